@@ -1,0 +1,232 @@
+//! Agents: who may ask for tokens. Owns their fields and states; must not know their secrets.
+
+use std::fmt;
+use std::sync::Arc;
+
+use url::Url;
+
+use super::Invalid;
+use super::id::AgentId;
+use super::quota::PlanName;
+use super::refusal::Refusal;
+use super::scope::Scope;
+use super::time::Timestamp;
+use super::ttl::Ttl;
+
+/// Where an agent stands (contract D8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentStatus {
+    /// May obtain tokens.
+    Active,
+    /// May not, until an operator reactivates it.
+    Suspended,
+    /// May not, ever again.
+    Decommissioned,
+}
+
+impl AgentStatus {
+    /// The word in JSON, on the command line and in stores.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Decommissioned => "decommissioned",
+        }
+    }
+
+    /// The state of that name.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "active" => Ok(Self::Active),
+            "suspended" => Ok(Self::Suspended),
+            "decommissioned" => Ok(Self::Decommissioned),
+            _ => Err(Invalid("an agent is active, suspended or decommissioned")),
+        }
+    }
+
+    /// Refuses every state but active. Asked only after the secret was proven (contract D6).
+    pub fn admit(self) -> Result<(), Refusal> {
+        match self {
+            Self::Active => Ok(()),
+            Self::Suspended => Err(Refusal::AgentSuspended),
+            Self::Decommissioned => Err(Refusal::AgentDecommissioned),
+        }
+    }
+}
+
+/// An agent's label: 1–200 characters without control characters. Need not be unique.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentName(String);
+
+impl AgentName {
+    /// Accepts 1–200 characters, none of them a control character.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
+            return Err(Invalid("a name is 1 to 200 characters without control characters"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The label.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A resource server that a token is for (`aud`): 1–512 bytes without control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Audience(Arc<str>);
+
+impl Audience {
+    /// Accepts 1–512 bytes, none of them a control character.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.is_empty() || text.len() > 512 || text.chars().any(char::is_control) {
+            return Err(Invalid("an audience is 1 to 512 bytes without control characters"));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The audience as it stands in `aud`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A user on whose behalf an agent may act: 1–256 bytes without control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// Accepts 1–256 bytes, none of them a control character.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
+            return Err(Invalid("a user id is 1 to 256 bytes without control characters"));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The id as it stands in `sub`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A registered redirect URI (contract §6): `https:`, or `http:` on loopback, without fragment,
+/// at most 2,048 bytes. Compared as text, so it is kept exactly as registered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RedirectUri(String);
+
+impl RedirectUri {
+    /// Accepts an absolute URI that keeps to the rule above.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let fault = Invalid("a redirect URI is https:, or http: on loopback, without fragment");
+        if text.len() > 2_048 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(fault);
+        }
+        let url = Url::parse(text).map_err(|_| fault)?;
+        let loopback = match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        let scheme_ok = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+        if !scheme_ok || url.fragment().is_some() || url.host().is_none() {
+            return Err(fault);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The URI as registered.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Counts how often an agent's tokens were killed. A token lives only while its `epoch` claim
+/// equals its agent's (contract D8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub i64);
+
+/// What an operator decides about an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Its label.
+    pub name: AgentName,
+    /// The scopes that it may ask for.
+    pub scopes: Vec<Scope>,
+    /// Its own token lifetime; `None` takes the server's default.
+    pub ttl: Option<Ttl>,
+    /// Its plan.
+    pub plan: PlanName,
+    /// The audiences that it may ask for; empty allows any.
+    pub audiences: Vec<Audience>,
+    /// Where authorization codes may be sent.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// The users on whose behalf it may act.
+    pub user_ids: Vec<UserId>,
+}
+
+/// An agent as a store holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Its id, which is its `client_id`.
+    pub agent_id: AgentId,
+    /// What operators decide.
+    pub profile: Profile,
+    /// Where it stands.
+    pub status: AgentStatus,
+    /// Raised in the same commit as each suspension, decommission or mass revocation.
+    pub epoch: Epoch,
+    /// Raised in the same commit as each change to the agent, its credentials or its plan.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl fmt::Display for AgentStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirect_uris_are_https_or_loopback_without_fragment() {
+        for good in [
+            "https://a.example/cb",
+            "https://a.example/cb?x=1",
+            "http://localhost:8080/cb",
+            "http://127.0.0.1/cb",
+            "http://[::1]:9/cb",
+        ] {
+            assert!(RedirectUri::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "http://a.example/cb",
+            "https://a.example/cb#f",
+            "javascript:alert(1)",
+            "/cb",
+            "https:",
+            "http://localhost.evil.example/",
+            "https://a.example/ b",
+        ] {
+            assert!(RedirectUri::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_keep_to_their_alphabet() {
+        assert!(AgentId::parse("agt_abc123").is_ok());
+        assert!(AgentId::parse(&"x".repeat(128)).is_ok());
+        for bad in ["", "a b", "a/b", "é", &"x".repeat(129), "a\n"] {
+            assert!(AgentId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

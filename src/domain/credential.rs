@@ -1,0 +1,55 @@
+//! Credentials as stored: never a secret, only what can check one. Must not know how hashes are computed.
+
+use std::fmt;
+
+use super::id::{AgentId, CredentialId};
+use super::time::Timestamp;
+
+/// The most live credentials an agent may have: the current one and one in its overlap.
+pub const MOST_LIVE: usize = 2;
+
+/// A password hash in PHC or modular-crypt form. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretHash(pub String);
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(redacted)")
+    }
+}
+
+/// The keyed tag inside a generated secret: it tells a real secret of this agent from junk without a hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Tag(pub String);
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tag(redacted)")
+    }
+}
+
+/// One stored credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// Its id, which may be shown.
+    pub credential_id: CredentialId,
+    /// Whose it is.
+    pub agent_id: AgentId,
+    /// What checks the secret.
+    pub hash: SecretHash,
+    /// The tag of a generated secret; `None` for an imported one.
+    pub tag: Option<Tag>,
+    /// The first characters of the secret, for people to tell credentials apart.
+    pub prefix: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From this second on it opens nothing; `None` is without end.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Credential {
+    /// Whether it opens anything at `now`. Nothing but the clock decides: no clean-up has to run.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}

@@ -1,0 +1,277 @@
+//! The decision: may this agent have this token. The only maker of a [`Grant`].
+//!
+//! Must not know the clock, the store or how the agent proved itself.
+
+use super::agent::{Agent, Audience, Epoch, UserId};
+use super::id::{AgentId, Jti};
+use super::quota::{Limit, PlanName};
+use super::refusal::Refusal;
+use super::scope::{Catalogue, Scope, join};
+use super::ttl::{Ttl, lifetime};
+
+/// What a client asked for, its syntax already checked.
+#[derive(Debug, Clone, Default)]
+pub struct TokenRequest {
+    /// The scopes asked for, in their order; `None` when omitted or empty.
+    pub scopes: Option<Vec<Scope>>,
+    /// The audiences asked for; empty when none was.
+    pub audience: Vec<Audience>,
+    /// The user on whose behalf the agent acts, already allowed.
+    pub user: Option<UserId>,
+}
+
+/// The server's own rules.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The lifetime of a token whose agent has none of its own.
+    pub default_ttl: Ttl,
+    /// The `aud` of a token that asked for none.
+    pub default_audience: Audience,
+    /// Scopes that the configuration marks as high-risk (contract D2).
+    pub high_risk: Vec<Scope>,
+}
+
+/// A token that was decided and is not yet counted. Only [`decide`] makes one.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    jti: Jti,
+    agent_id: AgentId,
+    agent_version: i64,
+    catalogue_version: i64,
+    subject: String,
+    scope: String,
+    audience: Vec<Audience>,
+    ttl: i64,
+    plan: PlanName,
+    limit: Limit,
+}
+
+impl Grant {
+    /// The token's id.
+    pub fn jti(&self) -> Jti {
+        self.jti
+    }
+    /// Whose token it is: the `client_id`.
+    pub fn agent_id(&self) -> &AgentId {
+        &self.agent_id
+    }
+    /// The agent's version that the decision rests on.
+    pub fn agent_version(&self) -> i64 {
+        self.agent_version
+    }
+    /// The catalogue's version that the decision rests on.
+    pub fn catalogue_version(&self) -> i64 {
+        self.catalogue_version
+    }
+    /// The `sub` claim.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+    /// The granted scopes, joined by spaces.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+    /// The `aud` claim, never empty.
+    pub fn audience(&self) -> &[Audience] {
+        &self.audience
+    }
+    /// Seconds from `iat` to `exp`.
+    pub fn ttl(&self) -> i64 {
+        self.ttl
+    }
+    /// The agent's plan.
+    pub fn plan(&self) -> &PlanName {
+        &self.plan
+    }
+    /// How many tokens a month the plan allows.
+    pub fn limit(&self) -> Limit {
+        self.limit
+    }
+}
+
+/// Decides about one token: agent status, then scope, then audience (contract D6). The quota is
+/// decided where it is counted, in the store's commit.
+pub fn decide(
+    agent: &Agent,
+    catalogue: &Catalogue,
+    policy: &Policy,
+    limit: Limit,
+    request: &TokenRequest,
+    jti: Jti,
+) -> Result<Grant, Refusal> {
+    agent.status.admit()?;
+    let scopes = decide_scopes(agent, catalogue, request.scopes.as_deref())?;
+    let audience = decide_audience(agent, policy, &request.audience)?;
+    let risk = catalogue.risk(&scopes, &policy.high_risk);
+    Ok(Grant {
+        jti,
+        agent_id: agent.agent_id.clone(),
+        agent_version: agent.version,
+        catalogue_version: catalogue.version(),
+        subject: request.user.as_ref().map_or(agent.agent_id.as_str(), UserId::as_str).to_owned(),
+        scope: join(&scopes),
+        audience,
+        ttl: lifetime(agent.profile.ttl, policy.default_ttl, risk),
+        plan: agent.profile.plan.clone(),
+        limit,
+    })
+}
+
+fn decide_scopes(
+    agent: &Agent,
+    catalogue: &Catalogue,
+    asked: Option<&[Scope]>,
+) -> Result<Vec<Scope>, Refusal> {
+    match asked {
+        // Contract D3: all that this agent is allowed, in the catalogue's order.
+        None | Some([]) => {
+            let all = catalogue.in_order(&agent.profile.scopes);
+            if all.is_empty() { Err(Refusal::NoScopes) } else { Ok(all) }
+        }
+        // Contract D4: one scope that is not allowed refuses the whole request.
+        Some(asked) => {
+            let allowed = |s: &Scope| agent.profile.scopes.contains(s) && catalogue.contains(s);
+            if asked.iter().all(allowed) { Ok(asked.to_vec()) } else { Err(Refusal::ScopeNotAllowed) }
+        }
+    }
+}
+
+fn decide_audience(agent: &Agent, policy: &Policy, asked: &[Audience]) -> Result<Vec<Audience>, Refusal> {
+    if asked.is_empty() {
+        return Ok(vec![policy.default_audience.clone()]);
+    }
+    let list = &agent.profile.audiences;
+    if list.is_empty() || asked.iter().all(|a| list.contains(a)) {
+        Ok(asked.to_vec())
+    } else {
+        Err(Refusal::InvalidTarget)
+    }
+}
+
+/// Whether a token of `epoch` still lives under an agent that stands so (contract D8): one rule
+/// for introspection, Bearer checks and the revocation list.
+pub fn epoch_lives(status: super::agent::AgentStatus, agent: Epoch, token: Epoch) -> bool {
+    status == super::agent::AgentStatus::Active && agent == token
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::agent::{AgentName, AgentStatus, Profile};
+    use super::super::scope::{CatalogueEntry, parse_scope_list};
+    use super::super::time::Timestamp;
+    use super::*;
+
+    fn agent(status: AgentStatus, scopes: &[Scope], ttl: Option<Ttl>) -> Agent {
+        Agent {
+            agent_id: AgentId::parse("a").unwrap(),
+            profile: Profile {
+                name: AgentName::parse("a").unwrap(),
+                scopes: scopes.to_vec(),
+                ttl,
+                plan: PlanName::free(),
+                audiences: vec![],
+                redirect_uris: vec![],
+                user_ids: vec![],
+            },
+            status,
+            epoch: Epoch(0),
+            version: 1,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+        }
+    }
+
+    fn catalogue(names: &str) -> Catalogue {
+        let entry = |scope| CatalogueEntry { scope, description: String::new(), high_risk: false };
+        Catalogue::new(1, parse_scope_list(names).unwrap().into_iter().map(entry).collect())
+    }
+
+    fn policy() -> Policy {
+        Policy {
+            default_ttl: Ttl::DEFAULT,
+            default_audience: Audience::parse("https://issuer.example").unwrap(),
+            high_risk: vec![],
+        }
+    }
+
+    fn ask(agent: &Agent, catalogue: &Catalogue, request: &TokenRequest) -> Result<Grant, Refusal> {
+        decide(agent, catalogue, &policy(), Some(10_000), request, Jti(uuid::Uuid::nil()))
+    }
+
+    #[test]
+    fn scopes_come_in_catalogue_order_when_none_is_asked_for_and_in_request_order_when_some_are() {
+        let allowed = parse_scope_list("c a b").unwrap();
+        let agent = agent(AgentStatus::Active, &allowed, None);
+        let catalogue = catalogue("a b c d");
+        let all = ask(&agent, &catalogue, &TokenRequest::default()).unwrap();
+        assert_eq!(all.scope(), "a b c");
+        let scopes = Some(parse_scope_list("c a").unwrap());
+        let some = ask(&agent, &catalogue, &TokenRequest { scopes, ..TokenRequest::default() }).unwrap();
+        assert_eq!(some.scope(), "c a");
+    }
+
+    #[test]
+    fn a_scope_that_left_the_catalogue_is_not_allowed() {
+        let allowed = parse_scope_list("a gone").unwrap();
+        let agent = agent(AgentStatus::Active, &allowed, None);
+        let scopes = Some(parse_scope_list("gone").unwrap());
+        let refused = ask(&agent, &catalogue("a"), &TokenRequest { scopes, ..TokenRequest::default() });
+        assert_eq!(refused.unwrap_err(), Refusal::ScopeNotAllowed);
+    }
+
+    #[test]
+    fn an_agent_without_scopes_gets_nothing() {
+        let agent = agent(AgentStatus::Active, &[], None);
+        let refused = ask(&agent, &catalogue("a"), &TokenRequest::default());
+        assert_eq!(refused.unwrap_err(), Refusal::NoScopes);
+    }
+
+    #[test]
+    fn an_audience_list_binds_what_is_asked_for() {
+        let scopes = parse_scope_list("a").unwrap();
+        let mut agent = agent(AgentStatus::Active, &scopes, None);
+        agent.profile.audiences = vec![Audience::parse("https://in").unwrap()];
+        let request =
+            |a: &str| TokenRequest { audience: vec![Audience::parse(a).unwrap()], ..TokenRequest::default() };
+        assert!(ask(&agent, &catalogue("a"), &request("https://in")).is_ok());
+        assert_eq!(
+            ask(&agent, &catalogue("a"), &request("https://out")).unwrap_err(),
+            Refusal::InvalidTarget
+        );
+    }
+
+    proptest! {
+        /// No grant ever holds a scope that was not allowed, and none with a high-risk scope
+        /// outlives the cap, whatever was asked for.
+        #[test]
+        fn a_grant_never_exceeds_what_is_allowed(
+            known in proptest::collection::btree_set("[a-c]:(read|write|delete)", 1..6),
+            allowed in proptest::collection::btree_set("[a-c]:(read|write|delete)", 0..6),
+            asked in proptest::option::of(proptest::collection::vec("[a-c]:(read|write|delete)", 0..4)),
+            ttl in proptest::option::of(300i64..=86_400),
+            status in 0usize..3,
+        ) {
+            let scopes = |names: Vec<String>| names.iter().map(|n| Scope::parse(n).unwrap()).collect::<Vec<_>>();
+            let catalogue = catalogue(&known.into_iter().collect::<Vec<_>>().join(" "));
+            let allowed = scopes(allowed.into_iter().collect());
+            let status = [AgentStatus::Active, AgentStatus::Suspended, AgentStatus::Decommissioned][status];
+            let agent = agent(status, &allowed, ttl.map(|t| Ttl::new(t).unwrap()));
+            let asked = asked.map(scopes);
+            let request = TokenRequest { scopes: asked.clone(), ..TokenRequest::default() };
+            if let Ok(grant) = ask(&agent, &catalogue, &request) {
+                prop_assert_eq!(status, AgentStatus::Active);
+                let granted = parse_scope_list(grant.scope()).unwrap();
+                prop_assert!(granted.iter().all(|s| allowed.contains(s) && catalogue.contains(s)));
+                if granted.iter().any(Scope::is_high_risk_by_name) {
+                    prop_assert!(grant.ttl() <= 900);
+                }
+                prop_assert!(grant.ttl() <= ttl.unwrap_or(600));
+                if let Some(asked) = asked.filter(|a| !a.is_empty()) {
+                    prop_assert!(asked.iter().all(|s| granted.contains(s)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Identifiers. Owns their alphabets and lengths; must not know how they are drawn.
+
+use std::fmt;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Invalid;
+
+/// An agent's id, which is its `client_id` (contract D10): 1–128 characters of
+/// `[A-Za-z0-9._~:-]`. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AgentId(Arc<str>);
+
+impl AgentId {
+    /// Accepts `text` when it keeps to the alphabet and the length.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._~:-".contains(&b);
+        if text.is_empty() || text.len() > 128 || !text.bytes().all(allowed) {
+            return Err(Invalid("an agent id is 1 to 128 characters of A-Z a-z 0-9 . _ ~ : -"));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The id as sent in `client_id`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// A token's `jti` (RFC 7519 §4.1.7): a UUID of version 7, so that rows made together lie together.
+    /// It names a token and is no secret.
+    Jti
+}
+uuid_id! {
+    /// One stored credential of an agent.
+    CredentialId
+}
+uuid_id! {
+    /// One group commit. A batch that is sent twice under one id counts once.
+    BatchId
+}
+
+impl Jti {
+    /// Accepts a UUID of any version, in hyphenated form.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let id = Uuid::try_parse(text).map_err(|_| Invalid("a jti is a UUID"))?;
+        // Uuid also reads the braced, urn and simple forms, which no token of ours carries.
+        if text.len() == 36 { Ok(Self(id)) } else { Err(Invalid("a jti is a UUID")) }
+    }
+}
+
+/// A signing key's id: the RFC 7638 SHA-256 thumbprint of its public part, base64url.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Kid(pub String);
+
+impl fmt::Display for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,79 @@
+//! Refusals: what a caller may be told. Typed, public and expected; must not know HTTP.
+
+use super::quota::{Limit, PlanName, reached_message};
+
+/// Why a request was refused. Each carries only fixed text or the server's own values, so that
+/// nothing a caller sent is ever reflected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request is malformed (RFC 6749 §5.2 `invalid_request`).
+    InvalidRequest(&'static str),
+    /// Any other `grant_type` than this endpoint serves (RFC 6749 §5.2).
+    UnsupportedGrantType,
+    /// Unknown id, wrong secret or no credentials: one refusal for all (contract D6).
+    InvalidClient,
+    /// The secret was right, the agent is suspended.
+    AgentSuspended,
+    /// The secret was right, the agent is decommissioned.
+    AgentDecommissioned,
+    /// The scope parameter breaks the grammar of RFC 6749 §3.3.
+    MalformedScope,
+    /// A requested scope does not exist or is not allowed to this agent (contract D4).
+    ScopeNotAllowed,
+    /// No scope was asked for and this agent is allowed none (contract D3).
+    NoScopes,
+    /// The audience is malformed or outside the agent's list (RFC 8707 §2).
+    InvalidTarget,
+    /// The month's tokens are used up (contract D5).
+    QuotaReached {
+        /// The agent's plan.
+        plan: PlanName,
+        /// Its limit.
+        limit: i64,
+    },
+    /// Over the request rate.
+    SlowDown {
+        /// Milliseconds until a request may pass again.
+        retry_after_ms: u64,
+    },
+    /// No Bearer token was sent where one is needed (RFC 6750 §3.1: no error code).
+    MissingToken,
+    /// The Bearer token is malformed, expired, revoked or not for this server (RFC 6750 §3.1).
+    InvalidToken,
+    /// The Bearer token lacks this scope (RFC 6750 §3.1).
+    InsufficientScope(&'static str),
+    /// The agent that was asked for does not exist.
+    AgentNotFound,
+}
+
+impl Refusal {
+    /// The refusal of an agent whose plan allows `limit` tokens a month.
+    pub fn quota(plan: &PlanName, limit: Limit) -> Self {
+        // A plan without limit never refuses; should a store say otherwise, the largest number is shown.
+        Self::QuotaReached { plan: plan.clone(), limit: limit.unwrap_or(i64::MAX) }
+    }
+
+    /// The sentence for people; those of contract §3 to the letter. Its characters keep to
+    /// RFC 6749 §5.2 (`%x20-21 / %x23-5B / %x5D-7E`).
+    pub fn message(&self) -> String {
+        match self {
+            Self::InvalidRequest(text) => (*text).to_owned(),
+            Self::UnsupportedGrantType => "Only 'client_credentials' grant type is supported.".to_owned(),
+            Self::InvalidClient => {
+                "Client authentication failed. Invalid client_id or client_secret.".to_owned()
+            }
+            Self::AgentSuspended => "Agent is currently suspended and cannot obtain tokens.".to_owned(),
+            Self::AgentDecommissioned => "Agent is decommissioned and cannot obtain tokens.".to_owned(),
+            Self::MalformedScope => "The scope parameter is malformed.".to_owned(),
+            Self::ScopeNotAllowed => "A requested scope is not allowed for this client.".to_owned(),
+            Self::NoScopes => "This client is not allowed any scope.".to_owned(),
+            Self::InvalidTarget => "The requested audience is not allowed for this client.".to_owned(),
+            Self::QuotaReached { plan, limit } => reached_message(plan, *limit),
+            Self::SlowDown { .. } => "Too many requests. Retry later.".to_owned(),
+            Self::MissingToken => "A Bearer token is required.".to_owned(),
+            Self::InvalidToken => "The access token is invalid, expired or revoked.".to_owned(),
+            Self::InsufficientScope(_) => "The access token lacks the required scope or right.".to_owned(),
+            Self::AgentNotFound => "No agent has this id.".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Time as values: epoch seconds and UTC calendar months. Must not know the clock.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Invalid;
+
+/// A moment in whole seconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The moment `seconds` later (or earlier, when negative); `None` past the range of an `i64`.
+    pub fn checked_add(self, seconds: i64) -> Option<Self> {
+        self.0.checked_add(seconds).map(Self)
+    }
+
+    /// As [`Self::checked_add`], held at the ends of the range: for bounds that are only compared.
+    #[must_use]
+    pub fn saturating_add(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// RFC 3339 in UTC with whole seconds, `2026-03-31T13:12:17Z`.
+    pub fn to_rfc3339(self) -> String {
+        OffsetDateTime::from_unix_timestamp(self.0)
+            .ok()
+            .and_then(|t| t.format(&Rfc3339).ok())
+            .unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
+    }
+
+    /// The UTC calendar month of this moment; a moment outside the years 1970–9999 counts to its end.
+    pub fn month(self) -> Month {
+        let bounded = self.0.clamp(0, 253_402_300_799);
+        let date = OffsetDateTime::from_unix_timestamp(bounded).unwrap_or(OffsetDateTime::UNIX_EPOCH).date();
+        Month { year: date.year(), month: u8::from(date.month()) }
+    }
+}
+
+/// A UTC calendar month: the period of a quota (contract D5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Month {
+    year: i32,
+    month: u8,
+}
+
+impl Month {
+    /// The key under which stores keep it: `202611` for November 2026.
+    pub fn key(self) -> i64 {
+        i64::from(self.year) * 100 + i64::from(self.month)
+    }
+
+    /// The first second of the following month, when the quota starts anew.
+    pub fn resets_at(self) -> Timestamp {
+        let (year, month) = if self.month == 12 { (self.year + 1, 1) } else { (self.year, self.month + 1) };
+        let first =
+            time::Month::try_from(month).ok().and_then(|m| time::Date::from_calendar_date(year, m, 1).ok());
+        match first {
+            Some(date) => Timestamp(date.midnight().assume_utc().unix_timestamp()),
+            None => Timestamp(253_402_300_800),
+        }
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.month)
+    }
+}
+
+/// Parses RFC 3339 into whole seconds.
+pub fn parse_rfc3339(text: &str) -> Result<Timestamp, Invalid> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map(|t| Timestamp(t.unix_timestamp()))
+        .map_err(|_| Invalid("a time is written as RFC 3339, 2026-03-31T13:12:17Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_month_turns_at_utc_midnight() {
+        let last = parse_rfc3339("2026-01-31T23:59:59Z").unwrap();
+        assert_eq!(last.month().to_string(), "2026-01");
+        assert_eq!(Timestamp(last.0 + 1).month().to_string(), "2026-02");
+        assert_eq!(last.month().resets_at().0, last.0 + 1);
+    }
+
+    #[test]
+    fn december_resets_in_january() {
+        let t = parse_rfc3339("2026-12-05T00:00:00Z").unwrap();
+        assert_eq!(t.month().resets_at().to_rfc3339(), "2027-01-01T00:00:00Z");
+        assert_eq!(t.month().key(), 202_612);
+    }
+
+    #[test]
+    fn the_ends_of_time_do_not_panic() {
+        for t in [i64::MIN, -1, 0, i64::from(i32::MAX), 4_294_967_296, 253_402_300_799, i64::MAX] {
+            let month = Timestamp(t).month();
+            let _ = (month.key(), month.resets_at(), Timestamp(t).to_rfc3339());
+        }
+    }
+}

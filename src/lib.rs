@@ -1,0 +1,5 @@
+//! map (being written)
+pub mod clock;
+pub mod domain;
+pub mod entropy;
+pub mod store;

@@ -1,0 +1,4 @@
+//! Group commit over any store. (being written)
+
+/// The most grants in one batch.
+pub const MOST: usize = 256;

@@ -1,0 +1,345 @@
+//! Where state lives: one trait, two real backends, two wrappers.
+//!
+//! Owns what a store must promise. Must not know HTTP, keys' private bytes, or what a refusal
+//! looks like to a client. Writes are values ([`Write`]): each is one atomic unit of work that
+//! carries its own audit event, so nobody can change state and forget the audit.
+//!
+//! Reading order: this file, [`write`], [`batch`] (group commit over any store), [`cache`]
+//! (read-through over any store), then `postgres` and `sqlite`, which hold the same functions in
+//! the same order.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::agent::{Agent, AgentStatus, Epoch};
+use crate::domain::credential::Credential;
+use crate::domain::grant::Grant;
+use crate::domain::id::{AgentId, BatchId, Jti, Kid};
+use crate::domain::scope::Catalogue;
+use crate::domain::time::{Month, Timestamp};
+
+pub mod batch;
+pub mod cache;
+pub mod postgres;
+pub mod sqlite;
+pub mod write;
+
+pub use write::{Change, Outcome, Write};
+
+/// A revoked token is remembered this many seconds past its `exp` (contract D7).
+pub const REVOCATION_GRACE: i64 = 120;
+
+/// Whether a read may be answered from memory. A remembered row may only say yes: before any
+/// refusal that rests on stored state the row is read [`Freshness::Fresh`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// A remembered row will do.
+    Cached,
+    /// From the store of record.
+    Fresh,
+}
+
+/// An agent with its credentials, read together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentRecord {
+    /// The agent.
+    pub agent: Agent,
+    /// Its credentials, newest first; expired ones may be among them.
+    pub credentials: Vec<Credential>,
+}
+
+/// Tokens to count and record in one atomic statement.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// A batch that is sent again under the same id counts once.
+    pub id: BatchId,
+    /// The process's clock. A store with a clock of its own takes the smaller of the two as `iat`.
+    pub now: Timestamp,
+    /// What was decided, at most [`batch::MOST`].
+    pub grants: Vec<Arc<Grant>>,
+}
+
+/// What became of one grant of a batch, in the batch's order.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// Counted and recorded.
+    Counted(Receipt),
+    /// The agent or the catalogue changed since the decision: decide again on fresh rows.
+    Stale,
+    /// The month's tokens are used up. Nothing was counted.
+    QuotaReached,
+}
+
+/// Proof that a store counted a token. Only stores make one.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt {
+    jti: Jti,
+    epoch: Epoch,
+    iat: Timestamp,
+}
+
+impl Receipt {
+    /// For a token that a committed statement counted under `epoch` at `iat`.
+    pub(in crate::store) fn new(jti: Jti, epoch: Epoch, iat: Timestamp) -> Self {
+        Self { jti, epoch, iat }
+    }
+}
+
+/// A grant that was counted: what the keyring signs. There is no other way to make one.
+#[derive(Debug)]
+pub struct Recorded {
+    grant: Arc<Grant>,
+    epoch: Epoch,
+    iat: Timestamp,
+}
+
+impl Recorded {
+    /// Joins a grant with its receipt; `None` when the receipt is another token's.
+    pub fn new(grant: Arc<Grant>, receipt: Receipt) -> Option<Self> {
+        (grant.jti() == receipt.jti).then_some(Self { grant, epoch: receipt.epoch, iat: receipt.iat })
+    }
+
+    /// What was granted.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+    /// The agent's epoch as the counting statement saw it.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+    /// The `iat` claim.
+    pub fn issued_at(&self) -> Timestamp {
+        self.iat
+    }
+    /// The `exp` claim: `iat` plus the granted lifetime.
+    pub fn expires_at(&self) -> Timestamp {
+        self.iat.saturating_add(self.grant.ttl())
+    }
+}
+
+/// A token to look up: its id and the agent that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRef {
+    /// The token.
+    pub jti: Jti,
+    /// Its `client_id`.
+    pub agent_id: AgentId,
+}
+
+/// How a token and its agent stand, read together from the store of record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether the token was revoked by itself.
+    pub revoked: bool,
+    /// The agent's status and epoch; `None` when no such agent exists.
+    pub agent: Option<(AgentStatus, Epoch)>,
+}
+
+/// A token that was revoked by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedToken {
+    /// The token.
+    pub jti: Jti,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
+    /// The list's version that this revocation made.
+    pub version: i64,
+}
+
+/// An agent whose tokens below its epoch were killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KilledAgent {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its epoch: tokens with a lower one are dead.
+    pub epoch: Epoch,
+    /// When the last kill was.
+    pub killed_at: Timestamp,
+    /// The longest custom lifetime this agent ever had, in seconds; 0 without one.
+    pub longest_ttl: i64,
+    /// The list's version that the kill made.
+    pub version: i64,
+}
+
+/// What changed in the revocation list after some version, in version order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Revocations {
+    /// The list's version now.
+    pub version: i64,
+    /// Tokens revoked by themselves.
+    pub tokens: Vec<RevokedToken>,
+    /// Agents whose tokens were killed.
+    pub agents: Vec<KilledAgent>,
+}
+
+/// A token as its `token.issued` event has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedToken {
+    /// The token.
+    pub jti: Jti,
+    /// Whose it is.
+    pub agent_id: AgentId,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
+}
+
+/// A private key, encrypted under the master key. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(pub Vec<u8>);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealed(redacted)")
+    }
+}
+
+/// Where a signing key stands (design: announced → signing → retiring → gone).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// Published, signs nothing yet.
+    Announced,
+    /// Signs. At most one key of a store does.
+    Signing,
+    /// Published until the last token it signed has expired.
+    Retiring,
+}
+
+impl KeyState {
+    /// The word in stores and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Announced => "announced",
+            Self::Signing => "signing",
+            Self::Retiring => "retiring",
+        }
+    }
+
+    /// The state of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "announced" => Some(Self::Announced),
+            "signing" => Some(Self::Signing),
+            "retiring" => Some(Self::Retiring),
+            _ => None,
+        }
+    }
+}
+
+/// A signing key as a store holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// RFC 7638 thumbprint.
+    pub kid: Kid,
+    /// The public JWK as JSON text.
+    pub public_jwk: String,
+    /// The private key, sealed with the `kid` as associated data.
+    pub private_key: Sealed,
+    /// Where it stands.
+    pub state: KeyState,
+    /// When it was first published.
+    pub announced_at: Timestamp,
+    /// From when on it may sign.
+    pub signs_from: Timestamp,
+    /// When it stopped signing.
+    pub signs_until: Option<Timestamp>,
+    /// Until when it stays published once it retires.
+    pub published_until: Option<Timestamp>,
+}
+
+/// A key of the store itself, sealed: `purpose` says what for (`tag`, `code`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreKey {
+    /// What it is for.
+    pub purpose: String,
+    /// Which one of that purpose: one character of `[0-9A-Za-z]`.
+    pub key_id: String,
+    /// The key, sealed with `purpose:key_id` as associated data.
+    pub sealed: Sealed,
+}
+
+/// Why a store gave no answer. Never a verdict about anybody (contract D9).
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached or did not answer in time. The outcome of a write is unknown.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Arc<dyn Error + Send + Sync>),
+    /// A bounded queue is full; nothing was done.
+    #[error("the store is busy")]
+    Busy,
+    /// Anything else: a bug, a broken row, a schema that does not fit.
+    #[error("the store failed")]
+    Fault(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+/// A store of record. Missing is `None`, never an error.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The agent of that id with its credentials.
+    async fn agent(
+        &self,
+        agent_id: &AgentId,
+        freshness: Freshness,
+    ) -> Result<Option<Arc<AgentRecord>>, StoreError>;
+
+    /// Up to `limit` agents in the byte order of their ids, those after `after`.
+    async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError>;
+
+    /// How many tokens each of these agents was issued in `month`; agents without any are absent.
+    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError>;
+
+    /// The scope catalogue.
+    async fn catalogue(&self, freshness: Freshness) -> Result<Arc<Catalogue>, StoreError>;
+
+    /// Whether any imported credential (one without a tag) is held.
+    async fn holds_imported(&self, freshness: Freshness) -> Result<bool, StoreError>;
+
+    /// How each token stands, in the order asked. Always from the store of record.
+    async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError>;
+
+    /// What changed in the revocation list after version `since`. Tokens whose `exp` is at or
+    /// before `now` and agents killed at or before `kills_after` are left out.
+    async fn revocations(
+        &self,
+        since: i64,
+        now: Timestamp,
+        kills_after: Timestamp,
+    ) -> Result<Revocations, StoreError>;
+
+    /// The tokens of `agent` with an epoch below the given one that were issued at or after
+    /// `issued_from` and expire after `now`, newest first, at most `limit`.
+    async fn killed_tokens(
+        &self,
+        agent_id: &AgentId,
+        below: Epoch,
+        issued_from: Timestamp,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<IssuedToken>, StoreError>;
+
+    /// The `token.issued` event of that token, when it is still kept.
+    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError>;
+
+    /// All signing keys, oldest first.
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// All keys of the store itself.
+    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError>;
+
+    /// Whether the store answers, within the caller's patience.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Counts and records tokens: one atomic statement, one verdict a grant, in order. A batch
+    /// whose id was committed before counts nothing again and gets the verdicts of then.
+    async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
+
+    /// Applies each write as a unit of its own inside one transaction, one outcome a write, in order.
+    async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError>;
+
+    /// Removes what only time removes, at most `most` rows of each kind: revocations past their
+    /// grace, `token.issued` events issued before `events_before`, batch ids older than a day.
+    /// Returns how many rows went, so that the caller goes on while there is more.
+    async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,176 @@
+//! Writes as values. Owns what can be changed and the audit event of each change; must not know SQL.
+
+use crate::domain::agent::{Agent, Profile};
+use crate::domain::credential::{Credential, SecretHash};
+use crate::domain::event::{Actor, Event, EventKind};
+use crate::domain::id::{AgentId, CredentialId, Jti, Kid};
+use crate::domain::scope::CatalogueEntry;
+use crate::domain::time::Timestamp;
+
+use super::{KeyRecord, StoreKey};
+
+/// One unit of work: a change, when it was asked for and by whom.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The process's clock when the change was asked for.
+    pub at: Timestamp,
+    /// Who asked.
+    pub by: Actor,
+    /// What is to change.
+    pub change: Change,
+}
+
+/// What can be changed. Each variant says which outcomes it can have besides [`Outcome::Applied`].
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A new agent, active, with its first credential. `Conflict` when the id is taken; no row is
+    /// written then.
+    CreateAgent {
+        /// The agent; `epoch` 0 and `version` 1.
+        agent: Box<Agent>,
+        /// Its first credential.
+        credential: Box<Credential>,
+    },
+    /// A changed profile; raises the version. `NotFound`; `Conflict` when the version is no longer
+    /// `expected_version`.
+    UpdateAgent {
+        /// Whose.
+        agent_id: AgentId,
+        /// The version that the new profile was made from.
+        expected_version: i64,
+        /// All of the new profile.
+        profile: Box<Profile>,
+    },
+    /// Active → suspended; raises epoch and version. `NotFound`, `Unchanged`; `Conflict` when
+    /// decommissioned.
+    SuspendAgent(AgentId),
+    /// Suspended → active; raises the version, never the epoch. `NotFound`, `Unchanged`;
+    /// `Conflict` when decommissioned.
+    ReactivateAgent(AgentId),
+    /// Any state → decommissioned; raises epoch and version. `NotFound`, `Unchanged`.
+    DecommissionAgent(AgentId),
+    /// Kills all live tokens, leaves the status; raises epoch and version. `NotFound`.
+    RevokeAgentTokens(AgentId),
+    /// A new credential; the newest old one lives until `old_expires_at` (or its own earlier end),
+    /// all others go at once. Raises the version. `NotFound`; `Conflict` when decommissioned.
+    RotateSecret {
+        /// The new one.
+        credential: Box<Credential>,
+        /// When the credential before it ends.
+        old_expires_at: Timestamp,
+    },
+    /// Replaces an imported hash. The version stays. `NotFound` when the hash is no longer `from`.
+    RehashCredential {
+        /// Whose.
+        agent_id: AgentId,
+        /// Which credential.
+        credential_id: CredentialId,
+        /// The hash that was verified.
+        from: SecretHash,
+        /// The same secret's argon2id hash.
+        to: SecretHash,
+    },
+    /// Revokes one token until [`super::REVOCATION_GRACE`] past its `exp`. `Unchanged` when it is
+    /// revoked already.
+    RevokeToken {
+        /// The token.
+        jti: Jti,
+        /// Whose it is, when known.
+        agent_id: Option<AgentId>,
+        /// Its `exp`.
+        expires_at: Timestamp,
+    },
+    /// A new scope at the end of the catalogue; raises the catalogue's version. `Conflict` when it exists.
+    AddScope(CatalogueEntry),
+    /// A new signing key. `Conflict` when the kid is known, or when the key is to sign at once
+    /// and another one signs already.
+    InsertKey(Box<KeyRecord>),
+    /// Announced → signing, and the key that signed → retiring, both or neither (compare-and-set).
+    /// `Conflict` when either is no longer in that state.
+    ActivateKey {
+        /// The announced key.
+        kid: Kid,
+        /// The key that signs now; `None` when none does.
+        retires: Option<Kid>,
+        /// Until when the retiring key stays published.
+        published_until: Timestamp,
+    },
+    /// Retiring → gone. `NotFound` when it is no longer retiring.
+    RemoveKey(Kid),
+    /// A key of the store itself. `Conflict` when one of this purpose exists.
+    InsertStoreKey(StoreKey),
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, with its audit event in the same commit.
+    Applied,
+    /// It was so already; nothing was written.
+    Unchanged,
+    /// What it names does not exist; nothing was written.
+    NotFound,
+    /// The state does not allow it; nothing was written.
+    Conflict,
+}
+
+impl Write {
+    /// The audit event that is committed with the change when it is applied.
+    pub fn event(&self) -> Event {
+        let mut event = Event {
+            at: self.at,
+            kind: EventKind::AgentUpdated,
+            actor: self.by.clone(),
+            agent_id: None,
+            jti: None,
+            expires_at: None,
+            detail: String::new(),
+        };
+        let mut about = |kind, agent_id: Option<&AgentId>| {
+            event.kind = kind;
+            event.agent_id = agent_id.cloned();
+        };
+        match &self.change {
+            Change::CreateAgent { agent, .. } => about(EventKind::AgentCreated, Some(&agent.agent_id)),
+            Change::UpdateAgent { agent_id, .. } => about(EventKind::AgentUpdated, Some(agent_id)),
+            Change::SuspendAgent(id) => about(EventKind::AgentSuspended, Some(id)),
+            Change::ReactivateAgent(id) => about(EventKind::AgentReactivated, Some(id)),
+            Change::DecommissionAgent(id) => about(EventKind::AgentDecommissioned, Some(id)),
+            Change::RevokeAgentTokens(id) => about(EventKind::AgentTokensRevoked, Some(id)),
+            Change::RotateSecret { credential, .. } => {
+                about(EventKind::CredentialRotated, Some(&credential.agent_id));
+                event.detail = credential.credential_id.to_string();
+            }
+            Change::RehashCredential { agent_id, credential_id, .. } => {
+                about(EventKind::CredentialRehashed, Some(agent_id));
+                event.detail = credential_id.to_string();
+            }
+            Change::RevokeToken { jti, agent_id, expires_at } => {
+                about(EventKind::TokenRevoked, agent_id.as_ref());
+                event.jti = Some(*jti);
+                event.expires_at = Some(*expires_at);
+            }
+            Change::AddScope(entry) => {
+                about(EventKind::ScopeAdded, None);
+                entry.scope.as_str().clone_into(&mut event.detail);
+            }
+            Change::InsertKey(key) => {
+                about(EventKind::KeyAnnounced, None);
+                event.detail.clone_from(&key.kid.0);
+            }
+            Change::ActivateKey { kid, .. } => {
+                about(EventKind::KeyActivated, None);
+                event.detail.clone_from(&kid.0);
+            }
+            Change::RemoveKey(kid) => {
+                about(EventKind::KeyRemoved, None);
+                event.detail.clone_from(&kid.0);
+            }
+            Change::InsertStoreKey(key) => {
+                about(EventKind::StoreKeyCreated, None);
+                event.detail.clone_from(&key.purpose);
+            }
+        }
+        event
+    }
+}
