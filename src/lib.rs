@@ -3,4 +3,6 @@ pub mod clock;
 pub mod domain;
 pub mod entropy;
 pub mod keys;
+pub mod service;
 pub mod store;
+pub mod telemetry;

@@ -1,0 +1,5 @@
+//! stub
+/// A hash was shed.
+pub fn hash_shed() {}
+/// A proven secret was remembered, or not.
+pub fn credential_cache(_hit: bool) {}
