@@ -9,6 +9,13 @@ use super::refusal::Refusal;
 use super::scope::{Catalogue, Scope, join};
 use super::ttl::{Ttl, lifetime};
 
+/// The longest joined scope list that a token carries, in bytes: every token stays far below the
+/// length at which this server would refuse to read it back.
+pub const LONGEST_SCOPE_LIST: usize = 3_072;
+
+/// The longest list of audiences that a token carries, in bytes.
+pub const LONGEST_AUDIENCE: usize = 1_024;
+
 /// What a client asked for, its syntax already checked.
 #[derive(Debug, Clone, Default)]
 pub struct TokenRequest {
@@ -126,14 +133,20 @@ fn decide_scopes(
         // Contract D3: all that this agent is allowed, in the catalogue's order.
         None | Some([]) => {
             let all = catalogue.in_order(&agent.profile.scopes);
-            if all.is_empty() { Err(Refusal::NoScopes) } else { Ok(all) }
+            if all.is_empty() { Err(Refusal::NoScopes) } else { fits(all) }
         }
         // Contract D4: one scope that is not allowed refuses the whole request.
         Some(asked) => {
             let allowed = |s: &Scope| agent.profile.scopes.contains(s) && catalogue.contains(s);
-            if asked.iter().all(allowed) { Ok(asked.to_vec()) } else { Err(Refusal::ScopeNotAllowed) }
+            if asked.iter().all(allowed) { fits(asked.to_vec()) } else { Err(Refusal::ScopeNotAllowed) }
         }
     }
+}
+
+/// More scopes than a token carries are refused, never cut short (contract D4).
+fn fits(scopes: Vec<Scope>) -> Result<Vec<Scope>, Refusal> {
+    let length: usize = scopes.iter().map(|s| s.as_str().len() + 1).sum();
+    if length <= LONGEST_SCOPE_LIST { Ok(scopes) } else { Err(Refusal::MalformedScope) }
 }
 
 fn decide_audience(agent: &Agent, policy: &Policy, asked: &[Audience]) -> Result<Vec<Audience>, Refusal> {
@@ -141,7 +154,8 @@ fn decide_audience(agent: &Agent, policy: &Policy, asked: &[Audience]) -> Result
         return Ok(vec![policy.default_audience.clone()]);
     }
     let list = &agent.profile.audiences;
-    if list.is_empty() || asked.iter().all(|a| list.contains(a)) {
+    let length: usize = asked.iter().map(|a| a.as_str().len()).sum();
+    if length <= LONGEST_AUDIENCE && (list.is_empty() || asked.iter().all(|a| list.contains(a))) {
         Ok(asked.to_vec())
     } else {
         Err(Refusal::InvalidTarget)

@@ -1,0 +1,135 @@
+//! The wire shape of a token: RFC 9068 header and claims, written and read.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::agent::Audience;
+use crate::store::Recorded;
+
+use super::LONGEST_TOKEN;
+
+/// The header of a minted token (RFC 9068 §2.1).
+#[derive(Serialize)]
+pub struct TokenHeader<'a> {
+    /// Always `RS256`.
+    pub alg: &'static str,
+    /// `at+jwt`, or `JWT` where configured.
+    pub typ: &'static str,
+    /// The signing key.
+    pub kid: &'a str,
+}
+
+/// The header of a presented token. Any other member is refused: `crit` (RFC 7515 §4.1.11), and
+/// `jwk`, `jku`, `x5u`, `x5c`, which must never choose a key (RFC 8725 §3.10).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PresentedHeader {
+    /// What it claims to be signed with.
+    pub alg: String,
+    /// What it claims to be.
+    pub typ: String,
+    /// The key it names. Attacker's data until the signature is proven.
+    pub kid: String,
+}
+
+/// `aud`: a string, or an array of them (RFC 7519 §4.1.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Aud {
+    /// A single audience.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl Aud {
+    /// Whether `audience` is among them.
+    pub fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Many(many) => many.iter().any(|a| a == audience),
+        }
+    }
+}
+
+/// The claims of a genuine token. Times must be JSON integers: any other type is no token of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Claims {
+    /// Issuer.
+    pub iss: String,
+    /// The agent, or the user on whose behalf it acts.
+    pub sub: String,
+    /// Audience.
+    pub aud: Aud,
+    /// The agent.
+    pub client_id: String,
+    /// Granted scopes, space-separated.
+    pub scope: String,
+    /// The token's id.
+    pub jti: String,
+    /// The agent's epoch when the token was counted.
+    pub epoch: i64,
+    /// Issued at, epoch seconds.
+    pub iat: i64,
+    /// Expires at, epoch seconds: dead from this second on.
+    pub exp: i64,
+}
+
+impl Claims {
+    /// Whether `scope` was granted.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scope.split(' ').any(|s| s == scope)
+    }
+}
+
+#[derive(Serialize)]
+struct Minted<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: MintedAud<'a>,
+    client_id: &'a str,
+    scope: &'a str,
+    jti: uuid::fmt::Hyphenated,
+    epoch: i64,
+    iat: i64,
+    exp: i64,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum MintedAud<'a> {
+    One(&'a str),
+    Many(Vec<&'a str>),
+}
+
+/// The claims of a recorded token as JSON (contract §2).
+pub fn encode(issuer: &str, recorded: &Recorded) -> Vec<u8> {
+    let grant = recorded.grant();
+    let minted = Minted {
+        iss: issuer,
+        sub: grant.subject(),
+        aud: match grant.audience() {
+            [one] => MintedAud::One(one.as_str()),
+            many => MintedAud::Many(many.iter().map(Audience::as_str).collect()),
+        },
+        client_id: grant.agent_id().as_str(),
+        scope: grant.scope(),
+        jti: grant.jti().0.hyphenated(),
+        epoch: recorded.epoch().0,
+        iat: recorded.issued_at().0,
+        exp: recorded.expires_at().0,
+    };
+    // Strings and integers always serialise; an empty payload would only fail to verify.
+    serde_json::to_vec(&minted).unwrap_or_default()
+}
+
+/// The header of a token that has the shape of one of ours: at most [`LONGEST_TOKEN`] bytes, three
+/// parts, and a header of exactly the three known members. Decides nothing about the signature.
+pub fn read_header(token: &str) -> Option<PresentedHeader> {
+    if token.len() > LONGEST_TOKEN || token.bytes().filter(|b| *b == b'.').count() != 2 {
+        return None;
+    }
+    let (header, _) = token.split_once('.')?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()
+}

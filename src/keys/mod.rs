@@ -1,0 +1,265 @@
+//! Keys: private key bytes live here and nowhere else.
+//!
+//! Owns signing, verifying and publishing. Must not know who may have a token: it signs what a
+//! store recorded ([`Recorded`], by value) and nothing else. Must not know the clock either.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::domain::id::Kid;
+use crate::domain::time::Timestamp;
+use crate::store::{KeyRecord, KeyState, Recorded};
+
+use algorithm::{PrivateKey, PublicKey};
+use claims::{Claims, TokenHeader};
+use seal::MasterKey;
+
+pub mod algorithm;
+pub mod claims;
+pub mod rotation;
+pub mod seal;
+pub mod tag;
+
+/// A token longer than this is refused unread, in bytes. Every token that is minted is shorter.
+pub const LONGEST_TOKEN: usize = 8_192;
+
+/// The `typ` header of minted tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TokenTyp {
+    /// `at+jwt` (RFC 9068 §2.1).
+    #[default]
+    AtJwt,
+    /// `JWT`, for verifiers that refuse `at+jwt`.
+    Jwt,
+}
+
+impl TokenTyp {
+    /// The header's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AtJwt => "at+jwt",
+            Self::Jwt => "JWT",
+        }
+    }
+}
+
+/// A signed token and what a reply says of it.
+pub struct SignedToken {
+    /// The compact serialisation (RFC 7515 §3.1).
+    pub jwt: String,
+    /// Seconds it lives.
+    pub expires_in: i64,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
+    /// The granted scopes.
+    pub scope: String,
+}
+
+impl std::fmt::Debug for SignedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SignedToken(redacted)")
+    }
+}
+
+/// What became of a token that was presented.
+#[derive(Debug)]
+pub enum Verified {
+    /// Signed by a key of this store, for this issuer. Nothing is said of its time or standing.
+    Genuine(Claims),
+    /// Names a key that this process does not know: another process may have made it.
+    UnknownKey,
+    /// Malformed, forged or foreign.
+    Rejected,
+}
+
+/// Why a keyring cannot do what it is asked. Faults, never refusals.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFault {
+    /// A sealed key does not open: the master key is another one, or the row was changed.
+    #[error("signing key {0} does not open under this master key")]
+    Unsealable(Kid),
+    /// A key's private and public parts do not belong together, or its kid is not its thumbprint.
+    #[error("signing key {0} is damaged: {1}")]
+    Damaged(Kid, &'static str),
+    /// No key is in the signing state.
+    #[error("no signing key")]
+    NoSigningKey,
+    /// The library refused to sign.
+    #[error("signing failed")]
+    Signing,
+    /// A token grew past [`LONGEST_TOKEN`].
+    #[error("the token would be longer than {LONGEST_TOKEN} bytes")]
+    TooLong,
+}
+
+/// The published key set, ready to send.
+#[derive(Debug)]
+pub struct Jwks {
+    /// RFC 7517 §5 JSON, public members only.
+    pub body: String,
+    /// A strong entity tag, quotes included.
+    pub etag: String,
+}
+
+struct SigningKey {
+    /// The first part of each token and the dot behind it.
+    encoded_header: String,
+    private: Arc<PrivateKey>,
+}
+
+struct KeySet {
+    signing: Option<SigningKey>,
+    private: HashMap<Kid, Arc<PrivateKey>>,
+    public: HashMap<Kid, Arc<PublicKey>>,
+    jwks: Arc<Jwks>,
+}
+
+/// The keys of a store, as this process knows them.
+pub struct Keyring {
+    issuer: String,
+    typ: TokenTyp,
+    master_key: MasterKey,
+    current: ArcSwap<KeySet>,
+}
+
+impl Keyring {
+    /// An empty keyring for tokens of `issuer`; [`Keyring::load`] fills it.
+    pub fn new(issuer: String, typ: TokenTyp, master_key: MasterKey) -> Self {
+        let set = KeySet {
+            signing: None,
+            private: HashMap::new(),
+            public: HashMap::new(),
+            jwks: Arc::new(render_jwks(&[])),
+        };
+        Self { issuer, typ, master_key, current: ArcSwap::from_pointee(set) }
+    }
+
+    /// Takes over the store's keys. On a fault the last good set stays.
+    pub fn load(&self, records: &[KeyRecord]) -> Result<(), KeyFault> {
+        let before = self.current.load();
+        let mut set = KeySet {
+            signing: None,
+            private: HashMap::new(),
+            public: HashMap::new(),
+            jwks: Arc::new(render_jwks(records)),
+        };
+        for record in records {
+            let kid = &record.kid;
+            let public = match before.public.get(kid) {
+                Some(known) => Arc::clone(known),
+                None => Arc::new(PublicKey::from_jwk(kid, &record.public_jwk)?),
+            };
+            set.public.insert(kid.clone(), Arc::clone(&public));
+            // A retiring key signs no more, so its private part is not even opened.
+            if record.state == KeyState::Retiring {
+                continue;
+            }
+            let private = match before.private.get(kid) {
+                Some(known) => Arc::clone(known),
+                None => Arc::new(self.open(record, &public)?),
+            };
+            set.private.insert(kid.clone(), Arc::clone(&private));
+            if record.state == KeyState::Signing {
+                let header = TokenHeader { alg: "RS256", typ: self.typ.as_str(), kid: &kid.0 };
+                let json = serde_json::to_vec(&header).map_err(|_| KeyFault::Signing)?;
+                let encoded_header = URL_SAFE_NO_PAD.encode(json) + ".";
+                set.signing = Some(SigningKey { encoded_header, private });
+            }
+        }
+        self.current.store(Arc::new(set));
+        Ok(())
+    }
+
+    /// Unseals a private key and proves that it belongs to its public part before it is used.
+    fn open(&self, record: &KeyRecord, public: &PublicKey) -> Result<PrivateKey, KeyFault> {
+        let kid = &record.kid;
+        let der = self
+            .master_key
+            .unseal(&record.private_key, kid.0.as_bytes())
+            .ok_or_else(|| KeyFault::Unsealable(kid.clone()))?;
+        let private = PrivateKey::from_der(&der).ok_or(KeyFault::Damaged(kid.clone(), "it is no RSA key"))?;
+        let mut probe = String::from("e30.e30");
+        private.sign_onto(&mut probe, 0)?;
+        if public.check_signature(&probe) {
+            Ok(private)
+        } else {
+            Err(KeyFault::Damaged(kid.clone(), "its private and public parts differ"))
+        }
+    }
+
+    /// Whether a key is there to sign with.
+    pub fn can_sign(&self) -> bool {
+        self.current.load().signing.is_some()
+    }
+
+    /// Signs a token that was counted and recorded.
+    #[expect(clippy::needless_pass_by_value, reason = "a recorded token is signed once")]
+    pub fn sign(&self, recorded: Recorded) -> Result<SignedToken, KeyFault> {
+        let set = self.current.load();
+        let key = set.signing.as_ref().ok_or(KeyFault::NoSigningKey)?;
+        let claims = claims::encode(&self.issuer, &recorded);
+        let mut jwt = String::with_capacity(key.encoded_header.len() + claims.len() * 4 / 3 + 700);
+        jwt.push_str(&key.encoded_header);
+        URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
+        key.private.sign_onto(&mut jwt, 0)?;
+        if jwt.len() > LONGEST_TOKEN {
+            return Err(KeyFault::TooLong);
+        }
+        let expires_at = recorded.expires_at();
+        let grant = recorded.grant();
+        Ok(SignedToken { jwt, expires_in: grant.ttl(), expires_at, scope: grant.scope().to_owned() })
+    }
+
+    /// Checks shape, header, signature and issuer, in that order; the algorithm is the key's
+    /// (RFC 8725 §3.1), never the header's. Time, revocation and epoch are the caller's to check.
+    pub fn verify(&self, token: &str) -> Verified {
+        let Some(header) = claims::read_header(token) else { return Verified::Rejected };
+        let typ_known = header.typ == TokenTyp::AtJwt.as_str() || header.typ == self.typ.as_str();
+        if header.alg != "RS256" || !typ_known {
+            return Verified::Rejected;
+        }
+        let set = self.current.load();
+        let Some(key) = set.public.get(&Kid(header.kid)) else { return Verified::UnknownKey };
+        match key.verify(token) {
+            // RFC 8725 §3.8: the issuer is compared as an exact string.
+            Some(claims) if claims.iss == self.issuer => Verified::Genuine(claims),
+            _ => Verified::Rejected,
+        }
+    }
+
+    /// The published key set.
+    pub fn jwks(&self) -> Arc<Jwks> {
+        Arc::clone(&self.current.load().jwks)
+    }
+
+    /// The master key, for those who make new keys of this store.
+    pub fn master_key(&self) -> &MasterKey {
+        &self.master_key
+    }
+}
+
+/// RFC 7517: the signing key first, then the announced, then the retiring ones.
+fn render_jwks(records: &[KeyRecord]) -> Jwks {
+    let rank = |state| match state {
+        KeyState::Signing => 0,
+        KeyState::Announced => 1,
+        KeyState::Retiring => 2,
+    };
+    let mut ordered: Vec<&KeyRecord> = records.iter().collect();
+    ordered.sort_by_key(|r| rank(r.state));
+    let keys: Vec<&str> = ordered.iter().map(|r| r.public_jwk.as_str()).collect();
+    let body = format!("{{\"keys\":[{}]}}", keys.join(","));
+    let etag = entity_tag(body.as_bytes());
+    Jwks { body, etag }
+}
+
+/// A strong entity tag: base64url of the first 16 bytes of SHA-256 of the body, in quotes.
+pub fn entity_tag(body: &[u8]) -> String {
+    let hash = digest::digest(&digest::SHA256, body);
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
+}

@@ -1,0 +1,87 @@
+//! Rotation as a pure plan: announced → signing → retiring → gone.
+//!
+//! Owns when a key changes its state. Must not know how a plan is carried out: each step is a
+//! compare-and-set, so that processes that plan the same step at once carry it out once.
+
+use crate::domain::id::Kid;
+use crate::domain::time::Timestamp;
+use crate::domain::ttl;
+use crate::store::{Change, KeyRecord, KeyState};
+
+/// How long a retired key stays published past the last token it may have signed, in seconds:
+/// processes re-read the keyring once a minute, and clocks differ.
+pub const SKEW: i64 = 180;
+
+/// What is to be done about the keys at `now`, first things first.
+pub fn plan(keys: &[KeyRecord], now: Timestamp) -> Vec<Change> {
+    let mut steps = Vec::new();
+    let signing = keys.iter().find(|k| k.state == KeyState::Signing);
+    let due = keys
+        .iter()
+        .filter(|k| k.state == KeyState::Announced && k.signs_from <= now)
+        .min_by_key(|k| (k.signs_from, k.announced_at, k.kid.clone()));
+    if let Some(next) = due {
+        steps.push(Change::ActivateKey {
+            kid: next.kid.clone(),
+            retires: signing.map(|k| k.kid.clone()),
+            published_until: now.saturating_add(ttl::LONGEST + SKEW),
+        });
+    }
+    for key in keys.iter().filter(|k| k.state == KeyState::Retiring) {
+        if key.published_until.is_some_and(|end| end <= now) {
+            steps.push(Change::RemoveKey(key.kid.clone()));
+        }
+    }
+    steps
+}
+
+/// What a new key is to be: the first of a store signs at once, each later one is announced first.
+pub fn announce(keys: &[KeyRecord], now: Timestamp, announce_seconds: i64) -> (KeyState, Timestamp) {
+    let first: Option<&Kid> = keys.iter().find(|k| k.state != KeyState::Retiring).map(|k| &k.kid);
+    match first {
+        None => (KeyState::Signing, now),
+        Some(_) => (KeyState::Announced, now.saturating_add(announce_seconds.max(0))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Sealed;
+
+    fn key(kid: &str, state: KeyState, signs_from: i64, published_until: Option<i64>) -> KeyRecord {
+        KeyRecord {
+            kid: Kid(kid.to_owned()),
+            public_jwk: String::new(),
+            private_key: Sealed(vec![]),
+            state,
+            announced_at: Timestamp(0),
+            signs_from: Timestamp(signs_from),
+            signs_until: None,
+            published_until: published_until.map(Timestamp),
+        }
+    }
+
+    #[test]
+    fn an_announced_key_signs_only_from_its_time_on() {
+        let keys = [key("a", KeyState::Signing, 0, None), key("b", KeyState::Announced, 100, None)];
+        assert!(plan(&keys, Timestamp(99)).is_empty());
+        let steps = plan(&keys, Timestamp(100));
+        assert!(matches!(&steps[..], [Change::ActivateKey { kid, retires: Some(old), published_until }]
+            if kid.0 == "b" && old.0 == "a" && published_until.0 == 100 + 86_400 + SKEW));
+    }
+
+    #[test]
+    fn a_retiring_key_goes_when_its_last_token_has_expired() {
+        let keys = [key("a", KeyState::Retiring, 0, Some(500)), key("b", KeyState::Signing, 0, None)];
+        assert!(plan(&keys, Timestamp(499)).is_empty());
+        assert!(matches!(&plan(&keys, Timestamp(500))[..], [Change::RemoveKey(kid)] if kid.0 == "a"));
+    }
+
+    #[test]
+    fn the_first_key_signs_at_once_and_later_ones_wait() {
+        assert_eq!(announce(&[], Timestamp(5), 3_600), (KeyState::Signing, Timestamp(5)));
+        let keys = [key("a", KeyState::Signing, 0, None)];
+        assert_eq!(announce(&keys, Timestamp(5), 3_600), (KeyState::Announced, Timestamp(3_605)));
+    }
+}

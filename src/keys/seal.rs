@@ -1,0 +1,113 @@
+//! Encryption at rest: keys of a store are sealed with AES-256-GCM under the operator's master key.
+//!
+//! A sealed value is one version byte, a 12-byte nonce, the ciphertext and a 16-byte tag. The
+//! associated data names the key, so that rows cannot be swapped.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::domain::Invalid;
+use crate::entropy::{Entropy, NoEntropy};
+use crate::store::Sealed;
+
+const VERSION: u8 = 1;
+const NONCE: usize = 12;
+
+/// The operator's master key: 32 bytes, never stored beside what it seals by choice of ours.
+#[derive(Clone)]
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey(redacted)")
+    }
+}
+
+impl MasterKey {
+    /// Reads 32 bytes in standard base64, as `openssl rand -base64 32` prints them.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let fault = Invalid("a master key is 32 bytes in standard base64 (openssl rand -base64 32)");
+        let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| fault)?);
+        let array: [u8; 32] = bytes.as_slice().try_into().map_err(|_| fault)?;
+        Ok(Self(Zeroizing::new(array)))
+    }
+
+    /// Draws a new one.
+    pub fn generate(entropy: &dyn Entropy) -> Result<Self, NoEntropy> {
+        let mut bytes = Zeroizing::new([0u8; 32]);
+        entropy.fill(bytes.as_mut_slice())?;
+        Ok(Self(bytes))
+    }
+
+    /// The text that [`MasterKey::parse`] reads.
+    pub fn to_text(&self) -> Zeroizing<String> {
+        Zeroizing::new(STANDARD.encode(self.0.as_slice()))
+    }
+
+    /// Seals `plain` for the row that `aad` names; `None` when no random nonce could be drawn.
+    pub fn seal(&self, plain: &[u8], aad: &[u8], entropy: &dyn Entropy) -> Option<Sealed> {
+        let mut nonce = [0u8; NONCE];
+        entropy.fill(&mut nonce).ok()?;
+        let mut body = Zeroizing::new(plain.to_vec());
+        let nonce_value = Nonce::assume_unique_for_key(nonce);
+        self.cipher()?.seal_in_place_append_tag(nonce_value, Aad::from(aad), &mut *body).ok()?;
+        let mut sealed = vec![VERSION];
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&body);
+        Some(Sealed(sealed))
+    }
+
+    /// Opens what [`MasterKey::seal`] made; `None` under another key, for another row, or changed.
+    pub fn unseal(&self, sealed: &Sealed, aad: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (version, rest) = sealed.0.split_first()?;
+        let (nonce, body) = rest.split_at_checked(NONCE)?;
+        if *version != VERSION {
+            return None;
+        }
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut body = Zeroizing::new(body.to_vec());
+        let length = self.cipher()?.open_in_place(nonce, Aad::from(aad), &mut body).ok()?.len();
+        body.truncate(length);
+        Some(body)
+    }
+
+    fn cipher(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, self.0.as_slice()).ok().map(LessSafeKey::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SeededEntropy;
+
+    #[test]
+    fn a_sealed_value_opens_only_under_its_key_and_for_its_row() {
+        let entropy = SeededEntropy::new(1);
+        let key = MasterKey::generate(&entropy).unwrap();
+        let other = MasterKey::generate(&entropy).unwrap();
+        let sealed = key.seal(b"private", b"kid-1", &entropy).unwrap();
+        assert_eq!(key.unseal(&sealed, b"kid-1").unwrap().as_slice(), b"private");
+        assert!(key.unseal(&sealed, b"kid-2").is_none());
+        assert!(other.unseal(&sealed, b"kid-1").is_none());
+        for i in 0..sealed.0.len() {
+            let mut changed = sealed.clone();
+            changed.0[i] ^= 1;
+            assert!(key.unseal(&changed, b"kid-1").is_none(), "byte {i}");
+            assert!(key.unseal(&Sealed(sealed.0[..i].to_vec()), b"kid-1").is_none());
+        }
+    }
+
+    #[test]
+    fn a_master_key_survives_its_text_form_and_hides_in_debug() {
+        let key = MasterKey::generate(&SeededEntropy::new(2)).unwrap();
+        let text = key.to_text();
+        assert_eq!(*MasterKey::parse(&format!("{}\n", *text)).unwrap().0, *key.0);
+        assert!(!format!("{key:?}").contains(&text[..8]));
+        for bad in ["", "short", "AAAA", &"A".repeat(44)] {
+            assert!(MasterKey::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Tag keys: they put a keyed tag into each generated secret, so that junk dies in microseconds.
+//!
+//! Owns the tag's computation. Must not know the layout of a secret (service/secret/format.rs).
+
+use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
+
+use crate::entropy::{Entropy, NoEntropy};
+use crate::store::{Sealed, StoreKey};
+
+use super::seal::MasterKey;
+
+/// The purpose under which tag keys are stored.
+pub const PURPOSE: &str = "tag";
+
+/// A store's tag key. Drawn at random, never derived: another master key leaves every secret valid.
+pub struct TagKey {
+    /// One character of `[0-9A-Za-z]` that a secret carries to name its tag key.
+    pub key_id: char,
+    key: hmac::Key,
+}
+
+impl std::fmt::Debug for TagKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TagKey({}, redacted)", self.key_id)
+    }
+}
+
+impl TagKey {
+    /// Draws a new tag key and seals it for the store; `None` from sealing is a fault of the system.
+    pub fn generate(key_id: char, master: &MasterKey, entropy: &dyn Entropy) -> Result<StoreKey, NoEntropy> {
+        let mut bytes = Zeroizing::new([0u8; 32]);
+        entropy.fill(bytes.as_mut_slice())?;
+        let key_id = key_id.to_string();
+        let sealed = master.seal(bytes.as_slice(), &aad(&key_id), entropy).ok_or(NoEntropy)?;
+        Ok(StoreKey { purpose: PURPOSE.to_owned(), key_id, sealed })
+    }
+
+    /// Opens a stored tag key; `None` when it is for another purpose or does not open.
+    pub fn open(stored: &StoreKey, master: &MasterKey) -> Option<Self> {
+        if stored.purpose != PURPOSE {
+            return None;
+        }
+        let bytes = master.unseal(&Sealed(stored.sealed.0.clone()), &aad(&stored.key_id))?;
+        let mut characters = stored.key_id.chars();
+        let key_id = characters.next().filter(char::is_ascii_alphanumeric)?;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
+        characters.next().is_none().then_some(Self { key_id, key })
+    }
+
+    /// 64 bits of HMAC-SHA-256 over the length-prefixed client id and random part.
+    pub fn tag(&self, client_id: &[u8], random: &[u8]) -> u64 {
+        let mut context = hmac::Context::with_key(&self.key);
+        for field in [client_id, random] {
+            context.update(&(field.len() as u64).to_be_bytes()); // usize to u64 widens on every target
+            context.update(field);
+        }
+        let mut first = [0u8; 8];
+        first.copy_from_slice(&context.sign().as_ref()[..8]);
+        u64::from_be_bytes(first)
+    }
+}
+
+fn aad(key_id: &str) -> Vec<u8> {
+    format!("{PURPOSE}:{key_id}").into_bytes()
+}
