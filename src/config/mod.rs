@@ -23,7 +23,7 @@ use raw::Raw;
 pub use value::DatabaseUrl;
 
 /// Everything that can be configured. Nothing after start reads it from anywhere else.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Listeners.
     pub server: Server,
@@ -46,7 +46,7 @@ pub struct Config {
 }
 
 /// Listeners.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Server {
     /// Where clients connect.
     pub listen: SocketAddr,
@@ -73,7 +73,7 @@ impl Plaintext {
 }
 
 /// The store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Database {
     /// Which and where.
     pub url: DatabaseUrl,
@@ -82,7 +82,7 @@ pub struct Database {
 }
 
 /// Tokens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Token {
     /// The `iss` claim and the base of every published URL: absolute, without query, fragment or
     /// trailing slash, exactly as written.
@@ -109,7 +109,7 @@ impl TokenTyp {
 }
 
 /// Signing keys.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Keys {
     /// Seals private keys; `None` on SQLite takes the one in the data folder.
     pub master_key: Option<MasterKey>,
@@ -145,7 +145,7 @@ impl RsaBits {
 }
 
 /// Protection against too much.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// Requests a minute of one agent to this process, counted once its secret was proven; 0 is off.
     pub requests_per_minute: u32,
@@ -158,21 +158,21 @@ pub struct Limits {
 }
 
 /// Scopes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Scopes {
     /// High-risk besides those that their name or the catalogue makes so.
     pub high_risk: Vec<Scope>,
 }
 
 /// The audit log.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Audit {
     /// Days that `token.issued` events are kept, at least one.
     pub keep_days: u32,
 }
 
 /// What is logged.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Log {
     /// A level, or levels by module.
     pub filter: String,
@@ -208,7 +208,7 @@ pub enum MasterKeyNeed {
 }
 
 /// One key as `config show` has it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Shown {
     /// `section.key`.
     pub key: String,
@@ -297,12 +297,7 @@ impl Config {
                 typ: TokenTyp::AtJwt,
             },
             keys: Keys { master_key: None, rsa_bits: RsaBits::B2048, announce_seconds: 0 },
-            limits: Limits {
-                requests_per_minute: 0,
-                failures_per_minute: 0,
-                hash_threads: 0,
-                hash_queue: 0,
-            },
+            limits: Limits { requests_per_minute: 0, failures_per_minute: 0, hash_threads: 0, hash_queue: 0 },
             plans: Plans(BTreeMap::new()),
             scopes: Scopes { high_risk: vec![] },
             audit: Audit { keep_days: 0 },

@@ -156,7 +156,8 @@ impl Raw {
                 None => text,
                 // The path stays unsaid: somebody may have put the secret itself there.
                 Some(_) => text.and_then(|path| {
-                    read_text(Path::new(&path)).map_err(|why| format!("the file that it names cannot be read: {why}"))
+                    read_text(Path::new(&path))
+                        .map_err(|why| format!("the file that it names cannot be read: {why}"))
                 }),
             };
             match text {

@@ -183,9 +183,7 @@ fn a_file_variable_gives_the_files_content_without_one_newline() {
 
 #[test]
 fn a_variable_and_its_file_variable_together_are_a_fault() {
-    let both = given()
-        .env("SEALWRIGHT_LOG__FILTER", "info")
-        .env("SEALWRIGHT_LOG__FILTER_FILE", "/nowhere");
+    let both = given().env("SEALWRIGHT_LOG__FILTER", "info").env("SEALWRIGHT_LOG__FILTER_FILE", "/nowhere");
     let faults = both.faults();
     assert_eq!(faults.len(), 1);
     assert!(faults[0].contains("SEALWRIGHT_LOG__FILTER_FILE): the same variable is set without _FILE too"));
@@ -193,11 +191,9 @@ fn a_variable_and_its_file_variable_together_are_a_fault() {
 
 #[test]
 fn a_missing_file_is_one_fault() {
-    let faults = Config::resolve(
-        &Raw::read(Some(Path::new("/nowhere/s.toml")), [], &[]),
-        MasterKeyNeed::WithPostgres,
-    )
-    .unwrap_err();
+    let faults =
+        Config::resolve(&Raw::read(Some(Path::new("/nowhere/s.toml")), [], &[]), MasterKeyNeed::WithPostgres)
+            .unwrap_err();
     assert_eq!(faults.0.len(), 1);
     assert!(faults.to_string().contains("/nowhere/s.toml): the file cannot be read"), "{faults}");
 }

@@ -25,15 +25,19 @@ pub enum DatabaseUrl {
 impl DatabaseUrl {
     /// Accepts `sqlite://PATH` and `postgres://…` (or `postgresql://…`).
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        const RULE: Invalid =
-            Invalid("sqlite://relative/path.db, sqlite:///absolute/path.db or postgres://user:password@host/name");
+        const RULE: Invalid = Invalid(
+            "sqlite://relative/path.db, sqlite:///absolute/path.db or postgres://user:password@host/name",
+        );
         if let Some(path) = text.strip_prefix("sqlite://") {
             let plain = |c: char| !c.is_control() && c != '?' && c != '#';
             let named = !path.is_empty() && !path.ends_with('/') && !path.starts_with(':');
             return if named && path.chars().all(plain) { Ok(Self::Sqlite(path.into())) } else { Err(RULE) };
         }
         let url = Url::parse(text).map_err(|_| RULE)?;
-        if matches!(url.scheme(), "postgres" | "postgresql") && text.contains("://") && !url.cannot_be_a_base() {
+        if matches!(url.scheme(), "postgres" | "postgresql")
+            && text.contains("://")
+            && !url.cannot_be_a_base()
+        {
             Ok(Self::Postgres(text.to_owned()))
         } else {
             Err(RULE)
@@ -66,7 +70,9 @@ fn without_passwords(text: &str) -> String {
         let secret = |name: &str| name.contains("password") || name.contains("passphrase");
         let pairs: Vec<(String, String)> = url
             .query_pairs()
-            .map(|(name, value)| (name.to_string(), if secret(&name) { "redacted".into() } else { value.to_string() }))
+            .map(|(name, value)| {
+                (name.to_string(), if secret(&name) { "redacted".into() } else { value.to_string() })
+            })
             .collect();
         url.query_pairs_mut().clear().extend_pairs(pairs);
     }
@@ -126,21 +132,26 @@ pub fn address(written: &Written) -> Result<SocketAddr, Invalid> {
 
 /// An issuer (RFC 8414 §2): kept to the character, since verifiers compare it so.
 pub fn issuer(written: &Written) -> Result<String, Invalid> {
-    const RULE: Invalid = Invalid("an absolute http: or https: URL without user, query, fragment or trailing slash");
+    const RULE: Invalid =
+        Invalid("an absolute http: or https: URL without user, query, fragment or trailing slash");
     let text = text(written)?;
     let url = Url::parse(text).map_err(|_| RULE)?;
     let scheme = text.starts_with("https://") || text.starts_with("http://");
     let bare = url.username().is_empty() && url.password().is_none() && url.host().is_some();
     let plain = |c: char| c.is_ascii_graphic() && !"?#\"\\".contains(c);
-    if scheme && bare && !text.ends_with('/') && text.chars().all(plain) { Ok(text.to_owned()) } else { Err(RULE) }
+    if scheme && bare && !text.ends_with('/') && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(RULE)
+    }
 }
 
 /// A filter as `tracing_subscriber` reads it.
 pub fn filter(written: &Written) -> Result<String, Invalid> {
     let text = text(written)?;
-    tracing_subscriber::EnvFilter::try_new(text)
-        .map(|_| text.to_owned())
-        .map_err(|_| Invalid("a level (error, warn, info, debug, trace), or target=level separated by commas"))
+    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| {
+        Invalid("a level (error, warn, info, debug, trace), or target=level separated by commas")
+    })
 }
 
 #[cfg(test)]
@@ -169,9 +180,19 @@ mod tests {
             Ok(DatabaseUrl::Sqlite(path)) => path,
             other => panic!("{text}: {other:?}"),
         };
-        assert_eq!(path("sqlite://sealwright-data/sealwright.db"), PathBuf::from("sealwright-data/sealwright.db"));
+        assert_eq!(
+            path("sqlite://sealwright-data/sealwright.db"),
+            PathBuf::from("sealwright-data/sealwright.db")
+        );
         assert_eq!(path("sqlite:///var/lib/s.db"), PathBuf::from("/var/lib/s.db"));
-        for bad in ["sqlite://", "sqlite::memory:", "sqlite://:memory:", "sqlite:x.db", "sqlite://a/", "sqlite://a?b=c"] {
+        for bad in [
+            "sqlite://",
+            "sqlite::memory:",
+            "sqlite://:memory:",
+            "sqlite:x.db",
+            "sqlite://a/",
+            "sqlite://a?b=c",
+        ] {
             assert!(DatabaseUrl::parse(bad).is_err(), "{bad}");
         }
     }
