@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
@@ -209,7 +209,7 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 
 /// A text file of bounded size; the error is fit to print.
 fn read_text(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open::<PathBuf>(path.to_owned()).map_err(|e| e.to_string())?;
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     if bytes.len() as u64 > LARGEST_FILE {
