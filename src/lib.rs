@@ -5,3 +5,4 @@ pub mod domain;
 pub mod entropy;
 pub mod keys;
 pub mod store;
+pub mod telemetry;
