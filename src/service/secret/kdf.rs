@@ -1,0 +1,206 @@
+//! Password hashes: argon2id for what we store, bcrypt and argon2 for what was imported.
+//!
+//! Every function here blocks for milliseconds; `pool` keeps them off the threads that serve.
+
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
+use subtle::ConstantTimeEq;
+
+use crate::domain::Invalid;
+use crate::domain::credential::SecretHash;
+use crate::entropy::{Entropy, NoEntropy};
+
+use super::format::Secret;
+
+/// bcrypt reads no more than this many bytes of a secret, its closing NUL included.
+const BCRYPT_MOST: usize = 72;
+
+/// Memory for argon2, reused from one hash to the next.
+#[derive(Default)]
+pub struct Workspace(Vec<Block>);
+
+impl Workspace {
+    fn blocks(&mut self, params: &Params) -> &mut [Block] {
+        let count = params.block_count();
+        if self.0.len() < count {
+            self.0.resize(count, Block::default());
+        }
+        &mut self.0[..count]
+    }
+}
+
+/// Why nothing was hashed.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+pub enum HashFault {
+    /// No salt could be drawn.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+    /// The library refused its parameters.
+    #[error("argon2id failed")]
+    Argon2,
+}
+
+/// Hashes with argon2id, 19 MiB, two passes, one lane, a fresh 16-byte salt. 14–18 ms.
+pub fn hash(secret: &Secret, entropy: &dyn Entropy, work: &mut Workspace) -> Result<SecretHash, HashFault> {
+    let mut salt = [0u8; 16];
+    entropy.fill(&mut salt)?;
+    let params = Params::DEFAULT;
+    let output =
+        derive(Algorithm::Argon2id, Version::V0x13, &params, secret.expose().as_bytes(), &salt, 32, work)
+            .ok_or(HashFault::Argon2)?;
+    let phc = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params).map_err(|_| HashFault::Argon2)?,
+        salt: Some(Salt::new(&salt).map_err(|_| HashFault::Argon2)?),
+        hash: Some(Output::new(&output).map_err(|_| HashFault::Argon2)?),
+    };
+    Ok(SecretHash(phc.to_string()))
+}
+
+/// Whether `secret` is the one that was hashed. A hash that cannot be read matches nothing.
+pub fn verify(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> bool {
+    if hash.0.starts_with("$2") {
+        // bcrypt ignores what lies past its limit, so that a longer secret would match as well.
+        return secret.expose().len() < BCRYPT_MOST
+            && bcrypt::verify(secret.expose(), &hash.0).unwrap_or(false);
+    }
+    verify_argon2(secret, hash, work).unwrap_or(false)
+}
+
+fn verify_argon2(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> Option<bool> {
+    let (algorithm, version, params, phc) = read_argon2(&hash.0)?;
+    let (salt, expected) = (phc.salt?, phc.hash?);
+    let password = secret.expose().as_bytes();
+    let output = derive(algorithm, version, &params, password, salt.as_ref(), expected.len(), work)?;
+    Some(output.ct_eq(expected.as_bytes()).into())
+}
+
+fn derive(
+    algorithm: Algorithm,
+    version: Version,
+    params: &Params,
+    password: &[u8],
+    salt: &[u8],
+    length: usize,
+    work: &mut Workspace,
+) -> Option<Vec<u8>> {
+    let mut output = vec![0u8; length];
+    Argon2::new(algorithm, version, params.clone())
+        .hash_password_into_with_memory(password, salt, &mut output, work.blocks(params))
+        .ok()?;
+    Some(output)
+}
+
+fn read_argon2(text: &str) -> Option<(Algorithm, Version, Params, PasswordHash)> {
+    let phc = PasswordHash::new(text).ok()?;
+    let algorithm = Algorithm::try_from(phc.algorithm.as_str()).ok()?;
+    let version = match phc.version {
+        Some(version) => Version::try_from(version).ok()?,
+        None => Version::V0x10,
+    };
+    let params = Params::try_from(&phc).ok()?;
+    Some((algorithm, version, params, phc))
+}
+
+/// Whether a successful verification should replace `hash` by our own argon2id.
+pub fn is_foreign(hash: &SecretHash) -> bool {
+    match read_argon2(&hash.0) {
+        Some((Algorithm::Argon2id, Version::V0x13, params, _)) => {
+            params.m_cost() != Params::DEFAULT_M_COST
+                || params.t_cost() != Params::DEFAULT_T_COST
+                || params.p_cost() != Params::DEFAULT_P_COST
+        }
+        _ => true,
+    }
+}
+
+/// Accepts a hash for import: bcrypt up to cost 14, argon2 up to 64 MiB, t = 10, p = 4. A dearer one
+/// would be a lever for anybody who sends wrong secrets.
+pub fn check_imported(text: &str) -> Result<SecretHash, Invalid> {
+    if text.starts_with("$2") {
+        return check_bcrypt(text);
+    }
+    let unknown = Invalid("the hash is neither bcrypt ($2a$, $2b$, $2y$) nor argon2 in PHC form");
+    let (_, _, params, phc) = read_argon2(text).ok_or(unknown)?;
+    let output = phc.hash.as_ref().map_or(0, Output::len);
+    if phc.salt.is_none() || !(16..=64).contains(&output) {
+        return Err(Invalid("the argon2 hash lacks its salt or has fewer than 16 bytes of output"));
+    }
+    if params.m_cost() > 64 * 1024 || params.t_cost() > 10 || params.p_cost() > 4 {
+        return Err(Invalid("the argon2 hash costs more than 64 MiB, t = 10, p = 4"));
+    }
+    Ok(SecretHash(text.to_owned()))
+}
+
+fn check_bcrypt(text: &str) -> Result<SecretHash, Invalid> {
+    let malformed = Invalid("the bcrypt hash is malformed");
+    let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|p| text.strip_prefix(p)).ok_or(malformed)?;
+    let (cost, body) = rest.split_once('$').ok_or(malformed)?;
+    let alphabet = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'/';
+    if body.len() != 53 || !body.bytes().all(alphabet) || cost.len() != 2 {
+        return Err(malformed);
+    }
+    match cost.parse::<u32>() {
+        Ok(4..=14) => Ok(SecretHash(text.to_owned())),
+        Ok(15..) => Err(Invalid("the bcrypt hash costs more than 14")),
+        _ => Err(malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SeededEntropy;
+
+    fn secret(text: &str) -> Secret {
+        Secret::parse(text).unwrap()
+    }
+
+    #[test]
+    fn what_was_hashed_verifies_and_nothing_else_does() {
+        let mut work = Workspace::default();
+        let hashed = hash(&secret("right"), &SeededEntropy::new(1), &mut work).unwrap();
+        assert!(hashed.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hashed.0);
+        assert!(verify(&secret("right"), &hashed, &mut work));
+        assert!(!verify(&secret("wrong"), &hashed, &mut work));
+        assert!(!verify(&secret("right"), &SecretHash("garbage".to_owned()), &mut work));
+        assert!(!is_foreign(&hashed));
+    }
+
+    #[test]
+    fn bcrypt_lets_neither_a_longer_nor_a_shorter_secret_in() {
+        let mut work = Workspace::default();
+        let long = "x".repeat(71);
+        let hashed = SecretHash(bcrypt::hash(&long, 4).unwrap());
+        assert!(verify(&secret(&long), &hashed, &mut work));
+        for wrong in ["x".repeat(70), "x".repeat(72), "x".repeat(73), "x".repeat(200)] {
+            assert!(!verify(&secret(&wrong), &hashed, &mut work), "{} bytes", wrong.len());
+        }
+        assert!(is_foreign(&hashed));
+    }
+
+    #[test]
+    fn a_dear_hash_is_refused_at_import() {
+        let argon2 = |m: u32, t: u32, p: u32| {
+            format!(
+                "$argon2id$v=19$m={m},t={t},p={p}$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI"
+            )
+        };
+        assert!(check_imported(&argon2(65_536, 10, 4)).is_ok());
+        for dear in [argon2(65_537, 1, 1), argon2(19_456, 11, 1), argon2(19_456, 2, 5)] {
+            assert!(check_imported(&dear).is_err(), "{dear}");
+        }
+        let body = "abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
+        assert!(check_imported(&format!("$2b$14${body}")).is_ok());
+        for bad in [
+            format!("$2b$15${body}"),
+            format!("$2b$03${body}"),
+            format!("$2b$10${}", &body[1..]),
+            "$1$x".to_owned(),
+            String::new(),
+        ] {
+            assert!(check_imported(&bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Secrets: made, hashed, recognised and remembered.
+//!
+//! Owns the cost of a secret: a forged one dies by its tag, a proven one is remembered, and only
+//! what is left is hashed, on threads of its own. Must not know agents' status, stores or HTTP.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use aws_lc_rs::hmac;
+use quick_cache::sync::Cache;
+use subtle::ConstantTimeEq;
+
+use crate::domain::Invalid;
+use crate::domain::credential::{Credential, SecretHash, Tag};
+use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::time::Timestamp;
+use crate::entropy::{Entropy, NoEntropy};
+use crate::keys::tag::TagKey;
+use crate::telemetry::metrics;
+
+pub mod format;
+pub mod kdf;
+pub mod pool;
+
+pub use format::{Presented, Secret};
+pub use kdf::HashFault;
+pub use pool::{HashPool, Shed};
+
+/// How long a proven secret is remembered, in seconds, and by how much at most that is shortened so
+/// that not all are forgotten at once.
+const REMEMBERED: i64 = 3_600;
+const JITTER: i64 = 600;
+
+/// How many proven secrets are remembered: one for each credential, at most this many.
+const REMEMBERED_MOST: usize = 100_000;
+
+type Mac = [u8; 32];
+
+#[derive(Clone, Copy)]
+struct Proven {
+    mac: Mac,
+    until: Timestamp,
+}
+
+/// What a presented secret turned out to be against one credential.
+#[derive(Debug)]
+pub enum Proof {
+    /// It matches. `Some` carries an argon2id hash that should replace an imported one.
+    Right(Option<SecretHash>),
+    /// It does not.
+    Wrong,
+}
+
+/// Makes, inspects and verifies secrets for one store.
+pub struct Secrets {
+    tag_keys: Vec<TagKey>,
+    entropy: Arc<dyn Entropy>,
+    pool: HashPool,
+    /// Keys the memory of proven secrets; drawn anew by each process and never written down.
+    mac_key: hmac::Key,
+    /// Successes only, so that wrong secrets cannot evict anybody.
+    proven: Cache<CredentialId, Proven>,
+    /// One hash at a time for one and the same secret; different secrets do not wait for each other.
+    flights: Mutex<HashMap<Mac, Weak<tokio::sync::Mutex<()>>>>,
+    /// A hash that nothing matches, for ids that are not known.
+    decoy: SecretHash,
+}
+
+impl Secrets {
+    /// For the store whose tag keys these are; the first one tags new secrets.
+    pub fn new(tag_keys: Vec<TagKey>, entropy: Arc<dyn Entropy>, pool: HashPool) -> Result<Self, NoEntropy> {
+        let mut key = [0u8; 32];
+        entropy.fill(&mut key)?;
+        let mut output = [0u8; 32];
+        entropy.fill(&mut output)?;
+        let phc = format!(
+            "$argon2id$v=19$m=19456,t=2,p=1$c2VhbHdyaWdodC1kZWNveQ${}",
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, output)
+        );
+        Ok(Self {
+            tag_keys,
+            entropy,
+            pool,
+            mac_key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            proven: Cache::new(REMEMBERED_MOST),
+            flights: Mutex::new(HashMap::new()),
+            decoy: SecretHash(phc),
+        })
+    }
+
+    /// Draws a secret for a new credential of `agent_id`; `None` when the store has no tag key.
+    pub fn generate(&self, agent_id: &AgentId) -> Result<Option<(Secret, Tag)>, NoEntropy> {
+        let Some(key) = self.tag_keys.first() else { return Ok(None) };
+        format::generate(key, agent_id, &*self.entropy).map(Some)
+    }
+
+    /// Says what `secret` can be for `client_id`, at the cost of one HMAC.
+    pub fn inspect(&self, client_id: &str, secret: &str) -> Presented {
+        format::inspect(&self.tag_keys, client_id.as_bytes(), secret)
+    }
+
+    /// The tag of an operator's own secret: `None` for a foreign form. One that has the form of this
+    /// store's secrets but belongs to another agent could never be presented, so it is refused.
+    pub fn tag_of_chosen(&self, agent_id: &AgentId, secret: &Secret) -> Result<Option<Tag>, Invalid> {
+        match self.inspect(agent_id.as_str(), secret.expose()) {
+            Presented::Generated(tag) => Ok(Some(tag)),
+            Presented::Other => Ok(None),
+            Presented::Forged => Err(Invalid("the secret has the form of a generated one of another agent")),
+        }
+    }
+
+    /// Hashes a new secret on the pool.
+    pub async fn hash(&self, secret: &Secret) -> Result<Result<SecretHash, HashFault>, Shed> {
+        let (secret, entropy) = (secret.clone(), Arc::clone(&self.entropy));
+        self.pool.run(move |work| kdf::hash(&secret, &*entropy, work)).await
+    }
+
+    /// Whether `secret` is `credential`'s: from memory, or by at most one hash.
+    pub async fn prove(
+        &self,
+        credential: &Credential,
+        secret: &Secret,
+        now: Timestamp,
+    ) -> Result<Proof, Shed> {
+        let mac = self.mac(credential, secret);
+        if self.remembers(credential.credential_id, &mac, now) {
+            metrics::credential_cache(true);
+            return Ok(Proof::Right(None));
+        }
+        metrics::credential_cache(false);
+        let flight = self.join_flight(mac);
+        let _turn = flight.lock().await;
+        // Whoever flew first may have brought the answer.
+        if self.remembers(credential.credential_id, &mac, now) {
+            return Ok(Proof::Right(None));
+        }
+        let (text, hash, entropy) = (secret.clone(), credential.hash.clone(), Arc::clone(&self.entropy));
+        let rehash = credential.tag.is_none() && kdf::is_foreign(&hash);
+        let proof = self
+            .pool
+            .run(move |work| match kdf::verify(&text, &hash, work) {
+                true if rehash => Proof::Right(kdf::hash(&text, &*entropy, work).ok()),
+                true => Proof::Right(None),
+                false => Proof::Wrong,
+            })
+            .await?;
+        if matches!(proof, Proof::Right(_)) {
+            self.remember(credential.credential_id, mac, now);
+        }
+        Ok(proof)
+    }
+
+    /// Costs what a wrong imported secret costs, for an id that has no imported credential.
+    pub async fn prove_decoy(&self, secret: &Secret) -> Result<(), Shed> {
+        let (secret, decoy) = (secret.clone(), self.decoy.clone());
+        self.pool.run(move |work| kdf::verify(&secret, &decoy, work)).await.map(|_| ())
+    }
+
+    /// HMAC over length-prefixed fields: no byte can move from one field to the next. The hash is the
+    /// credential's version, so a credential that was replaced is forgotten with it.
+    fn mac(&self, credential: &Credential, secret: &Secret) -> Mac {
+        let mut context = hmac::Context::with_key(&self.mac_key);
+        let id = credential.credential_id.0;
+        let agent = credential.agent_id.as_str();
+        let fields =
+            [agent.as_bytes(), id.as_bytes(), credential.hash.0.as_bytes(), secret.expose().as_bytes()];
+        for field in fields {
+            context.update(&(field.len() as u64).to_be_bytes()); // usize to u64 widens on every target
+            context.update(field);
+        }
+        let mut mac = [0u8; 32];
+        mac.copy_from_slice(context.sign().as_ref());
+        mac
+    }
+
+    fn remembers(&self, id: CredentialId, mac: &Mac, now: Timestamp) -> bool {
+        self.proven.get(&id).is_some_and(|p| now < p.until && bool::from(p.mac.ct_eq(mac)))
+    }
+
+    fn remember(&self, id: CredentialId, mac: Mac, now: Timestamp) {
+        // The MAC is random enough to spread the end of the memory.
+        let jitter = i64::from(u16::from_be_bytes([mac[0], mac[1]])) % JITTER;
+        self.proven.insert(id, Proven { mac, until: now.saturating_add(REMEMBERED - jitter) });
+    }
+
+    fn join_flight(&self, mac: Mac) -> Arc<tokio::sync::Mutex<()>> {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = flights.get(&mac).and_then(Weak::upgrade) {
+            return flight;
+        }
+        // What has landed is swept when the table has doubled, so that it stays as small as the queue.
+        if flights.len() >= 256 {
+            flights.retain(|_, flight| flight.strong_count() > 0);
+        }
+        let flight = Arc::new(tokio::sync::Mutex::new(()));
+        flights.insert(mac, Arc::downgrade(&flight));
+        flight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::entropy::SeededEntropy;
+    use crate::keys::seal::MasterKey;
+
+    fn secrets() -> Secrets {
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let master = MasterKey::generate(&*entropy).unwrap();
+        let key = TagKey::open(&TagKey::generate('a', &master, &*entropy).unwrap(), &master).unwrap();
+        Secrets::new(vec![key], entropy, HashPool::start(1, 8).unwrap()).unwrap()
+    }
+
+    async fn credential(secrets: &Secrets, secret: &Secret) -> Credential {
+        Credential {
+            credential_id: CredentialId(Uuid::from_u128(1)),
+            agent_id: AgentId::parse("a").unwrap(),
+            hash: secrets.hash(secret).await.unwrap().unwrap(),
+            tag: None,
+            prefix: secret.prefix(),
+            created_at: Timestamp(0),
+            expires_at: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_success_is_remembered_and_not_for_ever() {
+        let secrets = secrets();
+        let right = Secret::parse("right secret").unwrap();
+        let credential = credential(&secrets, &right).await;
+        let now = Timestamp(1_000);
+        let wrong = Secret::parse("wrong secret").unwrap();
+        assert!(matches!(secrets.prove(&credential, &wrong, now).await.unwrap(), Proof::Wrong));
+        assert_eq!(secrets.proven.len(), 0);
+        assert!(matches!(secrets.prove(&credential, &right, now).await.unwrap(), Proof::Right(None)));
+        let mac = secrets.mac(&credential, &right);
+        assert!(secrets.remembers(credential.credential_id, &mac, now));
+        assert!(!secrets.remembers(credential.credential_id, &mac, Timestamp(1_000 + REMEMBERED)));
+        assert!(!secrets.remembers(credential.credential_id, &secrets.mac(&credential, &wrong), now));
+    }
+
+    #[tokio::test]
+    async fn the_memory_is_keyed_by_every_byte_of_every_field() {
+        let secrets = secrets();
+        let secret = Secret::parse("ab").unwrap();
+        let base = credential(&secrets, &secret).await;
+        let mac = secrets.mac(&base, &secret);
+        let mut agent = base.clone();
+        agent.agent_id = AgentId::parse("aa").unwrap();
+        let mut hash = base.clone();
+        hash.hash.0.push('x');
+        let mut id = base.clone();
+        id.credential_id = CredentialId(Uuid::from_u128(2));
+        for (other, text) in
+            [(&agent, "ab"), (&agent, "b"), (&hash, "ab"), (&id, "ab"), (&base, "abc"), (&base, "a")]
+        {
+            assert_ne!(secrets.mac(other, &Secret::parse(text).unwrap()), mac);
+        }
+    }
+}
