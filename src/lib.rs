@@ -1,5 +1,6 @@
 //! map (being written)
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod entropy;
 pub mod keys;

@@ -1,7 +1,172 @@
-//! stub
-/// A hash was shed.
-pub fn hash_shed() {}
+//! Every metric, its labels and its buckets. Adding one is one line in the table and one function.
+//!
+//! Labels take fixed words only, never an id or anything that a caller sent: their number is bounded.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+const TOKEN_REQUESTS: &str = "sealwright_token_requests_total";
+const REQUEST_SECONDS: &str = "sealwright_http_request_duration_seconds";
+const BATCH_SIZE: &str = "sealwright_token_batch_size";
+const CREDENTIAL_CACHE: &str = "sealwright_credential_cache_total";
+const HASH_SHED: &str = "sealwright_hash_shed_total";
+const INTROSPECTIONS: &str = "sealwright_introspections_total";
+const STORE_ERRORS: &str = "sealwright_store_errors_total";
+const BUILD_INFO: &str = "sealwright_build_info";
+
+enum Kind {
+    Counter,
+    Gauge,
+    /// With the upper bounds of its buckets.
+    Histogram(&'static [f64]),
+}
+
+use Kind::{Counter, Gauge, Histogram};
+
+/// From a token in half a millisecond to an answer that nobody waits for.
+const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+#[rustfmt::skip]
+const METRICS: &[(&str, Kind, &str)] = &[
+    (TOKEN_REQUESTS,   Counter,            "Token requests by outcome: issued, or why not."),
+    (REQUEST_SECONDS,  Histogram(SECONDS), "Seconds from a request's head to its answer, by route and status class."),
+    (BATCH_SIZE,       Histogram(SIZES),   "Tokens counted by one statement."),
+    (CREDENTIAL_CACHE, Counter,            "Secrets that were known as proven (hit) or had to be hashed (miss)."),
+    (HASH_SHED,        Counter,            "Logins turned away because the hash queue was full."),
+    (INTROSPECTIONS,   Counter,            "Introspections by answer: active or inactive."),
+    (STORE_ERRORS,     Counter,            "Store failures by kind."),
+    (BUILD_INFO,       Gauge,              "Always 1; the label tells the version."),
+];
+
+/// A token request was answered: `issued`, or the error's word.
+pub fn token_request(outcome: &'static str) {
+    counter!(TOKEN_REQUESTS, "outcome" => outcome).increment(1);
+}
+
+/// A request was answered. `route` is the route's pattern, never the path that was asked for.
+pub fn request(route: &'static str, status: u16, took: Duration) {
+    let class = match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    histogram!(REQUEST_SECONDS, "route" => route, "status" => class).record(took.as_secs_f64());
+}
+
+/// A statement counted this many tokens.
+pub fn batch_size(grants: usize) {
+    // The batcher's limit is far below the 2^53 from which on this would round.
+    #[expect(clippy::cast_precision_loss)]
+    histogram!(BATCH_SIZE).record(grants as f64);
+}
+
 /// A proven secret was remembered, or not.
-pub fn credential_cache(_hit: bool) {}
-/// A batch was formed.
-pub fn batch_size(_grants: usize) {}
+pub fn credential_cache(hit: bool) {
+    counter!(CREDENTIAL_CACHE, "result" => if hit { "hit" } else { "miss" }).increment(1);
+}
+
+/// A login was turned away because the hash queue was full.
+pub fn hash_shed() {
+    counter!(HASH_SHED).increment(1);
+}
+
+/// An introspection was answered.
+pub fn introspection(active: bool) {
+    counter!(INTROSPECTIONS, "result" => if active { "active" } else { "inactive" }).increment(1);
+}
+
+/// The store failed: `unavailable`, `busy` or `fault`.
+pub fn store_error(kind: &'static str) {
+    counter!(STORE_ERRORS, "kind" => kind).increment(1);
+}
+
+/// What was counted so far, for the ops listener.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Starts counting, once a process; later calls give the same counters. Before the first call
+    /// the functions above do nothing.
+    pub fn install() -> Result<Self, BuildError> {
+        static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
+        let mut builder = PrometheusBuilder::new();
+        for (name, kind, _) in METRICS {
+            if let Histogram(buckets) = kind {
+                builder = builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), buckets)?;
+            }
+        }
+        let handle = INSTALLED.get_or_init(|| {
+            let recorder = builder.build_recorder();
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_ok() {
+                describe();
+            }
+            handle
+        });
+        Ok(Self(handle.clone()))
+    }
+
+    /// In the Prometheus text format, version 0.0.4.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Folds what was recorded into the histograms. Call it every few seconds, or memory grows
+    /// until somebody asks for the metrics.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+fn describe() {
+    for (name, kind, help) in METRICS {
+        match kind {
+            Counter => describe_counter!(*name, *help),
+            Gauge => describe_gauge!(*name, *help),
+            Histogram(_) => describe_histogram!(*name, *help),
+        }
+    }
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    // An alert on the rise of a counter needs it to be there at zero.
+    counter!(HASH_SHED).increment(0);
+    for kind in ["unavailable", "busy", "fault"] {
+        counter!(STORE_ERRORS, "kind" => kind).increment(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_of_the_table_is_rendered_with_its_help_and_buckets() {
+        let metrics = Metrics::install().unwrap();
+        token_request("issued");
+        request("/api/v1/token", 200, Duration::from_millis(2));
+        batch_size(3);
+        credential_cache(true);
+        introspection(false);
+        let text = Metrics::install().unwrap().render();
+        metrics.upkeep();
+        for (name, _, help) in METRICS {
+            assert!(text.contains(&format!("# HELP {name} {help}")), "{name}\n{text}");
+        }
+        for line in [
+            "sealwright_token_requests_total{outcome=\"issued\"}",
+            "sealwright_http_request_duration_seconds_bucket{route=\"/api/v1/token\",status=\"2xx\",le=\"0.0025\"}",
+            "sealwright_token_batch_size_bucket{le=\"4\"}",
+            "sealwright_credential_cache_total{result=\"hit\"}",
+            "sealwright_hash_shed_total 0",
+            "sealwright_introspections_total{result=\"inactive\"}",
+            "sealwright_store_errors_total{kind=\"busy\"} 0",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}

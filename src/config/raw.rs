@@ -1,0 +1,230 @@
+//! The configuration as written: which text stands under which key, and who put it there.
+//!
+//! Owns the layers (`default.toml`, then the file of `--config`, then the environment, then
+//! flags) and their syntax. Must not know what a value means. The environment is read here once,
+//! before anything starts.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::fault::{Fault, Origin};
+use super::table;
+
+/// The built-in file that names every key and its default.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+const PREFIX: &str = "SEALWRIGHT_";
+
+/// The largest file that is read, in bytes: configuration is never larger, a device file always is.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// A value as written. It may be a secret, so it has no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Written {
+    /// A text, number or truth value.
+    One(String),
+    /// An array of them.
+    Many(Vec<String>),
+}
+
+/// A value under a known key.
+#[derive(Clone)]
+pub struct Setting {
+    /// `section.key`.
+    pub key: String,
+    /// What was written.
+    pub written: Written,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// All layers: later settings of a key win.
+#[derive(Clone, Default)]
+pub struct Raw {
+    pub(super) settings: Vec<Setting>,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// The environment of this process.
+pub fn process_environment() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os()
+}
+
+impl Raw {
+    /// Reads all layers. Faults are collected, not returned: they are reported together with those
+    /// of the values.
+    pub fn read(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: &[(String, String)],
+    ) -> Self {
+        let mut raw = Self::default();
+        raw.read_toml(DEFAULTS, &|_| Origin::Default);
+        if let Some(path) = file {
+            raw.read_file(path);
+        }
+        raw.read_environment(environment);
+        raw.read_flags(flags);
+        raw
+    }
+
+    /// The setting of `key` that wins.
+    pub fn effective(&self, key: &str) -> Option<&Setting> {
+        self.settings.iter().rev().find(|s| s.key == key)
+    }
+
+    fn read_file(&mut self, path: &Path) {
+        let at = |line| Origin::File { path: path.to_owned(), line };
+        match read_text(path) {
+            Ok(text) => self.read_toml(&text, &at),
+            Err(why) => self.fault("--config", at(None), format!("the file cannot be read: {why}")),
+        }
+    }
+
+    fn read_toml(&mut self, text: &str, at: &dyn Fn(Option<usize>) -> Origin) {
+        let line = |offset: usize| at(Some(1 + text.bytes().take(offset).filter(|b| *b == b'\n').count()));
+        let (document, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            // Only the message: the error's own display repeats the line, which may hold a secret.
+            let place = error.span().map_or_else(|| at(None), |span| line(span.start));
+            self.fault("toml", place, error.message().to_owned());
+        }
+        // What was recovered from a broken document would only give faults of a second kind.
+        if !errors.is_empty() {
+            return;
+        }
+        for (name, value) in document.get_ref() {
+            let (section, place) = (name.get_ref(), line(name.span().start));
+            match value.get_ref() {
+                DeValue::Table(entries) if table::is_section(section) => {
+                    for (name, value) in entries {
+                        let key = format!("{section}.{}", name.get_ref());
+                        self.read_entry(key, value.get_ref(), line(name.span().start));
+                    }
+                }
+                DeValue::Table(_) => self.fault(section, place, table::unknown_section(section)),
+                _ => self.fault(section, place, table::unknown_key(section)),
+            }
+        }
+    }
+
+    fn read_entry(&mut self, key: String, value: &DeValue<'_>, origin: Origin) {
+        if !table::is_known(&key) {
+            return self.fault(&key, origin, table::unknown_key(&key));
+        }
+        let written = match value {
+            DeValue::Array(parts) => parts
+                .iter()
+                .map(|part| scalar(part.get_ref()))
+                .collect::<Option<Vec<String>>>()
+                .map(Written::Many),
+            value => scalar(value).map(Written::One),
+        };
+        match written {
+            Some(written) => self.settings.push(Setting { key, written, origin }),
+            None => self.fault(&key, origin, "a text, a number, true, false or a list of them".to_owned()),
+        }
+    }
+
+    fn read_environment(&mut self, environment: impl IntoIterator<Item = (OsString, OsString)>) {
+        let mut variables: Vec<(String, OsString)> = environment
+            .into_iter()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+            // Without a double underscore it is somebody else's, a Kubernetes service link for one.
+            .filter(|(name, _)| name.strip_prefix(PREFIX).is_some_and(|rest| rest.contains("__")))
+            .collect();
+        // The system gives them in any order; faults read better in one.
+        variables.sort();
+        let names: Vec<String> = variables.iter().map(|(name, _)| name.clone()).collect();
+        for (name, value) in variables {
+            let from_file = name.strip_suffix("_FILE");
+            let key = key_of(from_file.unwrap_or(&name));
+            let origin = Origin::Environment(name.clone());
+            if !table::is_known(&key) || name.chars().any(|c| c.is_ascii_lowercase()) {
+                self.fault(&name, origin, table::unknown_variable(&key));
+                continue;
+            }
+            if from_file.is_some_and(|direct| names.iter().any(|n| n == direct)) {
+                self.fault(&key, origin, "the same variable is set without _FILE too".to_owned());
+                continue;
+            }
+            let text = value.into_string().map_err(|_| "the value is not UTF-8".to_owned());
+            let text = match from_file {
+                None => text,
+                // The path stays unsaid: somebody may have put the secret itself there.
+                Some(_) => text.and_then(|path| {
+                    read_text(Path::new(&path))
+                        .map_err(|why| format!("the file that it names cannot be read: {why}"))
+                }),
+            };
+            match text {
+                Ok(text) => {
+                    let text = if from_file.is_some() { without_newline(text) } else { text };
+                    self.settings.push(Setting { key, written: Written::One(text), origin });
+                }
+                Err(why) => self.fault(&key, origin, why),
+            }
+        }
+    }
+
+    fn read_flags(&mut self, flags: &[(String, String)]) {
+        for (key, value) in flags {
+            if !table::is_known(key) {
+                self.fault(key, Origin::Flag, table::unknown_key(key));
+            } else if table::is_secret(key) {
+                // Every user of the machine can read every process's arguments.
+                self.fault(key, Origin::Flag, "a secret comes from a file or the environment".to_owned());
+            } else {
+                let written = Written::One(value.clone());
+                self.settings.push(Setting { key: key.clone(), written, origin: Origin::Flag });
+            }
+        }
+    }
+
+    fn fault(&mut self, key: &str, origin: Origin, rule: String) {
+        self.faults.push(Fault { key: key.to_owned(), origin, value: None, rule });
+    }
+}
+
+/// `SEALWRIGHT_SERVER__LISTEN` is `server.listen`.
+fn key_of(variable: &str) -> String {
+    let rest = variable.strip_prefix(PREFIX).unwrap_or(variable);
+    rest.replacen("__", ".", 1).to_ascii_lowercase()
+}
+
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n.to_string())
+        }
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        DeValue::Boolean(truth) => Some(truth.to_string()),
+        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
+/// A text file of bounded size; the error is fit to print.
+fn read_text(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err("it is larger than 1 MiB".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// Editors and `echo` end a file with a newline that is no part of the value.
+fn without_newline(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
+}

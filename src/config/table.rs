@@ -1,0 +1,155 @@
+//! The table of configuration keys: adding one is one line here and one in `default.toml`.
+
+use serde_json::{Value, json};
+
+use crate::domain::Invalid;
+use crate::domain::agent::Audience;
+use crate::domain::quota::PlanName;
+use crate::domain::scope::Scope;
+use crate::domain::ttl::Ttl;
+use crate::keys::seal::MasterKey;
+
+use super::raw::Written;
+use super::value::{DatabaseUrl, address, choice, filter, issuer, list, number, optional, text};
+use super::{Config, LogFormat, Plaintext, RsaBits, TokenTyp};
+
+/// One key: its name, how its value gets into a [`Config`], and how it is shown.
+pub struct Key {
+    /// `section.key`.
+    pub name: &'static str,
+    /// A secret's value is never repeated, and it is not taken from the command line.
+    pub secret: bool,
+    put: fn(&mut Config, &Written) -> Result<(), Invalid>,
+    /// The effective value, secrets redacted.
+    pub show: fn(&Config) -> Value,
+}
+
+const fn key(
+    name: &'static str,
+    put: fn(&mut Config, &Written) -> Result<(), Invalid>,
+    show: fn(&Config) -> Value,
+) -> Key {
+    Key { name, secret: false, put, show }
+}
+
+const fn secret(
+    name: &'static str,
+    put: fn(&mut Config, &Written) -> Result<(), Invalid>,
+    show: fn(&Config) -> Value,
+) -> Key {
+    Key { name, secret: true, put, show }
+}
+
+/// Every key, in the order of `default.toml`. Plans have names of their own: see [`put`].
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("server.listen", |c, w| set(&mut c.server.listen, address(w)), |c| json!(c.server.listen)),
+    key("server.ops_listen", |c, w| set(&mut c.server.ops_listen, address(w)), |c| json!(c.server.ops_listen)),
+    key("server.plaintext", |c, w| set(&mut c.server.plaintext, choice(w, Plaintext::WORDS, "loopback or behind-proxy")), |c| word(c.server.plaintext, Plaintext::WORDS)),
+    key("server.drain_seconds", |c, w| set(&mut c.server.drain_seconds, number(w, 0..=3_600, "0 to 3600 seconds")), |c| json!(c.server.drain_seconds)),
+    secret("database.url", |c, w| set(&mut c.database.url, text(w).and_then(DatabaseUrl::parse)), |c| json!(c.database.url.to_string())),
+    key("database.max_connections", |c, w| set(&mut c.database.max_connections, number(w, 4..=1_000, "4 to 1000 connections")), |c| json!(c.database.max_connections)),
+    key("token.issuer", |c, w| set(&mut c.token.issuer, issuer(w)), |c| json!(c.token.issuer)),
+    key("token.default_ttl", |c, w| set(&mut c.token.default_ttl, number(w, 300..=86_400, "a token lifetime is 300 to 86400 seconds").and_then(Ttl::new)), |c| json!(c.token.default_ttl.secs())),
+    key("token.default_audience", |c, w| set(&mut c.token.default_audience, optional(w, Audience::parse)), |c| json!(c.token.default_audience.as_ref().map(Audience::as_str))),
+    key("token.typ", |c, w| set(&mut c.token.typ, choice(w, TokenTyp::WORDS, "at+jwt or JWT")), |c| word(c.token.typ, TokenTyp::WORDS)),
+    secret("keys.master_key", |c, w| set(&mut c.keys.master_key, optional(w, MasterKey::parse)), |c| json!(c.keys.master_key.as_ref().map(|_| "(set)"))),
+    key("keys.rsa_bits", |c, w| set(&mut c.keys.rsa_bits, choice(w, RsaBits::WORDS, "2048, 3072 or 4096 bits")), |c| json!(c.keys.rsa_bits.bits())),
+    key("keys.announce_seconds", |c, w| set(&mut c.keys.announce_seconds, number(w, 0..=2_592_000, "0 to 2592000 seconds")), |c| json!(c.keys.announce_seconds)),
+    key("limits.requests_per_minute", |c, w| set(&mut c.limits.requests_per_minute, number(w, 0..=6_000_000, "0 (off) to 6000000 requests")), |c| json!(c.limits.requests_per_minute)),
+    key("limits.failures_per_minute", |c, w| set(&mut c.limits.failures_per_minute, number(w, 0..=6_000_000, "0 (off) to 6000000 failures")), |c| json!(c.limits.failures_per_minute)),
+    key("limits.hash_threads", |c, w| set(&mut c.limits.hash_threads, number(w, 0..=256, "0 (half the cores) to 256 threads")), |c| json!(c.limits.hash_threads)),
+    key("limits.hash_queue", |c, w| set(&mut c.limits.hash_queue, number(w, 1..=10_000, "1 to 10000 logins")), |c| json!(c.limits.hash_queue)),
+    key("scopes.high_risk", |c, w| set(&mut c.scopes.high_risk, list(w).into_iter().map(Scope::parse).collect()), |c| json!(c.scopes.high_risk.iter().map(Scope::as_str).collect::<Vec<_>>())),
+    key("audit.keep_days", |c, w| set(&mut c.audit.keep_days, number(w, 1..=36_500, "1 to 36500 days")), |c| json!(c.audit.keep_days)),
+    key("log.filter", |c, w| set(&mut c.log.filter, filter(w)), |c| json!(c.log.filter)),
+    key("log.format", |c, w| set(&mut c.log.format, choice(w, LogFormat::WORDS, "auto, json or human")), |c| word(c.log.format, LogFormat::WORDS)),
+    key("log.requests", |c, w| set(&mut c.log.requests, choice(w, &[("true", true), ("false", false)], "true or false")), |c| json!(c.log.requests)),
+];
+
+const PLANS: &str = "plans.";
+
+/// Puts a value where its key belongs.
+pub fn put(config: &mut Config, name: &str, written: &Written) -> Result<(), Invalid> {
+    if let Some(plan) = name.strip_prefix(PLANS) {
+        return put_plan(config, plan, written);
+    }
+    match KEYS.iter().find(|k| k.name == name) {
+        Some(key) => (key.put)(config, written),
+        None => Err(Invalid("no key has this name")),
+    }
+}
+
+fn put_plan(config: &mut Config, plan: &str, written: &Written) -> Result<(), Invalid> {
+    let name = PlanName::parse(plan)?;
+    // SEALWRIGHT_PLANS__X_FILE always names a file (contract §7).
+    if plan.ends_with("_file") {
+        return Err(Invalid("a plan's name does not end in _file"));
+    }
+    let limit = match text(written)? {
+        "unlimited" => None,
+        _ => Some(number(written, 0..=i64::MAX, "a number of tokens a month, or unlimited")?),
+    };
+    config.plans.0.insert(name, limit);
+    Ok(())
+}
+
+fn set<T>(place: &mut T, value: Result<T, Invalid>) -> Result<(), Invalid> {
+    *place = value?;
+    Ok(())
+}
+
+fn word<T: Copy + PartialEq>(value: T, words: &[(&'static str, T)]) -> Value {
+    json!(words.iter().find(|(_, meaning)| *meaning == value).map(|(word, _)| word))
+}
+
+/// Whether `name` is a key; any plan is.
+pub fn is_known(name: &str) -> bool {
+    let plan = name.strip_prefix(PLANS).is_some_and(|plan| !plan.is_empty() && !plan.contains('.'));
+    plan || KEYS.iter().any(|k| k.name == name)
+}
+
+/// Whether the value under `name` must never be shown.
+pub fn is_secret(name: &str) -> bool {
+    KEYS.iter().any(|k| k.name == name && k.secret)
+}
+
+/// Whether a section has this name.
+pub fn is_section(name: &str) -> bool {
+    sections().any(|s| s == name)
+}
+
+fn sections() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter_map(|k| k.name.split_once('.')).map(|(section, _)| section).chain(["plans"])
+}
+
+/// What to say about a key that nobody knows.
+pub fn unknown_key(name: &str) -> String {
+    let last = |n: &'static str| n.split_once('.').map_or(n, |(_, last)| last);
+    let same = KEYS.iter().map(|k| k.name).find(|n| last(n) == name.rsplit('.').next().unwrap_or(name));
+    did_you_mean("no key has this name", same.or_else(|| nearest(name, KEYS.iter().map(|k| k.name))))
+}
+
+/// What to say about a section that nobody knows.
+pub fn unknown_section(name: &str) -> String {
+    did_you_mean("no section has this name", nearest(name, sections()))
+}
+
+/// What to say about an environment variable whose key nobody knows; `key` is as it was read.
+pub fn unknown_variable(key: &str) -> String {
+    let near = if is_known(key) { Some(key) } else { nearest(key, KEYS.iter().map(|k| k.name)) };
+    let name = near.map(|n| format!("SEALWRIGHT_{}", n.replacen('.', "__", 1).to_ascii_uppercase()));
+    did_you_mean("no configuration variable has this name", name.as_deref())
+}
+
+fn did_you_mean(what: &str, near: Option<&str>) -> String {
+    near.map_or_else(|| what.to_owned(), |near| format!("{what}; did you mean {near}?"))
+}
+
+fn nearest(name: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    names
+        .map(|n| (strsim::normalized_damerau_levenshtein(name, n), n))
+        .filter(|(likeness, _)| *likeness > 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, n)| n)
+}

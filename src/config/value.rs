@@ -1,0 +1,238 @@
+//! Readers of single values: from what was written to what it means.
+//!
+//! Each returns the rule when a value breaks it, and never the value: it may be a secret.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::domain::Invalid;
+
+use super::raw::Written;
+
+/// Where the store is. Shown without passwords, by `Debug` too.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// The path of a SQLite file.
+    Sqlite(PathBuf),
+    /// A `postgres://` URL, password included.
+    Postgres(String),
+}
+
+impl DatabaseUrl {
+    /// Accepts `sqlite://PATH` and `postgres://…` (or `postgresql://…`).
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        const RULE: Invalid = Invalid(
+            "sqlite://relative/path.db, sqlite:///absolute/path.db or postgres://user:password@host/name",
+        );
+        if let Some(path) = text.strip_prefix("sqlite://") {
+            let plain = |c: char| !c.is_control() && c != '?' && c != '#';
+            let named = !path.is_empty() && !path.ends_with('/') && !path.starts_with(':');
+            return if named && path.chars().all(plain) { Ok(Self::Sqlite(path.into())) } else { Err(RULE) };
+        }
+        let url = Url::parse(text).map_err(|_| RULE)?;
+        if matches!(url.scheme(), "postgres" | "postgresql")
+            && text.contains("://")
+            && !url.cannot_be_a_base()
+        {
+            Ok(Self::Postgres(text.to_owned()))
+        } else {
+            Err(RULE)
+        }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(text) => f.write_str(&without_passwords(text)),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A password may stand before the host and, as libpq allows, in the query.
+fn without_passwords(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else { return "postgres://(redacted)".to_owned() };
+    if url.password().is_some() && url.set_password(Some("redacted")).is_err() {
+        return "postgres://(redacted)".to_owned();
+    }
+    if url.query().is_some() {
+        let secret = |name: &str| name.contains("password") || name.contains("passphrase");
+        let pairs: Vec<(String, String)> = url
+            .query_pairs()
+            .map(|(name, value)| {
+                (name.to_string(), if secret(&name) { "redacted".into() } else { value.to_string() })
+            })
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    url.into()
+}
+
+/// The value of a key that takes one.
+pub fn text(written: &Written) -> Result<&str, Invalid> {
+    match written {
+        Written::One(text) => Ok(text),
+        Written::Many(_) => Err(Invalid("one value is needed, not a list")),
+    }
+}
+
+/// The values of a key that takes a list: an array, or text separated by commas or spaces.
+pub fn list(written: &Written) -> Vec<&str> {
+    match written {
+        Written::One(text) => text.split([',', ' ', '\t', '\n']).filter(|part| !part.is_empty()).collect(),
+        Written::Many(parts) => parts.iter().map(String::as_str).collect(),
+    }
+}
+
+/// A whole number inside `range`; `rule` names the range.
+pub fn number<T: TryFrom<i64>>(
+    written: &Written,
+    range: RangeInclusive<i64>,
+    rule: &'static str,
+) -> Result<T, Invalid> {
+    let number: i64 = text(written)?.parse().map_err(|_| Invalid(rule))?;
+    if !range.contains(&number) {
+        return Err(Invalid(rule));
+    }
+    T::try_from(number).map_err(|_| Invalid(rule))
+}
+
+/// One of a few words; `rule` names them.
+pub fn choice<T: Copy>(written: &Written, words: &[(&str, T)], rule: &'static str) -> Result<T, Invalid> {
+    let text = text(written)?;
+    words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or(Invalid(rule))
+}
+
+/// `None` when empty, else what `parse` makes of it.
+pub fn optional<T>(
+    written: &Written,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Result<Option<T>, Invalid> {
+    match text(written)? {
+        "" => Ok(None),
+        text => parse(text).map(Some),
+    }
+}
+
+/// An IP address and a port.
+pub fn address(written: &Written) -> Result<SocketAddr, Invalid> {
+    text(written)?.parse().map_err(|_| Invalid("an IP address and a port, 127.0.0.1:3000 or [::1]:3000"))
+}
+
+/// An issuer (RFC 8414 §2): kept to the character, since verifiers compare it so.
+pub fn issuer(written: &Written) -> Result<String, Invalid> {
+    const RULE: Invalid =
+        Invalid("an absolute http: or https: URL without user, query, fragment or trailing slash");
+    let text = text(written)?;
+    let url = Url::parse(text).map_err(|_| RULE)?;
+    let scheme = text.starts_with("https://") || text.starts_with("http://");
+    let bare = url.username().is_empty() && url.password().is_none() && url.host().is_some();
+    let plain = |c: char| c.is_ascii_graphic() && !"?#\"\\".contains(c);
+    if scheme && bare && !text.ends_with('/') && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(RULE)
+    }
+}
+
+/// A filter as `tracing_subscriber` reads it.
+pub fn filter(written: &Written) -> Result<String, Invalid> {
+    let text = text(written)?;
+    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| {
+        Invalid("a level (error, warn, info, debug, trace), or target=level separated by commas")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_url_shows_no_password_wherever_it_stands() {
+        for text in [
+            "postgres://sw:hunter2@db.example/sw?sslmode=require",
+            "postgresql://sw@db.example/sw?password=hunter2&sslmode=require",
+            "postgres://sw:hunter2@db.example/sw?sslpassword=hunter2",
+        ] {
+            let url = DatabaseUrl::parse(text).unwrap();
+            assert!(matches!(&url, DatabaseUrl::Postgres(kept) if kept == text));
+            for shown in [format!("{url}"), format!("{url:?}")] {
+                assert!(!shown.contains("hunter2"), "{shown}");
+                assert!(shown.contains("db.example"), "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sqlite_url_is_a_path_relative_or_absolute() {
+        let path = |text: &str| match DatabaseUrl::parse(text) {
+            Ok(DatabaseUrl::Sqlite(path)) => path,
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(
+            path("sqlite://sealwright-data/sealwright.db"),
+            PathBuf::from("sealwright-data/sealwright.db")
+        );
+        assert_eq!(path("sqlite:///var/lib/s.db"), PathBuf::from("/var/lib/s.db"));
+        for bad in [
+            "sqlite://",
+            "sqlite::memory:",
+            "sqlite://:memory:",
+            "sqlite:x.db",
+            "sqlite://a/",
+            "sqlite://a?b=c",
+        ] {
+            assert!(DatabaseUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn other_databases_are_refused() {
+        for bad in ["", "mysql://h/d", "postgres:x", "postgres", "/var/lib/s.db", "http://h"] {
+            assert!(DatabaseUrl::parse(bad).is_err(), "{bad}");
+        }
+        assert!(DatabaseUrl::parse("postgres:///sw?host=/run/postgresql").is_ok());
+    }
+
+    #[test]
+    fn an_issuer_is_kept_to_the_character() {
+        let read = |text: &str| issuer(&Written::One(text.to_owned()));
+        for good in ["http://localhost:3000", "https://auth.example.com", "https://Auth.example.com/tenant"] {
+            assert_eq!(read(good).unwrap(), good);
+        }
+        for bad in [
+            "",
+            "auth.example.com",
+            "https://auth.example.com/",
+            "https://a/?q",
+            "https://a/#f",
+            "https://a?",
+            "https://u:p@a",
+            "ftp://a",
+            "https://",
+            "https://a b",
+            " https://a",
+            "https://a\n",
+            "http:a",
+        ] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_an_array_or_text_with_commas_or_spaces() {
+        assert_eq!(list(&Written::One("a, b c,,d ".to_owned())), ["a", "b", "c", "d"]);
+        assert_eq!(list(&Written::Many(vec!["a,b".to_owned()])), ["a,b"]);
+    }
+}
