@@ -6,4 +6,5 @@ pub mod entropy;
 pub mod keys;
 pub mod service;
 pub mod store;
+pub mod tasks;
 pub mod telemetry;

@@ -1,4 +1,282 @@
-//! Group commit over any store. (being written)
+//! Group commit over any store: whatever waits is counted in one statement.
+//!
+//! Owns queues, deadlines and resends. Must not know SQL. There is no timer: a batch forms while
+//! the one before it is being committed, so an idle store adds no latency. A request that goes away
+//! only drops its receiver; what was sent to the store runs to its end.
 
-/// The most grants in one batch.
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::domain::agent::{Agent, Epoch};
+use crate::domain::id::{AgentId, BatchId, Jti};
+use crate::domain::scope::Catalogue;
+use crate::domain::time::{Month, Timestamp};
+use crate::telemetry::metrics;
+
+use super::{
+    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, Outcome, Revocations, Standing, Store, StoreError,
+    StoreKey, TokenRef, Verdict, Write,
+};
+
+/// The most grants in one batch, and the most tokens in one look-up.
 pub const MOST: usize = 256;
+
+/// How many requests may wait for a batch; past it the caller is told to come again.
+const QUEUE: usize = 4_096;
+
+/// How long a caller waits for the store, resends included. Below three seconds, so that the reply
+/// to a lost database comes within them.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// The first pause before a batch is sent again; it doubles with each try.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// One request that waits, and where its answer goes.
+struct Waiting<Ask, Answer> {
+    ask: Ask,
+    deadline: Instant,
+    answer: oneshot::Sender<Result<Answer, StoreError>>,
+}
+
+/// The wrapper. Its tasks end when it is dropped.
+pub struct Batched {
+    inner: Arc<dyn Store>,
+    issues: mpsc::Sender<Waiting<Batch, Vec<Verdict>>>,
+    standings: mpsc::Sender<Waiting<Vec<TokenRef>, Vec<Standing>>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the store did not answer within {} ms", PATIENCE.as_millis())]
+struct TooLate;
+
+fn too_late() -> StoreError {
+    StoreError::Unavailable(Arc::new(TooLate))
+}
+
+impl Batched {
+    /// Wraps `inner`. Call it within a runtime: it spawns its two lanes.
+    pub fn over(inner: Arc<dyn Store>) -> Self {
+        let (issues, issue_queue) = mpsc::channel(QUEUE);
+        let (standings, standing_queue) = mpsc::channel(QUEUE);
+        tokio::spawn(run_issues(Arc::clone(&inner), issue_queue));
+        tokio::spawn(run_standings(Arc::clone(&inner), standing_queue));
+        Self { inner, issues, standings }
+    }
+}
+
+async fn ask<Ask, Answer>(
+    queue: &mpsc::Sender<Waiting<Ask, Answer>>,
+    ask: Ask,
+) -> Result<Answer, StoreError> {
+    let deadline = Instant::now() + PATIENCE;
+    let (answer, result) = oneshot::channel();
+    queue.try_send(Waiting { ask, deadline, answer }).map_err(|_| StoreError::Busy)?;
+    match timeout_at(deadline, result).await {
+        Ok(Ok(result)) => result,
+        // The lane dropped the request unanswered: its own deadline had passed.
+        Ok(Err(_)) | Err(_) => Err(too_late()),
+    }
+}
+
+/// Takes what waits, drops what nobody waits for any more, and gives up when the wrapper is gone.
+async fn next<Ask, Answer>(
+    queue: &mut mpsc::Receiver<Waiting<Ask, Answer>>,
+    waiting: &mut Vec<Waiting<Ask, Answer>>,
+) -> bool {
+    waiting.clear();
+    if queue.recv_many(waiting, MOST).await == 0 {
+        return false;
+    }
+    let now = Instant::now();
+    waiting.retain(|w| w.deadline > now && !w.answer.is_closed());
+    true
+}
+
+/// Deals `answers` out to those who asked, each as many as it asked for.
+fn deal<Ask, Answer>(
+    waiting: &mut Vec<Waiting<Ask, Vec<Answer>>>,
+    count: impl Fn(&Ask) -> usize,
+    result: Result<Vec<Answer>, StoreError>,
+) {
+    match result {
+        Ok(answers) => {
+            let mut answers = answers.into_iter();
+            for one in waiting.drain(..) {
+                let share: Vec<Answer> = answers.by_ref().take(count(&one.ask)).collect();
+                // Nobody waits any more: what was counted stays counted and goes to nobody.
+                let _ = one.answer.send(Ok(share));
+            }
+        }
+        Err(error) => {
+            for one in waiting.drain(..) {
+                let _ = one.answer.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+async fn run_issues(store: Arc<dyn Store>, mut queue: mpsc::Receiver<Waiting<Batch, Vec<Verdict>>>) {
+    let mut waiting = Vec::with_capacity(MOST);
+    while next(&mut queue, &mut waiting).await {
+        let Some(batch) = merge(&waiting) else { continue };
+        metrics::batch_size(batch.grants.len());
+        let result = send(&*store, &batch, last_deadline(&waiting)).await;
+        deal(&mut waiting, |ask| ask.grants.len(), result);
+    }
+}
+
+async fn run_standings(
+    store: Arc<dyn Store>,
+    mut queue: mpsc::Receiver<Waiting<Vec<TokenRef>, Vec<Standing>>>,
+) {
+    let mut waiting = Vec::with_capacity(MOST);
+    while next(&mut queue, &mut waiting).await {
+        let tokens: Vec<TokenRef> = waiting.iter().flat_map(|w| w.ask.iter().cloned()).collect();
+        if tokens.is_empty() {
+            continue;
+        }
+        let deadline = last_deadline(&waiting);
+        let result = retry(deadline, || store.standing(&tokens)).await;
+        deal(&mut waiting, Vec::len, result);
+    }
+}
+
+fn last_deadline<Ask, Answer>(waiting: &[Waiting<Ask, Answer>]) -> Instant {
+    waiting.iter().map(|w| w.deadline).max().unwrap_or_else(Instant::now)
+}
+
+/// All that wait as one batch: the first one's id, the latest clock.
+fn merge(waiting: &[Waiting<Batch, Vec<Verdict>>]) -> Option<Batch> {
+    let first = waiting.first()?;
+    let grants = waiting.iter().flat_map(|w| w.ask.grants.iter().cloned()).collect();
+    let now = waiting.iter().map(|w| w.ask.now).max()?;
+    Some(Batch { id: first.ask.id, now, grants })
+}
+
+/// Sends a batch until it is answered. A lost connection leaves it open whether the batch was
+/// counted, so it goes out again under the same id: the store tells what became of the first.
+async fn send(store: &dyn Store, batch: &Batch, deadline: Instant) -> Result<Vec<Verdict>, StoreError> {
+    let verdicts = retry(deadline, || store.issue(batch)).await?;
+    if verdicts.len() == batch.grants.len() {
+        Ok(verdicts)
+    } else {
+        Err(StoreError::Fault(Arc::new(WrongCount)))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the store gave another number of verdicts than it was asked for")]
+struct WrongCount;
+
+async fn retry<T, F>(deadline: Instant, mut call: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut pause = PAUSE;
+    loop {
+        match timeout_at(deadline, call()).await {
+            Ok(Err(StoreError::Unavailable(cause))) if Instant::now() + pause < deadline => {
+                tracing::debug!(%cause, "sending again");
+                sleep(pause).await;
+                pause *= 2;
+            }
+            Ok(result) => return result,
+            Err(_) => return Err(too_late()),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Batched {
+    async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+        ask(&self.issues, batch.clone()).await
+    }
+
+    async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
+        ask(&self.standings, tokens.to_vec()).await
+    }
+
+    /// Kills and other writes have a lane of their own in the store, never queue behind tokens, and
+    /// run to their end even when the one who asked has gone.
+    async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        let detached = tokio::spawn(async move { inner.commit(writes).await });
+        detached.await.map_err(|died| StoreError::Fault(Arc::new(died)))?
+    }
+
+    async fn agent(
+        &self,
+        agent_id: &AgentId,
+        freshness: Freshness,
+    ) -> Result<Option<Arc<AgentRecord>>, StoreError> {
+        self.inner.agent(agent_id, freshness).await
+    }
+
+    async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
+        self.inner.agents(after, limit).await
+    }
+
+    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
+        self.inner.used(agent_ids, month).await
+    }
+
+    async fn catalogue(&self, freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
+        self.inner.catalogue(freshness).await
+    }
+
+    async fn holds_imported(&self, freshness: Freshness) -> Result<bool, StoreError> {
+        self.inner.holds_imported(freshness).await
+    }
+
+    async fn revocations(
+        &self,
+        since: i64,
+        now: Timestamp,
+        kills_after: Timestamp,
+    ) -> Result<Revocations, StoreError> {
+        self.inner.revocations(since, now, kills_after).await
+    }
+
+    async fn killed_tokens(
+        &self,
+        agent_id: &AgentId,
+        below: Epoch,
+        issued_from: Timestamp,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<IssuedToken>, StoreError> {
+        self.inner.killed_tokens(agent_id, below, issued_from, now, limit).await
+    }
+
+    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
+        self.inner.issued_token(jti).await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        self.inner.keys().await
+    }
+
+    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
+        self.inner.store_keys().await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+
+    async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
+        self.inner.prune(now, events_before, most).await
+    }
+}
+
+impl Batch {
+    /// A batch of one.
+    pub fn of(id: BatchId, now: Timestamp, grant: Arc<crate::domain::grant::Grant>) -> Self {
+        Self { id, now, grants: vec![grant] }
+    }
+}

@@ -115,6 +115,15 @@ impl Secrets {
         self.pool.run(move |work| kdf::hash(&secret, &*entropy, work)).await
     }
 
+    /// Whether `secret` was proven to be `credential`'s before, by memory alone.
+    pub fn recalls(&self, credential: &Credential, secret: &Secret, now: Timestamp) -> bool {
+        let known = self.remembers(credential.credential_id, &self.mac(credential, secret), now);
+        if known {
+            metrics::credential_cache(true);
+        }
+        known
+    }
+
     /// Whether `secret` is `credential`'s: from memory, or by at most one hash.
     pub async fn prove(
         &self,
@@ -123,17 +132,14 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Proof, Shed> {
         let mac = self.mac(credential, secret);
+        let flight = self.join_flight(mac);
+        let _turn = flight.lock().await;
+        // Whoever flew first may have brought the answer.
         if self.remembers(credential.credential_id, &mac, now) {
             metrics::credential_cache(true);
             return Ok(Proof::Right(None));
         }
         metrics::credential_cache(false);
-        let flight = self.join_flight(mac);
-        let _turn = flight.lock().await;
-        // Whoever flew first may have brought the answer.
-        if self.remembers(credential.credential_id, &mac, now) {
-            return Ok(Proof::Right(None));
-        }
         let (text, hash, entropy) = (secret.clone(), credential.hash.clone(), Arc::clone(&self.entropy));
         let rehash = credential.tag.is_none() && kdf::is_foreign(&hash);
         let proof = self

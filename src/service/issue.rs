@@ -1,0 +1,126 @@
+//! The mint: authenticate, decide, count, sign. In this order and nowhere else.
+//!
+//! Must not know how a request arrived or how its reply looks.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::domain::grant::{Policy, TokenRequest, decide};
+use crate::domain::id::{BatchId, Jti};
+use crate::domain::quota::Plans;
+use crate::domain::refusal::Refusal;
+use crate::entropy::{Entropy, uuid_v7};
+use crate::keys::{KeyFault, Keyring, SignedToken};
+use crate::store::{AgentRecord, Batch, Freshness, Recorded, Store, Verdict};
+
+use super::authenticate::{Authenticator, ClientCredentials};
+use super::limits::Limits;
+use super::{Cause, Error};
+
+/// How often a decision is made again because the agent changed under it; past that the caller is
+/// told to come again, never refused.
+const MOST_STALE: usize = 3;
+
+/// Issues tokens.
+pub struct Mint {
+    /// Who asks.
+    pub authenticator: Arc<Authenticator>,
+    /// Where tokens are counted.
+    pub store: Arc<dyn Store>,
+    /// What signs them.
+    pub keyring: Arc<Keyring>,
+    /// The server's rules.
+    pub policy: Policy,
+    /// The configured plans.
+    pub plans: Plans,
+    /// The request rate.
+    pub limits: Arc<Limits>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where token ids come from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Mint {
+    /// Issues one token to the agent that proves itself (contract D6: client authentication → agent
+    /// status → request rate → scope → quota → issue).
+    pub async fn issue(
+        &self,
+        credentials: &ClientCredentials,
+        request: &TokenRequest,
+    ) -> Result<SignedToken, Error> {
+        if !self.keyring.can_sign() {
+            return Err(KeyFault::NoSigningKey.into());
+        }
+        let mut freshness = Freshness::Cached;
+        let mut charged = false;
+        for _ in 0..=MOST_STALE {
+            let record = self.authenticate_active(credentials, freshness).await?;
+            if !charged {
+                self.limits.charge_request(&record.agent.agent_id)?;
+                charged = true;
+            }
+            match self.attempt(&record, request, freshness).await? {
+                Attempt::Signed(token) => return Ok(token),
+                // A remembered row may only say yes: look again before saying no.
+                Attempt::Refused(refusal) if freshness == Freshness::Fresh => return Err(refusal.into()),
+                Attempt::Refused(_) | Attempt::Stale => freshness = Freshness::Fresh,
+            }
+        }
+        Err(Error::Unavailable(Arc::new(Cause("the agent kept changing".to_owned()))))
+    }
+
+    async fn authenticate_active(
+        &self,
+        credentials: &ClientCredentials,
+        freshness: Freshness,
+    ) -> Result<Arc<AgentRecord>, Error> {
+        let record = self.authenticator.authenticate(credentials, freshness).await?;
+        if record.agent.status.admit().is_ok() || freshness == Freshness::Fresh {
+            record.agent.status.admit()?;
+            return Ok(record);
+        }
+        let record = self.authenticator.authenticate(credentials, Freshness::Fresh).await?;
+        record.agent.status.admit()?;
+        Ok(record)
+    }
+
+    async fn attempt(
+        &self,
+        record: &AgentRecord,
+        request: &TokenRequest,
+        freshness: Freshness,
+    ) -> Result<Attempt, Error> {
+        let agent = &record.agent;
+        let catalogue = self.store.catalogue(freshness).await?;
+        let limit = self.plans.limit(&agent.profile.plan).ok_or_else(|| {
+            Error::Fault(Arc::new(Cause(format!("plan {} is not configured", agent.profile.plan))))
+        })?;
+        let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
+        let grant = match decide(agent, &catalogue, &self.policy, limit, request, jti) {
+            Ok(grant) => Arc::new(grant),
+            Err(refusal) => return Ok(Attempt::Refused(refusal)),
+        };
+        let batch_id = BatchId(uuid_v7(&*self.clock, &*self.entropy)?);
+        let batch = Batch::of(batch_id, self.clock.now(), Arc::clone(&grant));
+        let verdict = self.store.issue(&batch).await?.into_iter().next();
+        match verdict {
+            Some(Verdict::Counted(receipt)) => {
+                let recorded = Recorded::new(grant, receipt).ok_or_else(|| {
+                    Error::Fault(Arc::new(Cause("a receipt was another token's".to_owned())))
+                })?;
+                Ok(Attempt::Signed(self.keyring.sign(recorded)?))
+            }
+            // The counting statement compared the agent's version, so this verdict is fresh.
+            Some(Verdict::QuotaReached) => Err(Refusal::quota(grant.plan(), grant.limit()).into()),
+            Some(Verdict::Stale) => Ok(Attempt::Stale),
+            None => Err(Error::Fault(Arc::new(Cause("the store gave no verdict".to_owned())))),
+        }
+    }
+}
+
+enum Attempt {
+    Signed(SignedToken),
+    Refused(Refusal),
+    Stale,
+}

@@ -1,0 +1,168 @@
+//! The life of keys: the first ones made, later ones announced, each carried from state to state.
+//!
+//! Must not know private bytes beyond handing them to be sealed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::clock::Clock;
+use crate::domain::event::Actor;
+use crate::entropy::Entropy;
+use crate::keys::algorithm::{self, RsaBits};
+use crate::keys::tag::{self, TagKey};
+use crate::keys::{Keyring, rotation};
+use crate::store::{Change, KeyRecord, KeyState, Outcome, Store, Write};
+
+use super::{Cause, Error};
+
+/// Makes, loads and rotates the keys of a store.
+pub struct KeyService {
+    store: Arc<dyn Store>,
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    rsa_bits: RsaBits,
+    announce_seconds: i64,
+    /// The second in which an unknown kid last made this process read the store.
+    asked_at: AtomicI64,
+}
+
+impl KeyService {
+    /// New keys are of `rsa_bits` and announced `announce_seconds` before they sign.
+    pub fn new(
+        store: Arc<dyn Store>,
+        keyring: Arc<Keyring>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        rsa_bits: RsaBits,
+        announce_seconds: i64,
+    ) -> Self {
+        Self {
+            store,
+            keyring,
+            clock,
+            entropy,
+            rsa_bits,
+            announce_seconds,
+            asked_at: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// Makes the store's first signing key when it has none, and loads all. Processes that start at
+    /// once agree on one key: the store takes a single signing one.
+    pub async fn ensure_signing_key(&self) -> Result<(), Error> {
+        if !self.store.keys().await?.iter().any(|k| k.state == KeyState::Signing) {
+            self.add_key().await?;
+        }
+        self.refresh().await
+    }
+
+    /// Announces a new key; the first of a store signs at once. Returns it as stored.
+    pub async fn rotate(&self) -> Result<KeyRecord, Error> {
+        for _ in 0..3 {
+            if let Some(added) = self.add_key().await? {
+                self.refresh().await?;
+                return Ok(added);
+            }
+        }
+        Err(Error::Unavailable(Arc::new(Cause("another process keeps changing the keys".to_owned()))))
+    }
+
+    /// `None` when another process was first.
+    async fn add_key(&self) -> Result<Option<KeyRecord>, Error> {
+        let bits = self.rsa_bits;
+        let made = tokio::task::spawn_blocking(move || algorithm::generate(bits));
+        let made = made.await.map_err(|died| Error::Fault(Arc::new(died)))??;
+        let (state, signs_from) =
+            rotation::announce(&self.store.keys().await?, self.clock.now(), self.announce_seconds);
+        let sealed = self
+            .keyring
+            .master_key()
+            .seal(&made.private_der, made.kid.0.as_bytes(), &*self.entropy)
+            .ok_or_else(|| Error::Fault(Arc::new(Cause("a private key could not be sealed".to_owned()))))?;
+        let record = KeyRecord {
+            kid: made.kid,
+            public_jwk: made.public_jwk,
+            private_key: sealed,
+            state,
+            announced_at: self.clock.now(),
+            signs_from,
+            signs_until: None,
+            published_until: None,
+        };
+        let outcome = self.commit(Change::InsertKey(Box::new(record.clone()))).await?;
+        Ok((outcome == Outcome::Applied).then_some(record))
+    }
+
+    /// Reads the keys, carries out what is due, and takes them over. Run once a minute.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let mut records = self.store.keys().await?;
+        let steps = rotation::plan(&records, self.clock.now());
+        if !steps.is_empty() {
+            for step in steps {
+                // A conflict means that another process carried the step out first.
+                self.commit(step).await?;
+            }
+            records = self.store.keys().await?;
+        }
+        self.keyring.load(&records)?;
+        Ok(())
+    }
+
+    /// Reads the keys once more before an unknown kid is refused, at most once a second. Says whether
+    /// it did.
+    pub async fn reload_for_unknown_kid(&self) -> Result<bool, Error> {
+        let now = self.clock.now().0;
+        let last = self.asked_at.swap(now, Ordering::Relaxed);
+        if last == now {
+            return Ok(false);
+        }
+        self.keyring.load(&self.store.keys().await?)?;
+        Ok(true)
+    }
+
+    async fn commit(&self, change: Change) -> Result<Outcome, Error> {
+        let write = Write { at: self.clock.now(), by: Actor::System, change };
+        let outcomes = self.store.commit(vec![write]).await?;
+        outcomes
+            .first()
+            .copied()
+            .ok_or_else(|| Error::Fault(Arc::new(Cause("the store gave no outcome".to_owned()))))
+    }
+}
+
+/// The store's tag keys, made now when it has none. A key that does not open under this master key is
+/// a fault that names what is wrong.
+pub async fn ensure_tag_keys(
+    store: &dyn Store,
+    keyring: &Keyring,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<Vec<TagKey>, Error> {
+    let mut stored = store.store_keys().await?;
+    if !stored.iter().any(|k| k.purpose == tag::PURPOSE) {
+        let fresh = TagKey::generate(draw_key_id(entropy)?, keyring.master_key(), entropy)?;
+        let change = Change::InsertStoreKey(fresh);
+        store.commit(vec![Write { at: clock.now(), by: Actor::System, change }]).await?;
+        // Another process may have been first: what the store holds is what counts.
+        stored = store.store_keys().await?;
+    }
+    let open = |key| {
+        TagKey::open(key, keyring.master_key()).ok_or_else(|| {
+            let why = "the store's keys do not open under this master key".to_owned();
+            Error::Fault(Arc::new(Cause(why)))
+        })
+    };
+    stored.iter().filter(|k| k.purpose == tag::PURPOSE).map(open).collect()
+}
+
+fn draw_key_id(entropy: &dyn Entropy) -> Result<char, Error> {
+    loop {
+        let mut byte = [0u8; 1];
+        entropy.fill(&mut byte)?;
+        let drawn = char::from(byte[0] & 0x7F);
+        if drawn.is_ascii_alphanumeric() {
+            return Ok(drawn);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Revocation (RFC 7009). Durable before the answer, and in this process's list with it (contract D7).
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::domain::event::Actor;
+use crate::domain::id::{AgentId, Jti};
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+use crate::domain::ttl;
+use crate::store::{Change, REVOCATION_GRACE, Store, Write};
+
+use super::Error;
+use super::revocations::RevocationList;
+use super::tokens::{Caller, Tokens};
+
+/// Who asks for a revocation.
+#[derive(Debug)]
+pub enum Revoker {
+    /// An agent that proved itself with its secret.
+    Client(AgentId),
+    /// The holder of a live Bearer token.
+    Bearer(Caller),
+}
+
+impl Revoker {
+    fn agent_id(&self) -> &AgentId {
+        match self {
+            Self::Client(id) => id,
+            Self::Bearer(caller) => caller.agent_id(),
+        }
+    }
+
+    /// Own tokens freely; another agent's only with a Bearer that carries an admin scope.
+    fn may_revoke(&self, owner: &AgentId) -> bool {
+        self.agent_id() == owner || matches!(self, Self::Bearer(caller) if caller.is_admin())
+    }
+}
+
+/// Revokes tokens.
+pub struct Revocation {
+    store: Arc<dyn Store>,
+    tokens: Arc<Tokens>,
+    list: Arc<RevocationList>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Revocation {
+    /// Over this store; `list` is the list that this process answers with.
+    pub fn new(
+        store: Arc<dyn Store>,
+        tokens: Arc<Tokens>,
+        list: Arc<RevocationList>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, tokens, list, clock }
+    }
+
+    /// Revokes `token`. What is no token of ours, or has expired, needs nothing (RFC 7009 §2.2).
+    pub async fn revoke(&self, revoker: &Revoker, token: &str) -> Result<(), Error> {
+        let Some(token) = self.tokens.read(token).await? else { return Ok(()) };
+        let now = self.clock.now();
+        let owner = &token.reference.agent_id;
+        if !revoker.may_revoke(owner) {
+            // An expired token needs no protection, and its owner is nobody's business.
+            return if token.is_expired(now) {
+                Ok(())
+            } else {
+                Err(Refusal::InsufficientScope("admin:orgs").into())
+            };
+        }
+        let expires_at = Timestamp(token.claims.exp);
+        if expires_at.saturating_add(REVOCATION_GRACE) <= now {
+            return Ok(());
+        }
+        let change =
+            Change::RevokeToken { jti: token.reference.jti, agent_id: Some(owner.clone()), expires_at };
+        let by = Actor::Agent(revoker.agent_id().clone());
+        self.store.commit(vec![Write { at: now, by, change }]).await?;
+        self.list.catch_up().await
+    }
+}
+
+/// Revokes a token by its id alone: agent and expiry come from its event; without one it is kept
+/// revoked for as long as any token can live. Returns what was assumed.
+pub async fn revoke_by_id(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    jti: Jti,
+) -> Result<(Option<AgentId>, Timestamp), Error> {
+    let now = clock.now();
+    let (agent_id, expires_at) = match store.issued_token(jti).await? {
+        Some(issued) => (Some(issued.agent_id), issued.expires_at),
+        None => (None, now.saturating_add(ttl::LONGEST)),
+    };
+    if expires_at.saturating_add(REVOCATION_GRACE) > now {
+        let change = Change::RevokeToken { jti, agent_id: agent_id.clone(), expires_at };
+        store.commit(vec![Write { at: now, by: Actor::Operator, change }]).await?;
+    }
+    Ok((agent_id, expires_at))
+}
