@@ -52,9 +52,9 @@ pub const KEYS: &[Key] = &[
     key("token.issuer", |c, w| set(&mut c.token.issuer, issuer(w)), |c| json!(c.token.issuer)),
     key("token.default_ttl", |c, w| set(&mut c.token.default_ttl, number(w, 300..=86_400, "a token lifetime is 300 to 86400 seconds").and_then(Ttl::new)), |c| json!(c.token.default_ttl.secs())),
     key("token.default_audience", |c, w| set(&mut c.token.default_audience, optional(w, Audience::parse)), |c| json!(c.token.default_audience.as_ref().map(Audience::as_str))),
-    key("token.typ", |c, w| set(&mut c.token.typ, choice(w, TokenTyp::WORDS, "at+jwt or JWT")), |c| word(c.token.typ, TokenTyp::WORDS)),
+    key("token.typ", |c, w| set(&mut c.token.typ, choice(w, TYPS, "at+jwt or JWT")), |c| word(c.token.typ, TYPS)),
     secret("keys.master_key", |c, w| set(&mut c.keys.master_key, optional(w, MasterKey::parse)), |c| json!(c.keys.master_key.as_ref().map(|_| "(set)"))),
-    key("keys.rsa_bits", |c, w| set(&mut c.keys.rsa_bits, choice(w, RsaBits::WORDS, "2048, 3072 or 4096 bits")), |c| json!(c.keys.rsa_bits.bits())),
+    key("keys.rsa_bits", |c, w| set(&mut c.keys.rsa_bits, choice(w, BITS, "2048, 3072 or 4096 bits")), |c| bits(c.keys.rsa_bits)),
     key("keys.announce_seconds", |c, w| set(&mut c.keys.announce_seconds, number(w, 0..=2_592_000, "0 to 2592000 seconds")), |c| json!(c.keys.announce_seconds)),
     key("limits.requests_per_minute", |c, w| set(&mut c.limits.requests_per_minute, number(w, 0..=6_000_000, "0 (off) to 6000000 requests")), |c| json!(c.limits.requests_per_minute)),
     key("limits.failures_per_minute", |c, w| set(&mut c.limits.failures_per_minute, number(w, 0..=6_000_000, "0 (off) to 6000000 failures")), |c| json!(c.limits.failures_per_minute)),
@@ -66,6 +66,10 @@ pub const KEYS: &[Key] = &[
     key("log.format", |c, w| set(&mut c.log.format, choice(w, LogFormat::WORDS, "auto, json or human")), |c| word(c.log.format, LogFormat::WORDS)),
     key("log.requests", |c, w| set(&mut c.log.requests, choice(w, &[("true", true), ("false", false)], "true or false")), |c| json!(c.log.requests)),
 ];
+
+const TYPS: &[(&str, TokenTyp)] = &[("at+jwt", TokenTyp::AtJwt), ("JWT", TokenTyp::Jwt)];
+const BITS: &[(&str, RsaBits)] =
+    &[("2048", RsaBits::B2048), ("3072", RsaBits::B3072), ("4096", RsaBits::B4096)];
 
 const PLANS: &str = "plans.";
 
@@ -101,6 +105,14 @@ fn set<T>(place: &mut T, value: Result<T, Invalid>) -> Result<(), Invalid> {
 
 fn word<T: Copy + PartialEq>(value: T, words: &[(&'static str, T)]) -> Value {
     json!(words.iter().find(|(_, meaning)| *meaning == value).map(|(word, _)| word))
+}
+
+fn bits(value: RsaBits) -> Value {
+    json!(match value {
+        RsaBits::B2048 => 2_048,
+        RsaBits::B3072 => 3_072,
+        RsaBits::B4096 => 4_096,
+    })
 }
 
 /// Whether `name` is a key; any plan is.
