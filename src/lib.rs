@@ -3,6 +3,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod entropy;
+pub mod http;
 pub mod keys;
 pub mod service;
 pub mod store;

@@ -45,8 +45,3 @@ pub async fn run(loops: Vec<Loop>) -> &'static str {
         None => std::future::pending().await,
     }
 }
-
-/// Runs `work` to its end whether or not anybody waits for it.
-pub fn detach(work: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(work);
-}

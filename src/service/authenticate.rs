@@ -128,7 +128,7 @@ impl Authenticator {
         match self.secrets.prove(credential, secret, now).await? {
             Proof::Right(rehashed) => {
                 if let Some(to) = rehashed {
-                    self.replace_hash(credential, to, now);
+                    self.replace_hash(credential, to, now).await;
                 }
                 Ok(Found { proven: Some(record), hashed: true })
             }
@@ -136,9 +136,8 @@ impl Authenticator {
         }
     }
 
-    /// Moves an imported hash to argon2id behind the caller's back. Failing costs nothing but another
-    /// try at the next success.
-    fn replace_hash(
+    /// Moves an imported hash to argon2id. Failing costs nothing but another try at the next success.
+    async fn replace_hash(
         &self,
         credential: &Credential,
         to: crate::domain::credential::SecretHash,
@@ -151,12 +150,9 @@ impl Authenticator {
             to,
         };
         let write = Write { at: now, by: Actor::System, change };
-        let store = Arc::clone(&self.store);
-        crate::tasks::detach(async move {
-            if let Err(error) = store.commit(vec![write]).await {
-                tracing::warn!(%error, "an imported hash was not replaced");
-            }
-        });
+        if let Err(error) = self.store.commit(vec![write]).await {
+            tracing::warn!(%error, "an imported hash was not replaced");
+        }
     }
 }
 

@@ -1,0 +1,231 @@
+//! The only error → status map, and the shapes in which errors are written.
+//!
+//! Owns what a caller is told. Nothing a caller sent is ever written back, and a fault's text goes to
+//! the log alone.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::domain::refusal::Refusal;
+use crate::service::{Cause, Error};
+use crate::telemetry::metrics;
+
+/// How a 401 says what was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// Not at all: the client did not try an HTTP scheme.
+    None,
+    /// `WWW-Authenticate: Basic` (RFC 6749 §5.2).
+    Basic,
+}
+
+/// Why a request was not answered with what it asked for.
+#[derive(Debug)]
+pub enum Failure {
+    /// RFC 9110 §15.5.6; what is allowed instead.
+    MethodNotAllowed(&'static str),
+    /// A media type that the path does not read.
+    MediaType,
+    /// A body above the limit.
+    TooLarge,
+    /// A body that did not arrive in time.
+    SlowBody,
+    /// A body that broke off.
+    BrokenBody,
+    /// No such path.
+    NotFound,
+    /// An operation that took too long.
+    TooSlow,
+    /// An expected refusal.
+    Refused(Refusal, Challenge),
+    /// Infrastructure or a bug.
+    Failed(Error),
+}
+
+impl Failure {
+    /// A fault that is nothing but a sentence for the log.
+    pub fn fault(why: &str) -> Self {
+        Self::Failed(Error::Fault(Arc::new(Cause(why.to_owned()))))
+    }
+
+    /// The failure of an operation, challenged in this way when the client is unknown.
+    pub fn of(error: Error, challenge: Challenge) -> Self {
+        match error {
+            Error::Refused(refusal) => Self::Refused(refusal, challenge),
+            other => Self::Failed(other),
+        }
+    }
+
+    /// Logs a fault once, with its chain; refusals are expected and logged for debugging only.
+    pub fn log(&self, route: &'static str, request_id: &str) {
+        match self {
+            Self::Failed(error @ Error::Fault(_)) => {
+                metrics::store_error("fault");
+                tracing::error!(route, request_id, cause = chain(error), "request failed");
+            }
+            Self::Failed(error @ Error::Unavailable(_)) => {
+                metrics::store_error("unavailable");
+                tracing::warn!(route, request_id, cause = chain(error), "request could not be served");
+            }
+            Self::TooSlow => {
+                metrics::store_error("unavailable");
+                tracing::warn!(route, request_id, "request took too long");
+            }
+            other => {
+                let code = other.problem().code;
+                tracing::debug!(route, request_id, code, "request refused");
+            }
+        }
+    }
+
+    /// The one map from failures to statuses and RFC 6749 codes.
+    pub fn problem(&self) -> Problem {
+        let (status, code, message) = match self {
+            Self::MethodNotAllowed(_) => {
+                (405, "invalid_request", "The method is not allowed here.".to_owned())
+            }
+            Self::MediaType => {
+                let text = "The body must be application/x-www-form-urlencoded.";
+                (400, "invalid_request", text.to_owned())
+            }
+            Self::TooLarge => (413, "invalid_request", "The body is larger than 64 KiB.".to_owned()),
+            Self::SlowBody => (408, "invalid_request", "The body did not arrive in time.".to_owned()),
+            Self::BrokenBody => (400, "invalid_request", "The body is incomplete.".to_owned()),
+            Self::NotFound => (404, "not_found", "There is nothing at this path.".to_owned()),
+            Self::TooSlow | Self::Failed(Error::Unavailable(_)) => {
+                let text = "The service is temporarily unavailable. Retry later.";
+                (503, "temporarily_unavailable", text.to_owned())
+            }
+            Self::Failed(Error::Refused(refusal)) | Self::Refused(refusal, _) => {
+                let (status, code) = of_refusal(refusal);
+                (status, code, refusal.message())
+            }
+            Self::Failed(Error::Fault(_)) => (500, "server_error", "An internal error occurred.".to_owned()),
+        };
+        Problem { status, code, message }
+    }
+}
+
+/// RFC 6749 §5.2, RFC 6750 §3.1 and RFC 8707 §2 codes; 403 where the imitated systems answer so.
+fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
+    match refusal {
+        Refusal::InvalidRequest(_) => (400, "invalid_request"),
+        Refusal::UnsupportedGrantType => (400, "unsupported_grant_type"),
+        Refusal::InvalidClient => (401, "invalid_client"),
+        Refusal::AgentSuspended | Refusal::AgentDecommissioned | Refusal::QuotaReached { .. } => {
+            (403, "unauthorized_client")
+        }
+        Refusal::MalformedScope | Refusal::ScopeNotAllowed | Refusal::NoScopes => (400, "invalid_scope"),
+        Refusal::InvalidTarget => (400, "invalid_target"),
+        Refusal::SlowDown { .. } => (429, "slow_down"),
+        Refusal::MissingToken | Refusal::InvalidToken => (401, "invalid_token"),
+        Refusal::InsufficientScope(_) => (403, "insufficient_scope"),
+        Refusal::AgentNotFound => (404, "not_found"),
+    }
+}
+
+/// What is told, before it takes a shape.
+#[derive(Debug)]
+pub struct Problem {
+    /// HTTP status.
+    pub status: u16,
+    /// RFC 6749 `error`.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+/// How a path writes its errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// RFC 6749 §5.2; a failed Bearer has the management members beside it (contract §3).
+    OAuth,
+    /// `{"code","message","details"}`.
+    Management,
+}
+
+/// Writes a failure in the path's shape.
+pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
+    let problem = failure.problem();
+    let body = match shape {
+        Shape::OAuth => match problem.code {
+            "invalid_token" | "insufficient_scope" => json!({
+                "error": problem.code, "error_description": problem.message,
+                "code": management_code(failure, &problem), "message": problem.message,
+            })
+            .to_string(),
+            // Written by hand, since the contract has these bodies to the letter, members in order.
+            code => format!("{{\"error\":{},\"error_description\":{}}}", json!(code), json!(problem.message)),
+        },
+        Shape::Management => json!({
+            "code": management_code(failure, &problem), "message": problem.message,
+            "details": { "requestId": request_id },
+        })
+        .to_string(),
+    };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in extra_headers(failure) {
+        headers.insert(name, value);
+    }
+    response
+}
+
+fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
+    match (failure, problem.status) {
+        (Failure::Refused(Refusal::AgentNotFound, _), _) => "AGENT_NOT_FOUND",
+        (_, 401) => "UNAUTHORIZED",
+        (_, 403) => "FORBIDDEN",
+        (_, 404) => "NOT_FOUND",
+        (_, 405) => "METHOD_NOT_ALLOWED",
+        (_, 429) => "RATE_LIMIT_EXCEEDED",
+        (_, 500) => "INTERNAL_ERROR",
+        (_, 503) => "SERVICE_UNAVAILABLE",
+        _ => "VALIDATION_ERROR",
+    }
+}
+
+fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
+    let fixed = |name, text: &'static str| vec![(name, HeaderValue::from_static(text))];
+    match failure {
+        Failure::MethodNotAllowed(allow) => fixed(ALLOW, allow),
+        Failure::TooSlow | Failure::Failed(Error::Unavailable(_)) => fixed(RETRY_AFTER, "1"),
+        Failure::Refused(Refusal::InvalidClient, Challenge::Basic) => {
+            fixed(WWW_AUTHENTICATE, "Basic realm=\"sealwright\", charset=\"UTF-8\"")
+        }
+        // RFC 6750 §3.1: a request without a token gets no error code.
+        Failure::Refused(Refusal::MissingToken, _) => fixed(WWW_AUTHENTICATE, "Bearer realm=\"sealwright\""),
+        Failure::Refused(Refusal::InvalidToken, _) => {
+            let text = "Bearer realm=\"sealwright\", error=\"invalid_token\", error_description=\"The access token is invalid, expired or revoked.\"";
+            fixed(WWW_AUTHENTICATE, text)
+        }
+        Failure::Refused(Refusal::InsufficientScope(scope), _) => {
+            let text =
+                format!("Bearer realm=\"sealwright\", error=\"insufficient_scope\", scope=\"{scope}\"");
+            HeaderValue::from_str(&text).map_or_else(|_| vec![], |value| vec![(WWW_AUTHENTICATE, value)])
+        }
+        Failure::Refused(Refusal::SlowDown { retry_after_ms }, _) => {
+            // Whole seconds, rounded up: coming a moment too early would be refused again.
+            vec![(RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1_000).max(1)))]
+        }
+        _ => vec![],
+    }
+}

@@ -1,0 +1,276 @@
+//! From bytes to parameters and credentials. Owns the rules of RFC 6749 and contract D14, D15 on what
+//! a client may write; must not know what it wants.
+//!
+//! Forms are parsed to pairs by hand: an extractor into a struct sees no repeated parameter and turns
+//! bytes that are not UTF-8 into replacement characters.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::engine::general_purpose::GeneralPurpose;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+use bytes::Bytes;
+
+use crate::domain::refusal::Refusal;
+use crate::service::authenticate::ClientCredentials;
+
+use super::error::{Challenge, Failure};
+
+/// A request whose method, media type and size have been checked.
+#[derive(Debug)]
+pub struct Incoming {
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The query string, undecoded.
+    pub query: String,
+    /// The part of the path that varies, percent-decoded.
+    pub path_part: Option<String>,
+    /// The body, at most 64 KiB.
+    pub body: Bytes,
+    /// The client's address.
+    pub peer: Option<IpAddr>,
+}
+
+const MALFORMED: Failure =
+    Failure::Refused(Refusal::InvalidRequest("The request is not valid form encoding."), Challenge::None);
+const REPEATED: Failure =
+    Failure::Refused(Refusal::InvalidRequest("A parameter is repeated."), Challenge::None);
+const TWO_METHODS: Failure = Failure::Refused(
+    Refusal::InvalidRequest("More than one client authentication method is used."),
+    Challenge::None,
+);
+
+/// The pairs of a form.
+#[derive(Debug)]
+pub struct Form<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Form<'a> {
+    /// Parses `application/x-www-form-urlencoded`. Raw spaces and colons are accepted, since real
+    /// clients send them; anything that is not valid percent-encoding of UTF-8 is refused, in a
+    /// parameter that nobody asked for too.
+    pub fn parse(text: &'a [u8]) -> Result<Self, Failure> {
+        let pairs = text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let mut halves = pair.splitn(2, |b| *b == b'=');
+            let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+            Some((decode(name)?, decode(value)?))
+        });
+        pairs.collect::<Option<Vec<_>>>().map(Self).ok_or(MALFORMED)
+    }
+
+    /// The value of a parameter: `None` when it is absent or empty (RFC 6749 §3.1), refused when it
+    /// is repeated, with the same value too (RFC 6749 §3.2).
+    pub fn one(&self, name: &str) -> Result<Option<&str>, Failure> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(REPEATED),
+            (value, None) => Ok(value.filter(|v| !v.is_empty())),
+        }
+    }
+
+    /// All values of a parameter that may repeat.
+    pub fn all<'s>(&'s self, name: &str) -> impl Iterator<Item = &'s str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_ref())
+    }
+}
+
+/// `+` is a space and `%XX` a byte; the bytes must be UTF-8.
+fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
+    if !text.iter().any(|b| matches!(b, b'+' | b'%')) {
+        return std::str::from_utf8(text).ok().map(Cow::Borrowed);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter().copied();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Refuses credentials, codes and tokens in the query of a POST.
+pub fn refuse_credentials_in_query(query: &str) -> Result<(), Failure> {
+    const NEVER: [&str; 5] = ["client_id", "client_secret", "code", "token", "client_assertion"];
+    if query.is_empty() {
+        return Ok(());
+    }
+    let form = Form::parse(query.as_bytes())?;
+    if form.0.iter().any(|(name, _)| NEVER.contains(&name.as_ref())) {
+        return Err(Failure::Refused(
+            Refusal::InvalidRequest("Credentials and tokens must not be sent in the URI."),
+            Challenge::None,
+        ));
+    }
+    Ok(())
+}
+
+/// What the `Authorization` header holds.
+#[derive(Debug)]
+pub enum Authorization {
+    /// There is none.
+    Absent,
+    /// `Basic`, decoded; `None` when it cannot be.
+    Basic(Option<(String, String)>),
+    /// `Bearer` and its token.
+    Bearer(String),
+    /// Any other scheme, or bytes that are no text.
+    Unknown,
+}
+
+/// Reads the `Authorization` header; two of them are refused.
+pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Failure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(Authorization::Absent),
+        (Some(_), Some(_)) => return Err(TWO_METHODS),
+        (Some(value), None) => value,
+    };
+    let Ok(text) = value.to_str() else { return Ok(Authorization::Unknown) };
+    let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let rest = rest.trim_matches(' ');
+    Ok(if scheme.eq_ignore_ascii_case("basic") {
+        Authorization::Basic(decode_basic(rest))
+    } else if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
+        Authorization::Bearer(rest.to_owned())
+    } else {
+        Authorization::Unknown
+    })
+}
+
+/// RFC 6749 §2.3.1: id and secret are form-encoded, joined by a colon, then base64. Missing padding
+/// is accepted. Clients that do not form-encode are served as well: a half that is no valid
+/// form encoding is taken as it is.
+fn decode_basic(text: &str) -> Option<(String, String)> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let text = String::from_utf8(LENIENT.decode(text).ok()?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    let half = |raw: &str| decode(raw.as_bytes()).map_or_else(|| raw.to_owned(), Cow::into_owned);
+    (!id.is_empty()).then(|| (half(id), half(secret)))
+}
+
+/// The client's credentials by either method (contract D15), and how a failure is to be challenged.
+///
+/// `Ok(None)` says that none were sent at all. Every shape of malformed Basic is a failed
+/// authentication, so that it cannot be told from an unknown client.
+pub fn client_credentials(
+    authorization: &Authorization,
+    form: &Form<'_>,
+    peer: Option<IpAddr>,
+) -> Result<Option<(ClientCredentials, Challenge)>, Failure> {
+    let id = form.one("client_id")?;
+    let secret = form.one("client_secret")?;
+    let assertion = form.one("client_assertion")?.or(form.one("client_assertion_type")?);
+    match authorization {
+        Authorization::Absent => {
+            // RFC 6749 §2.3: one method a request.
+            if secret.is_some() && assertion.is_some() {
+                return Err(TWO_METHODS);
+            }
+            Ok(id
+                .zip(secret)
+                .map(|(id, secret)| (ClientCredentials::new(id.to_owned(), secret, peer), Challenge::None)))
+        }
+        _ if secret.is_some() || assertion.is_some() => Err(TWO_METHODS),
+        Authorization::Basic(Some((basic_id, basic_secret))) => {
+            // RFC 6749 §3.2.1: an equal client_id beside Basic is fine, another one is a contradiction.
+            if id.is_some_and(|id| id != basic_id) {
+                return Err(Failure::Refused(
+                    Refusal::InvalidRequest(
+                        "The client_id differs from the one in the Authorization header.",
+                    ),
+                    Challenge::None,
+                ));
+            }
+            let credentials = ClientCredentials::new(basic_id.clone(), basic_secret, peer);
+            Ok(Some((credentials, Challenge::Basic)))
+        }
+        Authorization::Basic(None) | Authorization::Bearer(_) | Authorization::Unknown => {
+            Err(Failure::Refused(Refusal::InvalidClient, Challenge::Basic))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn raw_spaces_and_colons_are_accepted() {
+        let form = Form::parse(b"scope=a:b c:d&x=1+2&y=%C3%A9").unwrap();
+        assert_eq!(form.one("scope").unwrap(), Some("a:b c:d"));
+        assert_eq!(form.one("x").unwrap(), Some("1 2"));
+        assert_eq!(form.one("y").unwrap(), Some("é"));
+    }
+
+    #[test]
+    fn what_is_no_percent_encoded_utf8_is_refused_anywhere() {
+        for bad in ["a=%", "a=%z", "a=%zz", "unknown=%ff", "%ff=1", "a=b&c=%C3"] {
+            assert!(Form::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(Form::parse(b"a=\xff").is_err());
+    }
+
+    #[test]
+    fn a_known_parameter_must_not_repeat_and_an_empty_one_is_omitted() {
+        let form = Form::parse(b"a=1&a=1&b=&b=2&c=&foo&resource=x&resource=y").unwrap();
+        assert!(form.one("a").is_err());
+        assert!(form.one("b").is_err());
+        assert_eq!(form.one("c").unwrap(), None);
+        assert_eq!(form.one("foo").unwrap(), None);
+        assert_eq!(form.all("resource").collect::<Vec<_>>(), ["x", "y"]);
+    }
+
+    fn basic(text: &str) -> Option<(String, String)> {
+        decode_basic(&base64::engine::general_purpose::STANDARD.encode(text))
+    }
+
+    #[test]
+    fn basic_is_form_decoded_and_split_at_the_first_colon() {
+        let pair = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
+        assert_eq!(basic("a%3Ab~c:p%25q%2Br"), pair("a:b~c", "p%q+r"));
+        assert_eq!(basic("id:a:b"), pair("id", "a:b"));
+        assert_eq!(basic("id:100%"), pair("id", "100%"));
+        assert_eq!(basic(":secret"), None);
+        assert_eq!(basic("no colon"), None);
+        assert_eq!(decode_basic("aWQ6cw"), pair("id", "s"));
+        assert_eq!(decode_basic("***"), None);
+        assert_eq!(decode_basic("/////w=="), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), header in "[ -~]{0,100}") {
+            if let Ok(form) = Form::parse(&bytes) {
+                let _ = form.one("a");
+            }
+            let _ = decode_basic(&header);
+        }
+
+        #[test]
+        fn what_was_form_encoded_decodes_back(value in ".{0,60}") {
+            let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            let body = format!("k={encoded}");
+            let form = Form::parse(body.as_bytes()).unwrap();
+            prop_assert_eq!(form.one("k").unwrap().unwrap_or(""), value);
+        }
+    }
+}

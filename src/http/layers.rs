@@ -1,0 +1,167 @@
+//! What happens around every handler: method, media type, size, time, panic, request id, log line.
+//!
+//! In this order (contract D6), so that nothing is evaluated for a request that is refused earlier.
+
+use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, RawPathParams, Request};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, PRAGMA};
+use axum::http::{HeaderValue, Method};
+use axum::response::Response;
+use axum::routing::{MethodRouter, any};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::telemetry::metrics;
+
+use super::error::{Failure, render};
+use super::extract::{self, Incoming};
+use super::state::State;
+use super::{Accepts, Route};
+
+/// The largest request body, in bytes.
+pub const LARGEST_BODY: usize = 64 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long an operation may take: a lost database is answered within three seconds (contract D9).
+const HANDLER_PATIENCE: Duration = Duration::from_millis(2_800);
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A route with all of this around its handler.
+pub fn around(route: &'static Route, state: &Arc<State>) -> MethodRouter {
+    let state = Arc::clone(state);
+    any(move |request| answer(route, Arc::clone(&state), request))
+}
+
+/// Answers one request.
+pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) -> Response {
+    let started = Instant::now();
+    let request_id = request_id(&state, request.headers());
+    let method = request.method().clone();
+    let peer = peer_of(&request);
+    let handled = AssertUnwindSafe(handle(route, &state, request, peer)).catch_unwind().await;
+    let result = handled.unwrap_or_else(|_| Err(Failure::fault("a handler panicked")));
+    let mut response = match result {
+        Ok(response) => response,
+        Err(failure) => {
+            failure.log(route.path, &request_id);
+            render(route.shape, &failure, &request_id)
+        }
+    };
+    let headers = response.headers_mut();
+    // RFC 6749 §5.1: whatever speaks of a token is not to be kept.
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    }
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert(REQUEST_ID.clone(), value);
+    }
+    let status = response.status().as_u16();
+    let took = started.elapsed();
+    metrics::request(route.path, status, took);
+    if state.log_requests {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let method = known_method(&method);
+        tracing::info!(target: "sealwright::request", %request_id, method, route = route.path, status, micros, peer = peer.map(tracing::field::display));
+    }
+    response
+}
+
+async fn handle(
+    route: &'static Route,
+    state: &Arc<State>,
+    request: Request,
+    peer: Option<IpAddr>,
+) -> Result<Response, Failure> {
+    let (mut parts, body) = request.into_parts();
+    check_method(route.accepts, &parts.method)?;
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let body = match route.accepts {
+        Accepts::Nothing => Bytes::new(),
+        Accepts::Form => {
+            check_form(&parts.headers)?;
+            // RFC 6749 §2.3.1: credentials must not stand in the URI, where logs keep them.
+            extract::refuse_credentials_in_query(&query)?;
+            read_body(&parts.headers, body).await?
+        }
+    };
+    let path_part = match RawPathParams::from_request_parts(&mut parts, &()).await {
+        Ok(parameters) => parameters.iter().next().map(|(_, value)| value.to_owned()),
+        Err(_) => None,
+    };
+    let incoming = Incoming { headers: parts.headers, query, path_part, body, peer };
+    let work = (route.handler)(Arc::clone(state), incoming);
+    tokio::time::timeout(HANDLER_PATIENCE, work).await.unwrap_or(Err(Failure::TooSlow))
+}
+
+fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {
+    match accepts {
+        Accepts::Nothing if method == Method::GET || method == Method::HEAD => Ok(()),
+        Accepts::Nothing => Err(Failure::MethodNotAllowed("GET, HEAD")),
+        Accepts::Form if method == Method::POST => Ok(()),
+        Accepts::Form => Err(Failure::MethodNotAllowed("POST")),
+    }
+}
+
+/// RFC 6749 App. B: form encoding alone, in any letter case, with any parameter behind it.
+fn check_form(headers: &HeaderMap) -> Result<(), Failure> {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(one), None) = (types.next(), types.next()) else { return Err(Failure::MediaType) };
+    let essence = one.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Ok(())
+    } else {
+        Err(Failure::MediaType)
+    }
+}
+
+async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Failure> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > LARGEST_BODY as u64) {
+        return Err(Failure::TooLarge);
+    }
+    match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, LARGEST_BODY).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
+        // The client broke off or sent no valid HTTP: nobody reads the answer.
+        Ok(Err(_)) => Err(Failure::BrokenBody),
+        Err(_) => Err(Failure::SlowBody),
+    }
+}
+
+/// Contract D13: the client's own id when it is 1–64 characters of `[A-Za-z0-9._-]`.
+fn request_id(state: &State, headers: &HeaderMap) -> String {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    headers
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(allowed))
+        .map_or_else(|| state.request_ids.next(), str::to_owned)
+}
+
+fn peer_of(request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+}
+
+/// A method is the client's text; the log holds only words of ours.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

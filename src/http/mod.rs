@@ -1,0 +1,126 @@
+//! HTTP: the routes, and for each request the way from bytes to an operation and back.
+//!
+//! Owns the table of routes, error shapes and limits on what is read. Must not know how a token is
+//! decided, counted or signed. Reading order: this table, [`layers`] (what happens around every
+//! handler), [`extract`], [`error`] (the only error → status map), then one endpoint a file.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::any;
+
+use error::{Failure, Shape};
+use extract::Incoming;
+use state::State;
+
+pub mod admin;
+pub mod error;
+pub mod extract;
+pub mod health;
+pub mod introspect;
+pub mod jwks;
+pub mod layers;
+pub mod metadata;
+pub mod metrics;
+pub mod revocations;
+pub mod revoke;
+pub mod serve;
+pub mod state;
+pub mod token;
+
+/// A handler's answer: a response, or a failure that the route's shape renders.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
+
+/// Which request bodies a route reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepts {
+    /// None: GET (and HEAD).
+    Nothing,
+    /// POST of `application/x-www-form-urlencoded`.
+    Form,
+}
+
+/// One route.
+pub struct Route {
+    /// The path, with axum's `{name}` for a part that varies.
+    pub path: &'static str,
+    /// What it reads, and with it the method.
+    pub accepts: Accepts,
+    /// How its errors look.
+    pub shape: Shape,
+    /// What it does.
+    pub handler: fn(Arc<State>, Incoming) -> Answer,
+}
+
+macro_rules! route {
+    ($path:literal, $accepts:ident, $shape:ident, $handler:path) => {
+        Route {
+            path: $path,
+            accepts: Accepts::$accepts,
+            shape: Shape::$shape,
+            handler: |state, incoming| Box::pin($handler(state, incoming)),
+        }
+    };
+}
+
+/// What clients reach.
+#[rustfmt::skip]
+pub static PUBLIC_ROUTES: &[Route] = &[
+    route!("/api/v1/token",                           Form,    OAuth,      token::issue_canonical),
+    route!("/api/v1/token/introspect",                Form,    OAuth,      introspect::introspect_token),
+    route!("/api/v1/token/revoke",                    Form,    OAuth,      revoke::revoke_token),
+    route!("/oauth/revoke",                           Form,    OAuth,      revoke::revoke_token),
+    route!("/api/v1/token/revoked",                   Nothing, OAuth,      revocations::get_revocations),
+    route!("/oauth/revoked-tokens",                   Nothing, OAuth,      revocations::get_revocations),
+    route!("/oauth/authorize",                        Nothing, OAuth,      metadata::refuse_authorization),
+    route!("/.well-known/jwks.json",                  Nothing, OAuth,      jwks::get_jwks),
+    route!("/.well-known/oauth-authorization-server", Nothing, OAuth,      metadata::get_metadata),
+    route!("/.well-known/openid-configuration",       Nothing, OAuth,      metadata::get_metadata),
+    route!("/api/v1/agents",                          Nothing, Management, admin::agents::list_agents),
+    route!("/api/v1/agents/{id}",                     Nothing, Management, admin::agents::get_agent),
+    route!("/livez",                                  Nothing, OAuth,      health::get_livez),
+    route!("/readyz",                                 Nothing, OAuth,      health::get_readyz),
+];
+
+/// What operators reach, on a listener of its own.
+#[rustfmt::skip]
+pub static OPS_ROUTES: &[Route] = &[
+    route!("/metrics", Nothing, OAuth, metrics::get_metrics),
+    route!("/livez",   Nothing, OAuth, health::get_livez),
+    route!("/healthz", Nothing, OAuth, health::get_livez),
+    route!("/readyz",  Nothing, OAuth, health::get_readyz),
+];
+
+static UNKNOWN: Route = Route {
+    path: "unknown",
+    accepts: Accepts::Nothing,
+    shape: Shape::Management,
+    handler: |_, _| Box::pin(async { Err(Failure::NotFound) }),
+};
+
+/// The public listener's router.
+pub fn public_router(state: &Arc<State>) -> Router {
+    let mut router = router(PUBLIC_ROUTES, state);
+    // RFC 8414 §3.1: for an issuer with a path the well-known part stands before it; OpenID
+    // Connect Discovery §4 puts it behind.
+    for path in state.metadata.paths_of_issuer() {
+        router = router.route(&path, layers::around(metadata::route(), state));
+    }
+    router
+}
+
+/// The operators' router.
+pub fn ops_router(state: &Arc<State>) -> Router {
+    router(OPS_ROUTES, state)
+}
+
+fn router(routes: &'static [Route], state: &Arc<State>) -> Router {
+    let mut router = Router::new();
+    for route in routes {
+        router = router.route(route.path, layers::around(route, state));
+    }
+    let state = Arc::clone(state);
+    router.fallback(any(move |request| layers::answer(&UNKNOWN, Arc::clone(&state), request)))
+}

@@ -1,0 +1,83 @@
+//! What handlers share: one struct with exactly the services they call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::clock::Clock;
+use crate::keys::Keyring;
+use crate::service::authenticate::Authenticator;
+use crate::service::issue::Mint;
+use crate::service::revocations::RevocationList;
+use crate::service::revoke::Revocation;
+use crate::service::tokens::Tokens;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+
+use super::health::Health;
+use super::metadata::Metadata;
+
+/// Everything a handler may use.
+pub struct State {
+    /// Issues tokens.
+    pub mint: Mint,
+    /// Authenticates clients of the other endpoints.
+    pub authenticator: Arc<Authenticator>,
+    /// Says what presented tokens are worth.
+    pub tokens: Arc<Tokens>,
+    /// Revokes tokens.
+    pub revocation: Revocation,
+    /// The revocation list.
+    pub list: Arc<RevocationList>,
+    /// The published keys.
+    pub keyring: Arc<Keyring>,
+    /// For reading agents.
+    pub store: Arc<dyn Store>,
+    /// The configured plans, for showing what an agent has used.
+    pub plans: crate::domain::quota::Plans,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The metadata documents.
+    pub metadata: Metadata,
+    /// Readiness.
+    pub health: Health,
+    /// The counters.
+    pub metrics: Metrics,
+    /// Whether each request gets a line in the log.
+    pub log_requests: bool,
+    /// Numbers requests that came without an id of their own.
+    pub request_ids: RequestIds,
+}
+
+/// Makes request ids: a random word for this process and a counter.
+pub struct RequestIds {
+    process: u64,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    /// `process` should be random, so that the ids of two processes differ.
+    pub fn new(process: u64) -> Self {
+        Self { process, count: AtomicU64::new(0) }
+    }
+
+    /// The next id: 16 hexadecimal digits, a hyphen and a number.
+    pub fn next(&self) -> String {
+        format!("{:016x}-{}", self.process, self.count.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Says once, to all who ask, that the process is about to stop.
+#[derive(Debug, Default)]
+pub struct Draining(AtomicBool);
+
+impl Draining {
+    /// From now on the process is not ready.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has begun.
+    pub fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,62 @@
+//! The token endpoints: one sequence of phases, and a dialect for each system that clients come from.
+//!
+//! Owns the phases: authorization header and body → parameters → credentials → mint → reply. Must not
+//! know how a token is decided. A dialect parses and renders; it cannot skip a phase.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+
+use crate::domain::grant::TokenRequest;
+use crate::domain::refusal::Refusal;
+use crate::service::Error;
+use crate::service::authenticate::ClientCredentials;
+use crate::telemetry::metrics;
+
+use super::error::{Challenge, Failure};
+use super::extract::Incoming;
+use super::state::State;
+
+pub mod dialect;
+pub mod rfc6749;
+
+use dialect::Dialect;
+
+/// `POST /api/v1/token` (contract §3).
+pub async fn issue_canonical(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+    issue(&rfc6749::Rfc6749, &state, &incoming).await
+}
+
+/// What a request asks for, once a dialect has read it.
+pub struct Asked {
+    /// Who asks; `None` when nothing was sent to prove it.
+    pub credentials: Option<(ClientCredentials, Challenge)>,
+    /// What for.
+    pub request: TokenRequest,
+}
+
+async fn issue(dialect: &dyn Dialect, state: &State, incoming: &Incoming) -> Result<Response, Failure> {
+    let result = issue_phases(dialect, state, incoming).await;
+    metrics::token_request(match &result {
+        Ok(_) => "issued",
+        Err(failure) => failure.problem().code,
+    });
+    result
+}
+
+async fn issue_phases(
+    dialect: &dyn Dialect,
+    state: &State,
+    incoming: &Incoming,
+) -> Result<Response, Failure> {
+    let asked = dialect.parse(incoming)?;
+    let Some((credentials, challenge)) = asked.credentials else {
+        return Err(Failure::Refused(Refusal::InvalidClient, Challenge::Basic));
+    };
+    let token = state
+        .mint
+        .issue(&credentials, &asked.request)
+        .await
+        .map_err(|error: Error| Failure::of(error, challenge))?;
+    Ok(dialect.render(&token))
+}

@@ -1,0 +1,96 @@
+//! The canonical dialect: RFC 6749 §4.4, form-encoded, as SentryAgent's clients speak it.
+
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use url::Url;
+
+use crate::domain::agent::Audience;
+use crate::domain::grant::TokenRequest;
+use crate::domain::refusal::Refusal;
+use crate::domain::scope::parse_scope_list;
+use crate::keys::SignedToken;
+
+use super::super::error::{Challenge, Failure};
+use super::super::extract::{Form, Incoming, authorization, client_credentials};
+use super::Asked;
+use super::dialect::Dialect;
+
+/// The dialect.
+pub struct Rfc6749;
+
+#[derive(Serialize)]
+struct Reply<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: i64,
+    scope: &'a str,
+}
+
+impl Dialect for Rfc6749 {
+    fn parse(&self, incoming: &Incoming) -> Result<Asked, Failure> {
+        let authorization = authorization(&incoming.headers)?;
+        let form = Form::parse(&incoming.body)?;
+        match form.one("grant_type")? {
+            Some("client_credentials") => {}
+            Some(_) => return refuse(Refusal::UnsupportedGrantType),
+            None => return refuse(Refusal::InvalidRequest("The grant_type parameter is required.")),
+        }
+        let request = read_request(&form)?;
+        let credentials = client_credentials(&authorization, &form, incoming.peer)?;
+        Ok(Asked { credentials, request })
+    }
+
+    fn render(&self, token: &SignedToken) -> Response {
+        let reply = Reply {
+            access_token: &token.jwt,
+            token_type: "Bearer",
+            expires_in: token.expires_in,
+            scope: &token.scope,
+        };
+        // Strings and integers always serialise.
+        let body = serde_json::to_string(&reply).unwrap_or_default();
+        let mut response = body.into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
+    Err(Failure::Refused(refusal, Challenge::None))
+}
+
+/// `scope`, `audience` and `resource` (RFC 8707 §2: it may repeat).
+fn read_request(form: &Form<'_>) -> Result<TokenRequest, Failure> {
+    let scopes = match form.one("scope")? {
+        None => None,
+        Some(text) => match parse_scope_list(text) {
+            Ok(scopes) => Some(scopes),
+            Err(_) => return refuse(Refusal::MalformedScope),
+        },
+    };
+    let mut audience: Vec<Audience> = Vec::new();
+    let asked = form.one("audience")?.map(|text| (text, false)).into_iter();
+    let resources = form.all("resource").filter(|text| !text.is_empty()).map(|text| (text, true));
+    for (text, must_be_uri) in asked.chain(resources) {
+        match Audience::parse(text) {
+            Ok(one) if !must_be_uri || is_absolute_uri(text) => {
+                if !audience.contains(&one) {
+                    audience.push(one);
+                }
+            }
+            _ => return refuse(Refusal::InvalidTarget),
+        }
+        // A token carries few audiences; the bound keeps a list of thousands from costing anything.
+        if audience.len() > 32 {
+            return refuse(Refusal::InvalidTarget);
+        }
+    }
+    Ok(TokenRequest { scopes, audience, user: None })
+}
+
+/// RFC 8707 §2: a resource is an absolute URI without fragment.
+fn is_absolute_uri(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.fragment().is_none())
+}
