@@ -18,7 +18,7 @@ use crate::store::{Change, Freshness, Outcome, Write};
 
 use super::super::secret::bulk::hash_all;
 use super::super::secret::{Secret, kdf};
-use super::{AgentError, Agents, Error, Rejection, no_outcome};
+use super::{AgentError, Agents, Error, Rejection, check_scopes, no_outcome};
 
 /// How many lines are best imported at once: each call holds the store's lock once, and briefly.
 pub const PIECE: usize = 100;
@@ -138,7 +138,7 @@ impl Agents {
             user_ids: each(&row.user_ids, UserId::parse).map_err(broken("userIds"))?,
         };
         let refused = |field| move |why: Rejection| RowFault { field, rule: why.to_string() };
-        self.check_scopes(&profile.scopes, catalogue).map_err(refused("scopes"))?;
+        check_scopes(&profile.scopes, catalogue).map_err(refused("scopes"))?;
         self.check_plan(&profile.plan).map_err(refused("plan"))?;
         let status = match row.status.as_deref() {
             None | Some("active") => AgentStatus::Active,

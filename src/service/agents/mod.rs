@@ -168,7 +168,7 @@ impl Agents {
             Some(id) => id,
             None => AgentId::parse(&self.draw_id()?.to_string())?,
         };
-        self.check_scopes(&new.profile.scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
+        check_scopes(&new.profile.scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
         self.check_plan(&new.profile.plan)?;
         // Asked before the secret is hashed, and again by the commit.
         if self.store.agent(&agent_id, Freshness::Fresh).await?.is_some() {
@@ -211,7 +211,7 @@ impl Agents {
     ) -> Result<AgentView, AgentError> {
         // Only what is given is checked: a scope or plan that was taken away since stays as it is.
         if let Some(scopes) = &patch.scopes {
-            self.check_scopes(scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
+            check_scopes(scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
         }
         if let Some(plan) = &patch.plan {
             self.check_plan(plan)?;
@@ -291,13 +291,6 @@ impl Agents {
         outcomes.first().copied().ok_or_else(no_outcome)
     }
 
-    fn check_scopes(&self, scopes: &[Scope], catalogue: &Catalogue) -> Result<(), Rejection> {
-        match scopes.iter().find(|s| !catalogue.contains(s)) {
-            Some(unknown) => Err(Rejection::UnknownScope(unknown.clone())),
-            None => Ok(()),
-        }
-    }
-
     fn check_plan(&self, plan: &PlanName) -> Result<(), Rejection> {
         self.plans.limit(plan).map(|_| ()).ok_or_else(|| Rejection::UnknownPlan(plan.clone()))
     }
@@ -307,16 +300,13 @@ impl Agents {
         agent_id: &AgentId,
         chosen: Option<Secret>,
     ) -> Result<(Secret, Credential), AgentError> {
-        let (secret, tag) = match chosen {
-            Some(secret) => {
-                let tag = self.secrets.tag_of_chosen(agent_id, &secret)?;
-                (secret, tag)
-            }
-            None => {
-                let generated = self.secrets.generate(agent_id).map_err(Error::from)?;
-                let (secret, tag) = generated.ok_or_else(|| fault("the store has no tag key"))?;
-                (secret, Some(tag))
-            }
+        let (secret, tag) = if let Some(secret) = chosen {
+            let tag = self.secrets.tag_of_chosen(agent_id, &secret)?;
+            (secret, tag)
+        } else {
+            let generated = self.secrets.generate(agent_id).map_err(Error::from)?;
+            let (secret, tag) = generated.ok_or_else(|| fault("the store has no tag key"))?;
+            (secret, Some(tag))
         };
         let hash = self.secrets.hash(&secret).await.map_err(Error::from)?.map_err(Error::from)?;
         let credential = self.new_credential(agent_id, hash, tag, secret.prefix())?;
@@ -356,6 +346,13 @@ impl Agents {
 
     fn draw_id(&self) -> Result<Uuid, Error> {
         Ok(uuid_v7(&*self.clock, &*self.entropy)?)
+    }
+}
+
+fn check_scopes(scopes: &[Scope], catalogue: &Catalogue) -> Result<(), Rejection> {
+    match scopes.iter().find(|s| !catalogue.contains(s)) {
+        Some(unknown) => Err(Rejection::UnknownScope(unknown.clone())),
+        None => Ok(()),
     }
 }
 
