@@ -4,7 +4,7 @@
 //! looks like to a client. Writes are values ([`Write`]): each is one atomic unit of work that
 //! carries its own audit event, so nobody can change state and forget the audit.
 //!
-//! Reading order: this file, [`write`], [`batch`] (group commit over any store), [`cache`]
+//! Reading order: this file, [`mod@write`], [`batch`] (group commit over any store), [`cache`]
 //! (read-through over any store), then `postgres` and `sqlite`, which hold the same functions in
 //! the same order.
 

@@ -1,0 +1,121 @@
+//! The rules of the house, checked: what a workspace of crates would enforce, and what rots unread.
+//!
+//! The two tables below are the design's: change them only together with the map in `src/lib.rs`.
+//! Every other rule stands at the top of the file that checks it:
+//!
+//! - `rooms`: which part of `src/` may name which, and which crates ([`ROOMS`], [`CRATES`])
+//! - `shape`: file ceilings, opening comments, the map
+//! - `words`: what must not be written (panics, casts, loose ends, paths of one machine)
+//! - `papers`: documents that must agree with the code (config keys, routes, migrations)
+//! - `dependencies`: banned crates, licences and sources, as `.deny.toml` lists them
+//! - `scan`, `tree`: how the others read a file, and which files there are
+//!
+//! A message names the place, the rule and the way to mend it.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read a file must stop")]
+
+#[path = "tidy/dependencies.rs"]
+mod dependencies;
+#[path = "tidy/papers.rs"]
+mod papers;
+#[path = "tidy/rooms.rs"]
+mod rooms;
+#[path = "tidy/scan.rs"]
+mod scan;
+#[path = "tidy/shape.rs"]
+mod shape;
+#[path = "tidy/tree.rs"]
+mod tree;
+#[path = "tidy/words.rs"]
+mod words;
+
+/// Who may name whom: `(room, what it may name besides itself)`. A room names only rows below its own.
+///
+/// A room is a module under `src/` with all that is in it, less any room inside it: a right to
+/// `store` is one to the trait and its types, never to a backend. An entry that is not a room
+/// (`telemetry::metrics`) is a right to that part alone.
+const ROOMS: &[(&str, &str)] = &[
+    ("main", "cli"),
+    ("cli", "app service config store entropy clock domain telemetry"),
+    // The composition root: the only place that names a backend.
+    (
+        "app",
+        "http service tasks config store::postgres store::sqlite keys store entropy clock domain telemetry",
+    ),
+    ("http", "service keys store clock domain telemetry"),
+    ("service", "keys store entropy clock domain telemetry"),
+    ("tasks", "telemetry"),
+    // For the master key's type.
+    ("config", "keys domain"),
+    ("store::postgres", "store domain telemetry::metrics"),
+    ("store::sqlite", "store domain telemetry::metrics"),
+    // For what a store records and holds: Recorded, KeyRecord, Sealed.
+    ("keys", "store entropy domain"),
+    ("store", "domain telemetry::metrics"),
+    ("entropy", "clock"),
+    ("clock", "domain"),
+    ("domain", ""),
+    ("telemetry", ""),
+];
+
+/// What every room's `#[cfg(test)]` code may name as well: the clock and the entropy that tests set by hand.
+const TESTS_MAY_NAME: &str = "clock entropy domain";
+
+/// Where a crate, or a part of one, may be named: `(names, places, why)`. A place that ends in `/`
+/// is a folder, any other a file; `#[cfg(test)]` code is exempt.
+const CRATES: &[(&str, &str, &str)] = &[
+    (
+        "axum axum_server tower tower_http hyper hyper_util http_body_util",
+        "src/http/ src/app.rs",
+        "services know no HTTP: hand them plain values",
+    ),
+    (
+        "sqlx",
+        "src/store/postgres/ src/store/sqlite/",
+        "SQL lives in two folders: add a read or a Write to the Store trait",
+    ),
+    (
+        "jsonwebtoken aws_lc_rs::signature aws_lc_rs::rsa",
+        "src/keys/algorithm.rs",
+        "one file knows how a token is signed: go through the Keyring",
+    ),
+    (
+        "argon2 bcrypt",
+        "src/service/secret.rs src/service/secret/",
+        "hashing has threads and a queue of its own: go through service::secret",
+    ),
+    (
+        "clap clap_complete comfy_table indicatif",
+        "src/cli/",
+        "only the command line talks to a person: return a value and let cli print it",
+    ),
+    (
+        "std::env toml",
+        "src/config/raw.rs src/main.rs",
+        "nothing after start reads the environment: take a value of Config",
+    ),
+    (
+        "std::time::SystemTime::now time::OffsetDateTime::now_utc time::OffsetDateTime::now_local",
+        "src/clock.rs",
+        "time is an argument: take a Timestamp, or ask a Clock",
+    ),
+    (
+        "aws_lc_rs::rand",
+        "src/entropy.rs src/keys/algorithm.rs",
+        "randomness is an argument: draw it through Entropy",
+    ),
+    (
+        "tokio::spawn tokio::task::spawn tokio::task::spawn_local",
+        "src/tasks.rs src/app.rs src/store/batch.rs src/http/serve.rs",
+        "a task that nobody watches dies unseen: add a row to the table in src/tasks.rs",
+    ),
+    (
+        "std::thread::spawn std::thread::Builder",
+        "src/service/secret.rs src/service/secret/ src/app.rs",
+        "threads are counted: use the ones of service::secret, or start it in src/app.rs",
+    ),
+];
+
+/// Fails with every fault at once, so that one run shows all there is to mend.
+fn demand_none(faults: &[String]) {
+    assert!(faults.is_empty(), "{} to mend:\n\n{}\n", faults.len(), faults.join("\n"));
+}

@@ -1,0 +1,379 @@
+//! Reads a Rust file as tokens and tells which paths it names.
+//!
+//! Tokens, not syntax trees: what stands inside a macro call counts like everything else. Comments
+//! and strings never count as code.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+
+/// A Rust file.
+pub struct Source {
+    /// Its path from the root of the project.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// Its tokens in order, brackets included.
+    pub tokens: Vec<Token>,
+    /// Every path that it names.
+    pub names: Vec<Name>,
+}
+
+/// A token: a word, a literal, `::`, or one character of punctuation.
+pub struct Token {
+    /// As written.
+    pub text: String,
+    /// The value, when it is a string literal without escapes.
+    pub string: Option<String>,
+    /// Where it stands.
+    pub line: usize,
+    /// Whether it is part of an item under `#[cfg(test)]`.
+    pub test: bool,
+    module: Rc<Vec<String>>,
+}
+
+impl Token {
+    fn is_word(&self) -> bool {
+        self.text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+    }
+}
+
+/// A path that a file names, resolved through the file's imports: one that begins with `crate` is
+/// ours, any other begins with a foreign crate or a type. An import of everything ends in `*`.
+pub struct Name {
+    /// Its segments.
+    pub path: Vec<String>,
+    /// Where it stands.
+    pub line: usize,
+    /// Whether it stands under `#[cfg(test)]`.
+    pub test: bool,
+}
+
+impl Source {
+    /// Reads the file at `file` (from the root of the project) with this text.
+    pub fn parse(file: &str, text: &str) -> Self {
+        let stream: TokenStream = text.parse().unwrap_or_else(|fault| panic!("{file}: {fault}"));
+        let mut tokens = Vec::new();
+        flatten(stream, &Rc::new(module_of(file)), false, &mut tokens);
+        let names = names(&tokens);
+        Self { file: file.to_owned(), text: text.to_owned(), tokens, names }
+    }
+
+    /// Where these tokens stand next to each other: the first of each such run.
+    pub fn runs<'a>(&'a self, wanted: &'a [&'a str]) -> impl Iterator<Item = &'a Token> {
+        let fits = move |run: &&[Token]| run.iter().zip(wanted).all(|(token, text)| token.text == *text);
+        self.tokens.windows(wanted.len()).filter(fits).map(|run| &run[0])
+    }
+}
+
+/// The module that a file of `src/` holds: `src/store/mod.rs` is `store`, `src/lib.rs` the root.
+pub fn module_of(file: &str) -> Vec<String> {
+    let path = file.strip_prefix("src/").unwrap_or(file).trim_end_matches(".rs");
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    if path == "lib" || path == "main" { vec![] } else { path.split('/').map(str::to_owned).collect() }
+}
+
+/// Writes a token tree out in a row, noting for each token its module and whether it is test code.
+fn flatten(stream: TokenStream, module: &Rc<Vec<String>>, test: bool, out: &mut Vec<Token>) {
+    let trees: Vec<TokenTree> = stream.into_iter().collect();
+    let written = |i: usize| trees.get(i).map(ToString::to_string).unwrap_or_default();
+    // Whether the rest of this stream is test code, and whether the item at hand is.
+    let (mut rest, mut item) = (test, false);
+    let mut at_keyword = false;
+    let mut i = 0;
+    while i < trees.len() {
+        let (tree, here) = (&trees[i], rest || item);
+        let line = tree.span().start().line;
+        let token = |text: String| Token { text, string: None, line, test: here, module: module.clone() };
+        match tree {
+            TokenTree::Group(group) => {
+                let before = |back: usize| i.checked_sub(back).map(written).unwrap_or_default();
+                if group.delimiter() == Delimiter::Bracket && is_cfg_test(&group.stream()) {
+                    rest |= before(1) == "!" && before(2) == "#";
+                    item |= before(1) == "#";
+                }
+                let inside = if group.delimiter() == Delimiter::Brace && before(2) == "mod" {
+                    Rc::new([module.as_slice(), &[before(1)]].concat())
+                } else {
+                    module.clone()
+                };
+                let (open, close) = brackets(group.delimiter());
+                out.push(token(open.to_owned()));
+                flatten(group.stream(), &inside, here, out);
+                out.push(Token { line: group.span_close().start().line, ..token(close.to_owned()) });
+                if group.delimiter() == Delimiter::Brace {
+                    (item, at_keyword) = (false, false);
+                }
+            }
+            TokenTree::Ident(ident) => {
+                let word = ident.to_string();
+                at_keyword |=
+                    ["fn", "impl", "mod", "struct", "enum", "trait", "type"].contains(&word.as_str());
+                out.push(token(word.trim_start_matches("r#").to_owned()));
+            }
+            TokenTree::Punct(mark) if mark.as_char() == ':' && mark.spacing() == Spacing::Joint => {
+                out.push(token("::".to_owned()));
+                i += 1;
+            }
+            TokenTree::Punct(mark) => {
+                out.push(token(mark.to_string()));
+                // A field or a variant ends at its comma; an item's own commas stand before its body.
+                if mark.as_char() == ';' || (mark.as_char() == ',' && !at_keyword) {
+                    (item, at_keyword) = (false, false);
+                }
+            }
+            TokenTree::Literal(literal) => {
+                let string = string_value(&literal.to_string());
+                out.push(Token { string, ..token(literal.to_string()) });
+            }
+        }
+        i += 1;
+    }
+}
+
+fn is_cfg_test(attribute: &TokenStream) -> bool {
+    let text: String = attribute.to_string().split_whitespace().collect();
+    text == "cfg(test)" || text.starts_with("cfg(all(test,")
+}
+
+fn brackets(delimiter: Delimiter) -> (&'static str, &'static str) {
+    match delimiter {
+        Delimiter::Parenthesis => ("(", ")"),
+        Delimiter::Brace => ("{", "}"),
+        Delimiter::Bracket => ("[", "]"),
+        Delimiter::None => ("", ""),
+    }
+}
+
+fn string_value(literal: &str) -> Option<String> {
+    let literal = literal.trim_start_matches(['b', 'r', '#']).trim_end_matches('#');
+    Some(literal.strip_prefix('"')?.strip_suffix('"')?.to_owned())
+}
+
+/// What a module's own imports and child modules are called in it, by `(module, name)`.
+type Aliases = HashMap<(Vec<String>, String), Vec<String>>;
+
+/// All paths of a file: every leaf of its imports, and every path of two segments or more elsewhere.
+fn names(tokens: &[Token]) -> Vec<Name> {
+    let mut aliases = Aliases::new();
+    // As written, with the place of the last segment.
+    let mut written: Vec<(Vec<String>, &Token)> = Vec::new();
+    let text = |i: usize| tokens.get(i).map_or("", |token| token.text.as_str());
+    let mut i = 0;
+    while i < tokens.len() {
+        let token = &tokens[i];
+        match token.text.as_str() {
+            // `use<'a>` is a capture, not an import.
+            "use" if text(i + 1) != "<" => {
+                i += 1;
+                let mut leaves = Vec::new();
+                import(tokens, &mut i, &[], &mut leaves);
+                for (path, alias, place) in leaves {
+                    // An import under its own name (`use time;`) says nothing new.
+                    if path.first() != Some(&alias) || path.len() > 1 {
+                        aliases.insert((token.module.to_vec(), alias), path.clone());
+                    }
+                    written.push((path, place));
+                }
+            }
+            "mod" if [";", "{"].contains(&text(i + 2)) => {
+                let child = text(i + 1).to_owned();
+                let path = ["crate".to_owned()].into_iter().chain(token.module.iter().cloned());
+                let path = path.chain([child.clone()]).collect();
+                aliases.insert((token.module.to_vec(), child), path);
+                i += 2;
+            }
+            // A visibility names no one.
+            "pub" if text(i + 1) == "(" => {
+                i += tokens[i..].iter().take_while(|token| token.text != ")").count();
+            }
+            _ if token.is_word() && text(i + 1) == "::" && !continues_a_path(tokens, i) => {
+                let mut path = vec![token.text.clone()];
+                while text(i + 1) == "::" && tokens.get(i + 2).is_some_and(Token::is_word) {
+                    path.push(text(i + 2).to_owned());
+                    i += 2;
+                }
+                if path.len() > 1 {
+                    written.push((path, &tokens[i]));
+                }
+                i += 1;
+            }
+            _ => i += 1,
+        }
+    }
+    let resolved = |(path, place): (Vec<String>, &Token)| Name {
+        path: resolve(&path, &place.module, &aliases),
+        line: place.line,
+        test: place.test,
+    };
+    written.into_iter().map(resolved).collect()
+}
+
+/// Whether the word at `i` goes on from a path that began before it, as in `Vec::<u8>::new`.
+fn continues_a_path(tokens: &[Token], i: usize) -> bool {
+    i >= 2 && tokens[i - 1].text == "::" && (tokens[i - 2].is_word() || tokens[i - 2].text == ">")
+}
+
+/// Reads one tree of a `use` at `i` and adds its leaves: path, the name it goes by here, place.
+fn import<'a>(
+    tokens: &'a [Token],
+    i: &mut usize,
+    prefix: &[String],
+    leaves: &mut Vec<(Vec<String>, String, &'a Token)>,
+) {
+    let mut path = prefix.to_vec();
+    while let Some(token) = tokens.get(*i) {
+        *i += 1;
+        match token.text.as_str() {
+            "::" => {}
+            "{" => {
+                while tokens.get(*i).is_some_and(|token| token.text != "}") {
+                    import(tokens, i, &path, leaves);
+                    *i += usize::from(tokens.get(*i).is_some_and(|token| token.text == ","));
+                }
+                *i += 1;
+                return;
+            }
+            word => {
+                // `x::{self}` is `x`.
+                if word != "self" || path.is_empty() {
+                    path.push(word.to_owned());
+                }
+                if tokens.get(*i).is_some_and(|token| token.text == "::") {
+                    continue;
+                }
+                let mut alias = path.last().cloned().unwrap_or_default();
+                if tokens.get(*i).is_some_and(|token| token.text == "as") {
+                    alias.clone_from(&tokens[*i + 1].text);
+                    *i += 2;
+                }
+                leaves.push((path, alias, token));
+                return;
+            }
+        }
+    }
+}
+
+/// The path from the root: `self`, `super` and the file's own imports followed to where they lead.
+fn resolve(path: &[String], module: &[String], aliases: &Aliases) -> Vec<String> {
+    let mut path = path.to_vec();
+    // An import may build on another; more than a few steps would be a riddle.
+    for _ in 0..8 {
+        let ours = |module: &[String], rest: &[String]| [&["crate".to_owned()], module, rest].concat();
+        match path[0].as_str() {
+            "crate" => return path,
+            // The binary and the tests call the library by its name.
+            "sealwright" => return ours(&[], &path[1..]),
+            "self" => return ours(module, &path[1..]),
+            "super" => {
+                let up = path.iter().take_while(|segment| *segment == "super").count();
+                return ours(&module[..module.len().saturating_sub(up)], &path[up..]);
+            }
+            first => {
+                // Inner modules see the outer one's names through `use super::*`.
+                let seen = |depth: usize| aliases.get(&(module[..depth].to_vec(), first.to_owned()));
+                match (0..=module.len()).rev().find_map(seen) {
+                    Some(target) if target != &path[..1] => path = [target, &path[1..]].concat(),
+                    _ => return path,
+                }
+            }
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The paths that a file of that name and text names, outside and inside of its tests.
+    fn named(file: &str, text: &str) -> (Vec<String>, Vec<String>) {
+        let join = |name: &Name| name.path.join("::");
+        let source = Source::parse(file, text);
+        let (tests, code): (Vec<&Name>, Vec<&Name>) = source.names.iter().partition(|name| name.test);
+        (code.into_iter().map(join).collect(), tests.into_iter().map(join).collect())
+    }
+
+    fn code(file: &str, text: &str) -> Vec<String> {
+        named(file, text).0
+    }
+
+    #[test]
+    fn nested_groups_and_renames_are_followed() {
+        let text = "use crate::{http::{self, token as t}, domain::{id::Jti, *}};";
+        let all = ["crate::http", "crate::http::token", "crate::domain::id::Jti", "crate::domain::*"];
+        assert_eq!(code("src/service/issue.rs", text), all);
+        assert_eq!(code("src/a.rs", "use tokio::{spawn as go, self as t};"), ["tokio::spawn", "tokio"]);
+        assert_eq!(code("src/a.rs", "use ::sqlx::query; use sqlx;"), ["sqlx::query", "sqlx"]);
+    }
+
+    #[test]
+    fn inline_paths_are_seen_wherever_they_stand() {
+        let text = "
+            /// Not [`crate::doc::Link`].
+            fn f(a: crate::http::A) -> Vec<super::cli::B> {
+                // not crate::comment::C
+                tokio::select! { _ = crate::app::run() => {} }
+                let _ = \"not crate::string::D\";
+                <crate::keys::K as Trait>::new::<crate::store::S>()
+            }
+            #[crate::attribute::A]
+            macro_rules! m { () => { $crate::macros::M } }";
+        let all = ["http::A", "cli::B", "app::run", "keys::K", "store::S", "attribute::A", "macros::M"];
+        let mut seen = code("src/service.rs", text);
+        seen.retain(|path| path.starts_with("crate"));
+        assert_eq!(seen, all.map(|path| format!("crate::{path}")));
+    }
+
+    #[test]
+    fn super_climbs_from_the_module_it_stands_in() {
+        assert_eq!(code("src/store/sqlite/read.rs", "use super::super::Store;"), ["crate::store::Store"]);
+        assert_eq!(code("src/store/mod.rs", "use super::http::X;"), ["crate::http::X"]);
+        let inner = "mod inner { use super::super::http::X; fn f() { self::g(); } }";
+        assert_eq!(code("src/keys/seal.rs", inner), ["crate::keys::http::X", "crate::keys::seal::inner::g"]);
+    }
+
+    #[test]
+    fn a_name_leads_to_where_it_was_imported_from() {
+        let now =
+            "use std::time::{self, SystemTime as Clock}; fn f() { Clock::now(); time::Instant::now(); }";
+        assert!(code("src/a.rs", now).contains(&"std::time::SystemTime::now".to_owned()));
+        assert!(code("src/a.rs", now).contains(&"std::time::Instant::now".to_owned()));
+        let two = "use crate::store; use store::postgres as pg; fn f() { pg::open() }";
+        assert!(code("src/a.rs", two).contains(&"crate::store::postgres::open".to_owned()));
+    }
+
+    #[test]
+    fn a_child_module_hides_the_crate_of_its_name() {
+        let text = "mod time; fn f() { time::now() }";
+        assert_eq!(code("src/domain/mod.rs", text), ["crate::domain::time::now"]);
+    }
+
+    #[test]
+    fn a_visibility_and_a_capture_name_nothing() {
+        let text = "pub(in crate::store) fn f<'a>() -> impl Sized + use<'a> {}";
+        assert!(code("src/store/postgres/mod.rs", text).is_empty());
+    }
+
+    #[test]
+    fn test_code_ends_where_its_item_ends() {
+        let text = "
+            #[cfg(test)] use a::in_test;
+            use a::outside;
+            struct S { #[cfg(test)] x: a::InTest, y: a::Outside }
+            #[cfg(test)] impl<A, B> T<A, B> for a::TestType { fn f() { a::in_test_fn() } }
+            fn g() { a::outside_fn() }
+            #[cfg(test)] #[allow(x)] mod tests { use a::deep_test; }";
+        let (code, tests) = named("src/a.rs", text);
+        assert_eq!(code, ["a::outside", "a::Outside", "a::outside_fn"]);
+        assert_eq!(tests, ["a::in_test", "a::InTest", "a::TestType", "a::in_test_fn", "a::deep_test"]);
+        assert!(named("src/a.rs", "#![cfg(test)] use a::b;").0.is_empty());
+    }
+
+    #[test]
+    fn a_name_carries_its_line() {
+        let source = Source::parse("src/a.rs", "use a::{\n    b,\n    c::d,\n};\nfn f() {\n    e::f()\n}");
+        assert_eq!(source.names.iter().map(|name| name.line).collect::<Vec<_>>(), [2, 3, 6]);
+    }
+}

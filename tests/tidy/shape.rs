@@ -1,0 +1,107 @@
+//! The shape of files: how long they are, how they open, and that the map is whole.
+
+use crate::{demand_none, tree};
+
+/// Lines of a file of `src/` before its tests, and of the tests below them or a file of `tests/`.
+const CODE_CEILING: usize = 400;
+const TEST_CEILING: usize = 600;
+
+/// Flat tables, one entry a line, may be longer. Nothing else may.
+const FLAT_TABLES: &[&str] = &[];
+
+#[test]
+fn no_file_is_longer_than_a_reader_can_hold() {
+    let mut faults = Vec::new();
+    let mut measure = |file: &str, what: &str, lines: usize, ceiling: usize| {
+        if lines > ceiling && !FLAT_TABLES.contains(&file) {
+            faults.push(format!(
+                "{file}:{ceiling}: {lines} lines of {what}, at most {ceiling}. Split the file by what its \
+                 parts know; a flat table goes into FLAT_TABLES (tests/tidy/shape.rs)."
+            ));
+        }
+    };
+    for file in tree::files("src", ".rs") {
+        let text = tree::read(&file);
+        let (code, tests) = code_and_test_lines(&text);
+        measure(&file, "code", code, CODE_CEILING);
+        measure(&file, "tests", tests, TEST_CEILING);
+    }
+    for file in tree::files("tests", ".rs").into_iter().chain(tree::files("benches", ".rs")) {
+        measure(&file, "tests", tree::read(&file).lines().count(), TEST_CEILING);
+    }
+    demand_none(&faults);
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    let opens = |file: &String| tree::read(file).starts_with("//!");
+    let faults = tree::files("src", ".rs").into_iter().filter(|file| !opens(file)).map(|file| {
+        format!("{file}:1: opens without `//!`. Say in its first line what the file is, and what it must not know.")
+    });
+    demand_none(&faults.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_room_says_what_it_owns_and_must_not_know() {
+    let mut faults = Vec::new();
+    for file in tree::files("src", "mod.rs") {
+        let head = head(&tree::read(&file)).to_lowercase();
+        for words in ["owns", "must not know"] {
+            if !head.contains(words) {
+                faults.push(format!(
+                    "{file}:1: the opening comment does not say `{words}`. Write what this folder owns and what \
+                     it must not know."
+                ));
+            }
+        }
+    }
+    demand_none(&faults);
+}
+
+#[test]
+fn the_map_names_every_module() {
+    let text = tree::read("src/lib.rs");
+    let head = head(&text);
+    let named: Vec<&str> = head.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let modules = text.lines().zip(1..).filter_map(|(line, number)| {
+        let rest = line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").strip_prefix("mod ")?;
+        Some((number, rest.trim_end_matches(';').trim()))
+    });
+    let faults = modules.filter(|(_, module)| !named.contains(module)).map(|(line, module)| {
+        format!("src/lib.rs:{line}: the map at the top of the file does not name `{module}`. Give it a line there.")
+    });
+    demand_none(&faults.collect::<Vec<_>>());
+}
+
+/// How many lines stand before `#[cfg(test)] mod …`, and how many from there on.
+fn code_and_test_lines(text: &str) -> (usize, usize) {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let opens_tests = |i: &usize| {
+        let next = lines[i + 1..].iter().find(|line| !line.starts_with("#["));
+        lines[*i] == "#[cfg(test)]" && next.is_some_and(|line| line.starts_with("mod "))
+    };
+    let code = (0..lines.len()).find(opens_tests).unwrap_or(lines.len());
+    (code, lines.len() - code)
+}
+
+/// The opening comment in one line.
+fn head(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
+    lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_counted_apart_from_code() {
+        assert_eq!(code_and_test_lines("//! a\n#[cfg(test)]\nuse b;\nfn c() {}"), (4, 0));
+        assert_eq!(code_and_test_lines("//! a\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n}"), (1, 4));
+    }
+
+    #[test]
+    fn an_opening_comment_is_read_across_its_lines() {
+        assert_eq!(head("//! Owns all. Must not\n//!\n//! know. \n\n//! later"), "Owns all. Must not know.");
+    }
+}

@@ -1,0 +1,84 @@
+//! Which files there are, and how they are read.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::scan::Source;
+
+/// The root of the project.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether the project holds this file or folder.
+pub fn exists(path: &str) -> bool {
+    root().join(path).exists()
+}
+
+/// The text of a file, by its path from the root.
+pub fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+}
+
+/// All files under a folder whose names end in `suffix`, as paths from the root, in order. None when
+/// there is no such folder.
+pub fn files(folder: &str, suffix: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && ![".git", "target", "node_modules"].contains(&name.as_str()) {
+                folders.push(path);
+            } else if path.is_file() && name.ends_with(suffix) {
+                found.push(from_root(&path));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// All files that belong to the project: what git tracks or would, or every file where there is no git.
+pub fn tracked() -> Vec<String> {
+    let listed = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output();
+    match listed {
+        Ok(output) if output.status.success() => {
+            let names = String::from_utf8_lossy(&output.stdout).into_owned();
+            names.lines().filter(|name| exists(name)).map(str::to_owned).collect()
+        }
+        _ => files("", ""),
+    }
+}
+
+/// The lines of every tracked text file, as `(file, line number, line)`.
+pub fn tracked_lines() -> Vec<(String, usize, String)> {
+    let mut lines = Vec::new();
+    for file in tracked() {
+        // What is not UTF-8 is not text.
+        let Ok(text) = std::fs::read_to_string(root().join(&file)) else { continue };
+        lines.extend(text.lines().zip(1..).map(|(line, number)| (file.clone(), number, line.to_owned())));
+    }
+    lines
+}
+
+/// Every Rust file under `folder`, scanned.
+pub fn sources(folder: &str) -> Vec<Source> {
+    files(folder, ".rs").into_iter().map(|file| Source::parse(&file, &read(&file))).collect()
+}
+
+/// A command that runs cargo on this project.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root());
+    command
+}
+
+fn from_root(path: &Path) -> String {
+    let relative: PathBuf = path.strip_prefix(root()).unwrap().components().collect();
+    relative.to_string_lossy().into_owned()
+}

@@ -1,0 +1,166 @@
+//! What must not be written: panics, silent casts, loose ends, and paths of one machine.
+
+use crate::scan::Source;
+use crate::{demand_none, tree};
+
+/// Where a failure may still end the process: before it serves.
+const START_UP: &[&str] = &["src/main.rs", "src/app.rs"];
+
+/// What ends the process on a bad day.
+const PANICS: &[&str] = &["unwrap", "expect", "unwrap_err", "expect_err"];
+
+/// What `as` changes without a word when the value does not fit.
+const INTEGERS: &[&str] =
+    &["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize"];
+
+/// Macros that mark what is not done.
+const UNDONE: &[&str] = &["todo", "unimplemented", "dbg"];
+
+/// Notes that mark the same; in two parts, so that this file may be searched too.
+const NOTES: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME")];
+
+/// Folders that exist on one machine only.
+const MACHINE: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
+
+#[test]
+fn nothing_in_the_server_panics_on_purpose() {
+    let sources = tree::sources("src").into_iter().filter(|source| !START_UP.contains(&source.file.as_str()));
+    demand_none(&sources.flat_map(|source| panic_faults(&source)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_cast_says_why_it_cannot_lose_anything() {
+    demand_none(&tree::sources("src").iter().flat_map(cast_faults).collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_is_left_undone_and_no_test_is_skipped() {
+    let folders = ["src", "tests", "benches"].into_iter().flat_map(tree::sources);
+    let mut faults: Vec<String> = folders.flat_map(|source| undone_faults(&source)).collect();
+    for (file, number, line) in tree::tracked_lines() {
+        let words = || line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        if let Some(note) = NOTES.iter().find(|note| words().any(|word| word == **note)) {
+            faults.push(format!("{file}:{number}: {note}. Do it now, or say in a sentence why it is so."));
+        }
+    }
+    demand_none(&faults);
+}
+
+#[test]
+fn nothing_names_a_folder_of_one_machine() {
+    let names = |line: &str| MACHINE.iter().find(|folder| names_folder(line, folder)).copied();
+    let lines = tree::tracked_lines().into_iter();
+    let faults = lines.filter_map(|(file, number, line)| {
+        let folder = names(&line)?;
+        Some(format!(
+            "{file}:{number}: names `{folder}`, which is nobody else's. Use a path inside the project."
+        ))
+    });
+    demand_none(&faults.collect::<Vec<_>>());
+}
+
+/// Whether the line names this absolute folder; `docs/home/` and `https://host/home/` do not.
+fn names_folder(line: &str, folder: &str) -> bool {
+    line.match_indices(folder).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || "_-.}~*".contains(c))
+    })
+}
+
+fn panic_faults(source: &Source) -> Vec<String> {
+    let calls = PANICS.iter().flat_map(|call| {
+        let method = source
+            .tokens
+            .windows(3)
+            .filter(|run| run[0].text == "." && run[1].text == **call && run[2].text == "(" && !run[1].test);
+        // `.map(Result::unwrap)` says the same.
+        let named = source
+            .names
+            .iter()
+            .filter(move |name| !name.test && name.path.last().is_some_and(|last| last == call));
+        method.map(|run| run[1].line).chain(named.map(|name| name.line)).map(move |line| (line, *call))
+    });
+    let message = |(line, call)| {
+        format!(
+            "{}:{line}: `{call}` outside of tests and start-up. Return the failure with `?`, or make it \
+             impossible with a type.",
+            source.file
+        )
+    };
+    calls.map(message).collect()
+}
+
+fn cast_faults(source: &Source) -> Vec<String> {
+    let lines: Vec<&str> = source.text.lines().collect();
+    let casts = source.tokens.windows(2).filter(|run| {
+        let cast = run[0].text == "as" && INTEGERS.contains(&run[1].text.as_str()) && !run[0].test;
+        // The comment that gives the reason stands on the same line.
+        cast && !lines[run[1].line - 1].contains("// ")
+    });
+    let message = |run: &[crate::scan::Token]| {
+        format!(
+            "{}:{}: `as {}` without a reason. Use `from` or `try_from`, or say on the line why nothing can be \
+             lost: `// below 60`.",
+            source.file, run[1].line, run[1].text
+        )
+    };
+    casts.map(message).collect()
+}
+
+fn undone_faults(source: &Source) -> Vec<String> {
+    let mut faults = Vec::new();
+    for name in UNDONE {
+        for token in source.runs(&[name, "!"]) {
+            faults.push(format!("{}:{}: `{name}!`. Finish it, or leave it out.", source.file, token.line));
+        }
+    }
+    let skipped = source.runs(&["#", "[", "ignore"]);
+    let skipped_if = source.runs(&[",", "ignore", ")", "]"]);
+    faults.extend(skipped.chain(skipped_if).map(|token| {
+        format!(
+            "{}:{}: a test that is skipped proves nothing. Mend it or remove it.",
+            source.file, token.line
+        )
+    }));
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source {
+        Source::parse("src/a.rs", text)
+    }
+
+    #[test]
+    fn a_panic_is_found_outside_of_tests_only() {
+        assert_eq!(panic_faults(&source("fn f() { a.unwrap(); b.expect(\"c\"); }")).len(), 2);
+        assert_eq!(panic_faults(&source("fn f() { a.map(Result::unwrap); }")).len(), 1);
+        let fine = "#[expect(x, reason = \"y\")] fn f() { a.unwrap_or(1); }
+                    #[cfg(test)] mod tests { fn f() { a.unwrap(); } }";
+        assert!(panic_faults(&source(fine)).is_empty());
+    }
+
+    #[test]
+    fn a_cast_needs_a_reason_on_its_line() {
+        assert_eq!(cast_faults(&source("fn f(a: i64) -> u8 {\n a as u8\n}")).len(), 1);
+        assert!(cast_faults(&source("fn f(a: i64) -> u8 {\n a as u8 // below 60\n}")).is_empty());
+        assert!(cast_faults(&source("use a as b; #[cfg(test)] fn f(a: i64) -> u8 { a as u8 }")).is_empty());
+    }
+
+    #[test]
+    fn what_is_undone_or_skipped_is_found_in_tests_too() {
+        let text = "#[cfg(test)] mod tests { #[test] #[ignore = \"slow\"] fn f() { todo!() } }
+                    #[cfg_attr(windows, ignore)] fn g() { let ignore = 1; f(ignore, ignore) }";
+        assert_eq!(undone_faults(&source(text)).len(), 3);
+    }
+
+    #[test]
+    fn a_folder_of_one_machine_begins_at_the_root() {
+        let folder = MACHINE[2];
+        assert!(names_folder(&format!("cd {folder}me"), folder));
+        assert!(names_folder(&format!("file://{folder}me"), folder));
+        assert!(!names_folder(&format!("https://example.com{folder}"), folder));
+    }
+}
