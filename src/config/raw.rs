@@ -211,8 +211,9 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 fn read_text(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() as u64 > LARGEST_FILE {
+    let mut bounded = file.take(LARGEST_FILE + 1);
+    bounded.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bounded.limit() == 0 {
         return Err("it is larger than 1 MiB".to_owned());
     }
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())

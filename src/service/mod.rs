@@ -3,7 +3,8 @@
 //! Owns the order of steps and the two kinds of failure. Must not know HTTP, SQL, or the environment.
 //!
 //! Reading order: [`secret`], [`authenticate`], [`issue`] (the mint), [`tokens`] (what a presented
-//! token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`].
+//! token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`]; for operators
+//! [`agents`], [`scopes`], [`inspect`].
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -13,12 +14,15 @@ use crate::entropy::NoEntropy;
 use crate::keys::KeyFault;
 use crate::store::StoreError;
 
+pub mod agents;
 pub mod authenticate;
+pub mod inspect;
 pub mod issue;
 pub mod keys;
 pub mod limits;
 pub mod revocations;
 pub mod revoke;
+pub mod scopes;
 pub mod secret;
 pub mod tokens;
 

@@ -18,6 +18,7 @@ use crate::entropy::{Entropy, NoEntropy};
 use crate::keys::tag::TagKey;
 use crate::telemetry::metrics;
 
+pub mod bulk;
 pub mod format;
 pub mod kdf;
 pub mod pool;

@@ -1,0 +1,207 @@
+//! Many agents at once, from another system, their ids and secrets kept.
+//!
+//! Owns what a line must be and that each is imported whole or not at all. Must not know the file's
+//! format. An id that exists is refused, so an import that broke off is resumed by running it again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::domain::Invalid;
+use crate::domain::agent::{AgentName, AgentStatus, Audience, Profile, RedirectUri, UserId};
+use crate::domain::credential::{Credential, SecretHash, Tag};
+use crate::domain::event::Actor;
+use crate::domain::id::AgentId;
+use crate::domain::quota::PlanName;
+use crate::domain::scope::{Catalogue, Scope};
+use crate::domain::ttl::Ttl;
+use crate::store::{Change, Freshness, Outcome, Write};
+
+use super::super::secret::bulk::hash_all;
+use super::super::secret::{Secret, kdf};
+use super::{AgentError, Agents, Error, Rejection, check_scopes, no_outcome};
+
+/// How many lines are best imported at once: each call holds the store's lock once, and briefly.
+pub const PIECE: usize = 100;
+
+/// One agent as the file has it. It may hold a secret, so it has no `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    /// The id to keep.
+    pub client_id: String,
+    /// Its label; the id when absent.
+    pub name: Option<String>,
+    /// Its secret in clear.
+    pub secret: Option<String>,
+    /// Or what a bcrypt or argon2 library made of it.
+    pub secret_hash: Option<String>,
+    /// The scopes that it may ask for.
+    pub scopes: Vec<String>,
+    /// Its own token lifetime in seconds.
+    pub ttl: Option<String>,
+    /// Its plan; `free` when absent.
+    pub plan: Option<String>,
+    /// The audiences that it may ask for.
+    pub audiences: Vec<String>,
+    /// Where authorization codes may be sent.
+    pub redirect_uris: Vec<String>,
+    /// The users on whose behalf it may act.
+    pub user_ids: Vec<String>,
+    /// `active` or `suspended`; active when absent.
+    pub status: Option<String>,
+}
+
+/// A row that keeps every rule.
+struct Candidate {
+    agent_id: AgentId,
+    profile: Profile,
+    status: AgentStatus,
+    proof: Proof,
+}
+
+enum Proof {
+    Clear(Secret, Option<Tag>),
+    Hashed(SecretHash),
+}
+
+/// Which rule of which field a row breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {rule}")]
+pub struct RowFault {
+    field: &'static str,
+    rule: String,
+}
+
+fn broken(field: &'static str) -> impl Fn(Invalid) -> RowFault {
+    move |rule| RowFault { field, rule: rule.0.to_owned() }
+}
+
+impl Agents {
+    /// Imports `rows`, at best [`PIECE`] of them, and says of each why it was refused, if it was.
+    /// When it fails, no row of this call was imported.
+    pub async fn import(&self, rows: &[Row], by: Actor) -> Result<Vec<Result<(), RowFault>>, AgentError> {
+        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+        let mut verdicts: Vec<Result<(), RowFault>> = Vec::with_capacity(rows.len());
+        let mut accepted = Vec::new();
+        let mut seen = HashSet::new();
+        for row in rows {
+            let candidate = self.check(row, &catalogue);
+            // Asked before the secret is hashed, so that a second run is quick; the commit asks again.
+            let taken = match &candidate {
+                Ok(c) => !seen.insert(c.agent_id.clone()) || self.is_taken(&c.agent_id).await?,
+                Err(_) => false,
+            };
+            verdicts.push(match candidate {
+                Ok(_) if taken => Err(taken_fault()),
+                Ok(candidate) => {
+                    accepted.push((verdicts.len(), candidate));
+                    Ok(())
+                }
+                Err(fault) => Err(fault),
+            });
+        }
+        let (places, candidates): (Vec<usize>, Vec<Candidate>) = accepted.into_iter().unzip();
+        let writes = self.writes(candidates, &by).await?;
+        if writes.is_empty() {
+            return Ok(verdicts);
+        }
+        let outcomes = self.store.commit(writes).await?;
+        if outcomes.len() != places.len() {
+            return Err(no_outcome().into());
+        }
+        for (place, outcome) in places.into_iter().zip(outcomes) {
+            if outcome == Outcome::Conflict {
+                verdicts[place] = Err(taken_fault());
+            }
+        }
+        Ok(verdicts)
+    }
+
+    async fn is_taken(&self, agent_id: &AgentId) -> Result<bool, Error> {
+        Ok(self.store.agent(agent_id, Freshness::Fresh).await?.is_some())
+    }
+
+    fn check(&self, row: &Row, catalogue: &Catalogue) -> Result<Candidate, RowFault> {
+        let agent_id = AgentId::parse(&row.client_id).map_err(broken("clientId"))?;
+        let name = row.name.as_deref().unwrap_or(&row.client_id);
+        let ttl = match row.ttl.as_deref() {
+            None => None,
+            Some(text) => Some(parse_ttl(text).map_err(broken("ttl"))?),
+        };
+        let plan = row.plan.as_deref().map_or_else(|| Ok(PlanName::free()), PlanName::parse);
+        let profile = Profile {
+            name: AgentName::parse(name).map_err(broken("name"))?,
+            scopes: each(&row.scopes, Scope::parse).map_err(broken("scopes"))?,
+            ttl,
+            plan: plan.map_err(broken("plan"))?,
+            audiences: each(&row.audiences, Audience::parse).map_err(broken("audiences"))?,
+            redirect_uris: each(&row.redirect_uris, RedirectUri::parse).map_err(broken("redirectUris"))?,
+            user_ids: each(&row.user_ids, UserId::parse).map_err(broken("userIds"))?,
+        };
+        let refused = |field| move |why: Rejection| RowFault { field, rule: why.to_string() };
+        check_scopes(&profile.scopes, catalogue).map_err(refused("scopes"))?;
+        self.check_plan(&profile.plan).map_err(refused("plan"))?;
+        let status = match row.status.as_deref() {
+            None | Some("active") => AgentStatus::Active,
+            Some("suspended") => AgentStatus::Suspended,
+            Some(_) => return Err(broken("status")(Invalid("an agent is imported active or suspended"))),
+        };
+        let proof = self.check_secret(row, &agent_id)?;
+        Ok(Candidate { agent_id, profile, status, proof })
+    }
+
+    fn check_secret(&self, row: &Row, agent_id: &AgentId) -> Result<Proof, RowFault> {
+        match (&row.secret, &row.secret_hash) {
+            (Some(text), None) => {
+                let secret = Secret::parse(text).map_err(broken("secret"))?;
+                let tag = self.secrets.tag_of_chosen(agent_id, &secret).map_err(broken("secret"))?;
+                Ok(Proof::Clear(secret, tag))
+            }
+            (None, Some(hash)) => kdf::check_imported(hash).map(Proof::Hashed).map_err(broken("secretHash")),
+            (Some(_), Some(_)) => {
+                Err(broken("secretHash")(Invalid("a line has secret or secretHash, not both")))
+            }
+            (None, None) => Err(broken("secret")(Invalid("a line has secret or secretHash"))),
+        }
+    }
+
+    /// One write a candidate. Hashes what is in clear, which no lock waits for.
+    async fn writes(&self, candidates: Vec<Candidate>, by: &Actor) -> Result<Vec<Write>, Error> {
+        let clear = |c: &Candidate| match &c.proof {
+            Proof::Clear(secret, _) => Some(secret.clone()),
+            Proof::Hashed(_) => None,
+        };
+        let secrets: Vec<Secret> = candidates.iter().filter_map(clear).collect();
+        let entropy = Arc::clone(&self.entropy);
+        let hashes = tokio::task::spawn_blocking(move || hash_all(&secrets, &*entropy));
+        let mut hashes = hashes.await.map_err(|died| Error::Fault(Arc::new(died)))?.into_iter();
+        let mut writes = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            let agent_id = &candidate.agent_id;
+            let credential: Credential = match candidate.proof {
+                Proof::Hashed(hash) => self.new_credential(agent_id, hash, None, String::new())?,
+                Proof::Clear(secret, tag) => {
+                    let hash = hashes.next().ok_or_else(no_outcome)??;
+                    self.new_credential(agent_id, hash, tag, secret.prefix())?
+                }
+            };
+            let mut agent = self.new_agent(agent_id, candidate.profile);
+            // Suspended from its first moment on: it never had a token that would have to be killed.
+            agent.status = candidate.status;
+            let change = Change::CreateAgent { agent: Box::new(agent), credential: Box::new(credential) };
+            writes.push(Write { at: self.clock.now(), by: by.clone(), change });
+        }
+        Ok(writes)
+    }
+}
+
+fn taken_fault() -> RowFault {
+    RowFault { field: "clientId", rule: "taken".to_owned() }
+}
+
+fn parse_ttl(text: &str) -> Result<Ttl, Invalid> {
+    text.parse().map_err(|_| Invalid("a token lifetime is 300 to 86400 seconds")).and_then(Ttl::new)
+}
+
+fn each<T>(texts: &[String], parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Invalid> {
+    texts.iter().map(|text| parse(text)).collect()
+}
