@@ -1,4 +1,55 @@
-//! map (being written)
+//! Sealwright: a standalone OAuth 2.0 client-credentials token server for agents and other machines.
+//!
+//! An agent posts its credentials and gets a short-lived RS256 token; a service introspects it, or
+//! verifies it offline with the JWKS and the revocation list; an operator runs one binary, on an
+//! embedded SQLite file or on Postgres with any number of replicas.
+//!
+//! # The map, in reading order
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`domain`] | pure values and decisions: agents, scopes, lifetimes, quotas, the grant |
+//! | [`clock`], [`entropy`] | the time of day and randomness, as traits |
+//! | [`store`] | what a store promises; group commit and cache around any store; the two backends |
+//! | [`keys`] | signing, verifying, publishing, sealing; private key bytes live there and nowhere else |
+//! | [`service`] | what the server does, each operation with two front doors |
+//! | [`http`] | routes, error shapes, limits; from bytes to an operation and back |
+//! | [`tasks`] | the table of background loops |
+//! | [`telemetry`] | how logs look and what is counted |
+//! | [`config`] | the configuration as written and as meant |
+//! | [`app`] | the composition root: the only namer of concrete types |
+//! | [`cli`] | the commands |
+//!
+//! # Who may name whom
+//!
+//! Left may name right, nothing else (`tests/tidy.rs` enforces it): `main → cli → app → {http, tasks,
+//! config, store backends, keys, service, telemetry}` · `http → service → {domain, keys, store trait,
+//! clock}` · `cli → service, config, app` · `keys → domain, what a store records` · `store → domain` ·
+//! `telemetry` is a leaf.
+//!
+//! # A token's way
+//!
+//! `http::layers` (method, size, time) → `http::token` (phases) → `service::issue` (the mint):
+//! `service::authenticate` (whose secret) → `domain::grant::decide` (may it) → `store::batch` (wait for
+//! the group) → a backend's `issue` (count and record, one statement) → `keys::Keyring::sign`.
+//!
+//! # Invariants
+//!
+//! - The domain never awaits; no SQL stands outside two folders.
+//! - No token without a recorded grant: only `decide` makes a [`domain::grant::Grant`], only a store's
+//!   receipt makes it [`store::Recorded`], and only that is signed.
+//! - Counter == `token.issued` events ≤ limit; delivered ≤ counter ≤ delivered + unanswered.
+//! - Every state change has its audit event in the same commit.
+//! - Revoked, suspended, decommissioned or rotated away is durable before the 200 and true on every
+//!   replica from then on.
+//! - Every key but a store's first is published before it signs, and until the last token that it
+//!   signed has expired.
+//! - Only time removes a revocation, 120 s after its token's `exp`, in small batches.
+//! - A fault's text never reaches a caller, a secret never a log.
+//! - Infrastructure failure is a 503, never a verdict.
+//! - Nothing after start reads the environment.
+
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -19,7 +19,7 @@ use super::state::State;
 const TOKENS_READ: &str = "tokens:read";
 
 #[derive(Serialize)]
-struct Active<'a> {
+struct Reply<'a> {
     active: bool,
     sub: &'a str,
     client_id: &'a str,
@@ -77,7 +77,7 @@ pub fn refuse_second_method(form: &Form<'_>) -> Result<(), Failure> {
 fn render(claims: Option<&Claims>) -> Response {
     let body = match claims {
         None => "{\"active\":false}".to_owned(),
-        Some(claims) => serde_json::to_string(&Active {
+        Some(claims) => serde_json::to_string(&Reply {
             active: true,
             sub: &claims.sub,
             client_id: &claims.client_id,

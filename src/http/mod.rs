@@ -117,10 +117,10 @@ pub fn ops_router(state: &Arc<State>) -> Router {
 }
 
 fn router(routes: &'static [Route], state: &Arc<State>) -> Router {
-    let mut router = Router::new();
+    let mut table = Router::new();
     for route in routes {
-        router = router.route(route.path, layers::around(route, state));
+        table = table.route(route.path, layers::around(route, state));
     }
     let state = Arc::clone(state);
-    router.fallback(any(move |request| layers::answer(&UNKNOWN, Arc::clone(&state), request)))
+    table.fallback(any(move |request| layers::answer(&UNKNOWN, Arc::clone(&state), request)))
 }

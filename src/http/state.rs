@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::clock::Clock;
 use crate::keys::Keyring;
+use crate::service::agents::Agents;
 use crate::service::authenticate::Authenticator;
 use crate::service::issue::Mint;
+use crate::service::limits::Limits;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
 use crate::service::tokens::Tokens;
@@ -30,12 +31,12 @@ pub struct State {
     pub list: Arc<RevocationList>,
     /// The published keys.
     pub keyring: Arc<Keyring>,
-    /// For reading agents.
+    /// Shows agents.
+    pub agents: Agents,
+    /// For readiness alone.
     pub store: Arc<dyn Store>,
-    /// The configured plans, for showing what an agent has used.
-    pub plans: crate::domain::quota::Plans,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
+    /// Request and failure rates, for their clean-up.
+    pub limits: Arc<Limits>,
     /// The metadata documents.
     pub metadata: Metadata,
     /// Readiness.

@@ -2,17 +2,104 @@
 
 use std::sync::Arc;
 
-use axum::response::Response;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 
-use super::super::error::Failure;
-use super::super::extract::Incoming;
+use crate::domain::id::AgentId;
+use crate::domain::refusal::Refusal;
+use crate::service::agents::{AgentError, AgentView, Rejection};
+use crate::service::tokens::Caller;
+
+use super::super::error::{Challenge, Failure};
+use super::super::extract::{Authorization, Form, Incoming, authorization};
 use super::super::state::State;
 
-/// stub
-pub async fn list_agents(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
-    Err(Failure::NotFound)
+/// How many agents a page holds when nobody says, and at most.
+const PAGE: i64 = 50;
+const LARGEST_PAGE: i64 = 200;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    data: Vec<AgentView>,
+    limit: i64,
+    next_cursor: Option<String>,
 }
-/// stub
-pub async fn get_agent(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
-    Err(Failure::NotFound)
+
+/// One page of agents, in the order of their ids.
+pub async fn list_agents(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+    let caller = caller(&state, &incoming).await?;
+    caller.require("agents:read").map_err(|refusal| Failure::Refused(refusal, Challenge::None))?;
+    let query = Form::parse(incoming.query.as_bytes())?;
+    let limit = match query.one("limit")?.map(str::parse::<i64>) {
+        None => PAGE,
+        Some(Ok(limit)) if (1..=LARGEST_PAGE).contains(&limit) => limit,
+        Some(_) => return Err(invalid("The limit must be a number from 1 to 200.")),
+    };
+    let after = query.one("cursor")?.map(read_cursor).transpose()?;
+    // One more than asked for tells whether there is a next page.
+    let failed = |error| Failure::of(error, Challenge::None);
+    let mut data = state.agents.list(after.as_ref(), limit + 1).await.map_err(failed)?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = data.len() > most;
+    data.truncate(most);
+    let next_cursor = data.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(&last.agent_id));
+    json(&Page { data, limit, next_cursor })
+}
+
+/// One agent. An agent reads itself with any token of its own.
+pub async fn get_agent(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+    let caller = caller(&state, &incoming).await?;
+    let asked = incoming.path_part.as_deref().and_then(|text| AgentId::parse(text).ok());
+    if asked.as_ref() != Some(caller.agent_id()) {
+        caller.require("agents:read").map_err(|refusal| Failure::Refused(refusal, Challenge::None))?;
+    }
+    // An id outside the alphabet is simply unknown (contract D10).
+    let Some(agent_id) = asked else { return Err(not_found()) };
+    match state.agents.show(&agent_id).await {
+        Ok(view) => json(&view),
+        Err(AgentError::Rejected(Rejection::NotFound)) => Err(not_found()),
+        Err(AgentError::Rejected(rejection)) => Err(Failure::fault(&rejection.to_string())),
+        Err(AgentError::Failed(error)) => Err(Failure::of(error, Challenge::None)),
+    }
+}
+
+async fn caller(state: &State, incoming: &Incoming) -> Result<Caller, Failure> {
+    match authorization(&incoming.headers)? {
+        Authorization::Bearer(token) => {
+            state.tokens.caller(&token).await.map_err(|error| Failure::of(error, Challenge::None))
+        }
+        Authorization::Absent => Err(Failure::Refused(Refusal::MissingToken, Challenge::None)),
+        Authorization::Basic(_) | Authorization::Unknown => {
+            Err(Failure::Refused(Refusal::InvalidToken, Challenge::None))
+        }
+    }
+}
+
+/// A cursor is the last id of the page before: typed, so that a tampered one is refused or harmless.
+fn read_cursor(text: &str) -> Result<AgentId, Failure> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+    bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .and_then(|id| AgentId::parse(&id).ok())
+        .ok_or_else(|| invalid("The cursor is not one of this server."))
+}
+
+fn invalid(why: &'static str) -> Failure {
+    Failure::Refused(Refusal::InvalidRequest(why), Challenge::None)
+}
+
+fn not_found() -> Failure {
+    Failure::Refused(Refusal::AgentNotFound, Challenge::None)
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Response, Failure> {
+    let body = serde_json::to_string(value).map_err(|error| Failure::fault(&error.to_string()))?;
+    let mut response = body.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
 }
