@@ -4,7 +4,10 @@
 //! Owns the order in which slots are counted and how counts become verdicts, once for both
 //! backends. Must not know SQL.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 use crate::domain::agent::Epoch;
 use crate::domain::grant::Grant;
@@ -74,7 +77,7 @@ impl<'a> Folded<'a> {
                     slot.ceiling = slot.ceiling.min(ceiling);
                 }
                 _ => {
-                    slots.push(Slot { agent_id, agent_version, catalogue_version, asked: 1, ceiling, first })
+                    slots.push(Slot { agent_id, agent_version, catalogue_version, asked: 1, ceiling, first });
                 }
             }
         }
@@ -117,6 +120,18 @@ impl<'a> Folded<'a> {
         }
         verdicts
     }
+}
+
+/// The verdicts of a batch that landed before, from the events of its tokens as (jti, epoch, iat).
+/// What has no event was not counted, for whatever reason, so it is decided again.
+pub(in crate::store) fn recalled(grants: &[Arc<Grant>], events: &[(Uuid, i64, i64)]) -> Vec<Verdict> {
+    let found: HashMap<Uuid, (i64, i64)> =
+        events.iter().map(|(jti, epoch, at)| (*jti, (*epoch, *at))).collect();
+    let verdict = |grant: &Arc<Grant>| match found.get(&grant.jti().0) {
+        Some((epoch, at)) => Verdict::Counted(Receipt::new(grant.jti(), Epoch(*epoch), Timestamp(*at))),
+        None => Verdict::Stale,
+    };
+    grants.iter().map(verdict).collect()
 }
 
 /// `None` is without limit; a negative limit allows nothing.

@@ -359,7 +359,8 @@ pub trait Store: Send + Sync {
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Counts and records tokens: one atomic statement, one verdict a grant, in order. A batch
-    /// whose id was committed before counts nothing again and gets the verdicts of then.
+    /// whose id was committed before counts nothing again: what was counted then is
+    /// [`Verdict::Counted`] as then, all else [`Verdict::Stale`], so that it is decided again.
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
 
     /// Applies each write as a unit of its own inside one transaction, one outcome a write, in order.

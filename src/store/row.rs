@@ -23,6 +23,11 @@ pub(in crate::store) fn list<'a>(items: impl Iterator<Item = &'a str>) -> String
     items.map(serde_json::Value::from).collect::<serde_json::Value>().to_string()
 }
 
+/// Rows for a statement that reads them from JSON.
+pub(in crate::store) fn json(rows: &impl serde::Serialize) -> Result<String, Broken> {
+    Ok(serde_json::to_string(rows)?)
+}
+
 fn parse_list<T>(json: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Broken> {
     let items: Vec<String> = serde_json::from_str(json)?;
     Ok(items.iter().map(|item| parse(item)).collect::<Result<_, _>>()?)
@@ -164,9 +169,3 @@ pub(in crate::store) fn drawn_at(jti: Jti) -> Option<Timestamp> {
     let (seconds, _) = jti.0.get_timestamp()?.to_unix();
     i64::try_from(seconds).ok().map(Timestamp)
 }
-
-/// How long before its id was drawn a token may have been issued, by a database whose clock is
-/// behind, and how long after, in seconds.
-pub(in crate::store) const DRAWN_BEFORE: i64 = 900;
-/// See [`DRAWN_BEFORE`].
-pub(in crate::store) const DRAWN_AFTER: i64 = 300;

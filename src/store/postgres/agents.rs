@@ -95,11 +95,11 @@ pub async fn update_agent(
     if changed.rows_affected() > 0 {
         return Ok(Outcome::Applied);
     }
-    Ok(lock_status(conn, agent_id).await?.map_or(Outcome::NotFound, |_| Outcome::Conflict))
+    Ok(status_of(conn, agent_id).await?.map_or(Outcome::NotFound, |_| Outcome::Conflict))
 }
 
 /// Where an agent stands, held until the commit; `None` when there is none.
-async fn lock_status(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<Option<AgentStatus>> {
+async fn status_of(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<Option<AgentStatus>> {
     let sql = "select status from agent where agent_id = $1 for update";
     let status: Option<String> = sqlx::query_scalar(sql).bind(agent_id.as_str()).fetch_optional(conn).await?;
     status.as_deref().map(AgentStatus::parse).transpose().map_err(|e| sqlx::Error::Decode(e.into()))
@@ -113,7 +113,7 @@ pub async fn kill_agent(
     to: Option<AgentStatus>,
     killed: i64,
 ) -> sqlx::Result<Outcome> {
-    let from = lock_status(conn, agent_id).await?;
+    let from = status_of(conn, agent_id).await?;
     let outcome = match (from, to) {
         (_, Some(to)) => transition(from, to),
         (Some(_), None) => Outcome::Applied,
@@ -143,7 +143,7 @@ pub async fn reactivate_agent(
     agent_id: &AgentId,
     to: AgentStatus,
 ) -> sqlx::Result<Outcome> {
-    let outcome = transition(lock_status(conn, agent_id).await?, to);
+    let outcome = transition(status_of(conn, agent_id).await?, to);
     if outcome == Outcome::Applied {
         let sql = "update agent set status = $2, version = version + 1, updated_at = $3 where agent_id = $1";
         sqlx::query(sql).bind(agent_id.as_str()).bind(to.as_str()).bind(at.0).execute(conn).await?;
@@ -158,7 +158,7 @@ pub async fn rotate_secret(
     old_expires_at: Timestamp,
 ) -> sqlx::Result<Outcome> {
     let agent_id = &credential.agent_id;
-    match lock_status(conn, agent_id).await? {
+    match status_of(conn, agent_id).await? {
         None => return Ok(Outcome::NotFound),
         Some(AgentStatus::Decommissioned) => return Ok(Outcome::Conflict),
         Some(AgentStatus::Active | AgentStatus::Suspended) => {}

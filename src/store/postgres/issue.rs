@@ -6,11 +6,10 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::agent::Epoch;
-use crate::domain::id::Jti;
 use crate::domain::time::Timestamp;
 
-use super::super::fold::{Counted, Folded, detail};
-use super::super::{Batch, Receipt, StoreError, Verdict};
+use super::super::fold::{Counted, Folded, detail, recalled};
+use super::super::{Batch, StoreError, Verdict};
 use super::lane::Lane;
 use super::{RETRIES, bounded, is_broken, is_passing};
 
@@ -140,25 +139,17 @@ fn landed_before(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(e) if e.constraint() == Some("batch_pkey"))
 }
 
-/// The verdicts of a batch that landed before: its tokens' events say what was granted. What has
-/// no event was not counted, for whatever reason, so it is decided again.
+/// The verdicts of a batch that landed before, from its tokens' events.
 async fn recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let jtis: Vec<Uuid> = batch.grants.iter().map(|g| g.jti().0).collect();
-    let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
-        "select e.jti, e.epoch, e.at
-         from audit_event e
-         where e.at = (select at from batch where batch_id = $1) and e.kind = 'token.issued'
-           and e.jti = any($2)",
+    let events: Vec<(Uuid, i64, i64)> = sqlx::query_as(
+        "select jti, epoch, at
+         from audit_event
+         where at = (select at from batch where batch_id = $1) and kind = 'token.issued' and jti = any($2)",
     )
     .bind(batch.id.0)
     .bind(&jtis)
     .fetch_all(conn)
     .await?;
-    let verdict = |jti: Jti| {
-        let row = rows.iter().find(|(found, _, _)| *found == jti.0);
-        row.map_or(Verdict::Stale, |(_, epoch, at)| {
-            Verdict::Counted(Receipt::new(jti, Epoch(*epoch), Timestamp(*at)))
-        })
-    };
-    Ok(batch.grants.iter().map(|g| verdict(g.jti())).collect())
+    Ok(recalled(&batch.grants, &events))
 }

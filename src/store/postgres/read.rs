@@ -14,7 +14,7 @@ use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
 use crate::domain::time::{Month, Timestamp};
 use crate::domain::ttl::LONGEST;
 
-use super::super::row::{self, AgentRow, Broken, DRAWN_AFTER, DRAWN_BEFORE, KeyRow, RevocationRow, drawn_at};
+use super::super::row::{self, AgentRow, Broken, KeyRow, RevocationRow, drawn_at};
 use super::super::{
     AgentRecord, IssuedToken, KeyRecord, Revocations, Sealed, Standing, StoreError, StoreKey, TokenRef,
 };
@@ -214,6 +214,12 @@ pub async fn killed_tokens(
         (from, until) = (from.saturating_sub(WINDOW).max(issued_from), from);
     }
 }
+
+/// How long before its id was drawn a token may have been issued, by a database whose clock is
+/// behind, and how long after, in seconds.
+const DRAWN_BEFORE: i64 = 900;
+/// See [`DRAWN_BEFORE`].
+const DRAWN_AFTER: i64 = 300;
 
 pub async fn issued_token(conn: &mut PgConnection, jti: Jti) -> sqlx::Result<Option<IssuedToken>> {
     let Some(drawn) = drawn_at(jti) else { return Ok(None) };

@@ -50,22 +50,20 @@ async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, 
     let mut held = lane.take().await?;
     let conn = &mut held.conn;
     sqlx::raw_sql("begin").execute(&mut *conn).await?;
-    let mut killed = None;
-    if writes.iter().any(|write| write.change.kills()) {
-        killed = Some(revocation_version(conn).await?);
-    }
+    let kills = writes.iter().any(|write| write.change.kills());
+    let before = if kills { revocation_version(conn).await? } else { 0 };
+    let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
-        let next = killed.unwrap_or_default() + 1;
-        let outcome = apply(conn, write, next).await?;
+        let outcome = apply(conn, write, version + 1).await?;
         if outcome == Outcome::Applied {
             record(conn, &write.event()).await?;
-            if write.change.kills() {
-                set_revocation_version(conn, next).await?;
-                killed = Some(next);
-            }
+            version += i64::from(write.change.kills());
         }
         outcomes.push(outcome);
+    }
+    if version > before {
+        set_revocation_version(conn, version).await?;
     }
     Ok((held, outcomes))
 }
