@@ -6,7 +6,8 @@
 //!
 //! Reading order: this file, [`mod@write`], [`batch`] (group commit over any store), [`cache`]
 //! (read-through over any store), then `postgres` and `sqlite`, which hold the same functions in
-//! the same order.
+//! the same order. What both share without SQL is in `fold` (a batch in the order in which it is
+//! counted) and `row` (what is text in a database and a type in the domain).
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -23,7 +24,9 @@ use crate::domain::time::{Month, Timestamp};
 
 pub mod batch;
 pub mod cache;
+mod fold;
 pub mod postgres;
+mod row;
 pub mod sqlite;
 pub mod write;
 
@@ -274,6 +277,30 @@ pub enum StoreError {
     Fault(#[source] Arc<dyn Error + Send + Sync>),
 }
 
+/// Why a store could not be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// The database cannot be reached or did not answer in time; a later try may succeed.
+    #[error("the database cannot be reached")]
+    Unreachable(#[source] Arc<dyn Error + Send + Sync>),
+    /// The database has an older schema than this program needs.
+    #[error("the database's schema is older than this program: run `sealwright migrate`")]
+    SchemaOlder,
+    /// Anything else: a malformed address, a refused login, a migration that failed.
+    #[error("the store could not be opened")]
+    Fault(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(source) => Self::Unreachable(source),
+            StoreError::Busy => Self::Unreachable(Arc::new(error)),
+            StoreError::Fault(source) => Self::Fault(source),
+        }
+    }
+}
+
 /// A store of record. Missing is `None`, never an error.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -332,7 +359,8 @@ pub trait Store: Send + Sync {
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Counts and records tokens: one atomic statement, one verdict a grant, in order. A batch
-    /// whose id was committed before counts nothing again and gets the verdicts of then.
+    /// whose id was committed before counts nothing again: what was counted then is
+    /// [`Verdict::Counted`] as then, all else [`Verdict::Stale`], so that it is decided again.
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
 
     /// Applies each write as a unit of its own inside one transaction, one outcome a write, in order.

@@ -1,6 +1,6 @@
 //! Writes as values. Owns what can be changed and the audit event of each change; must not know SQL.
 
-use crate::domain::agent::{Agent, Profile};
+use crate::domain::agent::{Agent, AgentStatus, Profile};
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::id::{AgentId, CredentialId, Jti, Kid};
@@ -112,6 +112,30 @@ pub enum Outcome {
     NotFound,
     /// The state does not allow it; nothing was written.
     Conflict,
+}
+
+impl Change {
+    /// Whether this change may raise the version of the revocation list.
+    pub(in crate::store) fn kills(&self) -> bool {
+        matches!(
+            self,
+            Self::SuspendAgent(_)
+                | Self::DecommissionAgent(_)
+                | Self::RevokeAgentTokens(_)
+                | Self::RevokeToken { .. }
+        )
+    }
+}
+
+/// What comes of asking that an agent which stands at `from` stand at `to`: one rule for every
+/// backend. Decommissioned is for ever.
+pub(in crate::store) fn transition(from: Option<AgentStatus>, to: AgentStatus) -> Outcome {
+    match from {
+        None => Outcome::NotFound,
+        Some(from) if from == to => Outcome::Unchanged,
+        Some(AgentStatus::Decommissioned) => Outcome::Conflict,
+        Some(_) => Outcome::Applied,
+    }
 }
 
 impl Write {

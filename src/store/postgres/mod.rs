@@ -1,1 +1,224 @@
-//! (being written)
+//! The store on PostgreSQL: the store of record for one or many servers.
+//!
+//! Owns the connections, the schema's version and what an error of the database means. Must not
+//! know what is cached or batched in front of it. `lane` keeps connections, `read` asks, `write`
+//! changes (`agents` what belongs to one), `issue` counts tokens.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection, SqlSafeStr};
+
+use crate::domain::agent::{Agent, Epoch};
+use crate::domain::id::{AgentId, Jti};
+use crate::domain::scope::Catalogue;
+use crate::domain::time::{Month, Timestamp};
+
+use super::{
+    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, OpenError, Outcome, Revocations, Standing, Store,
+    StoreError, StoreKey, TokenRef, Verdict, Write,
+};
+use lane::{Lane, Plan, ask};
+
+mod agents;
+mod issue;
+mod lane;
+mod read;
+mod write;
+
+/// How long any one call may take. Longer is an answer of its own: unavailable.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// How often a transaction that the database gave up, or that met a broken connection before its
+/// commit, is tried again.
+const RETRIES: u32 = 3;
+
+/// Every schema change, in order. A line here goes with a file of the same number on the other side.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql"))];
+
+/// A PostgreSQL database that holds everything.
+#[derive(Debug)]
+pub struct PostgresStore {
+    /// Counts tokens: one connection, so that batches stand in line.
+    issue: Lane,
+    /// Every other write, kills above all: never behind tokens.
+    commit: Lane,
+    /// Reads that decide whether a token lives.
+    standing: Lane,
+    /// Every other read, and the pruning.
+    general: Lane,
+}
+
+impl PostgresStore {
+    /// Connects and checks the schema. Fails within a few seconds when the database is away, and
+    /// by name when only `migrate` is missing. A newer schema is accepted.
+    pub async fn open(url: &str, max_connections: u32) -> Result<PostgresStore, OpenError> {
+        let options = options(url)?;
+        let store = PostgresStore {
+            issue: Lane::new(options.clone(), Plan::Indexed, 1),
+            commit: Lane::new(options.clone(), Plan::Free, 1),
+            standing: Lane::new(options.clone(), Plan::Indexed, 1),
+            general: Lane::new(options, Plan::Free, max_connections),
+        };
+        if ask!(store.general, read::applied_migrations)
+            .await?
+            .is_none_or(|applied| MIGRATIONS.iter().any(|(version, _, _)| !applied.contains(version)))
+        {
+            return Err(OpenError::SchemaOlder);
+        }
+        Ok(store)
+    }
+}
+
+/// Brings the schema up to date. Processes that do so at once wait for each other.
+pub async fn migrate(url: &str) -> Result<(), OpenError> {
+    let options = options(url)?;
+    let mut conn = bounded(PgConnection::connect_with(&options)).await?;
+    migrator().run_direct(None, &mut conn, false).await.map_err(|e| OpenError::Fault(Arc::new(e)))?;
+    // The schema stands; a farewell that fails changes nothing.
+    let _ = conn.close().await;
+    Ok(())
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
+    let options = PgConnectOptions::from_str(url).map_err(|e| OpenError::Fault(Arc::new(e)))?;
+    Ok(options.application_name("sealwright"))
+}
+
+fn migrator() -> Migrator {
+    let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect());
+    // A newer program may have been here: migrations only expand, so this one goes on.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// Bounds a call and says what its error means.
+async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done.map_err(store_error),
+        Err(elapsed) => Err(StoreError::Unavailable(Arc::new(elapsed))),
+    }
+}
+
+fn store_error(error: sqlx::Error) -> StoreError {
+    if is_broken(&error) || matches!(&error, sqlx::Error::Database(e) if says_unavailable(&**e)) {
+        StoreError::Unavailable(Arc::new(error))
+    } else {
+        StoreError::Fault(Arc::new(error))
+    }
+}
+
+fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = error.code().unwrap_or_default();
+    // Short of disk, memory or connections; a statement that was cut off; a lock not had in time;
+    // a standby; and what was given up too often.
+    code.starts_with("53") || ["57014", "55P03", "25006", "40001", "40P01"].contains(&&*code)
+}
+
+/// Whether the connection is gone, so that another one may do better.
+fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(e) => {
+            let code = e.code().unwrap_or_default();
+            code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&&*code)
+        }
+        _ => false,
+    }
+}
+
+/// Whether doing the same again may succeed although nothing of it was done: a broken connection,
+/// a serialization failure, a deadlock, or a row that another process inserted in this moment.
+fn is_passing(error: &sqlx::Error) -> bool {
+    is_broken(error)
+        || matches!(error, sqlx::Error::Database(e)
+            if ["40001", "40P01", "23505"].contains(&&*e.code().unwrap_or_default()))
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn agent(
+        &self,
+        agent_id: &AgentId,
+        _freshness: Freshness,
+    ) -> Result<Option<Arc<AgentRecord>>, StoreError> {
+        ask!(self.general, read::agent, agent_id).await
+    }
+
+    async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
+        ask!(self.general, read::agents, after, limit).await
+    }
+
+    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
+        ask!(self.general, read::used, agent_ids, month).await
+    }
+
+    async fn catalogue(&self, _freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
+        ask!(self.general, read::catalogue).await
+    }
+
+    async fn holds_imported(&self, _freshness: Freshness) -> Result<bool, StoreError> {
+        ask!(self.general, read::holds_imported).await
+    }
+
+    async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
+        ask!(self.standing, read::standing, tokens).await
+    }
+
+    async fn revocations(
+        &self,
+        since: i64,
+        now: Timestamp,
+        kills_after: Timestamp,
+    ) -> Result<Revocations, StoreError> {
+        ask!(self.general, read::revocations, since, now, kills_after).await
+    }
+
+    async fn killed_tokens(
+        &self,
+        agent_id: &AgentId,
+        below: Epoch,
+        issued_from: Timestamp,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<IssuedToken>, StoreError> {
+        read::killed_tokens(&self.general, agent_id, below, issued_from, now, limit).await
+    }
+
+    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
+        ask!(self.general, read::issued_token, jti).await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        ask!(self.general, read::keys).await
+    }
+
+    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
+        ask!(self.general, read::store_keys).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        ask!(self.general, read::ping).await
+    }
+
+    async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+        issue::issue(&self.issue, batch).await
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
+        write::commit(&self.commit, &writes).await
+    }
+
+    async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
+        write::prune(&self.general, now, events_before, most).await
+    }
+}

@@ -1,1 +1,199 @@
-//! (being written)
+//! The store in a SQLite file: the default, which needs no set-up.
+//!
+//! Owns the file, its schema and what an error of SQLite means. Must not know what is cached or
+//! batched in front of it. `lane` keeps connections, `turn` has processes take turns, `read` asks,
+//! `write` changes (`agents` what belongs to one), `issue` counts tokens.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use crate::domain::agent::{Agent, Epoch};
+use crate::domain::id::{AgentId, Jti};
+use crate::domain::scope::Catalogue;
+use crate::domain::time::{Month, Timestamp};
+
+use super::{
+    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, OpenError, Outcome, Revocations, Standing, Store,
+    StoreError, StoreKey, TokenRef, Verdict, Write,
+};
+use lane::{Readers, Writer, ask};
+
+mod agents;
+mod issue;
+mod lane;
+mod read;
+mod turn;
+mod write;
+
+pub use turn::{NotAlone, ServeLock};
+
+/// How long any one call may take. Longer is an answer of its own: unavailable.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// How long SQLite itself waits for a lock. Turns make it rare: a connection that was dropped in
+/// the middle of its work may still be rolling back.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Every schema change, in order. A line here goes with a file of the same number on the other side.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql"))];
+
+/// A SQLite file that holds everything.
+#[derive(Debug)]
+pub struct SqliteStore {
+    /// Every write.
+    writer: Writer,
+    /// Every read.
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the file, which it makes, readable for its owner only, when there is none; the folder
+    /// must exist. Brings the schema up to date. A newer schema is accepted.
+    pub async fn open(path: &Path) -> Result<SqliteStore, OpenError> {
+        turn::open_private(path).map_err(|e| OpenError::from(store_error(e.into())))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            // What was answered survives a loss of power: Apple's disks need to be told twice.
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("fullfsync", "on");
+        let readers = Readers::new(options.clone());
+        let options = options.journal_mode(SqliteJournalMode::Wal);
+        let writer = Writer::new(options, turn::beside(path, ".turn"));
+        let mut held = bounded(writer.take()).await?;
+        let migrated = migrator().run_direct(None, &mut held.conn, false).await;
+        migrated.map_err(|e| OpenError::Fault(Arc::new(e)))?;
+        held.keep();
+        Ok(SqliteStore { writer, readers })
+    }
+
+    /// Makes this process the only one that serves from the file.
+    pub fn lock_serve(path: &Path) -> Result<ServeLock, NotAlone> {
+        turn::lock_serve(path)
+    }
+}
+
+fn migrator() -> Migrator {
+    let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect());
+    // A newer program may have been here: migrations only expand, so this one goes on.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// Bounds a call and says what its error means.
+async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done.map_err(store_error),
+        Err(elapsed) => Err(StoreError::Unavailable(Arc::new(elapsed))),
+    }
+}
+
+fn store_error(error: sqlx::Error) -> StoreError {
+    let unavailable = match &error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(e) => says_unavailable(&**e),
+        _ => false,
+    };
+    if unavailable { StoreError::Unavailable(Arc::new(error)) } else { StoreError::Fault(Arc::new(error)) }
+}
+
+fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+    // The low byte of an extended code is the primary one: BUSY, LOCKED, READONLY, IOERR, FULL,
+    // CANTOPEN, PROTOCOL.
+    [5, 6, 8, 10, 13, 14, 15].contains(&(code & 0xFF))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn agent(
+        &self,
+        agent_id: &AgentId,
+        _freshness: Freshness,
+    ) -> Result<Option<Arc<AgentRecord>>, StoreError> {
+        ask!(self.readers, read::agent, agent_id).await
+    }
+
+    async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
+        ask!(self.readers, read::agents, after, limit).await
+    }
+
+    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
+        ask!(self.readers, read::used, agent_ids, month).await
+    }
+
+    async fn catalogue(&self, _freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
+        ask!(self.readers, read::catalogue).await
+    }
+
+    async fn holds_imported(&self, _freshness: Freshness) -> Result<bool, StoreError> {
+        ask!(self.readers, read::holds_imported).await
+    }
+
+    async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
+        ask!(self.readers, read::standing, tokens).await
+    }
+
+    async fn revocations(
+        &self,
+        since: i64,
+        now: Timestamp,
+        kills_after: Timestamp,
+    ) -> Result<Revocations, StoreError> {
+        ask!(self.readers, read::revocations, since, now, kills_after).await
+    }
+
+    async fn killed_tokens(
+        &self,
+        agent_id: &AgentId,
+        below: Epoch,
+        issued_from: Timestamp,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<IssuedToken>, StoreError> {
+        read::killed_tokens(&self.readers, agent_id, below, issued_from, now, limit).await
+    }
+
+    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
+        read::issued_token(&self.readers, jti).await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        ask!(self.readers, read::keys).await
+    }
+
+    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
+        ask!(self.readers, read::store_keys).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        ask!(self.readers, read::ping).await
+    }
+
+    async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+        issue::issue(&self.writer, batch).await
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
+        write::commit(&self.writer, &writes).await
+    }
+
+    async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
+        write::prune(&self.writer, now, events_before, most).await
+    }
+}

@@ -1,0 +1,158 @@
+//! Folding a batch: the tokens of one agent, decided on the same rows, become one slot that a
+//! store counts at once.
+//!
+//! Owns the order in which slots are counted and how counts become verdicts, once for both
+//! backends. Must not know SQL.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::domain::agent::Epoch;
+use crate::domain::grant::Grant;
+use crate::domain::id::AgentId;
+use crate::domain::quota::Limit;
+use crate::domain::time::Timestamp;
+
+use super::{Receipt, Verdict};
+
+/// The tokens of one agent that were decided on the same versions.
+#[derive(Debug)]
+pub(in crate::store) struct Slot<'a> {
+    /// Whose tokens.
+    pub agent_id: &'a AgentId,
+    /// The agent's version that the decisions rest on.
+    pub agent_version: i64,
+    /// The catalogue's version that the decisions rest on.
+    pub catalogue_version: i64,
+    /// How many tokens.
+    pub asked: i64,
+    /// Up to where the month may be counted, never negative. When the grants of a slot carry
+    /// different limits the lowest holds for all, so that none is ever exceeded.
+    pub ceiling: i64,
+    /// The place of its first token among the folded tokens: what names the slot in SQL.
+    pub first: i64,
+}
+
+/// What a store counted for one slot.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Counted {
+    /// Which slot: its [`Slot::first`].
+    pub slot: i64,
+    /// How many of its tokens were counted.
+    pub granted: i64,
+    /// The agent's epoch as the counting statement saw it.
+    pub epoch: Epoch,
+    /// The `iat` of all tokens of the batch.
+    pub iat: Timestamp,
+}
+
+/// A batch in the order in which it is counted.
+#[derive(Debug)]
+pub(in crate::store) struct Folded<'a> {
+    grants: &'a [Arc<Grant>],
+    /// Sorted by agent id, so that every process locks the counters in one order.
+    pub slots: Vec<Slot<'a>>,
+    /// Where in the batch each folded token came from; within a slot, in the batch's order.
+    places: Vec<usize>,
+}
+
+impl<'a> Folded<'a> {
+    /// Folds the grants of a batch.
+    pub fn new(grants: &'a [Arc<Grant>]) -> Self {
+        let decided_on = |g: &'a Grant| (g.agent_id(), g.agent_version(), g.catalogue_version());
+        let mut tokens: Vec<(usize, &'a Grant)> = grants.iter().map(AsRef::as_ref).enumerate().collect();
+        // The sort is stable: first come, first counted.
+        tokens.sort_by_key(|(_, grant)| decided_on(grant));
+        let mut slots: Vec<Slot<'a>> = Vec::new();
+        for (first, (_, grant)) in (0i64..).zip(&tokens) {
+            let (agent_id, agent_version, catalogue_version) = decided_on(grant);
+            let ceiling = ceiling(grant.limit());
+            match slots.last_mut() {
+                Some(slot)
+                    if (slot.agent_id, slot.agent_version, slot.catalogue_version) == decided_on(grant) =>
+                {
+                    slot.asked += 1;
+                    slot.ceiling = slot.ceiling.min(ceiling);
+                }
+                _ => {
+                    slots.push(Slot { agent_id, agent_version, catalogue_version, asked: 1, ceiling, first });
+                }
+            }
+        }
+        Self { grants, slots, places: tokens.iter().map(|(place, _)| *place).collect() }
+    }
+
+    /// The grants in folded order: those of one slot lie together, from its [`Slot::first`] on.
+    pub fn tokens(&self) -> impl Iterator<Item = &'a Grant> + '_ {
+        self.places.iter().filter_map(|place| self.grants.get(*place)).map(AsRef::as_ref)
+    }
+
+    /// The grants that `counted` lets through, each with its count.
+    pub fn granted<'s>(
+        &'s self,
+        counted: &'s [Counted],
+    ) -> impl Iterator<Item = (usize, &'a Grant, Counted)> + 's {
+        counted.iter().flat_map(|row| {
+            let places = range(row.slot, row.granted).filter_map(|i| self.places.get(i));
+            places.filter_map(|place| Some((*place, self.grants.get(*place)?.as_ref(), *row)))
+        })
+    }
+
+    /// One verdict a grant, in the batch's order. A slot without a count is stale.
+    pub fn verdicts(&self, counted: &[Counted]) -> Vec<Verdict> {
+        let mut verdicts = vec![Verdict::Stale; self.grants.len()];
+        let mut put = |place: usize, verdict| {
+            if let Some(slot) = verdicts.get_mut(place) {
+                *slot = verdict;
+            }
+        };
+        for row in counted {
+            let slot = self.slots.binary_search_by_key(&row.slot, |slot| slot.first).ok();
+            let asked = slot.and_then(|i| self.slots.get(i)).map_or(0, |slot| slot.asked);
+            for place in range(row.slot, asked).filter_map(|i| self.places.get(i)) {
+                put(*place, Verdict::QuotaReached);
+            }
+        }
+        for (place, grant, row) in self.granted(counted) {
+            put(place, Verdict::Counted(Receipt::new(grant.jti(), row.epoch, row.iat)));
+        }
+        verdicts
+    }
+}
+
+/// The verdicts of a batch that landed before, from the events of its tokens as (jti, epoch, iat).
+/// What has no event was not counted, for whatever reason, so it is decided again.
+pub(in crate::store) fn recalled(grants: &[Arc<Grant>], events: &[(Uuid, i64, i64)]) -> Vec<Verdict> {
+    let found: HashMap<Uuid, (i64, i64)> =
+        events.iter().map(|(jti, epoch, at)| (*jti, (*epoch, *at))).collect();
+    let verdict = |grant: &Arc<Grant>| match found.get(&grant.jti().0) {
+        Some((epoch, at)) => Verdict::Counted(Receipt::new(grant.jti(), Epoch(*epoch), Timestamp(*at))),
+        None => Verdict::Stale,
+    };
+    grants.iter().map(verdict).collect()
+}
+
+/// `None` is without limit; a negative limit allows nothing.
+fn ceiling(limit: Limit) -> i64 {
+    limit.map_or(i64::MAX, |n| n.max(0))
+}
+
+/// `count` places from `first` on; none when either is no place at all.
+fn range(first: i64, count: i64) -> std::ops::Range<usize> {
+    match (usize::try_from(first), usize::try_from(count)) {
+        (Ok(first), Ok(count)) => first..first.saturating_add(count),
+        _ => 0..0,
+    }
+}
+
+/// What the `token.issued` event says of a grant: its scopes and, when the token is about somebody
+/// else than the agent, in quotation marks who. No scope holds one (RFC 6749 §3.3).
+pub(in crate::store) fn detail(grant: &Grant) -> String {
+    if grant.subject() == grant.agent_id().as_str() {
+        grant.scope().to_owned()
+    } else {
+        format!("{} \"{}\"", grant.scope(), grant.subject())
+    }
+}

@@ -1,0 +1,155 @@
+//! Counting tokens on PostgreSQL: one statement a batch, which is its own transaction.
+//!
+//! Owns that statement and what happens when its answer is lost. Must not know what a token is for.
+
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::agent::Epoch;
+use crate::domain::time::Timestamp;
+
+use super::super::fold::{Counted, Folded, detail, recalled};
+use super::super::{Batch, StoreError, Verdict};
+use super::lane::Lane;
+use super::{RETRIES, bounded, is_broken, is_passing};
+
+/// In the order in which it runs:
+///
+/// - `entered` makes the batch count once: a second sending of it fails here, or waits here for
+///   the first. `iat` never lies in the future of either clock.
+/// - `counted` joins each slot with its agent and the catalogue as the decision saw them, and
+///   counts in the order of the slots. No agent's row is locked: a batch that waits for a counter
+///   while a suspension commits goes on under the epoch of its snapshot, and its tokens are dead.
+///   `greatest` keeps a lowered limit from winding the counter back. Neither side can overflow,
+///   for 0 <= used and 0 <= ceiling.
+/// - `recorded` writes one event a token: the first of each slot, as many as were granted.
+const COUNT: &str = "
+    with entered as (
+        insert into batch (batch_id, at)
+        values ($1, least($2::bigint, floor(extract(epoch from now()))::bigint))
+        returning at as iat
+    ),
+    period as (
+        select iat, (extract(year from t) * 100 + extract(month from t))::bigint as month
+        from entered
+        cross join lateral (
+            select to_timestamp(least(greatest(iat, 0), 253402300799)) at time zone 'UTC' as t
+        ) as moment
+    ),
+    counted as (
+        insert into quota as q (agent_id, month, used, granted, ceiling, slot, epoch)
+        select a.agent_id, p.month, least(s.asked, s.ceiling), least(s.asked, s.ceiling), s.ceiling, s.slot,
+               a.epoch
+        from period p
+        cross join unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+            as s (agent_id, version, catalogue_version, asked, ceiling, slot)
+        join agent a on a.agent_id = s.agent_id and a.version = s.version and a.status = 'active'
+        where s.catalogue_version = (select version from revision where name = 'catalogue')
+        order by s.slot
+        on conflict (agent_id, month) do update
+        set used = q.used + greatest(0, least(excluded.granted, excluded.ceiling - q.used)),
+            granted = greatest(0, least(excluded.granted, excluded.ceiling - q.used)),
+            ceiling = excluded.ceiling,
+            slot = excluded.slot,
+            epoch = excluded.epoch
+        returning q.agent_id, q.granted, q.slot, q.epoch
+    ),
+    recorded as (
+        insert into audit_event (at, kind, actor, agent_id, jti, expires_at, epoch, detail)
+        select p.iat, 'token.issued', 'agent:' || c.agent_id, c.agent_id, t.jti, p.iat + t.ttl, c.epoch,
+               t.detail
+        from period p
+        cross join counted c
+        cross join lateral unnest(
+            ($9::uuid[])[c.slot + 1 : c.slot + c.granted],
+            ($10::bigint[])[c.slot + 1 : c.slot + c.granted],
+            ($11::text[])[c.slot + 1 : c.slot + c.granted]
+        ) as t (jti, ttl, detail)
+    )
+    select c.slot, c.granted, c.epoch, p.iat
+    from counted c
+    cross join period p";
+
+/// One verdict a grant. A broken connection is tried again under the same batch id, so that a
+/// batch whose answer was lost is neither lost nor counted twice.
+pub async fn issue(lane: &Lane, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+    if batch.grants.is_empty() {
+        return Ok(Vec::new());
+    }
+    let folded = Folded::new(&batch.grants);
+    bounded(async {
+        let mut tries = 0;
+        loop {
+            match try_issue(lane, batch, &folded).await {
+                Err(error) if tries < RETRIES && is_passing(&error) => {
+                    tries += 1;
+                    if is_broken(&error) {
+                        lane.forget();
+                    }
+                }
+                done => return done,
+            }
+        }
+    })
+    .await
+}
+
+async fn try_issue(lane: &Lane, batch: &Batch, folded: &Folded<'_>) -> sqlx::Result<Vec<Verdict>> {
+    let mut held = lane.take().await?;
+    let verdicts = match count(&mut held.conn, batch, folded).await {
+        Ok(counted) => folded.verdicts(&counted),
+        Err(error) if landed_before(&error) => recall(&mut held.conn, batch).await?,
+        Err(error) => return Err(error),
+    };
+    held.keep();
+    Ok(verdicts)
+}
+
+async fn count(conn: &mut PgConnection, batch: &Batch, folded: &Folded<'_>) -> sqlx::Result<Vec<Counted>> {
+    let ids: Vec<&str> = folded.slots.iter().map(|s| s.agent_id.as_str()).collect();
+    let versions: Vec<i64> = folded.slots.iter().map(|s| s.agent_version).collect();
+    let catalogues: Vec<i64> = folded.slots.iter().map(|s| s.catalogue_version).collect();
+    let asked: Vec<i64> = folded.slots.iter().map(|s| s.asked).collect();
+    let ceilings: Vec<i64> = folded.slots.iter().map(|s| s.ceiling).collect();
+    let slots: Vec<i64> = folded.slots.iter().map(|s| s.first).collect();
+    let jtis: Vec<Uuid> = folded.tokens().map(|g| g.jti().0).collect();
+    let ttls: Vec<i64> = folded.tokens().map(|g| g.ttl()).collect();
+    let details: Vec<String> = folded.tokens().map(detail).collect();
+    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(COUNT)
+        .bind(batch.id.0)
+        .bind(batch.now.0)
+        .bind(&ids)
+        .bind(&versions)
+        .bind(&catalogues)
+        .bind(&asked)
+        .bind(&ceilings)
+        .bind(&slots)
+        .bind(&jtis)
+        .bind(&ttls)
+        .bind(&details)
+        .fetch_all(conn)
+        .await?;
+    let counted =
+        |(slot, granted, epoch, iat)| Counted { slot, granted, epoch: Epoch(epoch), iat: Timestamp(iat) };
+    Ok(rows.into_iter().map(counted).collect())
+}
+
+/// Whether a batch of this id was committed by an earlier sending.
+fn landed_before(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(e) if e.constraint() == Some("batch_pkey"))
+}
+
+/// The verdicts of a batch that landed before, from its tokens' events.
+async fn recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
+    let jtis: Vec<Uuid> = batch.grants.iter().map(|g| g.jti().0).collect();
+    let events: Vec<(Uuid, i64, i64)> = sqlx::query_as(
+        "select jti, epoch, at
+         from audit_event
+         where at = (select at from batch where batch_id = $1) and kind = 'token.issued' and jti = any($2)",
+    )
+    .bind(batch.id.0)
+    .bind(&jtis)
+    .fetch_all(conn)
+    .await?;
+    Ok(recalled(&batch.grants, &events))
+}

@@ -1,0 +1,264 @@
+//! What can be changed, on PostgreSQL. The same functions in the same order as on SQLite.
+//!
+//! Each write is a unit of its own: a conflict is read from what a statement found or changed and
+//! never thrown, so that one write that cannot be done leaves its neighbours alone.
+
+use sqlx::postgres::PgConnection;
+
+use crate::domain::agent::AgentStatus;
+use crate::domain::event::Event;
+use crate::domain::id::{AgentId, Jti, Kid};
+use crate::domain::scope::CatalogueEntry;
+use crate::domain::time::Timestamp;
+
+use super::super::{Change, KeyRecord, KeyState, Outcome, REVOCATION_GRACE, StoreError, StoreKey, Write};
+use super::agents::{
+    create_agent, kill_agent, reactivate_agent, rehash_credential, rotate_secret, update_agent,
+};
+use super::lane::{Held, Lane, ask};
+use super::{RETRIES, bounded, is_broken, is_passing};
+
+/// Applies the writes in one transaction. Whatever fails before the commit is asked for has
+/// changed nothing; a passing failure is tried again. What fails there is unknown.
+pub async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
+    if writes.is_empty() {
+        return Ok(Vec::new());
+    }
+    bounded(async {
+        let mut tries = 0;
+        let (mut held, outcomes) = loop {
+            match stage(lane, writes).await {
+                Ok(staged) => break staged,
+                Err(error) if tries < RETRIES && is_passing(&error) => {
+                    tries += 1;
+                    if is_broken(&error) {
+                        lane.forget();
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        sqlx::raw_sql("commit").execute(&mut held.conn).await?;
+        held.keep();
+        Ok(outcomes)
+    })
+    .await
+}
+
+/// Runs all writes in an open transaction.
+async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, Vec<Outcome>)> {
+    let mut held = lane.take().await?;
+    let conn = &mut held.conn;
+    sqlx::raw_sql("begin").execute(&mut *conn).await?;
+    let kills = writes.iter().any(|write| write.change.kills());
+    let before = if kills { revocation_version(conn).await? } else { 0 };
+    let mut version = before;
+    let mut outcomes = Vec::with_capacity(writes.len());
+    for write in writes {
+        let outcome = apply(conn, write, version + 1).await?;
+        if outcome == Outcome::Applied {
+            record(conn, &write.event()).await?;
+            version += i64::from(write.change.kills());
+        }
+        outcomes.push(outcome);
+    }
+    if version > before {
+        set_revocation_version(conn, version).await?;
+    }
+    Ok((held, outcomes))
+}
+
+/// The version of the revocation list, locked: who raises it holds it until the commit, so that
+/// versions become visible in their order. It is locked before any agent, by every process.
+async fn revocation_version(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    let sql = "select version from revision where name = 'revocation' for update";
+    sqlx::query_scalar(sql).fetch_one(conn).await
+}
+
+async fn set_revocation_version(conn: &mut PgConnection, version: i64) -> sqlx::Result<()> {
+    let sql = "update revision set version = $1 where name = 'revocation'";
+    sqlx::query(sql).bind(version).execute(conn).await.map(drop)
+}
+
+/// One change; `killed` is the version of the revocation list if this change raises it.
+async fn apply(conn: &mut PgConnection, write: &Write, killed: i64) -> sqlx::Result<Outcome> {
+    use AgentStatus::{Active, Decommissioned, Suspended};
+    let at = write.at;
+    match &write.change {
+        Change::CreateAgent { agent, credential } => create_agent(conn, agent, credential).await,
+        Change::UpdateAgent { agent_id, expected_version, profile } => {
+            update_agent(conn, at, agent_id, *expected_version, profile).await
+        }
+        Change::SuspendAgent(id) => kill_agent(conn, at, id, Some(Suspended), killed).await,
+        Change::ReactivateAgent(id) => reactivate_agent(conn, at, id, Active).await,
+        Change::DecommissionAgent(id) => kill_agent(conn, at, id, Some(Decommissioned), killed).await,
+        Change::RevokeAgentTokens(id) => kill_agent(conn, at, id, None, killed).await,
+        Change::RotateSecret { credential, old_expires_at } => {
+            rotate_secret(conn, at, credential, *old_expires_at).await
+        }
+        Change::RehashCredential { agent_id, credential_id, from, to } => {
+            rehash_credential(conn, agent_id, *credential_id, from, to).await
+        }
+        Change::RevokeToken { jti, agent_id, expires_at } => {
+            revoke_token(conn, *jti, agent_id.as_ref(), *expires_at, killed).await
+        }
+        Change::AddScope(entry) => add_scope(conn, entry).await,
+        Change::InsertKey(key) => insert_key(conn, key).await,
+        Change::ActivateKey { kid, retires, published_until } => {
+            activate_key(conn, at, kid, retires.as_ref(), *published_until).await
+        }
+        Change::RemoveKey(kid) => remove_key(conn, kid).await,
+        Change::InsertStoreKey(key) => insert_store_key(conn, key).await,
+    }
+}
+
+async fn record(conn: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
+    let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail)
+               values ($1, $2, $3, $4, $5, $6, $7)";
+    sqlx::query(sql)
+        .bind(event.at.0)
+        .bind(event.kind.as_str())
+        .bind(event.actor.to_string())
+        .bind(event.agent_id.as_ref().map(AgentId::as_str))
+        .bind(event.jti.map(|jti| jti.0))
+        .bind(event.expires_at.map(|t| t.0))
+        .bind(&event.detail)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+async fn revoke_token(
+    conn: &mut PgConnection,
+    jti: Jti,
+    agent_id: Option<&AgentId>,
+    expires_at: Timestamp,
+    killed: i64,
+) -> sqlx::Result<Outcome> {
+    let sql = "insert into revoked_token (jti, agent_id, expires_at, version)
+               values ($1, $2, $3, $4)
+               on conflict do nothing";
+    let added = sqlx::query(sql)
+        .bind(jti.0)
+        .bind(agent_id.map(AgentId::as_str))
+        .bind(expires_at.0)
+        .bind(killed)
+        .execute(conn)
+        .await?;
+    Ok(applied_or(added.rows_affected(), Outcome::Unchanged))
+}
+
+async fn add_scope(conn: &mut PgConnection, entry: &CatalogueEntry) -> sqlx::Result<Outcome> {
+    let sql = "insert into scope (name, description, high_risk) values ($1, $2, $3) on conflict do nothing";
+    let added = sqlx::query(sql)
+        .bind(entry.scope.as_str())
+        .bind(&entry.description)
+        .bind(entry.high_risk)
+        .execute(&mut *conn)
+        .await?;
+    if added.rows_affected() > 0 {
+        let sql = "update revision set version = version + 1 where name = 'catalogue'";
+        sqlx::query(sql).execute(conn).await?;
+    }
+    Ok(applied_or(added.rows_affected(), Outcome::Conflict))
+}
+
+async fn insert_key(conn: &mut PgConnection, key: &KeyRecord) -> sqlx::Result<Outcome> {
+    let added = sqlx::query(
+        "insert into signing_key (kid, public_jwk, private_key, state, announced_at, signs_from, signs_until,
+                                  published_until)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)
+         on conflict do nothing",
+    )
+    .bind(&key.kid.0)
+    .bind(&key.public_jwk)
+    .bind(&key.private_key.0)
+    .bind(key.state.as_str())
+    .bind(key.announced_at.0)
+    .bind(key.signs_from.0)
+    .bind(key.signs_until.map(|t| t.0))
+    .bind(key.published_until.map(|t| t.0))
+    .execute(conn)
+    .await?;
+    Ok(applied_or(added.rows_affected(), Outcome::Conflict))
+}
+
+async fn activate_key(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    kid: &Kid,
+    retires: Option<&Kid>,
+    published_until: Timestamp,
+) -> sqlx::Result<Outcome> {
+    let sql = "select kid, state from signing_key order by kid for update";
+    let keys: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut *conn).await?;
+    let signs = keys.iter().find(|(_, state)| state == KeyState::Signing.as_str()).map(|(kid, _)| kid);
+    let announced = keys.iter().any(|(k, state)| *k == kid.0 && state == KeyState::Announced.as_str());
+    if !announced || signs != retires.map(|kid| &kid.0) {
+        return Ok(Outcome::Conflict);
+    }
+    let sql = "update signing_key set state = 'retiring', signs_until = $1, published_until = $2
+               where state = 'signing'";
+    sqlx::query(sql).bind(at.0).bind(published_until.0).execute(&mut *conn).await?;
+    let sql = "update signing_key set state = 'signing' where kid = $1";
+    sqlx::query(sql).bind(&kid.0).execute(conn).await?;
+    Ok(Outcome::Applied)
+}
+
+async fn remove_key(conn: &mut PgConnection, kid: &Kid) -> sqlx::Result<Outcome> {
+    let sql = "delete from signing_key where kid = $1 and state = 'retiring'";
+    let removed = sqlx::query(sql).bind(&kid.0).execute(conn).await?;
+    Ok(applied_or(removed.rows_affected(), Outcome::NotFound))
+}
+
+async fn insert_store_key(conn: &mut PgConnection, key: &StoreKey) -> sqlx::Result<Outcome> {
+    let sql = "insert into store_key (purpose, key_id, sealed) values ($1, $2, $3) on conflict do nothing";
+    let added =
+        sqlx::query(sql).bind(&key.purpose).bind(&key.key_id).bind(&key.sealed.0).execute(conn).await?;
+    Ok(applied_or(added.rows_affected(), Outcome::Conflict))
+}
+
+pub fn applied_or(rows: u64, otherwise: Outcome) -> Outcome {
+    if rows > 0 { Outcome::Applied } else { otherwise }
+}
+
+/// Seconds for which a batch remembers that it landed: far longer than anybody sends it again.
+const BATCH_KEPT: i64 = 86_400;
+
+pub async fn prune(
+    lane: &Lane,
+    now: Timestamp,
+    events_before: Timestamp,
+    most: i64,
+) -> Result<u64, StoreError> {
+    let steps = [
+        (
+            "delete from revoked_token where jti in (
+                 select jti from revoked_token where expires_at < $1 order by expires_at limit $2)",
+            now.saturating_add(-REVOCATION_GRACE),
+        ),
+        (
+            "delete from audit_event where ctid in (
+                 select ctid from audit_event where at < $1 and kind = 'token.issued' limit $2)",
+            events_before,
+        ),
+        (
+            "delete from batch where batch_id in (select batch_id from batch where at < $1 limit $2)",
+            now.saturating_add(-BATCH_KEPT),
+        ),
+    ];
+    let mut gone = 0;
+    for (sql, before) in steps {
+        gone += ask!(lane, delete, sql, before, most).await?;
+    }
+    Ok(gone)
+}
+
+async fn delete(
+    conn: &mut PgConnection,
+    sql: &'static str,
+    before: Timestamp,
+    most: i64,
+) -> sqlx::Result<u64> {
+    sqlx::query(sql).bind(before.0).bind(most).execute(conn).await.map(|done| done.rows_affected())
+}

@@ -1,0 +1,171 @@
+//! Rows as both backends hold them: what is text in a database and a type in the domain.
+//!
+//! Owns the stored form of lists and agents. Must not know SQL. A value that breaks its type's
+//! rule is a fault of the store, never a refusal.
+
+use std::error::Error;
+
+use crate::domain::Invalid;
+use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, UserId};
+use crate::domain::id::{AgentId, Jti, Kid};
+use crate::domain::quota::PlanName;
+use crate::domain::scope::Scope;
+use crate::domain::time::Timestamp;
+use crate::domain::ttl::Ttl;
+
+use super::{IssuedToken, KeyRecord, KeyState, KilledAgent, Revocations, RevokedToken, Sealed};
+
+/// A stored value that is not what its column promises.
+pub(in crate::store) type Broken = Box<dyn Error + Send + Sync>;
+
+/// A list as JSON text.
+pub(in crate::store) fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    items.map(serde_json::Value::from).collect::<serde_json::Value>().to_string()
+}
+
+/// Rows for a statement that reads them from JSON.
+pub(in crate::store) fn json(rows: &impl serde::Serialize) -> Result<String, Broken> {
+    Ok(serde_json::to_string(rows)?)
+}
+
+fn parse_list<T>(json: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Broken> {
+    let items: Vec<String> = serde_json::from_str(json)?;
+    Ok(items.iter().map(|item| parse(item)).collect::<Result<_, _>>()?)
+}
+
+/// A profile's lists as they are stored.
+pub(in crate::store) struct ProfileLists {
+    pub scopes: String,
+    pub audiences: String,
+    pub redirect_uris: String,
+    pub user_ids: String,
+}
+
+impl From<&Profile> for ProfileLists {
+    fn from(profile: &Profile) -> Self {
+        Self {
+            scopes: list(profile.scopes.iter().map(Scope::as_str)),
+            audiences: list(profile.audiences.iter().map(Audience::as_str)),
+            redirect_uris: list(profile.redirect_uris.iter().map(RedirectUri::as_str)),
+            user_ids: list(profile.user_ids.iter().map(UserId::as_str)),
+        }
+    }
+}
+
+/// The columns of an agent.
+pub(in crate::store) struct AgentRow {
+    pub agent_id: String,
+    pub name: String,
+    pub status: String,
+    pub scopes: String,
+    pub audiences: String,
+    pub redirect_uris: String,
+    pub user_ids: String,
+    pub ttl: Option<i64>,
+    pub plan: String,
+    pub epoch: i64,
+    pub version: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+impl AgentRow {
+    pub fn parse(self) -> Result<Agent, Broken> {
+        Ok(Agent {
+            agent_id: AgentId::parse(&self.agent_id)?,
+            profile: Profile {
+                name: AgentName::parse(&self.name)?,
+                scopes: parse_list(&self.scopes, Scope::parse)?,
+                ttl: self.ttl.map(Ttl::new).transpose()?,
+                plan: PlanName::parse(&self.plan)?,
+                audiences: parse_list(&self.audiences, Audience::parse)?,
+                redirect_uris: parse_list(&self.redirect_uris, RedirectUri::parse)?,
+                user_ids: parse_list(&self.user_ids, UserId::parse)?,
+            },
+            status: AgentStatus::parse(&self.status)?,
+            epoch: Epoch(self.epoch),
+            version: self.version,
+            created_at: Timestamp(self.created_at),
+            updated_at: Timestamp(self.updated_at),
+        })
+    }
+}
+
+/// The columns of a signing key.
+pub(in crate::store) struct KeyRow {
+    pub kid: String,
+    pub public_jwk: String,
+    pub private_key: Vec<u8>,
+    pub state: String,
+    pub announced_at: i64,
+    pub signs_from: i64,
+    pub signs_until: Option<i64>,
+    pub published_until: Option<i64>,
+}
+
+impl KeyRow {
+    pub fn parse(self) -> Result<KeyRecord, Broken> {
+        Ok(KeyRecord {
+            kid: Kid(self.kid),
+            public_jwk: self.public_jwk,
+            private_key: Sealed(self.private_key),
+            state: KeyState::parse(&self.state).ok_or("a key is announced, signing or retiring")?,
+            announced_at: Timestamp(self.announced_at),
+            signs_from: Timestamp(self.signs_from),
+            signs_until: self.signs_until.map(Timestamp),
+            published_until: self.published_until.map(Timestamp),
+        })
+    }
+}
+
+/// A line of the revocation list: its version, a token revoked by itself, or a killed agent.
+/// They come from one statement, so that the version covers exactly the lines beside it.
+pub(in crate::store) struct RevocationRow {
+    pub version: i64,
+    pub jti: Option<uuid::Uuid>,
+    pub agent_id: Option<String>,
+    /// When the token expires, or when the agent was killed.
+    pub at: i64,
+    pub epoch: i64,
+    pub longest_ttl: i64,
+}
+
+/// Puts the lines together; they come in version order.
+pub(in crate::store) fn revocations(
+    rows: impl Iterator<Item = Result<RevocationRow, Broken>>,
+) -> Result<Revocations, Broken> {
+    let mut list = Revocations::default();
+    for row in rows {
+        let row = row?;
+        let (version, at) = (row.version, Timestamp(row.at));
+        match (row.jti, row.agent_id) {
+            (Some(jti), _) => list.tokens.push(RevokedToken { jti: Jti(jti), expires_at: at, version }),
+            (None, Some(id)) => list.agents.push(KilledAgent {
+                agent_id: AgentId::parse(&id)?,
+                epoch: Epoch(row.epoch),
+                killed_at: at,
+                longest_ttl: row.longest_ttl,
+                version,
+            }),
+            (None, None) => list.version = version,
+        }
+    }
+    Ok(list)
+}
+
+/// The columns of a `token.issued` event that say which token it was.
+pub(in crate::store) fn issued(
+    (jti, agent_id, expires_at): (uuid::Uuid, String, i64),
+) -> Result<IssuedToken, Broken> {
+    Ok(IssuedToken { jti: Jti(jti), agent_id: AgentId::parse(&agent_id)?, expires_at: Timestamp(expires_at) })
+}
+
+/// The second in which a token id was drawn, which its first 48 bits tell (RFC 9562 §5.7); `None`
+/// for an id of another version, which no token of ours carries.
+pub(in crate::store) fn drawn_at(jti: Jti) -> Option<Timestamp> {
+    if jti.0.get_version_num() != 7 {
+        return None;
+    }
+    let (seconds, _) = jti.0.get_timestamp()?.to_unix();
+    i64::try_from(seconds).ok().map(Timestamp)
+}

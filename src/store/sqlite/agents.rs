@@ -1,0 +1,206 @@
+//! What can be changed about an agent and its credentials, on SQLite. The same functions in the
+//! same order as on PostgreSQL. Runs inside the transaction that `write` opened.
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::domain::agent::{Agent, AgentStatus, Profile};
+use crate::domain::credential::{Credential, SecretHash};
+use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::org::DEFAULT_ORG;
+use crate::domain::time::Timestamp;
+use crate::domain::ttl::Ttl;
+
+use super::super::Outcome;
+use super::super::row::ProfileLists;
+use super::super::write::transition;
+use super::write::applied_or;
+
+pub async fn create_agent(
+    conn: &mut SqliteConnection,
+    agent: &Agent,
+    credential: &Credential,
+) -> sqlx::Result<Outcome> {
+    let (profile, lists) = (&agent.profile, ProfileLists::from(&agent.profile));
+    let made = sqlx::query(
+        "insert into agent (agent_id, org_id, name, status, scopes, audiences, redirect_uris, user_ids, ttl,
+                            plan, epoch, version, longest_ttl, created_at, updated_at)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, coalesce(?9, 0), ?13, ?14)
+         on conflict do nothing",
+    )
+    .bind(agent.agent_id.as_str())
+    .bind(DEFAULT_ORG)
+    .bind(profile.name.as_str())
+    .bind(agent.status.as_str())
+    .bind(lists.scopes)
+    .bind(lists.audiences)
+    .bind(lists.redirect_uris)
+    .bind(lists.user_ids)
+    .bind(profile.ttl.map(Ttl::secs))
+    .bind(profile.plan.as_str())
+    .bind(agent.epoch.0)
+    .bind(agent.version)
+    .bind(agent.created_at.0)
+    .bind(agent.updated_at.0)
+    .execute(&mut *conn)
+    .await?;
+    if made.rows_affected() == 0 {
+        return Ok(Outcome::Conflict);
+    }
+    insert_credential(conn, credential).await?;
+    Ok(Outcome::Applied)
+}
+
+async fn insert_credential(conn: &mut SqliteConnection, credential: &Credential) -> sqlx::Result<()> {
+    let sql = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at, expires_at)
+               values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    sqlx::query(sql)
+        .bind(credential.credential_id.0)
+        .bind(credential.agent_id.as_str())
+        .bind(&credential.hash.0)
+        .bind(credential.tag.as_ref().map(|tag| &tag.0))
+        .bind(&credential.prefix)
+        .bind(credential.created_at.0)
+        .bind(credential.expires_at.map(|t| t.0))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+pub async fn update_agent(
+    conn: &mut SqliteConnection,
+    at: Timestamp,
+    agent_id: &AgentId,
+    expected_version: i64,
+    profile: &Profile,
+) -> sqlx::Result<Outcome> {
+    let lists = ProfileLists::from(profile);
+    let changed = sqlx::query(
+        "update agent
+         set name = ?3, scopes = ?4, audiences = ?5, redirect_uris = ?6, user_ids = ?7, ttl = ?8, plan = ?9,
+             longest_ttl = max(longest_ttl, coalesce(?8, 0)), version = version + 1, updated_at = ?10
+         where agent_id = ?1 and version = ?2",
+    )
+    .bind(agent_id.as_str())
+    .bind(expected_version)
+    .bind(profile.name.as_str())
+    .bind(lists.scopes)
+    .bind(lists.audiences)
+    .bind(lists.redirect_uris)
+    .bind(lists.user_ids)
+    .bind(profile.ttl.map(Ttl::secs))
+    .bind(profile.plan.as_str())
+    .bind(at.0)
+    .execute(&mut *conn)
+    .await?;
+    if changed.rows_affected() > 0 {
+        return Ok(Outcome::Applied);
+    }
+    Ok(status_of(conn, agent_id).await?.map_or(Outcome::NotFound, |_| Outcome::Conflict))
+}
+
+/// Where an agent stands; `None` when there is none. The transaction holds the write lock.
+async fn status_of(conn: &mut SqliteConnection, agent_id: &AgentId) -> sqlx::Result<Option<AgentStatus>> {
+    let sql = "select status from agent where agent_id = ?1";
+    let status: Option<String> = sqlx::query_scalar(sql).bind(agent_id.as_str()).fetch_optional(conn).await?;
+    status.as_deref().map(AgentStatus::parse).transpose().map_err(|e| sqlx::Error::Decode(e.into()))
+}
+
+/// Kills all tokens of an agent and makes it stand at `to`, if that is given.
+pub async fn kill_agent(
+    conn: &mut SqliteConnection,
+    at: Timestamp,
+    agent_id: &AgentId,
+    to: Option<AgentStatus>,
+    killed: i64,
+) -> sqlx::Result<Outcome> {
+    let from = status_of(conn, agent_id).await?;
+    let outcome = match (from, to) {
+        (_, Some(to)) => transition(from, to),
+        (Some(_), None) => Outcome::Applied,
+        (None, None) => Outcome::NotFound,
+    };
+    if outcome != Outcome::Applied {
+        return Ok(outcome);
+    }
+    sqlx::query(
+        "update agent
+         set status = coalesce(?2, status), epoch = epoch + 1, version = version + 1,
+             killed_at = max(coalesce(killed_at, ?3), ?3), killed_version = ?4, updated_at = ?3
+         where agent_id = ?1",
+    )
+    .bind(agent_id.as_str())
+    .bind(to.map(AgentStatus::as_str))
+    .bind(at.0)
+    .bind(killed)
+    .execute(conn)
+    .await?;
+    Ok(outcome)
+}
+
+pub async fn reactivate_agent(
+    conn: &mut SqliteConnection,
+    at: Timestamp,
+    agent_id: &AgentId,
+    to: AgentStatus,
+) -> sqlx::Result<Outcome> {
+    let outcome = transition(status_of(conn, agent_id).await?, to);
+    if outcome == Outcome::Applied {
+        let sql = "update agent set status = ?2, version = version + 1, updated_at = ?3 where agent_id = ?1";
+        sqlx::query(sql).bind(agent_id.as_str()).bind(to.as_str()).bind(at.0).execute(conn).await?;
+    }
+    Ok(outcome)
+}
+
+pub async fn rotate_secret(
+    conn: &mut SqliteConnection,
+    at: Timestamp,
+    credential: &Credential,
+    old_expires_at: Timestamp,
+) -> sqlx::Result<Outcome> {
+    let agent_id = &credential.agent_id;
+    match status_of(conn, agent_id).await? {
+        None => return Ok(Outcome::NotFound),
+        Some(AgentStatus::Decommissioned) => return Ok(Outcome::Conflict),
+        Some(AgentStatus::Active | AgentStatus::Suspended) => {}
+    }
+    sqlx::query(
+        "update credential
+         set expires_at = min(coalesce(expires_at, ?2), ?2)
+         where agent_id = ?1 and position = (select max(position) from credential where agent_id = ?1)",
+    )
+    .bind(agent_id.as_str())
+    .bind(old_expires_at.0)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "delete from credential
+         where agent_id = ?1
+           and (expires_at <= ?2 or position < (select max(position) from credential where agent_id = ?1))",
+    )
+    .bind(agent_id.as_str())
+    .bind(at.0)
+    .execute(&mut *conn)
+    .await?;
+    insert_credential(conn, credential).await?;
+    let sql = "update agent set version = version + 1, updated_at = ?2 where agent_id = ?1";
+    sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(conn).await?;
+    Ok(Outcome::Applied)
+}
+
+pub async fn rehash_credential(
+    conn: &mut SqliteConnection,
+    agent_id: &AgentId,
+    credential_id: CredentialId,
+    from: &SecretHash,
+    to: &SecretHash,
+) -> sqlx::Result<Outcome> {
+    let sql = "update credential set hash = ?4 where agent_id = ?1 and credential_id = ?2 and hash = ?3";
+    let changed = sqlx::query(sql)
+        .bind(agent_id.as_str())
+        .bind(credential_id.0)
+        .bind(&from.0)
+        .bind(&to.0)
+        .execute(conn)
+        .await?;
+    Ok(applied_or(changed.rows_affected(), Outcome::NotFound))
+}

@@ -1,0 +1,139 @@
+//! Counting tokens on SQLite: one transaction a batch, a handful of statements however large.
+//!
+//! Owns those statements and what happens when a batch comes again. Must not know what a token is
+//! for.
+
+use sqlx::sqlite::SqliteConnection;
+use uuid::Uuid;
+
+use crate::domain::agent::Epoch;
+
+use super::super::fold::{Counted, Folded, detail, recalled};
+use super::super::row::json;
+use super::super::{Batch, StoreError, Verdict};
+use super::lane::Writer;
+use super::{bounded, read};
+
+/// Joins each slot with its agent and the catalogue as the decision saw them, and counts. `max`
+/// keeps a lowered limit from winding the counter back. Neither side can overflow, for 0 <= used
+/// and 0 <= ceiling.
+const COUNT: &str = "
+    insert into quota (agent_id, month, used, granted, ceiling, slot, epoch)
+    select a.agent_id, ?2, min(s.asked, s.ceiling), min(s.asked, s.ceiling), s.ceiling, s.slot, a.epoch
+    from (
+        select value ->> 0 as agent_id, value ->> 1 as version, value ->> 2 as catalogue_version,
+               value ->> 3 as asked, value ->> 4 as ceiling, value ->> 5 as slot
+        from json_each(?1)
+    ) as s
+    cross join agent a
+    where a.agent_id = s.agent_id and a.version = s.version and a.status = 'active'
+      and s.catalogue_version = (select version from revision where name = 'catalogue')
+    on conflict (agent_id, month) do update
+    set used = used + max(0, min(excluded.granted, excluded.ceiling - used)),
+        granted = max(0, min(excluded.granted, excluded.ceiling - used)),
+        ceiling = excluded.ceiling,
+        slot = excluded.slot,
+        epoch = excluded.epoch
+    returning granted, slot, epoch";
+
+/// Writes one event a granted token.
+const RECORD: &str = "
+    insert into audit_event (at, kind, actor, agent_id, jti, expires_at, epoch, detail)
+    select ?2, 'token.issued', 'agent:' || (value ->> 1), value ->> 1, unhex(value ->> 0), value ->> 2,
+           value ->> 3, value ->> 4
+    from json_each(?1)
+    order by key";
+
+/// One verdict a grant.
+pub async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+    if batch.grants.is_empty() {
+        return Ok(Vec::new());
+    }
+    let folded = Folded::new(&batch.grants);
+    bounded(try_issue(lane, batch, &folded)).await
+}
+
+async fn try_issue(lane: &Writer, batch: &Batch, folded: &Folded<'_>) -> sqlx::Result<Vec<Verdict>> {
+    let mut held = lane.take().await?;
+    let conn = &mut held.conn;
+    sqlx::raw_sql("begin immediate").execute(&mut *conn).await?;
+    let sql = "insert into batch (batch_id, at) values (?1, ?2) on conflict do nothing";
+    let entered = sqlx::query(sql).bind(batch.id.0).bind(batch.now.0).execute(&mut *conn).await?;
+    let verdicts = if entered.rows_affected() == 0 {
+        recall(conn, batch).await?
+    } else {
+        let counted = count(conn, batch, folded).await?;
+        record(conn, batch, folded, &counted).await?;
+        folded.verdicts(&counted)
+    };
+    sqlx::raw_sql("commit").execute(&mut *conn).await?;
+    held.keep();
+    Ok(verdicts)
+}
+
+async fn count(
+    conn: &mut SqliteConnection,
+    batch: &Batch,
+    folded: &Folded<'_>,
+) -> sqlx::Result<Vec<Counted>> {
+    let slots: Vec<(&str, i64, i64, i64, i64, i64)> = folded
+        .slots
+        .iter()
+        .map(|s| (s.agent_id.as_str(), s.agent_version, s.catalogue_version, s.asked, s.ceiling, s.first))
+        .collect();
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(COUNT)
+        .bind(json(&slots).map_err(sqlx::Error::Encode)?)
+        .bind(batch.now.month().key())
+        .fetch_all(conn)
+        .await?;
+    let counted = |(granted, slot, epoch)| Counted { slot, granted, epoch: Epoch(epoch), iat: batch.now };
+    Ok(rows.into_iter().map(counted).collect())
+}
+
+async fn record(
+    conn: &mut SqliteConnection,
+    batch: &Batch,
+    folded: &Folded<'_>,
+    counted: &[Counted],
+) -> sqlx::Result<()> {
+    let tokens: Vec<(String, &str, i64, i64, String)> = folded
+        .granted(counted)
+        .map(|(_, grant, row)| {
+            let jti = grant.jti().0.simple().to_string();
+            let expires_at = row.iat.saturating_add(grant.ttl()).0;
+            (jti, grant.agent_id().as_str(), expires_at, row.epoch.0, detail(grant))
+        })
+        .collect();
+    let tokens = json(&tokens).map_err(sqlx::Error::Encode)?;
+    sqlx::query(RECORD).bind(tokens).bind(batch.now.0).execute(conn).await.map(drop)
+}
+
+/// The verdicts of a batch that landed before, from its tokens' events.
+async fn recall(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
+    let sql = "select at from batch where batch_id = ?1";
+    let at: i64 = sqlx::query_scalar(sql).bind(batch.id.0).fetch_one(&mut *conn).await?;
+    let jtis: Vec<String> = batch.grants.iter().map(|g| g.jti().0.simple().to_string()).collect();
+    let jtis = json(&jtis).map_err(sqlx::Error::Encode)?;
+    let mut events: Vec<(Uuid, i64, i64)> = Vec::new();
+    let mut until = i64::MAX;
+    loop {
+        let floor = read::floor(conn, until).await?;
+        let part: Vec<(Uuid, i64, i64)> = sqlx::query_as(
+            "select jti, epoch, at
+             from audit_event
+             where id >= ?1 and id < ?2 and at = ?3 and kind = 'token.issued'
+               and jti in (select unhex(value) from json_each(?4))",
+        )
+        .bind(floor.map_or(i64::MIN, |(id, _)| id))
+        .bind(until)
+        .bind(at)
+        .bind(&jtis)
+        .fetch_all(&mut *conn)
+        .await?;
+        events.extend(part);
+        match floor {
+            Some((id, time)) if time >= at.saturating_sub(read::DISORDER) => until = id,
+            _ => return Ok(recalled(&batch.grants, &events)),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Connections to a SQLite file: one that writes, and a few that read.
+//!
+//! Owns when a connection is opened, kept and dropped. Must not know any table. The writing
+//! connection is taken out for use and put back only after success, so a call that failed or was
+//! cancelled closes it, which rolls back whatever it had begun.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
+use sqlx::{Connection, Sqlite};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::turn::take_turn;
+use super::{PATIENCE, StoreError, bounded};
+
+/// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
+macro_rules! ask {
+    ($lane:expr, $function:expr $(, $argument:expr)*) => {
+        $lane.read(|mut conn| async move { $function(&mut conn $(, $argument)*).await })
+    };
+}
+pub(super) use ask;
+
+/// How many reads run at once: each has a thread of its own.
+const READERS: u32 = 3;
+
+/// Connections that only read. They see what was committed and never wait for a writer.
+#[derive(Debug)]
+pub(super) struct Readers(SqlitePool);
+
+impl Readers {
+    pub fn new(options: SqliteConnectOptions) -> Self {
+        let pool = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(PATIENCE);
+        Self(pool.connect_lazy_with(options.read_only(true)))
+    }
+
+    /// One read.
+    pub async fn read<T, F>(&self, query: impl Fn(PoolConnection<Sqlite>) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = sqlx::Result<T>>,
+    {
+        bounded(async { query(self.0.acquire().await?).await }).await
+    }
+}
+
+/// The connection that writes, given out first come, first served.
+#[derive(Debug)]
+pub(super) struct Writer {
+    options: SqliteConnectOptions,
+    turn: PathBuf,
+    idle: Mutex<Option<SqliteConnection>>,
+}
+
+impl Writer {
+    pub fn new(options: SqliteConnectOptions, turn: PathBuf) -> Self {
+        Self { options, turn, idle: Mutex::new(None) }
+    }
+
+    /// Waits for this call's turn within the process, then for the process's turn among all, and
+    /// takes the connection, or opens one when the last was dropped.
+    pub async fn take(&self) -> sqlx::Result<Held<'_>> {
+        let mut slot = self.idle.lock().await;
+        let turn = take_turn(&self.turn).await?;
+        let conn = match slot.take() {
+            Some(conn) => conn,
+            None => SqliteConnection::connect_with(&self.options).await?,
+        };
+        Ok(Held { conn, turn, slot })
+    }
+}
+
+/// The connection and the turn to write. Dropped, the connection is closed, then the turn ends;
+/// [`Held::keep`] puts the connection back first.
+pub(super) struct Held<'a> {
+    pub conn: SqliteConnection,
+    turn: File,
+    slot: MutexGuard<'a, Option<SqliteConnection>>,
+}
+
+impl Held<'_> {
+    /// Puts the connection back: for a connection that has nothing unfinished on it.
+    pub fn keep(self) {
+        let Self { conn, turn, mut slot } = self;
+        *slot = Some(conn);
+        drop(turn);
+    }
+}
