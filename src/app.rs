@@ -3,8 +3,8 @@
 //! The only namer of concrete types. Owns start-up and shut-down; must not know protocol rules.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{IsTerminal as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -464,14 +464,33 @@ fn announce(config: &Config, public: &TcpListener, ops: &TcpListener, operator: 
     let address = |listener: &TcpListener| {
         listener.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
     };
-    let (public, ops) = (address(public), address(ops));
-    tracing::info!(listen = public, ops_listen = ops, issuer = config.token.issuer, "serving");
-    if let Some(path) = operator {
-        let path = path.display();
-        let file = if path.to_string().contains('/') { path.to_string() } else { format!("./{path}") };
-        let line = format!(
-            ". {file} && curl -s -d grant_type=client_credentials -d client_id=$CLIENT_ID -d client_secret=$CLIENT_SECRET http://{public}/api/v1/token"
-        );
+    tracing::info!(
+        listen = address(public),
+        ops_listen = address(ops),
+        issuer = config.token.issuer,
+        "serving"
+    );
+    let Some(path) = operator else { return };
+    let path = path.display().to_string();
+    let file = if path.contains('/') { path } else { format!("./{path}") };
+    let base = reachable(public);
+    let line = format!(
+        ". {file} && curl -s -d grant_type=client_credentials -d client_id=$CLIENT_ID -d client_secret=$CLIENT_SECRET {base}/api/v1/token"
+    );
+    if std::io::stdout().is_terminal() {
         tracing::info!("first start: an agent named operator was made; get a token with\n\n    {line}\n");
+    } else {
+        // In a JSON log the line cannot be pasted from, so it stands on stderr as well.
+        tracing::info!(curl = line, "first start: an agent named operator was made");
+        eprintln!("{line}");
     }
+}
+
+/// Where a client on this machine reaches a listener: one on all addresses by loopback.
+fn reachable(listener: &TcpListener) -> String {
+    let Ok(mut address) = listener.local_addr() else { return "http://127.0.0.1:3000".to_owned() };
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}")
 }
