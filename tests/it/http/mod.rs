@@ -4,6 +4,9 @@
 //! 9068 and 8725); `D6`, `T1` are rows of the wire contract.
 
 mod agents;
+mod introspect;
+mod revocations;
+mod revoke;
 mod token;
 
 /// Runs each of these tests, `async fn(&TestApp<'_>)`, on a server over a fresh database of either kind.
