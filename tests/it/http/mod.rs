@@ -4,7 +4,11 @@
 //! 9068 and 8725); `D6`, `T1` are rows of the wire contract.
 
 mod agents;
+mod client;
+mod documents;
+mod health;
 mod introspect;
+mod limits;
 mod revocations;
 mod revoke;
 mod token;
