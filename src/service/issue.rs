@@ -93,9 +93,14 @@ impl Mint {
     ) -> Result<Attempt, Error> {
         let agent = &record.agent;
         let catalogue = self.store.catalogue(freshness).await?;
-        let limit = self.plans.limit(&agent.profile.plan).ok_or_else(|| {
-            Error::Fault(Arc::new(Cause(format!("plan {} is not configured", agent.profile.plan))))
-        })?;
+        let Some(limit) = self.plans.limit(&agent.profile.plan) else {
+            // The agent may have been given another plan since its row was remembered.
+            if freshness == Freshness::Cached {
+                return Ok(Attempt::Stale);
+            }
+            let why = format!("plan {} is not configured", agent.profile.plan);
+            return Err(Error::Fault(Arc::new(Cause(why))));
+        };
         let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
         let grant = match decide(agent, &catalogue, &self.policy, limit, request, jti) {
             Ok(grant) => Arc::new(grant),
