@@ -12,6 +12,7 @@ const TOKEN_REQUESTS: &str = "sealwright_token_requests_total";
 const REQUEST_SECONDS: &str = "sealwright_http_request_duration_seconds";
 const BATCH_SIZE: &str = "sealwright_token_batch_size";
 const CREDENTIAL_CACHE: &str = "sealwright_credential_cache_total";
+const HASHES: &str = "sealwright_hashes_total";
 const HASH_SHED: &str = "sealwright_hash_shed_total";
 const INTROSPECTIONS: &str = "sealwright_introspections_total";
 const STORE_ERRORS: &str = "sealwright_store_errors_total";
@@ -36,6 +37,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (REQUEST_SECONDS,  Histogram(SECONDS), "Seconds from a request's head to its answer, by route and status class."),
     (BATCH_SIZE,       Histogram(SIZES),   "Tokens counted by one statement."),
     (CREDENTIAL_CACHE, Counter,            "Secrets that were known as proven (hit) or had to be hashed (miss)."),
+    (HASHES,           Counter,            "Password hashes computed, to make a credential or to check a secret."),
     (HASH_SHED,        Counter,            "Logins turned away because the hash queue was full."),
     (INTROSPECTIONS,   Counter,            "Introspections by answer: active or inactive."),
     (STORE_ERRORS,     Counter,            "Store failures by kind."),
@@ -69,6 +71,11 @@ pub fn batch_size(grants: usize) {
 /// A proven secret was remembered, or not.
 pub fn credential_cache(hit: bool) {
     counter!(CREDENTIAL_CACHE, "result" => if hit { "hit" } else { "miss" }).increment(1);
+}
+
+/// A hash was asked for and has a place in the queue.
+pub fn hash() {
+    counter!(HASHES).increment(1);
 }
 
 /// A login was turned away because the hash queue was full.
@@ -134,6 +141,7 @@ fn describe() {
     }
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     // An alert on the rise of a counter needs it to be there at zero.
+    counter!(HASHES).increment(0);
     counter!(HASH_SHED).increment(0);
     for kind in ["unavailable", "busy", "fault"] {
         counter!(STORE_ERRORS, "kind" => kind).increment(0);

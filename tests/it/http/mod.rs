@@ -10,10 +10,12 @@ mod health;
 mod introspect;
 mod limits;
 mod order;
+mod outage;
 mod quota;
 mod replicas;
 mod revocations;
 mod revoke;
+mod secrets;
 mod token;
 
 /// Runs each of these tests, `async fn(&TestApp<'_>)`, on a server over a fresh database of either kind.
