@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -49,14 +50,22 @@ fn every<F>(name: &'static str, seconds: u64, mut step: impl FnMut() -> F + Send
 where
     F: Future<Output = Result<(), String>> + Send + 'static,
 {
+    let failing = Arc::new(AtomicBool::new(false));
     Loop {
         name,
         period: Duration::from_secs(seconds),
         step: Box::new(move || {
-            let turn = step();
+            let (turn, failing) = (step(), Arc::clone(&failing));
             let logged: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-                if let Err(error) = turn.await {
-                    tracing::warn!(name, error, "a background step failed and will be tried again");
+                // Each outage is told once at its beginning and once at its end.
+                match turn.await {
+                    Ok(()) if failing.swap(false, Ordering::Relaxed) => {
+                        tracing::info!(name, "a background step works again");
+                    }
+                    Err(error) if !failing.swap(true, Ordering::Relaxed) => {
+                        tracing::warn!(name, error, "a background step fails and will be tried again");
+                    }
+                    _ => {}
                 }
             });
             logged

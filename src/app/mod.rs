@@ -9,6 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl};
 use crate::domain::agent::Audience;
@@ -151,18 +154,8 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     announce(&config, &public, &ops, first_start.as_deref());
 
     let drain = Duration::from_secs(config.server.drain_seconds);
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let until_stopped = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let ops_server = tokio::spawn(http::serve::serve(
-        ops,
-        http::ops_router(&state),
-        until_stopped(stopped.clone()),
-        Duration::from_secs(1),
-    ));
-    let public_server =
-        tokio::spawn(http::serve::serve(public, http::public_router(&state), until_stopped(stopped), drain));
+    let (public_server, stop_public) = spawn_server(public, http::public_router(&state), drain);
+    let (ops_server, stop_ops) = spawn_server(ops, http::ops_router(&state), Duration::from_secs(1));
     let loops = tasks::run(background::loops(&config, &opened, &state));
     tokio::select! {
         () = signalled() => {}
@@ -170,17 +163,33 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     }
     draining.begin();
     tracing::info!("stopping: finishing what is in flight");
-    let _ = stop.send(true);
+    drop(stop_public);
     tokio::select! {
-        ended = public_server => match ended {
-            Ok(result) => result.map_err(system("the listener failed"))?,
-            Err(died) => return Err(AppError::Other(died.to_string())),
-        },
+        ended = public_server => finished(ended)?,
         () = signalled() => return Err(AppError::Other("stopped by a second signal".to_owned())),
     }
-    let _ = ops_server.await;
+    // The operators' listener outlives the public one, so that probes see why it is gone.
+    drop(stop_ops);
+    finished(ops_server.await)?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A server in a task of its own that stops when the sender is dropped.
+fn spawn_server(
+    listener: TcpListener,
+    router: axum::Router,
+    drain: Duration,
+) -> (JoinHandle<std::io::Result<()>>, oneshot::Sender<()>) {
+    let (stop, stopped) = oneshot::channel();
+    let until_stopped = async {
+        let _ = stopped.await;
+    };
+    (tokio::spawn(http::serve::serve(listener, router, until_stopped, drain)), stop)
+}
+
+fn finished(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), AppError> {
+    ended.map_err(|died| AppError::Other(died.to_string()))?.map_err(system("a listener failed"))
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {

@@ -75,7 +75,7 @@ pub async fn open_with(
         Wrapping::Direct => backend,
         Wrapping::Serving => Arc::new(Cached::over(Arc::new(Batched::over(backend)))),
     };
-    let master_key = master_key(config, &*entropy)?;
+    let master_key = master_key(config, &*store, &*entropy).await?;
     let keyring = Arc::new(Keyring::new(config.token.issuer.clone(), config.token.typ, master_key));
     let tag_keys = ensure_tag_keys(&*store, &keyring, &*clock, &*entropy).await?;
     let threads = match config.limits.hash_threads {
@@ -136,7 +136,11 @@ pub(super) fn create_folder(database: &Path) -> Result<(), AppError> {
 }
 
 /// The configured master key; with SQLite one is made beside the database when there is none.
-fn master_key(config: &Config, entropy: &dyn Entropy) -> Result<MasterKey, AppError> {
+async fn master_key(
+    config: &Config,
+    store: &dyn Store,
+    entropy: &dyn Entropy,
+) -> Result<MasterKey, AppError> {
     if let Some(key) = &config.keys.master_key {
         return Ok(key.clone());
     }
@@ -147,6 +151,11 @@ fn master_key(config: &Config, entropy: &dyn Entropy) -> Result<MasterKey, AppEr
     let shown = path.display().to_string();
     // Two processes may start at once: one of them links its whole file into place, both read that one.
     if !path.exists() {
+        // A new key opens nothing that an old one sealed: better to say so than to make one.
+        if !store.store_keys().await.map_err(crate::service::Error::from)?.is_empty() {
+            let what = "is missing and sealed the keys of this store: restore it, or set keys.master_key";
+            return Err(AppError::Other(format!("{shown} {what}")));
+        }
         let fresh = MasterKey::generate(entropy).map_err(crate::service::Error::from)?;
         publish_file(&path, fresh.to_text().as_bytes()).map_err(system(format!("cannot write {shown}")))?;
     }
