@@ -1,6 +1,7 @@
 //! The command line, from outside: the real program on a store of its own, once a test.
 //!
 //! - `agent`, `import`, `scope_key_token`, `configuration`, `usage`: a family of commands each
+//! - `postgres`: the same on PostgreSQL (`tests/run` starts one)
 //! - `server`: commands beside a running server
 #![expect(clippy::unwrap_used, reason = "a test that cannot start the program must stop")]
 
@@ -15,8 +16,18 @@ use tempfile::TempDir;
 mod agent;
 #[path = "cli/configuration.rs"]
 mod configuration;
+#[expect(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "shared with tests/it, which uses more of it"
+)]
+#[path = "it/harness/database.rs"]
+mod database;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/postgres.rs"]
+mod postgres;
 #[path = "cli/scope_key_token.rs"]
 mod scope_key_token;
 #[path = "cli/server.rs"]
