@@ -309,18 +309,21 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     announce(&config, &public, &ops, first_start.as_deref());
 
     let drain = Duration::from_secs(config.server.drain_seconds);
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let until_stopped = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
+    // The operators' listener outlives the other: for as long as requests are being finished a probe
+    // can learn that this process is no longer ready.
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (stop_ops, ops_stopped) = tokio::sync::oneshot::channel::<()>();
+    let until = |stopped: tokio::sync::oneshot::Receiver<()>| async move {
+        let _ = stopped.await;
     };
     let ops_server = tokio::spawn(http::serve::serve(
         ops,
         http::ops_router(&state),
-        until_stopped(stopped.clone()),
+        until(ops_stopped),
         Duration::from_secs(1),
     ));
     let public_server =
-        tokio::spawn(http::serve::serve(public, http::public_router(&state), until_stopped(stopped), drain));
+        tokio::spawn(http::serve::serve(public, http::public_router(&state), until(stopped), drain));
     let loops = tasks::run(background(&config, &opened, &state));
     tokio::select! {
         () = signalled() => {}
@@ -328,7 +331,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     }
     draining.begin();
     tracing::info!("stopping: finishing what is in flight");
-    let _ = stop.send(true);
+    let _ = stop.send(());
     tokio::select! {
         ended = public_server => match ended {
             Ok(result) => result.map_err(system("the listener failed"))?,
@@ -336,6 +339,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         },
         () = signalled() => return Err(AppError::Other("stopped by a second signal".to_owned())),
     }
+    let _ = stop_ops.send(());
     let _ = ops_server.await;
     tracing::info!("stopped");
     Ok(())
