@@ -50,6 +50,7 @@
 //! - Nothing after start reads the environment.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

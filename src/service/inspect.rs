@@ -83,6 +83,16 @@ pub struct ClaimsView {
     pub exp: i64,
 }
 
+impl ClaimsView {
+    /// The audiences as a list, however many there are.
+    pub fn audiences(&self) -> Vec<String> {
+        match &self.aud {
+            Aud::One(one) => vec![one.clone()],
+            Aud::Many(many) => many.clone(),
+        }
+    }
+}
+
 /// Reads `token` and looks its standing up.
 pub async fn inspect(
     tokens: &Tokens,

@@ -1,5 +1,12 @@
 //! The tests that run the program's parts together: one binary, so that it links once.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must stop")]
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that meets the unexpected fails"
+)]
 
 mod harness;
 mod http;
+mod store;

@@ -1,0 +1,295 @@
+//! `sealwright agent`: an operator's hand on agents.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand};
+use serde::Serialize;
+
+use crate::app;
+use crate::config::Config;
+use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, UserId};
+use crate::domain::event::Actor;
+use crate::domain::id::AgentId;
+use crate::domain::quota::PlanName;
+use crate::domain::time::Timestamp;
+use crate::service::agents::{
+    AgentView, Agents, LONGEST_OVERLAP, NewAgent, NewSecret, ProfilePatch, Rejection,
+};
+
+use super::failure::{Failure, tell};
+use super::import;
+use super::input::{self, Item, ScopeWords, TtlWord, all_items, all_scopes};
+use super::output::{Printer, Sheet};
+
+/// How many agents are read at once for a list.
+const PAGE: i64 = 500;
+
+#[derive(Subcommand)]
+pub enum AgentCommand {
+    /// Make an agent and print its secret, once
+    Create(CreateArgs),
+    /// List all agents
+    List,
+    /// Show one agent
+    Show(Id),
+    /// Change an agent; each value that is given replaces the old one
+    Update(UpdateArgs),
+    /// Stop an agent and kill its live tokens at once
+    Suspend(Id),
+    /// Let a suspended agent work again
+    Reactivate(Id),
+    /// Stop an agent for ever
+    Decommission(Id),
+    /// Give an agent a new secret and print it, once
+    RotateSecret(RotateArgs),
+    /// Kill an agent's live tokens and leave it active
+    RevokeTokens(Id),
+    /// Import agents from a file of JSON lines or CSV, their ids and secrets kept
+    Import {
+        /// Fields: clientId, name, secret or secretHash, scopes, ttl, plan, audiences, redirectUris,
+        /// userIds, status
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub struct Id {
+    /// The agent's id
+    id: String,
+}
+
+#[derive(Args)]
+pub struct CreateArgs {
+    /// A label; need not be unique
+    #[arg(long, value_parser = AgentName::parse)]
+    name: AgentName,
+    /// The id to use instead of a new UUID
+    #[arg(long, value_name = "ID", value_parser = AgentId::parse)]
+    client_id: Option<AgentId>,
+    /// A scope that it may ask for; repeatable, or separated by spaces
+    #[arg(long, required = true, value_parser = input::scopes)]
+    scope: Vec<ScopeWords>,
+    #[command(flatten)]
+    rest: RestArgs,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true).args(CHANGES))]
+pub struct UpdateArgs {
+    /// The agent's id
+    id: String,
+    /// A new label
+    #[arg(long, value_parser = AgentName::parse)]
+    name: Option<AgentName>,
+    /// Only the id that it has: an id never changes
+    #[arg(long, value_name = "ID", value_parser = AgentId::parse)]
+    client_id: Option<AgentId>,
+    /// All the scopes that it may ask for; '' clears
+    #[arg(long, value_parser = input::scopes)]
+    scope: Vec<ScopeWords>,
+    #[command(flatten)]
+    rest: RestArgs,
+}
+
+const CHANGES: [&str; 9] =
+    ["name", "client_id", "scope", "secret_stdin", "ttl", "plan", "audience", "redirect_uri", "user_id"];
+
+#[derive(Args)]
+struct RestArgs {
+    /// Read its secret from stdin
+    #[arg(long)]
+    secret_stdin: bool,
+    /// Seconds that its tokens live, 300 to 86400, or 'default'
+    #[arg(long, value_name = "SECS", value_parser = input::ttl)]
+    ttl: Option<TtlWord>,
+    /// Its plan
+    #[arg(long, value_parser = PlanName::parse)]
+    plan: Option<PlanName>,
+    /// An audience that it may ask for; repeatable; none allows any
+    #[arg(long, value_name = "A", value_parser = input::audience)]
+    audience: Vec<Item<Audience>>,
+    /// Where its authorization codes may be sent; repeatable
+    #[arg(long, value_name = "U", value_parser = input::redirect_uri)]
+    redirect_uri: Vec<Item<RedirectUri>>,
+    /// A user on whose behalf it may act; repeatable
+    #[arg(long, value_name = "U", value_parser = input::user_id)]
+    user_id: Vec<Item<UserId>>,
+}
+
+#[derive(Args)]
+pub struct RotateArgs {
+    /// The agent's id
+    id: String,
+    /// Seconds that the old secret lives on
+    #[arg(long, value_name = "SECS", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=LONGEST_OVERLAP))]
+    overlap: i64,
+}
+
+/// An agent with the secret that was just made for it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WithSecret {
+    #[serde(flatten)]
+    agent: AgentView,
+    client_secret: String,
+    credential_id: String,
+    /// When the secret before it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_secret_expires_at: Option<String>,
+}
+
+pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result<(), Failure> {
+    // A secret is read before the store is opened: nobody waits for a person's typing.
+    let chosen = match &command {
+        AgentCommand::Create(CreateArgs { rest, .. }) | AgentCommand::Update(UpdateArgs { rest, .. })
+            if rest.secret_stdin =>
+        {
+            Some(input::secret_from_stdin()?)
+        }
+        _ => None,
+    };
+    let opened = app::open(config).await?;
+    let agents = opened.agents(config);
+    let by = Actor::Operator;
+    let view = match command {
+        AgentCommand::Create(args) => {
+            let agent_id = args.client_id.clone();
+            let new = NewAgent { agent_id, secret: chosen, profile: args.profile() };
+            let made = agents.create(new, by).await?;
+            return print_secret(&agents, made, out).await;
+        }
+        AgentCommand::RotateSecret(args) => {
+            let made = agents.rotate_secret(&find(&args.id)?, None, args.overlap, by).await?;
+            return print_secret(&agents, made, out).await;
+        }
+        AgentCommand::Import { file } => return import::run(&agents, &file, out).await,
+        AgentCommand::List => return list(&agents, out).await,
+        AgentCommand::Show(Id { id }) => agents.show(&find(&id)?).await?,
+        AgentCommand::Update(args) => {
+            let id = find(&args.id)?;
+            if args.client_id.as_ref().is_some_and(|new| *new != id) {
+                return Err(Failure::Failed("an agent's id never changes".to_owned()));
+            }
+            let view = agents.update(&id, &args.patch(), by.clone()).await?;
+            match chosen {
+                Some(secret) => {
+                    agents.rotate_secret(&id, Some(secret), 0, by).await?;
+                    agents.show(&id).await?
+                }
+                None => view,
+            }
+        }
+        AgentCommand::Suspend(Id { id }) => agents.suspend(&find(&id)?, by).await?,
+        AgentCommand::Reactivate(Id { id }) => agents.reactivate(&find(&id)?, by).await?,
+        AgentCommand::Decommission(Id { id }) => agents.decommission(&find(&id)?, by).await?,
+        AgentCommand::RevokeTokens(Id { id }) => agents.revoke_tokens(&find(&id)?, by).await?,
+    };
+    out.print(&view, || Sheet::of(properties(&view)))
+}
+
+/// What is no id can be nobody's: an unknown agent, not a mistake in the call.
+fn find(id: &str) -> Result<AgentId, Failure> {
+    AgentId::parse(id).map_err(|_| Rejection::NotFound.into())
+}
+
+async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {
+    let mut all: Vec<AgentView> = Vec::new();
+    loop {
+        let after = all.last().and_then(|last| AgentId::parse(&last.agent_id).ok());
+        let page = agents.list(after.as_ref(), PAGE).await?;
+        let is_last = i64::try_from(page.len()).is_ok_and(|n| n < PAGE);
+        all.extend(page);
+        if is_last {
+            break;
+        }
+    }
+    let head = ["id", "name", "status", "scopes", "ttl", "plan", "issued", "limit"];
+    let row = |a: &AgentView| {
+        let ttl = a.ttl.map_or_else(|| "default".to_owned(), |ttl| ttl.to_string());
+        let (issued, limit) = (a.usage.issued.to_string(), limit(a));
+        let (id, name, status) = (a.agent_id.clone(), a.name.clone(), a.status.to_owned());
+        vec![id, name, status, a.scopes.join(" "), ttl, a.plan.clone(), issued, limit]
+    };
+    out.print(&all, || Sheet::list(&head, all.iter().map(row).collect()))
+}
+
+async fn print_secret(agents: &Agents, made: NewSecret, out: Printer) -> Result<(), Failure> {
+    let secret = made.secret.expose().to_owned();
+    let answer = WithSecret {
+        agent: agents.show(&made.agent_id).await?,
+        client_secret: secret,
+        credential_id: made.credential_id.to_string(),
+        old_secret_expires_at: made.old_expires_at.map(Timestamp::to_rfc3339),
+    };
+    out.print_secret(&answer, || {
+        let mut rows = vec![
+            ("client id", answer.agent.agent_id.clone()),
+            ("client secret", answer.client_secret.clone()),
+        ];
+        rows.extend(properties(&answer.agent).into_iter().skip(1));
+        Sheet::of(rows)
+    })?;
+    if !out.is_json() {
+        tell("this secret is never shown again");
+    }
+    Ok(())
+}
+
+fn limit(agent: &AgentView) -> String {
+    agent.usage.limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
+}
+
+fn properties(agent: &AgentView) -> Vec<(&'static str, String)> {
+    let usage = &agent.usage;
+    let mut rows = vec![
+        ("id", agent.agent_id.clone()),
+        ("name", agent.name.clone()),
+        ("status", agent.status.to_owned()),
+        ("scopes", agent.scopes.join(" ")),
+        ("ttl", agent.ttl.map_or_else(|| "default".to_owned(), |ttl| ttl.to_string())),
+        ("plan", agent.plan.clone()),
+        ("issued", format!("{} of {} in {}", usage.issued, limit(agent), usage.month)),
+        ("resets at", usage.resets_at.clone()),
+        ("audiences", agent.audiences.join(" ")),
+        ("redirect uris", agent.redirect_uris.join(" ")),
+        ("user ids", agent.user_ids.join(" ")),
+        ("created at", agent.created_at.clone()),
+        ("updated at", agent.updated_at.clone()),
+    ];
+    for credential in agent.credentials.iter().flatten() {
+        let until = credential.expires_at.as_deref().map(|t| format!(", ends {t}")).unwrap_or_default();
+        let shown = if credential.prefix.is_empty() { "imported" } else { &credential.prefix };
+        rows.push(("credential", format!("{} ({shown}…{until})", credential.credential_id)));
+    }
+    rows
+}
+
+impl CreateArgs {
+    fn profile(self) -> Profile {
+        let rest = self.rest;
+        Profile {
+            name: self.name,
+            scopes: all_scopes(self.scope).unwrap_or_default(),
+            ttl: rest.ttl.and_then(|word| word.0),
+            plan: rest.plan.unwrap_or_else(PlanName::free),
+            audiences: all_items(rest.audience).unwrap_or_default(),
+            redirect_uris: all_items(rest.redirect_uri).unwrap_or_default(),
+            user_ids: all_items(rest.user_id).unwrap_or_default(),
+        }
+    }
+}
+
+impl UpdateArgs {
+    fn patch(self) -> ProfilePatch {
+        let rest = self.rest;
+        ProfilePatch {
+            name: self.name,
+            scopes: all_scopes(self.scope),
+            ttl: rest.ttl.map(|word| word.0),
+            plan: rest.plan,
+            audiences: all_items(rest.audience),
+            redirect_uris: all_items(rest.redirect_uri),
+            user_ids: all_items(rest.user_id),
+        }
+    }
+}

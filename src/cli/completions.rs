@@ -1,0 +1,15 @@
+//! `sealwright completions`: a script that teaches a shell this command line.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory;
+
+use super::Cli;
+use super::failure::Failure;
+
+/// Prints the script.
+pub fn print(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sealwright", &mut script);
+    Ok(io::stdout().write_all(&script)?)
+}

@@ -1,0 +1,98 @@
+//! How a command fails: what is said on stderr and the exit code.
+
+use std::error::Error as StdError;
+use std::io;
+use std::process::ExitCode;
+
+use crate::app::AppError;
+use crate::config::fault::Faults;
+use crate::service;
+use crate::service::agents::{AgentError, Rejection};
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// Bad usage that the parser cannot see: exit 2.
+    Usage(String),
+    /// Bad configuration: exit 2.
+    Configuration(Faults),
+    /// It could not be done: exit 1.
+    Failed(String),
+    /// The command said itself what went wrong: exit 1.
+    Reported,
+    /// Whoever read stdout has gone: nothing to say.
+    ClosedPipe,
+}
+
+impl Failure {
+    /// Says on stderr what went wrong and gives the exit code.
+    pub fn report(self) -> ExitCode {
+        match self {
+            Self::Usage(why) => {
+                tell(&why);
+                ExitCode::from(2)
+            }
+            Self::Configuration(faults) => {
+                tell(&faults.to_string());
+                ExitCode::from(2)
+            }
+            Self::Failed(why) => {
+                tell(&why);
+                ExitCode::FAILURE
+            }
+            Self::Reported => ExitCode::FAILURE,
+            Self::ClosedPipe => ExitCode::SUCCESS,
+        }
+    }
+
+    /// The error and its causes in one line.
+    pub fn of(error: &(dyn StdError + 'static)) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let next = error.to_string();
+            // Wrappers often repeat what they wrap.
+            if !text.ends_with(&next) {
+                text.push_str(": ");
+                text.push_str(&next);
+            }
+            cause = error.source();
+        }
+        Self::Failed(text)
+    }
+}
+
+/// A line on stderr. When nobody reads it, nobody can be told.
+pub fn tell(text: &str) {
+    let _ = io::Write::write_all(&mut io::stderr(), format!("sealwright: {text}\n").as_bytes());
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::ClosedPipe } else { Self::of(&error) }
+    }
+}
+
+impl From<service::Error> for Failure {
+    fn from(error: service::Error) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        Self::of(&rejection)
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(fault: AppError) -> Self {
+        Self::of(&fault)
+    }
+}

@@ -1,0 +1,124 @@
+//! `sealwright agent import`: many agents from a file, piece by piece, with a report at the end.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::domain::event::Actor;
+use crate::domain::id::AgentId;
+use crate::service::agents::Agents;
+use crate::service::agents::import::{PIECE, Row};
+
+use super::failure::{Failure, tell};
+use super::output::{Printer, Sheet};
+use super::rows::{self, Line};
+
+/// What became of an import.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    imported: u64,
+    refused: u64,
+    refusals: Vec<Refusal>,
+}
+
+/// A line that was refused.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Refusal {
+    line: u64,
+    /// `null` when the line holds no id.
+    client_id: Option<String>,
+    reason: String,
+}
+
+impl Report {
+    fn refuse(&mut self, line: u64, client_id: Option<String>, reason: String) {
+        self.refused += 1;
+        self.refusals.push(Refusal { line, client_id, reason });
+    }
+}
+
+/// Imports the file. What was imported stays when a later piece fails.
+pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failure> {
+    let cannot = |error: std::io::Error| Failure::Failed(format!("cannot read {}: {error}", path.display()));
+    let lines = rows::open(path).map_err(cannot)?;
+    let bar = progress_bar(path);
+    let mut report = Report::default();
+    let mut piece: Vec<(u64, Row)> = Vec::with_capacity(PIECE);
+    let mut ended = Ok(());
+    for line in lines {
+        match line {
+            Ok(Line { number, row: Ok(row) }) => piece.push((number, row)),
+            Ok(Line { number, row: Err(why) }) => report.refuse(number, None, why),
+            Err(error) => {
+                ended = Err(cannot(error));
+                break;
+            }
+        }
+        if piece.len() == PIECE {
+            ended = import_piece(agents, &mut piece, &mut report).await;
+            bar.set_position(report.imported + report.refused);
+            if ended.is_err() {
+                break;
+            }
+        }
+    }
+    if ended.is_ok() {
+        ended = import_piece(agents, &mut piece, &mut report).await;
+    }
+    bar.finish_and_clear();
+    // Lines that could not be read were refused before those of their piece.
+    report.refusals.sort_by_key(|r| r.line);
+    tell_report(&report, out)?;
+    ended?;
+    if report.refused == 0 { Ok(()) } else { Err(Failure::Reported) }
+}
+
+async fn import_piece(
+    agents: &Agents,
+    piece: &mut Vec<(u64, Row)>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let (numbers, rows): (Vec<u64>, Vec<Row>) = piece.drain(..).unzip();
+    let verdicts = agents.import(&rows, Actor::Operator).await?;
+    for ((number, row), verdict) in numbers.into_iter().zip(&rows).zip(verdicts) {
+        match verdict {
+            Ok(()) => report.imported += 1,
+            Err(fault) => {
+                // What is no id may be anything, a secret in the wrong column for one.
+                let id = AgentId::parse(&row.client_id).ok().map(|id| id.to_string());
+                report.refuse(number, id, fault.to_string());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tell_report(report: &Report, out: Printer) -> Result<(), Failure> {
+    if out.is_json() {
+        return out.print(report, || Sheet::of(vec![]));
+    }
+    for refusal in &report.refusals {
+        let id = refusal.client_id.as_deref().map(|id| format!(" ({id})")).unwrap_or_default();
+        tell(&format!("line {}{id}: {}", refusal.line, refusal.reason));
+    }
+    tell(&format!("imported {}, refused {}", report.imported, report.refused));
+    Ok(())
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress_bar(path: &Path) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    // Counted beforehand, which costs nothing beside the hashing.
+    let lines = rows::open(path).map_or(0, |lines| lines.take_while(Result::is_ok).count());
+    let length = u64::try_from(lines).ok();
+    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("{bar:40} {pos} of {len} agents, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

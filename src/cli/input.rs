@@ -1,0 +1,106 @@
+//! How arguments and stdin are read. Secrets come from stdin only, never from arguments.
+
+use std::io::{self, Read};
+
+use crate::domain::Invalid;
+use crate::domain::agent::{Audience, RedirectUri, UserId};
+use crate::domain::scope::Scope;
+use crate::domain::ttl::Ttl;
+use crate::service::secret::Secret;
+
+use super::failure::Failure;
+
+/// The longest text that is read from stdin, in bytes. Tokens and secrets are shorter.
+const LONGEST: u64 = 16_384;
+
+/// One `--scope`: scopes separated by spaces; empty names none.
+#[derive(Debug, Clone)]
+pub struct ScopeWords(pub Vec<Scope>);
+
+/// One `--ttl`: seconds, or `default` for the server's.
+#[derive(Debug, Clone)]
+pub struct TtlWord(pub Option<Ttl>);
+
+/// One value of a list; empty names none, which clears the list.
+#[derive(Debug, Clone)]
+pub struct Item<T>(Option<T>);
+
+/// Reads one `--scope`.
+pub fn scopes(text: &str) -> Result<ScopeWords, Invalid> {
+    text.split_whitespace().map(Scope::parse).collect::<Result<_, _>>().map(ScopeWords)
+}
+
+/// Reads one `--ttl`.
+pub fn ttl(text: &str) -> Result<TtlWord, Invalid> {
+    if text == "default" {
+        return Ok(TtlWord(None));
+    }
+    let rule = Invalid("a token lifetime is 300 to 86400 seconds, or default");
+    let seconds = text.parse().map_err(|_| rule)?;
+    Ttl::new(seconds).map(|ttl| TtlWord(Some(ttl))).map_err(|_| rule)
+}
+
+/// Reads one `--audience`.
+pub fn audience(text: &str) -> Result<Item<Audience>, Invalid> {
+    item(text, Audience::parse)
+}
+
+/// Reads one `--redirect-uri`.
+pub fn redirect_uri(text: &str) -> Result<Item<RedirectUri>, Invalid> {
+    item(text, RedirectUri::parse)
+}
+
+/// Reads one `--user-id`.
+pub fn user_id(text: &str) -> Result<Item<UserId>, Invalid> {
+    item(text, UserId::parse)
+}
+
+fn item<T>(text: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Item<T>, Invalid> {
+    if text.is_empty() { Ok(Item(None)) } else { parse(text).map(|value| Item(Some(value))) }
+}
+
+/// Reads one `--set`.
+pub fn key_value(text: &str) -> Result<(String, String), Invalid> {
+    let (key, value) = text.split_once('=').ok_or(Invalid("written as SECTION.KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// All scopes of all `--scope`, in order, without doubles; `None` when there was no `--scope`.
+pub fn all_scopes(words: Vec<ScopeWords>) -> Option<Vec<Scope>> {
+    if words.is_empty() {
+        return None;
+    }
+    let mut all: Vec<Scope> = Vec::new();
+    for scope in words.into_iter().flat_map(|w| w.0) {
+        if !all.contains(&scope) {
+            all.push(scope);
+        }
+    }
+    Some(all)
+}
+
+/// All values of a repeated flag; `None` when it was not given.
+pub fn all_items<T>(items: Vec<Item<T>>) -> Option<Vec<T>> {
+    (!items.is_empty()).then(|| items.into_iter().filter_map(|i| i.0).collect())
+}
+
+/// A secret from stdin, without the newline at its end.
+pub fn secret_from_stdin() -> Result<Secret, Failure> {
+    let text = text_from_stdin()?;
+    let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+    Secret::parse(text).map_err(|rule| Failure::Usage(format!("the secret on stdin: {rule}")))
+}
+
+/// What stands on stdin, bounded.
+pub fn text_from_stdin() -> Result<zeroize::Zeroizing<String>, Failure> {
+    let mut text = zeroize::Zeroizing::new(String::new());
+    let mut stdin = io::stdin().take(LONGEST);
+    match stdin.read_to_string(&mut text) {
+        Ok(_) if stdin.limit() == 0 => Err(Failure::Usage(format!("stdin holds more than {LONGEST} bytes"))),
+        Ok(_) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(Failure::Usage("stdin is not UTF-8".to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

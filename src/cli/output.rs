@@ -1,0 +1,103 @@
+//! What goes to stdout: JSON when asked for, a table on a terminal, tab-separated lines elsewhere.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use super::failure::Failure;
+
+/// What people see of an answer.
+pub struct Sheet {
+    /// The names of the columns; none for the two columns of a single thing.
+    head: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Sheet {
+    /// Many things of a kind, one a row.
+    pub fn list(head: &[&'static str], rows: Vec<Vec<String>>) -> Self {
+        Self { head: head.to_vec(), rows }
+    }
+
+    /// One thing, a property a row.
+    pub fn of(properties: Vec<(&'static str, String)>) -> Self {
+        let rows = properties.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+        Self { head: vec![], rows }
+    }
+
+    fn to_table(&self) -> String {
+        let mut table = Table::new();
+        if self.head.is_empty() {
+            table.load_style(presets::NOTHING);
+        } else {
+            table.load_style(presets::UTF8_FULL_CONDENSED).set_header(&self.head);
+        }
+        table.add_rows(&self.rows);
+        table.trim_fmt() + "\n"
+    }
+
+    fn to_lines(&self) -> String {
+        let head = (!self.head.is_empty()).then(|| self.head.join("\t"));
+        let rows = self.rows.iter().map(|row| row.join("\t"));
+        head.into_iter().chain(rows).map(|line| line + "\n").collect()
+    }
+}
+
+/// Prints answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Printer {
+    json: bool,
+    terminal: bool,
+}
+
+impl Printer {
+    /// For this process's stdout.
+    pub fn new(json: bool) -> Self {
+        Self { json, terminal: io::stdout().is_terminal() }
+    }
+
+    /// Whether the answer is to be JSON.
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints `value` as JSON, or as what people see of it.
+    pub fn print(self, value: &impl Serialize, sheet: impl FnOnce() -> Sheet) -> Result<(), Failure> {
+        let text = if self.json {
+            let json = if self.terminal {
+                serde_json::to_string_pretty(value)
+            } else {
+                serde_json::to_string(value)
+            };
+            json.map_err(|e| Failure::of(&e))? + "\n"
+        } else if self.terminal {
+            sheet().to_table()
+        } else {
+            sheet().to_lines()
+        };
+        let mut stdout = io::stdout();
+        stdout.write_all(text.as_bytes())?;
+        Ok(stdout.flush()?)
+    }
+
+    /// Prints an answer that holds a secret, which is never shown again: a closed pipe is a failure.
+    pub fn print_secret(self, value: &impl Serialize, sheet: impl FnOnce() -> Sheet) -> Result<(), Failure> {
+        self.print(value, sheet).map_err(|_| {
+            Failure::Failed("the secret was made but could not be printed: rotate it".to_owned())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_a_table_for_people_and_tab_separated_elsewhere() {
+        let sheet = Sheet::list(&["id", "name"], vec![vec!["a".to_owned(), "An agent".to_owned()]]);
+        assert_eq!(sheet.to_lines(), "id\tname\na\tAn agent\n");
+        assert!(sheet.to_table().contains("│ a  ┆ An agent │"), "{}", sheet.to_table());
+        assert_eq!(Sheet::of(vec![("id", "a".to_owned())]).to_lines(), "id\ta\n");
+    }
+}

@@ -1,0 +1,252 @@
+//! The files that `sealwright agent import` reads: JSON lines and CSV, both into [`Row`]s.
+//!
+//! A message names the field and the rule, and never a value: it may be a secret.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::service::agents::import::Row;
+
+/// The longest line, in bytes. A longer one is refused, not read.
+const LONGEST_LINE: u64 = 1 << 18;
+
+/// The fields of a row; as keys in JSON, as the first line in CSV.
+const FIELDS: [&str; 11] = [
+    "clientId",
+    "name",
+    "secret",
+    "secretHash",
+    "scopes",
+    "ttl",
+    "plan",
+    "audiences",
+    "redirectUris",
+    "userIds",
+    "status",
+];
+
+/// A line of the file: its number, counted from 1, and what it holds or why it cannot be read.
+pub struct Line {
+    /// Its number.
+    pub number: u64,
+    /// Its row.
+    pub row: Result<Row, String>,
+}
+
+/// The lines of a file, blank ones left out. An error ends the file.
+pub type Lines = Box<dyn Iterator<Item = io::Result<Line>>>;
+
+/// Opens `path`. CSV or JSON lines is told by the extension, else by the first character.
+pub fn open(path: &Path) -> io::Result<Lines> {
+    let mut file = BufReader::new(File::open(path)?);
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let is_csv = match extension.as_str() {
+        "csv" => true,
+        "jsonl" | "ndjson" | "json" => false,
+        _ => {
+            let first = file.fill_buf()?.iter().find(|b| !b.is_ascii_whitespace()).copied();
+            first.is_some_and(|byte| byte != b'{')
+        }
+    };
+    if is_csv { read_csv(file) } else { Ok(Box::new(JsonLines { file, number: 0 })) }
+}
+
+struct JsonLines {
+    file: BufReader<File>,
+    number: u64,
+}
+
+impl Iterator for JsonLines {
+    type Item = io::Result<Line>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.number += 1;
+            let number = self.number;
+            let mut line = Vec::new();
+            let mut bounded = self.file.by_ref().take(LONGEST_LINE);
+            match bounded.read_until(b'\n', &mut line) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(Err(error)),
+            }
+            if bounded.limit() == 0 && !line.ends_with(b"\n") {
+                if let Err(error) = self.file.skip_until(b'\n') {
+                    return Some(Err(error));
+                }
+                return Some(Ok(Line { number, row: Err("the line is too long".to_owned()) }));
+            }
+            // Some programs begin a file with a byte order mark.
+            let line = if number == 1 { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line) } else { &line };
+            if !line.trim_ascii().is_empty() {
+                return Some(Ok(Line { number, row: json_row(line) }));
+            }
+        }
+    }
+}
+
+fn json_row(line: &[u8]) -> Result<Row, String> {
+    let object: Map<String, Value> = match serde_json::from_slice(line) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => return Err("the line is no JSON object".to_owned()),
+        // The library's message may repeat a value.
+        Err(error) => return Err(format!("the line is not JSON: column {}", error.column())),
+    };
+    if let Some(unknown) = object.keys().find(|k| !FIELDS.contains(&k.as_str())) {
+        return Err(format!("no field is called {unknown:?}"));
+    }
+    let text = |field: &str| match object.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) if field == "ttl" => Ok(Some(number.to_string())),
+        Some(_) => Err(format!("{field}: a text is needed")),
+    };
+    let list = |field: &str| match object.get(field) {
+        None | Some(Value::Null) => Ok(vec![]),
+        Some(Value::String(text)) => Ok(words(text)),
+        Some(Value::Array(parts)) => {
+            let texts: Option<Vec<String>> = parts.iter().map(|p| p.as_str().map(str::to_owned)).collect();
+            texts.ok_or_else(|| format!("{field}: a list of texts is needed"))
+        }
+        Some(_) => Err(format!("{field}: a list of texts is needed")),
+    };
+    Ok(Row {
+        client_id: text("clientId")?.unwrap_or_default(),
+        name: text("name")?,
+        secret: text("secret")?,
+        secret_hash: text("secretHash")?,
+        scopes: list("scopes")?,
+        ttl: text("ttl")?,
+        plan: text("plan")?,
+        audiences: list("audiences")?,
+        redirect_uris: list("redirectUris")?,
+        user_ids: list("userIds")?,
+        status: text("status")?,
+    })
+}
+
+fn read_csv(file: BufReader<File>) -> io::Result<Lines> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+    let head = reader.headers()?.clone();
+    let named =
+        |name: &str| FIELDS.iter().find(|f| **f == name.trim().trim_start_matches('\u{feff}')).copied();
+    let mut columns = Vec::new();
+    for name in &head {
+        let Some(field) = named(name).filter(|field| !columns.contains(field)) else {
+            let why = format!("the first line names the columns, each once, among {}", FIELDS.join(", "));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        };
+        columns.push(field);
+    }
+    Ok(Box::new(reader.into_byte_records().map(move |record| {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => return Err(io::Error::other(error)),
+        };
+        let number = record.position().map_or(0, csv::Position::line);
+        Ok(Line { number, row: csv_row(&columns, &record) })
+    })))
+}
+
+fn csv_row(columns: &[&str], record: &csv::ByteRecord) -> Result<Row, String> {
+    if record.len() != columns.len() {
+        return Err(format!("the line has {} columns instead of {}", record.len(), columns.len()));
+    }
+    let mut row = Row::default();
+    for (field, value) in columns.iter().zip(record) {
+        let text = std::str::from_utf8(value).map_err(|_| format!("{field}: it is not UTF-8"))?;
+        // An empty cell leaves a value out: CSV has no other way to say so.
+        let some = || (!text.is_empty()).then(|| text.to_owned());
+        match *field {
+            "clientId" => text.clone_into(&mut row.client_id),
+            "name" => row.name = some(),
+            "secret" => row.secret = some(),
+            "secretHash" => row.secret_hash = some(),
+            "scopes" => row.scopes = words(text),
+            "ttl" => row.ttl = some(),
+            "plan" => row.plan = some(),
+            "audiences" => row.audiences = words(text),
+            "redirectUris" => row.redirect_uris = words(text),
+            "userIds" => row.user_ids = words(text),
+            _ => row.status = some(),
+        }
+    }
+    Ok(row)
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &[u8]) -> Vec<Line> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        open(&path).unwrap().collect::<io::Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn both_formats_give_the_same_row() {
+        let json = b"\n{\"clientId\":\"agt_1\",\"secret\":\"s\",\"scopes\":[\"a\",\"b\"],\"ttl\":600}\n";
+        let csv = b"clientId,secret,scopes,ttl,name\nagt_1,s,a b,600,\n";
+        for (name, text) in [("x.jsonl", &json[..]), ("x", &json[..]), ("x.csv", &csv[..]), ("x", &csv[..])] {
+            let lines = read(name, text);
+            assert_eq!(lines.len(), 1, "{name}");
+            assert_eq!(lines[0].number, 2, "{name}");
+            let row = lines[0].row.clone().unwrap();
+            assert_eq!((row.client_id.as_str(), row.secret.as_deref()), ("agt_1", Some("s")));
+            assert_eq!(
+                (row.scopes, row.ttl.as_deref(), row.name),
+                (vec!["a".to_owned(), "b".to_owned()], Some("600"), None)
+            );
+        }
+    }
+
+    #[test]
+    fn a_bad_line_is_refused_by_itself_and_repeats_no_value() {
+        let lines = read(
+            "x.jsonl",
+            b"{\"clientId\":\"a\",\"secret\":12345}\n{hunter2\n[1]\n{\"clientid\":\"a\"}\n{\"clientId\":\"b\"}\n",
+        );
+        let faults: Vec<Option<String>> = lines.into_iter().map(|l| l.row.err()).collect();
+        assert_eq!(faults[0].as_deref(), Some("secret: a text is needed"));
+        assert_eq!(faults[1].as_deref(), Some("the line is not JSON: column 2"));
+        assert_eq!(faults[2].as_deref(), Some("the line is no JSON object"));
+        assert_eq!(faults[3].as_deref(), Some("no field is called \"clientid\""));
+        assert_eq!(faults[4], None);
+    }
+
+    #[test]
+    fn an_endless_line_is_refused_and_the_next_one_read() {
+        let mut text = vec![b'x'; 600_000];
+        text.extend_from_slice(b"\n{\"clientId\":\"b\"}\n");
+        let lines = read("x.jsonl", &text);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].row.is_err() && lines[1].row.is_ok());
+        assert_eq!(lines[1].number, 2);
+    }
+
+    #[test]
+    fn a_csv_line_with_other_columns_is_refused_and_an_unknown_column_refuses_the_file() {
+        let lines = read("x.csv", b"clientId,name\na,b,c\nd,\"e\nf\"\ng,\xff\n");
+        assert_eq!(lines[0].row.clone().err().as_deref(), Some("the line has 3 columns instead of 2"));
+        assert_eq!(lines[1].row.clone().unwrap_or_default().name.as_deref(), Some("e\nf"));
+        assert_eq!(
+            (lines[2].number, lines[2].row.clone().err().as_deref()),
+            (5, Some("name: it is not UTF-8"))
+        );
+        let folder = tempfile::tempdir().unwrap();
+        for head in ["client_id,name\n", "clientId,clientId\n"] {
+            let path = folder.path().join("x.csv");
+            std::fs::write(&path, head).unwrap();
+            assert!(open(&path).is_err(), "{head}");
+        }
+    }
+}
