@@ -65,7 +65,11 @@ fn a_full_disk_is_a_503_and_passes() {
         println!("full disk: healed after {} ms, {}", healed.as_millis(), ledger.summary());
         assert!(server.is_alive());
         assert_eq!(ledger.unanswered, 0);
-        assert!(ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)), "{}", ledger.summary());
+        assert!(
+            ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
+            "{}",
+            ledger.summary()
+        );
         expect_in_time(&ledger.times);
         // The one token above, and none of the requests that were told 503 by hand.
         ledger.accounts.get_mut(&agents[0].id).unwrap().delivered.push(crate::stage::ledger::jti_of(&kept));

@@ -26,12 +26,8 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
         }
         site.must(&["agent", "suspend", &suspended.id]);
         let with = |id: &str| Agent { id: id.to_owned(), secret: foreign.clone() };
-        let kinds = [
-            with("01a20229-96ee-7f86-b4fb-a2f4dcc142fa"),
-            with(&known.id),
-            with(&suspended.id),
-            rotated,
-        ];
+        let kinds =
+            [with("01a20229-96ee-7f86-b4fb-a2f4dcc142fa"), with(&known.id), with(&suspended.id), rotated];
         let times = sample(&server, &kinds).await;
         let pairs = [
             ("unknown id, wrong secret", 0, 1),
@@ -79,7 +75,8 @@ fn without_request_id(head: &str) -> String {
 
 /// How often a sample of `b` is slower than one of `a`: 0.5 when nothing tells them apart.
 fn auc(a: &[f64], b: &[f64]) -> f64 {
-    let mut all: Vec<(f64, bool)> = a.iter().map(|t| (*t, false)).chain(b.iter().map(|t| (*t, true))).collect();
+    let mut all: Vec<(f64, bool)> =
+        a.iter().map(|t| (*t, false)).chain(b.iter().map(|t| (*t, true))).collect();
     all.sort_by(|x, y| x.0.total_cmp(&y.0));
     let (mut faster, mut wins) = (0.0, 0.0);
     for (_, of_b) in all {

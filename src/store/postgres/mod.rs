@@ -119,9 +119,11 @@ fn store_error(error: sqlx::Error) -> StoreError {
 
 fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
     let code = error.code().unwrap_or_default();
-    // Short of disk, memory or connections; a statement that was cut off; a lock not had in time;
-    // a standby; and what was given up too often.
-    code.starts_with("53") || ["57014", "55P03", "25006", "40001", "40P01"].contains(&&*code)
+    // Short of disk, memory or connections; an error of the machine below; a statement that was cut
+    // off; a lock not had in time; a standby; what was given up too often; a database that takes no
+    // connections or is gone.
+    ["53", "58"].iter().any(|class| code.starts_with(class))
+        || ["57014", "55P03", "25006", "40001", "40P01", "55000", "3D000"].contains(&&*code)
 }
 
 /// Whether the connection is gone, so that another one may do better.
@@ -130,7 +132,7 @@ fn is_broken(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(e) => {
             let code = e.code().unwrap_or_default();
-            code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&&*code)
+            code.starts_with("08") || ["57P01", "57P02", "57P03", "57P04", "57P05"].contains(&&*code)
         }
         _ => false,
     }

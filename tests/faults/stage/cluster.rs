@@ -35,8 +35,17 @@ impl Cluster {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = data.to_str().unwrap();
         run(as_user(&programs.join("initdb")).args([
-            "--pgdata", text, "--username", "sealwright", "--auth", "trust", "--no-sync", "--encoding", "UTF8",
-            "--locale", "C",
+            "--pgdata",
+            text,
+            "--username",
+            "sealwright",
+            "--auth",
+            "trust",
+            "--no-sync",
+            "--encoding",
+            "UTF8",
+            "--locale",
+            "C",
         ]));
         // Processes are killed here, never the machine: what was handed to the system survives.
         let settings = format!(
