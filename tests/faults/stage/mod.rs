@@ -43,15 +43,13 @@ pub async fn eventually(what: &str, mut question: impl AsyncFnMut() -> bool) -> 
     began.elapsed()
 }
 
-/// A small generator of test choices; its seed is printed, so that a run can be told apart.
+/// A small generator of a test's choices: another sequence in each run.
 pub struct Dice(u64);
 
 impl Dice {
     pub fn new() -> Self {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let seed = u64::from(now.subsec_nanos()) | 1;
-        println!("dice seed {seed}");
-        Self(seed)
+        Self(u64::from(now.subsec_nanos()) | 1)
     }
 
     /// A number below `bound`.
