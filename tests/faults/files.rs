@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::stage::ledger::Load;
+use crate::stage::ledger::{self, Load};
 use crate::stage::outcome::{expect_in_time, expect_unavailable};
 use crate::stage::server::{Server, Site};
 use crate::stage::{eventually, pause, play};
@@ -22,6 +22,46 @@ fn a_second_server_on_one_file_is_refused_until_the_first_is_gone() {
         first.kill();
         let second = site.start();
         assert_eq!(second.client().issue(&agent).await.status, 200);
+    });
+}
+
+#[test]
+fn a_turn_to_write_that_somebody_keeps_is_a_503_and_passes() {
+    play(async {
+        let site = Site::sqlite();
+        let agents = site.agents(2);
+        let mut server = site.start();
+        let kept = server.client().issue(&agents[0]).await.token();
+        let mut account = ledger::Ledger::default();
+        account.accounts.entry(agents[0].id.clone()).or_default().delivered.push(ledger::jti_of(&kept));
+        let load = Load::on(server.address, &agents, 16).revoking(3).start();
+        pause(300).await;
+        // As a command does that is stopped in the midst of its commit.
+        let turn = std::fs::File::open(site.file().with_extension("db.turn")).unwrap();
+        turn.lock().unwrap();
+        let threads = server.threads();
+        for _ in 0..2 {
+            let revocation = server.client().revoke(&agents[0], &kept).await;
+            expect_unavailable("revocation", &revocation);
+        }
+        assert!(server.client().introspect(&agents[1], &kept).await.active());
+        assert_eq!(server.client().get("/livez").await.status, 200);
+        let more = server.threads();
+        drop(turn);
+        let other = site.agent("other", "unlimited");
+        eventually("tokens after the turn ended", async || {
+            server.client().issue(&other).await.status == 200
+        })
+        .await;
+        pause(300).await;
+        account.add(load.stop().await);
+        println!("a kept turn: {threads} → {more} threads, {}", account.summary());
+        assert!(server.is_alive());
+        assert_eq!(account.unanswered, 0);
+        assert!(account.statuses.keys().all(|(_, status)| [200, 503].contains(status)), "{}", account.summary());
+        expect_in_time(&account.times);
+        site.audit(&account).await;
+        crate::stage::audit::introspect_all(&server, &agents[1], &account).await;
     });
 }
 
