@@ -86,12 +86,14 @@ async fn handle(
     check_method(route.accepts, &parts.method)?;
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = match route.accepts {
-        Accepts::Nothing => Bytes::new(),
+        Accepts::Nothing | Accepts::Any => Bytes::new(),
         Accepts::Form => {
             check_form(&parts.headers)?;
             // RFC 6749 §2.3.1: credentials must not stand in the URI, where logs keep them.
             extract::refuse_credentials_in_query(&query)?;
-            read_body(&parts.headers, body).await?
+            let body = read_body(&parts.headers, body).await?;
+            extract::refuse_split_parameters(&query, &body)?;
+            body
         }
     };
     let path_part = match RawPathParams::from_request_parts(&mut parts, &()).await {
@@ -107,6 +109,7 @@ fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {
     match accepts {
         Accepts::Nothing if method == Method::GET || method == Method::HEAD => Ok(()),
         Accepts::Nothing => Err(Failure::MethodNotAllowed("GET, HEAD")),
+        Accepts::Any => Ok(()),
         Accepts::Form if method == Method::POST => Ok(()),
         Accepts::Form => Err(Failure::MethodNotAllowed("POST")),
     }
