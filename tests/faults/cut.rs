@@ -55,7 +55,8 @@ fn a_revocation_whose_commit_is_cut_is_never_promised_and_lost() {
             println!("{mode:?}: {} cuts, {}", proxy.cuts() - before, ledger.summary());
             assert!(proxy.cuts() - before >= 10, "the proxy met too few commits");
             assert_eq!(ledger.unanswered, 0);
-            assert!(ledger.statuses.keys().all(|(path, status)| *status == 200 || (*path, *status) == ("revoke", 503)));
+            // A revocation may be asked for twice, so it is: everybody gets his 200.
+            assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
             introspect_all(&server, &agents[0], &ledger).await;
             site.audit(&ledger).await;
             site.forget_counts().await;
@@ -77,7 +78,11 @@ fn connections_that_are_reset_or_half_closed_are_replaced() {
             proxy.set(Mode::Forward);
             println!("{mode:?}: {} cuts, {}", proxy.cuts(), ledger.summary());
             assert_eq!(ledger.unanswered, 0);
-            assert!(ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)), "{}", ledger.summary());
+            assert!(
+                ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
+                "{}",
+                ledger.summary()
+            );
             assert!(ledger.count("token", 200) > 0);
             introspect_all(&server, &agents[0], &ledger).await;
             site.audit(&ledger).await;
@@ -110,15 +115,18 @@ fn a_stalled_database_is_a_503_within_three_seconds_and_heals_by_itself() {
         assert_eq!(server.client().get("/livez").await.status, 200);
         assert_eq!(server.client().get("/.well-known/jwks.json").await.status, 200);
         proxy.set(Mode::Forward);
-        let healed = eventually("tokens after the stall", async || {
-            server.client().issue(&other).await.status == 200
-        })
-        .await;
+        let healed =
+            eventually("tokens after the stall", async || server.client().issue(&other).await.status == 200)
+                .await;
         pause(300).await;
         let ledger = load.stop().await;
         println!("stall: healed after {} ms, {}", healed.as_millis(), ledger.summary());
         assert_eq!(ledger.unanswered, 0);
-        assert!(ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)), "{}", ledger.summary());
+        assert!(
+            ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
+            "{}",
+            ledger.summary()
+        );
         expect_in_time(&ledger.times);
         site.audit(&ledger).await;
     });
