@@ -92,7 +92,8 @@ async fn expect_back(server: &Server, holder: &Holder) {
         server.client().issue(&holder.warm).await.status == 200
     })
     .await;
-    eventually("readiness after the outage", async || server.client().get("/readyz").await.status == 200).await;
+    eventually("readiness after the outage", async || server.client().get("/readyz").await.status == 200)
+        .await;
     let token = server.client().issue(&holder.cold).await.token();
     let mut client = server.client();
     assert!(client.introspect(&holder.warm, &holder.token).await.active());
@@ -129,7 +130,8 @@ fn a_stopped_database_is_a_503_until_it_returns() {
         expect_back(&server, &holder).await;
         cluster.kill_postmaster();
         // Its sessions see their master's death, and until then may still answer.
-        eventually("the sessions end", async || server.client().issue(&holder.warm).await.status == 503).await;
+        eventually("the sessions end", async || server.client().issue(&holder.warm).await.status == 503)
+            .await;
         expect_gone(&server, &holder).await;
         cluster.start_again().await;
         expect_back(&server, &holder).await;
@@ -156,7 +158,11 @@ fn a_database_that_crashes_or_restarts_under_load_loses_nothing() {
         let ledger = load.stop().await;
         println!("4 crashes and restarts: {}", ledger.summary());
         assert_eq!(ledger.unanswered, 0);
-        assert!(ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)), "{}", ledger.summary());
+        assert!(
+            ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
+            "{}",
+            ledger.summary()
+        );
         expect_in_time(&ledger.times);
         crate::stage::audit::introspect_all(&server, &holder.warm, &ledger).await;
         site.audit(&ledger).await;

@@ -60,7 +60,8 @@ fn a_body_without_end_is_refused_early() {
     play(async {
         let site = Site::sqlite();
         let mut server = site.start();
-        let head = "POST /api/v1/token HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+        let head =
+            "POST /api/v1/token HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
         // Announced as ten gigabytes: refused before the first byte of it.
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(format!("{head}content-length: 10000000000\r\n\r\n").as_bytes()).await.unwrap();

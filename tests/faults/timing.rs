@@ -1,7 +1,7 @@
 //! Whether time tells which ids exist.
 
-use crate::stage::{Dice, play};
 use crate::stage::server::{Agent, Server, Site};
+use crate::stage::{Dice, play};
 
 /// Of each kind. Under equal distributions the AUC of n against n samples has a standard error of
 /// sqrt((2n + 1) / (12 n²)), 0.0105 for 1,500: the band below is nine of them wide on each side, for
@@ -55,7 +55,8 @@ async fn sample(server: &Server, kinds: &[Agent]) -> Vec<Vec<f64>> {
     for round in 0..SAMPLES + 50 {
         let mut order: Vec<usize> = (0..kinds.len()).collect();
         while let Some(last) = order.len().checked_sub(1) {
-            let kind = order.swap_remove(usize::try_from(dice.below(1 + u64::try_from(last).unwrap())).unwrap());
+            let kind =
+                order.swap_remove(usize::try_from(dice.below(1 + u64::try_from(last).unwrap())).unwrap());
             let reply = client.issue(&kinds[kind]).await;
             let seen = (without_request_id(&reply.head), reply.text());
             assert_eq!(first.get_or_insert(seen.clone()), &seen, "equal but for request id and date");
@@ -78,7 +79,8 @@ fn without_request_id(head: &str) -> String {
 
 /// How often a sample of `b` is slower than one of `a`: 0.5 when nothing tells them apart.
 fn auc(a: &[f64], b: &[f64]) -> f64 {
-    let mut all: Vec<(f64, bool)> = a.iter().map(|t| (*t, false)).chain(b.iter().map(|t| (*t, true))).collect();
+    let mut all: Vec<(f64, bool)> =
+        a.iter().map(|t| (*t, false)).chain(b.iter().map(|t| (*t, true))).collect();
     all.sort_by(|x, y| x.0.total_cmp(&y.0));
     let (mut faster, mut wins) = (0.0, 0.0);
     for (_, of_b) in all {

@@ -47,7 +47,11 @@ impl Site {
     }
 
     fn hex(&self, column: &str) -> String {
-        if self.is_sqlite() { format!("lower(hex({column}))") } else { format!("replace({column}::text, '-', '')") }
+        if self.is_sqlite() {
+            format!("lower(hex({column}))")
+        } else {
+            format!("replace({column}::text, '-', '')")
+        }
     }
 
     /// How many tokens the counter says that an agent was issued, in all months.

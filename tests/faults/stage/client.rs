@@ -147,10 +147,7 @@ pub fn post(path: &str, headers: &str, form: &str) -> Vec<u8> {
 }
 
 pub fn token_request(agent: &Agent) -> Vec<u8> {
-    let form = format!(
-        "grant_type=client_credentials&client_id={}&client_secret={}",
-        agent.id, agent.secret
-    );
+    let form = format!("grant_type=client_credentials&client_id={}&client_secret={}", agent.id, agent.secret);
     post("/api/v1/token", "", &form)
 }
 

@@ -35,7 +35,16 @@ impl Cluster {
         let text = data.to_str().unwrap();
         let initdb = programs.join("initdb");
         run(&mut as_user(&[
-            initdb.to_str().unwrap(), "-D", text, "-U", "sealwright", "-A", "trust", "-E", "UTF8", "--locale=C",
+            initdb.to_str().unwrap(),
+            "-D",
+            text,
+            "-U",
+            "sealwright",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
             "--no-sync",
         ]));
         // Processes are killed here, never the machine: what was handed to the system survives.
@@ -111,6 +120,11 @@ impl Cluster {
                 .unwrap();
         assert!(!pids.is_empty(), "no session to kill");
         signal("KILL", u32::try_from(pids[pids.len() / 2]).unwrap());
+        // It is noticed when this session, too, has been ended.
+        eventually("the crash is noticed", async || {
+            sqlx::raw_sql("select 1").execute(&mut conn).await.is_err()
+        })
+        .await;
     }
 
     pub fn port(&self) -> u16 {

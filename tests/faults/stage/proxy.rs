@@ -97,7 +97,9 @@ impl Proxy {
 enum Fate {
     Goes,
     /// Cut after the database's next answer, or at once.
-    Cut { answered: bool },
+    Cut {
+        answered: bool,
+    },
     Reset,
     HalfClose,
 }

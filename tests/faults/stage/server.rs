@@ -102,7 +102,15 @@ impl Site {
     /// Makes an agent with all that these tests ask for.
     pub fn agent(&self, name: &str, plan: &str) -> Agent {
         let text = self.must(&[
-            "--json", "agent", "create", "--name", name, "--plan", plan, "--scope", "tokens:read agents:read",
+            "--json",
+            "agent",
+            "create",
+            "--name",
+            name,
+            "--plan",
+            plan,
+            "--scope",
+            "tokens:read agents:read",
         ]);
         let made: Value = serde_json::from_str(&text).unwrap();
         let word = |key: &str| made[key].as_str().unwrap().to_owned();
@@ -261,7 +269,8 @@ impl Server {
     /// The value of one metric, 0 when it was never counted.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.ops_client().get("/metrics").await.text();
-        let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        let line =
+            text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
         line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 }
