@@ -9,5 +9,5 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    sealwright::cli::run(std::env::args_os(), sealwright::config::raw::process_environment())
+    sealwright::cli::run(std::env::args_os(), std::env::vars_os())
 }

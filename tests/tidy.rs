@@ -65,7 +65,7 @@ const TESTS_MAY_NAME: &str = "clock entropy domain";
 const CRATES: &[(&str, &str, &str)] = &[
     (
         "axum axum_server tower tower_http hyper hyper_util http_body_util",
-        "src/http/ src/app.rs",
+        "src/http/ src/app/",
         "services know no HTTP: hand them plain values",
     ),
     (
@@ -105,13 +105,13 @@ const CRATES: &[(&str, &str, &str)] = &[
     ),
     (
         "tokio::spawn tokio::task::spawn tokio::task::spawn_local",
-        "src/tasks.rs src/app.rs src/store/batch.rs src/http/serve.rs",
+        "src/tasks.rs src/app/mod.rs src/store/batch.rs src/http/serve.rs",
         "a task that nobody watches dies unseen: add a row to the table in src/tasks.rs",
     ),
     (
         "std::thread::spawn std::thread::Builder",
-        "src/service/secret.rs src/service/secret/ src/app.rs",
-        "threads are counted: use the ones of service::secret, or start it in src/app.rs",
+        "src/service/secret.rs src/service/secret/ src/app/mod.rs",
+        "threads are counted: use the ones of service::secret, or start it in src/app/mod.rs",
     ),
 ];
 

@@ -53,7 +53,7 @@ impl KeyView {
 
 const HEAD: [&str; 6] = ["kid", "state", "announced at", "signs from", "signs until", "published until"];
 
-pub async fn run(command: KeyCommand, config: &Config, out: &Printer) -> Result<(), Failure> {
+pub async fn run(command: KeyCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     let opened = app::open(config).await?;
     match command {
         KeyCommand::List => {

@@ -67,12 +67,13 @@ impl Iterator for JsonLines {
             self.number += 1;
             let number = self.number;
             let mut line = Vec::new();
-            match self.file.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
+            let mut bounded = self.file.by_ref().take(LONGEST_LINE);
+            match bounded.read_until(b'\n', &mut line) {
                 Ok(0) => return None,
                 Ok(_) => {}
                 Err(error) => return Some(Err(error)),
             }
-            if !line.ends_with(b"\n") && line.len() as u64 == LONGEST_LINE {
+            if bounded.limit() == 0 && !line.ends_with(b"\n") {
                 if let Err(error) = self.file.skip_until(b'\n') {
                     return Some(Err(error));
                 }

@@ -163,21 +163,18 @@ pub enum Shape {
 /// Writes a failure in the path's shape.
 pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
     let problem = failure.problem();
+    // Written by hand, since the contract has these bodies to the letter, members in order.
+    let (error, text) = (json!(problem.code), json!(problem.message));
+    let code = json!(management_code(failure, &problem));
     let body = match shape {
-        Shape::OAuth => match problem.code {
-            "invalid_token" | "insufficient_scope" => json!({
-                "error": problem.code, "error_description": problem.message,
-                "code": management_code(failure, &problem), "message": problem.message,
-            })
-            .to_string(),
-            // Written by hand, since the contract has these bodies to the letter, members in order.
-            code => format!("{{\"error\":{},\"error_description\":{}}}", json!(code), json!(problem.message)),
-        },
-        Shape::Management => json!({
-            "code": management_code(failure, &problem), "message": problem.message,
-            "details": { "requestId": request_id },
-        })
-        .to_string(),
+        Shape::OAuth if matches!(problem.code, "invalid_token" | "insufficient_scope") => {
+            format!("{{\"error\":{error},\"error_description\":{text},\"code\":{code},\"message\":{text}}}")
+        }
+        Shape::OAuth => format!("{{\"error\":{error},\"error_description\":{text}}}"),
+        Shape::Management => {
+            let details = json!({ "requestId": request_id });
+            format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}")
+        }
     };
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, body).into_response();

@@ -102,6 +102,18 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
+/// Refuses a known parameter that stands both in the query and in the body: it is repeated
+/// (RFC 6749 §3.2).
+pub fn refuse_split_parameters(query: &str, body: &[u8]) -> Result<(), Failure> {
+    const KNOWN: [&str; 3] = ["grant_type", "scope", "audience"];
+    if query.is_empty() {
+        return Ok(());
+    }
+    let (query, body) = (Form::parse(query.as_bytes())?, Form::parse(body)?);
+    let split = |name: &&str| query.all(name).next().is_some() && body.all(name).next().is_some();
+    if KNOWN.iter().any(split) { Err(REPEATED) } else { Ok(()) }
+}
+
 /// Refuses credentials, codes and tokens in the query of a POST.
 pub fn refuse_credentials_in_query(query: &str) -> Result<(), Failure> {
     const NEVER: [&str; 5] = ["client_id", "client_secret", "code", "token", "client_assertion"];
@@ -144,7 +156,7 @@ pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Failure> {
     let rest = rest.trim_matches(' ');
     Ok(if scheme.eq_ignore_ascii_case("basic") {
         Authorization::Basic(decode_basic(rest))
-    } else if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
+    } else if scheme.eq_ignore_ascii_case("bearer") {
         Authorization::Bearer(rest.to_owned())
     } else {
         Authorization::Unknown

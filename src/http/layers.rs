@@ -86,12 +86,14 @@ async fn handle(
     check_method(route.accepts, &parts.method)?;
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = match route.accepts {
-        Accepts::Nothing => Bytes::new(),
+        Accepts::Nothing | Accepts::Any => Bytes::new(),
         Accepts::Form => {
             check_form(&parts.headers)?;
             // RFC 6749 §2.3.1: credentials must not stand in the URI, where logs keep them.
             extract::refuse_credentials_in_query(&query)?;
-            read_body(&parts.headers, body).await?
+            let body = read_body(&parts.headers, body).await?;
+            extract::refuse_split_parameters(&query, &body)?;
+            body
         }
     };
     let path_part = match RawPathParams::from_request_parts(&mut parts, &()).await {
@@ -107,6 +109,7 @@ fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {
     match accepts {
         Accepts::Nothing if method == Method::GET || method == Method::HEAD => Ok(()),
         Accepts::Nothing => Err(Failure::MethodNotAllowed("GET, HEAD")),
+        Accepts::Any => Ok(()),
         Accepts::Form if method == Method::POST => Ok(()),
         Accepts::Form => Err(Failure::MethodNotAllowed("POST")),
     }
@@ -125,8 +128,8 @@ fn check_form(headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Failure> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > LARGEST_BODY as u64) {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > LARGEST_BODY) {
         return Err(Failure::TooLarge);
     }
     match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, LARGEST_BODY).collect()).await {

@@ -40,6 +40,8 @@ pub enum Accepts {
     Nothing,
     /// POST of `application/x-www-form-urlencoded`.
     Form,
+    /// Any method, and no body: there is nothing here that a method could do.
+    Any,
 }
 
 /// One route.
@@ -95,7 +97,7 @@ pub static OPS_ROUTES: &[Route] = &[
 
 static UNKNOWN: Route = Route {
     path: "unknown",
-    accepts: Accepts::Nothing,
+    accepts: Accepts::Any,
     shape: Shape::Management,
     handler: |_, _| Box::pin(async { Err(Failure::NotFound) }),
 };

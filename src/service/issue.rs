@@ -101,8 +101,8 @@ impl Mint {
             Ok(grant) => Arc::new(grant),
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
         };
-        let batch_id = BatchId(uuid_v7(&*self.clock, &*self.entropy)?);
-        let batch = Batch::of(batch_id, self.clock.now(), Arc::clone(&grant));
+        // A token is in one batch only, so its id can name the batch as well.
+        let batch = Batch::of(BatchId(jti.0), self.clock.now(), Arc::clone(&grant));
         let verdict = self.store.issue(&batch).await?.into_iter().next();
         match verdict {
             Some(Verdict::Counted(receipt)) => {

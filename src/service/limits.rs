@@ -12,7 +12,7 @@ use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
 
 /// How many failures a source may make at once before the rate binds.
-const FAILURE_BURST: NonZeroU32 = NonZeroU32::new(20).unwrap();
+const FAILURE_BURST: u32 = 20;
 
 /// The limits of this process.
 pub struct Limits {
@@ -25,8 +25,8 @@ impl Limits {
     /// Per minute; 0 switches a limit off.
     pub fn new(requests_per_minute: u32, failures_per_minute: u32) -> Self {
         let requests = NonZeroU32::new(requests_per_minute).map(Quota::per_minute);
-        let failures =
-            NonZeroU32::new(failures_per_minute).map(|n| Quota::per_minute(n).allow_burst(FAILURE_BURST));
+        let burst = NonZeroU32::new(FAILURE_BURST).unwrap_or(NonZeroU32::MIN);
+        let failures = NonZeroU32::new(failures_per_minute).map(|n| Quota::per_minute(n).allow_burst(burst));
         Self {
             requests: requests.map(RateLimiter::keyed),
             failures: failures.map(RateLimiter::keyed),

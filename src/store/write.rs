@@ -23,7 +23,7 @@ pub struct Write {
 /// What can be changed. Each variant says which outcomes it can have besides [`Outcome::Applied`].
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// A new agent, active, with its first credential. `Conflict` when the id is taken; no row is
+    /// A new agent, active or (imported) suspended, with its first credential. `Conflict` when the id is taken; no row is
     /// written then.
     CreateAgent {
         /// The agent; `epoch` 0 and `version` 1.

@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(rooms("src/store/mod.rs", "pub mod sqlite; pub use sqlite::Sqlite;"), 1);
         assert_eq!(rooms("src/store/mod.rs", "#[cfg(test)] mod tests { use super::*; }"), 0);
         assert_eq!(rooms("src/store/sqlite/mod.rs", "use crate::store::postgres::sql;"), 1);
-        assert_eq!(rooms("src/app.rs", "use crate::store::{postgres::Postgres, sqlite::Sqlite};"), 0);
+        assert_eq!(rooms("src/app/mod.rs", "use crate::store::{postgres::Postgres, sqlite::Sqlite};"), 0);
     }
 
     #[test]

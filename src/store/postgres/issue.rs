@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::agent::Epoch;
+use crate::domain::grant::Grant;
 use crate::domain::time::Timestamp;
 
 use super::super::fold::{Counted, Folded, detail, recalled};
@@ -113,7 +114,7 @@ async fn count(conn: &mut PgConnection, batch: &Batch, folded: &Folded<'_>) -> s
     let ceilings: Vec<i64> = folded.slots.iter().map(|s| s.ceiling).collect();
     let slots: Vec<i64> = folded.slots.iter().map(|s| s.first).collect();
     let jtis: Vec<Uuid> = folded.tokens().map(|g| g.jti().0).collect();
-    let ttls: Vec<i64> = folded.tokens().map(|g| g.ttl()).collect();
+    let ttls: Vec<i64> = folded.tokens().map(Grant::ttl).collect();
     let details: Vec<String> = folded.tokens().map(detail).collect();
     let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(COUNT)
         .bind(batch.id.0)

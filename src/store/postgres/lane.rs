@@ -26,7 +26,7 @@ pub(super) use ask;
 
 /// A connection that nobody used for so long is not trusted: something between here and the
 /// database may have forgotten it without a word.
-const TRUSTED_IDLE: Duration = Duration::from_secs(120);
+const TRUSTED_IDLE: Duration = Duration::from_mins(2);
 
 /// How the database may plan the statements of a lane.
 #[derive(Debug, Clone, Copy)]

@@ -86,7 +86,7 @@ pub async fn used(
 }
 
 pub async fn catalogue(conn: &mut PgConnection) -> sqlx::Result<Arc<Catalogue>> {
-    let rows: Vec<(i64, Option<String>, Option<String>, Option<bool>)> = sqlx::query_as(
+    let rows = sqlx::query(
         "select r.version, s.name, s.description, s.high_risk
          from revision r
          left join scope s on true
@@ -95,14 +95,9 @@ pub async fn catalogue(conn: &mut PgConnection) -> sqlx::Result<Arc<Catalogue>> 
     )
     .fetch_all(conn)
     .await?;
-    let version = rows.first().ok_or(sqlx::Error::RowNotFound)?.0;
-    let mut entries = Vec::with_capacity(rows.len());
-    for (_, name, description, high_risk) in rows {
-        if let (Some(name), Some(description), Some(high_risk)) = (name, description, high_risk) {
-            let scope = Scope::parse(&name).map_err(broken)?;
-            entries.push(CatalogueEntry { scope, description, high_risk });
-        }
-    }
+    let version = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("version")?;
+    let entries = rows.iter().filter_map(|row| entry_row(row).transpose());
+    let entries = entries.collect::<sqlx::Result<_>>()?;
     Ok(Arc::new(Catalogue::new(version, entries)))
 }
 
@@ -288,6 +283,15 @@ fn credential_row(row: &PgRow, agent_id: &AgentId) -> sqlx::Result<Option<Creden
         prefix: row.try_get("prefix")?,
         created_at: Timestamp(row.try_get("made_at")?),
         expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(Timestamp),
+    }))
+}
+
+fn entry_row(row: &PgRow) -> sqlx::Result<Option<CatalogueEntry>> {
+    let Some(name) = row.try_get::<Option<String>, _>("name")? else { return Ok(None) };
+    Ok(Some(CatalogueEntry {
+        scope: Scope::parse(&name).map_err(broken)?,
+        description: row.try_get("description")?,
+        high_risk: row.try_get("high_risk")?,
     }))
 }
 

@@ -1,0 +1,87 @@
+//! The table of background loops. Owns their periods; must not know what a step means.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::state::State;
+use crate::store::Store;
+use crate::tasks::Loop;
+
+use super::Opened;
+
+/// The size of one clean-up step, in rows of each kind.
+const PRUNE_STEP: i64 = 1_000;
+
+/// The table of background loops.
+pub(super) fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> {
+    let keep = i64::from(config.audit.keep_days).saturating_mul(86_400);
+    let (keys, list) = (Arc::clone(&opened.keys), Arc::clone(&state.list));
+    let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
+    let (limits, metrics) = (Arc::clone(&state.limits), state.metrics.clone());
+    vec![
+        every("revocation list", 1, move || {
+            let list = Arc::clone(&list);
+            async move { list.catch_up().await.map_err(|e| e.to_string()) }
+        }),
+        every("keys", 60, move || {
+            let keys = Arc::clone(&keys);
+            async move { keys.refresh().await.map_err(|e| e.to_string()) }
+        }),
+        every("prune", 60, move || {
+            let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+            async move { prune(&*store, &*clock, keep).await }
+        }),
+        every("limits", 30, move || {
+            limits.sweep();
+            async { Ok(()) }
+        }),
+        every("metrics", 5, move || {
+            metrics.upkeep();
+            async { Ok(()) }
+        }),
+    ]
+}
+
+fn every<F>(name: &'static str, seconds: u64, mut step: impl FnMut() -> F + Send + 'static) -> Loop
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let failing = Arc::new(AtomicBool::new(false));
+    Loop {
+        name,
+        period: Duration::from_secs(seconds),
+        step: Box::new(move || {
+            let (turn, failing) = (step(), Arc::clone(&failing));
+            let logged: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+                // Each outage is told once at its beginning and once at its end.
+                match turn.await {
+                    Ok(()) if failing.swap(false, Ordering::Relaxed) => {
+                        tracing::info!(name, "a background step works again");
+                    }
+                    Err(error) if !failing.swap(true, Ordering::Relaxed) => {
+                        tracing::warn!(name, error, "a background step fails and will be tried again");
+                    }
+                    _ => {}
+                }
+            });
+            logged
+        }),
+    }
+}
+
+/// Removes what only time removes, in small steps with room between them for everybody else.
+async fn prune(store: &dyn Store, clock: &dyn Clock, keep_seconds: i64) -> Result<(), String> {
+    loop {
+        let now = clock.now();
+        let before = now.saturating_add(-keep_seconds);
+        let gone = store.prune(now, before, PRUNE_STEP).await.map_err(|e| e.to_string())?;
+        if gone == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

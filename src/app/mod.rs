@@ -1,0 +1,246 @@
+//! The composition root: from a configuration to a store, a keyring, services, routers and tasks.
+//!
+//! The only namer of concrete types. Owns start-up and shut-down; must not know protocol rules.
+//! `open` opens a store for any command, `operator` is the first start, `background` the loops.
+
+use std::io::IsTerminal as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, DatabaseUrl};
+use crate::domain::agent::Audience;
+use crate::domain::grant::Policy;
+use crate::entropy::{Entropy, SystemEntropy};
+use crate::http;
+use crate::http::health::Health;
+use crate::http::metadata::Metadata;
+use crate::http::state::{Draining, RequestIds, State};
+use crate::service::authenticate::Authenticator;
+use crate::service::issue::Mint;
+use crate::service::limits::Limits;
+use crate::service::revocations::RevocationList;
+use crate::service::revoke::Revocation;
+use crate::service::tokens::Tokens;
+use crate::store::OpenError;
+use crate::store::sqlite::SqliteStore;
+use crate::tasks;
+use crate::telemetry::metrics::Metrics;
+
+mod background;
+mod open;
+mod operator;
+
+pub use open::{Opened, Wrapping, migrate, open, open_with};
+
+/// Why a command could not do its work. Its text is for the operator's terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Something failed on the way.
+    #[error(transparent)]
+    Service(#[from] crate::service::Error),
+    /// A file or a listener could not be had.
+    #[error("{what}: {cause}")]
+    System {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Anything else that only an operator can mend.
+    #[error("{0}")]
+    Other(String),
+}
+
+fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> AppError {
+    move |cause| AppError::System { what: what.into(), cause }
+}
+
+/// The services of a server, as its routers share them.
+pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Result<Arc<State>, AppError> {
+    let Opened { store, keyring, secrets, keys, clock, entropy } = opened;
+    let issuer = &config.token.issuer;
+    let default_audience = match &config.token.default_audience {
+        Some(audience) => audience.clone(),
+        None => Audience::parse(issuer).map_err(|rule| AppError::Other(rule.to_string()))?,
+    };
+    let own_audiences = vec![issuer.clone(), default_audience.as_str().to_owned()];
+    let limits = Arc::new(Limits::new(config.limits.requests_per_minute, config.limits.failures_per_minute));
+    let authenticator = Arc::new(Authenticator::new(
+        Arc::clone(store),
+        Arc::clone(secrets),
+        Arc::clone(&limits),
+        Arc::clone(clock),
+    ));
+    let tokens = Arc::new(Tokens::new(
+        Arc::clone(store),
+        Arc::clone(keyring),
+        Arc::clone(keys),
+        Arc::clone(clock),
+        own_audiences,
+    ));
+    let list = Arc::new(RevocationList::new(Arc::clone(store), Arc::clone(clock), config.token.default_ttl));
+    let mint = Mint {
+        authenticator: Arc::clone(&authenticator),
+        store: Arc::clone(store),
+        keyring: Arc::clone(keyring),
+        policy: Policy {
+            default_ttl: config.token.default_ttl,
+            default_audience,
+            high_risk: config.scopes.high_risk.clone(),
+        },
+        plans: config.plans.clone(),
+        limits: Arc::clone(&limits),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    };
+    let mut process = [0u8; 8];
+    entropy.fill(&mut process).map_err(crate::service::Error::from)?;
+    Ok(Arc::new(State {
+        mint,
+        authenticator,
+        revocation: Revocation::new(
+            Arc::clone(store),
+            Arc::clone(&tokens),
+            Arc::clone(&list),
+            Arc::clone(clock),
+        ),
+        tokens,
+        list,
+        keyring: Arc::clone(keyring),
+        agents: opened.agents(config),
+        store: Arc::clone(store),
+        limits,
+        metadata: Metadata::new(issuer),
+        health: Health::new(draining),
+        metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
+        log_requests: config.log.requests,
+        request_ids: RequestIds::new(u64::from_be_bytes(process)),
+    }))
+}
+
+/// Runs a server until SIGTERM or SIGINT: stops accepting, finishes what is in flight, flushes the
+/// batch. A second signal ends it at once.
+pub async fn serve(config: Config) -> Result<(), AppError> {
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
+    // The first draw of a process gathers entropy for some 25 ms: let that happen while the store opens.
+    let warm = Arc::clone(&entropy);
+    let warming = std::thread::spawn(move || warm.fill(&mut [0u8; 1]));
+    let _alone = match &config.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            open::create_folder(path)?;
+            Some(SqliteStore::lock_serve(path).map_err(|taken| AppError::Other(taken.to_string()))?)
+        }
+        DatabaseUrl::Postgres(_) => None,
+    };
+    let public = bind(config.server.listen)?;
+    let ops = bind(config.server.ops_listen)?;
+    let opened = open_with(&config, Wrapping::Serving, Arc::new(SystemClock), entropy).await?;
+    // A thread that could not draw is seen by everybody who draws after it.
+    let _ = warming.join();
+    opened.keys.ensure_signing_key().await?;
+    let draining = Arc::new(Draining::default());
+    let state = compose(&config, &opened, Arc::clone(&draining))?;
+    state.list.catch_up().await?;
+    let first_start = operator::create_operator(&config, &opened).await?;
+    announce(&config, &public, &ops, first_start.as_deref());
+
+    let drain = Duration::from_secs(config.server.drain_seconds);
+    let (public_server, stop_public) = spawn_server(public, http::public_router(&state), drain);
+    let (ops_server, stop_ops) = spawn_server(ops, http::ops_router(&state), Duration::from_secs(1));
+    let loops = tasks::run(background::loops(&config, &opened, &state));
+    tokio::select! {
+        () = signalled() => {}
+        name = loops => return Err(AppError::Other(format!("background loop {name} died"))),
+    }
+    draining.begin();
+    tracing::info!("stopping: finishing what is in flight");
+    drop(stop_public);
+    tokio::select! {
+        ended = public_server => finished(ended)?,
+        () = signalled() => return Err(AppError::Other("stopped by a second signal".to_owned())),
+    }
+    // The operators' listener outlives the public one, so that probes see why it is gone.
+    drop(stop_ops);
+    finished(ops_server.await)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A server in a task of its own that stops when the sender is dropped.
+fn spawn_server(
+    listener: TcpListener,
+    router: axum::Router,
+    drain: Duration,
+) -> (JoinHandle<std::io::Result<()>>, oneshot::Sender<()>) {
+    let (stop, stopped) = oneshot::channel();
+    let until_stopped = async {
+        let _ = stopped.await;
+    };
+    (tokio::spawn(http::serve::serve(listener, router, until_stopped, drain)), stop)
+}
+
+fn finished(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), AppError> {
+    ended.map_err(|died| AppError::Other(died.to_string()))?.map_err(system("a listener failed"))
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).map_err(system(format!("cannot listen on {address}")))
+}
+
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    match (term, int) {
+        (Ok(mut term), Ok(mut int)) => tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        },
+        // Without signal handlers the system's own end the process.
+        _ => std::future::pending().await,
+    }
+}
+
+/// Says where the server listens, and on a first start how to get a token. Never a secret.
+fn announce(config: &Config, public: &TcpListener, ops: &TcpListener, operator: Option<&Path>) {
+    let address = |listener: &TcpListener| {
+        listener.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
+    };
+    tracing::info!(
+        listen = address(public),
+        ops_listen = address(ops),
+        issuer = config.token.issuer,
+        "serving"
+    );
+    let Some(path) = operator else { return };
+    let path = path.display().to_string();
+    let file = if path.contains('/') { path } else { format!("./{path}") };
+    let base = reachable(public);
+    let line = format!(
+        ". {file} && curl -s -d grant_type=client_credentials -d client_id=$CLIENT_ID -d client_secret=$CLIENT_SECRET {base}/api/v1/token"
+    );
+    if std::io::stdout().is_terminal() {
+        tracing::info!("first start: an agent named operator was made; get a token with\n\n    {line}\n");
+    } else {
+        // In a JSON log the line cannot be pasted from, so it stands on stderr as well.
+        tracing::info!(curl = line, "first start: an agent named operator was made");
+        eprintln!("{line}");
+    }
+}
+
+/// Where a client on this machine reaches a listener: one on all addresses by loopback.
+fn reachable(listener: &TcpListener) -> String {
+    let Ok(mut address) = listener.local_addr() else { return "http://127.0.0.1:3000".to_owned() };
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}")
+}

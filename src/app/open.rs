@@ -1,0 +1,183 @@
+//! Opening a store: the backend that the URL names, its wrappers, its master key and tag keys.
+//!
+//! Owns the files beside a SQLite database. Must not know what a command does with the store.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, DatabaseUrl};
+use crate::entropy::{Entropy, SystemEntropy};
+use crate::keys::Keyring;
+use crate::keys::seal::MasterKey;
+use crate::service::agents::Agents;
+use crate::service::keys::{KeyService, ensure_tag_keys};
+use crate::service::secret::{HashPool, Secrets};
+use crate::store::Store;
+use crate::store::batch::Batched;
+use crate::store::cache::Cached;
+use crate::store::postgres::{self, PostgresStore};
+use crate::store::sqlite::SqliteStore;
+
+use super::{AppError, system};
+
+/// A store and what belongs to it: enough for any command that works on it directly.
+pub struct Opened {
+    /// The store, wrapped as asked.
+    pub store: Arc<dyn Store>,
+    /// An empty keyring under the store's master key; [`KeyService::refresh`] fills it.
+    pub keyring: Arc<Keyring>,
+    /// Makes and checks secrets.
+    pub secrets: Arc<Secrets>,
+    /// Makes and rotates keys.
+    pub keys: Arc<KeyService>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// How a store is wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrapping {
+    /// Not at all: a command reads what is there now and waits for its own commit.
+    Direct,
+    /// `Cached(Batched(store))`, for a server.
+    Serving,
+}
+
+/// Opens the configured store for a command. SQLite stores are made and migrated; on Postgres only
+/// `migrate` migrates.
+pub async fn open(config: &Config) -> Result<Opened, AppError> {
+    open_with(config, Wrapping::Direct, Arc::new(SystemClock), Arc::new(SystemEntropy::default())).await
+}
+
+/// As [`open`], with a wrapping, clock and entropy of the caller's.
+pub async fn open_with(
+    config: &Config,
+    wrapping: Wrapping,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Opened, AppError> {
+    let backend: Arc<dyn Store> = match &config.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            create_folder(path)?;
+            Arc::new(SqliteStore::open(path).await?)
+        }
+        DatabaseUrl::Postgres(url) => {
+            Arc::new(PostgresStore::open(url, config.database.max_connections).await?)
+        }
+    };
+    let store: Arc<dyn Store> = match wrapping {
+        Wrapping::Direct => backend,
+        Wrapping::Serving => Arc::new(Cached::over(Arc::new(Batched::over(backend)))),
+    };
+    let master_key = master_key(config, &*store, &*entropy).await?;
+    let keyring = Arc::new(Keyring::new(config.token.issuer.clone(), config.token.typ, master_key));
+    let tag_keys = ensure_tag_keys(&*store, &keyring, &*clock, &*entropy).await?;
+    let threads = match config.limits.hash_threads {
+        0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
+        n => n,
+    };
+    let pool = HashPool::start(threads, config.limits.hash_queue).map_err(system("cannot start threads"))?;
+    let secrets = Secrets::new(tag_keys, Arc::clone(&entropy), pool).map_err(crate::service::Error::from)?;
+    let keys = Arc::new(KeyService::new(
+        Arc::clone(&store),
+        Arc::clone(&keyring),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+        config.keys.rsa_bits,
+        config.keys.announce_seconds,
+    ));
+    Ok(Opened { store, keyring, secrets: Arc::new(secrets), keys, clock, entropy })
+}
+
+impl Opened {
+    /// The operations on agents.
+    pub fn agents(&self, config: &Config) -> Agents {
+        Agents {
+            store: Arc::clone(&self.store),
+            secrets: Arc::clone(&self.secrets),
+            plans: config.plans.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+        }
+    }
+}
+
+/// Brings the configured store's schema up to date.
+pub async fn migrate(config: &Config) -> Result<(), AppError> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            create_folder(path)?;
+            SqliteStore::open(path).await?;
+        }
+        DatabaseUrl::Postgres(url) => postgres::migrate(url).await?,
+    }
+    Ok(())
+}
+
+/// The folder that a database file lies in.
+pub(super) fn folder_of(database: &Path) -> PathBuf {
+    database.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Makes the folder of a database file, for its owner alone.
+pub(super) fn create_folder(database: &Path) -> Result<(), AppError> {
+    let folder = folder_of(database);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.map_err(system(format!("cannot create {}", folder.display())))
+}
+
+/// The configured master key; with SQLite one is made beside the database when there is none.
+async fn master_key(
+    config: &Config,
+    store: &dyn Store,
+    entropy: &dyn Entropy,
+) -> Result<MasterKey, AppError> {
+    if let Some(key) = &config.keys.master_key {
+        return Ok(key.clone());
+    }
+    let DatabaseUrl::Sqlite(database) = &config.database.url else {
+        return Err(AppError::Other("Postgres needs keys.master_key".to_owned()));
+    };
+    let path = folder_of(database).join("master.key");
+    let shown = path.display().to_string();
+    // Two processes may start at once: one of them links its whole file into place, both read that one.
+    if !path.exists() {
+        // A new key opens nothing that an old one sealed: better to say so than to make one.
+        if !store.store_keys().await.map_err(crate::service::Error::from)?.is_empty() {
+            let what = "is missing and sealed the keys of this store: restore it, or set keys.master_key";
+            return Err(AppError::Other(format!("{shown} {what}")));
+        }
+        let fresh = MasterKey::generate(entropy).map_err(crate::service::Error::from)?;
+        publish_file(&path, fresh.to_text().as_bytes()).map_err(system(format!("cannot write {shown}")))?;
+    }
+    let text =
+        zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(system(format!("cannot read {shown}")))?);
+    MasterKey::parse(&text).map_err(|rule| AppError::Other(format!("{shown}: {rule}")))
+}
+
+/// Writes a file of mode 0600 under a name of its own and then links it to `path`, so that `path`
+/// never holds half of it. A file that is there already stays as it is.
+pub(super) fn publish_file(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    let draft = PathBuf::from(draft);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(text)?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    let linked = match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    };
+    fs::remove_file(&draft)?;
+    linked
+}

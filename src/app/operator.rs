@@ -1,0 +1,56 @@
+//! The first start on an empty SQLite store: an operator whose secret lies in a file.
+//!
+//! Owns that file. Must not know what the operator does with it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::config::{Config, DatabaseUrl};
+use crate::domain::agent::{AgentName, Profile};
+use crate::domain::event::Actor;
+use crate::domain::id::AgentId;
+use crate::domain::quota::PlanName;
+use crate::domain::scope::{BUILT_IN, Scope};
+use crate::service::agents::NewAgent;
+
+use super::open::{folder_of, publish_file};
+use super::{AppError, Opened, system};
+
+/// The first start on an empty SQLite store: an operator with all scopes, its secret in a file of mode
+/// 0600. The file is written first, so that no agent exists whose secret nobody has. Returns the file.
+pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<Option<PathBuf>, AppError> {
+    let DatabaseUrl::Sqlite(database) = &config.database.url else { return Ok(None) };
+    if !opened.store.agents(None, 1).await.map_err(crate::service::Error::from)?.is_empty() {
+        return Ok(None);
+    }
+    let invalid = |rule: crate::domain::Invalid| AppError::Other(rule.to_string());
+    let agent_id = AgentId::parse("operator").map_err(invalid)?;
+    let unlimited = PlanName::parse("unlimited").map_err(invalid)?;
+    let (plan, missing) =
+        if config.plans.limit(&unlimited).is_some() { (unlimited, false) } else { (PlanName::free(), true) };
+    if missing {
+        tracing::warn!("plan unlimited is not configured: the operator is on plan free");
+    }
+    let scopes: Result<Vec<Scope>, _> = BUILT_IN.iter().map(|b| Scope::parse(b.name)).collect();
+    let profile = Profile {
+        name: AgentName::parse("operator").map_err(invalid)?,
+        scopes: scopes.map_err(invalid)?,
+        ttl: None,
+        plan,
+        audiences: vec![],
+        redirect_uris: vec![],
+        user_ids: vec![],
+    };
+    let drawn = opened.secrets.generate(&agent_id).map_err(crate::service::Error::from)?;
+    let (secret, _) = drawn.ok_or_else(|| AppError::Other("the store has no tag key".to_owned()))?;
+    let path = folder_of(database).join("operator.env");
+    let text = format!("CLIENT_ID={agent_id}\nCLIENT_SECRET={}", secret.expose());
+    let shown = path.display().to_string();
+    // One of an earlier start that ended half-way holds a secret of nobody.
+    let _ = fs::remove_file(&path);
+    publish_file(&path, text.as_bytes()).map_err(system(format!("cannot write {shown}")))?;
+    let new = NewAgent { agent_id: Some(agent_id), secret: Some(secret), profile };
+    let created = opened.agents(config).create(new, Actor::System).await;
+    created.map_err(|error| AppError::Other(format!("cannot create the operator agent: {error}")))?;
+    Ok(Some(path))
+}

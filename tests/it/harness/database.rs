@@ -1,0 +1,134 @@
+//! Fresh databases, one a test, of both kinds.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sealwright::store::Store;
+use sealwright::store::postgres::{self, PostgresStore};
+use sealwright::store::sqlite::SqliteStore;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use tempfile::TempDir;
+
+/// A database of its own, empty but for the schema.
+pub enum Database {
+    Sqlite { _folder: TempDir, path: PathBuf },
+    Postgres { server: String, name: String, url: String },
+}
+
+impl Database {
+    /// A file in a folder of its own.
+    pub async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sealwright.db");
+        SqliteStore::open(&path).await.unwrap();
+        Self::Sqlite { _folder: folder, path }
+    }
+
+    /// A database on the server that `TEST_DATABASE_URL` names, migrated.
+    pub async fn postgres() -> Self {
+        let database = Self::postgres_without_schema().await;
+        postgres::migrate(database.url()).await.unwrap();
+        database
+    }
+
+    /// As [`Self::postgres`], before the first migration.
+    pub async fn postgres_without_schema() -> Self {
+        let server = std::env::var("TEST_DATABASE_URL")
+            .expect("TEST_DATABASE_URL names no PostgreSQL server: run tests/run, which starts one");
+        let name =
+            format!("sealwright_test_{}", uuid::Builder::from_random_bytes(random()).into_uuid().simple());
+        let mut conn = PgConnection::connect(&server).await.unwrap();
+        let sql = format!("create database {name}");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        let mut url = url::Url::parse(&server).unwrap();
+        url.set_path(&name);
+        Self::Postgres { server, name, url: url.into() }
+    }
+
+    /// What a PostgreSQL store opens.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Postgres { url, .. } => url,
+            Self::Sqlite { .. } => panic!("a SQLite file has no URL here"),
+        }
+    }
+
+    /// What a SQLite store opens.
+    pub fn path(&self) -> &std::path::Path {
+        match self {
+            Self::Sqlite { path, .. } => path,
+            Self::Postgres { .. } => panic!("a PostgreSQL database has no path"),
+        }
+    }
+
+    /// Another store on this database, as another process would have it.
+    pub async fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite { path, .. } => Arc::new(SqliteStore::open(path).await.unwrap()),
+            Self::Postgres { url, .. } => Arc::new(PostgresStore::open(url, 4).await.unwrap()),
+        }
+    }
+
+    /// Runs SQL past the store.
+    pub async fn execute(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Self::Sqlite { path, .. } => {
+                let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+                conn.close().await.unwrap();
+            }
+            Self::Postgres { url, .. } => {
+                let mut conn = PgConnection::connect(url).await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+                conn.close().await.unwrap();
+            }
+        }
+    }
+
+    /// The one number that `sql` selects, read past the store.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let sql = AssertSqlSafe(format!("select cast(({sql}) as bigint)"));
+        match self {
+            Self::Sqlite { path, .. } => {
+                let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+                sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap()
+            }
+            Self::Postgres { url, .. } => {
+                let mut conn = PgConnection::connect(url).await.unwrap();
+                sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap()
+            }
+        }
+    }
+
+    /// The texts of one column, read past the store.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Self::Sqlite { path, .. } => {
+                let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+                sqlx::query_scalar(sql).fetch_all(&mut conn).await.unwrap()
+            }
+            Self::Postgres { url, .. } => {
+                let mut conn = PgConnection::connect(url).await.unwrap();
+                sqlx::query_scalar(sql).fetch_all(&mut conn).await.unwrap()
+            }
+        }
+    }
+
+    /// Takes the database away again. One that a failed test left behind has a name of its own.
+    pub async fn remove(self) {
+        if let Self::Postgres { server, name, .. } = self {
+            let mut conn = PgConnection::connect(&server).await.unwrap();
+            let sql = format!("drop database {name} with (force)");
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        }
+    }
+}
+
+fn random() -> [u8; 16] {
+    use sealwright::entropy::{Entropy, SystemEntropy};
+    let mut bytes = [0; 16];
+    SystemEntropy::default().fill(&mut bytes).unwrap();
+    bytes
+}

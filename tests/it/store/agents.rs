@@ -1,0 +1,203 @@
+//! Agents: made, changed, listed, suspended.
+
+use sealwright::domain::agent::{AgentName, AgentStatus, Audience, Epoch, RedirectUri, UserId};
+use sealwright::domain::quota::PlanName;
+use sealwright::domain::scope::parse_scope_list;
+use sealwright::domain::time::Timestamp;
+use sealwright::domain::ttl::Ttl;
+use sealwright::store::{Change, Freshness, Outcome};
+
+use super::kit::{NOW, agent, commit, commit_at, create, creation, credential, id, read, write};
+use super::on_both;
+use crate::harness::database::Database;
+
+on_both! {
+    an_agent_is_read_back_as_it_was_made,
+    strings_survive_unchanged,
+    an_unknown_agent_is_none,
+    a_taken_id_conflicts_and_changes_nothing,
+    an_update_needs_the_version_it_was_made_from,
+    agents_are_paged_in_the_byte_order_of_their_ids,
+    suspension_raises_epoch_and_version_and_reactivation_only_the_version,
+    decommission_is_for_ever,
+    killing_the_tokens_leaves_the_status,
+    an_unknown_agent_is_not_found_by_any_change,
+    one_conflict_leaves_its_neighbours_alone,
+    no_writes_are_no_outcomes,
+}
+
+async fn an_agent_is_read_back_as_it_was_made(db: &Database) {
+    let store = db.open().await;
+    let (made, secret) = (agent("a"), credential("a", "one"));
+    let change = Change::CreateAgent { agent: Box::new(made.clone()), credential: Box::new(secret.clone()) };
+    assert_eq!(commit(&*store, change).await, Outcome::Applied);
+    let record = read(&*store, "a").await;
+    assert_eq!(record.agent, made);
+    assert_eq!(record.credentials, [secret]);
+    let event = "select kind || ' ' || actor || ' ' || agent_id || ' ' || at from audit_event";
+    assert_eq!(db.texts(event).await, [format!("agent.created operator a {}", NOW.0)]);
+}
+
+async fn strings_survive_unchanged(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "A.b_c~d:e-f").await;
+    let mut profile = agent("A.b_c~d:e-f").profile;
+    profile.name = AgentName::parse("Ünï \"quoted\" 'single' \\ {} 🦀 $1 ?1 --").unwrap();
+    profile.scopes = parse_scope_list("!#$%&'()*+,-./ [x]^_`{|}~ ,").unwrap();
+    profile.audiences =
+        ["https://a,b", "{\"}", "a\\b", "\u{1F980}"].map(|a| Audience::parse(a).unwrap()).into();
+    profile.redirect_uris = vec![RedirectUri::parse("https://a.example/cb?x=%22&y='").unwrap()];
+    profile.user_ids = ["user 42", "NULL", "", "ß"]
+        .into_iter()
+        .filter(|u| !u.is_empty())
+        .map(|u| UserId::parse(u).unwrap())
+        .collect();
+    profile.ttl = Some(Ttl::new(86_400).unwrap());
+    profile.plan = PlanName::parse("gold_1-x").unwrap();
+    let change = Change::UpdateAgent {
+        agent_id: id("A.b_c~d:e-f"),
+        expected_version: 1,
+        profile: Box::new(profile.clone()),
+    };
+    assert_eq!(commit(&*store, change).await, Outcome::Applied);
+    assert_eq!(read(&*store, "A.b_c~d:e-f").await.agent.profile, profile);
+}
+
+async fn an_unknown_agent_is_none(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    for other in ["A", "a.", "nobody"] {
+        assert_eq!(store.agent(&id(other), Freshness::Fresh).await.unwrap(), None);
+    }
+}
+
+async fn a_taken_id_conflicts_and_changes_nothing(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let before = read(&*store, "a").await;
+    assert_eq!(commit(&*store, creation("a")).await, Outcome::Conflict);
+    assert_eq!(read(&*store, "a").await, before);
+    assert_eq!(db.number("select count(*) from credential").await, 1);
+    assert_eq!(db.number("select count(*) from audit_event").await, 1);
+    create(&*store, "A").await;
+}
+
+async fn an_update_needs_the_version_it_was_made_from(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let mut profile = agent("a").profile;
+    profile.name = AgentName::parse("Another name").unwrap();
+    let update = |agent_id: &str, expected_version| Change::UpdateAgent {
+        agent_id: id(agent_id),
+        expected_version,
+        profile: Box::new(profile.clone()),
+    };
+    let later = Timestamp(NOW.0 + 5);
+    assert_eq!(commit_at(&*store, later, update("a", 1)).await, Outcome::Applied);
+    assert_eq!(commit_at(&*store, later, update("a", 1)).await, Outcome::Conflict);
+    assert_eq!(commit_at(&*store, later, update("b", 1)).await, Outcome::NotFound);
+    let changed = read(&*store, "a").await.agent.clone();
+    assert_eq!((changed.version, changed.epoch, changed.updated_at), (2, Epoch(0), later));
+    assert_eq!((changed.created_at, changed.profile.name.as_str()), (NOW, "Another name"));
+    assert_eq!(db.number("select count(*) from audit_event where kind = 'agent.updated'").await, 1);
+}
+
+async fn agents_are_paged_in_the_byte_order_of_their_ids(db: &Database) {
+    let store = db.open().await;
+    let mut ids = ["b", "a", "B", "_", "~", "A:1", "A-1", "A.1", "10", "9", "ab"].to_vec();
+    for agent_id in &ids {
+        create(&*store, agent_id).await;
+    }
+    ids.sort_unstable();
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.agents(after.as_ref(), 3).await.unwrap();
+        assert!(page.len() <= 3);
+        let Some(last) = page.last() else { break };
+        after = Some(last.agent_id.clone());
+        seen.extend(page.into_iter().map(|a| a.agent_id.to_string()));
+    }
+    assert_eq!(seen, ids);
+}
+
+async fn suspension_raises_epoch_and_version_and_reactivation_only_the_version(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let stands = async || {
+        let record = read(&*store, "a").await;
+        (record.agent.status, record.agent.epoch.0, record.agent.version)
+    };
+    assert_eq!(commit(&*store, Change::ReactivateAgent(id("a"))).await, Outcome::Unchanged);
+    assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(stands().await, (AgentStatus::Suspended, 1, 2));
+    assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Unchanged);
+    assert_eq!(stands().await, (AgentStatus::Suspended, 1, 2));
+    assert_eq!(commit(&*store, Change::ReactivateAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(stands().await, (AgentStatus::Active, 1, 3));
+    let kinds = db.texts("select kind from audit_event order by id").await;
+    assert_eq!(kinds, ["agent.created", "agent.suspended", "agent.reactivated"]);
+}
+
+async fn decommission_is_for_ever(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    create(&*store, "b").await;
+    assert_eq!(commit(&*store, Change::SuspendAgent(id("b"))).await, Outcome::Applied);
+    for (agent_id, epoch) in [("a", 1), ("b", 2)] {
+        assert_eq!(commit(&*store, Change::DecommissionAgent(id(agent_id))).await, Outcome::Applied);
+        assert_eq!(commit(&*store, Change::DecommissionAgent(id(agent_id))).await, Outcome::Unchanged);
+        assert_eq!(commit(&*store, Change::SuspendAgent(id(agent_id))).await, Outcome::Conflict);
+        assert_eq!(commit(&*store, Change::ReactivateAgent(id(agent_id))).await, Outcome::Conflict);
+        let agent = read(&*store, agent_id).await.agent.clone();
+        assert_eq!((agent.status, agent.epoch), (AgentStatus::Decommissioned, Epoch(epoch)));
+    }
+}
+
+async fn killing_the_tokens_leaves_the_status(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    for _ in 0..2 {
+        assert_eq!(commit(&*store, Change::RevokeAgentTokens(id("a"))).await, Outcome::Applied);
+    }
+    let agent = read(&*store, "a").await.agent.clone();
+    assert_eq!((agent.status, agent.epoch, agent.version), (AgentStatus::Active, Epoch(2), 3));
+}
+
+async fn an_unknown_agent_is_not_found_by_any_change(db: &Database) {
+    let store = db.open().await;
+    let rotation =
+        || Change::RotateSecret { credential: Box::new(credential("nobody", "new")), old_expires_at: NOW };
+    for change in [
+        Change::SuspendAgent(id("nobody")),
+        Change::ReactivateAgent(id("nobody")),
+        Change::DecommissionAgent(id("nobody")),
+        Change::RevokeAgentTokens(id("nobody")),
+        rotation(),
+    ] {
+        assert_eq!(commit(&*store, change).await, Outcome::NotFound);
+    }
+    assert_eq!(db.number("select count(*) from audit_event").await, 0);
+    assert_eq!(db.number("select version from revision where name = 'revocation'").await, 0);
+}
+
+async fn one_conflict_leaves_its_neighbours_alone(db: &Database) {
+    use Outcome::{Applied, Conflict, NotFound};
+    let store = db.open().await;
+    create(&*store, "taken").await;
+    let writes = [
+        creation("x"),
+        creation("taken"),
+        Change::SuspendAgent(id("nobody")),
+        Change::SuspendAgent(id("x")),
+        creation("y"),
+    ];
+    let outcomes = store.commit(writes.into_iter().map(write).collect()).await.unwrap();
+    assert_eq!(outcomes, [Applied, Conflict, NotFound, Applied, Applied]);
+    assert_eq!(read(&*store, "x").await.agent.status, AgentStatus::Suspended);
+    assert_eq!(read(&*store, "y").await.agent.status, AgentStatus::Active);
+    assert_eq!(db.number("select count(*) from audit_event").await, 4);
+}
+
+async fn no_writes_are_no_outcomes(db: &Database) {
+    assert_eq!(db.open().await.commit(vec![]).await.unwrap(), []);
+}

@@ -1,0 +1,38 @@
+//! The scope catalogue.
+
+use sealwright::domain::scope::{BUILT_IN, CatalogueEntry, Scope};
+use sealwright::store::{Change, Freshness, Outcome};
+
+use super::kit::commit;
+use super::on_both;
+use crate::harness::database::Database;
+
+on_both! {
+    a_new_store_knows_the_built_in_scopes_in_order,
+    a_new_scope_comes_last_and_raises_the_version,
+}
+
+async fn a_new_store_knows_the_built_in_scopes_in_order(db: &Database) {
+    let catalogue = db.open().await.catalogue(Freshness::Fresh).await.unwrap();
+    let entries: Vec<_> =
+        catalogue.entries().iter().map(|e| (e.scope.as_str(), e.description.as_str(), e.high_risk)).collect();
+    assert_eq!(entries, BUILT_IN.map(|b| (b.name, b.description, false)));
+}
+
+async fn a_new_scope_comes_last_and_raises_the_version(db: &Database) {
+    let store = db.open().await;
+    let before = store.catalogue(Freshness::Fresh).await.unwrap().version();
+    let entry = |name: &str, high_risk| CatalogueEntry {
+        scope: Scope::parse(name).unwrap(),
+        description: "What it is for".to_owned(),
+        high_risk,
+    };
+    for new in [entry("zz:read", true), entry("aa:read", false)] {
+        assert_eq!(commit(&*store, Change::AddScope(new.clone())).await, Outcome::Applied);
+        assert_eq!(commit(&*store, Change::AddScope(new)).await, Outcome::Conflict);
+    }
+    let after = store.catalogue(Freshness::Fresh).await.unwrap();
+    assert_eq!(after.version(), before + 2);
+    assert_eq!(after.entries()[7..], [entry("zz:read", true), entry("aa:read", false)]);
+    assert_eq!(db.texts("select detail from audit_event order by id").await, ["zz:read", "aa:read"]);
+}

@@ -1,0 +1,124 @@
+//! Calls that fail or are given up, and what is left after them.
+
+use std::time::Duration;
+
+use sealwright::store::{Change, Freshness, Outcome, Store, StoreError};
+use tokio::time::timeout;
+
+use super::kit::{
+    EVENTS, NOW, batch, commit, count, create, creation, grants, id, issue, jti, send, token, used, write,
+};
+use super::on_both;
+use crate::harness::database::Database;
+
+on_both! {
+    a_store_answers_a_ping,
+    a_missing_table_is_a_fault,
+    a_broken_row_is_a_fault,
+    a_failed_call_leaves_the_store_usable,
+    issues_that_are_given_up_leave_the_store_usable,
+    commits_that_are_given_up_leave_the_store_usable,
+    reads_that_are_given_up_leave_the_store_usable,
+    a_newer_schema_is_accepted,
+}
+
+async fn a_store_answers_a_ping(db: &Database) {
+    db.open().await.ping().await.unwrap();
+}
+
+async fn a_missing_table_is_a_fault(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let batch = batch(grants(&*store, "a", 1, None).await);
+    db.execute("drop table quota; drop table revoked_token").await;
+    assert!(matches!(store.issue(&batch).await, Err(StoreError::Fault(_))));
+    assert!(matches!(store.used(&[id("a")], NOW.month()).await, Err(StoreError::Fault(_))));
+    assert!(matches!(store.standing(&[token(jti(), "a")]).await, Err(StoreError::Fault(_))));
+    let revocation = Change::RevokeToken { jti: jti(), agent_id: None, expires_at: NOW };
+    assert!(matches!(store.commit(vec![write(revocation)]).await, Err(StoreError::Fault(_))));
+}
+
+async fn a_broken_row_is_a_fault(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    for broken in ["scopes = 'nonsense'", "scopes = '[\"a b\"]'", "scopes = '[]', ttl = 1"] {
+        db.execute(&format!("update agent set {broken}")).await;
+        let read = store.agent(&id("a"), Freshness::Fresh).await;
+        assert!(matches!(read, Err(StoreError::Fault(_))), "{broken}");
+        assert!(matches!(store.agents(None, 10).await, Err(StoreError::Fault(_))));
+    }
+}
+
+async fn a_failed_call_leaves_the_store_usable(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    db.execute("alter table audit_event rename to hidden").await;
+    // The count fits, the events do not: neither is kept.
+    let lost = batch(grants(&*store, "a", 3, None).await);
+    assert!(store.issue(&lost).await.is_err());
+    assert!(store.commit(vec![write(creation("b"))]).await.is_err());
+    db.execute("alter table hidden rename to audit_event").await;
+    assert_eq!(used(&*store, "a").await, None);
+    assert_eq!(count(&send(&*store, &lost).await), 3);
+    assert_eq!(commit(&*store, creation("b")).await, Outcome::Applied);
+    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(3), 3));
+}
+
+/// Longer and longer times, after which a call is given up: it ends in every phase.
+fn patiences() -> impl Iterator<Item = Duration> {
+    (0..3_000).step_by(60).map(Duration::from_micros)
+}
+
+async fn issues_that_are_given_up_leave_the_store_usable(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    for patience in patiences() {
+        let batch = batch(grants(&*store, "a", 2, None).await);
+        let _ = timeout(patience, store.issue(&batch)).await;
+    }
+    assert_eq!(count(&issue(&*store, "a", 1, None).await), 1);
+    consistent(db, &*store).await;
+}
+
+async fn commits_that_are_given_up_leave_the_store_usable(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    for patience in patiences() {
+        let revocation = Change::RevokeToken { jti: jti(), agent_id: None, expires_at: NOW };
+        let writes = vec![write(Change::RevokeAgentTokens(id("a"))), write(revocation)];
+        let _ = timeout(patience, store.commit(writes)).await;
+    }
+    assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
+    // Each commit is there as a whole or not at all.
+    let epoch = db.number("select epoch from agent").await;
+    let revoked = db.number("select count(*) from revoked_token").await;
+    assert_eq!(epoch, revoked + 1);
+    assert_eq!(db.number("select version from revision where name = 'revocation'").await, 2 * revoked + 1);
+    assert_eq!(db.number("select count(*) from audit_event").await, 2 * revoked + 2);
+}
+
+async fn reads_that_are_given_up_leave_the_store_usable(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    for patience in patiences() {
+        let _ = timeout(patience, store.standing(&[token(jti(), "a")])).await;
+        let _ = timeout(patience, store.agent(&id("a"), Freshness::Fresh)).await;
+    }
+    assert_eq!(store.standing(&[token(jti(), "a")]).await.unwrap().len(), 1);
+    assert!(store.agent(&id("a"), Freshness::Fresh).await.unwrap().is_some());
+}
+
+/// The counter is as high as there are events.
+async fn consistent(db: &Database, store: &dyn Store) {
+    assert_eq!(used(store, "a").await, Some(db.number(EVENTS).await));
+}
+
+async fn a_newer_schema_is_accepted(db: &Database) {
+    db.execute(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         select 99, 'of a newer program', success, checksum, 0 from _sqlx_migrations where version = 1",
+    )
+    .await;
+    let store = db.open().await;
+    create(&*store, "a").await;
+}

@@ -1,0 +1,185 @@
+//! Agents, grants and batches for the store's tests. Grants come through the one decision, as in
+//! the program.
+
+use std::sync::Arc;
+
+use sealwright::clock::FakeClock;
+use sealwright::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, UserId};
+use sealwright::domain::credential::{Credential, SecretHash, Tag};
+use sealwright::domain::event::Actor;
+use sealwright::domain::grant::{Grant, Policy, TokenRequest, decide};
+use sealwright::domain::id::{AgentId, BatchId, CredentialId, Jti};
+use sealwright::domain::quota::{Limit, PlanName};
+use sealwright::domain::scope::{Catalogue, parse_scope_list};
+use sealwright::domain::time::Timestamp;
+use sealwright::domain::ttl::Ttl;
+use sealwright::entropy::{SystemEntropy, uuid_v7};
+use sealwright::store::{
+    AgentRecord, Batch, Change, Freshness, Outcome, Recorded, Store, TokenRef, Verdict, Write,
+};
+use uuid::Uuid;
+
+/// 2023-11-14T22:13:20Z: long past, so that no database's clock comes before it.
+pub const NOW: Timestamp = Timestamp(1_700_000_000);
+
+/// A UUID of version 7 drawn at `at`.
+pub fn uuid(at: Timestamp) -> Uuid {
+    uuid_v7(&FakeClock::at(at), &SystemEntropy::default()).unwrap()
+}
+
+pub fn jti() -> Jti {
+    Jti(uuid(NOW))
+}
+
+pub fn id(text: &str) -> AgentId {
+    AgentId::parse(text).unwrap()
+}
+
+pub fn agent(agent_id: &str) -> Agent {
+    Agent {
+        agent_id: id(agent_id),
+        profile: Profile {
+            name: AgentName::parse("An agent").unwrap(),
+            scopes: parse_scope_list("agents:read tokens:read").unwrap(),
+            ttl: None,
+            plan: PlanName::free(),
+            audiences: vec![],
+            redirect_uris: vec![],
+            user_ids: vec![],
+        },
+        status: AgentStatus::Active,
+        epoch: Epoch(0),
+        version: 1,
+        created_at: NOW,
+        updated_at: NOW,
+    }
+}
+
+/// A generated credential; `prefix` tells it apart.
+pub fn credential(agent_id: &str, prefix: &str) -> Credential {
+    Credential {
+        credential_id: CredentialId(uuid(NOW)),
+        agent_id: id(agent_id),
+        hash: SecretHash(format!("$argon2id$of-{prefix}")),
+        tag: Some(Tag(format!("tag-of-{prefix}"))),
+        prefix: prefix.to_owned(),
+        created_at: NOW,
+        expires_at: None,
+    }
+}
+
+pub fn write_at(at: Timestamp, change: Change) -> Write {
+    Write { at, by: Actor::Operator, change }
+}
+
+pub fn write(change: Change) -> Write {
+    write_at(NOW, change)
+}
+
+pub fn creation(agent_id: &str) -> Change {
+    Change::CreateAgent {
+        agent: Box::new(agent(agent_id)),
+        credential: Box::new(credential(agent_id, "first")),
+    }
+}
+
+pub async fn commit(store: &dyn Store, change: Change) -> Outcome {
+    commit_at(store, NOW, change).await
+}
+
+pub async fn commit_at(store: &dyn Store, at: Timestamp, change: Change) -> Outcome {
+    store.commit(vec![write_at(at, change)]).await.unwrap()[0]
+}
+
+pub async fn create(store: &dyn Store, agent_id: &str) {
+    assert_eq!(commit(store, creation(agent_id)).await, Outcome::Applied);
+}
+
+pub async fn read(store: &dyn Store, agent_id: &str) -> Arc<AgentRecord> {
+    store.agent(&id(agent_id), Freshness::Fresh).await.unwrap().expect("the agent exists")
+}
+
+pub fn policy() -> Policy {
+    Policy {
+        default_ttl: Ttl::DEFAULT,
+        default_audience: Audience::parse("https://issuer.example").unwrap(),
+        high_risk: vec![],
+    }
+}
+
+/// Decides about one token of an agent as it stands in memory.
+pub fn grant_for(agent: &Agent, catalogue: &Catalogue, limit: Limit) -> Arc<Grant> {
+    let request = TokenRequest::default();
+    Arc::new(decide(agent, catalogue, &policy(), limit, &request, jti()).unwrap())
+}
+
+/// Decides about `n` tokens of an agent as the store has it.
+pub async fn grants(store: &dyn Store, agent_id: &str, n: usize, limit: Limit) -> Vec<Arc<Grant>> {
+    let record = read(store, agent_id).await;
+    let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
+    (0..n).map(|_| grant_for(&record.agent, &catalogue, limit)).collect()
+}
+
+/// A token about a user.
+pub async fn grant_about(store: &dyn Store, agent_id: &str, user: &str) -> Arc<Grant> {
+    let record = read(store, agent_id).await;
+    let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
+    let request = TokenRequest { user: Some(UserId::parse(user).unwrap()), ..TokenRequest::default() };
+    Arc::new(decide(&record.agent, &catalogue, &policy(), None, &request, jti()).unwrap())
+}
+
+pub fn batch(grants: Vec<Arc<Grant>>) -> Batch {
+    batch_at(NOW, grants)
+}
+
+pub fn batch_at(now: Timestamp, grants: Vec<Arc<Grant>>) -> Batch {
+    Batch { id: BatchId(uuid(NOW)), now, grants }
+}
+
+/// A verdict with what can be seen of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    Counted { epoch: i64, iat: Timestamp },
+    Stale,
+    QuotaReached,
+}
+
+/// Sends a batch and looks at its verdicts; each receipt must fit its grant.
+pub async fn send(store: &dyn Store, batch: &Batch) -> Vec<Seen> {
+    let verdicts = store.issue(batch).await.unwrap();
+    assert_eq!(verdicts.len(), batch.grants.len());
+    let see = |(grant, verdict): (&Arc<Grant>, &Verdict)| match verdict {
+        Verdict::Counted(receipt) => {
+            let recorded = Recorded::new(grant.clone(), *receipt).expect("the receipt is this grant's");
+            Seen::Counted { epoch: recorded.epoch().0, iat: recorded.issued_at() }
+        }
+        Verdict::Stale => Seen::Stale,
+        Verdict::QuotaReached => Seen::QuotaReached,
+    };
+    batch.grants.iter().zip(&verdicts).map(see).collect()
+}
+
+/// Decides about `n` tokens and sends them as one batch.
+pub async fn issue(store: &dyn Store, agent_id: &str, n: usize, limit: Limit) -> Vec<Seen> {
+    send(store, &batch(grants(store, agent_id, n, limit).await)).await
+}
+
+pub fn counted(epoch: i64) -> Seen {
+    Seen::Counted { epoch, iat: NOW }
+}
+
+pub fn count(seen: &[Seen]) -> usize {
+    seen.iter().filter(|s| matches!(s, Seen::Counted { .. })).count()
+}
+
+/// How many tokens the store says that the agent was issued in the month of `NOW`.
+pub async fn used(store: &dyn Store, agent_id: &str) -> Option<i64> {
+    store.used(&[id(agent_id)], NOW.month()).await.unwrap().get(&id(agent_id)).copied()
+}
+
+pub fn token(jti: Jti, agent_id: &str) -> TokenRef {
+    TokenRef { jti, agent_id: id(agent_id) }
+}
+
+/// Counts what `token.issued` events there are.
+pub const EVENTS: &str = "select count(*) from audit_event where kind = 'token.issued'";

@@ -1,0 +1,152 @@
+//! What only SQLite can show: one file, several processes that take turns on it.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use sealwright::store::sqlite::{NotAlone, SqliteStore};
+use sealwright::store::{Change, OpenError, Outcome, Store, StoreError};
+
+use super::kit::{EVENTS, batch, commit, counted, create, grants, id, read, send, used, write};
+use crate::harness::database::Database;
+
+/// Takes the turn as another process would.
+fn take_turn(db: &Database) -> File {
+    let mut name = db.path().as_os_str().to_owned();
+    name.push(".turn");
+    let file = File::options().read(true).write(true).open(name).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_waits_for_its_turn() {
+    let db = Database::sqlite().await;
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let turn = take_turn(&db);
+    let batch = batch(grants(&*store, "a", 1, None).await);
+    let sent = tokio::spawn({
+        let store = store.clone();
+        async move { send(&*store, &batch).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!sent.is_finished());
+    // Reads need no turn.
+    assert_eq!(used(&*store, "a").await, None);
+    drop(turn);
+    assert_eq!(sent.await.unwrap(), [counted(0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_does_not_come_is_unavailable_and_is_not_taken_later() {
+    let db = Database::sqlite().await;
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let turn = take_turn(&db);
+    let batch = batch(grants(&*store, "a", 1, None).await);
+    let began = Instant::now();
+    let (issued, suspended) =
+        tokio::join!(store.issue(&batch), store.commit(vec![write(Change::SuspendAgent(id("a")))]));
+    assert!(matches!(issued, Err(StoreError::Unavailable(_))));
+    assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
+    assert!(began.elapsed() < Duration::from_secs(4));
+    drop(turn);
+    // The call that gave up lets go of a turn that comes to it afterwards.
+    for _ in 0..3 {
+        drop(take_turn(&db));
+        assert_eq!(send(&*store, &batch).await, [counted(0)]);
+    }
+    assert_eq!(db.number(EVENTS).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_is_never_locked_out_by_a_busy_one() {
+    let db = Database::sqlite().await;
+    let (busy, other) = (db.open().await, db.open().await);
+    create(&*busy, "a").await;
+    create(&*busy, "b").await;
+    let server = tokio::spawn(async move {
+        for _ in 0..200 {
+            let batch = batch(grants(&*busy, "a", 8, None).await);
+            assert_eq!(send(&*busy, &batch).await, [counted(0); 8]);
+        }
+    });
+    let mut commands = 0;
+    while !server.is_finished() {
+        assert_eq!(commit(&*other, Change::RevokeAgentTokens(id("b"))).await, Outcome::Applied);
+        commands += 1;
+    }
+    server.await.unwrap();
+    assert!(commands > 0);
+    assert_eq!(read(&*other, "b").await.agent.epoch.0, commands);
+    assert_eq!(db.number(EVENTS).await, 1_600);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_file_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let db = Database::sqlite().await;
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let _serving = SqliteStore::lock_serve(db.path()).unwrap();
+    let mut names = Vec::new();
+    for entry in db.path().parent().unwrap().read_dir().unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "sealwright.db",
+            "sealwright.db-shm",
+            "sealwright.db-wal",
+            "sealwright.db.serve",
+            "sealwright.db.turn"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn only_one_process_serves_from_a_file() {
+    let db = Database::sqlite().await;
+    let first = SqliteStore::lock_serve(db.path()).unwrap();
+    assert!(matches!(SqliteStore::lock_serve(db.path()), Err(NotAlone::AlreadyServing)));
+    // Commands work beside it.
+    create(&*db.open().await, "a").await;
+    drop(first);
+    SqliteStore::lock_serve(db.path()).unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_is_missing_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing").join("sealwright.db");
+    assert!(matches!(SqliteStore::open(&path).await, Err(OpenError::Unreachable(_))));
+    assert!(matches!(SqliteStore::lock_serve(&path), Err(NotAlone::Fault(_))));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sealwright.db");
+    std::fs::write(&path, "not a database, and long enough to be told from one".repeat(100)).unwrap();
+    assert!(matches!(SqliteStore::open(&path).await, Err(OpenError::Fault(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_is_opened_by_several_processes_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sealwright.db");
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let path = path.clone();
+        tasks.spawn(async move { SqliteStore::open(&path).await.map(drop) });
+    }
+    for opened in tasks.join_all().await {
+        opened.unwrap();
+    }
+    SqliteStore::open(&path).await.unwrap().ping().await.unwrap();
+}
