@@ -76,8 +76,8 @@ pub struct Claims {
     /// Expires at, epoch seconds: dead from this second on.
     pub exp: i64,
     /// Not before (RFC 7519 §4.1.5). No token is minted with it, so one that has it is none of ours.
-    #[serde(default, rename = "nbf", deserialize_with = "refuse")]
-    _not_before: (),
+    #[serde(default, deserialize_with = "refuse")]
+    pub nbf: (),
 }
 
 fn refuse<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
