@@ -137,7 +137,10 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
 /// Runs a command's work on a runtime of its own.
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(work)
+    let done = runtime.block_on(work);
+    // What still waits for a file's lock may wait for ever: it has no say in when the process ends.
+    runtime.shutdown_background();
+    done
 }
 
 #[cfg(test)]

@@ -202,10 +202,18 @@ impl Store for Batched {
     }
 
     /// Kills and other writes have a lane of their own in the store, never queue behind tokens, and
-    /// run to their end even when the one who asked has gone.
+    /// run to their end even when the one who asked has gone. What may be done twice is sent again
+    /// when the connection breaks; the fate of all else is for the caller to find out.
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
         let inner = Arc::clone(&self.inner);
-        let detached = tokio::spawn(async move { inner.commit(writes).await });
+        let detached = tokio::spawn(async move {
+            if writes.iter().all(|write| write.change.may_repeat()) {
+                let deadline = Instant::now() + PATIENCE;
+                retry(deadline, || inner.commit(writes.clone())).await
+            } else {
+                inner.commit(writes).await
+            }
+        });
         detached.await.map_err(|died| StoreError::Fault(Arc::new(died)))?
     }
 

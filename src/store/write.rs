@@ -115,6 +115,12 @@ pub enum Outcome {
 }
 
 impl Change {
+    /// Whether doing it twice leaves what doing it once does, so that it can be sent again when its
+    /// answer is lost.
+    pub(in crate::store) fn may_repeat(&self) -> bool {
+        matches!(self, Self::RevokeToken { .. })
+    }
+
     /// Whether this change may raise the version of the revocation list.
     pub(in crate::store) fn kills(&self) -> bool {
         matches!(

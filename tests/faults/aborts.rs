@@ -61,6 +61,8 @@ fn clients_that_go_away_leave_no_open_transaction_and_no_wrong_count() {
         assert!(client.introspect(&agents[0], &token).await.active());
         assert_eq!(client.revoke(&agents[0], &token).await.status, 200);
         assert!(!client.introspect(&agents[0], &token).await.active());
+        let faults = server.metric("sealwright_store_errors_total{kind=\"fault\"}").await;
+        assert!(faults < 0.5, "{faults} faults");
         server.terminate();
         assert!(server.ended().await.success());
         let used = site.number("select sum(used) from quota").await;
@@ -69,6 +71,7 @@ fn clients_that_go_away_leave_no_open_transaction_and_no_wrong_count() {
             site.number("select count(distinct jti) from audit_event where kind = 'token.issued'").await;
         println!("{sent} requests abandoned, {used} counted");
         assert!(sent > 500, "too few clients went away");
+        assert!(used > 20, "too few tokens were counted");
         assert_eq!((used, used), (events, distinct));
     });
 }

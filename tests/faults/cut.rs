@@ -55,12 +55,8 @@ fn a_revocation_whose_commit_is_cut_is_never_promised_and_lost() {
             println!("{mode:?}: {} cuts, {}", proxy.cuts() - before, ledger.summary());
             assert!(proxy.cuts() - before >= 10, "the proxy met too few commits");
             assert_eq!(ledger.unanswered, 0);
-            assert!(
-                ledger
-                    .statuses
-                    .keys()
-                    .all(|(path, status)| *status == 200 || (*path, *status) == ("revoke", 503))
-            );
+            // A revocation may be asked for twice, so it is: everybody gets his 200.
+            assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
             introspect_all(&server, &agents[0], &ledger).await;
             site.audit(&ledger).await;
             site.forget_counts().await;

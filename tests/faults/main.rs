@@ -22,6 +22,7 @@ mod cut;
 mod files;
 mod flood;
 mod outage;
+mod polls;
 mod replicas;
 mod slow;
 mod stage;

@@ -103,6 +103,17 @@ async fn expect_back(server: &Server, holder: &Holder) {
     println!("back after {} ms", healed.as_millis());
 }
 
+async fn eventually_introspected(server: &Server, holder: &Holder) -> bool {
+    let mut active = None;
+    eventually("introspection after the lock", async || {
+        let reply = server.client().introspect(&holder.warm, &holder.token).await;
+        active = (reply.status == 200).then(|| reply.active());
+        active.is_some()
+    })
+    .await;
+    active.unwrap()
+}
+
 #[test]
 fn a_stopped_database_is_a_503_until_it_returns() {
     play(async {
@@ -112,6 +123,9 @@ fn a_stopped_database_is_a_503_until_it_returns() {
         let holder = Holder::new(&site, &server).await;
         cluster.stop_at_once();
         expect_gone(&server, &holder).await;
+        let (status, said) = site.start_or_refusal().err().expect("a server without a database");
+        assert_eq!(status.code(), Some(1));
+        assert!(said.contains("the database cannot be reached"), "{said}");
         cluster.start_again().await;
         expect_back(&server, &holder).await;
         cluster.kill_postmaster();
@@ -163,15 +177,19 @@ fn a_locked_table_is_a_503_and_never_a_verdict() {
         let server = site.start();
         let holder = Holder::new(&site, &server).await;
         let locked = Locked::table(&site.database, "agent").await;
+        let mut promised = false;
         for (what, reply) in ask_all(&server, holder.questions()).await {
             if what.starts_with("revocation with a secret") && reply.status == 200 {
-                // The secret is known and the agent's row is not asked: a true 200.
+                // The secret is known and the agent's row is not asked.
+                promised = true;
                 continue;
             }
             expect_unavailable(what, &reply);
         }
         expect_memory(&server).await;
         drop(locked);
+        let active = eventually_introspected(&server, &holder).await;
+        assert!(!(promised && active), "a false 200");
         let fresh = Holder { token: server.client().issue(&holder.warm).await.token(), ..holder };
         expect_back(&server, &fresh).await;
 

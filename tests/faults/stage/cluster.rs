@@ -1,7 +1,6 @@
 //! A private PostgreSQL that a test may stop and kill.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
 use super::server::signal;
-use super::{eventually, pause};
+use super::{eventually, free_port, pause};
 
 /// One server in a folder of its own, on loopback.
 pub struct Cluster {
@@ -32,20 +31,21 @@ impl Cluster {
             let path = folder.path().to_str().unwrap();
             run(Command::new("chown").args(["-R", &user, path]));
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let text = data.to_str().unwrap();
-        run(as_user(&programs.join("initdb")).args([
-            "--pgdata",
+        let initdb = programs.join("initdb");
+        run(&mut as_user(&[
+            initdb.to_str().unwrap(),
+            "-D",
             text,
-            "--username",
+            "-U",
             "sealwright",
-            "--auth",
+            "-A",
             "trust",
-            "--no-sync",
-            "--encoding",
+            "-E",
             "UTF8",
-            "--locale",
-            "C",
+            "--locale=C",
+            "--no-sync",
         ]));
         // Processes are killed here, never the machine: what was handed to the system survives.
         let settings = format!(
@@ -55,9 +55,12 @@ impl Cluster {
         // Appended by the shell's user, who may write to a folder of anybody when root.
         let mut file = std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
         std::io::Write::write_all(&mut file, settings.as_bytes()).unwrap();
-        let stop = as_user_words(&programs.join("pg_ctl")).join(" ");
+        let control = programs.join("pg_ctl");
+        let stop = as_user_words(&[control.to_str().unwrap(), "-D", text, "-m", "immediate", "stop"]);
+        let stop: Vec<String> = stop.iter().map(|word| format!("\"{word}\"")).collect();
         let watch = format!(
-            "trap '' INT TERM HUP; read -r _; {stop} -D '{text}' -m immediate stop >/dev/null 2>&1; rm -rf '{}'",
+            "trap '' INT TERM HUP; read -r _; {} >/dev/null 2>&1; rm -rf '{}'",
+            stop.join(" "),
             folder.path().display()
         );
         let guard = Command::new("sh")
@@ -77,10 +80,10 @@ impl Cluster {
     }
 
     fn control(&self, arguments: &[&str]) -> Output {
-        let mut command = as_user(&self.programs.join("pg_ctl"));
-        let log = self.folder.path().join("log");
-        command.arg("-D").arg(self.data()).arg("-l").arg(log).arg("-w").args(arguments);
-        command.stdin(Stdio::null()).output().unwrap()
+        let (program, log) = (self.programs.join("pg_ctl"), self.folder.path().join("data").join("log"));
+        let data = self.data();
+        let [program, data, log] = [&program, &data, &log].map(|path| path.to_str().unwrap());
+        as_user(&[&[program, "-D", data, "-l", log, "-w"], arguments].concat()).output().unwrap()
     }
 
     /// Starts the server, again after a stop or a kill: then the old one's processes may still be
@@ -117,6 +120,11 @@ impl Cluster {
                 .unwrap();
         assert!(!pids.is_empty(), "no session to kill");
         signal("KILL", u32::try_from(pids[pids.len() / 2]).unwrap());
+        // It is noticed when this session, too, has been ended.
+        eventually("the crash is noticed", async || {
+            sqlx::raw_sql("select 1").execute(&mut conn).await.is_err()
+        })
+        .await;
     }
 
     pub fn port(&self) -> u16 {
@@ -178,23 +186,29 @@ fn user() -> String {
     std::env::var("TEST_PG_USER").unwrap_or_else(|_| "postgres".to_owned())
 }
 
-fn as_user_words(program: &Path) -> Vec<String> {
-    let program = program.to_str().unwrap().to_owned();
-    if is_root() {
-        vec!["runuser".to_owned(), "-u".to_owned(), user(), "--".to_owned(), program]
+/// The command that runs `words` as the one who may run PostgreSQL.
+fn as_user_words(words: &[&str]) -> Vec<String> {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let user = user();
+    if !is_root() {
+        owned(words)
+    } else if Command::new("runuser").arg("--version").output().is_ok() {
+        [owned(&["runuser", "-u", &user, "--"]), owned(words)].concat()
     } else {
-        vec![program]
+        // `su` takes one string for a shell.
+        let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+        [owned(&["su", &user, "-s", "/bin/sh", "-c"]), vec![quoted.join(" ")]].concat()
     }
 }
 
-fn as_user(program: &Path) -> Command {
-    let words = as_user_words(program);
+fn as_user(words: &[&str]) -> Command {
+    let words = as_user_words(words);
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).current_dir("/").env("LC_ALL", "C");
+    command.args(&words[1..]).current_dir("/").env("LC_ALL", "C").stdin(Stdio::null());
     command
 }
 
 fn run(command: &mut Command) {
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

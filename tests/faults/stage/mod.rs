@@ -1,5 +1,6 @@
 //! What the tests need around the program: processes, a database, a client, a ledger, a proxy.
 
+use std::net::TcpListener;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,15 +44,25 @@ pub async fn eventually(what: &str, mut question: impl AsyncFnMut() -> bool) -> 
     began.elapsed()
 }
 
-/// A small generator of test choices; its seed is printed, so that a run can be told apart.
+/// A port that is free and no client's: below the range from which the system gives clients theirs, or
+/// one that asks a dead server again and again may in the end be connected to itself.
+pub fn free_port() -> u16 {
+    let mut dice = Dice::new();
+    loop {
+        let port = u16::try_from(11_000 + dice.below(20_000)).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A small generator of a test's choices: another sequence in each run.
 pub struct Dice(u64);
 
 impl Dice {
     pub fn new() -> Self {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let seed = u64::from(now.subsec_nanos()) | 1;
-        println!("dice seed {seed}");
-        Self(seed)
+        Self(u64::from(now.subsec_nanos()) | 1)
     }
 
     /// A number below `bound`.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::client::Client;
 use super::cluster::Cluster;
-use super::{GENEROUS, pause};
+use super::{GENEROUS, free_port, pause};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sealwright");
 
@@ -79,8 +79,8 @@ impl Site {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("SEALWRIGHT_DATABASE__URL", &self.database);
-        command.env("SEALWRIGHT_SERVER__LISTEN", "127.0.0.1:0");
-        command.env("SEALWRIGHT_SERVER__OPS_LISTEN", "127.0.0.1:0");
+        command.env("SEALWRIGHT_SERVER__LISTEN", format!("127.0.0.1:{}", free_port()));
+        command.env("SEALWRIGHT_SERVER__OPS_LISTEN", format!("127.0.0.1:{}", free_port()));
         command.env("SEALWRIGHT_LOG__REQUESTS", "false");
         command.env("SEALWRIGHT_LOG__FORMAT", "json");
         command.envs(self.settings.iter().map(|(k, v)| (k, v)));
@@ -253,9 +253,17 @@ impl Server {
 
     /// Resident memory in MiB.
     pub fn resident(&self) -> u64 {
+        self.status("VmRSS:") / 1_024
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1_024
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     /// The value of one metric, 0 when it was never counted.
