@@ -4,9 +4,11 @@
 //! 9068 and 8725); `D6`, `T1` are rows of the wire contract.
 
 mod agents;
+mod bytes;
 mod client;
 mod documents;
 mod health;
+mod hostile;
 mod introspect;
 mod limits;
 mod order;

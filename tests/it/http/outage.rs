@@ -44,7 +44,7 @@ async fn a_lost_postgres_is_503_everywhere_and_comes_back() {
     let form = format!("token={token}");
     let (by_basic, by_bearer) = (warm.basic(), bearer(&token));
     let own_path = format!("/api/v1/agents/{}", warm.id);
-    let (a, b, c, d, e, f, g) = tokio::join!(
+    let answers = tokio::join!(
         app.ask(&warm, ""),
         app.ask(&cold, ""),
         app.post_as(&by_basic, REVOKE, &form),
@@ -53,7 +53,7 @@ async fn a_lost_postgres_is_503_everywhere_and_comes_back() {
         app.post_as(&by_bearer, INTROSPECT, &form),
         app.post_as("Basic eDp5", TOKEN, "grant_type=client_credentials"),
     );
-    [&a, &b, &c, &d, &e, &f, &g].map(is_unavailable);
+    <[Answer; 7]>::from(answers).iter().for_each(is_unavailable);
     let (agents, own, ready) = tokio::join!(
         app.get_as(&by_bearer, "/api/v1/agents"),
         app.get_as(&by_bearer, &own_path),

@@ -57,7 +57,7 @@ async fn the_limit_holds_under_concurrency_and_across_a_restart(app: &TestApp<'_
     app.set_used(&agent, 9_970).await;
     let replica = app.beside().await;
     let ask = async |i: usize| {
-        let app = if i % 2 == 0 { app } else { &replica };
+        let app = if i.is_multiple_of(2) { app } else { &replica };
         let answer = app.ask(&agent, "").await;
         if answer.status != 200 {
             answer.is(403, QUOTA);
@@ -80,7 +80,7 @@ async fn the_counter_is_what_was_recorded_and_delivered(app: &TestApp<'_>) {
     let agents = [app.agent("agents:read").await, app.agent("agents:read").await];
     let (replica, other, agents) = (&replica, &other, &agents);
     let ask = async |i: usize| {
-        let app = if i % 3 == 0 { replica } else { other };
+        let app = if i.is_multiple_of(3) { replica } else { other };
         app.ask(&agents[i % 2], "").await.status
     };
     let answers = join_all((0..120).map(ask)).await;
