@@ -149,13 +149,13 @@ impl Running {
     }
 }
 
-async fn work(load: Load, worker: usize, stop: Arc<AtomicBool>, taken: Arc<AtomicU64>) -> Ledger {
+async fn work(load: Load, worker: usize, stop: Arc<AtomicBool>, begun: Arc<AtomicU64>) -> Ledger {
     let mut ledger = Ledger::default();
     let mut client = Client::new(load.servers[worker % load.servers.len()]);
     let mut turn = worker;
     let mut issued = 0u64;
     while !stop.load(Ordering::Relaxed) {
-        if load.most.is_some_and(|most| taken.fetch_add(1, Ordering::Relaxed) >= most) {
+        if load.most.is_some_and(|most| begun.fetch_add(1, Ordering::Relaxed) >= most) {
             break;
         }
         let agent = &load.agents[turn % load.agents.len()];
@@ -189,15 +189,12 @@ async fn work(load: Load, worker: usize, stop: Arc<AtomicBool>, taken: Arc<Atomi
             ledger.kept = Some(token);
             continue;
         }
-        let promised = match client.send(&revoke_request(agent, &token)).await {
-            Ok(reply) => {
-                ledger.note("revoke", reply.status, reply.took);
-                reply.status == 200
-            }
-            Err(_) => {
-                ledger.unanswered += 1;
-                false
-            }
+        let promised = if let Ok(reply) = client.send(&revoke_request(agent, &token)).await {
+            ledger.note("revoke", reply.status, reply.took);
+            reply.status == 200
+        } else {
+            ledger.unanswered += 1;
+            false
         };
         ledger.revoked.push(Revoked { token, promised });
     }
