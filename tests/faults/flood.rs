@@ -21,7 +21,9 @@ fn a_flood_of_wrong_secrets_costs_no_hash_and_no_good_agent_anything() {
         let server = site.start();
         assert_eq!(server.client().issue(&victim).await.status, 200);
         // Each agent's secret is hashed once, and known from then on.
-        let mut ledger = Load::on(server.address, &good, 4).start().during(500).await;
+        let warming = Load::on(server.address, &good, 4).start();
+        warming.delivers(100).await;
+        let mut ledger = warming.stop().await;
         let hashed = "sealwright_credential_cache_total{result=\"miss\"}";
         let (warm, memory) = (server.metric(hashed).await, server.resident());
         assert!(warm >= 5.0, "the metric counts hashes");

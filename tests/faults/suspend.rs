@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::stage::ledger::Load;
+use crate::stage::play;
 use crate::stage::server::{Site, report};
-use crate::stage::{pause, play};
 
 #[test]
 fn a_hundred_suspensions_beside_a_busy_server_each_end_within_a_second_and_hold() {
@@ -19,7 +19,7 @@ fn a_hundred_suspensions_beside_a_busy_server_each_end_within_a_second_and_hold(
             tokens.push(client.issue(victim).await.token());
         }
         let load = Load::on(server.address, &busy, 32).start();
-        pause(300).await;
+        load.delivers(200).await;
         let mut times = Vec::new();
         for (victim, token) in victims.iter().zip(&tokens) {
             assert!(client.introspect(&busy[0], token).await.active());
