@@ -226,9 +226,7 @@ fn announce(config: &Config, public: &TcpListener, ops: &TcpListener, operator: 
         "serving"
     );
     let Some(path) = operator else { return };
-    let path = path.display().to_string();
-    // Without a slash the shell would look for the file along its path.
-    let file = quoted(if path.contains('/') { path } else { format!("./{path}") });
+    let file = shell_word(path);
     let base = reachable(public);
     let line = format!(
         ". {file} && curl -s -d grant_type=client_credentials -d client_id=$CLIENT_ID -d client_secret=$CLIENT_SECRET {base}/api/v1/token"
@@ -238,10 +236,14 @@ fn announce(config: &Config, public: &TcpListener, ops: &TcpListener, operator: 
     eprintln!("\n{line}\n");
 }
 
-/// `path` as one word for a shell.
-fn quoted(path: String) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+/// A path as a shell reads it from a pasted line. A bare name would be looked for in `PATH`.
+fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let path = if path.contains('/') { path } else { format!("./{path}") };
+    if path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)) {
+        return path;
+    }
+    format!("'{}'", path.replace('\'', "'\\''"))
 }
 
 /// Where a client on this machine reaches a listener: one on all addresses by loopback.
@@ -251,4 +253,21 @@ fn reachable(listener: &TcpListener) -> String {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     format!("http://{address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_the_pasted_line() {
+        for (path, word) in [
+            ("sealwright-data/operator.env", "sealwright-data/operator.env"),
+            ("operator.env", "./operator.env"),
+            ("/home/a b/operator.env", "'/home/a b/operator.env'"),
+            ("/it's/$HOME/operator.env", "'/it'\\''s/$HOME/operator.env'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
 }
