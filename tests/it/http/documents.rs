@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use sealwright::domain::event::Actor;
 use serde_json::{Value, json};
 
 use super::on_both;
