@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// Measures the built server against the machine's own signing rate (benches/load/README.md).
 #[derive(Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 #[command(name = "load", bin_name = "cargo bench --bench load --", max_term_width = 100)]
 pub struct Args {
     #[command(subcommand)]

@@ -3,7 +3,6 @@
 //! way to the store and the signature differ.
 
 use std::collections::HashMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +32,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use uuid::Uuid;
 
 use crate::args::Baseline;
-use crate::{Fallible, Problem};
+use crate::{Fallible, Problem, seed};
 
 /// As many connections as the real server may open.
 const CONNECTIONS: u32 = 16;
@@ -101,9 +100,8 @@ impl Usual {
         sealwright::entropy::Entropy::fill(&entropy, &mut key)?;
         let mac_key = hmac::Key::new(hmac::HMAC_SHA256, &key);
         let mut secrets = HashMap::new();
-        for line in fs::read_to_string(agents)?.lines() {
-            let (id, secret) = line.split_once(' ').ok_or("a line is an id and a secret")?;
-            secrets.insert(id.to_owned(), hmac::sign(&mac_key, secret.as_bytes()));
+        for agent in seed::read_agents(agents)? {
+            secrets.insert(agent.id, hmac::sign(&mac_key, agent.secret.as_bytes()));
         }
         let ids: Vec<&str> = secrets.keys().map(String::as_str).collect();
         sqlx::query(
@@ -276,7 +274,7 @@ async fn answer(usual: &Usual, body: &[u8]) -> Result<Response, (StatusCode, Pro
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response())
 }
 
-/// The RSAPrivateKey (RFC 8017 App. A.1.2) inside a PKCS #8 key: the last of its elements.
+/// The `RSAPrivateKey` (RFC 8017 App. A.1.2) inside a PKCS #8 key: the last of its elements.
 fn pkcs1(pkcs8: &[u8]) -> Fallible<&[u8]> {
     let (_, mut elements, _) = element(pkcs8)?;
     while !elements.is_empty() {

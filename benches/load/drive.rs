@@ -21,6 +21,9 @@ use crate::process::thread_cpu;
 use crate::seed::Agent;
 use crate::wire::{self, Wire};
 
+/// How long one waits who is told to come again.
+const COME_AGAIN: Duration = Duration::from_millis(250);
+
 /// What is sent.
 pub struct Load {
     /// In turn, over all connections.
@@ -90,11 +93,14 @@ pub struct Driven {
     pub first_failure: Option<String>,
 }
 
+/// What a thread of the generator brings back: times of each stream, and how busy it was.
+type Share = (Vec<Histogram>, f64);
+
 /// A load that is under way.
 pub struct Drive {
     phase: Arc<Phase>,
     counts: Vec<Arc<Counts>>,
-    threads: Vec<JoinHandle<Fallible<(Vec<Histogram>, f64)>>>,
+    threads: Vec<JoinHandle<Fallible<Share>>>,
 }
 
 impl Drive {
@@ -114,7 +120,10 @@ impl Drive {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 let histograms = LocalSet::new()
                     .block_on(&runtime, run_thread(address, &streams, &counts, &phase, (place, count)));
-                Ok((histograms, (thread_cpu() - cpu).as_secs_f64() / begun.elapsed().as_secs_f64()))
+                Ok((
+                    histograms,
+                    thread_cpu().saturating_sub(cpu).as_secs_f64() / begun.elapsed().as_secs_f64(),
+                ))
             };
             threads.push(std::thread::Builder::new().name(format!("load-{place}")).spawn(work)?);
         }
@@ -302,7 +311,7 @@ impl Connection {
                 }
                 Ok(503) if self.once && !self.stopped() => {
                     self.counts.told_to_wait.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    tokio::time::sleep(COME_AGAIN).await;
                 }
                 Ok(status) => {
                     let body = || String::from_utf8_lossy(wire.body()).into_owned();

@@ -5,6 +5,7 @@
 //! callgrind, which does not count while the signing function runs. Twice as many tokens in a second
 //! run give what one costs: start-up is in both and cancels out.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,7 +25,7 @@ use tower::Service as _;
 
 use crate::Fallible;
 use crate::machine::toolchain;
-use crate::seed::{self, Agent};
+use crate::seed::{self, Wanted};
 use crate::server::Place;
 
 /// Requests at once, and so tokens in a batch.
@@ -62,7 +63,7 @@ pub fn check(baseline: &Path, update: bool) -> Fallible<()> {
     if update {
         let others = lines.lines().filter(|line| !line.ends_with(&pair));
         let mut text: String = others.flat_map(|line| [line, "\n"]).collect();
-        text.push_str(&format!("{counted} | {pair}\n"));
+        writeln!(text, "{counted} | {pair}")?;
         return Ok(fs::write(baseline, text)?);
     }
     let Some(known) = known else {
@@ -88,9 +89,8 @@ pub fn count() -> Fallible<Count> {
     let folder = tempfile::Builder::new().prefix("sealwright-count-").tempdir()?;
     let place = place(folder.path())?;
     // Made outside of callgrind, which would take a minute over the key, and not the same one twice.
-    let seeded = seed::seed(&place, AT_ONCE, 0)?;
-    let agents: String = seeded.warm.iter().map(|a| format!("{} {}\n", a.id, a.secret)).collect();
-    fs::write(folder.path().join("agents"), agents)?;
+    let seeded = seed::seed(&place, Wanted { warm: AT_ONCE, real: 0, cold: 0 })?;
+    seed::write_agents(&folder.path().join("agents"), &seeded.warm)?;
     fs::write(folder.path().join("key"), &place.master_key)?;
     let short = run(folder.path(), ROUNDS)?;
     let long = run(folder.path(), 2 * ROUNDS)?;
@@ -130,12 +130,7 @@ fn place(folder: &Path) -> Fallible<Place> {
 pub fn issue_in_process(folder: &Path, rounds: usize) -> Fallible<()> {
     let database = format!("sqlite://{}", folder.join("sealwright.db").display());
     let place = Place { database, master_key: fs::read_to_string(folder.join("key"))? };
-    let text = fs::read_to_string(folder.join("agents"))?;
-    let agents: Vec<Agent> = text
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(id, secret)| Agent { id: id.to_owned(), secret: secret.to_owned() })
-        .collect();
+    let agents = seed::read_agents(&folder.join("agents"))?;
     let config = seed::config(&place)?;
     let _logging = telemetry::start_logging("info", Format::Json, Output::Stdout);
     crate::block_on(async {
@@ -155,7 +150,7 @@ pub fn issue_in_process(folder: &Path, rounds: usize) -> Fallible<()> {
     })
 }
 
-async fn issue(mut router: Router, agent: &Agent) -> Fallible<()> {
+async fn issue(mut router: Router, agent: &seed::Agent) -> Fallible<()> {
     let form = format!(
         "grant_type=client_credentials&client_id={}&client_secret={}&scope=agents:read",
         agent.id, agent.secret

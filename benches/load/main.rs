@@ -90,7 +90,9 @@ fn measure_all(args: &Args) -> Fallible<()> {
     if args.list {
         for kind in kinds {
             println!("{}", rows::start_name(kind));
-            rows::plan(kind, args).iter().for_each(|row| println!("{}", row.name));
+            for row in rows::plan(kind, args) {
+                println!("{}", row.name);
+            }
         }
         return Ok(());
     }
@@ -108,7 +110,10 @@ fn measure_all(args: &Args) -> Fallible<()> {
     let instructions = instructions::count();
     match &instructions {
         Ok(count) => {
-            println!("\n{} instructions for a warm token outside its signature", count.instructions_per_token)
+            println!(
+                "\n{} instructions for a warm token outside its signature",
+                count.instructions_per_token
+            );
         }
         Err(problem) => println!("\ninstructions were not counted: {problem}"),
     }

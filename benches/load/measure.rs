@@ -129,8 +129,13 @@ impl Bench {
         Ok(raw)
     }
 
-    /// Drives the streams, warms up, measures.
-    pub fn repeat(&self, subject: Subject<'_>, streams: &[Stream]) -> Fallible<Repetition> {
+    /// Drives a stream, warms up, measures.
+    pub fn repeat(&self, subject: Subject<'_>, stream: &Stream) -> Fallible<Repetition> {
+        self.repeat_beside(subject, std::slice::from_ref(stream))
+    }
+
+    /// Drives several streams beside each other; the first is the one that counts.
+    pub fn repeat_beside(&self, subject: Subject<'_>, streams: &[Stream]) -> Fallible<Repetition> {
         let before = self.raw()?;
         let drive = Drive::start(&self.cores, subject.address(), streams)?;
         std::thread::sleep(self.timing.warm);

@@ -90,7 +90,7 @@ fn rate(time: Duration, group: u32, mut work: impl FnMut() -> Fallible<()>) -> F
         }
         count += group;
     }
-    Ok(f64::from(count) / (thread_cpu() - cpu).as_secs_f64())
+    Ok(f64::from(count) / thread_cpu().saturating_sub(cpu).as_secs_f64())
 }
 
 /// argon2id verifications in a second of CPU time, with the parameters of a new secret.

@@ -30,12 +30,11 @@ impl Unit {
         }
         match self {
             Self::Ratio if value.abs() < 10.0 => format!("{value:.3}"),
-            Self::Ratio => format!("{value:.1}"),
             Self::PerSecond => format!("{value:.0}/s"),
             Self::Micros => format!("{:.1} us", value * 1e6),
             Self::Millis => format!("{:.2} ms", value * 1e3),
             Self::Megabytes => format!("{:.1} MB", value / 1e6),
-            Self::Count => format!("{value:.1}"),
+            Self::Ratio | Self::Count => format!("{value:.1}"),
         }
     }
 }

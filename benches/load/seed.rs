@@ -1,8 +1,12 @@
 //! Loads agents past the server, in bulk, each with a secret that the server will accept.
 //!
 //! Owns what an agent of the load looks like. The secrets are true ones of the store, with its tag;
-//! how dear their hashes are is said at [`REAL`].
+//! how dear their hashes are is said at [`Wanted::real`].
 
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -26,9 +30,7 @@ use crate::cores::Cores;
 use crate::server::Place;
 use crate::{Fallible, raw};
 
-/// So many agents have a hash with the cost of a production one. The others' hashes cost
-/// microseconds, so that thousands can be warmed up: once a secret is proven, its hash is not
-/// looked at again, and its cost with it.
+/// So many agents of a store have a hash with the cost of a production one: see [`Wanted::real`].
 pub const REAL: usize = 256;
 
 /// The scopes of every agent of the load.
@@ -52,6 +54,21 @@ pub struct Seeded {
     pub cold: Vec<Agent>,
 }
 
+/// An id and a secret a line, for the owner's eyes only.
+pub fn write_agents(path: &Path, agents: &[Agent]) -> Fallible<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    for agent in agents {
+        writeln!(file, "{} {}", agent.id, agent.secret)?;
+    }
+    Ok(())
+}
+
+pub fn read_agents(path: &Path) -> Fallible<Vec<Agent>> {
+    let text = fs::read_to_string(path)?;
+    let pairs = text.lines().filter_map(|line| line.split_once(' '));
+    Ok(pairs.map(|(id, secret)| Agent { id: id.to_owned(), secret: secret.to_owned() }).collect())
+}
+
 /// An agent as the store holds it.
 struct Row {
     id: String,
@@ -70,8 +87,19 @@ pub fn config(place: &Place) -> Fallible<Config> {
         .map_err(|faults| faults.to_string())?)
 }
 
+/// How many agents of each kind.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    pub warm: usize,
+    /// So many of the warm ones have a hash with the cost of a production one. The others' hashes
+    /// cost microseconds, so that thousands can be warmed up: once a secret is proven, its hash is
+    /// not looked at again, and its cost with it.
+    pub real: usize,
+    pub cold: usize,
+}
+
 /// Makes the schema, the keys and the agents.
-pub fn seed(place: &Place, warm: usize, cold: usize) -> Fallible<Seeded> {
+pub fn seed(place: &Place, wanted: Wanted) -> Fallible<Seeded> {
     let config = config(place)?;
     let opened = crate::block_on(async {
         app::migrate(&config).await?;
@@ -79,8 +107,8 @@ pub fn seed(place: &Place, warm: usize, cold: usize) -> Fallible<Seeded> {
         opened.keys.ensure_signing_key().await?;
         Ok::<_, crate::Problem>(opened)
     })?;
-    let (warm, mut rows) = warm_agents(&opened.secrets, warm)?;
-    let (cold, cold_rows) = cold_agents(cold)?;
+    let (warm, mut rows) = warm_agents(&opened.secrets, wanted)?;
+    let (cold, cold_rows) = cold_agents(wanted.cold)?;
     rows.extend(cold_rows);
     match &config.database.url {
         DatabaseUrl::Postgres(url) => crate::block_on(insert_postgres(url, &rows))?,
@@ -91,7 +119,8 @@ pub fn seed(place: &Place, warm: usize, cold: usize) -> Fallible<Seeded> {
     Ok(Seeded { warm, cold })
 }
 
-fn warm_agents(secrets: &Secrets, count: usize) -> Fallible<(Vec<Agent>, Vec<Row>)> {
+fn warm_agents(secrets: &Secrets, wanted: Wanted) -> Fallible<(Vec<Agent>, Vec<Row>)> {
+    let count = wanted.warm;
     let entropy = SystemEntropy::default();
     let mut drawn = Vec::with_capacity(count);
     for i in 0..count {
@@ -99,12 +128,12 @@ fn warm_agents(secrets: &Secrets, count: usize) -> Fallible<(Vec<Agent>, Vec<Row
         let (secret, tag) = secrets.generate(&AgentId::parse(&id)?)?.ok_or("the store has no tag key")?;
         drawn.push((id, secret, tag));
     }
-    let dear: Vec<Secret> = drawn.iter().take(REAL).map(|(_, secret, _)| secret.clone()).collect();
+    let dear: Vec<Secret> = drawn.iter().take(wanted.real).map(|(_, secret, _)| secret.clone()).collect();
     let mut hashes: Vec<String> = Vec::with_capacity(count);
     for hash in bulk::hash_all(&dear, &entropy) {
         hashes.push(hash?.0);
     }
-    for (_, secret, _) in drawn.iter().skip(REAL) {
+    for (_, secret, _) in drawn.iter().skip(wanted.real) {
         hashes.push(cheap_hash(secret)?);
     }
     let (mut agents, mut rows) = (Vec::with_capacity(count), Vec::with_capacity(count));

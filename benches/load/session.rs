@@ -7,7 +7,7 @@ use crate::measure::{Bench, Subject};
 use crate::postgres::Postgres;
 use crate::report::{self, Found, Row};
 use crate::rows::{self, Kind, Planned, STORM, World};
-use crate::seed::{self, REAL};
+use crate::seed::{self, REAL, Wanted};
 use crate::server::{Place, Server};
 use crate::{Fallible, master_key, process};
 
@@ -41,7 +41,8 @@ pub fn measure_store(kind: Kind, args: &Args, bench: &Bench, argon2: f64, found:
     let place = Place { database, master_key: master_key()? };
     let timing = &bench.timing;
     let warm = if args.full { timing.known.max(10_000) } else { timing.known };
-    let seeded = seed::seed(&place, warm.max(REAL), STORM + timing.cold)?;
+    let wanted = Wanted { warm: warm.max(REAL), real: REAL, cold: STORM + timing.cold };
+    let seeded = seed::seed(&place, wanted)?;
     report::begin();
     if args.wants(&starts) {
         let row = rows::measure_starts(bench, &place, folder.path());

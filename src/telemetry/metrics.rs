@@ -15,7 +15,7 @@ const CREDENTIAL_CACHE: &str = "sealwright_credential_cache_total";
 const HASHES: &str = "sealwright_hashes_total";
 const HASH_SHED: &str = "sealwright_hash_shed_total";
 const INTROSPECTIONS: &str = "sealwright_introspections_total";
-const STORE_ERRORS: &str = "sealwright_store_errors_total";
+const FAILED_REQUESTS: &str = "sealwright_failed_requests_total";
 const BUILD_INFO: &str = "sealwright_build_info";
 
 enum Kind {
@@ -40,7 +40,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (HASHES,           Counter,            "Password hashes computed, to make a credential or to check a secret."),
     (HASH_SHED,        Counter,            "Logins turned away because the hash queue was full."),
     (INTROSPECTIONS,   Counter,            "Introspections by answer: active or inactive."),
-    (STORE_ERRORS,     Counter,            "Store failures by kind."),
+    (FAILED_REQUESTS,     Counter,            "Requests that could not be served, by kind: unavailable or fault."),
     (BUILD_INFO,       Gauge,              "Always 1; the label tells the version."),
 ];
 
@@ -88,9 +88,9 @@ pub fn introspection(active: bool) {
     counter!(INTROSPECTIONS, "result" => if active { "active" } else { "inactive" }).increment(1);
 }
 
-/// The store failed: `unavailable`, `busy` or `fault`.
-pub fn store_error(kind: &'static str) {
-    counter!(STORE_ERRORS, "kind" => kind).increment(1);
+/// A request could not be served: `unavailable` or `fault`.
+pub fn failed_request(kind: &'static str) {
+    counter!(FAILED_REQUESTS, "kind" => kind).increment(1);
 }
 
 /// What was counted so far, for the ops listener.
@@ -143,8 +143,8 @@ fn describe() {
     // An alert on the rise of a counter needs it to be there at zero.
     counter!(HASHES).increment(0);
     counter!(HASH_SHED).increment(0);
-    for kind in ["unavailable", "busy", "fault"] {
-        counter!(STORE_ERRORS, "kind" => kind).increment(0);
+    for kind in ["unavailable", "fault"] {
+        counter!(FAILED_REQUESTS, "kind" => kind).increment(0);
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
             "sealwright_credential_cache_total{result=\"hit\"}",
             "sealwright_hash_shed_total 0",
             "sealwright_introspections_total{result=\"inactive\"}",
-            "sealwright_store_errors_total{kind=\"busy\"} 0",
+            "sealwright_failed_requests_total{kind=\"busy\"} 0",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

@@ -8,7 +8,7 @@ use crate::stage::client::revoke_request;
 use crate::stage::ledger::{self, Load};
 use crate::stage::outcome::{expect_in_time, expect_unavailable};
 use crate::stage::server::{Agent, Server, Site};
-use crate::stage::{eventually, pause, play};
+use crate::stage::{eventually, play};
 
 #[test]
 fn a_second_server_on_one_file_is_refused_until_the_first_is_gone() {
@@ -38,7 +38,7 @@ fn a_turn_to_write_that_somebody_keeps_is_a_503_and_passes() {
         let mut account = ledger::Ledger::default();
         account.accounts.entry(agents[0].id.clone()).or_default().delivered.push(ledger::jti_of(&kept));
         let load = Load::on(server.address, &agents, 16).revoking(3).start();
-        pause(300).await;
+        load.delivers(100).await;
         // As a command does that is stopped in the midst of its commit.
         let turn = std::fs::File::open(site.file().with_extension("db.turn")).unwrap();
         turn.lock().unwrap();
@@ -55,7 +55,7 @@ fn a_turn_to_write_that_somebody_keeps_is_a_503_and_passes() {
         let other = site.agent("other", "unlimited");
         eventually("tokens after the turn ended", async || server.client().issue(&other).await.status == 200)
             .await;
-        pause(300).await;
+        load.delivers(100).await;
         account.add(load.stop().await);
         println!("a kept turn: {threads} → {more} threads, {}", account.summary());
         assert!(server.is_alive());
@@ -108,7 +108,7 @@ fn a_full_disk_is_a_503_and_passes() {
         let mut server = site.start_without_file_size_signal();
         let kept = server.client().issue(&agents[0]).await.token();
         let load = Load::on(server.address, &agents, 16).revoking(5).start();
-        pause(500).await;
+        load.delivers(100).await;
         // From here on every write past the first page fails, as on a full disk.
         limit_files(&server, "4096:");
         eventually("the disk is full", async || server.client().issue(&agents[0]).await.status == 503).await;
@@ -126,7 +126,7 @@ fn a_full_disk_is_a_503_and_passes() {
             server.client().issue(&other).await.status == 200
         })
         .await;
-        pause(300).await;
+        load.delivers(100).await;
         let mut ledger = load.stop().await;
         println!("full disk: healed after {} ms, {}", healed.as_millis(), ledger.summary());
         assert!(server.is_alive());

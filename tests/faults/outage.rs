@@ -5,7 +5,7 @@ use crate::stage::cluster::{Cluster, Locked};
 use crate::stage::ledger::Load;
 use crate::stage::outcome::{expect_in_time, expect_unavailable};
 use crate::stage::server::{Agent, Server, Site};
-use crate::stage::{ANSWER_WITHIN, eventually, pause, play};
+use crate::stage::{ANSWER_WITHIN, eventually, play};
 
 /// What a client holds when the database goes.
 struct Holder {
@@ -149,10 +149,11 @@ fn a_database_that_crashes_or_restarts_under_load_loses_nothing() {
         let holder = Holder::new(&site, &server).await;
         let load = Load::on(server.address, &agents, 16).revoking(5).start();
         for _ in 0..3 {
-            pause(500).await;
+            load.delivers(100).await;
             cluster.kill_a_session(&site.database).await;
             expect_back(&server, &holder).await;
         }
+        load.delivers(100).await;
         cluster.restart();
         expect_back(&server, &holder).await;
         let ledger = load.stop().await;

@@ -39,6 +39,7 @@ async fn stop_under_load(site: &Site) {
     let mut server = site.start();
     let load = Load::on(server.address, &agents, 32).revoking(7).start();
     let (mut stream, rest) = begin(&server, &late).await;
+    load.delivers(100).await;
     server.terminate();
     // Operators' probes see the stop for as long as it lasts.
     eventually("readiness ends", async || server.ops_client().get("/readyz").await.status == 503).await;

@@ -3,23 +3,23 @@
 use std::time::{Duration, Instant};
 
 use crate::stage::ledger::Load;
+use crate::stage::play;
 use crate::stage::server::{Site, report};
-use crate::stage::{pause, play};
 
 #[test]
 fn a_hundred_suspensions_beside_a_busy_server_each_end_within_a_second_and_hold() {
     play(async {
         let site = Site::sqlite();
         let busy = site.agents(4);
-        let victims: Vec<_> = (0..100).map(|i| site.agent(&format!("victim-{i}"), "unlimited")).collect();
+        let victims = site.agents(100);
         let server = site.start();
         let mut client = server.client();
         let mut tokens = Vec::new();
-        for victim in &victims {
+        for victim in victims.iter() {
             tokens.push(client.issue(victim).await.token());
         }
         let load = Load::on(server.address, &busy, 32).start();
-        pause(300).await;
+        load.delivers(200).await;
         let mut times = Vec::new();
         for (victim, token) in victims.iter().zip(&tokens) {
             assert!(client.introspect(&busy[0], token).await.active());

@@ -26,9 +26,9 @@ pub fn flood(world: &World<'_>) -> Fallible<Row> {
     let pairs = world.bench.times(|| {
         let capacity = capacity(world)?;
         let calm = token_stream(world, 64, good, Pace::Open(CALM * capacity));
-        let without = world.bench.repeat(world.subject, &[calm.clone()])?;
+        let without = world.bench.repeat(world.subject, &calm)?;
         let flood = Stream { load: Arc::clone(&load), connections: 64, pace: Pace::Open(FLOOD * capacity) };
-        Ok((without, world.bench.repeat(world.subject, &[calm, flood])?))
+        Ok((without, world.bench.repeat_beside(world.subject, &[calm, flood])?))
     })?;
     let of = |name, unit, value: fn(&(Repetition, Repetition)) -> f64| {
         Figure::new(name, unit, pairs.iter().map(value).collect())

@@ -7,7 +7,7 @@ use crate::drive::Pace;
 use crate::fill;
 use crate::measure::{Repetition, Subject};
 use crate::report::{Figure, Reach, Row, Unit};
-use crate::seed::{self, REAL};
+use crate::seed::{self, REAL, Wanted};
 use crate::server::{Place, Server};
 
 use super::{Kind, World, token_stream, warm_up};
@@ -19,8 +19,8 @@ const SMALL: usize = 1_000;
 pub fn compare(world: &World<'_>) -> Fallible<Row> {
     let timing = &world.bench.timing;
     let (small, grown) = (make(world, "small")?, make(world, "grown")?);
-    let small_seeds = seed::seed(&small, SMALL, 0)?;
-    let grown_seeds = seed::seed(&grown, REAL, 0)?;
+    let small_seeds = seed::seed(&small, Wanted { warm: SMALL, real: REAL, cold: 0 })?;
+    let grown_seeds = seed::seed(&grown, Wanted { warm: REAL, real: REAL, cold: 0 })?;
     eprintln!(
         "filling a store with {} agents and {} revocations",
         timing.grown_agents, timing.grown_revocations
@@ -41,8 +41,8 @@ pub fn compare(world: &World<'_>) -> Fallible<Row> {
     let stream = |seeded| token_stream(&World { seeded, ..*world }, 64, REAL, Pace::Closed);
     let (small_stream, grown_stream) = (stream(&small_seeds), stream(&grown_seeds));
     let pairs: Vec<(Repetition, Repetition)> = world.bench.times(|| {
-        let small = world.bench.repeat(small, &[small_stream.clone()])?;
-        Ok((small, world.bench.repeat(grown, &[grown_stream.clone()])?))
+        let small = world.bench.repeat(small, &small_stream)?;
+        Ok((small, world.bench.repeat(grown, &grown_stream)?))
     })?;
     let of = |name, unit, value: fn(&(Repetition, Repetition)) -> f64| {
         Figure::new(name, unit, pairs.iter().map(value).collect::<Vec<f64>>())

@@ -43,7 +43,7 @@ pub fn known(world: &World<'_>) -> Fallible<Row> {
     let agents = &world.seeded.warm[..world.bench.timing.known.min(world.seeded.warm.len())];
     let notes = warm_up(world.bench, world.subject, agents, KNOWN_CAP)?.notes;
     let stream = token_stream(world, 256, agents.len(), Pace::Closed);
-    let done = world.bench.repeat(world.subject, &[stream])?;
+    let done = world.bench.repeat(world.subject, &stream)?;
     let memory = process::memory(world.subject.server.process())?;
     let figures = vec![
         Figure::new("resident", Unit::Megabytes, vec![memory.resident]).reach(Some(Reach::AtMost(80e6))),

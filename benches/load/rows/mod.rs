@@ -89,7 +89,7 @@ pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
     add("memory, idle", Box::new(|world| Ok(memory::idle(world))));
     add("memory, argon2 storm", Box::new(memory::storm));
     for (connections, agents, reach) in token_rows(kind, args.full) {
-        let name = format!("token, {connections} connections, {agents} agents");
+        let name = format!("token, {}, {}", count(connections, "connection"), count(agents, "agent"));
         add(&name, Box::new(move |world| token::closed(world, connections, agents, reach)));
     }
     add("token, open loop at 30 %", Box::new(|world| token::open(world, 0.3)));
@@ -119,6 +119,11 @@ pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
         add("growth", Box::new(growth::compare));
     }
     rows
+}
+
+/// `1 agent`, `256 agents`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn token_rows(kind: Kind, full: bool) -> Vec<(usize, usize, TokenReach)> {

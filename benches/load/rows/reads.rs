@@ -36,7 +36,7 @@ pub fn introspection(world: &World<'_>, reach: Option<Reach>) -> Fallible<Row> {
     }
     let load = Load { requests, expect: 200, revoking: None };
     let stream = Stream { load: Arc::new(load), connections: 64, pace: Pace::Closed };
-    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &[stream.clone()]))?;
+    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &stream))?;
     let figures = figures("introspections over signatures", &repetitions, reach);
     Ok(Row { figures, ..Row::default() }.with(repetitions))
 }
@@ -49,7 +49,7 @@ pub fn revoked_list(world: &World<'_>) -> Fallible<Row> {
     let requests = vec![wire::get(PATH, &format!("if-none-match: {etag}\r\n"))];
     let load = Load { requests, expect: 304, revoking: None };
     let stream = Stream { load: Arc::new(load), connections: 64, pace: Pace::Closed };
-    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &[stream.clone()]))?;
+    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &stream))?;
     let mut figures = figures("answers over signatures", &repetitions, None);
     figures.push(
         Figure::of("answers a CPU second", Unit::PerSecond, &repetitions, |r| 1.0 / r.cost())

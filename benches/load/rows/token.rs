@@ -42,7 +42,7 @@ pub fn closed(world: &World<'_>, connections: usize, agents: usize, reach: Token
         let agents = &world.seeded.warm[..agents];
         row.notes.extend(warm_up(world.bench, world.subject, agents, WARM_UP)?.notes);
     }
-    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &[stream.clone()]))?;
+    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &stream))?;
     for figure in figures(&repetitions) {
         let wanted = match figure.name {
             "share of the signing limit" => reach.share.map(Reach::AtLeast),
@@ -58,7 +58,7 @@ pub fn closed(world: &World<'_>, connections: usize, agents: usize, reach: Token
 /// The rate that 64 connections reach, in tokens a second.
 pub fn capacity(world: &World<'_>) -> Fallible<f64> {
     let stream = token_stream(world, 64, REAL, Pace::Closed);
-    Ok(world.bench.repeat(world.subject, &[stream])?.per_second())
+    Ok(world.bench.repeat(world.subject, &stream)?.per_second())
 }
 
 /// At a share of the capacity, requests come when they come.
@@ -68,7 +68,7 @@ pub fn open(world: &World<'_>, share: f64) -> Fallible<Row> {
         let rate = share * capacity(world)?;
         rates.push(rate);
         let stream = token_stream(world, 64, REAL, Pace::Open(rate));
-        world.bench.repeat(world.subject, &[stream])
+        world.bench.repeat(world.subject, &stream)
     })?;
     let mut row = Row::default();
     for figure in figures(&repetitions) {
@@ -88,7 +88,7 @@ pub fn revoking(world: &World<'_>) -> Fallible<Row> {
     let agents = world.seeded.warm[..REAL.min(world.seeded.warm.len())].to_vec();
     let load = Load { requests: token_requests(&agents), expect: 200, revoking: Some(agents) };
     let stream = Stream { load: Arc::new(load), connections: 64, pace: Pace::Closed };
-    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &[stream.clone()]))?;
+    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &stream))?;
     let mut row = Row { figures: figures(&repetitions), ..Row::default() };
     row.figures.push(Figure::of("revocations", Unit::PerSecond, &repetitions, |r| {
         r.first.revoked as f64 / r.seconds

@@ -1,8 +1,5 @@
 //! The real server beside a usual one on the same database, in turn.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::Fallible;
@@ -10,7 +7,7 @@ use crate::args::Baseline;
 use crate::drive::Pace;
 use crate::measure::{Repetition, Subject};
 use crate::report::{Figure, Reach, Row, Unit};
-use crate::seed::REAL;
+use crate::seed::{self, REAL};
 use crate::server::{Server, free_address};
 
 use super::{World, token_stream};
@@ -23,8 +20,8 @@ pub fn compare(world: &World<'_>, kind: Baseline, agents: usize) -> Fallible<Row
     let usual = Subject { server: &server, postgres: world.subject.postgres };
     let stream = token_stream(world, 64, agents, Pace::Closed);
     let pairs: Vec<Pair> = world.bench.times(|| {
-        let ours = world.bench.repeat(world.subject, &[stream.clone()])?;
-        Ok((ours, world.bench.repeat(usual, &[stream.clone()])?))
+        let ours = world.bench.repeat(world.subject, &stream)?;
+        Ok((ours, world.bench.repeat(usual, &stream)?))
     })?;
     let of = |name, unit, value: fn(&Pair) -> f64| {
         Figure::new(name, unit, pairs.iter().map(value).collect::<Vec<f64>>())
@@ -58,13 +55,8 @@ pub fn compare(world: &World<'_>, kind: Baseline, agents: usize) -> Fallible<Row
 
 /// The usual server is this program in another part.
 fn start(world: &World<'_>, kind: Baseline) -> Fallible<Server> {
-    let mut lines = String::new();
-    for agent in world.seeded.warm.iter().take(REAL) {
-        writeln!(lines, "{} {}", agent.id, agent.secret)?;
-    }
     let file = world.folder.join("agents");
-    fs::write(&file, lines)?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+    seed::write_agents(&file, &world.seeded.warm[..REAL])?;
     let address = free_address()?;
     let mut command = Command::new(std::env::current_exe()?);
     command

@@ -14,9 +14,9 @@ use super::server::Agent;
 #[derive(Debug)]
 pub enum Lost {
     /// The server could not be reached: it never saw the request.
-    NotSent(io::Error),
+    NotSent(#[allow(dead_code, reason = "shown when a test fails")] io::Error),
     /// Sent, at least in part; whether it was served is not known.
-    Unanswered(io::Error),
+    Unanswered(#[allow(dead_code, reason = "shown when a test fails")] io::Error),
 }
 
 /// What the server said.

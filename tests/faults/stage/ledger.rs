@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::client::{Client, Lost, revoke_request, token_request};
-use super::pause;
 use super::server::Agent;
+use super::{eventually, pause};
 
 /// What one agent's requests came to.
 #[derive(Debug, Default, Clone)]
@@ -111,22 +111,36 @@ impl Load {
 
     pub fn start(self) -> Running {
         let stop = Arc::new(AtomicBool::new(false));
-        let taken = Arc::new(AtomicU64::new(0));
+        let begun = Arc::new(AtomicU64::new(0));
+        let arrived = Arc::new(AtomicU64::new(0));
         let mut workers = JoinSet::new();
         for worker in 0..self.connections {
-            workers.spawn(work(self.clone(), worker, Arc::clone(&stop), Arc::clone(&taken)));
+            workers.spawn(work(
+                self.clone(),
+                worker,
+                Arc::clone(&stop),
+                Arc::clone(&begun),
+                Arc::clone(&arrived),
+            ));
         }
-        Running { stop, workers }
+        Running { stop, arrived, workers }
     }
 }
 
 /// A load under way.
 pub struct Running {
     stop: Arc<AtomicBool>,
+    arrived: Arc<AtomicU64>,
     workers: JoinSet<Ledger>,
 }
 
 impl Running {
+    /// Waits until so many tokens have arrived, on a slow machine too.
+    pub async fn delivers(&self, count: u64) {
+        let enough = self.arrived.load(Ordering::Relaxed) + count;
+        eventually("the load delivers", async || self.arrived.load(Ordering::Relaxed) >= enough).await;
+    }
+
     /// Lets each worker finish the request that it waits for.
     pub async fn stop(self) -> Ledger {
         self.stop.store(true, Ordering::Relaxed);
@@ -141,21 +155,21 @@ impl Running {
         }
         ledger
     }
-
-    /// Load for so long.
-    pub async fn during(self, milliseconds: u64) -> Ledger {
-        pause(milliseconds).await;
-        self.stop().await
-    }
 }
 
-async fn work(load: Load, worker: usize, stop: Arc<AtomicBool>, taken: Arc<AtomicU64>) -> Ledger {
+async fn work(
+    load: Load,
+    worker: usize,
+    stop: Arc<AtomicBool>,
+    begun: Arc<AtomicU64>,
+    arrived: Arc<AtomicU64>,
+) -> Ledger {
     let mut ledger = Ledger::default();
     let mut client = Client::new(load.servers[worker % load.servers.len()]);
     let mut turn = worker;
     let mut issued = 0u64;
     while !stop.load(Ordering::Relaxed) {
-        if load.most.is_some_and(|most| taken.fetch_add(1, Ordering::Relaxed) >= most) {
+        if load.most.is_some_and(|most| begun.fetch_add(1, Ordering::Relaxed) >= most) {
             break;
         }
         let agent = &load.agents[turn % load.agents.len()];
@@ -184,20 +198,20 @@ async fn work(load: Load, worker: usize, stop: Arc<AtomicBool>, taken: Arc<Atomi
         }
         let token = reply.token();
         account.delivered.push(jti_of(&token));
+        arrived.fetch_add(1, Ordering::Relaxed);
         issued += 1;
-        if load.revoke_every == 0 || !issued.is_multiple_of(load.revoke_every) {
+        // Not all in the same turn.
+        let place = issued + u64::try_from(worker).unwrap();
+        if load.revoke_every == 0 || !place.is_multiple_of(load.revoke_every) {
             ledger.kept = Some(token);
             continue;
         }
-        let promised = match client.send(&revoke_request(agent, &token)).await {
-            Ok(reply) => {
-                ledger.note("revoke", reply.status, reply.took);
-                reply.status == 200
-            }
-            Err(_) => {
-                ledger.unanswered += 1;
-                false
-            }
+        let promised = if let Ok(reply) = client.send(&revoke_request(agent, &token)).await {
+            ledger.note("revoke", reply.status, reply.took);
+            reply.status == 200
+        } else {
+            ledger.unanswered += 1;
+            false
         };
         ledger.revoked.push(Revoked { token, promised });
     }

@@ -118,19 +118,28 @@ impl Site {
     }
 
     pub fn agents(&self, count: usize) -> Arc<Vec<Agent>> {
-        Arc::new((0..count).map(|i| self.agent(&format!("load-{i}"), "unlimited")).collect())
+        // Two at a time: a command's time is mostly its own start.
+        let numbers: Vec<usize> = (0..count).collect();
+        let create = |number: &usize| self.agent(&format!("load-{number}"), "unlimited");
+        Arc::new(std::thread::scope(|scope| {
+            let made: Vec<_> = numbers
+                .chunks(count.div_ceil(2))
+                .map(|part| scope.spawn(move || part.iter().map(create).collect::<Vec<_>>()))
+                .collect();
+            made.into_iter().flat_map(|one| one.join().unwrap()).collect()
+        }))
     }
 
     /// Starts a server and waits until it listens.
     pub fn start(&self) -> Server {
-        self.try_start(self.command()).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
+        try_start(self.command()).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
     /// Starts a server whose database address is another, a proxy's.
     pub fn start_at(&self, database: &str) -> Server {
         let mut command = self.command();
         command.env("SEALWRIGHT_DATABASE__URL", database);
-        self.try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
+        try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
     /// Starts a server that is told by a failed write, and not by a signal, that a file may not grow.
@@ -138,28 +147,29 @@ impl Site {
         let mut command = Command::new("sh");
         self.dress(&mut command);
         command.arg("-c").arg("trap '' XFSZ; exec \"$0\"").arg(PROGRAM);
-        self.try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
+        try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
     /// Starts a server that may refuse to: then how it ended and what it said.
     pub fn start_or_refusal(&self) -> Result<Server, (ExitStatus, String)> {
-        self.try_start(self.command())
+        try_start(self.command())
     }
+}
 
-    fn try_start(&self, mut command: Command) -> Result<Server, (ExitStatus, String)> {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Log::default();
-        let (found, addresses) = mpsc::channel();
-        let out = log.follow(child.stdout.take().unwrap(), Some(found));
-        let err = log.follow(child.stderr.take().unwrap(), None);
-        if let Ok((address, ops)) = addresses.recv_timeout(GENEROUS) {
-            return Ok(Server { child, address, ops, log });
-        }
-        let _ = child.kill();
-        let status = child.wait().unwrap();
-        let _ = (out.join(), err.join());
-        Err((status, log.text()))
+/// Starts a server and waits until it listens, or has ended.
+fn try_start(mut command: Command) -> Result<Server, (ExitStatus, String)> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = Log::default();
+    let (found, addresses) = mpsc::channel();
+    let out = log.follow(child.stdout.take().unwrap(), Some(found));
+    let err = log.follow(child.stderr.take().unwrap(), None);
+    if let Ok((address, ops)) = addresses.recv_timeout(GENEROUS) {
+        return Ok(Server { child, address, ops, log });
     }
+    let _ = child.kill();
+    let status = child.wait().unwrap();
+    let _ = (out.join(), err.join());
+    Err((status, log.text()))
 }
 
 /// The last lines that a server wrote.
@@ -192,7 +202,7 @@ impl Log {
     }
 
     fn text(&self) -> String {
-        self.0.lock().unwrap().iter().map(|line| format!("{line}\n")).collect()
+        self.0.lock().unwrap().iter().flat_map(|line| [line.as_str(), "\n"]).collect()
     }
 }
 

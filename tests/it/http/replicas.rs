@@ -147,7 +147,7 @@ async fn every_kill_stops_every_use(app: &TestApp<'_>) {
                 }
                 None => basic.is_not_kept(),
             };
-            app.state.list.catch_up().await.unwrap();
+            app.state.list.refresh().await.unwrap();
             let list = app.get("/api/v1/token/revoked").await.json();
             assert!(list["revoked_jtis"].as_array().unwrap().contains(&claims(&token)["jti"]), "{kill}");
         }
@@ -299,7 +299,7 @@ async fn a_batch_that_waited_across_a_suspension_yields_dead_tokens() {
     let token = answer.text("access_token");
     assert_eq!(claims(&token)["epoch"], 0);
     app.introspect(&caller, &token).await.is(200, INACTIVE);
-    app.state.list.catch_up().await.unwrap();
+    app.state.list.refresh().await.unwrap();
     let list = app.get("/api/v1/token/revoked").await.json();
     assert!(list["revoked_jtis"].as_array().unwrap().contains(&claims(&token)["jti"]));
     let next = app.token(&agent).await;
