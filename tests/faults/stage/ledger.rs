@@ -206,12 +206,16 @@ async fn work(
             ledger.kept = Some(token);
             continue;
         }
-        let promised = if let Ok(reply) = client.send(&revoke_request(agent, &token)).await {
-            ledger.note("revoke", reply.status, reply.took);
-            reply.status == 200
-        } else {
-            ledger.unanswered += 1;
-            false
+        let promised = match client.send(&revoke_request(agent, &token)).await {
+            Ok(reply) => {
+                ledger.note("revoke", reply.status, reply.took);
+                reply.status == 200
+            }
+            Err(Lost::NotSent(_)) => continue,
+            Err(Lost::Unanswered(_)) => {
+                ledger.unanswered += 1;
+                false
+            }
         };
         ledger.revoked.push(Revoked { token, promised });
     }
