@@ -27,6 +27,8 @@ pub mod cache;
 mod fold;
 pub mod postgres;
 mod row;
+#[cfg(test)]
+mod scripted;
 pub mod sqlite;
 pub mod write;
 
