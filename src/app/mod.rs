@@ -172,6 +172,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     // The operators' listener outlives the public one, so that probes see why it is gone.
     drop(stop_ops);
     finished(ops_server.await)?;
+    opened.store.close().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -288,6 +288,10 @@ impl Store for Batched {
     async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
         self.inner.prune(now, events_before, most).await
     }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
 }
 
 impl Batch {
