@@ -82,6 +82,7 @@ async fn another_process_knows_a_new_key_by_its_tokens(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
     let before = app.token(&agent).await;
     other.opened.keys.rotate(Actor::Operator).await.unwrap();
+    app.clock.advance(360);
     other.opened.keys.refresh().await.unwrap();
     let token = other.token(&agent).await;
     assert_ne!(header(&token), header(&before));
