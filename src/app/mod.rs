@@ -265,7 +265,7 @@ mod tests {
         for (path, word) in [
             ("sealwright-data/operator.env", "sealwright-data/operator.env"),
             ("operator.env", "./operator.env"),
-            ("/home/a b/operator.env", "'/home/a b/operator.env'"),
+            ("/var/a b/operator.env", "'/var/a b/operator.env'"),
             ("/it's/$HOME/operator.env", "'/it'\\''s/$HOME/operator.env'"),
         ] {
             assert_eq!(shell_word(Path::new(path)), word);
