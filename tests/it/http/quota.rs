@@ -20,7 +20,7 @@ on_both! {
     a_refusal_names_its_plan_and_limit,
     a_plan_that_was_raised_elsewhere_holds_on_the_next_request,
     a_limit_below_what_is_used_refuses_and_leaves_the_counter,
-    a_plan_that_is_not_configured_is_a_fault_until_it_is_back,
+    a_plan_that_is_not_configured_is_503_until_it_is_back,
     odd_counters_and_limits_have_a_verdict,
     refused_requests_are_not_counted,
 }
@@ -164,15 +164,17 @@ async fn a_limit_below_what_is_used_refuses_and_leaves_the_counter(app: &TestApp
     assert_eq!(used(app, &agent).await, 6);
 }
 
-/// Known failure 42: an operator's mistake is a fault in the log, told to nobody without the secret;
-/// and a remembered row must not outlive it.
-async fn a_plan_that_is_not_configured_is_a_fault_until_it_is_back(app: &TestApp<'_>) {
+/// Known failure 42: an operator's mistake is no verdict (D9), is told to nobody without the
+/// secret, and a remembered row must not outlive it.
+async fn a_plan_that_is_not_configured_is_503_until_it_is_back(app: &TestApp<'_>) {
     let configured = app.beside_with(&[("plans.gold", "5")]).await;
     let agent = app.agent("agents:read").await;
     app.token(&agent).await;
     set_plan(&configured, &agent, "gold").await;
     for _ in 0..2 {
-        app.ask(&agent, "").await.is_error(500, "server_error");
+        let answer = app.ask(&agent, "").await;
+        answer.is_error(503, "temporarily_unavailable");
+        assert_eq!(answer.header("retry-after"), "1");
     }
     app.ask(&agent.with_secret("wrong"), "").await.is(401, INVALID_CLIENT);
     assert_eq!(used(app, &agent).await, 1);
