@@ -21,11 +21,11 @@ pub(super) fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec
     let keep = i64::from(config.audit.keep_days).saturating_mul(86_400);
     let (keys, list) = (Arc::clone(&opened.keys), Arc::clone(&state.list));
     let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
-    let (limits, metrics) = (Arc::clone(&state.limits), state.metrics.clone());
+    let (limits, metrics) = (Arc::clone(&state.mint.limits), state.metrics.clone());
     vec![
         every("revocation list", 1, move || {
             let list = Arc::clone(&list);
-            async move { list.catch_up().await.map_err(|e| e.to_string()) }
+            async move { list.refresh().await.map_err(|e| e.to_string()) }
         }),
         every("keys", 60, move || {
             let keys = Arc::clone(&keys);

@@ -3,7 +3,7 @@
 //! Owns the files beside a SQLite database. Must not know what a command does with the store.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -165,19 +165,44 @@ async fn master_key(
 }
 
 /// Writes a file of mode 0600 under a name of its own and then links it to `path`, so that `path`
-/// never holds half of it. A file that is there already stays as it is.
-pub(super) fn publish_file(path: &Path, text: &[u8]) -> std::io::Result<()> {
+/// never holds half of it. A file that is there already stays as it is. When this returns, neither the
+/// file nor its name is lost with the machine's power.
+pub(super) fn publish_file(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(text)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    let linked = match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    };
+    // A process that ended half-way may have had this number. The mode binds only a file that is made.
+    allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let written = file.write_all(text).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
+    let linked = written.and_then(|()| allow(fs::hard_link(&draft, path), io::ErrorKind::AlreadyExists));
     fs::remove_file(&draft)?;
-    linked
+    linked?;
+    fs::File::open(folder_of(path))?.sync_all()
+}
+
+fn allow(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == kind { Ok(()) } else { Err(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_file_is_its_owners_alone_and_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        // What an earlier process with this number left open to everybody.
+        let leftover = folder.path().join(format!("master.key.{}", std::process::id()));
+        fs::write(&leftover, "old").unwrap();
+        fs::set_permissions(&leftover, fs::Permissions::from_mode(0o666)).unwrap();
+        publish_file(&path, b"first").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        publish_file(&path, b"second").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

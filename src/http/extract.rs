@@ -19,8 +19,8 @@ use crate::service::authenticate::ClientCredentials;
 
 use super::error::{Challenge, Failure};
 
-/// A request whose method, media type and size have been checked.
-#[derive(Debug)]
+/// A request whose method, media type and size have been checked. It holds secrets, so neither it nor
+/// what is read from it has a `Debug`.
 pub struct Incoming {
     /// All headers.
     pub headers: HeaderMap,
@@ -44,7 +44,6 @@ const TWO_METHODS: Failure = Failure::Refused(
 );
 
 /// The pairs of a form.
-#[derive(Debug)]
 pub struct Form<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Form<'a> {
@@ -131,7 +130,6 @@ pub fn refuse_credentials_in_query(query: &str) -> Result<(), Failure> {
 }
 
 /// What the `Authorization` header holds.
-#[derive(Debug)]
 pub enum Authorization {
     /// There is none.
     Absent,

@@ -16,6 +16,7 @@ use extract::Incoming;
 use state::State;
 
 pub mod admin;
+pub mod caller;
 pub mod error;
 pub mod extract;
 pub mod health;
@@ -24,6 +25,7 @@ pub mod jwks;
 pub mod layers;
 pub mod metadata;
 pub mod metrics;
+pub mod reply;
 pub mod revocations;
 pub mod revoke;
 pub mod serve;

@@ -83,12 +83,7 @@ pub async fn serve(
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_PATIENCE)
-        .max_buf_size(LARGEST_HEAD)
-        .pipeline_flush(true);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE).max_buf_size(LARGEST_HEAD);
     builder
 }
 
@@ -126,4 +121,46 @@ fn with_farewell(mut response: Response, is_last: bool) -> Response {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// What a server answers to these bytes, read for as long as it takes to have one reply.
+    async fn reply_to(bytes: &[u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", axum::routing::any(|| async { "answered" }));
+        let server = tokio::spawn(serve(listener, router, std::future::pending(), Duration::ZERO));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(bytes).await.unwrap();
+        let mut reply = [0u8; 1_024];
+        let read = tokio::time::timeout(Duration::from_secs(5), client.read(&mut reply));
+        let length = read.await.expect("a reply, not silence").unwrap_or(0);
+        server.abort();
+        String::from_utf8_lossy(&reply[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn bytes_behind_a_request_do_not_hold_back_its_reply() {
+        let post = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na=b";
+        // Old clients end a body with a line break; others have begun to send the next request.
+        for behind in ["", "\r\n", "\n", "GET / HT"] {
+            let reply = reply_to(format!("{post}{behind}").as_bytes()).await;
+            assert!(reply.starts_with("HTTP/1.1 200 "), "{behind:?}: {reply:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_http_is_told_so() {
+        let long = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(2 * LARGEST_HEAD));
+        let lengths = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab";
+        for (bytes, status) in [(long.as_str(), "431"), (lengths, "400"), ("\u{1}\r\n\r\n", "400")] {
+            let reply = reply_to(bytes.as_bytes()).await;
+            assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {reply:?}");
+        }
+    }
 }

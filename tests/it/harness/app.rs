@@ -181,7 +181,7 @@ impl<'d> TestApp<'d> {
         opened.keys.ensure_signing_key().await.unwrap();
         let draining = Arc::new(Draining::default());
         let state = app::compose(&config, &opened, Arc::clone(&draining)).unwrap();
-        state.list.catch_up().await.unwrap();
+        state.list.refresh().await.unwrap();
         let address = listen(http::public_router(&state));
         let ops_address = listen(http::ops_router(&state));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use sealwright::domain::event::Actor;
 use serde_json::{Value, json};
 
 use super::on_both;
@@ -46,7 +47,7 @@ async fn the_key_set_holds_public_rsa_members_only(app: &TestApp<'_>) {
             assert!(kids.insert(key["kid"].clone()));
         }
         match step {
-            0 => drop(app.opened.keys.rotate().await.unwrap()),
+            0 => drop(app.opened.keys.rotate(Actor::Operator).await.unwrap()),
             1 => app.clock.advance(3_600),
             _ => app.clock.advance(86_400 + 3_600),
         }
@@ -60,7 +61,7 @@ async fn a_new_key_is_published_before_it_signs_and_until_its_last_token_has_exp
     let agent =
         app.agent_like(None, "tokens:read", |p| p.ttl = sealwright::domain::ttl::Ttl::new(86_400).ok()).await;
     let old = app.token(&agent).await;
-    let added = app.opened.keys.rotate().await.unwrap();
+    let added = app.opened.keys.rotate(Actor::Operator).await.unwrap();
     assert!(keys(app).await.iter().any(|key| key["kid"] == added.kid.0));
     app.clock.advance(3_599);
     app.opened.keys.refresh().await.unwrap();
@@ -79,7 +80,7 @@ async fn a_new_key_is_published_before_it_signs_and_until_its_last_token_has_exp
 async fn another_process_knows_a_new_key_by_its_tokens(app: &TestApp<'_>) {
     let other = app.beside_with(&[("keys.announce_seconds", "0")]).await;
     let agent = app.agent("tokens:read").await;
-    other.opened.keys.rotate().await.unwrap();
+    other.opened.keys.rotate(Actor::Operator).await.unwrap();
     other.opened.keys.refresh().await.unwrap();
     let token = other.token(&agent).await;
     assert_ne!(header(&token), header(&app.token(&agent).await));

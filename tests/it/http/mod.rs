@@ -4,13 +4,20 @@
 //! 9068 and 8725); `D6`, `T1` are rows of the wire contract.
 
 mod agents;
+mod bytes;
 mod client;
 mod documents;
 mod health;
+mod hostile;
 mod introspect;
 mod limits;
+mod order;
+mod outage;
+mod quota;
+mod replicas;
 mod revocations;
 mod revoke;
+mod secrets;
 mod token;
 
 /// Runs each of these tests, `async fn(&TestApp<'_>)`, on a server over a fresh database of either kind.

@@ -131,7 +131,7 @@ async fn a_suspended_agent_is_listed_with_its_live_tokens(app: &TestApp<'_>) {
     let (newer, of_other) = (app.token(&agent).await, app.token(&other).await);
     app.clock.advance(1);
     app.suspend(&agent).await;
-    app.state.list.catch_up().await.unwrap();
+    app.state.list.refresh().await.unwrap();
     let answer = app.get(REVOKED).await;
     is_a_list(&answer);
     let body = format!(
@@ -158,7 +158,7 @@ async fn every_kill_lists_its_tokens(app: &TestApp<'_>) {
     app.decommission(&b).await;
     app.revoke_tokens(&a).await;
     app.suspend(&c).await;
-    app.state.list.catch_up().await.unwrap();
+    app.state.list.refresh().await.unwrap();
     let agents = |answer: &Answer| answer.json()["revoked_agents"].clone();
     let entry = |id: &str, epoch: i64| json!({ "agent": hashed(id), "epoch": epoch });
     let answer = app.get(REVOKED).await;
@@ -169,7 +169,7 @@ async fn every_kill_lists_its_tokens(app: &TestApp<'_>) {
     assert!(app.is_active(&a, &live).await);
     assert_eq!(listed(&app.get(REVOKED).await).len(), 3);
     app.revoke_tokens(&a).await;
-    app.state.list.catch_up().await.unwrap();
+    app.state.list.refresh().await.unwrap();
     let answer = app.get(REVOKED).await;
     assert_eq!(agents(&answer), json!([entry("b", 1), entry("c", 1), entry("a", 2)]));
     assert_eq!(listed(&answer).len(), 4);
@@ -179,7 +179,7 @@ async fn every_kill_lists_its_tokens(app: &TestApp<'_>) {
 async fn an_agents_entry_outlives_its_longest_token_and_then_goes(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
     app.suspend(&agent).await;
-    app.state.list.catch_up().await.unwrap();
+    app.state.list.refresh().await.unwrap();
     let entries = async || app.get(REVOKED).await.json()["revoked_agents"].as_array().unwrap().len();
     app.clock.advance(86_400);
     assert_eq!(entries().await, 1);
@@ -194,7 +194,7 @@ async fn equal_lists_have_equal_tags_on_every_process(app: &TestApp<'_>) {
     app.token(&b).await;
     app.revoke(&a, &token).await;
     app.suspend(&b).await;
-    app.state.list.catch_up().await.unwrap();
+    app.state.list.refresh().await.unwrap();
     let other = app.beside().await;
     let (one, two) = (app.get(REVOKED).await, other.get(REVOKED).await);
     assert_eq!(listed(&one).len(), 2);
@@ -208,7 +208,7 @@ async fn another_process_lists_it_after_its_next_step(app: &TestApp<'_>) {
     app.revoke(&agent, &token).await;
     assert_eq!(listed(&app.get(REVOKED).await), [jti(&token)]);
     assert_eq!(listed(&other.get(REVOKED).await), [] as [Value; 0]);
-    other.state.list.catch_up().await.unwrap();
+    other.state.list.refresh().await.unwrap();
     assert_eq!(listed(&other.get(REVOKED).await), [jti(&token)]);
 }
 

@@ -1,0 +1,169 @@
+//! How many instructions one warm token costs outside its signature: a figure without noise, which
+//! tells of a change of one per cent on a busy machine too.
+//!
+//! A process issues tokens to itself, through the whole router and over a SQLite file, under
+//! callgrind, which does not count while the signing function runs. Twice as many tokens in a second
+//! run give what one costs: start-up is in both and cancels out.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use sealwright::app::{self, Wrapping};
+use sealwright::clock::SystemClock;
+use sealwright::entropy::SystemEntropy;
+use sealwright::http;
+use sealwright::http::state::Draining;
+use sealwright::telemetry::{self, Format, Output};
+use serde::Serialize;
+use tower::Service as _;
+
+use crate::Fallible;
+use crate::machine::toolchain;
+use crate::seed::{self, Wanted};
+use crate::server::Place;
+
+/// Requests at once, and so tokens in a batch.
+const AT_ONCE: usize = 16;
+
+/// Rounds of the short run; the long one has twice as many.
+const ROUNDS: usize = 24;
+
+/// A pattern for the function whose instructions are not counted, with all that it calls: the C
+/// library's entrance to signing. Its name begins with the library's version.
+const SIGNING: &str = "*EVP_DigestSign";
+
+/// More than this above the baseline fails.
+const TOLERANCE: f64 = 1.10;
+
+/// What was counted, and with what.
+#[derive(Debug, Clone, Serialize)]
+pub struct Count {
+    pub instructions_per_token: u64,
+    pub rustc: String,
+    pub target: String,
+}
+
+/// Prints the count and compares it; an error when it is too high or cannot be had.
+pub fn check(baseline: &Path, update: bool) -> Fallible<()> {
+    let count = count()?;
+    let pair = format!("{} | {}", count.rustc, count.target);
+    let lines = fs::read_to_string(baseline).unwrap_or_default();
+    let known = lines.lines().find_map(|line| {
+        let (number, of) = line.split_once(" | ")?;
+        (of == pair).then(|| number.trim().parse::<u64>().ok())?
+    });
+    let counted = count.instructions_per_token;
+    println!("instructions of one warm token outside the signature: {counted} ({pair})");
+    if update {
+        let others = lines.lines().filter(|line| !line.ends_with(&pair));
+        let mut text: String = others.flat_map(|line| [line, "\n"]).collect();
+        writeln!(text, "{counted} | {pair}")?;
+        return Ok(fs::write(baseline, text)?);
+    }
+    let Some(known) = known else {
+        println!("there is no baseline for this toolchain and target in {}", baseline.display());
+        return Ok(());
+    };
+    let ratio = counted as f64 / known as f64;
+    println!("the baseline is {known}: {:+.1} %", (ratio - 1.0) * 100.0);
+    if ratio > TOLERANCE {
+        return Err(format!(
+            "that is more than {:.0} % above the baseline: mend it, or say why in a commit that writes the new \
+             one with `tests/instructions --update`",
+            (TOLERANCE - 1.0) * 100.0
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Counts with callgrind.
+pub fn count() -> Fallible<Count> {
+    let (rustc, target) = toolchain()?;
+    let folder = tempfile::Builder::new().prefix("sealwright-count-").tempdir()?;
+    let place = place(folder.path())?;
+    // Made outside of callgrind, which would take a minute over the key, and not the same one twice.
+    let seeded = seed::seed(&place, Wanted { warm: AT_ONCE, real: 0, cold: 0 })?;
+    seed::write_agents(&folder.path().join("agents"), &seeded.warm)?;
+    fs::write(folder.path().join("key"), &place.master_key)?;
+    let short = run(folder.path(), ROUNDS)?;
+    let long = run(folder.path(), 2 * ROUNDS)?;
+    let more = long.checked_sub(short).ok_or("the longer run took fewer instructions")?;
+    Ok(Count { instructions_per_token: more / (ROUNDS * AT_ONCE) as u64, rustc, target })
+}
+
+/// The instructions of a run of so many rounds.
+fn run(folder: &Path, rounds: usize) -> Fallible<u64> {
+    let out = folder.join("callgrind.out");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--collect-atstart=yes"])
+        .arg(format!("--toggle-collect={SIGNING}"))
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(std::env::current_exe()?)
+        .args(["issue-in-process", "--rounds", &rounds.to_string(), "--folder"])
+        .arg(folder)
+        .stdout(Stdio::null())
+        .output()
+        .map_err(|error| format!("valgrind: {error} (Debian: apt-get install valgrind)"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(format!("the counted run failed: {said}").into());
+    }
+    let total = fs::read_to_string(out)?;
+    let line = total.lines().find_map(|line| line.strip_prefix("totals: "));
+    let instructions = line.and_then(|rest| rest.split(' ').next()?.trim().parse().ok());
+    Ok(instructions.ok_or("callgrind wrote no total")?)
+}
+
+fn place(folder: &Path) -> Fallible<Place> {
+    let database = format!("sqlite://{}", folder.join("sealwright.db").display());
+    Ok(Place { database, master_key: crate::master_key()? })
+}
+
+/// Issues `rounds` times as many tokens as there are agents in `folder`, all of a round at once.
+pub fn issue_in_process(folder: &Path, rounds: usize) -> Fallible<()> {
+    let database = format!("sqlite://{}", folder.join("sealwright.db").display());
+    let place = Place { database, master_key: fs::read_to_string(folder.join("key"))? };
+    let agents = seed::read_agents(&folder.join("agents"))?;
+    let config = seed::config(&place)?;
+    let _logging = telemetry::start_logging("info", Format::Json, Output::Stdout);
+    crate::block_on(async {
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
+        let opened = app::open_with(&config, Wrapping::Serving, clock, entropy).await?;
+        opened.keys.ensure_signing_key().await?;
+        let state = app::compose(&config, &opened, Arc::new(Draining::default()))?;
+        let router = http::public_router(&state);
+        // Twice, so that the agents and their secrets are known.
+        for _ in 0..rounds + 2 {
+            let round = agents.iter().map(|agent| issue(router.clone(), agent));
+            for issued in futures_util::future::join_all(round).await {
+                issued?;
+            }
+        }
+        Ok(())
+    })
+}
+
+async fn issue(mut router: Router, agent: &seed::Agent) -> Fallible<()> {
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}&scope=agents:read",
+        agent.id, agent.secret
+    );
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri("/api/v1/token")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("content-length", form.len())
+        .body(Body::from(form))?;
+    let response = router.call(request).await?;
+    if response.status() != StatusCode::OK {
+        return Err(format!("status {}", response.status()).into());
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! One repetition: a load on a server, the CPU time that it cost, and the machine's signing rate
+//! immediately before and after.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::Fallible;
+use crate::args::Timing;
+use crate::cores::Cores;
+use crate::drive::{Drive, Driven, Pace, Progress, Stream};
+use crate::postgres::Postgres;
+use crate::process;
+use crate::raw::{Raw, Signer};
+use crate::server::Server;
+
+/// A signing rate older than this is no longer that of the moment.
+const FRESH: Duration = Duration::from_millis(300);
+
+/// The tools of every row.
+pub struct Bench {
+    pub cores: Cores,
+    pub timing: Timing,
+    pub signer: Signer,
+    last_raw: Cell<Option<(Instant, Raw)>>,
+}
+
+/// What is measured: a server, and the Postgres under it.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    pub server: &'a Server,
+    pub postgres: Option<&'a Postgres>,
+}
+
+impl Subject<'_> {
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+}
+
+/// What one repetition came to. Of several streams the first is the one that counts.
+#[derive(Debug, Clone, Serialize)]
+pub struct Repetition {
+    pub seconds: f64,
+    pub succeeded: u64,
+    pub failed: u64,
+    /// Seconds of CPU time.
+    pub server_cpu: f64,
+    pub database_cpu: f64,
+    /// Seconds.
+    pub p50: f64,
+    pub p99: f64,
+    pub p999: f64,
+    /// The mean number of tokens that one statement counted.
+    pub batch: Option<f64>,
+    /// How much of its cores the load generator used.
+    pub client_busy: f64,
+    pub raw: Raw,
+    #[serde(skip)]
+    pub others: Vec<Progress>,
+    #[serde(skip)]
+    pub first: Progress,
+    #[serde(skip)]
+    pub complaint: Option<String>,
+}
+
+impl Repetition {
+    fn each(&self, cpu: f64) -> f64 {
+        cpu / self.succeeded as f64
+    }
+
+    /// CPU seconds of one success, server and database.
+    pub fn cost(&self) -> f64 {
+        self.each(self.server_cpu + self.database_cpu)
+    }
+
+    pub fn server_cost(&self) -> f64 {
+        self.each(self.server_cpu)
+    }
+
+    pub fn database_cost(&self) -> f64 {
+        self.each(self.database_cpu)
+    }
+
+    /// Successes per CPU second over raw signatures per CPU second.
+    pub fn share(&self) -> f64 {
+        1.0 / self.cost() / self.raw.sign
+    }
+
+    pub fn server_share(&self) -> f64 {
+        1.0 / self.server_cost() / self.raw.sign
+    }
+
+    /// A time in raw signatures.
+    pub fn in_signatures(&self, seconds: f64) -> f64 {
+        seconds * self.raw.sign
+    }
+
+    pub fn per_second(&self) -> f64 {
+        self.succeeded as f64 / self.seconds
+    }
+}
+
+/// What the counters show at one moment.
+struct Reading {
+    at: Instant,
+    server: Duration,
+    database: Duration,
+    batches: Option<(f64, f64)>,
+    progress: Vec<Progress>,
+}
+
+impl Bench {
+    pub fn new(cores: Cores, timing: Timing, signer: Signer) -> Self {
+        Self { cores, timing, signer, last_raw: Cell::new(None) }
+    }
+
+    /// The signing rate of this moment.
+    pub fn raw(&self) -> Fallible<Raw> {
+        if let Some((at, raw)) = self.last_raw.get()
+            && at.elapsed() < FRESH
+        {
+            return Ok(raw);
+        }
+        let raw = self.signer.measure(&self.cores, self.timing.raw)?;
+        self.last_raw.set(Some((Instant::now(), raw)));
+        Ok(raw)
+    }
+
+    /// Drives a stream, warms up, measures.
+    pub fn repeat(&self, subject: Subject<'_>, stream: &Stream) -> Fallible<Repetition> {
+        self.repeat_beside(subject, std::slice::from_ref(stream))
+    }
+
+    /// Drives several streams beside each other; the first is the one that counts.
+    pub fn repeat_beside(&self, subject: Subject<'_>, streams: &[Stream]) -> Fallible<Repetition> {
+        let before = self.raw()?;
+        let drive = Drive::start(&self.cores, subject.address(), streams)?;
+        std::thread::sleep(self.timing.warm);
+        let begun = Reading::before(subject, &drive)?;
+        drive.measure();
+        std::thread::sleep(self.timing.measured.saturating_sub(begun.at.elapsed()));
+        let ended = Reading::after(subject, &drive)?;
+        let (driven, busy) = drive.stop()?;
+        self.last_raw.set(None);
+        Ok(sum_up(&begun, &ended, driven, busy, before.mean(self.raw()?)))
+    }
+
+    /// Drives [`Pace::Once`] until every request was answered, or for `cap`.
+    pub fn run_once(&self, subject: Subject<'_>, stream: &Stream, cap: Duration) -> Fallible<Repetition> {
+        debug_assert!(stream.pace == Pace::Once);
+        let before = self.raw()?;
+        let drive = Drive::start(&self.cores, subject.address(), std::slice::from_ref(stream))?;
+        let begun = Reading::before(subject, &drive)?;
+        drive.measure();
+        while !drive.is_finished() && begun.at.elapsed() < cap {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let ended = Reading::after(subject, &drive)?;
+        let (driven, busy) = drive.stop()?;
+        self.last_raw.set(None);
+        // What was answered between the start and the first reading is part of the whole.
+        let whole = Reading { progress: vec![Progress::default()], ..begun };
+        Ok(sum_up(&whole, &ended, driven, busy, before.mean(self.raw()?)))
+    }
+
+    /// One value from each repetition.
+    pub fn times<T>(&self, mut each: impl FnMut() -> Fallible<T>) -> Fallible<Vec<T>> {
+        (0..self.timing.repetitions).map(|_| each()).collect()
+    }
+}
+
+impl Reading {
+    /// The batches first: asking for them costs the server a little, which belongs to no row.
+    fn before(subject: Subject<'_>, drive: &Drive) -> Fallible<Self> {
+        let batches = subject.server.batches()?;
+        Ok(Self { batches, ..Self::without_batches(subject, drive)? })
+    }
+
+    /// And last.
+    fn after(subject: Subject<'_>, drive: &Drive) -> Fallible<Self> {
+        let reading = Self::without_batches(subject, drive)?;
+        Ok(Self { batches: subject.server.batches()?, ..reading })
+    }
+
+    fn without_batches(subject: Subject<'_>, drive: &Drive) -> Fallible<Self> {
+        let database = subject.postgres.map_or(Ok(Duration::ZERO), |p| process::family_cpu(p.process()))?;
+        let server = process::cpu(subject.server.process())?;
+        Ok(Self { at: Instant::now(), server, database, batches: None, progress: drive.progress() })
+    }
+}
+
+fn sum_up(begun: &Reading, ended: &Reading, driven: Vec<Driven>, busy: f64, raw: Raw) -> Repetition {
+    let between = |(now, then): (&Progress, &Progress)| Progress {
+        succeeded: now.succeeded - then.succeeded,
+        failed: now.failed - then.failed,
+        revoked: now.revoked - then.revoked,
+        told_to_wait: now.told_to_wait - then.told_to_wait,
+    };
+    let mut progress = ended.progress.iter().zip(&begun.progress).map(between);
+    let first = progress.next().unwrap_or_default();
+    let batch = ended.batches.zip(begun.batches).and_then(|((count, sum), (count_then, sum_then))| {
+        (count > count_then).then(|| (sum - sum_then) / (count - count_then))
+    });
+    let mut driven = driven.into_iter();
+    let (times, mut complaint) = driven.next().map(|d| (d.times, d.first_failure)).unwrap_or_default();
+    for other in driven {
+        complaint = complaint.or(other.first_failure);
+    }
+    Repetition {
+        seconds: (ended.at - begun.at).as_secs_f64(),
+        succeeded: first.succeeded,
+        failed: first.failed,
+        server_cpu: ended.server.saturating_sub(begun.server).as_secs_f64(),
+        database_cpu: ended.database.saturating_sub(begun.database).as_secs_f64(),
+        p50: times.quantile(0.5),
+        p99: times.quantile(0.99),
+        p999: times.quantile(0.999),
+        batch,
+        client_busy: busy,
+        raw,
+        others: progress.collect(),
+        first,
+        complaint,
+    }
+}

@@ -1,0 +1,178 @@
+//! A private Postgres, as a default installation runs it, for the time of the run.
+//!
+//! Nothing is tuned and nothing is switched off: what `initdb` writes holds, but for the listener,
+//! which is a socket in a private folder.
+
+use std::fs::{self, File};
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
+
+use crate::cores::Cores;
+use crate::{Fallible, Problem};
+
+/// What decides over durability and cost, shown with the figures.
+const SHOWN: [&str; 9] = [
+    "server_version",
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "wal_sync_method",
+    "wal_level",
+    "shared_buffers",
+    "max_wal_size",
+    "autovacuum",
+];
+
+pub struct Postgres {
+    postmaster: Child,
+    folder: PathBuf,
+}
+
+impl Postgres {
+    /// Makes a cluster in `folder`, which must exist, and starts it on the cores of what is measured.
+    pub fn start(folder: &Path, cores: &Cores) -> Fallible<Self> {
+        let binaries = find_binaries().ok_or(
+            "no PostgreSQL here: install the system's package (Debian: apt-get install postgresql), \
+             or measure SQLite alone with --only sqlite",
+        )?;
+        let owner = owner(folder)?;
+        let data = folder.join("data");
+        let log = folder.join("postgres.log");
+        let as_owner = |program: &str| -> Fallible<Command> {
+            let mut command = Command::new(binaries.join(program));
+            if let Some((user, group)) = owner {
+                command.uid(user).gid(group);
+            }
+            let log = File::options().create(true).append(true).open(&log)?;
+            command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+            Ok(command)
+        };
+        let initdb = as_owner("initdb")?
+            .args(["-U", "sealwright", "-A", "trust", "-E", "UTF8", "--locale=C", "-D"])
+            .arg(&data)
+            .status()?;
+        if !initdb.success() {
+            return Err(said("initdb failed", &log));
+        }
+        let mut postgres = as_owner("postgres")?;
+        postgres.arg("-D").arg(&data).arg("-k").arg(folder).args(["-c", "listen_addresses="]);
+        let postmaster = cores.start_served(|| postgres.spawn())??;
+        let mut started = Self { postmaster, folder: folder.to_owned() };
+        started.wait().map_err(|problem| said(&problem.to_string(), &log))?;
+        Ok(started)
+    }
+
+    fn wait(&mut self) -> Fallible<()> {
+        let begun = Instant::now();
+        loop {
+            let connected = crate::block_on(async {
+                let conn = PgConnection::connect(&self.url("postgres")).await?;
+                Ok(conn.close().await?)
+            });
+            match connected {
+                Ok(()) => return Ok(()),
+                Err(_) if self.postmaster.try_wait()?.is_some() => return Err("Postgres ended".into()),
+                Err(error) if begun.elapsed() > Duration::from_mins(1) => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// The postmaster.
+    pub fn process(&self) -> u32 {
+        self.postmaster.id()
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://sealwright@localhost/{database}?host={}", self.folder.display())
+    }
+
+    pub fn create_database(&self, name: &str) -> Fallible<String> {
+        self.execute("postgres", &format!("create database {name}"))?;
+        Ok(self.url(name))
+    }
+
+    /// Runs statements on a connection of their own.
+    pub fn execute(&self, database: &str, sql: &str) -> Fallible<()> {
+        crate::block_on(async {
+            let mut conn = PgConnection::connect(&self.url(database)).await?;
+            sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await?;
+            Ok(conn.close().await?)
+        })
+    }
+
+    /// The settings that the figures depend on.
+    pub fn settings(&self) -> Fallible<Vec<(String, String)>> {
+        crate::block_on(async {
+            let mut conn = PgConnection::connect(&self.url("postgres")).await?;
+            let mut shown = Vec::new();
+            for name in SHOWN {
+                let sql = AssertSqlSafe(format!("show {name}"));
+                shown.push((name.to_owned(), sqlx::query_scalar(sql).fetch_one(&mut conn).await?));
+            }
+            conn.close().await?;
+            Ok(shown)
+        })
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let process = i32::try_from(self.postmaster.id()).ok().and_then(Pid::from_raw);
+        // SIGQUIT ends it at once: the data goes with the folder.
+        if let Some(process) = process
+            && kill_process(process, Signal::QUIT).is_ok()
+        {
+            let _ = self.postmaster.wait();
+        }
+    }
+}
+
+/// Whose the cluster is. Postgres refuses to run as root, so root gives it to somebody else.
+fn owner(folder: &Path) -> Fallible<Option<(u32, u32)>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let users = fs::read_to_string("/etc/passwd")?;
+    let ids = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    let (user, group) = ids("postgres").or_else(|| ids("nobody")).ok_or("no user to run Postgres as")?;
+    chown(folder, Some(user), Some(group))?;
+    Ok(Some((user, group)))
+}
+
+/// The folder that holds initdb and postgres, the newest version first.
+fn find_binaries() -> Option<PathBuf> {
+    let mut folders: Vec<(u32, PathBuf)> = Vec::new();
+    for (root, prefix, below) in
+        [("/usr/lib/postgresql", "", "bin"), ("/usr", "pgsql-", "bin"), ("/usr/libexec", "postgresql", "")]
+    {
+        for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some(version) = name.strip_prefix(prefix) {
+                folders.push((version.parse().unwrap_or(0), entry.path().join(below)));
+            }
+        }
+    }
+    folders.sort_unstable();
+    let mut found: Vec<PathBuf> = folders.into_iter().rev().map(|(_, folder)| folder).collect();
+    found.extend(crate::machine::first_line("pg_config", &["--bindir"]).map(PathBuf::from));
+    found.into_iter().find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+}
+
+/// A failure with the end of the log that explains it.
+fn said(what: &str, log: &Path) -> Problem {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    format!("{what}\n{}", lines[lines.len().saturating_sub(15)..].join("\n")).into()
+}

@@ -1,0 +1,104 @@
+//! What the kernel says about a process: the CPU time it used and the memory it holds.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::Fallible;
+
+/// The CPU time of the calling thread.
+pub fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
+
+/// The CPU time of a process with all its threads, those that have ended too.
+pub fn cpu(process: u32) -> Fallible<Duration> {
+    let stat = Stat::read(process)?;
+    Ok(ticks(stat.own))
+}
+
+/// The CPU time of a Postgres server: the postmaster, its children, and those it has reaped.
+pub fn family_cpu(postmaster: u32) -> Fallible<Duration> {
+    let parent = Stat::read(postmaster)?;
+    let mut sum = ticks(parent.own + parent.reaped);
+    for child in children(postmaster)? {
+        sum += child_cpu(child).unwrap_or_default();
+    }
+    Ok(sum)
+}
+
+/// A child's time. Ticks of 10 ms are too coarse for a process that worked for 50 ms; the scheduler
+/// counts nanoseconds, for one thread, and a child of Postgres has no other.
+fn child_cpu(child: u32) -> Fallible<Duration> {
+    if let Ok(text) = fs::read_to_string(format!("/proc/{child}/schedstat"))
+        && let Some(nanos) = text.split(' ').next().and_then(|n| n.parse().ok())
+    {
+        return Ok(Duration::from_nanos(nanos));
+    }
+    cpu(child)
+}
+
+fn children(parent: u32) -> Fallible<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(process) = name.to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        // One that ended meanwhile is no child any more.
+        if Stat::read(process).is_ok_and(|stat| stat.parent == parent) {
+            found.push(process);
+        }
+    }
+    Ok(found)
+}
+
+struct Stat {
+    parent: u32,
+    own: u64,
+    reaped: u64,
+}
+
+impl Stat {
+    fn read(process: u32) -> Fallible<Self> {
+        let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        // The name of the program, in parentheses, may hold anything.
+        let fields: Vec<&str> =
+            text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let number = |i: usize| fields.get(i).and_then(|f| f.parse::<u64>().ok()).ok_or("no such field");
+        Ok(Self {
+            parent: u32::try_from(number(1)?)?,
+            own: number(11)? + number(12)?,
+            reaped: number(13)? + number(14)?,
+        })
+    }
+}
+
+fn ticks(count: u64) -> Duration {
+    let per_second = rustix::param::clock_ticks_per_second();
+    Duration::from_secs_f64(count as f64 / per_second as f64)
+}
+
+/// Memory in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    pub resident: f64,
+    pub peak: f64,
+}
+
+pub fn memory(process: u32) -> Fallible<Memory> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next());
+        number.and_then(|n| n.parse::<f64>().ok()).map(|kib| kib * 1_024.0)
+    };
+    let resident = field("VmRSS").ok_or("no VmRSS")?;
+    Ok(Memory { resident, peak: field("VmHWM").unwrap_or(resident) })
+}
+
+/// From now on the peak is that of what follows.
+pub fn reset_peak(process: u32) -> Fallible<()> {
+    Ok(fs::write(Path::new("/proc").join(process.to_string()).join("clear_refs"), "5")?)
+}

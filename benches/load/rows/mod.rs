@@ -1,0 +1,177 @@
+//! The rows: one table of what is measured on a store and what it should reach.
+//!
+//! Adding a row is one line in [`plan`] and one function in a file beside this one.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Fallible;
+use crate::args::{Args, Baseline};
+use crate::drive::{Load, Pace, Stream};
+use crate::measure::{Bench, Subject};
+use crate::process::Memory;
+use crate::report::{Reach, Row};
+use crate::seed::{Agent, Seeded};
+use crate::server::Place;
+use crate::wire;
+
+mod flood;
+mod growth;
+mod memory;
+mod other;
+mod reads;
+mod start;
+mod token;
+mod usual;
+
+pub use memory::STORM;
+pub use start::measure_starts;
+
+/// The two stores.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Postgres,
+    Sqlite,
+}
+
+impl Kind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+/// What a row measures on: a store with its agents, and the one server that runs on it.
+pub struct World<'a> {
+    pub kind: Kind,
+    pub bench: &'a Bench,
+    pub subject: Subject<'a>,
+    pub place: &'a Place,
+    pub seeded: &'a Seeded,
+    /// The server's memory when it had just started.
+    pub idle: Memory,
+    /// For files of the run.
+    pub folder: &'a Path,
+    /// argon2id verifications in a second of CPU time.
+    pub argon2: f64,
+}
+
+type Measure = Box<dyn Fn(&World<'_>) -> Fallible<Row>>;
+
+/// A row that is to be measured.
+pub struct Planned {
+    pub name: String,
+    pub measure: Measure,
+}
+
+/// What a token row should reach; `None` where the table of figures names nothing.
+#[derive(Clone, Copy, Default)]
+struct TokenReach {
+    share: Option<f64>,
+    server: Option<f64>,
+    p50: Option<f64>,
+}
+
+/// The starts come first, while no server runs on the store: see [`start`].
+pub fn start_name(kind: Kind) -> String {
+    format!("{}: start and size", kind.word())
+}
+
+/// All rows of a store, in order. Memory comes first and last: idle, after a storm, with all known.
+pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
+    let mut rows: Vec<Planned> = Vec::new();
+    let mut add = |name: &str, measure: Measure| {
+        rows.push(Planned { name: format!("{}: {name}", kind.word()), measure });
+    };
+    add("memory, idle", Box::new(|world| Ok(memory::idle(world))));
+    add("memory, argon2 storm", Box::new(memory::storm));
+    for (connections, agents, reach) in token_rows(kind, args.full) {
+        let name = format!("token, {}, {}", count(connections, "connection"), count(agents, "agent"));
+        add(&name, Box::new(move |world| token::closed(world, connections, agents, reach)));
+    }
+    add("token, open loop at 30 %", Box::new(|world| token::open(world, 0.3)));
+    let introspection = (kind == Kind::Postgres).then_some(Reach::AtLeast(4.0));
+    add("introspection, 64 connections, 500 tokens", {
+        Box::new(move |world| reads::introspection(world, introspection))
+    });
+    add("revoked list, 304", Box::new(reads::revoked_list));
+    add("flood of wrong secrets", Box::new(flood::flood));
+    if args.full {
+        add("token, 1 % revoked, 64 connections", Box::new(token::revoking));
+        add("cold start", Box::new(other::cold_start));
+    }
+    if kind == Kind::Postgres {
+        add("against a transaction a request and jsonwebtoken::encode", {
+            Box::new(|world| usual::compare(world, Baseline::TxnJsonwebtoken, 256))
+        });
+        add("against one UPDATE a request, 256 agents", {
+            Box::new(|world| usual::compare(world, Baseline::Update, 256))
+        });
+        add("against one UPDATE a request, one hot agent", {
+            Box::new(|world| usual::compare(world, Baseline::Update, 1))
+        });
+    }
+    add("memory, all agents known", Box::new(memory::known));
+    if args.growth {
+        add("growth", Box::new(growth::compare));
+    }
+    rows
+}
+
+/// `1 agent`, `256 agents`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn token_rows(kind: Kind, full: bool) -> Vec<(usize, usize, TokenReach)> {
+    let reach = |connections, agents| match (kind, connections, agents) {
+        (Kind::Postgres, 64, 256) => TokenReach { share: Some(0.75), server: Some(0.82), p50: None },
+        (Kind::Postgres, 64, 1) => TokenReach { share: Some(0.75), ..TokenReach::default() },
+        (Kind::Postgres, 16, 256) => TokenReach { share: Some(0.65), ..TokenReach::default() },
+        (Kind::Postgres, 1, 256) => TokenReach { share: Some(0.38), server: None, p50: Some(4.0) },
+        (Kind::Sqlite, 64, 256) => TokenReach { share: Some(0.74), ..TokenReach::default() },
+        _ => TokenReach::default(),
+    };
+    let combinations: Vec<(usize, usize)> = if full {
+        let agents = |connections| [1, 256, 10_000].map(|agents| (connections, agents));
+        [1, 16, 64, 256].into_iter().flat_map(agents).collect()
+    } else {
+        vec![(64, 256), (64, 1), (16, 256), (1, 256)]
+    };
+    combinations.into_iter().map(|(c, a)| (c, a, reach(c, a))).collect()
+}
+
+/// A token request as most clients send it.
+fn token_request(agent: &Agent, scope: &str) -> Vec<u8> {
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}&scope={scope}",
+        agent.id, agent.secret
+    );
+    wire::post("/api/v1/token", "", &form)
+}
+
+fn token_requests(agents: &[Agent]) -> Vec<Vec<u8>> {
+    agents.iter().map(|agent| token_request(agent, "agents:read")).collect()
+}
+
+/// Tokens for the first `agents` of the store, by all in turn.
+fn token_stream(world: &World<'_>, connections: usize, agents: usize, pace: Pace) -> Stream {
+    let agents = &world.seeded.warm[..agents.min(world.seeded.warm.len())];
+    let load = Load { requests: token_requests(agents), expect: 200, revoking: None };
+    Stream { load: Arc::new(load), connections, pace }
+}
+
+/// Has each of these agents log in once, so that the server knows it and its secret.
+pub fn warm_up(bench: &Bench, subject: Subject<'_>, agents: &[Agent], cap: Duration) -> Fallible<Row> {
+    let load = Load { requests: token_requests(agents), expect: 200, revoking: None };
+    let stream = Stream { load: Arc::new(load), connections: 16, pace: Pace::Once };
+    let done = bench.run_once(subject, &stream, cap)?;
+    let mut row = Row::default();
+    if done.succeeded < agents.len() as u64 {
+        row.notes.push(format!("only {} of {} agents were warmed up", done.succeeded, agents.len()));
+    }
+    Ok(row.with(vec![done]))
+}
