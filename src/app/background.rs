@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::http::state::State;
 use crate::store::Store;
 use crate::tasks::Loop;
+use crate::telemetry::error_chain;
 
 use super::Opened;
 
@@ -25,11 +26,11 @@ pub(super) fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec
     vec![
         every("revocation list", 1, move || {
             let list = Arc::clone(&list);
-            async move { list.refresh().await.map_err(|e| e.to_string()) }
+            async move { list.refresh().await.map_err(|e| error_chain(&e)) }
         }),
         every("keys", 60, move || {
             let keys = Arc::clone(&keys);
-            async move { keys.refresh().await.map_err(|e| e.to_string()) }
+            async move { keys.refresh().await.map_err(|e| error_chain(&e)) }
         }),
         every("prune", 60, move || {
             let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
@@ -78,7 +79,7 @@ async fn prune(store: &dyn Store, clock: &dyn Clock, keep_seconds: i64) -> Resul
     loop {
         let now = clock.now();
         let before = now.saturating_add(-keep_seconds);
-        let gone = store.prune(now, before, PRUNE_STEP).await.map_err(|e| e.to_string())?;
+        let gone = store.prune(now, before, PRUNE_STEP).await.map_err(|e| error_chain(&e))?;
         if gone == 0 {
             return Ok(());
         }

@@ -172,6 +172,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     // The operators' listener outlives the public one, so that probes see why it is gone.
     drop(stop_ops);
     finished(ops_server.await)?;
+    opened.store.close().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -264,7 +265,7 @@ mod tests {
         for (path, word) in [
             ("sealwright-data/operator.env", "sealwright-data/operator.env"),
             ("operator.env", "./operator.env"),
-            ("/home/a b/operator.env", "'/home/a b/operator.env'"),
+            ("/var/a b/operator.env", "'/var/a b/operator.env'"),
             ("/it's/$HOME/operator.env", "'/it'\\''s/$HOME/operator.env'"),
         ] {
             assert_eq!(shell_word(Path::new(path)), word);

@@ -4,7 +4,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -158,6 +158,10 @@ async fn master_key(
         }
         let fresh = MasterKey::generate(entropy).map_err(crate::service::Error::from)?;
         publish_file(&path, fresh.to_text().as_bytes()).map_err(system(format!("cannot write {shown}")))?;
+    }
+    let mode = fs::metadata(&path).map_err(system(format!("cannot read {shown}")))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(AppError::Other(format!("{shown} must be readable by its owner alone: chmod 600 it")));
     }
     let text =
         zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(system(format!("cannot read {shown}")))?);

@@ -12,6 +12,7 @@ use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::scope::{BUILT_IN, Scope};
 use crate::service::agents::NewAgent;
+use crate::telemetry::error_chain;
 
 use super::open::{folder_of, publish_file};
 use super::{AppError, Opened, system};
@@ -25,12 +26,8 @@ pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<
     }
     let invalid = |rule: crate::domain::Invalid| AppError::Other(rule.to_string());
     let agent_id = AgentId::parse("operator").map_err(invalid)?;
-    let unlimited = PlanName::parse("unlimited").map_err(invalid)?;
-    let (plan, missing) =
-        if config.plans.limit(&unlimited).is_some() { (unlimited, false) } else { (PlanName::free(), true) };
-    if missing {
-        tracing::warn!("plan unlimited is not configured: the operator is on plan free");
-    }
+    // The built-in defaults have this plan, and no other layer can take a plan away.
+    let plan = PlanName::parse("unlimited").map_err(invalid)?;
     let scopes: Result<Vec<Scope>, _> = BUILT_IN.iter().map(|b| Scope::parse(b.name)).collect();
     let profile = Profile {
         name: AgentName::parse("operator").map_err(invalid)?,
@@ -51,6 +48,8 @@ pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<
     publish_file(&path, text.as_bytes()).map_err(system(format!("cannot write {shown}")))?;
     let new = NewAgent { agent_id: Some(agent_id), secret: Some(secret), profile };
     let created = opened.agents(config).create(new, Actor::System).await;
-    created.map_err(|error| AppError::Other(format!("cannot create the operator agent: {error}")))?;
+    created.map_err(|error| {
+        AppError::Other(format!("cannot create the operator agent: {}", error_chain(&error)))
+    })?;
     Ok(Some(path))
 }

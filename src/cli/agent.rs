@@ -170,6 +170,9 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
             if args.client_id.as_ref().is_some_and(|new| *new != id) {
                 return Err(Failure::Failed("an agent's id never changes".to_owned()));
             }
+            if chosen.is_some() {
+                agents.demand_living(&id).await?;
+            }
             let view = agents.update(&id, &args.patch(), by.clone()).await?;
             match chosen {
                 Some(secret) => {
@@ -258,8 +261,11 @@ fn properties(agent: &AgentView) -> Vec<(&'static str, String)> {
     ];
     for credential in agent.credentials.iter().flatten() {
         let until = credential.expires_at.as_deref().map(|t| format!(", ends {t}")).unwrap_or_default();
-        let shown = if credential.prefix.is_empty() { "imported" } else { &credential.prefix };
-        rows.push(("credential", format!("{} ({shown}…{until})", credential.credential_id)));
+        let shown = match credential.prefix.as_str() {
+            "" => "not generated here".to_owned(),
+            prefix => format!("{prefix}…"),
+        };
+        rows.push(("credential", format!("{} ({shown}{until})", credential.credential_id)));
     }
     rows
 }

@@ -8,6 +8,7 @@ use crate::app::AppError;
 use crate::config::fault::Faults;
 use crate::service;
 use crate::service::agents::{AgentError, Rejection};
+use crate::telemetry::error_chain;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -47,18 +48,7 @@ impl Failure {
 
     /// The error and its causes in one line.
     pub fn of(error: &(dyn StdError + 'static)) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let next = error.to_string();
-            // Wrappers often repeat what they wrap.
-            if !text.ends_with(&next) {
-                text.push_str(": ");
-                text.push_str(&next);
-            }
-            cause = error.source();
-        }
-        Self::Failed(text)
+        Self::Failed(error_chain(error))
     }
 }
 

@@ -76,7 +76,7 @@ fn properties(found: &Inspection) -> Vec<(&'static str, String)> {
             ("iss", claims.iss.clone()),
             ("sub", claims.sub.clone()),
             ("client_id", claims.client_id.clone()),
-            ("aud", claims.audiences().join(" ")),
+            ("aud", claims.aud.as_slice().join(" ")),
             ("scope", claims.scope.clone()),
             ("jti", claims.jti.clone()),
             ("epoch", claims.epoch.to_string()),

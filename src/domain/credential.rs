@@ -5,9 +5,6 @@ use std::fmt;
 use super::id::{AgentId, CredentialId};
 use super::time::Timestamp;
 
-/// The most live credentials an agent may have: the current one and one in its overlap.
-pub const MOST_LIVE: usize = 2;
-
 /// A password hash in PHC or modular-crypt form. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretHash(pub String);
@@ -39,7 +36,7 @@ pub struct Credential {
     pub hash: SecretHash,
     /// The tag of a generated secret; `None` for an imported one.
     pub tag: Option<Tag>,
-    /// The first characters of the secret, for people to tell credentials apart.
+    /// The first characters of a generated secret, for people to tell credentials apart; else empty.
     pub prefix: String,
     /// When it was made.
     pub created_at: Timestamp,

@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, PRAGMA};
-use axum::http::{HeaderValue, Method};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, PRAGMA};
+use axum::http::{HeaderValue, Method, Version};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
-use super::error::{Failure, render};
+use super::error::{Challenge, Failure, render};
 use super::extract::{self, Incoming};
 use super::state::State;
 use super::{Accepts, Route};
@@ -83,6 +84,7 @@ async fn handle(
     peer: Option<IpAddr>,
 ) -> Result<Response, Failure> {
     let (mut parts, body) = request.into_parts();
+    check_host(parts.version, &parts.headers)?;
     check_method(route.accepts, &parts.method)?;
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = match route.accepts {
@@ -103,6 +105,18 @@ async fn handle(
     let incoming = Incoming { headers: parts.headers, query, path_part, body, peer };
     let work = (route.handler)(Arc::clone(state), incoming);
     tokio::time::timeout(HANDLER_PATIENCE, work).await.unwrap_or(Err(Failure::TooSlow))
+}
+
+/// RFC 9112 §3.2: one Host, so that nothing in front of this server can have read another one.
+fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && version < Version::HTTP_11) {
+        return Ok(());
+    }
+    Err(Failure::Refused(
+        Refusal::InvalidRequest("The request needs exactly one Host header."),
+        Challenge::None,
+    ))
 }
 
 fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {

@@ -47,15 +47,20 @@ pub enum Aud {
 impl Aud {
     /// Whether `audience` is among them.
     pub fn contains(&self, audience: &str) -> bool {
+        self.as_slice().iter().any(|a| a == audience)
+    }
+
+    /// All of them, however many there are.
+    pub fn as_slice(&self) -> &[String] {
         match self {
-            Self::One(one) => one == audience,
-            Self::Many(many) => many.iter().any(|a| a == audience),
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
         }
     }
 }
 
 /// The claims of a genuine token. Times must be JSON integers: any other type is no token of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Issuer.
     pub iss: String,

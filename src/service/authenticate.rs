@@ -15,6 +15,7 @@ use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::store::{AgentRecord, Change, Freshness, Store, Write};
+use crate::telemetry::error_chain;
 
 use super::Error;
 use super::limits::Limits;
@@ -162,7 +163,7 @@ impl Authenticator {
         };
         let write = Write { at: now, by: Actor::System, change };
         if let Err(error) = self.store.commit(vec![write]).await {
-            tracing::warn!(%error, "an imported hash was not replaced");
+            tracing::warn!(error = error_chain(&error), "an imported hash was not replaced");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::domain::agent::{AgentStatus, Epoch};
 use crate::domain::grant::epoch_lives;
 use crate::domain::time::Timestamp;
-use crate::keys::claims::Aud;
+use crate::keys::claims::Claims;
 use crate::store::{Standing, Store};
 
 use super::Error;
@@ -57,40 +57,7 @@ pub struct Inspection {
     /// And why, or why not.
     pub verdict: Worth,
     /// What it says; `null` unless this store's keys signed it.
-    pub claims: Option<ClaimsView>,
-}
-
-/// The claims of a genuine token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ClaimsView {
-    /// Issuer.
-    pub iss: String,
-    /// The agent, or the user on whose behalf it acts.
-    pub sub: String,
-    /// Audience.
-    pub aud: Aud,
-    /// The agent.
-    pub client_id: String,
-    /// Granted scopes.
-    pub scope: String,
-    /// The token's id.
-    pub jti: String,
-    /// The agent's epoch when the token was counted.
-    pub epoch: i64,
-    /// Issued at, epoch seconds.
-    pub iat: i64,
-    /// Expires at, epoch seconds.
-    pub exp: i64,
-}
-
-impl ClaimsView {
-    /// The audiences as a list, however many there are.
-    pub fn audiences(&self) -> Vec<String> {
-        match &self.aud {
-            Aud::One(one) => vec![one.clone()],
-            Aud::Many(many) => many.clone(),
-        }
-    }
+    pub claims: Option<Claims>,
 }
 
 /// Reads `token` and looks its standing up.
@@ -105,7 +72,7 @@ pub async fn inspect(
     };
     let standing = store.standing(std::slice::from_ref(&genuine.reference)).await?.into_iter().next();
     let verdict = judge(&genuine, standing, clock.now());
-    Ok(Inspection { active: verdict == Worth::Active, verdict, claims: Some(view(&genuine)) })
+    Ok(Inspection { active: verdict == Worth::Active, verdict, claims: Some(Claims::clone(&genuine.claims)) })
 }
 
 fn judge(token: &Genuine, standing: Option<Standing>, now: Timestamp) -> Worth {
@@ -121,20 +88,5 @@ fn judge(token: &Genuine, standing: Option<Standing>, now: Timestamp) -> Worth {
         AgentStatus::Decommissioned => Worth::AgentDecommissioned,
         AgentStatus::Active if epoch_lives(status, epoch, Epoch(token.claims.epoch)) => Worth::Active,
         AgentStatus::Active => Worth::Killed,
-    }
-}
-
-fn view(token: &Genuine) -> ClaimsView {
-    let claims = token.claims.clone();
-    ClaimsView {
-        iss: claims.iss,
-        sub: claims.sub,
-        aud: claims.aud,
-        client_id: claims.client_id,
-        scope: claims.scope,
-        jti: claims.jti,
-        epoch: claims.epoch,
-        iat: claims.iat,
-        exp: claims.exp,
     }
 }

@@ -87,8 +87,9 @@ impl Mint {
             if freshness == Freshness::Cached {
                 return Ok(Attempt::Stale);
             }
+            // A configuration that lacks a plan is no verdict about the agent (contract D9).
             let why = format!("plan {} is not configured", agent.profile.plan);
-            return Err(Error::Fault(Arc::new(Cause(why))));
+            return Err(Error::Unavailable(Arc::new(Cause(why))));
         };
         let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
         let grant = match decide(agent, &catalogue, &self.policy, limit, request, jti) {

@@ -23,6 +23,15 @@ const TRUSTED: i64 = 120;
 /// Before any reading.
 const NEVER: Timestamp = Timestamp(i64::MIN);
 
+/// Which key is to be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The first of a store, unless another process makes it meanwhile.
+    First,
+    /// One more, to sign after those before it.
+    Another,
+}
+
 /// Makes, loads and rotates the keys of a store.
 pub struct KeyService {
     store: Arc<dyn Store>,
@@ -64,7 +73,7 @@ impl KeyService {
     /// once agree on one key: the store takes a single signing one.
     pub async fn ensure_signing_key(&self) -> Result<(), Error> {
         if !self.store.keys().await?.iter().any(|k| k.state == KeyState::Signing) {
-            self.add_key(Actor::System).await?;
+            self.add_key(Wanted::First, Actor::System).await?;
         }
         self.refresh().await
     }
@@ -72,7 +81,7 @@ impl KeyService {
     /// Announces a new key; the first of a store signs at once. Returns it as stored.
     pub async fn rotate(&self, by: Actor) -> Result<KeyRecord, Error> {
         for _ in 0..3 {
-            if let Some(added) = self.add_key(by.clone()).await? {
+            if let Some(added) = self.add_key(Wanted::Another, by.clone()).await? {
                 self.refresh().await?;
                 return Ok(added);
             }
@@ -81,12 +90,15 @@ impl KeyService {
     }
 
     /// `None` when another process was first.
-    async fn add_key(&self, by: Actor) -> Result<Option<KeyRecord>, Error> {
+    async fn add_key(&self, wanted: Wanted, by: Actor) -> Result<Option<KeyRecord>, Error> {
         let bits = self.rsa_bits;
         let made = tokio::task::spawn_blocking(move || algorithm::generate(bits));
         let made = made.await.map_err(|died| Error::Fault(Arc::new(died)))??;
         let (state, signs_from) =
             rotation::announce(&self.store.keys().await?, self.clock.now(), self.announce_seconds);
+        if wanted == Wanted::First && state != KeyState::Signing {
+            return Ok(None);
+        }
         let sealed = self
             .keyring
             .master_key()

@@ -68,6 +68,15 @@ impl From<secret::HashFault> for Error {
     }
 }
 
+impl From<secret::NotHashed> for Error {
+    fn from(not: secret::NotHashed) -> Self {
+        match not {
+            secret::NotHashed::Shed(shed) => shed.into(),
+            secret::NotHashed::Fault(fault) => fault.into(),
+        }
+    }
+}
+
 impl From<NoEntropy> for Error {
     fn from(none: NoEntropy) -> Self {
         Self::Fault(Arc::new(none))

@@ -5,6 +5,7 @@
 //! only drops its receiver; what was sent to the store runs to its end.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ const QUEUE: usize = 4_096;
 /// to a lost database comes within them.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
+/// How much longer a caller listens: what a lane needs to say why it gave up.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// The first pause before a batch is sent again; it doubles with each try.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -52,10 +56,11 @@ pub struct Batched {
 
 #[derive(Debug, thiserror::Error)]
 #[error("the store did not answer within {} ms", PATIENCE.as_millis())]
-struct TooLate;
+struct TooLate(#[source] Option<Arc<dyn Error + Send + Sync>>);
 
-fn too_late() -> StoreError {
-    StoreError::Unavailable(Arc::new(TooLate))
+/// The time is over; `cause` is what the last try met, if any came to an end.
+fn too_late(cause: Option<Arc<dyn Error + Send + Sync>>) -> StoreError {
+    StoreError::Unavailable(Arc::new(TooLate(cause)))
 }
 
 impl Batched {
@@ -76,10 +81,10 @@ async fn ask<Ask, Answer>(
     let deadline = Instant::now() + PATIENCE;
     let (answer, result) = oneshot::channel();
     queue.try_send(Waiting { ask, deadline, answer }).map_err(|_| StoreError::Busy)?;
-    match timeout_at(deadline, result).await {
+    match timeout_at(deadline + LAST_WORDS, result).await {
         Ok(Ok(result)) => result,
         // The lane dropped the request unanswered: its own deadline had passed.
-        Ok(Err(_)) | Err(_) => Err(too_late()),
+        Ok(Err(_)) | Err(_) => Err(too_late(None)),
     }
 }
 
@@ -186,16 +191,18 @@ async fn retry<T, F>(deadline: Instant, mut call: impl FnMut() -> F) -> Result<T
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    let mut pause = PAUSE;
+    let (mut pause, mut last) = (PAUSE, None);
     loop {
         match timeout_at(deadline, call()).await {
             Ok(Err(StoreError::Unavailable(cause))) if Instant::now() + pause < deadline => {
                 tracing::debug!(%cause, "sending again");
+                last = Some(cause);
                 sleep(pause).await;
                 pause *= 2;
             }
+            Ok(Err(StoreError::Unavailable(cause))) => return Err(too_late(Some(cause))),
             Ok(result) => return result,
-            Err(_) => return Err(too_late()),
+            Err(_) => return Err(too_late(last)),
         }
     }
 }
@@ -288,11 +295,88 @@ impl Store for Batched {
     async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
         self.inner.prune(now, events_before, most).await
     }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
 }
 
 impl Batch {
     /// A batch of one.
     pub fn of(id: BatchId, now: Timestamp, grant: Arc<crate::domain::grant::Grant>) -> Self {
         Self { id, now, grants: vec![grant] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::scripted::Scripted;
+    use crate::store::scripted::samples::{batch, chain};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_was_lost_goes_out_again_under_its_id() {
+        let store = Arc::new(Scripted::failing(&[0, 1]));
+        let batched = Batched::over(store.clone());
+        assert_eq!(batched.issue(&batch(7)).await.unwrap().len(), 1);
+        assert_eq!(store.batches(), [7, 7, 7]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_deadline_the_last_cause_is_told() {
+        let store = Arc::new(Scripted::failing(&(0..1_000).collect::<Vec<_>>()));
+        let batched = Batched::over(store.clone());
+        let began = Instant::now();
+        let given_up = batched.issue(&batch(1)).await.unwrap_err();
+        assert!(began.elapsed() <= PATIENCE, "{:?}", began.elapsed());
+        let (last, told) = (store.batches().len() - 1, chain(&given_up));
+        assert!(last > 2 && told.contains(&format!("call {last} failed")), "{told}");
+        assert!(matches!(given_up, StoreError::Unavailable(_)));
+        let standing = batched.standing(&[]).await;
+        assert!(matches!(standing, Err(StoreError::Unavailable(_))), "{standing:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_hangs_is_given_up_with_the_cause_before() {
+        let store = Arc::new(Scripted::failing(&[0]).hanging_from(1));
+        let batched = Batched::over(store.clone());
+        let told = chain(&batched.issue(&batch(1)).await.unwrap_err());
+        assert!(told.contains("within 2500 ms: call 0 failed"), "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_is_not_sent() {
+        let store = Arc::new(Scripted::failing(&[]).slow(Duration::from_millis(100)));
+        let batched = Arc::new(Batched::over(store.clone()));
+        let ask = |n| {
+            let batched = Arc::clone(&batched);
+            async move { batched.issue(&batch(n)).await }
+        };
+        // While the first is being counted the two others wait, and one of them goes away.
+        let first = tokio::spawn(ask(1));
+        sleep(Duration::from_millis(10)).await;
+        let gone = tokio::spawn(ask(2));
+        let second = tokio::spawn(ask(3));
+        sleep(Duration::from_millis(10)).await;
+        gone.abort();
+        assert_eq!(first.await.unwrap().unwrap().len(), 1);
+        assert_eq!(second.await.unwrap().unwrap().len(), 1);
+        assert_eq!(store.batches(), [1, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_together_goes_out_together_and_each_gets_its_own() {
+        let store = Arc::new(Scripted::failing(&[]).slow(Duration::from_millis(100)));
+        let batched = Batched::over(store.clone());
+        let (one, three) = (batch(1), batch(3));
+        let two = Batch { grants: [batch(2).grants, batch(2).grants].concat(), ..batch(2) };
+        let later = async {
+            sleep(Duration::from_millis(10)).await;
+            tokio::join!(batched.issue(&two), batched.issue(&three))
+        };
+        let (first, (second, third)) = tokio::join!(batched.issue(&one), later);
+        assert_eq!([first, second, third].map(|verdicts| verdicts.unwrap().len()), [1, 2, 1]);
+        assert_eq!(store.batches(), [1, 2]);
     }
 }

@@ -5,12 +5,14 @@
 //! it, so there is none to lose.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use quick_cache::sync::Cache;
+use tokio::time::Instant;
 
 use crate::domain::agent::{Agent, Epoch};
 use crate::domain::id::{AgentId, Jti};
@@ -25,12 +27,16 @@ use super::{
 /// How many agents are remembered.
 const AGENTS: usize = 100_000;
 
+/// How long it is remembered that imported credentials are held. Not for ever: once the last is gone,
+/// secrets of a foreign form cost no hash any more.
+const IMPORTED: Duration = Duration::from_secs(1);
+
 /// The wrapper.
 pub struct Cached {
     inner: Arc<dyn Store>,
     agents: Cache<AgentId, Arc<AgentRecord>>,
     catalogue: ArcSwapOption<Catalogue>,
-    imported: AtomicBool,
+    imported: Imported,
 }
 
 impl Cached {
@@ -40,8 +46,49 @@ impl Cached {
             inner,
             agents: Cache::new(AGENTS),
             catalogue: ArcSwapOption::empty(),
-            imported: AtomicBool::new(false),
+            imported: Imported::default(),
         }
+    }
+}
+
+/// Whether imported credentials are held, read once for all who ask at the same time: any junk that is
+/// presented asks, and may come in floods.
+#[derive(Default)]
+struct Imported {
+    /// Until when the last yes may be repeated.
+    known_until: Mutex<Option<Instant>>,
+    /// How many reads have begun.
+    begun: AtomicU64,
+    /// Held while one reads: the number of the last read and what it brought.
+    last: tokio::sync::Mutex<Option<(u64, Result<bool, StoreError>)>>,
+}
+
+impl Imported {
+    fn is_known(&self) -> bool {
+        let known_until = self.known_until.lock().unwrap_or_else(PoisonError::into_inner);
+        known_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    async fn read(&self, store: &dyn Store) -> Result<bool, StoreError> {
+        let begun_before = self.begun.load(Ordering::SeqCst);
+        let mut last = if let Ok(free) = self.last.try_lock() {
+            free
+        } else {
+            let last = self.last.lock().await;
+            match &*last {
+                // A no must be true after the question was put; a failure says nothing about anybody.
+                Some((number, Ok(held))) if *number > begun_before => return Ok(*held),
+                Some((_, Err(error))) => return Err(error.clone()),
+                _ => last,
+            }
+        };
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let until = Instant::now() + IMPORTED;
+        let read = store.holds_imported(Freshness::Fresh).await;
+        let known_until = matches!(read, Ok(true)).then_some(until);
+        *self.known_until.lock().unwrap_or_else(PoisonError::into_inner) = known_until;
+        *last = Some((number, read.clone()));
+        read
     }
 }
 
@@ -80,12 +127,10 @@ impl Store for Cached {
     }
 
     async fn holds_imported(&self, freshness: Freshness) -> Result<bool, StoreError> {
-        if freshness == Freshness::Cached && self.imported.load(Ordering::Relaxed) {
+        if freshness == Freshness::Cached && self.imported.is_known() {
             return Ok(true);
         }
-        let read = self.inner.holds_imported(Freshness::Fresh).await?;
-        self.imported.store(read, Ordering::Relaxed);
-        Ok(read)
+        self.imported.read(&*self.inner).await
     }
 
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
@@ -146,5 +191,89 @@ impl Store for Cached {
 
     async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
         self.inner.prune(now, events_before, most).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use crate::store::scripted::Scripted;
+    use crate::store::scripted::samples::record;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_agent_is_served_from_memory_until_a_fresh_read_replaces_or_forgets_it() {
+        let store = Arc::new(Scripted::failing(&[]));
+        let cached = Cached::over(store.clone());
+        let id = AgentId::parse("a").unwrap();
+        let read = async |freshness| cached.agent(&id, freshness).await.unwrap().map(|r| r.agent.version);
+        store.set_agent(Some(record("a", 1)));
+        assert_eq!(read(Freshness::Cached).await, Some(1));
+        store.set_agent(Some(record("a", 2)));
+        assert_eq!(read(Freshness::Cached).await, Some(1));
+        assert_eq!(store.calls(), 1);
+        assert_eq!(read(Freshness::Fresh).await, Some(2));
+        assert_eq!(read(Freshness::Cached).await, Some(2));
+        store.set_agent(None);
+        assert_eq!(read(Freshness::Fresh).await, None);
+        assert_eq!(read(Freshness::Cached).await, None);
+        // Nobody's id is remembered: each of the last two asked.
+        assert_eq!(store.calls(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_failed_leaves_what_is_remembered() {
+        let store = Arc::new(Scripted::failing(&[1]));
+        let cached = Cached::over(store.clone());
+        let id = AgentId::parse("a").unwrap();
+        store.set_agent(Some(record("a", 1)));
+        cached.agent(&id, Freshness::Cached).await.unwrap();
+        assert!(cached.agent(&id, Freshness::Fresh).await.is_err());
+        assert!(cached.agent(&id, Freshness::Cached).await.unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn junk_that_comes_together_shares_a_read_that_began_after_it() {
+        let store = Arc::new(Scripted::failing(&[]).slow(Duration::from_millis(10)));
+        let cached = Cached::over(store.clone());
+        let junk = || join_all((0..100).map(|_| cached.holds_imported(Freshness::Cached)));
+        assert!(junk().await.into_iter().all(|held| !held.unwrap()));
+        assert_eq!(store.calls(), 2);
+        // What was imported just now is found by the next question.
+        store.set_imported(true);
+        assert!(cached.holds_imported(Freshness::Cached).await.unwrap());
+        assert_eq!(store.calls(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_shared_by_all_who_waited_for_it() {
+        let store = Arc::new(Scripted::failing(&[0, 1]).slow(Duration::from_secs(2)));
+        let cached = Cached::over(store.clone());
+        let began = Instant::now();
+        let junk = join_all((0..100).map(|_| cached.holds_imported(Freshness::Cached))).await;
+        assert!(junk.iter().all(Result::is_err));
+        assert_eq!((store.calls(), began.elapsed().as_secs()), (1, 2));
+        assert!(cached.holds_imported(Freshness::Cached).await.is_err());
+        assert!(!cached.holds_imported(Freshness::Cached).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_imported_credentials_are_held_is_known_for_a_second() {
+        let store = Arc::new(Scripted::failing(&[]));
+        let cached = Cached::over(store.clone());
+        store.set_imported(true);
+        assert!(cached.holds_imported(Freshness::Cached).await.unwrap());
+        store.set_imported(false);
+        tokio::time::advance(Duration::from_millis(999)).await;
+        assert!(cached.holds_imported(Freshness::Cached).await.unwrap());
+        assert_eq!(store.calls(), 1);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!cached.holds_imported(Freshness::Cached).await.unwrap());
     }
 }

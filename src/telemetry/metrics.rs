@@ -172,7 +172,7 @@ mod tests {
             "sealwright_credential_cache_total{result=\"hit\"}",
             "sealwright_hash_shed_total 0",
             "sealwright_introspections_total{result=\"inactive\"}",
-            "sealwright_failed_requests_total{kind=\"busy\"} 0",
+            "sealwright_failed_requests_total{kind=\"fault\"} 0",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

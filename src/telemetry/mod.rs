@@ -1,8 +1,9 @@
 //! Logs and metrics.
 //!
-//! Owns how a log line looks and where it goes, and ([`metrics`]) every metric's name. A leaf: it
+//! Owns how a log line looks and where it goes, how an error reads there, and ([`metrics`]) every metric's name. A leaf: it
 //! names nothing else of ours. Must not know what is worth logging.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -62,6 +63,22 @@ pub fn start_logging(filter: &str, format: Format, output: Output) -> Guard {
     Guard(guard)
 }
 
+/// An error and its causes in one line.
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Wrappers often repeat what they wrap.
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// A writer of lines in which nothing acts on a terminal or begins a line of its own.
 ///
 /// Each call to `write` is one line. Every control character in it but the newline at its end is
@@ -105,6 +122,16 @@ mod tests {
         OneLine(&mut written).write_all("agent \u{1b}[2Jx\r\nINFO forged \u{9b}2J\n".as_bytes()).unwrap();
         let text = String::from_utf8(written).unwrap();
         assert_eq!(text, "agent \\u001b[2Jx\\u000d\\u000aINFO forged \\u009b2J\n");
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_and_nothing_twice() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Wrapper(&'static str, #[source] Option<Box<Wrapper>>);
+        let wrap = |text, inner| Wrapper(text, Some(Box::new(inner)));
+        let chain = wrap("request failed", wrap("store failed: no route", Wrapper("no route", None)));
+        assert_eq!(error_chain(&chain), "request failed: store failed: no route");
     }
 
     #[test]

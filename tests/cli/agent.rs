@@ -290,6 +290,12 @@ fn an_update_can_replace_the_secret_too() {
     let live = changed["credentials"].as_array().unwrap();
     assert_eq!(live.len(), 1);
     assert_ne!(live[0]["credentialId"], made["credentialId"]);
+    // Nothing of it is shown, and a refused one takes the rest of the update with it.
+    assert_eq!(home.json(&["agent", "show", "a"])["credentials"][0]["prefix"], "");
+    home.json(&["agent", "decommission", "a"]);
+    let both = ["agent", "update", "a", "--name", "other", "--secret-stdin"];
+    home.feed("another secret\n", &both).refused(1, "decommissioned");
+    assert_ne!(home.json(&["agent", "show", "a"])["name"], "other");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What must not be written: panics, silent casts, loose ends, and paths of one machine.
+//! What must not be written: panics, silent casts, loose ends, paths of one machine, and effects in
+//! the domain.
 
 use crate::scan::Source;
 use crate::{demand_none, tree};
@@ -15,6 +16,10 @@ const INTEGERS: &[&str] =
 
 /// Macros that mark what is not done.
 const UNDONE: &[&str] = &["todo", "unimplemented", "dbg"];
+
+/// What only a function that waits, or that tells somebody, has to name.
+const EFFECTS: &[&str] =
+    &["async", "await", "async_trait", "futures_util", "tokio", "tracing", "metrics", "println", "eprintln"];
 
 /// Notes that mark the same; in two parts, so that this file may be searched too.
 const NOTES: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME")];
@@ -57,6 +62,23 @@ fn nothing_names_a_folder_of_one_machine() {
         ))
     });
     demand_none(&faults.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_domain_never_awaits_and_never_logs() {
+    demand_none(&tree::sources("src/domain").iter().flat_map(effect_faults).collect::<Vec<_>>());
+}
+
+fn effect_faults(source: &Source) -> Vec<String> {
+    let words = source.tokens.iter().filter(|token| !token.test && EFFECTS.contains(&token.text.as_str()));
+    let message = |token: &crate::scan::Token| {
+        format!(
+            "{}:{}: `{}` in the domain, which decides and does nothing else. Take what you need as an \
+             argument, and wait or log where it is called.",
+            source.file, token.line, token.text
+        )
+    };
+    words.map(message).collect()
 }
 
 /// Whether the line names this absolute folder; `docs/home/` and `https://host/home/` do not.
@@ -140,6 +162,13 @@ mod tests {
         let fine = "#[expect(x, reason = \"y\")] fn f() { a.unwrap_or(1); }
                     #[cfg(test)] mod tests { fn f() { a.unwrap(); } }";
         assert!(panic_faults(&source(fine)).is_empty());
+    }
+
+    #[test]
+    fn waiting_and_logging_are_found_in_any_form() {
+        let text = "async fn f() { g().await; tracing::info!(\"x\"); } use tokio::sync;";
+        assert_eq!(effect_faults(&source(text)).len(), 4);
+        assert!(effect_faults(&source("/// async\nfn f() { \"await\"; }")).is_empty());
     }
 
     #[test]

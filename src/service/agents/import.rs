@@ -178,10 +178,10 @@ impl Agents {
         for candidate in candidates {
             let agent_id = &candidate.agent_id;
             let credential: Credential = match candidate.proof {
-                Proof::Hashed(hash) => self.new_credential(agent_id, hash, None, String::new())?,
+                Proof::Hashed(hash) => self.new_credential(agent_id, hash, None, None)?,
                 Proof::Clear(secret, tag) => {
                     let hash = hashes.next().ok_or_else(no_outcome)??;
-                    self.new_credential(agent_id, hash, tag, secret.prefix())?
+                    self.new_credential(agent_id, hash, tag, Some(&secret))?
                 }
             };
             let mut agent = self.new_agent(agent_id, candidate.profile);

@@ -13,9 +13,10 @@ use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, UserId};
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
+use crate::domain::grant::LONGEST_SCOPE_LIST;
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::quota::{PlanName, Plans};
-use crate::domain::scope::{Catalogue, Scope};
+use crate::domain::scope::{Catalogue, Scope, join};
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 use crate::entropy::{Entropy, uuid_v7};
@@ -115,6 +116,13 @@ pub struct ProfilePatch {
 }
 
 impl ProfilePatch {
+    fn is_empty(&self) -> bool {
+        // By name, so that a new member cannot be forgotten here.
+        let Self { name, scopes, ttl, plan, audiences, redirect_uris, user_ids } = self;
+        let texts = name.is_none() && scopes.is_none() && ttl.is_none() && plan.is_none();
+        texts && audiences.is_none() && redirect_uris.is_none() && user_ids.is_none()
+    }
+
     fn apply(&self, profile: &Profile) -> Profile {
         let mut new = profile.clone();
         set(&mut new.name, self.name.as_ref());
@@ -203,12 +211,16 @@ impl Agents {
     }
 
     /// Changes a profile. When somebody else changed it meanwhile, the change is made again on theirs.
+    /// A patch that holds nothing leaves no trace.
     pub async fn update(
         &self,
         agent_id: &AgentId,
         patch: &ProfilePatch,
         by: Actor,
     ) -> Result<AgentView, AgentError> {
+        if patch.is_empty() {
+            return self.show(agent_id).await;
+        }
         // Only what is given is checked: a scope or plan that was taken away since stays as it is.
         if let Some(scopes) = &patch.scopes {
             check_scopes(scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
@@ -264,9 +276,7 @@ impl Agents {
             return Err(Invalid("an overlap is 0 to 2592000 seconds").into());
         }
         // Asked before the secret is hashed, and again by the commit.
-        if self.find(agent_id).await?.agent.status == AgentStatus::Decommissioned {
-            return Err(Rejection::Decommissioned.into());
-        }
+        self.demand_living(agent_id).await?;
         let (secret, credential) = self.make_credential(agent_id, chosen).await?;
         let credential_id = credential.credential_id;
         let old_expires_at = self.clock.now().saturating_add(overlap);
@@ -274,6 +284,14 @@ impl Agents {
         accepted(self.commit(change, by).await?)?;
         let (agent_id, old_expires_at) = (agent_id.clone(), Some(old_expires_at));
         Ok(NewSecret { agent_id, credential_id, secret, old_expires_at })
+    }
+
+    /// Refuses an agent that can never change its secret again, before anything is done for it.
+    pub async fn demand_living(&self, agent_id: &AgentId) -> Result<(), AgentError> {
+        match self.find(agent_id).await?.agent.status {
+            AgentStatus::Active | AgentStatus::Suspended => Ok(()),
+            AgentStatus::Decommissioned => Err(Rejection::Decommissioned.into()),
+        }
     }
 
     async fn find(&self, agent_id: &AgentId) -> Result<Arc<AgentRecord>, AgentError> {
@@ -308,8 +326,8 @@ impl Agents {
             let (secret, tag) = generated.ok_or_else(|| fault("the store has no tag key"))?;
             (secret, Some(tag))
         };
-        let hash = self.secrets.hash(&secret).await.map_err(Error::from)?.map_err(Error::from)?;
-        let credential = self.new_credential(agent_id, hash, tag, secret.prefix())?;
+        let hash = self.secrets.hash(&secret).await.map_err(Error::from)?;
+        let credential = self.new_credential(agent_id, hash, tag, Some(&secret))?;
         Ok((secret, credential))
     }
 
@@ -318,8 +336,11 @@ impl Agents {
         agent_id: &AgentId,
         hash: SecretHash,
         tag: Option<Tag>,
-        prefix: String,
+        secret: Option<&Secret>,
     ) -> Result<Credential, Error> {
+        // Whoever chose a secret may have chosen a word: nothing of it is written down.
+        let generated = secret.filter(|_| tag.is_some());
+        let prefix = generated.map(Secret::prefix).unwrap_or_default();
         Ok(Credential {
             credential_id: CredentialId(self.draw_id()?),
             agent_id: agent_id.clone(),
@@ -352,6 +373,10 @@ impl Agents {
 fn check_scopes(scopes: &[Scope], catalogue: &Catalogue) -> Result<(), Rejection> {
     match scopes.iter().find(|s| !catalogue.contains(s)) {
         Some(unknown) => Err(Rejection::UnknownScope(unknown.clone())),
+        // More than one token carries would make the request without a scope fail (contract D3).
+        None if join(scopes).len() >= LONGEST_SCOPE_LIST => {
+            Err(Invalid("an agent's scopes, joined by spaces, are shorter than 3072 bytes").into())
+        }
         None => Ok(()),
     }
 }

@@ -62,7 +62,7 @@ pub struct UsageView {
 pub struct CredentialView {
     /// Its id.
     pub credential_id: String,
-    /// The first characters of its secret; empty for an imported hash.
+    /// The first characters of its secret; empty unless this store generated it.
     pub prefix: String,
     /// When it was made.
     pub created_at: String,

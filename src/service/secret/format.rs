@@ -21,7 +21,7 @@ const TAG: usize = 11;
 const CRC: usize = 6;
 const LENGTH: usize = PREFIX.len() + 1 + RANDOM + TAG + CRC;
 
-/// How many characters of a secret may be shown: enough to tell credentials apart.
+/// How many characters of a generated secret may be shown: enough to tell credentials apart.
 const SHOWN: usize = 8;
 
 /// A secret in clear. `Debug` shows nothing, comparison does not compile, memory is wiped.
@@ -42,10 +42,9 @@ impl Secret {
         &self.0
     }
 
-    /// The first characters, at most a quarter of the secret.
+    /// The first characters, for a generated secret only: of another one they may be half a word.
     pub fn prefix(&self) -> String {
-        let shown = SHOWN.min(self.0.chars().count() / 4);
-        self.0.chars().take(shown).collect()
+        self.0.chars().take(SHOWN).collect()
     }
 }
 

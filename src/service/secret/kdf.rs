@@ -20,6 +20,12 @@ const BCRYPT_MOST: usize = 72;
 pub struct Workspace(Vec<Block>);
 
 impl Workspace {
+    /// Whether it holds no memory.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn blocks(&mut self, params: &Params) -> &mut [Block] {
         let count = params.block_count();
         if self.0.len() < count {

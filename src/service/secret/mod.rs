@@ -52,6 +52,17 @@ pub enum Proof {
     Wrong,
 }
 
+/// Why a secret was not hashed.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+pub enum NotHashed {
+    /// Too many others are being hashed.
+    #[error(transparent)]
+    Shed(#[from] Shed),
+    /// Hashing itself failed.
+    #[error(transparent)]
+    Fault(#[from] HashFault),
+}
+
 /// Makes, inspects and verifies secrets for one store.
 pub struct Secrets {
     tag_keys: Vec<TagKey>,
@@ -111,9 +122,9 @@ impl Secrets {
     }
 
     /// Hashes a new secret on the pool.
-    pub async fn hash(&self, secret: &Secret) -> Result<Result<SecretHash, HashFault>, Shed> {
+    pub async fn hash(&self, secret: &Secret) -> Result<SecretHash, NotHashed> {
         let (secret, entropy) = (secret.clone(), Arc::clone(&self.entropy));
-        self.pool.run(move |work| kdf::hash(&secret, &*entropy, work)).await
+        Ok(self.pool.run(move |work| kdf::hash(&secret, &*entropy, work)).await??)
     }
 
     /// Whether `secret` was proven to be `credential`'s before, by memory alone.
@@ -224,9 +235,9 @@ mod tests {
         Credential {
             credential_id: CredentialId(Uuid::from_u128(1)),
             agent_id: AgentId::parse("a").unwrap(),
-            hash: secrets.hash(secret).await.unwrap().unwrap(),
+            hash: secrets.hash(secret).await.unwrap(),
             tag: None,
-            prefix: secret.prefix(),
+            prefix: String::new(),
             created_at: Timestamp(0),
             expires_at: None,
         }

@@ -36,6 +36,11 @@ impl Readers {
         Self(pool.connect_lazy_with(options.read_only(true)))
     }
 
+    /// Closes all connections; a read that comes later fails.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
+
     /// One read.
     pub async fn read<T, F>(&self, query: impl Fn(PoolConnection<Sqlite>) -> F) -> Result<T, StoreError>
     where
@@ -68,6 +73,19 @@ impl Writer {
             None => SqliteConnection::connect_with(&self.options).await?,
         };
         Ok(Held { conn, turn, slot })
+    }
+}
+
+impl Writer {
+    /// Closes the connection, in this process's turn; a write that comes later opens another.
+    pub async fn close(&self) {
+        if let Ok(held) = self.take().await {
+            let Held { conn, turn, slot } = held;
+            // A connection that does not close cleanly leaves its log for the next to open.
+            let _ = conn.close().await;
+            drop(turn);
+            drop(slot);
+        }
     }
 }
 

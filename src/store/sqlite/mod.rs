@@ -196,6 +196,12 @@ impl Store for SqliteStore {
     async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
         write::prune(&self.writer, now, events_before, most).await
     }
+
+    /// The last connection to close moves what is in the write-ahead log into the file.
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
 }
 
 #[cfg(test)]

@@ -88,6 +88,12 @@ impl Agent {
         Self { id: self.id.clone(), secret: secret.to_owned() }
     }
 
+    /// Its secret with the last character changed.
+    pub fn forged_secret(&self) -> String {
+        let (head, last) = self.secret.split_at(self.secret.len() - 1);
+        format!("{head}{}", if last == "x" { "y" } else { "x" })
+    }
+
     pub fn parsed_id(&self) -> AgentId {
         AgentId::parse(&self.id).unwrap()
     }

@@ -11,13 +11,16 @@ mod health;
 mod hostile;
 mod introspect;
 mod limits;
+mod model;
 mod order;
 mod outage;
 mod quota;
 mod replicas;
 mod revocations;
 mod revoke;
+mod secrecy;
 mod secrets;
+mod time;
 mod token;
 
 /// Runs each of these tests, `async fn(&TestApp<'_>)`, on a server over a fresh database of either kind.

@@ -56,8 +56,7 @@ const ONE_THREAD: [(&str, &str); 3] =
     [("limits.hash_threads", "1"), ("limits.hash_queue", "1"), ("limits.failures_per_minute", "0")];
 
 fn junk(agents: &[&Agent]) -> Vec<String> {
-    let mut junk: Vec<String> =
-        agents.iter().flat_map(|a| [a.secret.clone(), format!("{}x", &a.secret[..63])]).collect();
+    let mut junk: Vec<String> = agents.iter().flat_map(|a| [a.secret.clone(), a.forged_secret()]).collect();
     junk.extend(["x", "hunter2", "sw_", "$2b$10$", "é\u{1F980}"].map(str::to_owned));
     junk.extend([
         format!("sw_!{}", "x".repeat(60)),

@@ -1,0 +1,249 @@
+//! A store for tests of the wrappers: it counts its calls and fails, hangs or waits as it was told.
+//!
+//! Must not know what is wrapped around it. What the wrappers only hand on is left out.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::agent::{Agent, Epoch};
+use crate::domain::id::{AgentId, Jti};
+use crate::domain::scope::Catalogue;
+use crate::domain::time::{Month, Timestamp};
+
+use super::{
+    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, Outcome, Revocations, Standing, Store, StoreError,
+    StoreKey, TokenRef, Verdict, Write,
+};
+
+/// The store. Calls are counted from 0, whatever they ask.
+#[derive(Default)]
+pub struct Scripted {
+    fails: Vec<usize>,
+    hangs_from: Option<usize>,
+    takes: Duration,
+    calls: AtomicUsize,
+    batches: Mutex<Vec<u128>>,
+    agent: Mutex<Option<Arc<AgentRecord>>>,
+    imported: AtomicBool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Told(String);
+
+fn told(what: String) -> Arc<dyn Error + Send + Sync> {
+    Arc::new(Told(what))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Scripted {
+    /// One that is unavailable at these calls.
+    pub fn failing(calls: &[usize]) -> Self {
+        Self { fails: calls.to_vec(), ..Self::default() }
+    }
+
+    /// The same, answering no call from this one on.
+    pub fn hanging_from(self, call: usize) -> Self {
+        Self { hangs_from: Some(call), ..self }
+    }
+
+    /// The same, taking so long for each call.
+    pub fn slow(self, takes: Duration) -> Self {
+        Self { takes, ..self }
+    }
+
+    /// How often it was called.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// The ids of the batches that it was sent, in order.
+    pub fn batches(&self) -> Vec<u128> {
+        lock(&self.batches).clone()
+    }
+
+    /// What the next read of any agent finds.
+    pub fn set_agent(&self, record: Option<AgentRecord>) {
+        *lock(&self.agent) = record.map(Arc::new);
+    }
+
+    /// Whether the next read finds imported credentials.
+    pub fn set_imported(&self, held: bool) {
+        self.imported.store(held, Ordering::SeqCst);
+    }
+
+    /// Counts a call and does what was told for it.
+    async fn call(&self) -> Result<(), StoreError> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.hangs_from.is_some_and(|from| call >= from) {
+            std::future::pending::<()>().await;
+        }
+        if !self.takes.is_zero() {
+            tokio::time::sleep(self.takes).await;
+        }
+        if self.fails.contains(&call) {
+            return Err(StoreError::Unavailable(told(format!("call {call} failed"))));
+        }
+        Ok(())
+    }
+}
+
+fn unscripted<T>() -> Result<T, StoreError> {
+    Err(StoreError::Fault(told("the script has no such call".to_owned())))
+}
+
+#[async_trait]
+impl Store for Scripted {
+    async fn agent(
+        &self,
+        _agent_id: &AgentId,
+        _freshness: Freshness,
+    ) -> Result<Option<Arc<AgentRecord>>, StoreError> {
+        self.call().await?;
+        Ok(lock(&self.agent).clone())
+    }
+
+    async fn agents(&self, _after: Option<&AgentId>, _limit: i64) -> Result<Vec<Agent>, StoreError> {
+        unscripted()
+    }
+
+    async fn used(&self, _agent_ids: &[AgentId], _month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
+        unscripted()
+    }
+
+    async fn catalogue(&self, _freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
+        unscripted()
+    }
+
+    async fn holds_imported(&self, _freshness: Freshness) -> Result<bool, StoreError> {
+        self.call().await?;
+        Ok(self.imported.load(Ordering::SeqCst))
+    }
+
+    async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
+        self.call().await?;
+        Ok(tokens.iter().map(|_| Standing { revoked: false, agent: None }).collect())
+    }
+
+    async fn revocations(
+        &self,
+        _since: i64,
+        _now: Timestamp,
+        _kills_after: Timestamp,
+    ) -> Result<Revocations, StoreError> {
+        unscripted()
+    }
+
+    async fn killed_tokens(
+        &self,
+        _agent_id: &AgentId,
+        _below: Epoch,
+        _issued_from: Timestamp,
+        _now: Timestamp,
+        _limit: i64,
+    ) -> Result<Vec<IssuedToken>, StoreError> {
+        unscripted()
+    }
+
+    async fn issued_token(&self, _jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
+        unscripted()
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        unscripted()
+    }
+
+    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
+        unscripted()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        unscripted()
+    }
+
+    async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+        lock(&self.batches).push(batch.id.0.as_u128());
+        self.call().await?;
+        Ok(batch.grants.iter().map(|_| Verdict::QuotaReached).collect())
+    }
+
+    async fn commit(&self, _writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
+        unscripted()
+    }
+
+    async fn prune(&self, _now: Timestamp, _events_before: Timestamp, _most: i64) -> Result<u64, StoreError> {
+        unscripted()
+    }
+}
+
+/// What the tests of both wrappers ask for.
+#[cfg(test)]
+pub mod samples {
+    use std::error::Error;
+    use std::sync::Arc;
+
+    use uuid::Uuid;
+
+    use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile};
+    use crate::domain::grant::{Grant, Policy, TokenRequest, decide};
+    use crate::domain::id::{AgentId, BatchId, Jti};
+    use crate::domain::quota::PlanName;
+    use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
+    use crate::domain::time::Timestamp;
+    use crate::domain::ttl::Ttl;
+    use crate::store::{AgentRecord, Batch};
+
+    /// The error and its causes.
+    pub fn chain(error: &dyn Error) -> String {
+        error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
+    }
+
+    /// An agent of that version without credentials.
+    pub fn record(agent_id: &str, version: i64) -> AgentRecord {
+        AgentRecord { agent: agent(agent_id, version), credentials: vec![] }
+    }
+
+    fn agent(agent_id: &str, version: i64) -> Agent {
+        let profile = Profile {
+            name: AgentName::parse("n").unwrap(),
+            scopes: vec![Scope::parse("db:read").unwrap()],
+            ttl: None,
+            plan: PlanName::free(),
+            audiences: vec![],
+            redirect_uris: vec![],
+            user_ids: vec![],
+        };
+        Agent {
+            agent_id: AgentId::parse(agent_id).unwrap(),
+            profile,
+            status: AgentStatus::Active,
+            epoch: Epoch(0),
+            version,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+        }
+    }
+
+    /// A batch of that id with one grant.
+    pub fn batch(id: u128) -> Batch {
+        let scope = Scope::parse("db:read").unwrap();
+        let entry = CatalogueEntry { scope, description: String::new(), high_risk: false };
+        let policy = Policy {
+            default_ttl: Ttl::DEFAULT,
+            default_audience: Audience::parse("https://issuer.example").unwrap(),
+            high_risk: vec![],
+        };
+        let (agent, catalogue) = (agent("a", 1), Catalogue::new(1, vec![entry]));
+        let jti = Jti(Uuid::from_u128(id));
+        let grant: Grant = decide(&agent, &catalogue, &policy, None, &TokenRequest::default(), jti).unwrap();
+        Batch::of(BatchId(Uuid::from_u128(id)), Timestamp(0), Arc::new(grant))
+    }
+}
