@@ -10,22 +10,23 @@
 //! |---|---|
 //! | [`domain`] | pure values and decisions: agents, scopes, lifetimes, quotas, the grant |
 //! | [`clock`], [`entropy`] | the time of day and randomness, as traits |
+//! | [`document`] | bytes with their entity tag |
 //! | [`store`] | what a store promises; group commit and cache around any store; the two backends |
 //! | [`keys`] | signing, verifying, publishing, sealing; private key bytes live there and nowhere else |
 //! | [`service`] | what the server does, each operation with two front doors |
 //! | [`http`] | routes, error shapes, limits; from bytes to an operation and back |
-//! | [`tasks`] | the table of background loops |
+//! | [`tasks`] | runs background loops; one that dies ends the process |
 //! | [`telemetry`] | how logs look and what is counted |
 //! | [`config`] | the configuration as written and as meant |
-//! | [`app`] | the composition root: the only namer of concrete types |
+//! | [`app`] | the composition root: the only namer of concrete types, with the table of loops |
 //! | [`cli`] | the commands |
 //!
 //! # Who may name whom
 //!
-//! Left may name right, nothing else (`tests/tidy.rs` enforces it): `main → cli → app → {http, tasks,
-//! config, store backends, keys, service, telemetry}` · `http → service → {domain, keys, store trait,
-//! clock}` · `cli → service, config, app` · `keys → domain, what a store records` · `store → domain` ·
-//! `telemetry` is a leaf.
+//! Left may name right, nothing else; `tests/tidy.rs` has the table (`ROOMS`) and enforces it:
+//! `main → cli → app → {http, tasks, config, store backends} → service → keys → store → domain`, each
+//! also what lies further right; [`clock`], [`entropy`], [`document`] and [`telemetry`] are leaves that
+//! those who need them name. Only `app` names a backend.
 //!
 //! # A token's way
 //!
@@ -38,7 +39,8 @@
 //! - The domain never awaits; no SQL stands outside two folders.
 //! - No token without a recorded grant: only `decide` makes a [`domain::grant::Grant`], only a store's
 //!   receipt makes it [`store::Recorded`], and only that is signed.
-//! - Counter == `token.issued` events ≤ limit; delivered ≤ counter ≤ delivered + unanswered.
+//! - Counter == `token.issued` events ≤ limit; delivered ≤ counter ≤ delivered + unanswered (a 503 counts as
+//!   unanswered: its token may have been counted and went to nobody).
 //! - Every state change has its audit event in the same commit.
 //! - Revoked, suspended, decommissioned or rotated away is durable before the 200 and true on every
 //!   replica from then on.
@@ -53,6 +55,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod document;
 pub mod domain;
 pub mod entropy;
 pub mod http;

@@ -1,4 +1,4 @@
-//! Background loops: one table of names, periods and steps. Must not know what a step does.
+//! Runs background loops: each a name, a period and a step. Must not know what a step does.
 
 use std::future::Future;
 use std::pin::Pin;

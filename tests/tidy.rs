@@ -41,19 +41,20 @@ const ROOMS: &[(&str, &str)] = &[
         "app",
         "http service tasks config store::postgres store::sqlite keys store entropy clock domain telemetry",
     ),
-    ("http", "service keys store clock domain telemetry"),
-    ("service", "keys store entropy clock domain telemetry"),
+    ("http", "service keys store clock document domain telemetry"),
+    ("service", "keys store entropy clock document domain telemetry"),
     ("tasks", "telemetry"),
     // For the master key's type.
     ("config", "keys domain"),
     ("store::postgres", "store domain telemetry::metrics"),
     ("store::sqlite", "store domain telemetry::metrics"),
     // For what a store records and holds: Recorded, KeyRecord, Sealed.
-    ("keys", "store entropy domain"),
+    ("keys", "store entropy document domain"),
     ("store", "domain telemetry::metrics"),
     ("entropy", "clock"),
     ("clock", "domain"),
     ("domain", ""),
+    ("document", ""),
     ("telemetry", ""),
 ];
 

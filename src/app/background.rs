@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -20,11 +21,11 @@ pub(super) fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec
     let keep = i64::from(config.audit.keep_days).saturating_mul(86_400);
     let (keys, list) = (Arc::clone(&opened.keys), Arc::clone(&state.list));
     let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
-    let (limits, metrics) = (Arc::clone(&state.limits), state.metrics.clone());
+    let (limits, metrics) = (Arc::clone(&state.mint.limits), state.metrics.clone());
     vec![
         every("revocation list", 1, move || {
             let list = Arc::clone(&list);
-            async move { list.catch_up().await.map_err(|e| e.to_string()) }
+            async move { list.refresh().await.map_err(|e| e.to_string()) }
         }),
         every("keys", 60, move || {
             let keys = Arc::clone(&keys);
@@ -49,14 +50,22 @@ fn every<F>(name: &'static str, seconds: u64, mut step: impl FnMut() -> F + Send
 where
     F: Future<Output = Result<(), String>> + Send + 'static,
 {
+    let failing = Arc::new(AtomicBool::new(false));
     Loop {
         name,
         period: Duration::from_secs(seconds),
         step: Box::new(move || {
-            let turn = step();
+            let (turn, failing) = (step(), Arc::clone(&failing));
             let logged: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-                if let Err(error) = turn.await {
-                    tracing::warn!(name, error, "a background step failed and will be tried again");
+                // Each outage is told once at its beginning and once at its end.
+                match turn.await {
+                    Ok(()) if failing.swap(false, Ordering::Relaxed) => {
+                        tracing::info!(name, "a background step works again");
+                    }
+                    Err(error) if !failing.swap(true, Ordering::Relaxed) => {
+                        tracing::warn!(name, error, "a background step fails and will be tried again");
+                    }
+                    _ => {}
                 }
             });
             logged

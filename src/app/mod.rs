@@ -3,11 +3,13 @@
 //! The only namer of concrete types. Owns start-up and shut-down; must not know protocol rules.
 //! `open` opens a store for any command, `operator` is the first start, `background` the loops.
 
-use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl};
@@ -88,6 +90,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
     let mint = Mint {
         authenticator: Arc::clone(&authenticator),
         store: Arc::clone(store),
+        keys: Arc::clone(keys),
         keyring: Arc::clone(keyring),
         policy: Policy {
             default_ttl: config.token.default_ttl,
@@ -114,18 +117,16 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         list,
         keyring: Arc::clone(keyring),
         agents: opened.agents(config),
-        store: Arc::clone(store),
-        limits,
         metadata: Metadata::new(issuer),
-        health: Health::new(draining),
+        health: Health::new(draining, Arc::clone(store)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
         log_requests: config.log.requests,
         request_ids: RequestIds::new(u64::from_be_bytes(process)),
     }))
 }
 
-/// Runs a server until SIGTERM or SIGINT: stops accepting, finishes what is in flight, flushes the
-/// batch. A second signal ends it at once.
+/// Runs a server until SIGTERM or SIGINT: stops accepting and finishes what is in flight, the batch
+/// that it waits for included. A second signal ends it at once.
 pub async fn serve(config: Config) -> Result<(), AppError> {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
     // The first draw of a process gathers entropy for some 25 ms: let that happen while the store opens.
@@ -146,41 +147,55 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     opened.keys.ensure_signing_key().await?;
     let draining = Arc::new(Draining::default());
     let state = compose(&config, &opened, Arc::clone(&draining))?;
-    state.list.catch_up().await?;
+    state.list.refresh().await?;
     let first_start = operator::create_operator(&config, &opened).await?;
     announce(&config, &public, &ops, first_start.as_deref());
 
     let drain = Duration::from_secs(config.server.drain_seconds);
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let until_stopped = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let ops_server = tokio::spawn(http::serve::serve(
-        ops,
-        http::ops_router(&state),
-        until_stopped(stopped.clone()),
-        Duration::from_secs(1),
-    ));
-    let public_server =
-        tokio::spawn(http::serve::serve(public, http::public_router(&state), until_stopped(stopped), drain));
+    let (mut public_server, stop_public) = spawn_server(public, http::public_router(&state), drain);
+    let (mut ops_server, stop_ops) = spawn_server(ops, http::ops_router(&state), Duration::from_secs(1));
     let loops = tasks::run(background::loops(&config, &opened, &state));
     tokio::select! {
         () = signalled() => {}
         name = loops => return Err(AppError::Other(format!("background loop {name} died"))),
+        // A server that nobody reaches is better restarted.
+        ended = &mut public_server => return finished(ended).and(Err(unasked("public"))),
+        ended = &mut ops_server => return finished(ended).and(Err(unasked("operators'"))),
     }
     draining.begin();
     tracing::info!("stopping: finishing what is in flight");
-    let _ = stop.send(true);
+    drop(stop_public);
     tokio::select! {
-        ended = public_server => match ended {
-            Ok(result) => result.map_err(system("the listener failed"))?,
-            Err(died) => return Err(AppError::Other(died.to_string())),
-        },
+        ended = public_server => finished(ended)?,
         () = signalled() => return Err(AppError::Other("stopped by a second signal".to_owned())),
     }
-    let _ = ops_server.await;
+    // The operators' listener outlives the public one, so that probes see why it is gone.
+    drop(stop_ops);
+    finished(ops_server.await)?;
+    opened.store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A server in a task of its own that stops when the sender is dropped.
+fn spawn_server(
+    listener: TcpListener,
+    router: axum::Router,
+    drain: Duration,
+) -> (JoinHandle<std::io::Result<()>>, oneshot::Sender<()>) {
+    let (stop, stopped) = oneshot::channel();
+    let until_stopped = async {
+        let _ = stopped.await;
+    };
+    (tokio::spawn(http::serve::serve(listener, router, until_stopped, drain)), stop)
+}
+
+fn unasked(which: &str) -> AppError {
+    AppError::Other(format!("the {which} listener ended unasked"))
+}
+
+fn finished(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), AppError> {
+    ended.map_err(|died| AppError::Other(died.to_string()))?.map_err(system("a listener failed"))
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
@@ -212,19 +227,24 @@ fn announce(config: &Config, public: &TcpListener, ops: &TcpListener, operator: 
         "serving"
     );
     let Some(path) = operator else { return };
-    let path = path.display().to_string();
-    let file = if path.contains('/') { path } else { format!("./{path}") };
+    let file = shell_word(path);
     let base = reachable(public);
     let line = format!(
         ". {file} && curl -s -d grant_type=client_credentials -d client_id=$CLIENT_ID -d client_secret=$CLIENT_SECRET {base}/api/v1/token"
     );
-    if std::io::stdout().is_terminal() {
-        tracing::info!("first start: an agent named operator was made; get a token with\n\n    {line}\n");
-    } else {
-        // In a JSON log the line cannot be pasted from, so it stands on stderr as well.
-        tracing::info!(curl = line, "first start: an agent named operator was made");
-        eprintln!("{line}");
+    tracing::info!(curl = line, "first start: an agent named operator was made");
+    // A log escapes what it is given; this stands on a line of its own, to be pasted.
+    eprintln!("\n{line}\n");
+}
+
+/// A path as a shell reads it from a pasted line. A bare name would be looked for in `PATH`.
+fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let path = if path.contains('/') { path } else { format!("./{path}") };
+    if path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)) {
+        return path;
     }
+    format!("'{}'", path.replace('\'', "'\\''"))
 }
 
 /// Where a client on this machine reaches a listener: one on all addresses by loopback.
@@ -234,4 +254,21 @@ fn reachable(listener: &TcpListener) -> String {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     format!("http://{address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_the_pasted_line() {
+        for (path, word) in [
+            ("sealwright-data/operator.env", "sealwright-data/operator.env"),
+            ("operator.env", "./operator.env"),
+            ("/home/a b/operator.env", "'/home/a b/operator.env'"),
+            ("/it's/$HOME/operator.env", "'/it'\\''s/$HOME/operator.env'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
 }

@@ -3,8 +3,8 @@
 //! Owns the files beside a SQLite database. Must not know what a command does with the store.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ pub async fn open_with(
         Wrapping::Direct => backend,
         Wrapping::Serving => Arc::new(Cached::over(Arc::new(Batched::over(backend)))),
     };
-    let master_key = master_key(config, &*entropy)?;
+    let master_key = master_key(config, &*store, &*entropy).await?;
     let keyring = Arc::new(Keyring::new(config.token.issuer.clone(), config.token.typ, master_key));
     let tag_keys = ensure_tag_keys(&*store, &keyring, &*clock, &*entropy).await?;
     let threads = match config.limits.hash_threads {
@@ -136,7 +136,11 @@ pub(super) fn create_folder(database: &Path) -> Result<(), AppError> {
 }
 
 /// The configured master key; with SQLite one is made beside the database when there is none.
-fn master_key(config: &Config, entropy: &dyn Entropy) -> Result<MasterKey, AppError> {
+async fn master_key(
+    config: &Config,
+    store: &dyn Store,
+    entropy: &dyn Entropy,
+) -> Result<MasterKey, AppError> {
     if let Some(key) = &config.keys.master_key {
         return Ok(key.clone());
     }
@@ -147,8 +151,17 @@ fn master_key(config: &Config, entropy: &dyn Entropy) -> Result<MasterKey, AppEr
     let shown = path.display().to_string();
     // Two processes may start at once: one of them links its whole file into place, both read that one.
     if !path.exists() {
+        // A new key opens nothing that an old one sealed: better to say so than to make one.
+        if !store.store_keys().await.map_err(crate::service::Error::from)?.is_empty() {
+            let what = "is missing and sealed the keys of this store: restore it, or set keys.master_key";
+            return Err(AppError::Other(format!("{shown} {what}")));
+        }
         let fresh = MasterKey::generate(entropy).map_err(crate::service::Error::from)?;
         publish_file(&path, fresh.to_text().as_bytes()).map_err(system(format!("cannot write {shown}")))?;
+    }
+    let mode = fs::metadata(&path).map_err(system(format!("cannot read {shown}")))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(AppError::Other(format!("{shown} must be readable by its owner alone: chmod 600 it")));
     }
     let text =
         zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(system(format!("cannot read {shown}")))?);
@@ -156,19 +169,44 @@ fn master_key(config: &Config, entropy: &dyn Entropy) -> Result<MasterKey, AppEr
 }
 
 /// Writes a file of mode 0600 under a name of its own and then links it to `path`, so that `path`
-/// never holds half of it. A file that is there already stays as it is.
-pub(super) fn publish_file(path: &Path, text: &[u8]) -> std::io::Result<()> {
+/// never holds half of it. A file that is there already stays as it is. When this returns, neither the
+/// file nor its name is lost with the machine's power.
+pub(super) fn publish_file(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(text)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    let linked = match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    };
+    // A process that ended half-way may have had this number. The mode binds only a file that is made.
+    allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let written = file.write_all(text).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
+    let linked = written.and_then(|()| allow(fs::hard_link(&draft, path), io::ErrorKind::AlreadyExists));
     fs::remove_file(&draft)?;
-    linked
+    linked?;
+    fs::File::open(folder_of(path))?.sync_all()
+}
+
+fn allow(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == kind { Ok(()) } else { Err(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_file_is_its_owners_alone_and_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        // What an earlier process with this number left open to everybody.
+        let leftover = folder.path().join(format!("master.key.{}", std::process::id()));
+        fs::write(&leftover, "old").unwrap();
+        fs::set_permissions(&leftover, fs::Permissions::from_mode(0o666)).unwrap();
+        publish_file(&path, b"first").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        publish_file(&path, b"second").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

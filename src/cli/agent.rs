@@ -11,6 +11,7 @@ use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, UserId};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
+use crate::domain::time::Timestamp;
 use crate::service::agents::{
     AgentView, Agents, LONGEST_OVERLAP, NewAgent, NewSecret, ProfilePatch, Rejection,
 };
@@ -137,7 +138,7 @@ struct WithSecret {
     old_secret_expires_at: Option<String>,
 }
 
-pub async fn run(command: AgentCommand, config: &Config, out: &Printer) -> Result<(), Failure> {
+pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     // A secret is read before the store is opened: nobody waits for a person's typing.
     let chosen = match &command {
         AgentCommand::Create(CreateArgs { rest, .. }) | AgentCommand::Update(UpdateArgs { rest, .. })
@@ -191,7 +192,7 @@ fn find(id: &str) -> Result<AgentId, Failure> {
     AgentId::parse(id).map_err(|_| Rejection::NotFound.into())
 }
 
-async fn list(agents: &Agents, out: &Printer) -> Result<(), Failure> {
+async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {
     let mut all: Vec<AgentView> = Vec::new();
     loop {
         let after = all.last().and_then(|last| AgentId::parse(&last.agent_id).ok());
@@ -212,13 +213,13 @@ async fn list(agents: &Agents, out: &Printer) -> Result<(), Failure> {
     out.print(&all, || Sheet::list(&head, all.iter().map(row).collect()))
 }
 
-async fn print_secret(agents: &Agents, made: NewSecret, out: &Printer) -> Result<(), Failure> {
+async fn print_secret(agents: &Agents, made: NewSecret, out: Printer) -> Result<(), Failure> {
     let secret = made.secret.expose().to_owned();
     let answer = WithSecret {
         agent: agents.show(&made.agent_id).await?,
         client_secret: secret,
         credential_id: made.credential_id.to_string(),
-        old_secret_expires_at: made.old_expires_at.map(|t| t.to_rfc3339()),
+        old_secret_expires_at: made.old_expires_at.map(Timestamp::to_rfc3339),
     };
     out.print_secret(&answer, || {
         let mut rows = vec![

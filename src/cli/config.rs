@@ -20,7 +20,7 @@ pub enum ConfigCommand {
 }
 
 /// Runs on a configuration that was resolved, so it has no fault.
-pub fn run(command: &ConfigCommand, config: &Config, raw: &Raw, out: &Printer) -> Result<(), Failure> {
+pub fn run(command: &ConfigCommand, config: &Config, raw: &Raw, out: Printer) -> Result<(), Failure> {
     match command {
         ConfigCommand::Check => {
             tell("the configuration has no fault");

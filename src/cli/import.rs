@@ -41,7 +41,7 @@ impl Report {
 }
 
 /// Imports the file. What was imported stays when a later piece fails.
-pub async fn run(agents: &Agents, path: &Path, out: &Printer) -> Result<(), Failure> {
+pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::Failed(format!("cannot read {}: {error}", path.display()));
     let lines = rows::open(path).map_err(cannot)?;
     let bar = progress_bar(path);
@@ -96,7 +96,7 @@ async fn import_piece(
     Ok(())
 }
 
-fn tell_report(report: &Report, out: &Printer) -> Result<(), Failure> {
+fn tell_report(report: &Report, out: Printer) -> Result<(), Failure> {
     if out.is_json() {
         return out.print(report, || Sheet::of(vec![]));
     }

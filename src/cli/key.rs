@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::app;
 use crate::config::Config;
+use crate::domain::event::Actor;
 use crate::domain::time::Timestamp;
 use crate::store::KeyRecord;
 
@@ -53,7 +54,7 @@ impl KeyView {
 
 const HEAD: [&str; 6] = ["kid", "state", "announced at", "signs from", "signs until", "published until"];
 
-pub async fn run(command: KeyCommand, config: &Config, out: &Printer) -> Result<(), Failure> {
+pub async fn run(command: KeyCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     let opened = app::open(config).await?;
     match command {
         KeyCommand::List => {
@@ -62,7 +63,7 @@ pub async fn run(command: KeyCommand, config: &Config, out: &Printer) -> Result<
             out.print(&keys, || Sheet::list(&HEAD, keys.iter().map(KeyView::row).collect()))
         }
         KeyCommand::Rotate => {
-            let key = KeyView::of(&opened.keys.rotate().await?);
+            let key = KeyView::of(&opened.keys.rotate(Actor::Operator).await?);
             out.print(&key, || Sheet::list(&HEAD, vec![key.row()]))
         }
     }

@@ -124,11 +124,11 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
     match command {
         Command::Serve => serve::run(config),
         Command::Migrate => serve::migrate(&config),
-        Command::Agent(command) => block_on(agent::run(command, &config, &out)),
-        Command::Scope(command) => block_on(scope::run(command, &config, &out)),
-        Command::Key(command) => block_on(key::run(command, &config, &out)),
-        Command::Token(command) => block_on(token::run(command, &config, &out)),
-        Command::Config(command) => config::run(&command, &config, &raw, &out),
+        Command::Agent(command) => block_on(agent::run(command, &config, out)),
+        Command::Scope(command) => block_on(scope::run(command, &config, out)),
+        Command::Key(command) => block_on(key::run(command, &config, out)),
+        Command::Token(command) => block_on(token::run(command, &config, out)),
+        Command::Config(command) => config::run(&command, &config, &raw, out),
         Command::Healthcheck => healthcheck::run(&config),
         Command::Completions { shell } => completions::print(shell),
     }
@@ -137,7 +137,10 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
 /// Runs a command's work on a runtime of its own.
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(work)
+    let done = runtime.block_on(work);
+    // What still waits for a file's lock may wait for ever: it has no say in when the process ends.
+    runtime.shutdown_background();
+    done
 }
 
 #[cfg(test)]

@@ -39,6 +39,25 @@ pub struct Line {
 /// The lines of a file, blank ones left out. An error ends the file.
 pub type Lines = Box<dyn Iterator<Item = io::Result<Line>>>;
 
+/// Ends a file in an error when a line does not end: the CSV reader would hold all of it.
+struct BoundedLines<R> {
+    inner: R,
+    since_line_end: u64,
+}
+
+impl<R: Read> Read for BoundedLines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        for byte in &buffer[..count] {
+            self.since_line_end = if *byte == b'\n' { 0 } else { self.since_line_end + 1 };
+        }
+        if self.since_line_end > LONGEST_LINE {
+            return Err(io::Error::other("a line is too long"));
+        }
+        Ok(count)
+    }
+}
+
 /// Opens `path`. CSV or JSON lines is told by the extension, else by the first character.
 pub fn open(path: &Path) -> io::Result<Lines> {
     let mut file = BufReader::new(File::open(path)?);
@@ -67,12 +86,13 @@ impl Iterator for JsonLines {
             self.number += 1;
             let number = self.number;
             let mut line = Vec::new();
-            match self.file.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
+            let mut bounded = self.file.by_ref().take(LONGEST_LINE);
+            match bounded.read_until(b'\n', &mut line) {
                 Ok(0) => return None,
                 Ok(_) => {}
                 Err(error) => return Some(Err(error)),
             }
-            if !line.ends_with(b"\n") && line.len() as u64 == LONGEST_LINE {
+            if bounded.limit() == 0 && !line.ends_with(b"\n") {
                 if let Err(error) = self.file.skip_until(b'\n') {
                     return Some(Err(error));
                 }
@@ -128,7 +148,8 @@ fn json_row(line: &[u8]) -> Result<Row, String> {
 }
 
 fn read_csv(file: BufReader<File>) -> io::Result<Lines> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+    let mut reader =
+        csv::ReaderBuilder::new().flexible(true).from_reader(BoundedLines { inner: file, since_line_end: 0 });
     let head = reader.headers()?.clone();
     let named =
         |name: &str| FIELDS.iter().find(|f| **f == name.trim().trim_start_matches('\u{feff}')).copied();

@@ -29,7 +29,7 @@ pub enum ScopeCommand {
     },
 }
 
-pub async fn run(command: ScopeCommand, config: &Config, out: &Printer) -> Result<(), Failure> {
+pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     let opened = app::open(config).await?;
     let high_risk = config.scopes.high_risk.clone();
     let scopes = Scopes { store: opened.store, high_risk, clock: opened.clock };

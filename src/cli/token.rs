@@ -41,7 +41,7 @@ struct Revoked {
     expires_at: String,
 }
 
-pub async fn run(command: TokenCommand, config: &Config, out: &Printer) -> Result<(), Failure> {
+pub async fn run(command: TokenCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     match command {
         TokenCommand::Inspect { token } => {
             let token = if token == "-" { text_from_stdin()? } else { zeroize::Zeroizing::new(token) };

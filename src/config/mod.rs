@@ -104,7 +104,8 @@ pub struct Keys {
     pub master_key: Option<MasterKey>,
     /// The size of new keys.
     pub rsa_bits: RsaBits,
-    /// Seconds that a new key is published before it signs, never negative.
+    /// Seconds that a new key is published before it signs: at least the minute until every replica
+    /// has read it and the five for which a verifier keeps the JWKS.
     pub announce_seconds: i64,
 }
 
@@ -514,6 +515,17 @@ mod tests {
         for bad in ["Gold = 1", "gold = -1", "gold = 1.5", "gold = \"many\"", "gold_file = 1", "\"a b\" = 1"]
         {
             assert_eq!(given().file(&format!("[plans]\n{bad}\n")).faults().len(), 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_announced_until_every_replica_and_cache_has_it() {
+        for (seconds, is_fine) in
+            [("0", false), ("359", false), ("360", true), ("2592000", true), ("2592001", false)]
+        {
+            let faults = given().set("keys.announce_seconds", seconds).faults();
+            assert_eq!(faults.is_empty(), is_fine, "{faults:?}");
+            assert!(faults.iter().all(|f| f.contains("360 to 2592000 seconds")), "{faults:?}");
         }
     }
 

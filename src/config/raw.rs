@@ -48,11 +48,6 @@ pub struct Raw {
     pub(super) faults: Vec<Fault>,
 }
 
-/// The environment of this process.
-pub fn process_environment() -> impl Iterator<Item = (OsString, OsString)> {
-    std::env::vars_os()
-}
-
 impl Raw {
     /// Reads all layers. Faults are collected, not returned: they are reported together with those
     /// of the values.

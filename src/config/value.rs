@@ -13,6 +13,29 @@ use crate::domain::Invalid;
 
 use super::raw::Written;
 
+/// What the query of a `postgres://` URL may hold: all that the driver reads. It would log any other
+/// key with its value, which may be a password.
+const PARAMETERS: &[&str] = &[
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
 /// Where the store is. Shown without passwords, by `Debug` too.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
@@ -34,14 +57,29 @@ impl DatabaseUrl {
             return if named && path.chars().all(plain) { Ok(Self::Sqlite(path.into())) } else { Err(RULE) };
         }
         let url = Url::parse(text).map_err(|_| RULE)?;
-        if matches!(url.scheme(), "postgres" | "postgresql")
-            && text.contains("://")
-            && !url.cannot_be_a_base()
-        {
-            Ok(Self::Postgres(text.to_owned()))
-        } else {
-            Err(RULE)
+        let postgres = matches!(url.scheme(), "postgres" | "postgresql");
+        if !postgres || !text.contains("://") || url.cannot_be_a_base() {
+            return Err(RULE);
         }
+        let is_known =
+            |name: &str| PARAMETERS.contains(&name) || (name.starts_with("options[") && name.ends_with(']'));
+        if !url.query_pairs().all(|(name, _)| is_known(&name)) {
+            return Err(Invalid(
+                "a query parameter of a postgres:// URL is one of host, hostaddr, port, user, password, \
+                 dbname, sslmode, sslrootcert, sslcert, sslkey, application_name, options and \
+                 statement-cache-capacity",
+            ));
+        }
+        // Nobody could see which others were meant: they would be guessed from the surroundings.
+        let gives = |names: &[&str]| {
+            url.query_pairs().any(|(name, value)| names.contains(&&*name) && !value.is_empty())
+        };
+        let host = url.host_str().is_some_and(|host| !host.is_empty()) || gives(&["host", "hostaddr"]);
+        let user = !url.username().is_empty() || gives(&["user"]);
+        if !host || !user {
+            return Err(Invalid("a postgres:// URL names its host and its user"));
+        }
+        Ok(Self::Postgres(text.to_owned()))
     }
 }
 
@@ -132,9 +170,14 @@ pub fn address(written: &Written) -> Result<SocketAddr, Invalid> {
 
 /// An issuer (RFC 8414 §2): kept to the character, since verifiers compare it so.
 pub fn issuer(written: &Written) -> Result<String, Invalid> {
-    const RULE: Invalid =
-        Invalid("an absolute http: or https: URL without user, query, fragment or trailing slash");
+    const RULE: Invalid = Invalid(
+        "an absolute http: or https: URL without user, query, fragment or trailing slash, at most 512 bytes",
+    );
     let text = text(written)?;
+    // It stands in every token, whose length is bounded.
+    if text.len() > 512 {
+        return Err(RULE);
+    }
     let url = Url::parse(text).map_err(|_| RULE)?;
     let scheme = text.starts_with("https://") || text.starts_with("http://");
     let bare = url.username().is_empty() && url.password().is_none() && url.host().is_some();
@@ -163,7 +206,7 @@ mod tests {
         for text in [
             "postgres://sw:hunter2@db.example/sw?sslmode=require",
             "postgresql://sw@db.example/sw?password=hunter2&sslmode=require",
-            "postgres://sw:hunter2@db.example/sw?sslpassword=hunter2",
+            "postgres://db.example/sw?user=sw&password=hunter2",
         ] {
             let url = DatabaseUrl::parse(text).unwrap();
             assert!(matches!(&url, DatabaseUrl::Postgres(kept) if kept == text));
@@ -202,7 +245,29 @@ mod tests {
         for bad in ["", "mysql://h/d", "postgres:x", "postgres", "/var/lib/s.db", "http://h"] {
             assert!(DatabaseUrl::parse(bad).is_err(), "{bad}");
         }
-        assert!(DatabaseUrl::parse("postgres:///sw?host=/run/postgresql").is_ok());
+        for bad in
+            ["postgres:///sw", "postgres://db/sw", "postgres:///sw?user=sw", "postgres:///sw?user=sw&host="]
+        {
+            assert_eq!(
+                DatabaseUrl::parse(bad).unwrap_err().0,
+                "a postgres:// URL names its host and its user"
+            );
+        }
+        assert!(DatabaseUrl::parse("postgres:///sw?host=/run/postgresql&user=sw").is_ok());
+    }
+
+    #[test]
+    fn a_parameter_that_the_driver_would_log_is_refused() {
+        for bad in
+            ["sslpassword=hunter2", "sslmod=require", "Password=hunter2", "options[x=1", "pass%77ord2=x"]
+        {
+            let rule = DatabaseUrl::parse(&format!("postgres://sw@db/sw?{bad}")).unwrap_err().0;
+            assert!(rule.contains("query parameter") && !rule.contains("hunter2"), "{bad}: {rule}");
+        }
+        for good in ["sslmode=require&sslrootcert=/ca.pem", "options[lock_timeout]=1s", "ssl-ca=/ca.pem", ""]
+        {
+            assert!(DatabaseUrl::parse(&format!("postgres://sw@db/sw?{good}")).is_ok(), "{good}");
+        }
     }
 
     #[test]
@@ -211,7 +276,10 @@ mod tests {
         for good in ["http://localhost:3000", "https://auth.example.com", "https://Auth.example.com/tenant"] {
             assert_eq!(read(good).unwrap(), good);
         }
+        let longest = format!("https://{}", "a".repeat(504));
+        assert_eq!(read(&longest).unwrap(), longest);
         for bad in [
+            format!("{longest}a").as_str(),
             "",
             "auth.example.com",
             "https://auth.example.com/",

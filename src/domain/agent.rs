@@ -73,15 +73,18 @@ impl AgentName {
     }
 }
 
-/// A resource server that a token is for (`aud`): 1–512 bytes without control characters.
+/// A resource server that a token is for (`aud`): 1–512 bytes without control
+/// characters, quotes and backslashes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Audience(Arc<str>);
 
 impl Audience {
-    /// Accepts 1–512 bytes, none of them a control character.
+    /// Accepts 1–512 bytes, none of which JSON would have to escape.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        if text.is_empty() || text.len() > 512 || text.chars().any(char::is_control) {
-            return Err(Invalid("an audience is 1 to 512 bytes without control characters"));
+        if text.is_empty() || text.len() > 512 || text.chars().any(grows_in_json) {
+            return Err(Invalid(
+                "an audience is 1 to 512 bytes without control characters, quotes and backslashes",
+            ));
         }
         Ok(Self(text.into()))
     }
@@ -92,15 +95,24 @@ impl Audience {
     }
 }
 
-/// A user on whose behalf an agent may act: 1–256 bytes without control characters.
+/// Whether JSON writes the character longer than it is: a token has a longest length, for which
+/// what stands in it is bounded byte by byte.
+fn grows_in_json(c: char) -> bool {
+    c.is_control() || c == '"' || c == '\\'
+}
+
+/// A user on whose behalf an agent may act: 1–256 bytes without control
+/// characters, quotes and backslashes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// Accepts 1–256 bytes, none of them a control character.
+    /// Accepts 1–256 bytes, none of which JSON would have to escape.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
-            return Err(Invalid("a user id is 1 to 256 bytes without control characters"));
+        if text.is_empty() || text.len() > 256 || text.chars().any(grows_in_json) {
+            return Err(Invalid(
+                "a user id is 1 to 256 bytes without control characters, quotes and backslashes",
+            ));
         }
         Ok(Self(text.into()))
     }
@@ -219,6 +231,21 @@ mod tests {
         ] {
             assert!(RedirectUri::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_a_token_is_no_longer_there() {
+        for good in ["https://api.example", "urn:x:é", "a b"] {
+            assert_eq!(
+                serde_json::json!(Audience::parse(good).unwrap().as_str()).to_string().len(),
+                good.len() + 2
+            );
+            assert!(UserId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a\"b", "a\\b", "a\nb", "\u{7f}", &"x".repeat(513)] {
+            assert!(Audience::parse(bad).is_err() && UserId::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(UserId::parse(&"x".repeat(257)).is_err());
     }
 
     #[test]

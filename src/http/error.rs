@@ -3,17 +3,19 @@
 //! Owns what a caller is told. Nothing a caller sent is ever written back, and a fault's text goes to
 //! the log alone.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 use std::sync::Arc;
 
-use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
 
 use crate::domain::refusal::Refusal;
-use crate::service::{Cause, Error};
+use crate::service::{self, Error};
 use crate::telemetry::metrics;
+
+use super::reply;
 
 /// How a 401 says what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Challenge {
     /// `WWW-Authenticate: Basic` (RFC 6749 §5.2).
     Basic,
 }
+
+type Cause = Arc<dyn StdError + Send + Sync>;
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug)]
@@ -43,37 +47,40 @@ pub enum Failure {
     TooSlow,
     /// An expected refusal.
     Refused(Refusal, Challenge),
-    /// Infrastructure or a bug.
-    Failed(Error),
+    /// Infrastructure failed; the cause is for the log.
+    Unavailable(Cause),
+    /// A bug or a broken row; the cause is for the log.
+    Fault(Cause),
 }
 
 impl Failure {
     /// A fault that is nothing but a sentence for the log.
     pub fn fault(why: &str) -> Self {
-        Self::Failed(Error::Fault(Arc::new(Cause(why.to_owned()))))
+        Self::Fault(Arc::new(service::Cause(why.to_owned())))
     }
 
     /// The failure of an operation, challenged in this way when the client is unknown.
     pub fn of(error: Error, challenge: Challenge) -> Self {
         match error {
             Error::Refused(refusal) => Self::Refused(refusal, challenge),
-            other => Self::Failed(other),
+            Error::Unavailable(cause) => Self::Unavailable(cause),
+            Error::Fault(cause) => Self::Fault(cause),
         }
     }
 
     /// Logs a fault once, with its chain; refusals are expected and logged for debugging only.
     pub fn log(&self, route: &'static str, request_id: &str) {
         match self {
-            Self::Failed(error @ Error::Fault(_)) => {
-                metrics::store_error("fault");
-                tracing::error!(route, request_id, cause = chain(error), "request failed");
+            Self::Fault(cause) => {
+                metrics::failed_request("fault");
+                tracing::error!(route, request_id, cause = chain(&**cause), "request failed");
             }
-            Self::Failed(error @ Error::Unavailable(_)) => {
-                metrics::store_error("unavailable");
-                tracing::warn!(route, request_id, cause = chain(error), "request could not be served");
+            Self::Unavailable(cause) => {
+                metrics::failed_request("unavailable");
+                tracing::warn!(route, request_id, cause = chain(&**cause), "request could not be served");
             }
             Self::TooSlow => {
-                metrics::store_error("unavailable");
+                metrics::failed_request("unavailable");
                 tracing::warn!(route, request_id, "request took too long");
             }
             other => {
@@ -97,15 +104,15 @@ impl Failure {
             Self::SlowBody => (408, "invalid_request", "The body did not arrive in time.".to_owned()),
             Self::BrokenBody => (400, "invalid_request", "The body is incomplete.".to_owned()),
             Self::NotFound => (404, "not_found", "There is nothing at this path.".to_owned()),
-            Self::TooSlow | Self::Failed(Error::Unavailable(_)) => {
+            Self::TooSlow | Self::Unavailable(_) => {
                 let text = "The service is temporarily unavailable. Retry later.";
                 (503, "temporarily_unavailable", text.to_owned())
             }
-            Self::Failed(Error::Refused(refusal)) | Self::Refused(refusal, _) => {
+            Self::Refused(refusal, _) => {
                 let (status, code) = of_refusal(refusal);
                 (status, code, refusal.message())
             }
-            Self::Failed(Error::Fault(_)) => (500, "server_error", "An internal error occurred.".to_owned()),
+            Self::Fault(_) => (500, "server_error", "An internal error occurred.".to_owned()),
         };
         Problem { status, code, message }
     }
@@ -140,7 +147,7 @@ pub struct Problem {
     pub message: String,
 }
 
-fn chain(error: &Error) -> String {
+fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
@@ -163,26 +170,22 @@ pub enum Shape {
 /// Writes a failure in the path's shape.
 pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
     let problem = failure.problem();
+    // Written by hand, since the contract has these bodies to the letter, members in order.
+    let (error, text) = (json!(problem.code), json!(problem.message));
+    let code = json!(management_code(failure, &problem));
     let body = match shape {
-        Shape::OAuth => match problem.code {
-            "invalid_token" | "insufficient_scope" => json!({
-                "error": problem.code, "error_description": problem.message,
-                "code": management_code(failure, &problem), "message": problem.message,
-            })
-            .to_string(),
-            // Written by hand, since the contract has these bodies to the letter, members in order.
-            code => format!("{{\"error\":{},\"error_description\":{}}}", json!(code), json!(problem.message)),
-        },
-        Shape::Management => json!({
-            "code": management_code(failure, &problem), "message": problem.message,
-            "details": { "requestId": request_id },
-        })
-        .to_string(),
+        Shape::OAuth if matches!(problem.code, "invalid_token" | "insufficient_scope") => {
+            format!("{{\"error\":{error},\"error_description\":{text},\"code\":{code},\"message\":{text}}}")
+        }
+        Shape::OAuth => format!("{{\"error\":{error},\"error_description\":{text}}}"),
+        Shape::Management => {
+            let details = json!({ "requestId": request_id });
+            format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}")
+        }
     };
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, body).into_response();
+    let mut response = reply::json(status, body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, value) in extra_headers(failure) {
         headers.insert(name, value);
     }
@@ -207,7 +210,7 @@ fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
     let fixed = |name, text: &'static str| vec![(name, HeaderValue::from_static(text))];
     match failure {
         Failure::MethodNotAllowed(allow) => fixed(ALLOW, allow),
-        Failure::TooSlow | Failure::Failed(Error::Unavailable(_)) => fixed(RETRY_AFTER, "1"),
+        Failure::TooSlow | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
         Failure::Refused(Refusal::InvalidClient, Challenge::Basic) => {
             fixed(WWW_AUTHENTICATE, "Basic realm=\"sealwright\", charset=\"UTF-8\"")
         }

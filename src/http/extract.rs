@@ -19,8 +19,8 @@ use crate::service::authenticate::ClientCredentials;
 
 use super::error::{Challenge, Failure};
 
-/// A request whose method, media type and size have been checked.
-#[derive(Debug)]
+/// A request whose method, media type and size have been checked. It holds secrets, so neither it nor
+/// what is read from it has a `Debug`.
 pub struct Incoming {
     /// All headers.
     pub headers: HeaderMap,
@@ -44,7 +44,6 @@ const TWO_METHODS: Failure = Failure::Refused(
 );
 
 /// The pairs of a form.
-#[derive(Debug)]
 pub struct Form<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Form<'a> {
@@ -102,6 +101,18 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
+/// Refuses a known parameter that stands both in the query and in the body: it is repeated
+/// (RFC 6749 §3.2).
+pub fn refuse_split_parameters(query: &str, body: &[u8]) -> Result<(), Failure> {
+    const KNOWN: [&str; 3] = ["grant_type", "scope", "audience"];
+    if query.is_empty() {
+        return Ok(());
+    }
+    let (query, body) = (Form::parse(query.as_bytes())?, Form::parse(body)?);
+    let split = |name: &&str| query.all(name).next().is_some() && body.all(name).next().is_some();
+    if KNOWN.iter().any(split) { Err(REPEATED) } else { Ok(()) }
+}
+
 /// Refuses credentials, codes and tokens in the query of a POST.
 pub fn refuse_credentials_in_query(query: &str) -> Result<(), Failure> {
     const NEVER: [&str; 5] = ["client_id", "client_secret", "code", "token", "client_assertion"];
@@ -119,7 +130,6 @@ pub fn refuse_credentials_in_query(query: &str) -> Result<(), Failure> {
 }
 
 /// What the `Authorization` header holds.
-#[derive(Debug)]
 pub enum Authorization {
     /// There is none.
     Absent,
@@ -144,7 +154,7 @@ pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Failure> {
     let rest = rest.trim_matches(' ');
     Ok(if scheme.eq_ignore_ascii_case("basic") {
         Authorization::Basic(decode_basic(rest))
-    } else if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
+    } else if scheme.eq_ignore_ascii_case("bearer") {
         Authorization::Bearer(rest.to_owned())
     } else {
         Authorization::Unknown

@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, PRAGMA};
-use axum::http::{HeaderValue, Method};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, PRAGMA};
+use axum::http::{HeaderValue, Method, Version};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
-use super::error::{Failure, render};
+use super::error::{Challenge, Failure, render};
 use super::extract::{self, Incoming};
 use super::state::State;
 use super::{Accepts, Route};
@@ -83,15 +84,18 @@ async fn handle(
     peer: Option<IpAddr>,
 ) -> Result<Response, Failure> {
     let (mut parts, body) = request.into_parts();
+    check_host(parts.version, &parts.headers)?;
     check_method(route.accepts, &parts.method)?;
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = match route.accepts {
-        Accepts::Nothing => Bytes::new(),
+        Accepts::Nothing | Accepts::Any => Bytes::new(),
         Accepts::Form => {
             check_form(&parts.headers)?;
             // RFC 6749 §2.3.1: credentials must not stand in the URI, where logs keep them.
             extract::refuse_credentials_in_query(&query)?;
-            read_body(&parts.headers, body).await?
+            let body = read_body(&parts.headers, body).await?;
+            extract::refuse_split_parameters(&query, &body)?;
+            body
         }
     };
     let path_part = match RawPathParams::from_request_parts(&mut parts, &()).await {
@@ -103,10 +107,23 @@ async fn handle(
     tokio::time::timeout(HANDLER_PATIENCE, work).await.unwrap_or(Err(Failure::TooSlow))
 }
 
+/// RFC 9112 §3.2: one Host, so that nothing in front of this server can have read another one.
+fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && version < Version::HTTP_11) {
+        return Ok(());
+    }
+    Err(Failure::Refused(
+        Refusal::InvalidRequest("The request needs exactly one Host header."),
+        Challenge::None,
+    ))
+}
+
 fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {
     match accepts {
         Accepts::Nothing if method == Method::GET || method == Method::HEAD => Ok(()),
         Accepts::Nothing => Err(Failure::MethodNotAllowed("GET, HEAD")),
+        Accepts::Any => Ok(()),
         Accepts::Form if method == Method::POST => Ok(()),
         Accepts::Form => Err(Failure::MethodNotAllowed("POST")),
     }

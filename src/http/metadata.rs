@@ -2,33 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde_json::json;
 use url::Url;
 
+use crate::document::Document;
 use crate::domain::scope::BUILT_IN;
-use crate::keys::entity_tag;
 
 use super::error::{Failure, Shape};
 use super::extract::Incoming;
-use super::jwks::PUBLIC_FOR_FIVE_MINUTES;
-use super::revocations::cacheable;
+use super::reply::{self, Kept};
 use super::state::State;
 use super::{Accepts, Route};
 
 /// The document, made once: nothing in it changes while the process runs.
 pub struct Metadata {
-    body: String,
-    etag: String,
+    document: Document,
     issuer: String,
 }
 
 impl Metadata {
     /// For this issuer, whose text stands in the document exactly as configured.
     pub fn new(issuer: &str) -> Self {
-        let base = issuer.trim_end_matches('/');
+        let base = issuer;
         let methods = ["client_secret_basic", "client_secret_post"];
         let scopes: Vec<&str> = BUILT_IN.iter().map(|b| b.name).collect();
         let document = json!({
@@ -50,16 +47,14 @@ impl Metadata {
             // Some resource servers take their list of allowed algorithms from here.
             "id_token_signing_alg_values_supported": ["RS256"],
         });
-        let body = document.to_string();
-        let etag = entity_tag(body.as_bytes());
-        Self { body, etag, issuer: issuer.to_owned() }
+        Self { document: Document::new(document.to_string()), issuer: issuer.to_owned() }
     }
 
     /// The further places of the document for an issuer with a path; none for one without.
     pub fn paths_of_issuer(&self) -> Vec<String> {
         let path = Url::parse(&self.issuer).map(|url| url.path().trim_end_matches('/').to_owned());
         match path {
-            Ok(path) if !path.is_empty() && !path.contains(['{', '}', '*']) => vec![
+            Ok(path) if !path.is_empty() && !path.contains(['{', '}', '*', ':']) => vec![
                 format!("/.well-known/oauth-authorization-server{path}"),
                 format!("/.well-known/openid-configuration{path}"),
                 format!("{path}/.well-known/openid-configuration"),
@@ -83,11 +78,7 @@ pub fn route() -> &'static Route {
 
 /// The metadata document.
 pub async fn get_metadata(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    let metadata = &state.metadata;
-    let mut response =
-        cacheable(&incoming.headers, &metadata.etag, PUBLIC_FOR_FIVE_MINUTES, || metadata.body.clone());
-    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    Ok(response)
+    Ok(reply::document(&incoming.headers, &state.metadata.document, Kept::Public))
 }
 
 /// `GET /oauth/authorize`: a clear answer to those whom the metadata sends here.
@@ -96,7 +87,5 @@ pub async fn refuse_authorization(_: Arc<State>, _: Incoming) -> Result<Response
         "error": "unsupported_response_type",
         "error_description": "This server issues tokens to machines by client credentials only.",
     });
-    let mut response = (StatusCode::BAD_REQUEST, body.to_string()).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    Ok(reply::json(StatusCode::BAD_REQUEST, body.to_string()))
 }

@@ -16,6 +16,7 @@ use extract::Incoming;
 use state::State;
 
 pub mod admin;
+pub mod caller;
 pub mod error;
 pub mod extract;
 pub mod health;
@@ -24,6 +25,7 @@ pub mod jwks;
 pub mod layers;
 pub mod metadata;
 pub mod metrics;
+pub mod reply;
 pub mod revocations;
 pub mod revoke;
 pub mod serve;
@@ -40,6 +42,8 @@ pub enum Accepts {
     Nothing,
     /// POST of `application/x-www-form-urlencoded`.
     Form,
+    /// Any method, and no body: there is nothing here that a method could do.
+    Any,
 }
 
 /// One route.
@@ -95,7 +99,7 @@ pub static OPS_ROUTES: &[Route] = &[
 
 static UNKNOWN: Route = Route {
     path: "unknown",
-    accepts: Accepts::Nothing,
+    accepts: Accepts::Any,
     shape: Shape::Management,
     handler: |_, _| Box::pin(async { Err(Failure::NotFound) }),
 };

@@ -2,40 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 
-use crate::domain::refusal::Refusal;
 use crate::service::revoke::Revoker;
-use crate::store::Freshness;
 
+use super::caller::{Call, Proof};
 use super::error::{Challenge, Failure};
-use super::extract::{Authorization, Form, Incoming, authorization, client_credentials};
-use super::introspect::{refuse_second_method, required_token};
+use super::extract::{Form, Incoming};
+use super::reply;
 use super::state::State;
 
 /// Revokes a token; `token_type_hint` is advice that nobody needs (RFC 7009 §2.1).
 pub async fn revoke_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    let authorization = authorization(&incoming.headers)?;
     let form = Form::parse(&incoming.body)?;
-    let token = required_token(&form)?;
-    let (revoker, challenge) = if let Authorization::Bearer(bearer) = &authorization {
-        refuse_second_method(&form)?;
-        let caller = state.tokens.caller(bearer).await.map_err(|e| Failure::of(e, Challenge::None))?;
-        (Revoker::Bearer(caller), Challenge::None)
-    } else {
-        let Some((credentials, challenge)) = client_credentials(&authorization, &form, incoming.peer)? else {
-            return Err(Failure::Refused(Refusal::MissingToken, Challenge::None));
-        };
-        let failed = |error| Failure::of(error, challenge);
-        let record =
-            state.authenticator.authenticate(&credentials, Freshness::Fresh).await.map_err(failed)?;
-        record.agent.status.admit().map_err(|refusal| failed(refusal.into()))?;
-        (Revoker::Client(record.agent.agent_id.clone()), challenge)
+    let call = Call::read(&incoming, &form)?;
+    let (revoker, challenge) = match call.prove(&state, &incoming, &form).await? {
+        Proof::Bearer(bearer) => {
+            let caller = state.tokens.caller(bearer).await;
+            let caller = caller.map_err(|error| Failure::of(error, Challenge::None))?;
+            (Revoker::Bearer(caller), Challenge::None)
+        }
+        Proof::Client(record, challenge) => (Revoker::Client(record.agent.agent_id.clone()), challenge),
     };
-    state.revocation.revoke(&revoker, token).await.map_err(|e| Failure::of(e, challenge))?;
-    let mut response = "{}".into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    let done = state.revocation.revoke(&revoker, call.token).await;
+    done.map_err(|error| Failure::of(error, challenge))?;
+    Ok(reply::json(StatusCode::OK, "{}"))
 }

@@ -7,11 +7,9 @@ use crate::keys::Keyring;
 use crate::service::agents::Agents;
 use crate::service::authenticate::Authenticator;
 use crate::service::issue::Mint;
-use crate::service::limits::Limits;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
 use crate::service::tokens::Tokens;
-use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
 use super::health::Health;
@@ -33,10 +31,6 @@ pub struct State {
     pub keyring: Arc<Keyring>,
     /// Shows agents.
     pub agents: Agents,
-    /// For readiness alone.
-    pub store: Arc<dyn Store>,
-    /// Request and failure rates, for their clean-up.
-    pub limits: Arc<Limits>,
     /// The metadata documents.
     pub metadata: Metadata,
     /// Readiness.

@@ -47,8 +47,8 @@ pub fn generate(bits: RsaBits) -> Result<GeneratedKey, KeyFault> {
         RsaBits::B3072 => KeySize::Rsa3072,
         RsaBits::B4096 => KeySize::Rsa4096,
     };
-    let pair = KeyPair::generate(size).map_err(|_| KeyFault::Signing)?;
-    let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyFault::Signing)?;
+    let pair = KeyPair::generate(size).map_err(|_| KeyFault::Generation)?;
+    let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyFault::Generation)?;
     let (kid, public_jwk) = public_jwk(&pair)?;
     Ok(GeneratedKey { kid, public_jwk, private_der: Zeroizing::new(der.as_ref().to_vec()) })
 }
@@ -68,9 +68,9 @@ fn public_jwk(pair: &KeyPair) -> Result<(Kid, String), KeyFault> {
             e: URL_SAFE_NO_PAD.encode(public.exponent().big_endian_without_leading_zero()),
         }),
     };
-    let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| KeyFault::Signing)?;
+    let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| KeyFault::Generation)?;
     jwk.common.key_id = Some(thumbprint.clone());
-    let json = serde_json::to_string(&jwk).map_err(|_| KeyFault::Signing)?;
+    let json = serde_json::to_string(&jwk).map_err(|_| KeyFault::Generation)?;
     Ok((Kid(thumbprint), json))
 }
 
@@ -88,13 +88,14 @@ impl PrivateKey {
         Some(Self { pair, random: SystemRandom::new() })
     }
 
-    /// Signs what stands in `text` from `start` on and appends a dot and the signature (RFC 7515 §5.1).
-    pub fn sign_onto(&self, text: &mut String, start: usize) -> Result<(), KeyFault> {
-        let message = text.as_bytes().get(start..).ok_or(KeyFault::Signing)?;
+    /// Signs `text` and appends a dot and the signature (RFC 7515 §5.1).
+    pub fn sign_onto(&self, text: &mut String) -> Result<(), KeyFault> {
         // 4,096 bits are the largest key there is.
         let mut buffer = [0u8; 512];
         let signature = buffer.get_mut(..self.pair.public_modulus_len()).ok_or(KeyFault::Signing)?;
-        self.pair.sign(&RSA_PKCS1_SHA256, &self.random, message, signature).map_err(|_| KeyFault::Signing)?;
+        self.pair
+            .sign(&RSA_PKCS1_SHA256, &self.random, text.as_bytes(), signature)
+            .map_err(|_| KeyFault::Signing)?;
         text.push('.');
         URL_SAFE_NO_PAD.encode_string(&*signature, text);
         Ok(())

@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::agent::Audience;
 use crate::store::Recorded;
@@ -74,6 +75,13 @@ pub struct Claims {
     pub iat: i64,
     /// Expires at, epoch seconds: dead from this second on.
     pub exp: i64,
+    /// Not before (RFC 7519 §4.1.5). No token is minted with it, so one that has it is none of ours.
+    #[serde(default, deserialize_with = "refuse")]
+    pub nbf: (),
+}
+
+fn refuse<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(D::Error::custom("a claim that is never minted"))
 }
 
 impl Claims {

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::document::Document;
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
 use crate::store::{KeyRecord, KeyState, Recorded};
@@ -92,18 +92,12 @@ pub enum KeyFault {
     /// The library refused to sign.
     #[error("signing failed")]
     Signing,
+    /// The library made no key.
+    #[error("key generation failed")]
+    Generation,
     /// A token grew past [`LONGEST_TOKEN`].
     #[error("the token would be longer than {LONGEST_TOKEN} bytes")]
     TooLong,
-}
-
-/// The published key set, ready to send.
-#[derive(Debug)]
-pub struct Jwks {
-    /// RFC 7517 §5 JSON, public members only.
-    pub body: String,
-    /// A strong entity tag, quotes included.
-    pub etag: String,
 }
 
 struct SigningKey {
@@ -116,7 +110,7 @@ struct KeySet {
     signing: Option<SigningKey>,
     private: HashMap<Kid, Arc<PrivateKey>>,
     public: HashMap<Kid, Arc<PublicKey>>,
-    jwks: Arc<Jwks>,
+    jwks: Arc<Document>,
 }
 
 /// The keys of a store, as this process knows them.
@@ -184,7 +178,7 @@ impl Keyring {
             .ok_or_else(|| KeyFault::Unsealable(kid.clone()))?;
         let private = PrivateKey::from_der(&der).ok_or(KeyFault::Damaged(kid.clone(), "it is no RSA key"))?;
         let mut probe = String::from("e30.e30");
-        private.sign_onto(&mut probe, 0)?;
+        private.sign_onto(&mut probe)?;
         if public.check_signature(&probe) {
             Ok(private)
         } else {
@@ -206,7 +200,7 @@ impl Keyring {
         let mut jwt = String::with_capacity(key.encoded_header.len() + claims.len() * 4 / 3 + 700);
         jwt.push_str(&key.encoded_header);
         URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
-        key.private.sign_onto(&mut jwt, 0)?;
+        key.private.sign_onto(&mut jwt)?;
         if jwt.len() > LONGEST_TOKEN {
             return Err(KeyFault::TooLong);
         }
@@ -232,8 +226,8 @@ impl Keyring {
         }
     }
 
-    /// The published key set.
-    pub fn jwks(&self) -> Arc<Jwks> {
+    /// The published key set (RFC 7517 §5), public members only.
+    pub fn jwks(&self) -> Arc<Document> {
         Arc::clone(&self.current.load().jwks)
     }
 
@@ -244,7 +238,7 @@ impl Keyring {
 }
 
 /// RFC 7517: the signing key first, then the announced, then the retiring ones.
-fn render_jwks(records: &[KeyRecord]) -> Jwks {
+fn render_jwks(records: &[KeyRecord]) -> Document {
     let rank = |state| match state {
         KeyState::Signing => 0,
         KeyState::Announced => 1,
@@ -253,13 +247,5 @@ fn render_jwks(records: &[KeyRecord]) -> Jwks {
     let mut ordered: Vec<&KeyRecord> = records.iter().collect();
     ordered.sort_by_key(|r| rank(r.state));
     let keys: Vec<&str> = ordered.iter().map(|r| r.public_jwk.as_str()).collect();
-    let body = format!("{{\"keys\":[{}]}}", keys.join(","));
-    let etag = entity_tag(body.as_bytes());
-    Jwks { body, etag }
-}
-
-/// A strong entity tag: base64url of the first 16 bytes of SHA-256 of the body, in quotes.
-pub fn entity_tag(body: &[u8]) -> String {
-    let hash = digest::digest(&digest::SHA256, body);
-    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
+    Document::new(format!("{{\"keys\":[{}]}}", keys.join(",")))
 }

@@ -79,6 +79,17 @@ impl Authenticator {
         }
     }
 
+    /// The active agent whose secret was presented, from a fresh row. Its status is judged after the
+    /// secret was proven (contract D6).
+    pub async fn authenticate_active(
+        &self,
+        credentials: &ClientCredentials,
+    ) -> Result<Arc<AgentRecord>, Error> {
+        let record = self.authenticate(credentials, Freshness::Fresh).await?;
+        record.agent.status.admit()?;
+        Ok(record)
+    }
+
     /// A secret of any foreign form costs nothing while nothing was imported, and else one hash for
     /// every id, known or not, so that time tells nobody which ids exist.
     async fn authenticate_imported(

@@ -10,10 +10,11 @@ use crate::domain::id::{BatchId, Jti};
 use crate::domain::quota::Plans;
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
-use crate::keys::{KeyFault, Keyring, SignedToken};
+use crate::keys::{Keyring, SignedToken};
 use crate::store::{AgentRecord, Batch, Freshness, Recorded, Store, Verdict};
 
 use super::authenticate::{Authenticator, ClientCredentials};
+use super::keys::KeyService;
 use super::limits::Limits;
 use super::{Cause, Error};
 
@@ -27,6 +28,8 @@ pub struct Mint {
     pub authenticator: Arc<Authenticator>,
     /// Where tokens are counted.
     pub store: Arc<dyn Store>,
+    /// Says whether the keys are fit to sign with.
+    pub keys: Arc<KeyService>,
     /// What signs them.
     pub keyring: Arc<Keyring>,
     /// The server's rules.
@@ -49,13 +52,14 @@ impl Mint {
         credentials: &ClientCredentials,
         request: &TokenRequest,
     ) -> Result<SignedToken, Error> {
-        if !self.keyring.can_sign() {
-            return Err(KeyFault::NoSigningKey.into());
-        }
+        self.keys.ready_to_sign().await?;
         let mut freshness = Freshness::Cached;
         let mut charged = false;
         for _ in 0..=MOST_STALE {
-            let record = self.authenticate_active(credentials, freshness).await?;
+            let mut record = self.authenticator.authenticate(credentials, freshness).await?;
+            if record.agent.status.admit().is_err() {
+                record = self.authenticator.authenticate_active(credentials).await?;
+            }
             if !charged {
                 self.limits.charge_request(&record.agent.agent_id)?;
                 charged = true;
@@ -70,21 +74,6 @@ impl Mint {
         Err(Error::Unavailable(Arc::new(Cause("the agent kept changing".to_owned()))))
     }
 
-    async fn authenticate_active(
-        &self,
-        credentials: &ClientCredentials,
-        freshness: Freshness,
-    ) -> Result<Arc<AgentRecord>, Error> {
-        let record = self.authenticator.authenticate(credentials, freshness).await?;
-        if record.agent.status.admit().is_ok() || freshness == Freshness::Fresh {
-            record.agent.status.admit()?;
-            return Ok(record);
-        }
-        let record = self.authenticator.authenticate(credentials, Freshness::Fresh).await?;
-        record.agent.status.admit()?;
-        Ok(record)
-    }
-
     async fn attempt(
         &self,
         record: &AgentRecord,
@@ -93,16 +82,22 @@ impl Mint {
     ) -> Result<Attempt, Error> {
         let agent = &record.agent;
         let catalogue = self.store.catalogue(freshness).await?;
-        let limit = self.plans.limit(&agent.profile.plan).ok_or_else(|| {
-            Error::Fault(Arc::new(Cause(format!("plan {} is not configured", agent.profile.plan))))
-        })?;
+        let Some(limit) = self.plans.limit(&agent.profile.plan) else {
+            // The agent may have been given another plan since its row was remembered.
+            if freshness == Freshness::Cached {
+                return Ok(Attempt::Stale);
+            }
+            // A configuration that lacks a plan is no verdict about the agent (contract D9).
+            let why = format!("plan {} is not configured", agent.profile.plan);
+            return Err(Error::Unavailable(Arc::new(Cause(why))));
+        };
         let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
         let grant = match decide(agent, &catalogue, &self.policy, limit, request, jti) {
             Ok(grant) => Arc::new(grant),
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
         };
-        let batch_id = BatchId(uuid_v7(&*self.clock, &*self.entropy)?);
-        let batch = Batch::of(batch_id, self.clock.now(), Arc::clone(&grant));
+        // A token is in one batch only, so its id can name the batch as well.
+        let batch = Batch::of(BatchId(jti.0), self.clock.now(), Arc::clone(&grant));
         let verdict = self.store.issue(&batch).await?.into_iter().next();
         match verdict {
             Some(Verdict::Counted(receipt)) => {

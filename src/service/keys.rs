@@ -7,13 +7,30 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::clock::Clock;
 use crate::domain::event::Actor;
+use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
 use crate::keys::algorithm::{self, RsaBits};
 use crate::keys::tag::{self, TagKey};
-use crate::keys::{Keyring, rotation};
+use crate::keys::{KeyFault, Keyring, rotation};
 use crate::store::{Change, KeyRecord, KeyState, Outcome, Store, Write};
 
 use super::{Cause, Error};
+
+/// Keys are signed with for so many seconds after they were last read; below [`rotation::SKEW`], with
+/// room for clocks that differ.
+const TRUSTED: i64 = 120;
+
+/// Before any reading.
+const NEVER: Timestamp = Timestamp(i64::MIN);
+
+/// Which key is to be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The first of a store, unless another process makes it meanwhile.
+    First,
+    /// One more, to sign after those before it.
+    Another,
+}
 
 /// Makes, loads and rotates the keys of a store.
 pub struct KeyService {
@@ -23,8 +40,11 @@ pub struct KeyService {
     entropy: Arc<dyn Entropy>,
     rsa_bits: RsaBits,
     announce_seconds: i64,
-    /// The second in which an unknown kid last made this process read the store.
-    asked_at: AtomicI64,
+    /// The second in which the keys were last read; [`NEVER`] before. Its lock makes readings follow
+    /// one another, so that none puts an older set over a newer one.
+    read_at: tokio::sync::Mutex<Timestamp>,
+    /// The same for those who only look.
+    last_read: AtomicI64,
 }
 
 impl KeyService {
@@ -44,7 +64,8 @@ impl KeyService {
             entropy,
             rsa_bits,
             announce_seconds,
-            asked_at: AtomicI64::new(i64::MIN),
+            read_at: tokio::sync::Mutex::new(NEVER),
+            last_read: AtomicI64::new(NEVER.0),
         }
     }
 
@@ -52,15 +73,15 @@ impl KeyService {
     /// once agree on one key: the store takes a single signing one.
     pub async fn ensure_signing_key(&self) -> Result<(), Error> {
         if !self.store.keys().await?.iter().any(|k| k.state == KeyState::Signing) {
-            self.add_key().await?;
+            self.add_key(Wanted::First, Actor::System).await?;
         }
         self.refresh().await
     }
 
     /// Announces a new key; the first of a store signs at once. Returns it as stored.
-    pub async fn rotate(&self) -> Result<KeyRecord, Error> {
+    pub async fn rotate(&self, by: Actor) -> Result<KeyRecord, Error> {
         for _ in 0..3 {
-            if let Some(added) = self.add_key().await? {
+            if let Some(added) = self.add_key(Wanted::Another, by.clone()).await? {
                 self.refresh().await?;
                 return Ok(added);
             }
@@ -69,12 +90,15 @@ impl KeyService {
     }
 
     /// `None` when another process was first.
-    async fn add_key(&self) -> Result<Option<KeyRecord>, Error> {
+    async fn add_key(&self, wanted: Wanted, by: Actor) -> Result<Option<KeyRecord>, Error> {
         let bits = self.rsa_bits;
         let made = tokio::task::spawn_blocking(move || algorithm::generate(bits));
         let made = made.await.map_err(|died| Error::Fault(Arc::new(died)))??;
         let (state, signs_from) =
             rotation::announce(&self.store.keys().await?, self.clock.now(), self.announce_seconds);
+        if wanted == Wanted::First && state != KeyState::Signing {
+            return Ok(None);
+        }
         let sealed = self
             .keyring
             .master_key()
@@ -90,39 +114,52 @@ impl KeyService {
             signs_until: None,
             published_until: None,
         };
-        let outcome = self.commit(Change::InsertKey(Box::new(record.clone()))).await?;
+        let outcome = self.commit(Change::InsertKey(Box::new(record.clone())), by).await?;
         Ok((outcome == Outcome::Applied).then_some(record))
     }
 
     /// Reads the keys, carries out what is due, and takes them over. Run once a minute.
     pub async fn refresh(&self) -> Result<(), Error> {
-        let mut records = self.store.keys().await?;
-        let steps = rotation::plan(&records, self.clock.now());
-        if !steps.is_empty() {
-            for step in steps {
-                // A conflict means that another process carried the step out first.
-                self.commit(step).await?;
-            }
-            records = self.store.keys().await?;
+        let mut read_at = self.read_at.lock().await;
+        for step in rotation::plan(&self.store.keys().await?, self.clock.now()) {
+            // A conflict means that another process carried the step out first.
+            self.commit(step, Actor::System).await?;
         }
-        self.keyring.load(&records)?;
+        self.read(&mut read_at).await
+    }
+
+    /// Reads the keys once more before an unknown kid is refused, at most once a second. A failure is a
+    /// failure for all who wait: it must not turn into a verdict about their tokens.
+    pub async fn reload_for_unknown_kid(&self) -> Result<(), Error> {
+        let mut read_at = self.read_at.lock().await;
+        if *read_at == self.clock.now() { Ok(()) } else { self.read(&mut read_at).await }
+    }
+
+    /// Refuses to sign with keys that were last read too long ago: their successor may be signing by
+    /// now, and they would leave the key set before their last token expires.
+    pub async fn ready_to_sign(&self) -> Result<(), Error> {
+        let fresh = |at: i64| self.clock.now().0.saturating_sub(at) <= TRUSTED;
+        if fresh(self.last_read.load(Ordering::Relaxed)) && self.keyring.can_sign() {
+            return Ok(());
+        }
+        let mut read_at = self.read_at.lock().await;
+        // Whoever held the lock before may have read them.
+        if !fresh(read_at.0) {
+            self.read(&mut read_at).await?;
+        }
+        if self.keyring.can_sign() { Ok(()) } else { Err(KeyFault::NoSigningKey.into()) }
+    }
+
+    async fn read(&self, read_at: &mut Timestamp) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.keyring.load(&self.store.keys().await?)?;
+        *read_at = now;
+        self.last_read.store(now.0, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Reads the keys once more before an unknown kid is refused, at most once a second. Says whether
-    /// it did.
-    pub async fn reload_for_unknown_kid(&self) -> Result<bool, Error> {
-        let now = self.clock.now().0;
-        let last = self.asked_at.swap(now, Ordering::Relaxed);
-        if last == now {
-            return Ok(false);
-        }
-        self.keyring.load(&self.store.keys().await?)?;
-        Ok(true)
-    }
-
-    async fn commit(&self, change: Change) -> Result<Outcome, Error> {
-        let write = Write { at: self.clock.now(), by: Actor::System, change };
+    async fn commit(&self, change: Change, by: Actor) -> Result<Outcome, Error> {
+        let write = Write { at: self.clock.now(), by, change };
         let outcomes = self.store.commit(vec![write]).await?;
         outcomes
             .first()

@@ -105,7 +105,8 @@ impl Tokens {
             return Ok(Some(known));
         }
         let mut verified = self.keyring.verify(token);
-        if matches!(verified, Verified::UnknownKey) && self.keys.reload_for_unknown_kid().await? {
+        if matches!(verified, Verified::UnknownKey) {
+            self.keys.reload_for_unknown_kid().await?;
             verified = self.keyring.verify(token);
         }
         let Verified::Genuine(claims) = verified else { return Ok(None) };

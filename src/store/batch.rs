@@ -173,6 +173,15 @@ async fn send(store: &dyn Store, batch: &Batch, deadline: Instant) -> Result<Vec
 #[error("the store gave another number of verdicts than it was asked for")]
 struct WrongCount;
 
+/// As long as a caller's patience lasts: what changes nothing, or nothing more when done twice, rides out
+/// a database that restarts.
+async fn again<T, F>(call: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    retry(Instant::now() + PATIENCE, call).await
+}
+
 async fn retry<T, F>(deadline: Instant, mut call: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
@@ -202,10 +211,17 @@ impl Store for Batched {
     }
 
     /// Kills and other writes have a lane of their own in the store, never queue behind tokens, and
-    /// run to their end even when the one who asked has gone.
+    /// run to their end even when the one who asked has gone. What may be done twice is sent again
+    /// when the connection breaks; the fate of all else is for the caller to find out.
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
         let inner = Arc::clone(&self.inner);
-        let detached = tokio::spawn(async move { inner.commit(writes).await });
+        let detached = tokio::spawn(async move {
+            if writes.iter().all(|write| write.change.may_repeat()) {
+                again(|| inner.commit(writes.clone())).await
+            } else {
+                inner.commit(writes).await
+            }
+        });
         detached.await.map_err(|died| StoreError::Fault(Arc::new(died)))?
     }
 
@@ -214,11 +230,11 @@ impl Store for Batched {
         agent_id: &AgentId,
         freshness: Freshness,
     ) -> Result<Option<Arc<AgentRecord>>, StoreError> {
-        self.inner.agent(agent_id, freshness).await
+        again(|| self.inner.agent(agent_id, freshness)).await
     }
 
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
-        self.inner.agents(after, limit).await
+        again(|| self.inner.agents(after, limit)).await
     }
 
     async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
@@ -226,11 +242,11 @@ impl Store for Batched {
     }
 
     async fn catalogue(&self, freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
-        self.inner.catalogue(freshness).await
+        again(|| self.inner.catalogue(freshness)).await
     }
 
     async fn holds_imported(&self, freshness: Freshness) -> Result<bool, StoreError> {
-        self.inner.holds_imported(freshness).await
+        again(|| self.inner.holds_imported(freshness)).await
     }
 
     async fn revocations(
@@ -239,7 +255,7 @@ impl Store for Batched {
         now: Timestamp,
         kills_after: Timestamp,
     ) -> Result<Revocations, StoreError> {
-        self.inner.revocations(since, now, kills_after).await
+        again(|| self.inner.revocations(since, now, kills_after)).await
     }
 
     async fn killed_tokens(
@@ -250,7 +266,7 @@ impl Store for Batched {
         now: Timestamp,
         limit: i64,
     ) -> Result<Vec<IssuedToken>, StoreError> {
-        self.inner.killed_tokens(agent_id, below, issued_from, now, limit).await
+        again(|| self.inner.killed_tokens(agent_id, below, issued_from, now, limit)).await
     }
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
@@ -258,7 +274,7 @@ impl Store for Batched {
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        self.inner.keys().await
+        again(|| self.inner.keys()).await
     }
 
     async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
@@ -271,6 +287,10 @@ impl Store for Batched {
 
     async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
         self.inner.prune(now, events_before, most).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
     }
 }
 

@@ -147,4 +147,8 @@ impl Store for Cached {
     async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
         self.inner.prune(now, events_before, most).await
     }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
 }

@@ -23,7 +23,7 @@ pub struct Write {
 /// What can be changed. Each variant says which outcomes it can have besides [`Outcome::Applied`].
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// A new agent, active, with its first credential. `Conflict` when the id is taken; no row is
+    /// A new agent, active or (imported) suspended, with its first credential. `Conflict` when the id is taken; no row is
     /// written then.
     CreateAgent {
         /// The agent; `epoch` 0 and `version` 1.
@@ -115,6 +115,12 @@ pub enum Outcome {
 }
 
 impl Change {
+    /// Whether doing it twice leaves what doing it once does, so that it can be sent again when its
+    /// answer is lost.
+    pub(in crate::store) fn may_repeat(&self) -> bool {
+        matches!(self, Self::RevokeToken { .. })
+    }
+
     /// Whether this change may raise the version of the revocation list.
     pub(in crate::store) fn kills(&self) -> bool {
         matches!(

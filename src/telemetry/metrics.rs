@@ -12,9 +12,10 @@ const TOKEN_REQUESTS: &str = "sealwright_token_requests_total";
 const REQUEST_SECONDS: &str = "sealwright_http_request_duration_seconds";
 const BATCH_SIZE: &str = "sealwright_token_batch_size";
 const CREDENTIAL_CACHE: &str = "sealwright_credential_cache_total";
+const HASHES: &str = "sealwright_hashes_total";
 const HASH_SHED: &str = "sealwright_hash_shed_total";
 const INTROSPECTIONS: &str = "sealwright_introspections_total";
-const STORE_ERRORS: &str = "sealwright_store_errors_total";
+const FAILED_REQUESTS: &str = "sealwright_failed_requests_total";
 const BUILD_INFO: &str = "sealwright_build_info";
 
 enum Kind {
@@ -36,9 +37,10 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (REQUEST_SECONDS,  Histogram(SECONDS), "Seconds from a request's head to its answer, by route and status class."),
     (BATCH_SIZE,       Histogram(SIZES),   "Tokens counted by one statement."),
     (CREDENTIAL_CACHE, Counter,            "Secrets that were known as proven (hit) or had to be hashed (miss)."),
+    (HASHES,           Counter,            "Password hashes computed, to make a credential or to check a secret."),
     (HASH_SHED,        Counter,            "Logins turned away because the hash queue was full."),
     (INTROSPECTIONS,   Counter,            "Introspections by answer: active or inactive."),
-    (STORE_ERRORS,     Counter,            "Store failures by kind."),
+    (FAILED_REQUESTS,     Counter,            "Requests that could not be served, by kind: unavailable or fault."),
     (BUILD_INFO,       Gauge,              "Always 1; the label tells the version."),
 ];
 
@@ -71,6 +73,11 @@ pub fn credential_cache(hit: bool) {
     counter!(CREDENTIAL_CACHE, "result" => if hit { "hit" } else { "miss" }).increment(1);
 }
 
+/// A hash was asked for and has a place in the queue.
+pub fn hash() {
+    counter!(HASHES).increment(1);
+}
+
 /// A login was turned away because the hash queue was full.
 pub fn hash_shed() {
     counter!(HASH_SHED).increment(1);
@@ -81,9 +88,9 @@ pub fn introspection(active: bool) {
     counter!(INTROSPECTIONS, "result" => if active { "active" } else { "inactive" }).increment(1);
 }
 
-/// The store failed: `unavailable`, `busy` or `fault`.
-pub fn store_error(kind: &'static str) {
-    counter!(STORE_ERRORS, "kind" => kind).increment(1);
+/// A request could not be served: `unavailable` or `fault`.
+pub fn failed_request(kind: &'static str) {
+    counter!(FAILED_REQUESTS, "kind" => kind).increment(1);
 }
 
 /// What was counted so far, for the ops listener.
@@ -134,9 +141,10 @@ fn describe() {
     }
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     // An alert on the rise of a counter needs it to be there at zero.
+    counter!(HASHES).increment(0);
     counter!(HASH_SHED).increment(0);
-    for kind in ["unavailable", "busy", "fault"] {
-        counter!(STORE_ERRORS, "kind" => kind).increment(0);
+    for kind in ["unavailable", "fault"] {
+        counter!(FAILED_REQUESTS, "kind" => kind).increment(0);
     }
 }
 
@@ -164,7 +172,7 @@ mod tests {
             "sealwright_credential_cache_total{result=\"hit\"}",
             "sealwright_hash_shed_total 0",
             "sealwright_introspections_total{result=\"inactive\"}",
-            "sealwright_store_errors_total{kind=\"busy\"} 0",
+            "sealwright_failed_requests_total{kind=\"fault\"} 0",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

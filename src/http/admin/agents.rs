@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -16,6 +14,7 @@ use crate::service::tokens::Caller;
 
 use super::super::error::{Challenge, Failure};
 use super::super::extract::{Authorization, Form, Incoming, authorization};
+use super::super::reply;
 use super::super::state::State;
 
 /// How many agents a page holds when nobody says, and at most.
@@ -48,7 +47,7 @@ pub async fn list_agents(state: Arc<State>, incoming: Incoming) -> Result<Respon
     let more = data.len() > most;
     data.truncate(most);
     let next_cursor = data.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(&last.agent_id));
-    json(&Page { data, limit, next_cursor })
+    reply::json_of(&Page { data, limit, next_cursor })
 }
 
 /// One agent. An agent reads itself with any token of its own.
@@ -61,7 +60,7 @@ pub async fn get_agent(state: Arc<State>, incoming: Incoming) -> Result<Response
     // An id outside the alphabet is simply unknown (contract D10).
     let Some(agent_id) = asked else { return Err(not_found()) };
     match state.agents.show(&agent_id).await {
-        Ok(view) => json(&view),
+        Ok(view) => reply::json_of(&view),
         Err(AgentError::Rejected(Rejection::NotFound)) => Err(not_found()),
         Err(AgentError::Rejected(rejection)) => Err(Failure::fault(&rejection.to_string())),
         Err(AgentError::Failed(error)) => Err(Failure::of(error, Challenge::None)),
@@ -95,11 +94,4 @@ fn invalid(why: &'static str) -> Failure {
 
 fn not_found() -> Failure {
     Failure::Refused(Refusal::AgentNotFound, Challenge::None)
-}
-
-fn json<T: Serialize>(value: &T) -> Result<Response, Failure> {
-    let body = serde_json::to_string(value).map_err(|error| Failure::fault(&error.to_string()))?;
-    let mut response = body.into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
 }

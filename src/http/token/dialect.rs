@@ -6,13 +6,13 @@ use crate::keys::SignedToken;
 
 use super::super::error::Failure;
 use super::super::extract::Incoming;
-use super::Asked;
+use super::ParsedRequest;
 
 /// A way to ask for a token and to be answered.
 pub trait Dialect: Send + Sync {
     /// Reads a request, scope syntax included (contract D6: parameters before authentication).
-    fn parse(&self, incoming: &Incoming) -> Result<Asked, Failure>;
+    fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure>;
 
     /// Writes the reply to a granted one. It carries no `refresh_token`, ever (contract D12).
-    fn render(&self, token: &SignedToken) -> Response;
+    fn render(&self, token: &SignedToken) -> Result<Response, Failure>;
 }

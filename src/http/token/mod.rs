@@ -28,7 +28,7 @@ pub async fn issue_canonical(state: Arc<State>, incoming: Incoming) -> Result<Re
 }
 
 /// What a request asks for, once a dialect has read it.
-pub struct Asked {
+pub struct ParsedRequest {
     /// Who asks; `None` when nothing was sent to prove it.
     pub credentials: Option<(ClientCredentials, Challenge)>,
     /// What for.
@@ -49,14 +49,14 @@ async fn issue_phases(
     state: &State,
     incoming: &Incoming,
 ) -> Result<Response, Failure> {
-    let asked = dialect.parse(incoming)?;
-    let Some((credentials, challenge)) = asked.credentials else {
+    let parsed = dialect.parse(incoming)?;
+    let Some((credentials, challenge)) = parsed.credentials else {
         return Err(Failure::Refused(Refusal::InvalidClient, Challenge::Basic));
     };
     let token = state
         .mint
-        .issue(&credentials, &asked.request)
+        .issue(&credentials, &parsed.request)
         .await
         .map_err(|error: Error| Failure::of(error, challenge))?;
-    Ok(dialect.render(&token))
+    dialect.render(&token)
 }

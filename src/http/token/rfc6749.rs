@@ -1,8 +1,6 @@
 //! The canonical dialect: RFC 6749 §4.4, form-encoded, as SentryAgent's clients speak it.
 
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use url::Url;
 
@@ -14,7 +12,8 @@ use crate::keys::SignedToken;
 
 use super::super::error::{Challenge, Failure};
 use super::super::extract::{Form, Incoming, authorization, client_credentials};
-use super::Asked;
+use super::super::reply;
+use super::ParsedRequest;
 use super::dialect::Dialect;
 
 /// The dialect.
@@ -29,7 +28,7 @@ struct Reply<'a> {
 }
 
 impl Dialect for Rfc6749 {
-    fn parse(&self, incoming: &Incoming) -> Result<Asked, Failure> {
+    fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
         let authorization = authorization(&incoming.headers)?;
         let form = Form::parse(&incoming.body)?;
         match form.one("grant_type")? {
@@ -39,21 +38,17 @@ impl Dialect for Rfc6749 {
         }
         let request = read_request(&form)?;
         let credentials = client_credentials(&authorization, &form, incoming.peer)?;
-        Ok(Asked { credentials, request })
+        Ok(ParsedRequest { credentials, request })
     }
 
-    fn render(&self, token: &SignedToken) -> Response {
-        let reply = Reply {
+    fn render(&self, token: &SignedToken) -> Result<Response, Failure> {
+        let granted = Reply {
             access_token: &token.jwt,
             token_type: "Bearer",
             expires_in: token.expires_in,
             scope: &token.scope,
         };
-        // Strings and integers always serialise.
-        let body = serde_json::to_string(&reply).unwrap_or_default();
-        let mut response = body.into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
+        reply::json_of(&granted)
     }
 }
 

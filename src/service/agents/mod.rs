@@ -13,9 +13,10 @@ use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, UserId};
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
+use crate::domain::grant::LONGEST_SCOPE_LIST;
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::quota::{PlanName, Plans};
-use crate::domain::scope::{Catalogue, Scope};
+use crate::domain::scope::{Catalogue, Scope, join};
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 use crate::entropy::{Entropy, uuid_v7};
@@ -352,6 +353,10 @@ impl Agents {
 fn check_scopes(scopes: &[Scope], catalogue: &Catalogue) -> Result<(), Rejection> {
     match scopes.iter().find(|s| !catalogue.contains(s)) {
         Some(unknown) => Err(Rejection::UnknownScope(unknown.clone())),
+        // More than one token carries would make the request without a scope fail (contract D3).
+        None if join(scopes).len() >= LONGEST_SCOPE_LIST => {
+            Err(Invalid("an agent's scopes, joined by spaces, are shorter than 3072 bytes").into())
+        }
         None => Ok(()),
     }
 }

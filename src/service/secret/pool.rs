@@ -54,7 +54,7 @@ impl HashPool {
             }
         });
         match self.queue.try_send((Instant::now() + PATIENCE, boxed)) {
-            Ok(()) => {}
+            Ok(()) => metrics::hash(),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 metrics::hash_shed();
                 return Err(Shed);

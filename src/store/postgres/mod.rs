@@ -5,14 +5,14 @@
 //! changes (`agents` what belongs to one), `issue` counts tokens.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection, SqlSafeStr};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr};
+use url::Url;
 
 use crate::domain::agent::{Agent, Epoch};
 use crate::domain::id::{AgentId, Jti};
@@ -57,17 +57,20 @@ pub struct PostgresStore {
 
 impl PostgresStore {
     /// Connects and checks the schema. Fails within a few seconds when the database is away, and
-    /// by name when only `migrate` is missing. A newer schema is accepted.
+    /// by name when only `migrate` is missing. A newer schema is accepted. Four connections are
+    /// the fewest, one for each lane.
     pub async fn open(url: &str, max_connections: u32) -> Result<PostgresStore, OpenError> {
         let options = options(url)?;
         let store = PostgresStore {
             issue: Lane::new(options.clone(), Plan::Indexed, 1),
             commit: Lane::new(options.clone(), Plan::Free, 1),
             standing: Lane::new(options.clone(), Plan::Indexed, 1),
-            general: Lane::new(options, Plan::Free, max_connections),
+            // What the three lanes above leave.
+            general: Lane::new(options, Plan::Free, max_connections.saturating_sub(3).max(1)),
         };
         if ask!(store.general, read::applied_migrations)
-            .await?
+            .await
+            .map_err(open_error)?
             .is_none_or(|applied| MIGRATIONS.iter().any(|(version, _, _)| !applied.contains(version)))
         {
             return Err(OpenError::SchemaOlder);
@@ -79,16 +82,42 @@ impl PostgresStore {
 /// Brings the schema up to date. Processes that do so at once wait for each other.
 pub async fn migrate(url: &str) -> Result<(), OpenError> {
     let options = options(url)?;
-    let mut conn = bounded(PgConnection::connect_with(&options)).await?;
+    let mut conn = bounded(PgConnection::connect_with(&options)).await.map_err(open_error)?;
     migrator().run_direct(None, &mut conn, false).await.map_err(|e| OpenError::Fault(Arc::new(e)))?;
     // The schema stands; a farewell that fails changes nothing.
     let _ = conn.close().await;
     Ok(())
 }
 
+/// What the URL says and, where it says nothing, defaults of our own: the driver would fill the gaps
+/// from `PGPORT`, `PGPASSWORD`, `~/.pgpass` and their like, of which the configuration shows nothing.
 fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
-    let options = PgConnectOptions::from_str(url).map_err(|e| OpenError::Fault(Arc::new(e)))?;
-    Ok(options.application_name("sealwright"))
+    let fault = |error| OpenError::Fault(Arc::new(error));
+    let mut url = Url::parse(url).map_err(|e| fault(sqlx::Error::Configuration(e.into())))?;
+    let gives = |names: &[&str]| url.query_pairs().any(|(name, _)| names.contains(&&*name));
+    let names_database = !url.path().trim_matches('/').is_empty() || gives(&["dbname"]);
+    let names_root = gives(&["sslrootcert", "ssl-root-cert", "ssl-ca"]);
+    let defaults = [
+        ("port", "5432", url.port().is_some() || gives(&["port"])),
+        // An empty one is none at all, and what keeps the driver out of `~/.pgpass`.
+        ("password", "", url.password().is_some() || gives(&["password"])),
+        ("sslmode", "prefer", gives(&["sslmode", "ssl-mode"])),
+        ("application_name", "sealwright", gives(&["application_name"])),
+    ];
+    for (name, value, _) in defaults.iter().filter(|(_, _, is_given)| !is_given) {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    // PGOPTIONS, PGSSLCERT and PGSSLKEY are still read: the driver has no way to set these to none.
+    let mut options = PgConnectOptions::from_url(&url).map_err(fault)?;
+    if !names_database {
+        let user = options.get_username().to_owned();
+        options = options.database(&user);
+    }
+    if !names_root {
+        // No certificate beside the built-in roots.
+        options = options.ssl_root_cert_from_pem(Vec::new());
+    }
+    Ok(options)
 }
 
 fn migrator() -> Migrator {
@@ -119,9 +148,32 @@ fn store_error(error: sqlx::Error) -> StoreError {
 
 fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
     let code = error.code().unwrap_or_default();
-    // Short of disk, memory or connections; a statement that was cut off; a lock not had in time;
-    // a standby; and what was given up too often.
-    code.starts_with("53") || ["57014", "55P03", "25006", "40001", "40P01"].contains(&&*code)
+    // Short of disk, memory or connections; an error of the machine below; a statement that was cut
+    // off; a lock not had in time; a standby; what was given up too often; a database that takes no
+    // connections or is gone.
+    ["53", "58"].iter().any(|class| code.starts_with(class))
+        || ["57014", "55P03", "25006", "40001", "40P01", "55000"].contains(&&*code)
+        || refuses_entry(error)
+}
+
+/// A login that is refused, or a database that is gone.
+fn refuses_entry(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = error.code().unwrap_or_default();
+    code.starts_with("28") || code == "3D000"
+}
+
+/// What an error means before anything was ever read. While running, a refused login is an outage,
+/// since somebody changes passwords or restores a database; at the start the address is wrong, and
+/// waiting mends nothing.
+fn open_error(error: StoreError) -> OpenError {
+    match error {
+        StoreError::Unavailable(cause) if is_refused_entry(&*cause) => OpenError::Fault(cause),
+        error => error.into(),
+    }
+}
+
+fn is_refused_entry(cause: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(sqlx::Error::Database(e)) if refuses_entry(&**e))
 }
 
 /// Whether the connection is gone, so that another one may do better.
@@ -130,7 +182,7 @@ fn is_broken(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(e) => {
             let code = e.code().unwrap_or_default();
-            code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&&*code)
+            code.starts_with("08") || ["57P01", "57P02", "57P03", "57P04", "57P05"].contains(&&*code)
         }
         _ => false,
     }
@@ -220,5 +272,41 @@ impl Store for PostgresStore {
 
     async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
         write::prune(&self.general, now, events_before, most).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions;
+
+    use super::{MIGRATIONS, options};
+
+    #[test]
+    fn what_the_url_leaves_open_has_a_default_and_what_it_says_stays() {
+        let bare = options("postgres://sw@db.example").unwrap();
+        assert_eq!(bare.get_port(), 5_432);
+        assert_eq!((bare.get_username(), bare.get_database()), ("sw", Some("sw")));
+        assert_eq!(bare.get_application_name(), Some("sealwright"));
+        assert!(matches!(bare.get_ssl_mode(), sqlx::postgres::PgSslMode::Prefer));
+        assert!(bare.to_url_lossy().password().is_none_or(str::is_empty));
+        let full = options(
+            "postgres://db.example:6000/x?user=sw&password=p%26q&ssl-mode=require&application_name=y&host=h",
+        )
+        .unwrap();
+        assert_eq!((full.get_host(), full.get_port()), ("h", 6_000));
+        assert_eq!((full.get_username(), full.get_database()), ("sw", Some("x")));
+        assert_eq!(full.get_application_name(), Some("y"));
+        assert!(matches!(full.get_ssl_mode(), sqlx::postgres::PgSslMode::Require));
+        assert_eq!(full.to_url_lossy().password(), Some("p%26q"));
+    }
+
+    #[test]
+    fn every_migration_file_is_in_the_list() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = files.map(|name| name.into_string().unwrap()).collect();
+        names.sort_unstable();
+        let listed = MIGRATIONS.map(|(version, name, _)| format!("{version:04}_{name}.sql"));
+        assert_eq!(names, listed);
     }
 }

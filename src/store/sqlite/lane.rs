@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoo
 use sqlx::{Connection, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::turn::take_turn;
+use super::turn::Turns;
 use super::{PATIENCE, StoreError, bounded};
 
 /// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
@@ -36,6 +36,11 @@ impl Readers {
         Self(pool.connect_lazy_with(options.read_only(true)))
     }
 
+    /// Closes all connections; a read that comes later fails.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
+
     /// One read.
     pub async fn read<T, F>(&self, query: impl Fn(PoolConnection<Sqlite>) -> F) -> Result<T, StoreError>
     where
@@ -49,25 +54,38 @@ impl Readers {
 #[derive(Debug)]
 pub(super) struct Writer {
     options: SqliteConnectOptions,
-    turn: PathBuf,
+    turns: Turns,
     idle: Mutex<Option<SqliteConnection>>,
 }
 
 impl Writer {
     pub fn new(options: SqliteConnectOptions, turn: PathBuf) -> Self {
-        Self { options, turn, idle: Mutex::new(None) }
+        Self { options, turns: Turns::new(turn), idle: Mutex::new(None) }
     }
 
     /// Waits for this call's turn within the process, then for the process's turn among all, and
     /// takes the connection, or opens one when the last was dropped.
     pub async fn take(&self) -> sqlx::Result<Held<'_>> {
         let mut slot = self.idle.lock().await;
-        let turn = take_turn(&self.turn).await?;
+        let turn = self.turns.take().await?;
         let conn = match slot.take() {
             Some(conn) => conn,
             None => SqliteConnection::connect_with(&self.options).await?,
         };
         Ok(Held { conn, turn, slot })
+    }
+}
+
+impl Writer {
+    /// Closes the connection, in this process's turn; a write that comes later opens another.
+    pub async fn close(&self) {
+        if let Ok(held) = self.take().await {
+            let Held { conn, turn, slot } = held;
+            // A connection that does not close cleanly leaves its log for the next to open.
+            let _ = conn.close().await;
+            drop(turn);
+            drop(slot);
+        }
     }
 }
 

@@ -6,6 +6,9 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
 
 /// Held while a process serves from a database file. Dropped, or with its process, it is free.
 #[derive(Debug)]
@@ -40,20 +43,53 @@ pub(super) fn open_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Waits for this process's turn to write; the turn lasts until the file is dropped.
-///
-/// Each turn opens the file anew: a lock belongs to one opening, so a caller who gave up while he
-/// waited can neither keep a turn that comes to him later nor end somebody else's.
-pub(super) async fn take_turn(path: &Path) -> io::Result<File> {
-    let file = open_private(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(error)) => Err(error),
-        Err(TryLockError::WouldBlock) => {
-            let wait = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
-            wait.await.map_err(io::Error::other)?
+/// Where this process stands in line to write.
+#[derive(Debug)]
+pub(super) struct Turns {
+    path: PathBuf,
+    /// Who gets the turn for which a thread waits. Callers give up; the thread cannot, so the next
+    /// caller inherits it: there is one at most, however long somebody else keeps the turn.
+    next: Arc<Mutex<Option<oneshot::Sender<io::Result<File>>>>>,
+}
+
+impl Turns {
+    /// By the lock of this file, which is made when there is none.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, next: Arc::default() }
+    }
+
+    /// Waits for this process's turn to write; the turn lasts until the file is dropped.
+    ///
+    /// Each turn opens the file anew: a lock belongs to one opening, so a caller who gave up while he
+    /// waited can neither keep a turn that comes to him later nor end somebody else's.
+    pub async fn take(&self) -> io::Result<File> {
+        let file = open_private(&self.path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::Error(error)) => Err(error),
+            Err(TryLockError::WouldBlock) => self.wait(file).await,
         }
     }
+
+    async fn wait(&self, file: File) -> io::Result<File> {
+        let (mine, turn) = oneshot::channel();
+        let inherited = next(&self.next).replace(mine).is_some();
+        if !inherited {
+            let waiting = Arc::clone(&self.next);
+            tokio::task::spawn_blocking(move || {
+                let turn = file.lock().map(|()| file);
+                // When nobody wants it any more it is dropped, which ends it.
+                if let Some(caller) = next(&waiting).take() {
+                    let _ = caller.send(turn);
+                }
+            });
+        }
+        turn.await.map_err(io::Error::other)?
+    }
+}
+
+fn next<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn lock_serve(database: &Path) -> Result<ServeLock, NotAlone> {

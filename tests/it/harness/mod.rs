@@ -1,3 +1,6 @@
 //! What tests need around the program.
 
+pub mod answer;
+pub mod app;
 pub mod database;
+pub mod entropy;

@@ -181,6 +181,7 @@ async fn an_unknown_agent_is_not_found_by_any_change(db: &Database) {
 }
 
 async fn one_conflict_leaves_its_neighbours_alone(db: &Database) {
+    use Outcome::{Applied, Conflict, NotFound};
     let store = db.open().await;
     create(&*store, "taken").await;
     let writes = [
@@ -191,7 +192,6 @@ async fn one_conflict_leaves_its_neighbours_alone(db: &Database) {
         creation("y"),
     ];
     let outcomes = store.commit(writes.into_iter().map(write).collect()).await.unwrap();
-    use Outcome::{Applied, Conflict, NotFound};
     assert_eq!(outcomes, [Applied, Conflict, NotFound, Applied, Applied]);
     assert_eq!(read(&*store, "x").await.agent.status, AgentStatus::Suspended);
     assert_eq!(read(&*store, "y").await.agent.status, AgentStatus::Active);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sealwright::store::{Change, Freshness, Outcome, Store, StoreError};
+use tokio::time::timeout;
 
 use super::kit::{
     EVENTS, NOW, batch, commit, count, create, creation, grants, id, issue, jti, send, token, used, write,
@@ -63,23 +64,18 @@ async fn a_failed_call_leaves_the_store_usable(db: &Database) {
     assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(3), 3));
 }
 
-/// Gives a call up after longer and longer times, so that it ends in every phase.
-async fn give_up<F: Future>(mut call: impl AsyncFnMut() -> F) {
-    for micros in (0..3_000).step_by(60) {
-        let call = call().await;
-        let _ = tokio::time::timeout(Duration::from_micros(micros), call).await;
-    }
+/// Longer and longer times, after which a call is given up: it ends in every phase.
+fn patiences() -> impl Iterator<Item = Duration> {
+    (0..3_000).step_by(60).map(Duration::from_micros)
 }
 
 async fn issues_that_are_given_up_leave_the_store_usable(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    give_up(async || {
+    for patience in patiences() {
         let batch = batch(grants(&*store, "a", 2, None).await);
-        let store = store.clone();
-        async move { store.issue(&batch).await.map(drop) }
-    })
-    .await;
+        let _ = timeout(patience, store.issue(&batch)).await;
+    }
     assert_eq!(count(&issue(&*store, "a", 1, None).await), 1);
     consistent(db, &*store).await;
 }
@@ -87,15 +83,11 @@ async fn issues_that_are_given_up_leave_the_store_usable(db: &Database) {
 async fn commits_that_are_given_up_leave_the_store_usable(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    give_up(async || {
-        let writes = [
-            Change::RevokeAgentTokens(id("a")),
-            Change::RevokeToken { jti: jti(), agent_id: None, expires_at: NOW },
-        ];
-        let (store, writes) = (store.clone(), writes.map(write).to_vec());
-        async move { store.commit(writes).await.map(drop) }
-    })
-    .await;
+    for patience in patiences() {
+        let revocation = Change::RevokeToken { jti: jti(), agent_id: None, expires_at: NOW };
+        let writes = vec![write(Change::RevokeAgentTokens(id("a"))), write(revocation)];
+        let _ = timeout(patience, store.commit(writes)).await;
+    }
     assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
     // Each commit is there as a whole or not at all.
     let epoch = db.number("select epoch from agent").await;
@@ -108,16 +100,10 @@ async fn commits_that_are_given_up_leave_the_store_usable(db: &Database) {
 async fn reads_that_are_given_up_leave_the_store_usable(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    give_up(async || {
-        let store = store.clone();
-        async move { store.standing(&[token(jti(), "a")]).await.map(drop) }
-    })
-    .await;
-    give_up(async || {
-        let store = store.clone();
-        async move { store.agent(&id("a"), Freshness::Fresh).await.map(drop) }
-    })
-    .await;
+    for patience in patiences() {
+        let _ = timeout(patience, store.standing(&[token(jti(), "a")])).await;
+        let _ = timeout(patience, store.agent(&id("a"), Freshness::Fresh)).await;
+    }
     assert_eq!(store.standing(&[token(jti(), "a")]).await.unwrap().len(), 1);
     assert!(store.agent(&id("a"), Freshness::Fresh).await.unwrap().is_some());
 }

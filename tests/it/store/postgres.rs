@@ -95,6 +95,40 @@ async fn lost_connections_are_replaced_without_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_whose_connection_breaks_in_the_middle_are_done_once() {
+    let db = Database::postgres().await;
+    let store = db.open().await;
+    create(&*store, "a").await;
+    create(&*store, "b").await;
+    issue(&*store, "a", 1, None).await;
+    let batch = batch(grants(&*store, "a", 3, None).await);
+    let mut other = PgConnection::connect(db.url()).await.unwrap();
+    let mut lock = other.begin().await.unwrap();
+    sqlx::query("select 1 from quota for update").execute(&mut *lock).await.unwrap();
+    sqlx::query("select 1 from agent for update").execute(&mut *lock).await.unwrap();
+    let calls = tokio::spawn({
+        let store = store.clone();
+        async move {
+            tokio::join!(send(&*store, &batch), store.commit(vec![write(Change::RevokeAgentTokens(id("b")))]))
+        }
+    });
+    for _ in 0..2 {
+        until_somebody_waits(&db).await;
+        db.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        .await;
+    }
+    lock.rollback().await.unwrap();
+    let (sent, killed) = calls.await.unwrap();
+    assert_eq!((sent, killed.unwrap()), (vec![counted(0); 3], vec![Outcome::Applied]));
+    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(4), 4));
+    assert_eq!(read(&*store, "b").await.agent.epoch, Epoch(1));
+    db.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_whose_clock_is_behind_decides_when_a_token_was_issued() {
     let db = Database::postgres().await;
     let store = db.open().await;

@@ -47,7 +47,7 @@ async fn storm(stores: &[Arc<dyn Store>], n: usize, each: usize, limit: i64) -> 
 async fn sixty_four_at_once_get_exactly_the_limit(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    assert_eq!(storm(&[store.clone()], 64, 1, 20).await, 20);
+    assert_eq!(storm(std::slice::from_ref(&store), 64, 1, 20).await, 20);
     assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(20), 20));
 }
 

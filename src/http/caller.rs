@@ -1,0 +1,59 @@
+//! Who calls introspection and revocation: the holder of a Bearer token, or a client with its secret.
+//!
+//! Owns what both endpoints ask of a request before they look at its token. Must not know what they do.
+
+use crate::domain::refusal::Refusal;
+use crate::store::AgentRecord;
+
+use super::error::{Challenge, Failure};
+use super::extract::{Authorization, Form, Incoming, authorization, client_credentials};
+use super::state::State;
+
+/// A caller's proof, and the token that it asks about.
+pub struct Call<'f> {
+    /// The `token` parameter.
+    pub token: &'f str,
+    authorization: Authorization,
+}
+
+/// How a caller proved itself.
+pub enum Proof<'c> {
+    /// With a Bearer token, not looked at yet.
+    Bearer(&'c str),
+    /// With its secret: an active agent, and how a failure is to be challenged.
+    Client(std::sync::Arc<AgentRecord>, Challenge),
+}
+
+impl<'f> Call<'f> {
+    /// Reads the parameters, before anybody is authenticated (contract D6).
+    pub fn read(incoming: &Incoming, form: &'f Form<'_>) -> Result<Self, Failure> {
+        let authorization = authorization(&incoming.headers)?;
+        let missing = Refusal::InvalidRequest("The token parameter is required.");
+        let token = form.one("token")?.ok_or(Failure::Refused(missing, Challenge::None))?;
+        Ok(Self { token, authorization })
+    }
+
+    /// Authenticates the caller. No counting statement compares a version here, so a client's row is
+    /// read fresh.
+    pub async fn prove(
+        &self,
+        state: &State,
+        incoming: &Incoming,
+        form: &Form<'_>,
+    ) -> Result<Proof<'_>, Failure> {
+        if let Authorization::Bearer(bearer) = &self.authorization {
+            // RFC 6749 §2.3: a Bearer token beside a secret or another token is two methods.
+            if form.one("client_secret")?.is_some() || form.one("access_token")?.is_some() {
+                let two = Refusal::InvalidRequest("More than one authentication method is used.");
+                return Err(Failure::Refused(two, Challenge::None));
+            }
+            return Ok(Proof::Bearer(bearer));
+        }
+        let Some((credentials, challenge)) = client_credentials(&self.authorization, form, incoming.peer)?
+        else {
+            return Err(Failure::Refused(Refusal::MissingToken, Challenge::None));
+        };
+        let record = state.authenticator.authenticate_active(&credentials).await;
+        Ok(Proof::Client(record.map_err(|error| Failure::of(error, challenge))?, challenge))
+    }
+}

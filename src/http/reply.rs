@@ -1,0 +1,73 @@
+//! Replies: JSON with a status, and documents that a client may already have.
+//!
+//! Owns content types and conditional answers. Must not know what a reply says.
+
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::document::Document;
+
+use super::error::Failure;
+
+/// How a document may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Asked for anew each time; the tag spares the body.
+    Revalidated,
+    /// By anybody for five minutes, far shorter than a new key is announced before it signs, and by
+    /// scripts of any origin.
+    Public,
+}
+
+/// JSON text.
+pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    let mut response = (status, body.into()).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A value as JSON, with status 200.
+pub fn json_of<T: Serialize>(value: &T) -> Result<Response, Failure> {
+    match serde_json::to_vec(value) {
+        Ok(body) => Ok(json(StatusCode::OK, body)),
+        Err(error) => Err(Failure::fault(&error.to_string())),
+    }
+}
+
+/// A document: 304 without body when `If-None-Match` holds its tag.
+pub fn document(headers: &HeaderMap, document: &Document, kept: Kept) -> Response {
+    let mut response = if matches_etag(headers, &document.etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        json(StatusCode::OK, document.body.clone())
+    };
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&document.etag) {
+        headers.insert(ETAG, value);
+    }
+    let cache_control = match kept {
+        Kept::Revalidated => "no-cache",
+        Kept::Public => {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            "public, max-age=300"
+        }
+    };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
+    response
+}
+
+/// RFC 9110 §13.1.2: a list of tags or `*`, compared weakly.
+fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
+    let same = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| same(tag.trim()))
+}

@@ -1,0 +1,109 @@
+//! Configuration, as commands meet it.
+
+use serde_json::json;
+
+use crate::Home;
+
+const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+#[test]
+fn every_fault_is_reported_at_once_and_no_secret_with_it() {
+    let home = Home::new()
+        .with("SEALWRIGHT_TOKEN__DEFAULT_TTL", "299")
+        .with("SEALWRIGHT_SERVER__LISTEN", "0.0.0.0:3000")
+        .with("SEALWRIGHT_DATABASE__URL", "mysql://u:hunter2@h/d")
+        .with("SEALWRIGHT_KEYS__MASTER_KEY", "hunter2")
+        .with("SEALWRIGHT_TOKEN__ISUER", "x");
+    home.write("s.toml", "[log]\nformat = \"xml\"\n");
+    for command in [&["config", "check"][..], &["config", "show"], &["agent", "list"], &["serve"], &[]] {
+        let ran = home.run(&[command, &["--config", "s.toml"]].concat());
+        ran.refused(2, "6 configuration faults");
+        for part in [
+            "token.default_ttl = \"299\" (environment variable SEALWRIGHT_TOKEN__DEFAULT_TTL): a token lifetime",
+            "server.listen (environment variable SEALWRIGHT_SERVER__LISTEN): plain HTTP",
+            "database.url (environment variable SEALWRIGHT_DATABASE__URL): sqlite://",
+            "keys.master_key (environment variable SEALWRIGHT_KEYS__MASTER_KEY): a master key is",
+            "did you mean SEALWRIGHT_TOKEN__ISSUER?",
+            "log.format = \"xml\" (file s.toml line 2): auto, json or human",
+        ] {
+            assert!(ran.stderr.contains(part), "{part}\n{}", ran.stderr);
+        }
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_faultless_configuration_is_checked_in_silence() {
+    let ran = Home::new().run(&["config", "check"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
+}
+
+#[test]
+fn every_key_is_shown_with_its_source_and_secrets_are_redacted() {
+    let home = Home::new()
+        .with("SEALWRIGHT_DATABASE__URL", "postgres://sw:hunter2@db.example/sw?sslmode=require")
+        .with("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY)
+        .with("SEALWRIGHT_SERVICE_HOST", "10.0.0.1");
+    home.write("s.toml", "[plans]\nteam = 5\n[audit]\nkeep_days = 30\n");
+    let show = ["--set", "log.requests=false", "config", "show", "--config", "s.toml"];
+    let shown = home.json(&show);
+    assert_eq!(shown["audit.keep_days"], json!({"value": 30, "source": "file s.toml line 4"}));
+    assert_eq!(shown["plans.team"], json!({"value": 5, "source": "file s.toml line 2"}));
+    assert_eq!(shown["plans.unlimited"], json!({"value": "unlimited", "source": "default"}));
+    assert_eq!(shown["log.requests"], json!({"value": false, "source": "flag --set"}));
+    assert_eq!(shown["server.listen"], json!({"value": "127.0.0.1:3000", "source": "default"}));
+    assert_eq!(shown["database.url"]["value"], "postgres://sw:redacted@db.example/sw?sslmode=require");
+    let people = home.run(&show);
+    assert!(people.stdout.contains("audit.keep_days\t30\tfile s.toml line 4\n"), "{people:?}");
+    for output in [shown.to_string(), people.stdout] {
+        assert!(!output.contains("hunter2") && !output.contains(MASTER_KEY), "{output}");
+    }
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_refused() {
+    let ran = Home::new().run(&["--set", "keys.master_key=hunter2", "config", "check"]);
+    ran.refused(2, "a secret comes from a file or the environment");
+    assert!(!ran.stderr.contains("hunter2"));
+}
+
+#[test]
+fn postgres_needs_a_master_key_for_every_command_but_migrate_and_healthcheck() {
+    // Nothing listens there: who gets past the configuration fails with 1.
+    let home = Home::new()
+        .with("SEALWRIGHT_DATABASE__URL", "postgres://sw@127.0.0.1:1/sw")
+        .with("SEALWRIGHT_SERVER__LISTEN", "127.0.0.1:1");
+    for command in [&["serve"][..], &["agent", "list"], &["key", "rotate"], &["config", "check"]] {
+        home.run(command).refused(2, "Postgres needs one");
+    }
+    for command in [&["migrate"][..], &["healthcheck"]] {
+        assert_eq!(home.run(command).code, 1, "{command:?}");
+    }
+}
+
+#[test]
+fn the_store_is_where_the_configuration_says_and_made_when_missing() {
+    let home = Home::new().with("SEALWRIGHT_DATABASE__URL", "sqlite://deep/er/s.db");
+    assert_eq!(home.run(&["migrate"]).code, 0);
+    assert!(home.path("deep/er/s.db").is_file());
+    assert!(!home.path("sealwright-data").exists());
+}
+
+#[test]
+fn checking_and_asking_make_no_store() {
+    let home = Home::new().with("SEALWRIGHT_SERVER__LISTEN", "127.0.0.1:1");
+    for command in [&["config", "check"][..], &["config", "show"], &["healthcheck"], &["completions", "bash"]]
+    {
+        home.run(command);
+    }
+    assert_eq!(std::fs::read_dir(home.folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_store_under_another_master_key_says_so() {
+    let home = Home::new();
+    home.json(&["scope", "list"]);
+    let other =
+        Home { environment: vec![("SEALWRIGHT_KEYS__MASTER_KEY".to_owned(), MASTER_KEY.to_owned())], ..home };
+    other.run(&["agent", "list"]).refused(1, "do not open under this master key");
+}

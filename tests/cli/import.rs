@@ -1,0 +1,154 @@
+//! `sealwright agent import`.
+
+use serde_json::{Value, json};
+
+use crate::{Home, Ran, text};
+
+const BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
+const ARGON2: &str =
+    "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
+
+fn report(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+#[test]
+fn json_lines_and_csv_import_the_same_agents_with_their_ids() {
+    let json = format!(
+        "{{\"clientId\":\"agt_1\",\"name\":\"One\",\"secret\":\"plain secret 1\",\"scopes\":[\"agents:read\"],\"ttl\":300,\"plan\":\"unlimited\"}}\n\
+         {{\"clientId\":\"2:b~c\",\"secretHash\":\"{BCRYPT}\",\"scopes\":\"audit:read tokens:read\",\"status\":\"suspended\"}}\n\
+         {{\"clientId\":\"three\",\"secretHash\":\"{ARGON2}\",\"redirectUris\":[\"https://a.example/cb\"],\"userIds\":[\"u\"],\"audiences\":[\"x\"]}}\n"
+    );
+    let csv = format!(
+        "clientId,name,secret,secretHash,scopes,ttl,plan,audiences,redirectUris,userIds,status\n\
+         agt_1,One,plain secret 1,,agents:read,300,unlimited,,,,\n\
+         2:b~c,,,{BCRYPT},audit:read tokens:read,,,,,,suspended\n\
+         three,,,\"{ARGON2}\",,,,x,https://a.example/cb,u,active\n"
+    );
+    let mut shown = Vec::new();
+    for (name, content) in [("a.jsonl", &json), ("a.csv", &csv), ("json", &json), ("csv", &csv)] {
+        let home = Home::new();
+        home.write(name, content);
+        let ran = home.run(&["agent", "import", name, "--json"]);
+        assert_eq!(
+            (ran.code, report(&ran)),
+            (0, json!({"imported": 3, "refused": 0, "refusals": []})),
+            "{ran:?}"
+        );
+        assert!(!home.stores("plain secret 1"), "the store holds a secret in clear");
+        let mut agents = home.json(&["agent", "list"]);
+        for agent in agents.as_array_mut().unwrap() {
+            let fields = agent.as_object_mut().unwrap();
+            assert!(fields.remove("createdAt").is_some() && fields.remove("updatedAt").is_some());
+        }
+        shown.push(agents);
+    }
+    assert!(shown.windows(2).all(|pair| pair[0] == pair[1]));
+    let field = |i: usize, name: &str| shown[0][i][name].clone();
+    assert_eq!([0, 1, 2].map(|i| field(i, "agentId")), ["2:b~c", "agt_1", "three"]);
+    assert_eq!([0, 1, 2].map(|i| field(i, "status")), ["suspended", "active", "active"]);
+    assert_eq!([0, 1, 2].map(|i| field(i, "name")), ["2:b~c", "One", "three"]);
+    assert_eq!(field(1, "ttl"), 300);
+    assert_eq!(field(2, "redirectUris"), json!(["https://a.example/cb"]));
+}
+
+#[test]
+fn each_bad_line_is_refused_with_its_number_and_reason_and_the_others_are_imported() {
+    let home = Home::new();
+    let dear = BCRYPT.replace("$10$", "$15$");
+    let lines = [
+        "{\"clientId\":\"good\",\"secret\":\"hunter2 is mine\"}".to_owned(),
+        "{\"clientId\":\"bad id\",\"secret\":\"hunter2\"}".to_owned(),
+        format!("{{\"clientId\":\"b\",\"secretHash\":\"{dear}\"}}"),
+        "{\"clientId\":\"c\",\"secret\":\"hunter2\",\"scopes\":[\"db:read\"]}".to_owned(),
+        "{\"clientId\":\"d\",\"secret\":\"hunter2\",\"ttl\":299}".to_owned(),
+        "{\"clientId\":\"e\",\"secret\":\"hunter2\",\"plan\":\"gold\"}".to_owned(),
+        format!("{{\"clientId\":\"f\",\"secret\":\"hunter2\",\"secretHash\":\"{BCRYPT}\"}}"),
+        "{\"clientId\":\"g\"}".to_owned(),
+        "{\"clientId\":\"h\",\"secret\":\"hunter2\",\"name\":\"a\\u0007\"}".to_owned(),
+        "{\"clientId\":\"i\",\"secret\":\"hunter2\",\"status\":\"decommissioned\"}".to_owned(),
+        "{\"clientId\":\"j\",\"secret\":\"hunter2\",\"redirectUris\":[\"http://evil.example/\"]}".to_owned(),
+        "{\"clientId\":\"good\",\"secret\":\"hunter2\"}".to_owned(),
+        "not json hunter2".to_owned(),
+        "{\"clientId\":\"last\",\"secret\":\"hunter2\"}".to_owned(),
+    ];
+    home.write("a.jsonl", lines.join("\n"));
+    let ran = home.run(&["agent", "import", "a.jsonl", "--json"]);
+    assert_eq!(ran.code, 1);
+    let report = report(&ran);
+    assert_eq!((&report["imported"], &report["refused"]), (&json!(2), &json!(12)));
+    let refusals: Vec<(u64, String)> = report["refusals"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| (r["line"].as_u64().unwrap(), text(&r["reason"]).to_owned()))
+        .collect();
+    let expected = [
+        "clientId: ",
+        "secretHash: ",
+        "scopes: ",
+        "ttl: ",
+        "plan: ",
+        "secretHash: ",
+        "secret: ",
+        "name: ",
+        "status: ",
+        "redirectUris: ",
+        "clientId: taken",
+        "the line is not JSON",
+    ];
+    for (i, (line, reason)) in refusals.iter().enumerate() {
+        assert!(reason.starts_with(expected[i]), "line {line}: {reason}");
+        assert_eq!(*line, u64::try_from(i).unwrap() + 2);
+    }
+    assert_eq!(report["refusals"][0]["clientId"], json!(null));
+    assert_eq!(report["refusals"][1]["clientId"], "b");
+    let people = home.run(&["agent", "import", "a.jsonl"]);
+    assert!(
+        people.stderr.contains("line 3 (b): secretHash: the bcrypt hash costs more than 14"),
+        "{people:?}"
+    );
+    assert!(people.stderr.contains("imported 0, refused 14"), "{people:?}");
+    assert_eq!((people.code, people.stdout.as_str()), (1, ""));
+    assert!(!people.stderr.contains("hunter2") && !ran.stdout.contains("hunter2"));
+    assert_eq!(home.json(&["agent", "list"]).as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_second_run_imports_only_what_is_missing_and_changes_nobody() {
+    let home = Home::new();
+    let line = |i: u32| {
+        format!("{{\"clientId\":\"agt_{i}\",\"secretHash\":\"{BCRYPT}\",\"status\":\"suspended\"}}\n")
+    };
+    let lines = |n: u32| (0..n).map(line).collect::<String>();
+    home.write("a.jsonl", lines(150));
+    assert_eq!(home.json(&["agent", "import", "a.jsonl"])["imported"], 150);
+    home.json(&["agent", "reactivate", "agt_7"]);
+    home.write("a.jsonl", lines(260));
+    let ran = home.run(&["agent", "import", "a.jsonl", "--json"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!((&report(&ran)["imported"], &report(&ran)["refused"]), (&json!(110), &json!(150)));
+    assert_eq!(
+        report(&ran)["refusals"][149],
+        json!({"line": 150, "clientId": "agt_149", "reason": "clientId: taken"})
+    );
+    assert_eq!(home.json(&["agent", "show", "agt_7"])["status"], "active");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_imports_nobody() {
+    let home = Home::new();
+    home.run(&["agent", "import", "nowhere.csv"]).refused(1, "cannot read nowhere.csv");
+    home.write("a.csv", "id,secret\na,b\n");
+    home.run(&["agent", "import", "a.csv"]).refused(1, "the first line names the columns");
+    assert_eq!(home.json(&["agent", "list"]), json!([]));
+}
+
+#[test]
+fn an_empty_file_imports_nobody_and_succeeds() {
+    let home = Home::new();
+    for (name, content) in [("a.jsonl", ""), ("b.jsonl", "\n\n"), ("c.csv", "clientId,secret\n")] {
+        home.write(name, content);
+        assert_eq!(home.json(&["agent", "import", name])["imported"], 0, "{name}");
+    }
+}

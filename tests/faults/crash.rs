@@ -1,0 +1,46 @@
+//! `kill -9` of the server under load: nothing is lost, nothing counted twice, no revocation forgotten.
+
+use crate::stage::audit::introspect_all;
+use crate::stage::cluster::Cluster;
+use crate::stage::ledger::{Ledger, Load};
+use crate::stage::server::Site;
+use crate::stage::{Dice, pause, play};
+
+#[test]
+fn a_killed_server_loses_and_doubles_nothing_on_sqlite() {
+    play(async { kill_twenty_times(&Site::sqlite()).await });
+}
+
+#[test]
+fn a_killed_server_loses_and_doubles_nothing_on_postgres() {
+    play(async {
+        let cluster = Cluster::start().await;
+        kill_twenty_times(&Site::postgres(&cluster).await).await;
+    });
+}
+
+async fn kill_twenty_times(site: &Site) {
+    let agents = site.agents(3);
+    let mut dice = Dice::new();
+    let mut all = Ledger::default();
+    for _ in 0..20 {
+        // The store opens by itself: the next start is nothing but a start.
+        let server = site.start();
+        let load = Load::on(server.address, &agents, 24).revoking(6).start();
+        load.delivers(dice.below(120)).await;
+        // Where in a batch's life it is killed is left to chance.
+        pause(dice.below(25)).await;
+        server.kill();
+        let ledger = load.stop().await;
+        assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
+        all.add(ledger);
+        site.audit(&all).await;
+    }
+    let server = site.start();
+    introspect_all(&server, &agents[0], &all).await;
+    println!("20 kills: {}", all.summary());
+    assert!(
+        all.delivered() > 0 && all.unanswered > 0 && all.revoked.iter().any(|one| one.promised),
+        "the kills met no load"
+    );
+}

@@ -1,0 +1,148 @@
+//! The SQLite file: one server at a time, and no room left to write.
+
+use std::process::Command;
+
+use tokio::task::JoinSet;
+
+use crate::stage::client::revoke_request;
+use crate::stage::ledger::{self, Load};
+use crate::stage::outcome::{expect_in_time, expect_unavailable};
+use crate::stage::server::{Agent, Server, Site};
+use crate::stage::{eventually, play};
+
+#[test]
+fn a_second_server_on_one_file_is_refused_until_the_first_is_gone() {
+    play(async {
+        let site = Site::sqlite();
+        let agent = site.agent("agent", "unlimited");
+        let first = site.start();
+        let (status, said) = site.start_or_refusal().err().expect("two servers on one file");
+        assert_eq!(status.code(), Some(1));
+        assert!(said.contains("another server runs on this database file"), "{said}");
+        assert_eq!(first.client().issue(&agent).await.status, 200);
+        // Every other command works beside it.
+        site.must(&["agent", "list"]);
+        first.kill();
+        let second = site.start();
+        assert_eq!(second.client().issue(&agent).await.status, 200);
+    });
+}
+
+#[test]
+fn a_turn_to_write_that_somebody_keeps_is_a_503_and_passes() {
+    play(async {
+        let site = Site::sqlite();
+        let agents = site.agents(2);
+        let mut server = site.start();
+        let kept = server.client().issue(&agents[0]).await.token();
+        let mut account = ledger::Ledger::default();
+        account.accounts.entry(agents[0].id.clone()).or_default().delivered.push(ledger::jti_of(&kept));
+        let load = Load::on(server.address, &agents, 16).revoking(3).start();
+        load.delivers(100).await;
+        // As a command does that is stopped in the midst of its commit.
+        let turn = std::fs::File::open(site.file().with_extension("db.turn")).unwrap();
+        turn.lock().unwrap();
+        let threads = server.threads();
+        for _ in 0..2 {
+            revoke_at_once(&server, &agents[0], &kept, 40).await;
+        }
+        assert!(server.client().introspect(&agents[1], &kept).await.active());
+        assert_eq!(server.client().get("/livez").await.status, 200);
+        // Whoever waited and gave up has left nothing behind that waits on.
+        let more = server.threads();
+        assert!(more <= threads + 8, "{threads} threads became {more}");
+        drop(turn);
+        let other = site.agent("other", "unlimited");
+        eventually("tokens after the turn ended", async || server.client().issue(&other).await.status == 200)
+            .await;
+        load.delivers(100).await;
+        account.add(load.stop().await);
+        println!("a kept turn: {threads} → {more} threads, {}", account.summary());
+        assert!(server.is_alive());
+        assert_eq!(account.unanswered, 0);
+        assert!(
+            account.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
+            "{}",
+            account.summary()
+        );
+        expect_in_time(&account.times);
+        site.audit(&account).await;
+        crate::stage::audit::introspect_all(&server, &agents[1], &account).await;
+
+        let late = server.client().issue(&other).await.token();
+        let turn = std::fs::File::open(site.file().with_extension("db.turn")).unwrap();
+        turn.lock().unwrap();
+        revoke_at_once(&server, &other, &late, 1).await;
+        server.terminate();
+        assert!(server.ended().await.success(), "a stop does not wait for somebody else's turn");
+        drop(turn);
+    });
+}
+
+/// So many revocations side by side, each a 503.
+async fn revoke_at_once(server: &Server, agent: &Agent, token: &str, count: usize) {
+    let mut asked = JoinSet::new();
+    for _ in 0..count {
+        let (mut client, request) = (server.client(), revoke_request(agent, token));
+        asked.spawn(async move { client.ask(&request).await });
+    }
+    for reply in asked.join_all().await {
+        expect_unavailable("revocation", &reply);
+    }
+}
+
+/// Says how large the files of a running process may grow.
+fn limit_files(server: &Server, bytes: &str) {
+    let limited = Command::new("prlimit")
+        .args(["--pid", &server.pid().to_string(), &format!("--fsize={bytes}")])
+        .output()
+        .expect("prlimit (of util-linux) is missing");
+    assert!(limited.status.success(), "{}", String::from_utf8_lossy(&limited.stderr));
+}
+
+#[test]
+fn a_full_disk_is_a_503_and_passes() {
+    play(async {
+        let site = Site::sqlite();
+        let agents = site.agents(2);
+        let mut server = site.start_without_file_size_signal();
+        let kept = server.client().issue(&agents[0]).await.token();
+        let load = Load::on(server.address, &agents, 16).revoking(5).start();
+        load.delivers(100).await;
+        // From here on every write past the first page fails, as on a full disk.
+        limit_files(&server, "4096:");
+        eventually("the disk is full", async || server.client().issue(&agents[0]).await.status == 503).await;
+        for _ in 0..3 {
+            expect_unavailable("token", &server.client().issue(&agents[0]).await);
+            expect_unavailable("revocation", &server.client().revoke(&agents[0], &kept).await);
+        }
+        // Reads need no room.
+        assert!(server.client().introspect(&agents[1], &kept).await.active());
+        assert_eq!(server.client().get("/livez").await.status, 200);
+        assert_eq!(server.client().get("/.well-known/jwks.json").await.status, 200);
+        limit_files(&server, "unlimited:");
+        let other = site.agent("other", "unlimited");
+        let healed = eventually("tokens after room was made", async || {
+            server.client().issue(&other).await.status == 200
+        })
+        .await;
+        load.delivers(100).await;
+        let mut ledger = load.stop().await;
+        println!("full disk: healed after {} ms, {}", healed.as_millis(), ledger.summary());
+        assert!(server.is_alive());
+        assert_eq!(ledger.unanswered, 0);
+        assert!(
+            ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
+            "{}",
+            ledger.summary()
+        );
+        expect_in_time(&ledger.times);
+        // The one token above, and none of the requests that were told 503 by hand.
+        ledger.accounts.get_mut(&agents[0].id).unwrap().delivered.push(crate::stage::ledger::jti_of(&kept));
+        site.audit(&ledger).await;
+        // What was written is whole.
+        server.kill();
+        let server = site.start();
+        crate::stage::audit::introspect_all(&server, &agents[0], &ledger).await;
+    });
+}

@@ -1,0 +1,88 @@
+//! Two servers on one PostgreSQL.
+
+use crate::stage::cluster::Cluster;
+use crate::stage::ledger::Load;
+use crate::stage::play;
+use crate::stage::server::Site;
+
+const LIMIT: i64 = 5_000;
+
+#[test]
+fn two_servers_give_out_exactly_the_months_tokens() {
+    play(async {
+        let cluster = Cluster::start().await;
+        let mut site = Site::postgres(&cluster).await;
+        site.set("SEALWRIGHT_PLANS__FREE", &LIMIT.to_string());
+        let agent = site.agent("limited", "free");
+        let (one, two) = (site.start(), site.start());
+        let load = Load {
+            servers: vec![one.address, two.address],
+            connections: 64,
+            most: Some(5_400),
+            ..Load::on(one.address, &std::sync::Arc::new(vec![agent.clone()]), 64)
+        };
+        let ledger = load.start().finish().await;
+        println!("two servers, 64 connections, limit {LIMIT}: {}", ledger.summary());
+        assert_eq!(i64::try_from(ledger.delivered()).unwrap(), LIMIT);
+        assert_eq!(ledger.count("token", 403), 400);
+        assert_eq!(ledger.unanswered, 0);
+        site.audit(&ledger).await;
+        assert_eq!(site.used(&agent.id).await, LIMIT);
+
+        // A limit below what is used refuses and leaves the counter, here and after a restart.
+        drop((one, two));
+        site.set("SEALWRIGHT_PLANS__FREE", "100");
+        let lowered = site.start();
+        let refused = lowered.client().issue(&agent).await;
+        assert_eq!(refused.status, 403);
+        assert!(refused.text().contains("limit of 100 requests"), "{}", refused.text());
+        assert_eq!(site.used(&agent.id).await, LIMIT);
+        // Another plan, given by a command, holds on the next request.
+        site.must(&["agent", "update", &agent.id, "--plan", "unlimited"]);
+        assert_eq!(lowered.client().issue(&agent).await.status, 200);
+        assert_eq!(site.used(&agent.id).await, LIMIT + 1);
+    });
+}
+
+#[test]
+fn what_one_server_revokes_is_dead_on_the_other_on_the_next_request() {
+    play(async {
+        let cluster = Cluster::start().await;
+        let site = Site::postgres(&cluster).await;
+        let (asker, agent) = (site.agent("asker", "unlimited"), site.agent("agent", "unlimited"));
+        let (one, two) = (site.start(), site.start());
+        let (mut here, mut there) = (one.client(), two.client());
+        let mut revoked = Vec::new();
+        for _ in 0..50 {
+            let token = here.issue(&agent).await.token();
+            assert!(there.introspect(&asker, &token).await.active());
+            assert_eq!(here.revoke(&agent, &token).await.status, 200);
+            assert!(!there.introspect(&asker, &token).await.active());
+            revoked.push(token);
+        }
+        let mut killed = Vec::new();
+        for _ in 0..5 {
+            let token = there.issue(&agent).await.token();
+            assert!(here.introspect(&asker, &token).await.active());
+            site.must(&["agent", "suspend", &agent.id]);
+            for client in [&mut here, &mut there] {
+                assert!(!client.introspect(&asker, &token).await.active());
+                assert_eq!(client.issue(&agent).await.status, 403);
+            }
+            site.must(&["agent", "reactivate", &agent.id]);
+            for client in [&mut here, &mut there] {
+                assert!(!client.introspect(&asker, &token).await.active());
+            }
+            killed.push(token);
+        }
+        let live = here.issue(&agent).await.token();
+        assert!(there.introspect(&asker, &live).await.active());
+        drop((one, two));
+        let again = site.start();
+        let mut client = again.client();
+        for token in revoked.iter().chain(&killed) {
+            assert!(!client.introspect(&asker, token).await.active());
+        }
+        assert!(client.introspect(&asker, &live).await.active());
+    });
+}

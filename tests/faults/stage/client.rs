@@ -1,0 +1,183 @@
+//! A small HTTP/1.1 client that can tell a request that was never sent from one without an answer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::server::Agent;
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub enum Lost {
+    /// The server could not be reached: it never saw the request.
+    NotSent(#[allow(dead_code, reason = "shown when a test fails")] io::Error),
+    /// Sent, at least in part; whether it was served is not known.
+    Unanswered(#[allow(dead_code, reason = "shown when a test fails")] io::Error),
+}
+
+/// What the server said.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+    pub took: Duration,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+
+    pub fn token(&self) -> String {
+        assert_eq!(self.status, 200, "{}", self.text());
+        self.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Whether an introspection said that the token is alive.
+    pub fn active(&self) -> bool {
+        assert_eq!(self.status, 200, "{}", self.text());
+        self.json()["active"].as_bool().unwrap()
+    }
+}
+
+/// One connection at a time, kept alive.
+pub struct Client {
+    pub address: SocketAddr,
+    stream: Option<TcpStream>,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, stream: None }
+    }
+
+    /// Sends what is written and waits for the reply.
+    pub async fn send(&mut self, request: &[u8]) -> Result<Reply, Lost> {
+        let began = Instant::now();
+        let mut stream = self.take().await.map_err(Lost::NotSent)?;
+        let (head, body) = async {
+            stream.write_all(request).await?;
+            read_reply(&mut stream).await
+        }
+        .await
+        .map_err(Lost::Unanswered)?;
+        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        let reply = Reply { status, head, body, took: began.elapsed() };
+        if reply.header("connection").is_none_or(|v| !v.eq_ignore_ascii_case("close")) {
+            self.stream = Some(stream);
+        }
+        Ok(reply)
+    }
+
+    async fn take(&mut self) -> io::Result<TcpStream> {
+        if let Some(stream) = self.stream.take() {
+            return Ok(stream);
+        }
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Sends and goes away without reading, after that much time.
+    pub async fn abandon(&mut self, request: &[u8], after: Duration) -> io::Result<()> {
+        let mut stream = self.take().await?;
+        stream.write_all(request).await?;
+        tokio::time::sleep(after).await;
+        Ok(())
+    }
+
+    /// One request that must be answered; a kept connection that the server closed meanwhile is
+    /// opened again.
+    pub async fn ask(&mut self, request: &[u8]) -> Reply {
+        let reused = self.stream.is_some();
+        match self.send(request).await {
+            Err(Lost::Unanswered(_)) if reused => self.send(request).await,
+            done => done,
+        }
+        .unwrap_or_else(|lost| panic!("no answer: {lost:?}"))
+    }
+
+    pub async fn get(&mut self, path: &str) -> Reply {
+        self.ask(&get(path, "")).await
+    }
+
+    /// A token request with these credentials.
+    pub async fn issue(&mut self, agent: &Agent) -> Reply {
+        self.ask(&token_request(agent)).await
+    }
+
+    /// Whether `token` is alive, asked with the credentials of `agent`.
+    pub async fn introspect(&mut self, agent: &Agent, token: &str) -> Reply {
+        let form = format!("client_id={}&client_secret={}&token={token}", agent.id, agent.secret);
+        self.ask(&post("/api/v1/token/introspect", "", &form)).await
+    }
+
+    pub async fn revoke(&mut self, agent: &Agent, token: &str) -> Reply {
+        self.ask(&revoke_request(agent, token)).await
+    }
+}
+
+pub fn get(path: &str, headers: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: sealwright\r\n{headers}\r\n").into_bytes()
+}
+
+pub fn post(path: &str, headers: &str, form: &str) -> Vec<u8> {
+    let length = form.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: sealwright\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+         content-length: {length}\r\n{headers}\r\n{form}"
+    )
+    .into_bytes()
+}
+
+pub fn token_request(agent: &Agent) -> Vec<u8> {
+    let form = format!("grant_type=client_credentials&client_id={}&client_secret={}", agent.id, agent.secret);
+    post("/api/v1/token", "", &form)
+}
+
+pub fn revoke_request(agent: &Agent, token: &str) -> Vec<u8> {
+    let form = format!("client_id={}&client_secret={}&token={token}", agent.id, agent.secret);
+    post("/api/v1/token/revoke", "", &form)
+}
+
+/// One reply: its head, and its body by length.
+pub async fn read_reply(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+    let mut buffer = Vec::with_capacity(2_048);
+    let end = loop {
+        if let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
+            break end;
+        }
+        if stream.read_buf(&mut buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    };
+    let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+    let mut body = buffer.split_off(end + 4);
+    let length = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.eq_ignore_ascii_case("content-length"))
+        .map_or(0, |(_, value)| value.trim().parse().unwrap_or(0));
+    while body.len() < length {
+        if stream.read_buf(&mut body).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok((head, body))
+}

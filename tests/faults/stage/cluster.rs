@@ -1,0 +1,214 @@
+//! A private PostgreSQL that a test may stop and kill.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tempfile::TempDir;
+
+use super::server::signal;
+use super::{eventually, free_port, pause};
+
+/// One server in a folder of its own, on loopback.
+pub struct Cluster {
+    programs: PathBuf,
+    folder: TempDir,
+    port: u16,
+    databases: AtomicU32,
+    /// Stops the server when this process ends, however it ends: its standard input closes then.
+    guard: Child,
+}
+
+impl Cluster {
+    pub async fn start() -> Self {
+        let programs = programs();
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        if is_root() {
+            let user = user();
+            let path = folder.path().to_str().unwrap();
+            run(Command::new("chown").args(["-R", &user, path]));
+        }
+        let port = free_port();
+        let text = data.to_str().unwrap();
+        let initdb = programs.join("initdb");
+        run(&mut as_user(&[
+            initdb.to_str().unwrap(),
+            "-D",
+            text,
+            "-U",
+            "sealwright",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]));
+        // Processes are killed here, never the machine: what was handed to the system survives.
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nfsync = off\n\
+             max_connections = 80\nshared_buffers = 32MB\nlog_min_messages = warning\nrestart_after_crash = on\n"
+        );
+        // Appended by the shell's user, who may write to a folder of anybody when root.
+        let mut file = std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+        std::io::Write::write_all(&mut file, settings.as_bytes()).unwrap();
+        let control = programs.join("pg_ctl");
+        let stop = as_user_words(&[control.to_str().unwrap(), "-D", text, "-m", "immediate", "stop"]);
+        let stop: Vec<String> = stop.iter().map(|word| format!("\"{word}\"")).collect();
+        let watch = format!(
+            "trap '' INT TERM HUP; read -r _; {} >/dev/null 2>&1; rm -rf '{}'",
+            stop.join(" "),
+            folder.path().display()
+        );
+        let guard = Command::new("sh")
+            .args(["-c", &watch])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let cluster = Self { programs, folder, port, databases: AtomicU32::new(0), guard };
+        cluster.start_again().await;
+        cluster
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn control(&self, arguments: &[&str]) -> Output {
+        let (program, log) = (self.programs.join("pg_ctl"), self.folder.path().join("data").join("log"));
+        let data = self.data();
+        let [program, data, log] = [&program, &data, &log].map(|path| path.to_str().unwrap());
+        as_user(&[&[program, "-D", data, "-l", log, "-w"], arguments].concat()).output().unwrap()
+    }
+
+    /// Starts the server, again after a stop or a kill: then the old one's processes may still be
+    /// about to notice, and a start is refused until they are gone.
+    pub async fn start_again(&self) {
+        eventually("PostgreSQL starts", async || self.control(&["start"]).status.success()).await;
+    }
+
+    /// `pg_ctl stop -m immediate`: as after a crash.
+    pub fn stop_at_once(&self) {
+        let stopped = self.control(&["-m", "immediate", "stop"]);
+        assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
+    }
+
+    /// `pg_ctl restart -m fast`: as an administrator does it.
+    pub fn restart(&self) {
+        let restarted = self.control(&["-m", "fast", "restart"]);
+        assert!(restarted.status.success(), "{}", String::from_utf8_lossy(&restarted.stderr));
+    }
+
+    /// SIGKILL to the postmaster.
+    pub fn kill_postmaster(&self) {
+        let text = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        signal("KILL", text.lines().next().unwrap().parse().unwrap());
+    }
+
+    /// SIGKILL to one of the server's sessions: the postmaster then ends all and recovers.
+    pub async fn kill_a_session(&self, database: &str) {
+        let mut conn = PgConnection::connect(database).await.unwrap();
+        let pids: Vec<i32> =
+            sqlx::query_scalar("select pid from pg_stat_activity where application_name = 'sealwright'")
+                .fetch_all(&mut conn)
+                .await
+                .unwrap();
+        assert!(!pids.is_empty(), "no session to kill");
+        signal("KILL", u32::try_from(pids[pids.len() / 2]).unwrap());
+        // It is noticed when this session, too, has been ended.
+        eventually("the crash is noticed", async || {
+            sqlx::raw_sql("select 1").execute(&mut conn).await.is_err()
+        })
+        .await;
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("postgres://sealwright@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// A new empty database; its address.
+    pub async fn create_database(&self) -> String {
+        let name = format!("faults_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let mut conn = PgConnection::connect(&self.url("postgres")).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&mut conn).await.unwrap();
+        self.url(&name)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+    }
+}
+
+/// Holds a lock on a table in a session of its own until it is dropped.
+pub struct Locked(#[expect(dead_code, reason = "held, not used")] PgConnection);
+
+impl Locked {
+    pub async fn table(database: &str, table: &str) -> Self {
+        let mut conn = PgConnection::connect(database).await.unwrap();
+        let sql = format!("begin; lock table {table} in access exclusive mode");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        pause(10).await;
+        Self(conn)
+    }
+}
+
+/// Where `initdb` and its kin are. Their absence is a failure, never a silent pass.
+fn programs() -> PathBuf {
+    let named = std::env::var_os("TEST_PG_BIN").map(PathBuf::from);
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).collect();
+    versions.sort();
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    let places = named.into_iter().chain(versions.into_iter().rev()).chain(std::env::split_paths(&on_path));
+    places.into_iter().find(|place| place.join("initdb").is_file()).expect(
+        "no PostgreSQL server programs (initdb, pg_ctl) found: run tests/run, or name their folder in TEST_PG_BIN",
+    )
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"))
+}
+
+/// Who runs PostgreSQL, which refuses root.
+fn user() -> String {
+    std::env::var("TEST_PG_USER").unwrap_or_else(|_| "postgres".to_owned())
+}
+
+/// The command that runs `words` as the one who may run PostgreSQL.
+fn as_user_words(words: &[&str]) -> Vec<String> {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let user = user();
+    if !is_root() {
+        owned(words)
+    } else if Command::new("runuser").arg("--version").output().is_ok() {
+        [owned(&["runuser", "-u", &user, "--"]), owned(words)].concat()
+    } else {
+        // `su` takes one string for a shell.
+        let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+        [owned(&["su", &user, "-s", "/bin/sh", "-c"]), vec![quoted.join(" ")]].concat()
+    }
+}
+
+fn as_user(words: &[&str]) -> Command {
+    let words = as_user_words(words);
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).current_dir("/").env("LC_ALL", "C").stdin(Stdio::null());
+    command
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

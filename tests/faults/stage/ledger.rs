@@ -1,0 +1,230 @@
+//! Load, and a ledger of what each request of it was answered.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use super::client::{Client, Lost, revoke_request, token_request};
+use super::server::Agent;
+use super::{eventually, pause};
+
+/// What one agent's requests came to.
+#[derive(Debug, Default, Clone)]
+pub struct Account {
+    /// The ids of the tokens that arrived.
+    pub delivered: Vec<String>,
+    /// Requests that got no answer, or a 5xx: whether they were counted is not known.
+    pub unknown: i64,
+}
+
+/// A revocation that was asked for.
+#[derive(Debug, Clone)]
+pub struct Revoked {
+    pub token: String,
+    /// Whether it was answered 200.
+    pub promised: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub accounts: HashMap<String, Account>,
+    /// How often each status was answered, by path.
+    pub statuses: BTreeMap<(&'static str, u16), u64>,
+    pub unanswered: u64,
+    pub revoked: Vec<Revoked>,
+    /// A token that nobody revoked.
+    pub kept: Option<String>,
+    pub times: Vec<Duration>,
+}
+
+impl Ledger {
+    pub fn add(&mut self, other: Ledger) {
+        for (id, account) in other.accounts {
+            let mine = self.accounts.entry(id).or_default();
+            mine.delivered.extend(account.delivered);
+            mine.unknown += account.unknown;
+        }
+        for (key, count) in other.statuses {
+            *self.statuses.entry(key).or_default() += count;
+        }
+        self.unanswered += other.unanswered;
+        self.revoked.extend(other.revoked);
+        self.kept = other.kept.or(self.kept.take());
+        self.times.extend(other.times);
+    }
+
+    pub fn delivered(&self) -> usize {
+        self.accounts.values().map(|account| account.delivered.len()).sum()
+    }
+
+    /// How often a path was answered with that status.
+    pub fn count(&self, path: &'static str, status: u16) -> u64 {
+        self.statuses.get(&(path, status)).copied().unwrap_or(0)
+    }
+
+    /// How the answers are distributed, in a line.
+    pub fn summary(&self) -> String {
+        let promised = self.revoked.iter().filter(|r| r.promised).count();
+        format!(
+            "{} delivered, {} without an answer, {promised} revocations promised, answers {:?}",
+            self.delivered(),
+            self.unanswered,
+            self.statuses
+        )
+    }
+
+    fn note(&mut self, path: &'static str, status: u16, took: Duration) {
+        *self.statuses.entry((path, status)).or_default() += 1;
+        self.times.push(took);
+    }
+}
+
+/// What is asked, and of whom.
+#[derive(Clone)]
+pub struct Load {
+    pub servers: Vec<SocketAddr>,
+    pub agents: Arc<Vec<Agent>>,
+    /// Connections in all, spread over the servers.
+    pub connections: usize,
+    /// One in so many tokens is revoked at once; 0 for none.
+    pub revoke_every: u64,
+    /// Stops by itself after so many token requests.
+    pub most: Option<u64>,
+}
+
+impl Load {
+    pub fn on(server: SocketAddr, agents: &Arc<Vec<Agent>>, connections: usize) -> Self {
+        Self { servers: vec![server], agents: Arc::clone(agents), connections, revoke_every: 0, most: None }
+    }
+
+    pub fn revoking(mut self, every: u64) -> Self {
+        self.revoke_every = every;
+        self
+    }
+
+    pub fn start(self) -> Running {
+        let stop = Arc::new(AtomicBool::new(false));
+        let begun = Arc::new(AtomicU64::new(0));
+        let arrived = Arc::new(AtomicU64::new(0));
+        let mut workers = JoinSet::new();
+        for worker in 0..self.connections {
+            workers.spawn(work(
+                self.clone(),
+                worker,
+                Arc::clone(&stop),
+                Arc::clone(&begun),
+                Arc::clone(&arrived),
+            ));
+        }
+        Running { stop, arrived, workers }
+    }
+}
+
+/// A load under way.
+pub struct Running {
+    stop: Arc<AtomicBool>,
+    arrived: Arc<AtomicU64>,
+    workers: JoinSet<Ledger>,
+}
+
+impl Running {
+    /// Waits until so many tokens have arrived, on a slow machine too.
+    pub async fn delivers(&self, count: u64) {
+        let enough = self.arrived.load(Ordering::Relaxed) + count;
+        eventually("the load delivers", async || self.arrived.load(Ordering::Relaxed) >= enough).await;
+    }
+
+    /// Lets each worker finish the request that it waits for.
+    pub async fn stop(self) -> Ledger {
+        self.stop.store(true, Ordering::Relaxed);
+        self.finish().await
+    }
+
+    /// Waits until the load has ended by itself.
+    pub async fn finish(mut self) -> Ledger {
+        let mut ledger = Ledger::default();
+        while let Some(part) = self.workers.join_next().await {
+            ledger.add(part.unwrap());
+        }
+        ledger
+    }
+}
+
+async fn work(
+    load: Load,
+    worker: usize,
+    stop: Arc<AtomicBool>,
+    begun: Arc<AtomicU64>,
+    arrived: Arc<AtomicU64>,
+) -> Ledger {
+    let mut ledger = Ledger::default();
+    let mut client = Client::new(load.servers[worker % load.servers.len()]);
+    let mut turn = worker;
+    let mut issued = 0u64;
+    while !stop.load(Ordering::Relaxed) {
+        if load.most.is_some_and(|most| begun.fetch_add(1, Ordering::Relaxed) >= most) {
+            break;
+        }
+        let agent = &load.agents[turn % load.agents.len()];
+        turn += 1;
+        let reply = match client.send(&token_request(agent)).await {
+            Ok(reply) => reply,
+            Err(Lost::NotSent(_)) => {
+                pause(3).await;
+                continue;
+            }
+            Err(Lost::Unanswered(_)) => {
+                ledger.unanswered += 1;
+                ledger.accounts.entry(agent.id.clone()).or_default().unknown += 1;
+                continue;
+            }
+        };
+        ledger.note("token", reply.status, reply.took);
+        let account = ledger.accounts.entry(agent.id.clone()).or_default();
+        match reply.status {
+            200 => {}
+            500.. => {
+                account.unknown += 1;
+                continue;
+            }
+            _ => continue,
+        }
+        let token = reply.token();
+        account.delivered.push(jti_of(&token));
+        arrived.fetch_add(1, Ordering::Relaxed);
+        issued += 1;
+        // Not all in the same turn.
+        let place = issued + u64::try_from(worker).unwrap();
+        if load.revoke_every == 0 || !place.is_multiple_of(load.revoke_every) {
+            ledger.kept = Some(token);
+            continue;
+        }
+        let promised = match client.send(&revoke_request(agent, &token)).await {
+            Ok(reply) => {
+                ledger.note("revoke", reply.status, reply.took);
+                reply.status == 200
+            }
+            Err(Lost::NotSent(_)) => continue,
+            Err(Lost::Unanswered(_)) => {
+                ledger.unanswered += 1;
+                false
+            }
+        };
+        ledger.revoked.push(Revoked { token, promised });
+    }
+    ledger
+}
+
+/// The id of a token as 32 hexadecimal digits.
+pub fn jti_of(token: &str) -> String {
+    let payload = token.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    claims["jti"].as_str().unwrap().replace('-', "")
+}

@@ -1,0 +1,75 @@
+//! What the tests need around the program: processes, a database, a client, a ledger, a proxy.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::TcpListener;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+pub mod audit;
+pub mod client;
+pub mod cluster;
+pub mod ledger;
+pub mod outcome;
+pub mod proxy;
+pub mod server;
+
+/// The issue's own deadline: with the database gone an answer comes within three seconds.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long anything may take that has no deadline of its own before a test gives up on it. Far above
+/// what it takes on the slowest machine, so that only what never comes fails.
+pub const GENEROUS: Duration = Duration::from_mins(1);
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs one test, alone.
+pub fn play(scene: impl Future<Output = ()>) {
+    // A test that failed while it held the turn has said so itself.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(scene);
+    runtime.shutdown_background();
+}
+
+pub async fn pause(milliseconds: u64) {
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}
+
+/// Asks again until the answer is yes.
+pub async fn eventually(what: &str, mut question: impl AsyncFnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    while !question().await {
+        assert!(began.elapsed() < GENEROUS, "{what}: not within {} s", GENEROUS.as_secs());
+        pause(20).await;
+    }
+    began.elapsed()
+}
+
+/// A port that is free and no client's: below the range from which the system gives clients theirs, or
+/// one that asks a dead server again and again may in the end be connected to itself.
+pub fn free_port() -> u16 {
+    let mut dice = Dice::new();
+    loop {
+        let port = u16::try_from(11_000 + dice.below(20_000)).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A small generator of a test's choices: another sequence in each run.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new() -> Self {
+        Self(RandomState::new().hash_one(0) | 1)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}

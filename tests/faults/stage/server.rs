@@ -1,0 +1,316 @@
+//! The program as a process: where it keeps its state, how it is started, asked and killed.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::client::Client;
+use super::cluster::Cluster;
+use super::{GENEROUS, free_port, pause};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sealwright");
+
+/// For tests alone: any 32 bytes.
+const MASTER_KEY: &str = "c2VhbHdyaWdodC1mYXVsdC10ZXN0LW1hc3Rlci1rZXk=";
+
+/// Who asks for tokens.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    pub id: String,
+    pub secret: String,
+}
+
+/// A store and the configuration around it: where servers and commands of one test work.
+pub struct Site {
+    folder: TempDir,
+    /// Of the store itself, past any proxy.
+    pub database: String,
+    settings: Vec<(String, String)>,
+}
+
+impl Site {
+    /// A SQLite file in a folder of its own.
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = format!("sqlite://{}", folder.path().join("sealwright.db").display());
+        Self { folder, database, settings: vec![] }
+    }
+
+    /// A new database on `cluster`, migrated.
+    pub async fn postgres(cluster: &Cluster) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = cluster.create_database().await;
+        let settings = vec![("SEALWRIGHT_KEYS__MASTER_KEY".to_owned(), MASTER_KEY.to_owned())];
+        let site = Self { folder, database, settings };
+        site.must(&["migrate"]);
+        site
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        self.database.starts_with("sqlite:")
+    }
+
+    /// The SQLite file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("sealwright.db")
+    }
+
+    /// Sets one configuration key for all that is started from now on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != key);
+        self.settings.push((key.to_owned(), value.to_owned()));
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        self.dress(&mut command);
+        command
+    }
+
+    /// Gives a command this site's configuration and none of the environment's.
+    fn dress(&self, command: &mut Command) {
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("SEALWRIGHT_DATABASE__URL", &self.database);
+        command.env("SEALWRIGHT_SERVER__LISTEN", format!("127.0.0.1:{}", free_port()));
+        command.env("SEALWRIGHT_SERVER__OPS_LISTEN", format!("127.0.0.1:{}", free_port()));
+        command.env("SEALWRIGHT_LOG__REQUESTS", "false");
+        command.env("SEALWRIGHT_LOG__FORMAT", "json");
+        command.envs(self.settings.iter().map(|(k, v)| (k, v)));
+    }
+
+    /// Runs one command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().unwrap()
+    }
+
+    /// Runs one command that must succeed; what it printed.
+    pub fn must(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {}: {said}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Makes an agent with all that these tests ask for.
+    pub fn agent(&self, name: &str, plan: &str) -> Agent {
+        let text = self.must(&[
+            "--json",
+            "agent",
+            "create",
+            "--name",
+            name,
+            "--plan",
+            plan,
+            "--scope",
+            "tokens:read agents:read",
+        ]);
+        let made: Value = serde_json::from_str(&text).unwrap();
+        let word = |key: &str| made[key].as_str().unwrap().to_owned();
+        Agent { id: word("agentId"), secret: word("clientSecret") }
+    }
+
+    pub fn agents(&self, count: usize) -> Arc<Vec<Agent>> {
+        // Two at a time: a command's time is mostly its own start.
+        let numbers: Vec<usize> = (0..count).collect();
+        let create = |number: &usize| self.agent(&format!("load-{number}"), "unlimited");
+        Arc::new(std::thread::scope(|scope| {
+            let made: Vec<_> = numbers
+                .chunks(count.div_ceil(2))
+                .map(|part| scope.spawn(move || part.iter().map(create).collect::<Vec<_>>()))
+                .collect();
+            made.into_iter().flat_map(|one| one.join().unwrap()).collect()
+        }))
+    }
+
+    /// Starts a server and waits until it listens.
+    pub fn start(&self) -> Server {
+        try_start(self.command()).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
+    }
+
+    /// Starts a server whose database address is another, a proxy's.
+    pub fn start_at(&self, database: &str) -> Server {
+        let mut command = self.command();
+        command.env("SEALWRIGHT_DATABASE__URL", database);
+        try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
+    }
+
+    /// Starts a server that is told by a failed write, and not by a signal, that a file may not grow.
+    pub fn start_without_file_size_signal(&self) -> Server {
+        let mut command = Command::new("sh");
+        self.dress(&mut command);
+        command.arg("-c").arg("trap '' XFSZ; exec \"$0\"").arg(PROGRAM);
+        try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
+    }
+
+    /// Starts a server that may refuse to: then how it ended and what it said.
+    pub fn start_or_refusal(&self) -> Result<Server, (ExitStatus, String)> {
+        try_start(self.command())
+    }
+}
+
+/// Starts a server and waits until it listens, or has ended.
+fn try_start(mut command: Command) -> Result<Server, (ExitStatus, String)> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = Log::default();
+    let (found, addresses) = mpsc::channel();
+    let out = log.follow(child.stdout.take().unwrap(), Some(found));
+    let err = log.follow(child.stderr.take().unwrap(), None);
+    if let Ok((address, ops)) = addresses.recv_timeout(GENEROUS) {
+        return Ok(Server { child, address, ops, log });
+    }
+    let _ = child.kill();
+    let status = child.wait().unwrap();
+    let _ = (out.join(), err.join());
+    Err((status, log.text()))
+}
+
+/// The last lines that a server wrote.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<VecDeque<String>>>);
+
+impl Log {
+    fn follow(
+        &self,
+        source: impl Read + Send + 'static,
+        found: Option<mpsc::Sender<(SocketAddr, SocketAddr)>>,
+    ) -> std::thread::JoinHandle<()> {
+        let log = self.clone();
+        std::thread::spawn(move || {
+            // Dropped after the announcement, or when the server ends without one.
+            let mut found = found;
+            for line in BufReader::new(source).lines().map_while(Result::ok) {
+                if let Some(addresses) = announced(&line)
+                    && let Some(found) = found.take()
+                {
+                    let _ = found.send(addresses);
+                }
+                let mut lines = log.0.lock().unwrap();
+                lines.push_back(line);
+                if lines.len() > 60 {
+                    lines.pop_front();
+                }
+            }
+        })
+    }
+
+    fn text(&self) -> String {
+        self.0.lock().unwrap().iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+    }
+}
+
+/// The two addresses of the line that says that the server serves.
+fn announced(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let address = |key: &str| line[key].as_str()?.parse().ok();
+    Some((address("listen")?, address("ops_listen")?))
+}
+
+/// A running server. Dropped, it is killed.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+    pub ops: SocketAddr,
+    log: Log,
+}
+
+impl Server {
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    pub fn ops_client(&self) -> Client {
+        Client::new(self.ops)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, and waits for its end.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        signal("TERM", self.pid());
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < GENEROUS, "the server does not end");
+            pause(2).await;
+        }
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Resident memory in MiB.
+    pub fn resident(&self) -> u64 {
+        self.status("VmRSS:") / 1_024
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// The value of one metric, 0 when it was never counted.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.ops_client().get("/metrics").await.text();
+        let line =
+            text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("the server's last words:\n{}", self.log.text());
+        }
+    }
+}
+
+/// Sends a signal by name, through the shell: its `kill` is on every machine.
+pub fn signal(name: &str, pid: u32) {
+    let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().unwrap();
+    assert!(sent.success(), "kill -{name} {pid}");
+}
+
+/// Prints how something that was measured is distributed.
+pub fn report(what: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1_000.0;
+    println!(
+        "{what}: {} measured, p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, most {:.1} ms",
+        times.len(),
+        at(50),
+        at(90),
+        at(99),
+        at(100)
+    );
+}

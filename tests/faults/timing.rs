@@ -1,0 +1,105 @@
+//! Whether time tells which ids exist.
+
+use crate::stage::server::{Agent, Server, Site};
+use crate::stage::{Dice, play};
+
+/// Of each kind. Under equal distributions the AUC of n against n samples has a standard error of
+/// sqrt((2n + 1) / (12 n²)), 0.0105 for 1,500: the band below is nine of them wide on each side, for
+/// samples on a shared machine are not independent. A single read of the store moves it far outside,
+/// which the control shows in the same run; a hash, of some 15 ms, moves it to 1.
+const SAMPLES: usize = 1_500;
+const BAND: std::ops::RangeInclusive<f64> = 0.40..=0.60;
+const CONTROL: f64 = 0.70;
+
+#[test]
+fn unknown_wrong_and_suspended_take_the_same_time() {
+    play(async {
+        let site = Site::sqlite();
+        let (known, suspended) = (site.agent("known", "unlimited"), site.agent("suspended", "unlimited"));
+        let foreign = site.agent("foreign", "unlimited").secret;
+        // A secret that was once good is the only one that costs a read, and only its owner has it.
+        let rotated = site.agent("rotated", "unlimited");
+        site.must(&["agent", "rotate-secret", &rotated.id]);
+        let server = site.start();
+        for agent in [&known, &suspended] {
+            assert_eq!(server.client().issue(agent).await.status, 200);
+        }
+        site.must(&["agent", "suspend", &suspended.id]);
+        let with = |id: &str| Agent { id: id.to_owned(), secret: foreign.clone() };
+        let unknown = with("01a20229-96ee-7f86-b4fb-a2f4dcc142fa");
+        let times = sample(&server, &[unknown.clone(), with(&known.id), with(&suspended.id)]).await;
+        // Apart from the others, since whatever comes after a read finds other caches.
+        let control = sample(&server, &[unknown, rotated]).await;
+        let control = auc(&control[0], &control[1]);
+        println!("control (costs one read): AUC {control:.3}");
+        let pairs = [
+            ("unknown id, wrong secret", 0, 1),
+            ("unknown id, suspended with wrong secret", 0, 2),
+            ("wrong secret, suspended with wrong secret", 1, 2),
+        ];
+        for (name, a, b) in pairs {
+            let measured = auc(&times[a], &times[b]);
+            println!("{name}: AUC {measured:.3}");
+            assert!(BAND.contains(&measured), "{name}: AUC {measured:.3} is outside {BAND:?}");
+        }
+        assert!(control > CONTROL, "the measurement is blind: a read is not seen, AUC {control:.3}");
+    });
+}
+
+/// Interleaved in an order that is drawn anew each time, so that whatever else the machine does, and
+/// whatever one request leaves behind for the next, meets all kinds alike.
+async fn sample(server: &Server, kinds: &[Agent]) -> Vec<Vec<f64>> {
+    let mut times = vec![Vec::new(); kinds.len()];
+    let (mut client, mut dice) = (server.client(), Dice::new());
+    let mut first: Option<(String, String)> = None;
+    for round in 0..SAMPLES + 50 {
+        let mut order: Vec<usize> = (0..kinds.len()).collect();
+        while let Some(last) = order.len().checked_sub(1) {
+            let kind =
+                order.swap_remove(usize::try_from(dice.below(1 + u64::try_from(last).unwrap())).unwrap());
+            let reply = client.issue(&kinds[kind]).await;
+            let seen = (without_request_id(&reply.head), reply.text());
+            assert_eq!(first.get_or_insert(seen.clone()), &seen, "equal but for request id and date");
+            // The first rounds warm the connection and the program.
+            if round >= 50 {
+                times[kind].push(reply.took.as_secs_f64());
+            }
+        }
+    }
+    times
+}
+
+fn without_request_id(head: &str) -> String {
+    let kept = head.lines().filter(|line| {
+        let line = line.to_ascii_lowercase();
+        !line.starts_with("x-request-id:") && !line.starts_with("date:")
+    });
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+/// How often a sample of `b` is slower than one of `a`: 0.5 when nothing tells them apart.
+fn auc(a: &[f64], b: &[f64]) -> f64 {
+    let mut all: Vec<(f64, bool)> =
+        a.iter().map(|t| (*t, false)).chain(b.iter().map(|t| (*t, true))).collect();
+    all.sort_by(|x, y| x.0.total_cmp(&y.0));
+    let (mut faster, mut wins) = (0.0, 0.0);
+    for (_, of_b) in all {
+        if of_b {
+            wins += faster;
+        } else {
+            faster += 1.0;
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    let pairs = (a.len() * b.len()) as f64;
+    wins / pairs
+}
+
+#[test]
+fn the_measure_tells_equal_from_different() {
+    let slow: Vec<f64> = (0..100).map(|i| 2.0 + f64::from(i) / 100.0).collect();
+    let fast: Vec<f64> = (0..100).map(|i| f64::from(i) / 100.0).collect();
+    assert!((auc(&fast, &slow) - 1.0).abs() < 1e-9);
+    assert!(auc(&slow, &fast).abs() < 1e-9);
+    assert!((auc(&fast, &fast) - 0.5).abs() < 0.01);
+}

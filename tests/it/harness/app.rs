@@ -1,0 +1,463 @@
+//! The server in this process, on port 0, over a test's own database and a clock set by hand.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use sealwright::app::{self, Opened, Wrapping};
+use sealwright::clock::{Clock, FakeClock};
+use sealwright::config::raw::Raw;
+use sealwright::config::{Config, MasterKeyNeed, RsaBits};
+use sealwright::domain::agent::{AgentName, Profile};
+use sealwright::domain::event::Actor;
+use sealwright::domain::id::AgentId;
+use sealwright::domain::quota::PlanName;
+use sealwright::domain::scope::{CatalogueEntry, Scope, parse_scope_list};
+use sealwright::domain::time::Timestamp;
+use sealwright::entropy::Entropy;
+use sealwright::http;
+use sealwright::http::state::{Draining, State};
+use sealwright::keys::algorithm::{GeneratedKey, generate};
+use sealwright::service::agents::import::Row;
+use sealwright::service::agents::{Agents, NewAgent};
+use sealwright::service::scopes::Scopes;
+use sealwright::service::secret::Secret;
+use sealwright::store::{Change, KeyRecord, KeyState, Write};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::answer::Answer;
+use super::database::Database;
+use super::entropy::GatedEntropy;
+
+/// 2025-01-31T12:00:00Z: past, so that no database's clock comes before it, and near a month's end.
+pub const NOW: Timestamp = Timestamp(1_738_324_800);
+
+pub const ISSUER: &str = "https://auth.sealwright.test";
+pub const TOKEN: &str = "/api/v1/token";
+pub const INTROSPECT: &str = "/api/v1/token/introspect";
+pub const REVOKE: &str = "/api/v1/token/revoke";
+pub const REVOKED: &str = "/api/v1/token/revoked";
+pub const AGENTS: &str = "/api/v1/agents";
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// How long anything that only has to happen may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server. Several of them over one database are what several processes would be.
+pub struct TestApp<'d> {
+    pub database: &'d Database,
+    pub config: Config,
+    pub opened: Opened,
+    pub state: Arc<State>,
+    pub clock: Arc<FakeClock>,
+    pub entropy: Arc<GatedEntropy>,
+    pub address: SocketAddr,
+    pub ops_address: SocketAddr,
+    pub draining: Arc<Draining>,
+    client: reqwest::Client,
+}
+
+/// An agent and its secret.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    pub id: String,
+    pub secret: String,
+}
+
+impl Agent {
+    /// Its credentials as parameters.
+    pub fn form(&self) -> String {
+        format!("client_id={}&client_secret={}", encode(&self.id), encode(&self.secret))
+    }
+
+    /// Its credentials as a header.
+    pub fn basic(&self) -> String {
+        basic(&self.id, &self.secret)
+    }
+
+    /// The same agent with another secret.
+    pub fn with_secret(&self, secret: &str) -> Self {
+        Self { id: self.id.clone(), secret: secret.to_owned() }
+    }
+
+    /// Its secret with the last character changed.
+    pub fn forged_secret(&self) -> String {
+        let (head, last) = self.secret.split_at(self.secret.len() - 1);
+        format!("{head}{}", if last == "x" { "y" } else { "x" })
+    }
+
+    pub fn parsed_id(&self) -> AgentId {
+        AgentId::parse(&self.id).unwrap()
+    }
+}
+
+/// An `Authorization` header of the Basic scheme, form-encoded as RFC 6749 §2.3.1 has it.
+pub fn basic(id: &str, secret: &str) -> String {
+    raw_basic(format!("{}:{}", encode(id), encode(secret)))
+}
+
+/// An `Authorization` header of the Basic scheme around these bytes.
+pub fn raw_basic(bytes: impl AsRef<[u8]>) -> String {
+    format!("Basic {}", STANDARD.encode(bytes))
+}
+
+pub fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// Form-encodes a value.
+pub fn encode(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// The claims of a token, unverified.
+pub fn claims(token: &str) -> Value {
+    part(token, 1)
+}
+
+/// The header of a token, unverified.
+pub fn header(token: &str) -> Value {
+    part(token, 0)
+}
+
+fn part(token: &str, which: usize) -> Value {
+    let text = token.split('.').nth(which).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
+}
+
+/// Asks until `done` says so: for what another thread or the database does in its own time.
+pub async fn wait_until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !done().await {
+        assert!(tokio::time::Instant::now() < deadline, "waited too long until {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A configuration for this database: the defaults, and these keys besides.
+pub fn config(database: &Database, settings: &[(&str, &str)]) -> Config {
+    let url = match database {
+        Database::Sqlite { path, .. } => format!("sqlite://{}", path.display()),
+        Database::Postgres { url, .. } => url.clone(),
+    };
+    let fixed = [
+        ("database.url", url.as_str()),
+        ("database.max_connections", "4"),
+        ("keys.master_key", "c2VhbHdyaWdodCB0ZXN0IG1hc3RlciBrZXkgMzIgYiE="),
+        ("token.issuer", ISSUER),
+        ("log.requests", "false"),
+    ];
+    let environment = fixed.iter().chain(settings).map(|(key, value)| {
+        let (section, name) = key.split_once('.').unwrap();
+        let variable = format!("SEALWRIGHT_{}__{}", section.to_uppercase(), name.to_uppercase());
+        (OsString::from(variable), OsString::from(value))
+    });
+    // A later setting of the same key wins.
+    let environment: std::collections::HashMap<_, _> = environment.collect();
+    let raw = Raw::read(None, environment, &[]);
+    Config::resolve(&raw, MasterKeyNeed::WithPostgres).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+impl<'d> TestApp<'d> {
+    /// A server as the defaults make it.
+    pub async fn start(database: &'d Database) -> Self {
+        Self::start_with(database, &[]).await
+    }
+
+    /// A server with these configuration keys.
+    pub async fn start_with(database: &'d Database, settings: &[(&str, &str)]) -> Self {
+        Self::at(database, settings, Arc::new(FakeClock::at(NOW))).await
+    }
+
+    async fn at(database: &'d Database, settings: &[(&str, &str)], clock: Arc<FakeClock>) -> Self {
+        let config = config(database, settings);
+        let entropy = Arc::new(GatedEntropy::default());
+        let drawn: Arc<dyn Entropy> = Arc::clone(&entropy) as _;
+        let told: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let opened = app::open_with(&config, Wrapping::Serving, told, drawn).await.unwrap();
+        plant_signing_key(&opened).await;
+        opened.keys.ensure_signing_key().await.unwrap();
+        let draining = Arc::new(Draining::default());
+        let state = app::compose(&config, &opened, Arc::clone(&draining)).unwrap();
+        state.list.refresh().await.unwrap();
+        let address = listen(http::public_router(&state));
+        let ops_address = listen(http::ops_router(&state));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { database, config, opened, state, clock, entropy, address, ops_address, draining, client }
+    }
+
+    /// Another process over the same database, with the same clock.
+    pub async fn beside(&self) -> Self {
+        self.beside_with(&[]).await
+    }
+
+    /// As [`Self::beside`], configured differently.
+    pub async fn beside_with(&self, settings: &[(&str, &str)]) -> Self {
+        Self::at(self.database, settings, Arc::clone(&self.clock)).await
+    }
+
+    // ---- agents and their like, as an operator changes them
+
+    pub fn agents(&self) -> Agents {
+        self.opened.agents(&self.config)
+    }
+
+    /// An agent with a drawn id that is allowed these scopes.
+    pub async fn agent(&self, scopes: &str) -> Agent {
+        self.agent_like(None, scopes, |_| ()).await
+    }
+
+    /// An agent with this id.
+    pub async fn agent_named(&self, id: &str, scopes: &str) -> Agent {
+        self.agent_like(Some(id), scopes, |_| ()).await
+    }
+
+    /// An agent whose profile `shape` has changed.
+    pub async fn agent_like(
+        &self,
+        id: Option<&str>,
+        scopes: &str,
+        shape: impl FnOnce(&mut Profile),
+    ) -> Agent {
+        let scopes = if scopes.is_empty() { vec![] } else { parse_scope_list(scopes).unwrap() };
+        let mut profile = Profile {
+            name: AgentName::parse("An agent").unwrap(),
+            scopes,
+            ttl: None,
+            plan: PlanName::free(),
+            audiences: vec![],
+            redirect_uris: vec![],
+            user_ids: vec![],
+        };
+        shape(&mut profile);
+        let agent_id = id.map(|id| AgentId::parse(id).unwrap());
+        let new = NewAgent { agent_id, secret: None, profile };
+        let made = self.agents().create(new, Actor::Operator).await.unwrap();
+        Agent { id: made.agent_id.to_string(), secret: made.secret.expose().to_owned() }
+    }
+
+    /// An agent imported with a secret of a foreign form.
+    pub async fn imported(&self, id: &str, secret: &str, scopes: &str) -> Agent {
+        let row = Row {
+            client_id: id.to_owned(),
+            secret: Some(secret.to_owned()),
+            scopes: scopes.split(' ').map(str::to_owned).collect(),
+            ..Row::default()
+        };
+        let verdicts = self.agents().import(&[row], Actor::Operator).await.unwrap();
+        assert_eq!(verdicts, [Ok(())]);
+        Agent { id: id.to_owned(), secret: secret.to_owned() }
+    }
+
+    pub async fn suspend(&self, agent: &Agent) {
+        self.agents().suspend(&agent.parsed_id(), Actor::Operator).await.unwrap();
+    }
+
+    pub async fn reactivate(&self, agent: &Agent) {
+        self.agents().reactivate(&agent.parsed_id(), Actor::Operator).await.unwrap();
+    }
+
+    pub async fn decommission(&self, agent: &Agent) {
+        self.agents().decommission(&agent.parsed_id(), Actor::Operator).await.unwrap();
+    }
+
+    pub async fn revoke_tokens(&self, agent: &Agent) {
+        self.agents().revoke_tokens(&agent.parsed_id(), Actor::Operator).await.unwrap();
+    }
+
+    /// The agent with its new secret.
+    pub async fn rotate(&self, agent: &Agent, overlap: i64) -> Agent {
+        let made = self.agents().rotate_secret(&agent.parsed_id(), None, overlap, Actor::Operator).await;
+        agent.with_secret(made.unwrap().secret.expose())
+    }
+
+    pub async fn add_scope(&self, name: &str) {
+        self.add_scope_like(name, false).await;
+    }
+
+    pub async fn add_scope_like(&self, name: &str, high_risk: bool) {
+        let scopes =
+            Scopes { store: self.opened.store.clone(), high_risk: vec![], clock: self.opened.clock.clone() };
+        let scope = Scope::parse(name).unwrap();
+        let entry = CatalogueEntry { scope, description: "For a test".to_owned(), high_risk };
+        scopes.add(entry, Actor::Operator).await.unwrap();
+    }
+
+    /// Sets how many tokens the agent has used this month, past the store.
+    pub async fn set_used(&self, agent: &Agent, used: i64) {
+        let month = self.clock.now().month().key();
+        let key = format!("agent_id = '{}' and month = {month}", agent.id);
+        let rows = self.database.number(&format!("select count(*) from quota where {key}")).await;
+        assert_eq!(rows, 1, "the agent has used nothing yet");
+        self.database.execute(&format!("update quota set used = {used} where {key}")).await;
+    }
+
+    /// One more hash on the hashing threads, as an operator's change asks for.
+    pub async fn hash_something(&self) -> bool {
+        self.opened.secrets.hash(&Secret::parse("something").unwrap()).await.is_ok()
+    }
+
+    // ---- requests
+
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        self.send_to(self.address, method, path, headers, body).await
+    }
+
+    pub async fn send_to(
+        &self,
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        let request = self.client.request(method, format!("http://{address}{path}")).headers(map).body(body);
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, body: response.text().await.unwrap() }
+    }
+
+    /// A form without any `Authorization`.
+    pub async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, &[("content-type", FORM)], body.into()).await
+    }
+
+    /// A form with this `Authorization`.
+    pub async fn post_as(&self, authorization: &str, path: &str, body: &str) -> Answer {
+        let headers = [("content-type", FORM), ("authorization", authorization)];
+        self.send("POST", path, &headers, body.into()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], vec![]).await
+    }
+
+    pub async fn get_as(&self, authorization: &str, path: &str) -> Answer {
+        self.send("GET", path, &[("authorization", authorization)], vec![]).await
+    }
+
+    pub async fn get_if_none_match(&self, path: &str, tags: &str) -> Answer {
+        self.send("GET", path, &[("if-none-match", tags)], vec![]).await
+    }
+
+    /// Bytes as they are, for what no client library would send; the answer, or `None` when the
+    /// connection ended without one.
+    pub async fn raw(&self, request: &[u8]) -> Option<Answer> {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        // The server may answer and close before it has read everything.
+        let _ = stream.write_all(request).await;
+        let mut reply = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut reply)).await;
+        // A connection that was reset after the answer has still brought it.
+        let _ = read.unwrap_or_else(|_| panic!("no end of the answer: {}", reply.escape_ascii()));
+        parse_answer(&reply)
+    }
+
+    /// A request head and a body, on a connection that ends with the answer.
+    pub async fn raw_post(&self, path: &str, headers: &[u8], body: &[u8]) -> Option<Answer> {
+        let mut request = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n").into_bytes();
+        request.extend_from_slice(headers);
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body);
+        self.raw(&request).await
+    }
+
+    // ---- tokens
+
+    /// Asks for a token with the secret in the form; `parameters` besides.
+    pub async fn ask(&self, agent: &Agent, parameters: &str) -> Answer {
+        let join = if parameters.is_empty() { "" } else { "&" };
+        let body = format!("grant_type=client_credentials&{}{join}{parameters}", agent.form());
+        self.post(TOKEN, &body).await
+    }
+
+    /// A token with all allowed scopes.
+    pub async fn token(&self, agent: &Agent) -> String {
+        self.token_with(agent, "").await
+    }
+
+    pub async fn token_with(&self, agent: &Agent, parameters: &str) -> String {
+        let answer = self.ask(agent, parameters).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.text("access_token")
+    }
+
+    pub async fn introspect(&self, caller: &Agent, token: &str) -> Answer {
+        self.post_as(&caller.basic(), INTROSPECT, &format!("token={}", encode(token))).await
+    }
+
+    pub async fn revoke(&self, caller: &Agent, token: &str) -> Answer {
+        self.post_as(&caller.basic(), REVOKE, &format!("token={}", encode(token))).await
+    }
+
+    /// Whether introspection says that the token is alive, whatever else it says.
+    pub async fn is_active(&self, caller: &Agent, token: &str) -> bool {
+        let answer = self.introspect(caller, token).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        if answer.body == "{\"active\":false}" {
+            return false;
+        }
+        assert_eq!(answer.json()["active"], true, "{answer:?}");
+        true
+    }
+}
+
+fn listen(router: axum::Router) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    // The test's end takes the runtime with it and so the server.
+    tokio::spawn(http::serve::serve(listener, router, std::future::pending(), Duration::ZERO));
+    address
+}
+
+/// Gives a fresh store the signing key that the tests share, since making one takes long.
+async fn plant_signing_key(opened: &Opened) {
+    static KEY: OnceLock<GeneratedKey> = OnceLock::new();
+    if !opened.store.keys().await.unwrap().is_empty() {
+        return;
+    }
+    let key = KEY.get_or_init(|| generate(RsaBits::B2048).unwrap());
+    let now = opened.clock.now();
+    let sealed = opened.keyring.master_key().seal(&key.private_der, key.kid.0.as_bytes(), &*opened.entropy);
+    let record = KeyRecord {
+        kid: key.kid.clone(),
+        public_jwk: key.public_jwk.clone(),
+        private_key: sealed.unwrap(),
+        state: KeyState::Signing,
+        announced_at: now,
+        signs_from: now,
+        signs_until: None,
+        published_until: None,
+    };
+    let change = Change::InsertKey(Box::new(record));
+    opened.store.commit(vec![Write { at: now, by: Actor::System, change }]).await.unwrap();
+}
+
+/// Reads one HTTP/1.1 answer with a length, or without a body.
+fn parse_answer(reply: &[u8]) -> Option<Answer> {
+    // An interim answer comes before the real one.
+    let reply = reply.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(reply);
+    let end = reply.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&reply[..end]).unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(':').unwrap();
+        headers.append(name.parse::<HeaderName>().unwrap(), value.trim().parse().unwrap());
+    }
+    Some(Answer { status, headers, body: String::from_utf8(reply[end + 4..].to_vec()).unwrap() })
+}

@@ -1,0 +1,49 @@
+//! Randomness that can hold the hashing threads up: a hash that is being made draws its salt.
+
+use std::sync::{Condvar, Mutex};
+
+use sealwright::entropy::{Entropy, NoEntropy, SystemEntropy};
+
+/// The system's generator behind a gate that only hashing threads pass through.
+#[derive(Default)]
+pub struct GatedEntropy {
+    system: SystemEntropy,
+    gate: Mutex<Gate>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct Gate {
+    closed: bool,
+    held: usize,
+}
+
+impl GatedEntropy {
+    /// From now on a hashing thread that draws a salt waits.
+    pub fn close(&self) {
+        self.gate.lock().unwrap().closed = true;
+    }
+
+    /// Lets all of them go on.
+    pub fn open(&self) {
+        self.gate.lock().unwrap().closed = false;
+        self.moved.notify_all();
+    }
+
+    /// How many hashing threads wait.
+    pub fn held(&self) -> usize {
+        self.gate.lock().unwrap().held
+    }
+}
+
+impl Entropy for GatedEntropy {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        if std::thread::current().name().is_some_and(|name| name.starts_with("hash-")) {
+            let mut gate = self.gate.lock().unwrap();
+            gate.held += 1;
+            gate = self.moved.wait_while(gate, |gate| gate.closed).unwrap();
+            gate.held -= 1;
+        }
+        self.system.fill(bytes)
+    }
+}

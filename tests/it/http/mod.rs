@@ -1,0 +1,51 @@
+//! The server as clients see it, over the wire: one file for each endpoint, then what holds for all.
+//!
+//! Numbers such as `item 29` are those of the security checklist (RFC 6749, 6750, 7009, 7662, 8414,
+//! 9068 and 8725); `D6`, `T1` are rows of the wire contract.
+
+mod agents;
+mod bytes;
+mod client;
+mod documents;
+mod health;
+mod hostile;
+mod introspect;
+mod limits;
+mod model;
+mod order;
+mod outage;
+mod quota;
+mod replicas;
+mod revocations;
+mod revoke;
+mod secrecy;
+mod secrets;
+mod time;
+mod token;
+
+/// Runs each of these tests, `async fn(&TestApp<'_>)`, on a server over a fresh database of either kind.
+macro_rules! on_both {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                let database = crate::harness::database::Database::sqlite().await;
+                let app = crate::harness::app::TestApp::start(&database).await;
+                super::$test(&app).await;
+                drop(app);
+                database.remove().await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                let database = crate::harness::database::Database::postgres().await;
+                let app = crate::harness::app::TestApp::start(&database).await;
+                super::$test(&app).await;
+                drop(app);
+                database.remove().await;
+            })*
+        }
+    };
+}
+use on_both;
