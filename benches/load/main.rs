@@ -34,6 +34,7 @@ mod drive;
 mod fill;
 mod histogram;
 mod instructions;
+mod interrupt;
 mod machine;
 mod measure;
 mod postgres;
@@ -96,6 +97,7 @@ fn measure_all(args: &Args) -> Fallible<()> {
         }
         return Ok(());
     }
+    interrupt::watch()?;
     let cores = Cores::deal(args.shared)?;
     let machine = Machine::read(&cores, &args.data)?;
     machine.introduce();

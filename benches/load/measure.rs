@@ -11,6 +11,7 @@ use crate::Fallible;
 use crate::args::Timing;
 use crate::cores::Cores;
 use crate::drive::{Drive, Driven, Pace, Progress, Stream};
+use crate::interrupt::pause;
 use crate::postgres::Postgres;
 use crate::process;
 use crate::raw::{Raw, Signer};
@@ -138,10 +139,10 @@ impl Bench {
     pub fn repeat_beside(&self, subject: Subject<'_>, streams: &[Stream]) -> Fallible<Repetition> {
         let before = self.raw()?;
         let drive = Drive::start(&self.cores, subject.address(), streams)?;
-        std::thread::sleep(self.timing.warm);
+        pause(self.timing.warm)?;
         let begun = Reading::before(subject, &drive)?;
         drive.measure();
-        std::thread::sleep(self.timing.measured.saturating_sub(begun.at.elapsed()));
+        pause(self.timing.measured.saturating_sub(begun.at.elapsed()))?;
         let ended = Reading::after(subject, &drive)?;
         let (driven, busy) = drive.stop()?;
         self.last_raw.set(None);
@@ -156,7 +157,7 @@ impl Bench {
         let begun = Reading::before(subject, &drive)?;
         drive.measure();
         while !drive.is_finished() && begun.at.elapsed() < cap {
-            std::thread::sleep(Duration::from_millis(5));
+            pause(Duration::from_millis(5))?;
         }
         let ended = Reading::after(subject, &drive)?;
         let (driven, busy) = drive.stop()?;

@@ -31,10 +31,11 @@ pub fn family_cpu(postmaster: u32) -> Fallible<Duration> {
 }
 
 /// A child's time. Ticks of 10 ms are too coarse for a process that worked for 50 ms; the scheduler
-/// counts nanoseconds, for one thread, and a child of Postgres has no other.
+/// counts nanoseconds, for one thread, and a child of Postgres has no other. A kernel that does not
+/// count them says 0.
 fn child_cpu(child: u32) -> Fallible<Duration> {
     if let Ok(text) = fs::read_to_string(format!("/proc/{child}/schedstat"))
-        && let Some(nanos) = text.split(' ').next().and_then(|n| n.parse().ok())
+        && let Some(nanos @ 1..) = text.split(' ').next().and_then(|n| n.parse().ok())
     {
         return Ok(Duration::from_nanos(nanos));
     }

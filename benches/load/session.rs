@@ -9,7 +9,7 @@ use crate::report::{self, Found, Row};
 use crate::rows::{self, Kind, Planned, STORM, World};
 use crate::seed::{self, REAL, Wanted};
 use crate::server::{Place, Server};
-use crate::{Fallible, master_key, process};
+use crate::{Fallible, interrupt, master_key, process};
 
 /// A server's memory is idle when its start has settled.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ pub fn measure_store(kind: Kind, args: &Args, bench: &Bench, argon2: f64, found:
         keep(found, starts, row);
     }
     let server = Server::start(&place, &bench.cores)?;
-    std::thread::sleep(SETTLED);
+    interrupt::pause(SETTLED)?;
     let idle = process::memory(server.process())?;
     let subject = Subject { server: &server, postgres: postgres.as_ref() };
     let warmed = rows::warm_up(bench, subject, &seeded.warm[..REAL], Duration::from_mins(2))?;
@@ -58,6 +58,7 @@ pub fn measure_store(kind: Kind, args: &Args, bench: &Bench, argon2: f64, found:
         World { kind, bench, subject, place: &place, seeded: &seeded, idle, folder: folder.path(), argon2 };
     for Planned { name, measure } in planned {
         let row = measure(&world);
+        interrupt::check()?;
         keep(found, name, row);
     }
     Ok(())
