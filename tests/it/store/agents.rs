@@ -45,7 +45,7 @@ async fn strings_survive_unchanged(db: &Database) {
     profile.name = AgentName::parse("Ünï \"quoted\" 'single' \\ {} 🦀 $1 ?1 --").unwrap();
     profile.scopes = parse_scope_list("!#$%&'()*+,-./ [x]^_`{|}~ ,").unwrap();
     profile.audiences =
-        ["https://a,b", "{\"}", "a\\b", "\u{1F980}"].map(|a| Audience::parse(a).unwrap()).into();
+        ["https://a,b", "{'}", "a/b", "\u{1F980}"].map(|a| Audience::parse(a).unwrap()).into();
     profile.redirect_uris = vec![RedirectUri::parse("https://a.example/cb?x=%22&y='").unwrap()];
     profile.user_ids = ["user 42", "NULL", "", "ß"]
         .into_iter()
