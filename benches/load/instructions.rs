@@ -180,6 +180,7 @@ async fn issue(mut router: Router, agent: &seed::Agent) -> Fallible<()> {
     let request = Request::builder()
         .method(Method::POST)
         .uri("/api/v1/token")
+        .header("host", "localhost")
         .header("content-type", "application/x-www-form-urlencoded")
         .header("content-length", form.len())
         .body(Body::from(form))?;
