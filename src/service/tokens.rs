@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
@@ -22,7 +23,10 @@ use super::Error;
 use super::keys::KeyService;
 
 /// How many verified signatures are remembered. Time, revocation, status and epoch are read anyway.
-const REMEMBERED: usize = 20_000;
+const REMEMBERED: u64 = 20_000;
+
+/// How many are expected: room for these is taken at the start, and more when they come.
+const EXPECTED: usize = 1_000;
 
 /// A token that this store's keys signed, with its ids parsed.
 #[derive(Debug)]
@@ -93,7 +97,14 @@ impl Tokens {
         clock: Arc<dyn Clock>,
         own_audiences: Vec<String>,
     ) -> Self {
-        Self { store, keyring, keys, clock, own_audiences, verified: Cache::new(REMEMBERED) }
+        Self {
+            store,
+            keyring,
+            keys,
+            clock,
+            own_audiences,
+            verified: Cache::with_weighter(EXPECTED, REMEMBERED, UnitWeighter),
+        }
     }
 
     /// The token's claims when this store's keys signed it. Nothing is said of its time or standing.

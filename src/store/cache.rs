@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
+use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
@@ -25,7 +26,10 @@ use super::{
 };
 
 /// How many agents are remembered.
-const AGENTS: usize = 100_000;
+const AGENTS: u64 = 100_000;
+
+/// How many are expected: room for these is taken at the start, and more when they come.
+const EXPECTED: usize = 1_000;
 
 /// How long it is remembered that imported credentials are held. Not for ever: once the last is gone,
 /// secrets of a foreign form cost no hash any more.
@@ -44,7 +48,7 @@ impl Cached {
     pub fn over(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,
-            agents: Cache::new(AGENTS),
+            agents: Cache::with_weighter(EXPECTED, AGENTS, UnitWeighter),
             catalogue: ArcSwapOption::empty(),
             imported: Imported::default(),
         }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use aws_lc_rs::hmac;
+use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 use subtle::ConstantTimeEq;
 
@@ -33,7 +34,10 @@ const REMEMBERED: i64 = 3_600;
 const JITTER: i64 = 600;
 
 /// How many proven secrets are remembered: one for each credential, at most this many.
-const REMEMBERED_MOST: usize = 100_000;
+const REMEMBERED_MOST: u64 = 100_000;
+
+/// How many are expected: room for these is taken at the start, and more when they come.
+const EXPECTED: usize = 1_000;
 
 type Mac = [u8; 32];
 
@@ -94,7 +98,7 @@ impl Secrets {
             entropy,
             pool,
             mac_key: hmac::Key::new(hmac::HMAC_SHA256, &key),
-            proven: Cache::new(REMEMBERED_MOST),
+            proven: Cache::with_weighter(EXPECTED, REMEMBERED_MOST, UnitWeighter),
             flights: Mutex::new(HashMap::new()),
             decoy: SecretHash(phc),
         })
