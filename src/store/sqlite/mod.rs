@@ -197,10 +197,14 @@ impl Store for SqliteStore {
         write::prune(&self.writer, now, events_before, most).await
     }
 
-    /// The last connection to close moves what is in the write-ahead log into the file.
+    /// The last connection to close moves what is in the write-ahead log into the file. Somebody who
+    /// keeps the turn to write must not keep the process.
     async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        let close = async {
+            self.readers.close().await;
+            self.writer.close().await;
+        };
+        let _ = tokio::time::timeout(PATIENCE, close).await;
     }
 }
 
