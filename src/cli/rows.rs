@@ -254,6 +254,18 @@ mod tests {
     }
 
     #[test]
+    fn a_csv_line_without_end_ends_the_file_before_it_fills_the_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.csv");
+        let mut text = b"clientId\na\n".to_vec();
+        text.resize(text.len() + 600_000, b'x');
+        std::fs::write(&path, &text).unwrap();
+        assert!(open(&path).unwrap().any(|line| line.is_err()));
+        std::fs::write(&path, &text[11..]).unwrap();
+        assert!(open(&path).is_err(), "a first line without end");
+    }
+
+    #[test]
     fn a_csv_line_with_other_columns_is_refused_and_an_unknown_column_refuses_the_file() {
         let lines = read("x.csv", b"clientId,name\na,b,c\nd,\"e\nf\"\ng,\xff\n");
         assert_eq!(lines[0].row.clone().err().as_deref(), Some("the line has 3 columns instead of 2"));

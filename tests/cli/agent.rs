@@ -314,3 +314,15 @@ fn a_long_list_is_complete_and_in_order() {
     assert_eq!(ids.len(), 1_001);
     assert!(ids.is_sorted());
 }
+
+#[test]
+fn more_scopes_than_a_token_carries_are_refused_when_they_are_given() {
+    let home = Home::new();
+    let names: Vec<String> = (0..26).map(|i| format!("{}{i:02}:read", "x".repeat(113))).collect();
+    for name in &names {
+        assert_eq!(home.run(&["scope", "add", name, "--description", "d"]).code, 0);
+    }
+    let create = |scopes: &str| home.run(&["agent", "create", "--name", "a", "--scope", scopes]);
+    create(&names.join(" ")).refused(1, "shorter than 3072 bytes");
+    assert_eq!(create(&names[..25].join(" ")).code, 0);
+}

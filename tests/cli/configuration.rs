@@ -100,6 +100,19 @@ fn checking_and_asking_make_no_store() {
 }
 
 #[test]
+fn a_master_key_that_others_may_read_or_that_is_gone_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new();
+    assert_eq!(home.run(&["agent", "create", "--name", "a", "--scope", "agents:read"]).code, 0);
+    let key = home.path("sealwright-data/master.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    home.run(&["agent", "list"]).refused(1, "must be readable by its owner alone");
+    std::fs::remove_file(&key).unwrap();
+    home.run(&["agent", "list"]).refused(1, "master.key is missing");
+    assert!(!key.exists(), "a new key would open nothing");
+}
+
+#[test]
 fn a_store_under_another_master_key_says_so() {
     let home = Home::new();
     home.json(&["scope", "list"]);

@@ -154,6 +154,18 @@ fn a_second_server_on_one_file_is_refused_and_a_dead_one_leaves_no_lock() {
     }
 }
 
+#[test]
+fn a_clean_stop_leaves_the_store_in_one_file() {
+    let server = start();
+    stop(&server);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let log = server.home.path("sealwright-data/sealwright.db-wal");
+    while log.exists() {
+        assert!(Instant::now() < deadline, "the write-ahead log is still there");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 fn stop(server: &Server) {
     let id = server.child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());

@@ -15,6 +15,7 @@ on_both! {
     every_reply_names_its_request,
     connections_are_kept_and_requests_may_be_pipelined,
     a_message_with_two_lengths_never_hides_another,
+    a_request_names_its_host_exactly_once,
     what_is_not_http_is_answered_with_400,
     a_compressed_body_is_not_unpacked,
 }
@@ -182,6 +183,20 @@ async fn a_message_with_two_lengths_never_hides_another(app: &TestApp<'_>) {
         let answer = app.raw_post(TOKEN, &head, format!("0\r\n\r\n{hidden}").as_bytes()).await.unwrap();
         assert!((400..500).contains(&answer.status), "{lengths}: {answer:?}");
         assert!(!answer.body.contains("HTTP/1.1"), "{lengths}: {answer:?}");
+    }
+}
+
+/// RFC 9112 §3.2; HTTP/1.0 knows no Host.
+async fn a_request_names_its_host_exactly_once(app: &TestApp<'_>) {
+    for (line, hosts, status) in [
+        ("GET /livez HTTP/1.1", "host: a\r\n", 200),
+        ("GET /livez HTTP/1.1", "", 400),
+        ("GET /livez HTTP/1.1", "host: a\r\nhost: b\r\n", 400),
+        ("GET /livez HTTP/1.0", "", 200),
+    ] {
+        let request = format!("{line}\r\n{hosts}connection: close\r\n\r\n");
+        let answer = app.raw(request.as_bytes()).await.unwrap();
+        assert_eq!(answer.status, status, "{line} {hosts:?}");
     }
 }
 
