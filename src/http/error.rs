@@ -16,6 +16,7 @@ use crate::service::{self, Error};
 use crate::telemetry::metrics;
 
 use super::reply;
+use super::token::dialect::Dialect;
 
 /// How a 401 says what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +115,7 @@ impl Failure {
             }
             Self::Fault(_) => (500, "server_error", "An internal error occurred.".to_owned()),
         };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Problem { status, code, message }
     }
 }
@@ -140,7 +142,7 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
 #[derive(Debug)]
 pub struct Problem {
     /// HTTP status.
-    pub status: u16,
+    pub status: StatusCode,
     /// RFC 6749 `error`.
     pub code: &'static str,
     /// One sentence.
@@ -159,32 +161,23 @@ fn chain(error: &dyn StdError) -> String {
 }
 
 /// How a path writes its errors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Shape {
     /// RFC 6749 §5.2; a failed Bearer has the management members beside it (contract §3).
     OAuth,
     /// `{"code","message","details"}`.
     Management,
+    /// As the dialect spoken there has it.
+    Dialect(&'static dyn Dialect),
 }
 
 /// Writes a failure in the path's shape.
 pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
-    let problem = failure.problem();
-    // Written by hand, since the contract has these bodies to the letter, members in order.
-    let (error, text) = (json!(problem.code), json!(problem.message));
-    let code = json!(management_code(failure, &problem));
-    let body = match shape {
-        Shape::OAuth if matches!(problem.code, "invalid_token" | "insufficient_scope") => {
-            format!("{{\"error\":{error},\"error_description\":{text},\"code\":{code},\"message\":{text}}}")
-        }
-        Shape::OAuth => format!("{{\"error\":{error},\"error_description\":{text}}}"),
-        Shape::Management => {
-            let details = json!({ "requestId": request_id });
-            format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}")
-        }
+    let mut response = match shape {
+        Shape::OAuth => oauth_error(failure),
+        Shape::Management => management_error(failure, request_id),
+        Shape::Dialect(dialect) => dialect.refuse(failure, request_id),
     };
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = reply::json(status, body);
     let headers = response.headers_mut();
     for (name, value) in extra_headers(failure) {
         headers.insert(name, value);
@@ -192,8 +185,30 @@ pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
     response
 }
 
+// The bodies are written by hand, since the contract has them to the letter, members in order.
+
+/// [`Shape::OAuth`]'s body and status.
+pub fn oauth_error(failure: &Failure) -> Response {
+    let problem = failure.problem();
+    let (error, text) = (json!(problem.code), json!(problem.message));
+    let body = if matches!(problem.code, "invalid_token" | "insufficient_scope") {
+        let code = json!(management_code(failure, &problem));
+        format!("{{\"error\":{error},\"error_description\":{text},\"code\":{code},\"message\":{text}}}")
+    } else {
+        format!("{{\"error\":{error},\"error_description\":{text}}}")
+    };
+    reply::json(problem.status, body)
+}
+
+fn management_error(failure: &Failure, request_id: &str) -> Response {
+    let problem = failure.problem();
+    let (code, text) = (json!(management_code(failure, &problem)), json!(problem.message));
+    let details = json!({ "requestId": request_id });
+    reply::json(problem.status, format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}"))
+}
+
 fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
-    match (failure, problem.status) {
+    match (failure, problem.status.as_u16()) {
         (Failure::Refused(Refusal::AgentNotFound, _), _) => "AGENT_NOT_FOUND",
         (_, 401) => "UNAUTHORIZED",
         (_, 403) => "FORBIDDEN",

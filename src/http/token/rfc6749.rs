@@ -10,8 +10,9 @@ use crate::domain::refusal::Refusal;
 use crate::domain::scope::parse_scope_list;
 use crate::keys::SignedToken;
 
-use super::super::error::{Challenge, Failure};
-use super::super::extract::{Form, Incoming, authorization, client_credentials};
+use super::super::error::{Challenge, Failure, oauth_error};
+use super::super::extract::{Incoming, authorization, client_credentials};
+use super::super::parameters::Parameters;
 use super::super::reply;
 use super::ParsedRequest;
 use super::dialect::Dialect;
@@ -30,7 +31,7 @@ struct Reply<'a> {
 impl Dialect for Rfc6749 {
     fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let form = Form::parse(&incoming.body)?;
+        let form = Parameters::of_form(&incoming.body)?;
         match form.one("grant_type")? {
             Some("client_credentials") => {}
             Some(_) => return refuse(Refusal::UnsupportedGrantType),
@@ -50,6 +51,10 @@ impl Dialect for Rfc6749 {
         };
         reply::json_of(&granted)
     }
+
+    fn refuse(&self, failure: &Failure, _: &str) -> Response {
+        oauth_error(failure)
+    }
 }
 
 fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
@@ -57,7 +62,7 @@ fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
 }
 
 /// `scope`, `audience` and `resource` (RFC 8707 §2: it may repeat).
-fn read_request(form: &Form<'_>) -> Result<TokenRequest, Failure> {
+fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Failure> {
     let scopes = match form.one("scope")? {
         None => None,
         Some(text) => match parse_scope_list(text) {
