@@ -29,7 +29,7 @@ impl<'f> Call<'f> {
     /// Reads the parameters, before anybody is authenticated (contract D6).
     pub fn read(incoming: &Incoming, form: &'f Parameters<'_>) -> Result<Self, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let missing = Refusal::InvalidRequest("The token parameter is required.");
+        let missing = Refusal::MissingParameter("token");
         let token = form.one("token")?.ok_or(Failure::Refused(missing, Challenge::None))?;
         Ok(Self { token, authorization })
     }

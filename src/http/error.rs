@@ -15,6 +15,7 @@ use crate::domain::refusal::Refusal;
 use crate::service::{self, Error};
 use crate::telemetry::metrics;
 
+use super::Accepts;
 use super::reply;
 use super::token::dialect::Dialect;
 
@@ -34,8 +35,8 @@ type Cause = Arc<dyn StdError + Send + Sync>;
 pub enum Failure {
     /// RFC 9110 §15.5.6; what is allowed instead.
     MethodNotAllowed(&'static str),
-    /// A media type that the path does not read.
-    MediaType,
+    /// A media type that the path does not read; what it reads.
+    MediaType(Accepts),
     /// A body above the limit.
     TooLarge,
     /// A body that did not arrive in time.
@@ -97,8 +98,13 @@ impl Failure {
             Self::MethodNotAllowed(_) => {
                 (405, "invalid_request", "The method is not allowed here.".to_owned())
             }
-            Self::MediaType => {
-                let text = "The body must be application/x-www-form-urlencoded.";
+            Self::MediaType(accepts) => {
+                let text = match accepts {
+                    Accepts::FormOrJson => {
+                        "The body must be application/x-www-form-urlencoded or application/json."
+                    }
+                    _ => "The body must be application/x-www-form-urlencoded.",
+                };
                 (400, "invalid_request", text.to_owned())
             }
             Self::TooLarge => (413, "invalid_request", "The body is larger than 64 KiB.".to_owned()),
@@ -123,7 +129,9 @@ impl Failure {
 /// RFC 6749 §5.2, RFC 6750 §3.1 and RFC 8707 §2 codes; 403 where the imitated systems answer so.
 fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
     match refusal {
-        Refusal::InvalidRequest(_) => (400, "invalid_request"),
+        Refusal::InvalidRequest(_) | Refusal::MissingParameter(_) | Refusal::MistypedParameter(_) => {
+            (400, "invalid_request")
+        }
         Refusal::UnsupportedGrantType => (400, "unsupported_grant_type"),
         Refusal::InvalidClient => (401, "invalid_client"),
         Refusal::AgentSuspended | Refusal::AgentDecommissioned | Refusal::QuotaReached { .. } => {

@@ -15,7 +15,7 @@ use crate::domain::refusal::Refusal;
 use crate::service::authenticate::ClientCredentials;
 
 use super::error::{Challenge, Failure};
-use super::parameters::{Parameters, REPEATED, decode};
+use super::parameters::{Encoding, Parameters, REPEATED, decode};
 
 /// A request whose method, media type and size have been checked. It holds secrets, so neither it nor
 /// what is read from it has a `Debug`.
@@ -26,10 +26,19 @@ pub struct Incoming {
     pub query: String,
     /// The part of the path that varies, percent-decoded.
     pub path_part: Option<String>,
+    /// How the body is written; a form where none is read.
+    pub encoding: Encoding,
     /// The body, at most 64 KiB.
     pub body: Bytes,
     /// The client's address.
     pub peer: Option<IpAddr>,
+}
+
+impl Incoming {
+    /// The body's parameters.
+    pub fn parameters(&self) -> Result<Parameters<'_>, Failure> {
+        Parameters::read(self.encoding, &self.body)
+    }
 }
 
 const TWO_METHODS: Failure = Failure::Refused(
@@ -39,12 +48,12 @@ const TWO_METHODS: Failure = Failure::Refused(
 
 /// Refuses a known parameter that stands both in the query and in the body: it is repeated
 /// (RFC 6749 §3.2).
-pub fn refuse_split_parameters(query: &str, body: &[u8]) -> Result<(), Failure> {
+pub fn refuse_split_parameters(query: &str, encoding: Encoding, body: &[u8]) -> Result<(), Failure> {
     const KNOWN: [&str; 3] = ["grant_type", "scope", "audience"];
     if query.is_empty() {
         return Ok(());
     }
-    let (query, body) = (Parameters::of_form(query.as_bytes())?, Parameters::of_form(body)?);
+    let (query, body) = (Parameters::of_form(query.as_bytes())?, Parameters::read(encoding, body)?);
     let split = |name: &&str| query.has_any(&[name]) && body.has_any(&[name]);
     if KNOWN.iter().any(split) { Err(REPEATED) } else { Ok(()) }
 }

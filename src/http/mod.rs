@@ -43,6 +43,8 @@ pub enum Accepts {
     Nothing,
     /// POST of `application/x-www-form-urlencoded`.
     Form,
+    /// POST of a form or of a JSON object (`application/json`).
+    FormOrJson,
     /// Any method, and no body: there is nothing here that a method could do.
     Any,
 }

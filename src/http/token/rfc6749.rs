@@ -31,11 +31,11 @@ struct Reply<'a> {
 impl Dialect for Rfc6749 {
     fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let form = Parameters::of_form(&incoming.body)?;
+        let form = incoming.parameters()?;
         match form.one("grant_type")? {
             Some("client_credentials") => {}
             Some(_) => return refuse(Refusal::UnsupportedGrantType),
-            None => return refuse(Refusal::InvalidRequest("The grant_type parameter is required.")),
+            None => return refuse(Refusal::MissingParameter("grant_type")),
         }
         let request = read_request(&form)?;
         let credentials = client_credentials(&authorization, &form, incoming.peer)?;
@@ -72,7 +72,7 @@ fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Failure> {
     };
     let mut audience: Vec<Audience> = Vec::new();
     let asked = form.one("audience")?.map(|text| (text, false)).into_iter();
-    let resources = form.all("resource").filter(|text| !text.is_empty()).map(|text| (text, true));
+    let resources = form.all("resource")?.into_iter().map(|text| (text, true));
     for (text, must_be_uri) in asked.chain(resources) {
         match Audience::parse(text) {
             Ok(one) if !must_be_uri || is_absolute_uri(text) => {
