@@ -19,6 +19,7 @@ use super::state::State;
 use super::{Accepts, Route};
 
 pub mod dialect;
+pub mod oculus_orum;
 pub mod rfc6749;
 
 use dialect::Dialect;
@@ -37,7 +38,8 @@ macro_rules! dialect {
 /// The dialects: where each is spoken, which bodies it reads, and who speaks it.
 #[rustfmt::skip]
 pub static TOKEN_ROUTES: &[Route] = &[
-    dialect!("/api/v1/token", Form, rfc6749::Rfc6749),
+    dialect!("/api/v1/token", Form,       rfc6749::Rfc6749),
+    dialect!("/oauth/token",  FormOrJson, oculus_orum::OculusOrum),
 ];
 
 /// What a request asks for, once a dialect has read it.

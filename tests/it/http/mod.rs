@@ -15,6 +15,7 @@ mod model;
 mod order;
 mod outage;
 mod quota;
+mod recorded;
 mod replicas;
 mod revocations;
 mod revoke;
