@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import urllib.parse
 import urllib.request
 from base64 import b64encode
@@ -9,10 +10,11 @@ from importlib.metadata import version
 
 ISSUER = os.environ["ISSUER"]
 METADATA = os.environ["METADATA"]
-METRICS = os.environ["METRICS"]
 CLIENT_ID = os.environ["CLIENT_ID"]
 CLIENT_SECRET = os.environ["CLIENT_SECRET"]
 SCOPE = os.environ["SCOPE"]
+SERVICE_ID = os.environ["SERVICE_ID"]
+SERVICE_SECRET = os.environ["SERVICE_SECRET"]
 # As well formed as the real one, and of nobody.
 WRONG_SECRET = "sw_wrong" + "x" * 56
 
@@ -23,15 +25,20 @@ def metadata():
         return json.load(answer)
 
 
+def request_token(**form):
+    """A token for the form's members, for what only verifies."""
+    form = {"grant_type": "client_credentials", **form}
+    return _post(metadata()["token_endpoint"], f"{CLIENT_ID}:{CLIENT_SECRET}", form)["access_token"]
+
+
 def introspect(token):
     """What a service is told about a token."""
-    service = f"{os.environ['SERVICE_ID']}:{os.environ['SERVICE_SECRET']}"
-    return _post(metadata()["introspection_endpoint"], service, token)
+    return _post(metadata()["introspection_endpoint"], f"{SERVICE_ID}:{SERVICE_SECRET}", {"token": token})
 
 
 def revoke(token):
     """Takes the client's own token back, for libraries that cannot."""
-    _post(metadata()["revocation_endpoint"], f"{CLIENT_ID}:{CLIENT_SECRET}", token)
+    _post(metadata()["revocation_endpoint"], f"{CLIENT_ID}:{CLIENT_SECRET}", {"token": token})
 
 
 def accepted(token):
@@ -45,13 +52,20 @@ def refused(token):
     return introspect(token) == {"active": False}
 
 
+def free_port():
+    """A port of loopback that nobody holds."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 def done(package, did):
     """The line that tests/clients/run takes."""
     print(f"{version(package)}: {did}")
 
 
-def _post(endpoint, credentials, token):
-    body = urllib.parse.urlencode({"token": token}).encode()
+def _post(endpoint, credentials, form):
+    body = urllib.parse.urlencode(form).encode()
     basic = {"Authorization": "Basic " + b64encode(credentials.encode()).decode()}
     with urllib.request.urlopen(urllib.request.Request(endpoint, body, basic)) as answer:
         text = answer.read()
