@@ -1,10 +1,11 @@
 // What tests/clients/run hands to every Node client, and what a client asks beside its library.
 
+import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 
-export const { ISSUER, METADATA, CLIENT_ID, CLIENT_SECRET, SERVICE_ID, SERVICE_SECRET, SCOPE } = process.env;
+export const { ISSUER, METADATA, METRICS, CLIENT_ID, CLIENT_SECRET, SERVICE_ID, SERVICE_SECRET, SCOPE } = process.env;
 // As well formed as the real one, and of nobody.
 export const WRONG_SECRET = 'sw_wrong' + 'x'.repeat(56);
 
@@ -51,10 +52,29 @@ export async function freePort() {
   return port;
 }
 
+// How often the server has answered well at a route.
+export async function answered(route) {
+  const line = `sealwright_http_request_duration_seconds_count{route="${route}",status="2xx"} `;
+  const counters = (await (await fetch(METRICS)).text()).split('\n');
+  return Number(counters.find((counter) => counter.startsWith(line))?.slice(line.length) ?? 0);
+}
+
+const proven = [];
+
+// Says what the checks above have proven. The words of all stand in the README's table.
+export function did(what) {
+  proven.push(what);
+}
+
+// What an operator types.
+export function sealwright(...args) {
+  execFileSync(process.env.SEALWRIGHT, args);
+}
+
 // The line that tests/clients/run takes.
-export function done(name, did) {
+export function done(name) {
   const { version } = JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, import.meta.url)));
-  console.log(`${version}: ${did}`);
+  console.log(`${version}: ${proven.join('; ')}`);
 }
 
 async function post(endpoint, credentials, form) {

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import {
-  CLIENT_ID, CLIENT_SECRET, ISSUER, SERVICE_ID, SERVICE_SECRET, WRONG_SECRET, done, freePort, introspect, metadata,
-  requestToken, revoke,
+  CLIENT_ID, CLIENT_SECRET, ISSUER, SERVICE_ID, SERVICE_SECRET, WRONG_SECRET, answered, did, done, freePort, introspect,
+  metadata, requestToken, revoke, sealwright,
 } from './given.js';
 
 const PORT = await freePort();
@@ -78,17 +78,38 @@ async function askWhoIAm(clientSecret) {
 
 const service = app.listen(PORT, '127.0.0.1');
 await once(service, 'listening');
+const elsewhere = await requestToken({ scope: 'db:read' });
+sealwright('agent', 'update', CLIENT_ID, '--scope', 'db:read', '--audience', RESOURCE.href);
+const before = await answered('/.well-known/oauth-authorization-server');
 const { client, token } = await askWhoIAm(CLIENT_SECRET);
+// Nobody told it where the tokens are.
+assert.equal(await answered('/.well-known/oauth-authorization-server'), before + 1);
+did('discovery (RFC 9728, 8414)');
+assert.equal((await introspect(token)).aud, RESOURCE.href);
 assert.equal(client, CLIENT_ID);
-const told = await introspect(token);
-assert.equal(told.aud, RESOURCE.href);
-const status = async (token) =>
-  (await fetch(RESOURCE, { method: 'POST', headers: { authorization: `Bearer ${token}` } })).status;
-assert.notEqual(await status(token), 401);
-assert.equal(await status(await requestToken({ scope: 'db:read' })), 401);
+did('token for the resource, tool call');
+const status = async (token) => {
+  const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+  const answer = await fetch(RESOURCE, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${token}`,
+      accept: 'application/json, text/event-stream',
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify(ping),
+  });
+  await answer.text();
+  return answer.status;
+};
+assert.equal(await status(token), 200);
+assert.equal(await status(elsewhere), 401);
+did('401 for another audience');
 await revoke(token);
 assert.equal(await status(token), 401);
+did('401 after revocation');
 await assert.rejects(askWhoIAm(WRONG_SECRET), { name: 'InvalidClientError', errorCode: 'invalid_client' });
+did('a wrong secret is `InvalidClientError`');
 service.close();
 
-done('@modelcontextprotocol/sdk', 'discovery (RFC 9728, 8414), token for the resource, tool call; 401 after revocation; a wrong secret is `InvalidClientError`');
+done('@modelcontextprotocol/sdk');

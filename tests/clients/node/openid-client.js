@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import * as client from 'openid-client';
-import { CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, done, refused } from './given.js';
+import { CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, answered, did, done, refused } from './given.js';
 
 // The first argument picks one of the two documents; http is for loopback only.
 const discover = (algorithm, authentication) =>
@@ -17,9 +17,11 @@ const methods = [
   [client.ClientSecretBasic, { name: 'WWWAuthenticateChallengeError', status: 401 }],
 ];
 
-for (const algorithm of ['oidc', 'oauth2']) {
+for (const [algorithm, document] of [['oidc', 'openid-configuration'], ['oauth2', 'oauth-authorization-server']]) {
   for (const [method, refusal] of methods) {
+    const before = await answered(`/.well-known/${document}`);
     const server = await discover(algorithm, method(CLIENT_SECRET));
+    assert.equal(await answered(`/.well-known/${document}`), before + 1);
     const { access_token: token, expires_in, scope } = await client.clientCredentialsGrant(server, { scope: SCOPE });
     assert.equal(scope, SCOPE);
     assert.ok(expires_in > 0 && expires_in <= 600);
@@ -33,5 +35,7 @@ for (const algorithm of ['oidc', 'oauth2']) {
     await assert.rejects(client.clientCredentialsGrant(wrong), refusal);
   }
 }
+did('discovery by both documents, token by both methods, API call, revocation');
+did('a wrong secret is `invalid_client`, with Basic `WWWAuthenticateChallengeError`');
 
-done('openid-client', 'discovery by both documents, token by both methods, API call, revocation; a wrong secret is `invalid_client`');
+done('openid-client');

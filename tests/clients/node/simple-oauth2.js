@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { ClientCredentials } from 'simple-oauth2';
-import { CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, done, metadata, refused } from './given.js';
+import { CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, did, done, metadata, refused } from './given.js';
 
 const connect = (secret) =>
   new ClientCredentials({
@@ -14,13 +14,16 @@ const token = await connect(CLIENT_SECRET).getToken({ scope: SCOPE.split(' ') })
 assert.equal(token.token.scope, SCOPE);
 assert.equal(token.expired(), false);
 assert.ok(await accepted(token.token.access_token));
+did('token');
 await token.revoke('access_token');
 assert.ok(await refused(token.token.access_token));
+did('revocation');
 
 await assert.rejects(connect(WRONG_SECRET).getToken({}), (error) => {
   assert.equal(error.output.statusCode, 401);
   assert.equal(error.data.payload.error, 'invalid_client');
   return true;
 });
+did('a wrong secret is `invalid_client`');
 
-done('simple-oauth2', 'token, revocation; a wrong secret is `invalid_client`');
+done('simple-oauth2');

@@ -1,9 +1,9 @@
-"""Authlib: HTTP Basic; it revokes and introspects by itself."""
+"""Authlib: HTTP Basic; it revokes by itself."""
 
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 
-from given import CLIENT_ID, CLIENT_SECRET, SCOPE, WRONG_SECRET, accepted, done, metadata, refused
+from given import CLIENT_ID, CLIENT_SECRET, SCOPE, WRONG_SECRET, accepted, did, done, metadata, refused
 
 server = metadata()
 
@@ -11,9 +11,11 @@ with OAuth2Session(CLIENT_ID, CLIENT_SECRET, scope=SCOPE) as session:
     token = session.fetch_token(server["token_endpoint"], grant_type="client_credentials")
     assert token["scope"] == SCOPE and 0 < token["expires_in"] <= 600, token
     assert accepted(token["access_token"])
+    did("token")
     answer = session.revoke_token(server["revocation_endpoint"], token["access_token"])
     assert answer.status_code == 200, answer.text
     assert refused(token["access_token"])
+    did("revocation")
 
 with OAuth2Session(CLIENT_ID, WRONG_SECRET) as session:
     try:
@@ -21,5 +23,6 @@ with OAuth2Session(CLIENT_ID, WRONG_SECRET) as session:
         raise SystemExit("a wrong secret got a token")
     except OAuthError as error:
         assert error.error == "invalid_client" and error.description, error
+did("a wrong secret is `OAuthError: invalid_client`")
 
-done("authlib", "token, revocation; a wrong secret is `OAuthError: invalid_client`")
+done("authlib")

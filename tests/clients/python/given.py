@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 import urllib.parse
 import urllib.request
 from base64 import b64encode
@@ -10,6 +11,7 @@ from importlib.metadata import version
 
 ISSUER = os.environ["ISSUER"]
 METADATA = os.environ["METADATA"]
+METRICS = os.environ["METRICS"]
 CLIENT_ID = os.environ["CLIENT_ID"]
 CLIENT_SECRET = os.environ["CLIENT_SECRET"]
 SCOPE = os.environ["SCOPE"]
@@ -41,6 +43,11 @@ def revoke(token):
     _post(metadata()["revocation_endpoint"], f"{CLIENT_ID}:{CLIENT_SECRET}", {"token": token})
 
 
+def sealwright(*arguments):
+    """What an operator types."""
+    subprocess.run([os.environ["SEALWRIGHT"], *arguments], check=True, capture_output=True)
+
+
 def accepted(token):
     """Whether a service that introspects would let this client in, with both scopes."""
     answer = introspect(token)
@@ -59,9 +66,25 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def done(package, did):
+def answered(route):
+    """How often the server has answered well at a route."""
+    line = f'sealwright_http_request_duration_seconds_count{{route="{route}",status="2xx"}} '
+    with urllib.request.urlopen(METRICS) as counters:
+        found = [text.removeprefix(line) for text in counters.read().decode().splitlines() if text.startswith(line)]
+    return int(found[0]) if found else 0
+
+
+_proven = []
+
+
+def did(what):
+    """Says what the checks above have proven. The words of all stand in the README's table."""
+    _proven.append(what)
+
+
+def done(package):
     """The line that tests/clients/run takes."""
-    print(f"{version(package)}: {did}")
+    print(f"{version(package)}: {'; '.join(_proven)}")
 
 
 def _post(endpoint, credentials, form):

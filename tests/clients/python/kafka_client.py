@@ -11,7 +11,7 @@ import time
 
 from confluent_kafka import KafkaError, Producer
 
-from given import CLIENT_ID, CLIENT_SECRET, SCOPE, WRONG_SECRET, accepted, done, introspect, metadata, revoke
+from given import CLIENT_ID, CLIENT_SECRET, SCOPE, WRONG_SECRET, accepted, did, done, introspect, metadata, revoke
 
 # The tokens that reached the broker, and whether they were live.
 seen = []
@@ -93,12 +93,15 @@ failures, producer = connect(address, CLIENT_SECRET)
 wait_for(producer, lambda: seen)
 token, live = seen[0]
 assert live and accepted(token) and not failures, failures
+did("token handed to a broker")
 revoke(token)
 wait_for(producer, lambda: failures)
 assert seen[-1] == (token, False) and "the token is not active" in failures[0], failures
+did("refused there after revocation")
 
 failures, wrong = connect(address, WRONG_SECRET)
 wait_for(wrong, lambda: failures)
 assert "invalid_client" in failures[0] and "Client authentication failed" in failures[0], failures
+did("a wrong secret is `invalid_client`")
 
-done("confluent-kafka", "token handed to a broker; refused there after revocation; a wrong secret is `invalid_client`")
+done("confluent-kafka")

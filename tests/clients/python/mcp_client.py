@@ -2,11 +2,10 @@
 
 import asyncio
 
-import uvicorn
 from mcp.client.auth import OAuthTokenError
 
-from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SERVICE_ID, SERVICE_SECRET, WRONG_SECRET, done
-from given import free_port, introspect, request_token, revoke
+from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SERVICE_ID, SERVICE_SECRET, WRONG_SECRET, answered, did, done
+from given import free_port, introspect, request_token, revoke, sealwright
 
 PORT = free_port()
 RESOURCE = f"http://127.0.0.1:{PORT}/mcp"
@@ -84,30 +83,50 @@ async def ask_who_i_am(secret, memory):
 
 
 async def status_with(token):
-    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client:
-        return (await client.post(RESOURCE, json={})).status_code
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
+    about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "reporter", "version": "1"}}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
+    async with httpx2.AsyncClient(headers=headers) as client:
+        return (await client.post(RESOURCE, json=request)).status_code
 
 
 async def main():
+    elsewhere = request_token(scope="db:read")
+    sealwright("agent", "update", CLIENT_ID, "--scope", "db:read", "--audience", RESOURCE)
     memory = Memory()
-    assert await ask_who_i_am(CLIENT_SECRET, memory) == CLIENT_ID
+    before = answered("/.well-known/oauth-authorization-server")
+    client_id = await ask_who_i_am(CLIENT_SECRET, memory)
+    # Nobody told it where the tokens are.
+    assert answered("/.well-known/oauth-authorization-server") == before + 1
+    did("discovery (RFC 9728, 8414)")
     token = memory.tokens.access_token
     told = introspect(token)
     # It asks for what the resource demands, for that resource.
     assert (told["scope"], told["aud"]) == ("db:read", RESOURCE), told
-    assert await status_with(token) != 401
-    assert await status_with(request_token(scope="db:read")) == 401
+    assert client_id == CLIENT_ID
+    did("token for the resource, tool call")
+    assert await status_with(token) == 200
+    assert await status_with(elsewhere) == 401
+    did("401 for another audience")
     revoke(token)
     assert await status_with(token) == 401
+    did("401 after revocation")
     try:
         await ask_who_i_am(WRONG_SECRET, Memory())
         raise SystemExit("a wrong secret got a token")
     except* OAuthTokenError as failures:
         assert "invalid_client" in str(failures.exceptions), failures
+    did("a wrong secret is `OAuthTokenError`")
+
+
+# recipe: serve
+import uvicorn
+
+app = uvicorn.Server(uvicorn.Config(server.streamable_http_app(), port=PORT, log_level="error"))
+# end of recipe
 
 
 async def serve_and_run():
-    app = uvicorn.Server(uvicorn.Config(server.streamable_http_app(), port=PORT, log_level="error"))
     serving = asyncio.create_task(app.serve())
     while not app.started:
         await asyncio.sleep(0.01)
@@ -118,4 +137,4 @@ async def serve_and_run():
 
 asyncio.run(serve_and_run())
 
-done("mcp", "discovery (RFC 9728, 8414), token for the resource, tool call; 401 after revocation; a wrong secret is `OAuthTokenError`")
+done("mcp")

@@ -2,7 +2,7 @@
 
 from requests_oauth2client import InvalidClient, OAuth2Client
 
-from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, done, refused
+from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, did, done, refused
 
 
 def discover(secret):
@@ -16,13 +16,16 @@ client = discover(CLIENT_SECRET)
 token = client.client_credentials(scope=SCOPE)
 assert token.scope == SCOPE and 0 < token.expires_in <= 600, token
 assert accepted(token.access_token)
+did("discovery, token")
 assert client.revoke_access_token(token)
 assert refused(token.access_token)
+did("revocation")
 
 try:
     discover(WRONG_SECRET).client_credentials()
     raise SystemExit("a wrong secret got a token")
 except InvalidClient as error:
     assert error.error == "invalid_client" and error.description, error
+did("a wrong secret is `InvalidClient`")
 
-done("requests-oauth2client", "discovery, token, revocation; a wrong secret is `InvalidClient`")
+done("requests-oauth2client")

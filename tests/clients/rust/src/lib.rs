@@ -1,6 +1,9 @@
 //! What tests/clients/run hands to every Rust client, and what a client asks beside its library.
 
+pub mod front;
+
 use std::error::Error;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -57,15 +60,34 @@ impl Given {
         ureq::post(self.endpoint("revocation_endpoint")).send_form(form)?;
         Ok(())
     }
+
+    /// Takes all the client's tokens back, as an operator does.
+    pub fn revoke_agent(&self) -> Outcome {
+        let done = Command::new(variable("SEALWRIGHT")?)
+            .args(["agent", "revoke-tokens", &self.client_id])
+            .output()?;
+        if done.status.success() { Ok(()) } else { Err(String::from_utf8(done.stderr)?.into()) }
+    }
 }
 
-/// The line that tests/clients/run takes; the version is the one in the lock.
-pub fn done(package: &str, did: &str) -> Outcome {
-    let lock = include_str!("../Cargo.lock");
-    let entry = lock.split_once(&format!("name = \"{package}\"\nversion = \"")).ok_or("not in the lock")?.1;
-    let version = entry.split_once('"').ok_or("no version")?.0;
-    println!("{version}: {did}");
-    Ok(())
+/// What the checks have proven so far. The words of all stand in the README's table.
+#[derive(Default)]
+pub struct Report(Vec<&'static str>);
+
+impl Report {
+    pub fn did(&mut self, what: &'static str) {
+        self.0.push(what);
+    }
+
+    /// The line that tests/clients/run takes; the version is the one in the lock.
+    pub fn done(&self, package: &str) -> Outcome {
+        let lock = include_str!("../Cargo.lock");
+        let entry =
+            lock.split_once(&format!("name = \"{package}\"\nversion = \"")).ok_or("not in the lock")?.1;
+        let version = entry.split_once('"').ok_or("no version")?.0;
+        println!("{version}: {}", self.0.join("; "));
+        Ok(())
+    }
 }
 
 fn variable(name: &str) -> Result<String, String> {

@@ -1,10 +1,13 @@
 //! jsonwebtoken: a service that verifies offline, with the JWKS and the revocation list.
 
-use clients::{Given, Outcome, done};
+use clients::front::{Front, Mode, until};
+use clients::{Given, Outcome, Report};
 
 // recipe: verify
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
@@ -12,6 +15,8 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 #[derive(Deserialize)]
 struct Claims {
@@ -22,7 +27,7 @@ struct Claims {
 }
 
 #[derive(Deserialize)]
-struct Revoked {
+struct List {
     revoked_jtis: HashSet<String>,
     revoked_agents: Vec<RevokedAgent>,
 }
@@ -33,99 +38,149 @@ struct RevokedAgent {
     epoch: i64,
 }
 
-/// Says what a token's claims are, or why it is worth nothing.
-struct Verifier {
-    issuer: String,
-    validation: Validation,
-    keys: JwkSet,
-    keys_asked: Instant,
+#[derive(Default)]
+struct Revoked {
     etag: String,
     jtis: HashSet<String>,
     epochs: HashMap<String, i64>,
 }
 
+/// Says what a token's claims are, or why it is worth nothing.
+struct Verifier {
+    http: ureq::Agent,
+    keys_url: String,
+    list_url: String,
+    validation: Validation,
+    keys: Mutex<(JwkSet, Instant)>,
+    revoked: RwLock<Revoked>,
+}
+
 impl Verifier {
-    fn new(issuer: &str, audience: &str) -> Result<Self, Box<dyn Error>> {
+    fn new(issuer: &str, audience: &str) -> Result<Self> {
         let mut validation = Validation::new(Algorithm::RS256);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         // No leeway: the revocation list forgets what has expired.
         validation.leeway = 0;
-        let mut verifier = Self {
-            issuer: issuer.to_owned(),
+        let http =
+            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build().new_agent();
+        let keys_url = format!("{issuer}/.well-known/jwks.json");
+        Ok(Self {
+            keys: Mutex::new((http.get(&keys_url).call()?.body_mut().read_json()?, Instant::now())),
+            http,
+            keys_url,
+            list_url: format!("{issuer}/api/v1/token/revoked"),
             validation,
-            keys: fetch_keys(issuer)?,
-            keys_asked: Instant::now(),
-            etag: String::new(),
-            jtis: HashSet::new(),
-            epochs: HashMap::new(),
-        };
-        verifier.poll()?;
-        Ok(verifier)
+            revoked: RwLock::default(),
+        })
     }
 
-    /// Call this every few seconds: a revocation is known after one poll. Nearly all answers are 304.
-    fn poll(&mut self) -> Result<(), Box<dyn Error>> {
-        let list = format!("{}/api/v1/token/revoked", self.issuer);
-        let mut answer = ureq::get(list).header("If-None-Match", &self.etag).call()?;
-        if answer.status() == 304 {
-            return Ok(());
-        }
-        let revoked: Revoked = answer.body_mut().read_json()?;
-        self.jtis = revoked.revoked_jtis;
-        self.epochs = revoked.revoked_agents.into_iter().map(|entry| (entry.agent, entry.epoch)).collect();
-        self.etag = answer.headers().get("ETag").ok_or("no ETag")?.to_str()?.to_owned();
+    /// A service that cannot learn what is revoked does not start. Afterwards a failed poll leaves the list as it was.
+    fn start(self: &Arc<Self>, every: Duration) -> Result<()> {
+        self.poll()?;
+        let verifier = Arc::clone(self);
+        thread::spawn(move || {
+            loop {
+                thread::sleep(every);
+                if let Err(reason) = verifier.poll() {
+                    eprintln!("the revocation list is stale: {reason}");
+                }
+            }
+        });
         Ok(())
     }
 
-    fn verify(&mut self, token: &str) -> Result<Claims, Box<dyn Error>> {
-        let kid = decode_header(token)?.kid.ok_or("the token names no key")?;
-        // A key that is not known may be a new one, but nobody can make this ask more than twice a minute.
-        if self.keys.find(&kid).is_none() && self.keys_asked.elapsed() > Duration::from_secs(30) {
-            self.keys_asked = Instant::now();
-            self.keys = fetch_keys(&self.issuer)?;
+    /// Nearly all answers are 304. Anything but a list is an error.
+    fn poll(&self) -> Result<()> {
+        let etag = self.revoked.read().unwrap().etag.clone();
+        let mut answer = self.http.get(&self.list_url).header("If-None-Match", etag).call()?;
+        if answer.status() == 304 {
+            return Ok(());
         }
-        let key = DecodingKey::from_jwk(self.keys.find(&kid).ok_or("nobody knows the token's key")?)?;
+        let list: List = answer.body_mut().read_json()?;
+        let etag = answer.headers().get("ETag").ok_or("no ETag")?.to_str()?.to_owned();
+        let epochs = list.revoked_agents.into_iter().map(|entry| (entry.agent, entry.epoch)).collect();
+        *self.revoked.write().unwrap() = Revoked { etag, jtis: list.revoked_jtis, epochs };
+        Ok(())
+    }
+
+    fn verify(&self, token: &str) -> Result<Claims> {
+        let header = decode_header(token)?;
+        if header.typ.as_deref() != Some("at+jwt") {
+            return Err("not an access token".into());
+        }
+        let key = self.key(&header.kid.ok_or("the token names no key")?)?;
         let claims = decode::<Claims>(token, &key, &self.validation)?.claims;
         let agent = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&claims.client_id));
-        if self.jtis.contains(&claims.jti)
-            || self.epochs.get(&agent).is_some_and(|epoch| claims.epoch < *epoch)
+        let revoked = self.revoked.read().unwrap();
+        if revoked.jtis.contains(&claims.jti)
+            || revoked.epochs.get(&agent).is_some_and(|epoch| claims.epoch < *epoch)
         {
             return Err("the token was revoked".into());
         }
         Ok(claims)
     }
-}
 
-fn fetch_keys(issuer: &str) -> Result<JwkSet, Box<dyn Error>> {
-    Ok(ureq::get(format!("{issuer}/.well-known/jwks.json")).call()?.body_mut().read_json()?)
+    fn key(&self, kid: &str) -> Result<DecodingKey> {
+        let mut keys = self.keys.lock().unwrap();
+        let (known, asked) = &mut *keys;
+        // A key that is not known may be a new one, but nobody can make this ask more than twice a minute.
+        if known.find(kid).is_none() && asked.elapsed() > Duration::from_secs(30) {
+            *asked = Instant::now();
+            *known = self.http.get(&self.keys_url).call()?.body_mut().read_json()?;
+        }
+        Ok(DecodingKey::from_jwk(known.find(kid).ok_or("nobody knows the token's key")?)?)
+    }
 }
 // end of recipe
 
 fn main() -> Outcome {
     let given = Given::read()?;
+    let mut report = Report::default();
+    let audience = "https://db.example";
     assert_eq!(given.endpoint("jwks_uri"), format!("{}/.well-known/jwks.json", given.issuer));
-    let mut verifier = Verifier::new(&given.issuer, "https://db.example")?;
-    let token = given.request_token(&[("audience", "https://db.example"), ("scope", &given.scope)])?;
+    let front = Front::open(&given.issuer)?;
+    let mut verifier = Verifier::new(&given.issuer, audience)?;
+    verifier.list_url = verifier.list_url.replace(&given.issuer, &front.url);
+    let verifier = Arc::new(verifier);
+
+    let token = given.request_token(&[("audience", audience), ("scope", &given.scope)])?;
     let claims = verifier.verify(&token)?;
     assert_eq!((&claims.client_id, &claims.scope), (&given.client_id, &given.scope));
-    verifier.poll()?;
-    verifier.verify(&token)?;
+    report.did("verified offline");
 
-    let refusal = |verifier: &mut Verifier, token: &str| {
-        verifier.verify(token).err().map(|reason| reason.to_string()).unwrap_or_default()
-    };
-    let elsewhere = given.request_token(&[])?;
-    assert_eq!(refusal(&mut verifier, &elsewhere), "InvalidAudience");
-    let forged = format!("{}AAAAAAAA", &token[..token.len() - 8]);
-    assert_eq!(refusal(&mut verifier, &forged), "InvalidSignature");
+    let refusal =
+        |token: &str| verifier.verify(token).err().map(|reason| reason.to_string()).unwrap_or_default();
+    assert_eq!(refusal(&given.request_token(&[])?), "InvalidAudience");
+    assert_eq!(refusal(&format!("{}AAAAAAAA", &token[..token.len() - 8])), "InvalidSignature");
+    let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#);
+    let (_, signed) = token.split_once('.').ok_or("no header")?;
+    assert_eq!(refusal(&format!("{header}.{signed}")), "not an access token");
+    report.did("another audience, a forged signature and another `typ` are refused");
 
+    front.set(Mode::Unavailable);
+    assert!(verifier.start(Duration::from_millis(20)).is_err());
+    front.set(Mode::Pass);
+    verifier.start(Duration::from_millis(20))?;
+    let new_token = || given.request_token(&[("audience", audience)]);
+    let next = new_token()?;
     given.revoke(&token)?;
-    verifier.poll()?;
-    assert_eq!(refusal(&mut verifier, &token), "the token was revoked");
-    done(
-        "jsonwebtoken",
-        "verified offline; another audience, a forged signature and a revoked `jti` are refused",
-    )
+    until(|| refusal(&token) == "the token was revoked")?;
+    assert_eq!(refusal(&next), "");
+    for mode in [Mode::Unavailable, Mode::Gone] {
+        front.set(mode);
+        let before = front.failures();
+        until(|| front.failures() > before + 2)?;
+        assert_eq!((refusal(&token).as_str(), refusal(&next).as_str()), ("the token was revoked", ""));
+    }
+    // The thread lives, and an agent's epoch counts without any `jti`.
+    given.revoke_agent()?;
+    front.set(Mode::Cut);
+    until(|| refusal(&next) == "the token was revoked")?;
+    assert_eq!(refusal(&new_token()?), "");
+    report.did(
+        "a revoked `jti` and a revoked agent are refused, and stay refused while the list cannot be had",
+    );
+    report.done("jsonwebtoken")
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use clients::{Given, Outcome, WRONG_SECRET, done};
+use clients::{Given, Outcome, Report, WRONG_SECRET};
 use oauth2::basic::{BasicClient, BasicErrorResponseType};
 use oauth2::{
     ClientId, ClientSecret, HttpRequest, HttpResponse, IntrospectionUrl, RequestTokenError, Scope,
@@ -20,6 +20,7 @@ fn send(request: HttpRequest) -> Result<HttpResponse, ureq::Error> {
 
 fn main() -> Outcome {
     let given = Given::read()?;
+    let mut report = Report::default();
     let log_in = |id: &str, secret: &str| -> Result<_, Box<dyn Error>> {
         Ok(BasicClient::new(ClientId::new(id.to_owned()))
             .set_client_secret(ClientSecret::new(secret.to_owned()))
@@ -34,11 +35,14 @@ fn main() -> Outcome {
     assert_eq!(answer.scopes(), Some(&scopes));
     assert!(answer.expires_in().is_some_and(|lifetime| lifetime.as_secs() <= 600));
     let token = answer.access_token();
+    report.did("token");
     let told = service.introspect(token).request(&send)?;
     assert!(told.active() && told.client_id().is_some_and(|id| **id == given.client_id));
     assert_eq!(told.scopes(), Some(&scopes));
+    report.did("introspection");
     given.revoke(token.secret())?;
     assert!(!service.introspect(token).request(&send)?.active());
+    report.did("inactive after revocation");
 
     let wrong = log_in(&given.client_id, WRONG_SECRET)?;
     match wrong.exchange_client_credentials().request(&send) {
@@ -48,5 +52,6 @@ fn main() -> Outcome {
         }
         other => return Err(format!("a wrong secret: {other:?}").into()),
     }
-    done("oauth2", "token, introspection; inactive after revocation; a wrong secret is `InvalidClient`")
+    report.did("a wrong secret is `InvalidClient`");
+    report.done("oauth2")
 }
