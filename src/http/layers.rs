@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, PRAGMA};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, PRAGMA,
+};
 use axum::http::{HeaderValue, Method, Version};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
@@ -23,7 +25,7 @@ use crate::telemetry::metrics;
 use super::error::{Challenge, Failure, render};
 use super::extract::{self, Incoming};
 use super::state::State;
-use super::{Accepts, Route};
+use super::{Accepts, Route, serve};
 
 /// The largest request body, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -88,7 +90,14 @@ async fn handle(
     check_method(route.accepts, &parts.method)?;
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = match route.accepts {
-        Accepts::Nothing | Accepts::Any => Bytes::new(),
+        Accepts::Nothing => Bytes::new(),
+        Accepts::Any => {
+            // RFC 9110 §10.1.1: whoever asks first sends nothing to one who answers at once.
+            if !parts.headers.contains_key(EXPECT) {
+                serve::discard(body);
+            }
+            Bytes::new()
+        }
         Accepts::Form => {
             check_form(&parts.headers)?;
             // RFC 6749 §2.3.1: credentials must not stand in the URI, where logs keep them.

@@ -19,6 +19,7 @@ pub mod admin;
 pub mod caller;
 pub mod error;
 pub mod extract;
+pub mod forward_auth;
 pub mod health;
 pub mod introspect;
 pub mod jwks;
@@ -42,7 +43,7 @@ pub enum Accepts {
     Nothing,
     /// POST of `application/x-www-form-urlencoded`.
     Form,
-    /// Any method, and no body: there is nothing here that a method could do.
+    /// Any method, and no body: there is nothing here that a method could do, or the method is another's.
     Any,
 }
 
@@ -82,6 +83,9 @@ pub static PUBLIC_ROUTES: &[Route] = &[
     route!("/.well-known/jwks.json",                  Nothing, OAuth,      jwks::get_jwks),
     route!("/.well-known/oauth-authorization-server", Nothing, OAuth,      metadata::get_metadata),
     route!("/.well-known/openid-configuration",       Nothing, OAuth,      metadata::get_metadata),
+    route!("/forward-auth",                           Any,     OAuth,      forward_auth::check_bearer),
+    route!("/forward-auth/",                          Any,     OAuth,      forward_auth::check_bearer),
+    route!("/forward-auth/{*rest}",                   Any,     OAuth,      forward_auth::check_bearer),
     route!("/api/v1/agents",                          Nothing, Management, admin::agents::list_agents),
     route!("/api/v1/agents/{id}",                     Nothing, Management, admin::agents::get_agent),
     route!("/livez",                                  Nothing, OAuth,      health::get_livez),

@@ -7,6 +7,7 @@ mod agents;
 mod bytes;
 mod client;
 mod documents;
+mod forward_auth;
 mod health;
 mod hostile;
 mod introspect;

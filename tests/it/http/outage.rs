@@ -54,11 +54,13 @@ async fn a_lost_postgres_is_503_everywhere_and_comes_back() {
         app.post_as("Basic eDp5", TOKEN, "grant_type=client_credentials"),
     );
     <[Answer; 7]>::from(answers).iter().for_each(is_unavailable);
-    let (agents, own, ready) = tokio::join!(
+    let (agents, own, ready, gate) = tokio::join!(
         app.get_as(&by_bearer, "/api/v1/agents"),
         app.get_as(&by_bearer, &own_path),
         app.get("/readyz"),
+        app.get_as(&by_bearer, "/forward-auth"),
     );
+    is_unavailable(&gate);
     for answer in [agents, own] {
         answer.is_management_error(503, "SERVICE_UNAVAILABLE");
         assert_eq!(answer.header("retry-after"), "1");
