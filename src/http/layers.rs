@@ -25,7 +25,7 @@ use crate::telemetry::metrics;
 use super::error::{Challenge, Failure, render};
 use super::extract::{self, Incoming};
 use super::state::State;
-use super::{Accepts, Route, serve};
+use super::{Accepts, Route, reply, serve};
 
 /// The largest request body, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -88,9 +88,12 @@ async fn handle(
     let (mut parts, body) = request.into_parts();
     check_host(parts.version, &parts.headers)?;
     check_method(route.accepts, &parts.method)?;
+    if route.accepts == Accepts::Public && parts.method == Method::OPTIONS {
+        return Ok(reply::preflight());
+    }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let body = match route.accepts {
-        Accepts::Nothing => Bytes::new(),
+        Accepts::Nothing | Accepts::Public => Bytes::new(),
         Accepts::Any => {
             // RFC 9110 §10.1.1: whoever asks first sends nothing to one who answers at once.
             if !parts.headers.contains_key(EXPECT) {
@@ -129,9 +132,12 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {
+    let is_read = method == Method::GET || method == Method::HEAD;
     match accepts {
-        Accepts::Nothing if method == Method::GET || method == Method::HEAD => Ok(()),
+        Accepts::Nothing if is_read => Ok(()),
         Accepts::Nothing => Err(Failure::MethodNotAllowed("GET, HEAD")),
+        Accepts::Public if is_read || method == Method::OPTIONS => Ok(()),
+        Accepts::Public => Err(Failure::MethodNotAllowed("GET, HEAD, OPTIONS")),
         Accepts::Any => Ok(()),
         Accepts::Form if method == Method::POST => Ok(()),
         Accepts::Form => Err(Failure::MethodNotAllowed("POST")),

@@ -41,6 +41,9 @@ pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>
 pub enum Accepts {
     /// None: GET (and HEAD).
     Nothing,
+    /// None, for a document that scripts of any origin may read: GET and HEAD, and OPTIONS, by which they
+    /// ask whether they may.
+    Public,
     /// POST of `application/x-www-form-urlencoded`.
     Form,
     /// Any method, and no body: there is nothing here that a method could do, or the method is another's.
@@ -80,9 +83,9 @@ pub static PUBLIC_ROUTES: &[Route] = &[
     route!("/api/v1/token/revoked",                   Nothing, OAuth,      revocations::get_revocations),
     route!("/oauth/revoked-tokens",                   Nothing, OAuth,      revocations::get_revocations),
     route!("/oauth/authorize",                        Nothing, OAuth,      metadata::refuse_authorization),
-    route!("/.well-known/jwks.json",                  Nothing, OAuth,      jwks::get_jwks),
-    route!("/.well-known/oauth-authorization-server", Nothing, OAuth,      metadata::get_metadata),
-    route!("/.well-known/openid-configuration",       Nothing, OAuth,      metadata::get_metadata),
+    route!("/.well-known/jwks.json",                  Public,  OAuth,      jwks::get_jwks),
+    route!("/.well-known/oauth-authorization-server", Public,  OAuth,      metadata::get_metadata),
+    route!("/.well-known/openid-configuration",       Public,  OAuth,      metadata::get_metadata),
     route!("/forward-auth",                           Any,     OAuth,      forward_auth::check_bearer),
     route!("/forward-auth/",                          Any,     OAuth,      forward_auth::check_bearer),
     route!("/forward-auth/{*rest}",                   Any,     OAuth,      forward_auth::check_bearer),
@@ -111,10 +114,16 @@ static UNKNOWN: Route = Route {
 /// The public listener's router.
 pub fn public_router(state: &Arc<State>) -> Router {
     let mut router = router(PUBLIC_ROUTES, state);
-    // RFC 8414 §3.1: for an issuer with a path the well-known part stands before it; OpenID
-    // Connect Discovery §4 puts it behind.
-    for path in state.metadata.paths_of_issuer() {
-        router = router.route(&path, layers::around(metadata::route(), state));
+    if let Some(path) = state.metadata.path_of_issuer() {
+        // A proxy may pass the issuer's path on, so everything answers behind it too: OpenID Connect
+        // Discovery §4 looks for the metadata there.
+        for route in PUBLIC_ROUTES {
+            router = router.route(&format!("{path}{}", route.path), layers::around(route, state));
+        }
+        // RFC 8414 §3.1: the well-known part stands before the issuer's path.
+        for (place, route) in metadata::places_before(&path) {
+            router = router.route(&place, layers::around(route, state));
+        }
     }
     router
 }
