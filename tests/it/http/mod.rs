@@ -10,6 +10,7 @@ mod documents;
 mod forward_auth;
 mod health;
 mod hostile;
+mod imports;
 mod introspect;
 mod limits;
 mod model;
