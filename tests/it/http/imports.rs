@@ -22,8 +22,8 @@ fn row(id: &str) -> Row {
     Row { client_id: id.to_owned(), scopes: vec!["tokens:read".to_owned()], ..Row::default() }
 }
 
-fn bcrypt(secret: &str, prefix: &str) -> Option<String> {
-    Some(bcrypt::hash(secret, 4).unwrap().replacen("$2b$", prefix, 1))
+fn bcrypt(secret: &str, prefix: &str) -> String {
+    bcrypt::hash(secret, 4).unwrap().replacen("$2b$", prefix, 1)
 }
 
 async fn import(app: &TestApp<'_>, rows: &[Row]) {
@@ -38,12 +38,12 @@ fn agent(id: &str, secret: &str) -> Agent {
 async fn clients_of_four_systems_keep_their_ids_and_secrets(app: &TestApp<'_>) {
     let hour = || Some("3600".to_owned());
     let rows = [
-        Row { secret_hash: bcrypt(SENTRY_SECRET, "$2a$"), ..row(SENTRY_ID) },
-        Row { secret_hash: bcrypt("older", "$2b$"), ..row("b1b2c3d4-e5f6-7890-abcd-ef1234567890") },
-        Row { secret_hash: bcrypt("php", "$2y$"), ..row("c1b2c3d4-e5f6-7890-abcd-ef1234567890") },
+        Row { secret_hash: Some(bcrypt(SENTRY_SECRET, "$2a$")), ..row(SENTRY_ID) },
+        Row { secret_hash: Some(bcrypt("older", "$2b$")), ..row("b1b2c3d4-e5f6-7890-abcd-ef1234567890") },
+        Row { secret_hash: Some(bcrypt("php", "$2y$")), ..row("c1b2c3d4-e5f6-7890-abcd-ef1234567890") },
         Row { secret: Some("osk_live_9f8e7d6c5b4a".to_owned()), ttl: hour(), ..row("agt_abc123") },
         Row {
-            secret_hash: bcrypt("airisk secret", "$2b$"),
+            secret_hash: Some(bcrypt("airisk secret", "$2b$")),
             redirect_uris: vec!["https://app.example/cb?x=1".to_owned()],
             user_ids: vec!["user_42".to_owned()],
             ..row("airisk-1")
@@ -81,8 +81,8 @@ async fn no_longer_and_no_shorter_secret_opens_a_bcrypt_hash(app: &TestApp<'_>) 
     import(
         app,
         &[
-            Row { secret_hash: bcrypt(SENTRY_SECRET, "$2b$"), ..row("exact") },
-            Row { secret_hash: bcrypt(&long, "$2b$"), ..row("cut") },
+            Row { secret_hash: Some(bcrypt(SENTRY_SECRET, "$2b$")), ..row("exact") },
+            Row { secret_hash: Some(bcrypt(&long, "$2b$")), ..row("cut") },
         ],
     )
     .await;
@@ -101,7 +101,7 @@ async fn a_hash_is_replaced_once_and_by_a_right_secret_only(app: &TestApp<'_>) {
     let argon2 =
         "$argon2i$v=19$m=4096,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
     let rows = [
-        Row { secret_hash: bcrypt(SENTRY_SECRET, "$2a$"), ..row(SENTRY_ID) },
+        Row { secret_hash: Some(bcrypt(SENTRY_SECRET, "$2a$")), ..row(SENTRY_ID) },
         Row { secret_hash: Some(argon2.to_owned()), ..row("unknown-secret") },
     ];
     import(app, &rows).await;
