@@ -46,6 +46,9 @@ pub enum Refusal {
     InvalidToken,
     /// The Bearer token lacks this scope (RFC 6750 §3.1).
     InsufficientScope(&'static str),
+    /// The Bearer token lacks a scope that a gateway demands. Which one is not said: it is text of the
+    /// request, and whether it exists is nobody's business.
+    DemandNotMet,
     /// The agent that was asked for does not exist.
     AgentNotFound,
 }
@@ -78,7 +81,9 @@ impl Refusal {
             Self::SlowDown { .. } => "Too many requests. Retry later.".to_owned(),
             Self::MissingToken => "A Bearer token is required.".to_owned(),
             Self::InvalidToken => "The access token is invalid, expired or revoked.".to_owned(),
-            Self::InsufficientScope(_) => "The access token lacks the required scope or right.".to_owned(),
+            Self::InsufficientScope(_) | Self::DemandNotMet => {
+                "The access token lacks the required scope or right.".to_owned()
+            }
             Self::AgentNotFound => "No agent has this id.".to_owned(),
         }
     }

@@ -23,7 +23,7 @@ use sealwright::entropy::Entropy;
 use sealwright::http;
 use sealwright::http::state::{Draining, State};
 use sealwright::keys::algorithm::{GeneratedKey, generate};
-use sealwright::service::agents::import::Row;
+use sealwright::service::agents::import::{Imported, Row};
 use sealwright::service::agents::{Agents, NewAgent};
 use sealwright::service::scopes::Scopes;
 use sealwright::service::secret::Secret;
@@ -259,7 +259,7 @@ impl<'d> TestApp<'d> {
             ..Row::default()
         };
         let verdicts = self.agents().import(&[row], Actor::Operator).await.unwrap();
-        assert_eq!(verdicts, [Ok(())]);
+        assert_eq!(verdicts, [Ok(Imported::Made)]);
         Agent { id: id.to_owned(), secret: secret.to_owned() }
     }
 

@@ -220,6 +220,9 @@ async fn no_query_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
             holds(&app.get_as(&token, &format!("{AGENTS}?{name}={value}")).await, &value);
         }
         holds(&app.get(&format!("{REVOKED}?{value}")).await, &value);
+        for query in ["scope=", "audience=", ""] {
+            holds(&app.get_as(&token, &format!("/forward-auth/{value}?{query}{value}")).await, &value);
+        }
         for (dialect, name) in DIALECTS.iter().flat_map(|one| ["client_id", "scope", "x"].map(|n| (one, n))) {
             let path = format!("{}?{name}={value}", dialect.path);
             let body = format!("grant_type=client_credentials&{}", agent.form());
@@ -244,6 +247,7 @@ async fn no_authorization_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
             }
             holds(&app.post_as(authorization, INTROSPECT, "token=x").await, &value);
             holds(&app.get_as(authorization, AGENTS).await, &value);
+            holds(&app.get_as(authorization, "/forward-auth").await, &value);
         }
         for scheme in ["Basic ", "Bearer ", ""] {
             // The raw bytes; a line's end among them would be another header.
