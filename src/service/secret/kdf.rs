@@ -21,7 +21,6 @@ pub struct Workspace(Vec<Block>);
 
 impl Workspace {
     /// Whether it holds no memory.
-    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
