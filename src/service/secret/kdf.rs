@@ -60,7 +60,7 @@ pub fn hash(secret: &Secret, entropy: &dyn Entropy, work: &mut Workspace) -> Res
         salt: Some(Salt::new(&salt).map_err(|_| HashFault::Argon2)?),
         hash: Some(Output::new(&output).map_err(|_| HashFault::Argon2)?),
     };
-    Ok(SecretHash(phc.to_string()))
+    Ok(SecretHash(phc.to_string().into()))
 }
 
 /// Whether `secret` is the one that was hashed. A hash that cannot be read matches nothing.
@@ -135,7 +135,7 @@ pub fn check_imported(text: &str) -> Result<SecretHash, Invalid> {
     if params.m_cost() > 64 * 1024 || params.t_cost() > 10 || params.p_cost() > 4 {
         return Err(Invalid("the argon2 hash costs more than 64 MiB, t = 10, p = 4"));
     }
-    Ok(SecretHash(text.to_owned()))
+    Ok(SecretHash(text.into()))
 }
 
 fn check_bcrypt(text: &str) -> Result<SecretHash, Invalid> {
@@ -147,7 +147,7 @@ fn check_bcrypt(text: &str) -> Result<SecretHash, Invalid> {
         return Err(malformed);
     }
     match cost.parse::<u32>() {
-        Ok(4..=14) => Ok(SecretHash(text.to_owned())),
+        Ok(4..=14) => Ok(SecretHash(text.into())),
         Ok(15..) => Err(Invalid("the bcrypt hash costs more than 14")),
         _ => Err(malformed),
     }
@@ -169,7 +169,7 @@ mod tests {
         assert!(hashed.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hashed.0);
         assert!(verify(&secret("right"), &hashed, &mut work));
         assert!(!verify(&secret("wrong"), &hashed, &mut work));
-        assert!(!verify(&secret("right"), &SecretHash("garbage".to_owned()), &mut work));
+        assert!(!verify(&secret("right"), &SecretHash("garbage".into()), &mut work));
         assert!(!is_foreign(&hashed));
     }
 
@@ -177,7 +177,7 @@ mod tests {
     fn bcrypt_lets_neither_a_longer_nor_a_shorter_secret_in() {
         let mut work = Workspace::default();
         let long = "x".repeat(71);
-        let hashed = SecretHash(bcrypt::hash(&long, 4).unwrap());
+        let hashed = SecretHash(bcrypt::hash(&long, 4).unwrap().into());
         assert!(verify(&secret(&long), &hashed, &mut work));
         for wrong in ["x".repeat(70), "x".repeat(72), "x".repeat(73), "x".repeat(200)] {
             assert!(!verify(&secret(&wrong), &hashed, &mut work), "{} bytes", wrong.len());
