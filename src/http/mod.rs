@@ -2,7 +2,7 @@
 //!
 //! Owns the table of routes, error shapes and limits on what is read. Must not know how a token is
 //! decided, counted or signed. Reading order: this table, [`layers`] (what happens around every
-//! handler), [`extract`], [`error`] (the only error → status map), then one endpoint a file.
+//! handler), [`parameters`], [`extract`], [`error`] (the only error → status map), then one endpoint a file.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub mod jwks;
 pub mod layers;
 pub mod metadata;
 pub mod metrics;
+pub mod parameters;
 pub mod reply;
 pub mod revocations;
 pub mod revoke;
@@ -42,6 +43,8 @@ pub enum Accepts {
     Nothing,
     /// POST of `application/x-www-form-urlencoded`.
     Form,
+    /// POST of a form or of a JSON object (`application/json`).
+    FormOrJson,
     /// Any method, and no body: there is nothing here that a method could do.
     Any,
 }
@@ -69,10 +72,9 @@ macro_rules! route {
     };
 }
 
-/// What clients reach.
+/// What clients reach, besides the token endpoints: those stand in [`token::TOKEN_ROUTES`].
 #[rustfmt::skip]
 pub static PUBLIC_ROUTES: &[Route] = &[
-    route!("/api/v1/token",                           Form,    OAuth,      token::issue_canonical),
     route!("/api/v1/token/introspect",                Form,    OAuth,      introspect::introspect_token),
     route!("/api/v1/token/revoke",                    Form,    OAuth,      revoke::revoke_token),
     route!("/oauth/revoke",                           Form,    OAuth,      revoke::revoke_token),
@@ -106,7 +108,7 @@ static UNKNOWN: Route = Route {
 
 /// The public listener's router.
 pub fn public_router(state: &Arc<State>) -> Router {
-    let mut router = router(PUBLIC_ROUTES, state);
+    let mut router = router(token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES), state);
     // RFC 8414 §3.1: for an issuer with a path the well-known part stands before it; OpenID
     // Connect Discovery §4 puts it behind.
     for path in state.metadata.paths_of_issuer() {
@@ -117,10 +119,10 @@ pub fn public_router(state: &Arc<State>) -> Router {
 
 /// The operators' router.
 pub fn ops_router(state: &Arc<State>) -> Router {
-    router(OPS_ROUTES, state)
+    router(OPS_ROUTES.iter(), state)
 }
 
-fn router(routes: &'static [Route], state: &Arc<State>) -> Router {
+fn router(routes: impl Iterator<Item = &'static Route>, state: &Arc<State>) -> Router {
     let mut table = Router::new();
     for route in routes {
         table = table.route(route.path, layers::around(route, state));
