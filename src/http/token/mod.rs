@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use axum::response::Response;
 
-use crate::domain::grant::TokenRequest;
 use crate::domain::refusal::Refusal;
 use crate::service::Error;
 use crate::service::authenticate::ClientCredentials;
+use crate::service::issue::Ask;
 use crate::telemetry::metrics;
 
 use super::error::{Challenge, Failure, Shape};
@@ -45,7 +45,7 @@ pub struct ParsedRequest {
     /// Who asks; `None` when nothing was sent to prove it.
     pub credentials: Option<(ClientCredentials, Challenge)>,
     /// What for.
-    pub request: TokenRequest,
+    pub ask: Ask,
 }
 
 async fn issue(
@@ -72,7 +72,7 @@ async fn issue_phases(
     };
     let token = state
         .mint
-        .issue(&credentials, &parsed.request)
+        .issue(&credentials, &parsed.ask)
         .await
         .map_err(|error: Error| Failure::of(error, challenge))?;
     dialect.render(&token)
