@@ -18,6 +18,7 @@ use super::extract::Incoming;
 use super::state::State;
 use super::{Accepts, Route};
 
+pub mod airisk;
 pub mod dialect;
 pub mod rfc6749;
 
@@ -37,7 +38,8 @@ macro_rules! dialect {
 /// The dialects: where each is spoken, which bodies it reads, and who speaks it.
 #[rustfmt::skip]
 pub static TOKEN_ROUTES: &[Route] = &[
-    dialect!("/api/v1/token", Form, rfc6749::Rfc6749),
+    dialect!("/api/v1/token",     Form,       rfc6749::Rfc6749),
+    dialect!("/api/oauth2/Token", FormOrJson, airisk::AiRisk),
 ];
 
 /// What a request asks for, once a dialect has read it.
