@@ -187,8 +187,9 @@ pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
         Shape::Management => management_error(failure, request_id),
         Shape::Dialect(dialect) => dialect.refuse(failure, request_id),
     };
+    let status = response.status();
     let headers = response.headers_mut();
-    for (name, value) in extra_headers(failure) {
+    for (name, value) in extra_headers(failure, status) {
         headers.insert(name, value);
     }
     response
@@ -230,12 +231,13 @@ fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
     }
 }
 
-fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
+fn extra_headers(failure: &Failure, status: StatusCode) -> Vec<(HeaderName, HeaderValue)> {
     let fixed = |name, text: &'static str| vec![(name, HeaderValue::from_static(text))];
     match failure {
         Failure::MethodNotAllowed(allow) => fixed(ALLOW, allow),
         Failure::TooSlow | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
-        Failure::Refused(Refusal::InvalidClient, Challenge::Basic) => {
+        // RFC 9110 §15.5.2: whatever the dialect calls the reason.
+        Failure::Refused(_, Challenge::Basic) if status == StatusCode::UNAUTHORIZED => {
             fixed(WWW_AUTHENTICATE, "Basic realm=\"sealwright\", charset=\"UTF-8\"")
         }
         // RFC 6750 §3.1: a request without a token gets no error code.

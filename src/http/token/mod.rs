@@ -20,6 +20,7 @@ use super::{Accepts, Route};
 
 pub mod airisk;
 pub mod dialect;
+pub mod oculus_orum;
 pub mod rfc6749;
 
 use dialect::Dialect;
@@ -39,6 +40,7 @@ macro_rules! dialect {
 #[rustfmt::skip]
 pub static TOKEN_ROUTES: &[Route] = &[
     dialect!("/api/v1/token",     Form,       rfc6749::Rfc6749),
+    dialect!("/oauth/token",      FormOrJson, oculus_orum::OculusOrum),
     dialect!("/api/oauth2/Token", FormOrJson, airisk::AiRisk),
 ];
 

@@ -62,8 +62,8 @@ fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
     Err(Failure::Refused(refusal, Challenge::None))
 }
 
-/// `scope`, `audience` and `resource` (RFC 8707 §2: it may repeat).
-fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Failure> {
+/// What every grant may ask for: `scope`, `audience` and `resource` (RFC 8707 §2: it may repeat).
+pub fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Failure> {
     let scopes = match form.one("scope")? {
         None => None,
         Some(text) => match parse_scope_list(text) {

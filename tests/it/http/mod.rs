@@ -16,6 +16,7 @@ mod model;
 mod order;
 mod outage;
 mod quota;
+mod recorded;
 mod replicas;
 mod revocations;
 mod revoke;
