@@ -42,7 +42,7 @@ const RETRIES: u32 = 3;
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
 const MIGRATIONS: [(i64, &str, &str); 2] = [
     (1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
-    (2, "spent_code", include_str!("../../../migrations/postgres/0002_spent_code.sql")),
+    (2, "authorization_code", include_str!("../../../migrations/postgres/0002_authorization_code.sql")),
 ];
 
 /// A PostgreSQL database that holds everything.

@@ -46,7 +46,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
 const MIGRATIONS: [(i64, &str, &str); 2] = [
     (1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
-    (2, "spent_code", include_str!("../../../migrations/sqlite/0002_spent_code.sql")),
+    (2, "authorization_code", include_str!("../../../migrations/sqlite/0002_authorization_code.sql")),
 ];
 
 /// A SQLite file that holds everything.

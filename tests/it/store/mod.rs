@@ -9,6 +9,7 @@ mod faults;
 mod issue;
 mod keys;
 mod kit;
+mod names;
 mod postgres;
 mod prune;
 mod quota;
