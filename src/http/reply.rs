@@ -29,9 +29,10 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     typed(status, "application/json", body)
 }
 
-/// A problem as JSON text (RFC 9457 §3).
-pub fn problem(status: StatusCode, body: impl Into<Bytes>) -> Response {
-    typed(status, "application/problem+json", body)
+/// A problem as JSON (RFC 9457 §3).
+pub fn problem<T: Serialize>(status: StatusCode, details: &T) -> Response {
+    // Strings and a number always serialise; without a body the status still stands.
+    typed(status, "application/problem+json", serde_json::to_vec(details).unwrap_or_default())
 }
 
 /// Plain text.

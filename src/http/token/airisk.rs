@@ -4,7 +4,6 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::domain::refusal::Refusal;
 use crate::keys::SignedToken;
@@ -27,6 +26,19 @@ struct Reply<'a> {
     expiration: String,
     token_type: &'static str,
     expires_in: i64,
+}
+
+/// RFC 9457 §3.1.
+#[derive(Serialize)]
+struct Details<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(rename = "traceId")]
+    trace_id: &'a str,
 }
 
 impl Dialect for AiRisk {
@@ -77,18 +89,17 @@ impl Dialect for AiRisk {
         if status == StatusCode::BAD_REQUEST {
             return reply::text(status, words(refusal));
         }
-        let title = status.canonical_reason().unwrap_or("Error");
-        let mut body = json!({
-            "type": "about:blank",
-            "title": title,
-            "status": status.as_u16(),
-            "traceId": request_id,
-        });
-        // One 401 for all, with what its clients know and no more.
-        if status != StatusCode::UNAUTHORIZED {
-            body["detail"] = json!(problem.message);
-        }
-        reply::problem(status, body.to_string())
+        reply::problem(
+            status,
+            &Details {
+                kind: "about:blank",
+                title: status.canonical_reason().unwrap_or("Error"),
+                status: status.as_u16(),
+                // One 401 for all, with what its clients know and no more.
+                detail: (status != StatusCode::UNAUTHORIZED).then_some(problem.message.as_str()),
+                trace_id: request_id,
+            },
+        )
     }
 }
 
