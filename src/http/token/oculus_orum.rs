@@ -129,3 +129,49 @@ fn credential_words(refusal: Option<&Refusal>) -> Option<(&'static str, &'static
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::error::{Shape, render};
+    use super::*;
+
+    /// Status, `error.code`, `error_code` and the headers that say when to come again.
+    fn told(failure: &Failure) -> (u16, String, String, [String; 2]) {
+        let response = render(Shape::Dialect(&OculusOrum), failure, "r-1");
+        let wait = ["retry-after", "x-retry-in"]
+            .map(|name| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned());
+        let status = response.status().as_u16();
+        let body = futures_util::FutureExt::now_or_never(axum::body::to_bytes(response.into_body(), 4_096));
+        let body: serde_json::Value = serde_json::from_slice(&body.unwrap().unwrap()).unwrap();
+        assert_eq!(body["error"]["request_id"], "r-1");
+        assert_eq!((&body["details"], &body["error"]["message"]), (&json!(null), &body["error_description"]));
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        (status, text(&body["error"]["code"]), text(&body["error_code"]), wait)
+    }
+
+    #[test]
+    fn every_failure_has_the_one_body() {
+        let unavailable = ("SERVICE_UNAVAILABLE", "service_unavailable", ["1", ""]);
+        let invalid = ("VALIDATION_ERROR", "bad_request", ["", ""]);
+        let wait = |ms| Failure::Refused(Refusal::SlowDown { retry_after_ms: ms }, Challenge::None);
+        let limited = |wait| ("RATE_LIMIT_EXCEEDED", "too_many_requests", wait);
+        for (failure, status, (code, error_code, headers)) in [
+            (Failure::TooSlow, 503, unavailable),
+            (Failure::Unavailable(std::sync::Arc::new(fmt_error())), 503, unavailable),
+            (Failure::fault("x"), 500, ("INTERNAL_ERROR", "internal_server_error", ["", ""])),
+            (Failure::TooLarge, 413, invalid),
+            (Failure::SlowBody, 408, invalid),
+            (Failure::BrokenBody, 400, invalid),
+            (wait(1_250), 429, limited(["2", "1.250s"])),
+            (wait(7), 429, limited(["1", "0.007s"])),
+            (wait(61_000), 429, limited(["61", "61.000s"])),
+        ] {
+            let expected = (status, code.to_owned(), error_code.to_owned(), headers.map(str::to_owned));
+            assert_eq!(told(&failure), expected, "{failure:?}");
+        }
+    }
+
+    fn fmt_error() -> std::fmt::Error {
+        std::fmt::Error
+    }
+}

@@ -13,6 +13,7 @@ mod hostile;
 mod introspect;
 mod limits;
 mod model;
+mod oauth_token;
 mod order;
 mod outage;
 mod quota;

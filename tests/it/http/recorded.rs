@@ -112,13 +112,8 @@ async fn replay(app: &TestApp<'_>, text: &str) {
     for exchange in &record.exchanges {
         // What the exchange before has left on the revocation list is gone by now.
         app.clock.advance(90_000);
-        let configured = match exchange.settings.is_empty() {
-            true => None,
-            false => {
-                let settings: Vec<_> = exchange.settings.iter().map(|(k, v)| (&**k, &**v)).collect();
-                Some(app.beside_with(&settings).await)
-            }
-        };
+        let settings: Vec<_> = exchange.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let configured = if settings.is_empty() { None } else { Some(app.beside_with(&settings).await) };
         if let Err(fault) = run(configured.as_ref().unwrap_or(app), exchange).await {
             faults.push(format!("{} {}: {fault}", exchange.row, exchange.name));
         }
