@@ -16,7 +16,7 @@ use crate::harness::answer::Answer;
 use crate::harness::app::{Agent, TestApp, encode};
 
 const AUTHORIZE: &str = "/api/oauth2";
-const EXCHANGE: &str = "/api/oauth2/Token";
+pub const EXCHANGE: &str = "/api/oauth2/Token";
 
 /// Where the agents of these tests have their codes sent, and the users that they may act for.
 const CALLBACK: &str = "https://app.example/cb";
@@ -90,7 +90,7 @@ fn token_of(answer: &Answer) -> String {
 impl Answer {
     /// Demands a refusal of one line of text that sends nobody anywhere.
     #[track_caller]
-    fn is_line(&self, line: &str) -> &Self {
+    pub fn is_line(&self, line: &str) -> &Self {
         assert_eq!(self.header("content-type"), "text/plain", "{self:?}");
         assert!(self.headers.get("location").is_none(), "{self:?}");
         self.is(400, line)
@@ -98,7 +98,7 @@ impl Answer {
 
     /// Demands RFC 9457's problem, which names its request.
     #[track_caller]
-    fn is_problem(&self, status: u16, title: &str) -> &Self {
+    pub fn is_problem(&self, status: u16, title: &str) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let body = self.json();
