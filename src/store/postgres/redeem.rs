@@ -4,7 +4,7 @@
 //! Owns the statements about codes and what happens when an answer is lost; the statement that counts
 //! is `issue`'s. Must not know what a code was made for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
@@ -70,7 +70,7 @@ async fn redeem(
     }
     let folded = Folded::new(&entitled.batch.grants);
     let verdicts = folded.verdicts(&count(conn, &entitled.batch, &folded).await?);
-    give_back(conn, &entitled.unspent(&verdicts)).await?;
+    give_back(conn, entitled.unspent(&verdicts)).await?;
     Ok(Some(entitled.verdicts(verdicts)))
 }
 
@@ -100,11 +100,12 @@ async fn landed(conn: &mut PgConnection, claims: &[Claim], taken: &HashSet<Jti>)
     sqlx::query_scalar(sql).bind(codes).bind(jtis).fetch_one(conn).await
 }
 
-async fn give_back(conn: &mut PgConnection, codes: &[CodeId]) -> sqlx::Result<()> {
+/// Gives back the codes of those who were not counted.
+async fn give_back(conn: &mut PgConnection, codes: HashMap<CodeId, Verdict>) -> sqlx::Result<()> {
     if codes.is_empty() {
         return Ok(());
     }
-    let codes: Vec<Uuid> = codes.iter().map(|code| code.0).collect();
+    let codes: Vec<Uuid> = codes.keys().map(|code| code.0).collect();
     sqlx::query("delete from spent_code where code_id = any($1)").bind(codes).execute(conn).await.map(drop)
 }
 

@@ -4,7 +4,7 @@
 //! Owns the statements about codes; those that count are `issue`'s. Must not know what a code was
 //! made for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
@@ -47,7 +47,7 @@ async fn redeem(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<Vec<
     let counted = count(conn, &entitled.batch, &folded).await?;
     record(conn, &entitled.batch, &folded, &counted).await?;
     let verdicts = folded.verdicts(&counted);
-    give_back(conn, &entitled.unspent(&verdicts)).await?;
+    give_back(conn, entitled.unspent(&verdicts)).await?;
     Ok(entitled.verdicts(verdicts))
 }
 
@@ -65,11 +65,12 @@ async fn take(conn: &mut SqliteConnection, claims: &[Claim]) -> sqlx::Result<Has
     Ok(taken.into_iter().map(Jti).collect())
 }
 
-async fn give_back(conn: &mut SqliteConnection, codes: &[CodeId]) -> sqlx::Result<()> {
+/// Gives back the codes of those who were not counted.
+async fn give_back(conn: &mut SqliteConnection, codes: HashMap<CodeId, Verdict>) -> sqlx::Result<()> {
     if codes.is_empty() {
         return Ok(());
     }
-    let codes: Vec<String> = codes.iter().map(|code| code.0.simple().to_string()).collect();
+    let codes: Vec<String> = codes.keys().map(|code| code.0.simple().to_string()).collect();
     let sql = "delete from spent_code where code_id in (select unhex(value) from json_each(?1))";
     let codes = json(&codes).map_err(sqlx::Error::Encode)?;
     sqlx::query(sql).bind(codes).execute(conn).await.map(drop)

@@ -201,6 +201,27 @@ async fn no_code_is_logged_or_stored(app: &TestApp<'_>) {
     }
 }
 
+async fn agree_on_the_code_key(database: Database) {
+    let start = || Box::pin(TestApp::start(&database));
+    let (one, other) = tokio::join!(start(), start());
+    let agent = agent(&one).await;
+    token_of(&exchange(&one, &agent, &code(&other, &agent).await).await);
+    token_of(&exchange(&other, &agent, &code(&one, &agent).await).await);
+    assert_eq!(database.number("select count(*) from store_key where purpose = 'code'").await, 1);
+    drop((one, other));
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn processes_that_start_at_once_on_sqlite_agree_on_the_code_key() {
+    Box::pin(agree_on_the_code_key(Database::sqlite().await)).await;
+}
+
+#[tokio::test]
+async fn processes_that_start_at_once_on_postgres_agree_on_the_code_key() {
+    Box::pin(agree_on_the_code_key(Database::postgres().await)).await;
+}
+
 /// Whatever is brought as a code, it is refused in the words of the path.
 #[test]
 fn no_text_as_a_code_is_a_fault() {
