@@ -3,6 +3,7 @@
 //! Must not know the clock, the store or how the agent proved itself.
 
 use super::agent::{Agent, Audience, Epoch, UserId};
+use super::code::{Code, CodeRef};
 use super::id::{AgentId, Jti};
 use super::quota::{Limit, PlanName};
 use super::refusal::Refusal;
@@ -23,8 +24,8 @@ pub struct TokenRequest {
     pub scopes: Option<Vec<Scope>>,
     /// The audiences asked for; empty when none was.
     pub audience: Vec<Audience>,
-    /// The user on whose behalf the agent acts, already allowed.
-    pub user: Option<UserId>,
+    /// The authorization code that is exchanged for the token.
+    pub code: Option<Code>,
 }
 
 /// The server's own rules.
@@ -51,6 +52,7 @@ pub struct Grant {
     ttl: i64,
     plan: PlanName,
     limit: Limit,
+    code: Option<CodeRef>,
 }
 
 impl Grant {
@@ -94,10 +96,15 @@ impl Grant {
     pub fn limit(&self) -> Limit {
         self.limit
     }
+    /// The authorization code that the token costs: spent in the commit that counts it, or both not.
+    pub fn code(&self) -> Option<CodeRef> {
+        self.code
+    }
 }
 
-/// Decides about one token: agent status, then scope, then audience (contract D6). The quota is
-/// decided where it is counted, in the store's commit.
+/// Decides about one token: agent status, then the code if there is one, then scope, then audience
+/// (contract D6). The quota is decided where it is counted, in the store's commit, and there too
+/// whether the code was spent before.
 pub fn decide(
     agent: &Agent,
     catalogue: &Catalogue,
@@ -107,6 +114,10 @@ pub fn decide(
     jti: Jti,
 ) -> Result<Grant, Refusal> {
     agent.status.admit()?;
+    let user = match &request.code {
+        Some(code) => code.user(&agent.profile)?,
+        None => None,
+    };
     let scopes = decide_scopes(agent, catalogue, request.scopes.as_deref())?;
     let audience = decide_audience(agent, policy, &request.audience)?;
     let risk = catalogue.risk(&scopes, &policy.high_risk);
@@ -115,12 +126,13 @@ pub fn decide(
         agent_id: agent.agent_id.clone(),
         agent_version: agent.version,
         catalogue_version: catalogue.version(),
-        subject: request.user.as_ref().map_or(agent.agent_id.as_str(), UserId::as_str).to_owned(),
+        subject: user.map_or(agent.agent_id.as_str(), UserId::as_str).to_owned(),
         scope: join(&scopes),
         audience,
         ttl: lifetime(agent.profile.terms.ttl, policy.default_ttl, risk),
         plan: agent.profile.terms.plan.clone(),
         limit,
+        code: request.code.as_ref().map(|code| code.reference),
     })
 }
 

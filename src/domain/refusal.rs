@@ -28,6 +28,9 @@ pub enum Refusal {
     NoScopes,
     /// The audience is malformed or outside the agent's list (RFC 8707 §2).
     InvalidTarget,
+    /// The authorization code is unknown, expired, spent, or was made for something else
+    /// (RFC 6749 §5.2 `invalid_grant`).
+    InvalidCode,
     /// The month's tokens are used up (contract D5).
     QuotaReached {
         /// The agent's plan.
@@ -77,6 +80,7 @@ impl Refusal {
             Self::ScopeNotAllowed => "A requested scope is not allowed for this client.".to_owned(),
             Self::NoScopes => "This client is not allowed any scope.".to_owned(),
             Self::InvalidTarget => "The requested audience is not allowed for this client.".to_owned(),
+            Self::InvalidCode => "The authorization code is invalid, expired or used.".to_owned(),
             Self::QuotaReached { plan, limit } => reached_message(plan, *limit),
             Self::SlowDown { .. } => "Too many requests. Retry later.".to_owned(),
             Self::MissingToken => "A Bearer token is required.".to_owned(),

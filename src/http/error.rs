@@ -133,6 +133,7 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
             (400, "invalid_request")
         }
         Refusal::UnsupportedGrantType => (400, "unsupported_grant_type"),
+        Refusal::InvalidCode => (400, "invalid_grant"),
         Refusal::InvalidClient => (401, "invalid_client"),
         Refusal::AgentSuspended | Refusal::AgentDecommissioned | Refusal::QuotaReached { .. } => {
             (403, "unauthorized_client")

@@ -8,14 +8,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::any;
 
-use error::{Failure, Shape};
+use error::Failure;
+use error::Shape::{self, Management, OAuth};
 use extract::Incoming;
 use state::State;
 
 pub mod admin;
+pub mod authorize;
 pub mod caller;
 pub mod error;
 pub mod extract;
@@ -66,15 +69,18 @@ pub struct Route {
 }
 
 macro_rules! route {
-    ($path:literal, $accepts:ident, $shape:ident, $handler:path) => {
+    ($path:literal, $accepts:ident, $shape:expr, $handler:path) => {
         Route {
             path: $path,
             accepts: Accepts::$accepts,
-            shape: Shape::$shape,
+            shape: $shape,
             handler: |state, incoming| Box::pin($handler(state, incoming)),
         }
     };
 }
+
+/// The errors of both ends of AIRisk's flow.
+const AIRISK: Shape = Shape::Dialect(&token::airisk::AiRisk);
 
 /// What clients reach, besides the token endpoints: those stand in [`token::TOKEN_ROUTES`].
 #[rustfmt::skip]
@@ -84,6 +90,7 @@ pub static PUBLIC_ROUTES: &[Route] = &[
     route!("/oauth/revoke",                           Form,    OAuth,      revoke::revoke_token),
     route!("/api/v1/token/revoked",                   Nothing, OAuth,      revocations::get_revocations),
     route!("/oauth/revoked-tokens",                   Nothing, OAuth,      revocations::get_revocations),
+    route!("/api/oauth2",                             Nothing, AIRISK,     authorize::authorize_agent),
     route!("/oauth/authorize",                        Nothing, OAuth,      metadata::refuse_authorization),
     route!("/.well-known/jwks.json",                  Public,  OAuth,      jwks::get_jwks),
     route!("/.well-known/oauth-authorization-server", Public,  OAuth,      metadata::get_metadata),
@@ -106,10 +113,13 @@ pub static OPS_ROUTES: &[Route] = &[
     route!("/readyz",  Nothing, OAuth, health::get_readyz),
 ];
 
+/// Paths that are written in any letter case (contract §6).
+const IN_ANY_CASE: &[&str] = &["/api/oauth2/Token"];
+
 static UNKNOWN: Route = Route {
     path: "unknown",
     accepts: Accepts::Any,
-    shape: Shape::Management,
+    shape: Management,
     handler: |_, _| Box::pin(async { Err(Failure::NotFound) }),
 };
 
@@ -142,10 +152,17 @@ pub fn ops_router(state: &Arc<State>) -> Router {
 fn router(routes: impl Iterator<Item = &'static Route>, state: &Arc<State>) -> Router {
     // An issuer's path may hold a segment that begins with a colon or an asterisk, which stand for
     // nothing but themselves.
-    let mut table = Router::new().without_v07_checks();
+    let (mut table, mut in_any_case) = (Router::new().without_v07_checks(), Vec::new());
     for route in routes {
         table = table.route(route.path, layers::around(route, state));
+        if IN_ANY_CASE.contains(&route.path) {
+            in_any_case.push(route);
+        }
     }
     let state = Arc::clone(state);
-    table.fallback(any(move |request| layers::answer(&UNKNOWN, Arc::clone(&state), request)))
+    table.fallback(any(move |request: Request| {
+        let path = request.uri().path();
+        let known = in_any_case.iter().find(|route| route.path.eq_ignore_ascii_case(path));
+        layers::answer(known.copied().unwrap_or(&UNKNOWN), Arc::clone(&state), request)
+    }))
 }

@@ -28,8 +28,23 @@ pub enum Kept {
 
 /// JSON text.
 pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    typed(status, "application/json", body)
+}
+
+/// A problem as JSON (RFC 9457 §3).
+pub fn problem<T: Serialize>(status: StatusCode, details: &T) -> Response {
+    // Strings and a number always serialise; without a body the status still stands.
+    typed(status, "application/problem+json", serde_json::to_vec(details).unwrap_or_default())
+}
+
+/// Plain text.
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    typed(status, "text/plain", body)
+}
+
+fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = (status, body.into()).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 

@@ -126,8 +126,10 @@ impl Agents {
             return Err(no_outcome().into());
         }
         for (place, outcome) in places.into_iter().zip(outcomes) {
-            if outcome == Outcome::Conflict {
-                verdicts[place] = Err(taken_fault());
+            match outcome {
+                Outcome::Conflict => verdicts[place] = Err(taken_fault()),
+                Outcome::Clash => verdicts[place] = Err(namesake_fault(&rows[place])),
+                _ => {}
             }
         }
         Ok(verdicts)
@@ -212,6 +214,12 @@ impl Agents {
 
 fn taken_fault() -> RowFault {
     RowFault { field: "clientId", rule: "taken by an agent that this line does not describe".to_owned() }
+}
+
+/// Without users it is the id that is wrong.
+fn namesake_fault(row: &Row) -> RowFault {
+    let field = if row.user_ids.is_empty() { "clientId" } else { "userIds" };
+    RowFault { field, rule: Rejection::Namesake.to_string() }
 }
 
 fn parse_ttl(text: &str) -> Result<Ttl, Invalid> {

@@ -223,11 +223,13 @@ mod tests {
     use super::*;
     use crate::entropy::SeededEntropy;
     use crate::keys::seal::MasterKey;
+    use crate::keys::{own, tag};
 
     fn secrets() -> Secrets {
         let entropy = Arc::new(SeededEntropy::new(1));
         let master = MasterKey::generate(&*entropy).unwrap();
-        let key = TagKey::open(&TagKey::generate('a', &master, &*entropy).unwrap(), &master).unwrap();
+        let key =
+            TagKey::open(&own::generate(tag::PURPOSE, 'a', &master, &*entropy).unwrap(), &master).unwrap();
         Secrets::new(vec![key], entropy, HashPool::start(1, 8).unwrap()).unwrap()
     }
 

@@ -196,7 +196,8 @@ impl<'d> TestApp<'d> {
         state.list.refresh().await.unwrap();
         let address = listen(http::public_router(&state));
         let ops_address = listen(http::ops_router(&state));
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let redirects = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().no_proxy().redirect(redirects).build().unwrap();
         Self { database, config, opened, state, clock, entropy, address, ops_address, draining, client }
     }
 

@@ -1,17 +1,12 @@
 //! `/forward-auth`: what a gateway is told about a request that it holds.
 
-use sealwright::domain::agent::UserId;
-use sealwright::domain::event::Actor;
-use sealwright::domain::grant::TokenRequest;
-use sealwright::service::agents::ProfilePatch;
-use sealwright::service::authenticate::ClientCredentials;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::on_both;
+use super::{airisk, on_both};
 use crate::harness::answer::Answer;
-use crate::harness::app::{Agent, TestApp, basic, bearer, claims};
+use crate::harness::app::{TestApp, basic, bearer, claims};
 
 const GATE: &str = "/forward-auth";
 const SCOPE: &str = "x-required-scope";
@@ -239,20 +234,12 @@ async fn a_token_for_any_service_and_any_user_passes(app: &TestApp<'_>) {
     let elsewhere = app.token_with(&agent, "audience=https://elsewhere").await;
     passes(&ask(app, &elsewhere, GATE, &[]).await, &elsewhere);
     for (user, told) in [("user_42", "user_42"), (" é%", "%20%C3%A9%25")] {
-        let token = user_token(app, &agent, user).await;
+        let agent = airisk::agent_for(app, "agents:read", &[user]).await;
+        let token = airisk::user_token(app, &agent, user).await;
         let answer = ask(app, &token, GATE, &[]).await;
         passes(&answer, &token);
         assert_eq!((answer.header("x-subject"), answer.header("x-client-id")), (told, &*agent.id));
     }
-}
-
-async fn user_token(app: &TestApp<'_>, agent: &Agent, user: &str) -> String {
-    let user = UserId::parse(user).unwrap();
-    let patch = ProfilePatch { user_ids: Some(vec![user.clone()]), ..ProfilePatch::default() };
-    app.agents().update(&agent.parsed_id(), &patch, Actor::Operator).await.unwrap();
-    let credentials = ClientCredentials::new(agent.id.clone(), &agent.secret, None);
-    let request = TokenRequest { user: Some(user), ..TokenRequest::default() };
-    app.state.mint.issue(&credentials, &request).await.unwrap().jwt
 }
 
 /// RFC 6750 §3.1.

@@ -4,6 +4,7 @@
 //! 9068 and 8725); `D6`, `T1` are rows of the wire contract.
 
 mod agents;
+mod airisk;
 mod bytes;
 mod client;
 mod documents;
