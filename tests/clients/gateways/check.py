@@ -61,18 +61,23 @@ class Gateway:
         # Caddy keeps files in the user's folders.
         home = os.environ | {"HOME": os.environ["TMPDIR"], "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""}
         self.process = subprocess.Popen(command, stdout=sys.stderr, stderr=sys.stderr, env=home)
-        deadline = time.monotonic() + 20
-        seen = "nothing"
-        while time.monotonic() < deadline and self.process.poll() is None:
+
+    def serves(self):
+        """Waits until it does. False when it ended first: somebody took its port."""
+        deadline = time.monotonic() + 30
+        seen = None
+        while self.process.poll() is None:
             try:
                 seen = self.ask("/public").status
                 if seen == 200:
-                    return
-            except OSError as error:
+                    return True
+            except (OSError, http.client.HTTPException) as error:
                 seen = error
+            if time.monotonic() > deadline:
+                self.stop()
+                raise SystemExit(f"the gateway does not serve: {seen}")
             time.sleep(0.05)
-        self.stop()
-        raise SystemExit(f"the gateway did not start: {seen}")
+        return False
 
     def ask(self, target, token=None, headers=(), method="GET", body=None):
         """One request, its headers as they are given; `answer.seen` is what the service was sent."""
@@ -296,6 +301,15 @@ http {
 
 
 def start(name, sealwright, service_port):
+    for _ in range(3):
+        gateway = Gateway(*configure(name, sealwright, service_port))
+        if gateway.serves():
+            return gateway
+    raise SystemExit("the gateway does not start")
+
+
+def configure(name, sealwright, service_port):
+    """Writes its files for a port of its own. Returns the command that starts it, and the port."""
     port, folder = free_port(), os.environ["TMPDIR"]
     with open(FILES[name]) as file:
         text = file.read()
@@ -314,7 +328,7 @@ def start(name, sealwright, service_port):
             # Its workers would be somebody who may not write there.
             user = "user root;" if os.geteuid() == 0 else ""
             file.write(NGINX.replace("USER", user).replace("FOLDER", folder))
-    return Gateway(command(name, path, folder, port), port)
+    return command(name, path, folder, port), port
 
 
 def program(name):
