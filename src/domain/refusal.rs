@@ -8,6 +8,10 @@ use super::quota::{Limit, PlanName, reached_message};
 pub enum Refusal {
     /// The request is malformed (RFC 6749 §5.2 `invalid_request`).
     InvalidRequest(&'static str),
+    /// A required parameter, by its name, is absent or empty (RFC 6749 §5.2 `invalid_request`).
+    MissingParameter(&'static str),
+    /// A parameter, by its name, is no text (RFC 6749 §5.2 `invalid_request`).
+    MistypedParameter(&'static str),
     /// Any other `grant_type` than this endpoint serves (RFC 6749 §5.2).
     UnsupportedGrantType,
     /// Unknown id, wrong secret or no credentials: one refusal for all (contract D6).
@@ -42,6 +46,9 @@ pub enum Refusal {
     InvalidToken,
     /// The Bearer token lacks this scope (RFC 6750 §3.1).
     InsufficientScope(&'static str),
+    /// The Bearer token lacks a scope that a gateway demands. Which one is not said: it is text of the
+    /// request, and whether it exists is nobody's business.
+    DemandNotMet,
     /// The agent that was asked for does not exist.
     AgentNotFound,
 }
@@ -58,6 +65,8 @@ impl Refusal {
     pub fn message(&self) -> String {
         match self {
             Self::InvalidRequest(text) => (*text).to_owned(),
+            Self::MissingParameter(name) => format!("The {name} parameter is required."),
+            Self::MistypedParameter(name) => format!("The {name} parameter must be a string."),
             Self::UnsupportedGrantType => "Only 'client_credentials' grant type is supported.".to_owned(),
             Self::InvalidClient => {
                 "Client authentication failed. Invalid client_id or client_secret.".to_owned()
@@ -72,7 +81,9 @@ impl Refusal {
             Self::SlowDown { .. } => "Too many requests. Retry later.".to_owned(),
             Self::MissingToken => "A Bearer token is required.".to_owned(),
             Self::InvalidToken => "The access token is invalid, expired or revoked.".to_owned(),
-            Self::InsufficientScope(_) => "The access token lacks the required scope or right.".to_owned(),
+            Self::InsufficientScope(_) | Self::DemandNotMet => {
+                "The access token lacks the required scope or right.".to_owned()
+            }
             Self::AgentNotFound => "No agent has this id.".to_owned(),
         }
     }

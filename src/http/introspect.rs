@@ -12,7 +12,7 @@ use crate::telemetry::metrics;
 
 use super::caller::{Call, Proof};
 use super::error::{Challenge, Failure};
-use super::extract::{Form, Incoming};
+use super::extract::Incoming;
 use super::reply;
 use super::state::State;
 
@@ -34,7 +34,7 @@ struct Reply<'a> {
 
 /// Says whether a token is alive, to a caller that may ask.
 pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    let form = Form::parse(&incoming.body)?;
+    let form = incoming.parameters()?;
     let call = Call::read(&incoming, &form)?;
     let found = match call.prove(&state, &incoming, &form).await? {
         Proof::Bearer(bearer) => state
@@ -43,7 +43,7 @@ pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<R
             .await
             .map_err(|error| Failure::of(error, Challenge::None))?,
         Proof::Client(record, challenge) => {
-            if !record.agent.profile.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
+            if !record.agent.profile.terms.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
                 return Err(Failure::Refused(Refusal::InsufficientScope(TOKENS_READ), challenge));
             }
             state.tokens.introspect(call.token).await.map_err(|error| Failure::of(error, challenge))?

@@ -2,7 +2,7 @@
 //!
 //! Owns the table of routes, error shapes and limits on what is read. Must not know how a token is
 //! decided, counted or signed. Reading order: this table, [`layers`] (what happens around every
-//! handler), [`extract`], [`error`] (the only error → status map), then one endpoint a file.
+//! handler), [`parameters`], [`extract`], [`error`] (the only error → status map), then one endpoint a file.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,12 +19,14 @@ pub mod admin;
 pub mod caller;
 pub mod error;
 pub mod extract;
+pub mod forward_auth;
 pub mod health;
 pub mod introspect;
 pub mod jwks;
 pub mod layers;
 pub mod metadata;
 pub mod metrics;
+pub mod parameters;
 pub mod reply;
 pub mod revocations;
 pub mod revoke;
@@ -40,9 +42,14 @@ pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>
 pub enum Accepts {
     /// None: GET (and HEAD).
     Nothing,
+    /// None, for a document that scripts of any origin may read: GET and HEAD, and OPTIONS, by which they
+    /// ask whether they may.
+    Public,
     /// POST of `application/x-www-form-urlencoded`.
     Form,
-    /// Any method, and no body: there is nothing here that a method could do.
+    /// POST of a form or of a JSON object (`application/json`).
+    FormOrJson,
+    /// Any method, and no body: there is nothing here that a method could do, or the method is another's.
     Any,
 }
 
@@ -69,19 +76,21 @@ macro_rules! route {
     };
 }
 
-/// What clients reach.
+/// What clients reach, besides the token endpoints: those stand in [`token::TOKEN_ROUTES`].
 #[rustfmt::skip]
 pub static PUBLIC_ROUTES: &[Route] = &[
-    route!("/api/v1/token",                           Form,    OAuth,      token::issue_canonical),
     route!("/api/v1/token/introspect",                Form,    OAuth,      introspect::introspect_token),
     route!("/api/v1/token/revoke",                    Form,    OAuth,      revoke::revoke_token),
     route!("/oauth/revoke",                           Form,    OAuth,      revoke::revoke_token),
     route!("/api/v1/token/revoked",                   Nothing, OAuth,      revocations::get_revocations),
     route!("/oauth/revoked-tokens",                   Nothing, OAuth,      revocations::get_revocations),
     route!("/oauth/authorize",                        Nothing, OAuth,      metadata::refuse_authorization),
-    route!("/.well-known/jwks.json",                  Nothing, OAuth,      jwks::get_jwks),
-    route!("/.well-known/oauth-authorization-server", Nothing, OAuth,      metadata::get_metadata),
-    route!("/.well-known/openid-configuration",       Nothing, OAuth,      metadata::get_metadata),
+    route!("/.well-known/jwks.json",                  Public,  OAuth,      jwks::get_jwks),
+    route!("/.well-known/oauth-authorization-server", Public,  OAuth,      metadata::get_metadata),
+    route!("/.well-known/openid-configuration",       Public,  OAuth,      metadata::get_metadata),
+    route!("/forward-auth",                           Any,     OAuth,      forward_auth::check_bearer),
+    route!("/forward-auth/",                          Any,     OAuth,      forward_auth::check_bearer),
+    route!("/forward-auth/{*rest}",                   Any,     OAuth,      forward_auth::check_bearer),
     route!("/api/v1/agents",                          Nothing, Management, admin::agents::list_agents),
     route!("/api/v1/agents/{id}",                     Nothing, Management, admin::agents::get_agent),
     route!("/livez",                                  Nothing, OAuth,      health::get_livez),
@@ -104,24 +113,36 @@ static UNKNOWN: Route = Route {
     handler: |_, _| Box::pin(async { Err(Failure::NotFound) }),
 };
 
+fn every_public_route() -> impl Iterator<Item = &'static Route> {
+    token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES)
+}
+
 /// The public listener's router.
 pub fn public_router(state: &Arc<State>) -> Router {
-    let mut router = router(PUBLIC_ROUTES, state);
-    // RFC 8414 §3.1: for an issuer with a path the well-known part stands before it; OpenID
-    // Connect Discovery §4 puts it behind.
-    for path in state.metadata.paths_of_issuer() {
-        router = router.route(&path, layers::around(metadata::route(), state));
+    let mut router = router(every_public_route(), state);
+    if let Some(path) = state.metadata.path_of_issuer() {
+        // A proxy may pass the issuer's path on, so everything answers behind it too: OpenID Connect
+        // Discovery §4 looks for the metadata there.
+        for route in every_public_route() {
+            router = router.route(&format!("{path}{}", route.path), layers::around(route, state));
+        }
+        // RFC 8414 §3.1: the well-known part stands before the issuer's path.
+        for (place, route) in metadata::places_before(&path) {
+            router = router.route(&place, layers::around(route, state));
+        }
     }
     router
 }
 
 /// The operators' router.
 pub fn ops_router(state: &Arc<State>) -> Router {
-    router(OPS_ROUTES, state)
+    router(OPS_ROUTES.iter(), state)
 }
 
-fn router(routes: &'static [Route], state: &Arc<State>) -> Router {
-    let mut table = Router::new();
+fn router(routes: impl Iterator<Item = &'static Route>, state: &Arc<State>) -> Router {
+    // An issuer's path may hold a segment that begins with a colon or an asterisk, which stand for
+    // nothing but themselves.
+    let mut table = Router::new().without_v07_checks();
     for route in routes {
         table = table.route(route.path, layers::around(route, state));
     }

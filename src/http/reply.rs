@@ -3,7 +3,9 @@
 //! Owns content types and conditional answers. Must not know what a reply says.
 
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG,
+    HeaderMap, IF_NONE_MATCH,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -54,11 +56,25 @@ pub fn document(headers: &HeaderMap, document: &Document, kept: Kept) -> Respons
         Kept::Revalidated => "no-cache",
         Kept::Public => {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag"));
             "public, max-age=300"
         }
     };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     response
+}
+
+/// The answer to a script that asks whether it may read a public document, with headers of its own
+/// (`If-None-Match`, `MCP-Protocol-Version`) too: it may, and need not ask again for a day.
+pub fn preflight() -> Response {
+    let headers = [
+        (ALLOW, "GET, HEAD, OPTIONS"),
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+        (ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 /// RFC 9110 §13.1.2: a list of tags or `*`, compared weakly.

@@ -13,7 +13,7 @@ use sealwright::app::{self, Opened, Wrapping};
 use sealwright::clock::{Clock, FakeClock};
 use sealwright::config::raw::Raw;
 use sealwright::config::{Config, MasterKeyNeed, RsaBits};
-use sealwright::domain::agent::{AgentName, Profile};
+use sealwright::domain::agent::{AgentName, Profile, Terms};
 use sealwright::domain::event::Actor;
 use sealwright::domain::id::AgentId;
 use sealwright::domain::quota::PlanName;
@@ -23,7 +23,7 @@ use sealwright::entropy::Entropy;
 use sealwright::http;
 use sealwright::http::state::{Draining, State};
 use sealwright::keys::algorithm::{GeneratedKey, generate};
-use sealwright::service::agents::import::Row;
+use sealwright::service::agents::import::{Imported, Row};
 use sealwright::service::agents::{Agents, NewAgent};
 use sealwright::service::scopes::Scopes;
 use sealwright::service::secret::Secret;
@@ -41,6 +41,7 @@ pub const NOW: Timestamp = Timestamp(1_738_324_800);
 
 pub const ISSUER: &str = "https://auth.sealwright.test";
 pub const TOKEN: &str = "/api/v1/token";
+pub const OAUTH_TOKEN: &str = "/oauth/token";
 pub const INTROSPECT: &str = "/api/v1/token/introspect";
 pub const REVOKE: &str = "/api/v1/token/revoke";
 pub const REVOKED: &str = "/api/v1/token/revoked";
@@ -76,6 +77,11 @@ impl Agent {
     /// Its credentials as parameters.
     pub fn form(&self) -> String {
         format!("client_id={}&client_secret={}", encode(&self.id), encode(&self.secret))
+    }
+
+    /// Its credentials as a JSON object.
+    pub fn json(&self) -> String {
+        serde_json::json!({ "client_id": self.id, "client_secret": self.secret }).to_string()
     }
 
     /// Its credentials as a header.
@@ -220,16 +226,10 @@ impl<'d> TestApp<'d> {
         self.agent_like(Some(id), scopes, |_| ()).await
     }
 
-    /// An agent whose profile `shape` has changed.
-    pub async fn agent_like(
-        &self,
-        id: Option<&str>,
-        scopes: &str,
-        shape: impl FnOnce(&mut Profile),
-    ) -> Agent {
+    /// An agent on terms that `shape` has changed.
+    pub async fn agent_like(&self, id: Option<&str>, scopes: &str, shape: impl FnOnce(&mut Terms)) -> Agent {
         let scopes = if scopes.is_empty() { vec![] } else { parse_scope_list(scopes).unwrap() };
-        let mut profile = Profile {
-            name: AgentName::parse("An agent").unwrap(),
+        let mut terms = Terms {
             scopes,
             ttl: None,
             plan: PlanName::free(),
@@ -237,7 +237,8 @@ impl<'d> TestApp<'d> {
             redirect_uris: vec![],
             user_ids: vec![],
         };
-        shape(&mut profile);
+        shape(&mut terms);
+        let profile = Profile { name: AgentName::parse("An agent").unwrap(), terms: Arc::new(terms) };
         let agent_id = id.map(|id| AgentId::parse(id).unwrap());
         let new = NewAgent { agent_id, secret: None, profile };
         let made = self.agents().create(new, Actor::Operator).await.unwrap();
@@ -253,7 +254,7 @@ impl<'d> TestApp<'d> {
             ..Row::default()
         };
         let verdicts = self.agents().import(&[row], Actor::Operator).await.unwrap();
-        assert_eq!(verdicts, [Ok(())]);
+        assert_eq!(verdicts, [Ok(Imported::Made)]);
         Agent { id: id.to_owned(), secret: secret.to_owned() }
     }
 
@@ -333,6 +334,11 @@ impl<'d> TestApp<'d> {
     /// A form without any `Authorization`.
     pub async fn post(&self, path: &str, body: &str) -> Answer {
         self.send("POST", path, &[("content-type", FORM)], body.into()).await
+    }
+
+    /// JSON without any `Authorization`.
+    pub async fn post_json(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, &[("content-type", "application/json")], body.into()).await
     }
 
     /// A form with this `Authorization`.

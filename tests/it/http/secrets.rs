@@ -159,7 +159,7 @@ async fn a_request_computes_one_hash_at_most(app: &TestApp<'_>) {
 
 async fn an_imported_hash_is_replaced_at_its_first_success(app: &TestApp<'_>) {
     use sealwright::domain::event::Actor;
-    use sealwright::service::agents::import::Row;
+    use sealwright::service::agents::import::{Imported, Row};
     // The vector of the bcrypt library's documentation: "U*U" at cost 5.
     let hash = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
     let row = Row {
@@ -168,7 +168,7 @@ async fn an_imported_hash_is_replaced_at_its_first_success(app: &TestApp<'_>) {
         scopes: vec!["agents:read".to_owned()],
         ..Row::default()
     };
-    assert_eq!(app.agents().import(&[row], Actor::Operator).await.unwrap(), [Ok(())]);
+    assert_eq!(app.agents().import(&[row], Actor::Operator).await.unwrap(), [Ok(Imported::Made)]);
     let agent = Agent { id: "abc123".to_owned(), secret: "U*U".to_owned() };
     app.ask(&agent.with_secret("U*V"), "").await.is(401, INVALID_CLIENT);
     let stored = "select hash from credential where agent_id = 'abc123'";
