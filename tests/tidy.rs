@@ -7,6 +7,7 @@
 //! - `shape`: file ceilings, opening comments, the map
 //! - `words`: what must not be written (panics, casts, loose ends, paths of one machine)
 //! - `papers`: documents that must agree with the code (config keys, routes, migrations)
+//! - `recipes`: pages that show what the tests run, and the clients that the README lists
 //! - `dependencies`: banned crates, licences and sources, as `.deny.toml` lists them
 //! - `scan`, `tree`: how the others read a file, and which files there are
 //!
@@ -17,6 +18,8 @@
 mod dependencies;
 #[path = "tidy/papers.rs"]
 mod papers;
+#[path = "tidy/recipes.rs"]
+mod recipes;
 #[path = "tidy/rooms.rs"]
 mod rooms;
 #[path = "tidy/scan.rs"]

@@ -24,7 +24,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use sealwright::clock::{Clock as _, SystemClock};
 use sealwright::domain::time::Timestamp;
 use sealwright::entropy::{SystemEntropy, uuid_v7};
-use sealwright::http::extract::Form;
+use sealwright::http::parameters::Parameters;
 use sealwright::keys::algorithm::{self, RsaBits};
 use sealwright::telemetry::{self, Format, Output};
 use serde::Serialize;
@@ -132,7 +132,7 @@ impl Usual {
     }
 
     /// Whether the form carries an agent's secret; the agent.
-    fn authenticate<'f>(&self, form: &'f Form<'_>) -> Option<&'f str> {
+    fn authenticate<'f>(&self, form: &'f Parameters<'_>) -> Option<&'f str> {
         let (id, secret) = (form.one("client_id").ok()??, form.one("client_secret").ok()??);
         let expected = self.secrets.get(id)?;
         hmac::verify(&self.mac_key, secret.as_bytes(), expected.as_ref()).ok()?;
@@ -262,7 +262,7 @@ async fn issue(State(usual): State<Arc<Usual>>, body: Bytes) -> Response {
 
 async fn answer(usual: &Usual, body: &[u8]) -> Result<Response, (StatusCode, Problem)> {
     let malformed = || (StatusCode::BAD_REQUEST, Problem::from("malformed"));
-    let form = Form::parse(body).map_err(|_| malformed())?;
+    let form = Parameters::of_form(body).map_err(|_| malformed())?;
     let scope = form.one("scope").map_err(|_| malformed())?.unwrap_or_default();
     let Some(agent_id) = usual.authenticate(&form) else {
         return Err((StatusCode::UNAUTHORIZED, "wrong secret".into()));

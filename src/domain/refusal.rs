@@ -8,6 +8,10 @@ use super::quota::{Limit, PlanName, reached_message};
 pub enum Refusal {
     /// The request is malformed (RFC 6749 §5.2 `invalid_request`).
     InvalidRequest(&'static str),
+    /// A required parameter, by its name, is absent or empty (RFC 6749 §5.2 `invalid_request`).
+    MissingParameter(&'static str),
+    /// A parameter, by its name, is no text (RFC 6749 §5.2 `invalid_request`).
+    MistypedParameter(&'static str),
     /// Any other `grant_type` than this endpoint serves (RFC 6749 §5.2).
     UnsupportedGrantType,
     /// Unknown id, wrong secret or no credentials: one refusal for all (contract D6).
@@ -61,6 +65,8 @@ impl Refusal {
     pub fn message(&self) -> String {
         match self {
             Self::InvalidRequest(text) => (*text).to_owned(),
+            Self::MissingParameter(name) => format!("The {name} parameter is required."),
+            Self::MistypedParameter(name) => format!("The {name} parameter must be a string."),
             Self::UnsupportedGrantType => "Only 'client_credentials' grant type is supported.".to_owned(),
             Self::InvalidClient => {
                 "Client authentication failed. Invalid client_id or client_secret.".to_owned()

@@ -6,7 +6,8 @@ use crate::domain::refusal::Refusal;
 use crate::store::AgentRecord;
 
 use super::error::{Challenge, Failure};
-use super::extract::{Authorization, Form, Incoming, authorization, client_credentials};
+use super::extract::{Authorization, Incoming, authorization, client_credentials};
+use super::parameters::Parameters;
 use super::state::State;
 
 /// A caller's proof, and the token that it asks about.
@@ -26,9 +27,9 @@ pub enum Proof<'c> {
 
 impl<'f> Call<'f> {
     /// Reads the parameters, before anybody is authenticated (contract D6).
-    pub fn read(incoming: &Incoming, form: &'f Form<'_>) -> Result<Self, Failure> {
+    pub fn read(incoming: &Incoming, form: &'f Parameters<'_>) -> Result<Self, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let missing = Refusal::InvalidRequest("The token parameter is required.");
+        let missing = Refusal::MissingParameter("token");
         let token = form.one("token")?.ok_or(Failure::Refused(missing, Challenge::None))?;
         Ok(Self { token, authorization })
     }
@@ -39,7 +40,7 @@ impl<'f> Call<'f> {
         &self,
         state: &State,
         incoming: &Incoming,
-        form: &Form<'_>,
+        form: &Parameters<'_>,
     ) -> Result<Proof<'_>, Failure> {
         if let Authorization::Bearer(bearer) = &self.authorization {
             // RFC 6749 §2.3: a Bearer token beside a secret or another token is two methods.

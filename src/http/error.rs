@@ -15,7 +15,9 @@ use crate::domain::refusal::Refusal;
 use crate::service::{self, Error};
 use crate::telemetry::metrics;
 
+use super::Accepts;
 use super::reply;
+use super::token::dialect::Dialect;
 
 /// How a 401 says what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +35,8 @@ type Cause = Arc<dyn StdError + Send + Sync>;
 pub enum Failure {
     /// RFC 9110 §15.5.6; what is allowed instead.
     MethodNotAllowed(&'static str),
-    /// A media type that the path does not read.
-    MediaType,
+    /// A media type that the path does not read; what it reads.
+    MediaType(Accepts),
     /// A body above the limit.
     TooLarge,
     /// A body that did not arrive in time.
@@ -96,8 +98,13 @@ impl Failure {
             Self::MethodNotAllowed(_) => {
                 (405, "invalid_request", "The method is not allowed here.".to_owned())
             }
-            Self::MediaType => {
-                let text = "The body must be application/x-www-form-urlencoded.";
+            Self::MediaType(accepts) => {
+                let text = match accepts {
+                    Accepts::FormOrJson => {
+                        "The body must be application/x-www-form-urlencoded or application/json."
+                    }
+                    _ => "The body must be application/x-www-form-urlencoded.",
+                };
                 (400, "invalid_request", text.to_owned())
             }
             Self::TooLarge => (413, "invalid_request", "The body is larger than 64 KiB.".to_owned()),
@@ -114,6 +121,7 @@ impl Failure {
             }
             Self::Fault(_) => (500, "server_error", "An internal error occurred.".to_owned()),
         };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Problem { status, code, message }
     }
 }
@@ -121,7 +129,9 @@ impl Failure {
 /// RFC 6749 §5.2, RFC 6750 §3.1 and RFC 8707 §2 codes; 403 where the imitated systems answer so.
 fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
     match refusal {
-        Refusal::InvalidRequest(_) => (400, "invalid_request"),
+        Refusal::InvalidRequest(_) | Refusal::MissingParameter(_) | Refusal::MistypedParameter(_) => {
+            (400, "invalid_request")
+        }
         Refusal::UnsupportedGrantType => (400, "unsupported_grant_type"),
         Refusal::InvalidClient => (401, "invalid_client"),
         Refusal::AgentSuspended | Refusal::AgentDecommissioned | Refusal::QuotaReached { .. } => {
@@ -140,7 +150,7 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
 #[derive(Debug)]
 pub struct Problem {
     /// HTTP status.
-    pub status: u16,
+    pub status: StatusCode,
     /// RFC 6749 `error`.
     pub code: &'static str,
     /// One sentence.
@@ -159,41 +169,55 @@ fn chain(error: &dyn StdError) -> String {
 }
 
 /// How a path writes its errors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Shape {
     /// RFC 6749 §5.2; a failed Bearer has the management members beside it (contract §3).
     OAuth,
     /// `{"code","message","details"}`.
     Management,
+    /// As the dialect spoken there has it.
+    Dialect(&'static dyn Dialect),
 }
 
 /// Writes a failure in the path's shape.
 pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
-    let problem = failure.problem();
-    // Written by hand, since the contract has these bodies to the letter, members in order.
-    let (error, text) = (json!(problem.code), json!(problem.message));
-    let code = json!(management_code(failure, &problem));
-    let body = match shape {
-        Shape::OAuth if matches!(problem.code, "invalid_token" | "insufficient_scope") => {
-            format!("{{\"error\":{error},\"error_description\":{text},\"code\":{code},\"message\":{text}}}")
-        }
-        Shape::OAuth => format!("{{\"error\":{error},\"error_description\":{text}}}"),
-        Shape::Management => {
-            let details = json!({ "requestId": request_id });
-            format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}")
-        }
+    let mut response = match shape {
+        Shape::OAuth => oauth_error(failure),
+        Shape::Management => management_error(failure, request_id),
+        Shape::Dialect(dialect) => dialect.refuse(failure, request_id),
     };
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = reply::json(status, body);
+    let status = response.status();
     let headers = response.headers_mut();
-    for (name, value) in extra_headers(failure) {
+    for (name, value) in extra_headers(failure, status) {
         headers.insert(name, value);
     }
     response
 }
 
+// The bodies are written by hand, since the contract has them to the letter, members in order.
+
+/// [`Shape::OAuth`]'s body and status.
+pub fn oauth_error(failure: &Failure) -> Response {
+    let problem = failure.problem();
+    let (error, text) = (json!(problem.code), json!(problem.message));
+    let body = if matches!(problem.code, "invalid_token" | "insufficient_scope") {
+        let code = json!(management_code(failure, &problem));
+        format!("{{\"error\":{error},\"error_description\":{text},\"code\":{code},\"message\":{text}}}")
+    } else {
+        format!("{{\"error\":{error},\"error_description\":{text}}}")
+    };
+    reply::json(problem.status, body)
+}
+
+fn management_error(failure: &Failure, request_id: &str) -> Response {
+    let problem = failure.problem();
+    let (code, text) = (json!(management_code(failure, &problem)), json!(problem.message));
+    let details = json!({ "requestId": request_id });
+    reply::json(problem.status, format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}"))
+}
+
 fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
-    match (failure, problem.status) {
+    match (failure, problem.status.as_u16()) {
         (Failure::Refused(Refusal::AgentNotFound, _), _) => "AGENT_NOT_FOUND",
         (_, 401) => "UNAUTHORIZED",
         (_, 403) => "FORBIDDEN",
@@ -206,12 +230,13 @@ fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
     }
 }
 
-fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
+fn extra_headers(failure: &Failure, status: StatusCode) -> Vec<(HeaderName, HeaderValue)> {
     let fixed = |name, text: &'static str| vec![(name, HeaderValue::from_static(text))];
     match failure {
         Failure::MethodNotAllowed(allow) => fixed(ALLOW, allow),
         Failure::TooSlow | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
-        Failure::Refused(Refusal::InvalidClient, Challenge::Basic) => {
+        // RFC 9110 §15.5.2: whatever the dialect calls the reason.
+        Failure::Refused(_, Challenge::Basic) if status == StatusCode::UNAUTHORIZED => {
             fixed(WWW_AUTHENTICATE, "Basic realm=\"sealwright\", charset=\"UTF-8\"")
         }
         // RFC 6750 §3.1: a request without a token gets no error code.

@@ -1,8 +1,5 @@
 //! From bytes to parameters and credentials. Owns the rules of RFC 6749 and contract D14, D15 on what
 //! a client may write; must not know what it wants.
-//!
-//! Forms are parsed to pairs by hand: an extractor into a struct sees no repeated parameter and turns
-//! bytes that are not UTF-8 into replacement characters.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -18,6 +15,7 @@ use crate::domain::refusal::Refusal;
 use crate::service::authenticate::ClientCredentials;
 
 use super::error::{Challenge, Failure};
+use super::parameters::{Encoding, Parameters, REPEATED, decode};
 
 /// A request whose method, media type and size have been checked. It holds secrets, so neither it nor
 /// what is read from it has a `Debug`.
@@ -28,52 +26,25 @@ pub struct Incoming {
     pub query: String,
     /// The part of the path that varies, percent-decoded.
     pub path_part: Option<String>,
+    /// How the body is written; a form where none is read.
+    pub encoding: Encoding,
     /// The body, at most 64 KiB.
     pub body: Bytes,
     /// The client's address.
     pub peer: Option<IpAddr>,
 }
 
-const MALFORMED: Failure =
-    Failure::Refused(Refusal::InvalidRequest("The request is not valid form encoding."), Challenge::None);
-const REPEATED: Failure =
-    Failure::Refused(Refusal::InvalidRequest("A parameter is repeated."), Challenge::None);
+impl Incoming {
+    /// The body's parameters.
+    pub fn parameters(&self) -> Result<Parameters<'_>, Failure> {
+        Parameters::read(self.encoding, &self.body)
+    }
+}
+
 const TWO_METHODS: Failure = Failure::Refused(
     Refusal::InvalidRequest("More than one client authentication method is used."),
     Challenge::None,
 );
-
-/// The pairs of a form.
-pub struct Form<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
-
-impl<'a> Form<'a> {
-    /// Parses `application/x-www-form-urlencoded`. Raw spaces and colons are accepted, since real
-    /// clients send them; anything that is not valid percent-encoding of UTF-8 is refused, in a
-    /// parameter that nobody asked for too.
-    pub fn parse(text: &'a [u8]) -> Result<Self, Failure> {
-        let pairs = text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let mut halves = pair.splitn(2, |b| *b == b'=');
-            let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
-            Some((decode(name)?, decode(value)?))
-        });
-        pairs.collect::<Option<Vec<_>>>().map(Self).ok_or(MALFORMED)
-    }
-
-    /// The value of a parameter: `None` when it is absent or empty (RFC 6749 §3.1), refused when it
-    /// is repeated, with the same value too (RFC 6749 §3.2).
-    pub fn one(&self, name: &str) -> Result<Option<&str>, Failure> {
-        let mut values = self.all(name);
-        match (values.next(), values.next()) {
-            (_, Some(_)) => Err(REPEATED),
-            (value, None) => Ok(value.filter(|v| !v.is_empty())),
-        }
-    }
-
-    /// All values of a parameter that may repeat.
-    pub fn all<'s>(&'s self, name: &str) -> impl Iterator<Item = &'s str> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_ref())
-    }
-}
 
 /// All values of a parameter in a query that another program's client may have written. What cannot be
 /// decoded there is its affair, but in a value of this parameter, which is then `None`. A name that cannot
@@ -85,41 +56,15 @@ pub fn values_in_query<'a>(query: &'a str, name: &str) -> impl Iterator<Item = O
     })
 }
 
-/// `+` is a space and `%XX` a byte; the bytes must be UTF-8.
-fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
-    if !text.iter().any(|b| matches!(b, b'+' | b'%')) {
-        return std::str::from_utf8(text).ok().map(Cow::Borrowed);
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.iter().copied();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
-}
-
 /// Refuses a known parameter that stands both in the query and in the body: it is repeated
 /// (RFC 6749 §3.2).
-pub fn refuse_split_parameters(query: &str, body: &[u8]) -> Result<(), Failure> {
+pub fn refuse_split_parameters(query: &str, encoding: Encoding, body: &[u8]) -> Result<(), Failure> {
     const KNOWN: [&str; 3] = ["grant_type", "scope", "audience"];
     if query.is_empty() {
         return Ok(());
     }
-    let (query, body) = (Form::parse(query.as_bytes())?, Form::parse(body)?);
-    let split = |name: &&str| query.all(name).next().is_some() && body.all(name).next().is_some();
+    let (query, body) = (Parameters::of_form(query.as_bytes())?, Parameters::read(encoding, body)?);
+    let split = |name: &&str| query.has_any(&[name]) && body.has_any(&[name]);
     if KNOWN.iter().any(split) { Err(REPEATED) } else { Ok(()) }
 }
 
@@ -129,8 +74,7 @@ pub fn refuse_credentials_in_query(query: &str) -> Result<(), Failure> {
     if query.is_empty() {
         return Ok(());
     }
-    let form = Form::parse(query.as_bytes())?;
-    if form.0.iter().any(|(name, _)| NEVER.contains(&name.as_ref())) {
+    if Parameters::of_form(query.as_bytes())?.has_any(&NEVER) {
         return Err(Failure::Refused(
             Refusal::InvalidRequest("Credentials and tokens must not be sent in the URI."),
             Challenge::None,
@@ -191,7 +135,7 @@ fn decode_basic(text: &str) -> Option<(String, String)> {
 /// authentication, so that it cannot be told from an unknown client.
 pub fn client_credentials(
     authorization: &Authorization,
-    form: &Form<'_>,
+    form: &Parameters<'_>,
     peer: Option<IpAddr>,
 ) -> Result<Option<(ClientCredentials, Challenge)>, Failure> {
     let id = form.one("client_id")?;
@@ -233,32 +177,6 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn raw_spaces_and_colons_are_accepted() {
-        let form = Form::parse(b"scope=a:b c:d&x=1+2&y=%C3%A9").unwrap();
-        assert_eq!(form.one("scope").unwrap(), Some("a:b c:d"));
-        assert_eq!(form.one("x").unwrap(), Some("1 2"));
-        assert_eq!(form.one("y").unwrap(), Some("é"));
-    }
-
-    #[test]
-    fn what_is_no_percent_encoded_utf8_is_refused_anywhere() {
-        for bad in ["a=%", "a=%z", "a=%zz", "unknown=%ff", "%ff=1", "a=b&c=%C3"] {
-            assert!(Form::parse(bad.as_bytes()).is_err(), "{bad}");
-        }
-        assert!(Form::parse(b"a=\xff").is_err());
-    }
-
-    #[test]
-    fn a_known_parameter_must_not_repeat_and_an_empty_one_is_omitted() {
-        let form = Form::parse(b"a=1&a=1&b=&b=2&c=&foo&resource=x&resource=y").unwrap();
-        assert!(form.one("a").is_err());
-        assert!(form.one("b").is_err());
-        assert_eq!(form.one("c").unwrap(), None);
-        assert_eq!(form.one("foo").unwrap(), None);
-        assert_eq!(form.all("resource").collect::<Vec<_>>(), ["x", "y"]);
-    }
-
     fn basic(text: &str) -> Option<(String, String)> {
         decode_basic(&base64::engine::general_purpose::STANDARD.encode(text))
     }
@@ -278,19 +196,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), header in "[ -~]{0,100}") {
-            if let Ok(form) = Form::parse(&bytes) {
-                let _ = form.one("a");
-            }
+        fn no_header_panics(header in "[ -~]{0,100}") {
             let _ = decode_basic(&header);
-        }
-
-        #[test]
-        fn what_was_form_encoded_decodes_back(value in ".{0,60}") {
-            let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-            let body = format!("k={encoded}");
-            let form = Form::parse(body.as_bytes()).unwrap();
-            prop_assert_eq!(form.one("k").unwrap().unwrap_or(""), value);
         }
     }
 }

@@ -104,6 +104,7 @@ fn percent_encode(text: &str) -> String {
 mod tests {
     use bytes::Bytes;
 
+    use super::super::parameters::Encoding;
     use super::*;
 
     fn demands(query: &str, headers: &[&[u8]]) -> Result<Vec<String>, Failure> {
@@ -112,7 +113,8 @@ mod tests {
             map.append(REQUIRED_SCOPE, HeaderValue::from_bytes(value).unwrap());
         }
         let query = query.to_owned();
-        let incoming = Incoming { headers: map, query, path_part: None, body: Bytes::new(), peer: None };
+        let (encoding, body) = (Encoding::Form, Bytes::new());
+        let incoming = Incoming { headers: map, query, path_part: None, encoding, body, peer: None };
         read_demands(&incoming, "scope", REQUIRED_SCOPE)
     }
 

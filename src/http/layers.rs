@@ -24,6 +24,7 @@ use crate::telemetry::metrics;
 
 use super::error::{Challenge, Failure, render};
 use super::extract::{self, Incoming};
+use super::parameters::Encoding;
 use super::state::State;
 use super::{Accepts, Route, reply, serve};
 
@@ -92,29 +93,29 @@ async fn handle(
         return Ok(reply::preflight());
     }
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let body = match route.accepts {
-        Accepts::Nothing | Accepts::Public => Bytes::new(),
+    let (encoding, body) = match route.accepts {
+        Accepts::Nothing | Accepts::Public => (Encoding::Form, Bytes::new()),
         Accepts::Any => {
             // RFC 9110 §10.1.1: whoever asks first sends nothing to one who answers at once.
             if !parts.headers.contains_key(EXPECT) {
                 serve::discard(body);
             }
-            Bytes::new()
+            (Encoding::Form, Bytes::new())
         }
-        Accepts::Form => {
-            check_form(&parts.headers)?;
+        Accepts::Form | Accepts::FormOrJson => {
+            let encoding = encoding_of(route.accepts, &parts.headers)?;
             // RFC 6749 §2.3.1: credentials must not stand in the URI, where logs keep them.
             extract::refuse_credentials_in_query(&query)?;
             let body = read_body(&parts.headers, body).await?;
-            extract::refuse_split_parameters(&query, &body)?;
-            body
+            extract::refuse_split_parameters(&query, encoding, &body)?;
+            (encoding, body)
         }
     };
     let path_part = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(parameters) => parameters.iter().next().map(|(_, value)| value.to_owned()),
         Err(_) => None,
     };
-    let incoming = Incoming { headers: parts.headers, query, path_part, body, peer };
+    let incoming = Incoming { headers: parts.headers, query, path_part, encoding, body, peer };
     let work = (route.handler)(Arc::clone(state), incoming);
     tokio::time::timeout(HANDLER_PATIENCE, work).await.unwrap_or(Err(Failure::TooSlow))
 }
@@ -139,20 +140,24 @@ fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {
         Accepts::Public if is_read || method == Method::OPTIONS => Ok(()),
         Accepts::Public => Err(Failure::MethodNotAllowed("GET, HEAD, OPTIONS")),
         Accepts::Any => Ok(()),
-        Accepts::Form if method == Method::POST => Ok(()),
-        Accepts::Form => Err(Failure::MethodNotAllowed("POST")),
+        Accepts::Form | Accepts::FormOrJson if method == Method::POST => Ok(()),
+        Accepts::Form | Accepts::FormOrJson => Err(Failure::MethodNotAllowed("POST")),
     }
 }
 
-/// RFC 6749 App. B: form encoding alone, in any letter case, with any parameter behind it.
-fn check_form(headers: &HeaderMap) -> Result<(), Failure> {
+/// The body's encoding by its media type, in any letter case and with any parameter behind it:
+/// RFC 6749 App. B has forms alone.
+fn encoding_of(accepts: Accepts, headers: &HeaderMap) -> Result<Encoding, Failure> {
+    let refused = Failure::MediaType(accepts);
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(one), None) = (types.next(), types.next()) else { return Err(Failure::MediaType) };
+    let (Some(one), None) = (types.next(), types.next()) else { return Err(refused) };
     let essence = one.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        Ok(())
+        Ok(Encoding::Form)
+    } else if accepts == Accepts::FormOrJson && essence.eq_ignore_ascii_case("application/json") {
+        Ok(Encoding::Json)
     } else {
-        Err(Failure::MediaType)
+        Err(refused)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the table of routes, error shapes and limits on what is read. Must not know how a token is
 //! decided, counted or signed. Reading order: this table, [`layers`] (what happens around every
-//! handler), [`extract`], [`error`] (the only error → status map), then one endpoint a file.
+//! handler), [`parameters`], [`extract`], [`error`] (the only error → status map), then one endpoint a file.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub mod jwks;
 pub mod layers;
 pub mod metadata;
 pub mod metrics;
+pub mod parameters;
 pub mod reply;
 pub mod revocations;
 pub mod revoke;
@@ -46,6 +47,8 @@ pub enum Accepts {
     Public,
     /// POST of `application/x-www-form-urlencoded`.
     Form,
+    /// POST of a form or of a JSON object (`application/json`).
+    FormOrJson,
     /// Any method, and no body: there is nothing here that a method could do, or the method is another's.
     Any,
 }
@@ -73,10 +76,9 @@ macro_rules! route {
     };
 }
 
-/// What clients reach.
+/// What clients reach, besides the token endpoints: those stand in [`token::TOKEN_ROUTES`].
 #[rustfmt::skip]
 pub static PUBLIC_ROUTES: &[Route] = &[
-    route!("/api/v1/token",                           Form,    OAuth,      token::issue_canonical),
     route!("/api/v1/token/introspect",                Form,    OAuth,      introspect::introspect_token),
     route!("/api/v1/token/revoke",                    Form,    OAuth,      revoke::revoke_token),
     route!("/oauth/revoke",                           Form,    OAuth,      revoke::revoke_token),
@@ -113,11 +115,12 @@ static UNKNOWN: Route = Route {
 
 /// The public listener's router.
 pub fn public_router(state: &Arc<State>) -> Router {
-    let mut router = router(PUBLIC_ROUTES, state);
+    let routes = || token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES);
+    let mut router = router(routes(), state);
     if let Some(path) = state.metadata.path_of_issuer() {
         // A proxy may pass the issuer's path on, so everything answers behind it too: OpenID Connect
         // Discovery §4 looks for the metadata there.
-        for route in PUBLIC_ROUTES {
+        for route in routes() {
             router = router.route(&format!("{path}{}", route.path), layers::around(route, state));
         }
         // RFC 8414 §3.1: the well-known part stands before the issuer's path.
@@ -130,10 +133,10 @@ pub fn public_router(state: &Arc<State>) -> Router {
 
 /// The operators' router.
 pub fn ops_router(state: &Arc<State>) -> Router {
-    router(OPS_ROUTES, state)
+    router(OPS_ROUTES.iter(), state)
 }
 
-fn router(routes: &'static [Route], state: &Arc<State>) -> Router {
+fn router(routes: impl Iterator<Item = &'static Route>, state: &Arc<State>) -> Router {
     let mut table = Router::new();
     for route in routes {
         table = table.route(route.path, layers::around(route, state));

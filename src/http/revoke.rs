@@ -9,13 +9,13 @@ use crate::service::revoke::Revoker;
 
 use super::caller::{Call, Proof};
 use super::error::{Challenge, Failure};
-use super::extract::{Form, Incoming};
+use super::extract::Incoming;
 use super::reply;
 use super::state::State;
 
 /// Revokes a token; `token_type_hint` is advice that nobody needs (RFC 7009 §2.1).
 pub async fn revoke_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    let form = Form::parse(&incoming.body)?;
+    let form = incoming.parameters()?;
     let call = Call::read(&incoming, &form)?;
     let (revoker, challenge) = match call.prove(&state, &incoming, &form).await? {
         Proof::Bearer(bearer) => {

@@ -53,7 +53,9 @@ impl Limits {
     ) -> Result<(), Refusal> {
         limiter.check_key(key).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());
-            Refusal::SlowDown { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
+            // Rounded up: coming a moment too early would be refused again.
+            let millis = wait.as_nanos().div_ceil(1_000_000);
+            Refusal::SlowDown { retry_after_ms: u64::try_from(millis).unwrap_or(u64::MAX) }
         })
     }
 

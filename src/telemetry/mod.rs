@@ -87,6 +87,13 @@ struct OneLine<W>(W);
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // Nearly every line is nothing but printable ASCII, which is told at a glance.
+        if let Some((b'\n', body)) = line.split_last()
+            && body.iter().all(|b| matches!(b, b' '..=b'~'))
+        {
+            self.0.write_all(line)?;
+            return Ok(line.len());
+        }
         let text = String::from_utf8_lossy(line);
         let (body, end) = text.strip_suffix('\n').map_or((&*text, ""), |body| (body, "\n"));
         if !body.chars().any(char::is_control) {

@@ -1,4 +1,5 @@
-//! What differs between the systems that clients come from: parsing and rendering, nothing else.
+//! What differs between the systems that clients come from: what they send and how they are answered,
+//! nothing else.
 
 use axum::response::Response;
 
@@ -15,4 +16,8 @@ pub trait Dialect: Send + Sync {
 
     /// Writes the reply to a granted one. It carries no `refresh_token`, ever (contract D12).
     fn render(&self, token: &SignedToken) -> Result<Response, Failure>;
+
+    /// Writes any failure of its path, those that came before `parse` too (method, media type, size).
+    /// Headers that every path sends, such as `Allow` and `Retry-After`, are added behind it.
+    fn refuse(&self, failure: &Failure, request_id: &str) -> Response;
 }

@@ -1,7 +1,7 @@
 //! The token endpoints: one sequence of phases, and a dialect for each system that clients come from.
 //!
 //! Owns the phases: authorization header and body → parameters → credentials → mint → reply. Must not
-//! know how a token is decided. A dialect parses and renders; it cannot skip a phase.
+//! know how a token is decided. A dialect parses, renders and words refusals; it cannot skip a phase.
 
 use std::sync::Arc;
 
@@ -13,19 +13,34 @@ use crate::service::Error;
 use crate::service::authenticate::ClientCredentials;
 use crate::telemetry::metrics;
 
-use super::error::{Challenge, Failure};
+use super::error::{Challenge, Failure, Shape};
 use super::extract::Incoming;
 use super::state::State;
+use super::{Accepts, Route};
 
 pub mod dialect;
+pub mod oculus_orum;
 pub mod rfc6749;
 
 use dialect::Dialect;
 
-/// `POST /api/v1/token` (contract §3).
-pub async fn issue_canonical(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    issue(&rfc6749::Rfc6749, &state, &incoming).await
+macro_rules! dialect {
+    ($path:literal, $accepts:ident, $dialect:path) => {
+        Route {
+            path: $path,
+            accepts: Accepts::$accepts,
+            shape: Shape::Dialect(&$dialect),
+            handler: |state, incoming| Box::pin(issue(&$dialect, state, incoming)),
+        }
+    };
 }
+
+/// The dialects: where each is spoken, which bodies it reads, and who speaks it.
+#[rustfmt::skip]
+pub static TOKEN_ROUTES: &[Route] = &[
+    dialect!("/api/v1/token", Form,       rfc6749::Rfc6749),
+    dialect!("/oauth/token",  FormOrJson, oculus_orum::OculusOrum),
+];
 
 /// What a request asks for, once a dialect has read it.
 pub struct ParsedRequest {
@@ -35,8 +50,12 @@ pub struct ParsedRequest {
     pub request: TokenRequest,
 }
 
-async fn issue(dialect: &dyn Dialect, state: &State, incoming: &Incoming) -> Result<Response, Failure> {
-    let result = issue_phases(dialect, state, incoming).await;
+async fn issue(
+    dialect: &'static dyn Dialect,
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure> {
+    let result = issue_phases(dialect, &state, &incoming).await;
     metrics::token_request(match &result {
         Ok(_) => "issued",
         Err(failure) => failure.problem().code,

@@ -10,8 +10,9 @@ use crate::domain::refusal::Refusal;
 use crate::domain::scope::parse_scope_list;
 use crate::keys::SignedToken;
 
-use super::super::error::{Challenge, Failure};
-use super::super::extract::{Form, Incoming, authorization, client_credentials};
+use super::super::error::{Challenge, Failure, oauth_error};
+use super::super::extract::{Incoming, authorization, client_credentials};
+use super::super::parameters::Parameters;
 use super::super::reply;
 use super::ParsedRequest;
 use super::dialect::Dialect;
@@ -30,11 +31,11 @@ struct Reply<'a> {
 impl Dialect for Rfc6749 {
     fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let form = Form::parse(&incoming.body)?;
+        let form = incoming.parameters()?;
         match form.one("grant_type")? {
             Some("client_credentials") => {}
             Some(_) => return refuse(Refusal::UnsupportedGrantType),
-            None => return refuse(Refusal::InvalidRequest("The grant_type parameter is required.")),
+            None => return refuse(Refusal::MissingParameter("grant_type")),
         }
         let request = read_request(&form)?;
         let credentials = client_credentials(&authorization, &form, incoming.peer)?;
@@ -50,14 +51,18 @@ impl Dialect for Rfc6749 {
         };
         reply::json_of(&granted)
     }
+
+    fn refuse(&self, failure: &Failure, _: &str) -> Response {
+        oauth_error(failure)
+    }
 }
 
 fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
     Err(Failure::Refused(refusal, Challenge::None))
 }
 
-/// `scope`, `audience` and `resource` (RFC 8707 §2: it may repeat).
-fn read_request(form: &Form<'_>) -> Result<TokenRequest, Failure> {
+/// What every grant may ask for: `scope`, `audience` and `resource` (RFC 8707 §2: it may repeat).
+pub fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Failure> {
     let scopes = match form.one("scope")? {
         None => None,
         Some(text) => match parse_scope_list(text) {
@@ -67,7 +72,7 @@ fn read_request(form: &Form<'_>) -> Result<TokenRequest, Failure> {
     };
     let mut audience: Vec<Audience> = Vec::new();
     let asked = form.one("audience")?.map(|text| (text, false)).into_iter();
-    let resources = form.all("resource").filter(|text| !text.is_empty()).map(|text| (text, true));
+    let resources = form.all("resource")?.into_iter().map(|text| (text, true));
     for (text, must_be_uri) in asked.chain(resources) {
         match Audience::parse(text) {
             Ok(one) if !must_be_uri || is_absolute_uri(text) => {

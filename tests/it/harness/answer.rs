@@ -61,6 +61,24 @@ impl Answer {
         self.is_json().is_not_kept()
     }
 
+    /// Demands the one error body of `/oauth/token` (contract §4), its members in order.
+    #[track_caller]
+    pub fn is_merged_error(&self, status: u16, code: &str, error_code: &str) -> &Self {
+        let told = self.json();
+        let error = &told["error"];
+        let said = (self.status, error["code"].as_str(), told["error_code"].as_str());
+        assert_eq!(said, (status, Some(code), Some(error_code)), "{self:?}");
+        let (message, told) = (&error["message"], &told["message"]);
+        let id = self.header("x-request-id");
+        let body = format!(
+            r#"{{"error":{{"code":"{code}","message":{message},"request_id":"{id}"}},"error_code":"{error_code}","message":{told},"details":null,"error_description":{message}}}"#
+        );
+        assert_eq!(self.body, body);
+        let allowed = |b: u8| matches!(b, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+        assert!(message.as_str().unwrap().bytes().all(allowed), "{self:?}");
+        self.is_json().is_not_kept()
+    }
+
     /// Demands the refusal of a Bearer token on an OAuth path (contract §3).
     #[track_caller]
     pub fn is_bearer_error(&self, status: u16, error: &str, code: &str) -> &Self {

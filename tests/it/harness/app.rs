@@ -41,6 +41,7 @@ pub const NOW: Timestamp = Timestamp(1_738_324_800);
 
 pub const ISSUER: &str = "https://auth.sealwright.test";
 pub const TOKEN: &str = "/api/v1/token";
+pub const OAUTH_TOKEN: &str = "/oauth/token";
 pub const INTROSPECT: &str = "/api/v1/token/introspect";
 pub const REVOKE: &str = "/api/v1/token/revoke";
 pub const REVOKED: &str = "/api/v1/token/revoked";
@@ -76,6 +77,11 @@ impl Agent {
     /// Its credentials as parameters.
     pub fn form(&self) -> String {
         format!("client_id={}&client_secret={}", encode(&self.id), encode(&self.secret))
+    }
+
+    /// Its credentials as a JSON object.
+    pub fn json(&self) -> String {
+        serde_json::json!({ "client_id": self.id, "client_secret": self.secret }).to_string()
     }
 
     /// Its credentials as a header.
@@ -333,6 +339,11 @@ impl<'d> TestApp<'d> {
     /// A form without any `Authorization`.
     pub async fn post(&self, path: &str, body: &str) -> Answer {
         self.send("POST", path, &[("content-type", FORM)], body.into()).await
+    }
+
+    /// JSON without any `Authorization`.
+    pub async fn post_json(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, &[("content-type", "application/json")], body.into()).await
     }
 
     /// A form with this `Authorization`.

@@ -7,7 +7,53 @@ use proptest::test_runner::TestRunner;
 
 use super::on_both;
 use crate::harness::answer::Answer;
-use crate::harness::app::{AGENTS, INTROSPECT, REVOKE, REVOKED, TOKEN, TestApp, basic, bearer};
+use crate::harness::app::{
+    AGENTS, Agent, INTROSPECT, OAUTH_TOKEN, REVOKE, REVOKED, TOKEN, TestApp, basic, bearer, raw_basic,
+};
+
+/// Where a token is asked for, and how.
+struct Dialect {
+    path: &'static str,
+    /// Whether a body may be JSON.
+    json: bool,
+    /// The parameters whose values are tried out.
+    names: &'static [&'static str],
+    /// Demands a refusal in the path's own shape, reading no more than the shape.
+    refused: fn(&Answer),
+}
+
+/// One row for each that the server speaks.
+const DIALECTS: [Dialect; 2] = [
+    Dialect {
+        path: TOKEN,
+        json: false,
+        names: &["grant_type", "scope", "client_id", "client_secret", "audience", "resource", "foo"],
+        refused: |answer| {
+            answer.is_error(answer.status, &answer.text("error"));
+        },
+    },
+    Dialect {
+        path: OAUTH_TOKEN,
+        json: true,
+        names: &["grant_type", "scope", "client_id", "client_secret", "audience", "resource", "task_id"],
+        refused: |answer| {
+            let code = answer.json()["error"]["code"].as_str().unwrap().to_owned();
+            answer.is_merged_error(answer.status, &code, &answer.text("error_code"));
+        },
+    },
+];
+
+impl Dialect {
+    /// What holds for every answer of this path.
+    #[track_caller]
+    fn holds(&self, answer: &Answer, sent: &dyn std::fmt::Debug) {
+        is_no_fault(answer, sent);
+        // What is no HTTP never gets as far as the dialect, and its answer names no request.
+        if answer.status >= 400 && answer.headers.contains_key("x-request-id") {
+            (self.refused)(answer);
+        }
+    }
+}
 
 /// How many requests a property makes for each place that it looks at.
 const CASES: usize = 48;
@@ -16,7 +62,8 @@ const CASES: usize = 48;
 const MARK: &str = "zQ7xK9wV";
 
 on_both! {
-    no_form_body_gives_a_fault_or_comes_back,
+    no_body_gives_a_fault_or_comes_back,
+    no_json_gives_a_fault_or_comes_back,
     no_byte_in_any_parameter_gives_a_fault_or_comes_back,
     no_query_gives_a_fault_or_comes_back,
     no_authorization_gives_a_fault_or_comes_back,
@@ -45,12 +92,18 @@ fn percent(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, b| text + &format!("%{b:02X}"))
 }
 
-/// What holds for every answer to whatever was sent.
+/// Neither a fault of the server nor what the client has sent.
 #[track_caller]
-fn holds(answer: &Answer, sent: &dyn std::fmt::Debug) {
+fn is_no_fault(answer: &Answer, sent: &dyn std::fmt::Debug) {
     assert!((200..500).contains(&answer.status), "{sent:?}: {answer:?}");
     let told = format!("{:?} {}", answer.headers, answer.body);
     assert!(!told.contains(MARK), "{sent:?}: {answer:?}");
+}
+
+/// What holds for every answer of the other paths to whatever was sent.
+#[track_caller]
+fn holds(answer: &Answer, sent: &dyn std::fmt::Debug) {
+    is_no_fault(answer, sent);
     if answer.status >= 400 && !answer.body.is_empty() {
         let body = answer.json();
         let member = if body.get("error").is_some() { "error" } else { "code" };
@@ -62,22 +115,79 @@ fn holds(answer: &Answer, sent: &dyn std::fmt::Debug) {
     }
 }
 
-const FORM: &[u8] = b"content-type: application/x-www-form-urlencoded\r\n";
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
 
-fn sized(body: &[u8]) -> Vec<u8> {
-    [FORM, format!("content-length: {}\r\n", body.len()).as_bytes()].concat()
+fn sized(media_type: &str, body: &[u8]) -> Vec<u8> {
+    format!("content-type: {media_type}\r\ncontent-length: {}\r\n", body.len()).into_bytes()
 }
 
-async fn no_form_body_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
+async fn no_body_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
+    // Behind valid parameters, so that more than the parser sees it.
+    let form = format!("grant_type=client_credentials&{}&token=", agent.form());
+    let json = agent.json().replace('}', ",");
     for body in drawn(&bytes(300)) {
-        for path in [TOKEN, INTROSPECT, REVOKE] {
-            holds(&app.raw_post(path, &sized(&body), &body).await.unwrap(), &body);
-            // Behind valid parameters, so that more than the parser sees it.
-            let valid = format!("grant_type=client_credentials&{}&token=", agent.form());
-            let body = [valid.as_bytes(), &body].concat();
-            holds(&app.raw_post(path, &sized(&body), &body).await.unwrap(), &body);
+        for path in [INTROSPECT, REVOKE] {
+            for body in [body.clone(), [form.as_bytes(), &body].concat()] {
+                holds(&app.raw_post(path, &sized(FORM, &body), &body).await.unwrap(), &body);
+            }
         }
+        for dialect in &DIALECTS {
+            for (media_type, start) in [(FORM, ""), (FORM, &*form), (JSON, ""), (JSON, &*json)] {
+                let body = [start.as_bytes(), &body].concat();
+                let answer = app.raw_post(dialect.path, &sized(media_type, &body), &body).await.unwrap();
+                dialect.holds(&answer, &body);
+                assert!(media_type == FORM || answer.status >= 400, "{body:?}: {answer:?}");
+            }
+        }
+    }
+}
+
+/// JSON of any shape, in which the mark stands wherever a text can.
+fn documents() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::Value;
+    let text = || ".{0,20}".prop_map(|text: String| text + MARK);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(40, 60, 3, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::hash_map(text(), inner, 0..3).prop_map(|map| map.into_iter().collect()),
+        ]
+    })
+}
+
+/// Every known parameter as every kind of JSON, and the whole body as well.
+async fn no_json_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
+    let agent = app.agent("tokens:read").await;
+    let credentials = agent.json();
+    for (i, value) in drawn(&documents()).chain(drawn(&documents())).enumerate() {
+        for dialect in DIALECTS.iter().filter(|dialect| dialect.json) {
+            let name = dialect.names[i % dialect.names.len()];
+            let mut members = serde_json::from_str::<serde_json::Value>(&credentials).unwrap();
+            members[name] = value.clone();
+            let twice = credentials.replacen('{', &format!("{{\"{name}\":{value},"), 1);
+            for body in [value.to_string(), members.to_string(), twice] {
+                dialect.holds(&app.post_json(dialect.path, &body).await, &body);
+            }
+        }
+    }
+}
+
+/// A form in which one parameter has this value.
+fn form_with(agent: &Agent, name: &str, value: &str) -> String {
+    let (form, grant) = (agent.form(), "grant_type=client_credentials");
+    match name {
+        "grant_type" => format!("grant_type={value}&{form}"),
+        "client_id" => format!("{grant}&client_id={value}&client_secret={}", agent.secret),
+        "client_secret" => format!("{grant}&client_id={}&client_secret={value}", agent.id),
+        name => format!("{grant}&{form}&{name}={value}"),
     }
 }
 
@@ -85,20 +195,19 @@ async fn no_form_body_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
 async fn no_byte_in_any_parameter_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
     let single = (0..=u8::MAX).map(|byte| [MARK.as_bytes(), &[byte]].concat());
-    let names = ["grant_type", "scope", "client_id", "client_secret", "audience", "resource", "foo"];
-    let (form, grant) = (agent.form(), "grant_type=client_credentials");
     for (i, value) in single.chain(drawn(&bytes(80))).enumerate() {
-        let name = names[i % names.len()];
-        let value = percent(&value);
-        let body = match name {
-            "grant_type" => format!("grant_type={value}&{form}"),
-            "client_id" => format!("{grant}&client_id={value}&client_secret={}", agent.secret),
-            "client_secret" => format!("{grant}&client_id={}&client_secret={value}", agent.id),
-            name => format!("{grant}&{form}&{name}={value}"),
-        };
-        let answer = app.post(TOKEN, &body).await;
-        // An audience that is allowed stands in the token, which is base64.
-        holds(&answer, &body);
+        for dialect in &DIALECTS {
+            let name = dialect.names[i % dialect.names.len()];
+            let body = form_with(&agent, name, &percent(&value));
+            // An audience that is allowed stands in the token, which is base64.
+            dialect.holds(&app.post(dialect.path, &body).await, &body);
+            if dialect.json {
+                let member = serde_json::json!({ name: String::from_utf8_lossy(&value) }).to_string();
+                let rest = agent.json().replace(&format!("\"{name}\""), "\"x\"");
+                let body = format!("{},{}", member.trim_end_matches('}'), &rest[1..]);
+                dialect.holds(&app.post_json(dialect.path, &body).await, &body);
+            }
+        }
     }
 }
 
@@ -114,10 +223,10 @@ async fn no_query_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
         for query in ["scope=", "audience=", ""] {
             holds(&app.get_as(&token, &format!("/forward-auth/{value}?{query}{value}")).await, &value);
         }
-        for name in ["client_id", "scope", "x"] {
-            let path = format!("{TOKEN}?{name}={value}");
+        for (dialect, name) in DIALECTS.iter().flat_map(|one| ["client_id", "scope", "x"].map(|n| (one, n))) {
+            let path = format!("{}?{name}={value}", dialect.path);
             let body = format!("grant_type=client_credentials&{}", agent.form());
-            holds(&app.post(&path, &body).await, &value);
+            dialect.holds(&app.post(&path, &body).await, &value);
         }
     }
     // Not percent-encoded at all.
@@ -128,12 +237,14 @@ async fn no_query_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
 }
 
 async fn no_authorization_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
+    let grant = b"grant_type=client_credentials&token=x";
     for value in drawn(&bytes(120)) {
         let text = String::from_utf8_lossy(&value).into_owned();
-        let encoded = [basic(&text, &text), crate::harness::app::raw_basic(&value)];
-        for authorization in &encoded {
-            let answer = app.post_as(authorization, TOKEN, "grant_type=client_credentials").await;
-            holds(&answer, &value);
+        for authorization in &[basic(&text, &text), raw_basic(&value)] {
+            for dialect in &DIALECTS {
+                let answer = app.post_as(authorization, dialect.path, "grant_type=client_credentials").await;
+                dialect.holds(&answer, &value);
+            }
             holds(&app.post_as(authorization, INTROSPECT, "token=x").await, &value);
             holds(&app.get_as(authorization, AGENTS).await, &value);
             holds(&app.get_as(authorization, "/forward-auth").await, &value);
@@ -142,12 +253,14 @@ async fn no_authorization_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
             // The raw bytes; a line's end among them would be another header.
             let line: Vec<u8> = value.iter().copied().filter(|b| !b"\r\n".contains(b)).collect();
             let line = [b"authorization: ", scheme.as_bytes(), &line, b"\r\n"].concat();
-            let body = b"grant_type=client_credentials&token=x";
-            for path in [TOKEN, INTROSPECT] {
-                let head = [line.clone(), sized(body)].concat();
-                if let Some(answer) = app.raw_post(path, &head, body).await {
-                    holds(&answer, &value);
+            let head = [line.clone(), sized(FORM, grant)].concat();
+            for dialect in &DIALECTS {
+                if let Some(answer) = app.raw_post(dialect.path, &head, grant).await {
+                    dialect.holds(&answer, &value);
                 }
+            }
+            if let Some(answer) = app.raw_post(INTROSPECT, &head, grant).await {
+                holds(&answer, &value);
             }
         }
     }
@@ -194,8 +307,10 @@ async fn no_header_or_path_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
         for name in ["x-request-id", "content-type", "if-none-match", "user-agent", "cookie", "accept"] {
             // The mark alone would be an id that is kept.
             let line = [name.as_bytes(), b": ", &line, b" ,\r\n"].concat();
-            if let Some(answer) = app.raw_post(TOKEN, &line, b"").await {
-                holds(&answer, &value);
+            for dialect in &DIALECTS {
+                if let Some(answer) = app.raw_post(dialect.path, &line, b"").await {
+                    dialect.holds(&answer, &value);
+                }
             }
         }
     }

@@ -3,7 +3,9 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
 use crate::harness::answer::Answer;
-use crate::harness::app::{Agent, INTROSPECT, REVOKE, REVOKED, TOKEN, TestApp, bearer, wait_until};
+use crate::harness::app::{
+    Agent, INTROSPECT, OAUTH_TOKEN, REVOKE, REVOKED, TOKEN, TestApp, bearer, wait_until,
+};
 use crate::harness::database::Database;
 
 const UNAVAILABLE: &str = r#"{"error":"temporarily_unavailable","error_description":"The service is temporarily unavailable. Retry later."}"#;
@@ -11,6 +13,13 @@ const UNAVAILABLE: &str = r#"{"error":"temporarily_unavailable","error_descripti
 #[track_caller]
 fn is_unavailable(answer: &Answer) {
     answer.is(503, UNAVAILABLE);
+    assert_eq!(answer.header("retry-after"), "1");
+}
+
+/// W5: the same in the one error body of `/oauth/token`.
+#[track_caller]
+fn is_unavailable_there(answer: &Answer) {
+    answer.is_merged_error(503, "SERVICE_UNAVAILABLE", "service_unavailable");
     assert_eq!(answer.header("retry-after"), "1");
 }
 
@@ -54,6 +63,11 @@ async fn a_lost_postgres_is_503_everywhere_and_comes_back() {
         app.post_as("Basic eDp5", TOKEN, "grant_type=client_credentials"),
     );
     <[Answer; 7]>::from(answers).iter().for_each(is_unavailable);
+    let (warm_json, cold_json) = (warm.json(), cold.json());
+    let (json, unread) =
+        tokio::join!(app.post_json(OAUTH_TOKEN, &warm_json), app.post_json(OAUTH_TOKEN, &cold_json));
+    is_unavailable_there(&json);
+    is_unavailable_there(&unread);
     let (agents, own, ready, gate) = tokio::join!(
         app.get_as(&by_bearer, "/api/v1/agents"),
         app.get_as(&by_bearer, &own_path),
@@ -92,6 +106,7 @@ async fn a_locked_sqlite_file_is_503_for_writes_and_comes_back() {
     let (issued, revoked) = tokio::join!(app.ask(&agent, ""), app.revoke(&agent, &token));
     is_unavailable(&issued);
     is_unavailable(&revoked);
+    is_unavailable_there(&app.post_json(OAUTH_TOKEN, &agent.json()).await);
     // Reads go on: the revocation that was answered with 503 has not happened.
     assert!(app.is_active(&agent, &token).await);
     memory_is_served(&app, &list).await;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::on_both;
-use crate::harness::app::{AGENTS, Agent, INTROSPECT, REVOKE, TOKEN, TestApp, basic, bearer};
+use crate::harness::app::{AGENTS, Agent, INTROSPECT, OAUTH_TOKEN, REVOKE, TOKEN, TestApp, basic, bearer};
 use crate::harness::database::Database;
 
 on_both! {
@@ -60,6 +60,9 @@ async fn present_everywhere(app: &TestApp<'_>, agent: &Agent, token: &str) {
     app.ask(agent, "scope=a++b").await;
     app.ask(agent, "scope=nothing:known").await;
     app.post_as(&basic, TOKEN, grant).await;
+    app.post_json(OAUTH_TOKEN, &agent.json()).await;
+    app.post_json(OAUTH_TOKEN, &format!("[{},\"{token}\"]", agent.json())).await;
+    app.post_json(OAUTH_TOKEN, &agent.json().replacen('{', "{\"client_id\":1,", 1)).await;
     app.post_as(&basic, TOKEN, &format!("{grant}&{form}")).await;
     app.post(&format!("{TOKEN}?{form}&token={token}"), grant).await;
     app.get(&format!("{TOKEN}?{form}")).await;

@@ -1,0 +1,360 @@
+//! Parameters: the pairs of a form or of a JSON object, under the rules of RFC 6749 and contract D14 on
+//! what a client may write. Must not know which of them anybody asks for.
+//!
+//! They are parsed to pairs by hand: an extractor into a struct sees no repeated parameter and turns
+//! bytes that are not UTF-8 into replacement characters.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::domain::refusal::Refusal;
+
+use super::error::{Challenge, Failure};
+
+const MALFORMED_FORM: Failure =
+    Failure::Refused(Refusal::InvalidRequest("The request is not valid form encoding."), Challenge::None);
+const MALFORMED_JSON: Failure =
+    Failure::Refused(Refusal::InvalidRequest("The request is not a valid JSON object."), Challenge::None);
+/// What a repeated parameter is answered with.
+pub const REPEATED: Failure =
+    Failure::Refused(Refusal::InvalidRequest("A parameter is repeated."), Challenge::None);
+
+/// The parameters of a request, in the order in which they came.
+pub struct Parameters<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// `application/json`.
+    Json,
+}
+
+/// What a parameter holds. A form has texts alone.
+enum Value<'a> {
+    Text(Cow<'a, str>),
+    Null,
+    /// A number, a boolean, an array or an object: no parameter is one, so nobody asks which.
+    Other,
+}
+
+impl<'a> Parameters<'a> {
+    /// Parses a body.
+    pub fn read(encoding: Encoding, body: &'a [u8]) -> Result<Self, Failure> {
+        match encoding {
+            Encoding::Form => Self::of_form(body),
+            Encoding::Json => Self::of_json(body),
+        }
+    }
+
+    /// Parses `application/x-www-form-urlencoded`. Raw spaces and colons are accepted, since real
+    /// clients send them; anything that is not valid percent-encoding of UTF-8 is refused, in a
+    /// parameter that nobody asked for too.
+    pub fn of_form(text: &'a [u8]) -> Result<Self, Failure> {
+        let pairs = text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let mut halves = pair.splitn(2, |b| *b == b'=');
+            let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+            Some((decode(name)?, Value::Text(decode(value)?)))
+        });
+        pairs.collect::<Option<Vec<_>>>().map(Self).ok_or(MALFORMED_FORM)
+    }
+
+    /// Parses a JSON object of at most [`DEEPEST`] levels, itself the first. A member that nobody
+    /// asked for may hold anything, but the whole must be JSON: a number that no double holds, half
+    /// a surrogate pair, or anything behind the object is refused.
+    pub fn of_json(text: &'a [u8]) -> Result<Self, Failure> {
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let members = deserializer.deserialize_map(Members);
+        members.and_then(|members| deserializer.end().map(|()| Self(members))).map_err(|_| MALFORMED_JSON)
+    }
+
+    /// The value of a parameter: `None` when it is absent or empty (RFC 6749 §3.1), and when it is
+    /// `null`, as many serializers write what is absent. Refused when it is repeated, with the same
+    /// value too (RFC 6749 §3.2), or no text.
+    pub fn one(&self, name: &'static str) -> Result<Option<&str>, Failure> {
+        let mut values = self.values(name);
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(REPEATED),
+            (Some(Value::Other), None) => Err(mistyped(name)),
+            (Some(Value::Text(text)), None) if !text.is_empty() => Ok(Some(text)),
+            (_, None) => Ok(None),
+        }
+    }
+
+    /// As [`Self::one`], but `null` is refused like any other value that is no text.
+    pub fn one_text(&self, name: &'static str) -> Result<Option<&str>, Failure> {
+        match self.one(name)? {
+            None if self.values(name).any(|value| matches!(value, Value::Null)) => Err(mistyped(name)),
+            value => Ok(value),
+        }
+    }
+
+    /// Whether any of these names occurs, with whatever value.
+    pub fn has_any(&self, names: &[&str]) -> bool {
+        self.0.iter().any(|(name, _)| names.contains(&name.as_ref()))
+    }
+
+    /// All values of a parameter that may repeat, those left out that are empty or `null`.
+    pub fn all(&self, name: &'static str) -> Result<Vec<&str>, Failure> {
+        let texts = self.values(name).filter_map(|value| match value {
+            Value::Text(text) => (!text.is_empty()).then_some(Ok(text.as_ref())),
+            Value::Null => None,
+            Value::Other => Some(Err(mistyped(name))),
+        });
+        texts.collect()
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &Value<'a>> {
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value)
+    }
+}
+
+fn mistyped(name: &'static str) -> Failure {
+    Failure::Refused(Refusal::MistypedParameter(name), Challenge::None)
+}
+
+/// How many levels of arrays and objects a JSON body may have. Bounds the stack, whatever is sent.
+const DEEPEST: u8 = 32;
+
+/// Reads the members of the outermost object, doubles and all, which a map would hide.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(Cow<'de, str>, Value<'de>)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        /// A name, borrowed from the body unless it holds an escape.
+        #[derive(serde::Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+        let mut members = Vec::new();
+        while let Some(Name(name)) = map.next_key()? {
+            members.push((name, map.next_value_seed(Below(DEEPEST - 1))?));
+        }
+        Ok(members)
+    }
+}
+
+/// Reads a value that may have so many levels.
+#[derive(Clone, Copy)]
+struct Below(u8);
+
+impl Below {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        self.0.checked_sub(1).map(Self).ok_or_else(|| E::custom("too deep"))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Below {
+    type Value = Value<'de>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Below {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
+        let below = self.deeper()?;
+        while items.next_element_seed(below)?.is_some() {}
+        Ok(Value::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value<'de>, A::Error> {
+        let below = self.deeper()?;
+        while members.next_key::<IgnoredAny>()?.is_some() {
+            members.next_value_seed(below)?;
+        }
+        Ok(Value::Other)
+    }
+}
+
+/// `+` is a space and `%XX` a byte; the bytes must be UTF-8.
+pub fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
+    if !text.iter().any(|b| matches!(b, b'+' | b'%')) {
+        return std::str::from_utf8(text).ok().map(Cow::Borrowed);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter().copied();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn raw_spaces_and_colons_are_accepted() {
+        let form = Parameters::of_form(b"scope=a:b c:d&x=1+2&y=%C3%A9").unwrap();
+        assert_eq!(form.one("scope").unwrap(), Some("a:b c:d"));
+        assert_eq!(form.one("x").unwrap(), Some("1 2"));
+        assert_eq!(form.one("y").unwrap(), Some("é"));
+    }
+
+    #[test]
+    fn what_is_no_percent_encoded_utf8_is_refused_anywhere() {
+        for bad in ["a=%", "a=%z", "a=%zz", "unknown=%ff", "%ff=1", "a=b&c=%C3"] {
+            assert!(Parameters::of_form(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(Parameters::of_form(b"a=\xff").is_err());
+    }
+
+    #[test]
+    fn a_known_parameter_must_not_repeat_and_an_empty_one_is_omitted() {
+        let form = Parameters::of_form(b"a=1&a=1&b=&b=2&c=&foo&resource=x&resource=y").unwrap();
+        assert!(form.one("a").is_err());
+        assert!(form.one("b").is_err());
+        assert_eq!(form.one("c").unwrap(), None);
+        assert_eq!(form.one("foo").unwrap(), None);
+        assert_eq!(form.all("resource").unwrap(), ["x", "y"]);
+        assert_eq!(form.all("c").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_json_object_is_read_member_by_member() {
+        let body = br#" {"a":"b","c":"\u00e9\"","n":null,"e":"","x":1,"x":{},"r":"1","r":"2","d":[1.5,{"a":true}]} "#;
+        let json = Parameters::of_json(body).unwrap();
+        assert_eq!(json.one("a").unwrap(), Some("b"));
+        assert_eq!(json.one("c").unwrap(), Some("\u{e9}\""));
+        assert_eq!(json.one("e").unwrap(), None);
+        assert_eq!(json.one("n").unwrap(), None);
+        assert!(json.one_text("n").is_err());
+        assert_eq!(json.one_text("e").unwrap(), None);
+        assert_eq!(json.one_text("absent").unwrap(), None);
+        assert!(json.one("d").is_err() && json.all("d").is_err());
+        assert!(json.one("x").is_err() && json.one("r").is_err());
+        assert_eq!(json.all("r").unwrap(), ["1", "2"]);
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_refused_wherever_the_fault_is() {
+        for bad in [
+            "",
+            " ",
+            "null",
+            "[]",
+            "\"a\"",
+            "1",
+            "{",
+            "{}{}",
+            "{} x",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{'a':1}",
+            "{\"a\":1e999}",
+            "{\"a\":01}",
+            "{\"a\":NaN}",
+            "{\"a\":\"\\ud800\"}",
+            "{\"\\ud800\":1}",
+            "{\"a\":\"\n\"}",
+            "{\"a\":[\"\\ud800\"]}",
+            "{\"a\":{\"\\x\":1}}",
+            "\u{feff}{}",
+            "{/**/}",
+            "{}\0",
+        ] {
+            assert!(Parameters::of_json(bad.as_bytes()).is_err(), "{bad}");
+        }
+        for bad in [&b"{\"a\":\"\xff\"}"[..], b"{\"\xff\":1}", b"{\"a\":[{\"\xff\":1}]}", b"{}\xff"] {
+            assert!(Parameters::of_json(bad).is_err(), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn json_has_32_levels_at_most() {
+        let arrays = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        let objects = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        assert!(Parameters::of_json(arrays(31).as_bytes()).is_ok());
+        assert!(Parameters::of_json(arrays(32).as_bytes()).is_err());
+        assert!(Parameters::of_json(objects(32).as_bytes()).is_ok());
+        assert!(Parameters::of_json(objects(33).as_bytes()).is_err());
+        assert!(Parameters::of_json(&b"{\"a\":".repeat(10_000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for encoding in [Encoding::Form, Encoding::Json] {
+                if let Ok(read) = Parameters::read(encoding, &bytes) {
+                    let _ = (read.one("a"), read.one_text("a"), read.all("a"));
+                }
+            }
+        }
+
+        #[test]
+        fn what_was_written_as_json_reads_back(value in ".{0,60}") {
+            let body = serde_json::json!({ "k": value }).to_string();
+            let json = Parameters::of_json(body.as_bytes()).unwrap();
+            prop_assert_eq!(json.one_text("k").unwrap().unwrap_or(""), value);
+        }
+
+        #[test]
+        fn what_was_form_encoded_decodes_back(value in ".{0,60}") {
+            let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            let body = format!("k={encoded}");
+            let form = Parameters::of_form(body.as_bytes()).unwrap();
+            prop_assert_eq!(form.one("k").unwrap().unwrap_or(""), value);
+        }
+    }
+}

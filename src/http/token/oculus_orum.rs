@@ -1,0 +1,176 @@
+//! The dialect of `/oauth/token`: form or JSON, as Oculus's, Orum's and RFC 6749's clients speak it, with
+//! one error body that all three understand (contract §4 and §5).
+
+use axum::http::header::HeaderName;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use serde_json::json;
+
+use crate::domain::refusal::Refusal;
+use crate::keys::SignedToken;
+
+use super::super::error::{Challenge, Failure, Problem};
+use super::super::extract::{Incoming, authorization, client_credentials};
+use super::super::parameters::Parameters;
+use super::super::reply;
+use super::ParsedRequest;
+use super::dialect::Dialect;
+use super::rfc6749::{Rfc6749, read_request};
+
+/// The dialect.
+pub struct OculusOrum;
+
+static RETRY_IN: HeaderName = HeaderName::from_static("x-retry-in");
+
+impl Dialect for OculusOrum {
+    fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
+        let authorization = authorization(&incoming.headers)?;
+        let parameters = incoming.parameters()?;
+        // Orum's clients name no grant: there is no other one here.
+        if parameters.one("grant_type")?.is_some_and(|grant| grant != "client_credentials") {
+            return refuse(Refusal::UnsupportedGrantType);
+        }
+        let missing = missing_credential(&parameters)?;
+        let request = read_request(&parameters)?;
+        match (client_credentials(&authorization, &parameters, incoming.peer)?, missing) {
+            (None, Some(name)) => refuse(Refusal::MissingParameter(name)),
+            (credentials, _) => Ok(ParsedRequest { credentials, request }),
+        }
+    }
+
+    fn render(&self, token: &SignedToken) -> Result<Response, Failure> {
+        Rfc6749.render(token)
+    }
+
+    fn refuse(&self, failure: &Failure, request_id: &str) -> Response {
+        let refusal = match failure {
+            Failure::Refused(refusal, _) => Some(refusal),
+            _ => None,
+        };
+        let problem = failure.problem();
+        let (status, code, mut error_code) = codes(refusal, &problem);
+        let mut message = problem.message.as_str();
+        if let Some(words) = credential_words(refusal) {
+            (error_code, message) = words;
+        }
+        let orum_message =
+            if status == StatusCode::TOO_MANY_REQUESTS { "Too Many Requests" } else { message };
+        // `error` is an object, since Oculus's client breaks on a text; `error_description` beside it
+        // tells RFC 6749's clients that this is no token.
+        let (message, orum_message) = (json!(message), json!(orum_message));
+        let error =
+            format!("{{\"code\":\"{code}\",\"message\":{message},\"request_id\":{}}}", json!(request_id));
+        let body = format!(
+            "{{\"error\":{error},\"error_code\":\"{error_code}\",\"message\":{orum_message},\
+             \"details\":null,\"error_description\":{message}}}"
+        );
+        let mut response = reply::json(status, body);
+        if let Some(Refusal::SlowDown { retry_after_ms }) = refusal {
+            let wait = format!("{}.{:03}s", retry_after_ms / 1_000, retry_after_ms % 1_000);
+            if let Ok(wait) = HeaderValue::from_str(&wait) {
+                response.headers_mut().insert(RETRY_IN.clone(), wait);
+            }
+        }
+        response
+    }
+}
+
+fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
+    Err(Failure::Refused(refusal, Challenge::None))
+}
+
+/// The first of the two credentials that the body does not hold. One that is no text is refused; so is
+/// `null`, since these are never optional to Orum.
+fn missing_credential(parameters: &Parameters<'_>) -> Result<Option<&'static str>, Failure> {
+    let mut missing = None;
+    for name in ["client_id", "client_secret"] {
+        if parameters.one_text(name)?.is_none() {
+            missing = missing.or(Some(name));
+        }
+    }
+    Ok(missing)
+}
+
+/// Status, Oculus's `error.code` and Orum's `error_code`: the table of contract §4. It differs from the
+/// statuses of [`Problem`] in two rows only.
+fn codes(refusal: Option<&Refusal>, problem: &Problem) -> (StatusCode, &'static str, &'static str) {
+    let (unauthorized, forbidden) = (StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN);
+    match (refusal, problem.status) {
+        (Some(Refusal::AgentSuspended), _) => (forbidden, "AUTH_AGENT_SUSPENDED", "forbidden"),
+        (Some(Refusal::AgentDecommissioned), _) => (unauthorized, "AUTH_AGENT_REVOKED", "unauthorized"),
+        (Some(Refusal::ScopeNotAllowed | Refusal::NoScopes), _) => {
+            (forbidden, "POLICY_SCOPE_DENIED", "forbidden")
+        }
+        (Some(Refusal::QuotaReached { .. }), _) => (forbidden, "QUOTA_EXCEEDED", "forbidden"),
+        (_, StatusCode::UNAUTHORIZED) => (unauthorized, "AUTH_INVALID_CREDENTIALS", "unauthorized"),
+        (_, status @ StatusCode::TOO_MANY_REQUESTS) => (status, "RATE_LIMIT_EXCEEDED", "too_many_requests"),
+        (_, status @ StatusCode::SERVICE_UNAVAILABLE) => {
+            (status, "SERVICE_UNAVAILABLE", "service_unavailable")
+        }
+        (_, status @ StatusCode::INTERNAL_SERVER_ERROR) => {
+            (status, "INTERNAL_ERROR", "internal_server_error")
+        }
+        (_, status) => (status, "VALIDATION_ERROR", "bad_request"),
+    }
+}
+
+/// What Orum calls credentials that are missing or no text: its `error_code`, and the sentence.
+fn credential_words(refusal: Option<&Refusal>) -> Option<(&'static str, &'static str)> {
+    match refusal? {
+        Refusal::MissingParameter("client_id") => Some(("missing_client_id", "client_id is required")),
+        Refusal::MissingParameter("client_secret") => {
+            Some(("missing_client_secret", "client_secret is required"))
+        }
+        Refusal::MistypedParameter("client_id") => Some(("invalid_client_id", "client_id must be a string")),
+        Refusal::MistypedParameter("client_secret") => {
+            Some(("invalid_client_secret", "client_secret must be a string"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::error::{Shape, render};
+    use super::*;
+
+    /// Status, `error.code`, `error_code` and the headers that say when to come again.
+    fn told(failure: &Failure) -> (u16, String, String, [String; 2]) {
+        let response = render(Shape::Dialect(&OculusOrum), failure, "r-1");
+        let wait = ["retry-after", "x-retry-in"]
+            .map(|name| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned());
+        let status = response.status().as_u16();
+        let body = futures_util::FutureExt::now_or_never(axum::body::to_bytes(response.into_body(), 4_096));
+        let body: serde_json::Value = serde_json::from_slice(&body.unwrap().unwrap()).unwrap();
+        assert_eq!(body["error"]["request_id"], "r-1");
+        assert_eq!((&body["details"], &body["error"]["message"]), (&json!(null), &body["error_description"]));
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        (status, text(&body["error"]["code"]), text(&body["error_code"]), wait)
+    }
+
+    #[test]
+    fn every_failure_has_the_one_body() {
+        let unavailable = ("SERVICE_UNAVAILABLE", "service_unavailable", ["1", ""]);
+        let invalid = ("VALIDATION_ERROR", "bad_request", ["", ""]);
+        let wait = |ms| Failure::Refused(Refusal::SlowDown { retry_after_ms: ms }, Challenge::None);
+        let limited = |wait| ("RATE_LIMIT_EXCEEDED", "too_many_requests", wait);
+        for (failure, status, (code, error_code, headers)) in [
+            (Failure::TooSlow, 503, unavailable),
+            (Failure::Unavailable(std::sync::Arc::new(fmt_error())), 503, unavailable),
+            (Failure::fault("x"), 500, ("INTERNAL_ERROR", "internal_server_error", ["", ""])),
+            (Failure::TooLarge, 413, invalid),
+            (Failure::SlowBody, 408, invalid),
+            (Failure::BrokenBody, 400, invalid),
+            (wait(1_250), 429, limited(["2", "1.250s"])),
+            (wait(7), 429, limited(["1", "0.007s"])),
+            (wait(61_000), 429, limited(["61", "61.000s"])),
+        ] {
+            let expected = (status, code.to_owned(), error_code.to_owned(), headers.map(str::to_owned));
+            assert_eq!(told(&failure), expected, "{failure:?}");
+        }
+    }
+
+    fn fmt_error() -> std::fmt::Error {
+        std::fmt::Error
+    }
+}

@@ -1,0 +1,37 @@
+// openid-client: finds every endpoint by the issuer, and sends the secret in the form or by HTTP Basic.
+
+import assert from 'node:assert/strict';
+import * as client from 'openid-client';
+import { CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, done, refused } from './given.js';
+
+// The first argument picks one of the two documents; http is for loopback only.
+const discover = (algorithm, authentication) =>
+  client.discovery(new URL(ISSUER), CLIENT_ID, undefined, authentication, {
+    algorithm,
+    execute: [client.allowInsecureRequests],
+  });
+
+const methods = [
+  [client.ClientSecretPost, { name: 'ResponseBodyError', status: 401, error: 'invalid_client' }],
+  // It shows the challenge that HTTP Basic demands, and leaves the body unread.
+  [client.ClientSecretBasic, { name: 'WWWAuthenticateChallengeError', status: 401 }],
+];
+
+for (const algorithm of ['oidc', 'oauth2']) {
+  for (const [method, refusal] of methods) {
+    const server = await discover(algorithm, method(CLIENT_SECRET));
+    const { access_token: token, expires_in, scope } = await client.clientCredentialsGrant(server, { scope: SCOPE });
+    assert.equal(scope, SCOPE);
+    assert.ok(expires_in > 0 && expires_in <= 600);
+    assert.ok(await accepted(token));
+    const answer = await client.fetchProtectedResource(server, token, new URL(`${ISSUER}/api/v1/agents/${CLIENT_ID}`), 'GET');
+    assert.equal((await answer.json()).agentId, CLIENT_ID);
+    await client.tokenRevocation(server, token);
+    assert.ok(await refused(token));
+
+    const wrong = await discover(algorithm, method(WRONG_SECRET));
+    await assert.rejects(client.clientCredentialsGrant(wrong), refusal);
+  }
+}
+
+done('openid-client', 'discovery by both documents, token by both methods, API call, revocation; a wrong secret is `invalid_client`');

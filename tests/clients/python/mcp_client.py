@@ -1,0 +1,121 @@
+"""The MCP SDK on both sides: a server that asks for tokens of ours, and a client that finds its way to them."""
+
+import asyncio
+
+import uvicorn
+from mcp.client.auth import OAuthTokenError
+
+from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SERVICE_ID, SERVICE_SECRET, WRONG_SECRET, done
+from given import free_port, introspect, request_token, revoke
+
+PORT = free_port()
+RESOURCE = f"http://127.0.0.1:{PORT}/mcp"
+
+# recipe: server
+import httpx2
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.mcpserver import MCPServer
+
+
+class Introspection:
+    """Asks about each token, so that a revocation holds on the very next call."""
+
+    async def verify_token(self, token):
+        async with httpx2.AsyncClient(auth=(SERVICE_ID, SERVICE_SECRET)) as service:
+            answer = await service.post(f"{ISSUER}/api/v1/token/introspect", data={"token": token})
+        told = answer.raise_for_status().json()
+        if not told["active"]:
+            return None
+        audiences = told["aud"] if isinstance(told["aud"], list) else [told["aud"]]
+        return AccessToken(
+            token=token,
+            client_id=told["client_id"],
+            scopes=told["scope"].split(),
+            expires_at=told["exp"],
+            resource=RESOURCE if RESOURCE in audiences else None,
+        )
+
+
+server = MCPServer(
+    "database",
+    token_verifier=Introspection(),
+    auth=AuthSettings(
+        issuer_url=ISSUER,
+        resource_server_url=RESOURCE,
+        required_scopes=["db:read"],
+        # A token that was issued for another service opens nothing here.
+        validate_token_resource=True,
+    ),
+)
+
+
+@server.tool()
+def who_am_i() -> str:
+    return get_access_token().client_id
+# end of recipe
+
+
+# recipe: client
+from mcp import Client
+from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+from mcp.client.streamable_http import streamable_http_client
+
+
+class Memory:
+    """Where the client keeps its token."""
+
+    tokens = None
+
+    async def get_tokens(self):
+        return self.tokens
+
+    async def set_tokens(self, tokens):
+        self.tokens = tokens
+
+
+async def ask_who_i_am(secret, memory):
+    login = ClientCredentialsOAuthProvider(RESOURCE, memory, CLIENT_ID, secret, issuer=ISSUER)
+    async with httpx2.AsyncClient(auth=login) as http:
+        async with Client(streamable_http_client(RESOURCE, http_client=http)) as client:
+            return (await client.call_tool("who_am_i")).content[0].text
+# end of recipe
+
+
+async def status_with(token):
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client:
+        return (await client.post(RESOURCE, json={})).status_code
+
+
+async def main():
+    memory = Memory()
+    assert await ask_who_i_am(CLIENT_SECRET, memory) == CLIENT_ID
+    token = memory.tokens.access_token
+    told = introspect(token)
+    # It asks for what the resource demands, for that resource.
+    assert (told["scope"], told["aud"]) == ("db:read", RESOURCE), told
+    assert await status_with(token) != 401
+    assert await status_with(request_token(scope="db:read")) == 401
+    revoke(token)
+    assert await status_with(token) == 401
+    try:
+        await ask_who_i_am(WRONG_SECRET, Memory())
+        raise SystemExit("a wrong secret got a token")
+    except* OAuthTokenError as failures:
+        assert "invalid_client" in str(failures.exceptions), failures
+
+
+async def serve_and_run():
+    app = uvicorn.Server(uvicorn.Config(server.streamable_http_app(), port=PORT, log_level="error"))
+    serving = asyncio.create_task(app.serve())
+    while not app.started:
+        await asyncio.sleep(0.01)
+    await main()
+    app.should_exit = True
+    await serving
+
+
+asyncio.run(serve_and_run())
+
+done("mcp", "discovery (RFC 9728, 8414), token for the resource, tool call; 401 after revocation; a wrong secret is `OAuthTokenError`")

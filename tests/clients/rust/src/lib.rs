@@ -1,0 +1,73 @@
+//! What tests/clients/run hands to every Rust client, and what a client asks beside its library.
+
+use std::error::Error;
+
+use serde_json::Value;
+
+pub type Outcome = Result<(), Box<dyn Error>>;
+
+/// As well formed as the real one, and of nobody.
+pub const WRONG_SECRET: &str = "sw_wrongxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+
+pub struct Given {
+    pub issuer: String,
+    pub client_id: String,
+    pub client_secret: String,
+    pub service_id: String,
+    pub service_secret: String,
+    pub scope: String,
+    /// The server's own description.
+    pub metadata: Value,
+}
+
+impl Given {
+    pub fn read() -> Result<Self, Box<dyn Error>> {
+        let mut metadata = ureq::get(variable("METADATA")?).call()?;
+        Ok(Self {
+            issuer: variable("ISSUER")?,
+            client_id: variable("CLIENT_ID")?,
+            client_secret: variable("CLIENT_SECRET")?,
+            service_id: variable("SERVICE_ID")?,
+            service_secret: variable("SERVICE_SECRET")?,
+            scope: variable("SCOPE")?,
+            metadata: metadata.body_mut().read_json()?,
+        })
+    }
+
+    pub fn endpoint(&self, name: &str) -> String {
+        self.metadata[name].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A token for the form's members, for what only verifies.
+    pub fn request_token(&self, form: &[(&str, &str)]) -> Result<String, Box<dyn Error>> {
+        let mut members = vec![
+            ("grant_type", "client_credentials"),
+            ("client_id", &self.client_id),
+            ("client_secret", &self.client_secret),
+        ];
+        members.extend(form);
+        let mut answer = ureq::post(self.endpoint("token_endpoint")).send_form(members)?;
+        let answer: Value = answer.body_mut().read_json()?;
+        Ok(answer["access_token"].as_str().ok_or("no token")?.to_owned())
+    }
+
+    /// Takes the client's own token back, for libraries that cannot.
+    pub fn revoke(&self, token: &str) -> Outcome {
+        let form = [("token", token), ("client_id", &self.client_id), ("client_secret", &self.client_secret)];
+        ureq::post(self.endpoint("revocation_endpoint")).send_form(form)?;
+        Ok(())
+    }
+}
+
+/// The line that tests/clients/run takes; the version is the one in the lock.
+pub fn done(package: &str, did: &str) -> Outcome {
+    let lock = include_str!("../Cargo.lock");
+    let entry = lock.split_once(&format!("name = \"{package}\"\nversion = \"")).ok_or("not in the lock")?.1;
+    let version = entry.split_once('"').ok_or("no version")?.0;
+    println!("{version}: {did}");
+    Ok(())
+}
+
+fn variable(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|_| format!("{name} is not set"))
+}
