@@ -116,19 +116,19 @@ static UNKNOWN: Route = Route {
 /// The public listener's router.
 pub fn public_router(state: &Arc<State>) -> Router {
     let routes = || token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES);
-    let mut router = router(routes(), state);
+    let mut table = router(routes(), state);
     if let Some(path) = state.metadata.path_of_issuer() {
         // A proxy may pass the issuer's path on, so everything answers behind it too: OpenID Connect
         // Discovery §4 looks for the metadata there.
         for route in routes() {
-            router = router.route(&format!("{path}{}", route.path), layers::around(route, state));
+            table = table.route(&format!("{path}{}", route.path), layers::around(route, state));
         }
         // RFC 8414 §3.1: the well-known part stands before the issuer's path.
         for (place, route) in metadata::places_before(&path) {
-            router = router.route(&place, layers::around(route, state));
+            table = table.route(&place, layers::around(route, state));
         }
     }
-    router
+    table
 }
 
 /// The operators' router.

@@ -244,6 +244,7 @@ mod tests {
             prefix: String::new(),
             created_at: Timestamp(0),
             expires_at: None,
+            raw_basic: false,
         }
     }
 

@@ -65,6 +65,7 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
         prefix: prefix.to_owned(),
         created_at: NOW,
         expires_at: None,
+        raw_basic: false,
     }
 }
 
