@@ -56,7 +56,7 @@ impl AgentStatus {
 
 /// An agent's label: 1–200 characters without control characters. Need not be unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentName(String);
+pub struct AgentName(Box<str>);
 
 impl AgentName {
     /// Accepts 1–200 characters, none of them a control character.
@@ -64,7 +64,7 @@ impl AgentName {
         if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
             return Err(Invalid("a name is 1 to 200 characters without control characters"));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// The label.
@@ -165,6 +165,13 @@ pub struct Epoch(pub i64);
 pub struct Profile {
     /// Its label.
     pub name: AgentName,
+    /// What it may have. Many agents have the same, and then they may share it in memory.
+    pub terms: Arc<Terms>,
+}
+
+/// On what terms an agent gets tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Terms {
     /// The scopes that it may ask for.
     pub scopes: Vec<Scope>,
     /// Its own token lifetime; `None` takes the server's default.

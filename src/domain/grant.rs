@@ -118,8 +118,8 @@ pub fn decide(
         subject: request.user.as_ref().map_or(agent.agent_id.as_str(), UserId::as_str).to_owned(),
         scope: join(&scopes),
         audience,
-        ttl: lifetime(agent.profile.ttl, policy.default_ttl, risk),
-        plan: agent.profile.plan.clone(),
+        ttl: lifetime(agent.profile.terms.ttl, policy.default_ttl, risk),
+        plan: agent.profile.terms.plan.clone(),
         limit,
     })
 }
@@ -132,12 +132,12 @@ fn decide_scopes(
     match asked {
         // Contract D3: all that this agent is allowed, in the catalogue's order.
         None | Some([]) => {
-            let all = catalogue.in_order(&agent.profile.scopes);
+            let all = catalogue.in_order(&agent.profile.terms.scopes);
             if all.is_empty() { Err(Refusal::NoScopes) } else { fits(all) }
         }
         // Contract D4: one scope that is not allowed refuses the whole request.
         Some(asked) => {
-            let allowed = |s: &Scope| agent.profile.scopes.contains(s) && catalogue.contains(s);
+            let allowed = |s: &Scope| agent.profile.terms.scopes.contains(s) && catalogue.contains(s);
             if asked.iter().all(allowed) { fits(asked.to_vec()) } else { Err(Refusal::ScopeNotAllowed) }
         }
     }
@@ -153,7 +153,7 @@ fn decide_audience(agent: &Agent, policy: &Policy, asked: &[Audience]) -> Result
     if asked.is_empty() {
         return Ok(vec![policy.default_audience.clone()]);
     }
-    let list = &agent.profile.audiences;
+    let list = &agent.profile.terms.audiences;
     let length: usize = asked.iter().map(|a| a.as_str().len()).sum();
     if length <= LONGEST_AUDIENCE && (list.is_empty() || asked.iter().all(|a| list.contains(a))) {
         Ok(asked.to_vec())
@@ -170,9 +170,11 @@ pub fn epoch_lives(status: super::agent::AgentStatus, agent: Epoch, token: Epoch
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
-    use super::super::agent::{AgentName, AgentStatus, Profile};
+    use super::super::agent::{AgentName, AgentStatus, Profile, Terms};
     use super::super::scope::{CatalogueEntry, parse_scope_list};
     use super::super::time::Timestamp;
     use super::*;
@@ -182,12 +184,14 @@ mod tests {
             agent_id: AgentId::parse("a").unwrap(),
             profile: Profile {
                 name: AgentName::parse("a").unwrap(),
-                scopes: scopes.to_vec(),
-                ttl,
-                plan: PlanName::free(),
-                audiences: vec![],
-                redirect_uris: vec![],
-                user_ids: vec![],
+                terms: Arc::new(Terms {
+                    scopes: scopes.to_vec(),
+                    ttl,
+                    plan: PlanName::free(),
+                    audiences: vec![],
+                    redirect_uris: vec![],
+                    user_ids: vec![],
+                }),
             },
             status,
             epoch: Epoch(0),
@@ -246,7 +250,7 @@ mod tests {
     fn an_audience_list_binds_what_is_asked_for() {
         let scopes = parse_scope_list("a").unwrap();
         let mut agent = agent(AgentStatus::Active, &scopes, None);
-        agent.profile.audiences = vec![Audience::parse("https://in").unwrap()];
+        Arc::make_mut(&mut agent.profile.terms).audiences = vec![Audience::parse("https://in").unwrap()];
         let request =
             |a: &str| TokenRequest { audience: vec![Audience::parse(a).unwrap()], ..TokenRequest::default() };
         assert!(ask(&agent, &catalogue("a"), &request("https://in")).is_ok());

@@ -46,16 +46,6 @@ const TWO_METHODS: Failure = Failure::Refused(
     Challenge::None,
 );
 
-/// All values of a parameter in a query that another program's client may have written. What cannot be
-/// decoded there is its affair, but in a value of this parameter, which is then `None`. A name that cannot
-/// be decoded is nobody's.
-pub fn values_in_query<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Option<Cow<'a, str>>> {
-    query.split('&').filter_map(move |pair| {
-        let (raw, value) = pair.split_once('=').unwrap_or((pair, ""));
-        decode(raw.as_bytes()).is_some_and(|decoded| decoded == name).then(|| decode(value.as_bytes()))
-    })
-}
-
 /// Refuses a known parameter that stands both in the query and in the body: it is repeated
 /// (RFC 6749 §3.2).
 pub fn refuse_split_parameters(query: &str, encoding: Encoding, body: &[u8]) -> Result<(), Failure> {

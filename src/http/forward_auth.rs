@@ -15,7 +15,8 @@ use crate::keys::claims::Claims;
 use crate::service::tokens::Demands;
 
 use super::error::{Challenge, Failure};
-use super::extract::{Authorization, Incoming, authorization, values_in_query};
+use super::extract::{Authorization, Incoming, authorization};
+use super::parameters::values_in_query;
 use super::state::State;
 
 /// How many scopes and audiences one request may demand, so that a list of thousands costs nothing.
@@ -113,8 +114,14 @@ mod tests {
             map.append(REQUIRED_SCOPE, HeaderValue::from_bytes(value).unwrap());
         }
         let query = query.to_owned();
-        let (encoding, body) = (Encoding::Form, Bytes::new());
-        let incoming = Incoming { headers: map, query, path_part: None, encoding, body, peer: None };
+        let incoming = Incoming {
+            headers: map,
+            query,
+            path_part: None,
+            encoding: Encoding::Form,
+            body: Bytes::new(),
+            peer: None,
+        };
         read_demands(&incoming, "scope", REQUIRED_SCOPE)
     }
 

@@ -7,10 +7,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::HttpBody;
 use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, PRAGMA,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, PRAGMA,
 };
 use axum::http::{HeaderValue, Method, Version};
 use axum::response::Response;
@@ -51,6 +52,7 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
     let request_id = request_id(&state, request.headers());
     let method = request.method().clone();
     let peer = peer_of(&request);
+    let body_is_over = request.body().is_end_stream();
     let handled = AssertUnwindSafe(handle(route, &state, request, peer)).catch_unwind().await;
     let result = handled.unwrap_or_else(|_| Err(Failure::fault("a handler panicked")));
     let mut response = match result {
@@ -65,6 +67,11 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    }
+    // Somebody else's request could follow in place of a body that was announced and not sent, and would
+    // be taken for it.
+    if route.accepts == Accepts::Any && !body_is_over {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID.clone(), value);

@@ -53,12 +53,14 @@ impl Metadata {
         Self { document: Document::new(document.to_string()), issuer: issuer.to_owned() }
     }
 
-    /// The path of the issuer; `None` without one, or where it cannot be a route or hides the documents.
+    /// The path of the issuer; `None` without one, or where what answers behind it would hide the
+    /// documents, or let something pass that a gateway asks about.
     pub fn path_of_issuer(&self) -> Option<String> {
         let url = Url::parse(&self.issuer).ok()?;
         let path = url.path().trim_end_matches('/');
-        let servable = !path.contains(['{', '}', '*', ':']) && !path.starts_with("/.well-known");
-        (servable && !path.is_empty()).then(|| path.to_owned())
+        let first = path.split('/').nth(1)?;
+        // The URL parser writes braces, which would be a router's pattern, as percent-encoded bytes.
+        (first != ".well-known" && first != "forward-auth").then(|| path.to_owned())
     }
 }
 

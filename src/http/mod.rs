@@ -113,22 +113,25 @@ static UNKNOWN: Route = Route {
     handler: |_, _| Box::pin(async { Err(Failure::NotFound) }),
 };
 
+fn every_public_route() -> impl Iterator<Item = &'static Route> {
+    token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES)
+}
+
 /// The public listener's router.
 pub fn public_router(state: &Arc<State>) -> Router {
-    let routes = || token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES);
-    let mut table = router(routes(), state);
+    let mut router = router(every_public_route(), state);
     if let Some(path) = state.metadata.path_of_issuer() {
         // A proxy may pass the issuer's path on, so everything answers behind it too: OpenID Connect
         // Discovery §4 looks for the metadata there.
-        for route in routes() {
-            table = table.route(&format!("{path}{}", route.path), layers::around(route, state));
+        for route in every_public_route() {
+            router = router.route(&format!("{path}{}", route.path), layers::around(route, state));
         }
         // RFC 8414 §3.1: the well-known part stands before the issuer's path.
         for (place, route) in metadata::places_before(&path) {
-            table = table.route(&place, layers::around(route, state));
+            router = router.route(&place, layers::around(route, state));
         }
     }
-    table
+    router
 }
 
 /// The operators' router.
@@ -137,7 +140,9 @@ pub fn ops_router(state: &Arc<State>) -> Router {
 }
 
 fn router(routes: impl Iterator<Item = &'static Route>, state: &Arc<State>) -> Router {
-    let mut table = Router::new();
+    // An issuer's path may hold a segment that begins with a colon or an asterisk, which stand for
+    // nothing but themselves.
+    let mut table = Router::new().without_v07_checks();
     for route in routes {
         table = table.route(route.path, layers::around(route, state));
     }

@@ -82,13 +82,13 @@ impl Mint {
     ) -> Result<Attempt, Error> {
         let agent = &record.agent;
         let catalogue = self.store.catalogue(freshness).await?;
-        let Some(limit) = self.plans.limit(&agent.profile.plan) else {
+        let Some(limit) = self.plans.limit(&agent.profile.terms.plan) else {
             // The agent may have been given another plan since its row was remembered.
             if freshness == Freshness::Cached {
                 return Ok(Attempt::Stale);
             }
             // A configuration that lacks a plan is no verdict about the agent (contract D9).
-            let why = format!("plan {} is not configured", agent.profile.plan);
+            let why = format!("plan {} is not configured", agent.profile.terms.plan);
             return Err(Error::Unavailable(Arc::new(Cause(why))));
         };
         let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);

@@ -53,7 +53,7 @@ pub struct AgentRecord {
     /// The agent.
     pub agent: Agent,
     /// Its credentials, newest first; expired ones may be among them.
-    pub credentials: Vec<Credential>,
+    pub credentials: Box<[Credential]>,
 }
 
 /// Tokens to count and record in one atomic statement.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::domain::Invalid;
-use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Profile, RedirectUri, UserId};
+use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Profile, RedirectUri, Terms, UserId};
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
@@ -146,16 +146,19 @@ impl Agents {
         let plan = row.plan.as_deref().map_or_else(|| Ok(PlanName::free()), PlanName::parse);
         let profile = Profile {
             name: AgentName::parse(name).map_err(broken("name"))?,
-            scopes: each(&row.scopes, Scope::parse).map_err(broken("scopes"))?,
-            ttl,
-            plan: plan.map_err(broken("plan"))?,
-            audiences: each(&row.audiences, Audience::parse).map_err(broken("audiences"))?,
-            redirect_uris: each(&row.redirect_uris, RedirectUri::parse).map_err(broken("redirectUris"))?,
-            user_ids: each(&row.user_ids, UserId::parse).map_err(broken("userIds"))?,
+            terms: Arc::new(Terms {
+                scopes: each(&row.scopes, Scope::parse).map_err(broken("scopes"))?,
+                ttl,
+                plan: plan.map_err(broken("plan"))?,
+                audiences: each(&row.audiences, Audience::parse).map_err(broken("audiences"))?,
+                redirect_uris: each(&row.redirect_uris, RedirectUri::parse)
+                    .map_err(broken("redirectUris"))?,
+                user_ids: each(&row.user_ids, UserId::parse).map_err(broken("userIds"))?,
+            }),
         };
         let refused = |field| move |why: Rejection| RowFault { field, rule: why.to_string() };
-        check_scopes(&profile.scopes, catalogue).map_err(refused("scopes"))?;
-        self.check_plan(&profile.plan).map_err(refused("plan"))?;
+        check_scopes(&profile.terms.scopes, catalogue).map_err(refused("scopes"))?;
+        self.check_plan(&profile.terms.plan).map_err(refused("plan"))?;
         let status = match row.status.as_deref() {
             None | Some("active") => AgentStatus::Active,
             Some("suspended") => AgentStatus::Suspended,

@@ -124,15 +124,15 @@ impl ProfilePatch {
     }
 
     fn apply(&self, profile: &Profile) -> Profile {
-        let mut new = profile.clone();
-        set(&mut new.name, self.name.as_ref());
-        set(&mut new.scopes, self.scopes.as_ref());
-        set(&mut new.ttl, self.ttl.as_ref());
-        set(&mut new.plan, self.plan.as_ref());
-        set(&mut new.audiences, self.audiences.as_ref());
-        set(&mut new.redirect_uris, self.redirect_uris.as_ref());
-        set(&mut new.user_ids, self.user_ids.as_ref());
-        new
+        let mut terms = (*profile.terms).clone();
+        set(&mut terms.scopes, self.scopes.as_ref());
+        set(&mut terms.ttl, self.ttl.as_ref());
+        set(&mut terms.plan, self.plan.as_ref());
+        set(&mut terms.audiences, self.audiences.as_ref());
+        set(&mut terms.redirect_uris, self.redirect_uris.as_ref());
+        set(&mut terms.user_ids, self.user_ids.as_ref());
+        let name = self.name.as_ref().unwrap_or(&profile.name).clone();
+        Profile { name, terms: Arc::new(terms) }
     }
 }
 
@@ -176,8 +176,8 @@ impl Agents {
             Some(id) => id,
             None => AgentId::parse(&self.draw_id()?.to_string())?,
         };
-        check_scopes(&new.profile.scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
-        self.check_plan(&new.profile.plan)?;
+        check_scopes(&new.profile.terms.scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
+        self.check_plan(&new.profile.terms.plan)?;
         // Asked before the secret is hashed, and again by the commit.
         if self.store.agent(&agent_id, Freshness::Fresh).await?.is_some() {
             return Err(Rejection::Taken.into());
@@ -345,7 +345,7 @@ impl Agents {
             agent_id: agent_id.clone(),
             hash,
             tag,
-            prefix,
+            prefix: prefix.into(),
             created_at: self.clock.now(),
             expires_at: None,
             raw_basic: false,

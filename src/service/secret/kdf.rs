@@ -22,7 +22,6 @@ pub struct Workspace(Vec<Block>);
 
 impl Workspace {
     /// Whether it holds no memory.
-    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -62,7 +61,7 @@ pub fn hash(secret: &Secret, entropy: &dyn Entropy, work: &mut Workspace) -> Res
         salt: Some(Salt::new(&salt).map_err(|_| HashFault::Argon2)?),
         hash: Some(Output::new(&output).map_err(|_| HashFault::Argon2)?),
     };
-    Ok(SecretHash(phc.to_string()))
+    Ok(SecretHash(phc.to_string().into()))
 }
 
 /// Whether `secret` is the one that was hashed. A hash that cannot be read matches nothing.
@@ -138,7 +137,7 @@ pub fn check_imported(text: &str) -> Result<SecretHash, Invalid> {
     if params.m_cost() > 64 * 1024 || params.t_cost() > 10 || params.p_cost() > 4 {
         return Err(Invalid("the argon2 hash costs more than 64 MiB, t = 10, p = 4"));
     }
-    Ok(SecretHash(text.to_owned()))
+    Ok(SecretHash(text.into()))
 }
 
 fn check_bcrypt(text: &str) -> Result<SecretHash, Invalid> {
@@ -150,7 +149,7 @@ fn check_bcrypt(text: &str) -> Result<SecretHash, Invalid> {
         return Err(malformed);
     }
     match cost.parse::<u32>() {
-        Ok(4..=14) => Ok(SecretHash(text.to_owned())),
+        Ok(4..=14) => Ok(SecretHash(text.into())),
         Ok(15..) => Err(Invalid("the bcrypt hash costs more than 14")),
         _ => Err(malformed),
     }
@@ -172,7 +171,7 @@ mod tests {
         assert!(hashed.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hashed.0);
         assert!(verify(&secret("right"), &hashed, &mut work));
         assert!(!verify(&secret("wrong"), &hashed, &mut work));
-        assert!(!verify(&secret("right"), &SecretHash("garbage".to_owned()), &mut work));
+        assert!(!verify(&secret("right"), &SecretHash("garbage".into()), &mut work));
         assert!(!is_foreign(&hashed));
     }
 
@@ -181,7 +180,7 @@ mod tests {
         let mut work = Workspace::default();
         for length in [1, 71, 72, 73, 200] {
             let right = "x".repeat(length);
-            let hashed = SecretHash(bcrypt::hash(&right, 4).unwrap());
+            let hashed = SecretHash(bcrypt::hash(&right, 4).unwrap().into());
             assert_eq!(verify(&secret(&right), &hashed, &mut work), length <= 72, "{length} bytes");
             let others = [length - 1, length + 1, 71, 72, 73, 144].into_iter();
             // Of a secret that was cut when it was hashed, the part that was kept is all that is known.

@@ -39,7 +39,7 @@ pub async fn agent(
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let agent = agent_row(first)?;
-    let credentials = rows.iter().filter_map(|row| credential_row(row, agent_id).transpose());
+    let credentials = rows.iter().filter_map(|row| credential_row(row, &agent.agent_id).transpose());
     let credentials = credentials.collect::<sqlx::Result<_>>()?;
     Ok(Some(Arc::new(AgentRecord { agent, credentials })))
 }

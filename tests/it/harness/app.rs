@@ -13,7 +13,7 @@ use sealwright::app::{self, Opened, Wrapping};
 use sealwright::clock::{Clock, FakeClock};
 use sealwright::config::raw::Raw;
 use sealwright::config::{Config, MasterKeyNeed, RsaBits};
-use sealwright::domain::agent::{AgentName, Profile};
+use sealwright::domain::agent::{AgentName, Profile, Terms};
 use sealwright::domain::event::Actor;
 use sealwright::domain::id::AgentId;
 use sealwright::domain::quota::PlanName;
@@ -226,16 +226,10 @@ impl<'d> TestApp<'d> {
         self.agent_like(Some(id), scopes, |_| ()).await
     }
 
-    /// An agent whose profile `shape` has changed.
-    pub async fn agent_like(
-        &self,
-        id: Option<&str>,
-        scopes: &str,
-        shape: impl FnOnce(&mut Profile),
-    ) -> Agent {
+    /// An agent on terms that `shape` has changed.
+    pub async fn agent_like(&self, id: Option<&str>, scopes: &str, shape: impl FnOnce(&mut Terms)) -> Agent {
         let scopes = if scopes.is_empty() { vec![] } else { parse_scope_list(scopes).unwrap() };
-        let mut profile = Profile {
-            name: AgentName::parse("An agent").unwrap(),
+        let mut terms = Terms {
             scopes,
             ttl: None,
             plan: PlanName::free(),
@@ -243,7 +237,8 @@ impl<'d> TestApp<'d> {
             redirect_uris: vec![],
             user_ids: vec![],
         };
-        shape(&mut profile);
+        shape(&mut terms);
+        let profile = Profile { name: AgentName::parse("An agent").unwrap(), terms: Arc::new(terms) };
         let agent_id = id.map(|id| AgentId::parse(id).unwrap());
         let new = NewAgent { agent_id, secret: None, profile };
         let made = self.agents().create(new, Actor::Operator).await.unwrap();

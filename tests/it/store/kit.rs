@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sealwright::clock::FakeClock;
-use sealwright::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, UserId};
+use sealwright::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, Terms, UserId};
 use sealwright::domain::credential::{Credential, SecretHash, Tag};
 use sealwright::domain::event::Actor;
 use sealwright::domain::grant::{Grant, Policy, TokenRequest, decide};
@@ -40,12 +40,14 @@ pub fn agent(agent_id: &str) -> Agent {
         agent_id: id(agent_id),
         profile: Profile {
             name: AgentName::parse("An agent").unwrap(),
-            scopes: parse_scope_list("agents:read tokens:read").unwrap(),
-            ttl: None,
-            plan: PlanName::free(),
-            audiences: vec![],
-            redirect_uris: vec![],
-            user_ids: vec![],
+            terms: Arc::new(Terms {
+                scopes: parse_scope_list("agents:read tokens:read").unwrap(),
+                ttl: None,
+                plan: PlanName::free(),
+                audiences: vec![],
+                redirect_uris: vec![],
+                user_ids: vec![],
+            }),
         },
         status: AgentStatus::Active,
         epoch: Epoch(0),
@@ -60,9 +62,9 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
     Credential {
         credential_id: CredentialId(uuid(NOW)),
         agent_id: id(agent_id),
-        hash: SecretHash(format!("$argon2id$of-{prefix}")),
+        hash: SecretHash(format!("$argon2id$of-{prefix}").into()),
         tag: Some(Tag(format!("tag-of-{prefix}"))),
-        prefix: prefix.to_owned(),
+        prefix: prefix.into(),
         created_at: NOW,
         expires_at: None,
         raw_basic: false,
