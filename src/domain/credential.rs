@@ -42,6 +42,8 @@ pub struct Credential {
     pub created_at: Timestamp,
     /// From this second on it opens nothing; `None` is without end.
     pub expires_at: Option<Timestamp>,
+    /// Whether its client sends it in HTTP Basic as it is, and not form-encoded (RFC 6749 §2.3.1).
+    pub raw_basic: bool,
 }
 
 impl Credential {

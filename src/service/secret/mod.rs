@@ -242,6 +242,7 @@ mod tests {
             prefix: "".into(),
             created_at: Timestamp(0),
             expires_at: None,
+            raw_basic: false,
         }
     }
 

@@ -74,6 +74,7 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
         prefix: prefix.into(),
         created_at: NOW,
         expires_at: None,
+        raw_basic: false,
     }
 }
 
