@@ -41,6 +41,8 @@
 //!   receipt makes it [`store::Recorded`], and only that is signed.
 //! - Counter == `token.issued` events ≤ limit; delivered ≤ counter ≤ delivered + unanswered (a 503 counts as
 //!   unanswered: its token may have been counted and went to nobody).
+//! - An authorization code is exchanged once: it is spent in the commit that counts its token, or not at all.
+//! - No agent and user ever have one id.
 //! - Every state change has its audit event in the same commit.
 //! - Revoked, suspended, decommissioned or rotated away is durable before the 200 and true on every
 //!   replica from then on.

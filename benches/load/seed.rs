@@ -131,7 +131,7 @@ fn warm_agents(secrets: &Secrets, wanted: Wanted) -> Fallible<(Vec<Agent>, Vec<R
     let dear: Vec<Secret> = drawn.iter().take(wanted.real).map(|(_, secret, _)| secret.clone()).collect();
     let mut hashes: Vec<String> = Vec::with_capacity(count);
     for hash in bulk::hash_all(&dear, &entropy) {
-        hashes.push(hash?.0);
+        hashes.push(hash?.0.into());
     }
     for (_, secret, _) in drawn.iter().skip(wanted.real) {
         hashes.push(cheap_hash(secret)?);
@@ -166,7 +166,7 @@ fn cold_agents(count: usize) -> Fallible<(Vec<Agent>, Vec<Row>)> {
         let id = format!("cold-{i:06}");
         let credential_id = uuid_v7(&SystemClock, &entropy)?;
         let prefix = secret.prefix();
-        rows.push(Row { id: id.clone(), credential_id, hash: hash.clone(), tag: None, prefix });
+        rows.push(Row { id: id.clone(), credential_id, hash: hash.to_string(), tag: None, prefix });
         agents.push(Agent { id, secret: secret.expose().to_owned() });
     }
     Ok((agents, rows))

@@ -65,7 +65,7 @@ fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> AppError {
 
 /// The services of a server, as its routers share them.
 pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Result<Arc<State>, AppError> {
-    let Opened { store, keyring, secrets, keys, clock, entropy } = opened;
+    let Opened { store, keyring, secrets, keys, codes, clock, entropy } = opened;
     let issuer = &config.token.issuer;
     let default_audience = match &config.token.default_audience {
         Some(audience) => audience.clone(),
@@ -91,6 +91,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         authenticator: Arc::clone(&authenticator),
         store: Arc::clone(store),
         keys: Arc::clone(keys),
+        codes: Arc::clone(codes),
         keyring: Arc::clone(keyring),
         policy: Policy {
             default_ttl: config.token.default_ttl,
@@ -106,6 +107,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
     entropy.fill(&mut process).map_err(crate::service::Error::from)?;
     Ok(Arc::new(State {
         mint,
+        codes: Arc::clone(codes),
         authenticator,
         revocation: Revocation::new(
             Arc::clone(store),

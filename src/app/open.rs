@@ -14,7 +14,8 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::keys::Keyring;
 use crate::keys::seal::MasterKey;
 use crate::service::agents::Agents;
-use crate::service::keys::{KeyService, ensure_tag_keys};
+use crate::service::codes::Codes;
+use crate::service::keys::{KeyService, ensure_own_keys};
 use crate::service::secret::{HashPool, Secrets};
 use crate::store::Store;
 use crate::store::batch::Batched;
@@ -34,6 +35,8 @@ pub struct Opened {
     pub secrets: Arc<Secrets>,
     /// Makes and rotates keys.
     pub keys: Arc<KeyService>,
+    /// Makes and opens authorization codes.
+    pub codes: Arc<Codes>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -77,13 +80,14 @@ pub async fn open_with(
     };
     let master_key = master_key(config, &*store, &*entropy).await?;
     let keyring = Arc::new(Keyring::new(config.token.issuer.clone(), config.token.typ, master_key));
-    let tag_keys = ensure_tag_keys(&*store, &keyring, &*clock, &*entropy).await?;
+    let own_keys = ensure_own_keys(&*store, &keyring, &*clock, &*entropy).await?;
     let threads = match config.limits.hash_threads {
         0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
         n => n,
     };
     let pool = HashPool::start(threads, config.limits.hash_queue).map_err(system("cannot start threads"))?;
-    let secrets = Secrets::new(tag_keys, Arc::clone(&entropy), pool).map_err(crate::service::Error::from)?;
+    let secrets =
+        Secrets::new(own_keys.tags, Arc::clone(&entropy), pool).map_err(crate::service::Error::from)?;
     let keys = Arc::new(KeyService::new(
         Arc::clone(&store),
         Arc::clone(&keyring),
@@ -92,7 +96,9 @@ pub async fn open_with(
         config.keys.rsa_bits,
         config.keys.announce_seconds,
     ));
-    Ok(Opened { store, keyring, secrets: Arc::new(secrets), keys, clock, entropy })
+    let codes = Codes::new(Arc::clone(&store), own_keys.code, Arc::clone(&clock), Arc::clone(&entropy));
+    let (secrets, codes) = (Arc::new(secrets), Arc::new(codes));
+    Ok(Opened { store, keyring, secrets, keys, codes, clock, entropy })
 }
 
 impl Opened {

@@ -4,9 +4,10 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::{Config, DatabaseUrl};
-use crate::domain::agent::{AgentName, Profile};
+use crate::domain::agent::{AgentName, Profile, Terms};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
@@ -31,12 +32,14 @@ pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<
     let scopes: Result<Vec<Scope>, _> = BUILT_IN.iter().map(|b| Scope::parse(b.name)).collect();
     let profile = Profile {
         name: AgentName::parse("operator").map_err(invalid)?,
-        scopes: scopes.map_err(invalid)?,
-        ttl: None,
-        plan,
-        audiences: vec![],
-        redirect_uris: vec![],
-        user_ids: vec![],
+        terms: Arc::new(Terms {
+            scopes: scopes.map_err(invalid)?,
+            ttl: None,
+            plan,
+            audiences: vec![],
+            redirect_uris: vec![],
+            user_ids: vec![],
+        }),
     };
     let drawn = opened.secrets.generate(&agent_id).map_err(crate::service::Error::from)?;
     let (secret, _) = drawn.ok_or_else(|| AppError::Other("the store has no tag key".to_owned()))?;

@@ -1,13 +1,14 @@
 //! `sealwright agent`: an operator's hand on agents.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 
 use crate::app;
 use crate::config::Config;
-use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, UserId};
+use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, Terms, UserId};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
@@ -47,7 +48,7 @@ pub enum AgentCommand {
     /// Import agents from a file of JSON lines or CSV, their ids and secrets kept
     Import {
         /// Fields: clientId, name, secret or secretHash, scopes, ttl, plan, audiences, redirectUris,
-        /// userIds, status
+        /// userIds, status, rawBasic
         file: PathBuf,
     },
 }
@@ -275,12 +276,14 @@ impl CreateArgs {
         let rest = self.rest;
         Profile {
             name: self.name,
-            scopes: all_scopes(self.scope).unwrap_or_default(),
-            ttl: rest.ttl.and_then(|word| word.0),
-            plan: rest.plan.unwrap_or_else(PlanName::free),
-            audiences: all_items(rest.audience).unwrap_or_default(),
-            redirect_uris: all_items(rest.redirect_uri).unwrap_or_default(),
-            user_ids: all_items(rest.user_id).unwrap_or_default(),
+            terms: Arc::new(Terms {
+                scopes: all_scopes(self.scope).unwrap_or_default(),
+                ttl: rest.ttl.and_then(|word| word.0),
+                plan: rest.plan.unwrap_or_else(PlanName::free),
+                audiences: all_items(rest.audience).unwrap_or_default(),
+                redirect_uris: all_items(rest.redirect_uri).unwrap_or_default(),
+                user_ids: all_items(rest.user_id).unwrap_or_default(),
+            }),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `sealwright agent import`: many agents from a file, piece by piece, with a report at the end.
 
+use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use serde::Serialize;
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::service::agents::Agents;
-use crate::service::agents::import::{PIECE, Row};
+use crate::service::agents::import::{Imported, PIECE, Row};
 
 use super::failure::{Failure, tell};
 use super::output::{Printer, Sheet};
@@ -19,6 +20,8 @@ use super::rows::{self, Line};
 #[derive(Debug, Default, Serialize)]
 struct Report {
     imported: u64,
+    /// Lines whose agent was there as the line describes it.
+    existing: u64,
     refused: u64,
     refusals: Vec<Refusal>,
 }
@@ -38,6 +41,10 @@ impl Report {
         self.refused += 1;
         self.refusals.push(Refusal { line, client_id, reason });
     }
+
+    fn lines(&self) -> u64 {
+        self.imported + self.existing + self.refused
+    }
 }
 
 /// Imports the file. What was imported stays when a later piece fails.
@@ -47,10 +54,19 @@ pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failu
     let bar = progress_bar(path);
     let mut report = Report::default();
     let mut piece: Vec<(u64, Row)> = Vec::with_capacity(PIECE);
+    let mut seen: HashSet<String> = HashSet::new();
     let mut ended = Ok(());
     for line in lines {
         match line {
-            Ok(Line { number, row: Ok(row) }) => piece.push((number, row)),
+            Ok(Line { number, row: Ok(row) }) => {
+                // Once it is imported, nothing tells it from one of an earlier run.
+                if seen.insert(row.client_id.clone()) {
+                    piece.push((number, row));
+                } else {
+                    let why = "clientId: it stands on an earlier line";
+                    report.refuse(number, shown_id(&row), why.to_owned());
+                }
+            }
             Ok(Line { number, row: Err(why) }) => report.refuse(number, None, why),
             Err(error) => {
                 ended = Err(cannot(error));
@@ -59,7 +75,7 @@ pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failu
         }
         if piece.len() == PIECE {
             ended = import_piece(agents, &mut piece, &mut report).await;
-            bar.set_position(report.imported + report.refused);
+            bar.set_position(report.lines());
             if ended.is_err() {
                 break;
             }
@@ -85,15 +101,17 @@ async fn import_piece(
     let verdicts = agents.import(&rows, Actor::Operator).await?;
     for ((number, row), verdict) in numbers.into_iter().zip(&rows).zip(verdicts) {
         match verdict {
-            Ok(()) => report.imported += 1,
-            Err(fault) => {
-                // What is no id may be anything, a secret in the wrong column for one.
-                let id = AgentId::parse(&row.client_id).ok().map(|id| id.to_string());
-                report.refuse(number, id, fault.to_string());
-            }
+            Ok(Imported::Made) => report.imported += 1,
+            Ok(Imported::Existing) => report.existing += 1,
+            Err(fault) => report.refuse(number, shown_id(row), fault.to_string()),
         }
     }
     Ok(())
+}
+
+/// What is no id may be anything, a secret in the wrong column for one.
+fn shown_id(row: &Row) -> Option<String> {
+    AgentId::parse(&row.client_id).ok().map(|id| id.to_string())
 }
 
 fn tell_report(report: &Report, out: Printer) -> Result<(), Failure> {
@@ -104,7 +122,8 @@ fn tell_report(report: &Report, out: Printer) -> Result<(), Failure> {
         let id = refusal.client_id.as_deref().map(|id| format!(" ({id})")).unwrap_or_default();
         tell(&format!("line {}{id}: {}", refusal.line, refusal.reason));
     }
-    tell(&format!("imported {}, refused {}", report.imported, report.refused));
+    let Report { imported, existing, refused, .. } = report;
+    tell(&format!("imported {imported}, there already {existing}, refused {refused}"));
     Ok(())
 }
 

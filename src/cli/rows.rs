@@ -2,10 +2,12 @@
 //!
 //! A message names the field and the rule, and never a value: it may be a secret.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::service::agents::import::Row;
@@ -14,7 +16,7 @@ use crate::service::agents::import::Row;
 const LONGEST_LINE: u64 = 1 << 18;
 
 /// The fields of a row; as keys in JSON, as the first line in CSV.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "clientId",
     "name",
     "secret",
@@ -26,6 +28,7 @@ const FIELDS: [&str; 11] = [
     "redirectUris",
     "userIds",
     "status",
+    "rawBasic",
 ];
 
 /// A line of the file: its number, counted from 1, and what it holds or why it cannot be read.
@@ -107,20 +110,52 @@ impl Iterator for JsonLines {
     }
 }
 
+/// The members of a JSON object in their order: a map would keep only the last of those that repeat.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
 fn json_row(line: &[u8]) -> Result<Row, String> {
-    let object: Map<String, Value> = match serde_json::from_slice(line) {
-        Ok(Value::Object(object)) => object,
-        Ok(_) => return Err("the line is no JSON object".to_owned()),
+    let members = match serde_json::from_slice(line) {
+        Ok(Members(members)) => members,
+        Err(error) if error.is_data() => return Err("the line is no JSON object".to_owned()),
         // The library's message may repeat a value.
         Err(error) => return Err(format!("the line is not JSON: column {}", error.column())),
     };
-    if let Some(unknown) = object.keys().find(|k| !FIELDS.contains(&k.as_str())) {
-        return Err(format!("no field is called {unknown:?}"));
+    let mut object = Map::new();
+    for (name, value) in members {
+        if !FIELDS.contains(&name.as_str()) {
+            return Err(format!("no field is called {name:?}"));
+        }
+        // Whichever of the two was meant, the other is not.
+        if object.contains_key(&name) {
+            return Err(format!("{name}: the field is repeated"));
+        }
+        object.insert(name, value);
     }
     let text = |field: &str| match object.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(Value::Number(number)) if field == "ttl" => Ok(Some(number.to_string())),
+        Some(Value::Bool(yes)) if field == "rawBasic" => Ok(Some(yes.to_string())),
         Some(_) => Err(format!("{field}: a text is needed")),
     };
     let list = |field: &str| match object.get(field) {
@@ -144,6 +179,7 @@ fn json_row(line: &[u8]) -> Result<Row, String> {
         redirect_uris: list("redirectUris")?,
         user_ids: list("userIds")?,
         status: text("status")?,
+        raw_basic: text("rawBasic")?,
     })
 }
 
@@ -191,7 +227,8 @@ fn csv_row(columns: &[&str], record: &csv::ByteRecord) -> Result<Row, String> {
             "audiences" => row.audiences = words(text),
             "redirectUris" => row.redirect_uris = words(text),
             "userIds" => row.user_ids = words(text),
-            _ => row.status = some(),
+            "status" => row.status = some(),
+            _ => row.raw_basic = some(),
         }
     }
     Ok(row)
@@ -241,6 +278,20 @@ mod tests {
         assert_eq!(faults[2].as_deref(), Some("the line is no JSON object"));
         assert_eq!(faults[3].as_deref(), Some("no field is called \"clientid\""));
         assert_eq!(faults[4], None);
+    }
+
+    #[test]
+    fn a_repeated_field_is_refused_by_its_name_alone() {
+        let lines = read(
+            "x.jsonl",
+            b"{\"clientId\":\"a\",\"secret\":\"hunter2\",\"secret\":\"hunter2\"}\n{\"ttl\":1,\"\\u0074tl\":1}\n\"a\"\n{\"ttl\":[}\n{} {}\n",
+        );
+        let faults: Vec<Option<String>> = lines.into_iter().map(|l| l.row.err()).collect();
+        assert_eq!(faults[0].as_deref(), Some("secret: the field is repeated"));
+        assert_eq!(faults[1].as_deref(), Some("ttl: the field is repeated"));
+        assert_eq!(faults[2].as_deref(), Some("the line is no JSON object"));
+        assert_eq!(faults[3].as_deref(), Some("the line is not JSON: column 9"));
+        assert_eq!(faults[4].as_deref(), Some("the line is not JSON: column 4"));
     }
 
     #[test]

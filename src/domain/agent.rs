@@ -56,7 +56,7 @@ impl AgentStatus {
 
 /// An agent's label: 1–200 characters without control characters. Need not be unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentName(String);
+pub struct AgentName(Box<str>);
 
 impl AgentName {
     /// Accepts 1–200 characters, none of them a control character.
@@ -64,7 +64,7 @@ impl AgentName {
         if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
             return Err(Invalid("a name is 1 to 200 characters without control characters"));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// The label.
@@ -123,18 +123,25 @@ impl UserId {
     }
 }
 
-/// A registered redirect URI (contract §6): `https:`, or `http:` on loopback, without fragment,
-/// at most 2,048 bytes. Compared as text, so it is kept exactly as registered.
+/// A registered redirect URI (contract §6): `https://`, or `http://` on loopback, without fragment
+/// and user, at most 2,048 of the characters of RFC 3986. Compared as text, so it is kept exactly as
+/// registered; sent as it is in a `Location`, so no browser may read it otherwise than it was meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RedirectUri(String);
 
 impl RedirectUri {
     /// Accepts an absolute URI that keeps to the rule above.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let fault = Invalid("a redirect URI is https:, or http: on loopback, without fragment");
-        if text.len() > 2_048 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        let fault = Invalid(
+            "a redirect URI is https://, or http:// on loopback, without fragment and user, in ASCII",
+        );
+        // RFC 3986 §2. A browser takes a backslash for a slash, and drops what is no character of a URI.
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&b);
+        if text.len() > 2_048 || !text.bytes().all(allowed) {
             return Err(fault);
         }
+        // Without its slashes a URI of the page's own scheme is a relative one.
+        let has_authority = text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with('/'));
         let url = Url::parse(text).map_err(|_| fault)?;
         let loopback = match url.host() {
             Some(url::Host::Domain(name)) => name == "localhost",
@@ -143,7 +150,8 @@ impl RedirectUri {
             None => false,
         };
         let scheme_ok = url.scheme() == "https" || (url.scheme() == "http" && loopback);
-        if !scheme_ok || url.fragment().is_some() || url.host().is_none() {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if !scheme_ok || !has_authority || has_user || url.fragment().is_some() {
             return Err(fault);
         }
         Ok(Self(text.to_owned()))
@@ -165,6 +173,13 @@ pub struct Epoch(pub i64);
 pub struct Profile {
     /// Its label.
     pub name: AgentName,
+    /// What it may have. Many agents have the same, and then they may share it in memory.
+    pub terms: Arc<Terms>,
+}
+
+/// On what terms an agent gets tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Terms {
     /// The scopes that it may ask for.
     pub scopes: Vec<Scope>,
     /// Its own token lifetime; `None` takes the server's default.
@@ -216,6 +231,8 @@ mod tests {
             "http://localhost:8080/cb",
             "http://127.0.0.1/cb",
             "http://[::1]:9/cb",
+            "https://a.example",
+            "HTTPS://A.example/%C3%A9?x=1&y=(2)",
         ] {
             assert!(RedirectUri::parse(good).is_ok(), "{good}");
         }
@@ -228,6 +245,15 @@ mod tests {
             "https:",
             "http://localhost.evil.example/",
             "https://a.example/ b",
+            "https://a.example/é",
+            "https://é.example/",
+            "https://a.example\\@b.example/",
+            "https://a.example@b.example/",
+            "https://u:p@b.example/",
+            "https:a.example/cb",
+            "https:/a.example/cb",
+            "https:///a.example/cb",
+            "http:///localhost/cb",
         ] {
             assert!(RedirectUri::parse(bad).is_err(), "{bad}");
         }

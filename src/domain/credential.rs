@@ -7,7 +7,7 @@ use super::time::Timestamp;
 
 /// A password hash in PHC or modular-crypt form. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretHash(pub String);
+pub struct SecretHash(pub Box<str>);
 
 impl fmt::Debug for SecretHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,11 +37,13 @@ pub struct Credential {
     /// The tag of a generated secret; `None` for an imported one.
     pub tag: Option<Tag>,
     /// The first characters of a generated secret, for people to tell credentials apart; else empty.
-    pub prefix: String,
+    pub prefix: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
     /// From this second on it opens nothing; `None` is without end.
     pub expires_at: Option<Timestamp>,
+    /// Whether its client sends it in HTTP Basic as it is, and not form-encoded (RFC 6749 §2.3.1).
+    pub raw_basic: bool,
 }
 
 impl Credential {

@@ -3,6 +3,7 @@
 //! Must not know the clock, the store or how the agent proved itself.
 
 use super::agent::{Agent, Audience, Epoch, UserId};
+use super::code::{Code, CodeRef};
 use super::id::{AgentId, Jti};
 use super::quota::{Limit, PlanName};
 use super::refusal::Refusal;
@@ -23,8 +24,8 @@ pub struct TokenRequest {
     pub scopes: Option<Vec<Scope>>,
     /// The audiences asked for; empty when none was.
     pub audience: Vec<Audience>,
-    /// The user on whose behalf the agent acts, already allowed.
-    pub user: Option<UserId>,
+    /// The authorization code that is exchanged for the token.
+    pub code: Option<Code>,
 }
 
 /// The server's own rules.
@@ -51,6 +52,7 @@ pub struct Grant {
     ttl: i64,
     plan: PlanName,
     limit: Limit,
+    code: Option<CodeRef>,
 }
 
 impl Grant {
@@ -94,10 +96,15 @@ impl Grant {
     pub fn limit(&self) -> Limit {
         self.limit
     }
+    /// The authorization code that the token costs: spent in the commit that counts it, or both not.
+    pub fn code(&self) -> Option<CodeRef> {
+        self.code
+    }
 }
 
-/// Decides about one token: agent status, then scope, then audience (contract D6). The quota is
-/// decided where it is counted, in the store's commit.
+/// Decides about one token: agent status, then the code if there is one, then scope, then audience
+/// (contract D6). The quota is decided where it is counted, in the store's commit, and there too
+/// whether the code was spent before.
 pub fn decide(
     agent: &Agent,
     catalogue: &Catalogue,
@@ -107,6 +114,10 @@ pub fn decide(
     jti: Jti,
 ) -> Result<Grant, Refusal> {
     agent.status.admit()?;
+    let user = match &request.code {
+        Some(code) => code.user(&agent.profile)?,
+        None => None,
+    };
     let scopes = decide_scopes(agent, catalogue, request.scopes.as_deref())?;
     let audience = decide_audience(agent, policy, &request.audience)?;
     let risk = catalogue.risk(&scopes, &policy.high_risk);
@@ -115,12 +126,13 @@ pub fn decide(
         agent_id: agent.agent_id.clone(),
         agent_version: agent.version,
         catalogue_version: catalogue.version(),
-        subject: request.user.as_ref().map_or(agent.agent_id.as_str(), UserId::as_str).to_owned(),
+        subject: user.map_or(agent.agent_id.as_str(), UserId::as_str).to_owned(),
         scope: join(&scopes),
         audience,
-        ttl: lifetime(agent.profile.ttl, policy.default_ttl, risk),
-        plan: agent.profile.plan.clone(),
+        ttl: lifetime(agent.profile.terms.ttl, policy.default_ttl, risk),
+        plan: agent.profile.terms.plan.clone(),
         limit,
+        code: request.code.as_ref().map(|code| code.reference),
     })
 }
 
@@ -132,12 +144,12 @@ fn decide_scopes(
     match asked {
         // Contract D3: all that this agent is allowed, in the catalogue's order.
         None | Some([]) => {
-            let all = catalogue.in_order(&agent.profile.scopes);
+            let all = catalogue.in_order(&agent.profile.terms.scopes);
             if all.is_empty() { Err(Refusal::NoScopes) } else { fits(all) }
         }
         // Contract D4: one scope that is not allowed refuses the whole request.
         Some(asked) => {
-            let allowed = |s: &Scope| agent.profile.scopes.contains(s) && catalogue.contains(s);
+            let allowed = |s: &Scope| agent.profile.terms.scopes.contains(s) && catalogue.contains(s);
             if asked.iter().all(allowed) { fits(asked.to_vec()) } else { Err(Refusal::ScopeNotAllowed) }
         }
     }
@@ -153,7 +165,7 @@ fn decide_audience(agent: &Agent, policy: &Policy, asked: &[Audience]) -> Result
     if asked.is_empty() {
         return Ok(vec![policy.default_audience.clone()]);
     }
-    let list = &agent.profile.audiences;
+    let list = &agent.profile.terms.audiences;
     let length: usize = asked.iter().map(|a| a.as_str().len()).sum();
     if length <= LONGEST_AUDIENCE && (list.is_empty() || asked.iter().all(|a| list.contains(a))) {
         Ok(asked.to_vec())
@@ -170,9 +182,11 @@ pub fn epoch_lives(status: super::agent::AgentStatus, agent: Epoch, token: Epoch
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
-    use super::super::agent::{AgentName, AgentStatus, Profile};
+    use super::super::agent::{AgentName, AgentStatus, Profile, Terms};
     use super::super::scope::{CatalogueEntry, parse_scope_list};
     use super::super::time::Timestamp;
     use super::*;
@@ -182,12 +196,14 @@ mod tests {
             agent_id: AgentId::parse("a").unwrap(),
             profile: Profile {
                 name: AgentName::parse("a").unwrap(),
-                scopes: scopes.to_vec(),
-                ttl,
-                plan: PlanName::free(),
-                audiences: vec![],
-                redirect_uris: vec![],
-                user_ids: vec![],
+                terms: Arc::new(Terms {
+                    scopes: scopes.to_vec(),
+                    ttl,
+                    plan: PlanName::free(),
+                    audiences: vec![],
+                    redirect_uris: vec![],
+                    user_ids: vec![],
+                }),
             },
             status,
             epoch: Epoch(0),
@@ -246,7 +262,7 @@ mod tests {
     fn an_audience_list_binds_what_is_asked_for() {
         let scopes = parse_scope_list("a").unwrap();
         let mut agent = agent(AgentStatus::Active, &scopes, None);
-        agent.profile.audiences = vec![Audience::parse("https://in").unwrap()];
+        Arc::make_mut(&mut agent.profile.terms).audiences = vec![Audience::parse("https://in").unwrap()];
         let request =
             |a: &str| TokenRequest { audience: vec![Audience::parse(a).unwrap()], ..TokenRequest::default() };
         assert!(ask(&agent, &catalogue("a"), &request("https://in")).is_ok());

@@ -58,6 +58,10 @@ uuid_id! {
     CredentialId
 }
 uuid_id! {
+    /// One authorization code.
+    CodeId
+}
+uuid_id! {
     /// One group commit. A batch that is sent twice under one id counts once.
     BatchId
 }

@@ -28,6 +28,9 @@ pub enum Refusal {
     NoScopes,
     /// The audience is malformed or outside the agent's list (RFC 8707 §2).
     InvalidTarget,
+    /// The authorization code is unknown, expired, spent, or was made for something else
+    /// (RFC 6749 §5.2 `invalid_grant`).
+    InvalidCode,
     /// The month's tokens are used up (contract D5).
     QuotaReached {
         /// The agent's plan.
@@ -46,6 +49,9 @@ pub enum Refusal {
     InvalidToken,
     /// The Bearer token lacks this scope (RFC 6750 §3.1).
     InsufficientScope(&'static str),
+    /// The Bearer token lacks a scope that a gateway demands. Which one is not said: it is text of the
+    /// request, and whether it exists is nobody's business.
+    DemandNotMet,
     /// The agent that was asked for does not exist.
     AgentNotFound,
 }
@@ -74,11 +80,14 @@ impl Refusal {
             Self::ScopeNotAllowed => "A requested scope is not allowed for this client.".to_owned(),
             Self::NoScopes => "This client is not allowed any scope.".to_owned(),
             Self::InvalidTarget => "The requested audience is not allowed for this client.".to_owned(),
+            Self::InvalidCode => "The authorization code is invalid, expired or used.".to_owned(),
             Self::QuotaReached { plan, limit } => reached_message(plan, *limit),
             Self::SlowDown { .. } => "Too many requests. Retry later.".to_owned(),
             Self::MissingToken => "A Bearer token is required.".to_owned(),
             Self::InvalidToken => "The access token is invalid, expired or revoked.".to_owned(),
-            Self::InsufficientScope(_) => "The access token lacks the required scope or right.".to_owned(),
+            Self::InsufficientScope(_) | Self::DemandNotMet => {
+                "The access token lacks the required scope or right.".to_owned()
+            }
             Self::AgentNotFound => "No agent has this id.".to_owned(),
         }
     }

@@ -9,7 +9,7 @@ pub const HIGH_RISK_CAP: i64 = 900;
 pub const LONGEST: i64 = 86_400;
 
 /// A configured token lifetime: 300 to 86,400 seconds inclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ttl(i64);
 
 impl Ttl {

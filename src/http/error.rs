@@ -133,6 +133,7 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
             (400, "invalid_request")
         }
         Refusal::UnsupportedGrantType => (400, "unsupported_grant_type"),
+        Refusal::InvalidCode => (400, "invalid_grant"),
         Refusal::InvalidClient => (401, "invalid_client"),
         Refusal::AgentSuspended | Refusal::AgentDecommissioned | Refusal::QuotaReached { .. } => {
             (403, "unauthorized_client")
@@ -141,7 +142,7 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
         Refusal::InvalidTarget => (400, "invalid_target"),
         Refusal::SlowDown { .. } => (429, "slow_down"),
         Refusal::MissingToken | Refusal::InvalidToken => (401, "invalid_token"),
-        Refusal::InsufficientScope(_) => (403, "insufficient_scope"),
+        Refusal::InsufficientScope(_) | Refusal::DemandNotMet => (403, "insufficient_scope"),
         Refusal::AgentNotFound => (404, "not_found"),
     }
 }
@@ -249,6 +250,9 @@ fn extra_headers(failure: &Failure, status: StatusCode) -> Vec<(HeaderName, Head
             let text =
                 format!("Bearer realm=\"sealwright\", error=\"insufficient_scope\", scope=\"{scope}\"");
             HeaderValue::from_str(&text).map_or_else(|_| vec![], |value| vec![(WWW_AUTHENTICATE, value)])
+        }
+        Failure::Refused(Refusal::DemandNotMet, _) => {
+            fixed(WWW_AUTHENTICATE, "Bearer realm=\"sealwright\", error=\"insufficient_scope\"")
         }
         Failure::Refused(Refusal::SlowDown { retry_after_ms }, _) => {
             // Whole seconds, rounded up: coming a moment too early would be refused again.

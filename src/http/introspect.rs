@@ -43,7 +43,7 @@ pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<R
             .await
             .map_err(|error| Failure::of(error, Challenge::None))?,
         Proof::Client(record, challenge) => {
-            if !record.agent.profile.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
+            if !record.agent.profile.terms.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
                 return Err(Failure::Refused(Refusal::InsufficientScope(TOKENS_READ), challenge));
             }
             state.tokens.introspect(call.token).await.map_err(|error| Failure::of(error, challenge))?

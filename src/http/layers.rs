@@ -7,9 +7,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::HttpBody;
 use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, PRAGMA};
+use axum::http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, PRAGMA,
+};
 use axum::http::{HeaderValue, Method, Version};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
@@ -24,7 +27,7 @@ use super::error::{Challenge, Failure, render};
 use super::extract::{self, Incoming};
 use super::parameters::Encoding;
 use super::state::State;
-use super::{Accepts, Route};
+use super::{Accepts, Route, reply, serve};
 
 /// The largest request body, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -49,6 +52,7 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
     let request_id = request_id(&state, request.headers());
     let method = request.method().clone();
     let peer = peer_of(&request);
+    let body_is_over = request.body().is_end_stream();
     let handled = AssertUnwindSafe(handle(route, &state, request, peer)).catch_unwind().await;
     let result = handled.unwrap_or_else(|_| Err(Failure::fault("a handler panicked")));
     let mut response = match result {
@@ -63,6 +67,11 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    }
+    // Somebody else's request could follow in place of a body that was announced and not sent, and would
+    // be taken for it.
+    if route.accepts == Accepts::Any && !body_is_over {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID.clone(), value);
@@ -87,9 +96,19 @@ async fn handle(
     let (mut parts, body) = request.into_parts();
     check_host(parts.version, &parts.headers)?;
     check_method(route.accepts, &parts.method)?;
+    if route.accepts == Accepts::Public && parts.method == Method::OPTIONS {
+        return Ok(reply::preflight());
+    }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let (encoding, body) = match route.accepts {
-        Accepts::Nothing | Accepts::Any => (Encoding::Form, Bytes::new()),
+        Accepts::Nothing | Accepts::Public => (Encoding::Form, Bytes::new()),
+        Accepts::Any => {
+            // RFC 9110 §10.1.1: whoever asks first sends nothing to one who answers at once.
+            if !parts.headers.contains_key(EXPECT) {
+                serve::discard(body);
+            }
+            (Encoding::Form, Bytes::new())
+        }
         Accepts::Form | Accepts::FormOrJson => {
             let encoding = encoding_of(route.accepts, &parts.headers)?;
             // RFC 6749 §2.3.1: credentials must not stand in the URI, where logs keep them.
@@ -121,9 +140,12 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {
+    let is_read = method == Method::GET || method == Method::HEAD;
     match accepts {
-        Accepts::Nothing if method == Method::GET || method == Method::HEAD => Ok(()),
+        Accepts::Nothing if is_read => Ok(()),
         Accepts::Nothing => Err(Failure::MethodNotAllowed("GET, HEAD")),
+        Accepts::Public if is_read || method == Method::OPTIONS => Ok(()),
+        Accepts::Public => Err(Failure::MethodNotAllowed("GET, HEAD, OPTIONS")),
         Accepts::Any => Ok(()),
         Accepts::Form | Accepts::FormOrJson if method == Method::POST => Ok(()),
         Accepts::Form | Accepts::FormOrJson => Err(Failure::MethodNotAllowed("POST")),

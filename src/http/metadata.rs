@@ -10,11 +10,14 @@ use url::Url;
 use crate::document::Document;
 use crate::domain::scope::BUILT_IN;
 
-use super::error::{Failure, Shape};
+use super::error::Failure;
 use super::extract::Incoming;
 use super::reply::{self, Kept};
 use super::state::State;
-use super::{Accepts, Route};
+use super::{PUBLIC_ROUTES, Route};
+
+/// The two names of the document.
+const DOCUMENTS: [&str; 2] = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
 
 /// The document, made once: nothing in it changes while the process runs.
 pub struct Metadata {
@@ -50,30 +53,21 @@ impl Metadata {
         Self { document: Document::new(document.to_string()), issuer: issuer.to_owned() }
     }
 
-    /// The further places of the document for an issuer with a path; none for one without.
-    pub fn paths_of_issuer(&self) -> Vec<String> {
-        let path = Url::parse(&self.issuer).map(|url| url.path().trim_end_matches('/').to_owned());
-        match path {
-            Ok(path) if !path.is_empty() && !path.contains(['{', '}', '*', ':']) => vec![
-                format!("/.well-known/oauth-authorization-server{path}"),
-                format!("/.well-known/openid-configuration{path}"),
-                format!("{path}/.well-known/openid-configuration"),
-                format!("{path}/.well-known/oauth-authorization-server"),
-            ],
-            _ => vec![],
-        }
+    /// The path of the issuer; `None` without one, or where what answers behind it would hide the
+    /// documents, or let something pass that a gateway asks about.
+    pub fn path_of_issuer(&self) -> Option<String> {
+        let url = Url::parse(&self.issuer).ok()?;
+        let path = url.path().trim_end_matches('/');
+        let first = path.split('/').nth(1)?;
+        // The URL parser writes braces, which would be a router's pattern, as percent-encoded bytes.
+        (first != ".well-known" && first != "forward-auth").then(|| path.to_owned())
     }
 }
 
-/// The route of the document at an issuer's own path.
-pub fn route() -> &'static Route {
-    static ROUTE: Route = Route {
-        path: "/.well-known/oauth-authorization-server",
-        accepts: Accepts::Nothing,
-        shape: Shape::OAuth,
-        handler: |state, incoming| Box::pin(get_metadata(state, incoming)),
-    };
-    &ROUTE
+/// Where the documents stand for an issuer with this path, besides behind it.
+pub fn places_before(path: &str) -> impl Iterator<Item = (String, &'static Route)> {
+    let documents = PUBLIC_ROUTES.iter().filter(|route| DOCUMENTS.contains(&route.path));
+    documents.map(move |route| (format!("{}{path}", route.path), route))
 }
 
 /// The metadata document.

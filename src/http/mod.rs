@@ -8,17 +8,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::any;
 
-use error::{Failure, Shape};
+use error::Failure;
+use error::Shape::{self, Management, OAuth};
 use extract::Incoming;
 use state::State;
 
 pub mod admin;
+pub mod authorize;
 pub mod caller;
 pub mod error;
 pub mod extract;
+pub mod forward_auth;
 pub mod health;
 pub mod introspect;
 pub mod jwks;
@@ -41,11 +45,14 @@ pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>
 pub enum Accepts {
     /// None: GET (and HEAD).
     Nothing,
+    /// None, for a document that scripts of any origin may read: GET and HEAD, and OPTIONS, by which they
+    /// ask whether they may.
+    Public,
     /// POST of `application/x-www-form-urlencoded`.
     Form,
     /// POST of a form or of a JSON object (`application/json`).
     FormOrJson,
-    /// Any method, and no body: there is nothing here that a method could do.
+    /// Any method, and no body: there is nothing here that a method could do, or the method is another's.
     Any,
 }
 
@@ -62,15 +69,18 @@ pub struct Route {
 }
 
 macro_rules! route {
-    ($path:literal, $accepts:ident, $shape:ident, $handler:path) => {
+    ($path:literal, $accepts:ident, $shape:expr, $handler:path) => {
         Route {
             path: $path,
             accepts: Accepts::$accepts,
-            shape: Shape::$shape,
+            shape: $shape,
             handler: |state, incoming| Box::pin($handler(state, incoming)),
         }
     };
 }
+
+/// The errors of both ends of AIRisk's flow.
+const AIRISK: Shape = Shape::Dialect(&token::airisk::AiRisk);
 
 /// What clients reach, besides the token endpoints: those stand in [`token::TOKEN_ROUTES`].
 #[rustfmt::skip]
@@ -80,10 +90,14 @@ pub static PUBLIC_ROUTES: &[Route] = &[
     route!("/oauth/revoke",                           Form,    OAuth,      revoke::revoke_token),
     route!("/api/v1/token/revoked",                   Nothing, OAuth,      revocations::get_revocations),
     route!("/oauth/revoked-tokens",                   Nothing, OAuth,      revocations::get_revocations),
+    route!("/api/oauth2",                             Nothing, AIRISK,     authorize::authorize_agent),
     route!("/oauth/authorize",                        Nothing, OAuth,      metadata::refuse_authorization),
-    route!("/.well-known/jwks.json",                  Nothing, OAuth,      jwks::get_jwks),
-    route!("/.well-known/oauth-authorization-server", Nothing, OAuth,      metadata::get_metadata),
-    route!("/.well-known/openid-configuration",       Nothing, OAuth,      metadata::get_metadata),
+    route!("/.well-known/jwks.json",                  Public,  OAuth,      jwks::get_jwks),
+    route!("/.well-known/oauth-authorization-server", Public,  OAuth,      metadata::get_metadata),
+    route!("/.well-known/openid-configuration",       Public,  OAuth,      metadata::get_metadata),
+    route!("/forward-auth",                           Any,     OAuth,      forward_auth::check_bearer),
+    route!("/forward-auth/",                          Any,     OAuth,      forward_auth::check_bearer),
+    route!("/forward-auth/{*rest}",                   Any,     OAuth,      forward_auth::check_bearer),
     route!("/api/v1/agents",                          Nothing, Management, admin::agents::list_agents),
     route!("/api/v1/agents/{id}",                     Nothing, Management, admin::agents::get_agent),
     route!("/livez",                                  Nothing, OAuth,      health::get_livez),
@@ -99,20 +113,33 @@ pub static OPS_ROUTES: &[Route] = &[
     route!("/readyz",  Nothing, OAuth, health::get_readyz),
 ];
 
+/// Paths that are written in any letter case (contract §6).
+const IN_ANY_CASE: &[&str] = &["/api/oauth2/Token"];
+
 static UNKNOWN: Route = Route {
     path: "unknown",
     accepts: Accepts::Any,
-    shape: Shape::Management,
+    shape: Management,
     handler: |_, _| Box::pin(async { Err(Failure::NotFound) }),
 };
 
+fn every_public_route() -> impl Iterator<Item = &'static Route> {
+    token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES)
+}
+
 /// The public listener's router.
 pub fn public_router(state: &Arc<State>) -> Router {
-    let mut router = router(token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES), state);
-    // RFC 8414 §3.1: for an issuer with a path the well-known part stands before it; OpenID
-    // Connect Discovery §4 puts it behind.
-    for path in state.metadata.paths_of_issuer() {
-        router = router.route(&path, layers::around(metadata::route(), state));
+    let mut router = router(every_public_route(), state);
+    if let Some(path) = state.metadata.path_of_issuer() {
+        // A proxy may pass the issuer's path on, so everything answers behind it too: OpenID Connect
+        // Discovery §4 looks for the metadata there.
+        for route in every_public_route() {
+            router = router.route(&format!("{path}{}", route.path), layers::around(route, state));
+        }
+        // RFC 8414 §3.1: the well-known part stands before the issuer's path.
+        for (place, route) in metadata::places_before(&path) {
+            router = router.route(&place, layers::around(route, state));
+        }
     }
     router
 }
@@ -123,10 +150,19 @@ pub fn ops_router(state: &Arc<State>) -> Router {
 }
 
 fn router(routes: impl Iterator<Item = &'static Route>, state: &Arc<State>) -> Router {
-    let mut table = Router::new();
+    // An issuer's path may hold a segment that begins with a colon or an asterisk, which stand for
+    // nothing but themselves.
+    let (mut table, mut in_any_case) = (Router::new().without_v07_checks(), Vec::new());
     for route in routes {
         table = table.route(route.path, layers::around(route, state));
+        if IN_ANY_CASE.contains(&route.path) {
+            in_any_case.push(route);
+        }
     }
     let state = Arc::clone(state);
-    table.fallback(any(move |request| layers::answer(&UNKNOWN, Arc::clone(&state), request)))
+    table.fallback(any(move |request: Request| {
+        let path = request.uri().path();
+        let known = in_any_case.iter().find(|route| route.path.eq_ignore_ascii_case(path));
+        layers::answer(known.copied().unwrap_or(&UNKNOWN), Arc::clone(&state), request)
+    }))
 }

@@ -210,6 +210,16 @@ impl<'de> Visitor<'de> for Below {
     }
 }
 
+/// All values of a parameter in a query that another program's client may have written. What cannot be
+/// decoded there is its affair, but in a value of this parameter, which is then `None`. A name that cannot
+/// be decoded is nobody's.
+pub fn values_in_query<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Option<Cow<'a, str>>> {
+    query.split('&').filter_map(move |pair| {
+        let (raw, value) = pair.split_once('=').unwrap_or((pair, ""));
+        decode(raw.as_bytes()).is_some_and(|decoded| decoded == name).then(|| decode(value.as_bytes()))
+    })
+}
+
 /// `+` is a space and `%XX` a byte; the bytes must be UTF-8.
 pub fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
     if !text.iter().any(|b| matches!(b, b'+' | b'%')) {

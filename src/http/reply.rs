@@ -3,7 +3,9 @@
 //! Owns content types and conditional answers. Must not know what a reply says.
 
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG,
+    HeaderMap, IF_NONE_MATCH,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -26,8 +28,23 @@ pub enum Kept {
 
 /// JSON text.
 pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    typed(status, "application/json", body)
+}
+
+/// A problem as JSON (RFC 9457 §3).
+pub fn problem<T: Serialize>(status: StatusCode, details: &T) -> Response {
+    // Strings and a number always serialise; without a body the status still stands.
+    typed(status, "application/problem+json", serde_json::to_vec(details).unwrap_or_default())
+}
+
+/// Plain text.
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    typed(status, "text/plain", body)
+}
+
+fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = (status, body.into()).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
@@ -54,11 +71,25 @@ pub fn document(headers: &HeaderMap, document: &Document, kept: Kept) -> Respons
         Kept::Revalidated => "no-cache",
         Kept::Public => {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag"));
             "public, max-age=300"
         }
     };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     response
+}
+
+/// The answer to a script that asks whether it may read a public document, with headers of its own
+/// (`If-None-Match`, `MCP-Protocol-Version`) too: it may, and need not ask again for a day.
+pub fn preflight() -> Response {
+    let headers = [
+        (ALLOW, "GET, HEAD, OPTIONS"),
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+        (ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 /// RFC 9110 §13.1.2: a list of tags or `*`, compared weakly.

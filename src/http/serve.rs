@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use axum::response::Response;
 use futures_util::FutureExt;
+use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -36,6 +37,10 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// How many connections can wait to be taken in when the process stops: the length of the system's queue.
 const BACKLOG: usize = 4_096;
+
+/// How much of a body that nobody wants is still read, in bytes, and for how long.
+const MOST_DISCARDED: usize = 16 * 1024 * 1024;
+const DISCARD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// After an accept that failed, for want of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -79,6 +84,16 @@ pub async fn serve(
     let _ = stop.send(true);
     let _ = timeout(drain, async { while open.join_next().await.is_some() {} }).await;
     Ok(())
+}
+
+/// Reads and forgets the body of a request that is answered without it, while it is answered. A connection
+/// that is closed amid what the client sends is reset, and the answer with it.
+pub fn discard(body: Body) {
+    if body.is_end_stream() {
+        return;
+    }
+    let mut body = Limited::new(body, MOST_DISCARDED);
+    tokio::spawn(timeout(DISCARD_PATIENCE, async move { while let Some(Ok(_)) = body.frame().await {} }));
 }
 
 fn builder() -> Builder<TokioExecutor> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::keys::Keyring;
 use crate::service::agents::Agents;
 use crate::service::authenticate::Authenticator;
+use crate::service::codes::Codes;
 use crate::service::issue::Mint;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
@@ -19,6 +20,8 @@ use super::metadata::Metadata;
 pub struct State {
     /// Issues tokens.
     pub mint: Mint,
+    /// Makes authorization codes.
+    pub codes: Arc<Codes>,
     /// Authenticates clients of the other endpoints.
     pub authenticator: Arc<Authenticator>,
     /// Says what presented tokens are worth.

@@ -21,6 +21,8 @@ use seal::MasterKey;
 
 pub mod algorithm;
 pub mod claims;
+pub mod code;
+pub mod own;
 pub mod rotation;
 pub mod seal;
 pub mod tag;

@@ -1,7 +1,8 @@
-//! Encryption at rest: keys of a store are sealed with AES-256-GCM under the operator's master key.
+//! Sealing with AES-256-GCM: the keys of a store under the operator's master key, authorization codes
+//! under a key of the store.
 //!
 //! A sealed value is one version byte, a 12-byte nonce, the ciphertext and a 16-byte tag. The
-//! associated data names the key, so that rows cannot be swapped.
+//! associated data says what it was sealed for, so that rows cannot be swapped.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use base64::Engine;
@@ -48,34 +49,48 @@ impl MasterKey {
 
     /// Seals `plain` for the row that `aad` names; `None` when no random nonce could be drawn.
     pub fn seal(&self, plain: &[u8], aad: &[u8], entropy: &dyn Entropy) -> Option<Sealed> {
-        let mut nonce = [0u8; NONCE];
-        entropy.fill(&mut nonce).ok()?;
-        let mut body = Zeroizing::new(plain.to_vec());
-        let nonce_value = Nonce::assume_unique_for_key(nonce);
-        self.cipher()?.seal_in_place_append_tag(nonce_value, Aad::from(aad), &mut *body).ok()?;
-        let mut sealed = vec![VERSION];
-        sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(&body);
-        Some(Sealed(sealed))
+        seal(&cipher(self.0.as_slice())?, plain, aad, entropy).map(Sealed)
     }
 
     /// Opens what [`MasterKey::seal`] made; `None` under another key, for another row, or changed.
     pub fn unseal(&self, sealed: &Sealed, aad: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (version, rest) = sealed.0.split_first()?;
-        let (nonce, body) = rest.split_at_checked(NONCE)?;
-        if *version != VERSION {
-            return None;
-        }
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut body = Zeroizing::new(body.to_vec());
-        let length = self.cipher()?.open_in_place(nonce, Aad::from(aad), &mut body).ok()?.len();
-        body.truncate(length);
-        Some(body)
+        unseal(&cipher(self.0.as_slice())?, &sealed.0, aad)
     }
+}
 
-    fn cipher(&self) -> Option<LessSafeKey> {
-        UnboundKey::new(&AES_256_GCM, self.0.as_slice()).ok().map(LessSafeKey::new)
+/// How much longer than what was sealed in it a sealed value is, in bytes.
+pub(super) const OVERHEAD: usize = 1 + NONCE + 16;
+
+/// A key of 32 bytes, ready for use.
+pub(super) fn cipher(key: &[u8]) -> Option<LessSafeKey> {
+    UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new)
+}
+
+/// Seals `plain` for what `aad` says; `None` when no random nonce could be drawn.
+pub(super) fn seal(cipher: &LessSafeKey, plain: &[u8], aad: &[u8], entropy: &dyn Entropy) -> Option<Vec<u8>> {
+    let mut nonce = [0u8; NONCE];
+    entropy.fill(&mut nonce).ok()?;
+    let mut body = Zeroizing::new(plain.to_vec());
+    let nonce_value = Nonce::assume_unique_for_key(nonce);
+    cipher.seal_in_place_append_tag(nonce_value, Aad::from(aad), &mut *body).ok()?;
+    let mut sealed = vec![VERSION];
+    sealed.extend_from_slice(&nonce);
+    sealed.extend_from_slice(&body);
+    Some(sealed)
+}
+
+/// Opens what [`seal`] made; `None` under another key, for anything else, or changed.
+pub(super) fn unseal(cipher: &LessSafeKey, sealed: &[u8], aad: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (version, rest) = sealed.split_first()?;
+    let (nonce, body) = rest.split_at_checked(NONCE)?;
+    if *version != VERSION {
+        return None;
     }
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut body = Zeroizing::new(body.to_vec());
+    let length = cipher.open_in_place(nonce, Aad::from(aad), &mut body).ok()?.len();
+    body.truncate(length);
+    Some(body)
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 //! Owns the tag's computation. Must not know the layout of a secret (service/secret/format.rs).
 
 use aws_lc_rs::hmac;
-use zeroize::Zeroizing;
 
-use crate::entropy::{Entropy, NoEntropy};
-use crate::store::{Sealed, StoreKey};
+use crate::store::StoreKey;
 
+use super::own;
 use super::seal::MasterKey;
 
 /// The purpose under which tag keys are stored.
@@ -27,21 +26,9 @@ impl std::fmt::Debug for TagKey {
 }
 
 impl TagKey {
-    /// Draws a new tag key and seals it for the store; `None` from sealing is a fault of the system.
-    pub fn generate(key_id: char, master: &MasterKey, entropy: &dyn Entropy) -> Result<StoreKey, NoEntropy> {
-        let mut bytes = Zeroizing::new([0u8; 32]);
-        entropy.fill(bytes.as_mut_slice())?;
-        let key_id = key_id.to_string();
-        let sealed = master.seal(bytes.as_slice(), &aad(&key_id), entropy).ok_or(NoEntropy)?;
-        Ok(StoreKey { purpose: PURPOSE.to_owned(), key_id, sealed })
-    }
-
-    /// Opens a stored tag key; `None` when it is for another purpose or does not open.
+    /// The stored tag key; `None` when it is for another purpose or does not open.
     pub fn open(stored: &StoreKey, master: &MasterKey) -> Option<Self> {
-        if stored.purpose != PURPOSE {
-            return None;
-        }
-        let bytes = master.unseal(&Sealed(stored.sealed.0.clone()), &aad(&stored.key_id))?;
+        let bytes = own::open(stored, PURPOSE, master)?;
         let mut characters = stored.key_id.chars();
         let key_id = characters.next().filter(char::is_ascii_alphanumeric)?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
@@ -59,8 +46,4 @@ impl TagKey {
         first.copy_from_slice(&context.sign().as_ref()[..8]);
         u64::from_be_bytes(first)
     }
-}
-
-fn aad(key_id: &str) -> Vec<u8> {
-    format!("{PURPOSE}:{key_id}").into_bytes()
 }

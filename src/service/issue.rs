@@ -14,6 +14,7 @@ use crate::keys::{Keyring, SignedToken};
 use crate::store::{AgentRecord, Batch, Freshness, Recorded, Store, Verdict};
 
 use super::authenticate::{Authenticator, ClientCredentials};
+use super::codes::{Codes, PresentedCode};
 use super::keys::KeyService;
 use super::limits::Limits;
 use super::{Cause, Error};
@@ -21,6 +22,14 @@ use super::{Cause, Error};
 /// How often a decision is made again because the agent changed under it; past that the caller is
 /// told to come again, never refused.
 const MOST_STALE: usize = 3;
+
+/// What a client asks for, once it has proven itself.
+pub enum Ask {
+    /// A token of its own.
+    Token(TokenRequest),
+    /// The token that an authorization code stands for.
+    Exchange(PresentedCode),
+}
 
 /// Issues tokens.
 pub struct Mint {
@@ -30,6 +39,8 @@ pub struct Mint {
     pub store: Arc<dyn Store>,
     /// Says whether the keys are fit to sign with.
     pub keys: Arc<KeyService>,
+    /// What opens authorization codes.
+    pub codes: Arc<Codes>,
     /// What signs them.
     pub keyring: Arc<Keyring>,
     /// The server's rules.
@@ -47,11 +58,7 @@ pub struct Mint {
 impl Mint {
     /// Issues one token to the agent that proves itself (contract D6: client authentication → agent
     /// status → request rate → scope → quota → issue).
-    pub async fn issue(
-        &self,
-        credentials: &ClientCredentials,
-        request: &TokenRequest,
-    ) -> Result<SignedToken, Error> {
+    pub async fn issue(&self, credentials: &ClientCredentials, ask: &Ask) -> Result<SignedToken, Error> {
         self.keys.ready_to_sign().await?;
         let mut freshness = Freshness::Cached;
         let mut charged = false;
@@ -64,7 +71,7 @@ impl Mint {
                 self.limits.charge_request(&record.agent.agent_id)?;
                 charged = true;
             }
-            match self.attempt(&record, request, freshness).await? {
+            match self.attempt(&record, ask, freshness).await? {
                 Attempt::Signed(token) => return Ok(token),
                 // A remembered row may only say yes: look again before saying no.
                 Attempt::Refused(refusal) if freshness == Freshness::Fresh => return Err(refusal.into()),
@@ -74,25 +81,27 @@ impl Mint {
         Err(Error::Unavailable(Arc::new(Cause("the agent kept changing".to_owned()))))
     }
 
-    async fn attempt(
-        &self,
-        record: &AgentRecord,
-        request: &TokenRequest,
-        freshness: Freshness,
-    ) -> Result<Attempt, Error> {
+    async fn attempt(&self, record: &AgentRecord, ask: &Ask, freshness: Freshness) -> Result<Attempt, Error> {
         let agent = &record.agent;
         let catalogue = self.store.catalogue(freshness).await?;
-        let Some(limit) = self.plans.limit(&agent.profile.plan) else {
+        let Some(limit) = self.plans.limit(&agent.profile.terms.plan) else {
             // The agent may have been given another plan since its row was remembered.
             if freshness == Freshness::Cached {
                 return Ok(Attempt::Stale);
             }
             // A configuration that lacks a plan is no verdict about the agent (contract D9).
-            let why = format!("plan {} is not configured", agent.profile.plan);
+            let why = format!("plan {} is not configured", agent.profile.terms.plan);
             return Err(Error::Unavailable(Arc::new(Cause(why))));
         };
         let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
-        let grant = match decide(agent, &catalogue, &self.policy, limit, request, jti) {
+        let decided = match ask {
+            Ask::Token(request) => decide(agent, &catalogue, &self.policy, limit, request, jti),
+            Ask::Exchange(presented) => self.codes.open(&agent.agent_id, presented).and_then(|code| {
+                let request = TokenRequest { code: Some(code), ..TokenRequest::default() };
+                decide(agent, &catalogue, &self.policy, limit, &request, jti)
+            }),
+        };
+        let grant = match decided {
             Ok(grant) => Arc::new(grant),
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
         };
@@ -108,6 +117,7 @@ impl Mint {
             }
             // The counting statement compared the agent's version, so this verdict is fresh.
             Some(Verdict::QuotaReached) => Err(Refusal::quota(grant.plan(), grant.limit()).into()),
+            Some(Verdict::Spent) => Err(Refusal::InvalidCode.into()),
             Some(Verdict::Stale) => Ok(Attempt::Stale),
             None => Err(Error::Fault(Arc::new(Cause("the store gave no verdict".to_owned())))),
         }

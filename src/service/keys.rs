@@ -10,9 +10,10 @@ use crate::domain::event::Actor;
 use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
 use crate::keys::algorithm::{self, RsaBits};
+use crate::keys::code::{self, CodeKey};
 use crate::keys::tag::{self, TagKey};
-use crate::keys::{KeyFault, Keyring, rotation};
-use crate::store::{Change, KeyRecord, KeyState, Outcome, Store, Write};
+use crate::keys::{KeyFault, Keyring, own, rotation};
+use crate::store::{Change, KeyRecord, KeyState, Outcome, Store, StoreKey, Write};
 
 use super::{Cause, Error};
 
@@ -168,29 +169,44 @@ impl KeyService {
     }
 }
 
-/// The store's tag keys, made now when it has none. A key that does not open under this master key is
-/// a fault that names what is wrong.
-pub async fn ensure_tag_keys(
+/// The keys of a store itself.
+pub struct OwnKeys {
+    /// What the tags of secrets are computed with.
+    pub tags: Vec<TagKey>,
+    /// What authorization codes are sealed with.
+    pub code: CodeKey,
+}
+
+/// The store's own keys, made now where it has none. A key that does not open under this master key
+/// is a fault that names what is wrong.
+pub async fn ensure_own_keys(
     store: &dyn Store,
     keyring: &Keyring,
     clock: &dyn Clock,
     entropy: &dyn Entropy,
-) -> Result<Vec<TagKey>, Error> {
+) -> Result<OwnKeys, Error> {
+    let master = keyring.master_key();
     let mut stored = store.store_keys().await?;
-    if !stored.iter().any(|k| k.purpose == tag::PURPOSE) {
-        let fresh = TagKey::generate(draw_key_id(entropy)?, keyring.master_key(), entropy)?;
-        let change = Change::InsertStoreKey(fresh);
-        store.commit(vec![Write { at: clock.now(), by: Actor::System, change }]).await?;
-        // Another process may have been first: what the store holds is what counts.
-        stored = store.store_keys().await?;
+    let lacks = |stored: &[StoreKey], purpose| !stored.iter().any(|key| key.purpose == purpose);
+    for purpose in [tag::PURPOSE, code::PURPOSE] {
+        if lacks(&stored, purpose) {
+            let change =
+                Change::InsertStoreKey(own::generate(purpose, draw_key_id(entropy)?, master, entropy)?);
+            store.commit(vec![Write { at: clock.now(), by: Actor::System, change }]).await?;
+            // Another process may have been first: what the store holds is what counts.
+            stored = store.store_keys().await?;
+        }
     }
-    let open = |key| {
-        TagKey::open(key, keyring.master_key()).ok_or_else(|| {
-            let why = "the store's keys do not open under this master key".to_owned();
-            Error::Fault(Arc::new(Cause(why)))
-        })
+    let foreign = || {
+        let why = "the store's keys do not open under this master key".to_owned();
+        Error::Fault(Arc::new(Cause(why)))
     };
-    stored.iter().filter(|k| k.purpose == tag::PURPOSE).map(open).collect()
+    let of = |purpose| stored.iter().filter(move |key| key.purpose == purpose);
+    let tags = of(tag::PURPOSE)
+        .map(|key| TagKey::open(key, master).ok_or_else(foreign))
+        .collect::<Result<_, _>>()?;
+    let code = of(code::PURPOSE).find_map(|key| CodeKey::open(key, master)).ok_or_else(foreign)?;
+    Ok(OwnKeys { tags, code })
 }
 
 fn draw_key_id(entropy: &dyn Entropy) -> Result<char, Error> {

@@ -77,6 +77,15 @@ impl Caller {
     }
 }
 
+/// What a gateway demands of a token besides its being alive: all of it.
+#[derive(Debug, Default)]
+pub struct Demands {
+    /// Scopes that it must carry.
+    pub scopes: Vec<String>,
+    /// Audiences that it must have been made for.
+    pub audiences: Vec<String>,
+}
+
 /// Reads presented tokens.
 pub struct Tokens {
     store: Arc<dyn Store>,
@@ -173,6 +182,21 @@ impl Tokens {
     pub async fn caller(&self, bearer: &str) -> Result<Caller, Error> {
         let [caller] = self.alive([self.read(bearer).await?]).await?;
         Ok(self.admit(caller)?)
+    }
+
+    /// The live token behind a gateway's request, whoever it was made for, when it meets all demands.
+    pub async fn admit_by(&self, bearer: &str, demands: &Demands) -> Result<Arc<Genuine>, Error> {
+        let [token] = self.alive([self.read(bearer).await?]).await?;
+        let token = token.ok_or(Refusal::InvalidToken)?;
+        let claims = &token.claims;
+        // RFC 9068 §4: a token that was not made for this resource is no valid token there.
+        if !demands.audiences.iter().all(|audience| claims.aud.contains(audience)) {
+            return Err(Refusal::InvalidToken.into());
+        }
+        if !demands.scopes.iter().all(|scope| claims.has_scope(scope)) {
+            return Err(Refusal::DemandNotMet.into());
+        }
+        Ok(token)
     }
 
     /// A token made for another service, or for a user, opens nothing here (contract §3).

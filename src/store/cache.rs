@@ -4,7 +4,7 @@
 //! Owns what is remembered. Must not know what a row is used for. There is no message that empties
 //! it, so there is none to lose.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use crate::domain::agent::{Agent, Epoch};
+use crate::domain::agent::{Agent, Epoch, Terms};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
@@ -31,6 +31,9 @@ const AGENTS: u64 = 100_000;
 /// How many are expected: room for these is taken at the start, and more when they come.
 const EXPECTED: usize = 1_000;
 
+/// How many different terms are kept to be shared.
+const ALIKE: usize = 1_000;
+
 /// How long it is remembered that imported credentials are held. Not for ever: once the last is gone,
 /// secrets of a foreign form cost no hash any more.
 const IMPORTED: Duration = Duration::from_secs(1);
@@ -39,6 +42,7 @@ const IMPORTED: Duration = Duration::from_secs(1);
 pub struct Cached {
     inner: Arc<dyn Store>,
     agents: Cache<AgentId, Arc<AgentRecord>>,
+    alike: Alike,
     catalogue: ArcSwapOption<Catalogue>,
     imported: Imported,
 }
@@ -49,9 +53,32 @@ impl Cached {
         Self {
             inner,
             agents: Cache::with_weighter(EXPECTED, AGENTS, UnitWeighter),
+            alike: Alike::default(),
             catalogue: ArcSwapOption::empty(),
             imported: Imported::default(),
         }
+    }
+}
+
+/// The terms that many agents have alike, held once for all of them.
+#[derive(Default)]
+struct Alike(Mutex<HashSet<Arc<Terms>>>);
+
+impl Alike {
+    fn share(&self, record: &mut Arc<AgentRecord>) {
+        // A record that somebody else holds already stays as it is.
+        let Some(record) = Arc::get_mut(record) else { return };
+        let mine = &mut record.agent.profile.terms;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = known.get(mine) {
+            *mine = Arc::clone(same);
+            return;
+        }
+        // Begun anew, so that terms which no agent has any more take no room for ever.
+        if known.len() >= ALIKE {
+            known.clear();
+        }
+        known.insert(Arc::clone(mine));
     }
 }
 
@@ -108,10 +135,13 @@ impl Store for Cached {
         {
             return Ok(Some(known));
         }
-        let read = self.inner.agent(agent_id, Freshness::Fresh).await?;
-        match &read {
+        let mut read = self.inner.agent(agent_id, Freshness::Fresh).await?;
+        match &mut read {
             // Only ids that exist are remembered, so a flood of others takes no room.
-            Some(record) => self.agents.insert(agent_id.clone(), Arc::clone(record)),
+            Some(record) => {
+                self.alike.share(record);
+                self.agents.insert(record.agent.agent_id.clone(), Arc::clone(record));
+            }
             None => {
                 self.agents.remove(agent_id);
             }
@@ -206,6 +236,7 @@ impl Store for Cached {
 mod tests {
     use futures_util::future::join_all;
 
+    use crate::domain::ttl::Ttl;
     use crate::store::scripted::Scripted;
     use crate::store::scripted::samples::record;
 
@@ -229,6 +260,31 @@ mod tests {
         assert_eq!(read(Freshness::Cached).await, None);
         // Nobody's id is remembered: each of the last two asked.
         assert_eq!(store.calls(), 4);
+    }
+
+    #[test]
+    fn agents_on_the_same_terms_share_them() {
+        let alike = Alike::default();
+        let read = |id: &str, version| {
+            let mut read = Arc::new(record(id, version));
+            alike.share(&mut read);
+            read
+        };
+        let (a, b) = (read("a", 1), read("b", 2));
+        assert!(Arc::ptr_eq(&a.agent.profile.terms, &b.agent.profile.terms));
+        assert_eq!((&*a, &*b), (&record("a", 1), &record("b", 2)));
+    }
+
+    #[test]
+    fn what_is_shared_is_bounded() {
+        let alike = Alike::default();
+        for seconds in 0..3 * ALIKE {
+            let mut record = record("a", 1);
+            let seconds = i64::try_from(300 + seconds).unwrap();
+            Arc::make_mut(&mut record.agent.profile.terms).ttl = Some(Ttl::new(seconds).unwrap());
+            alike.share(&mut Arc::new(record));
+        }
+        assert!(alike.0.into_inner().unwrap().len() <= ALIKE);
     }
 
     #[tokio::test]

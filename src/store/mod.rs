@@ -7,7 +7,7 @@
 //! Reading order: this file, [`mod@write`], [`batch`] (group commit over any store), [`cache`]
 //! (read-through over any store), then `postgres` and `sqlite`, which hold the same functions in
 //! the same order. What both share without SQL is in `fold` (a batch in the order in which it is
-//! counted) and `row` (what is text in a database and a type in the domain).
+//! counted), `redeem` (what a batch's authorization codes make of it) and `row` (what is text in a database and a type in the domain).
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -26,6 +26,7 @@ pub mod batch;
 pub mod cache;
 mod fold;
 pub mod postgres;
+mod redeem;
 mod row;
 #[cfg(test)]
 mod scripted;
@@ -36,6 +37,10 @@ pub use write::{Change, Outcome, Write};
 
 /// A revoked token is remembered this many seconds past its `exp` (contract D7).
 pub const REVOCATION_GRACE: i64 = 120;
+
+/// A spent code is remembered this many seconds past its end: far longer than the clocks of two
+/// processes may differ, so that none takes it for a live one.
+pub const SPENT_GRACE: i64 = 3_600;
 
 /// Whether a read may be answered from memory. A remembered row may only say yes: before any
 /// refusal that rests on stored state the row is read [`Freshness::Fresh`].
@@ -53,7 +58,7 @@ pub struct AgentRecord {
     /// The agent.
     pub agent: Agent,
     /// Its credentials, newest first; expired ones may be among them.
-    pub credentials: Vec<Credential>,
+    pub credentials: Box<[Credential]>,
 }
 
 /// Tokens to count and record in one atomic statement.
@@ -76,6 +81,9 @@ pub enum Verdict {
     Stale,
     /// The month's tokens are used up. Nothing was counted.
     QuotaReached,
+    /// The authorization code was exchanged before, or by an earlier grant of the batch. Nothing was
+    /// counted.
+    Spent,
 }
 
 /// Proof that a store counted a token. Only stores make one.
@@ -362,14 +370,16 @@ pub trait Store: Send + Sync {
 
     /// Counts and records tokens: one atomic statement, one verdict a grant, in order. A batch
     /// whose id was committed before counts nothing again: what was counted then is
-    /// [`Verdict::Counted`] as then, all else [`Verdict::Stale`], so that it is decided again.
+    /// [`Verdict::Counted`] as then, all else [`Verdict::Stale`], so that it is decided again. A grant's
+    /// authorization code is spent with its counting, once, or not at all.
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
 
     /// Applies each write as a unit of its own inside one transaction, one outcome a write, in order.
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError>;
 
     /// Removes what only time removes, at most `most` rows of each kind: revocations past their
-    /// grace, `token.issued` events issued before `events_before`, batch ids older than a day.
+    /// grace, `token.issued` events issued before `events_before`, batch ids older than a day, spent
+    /// codes past their grace.
     /// Returns how many rows went, so that the caller goes on while there is more.
     async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError>;
 

@@ -4,9 +4,12 @@
 //! rule is a fault of the store, never a refusal.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use crate::domain::Invalid;
-use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, UserId};
+use crate::domain::agent::{
+    Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
+};
 use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::quota::PlanName;
 use crate::domain::scope::Scope;
@@ -44,10 +47,10 @@ pub(in crate::store) struct ProfileLists {
 impl From<&Profile> for ProfileLists {
     fn from(profile: &Profile) -> Self {
         Self {
-            scopes: list(profile.scopes.iter().map(Scope::as_str)),
-            audiences: list(profile.audiences.iter().map(Audience::as_str)),
-            redirect_uris: list(profile.redirect_uris.iter().map(RedirectUri::as_str)),
-            user_ids: list(profile.user_ids.iter().map(UserId::as_str)),
+            scopes: list(profile.terms.scopes.iter().map(Scope::as_str)),
+            audiences: list(profile.terms.audiences.iter().map(Audience::as_str)),
+            redirect_uris: list(profile.terms.redirect_uris.iter().map(RedirectUri::as_str)),
+            user_ids: list(profile.terms.user_ids.iter().map(UserId::as_str)),
         }
     }
 }
@@ -75,12 +78,14 @@ impl AgentRow {
             agent_id: AgentId::parse(&self.agent_id)?,
             profile: Profile {
                 name: AgentName::parse(&self.name)?,
-                scopes: parse_list(&self.scopes, Scope::parse)?,
-                ttl: self.ttl.map(Ttl::new).transpose()?,
-                plan: PlanName::parse(&self.plan)?,
-                audiences: parse_list(&self.audiences, Audience::parse)?,
-                redirect_uris: parse_list(&self.redirect_uris, RedirectUri::parse)?,
-                user_ids: parse_list(&self.user_ids, UserId::parse)?,
+                terms: Arc::new(Terms {
+                    scopes: parse_list(&self.scopes, Scope::parse)?,
+                    ttl: self.ttl.map(Ttl::new).transpose()?,
+                    plan: PlanName::parse(&self.plan)?,
+                    audiences: parse_list(&self.audiences, Audience::parse)?,
+                    redirect_uris: parse_list(&self.redirect_uris, RedirectUri::parse)?,
+                    user_ids: parse_list(&self.user_ids, UserId::parse)?,
+                }),
             },
             status: AgentStatus::parse(&self.status)?,
             epoch: Epoch(self.epoch),

@@ -192,7 +192,7 @@ pub mod samples {
 
     use uuid::Uuid;
 
-    use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile};
+    use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, Terms};
     use crate::domain::grant::{Grant, Policy, TokenRequest, decide};
     use crate::domain::id::{AgentId, BatchId, Jti};
     use crate::domain::quota::PlanName;
@@ -208,18 +208,20 @@ pub mod samples {
 
     /// An agent of that version without credentials.
     pub fn record(agent_id: &str, version: i64) -> AgentRecord {
-        AgentRecord { agent: agent(agent_id, version), credentials: vec![] }
+        AgentRecord { agent: agent(agent_id, version), credentials: Box::default() }
     }
 
     fn agent(agent_id: &str, version: i64) -> Agent {
         let profile = Profile {
             name: AgentName::parse("n").unwrap(),
-            scopes: vec![Scope::parse("db:read").unwrap()],
-            ttl: None,
-            plan: PlanName::free(),
-            audiences: vec![],
-            redirect_uris: vec![],
-            user_ids: vec![],
+            terms: Arc::new(Terms {
+                scopes: vec![Scope::parse("db:read").unwrap()],
+                ttl: None,
+                plan: PlanName::free(),
+                audiences: vec![],
+                redirect_uris: vec![],
+                user_ids: vec![],
+            }),
         };
         Agent {
             agent_id: AgentId::parse(agent_id).unwrap(),

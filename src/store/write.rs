@@ -23,16 +23,16 @@ pub struct Write {
 /// What can be changed. Each variant says which outcomes it can have besides [`Outcome::Applied`].
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// A new agent, active or (imported) suspended, with its first credential. `Conflict` when the id is taken; no row is
-    /// written then.
+    /// A new agent, active or (imported) suspended, with its first credential. `Conflict` when the id is
+    /// taken, `Clash`; no row is written then.
     CreateAgent {
         /// The agent; `epoch` 0 and `version` 1.
         agent: Box<Agent>,
         /// Its first credential.
         credential: Box<Credential>,
     },
-    /// A changed profile; raises the version. `NotFound`; `Conflict` when the version is no longer
-    /// `expected_version`.
+    /// A changed profile; raises the version. `NotFound`, `Clash`; `Conflict` when the version is no
+    /// longer `expected_version`.
     UpdateAgent {
         /// Whose.
         agent_id: AgentId,
@@ -112,6 +112,8 @@ pub enum Outcome {
     NotFound,
     /// The state does not allow it; nothing was written.
     Conflict,
+    /// An agent and a user would have the same id; nothing was written.
+    Clash,
 }
 
 impl Change {
@@ -119,6 +121,15 @@ impl Change {
     /// answer is lost.
     pub(in crate::store) fn may_repeat(&self) -> bool {
         matches!(self, Self::RevokeToken { .. })
+    }
+
+    /// Whether this change gives an agent its id or users to act for.
+    pub(in crate::store) fn names(&self) -> bool {
+        match self {
+            Self::CreateAgent { .. } => true,
+            Self::UpdateAgent { profile, .. } => !profile.terms.user_ids.is_empty(),
+            _ => false,
+        }
     }
 
     /// Whether this change may raise the version of the revocation list.

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 pub mod metrics;
@@ -32,6 +32,9 @@ pub enum Output {
     Stderr,
 }
 
+/// How many lines wait to be written at most: seconds of a busy server, and a few megabytes.
+const WAITING: usize = 16_384;
+
 /// Writes what is still waiting when it is dropped. Keep it until the process ends.
 #[must_use = "log lines are lost when the guard is dropped early"]
 pub struct Guard(#[expect(dead_code, reason = "only its drop does something")] WorkerGuard);
@@ -51,7 +54,7 @@ pub fn start_logging(filter: &str, format: Format, output: Output) -> Guard {
         Format::Json => true,
         Format::Human => false,
     };
-    let (writer, guard) = NonBlocking::new(OneLine(writer));
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING).finish(OneLine(writer));
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     // An error says that logging was started before, which is what was asked for.

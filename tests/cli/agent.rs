@@ -127,6 +127,36 @@ fn a_taken_id_is_refused_and_its_agent_left_alone() {
     assert_eq!(home.json(&["agent", "show", "a"])["name"], first["name"]);
 }
 
+/// Item 56: tokens about a user must not be taken for an agent's.
+#[test]
+fn an_agent_and_a_user_never_have_one_id() {
+    let home = Home::new();
+    let first = home.json(&[&CREATE[..], &["--user-id", "user_42"]].concat());
+    let why = "an agent and a user, now or earlier, would have the same id";
+    home.run(&[&CREATE[..], &["--client-id", "user_42"]].concat()).refused(1, why);
+    let id = text(&first["agentId"]);
+    home.run(&[&CREATE[..], &["--user-id", id]].concat()).refused(1, why);
+    home.run(&[&CREATE[..], &["--client-id", "x", "--user-id", "x"]].concat()).refused(1, why);
+    for user in [id, "user_42"] {
+        let ran = home.run(&["agent", "update", id, "--user-id", "user_43", "--user-id", user]);
+        assert_eq!(ran.code, i32::from(user == id), "{ran:?}");
+    }
+    home.write(
+        "rows",
+        "{\"clientId\":\"user_43\",\"secret\":\"hunter2\"}\n\
+         {\"clientId\":\"a\",\"secret\":\"hunter2\",\"userIds\":[\"u\",\"b\"]}\n\
+         {\"clientId\":\"b\",\"secret\":\"hunter2\",\"userIds\":[\"v\"]}\n\
+         {\"clientId\":\"c\",\"secret\":\"hunter2\",\"userIds\":[\"a\"]}\n",
+    );
+    let ran = home.run(&["agent", "import", "rows", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &report["imported"], &report["refused"]), (1, &json!(1), &json!(3)), "{ran:?}");
+    for (refusal, line, field) in [(0, 1, "clientId"), (1, 3, "clientId"), (2, 4, "userIds")] {
+        let told = report["refusals"][refusal].to_string();
+        assert!(told.contains(why) && told.contains(field) && told.contains(&line.to_string()), "{told}");
+    }
+}
+
 #[test]
 fn lifetimes_are_taken_from_300_to_86400_seconds() {
     let home = Home::new();

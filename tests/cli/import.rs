@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{Home, Ran, text};
 
-const BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
+const BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01232";
 const ARGON2: &str =
     "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
 
@@ -17,13 +17,13 @@ fn json_lines_and_csv_import_the_same_agents_with_their_ids() {
     let json = format!(
         "{{\"clientId\":\"agt_1\",\"name\":\"One\",\"secret\":\"plain secret 1\",\"scopes\":[\"agents:read\"],\"ttl\":300,\"plan\":\"unlimited\"}}\n\
          {{\"clientId\":\"2:b~c\",\"secretHash\":\"{BCRYPT}\",\"scopes\":\"audit:read tokens:read\",\"status\":\"suspended\"}}\n\
-         {{\"clientId\":\"three\",\"secretHash\":\"{ARGON2}\",\"redirectUris\":[\"https://a.example/cb\"],\"userIds\":[\"u\"],\"audiences\":[\"x\"]}}\n"
+         {{\"clientId\":\"three\",\"secretHash\":\"{ARGON2}\",\"redirectUris\":[\"https://a.example/cb\"],\"userIds\":[\"u\"],\"audiences\":[\"x\"],\"rawBasic\":true}}\n"
     );
     let csv = format!(
-        "clientId,name,secret,secretHash,scopes,ttl,plan,audiences,redirectUris,userIds,status\n\
-         agt_1,One,plain secret 1,,agents:read,300,unlimited,,,,\n\
-         2:b~c,,,{BCRYPT},audit:read tokens:read,,,,,,suspended\n\
-         three,,,\"{ARGON2}\",,,,x,https://a.example/cb,u,active\n"
+        "clientId,name,secret,secretHash,scopes,ttl,plan,audiences,redirectUris,userIds,status,rawBasic\n\
+         agt_1,One,plain secret 1,,agents:read,300,unlimited,,,,,\n\
+         2:b~c,,,{BCRYPT},audit:read tokens:read,,,,,,suspended,false\n\
+         three,,,\"{ARGON2}\",,,,x,https://a.example/cb,u,active,true\n"
     );
     let mut shown = Vec::new();
     for (name, content) in [("a.jsonl", &json), ("a.csv", &csv), ("json", &json), ("csv", &csv)] {
@@ -32,7 +32,7 @@ fn json_lines_and_csv_import_the_same_agents_with_their_ids() {
         let ran = home.run(&["agent", "import", name, "--json"]);
         assert_eq!(
             (ran.code, report(&ran)),
-            (0, json!({"imported": 3, "refused": 0, "refusals": []})),
+            (0, json!({"imported": 3, "existing": 0, "refused": 0, "refusals": []})),
             "{ran:?}"
         );
         assert!(!home.stores("plain secret 1"), "the store holds a secret in clear");
@@ -70,13 +70,17 @@ fn each_bad_line_is_refused_with_its_number_and_reason_and_the_others_are_import
         "{\"clientId\":\"j\",\"secret\":\"hunter2\",\"redirectUris\":[\"http://evil.example/\"]}".to_owned(),
         "{\"clientId\":\"good\",\"secret\":\"hunter2\"}".to_owned(),
         "not json hunter2".to_owned(),
+        "{\"clientId\":\"k\",\"secret\":\"hunter2\",\"secret\":\"hunter2\"}".to_owned(),
+        format!("{{\"clientId\":\"l\",\"secretHash\":\"{}\"}}", ARGON2.replace("m=65536", "m=65537")),
+        format!("{{\"clientId\":\"m\",\"secretHash\":\"{}\"}}", ARGON2.replace("t=3", "t=11")),
+        format!("{{\"clientId\":\"n\",\"secretHash\":\"{}\"}}", ARGON2.replace("p=4", "p=5")),
         "{\"clientId\":\"last\",\"secret\":\"hunter2\"}".to_owned(),
     ];
     home.write("a.jsonl", lines.join("\n"));
     let ran = home.run(&["agent", "import", "a.jsonl", "--json"]);
     assert_eq!(ran.code, 1);
     let report = report(&ran);
-    assert_eq!((&report["imported"], &report["refused"]), (&json!(2), &json!(12)));
+    assert_eq!((&report["imported"], &report["refused"]), (&json!(2), &json!(16)));
     let refusals: Vec<(u64, String)> = report["refusals"]
         .as_array()
         .unwrap()
@@ -94,8 +98,12 @@ fn each_bad_line_is_refused_with_its_number_and_reason_and_the_others_are_import
         "name: ",
         "status: ",
         "redirectUris: ",
-        "clientId: taken",
+        "clientId: it stands on an earlier line",
         "the line is not JSON",
+        "secret: the field is repeated",
+        "secretHash: the argon2 hash costs more",
+        "secretHash: the argon2 hash costs more",
+        "secretHash: the argon2 hash costs more",
     ];
     for (i, (line, reason)) in refusals.iter().enumerate() {
         assert!(reason.starts_with(expected[i]), "line {line}: {reason}");
@@ -108,7 +116,7 @@ fn each_bad_line_is_refused_with_its_number_and_reason_and_the_others_are_import
         people.stderr.contains("line 3 (b): secretHash: the bcrypt hash costs more than 14"),
         "{people:?}"
     );
-    assert!(people.stderr.contains("imported 0, refused 14"), "{people:?}");
+    assert!(people.stderr.contains("imported 0, there already 2, refused 16"), "{people:?}");
     assert_eq!((people.code, people.stdout.as_str()), (1, ""));
     assert!(!people.stderr.contains("hunter2") && !ran.stdout.contains("hunter2"));
     assert_eq!(home.json(&["agent", "list"]).as_array().unwrap().len(), 2);
@@ -123,15 +131,22 @@ fn a_second_run_imports_only_what_is_missing_and_changes_nobody() {
     let lines = |n: u32| (0..n).map(line).collect::<String>();
     home.write("a.jsonl", lines(150));
     assert_eq!(home.json(&["agent", "import", "a.jsonl"])["imported"], 150);
-    home.json(&["agent", "reactivate", "agt_7"]);
     home.write("a.jsonl", lines(260));
-    let ran = home.run(&["agent", "import", "a.jsonl", "--json"]);
-    assert_eq!(ran.code, 1);
-    assert_eq!((&report(&ran)["imported"], &report(&ran)["refused"]), (&json!(110), &json!(150)));
-    assert_eq!(
-        report(&ran)["refusals"][149],
-        json!({"line": 150, "clientId": "agt_149", "reason": "clientId: taken"})
-    );
+    let again = home.run(&["agent", "import", "a.jsonl", "--json"]);
+    let expected = json!({"imported": 110, "existing": 150, "refused": 0, "refusals": []});
+    assert_eq!((again.code, report(&again)), (0, expected));
+    // Who was changed meanwhile stays so, and the line is told; so is one that names another agent.
+    home.json(&["agent", "reactivate", "agt_7"]);
+    home.write("a.jsonl", lines(200) + &line(149) + "{\"clientId\":\"agt_200\",\"secret\":\"another\"}\n");
+    let last = home.run(&["agent", "import", "a.jsonl", "--json"]);
+    assert_eq!(last.code, 1);
+    let taken = "clientId: taken by an agent that this line does not describe";
+    let refusals = json!([
+        {"line": 8, "clientId": "agt_7", "reason": taken},
+        {"line": 201, "clientId": "agt_149", "reason": "clientId: it stands on an earlier line"},
+        {"line": 202, "clientId": "agt_200", "reason": taken},
+    ]);
+    assert_eq!(report(&last), json!({"imported": 0, "existing": 199, "refused": 3, "refusals": refusals}));
     assert_eq!(home.json(&["agent", "show", "agt_7"])["status"], "active");
 }
 

@@ -17,6 +17,7 @@
 #![allow(missing_docs, reason = "a test binary has no readers of its documentation")]
 
 mod aborts;
+mod codes;
 mod crash;
 mod cut;
 mod files;

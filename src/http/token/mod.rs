@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use axum::response::Response;
 
-use crate::domain::grant::TokenRequest;
 use crate::domain::refusal::Refusal;
 use crate::service::Error;
 use crate::service::authenticate::ClientCredentials;
+use crate::service::issue::Ask;
 use crate::telemetry::metrics;
 
 use super::error::{Challenge, Failure, Shape};
@@ -18,6 +18,7 @@ use super::extract::Incoming;
 use super::state::State;
 use super::{Accepts, Route};
 
+pub mod airisk;
 pub mod dialect;
 pub mod oculus_orum;
 pub mod rfc6749;
@@ -38,8 +39,9 @@ macro_rules! dialect {
 /// The dialects: where each is spoken, which bodies it reads, and who speaks it.
 #[rustfmt::skip]
 pub static TOKEN_ROUTES: &[Route] = &[
-    dialect!("/api/v1/token", Form,       rfc6749::Rfc6749),
-    dialect!("/oauth/token",  FormOrJson, oculus_orum::OculusOrum),
+    dialect!("/api/v1/token",     Form,       rfc6749::Rfc6749),
+    dialect!("/oauth/token",      FormOrJson, oculus_orum::OculusOrum),
+    dialect!("/api/oauth2/Token", FormOrJson, airisk::AiRisk),
 ];
 
 /// What a request asks for, once a dialect has read it.
@@ -47,7 +49,7 @@ pub struct ParsedRequest {
     /// Who asks; `None` when nothing was sent to prove it.
     pub credentials: Option<(ClientCredentials, Challenge)>,
     /// What for.
-    pub request: TokenRequest,
+    pub ask: Ask,
 }
 
 async fn issue(
@@ -74,7 +76,7 @@ async fn issue_phases(
     };
     let token = state
         .mint
-        .issue(&credentials, &parsed.request)
+        .issue(&credentials, &parsed.ask)
         .await
         .map_err(|error: Error| Failure::of(error, challenge))?;
     dialect.render(&token)

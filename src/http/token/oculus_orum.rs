@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::domain::refusal::Refusal;
 use crate::keys::SignedToken;
+use crate::service::issue::Ask;
 
 use super::super::error::{Challenge, Failure, Problem};
 use super::super::extract::{Incoming, authorization, client_credentials};
@@ -31,10 +32,10 @@ impl Dialect for OculusOrum {
             return refuse(Refusal::UnsupportedGrantType);
         }
         let missing = missing_credential(&parameters)?;
-        let request = read_request(&parameters)?;
+        let ask = Ask::Token(read_request(&parameters)?);
         match (client_credentials(&authorization, &parameters, incoming.peer)?, missing) {
             (None, Some(name)) => refuse(Refusal::MissingParameter(name)),
-            (credentials, _) => Ok(ParsedRequest { credentials, request }),
+            (credentials, _) => Ok(ParsedRequest { credentials, ask }),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::domain::grant::TokenRequest;
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::parse_scope_list;
 use crate::keys::SignedToken;
+use crate::service::issue::Ask;
 
 use super::super::error::{Challenge, Failure, oauth_error};
 use super::super::extract::{Incoming, authorization, client_credentials};
@@ -37,9 +38,9 @@ impl Dialect for Rfc6749 {
             Some(_) => return refuse(Refusal::UnsupportedGrantType),
             None => return refuse(Refusal::MissingParameter("grant_type")),
         }
-        let request = read_request(&form)?;
+        let ask = Ask::Token(read_request(&form)?);
         let credentials = client_credentials(&authorization, &form, incoming.peer)?;
-        Ok(ParsedRequest { credentials, request })
+        Ok(ParsedRequest { credentials, ask })
     }
 
     fn render(&self, token: &SignedToken) -> Result<Response, Failure> {
@@ -87,7 +88,7 @@ pub fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Failure> {
             return refuse(Refusal::InvalidTarget);
         }
     }
-    Ok(TokenRequest { scopes, audience, user: None })
+    Ok(TokenRequest { scopes, audience, code: None })
 }
 
 /// RFC 8707 §2: a resource is an absolute URI without fragment.

@@ -1,13 +1,13 @@
 //! Many agents at once, from another system, their ids and secrets kept.
 //!
 //! Owns what a line must be and that each is imported whole or not at all. Must not know the file's
-//! format. An id that exists is refused, so an import that broke off is resumed by running it again.
+//! format. An agent that exists is never changed, so an import that broke off is resumed by running it
+//! again.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::domain::Invalid;
-use crate::domain::agent::{AgentName, AgentStatus, Audience, Profile, RedirectUri, UserId};
+use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Profile, RedirectUri, Terms, UserId};
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
@@ -48,6 +48,8 @@ pub struct Row {
     pub user_ids: Vec<String>,
     /// `active` or `suspended`; active when absent.
     pub status: Option<String>,
+    /// `true` when its client sends the secret in HTTP Basic without form-encoding it first.
+    pub raw_basic: Option<String>,
 }
 
 /// A row that keeps every rule.
@@ -56,11 +58,28 @@ struct Candidate {
     profile: Profile,
     status: AgentStatus,
     proof: Proof,
+    raw_basic: bool,
+}
+
+impl Candidate {
+    fn describes(&self, agent: &Agent) -> bool {
+        (&self.profile, self.status) == (&agent.profile, agent.status)
+    }
 }
 
 enum Proof {
     Clear(Secret, Option<Tag>),
     Hashed(SecretHash),
+}
+
+/// What became of a row that keeps every rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// Its agent was made.
+    Made,
+    /// There was an agent with this id, and with all that the row says of it but the secret, which cannot
+    /// be compared. Nothing was changed.
+    Existing,
 }
 
 /// Which rule of which field a row breaks.
@@ -76,26 +95,27 @@ fn broken(field: &'static str) -> impl Fn(Invalid) -> RowFault {
 }
 
 impl Agents {
-    /// Imports `rows`, at best [`PIECE`] of them, and says of each why it was refused, if it was.
-    /// When it fails, no row of this call was imported.
-    pub async fn import(&self, rows: &[Row], by: Actor) -> Result<Vec<Result<(), RowFault>>, AgentError> {
+    /// Imports `rows`, at best [`PIECE`] of them, and says what became of each, or why it was refused. When
+    /// it fails, no row of this call was imported.
+    pub async fn import(
+        &self,
+        rows: &[Row],
+        by: Actor,
+    ) -> Result<Vec<Result<Imported, RowFault>>, AgentError> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
-        let mut verdicts: Vec<Result<(), RowFault>> = Vec::with_capacity(rows.len());
+        let mut verdicts = Vec::with_capacity(rows.len());
         let mut accepted = Vec::new();
-        let mut seen = HashSet::new();
         for row in rows {
-            let candidate = self.check(row, &catalogue);
-            // Asked before the secret is hashed, so that a second run is quick; the commit asks again.
-            let taken = match &candidate {
-                Ok(c) => !seen.insert(c.agent_id.clone()) || self.is_taken(&c.agent_id).await?,
-                Err(_) => false,
-            };
-            verdicts.push(match candidate {
-                Ok(_) if taken => Err(taken_fault()),
-                Ok(candidate) => {
-                    accepted.push((verdicts.len(), candidate));
-                    Ok(())
-                }
+            verdicts.push(match self.check(row, &catalogue) {
+                // Asked before the secret is hashed, so that a second run is quick; the commit asks again.
+                Ok(candidate) => match self.store.agent(&candidate.agent_id, Freshness::Fresh).await? {
+                    None => {
+                        accepted.push((verdicts.len(), candidate));
+                        Ok(Imported::Made)
+                    }
+                    Some(there) if candidate.describes(&there.agent) => Ok(Imported::Existing),
+                    Some(_) => Err(taken_fault()),
+                },
                 Err(fault) => Err(fault),
             });
         }
@@ -109,15 +129,13 @@ impl Agents {
             return Err(no_outcome().into());
         }
         for (place, outcome) in places.into_iter().zip(outcomes) {
-            if outcome == Outcome::Conflict {
-                verdicts[place] = Err(taken_fault());
+            match outcome {
+                Outcome::Conflict => verdicts[place] = Err(taken_fault()),
+                Outcome::Clash => verdicts[place] = Err(namesake_fault(&rows[place])),
+                _ => {}
             }
         }
         Ok(verdicts)
-    }
-
-    async fn is_taken(&self, agent_id: &AgentId) -> Result<bool, Error> {
-        Ok(self.store.agent(agent_id, Freshness::Fresh).await?.is_some())
     }
 
     fn check(&self, row: &Row, catalogue: &Catalogue) -> Result<Candidate, RowFault> {
@@ -130,23 +148,31 @@ impl Agents {
         let plan = row.plan.as_deref().map_or_else(|| Ok(PlanName::free()), PlanName::parse);
         let profile = Profile {
             name: AgentName::parse(name).map_err(broken("name"))?,
-            scopes: each(&row.scopes, Scope::parse).map_err(broken("scopes"))?,
-            ttl,
-            plan: plan.map_err(broken("plan"))?,
-            audiences: each(&row.audiences, Audience::parse).map_err(broken("audiences"))?,
-            redirect_uris: each(&row.redirect_uris, RedirectUri::parse).map_err(broken("redirectUris"))?,
-            user_ids: each(&row.user_ids, UserId::parse).map_err(broken("userIds"))?,
+            terms: Arc::new(Terms {
+                scopes: each(&row.scopes, Scope::parse).map_err(broken("scopes"))?,
+                ttl,
+                plan: plan.map_err(broken("plan"))?,
+                audiences: each(&row.audiences, Audience::parse).map_err(broken("audiences"))?,
+                redirect_uris: each(&row.redirect_uris, RedirectUri::parse)
+                    .map_err(broken("redirectUris"))?,
+                user_ids: each(&row.user_ids, UserId::parse).map_err(broken("userIds"))?,
+            }),
         };
         let refused = |field| move |why: Rejection| RowFault { field, rule: why.to_string() };
-        check_scopes(&profile.scopes, catalogue).map_err(refused("scopes"))?;
-        self.check_plan(&profile.plan).map_err(refused("plan"))?;
+        check_scopes(&profile.terms.scopes, catalogue).map_err(refused("scopes"))?;
+        self.check_plan(&profile.terms.plan).map_err(refused("plan"))?;
         let status = match row.status.as_deref() {
             None | Some("active") => AgentStatus::Active,
             Some("suspended") => AgentStatus::Suspended,
             Some(_) => return Err(broken("status")(Invalid("an agent is imported active or suspended"))),
         };
+        let raw_basic = match row.raw_basic.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(broken("rawBasic")(Invalid("it is true or false"))),
+        };
         let proof = self.check_secret(row, &agent_id)?;
-        Ok(Candidate { agent_id, profile, status, proof })
+        Ok(Candidate { agent_id, profile, status, proof, raw_basic })
     }
 
     fn check_secret(&self, row: &Row, agent_id: &AgentId) -> Result<Proof, RowFault> {
@@ -177,13 +203,14 @@ impl Agents {
         let mut writes = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             let agent_id = &candidate.agent_id;
-            let credential: Credential = match candidate.proof {
+            let mut credential: Credential = match candidate.proof {
                 Proof::Hashed(hash) => self.new_credential(agent_id, hash, None, None)?,
                 Proof::Clear(secret, tag) => {
                     let hash = hashes.next().ok_or_else(no_outcome)??;
                     self.new_credential(agent_id, hash, tag, Some(&secret))?
                 }
             };
+            credential.raw_basic = candidate.raw_basic;
             let mut agent = self.new_agent(agent_id, candidate.profile);
             // Suspended from its first moment on: it never had a token that would have to be killed.
             agent.status = candidate.status;
@@ -195,7 +222,13 @@ impl Agents {
 }
 
 fn taken_fault() -> RowFault {
-    RowFault { field: "clientId", rule: "taken".to_owned() }
+    RowFault { field: "clientId", rule: "taken by an agent that this line does not describe".to_owned() }
+}
+
+/// Without users it is the id that is wrong.
+fn namesake_fault(row: &Row) -> RowFault {
+    let field = if row.user_ids.is_empty() { "clientId" } else { "userIds" };
+    RowFault { field, rule: Rejection::Namesake.to_string() }
 }
 
 fn parse_ttl(text: &str) -> Result<Ttl, Invalid> {

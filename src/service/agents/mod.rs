@@ -1,8 +1,8 @@
 //! Agents under an operator's hand: made, shown, changed, stopped, given a new secret.
 //!
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command line
-//! or an endpoint) or how the answer is printed. Reading order: this file, [`view`] (what is shown of
-//! an agent), [`import`] (many at once).
+//! or an endpoint) or how the answer is printed. Reading order: this file, `patch` (what an update
+//! changes), [`view`] (what is shown of an agent), [`import`] (many at once).
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::domain::Invalid;
-use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, UserId};
+use crate::domain::agent::{Agent, AgentStatus, Epoch, Profile};
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::grant::LONGEST_SCOPE_LIST;
@@ -18,7 +18,6 @@ use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::quota::{PlanName, Plans};
 use crate::domain::scope::{Catalogue, Scope, join};
 use crate::domain::time::Timestamp;
-use crate::domain::ttl::Ttl;
 use crate::entropy::{Entropy, uuid_v7};
 use crate::store::{AgentRecord, Change, Freshness, Outcome, Store, StoreError, Write};
 
@@ -26,8 +25,10 @@ use super::secret::{Secret, Secrets};
 use super::{Cause, Error};
 
 pub mod import;
+mod patch;
 pub mod view;
 
+pub use patch::ProfilePatch;
 pub use view::AgentView;
 
 /// The longest that an old secret may live beside the new one, in seconds: 30 days.
@@ -45,6 +46,9 @@ pub enum Rejection {
     /// Somebody has this id already.
     #[error("an agent with this id exists already")]
     Taken,
+    /// Tokens about a user must not be taken for tokens of an agent.
+    #[error("an agent and a user, now or earlier, would have the same id")]
+    Namesake,
     /// Decommissioned agents stay so.
     #[error("the agent is decommissioned, which is for ever")]
     Decommissioned,
@@ -96,52 +100,6 @@ pub struct NewAgent {
     pub profile: Profile,
 }
 
-/// What to change of a profile; `None` leaves a value as it is.
-#[derive(Debug, Clone, Default)]
-pub struct ProfilePatch {
-    /// Its label.
-    pub name: Option<AgentName>,
-    /// All its scopes.
-    pub scopes: Option<Vec<Scope>>,
-    /// Its lifetime; `Some(None)` takes the server's default again.
-    pub ttl: Option<Option<Ttl>>,
-    /// Its plan.
-    pub plan: Option<PlanName>,
-    /// All its audiences.
-    pub audiences: Option<Vec<Audience>>,
-    /// All its redirect URIs.
-    pub redirect_uris: Option<Vec<RedirectUri>>,
-    /// All its users.
-    pub user_ids: Option<Vec<UserId>>,
-}
-
-impl ProfilePatch {
-    fn is_empty(&self) -> bool {
-        // By name, so that a new member cannot be forgotten here.
-        let Self { name, scopes, ttl, plan, audiences, redirect_uris, user_ids } = self;
-        let texts = name.is_none() && scopes.is_none() && ttl.is_none() && plan.is_none();
-        texts && audiences.is_none() && redirect_uris.is_none() && user_ids.is_none()
-    }
-
-    fn apply(&self, profile: &Profile) -> Profile {
-        let mut new = profile.clone();
-        set(&mut new.name, self.name.as_ref());
-        set(&mut new.scopes, self.scopes.as_ref());
-        set(&mut new.ttl, self.ttl.as_ref());
-        set(&mut new.plan, self.plan.as_ref());
-        set(&mut new.audiences, self.audiences.as_ref());
-        set(&mut new.redirect_uris, self.redirect_uris.as_ref());
-        set(&mut new.user_ids, self.user_ids.as_ref());
-        new
-    }
-}
-
-fn set<T: Clone>(place: &mut T, value: Option<&T>) {
-    if let Some(value) = value {
-        place.clone_from(value);
-    }
-}
-
 /// A secret that was just made, to be shown this once.
 #[derive(Debug)]
 pub struct NewSecret {
@@ -176,8 +134,8 @@ impl Agents {
             Some(id) => id,
             None => AgentId::parse(&self.draw_id()?.to_string())?,
         };
-        check_scopes(&new.profile.scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
-        self.check_plan(&new.profile.plan)?;
+        check_scopes(&new.profile.terms.scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
+        self.check_plan(&new.profile.terms.plan)?;
         // Asked before the secret is hashed, and again by the commit.
         if self.store.agent(&agent_id, Freshness::Fresh).await?.is_some() {
             return Err(Rejection::Taken.into());
@@ -187,6 +145,7 @@ impl Agents {
         let change = Change::CreateAgent { agent: Box::new(agent), credential: Box::new(credential) };
         match self.commit(change, by).await? {
             Outcome::Conflict => Err(Rejection::Taken.into()),
+            Outcome::Clash => Err(Rejection::Namesake.into()),
             _ => Ok(NewSecret { agent_id, credential_id, secret, old_expires_at: None }),
         }
     }
@@ -238,6 +197,7 @@ impl Agents {
             match self.commit(change, by.clone()).await? {
                 Outcome::Applied | Outcome::Unchanged => return self.show(agent_id).await,
                 Outcome::NotFound => return Err(Rejection::NotFound.into()),
+                Outcome::Clash => return Err(Rejection::Namesake.into()),
                 Outcome::Conflict => {}
             }
         }
@@ -339,16 +299,16 @@ impl Agents {
         secret: Option<&Secret>,
     ) -> Result<Credential, Error> {
         // Whoever chose a secret may have chosen a word: nothing of it is written down.
-        let generated = secret.filter(|_| tag.is_some());
-        let prefix = generated.map(Secret::prefix).unwrap_or_default();
+        let prefix = secret.filter(|_| tag.is_some()).map(Secret::prefix).unwrap_or_default();
         Ok(Credential {
             credential_id: CredentialId(self.draw_id()?),
             agent_id: agent_id.clone(),
             hash,
             tag,
-            prefix,
+            prefix: prefix.into(),
             created_at: self.clock.now(),
             expires_at: None,
+            raw_basic: false,
         })
     }
 
@@ -386,8 +346,8 @@ fn accepted(outcome: Outcome) -> Result<(), Rejection> {
     match outcome {
         Outcome::Applied | Outcome::Unchanged => Ok(()),
         Outcome::NotFound => Err(Rejection::NotFound),
-        // No other state of an agent stands in the way of a change.
-        Outcome::Conflict => Err(Rejection::Decommissioned),
+        // No other state of an agent stands in the way of a change, and none of these gives a name.
+        Outcome::Conflict | Outcome::Clash => Err(Rejection::Decommissioned),
     }
 }
 

@@ -73,20 +73,20 @@ pub struct CredentialView {
 impl AgentView {
     /// The agent with what it used in the month of `now`; `used` is `None` when it used nothing.
     pub fn of(agent: &Agent, plans: &Plans, used: Option<i64>, now: Timestamp) -> Self {
-        let profile = &agent.profile;
+        let (name, terms) = (&agent.profile.name, &agent.profile.terms);
         let (month, issued) = (now.month(), used.unwrap_or(0));
         // A plan that was taken out of the configuration allows nothing until it is back.
-        let limit = plans.limit(&profile.plan).unwrap_or(Some(0));
+        let limit = plans.limit(&terms.plan).unwrap_or(Some(0));
         Self {
             agent_id: agent.agent_id.to_string(),
-            name: profile.name.as_str().to_owned(),
+            name: name.as_str().to_owned(),
             status: agent.status.as_str(),
-            scopes: texts(&profile.scopes, Scope::as_str),
-            ttl: profile.ttl.map(Ttl::secs),
-            plan: profile.plan.to_string(),
-            audiences: texts(&profile.audiences, Audience::as_str),
-            redirect_uris: texts(&profile.redirect_uris, RedirectUri::as_str),
-            user_ids: texts(&profile.user_ids, UserId::as_str),
+            scopes: texts(&terms.scopes, Scope::as_str),
+            ttl: terms.ttl.map(Ttl::secs),
+            plan: terms.plan.to_string(),
+            audiences: texts(&terms.audiences, Audience::as_str),
+            redirect_uris: texts(&terms.redirect_uris, RedirectUri::as_str),
+            user_ids: texts(&terms.user_ids, UserId::as_str),
             usage: Usage { month, issued, limit }.into(),
             created_at: agent.created_at.to_rfc3339(),
             updated_at: agent.updated_at.to_rfc3339(),
@@ -118,7 +118,7 @@ impl CredentialView {
     fn of(credential: &Credential) -> Self {
         Self {
             credential_id: credential.credential_id.to_string(),
-            prefix: credential.prefix.clone(),
+            prefix: credential.prefix.to_string(),
             created_at: credential.created_at.to_rfc3339(),
             expires_at: credential.expires_at.map(Timestamp::to_rfc3339),
         }

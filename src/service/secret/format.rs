@@ -150,11 +150,12 @@ mod tests {
     use super::*;
     use crate::entropy::SeededEntropy;
     use crate::keys::seal::MasterKey;
+    use crate::keys::{own, tag};
 
     fn tag_key(id: char) -> TagKey {
         let entropy = SeededEntropy::new(u64::from(u32::from(id)));
         let master = MasterKey::generate(&entropy).unwrap();
-        TagKey::open(&TagKey::generate(id, &master, &entropy).unwrap(), &master).unwrap()
+        TagKey::open(&own::generate(tag::PURPOSE, id, &master, &entropy).unwrap(), &master).unwrap()
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::entropy::{Entropy, NoEntropy};
 
 use super::format::Secret;
 
-/// bcrypt reads no more than this many bytes of a secret, its closing NUL included.
+/// bcrypt reads no more than this many bytes of a secret. One of exactly this length it reads whole, and
+/// real ones have it (`sk_live_` and 64 digits).
 const BCRYPT_MOST: usize = 72;
 
 /// Memory for argon2, reused from one hash to the next.
@@ -21,7 +22,6 @@ pub struct Workspace(Vec<Block>);
 
 impl Workspace {
     /// Whether it holds no memory.
-    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -61,14 +61,15 @@ pub fn hash(secret: &Secret, entropy: &dyn Entropy, work: &mut Workspace) -> Res
         salt: Some(Salt::new(&salt).map_err(|_| HashFault::Argon2)?),
         hash: Some(Output::new(&output).map_err(|_| HashFault::Argon2)?),
     };
-    Ok(SecretHash(phc.to_string()))
+    Ok(SecretHash(phc.to_string().into()))
 }
 
 /// Whether `secret` is the one that was hashed. A hash that cannot be read matches nothing.
 pub fn verify(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> bool {
     if hash.0.starts_with("$2") {
-        // bcrypt ignores what lies past its limit, so that a longer secret would match as well.
-        return secret.expose().len() < BCRYPT_MOST
+        // bcrypt ignores what lies past its limit, so that any longer secret with this beginning would
+        // match, and nobody can tell which of them was meant: none is let in.
+        return secret.expose().len() <= BCRYPT_MOST
             && bcrypt::verify(secret.expose(), &hash.0).unwrap_or(false);
     }
     verify_argon2(secret, hash, work).unwrap_or(false)
@@ -136,7 +137,7 @@ pub fn check_imported(text: &str) -> Result<SecretHash, Invalid> {
     if params.m_cost() > 64 * 1024 || params.t_cost() > 10 || params.p_cost() > 4 {
         return Err(Invalid("the argon2 hash costs more than 64 MiB, t = 10, p = 4"));
     }
-    Ok(SecretHash(text.to_owned()))
+    Ok(SecretHash(text.into()))
 }
 
 fn check_bcrypt(text: &str) -> Result<SecretHash, Invalid> {
@@ -148,7 +149,7 @@ fn check_bcrypt(text: &str) -> Result<SecretHash, Invalid> {
         return Err(malformed);
     }
     match cost.parse::<u32>() {
-        Ok(4..=14) => Ok(SecretHash(text.to_owned())),
+        Ok(4..=14) => Ok(SecretHash(text.into())),
         Ok(15..) => Err(Invalid("the bcrypt hash costs more than 14")),
         _ => Err(malformed),
     }
@@ -170,20 +171,36 @@ mod tests {
         assert!(hashed.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hashed.0);
         assert!(verify(&secret("right"), &hashed, &mut work));
         assert!(!verify(&secret("wrong"), &hashed, &mut work));
-        assert!(!verify(&secret("right"), &SecretHash("garbage".to_owned()), &mut work));
+        assert!(!verify(&secret("right"), &SecretHash("garbage".into()), &mut work));
         assert!(!is_foreign(&hashed));
     }
 
     #[test]
     fn bcrypt_lets_neither_a_longer_nor_a_shorter_secret_in() {
         let mut work = Workspace::default();
-        let long = "x".repeat(71);
-        let hashed = SecretHash(bcrypt::hash(&long, 4).unwrap());
-        assert!(verify(&secret(&long), &hashed, &mut work));
-        for wrong in ["x".repeat(70), "x".repeat(72), "x".repeat(73), "x".repeat(200)] {
-            assert!(!verify(&secret(&wrong), &hashed, &mut work), "{} bytes", wrong.len());
+        for length in [1, 71, 72, 73, 200] {
+            let right = "x".repeat(length);
+            let hashed = SecretHash(bcrypt::hash(&right, 4).unwrap().into());
+            assert_eq!(verify(&secret(&right), &hashed, &mut work), length <= 72, "{length} bytes");
+            let others = [length - 1, length + 1, 71, 72, 73, 144].into_iter();
+            // Of a secret that was cut when it was hashed, the part that was kept is all that is known.
+            for other in others.filter(|other| ![0, length, length.min(72)].contains(other)) {
+                assert!(!verify(&secret(&"x".repeat(other)), &hashed, &mut work), "{other} for {length}");
+            }
+            assert!(is_foreign(&hashed));
         }
-        assert!(is_foreign(&hashed));
+    }
+
+    /// Made by other programs: bcryptjs and Python's bcrypt, passlib, PHP.
+    #[test]
+    fn bcrypt_hashes_of_every_prefix_verify() {
+        let mut work = Workspace::default();
+        for prefix in ["$2a$", "$2b$", "$2y$"] {
+            let hashed = format!("{prefix}05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
+            let hashed = check_imported(&hashed).unwrap();
+            assert!(verify(&secret("U*U"), &hashed, &mut work), "{prefix}");
+            assert!(!verify(&secret("U*U*"), &hashed, &mut work), "{prefix}");
+        }
     }
 
     #[test]
@@ -197,12 +214,13 @@ mod tests {
         for dear in [argon2(65_537, 1, 1), argon2(19_456, 11, 1), argon2(19_456, 2, 5)] {
             assert!(check_imported(&dear).is_err(), "{dear}");
         }
-        let body = "abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
+        let body = "abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01232";
         assert!(check_imported(&format!("$2b$14${body}")).is_ok());
         for bad in [
             format!("$2b$15${body}"),
             format!("$2b$03${body}"),
             format!("$2b$10${}", &body[1..]),
+            format!("$2x$10${body}"),
             "$1$x".to_owned(),
             String::new(),
         ] {

@@ -9,11 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use aws_lc_rs::hmac;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
-use subtle::ConstantTimeEq;
 
 use crate::domain::Invalid;
 use crate::domain::credential::{Credential, SecretHash, Tag};
-use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::entropy::{Entropy, NoEntropy};
 use crate::keys::tag::TagKey;
@@ -40,12 +39,6 @@ const REMEMBERED_MOST: u64 = 100_000;
 const EXPECTED: usize = 1_000;
 
 type Mac = [u8; 32];
-
-#[derive(Clone, Copy)]
-struct Proven {
-    mac: Mac,
-    until: Timestamp,
-}
 
 /// What a presented secret turned out to be against one credential.
 #[derive(Debug)]
@@ -74,8 +67,9 @@ pub struct Secrets {
     pool: HashPool,
     /// Keys the memory of proven secrets; drawn anew by each process and never written down.
     mac_key: hmac::Key,
-    /// Successes only, so that wrong secrets cannot evict anybody.
-    proven: Cache<CredentialId, Proven>,
+    /// The MACs of secrets that were proven and until when they count: successes only, so that wrong
+    /// secrets cannot evict anybody. Looked up as they are, for nobody can aim at one without the key.
+    proven: Cache<Mac, Timestamp>,
     /// One hash at a time for one and the same secret; different secrets do not wait for each other.
     flights: Mutex<HashMap<Mac, Weak<tokio::sync::Mutex<()>>>>,
     /// A hash that nothing matches, for ids that are not known.
@@ -100,7 +94,7 @@ impl Secrets {
             mac_key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             proven: Cache::with_weighter(EXPECTED, REMEMBERED_MOST, UnitWeighter),
             flights: Mutex::new(HashMap::new()),
-            decoy: SecretHash(phc),
+            decoy: SecretHash(phc.into()),
         })
     }
 
@@ -133,7 +127,7 @@ impl Secrets {
 
     /// Whether `secret` was proven to be `credential`'s before, by memory alone.
     pub fn recalls(&self, credential: &Credential, secret: &Secret, now: Timestamp) -> bool {
-        let known = self.remembers(credential.credential_id, &self.mac(credential, secret), now);
+        let known = self.remembers(&self.mac(credential, secret), now);
         if known {
             metrics::credential_cache(true);
         }
@@ -151,7 +145,7 @@ impl Secrets {
         let flight = self.join_flight(mac);
         let _turn = flight.lock().await;
         // Whoever flew first may have brought the answer.
-        if self.remembers(credential.credential_id, &mac, now) {
+        if self.remembers(&mac, now) {
             metrics::credential_cache(true);
             return Ok(Proof::Right(None));
         }
@@ -167,7 +161,7 @@ impl Secrets {
             })
             .await?;
         if matches!(proof, Proof::Right(_)) {
-            self.remember(credential.credential_id, mac, now);
+            self.remember(mac, now);
         }
         Ok(proof)
     }
@@ -195,14 +189,14 @@ impl Secrets {
         mac
     }
 
-    fn remembers(&self, id: CredentialId, mac: &Mac, now: Timestamp) -> bool {
-        self.proven.get(&id).is_some_and(|p| now < p.until && bool::from(p.mac.ct_eq(mac)))
+    fn remembers(&self, mac: &Mac, now: Timestamp) -> bool {
+        self.proven.get(mac).is_some_and(|until| now < until)
     }
 
-    fn remember(&self, id: CredentialId, mac: Mac, now: Timestamp) {
+    fn remember(&self, mac: Mac, now: Timestamp) {
         // The MAC is random enough to spread the end of the memory.
         let jitter = i64::from(u16::from_be_bytes([mac[0], mac[1]])) % JITTER;
-        self.proven.insert(id, Proven { mac, until: now.saturating_add(REMEMBERED - jitter) });
+        self.proven.insert(mac, now.saturating_add(REMEMBERED - jitter));
     }
 
     fn join_flight(&self, mac: Mac) -> Arc<tokio::sync::Mutex<()>> {
@@ -224,14 +218,18 @@ impl Secrets {
 mod tests {
     use uuid::Uuid;
 
+    use crate::domain::id::CredentialId;
+
     use super::*;
     use crate::entropy::SeededEntropy;
     use crate::keys::seal::MasterKey;
+    use crate::keys::{own, tag};
 
     fn secrets() -> Secrets {
         let entropy = Arc::new(SeededEntropy::new(1));
         let master = MasterKey::generate(&*entropy).unwrap();
-        let key = TagKey::open(&TagKey::generate('a', &master, &*entropy).unwrap(), &master).unwrap();
+        let key =
+            TagKey::open(&own::generate(tag::PURPOSE, 'a', &master, &*entropy).unwrap(), &master).unwrap();
         Secrets::new(vec![key], entropy, HashPool::start(1, 8).unwrap()).unwrap()
     }
 
@@ -241,9 +239,10 @@ mod tests {
             agent_id: AgentId::parse("a").unwrap(),
             hash: secrets.hash(secret).await.unwrap(),
             tag: None,
-            prefix: String::new(),
+            prefix: "".into(),
             created_at: Timestamp(0),
             expires_at: None,
+            raw_basic: false,
         }
     }
 
@@ -258,9 +257,9 @@ mod tests {
         assert_eq!(secrets.proven.len(), 0);
         assert!(matches!(secrets.prove(&credential, &right, now).await.unwrap(), Proof::Right(None)));
         let mac = secrets.mac(&credential, &right);
-        assert!(secrets.remembers(credential.credential_id, &mac, now));
-        assert!(!secrets.remembers(credential.credential_id, &mac, Timestamp(1_000 + REMEMBERED)));
-        assert!(!secrets.remembers(credential.credential_id, &secrets.mac(&credential, &wrong), now));
+        assert!(secrets.remembers(&mac, now));
+        assert!(!secrets.remembers(&mac, Timestamp(1_000 + REMEMBERED)));
+        assert!(!secrets.remembers(&secrets.mac(&credential, &wrong), now));
     }
 
     #[tokio::test]
@@ -272,7 +271,7 @@ mod tests {
         let mut agent = base.clone();
         agent.agent_id = AgentId::parse("aa").unwrap();
         let mut hash = base.clone();
-        hash.hash.0.push('x');
+        hash.hash = SecretHash(format!("{}x", hash.hash.0).into());
         let mut id = base.clone();
         id.credential_id = CredentialId(Uuid::from_u128(2));
         for (other, text) in

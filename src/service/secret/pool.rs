@@ -1,6 +1,7 @@
 //! Threads of their own for hashing, with a bounded queue: argon2 never runs where requests are served.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,8 +15,12 @@ use super::kdf::Workspace;
 /// The longest a job waits for a thread; past it the caller is told to come again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// An idle thread gives its memory back after this time.
-const IDLE: Duration = Duration::from_secs(10);
+/// An idle thread gives its memory back after this time, and the allocator gives it to the system after
+/// as much again. Taking it anew costs the next hash a few milliseconds.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// In bytes. Never touched, so it costs no memory.
+const LARGE_PIECE: usize = 4 * 1024 * 1024;
 
 /// The queue is full or the wait was too long. Never a verdict about a secret.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -140,10 +145,17 @@ fn work(queue: &Queue, idle: Duration) {
                     workspace = Workspace::default();
                 }
             }
+            Next::Rest if workspace.is_empty() => purge(),
             Next::Rest => workspace = Workspace::default(),
             Next::End => return,
         }
     }
+}
+
+/// Has the allocator hand what was freed back to the system. It does so a second later at the earliest,
+/// and only when another large piece is freed, which a server at rest does nowhere else.
+fn purge() {
+    drop(black_box(Vec::<u8>::with_capacity(LARGE_PIECE)));
 }
 
 #[cfg(test)]

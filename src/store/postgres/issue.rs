@@ -106,7 +106,11 @@ async fn try_issue(lane: &Lane, batch: &Batch, folded: &Folded<'_>) -> sqlx::Res
     Ok(verdicts)
 }
 
-async fn count(conn: &mut PgConnection, batch: &Batch, folded: &Folded<'_>) -> sqlx::Result<Vec<Counted>> {
+pub async fn count(
+    conn: &mut PgConnection,
+    batch: &Batch,
+    folded: &Folded<'_>,
+) -> sqlx::Result<Vec<Counted>> {
     let ids: Vec<&str> = folded.slots.iter().map(|s| s.agent_id.as_str()).collect();
     let versions: Vec<i64> = folded.slots.iter().map(|s| s.agent_version).collect();
     let catalogues: Vec<i64> = folded.slots.iter().map(|s| s.catalogue_version).collect();
@@ -136,12 +140,12 @@ async fn count(conn: &mut PgConnection, batch: &Batch, folded: &Folded<'_>) -> s
 }
 
 /// Whether a batch of this id was committed by an earlier sending.
-fn landed_before(error: &sqlx::Error) -> bool {
+pub fn landed_before(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(e) if e.constraint() == Some("batch_pkey"))
 }
 
 /// The verdicts of a batch that landed before, from its tokens' events.
-async fn recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
+pub async fn recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let jtis: Vec<Uuid> = batch.grants.iter().map(|g| g.jti().0).collect();
     let events: Vec<(Uuid, i64, i64)> = sqlx::query_as(
         "select jti, epoch, at

@@ -2,7 +2,7 @@
 //!
 //! Owns the connections, the schema's version and what an error of the database means. Must not
 //! know what is cached or batched in front of it. `lane` keeps connections, `read` asks, `write`
-//! changes (`agents` what belongs to one), `issue` counts tokens.
+//! changes (`agents` what belongs to one), `issue` counts tokens, `redeem` those that cost a code.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ mod agents;
 mod issue;
 mod lane;
 mod read;
+mod redeem;
 mod write;
 
 /// How long any one call may take. Longer is an answer of its own: unavailable.
@@ -39,8 +40,11 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 const RETRIES: u32 = 3;
 
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
+    (2, "authorization_code", include_str!("../../../migrations/postgres/0002_authorization_code.sql")),
+    (3, "raw_basic", include_str!("../../../migrations/postgres/0003_raw_basic.sql")),
+];
 
 /// A PostgreSQL database that holds everything.
 #[derive(Debug)]
@@ -263,7 +267,12 @@ impl Store for PostgresStore {
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-        issue::issue(&self.issue, batch).await
+        // Whether any token costs a code is asked here, so that counting the others does not ask.
+        if batch.grants.iter().any(|grant| grant.code().is_some()) {
+            redeem::issue(&self.issue, batch).await
+        } else {
+            issue::issue(&self.issue, batch).await
+        }
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {

@@ -11,7 +11,9 @@ use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::scope::CatalogueEntry;
 use crate::domain::time::Timestamp;
 
-use super::super::{Change, KeyRecord, KeyState, Outcome, REVOCATION_GRACE, StoreError, StoreKey, Write};
+use super::super::{
+    Change, KeyRecord, KeyState, Outcome, REVOCATION_GRACE, SPENT_GRACE, StoreError, StoreKey, Write,
+};
 use super::agents::{
     create_agent, kill_agent, reactivate_agent, rehash_credential, rotate_secret, update_agent,
 };
@@ -52,6 +54,9 @@ async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, 
     sqlx::raw_sql("begin").execute(&mut *conn).await?;
     let kills = writes.iter().any(|write| write.change.kills());
     let before = if kills { revocation_version(conn).await? } else { 0 };
+    if writes.iter().any(|write| write.change.names()) {
+        lock_names(conn).await?;
+    }
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
@@ -73,6 +78,12 @@ async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, 
 async fn revocation_version(conn: &mut PgConnection) -> sqlx::Result<i64> {
     let sql = "select version from revision where name = 'revocation' for update";
     sqlx::query_scalar(sql).fetch_one(conn).await
+}
+
+/// Agents and users get their ids one process after the other, so that none overlooks a name that
+/// another one is about to give.
+async fn lock_names(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("lock table known_user in share row exclusive mode").execute(conn).await.map(drop)
 }
 
 async fn set_revocation_version(conn: &mut PgConnection, version: i64) -> sqlx::Result<()> {
@@ -245,6 +256,11 @@ pub async fn prune(
         (
             "delete from batch where batch_id in (select batch_id from batch where at < $1 limit $2)",
             now.saturating_add(-BATCH_KEPT),
+        ),
+        (
+            "delete from spent_code where code_id in (
+                 select code_id from spent_code where expires_at < $1 order by expires_at limit $2)",
+            now.saturating_add(-SPENT_GRACE),
         ),
     ];
     let mut gone = 0;

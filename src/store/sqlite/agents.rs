@@ -3,7 +3,7 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use crate::domain::agent::{Agent, AgentStatus, Profile};
+use crate::domain::agent::{Agent, AgentStatus, Profile, UserId};
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::org::DEFAULT_ORG;
@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 
 use super::super::Outcome;
-use super::super::row::ProfileLists;
+use super::super::row::{ProfileLists, list};
 use super::super::write::transition;
 use super::write::applied_or;
 
@@ -21,6 +21,9 @@ pub async fn create_agent(
     credential: &Credential,
 ) -> sqlx::Result<Outcome> {
     let (profile, lists) = (&agent.profile, ProfileLists::from(&agent.profile));
+    if clashes(conn, &agent.agent_id, profile).await? {
+        return Ok(Outcome::Clash);
+    }
     let made = sqlx::query(
         "insert into agent (agent_id, org_id, name, status, scopes, audiences, redirect_uris, user_ids, ttl,
                             plan, epoch, version, longest_ttl, created_at, updated_at)
@@ -35,8 +38,8 @@ pub async fn create_agent(
     .bind(lists.audiences)
     .bind(lists.redirect_uris)
     .bind(lists.user_ids)
-    .bind(profile.ttl.map(Ttl::secs))
-    .bind(profile.plan.as_str())
+    .bind(profile.terms.ttl.map(Ttl::secs))
+    .bind(profile.terms.plan.as_str())
     .bind(agent.epoch.0)
     .bind(agent.version)
     .bind(agent.created_at.0)
@@ -47,12 +50,34 @@ pub async fn create_agent(
         return Ok(Outcome::Conflict);
     }
     insert_credential(conn, credential).await?;
+    remember_users(conn, profile).await?;
     Ok(Outcome::Applied)
 }
 
+/// Whether the agent's id is a user's, or one of its users an agent (RFC 9700 §4.15).
+async fn clashes(conn: &mut SqliteConnection, agent_id: &AgentId, profile: &Profile) -> sqlx::Result<bool> {
+    let users: Vec<&str> = profile.terms.user_ids.iter().map(UserId::as_str).collect();
+    if users.contains(&agent_id.as_str()) {
+        return Ok(true);
+    }
+    let sql = "select exists (select 1 from known_user where user_id = ?1)
+                   or exists (select 1 from json_each(?2) join agent on agent_id = value)";
+    sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(list(users.into_iter())).fetch_one(conn).await
+}
+
+async fn remember_users(conn: &mut SqliteConnection, profile: &Profile) -> sqlx::Result<()> {
+    if profile.terms.user_ids.is_empty() {
+        return Ok(());
+    }
+    let users = list(profile.terms.user_ids.iter().map(UserId::as_str));
+    let sql = "insert into known_user (user_id) select value from json_each(?1) where true
+               on conflict do nothing";
+    sqlx::query(sql).bind(users).execute(conn).await.map(drop)
+}
+
 async fn insert_credential(conn: &mut SqliteConnection, credential: &Credential) -> sqlx::Result<()> {
-    let sql = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at, expires_at)
-               values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let sql = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic)
+               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     sqlx::query(sql)
         .bind(credential.credential_id.0)
         .bind(credential.agent_id.as_str())
@@ -61,6 +86,7 @@ async fn insert_credential(conn: &mut SqliteConnection, credential: &Credential)
         .bind(&credential.prefix)
         .bind(credential.created_at.0)
         .bind(credential.expires_at.map(|t| t.0))
+        .bind(credential.raw_basic)
         .execute(conn)
         .await
         .map(drop)
@@ -74,6 +100,9 @@ pub async fn update_agent(
     profile: &Profile,
 ) -> sqlx::Result<Outcome> {
     let lists = ProfileLists::from(profile);
+    if !profile.terms.user_ids.is_empty() && clashes(conn, agent_id, profile).await? {
+        return Ok(Outcome::Clash);
+    }
     let changed = sqlx::query(
         "update agent
          set name = ?3, scopes = ?4, audiences = ?5, redirect_uris = ?6, user_ids = ?7, ttl = ?8, plan = ?9,
@@ -87,12 +116,13 @@ pub async fn update_agent(
     .bind(lists.audiences)
     .bind(lists.redirect_uris)
     .bind(lists.user_ids)
-    .bind(profile.ttl.map(Ttl::secs))
-    .bind(profile.plan.as_str())
+    .bind(profile.terms.ttl.map(Ttl::secs))
+    .bind(profile.terms.plan.as_str())
     .bind(at.0)
     .execute(&mut *conn)
     .await?;
     if changed.rows_affected() > 0 {
+        remember_users(conn, profile).await?;
         return Ok(Outcome::Applied);
     }
     Ok(status_of(conn, agent_id).await?.map_or(Outcome::NotFound, |_| Outcome::Conflict))

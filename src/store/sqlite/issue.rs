@@ -71,7 +71,7 @@ async fn try_issue(lane: &Writer, batch: &Batch, folded: &Folded<'_>) -> sqlx::R
     Ok(verdicts)
 }
 
-async fn count(
+pub async fn count(
     conn: &mut SqliteConnection,
     batch: &Batch,
     folded: &Folded<'_>,
@@ -90,7 +90,7 @@ async fn count(
     Ok(rows.into_iter().map(counted).collect())
 }
 
-async fn record(
+pub async fn record(
     conn: &mut SqliteConnection,
     batch: &Batch,
     folded: &Folded<'_>,
@@ -109,7 +109,7 @@ async fn record(
 }
 
 /// The verdicts of a batch that landed before, from its tokens' events.
-async fn recall(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
+pub async fn recall(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let sql = "select at from batch where batch_id = ?1";
     let at: i64 = sqlx::query_scalar(sql).bind(batch.id.0).fetch_one(&mut *conn).await?;
     let jtis: Vec<String> = batch.grants.iter().map(|g| g.jti().0.simple().to_string()).collect();

@@ -2,7 +2,8 @@
 //!
 //! Owns the file, its schema and what an error of SQLite means. Must not know what is cached or
 //! batched in front of it. `lane` keeps connections, `turn` has processes take turns, `read` asks,
-//! `write` changes (`agents` what belongs to one), `issue` counts tokens.
+//! `write` changes (`agents` what belongs to one), `issue` counts tokens, `redeem` those that cost a
+//! code.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -29,6 +30,7 @@ mod agents;
 mod issue;
 mod lane;
 mod read;
+mod redeem;
 mod turn;
 mod write;
 
@@ -42,8 +44,11 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
+    (2, "authorization_code", include_str!("../../../migrations/sqlite/0002_authorization_code.sql")),
+    (3, "raw_basic", include_str!("../../../migrations/sqlite/0003_raw_basic.sql")),
+];
 
 /// A SQLite file that holds everything.
 #[derive(Debug)]
@@ -186,7 +191,12 @@ impl Store for SqliteStore {
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-        issue::issue(&self.writer, batch).await
+        // Whether any token costs a code is asked here, so that counting the others does not ask.
+        if batch.grants.iter().any(|grant| grant.code().is_some()) {
+            redeem::issue(&self.writer, batch).await
+        } else {
+            issue::issue(&self.writer, batch).await
+        }
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {

@@ -11,7 +11,9 @@ use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::scope::CatalogueEntry;
 use crate::domain::time::Timestamp;
 
-use super::super::{Change, KeyRecord, KeyState, Outcome, REVOCATION_GRACE, StoreError, StoreKey, Write};
+use super::super::{
+    Change, KeyRecord, KeyState, Outcome, REVOCATION_GRACE, SPENT_GRACE, StoreError, StoreKey, Write,
+};
 use super::agents::{
     create_agent, kill_agent, reactivate_agent, rehash_credential, rotate_secret, update_agent,
 };
@@ -238,6 +240,11 @@ pub async fn prune(
         (
             "delete from batch where batch_id in (select batch_id from batch where at < ?1 limit ?2)",
             now.saturating_add(-BATCH_KEPT),
+        ),
+        (
+            "delete from spent_code where code_id in (
+                 select code_id from spent_code where expires_at < ?1 order by expires_at limit ?2)",
+            now.saturating_add(-SPENT_GRACE),
         ),
     ];
     let mut gone = 0;

@@ -13,7 +13,7 @@ use sealwright::app::{self, Opened, Wrapping};
 use sealwright::clock::{Clock, FakeClock};
 use sealwright::config::raw::Raw;
 use sealwright::config::{Config, MasterKeyNeed, RsaBits};
-use sealwright::domain::agent::{AgentName, Profile};
+use sealwright::domain::agent::{AgentName, Profile, Terms};
 use sealwright::domain::event::Actor;
 use sealwright::domain::id::AgentId;
 use sealwright::domain::quota::PlanName;
@@ -23,7 +23,7 @@ use sealwright::entropy::Entropy;
 use sealwright::http;
 use sealwright::http::state::{Draining, State};
 use sealwright::keys::algorithm::{GeneratedKey, generate};
-use sealwright::service::agents::import::Row;
+use sealwright::service::agents::import::{Imported, Row};
 use sealwright::service::agents::{Agents, NewAgent};
 use sealwright::service::scopes::Scopes;
 use sealwright::service::secret::Secret;
@@ -196,7 +196,8 @@ impl<'d> TestApp<'d> {
         state.list.refresh().await.unwrap();
         let address = listen(http::public_router(&state));
         let ops_address = listen(http::ops_router(&state));
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let redirects = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().no_proxy().redirect(redirects).build().unwrap();
         Self { database, config, opened, state, clock, entropy, address, ops_address, draining, client }
     }
 
@@ -226,16 +227,10 @@ impl<'d> TestApp<'d> {
         self.agent_like(Some(id), scopes, |_| ()).await
     }
 
-    /// An agent whose profile `shape` has changed.
-    pub async fn agent_like(
-        &self,
-        id: Option<&str>,
-        scopes: &str,
-        shape: impl FnOnce(&mut Profile),
-    ) -> Agent {
+    /// An agent on terms that `shape` has changed.
+    pub async fn agent_like(&self, id: Option<&str>, scopes: &str, shape: impl FnOnce(&mut Terms)) -> Agent {
         let scopes = if scopes.is_empty() { vec![] } else { parse_scope_list(scopes).unwrap() };
-        let mut profile = Profile {
-            name: AgentName::parse("An agent").unwrap(),
+        let mut terms = Terms {
             scopes,
             ttl: None,
             plan: PlanName::free(),
@@ -243,7 +238,8 @@ impl<'d> TestApp<'d> {
             redirect_uris: vec![],
             user_ids: vec![],
         };
-        shape(&mut profile);
+        shape(&mut terms);
+        let profile = Profile { name: AgentName::parse("An agent").unwrap(), terms: Arc::new(terms) };
         let agent_id = id.map(|id| AgentId::parse(id).unwrap());
         let new = NewAgent { agent_id, secret: None, profile };
         let made = self.agents().create(new, Actor::Operator).await.unwrap();
@@ -259,7 +255,7 @@ impl<'d> TestApp<'d> {
             ..Row::default()
         };
         let verdicts = self.agents().import(&[row], Actor::Operator).await.unwrap();
-        assert_eq!(verdicts, [Ok(())]);
+        assert_eq!(verdicts, [Ok(Imported::Made)]);
         Agent { id: id.to_owned(), secret: secret.to_owned() }
     }
 

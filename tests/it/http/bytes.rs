@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use super::airisk::EXCHANGE;
 use super::on_both;
 use crate::harness::answer::Answer;
 use crate::harness::app::{
@@ -16,6 +17,8 @@ struct Dialect {
     path: &'static str,
     /// Whether a body may be JSON.
     json: bool,
+    /// What stands beside them and the credentials.
+    with: &'static str,
     /// The parameters whose values are tried out.
     names: &'static [&'static str],
     /// Demands a refusal in the path's own shape, reading no more than the shape.
@@ -23,10 +26,11 @@ struct Dialect {
 }
 
 /// One row for each that the server speaks.
-const DIALECTS: [Dialect; 2] = [
+const DIALECTS: [Dialect; 3] = [
     Dialect {
         path: TOKEN,
         json: false,
+        with: "grant_type=client_credentials",
         names: &["grant_type", "scope", "client_id", "client_secret", "audience", "resource", "foo"],
         refused: |answer| {
             answer.is_error(answer.status, &answer.text("error"));
@@ -35,10 +39,25 @@ const DIALECTS: [Dialect; 2] = [
     Dialect {
         path: OAUTH_TOKEN,
         json: true,
+        with: "grant_type=client_credentials",
         names: &["grant_type", "scope", "client_id", "client_secret", "audience", "resource", "task_id"],
         refused: |answer| {
             let code = answer.json()["error"]["code"].as_str().unwrap().to_owned();
             answer.is_merged_error(answer.status, &code, &answer.text("error_code"));
+        },
+    },
+    Dialect {
+        path: EXCHANGE,
+        json: true,
+        with: "redirect_uri=https://app.example/",
+        names: &["grant_type", "client_id", "client_secret", "code", "userid", "code", "foo"],
+        refused: |answer| {
+            if answer.status == 400 {
+                answer.is_line(&answer.body);
+                assert!(answer.body.starts_with("Invalid ") && answer.body.len() < 30, "{answer:?}");
+            } else {
+                answer.is_problem(answer.status, &answer.text("title"));
+            }
         },
     },
 ];
@@ -181,8 +200,8 @@ async fn no_json_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
 }
 
 /// A form in which one parameter has this value.
-fn form_with(agent: &Agent, name: &str, value: &str) -> String {
-    let (form, grant) = (agent.form(), "grant_type=client_credentials");
+fn form_with(dialect: &Dialect, agent: &Agent, name: &str, value: &str) -> String {
+    let (form, grant) = (agent.form(), dialect.with);
     match name {
         "grant_type" => format!("grant_type={value}&{form}"),
         "client_id" => format!("{grant}&client_id={value}&client_secret={}", agent.secret),
@@ -198,7 +217,7 @@ async fn no_byte_in_any_parameter_gives_a_fault_or_comes_back(app: &TestApp<'_>)
     for (i, value) in single.chain(drawn(&bytes(80))).enumerate() {
         for dialect in &DIALECTS {
             let name = dialect.names[i % dialect.names.len()];
-            let body = form_with(&agent, name, &percent(&value));
+            let body = form_with(dialect, &agent, name, &percent(&value));
             // An audience that is allowed stands in the token, which is base64.
             dialect.holds(&app.post(dialect.path, &body).await, &body);
             if dialect.json {
@@ -220,6 +239,9 @@ async fn no_query_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
             holds(&app.get_as(&token, &format!("{AGENTS}?{name}={value}")).await, &value);
         }
         holds(&app.get(&format!("{REVOKED}?{value}")).await, &value);
+        for query in ["scope=", "audience=", ""] {
+            holds(&app.get_as(&token, &format!("/forward-auth/{value}?{query}{value}")).await, &value);
+        }
         for (dialect, name) in DIALECTS.iter().flat_map(|one| ["client_id", "scope", "x"].map(|n| (one, n))) {
             let path = format!("{}?{name}={value}", dialect.path);
             let body = format!("grant_type=client_credentials&{}", agent.form());
@@ -244,6 +266,7 @@ async fn no_authorization_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
             }
             holds(&app.post_as(authorization, INTROSPECT, "token=x").await, &value);
             holds(&app.get_as(authorization, AGENTS).await, &value);
+            holds(&app.get_as(authorization, "/forward-auth").await, &value);
         }
         for scheme in ["Basic ", "Bearer ", ""] {
             // The raw bytes; a line's end among them would be another header.

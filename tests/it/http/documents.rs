@@ -6,7 +6,7 @@ use sealwright::domain::event::Actor;
 use serde_json::{Value, json};
 
 use super::on_both;
-use crate::harness::app::{ISSUER, TOKEN, TestApp, bearer, header};
+use crate::harness::app::{ISSUER, TOKEN, TestApp, bearer, claims, header};
 
 const JWKS: &str = "/.well-known/jwks.json";
 const METADATA: &str = "/.well-known/oauth-authorization-server";
@@ -20,7 +20,10 @@ on_both! {
     the_metadata_names_what_there_is,
     every_endpoint_of_the_metadata_answers,
     an_issuer_with_a_path_has_its_metadata_in_all_known_places,
+    an_issuer_with_a_path_has_all_its_endpoints_below_it,
+    no_issuer_keeps_the_server_from_its_routes,
     documents_take_only_get_and_head,
+    a_script_of_any_origin_may_read_the_documents,
     other_replies_carry_no_cors_headers,
     the_authorization_endpoint_refuses_clearly,
 }
@@ -122,6 +125,10 @@ async fn the_metadata_names_what_there_is(app: &TestApp<'_>) {
         ("revocation_endpoint_auth_methods_supported", methods),
         ("jwks_uri", json!(format!("{ISSUER}/.well-known/jwks.json"))),
         ("grant_types_supported", json!(["client_credentials"])),
+        ("authorization_endpoint", json!(format!("{ISSUER}/oauth/authorize"))),
+        ("response_types_supported", json!([])),
+        ("subject_types_supported", json!(["public"])),
+        ("id_token_signing_alg_values_supported", json!(["RS256"])),
     ] {
         assert_eq!(document[member], value, "{member}");
     }
@@ -148,21 +155,105 @@ async fn an_issuer_with_a_path_has_its_metadata_in_all_known_places(app: &TestAp
         "/.well-known/oauth-authorization-server/t1",
         "/.well-known/openid-configuration/t1",
         "/t1/.well-known/openid-configuration",
+        "/t1/.well-known/oauth-authorization-server",
         METADATA,
+        OPENID,
     ] {
-        assert_eq!(app.get(path).await.text("issuer"), issuer, "{path}");
+        let answer = app.get(path).await;
+        assert_eq!(answer.text("issuer"), issuer, "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "*", "{path}");
+        assert_eq!(app.send("OPTIONS", path, &[], vec![]).await.status, 204, "{path}");
     }
     assert_eq!(app.get("/.well-known/oauth-authorization-server/t2").await.status, 404);
+}
+
+/// With a proxy in front that passes the issuer's path on, or without any; one that strips it is served too.
+async fn an_issuer_with_a_path_has_all_its_endpoints_below_it(app: &TestApp<'_>) {
+    let issuer = format!("{ISSUER}/tenants/t1");
+    let app = app.beside_with(&[("token.issuer", &issuer)]).await;
+    let agent = app.agent("tokens:read").await;
+    let document = app.get("/.well-known/oauth-authorization-server/tenants/t1").await.json();
+    let path = |member: &str| document[member].as_str().unwrap().strip_prefix(ISSUER).unwrap().to_owned();
+    let form = format!("grant_type=client_credentials&{}", agent.form());
+    let token = app.post(&path("token_endpoint"), &form).await.text("access_token");
+    assert_eq!(claims(&token)["iss"], issuer);
+    let form = format!("token={token}");
+    let introspect = path("introspection_endpoint");
+    assert_eq!(app.post_as(&agent.basic(), &introspect, &form).await.json()["active"], true);
+    app.post_as(&agent.basic(), &path("revocation_endpoint"), &form).await.is(200, "{}");
+    assert_eq!(app.post_as(&agent.basic(), &introspect, &form).await.json()["active"], false);
+    assert_eq!(app.get(&path("jwks_uri")).await.body, app.get(JWKS).await.body);
+    app.get(&path("authorization_endpoint")).await.is_error(400, "unsupported_response_type");
+    assert_eq!(app.get(&format!("/tenants/t1/api/v1/agents/{}", agent.id)).await.status, 401);
+    assert_eq!(app.get("/tenants/t2/.well-known/jwks.json").await.status, 404);
+}
+
+/// A path that makes no route of its own, or one that is there already.
+async fn no_issuer_keeps_the_server_from_its_routes(app: &TestApp<'_>) {
+    for path in [
+        "/*",
+        "/:a",
+        "/a:b/*c",
+        "/a%20b",
+        "/a//b",
+        "/.well-known",
+        "/.well-known/openid-configuration",
+        "/forward-auth",
+        "/api/v1/agents",
+        "/api",
+        "/api/v1/token",
+        "/oauth",
+        "/livez",
+    ] {
+        let issuer = format!("{ISSUER}{path}");
+        let app = app.beside_with(&[("token.issuer", &issuer)]).await;
+        assert_eq!(app.get(METADATA).await.text("issuer"), issuer);
+        assert_eq!(app.get(JWKS).await.status, 200, "{path}");
+        let behind = app.get(&format!("{path}{JWKS}")).await.status;
+        // What lies below it would otherwise pass at a gateway without a token.
+        let hidden = if path == "/forward-auth" { 401 } else { 404 };
+        let is_served = !path.starts_with("/.well-known") && path != "/forward-auth";
+        assert_eq!(behind, if is_served { 200 } else { hidden }, "{path}");
+    }
+}
+
+/// Fetch standard: a header that is not on its list, as the MCP SDK and conditional requests send, asks first.
+async fn a_script_of_any_origin_may_read_the_documents(app: &TestApp<'_>) {
+    for path in [JWKS, METADATA, OPENID] {
+        let headers = [
+            ("origin", "https://app.example"),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", "mcp-protocol-version,if-none-match"),
+        ];
+        let answer = app.send("OPTIONS", path, &headers, vec![]).await;
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{answer:?}");
+        for (name, value) in [
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-methods", "GET, HEAD"),
+            ("access-control-allow-headers", "*"),
+            ("access-control-max-age", "86400"),
+        ] {
+            assert_eq!(answer.header(name), value, "{answer:?}");
+        }
+        assert_eq!(answer.header("access-control-allow-credentials"), "");
+        answer.names_its_request();
+        assert_eq!(app.get(path).await.header("access-control-expose-headers"), "etag");
+    }
 }
 
 async fn documents_take_only_get_and_head(app: &TestApp<'_>) {
     for path in [JWKS, METADATA, OPENID] {
         let head = app.send("HEAD", path, &[], vec![]).await;
         assert_eq!((head.status, head.body.as_str()), (200, ""));
-        for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"] {
+        let get = app.get(path).await;
+        for name in ["etag", "content-type", "content-length", "cache-control", "access-control-allow-origin"]
+        {
+            assert_eq!(head.header(name), get.header(name), "{name}");
+        }
+        for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE"] {
             let answer = app.send(method, path, &[], vec![]).await;
             answer.is_error(405, "invalid_request");
-            assert_eq!(answer.header("allow"), "GET, HEAD");
+            assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
         }
     }
 }

@@ -4,11 +4,14 @@
 //! 9068 and 8725); `D6`, `T1` are rows of the wire contract.
 
 mod agents;
+mod airisk;
 mod bytes;
 mod client;
 mod documents;
+mod forward_auth;
 mod health;
 mod hostile;
+mod imports;
 mod introspect;
 mod limits;
 mod model;

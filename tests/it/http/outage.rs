@@ -68,11 +68,13 @@ async fn a_lost_postgres_is_503_everywhere_and_comes_back() {
         tokio::join!(app.post_json(OAUTH_TOKEN, &warm_json), app.post_json(OAUTH_TOKEN, &cold_json));
     is_unavailable_there(&json);
     is_unavailable_there(&unread);
-    let (agents, own, ready) = tokio::join!(
+    let (agents, own, ready, gate) = tokio::join!(
         app.get_as(&by_bearer, "/api/v1/agents"),
         app.get_as(&by_bearer, &own_path),
         app.get("/readyz"),
+        app.get_as(&by_bearer, "/forward-auth"),
     );
+    is_unavailable(&gate);
     for answer in [agents, own] {
         answer.is_management_error(503, "SERVICE_UNAVAILABLE");
         assert_eq!(answer.header("retry-after"), "1");

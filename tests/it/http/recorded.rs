@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sealwright::domain::agent::Audience;
+use sealwright::domain::agent::{Audience, RedirectUri, UserId};
+use sealwright::domain::time::Timestamp;
 use sealwright::domain::ttl::Ttl;
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,10 +18,15 @@ use crate::harness::app::{Agent, ISSUER, TestApp, basic, claims};
 
 on_both! {
     the_clients_of_oculus_and_orum_are_served,
+    the_clients_of_airisk_are_served,
 }
 
 async fn the_clients_of_oculus_and_orum_are_served(app: &TestApp<'_>) {
     replay(app, include_str!("../../vectors/oculus_orum.json")).await;
+}
+
+async fn the_clients_of_airisk_are_served(app: &TestApp<'_>) {
+    replay(app, include_str!("../../vectors/airisk.json")).await;
 }
 
 #[derive(Deserialize)]
@@ -51,11 +57,14 @@ struct Given {
     scopes: String,
     ttl: Option<i64>,
     audiences: Vec<String>,
+    redirect_uris: Vec<String>,
+    user_ids: Vec<String>,
 }
 
 impl Default for Given {
     fn default() -> Self {
-        Self { id: None, scopes: "db:read".to_owned(), ttl: None, audiences: vec![] }
+        let scopes = "db:read".to_owned();
+        Self { id: None, scopes, ttl: None, audiences: vec![], redirect_uris: vec![], user_ids: vec![] }
     }
 }
 
@@ -119,6 +128,9 @@ async fn run(app: &TestApp<'_>, exchange: &Exchange) -> Result<(), String> {
         .agent_like(given.id.as_deref(), &given.scopes, |profile| {
             profile.ttl = given.ttl.map(|ttl| Ttl::new(ttl).unwrap());
             profile.audiences = given.audiences.iter().map(|a| Audience::parse(a).unwrap()).collect();
+            profile.redirect_uris =
+                given.redirect_uris.iter().map(|uri| RedirectUri::parse(uri).unwrap()).collect();
+            profile.user_ids = given.user_ids.iter().map(|user| UserId::parse(user).unwrap()).collect();
         })
         .await;
     let mut values = Values::of(&agent);
@@ -202,6 +214,7 @@ impl Values {
         self.0.insert("request_id".to_owned(), answer.header("x-request-id").to_owned());
         if reply.body.contains("{token}") {
             self.0.remove("token");
+            self.0.remove("expiration");
         }
         let mut headers = BTreeMap::from([("cache-control", "no-store"), ("pragma", "no-cache")]);
         headers.extend(reply.headers.iter().map(|(name, value)| (&**name, &**value)));
@@ -212,6 +225,10 @@ impl Values {
         if let Some(token) = self.0.get("token") {
             let claims = claims(token);
             self.0.insert("jti".to_owned(), claims["jti"].as_str().unwrap().to_owned());
+            let expiration = Timestamp(claims["exp"].as_i64().unwrap()).to_rfc3339();
+            if self.0.get("expiration").is_some_and(|told| *told != expiration) {
+                return Err(format!("the token expires at {expiration}"));
+            }
             for (name, value) in expected {
                 if claims[name] != Value::String(self.fill(value)) {
                     return Err(format!("the claim {name} is {}", claims[name]));

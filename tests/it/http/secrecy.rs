@@ -18,7 +18,7 @@ on_both! {
 
 /// Everything that this test's thread logs, at every level.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -38,7 +38,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 impl Log {
-    fn here() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub fn here() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         // The tests' own client is not the server.
         let filter = "trace,reqwest=off,hyper_util::client=off";
@@ -47,7 +47,7 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }

@@ -1,6 +1,9 @@
 //! Agents: made, changed, listed, suspended.
 
+use std::sync::Arc;
+
 use sealwright::domain::agent::{AgentName, AgentStatus, Audience, Epoch, RedirectUri, UserId};
+use sealwright::domain::credential::Credential;
 use sealwright::domain::quota::PlanName;
 use sealwright::domain::scope::parse_scope_list;
 use sealwright::domain::time::Timestamp;
@@ -28,12 +31,12 @@ on_both! {
 
 async fn an_agent_is_read_back_as_it_was_made(db: &Database) {
     let store = db.open().await;
-    let (made, secret) = (agent("a"), credential("a", "one"));
+    let (made, secret) = (agent("a"), Credential { raw_basic: true, ..credential("a", "one") });
     let change = Change::CreateAgent { agent: Box::new(made.clone()), credential: Box::new(secret.clone()) };
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     let record = read(&*store, "a").await;
     assert_eq!(record.agent, made);
-    assert_eq!(record.credentials, [secret]);
+    assert_eq!(*record.credentials, [secret]);
     let event = "select kind || ' ' || actor || ' ' || agent_id || ' ' || at from audit_event";
     assert_eq!(db.texts(event).await, [format!("agent.created operator a {}", NOW.0)]);
 }
@@ -43,17 +46,17 @@ async fn strings_survive_unchanged(db: &Database) {
     create(&*store, "A.b_c~d:e-f").await;
     let mut profile = agent("A.b_c~d:e-f").profile;
     profile.name = AgentName::parse("Ünï \"quoted\" 'single' \\ {} 🦀 $1 ?1 --").unwrap();
-    profile.scopes = parse_scope_list("!#$%&'()*+,-./ [x]^_`{|}~ ,").unwrap();
-    profile.audiences =
-        ["https://a,b", "{'}", "a/b", "\u{1F980}"].map(|a| Audience::parse(a).unwrap()).into();
-    profile.redirect_uris = vec![RedirectUri::parse("https://a.example/cb?x=%22&y='").unwrap()];
-    profile.user_ids = ["user 42", "NULL", "", "ß"]
+    let terms = Arc::make_mut(&mut profile.terms);
+    terms.scopes = parse_scope_list("!#$%&'()*+,-./ [x]^_`{|}~ ,").unwrap();
+    terms.audiences = ["https://a,b", "{'}", "a/b", "\u{1F980}"].map(|a| Audience::parse(a).unwrap()).into();
+    terms.redirect_uris = vec![RedirectUri::parse("https://a.example/cb?x=%22&y='").unwrap()];
+    terms.user_ids = ["user 42", "NULL", "", "ß"]
         .into_iter()
         .filter(|u| !u.is_empty())
         .map(|u| UserId::parse(u).unwrap())
         .collect();
-    profile.ttl = Some(Ttl::new(86_400).unwrap());
-    profile.plan = PlanName::parse("gold_1-x").unwrap();
+    terms.ttl = Some(Ttl::new(86_400).unwrap());
+    terms.plan = PlanName::parse("gold_1-x").unwrap();
     let change = Change::UpdateAgent {
         agent_id: id("A.b_c~d:e-f"),
         expected_version: 1,

@@ -28,7 +28,7 @@ async fn rotate(store: &dyn Store, at: i64, prefix: &str, old_expires_at: i64) -
 /// The credentials as (prefix, end), newest first.
 async fn held(store: &dyn Store) -> Vec<(String, Option<i64>)> {
     let record = read(store, "a").await;
-    record.credentials.iter().map(|c| (c.prefix.clone(), c.expires_at.map(|t| t.0))).collect()
+    record.credentials.iter().map(|c| (c.prefix.to_string(), c.expires_at.map(|t| t.0))).collect()
 }
 
 async fn a_rotation_without_overlap_ends_the_old_secret_at_once(db: &Database) {
@@ -82,8 +82,8 @@ async fn a_rehash_keeps_the_version_and_needs_the_hash_that_was_verified(db: &Da
     let rehash = |credential_id, from: &str, to: &str| Change::RehashCredential {
         agent_id: id("a"),
         credential_id,
-        from: SecretHash(from.to_owned()),
-        to: SecretHash(to.to_owned()),
+        from: SecretHash(from.into()),
+        to: SecretHash(to.into()),
     };
     let first = "$argon2id$of-first";
     assert_eq!(commit(&*store, rehash(credential_id, first, "better")).await, Outcome::Applied);
@@ -91,7 +91,7 @@ async fn a_rehash_keeps_the_version_and_needs_the_hash_that_was_verified(db: &Da
     let other = CredentialId(uuid(NOW));
     assert_eq!(commit(&*store, rehash(other, "better", "worse")).await, Outcome::NotFound);
     let record = read(&*store, "a").await;
-    assert_eq!(record.credentials[0].hash, SecretHash("better".to_owned()));
+    assert_eq!(record.credentials[0].hash, SecretHash("better".into()));
     assert_eq!(record.agent.version, 1);
 }
 
@@ -103,7 +103,7 @@ async fn an_imported_credential_is_known_at_once(db: &Database) {
     let change = Change::CreateAgent { agent: Box::new(agent("b")), credential: Box::new(imported.clone()) };
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     assert!(store.holds_imported(Freshness::Fresh).await.unwrap());
-    assert_eq!(read(&*store, "b").await.credentials, [imported]);
+    assert_eq!(*read(&*store, "b").await.credentials, [imported]);
     let change = Change::RotateSecret { credential: Box::new(credential("b", "new")), old_expires_at: NOW };
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     assert!(!store.holds_imported(Freshness::Fresh).await.unwrap());

@@ -8,7 +8,7 @@ use sealwright::domain::time::Timestamp;
 use sealwright::store::{Batch, Change, Freshness, Outcome};
 
 use super::kit::{
-    EVENTS, NOW, Seen, agent, batch, batch_at, commit, count, counted, create, creation, grant_about,
+    EVENTS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, creation, exchange,
     grant_for, grants, id, issue, read, send, used, uuid,
 };
 use super::on_both;
@@ -52,7 +52,7 @@ async fn a_counted_token_leaves_its_event(db: &Database) {
 async fn a_token_about_a_user_says_so_in_its_event(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    send(&*store, &batch(vec![grant_about(&*store, "a", "user 42").await])).await;
+    send(&*store, &batch(vec![exchange(&*store, "a", code(), None).await])).await;
     let detail = "select detail from audit_event where kind = 'token.issued'";
     assert_eq!(db.texts(detail).await, ["agents:read tokens:read \"user 42\""]);
 }

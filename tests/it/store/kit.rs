@@ -4,11 +4,14 @@
 use std::sync::Arc;
 
 use sealwright::clock::FakeClock;
-use sealwright::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, UserId};
+use sealwright::domain::agent::{
+    Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
+};
+use sealwright::domain::code::{self, Code, CodeRef};
 use sealwright::domain::credential::{Credential, SecretHash, Tag};
 use sealwright::domain::event::Actor;
 use sealwright::domain::grant::{Grant, Policy, TokenRequest, decide};
-use sealwright::domain::id::{AgentId, BatchId, CredentialId, Jti};
+use sealwright::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
 use sealwright::domain::quota::{Limit, PlanName};
 use sealwright::domain::scope::{Catalogue, parse_scope_list};
 use sealwright::domain::time::Timestamp;
@@ -21,6 +24,10 @@ use uuid::Uuid;
 
 /// 2023-11-14T22:13:20Z: long past, so that no database's clock comes before it.
 pub const NOW: Timestamp = Timestamp(1_700_000_000);
+
+/// Where the codes of every agent are sent, and the user that it may act for.
+pub const REDIRECT_URI: &str = "https://app.example/callback";
+pub const USER: &str = "user 42";
 
 /// A UUID of version 7 drawn at `at`.
 pub fn uuid(at: Timestamp) -> Uuid {
@@ -40,12 +47,14 @@ pub fn agent(agent_id: &str) -> Agent {
         agent_id: id(agent_id),
         profile: Profile {
             name: AgentName::parse("An agent").unwrap(),
-            scopes: parse_scope_list("agents:read tokens:read").unwrap(),
-            ttl: None,
-            plan: PlanName::free(),
-            audiences: vec![],
-            redirect_uris: vec![],
-            user_ids: vec![],
+            terms: Arc::new(Terms {
+                scopes: parse_scope_list("agents:read tokens:read").unwrap(),
+                ttl: None,
+                plan: PlanName::free(),
+                audiences: vec![],
+                redirect_uris: vec![RedirectUri::parse(REDIRECT_URI).unwrap()],
+                user_ids: vec![UserId::parse(USER).unwrap()],
+            }),
         },
         status: AgentStatus::Active,
         epoch: Epoch(0),
@@ -60,11 +69,12 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
     Credential {
         credential_id: CredentialId(uuid(NOW)),
         agent_id: id(agent_id),
-        hash: SecretHash(format!("$argon2id$of-{prefix}")),
+        hash: SecretHash(format!("$argon2id$of-{prefix}").into()),
         tag: Some(Tag(format!("tag-of-{prefix}"))),
-        prefix: prefix.to_owned(),
+        prefix: prefix.into(),
         created_at: NOW,
         expires_at: None,
+        raw_basic: false,
     }
 }
 
@@ -120,12 +130,18 @@ pub async fn grants(store: &dyn Store, agent_id: &str, n: usize, limit: Limit) -
     (0..n).map(|_| grant_for(&record.agent, &catalogue, limit)).collect()
 }
 
-/// A token about a user.
-pub async fn grant_about(store: &dyn Store, agent_id: &str, user: &str) -> Arc<Grant> {
+/// A new code that dies a minute after `NOW`.
+pub fn code() -> CodeRef {
+    CodeRef { id: CodeId(uuid(NOW)), expires_at: Timestamp(NOW.0 + code::LIFETIME) }
+}
+
+/// Decides about a token of an agent as the store has it that costs this code and is about [`USER`].
+pub async fn exchange(store: &dyn Store, agent_id: &str, code: CodeRef, limit: Limit) -> Arc<Grant> {
     let record = read(store, agent_id).await;
     let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
-    let request = TokenRequest { user: Some(UserId::parse(user).unwrap()), ..TokenRequest::default() };
-    Arc::new(decide(&record.agent, &catalogue, &policy(), None, &request, jti()).unwrap())
+    let code = Code { reference: code, redirect_uri: REDIRECT_URI.to_owned(), user: Some(USER.to_owned()) };
+    let request = TokenRequest { code: Some(code), ..TokenRequest::default() };
+    Arc::new(decide(&record.agent, &catalogue, &policy(), limit, &request, jti()).unwrap())
 }
 
 pub fn batch(grants: Vec<Arc<Grant>>) -> Batch {
@@ -142,6 +158,7 @@ pub enum Seen {
     Counted { epoch: i64, iat: Timestamp },
     Stale,
     QuotaReached,
+    Spent,
 }
 
 /// Sends a batch and looks at its verdicts; each receipt must fit its grant.
@@ -155,6 +172,7 @@ pub async fn send(store: &dyn Store, batch: &Batch) -> Vec<Seen> {
         }
         Verdict::Stale => Seen::Stale,
         Verdict::QuotaReached => Seen::QuotaReached,
+        Verdict::Spent => Seen::Spent,
     };
     batch.grants.iter().zip(&verdicts).map(see).collect()
 }

@@ -3,11 +3,13 @@
 
 mod agents;
 mod catalogue;
+mod codes;
 mod credentials;
 mod faults;
 mod issue;
 mod keys;
 mod kit;
+mod names;
 mod postgres;
 mod prune;
 mod quota;

@@ -128,7 +128,7 @@ async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database)
     create(&*store, "b").await;
     for (version, ttl) in [(1, Some(86_400)), (2, Some(300)), (3, None)] {
         let mut profile = agent("a").profile;
-        profile.ttl = ttl.map(|t| Ttl::new(t).unwrap());
+        Arc::make_mut(&mut profile.terms).ttl = ttl.map(|t| Ttl::new(t).unwrap());
         let change =
             Change::UpdateAgent { agent_id: id("a"), expected_version: version, profile: Box::new(profile) };
         assert_eq!(commit(&*store, change).await, Outcome::Applied);
@@ -223,7 +223,7 @@ async fn killed_tokens_are_found_hours_back(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     let mut profile = agent("a").profile;
-    profile.ttl = Some(Ttl::new(86_400).unwrap());
+    Arc::make_mut(&mut profile.terms).ttl = Some(Ttl::new(86_400).unwrap());
     let change = Change::UpdateAgent { agent_id: id("a"), expected_version: 1, profile: Box::new(profile) };
     commit(&*store, change).await;
     for hours in (0..30).rev() {

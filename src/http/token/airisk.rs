@@ -1,0 +1,120 @@
+//! The dialect of `/api/oauth2/Token`: form or JSON, as AIRisk's clients exchange an authorization code
+//! (contract §6). Owns also how `/api/oauth2` writes its errors.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use crate::domain::refusal::Refusal;
+use crate::keys::SignedToken;
+use crate::service::codes::PresentedCode;
+use crate::service::issue::Ask;
+
+use super::super::error::{Challenge, Failure};
+use super::super::extract::{Authorization, Incoming, authorization, client_credentials};
+use super::super::parameters::Parameters;
+use super::super::reply;
+use super::ParsedRequest;
+use super::dialect::Dialect;
+
+/// The dialect.
+pub struct AiRisk;
+
+#[derive(Serialize)]
+struct Reply<'a> {
+    access_token: &'a str,
+    expiration: String,
+    token_type: &'static str,
+    expires_in: i64,
+}
+
+/// RFC 9457 §3.1.
+#[derive(Serialize)]
+struct Details<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(rename = "traceId")]
+    trace_id: &'a str,
+}
+
+impl Dialect for AiRisk {
+    fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
+        let authorization = authorization(&incoming.headers)?;
+        let parameters = incoming.parameters()?;
+        // AIRisk's clients name no grant: there is no other one here.
+        if parameters.one("grant_type")?.is_some_and(|grant| grant != "authorization_code") {
+            return Err(Failure::Refused(Refusal::UnsupportedGrantType, Challenge::None));
+        }
+        if matches!(authorization, Authorization::Absent) {
+            required(&parameters, "client_id")?;
+            required(&parameters, "client_secret")?;
+        }
+        let exchange = PresentedCode {
+            redirect_uri: required(&parameters, "redirect_uri")?.to_owned(),
+            code: required(&parameters, "code")?.to_owned(),
+            user: parameters.one("userid")?.map(str::to_owned),
+        };
+        let credentials = client_credentials(&authorization, &parameters, incoming.peer)?;
+        Ok(ParsedRequest { credentials, ask: Ask::Exchange(exchange) })
+    }
+
+    fn render(&self, token: &SignedToken) -> Result<Response, Failure> {
+        reply::json_of(&Reply {
+            access_token: &token.jwt,
+            expiration: token.expires_at.to_rfc3339(),
+            token_type: "Bearer",
+            expires_in: token.expires_in,
+        })
+    }
+
+    /// What the client can mend is one line of text; all else is RFC 9457's problem, whose `title` is the
+    /// status's own since its `type` says no more.
+    fn refuse(&self, failure: &Failure, request_id: &str) -> Response {
+        let problem = failure.problem();
+        let refusal = match failure {
+            Failure::Refused(refusal, _) => Some(refusal),
+            _ => None,
+        };
+        let status = match refusal {
+            // No scope is asked for here, so it is the agent that lacks the right, not the request.
+            Some(Refusal::NoScopes | Refusal::ScopeNotAllowed | Refusal::MalformedScope) => {
+                StatusCode::FORBIDDEN
+            }
+            _ => problem.status,
+        };
+        if status == StatusCode::BAD_REQUEST {
+            return reply::text(status, words(refusal));
+        }
+        reply::problem(
+            status,
+            &Details {
+                kind: "about:blank",
+                title: status.canonical_reason().unwrap_or("Error"),
+                status: status.as_u16(),
+                // One 401 for all, with what its clients know and no more.
+                detail: (status != StatusCode::UNAUTHORIZED).then_some(problem.message.as_str()),
+                trace_id: request_id,
+            },
+        )
+    }
+}
+
+/// The line of text. It names what is wrong in the contract's words and repeats nothing that was sent.
+fn words(refusal: Option<&Refusal>) -> String {
+    match refusal {
+        Some(Refusal::InvalidCode) => "Invalid Code".to_owned(),
+        Some(Refusal::MissingParameter(name) | Refusal::MistypedParameter(name)) => format!("Invalid {name}"),
+        Some(Refusal::UnsupportedGrantType) => "Invalid grant_type".to_owned(),
+        _ => "Invalid request".to_owned(),
+    }
+}
+
+/// A parameter that must be there.
+pub fn required<'a>(parameters: &'a Parameters<'_>, name: &'static str) -> Result<&'a str, Failure> {
+    let missing = || Failure::Refused(Refusal::MissingParameter(name), Challenge::None);
+    parameters.one(name)?.ok_or_else(missing)
+}

@@ -1,0 +1,37 @@
+//! Keys of the store itself: 32 random bytes for one purpose, sealed under the master key.
+//!
+//! Drawn at random, never derived from the master key: another master key leaves whatever was made
+//! with them valid. Must not know what a purpose is for.
+
+use zeroize::Zeroizing;
+
+use crate::entropy::{Entropy, NoEntropy};
+use crate::store::StoreKey;
+
+use super::seal::MasterKey;
+
+/// Draws a key for `purpose` and seals it for the store.
+pub fn generate(
+    purpose: &str,
+    key_id: char,
+    master: &MasterKey,
+    entropy: &dyn Entropy,
+) -> Result<StoreKey, NoEntropy> {
+    let mut bytes = Zeroizing::new([0u8; 32]);
+    entropy.fill(bytes.as_mut_slice())?;
+    let (purpose, key_id) = (purpose.to_owned(), key_id.to_string());
+    let sealed = master.seal(bytes.as_slice(), &aad(&purpose, &key_id), entropy).ok_or(NoEntropy)?;
+    Ok(StoreKey { purpose, key_id, sealed })
+}
+
+/// Opens a stored key; `None` when it is for another purpose or does not open.
+pub(super) fn open(stored: &StoreKey, purpose: &str, master: &MasterKey) -> Option<Zeroizing<Vec<u8>>> {
+    if stored.purpose != purpose {
+        return None;
+    }
+    master.unseal(&stored.sealed, &aad(purpose, &stored.key_id))
+}
+
+fn aad(purpose: &str, key_id: &str) -> Vec<u8> {
+    format!("{purpose}:{key_id}").into_bytes()
+}

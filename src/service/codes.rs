@@ -1,0 +1,81 @@
+//! Authorization codes: given out to whoever asks for an agent, worth nothing without its secret.
+//!
+//! Owns who is given one and when it has died. Must not know how it travels. Nothing is written when a
+//! code is made; that it is exchanged once is the store's part, in the commit that counts the token.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::domain::code::{self, Code, CodeRef};
+use crate::domain::id::{AgentId, CodeId};
+use crate::domain::refusal::Refusal;
+use crate::entropy::{Entropy, uuid_v7};
+use crate::keys::code::{Binding, CodeKey};
+use crate::store::{Freshness, Store};
+
+use super::Error;
+
+/// One refusal for all that is not allowed, so that nobody learns which agents, addresses and users
+/// there are.
+const REFUSED: Refusal = Refusal::InvalidRequest("The authorization request is not allowed.");
+
+/// A code as a client brings it, with what it says that the code was made for. It has no `Debug`: a
+/// code is not for the log.
+pub struct PresentedCode {
+    /// The code.
+    pub code: String,
+    /// Where it was sent.
+    pub redirect_uri: String,
+    /// The user on whose behalf the agent acts.
+    pub user: Option<String>,
+}
+
+/// Makes and opens codes.
+pub struct Codes {
+    store: Arc<dyn Store>,
+    key: CodeKey,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Codes {
+    /// Over this store, with its code key.
+    pub fn new(
+        store: Arc<dyn Store>,
+        key: CodeKey,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { store, key, clock, entropy }
+    }
+
+    /// A code of the active agent `client_id` for one of its redirect URIs and, if asked for, one of
+    /// its users. The row is read fresh: no later step would notice here that it was an old one.
+    pub async fn authorize(
+        &self,
+        client_id: &str,
+        redirect_uri: &str,
+        user: Option<&str>,
+    ) -> Result<String, Error> {
+        let agent_id = AgentId::parse(client_id).map_err(|_| REFUSED)?;
+        let record = self.store.agent(&agent_id, Freshness::Fresh).await?.ok_or(REFUSED)?;
+        record.agent.status.admit().map_err(|_| REFUSED)?;
+        code::allow(&record.agent.profile, redirect_uri, user).ok_or(REFUSED)?;
+        let id = CodeId(uuid_v7(&*self.clock, &*self.entropy)?);
+        let expires_at = self.clock.now().saturating_add(code::LIFETIME);
+        let binding = Binding { client_id, redirect_uri, user };
+        Ok(self.key.seal(CodeRef { id, expires_at }, binding, &*self.entropy)?)
+    }
+
+    /// What a code stands for, when this store made it for this agent and it lives. Whether it was
+    /// spent, the store says where the token is counted.
+    pub fn open(&self, agent_id: &AgentId, presented: &PresentedCode) -> Result<Code, Refusal> {
+        let PresentedCode { code, redirect_uri, user } = presented;
+        let binding = Binding { client_id: agent_id.as_str(), redirect_uri, user: user.as_deref() };
+        let reference = self.key.unseal(code, binding).ok_or(Refusal::InvalidCode)?;
+        if self.clock.now() >= reference.expires_at {
+            return Err(Refusal::InvalidCode);
+        }
+        Ok(Code { reference, redirect_uri: redirect_uri.clone(), user: user.clone() })
+    }
+}

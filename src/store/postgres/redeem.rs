@@ -1,0 +1,115 @@
+//! Counting tokens of which some cost an authorization code, on PostgreSQL: the codes are spent in
+//! the transaction that counts.
+//!
+//! Owns the statements about codes and what happens when an answer is lost; the statement that counts
+//! is `issue`'s. Must not know what a code was made for.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::id::{CodeId, Jti};
+
+use super::super::fold::Folded;
+use super::super::redeem::{Claim, Entitled, claims};
+use super::super::{Batch, StoreError, Verdict};
+use super::issue::{count, landed_before, recall};
+use super::lane::Lane;
+use super::{RETRIES, bounded, is_broken, is_passing};
+
+/// One verdict a grant. A broken connection is tried again under the same batch id.
+pub async fn issue(lane: &Lane, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+    let claims = claims(batch);
+    bounded(async {
+        let mut tries = 0;
+        loop {
+            match try_issue(lane, batch, &claims).await {
+                Err(error) if tries < RETRIES && is_passing(&error) => {
+                    tries += 1;
+                    if is_broken(&error) {
+                        lane.forget();
+                    }
+                }
+                done => return done,
+            }
+        }
+    })
+    .await
+}
+
+/// Codes are locked before counters, by every process, so no two batches wait for each other.
+async fn try_issue(lane: &Lane, batch: &Batch, claims: &[Claim]) -> sqlx::Result<Vec<Verdict>> {
+    let mut held = lane.take().await?;
+    let conn = &mut held.conn;
+    sqlx::raw_sql("begin").execute(&mut *conn).await?;
+    let verdicts = match redeem(conn, batch, claims).await {
+        Ok(Some(verdicts)) => verdicts,
+        Ok(None) => start_over_and_recall(conn, batch).await?,
+        Err(error) if landed_before(&error) => start_over_and_recall(conn, batch).await?,
+        Err(error) => return Err(error),
+    };
+    sqlx::raw_sql("commit").execute(&mut *conn).await?;
+    held.keep();
+    Ok(verdicts)
+}
+
+/// `None` when an earlier sending of the batch landed and took codes for its tokens.
+async fn redeem(
+    conn: &mut PgConnection,
+    batch: &Batch,
+    claims: &[Claim],
+) -> sqlx::Result<Option<Vec<Verdict>>> {
+    let taken = take(conn, claims).await?;
+    if taken.len() < claims.len() && landed(conn, claims, &taken).await? {
+        return Ok(None);
+    }
+    let entitled = Entitled::new(batch, &taken);
+    if entitled.batch.grants.is_empty() {
+        return Ok(Some(entitled.verdicts(vec![])));
+    }
+    let folded = Folded::new(&entitled.batch.grants);
+    let verdicts = folded.verdicts(&count(conn, &entitled.batch, &folded).await?);
+    give_back(conn, entitled.unspent(&verdicts)).await?;
+    Ok(Some(entitled.verdicts(verdicts)))
+}
+
+/// Takes the codes that nobody has spent; the tokens that have theirs. Waits for whoever is about to
+/// spend one.
+async fn take(conn: &mut PgConnection, claims: &[Claim]) -> sqlx::Result<HashSet<Jti>> {
+    let codes: Vec<Uuid> = claims.iter().map(|c| c.code.id.0).collect();
+    let jtis: Vec<Uuid> = claims.iter().map(|c| c.jti.0).collect();
+    let ends: Vec<i64> = claims.iter().map(|c| c.code.expires_at.0).collect();
+    let sql = "insert into spent_code (code_id, jti, expires_at)
+               select * from unnest($1::uuid[], $2::uuid[], $3::bigint[]) as c (code_id, jti, expires_at)
+               order by code_id
+               on conflict do nothing
+               returning jti";
+    let taken: Vec<Uuid> = sqlx::query_scalar(sql).bind(codes).bind(jtis).bind(ends).fetch_all(conn).await?;
+    Ok(taken.into_iter().map(Jti).collect())
+}
+
+/// Whether any of the codes that could not be taken is spent for the very token that claims it.
+async fn landed(conn: &mut PgConnection, claims: &[Claim], taken: &HashSet<Jti>) -> sqlx::Result<bool> {
+    let lost = || claims.iter().filter(|claim| !taken.contains(&claim.jti));
+    let codes: Vec<Uuid> = lost().map(|c| c.code.id.0).collect();
+    let jtis: Vec<Uuid> = lost().map(|c| c.jti.0).collect();
+    let sql = "select exists (
+                   select from unnest($1::uuid[], $2::uuid[]) as c (code_id, jti)
+                   join spent_code s on s.code_id = c.code_id and s.jti = c.jti)";
+    sqlx::query_scalar(sql).bind(codes).bind(jtis).fetch_one(conn).await
+}
+
+/// Gives back the codes of those who were not counted.
+async fn give_back(conn: &mut PgConnection, codes: HashMap<CodeId, Verdict>) -> sqlx::Result<()> {
+    if codes.is_empty() {
+        return Ok(());
+    }
+    let codes: Vec<Uuid> = codes.keys().map(|code| code.0).collect();
+    sqlx::query("delete from spent_code where code_id = any($1)").bind(codes).execute(conn).await.map(drop)
+}
+
+async fn start_over_and_recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
+    sqlx::raw_sql("rollback; begin").execute(&mut *conn).await?;
+    recall(conn, batch).await
+}

@@ -1,0 +1,74 @@
+//! A batch in which tokens cost authorization codes: whose code is taken, and who is counted at all.
+//!
+//! Owns how the spending of codes becomes part of a batch's verdicts, once for both backends. Must
+//! not know SQL.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::domain::code::CodeRef;
+use crate::domain::grant::Grant;
+use crate::domain::id::{CodeId, Jti};
+
+use super::{Batch, Verdict};
+
+/// A code and the first token of the batch that costs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Claim {
+    pub code: CodeRef,
+    pub jti: Jti,
+}
+
+/// The claims of a batch, one a code: first come, first served. In the order of the codes, so that
+/// every process locks them in one order.
+pub(in crate::store) fn claims(batch: &Batch) -> Vec<Claim> {
+    let claim = |grant: &Arc<Grant>| grant.code().map(|code| Claim { code, jti: grant.jti() });
+    let mut claims: Vec<Claim> = batch.grants.iter().filter_map(claim).collect();
+    // The sort is stable, and of equal neighbours the first stays.
+    claims.sort_by_key(|claim| claim.code.id);
+    claims.dedup_by_key(|claim| claim.code.id);
+    claims
+}
+
+/// The grants of a batch that may be counted: those without a code, and those whose code was taken
+/// for them.
+#[derive(Debug)]
+pub(in crate::store) struct Entitled<'a> {
+    whole: &'a Batch,
+    /// The batch of these alone.
+    pub batch: Batch,
+    /// For each grant of the whole batch whether it is among them.
+    kept: Vec<bool>,
+}
+
+impl<'a> Entitled<'a> {
+    /// Of `whole`, when the codes of the tokens `taken` were taken for them.
+    pub fn new(whole: &'a Batch, taken: &HashSet<Jti>) -> Self {
+        let may = |grant: &Arc<Grant>| grant.code().is_none() || taken.contains(&grant.jti());
+        let kept: Vec<bool> = whole.grants.iter().map(may).collect();
+        let grants = whole.grants.iter().filter(|grant| may(grant)).cloned().collect();
+        Self { whole, batch: Batch { id: whole.id, now: whole.now, grants }, kept }
+    }
+
+    /// The codes that were taken for tokens which then were not counted: they live on.
+    pub fn unspent(&self, verdicts: &[Verdict]) -> HashMap<CodeId, Verdict> {
+        let uncounted = |(grant, verdict): (&Arc<Grant>, &Verdict)| match verdict {
+            Verdict::Counted(_) => None,
+            other => Some((grant.code()?.id, other.clone())),
+        };
+        self.batch.grants.iter().zip(verdicts).filter_map(uncounted).collect()
+    }
+
+    /// One verdict a grant of the whole batch, from those of the grants that may be counted. Whoever
+    /// came second for a code that lives on is told what the first was told, for they are one agent's.
+    pub fn verdicts(&self, counted: Vec<Verdict>) -> Vec<Verdict> {
+        let unspent = self.unspent(&counted);
+        let mut counted = counted.into_iter();
+        let verdict = |(grant, kept): (&Arc<Grant>, &bool)| match grant.code() {
+            _ if *kept => counted.next().unwrap_or(Verdict::Stale),
+            Some(code) => unspent.get(&code.id).cloned().unwrap_or(Verdict::Spent),
+            None => Verdict::Stale,
+        };
+        self.whole.grants.iter().zip(&self.kept).map(verdict).collect()
+    }
+}
