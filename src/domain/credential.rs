@@ -17,7 +17,7 @@ impl fmt::Debug for SecretHash {
 
 /// The keyed tag inside a generated secret: it tells a real secret of this agent from junk without a hash.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Tag(pub String);
+pub struct Tag(pub Box<str>);
 
 impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

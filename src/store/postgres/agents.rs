@@ -81,7 +81,7 @@ async fn insert_credential(conn: &mut PgConnection, credential: &Credential) -> 
         .bind(credential.credential_id.0)
         .bind(credential.agent_id.as_str())
         .bind(&credential.hash.0)
-        .bind(credential.tag.as_ref().map(|tag| &tag.0))
+        .bind(credential.tag.as_ref().map(|tag| &*tag.0))
         .bind(&credential.prefix)
         .bind(credential.created_at.0)
         .bind(credential.expires_at.map(|t| t.0))

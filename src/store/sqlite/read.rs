@@ -299,7 +299,7 @@ fn credential_row(row: &SqliteRow, agent_id: &AgentId) -> sqlx::Result<Option<Cr
         credential_id: CredentialId(credential_id),
         agent_id: agent_id.clone(),
         hash: SecretHash(row.try_get("hash")?),
-        tag: row.try_get::<Option<String>, _>("tag")?.map(Tag),
+        tag: row.try_get::<Option<Box<str>>, _>("tag")?.map(Tag),
         prefix: row.try_get("prefix")?,
         created_at: Timestamp(row.try_get("made_at")?),
         expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(Timestamp),
