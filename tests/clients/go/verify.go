@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log"
 	"net/http"
 	"slices"
 	"strings"
@@ -69,6 +70,9 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 
 // Refresh fetches the revocation list if it changed.
 func (v *Verifier) Refresh(ctx context.Context) error {
+	// A connection that hangs must not end the polling.
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, v.listURL, nil)
 	if err != nil {
 		return err
@@ -119,7 +123,9 @@ func (v *Verifier) Poll(ctx context.Context, every time.Duration) {
 			return
 		case <-ticker.C:
 			// A failure leaves the list as it was; the next round tries again.
-			_ = v.Refresh(ctx)
+			if err := v.Refresh(ctx); err != nil {
+				log.Printf("the revocation list was not fetched: %v", err)
+			}
 		}
 	}
 }
