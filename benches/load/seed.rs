@@ -139,7 +139,13 @@ fn warm_agents(secrets: &Secrets, wanted: Wanted) -> Fallible<(Vec<Agent>, Vec<R
     let (mut agents, mut rows) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for ((id, secret, tag), hash) in drawn.into_iter().zip(hashes) {
         let credential_id = uuid_v7(&SystemClock, &entropy)?;
-        rows.push(Row { id: id.clone(), credential_id, hash, tag: Some(tag.0), prefix: secret.prefix() });
+        rows.push(Row {
+            id: id.clone(),
+            credential_id,
+            hash,
+            tag: Some(tag.0.into()),
+            prefix: secret.prefix(),
+        });
         agents.push(Agent { id, secret: secret.expose().to_owned() });
     }
     Ok((agents, rows))

@@ -1,4 +1,5 @@
--- Authorization codes that were exchanged, each with the token that it was exchanged for.
+-- Authorization codes that were exchanged, each with the token that it was exchanged for: so a batch
+-- whose answer was lost knows its own codes from those that somebody else spent.
 create table spent_code (
     code_id blob primary key not null,
     jti blob not null,
@@ -6,12 +7,3 @@ create table spent_code (
 ) strict, without rowid;
 
 create index spent_code_expires_at on spent_code (expires_at);
-
--- Every user that some agent was ever allowed to act for: no agent is given such an id, since tokens
--- about the one would be taken for tokens of the other.
-create table known_user (
-    user_id text primary key not null
-) strict, without rowid;
-
-insert into known_user (user_id)
-select distinct u.value from agent, json_each(agent.user_ids) as u;

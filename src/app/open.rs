@@ -15,7 +15,7 @@ use crate::keys::Keyring;
 use crate::keys::seal::MasterKey;
 use crate::service::agents::Agents;
 use crate::service::codes::Codes;
-use crate::service::keys::{KeyService, ensure_own_keys};
+use crate::service::keys::{KeyService, ensure_store_keys};
 use crate::service::secret::{HashPool, Secrets};
 use crate::store::Store;
 use crate::store::batch::Batched;
@@ -80,14 +80,14 @@ pub async fn open_with(
     };
     let master_key = master_key(config, &*store, &*entropy).await?;
     let keyring = Arc::new(Keyring::new(config.token.issuer.clone(), config.token.typ, master_key));
-    let own_keys = ensure_own_keys(&*store, &keyring, &*clock, &*entropy).await?;
+    let store_keys = ensure_store_keys(&*store, &keyring, &*clock, &*entropy).await?;
     let threads = match config.limits.hash_threads {
         0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
         n => n,
     };
     let pool = HashPool::start(threads, config.limits.hash_queue).map_err(system("cannot start threads"))?;
     let secrets =
-        Secrets::new(own_keys.tags, Arc::clone(&entropy), pool).map_err(crate::service::Error::from)?;
+        Secrets::new(store_keys.tags, Arc::clone(&entropy), pool).map_err(crate::service::Error::from)?;
     let keys = Arc::new(KeyService::new(
         Arc::clone(&store),
         Arc::clone(&keyring),
@@ -96,7 +96,7 @@ pub async fn open_with(
         config.keys.rsa_bits,
         config.keys.announce_seconds,
     ));
-    let codes = Codes::new(Arc::clone(&store), own_keys.code, Arc::clone(&clock), Arc::clone(&entropy));
+    let codes = Codes::new(Arc::clone(&store), store_keys.code, Arc::clone(&clock), Arc::clone(&entropy));
     let (secrets, codes) = (Arc::new(secrets), Arc::new(codes));
     Ok(Opened { store, keyring, secrets, keys, codes, clock, entropy })
 }

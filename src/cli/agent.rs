@@ -48,7 +48,7 @@ pub enum AgentCommand {
     /// Import agents from a file of JSON lines or CSV, their ids and secrets kept
     Import {
         /// Fields: clientId, name, secret or secretHash, scopes, ttl, plan, audiences, redirectUris,
-        /// userIds, status
+        /// userIds, status, rawBasic
         file: PathBuf,
     },
 }

@@ -16,7 +16,7 @@ use crate::service::agents::import::Row;
 const LONGEST_LINE: u64 = 1 << 18;
 
 /// The fields of a row; as keys in JSON, as the first line in CSV.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "clientId",
     "name",
     "secret",
@@ -28,6 +28,7 @@ const FIELDS: [&str; 11] = [
     "redirectUris",
     "userIds",
     "status",
+    "rawBasic",
 ];
 
 /// A line of the file: its number, counted from 1, and what it holds or why it cannot be read.
@@ -154,6 +155,7 @@ fn json_row(line: &[u8]) -> Result<Row, String> {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(Value::Number(number)) if field == "ttl" => Ok(Some(number.to_string())),
+        Some(Value::Bool(yes)) if field == "rawBasic" => Ok(Some(yes.to_string())),
         Some(_) => Err(format!("{field}: a text is needed")),
     };
     let list = |field: &str| match object.get(field) {
@@ -177,6 +179,7 @@ fn json_row(line: &[u8]) -> Result<Row, String> {
         redirect_uris: list("redirectUris")?,
         user_ids: list("userIds")?,
         status: text("status")?,
+        raw_basic: text("rawBasic")?,
     })
 }
 
@@ -224,7 +227,8 @@ fn csv_row(columns: &[&str], record: &csv::ByteRecord) -> Result<Row, String> {
             "audiences" => row.audiences = words(text),
             "redirectUris" => row.redirect_uris = words(text),
             "userIds" => row.user_ids = words(text),
-            _ => row.status = some(),
+            "status" => row.status = some(),
+            _ => row.raw_basic = some(),
         }
     }
     Ok(row)

@@ -17,7 +17,7 @@ impl fmt::Debug for SecretHash {
 
 /// The keyed tag inside a generated secret: it tells a real secret of this agent from junk without a hash.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Tag(pub String);
+pub struct Tag(pub Box<str>);
 
 impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,6 +42,8 @@ pub struct Credential {
     pub created_at: Timestamp,
     /// From this second on it opens nothing; `None` is without end.
     pub expires_at: Option<Timestamp>,
+    /// Whether its client sends it in HTTP Basic as it is, and not form-encoded (RFC 6749 §2.3.1).
+    pub raw_basic: bool,
 }
 
 impl Credential {

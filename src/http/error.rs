@@ -1,4 +1,5 @@
-//! The only error → status map, and the shapes in which errors are written.
+//! The error → status map, and the shapes in which errors are written. A dialect may move a row, where
+//! the system that it imitates answers otherwise.
 //!
 //! Owns what a caller is told. Nothing a caller sent is ever written back, and a fault's text goes to
 //! the log alone.

@@ -70,7 +70,7 @@ pub enum Authorization {
     /// There is none.
     Absent,
     /// `Basic`, decoded; `None` when it cannot be.
-    Basic(Option<(String, String)>),
+    Basic(Option<Basic>),
     /// `Bearer` and its token.
     Bearer(String),
     /// Any other scheme.
@@ -84,6 +84,14 @@ impl Authorization {
     pub fn names_no_client(&self) -> bool {
         matches!(self, Self::Absent | Self::Bearer(_))
     }
+}
+
+/// What stands in HTTP Basic.
+pub struct Basic {
+    id: String,
+    secret: String,
+    /// The secret without decoding, where that makes a difference.
+    raw_secret: Option<String>,
 }
 
 /// Reads the `Authorization` header; two of them are refused.
@@ -111,8 +119,9 @@ pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Failure> {
 
 /// RFC 6749 §2.3.1: id and secret are form-encoded, joined by a colon, then base64. Missing padding
 /// is accepted. Clients that do not form-encode are served as well: a half that is no valid
-/// form encoding is taken as it is.
-fn decode_basic(text: &str) -> Option<(String, String)> {
+/// form encoding is taken as it is. Of a half that is valid by chance only an agent's credential can say
+/// what it is.
+fn decode_basic(text: &str) -> Option<Basic> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -120,7 +129,12 @@ fn decode_basic(text: &str) -> Option<(String, String)> {
     let text = String::from_utf8(LENIENT.decode(text).ok()?).ok()?;
     let (id, secret) = text.split_once(':')?;
     let half = |raw: &str| decode(raw.as_bytes()).map_or_else(|| raw.to_owned(), Cow::into_owned);
-    (!id.is_empty()).then(|| (half(id), half(secret)))
+    if id.is_empty() {
+        return None;
+    }
+    let decoded = half(secret);
+    let raw_secret = (decoded != secret).then(|| secret.to_owned());
+    Some(Basic { id: half(id), secret: decoded, raw_secret })
 }
 
 /// The client's credentials by either method (contract D15), and how a failure is to be challenged.
@@ -146,9 +160,9 @@ pub fn client_credentials(
                 .map(|(id, secret)| (ClientCredentials::new(id.to_owned(), secret, peer), Challenge::None)))
         }
         _ if secret.is_some() || assertion.is_some() => Err(TWO_METHODS),
-        Authorization::Basic(Some((basic_id, basic_secret))) => {
+        Authorization::Basic(Some(basic)) => {
             // RFC 6749 §3.2.1: an equal client_id beside Basic is fine, another one is a contradiction.
-            if id.is_some_and(|id| id != basic_id) {
+            if id.is_some_and(|id| id != basic.id) {
                 return Err(Failure::Refused(
                     Refusal::InvalidRequest(
                         "The client_id differs from the one in the Authorization header.",
@@ -156,8 +170,8 @@ pub fn client_credentials(
                     Challenge::None,
                 ));
             }
-            let credentials = ClientCredentials::new(basic_id.clone(), basic_secret, peer);
-            Ok(Some((credentials, Challenge::Basic)))
+            let credentials = ClientCredentials::new(basic.id.clone(), &basic.secret, peer);
+            Ok(Some((credentials.with_raw_secret(basic.raw_secret.as_deref()), Challenge::Basic)))
         }
         Authorization::Basic(None) | Authorization::Unknown => {
             Err(Failure::Refused(Refusal::InvalidClient, Challenge::Basic))
@@ -171,8 +185,25 @@ mod tests {
 
     use super::*;
 
+    fn decoded(text: &str) -> Option<(String, String)> {
+        decode_basic(text).map(|basic| (basic.id, basic.secret))
+    }
+
     fn basic(text: &str) -> Option<(String, String)> {
-        decode_basic(&base64::engine::general_purpose::STANDARD.encode(text))
+        decoded(&base64::engine::general_purpose::STANDARD.encode(text))
+    }
+
+    #[test]
+    fn the_raw_secret_is_kept_where_decoding_changes_it() {
+        let raw = |text: &str| {
+            let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+            decode_basic(&encoded).and_then(|basic| basic.raw_secret)
+        };
+        assert_eq!(raw("id:a+b").as_deref(), Some("a+b"));
+        assert_eq!(raw("id:p%25q").as_deref(), Some("p%25q"));
+        for same in ["id:secret", "id:100%", "a+b:secret"] {
+            assert_eq!(raw(same), None, "{same}");
+        }
     }
 
     #[test]
@@ -183,9 +214,9 @@ mod tests {
         assert_eq!(basic("id:100%"), pair("id", "100%"));
         assert_eq!(basic(":secret"), None);
         assert_eq!(basic("no colon"), None);
-        assert_eq!(decode_basic("aWQ6cw"), pair("id", "s"));
-        assert_eq!(decode_basic("***"), None);
-        assert_eq!(decode_basic("/////w=="), None);
+        assert_eq!(decoded("aWQ6cw"), pair("id", "s"));
+        assert_eq!(decoded("***"), None);
+        assert_eq!(decoded("/////w=="), None);
     }
 
     proptest! {

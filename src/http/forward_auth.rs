@@ -49,9 +49,9 @@ pub async fn check_bearer(state: Arc<State>, incoming: Incoming) -> Result<Respo
         scopes: read_demands(&incoming, "scope", REQUIRED_SCOPE)?,
         audiences: read_demands(&incoming, "audience", REQUIRED_AUDIENCE)?,
     };
-    let token = state.tokens.admit_by(&bearer, &demands).await;
+    let token = state.tokens.check_bearer(&bearer, &demands).await;
     let token = token.map_err(|error| Failure::of(error, Challenge::None))?;
-    Ok((StatusCode::OK, describe(&token.claims)?).into_response())
+    Ok((StatusCode::OK, identity_headers(&token.claims)?).into_response())
 }
 
 /// What the query and the headers demand, all of it: values that repeat add up, and each may hold
@@ -72,7 +72,7 @@ fn read_demands(incoming: &Incoming, parameter: &str, header: &str) -> Result<Ve
 }
 
 /// Every header on every 200, so that a gateway which copies them overwrites whatever the client sent.
-fn describe(claims: &Claims) -> Result<HeaderMap, Failure> {
+fn identity_headers(claims: &Claims) -> Result<HeaderMap, Failure> {
     let subject = percent_encode(&claims.sub);
     let mut headers = HeaderMap::with_capacity(4);
     for (name, text) in [

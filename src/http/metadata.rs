@@ -28,22 +28,21 @@ pub struct Metadata {
 impl Metadata {
     /// For this issuer, whose text stands in the document exactly as configured.
     pub fn new(issuer: &str) -> Self {
-        let base = issuer;
         let methods = ["client_secret_basic", "client_secret_post"];
         let scopes: Vec<&str> = BUILT_IN.iter().map(|b| b.name).collect();
         let document = json!({
             "issuer": issuer,
             // MCP SDKs and OpenID libraries refuse a document without the next two; no code is ever
             // issued there.
-            "authorization_endpoint": format!("{base}/oauth/authorize"),
+            "authorization_endpoint": format!("{issuer}/oauth/authorize"),
             "response_types_supported": [],
-            "token_endpoint": format!("{base}/api/v1/token"),
+            "token_endpoint": format!("{issuer}/api/v1/token"),
             "token_endpoint_auth_methods_supported": methods,
-            "introspection_endpoint": format!("{base}/api/v1/token/introspect"),
+            "introspection_endpoint": format!("{issuer}/api/v1/token/introspect"),
             "introspection_endpoint_auth_methods_supported": methods,
-            "revocation_endpoint": format!("{base}/api/v1/token/revoke"),
+            "revocation_endpoint": format!("{issuer}/api/v1/token/revoke"),
             "revocation_endpoint_auth_methods_supported": methods,
-            "jwks_uri": format!("{base}/.well-known/jwks.json"),
+            "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
             "grant_types_supported": ["client_credentials"],
             "scopes_supported": scopes,
             "subject_types_supported": ["public"],
@@ -79,7 +78,7 @@ pub async fn get_metadata(state: Arc<State>, incoming: Incoming) -> Result<Respo
 pub async fn refuse_authorization(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
     let body = json!({
         "error": "unsupported_response_type",
-        "error_description": "This server issues tokens to machines by client credentials only.",
+        "error_description": "There is no authorization endpoint for browsers here: machines get their tokens at the token endpoint.",
     });
     Ok(reply::json(StatusCode::BAD_REQUEST, body.to_string()))
 }

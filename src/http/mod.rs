@@ -2,7 +2,7 @@
 //!
 //! Owns the table of routes, error shapes and limits on what is read. Must not know how a token is
 //! decided, counted or signed. Reading order: this table, [`layers`] (what happens around every
-//! handler), [`parameters`], [`extract`], [`error`] (the only error → status map), then one endpoint a file.
+//! handler), [`parameters`], [`extract`], [`error`] (the error → status map), then one endpoint a file.
 
 use std::pin::Pin;
 use std::sync::Arc;

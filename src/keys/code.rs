@@ -16,8 +16,8 @@ use crate::domain::time::Timestamp;
 use crate::entropy::{Entropy, NoEntropy};
 use crate::store::StoreKey;
 
-use super::own;
 use super::seal::{self, MasterKey};
+use super::{length_prefixed, store_key};
 
 /// The purpose under which code keys are stored.
 pub const PURPOSE: &str = "code";
@@ -43,10 +43,8 @@ impl Binding<'_> {
     /// Each field with its length before it: no two bindings are the same bytes.
     fn to_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for field in [PURPOSE, self.client_id, self.redirect_uri].into_iter().chain(self.user) {
-            bytes.extend_from_slice(&(field.len() as u64).to_be_bytes()); // usize to u64 widens on every target
-            bytes.extend_from_slice(field.as_bytes());
-        }
+        let fields = [PURPOSE, self.client_id, self.redirect_uri].into_iter().chain(self.user);
+        length_prefixed(fields.map(str::as_bytes), |part| bytes.extend_from_slice(part));
         bytes
     }
 }
@@ -63,7 +61,7 @@ impl std::fmt::Debug for CodeKey {
 impl CodeKey {
     /// The stored code key; `None` when it is for another purpose or does not open.
     pub fn open(stored: &StoreKey, master: &MasterKey) -> Option<Self> {
-        seal::cipher(&own::open(stored, PURPOSE, master)?).map(Self)
+        seal::cipher(&store_key::open(stored, PURPOSE, master)?).map(Self)
     }
 
     /// A code in the characters of base64url, which a URI carries as they are.
@@ -109,7 +107,7 @@ mod tests {
     fn key(seed: u64) -> CodeKey {
         let entropy = SeededEntropy::new(seed);
         let master = MasterKey::generate(&entropy).unwrap();
-        CodeKey::open(&own::generate(PURPOSE, 'x', &master, &entropy).unwrap(), &master).unwrap()
+        CodeKey::open(&store_key::generate(PURPOSE, 'x', &master, &entropy).unwrap(), &master).unwrap()
     }
 
     fn code() -> CodeRef {

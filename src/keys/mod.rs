@@ -22,9 +22,9 @@ use seal::MasterKey;
 pub mod algorithm;
 pub mod claims;
 pub mod code;
-pub mod own;
 pub mod rotation;
 pub mod seal;
+pub mod store_key;
 pub mod tag;
 
 /// A token longer than this is refused unread, in bytes. Every token that is minted is shorter.
@@ -236,6 +236,14 @@ impl Keyring {
     /// The master key, for those who make new keys of this store.
     pub fn master_key(&self) -> &MasterKey {
         &self.master_key
+    }
+}
+
+/// Feeds each field with its length before it, so that no byte can move from one to the next.
+pub fn length_prefixed<'a>(fields: impl IntoIterator<Item = &'a [u8]>, mut feed: impl FnMut(&[u8])) {
+    for field in fields {
+        feed(&(field.len() as u64).to_be_bytes()); // usize to u64 widens on every target
+        feed(field);
     }
 }
 

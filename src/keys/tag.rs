@@ -6,8 +6,8 @@ use aws_lc_rs::hmac;
 
 use crate::store::StoreKey;
 
-use super::own;
 use super::seal::MasterKey;
+use super::{length_prefixed, store_key};
 
 /// The purpose under which tag keys are stored.
 pub const PURPOSE: &str = "tag";
@@ -28,7 +28,7 @@ impl std::fmt::Debug for TagKey {
 impl TagKey {
     /// The stored tag key; `None` when it is for another purpose or does not open.
     pub fn open(stored: &StoreKey, master: &MasterKey) -> Option<Self> {
-        let bytes = own::open(stored, PURPOSE, master)?;
+        let bytes = store_key::open(stored, PURPOSE, master)?;
         let mut characters = stored.key_id.chars();
         let key_id = characters.next().filter(char::is_ascii_alphanumeric)?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
@@ -38,10 +38,7 @@ impl TagKey {
     /// 64 bits of HMAC-SHA-256 over the length-prefixed client id and random part.
     pub fn tag(&self, client_id: &[u8], random: &[u8]) -> u64 {
         let mut context = hmac::Context::with_key(&self.key);
-        for field in [client_id, random] {
-            context.update(&(field.len() as u64).to_be_bytes()); // usize to u64 widens on every target
-            context.update(field);
-        }
+        length_prefixed([client_id, random], |part| context.update(part));
         let mut first = [0u8; 8];
         first.copy_from_slice(&context.sign().as_ref()[..8]);
         u64::from_be_bytes(first)

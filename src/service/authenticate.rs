@@ -28,6 +28,8 @@ pub struct ClientCredentials {
     pub client_id: String,
     /// The secret as sent; `None` when it is empty, too long or holds a NUL: it matches nothing.
     pub secret: Option<Secret>,
+    /// The secret as it stood in HTTP Basic, where form-decoding changed it.
+    pub raw_secret: Option<Secret>,
     /// Where the request came from, for the limit on failures.
     pub source: Option<IpAddr>,
 }
@@ -35,7 +37,18 @@ pub struct ClientCredentials {
 impl ClientCredentials {
     /// Takes what was sent.
     pub fn new(client_id: String, secret: &str, source: Option<IpAddr>) -> Self {
-        Self { client_id, secret: Secret::parse(secret).ok(), source }
+        Self { client_id, secret: Secret::parse(secret).ok(), raw_secret: None, source }
+    }
+
+    /// With the secret as it stood in HTTP Basic, where form-decoding changed it.
+    #[must_use]
+    pub fn with_raw_secret(self, raw: Option<&str>) -> Self {
+        Self { raw_secret: raw.and_then(|raw| Secret::parse(raw).ok()), ..self }
+    }
+
+    /// What is to be compared with this credential: one of the two, so that no request costs two hashes.
+    fn secret_for<'a>(&'a self, credential: &Credential, decoded: &'a Secret) -> &'a Secret {
+        self.raw_secret.as_ref().filter(|_| credential.raw_basic).unwrap_or(decoded)
     }
 }
 
@@ -73,7 +86,7 @@ impl Authenticator {
                 let Ok(agent_id) = AgentId::parse(&credentials.client_id) else {
                     return Err(Refusal::InvalidClient.into());
                 };
-                let found = self.find(&agent_id, secret, Some(&tag), freshness).await?;
+                let found = self.find(&agent_id, credentials, secret, Some(&tag), freshness).await?;
                 found.proven.ok_or(Refusal::InvalidClient.into())
             }
             Presented::Other => self.authenticate_imported(credentials, secret, freshness).await,
@@ -103,7 +116,7 @@ impl Authenticator {
             return Err(Refusal::InvalidClient.into());
         }
         let found = match AgentId::parse(&credentials.client_id) {
-            Ok(agent_id) => self.find(&agent_id, secret, None, freshness).await?,
+            Ok(agent_id) => self.find(&agent_id, credentials, secret, None, freshness).await?,
             Err(_) => Found { proven: None, hashed: false },
         };
         if let Some(record) = found.proven {
@@ -122,7 +135,8 @@ impl Authenticator {
     async fn find(
         &self,
         agent_id: &AgentId,
-        secret: &Secret,
+        credentials: &ClientCredentials,
+        decoded: &Secret,
         tag: Option<&Tag>,
         freshness: Freshness,
     ) -> Result<Found, Error> {
@@ -130,13 +144,14 @@ impl Authenticator {
         if freshness == Freshness::Cached
             && let Some(record) = self.store.agent(agent_id, Freshness::Cached).await?
             && let Some(credential) = candidate(&record, tag, now)
-            && self.secrets.recalls(credential, secret, now)
+            && self.secrets.recalls(credential, credentials.secret_for(credential, decoded), now)
         {
             return Ok(Found { proven: Some(record), hashed: false });
         }
         let nothing = Found { proven: None, hashed: false };
         let Some(record) = self.store.agent(agent_id, Freshness::Fresh).await? else { return Ok(nothing) };
         let Some(credential) = candidate(&record, tag, now) else { return Ok(nothing) };
+        let secret = credentials.secret_for(credential, decoded);
         match self.secrets.prove(credential, secret, now).await? {
             Proof::Right(rehashed) => {
                 if let Some(to) = rehashed {

@@ -12,7 +12,7 @@ use crate::entropy::Entropy;
 use crate::keys::algorithm::{self, RsaBits};
 use crate::keys::code::{self, CodeKey};
 use crate::keys::tag::{self, TagKey};
-use crate::keys::{KeyFault, Keyring, own, rotation};
+use crate::keys::{KeyFault, Keyring, rotation, store_key};
 use crate::store::{Change, KeyRecord, KeyState, Outcome, Store, StoreKey, Write};
 
 use super::{Cause, Error};
@@ -170,7 +170,7 @@ impl KeyService {
 }
 
 /// The keys of a store itself.
-pub struct OwnKeys {
+pub struct StoreKeys {
     /// What the tags of secrets are computed with.
     pub tags: Vec<TagKey>,
     /// What authorization codes are sealed with.
@@ -179,19 +179,19 @@ pub struct OwnKeys {
 
 /// The store's own keys, made now where it has none. A key that does not open under this master key
 /// is a fault that names what is wrong.
-pub async fn ensure_own_keys(
+pub async fn ensure_store_keys(
     store: &dyn Store,
     keyring: &Keyring,
     clock: &dyn Clock,
     entropy: &dyn Entropy,
-) -> Result<OwnKeys, Error> {
+) -> Result<StoreKeys, Error> {
     let master = keyring.master_key();
     let mut stored = store.store_keys().await?;
     let lacks = |stored: &[StoreKey], purpose| !stored.iter().any(|key| key.purpose == purpose);
     for purpose in [tag::PURPOSE, code::PURPOSE] {
         if lacks(&stored, purpose) {
             let change =
-                Change::InsertStoreKey(own::generate(purpose, draw_key_id(entropy)?, master, entropy)?);
+                Change::InsertStoreKey(store_key::generate(purpose, draw_key_id(entropy)?, master, entropy)?);
             store.commit(vec![Write { at: clock.now(), by: Actor::System, change }]).await?;
             // Another process may have been first: what the store holds is what counts.
             stored = store.store_keys().await?;
@@ -206,7 +206,7 @@ pub async fn ensure_own_keys(
         .map(|key| TagKey::open(key, master).ok_or_else(foreign))
         .collect::<Result<_, _>>()?;
     let code = of(code::PURPOSE).find_map(|key| CodeKey::open(key, master)).ok_or_else(foreign)?;
-    Ok(OwnKeys { tags, code })
+    Ok(StoreKeys { tags, code })
 }
 
 fn draw_key_id(entropy: &dyn Entropy) -> Result<char, Error> {

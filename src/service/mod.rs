@@ -1,10 +1,10 @@
-//! What the server does: each operation here has two front doors, HTTP and the command line.
+//! What the server does, behind two front doors: HTTP and the command line.
 //!
 //! Owns the order of steps and the two kinds of failure. Must not know HTTP, SQL, or the environment.
 //!
-//! Reading order: [`secret`], [`authenticate`], [`codes`], [`issue`] (the mint), [`tokens`] (what a presented
-//! token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`]; for operators
-//! [`agents`], [`scopes`], [`inspect`].
+//! Reading order: [`secret`], [`authenticate`], [`codes`], [`issue`] (the mint), [`tokens`] (what a
+//! presented token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`]; for
+//! operators [`agents`], [`scopes`], [`inspect`].
 
 use std::error::Error as StdError;
 use std::sync::Arc;

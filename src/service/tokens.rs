@@ -185,7 +185,7 @@ impl Tokens {
     }
 
     /// The live token behind a gateway's request, whoever it was made for, when it meets all demands.
-    pub async fn admit_by(&self, bearer: &str, demands: &Demands) -> Result<Arc<Genuine>, Error> {
+    pub async fn check_bearer(&self, bearer: &str, demands: &Demands) -> Result<Arc<Genuine>, Error> {
         let [token] = self.alive([self.read(bearer).await?]).await?;
         let token = token.ok_or(Refusal::InvalidToken)?;
         let claims = &token.claims;

@@ -7,7 +7,8 @@
 //! Reading order: this file, [`mod@write`], [`batch`] (group commit over any store), [`cache`]
 //! (read-through over any store), then `postgres` and `sqlite`, which hold the same functions in
 //! the same order. What both share without SQL is in `fold` (a batch in the order in which it is
-//! counted), `redeem` (what a batch's authorization codes make of it) and `row` (what is text in a database and a type in the domain).
+//! counted), `redeem` (what a batch's authorization codes make of it) and `row` (what is text in a
+//! database and a type in the domain).
 
 use std::collections::HashMap;
 use std::error::Error;

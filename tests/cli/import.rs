@@ -17,13 +17,13 @@ fn json_lines_and_csv_import_the_same_agents_with_their_ids() {
     let json = format!(
         "{{\"clientId\":\"agt_1\",\"name\":\"One\",\"secret\":\"plain secret 1\",\"scopes\":[\"agents:read\"],\"ttl\":300,\"plan\":\"unlimited\"}}\n\
          {{\"clientId\":\"2:b~c\",\"secretHash\":\"{BCRYPT}\",\"scopes\":\"audit:read tokens:read\",\"status\":\"suspended\"}}\n\
-         {{\"clientId\":\"three\",\"secretHash\":\"{ARGON2}\",\"redirectUris\":[\"https://a.example/cb\"],\"userIds\":[\"u\"],\"audiences\":[\"x\"]}}\n"
+         {{\"clientId\":\"three\",\"secretHash\":\"{ARGON2}\",\"redirectUris\":[\"https://a.example/cb\"],\"userIds\":[\"u\"],\"audiences\":[\"x\"],\"rawBasic\":true}}\n"
     );
     let csv = format!(
-        "clientId,name,secret,secretHash,scopes,ttl,plan,audiences,redirectUris,userIds,status\n\
-         agt_1,One,plain secret 1,,agents:read,300,unlimited,,,,\n\
-         2:b~c,,,{BCRYPT},audit:read tokens:read,,,,,,suspended\n\
-         three,,,\"{ARGON2}\",,,,x,https://a.example/cb,u,active\n"
+        "clientId,name,secret,secretHash,scopes,ttl,plan,audiences,redirectUris,userIds,status,rawBasic\n\
+         agt_1,One,plain secret 1,,agents:read,300,unlimited,,,,,\n\
+         2:b~c,,,{BCRYPT},audit:read tokens:read,,,,,,suspended,false\n\
+         three,,,\"{ARGON2}\",,,,x,https://a.example/cb,u,active,true\n"
     );
     let mut shown = Vec::new();
     for (name, content) in [("a.jsonl", &json), ("a.csv", &csv), ("json", &json), ("csv", &csv)] {

@@ -48,6 +48,8 @@ pub struct Row {
     pub user_ids: Vec<String>,
     /// `active` or `suspended`; active when absent.
     pub status: Option<String>,
+    /// `true` when its client sends the secret in HTTP Basic without form-encoding it first.
+    pub raw_basic: Option<String>,
 }
 
 /// A row that keeps every rule.
@@ -56,6 +58,7 @@ struct Candidate {
     profile: Profile,
     status: AgentStatus,
     proof: Proof,
+    raw_basic: bool,
 }
 
 impl Candidate {
@@ -163,8 +166,13 @@ impl Agents {
             Some("suspended") => AgentStatus::Suspended,
             Some(_) => return Err(broken("status")(Invalid("an agent is imported active or suspended"))),
         };
+        let raw_basic = match row.raw_basic.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(broken("rawBasic")(Invalid("it is true or false"))),
+        };
         let proof = self.check_secret(row, &agent_id)?;
-        Ok(Candidate { agent_id, profile, status, proof })
+        Ok(Candidate { agent_id, profile, status, proof, raw_basic })
     }
 
     fn check_secret(&self, row: &Row, agent_id: &AgentId) -> Result<Proof, RowFault> {
@@ -195,13 +203,14 @@ impl Agents {
         let mut writes = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             let agent_id = &candidate.agent_id;
-            let credential: Credential = match candidate.proof {
+            let mut credential: Credential = match candidate.proof {
                 Proof::Hashed(hash) => self.new_credential(agent_id, hash, None, None)?,
                 Proof::Clear(secret, tag) => {
                     let hash = hashes.next().ok_or_else(no_outcome)??;
                     self.new_credential(agent_id, hash, tag, Some(&secret))?
                 }
             };
+            credential.raw_basic = candidate.raw_basic;
             let mut agent = self.new_agent(agent_id, candidate.profile);
             // Suspended from its first moment on: it never had a token that would have to be killed.
             agent.status = candidate.status;

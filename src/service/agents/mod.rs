@@ -299,8 +299,7 @@ impl Agents {
         secret: Option<&Secret>,
     ) -> Result<Credential, Error> {
         // Whoever chose a secret may have chosen a word: nothing of it is written down.
-        let generated = secret.filter(|_| tag.is_some());
-        let prefix = generated.map(Secret::prefix).unwrap_or_default();
+        let prefix = secret.filter(|_| tag.is_some()).map(Secret::prefix).unwrap_or_default();
         Ok(Credential {
             credential_id: CredentialId(self.draw_id()?),
             agent_id: agent_id.clone(),
@@ -309,6 +308,7 @@ impl Agents {
             prefix: prefix.into(),
             created_at: self.clock.now(),
             expires_at: None,
+            raw_basic: false,
         })
     }
 

@@ -76,7 +76,7 @@ pub fn generate(key: &TagKey, agent_id: &AgentId, entropy: &dyn Entropy) -> Resu
     text.push_str(&tag);
     let crc = base62::<CRC>(u128::from(crc32(text.as_bytes())));
     text.push_str(&crc);
-    Ok((Secret(text), Tag(format!("{}{tag}", key.key_id))))
+    Ok((Secret(text), Tag(format!("{}{tag}", key.key_id).into())))
 }
 
 /// Says what `secret` can be for `client_id`. Costs one HMAC at most and reads nothing.
@@ -96,7 +96,7 @@ pub fn inspect(keys: &[TagKey], client_id: &[u8], secret: &str) -> Presented {
     let expected = base62::<TAG>(u128::from(key.tag(client_id, random.as_bytes())));
     let tag_is_right: bool = expected.as_bytes().ct_eq(tag.as_bytes()).into();
     if tag_is_right && crc == base62::<CRC>(u128::from(crc32(body.as_bytes()))) {
-        Presented::Generated(Tag(format!("{}{tag}", key.key_id)))
+        Presented::Generated(Tag(format!("{}{tag}", key.key_id).into()))
     } else {
         Presented::Forged
     }
@@ -150,12 +150,12 @@ mod tests {
     use super::*;
     use crate::entropy::SeededEntropy;
     use crate::keys::seal::MasterKey;
-    use crate::keys::{own, tag};
+    use crate::keys::{store_key, tag};
 
     fn tag_key(id: char) -> TagKey {
         let entropy = SeededEntropy::new(u64::from(u32::from(id)));
         let master = MasterKey::generate(&entropy).unwrap();
-        TagKey::open(&own::generate(tag::PURPOSE, id, &master, &entropy).unwrap(), &master).unwrap()
+        TagKey::open(&store_key::generate(tag::PURPOSE, id, &master, &entropy).unwrap(), &master).unwrap()
     }
 
     #[test]

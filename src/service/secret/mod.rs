@@ -15,6 +15,7 @@ use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::entropy::{Entropy, NoEntropy};
+use crate::keys::length_prefixed;
 use crate::keys::tag::TagKey;
 use crate::telemetry::metrics;
 
@@ -180,10 +181,7 @@ impl Secrets {
         let agent = credential.agent_id.as_str();
         let fields =
             [agent.as_bytes(), id.as_bytes(), credential.hash.0.as_bytes(), secret.expose().as_bytes()];
-        for field in fields {
-            context.update(&(field.len() as u64).to_be_bytes()); // usize to u64 widens on every target
-            context.update(field);
-        }
+        length_prefixed(fields, |part| context.update(part));
         let mut mac = [0u8; 32];
         mac.copy_from_slice(context.sign().as_ref());
         mac
@@ -223,13 +221,13 @@ mod tests {
     use super::*;
     use crate::entropy::SeededEntropy;
     use crate::keys::seal::MasterKey;
-    use crate::keys::{own, tag};
+    use crate::keys::{store_key, tag};
 
     fn secrets() -> Secrets {
         let entropy = Arc::new(SeededEntropy::new(1));
         let master = MasterKey::generate(&*entropy).unwrap();
-        let key =
-            TagKey::open(&own::generate(tag::PURPOSE, 'a', &master, &*entropy).unwrap(), &master).unwrap();
+        let key = TagKey::open(&store_key::generate(tag::PURPOSE, 'a', &master, &*entropy).unwrap(), &master)
+            .unwrap();
         Secrets::new(vec![key], entropy, HashPool::start(1, 8).unwrap()).unwrap()
     }
 
@@ -242,6 +240,7 @@ mod tests {
             prefix: "".into(),
             created_at: Timestamp(0),
             expires_at: None,
+            raw_basic: false,
         }
     }
 

@@ -40,9 +40,11 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 const RETRIES: u32 = 3;
 
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
     (2, "authorization_code", include_str!("../../../migrations/postgres/0002_authorization_code.sql")),
+    (3, "raw_basic", include_str!("../../../migrations/postgres/0003_raw_basic.sql")),
+    (4, "known_user", include_str!("../../../migrations/postgres/0004_known_user.sql")),
 ];
 
 /// A PostgreSQL database that holds everything.

@@ -36,7 +36,8 @@ pub async fn agent(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<
     let rows = sqlx::query(
         "select a.agent_id, a.name, a.status, a.scopes, a.audiences, a.redirect_uris, a.user_ids, a.ttl,
                 a.plan, a.epoch, a.version, a.created_at, a.updated_at,
-                c.credential_id, c.hash, c.tag, c.prefix, c.created_at as made_at, c.expires_at
+                c.credential_id, c.hash, c.tag, c.prefix, c.created_at as made_at, c.expires_at,
+                c.raw_basic
          from agent a
          left join credential c on c.agent_id = a.agent_id
          where a.agent_id = $1
@@ -295,10 +296,11 @@ fn credential_row(row: &PgRow, agent_id: &AgentId) -> sqlx::Result<Option<Creden
         credential_id: CredentialId(credential_id),
         agent_id: agent_id.clone(),
         hash: SecretHash(row.try_get("hash")?),
-        tag: row.try_get::<Option<String>, _>("tag")?.map(Tag),
+        tag: row.try_get::<Option<Box<str>>, _>("tag")?.map(Tag),
         prefix: row.try_get("prefix")?,
         created_at: Timestamp(row.try_get("made_at")?),
         expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(Timestamp),
+        raw_basic: row.try_get("raw_basic")?,
     }))
 }
 

@@ -76,16 +76,17 @@ async fn remember_users(conn: &mut SqliteConnection, profile: &Profile) -> sqlx:
 }
 
 async fn insert_credential(conn: &mut SqliteConnection, credential: &Credential) -> sqlx::Result<()> {
-    let sql = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at, expires_at)
-               values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let sql = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic)
+               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     sqlx::query(sql)
         .bind(credential.credential_id.0)
         .bind(credential.agent_id.as_str())
         .bind(&credential.hash.0)
-        .bind(credential.tag.as_ref().map(|tag| &tag.0))
+        .bind(credential.tag.as_ref().map(|tag| &*tag.0))
         .bind(&credential.prefix)
         .bind(credential.created_at.0)
         .bind(credential.expires_at.map(|t| t.0))
+        .bind(credential.raw_basic)
         .execute(conn)
         .await
         .map(drop)

@@ -33,6 +33,8 @@ pub(super) struct Readers(SqlitePool);
 impl Readers {
     pub fn new(options: SqliteConnectOptions) -> Self {
         let pool = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(PATIENCE);
+        // KiB. They look up single rows, whose pages the system has in memory as well.
+        let options = options.pragma("cache_size", "-512");
         Self(pool.connect_lazy_with(options.read_only(true)))
     }
 

@@ -5,7 +5,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::on_both;
 use super::token::INVALID_CLIENT;
-use crate::harness::app::{Agent, INTROSPECT, REVOKE, TOKEN, TestApp, basic, wait_until};
+use crate::harness::app::{Agent, INTROSPECT, REVOKE, TOKEN, TestApp, basic, raw_basic, wait_until};
 
 on_both! {
     no_flood_of_secrets_computes_a_hash_while_nothing_is_imported,
@@ -13,6 +13,7 @@ on_both! {
     a_request_computes_one_hash_at_most,
     an_imported_hash_is_replaced_at_its_first_success,
     wrong_secrets_evict_nobody,
+    a_raw_secret_in_basic_is_compared_where_its_line_said_so,
 }
 
 /// Counts what this test's thread counts, apart from all other tests.
@@ -197,4 +198,47 @@ async fn wrong_secrets_evict_nobody(app: &TestApp<'_>) {
         app.token(one).await;
     }
     assert_eq!(counts.hashes(), 0);
+}
+
+/// RFC 6749 §2.3.1 has Basic form-encoded; kafka's client, some MCP clients and curl's users do not.
+async fn a_raw_secret_in_basic_is_compared_where_its_line_said_so(app: &TestApp<'_>) {
+    use sealwright::domain::event::Actor;
+    use sealwright::service::agents::import::{Imported, Row};
+    let app = &app.beside_with(&[("limits.failures_per_minute", "0")]).await;
+    let secret = "a+b/c%25d==";
+    let row = |id: &str, raw: Option<&str>| Row {
+        client_id: id.to_owned(),
+        secret: Some(secret.to_owned()),
+        scopes: vec!["tokens:read".to_owned()],
+        raw_basic: raw.map(str::to_owned),
+        ..Row::default()
+    };
+    let rows = [row("raw", Some("true")), row("encoded", Some("false")), row("unsaid", None)];
+    let verdicts = app.agents().import(&rows, Actor::Operator).await.unwrap();
+    assert_eq!(verdicts, vec![Ok(Imported::Made); 3]);
+    assert!(app.agents().import(&[row("odd", Some("yes"))], Actor::Operator).await.unwrap()[0].is_err());
+    let unknown = app.post_as(&basic("nobody", "x"), INTROSPECT, "token=x").await;
+    for warm in [false, true] {
+        for (id, takes_raw) in [("raw", true), ("encoded", false), ("unsaid", false), ("nobody", false)] {
+            let raw = raw_basic(format!("{id}:{secret}"));
+            let decoded = raw_basic(format!("{id}:{}", secret.replace('+', " ").replace("%25", "%")));
+            let encoded = basic(id, secret);
+            let takes_encoded = !takes_raw && id != "nobody";
+            for (authorization, right) in [(&raw, takes_raw), (&encoded, takes_encoded), (&decoded, false)] {
+                let counts = Counts::here();
+                let answer = app.post_as(authorization, INTROSPECT, "token=x").await;
+                assert!(counts.hashes() <= 1, "{id}: {} hashes", counts.hashes());
+                if right {
+                    assert_eq!(answer.status, 200, "{id}, warm: {warm}");
+                } else {
+                    assert_eq!(answer.fingerprint(), unknown.fingerprint(), "{id}, warm: {warm}");
+                    assert_eq!(counts.hashes(), 1, "{id}: its time tells that it exists");
+                }
+                drop(counts);
+            }
+            // In a form there is nothing to guess.
+            let agent = Agent { id: id.to_owned(), secret: secret.to_owned() };
+            assert_eq!(app.ask(&agent, "").await.status, if id == "nobody" { 401 } else { 200 });
+        }
+    }
 }

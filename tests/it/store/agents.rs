@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sealwright::domain::agent::{AgentName, AgentStatus, Audience, Epoch, RedirectUri, UserId};
+use sealwright::domain::credential::Credential;
 use sealwright::domain::quota::PlanName;
 use sealwright::domain::scope::parse_scope_list;
 use sealwright::domain::time::Timestamp;
@@ -31,7 +32,7 @@ on_both! {
 
 async fn an_agent_is_read_back_as_it_was_made(db: &Database) {
     let store = db.open().await;
-    let (made, secret) = (agent("a"), credential("a", "one"));
+    let (made, secret) = (agent("a"), Credential { raw_basic: true, ..credential("a", "one") });
     let change = Change::CreateAgent { agent: Box::new(made.clone()), credential: Box::new(secret.clone()) };
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     let record = read(&*store, "a").await;

@@ -70,10 +70,11 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
         credential_id: CredentialId(uuid(NOW)),
         agent_id: id(agent_id),
         hash: SecretHash(format!("$argon2id$of-{prefix}").into()),
-        tag: Some(Tag(format!("tag-of-{prefix}"))),
+        tag: Some(Tag(format!("tag-of-{prefix}").into())),
         prefix: prefix.into(),
         created_at: NOW,
         expires_at: None,
+        raw_basic: false,
     }
 }
 

@@ -1,0 +1,16 @@
+package check;
+
+/** The checks, by their names in tests/clients/table. */
+public final class Main {
+    public static void main(String[] arguments) throws Exception {
+        switch (arguments[0]) {
+            case "nimbus" -> Nimbus.check();
+            case "spring-at-jwt" -> Spring.checkAtJwt();
+            case "spring-typ-jwt" -> Spring.checkTypJwt();
+            case "spring-introspection" -> Spring.checkIntrospection();
+            default -> throw new IllegalArgumentException(arguments[0]);
+        }
+        // Pools of idle connections and threads would keep the process for a while.
+        System.exit(0);
+    }
+}
