@@ -124,7 +124,8 @@ impl UserId {
 }
 
 /// A registered redirect URI (contract §6): `https://`, or `http://` on loopback, without fragment
-/// and user, at most 2,048 of the characters of RFC 3986. Compared as text, so it is kept exactly as
+/// and user, and without the `code` and `state` that are added to it; at most 2,048 of the characters of
+/// RFC 3986. Compared as text, so it is kept exactly as
 /// registered; sent as it is in a `Location`, so no browser may read it otherwise than it was meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RedirectUri(String);
@@ -133,11 +134,12 @@ impl RedirectUri {
     /// Accepts an absolute URI that keeps to the rule above.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let fault = Invalid(
-            "a redirect URI is https://, or http:// on loopback, without fragment and user, in ASCII",
+            "a redirect URI is https://, or http:// on loopback, in ASCII, without fragment and user, and \
+             without code and state in its query",
         );
         // RFC 3986 §2. A browser takes a backslash for a slash, and drops what is no character of a URI.
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&b);
-        if text.len() > 2_048 || !text.bytes().all(allowed) {
+        if text.len() > 2_048 || !text.bytes().all(allowed) || !percent_is_followed_by_hex(text) {
             return Err(fault);
         }
         // Without its slashes a URI of the page's own scheme is a relative one.
@@ -151,7 +153,9 @@ impl RedirectUri {
         };
         let scheme_ok = url.scheme() == "https" || (url.scheme() == "http" && loopback);
         let has_user = !url.username().is_empty() || url.password().is_some();
-        if !scheme_ok || !has_authority || has_user || url.fragment().is_some() {
+        // RFC 6749 §3.1: no parameter is sent twice, and these two are added to what is registered.
+        let has_ours = url.query_pairs().any(|(name, _)| name == "code" || name == "state");
+        if !scheme_ok || !has_authority || has_user || has_ours || url.fragment().is_some() {
             return Err(fault);
         }
         Ok(Self(text.to_owned()))
@@ -161,6 +165,12 @@ impl RedirectUri {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// RFC 3986 §2.1: two hexadecimal digits behind each `%`.
+fn percent_is_followed_by_hex(text: &str) -> bool {
+    let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    text.split('%').skip(1).all(|rest| is_hex(rest.as_bytes().first()) && is_hex(rest.as_bytes().get(1)))
 }
 
 /// Counts how often an agent's tokens were killed. A token lives only while its `epoch` claim
@@ -233,6 +243,7 @@ mod tests {
             "http://[::1]:9/cb",
             "https://a.example",
             "HTTPS://A.example/%C3%A9?x=1&y=(2)",
+            "https://a.example/code?codes=1&x=code&state_=%20",
         ] {
             assert!(RedirectUri::parse(good).is_ok(), "{good}");
         }
@@ -254,6 +265,13 @@ mod tests {
             "https:/a.example/cb",
             "https:///a.example/cb",
             "http:///localhost/cb",
+            "https://a.example/%",
+            "https://a.example/%2",
+            "https://a.example/%%41",
+            "https://a.example/cb?x=%zz",
+            "https://a.example/cb?code=1",
+            "https://a.example/cb?x=1&state",
+            "https://a.example/cb?%63ode=1",
         ] {
             assert!(RedirectUri::parse(bad).is_err(), "{bad}");
         }

@@ -1,7 +1,7 @@
-//! Authorization codes (contract §6): what one stands for and who may be given one. Must not know how
+//! Authorization codes (contract §6): what one stands for, and whose it still is. Must not know how
 //! a code is sealed, or the clock.
 
-use super::agent::{Profile, RedirectUri, UserId};
+use super::agent::{Profile, UserId};
 use super::id::CodeId;
 use super::refusal::Refusal;
 use super::time::Timestamp;
@@ -31,26 +31,15 @@ pub struct Code {
 
 impl Code {
     /// The user that the token is about. The agent's lists hold at the exchange as they did when the
-    /// code was made: whoever was taken off them since gets nothing.
+    /// code was made: whoever was taken off them since gets nothing. Both are compared as text, byte by
+    /// byte (RFC 9700 §2.1).
     pub fn user<'a>(&self, profile: &'a Profile) -> Result<Option<&'a UserId>, Refusal> {
-        let allowed = allow(profile, &self.redirect_uri, self.user.as_deref());
-        allowed.map(|(_, user)| user).ok_or(Refusal::InvalidCode)
-    }
-}
-
-/// The registered redirect URI and user that are asked for; `None` when either is not the agent's.
-/// Both are compared as text, byte by byte (RFC 9700 §2.1).
-pub fn allow<'a>(
-    profile: &'a Profile,
-    redirect_uri: &str,
-    user: Option<&str>,
-) -> Option<(&'a RedirectUri, Option<&'a UserId>)> {
-    let redirect_uri = profile.terms.redirect_uris.iter().find(|known| known.as_str() == redirect_uri)?;
-    match user {
-        None => Some((redirect_uri, None)),
-        Some(user) => {
-            let user = profile.terms.user_ids.iter().find(|known| known.as_str() == user)?;
-            Some((redirect_uri, Some(user)))
+        let terms = &profile.terms;
+        if !terms.redirect_uris.iter().any(|known| known.as_str() == self.redirect_uri) {
+            return Err(Refusal::InvalidCode);
         }
+        let Some(user) = &self.user else { return Ok(None) };
+        let known = terms.user_ids.iter().find(|known| known.as_str() == user);
+        known.map(Some).ok_or(Refusal::InvalidCode)
     }
 }

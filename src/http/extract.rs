@@ -35,9 +35,13 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The body's parameters.
-    pub fn parameters(&self) -> Result<Parameters<'_>, Failure> {
-        Parameters::read(self.encoding, &self.body)
+    /// The body's parameters. One that the path knows and that stands in the query too is repeated, and
+    /// refused (RFC 6749 §3.2); what must never stand in a query was refused before.
+    pub fn parameters(&self, known: &[&'static str]) -> Result<Parameters<'_>, Failure> {
+        let body = Parameters::read(self.encoding, &self.body)?;
+        let query = Parameters::of_form(self.query.as_bytes())?;
+        let split = |name: &&str| query.has_any(&[name]) && body.has_any(&[name]);
+        if known.iter().any(split) { Err(REPEATED) } else { Ok(body) }
     }
 }
 
@@ -45,18 +49,6 @@ const TWO_METHODS: Failure = Failure::Refused(
     Refusal::InvalidRequest("More than one client authentication method is used."),
     Challenge::None,
 );
-
-/// Refuses a known parameter that stands both in the query and in the body: it is repeated
-/// (RFC 6749 §3.2).
-pub fn refuse_split_parameters(query: &str, encoding: Encoding, body: &[u8]) -> Result<(), Failure> {
-    const KNOWN: [&str; 3] = ["grant_type", "scope", "audience"];
-    if query.is_empty() {
-        return Ok(());
-    }
-    let (query, body) = (Parameters::of_form(query.as_bytes())?, Parameters::read(encoding, body)?);
-    let split = |name: &&str| query.has_any(&[name]) && body.has_any(&[name]);
-    if KNOWN.iter().any(split) { Err(REPEATED) } else { Ok(()) }
-}
 
 /// Refuses credentials, codes and tokens in the query of a POST.
 pub fn refuse_credentials_in_query(query: &str) -> Result<(), Failure> {
@@ -81,8 +73,17 @@ pub enum Authorization {
     Basic(Option<Basic>),
     /// `Bearer` and its token.
     Bearer(String),
-    /// Any other scheme, or bytes that are no text.
+    /// Any other scheme.
     Unknown,
+}
+
+impl Authorization {
+    /// Whether no client authenticates by it, so that the body must hold its credentials. A Bearer says
+    /// who holds a token, and is no method of client authentication (RFC 6749 §2.3): a program that sends
+    /// one with all its requests is served by its body.
+    pub fn names_no_client(&self) -> bool {
+        matches!(self, Self::Absent | Self::Bearer(_))
+    }
 }
 
 /// What stands in HTTP Basic.
@@ -101,12 +102,15 @@ pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Failure> {
         (Some(_), Some(_)) => return Err(TWO_METHODS),
         (Some(value), None) => value,
     };
-    let Ok(text) = value.to_str() else { return Ok(Authorization::Unknown) };
-    let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+    // Whatever stands behind a scheme, that scheme was tried. RFC 9110 §11.4: spaces alone stand between,
+    // so a tab stays in front of what is no token then, and so do bytes that are no text.
+    let end = value.as_bytes().iter().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(value.len());
+    let (scheme, rest) = value.as_bytes().split_at(end);
+    let rest = String::from_utf8_lossy(rest);
     let rest = rest.trim_matches(' ');
-    Ok(if scheme.eq_ignore_ascii_case("basic") {
+    Ok(if scheme.eq_ignore_ascii_case(b"basic") {
         Authorization::Basic(decode_basic(rest))
-    } else if scheme.eq_ignore_ascii_case("bearer") {
+    } else if scheme.eq_ignore_ascii_case(b"bearer") {
         Authorization::Bearer(rest.to_owned())
     } else {
         Authorization::Unknown
@@ -146,7 +150,7 @@ pub fn client_credentials(
     let secret = form.one("client_secret")?;
     let assertion = form.one("client_assertion")?.or(form.one("client_assertion_type")?);
     match authorization {
-        Authorization::Absent => {
+        Authorization::Absent | Authorization::Bearer(_) => {
             // RFC 6749 §2.3: one method a request.
             if secret.is_some() && assertion.is_some() {
                 return Err(TWO_METHODS);
@@ -169,7 +173,7 @@ pub fn client_credentials(
             let credentials = ClientCredentials::new(basic.id.clone(), &basic.secret, peer);
             Ok(Some((credentials.with_raw_secret(basic.raw_secret.as_deref()), Challenge::Basic)))
         }
-        Authorization::Basic(None) | Authorization::Bearer(_) | Authorization::Unknown => {
+        Authorization::Basic(None) | Authorization::Unknown => {
             Err(Failure::Refused(Refusal::InvalidClient, Challenge::Basic))
         }
     }

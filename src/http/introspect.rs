@@ -34,7 +34,7 @@ struct Reply<'a> {
 
 /// Says whether a token is alive, to a caller that may ask.
 pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    let form = incoming.parameters()?;
+    let form = incoming.parameters(&[])?;
     let call = Call::read(&incoming, &form)?;
     let found = match call.prove(&state, &incoming, &form).await? {
         Proof::Bearer(bearer) => state

@@ -113,9 +113,7 @@ async fn handle(
             let encoding = encoding_of(route.accepts, &parts.headers)?;
             // RFC 6749 §2.3.1: credentials must not stand in the URI, where logs keep them.
             extract::refuse_credentials_in_query(&query)?;
-            let body = read_body(&parts.headers, body).await?;
-            extract::refuse_split_parameters(&query, encoding, &body)?;
-            (encoding, body)
+            (encoding, read_body(&parts.headers, body).await?)
         }
     };
     let path_part = match RawPathParams::from_request_parts(&mut parts, &()).await {

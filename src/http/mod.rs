@@ -113,8 +113,8 @@ pub static OPS_ROUTES: &[Route] = &[
     route!("/readyz",  Nothing, OAuth, health::get_readyz),
 ];
 
-/// Paths that are written in any letter case (contract §6).
-const IN_ANY_CASE: &[&str] = &["/api/oauth2/Token"];
+/// Paths that are written in any letter case: AIRisk's own server reads its routes so (contract §6).
+const IN_ANY_CASE: &[&str] = &["/api/oauth2", "/api/oauth2/Token"];
 
 static UNKNOWN: Route = Route {
     path: "unknown",
@@ -129,40 +129,46 @@ fn every_public_route() -> impl Iterator<Item = &'static Route> {
 
 /// The public listener's router.
 pub fn public_router(state: &Arc<State>) -> Router {
+    let issuer_path = state.metadata.path_of_issuer();
     let mut router = router(every_public_route(), state);
-    if let Some(path) = state.metadata.path_of_issuer() {
+    if let Some(path) = &issuer_path {
         // A proxy may pass the issuer's path on, so everything answers behind it too: OpenID Connect
         // Discovery §4 looks for the metadata there.
         for route in every_public_route() {
             router = router.route(&format!("{path}{}", route.path), layers::around(route, state));
         }
         // RFC 8414 §3.1: the well-known part stands before the issuer's path.
-        for (place, route) in metadata::places_before(&path) {
+        for (place, route) in metadata::places_before(path) {
             router = router.route(&place, layers::around(route, state));
         }
     }
-    router
+    let state = Arc::clone(state);
+    router.fallback(any(move |request: Request| {
+        let route = in_any_case(request.uri().path(), issuer_path.as_deref());
+        layers::answer(route.unwrap_or(&UNKNOWN), Arc::clone(&state), request)
+    }))
+}
+
+/// The route that this path names when the letters' case does not count, behind the issuer's path too,
+/// whose own letters do count.
+fn in_any_case(path: &str, issuer_path: Option<&str>) -> Option<&'static Route> {
+    let behind = issuer_path.and_then(|issuer_path| path.strip_prefix(issuer_path));
+    let names = |route: &Route| {
+        [Some(path), behind].into_iter().flatten().any(|path| route.path.eq_ignore_ascii_case(path))
+    };
+    every_public_route().find(|route| IN_ANY_CASE.contains(&route.path) && names(route))
 }
 
 /// The operators' router.
 pub fn ops_router(state: &Arc<State>) -> Router {
+    let unknown = Arc::clone(state);
     router(OPS_ROUTES.iter(), state)
+        .fallback(any(move |request: Request| layers::answer(&UNKNOWN, Arc::clone(&unknown), request)))
 }
 
 fn router(routes: impl Iterator<Item = &'static Route>, state: &Arc<State>) -> Router {
     // An issuer's path may hold a segment that begins with a colon or an asterisk, which stand for
     // nothing but themselves.
-    let (mut table, mut in_any_case) = (Router::new().without_v07_checks(), Vec::new());
-    for route in routes {
-        table = table.route(route.path, layers::around(route, state));
-        if IN_ANY_CASE.contains(&route.path) {
-            in_any_case.push(route);
-        }
-    }
-    let state = Arc::clone(state);
-    table.fallback(any(move |request: Request| {
-        let path = request.uri().path();
-        let known = in_any_case.iter().find(|route| route.path.eq_ignore_ascii_case(path));
-        layers::answer(known.copied().unwrap_or(&UNKNOWN), Arc::clone(&state), request)
-    }))
+    let table = Router::new().without_v07_checks();
+    routes.fold(table, |table, route| table.route(route.path, layers::around(route, state)))
 }

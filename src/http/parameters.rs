@@ -17,9 +17,15 @@ const MALFORMED_FORM: Failure =
     Failure::Refused(Refusal::InvalidRequest("The request is not valid form encoding."), Challenge::None);
 const MALFORMED_JSON: Failure =
     Failure::Refused(Refusal::InvalidRequest("The request is not a valid JSON object."), Challenge::None);
+const TOO_MANY: Failure =
+    Failure::Refused(Refusal::InvalidRequest("The request has more than 1,024 parameters."), Challenge::None);
 /// What a repeated parameter is answered with.
 pub const REPEATED: Failure =
     Failure::Refused(Refusal::InvalidRequest("A parameter is repeated."), Challenge::None);
+
+/// The most parameters of a request, those included that nobody asks for: enough for every client, and
+/// few enough that reading them costs nothing worth a flood.
+const MOST: usize = 1_024;
 
 /// The parameters of a request, in the order in which they came.
 pub struct Parameters<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
@@ -37,7 +43,9 @@ pub enum Encoding {
 enum Value<'a> {
     Text(Cow<'a, str>),
     Null,
-    /// A number, a boolean, an array or an object: no parameter is one, so nobody asks which.
+    /// An array of texts: a parameter that repeats, as JSON writes it.
+    Texts(Vec<Cow<'a, str>>),
+    /// A number, a boolean, any other array or an object: no parameter is one, so nobody asks which.
     Other,
 }
 
@@ -54,7 +62,11 @@ impl<'a> Parameters<'a> {
     /// clients send them; anything that is not valid percent-encoding of UTF-8 is refused, in a
     /// parameter that nobody asked for too.
     pub fn of_form(text: &'a [u8]) -> Result<Self, Failure> {
-        let pairs = text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let pairs = || text.split(|b| *b == b'&').filter(|pair| !pair.is_empty());
+        if pairs().nth(MOST).is_some() {
+            return Err(TOO_MANY);
+        }
+        let pairs = pairs().map(|pair| {
             let mut halves = pair.splitn(2, |b| *b == b'=');
             let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
             Some((decode(name)?, Value::Text(decode(value)?)))
@@ -67,8 +79,10 @@ impl<'a> Parameters<'a> {
     /// a surrogate pair, or anything behind the object is refused.
     pub fn of_json(text: &'a [u8]) -> Result<Self, Failure> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let members = deserializer.deserialize_map(Members);
-        members.and_then(|members| deserializer.end().map(|()| Self(members))).map_err(|_| MALFORMED_JSON)
+        let mut too_many = false;
+        let members = deserializer.deserialize_map(Members { too_many: &mut too_many });
+        let read = members.and_then(|members| deserializer.end().map(|()| Self(members)));
+        read.map_err(|_| if too_many { TOO_MANY } else { MALFORMED_JSON })
     }
 
     /// The value of a parameter: `None` when it is absent or empty (RFC 6749 §3.1), and when it is
@@ -78,7 +92,7 @@ impl<'a> Parameters<'a> {
         let mut values = self.values(name);
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(REPEATED),
-            (Some(Value::Other), None) => Err(mistyped(name)),
+            (Some(Value::Other | Value::Texts(_)), None) => Err(mistyped(name)),
             (Some(Value::Text(text)), None) if !text.is_empty() => Ok(Some(text)),
             (_, None) => Ok(None),
         }
@@ -97,14 +111,20 @@ impl<'a> Parameters<'a> {
         self.0.iter().any(|(name, _)| names.contains(&name.as_ref()))
     }
 
-    /// All values of a parameter that may repeat, those left out that are empty or `null`.
+    /// All values of a parameter that may repeat, as a JSON array of texts too, those left out that are
+    /// empty or `null`.
     pub fn all(&self, name: &'static str) -> Result<Vec<&str>, Failure> {
-        let texts = self.values(name).filter_map(|value| match value {
-            Value::Text(text) => (!text.is_empty()).then_some(Ok(text.as_ref())),
-            Value::Null => None,
-            Value::Other => Some(Err(mistyped(name))),
-        });
-        texts.collect()
+        let mut all: Vec<&str> = Vec::new();
+        for value in self.values(name) {
+            match value {
+                Value::Text(text) => all.push(text),
+                Value::Texts(texts) => all.extend(texts.iter().map(|text| &**text)),
+                Value::Null => {}
+                Value::Other => return Err(mistyped(name)),
+            }
+        }
+        all.retain(|text| !text.is_empty());
+        Ok(all)
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = &Value<'a>> {
@@ -120,9 +140,12 @@ fn mistyped(name: &'static str) -> Failure {
 const DEEPEST: u8 = 32;
 
 /// Reads the members of the outermost object, doubles and all, which a map would hide.
-struct Members;
+struct Members<'t> {
+    /// Set when there are more than [`MOST`], at which the reading ends.
+    too_many: &'t mut bool,
+}
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for Members<'_> {
     type Value = Vec<(Cow<'de, str>, Value<'de>)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,6 +159,10 @@ impl<'de> Visitor<'de> for Members {
 
         let mut members = Vec::new();
         while let Some(Name(name)) = map.next_key()? {
+            if members.len() == MOST {
+                *self.too_many = true;
+                return Err(serde::de::Error::custom("too many members"));
+            }
             members.push((name, map.next_value_seed(Below(DEEPEST - 1))?));
         }
         Ok(members)
@@ -197,8 +224,14 @@ impl<'de> Visitor<'de> for Below {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
         let below = self.deeper()?;
-        while items.next_element_seed(below)?.is_some() {}
-        Ok(Value::Other)
+        let (mut texts, mut has_others) = (Vec::new(), false);
+        while let Some(item) = items.next_element_seed(below)? {
+            match item {
+                Value::Text(text) => texts.push(text),
+                _ => has_others = true,
+            }
+        }
+        Ok(if has_others { Value::Other } else { Value::Texts(texts) })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value<'de>, A::Error> {
@@ -291,6 +324,11 @@ mod tests {
         assert_eq!(json.one_text("e").unwrap(), None);
         assert_eq!(json.one_text("absent").unwrap(), None);
         assert!(json.one("d").is_err() && json.all("d").is_err());
+        let lists = Parameters::of_json(br#"{"r":["1","","2"],"e":[],"n":["1",null],"d":[["1"]]}"#).unwrap();
+        assert_eq!(lists.all("r").unwrap(), ["1", "2"]);
+        assert_eq!(lists.all("e").unwrap(), [""; 0]);
+        assert!(lists.one("r").is_err() && lists.one("e").is_err());
+        assert!(lists.all("n").is_err() && lists.all("d").is_err());
         assert!(json.one("x").is_err() && json.one("r").is_err());
         assert_eq!(json.all("r").unwrap(), ["1", "2"]);
     }
@@ -340,6 +378,19 @@ mod tests {
         assert!(Parameters::of_json(objects(32).as_bytes()).is_ok());
         assert!(Parameters::of_json(objects(33).as_bytes()).is_err());
         assert!(Parameters::of_json(&b"{\"a\":".repeat(10_000)).is_err());
+    }
+
+    #[test]
+    fn a_request_has_1_024_parameters_at_most() {
+        let form = |pairs: usize| vec!["a=1"; pairs].join("&&");
+        let json = |members: usize| format!("{{{}}}", vec!["\"a\":[1]"; members].join(","));
+        assert!(Parameters::of_form(form(1_024).as_bytes()).is_ok());
+        assert!(Parameters::of_json(json(1_024).as_bytes()).is_ok());
+        let form_of_more = Parameters::of_form(form(1_025).as_bytes()).err().unwrap();
+        let json_of_more = Parameters::of_json(json(1_025).as_bytes()).err().unwrap();
+        for failure in [form_of_more, json_of_more] {
+            assert!(failure.problem().message.contains("1,024"), "{failure:?}");
+        }
     }
 
     proptest! {

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::code::{self, Code, CodeRef};
 use crate::domain::id::{AgentId, CodeId};
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
 use crate::keys::code::{Binding, CodeKey};
-use crate::store::{Freshness, Store};
+use crate::store::Store;
 
 use super::Error;
 
@@ -50,7 +51,7 @@ impl Codes {
     }
 
     /// A code of the active agent `client_id` for one of its redirect URIs and, if asked for, one of
-    /// its users. The row is read fresh: no later step would notice here that it was an old one.
+    /// its users, as the store of record has it now: what an operator changes holds on the next request.
     pub async fn authorize(
         &self,
         client_id: &str,
@@ -58,9 +59,11 @@ impl Codes {
         user: Option<&str>,
     ) -> Result<String, Error> {
         let agent_id = AgentId::parse(client_id).map_err(|_| REFUSED)?;
-        let record = self.store.agent(&agent_id, Freshness::Fresh).await?.ok_or(REFUSED)?;
-        record.agent.status.admit().map_err(|_| REFUSED)?;
-        code::allow(&record.agent.profile, redirect_uri, user).ok_or(REFUSED)?;
+        let registered = RedirectUri::parse(redirect_uri).map_err(|_| REFUSED)?;
+        let about = user.map(UserId::parse).transpose().map_err(|_| REFUSED)?;
+        if !self.store.admits_code(&agent_id, &registered, about.as_ref()).await? {
+            return Err(REFUSED.into());
+        }
         let id = CodeId(uuid_v7(&*self.clock, &*self.entropy)?);
         let expires_at = self.clock.now().saturating_add(code::LIFETIME);
         let binding = Binding { client_id, redirect_uri, user };

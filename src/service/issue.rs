@@ -28,7 +28,7 @@ pub enum Ask {
     /// A token of its own.
     Token(TokenRequest),
     /// The token that an authorization code stands for.
-    Exchange(PresentedCode),
+    Exchange(PresentedCode, TokenRequest),
 }
 
 /// Issues tokens.
@@ -96,10 +96,12 @@ impl Mint {
         let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
         let decided = match ask {
             Ask::Token(request) => decide(agent, &catalogue, &self.policy, limit, request, jti),
-            Ask::Exchange(presented) => self.codes.open(&agent.agent_id, presented).and_then(|code| {
-                let request = TokenRequest { code: Some(code), ..TokenRequest::default() };
-                decide(agent, &catalogue, &self.policy, limit, &request, jti)
-            }),
+            Ask::Exchange(presented, request) => {
+                self.codes.open(&agent.agent_id, presented).and_then(|code| {
+                    let request = TokenRequest { code: Some(code), ..request.clone() };
+                    decide(agent, &catalogue, &self.policy, limit, &request, jti)
+                })
+            }
         };
         let grant = match decided {
             Ok(grant) => Arc::new(grant),
@@ -117,7 +119,9 @@ impl Mint {
             }
             // The counting statement compared the agent's version, so this verdict is fresh.
             Some(Verdict::QuotaReached) => Err(Refusal::quota(grant.plan(), grant.limit()).into()),
-            Some(Verdict::Spent) => Err(Refusal::InvalidCode.into()),
+            // Status comes before the code (contract D6), and the store compares no version of an agent
+            // whose code is spent.
+            Some(Verdict::Spent) => Ok(Attempt::Refused(Refusal::InvalidCode)),
             Some(Verdict::Stale) => Ok(Attempt::Stale),
             None => Err(Error::Fault(Arc::new(Cause("the store gave no verdict".to_owned())))),
         }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::domain::agent::{Agent, Epoch};
+use crate::domain::agent::{Agent, Epoch, RedirectUri, UserId};
 use crate::domain::id::{AgentId, BatchId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
@@ -51,6 +51,9 @@ struct Waiting<Ask, Answer> {
 pub struct Batched {
     inner: Arc<dyn Store>,
     issues: mpsc::Sender<Waiting<Batch, Vec<Verdict>>>,
+    /// Tokens that cost a code: their transaction takes several round trips, and no other token is to
+    /// wait in it.
+    exchanges: mpsc::Sender<Waiting<Batch, Vec<Verdict>>>,
     standings: mpsc::Sender<Waiting<Vec<TokenRef>, Vec<Standing>>>,
 }
 
@@ -64,13 +67,15 @@ fn too_late(cause: Option<Arc<dyn Error + Send + Sync>>) -> StoreError {
 }
 
 impl Batched {
-    /// Wraps `inner`. Call it within a runtime: it spawns its two lanes.
+    /// Wraps `inner`. Call it within a runtime: it spawns its lanes.
     pub fn over(inner: Arc<dyn Store>) -> Self {
         let (issues, issue_queue) = mpsc::channel(QUEUE);
+        let (exchanges, exchange_queue) = mpsc::channel(QUEUE);
         let (standings, standing_queue) = mpsc::channel(QUEUE);
         tokio::spawn(run_issues(Arc::clone(&inner), issue_queue));
+        tokio::spawn(run_issues(Arc::clone(&inner), exchange_queue));
         tokio::spawn(run_standings(Arc::clone(&inner), standing_queue));
-        Self { inner, issues, standings }
+        Self { inner, issues, exchanges, standings }
     }
 }
 
@@ -214,7 +219,8 @@ where
 #[async_trait]
 impl Store for Batched {
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-        ask(&self.issues, batch.clone()).await
+        let costs_a_code = batch.grants.iter().any(|grant| grant.code().is_some());
+        ask(if costs_a_code { &self.exchanges } else { &self.issues }, batch.clone()).await
     }
 
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
@@ -242,6 +248,15 @@ impl Store for Batched {
         freshness: Freshness,
     ) -> Result<Option<Arc<AgentRecord>>, StoreError> {
         again(|| self.inner.agent(agent_id, freshness)).await
+    }
+
+    async fn admits_code(
+        &self,
+        agent_id: &AgentId,
+        redirect_uri: &RedirectUri,
+        user: Option<&UserId>,
+    ) -> Result<bool, StoreError> {
+        again(|| self.inner.admits_code(agent_id, redirect_uri, user)).await
     }
 
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
@@ -315,7 +330,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use crate::store::scripted::Scripted;
-    use crate::store::scripted::samples::{batch, chain};
+    use crate::store::scripted::samples::{batch, chain, exchange};
 
     use super::*;
 
@@ -382,5 +397,38 @@ mod tests {
         let (first, (second, third)) = tokio::join!(batched.issue(&one), later);
         assert_eq!([first, second, third].map(|verdicts| verdicts.unwrap().len()), [1, 2, 1]);
         assert_eq!(store.batches(), [1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_costs_a_code_never_goes_out_with_what_does_not() {
+        let store = Arc::new(Scripted::failing(&[]).slow(Duration::from_millis(100)));
+        let batched = Batched::over(store.clone());
+        let [one, two, four, six] = [1, 2, 4, 6].map(batch);
+        let [three, five, seven] = [3, 5, 7].map(exchange);
+        let later = async {
+            sleep(Duration::from_millis(10)).await;
+            tokio::join!(
+                batched.issue(&three),
+                batched.issue(&two),
+                batched.issue(&four),
+                async {
+                    sleep(Duration::from_millis(10)).await;
+                    batched.issue(&five).await
+                },
+                async {
+                    sleep(Duration::from_millis(10)).await;
+                    batched.issue(&six).await
+                },
+                async {
+                    sleep(Duration::from_millis(10)).await;
+                    batched.issue(&seven).await
+                },
+            )
+        };
+        let (first, rest) = tokio::join!(batched.issue(&one), later);
+        let all = [first, rest.0, rest.1, rest.2, rest.3, rest.4, rest.5];
+        assert!(all.into_iter().all(|verdicts| verdicts.unwrap().len() == 1));
+        // An exchange waits for no other token; what waits goes with its like.
+        assert_eq!(store.batches(), [1, 3, 2, 5]);
     }
 }

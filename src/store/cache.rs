@@ -15,7 +15,7 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use crate::domain::agent::{Agent, Epoch, Terms};
+use crate::domain::agent::{Agent, Epoch, RedirectUri, Terms, UserId};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
@@ -165,6 +165,15 @@ impl Store for Cached {
             return Ok(true);
         }
         self.imported.read(&*self.inner).await
+    }
+
+    async fn admits_code(
+        &self,
+        agent_id: &AgentId,
+        redirect_uri: &RedirectUri,
+        user: Option<&UserId>,
+    ) -> Result<bool, StoreError> {
+        self.inner.admits_code(agent_id, redirect_uri, user).await
     }
 
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {

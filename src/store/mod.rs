@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::agent::{Agent, AgentStatus, Epoch};
+use crate::domain::agent::{Agent, AgentStatus, Epoch, RedirectUri, UserId};
 use crate::domain::credential::Credential;
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, BatchId, Jti, Kid};
@@ -321,6 +321,15 @@ pub trait Store: Send + Sync {
         agent_id: &AgentId,
         freshness: Freshness,
     ) -> Result<Option<Arc<AgentRecord>>, StoreError>;
+
+    /// Whether this agent is active and has both on its lists, from the store of record. Anybody may
+    /// ask, so it is one look-up with one answer, whether there is such an agent or not.
+    async fn admits_code(
+        &self,
+        agent_id: &AgentId,
+        redirect_uri: &RedirectUri,
+        user: Option<&UserId>,
+    ) -> Result<bool, StoreError>;
 
     /// Up to `limit` agents in the byte order of their ids, those after `after`.
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError>;

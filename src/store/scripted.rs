@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::agent::{Agent, Epoch};
+use crate::domain::agent::{Agent, Epoch, RedirectUri, UserId};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
@@ -111,6 +111,15 @@ impl Store for Scripted {
         Ok(lock(&self.agent).clone())
     }
 
+    async fn admits_code(
+        &self,
+        _agent_id: &AgentId,
+        _redirect_uri: &RedirectUri,
+        _user: Option<&UserId>,
+    ) -> Result<bool, StoreError> {
+        unscripted()
+    }
+
     async fn agents(&self, _after: Option<&AgentId>, _limit: i64) -> Result<Vec<Agent>, StoreError> {
         unscripted()
     }
@@ -192,14 +201,17 @@ pub mod samples {
 
     use uuid::Uuid;
 
-    use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, Terms};
+    use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms};
+    use crate::domain::code::{Code, CodeRef};
     use crate::domain::grant::{Grant, Policy, TokenRequest, decide};
-    use crate::domain::id::{AgentId, BatchId, Jti};
+    use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
     use crate::domain::quota::PlanName;
     use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
     use crate::domain::time::Timestamp;
     use crate::domain::ttl::Ttl;
     use crate::store::{AgentRecord, Batch};
+
+    const CALLBACK: &str = "https://app.example/cb";
 
     /// The error and its causes.
     pub fn chain(error: &dyn Error) -> String {
@@ -219,7 +231,7 @@ pub mod samples {
                 ttl: None,
                 plan: PlanName::free(),
                 audiences: vec![],
-                redirect_uris: vec![],
+                redirect_uris: vec![RedirectUri::parse(CALLBACK).unwrap()],
                 user_ids: vec![],
             }),
         };
@@ -236,6 +248,17 @@ pub mod samples {
 
     /// A batch of that id with one grant.
     pub fn batch(id: u128) -> Batch {
+        batch_for(id, &TokenRequest::default())
+    }
+
+    /// A batch of that id with one grant, which costs a code.
+    pub fn exchange(id: u128) -> Batch {
+        let reference = CodeRef { id: CodeId(Uuid::from_u128(id)), expires_at: Timestamp(60) };
+        let code = Code { reference, redirect_uri: CALLBACK.to_owned(), user: None };
+        batch_for(id, &TokenRequest { code: Some(code), ..TokenRequest::default() })
+    }
+
+    fn batch_for(id: u128, request: &TokenRequest) -> Batch {
         let scope = Scope::parse("db:read").unwrap();
         let entry = CatalogueEntry { scope, description: String::new(), high_risk: false };
         let policy = Policy {
@@ -245,7 +268,7 @@ pub mod samples {
         };
         let (agent, catalogue) = (agent("a", 1), Catalogue::new(1, vec![entry]));
         let jti = Jti(Uuid::from_u128(id));
-        let grant: Grant = decide(&agent, &catalogue, &policy, None, &TokenRequest::default(), jti).unwrap();
+        let grant: Grant = decide(&agent, &catalogue, &policy, None, request, jti).unwrap();
         Batch::of(BatchId(Uuid::from_u128(id)), Timestamp(0), Arc::new(grant))
     }
 }

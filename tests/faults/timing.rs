@@ -1,5 +1,7 @@
 //! Whether time tells which ids exist.
 
+use crate::stage::client::{get, token_request};
+use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Server, Site};
 use crate::stage::{Dice, play};
 
@@ -27,9 +29,10 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
         site.must(&["agent", "suspend", &suspended.id]);
         let with = |id: &str| Agent { id: id.to_owned(), secret: foreign.clone() };
         let unknown = with("01a20229-96ee-7f86-b4fb-a2f4dcc142fa");
-        let times = sample(&server, &[unknown.clone(), with(&known.id), with(&suspended.id)]).await;
+        let kinds = [&unknown, &with(&known.id), &with(&suspended.id)].map(token_request);
+        let times = sample(&server, &kinds).await;
         // Apart from the others, since whatever comes after a read finds other caches.
-        let control = sample(&server, &[unknown, rotated]).await;
+        let control = sample(&server, &[&unknown, &rotated].map(token_request)).await;
         let control = auc(&control[0], &control[1]);
         println!("control (costs one read): AUC {control:.3}");
         let pairs = [
@@ -38,17 +41,62 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
             ("wrong secret, suspended with wrong secret", 1, 2),
         ];
         for (name, a, b) in pairs {
-            let measured = auc(&times[a], &times[b]);
-            println!("{name}: AUC {measured:.3}");
-            assert!(BAND.contains(&measured), "{name}: AUC {measured:.3} is outside {BAND:?}");
+            demand_alike(name, &times[a], &times[b]);
         }
         assert!(control > CONTROL, "the measurement is blind: a read is not seen, AUC {control:.3}");
     });
 }
 
+#[test]
+fn no_refusal_of_a_code_tells_by_its_time_which_agents_there_are_on_sqlite() {
+    play(async { refusals_of_a_code_take_the_same_time(&Site::sqlite()).await });
+}
+
+#[test]
+fn no_refusal_of_a_code_tells_by_its_time_which_agents_there_are_on_postgres() {
+    play(async {
+        let cluster = Cluster::start().await;
+        refusals_of_a_code_take_the_same_time(&Site::postgres(&cluster).await).await;
+    });
+}
+
+async fn refusals_of_a_code_take_the_same_time(site: &Site) {
+    const CALLBACK: &str = "https://app.example/cb";
+    let (known, suspended) = (site.agent("known", "unlimited"), site.agent("suspended", "unlimited"));
+    for agent in [&known, &suspended] {
+        site.must(&["agent", "update", &agent.id, "--redirect-uri", CALLBACK, "--user-id", "u1"]);
+    }
+    let server = site.start();
+    for agent in [&known, &suspended] {
+        assert_eq!(server.client().issue(agent).await.status, 200);
+    }
+    site.must(&["agent", "suspend", &suspended.id]);
+    let ask = |id: &str, uri: &str, user: &str| {
+        get(&format!("/api/oauth2?client_id={id}&redirect_uri={uri}&userid={user}"), "")
+    };
+    let other = "https://app.example/xx";
+    let kinds = [
+        ask("01a20229-96ee-7f86-b4fb-a2f4dcc142fa", CALLBACK, "u1"),
+        ask(&known.id, other, "u1"),
+        ask(&known.id, CALLBACK, "u2"),
+        ask(&suspended.id, CALLBACK, "u1"),
+    ];
+    let times = sample(&server, &kinds).await;
+    let names = ["another redirect URI", "another user", "a suspended agent"];
+    for (name, of_it) in names.iter().zip(&times[1..]) {
+        demand_alike(&format!("an unknown id and {name}"), &times[0], of_it);
+    }
+}
+
+fn demand_alike(name: &str, a: &[f64], b: &[f64]) {
+    let measured = auc(a, b);
+    println!("{name}: AUC {measured:.3}");
+    assert!(BAND.contains(&measured), "{name}: AUC {measured:.3} is outside {BAND:?}");
+}
+
 /// Interleaved in an order that is drawn anew each time, so that whatever else the machine does, and
 /// whatever one request leaves behind for the next, meets all kinds alike.
-async fn sample(server: &Server, kinds: &[Agent]) -> Vec<Vec<f64>> {
+async fn sample(server: &Server, kinds: &[Vec<u8>]) -> Vec<Vec<f64>> {
     let mut times = vec![Vec::new(); kinds.len()];
     let (mut client, mut dice) = (server.client(), Dice::new());
     let mut first: Option<(String, String)> = None;
@@ -57,7 +105,7 @@ async fn sample(server: &Server, kinds: &[Agent]) -> Vec<Vec<f64>> {
         while let Some(last) = order.len().checked_sub(1) {
             let kind =
                 order.swap_remove(usize::try_from(dice.below(1 + u64::try_from(last).unwrap())).unwrap());
-            let reply = client.issue(&kinds[kind]).await;
+            let reply = client.ask(&kinds[kind]).await;
             let seen = (without_request_id(&reply.head), reply.text());
             assert_eq!(first.get_or_insert(seen.clone()), &seen, "equal but for request id and date");
             // The first rounds warm the connection and the program.

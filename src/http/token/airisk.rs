@@ -11,11 +11,12 @@ use crate::service::codes::PresentedCode;
 use crate::service::issue::Ask;
 
 use super::super::error::{Challenge, Failure};
-use super::super::extract::{Authorization, Incoming, authorization, client_credentials};
+use super::super::extract::{Incoming, authorization, client_credentials};
 use super::super::parameters::Parameters;
 use super::super::reply;
 use super::ParsedRequest;
 use super::dialect::Dialect;
+use super::rfc6749::read_request;
 
 /// The dialect.
 pub struct AiRisk;
@@ -44,12 +45,13 @@ struct Details<'a> {
 impl Dialect for AiRisk {
     fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let parameters = incoming.parameters()?;
+        let parameters =
+            incoming.parameters(&["grant_type", "redirect_uri", "userid", "scope", "audience"])?;
         // AIRisk's clients name no grant: there is no other one here.
         if parameters.one("grant_type")?.is_some_and(|grant| grant != "authorization_code") {
             return Err(Failure::Refused(Refusal::UnsupportedGrantType, Challenge::None));
         }
-        if matches!(authorization, Authorization::Absent) {
+        if authorization.names_no_client() {
             required(&parameters, "client_id")?;
             required(&parameters, "client_secret")?;
         }
@@ -58,8 +60,9 @@ impl Dialect for AiRisk {
             code: required(&parameters, "code")?.to_owned(),
             user: parameters.one("userid")?.map(str::to_owned),
         };
+        let ask = Ask::Exchange(exchange, read_request(&parameters)?);
         let credentials = client_credentials(&authorization, &parameters, incoming.peer)?;
-        Ok(ParsedRequest { credentials, ask: Ask::Exchange(exchange) })
+        Ok(ParsedRequest { credentials, ask })
     }
 
     fn render(&self, token: &SignedToken) -> Result<Response, Failure> {
@@ -80,10 +83,8 @@ impl Dialect for AiRisk {
             _ => None,
         };
         let status = match refusal {
-            // No scope is asked for here, so it is the agent that lacks the right, not the request.
-            Some(Refusal::NoScopes | Refusal::ScopeNotAllowed | Refusal::MalformedScope) => {
-                StatusCode::FORBIDDEN
-            }
+            // It is the agent that lacks the right, whatever the request asks for.
+            Some(Refusal::NoScopes) => StatusCode::FORBIDDEN,
             _ => problem.status,
         };
         if status == StatusCode::BAD_REQUEST {
@@ -109,6 +110,8 @@ fn words(refusal: Option<&Refusal>) -> String {
         Some(Refusal::InvalidCode) => "Invalid Code".to_owned(),
         Some(Refusal::MissingParameter(name) | Refusal::MistypedParameter(name)) => format!("Invalid {name}"),
         Some(Refusal::UnsupportedGrantType) => "Invalid grant_type".to_owned(),
+        Some(Refusal::ScopeNotAllowed | Refusal::MalformedScope) => "Invalid scope".to_owned(),
+        Some(Refusal::InvalidTarget) => "Invalid target".to_owned(),
         _ => "Invalid request".to_owned(),
     }
 }

@@ -16,7 +16,7 @@ use super::super::parameters::Parameters;
 use super::super::reply;
 use super::ParsedRequest;
 use super::dialect::Dialect;
-use super::rfc6749::{Rfc6749, read_request};
+use super::rfc6749::{KNOWN, Rfc6749, read_request};
 
 /// The dialect.
 pub struct OculusOrum;
@@ -26,17 +26,17 @@ static RETRY_IN: HeaderName = HeaderName::from_static("x-retry-in");
 impl Dialect for OculusOrum {
     fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let parameters = incoming.parameters()?;
+        let parameters = incoming.parameters(&KNOWN)?;
         // Orum's clients name no grant: there is no other one here.
         if parameters.one("grant_type")?.is_some_and(|grant| grant != "client_credentials") {
             return refuse(Refusal::UnsupportedGrantType);
         }
-        let missing = missing_credential(&parameters)?;
-        let ask = Ask::Token(read_request(&parameters)?);
-        match (client_credentials(&authorization, &parameters, incoming.peer)?, missing) {
-            (None, Some(name)) => refuse(Refusal::MissingParameter(name)),
-            (credentials, _) => Ok(ParsedRequest { credentials, ask }),
+        if authorization.names_no_client() {
+            demand_credentials(&parameters)?;
         }
+        let ask = Ask::Token(read_request(&parameters)?);
+        let credentials = client_credentials(&authorization, &parameters, incoming.peer)?;
+        Ok(ParsedRequest { credentials, ask })
     }
 
     fn render(&self, token: &SignedToken) -> Result<Response, Failure> {
@@ -80,16 +80,15 @@ fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
     Err(Failure::Refused(refusal, Challenge::None))
 }
 
-/// The first of the two credentials that the body does not hold. One that is no text is refused; so is
-/// `null`, since these are never optional to Orum.
-fn missing_credential(parameters: &Parameters<'_>) -> Result<Option<&'static str>, Failure> {
-    let mut missing = None;
+/// Refuses the first of the two credentials that the body does not hold, whatever the second is, or that
+/// is no text. `null` is none: where nothing else proves the client, Orum has no optional ones.
+fn demand_credentials(parameters: &Parameters<'_>) -> Result<(), Failure> {
     for name in ["client_id", "client_secret"] {
         if parameters.one_text(name)?.is_none() {
-            missing = missing.or(Some(name));
+            return refuse(Refusal::MissingParameter(name));
         }
     }
-    Ok(missing)
+    Ok(())
 }
 
 /// Status, Oculus's `error.code` and Orum's `error_code`: the table of contract §4. It differs from the

@@ -21,6 +21,9 @@ use super::dialect::Dialect;
 /// The dialect.
 pub struct Rfc6749;
 
+/// What the clients of this grant may send once, whether in the body or in the query.
+pub const KNOWN: [&str; 3] = ["grant_type", "scope", "audience"];
+
 #[derive(Serialize)]
 struct Reply<'a> {
     access_token: &'a str,
@@ -32,7 +35,7 @@ struct Reply<'a> {
 impl Dialect for Rfc6749 {
     fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let form = incoming.parameters()?;
+        let form = incoming.parameters(&KNOWN)?;
         match form.one("grant_type")? {
             Some("client_credentials") => {}
             Some(_) => return refuse(Refusal::UnsupportedGrantType),

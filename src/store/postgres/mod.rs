@@ -14,7 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 use url::Url;
 
-use crate::domain::agent::{Agent, Epoch};
+use crate::domain::agent::{Agent, Epoch, RedirectUri, UserId};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
@@ -209,6 +209,15 @@ impl Store for PostgresStore {
         _freshness: Freshness,
     ) -> Result<Option<Arc<AgentRecord>>, StoreError> {
         ask!(self.general, read::agent, agent_id).await
+    }
+
+    async fn admits_code(
+        &self,
+        agent_id: &AgentId,
+        redirect_uri: &RedirectUri,
+        user: Option<&UserId>,
+    ) -> Result<bool, StoreError> {
+        ask!(self.general, read::admits_code, agent_id, redirect_uri, user).await
     }
 
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
-use crate::domain::agent::{Agent, AgentStatus, Epoch};
+use crate::domain::agent::{Agent, AgentStatus, Epoch, RedirectUri, UserId};
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId, Jti};
 use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
@@ -51,6 +51,22 @@ pub async fn agent(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<
     let credentials = rows.iter().filter_map(|row| credential_row(row, &agent.agent_id).transpose());
     let credentials = credentials.collect::<sqlx::Result<_>>()?;
     Ok(Some(Arc::new(AgentRecord { agent, credentials })))
+}
+
+/// All three questions are put whatever the others' answers, to lists that stand in when there is no such
+/// agent: time is not to tell who there is.
+pub async fn admits_code(
+    conn: &mut PgConnection,
+    agent_id: &AgentId,
+    redirect_uri: &RedirectUri,
+    user: Option<&UserId>,
+) -> sqlx::Result<bool> {
+    let sql = "select (coalesce(redirect_uris, '[\"https://a.example/cb\"]')::jsonb ? $2)::int
+                    + ($3::text is null or coalesce(user_ids, '[\"a\"]')::jsonb ? $3)::int
+                    + coalesce(status = 'active', false)::int = 3
+               from (select $1 as asked) as question left join agent on agent_id = asked";
+    let asked = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(redirect_uri.as_str());
+    asked.bind(user.map(UserId::as_str)).fetch_one(conn).await
 }
 
 pub async fn agents(

@@ -15,7 +15,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-use crate::domain::agent::{Agent, Epoch};
+use crate::domain::agent::{Agent, Epoch, RedirectUri, UserId};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
@@ -133,6 +133,15 @@ impl Store for SqliteStore {
         _freshness: Freshness,
     ) -> Result<Option<Arc<AgentRecord>>, StoreError> {
         ask!(self.readers, read::agent, agent_id).await
+    }
+
+    async fn admits_code(
+        &self,
+        agent_id: &AgentId,
+        redirect_uri: &RedirectUri,
+        user: Option<&UserId>,
+    ) -> Result<bool, StoreError> {
+        ask!(self.readers, read::admits_code, agent_id, redirect_uri, user).await
     }
 
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use uuid::Uuid;
 
-use crate::domain::agent::{Agent, AgentStatus, Epoch};
+use crate::domain::agent::{Agent, AgentStatus, Epoch, RedirectUri, UserId};
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId, Jti};
 use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
@@ -42,6 +42,24 @@ pub async fn agent(
     let credentials = rows.iter().filter_map(|row| credential_row(row, &agent.agent_id).transpose());
     let credentials = credentials.collect::<sqlx::Result<_>>()?;
     Ok(Some(Arc::new(AgentRecord { agent, credentials })))
+}
+
+/// All three questions are put whatever the others' answers, to lists that stand in when there is no such
+/// agent: time is not to tell who there is.
+pub async fn admits_code(
+    conn: &mut SqliteConnection,
+    agent_id: &AgentId,
+    redirect_uri: &RedirectUri,
+    user: Option<&UserId>,
+) -> sqlx::Result<bool> {
+    let sql = "select exists (select 1 from json_each(coalesce(redirect_uris, '[\"https://a.example/cb\"]'))
+                              where value = ?2)
+                    + (?3 is null
+                       or exists (select 1 from json_each(coalesce(user_ids, '[\"a\"]')) where value = ?3))
+                    + coalesce(status = 'active', false) = 3
+               from (select ?1 as asked) left join agent on agent_id = asked";
+    let asked = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(redirect_uri.as_str());
+    asked.bind(user.map(UserId::as_str)).fetch_one(conn).await
 }
 
 pub async fn agents(

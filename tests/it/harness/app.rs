@@ -324,7 +324,10 @@ impl<'d> TestApp<'d> {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+            map.append(
+                name.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
         }
         let request = self.client.request(method, format!("http://{address}{path}")).headers(map).body(body);
         let response = request.send().await.unwrap();

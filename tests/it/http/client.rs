@@ -14,6 +14,7 @@ on_both! {
     an_imported_id_with_a_colon_works_form_encoded,
     the_scheme_is_read_in_any_letter_case,
     a_malformed_basic_is_a_failed_authentication,
+    a_bearer_beside_the_body_s_credentials_changes_nothing,
     two_authorization_headers_are_an_invalid_request,
     more_than_one_method_is_an_invalid_request,
     an_equal_client_id_beside_basic_is_fine_and_another_is_not,
@@ -89,6 +90,20 @@ async fn a_malformed_basic_is_a_failed_authentication(app: &TestApp<'_>) {
         let answer = with(app, &authorization).await;
         assert_eq!(answer.fingerprint(), unknown.fingerprint(), "{authorization}");
     }
+}
+
+/// A Bearer is no method of client authentication (RFC 6749 §2.3), and programs send one by default.
+async fn a_bearer_beside_the_body_s_credentials_changes_nothing(app: &TestApp<'_>) {
+    let agent = app.agent("agents:read").await;
+    for authorization in ["Bearer x", "bearer", "Bearer \u{e9}"] {
+        let answer = app.post_as(authorization, TOKEN, &format!("{GRANT}&{}", agent.form())).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let wrong = agent.with_secret("wrong").form();
+        let answer = app.post_as(authorization, TOKEN, &format!("{GRANT}&{wrong}")).await;
+        answer.is(401, INVALID_CLIENT);
+    }
+    let other = app.post_as("Digest x", TOKEN, &format!("{GRANT}&{}", agent.form())).await;
+    other.is_error(400, "invalid_request");
 }
 
 /// Item 11.

@@ -257,7 +257,9 @@ async fn no_token_is_challenged_without_an_error_and_a_bad_one_with_it(app: &Tes
     }
     let token = app.token(&agent).await;
     let forged = format!("{}x", &token[..token.len() - 1]);
-    for bad in ["Bearer", "Bearer ", "Bearer x", &bearer(&forged), &format!("Bearer {token} {token}")] {
+    let (twice, by_tab) = (format!("Bearer {token} {token}"), format!("Bearer\t{token}"));
+    let beyond_ascii = format!("Bearer {token}\u{e9}");
+    for bad in ["Bearer", "Bearer ", "Bearer x", &bearer(&forged), &twice, &by_tab, &beyond_ascii] {
         let answer = app.get_as(bad, path).await;
         let challenge = refuses(&answer, 401, "invalid_token").header("www-authenticate").to_owned();
         assert!(challenge.starts_with(&format!("{NO_TOKEN}, error=\"invalid_token\"")), "{challenge}");

@@ -150,7 +150,15 @@ async fn a_bad_bearer_is_invalid_token(app: &TestApp<'_>) {
     let token = app.token(&caller).await;
     app.revoke(&caller, &token).await;
     for path in [INTROSPECT, REVOKE, "/oauth/revoke"] {
-        for bad in [bearer("garbage"), bearer(&token), "Bearer".to_owned(), "Bearer ".to_owned()] {
+        for bad in [
+            bearer("garbage"),
+            bearer(&token),
+            "Bearer".to_owned(),
+            "Bearer ".to_owned(),
+            "Bearer \u{e9}".to_owned(),
+            bearer(&token).replace(' ', "\t"),
+            "bearer\t".to_owned(),
+        ] {
             let answer = app.post_as(&bad, path, &format!("token={token}")).await;
             answer.is_bearer_error(401, "invalid_token", "UNAUTHORIZED");
             let challenge = answer.header("www-authenticate");

@@ -23,6 +23,8 @@ on_both! {
     basic_is_read_in_all_four_encodings,
     a_malformed_basic_is_a_failed_authentication,
     more_than_one_method_is_an_invalid_request,
+    a_bearer_is_neither_credentials_nor_in_their_way,
+    what_is_missing_is_told_before_what_stands_behind_it,
     nobody_can_tell_which_ids_exist,
     the_time_to_wait_is_told_twice,
     no_reply_brings_a_refresh_token,
@@ -155,8 +157,8 @@ async fn json_may_be_large_deep_and_strange_within_its_bounds(app: &TestApp<'_>)
     let agent = app.agent("agents:read").await;
     let pairs = |count: usize| (0..count).map(|i| format!("\"{i}\":1")).collect::<Vec<_>>().join(",");
     for members in [
-        pairs(5_000),
-        vec!["\"\":0"; 10_000].join(","),
+        pairs(1_022),
+        vec!["\"\":0"; 1_022].join(","),
         format!("\"x\":{}{}", "[".repeat(31), "]".repeat(31)),
         "\"x\":{\"client_id\":1,\"client_id\":2}".to_owned(),
         format!("\"x\":{}", "9".repeat(300)),
@@ -165,6 +167,8 @@ async fn json_may_be_large_deep_and_strange_within_its_bounds(app: &TestApp<'_>)
         "\"grant_type\":\"client_credentials\",\"scope\":\"agents:read\",\"audience\":null".to_owned(),
         "\"grant_type\":\"\",\"scope\":\"\"".to_owned(),
         "\"resource\":\"https://a\",\"resource\":\"https://b\"".to_owned(),
+        "\"resource\":[\"https://a\",\"https://b\"]".to_owned(),
+        "\"resource\":[]".to_owned(),
         "\"scop\\u0065\":\"agents:read\"".to_owned(),
     ] {
         let answer = json(app, with(&agent, &members)).await;
@@ -176,6 +180,18 @@ async fn json_may_be_large_deep_and_strange_within_its_bounds(app: &TestApp<'_>)
         is_unknown(&json(app, format!("{{\"{name}\":\"{value}\",\"{other}\":\"x\"}}")).await);
     }
     is_invalid(&json(app, with(&agent, "\"scope\":\"a\\u0000\"")).await);
+    // RFC 8707 §2: as often as there are resources, in JSON as an array of them.
+    let answer = json(app, with(&agent, "\"resource\":[\"https://a\",\"https://b\"]")).await;
+    let audience = &crate::harness::app::claims(&answer.text("access_token"))["aud"];
+    assert_eq!(*audience, serde_json::json!(["https://a", "https://b"]));
+    for members in
+        ["\"resource\":[1]", "\"resource\":[[\"https://a\"]]", "\"audience\":[\"a\"]", "\"scope\":[]"]
+    {
+        is_invalid(&json(app, with(&agent, members)).await);
+    }
+    for many in [pairs(1_023), pairs(5_000), vec!["\"\":0"; 10_000].join(",")] {
+        is_invalid(&json(app, with(&agent, &many)).await);
+    }
 }
 
 /// D14.
@@ -218,8 +234,11 @@ async fn an_unreadable_form_is_an_invalid_request(app: &TestApp<'_>) {
     }
     let bytes = [agent.form().as_bytes(), b"&foo=\xff"].concat();
     is_invalid(&send(app, FORM, None, &bytes).await);
-    let pairs = format!("{}&{}", agent.form(), vec!["a=1"; 10_000].join("&"));
-    assert_eq!(app.post(OAUTH_TOKEN, &pairs).await.status, 200);
+    let pairs = |count: usize| format!("{}&{}", agent.form(), vec!["a=1"; count].join("&"));
+    assert_eq!(app.post(OAUTH_TOKEN, &pairs(1_022)).await.status, 200);
+    for count in [1_023, 10_000] {
+        is_invalid(&app.post(OAUTH_TOKEN, &pairs(count)).await);
+    }
 }
 
 /// D15: as four families of libraries write it.
@@ -267,7 +286,6 @@ async fn a_malformed_basic_is_a_failed_authentication(app: &TestApp<'_>) {
         raw_basic(b"\xff\xfe:\xff"),
         raw_basic("id:\u{0}"),
         basic(&agent.id, "wrong"),
-        "Bearer x".to_owned(),
         "Digest x".to_owned(),
     ] {
         for (media_type, body) in [(FORM, GRANT), (JSON, "{}")] {
@@ -297,6 +315,49 @@ async fn more_than_one_method_is_an_invalid_request(app: &TestApp<'_>) {
     assert_eq!(send(app, JSON, Some(&by_basic), equal.as_bytes()).await.status, 200);
     let twice = [("content-type", JSON), ("authorization", &*by_basic), ("authorization", &*by_basic)];
     is_invalid(&app.send("POST", OAUTH_TOKEN, &twice, b"{}".to_vec()).await);
+}
+
+/// A Bearer is no method of client authentication (RFC 6749 §2.3), and programs send one by default.
+async fn a_bearer_is_neither_credentials_nor_in_their_way(app: &TestApp<'_>) {
+    let agent = app.agent("agents:read").await;
+    for authorization in ["Bearer x", "bearer", "Bearer \u{e9}"] {
+        for (media_type, body) in [(FORM, agent.form()), (JSON, agent.json())] {
+            assert_eq!(send(app, media_type, Some(authorization), body.as_bytes()).await.status, 200);
+        }
+        let wrong = agent.with_secret("wrong");
+        let answer = send(app, JSON, Some(authorization), wrong.json().as_bytes()).await;
+        is_unknown(&answer);
+        assert_eq!(answer.header("www-authenticate"), "");
+        for (media_type, body) in [(FORM, GRANT), (JSON, "{}")] {
+            let answer = send(app, media_type, Some(authorization), body.as_bytes()).await;
+            answer.is_merged_error(400, "VALIDATION_ERROR", "missing_client_id");
+        }
+        let assertion = format!("{}&client_assertion=x", agent.form());
+        is_invalid(&send(app, FORM, Some(authorization), assertion.as_bytes()).await);
+    }
+}
+
+/// W2 to W4: that `client_id` is there, then what it is, then the same of `client_secret`.
+async fn what_is_missing_is_told_before_what_stands_behind_it(app: &TestApp<'_>) {
+    let agent = app.agent("agents:read").await;
+    for (body, error_code) in [
+        ("{\"client_secret\":1}", "missing_client_id"),
+        ("{\"client_secret\":null}", "missing_client_id"),
+        ("{\"client_id\":1}", "invalid_client_id"),
+        ("{\"client_id\":null,\"client_secret\":null}", "invalid_client_id"),
+        ("{\"client_id\":\"a\",\"client_secret\":null}", "invalid_client_secret"),
+    ] {
+        json(app, body).await.is_merged_error(400, "VALIDATION_ERROR", error_code);
+    }
+    // Beside Basic they may be left out, as serializers write what is.
+    for (body, status) in [
+        ("{\"client_id\":null,\"client_secret\":null}", 200),
+        ("{\"client_id\":null}", 200),
+        ("{\"client_id\":1}", 400),
+        ("{\"client_secret\":[]}", 400),
+    ] {
+        assert_eq!(send(app, JSON, Some(&agent.basic()), body.as_bytes()).await.status, status, "{body}");
+    }
 }
 
 /// T5, D6: byte-equal, the request's id being the same.

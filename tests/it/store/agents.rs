@@ -27,6 +27,7 @@ on_both! {
     an_unknown_agent_is_not_found_by_any_change,
     one_conflict_leaves_its_neighbours_alone,
     no_writes_are_no_outcomes,
+    a_code_is_for_an_active_agent_and_what_is_on_its_lists,
 }
 
 async fn an_agent_is_read_back_as_it_was_made(db: &Database) {
@@ -203,4 +204,39 @@ async fn one_conflict_leaves_its_neighbours_alone(db: &Database) {
 
 async fn no_writes_are_no_outcomes(db: &Database) {
     assert_eq!(db.open().await.commit(vec![]).await.unwrap(), []);
+}
+
+async fn a_code_is_for_an_active_agent_and_what_is_on_its_lists(db: &Database) {
+    let store = db.open().await;
+    let mut made = agent("a");
+    let terms = Arc::make_mut(&mut made.profile.terms);
+    let uris = ["https://a.example/cb?x='%22", "https://a.example/CB"];
+    let users = ["U 1", "\u{e9}%_*", "null"];
+    terms.redirect_uris = uris.map(|uri| RedirectUri::parse(uri).unwrap()).to_vec();
+    terms.user_ids = users.map(|user| UserId::parse(user).unwrap()).to_vec();
+    let change = Change::CreateAgent { agent: Box::new(made), credential: Box::new(credential("a", "one")) };
+    assert_eq!(commit(&*store, change).await, Outcome::Applied);
+    create(&*store, "b").await;
+    let admits = async |agent_id: &str, uri: &str, user: Option<&str>| {
+        let (uri, user) = (RedirectUri::parse(uri).unwrap(), user.map(|user| UserId::parse(user).unwrap()));
+        store.admits_code(&id(agent_id), &uri, user.as_ref()).await.unwrap()
+    };
+    for uri in uris {
+        for user in users.map(Some).into_iter().chain([None]) {
+            assert!(admits("a", uri, user).await, "{uri} {user:?}");
+            assert!(!admits("A", uri, user).await && !admits("b", uri, user).await, "{uri} {user:?}");
+        }
+        for user in ["u 1", "U", "U 1 ", "%", "*", "[", "1"] {
+            assert!(!admits("a", uri, Some(user)).await, "{uri} {user}");
+        }
+    }
+    for uri in ["https://a.example/cb", "https://a.example/cB", "https://a.example/cb?x='%22&y"] {
+        assert!(!admits("a", uri, None).await, "{uri}");
+    }
+    commit(&*store, Change::SuspendAgent(id("a"))).await;
+    assert!(!admits("a", uris[0], None).await);
+    commit(&*store, Change::ReactivateAgent(id("a"))).await;
+    assert!(admits("a", uris[0], None).await);
+    commit(&*store, Change::DecommissionAgent(id("a"))).await;
+    assert!(!admits("a", uris[0], None).await);
 }

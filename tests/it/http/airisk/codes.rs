@@ -1,8 +1,11 @@
 //! What a code is worth: where it opens, what it survives, and what a token about a user opens.
 
+use futures_util::future::join_all;
 use proptest::test_runner::{Config, TestRunner};
 use sealwright::domain::agent::{RedirectUri, UserId};
+use sealwright::domain::quota::PlanName;
 use sealwright::service::agents::ProfilePatch;
+use serde_json::json;
 
 use super::{
     CALLBACK, CODE, EXCHANGE, REQUEST, USERS, agent, agent_with, authorize, code, code_about, exchange,
@@ -21,7 +24,10 @@ on_both! {
     a_suspension_and_a_new_secret_between_both_steps_hold,
     a_token_about_a_user_opens_nothing_here,
     a_token_about_a_user_dies_as_any_other,
-    every_scope_of_the_agent_is_granted_and_none_that_is_asked_for,
+    a_scope_and_an_audience_may_be_asked_for_as_anywhere,
+    a_code_is_exchanged_nowhere_else,
+    a_spent_code_does_not_hide_where_its_agent_stands,
+    exchanges_at_once_beyond_the_quota_are_all_told_so,
     no_code_is_logged_or_stored,
 }
 
@@ -172,19 +178,86 @@ async fn a_token_about_a_user_dies_as_any_other(app: &TestApp<'_>) {
     }
 }
 
-async fn every_scope_of_the_agent_is_granted_and_none_that_is_asked_for(app: &TestApp<'_>) {
-    let agent = agent_with(app, "agents:read agents:write").await;
+/// D3, D4: all scopes of the agent, or those that are asked for; never fewer without a word.
+async fn a_scope_and_an_audience_may_be_asked_for_as_anywhere(app: &TestApp<'_>) {
+    let agent = agent_with(app, "agents:read tokens:read").await;
+    let ask = async |more: &str| {
+        let code = code(app, &agent).await;
+        exchange_at(app, &agent, &code, CALLBACK, more).await
+    };
+    for (more, scope, audience) in [
+        ("", "agents:read tokens:read", crate::harness::app::ISSUER),
+        ("&scope=&audience=", "agents:read tokens:read", crate::harness::app::ISSUER),
+        ("&scope=tokens:read", "tokens:read", crate::harness::app::ISSUER),
+        ("&scope=tokens:read+agents:read&audience=x", "tokens:read agents:read", "x"),
+        ("&resource=https://a.example", "agents:read tokens:read", "https://a.example"),
+    ] {
+        let claims = crate::harness::app::claims(&token_of(&ask(more).await));
+        assert_eq!((&claims["scope"], &claims["aud"]), (&json!(scope), &json!(audience)), "{more}");
+    }
     let code = code(app, &agent).await;
-    let answer = exchange_at(app, &agent, &code, CALLBACK, "&scope=tokens:read&audience=x").await;
-    let claims = crate::harness::app::claims(&token_of(&answer));
-    assert_eq!(claims["scope"], "agents:read agents:write");
-    assert_eq!(claims["aud"], crate::harness::app::ISSUER);
-    // A code is exchanged nowhere else.
-    let code = super::code(app, &agent).await;
+    for (more, line) in [
+        ("&scope=agents:write", "Invalid scope"),
+        ("&scope=agents:read+agents:write", "Invalid scope"),
+        ("&scope=nothing:known", "Invalid scope"),
+        ("&scope=a++b", "Invalid scope"),
+        ("&resource=x", "Invalid target"),
+        ("&scope=agents:read&scope=agents:read", REQUEST),
+    ] {
+        exchange_at(app, &agent, &code, CALLBACK, more).await.is_line(line);
+    }
+    // None of these spent it.
+    token_of(&exchange(app, &agent, &code).await);
+}
+
+async fn a_code_is_exchanged_nowhere_else(app: &TestApp<'_>) {
+    let agent = agent(app).await;
+    let code = code(app, &agent).await;
     let form = format!("code={code}&redirect_uri={}&{}", encode(CALLBACK), agent.form());
     let elsewhere = app.post("/api/v1/token", &format!("grant_type=authorization_code&{form}")).await;
     elsewhere.is_error(400, "unsupported_grant_type");
     token_of(&exchange(app, &agent, &code).await);
+}
+
+/// D6: status before the code. Each process remembers the agent as it was.
+async fn a_spent_code_does_not_hide_where_its_agent_stands(app: &TestApp<'_>) {
+    let elsewhere = app.beside().await;
+    let agent = agent(app).await;
+    let code = code(app, &agent).await;
+    token_of(&exchange(app, &agent, &code).await);
+    exchange(&elsewhere, &agent, &code).await.is_line(CODE);
+    elsewhere.suspend(&agent).await;
+    for app in [app, &elsewhere] {
+        exchange(app, &agent, &code).await.is_problem(403, "Forbidden");
+    }
+    elsewhere.reactivate(&agent).await;
+    exchange(app, &agent, &code).await.is_line(CODE);
+    let new = elsewhere.rotate(&agent, 0).await;
+    exchange(app, &agent, &code).await.is_problem(401, "Unauthorized");
+    exchange(app, &new, &code).await.is_line(CODE);
+    assert_eq!(app.database.number("select sum(used) from quota").await, 1);
+}
+
+async fn exchanges_at_once_beyond_the_quota_are_all_told_so(app: &TestApp<'_>) {
+    let other = app.beside().await;
+    let agent = agent(app).await;
+    app.token(&agent).await;
+    app.set_used(&agent, 10_000).await;
+    for _ in 0..5 {
+        let code = code(app, &agent).await;
+        let (code, agent, other) = (&code, &agent, &other);
+        let asks = (0..8).map(|n| exchange(if n % 2 == 0 { app } else { other }, agent, code));
+        for answer in join_all(asks).await {
+            answer.is_problem(403, "Forbidden");
+            assert!(answer.text("detail").contains("10,000"), "{answer:?}");
+        }
+    }
+    let last = code(app, &agent).await;
+    exchange(app, &agent, &last).await.is_problem(403, "Forbidden");
+    let plan = Some(PlanName::parse("unlimited").unwrap());
+    update(app, &agent, ProfilePatch { plan, ..ProfilePatch::default() }).await;
+    token_of(&exchange(&other, &agent, &last).await);
+    assert_eq!(app.database.number("select count(*) from spent_code").await, 1);
 }
 
 async fn no_code_is_logged_or_stored(app: &TestApp<'_>) {

@@ -7,17 +7,23 @@ use super::{
 use crate::harness::app::{TestApp, encode};
 
 on_both! {
-    the_path_of_the_exchange_is_read_in_any_letter_case,
+    both_paths_are_read_in_any_letter_case,
     other_methods_and_bodies_are_refused_in_the_words_of_the_path,
     a_repeated_parameter_is_refused_and_an_unknown_one_ignored,
     a_state_is_handed_back_up_to_its_longest,
     an_exchange_may_name_its_grant_and_no_other,
     basic_proves_the_client_as_well,
+    a_bearer_beside_the_body_s_credentials_changes_nothing,
     a_broken_body_is_refused_before_anybody_is_asked,
 }
 
-async fn the_path_of_the_exchange_is_read_in_any_letter_case(app: &TestApp<'_>) {
+async fn both_paths_are_read_in_any_letter_case(app: &TestApp<'_>) {
     let agent = agent(app).await;
+    let query = format!("client_id={}&redirect_uri={}", agent.id, encode(CALLBACK));
+    for path in ["/API/oauth2", "/api/OAuth2", "/Api/Oauth2"] {
+        code_of(&app.get(&format!("{path}?{query}")).await);
+        app.post(path, &query).await.is_problem(405, "Method Not Allowed");
+    }
     for path in [EXCHANGE, "/api/oauth2/token", "/API/OAUTH2/TOKEN", "/Api/OAuth2/tOkEn"] {
         let form = format!("code={}&redirect_uri={}", code(app, &agent).await, encode(CALLBACK));
         token_of(&app.post(path, &format!("{form}&{}", agent.form())).await);
@@ -34,6 +40,16 @@ async fn the_path_of_the_exchange_is_read_in_any_letter_case(app: &TestApp<'_>) 
     ] {
         app.post(path, "x=y").await.is_management_error(404, "NOT_FOUND");
     }
+    // Below an issuer's path too, whose own letters stand as they are.
+    let below = app.beside_with(&[("token.issuer", "https://issuer.example/Auth")]).await;
+    for path in ["/Auth/API/oauth2", "/Auth/api/oauth2", "/API/oauth2"] {
+        code_of(&below.get(&format!("{path}?{query}")).await);
+    }
+    for path in ["/Auth/API/oauth2/token", "/Auth/api/oauth2/Token", "/api/oauth2/token"] {
+        let form = format!("code={}&redirect_uri={}", code(app, &agent).await, encode(CALLBACK));
+        token_of(&below.post(path, &format!("{form}&{}", agent.form())).await);
+    }
+    below.post("/auth/api/oauth2/Token", "x=y").await.is_management_error(404, "NOT_FOUND");
     let ops = app.send_to(app.ops_address, "POST", "/api/oauth2/token", &[], vec![]).await;
     ops.is_management_error(404, "NOT_FOUND");
     // One name for all of them where requests are counted.
@@ -83,6 +99,16 @@ async fn a_repeated_parameter_is_refused_and_an_unknown_one_ignored(app: &TestAp
         let path = format!("{EXCHANGE}?{name}=x");
         app.post(&path, &agent.form()).await.is_line(REQUEST);
     }
+    let form = format!("{}&code={code}&redirect_uri={}", agent.form(), encode(CALLBACK));
+    for (name, more) in [
+        ("redirect_uri", ""),
+        ("userid", "&userid=user_42"),
+        ("scope", "&scope=agents:read"),
+        ("grant_type", "&grant_type=authorization_code"),
+    ] {
+        let answer = app.post(&format!("{EXCHANGE}?{name}=x"), &format!("{form}{more}")).await;
+        answer.is_line(REQUEST);
+    }
     token_of(&exchange_at(app, &agent, &code, CALLBACK, "&x=1&x=2").await);
 }
 
@@ -117,11 +143,30 @@ async fn basic_proves_the_client_as_well(app: &TestApp<'_>) {
     app.post_as(&agent.basic(), EXCHANGE, &format!("{form}&{}", agent.form())).await.is_line(REQUEST);
     app.post_as(&agent.basic(), EXCHANGE, &format!("{form}&client_id=other")).await.is_line(REQUEST);
     app.post_as("Basic ***", EXCHANGE, &form).await.is_problem(401, "Unauthorized");
-    app.post_as("Bearer x", EXCHANGE, &form).await.is_problem(401, "Unauthorized");
+    app.post_as("Digest x", EXCHANGE, &form).await.is_problem(401, "Unauthorized");
+    app.post_as("Bearer x", EXCHANGE, &form).await.is_line("Invalid client_id");
     app.post_as(&agent.basic(), EXCHANGE, "code=x").await.is_line("Invalid redirect_uri");
     token_of(&app.post_as(&agent.basic(), EXCHANGE, &format!("{form}&client_id={}", agent.id)).await);
     let form = format!("code={}&redirect_uri={}", code(app, &agent).await, encode(CALLBACK));
     token_of(&app.post_as(&agent.basic(), EXCHANGE, &form).await);
+    // Beside Basic these may be left out, as serializers write what is.
+    let code = code(app, &agent).await;
+    let body = serde_json::json!({
+        "client_id": null, "client_secret": null, "redirect_uri": CALLBACK, "code": code,
+    });
+    let (json, by_basic) = (("content-type", "application/json"), agent.basic());
+    let headers = [json, ("authorization", by_basic.as_str())];
+    app.send("POST", EXCHANGE, &[json], body.to_string().into()).await.is_line("Invalid client_id");
+    token_of(&app.send("POST", EXCHANGE, &headers, body.to_string().into()).await);
+}
+
+/// A Bearer is no client authentication: a program may send one with all that it asks for.
+async fn a_bearer_beside_the_body_s_credentials_changes_nothing(app: &TestApp<'_>) {
+    let agent = agent(app).await;
+    for authorization in ["Bearer x", "bearer", "Bearer \u{e9}"] {
+        let form = format!("code={}&redirect_uri={}", code(app, &agent).await, encode(CALLBACK));
+        token_of(&app.post_as(authorization, EXCHANGE, &format!("{form}&{}", agent.form())).await);
+    }
 }
 
 async fn a_broken_body_is_refused_before_anybody_is_asked(app: &TestApp<'_>) {
