@@ -3,6 +3,7 @@
 //! The only namer of concrete types. Owns start-up and shut-down; must not know protocol rules.
 //! `open` opens a store for any command, `operator` is the first start, `background` the loops.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -235,8 +236,9 @@ fn announce(config: &Config, public: &TcpListener, ops: &TcpListener, operator: 
         ". {file} && curl -s -d grant_type=client_credentials -d client_id=$CLIENT_ID -d client_secret=$CLIENT_SECRET {base}/api/v1/token"
     );
     tracing::info!(curl = line, "first start: an agent named operator was made");
-    // A log escapes what it is given; this stands on a line of its own, to be pasted.
-    eprintln!("\n{line}\n");
+    // A log escapes what it is given; this stands on a line of its own, to be pasted. One write, so that no
+    // line of the log comes between its pieces; nobody may be there to read it.
+    let _ = std::io::stderr().write_all(format!("\n{line}\n\n").as_bytes());
 }
 
 /// A path as a shell reads it from a pasted line. A bare name would be looked for in `PATH`.

@@ -55,9 +55,11 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
     let body_is_over = request.body().is_end_stream();
     let handled = AssertUnwindSafe(handle(route, &state, request, peer)).catch_unwind().await;
     let result = handled.unwrap_or_else(|_| Err(Failure::fault("a handler panicked")));
+    let mut leaves_body = route.accepts == Accepts::Any && !body_is_over;
     let mut response = match result {
         Ok(response) => response,
         Err(failure) => {
+            leaves_body |= matches!(failure, Failure::TooLarge | Failure::SlowBody | Failure::BrokenBody);
             failure.log(route.path, &request_id);
             render(route.shape, &failure, &request_id)
         }
@@ -70,7 +72,7 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
     }
     // Somebody else's request could follow in place of a body that was announced and not sent, and would
     // be taken for it.
-    if route.accepts == Accepts::Any && !body_is_over {
+    if leaves_body {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Ok(value) = HeaderValue::from_str(&request_id) {

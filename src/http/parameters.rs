@@ -74,7 +74,7 @@ impl<'a> Parameters<'a> {
         pairs.collect::<Option<Vec<_>>>().map(Self).ok_or(MALFORMED_FORM)
     }
 
-    /// Parses a JSON object of at most [`DEEPEST`] levels, itself the first. A member that nobody
+    /// Parses a JSON object of at most `DEEPEST` levels, itself the first. A member that nobody
     /// asked for may hold anything, but the whole must be JSON: a number that no double holds, half
     /// a surrogate pair, or anything behind the object is refused.
     pub fn of_json(text: &'a [u8]) -> Result<Self, Failure> {

@@ -68,8 +68,15 @@ impl Mint {
                 record = self.authenticator.authenticate_active(credentials).await?;
             }
             if !charged {
-                self.limits.charge_request(&record.agent.agent_id)?;
-                charged = true;
+                match self.limits.charge_request(&record.agent.agent_id) {
+                    Ok(()) => charged = true,
+                    Err(refusal) if freshness == Freshness::Fresh => return Err(refusal.into()),
+                    // The agent may be suspended, or the secret gone, since its row was remembered.
+                    Err(_) => {
+                        freshness = Freshness::Fresh;
+                        continue;
+                    }
+                }
             }
             match self.attempt(&record, ask, freshness).await? {
                 Attempt::Signed(token) => return Ok(token),

@@ -148,6 +148,10 @@ fn a_second_run_imports_only_what_is_missing_and_changes_nobody() {
     ]);
     assert_eq!(report(&last), json!({"imported": 0, "existing": 199, "refused": 3, "refusals": refusals}));
     assert_eq!(home.json(&["agent", "show", "agt_7"])["status"], "active");
+    let raw = line(8).replace('}', ",\"rawBasic\":true}");
+    home.write("a.jsonl", raw);
+    let refused = home.run(&["agent", "import", "a.jsonl", "--json"]);
+    assert_eq!(report(&refused)["refusals"], json!([{"line": 1, "clientId": "agt_8", "reason": taken}]));
 }
 
 #[test]

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use crate::domain::Invalid;
-use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Profile, RedirectUri, Terms, UserId};
+use crate::domain::agent::{AgentName, AgentStatus, Audience, Profile, RedirectUri, Terms, UserId};
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::scope::{Catalogue, Scope};
 use crate::domain::ttl::Ttl;
-use crate::store::{Change, Freshness, Outcome, Write};
+use crate::store::{AgentRecord, Change, Freshness, Outcome, Write};
 
 use super::super::secret::bulk::hash_all;
 use super::super::secret::{Secret, kdf};
@@ -62,8 +62,11 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn describes(&self, agent: &Agent) -> bool {
-        (&self.profile, self.status) == (&agent.profile, agent.status)
+    fn describes(&self, there: &AgentRecord) -> bool {
+        let agent = &there.agent;
+        // Only a secret of a foreign form is ever read as it is.
+        let raw_basic = there.credentials.iter().any(|credential| credential.raw_basic);
+        (&self.profile, self.status, self.raw_basic) == (&agent.profile, agent.status, raw_basic)
     }
 }
 
@@ -113,7 +116,7 @@ impl Agents {
                         accepted.push((verdicts.len(), candidate));
                         Ok(Imported::Made)
                     }
-                    Some(there) if candidate.describes(&there.agent) => Ok(Imported::Existing),
+                    Some(there) if candidate.describes(&there) => Ok(Imported::Existing),
                     Some(_) => Err(taken_fault()),
                 },
                 Err(fault) => Err(fault),

@@ -11,8 +11,8 @@ use crate::domain::time::Timestamp;
 
 use super::super::fold::{Counted, Folded, detail, recalled};
 use super::super::{Batch, StoreError, Verdict};
+use super::bounded;
 use super::lane::Lane;
-use super::{RETRIES, bounded, is_broken, is_passing};
 
 /// In the order in which it runs:
 ///
@@ -78,21 +78,7 @@ pub async fn issue(lane: &Lane, batch: &Batch) -> Result<Vec<Verdict>, StoreErro
         return Ok(Vec::new());
     }
     let folded = Folded::new(&batch.grants);
-    bounded(async {
-        let mut tries = 0;
-        loop {
-            match try_issue(lane, batch, &folded).await {
-                Err(error) if tries < RETRIES && is_passing(&error) => {
-                    tries += 1;
-                    if is_broken(&error) {
-                        lane.forget();
-                    }
-                }
-                done => return done,
-            }
-        }
-    })
-    .await
+    bounded(lane.retry(|| try_issue(lane, batch, &folded))).await
 }
 
 async fn try_issue(lane: &Lane, batch: &Batch, folded: &Folded<'_>) -> sqlx::Result<Vec<Verdict>> {

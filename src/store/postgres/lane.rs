@@ -11,7 +11,7 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{StoreError, bounded, is_broken};
+use super::{RETRIES, StoreError, bounded, is_broken, is_passing};
 
 /// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
 macro_rules! ask {
@@ -107,6 +107,26 @@ impl Lane {
             }
         })
         .await
+    }
+
+    /// Work that may be done again after it failed in passing: it says itself what became of an earlier
+    /// try, or failed before anything was changed.
+    pub async fn retry<T, F>(&self, work: impl Fn() -> F) -> sqlx::Result<T>
+    where
+        F: Future<Output = sqlx::Result<T>>,
+    {
+        let mut tries = 0;
+        loop {
+            match work().await {
+                Err(error) if tries < RETRIES && is_passing(&error) => {
+                    tries += 1;
+                    if is_broken(&error) {
+                        self.forget();
+                    }
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Drops all idle connections: when one is broken, they are.

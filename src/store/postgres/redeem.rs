@@ -14,28 +14,14 @@ use crate::domain::id::{CodeId, Jti};
 use super::super::fold::Folded;
 use super::super::redeem::{Claim, Entitled, claims};
 use super::super::{Batch, StoreError, Verdict};
+use super::bounded;
 use super::issue::{count, landed_before, recall};
 use super::lane::Lane;
-use super::{RETRIES, bounded, is_broken, is_passing};
 
 /// One verdict a grant. A broken connection is tried again under the same batch id.
 pub async fn issue(lane: &Lane, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
     let claims = claims(batch);
-    bounded(async {
-        let mut tries = 0;
-        loop {
-            match try_issue(lane, batch, &claims).await {
-                Err(error) if tries < RETRIES && is_passing(&error) => {
-                    tries += 1;
-                    if is_broken(&error) {
-                        lane.forget();
-                    }
-                }
-                done => return done,
-            }
-        }
-    })
-    .await
+    bounded(lane.retry(|| try_issue(lane, batch, &claims))).await
 }
 
 /// Codes are locked before counters, by every process, so no two batches wait for each other.

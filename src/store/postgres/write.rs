@@ -17,8 +17,8 @@ use super::super::{
 use super::agents::{
     create_agent, kill_agent, reactivate_agent, rehash_credential, rotate_secret, update_agent,
 };
+use super::bounded;
 use super::lane::{Held, Lane, ask};
-use super::{RETRIES, bounded, is_broken, is_passing};
 
 /// Applies the writes in one transaction. Whatever fails before the commit is asked for has
 /// changed nothing; a passing failure is tried again. What fails there is unknown.
@@ -27,19 +27,7 @@ pub async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, Store
         return Ok(Vec::new());
     }
     bounded(async {
-        let mut tries = 0;
-        let (mut held, outcomes) = loop {
-            match stage(lane, writes).await {
-                Ok(staged) => break staged,
-                Err(error) if tries < RETRIES && is_passing(&error) => {
-                    tries += 1;
-                    if is_broken(&error) {
-                        lane.forget();
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        };
+        let (mut held, outcomes) = lane.retry(|| stage(lane, writes)).await?;
         sqlx::raw_sql("commit").execute(&mut held.conn).await?;
         held.keep();
         Ok(outcomes)

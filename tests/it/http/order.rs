@@ -11,6 +11,7 @@ on_both! {
     parameters_come_before_client_authentication,
     client_authentication_comes_before_status_and_scope,
     status_comes_before_rate_scope_and_quota,
+    a_secret_that_was_rotated_away_is_unknown_over_the_rate_too,
     rate_comes_before_scope,
     scope_comes_before_quota,
     wrong_secrets_draw_nothing_from_the_request_rate,
@@ -67,12 +68,23 @@ async fn status_comes_before_rate_scope_and_quota(app: &TestApp<'_>) {
         app.set_used(one, 10_000).await;
         app.ask(one, "").await.is(429, SLOW_DOWN);
     }
-    app.suspend(&agent).await;
-    app.decommission(&retired).await;
+    // By another process, so that this one remembers them as they were.
+    let elsewhere = app.beside().await;
+    elsewhere.suspend(&agent).await;
+    elsewhere.decommission(&retired).await;
     for parameters in ["", "scope=tokens:read", "scope=nothing:known"] {
         app.ask(&agent, parameters).await.is(403, SUSPENDED);
         app.ask(&retired, parameters).await.is(403, DECOMMISSIONED);
     }
+}
+
+async fn a_secret_that_was_rotated_away_is_unknown_over_the_rate_too(app: &TestApp<'_>) {
+    let app = &app.beside_with(&[("limits.requests_per_minute", "1")]).await;
+    let agent = app.agent("agents:read").await;
+    app.token(&agent).await;
+    let renewed = app.beside().await.rotate(&agent, 0).await;
+    app.ask(&agent, "").await.is(401, INVALID_CLIENT);
+    app.ask(&renewed, "").await.is(429, SLOW_DOWN);
 }
 
 async fn rate_comes_before_scope(app: &TestApp<'_>) {
