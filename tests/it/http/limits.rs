@@ -36,8 +36,6 @@ async fn a_body_of_64_kib_is_read_and_one_byte_more_is_not(app: &TestApp<'_>) {
         assert_eq!(answer.status, status, "{length}");
         if status == 413 {
             answer.is_error(413, "invalid_request");
-            // What was not read would be taken for the next request.
-            assert_eq!(answer.header("connection"), "close");
         }
     }
     // An announced size is refused before a byte of it arrives, on every path that reads a body.
@@ -45,6 +43,11 @@ async fn a_body_of_64_kib_is_read_and_one_byte_more_is_not(app: &TestApp<'_>) {
         let head = [FORM, b"content-length: 10000000000\r\n"].concat();
         app.raw_post(path, &head, b"").await.unwrap().is_error(413, "invalid_request");
     }
+    // Who would have kept the connection is told that it ends, for what was not read would be taken for the
+    // next request.
+    let kept = format!("POST {TOKEN} HTTP/1.1\r\nhost: x\r\ncontent-length: 70000\r\n");
+    let answer = app.raw(&[kept.as_bytes(), FORM, b"\r\n"].concat()).await.unwrap();
+    assert_eq!(answer.is_error(413, "invalid_request").header("connection"), "close");
 }
 
 fn chunked(body: &[u8]) -> Vec<u8> {
