@@ -22,6 +22,11 @@ pub const GENEROUS: Duration = Duration::from_mins(1);
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// How much a test does: the first in `tests/run`, the second in `tests/faults/run --long`.
+pub fn scaled<T>(short: T, long: T) -> T {
+    if std::env::var_os("FAULTS_LONG").is_some() { long } else { short }
+}
+
 /// Runs one test, alone.
 pub fn play(scene: impl Future<Output = ()>) {
     // A test that failed while it held the turn has said so itself.
