@@ -6,6 +6,7 @@
 //! - `rooms`: which part of `src/` may name which, and which crates ([`ROOMS`], [`CRATES`])
 //! - `shape`: file ceilings, opening comments, the map
 //! - `words`: what must not be written (panics, casts, loose ends, paths of one machine)
+//! - `programs`: which programs the tests may start
 //! - `papers`: documents that must agree with the code (config keys, routes, migrations)
 //! - `recipes`: pages that show what the tests run, and the clients that the README lists
 //! - `dependencies`: banned crates, licences and sources, as `.deny.toml` lists them
@@ -18,6 +19,8 @@
 mod dependencies;
 #[path = "tidy/papers.rs"]
 mod papers;
+#[path = "tidy/programs.rs"]
+mod programs;
 #[path = "tidy/recipes.rs"]
 mod recipes;
 #[path = "tidy/rooms.rs"]

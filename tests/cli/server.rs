@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{Home, text};
@@ -167,6 +168,5 @@ fn a_clean_stop_leaves_the_store_in_one_file() {
 }
 
 fn stop(server: &Server) {
-    let id = server.child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    kill_process(Pid::from_child(&server.child), Signal::TERM).unwrap();
 }

@@ -1,13 +1,12 @@
 //! The SQLite file: one server at a time, and no room left to write.
 
-use std::process::Command;
-
+use rustix::process::{Resource, Rlimit, prlimit};
 use tokio::task::JoinSet;
 
 use crate::stage::client::revoke_request;
 use crate::stage::ledger::{self, Load};
 use crate::stage::outcome::{expect_in_time, expect_unavailable};
-use crate::stage::server::{Agent, Server, Site};
+use crate::stage::server::{Agent, Server, Site, process_id};
 use crate::stage::{eventually, play};
 
 #[test]
@@ -92,12 +91,10 @@ async fn revoke_at_once(server: &Server, agent: &Agent, token: &str, count: usiz
 }
 
 /// Says how large the files of a running process may grow.
-fn limit_files(server: &Server, bytes: &str) {
-    let limited = Command::new("prlimit")
-        .args(["--pid", &server.pid().to_string(), &format!("--fsize={bytes}")])
-        .output()
-        .expect("prlimit (of util-linux) is missing");
-    assert!(limited.status.success(), "{}", String::from_utf8_lossy(&limited.stderr));
+fn limit_files(server: &Server, bytes: Option<u64>) {
+    let process = Some(process_id(server.pid()));
+    let old = prlimit(process, Resource::Fsize, Rlimit { current: bytes, maximum: None });
+    old.unwrap_or_else(|fault| panic!("{bytes:?}: {fault}"));
 }
 
 #[test]
@@ -110,7 +107,7 @@ fn a_full_disk_is_a_503_and_passes() {
         let load = Load::on(server.address, &agents, 16).revoking(5).start();
         load.delivers(100).await;
         // From here on every write past the first page fails, as on a full disk.
-        limit_files(&server, "4096:");
+        limit_files(&server, Some(4096));
         eventually("the disk is full", async || server.client().issue(&agents[0]).await.status == 503).await;
         for _ in 0..3 {
             expect_unavailable("token", &server.client().issue(&agents[0]).await);
@@ -120,7 +117,7 @@ fn a_full_disk_is_a_503_and_passes() {
         assert!(server.client().introspect(&agents[1], &kept).await.active());
         assert_eq!(server.client().get("/livez").await.status, 200);
         assert_eq!(server.client().get("/.well-known/jwks.json").await.status, 200);
-        limit_files(&server, "unlimited:");
+        limit_files(&server, None);
         let other = site.agent("other", "unlimited");
         let healed = eventually("tokens after room was made", async || {
             server.client().issue(&other).await.status == 200

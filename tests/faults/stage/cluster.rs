@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::process::{Signal, geteuid};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -107,7 +108,7 @@ impl Cluster {
     /// SIGKILL to the postmaster.
     pub fn kill_postmaster(&self) {
         let text = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
-        signal("KILL", text.lines().next().unwrap().parse().unwrap());
+        signal(Signal::KILL, text.lines().next().unwrap().parse().unwrap());
     }
 
     /// SIGKILL to one of the server's sessions: the postmaster then ends all and recovers.
@@ -119,7 +120,7 @@ impl Cluster {
                 .await
                 .unwrap();
         assert!(!pids.is_empty(), "no session to kill");
-        signal("KILL", u32::try_from(pids[pids.len() / 2]).unwrap());
+        signal(Signal::KILL, u32::try_from(pids[pids.len() / 2]).unwrap());
         // It is noticed when this session, too, has been ended.
         eventually("the crash is noticed", async || {
             sqlx::raw_sql("select 1").execute(&mut conn).await.is_err()
@@ -178,7 +179,7 @@ fn programs() -> PathBuf {
 }
 
 fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"))
+    geteuid().is_root()
 }
 
 /// Who runs PostgreSQL, which refuses root.

@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -242,7 +243,7 @@ impl Server {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        signal("TERM", self.pid());
+        signal(Signal::TERM, self.pid());
     }
 
     /// Waits until the process has ended by itself.
@@ -295,10 +296,14 @@ impl Drop for Server {
     }
 }
 
-/// Sends a signal by name, through the shell: its `kill` is on every machine.
-pub fn signal(name: &str, pid: u32) {
-    let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().unwrap();
-    assert!(sent.success(), "kill -{name} {pid}");
+/// Sends a signal.
+pub fn signal(signal: Signal, pid: u32) {
+    kill_process(process_id(pid), signal).unwrap_or_else(|fault| panic!("{signal:?} to {pid}: {fault}"));
+}
+
+/// The system's name of a process.
+pub fn process_id(pid: u32) -> Pid {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap_or_else(|| panic!("{pid} is no process"))
 }
 
 /// Prints how something that was measured is distributed.
