@@ -16,7 +16,9 @@ pub use crate::keys::algorithm::RsaBits;
 use crate::keys::seal::MasterKey;
 
 pub mod fault;
+mod postgres;
 pub mod raw;
+pub mod rule;
 pub mod table;
 pub mod value;
 
@@ -197,7 +199,7 @@ impl Config {
                     raw::Written::Many(parts) => Some(parts.join(", ")),
                 };
                 let (key, origin) = (setting.key.clone(), setting.origin.clone());
-                faults.push(Fault { key, origin, value, rule: rule.0.to_owned() });
+                faults.push(Fault { key, origin, value, rule: rule.0.into_owned() });
             }
         }
         // A key with a fault holds its default by now, so no fault is reported twice.
@@ -362,7 +364,7 @@ mod tests {
     fn the_production_example_resolves_with_its_secrets_in_the_environment() {
         let example = given()
             .file(include_str!("../../config/production.toml"))
-            .env("SEALWRIGHT_DATABASE__URL", "postgres://sw:pw@db.example.com/sw")
+            .env("SEALWRIGHT_DATABASE__URL", "postgres://sw:pw@db.example.com/sw?sslmode=require")
             .env("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY);
         let config = example.resolve().unwrap();
         assert_eq!(config.plans.0.len(), 3);
@@ -495,7 +497,7 @@ mod tests {
 
     #[test]
     fn postgres_needs_a_master_key_where_keys_are_opened() {
-        let postgres = given().env("SEALWRIGHT_DATABASE__URL", "postgres://sw@h/sw");
+        let postgres = given().env("SEALWRIGHT_DATABASE__URL", "postgres://sw@localhost/sw");
         assert!(postgres.faults()[0].starts_with("keys.master_key (default): Postgres needs one"));
         assert!(Config::resolve(&postgres.raw(), MasterKeyNeed::Never).is_ok());
         assert!(postgres.env("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY).resolve().is_ok());
@@ -543,7 +545,7 @@ mod tests {
     #[test]
     fn what_is_shown_names_the_source_and_hides_secrets() {
         let given = given()
-            .env("SEALWRIGHT_DATABASE__URL", "postgres://sw:hunter2@h/sw")
+            .env("SEALWRIGHT_DATABASE__URL", "postgres://sw:hunter2@localhost/sw")
             .env("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY)
             .set("log.requests", "false");
         let (raw, config) = (given.raw(), given.resolve().unwrap());
@@ -554,7 +556,7 @@ mod tests {
         assert_eq!(of("log.requests").value, serde_json::json!(false));
         assert_eq!(of("log.requests").origin, Origin::Flag);
         assert_eq!(of("plans.free").value, serde_json::json!(10_000));
-        assert_eq!(of("database.url").value, serde_json::json!("postgres://sw:redacted@h/sw"));
+        assert_eq!(of("database.url").value, serde_json::json!("postgres://sw:redacted@localhost/sw"));
         assert_eq!(shown.len(), table::KEYS.len() + 2);
     }
 }

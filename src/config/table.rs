@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::Invalid;
 use crate::domain::agent::Audience;
 use crate::domain::quota::PlanName;
 use crate::domain::scope::Scope;
@@ -10,7 +9,8 @@ use crate::domain::ttl::Ttl;
 use crate::keys::seal::MasterKey;
 
 use super::raw::Written;
-use super::value::{DatabaseUrl, address, choice, filter, issuer, list, number, optional, text};
+use super::rule::Rule;
+use super::value::{address, choice, database_url, filter, issuer, list, number, optional, text};
 use super::{Config, LogFormat, Plaintext, RsaBits, TokenTyp};
 
 /// One key: its name, how its value gets into a [`Config`], and how it is shown.
@@ -19,14 +19,14 @@ pub struct Key {
     pub name: &'static str,
     /// A secret's value is never repeated, and it is not taken from the command line.
     pub secret: bool,
-    put: fn(&mut Config, &Written) -> Result<(), Invalid>,
+    put: fn(&mut Config, &Written) -> Result<(), Rule>,
     /// The effective value, secrets redacted.
     pub show: fn(&Config) -> Value,
 }
 
 const fn key(
     name: &'static str,
-    put: fn(&mut Config, &Written) -> Result<(), Invalid>,
+    put: fn(&mut Config, &Written) -> Result<(), Rule>,
     show: fn(&Config) -> Value,
 ) -> Key {
     Key { name, secret: false, put, show }
@@ -34,7 +34,7 @@ const fn key(
 
 const fn secret(
     name: &'static str,
-    put: fn(&mut Config, &Written) -> Result<(), Invalid>,
+    put: fn(&mut Config, &Written) -> Result<(), Rule>,
     show: fn(&Config) -> Value,
 ) -> Key {
     Key { name, secret: true, put, show }
@@ -47,7 +47,7 @@ pub const KEYS: &[Key] = &[
     key("server.ops_listen", |c, w| set(&mut c.server.ops_listen, address(w)), |c| json!(c.server.ops_listen)),
     key("server.plaintext", |c, w| set(&mut c.server.plaintext, choice(w, Plaintext::WORDS, "loopback or behind-proxy")), |c| word(c.server.plaintext, Plaintext::WORDS)),
     key("server.drain_seconds", |c, w| set(&mut c.server.drain_seconds, number(w, 0..=3_600, "0 to 3600 seconds")), |c| json!(c.server.drain_seconds)),
-    secret("database.url", |c, w| set(&mut c.database.url, text(w).and_then(DatabaseUrl::parse)), |c| json!(c.database.url.to_string())),
+    secret("database.url", |c, w| set(&mut c.database.url, database_url(w)), |c| json!(c.database.url.to_string())),
     key("database.max_connections", |c, w| set(&mut c.database.max_connections, number(w, 4..=1_000, "4 to 1000 connections")), |c| json!(c.database.max_connections)),
     key("token.issuer", |c, w| set(&mut c.token.issuer, issuer(w)), |c| json!(c.token.issuer)),
     key("token.default_ttl", |c, w| set(&mut c.token.default_ttl, number(w, 300..=86_400, "a token lifetime is 300 to 86400 seconds").and_then(Ttl::new)), |c| json!(c.token.default_ttl.secs())),
@@ -74,21 +74,21 @@ const BITS: &[(&str, RsaBits)] =
 const PLANS: &str = "plans.";
 
 /// Puts a value where its key belongs.
-pub fn put(config: &mut Config, name: &str, written: &Written) -> Result<(), Invalid> {
+pub fn put(config: &mut Config, name: &str, written: &Written) -> Result<(), Rule> {
     if let Some(plan) = name.strip_prefix(PLANS) {
         return put_plan(config, plan, written);
     }
     match KEYS.iter().find(|k| k.name == name) {
         Some(key) => (key.put)(config, written),
-        None => Err(Invalid("no key has this name")),
+        None => Err("no key has this name".into()),
     }
 }
 
-fn put_plan(config: &mut Config, plan: &str, written: &Written) -> Result<(), Invalid> {
+fn put_plan(config: &mut Config, plan: &str, written: &Written) -> Result<(), Rule> {
     let name = PlanName::parse(plan)?;
     // SEALWRIGHT_PLANS__X_FILE always names a file (contract §7).
     if plan.ends_with("_file") {
-        return Err(Invalid("a plan's name does not end in _file"));
+        return Err("a plan's name does not end in _file".into());
     }
     let limit = match text(written)? {
         "unlimited" => None,
@@ -98,8 +98,8 @@ fn put_plan(config: &mut Config, plan: &str, written: &Written) -> Result<(), In
     Ok(())
 }
 
-fn set<T>(place: &mut T, value: Result<T, Invalid>) -> Result<(), Invalid> {
-    *place = value?;
+fn set<T, E: Into<Rule>>(place: &mut T, value: Result<T, E>) -> Result<(), Rule> {
+    *place = value.map_err(Into::into)?;
     Ok(())
 }
 

@@ -120,3 +120,23 @@ fn a_store_under_another_master_key_says_so() {
         Home { environment: vec![("SEALWRIGHT_KEYS__MASTER_KEY".to_owned(), MASTER_KEY.to_owned())], ..home };
     other.run(&["agent", "list"]).refused(1, "do not open under this master key");
 }
+
+#[test]
+fn a_database_url_is_a_providers_own_string_or_a_fault_that_names_what_is_wrong() {
+    let check = |url: &str| {
+        let home =
+            Home::new().with("SEALWRIGHT_DATABASE__URL", url).with("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY);
+        home.run(&["config", "check"])
+    };
+    for (url, named) in [
+        ("postgres://sw:hunter2@db.example/sw", "?sslmode=verify-full"),
+        ("postgres://sw:hunter2@10.0.0.7/sw?connect_timeout=10", "?sslmode=verify-full"),
+        ("postgres://sw:hunter2@127.0.0.1:1/sw?sslmode=nonsense", "`sslmode`"),
+        ("postgres://sw:hunter2@127.0.0.1:1/sw?sslmod=require", "`sslmod`"),
+        ("postgres://sw:hunter2@127.0.0.1:1/sw?connect_timeout=soon", "`connect_timeout`"),
+    ] {
+        let ran = check(url);
+        ran.refused(2, named);
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+}

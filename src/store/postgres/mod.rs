@@ -1,8 +1,9 @@
 //! The store on PostgreSQL: the store of record for one or many servers.
 //!
 //! Owns the connections, the schema's version and what an error of the database means. Must not
-//! know what is cached or batched in front of it. `lane` keeps connections, `read` asks, `write`
-//! changes (`agents` what belongs to one), `issue` counts tokens, `redeem` those that cost a code.
+//! know what is cached or batched in front of it. `options` reads the URL, `lane` keeps connections,
+//! `read` asks, `write` changes (`agents` what belongs to one), `issue` counts tokens, `redeem` those that
+//! cost a code.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,9 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr};
-use url::Url;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, SqlSafeStr};
 
 use crate::domain::agent::{Agent, Epoch, RedirectUri, UserId};
 use crate::domain::id::{AgentId, Jti};
@@ -24,10 +24,12 @@ use super::{
     StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 use lane::{Lane, Plan, ask};
+use options::options;
 
 mod agents;
 mod issue;
 mod lane;
+mod options;
 mod read;
 mod redeem;
 mod write;
@@ -92,37 +94,6 @@ pub async fn migrate(url: &str) -> Result<(), OpenError> {
     // The schema stands; a farewell that fails changes nothing.
     let _ = conn.close().await;
     Ok(())
-}
-
-/// What the URL says and, where it says nothing, defaults of our own: the driver would fill the gaps
-/// from `PGPORT`, `PGPASSWORD`, `~/.pgpass` and their like, of which the configuration shows nothing.
-fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
-    let fault = |error| OpenError::Fault(Arc::new(error));
-    let mut url = Url::parse(url).map_err(|e| fault(sqlx::Error::Configuration(e.into())))?;
-    let gives = |names: &[&str]| url.query_pairs().any(|(name, _)| names.contains(&&*name));
-    let names_database = !url.path().trim_matches('/').is_empty() || gives(&["dbname"]);
-    let names_root = gives(&["sslrootcert", "ssl-root-cert", "ssl-ca"]);
-    let defaults = [
-        ("port", "5432", url.port().is_some() || gives(&["port"])),
-        // An empty one is none at all, and what keeps the driver out of `~/.pgpass`.
-        ("password", "", url.password().is_some() || gives(&["password"])),
-        ("sslmode", "prefer", gives(&["sslmode", "ssl-mode"])),
-        ("application_name", "sealwright", gives(&["application_name"])),
-    ];
-    for (name, value, _) in defaults.iter().filter(|(_, _, is_given)| !is_given) {
-        url.query_pairs_mut().append_pair(name, value);
-    }
-    // PGOPTIONS, PGSSLCERT and PGSSLKEY are still read: the driver has no way to set these to none.
-    let mut options = PgConnectOptions::from_url(&url).map_err(fault)?;
-    if !names_database {
-        let user = options.get_username().to_owned();
-        options = options.database(&user);
-    }
-    if !names_root {
-        // No certificate beside the built-in roots.
-        options = options.ssl_root_cert_from_pem(Vec::new());
-    }
-    Ok(options)
 }
 
 fn migrator() -> Migrator {
@@ -296,28 +267,7 @@ impl Store for PostgresStore {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::ConnectOptions;
-
-    use super::{MIGRATIONS, options};
-
-    #[test]
-    fn what_the_url_leaves_open_has_a_default_and_what_it_says_stays() {
-        let bare = options("postgres://sw@db.example").unwrap();
-        assert_eq!(bare.get_port(), 5_432);
-        assert_eq!((bare.get_username(), bare.get_database()), ("sw", Some("sw")));
-        assert_eq!(bare.get_application_name(), Some("sealwright"));
-        assert!(matches!(bare.get_ssl_mode(), sqlx::postgres::PgSslMode::Prefer));
-        assert!(bare.to_url_lossy().password().is_none_or(str::is_empty));
-        let full = options(
-            "postgres://db.example:6000/x?user=sw&password=p%26q&ssl-mode=require&application_name=y&host=h",
-        )
-        .unwrap();
-        assert_eq!((full.get_host(), full.get_port()), ("h", 6_000));
-        assert_eq!((full.get_username(), full.get_database()), ("sw", Some("x")));
-        assert_eq!(full.get_application_name(), Some("y"));
-        assert!(matches!(full.get_ssl_mode(), sqlx::postgres::PgSslMode::Require));
-        assert_eq!(full.to_url_lossy().password(), Some("p%26q"));
-    }
+    use super::MIGRATIONS;
 
     #[test]
     fn every_migration_file_is_in_the_list() {

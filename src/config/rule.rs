@@ -1,0 +1,27 @@
+//! The rule that a value broke. Owns its words; must not know which value it was.
+
+use std::borrow::Cow;
+
+use crate::domain::Invalid;
+
+/// A rule, and never the value that broke it: it may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule(pub Cow<'static, str>);
+
+impl From<Invalid> for Rule {
+    fn from(invalid: Invalid) -> Self {
+        Self(Cow::Borrowed(invalid.0))
+    }
+}
+
+impl From<&'static str> for Rule {
+    fn from(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Rule {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}

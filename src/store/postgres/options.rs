@@ -1,0 +1,113 @@
+//! From a `postgres://` URL to the driver's options.
+//!
+//! Owns which parameters the driver is handed. Must not know which ones a configuration may hold.
+
+use std::sync::Arc;
+
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+use super::super::OpenError;
+
+/// What the driver reads. It would log any other parameter with its value, so it gets no other: what
+/// libpq knows besides changes nothing here.
+const UNDERSTOOD: &[&str] = &[
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
+/// What the URL says and, where it says nothing, defaults of our own: the driver would fill the gaps
+/// from `PGPORT`, `PGPASSWORD`, `~/.pgpass` and their like, of which the configuration shows nothing.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
+    let fault = |error| OpenError::Fault(Arc::new(error));
+    let mut url = Url::parse(url).map_err(|e| fault(sqlx::Error::Configuration(e.into())))?;
+    let said: Vec<(String, String)> =
+        url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    let value_of = |name: &str| said.iter().find(|(said, _)| said == name).map(|(_, value)| value.as_str());
+    let gives = |names: &[&str]| names.iter().any(|name| value_of(name).is_some());
+    // The roots that are built in are those of the system.
+    let is_own_root = |name: &str, value: &str| !(name == "sslrootcert" && value == "system");
+    let is_understood = |name: &str| UNDERSTOOD.contains(&name) || name.starts_with("options[");
+    let names_database = !url.path().trim_matches('/').is_empty() || gives(&["dbname"]);
+    let names_root = gives(&["ssl-root-cert", "ssl-ca"])
+        || value_of("sslrootcert").is_some_and(|root| is_own_root("sslrootcert", root));
+    let application = value_of("fallback_application_name").unwrap_or("sealwright");
+    let defaults = [
+        ("port", "5432", url.port().is_some() || gives(&["port"])),
+        // An empty one is none at all, and what keeps the driver out of `~/.pgpass`.
+        ("password", "", url.password().is_some() || gives(&["password"])),
+        ("sslmode", "prefer", gives(&["sslmode", "ssl-mode"])),
+        ("application_name", application, gives(&["application_name"])),
+    ];
+    let kept = said.iter().filter(|(name, value)| is_understood(name) && is_own_root(name, value));
+    let filled = defaults.iter().filter(|(_, _, is_given)| !is_given).map(|(name, value, _)| (*name, *value));
+    let pairs = kept.map(|(name, value)| (name.as_str(), value.as_str())).chain(filled);
+    url.query_pairs_mut().clear().extend_pairs(pairs);
+    // PGOPTIONS, PGSSLCERT and PGSSLKEY are still read: the driver has no way to set these to none.
+    let mut options = PgConnectOptions::from_url(&url).map_err(fault)?;
+    if !names_database {
+        let user = options.get_username().to_owned();
+        options = options.database(&user);
+    }
+    if !names_root {
+        // No certificate beside the built-in roots.
+        options = options.ssl_root_cert_from_pem(Vec::new());
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions;
+    use sqlx::postgres::PgSslMode;
+
+    use super::options;
+
+    #[test]
+    fn what_the_url_leaves_open_has_a_default_and_what_it_says_stays() {
+        let bare = options("postgres://sw@db.example").unwrap();
+        assert_eq!(bare.get_port(), 5_432);
+        assert_eq!((bare.get_username(), bare.get_database()), ("sw", Some("sw")));
+        assert_eq!(bare.get_application_name(), Some("sealwright"));
+        assert!(matches!(bare.get_ssl_mode(), PgSslMode::Prefer));
+        assert!(bare.to_url_lossy().password().is_none_or(str::is_empty));
+        let full = options(
+            "postgres://db.example:6000/x?user=sw&password=p%26q&ssl-mode=require&application_name=y&host=h",
+        )
+        .unwrap();
+        assert_eq!((full.get_host(), full.get_port()), ("h", 6_000));
+        assert_eq!((full.get_username(), full.get_database()), ("sw", Some("x")));
+        assert_eq!(full.get_application_name(), Some("y"));
+        assert!(matches!(full.get_ssl_mode(), PgSslMode::Require));
+        assert_eq!(full.to_url_lossy().password(), Some("p%26q"));
+    }
+
+    #[test]
+    fn what_libpq_knows_besides_is_not_handed_to_the_driver() {
+        let provided = options(
+            "postgres://sw:p@db.example/sw?sslmode=verify-full&sslrootcert=system&channel_binding=require\
+             &connect_timeout=10&target_session_attrs=read-write&fallback_application_name=z",
+        )
+        .unwrap();
+        assert!(matches!(provided.get_ssl_mode(), PgSslMode::VerifyFull));
+        assert_eq!(provided.get_application_name(), Some("z"));
+        assert!(!provided.to_url_lossy().as_str().contains("system"), "{}", provided.to_url_lossy());
+    }
+}
