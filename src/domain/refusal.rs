@@ -12,6 +12,13 @@ pub enum Refusal {
     MissingParameter(&'static str),
     /// A parameter, by its name, is no text (RFC 6749 §5.2 `invalid_request`).
     MistypedParameter(&'static str),
+    /// A parameter, by its name, stands there more than once (RFC 6749 §3.2 `invalid_request`).
+    RepeatedParameter(&'static str),
+    /// A parameter, by its name, was sent with brackets behind the name, as some languages write lists
+    /// (`invalid_request`).
+    BracketedParameter(&'static str),
+    /// A parameter, by its name, stands in the URI of a POST (`invalid_request`).
+    ParameterInUri(&'static str),
     /// Any other `grant_type` than this endpoint serves (RFC 6749 §5.2).
     UnsupportedGrantType,
     /// Unknown id, wrong secret or no credentials: one refusal for all (contract D6).
@@ -70,6 +77,11 @@ impl Refusal {
             Self::InvalidRequest(text) => (*text).to_owned(),
             Self::MissingParameter(name) => format!("The {name} parameter is required."),
             Self::MistypedParameter(name) => format!("The {name} parameter must be a string."),
+            Self::RepeatedParameter(name) => format!("The {name} parameter is repeated."),
+            Self::BracketedParameter(name) => {
+                format!("The {name} parameter must be sent without brackets behind its name.")
+            }
+            Self::ParameterInUri(name) => format!("The {name} parameter must not be sent in the URI."),
             Self::UnsupportedGrantType => "Only 'client_credentials' grant type is supported.".to_owned(),
             Self::InvalidClient => {
                 "Client authentication failed. Invalid client_id or client_secret.".to_owned()

@@ -14,16 +14,17 @@ use crate::domain::refusal::Refusal;
 
 use super::error::{Challenge, Failure};
 use super::extract::Incoming;
-use super::parameters::Parameters;
 use super::state::State;
 use super::token::airisk::required;
 
 /// The longest `state` that is handed back, in bytes.
 const LONGEST_STATE: usize = 1_024;
 
+const KNOWN: [&str; 4] = ["client_id", "redirect_uri", "state", "userid"];
+
 /// `GET /api/oauth2`.
 pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    let query = Parameters::of_form(incoming.query.as_bytes())?;
+    let query = incoming.query_parameters(&KNOWN)?;
     let client_id = required(&query, "client_id")?;
     let redirect_uri = required(&query, "redirect_uri")?;
     let echo = query.one("state")?;

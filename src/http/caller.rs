@@ -6,9 +6,12 @@ use crate::domain::refusal::Refusal;
 use crate::store::AgentRecord;
 
 use super::error::{Challenge, Failure};
-use super::extract::{Authorization, Incoming, authorization, client_credentials};
+use super::extract::{Authorization, CREDENTIALS, Incoming, authorization, client_credentials};
 use super::parameters::Parameters;
 use super::state::State;
+
+/// What callers may send, besides what proves a client.
+pub const KNOWN: [&str; 3] = ["token", "token_type_hint", "access_token"];
 
 /// A caller's proof, and the token that it asks about.
 pub struct Call<'f> {
@@ -31,6 +34,9 @@ impl<'f> Call<'f> {
         let authorization = authorization(&incoming.headers)?;
         let missing = Refusal::MissingParameter("token");
         let token = form.one("token")?.ok_or(Failure::Refused(missing, Challenge::None))?;
+        // RFC 7009 §2.1, RFC 7662 §2.1: advice that nobody needs, but it must be well-formed.
+        form.one("token_type_hint")?;
+        form.one("access_token")?;
         Ok(Self { token, authorization })
     }
 
@@ -52,7 +58,13 @@ impl<'f> Call<'f> {
         }
         let Some((credentials, challenge)) = client_credentials(&self.authorization, form, incoming.peer)?
         else {
-            return Err(Failure::Refused(Refusal::MissingToken, Challenge::None));
+            // Half of a client's credentials is a client that failed; nothing at all may become either.
+            let mut tried = false;
+            for name in CREDENTIALS {
+                tried |= form.one(name)?.is_some();
+            }
+            let refusal = if tried { Refusal::InvalidClient } else { Refusal::MissingToken };
+            return Err(Failure::Refused(refusal, Challenge::Basic));
         };
         let record = state.authenticator.authenticate_active(&credentials).await;
         Ok(Proof::Client(record.map_err(|error| Failure::of(error, challenge))?, challenge))

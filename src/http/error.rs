@@ -25,7 +25,7 @@ use super::token::dialect::Dialect;
 pub enum Challenge {
     /// Not at all: the client did not try an HTTP scheme.
     None,
-    /// `WWW-Authenticate: Basic` (RFC 6749 §5.2).
+    /// `WWW-Authenticate: Basic` (RFC 6749 §5.2); beside `Bearer` where a token would have done as well.
     Basic,
 }
 
@@ -130,9 +130,12 @@ impl Failure {
 /// RFC 6749 §5.2, RFC 6750 §3.1 and RFC 8707 §2 codes; 403 where the imitated systems answer so.
 fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
     match refusal {
-        Refusal::InvalidRequest(_) | Refusal::MissingParameter(_) | Refusal::MistypedParameter(_) => {
-            (400, "invalid_request")
-        }
+        Refusal::InvalidRequest(_)
+        | Refusal::MissingParameter(_)
+        | Refusal::MistypedParameter(_)
+        | Refusal::RepeatedParameter(_)
+        | Refusal::BracketedParameter(_)
+        | Refusal::ParameterInUri(_) => (400, "invalid_request"),
         Refusal::UnsupportedGrantType => (400, "unsupported_grant_type"),
         Refusal::InvalidCode => (400, "invalid_grant"),
         Refusal::InvalidClient => (401, "invalid_client"),
@@ -191,7 +194,7 @@ pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
     let status = response.status();
     let headers = response.headers_mut();
     for (name, value) in extra_headers(failure, status) {
-        headers.insert(name, value);
+        headers.append(name, value);
     }
     response
 }
@@ -232,17 +235,24 @@ fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
     }
 }
 
+/// RFC 6750 §3.1: a request without a token gets no error code.
+const BEARER: &str = "Bearer realm=\"sealwright\"";
+const BASIC: &str = "Basic realm=\"sealwright\", charset=\"UTF-8\"";
+
 fn extra_headers(failure: &Failure, status: StatusCode) -> Vec<(HeaderName, HeaderValue)> {
     let fixed = |name, text: &'static str| vec![(name, HeaderValue::from_static(text))];
     match failure {
         Failure::MethodNotAllowed(allow) => fixed(ALLOW, allow),
         Failure::TooSlow | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
+        // In fields of their own, since clients that read one challenge a field are many.
+        Failure::Refused(Refusal::MissingToken, Challenge::Basic) => {
+            [fixed(WWW_AUTHENTICATE, BEARER), fixed(WWW_AUTHENTICATE, BASIC)].concat()
+        }
+        Failure::Refused(Refusal::MissingToken, Challenge::None) => fixed(WWW_AUTHENTICATE, BEARER),
         // RFC 9110 §15.5.2: whatever the dialect calls the reason.
         Failure::Refused(_, Challenge::Basic) if status == StatusCode::UNAUTHORIZED => {
-            fixed(WWW_AUTHENTICATE, "Basic realm=\"sealwright\", charset=\"UTF-8\"")
+            fixed(WWW_AUTHENTICATE, BASIC)
         }
-        // RFC 6750 §3.1: a request without a token gets no error code.
-        Failure::Refused(Refusal::MissingToken, _) => fixed(WWW_AUTHENTICATE, "Bearer realm=\"sealwright\""),
         Failure::Refused(Refusal::InvalidToken, _) => {
             let text = "Bearer realm=\"sealwright\", error=\"invalid_token\", error_description=\"The access token is invalid, expired or revoked.\"";
             fixed(WWW_AUTHENTICATE, text)

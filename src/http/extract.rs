@@ -15,7 +15,7 @@ use crate::domain::refusal::Refusal;
 use crate::service::authenticate::ClientCredentials;
 
 use super::error::{Challenge, Failure};
-use super::parameters::{Encoding, Parameters, REPEATED, decode};
+use super::parameters::{Encoding, Parameters, decode};
 
 /// A request whose method, media type and size have been checked. It holds secrets, so neither it nor
 /// what is read from it has a `Debug`.
@@ -35,35 +35,43 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The body's parameters. One that the path knows and that stands in the query too is repeated, and
-    /// refused (RFC 6749 §3.2); what must never stand in a query was refused before.
+    /// The body's parameters, of which the path knows these and the client's credentials (contract D14).
+    /// None of them may stand in the query, whatever the body holds: a scope that is asked for there and
+    /// ignored would be all scopes.
     pub fn parameters(&self, known: &[&'static str]) -> Result<Parameters<'_>, Failure> {
         let body = Parameters::read(self.encoding, &self.body)?;
+        if !self.query.is_empty() {
+            let query = Parameters::of_form(self.query.as_bytes())?;
+            let misplaced = [known, &CREDENTIALS, &NEVER_IN_URI].into_iter().find_map(|k| query.find_any(k));
+            if let Some(name) = misplaced {
+                return Err(Failure::Refused(Refusal::ParameterInUri(name), Challenge::None));
+            }
+        }
+        body.refuse_brackets(known)?;
+        body.refuse_brackets(&CREDENTIALS)?;
+        Ok(body)
+    }
+
+    /// The query's parameters, of which a path that reads no body knows these.
+    pub fn query_parameters(&self, known: &[&'static str]) -> Result<Parameters<'_>, Failure> {
         let query = Parameters::of_form(self.query.as_bytes())?;
-        let split = |name: &&str| query.has_any(&[name]) && body.has_any(&[name]);
-        if known.iter().any(split) { Err(REPEATED) } else { Ok(body) }
+        query.refuse_brackets(known)?;
+        Ok(query)
     }
 }
+
+/// What a client may prove itself with, on every path that authenticates clients.
+pub const CREDENTIALS: [&str; 4] =
+    ["client_id", "client_secret", "client_assertion", "client_assertion_type"];
+
+/// What must not stand in the URI of any POST, where logs keep it (RFC 6749 §2.3.1), whether the path knows
+/// it or not.
+const NEVER_IN_URI: [&str; 2] = ["code", "token"];
 
 const TWO_METHODS: Failure = Failure::Refused(
     Refusal::InvalidRequest("More than one client authentication method is used."),
     Challenge::None,
 );
-
-/// Refuses credentials, codes and tokens in the query of a POST.
-pub fn refuse_credentials_in_query(query: &str) -> Result<(), Failure> {
-    const NEVER: [&str; 5] = ["client_id", "client_secret", "code", "token", "client_assertion"];
-    if query.is_empty() {
-        return Ok(());
-    }
-    if Parameters::of_form(query.as_bytes())?.has_any(&NEVER) {
-        return Err(Failure::Refused(
-            Refusal::InvalidRequest("Credentials and tokens must not be sent in the URI."),
-            Challenge::None,
-        ));
-    }
-    Ok(())
-}
 
 /// What the `Authorization` header holds.
 pub enum Authorization {
@@ -94,12 +102,14 @@ pub struct Basic {
     raw_secret: Option<String>,
 }
 
-/// Reads the `Authorization` header; two of them are refused.
+/// Reads the `Authorization` header; two of them are refused, and an empty one is none (contract D15):
+/// clients with an unset variable send it beside what they mean.
 pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Failure> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(Authorization::Absent),
         (Some(_), Some(_)) => return Err(TWO_METHODS),
+        (Some(value), None) if value.is_empty() => return Ok(Authorization::Absent),
         (Some(value), None) => value,
     };
     // Whatever stands behind a scheme, that scheme was tried. RFC 9110 §11.4: spaces alone stand between,

@@ -10,7 +10,7 @@ use crate::domain::refusal::Refusal;
 use crate::keys::claims::{Aud, Claims};
 use crate::telemetry::metrics;
 
-use super::caller::{Call, Proof};
+use super::caller::{Call, KNOWN, Proof};
 use super::error::{Challenge, Failure};
 use super::extract::Incoming;
 use super::reply;
@@ -34,7 +34,7 @@ struct Reply<'a> {
 
 /// Says whether a token is alive, to a caller that may ask.
 pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    let form = incoming.parameters(&[])?;
+    let form = incoming.parameters(&KNOWN)?;
     let call = Call::read(&incoming, &form)?;
     let found = match call.prove(&state, &incoming, &form).await? {
         Proof::Bearer(bearer) => state

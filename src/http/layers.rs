@@ -24,7 +24,7 @@ use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
 use super::error::{Challenge, Failure, render};
-use super::extract::{self, Incoming};
+use super::extract::Incoming;
 use super::parameters::Encoding;
 use super::state::State;
 use super::{Accepts, Route, reply, serve};
@@ -113,8 +113,6 @@ async fn handle(
         }
         Accepts::Form | Accepts::FormOrJson => {
             let encoding = encoding_of(route.accepts, &parts.headers)?;
-            // RFC 6749 §2.3.1: credentials must not stand in the URI, where logs keep them.
-            extract::refuse_credentials_in_query(&query)?;
             (encoding, read_body(&parts.headers, body).await?)
         }
     };

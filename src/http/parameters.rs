@@ -19,9 +19,6 @@ const MALFORMED_JSON: Failure =
     Failure::Refused(Refusal::InvalidRequest("The request is not a valid JSON object."), Challenge::None);
 const TOO_MANY: Failure =
     Failure::Refused(Refusal::InvalidRequest("The request has more than 1,024 parameters."), Challenge::None);
-/// What a repeated parameter is answered with.
-pub const REPEATED: Failure =
-    Failure::Refused(Refusal::InvalidRequest("A parameter is repeated."), Challenge::None);
 
 /// The most parameters of a request, those included that nobody asks for: enough for every client, and
 /// few enough that reading them costs nothing worth a flood.
@@ -91,7 +88,7 @@ impl<'a> Parameters<'a> {
     pub fn one(&self, name: &'static str) -> Result<Option<&str>, Failure> {
         let mut values = self.values(name);
         match (values.next(), values.next()) {
-            (_, Some(_)) => Err(REPEATED),
+            (_, Some(_)) => Err(refused(Refusal::RepeatedParameter(name))),
             (Some(Value::Other | Value::Texts(_)), None) => Err(mistyped(name)),
             (Some(Value::Text(text)), None) if !text.is_empty() => Ok(Some(text)),
             (_, None) => Ok(None),
@@ -106,9 +103,25 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// Whether any of these names occurs, with whatever value.
-    pub fn has_any(&self, names: &[&str]) -> bool {
-        self.0.iter().any(|(name, _)| names.contains(&name.as_ref()))
+    /// The first of these names that occurs, with whatever value, brackets behind it or not.
+    pub fn find_any(&self, names: &[&'static str]) -> Option<&'static str> {
+        self.0.iter().find_map(|(name, _)| {
+            let plain = name.split_once('[').map_or(&**name, |(plain, _)| plain);
+            names.iter().copied().find(|known| *known == plain)
+        })
+    }
+
+    /// Refuses each of these names with brackets behind it. PHP and others write a list so, and read
+    /// `scope[]` as `scope`: ignored like an unknown parameter, it would ask for something else than its
+    /// sender meant (contract D14).
+    pub fn refuse_brackets(&self, known: &[&'static str]) -> Result<(), Failure> {
+        let bracketed = self.0.iter().filter_map(|(name, _)| name.split_once('['));
+        for (plain, _) in bracketed {
+            if let Some(name) = known.iter().copied().find(|known| *known == plain) {
+                return Err(refused(Refusal::BracketedParameter(name)));
+            }
+        }
+        Ok(())
     }
 
     /// All values of a parameter that may repeat, as a JSON array of texts too, those left out that are
@@ -133,7 +146,11 @@ impl<'a> Parameters<'a> {
 }
 
 fn mistyped(name: &'static str) -> Failure {
-    Failure::Refused(Refusal::MistypedParameter(name), Challenge::None)
+    refused(Refusal::MistypedParameter(name))
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    Failure::Refused(refusal, Challenge::None)
 }
 
 /// How many levels of arrays and objects a JSON body may have. Bounds the stack, whatever is sent.

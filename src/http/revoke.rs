@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use crate::service::revoke::Revoker;
 
-use super::caller::{Call, Proof};
+use super::caller::{Call, KNOWN, Proof};
 use super::error::{Challenge, Failure};
 use super::extract::Incoming;
 use super::reply;
@@ -15,7 +15,7 @@ use super::state::State;
 
 /// Revokes a token; `token_type_hint` is advice that nobody needs (RFC 7009 §2.1).
 pub async fn revoke_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    let form = incoming.parameters(&[])?;
+    let form = incoming.parameters(&KNOWN)?;
     let call = Call::read(&incoming, &form)?;
     let (revoker, challenge) = match call.prove(&state, &incoming, &form).await? {
         Proof::Bearer(bearer) => {

@@ -14,7 +14,6 @@ use crate::service::tokens::Caller;
 
 use super::super::error::{Challenge, Failure};
 use super::super::extract::{Authorization, Incoming, authorization};
-use super::super::parameters::Parameters;
 use super::super::reply;
 use super::super::state::State;
 
@@ -34,7 +33,7 @@ struct Page {
 pub async fn list_agents(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     let caller = caller(&state, &incoming).await?;
     caller.require("agents:read").map_err(|refusal| Failure::Refused(refusal, Challenge::None))?;
-    let query = Parameters::of_form(incoming.query.as_bytes())?;
+    let query = incoming.query_parameters(&["limit", "cursor"])?;
     let limit = match query.one("limit")?.map(str::parse::<i64>) {
         None => PAGE,
         Some(Ok(limit)) if (1..=LARGEST_PAGE).contains(&limit) => limit,

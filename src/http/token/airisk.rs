@@ -21,6 +21,9 @@ use super::rfc6749::read_request;
 /// The dialect.
 pub struct AiRisk;
 
+/// What AIRisk's clients may send, besides what proves them.
+const KNOWN: [&str; 7] = ["grant_type", "redirect_uri", "code", "userid", "scope", "audience", "resource"];
+
 #[derive(Serialize)]
 struct Reply<'a> {
     access_token: &'a str,
@@ -45,8 +48,7 @@ struct Details<'a> {
 impl Dialect for AiRisk {
     fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let parameters =
-            incoming.parameters(&["grant_type", "redirect_uri", "userid", "scope", "audience"])?;
+        let parameters = incoming.parameters(&KNOWN)?;
         // AIRisk's clients name no grant: there is no other one here.
         if parameters.one("grant_type")?.is_some_and(|grant| grant != "authorization_code") {
             return Err(Failure::Refused(Refusal::UnsupportedGrantType, Challenge::None));
@@ -108,7 +110,13 @@ impl Dialect for AiRisk {
 fn words(refusal: Option<&Refusal>) -> String {
     match refusal {
         Some(Refusal::InvalidCode) => "Invalid Code".to_owned(),
-        Some(Refusal::MissingParameter(name) | Refusal::MistypedParameter(name)) => format!("Invalid {name}"),
+        Some(
+            Refusal::MissingParameter(name)
+            | Refusal::MistypedParameter(name)
+            | Refusal::RepeatedParameter(name)
+            | Refusal::BracketedParameter(name)
+            | Refusal::ParameterInUri(name),
+        ) => format!("Invalid {name}"),
         Some(Refusal::UnsupportedGrantType) => "Invalid grant_type".to_owned(),
         Some(Refusal::ScopeNotAllowed | Refusal::MalformedScope) => "Invalid scope".to_owned(),
         Some(Refusal::InvalidTarget) => "Invalid target".to_owned(),

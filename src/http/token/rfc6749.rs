@@ -21,8 +21,8 @@ use super::dialect::Dialect;
 /// The dialect.
 pub struct Rfc6749;
 
-/// What the clients of this grant may send once, whether in the body or in the query.
-pub const KNOWN: [&str; 3] = ["grant_type", "scope", "audience"];
+/// What the clients of this grant may send, besides what proves them.
+pub const KNOWN: [&str; 4] = ["grant_type", "scope", "audience", "resource"];
 
 #[derive(Serialize)]
 struct Reply<'a> {

@@ -14,7 +14,6 @@ on_both! {
     every_dead_token_gets_the_same_answer,
     a_token_is_dead_from_the_second_exp_on,
     a_caller_may_use_either_method_or_a_bearer,
-    without_authentication_there_is_a_bearer_challenge,
     failed_client_authentication_is_the_401_of_the_token_endpoint,
     a_suspended_caller_is_told_so,
     a_bad_bearer_is_invalid_token,
@@ -103,16 +102,6 @@ async fn a_caller_may_use_either_method_or_a_bearer(app: &TestApp<'_>) {
     for answer in [&by_form, &by_basic, &by_bearer, &by_lower_case, &with_id] {
         assert_eq!(answer.fingerprint(), by_form.fingerprint());
         assert_eq!(answer.json()["active"], true);
-    }
-}
-
-/// Item 36; RFC 6750 §3.1.
-async fn without_authentication_there_is_a_bearer_challenge(app: &TestApp<'_>) {
-    for path in [INTROSPECT, REVOKE, "/oauth/revoke"] {
-        let answer = app.post(path, "token=x").await;
-        answer.is_bearer_error(401, "invalid_token", "UNAUTHORIZED");
-        assert_eq!(answer.keys(), ["error", "error_description", "code", "message"]);
-        assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"sealwright\"");
     }
 }
 

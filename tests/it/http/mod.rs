@@ -18,6 +18,7 @@ mod model;
 mod oauth_token;
 mod order;
 mod outage;
+mod parameters;
 mod quota;
 mod recorded;
 mod replicas;

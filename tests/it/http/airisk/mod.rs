@@ -15,11 +15,11 @@ use url::Url;
 use crate::harness::answer::Answer;
 use crate::harness::app::{Agent, TestApp, encode};
 
-const AUTHORIZE: &str = "/api/oauth2";
+pub const AUTHORIZE: &str = "/api/oauth2";
 pub const EXCHANGE: &str = "/api/oauth2/Token";
 
 /// Where the agents of these tests have their codes sent, and the users that they may act for.
-const CALLBACK: &str = "https://app.example/cb";
+pub const CALLBACK: &str = "https://app.example/cb";
 const WITH_QUERY: &str = "https://app.example/cb?tenant=1";
 const USERS: [&str; 2] = ["user_42", "User 43"];
 
@@ -87,7 +87,13 @@ async fn exchange(app: &TestApp<'_>, agent: &Agent, code: &str) -> Answer {
     exchange_at(app, agent, code, CALLBACK, "").await
 }
 
-async fn exchange_at(app: &TestApp<'_>, agent: &Agent, code: &str, redirect_uri: &str, more: &str) -> Answer {
+pub async fn exchange_at(
+    app: &TestApp<'_>,
+    agent: &Agent,
+    code: &str,
+    redirect_uri: &str,
+    more: &str,
+) -> Answer {
     let parameters = format!("code={}&redirect_uri={}{more}", encode(code), encode(redirect_uri));
     app.post(EXCHANGE, &format!("{}&{parameters}", agent.form())).await
 }

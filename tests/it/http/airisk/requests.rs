@@ -81,7 +81,7 @@ async fn a_repeated_parameter_is_refused_and_an_unknown_one_ignored(app: &TestAp
     for name in ["client_id", "redirect_uri", "state", "userid"] {
         let value = if name == "client_id" { agent.id.clone() } else { encode(CALLBACK) };
         let twice = format!("&{name}={value}&{name}={value}");
-        authorize(app, &agent.id, CALLBACK, &twice).await.is_line(REQUEST);
+        authorize(app, &agent.id, CALLBACK, &twice).await.is_line(&format!("Invalid {name}"));
     }
     let unknown = "&response_type=code&x=1&x=2&scope=a++b";
     let code = code_of(&authorize(app, &agent.id, CALLBACK, unknown).await);
@@ -93,11 +93,11 @@ async fn a_repeated_parameter_is_refused_and_an_unknown_one_ignored(app: &TestAp
             _ => code.clone(),
         };
         let twice = format!("&{name}={value}&{name}={value}");
-        exchange_at(app, &agent, &code, CALLBACK, &twice).await.is_line(REQUEST);
+        exchange_at(app, &agent, &code, CALLBACK, &twice).await.is_line(&format!("Invalid {name}"));
     }
     for name in ["client_id", "client_secret", "code"] {
         let path = format!("{EXCHANGE}?{name}=x");
-        app.post(&path, &agent.form()).await.is_line(REQUEST);
+        app.post(&path, &agent.form()).await.is_line(&format!("Invalid {name}"));
     }
     let form = format!("{}&code={code}&redirect_uri={}", agent.form(), encode(CALLBACK));
     for (name, more) in [
@@ -107,7 +107,7 @@ async fn a_repeated_parameter_is_refused_and_an_unknown_one_ignored(app: &TestAp
         ("grant_type", "&grant_type=authorization_code"),
     ] {
         let answer = app.post(&format!("{EXCHANGE}?{name}=x"), &format!("{form}{more}")).await;
-        answer.is_line(REQUEST);
+        answer.is_line(&format!("Invalid {name}"));
     }
     token_of(&exchange_at(app, &agent, &code, CALLBACK, "&x=1&x=2").await);
 }
@@ -187,7 +187,7 @@ async fn a_broken_body_is_refused_before_anybody_is_asked(app: &TestApp<'_>) {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
     app.send("POST", EXCHANGE, &json, deep.into()).await.is_line(REQUEST);
     let twice = r#"{"client_id":"a","client_id":"a"}"#;
-    app.send("POST", EXCHANGE, &json, twice.into()).await.is_line(REQUEST);
+    app.send("POST", EXCHANGE, &json, twice.into()).await.is_line("Invalid client_id");
     for body in ["client_id=%zz", "x=%ff", "client_id=a&x=%"] {
         app.post(EXCHANGE, body).await.is_line(REQUEST);
         app.get(&format!("{AUTHORIZE}?{body}")).await.is_line(REQUEST);
