@@ -297,6 +297,17 @@ pub enum OpenError {
     /// The database has an older schema than this program needs.
     #[error("the database's schema is older than this program: run `sealwright migrate`")]
     SchemaOlder,
+    /// The database keeps text in this encoding, which has no place for every name.
+    #[error(
+        "the database's encoding is {0}, which cannot hold every name: make one with `create database … \
+         encoding 'UTF8' template template0`"
+    )]
+    Encoding(String),
+    /// Tables were held, by these, for as long as a change of the schema may wait for them.
+    #[error(
+        "the schema was not changed: its tables are held by {0}. Run `sealwright migrate` again after that"
+    )]
+    Locked(String),
     /// Anything else: a malformed address, a refused login, a migration that failed.
     #[error("the store could not be opened")]
     Fault(#[source] Arc<dyn Error + Send + Sync>),

@@ -11,7 +11,7 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{RETRIES, StoreError, bounded, is_broken, is_passing};
+use super::{RETRIES, StoreError, bounded, is_broken, is_passing, is_rolled_back};
 
 /// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
 macro_rules! ask {
@@ -40,17 +40,20 @@ pub(super) enum Plan {
 
 impl Plan {
     /// What a new connection is told first. A commit is durable before it answers, whatever the
-    /// server's own setting. A statement that its caller gave up must not hold its locks for ever.
+    /// server's own setting, and a statement sees what was committed when it began: what is decided here
+    /// rests on locks and versions, not on stricter isolation. A statement that its caller gave up must not hold its locks for ever.
     /// A standby cannot say who was revoked a moment ago, so it is asked whether it is one.
     fn greeting(self) -> &'static str {
         match self {
             Self::Free => {
-                "set synchronous_commit = on; set statement_timeout = 2500; \
+                "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
+                 set statement_timeout = 2500; \
                  set idle_in_transaction_session_timeout = 5000; \
                  select pg_is_in_recovery()"
             }
             Self::Indexed => {
-                "set synchronous_commit = on; set statement_timeout = 2500; \
+                "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
+                 set statement_timeout = 2500; \
                  set idle_in_transaction_session_timeout = 5000; \
                  set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
                  select pg_is_in_recovery()"
@@ -103,6 +106,7 @@ impl Lane {
                     self.forget();
                     query(self.take().await?).await
                 }
+                Err(error) if is_rolled_back(&error) => query(self.take().await?).await,
                 done => done,
             }
         })

@@ -1,8 +1,8 @@
 //! The store on PostgreSQL: the store of record for one or many servers.
 //!
 //! Owns the connections, the schema's version and what an error of the database means. Must not
-//! know what is cached or batched in front of it. `options` reads the URL, `lane` keeps connections,
-//! `read` asks, `write` changes (`agents` what belongs to one), `issue` counts tokens, `redeem` those that
+//! know what is cached or batched in front of it. `options` reads the URL, `migrate` changes
+//! the schema, `errors` says what an error means, `lane` keeps connections, `read` asks, `write` changes (`agents` what belongs to one), `issue` counts tokens, `redeem` those that
 //! cost a code.
 
 use std::collections::HashMap;
@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::postgres::PgConnection;
-use sqlx::{Connection, SqlSafeStr};
 
 use crate::domain::agent::{Agent, Epoch, RedirectUri, UserId};
 use crate::domain::id::{AgentId, Jti};
@@ -23,12 +22,16 @@ use super::{
     AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, OpenError, Outcome, Revocations, Standing, Store,
     StoreError, StoreKey, TokenRef, Verdict, Write,
 };
+use errors::{bounded, is_broken, is_passing, is_rolled_back, open_error};
 use lane::{Lane, Plan, ask};
+pub use migrate::migrate;
 use options::options;
 
 mod agents;
+mod errors;
 mod issue;
 mod lane;
+mod migrate;
 mod options;
 mod read;
 mod redeem;
@@ -75,6 +78,8 @@ impl PostgresStore {
             // What the three lanes above leave.
             general: Lane::new(options, Plan::Free, max_connections.saturating_sub(3).max(1)),
         };
+        let encoding = ask!(store.general, read::server_encoding).await.map_err(open_error)?;
+        demand_utf8(encoding)?;
         if ask!(store.general, read::applied_migrations)
             .await
             .map_err(open_error)?
@@ -86,14 +91,9 @@ impl PostgresStore {
     }
 }
 
-/// Brings the schema up to date. Processes that do so at once wait for each other.
-pub async fn migrate(url: &str) -> Result<(), OpenError> {
-    let options = options(url)?;
-    let mut conn = bounded(PgConnection::connect_with(&options)).await.map_err(open_error)?;
-    migrator().run_direct(None, &mut conn, false).await.map_err(|e| OpenError::Fault(Arc::new(e)))?;
-    // The schema stands; a farewell that fails changes nothing.
-    let _ = conn.close().await;
-    Ok(())
+/// Whoever may name a user names one in any script, and every such text has to find its place.
+fn demand_utf8(encoding: String) -> Result<(), OpenError> {
+    if encoding == "UTF8" { Ok(()) } else { Err(OpenError::Encoding(encoding)) }
 }
 
 fn migrator() -> Migrator {
@@ -104,72 +104,6 @@ fn migrator() -> Migrator {
     // A newer program may have been here: migrations only expand, so this one goes on.
     migrator.set_ignore_missing(true);
     migrator
-}
-
-/// Bounds a call and says what its error means.
-async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(done) => done.map_err(store_error),
-        Err(elapsed) => Err(StoreError::Unavailable(Arc::new(elapsed))),
-    }
-}
-
-fn store_error(error: sqlx::Error) -> StoreError {
-    if is_broken(&error) || matches!(&error, sqlx::Error::Database(e) if says_unavailable(&**e)) {
-        StoreError::Unavailable(Arc::new(error))
-    } else {
-        StoreError::Fault(Arc::new(error))
-    }
-}
-
-fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
-    let code = error.code().unwrap_or_default();
-    // Short of disk, memory or connections; an error of the machine below; a statement that was cut
-    // off; a lock not had in time; a standby; what was given up too often; a database that takes no
-    // connections or is gone.
-    ["53", "58"].iter().any(|class| code.starts_with(class))
-        || ["57014", "55P03", "25006", "40001", "40P01", "55000"].contains(&&*code)
-        || refuses_entry(error)
-}
-
-/// A login that is refused, or a database that is gone.
-fn refuses_entry(error: &dyn sqlx::error::DatabaseError) -> bool {
-    let code = error.code().unwrap_or_default();
-    code.starts_with("28") || code == "3D000"
-}
-
-/// What an error means before anything was ever read. While running, a refused login is an outage,
-/// since somebody changes passwords or restores a database; at the start the address is wrong, and
-/// waiting mends nothing.
-fn open_error(error: StoreError) -> OpenError {
-    match error {
-        StoreError::Unavailable(cause) if is_refused_entry(&*cause) => OpenError::Fault(cause),
-        error => error.into(),
-    }
-}
-
-fn is_refused_entry(cause: &(dyn std::error::Error + 'static)) -> bool {
-    matches!(cause.downcast_ref(), Some(sqlx::Error::Database(e)) if refuses_entry(&**e))
-}
-
-/// Whether the connection is gone, so that another one may do better.
-fn is_broken(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
-        sqlx::Error::Database(e) => {
-            let code = e.code().unwrap_or_default();
-            code.starts_with("08") || ["57P01", "57P02", "57P03", "57P04", "57P05"].contains(&&*code)
-        }
-        _ => false,
-    }
-}
-
-/// Whether doing the same again may succeed although nothing of it was done: a broken connection,
-/// a serialization failure, a deadlock, or a row that another process inserted in this moment.
-fn is_passing(error: &sqlx::Error) -> bool {
-    is_broken(error)
-        || matches!(error, sqlx::Error::Database(e)
-            if ["40001", "40P01", "23505"].contains(&&*e.code().unwrap_or_default()))
 }
 
 #[async_trait]

@@ -32,6 +32,30 @@ pub async fn applied_migrations(conn: &mut PgConnection) -> sqlx::Result<Option<
     sqlx::query_scalar(sql).fetch_all(&mut *conn).await.map(Some)
 }
 
+/// In which encoding the database keeps text.
+pub async fn server_encoding(conn: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query_scalar("select current_setting('server_encoding')").fetch_one(conn).await
+}
+
+/// Who has held tables of this schema in an open transaction for a second or longer, each in words. What
+/// a role may not see of another's session is left out.
+pub async fn table_holders(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    let sql = "select concat('pid ', a.pid, ' (', concat_ws(', ',
+                   coalesce(nullif(a.application_name, ''), 'without a name'),
+                   'user ' || a.usename,
+                   'since ' || to_char(a.xact_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
+               ), ') holds ', string_agg(distinct c.relname, ', '))
+               from pg_locks l
+               join pg_class c on c.oid = l.relation and c.relkind = 'r'
+               join pg_stat_activity a on a.pid = l.pid
+               where l.granted and l.locktype = 'relation' and l.pid <> pg_backend_pid()
+                 and a.datname = current_database() and c.relnamespace = current_schema()::regnamespace
+                 and coalesce(a.xact_start, 'epoch') <= clock_timestamp() - interval '1 second'
+               group by a.pid, a.application_name, a.usename, a.xact_start
+               order by a.xact_start";
+    sqlx::query_scalar(sql).fetch_all(conn).await
+}
+
 pub async fn agent(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<Option<Arc<AgentRecord>>> {
     let rows = sqlx::query(
         "select a.agent_id, a.name, a.status, a.scopes, a.audiences, a.redirect_uris, a.user_ids, a.ttl,

@@ -17,20 +17,29 @@ use super::super::{
 use super::agents::{
     create_agent, kill_agent, reactivate_agent, rehash_credential, rotate_secret, update_agent,
 };
-use super::bounded;
 use super::lane::{Held, Lane, ask};
+use super::{RETRIES, bounded, is_rolled_back};
 
 /// Applies the writes in one transaction. Whatever fails before the commit is asked for has
-/// changed nothing; a passing failure is tried again. What fails there is unknown.
+/// changed nothing; a passing failure is tried again, one at the commit too when the database says that
+/// it gave the transaction up. What else fails there is unknown.
 pub async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
     if writes.is_empty() {
         return Ok(Vec::new());
     }
     bounded(async {
-        let (mut held, outcomes) = lane.retry(|| stage(lane, writes)).await?;
-        sqlx::raw_sql("commit").execute(&mut held.conn).await?;
-        held.keep();
-        Ok(outcomes)
+        let mut tries = 0;
+        loop {
+            let (mut held, outcomes) = lane.retry(|| stage(lane, writes)).await?;
+            match sqlx::raw_sql("commit").execute(&mut held.conn).await {
+                Ok(_) => {
+                    held.keep();
+                    return Ok(outcomes);
+                }
+                Err(error) if tries < RETRIES && is_rolled_back(&error) => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
     })
     .await
 }

@@ -75,7 +75,7 @@ impl SqliteStore {
         let readers = Readers::new(options.clone());
         let options = options.journal_mode(SqliteJournalMode::Wal);
         let writer = Writer::new(options, turn::beside(path, ".turn"));
-        let mut held = bounded(writer.take()).await?;
+        let mut held = bounded(writer.take()).await.map_err(open_error)?;
         let migrated = migrator().run_direct(None, &mut held.conn, false).await;
         migrated.map_err(|e| OpenError::Fault(Arc::new(e)))?;
         held.keep();
@@ -118,11 +118,27 @@ fn store_error(error: sqlx::Error) -> StoreError {
     if unavailable { StoreError::Unavailable(Arc::new(error)) } else { StoreError::Fault(Arc::new(error)) }
 }
 
+/// At the start, waiting mends no file that is damaged or no database.
+fn open_error(error: StoreError) -> OpenError {
+    match error {
+        StoreError::Unavailable(cause) if is_damage(&*cause) => OpenError::Fault(cause),
+        error => error.into(),
+    }
+}
+
+fn is_damage(cause: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(sqlx::Error::Database(e)) if [11, 26].contains(&primary_code(&**e)))
+}
+
+/// The low byte of an extended code.
+fn primary_code(error: &dyn sqlx::error::DatabaseError) -> i32 {
+    error.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default() & 0xFF
+}
+
 fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
-    let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
-    // The low byte of an extended code is the primary one: BUSY, LOCKED, READONLY, IOERR, FULL,
-    // CANTOPEN, PROTOCOL.
-    [5, 6, 8, 10, 13, 14, 15].contains(&(code & 0xFF))
+    // PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR,
+    // CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
+    [3, 5, 6, 7, 8, 10, 11, 13, 14, 15, 26].contains(&primary_code(error))
 }
 
 #[async_trait]

@@ -14,6 +14,7 @@ mod postgres;
 mod prune;
 mod quota;
 mod revocation;
+mod settings;
 mod sqlite;
 
 /// Runs each of these tests, `async fn(&Database)`, on a fresh database of either kind.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sealwright::store::sqlite::{NotAlone, SqliteStore};
 use sealwright::store::{Change, OpenError, Outcome, Store, StoreError};
 
-use super::kit::{EVENTS, batch, commit, counted, create, grants, id, read, send, used, write};
+use super::kit::{EVENTS, NOW, batch, commit, counted, create, grants, id, read, send, used, write};
 use crate::harness::database::Database;
 
 /// Takes the turn as another process would.
@@ -149,4 +149,28 @@ async fn the_file_is_opened_by_several_processes_at_once() {
         opened.unwrap();
     }
     SqliteStore::open(&path).await.unwrap().ping().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_damaged_or_no_database_is_unavailable() {
+    for healthy in [0, 4_096] {
+        let db = Database::sqlite().await;
+        let (store, reader) = (db.open().await, db.open().await);
+        create(&*store, "a").await;
+        let batch = batch(grants(&*store, "a", 1, None).await);
+        store.close().await;
+        // As a disk does that loses what it held: with the head of the file (11, CORRUPT) or without (26, NOTADB).
+        let mut bytes = std::fs::read(db.path()).unwrap();
+        bytes[healthy..].fill(0x5a);
+        std::fs::write(db.path(), bytes).unwrap();
+        for answer in [
+            store.issue(&batch).await.map(drop),
+            store.commit(vec![write(Change::SuspendAgent(id("a")))]).await.map(drop),
+        ] {
+            assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{healthy}: {answer:?}");
+        }
+        // This one has read nothing yet.
+        assert!(matches!(reader.used(&[id("a")], NOW.month()).await, Err(StoreError::Unavailable(_))));
+        db.remove().await;
+    }
 }

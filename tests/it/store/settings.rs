@@ -1,0 +1,181 @@
+//! What a PostgreSQL's own settings, and those who work on it beside the servers, must not change.
+
+use std::time::{Duration, Instant};
+
+use sealwright::domain::agent::{AgentStatus, Epoch};
+use sealwright::store::postgres::{PostgresStore, migrate};
+use sealwright::store::{Change, OpenError, Outcome, Store, StoreError};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::kit::{batch, code, commit, counted, create, exchange, grants, id, issue, read, send, write};
+use crate::harness::database::Database;
+
+fn name(db: &Database) -> &str {
+    let Database::Postgres { name, .. } = db else { unreachable!() };
+    name
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_isolation_is_the_default_all_writes_at_once_succeed() {
+    for level in ["serializable", "repeatable read"] {
+        let db = Database::postgres().await;
+        let sql = format!("alter database {} set default_transaction_isolation = '{level}'", name(&db));
+        db.execute(&sql).await;
+        create(&*db.open().await, "a").await;
+        let mut writers = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let store = db.open().await;
+            writers.spawn(async move {
+                for _ in 0..5 {
+                    let killed = store.commit(vec![write(Change::RevokeAgentTokens(id("a")))]).await;
+                    assert_eq!(killed.unwrap(), [Outcome::Applied]);
+                    let token = exchange(&*store, "a", code(), None).await;
+                    // Another kill may have come between the decision and its counting.
+                    store.issue(&batch(vec![token])).await.unwrap();
+                }
+            });
+        }
+        writers.join_all().await;
+        let record = read(&*db.open().await, "a").await;
+        assert!(record.agent.epoch >= Epoch(50), "{level}: {:?}", record.agent.epoch);
+        db.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again() {
+    let db = Database::postgres().await;
+    let store = db.open().await;
+    create(&*store, "a").await;
+    // The sequence counts on, whatever becomes of the transaction.
+    db.execute(
+        "create sequence tries;
+         create function give_up() returns trigger language plpgsql as $$
+         begin
+             if nextval('tries') % 3 <> 0 then raise exception 'not now' using errcode = '40001'; end if;
+             return null;
+         end $$;
+         create constraint trigger give_up after insert on audit_event
+             deferrable initially deferred for each row execute function give_up()",
+    )
+    .await;
+    assert_eq!(commit(&*store, Change::RevokeAgentTokens(id("a"))).await, Outcome::Applied);
+    assert_eq!(read(&*store, "a").await.agent.epoch, Epoch(1));
+    assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::ReactivateAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(issue(&*store, "a", 1, None).await.len(), 1);
+    let token = exchange(&*store, "a", code(), None).await;
+    assert_eq!(send(&*store, &batch(vec![token])).await.len(), 1);
+    assert_eq!(db.number("select last_value from tries").await, 15);
+    // One that is never let through is unavailable, and has changed nothing.
+    db.execute(
+        "create or replace function give_up() returns trigger language plpgsql as $$
+                begin raise exception 'not now' using errcode = '40P01'; end $$",
+    )
+    .await;
+    let given_up = store.commit(vec![write(Change::DecommissionAgent(id("a")))]).await;
+    assert!(matches!(given_up, Err(StoreError::Unavailable(_))));
+    assert_eq!(read(&*store, "a").await.agent.status, AgentStatus::Active);
+    db.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_utf8_is_refused_with_the_reason() {
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let db = Database::postgres().await;
+        let Database::Postgres { server, name, .. } = &db else { unreachable!() };
+        let mut conn = PgConnection::connect(server).await.unwrap();
+        let sql = format!(
+            "drop database {name} with (force);
+             create database {name} encoding '{encoding}' lc_collate 'C' lc_ctype 'C' template template0"
+        );
+        for sql in sql.split(';') {
+            sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
+        }
+        let migrated = migrate(db.url()).await.unwrap_err();
+        let opened = PostgresStore::open(db.url(), 4).await.unwrap_err();
+        for refused in [migrated, opened] {
+            assert!(matches!(&refused, OpenError::Encoding(told) if told == encoding), "{refused:?}");
+            assert!(refused.to_string().contains("UTF8"), "{refused}");
+        }
+        db.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_gives_up_on_a_held_table_says_who_holds_it_and_delays_no_read_for_long() {
+    let db = Database::postgres().await;
+    let store = db.open().await;
+    create(&*store, "a").await;
+    db.execute(
+        "alter table credential rename column raw_basic to kept;
+         delete from _sqlx_migrations where version = 3",
+    )
+    .await;
+    let mut dump = PgConnection::connect(db.url()).await.unwrap();
+    sqlx::raw_sql("set application_name = 'pg_dump'; begin; lock table credential in access share mode")
+        .execute(&mut dump)
+        .await
+        .unwrap();
+    let mut reader = PgConnection::connect(db.url()).await.unwrap();
+    sqlx::raw_sql("set statement_timeout = 2500").execute(&mut reader).await.unwrap();
+    let url = db.url().to_owned();
+    let migration = tokio::spawn(async move { migrate(&url).await });
+    let began = Instant::now();
+    while !migration.is_finished() {
+        // As the replicas of the release before read it meanwhile.
+        sqlx::raw_sql("select count(*) from credential").execute(&mut reader).await.unwrap();
+        assert!(began.elapsed() < Duration::from_mins(1), "the migration has no end");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let refused = migration.await.unwrap().unwrap_err();
+    let told = refused.to_string();
+    assert!(matches!(refused, OpenError::Locked(_)), "{told}");
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut dump).await.unwrap();
+    for part in [format!("pid {pid} (pg_dump, user "), "since 20".to_owned(), "holds credential".to_owned()] {
+        assert!(told.contains(&part), "{part}: {told}");
+    }
+    sqlx::raw_sql("rollback").execute(&mut dump).await.unwrap();
+    migrate(db.url()).await.unwrap();
+    let added = "select count(*) from information_schema.columns
+                 where table_name = 'credential' and column_name = 'raw_basic'";
+    assert_eq!(db.number(added).await, 1);
+    db.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_is_lost_is_an_outage_and_passes() {
+    let db = Database::postgres().await;
+    let database = name(&db).to_owned();
+    let role = format!("{database}_role");
+    db.execute(&format!(
+        "create role {role} login;
+         grant select, insert, update, delete on all tables in schema public to {role}"
+    ))
+    .await;
+    let mut url = url::Url::parse(db.url()).unwrap();
+    url.set_username(&role).unwrap();
+    let store = PostgresStore::open(url.as_str(), 4).await.unwrap();
+    create(&store, "a").await;
+    let batch = batch(grants(&store, "a", 1, None).await);
+    db.execute(&format!(
+        "revoke update on quota, agent from {role}; revoke select on revoked_token from {role}"
+    ))
+    .await;
+    assert!(matches!(store.issue(&batch).await, Err(StoreError::Unavailable(_))));
+    let suspended = store.commit(vec![write(Change::SuspendAgent(id("a")))]).await;
+    assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
+    let standing = store.standing(&[super::kit::token(super::kit::jti(), "a")]).await;
+    assert!(matches!(standing, Err(StoreError::Unavailable(_))));
+    db.execute(&format!("grant select, insert, update, delete on all tables in schema public to {role}"))
+        .await;
+    assert_eq!(send(&store, &batch).await, [counted(0)]);
+    assert_eq!(commit(&store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
+    drop(store);
+    // At the start it is the role that is wrong.
+    db.execute(&format!("revoke all on all tables in schema public from {role}")).await;
+    let opened = PostgresStore::open(url.as_str(), 4).await.unwrap_err();
+    assert!(matches!(opened, OpenError::Fault(_)), "{opened:?}");
+    db.execute(&format!("drop owned by {role}; drop role {role}")).await;
+    db.remove().await;
+}
