@@ -1,6 +1,9 @@
-//! The clock, as a trait: the only place that asks the system for the time of day.
+//! The clock, as a trait: the only place that asks the system for the time of day. And the store's clock,
+//! which is what everything else is told the time by.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::domain::time::Timestamp;
 
@@ -9,6 +12,10 @@ pub trait Clock: Send + Sync {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn unix_millis(&self) -> i64;
 
+    /// Milliseconds since some moment of this process. Nobody sets this clock: it tells how much time
+    /// has passed, whatever was done to the time of day meanwhile.
+    fn steady_millis(&self) -> i64;
+
     /// Whole seconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> Timestamp {
         Timestamp(self.unix_millis().div_euclid(1_000))
@@ -16,8 +23,16 @@ pub trait Clock: Send + Sync {
 }
 
 /// The system's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self { started: Instant::now() }
+    }
+}
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that may ask the system")]
@@ -29,31 +44,173 @@ impl Clock for SystemClock {
         };
         millis.unwrap_or(i64::MAX)
     }
+
+    fn steady_millis(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// What the store keeps times by, as this process knows it. Services are given this clock and no other, so
+/// that what they compare with a stored time, or have stored, comes from it.
+///
+/// A store with a clock of its own (Postgres) is asked for it again and again ([`StoreClock::learn`]). In
+/// between the process's steady clock carries it on, so a time of day that is wrong or set here changes
+/// nothing. Otherwise (SQLite) the process's clock is the store's.
+pub struct StoreClock {
+    own: Arc<dyn Clock>,
+    /// The store's time less the steady clock's, in milliseconds; [`OWN`] when the store has no clock.
+    offset: AtomicI64,
+}
+
+/// The store has no clock of its own.
+const OWN: i64 = i64::MIN;
+
+impl StoreClock {
+    /// By the process's own clock until the store's was learned.
+    pub fn new(own: Arc<dyn Clock>) -> Self {
+        Self { own, offset: AtomicI64::new(OWN) }
+    }
+
+    /// The process's clock, to measure how long asking the store took.
+    pub fn steady(&self) -> i64 {
+        self.own.steady_millis()
+    }
+
+    /// Learns that the store's clock showed `millis` at some moment after `asked` and before now, both by
+    /// the steady clock. What is known already is moved no further than this proves it wrong, so a slow
+    /// answer, which proves little, spoils nothing.
+    pub fn learn(&self, asked: i64, millis: i64) {
+        let (least, most) = (millis.saturating_sub(self.own.steady_millis()), millis.saturating_sub(asked));
+        let known = match self.offset.load(Ordering::Relaxed) {
+            OWN => least.midpoint(most),
+            known => known.clamp(least.min(most), most),
+        };
+        self.offset.store(known, Ordering::Relaxed);
+    }
+
+    /// The second that this process's own clock shows. A token's `iat` is the smaller of this and the
+    /// store's (contract §2); nothing else rests on it.
+    pub fn own_second(&self) -> Timestamp {
+        self.own.now()
+    }
+
+    /// By how many milliseconds the process's clock is ahead of the store's; negative when behind.
+    pub fn ahead_millis(&self) -> i64 {
+        self.own.unix_millis().saturating_sub(self.unix_millis())
+    }
+
+    /// The smaller of both clocks: what only time removes is removed by this one.
+    pub fn earliest(&self) -> Timestamp {
+        self.now().min(self.own.now())
+    }
+}
+
+impl Clock for StoreClock {
+    fn unix_millis(&self) -> i64 {
+        match self.offset.load(Ordering::Relaxed) {
+            OWN => self.own.unix_millis(),
+            offset => self.own.steady_millis().saturating_add(offset),
+        }
+    }
+
+    fn steady_millis(&self) -> i64 {
+        self.own.steady_millis()
+    }
 }
 
 /// A clock that tests set by hand.
 #[derive(Debug)]
-pub struct FakeClock(std::sync::atomic::AtomicI64);
+pub struct FakeClock {
+    unix: AtomicI64,
+    steady: AtomicI64,
+}
 
 impl FakeClock {
     /// Stands at `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self(std::sync::atomic::AtomicI64::new(now.0.saturating_mul(1_000)))
+        Self { unix: AtomicI64::new(now.0.saturating_mul(1_000)), steady: AtomicI64::new(0) }
     }
 
-    /// Moves to `now`.
+    /// Lets time pass until `now`, and where that lies in the past, takes it back.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.0.saturating_mul(1_000), std::sync::atomic::Ordering::SeqCst);
+        self.advance(now.0.saturating_sub(self.now().0));
     }
 
-    /// Moves by `seconds`.
+    /// Lets `seconds` pass.
     pub fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds.saturating_mul(1_000), std::sync::atomic::Ordering::SeqCst);
+        self.step(seconds);
+        self.steady.fetch_add(seconds.saturating_mul(1_000), Ordering::SeqCst);
+    }
+
+    /// Sets the time of day by `seconds` without letting time pass, as when a wrong clock is set right.
+    pub fn step(&self, seconds: i64) {
+        self.unix.fetch_add(seconds.saturating_mul(1_000), Ordering::SeqCst);
     }
 }
 
 impl Clock for FakeClock {
     fn unix_millis(&self) -> i64 {
-        self.0.load(std::sync::atomic::Ordering::SeqCst)
+        self.unix.load(Ordering::SeqCst)
+    }
+
+    fn steady_millis(&self) -> i64 {
+        self.steady.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clocks(own: i64) -> (Arc<FakeClock>, StoreClock) {
+        let fake = Arc::new(FakeClock::at(Timestamp(own)));
+        (Arc::clone(&fake), StoreClock::new(fake))
+    }
+
+    #[test]
+    fn without_a_clock_of_the_stores_the_process_tells_the_time() {
+        let (fake, clock) = clocks(1_000);
+        fake.step(7);
+        assert_eq!((clock.now(), clock.ahead_millis()), (Timestamp(1_007), 0));
+    }
+
+    #[test]
+    fn the_stores_time_goes_on_whatever_is_done_to_the_process() {
+        let (fake, clock) = clocks(1_000);
+        clock.learn(clock.steady(), 500_000);
+        assert_eq!((clock.now(), clock.ahead_millis()), (Timestamp(500), 500_000));
+        fake.step(-100_000);
+        fake.advance(10);
+        assert_eq!((clock.now(), clock.own_second()), (Timestamp(510), Timestamp(1_000 - 100_000 + 10)));
+        assert_eq!(clock.earliest(), clock.own_second());
+    }
+
+    #[test]
+    fn a_slow_answer_moves_the_known_time_no_further_than_it_proves() {
+        let (fake, clock) = clocks(1_000);
+        clock.learn(clock.steady(), 500_000);
+        let asked = clock.steady();
+        fake.advance(4);
+        // The store said so up to four seconds ago, which agrees with what is known.
+        clock.learn(asked, 502_000);
+        assert_eq!(clock.now(), Timestamp(504));
+        // It was set ahead by a minute: at least so much is certain.
+        let asked = clock.steady();
+        fake.advance(4);
+        clock.learn(asked, 562_000);
+        assert_eq!(clock.now(), Timestamp(562));
+        clock.learn(clock.steady(), 400_000);
+        assert_eq!(clock.now(), Timestamp(400));
+    }
+
+    #[test]
+    fn the_ends_of_time_do_not_panic() {
+        for millis in [i64::MIN, -1, 0, i64::MAX] {
+            let (fake, clock) = clocks(millis / 1_000);
+            clock.learn(clock.steady(), millis);
+            fake.advance(1);
+            clock.learn(0, millis);
+            let _ = (clock.now(), clock.ahead_millis(), clock.earliest());
+        }
     }
 }

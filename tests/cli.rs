@@ -32,6 +32,14 @@ mod postgres;
 mod scope_key_token;
 #[path = "cli/server.rs"]
 mod server;
+#[expect(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    reason = "shared with tests/it, which uses more of it"
+)]
+#[path = "it/harness/time.rs"]
+mod time;
 #[path = "cli/usage.rs"]
 mod usage;
 

@@ -110,7 +110,7 @@ impl Usual {
              on conflict (agent_id, month) do update set ceiling = excluded.ceiling",
         )
         .bind(&ids)
-        .bind(SystemClock.now().month().key())
+        .bind(SystemClock::default().now().month().key())
         .execute(&pool)
         .await?;
         let generated = algorithm::generate(RsaBits::B2048)?;
@@ -140,7 +140,7 @@ impl Usual {
     }
 
     async fn token(&self, agent_id: &str, scope: &str) -> Fallible<String> {
-        let (now, jti) = (SystemClock.now(), uuid_v7(&SystemClock, &self.entropy)?);
+        let (now, jti) = (SystemClock::default().now(), uuid_v7(&SystemClock::default(), &self.entropy)?);
         let detail = scope.to_owned();
         let epoch = match self.kind {
             Baseline::TxnJsonwebtoken => self.count_in_transaction(agent_id, now, jti, &detail).await?,

@@ -30,7 +30,7 @@ const SAME: &str =
 const EXPIRED: i64 = 3_600;
 
 pub fn postgres(postgres: &Postgres, database: &str, agents: i64, revocations: i64) -> Fallible<()> {
-    let now = SystemClock.now();
+    let now = SystemClock::default().now();
     let (at, month) = (now.0, now.month().key());
     let (past, first) = (at - EXPIRED, (at - 86_400) * 1_000);
     let id = "'filler-' || lpad(i::text, 8, '0')";
@@ -65,7 +65,7 @@ pub fn sqlite(url: &str, agents: i64, revocations: i64) -> Fallible<()> {
     let path = url.strip_prefix("sqlite://").ok_or("no SQLite URL")?;
     crate::block_on(async {
         let mut conn = SqliteConnectOptions::new().filename(path).connect().await?;
-        let now = SystemClock.now();
+        let now = SystemClock::default().now();
         let (at, month) = (now.0, now.month().key());
         let (past, first) = (at - EXPIRED, (at - 86_400) * 1_000);
         let id = "'filler-' || printf('%08d', i)";

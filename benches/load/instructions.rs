@@ -141,7 +141,7 @@ pub fn issue_in_process(folder: &Path, rounds: usize) -> Fallible<()> {
     let config = seed::config(&place)?;
     let _logging = telemetry::start_logging("info", Format::Json, Output::Stdout);
     crate::block_on(async {
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
+        let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy::default()));
         let opened = app::open_with(&config, Wrapping::Serving, clock, entropy).await?;
         opened.keys.ensure_signing_key().await?;
         let state = app::compose(&config, &opened, Arc::new(Draining::default()))?;

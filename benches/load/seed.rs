@@ -138,7 +138,7 @@ fn warm_agents(secrets: &Secrets, wanted: Wanted) -> Fallible<(Vec<Agent>, Vec<R
     }
     let (mut agents, mut rows) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for ((id, secret, tag), hash) in drawn.into_iter().zip(hashes) {
-        let credential_id = uuid_v7(&SystemClock, &entropy)?;
+        let credential_id = uuid_v7(&SystemClock::default(), &entropy)?;
         rows.push(Row {
             id: id.clone(),
             credential_id,
@@ -170,7 +170,7 @@ fn cold_agents(count: usize) -> Fallible<(Vec<Agent>, Vec<Row>)> {
     let (mut agents, mut rows) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for i in 0..count {
         let id = format!("cold-{i:06}");
-        let credential_id = uuid_v7(&SystemClock, &entropy)?;
+        let credential_id = uuid_v7(&SystemClock::default(), &entropy)?;
         let prefix = secret.prefix();
         rows.push(Row { id: id.clone(), credential_id, hash: hash.to_string(), tag: None, prefix });
         agents.push(Agent { id, secret: secret.expose().to_owned() });
@@ -192,7 +192,7 @@ fn cheap_hash(secret: &Secret) -> Fallible<String> {
 
 async fn insert_postgres(url: &str, rows: &[Row]) -> Fallible<()> {
     let mut conn = PgConnection::connect(url).await?;
-    let now = SystemClock.now().0;
+    let now = SystemClock::default().now().0;
     for piece in rows.chunks(PIECE) {
         let ids: Vec<&str> = piece.iter().map(|r| r.id.as_str()).collect();
         sqlx::query(
@@ -231,7 +231,7 @@ async fn insert_postgres(url: &str, rows: &[Row]) -> Fallible<()> {
 
 async fn insert_sqlite(options: SqliteConnectOptions, rows: &[Row]) -> Fallible<()> {
     let mut conn = options.connect().await?;
-    let now = SystemClock.now().0;
+    let now = SystemClock::default().now().0;
     for piece in rows.chunks(PIECE) {
         let ids = serde_json::to_string(&piece.iter().map(|r| r.id.as_str()).collect::<Vec<_>>())?;
         let mut whole = conn.begin().await?;

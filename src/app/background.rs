@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::StoreClock;
 use crate::config::Config;
 use crate::http::state::State;
+use crate::service::clock::{SkewLog, measure_clock};
 use crate::store::Store;
 use crate::tasks::Loop;
 use crate::telemetry::error_chain;
@@ -23,7 +24,16 @@ pub(super) fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec
     let (keys, list) = (Arc::clone(&opened.keys), Arc::clone(&state.list));
     let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
     let (limits, metrics) = (Arc::clone(&state.mint.limits), state.metrics.clone());
+    let (measured, told, skew) = (Arc::clone(&store), Arc::clone(&clock), Arc::new(SkewLog::default()));
     vec![
+        every("clock", 1, move || {
+            let (store, clock, skew) = (Arc::clone(&measured), Arc::clone(&told), Arc::clone(&skew));
+            async move {
+                measure_clock(&*store, &clock).await.map_err(|e| error_chain(&e))?;
+                skew.note(&clock);
+                Ok(())
+            }
+        }),
         every("revocation list", 1, move || {
             let list = Arc::clone(&list);
             async move { list.refresh().await.map_err(|e| error_chain(&e)) }
@@ -34,7 +44,7 @@ pub(super) fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec
         }),
         every("prune", 60, move || {
             let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
-            async move { prune(&*store, &*clock, keep).await }
+            async move { prune(&*store, &clock, keep).await }
         }),
         every("limits", 30, move || {
             limits.sweep();
@@ -75,11 +85,10 @@ where
 }
 
 /// Removes what only time removes, in small steps with room between them for everybody else.
-async fn prune(store: &dyn Store, clock: &dyn Clock, keep_seconds: i64) -> Result<(), String> {
+async fn prune(store: &dyn Store, clock: &StoreClock, keep_seconds: i64) -> Result<(), String> {
     loop {
-        let now = clock.now();
-        let before = now.saturating_add(-keep_seconds);
-        let gone = store.prune(now, before, PRUNE_STEP).await.map_err(|e| error_chain(&e))?;
+        let gone =
+            store.prune(clock.earliest(), keep_seconds, PRUNE_STEP).await.map_err(|e| error_chain(&e))?;
         if gone == 0 {
             return Ok(());
         }

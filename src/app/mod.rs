@@ -144,7 +144,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     };
     let public = bind(config.server.listen)?;
     let ops = bind(config.server.ops_listen)?;
-    let opened = open_with(&config, Wrapping::Serving, Arc::new(SystemClock), entropy).await?;
+    let opened = open_with(&config, Wrapping::Serving, Arc::new(SystemClock::default()), entropy).await?;
     // A thread that could not draw is seen by everybody who draws after it.
     let _ = warming.join();
     opened.keys.ensure_signing_key().await?;

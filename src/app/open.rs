@@ -8,12 +8,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, StoreClock, SystemClock};
 use crate::config::{Config, DatabaseUrl};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::keys::Keyring;
 use crate::keys::seal::MasterKey;
 use crate::service::agents::Agents;
+use crate::service::clock::measure_clock;
 use crate::service::codes::Codes;
 use crate::service::keys::{KeyService, ensure_store_keys};
 use crate::service::secret::{HashPool, Secrets};
@@ -37,8 +38,8 @@ pub struct Opened {
     pub keys: Arc<KeyService>,
     /// Makes and opens authorization codes.
     pub codes: Arc<Codes>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
+    /// The store's clock.
+    pub clock: Arc<StoreClock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -55,14 +56,15 @@ pub enum Wrapping {
 /// Opens the configured store for a command. SQLite stores are made and migrated; on Postgres only
 /// `migrate` migrates.
 pub async fn open(config: &Config) -> Result<Opened, AppError> {
-    open_with(config, Wrapping::Direct, Arc::new(SystemClock), Arc::new(SystemEntropy::default())).await
+    open_with(config, Wrapping::Direct, Arc::new(SystemClock::default()), Arc::new(SystemEntropy::default()))
+        .await
 }
 
-/// As [`open`], with a wrapping, clock and entropy of the caller's.
+/// As [`open`], with a wrapping, a clock of the process and entropy of the caller's.
 pub async fn open_with(
     config: &Config,
     wrapping: Wrapping,
-    clock: Arc<dyn Clock>,
+    process: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Opened, AppError> {
     let backend: Arc<dyn Store> = match &config.database.url {
@@ -78,9 +80,12 @@ pub async fn open_with(
         Wrapping::Direct => backend,
         Wrapping::Serving => Arc::new(Cached::over(Arc::new(Batched::over(backend)))),
     };
+    // Before anything is written: a command has no later chance to learn what time it is.
+    let clock = Arc::new(StoreClock::new(process));
+    measure_clock(&*store, &clock).await?;
     let master_key = master_key(config, &*store, &*entropy).await?;
     let keyring = Arc::new(Keyring::new(config.token.issuer.clone(), config.token.typ, master_key));
-    let store_keys = ensure_store_keys(&*store, &keyring, &*clock, &*entropy).await?;
+    let store_keys = ensure_store_keys(&*store, &keyring, &clock, &*entropy).await?;
     let threads = match config.limits.hash_threads {
         0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
         n => n,

@@ -49,12 +49,12 @@ pub async fn run(command: TokenCommand, config: &Config, out: Printer) -> Result
             let (store, clock) = (opened.store, opened.clock);
             // The keyring is empty until the first token names a key that it does not know.
             let tokens = Tokens::new(store.clone(), opened.keyring, opened.keys, clock.clone(), vec![]);
-            let found = inspect(&tokens, &*store, &*clock, token.trim()).await?;
+            let found = inspect(&tokens, &*store, &clock, token.trim()).await?;
             out.print(&found, || Sheet::of(properties(&found)))
         }
         TokenCommand::Revoke { jti } => {
             let opened = app::open(config).await?;
-            let (agent_id, expires_at) = revoke_by_id(&*opened.store, &*opened.clock, jti).await?;
+            let (agent_id, expires_at) = revoke_by_id(&*opened.store, &opened.clock, jti).await?;
             let agent_id = agent_id.map(|id| id.to_string());
             let revoked = Revoked { jti: jti.to_string(), agent_id, expires_at: expires_at.to_rfc3339() };
             out.print(&revoked, || {

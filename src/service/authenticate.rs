@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
-use crate::clock::Clock;
+use crate::clock::{Clock as _, StoreClock};
 use crate::domain::credential::{Credential, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
@@ -57,7 +57,7 @@ pub struct Authenticator {
     store: Arc<dyn Store>,
     secrets: Arc<Secrets>,
     limits: Arc<Limits>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoreClock>,
 }
 
 impl Authenticator {
@@ -66,7 +66,7 @@ impl Authenticator {
         store: Arc<dyn Store>,
         secrets: Arc<Secrets>,
         limits: Arc<Limits>,
-        clock: Arc<dyn Clock>,
+        clock: Arc<StoreClock>,
     ) -> Self {
         Self { store, secrets, limits, clock }
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::code::{self, Code, CodeRef};
 use crate::domain::id::{AgentId, CodeId};
@@ -35,7 +35,7 @@ pub struct PresentedCode {
 pub struct Codes {
     store: Arc<dyn Store>,
     key: CodeKey,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoreClock>,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -44,7 +44,7 @@ impl Codes {
     pub fn new(
         store: Arc<dyn Store>,
         key: CodeKey,
-        clock: Arc<dyn Clock>,
+        clock: Arc<StoreClock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         Self { store, key, clock, entropy }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::clock::Clock;
+use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::{AgentStatus, Epoch};
 use crate::domain::grant::epoch_lives;
 use crate::domain::time::Timestamp;
@@ -64,7 +64,7 @@ pub struct Inspection {
 pub async fn inspect(
     tokens: &Tokens,
     store: &dyn Store,
-    clock: &dyn Clock,
+    clock: &StoreClock,
     token: &str,
 ) -> Result<Inspection, Error> {
     let Some(genuine) = tokens.read(token).await? else {

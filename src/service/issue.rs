@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::StoreClock;
 use crate::domain::grant::{Policy, TokenRequest, decide};
 use crate::domain::id::{BatchId, Jti};
 use crate::domain::quota::Plans;
@@ -50,7 +50,7 @@ pub struct Mint {
     /// The request rate.
     pub limits: Arc<Limits>,
     /// The clock.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<StoreClock>,
     /// Where token ids come from.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -115,7 +115,7 @@ impl Mint {
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
         };
         // A token is in one batch only, so its id can name the batch as well.
-        let batch = Batch::of(BatchId(jti.0), self.clock.now(), Arc::clone(&grant));
+        let batch = Batch::of(BatchId(jti.0), self.clock.own_second(), Arc::clone(&grant));
         let verdict = self.store.issue(&batch).await?.into_iter().next();
         match verdict {
             Some(Verdict::Counted(receipt)) => {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::clock::Clock;
+use crate::clock::{Clock as _, StoreClock};
 use crate::domain::event::Actor;
 use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
@@ -37,7 +37,7 @@ enum Wanted {
 pub struct KeyService {
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoreClock>,
     entropy: Arc<dyn Entropy>,
     rsa_bits: RsaBits,
     announce_seconds: i64,
@@ -53,7 +53,7 @@ impl KeyService {
     pub fn new(
         store: Arc<dyn Store>,
         keyring: Arc<Keyring>,
-        clock: Arc<dyn Clock>,
+        clock: Arc<StoreClock>,
         entropy: Arc<dyn Entropy>,
         rsa_bits: RsaBits,
         announce_seconds: i64,
@@ -182,7 +182,7 @@ pub struct StoreKeys {
 pub async fn ensure_store_keys(
     store: &dyn Store,
     keyring: &Keyring,
-    clock: &dyn Clock,
+    clock: &StoreClock,
     entropy: &dyn Entropy,
 ) -> Result<StoreKeys, Error> {
     let master = keyring.master_key();

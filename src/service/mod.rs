@@ -3,7 +3,7 @@
 //! Owns the order of steps and the two kinds of failure. Must not know HTTP, SQL, or the environment.
 //!
 //! Reading order: [`secret`], [`authenticate`], [`codes`], [`issue`] (the mint), [`tokens`] (what a
-//! presented token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`]; for
+//! presented token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`], [`clock`]; for
 //! operators [`agents`], [`scopes`], [`inspect`].
 
 use std::error::Error as StdError;
@@ -16,6 +16,7 @@ use crate::store::StoreError;
 
 pub mod agents;
 pub mod authenticate;
+pub mod clock;
 pub mod codes;
 pub mod inspect;
 pub mod issue;

@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-use crate::clock::Clock;
+use crate::clock::{Clock as _, StoreClock};
 use crate::document::Document;
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
@@ -59,7 +59,7 @@ struct State {
 /// The list of this process.
 pub struct RevocationList {
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoreClock>,
     default_ttl: Ttl,
     /// Held while the news are read, so that they are read once and in order.
     reading: tokio::sync::Mutex<()>,
@@ -70,7 +70,7 @@ pub struct RevocationList {
 
 impl RevocationList {
     /// An empty list; [`RevocationList::refresh`] fills it.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, default_ttl: Ttl) -> Self {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<StoreClock>, default_ttl: Ttl) -> Self {
         let rendered = ArcSwap::from_pointee(State::default().render());
         let (reading, state) = (tokio::sync::Mutex::default(), Mutex::default());
         Self { store, clock, default_ttl, reading, state, rendered }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock as _, StoreClock};
 use crate::domain::event::Actor;
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::refusal::Refusal;
@@ -42,7 +42,7 @@ pub struct Revocation {
     store: Arc<dyn Store>,
     tokens: Arc<Tokens>,
     list: Arc<RevocationList>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoreClock>,
 }
 
 impl Revocation {
@@ -51,7 +51,7 @@ impl Revocation {
         store: Arc<dyn Store>,
         tokens: Arc<Tokens>,
         list: Arc<RevocationList>,
-        clock: Arc<dyn Clock>,
+        clock: Arc<StoreClock>,
     ) -> Self {
         Self { store, tokens, list, clock }
     }
@@ -85,7 +85,7 @@ impl Revocation {
 /// revoked for as long as any token can live. Returns what was assumed.
 pub async fn revoke_by_id(
     store: &dyn Store,
-    clock: &dyn Clock,
+    clock: &StoreClock,
     jti: Jti,
 ) -> Result<(Option<AgentId>, Timestamp), Error> {
     let now = clock.now();

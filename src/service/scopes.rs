@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::clock::Clock;
+use crate::clock::{Clock as _, StoreClock};
 use crate::domain::Invalid;
 use crate::domain::event::Actor;
 use crate::domain::scope::{BUILT_IN, Catalogue, CatalogueEntry, Scope};
@@ -44,7 +44,7 @@ pub struct Scopes {
     /// Scopes that the configuration marks as high-risk.
     pub high_risk: Vec<Scope>,
     /// The clock.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<StoreClock>,
 }
 
 /// Accepts 1–200 characters, none of them a control character.

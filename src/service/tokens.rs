@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
-use crate::clock::Clock;
+use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::Epoch;
 use crate::domain::grant::epoch_lives;
 use crate::domain::id::{AgentId, Jti};
@@ -91,7 +91,7 @@ pub struct Tokens {
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
     keys: Arc<KeyService>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoreClock>,
     /// A Bearer opens this server's endpoints when its `aud` holds one of these.
     own_audiences: Vec<String>,
     verified: Cache<[u8; 32], Arc<Genuine>>,
@@ -103,7 +103,7 @@ impl Tokens {
         store: Arc<dyn Store>,
         keyring: Arc<Keyring>,
         keys: Arc<KeyService>,
-        clock: Arc<dyn Clock>,
+        clock: Arc<StoreClock>,
         own_audiences: Vec<String>,
     ) -> Self {
         Self {

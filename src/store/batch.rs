@@ -311,8 +311,12 @@ impl Store for Batched {
         self.inner.ping().await
     }
 
-    async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
-        self.inner.prune(now, events_before, most).await
+    async fn clock(&self) -> Result<Option<i64>, StoreError> {
+        self.inner.clock().await
+    }
+
+    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
+        self.inner.prune(now, keep_events, most).await
     }
 
     async fn close(&self) {

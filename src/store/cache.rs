@@ -224,6 +224,10 @@ impl Store for Cached {
         self.inner.ping().await
     }
 
+    async fn clock(&self) -> Result<Option<i64>, StoreError> {
+        self.inner.clock().await
+    }
+
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         self.inner.issue(batch).await
     }
@@ -232,8 +236,8 @@ impl Store for Cached {
         self.inner.commit(writes).await
     }
 
-    async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
-        self.inner.prune(now, events_before, most).await
+    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
+        self.inner.prune(now, keep_events, most).await
     }
 
     async fn close(&self) {

@@ -67,7 +67,8 @@ pub struct AgentRecord {
 pub struct Batch {
     /// A batch that is sent again under the same id counts once.
     pub id: BatchId,
-    /// The process's clock. A store with a clock of its own takes the smaller of the two as `iat`.
+    /// The process's own clock: the one time that is not the store's. A store with a clock of its own
+    /// takes the smaller of the two as `iat` and counts in the month that its own one shows.
     pub now: Timestamp,
     /// What was decided, at most [`batch::MOST`].
     pub grants: Vec<Arc<Grant>>,
@@ -389,6 +390,10 @@ pub trait Store: Send + Sync {
     /// Whether the store answers, within the caller's patience.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// What the store's own clock shows, in milliseconds since 1970; `None` when it has none, and the
+    /// process's is the store's.
+    async fn clock(&self) -> Result<Option<i64>, StoreError>;
+
     /// Counts and records tokens: one atomic statement, one verdict a grant, in order. A batch
     /// whose id was committed before counts nothing again: what was counted then is
     /// [`Verdict::Counted`] as then, all else [`Verdict::Stale`], so that it is decided again. A grant's
@@ -399,10 +404,10 @@ pub trait Store: Send + Sync {
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError>;
 
     /// Removes what only time removes, at most `most` rows of each kind: revocations past their
-    /// grace, `token.issued` events issued before `events_before`, batch ids older than a day, spent
-    /// codes past their grace.
+    /// grace, `token.issued` events more than `keep_events` seconds old, batch ids older than a day, spent
+    /// codes past their grace. A store with a clock of its own goes by the smaller of that and `now`.
     /// Returns how many rows went, so that the caller goes on while there is more.
-    async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError>;
+    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError>;
 
     /// Puts the store to rest before the process ends: nothing is lost without it, but a file is left
     /// in one piece.

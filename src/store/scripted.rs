@@ -178,6 +178,10 @@ impl Store for Scripted {
         unscripted()
     }
 
+    async fn clock(&self) -> Result<Option<i64>, StoreError> {
+        unscripted()
+    }
+
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         lock(&self.batches).push(batch.id.0.as_u128());
         self.call().await?;
@@ -188,7 +192,7 @@ impl Store for Scripted {
         unscripted()
     }
 
-    async fn prune(&self, _now: Timestamp, _events_before: Timestamp, _most: i64) -> Result<u64, StoreError> {
+    async fn prune(&self, _now: Timestamp, _keep_events: i64, _most: i64) -> Result<u64, StoreError> {
         unscripted()
     }
 }

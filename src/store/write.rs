@@ -12,7 +12,8 @@ use super::{KeyRecord, StoreKey};
 /// One unit of work: a change, when it was asked for and by whom.
 #[derive(Debug, Clone)]
 pub struct Write {
-    /// The process's clock when the change was asked for.
+    /// The store's time when the change was asked for, as the process knows it. A store with a clock of
+    /// its own has the change happen by that instead.
     pub at: Timestamp,
     /// Who asked.
     pub by: Actor,

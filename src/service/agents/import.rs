@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::Clock as _;
 use crate::domain::Invalid;
 use crate::domain::agent::{AgentName, AgentStatus, Audience, Profile, RedirectUri, Terms, UserId};
 use crate::domain::credential::{Credential, SecretHash, Tag};

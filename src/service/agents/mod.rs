@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::clock::Clock;
+use crate::clock::{Clock as _, StoreClock};
 use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentStatus, Epoch, Profile};
 use crate::domain::credential::{Credential, SecretHash, Tag};
@@ -122,7 +122,7 @@ pub struct Agents {
     /// The configured plans.
     pub plans: Plans,
     /// The clock.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<StoreClock>,
     /// Where ids come from.
     pub entropy: Arc<dyn Entropy>,
 }

@@ -17,7 +17,8 @@ use super::lane::Lane;
 /// In the order in which it runs:
 ///
 /// - `entered` makes the batch count once: a second sending of it fails here, or waits here for
-///   the first. `iat` never lies in the future of either clock.
+///   the first. It remembers the database's time: by that one it is forgotten.
+/// - `period` tells the month by the same clock. `iat` never lies in the future of either clock.
 /// - `counted` joins each slot with its agent and the catalogue as the decision saw them, and
 ///   counts in the order of the slots. No agent's row is locked: a batch that waits for a counter
 ///   while a suspension commits goes on under the epoch of its snapshot, and its tokens are dead.
@@ -27,14 +28,14 @@ use super::lane::Lane;
 const COUNT: &str = "
     with entered as (
         insert into batch (batch_id, at)
-        values ($1, least($2::bigint, floor(extract(epoch from now()))::bigint))
-        returning at as iat
+        values ($1, floor(extract(epoch from now()))::bigint)
+        returning at
     ),
     period as (
-        select iat, (extract(year from t) * 100 + extract(month from t))::bigint as month
+        select least($2::bigint, at) as iat, (extract(year from t) * 100 + extract(month from t))::bigint as month
         from entered
         cross join lateral (
-            select to_timestamp(least(greatest(iat, 0), 253402300799)) at time zone 'UTC' as t
+            select to_timestamp(least(greatest(at, 0), 253402300799)) at time zone 'UTC' as t
         ) as moment
     ),
     counted as (
@@ -136,10 +137,12 @@ pub async fn recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<
     let events: Vec<(Uuid, i64, i64)> = sqlx::query_as(
         "select jti, epoch, at
          from audit_event
-         where at = (select at from batch where batch_id = $1) and kind = 'token.issued' and jti = any($2)",
+         where at = least($3, (select at from batch where batch_id = $1))
+           and kind = 'token.issued' and jti = any($2)",
     )
     .bind(batch.id.0)
     .bind(&jtis)
+    .bind(batch.now.0)
     .fetch_all(conn)
     .await?;
     Ok(recalled(&batch.grants, &events))

@@ -181,6 +181,10 @@ impl Store for PostgresStore {
         ask!(self.general, read::ping).await
     }
 
+    async fn clock(&self) -> Result<Option<i64>, StoreError> {
+        ask!(self.general, read::clock).await.map(Some)
+    }
+
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         // Whether any token costs a code is asked here, so that counting the others does not ask.
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
@@ -194,8 +198,8 @@ impl Store for PostgresStore {
         write::commit(&self.commit, &writes).await
     }
 
-    async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
-        write::prune(&self.general, now, events_before, most).await
+    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
+        write::prune(&self.general, now, keep_events, most).await
     }
 }
 

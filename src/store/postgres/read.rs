@@ -295,6 +295,11 @@ pub async fn ping(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("select 1").execute(conn).await.map(drop)
 }
 
+pub async fn clock(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    let sql = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
+    sqlx::query_scalar(sql).fetch_one(conn).await
+}
+
 fn agent_row(row: &PgRow) -> sqlx::Result<Agent> {
     let row = AgentRow {
         agent_id: row.try_get("agent_id")?,

@@ -1,8 +1,10 @@
 //! What can be changed, on PostgreSQL. The same functions in the same order as on SQLite.
 //!
 //! Each write is a unit of its own: a conflict is read from what a statement found or changed and
-//! never thrown, so that one write that cannot be done leaves its neighbours alone.
+//! never thrown, so that one write that cannot be done leaves its neighbours alone. Each happens at the
+//! time of the database's clock, whatever the process's says.
 
+use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use crate::domain::agent::AgentStatus;
@@ -48,7 +50,7 @@ pub async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, Store
 async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, Vec<Outcome>)> {
     let mut held = lane.take().await?;
     let conn = &mut held.conn;
-    sqlx::raw_sql("begin").execute(&mut *conn).await?;
+    let now = begin(conn).await?;
     let kills = writes.iter().any(|write| write.change.kills());
     let before = if kills { revocation_version(conn).await? } else { 0 };
     if writes.iter().any(|write| write.change.names()) {
@@ -57,9 +59,9 @@ async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, 
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
-        let outcome = apply(conn, write, version + 1).await?;
+        let outcome = apply(conn, now, write, version + 1).await?;
         if outcome == Outcome::Applied {
-            record(conn, &write.event()).await?;
+            record(conn, &Event { at: now, ..write.event() }).await?;
             version += i64::from(write.change.kills());
         }
         outcomes.push(outcome);
@@ -68,6 +70,12 @@ async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, 
         set_revocation_version(conn, version).await?;
     }
     Ok((held, outcomes))
+}
+
+/// Opens a transaction; the database's time at which it begins.
+async fn begin(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
+    let row = sqlx::raw_sql("begin; select floor(extract(epoch from now()))::bigint").fetch_one(conn).await?;
+    row.try_get(0).map(Timestamp)
 }
 
 /// The version of the revocation list, locked: who raises it holds it until the commit, so that
@@ -89,9 +97,8 @@ async fn set_revocation_version(conn: &mut PgConnection, version: i64) -> sqlx::
 }
 
 /// One change; `killed` is the version of the revocation list if this change raises it.
-async fn apply(conn: &mut PgConnection, write: &Write, killed: i64) -> sqlx::Result<Outcome> {
+async fn apply(conn: &mut PgConnection, at: Timestamp, write: &Write, killed: i64) -> sqlx::Result<Outcome> {
     use AgentStatus::{Active, Decommissioned, Suspended};
-    let at = write.at;
     match &write.change {
         Change::CreateAgent { agent, credential } => create_agent(conn, agent, credential).await,
         Change::UpdateAgent { agent_id, expected_version, profile } => {
@@ -233,36 +240,41 @@ pub fn applied_or(rows: u64, otherwise: Outcome) -> Outcome {
 /// Seconds for which a batch remembers that it landed: far longer than anybody sends it again.
 const BATCH_KEPT: i64 = 86_400;
 
-pub async fn prune(
-    lane: &Lane,
-    now: Timestamp,
-    events_before: Timestamp,
-    most: i64,
-) -> Result<u64, StoreError> {
+/// What is to go, each with the seconds for which it is kept past its time. The smaller of both clocks
+/// decides, and the database's is read in the statement itself.
+pub async fn prune(lane: &Lane, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
     let steps = [
         (
             "delete from revoked_token where jti in (
-                 select jti from revoked_token where expires_at < $1 order by expires_at limit $2)",
-            now.saturating_add(-REVOCATION_GRACE),
+                 select jti from revoked_token
+                 where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+                 order by expires_at limit $3)",
+            REVOCATION_GRACE,
         ),
         (
             "delete from audit_event where ctid in (
-                 select ctid from audit_event where at < $1 and kind = 'token.issued' limit $2)",
-            events_before,
+                 select ctid from audit_event
+                 where at < least($1, floor(extract(epoch from now()))::bigint) - $2
+                   and kind = 'token.issued' limit $3)",
+            keep_events,
         ),
         (
-            "delete from batch where batch_id in (select batch_id from batch where at < $1 limit $2)",
-            now.saturating_add(-BATCH_KEPT),
+            "delete from batch where batch_id in (
+                 select batch_id from batch
+                 where at < least($1, floor(extract(epoch from now()))::bigint) - $2 limit $3)",
+            BATCH_KEPT,
         ),
         (
             "delete from spent_code where code_id in (
-                 select code_id from spent_code where expires_at < $1 order by expires_at limit $2)",
-            now.saturating_add(-SPENT_GRACE),
+                 select code_id from spent_code
+                 where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+                 order by expires_at limit $3)",
+            SPENT_GRACE,
         ),
     ];
     let mut gone = 0;
-    for (sql, before) in steps {
-        gone += ask!(lane, delete, sql, before, most).await?;
+    for (sql, kept) in steps {
+        gone += ask!(lane, delete, sql, now, kept, most).await?;
     }
     Ok(gone)
 }
@@ -270,8 +282,10 @@ pub async fn prune(
 async fn delete(
     conn: &mut PgConnection,
     sql: &'static str,
-    before: Timestamp,
+    now: Timestamp,
+    kept: i64,
     most: i64,
 ) -> sqlx::Result<u64> {
-    sqlx::query(sql).bind(before.0).bind(most).execute(conn).await.map(|done| done.rows_affected())
+    let delete = sqlx::query(sql).bind(now.0).bind(kept).bind(most);
+    delete.execute(conn).await.map(|done| done.rows_affected())
 }

@@ -216,6 +216,10 @@ impl Store for SqliteStore {
         ask!(self.readers, read::ping).await
     }
 
+    async fn clock(&self) -> Result<Option<i64>, StoreError> {
+        Ok(None)
+    }
+
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         // Whether any token costs a code is asked here, so that counting the others does not ask.
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
@@ -229,8 +233,8 @@ impl Store for SqliteStore {
         write::commit(&self.writer, &writes).await
     }
 
-    async fn prune(&self, now: Timestamp, events_before: Timestamp, most: i64) -> Result<u64, StoreError> {
-        write::prune(&self.writer, now, events_before, most).await
+    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
+        write::prune(&self.writer, now, keep_events, most).await
     }
 
     /// The last connection to close moves what is in the write-ahead log into the file. Somebody who

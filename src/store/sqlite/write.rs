@@ -214,12 +214,7 @@ pub fn applied_or(rows: u64, otherwise: Outcome) -> Outcome {
 /// Seconds for which a batch remembers that it landed: far longer than anybody sends it again.
 const BATCH_KEPT: i64 = 86_400;
 
-pub async fn prune(
-    lane: &Writer,
-    now: Timestamp,
-    events_before: Timestamp,
-    most: i64,
-) -> Result<u64, StoreError> {
+pub async fn prune(lane: &Writer, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
     let steps = [
         (
             "delete from revoked_token where jti in (
@@ -235,7 +230,7 @@ pub async fn prune(
                      (select id from audit_event where at >= ?1 order by id limit 1 offset 999),
                      9223372036854775807)
                  order by id limit ?2)",
-            events_before,
+            now.saturating_add(-keep_events),
         ),
         (
             "delete from batch where batch_id in (select batch_id from batch where at < ?1 limit ?2)",

@@ -35,8 +35,9 @@ use tokio::net::TcpStream;
 use super::answer::Answer;
 use super::database::Database;
 use super::entropy::GatedEntropy;
+use super::time::Time;
 
-/// 2025-01-31T12:00:00Z: past, so that no database's clock comes before it, and near a month's end.
+/// 2025-01-31T12:00:00Z: near a month's end.
 pub const NOW: Timestamp = Timestamp(1_738_324_800);
 
 pub const ISSUER: &str = "https://auth.sealwright.test";
@@ -58,7 +59,10 @@ pub struct TestApp<'d> {
     pub config: Config,
     pub opened: Opened,
     pub state: Arc<State>,
-    pub clock: Arc<FakeClock>,
+    /// Lets time pass, for every process of the test and the database.
+    pub clock: Arc<Time>,
+    /// The clock of this process alone.
+    pub own_clock: Arc<FakeClock>,
     pub entropy: Arc<GatedEntropy>,
     pub address: SocketAddr,
     pub ops_address: SocketAddr,
@@ -180,14 +184,15 @@ impl<'d> TestApp<'d> {
 
     /// A server with these configuration keys.
     pub async fn start_with(database: &'d Database, settings: &[(&str, &str)]) -> Self {
-        Self::at(database, settings, Arc::new(FakeClock::at(NOW))).await
+        Self::at(database, settings, Arc::new(Time::at(NOW, database.clock())), 0).await
     }
 
-    async fn at(database: &'d Database, settings: &[(&str, &str)], clock: Arc<FakeClock>) -> Self {
+    async fn at(database: &'d Database, settings: &[(&str, &str)], clock: Arc<Time>, ahead: i64) -> Self {
         let config = config(database, settings);
         let entropy = Arc::new(GatedEntropy::default());
         let drawn: Arc<dyn Entropy> = Arc::clone(&entropy) as _;
-        let told: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let own_clock = clock.process(ahead);
+        let told: Arc<dyn Clock> = Arc::clone(&own_clock) as _;
         let opened = app::open_with(&config, Wrapping::Serving, told, drawn).await.unwrap();
         plant_signing_key(&opened).await;
         opened.keys.ensure_signing_key().await.unwrap();
@@ -198,7 +203,19 @@ impl<'d> TestApp<'d> {
         let ops_address = listen(http::ops_router(&state));
         let redirects = reqwest::redirect::Policy::none();
         let client = reqwest::Client::builder().no_proxy().redirect(redirects).build().unwrap();
-        Self { database, config, opened, state, clock, entropy, address, ops_address, draining, client }
+        Self {
+            database,
+            config,
+            opened,
+            state,
+            clock,
+            own_clock,
+            entropy,
+            address,
+            ops_address,
+            draining,
+            client,
+        }
     }
 
     /// Another process over the same database, with the same clock.
@@ -208,7 +225,12 @@ impl<'d> TestApp<'d> {
 
     /// As [`Self::beside`], configured differently.
     pub async fn beside_with(&self, settings: &[(&str, &str)]) -> Self {
-        Self::at(self.database, settings, Arc::clone(&self.clock)).await
+        Self::at(self.database, settings, Arc::clone(&self.clock), 0).await
+    }
+
+    /// Another process over the same database, whose clock is ahead by so many seconds.
+    pub async fn beside_ahead(&self, seconds: i64) -> Self {
+        Self::at(self.database, &[], Arc::clone(&self.clock), seconds).await
     }
 
     // ---- agents and their like, as an operator changes them

@@ -3,16 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sealwright::domain::time::Timestamp;
 use sealwright::store::Store;
 use sealwright::store::postgres::{self, PostgresStore};
 use sealwright::store::sqlite::SqliteStore;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
+use super::time::{DatabaseClock, NOW, SEARCH_PATH};
+
 /// A database of its own, empty but for the schema.
 pub enum Database {
     Sqlite { _folder: TempDir, path: PathBuf },
-    Postgres { server: String, name: String, url: String },
+    Postgres { server: String, name: String, url: String, clock: DatabaseClock },
 }
 
 impl Database {
@@ -24,10 +27,12 @@ impl Database {
         Self::Sqlite { _folder: folder, path }
     }
 
-    /// A database on the server that `TEST_DATABASE_URL` names, migrated.
+    /// A database on the server that `TEST_DATABASE_URL` names, migrated. Its clock shows the `NOW` of the
+    /// store's tests.
     pub async fn postgres() -> Self {
         let database = Self::postgres_without_schema().await;
         postgres::migrate(database.url()).await.unwrap();
+        database.set_clock(NOW);
         database
     }
 
@@ -42,7 +47,24 @@ impl Database {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
         let mut url = url::Url::parse(&server).unwrap();
         url.set_path(&name);
-        Self::Postgres { server, name, url: url.into() }
+        url.query_pairs_mut().append_pair("options", SEARCH_PATH);
+        let clock = DatabaseClock::install(url.as_str()).await;
+        Self::Postgres { server, name, url: url.into(), clock }
+    }
+
+    /// Sets the database's own clock, where it has one.
+    pub fn set_clock(&self, now: Timestamp) {
+        if let Some(clock) = self.clock() {
+            clock.set(now.0.saturating_mul(1_000));
+        }
+    }
+
+    /// The database's own clock; `None` on SQLite.
+    pub fn clock(&self) -> Option<&DatabaseClock> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres { clock, .. } => Some(clock),
+        }
     }
 
     /// What a PostgreSQL store opens.

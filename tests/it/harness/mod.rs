@@ -4,3 +4,4 @@ pub mod answer;
 pub mod app;
 pub mod database;
 pub mod entropy;
+pub mod time;

@@ -14,7 +14,6 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{hmac, rsa};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use sealwright::clock::Clock;
 use sealwright::store::KeyState;
 use serde::Deserialize;
 

@@ -7,6 +7,7 @@ mod agents;
 mod airisk;
 mod bytes;
 mod client;
+mod clocks;
 mod documents;
 mod forward_auth;
 mod health;

@@ -1,7 +1,6 @@
 //! Monthly quotas (D5; known failures 42, 43).
 
 use futures_util::future::join_all;
-use sealwright::clock::Clock;
 use sealwright::domain::event::Actor;
 use sealwright::domain::quota::PlanName;
 use sealwright::domain::time::Timestamp;

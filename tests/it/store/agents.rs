@@ -97,6 +97,7 @@ async fn an_update_needs_the_version_it_was_made_from(db: &Database) {
         profile: Box::new(profile.clone()),
     };
     let later = Timestamp(NOW.0 + 5);
+    db.set_clock(later);
     assert_eq!(commit_at(&*store, later, update("a", 1)).await, Outcome::Applied);
     assert_eq!(commit_at(&*store, later, update("a", 1)).await, Outcome::Conflict);
     assert_eq!(commit_at(&*store, later, update("b", 1)).await, Outcome::NotFound);

@@ -18,10 +18,11 @@ on_both! {
     an_imported_credential_is_known_at_once,
 }
 
-async fn rotate(store: &dyn Store, at: i64, prefix: &str, old_expires_at: i64) -> Outcome {
+async fn rotate(db: &Database, store: &dyn Store, at: i64, prefix: &str, old_expires_at: i64) -> Outcome {
     let credential = Credential { created_at: Timestamp(at), ..credential("a", prefix) };
     let change =
         Change::RotateSecret { credential: Box::new(credential), old_expires_at: Timestamp(old_expires_at) };
+    db.set_clock(Timestamp(at));
     commit_at(store, Timestamp(at), change).await
 }
 
@@ -34,7 +35,7 @@ async fn held(store: &dyn Store) -> Vec<(String, Option<i64>)> {
 async fn a_rotation_without_overlap_ends_the_old_secret_at_once(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    assert_eq!(rotate(&*store, NOW.0 + 1, "second", NOW.0 + 1).await, Outcome::Applied);
+    assert_eq!(rotate(db, &*store, NOW.0 + 1, "second", NOW.0 + 1).await, Outcome::Applied);
     assert_eq!(held(&*store).await, [("second".to_owned(), None)]);
     let agent = read(&*store, "a").await.agent.clone();
     assert_eq!((agent.version, agent.epoch.0, agent.updated_at.0), (2, 0, NOW.0 + 1));
@@ -44,11 +45,11 @@ async fn a_rotation_without_overlap_ends_the_old_secret_at_once(db: &Database) {
 async fn a_rotation_lets_the_newest_old_secret_live_for_the_overlap(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    rotate(&*store, NOW.0, "second", NOW.0 + 100).await;
+    rotate(db, &*store, NOW.0, "second", NOW.0 + 100).await;
     let two = [("second".to_owned(), None), ("first".to_owned(), Some(NOW.0 + 100))];
     assert_eq!(held(&*store).await, two);
     // All in one second: what is newest is known whatever the clock says.
-    rotate(&*store, NOW.0, "third", NOW.0 + 200).await;
+    rotate(db, &*store, NOW.0, "third", NOW.0 + 200).await;
     let two = [("third".to_owned(), None), ("second".to_owned(), Some(NOW.0 + 200))];
     assert_eq!(held(&*store).await, two);
 }
@@ -58,10 +59,10 @@ async fn a_rotation_never_lengthens_a_life(db: &Database) {
     let first = Credential { expires_at: Some(Timestamp(NOW.0 + 50)), ..credential("a", "first") };
     let change = Change::CreateAgent { agent: Box::new(agent("a")), credential: Box::new(first) };
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
-    rotate(&*store, NOW.0 + 10, "second", NOW.0 + 1_000).await;
+    rotate(db, &*store, NOW.0 + 10, "second", NOW.0 + 1_000).await;
     let two = [("second".to_owned(), None), ("first".to_owned(), Some(NOW.0 + 50))];
     assert_eq!(held(&*store).await, two);
-    rotate(&*store, NOW.0 + 60, "third", NOW.0 + 60).await;
+    rotate(db, &*store, NOW.0 + 60, "third", NOW.0 + 60).await;
     assert_eq!(held(&*store).await, [("third".to_owned(), None)]);
 }
 
@@ -69,9 +70,9 @@ async fn a_decommissioned_agent_gets_no_secret(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     commit(&*store, Change::SuspendAgent(id("a"))).await;
-    assert_eq!(rotate(&*store, NOW.0, "second", NOW.0).await, Outcome::Applied);
+    assert_eq!(rotate(db, &*store, NOW.0, "second", NOW.0).await, Outcome::Applied);
     commit(&*store, Change::DecommissionAgent(id("a"))).await;
-    assert_eq!(rotate(&*store, NOW.0, "third", NOW.0).await, Outcome::Conflict);
+    assert_eq!(rotate(db, &*store, NOW.0, "third", NOW.0).await, Outcome::Conflict);
     assert_eq!(held(&*store).await, [("second".to_owned(), None)]);
 }
 

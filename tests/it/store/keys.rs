@@ -77,6 +77,7 @@ async fn a_key_goes_from_announced_to_signing_to_retiring_to_gone(db: &Database)
     assert_eq!(commit(&*store, activation("one", None)).await, Outcome::Applied);
     commit(&*store, insertion(&key("two", KeyState::Announced, NOW.0 + 1))).await;
     let later = Timestamp(NOW.0 + 50);
+    db.set_clock(later);
     assert_eq!(commit_at(&*store, later, activation("two", Some("one"))).await, Outcome::Applied);
     assert_eq!(
         stands().await,

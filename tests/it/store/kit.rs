@@ -22,8 +22,7 @@ use sealwright::store::{
 };
 use uuid::Uuid;
 
-/// 2023-11-14T22:13:20Z: long past, so that no database's clock comes before it.
-pub const NOW: Timestamp = Timestamp(1_700_000_000);
+pub use crate::harness::time::NOW;
 
 /// Where the codes of every agent are sent, and the user that it may act for.
 pub const REDIRECT_URI: &str = "https://app.example/callback";

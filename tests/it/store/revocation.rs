@@ -96,6 +96,7 @@ async fn the_list_leaves_out_what_has_ended(db: &Database) {
     let (ends, lives) = (jti(), jti());
     commit(&*store, revocation(ends, LATER)).await;
     commit(&*store, revocation(lives, Timestamp(LATER.0 + 1))).await;
+    db.set_clock(LATER);
     commit_at(&*store, LATER, Change::RevokeAgentTokens(id("a"))).await;
     let list = store.revocations(0, LATER, Timestamp(LATER.0 - 1)).await.unwrap();
     assert_eq!(list.tokens.iter().map(|t| t.jti).collect::<Vec<_>>(), [lives]);
@@ -134,9 +135,11 @@ async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database)
         assert_eq!(commit(&*store, change).await, Outcome::Applied);
     }
     commit(&*store, Change::SuspendAgent(id("a"))).await;
+    db.set_clock(LATER);
     commit_at(&*store, LATER, Change::RevokeAgentTokens(id("b"))).await;
     commit_at(&*store, LATER, Change::DecommissionAgent(id("a"))).await;
     // A clock that was set back takes no kill away.
+    db.set_clock(NOW);
     commit(&*store, Change::RevokeAgentTokens(id("b"))).await;
     let list = store.revocations(0, NOW, NOW).await.unwrap();
     let agents: Vec<_> =
@@ -195,10 +198,12 @@ async fn killed_tokens_are_those_below_the_epoch_newest_first(db: &Database) {
     create(&*store, "b").await;
     let mut expected = Vec::new();
     for age in [500, 100, 10] {
+        db.set_clock(Timestamp(NOW.0 - age));
         let batch = batch_at(Timestamp(NOW.0 - age), grants(&*store, "a", 2, None).await);
         send(&*store, &batch).await;
         expected.extend(batch.grants.iter().map(|g| g.jti()));
     }
+    db.set_clock(NOW);
     let expired = batch_at(Timestamp(NOW.0 - 600), grants(&*store, "a", 1, None).await);
     send(&*store, &expired).await;
     issue(&*store, "b", 3, None).await;
@@ -239,6 +244,7 @@ async fn killed_tokens_are_found_hours_back(db: &Database) {
 async fn an_issued_token_is_found_by_the_time_in_its_id(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
+    db.set_clock(Timestamp(NOW.0 + 3));
     let batch = batch_at(Timestamp(NOW.0 + 3), grants(&*store, "a", 3, None).await);
     send(&*store, &batch).await;
     let found = store.issued_token(batch.grants[1].jti()).await.unwrap().unwrap();

@@ -1,0 +1,137 @@
+//! Clocks that differ: of several processes, and of the database from all of them (faults C1–C4; contract §2,
+//! D7). The processes' clocks are the tests' own, and so is the database's.
+
+use sealwright::clock::Clock as _;
+
+use super::introspect::INACTIVE;
+use crate::harness::app::{NOW, TestApp, claims};
+use crate::harness::database::Database;
+
+/// By how many seconds one process's clock differs from the database's.
+const SKEWS: [i64; 4] = [1_200, -1_200, 93_600, -93_600];
+
+async fn on_postgres(test: impl AsyncFn(&TestApp<'_>, &TestApp<'_>, i64)) {
+    for skew in SKEWS {
+        let database = Database::postgres().await;
+        let right = TestApp::start(&database).await;
+        let wrong = right.beside_ahead(skew).await;
+        test(&right, &wrong, skew).await;
+        drop((right, wrong));
+        database.remove().await;
+    }
+}
+
+/// What a process removes once a minute.
+async fn clean_up(app: &TestApp<'_>) {
+    while app.opened.store.prune(app.opened.clock.earliest(), 0, 1_000).await.unwrap() > 0 {}
+}
+
+#[tokio::test]
+async fn a_wrong_clock_removes_no_revocation_before_its_time() {
+    on_postgres(async |right, wrong, skew| {
+        let agent = right.agent("tokens:read").await;
+        let token = right.token(&agent).await;
+        right.revoke(&agent, &token).await.is(200, "{}");
+        for _ in 0..3 {
+            clean_up(wrong).await;
+            for app in [right, wrong] {
+                app.introspect(&agent, &token).await.is(200, INACTIVE);
+            }
+            right.clock.advance(240);
+        }
+        let kept = right.database.number("select count(*) from revoked_token").await;
+        assert_eq!(kept, 1, "{skew}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revocation_through_a_wrong_clock_holds_everywhere() {
+    on_postgres(async |right, wrong, skew| {
+        let agent = right.agent("tokens:read").await;
+        let token = right.token(&agent).await;
+        wrong.revoke(&agent, &token).await.is(200, "{}");
+        for app in [right, wrong] {
+            app.introspect(&agent, &token).await.is(200, INACTIVE);
+        }
+        right.state.list.refresh().await.unwrap();
+        let list = right.get("/oauth/revoked-tokens").await.json();
+        assert_eq!(list["revoked_jtis"][0], claims(&token)["jti"], "{skew}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_suspension_through_a_wrong_clock_is_on_the_list() {
+    on_postgres(async |right, wrong, skew| {
+        let agent = right.agent("tokens:read").await;
+        let token = right.token(&agent).await;
+        wrong.suspend(&agent).await;
+        let killed_at =
+            right.database.number("select killed_at from agent where killed_at is not null").await;
+        assert_eq!(killed_at, NOW.0, "{skew}");
+        for app in [right, wrong] {
+            app.state.list.refresh().await.unwrap();
+            let list = app.get("/oauth/revoked-tokens").await.json();
+            assert_eq!(list["revoked_agents"].as_array().unwrap().len(), 1, "{skew}");
+            assert_eq!(list["revoked_jtis"][0], claims(&token)["jti"], "{skew}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_is_issued_at_the_smaller_second_and_lives_by_the_databases() {
+    on_postgres(async |right, wrong, skew| {
+        let agent = right.agent("tokens:read").await;
+        let answer = wrong.ask(&agent, "").await;
+        let token = answer.text("access_token");
+        let (iat, exp) = (claims(&token)["iat"].as_i64().unwrap(), claims(&token)["exp"].as_i64().unwrap());
+        assert_eq!(iat, NOW.min(wrong.own_clock.now()).0);
+        assert_eq!(exp - iat, answer.json()["expires_in"].as_i64().unwrap());
+        for app in [right, wrong] {
+            assert_eq!(app.is_active(&agent, &token).await, exp > NOW.0, "{skew}");
+        }
+        // It is counted in the month that the database shows.
+        let month = right.database.number("select month from quota").await;
+        assert_eq!(month, NOW.month().key());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_old_secret_ends_for_a_wrong_clock_when_it_ends_for_all() {
+    on_postgres(async |right, wrong, skew| {
+        let old = right.agent("tokens:read").await;
+        wrong.rotate(&old, 3_600).await;
+        right.clock.advance(3_599);
+        for app in [right, wrong] {
+            assert_eq!(app.ask(&old, "").await.status, 200, "{skew}");
+        }
+        right.clock.advance(1);
+        for app in [right, wrong] {
+            assert_eq!(app.ask(&old, "").await.status, 401, "{skew}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_announced_by_a_wrong_clock_signs_at_its_time() {
+    on_postgres(async |right, wrong, skew| {
+        let signing = || right.database.texts("select kid from signing_key where state = 'signing'");
+        let first = signing().await;
+        let announced = wrong.opened.keys.rotate(sealwright::domain::event::Actor::Operator).await.unwrap();
+        let wait = right.config.keys.announce_seconds;
+        assert_eq!(announced.signs_from.0, NOW.0 + wait, "{skew}");
+        right.clock.advance(wait - 1);
+        for app in [right, wrong] {
+            app.opened.keys.refresh().await.unwrap();
+            assert_eq!(signing().await, first, "{skew}");
+        }
+        right.clock.advance(1);
+        right.opened.keys.refresh().await.unwrap();
+        assert_eq!(signing().await, [announced.kid.0], "{skew}");
+    })
+    .await;
+}
