@@ -70,7 +70,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
     let issuer = &config.token.issuer;
     let default_audience = match &config.token.default_audience {
         Some(audience) => audience.clone(),
-        None => Audience::parse(issuer).map_err(|rule| AppError::Other(rule.to_string()))?,
+        None => Audience::parse_stored(issuer).map_err(|rule| AppError::Other(rule.to_string()))?,
     };
     let own_audiences = vec![issuer.clone(), default_audience.as_str().to_owned()];
     let limits = Arc::new(Limits::new(config.limits.requests_per_minute, config.limits.failures_per_minute));

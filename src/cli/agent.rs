@@ -106,7 +106,8 @@ struct RestArgs {
     /// Its plan
     #[arg(long, value_parser = PlanName::parse)]
     plan: Option<PlanName>,
-    /// An audience that it may ask for; repeatable; none allows any
+    /// An audience that it may ask for; repeatable; none allows any. Unasked it gets the first, or the default if
+    /// that is listed
     #[arg(long, value_name = "A", value_parser = input::audience)]
     audience: Vec<Item<Audience>>,
     /// Where its authorization codes may be sent; repeatable

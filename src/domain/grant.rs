@@ -33,7 +33,7 @@ pub struct TokenRequest {
 pub struct Policy {
     /// The lifetime of a token whose agent has none of its own.
     pub default_ttl: Ttl,
-    /// The `aud` of a token that asked for none.
+    /// The `aud` of a token that asked for none, unless its agent has a list without it.
     pub default_audience: Audience,
     /// Scopes that the configuration marks as high-risk (contract D2).
     pub high_risk: Vec<Scope>,
@@ -162,10 +162,13 @@ fn fits(scopes: Vec<Scope>) -> Result<Vec<Scope>, Refusal> {
 }
 
 fn decide_audience(agent: &Agent, policy: &Policy, asked: &[Audience]) -> Result<Vec<Audience>, Refusal> {
-    if asked.is_empty() {
-        return Ok(vec![policy.default_audience.clone()]);
-    }
     let list = &agent.profile.terms.audiences;
+    if asked.is_empty() {
+        // The list binds every token, so that of a client that names no audience as well.
+        let default = &policy.default_audience;
+        let first = list.first().filter(|_| !list.contains(default)).unwrap_or(default);
+        return Ok(vec![first.clone()]);
+    }
     let length: usize = asked.iter().map(|a| a.as_str().len()).sum();
     if length <= LONGEST_AUDIENCE && (list.is_empty() || asked.iter().all(|a| list.contains(a))) {
         Ok(asked.to_vec())
@@ -270,6 +273,13 @@ mod tests {
             ask(&agent, &catalogue("a"), &request("https://out")).unwrap_err(),
             Refusal::InvalidTarget
         );
+        let aud = |agent: &Agent| {
+            let grant = ask(agent, &catalogue("a"), &TokenRequest::default()).unwrap();
+            grant.audience().iter().map(|one| one.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(aud(&agent), ["https://in"]);
+        Arc::make_mut(&mut agent.profile.terms).audiences.push(policy().default_audience);
+        assert_eq!(aud(&agent), ["https://issuer.example"]);
     }
 
     proptest! {

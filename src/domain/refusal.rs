@@ -33,8 +33,10 @@ pub enum Refusal {
     ScopeNotAllowed,
     /// No scope was asked for and this agent is allowed none (contract D3).
     NoScopes,
-    /// The audience is malformed or outside the agent's list (RFC 8707 §2).
+    /// The audience is outside the agent's list, or more than a token carries (RFC 8707 §2).
     InvalidTarget,
+    /// A parameter, by its name, holds no audience (RFC 8707 §2 `invalid_target`).
+    MalformedTarget(&'static str),
     /// The authorization code is unknown, expired, spent, or was made for something else
     /// (RFC 6749 §5.2 `invalid_grant`).
     InvalidCode,
@@ -92,6 +94,7 @@ impl Refusal {
             Self::ScopeNotAllowed => "A requested scope is not allowed for this client.".to_owned(),
             Self::NoScopes => "This client is not allowed any scope.".to_owned(),
             Self::InvalidTarget => "The requested audience is not allowed for this client.".to_owned(),
+            Self::MalformedTarget(name) => format!("The {name} parameter is malformed."),
             Self::InvalidCode => "The authorization code is invalid, expired or used.".to_owned(),
             Self::QuotaReached { plan, limit } => reached_message(plan, *limit),
             Self::SlowDown { .. } => "Too many requests. Retry later.".to_owned(),

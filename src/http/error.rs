@@ -143,7 +143,7 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
             (403, "unauthorized_client")
         }
         Refusal::MalformedScope | Refusal::ScopeNotAllowed | Refusal::NoScopes => (400, "invalid_scope"),
-        Refusal::InvalidTarget => (400, "invalid_target"),
+        Refusal::InvalidTarget | Refusal::MalformedTarget(_) => (400, "invalid_target"),
         Refusal::SlowDown { .. } => (429, "slow_down"),
         Refusal::MissingToken | Refusal::InvalidToken => (401, "invalid_token"),
         Refusal::InsufficientScope(_) | Refusal::DemandNotMet => (403, "insufficient_scope"),

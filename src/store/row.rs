@@ -82,7 +82,7 @@ impl AgentRow {
                     scopes: parse_list(&self.scopes, Scope::parse)?,
                     ttl: self.ttl.map(Ttl::new).transpose()?,
                     plan: PlanName::parse(&self.plan)?,
-                    audiences: parse_list(&self.audiences, Audience::parse)?,
+                    audiences: parse_list(&self.audiences, Audience::parse_stored)?,
                     redirect_uris: parse_list(&self.redirect_uris, RedirectUri::parse)?,
                     user_ids: parse_list(&self.user_ids, UserId::parse)?,
                 }),

@@ -180,6 +180,9 @@ fn values_that_break_their_rule_are_refused_before_anything_is_made() {
         ["--scope", "a\"b"],
         ["--plan", "Free"],
         ["--redirect-uri", "http://evil.example/cb"],
+        ["--audience", "https://a https://b"],
+        ["--audience", "https://é.example"],
+        ["--audience", "https://a.example/%zz"],
         ["--user-id", "a\tb"],
     ] {
         let rest: Vec<&str> =

@@ -119,7 +119,7 @@ fn words(refusal: Option<&Refusal>) -> String {
         ) => format!("Invalid {name}"),
         Some(Refusal::UnsupportedGrantType) => "Invalid grant_type".to_owned(),
         Some(Refusal::ScopeNotAllowed | Refusal::MalformedScope) => "Invalid scope".to_owned(),
-        Some(Refusal::InvalidTarget) => "Invalid target".to_owned(),
+        Some(Refusal::InvalidTarget | Refusal::MalformedTarget(_)) => "Invalid target".to_owned(),
         _ => "Invalid request".to_owned(),
     }
 }

@@ -65,7 +65,9 @@ fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
     Err(Failure::Refused(refusal, Challenge::None))
 }
 
-/// What every grant may ask for: `scope`, `audience` and `resource` (RFC 8707 §2: it may repeat).
+/// What every grant may ask for: `scope`, `audience` and `resource`. The latter two may repeat (RFC 8693
+/// §2.1, RFC 8707 §2), and an `audience` may hold several between spaces, as clients with one field send
+/// them.
 pub fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Failure> {
     let scopes = match form.one("scope")? {
         None => None,
@@ -75,16 +77,17 @@ pub fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Failure> {
         },
     };
     let mut audience: Vec<Audience> = Vec::new();
-    let asked = form.one("audience")?.map(|text| (text, false)).into_iter();
-    let resources = form.all("resource")?.into_iter().map(|text| (text, true));
-    for (text, must_be_uri) in asked.chain(resources) {
+    let named = form.all("audience")?.into_iter().flat_map(|text| text.split(' '));
+    let named = named.filter(|text| !text.is_empty()).map(|text| ("audience", text));
+    let resources = form.all("resource")?.into_iter().map(|text| ("resource", text));
+    for (name, text) in named.chain(resources) {
         match Audience::parse(text) {
-            Ok(one) if !must_be_uri || is_absolute_uri(text) => {
+            Ok(one) if name == "audience" || is_absolute_uri(text) => {
                 if !audience.contains(&one) {
                     audience.push(one);
                 }
             }
-            _ => return refuse(Refusal::InvalidTarget),
+            _ => return refuse(Refusal::MalformedTarget(name)),
         }
         // A token carries few audiences; the bound keeps a list of thousands from costing anything.
         if audience.len() > 32 {

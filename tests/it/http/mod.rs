@@ -5,6 +5,7 @@
 
 mod agents;
 mod airisk;
+mod audiences;
 mod bytes;
 mod client;
 mod clocks;

@@ -36,7 +36,7 @@ struct Place {
     known: Vec<&'static str>,
 }
 
-const MAY_REPEAT: [&str; 1] = ["resource"];
+const MAY_REPEAT: [&str; 2] = ["audience", "resource"];
 
 fn places(agent: &Agent) -> Vec<Place> {
     let client = ["client_id", "client_secret", "client_assertion", "client_assertion_type"];

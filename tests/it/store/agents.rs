@@ -49,7 +49,8 @@ async fn strings_survive_unchanged(db: &Database) {
     profile.name = AgentName::parse("Ünï \"quoted\" 'single' \\ {} 🦀 $1 ?1 --").unwrap();
     let terms = Arc::make_mut(&mut profile.terms);
     terms.scopes = parse_scope_list("!#$%&'()*+,-./ [x]^_`{|}~ ,").unwrap();
-    terms.audiences = ["https://a,b", "{'}", "a/b", "\u{1F980}"].map(|a| Audience::parse(a).unwrap()).into();
+    terms.audiences =
+        ["https://a,b", "{'}", "a/b", "\u{1F980}"].map(|a| Audience::parse_stored(a).unwrap()).into();
     terms.redirect_uris = vec![RedirectUri::parse("https://a.example/cb?x=%22&y='").unwrap()];
     terms.user_ids = ["user 42", "NULL", "", "ß"]
         .into_iter()
