@@ -1,8 +1,8 @@
 //! The clock, as a trait: the only place that asks the system for the time of day. And the store's clock,
 //! which is what everything else is told the time by.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::domain::time::Timestamp;
@@ -19,6 +19,24 @@ pub trait Clock: Send + Sync {
     /// Whole seconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> Timestamp {
         Timestamp(self.unix_millis().div_euclid(1_000))
+    }
+}
+
+/// The last second of the year 9999: no date is written of a later one.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// Why a clock cannot be gone by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this machine's clock shows a time {0}: set it, and try again")]
+pub struct NoTime(&'static str);
+
+/// Refuses a clock that shows a time of which no date can be written. What lies before 1970 is what a machine
+/// shows whose clock was not set yet.
+pub fn require_time(clock: &dyn Clock) -> Result<(), NoTime> {
+    match clock.unix_millis().div_euclid(1_000) {
+        ..0 => Err(NoTime("before 1970")),
+        0..=LAST_SECOND => Ok(()),
+        _ => Err(NoTime("after the year 9999")),
     }
 }
 
@@ -60,15 +78,45 @@ pub struct StoreClock {
     own: Arc<dyn Clock>,
     /// The store's time less the steady clock's, in milliseconds; [`OWN`] when the store has no clock.
     offset: AtomicI64,
+    readings: Mutex<Readings>,
 }
 
 /// The store has no clock of its own.
 const OWN: i64 = i64::MIN;
 
+/// For so many milliseconds a reading of the process's clock must have stood before anything is removed by
+/// it: a machine whose clock is wrong when it starts sets it right within minutes.
+const SETTLING_MILLIS: i64 = 300_000;
+
+/// What the process's clock showed at some moment of the steady one, both in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    steady: i64,
+    unix: i64,
+}
+
+impl Reading {
+    fn of(clock: &dyn Clock) -> Self {
+        Self { steady: clock.steady_millis(), unix: clock.unix_millis() }
+    }
+
+    /// What time it is at `steady` if this reading was right.
+    fn carried_on_to(self, steady: i64) -> i64 {
+        self.unix.saturating_add(steady.saturating_sub(self.steady))
+    }
+}
+
+/// The newest reading, and one that is older than it by [`SETTLING_MILLIS`].
+struct Readings {
+    newer: Reading,
+    older: Option<Reading>,
+}
+
 impl StoreClock {
     /// By the process's own clock until the store's was learned.
     pub fn new(own: Arc<dyn Clock>) -> Self {
-        Self { own, offset: AtomicI64::new(OWN) }
+        let readings = Mutex::new(Readings { newer: Reading::of(&*own), older: None });
+        Self { own, offset: AtomicI64::new(OWN), readings }
     }
 
     /// The process's clock, to measure how long asking the store took.
@@ -99,9 +147,22 @@ impl StoreClock {
         self.own.unix_millis().saturating_sub(self.unix_millis())
     }
 
-    /// The smaller of both clocks: what only time removes is removed by this one.
-    pub fn earliest(&self) -> Timestamp {
-        self.now().min(self.own.now())
+    /// The time that has come for certain: what only time removes, or makes sign, goes by this one. The
+    /// smaller of both clocks, where the store has one. Where it has none, what the process's shows now and
+    /// what it showed minutes ago agree on: a minute in which it is wrong, as after a start without a
+    /// network, takes nothing away. `None` while there is no reading of so long ago.
+    pub fn settled(&self) -> Option<Timestamp> {
+        if self.offset.load(Ordering::Relaxed) != OWN {
+            return Some(self.now().min(self.own.now()));
+        }
+        let now = Reading::of(&*self.own);
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.steady.saturating_sub(readings.newer.steady) >= SETTLING_MILLIS {
+            *readings = Readings { newer: now, older: Some(readings.newer) };
+        }
+        let (newer, older) = (readings.newer, readings.older?);
+        let least = now.unix.min(newer.carried_on_to(now.steady)).min(older.carried_on_to(now.steady));
+        Some(Timestamp(least.div_euclid(1_000)))
     }
 }
 
@@ -182,7 +243,7 @@ mod tests {
         fake.step(-100_000);
         fake.advance(10);
         assert_eq!((clock.now(), clock.own_second()), (Timestamp(510), Timestamp(1_000 - 100_000 + 10)));
-        assert_eq!(clock.earliest(), clock.own_second());
+        assert_eq!(clock.settled(), Some(clock.own_second()));
     }
 
     #[test]
@@ -204,13 +265,62 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_wrong_at_the_start_settles_nothing() {
+        let (fake, clock) = clocks(90_000);
+        assert_eq!(clock.settled(), None);
+        fake.advance(60);
+        assert_eq!(clock.settled(), None);
+        fake.step(-89_000);
+        fake.advance(239);
+        assert_eq!(clock.settled(), None);
+        fake.advance(1);
+        assert_eq!(clock.settled(), Some(Timestamp(1_300)));
+    }
+
+    #[test]
+    fn what_is_settled_is_the_time_while_nobody_sets_it_and_lags_when_it_leaps() {
+        let (fake, clock) = clocks(1_000);
+        fake.advance(300);
+        assert_eq!(clock.settled(), Some(Timestamp(1_300)));
+        fake.advance(86_400);
+        assert_eq!(clock.settled(), Some(Timestamp(87_700)));
+        fake.step(90_000);
+        fake.advance(60);
+        assert_eq!(clock.settled(), Some(Timestamp(87_760)));
+        fake.step(-90_000);
+        fake.advance(60);
+        assert_eq!(clock.settled(), Some(Timestamp(87_820)));
+        // Set ahead for good, it is believed after some minutes.
+        fake.step(90_000);
+        for _ in 0..3 {
+            clock.settled();
+            fake.advance(300);
+        }
+        assert_eq!(clock.settled(), Some(clock.own_second()));
+    }
+
+    #[test]
+    fn a_time_that_has_no_date_is_refused() {
+        for (second, is_a_time) in [
+            (i64::MIN / 1_000, false),
+            (-1, false),
+            (0, true),
+            (LAST_SECOND, true),
+            (LAST_SECOND + 1, false),
+            (i64::MAX / 1_000, false),
+        ] {
+            assert_eq!(require_time(&FakeClock::at(Timestamp(second))).is_ok(), is_a_time, "{second}");
+        }
+    }
+
+    #[test]
     fn the_ends_of_time_do_not_panic() {
         for millis in [i64::MIN, -1, 0, i64::MAX] {
             let (fake, clock) = clocks(millis / 1_000);
             clock.learn(clock.steady(), millis);
             fake.advance(1);
             clock.learn(0, millis);
-            let _ = (clock.now(), clock.ahead_millis(), clock.earliest());
+            let _ = (clock.now(), clock.ahead_millis(), clock.settled(), require_time(&clock));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The composition root: from a configuration to a store, a keyring, services, routers and tasks.
 //!
 //! The only namer of concrete types. Owns start-up and shut-down; must not know protocol rules.
-//! `open` opens a store for any command, `operator` is the first start, `background` the loops.
+//! `open` opens a store for any command, `operator` is the first start, `background` the loops,
+//! `time` waits for a clock that was set.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -35,6 +36,7 @@ use crate::telemetry::metrics::Metrics;
 mod background;
 mod open;
 mod operator;
+mod time;
 
 pub use open::{Opened, Wrapping, migrate, open, open_with};
 
@@ -131,6 +133,11 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
 /// Runs a server until SIGTERM or SIGINT: stops accepting and finishes what is in flight, the batch
 /// that it waits for included. A second signal ends it at once.
 pub async fn serve(config: Config) -> Result<(), AppError> {
+    let clock = SystemClock::default();
+    tokio::select! {
+        () = time::wait_for_time(&clock) => {}
+        () = signalled() => return Ok(()),
+    }
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
     // The first draw of a process gathers entropy for some 25 ms: let that happen while the store opens.
     let warm = Arc::clone(&entropy);
@@ -144,7 +151,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     };
     let public = bind(config.server.listen)?;
     let ops = bind(config.server.ops_listen)?;
-    let opened = open_with(&config, Wrapping::Serving, Arc::new(SystemClock::default()), entropy).await?;
+    let opened = open_with(&config, Wrapping::Serving, Arc::new(clock), entropy).await?;
     // A thread that could not draw is seen by everybody who draws after it.
     let _ = warming.join();
     opened.keys.ensure_signing_key().await?;

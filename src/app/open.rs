@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::clock::{Clock, StoreClock, SystemClock};
+use crate::clock::{Clock, StoreClock, SystemClock, require_time};
 use crate::config::{Config, DatabaseUrl};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::keys::Keyring;
@@ -56,8 +56,9 @@ pub enum Wrapping {
 /// Opens the configured store for a command. SQLite stores are made and migrated; on Postgres only
 /// `migrate` migrates.
 pub async fn open(config: &Config) -> Result<Opened, AppError> {
-    open_with(config, Wrapping::Direct, Arc::new(SystemClock::default()), Arc::new(SystemEntropy::default()))
-        .await
+    let clock = SystemClock::default();
+    require_time(&clock).map_err(|why| AppError::Other(why.to_string()))?;
+    open_with(config, Wrapping::Direct, Arc::new(clock), Arc::new(SystemEntropy::default())).await
 }
 
 /// As [`open`], with a wrapping, a clock of the process and entropy of the caller's.

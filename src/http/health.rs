@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use tokio::sync::Mutex;
 
+use crate::service::clock;
 use crate::store::Store;
 
 use super::error::Failure;
@@ -53,12 +54,15 @@ pub async fn get_livez(_: Arc<State>, _: Incoming) -> Result<Response, Failure> 
     Ok(reply::json(StatusCode::OK, "{\"status\":\"ok\"}"))
 }
 
-/// 200 when tokens can be issued: not draining, a signing key at hand, the database answering.
+/// 200 when tokens can be issued: not draining, a signing key at hand, a clock that agrees with the
+/// database's, the database answering.
 pub async fn get_readyz(state: Arc<State>, _: Incoming) -> Result<Response, Failure> {
     let reason = if state.health.draining.has_begun() {
         Some("{\"status\":\"unavailable\",\"reason\":\"draining\"}")
     } else if !state.keyring.can_sign() {
         Some("{\"status\":\"unavailable\",\"reason\":\"no signing key\"}")
+    } else if clock::is_off(&state.mint.clock) {
+        Some("{\"status\":\"unavailable\",\"reason\":\"this machine's clock differs from the database's\"}")
     } else if !state.health.store_answers().await {
         Some("{\"status\":\"unavailable\",\"reason\":\"database\"}")
     } else {

@@ -15,6 +15,7 @@ use crate::keys::code::{Binding, CodeKey};
 use crate::store::Store;
 
 use super::Error;
+use super::clock::MAX_SKEW_MILLIS;
 
 /// One refusal for all that is not allowed, so that nobody learns which agents, addresses and users
 /// there are.
@@ -76,7 +77,9 @@ impl Codes {
         let PresentedCode { code, redirect_uri, user } = presented;
         let binding = Binding { client_id: agent_id.as_str(), redirect_uri, user: user.as_deref() };
         let reference = self.key.unseal(code, binding).ok_or(Refusal::InvalidCode)?;
-        if self.clock.now() >= reference.expires_at {
+        let rest = reference.expires_at.0.saturating_sub(self.clock.now().0);
+        // One that would live longer than any code does was made while a clock was ahead.
+        if !(1..=code::LIFETIME + MAX_SKEW_MILLIS / 1_000).contains(&rest) {
             return Err(Refusal::InvalidCode);
         }
         Ok(Code { reference, redirect_uri: redirect_uri.clone(), user: user.clone() })

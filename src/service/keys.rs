@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::event::Actor;
-use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
 use crate::keys::algorithm::{self, RsaBits};
 use crate::keys::code::{self, CodeKey};
@@ -17,12 +16,15 @@ use crate::store::{Change, KeyRecord, KeyState, Outcome, Store, StoreKey, Write}
 
 use super::{Cause, Error};
 
-/// Keys are signed with for so many seconds after they were last read; below [`rotation::SKEW`], with
-/// room for clocks that differ.
-const TRUSTED: i64 = 120;
+/// Keys are signed with for so many milliseconds after they were last read; below [`rotation::SKEW`], with
+/// room for what a reading takes.
+const TRUSTED: i64 = 120_000;
+
+/// Keys are not read again within so many milliseconds because of an unknown kid.
+const REREAD: i64 = 1_000;
 
 /// Before any reading.
-const NEVER: Timestamp = Timestamp(i64::MIN);
+const NEVER: i64 = i64::MIN;
 
 /// Which key is to be made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,9 +43,9 @@ pub struct KeyService {
     entropy: Arc<dyn Entropy>,
     rsa_bits: RsaBits,
     announce_seconds: i64,
-    /// The second in which the keys were last read; [`NEVER`] before. Its lock makes readings follow
+    /// When the keys were last read, by the steady clock; [`NEVER`] before. Its lock makes readings follow
     /// one another, so that none puts an older set over a newer one.
-    read_at: tokio::sync::Mutex<Timestamp>,
+    read_at: tokio::sync::Mutex<i64>,
     /// The same for those who only look.
     last_read: AtomicI64,
 }
@@ -66,7 +68,7 @@ impl KeyService {
             rsa_bits,
             announce_seconds,
             read_at: tokio::sync::Mutex::new(NEVER),
-            last_read: AtomicI64::new(NEVER.0),
+            last_read: AtomicI64::new(NEVER),
         }
     }
 
@@ -122,7 +124,10 @@ impl KeyService {
     /// Reads the keys, carries out what is due, and takes them over. Run once a minute.
     pub async fn refresh(&self) -> Result<(), Error> {
         let mut read_at = self.read_at.lock().await;
-        for step in rotation::plan(&self.store.keys().await?, self.clock.now()) {
+        let keys = self.store.keys().await?;
+        // While it is not certain what time it is, no key's time has come.
+        let steps = self.clock.settled().map_or_else(Vec::new, |now| rotation::plan(&keys, now));
+        for step in steps {
             // A conflict means that another process carried the step out first.
             self.commit(step, Actor::System).await?;
         }
@@ -133,29 +138,31 @@ impl KeyService {
     /// failure for all who wait: it must not turn into a verdict about their tokens.
     pub async fn reload_for_unknown_kid(&self) -> Result<(), Error> {
         let mut read_at = self.read_at.lock().await;
-        if *read_at == self.clock.now() { Ok(()) } else { self.read(&mut read_at).await }
+        let age = self.clock.steady().saturating_sub(*read_at);
+        if (0..REREAD).contains(&age) { Ok(()) } else { self.read(&mut read_at).await }
     }
 
     /// Refuses to sign with keys that were last read too long ago: their successor may be signing by
     /// now, and they would leave the key set before their last token expires.
     pub async fn ready_to_sign(&self) -> Result<(), Error> {
-        let fresh = |at: i64| self.clock.now().0.saturating_sub(at) <= TRUSTED;
+        let now = self.clock.steady();
+        let fresh = |at: i64| now.saturating_sub(at) <= TRUSTED;
         if fresh(self.last_read.load(Ordering::Relaxed)) && self.keyring.can_sign() {
             return Ok(());
         }
         let mut read_at = self.read_at.lock().await;
         // Whoever held the lock before may have read them.
-        if !fresh(read_at.0) {
+        if !fresh(*read_at) {
             self.read(&mut read_at).await?;
         }
         if self.keyring.can_sign() { Ok(()) } else { Err(KeyFault::NoSigningKey.into()) }
     }
 
-    async fn read(&self, read_at: &mut Timestamp) -> Result<(), Error> {
-        let now = self.clock.now();
+    async fn read(&self, read_at: &mut i64) -> Result<(), Error> {
+        let now = self.clock.steady();
         self.keyring.load(&self.store.keys().await?)?;
         *read_at = now;
-        self.last_read.store(now.0, Ordering::Relaxed);
+        self.last_read.store(now, Ordering::Relaxed);
         Ok(())
     }
 

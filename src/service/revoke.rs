@@ -8,11 +8,14 @@ use crate::domain::id::{AgentId, Jti};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl;
-use crate::store::{Change, REVOCATION_GRACE, Store, Write};
+use crate::store::{Change, Store, Write};
 
 use super::Error;
 use super::revocations::RevocationList;
 use super::tokens::{Caller, Tokens};
+
+/// For so many seconds past its `exp` a token is revoked all the same.
+const LONG_OVER: i64 = 86_400;
 
 /// Who asks for a revocation.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ impl Revocation {
             };
         }
         let expires_at = Timestamp(token.claims.exp);
-        if expires_at.saturating_add(REVOCATION_GRACE) <= now {
+        if is_long_over(expires_at, &self.clock) {
             return Ok(());
         }
         let change =
@@ -79,6 +82,12 @@ impl Revocation {
         self.store.commit(vec![Write { at: now, by, change }]).await?;
         self.list.catch_up().await
     }
+}
+
+/// Whether a token expired so long ago that no clock can take it for a live one. A revocation that was not
+/// needed costs a row until the next clean-up; one that is missing costs more.
+fn is_long_over(expires_at: Timestamp, clock: &StoreClock) -> bool {
+    clock.settled().is_some_and(|now| expires_at.saturating_add(LONG_OVER) <= now)
 }
 
 /// Revokes a token by its id alone: agent and expiry come from its event; without one it is kept
@@ -93,7 +102,7 @@ pub async fn revoke_by_id(
         Some(issued) => (Some(issued.agent_id), issued.expires_at),
         None => (None, now.saturating_add(ttl::LONGEST)),
     };
-    if expires_at.saturating_add(REVOCATION_GRACE) > now {
+    if !is_long_over(expires_at, clock) {
         let change = Change::RevokeToken { jti, agent_id: agent_id.clone(), expires_at };
         store.commit(vec![Write { at: now, by: Actor::Operator, change }]).await?;
     }

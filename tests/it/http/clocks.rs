@@ -2,6 +2,9 @@
 //! D7). The processes' clocks are the tests' own, and so is the database's.
 
 use sealwright::clock::Clock as _;
+use sealwright::domain::event::Actor;
+use sealwright::domain::time::Timestamp;
+use sealwright::service::clock::measure_clock;
 
 use super::introspect::INACTIVE;
 use crate::harness::app::{NOW, TestApp, claims};
@@ -23,7 +26,8 @@ async fn on_postgres(test: impl AsyncFn(&TestApp<'_>, &TestApp<'_>, i64)) {
 
 /// What a process removes once a minute.
 async fn clean_up(app: &TestApp<'_>) {
-    while app.opened.store.prune(app.opened.clock.earliest(), 0, 1_000).await.unwrap() > 0 {}
+    let Some(now) = app.opened.clock.settled() else { return };
+    while app.opened.store.prune(now, 0, 1_000).await.unwrap() > 0 {}
 }
 
 #[tokio::test]
@@ -121,7 +125,7 @@ async fn a_key_announced_by_a_wrong_clock_signs_at_its_time() {
     on_postgres(async |right, wrong, skew| {
         let signing = || right.database.texts("select kid from signing_key where state = 'signing'");
         let first = signing().await;
-        let announced = wrong.opened.keys.rotate(sealwright::domain::event::Actor::Operator).await.unwrap();
+        let announced = wrong.opened.keys.rotate(Actor::Operator).await.unwrap();
         let wait = right.config.keys.announce_seconds;
         assert_eq!(announced.signs_from.0, NOW.0 + wait, "{skew}");
         right.clock.advance(wait - 1);
@@ -134,4 +138,74 @@ async fn a_key_announced_by_a_wrong_clock_signs_at_its_time() {
         assert_eq!(signing().await, [announced.kid.0], "{skew}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_process_whose_clock_is_off_is_not_ready_and_says_so() {
+    let database = Database::postgres().await;
+    let app = TestApp::start(&database).await;
+    for (ahead, is_ready) in [(0, true), (2, true), (3, false), (-2, true), (-3, false), (93_600, false)] {
+        app.own_clock.step(ahead);
+        let answer = app.get("/readyz").await;
+        if is_ready {
+            answer.is(200, r#"{"status":"ok"}"#);
+        } else {
+            let why = "this machine's clock differs from the database's";
+            answer.is(503, &format!(r#"{{"status":"unavailable","reason":"{why}"}}"#));
+            assert_eq!(answer.header("retry-after"), "1");
+        }
+        app.own_clock.step(-ahead);
+    }
+    drop(app);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_database_whose_clock_is_set_is_followed() {
+    let database = Database::postgres().await;
+    let app = TestApp::start(&database).await;
+    let agent = app.agent("tokens:read").await;
+    let token = app.token(&agent).await;
+    database.set_clock(Timestamp(NOW.0 + 600));
+    // The next measurement, which comes once a second.
+    measure_clock(&*app.opened.store, &app.opened.clock).await.unwrap();
+    app.introspect(&agent, &token).await.is(200, INACTIVE);
+    assert_eq!(app.get("/readyz").await.status, 503);
+    drop(app);
+    database.remove().await;
+}
+
+/// A machine that starts without a network: its clock is a day ahead for a minute.
+#[tokio::test]
+async fn a_minute_with_a_clock_a_day_ahead_takes_nothing_away() {
+    let database = Database::sqlite().await;
+    let app = TestApp::start(&database).await;
+    let agent = app.agent("tokens:read").await;
+    let (early, late, live) = (app.token(&agent).await, app.token(&agent).await, app.token(&agent).await);
+    app.revoke(&agent, &early).await.is(200, "{}");
+    let announced = app.opened.keys.rotate(Actor::Operator).await.unwrap();
+    let signing = || database.texts("select kid from signing_key where state = 'signing'");
+    let first = signing().await;
+
+    let again = app.beside_ahead(90_000).await;
+    for _ in 0..2 {
+        again.state.list.refresh().await.unwrap();
+        again.opened.keys.refresh().await.unwrap();
+        clean_up(&again).await;
+        again.revoke(&agent, &late).await.is(200, "{}");
+        app.clock.advance(30);
+    }
+    again.own_clock.step(-90_000);
+    again.state.list.refresh().await.unwrap();
+
+    for token in [&early, &late] {
+        again.introspect(&agent, token).await.is(200, INACTIVE);
+    }
+    assert!(again.is_active(&agent, &live).await);
+    assert_eq!(signing().await, first);
+    app.clock.advance(app.config.keys.announce_seconds);
+    again.opened.keys.refresh().await.unwrap();
+    assert_eq!(signing().await, [announced.kid.0]);
+    drop((app, again));
+    database.remove().await;
 }

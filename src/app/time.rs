@@ -1,0 +1,47 @@
+//! Waiting for a clock that can be gone by.
+
+use std::time::Duration;
+
+use crate::clock::{Clock, require_time};
+
+/// How often the clock is looked at again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Returns once the clock shows a time that has a date. Dates stand in every reply, so a server that went
+/// by such a clock would answer nobody.
+pub(super) async fn wait_for_time(clock: &dyn Clock) {
+    let mut told = false;
+    while let Err(why) = require_time(clock) {
+        if !told {
+            tracing::warn!(%why, "not serving yet: the clock is looked at again every second");
+            told = true;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    if told {
+        tracing::info!("the clock shows a time that can be gone by");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::clock::FakeClock;
+    use crate::domain::time::Timestamp;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_waits_until_its_clock_is_set() {
+        let clock = Arc::new(FakeClock::at(Timestamp(-1)));
+        let waiting = tokio::spawn({
+            let clock = Arc::clone(&clock);
+            async move { wait_for_time(&*clock).await }
+        });
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(!waiting.is_finished());
+        clock.step(1_700_000_000);
+        waiting.await.unwrap();
+    }
+}
