@@ -1,4 +1,5 @@
-//! The pages of `docs/recipes/` show what the tests run, and nothing that no test has run.
+//! The pages of `docs/recipes/` show what the tests run, and nothing that no test has run. Of `README.md` that
+//! holds for the code that names a source.
 //!
 //! A file under `tests/clients/` marks what a page shows by two comments: `recipe: NAME` above it and
 //! `end of recipe` below. The page names it over the code, `<!-- tests/clients/FILE: NAME -->`, and has it
@@ -21,7 +22,7 @@ fn a_recipe_is_what_a_test_runs() {
     }
     let mut shown = BTreeSet::new();
     let mut faults = Vec::new();
-    for page in tree::files(PAGES, ".md") {
+    for page in tree::files(PAGES, ".md").into_iter().chain([README.to_owned()]) {
         for block in blocks(&tree::read(&page)) {
             let at = format!("{page}:{}", block.line);
             match block.source.and_then(|source| Some((regions.get(&source)?, source))) {
@@ -31,7 +32,7 @@ fn a_recipe_is_what_a_test_runs() {
                     }
                     shown.insert(source);
                 }
-                None if block.language == "sh" => {}
+                None if block.language == "sh" && !block.names_a_source => {}
                 None => faults.push(format!(
                     "{at}: names no part of a test over it. Let a test run it, mark it there with `recipe: NAME`, \
                      and write `<!-- {SOURCES}/FILE: NAME -->` above the code."
@@ -69,6 +70,7 @@ struct Block {
     language: String,
     /// `FILE: NAME`, when the line above is a comment that says so.
     source: Option<String>,
+    names_a_source: bool,
     text: Vec<String>,
 }
 
@@ -81,7 +83,8 @@ fn blocks(page: &str) -> Vec<Block> {
             Some(language) if !open => {
                 let source = above.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
                 let (language, source) = (language.to_owned(), source.map(str::to_owned));
-                blocks.push(Block { line: number, language, source, text: Vec::new() });
+                let names_a_source = source.is_some();
+                blocks.push(Block { line: number, language, source, names_a_source, text: Vec::new() });
                 open = true;
             }
             Some(_) => open = false,

@@ -113,7 +113,9 @@ def main(name):
     try:
         refusals(gateway, name)
         identity(gateway)
-        requests_pass_intact(gateway, name)
+        if name == "nginx":
+            demand_by_method(gateway)
+        requests_pass_intact(gateway, "db:read db:write" if name == "nginx" else "db:read", name)
         demands_only_grow(gateway)
         revocation(gateway, sees_it=name != "envoy-jwt-authn")
     finally:
@@ -162,8 +164,20 @@ def identity(gateway):
             expect(f"{target} without a token reaches", reached.lower(), "/public")
 
 
-def requests_pass_intact(gateway, name):
-    good = token("db:read")
+def demand_by_method(gateway):
+    sealwright("scope", "add", "db:write", "--description", "Write to the database")
+    sealwright("agent", "update", os.environ["CLIENT_ID"], "--scope", "db:read db:write files:read")
+    reads, writes = token("db:read"), token("db:write")
+    for method, sent in (("GET", None), ("HEAD", None), ("POST", b"row"), ("DELETE", None), ("PATCH", b"row"), ("X", None)):
+        good, bad = (reads, writes) if method in ("GET", "HEAD") else (writes, reads)
+        expect(f"{method} with another's scope", gateway.ask("/db", bad, method=method, body=sent).status, 403)
+        # The service behind it knows three methods.
+        if method in ("GET", "POST", "DELETE"):
+            expect(f"{method} with its scope", gateway.ask("/db", good, method=method, body=sent).status, 200)
+
+
+def requests_pass_intact(gateway, scope, name):
+    good = token(scope)
     body = bytes(range(256)) * 400
     for target in (
         "/db?a=b",
@@ -236,6 +250,11 @@ def identity_in(answer):
     return {name: value for name, value in found.items() if value}
 
 
+def sealwright(*arguments):
+    """What an operator types."""
+    subprocess.run([os.environ["SEALWRIGHT"], *arguments], check=True, capture_output=True)
+
+
 def metadata():
     with urllib.request.urlopen(os.environ["METADATA"]) as answer:
         return json.load(answer)
@@ -279,7 +298,7 @@ FILES = {
 GATE = "401 without a token{}, 403 without the scope; forged identity headers are dropped{}"
 ASKS = GATE.format(" and after revocation", "")
 DID = {
-    "nginx": f"`auth_request`: {ASKS}",
+    "nginx": f"`auth_request`: {ASKS}; reading and writing demand two scopes",
     "caddy": f"`forward_auth`: {ASKS}",
     "traefik": f"`forwardAuth`: {ASKS}",
     "envoy-ext-authz": f"with `path_override`: {ASKS}",

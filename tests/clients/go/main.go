@@ -35,33 +35,78 @@ func main() {
 	switch os.Args[1] {
 	case "oauth2":
 		checkClient(ctx)
-		done("golang.org/x/oauth2", "token; inactive after revocation; a wrong secret is `oauth2: \"invalid_client\"` with the reason")
+		done("golang.org/x/oauth2", "token, kept and renewed 60 s before its end; after a 401 another, once; a wrong secret is `oauth2: \"invalid_client\"` with the reason")
 	case "go-oidc":
 		checkVerifier(ctx)
-		done("github.com/coreos/go-oidc/v3", "discovery; verified offline; another audience, a forged signature and a revoked `jti` are refused")
+		done("github.com/coreos/go-oidc/v3", "discovery; verified offline; another audience, a forged signature and a revoked `jti` are refused; 503, not 401, while the keys cannot be had")
 	}
 }
 
 func checkClient(ctx context.Context) {
-	client, err := NewClient(ctx, issuer, id, secret, audience, "db:read", "files:read")
+	transport, err := NewTransport(ctx, issuer, id, secret, audience, "db:read", "files:read")
 	must(err)
-	token, err := client.Transport.(*oauth2.Transport).Source.Token()
+	token, err := transport.source.Token()
 	must(err)
 	expect("scope", token.Extra("scope"), "db:read files:read")
 	left := time.Until(token.Expiry)
 	expect("lifetime", 500*time.Second < left && left <= 600*time.Second, true)
 
+	// A service that lets live tokens in, and has the audience that this one asks for.
+	wanted, asked := audience, 0
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, introspect(r.Context(), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))
+		asked++
+		if bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "); introspect(r.Context(), bearer) != "active "+wanted {
+			http.Error(w, "a valid token is needed", http.StatusUnauthorized)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		must(err)
+		io.WriteString(w, "active "+string(body))
 	}))
 	defer api.Close()
+	client := &http.Client{Transport: transport}
 	expect("a good token", get(client, api.URL), "200 active")
-	revoke(ctx, token.AccessToken)
-	expect("a revoked token", get(client, api.URL), "200 inactive")
-
-	client, err = NewClient(ctx, issuer, id, wrongSecret, audience)
+	kept, err := transport.source.Token()
 	must(err)
-	_, err = client.Get(api.URL)
+	expect("the token is kept", kept.AccessToken, token.AccessToken)
+
+	revoke(ctx, token.AccessToken)
+	asked = 0
+	expect("after a revocation", send(client, api.URL, "rows"), "200 active rows")
+	expect("requests", asked, 2)
+	kept, err = transport.source.Token()
+	must(err)
+	expect("another token", kept.AccessToken != token.AccessToken, true)
+	wanted, asked = "https://other.example", 0
+	expect("another audience", get(client, api.URL), "401 a valid token is needed")
+	expect("requests", asked, 2)
+
+	// 60 s before its end a token is renewed, and a quarter of a minute earlier it is not.
+	for lifetime, renewed := range map[int]bool{60: true, 75: false} {
+		var brief *httptest.Server
+		brief = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if r.Method == http.MethodGet {
+				fmt.Fprintf(w, `{"issuer":%q,"token_endpoint":%q}`, brief.URL, brief.URL)
+				return
+			}
+			asked++
+			fmt.Fprintf(w, `{"access_token":"%d","token_type":"Bearer","expires_in":%d}`, asked, lifetime)
+		}))
+		transport, err := NewTransport(ctx, brief.URL, id, secret, audience)
+		must(err)
+		source := transport.source
+		first, err := source.Token()
+		must(err)
+		second, err := source.Token()
+		must(err)
+		expect(fmt.Sprint(lifetime, " s"), first.AccessToken != second.AccessToken, renewed)
+		brief.Close()
+	}
+
+	transport, err = NewTransport(ctx, issuer, id, wrongSecret, audience)
+	must(err)
+	_, err = (&http.Client{Transport: transport}).Get(api.URL)
 	var refused *oauth2.RetrieveError
 	expect("a wrong secret is refused", errors.As(err, &refused), true)
 	expect("a wrong secret", refused.Error(),
@@ -96,14 +141,25 @@ func checkVerifier(ctx context.Context) {
 	expect("revoked", err != nil && strings.HasSuffix(err.Error(), " is revoked"), true)
 	expect("a revoked token", get(bearing(ctx, token), api.URL), "401 a valid token is needed")
 
+	// The keys cannot be had: nobody knows, so it is no 401.
+	gone := httptest.NewServer(http.NotFoundHandler())
+	blind := &Verifier{signed: oidc.NewVerifier(issuer, oidc.NewRemoteKeySet(ctx, gone.URL), &oidc.Config{ClientID: audience})}
+	blindAPI := httptest.NewServer(blind.Protect("db:read", hello))
+	defer blindAPI.Close()
+	fresh := tokenFor(ctx, audience, "db:read")
+	expect("no keys", get(bearing(ctx, fresh), blindAPI.URL), "503 try again")
+	gone.Close()
+	expect("no server", get(bearing(ctx, fresh), blindAPI.URL), "503 try again")
+	expect("no token", get(http.DefaultClient, blindAPI.URL), "401 a valid token is needed")
+
 	_, err = oidc.NewProvider(ctx, issuer+"/")
 	expect("another issuer", err != nil && strings.Contains(err.Error(), "issuer URL provided to client"), true)
 }
 
 func tokenFor(ctx context.Context, audience, scope string) string {
-	client, err := NewClient(ctx, issuer, id, secret, audience, scope)
+	transport, err := NewTransport(ctx, issuer, id, secret, audience, scope)
 	must(err)
-	token, err := client.Transport.(*oauth2.Transport).Source.Token()
+	token, err := transport.source.Token()
 	must(err)
 	return token.AccessToken
 }
@@ -114,11 +170,14 @@ func bearing(ctx context.Context, token string) *http.Client {
 
 func introspect(ctx context.Context, token string) string {
 	endpoint := endpoint(ctx, "introspection_endpoint")
-	var answer struct{ Active bool }
+	var answer struct {
+		Active bool
+		Aud    string
+	}
 	_, body, _ := strings.Cut(post(ctx, endpoint, os.Getenv("SERVICE_ID"), os.Getenv("SERVICE_SECRET"), token), " ")
 	must(json.Unmarshal([]byte(body), &answer))
 	if answer.Active {
-		return "active"
+		return "active " + answer.Aud
 	}
 	return "inactive"
 }
@@ -146,6 +205,12 @@ func post(ctx context.Context, endpoint, id, secret, token string) string {
 
 func get(client *http.Client, url string) string {
 	request, err := http.NewRequest(http.MethodGet, url, nil)
+	must(err)
+	return do(client, request)
+}
+
+func send(client *http.Client, url, body string) string {
+	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
 	must(err)
 	return do(client, request)
 }

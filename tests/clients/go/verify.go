@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -17,6 +18,9 @@ import (
 )
 
 // recipe: verify
+// ErrUnavailable means that the keys cannot be had, so nobody knows whether the token is good.
+var ErrUnavailable = errors.New("the keys cannot be had")
+
 // Verifier accepts the tokens of one issuer for one audience, as long as they are not revoked.
 type Verifier struct {
 	signed  *oidc.IDTokenVerifier
@@ -51,6 +55,10 @@ func NewVerifier(ctx context.Context, issuer, audience string) (*Verifier, error
 // Verify checks signature, issuer, audience and expiry, and then the revocation list.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 	token, err := v.signed.Verify(ctx, raw)
+	// go-oidc tells it by its words alone.
+	if err != nil && strings.HasPrefix(err.Error(), "failed to verify signature: fetching keys ") {
+		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +147,10 @@ func (v *Verifier) Protect(scope string, next http.HandlerFunc) http.HandlerFunc
 		raw, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		claims, err := v.Verify(r.Context(), raw)
 		switch {
+		case found && errors.Is(err, ErrUnavailable):
+			// Not 401: a client would throw a good token away.
+			w.Header().Set("Retry-After", "5")
+			http.Error(w, "try again", http.StatusServiceUnavailable)
 		case !found || err != nil:
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 			http.Error(w, "a valid token is needed", http.StatusUnauthorized)

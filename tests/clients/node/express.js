@@ -7,7 +7,6 @@ import { provesRevocations } from './front.js';
 
 const AUDIENCE = 'https://db.example';
 
-// recipe: express
 import express from 'express';
 import { auth, requiredScopes } from 'express-oauth2-jwt-bearer';
 import { Revocations } from './revocations.js';
@@ -29,7 +28,6 @@ app.use(
 app.get('/rows', requiredScopes('db:read'), (request, response) => {
   response.json({ client: request.auth.payload.client_id });
 });
-// end of recipe
 app.get('/write', requiredScopes('db:write'), (request, response) => response.end());
 
 const service = app.listen(0, '127.0.0.1');

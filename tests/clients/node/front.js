@@ -1,13 +1,13 @@
-// A stand-in for the way to the revocation list, which can be made to fail, and what each recipe is held to with it.
+// A stand-in for the way to the server's documents, which can be made to fail, and what each recipe is held to with it.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { CLIENT_ID, ISSUER, revoke, sealwright } from './given.js';
 
-// Passes a request on to the server; or answers 503 as JSON; or hangs up; or leaves out every `jti`, as the server
-// does with those beyond the first ten thousand of an agent.
-async function openFront() {
+// Passes a request on to the server; or answers 503 as JSON, to all or for the keys alone; or hangs up; or leaves out
+// every `jti`, as the server does with those that are too many of one agent.
+export async function openFront() {
   const front = { mode: 'pass', failures: 0 };
   const server = createServer(async (request, response) => {
     if (front.mode === 'gone') {
@@ -15,7 +15,7 @@ async function openFront() {
       request.socket.destroy();
       return;
     }
-    if (front.mode === 'unavailable') {
+    if (front.mode === 'unavailable' || (front.mode === 'keyless' && request.url.includes('jwks'))) {
       front.failures += 1;
       response.writeHead(503, { 'content-type': 'application/json' }).end('{"error":"temporarily_unavailable"}');
       return;
@@ -23,7 +23,7 @@ async function openFront() {
     const etag = request.headers['if-none-match'] ?? '';
     const answer = await fetch(ISSUER + request.url, { headers: { 'if-none-match': etag } });
     const body = await answer.text();
-    response.writeHead(answer.status, { etag: answer.headers.get('etag') });
+    response.writeHead(answer.status, { etag: answer.headers.get('etag') ?? '' });
     response.end(front.mode === 'cut' && answer.ok ? JSON.stringify({ ...JSON.parse(body), revoked_jtis: [] }) : body);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -35,7 +35,7 @@ async function openFront() {
   return front;
 }
 
-async function until(holds) {
+export async function until(holds) {
   const deadline = Date.now() + 20_000;
   while (!(await holds())) {
     assert.ok(Date.now() < deadline, `never: ${holds}`);

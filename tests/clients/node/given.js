@@ -71,8 +71,9 @@ export function sealwright(...args) {
   execFileSync(process.env.SEALWRIGHT, args);
 }
 
-// The line that tests/clients/run takes.
+// The line that tests/clients/run takes; for what comes with Node the version is `-`.
 export function done(name) {
+  if (!name) return console.log(`-: ${proven.join('; ')}`);
   const { version } = JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, import.meta.url)));
   console.log(`${version}: ${proven.join('; ')}`);
 }

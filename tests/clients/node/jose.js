@@ -1,37 +1,10 @@
 // jose: a service that verifies offline, with the JWKS and the revocation list.
 
 import assert from 'node:assert/strict';
-import { SignJWT, generateKeyPair } from 'jose';
+import { SignJWT, errors, generateKeyPair } from 'jose';
 import { CLIENT_ID, ISSUER, SCOPE, accepted, did, done, metadata, requestToken } from './given.js';
-import { provesRevocations } from './front.js';
-
-// recipe: verify
-import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
-import { Revocations } from './revocations.js';
-
-// Says what a token's claims are; throws one of jose's errors when it is worth nothing.
-class Verifier {
-  constructor(issuer, audience) {
-    this.issuer = issuer;
-    this.audience = audience;
-    // Keeps the keys for ten minutes, and looks again when a token names one that it does not know.
-    this.keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`));
-    this.revocations = new Revocations(issuer);
-  }
-
-  async verify(token) {
-    const { payload } = await jwtVerify(token, this.keys, {
-      algorithms: ['RS256'],
-      typ: 'at+jwt',
-      issuer: this.issuer,
-      audience: this.audience,
-      requiredClaims: ['exp', 'jti', 'client_id', 'epoch'],
-    });
-    if (this.revocations.has(payload)) throw new errors.JWTInvalid('the token was revoked');
-    return payload;
-  }
-}
-// end of recipe
+import { openFront, provesRevocations } from './front.js';
+import { Unavailable, Verifier } from './verifier.js';
 
 assert.equal(metadata.jwks_uri, `${ISSUER}/.well-known/jwks.json`);
 const AUDIENCE = 'https://db.example';
@@ -62,5 +35,17 @@ await provesRevocations(
   }),
 );
 did('a revoked `jti` and a revoked agent are refused, and stay refused while the list cannot be had');
+
+const front = await openFront();
+const elsewhere = new Verifier(front.url, AUDIENCE);
+const fresh = await requestToken({ audience: AUDIENCE });
+for (const mode of ['keyless', 'gone']) {
+  front.mode = mode;
+  await assert.rejects(elsewhere.verify(fresh), Unavailable);
+}
+front.mode = 'pass';
+await assert.rejects(elsewhere.verify(fresh), { claim: 'iss' });
+front.close();
+did('keys that cannot be had are no verdict');
 
 done('jose');

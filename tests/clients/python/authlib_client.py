@@ -3,7 +3,8 @@
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 
-from given import CLIENT_ID, CLIENT_SECRET, SCOPE, WRONG_SECRET, accepted, did, done, metadata, refused
+from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, did, done, introspect, metadata
+from given import refused, sealwright
 
 server = metadata()
 
@@ -16,6 +17,18 @@ with OAuth2Session(CLIENT_ID, CLIENT_SECRET, scope=SCOPE) as session:
     assert answer.status_code == 200, answer.text
     assert refused(token["access_token"])
     did("revocation")
+
+# It renews by itself, and forgets the audience then: the agent's own list has the last word.
+AUDIENCE = "https://api.example"
+sealwright("agent", "update", CLIENT_ID, "--audience", AUDIENCE)
+grant = {"grant_type": "client_credentials", "token_endpoint": server["token_endpoint"]}
+with OAuth2Session(CLIENT_ID, CLIENT_SECRET, scope=SCOPE, **grant) as session:
+    first = session.fetch_token(audience=AUDIENCE)
+    session.token = {**first, "expires_at": 1}
+    session.get(f"{ISSUER}/livez")
+    renewed = session.token["access_token"]
+    assert renewed != first["access_token"] and introspect(renewed)["aud"] == AUDIENCE, introspect(renewed)
+did("renewal, with the audience of the agent's list")
 
 with OAuth2Session(CLIENT_ID, WRONG_SECRET) as session:
     try:

@@ -1,4 +1,4 @@
-"""A stand-in for the way to the revocation list, which can be made to fail."""
+"""A stand-in for the way to the server's documents, which can be made to fail."""
 
 import json
 import threading
@@ -11,8 +11,9 @@ from given import ISSUER
 
 
 class Front:
-    """Passes a request on to the server; or is `unavailable`, with a 503 in JSON; or is `gone` and hangs up; or is `cut`:
-    leaves out every `jti`, as the server does with those beyond the first ten thousand of an agent."""
+    """Passes a request on to the server; or is `unavailable`, with a 503 in JSON; or is `gone` and hangs up; or is
+    `keyless`, unavailable for the keys alone; or is `cut`: leaves out every `jti`, as the server does with those
+    that are too many of one agent."""
 
     def __init__(self):
         self.mode, self.failures = "pass", 0
@@ -27,11 +28,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.front.mode == "gone":
             self.front.failures += 1
             return
-        if self.front.mode == "unavailable":
+        if self.front.mode == "unavailable" or self.front.mode == "keyless" and "jwks" in self.path:
             self.front.failures += 1
             self.answer(503, "", b'{"error":"temporarily_unavailable"}')
             return
-        tag = {"If-None-Match": self.headers["If-None-Match"]}
+        tag = {"If-None-Match": self.headers["If-None-Match"] or ""}
         try:
             with urllib.request.urlopen(urllib.request.Request(ISSUER + self.path, headers=tag)) as answer:
                 document = json.load(answer)

@@ -83,8 +83,8 @@ def did(what):
 
 
 def done(package):
-    """The line that tests/clients/run takes."""
-    print(f"{version(package)}: {'; '.join(_proven)}")
+    """The line that tests/clients/run takes; for what comes with Python the version is `-`."""
+    print(f"{version(package) if package else '-'}: {'; '.join(_proven)}")
 
 
 def _post(endpoint, credentials, form):

@@ -91,6 +91,7 @@ async def status_with(token):
 
 
 async def main():
+    global ISSUER
     elsewhere = request_token(scope="db:read")
     sealwright("agent", "update", CLIENT_ID, "--scope", "db:read", "--audience", RESOURCE)
     memory = Memory()
@@ -111,6 +112,14 @@ async def main():
     revoke(token)
     assert await status_with(token) == 401
     did("401 after revocation")
+    # The client that keeps the dead token gets another.
+    assert await ask_who_i_am(CLIENT_SECRET, memory) == CLIENT_ID
+    assert memory.tokens.access_token != token
+    did("another token after a 401")
+    issuer, ISSUER = ISSUER, "http://127.0.0.1:1"
+    assert await status_with(memory.tokens.access_token) == 500
+    ISSUER = issuer
+    did("500, not 401, while the server cannot be asked")
     try:
         await ask_who_i_am(WRONG_SECRET, Memory())
         raise SystemExit("a wrong secret got a token")

@@ -1,75 +1,19 @@
 """PyJWT: a service that verifies offline, with the JWKS and the revocation list."""
 
-from front import Front, until
-from given import CLIENT_ID, ISSUER, SCOPE, accepted, did, done, metadata, request_token, revoke, sealwright
-
-# recipe: verify
 import base64
-import hashlib
-import json
 import logging
-import threading
-import time
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 
 import jwt
 
+from front import Front, until
+from given import CLIENT_ID, ISSUER, SCOPE, accepted, did, done, free_port, metadata, request_token, revoke, sealwright
+from verifier import Unavailable, Verifier
 
-class Verifier:
-    """Says what a token's claims are; raises jwt.PyJWTError when it is worth nothing."""
-
-    def __init__(self, issuer, audience):
-        self.issuer, self.audience = issuer, audience
-        # Keeps the keys for five minutes, and looks again when a token names one that it does not know.
-        self.keys = jwt.PyJWKClient(f"{issuer}/.well-known/jwks.json")
-        self.list = f"{issuer}/api/v1/token/revoked"
-        self.etag, self.jtis, self.epochs = "", set(), {}
-
-    def start(self, every=15):
-        """A service that cannot learn what is revoked does not start. Afterwards a failed poll leaves the list as it was."""
-        self.poll()
-        threading.Thread(target=self._keep_polling, args=(every,), daemon=True).start()
-
-    def _keep_polling(self, every):
-        while True:
-            time.sleep(every)
-            try:
-                self.poll()
-            except Exception:
-                logging.exception("the revocation list is stale")
-
-    def poll(self):
-        """Nearly all answers are 304. Anything but a list raises."""
-        request = urllib.request.Request(self.list, headers={"If-None-Match": self.etag})
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                revoked = json.load(answer)
-        except urllib.error.HTTPError as error:
-            if error.code != 304:
-                raise
-            return
-        epochs = {entry["agent"]: entry["epoch"] for entry in revoked["revoked_agents"]}
-        self.jtis, self.epochs = set(revoked["revoked_jtis"]), epochs
-        self.etag = answer.headers["ETag"]
-
-    def verify(self, token):
-        if jwt.get_unverified_header(token).get("typ") != "at+jwt":
-            raise jwt.InvalidTokenError("not an access token")
-        claims = jwt.decode(
-            token,
-            self.keys.get_signing_key_from_jwt(token),
-            algorithms=["RS256"],
-            issuer=self.issuer,
-            audience=self.audience,
-            # The server's clock may be a second ahead. No leeway: the list forgets what has expired.
-            options={"require": ["exp", "jti", "client_id", "epoch"], "verify_iat": False},
-        )
-        agent = base64.urlsafe_b64encode(hashlib.sha256(claims["client_id"].encode()).digest())
-        if claims["jti"] in self.jtis or claims["epoch"] < self.epochs.get(agent.decode().rstrip("="), 0):
-            raise jwt.InvalidTokenError("the token was revoked")
-        return claims
-# end of recipe
 
 
 def refusal(token):
@@ -122,5 +66,52 @@ front.mode = "cut"
 until(lambda: refusal(following) == "the token was revoked")
 assert refusal(request_token(audience=AUDIENCE)) is None
 did("a revoked `jti` and a revoked agent are refused, and stay refused while the list cannot be had")
+
+def refusal_of_service(port, token):
+    """How the recipe's service answers: its status, and the name of its challenge or when to come again."""
+    bearer = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/rows", headers=bearer)) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["WWW-Authenticate"] or error.headers["Retry-After"]
+
+
+def is_up(port):
+    try:
+        return refusal_of_service(port, None)[0] == 401
+    except urllib.error.URLError:
+        return False
+
+
+front.mode = "keyless"
+fresh = request_token(audience=AUDIENCE)
+try:
+    Verifier(front.url, AUDIENCE).verify(fresh)
+    raise SystemExit("a verdict without keys")
+except Unavailable as error:
+    assert not isinstance(error, jwt.PyJWTError)
+front.mode = "pass"
+
+for issuer in (ISSUER, front.url):
+    port = free_port()
+    settings = os.environ | {"ISSUER": issuer, "AUDIENCE": AUDIENCE, "PORT": str(port)}
+    service = subprocess.Popen([sys.executable, "-B", "service.py"], env=settings, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: is_up(port))
+        assert refusal_of_service(port, None) == (401, "Bearer")
+        if issuer == ISSUER:
+            assert refusal_of_service(port, fresh) == (200, f"rows for {CLIENT_ID}\n")
+            assert refusal_of_service(port, request_token(audience=AUDIENCE, scope="files:read"))[0] == 403
+            assert refusal_of_service(port, request_token())[0] == 401
+            continue
+        front.mode = "keyless"
+        assert refusal_of_service(port, fresh) == (503, "5")
+        front.mode = "pass"
+        # The keys are there, and another's tokens are refused.
+        assert refusal_of_service(port, fresh) == (401, 'Bearer error="invalid_token"')
+    finally:
+        service.kill()
+did("503, not 401, while the keys cannot be had")
 
 done("pyjwt")

@@ -1,6 +1,7 @@
 //! What tests/clients/run hands to every Rust client, and what a client asks beside its library.
 
 pub mod front;
+pub mod stub;
 
 use std::error::Error;
 use std::process::Command;

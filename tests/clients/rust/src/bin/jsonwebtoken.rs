@@ -38,6 +38,12 @@ struct RevokedAgent {
     epoch: i64,
 }
 
+struct Keys {
+    known: JwkSet,
+    asked: Instant,
+    answered: bool,
+}
+
 #[derive(Default)]
 struct Revoked {
     etag: String,
@@ -45,13 +51,26 @@ struct Revoked {
     epochs: HashMap<String, i64>,
 }
 
-/// Says what a token's claims are, or why it is worth nothing.
+/// The keys cannot be had, so nobody knows whether the token is good.
+#[derive(Debug)]
+struct Unavailable;
+
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the keys cannot be had")
+    }
+}
+
+impl Error for Unavailable {}
+
+/// Says what a token's claims are, or why it is worth nothing; the error is [`Unavailable`] when it cannot tell.
 struct Verifier {
     http: ureq::Agent,
     keys_url: String,
     list_url: String,
+    ask_again: Duration,
     validation: Validation,
-    keys: Mutex<(JwkSet, Instant)>,
+    keys: Mutex<Keys>,
     revoked: RwLock<Revoked>,
 }
 
@@ -67,9 +86,14 @@ impl Verifier {
             ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build().new_agent();
         let keys_url = format!("{issuer}/.well-known/jwks.json");
         Ok(Self {
-            keys: Mutex::new((http.get(&keys_url).call()?.body_mut().read_json()?, Instant::now())),
+            keys: Mutex::new(Keys {
+                known: http.get(&keys_url).call()?.body_mut().read_json()?,
+                asked: Instant::now(),
+                answered: true,
+            }),
             http,
             keys_url,
+            ask_again: Duration::from_secs(30),
             list_url: format!("{issuer}/api/v1/token/revoked"),
             validation,
             revoked: RwLock::default(),
@@ -124,13 +148,20 @@ impl Verifier {
 
     fn key(&self, kid: &str) -> Result<DecodingKey> {
         let mut keys = self.keys.lock().unwrap();
-        let (known, asked) = &mut *keys;
         // A key that is not known may be a new one, but nobody can make this ask more than twice a minute.
-        if known.find(kid).is_none() && asked.elapsed() > Duration::from_secs(30) {
-            *asked = Instant::now();
-            *known = self.http.get(&self.keys_url).call()?.body_mut().read_json()?;
+        if keys.known.find(kid).is_none() && keys.asked.elapsed() > self.ask_again {
+            keys.asked = Instant::now();
+            let fetched = self.http.get(&self.keys_url).call().and_then(|mut it| it.body_mut().read_json());
+            keys.answered = fetched.is_ok();
+            if let Ok(known) = fetched {
+                keys.known = known;
+            }
         }
-        Ok(DecodingKey::from_jwk(known.find(kid).ok_or("nobody knows the token's key")?)?)
+        match keys.known.find(kid) {
+            Some(key) => Ok(DecodingKey::from_jwk(key)?),
+            None if keys.answered => Err("nobody knows the token's key".into()),
+            None => Err(Unavailable.into()),
+        }
     }
 }
 // end of recipe
@@ -182,5 +213,27 @@ fn main() -> Outcome {
     report.did(
         "a revoked `jti` and a revoked agent are refused, and stay refused while the list cannot be had",
     );
+
+    // As after a rotation: the token's key is not among those that are known.
+    let mut elsewhere = Verifier::new(&given.issuer, audience)?;
+    elsewhere.keys_url = elsewhere.keys_url.replace(&given.issuer, &front.url);
+    let fresh = new_token()?;
+    elsewhere.keys.lock().unwrap().known = JwkSet { keys: vec![] };
+    assert_eq!(
+        elsewhere.verify(&fresh).err().map(|e| e.to_string()).as_deref(),
+        Some("nobody knows the token's key")
+    );
+    elsewhere.ask_again = Duration::ZERO;
+    for mode in [Mode::Unavailable, Mode::Gone] {
+        front.set(mode);
+        assert!(elsewhere.verify(&fresh).is_err_and(|reason| reason.is::<Unavailable>()));
+    }
+    // It is not asked again at once, and the failure is not forgotten meanwhile.
+    elsewhere.ask_again = Duration::from_secs(30);
+    front.set(Mode::Pass);
+    assert!(elsewhere.verify(&fresh).is_err_and(|reason| reason.is::<Unavailable>()));
+    elsewhere.ask_again = Duration::ZERO;
+    assert_eq!(elsewhere.verify(&fresh)?.client_id, given.client_id);
+    report.did("keys that cannot be had are no verdict");
     report.done("jsonwebtoken")
 }

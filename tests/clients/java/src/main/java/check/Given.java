@@ -22,7 +22,6 @@ final class Given {
     // As well formed as the real one, and of nobody.
     static final String WRONG_SECRET = "sw_wrong" + "x".repeat(56);
 
-    // recipe: token
     static TokenResponse requestToken(String issuer, String id, String secret, String scope, String audience)
             throws Exception {
         AuthorizationServerMetadata server = AuthorizationServerMetadata.resolve(new Issuer(issuer));
@@ -34,7 +33,6 @@ final class Given {
                 .build();
         return TokenResponse.parse(request.toHTTPRequest().send());
     }
-    // end of recipe
 
     static AccessToken token(String scope, String audience) throws Exception {
         TokenResponse response = requestToken(

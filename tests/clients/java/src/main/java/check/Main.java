@@ -4,6 +4,7 @@ package check;
 public final class Main {
     public static void main(String[] arguments) throws Exception {
         switch (arguments[0]) {
+            case "tokens" -> Getting.check();
             case "nimbus" -> Nimbus.check();
             case "spring-at-jwt" -> Spring.checkAtJwt();
             case "spring-typ-jwt" -> Spring.checkTypJwt();

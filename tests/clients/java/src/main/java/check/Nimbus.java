@@ -2,6 +2,7 @@ package check;
 
 import com.nimbusds.jose.JOSEObjectType;
 import com.nimbusds.jose.JWSAlgorithm;
+import com.nimbusds.jose.KeySourceException;
 import com.nimbusds.jose.jwk.source.JWKSourceBuilder;
 import com.nimbusds.jose.proc.BadJOSEException;
 import com.nimbusds.jose.proc.DefaultJOSEObjectTypeVerifier;
@@ -15,6 +16,7 @@ import com.nimbusds.oauth2.sdk.ErrorObject;
 import com.nimbusds.oauth2.sdk.as.AuthorizationServerMetadata;
 import com.nimbusds.oauth2.sdk.id.Issuer;
 import com.nimbusds.oauth2.sdk.token.AccessToken;
+import java.net.URL;
 import java.util.Set;
 
 final class Nimbus {
@@ -42,6 +44,16 @@ final class Nimbus {
         Given.expect("client_id", claims.getClaim("client_id"), System.getenv("CLIENT_ID"));
         Given.expect("scope", claims.getClaim("scope"), "db:read");
         refuses(verifier, Given.token("db:read", "https://other.example"), "JWT aud claim rejected");
+        // Keys that cannot be had are another kind of exception: nobody knows whether the token is good.
+        try {
+            var blind = verifier(Given.ISSUER, Given.AUDIENCE);
+            blind.setJWSKeySelector(new JWSVerificationKeySelector<>(JWSAlgorithm.RS256,
+                    JWKSourceBuilder.create(new URL("http://127.0.0.1:1/jwks.json")).build()));
+            blind.process(token.getValue(), null);
+            throw new AssertionError("a verdict without keys");
+        } catch (KeySourceException unavailable) {
+            Given.expect("keys", unavailable.getMessage().contains("Connection refused"), true);
+        }
         var defaults = verifier(Given.ISSUER, Given.AUDIENCE);
         defaults.setJWSTypeVerifier(new DefaultJOSEObjectTypeVerifier<>(JOSEObjectType.JWT, null));
         refuses(defaults, token, "JOSE header typ (type) at+jwt not allowed");
@@ -57,7 +69,7 @@ final class Nimbus {
         Given.expect("wrong secret", error.getDescription(),
                 "Client authentication failed. Invalid client_id or client_secret.");
         Given.done(versionOf(DefaultJWTProcessor.class), "`oauth2-oidc-sdk` " + versionOf(AuthorizationServerMetadata.class)
-                + ": token, introspection, revocation; verified offline as `at+jwt`; a wrong secret is `invalid_client`");
+                + ": token, introspection, revocation; verified offline as `at+jwt`; keys that cannot be had are no verdict; a wrong secret is `invalid_client`");
     }
 
     private static String versionOf(Class<?> part) {

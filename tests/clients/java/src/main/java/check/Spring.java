@@ -24,6 +24,7 @@ final class Spring {
     private static final String VERSION =
             SpringOpaqueTokenIntrospector.class.getPackage().getImplementationVersion();
     private static final String BOOT = "Spring Boot " + SpringBootVersion.getVersion() + ": ";
+    private static final String RESOURCE_SERVER = "--spring.security.oauth2.resourceserver.";
     private static final String LACKS_SCOPE = "The request requires higher privileges";
 
     static void checkAtJwt() throws Exception {
@@ -47,7 +48,8 @@ final class Spring {
         try (var running = start("jwt", jwt.Api.class)) {
             checkScopes("The aud claim is not valid");
         }
-        Given.done(VERSION, BOOT + "its defaults with `SEALWRIGHT_TOKEN__TYP=JWT`: verified offline; it cannot see revocation");
+        expectNoVerdict("jwt", RESOURCE_SERVER + "jwt.jwk-set-uri=http://127.0.0.1:1/jwks.json", jwt.Api.class);
+        Given.done(VERSION, BOOT + "its defaults with `SEALWRIGHT_TOKEN__TYP=JWT`: verified offline; 503, not 401, while the keys cannot be had; it cannot see revocation");
     }
 
     static void checkIntrospection() throws Exception {
@@ -56,6 +58,8 @@ final class Spring {
             Given.revoke(token);
             expectAnswer("/db", token, 401, "Provided token isn't active");
         }
+        expectNoVerdict("introspection",
+                RESOURCE_SERVER + "opaquetoken.introspection-uri=http://127.0.0.1:1", introspection.Api.class);
         var wrong = SpringOpaqueTokenIntrospector
                 .withIntrospectionUri(Given.ISSUER + "/api/v1/token/introspect")
                 .clientId(System.getenv("SERVICE_ID")).clientSecret(Given.WRONG_SECRET).build();
@@ -65,7 +69,15 @@ final class Spring {
         } catch (OAuth2IntrospectionException refused) {
             expect("wrong secret", refused.getMessage().startsWith("401 Unauthorized on POST request"), true);
         }
-        Given.done(VERSION, BOOT + "introspected; 403 without the scope, 401 for another audience and after revocation; a wrong secret is `401 Unauthorized`");
+        Given.done(VERSION, BOOT + "introspected; 403 without the scope, 401 for another audience and after revocation; 503, not 401, while the server cannot be asked; a wrong secret is `401 Unauthorized`");
+    }
+
+    /** What a service answers that cannot reach the server: 503, never a verdict about the token. */
+    private static void expectNoVerdict(String configuration, String setting, Class<?>... classes) throws Exception {
+        AccessToken token = Given.token("db:read", Given.AUDIENCE);
+        try (var running = start(configuration, classes, setting)) {
+            expect("no server", ask("/db", token).statusCode(), 503);
+        }
     }
 
     /** Returns a token that opens /db. */
@@ -80,8 +92,12 @@ final class Spring {
     }
 
     private static ConfigurableApplicationContext start(String configuration, Class<?>... classes) {
+        return start(configuration, classes, "");
+    }
+
+    private static ConfigurableApplicationContext start(String configuration, Class<?>[] classes, String setting) {
         var running = new SpringApplicationBuilder(classes).run(
-                "--spring.config.name=" + configuration, "--spring.main.banner-mode=off",
+                setting, "--spring.config.name=" + configuration, "--spring.main.banner-mode=off",
                 "--server.address=127.0.0.1", "--server.port=0", "--revocations.poll=100ms",
                 "--logging.level.root=warn");
         service = "http://127.0.0.1:" + running.getEnvironment().getProperty("local.server.port");
