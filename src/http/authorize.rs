@@ -11,16 +11,19 @@ use axum::response::{IntoResponse, Response};
 use url::form_urlencoded::byte_serialize;
 
 use crate::domain::refusal::Refusal;
+use crate::keys::code::Challenge as CodeChallenge;
 
 use super::error::{Challenge, Failure};
 use super::extract::Incoming;
+use super::parameters::{Parameters, values_in_query};
 use super::state::State;
 use super::token::airisk::required;
 
 /// The longest `state` that is handed back, in bytes.
 const LONGEST_STATE: usize = 1_024;
 
-const KNOWN: [&str; 4] = ["client_id", "redirect_uri", "state", "userid"];
+const KNOWN: [&str; 6] =
+    ["client_id", "redirect_uri", "state", "userid", "code_challenge", "code_challenge_method"];
 
 /// `GET /api/oauth2`.
 pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
@@ -30,13 +33,18 @@ pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Re
     let echo = query.one("state")?;
     let user = query.one("userid")?;
     if echo.is_some_and(|text| text.len() > LONGEST_STATE) {
-        let refusal = Refusal::InvalidRequest("The state parameter is longer than 1,024 bytes.");
-        return Err(Failure::Refused(refusal, Challenge::None));
+        return Err(refused("The state parameter is longer than 1,024 bytes."));
     }
-    let authorized = state.codes.authorize(client_id, redirect_uri, user).await;
+    let challenge = read_challenge(&query)?;
+    // RFC 9207 §2: who uses PKCE is told whose answer it is; AIRisk's own clients get what they know.
+    let issuer = challenge.as_ref().map(|_| state.metadata.issuer());
+    if issuer.is_some() && names_issuer(redirect_uri) {
+        return Err(refused("The redirect URI has an issuer of its own."));
+    }
+    let authorized = state.codes.authorize(client_id, redirect_uri, user, challenge.as_ref()).await;
     let code = authorized.map_err(|error| Failure::of(error, Challenge::None))?;
     // Equal to a registered one by now, which holds characters of a URI alone.
-    let location = HeaderValue::from_str(&location(redirect_uri, &code, echo))
+    let location = HeaderValue::from_str(&location(redirect_uri, &code, echo, issuer))
         .map_err(|error| Failure::fault(&error.to_string()))?;
     let mut response = StatusCode::FOUND.into_response();
     response.headers_mut().insert(LOCATION, location);
@@ -45,20 +53,44 @@ pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Re
     Ok(response)
 }
 
-/// The redirect URI with its own query, and behind it the code and the state (RFC 6749 §4.1.2).
-fn location(redirect_uri: &str, code: &str, state: Option<&str>) -> String {
+/// The challenge that the exchange must have the verifier of, if the client asks for one (RFC 7636 §4.3).
+/// Its method is S256 and must be named: without a name it would be `plain`, which protects nobody who can
+/// read the request.
+fn read_challenge(query: &Parameters<'_>) -> Result<Option<CodeChallenge>, Failure> {
+    match (query.one("code_challenge")?, query.one("code_challenge_method")?) {
+        (None, None) => Ok(None),
+        (Some(challenge), Some("S256")) => match CodeChallenge::parse(challenge) {
+            Ok(challenge) => Ok(Some(challenge)),
+            Err(rule) => Err(refused(rule.0)),
+        },
+        _ => Err(refused("A code challenge must be of the method S256.")),
+    }
+}
+
+/// Whether the redirect URI's own query would be taken for this server's answer.
+fn names_issuer(redirect_uri: &str) -> bool {
+    let query = redirect_uri.split_once('?').map_or("", |(_, query)| query);
+    values_in_query(query, "iss").next().is_some()
+}
+
+fn refused(why: &'static str) -> Failure {
+    Failure::Refused(Refusal::InvalidRequest(why), Challenge::None)
+}
+
+/// The redirect URI with its own query, and behind it the code, the state (RFC 6749 §4.1.2) and the issuer
+/// (RFC 9207 §2).
+fn location(redirect_uri: &str, code: &str, state: Option<&str>, issuer: Option<&str>) -> String {
     let separator = match redirect_uri.split_once('?') {
         None => "?",
         Some((_, query)) if query.is_empty() || query.ends_with('&') => "",
         Some(_) => "&",
     };
     let mut location = format!("{redirect_uri}{separator}code={code}");
-    if let Some(state) = state {
-        location.push_str("&state=");
+    for (name, value) in [("state", state), ("iss", issuer)] {
+        let Some(value) = value else { continue };
+        location.extend(["&", name, "="]);
         // A space as `%20`: readers of forms and of plain percent-encoding both understand it.
-        for part in byte_serialize(state.as_bytes()) {
-            location.push_str(if part == "+" { "%20" } else { part });
-        }
+        location.extend(byte_serialize(value.as_bytes()).map(|part| if part == "+" { "%20" } else { part }));
     }
     location
 }
@@ -80,15 +112,16 @@ mod tests {
             ("https://a.example/cb?x=1&", "https://a.example/cb?x=1&code=C&state=s"),
             ("https://a.example/cb?x=?", "https://a.example/cb?x=?&code=C&state=s"),
         ] {
-            assert_eq!(location(uri, "C", Some("s")), location_of_it);
+            assert_eq!(location(uri, "C", Some("s"), None), location_of_it);
+            assert_eq!(location(uri, "C", Some("s"), Some("i")), format!("{location_of_it}&iss=i"));
         }
-        assert_eq!(location("https://a.example/", "C", None), "https://a.example/?code=C");
+        assert_eq!(location("https://a.example/", "C", None, None), "https://a.example/?code=C");
     }
 
     proptest! {
         #[test]
         fn any_state_comes_back_as_it_was_and_adds_nothing_else(state in "\\PC{1,50}|[\\x00-\\x7f]{1,50}") {
-            let text = location("https://a.example/cb?x=1", "C", Some(&state));
+            let text = location("https://a.example/cb?x=1", "C", Some(&state), None);
             prop_assert!(HeaderValue::from_str(&text).is_ok());
             prop_assert!(text.bytes().all(|b| b.is_ascii_graphic() && b != b'#'));
             let url = Url::parse(&text).unwrap();

@@ -32,16 +32,21 @@ impl Metadata {
         let scopes: Vec<&str> = BUILT_IN.iter().map(|b| b.name).collect();
         let document = json!({
             "issuer": issuer,
-            // MCP SDKs and OpenID libraries refuse a document without the next two; no code is ever
-            // issued there.
+            // MCP SDKs and OpenID libraries refuse a document without the next three, or with an empty list
+            // of response types. No code is ever issued at that endpoint: those of `/api/oauth2`, to which
+            // all this applies, are for clients that know it.
             "authorization_endpoint": format!("{issuer}/oauth/authorize"),
-            "response_types_supported": [],
+            "response_types_supported": ["code"],
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": true,
             "token_endpoint": format!("{issuer}/api/v1/token"),
             "token_endpoint_auth_methods_supported": methods,
             "introspection_endpoint": format!("{issuer}/api/v1/token/introspect"),
             "introspection_endpoint_auth_methods_supported": methods,
             "revocation_endpoint": format!("{issuer}/api/v1/token/revoke"),
             "revocation_endpoint_auth_methods_supported": methods,
+            // RFC 8414 §2 lets a server add members of its own.
+            "sealwright_revocation_list": format!("{issuer}/api/v1/token/revoked"),
             "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
             "grant_types_supported": ["client_credentials"],
             "scopes_supported": scopes,
@@ -50,6 +55,11 @@ impl Metadata {
             "id_token_signing_alg_values_supported": ["RS256"],
         });
         Self { document: Document::new(document.to_string()), issuer: issuer.to_owned() }
+    }
+
+    /// The issuer, as configured.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// The path of the issuer; `None` without one, or where what answers behind it would hide the

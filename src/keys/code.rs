@@ -6,10 +6,12 @@
 //! was made for. Owns that form. Must not know the clock, or which codes were spent.
 
 use aws_lc_rs::aead::LessSafeKey;
+use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use crate::domain::Invalid;
 use crate::domain::code::CodeRef;
 use crate::domain::id::CodeId;
 use crate::domain::time::Timestamp;
@@ -22,11 +24,38 @@ use super::{length_prefixed, store_key};
 /// The purpose under which code keys are stored.
 pub const PURPOSE: &str = "code";
 
+/// What stands in place of [`PURPOSE`] in the binding of a code that was asked for with a challenge.
+const CHALLENGED: &str = "code/S256";
+
 /// The id and the end.
 const PLAIN: usize = 16 + 8;
 
 /// A code in base64url without padding.
 const LENGTH: usize = ((seal::OVERHEAD + PLAIN) * 4).div_ceil(3);
+
+/// A code challenge of the method S256 (RFC 7636 §4.2): SHA-256 of the verifier in base64url.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Challenge(String);
+
+impl Challenge {
+    /// The challenge that a client sends with its authorization request.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let bytes =
+            URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() == digest::SHA256_OUTPUT_LEN);
+        let fault = Invalid("a code challenge is 32 bytes in base64url without padding");
+        bytes.map(|_| Self(text.to_owned())).ok_or(fault)
+    }
+
+    /// The challenge that this verifier answers: 43 to 128 of a URI's unreserved characters
+    /// (RFC 7636 §4.1).
+    pub fn of_verifier(verifier: &str) -> Result<Self, Invalid> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        if !(43..=128).contains(&verifier.len()) || !verifier.bytes().all(allowed) {
+            return Err(Invalid("a code verifier is 43 to 128 characters of A-Z a-z 0-9 - . _ ~"));
+        }
+        Ok(Self(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()))))
+    }
+}
 
 /// What a code is made for.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +66,19 @@ pub struct Binding<'a> {
     pub redirect_uri: &'a str,
     /// The user on whose behalf the client acts.
     pub user: Option<&'a str>,
+    /// What its exchange must have the verifier of (RFC 7636).
+    pub challenge: Option<&'a Challenge>,
 }
 
 impl Binding<'_> {
-    /// Each field with its length before it: no two bindings are the same bytes.
+    /// Each field with its length before it: no two bindings are the same bytes. Without a challenge they
+    /// are those of releases that knew none, whose codes open here and the other way round.
     fn to_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let fields = [PURPOSE, self.client_id, self.redirect_uri].into_iter().chain(self.user);
+        let purpose = if self.challenge.is_some() { CHALLENGED } else { PURPOSE };
+        let challenge = self.challenge.map(|challenge| challenge.0.as_str());
+        let fields =
+            [purpose, self.client_id, self.redirect_uri].into_iter().chain(challenge).chain(self.user);
         length_prefixed(fields.map(str::as_bytes), |part| bytes.extend_from_slice(part));
         bytes
     }
@@ -101,13 +136,22 @@ mod tests {
     use super::*;
     use crate::entropy::SeededEntropy;
 
-    const FOR: Binding<'_> =
-        Binding { client_id: "a", redirect_uri: "https://a.example/cb", user: Some("user_42") };
+    const FOR: Binding<'_> = Binding {
+        client_id: "a",
+        redirect_uri: "https://a.example/cb",
+        user: Some("user_42"),
+        challenge: None,
+    };
 
     fn key(seed: u64) -> CodeKey {
         let entropy = SeededEntropy::new(seed);
         let master = MasterKey::generate(&entropy).unwrap();
         CodeKey::open(&store_key::generate(PURPOSE, 'x', &master, &entropy).unwrap(), &master).unwrap()
+    }
+
+    /// RFC 7636, Appendix B.
+    fn challenge() -> Challenge {
+        Challenge::of_verifier("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap()
     }
 
     fn code() -> CodeRef {
@@ -124,7 +168,8 @@ mod tests {
         for binding in [
             FOR,
             Binding { user: None, ..FOR },
-            Binding { client_id: &longest, redirect_uri: &longest, user: Some(&longest) },
+            Binding { challenge: Some(&challenge()), ..FOR },
+            Binding { client_id: &longest, redirect_uri: &longest, user: Some(&longest), ..FOR },
         ] {
             let text = sealed(binding);
             assert_eq!(key(1).unseal(&text, binding), Some(code()));
@@ -145,10 +190,53 @@ mod tests {
             // The same letters in other fields.
             Binding { client_id: "ahttps://a.example/cb", redirect_uri: "", ..FOR },
             Binding { redirect_uri: "https://a.example/cbuser_42", user: None, ..FOR },
+            Binding { challenge: Some(&challenge()), ..FOR },
+            Binding { challenge: Some(&challenge()), user: None, ..FOR },
         ] {
             assert_eq!(key(1).unseal(&text, other), None, "{other:?}");
         }
         assert_eq!(key(3).unseal(&text, FOR), None);
+    }
+
+    #[test]
+    fn a_code_with_a_challenge_opens_for_that_challenge_alone() {
+        let (own, other) = (challenge(), Challenge::of_verifier(&"x".repeat(43)).unwrap());
+        let text = sealed(Binding { challenge: Some(&own), ..FOR });
+        // A user of the challenge's letters is no challenge.
+        let user = Some(own.0.as_str());
+        for binding in [
+            FOR,
+            Binding { challenge: Some(&other), ..FOR },
+            Binding { challenge: Some(&own), user: None, ..FOR },
+            Binding { user, ..FOR },
+        ] {
+            assert_eq!(key(1).unseal(&text, binding), None, "{binding:?}");
+        }
+        let about = sealed(Binding { user, ..FOR });
+        assert_eq!(key(1).unseal(&about, Binding { user: None, challenge: Some(&own), ..FOR }), None);
+    }
+
+    /// Made by the release that knew no challenge, with the same key.
+    #[test]
+    fn a_code_of_an_earlier_release_opens() {
+        let old = "AYoUKzqXONLbzlaXHAMGUUetK2NOrbb9BgcS--LXNRQmzHatd9no0DBYGhHsq2w-FyY35Cc";
+        assert_eq!(key(1).unseal(old, FOR), Some(code()));
+        let old = "AYoUKzqXONLbzlaXHAMGUUetK2NOrbb9BgcS--LXNRQmzHatd79P2KDuaglHqYmVH2OCs_g";
+        assert_eq!(key(1).unseal(old, Binding { user: None, ..FOR }), Some(code()));
+    }
+
+    #[test]
+    fn a_challenge_is_32_bytes_in_base64url_of_a_verifier_of_43_to_128_characters() {
+        assert_eq!(challenge().0, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+        assert_eq!(Challenge::parse(&challenge().0), Ok(challenge()));
+        let spare_bits = format!("{}N", &challenge().0[..42]);
+        for bad in ["", "x", &format!("{}=", challenge().0), &format!("{}A", challenge().0), &spare_bits] {
+            assert!(Challenge::parse(bad).is_err(), "{bad}");
+        }
+        for bad in ["x".repeat(42), "x".repeat(129), "+".repeat(43), "é".repeat(43)] {
+            assert!(Challenge::of_verifier(&bad).is_err(), "{bad}");
+        }
+        assert!(Challenge::of_verifier(&"-._~".repeat(32)).is_ok());
     }
 
     #[test]

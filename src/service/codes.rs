@@ -11,7 +11,7 @@ use crate::domain::code::{self, Code, CodeRef};
 use crate::domain::id::{AgentId, CodeId};
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
-use crate::keys::code::{Binding, CodeKey};
+use crate::keys::code::{Binding, Challenge, CodeKey};
 use crate::store::Store;
 
 use super::Error;
@@ -30,6 +30,8 @@ pub struct PresentedCode {
     pub redirect_uri: String,
     /// The user on whose behalf the agent acts.
     pub user: Option<String>,
+    /// What answers the challenge that the code was asked for with (RFC 7636 §4.5).
+    pub verifier: Option<String>,
 }
 
 /// Makes and opens codes.
@@ -58,6 +60,7 @@ impl Codes {
         client_id: &str,
         redirect_uri: &str,
         user: Option<&str>,
+        challenge: Option<&Challenge>,
     ) -> Result<String, Error> {
         let agent_id = AgentId::parse(client_id).map_err(|_| REFUSED)?;
         let registered = RedirectUri::parse(redirect_uri).map_err(|_| REFUSED)?;
@@ -67,15 +70,19 @@ impl Codes {
         }
         let id = CodeId(uuid_v7(&*self.clock, &*self.entropy)?);
         let expires_at = self.clock.now().saturating_add(code::LIFETIME);
-        let binding = Binding { client_id, redirect_uri, user };
+        let binding = Binding { client_id, redirect_uri, user, challenge };
         Ok(self.key.seal(CodeRef { id, expires_at }, binding, &*self.entropy)?)
     }
 
-    /// What a code stands for, when this store made it for this agent and it lives. Whether it was
-    /// spent, the store says where the token is counted.
+    /// What a code stands for, when this store made it for this agent and it lives. One with a challenge
+    /// needs the verifier, and one without takes none: whoever strips the challenge from a request on its
+    /// way gains nothing (RFC 9700 §4.8.2). Whether it was spent, the store says where the token is counted.
     pub fn open(&self, agent_id: &AgentId, presented: &PresentedCode) -> Result<Code, Refusal> {
-        let PresentedCode { code, redirect_uri, user } = presented;
-        let binding = Binding { client_id: agent_id.as_str(), redirect_uri, user: user.as_deref() };
+        let PresentedCode { code, redirect_uri, user, verifier } = presented;
+        let challenge = verifier.as_deref().map(Challenge::of_verifier).transpose();
+        let challenge = challenge.map_err(|_| Refusal::InvalidCode)?;
+        let (client_id, user_id, challenge) = (agent_id.as_str(), user.as_deref(), challenge.as_ref());
+        let binding = Binding { client_id, redirect_uri, user: user_id, challenge };
         let reference = self.key.unseal(code, binding).ok_or(Refusal::InvalidCode)?;
         let rest = reference.expires_at.0.saturating_sub(self.clock.now().0);
         // One that would live longer than any code does was made while a clock was ahead.

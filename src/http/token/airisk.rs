@@ -22,7 +22,8 @@ use super::rfc6749::read_request;
 pub struct AiRisk;
 
 /// What AIRisk's clients may send, besides what proves them.
-const KNOWN: [&str; 7] = ["grant_type", "redirect_uri", "code", "userid", "scope", "audience", "resource"];
+const KNOWN: [&str; 8] =
+    ["grant_type", "redirect_uri", "code", "userid", "code_verifier", "scope", "audience", "resource"];
 
 #[derive(Serialize)]
 struct Reply<'a> {
@@ -61,6 +62,7 @@ impl Dialect for AiRisk {
             redirect_uri: required(&parameters, "redirect_uri")?.to_owned(),
             code: required(&parameters, "code")?.to_owned(),
             user: parameters.one("userid")?.map(str::to_owned),
+            verifier: parameters.one("code_verifier")?.map(str::to_owned),
         };
         let ask = Ask::Exchange(exchange, read_request(&parameters)?);
         let credentials = client_credentials(&authorization, &parameters, incoming.peer)?;

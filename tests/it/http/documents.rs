@@ -126,7 +126,10 @@ async fn the_metadata_names_what_there_is(app: &TestApp<'_>) {
         ("jwks_uri", json!(format!("{ISSUER}/.well-known/jwks.json"))),
         ("grant_types_supported", json!(["client_credentials"])),
         ("authorization_endpoint", json!(format!("{ISSUER}/oauth/authorize"))),
-        ("response_types_supported", json!([])),
+        ("response_types_supported", json!(["code"])),
+        ("code_challenge_methods_supported", json!(["S256"])),
+        ("authorization_response_iss_parameter_supported", json!(true)),
+        ("sealwright_revocation_list", json!(format!("{ISSUER}/api/v1/token/revoked"))),
         ("subject_types_supported", json!(["public"])),
         ("id_token_signing_alg_values_supported", json!(["RS256"])),
     ] {
@@ -139,7 +142,7 @@ async fn the_metadata_names_what_there_is(app: &TestApp<'_>) {
 async fn every_endpoint_of_the_metadata_answers(app: &TestApp<'_>) {
     let document = app.get(METADATA).await.json();
     for (member, value) in document.as_object().unwrap() {
-        if !member.ends_with("_endpoint") && member != "jwks_uri" {
+        if !member.ends_with("_endpoint") && member != "jwks_uri" && member != "sealwright_revocation_list" {
             continue;
         }
         let path = value.as_str().unwrap().strip_prefix(ISSUER).unwrap();

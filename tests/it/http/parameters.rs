@@ -46,7 +46,7 @@ fn places(agent: &Agent) -> Vec<Place> {
         proof().into_iter().chain(more).collect::<Vec<_>>()
     };
     let grant = ["grant_type", "scope", "audience", "resource"];
-    let code = ["code", "redirect_uri", "userid"];
+    let code = ["code", "redirect_uri", "userid", "code_verifier"];
     let exchange = [("code", "x"), ("redirect_uri", airisk::CALLBACK)];
     let ask = [("grant_type", "client_credentials")];
     let place = |path, sent, given: &[(&'static str, &str)], known: &[&[&'static str]]| Place {
@@ -68,7 +68,14 @@ fn places(agent: &Agent) -> Vec<Place> {
         path: airisk::AUTHORIZE,
         sent: Sent::Query,
         given: vec![("client_id", agent.id.clone()), ("redirect_uri", airisk::CALLBACK.to_owned())],
-        known: vec!["client_id", "redirect_uri", "state", "userid"],
+        known: vec![
+            "client_id",
+            "redirect_uri",
+            "state",
+            "userid",
+            "code_challenge",
+            "code_challenge_method",
+        ],
     });
     places.push(Place { path: AGENTS, sent: Sent::Query, given: vec![], known: vec!["limit", "cursor"] });
     places

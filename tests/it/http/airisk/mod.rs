@@ -1,7 +1,8 @@
 //! AIRisk's flow (contract §6): `rows` has what V1 to V7 say, `codes` what a code is worth and when,
-//! `requests` what else is sent to its two paths.
+//! `pkce` what a challenge binds, `requests` what else is sent to its two paths.
 
 mod codes;
+mod pkce;
 mod requests;
 mod rows;
 
