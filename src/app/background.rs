@@ -23,6 +23,7 @@ pub(super) fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec
     let keep = i64::from(config.audit.keep_days).saturating_mul(86_400);
     let (keys, list) = (Arc::clone(&opened.keys), Arc::clone(&state.list));
     let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
+    let idle = Arc::clone(&opened.store);
     let (limits, metrics) = (Arc::clone(&state.mint.limits), state.metrics.clone());
     let (measured, told, skew) = (Arc::clone(&store), Arc::clone(&clock), Arc::new(SkewLog::default()));
     vec![
@@ -41,6 +42,10 @@ pub(super) fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec
         every("keys", 60, move || {
             let keys = Arc::clone(&keys);
             async move { keys.refresh().await.map_err(|e| error_chain(&e)) }
+        }),
+        every("connections", 1, move || {
+            let store = Arc::clone(&idle);
+            async move { store.rest().await.map_err(|e| error_chain(&e)) }
         }),
         every("prune", 60, move || {
             let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));

@@ -74,7 +74,14 @@ pub async fn open_with(
             Arc::new(SqliteStore::open(path).await?)
         }
         DatabaseUrl::Postgres(url) => {
-            Arc::new(PostgresStore::open(url, config.database.max_connections).await?)
+            // A command does one thing after the other, beside servers that need the rest.
+            let most = if wrapping == Wrapping::Direct { 1 } else { config.database.max_connections };
+            let store = PostgresStore::open(url, most).await?;
+            if wrapping == Wrapping::Serving {
+                // What cannot be had now is asked for every second, and says so then.
+                let _ = store.rest().await;
+            }
+            Arc::new(store)
         }
     };
     let store: Arc<dyn Store> = match wrapping {

@@ -319,6 +319,10 @@ impl Store for Batched {
         self.inner.prune(now, keep_events, most).await
     }
 
+    async fn rest(&self) -> Result<(), StoreError> {
+        self.inner.rest().await
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

@@ -240,6 +240,10 @@ impl Store for Cached {
         self.inner.prune(now, keep_events, most).await
     }
 
+    async fn rest(&self) -> Result<(), StoreError> {
+        self.inner.rest().await
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

@@ -409,6 +409,11 @@ pub trait Store: Send + Sync {
     /// Returns how many rows went, so that the caller goes on while there is more.
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError>;
 
+    /// What a store needs every second: what must be at hand is, and what nobody uses is given back.
+    async fn rest(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Puts the store to rest before the process ends: nothing is lost without it, but a file is left
     /// in one piece.
     async fn close(&self) {}

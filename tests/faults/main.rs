@@ -18,6 +18,7 @@
 
 mod aborts;
 mod codes;
+mod connections;
 mod crash;
 mod cut;
 mod files;

@@ -85,6 +85,16 @@ pub(super) fn is_rolled_back(error: &sqlx::Error) -> bool {
     has_code(error, &["40001", "40P01"])
 }
 
+/// Whether the database gives this role, or anybody, no further connection.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    has_code(error, &["53300"])
+}
+
+/// The same of what a [`StoreError`] rests on.
+pub(super) fn says_full(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref().is_some_and(is_full)
+}
+
 /// Whether a lock was not had in time: nothing was done.
 pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
     has_code(error, &["55P03"])

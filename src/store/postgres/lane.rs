@@ -1,16 +1,19 @@
 //! Connections to PostgreSQL, one lane for each kind of traffic.
 //!
-//! Owns when a connection is opened, kept and dropped. Must not know any table. A connection is
-//! taken out of its lane for use and put back only after success, so a call that failed or was
+//! Owns when a connection is opened, kept, given back and dropped. Must not know any table. A connection
+//! is taken out of its lane for use and put back only after success, so a call that failed or was
 //! cancelled drops its socket, and nobody meets a transaction that somebody else left open.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
+use super::errors::is_full;
+use super::shelf::{Open, Shelf};
 use super::{RETRIES, StoreError, bounded, is_broken, is_passing, is_rolled_back};
 
 /// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
@@ -24,9 +27,16 @@ macro_rules! ask {
 }
 pub(super) use ask;
 
-/// A connection that nobody used for so long is not trusted: something between here and the
-/// database may have forgotten it without a word.
-const TRUSTED_IDLE: Duration = Duration::from_mins(2);
+/// How long a call waits for a connection when the database gives no more: a little less than any call
+/// may take, so that the reason is told.
+const FULL_TIMEOUT: Duration = Duration::from_millis(2_200);
+
+/// The pause before such a call asks again, if no connection of its lane comes back meanwhile.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
+
+/// For so long a lane that met the limit makes do with half of what it had, so that others, commands
+/// among them, find a connection.
+const MODEST_FOR: Duration = Duration::from_secs(10);
 
 /// How the database may plan the statements of a lane.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +51,9 @@ pub(super) enum Plan {
 impl Plan {
     /// What a new connection is told first. A commit is durable before it answers, whatever the
     /// server's own setting, and a statement sees what was committed when it began: what is decided here
-    /// rests on locks and versions, not on stricter isolation. A statement that its caller gave up must not hold its locks for ever.
-    /// A standby cannot say who was revoked a moment ago, so it is asked whether it is one.
+    /// rests on locks and versions, not on stricter isolation. A statement that its caller gave up must
+    /// not hold its locks for ever. A standby cannot say who was revoked a moment ago, so it is asked
+    /// whether it is one.
     fn greeting(self) -> &'static str {
         match self {
             Self::Free => {
@@ -67,7 +78,22 @@ pub(super) struct Lane {
     options: PgConnectOptions,
     plan: Plan,
     permits: Semaphore,
-    idle: Mutex<Vec<(Instant, PgConnection)>>,
+    /// Which lane of the store this is: what its connections are filed under.
+    number: usize,
+    /// Where the idle connections of all lanes lie.
+    shelf: Arc<Shelf>,
+    /// How many connections of this lane there are, in use and idle.
+    open: Arc<AtomicUsize>,
+    /// Told when one comes back.
+    returned: Notify,
+    modest: Mutex<Option<Modest>>,
+}
+
+/// How many connections a lane may have, and until when.
+#[derive(Debug, Clone, Copy)]
+struct Modest {
+    most: usize,
+    until: Instant,
 }
 
 impl std::fmt::Debug for Lane {
@@ -78,20 +104,45 @@ impl std::fmt::Debug for Lane {
 }
 
 impl Lane {
-    pub fn new(options: PgConnectOptions, plan: Plan, connections: u32) -> Self {
-        let connections = usize::try_from(connections.max(1)).unwrap_or(1);
-        Self { options, plan, permits: Semaphore::new(connections), idle: Mutex::new(Vec::new()) }
+    /// The lane of that number with one connection at most; see [`Lane::widen`].
+    pub fn new(options: PgConnectOptions, plan: Plan, shelf: &Arc<Shelf>, number: usize) -> Self {
+        Self {
+            options,
+            plan,
+            permits: Semaphore::new(1),
+            number,
+            shelf: Arc::clone(shelf),
+            open: Arc::default(),
+            returned: Notify::new(),
+            modest: Mutex::default(),
+        }
     }
 
-    /// Takes a connection out of the lane, or opens one when none lies idle.
+    /// Allows so many connections more.
+    pub fn widen(&self, connections: u32) {
+        self.permits.add_permits(usize::try_from(connections).unwrap_or(0));
+    }
+
+    /// Takes a connection out of the lane, or opens one when none lies idle. When the database gives no
+    /// more, the idle ones of the other lanes are given back, and whichever comes first is taken: one
+    /// that comes back to this lane, or a new one.
     pub async fn take(&self) -> sqlx::Result<Held<'_>> {
         let permit = self.permits.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        let idle = self.idle().pop().filter(|(since, _)| since.elapsed() < TRUSTED_IDLE);
-        let conn = match idle {
-            Some((_, conn)) => conn,
-            None => self.connect().await?,
-        };
-        Ok(Held { conn, lane: self, _permit: permit })
+        let began = Instant::now();
+        loop {
+            if let Some((conn, open)) = self.shelf.take(self.number) {
+                return Ok(Held { conn, lane: self, open, _permit: permit });
+            }
+            if self.may_open() {
+                match self.connect().await {
+                    Ok((conn, open)) => return Ok(Held { conn, lane: self, open, _permit: permit }),
+                    Err(error) if is_full(&error) && began.elapsed() < FULL_TIMEOUT => self.be_modest(),
+                    Err(error) => return Err(error),
+                }
+            }
+            // Either is as good: whoever comes back is found on the shelf.
+            let _ = tokio::time::timeout(FULL_PAUSE, self.returned.notified()).await;
+        }
     }
 
     /// One read, once more on a new connection when the first one turns out to be broken, as all
@@ -135,28 +186,68 @@ impl Lane {
 
     /// Drops all idle connections: when one is broken, they are.
     pub fn forget(&self) {
-        let broken = std::mem::take(&mut *self.idle());
-        drop(broken);
+        self.shelf.clear(|lane| lane == self.number);
     }
 
-    async fn connect(&self) -> sqlx::Result<PgConnection> {
+    /// Keeps one connection at hand and alive, and gives back what nobody has used for a while.
+    pub async fn rest(&self) -> sqlx::Result<()> {
+        self.shelf.shrink(self.number, self.open.load(Ordering::Relaxed));
+        let is_at_rest = self.shelf.oldest(self.number).is_some_and(|age| age >= Shelf::CHECKED);
+        let is_without = self.open.load(Ordering::Relaxed) == 0 && self.may_open();
+        // Whoever is at work has one, and is not to be waited for.
+        let Ok(permit) = self.permits.try_acquire() else { return Ok(()) };
+        if is_at_rest && let Some((mut conn, open)) = self.shelf.take_oldest(self.number) {
+            conn.ping().await?;
+            Held { conn, lane: self, open, _permit: permit }.keep();
+        } else if is_without {
+            let (conn, open) = self.connect().await?;
+            Held { conn, lane: self, open, _permit: permit }.keep();
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> sqlx::Result<(PgConnection, Open)> {
+        // Counted before it is there, so that two that connect at once see each other.
+        let open = Open::one_of(&self.open);
         let mut conn = PgConnection::connect_with(&self.options).await?;
         let row = sqlx::raw_sql(self.plan.greeting()).fetch_one(&mut conn).await?;
         if sqlx::Row::try_get(&row, 0)? {
             return Err(sqlx::Error::Io(std::io::Error::other("the database is a standby")));
         }
-        Ok(conn)
+        Ok((conn, open))
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, PgConnection)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether this lane may have one connection more.
+    fn may_open(&self) -> bool {
+        let open = self.open.load(Ordering::Relaxed);
+        self.modest().is_none_or(|modest| open < modest.most)
     }
+
+    /// What the limit leaves, if it was met a moment ago.
+    fn modest(&self) -> Option<Modest> {
+        let mut modest = lock(&self.modest);
+        *modest = modest.filter(|modest| Instant::now() < modest.until);
+        *modest
+    }
+
+    /// The database gives no more connections: makes do with fewer for a while, and has the other lanes
+    /// give back what they do not use.
+    fn be_modest(&self) {
+        let most = (self.open.load(Ordering::Relaxed) / 2).max(1);
+        *lock(&self.modest) = Some(Modest { most, until: Instant::now() + MODEST_FOR });
+        self.shelf.clear(|lane| lane != self.number);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A connection in use. Dropped, it is closed; [`Held::keep`] puts it back.
 pub(super) struct Held<'a> {
     pub conn: PgConnection,
     lane: &'a Lane,
+    open: Open,
     _permit: SemaphorePermit<'a>,
 }
 
@@ -171,6 +262,11 @@ impl Held<'_> {
 
     /// Puts the connection back: for a connection that has nothing unfinished on it.
     pub fn keep(self) {
-        self.lane.idle().push((Instant::now(), self.conn));
+        let Self { conn, lane, open, _permit } = self;
+        let most = lane.modest().map_or(usize::MAX, |modest| modest.most);
+        if lane.open.load(Ordering::Relaxed) <= most {
+            lane.shelf.put(lane.number, conn, open);
+        }
+        lane.returned.notify_one();
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the connections, the schema's version and what an error of the database means. Must not
 //! know what is cached or batched in front of it. `options` reads the URL, `migrate` changes
-//! the schema, `errors` says what an error means, `lane` keeps connections, `read` asks, `write` changes (`agents` what belongs to one), `issue` counts tokens, `redeem` those that
+//! the schema, `errors` says what an error means, `lane` and `shelf` keep connections, `read` asks, `write` changes (`agents` what belongs to one), `issue` counts tokens, `redeem` those that
 //! cost a code.
 
 use std::collections::HashMap;
@@ -19,13 +19,14 @@ use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::{
-    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, OpenError, Outcome, Revocations, Standing, Store,
-    StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, Change, Freshness, IssuedToken, KeyRecord, OpenError, Outcome, Revocations, Standing,
+    Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
-use errors::{bounded, is_broken, is_passing, is_rolled_back, open_error};
+use errors::{bounded, is_broken, is_passing, is_rolled_back, open_error, says_full};
 use lane::{Lane, Plan, ask};
 pub use migrate::migrate;
 use options::options;
+use shelf::Shelf;
 
 mod agents;
 mod errors;
@@ -35,6 +36,7 @@ mod migrate;
 mod options;
 mod read;
 mod redeem;
+mod shelf;
 mod write;
 
 /// How long any one call may take. Longer is an answer of its own: unavailable.
@@ -43,6 +45,10 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 /// How often a transaction that the database gave up, or that met a broken connection before its
 /// commit, is tried again.
 const RETRIES: u32 = 3;
+
+/// How often the first call of a process asks for a connection when the database gives no more; each try
+/// waits for two seconds.
+const FULL_TRIES: u32 = 5;
 
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
 const MIGRATIONS: [(i64, &str, &str); 4] = [
@@ -56,38 +62,74 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
 #[derive(Debug)]
 pub struct PostgresStore {
     /// Counts tokens: one connection, so that batches stand in line.
-    issue: Lane,
+    issue: Arc<Lane>,
     /// Every other write, kills above all: never behind tokens.
-    commit: Lane,
+    commit: Arc<Lane>,
+    /// Revocations of single tokens, which any client may ask for: never before an operator's kill.
+    revoke: Arc<Lane>,
     /// Reads that decide whether a token lives.
-    standing: Lane,
+    standing: Arc<Lane>,
     /// Every other read, and the pruning.
-    general: Lane,
+    general: Arc<Lane>,
 }
+
+/// What the database says of itself and of the role before anything else is asked.
+type Terms = (String, Option<i32>);
 
 impl PostgresStore {
     /// Connects and checks the schema. Fails within a few seconds when the database is away, and
-    /// by name when only `migrate` is missing. A newer schema is accepted. Four connections are
-    /// the fewest, one for each lane.
+    /// by name when only `migrate` is missing. A newer schema is accepted. With five connections each
+    /// lane has one of its own, with fewer some share.
     pub async fn open(url: &str, max_connections: u32) -> Result<PostgresStore, OpenError> {
         let options = options(url)?;
-        let store = PostgresStore {
-            issue: Lane::new(options.clone(), Plan::Indexed, 1),
-            commit: Lane::new(options.clone(), Plan::Free, 1),
-            standing: Lane::new(options.clone(), Plan::Indexed, 1),
-            // What the three lanes above leave.
-            general: Lane::new(options, Plan::Free, max_connections.saturating_sub(3).max(1)),
-        };
-        let encoding = ask!(store.general, read::server_encoding).await.map_err(open_error)?;
+        let shelf = Arc::new(Shelf::default());
+        let general = Arc::new(Lane::new(options.clone(), Plan::Free, &shelf, 0));
+        let (encoding, limit): Terms = first_answer(&general).await.map_err(open_error)?;
         demand_utf8(encoding)?;
-        if ask!(store.general, read::applied_migrations)
+        if ask!(general, read::applied_migrations)
             .await
             .map_err(open_error)?
             .is_none_or(|applied| MIGRATIONS.iter().any(|(version, _, _)| !applied.contains(version)))
         {
             return Err(OpenError::SchemaOlder);
         }
-        Ok(store)
+        // One is left to the commands, which are processes of their own.
+        let limit = limit.and_then(|limit| u32::try_from(limit).ok()).map(|limit| limit.saturating_sub(1));
+        let budget = max_connections.min(limit.unwrap_or(u32::MAX));
+        let own = |from: u32, plan, number, otherwise: &Arc<Lane>| {
+            let has_own = budget >= from;
+            if has_own {
+                Arc::new(Lane::new(options.clone(), plan, &shelf, number))
+            } else {
+                Arc::clone(otherwise)
+            }
+        };
+        let issue = own(2, Plan::Indexed, 1, &general);
+        let commit = own(3, Plan::Free, 2, &general);
+        let standing = own(4, Plan::Indexed, 3, &general);
+        let revoke = own(5, Plan::Free, 4, &commit);
+        general.widen(budget.saturating_sub(5));
+        Ok(PostgresStore { issue, commit, revoke, standing, general })
+    }
+
+    /// Each lane once.
+    fn lanes(&self) -> Vec<&Arc<Lane>> {
+        let mut lanes = vec![&self.issue, &self.commit, &self.revoke, &self.standing, &self.general];
+        lanes.sort_by_key(|lane| Arc::as_ptr(lane));
+        lanes.dedup_by_key(|lane| Arc::as_ptr(lane));
+        lanes
+    }
+}
+
+/// Servers that met the limit give connections back within seconds: whoever comes for the first time
+/// waits so long.
+async fn first_answer(lane: &Lane) -> Result<Terms, StoreError> {
+    let mut tries = 1;
+    loop {
+        match ask!(lane, read::terms).await {
+            Err(StoreError::Unavailable(cause)) if tries < FULL_TRIES && says_full(&*cause) => tries += 1,
+            done => return done,
+        }
     }
 }
 
@@ -195,11 +237,22 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
-        write::commit(&self.commit, &writes).await
+        let is_revocation = |write: &Write| matches!(write.change, Change::RevokeToken { .. });
+        let lane = if writes.iter().all(is_revocation) { &self.revoke } else { &self.commit };
+        write::commit(lane, &writes).await
     }
 
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
         write::prune(&self.general, now, keep_events, most).await
+    }
+
+    /// Keeps one connection of each lane at hand, and gives back what lies idle.
+    async fn rest(&self) -> Result<(), StoreError> {
+        let mut done = Ok(());
+        for lane in self.lanes() {
+            done = done.and(bounded(lane.rest()).await);
+        }
+        done
     }
 }
 

@@ -37,6 +37,15 @@ pub async fn server_encoding(conn: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_scalar("select current_setting('server_encoding')").fetch_one(conn).await
 }
 
+/// The encoding, and how many connections the database and this role may have, if fewer than any.
+pub async fn terms(conn: &mut PgConnection) -> sqlx::Result<(String, Option<i32>)> {
+    let sql = "select current_setting('server_encoding'), least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
+               from pg_database d
+               left join pg_roles r on r.rolname = current_user and not r.rolsuper
+               where d.datname = current_database()";
+    sqlx::query_as(sql).fetch_one(conn).await
+}
+
 /// Who has held tables of this schema in an open transaction for a second or longer, each in words. What
 /// a role may not see of another's session is left out.
 pub async fn table_holders(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {

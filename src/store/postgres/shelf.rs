@@ -1,0 +1,108 @@
+//! Where the idle connections of all lanes lie.
+//!
+//! Owns how long one may lie idle. Must not know what a lane is for.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnection;
+
+/// A connection that nobody used for so long is not trusted: something between here and the
+/// database may have forgotten it without a word.
+const TRUSTED_IDLE: Duration = Duration::from_mins(2);
+
+/// A connection that nobody used for so long is given back, but for the last of its lane.
+const IDLE_TTL: Duration = Duration::from_secs(3);
+
+struct Idle {
+    lane: usize,
+    since: Instant,
+    conn: PgConnection,
+    open: Open,
+}
+
+/// Idle connections; of each lane the one that was used last lies last.
+#[derive(Default)]
+pub(super) struct Shelf(Mutex<Vec<Idle>>);
+
+impl Shelf {
+    /// The last connection of a lane is asked for a sign of life after so long.
+    pub const CHECKED: Duration = Duration::from_secs(30);
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection of that lane that was used last.
+    pub fn take(&self, lane: usize) -> Option<(PgConnection, Open)> {
+        let mut idle = self.idle();
+        let place = idle.iter().rposition(|one| one.lane == lane)?;
+        let one = idle.remove(place);
+        drop(idle);
+        (one.since.elapsed() < TRUSTED_IDLE).then_some((one.conn, one.open))
+    }
+
+    /// The connection of that lane that nobody has used for the longest time.
+    pub fn take_oldest(&self, lane: usize) -> Option<(PgConnection, Open)> {
+        let mut idle = self.idle();
+        let place = idle.iter().position(|one| one.lane == lane)?;
+        let one = idle.remove(place);
+        Some((one.conn, one.open))
+    }
+
+    /// For how long nobody has used that one.
+    pub fn oldest(&self, lane: usize) -> Option<Duration> {
+        self.idle().iter().find(|one| one.lane == lane).map(|one| one.since.elapsed())
+    }
+
+    /// Lays a connection back.
+    pub fn put(&self, lane: usize, conn: PgConnection, open: Open) {
+        self.idle().push(Idle { lane, since: Instant::now(), conn, open });
+    }
+
+    /// Drops the connections of these lanes.
+    pub fn clear(&self, lanes: impl Fn(usize) -> bool) {
+        self.drop_if(|one| lanes(one.lane));
+    }
+
+    /// Drops what lay idle for too long, but for the last of the lane's `open` ones.
+    pub fn shrink(&self, lane: usize, open: usize) {
+        let mut spare = open.saturating_sub(1);
+        self.drop_if(|one| {
+            let is_spare = one.lane == lane && one.since.elapsed() >= IDLE_TTL && spare > 0;
+            spare -= usize::from(is_spare);
+            is_spare
+        });
+    }
+
+    fn drop_if(&self, mut is_dropped: impl FnMut(&Idle) -> bool) {
+        // Dropped outside of the lock.
+        let dropped: Vec<Idle> = self.idle().extract_if(.., |one| is_dropped(one)).collect();
+        drop(dropped);
+    }
+}
+
+impl std::fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Shelf").field(&self.idle().len()).finish()
+    }
+}
+
+/// Counts a connection of its lane for as long as there is one.
+#[derive(Debug)]
+pub(super) struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    /// One more in this count.
+    pub fn one_of(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

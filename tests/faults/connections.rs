@@ -1,0 +1,120 @@
+//! A database that gives few connections: whoever comes is served or shed, nobody starves, and an
+//! operator's command finds a connection.
+
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::task::JoinSet;
+
+use crate::stage::client::{Reply, revoke_request, token_request};
+use crate::stage::cluster::Cluster;
+use crate::stage::server::{Agent, Server, Site};
+use crate::stage::{eventually, play, scaled};
+
+/// A site whose servers and commands come as a role of their own, which may have so many connections.
+async fn limited(cluster: &Cluster) -> Site {
+    let mut site = Site::postgres(cluster).await;
+    let sql = "create role limited login;
+               grant select, insert, update, delete on all tables in schema public to limited";
+    run(&site, sql).await;
+    let url = site.database.replace("//sealwright@", "//limited@");
+    site.set("SEALWRIGHT_DATABASE__URL", &url);
+    site
+}
+
+async fn run(site: &Site, sql: &str) {
+    let mut conn = PgConnection::connect(&site.database).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+}
+
+/// All ask at once, each on a connection of its own, and each is answered or shed.
+async fn burst(servers: &[&Server], agents: &Arc<Vec<Agent>>, rounds: usize) -> usize {
+    let mut asked = JoinSet::new();
+    for (number, agent) in agents.iter().cycle().take(agents.len() * rounds).enumerate() {
+        let (mut client, agent) = (servers[number % servers.len()].client(), agent.clone());
+        asked.spawn(async move { client.ask(&token_request(&agent)).await });
+    }
+    let replies: Vec<Reply> = asked.join_all().await;
+    for reply in &replies {
+        assert!([200, 503].contains(&reply.status), "{}: {}", reply.status, reply.text());
+        assert!(reply.status == 200 || reply.header("retry-after").is_some(), "{}", reply.head);
+    }
+    replies.iter().filter(|reply| reply.status == 200).count()
+}
+
+/// Every agent gets its token and the server says that it is ready.
+async fn all_is_well(server: &Server, agents: &Arc<Vec<Agent>>) {
+    let mut client = server.client();
+    let took = eventually("all is well after the burst", async || {
+        for agent in agents.iter() {
+            if client.issue(agent).await.status != 200 {
+                return false;
+            }
+        }
+        client.get("/readyz").await.status == 200
+    })
+    .await;
+    println!("all is well {} ms after the burst", took.as_millis());
+}
+
+#[test]
+fn a_burst_is_answered_or_shed_however_few_connections_a_role_may_have() {
+    play(async {
+        let cluster = Cluster::start().await;
+        let site = limited(&cluster).await;
+        let (agents, victim) = (site.agents(40), site.agent("victim", "unlimited"));
+        for limit in [4, 8, 16] {
+            run(&site, &format!("alter role limited connection limit {limit}")).await;
+            let server = site.start();
+            for _ in 0..scaled(2, 20) {
+                let answered = burst(&[&server], &agents, 2).await;
+                println!("limit {limit}: {answered} of {} answered", agents.len() * 2);
+                all_is_well(&server, &agents).await;
+            }
+            // Kills find a connection, by HTTP and by command, while others ask.
+            let held = server.client().issue(&agents[0]).await.token();
+            let one = [&server];
+            let (answered, killed) = tokio::join!(burst(&one, &agents, 2), async {
+                let reply = server.client().ask(&revoke_request(&agents[0], &held)).await;
+                tokio::task::block_in_place(|| site.must(&["agent", "suspend", &victim.id]));
+                reply
+            });
+            println!("limit {limit}: {answered} answered beside the kills");
+            assert_eq!(killed.status, 200, "{}", killed.text());
+            assert!(!server.client().introspect(&agents[0], &held).await.active());
+            assert_eq!(server.client().issue(&victim).await.status, 403);
+            site.must(&["agent", "reactivate", &victim.id]);
+            all_is_well(&server, &agents).await;
+        }
+    });
+}
+
+#[test]
+fn replicas_that_share_too_few_connections_leave_some_to_the_commands() {
+    play(async {
+        let cluster = Cluster::start().await;
+        let site = limited(&cluster).await;
+        let agents = site.agents(scaled(6, 40));
+        run(&site, "alter role limited connection limit 25").await;
+        let servers = [site.start(), site.start(), site.start()];
+        let all: Vec<&Server> = servers.iter().collect();
+        for _ in 0..scaled(2, 20) {
+            burst(&all, &agents, 10).await;
+            site.must(&["agent", "revoke-tokens", &agents[0].id]);
+        }
+        for server in &servers {
+            all_is_well(server, &agents).await;
+        }
+        // A pool shrinks when nobody uses it: what is left is one connection a lane.
+        let open = "select count(*) from pg_stat_activity where usename = 'limited'";
+        eventually("idle connections are given back", async || site.number(open).await <= 3 * 5).await;
+        // With fewer than one a lane, they share what there is.
+        run(&site, "alter role limited connection limit 8").await;
+        run(&site, "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'limited'").await;
+        burst(&all, &agents, 2).await;
+        for server in &servers {
+            all_is_well(server, &agents).await;
+        }
+    });
+}
