@@ -58,8 +58,8 @@ pub async fn table_holders(conn: &mut PgConnection) -> sqlx::Result<Vec<String>>
                join pg_class c on c.oid = l.relation and c.relkind = 'r'
                join pg_stat_activity a on a.pid = l.pid
                where l.granted and l.locktype = 'relation' and l.pid <> pg_backend_pid()
-                 and a.datname = current_database() and c.relnamespace = current_schema()::regnamespace
-                 and coalesce(a.xact_start, 'epoch') <= clock_timestamp() - interval '1 second'
+                 and a.datname = current_database() and pg_table_is_visible(c.oid)
+                 and coalesce(a.xact_start, 'epoch') <= pg_catalog.clock_timestamp() - interval '1 second'
                group by a.pid, a.application_name, a.usename, a.xact_start
                order by a.xact_start";
     sqlx::query_scalar(sql).fetch_all(conn).await

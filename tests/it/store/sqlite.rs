@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sealwright::store::sqlite::{NotAlone, SqliteStore};
 use sealwright::store::{Change, OpenError, Outcome, Store, StoreError};
 
-use super::kit::{EVENTS, NOW, batch, commit, counted, create, grants, id, read, send, used, write};
+use super::kit::{EVENTS, batch, commit, counted, create, grants, id, read, send, used, write};
 use crate::harness::database::Database;
 
 /// Takes the turn as another process would.
@@ -155,10 +155,13 @@ async fn the_file_is_opened_by_several_processes_at_once() {
 async fn a_file_that_is_damaged_or_no_database_is_unavailable() {
     for healthy in [0, 4_096] {
         let db = Database::sqlite().await;
-        let (store, reader) = (db.open().await, db.open().await);
+        let store = db.open().await;
         create(&*store, "a").await;
         let batch = batch(grants(&*store, "a", 1, None).await);
-        store.close().await;
+        // What was written lies in the file itself once the last connection is closed.
+        while std::fs::exists(db.path().with_extension("db-wal")).unwrap() {
+            store.close().await;
+        }
         // As a disk does that loses what it held: with the head of the file (11, CORRUPT) or without (26, NOTADB).
         let mut bytes = std::fs::read(db.path()).unwrap();
         bytes[healthy..].fill(0x5a);
@@ -169,8 +172,6 @@ async fn a_file_that_is_damaged_or_no_database_is_unavailable() {
         ] {
             assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{healthy}: {answer:?}");
         }
-        // This one has read nothing yet.
-        assert!(matches!(reader.used(&[id("a")], NOW.month()).await, Err(StoreError::Unavailable(_))));
         db.remove().await;
     }
 }
