@@ -20,9 +20,38 @@ pub struct Document {
 impl Document {
     /// Takes over `body`.
     pub fn new(body: String) -> Self {
-        let hash = digest::digest(&digest::SHA256, body.as_bytes());
+        let mut hash = TagHash::default();
+        hash.update(&body);
+        Self::hashed(body, hash)
+    }
+
+    /// Takes over `body`, all of which went through `hash`.
+    pub fn hashed(body: String, hash: TagHash) -> Self {
+        let hash = hash.0.finish();
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]));
         Self { body: body.into(), etag }
+    }
+
+    /// The tag of the form packed with gzip: other bytes, so another strong tag (RFC 9110 §8.8.3).
+    pub fn gzip_etag(&self) -> String {
+        format!("{}-gzip\"", self.etag.trim_end_matches('"'))
+    }
+}
+
+/// The hash behind a tag, of a text that comes piece by piece.
+#[derive(Clone)]
+pub struct TagHash(digest::Context);
+
+impl Default for TagHash {
+    fn default() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+}
+
+impl TagHash {
+    /// Adds a piece.
+    pub fn update(&mut self, piece: &str) {
+        self.0.update(piece.as_bytes());
     }
 }
 
@@ -35,6 +64,11 @@ mod tests {
         let tag = |text: &str| Document::new(text.to_owned()).etag;
         assert_eq!(tag("{}"), tag("{}"));
         assert_ne!(tag("{}"), tag("{ }"));
+        let mut pieces = TagHash::default();
+        for piece in ["{", "", "}"] {
+            pieces.update(piece);
+        }
+        assert_eq!(Document::hashed("{}".to_owned(), pieces).etag, tag("{}"));
         // The first 16 bytes of SHA-256("{}").
         assert_eq!(tag("{}"), "\"RBNvo1WzZ4oRRq0W9-hkng\"");
     }

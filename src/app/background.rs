@@ -19,9 +19,9 @@ use super::Opened;
 const PRUNE_STEP: i64 = 1_000;
 
 /// The table of background loops.
-pub(super) fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> {
+pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> {
     let keep = i64::from(config.audit.keep_days).saturating_mul(86_400);
-    let (keys, list) = (Arc::clone(&opened.keys), Arc::clone(&state.list));
+    let (keys, list, kills) = (Arc::clone(&opened.keys), Arc::clone(&state.list), Arc::clone(&state.list));
     let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
     let idle = Arc::clone(&opened.store);
     let (limits, metrics) = (Arc::clone(&state.mint.limits), state.metrics.clone());
@@ -37,7 +37,12 @@ pub(super) fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec
         }),
         every("revocation list", 1, move || {
             let list = Arc::clone(&list);
-            async move { list.refresh().await.map_err(|e| error_chain(&e)) }
+            async move { list.catch_up().await.map_err(|e| error_chain(&e)) }
+        }),
+        // Apart from the news, which wait for nothing.
+        every("killed tokens", 1, move || {
+            let list = Arc::clone(&kills);
+            async move { list.look_up().await.map_err(|e| error_chain(&e)) }
         }),
         every("keys", 60, move || {
             let keys = Arc::clone(&keys);

@@ -33,7 +33,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::tasks;
 use crate::telemetry::metrics::Metrics;
 
-mod background;
+pub mod background;
 mod open;
 mod operator;
 mod time;
@@ -89,7 +89,12 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         Arc::clone(clock),
         own_audiences,
     ));
-    let list = Arc::new(RevocationList::new(Arc::clone(store), Arc::clone(clock), config.token.default_ttl));
+    let list = Arc::new(RevocationList::new(
+        Arc::clone(store),
+        Arc::clone(clock),
+        config.token.default_ttl,
+        config.limits.listed_tokens,
+    ));
     let mint = Mint {
         authenticator: Arc::clone(&authenticator),
         store: Arc::clone(store),

@@ -122,6 +122,8 @@ pub struct Limits {
     pub hash_threads: usize,
     /// How many logins may wait for one of them.
     pub hash_queue: usize,
+    /// How many tokens of one killed agent the revocation list names one by one.
+    pub listed_tokens: usize,
 }
 
 /// Scopes.
@@ -264,7 +266,13 @@ impl Config {
                 typ: TokenTyp::AtJwt,
             },
             keys: Keys { master_key: None, rsa_bits: RsaBits::B2048, announce_seconds: 0 },
-            limits: Limits { requests_per_minute: 0, failures_per_minute: 0, hash_threads: 0, hash_queue: 0 },
+            limits: Limits {
+                requests_per_minute: 0,
+                failures_per_minute: 0,
+                hash_threads: 0,
+                hash_queue: 0,
+                listed_tokens: 0,
+            },
             plans: Plans(BTreeMap::new()),
             scopes: Scopes { high_risk: vec![] },
             audit: Audit { keep_days: 0 },

@@ -60,6 +60,7 @@ pub const KEYS: &[Key] = &[
     key("limits.failures_per_minute", |c, w| set(&mut c.limits.failures_per_minute, number(w, 0..=6_000_000, "0 (off) to 6000000 failures")), |c| json!(c.limits.failures_per_minute)),
     key("limits.hash_threads", |c, w| set(&mut c.limits.hash_threads, number(w, 0..=256, "0 (half the cores) to 256 threads")), |c| json!(c.limits.hash_threads)),
     key("limits.hash_queue", |c, w| set(&mut c.limits.hash_queue, number(w, 1..=10_000, "1 to 10000 logins")), |c| json!(c.limits.hash_queue)),
+    key("limits.listed_tokens", |c, w| set(&mut c.limits.listed_tokens, number(w, 0..=10_000_000, "0 to 10000000 tokens")), |c| json!(c.limits.listed_tokens)),
     key("scopes.high_risk", |c, w| set(&mut c.scopes.high_risk, list(w).into_iter().map(Scope::parse).collect()), |c| json!(c.scopes.high_risk.iter().map(Scope::as_str).collect::<Vec<_>>())),
     key("audit.keep_days", |c, w| set(&mut c.audit.keep_days, number(w, 1..=36_500, "1 to 36500 days")), |c| json!(c.audit.keep_days)),
     key("log.filter", |c, w| set(&mut c.log.filter, filter(w)), |c| json!(c.log.filter)),

@@ -58,13 +58,18 @@ pub fn json_of<T: Serialize>(value: &T) -> Result<Response, Failure> {
 
 /// A document: 304 without body when `If-None-Match` holds its tag.
 pub fn document(headers: &HeaderMap, document: &Document, kept: Kept) -> Response {
-    let mut response = if matches_etag(headers, &document.etag) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        json(StatusCode::OK, document.body.clone())
+    let body = (!matches_etag(headers, &document.etag)).then(|| document.body.clone());
+    described(body, &document.etag, kept)
+}
+
+/// The headers that go with a document's body, or with a 304 in its place.
+pub fn described(body: Option<Bytes>, etag: &str, kept: Kept) -> Response {
+    let mut response = match body {
+        Some(body) => json(StatusCode::OK, body),
+        None => StatusCode::NOT_MODIFIED.into_response(),
     };
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&document.etag) {
+    if let Ok(value) = HeaderValue::from_str(etag) {
         headers.insert(ETAG, value);
     }
     let cache_control = match kept {
@@ -93,7 +98,7 @@ pub fn preflight() -> Response {
 }
 
 /// RFC 9110 §13.1.2: a list of tags or `*`, compared weakly.
-fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
+pub fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
     let same = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
     headers
         .get_all(IF_NONE_MATCH)

@@ -1,15 +1,100 @@
-//! `GET /api/v1/token/revoked` and `/oauth/revoked-tokens`: the revocation list (contract §4).
+//! `GET /api/v1/token/revoked` and `/oauth/revoked-tokens`: the revocation list (contract §4), packed with
+//! gzip for those who take it.
 
 use std::sync::Arc;
 
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
-use super::error::Failure;
+use super::error::{Challenge, Failure};
 use super::extract::Incoming;
 use super::reply::{self, Kept};
 use super::state::State;
 
+/// A list below this many bytes is sent as it is: it fits into one packet.
+const WORTH_PACKING: usize = 1_024;
+
 /// The list from memory; 304 when the client has it.
 pub async fn get_revocations(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    Ok(reply::document(&incoming.headers, &state.list.current(), Kept::Revalidated))
+    let listing = state.list.current();
+    let document = &listing.document;
+    let headers = &incoming.headers;
+    let mut response = if document.body.len() >= WORTH_PACKING && prefers_gzip(headers) {
+        // Who has the list in either form has it. The tag says which (RFC 9110 §15.4.5).
+        let held = [document.gzip_etag(), document.etag.clone()];
+        if let Some(tag) = held.iter().find(|tag| reply::matches_etag(headers, tag)) {
+            reply::described(None, tag, Kept::Revalidated)
+        } else {
+            let packed = state.list.gzipped(&listing).await;
+            let packed = packed.map_err(|error| Failure::of(error, Challenge::None))?;
+            let mut response = reply::described(Some(packed.body.clone()), &packed.etag, Kept::Revalidated);
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+        }
+    } else if reply::matches_etag(headers, &document.etag)
+        || !reply::matches_etag(headers, &document.gzip_etag())
+    {
+        reply::document(headers, document, Kept::Revalidated)
+    } else {
+        reply::described(None, &document.gzip_etag(), Kept::Revalidated)
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    Ok(response)
+}
+
+/// RFC 9110 §12.5.3: gzip is named, or all that are not named are accepted, and the list as it is is not liked
+/// better. Without the header, and where it cannot be read, the list goes out as it is.
+fn prefers_gzip(headers: &HeaderMap) -> bool {
+    let (mut gzip, mut any, mut identity) = (None, None, None);
+    for part in headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
+        for coding in part.split(',') {
+            let mut parameters = coding.split(';').map(str::trim);
+            let name = parameters.next().unwrap_or_default();
+            let weight = parameters
+                .find_map(|p| p.strip_prefix("q=").or_else(|| p.strip_prefix("Q=")))
+                .map_or(Some(1.0), |q| q.parse::<f32>().ok());
+            let Some(weight) = weight else { continue };
+            match name.to_ascii_lowercase().as_str() {
+                "gzip" | "x-gzip" => gzip = Some(weight),
+                "identity" => identity = Some(weight),
+                "*" => any = Some(weight),
+                _ => {}
+            }
+        }
+    }
+    let gzip = gzip.or(any).unwrap_or(0.0);
+    gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_goes_to_those_who_ask_for_it() {
+        for (accepts, gzip) in [
+            (&["gzip, deflate, br"][..], true),
+            (&["deflate, GZIP;q=0.5"], true),
+            (&["x-gzip"], true),
+            (&["*"], true),
+            (&["br", "gzip"], true),
+            (&["gzip;q=1.0, identity; q=0.5, *;q=0"], true),
+            (&["identity;q=1, gzip;q=0.5"], false),
+            (&["gzip;q=0"], false),
+            (&["*;q=0"], false),
+            (&["gzip;q=0, *"], false),
+            (&["gzip;q=x"], false),
+            (&["identity"], false),
+            (&["gzipped"], false),
+            (&[""], false),
+            (&[], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in accepts {
+                headers.append(ACCEPT_ENCODING, HeaderValue::from_static(value));
+            }
+            assert_eq!(prefers_gzip(&headers), gzip, "{accepts:?}");
+        }
+    }
 }

@@ -13,15 +13,15 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::domain::agent::{Agent, Epoch, RedirectUri, UserId};
+use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::id::{AgentId, BatchId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 use crate::telemetry::metrics;
 
 use super::{
-    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, Outcome, Revocations, Standing, Store, StoreError,
-    StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome, Revocations, Sought,
+    Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 
 /// The most grants in one batch, and the most tokens in one look-up.
@@ -284,15 +284,18 @@ impl Store for Batched {
         again(|| self.inner.revocations(since, now, kills_after)).await
     }
 
+    async fn newest_event(&self) -> Result<i64, StoreError> {
+        again(|| self.inner.newest_event()).await
+    }
+
     async fn killed_tokens(
         &self,
-        agent_id: &AgentId,
-        below: Epoch,
-        issued_from: Timestamp,
+        sought: &[Sought],
+        after: Option<i64>,
         now: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
-        again(|| self.inner.killed_tokens(agent_id, below, issued_from, now, limit)).await
+        most: usize,
+    ) -> Result<Vec<KilledTokens>, StoreError> {
+        again(|| self.inner.killed_tokens(sought, after, now, most)).await
     }
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {

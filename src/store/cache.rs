@@ -15,14 +15,14 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use crate::domain::agent::{Agent, Epoch, RedirectUri, Terms, UserId};
+use crate::domain::agent::{Agent, RedirectUri, Terms, UserId};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::{
-    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, Outcome, Revocations, Standing, Store, StoreError,
-    StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome, Revocations, Sought,
+    Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 
 /// How many agents are remembered.
@@ -197,15 +197,18 @@ impl Store for Cached {
         self.inner.revocations(since, now, kills_after).await
     }
 
+    async fn newest_event(&self) -> Result<i64, StoreError> {
+        self.inner.newest_event().await
+    }
+
     async fn killed_tokens(
         &self,
-        agent_id: &AgentId,
-        below: Epoch,
-        issued_from: Timestamp,
+        sought: &[Sought],
+        after: Option<i64>,
         now: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
-        self.inner.killed_tokens(agent_id, below, issued_from, now, limit).await
+        most: usize,
+    ) -> Result<Vec<KilledTokens>, StoreError> {
+        self.inner.killed_tokens(sought, after, now, most).await
     }
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {

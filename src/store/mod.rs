@@ -7,8 +7,8 @@
 //! Reading order: this file, [`mod@write`], [`batch`] (group commit over any store), [`cache`]
 //! (read-through over any store), then `postgres` and `sqlite`, which hold the same functions in
 //! the same order. What both share without SQL is in `fold` (a batch in the order in which it is
-//! counted), `redeem` (what a batch's authorization codes make of it) and `row` (what is text in a
-//! database and a type in the domain).
+//! counted), `redeem` (what a batch's authorization codes make of it), `revocation` (what the revocation
+//! list is made of) and `row` (what is text in a database and a type in the domain).
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -28,12 +28,16 @@ pub mod cache;
 mod fold;
 pub mod postgres;
 mod redeem;
+mod revocation;
 mod row;
 #[cfg(test)]
 mod scripted;
 pub mod sqlite;
 pub mod write;
 
+pub use revocation::{
+    IssuedToken, KilledAgent, KilledToken, KilledTokens, Revocations, RevokedToken, Sought,
+};
 pub use write::{Change, Outcome, Write};
 
 /// A revoked token is remembered this many seconds past its `exp` (contract D7).
@@ -151,54 +155,6 @@ pub struct Standing {
     pub revoked: bool,
     /// The agent's status and epoch; `None` when no such agent exists.
     pub agent: Option<(AgentStatus, Epoch)>,
-}
-
-/// A token that was revoked by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RevokedToken {
-    /// The token.
-    pub jti: Jti,
-    /// Its `exp`.
-    pub expires_at: Timestamp,
-    /// The list's version that this revocation made.
-    pub version: i64,
-}
-
-/// An agent whose tokens below its epoch were killed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KilledAgent {
-    /// The agent.
-    pub agent_id: AgentId,
-    /// Its epoch: tokens with a lower one are dead.
-    pub epoch: Epoch,
-    /// When the last kill was.
-    pub killed_at: Timestamp,
-    /// The longest custom lifetime this agent ever had, in seconds; 0 without one.
-    pub longest_ttl: i64,
-    /// The list's version that the kill made.
-    pub version: i64,
-}
-
-/// What changed in the revocation list after some version, in version order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Revocations {
-    /// The list's version now.
-    pub version: i64,
-    /// Tokens revoked by themselves.
-    pub tokens: Vec<RevokedToken>,
-    /// Agents whose tokens were killed.
-    pub agents: Vec<KilledAgent>,
-}
-
-/// A token as its `token.issued` event has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IssuedToken {
-    /// The token.
-    pub jti: Jti,
-    /// Whose it is.
-    pub agent_id: AgentId,
-    /// Its `exp`.
-    pub expires_at: Timestamp,
 }
 
 /// A private key, encrypted under the master key. `Debug` shows nothing of it.
@@ -367,16 +323,19 @@ pub trait Store: Send + Sync {
         kills_after: Timestamp,
     ) -> Result<Revocations, StoreError>;
 
-    /// The tokens of `agent` with an epoch below the given one that were issued at or after
-    /// `issued_from` and expire after `now`, newest first, at most `limit`.
+    /// The place of the newest event. What is recorded from now on lies behind it, but for what a
+    /// transaction under way has numbered already.
+    async fn newest_event(&self) -> Result<i64, StoreError>;
+
+    /// The live tokens of each of `sought` that its kill hit, in that order: those that expire last first,
+    /// at most `most` an agent. Only events behind the place `after` are looked through, where it is given.
     async fn killed_tokens(
         &self,
-        agent_id: &AgentId,
-        below: Epoch,
-        issued_from: Timestamp,
+        sought: &[Sought],
+        after: Option<i64>,
         now: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<IssuedToken>, StoreError>;
+        most: usize,
+    ) -> Result<Vec<KilledTokens>, StoreError>;
 
     /// The `token.issued` event of that token, when it is still kept.
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError>;

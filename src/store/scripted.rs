@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::agent::{Agent, Epoch, RedirectUri, UserId};
+use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::{
-    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, Outcome, Revocations, Standing, Store, StoreError,
-    StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome, Revocations, Sought,
+    Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 
 /// The store. Calls are counted from 0, whatever they ask.
@@ -151,14 +151,17 @@ impl Store for Scripted {
         unscripted()
     }
 
+    async fn newest_event(&self) -> Result<i64, StoreError> {
+        unscripted()
+    }
+
     async fn killed_tokens(
         &self,
-        _agent_id: &AgentId,
-        _below: Epoch,
-        _issued_from: Timestamp,
+        _sought: &[Sought],
+        _after: Option<i64>,
         _now: Timestamp,
-        _limit: i64,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
+        _most: usize,
+    ) -> Result<Vec<KilledTokens>, StoreError> {
         unscripted()
     }
 

@@ -16,6 +16,7 @@ const HASHES: &str = "sealwright_hashes_total";
 const HASH_SHED: &str = "sealwright_hash_shed_total";
 const INTROSPECTIONS: &str = "sealwright_introspections_total";
 const FAILED_REQUESTS: &str = "sealwright_failed_requests_total";
+const UNLISTED_TOKENS: &str = "sealwright_unlisted_tokens";
 const BUILD_INFO: &str = "sealwright_build_info";
 
 enum Kind {
@@ -41,6 +42,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (HASH_SHED,        Counter,            "Logins turned away because the hash queue was full."),
     (INTROSPECTIONS,   Counter,            "Introspections by answer: active or inactive."),
     (FAILED_REQUESTS,     Counter,            "Requests that could not be served, by kind: unavailable or fault."),
+    (UNLISTED_TOKENS,  Gauge,              "Live tokens of killed agents that revoked_jtis has no room for."),
     (BUILD_INFO,       Gauge,              "Always 1; the label tells the version."),
 ];
 
@@ -93,6 +95,13 @@ pub fn failed_request(kind: &'static str) {
     counter!(FAILED_REQUESTS, "kind" => kind).increment(1);
 }
 
+/// So many live tokens of killed agents have no room in the revocation list.
+pub fn unlisted_tokens(tokens: u64) {
+    // Counts far below the 2^53 from which on this would round.
+    #[expect(clippy::cast_precision_loss)]
+    gauge!(UNLISTED_TOKENS).set(tokens as f64);
+}
+
 /// What was counted so far, for the ops listener.
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
@@ -141,6 +150,7 @@ fn describe() {
     }
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     // An alert on the rise of a counter needs it to be there at zero.
+    gauge!(UNLISTED_TOKENS).set(0.0);
     counter!(HASHES).increment(0);
     counter!(HASH_SHED).increment(0);
     for kind in ["unavailable", "fault"] {

@@ -1,9 +1,10 @@
 //! The store on PostgreSQL: the store of record for one or many servers.
 //!
 //! Owns the connections, the schema's version and what an error of the database means. Must not
-//! know what is cached or batched in front of it. `options` reads the URL, `migrate` changes
-//! the schema, `errors` says what an error means, `lane` and `shelf` keep connections, `read` asks, `write` changes (`agents` what belongs to one), `issue` counts tokens, `redeem` those that
-//! cost a code.
+//! know what is cached or batched in front of it. `options` reads the URL, `migrate` changes the schema,
+//! `errors` says what an error means, `lane` and `shelf` keep connections, `read` asks (`killed` for the
+//! tokens of killed agents), `write` changes (`agents` what belongs to one), `issue` counts tokens, `redeem`
+//! those that cost a code.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,14 +14,14 @@ use async_trait::async_trait;
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-use crate::domain::agent::{Agent, Epoch, RedirectUri, UserId};
+use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::{
-    AgentRecord, Batch, Change, Freshness, IssuedToken, KeyRecord, OpenError, Outcome, Revocations, Standing,
-    Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, Change, Freshness, IssuedToken, KeyRecord, KilledTokens, OpenError, Outcome,
+    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 use errors::{bounded, is_broken, is_passing, is_rolled_back, open_error, says_full};
 use lane::{Lane, Plan, ask};
@@ -31,6 +32,7 @@ use shelf::Shelf;
 mod agents;
 mod errors;
 mod issue;
+mod killed;
 mod lane;
 mod migrate;
 mod options;
@@ -67,7 +69,8 @@ pub struct PostgresStore {
     commit: Arc<Lane>,
     /// Revocations of single tokens, which any client may ask for: never before an operator's kill.
     revoke: Arc<Lane>,
-    /// Reads that decide whether a token lives.
+    /// Reads that decide whether a token lives, the news of the revocation list among them: a long look-up in
+    /// the other lane must not keep them.
     standing: Arc<Lane>,
     /// Every other read, and the pruning.
     general: Arc<Lane>,
@@ -193,18 +196,21 @@ impl Store for PostgresStore {
         now: Timestamp,
         kills_after: Timestamp,
     ) -> Result<Revocations, StoreError> {
-        ask!(self.general, read::revocations, since, now, kills_after).await
+        ask!(self.standing, read::revocations, since, now, kills_after).await
+    }
+
+    async fn newest_event(&self) -> Result<i64, StoreError> {
+        ask!(self.general, killed::newest_event).await
     }
 
     async fn killed_tokens(
         &self,
-        agent_id: &AgentId,
-        below: Epoch,
-        issued_from: Timestamp,
+        sought: &[Sought],
+        after: Option<i64>,
         now: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
-        read::killed_tokens(&self.general, agent_id, below, issued_from, now, limit).await
+        most: usize,
+    ) -> Result<Vec<KilledTokens>, StoreError> {
+        killed::killed_tokens(&self.general, sought, after, now, most).await
     }
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {

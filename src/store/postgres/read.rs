@@ -12,13 +12,9 @@ use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId, Jti};
 use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
 use crate::domain::time::{Month, Timestamp};
-use crate::domain::ttl::LONGEST;
 
 use super::super::row::{self, AgentRow, Broken, KeyRow, RevocationRow, drawn_at};
-use super::super::{
-    AgentRecord, IssuedToken, KeyRecord, Revocations, Sealed, Standing, StoreError, StoreKey, TokenRef,
-};
-use super::lane::{Lane, ask};
+use super::super::{AgentRecord, IssuedToken, KeyRecord, Revocations, Sealed, Standing, StoreKey, TokenRef};
 
 /// The versions of all migrations that were applied; `None` before the first.
 pub async fn applied_migrations(conn: &mut PgConnection) -> sqlx::Result<Option<Vec<i64>>> {
@@ -203,61 +199,6 @@ pub async fn revocations(
     .fetch_all(conn)
     .await?;
     row::revocations(rows.iter().map(|row| revocation_row(row).map_err(Broken::from))).map_err(broken)
-}
-
-/// The tokens of one stretch of time; see [`killed_tokens`].
-async fn killed_between(
-    conn: &mut PgConnection,
-    agent_id: &AgentId,
-    below: Epoch,
-    (from, until): (i64, i64),
-    now: Timestamp,
-    limit: i64,
-) -> sqlx::Result<Vec<IssuedToken>> {
-    let rows: Vec<(Uuid, String, i64)> = sqlx::query_as(
-        "select jti, agent_id, expires_at
-         from audit_event
-         where at >= $1 and at < $2 and kind = 'token.issued' and agent_id = $3 and epoch < $4
-           and expires_at > $5
-         order by at desc, id desc
-         limit $6",
-    )
-    .bind(from)
-    .bind(until)
-    .bind(agent_id.as_str())
-    .bind(below.0)
-    .bind(now.0)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(|row| row::issued(row).map_err(broken)).collect()
-}
-
-/// How many seconds of events one statement looks through: a busy day is too much for one.
-const WINDOW: i64 = 600;
-
-/// Looks back window by window, each with the patience of a call of its own.
-pub async fn killed_tokens(
-    lane: &Lane,
-    agent_id: &AgentId,
-    below: Epoch,
-    issued_from: Timestamp,
-    now: Timestamp,
-    limit: i64,
-) -> Result<Vec<IssuedToken>, StoreError> {
-    let mut found = Vec::new();
-    // What was issued longer ago than any token lives has expired.
-    let issued_from = issued_from.max(now.saturating_add(-LONGEST)).0;
-    // The newest window is open: another server's clock may be ahead.
-    let (mut from, mut until) = (now.0.saturating_sub(WINDOW).max(issued_from), i64::MAX);
-    loop {
-        let wanted = limit.saturating_sub(i64::try_from(found.len()).unwrap_or(i64::MAX));
-        if wanted <= 0 || from >= until {
-            return Ok(found);
-        }
-        found.extend(ask!(lane, killed_between, agent_id, below, (from, until), now, wanted).await?);
-        (from, until) = (from.saturating_sub(WINDOW).max(issued_from), from);
-    }
 }
 
 /// How long before its id was drawn a token may have been issued, by a database whose clock is

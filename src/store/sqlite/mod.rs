@@ -1,9 +1,9 @@
 //! The store in a SQLite file: the default, which needs no set-up.
 //!
 //! Owns the file, its schema and what an error of SQLite means. Must not know what is cached or
-//! batched in front of it. `lane` keeps connections, `turn` has processes take turns, `read` asks,
-//! `write` changes (`agents` what belongs to one), `issue` counts tokens, `redeem` those that cost a
-//! code.
+//! batched in front of it. `lane` keeps connections, `turn` has processes take turns, `read` asks
+//! (`killed` for the tokens of killed agents), `write` changes (`agents` what belongs to one), `issue`
+//! counts tokens, `redeem` those that cost a code.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,19 +15,20 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-use crate::domain::agent::{Agent, Epoch, RedirectUri, UserId};
+use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::{
-    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, OpenError, Outcome, Revocations, Standing, Store,
-    StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, KilledTokens, OpenError, Outcome, Revocations,
+    Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 use lane::{Readers, Writer, ask};
 
 mod agents;
 mod issue;
+mod killed;
 mod lane;
 mod read;
 mod redeem;
@@ -189,15 +190,18 @@ impl Store for SqliteStore {
         ask!(self.readers, read::revocations, since, now, kills_after).await
     }
 
+    async fn newest_event(&self) -> Result<i64, StoreError> {
+        ask!(self.readers, killed::newest_event).await
+    }
+
     async fn killed_tokens(
         &self,
-        agent_id: &AgentId,
-        below: Epoch,
-        issued_from: Timestamp,
+        sought: &[Sought],
+        after: Option<i64>,
         now: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
-        read::killed_tokens(&self.readers, agent_id, below, issued_from, now, limit).await
+        most: usize,
+    ) -> Result<Vec<KilledTokens>, StoreError> {
+        killed::killed_tokens(&self.readers, sought, after, now, most).await
     }
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {

@@ -12,7 +12,6 @@ use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId, Jti};
 use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
 use crate::domain::time::{Month, Timestamp};
-use crate::domain::ttl::LONGEST;
 
 use super::super::row::{self, AgentRow, Broken, KeyRow, RevocationRow, drawn_at};
 use super::super::{
@@ -176,65 +175,6 @@ pub async fn floor(conn: &mut SqliteConnection, id: i64) -> sqlx::Result<Option<
     sqlx::query_as(sql).bind(id).bind(CHUNK - 1).fetch_optional(conn).await
 }
 
-/// The tokens of one stretch of events; see [`killed_tokens`].
-async fn killed_between(
-    conn: &mut SqliteConnection,
-    agent_id: &AgentId,
-    below: Epoch,
-    (from, until): (i64, i64),
-    (issued_from, now): (Timestamp, Timestamp),
-    limit: i64,
-) -> sqlx::Result<Vec<IssuedToken>> {
-    let rows: Vec<(Uuid, String, i64)> = sqlx::query_as(
-        "select jti, agent_id, expires_at
-         from audit_event
-         where id >= ?1 and id < ?2 and kind = 'token.issued' and agent_id = ?3 and epoch < ?4
-           and at >= ?5 and expires_at > ?6
-         order by id desc
-         limit ?7",
-    )
-    .bind(from)
-    .bind(until)
-    .bind(agent_id.as_str())
-    .bind(below.0)
-    .bind(issued_from.0)
-    .bind(now.0)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(|row| row::issued(row).map_err(broken)).collect()
-}
-
-/// Looks back chunk by chunk, each with the patience of a call of its own, until the events are
-/// well older than what is sought.
-pub async fn killed_tokens(
-    lane: &Readers,
-    agent_id: &AgentId,
-    below: Epoch,
-    issued_from: Timestamp,
-    now: Timestamp,
-    limit: i64,
-) -> Result<Vec<IssuedToken>, StoreError> {
-    let mut found = Vec::new();
-    // What was issued longer ago than any token lives has expired.
-    let issued_from = issued_from.max(now.saturating_add(-LONGEST));
-    let mut until = i64::MAX;
-    loop {
-        let wanted = limit.saturating_sub(i64::try_from(found.len()).unwrap_or(i64::MAX));
-        if wanted <= 0 {
-            return Ok(found);
-        }
-        let floor = ask!(lane, floor, until).await?;
-        let stretch = (floor.map_or(i64::MIN, |(id, _)| id), until);
-        let times = (issued_from, now);
-        found.extend(ask!(lane, killed_between, agent_id, below, stretch, times, wanted).await?);
-        match floor {
-            Some((id, at)) if at >= issued_from.0.saturating_sub(DISORDER) => until = id,
-            _ => return Ok(found),
-        }
-    }
-}
-
 /// The token of that id in one stretch of events; see [`issued_token`].
 async fn issued_between(
     conn: &mut SqliteConnection,
@@ -255,7 +195,7 @@ async fn issued_between(
     row.map(row::issued).transpose().map_err(broken)
 }
 
-/// Looks back as [`killed_tokens`] does: the id tells when it was drawn.
+/// Looks back chunk by chunk, each with the patience of a call of its own: the id tells when it was drawn.
 pub async fn issued_token(lane: &Readers, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
     let Some(drawn) = drawn_at(jti) else { return Ok(None) };
     let mut until = i64::MAX;

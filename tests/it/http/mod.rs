@@ -16,6 +16,7 @@ mod hostile;
 mod imports;
 mod introspect;
 mod limits;
+mod list;
 mod model;
 mod oauth_token;
 mod order;

@@ -8,6 +8,7 @@ mod credentials;
 mod faults;
 mod issue;
 mod keys;
+mod killed;
 mod kit;
 mod names;
 mod postgres;

@@ -10,9 +10,7 @@ use sealwright::domain::ttl::Ttl;
 use sealwright::store::{Change, Outcome, Standing, Store};
 use uuid::Uuid;
 
-use super::kit::{
-    NOW, agent, batch, batch_at, commit, commit_at, create, grants, id, issue, jti, read, send, token,
-};
+use super::kit::{NOW, agent, batch_at, commit, commit_at, create, grants, id, jti, read, send, token};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -24,8 +22,6 @@ on_both! {
     the_list_tells_only_what_came_after,
     a_kill_names_the_agent_and_the_longest_life_it_ever_gave,
     versions_are_complete_and_in_order_under_concurrent_revocations,
-    killed_tokens_are_those_below_the_epoch_newest_first,
-    killed_tokens_are_found_hours_back,
     an_issued_token_is_found_by_the_time_in_its_id,
 }
 
@@ -190,55 +186,6 @@ async fn versions_are_complete_and_in_order_under_concurrent_revocations(db: &Da
     let all = reader.revocations(0, NOW, Timestamp(0)).await.unwrap();
     assert_eq!(followed, all.tokens.iter().map(|t| t.version).collect());
     assert_eq!(followed.len(), 120);
-}
-
-async fn killed_tokens_are_those_below_the_epoch_newest_first(db: &Database) {
-    let store = db.open().await;
-    create(&*store, "a").await;
-    create(&*store, "b").await;
-    let mut expected = Vec::new();
-    for age in [500, 100, 10] {
-        db.set_clock(Timestamp(NOW.0 - age));
-        let batch = batch_at(Timestamp(NOW.0 - age), grants(&*store, "a", 2, None).await);
-        send(&*store, &batch).await;
-        expected.extend(batch.grants.iter().map(|g| g.jti()));
-    }
-    db.set_clock(NOW);
-    let expired = batch_at(Timestamp(NOW.0 - 600), grants(&*store, "a", 1, None).await);
-    send(&*store, &expired).await;
-    issue(&*store, "b", 3, None).await;
-    commit(&*store, Change::SuspendAgent(id("a"))).await;
-    commit(&*store, Change::ReactivateAgent(id("a"))).await;
-    let alive = batch(grants(&*store, "a", 1, None).await);
-    send(&*store, &alive).await;
-    let epoch = read(&*store, "a").await.agent.epoch;
-    let killed = async |from: i64, limit| {
-        let from = Timestamp(NOW.0 - from);
-        let found = store.killed_tokens(&id("a"), epoch, from, NOW, limit).await.unwrap();
-        assert!(found.iter().all(|t| t.agent_id == id("a") && t.expires_at > NOW));
-        found.iter().map(|t| t.jti).collect::<BTreeSet<_>>()
-    };
-    assert_eq!(killed(86_400, 100).await, expected.iter().copied().collect());
-    assert_eq!(killed(100, 100).await, expected[2..].iter().copied().collect());
-    assert_eq!(killed(86_400, 2).await, expected[4..].iter().copied().collect());
-    assert!(killed(86_400, 0).await.is_empty());
-}
-
-async fn killed_tokens_are_found_hours_back(db: &Database) {
-    let store = db.open().await;
-    create(&*store, "a").await;
-    let mut profile = agent("a").profile;
-    Arc::make_mut(&mut profile.terms).ttl = Some(Ttl::new(86_400).unwrap());
-    let change = Change::UpdateAgent { agent_id: id("a"), expected_version: 1, profile: Box::new(profile) };
-    commit(&*store, change).await;
-    for hours in (0..30).rev() {
-        let at = Timestamp(NOW.0 - hours * 3_600);
-        send(&*store, &batch_at(at, grants(&*store, "a", 1, None).await)).await;
-    }
-    commit(&*store, Change::RevokeAgentTokens(id("a"))).await;
-    let all = store.killed_tokens(&id("a"), Epoch(1), Timestamp(i64::MIN), NOW, 100).await.unwrap();
-    assert_eq!(all.len(), 24);
-    assert!(all.is_sorted_by_key(|t| -t.expires_at.0));
 }
 
 async fn an_issued_token_is_found_by_the_time_in_its_id(db: &Database) {

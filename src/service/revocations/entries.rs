@@ -1,0 +1,422 @@
+//! What is on the list: each entry under the version that made it, and which killed agents' tokens are still
+//! to be looked up. Must not know the store, or when anything is read.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::domain::id::{AgentId, Jti};
+use crate::domain::time::Timestamp;
+use crate::domain::ttl::{self, Ttl};
+use crate::store::{KilledAgent, KilledTokens, REVOCATION_GRACE, Revocations, Sought};
+
+use super::text::{Listing, Text};
+
+/// An agent stays listed until the longest token that the kill can have hit has expired: its life,
+/// and the time that a batch may have waited on a lock while the kill was committed.
+pub(super) const KILL_LISTED: i64 = ttl::LONGEST + REVOCATION_GRACE;
+
+/// How often, a second apart, a kill's tokens are looked up: a batch that was under way may be committed
+/// after it.
+pub(super) const LOOKS: usize = 16;
+
+/// A kill that is older than this many seconds when this process reads of it is looked up once: whatever was
+/// under way has long been committed.
+const LONG_AGO: i64 = 60;
+
+/// One line of the list.
+enum Entry {
+    Token { jti: Jti, expires_at: Timestamp },
+    Agent(Box<Killed>),
+}
+
+/// A killed agent.
+struct Killed {
+    agent: KilledAgent,
+    tokens: KilledTokens,
+    /// How often its tokens are still to be looked up.
+    looks: usize,
+    /// All of its tokens up to this place among the events are known; `None` before.
+    known_to: Option<i64>,
+    /// Whether it was said that there is no room for all of its tokens.
+    is_warned_of: bool,
+}
+
+/// Kills to look up, each with its entry's version, and the place behind which there is something new.
+#[derive(Default)]
+pub(super) struct Kills {
+    pub kills: Vec<(Sought, i64)>,
+    pub after: Option<i64>,
+}
+
+/// All entries.
+#[derive(Default)]
+pub(super) struct Entries {
+    version: i64,
+    by_version: BTreeMap<i64, Entry>,
+    /// Where an agent's entry is, since a later kill replaces it.
+    agents: HashMap<AgentId, i64>,
+    /// The entries written down, but for what moved since.
+    text: Text,
+    /// Whether tokens came or went where the text cannot be added to.
+    has_moved: bool,
+}
+
+impl Entries {
+    /// The version up to which the news are known.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// Takes over the news; whether there were any.
+    pub fn apply(&mut self, news: Revocations, now: Timestamp) -> bool {
+        let changed = news.version != self.version;
+        self.version = news.version;
+        for token in news.tokens {
+            let (jti, expires_at) = (token.jti, token.expires_at);
+            self.by_version.insert(token.version, Entry::Token { jti, expires_at });
+            self.text.add_token(jti, expires_at);
+        }
+        let mut replaced = false;
+        for agent in news.agents {
+            // The tokens of an earlier kill are dead all the same. They stay where they stand in the text
+            // until those of this one are known.
+            let old = self.agents.insert(agent.agent_id.clone(), agent.version);
+            let tokens = match old.and_then(|version| self.by_version.remove(&version)) {
+                Some(Entry::Agent(killed)) => killed.tokens,
+                _ => KilledTokens::default(),
+            };
+            replaced |= old.is_some();
+            self.has_moved |= !tokens.tokens.is_empty();
+            let looks = if agent.killed_at.saturating_add(LONG_AGO) <= now { 1 } else { LOOKS };
+            self.text.add_agent(&agent, KILL_LISTED);
+            let version = agent.version;
+            let killed = Killed { agent, tokens, looks, known_to: None, is_warned_of: false };
+            self.by_version.insert(version, Entry::Agent(Box::new(killed)));
+        }
+        if replaced {
+            self.text.clear_agents();
+            for agent in self.by_version.values().filter_map(Entry::agent) {
+                self.text.add_agent(agent, KILL_LISTED);
+            }
+        }
+        changed
+    }
+
+    /// The kills whose tokens are to be looked up: those of which nothing is known, and the others.
+    pub fn sought(&self, default_ttl: Ttl) -> (Kills, Kills) {
+        let (mut first, mut further) = (Kills::default(), Kills::default());
+        for (version, entry) in &self.by_version {
+            let Entry::Agent(killed) = entry else { continue };
+            if killed.looks == 0 {
+                continue;
+            }
+            let agent = &killed.agent;
+            // No further back than the agent's longest token can live.
+            let longest = agent.longest_ttl.max(default_ttl.secs());
+            let sought = Sought {
+                agent_id: agent.agent_id.clone(),
+                below: agent.epoch,
+                issued_from: agent.killed_at.saturating_add(-longest),
+            };
+            let into = if killed.known_to.is_some() { &mut further } else { &mut first };
+            into.kills.push((sought, *version));
+            into.after = into.after.into_iter().chain(killed.known_to).min();
+        }
+        (first, further)
+    }
+
+    /// Files what was found for the kill of that version, unless a later one has taken its place. `settled`
+    /// is a place up to which no transaction is under way any more, where one is known.
+    pub fn put_tokens(&mut self, version: i64, found: KilledTokens, settled: Option<i64>, most: usize) {
+        let Some(Entry::Agent(killed)) = self.by_version.get_mut(&version) else { return };
+        let before = killed.tokens.tokens.clone();
+        if killed.known_to.is_some() {
+            let omitted = killed.tokens.omitted.max(found.omitted);
+            killed.tokens.tokens.extend(found.tokens);
+            killed.tokens.omitted = 0;
+            killed.tokens.settle(most);
+            killed.tokens.omitted = killed.tokens.omitted.max(omitted);
+        } else {
+            killed.tokens = found;
+        }
+        self.has_moved |= killed.tokens.tokens != before;
+        killed.looks = killed.looks.saturating_sub(1);
+        killed.known_to = settled.or(killed.known_to);
+    }
+
+    /// Says once of each kill that there is no room for all of its tokens; how many there are in all.
+    pub fn warn_of_unlisted(&mut self, most: usize) -> u64 {
+        let mut all: u64 = 0;
+        for entry in self.by_version.values_mut() {
+            let Entry::Agent(killed) = entry else { continue };
+            let omitted = killed.tokens.omitted;
+            all = all.saturating_add(omitted);
+            if omitted > 0 && !killed.is_warned_of {
+                killed.is_warned_of = true;
+                let agent_id = killed.agent.agent_id.as_str();
+                tracing::warn!(
+                    agent_id,
+                    omitted,
+                    listed = most,
+                    "a killed agent has more live tokens than revoked_jtis lists: verifiers that read no \
+                     revoked_agents accept the rest until they expire; raise limits.listed_tokens"
+                );
+            }
+        }
+        all
+    }
+
+    /// Drops what has expired and writes all others anew.
+    pub fn expire(&mut self, now: Timestamp) {
+        let agents = &mut self.agents;
+        self.by_version.retain(|version, entry| match entry {
+            Entry::Token { expires_at, .. } => now < *expires_at,
+            Entry::Agent(killed) => {
+                killed.tokens.expire(now);
+                let stays = now < killed.agent.killed_at.saturating_add(KILL_LISTED);
+                if !stays && agents.get(&killed.agent.agent_id) == Some(version) {
+                    agents.remove(&killed.agent.agent_id);
+                }
+                stays
+            }
+        });
+        self.rewrite();
+    }
+
+    /// Writes all entries anew when tokens came or went in their midst; whether that was so.
+    pub fn rewrite_if_moved(&mut self) -> bool {
+        let moved = self.has_moved;
+        if moved {
+            self.rewrite();
+        }
+        moved
+    }
+
+    /// In version order, each token once: it may have been revoked by itself and with its agent.
+    fn rewrite(&mut self) {
+        self.has_moved = false;
+        let mut text = self.text.next();
+        for entry in self.by_version.values() {
+            match entry {
+                Entry::Token { jti, expires_at } => text.add_token(*jti, *expires_at),
+                Entry::Agent(killed) => {
+                    text.add_agent(&killed.agent, KILL_LISTED);
+                    for token in &killed.tokens.tokens {
+                        text.add_token(token.jti, token.expires_at);
+                    }
+                }
+            }
+        }
+        self.text = text;
+    }
+
+    /// The list as the text has it.
+    pub fn write_down(&self) -> Listing {
+        self.text.write_down(self.version)
+    }
+}
+
+impl Entry {
+    fn agent(&self) -> Option<&KilledAgent> {
+        match self {
+            Self::Agent(killed) => Some(&killed.agent),
+            Self::Token { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use uuid::Uuid;
+
+    use super::super::gzip::Packer;
+    use super::*;
+    use crate::domain::agent::Epoch;
+    use crate::store::{KilledToken, RevokedToken};
+
+    const NOW: Timestamp = Timestamp(100);
+    const MOST: usize = 10;
+
+    fn jti(n: u128) -> Jti {
+        Jti(Uuid::from_u128(n))
+    }
+
+    fn token(n: u128, expires_at: i64, version: i64) -> RevokedToken {
+        RevokedToken { jti: jti(n), expires_at: Timestamp(expires_at), version }
+    }
+
+    fn killed(agent_id: &str, epoch: i64, version: i64) -> KilledAgent {
+        let agent_id = AgentId::parse(agent_id).unwrap();
+        KilledAgent { agent_id, epoch: Epoch(epoch), killed_at: NOW, longest_ttl: 0, version }
+    }
+
+    fn found(tokens: &[(u128, i64)]) -> KilledTokens {
+        let mut found = KilledTokens::default();
+        for (n, expires_at) in tokens {
+            found.add(KilledToken { jti: jti(*n), expires_at: Timestamp(*expires_at) }, MOST);
+        }
+        found.settle(MOST);
+        found
+    }
+
+    fn with(tokens: Vec<RevokedToken>, agents: Vec<KilledAgent>) -> Entries {
+        let mut entries = Entries::default();
+        add(&mut entries, tokens, agents);
+        entries
+    }
+
+    fn add(entries: &mut Entries, tokens: Vec<RevokedToken>, agents: Vec<KilledAgent>) -> bool {
+        let of_tokens = tokens.iter().map(|t| t.version);
+        let version = of_tokens.chain(agents.iter().map(|a| a.version)).max().unwrap_or(entries.version());
+        entries.apply(Revocations { version, tokens, agents }, NOW)
+    }
+
+    fn text(entries: &Entries) -> String {
+        String::from_utf8(entries.write_down().document.body.to_vec()).unwrap()
+    }
+
+    /// What is added behind the text is what a writing of the whole gives.
+    fn is_as_written_anew(entries: &mut Entries) {
+        let before = entries.write_down().document;
+        entries.rewrite();
+        let after = entries.write_down().document;
+        assert_eq!(
+            (text(entries), &before.etag),
+            (String::from_utf8(before.body.to_vec()).unwrap(), &after.etag)
+        );
+    }
+
+    fn looks_left(entries: &Entries) -> (usize, usize) {
+        let (first, further) = entries.sought(Ttl::DEFAULT);
+        (first.kills.len(), further.kills.len())
+    }
+
+    #[test]
+    fn entries_stand_in_version_order_and_go_when_they_expire() {
+        let mut entries = with(vec![token(1, 200, 1)], vec![]);
+        assert!(add(&mut entries, vec![token(3, 300, 3)], vec![killed("a", 1, 2)]));
+        assert!(!add(&mut entries, vec![], vec![]));
+        let body = text(&entries);
+        assert!(body.find(&jti(1).to_string()) < body.find(&jti(3).to_string()), "{body}");
+        assert_eq!(entries.write_down().valid_until, Timestamp(200));
+        is_as_written_anew(&mut entries);
+        entries.expire(Timestamp(199));
+        assert_eq!(text(&entries), body);
+        entries.expire(Timestamp(200));
+        assert!(!text(&entries).contains(&jti(1).to_string()));
+        entries.expire(Timestamp(NOW.0 + KILL_LISTED));
+        assert_eq!(text(&entries), r#"{"revoked_jtis":[],"revoked_agents":[],"version":3}"#);
+    }
+
+    #[test]
+    fn a_later_kill_takes_the_place_of_an_earlier_one_and_keeps_its_tokens() {
+        let mut entries = with(vec![], vec![killed("a", 1, 1), killed("b", 1, 2)]);
+        entries.put_tokens(1, found(&[(7, 900)]), None, MOST);
+        assert!(entries.rewrite_if_moved());
+        add(&mut entries, vec![], vec![killed("a", 2, 3)]);
+        let body = text(&entries);
+        assert!(body.contains(&jti(7).to_string()) && body.contains("\"epoch\":2"), "{body}");
+        assert_eq!(body.matches("\"agent\"").count(), 2);
+        // What was looked up for the earlier kill comes too late to matter.
+        entries.put_tokens(1, found(&[]), Some(5), MOST);
+        assert_eq!(looks_left(&entries), (2, 0));
+        entries.put_tokens(3, found(&[(7, 900), (8, 900)]), None, MOST);
+        assert!(entries.rewrite_if_moved());
+        assert!(text(&entries).contains(&format!("\"{}\",\"{}\"", jti(8), jti(7))), "{}", text(&entries));
+        is_as_written_anew(&mut entries);
+    }
+
+    #[test]
+    fn a_token_revoked_by_itself_and_with_its_agent_is_listed_once() {
+        let mut entries = with(vec![token(7, 900, 1)], vec![killed("a", 1, 2)]);
+        entries.put_tokens(2, found(&[(7, 900), (8, 900)]), None, MOST);
+        entries.rewrite_if_moved();
+        add(&mut entries, vec![token(8, 900, 3)], vec![]);
+        for n in [7, 8] {
+            assert_eq!(text(&entries).matches(&jti(n).to_string()).count(), 1);
+        }
+        is_as_written_anew(&mut entries);
+    }
+
+    #[test]
+    fn a_kill_is_looked_up_whole_once_and_then_for_what_is_new() {
+        let mut entries = with(vec![], vec![killed("a", 1, 1)]);
+        // As long as it is not known where the events ended long ago, all of them are looked through.
+        entries.put_tokens(1, found(&[(7, 900)]), None, MOST);
+        assert_eq!(looks_left(&entries), (1, 0));
+        entries.put_tokens(1, found(&[(7, 900)]), Some(40), MOST);
+        assert!(entries.rewrite_if_moved());
+        let (_, further) = entries.sought(Ttl::DEFAULT);
+        assert_eq!((further.kills.len(), further.after), (1, Some(40)));
+        entries.put_tokens(1, found(&[(7, 900)]), Some(41), MOST);
+        assert!(!entries.rewrite_if_moved(), "nothing new was found");
+        entries.put_tokens(1, found(&[(8, 900)]), Some(42), MOST);
+        assert!(entries.rewrite_if_moved());
+        assert!(text(&entries).contains(&format!("\"{}\",\"{}\"", jti(8), jti(7))));
+        for place in 43..=(43 + 11) {
+            assert_eq!(looks_left(&entries), (0, 1));
+            entries.put_tokens(1, found(&[]), Some(place), MOST);
+        }
+        assert_eq!(looks_left(&entries), (0, 0));
+    }
+
+    #[test]
+    fn a_kill_of_long_ago_is_looked_up_once() {
+        let news = Revocations { version: 1, tokens: vec![], agents: vec![killed("a", 1, 1)] };
+        let mut entries = Entries::default();
+        entries.apply(news, Timestamp(NOW.0 + LONG_AGO));
+        entries.put_tokens(1, found(&[]), None, MOST);
+        assert_eq!(looks_left(&entries), (0, 0));
+    }
+
+    #[test]
+    fn tokens_without_room_are_counted_until_they_expire() {
+        let mut entries = with(vec![], vec![killed("a", 1, 1)]);
+        let many: Vec<(u128, i64)> = (0..25).map(|n| (n, 300)).collect();
+        entries.put_tokens(1, found(&many), None, MOST);
+        assert_eq!(entries.warn_of_unlisted(MOST), 15);
+        entries.rewrite_if_moved();
+        assert_eq!(text(&entries).matches('-').count(), 10 * 4);
+        entries.expire(Timestamp(300));
+        assert_eq!(entries.warn_of_unlisted(MOST), 0);
+    }
+
+    /// Run with `--nocapture` for the times: 200,000 revoked tokens and one more.
+    #[test]
+    fn one_more_revocation_costs_far_less_than_the_whole_list() {
+        const LISTED: u128 = 200_000;
+        let drawn = |n: u128| 0x0192_0000_0000_7000_8000_0000_0000_0000 + n * 0x9e37_79b9_7f4a_7c15_f39c;
+        let version = |n: u128| i64::try_from(n).unwrap();
+        let mut entries = with((1..=LISTED).map(|n| token(drawn(n), 9_000, version(n))).collect(), vec![]);
+        let timed = |what: &str, work: &mut dyn FnMut()| {
+            let began = Instant::now();
+            work();
+            println!("{what}: {:?}", began.elapsed());
+            began.elapsed()
+        };
+        let (mut gzip, mut whole, mut one_more) = (Packer::default(), Duration::MAX, Duration::MAX);
+        let mut least = (Duration::MAX, Duration::MAX);
+        for n in 1..=3 {
+            whole = whole.min(timed("the whole list", &mut || {
+                entries.rewrite();
+                entries.write_down();
+            }));
+            let listing = entries.write_down();
+            least.0 = least.0.min(timed("the whole list packed", &mut || drop(gzip.pack(&listing))));
+            one_more = one_more.min(timed("one more", &mut || {
+                add(&mut entries, vec![token(n, 9_000, version(LISTED + n))], vec![]);
+                entries.write_down();
+            }));
+            let listing = entries.write_down();
+            least.1 = least.1.min(timed("one more packed", &mut || drop(gzip.pack(&listing))));
+            println!(
+                "{} bytes, packed {}",
+                listing.document.body.len(),
+                gzip.pack(&listing).unwrap().body.len()
+            );
+        }
+        assert!(one_more * 3 < whole, "{one_more:?} and {whole:?}");
+        assert!(least.1 * 3 < least.0, "{least:?}");
+    }
+}

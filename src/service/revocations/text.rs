@@ -1,0 +1,119 @@
+//! The list as text (contract §4): what is new is written behind what is there, and hashed likewise, so
+//! that one more revocation costs no more on a long list than on a short one.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::document::{Document, TagHash};
+use crate::domain::id::{AgentId, Jti};
+use crate::domain::time::Timestamp;
+use crate::store::KilledAgent;
+
+use super::FOR_EVER;
+
+const HEAD: &str = "{\"revoked_jtis\":[";
+
+/// The list as it was written down at one version.
+#[derive(Debug)]
+pub struct Listing {
+    /// Its bytes and their tag.
+    pub document: Arc<Document>,
+    /// From this second on an entry has expired and the document is no longer true.
+    pub(super) valid_until: Timestamp,
+    /// Of two lists of one edition the longer begins with this many bytes of the shorter.
+    pub(super) lasting: usize,
+    /// Which writing of the whole list this is.
+    pub(super) edition: u64,
+}
+
+/// The pieces that are only ever added to, and the hash of the first.
+pub(super) struct Text {
+    jtis: String,
+    hash: TagHash,
+    listed: HashSet<Jti>,
+    agents: String,
+    valid_until: Timestamp,
+    edition: u64,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::with_room(0, 0, 0)
+    }
+}
+
+impl Text {
+    fn with_room(tokens: usize, agents: usize, edition: u64) -> Self {
+        let mut jtis = String::with_capacity(HEAD.len().saturating_add(tokens.saturating_mul(39)));
+        jtis.push_str(HEAD);
+        let mut hash = TagHash::default();
+        hash.update(HEAD);
+        Self {
+            jtis,
+            hash,
+            listed: HashSet::with_capacity(tokens),
+            agents: String::with_capacity(agents),
+            valid_until: FOR_EVER,
+            edition,
+        }
+    }
+
+    /// An empty text in place of this one, with room for as much.
+    pub fn next(&self) -> Self {
+        Self::with_room(self.listed.len(), self.agents.len(), self.edition.wrapping_add(1))
+    }
+
+    /// Adds a token, unless it stands there.
+    pub fn add_token(&mut self, jti: Jti, expires_at: Timestamp) {
+        if !self.listed.insert(jti) {
+            return;
+        }
+        let from = self.jtis.len();
+        if from > HEAD.len() {
+            self.jtis.push(',');
+        }
+        self.jtis.push('"');
+        self.jtis.push_str(jti.0.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
+        self.jtis.push('"');
+        self.hash.update(&self.jtis[from..]);
+        self.valid_until = self.valid_until.min(expires_at);
+    }
+
+    /// Adds an agent that stays for so many seconds after its kill.
+    pub fn add_agent(&mut self, killed: &KilledAgent, listed_for: i64) {
+        let comma = if self.agents.is_empty() { "" } else { "," };
+        let (agent, epoch) = (hashed(&killed.agent_id), killed.epoch.0);
+        // A text takes all that is written to it.
+        let _ = write!(self.agents, "{comma}{{\"agent\":\"{agent}\",\"epoch\":{epoch}}}");
+        self.valid_until = self.valid_until.min(killed.killed_at.saturating_add(listed_for));
+    }
+
+    /// Takes all agents away, for them to be added anew.
+    pub fn clear_agents(&mut self) {
+        self.agents.clear();
+    }
+
+    /// The whole list at this version.
+    pub fn write_down(&self, version: i64) -> Listing {
+        let tail = format!("],\"revoked_agents\":[{}],\"version\":{version}}}", self.agents);
+        let mut body = String::with_capacity(self.jtis.len().saturating_add(tail.len()));
+        body.push_str(&self.jtis);
+        body.push_str(&tail);
+        let mut hash = self.hash.clone();
+        hash.update(&tail);
+        let document = Arc::new(Document::hashed(body, hash));
+        let (valid_until, edition) = (self.valid_until, self.edition);
+        Listing { document, valid_until, lasting: self.jtis.len(), edition }
+    }
+}
+
+/// `base64url(SHA-256(client_id))`: who reads the list learns no agent's id from it, but whoever guesses one
+/// can confirm it here.
+fn hashed(agent_id: &AgentId) -> String {
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, agent_id.as_str().as_bytes()))
+}

@@ -1,0 +1,128 @@
+//! The tokens of killed agents, on PostgreSQL: from the `token.issued` events, piece by piece, so that no
+//! statement has more to look through than its time allows.
+
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::id::AgentId;
+use crate::domain::time::Timestamp;
+use crate::domain::ttl::LONGEST;
+
+use super::super::revocation::Gathered;
+use super::super::{KilledTokens, Sought, StoreError};
+use super::lane::{Lane, ask};
+
+/// How many seconds of events the first statement looks through, and the most that any does. Each that was
+/// done within [`QUICK`] lets the next look through twice as many, so that a busy day is as safe as a quiet one.
+const FIRST_WINDOW: i64 = 5;
+/// See [`FIRST_WINDOW`].
+const MAX_WINDOW: i64 = 3_600;
+/// See [`FIRST_WINDOW`].
+const QUICK: Duration = Duration::from_millis(250);
+
+/// How many events behind a place one statement looks through.
+const CHUNK: i64 = 50_000;
+
+pub async fn newest_event(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select coalesce(max(id), 0) from audit_event").fetch_one(conn).await
+}
+
+/// What is sought, as columns.
+struct Columns<'a> {
+    agent_ids: Vec<&'a str>,
+    below: Vec<i64>,
+    issued_from: Vec<i64>,
+    now: i64,
+}
+
+pub async fn killed_tokens(
+    lane: &Lane,
+    sought: &[Sought],
+    after: Option<i64>,
+    now: Timestamp,
+    most: usize,
+) -> Result<Vec<KilledTokens>, StoreError> {
+    let mut found = Gathered::new(sought, most);
+    // What was issued longer ago than any token lives has expired.
+    let oldest = now.saturating_add(-LONGEST);
+    let columns = Columns {
+        agent_ids: sought.iter().map(|s| AgentId::as_str(&s.agent_id)).collect(),
+        below: sought.iter().map(|s| s.below.0).collect(),
+        issued_from: sought.iter().map(|s| s.issued_from.max(oldest).0).collect(),
+        now: now.0,
+    };
+    let columns = &columns;
+    if let Some(after) = after {
+        let newest = ask!(lane, newest_event).await?;
+        let mut from = after;
+        while from < newest {
+            let until = from.saturating_add(CHUNK);
+            // The last stretch is open: more may have come.
+            let until_or_open = if until < newest { until } else { i64::MAX };
+            found.extend(ask!(lane, killed_behind, columns, (from, until_or_open)).await?);
+            from = until;
+        }
+        return Ok(found.settle());
+    }
+    let Some(issued_from) = columns.issued_from.iter().min().copied() else { return Ok(found.settle()) };
+    let mut window = FIRST_WINDOW;
+    // The newest window is open: another server's clock may be ahead.
+    let (mut from, mut until) = (now.0.saturating_sub(window).max(issued_from), i64::MAX);
+    while from < until {
+        let began = Instant::now();
+        found.extend(ask!(lane, killed_between, columns, (from, until)).await?);
+        window = if began.elapsed() < QUICK { window.saturating_mul(2) } else { window / 2 };
+        window = window.clamp(FIRST_WINDOW, MAX_WINDOW);
+        (from, until) = (from.saturating_sub(window).max(issued_from), from);
+    }
+    Ok(found.settle())
+}
+
+/// Those whose events lie in this stretch of time.
+async fn killed_between(
+    conn: &mut PgConnection,
+    sought: &Columns<'_>,
+    (from, until): (i64, i64),
+) -> sqlx::Result<Vec<(i64, Uuid, i64)>> {
+    let sql = "select k.place - 1, e.jti, e.expires_at
+               from audit_event e
+               join unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality
+                   as k (agent_id, below, issued_from, place) on k.agent_id = e.agent_id
+               where e.at >= $5 and e.at < $6 and e.kind = 'token.issued' and e.epoch < k.below
+                 and e.at >= k.issued_from and e.expires_at > $4";
+    fetch(conn, sql, sought, (from, until)).await
+}
+
+/// Those whose events lie in this stretch of places, without its first.
+async fn killed_behind(
+    conn: &mut PgConnection,
+    sought: &Columns<'_>,
+    (after, until): (i64, i64),
+) -> sqlx::Result<Vec<(i64, Uuid, i64)>> {
+    let sql = "select k.place - 1, e.jti, e.expires_at
+               from audit_event e
+               join unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality
+                   as k (agent_id, below, issued_from, place) on k.agent_id = e.agent_id
+               where e.id > $5 and e.id <= $6 and e.kind = 'token.issued' and e.epoch < k.below
+                 and e.at >= k.issued_from and e.expires_at > $4";
+    fetch(conn, sql, sought, (after, until)).await
+}
+
+async fn fetch(
+    conn: &mut PgConnection,
+    sql: &'static str,
+    sought: &Columns<'_>,
+    (from, until): (i64, i64),
+) -> sqlx::Result<Vec<(i64, Uuid, i64)>> {
+    sqlx::query_as(sql)
+        .bind(&sought.agent_ids)
+        .bind(&sought.below)
+        .bind(&sought.issued_from)
+        .bind(sought.now)
+        .bind(from)
+        .bind(until)
+        .fetch_all(conn)
+        .await
+}

@@ -1,0 +1,184 @@
+//! What the revocation list is made of: revoked tokens, killed agents, and which of a killed agent's
+//! tokens there is room for.
+//!
+//! Owns those values and the choice among too many tokens. Must not know SQL, or how the list looks.
+
+use std::cmp::Reverse;
+
+use crate::domain::agent::Epoch;
+use crate::domain::id::{AgentId, Jti};
+use crate::domain::time::Timestamp;
+
+/// A token that was revoked by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedToken {
+    /// The token.
+    pub jti: Jti,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
+    /// The list's version that this revocation made.
+    pub version: i64,
+}
+
+/// An agent whose tokens below its epoch were killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KilledAgent {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its epoch: tokens with a lower one are dead.
+    pub epoch: Epoch,
+    /// When the last kill was.
+    pub killed_at: Timestamp,
+    /// The longest custom lifetime this agent ever had, in seconds; 0 without one.
+    pub longest_ttl: i64,
+    /// The list's version that the kill made.
+    pub version: i64,
+}
+
+/// What changed in the revocation list after some version, in version order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Revocations {
+    /// The list's version now.
+    pub version: i64,
+    /// Tokens revoked by themselves.
+    pub tokens: Vec<RevokedToken>,
+    /// Agents whose tokens were killed.
+    pub agents: Vec<KilledAgent>,
+}
+
+/// A token as its `token.issued` event has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedToken {
+    /// The token.
+    pub jti: Jti,
+    /// Whose it is.
+    pub agent_id: AgentId,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
+}
+
+/// A killed agent whose tokens are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sought {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its tokens with a lower epoch are sought.
+    pub below: Epoch,
+    /// No token that was issued before lives any more.
+    pub issued_from: Timestamp,
+}
+
+/// A token of a killed agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KilledToken {
+    /// The token.
+    pub jti: Jti,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
+}
+
+/// The tokens of a killed agent that there is room for: those that expire last first, and of those that
+/// expire together the one with the greater id, so that every process chooses the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KilledTokens {
+    /// These, in that order once [`KilledTokens::settle`] was called.
+    pub tokens: Vec<KilledToken>,
+    /// How many more live than there is room for.
+    pub omitted: u64,
+}
+
+impl KilledTokens {
+    /// Adds a token. Never holds more than twice as many as there is room for.
+    pub fn add(&mut self, token: KilledToken, most: usize) {
+        self.tokens.push(token);
+        if self.tokens.len() >= most.saturating_mul(2).max(1_000) {
+            self.settle(most);
+        }
+    }
+
+    /// Puts the tokens in order, each once, and drops those that there is no room for.
+    pub fn settle(&mut self, most: usize) {
+        self.tokens.sort_unstable_by_key(|token| Reverse((token.expires_at, token.jti)));
+        self.tokens.dedup();
+        let over = self.tokens.len().saturating_sub(most);
+        self.tokens.truncate(most);
+        self.omitted = self.omitted.saturating_add(u64::try_from(over).unwrap_or(u64::MAX));
+    }
+
+    /// Drops what has expired; whether anything did. What found no room expired before what did.
+    pub fn expire(&mut self, now: Timestamp) -> bool {
+        let before = self.tokens.len();
+        self.tokens.retain(|token| now < token.expires_at);
+        let shrunk = self.tokens.len() != before;
+        if shrunk {
+            self.omitted = 0;
+        }
+        shrunk
+    }
+}
+
+/// Gathers look-ups of several agents, each under its place among those sought.
+pub(in crate::store) struct Gathered {
+    found: Vec<KilledTokens>,
+    most: usize,
+}
+
+impl Gathered {
+    pub fn new(sought: &[Sought], most: usize) -> Self {
+        Self { found: vec![KilledTokens::default(); sought.len()], most }
+    }
+
+    /// Takes over rows of a place, a token's id and its `exp`.
+    pub fn extend(&mut self, rows: Vec<(i64, uuid::Uuid, i64)>) {
+        for (place, jti, expires_at) in rows {
+            let place = usize::try_from(place).ok().and_then(|place| self.found.get_mut(place));
+            if let Some(found) = place {
+                found.add(KilledToken { jti: Jti(jti), expires_at: Timestamp(expires_at) }, self.most);
+            }
+        }
+    }
+
+    pub fn settle(mut self) -> Vec<KilledTokens> {
+        for found in &mut self.found {
+            found.settle(self.most);
+        }
+        self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn token(n: u128, expires_at: i64) -> KilledToken {
+        KilledToken { jti: Jti(Uuid::from_u128(n)), expires_at: Timestamp(expires_at) }
+    }
+
+    #[test]
+    fn those_that_expire_last_are_kept_whatever_the_order_they_come_in() {
+        let mut found = KilledTokens::default();
+        found.add(token(1, 86_400), 10);
+        for n in 2..5_000 {
+            found.add(token(n, 300), 10);
+            assert!(found.tokens.len() < 1_000);
+        }
+        found.add(token(5_000, 86_400), 10);
+        found.settle(10);
+        assert_eq!(found.tokens[..2], [token(5_000, 86_400), token(1, 86_400)]);
+        assert_eq!((found.tokens.len(), found.omitted), (10, 4_990));
+        assert!(found.expire(Timestamp(300)));
+        assert_eq!((found.tokens.len(), found.omitted), (2, 0));
+    }
+
+    #[test]
+    fn a_token_that_is_found_twice_is_kept_once() {
+        let mut found = KilledTokens::default();
+        for n in [7, 8, 7] {
+            found.add(token(n, 300), 10);
+        }
+        found.settle(10);
+        assert_eq!(found.tokens, [token(8, 300), token(7, 300)]);
+    }
+}

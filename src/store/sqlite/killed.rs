@@ -1,0 +1,76 @@
+//! The tokens of killed agents, on SQLite: from the `token.issued` events, chunk by chunk, so that no
+//! statement has more to look through than its time allows.
+
+use sqlx::sqlite::SqliteConnection;
+use uuid::Uuid;
+
+use crate::domain::time::Timestamp;
+use crate::domain::ttl::LONGEST;
+
+use super::super::revocation::Gathered;
+use super::super::row::json;
+use super::super::{KilledTokens, Sought, StoreError};
+use super::lane::{Readers, ask};
+use super::read::{DISORDER, floor};
+use super::store_error;
+
+pub async fn newest_event(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select coalesce(max(id), 0) from audit_event").fetch_one(conn).await
+}
+
+/// Looks back from the newest event until the events are well older than what is sought.
+pub async fn killed_tokens(
+    lane: &Readers,
+    sought: &[Sought],
+    after: Option<i64>,
+    now: Timestamp,
+    most: usize,
+) -> Result<Vec<KilledTokens>, StoreError> {
+    let mut found = Gathered::new(sought, most);
+    // What was issued longer ago than any token lives has expired.
+    let oldest = now.saturating_add(-LONGEST);
+    let Some(issued_from) = sought.iter().map(|s| s.issued_from.max(oldest)).min() else {
+        return Ok(found.settle());
+    };
+    let rows: Vec<(&str, i64, i64)> =
+        sought.iter().map(|s| (s.agent_id.as_str(), s.below.0, s.issued_from.max(oldest).0)).collect();
+    let rows = json(&rows).map_err(|error| store_error(sqlx::Error::Encode(error)))?;
+    let (rows, first) = (rows.as_str(), after.map_or(i64::MIN, |after| after.saturating_add(1)));
+    let mut until = i64::MAX;
+    loop {
+        let floor = ask!(lane, floor, until).await?;
+        let from = floor.map_or(i64::MIN, |(id, _)| id);
+        found.extend(ask!(lane, killed_between, rows, (from.max(first), until), now).await?);
+        match floor {
+            Some((id, at)) if id > first && at >= issued_from.0.saturating_sub(DISORDER) => until = id,
+            _ => return Ok(found.settle()),
+        }
+    }
+}
+
+/// Those of one stretch of events. The events come first in the join, and what is sought is looked up in an
+/// index that SQLite makes for the statement.
+async fn killed_between(
+    conn: &mut SqliteConnection,
+    sought: &str,
+    (from, until): (i64, i64),
+    now: Timestamp,
+) -> sqlx::Result<Vec<(i64, Uuid, i64)>> {
+    sqlx::query_as(
+        "with k as materialized (
+             select key as place, value ->> 0 as agent_id, value ->> 1 as below, value ->> 2 as issued_from
+             from json_each(?1)
+         )
+         select k.place, e.jti, e.expires_at
+         from audit_event e
+         cross join k on k.agent_id = e.agent_id
+         where e.id >= ?2 and e.id < ?3 and e.kind = 'token.issued' and e.epoch < k.below
+           and e.at >= k.issued_from and e.expires_at > ?4",
+    )
+    .bind(sought)
+    .bind(from)
+    .bind(until)
+    .bind(now.0)
+    .fetch_all(conn)
+    .await
+}
