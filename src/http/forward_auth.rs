@@ -2,7 +2,8 @@
 //!
 //! For nginx `auth_request`, Traefik and Caddy forward auth, Envoy `ext_authz`. Envoy appends the
 //! client's own method, path and query, so nothing that stands there may weaken the answer: a client
-//! can add demands and never take one away.
+//! can add demands and never take one away. On the path itself the gateway alone writes the query, and a
+//! word of it that is not understood is a demand that would not be made: refused.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::service::tokens::Demands;
 
 use super::error::{Challenge, Failure};
 use super::extract::{Authorization, Incoming, authorization};
-use super::parameters::values_in_query;
+use super::parameters::{decode, values_in_query};
 use super::state::State;
 
 /// How many scopes and audiences one request may demand, so that a list of thousands costs nothing.
@@ -25,19 +26,40 @@ const MOST_DEMANDS: usize = 64;
 const REQUIRED_SCOPE: &str = "x-required-scope";
 const REQUIRED_AUDIENCE: &str = "x-required-audience";
 
-const UNREADABLE: Failure = Failure::Refused(
-    Refusal::InvalidRequest("A demanded scope or audience cannot be read."),
-    Challenge::None,
-);
-const TOO_MANY: Failure =
-    Failure::Refused(Refusal::InvalidRequest("Too many scopes or audiences are demanded."), Challenge::None);
+const UNREADABLE: Failure = refused("A demanded scope or audience cannot be read.");
+const TOO_MANY: Failure = refused("Too many scopes or audiences are demanded.");
+const UNKNOWN: Failure = refused("Only a scope and an audience can be demanded in the query.");
+const UNKNOWN_HEADER: Failure =
+    refused("Only X-Required-Scope and X-Required-Audience demand anything in a header.");
 
-/// 200 for a live token of this server that meets every demand, with what a service behind the gateway
-/// wants to know of it.
+const fn refused(why: &'static str) -> Failure {
+    Failure::Refused(Refusal::InvalidRequest(why), Challenge::None)
+}
+
+/// Whose query stands behind the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum QueryOf {
+    /// The gateway's: demands and nothing else.
+    Gateway,
+    /// The client's own, as far as it demands nothing.
+    Client,
+}
+
+/// `/forward-auth`: 200 for a live token of this server that meets every demand, with what a service behind
+/// the gateway wants to know of it.
 ///
 /// Unlike this server's own endpoints it takes a token of any audience and of any user (contract §3
 /// binds what opens *them*): whose token opens the service behind the gateway, the demands say.
 pub async fn check_bearer(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+    check(&state, &incoming, QueryOf::Gateway).await
+}
+
+/// As [`check_bearer`], below that path, where the client's own query is.
+pub async fn check_bearer_below(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+    check(&state, &incoming, QueryOf::Client).await
+}
+
+async fn check(state: &State, incoming: &Incoming, query_of: QueryOf) -> Result<Response, Failure> {
     let bearer = match authorization(&incoming.headers)? {
         Authorization::Bearer(token) => token,
         // RFC 6750 §3.1: no error code for one who tried another method either.
@@ -45,13 +67,45 @@ pub async fn check_bearer(state: Arc<State>, incoming: Incoming) -> Result<Respo
             return Err(Failure::Refused(Refusal::MissingToken, Challenge::None));
         }
     };
+    if query_of == QueryOf::Gateway {
+        refuse_unknown_demands(&incoming.query)?;
+    }
+    refuse_near_misses(&incoming.headers)?;
     let demands = Demands {
-        scopes: read_demands(&incoming, "scope", REQUIRED_SCOPE)?,
-        audiences: read_demands(&incoming, "audience", REQUIRED_AUDIENCE)?,
+        scopes: read_demands(incoming, "scope", REQUIRED_SCOPE)?,
+        audiences: read_demands(incoming, "audience", REQUIRED_AUDIENCE)?,
     };
     let token = state.tokens.check_bearer(&bearer, &demands).await;
     let token = token.map_err(|error| Failure::of(error, Challenge::None))?;
     Ok((StatusCode::OK, identity_headers(&token.claims)?).into_response())
+}
+
+/// Refuses all that a gateway's query may not hold: `?scopes=`, `?Scope=` and `?scope[]=` were meant to
+/// demand something.
+fn refuse_unknown_demands(query: &str) -> Result<(), Failure> {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        match decode(name.as_bytes()).as_deref() {
+            Some("scope" | "audience") => {}
+            _ => return Err(UNKNOWN),
+        }
+    }
+    Ok(())
+}
+
+/// Refuses headers that a gateway's author may have taken for one of the two: `X_Required_Scope`,
+/// `X-Required-Scopes`, `Required-Scope`. A client that sends one refuses itself.
+fn refuse_near_misses(headers: &HeaderMap) -> Result<(), Failure> {
+    let is_near = |name: &str| {
+        let mut letters = name.bytes().filter(|b| !matches!(b, b'-' | b'_')).peekable();
+        letters.next_if_eq(&b'x');
+        b"required".iter().all(|expected| letters.next() == Some(*expected))
+    };
+    let near = headers.keys().map(HeaderName::as_str).filter(|name| is_near(name));
+    if near.into_iter().all(|name| name == REQUIRED_SCOPE || name == REQUIRED_AUDIENCE) {
+        return Ok(());
+    }
+    Err(UNKNOWN_HEADER)
 }
 
 /// What the query and the headers demand, all of it: values that repeat add up, and each may hold

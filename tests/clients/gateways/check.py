@@ -216,7 +216,10 @@ def demands_only_grow(gateway):
         [("Connection", "X-Required-Scope, X-Required-Audience")],
     ):
         for target in ("/db", "/db?scope=files:read", "/db?scope=&audience=", "/db?scope"):
-            expect(f"{headers} {target}", gateway.ask(target, lacking, headers).status, 403)
+            status = gateway.ask(target, lacking, headers).status
+            # Where X_Required_Scope passes the gateway, Sealwright refuses it as a demand misspelt.
+            misspelt = any("_" in name for name, _ in headers)
+            expect(f"{headers} {target}", status == 403 or (misspelt and status == 400), True)
     other = token("db:read", "https://other.example")
     for headers in ([("X-Required-Audience", "https://other.example")], [("X-Required-Audience", "")]):
         for target in ("/db", "/db?audience=https://other.example"):

@@ -147,8 +147,8 @@ async fn a_client_adds_demands_and_takes_none_away(app: &TestApp<'_>) {
         "?scope",
         "?scope=agents:read",
         "?scope=&scope=&audience=",
-        "?SCOPE=x",
-        "?a=%",
+        "/?SCOPE=x",
+        "/x?a=%",
         "/#",
     ] {
         for own in [None, Some(""), Some(" "), Some("agents:read")] {

@@ -9,6 +9,7 @@ mod audiences;
 mod bytes;
 mod client;
 mod clocks;
+mod demands;
 mod documents;
 mod forward_auth;
 mod health;
