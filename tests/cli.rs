@@ -1,6 +1,6 @@
 //! The command line, from outside: the real program on a store of its own, once a test.
 //!
-//! - `agent`, `import`, `scope_key_token`, `configuration`, `usage`: a family of commands each
+//! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: a family of commands each
 //! - `postgres`: the same on PostgreSQL (`tests/run` starts one)
 //! - `server`: commands beside a running server
 #![expect(clippy::unwrap_used, reason = "a test that cannot start the program must stop")]
@@ -28,6 +28,8 @@ mod database;
 mod import;
 #[path = "cli/postgres.rs"]
 mod postgres;
+#[path = "cli/risk.rs"]
+mod risk;
 #[path = "cli/scope_key_token.rs"]
 mod scope_key_token;
 #[path = "cli/server.rs"]

@@ -38,7 +38,7 @@ mod open;
 mod operator;
 mod time;
 
-pub use open::{Opened, Wrapping, migrate, open, open_with};
+pub use open::{Opened, Wrapping, look, migrate, open, open_with};
 
 /// Why a command could not do its work. Its text is for the operator's terminal.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +104,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         policy: Policy {
             default_ttl: config.token.default_ttl,
             default_audience,
-            high_risk: config.scopes.high_risk.clone(),
+            risk: config.scopes.clone(),
         },
         plans: config.plans.clone(),
         limits: Arc::clone(&limits),

@@ -121,8 +121,21 @@ impl Opened {
             store: Arc::clone(&self.store),
             secrets: Arc::clone(&self.secrets),
             plans: config.plans.clone(),
+            rules: config.scopes.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
+        }
+    }
+}
+
+/// The configured store if there is one, to read from: a SQLite file is neither made nor migrated.
+pub async fn look(config: &Config) -> Result<Option<Arc<dyn Store>>, AppError> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            Ok(path.is_file().then(|| -> Arc<dyn Store> { Arc::new(SqliteStore::look(path)) }))
+        }
+        DatabaseUrl::Postgres(url) => {
+            Ok(Some(Arc::new(PostgresStore::open(url, config.database.max_connections).await?)))
         }
     }
 }

@@ -179,7 +179,7 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
             match chosen {
                 Some(secret) => {
                     agents.rotate_secret(&id, Some(secret), 0, by).await?;
-                    agents.show(&id).await?
+                    AgentView { warnings: view.warnings, ..agents.show(&id).await? }
                 }
                 None => view,
             }
@@ -189,7 +189,9 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
         AgentCommand::Decommission(Id { id }) => agents.decommission(&find(&id)?, by).await?,
         AgentCommand::RevokeTokens(Id { id }) => agents.revoke_tokens(&find(&id)?, by).await?,
     };
-    out.print(&view, || Sheet::of(properties(&view)))
+    out.print(&view, || Sheet::of(properties(&view)))?;
+    out.warn(&view.warnings);
+    Ok(())
 }
 
 /// What is no id can be nobody's: an unknown agent, not a mistake in the call.
@@ -221,7 +223,7 @@ async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {
 async fn print_secret(agents: &Agents, made: NewSecret, out: Printer) -> Result<(), Failure> {
     let secret = made.secret.expose().to_owned();
     let answer = WithSecret {
-        agent: agents.show(&made.agent_id).await?,
+        agent: AgentView { warnings: made.warnings, ..agents.show(&made.agent_id).await? },
         client_secret: secret,
         credential_id: made.credential_id.to_string(),
         old_secret_expires_at: made.old_expires_at.map(Timestamp::to_rfc3339),
@@ -237,6 +239,7 @@ async fn print_secret(agents: &Agents, made: NewSecret, out: Printer) -> Result<
     if !out.is_json() {
         tell("this secret is never shown again");
     }
+    out.warn(&answer.agent.warnings);
     Ok(())
 }
 

@@ -1,19 +1,26 @@
 //! `sealwright config`: what is configured, and where each value comes from.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use crate::app::{self, AppError};
+use crate::clock::{StoreClock, SystemClock};
 use crate::config::Config;
 use crate::config::raw::Raw;
+use crate::domain::ttl::HIGH_RISK_CAP;
+use crate::service::scopes::{Scopes, Shortened};
+use crate::telemetry::error_chain;
 
+use super::block_on;
 use super::failure::{Failure, tell};
 use super::output::{Printer, Sheet};
 
 #[derive(Subcommand)]
 pub enum ConfigCommand {
-    /// Report every fault; silent on stdout when there is none
+    /// Report every fault, and which agents' tokens live shorter than before an upgrade
     Check,
     /// Show every key, its value and where it was set; secrets are redacted
     Show,
@@ -24,7 +31,7 @@ pub fn run(command: &ConfigCommand, config: &Config, raw: &Raw, out: Printer) ->
     match command {
         ConfigCommand::Check => {
             tell("the configuration has no fault");
-            Ok(())
+            block_on(tell_shortened(config, out))
         }
         ConfigCommand::Show => {
             let shown = config.show(raw);
@@ -39,6 +46,39 @@ pub fn run(command: &ConfigCommand, config: &Config, raw: &Raw, out: Printer) ->
             })
         }
     }
+}
+
+/// Who has shorter tokens since the words of a scope's name count. A store that cannot be read is no fault
+/// of the configuration, which may be checked where the store is out of reach.
+async fn shortened(config: &Config) -> Vec<Shortened> {
+    let found = async {
+        let Some(store) = app::look(config).await? else { return Ok(vec![]) };
+        let clock = Arc::new(StoreClock::new(Arc::new(SystemClock::default())));
+        let scopes = Scopes { store, rules: config.scopes.clone(), clock };
+        Ok::<_, AppError>(scopes.shortened(config.token.default_ttl).await?)
+    };
+    found.await.unwrap_or_else(|error| {
+        tell(&format!("the store was not looked into: {}", error_chain(&error)));
+        vec![]
+    })
+}
+
+async fn tell_shortened(config: &Config, out: Printer) -> Result<(), Failure> {
+    let shortened = shortened(config).await;
+    if shortened.is_empty() && !out.is_json() {
+        return Ok(());
+    }
+    if !shortened.is_empty() {
+        tell(&format!(
+            "tokens of {} agents with these scopes live {HIGH_RISK_CAP} s at most, since a word of the scope's name \
+             changes something; scopes.rule = \"suffix\" judges names as earlier versions did",
+            shortened.len()
+        ));
+    }
+    out.print(&json!({ "shortened": shortened }), || {
+        let row = |s: &Shortened| vec![s.agent_id.clone(), s.ttl.to_string(), s.scopes.join(" ")];
+        Sheet::list(&["agent", "ttl", "scopes"], shortened.iter().map(row).collect())
+    })
 }
 
 fn plain(value: &Value) -> String {

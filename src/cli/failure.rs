@@ -8,6 +8,7 @@ use crate::app::AppError;
 use crate::config::fault::Faults;
 use crate::service;
 use crate::service::agents::{AgentError, Rejection};
+use crate::service::scopes::ScopeError;
 use crate::telemetry::error_chain;
 
 /// Why a command did not do what it was asked.
@@ -71,6 +72,12 @@ impl From<service::Error> for Failure {
 
 impl From<AgentError> for Failure {
     fn from(error: AgentError) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<ScopeError> for Failure {
+    fn from(error: ScopeError) -> Self {
         Self::of(&error)
     }
 }

@@ -1,6 +1,6 @@
 //! `sealwright agent import`: many agents from a file, piece by piece, with a report at the end.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
+use crate::domain::scope::Scope;
 use crate::service::agents::Agents;
 use crate::service::agents::import::{Imported, PIECE, Row};
 
@@ -24,6 +25,11 @@ struct Report {
     existing: u64,
     refused: u64,
     refusals: Vec<Refusal>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    /// The scopes of all imported lines.
+    #[serde(skip)]
+    scopes: BTreeSet<Scope>,
 }
 
 /// A line that was refused.
@@ -87,6 +93,13 @@ pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failu
     bar.finish_and_clear();
     // Lines that could not be read were refused before those of their piece.
     report.refusals.sort_by_key(|r| r.line);
+    let scopes: Vec<Scope> = report.scopes.iter().cloned().collect();
+    if ended.is_ok() && !scopes.is_empty() {
+        match agents.scope_warnings(&scopes).await {
+            Ok(warnings) => report.warnings = warnings,
+            Err(error) => ended = Err(error.into()),
+        }
+    }
     tell_report(&report, out)?;
     ended?;
     if report.refused == 0 { Ok(()) } else { Err(Failure::Reported) }
@@ -101,8 +114,13 @@ async fn import_piece(
     let verdicts = agents.import(&rows, Actor::Operator).await?;
     for ((number, row), verdict) in numbers.into_iter().zip(&rows).zip(verdicts) {
         match verdict {
-            Ok(Imported::Made) => report.imported += 1,
-            Ok(Imported::Existing) => report.existing += 1,
+            Ok(imported) => {
+                match imported {
+                    Imported::Made => report.imported += 1,
+                    Imported::Existing => report.existing += 1,
+                }
+                report.scopes.extend(row.scopes.iter().filter_map(|scope| Scope::parse(scope).ok()));
+            }
             Err(fault) => report.refuse(number, shown_id(row), fault.to_string()),
         }
     }
@@ -122,6 +140,7 @@ fn tell_report(report: &Report, out: Printer) -> Result<(), Failure> {
         let id = refusal.client_id.as_deref().map(|id| format!(" ({id})")).unwrap_or_default();
         tell(&format!("line {}{id}: {}", refusal.line, refusal.reason));
     }
+    out.warn(&report.warnings);
     let Report { imported, existing, refused, .. } = report;
     tell(&format!("imported {imported}, there already {existing}, refused {refused}"));
     Ok(())

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::{Failure, tell};
 
 /// What people see of an answer.
 pub struct Sheet {
@@ -79,6 +79,13 @@ impl Printer {
         let mut stdout = io::stdout();
         stdout.write_all(text.as_bytes())?;
         Ok(stdout.flush()?)
+    }
+
+    /// Says on stderr what an answer in JSON holds as `warnings`.
+    pub fn warn<'a>(self, warnings: impl IntoIterator<Item = &'a String>) {
+        if !self.json {
+            warnings.into_iter().for_each(|warning| tell(&format!("warning: {warning}")));
+        }
     }
 
     /// Prints an answer that holds a secret, which is never shown again: a closed pipe is a failure.

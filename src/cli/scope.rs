@@ -1,12 +1,12 @@
 //! `sealwright scope`: the catalogue.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Args, Subcommand};
 
 use crate::app;
 use crate::config::Config;
 use crate::domain::event::Actor;
 use crate::domain::scope::{CatalogueEntry, Scope};
-use crate::service::scopes::{Added, ScopeView, Scopes, parse_description};
+use crate::service::scopes::{Added, ScopePatch, ScopeView, Scopes, parse_description};
 
 use super::failure::Failure;
 use super::output::{Printer, Sheet};
@@ -27,29 +27,58 @@ pub enum ScopeCommand {
         #[arg(long)]
         high_risk: bool,
     },
+    /// Change a scope's description or mark
+    Update(UpdateArgs),
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true).args(["description", "high_risk", "no_high_risk"]))]
+pub struct UpdateArgs {
+    /// Its name
+    #[arg(value_parser = Scope::parse)]
+    name: Scope,
+    /// What it is for, one sentence
+    #[arg(long, value_parser = parse_description)]
+    description: Option<String>,
+    /// Let tokens that carry it live 15 minutes at most
+    #[arg(long)]
+    high_risk: bool,
+    /// Take that mark back; where the name or the configuration makes the scope high-risk, it stays so
+    #[arg(long, conflicts_with = "high_risk")]
+    no_high_risk: bool,
 }
 
 pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     let opened = app::open(config).await?;
-    let high_risk = config.scopes.high_risk.clone();
-    let scopes = Scopes { store: opened.store, high_risk, clock: opened.clock };
+    let scopes = Scopes { store: opened.store, rules: config.scopes.clone(), clock: opened.clock };
     match command {
         ScopeCommand::List => {
             let all = scopes.list().await?;
-            out.print(&all, || {
-                Sheet::list(&["name", "description", "high risk", "built in"], all.iter().map(row).collect())
-            })
+            print(&all, &all, out)
         }
         ScopeCommand::Add { name, description, high_risk } => {
             let entry = CatalogueEntry { scope: name, description, high_risk };
             match scopes.add(entry, Actor::Operator).await? {
                 Added::Exists => Err(Failure::Failed("the catalogue has this scope already".to_owned())),
-                Added::Added(scope) => out.print(&scope, || {
-                    Sheet::list(&["name", "description", "high risk", "built in"], vec![row(&scope)])
-                }),
+                Added::Added(scope) => print(&scope, std::slice::from_ref(&scope), out),
             }
         }
+        ScopeCommand::Update(args) => {
+            let UpdateArgs { name, description, high_risk, no_high_risk } = args;
+            let patch =
+                ScopePatch { description, high_risk: (high_risk || no_high_risk).then_some(high_risk) };
+            let scope = scopes.update(&name, patch, Actor::Operator).await?;
+            print(&scope, std::slice::from_ref(&scope), out)
+        }
     }
+}
+
+fn print(json: &impl serde::Serialize, scopes: &[ScopeView], out: Printer) -> Result<(), Failure> {
+    out.print(json, || {
+        Sheet::list(&["name", "description", "high risk", "built in"], scopes.iter().map(row).collect())
+    })?;
+    out.warn(scopes.iter().flat_map(|scope| &scope.warnings));
+    Ok(())
 }
 
 fn row(scope: &ScopeView) -> Vec<String> {

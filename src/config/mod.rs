@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use crate::domain::agent::Audience;
 use crate::domain::quota::Plans;
-use crate::domain::scope::Scope;
+use crate::domain::risk::RiskRules;
 use crate::domain::ttl::Ttl;
 pub use crate::keys::TokenTyp;
 pub use crate::keys::algorithm::RsaBits;
@@ -41,8 +41,8 @@ pub struct Config {
     pub limits: Limits,
     /// Tokens a month by plan; `free` and `unlimited` are always there.
     pub plans: Plans,
-    /// Scopes.
-    pub scopes: Scopes,
+    /// Which scopes are high-risk.
+    pub scopes: RiskRules,
     /// The audit log.
     pub audit: Audit,
     /// What is logged.
@@ -124,13 +124,6 @@ pub struct Limits {
     pub hash_queue: usize,
     /// How many tokens of one killed agent the revocation list names one by one.
     pub listed_tokens: usize,
-}
-
-/// Scopes.
-#[derive(Debug, Clone)]
-pub struct Scopes {
-    /// High-risk besides those that their name or the catalogue makes so.
-    pub high_risk: Vec<Scope>,
 }
 
 /// The audit log.
@@ -274,7 +267,7 @@ impl Config {
                 listed_tokens: 0,
             },
             plans: Plans(BTreeMap::new()),
-            scopes: Scopes { high_risk: vec![] },
+            scopes: RiskRules::default(),
             audit: Audit { keep_days: 0 },
             log: Log { filter: String::new(), format: LogFormat::Auto, requests: false },
         }
@@ -289,6 +282,7 @@ mod tests {
 
     use super::raw::DEFAULTS;
     use super::*;
+    use crate::domain::scope::Scope;
 
     const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 

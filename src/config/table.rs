@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::agent::Audience;
 use crate::domain::quota::PlanName;
+use crate::domain::risk::{NameRule, Unclassified};
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
 use crate::keys::seal::MasterKey;
@@ -61,6 +62,8 @@ pub const KEYS: &[Key] = &[
     key("limits.hash_threads", |c, w| set(&mut c.limits.hash_threads, number(w, 0..=256, "0 (half the cores) to 256 threads")), |c| json!(c.limits.hash_threads)),
     key("limits.hash_queue", |c, w| set(&mut c.limits.hash_queue, number(w, 1..=10_000, "1 to 10000 logins")), |c| json!(c.limits.hash_queue)),
     key("limits.listed_tokens", |c, w| set(&mut c.limits.listed_tokens, number(w, 0..=10_000_000, "0 to 10000000 tokens")), |c| json!(c.limits.listed_tokens)),
+    key("scopes.rule", |c, w| set(&mut c.scopes.rule, choice(w, RULES, "words or suffix")), |c| word(c.scopes.rule, RULES)),
+    key("scopes.unclassified", |c, w| set(&mut c.scopes.unclassified, choice(w, UNCLASSIFIED, "low or high")), |c| word(c.scopes.unclassified, UNCLASSIFIED)),
     key("scopes.high_risk", |c, w| set(&mut c.scopes.high_risk, list(w).into_iter().map(Scope::parse).collect()), |c| json!(c.scopes.high_risk.iter().map(Scope::as_str).collect::<Vec<_>>())),
     key("audit.keep_days", |c, w| set(&mut c.audit.keep_days, number(w, 1..=36_500, "1 to 36500 days")), |c| json!(c.audit.keep_days)),
     key("log.filter", |c, w| set(&mut c.log.filter, filter(w)), |c| json!(c.log.filter)),
@@ -69,6 +72,8 @@ pub const KEYS: &[Key] = &[
 ];
 
 const TYPS: &[(&str, TokenTyp)] = &[("at+jwt", TokenTyp::AtJwt), ("JWT", TokenTyp::Jwt)];
+const RULES: &[(&str, NameRule)] = &[("words", NameRule::Words), ("suffix", NameRule::Suffix)];
+const UNCLASSIFIED: &[(&str, Unclassified)] = &[("low", Unclassified::Low), ("high", Unclassified::High)];
 const BITS: &[(&str, RsaBits)] =
     &[("2048", RsaBits::B2048), ("3072", RsaBits::B3072), ("4096", RsaBits::B4096)];
 

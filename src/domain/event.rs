@@ -30,6 +30,8 @@ pub enum EventKind {
     CredentialRehashed,
     /// A scope was added to the catalogue.
     ScopeAdded,
+    /// A scope's description or mark was changed.
+    ScopeUpdated,
     /// A signing key was announced.
     KeyAnnounced,
     /// Signing moved from one key to the next.
@@ -55,6 +57,7 @@ impl EventKind {
             Self::CredentialRotated => "credential.rotated",
             Self::CredentialRehashed => "credential.rehashed",
             Self::ScopeAdded => "scope.added",
+            Self::ScopeUpdated => "scope.updated",
             Self::KeyAnnounced => "key.announced",
             Self::KeyActivated => "key.activated",
             Self::KeyRemoved => "key.removed",

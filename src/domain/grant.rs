@@ -7,6 +7,7 @@ use super::code::{Code, CodeRef};
 use super::id::{AgentId, Jti};
 use super::quota::{Limit, PlanName};
 use super::refusal::Refusal;
+use super::risk::RiskRules;
 use super::scope::{Catalogue, Scope, join};
 use super::ttl::{Ttl, lifetime};
 
@@ -35,8 +36,8 @@ pub struct Policy {
     pub default_ttl: Ttl,
     /// The `aud` of a token that asked for none, unless its agent has a list without it.
     pub default_audience: Audience,
-    /// Scopes that the configuration marks as high-risk (contract D2).
-    pub high_risk: Vec<Scope>,
+    /// Which scopes are high-risk (contract D2).
+    pub risk: RiskRules,
 }
 
 /// A token that was decided and is not yet counted. Only [`decide`] makes one.
@@ -120,7 +121,7 @@ pub fn decide(
     };
     let scopes = decide_scopes(agent, catalogue, request.scopes.as_deref())?;
     let audience = decide_audience(agent, policy, &request.audience)?;
-    let risk = catalogue.risk(&scopes, &policy.high_risk);
+    let risk = catalogue.risk(&scopes, &policy.risk);
     Ok(Grant {
         jti,
         agent_id: agent.agent_id.clone(),
@@ -192,6 +193,7 @@ mod tests {
     use super::super::agent::{AgentName, AgentStatus, Profile, Terms};
     use super::super::scope::{CatalogueEntry, parse_scope_list};
     use super::super::time::Timestamp;
+    use super::super::ttl::Risk;
     use super::*;
 
     fn agent(status: AgentStatus, scopes: &[Scope], ttl: Option<Ttl>) -> Agent {
@@ -225,7 +227,7 @@ mod tests {
         Policy {
             default_ttl: Ttl::DEFAULT,
             default_audience: Audience::parse("https://issuer.example").unwrap(),
-            high_risk: vec![],
+            risk: RiskRules::default(),
         }
     }
 
@@ -304,7 +306,7 @@ mod tests {
                 prop_assert_eq!(status, AgentStatus::Active);
                 let granted = parse_scope_list(grant.scope()).unwrap();
                 prop_assert!(granted.iter().all(|s| allowed.contains(s) && catalogue.contains(s)));
-                if granted.iter().any(Scope::is_high_risk_by_name) {
+                if catalogue.risk(&granted, &RiskRules::default()) == Risk::High {
                     prop_assert!(grant.ttl() <= 900);
                 }
                 prop_assert!(grant.ttl() <= ttl.unwrap_or(600));

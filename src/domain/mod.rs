@@ -13,6 +13,7 @@ pub mod id;
 pub mod org;
 pub mod quota;
 pub mod refusal;
+pub mod risk;
 pub mod scope;
 pub mod time;
 pub mod ttl;

@@ -1,12 +1,14 @@
 //! Scopes, requests for them, and the catalogue of those that exist.
 //!
-//! Owns the grammar of RFC 6749 §3.3 and the high-risk rule (contract D2). Must not know agents.
+//! Owns the grammar of RFC 6749 §3.3 and whose word makes a scope high-risk (contract D2; `risk` reads the
+//! names). Must not know agents.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::Invalid;
+use super::risk::{NameRisk, RiskRules};
 use super::ttl::Risk;
 
 /// One scope token: 1–128 characters of `%x21 / %x23-5B / %x5D-7E` (RFC 6749 §3.3).
@@ -29,16 +31,6 @@ impl Scope {
     /// The scope as it travels.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// Whether the name alone makes the scope high-risk (contract D2): the last segment is
-    /// `write`, `delete` or `admin`, or the first is `admin`, in any letter case.
-    pub fn is_high_risk_by_name(&self) -> bool {
-        let mut segments = self.0.split([':', '.']);
-        let first = segments.next().unwrap_or_default();
-        let last = segments.next_back().unwrap_or(first);
-        first.eq_ignore_ascii_case("admin")
-            || ["write", "delete", "admin"].iter().any(|w| last.eq_ignore_ascii_case(w))
     }
 }
 
@@ -118,6 +110,8 @@ pub struct CatalogueEntry {
 pub struct Catalogue {
     version: i64,
     entries: Vec<CatalogueEntry>,
+    /// What each entry's name says: read once, not for every token.
+    names: Vec<NameRisk>,
     position: HashMap<Scope, usize>,
 }
 
@@ -125,7 +119,8 @@ impl Catalogue {
     /// The catalogue as a store holds it; `entries` in catalogue order.
     pub fn new(version: i64, entries: Vec<CatalogueEntry>) -> Self {
         let position = entries.iter().enumerate().map(|(i, e)| (e.scope.clone(), i)).collect();
-        Self { version, entries, position }
+        let names = entries.iter().map(|e| NameRisk::of(e.scope.as_str())).collect();
+        Self { version, entries, names, position }
     }
 
     /// Rises with every change to the catalogue.
@@ -151,15 +146,26 @@ impl Catalogue {
         places.into_iter().filter_map(|i| self.entries.get(i)).map(|e| e.scope.clone()).collect()
     }
 
-    /// Whether any of `scopes` is high-risk (contract D2): by name, by the catalogue's mark, or
-    /// because `added` (the configuration's list) names it. Nothing takes the mark away.
-    pub fn risk(&self, scopes: &[Scope], added: &[Scope]) -> Risk {
+    /// Whether any of `scopes` is high-risk (contract D2).
+    pub fn risk(&self, scopes: &[Scope], rules: &RiskRules) -> Risk {
         let high = |scope: &Scope| {
-            scope.is_high_risk_by_name()
-                || added.iter().any(|a| a.as_str().eq_ignore_ascii_case(scope.as_str()))
-                || self.position.get(scope).and_then(|i| self.entries.get(*i)).is_some_and(|e| e.high_risk)
+            let (name, marked) = self.judge(scope);
+            marked || rules.is_high(name) || rules.lists(scope)
         };
         if scopes.iter().any(high) { Risk::High } else { Risk::Ordinary }
+    }
+
+    /// Whether neither a name nor a hand has judged the scope: see [`RiskRules::leaves_open`].
+    pub fn is_open(&self, scope: &Scope, rules: &RiskRules) -> bool {
+        let (name, marked) = self.judge(scope);
+        !marked && rules.leaves_open(name) && !rules.lists(scope)
+    }
+
+    /// What the name of a scope says, and whether the catalogue marks it.
+    fn judge(&self, scope: &Scope) -> (NameRisk, bool) {
+        let known = self.position.get(scope);
+        let known = known.and_then(|i| Some((*self.names.get(*i)?, self.entries.get(*i)?.high_risk)));
+        known.unwrap_or_else(|| (NameRisk::of(scope.as_str()), false))
     }
 }
 
@@ -183,18 +189,6 @@ mod tests {
     }
 
     #[test]
-    fn high_risk_is_read_from_the_name_in_any_case() {
-        for high in
-            ["db:write", "DB:Write", "db.delete", "x:y.ADMIN", "admin:read", "Admin.x", "admin", "write"]
-        {
-            assert!(scope(high).is_high_risk_by_name(), "{high}");
-        }
-        for low in ["db:read", "write:db", "administrator:x", "rewrite", "a:writer", "x:admin:read"] {
-            assert!(!scope(low).is_high_risk_by_name(), "{low}");
-        }
-    }
-
-    #[test]
     fn only_built_in_admin_scopes_are_admin() {
         assert!(is_admin("admin:orgs"));
         assert!(!is_admin("admin:everything"));
@@ -207,16 +201,25 @@ mod tests {
             |n: &str, high_risk| CatalogueEntry { scope: scope(n), description: String::new(), high_risk };
         let catalogue = Catalogue::new(
             1,
-            vec![entry("pay:send", true), entry("db:read", false), entry("db:write", false)],
+            vec![
+                entry("pay:visit", true),
+                entry("db:read", false),
+                entry("db:write", false),
+                entry("x", false),
+            ],
         );
-        let risk = |n: &str, added: &[Scope]| catalogue.risk(&[scope(n)], added);
-        assert_eq!(risk("pay:send", &[]), Risk::High);
+        let risk = |n: &str, listed: &[Scope]| {
+            catalogue.risk(&[scope(n)], &RiskRules { high_risk: listed.to_vec(), ..RiskRules::default() })
+        };
+        assert_eq!(risk("pay:visit", &[]), Risk::High);
         assert_eq!(risk("db:write", &[]), Risk::High);
+        assert_eq!(risk("x", &[]), Risk::Ordinary);
         assert_eq!(risk("db:read", &[]), Risk::Ordinary);
         assert_eq!(risk("db:read", &[scope("DB:read")]), Risk::High);
+        assert_eq!(risk("write:gone", &[]), Risk::High);
         assert_eq!(
-            join(&catalogue.in_order(&[scope("db:write"), scope("gone"), scope("pay:send")])),
-            "pay:send db:write"
+            join(&catalogue.in_order(&[scope("db:write"), scope("gone"), scope("pay:visit")])),
+            "pay:visit db:write"
         );
     }
 

@@ -1,4 +1,6 @@
 //! The scope catalogue under an operator's hand.
+//!
+//! Owns what an operator is refused and warned of. Must not know who asks or how the answer is printed.
 
 use std::sync::Arc;
 
@@ -6,12 +8,21 @@ use serde::Serialize;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::Invalid;
+use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::event::Actor;
+use crate::domain::id::AgentId;
+use crate::domain::risk::{NameRisk, NameRule, RiskRules};
 use crate::domain::scope::{BUILT_IN, Catalogue, CatalogueEntry, Scope};
-use crate::domain::ttl::Risk;
-use crate::store::{Change, Freshness, Outcome, Store, Write};
+use crate::domain::ttl::{HIGH_RISK_CAP, Risk, Ttl};
+use crate::store::{Change, Freshness, Outcome, Store, StoreError, Write};
 
 use super::Error;
+
+/// How many agents are read at once.
+const PAGE: i64 = 500;
+
+/// How many agents a warning names.
+const MAX_NAMED: usize = 10;
 
 /// A scope of the catalogue as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +37,9 @@ pub struct ScopeView {
     pub high_risk: bool,
     /// Whether the server ships with it.
     pub built_in: bool,
+    /// What the operator should know about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What became of a scope that was to be added.
@@ -37,12 +51,53 @@ pub enum Added {
     Exists,
 }
 
+/// An agent whose tokens the words of its scopes' names shorten, which the floor alone would not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shortened {
+    /// The agent.
+    pub agent_id: String,
+    /// How many seconds its other tokens live.
+    pub ttl: i64,
+    /// The scopes that cap a token's life at [`HIGH_RISK_CAP`].
+    pub scopes: Vec<String>,
+}
+
+/// What to change of a scope; `None` leaves a value as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ScopePatch {
+    /// What it is for.
+    pub description: Option<String>,
+    /// The operator's mark.
+    pub high_risk: Option<bool>,
+}
+
+/// Why an operation on the catalogue did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ScopeError {
+    /// The catalogue has no such scope.
+    #[error("scope {0} is not in the catalogue")]
+    NotFound(Scope),
+    /// What makes the scope high-risk is not the operator's mark.
+    #[error("scope {0} stays high-risk: {1}")]
+    StaysHigh(Scope, &'static str),
+    /// Something failed.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl From<StoreError> for ScopeError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 /// The operations on the catalogue.
 pub struct Scopes {
     /// Where it is kept.
     pub store: Arc<dyn Store>,
-    /// Scopes that the configuration marks as high-risk.
-    pub high_risk: Vec<Scope>,
+    /// Which scopes the configuration makes high-risk.
+    pub rules: RiskRules,
     /// The clock.
     pub clock: Arc<StoreClock>,
 }
@@ -55,6 +110,19 @@ pub fn parse_description(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
+/// A warning for each of `scopes` that neither its name nor a hand has judged.
+pub(super) fn open_warnings(scopes: &[Scope], catalogue: &Catalogue, rules: &RiskRules) -> Vec<String> {
+    let open = scopes.iter().filter(|scope| catalogue.is_open(scope, rules));
+    let warning = |scope: &Scope| {
+        format!(
+            "scope {scope}: no word of its name says whether it changes something, so it does not count as \
+             high-risk; if it does change something, `scope update {scope} --high-risk` has its tokens live \
+             15 minutes at most"
+        )
+    };
+    open.map(warning).collect()
+}
+
 impl Scopes {
     /// All scopes in catalogue order.
     pub async fn list(&self) -> Result<Vec<ScopeView>, Error> {
@@ -64,23 +132,134 @@ impl Scopes {
 
     /// Adds a scope at the end of the catalogue.
     pub async fn add(&self, entry: CatalogueEntry, by: Actor) -> Result<Added, Error> {
-        let (at, change) = (self.clock.now(), Change::AddScope(entry.clone()));
-        let outcomes = self.store.commit(vec![Write { at, by, change }]).await?;
-        if outcomes.first() == Some(&Outcome::Applied) {
+        if self.commit(Change::AddScope(entry.clone()), by).await? == Some(Outcome::Applied) {
             let catalogue = Catalogue::new(0, vec![entry.clone()]);
             return Ok(Added::Added(self.view(&entry, &catalogue)));
         }
         Ok(Added::Exists)
     }
 
+    /// Changes a scope's description or mark. A mark is taken back only where nothing else makes the scope
+    /// high-risk.
+    pub async fn update(&self, scope: &Scope, patch: ScopePatch, by: Actor) -> Result<ScopeView, ScopeError> {
+        let (catalogue, entry) = self.find(scope).await?;
+        let was_high = self.is_high(&entry, &catalogue);
+        if patch.high_risk == Some(false)
+            && let Some(why) = self.why_high_unmarked(scope)
+        {
+            return Err(ScopeError::StaysHigh(scope.clone(), why));
+        }
+        let ScopePatch { description, high_risk } = patch;
+        let change = Change::UpdateScope { scope: scope.clone(), description, high_risk };
+        if self.commit(change, by).await? == Some(Outcome::NotFound) {
+            return Err(ScopeError::NotFound(scope.clone()));
+        }
+        let (catalogue, entry) = self.find(scope).await?;
+        let mut view = self.view(&entry, &catalogue);
+        if view.high_risk && !was_high {
+            view.warnings.extend(self.living_warning(scope).await?);
+        }
+        Ok(view)
+    }
+
+    /// The agents, but for decommissioned ones, that have shorter tokens than `scopes.rule = "suffix"` would
+    /// give them: who is hit by an upgrade from a version that knew only that rule.
+    pub async fn shortened(&self, default: Ttl) -> Result<Vec<Shortened>, Error> {
+        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+        let floor = RiskRules { rule: NameRule::Suffix, ..self.rules.clone() };
+        let is_cut = |scope: &&Scope| {
+            let risk = |rules| catalogue.risk(std::slice::from_ref(*scope), rules);
+            risk(&self.rules) == Risk::High && risk(&floor) == Risk::Ordinary
+        };
+        let mut all = Vec::new();
+        self.each_agent(|agent| {
+            let terms = &agent.profile.terms;
+            let ttl = terms.ttl.unwrap_or(default).secs();
+            let scopes: Vec<String> = terms.scopes.iter().filter(is_cut).map(Scope::to_string).collect();
+            if ttl > HIGH_RISK_CAP && !scopes.is_empty() && agent.status != AgentStatus::Decommissioned {
+                all.push(Shortened { agent_id: agent.agent_id.to_string(), ttl, scopes });
+            }
+        })
+        .await?;
+        Ok(all)
+    }
+
+    /// Shows every agent to `see`, in the order of their ids.
+    async fn each_agent(&self, mut see: impl FnMut(&Agent)) -> Result<(), StoreError> {
+        let mut after: Option<AgentId> = None;
+        loop {
+            let page = self.store.agents(after.as_ref(), PAGE).await?;
+            page.iter().for_each(&mut see);
+            after = page.last().map(|agent| agent.agent_id.clone());
+            if i64::try_from(page.len()).is_ok_and(|count| count < PAGE) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn commit(&self, change: Change, by: Actor) -> Result<Option<Outcome>, StoreError> {
+        let at = self.clock.now();
+        Ok(self.store.commit(vec![Write { at, by, change }]).await?.first().copied())
+    }
+
+    async fn find(&self, scope: &Scope) -> Result<(Arc<Catalogue>, CatalogueEntry), ScopeError> {
+        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+        let entry = catalogue.entries().iter().find(|entry| entry.scope == *scope).cloned();
+        Ok((catalogue, entry.ok_or_else(|| ScopeError::NotFound(scope.clone()))?))
+    }
+
+    /// What makes the scope high-risk without the catalogue's mark.
+    fn why_high_unmarked(&self, scope: &Scope) -> Option<&'static str> {
+        let name = NameRisk::of(scope.as_str());
+        match name {
+            _ if self.rules.lists(scope) => Some("the configuration lists it under scopes.high_risk"),
+            _ if !self.rules.is_high(name) => None,
+            NameRisk::Floor => Some(
+                "its last part is write, delete or admin, or its first one is admin, and nothing lifts that",
+            ),
+            NameRisk::Writing => {
+                Some("a word of its name changes something, which counts under scopes.rule = \"words\"")
+            }
+            NameRisk::Reading | NameRisk::Unclassified => {
+                Some("no word of its name is a known verb, which counts under scopes.unclassified = \"high\"")
+            }
+        }
+    }
+
+    /// That tokens of before the mark keep their longer lives, and whose they are.
+    async fn living_warning(&self, scope: &Scope) -> Result<Option<String>, Error> {
+        let mut holders: Vec<AgentId> = Vec::new();
+        self.each_agent(|agent| {
+            if agent.profile.terms.scopes.contains(scope) {
+                holders.push(agent.agent_id.clone());
+            }
+        })
+        .await?;
+        if holders.is_empty() {
+            return Ok(None);
+        }
+        let named: Vec<&str> = holders.iter().take(MAX_NAMED).map(AgentId::as_str).collect();
+        let more = holders.len().saturating_sub(named.len());
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        Ok(Some(format!(
+            "tokens that carry it already live on as long as they were made for; `agent revoke-tokens` ends \
+             those of an agent, and these have the scope: {}{more}",
+            named.join(", ")
+        )))
+    }
+
+    fn is_high(&self, entry: &CatalogueEntry, catalogue: &Catalogue) -> bool {
+        catalogue.risk(std::slice::from_ref(&entry.scope), &self.rules) == Risk::High
+    }
+
     fn view(&self, entry: &CatalogueEntry, catalogue: &Catalogue) -> ScopeView {
         let scope = &entry.scope;
-        let risk = catalogue.risk(std::slice::from_ref(scope), &self.high_risk);
         ScopeView {
             name: scope.to_string(),
             description: entry.description.clone(),
-            high_risk: risk == Risk::High,
+            high_risk: self.is_high(entry, catalogue),
             built_in: BUILT_IN.iter().any(|b| b.name == scope.as_str()),
+            warnings: open_warnings(std::slice::from_ref(scope), catalogue, &self.rules),
         }
     }
 }

@@ -213,6 +213,7 @@ pub mod samples {
     use crate::domain::grant::{Grant, Policy, TokenRequest, decide};
     use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
     use crate::domain::quota::PlanName;
+    use crate::domain::risk::RiskRules;
     use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
     use crate::domain::time::Timestamp;
     use crate::domain::ttl::Ttl;
@@ -271,7 +272,7 @@ pub mod samples {
         let policy = Policy {
             default_ttl: Ttl::DEFAULT,
             default_audience: Audience::parse("https://issuer.example").unwrap(),
-            high_risk: vec![],
+            risk: RiskRules::default(),
         };
         let (agent, catalogue) = (agent("a", 1), Catalogue::new(1, vec![entry]));
         let jti = Jti(Uuid::from_u128(id));

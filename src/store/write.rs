@@ -4,7 +4,7 @@ use crate::domain::agent::{Agent, AgentStatus, Profile};
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::id::{AgentId, CredentialId, Jti, Kid};
-use crate::domain::scope::CatalogueEntry;
+use crate::domain::scope::{CatalogueEntry, Scope};
 use crate::domain::time::Timestamp;
 
 use super::{KeyRecord, StoreKey};
@@ -83,6 +83,16 @@ pub enum Change {
     },
     /// A new scope at the end of the catalogue; raises the catalogue's version. `Conflict` when it exists.
     AddScope(CatalogueEntry),
+    /// Another description or mark for a scope, `None` leaves it; raises the catalogue's version.
+    /// `NotFound`, `Unchanged`.
+    UpdateScope {
+        /// Which.
+        scope: Scope,
+        /// What it is for.
+        description: Option<String>,
+        /// The operator's mark.
+        high_risk: Option<bool>,
+    },
     /// A new signing key. `Conflict` when the kid is known, or when the key is to sign at once
     /// and another one signs already.
     InsertKey(Box<KeyRecord>),
@@ -195,6 +205,10 @@ impl Write {
             Change::AddScope(entry) => {
                 about(EventKind::ScopeAdded, None);
                 entry.scope.as_str().clone_into(&mut event.detail);
+            }
+            Change::UpdateScope { scope, .. } => {
+                about(EventKind::ScopeUpdated, None);
+                scope.as_str().clone_into(&mut event.detail);
             }
             Change::InsertKey(key) => {
                 about(EventKind::KeyAnnounced, None);

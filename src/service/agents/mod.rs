@@ -16,11 +16,13 @@ use crate::domain::event::Actor;
 use crate::domain::grant::LONGEST_SCOPE_LIST;
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::quota::{PlanName, Plans};
+use crate::domain::risk::RiskRules;
 use crate::domain::scope::{Catalogue, Scope, join};
 use crate::domain::time::Timestamp;
 use crate::entropy::{Entropy, uuid_v7};
 use crate::store::{AgentRecord, Change, Freshness, Outcome, Store, StoreError, Write};
 
+use super::scopes::open_warnings;
 use super::secret::{Secret, Secrets};
 use super::{Cause, Error};
 
@@ -111,6 +113,8 @@ pub struct NewSecret {
     pub secret: Secret,
     /// When the secret before it ends; `None` when there was none.
     pub old_expires_at: Option<Timestamp>,
+    /// What the operator should know about the agent.
+    pub warnings: Vec<String>,
 }
 
 /// The operations on agents.
@@ -121,6 +125,8 @@ pub struct Agents {
     pub secrets: Arc<Secrets>,
     /// The configured plans.
     pub plans: Plans,
+    /// Which scopes are high-risk.
+    pub rules: RiskRules,
     /// The clock.
     pub clock: Arc<StoreClock>,
     /// Where ids come from.
@@ -134,7 +140,9 @@ impl Agents {
             Some(id) => id,
             None => AgentId::parse(&self.draw_id()?.to_string())?,
         };
-        check_scopes(&new.profile.terms.scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
+        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+        check_scopes(&new.profile.terms.scopes, &catalogue)?;
+        let warnings = open_warnings(&new.profile.terms.scopes, &catalogue, &self.rules);
         self.check_plan(&new.profile.terms.plan)?;
         // Asked before the secret is hashed, and again by the commit.
         if self.store.agent(&agent_id, Freshness::Fresh).await?.is_some() {
@@ -146,7 +154,7 @@ impl Agents {
         match self.commit(change, by).await? {
             Outcome::Conflict => Err(Rejection::Taken.into()),
             Outcome::Clash => Err(Rejection::Namesake.into()),
-            _ => Ok(NewSecret { agent_id, credential_id, secret, old_expires_at: None }),
+            _ => Ok(NewSecret { agent_id, credential_id, secret, old_expires_at: None, warnings }),
         }
     }
 
@@ -181,8 +189,11 @@ impl Agents {
             return self.show(agent_id).await;
         }
         // Only what is given is checked: a scope or plan that was taken away since stays as it is.
+        let mut warnings = Vec::new();
         if let Some(scopes) = &patch.scopes {
-            check_scopes(scopes, &*self.store.catalogue(Freshness::Fresh).await?)?;
+            let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+            check_scopes(scopes, &catalogue)?;
+            warnings = open_warnings(scopes, &catalogue, &self.rules);
         }
         if let Some(plan) = &patch.plan {
             self.check_plan(plan)?;
@@ -195,7 +206,9 @@ impl Agents {
                 profile: Box::new(patch.apply(&record.agent.profile)),
             };
             match self.commit(change, by.clone()).await? {
-                Outcome::Applied | Outcome::Unchanged => return self.show(agent_id).await,
+                Outcome::Applied | Outcome::Unchanged => {
+                    return Ok(AgentView { warnings, ..self.show(agent_id).await? });
+                }
                 Outcome::NotFound => return Err(Rejection::NotFound.into()),
                 Outcome::Clash => return Err(Rejection::Namesake.into()),
                 Outcome::Conflict => {}
@@ -243,7 +256,13 @@ impl Agents {
         let change = Change::RotateSecret { credential: Box::new(credential), old_expires_at };
         accepted(self.commit(change, by).await?)?;
         let (agent_id, old_expires_at) = (agent_id.clone(), Some(old_expires_at));
-        Ok(NewSecret { agent_id, credential_id, secret, old_expires_at })
+        Ok(NewSecret { agent_id, credential_id, secret, old_expires_at, warnings: vec![] })
+    }
+
+    /// A warning for each of `scopes` that neither its name nor a hand has judged.
+    pub async fn scope_warnings(&self, scopes: &[Scope]) -> Result<Vec<String>, Error> {
+        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+        Ok(open_warnings(scopes, &catalogue, &self.rules))
     }
 
     /// Refuses an agent that can never change its secret again, before anything is done for it.

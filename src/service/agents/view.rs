@@ -40,6 +40,9 @@ pub struct AgentView {
     /// Its live credentials, newest first; only where one agent is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Vec<CredentialView>>,
+    /// What an operator should know about the change that was just made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A month's tokens.
@@ -91,6 +94,7 @@ impl AgentView {
             created_at: agent.created_at.to_rfc3339(),
             updated_at: agent.updated_at.to_rfc3339(),
             credentials: None,
+            warnings: vec![],
         }
     }
 

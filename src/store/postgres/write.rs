@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnection;
 use crate::domain::agent::AgentStatus;
 use crate::domain::event::Event;
 use crate::domain::id::{AgentId, Jti, Kid};
-use crate::domain::scope::CatalogueEntry;
+use crate::domain::scope::{CatalogueEntry, Scope};
 use crate::domain::time::Timestamp;
 
 use super::super::{
@@ -118,6 +118,9 @@ async fn apply(conn: &mut PgConnection, at: Timestamp, write: &Write, killed: i6
             revoke_token(conn, *jti, agent_id.as_ref(), *expires_at, killed).await
         }
         Change::AddScope(entry) => add_scope(conn, entry).await,
+        Change::UpdateScope { scope, description, high_risk } => {
+            update_scope(conn, scope, description.as_deref(), *high_risk).await
+        }
         Change::InsertKey(key) => insert_key(conn, key).await,
         Change::ActivateKey { kid, retires, published_until } => {
             activate_key(conn, at, kid, retires.as_ref(), *published_until).await
@@ -172,10 +175,34 @@ async fn add_scope(conn: &mut PgConnection, entry: &CatalogueEntry) -> sqlx::Res
         .execute(&mut *conn)
         .await?;
     if added.rows_affected() > 0 {
-        let sql = "update revision set version = version + 1 where name = 'catalogue'";
-        sqlx::query(sql).execute(conn).await?;
+        raise_catalogue_version(conn).await?;
     }
     Ok(applied_or(added.rows_affected(), Outcome::Conflict))
+}
+
+async fn raise_catalogue_version(conn: &mut PgConnection) -> sqlx::Result<()> {
+    let sql = "update revision set version = version + 1 where name = 'catalogue'";
+    sqlx::query(sql).execute(conn).await.map(drop)
+}
+
+async fn update_scope(
+    conn: &mut PgConnection,
+    scope: &Scope,
+    description: Option<&str>,
+    high_risk: Option<bool>,
+) -> sqlx::Result<Outcome> {
+    let sql = "update scope set description = coalesce($2, description), high_risk = coalesce($3, high_risk)
+               where name = $1
+                 and (description <> coalesce($2, description) or high_risk <> coalesce($3, high_risk))";
+    let changed =
+        sqlx::query(sql).bind(scope.as_str()).bind(description).bind(high_risk).execute(&mut *conn).await?;
+    if changed.rows_affected() > 0 {
+        raise_catalogue_version(conn).await?;
+        return Ok(Outcome::Applied);
+    }
+    let sql = "select exists (select 1 from scope where name = $1)";
+    let there: bool = sqlx::query_scalar(sql).bind(scope.as_str()).fetch_one(conn).await?;
+    Ok(if there { Outcome::Unchanged } else { Outcome::NotFound })
 }
 
 async fn insert_key(conn: &mut PgConnection, key: &KeyRecord) -> sqlx::Result<Outcome> {

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::domain::agent::AgentStatus;
 use crate::domain::event::Event;
 use crate::domain::id::{AgentId, Jti, Kid};
-use crate::domain::scope::CatalogueEntry;
+use crate::domain::scope::{CatalogueEntry, Scope};
 use crate::domain::time::Timestamp;
 
 use super::super::{
@@ -92,6 +92,9 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
             revoke_token(conn, *jti, agent_id.as_ref(), *expires_at, killed).await
         }
         Change::AddScope(entry) => add_scope(conn, entry).await,
+        Change::UpdateScope { scope, description, high_risk } => {
+            update_scope(conn, scope, description.as_deref(), *high_risk).await
+        }
         Change::InsertKey(key) => insert_key(conn, key).await,
         Change::ActivateKey { kid, retires, published_until } => {
             activate_key(conn, at, kid, retires.as_ref(), *published_until).await
@@ -146,10 +149,34 @@ async fn add_scope(conn: &mut SqliteConnection, entry: &CatalogueEntry) -> sqlx:
         .execute(&mut *conn)
         .await?;
     if added.rows_affected() > 0 {
-        let sql = "update revision set version = version + 1 where name = 'catalogue'";
-        sqlx::query(sql).execute(conn).await?;
+        raise_catalogue_version(conn).await?;
     }
     Ok(applied_or(added.rows_affected(), Outcome::Conflict))
+}
+
+async fn raise_catalogue_version(conn: &mut SqliteConnection) -> sqlx::Result<()> {
+    let sql = "update revision set version = version + 1 where name = 'catalogue'";
+    sqlx::query(sql).execute(conn).await.map(drop)
+}
+
+async fn update_scope(
+    conn: &mut SqliteConnection,
+    scope: &Scope,
+    description: Option<&str>,
+    high_risk: Option<bool>,
+) -> sqlx::Result<Outcome> {
+    let sql = "update scope set description = coalesce(?2, description), high_risk = coalesce(?3, high_risk)
+               where name = ?1
+                 and (description <> coalesce(?2, description) or high_risk <> coalesce(?3, high_risk))";
+    let changed =
+        sqlx::query(sql).bind(scope.as_str()).bind(description).bind(high_risk).execute(&mut *conn).await?;
+    if changed.rows_affected() > 0 {
+        raise_catalogue_version(conn).await?;
+        return Ok(Outcome::Applied);
+    }
+    let sql = "select exists (select 1 from scope where name = ?1)";
+    let there: bool = sqlx::query_scalar(sql).bind(scope.as_str()).fetch_one(conn).await?;
+    Ok(if there { Outcome::Unchanged } else { Outcome::NotFound })
 }
 
 async fn insert_key(conn: &mut SqliteConnection, key: &KeyRecord) -> sqlx::Result<Outcome> {

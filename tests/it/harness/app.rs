@@ -308,8 +308,8 @@ impl<'d> TestApp<'d> {
     }
 
     pub async fn add_scope_like(&self, name: &str, high_risk: bool) {
-        let scopes =
-            Scopes { store: self.opened.store.clone(), high_risk: vec![], clock: self.opened.clock.clone() };
+        let (store, clock) = (self.opened.store.clone(), self.opened.clock.clone());
+        let scopes = Scopes { store, rules: self.config.scopes.clone(), clock };
         let scope = Scope::parse(name).unwrap();
         let entry = CatalogueEntry { scope, description: "For a test".to_owned(), high_risk };
         scopes.add(entry, Actor::Operator).await.unwrap();

@@ -28,6 +28,7 @@ mod recorded;
 mod replicas;
 mod revocations;
 mod revoke;
+mod risk;
 mod secrecy;
 mod secrets;
 mod time;

@@ -141,11 +141,11 @@ async fn a_malformed_scope_is_invalid_scope(app: &TestApp<'_>) {
 /// D1, D2; T2, T7.
 async fn a_lifetime_is_the_agents_own_or_the_default_and_capped_by_risk(app: &TestApp<'_>) {
     use sealwright::domain::ttl::Ttl;
-    for name in ["db:read", "db:Write", "x.delete", "ADMIN:x", "admins:read"] {
+    for name in ["db:read", "db:Write", "x.delete", "ADMIN:x", "users:read"] {
         app.add_scope(name).await;
     }
     app.add_scope_like("pay:send", true).await;
-    let all = "db:read db:Write x.delete ADMIN:x admins:read pay:send";
+    let all = "db:read db:Write x.delete ADMIN:x users:read pay:send";
     for refused in [299, 86_401, 0, -1] {
         assert!(Ttl::new(refused).is_err(), "{refused}");
     }
@@ -159,7 +159,7 @@ async fn a_lifetime_is_the_agents_own_or_the_default_and_capped_by_risk(app: &Te
         (&short, "db:read", 300),
         (&short, "db:Write", 300),
         (&long, "db:read", 86_400),
-        (&long, "admins:read", 86_400),
+        (&long, "users:read", 86_400),
         (&long, "db:Write", 900),
         (&long, "db:read x.delete", 900),
         (&long, "ADMIN:x", 900),
@@ -173,7 +173,7 @@ async fn a_lifetime_is_the_agents_own_or_the_default_and_capped_by_risk(app: &Te
     // Configuration adds to what is high-risk; the server's default lifetime is capped as well.
     let other = app.beside_with(&[("scopes.high_risk", "DB:READ"), ("token.default_ttl", "3600")]).await;
     assert_eq!(other.ask(&long, "scope=db:read").await.json()["expires_in"], 900);
-    assert_eq!(other.ask(&none, "scope=admins:read").await.json()["expires_in"], 3_600);
+    assert_eq!(other.ask(&none, "scope=users:read").await.json()["expires_in"], 3_600);
     assert_eq!(other.ask(&none, "scope=db:Write").await.json()["expires_in"], 900);
 }
 

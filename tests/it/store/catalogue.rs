@@ -10,6 +10,7 @@ use crate::harness::database::Database;
 on_both! {
     a_new_store_knows_the_built_in_scopes_in_order,
     a_new_scope_comes_last_and_raises_the_version,
+    a_scope_that_is_changed_raises_the_version_and_one_that_stays_does_not,
 }
 
 async fn a_new_store_knows_the_built_in_scopes_in_order(db: &Database) {
@@ -35,4 +36,33 @@ async fn a_new_scope_comes_last_and_raises_the_version(db: &Database) {
     assert_eq!(after.version(), before + 2);
     assert_eq!(after.entries()[7..], [entry("zz:read", true), entry("aa:read", false)]);
     assert_eq!(db.texts("select detail from audit_event order by id").await, ["zz:read", "aa:read"]);
+}
+
+async fn a_scope_that_is_changed_raises_the_version_and_one_that_stays_does_not(db: &Database) {
+    let store = db.open().await;
+    let update = |name: &str, description: Option<&str>, high_risk| Change::UpdateScope {
+        scope: Scope::parse(name).unwrap(),
+        description: description.map(str::to_owned),
+        high_risk,
+    };
+    let before = store.catalogue(Freshness::Fresh).await.unwrap();
+    let steps = [
+        (update("audit:read", None, Some(true)), Outcome::Applied),
+        (update("audit:read", None, Some(true)), Outcome::Unchanged),
+        (update("audit:read", Some("Other"), None), Outcome::Applied),
+        (update("audit:read", Some("Other"), Some(true)), Outcome::Unchanged),
+        (update("audit:read", None, None), Outcome::Unchanged),
+        (update("gone", Some("Other"), Some(true)), Outcome::NotFound),
+    ];
+    for (change, expected) in steps {
+        assert_eq!(commit(&*store, change.clone()).await, expected, "{change:?}");
+    }
+    let after = store.catalogue(Freshness::Fresh).await.unwrap();
+    assert_eq!(after.version(), before.version() + 2);
+    let mut expected = before.entries().to_vec();
+    let changed = expected.iter_mut().find(|entry| entry.scope.as_str() == "audit:read").unwrap();
+    (changed.description, changed.high_risk) = ("Other".to_owned(), true);
+    assert_eq!(after.entries(), expected);
+    let events = "select detail from audit_event where kind = 'scope.updated'";
+    assert_eq!(db.texts(events).await, ["audit:read", "audit:read"]);
 }

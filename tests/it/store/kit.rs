@@ -13,6 +13,7 @@ use sealwright::domain::event::Actor;
 use sealwright::domain::grant::{Grant, Policy, TokenRequest, decide};
 use sealwright::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
 use sealwright::domain::quota::{Limit, PlanName};
+use sealwright::domain::risk::RiskRules;
 use sealwright::domain::scope::{Catalogue, parse_scope_list};
 use sealwright::domain::time::Timestamp;
 use sealwright::domain::ttl::Ttl;
@@ -112,7 +113,7 @@ pub fn policy() -> Policy {
     Policy {
         default_ttl: Ttl::DEFAULT,
         default_audience: Audience::parse("https://issuer.example").unwrap(),
-        high_risk: vec![],
+        risk: RiskRules::default(),
     }
 }
 
