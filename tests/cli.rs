@@ -1,6 +1,7 @@
 //! The command line, from outside: the real program on a store of its own, once a test.
 //!
 //! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: a family of commands each
+//! - `narrowing`, `secrets`: what a change leaves alive
 //! - `postgres`: the same on PostgreSQL (`tests/run` starts one)
 //! - `server`: commands beside a running server
 #![expect(clippy::unwrap_used, reason = "a test that cannot start the program must stop")]
@@ -26,12 +27,16 @@ mod configuration;
 mod database;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/narrowing.rs"]
+mod narrowing;
 #[path = "cli/postgres.rs"]
 mod postgres;
 #[path = "cli/risk.rs"]
 mod risk;
 #[path = "cli/scope_key_token.rs"]
 mod scope_key_token;
+#[path = "cli/secrets.rs"]
+mod secrets;
 #[path = "cli/server.rs"]
 mod server;
 #[expect(

@@ -122,6 +122,8 @@ impl Opened {
             secrets: Arc::clone(&self.secrets),
             plans: config.plans.clone(),
             rules: config.scopes.clone(),
+            default_ttl: config.token.default_ttl,
+            credentials_per_agent: config.limits.credentials_per_agent,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
         }

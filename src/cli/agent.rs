@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::service::agents::{
     AgentView, Agents, LONGEST_OVERLAP, NewAgent, NewSecret, ProfilePatch, Rejection,
 };
+use crate::store::LiveTokens;
 
 use super::failure::{Failure, tell};
 use super::import;
@@ -90,6 +91,9 @@ pub struct UpdateArgs {
     scope: Vec<ScopeWords>,
     #[command(flatten)]
     rest: RestArgs,
+    /// Kill its live tokens as well, which would keep what they were given
+    #[arg(long)]
+    revoke_tokens: bool,
 }
 
 const CHANGES: [&str; 9] =
@@ -175,10 +179,15 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
             if chosen.is_some() {
                 agents.demand_living(&id).await?;
             }
-            let view = agents.update(&id, &args.patch(), by.clone()).await?;
+            let patch = args.patch();
+            let view = agents.update(&id, &patch, by.clone()).await?;
             match chosen {
                 Some(secret) => {
-                    agents.rotate_secret(&id, Some(secret), 0, by).await?;
+                    agents.rotate_secret(&id, Some(secret), 0, by.clone()).await?;
+                    // Those that the old secret got meanwhile die with the others.
+                    if patch.tokens == LiveTokens::Kill {
+                        agents.revoke_tokens(&id, by).await?;
+                    }
                     AgentView { warnings: view.warnings, ..agents.show(&id).await? }
                 }
                 None => view,
@@ -303,6 +312,7 @@ impl UpdateArgs {
             audiences: all_items(rest.audience),
             redirect_uris: all_items(rest.redirect_uri),
             user_ids: all_items(rest.user_id),
+            tokens: if self.revoke_tokens { LiveTokens::Kill } else { LiveTokens::Keep },
         }
     }
 }

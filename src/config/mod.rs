@@ -124,6 +124,8 @@ pub struct Limits {
     pub hash_queue: usize,
     /// How many tokens of one killed agent the revocation list names one by one.
     pub listed_tokens: usize,
+    /// How many secrets of one agent may be live at once.
+    pub credentials_per_agent: i64,
 }
 
 /// The audit log.
@@ -265,6 +267,7 @@ impl Config {
                 hash_threads: 0,
                 hash_queue: 0,
                 listed_tokens: 0,
+                credentials_per_agent: 0,
             },
             plans: Plans(BTreeMap::new()),
             scopes: RiskRules::default(),

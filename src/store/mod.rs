@@ -38,7 +38,7 @@ pub mod write;
 pub use revocation::{
     IssuedToken, KilledAgent, KilledToken, KilledTokens, Revocations, RevokedToken, Sought,
 };
-pub use write::{Change, Outcome, Write};
+pub use write::{Change, LiveTokens, Outcome, Write};
 
 /// A revoked token is remembered this many seconds past its `exp` (contract D7).
 pub const REVOCATION_GRACE: i64 = 120;

@@ -32,8 +32,8 @@ pub enum Change {
         /// Its first credential.
         credential: Box<Credential>,
     },
-    /// A changed profile; raises the version. `NotFound`, `Clash`; `Conflict` when the version is no
-    /// longer `expected_version`.
+    /// A changed profile; raises the version, and the epoch where the tokens are killed. `NotFound`,
+    /// `Clash`; `Conflict` when the version is no longer `expected_version`.
     UpdateAgent {
         /// Whose.
         agent_id: AgentId,
@@ -41,6 +41,8 @@ pub enum Change {
         expected_version: i64,
         /// All of the new profile.
         profile: Box<Profile>,
+        /// What becomes of the tokens that the old profile gave.
+        tokens: LiveTokens,
     },
     /// Active → suspended; raises epoch and version. `NotFound`, `Unchanged`; `Conflict` when
     /// decommissioned.
@@ -52,13 +54,16 @@ pub enum Change {
     DecommissionAgent(AgentId),
     /// Kills all live tokens, leaves the status; raises epoch and version. `NotFound`.
     RevokeAgentTokens(AgentId),
-    /// A new credential; the newest old one lives until `old_expires_at` (or its own earlier end),
-    /// all others go at once. Raises the version. `NotFound`; `Conflict` when decommissioned.
+    /// A new credential; each old one ends after `overlap` or at its own earlier end. Raises the version.
+    /// `NotFound`; `Conflict` when decommissioned; `TooMany` when more than `max_live` would be live.
     RotateSecret {
         /// The new one.
         credential: Box<Credential>,
-        /// When the credential before it ends.
-        old_expires_at: Timestamp,
+        /// How many seconds the credentials before it live on at most, by the store's clock; 0 ends them at
+        /// once.
+        overlap: i64,
+        /// How many may be live at once where the old ones live on.
+        max_live: i64,
     },
     /// Replaces an imported hash. The version stays. `NotFound` when the hash is no longer `from`.
     RehashCredential {
@@ -112,6 +117,16 @@ pub enum Change {
     InsertStoreKey(StoreKey),
 }
 
+/// What becomes of an agent's live tokens when its profile is changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LiveTokens {
+    /// They live on, with what they were given.
+    #[default]
+    Keep,
+    /// They are killed in the same commit.
+    Kill,
+}
+
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -125,6 +140,8 @@ pub enum Outcome {
     Conflict,
     /// An agent and a user would have the same id; nothing was written.
     Clash,
+    /// There would be more of something than is allowed; nothing was written.
+    TooMany,
 }
 
 impl Change {
@@ -151,6 +168,7 @@ impl Change {
                 | Self::DecommissionAgent(_)
                 | Self::RevokeAgentTokens(_)
                 | Self::RevokeToken { .. }
+                | Self::UpdateAgent { tokens: LiveTokens::Kill, .. }
         )
     }
 }
@@ -184,7 +202,12 @@ impl Write {
         };
         match &self.change {
             Change::CreateAgent { agent, .. } => about(EventKind::AgentCreated, Some(&agent.agent_id)),
-            Change::UpdateAgent { agent_id, .. } => about(EventKind::AgentUpdated, Some(agent_id)),
+            Change::UpdateAgent { agent_id, tokens, .. } => {
+                about(EventKind::AgentUpdated, Some(agent_id));
+                if *tokens == LiveTokens::Kill {
+                    "tokens revoked".clone_into(&mut event.detail);
+                }
+            }
             Change::SuspendAgent(id) => about(EventKind::AgentSuspended, Some(id)),
             Change::ReactivateAgent(id) => about(EventKind::AgentReactivated, Some(id)),
             Change::DecommissionAgent(id) => about(EventKind::AgentDecommissioned, Some(id)),

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::{Home, text};
 
 /// A server on a port of its own, killed when the test ends.
-struct Server {
-    home: Home,
+pub struct Server {
+    pub home: Home,
     child: Child,
     base: String,
 }
@@ -28,7 +28,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn start() -> Server {
+pub fn start() -> Server {
     let listen = format!("127.0.0.1:{}", free_port());
     let home = Home::new()
         .with("SEALWRIGHT_SERVER__LISTEN", &listen)
@@ -52,7 +52,7 @@ impl Server {
         (reply.status().as_u16(), reply.json().await.unwrap())
     }
 
-    async fn token(&self, id: &str, secret: &str) -> (u16, Value) {
+    pub async fn token(&self, id: &str, secret: &str) -> (u16, Value) {
         let form = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)];
         self.post("/api/v1/token", &form).await
     }

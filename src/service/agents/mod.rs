@@ -1,8 +1,9 @@
 //! Agents under an operator's hand: made, shown, changed, stopped, given a new secret.
 //!
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command line
-//! or an endpoint) or how the answer is printed. Reading order: this file, `patch` (what an update
-//! changes), [`view`] (what is shown of an agent), [`import`] (many at once).
+//! or an endpoint) or how the answer is printed. Reading order: this file, `credentials` (secrets
+//! made and rotated), `patch` (what an update changes), [`view`] (what is shown of an agent), [`import`]
+//! (many at once).
 
 use std::sync::Arc;
 
@@ -11,30 +12,29 @@ use uuid::Uuid;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentStatus, Epoch, Profile};
-use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::grant::LONGEST_SCOPE_LIST;
-use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::id::AgentId;
 use crate::domain::quota::{PlanName, Plans};
 use crate::domain::risk::RiskRules;
 use crate::domain::scope::{Catalogue, Scope, join};
-use crate::domain::time::Timestamp;
+use crate::domain::ttl::Ttl;
 use crate::entropy::{Entropy, uuid_v7};
-use crate::store::{AgentRecord, Change, Freshness, Outcome, Store, StoreError, Write};
+use crate::store::{AgentRecord, Change, Freshness, LiveTokens, Outcome, Store, StoreError, Write};
 
 use super::scopes::open_warnings;
 use super::secret::{Secret, Secrets};
 use super::{Cause, Error};
 
+mod credentials;
 pub mod import;
 mod patch;
 pub mod view;
 
+pub use credentials::{LONGEST_OVERLAP, NewSecret};
 pub use patch::ProfilePatch;
+use patch::narrowed_warning;
 pub use view::AgentView;
-
-/// The longest that an old secret may live beside the new one, in seconds: 30 days.
-pub const LONGEST_OVERLAP: i64 = 2_592_000;
 
 /// How often an update is made again because somebody else changed the agent meanwhile.
 const MOST_CONFLICTS: usize = 5;
@@ -63,6 +63,17 @@ pub enum Rejection {
     /// A value breaks its rule.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// Nobody is to have more live secrets than this.
+    #[error(
+        "an agent has {limit} live secrets at most (limits.credentials_per_agent), and with an overlap there \
+         would be more: {first_to_end} would have to end first; without an overlap all end at once"
+    )]
+    TooManyCredentials {
+        /// How many.
+        limit: i64,
+        /// Which, with their times.
+        first_to_end: String,
+    },
     /// Others kept changing the agent.
     #[error("the agent kept changing under this update: try again")]
     Contended,
@@ -102,21 +113,6 @@ pub struct NewAgent {
     pub profile: Profile,
 }
 
-/// A secret that was just made, to be shown this once.
-#[derive(Debug)]
-pub struct NewSecret {
-    /// Whose.
-    pub agent_id: AgentId,
-    /// The credential that it opens.
-    pub credential_id: CredentialId,
-    /// The secret in clear.
-    pub secret: Secret,
-    /// When the secret before it ends; `None` when there was none.
-    pub old_expires_at: Option<Timestamp>,
-    /// What the operator should know about the agent.
-    pub warnings: Vec<String>,
-}
-
 /// The operations on agents.
 pub struct Agents {
     /// Where they are kept.
@@ -127,6 +123,10 @@ pub struct Agents {
     pub plans: Plans,
     /// Which scopes are high-risk.
     pub rules: RiskRules,
+    /// The lifetime of a token whose agent has none of its own.
+    pub default_ttl: Ttl,
+    /// How many secrets of one agent may be live at once.
+    pub credentials_per_agent: i64,
     /// The clock.
     pub clock: Arc<StoreClock>,
     /// Where ids come from.
@@ -178,7 +178,8 @@ impl Agents {
     }
 
     /// Changes a profile. When somebody else changed it meanwhile, the change is made again on theirs.
-    /// A patch that holds nothing leaves no trace.
+    /// A patch that holds nothing leaves no trace. Tokens that are kept keep what they were given, which the
+    /// answer's warnings say where less is given now.
     pub async fn update(
         &self,
         agent_id: &AgentId,
@@ -200,18 +201,25 @@ impl Agents {
         }
         for _ in 0..MOST_CONFLICTS {
             let record = self.find(agent_id).await?;
+            let profile = patch.apply(&record.agent.profile);
+            let narrowed = match patch.tokens {
+                LiveTokens::Keep => narrowed_warning(&record.agent, &profile, self.default_ttl),
+                LiveTokens::Kill => None,
+            };
             let change = Change::UpdateAgent {
                 agent_id: agent_id.clone(),
                 expected_version: record.agent.version,
-                profile: Box::new(patch.apply(&record.agent.profile)),
+                profile: Box::new(profile),
+                tokens: patch.tokens,
             };
             match self.commit(change, by.clone()).await? {
                 Outcome::Applied | Outcome::Unchanged => {
+                    warnings.extend(narrowed);
                     return Ok(AgentView { warnings, ..self.show(agent_id).await? });
                 }
                 Outcome::NotFound => return Err(Rejection::NotFound.into()),
                 Outcome::Clash => return Err(Rejection::Namesake.into()),
-                Outcome::Conflict => {}
+                Outcome::Conflict | Outcome::TooMany => {}
             }
         }
         Err(Rejection::Contended.into())
@@ -235,28 +243,6 @@ impl Agents {
     /// Kills an agent's live tokens and leaves it active.
     pub async fn revoke_tokens(&self, agent_id: &AgentId, by: Actor) -> Result<AgentView, AgentError> {
         self.change(agent_id, Change::RevokeAgentTokens(agent_id.clone()), by).await
-    }
-
-    /// Gives an agent a new secret, `chosen` or drawn. The old one lives `overlap` seconds longer.
-    pub async fn rotate_secret(
-        &self,
-        agent_id: &AgentId,
-        chosen: Option<Secret>,
-        overlap: i64,
-        by: Actor,
-    ) -> Result<NewSecret, AgentError> {
-        if !(0..=LONGEST_OVERLAP).contains(&overlap) {
-            return Err(Invalid("an overlap is 0 to 2592000 seconds").into());
-        }
-        // Asked before the secret is hashed, and again by the commit.
-        self.demand_living(agent_id).await?;
-        let (secret, credential) = self.make_credential(agent_id, chosen).await?;
-        let credential_id = credential.credential_id;
-        let old_expires_at = self.clock.now().saturating_add(overlap);
-        let change = Change::RotateSecret { credential: Box::new(credential), old_expires_at };
-        accepted(self.commit(change, by).await?)?;
-        let (agent_id, old_expires_at) = (agent_id.clone(), Some(old_expires_at));
-        Ok(NewSecret { agent_id, credential_id, secret, old_expires_at, warnings: vec![] })
     }
 
     /// A warning for each of `scopes` that neither its name nor a hand has judged.
@@ -290,45 +276,6 @@ impl Agents {
 
     fn check_plan(&self, plan: &PlanName) -> Result<(), Rejection> {
         self.plans.limit(plan).map(|_| ()).ok_or_else(|| Rejection::UnknownPlan(plan.clone()))
-    }
-
-    async fn make_credential(
-        &self,
-        agent_id: &AgentId,
-        chosen: Option<Secret>,
-    ) -> Result<(Secret, Credential), AgentError> {
-        let (secret, tag) = if let Some(secret) = chosen {
-            let tag = self.secrets.tag_of_chosen(agent_id, &secret)?;
-            (secret, tag)
-        } else {
-            let generated = self.secrets.generate(agent_id).map_err(Error::from)?;
-            let (secret, tag) = generated.ok_or_else(|| fault("the store has no tag key"))?;
-            (secret, Some(tag))
-        };
-        let hash = self.secrets.hash(&secret).await.map_err(Error::from)?;
-        let credential = self.new_credential(agent_id, hash, tag, Some(&secret))?;
-        Ok((secret, credential))
-    }
-
-    fn new_credential(
-        &self,
-        agent_id: &AgentId,
-        hash: SecretHash,
-        tag: Option<Tag>,
-        secret: Option<&Secret>,
-    ) -> Result<Credential, Error> {
-        // Whoever chose a secret may have chosen a word: nothing of it is written down.
-        let prefix = secret.filter(|_| tag.is_some()).map(Secret::prefix).unwrap_or_default();
-        Ok(Credential {
-            credential_id: CredentialId(self.draw_id()?),
-            agent_id: agent_id.clone(),
-            hash,
-            tag,
-            prefix: prefix.into(),
-            created_at: self.clock.now(),
-            expires_at: None,
-            raw_basic: false,
-        })
     }
 
     fn new_agent(&self, agent_id: &AgentId, profile: Profile) -> Agent {
@@ -366,7 +313,7 @@ fn accepted(outcome: Outcome) -> Result<(), Rejection> {
         Outcome::Applied | Outcome::Unchanged => Ok(()),
         Outcome::NotFound => Err(Rejection::NotFound),
         // No other state of an agent stands in the way of a change, and none of these gives a name.
-        Outcome::Conflict | Outcome::Clash => Err(Rejection::Decommissioned),
+        Outcome::Conflict | Outcome::Clash | Outcome::TooMany => Err(Rejection::Decommissioned),
     }
 }
 

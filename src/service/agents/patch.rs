@@ -1,11 +1,12 @@
-//! What an update changes of a profile. Must not know whether it may.
+//! What an update changes of a profile, and what that leaves alive. Must not know whether it may.
 
 use std::sync::Arc;
 
-use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, UserId};
+use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Profile, RedirectUri, UserId};
 use crate::domain::quota::PlanName;
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
+use crate::store::LiveTokens;
 
 /// What to change of a profile; `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]
@@ -24,14 +25,17 @@ pub struct ProfilePatch {
     pub redirect_uris: Option<Vec<RedirectUri>>,
     /// All its users.
     pub user_ids: Option<Vec<UserId>>,
+    /// What becomes of the tokens that it has.
+    pub tokens: LiveTokens,
 }
 
 impl ProfilePatch {
     pub(super) fn is_empty(&self) -> bool {
         // By name, so that a new member cannot be forgotten here.
-        let Self { name, scopes, ttl, plan, audiences, redirect_uris, user_ids } = self;
+        let Self { name, scopes, ttl, plan, audiences, redirect_uris, user_ids, tokens } = self;
         let texts = name.is_none() && scopes.is_none() && ttl.is_none() && plan.is_none();
-        texts && audiences.is_none() && redirect_uris.is_none() && user_ids.is_none()
+        let keeps = *tokens == LiveTokens::Keep;
+        keeps && texts && audiences.is_none() && redirect_uris.is_none() && user_ids.is_none()
     }
 
     pub(super) fn apply(&self, profile: &Profile) -> Profile {
@@ -45,6 +49,37 @@ impl ProfilePatch {
         let name = self.name.as_ref().unwrap_or(&profile.name).clone();
         Profile { name, terms: Arc::new(terms) }
     }
+}
+
+/// What live tokens keep although the agent gets less from now on; `None` when there is nothing or no token.
+pub(super) fn narrowed_warning(agent: &Agent, profile: &Profile, default_ttl: Ttl) -> Option<String> {
+    let (old, new) = (&agent.profile.terms, &profile.terms);
+    let secs = |ttl: Option<Ttl>| ttl.unwrap_or(default_ttl).secs();
+    // An empty list of audiences allows any.
+    let audiences =
+        !new.audiences.is_empty() && (old.audiences.is_empty() || lacks(&new.audiences, &old.audiences));
+    let kept = [
+        ("scopes", lacks(&new.scopes, &old.scopes)),
+        ("lifetime", secs(new.ttl) < secs(old.ttl)),
+        ("audiences", audiences),
+        ("redirect URIs", lacks(&new.redirect_uris, &old.redirect_uris)),
+        ("user ids", lacks(&new.user_ids, &old.user_ids)),
+    ];
+    let kept: Vec<&str> = kept.iter().filter(|(_, narrowed)| *narrowed).map(|(name, _)| *name).collect();
+    // The tokens of an agent that was stopped are dead.
+    if kept.is_empty() || agent.status != AgentStatus::Active {
+        return None;
+    }
+    Some(format!(
+        "less is allowed now ({}), but tokens that live already keep what they were given until they expire; \
+         --revoke-tokens beside such a change ends them at once, as `agent revoke-tokens {}` does now",
+        kept.join(", "),
+        agent.agent_id
+    ))
+}
+
+fn lacks<T: PartialEq>(new: &[T], old: &[T]) -> bool {
+    old.iter().any(|item| !new.contains(item))
 }
 
 fn set<T: Clone>(place: &mut T, value: Option<&T>) {

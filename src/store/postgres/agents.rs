@@ -184,7 +184,8 @@ pub async fn rotate_secret(
     conn: &mut PgConnection,
     at: Timestamp,
     credential: &Credential,
-    old_expires_at: Timestamp,
+    overlap: i64,
+    max_live: i64,
 ) -> sqlx::Result<Outcome> {
     let agent_id = &credential.agent_id;
     match status_of(conn, agent_id).await? {
@@ -192,24 +193,16 @@ pub async fn rotate_secret(
         Some(AgentStatus::Decommissioned) => return Ok(Outcome::Conflict),
         Some(AgentStatus::Active | AgentStatus::Suspended) => {}
     }
-    sqlx::query(
-        "update credential
-         set expires_at = least(expires_at, $2)
-         where agent_id = $1 and position = (select max(position) from credential where agent_id = $1)",
-    )
-    .bind(agent_id.as_str())
-    .bind(old_expires_at.0)
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query(
-        "delete from credential
-         where agent_id = $1
-           and (expires_at <= $2 or position < (select max(position) from credential where agent_id = $1))",
-    )
-    .bind(agent_id.as_str())
-    .bind(at.0)
-    .execute(&mut *conn)
-    .await?;
+    let sql =
+        "select count(*) from credential where agent_id = $1 and (expires_at is null or expires_at > $2)";
+    let live: i64 = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(at.0).fetch_one(&mut *conn).await?;
+    if overlap > 0 && live >= max_live {
+        return Ok(Outcome::TooMany);
+    }
+    let sql = "update credential set expires_at = least(expires_at, $2) where agent_id = $1";
+    sqlx::query(sql).bind(agent_id.as_str()).bind(at.saturating_add(overlap).0).execute(&mut *conn).await?;
+    let sql = "delete from credential where agent_id = $1 and expires_at <= $2";
+    sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(&mut *conn).await?;
     insert_credential(conn, credential).await?;
     let sql = "update agent set version = version + 1, updated_at = $2 where agent_id = $1";
     sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(conn).await?;

@@ -14,7 +14,8 @@ use crate::domain::scope::{CatalogueEntry, Scope};
 use crate::domain::time::Timestamp;
 
 use super::super::{
-    Change, KeyRecord, KeyState, Outcome, REVOCATION_GRACE, SPENT_GRACE, StoreError, StoreKey, Write,
+    Change, KeyRecord, KeyState, LiveTokens, Outcome, REVOCATION_GRACE, SPENT_GRACE, StoreError, StoreKey,
+    Write,
 };
 use super::agents::{
     create_agent, kill_agent, reactivate_agent, rehash_credential, rotate_secret, update_agent,
@@ -101,15 +102,19 @@ async fn apply(conn: &mut PgConnection, at: Timestamp, write: &Write, killed: i6
     use AgentStatus::{Active, Decommissioned, Suspended};
     match &write.change {
         Change::CreateAgent { agent, credential } => create_agent(conn, agent, credential).await,
-        Change::UpdateAgent { agent_id, expected_version, profile } => {
-            update_agent(conn, at, agent_id, *expected_version, profile).await
+        Change::UpdateAgent { agent_id, expected_version, profile, tokens } => {
+            let outcome = update_agent(conn, at, agent_id, *expected_version, profile).await?;
+            match (outcome, tokens) {
+                (Outcome::Applied, LiveTokens::Kill) => kill_agent(conn, at, agent_id, None, killed).await,
+                _ => Ok(outcome),
+            }
         }
         Change::SuspendAgent(id) => kill_agent(conn, at, id, Some(Suspended), killed).await,
         Change::ReactivateAgent(id) => reactivate_agent(conn, at, id, Active).await,
         Change::DecommissionAgent(id) => kill_agent(conn, at, id, Some(Decommissioned), killed).await,
         Change::RevokeAgentTokens(id) => kill_agent(conn, at, id, None, killed).await,
-        Change::RotateSecret { credential, old_expires_at } => {
-            rotate_secret(conn, at, credential, *old_expires_at).await
+        Change::RotateSecret { credential, overlap, max_live } => {
+            rotate_secret(conn, at, credential, *overlap, *max_live).await
         }
         Change::RehashCredential { agent_id, credential_id, from, to } => {
             rehash_credential(conn, agent_id, *credential_id, from, to).await

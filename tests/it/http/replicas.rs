@@ -22,7 +22,7 @@ on_both! {
     a_kill_among_other_requests_kills_what_was_issued_before_it,
     a_new_secret_made_elsewhere_holds_on_the_next_request,
     an_old_secret_dies_exactly_at_the_end_of_its_overlap,
-    a_third_secret_ends_the_oldest,
+    each_secret_opens_until_the_end_that_it_was_promised,
     a_scope_added_elsewhere_holds_on_the_next_request,
     a_profile_changed_elsewhere_holds_on_the_next_request,
     an_agent_made_elsewhere_is_known_at_once,
@@ -205,14 +205,31 @@ async fn an_old_secret_dies_exactly_at_the_end_of_its_overlap(app: &TestApp<'_>)
     }
 }
 
-async fn a_third_secret_ends_the_oldest(app: &TestApp<'_>) {
+async fn each_secret_opens_until_the_end_that_it_was_promised(app: &TestApp<'_>) {
+    let wide = app.beside_with(&[("limits.credentials_per_agent", "3")]).await;
     let first = app.agent("agents:read").await;
     app.token(&first).await;
-    let second = app.rotate(&first, 3_600).await;
-    let third = app.rotate(&second, 3_600).await;
-    app.ask(&first, "").await.is(401, INVALID_CLIENT);
-    app.token(&second).await;
-    app.token(&third).await;
+    let second = wide.rotate(&first, 600).await;
+    let third = wide.rotate(&second, 3_600).await;
+    let opens = async |agents: &[(&Agent, bool)]| {
+        for (agent, opens) in agents {
+            for replica in [app, &wide] {
+                if *opens {
+                    replica.token(agent).await;
+                } else {
+                    replica.ask(agent, "").await.is(401, INVALID_CLIENT);
+                }
+            }
+        }
+    };
+    opens(&[(&first, true), (&second, true), (&third, true)]).await;
+    app.clock.advance(600);
+    opens(&[(&first, false), (&second, true), (&third, true)]).await;
+    // Two are live, which is what this process allows.
+    assert!(app.agents().rotate_secret(&first.parsed_id(), None, 60, Actor::Operator).await.is_err());
+    opens(&[(&second, true), (&third, true)]).await;
+    app.clock.advance(3_000);
+    opens(&[(&second, false), (&third, true)]).await;
 }
 
 async fn update(app: &TestApp<'_>, agent: &Agent, patch: ProfilePatch) {

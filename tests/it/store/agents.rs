@@ -8,13 +8,14 @@ use sealwright::domain::quota::PlanName;
 use sealwright::domain::scope::parse_scope_list;
 use sealwright::domain::time::Timestamp;
 use sealwright::domain::ttl::Ttl;
-use sealwright::store::{Change, Freshness, Outcome};
+use sealwright::store::{Change, Freshness, LiveTokens, Outcome};
 
 use super::kit::{NOW, agent, commit, commit_at, create, creation, credential, id, read, write};
 use super::on_both;
 use crate::harness::database::Database;
 
 on_both! {
+    an_update_that_kills_raises_the_epoch_in_its_commit_or_does_neither,
     an_agent_is_read_back_as_it_was_made,
     strings_survive_unchanged,
     an_unknown_agent_is_none,
@@ -63,6 +64,7 @@ async fn strings_survive_unchanged(db: &Database) {
         agent_id: id("A.b_c~d:e-f"),
         expected_version: 1,
         profile: Box::new(profile.clone()),
+        tokens: LiveTokens::Keep,
     };
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     assert_eq!(read(&*store, "A.b_c~d:e-f").await.agent.profile, profile);
@@ -96,6 +98,7 @@ async fn an_update_needs_the_version_it_was_made_from(db: &Database) {
         agent_id: id(agent_id),
         expected_version,
         profile: Box::new(profile.clone()),
+        tokens: LiveTokens::Keep,
     };
     let later = Timestamp(NOW.0 + 5);
     db.set_clock(later);
@@ -171,8 +174,11 @@ async fn killing_the_tokens_leaves_the_status(db: &Database) {
 
 async fn an_unknown_agent_is_not_found_by_any_change(db: &Database) {
     let store = db.open().await;
-    let rotation =
-        || Change::RotateSecret { credential: Box::new(credential("nobody", "new")), old_expires_at: NOW };
+    let rotation = || Change::RotateSecret {
+        credential: Box::new(credential("nobody", "new")),
+        overlap: 0,
+        max_live: 2,
+    };
     for change in [
         Change::SuspendAgent(id("nobody")),
         Change::ReactivateAgent(id("nobody")),
@@ -241,4 +247,35 @@ async fn a_code_is_for_an_active_agent_and_what_is_on_its_lists(db: &Database) {
     assert!(admits("a", uris[0], None).await);
     commit(&*store, Change::DecommissionAgent(id("a"))).await;
     assert!(!admits("a", uris[0], None).await);
+}
+
+async fn an_update_that_kills_raises_the_epoch_in_its_commit_or_does_neither(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    create(&*store, "b").await;
+    let profile = read(&*store, "a").await.agent.profile.clone();
+    let update = |agent_id: &str, expected_version, user: Option<&str>| {
+        let mut profile = profile.clone();
+        Arc::make_mut(&mut profile.terms).user_ids =
+            user.iter().map(|user| UserId::parse(user).unwrap()).collect();
+        let (agent_id, profile) = (id(agent_id), Box::new(profile));
+        Change::UpdateAgent { agent_id, expected_version, profile, tokens: LiveTokens::Kill }
+    };
+    let version = read(&*store, "a").await.agent.version;
+    for (change, expected) in [
+        (update("a", version + 1, None), Outcome::Conflict),
+        (update("a", version, Some("b")), Outcome::Clash),
+        (update("nobody", 1, None), Outcome::NotFound),
+    ] {
+        assert_eq!(commit(&*store, change).await, expected);
+    }
+    let listed = async || store.revocations(0, NOW, Timestamp(0)).await.unwrap();
+    assert_eq!((listed().await.agents.len(), read(&*store, "a").await.agent.epoch.0), (0, 0));
+    let before = listed().await.version;
+    assert_eq!(commit(&*store, update("a", version, None)).await, Outcome::Applied);
+    let (agent, list) = (read(&*store, "a").await.agent.clone(), listed().await);
+    assert!(agent.epoch.0 > 0 && list.version > before);
+    assert_eq!((&list.agents[0].agent_id, list.agents[0].epoch), (&id("a"), agent.epoch));
+    let details = db.texts("select detail from audit_event where kind = 'agent.updated'").await;
+    assert_eq!(details, ["tokens revoked"]);
 }

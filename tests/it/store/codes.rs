@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sealwright::domain::code::CodeRef;
 use sealwright::domain::grant::Grant;
 use sealwright::domain::time::Timestamp;
-use sealwright::store::{Batch, Change, Outcome, SPENT_GRACE, Store, StoreError};
+use sealwright::store::{Batch, Change, LiveTokens, Outcome, SPENT_GRACE, Store, StoreError};
 
 use super::kit::{
     EVENTS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, exchange, grants, id,
@@ -275,6 +275,7 @@ async fn an_ordinary_batch_leaves_no_trace_among_the_codes(db: &Database) {
     let costly = one(&*store, "a", code()).await;
     assert!(matches!(store.issue(&costly).await, Err(StoreError::Fault(_))));
     let profile = Box::new(agent("a").profile);
-    let update = Change::UpdateAgent { agent_id: id("a"), expected_version: 1, profile };
+    let update =
+        Change::UpdateAgent { agent_id: id("a"), expected_version: 1, profile, tokens: LiveTokens::Keep };
     assert_eq!(commit(&*store, update).await, Outcome::Applied);
 }

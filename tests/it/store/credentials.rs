@@ -11,7 +11,9 @@ use crate::harness::database::Database;
 
 on_both! {
     a_rotation_without_overlap_ends_the_old_secret_at_once,
-    a_rotation_lets_the_newest_old_secret_live_for_the_overlap,
+    a_rotation_ends_each_old_secret_at_the_earlier_of_its_end_and_the_overlap,
+    a_rotation_that_would_leave_too_many_secrets_changes_nothing,
+    rotations_at_once_never_leave_more_secrets_than_allowed,
     a_rotation_never_lengthens_a_life,
     a_decommissioned_agent_gets_no_secret,
     a_rehash_keeps_the_version_and_needs_the_hash_that_was_verified,
@@ -21,7 +23,7 @@ on_both! {
 async fn rotate(db: &Database, store: &dyn Store, at: i64, prefix: &str, old_expires_at: i64) -> Outcome {
     let credential = Credential { created_at: Timestamp(at), ..credential("a", prefix) };
     let change =
-        Change::RotateSecret { credential: Box::new(credential), old_expires_at: Timestamp(old_expires_at) };
+        Change::RotateSecret { credential: Box::new(credential), overlap: old_expires_at - at, max_live: 10 };
     db.set_clock(Timestamp(at));
     commit_at(store, Timestamp(at), change).await
 }
@@ -42,7 +44,7 @@ async fn a_rotation_without_overlap_ends_the_old_secret_at_once(db: &Database) {
     assert_eq!(db.number("select count(*) from audit_event where kind = 'credential.rotated'").await, 1);
 }
 
-async fn a_rotation_lets_the_newest_old_secret_live_for_the_overlap(db: &Database) {
+async fn a_rotation_ends_each_old_secret_at_the_earlier_of_its_end_and_the_overlap(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     rotate(db, &*store, NOW.0, "second", NOW.0 + 100).await;
@@ -50,8 +52,61 @@ async fn a_rotation_lets_the_newest_old_secret_live_for_the_overlap(db: &Databas
     assert_eq!(held(&*store).await, two);
     // All in one second: what is newest is known whatever the clock says.
     rotate(db, &*store, NOW.0, "third", NOW.0 + 200).await;
-    let two = [("third".to_owned(), None), ("second".to_owned(), Some(NOW.0 + 200))];
+    let mut all = vec![
+        ("third".to_owned(), None),
+        ("second".to_owned(), Some(NOW.0 + 200)),
+        ("first".to_owned(), Some(NOW.0 + 100)),
+    ];
+    assert_eq!(held(&*store).await, all);
+    rotate(db, &*store, NOW.0, "fourth", NOW.0 + 50).await;
+    for (_, end) in &mut all {
+        *end = Some(NOW.0 + 50);
+    }
+    all.insert(0, ("fourth".to_owned(), None));
+    assert_eq!(held(&*store).await, all);
+    rotate(db, &*store, NOW.0, "fifth", NOW.0).await;
+    assert_eq!(held(&*store).await, [("fifth".to_owned(), None)]);
+}
+
+async fn a_rotation_that_would_leave_too_many_secrets_changes_nothing(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let rotate = async |at: i64, prefix: &str, old_expires_at: i64| {
+        let credential = Credential { created_at: Timestamp(at), ..credential("a", prefix) };
+        let (credential, overlap) = (Box::new(credential), old_expires_at - at);
+        db.set_clock(Timestamp(at));
+        commit_at(&*store, Timestamp(at), Change::RotateSecret { credential, overlap, max_live: 2 }).await
+    };
+    assert_eq!(rotate(NOW.0, "second", NOW.0 + 100).await, Outcome::Applied);
+    let (before, version) = (held(&*store).await, read(&*store, "a").await.agent.version);
+    assert_eq!(rotate(NOW.0 + 99, "third", NOW.0 + 200).await, Outcome::TooMany);
+    assert_eq!(held(&*store).await, before);
+    assert_eq!(read(&*store, "a").await.agent.version, version);
+    assert_eq!(db.number("select count(*) from audit_event where kind = 'credential.rotated'").await, 1);
+    // The first one has ended by then.
+    assert_eq!(rotate(NOW.0 + 100, "third", NOW.0 + 300).await, Outcome::Applied);
+    let two = [("third".to_owned(), None), ("second".to_owned(), Some(NOW.0 + 300))];
     assert_eq!(held(&*store).await, two);
+    assert_eq!(rotate(NOW.0 + 101, "fourth", NOW.0 + 101).await, Outcome::Applied);
+    assert_eq!(held(&*store).await, [("fourth".to_owned(), None)]);
+}
+
+async fn rotations_at_once_never_leave_more_secrets_than_allowed(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let rotations = (0..8).map(|i| async move {
+        let credential = Box::new(credential("a", &format!("new{i}")));
+        let change = Change::RotateSecret { credential, overlap: 100, max_live: 3 };
+        commit(&*db.open().await, change).await
+    });
+    let outcomes = futures_util::future::join_all(rotations).await;
+    let count = |outcome| outcomes.iter().filter(|found| **found == outcome).count();
+    assert_eq!((count(Outcome::Applied), count(Outcome::TooMany)), (2, 6), "{outcomes:?}");
+    let held = held(&*store).await;
+    assert_eq!(
+        held.iter().map(|(_, end)| *end).collect::<Vec<_>>(),
+        [None, Some(NOW.0 + 100), Some(NOW.0 + 100)]
+    );
 }
 
 async fn a_rotation_never_lengthens_a_life(db: &Database) {
@@ -105,7 +160,8 @@ async fn an_imported_credential_is_known_at_once(db: &Database) {
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     assert!(store.holds_imported(Freshness::Fresh).await.unwrap());
     assert_eq!(*read(&*store, "b").await.credentials, [imported]);
-    let change = Change::RotateSecret { credential: Box::new(credential("b", "new")), old_expires_at: NOW };
+    let change =
+        Change::RotateSecret { credential: Box::new(credential("b", "new")), overlap: 0, max_live: 2 };
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     assert!(!store.holds_imported(Freshness::Fresh).await.unwrap());
 }

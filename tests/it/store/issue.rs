@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sealwright::domain::id::BatchId;
 use sealwright::domain::scope::{CatalogueEntry, Scope};
 use sealwright::domain::time::Timestamp;
-use sealwright::store::{Batch, Change, Freshness, Outcome};
+use sealwright::store::{Batch, Change, Freshness, LiveTokens, Outcome};
 
 use super::kit::{
     EVENTS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, creation, exchange,
@@ -106,7 +106,8 @@ async fn a_decision_on_an_old_agent_is_stale(db: &Database) {
     create(&*store, "a").await;
     let old = grants(&*store, "a", 1, None).await;
     let profile = Box::new(agent("a").profile);
-    let update = Change::UpdateAgent { agent_id: id("a"), expected_version: 1, profile };
+    let update =
+        Change::UpdateAgent { agent_id: id("a"), expected_version: 1, profile, tokens: LiveTokens::Keep };
     assert_eq!(commit(&*store, update).await, Outcome::Applied);
     assert_eq!(send(&*store, &batch(old)).await, [Seen::Stale]);
     let before = grants(&*store, "a", 1, None).await;

@@ -6,7 +6,7 @@ use sealwright::domain::agent::Epoch;
 use sealwright::domain::id::Jti;
 use sealwright::domain::time::Timestamp;
 use sealwright::domain::ttl::Ttl;
-use sealwright::store::{Change, KilledTokens, Sought, Store};
+use sealwright::store::{Change, KilledTokens, LiveTokens, Sought, Store};
 
 use super::kit::{NOW, agent, batch, batch_at, commit, create, grants, id, issue, read, send};
 use super::on_both;
@@ -42,7 +42,12 @@ fn jtis(found: &KilledTokens) -> Vec<Jti> {
 async fn with_ttl(store: &dyn Store, agent_id: &str, expected_version: i64, ttl: i64) {
     let mut profile = agent(agent_id).profile;
     Arc::make_mut(&mut profile.terms).ttl = Some(Ttl::new(ttl).unwrap());
-    let change = Change::UpdateAgent { agent_id: id(agent_id), expected_version, profile: Box::new(profile) };
+    let change = Change::UpdateAgent {
+        agent_id: id(agent_id),
+        expected_version,
+        profile: Box::new(profile),
+        tokens: LiveTokens::Keep,
+    };
     commit(store, change).await;
 }
 

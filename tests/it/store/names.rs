@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sealwright::domain::agent::UserId;
-use sealwright::store::{Change, Freshness, Outcome, Store};
+use sealwright::store::{Change, Freshness, LiveTokens, Outcome, Store};
 use tokio::task::JoinSet;
 
 use super::kit::{USER, agent, commit, create, creation, credential, id, read, write};
@@ -36,6 +36,7 @@ async fn update_for(store: &dyn Store, agent_id: &str, users: &[&str]) -> Change
         agent_id: id(agent_id),
         expected_version: record.agent.version,
         profile: Box::new(profile),
+        tokens: LiveTokens::Keep,
     }
 }
 

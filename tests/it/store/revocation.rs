@@ -7,7 +7,7 @@ use sealwright::domain::agent::{AgentStatus, Epoch};
 use sealwright::domain::id::Jti;
 use sealwright::domain::time::Timestamp;
 use sealwright::domain::ttl::Ttl;
-use sealwright::store::{Change, Outcome, Standing, Store};
+use sealwright::store::{Change, LiveTokens, Outcome, Standing, Store};
 use uuid::Uuid;
 
 use super::kit::{NOW, agent, batch_at, commit, commit_at, create, grants, id, jti, read, send, token};
@@ -126,8 +126,12 @@ async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database)
     for (version, ttl) in [(1, Some(86_400)), (2, Some(300)), (3, None)] {
         let mut profile = agent("a").profile;
         Arc::make_mut(&mut profile.terms).ttl = ttl.map(|t| Ttl::new(t).unwrap());
-        let change =
-            Change::UpdateAgent { agent_id: id("a"), expected_version: version, profile: Box::new(profile) };
+        let change = Change::UpdateAgent {
+            agent_id: id("a"),
+            expected_version: version,
+            profile: Box::new(profile),
+            tokens: LiveTokens::Keep,
+        };
         assert_eq!(commit(&*store, change).await, Outcome::Applied);
     }
     commit(&*store, Change::SuspendAgent(id("a"))).await;

@@ -1,0 +1,122 @@
+//! Secrets of agents: made, and rotated with or without an overlap. Must not know who may ask.
+
+use crate::clock::Clock as _;
+use crate::domain::Invalid;
+use crate::domain::credential::{Credential, SecretHash, Tag};
+use crate::domain::event::Actor;
+use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::time::Timestamp;
+use crate::store::{Change, Outcome};
+
+use super::super::Error;
+use super::super::secret::Secret;
+use super::{AgentError, Agents, Rejection, accepted, fault};
+
+/// The longest that an old secret may live beside the new one, in seconds: 30 days.
+pub const LONGEST_OVERLAP: i64 = 2_592_000;
+
+/// A secret that was just made, to be shown this once.
+#[derive(Debug)]
+pub struct NewSecret {
+    /// Whose.
+    pub agent_id: AgentId,
+    /// The credential that it opens.
+    pub credential_id: CredentialId,
+    /// The secret in clear.
+    pub secret: Secret,
+    /// When the last of the secrets before it ends; `None` when there was none.
+    pub old_expires_at: Option<Timestamp>,
+    /// What the operator should know about the agent.
+    pub warnings: Vec<String>,
+}
+
+impl Agents {
+    /// Gives an agent a new secret, `chosen` or drawn. Each live one ends at its own end or `overlap` seconds
+    /// from now, whichever comes first.
+    pub async fn rotate_secret(
+        &self,
+        agent_id: &AgentId,
+        chosen: Option<Secret>,
+        overlap: i64,
+        by: Actor,
+    ) -> Result<NewSecret, AgentError> {
+        if !(0..=LONGEST_OVERLAP).contains(&overlap) {
+            return Err(Invalid("an overlap is 0 to 2592000 seconds").into());
+        }
+        // Asked before the secret is hashed, and again by the commit.
+        self.demand_living(agent_id).await?;
+        let (secret, credential) = self.make_credential(agent_id, chosen).await?;
+        let credential_id = credential.credential_id;
+        let max_live = self.credentials_per_agent;
+        let change = Change::RotateSecret { credential: Box::new(credential), overlap, max_live };
+        match self.commit(change, by).await? {
+            Outcome::TooMany => return Err(self.too_many_credentials(agent_id).await?.into()),
+            outcome => accepted(outcome)?,
+        }
+        // The store said when the old ones end. Without an answer the secret, which is made, still has one.
+        let (record, now) = (self.find(agent_id).await, self.clock.now());
+        let old = record.iter().flat_map(|record| &record.credentials);
+        let ends = old.filter(|old| old.credential_id != credential_id).filter_map(|old| old.expires_at);
+        let old_expires_at =
+            ends.max().unwrap_or(if record.is_ok() { now } else { now.saturating_add(overlap) });
+        let (agent_id, old_expires_at) = (agent_id.clone(), Some(old_expires_at));
+        Ok(NewSecret { agent_id, credential_id, secret, old_expires_at, warnings: vec![] })
+    }
+
+    /// Which secrets stand in the way of one more.
+    async fn too_many_credentials(&self, agent_id: &AgentId) -> Result<Rejection, AgentError> {
+        let (record, now, limit) = (self.find(agent_id).await?, self.clock.now(), self.credentials_per_agent);
+        // The oldest first, and then those that end first: without an end is last.
+        let mut live: Vec<&Credential> = record.credentials.iter().rev().filter(|c| c.is_live(now)).collect();
+        live.sort_by_key(|credential| credential.expires_at.map_or(i64::MAX, |end| end.0));
+        let allowed = usize::try_from(limit.saturating_sub(1)).unwrap_or_default();
+        live.truncate(live.len().saturating_sub(allowed).max(1));
+        let shown = |credential: &&Credential| {
+            let ends = credential
+                .expires_at
+                .map_or_else(|| "has no end".to_owned(), |end| format!("ends {}", end.to_rfc3339()));
+            format!("{} (created {}, {ends})", credential.credential_id, credential.created_at.to_rfc3339())
+        };
+        let first_to_end = live.iter().map(shown).collect::<Vec<_>>().join(", ");
+        Ok(Rejection::TooManyCredentials { limit, first_to_end })
+    }
+
+    pub(super) async fn make_credential(
+        &self,
+        agent_id: &AgentId,
+        chosen: Option<Secret>,
+    ) -> Result<(Secret, Credential), AgentError> {
+        let (secret, tag) = if let Some(secret) = chosen {
+            let tag = self.secrets.tag_of_chosen(agent_id, &secret)?;
+            (secret, tag)
+        } else {
+            let generated = self.secrets.generate(agent_id).map_err(Error::from)?;
+            let (secret, tag) = generated.ok_or_else(|| fault("the store has no tag key"))?;
+            (secret, Some(tag))
+        };
+        let hash = self.secrets.hash(&secret).await.map_err(Error::from)?;
+        let credential = self.new_credential(agent_id, hash, tag, Some(&secret))?;
+        Ok((secret, credential))
+    }
+
+    pub(super) fn new_credential(
+        &self,
+        agent_id: &AgentId,
+        hash: SecretHash,
+        tag: Option<Tag>,
+        secret: Option<&Secret>,
+    ) -> Result<Credential, Error> {
+        // Whoever chose a secret may have chosen a word: nothing of it is written down.
+        let prefix = secret.filter(|_| tag.is_some()).map(Secret::prefix).unwrap_or_default();
+        Ok(Credential {
+            credential_id: CredentialId(self.draw_id()?),
+            agent_id: agent_id.clone(),
+            hash,
+            tag,
+            prefix: prefix.into(),
+            created_at: self.clock.now(),
+            expires_at: None,
+            raw_basic: false,
+        })
+    }
+}
