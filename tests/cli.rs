@@ -2,6 +2,7 @@
 //!
 //! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: a family of commands each
 //! - `narrowing`, `secrets`: what a change leaves alive
+//! - `failures`: what is said when something cannot be had
 //! - `postgres`: the same on PostgreSQL (`tests/run` starts one)
 //! - `server`: commands beside a running server
 #![expect(clippy::unwrap_used, reason = "a test that cannot start the program must stop")]
@@ -25,6 +26,8 @@ mod configuration;
 )]
 #[path = "it/harness/database.rs"]
 mod database;
+#[path = "cli/failures.rs"]
+mod failures;
 #[path = "cli/import.rs"]
 mod import;
 #[path = "cli/narrowing.rs"]

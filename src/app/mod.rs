@@ -31,6 +31,7 @@ use crate::service::tokens::Tokens;
 use crate::store::OpenError;
 use crate::store::sqlite::SqliteStore;
 use crate::tasks;
+use crate::telemetry::error_chain;
 use crate::telemetry::metrics::Metrics;
 
 pub mod background;
@@ -44,8 +45,14 @@ pub use open::{Opened, Wrapping, look, migrate, open, open_with};
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The store cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
+    #[error("cannot open {url}")]
+    Open {
+        /// Which one, without passwords.
+        url: String,
+        /// Why.
+        #[source]
+        cause: OpenError,
+    },
     /// Something failed on the way.
     #[error(transparent)]
     Service(#[from] crate::service::Error),
@@ -150,12 +157,14 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let _alone = match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             open::create_folder(path)?;
-            Some(SqliteStore::lock_serve(path).map_err(|taken| AppError::Other(taken.to_string()))?)
+            let taken =
+                |why| AppError::Other(format!("cannot serve {}: {}", config.database.url, error_chain(&why)));
+            Some(SqliteStore::lock_serve(path).map_err(taken)?)
         }
         DatabaseUrl::Postgres(_) => None,
     };
-    let public = bind(config.server.listen)?;
-    let ops = bind(config.server.ops_listen)?;
+    let public = bind("server.listen", config.server.listen)?;
+    let ops = bind("server.ops_listen", config.server.ops_listen)?;
     let opened = open_with(&config, Wrapping::Serving, Arc::new(clock), entropy).await?;
     // A thread that could not draw is seen by everybody who draws after it.
     let _ = warming.join();
@@ -213,8 +222,9 @@ fn finished(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Resul
     ended.map_err(|died| AppError::Other(died.to_string()))?.map_err(system("a listener failed"))
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).map_err(system(format!("cannot listen on {address}")))
+/// The key says which setting to change when another program has the port.
+fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).map_err(system(format!("cannot listen on {key} {address}")))
 }
 
 async fn signalled() {

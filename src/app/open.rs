@@ -18,11 +18,11 @@ use crate::service::clock::measure_clock;
 use crate::service::codes::Codes;
 use crate::service::keys::{KeyService, ensure_store_keys};
 use crate::service::secret::{HashPool, Secrets};
-use crate::store::Store;
 use crate::store::batch::Batched;
 use crate::store::cache::Cached;
 use crate::store::postgres::{self, PostgresStore};
 use crate::store::sqlite::SqliteStore;
+use crate::store::{OpenError, Store};
 
 use super::{AppError, system};
 
@@ -71,12 +71,13 @@ pub async fn open_with(
     let backend: Arc<dyn Store> = match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             create_folder(path)?;
-            Arc::new(SqliteStore::open(path).await?)
+            let store = SqliteStore::open(path).await.map_err(not_opened(config))?;
+            Arc::new(store)
         }
         DatabaseUrl::Postgres(url) => {
             // A command does one thing after the other, beside servers that need the rest.
             let most = if wrapping == Wrapping::Direct { 1 } else { config.database.max_connections };
-            let store = PostgresStore::open(url, most).await?;
+            let store = PostgresStore::open(url, most).await.map_err(not_opened(config))?;
             if wrapping == Wrapping::Serving {
                 // What cannot be had now is asked for every second, and says so then.
                 let _ = store.rest().await;
@@ -137,7 +138,7 @@ pub async fn look(config: &Config) -> Result<Option<Arc<dyn Store>>, AppError> {
             Ok(path.is_file().then(|| -> Arc<dyn Store> { Arc::new(SqliteStore::look(path)) }))
         }
         DatabaseUrl::Postgres(url) => {
-            Ok(Some(Arc::new(PostgresStore::open(url, config.database.max_connections).await?)))
+            Ok(Some(Arc::new(PostgresStore::open(url, 1).await.map_err(not_opened(config))?)))
         }
     }
 }
@@ -147,11 +148,16 @@ pub async fn migrate(config: &Config) -> Result<(), AppError> {
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             create_folder(path)?;
-            SqliteStore::open(path).await?;
+            SqliteStore::open(path).await.map_err(not_opened(config))?;
         }
-        DatabaseUrl::Postgres(url) => postgres::migrate(url).await?,
+        DatabaseUrl::Postgres(url) => postgres::migrate(url).await.map_err(not_opened(config))?,
     }
     Ok(())
+}
+
+fn not_opened(config: &Config) -> impl FnOnce(OpenError) -> AppError {
+    let url = config.database.url.to_string();
+    move |cause| AppError::Open { url, cause }
 }
 
 /// The folder that a database file lies in.

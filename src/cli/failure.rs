@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::app::AppError;
+use crate::config::DatabaseUrl;
 use crate::config::fault::Faults;
 use crate::service;
 use crate::service::agents::{AgentError, Rejection};
@@ -20,6 +21,8 @@ pub enum Failure {
     Configuration(Faults),
     /// It could not be done: exit 1.
     Failed(String),
+    /// The store gave no answer: exit 1.
+    Store(String),
     /// The command said itself what went wrong: exit 1.
     Reported,
     /// Whoever read stdout has gone: nothing to say.
@@ -38,12 +41,20 @@ impl Failure {
                 tell(&faults.to_string());
                 ExitCode::from(2)
             }
-            Self::Failed(why) => {
+            Self::Failed(why) | Self::Store(why) => {
                 tell(&why);
                 ExitCode::FAILURE
             }
             Self::Reported => ExitCode::FAILURE,
             Self::ClosedPipe => ExitCode::SUCCESS,
+        }
+    }
+
+    /// Names the store whose fault it is.
+    pub fn of_store(self, url: &DatabaseUrl) -> Self {
+        match self {
+            Self::Store(why) => Self::Failed(format!("{url}: {why}")),
+            other => other,
         }
     }
 
@@ -66,19 +77,25 @@ impl From<io::Error> for Failure {
 
 impl From<service::Error> for Failure {
     fn from(error: service::Error) -> Self {
-        Self::of(&error)
+        Self::Store(error_chain(&error))
     }
 }
 
 impl From<AgentError> for Failure {
     fn from(error: AgentError) -> Self {
-        Self::of(&error)
+        match error {
+            AgentError::Failed(error) => error.into(),
+            AgentError::Rejected(_) => Self::of(&error),
+        }
     }
 }
 
 impl From<ScopeError> for Failure {
     fn from(error: ScopeError) -> Self {
-        Self::of(&error)
+        match error {
+            ScopeError::Failed(error) => error.into(),
+            ScopeError::NotFound(_) | ScopeError::StaysHigh(..) => Self::of(&error),
+        }
     }
 }
 
@@ -90,6 +107,9 @@ impl From<Rejection> for Failure {
 
 impl From<AppError> for Failure {
     fn from(fault: AppError) -> Self {
-        Self::of(&fault)
+        match fault {
+            AppError::Service(error) => error.into(),
+            fault => Self::of(&fault),
+        }
     }
 }

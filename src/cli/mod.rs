@@ -121,7 +121,8 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
         // A command's own words say what it did; the log says only what went wrong besides.
         _ => telemetry::start_logging("warn", Format::Human, Output::Stderr),
     };
-    match command {
+    let url = config.database.url.clone();
+    let done = match command {
         Command::Serve => serve::run(config),
         Command::Migrate => serve::migrate(&config),
         Command::Agent(command) => block_on(agent::run(command, &config, out)),
@@ -131,7 +132,8 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
         Command::Config(command) => config::run(&command, &config, &raw, out),
         Command::Healthcheck => healthcheck::run(&config),
         Command::Completions { shell } => completions::print(shell),
-    }
+    };
+    done.map_err(|failure| failure.of_store(&url))
 }
 
 /// Runs a command's work on a runtime of its own.

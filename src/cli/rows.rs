@@ -214,6 +214,7 @@ fn csv_row(columns: &[&str], record: &csv::ByteRecord) -> Result<Row, String> {
     let mut row = Row::default();
     for (field, value) in columns.iter().zip(record) {
         let text = std::str::from_utf8(value).map_err(|_| format!("{field}: it is not UTF-8"))?;
+        let text = cell(field, text)?;
         // An empty cell leaves a value out: CSV has no other way to say so.
         let some = || (!text.is_empty()).then(|| text.to_owned());
         match *field {
@@ -232,6 +233,26 @@ fn csv_row(columns: &[&str], record: &csv::ByteRecord) -> Result<Row, String> {
         }
     }
     Ok(row)
+}
+
+/// What a cell holds, without the spaces that many programs write behind a comma. A secret with such spaces
+/// is refused: nobody can tell whether they are its own, and the reader of CSV does not say what was quoted.
+fn cell<'a>(field: &str, text: &'a str) -> Result<&'a str, String> {
+    let trimmed = text.trim();
+    if trimmed.len() != text.len() {
+        if field == "secret" && !trimmed.is_empty() {
+            return Err(
+                "secret: it begins or ends with a space, which CSV cannot tell from the file's own: \
+                        remove it, or write the line as JSON if it belongs to the secret"
+                    .to_owned(),
+            );
+        }
+        // A quote begins a quoted cell only directly behind the comma.
+        if trimmed.starts_with('"') {
+            return Err(format!("{field}: a space stands before a quote: remove it"));
+        }
+    }
+    Ok(trimmed)
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -264,6 +285,47 @@ mod tests {
                 (vec!["a".to_owned(), "b".to_owned()], Some("600"), None)
             );
         }
+    }
+
+    #[test]
+    fn spaces_behind_commas_are_no_part_of_a_value_and_never_of_a_secret() {
+        let lines = read(
+            "x.csv",
+            b"clientId, name, secret, scopes, ttl\n\
+              a , An agent ,hunter2, db:read  db:list ,\t600\n\
+              b, B, hunter2, db:read, 600\n\
+              c, \"C\",hunter2, , \n\
+              d,\" D \",\" hunter2\",db:read,\n\
+              e, E, , , \n",
+        );
+        let row = lines[0].row.clone().unwrap();
+        assert_eq!(
+            (row.client_id.as_str(), row.name.as_deref(), row.ttl.as_deref()),
+            ("a", Some("An agent"), Some("600"))
+        );
+        assert_eq!(
+            (row.secret.as_deref(), row.scopes),
+            (Some("hunter2"), vec!["db:read".to_owned(), "db:list".to_owned()])
+        );
+        let fault = |i: usize| lines[i].row.clone().err().unwrap_or_default();
+        for refused in [1, 3] {
+            assert!(
+                fault(refused).starts_with("secret: it begins or ends with a space"),
+                "{}",
+                fault(refused)
+            );
+            assert!(!fault(refused).contains("hunter2"));
+        }
+        assert_eq!(fault(2), "name: a space stands before a quote: remove it");
+        // A cell of spaces is an empty one.
+        let row = lines[4].row.clone().unwrap();
+        assert_eq!((row.secret, row.scopes.len(), row.ttl), (None, 0, None));
+    }
+
+    #[test]
+    fn json_keeps_a_secret_to_the_character() {
+        let lines = read("x.jsonl", b"{\"clientId\":\"a\",\"secret\":\" hunter2 \"}\n");
+        assert_eq!(lines[0].row.clone().unwrap().secret.as_deref(), Some(" hunter2 "));
     }
 
     #[test]

@@ -149,10 +149,9 @@ impl Raw {
             let text = value.into_string().map_err(|_| "the value is not UTF-8".to_owned());
             let text = match from_file {
                 None => text,
-                // The path stays unsaid: somebody may have put the secret itself there.
                 Some(_) => text.and_then(|path| {
-                    read_text(Path::new(&path))
-                        .map_err(|why| format!("the file that it names cannot be read: {why}"))
+                    let path = Path::new(&path);
+                    read_text(path).map_err(|why| format!("{} cannot be read: {why}", named_file(path)))
                 }),
             };
             match text {
@@ -181,6 +180,17 @@ impl Raw {
 
     fn fault(&mut self, key: &str, origin: Origin, rule: String) {
         self.faults.push(Fault { key: key.to_owned(), origin, value: None, rule });
+    }
+}
+
+/// What may be said of the file that a `…_FILE` variable names: somebody may have put the secret itself
+/// there, and that lies in no folder.
+fn named_file(path: &Path) -> String {
+    let folder = path.parent().filter(|folder| folder.file_name().is_some());
+    if folder.is_some_and(Path::is_dir) {
+        format!("the file {}", path.display())
+    } else {
+        "the file that it names, in a folder that is not there,".to_owned()
     }
 }
 

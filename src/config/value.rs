@@ -163,12 +163,52 @@ pub fn issuer(written: &Written) -> Result<String, Invalid> {
     }
 }
 
-/// A filter as `tracing_subscriber` reads it.
+/// What log lines come from: this program, its modules, and the libraries that log.
+#[rustfmt::skip]
+const TARGETS: &[&str] = &[
+    "sealwright", "axum", "hyper", "hyper_util", "metrics_exporter_prometheus", "mio", "rustls", "sqlx",
+    "sqlx_core", "sqlx_postgres", "sqlx_sqlite", "tokio", "tower",
+];
+#[rustfmt::skip]
+const MODULES: &[&str] = &[
+    "app", "cli", "clock", "config", "document", "domain", "entropy", "http", "keys", "service", "store", "tasks",
+    "telemetry", "request",
+];
+
+/// Levels by module, without the spaces between them. `tracing_subscriber` takes any word for a module that
+/// may log one day, and a misspelt level would silence everything.
 pub fn filter(written: &Written) -> Result<String, Invalid> {
-    let text = text(written)?;
-    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| {
-        Invalid("a level (error, warn, info, debug, trace), or target=level separated by commas")
-    })
+    const RULE: Invalid = Invalid(
+        "one level (off, error, warn, info, debug, trace), or several with commas between, all but one for a \
+         module: info,sealwright::http=debug,sqlx=warn",
+    );
+    let parts: Vec<&str> = text(written)?.split(',').map(str::trim).collect();
+    let is_level = |word: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"]
+            .iter()
+            .any(|level| level.eq_ignore_ascii_case(word))
+    };
+    let is_fine = |part: &&str| match part.split_once('=') {
+        None => is_level(part),
+        Some((target, level)) => is_level(level) && is_target(target),
+    };
+    let bare = parts.iter().filter(|part| !part.contains('=')).count();
+    if bare > 1 || !parts.iter().all(is_fine) {
+        return Err(RULE);
+    }
+    let text = parts.join(",");
+    tracing_subscriber::EnvFilter::try_new(&text).map_err(|_| RULE)?;
+    Ok(text)
+}
+
+fn is_target(target: &str) -> bool {
+    let mut segments = target.split("::");
+    let (first, second) = (segments.next().unwrap_or_default(), segments.next());
+    let plain = |segment: &str| {
+        !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let is_ours = first != "sealwright" || second.is_none_or(|module| MODULES.contains(&module));
+    TARGETS.contains(&first) && is_ours && second.is_none_or(plain) && segments.all(plain)
 }
 
 #[cfg(test)]
@@ -189,6 +229,56 @@ mod tests {
                 assert!(shown.contains("db.example"), "{shown}");
             }
         }
+    }
+
+    #[test]
+    fn a_filter_is_levels_by_modules_that_there_are() {
+        let read = |text: &str| filter(&Written::One(text.to_owned()));
+        for (good, kept) in [
+            ("info", "info"),
+            ("WARN", "WARN"),
+            ("off", "off"),
+            ("sealwright=debug", "sealwright=debug"),
+            (
+                "info, sqlx::query=warn ,sealwright::http::layers=trace",
+                "info,sqlx::query=warn,sealwright::http::layers=trace",
+            ),
+            ("sealwright::request=off,info", "sealwright::request=off,info"),
+        ] {
+            assert_eq!(read(good).unwrap(), kept);
+        }
+        for bad in [
+            "",
+            " ",
+            ",",
+            "info,",
+            "INFOO",
+            "inf",
+            "3",
+            "info,debug",
+            "sealwright",
+            "info,sealwright",
+            "sealwrite=debug",
+            "sealwright=debugg",
+            "sealwright=",
+            "=info",
+            "sealwright::htpp=debug",
+            "sealwright::=debug",
+            "sealwright::http::=debug",
+            "info;sqlx=warn",
+            "sealwright[span]=info",
+            "a b=info",
+            "warn=sealwright",
+        ] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_filter_knows_every_module_of_the_program() {
+        let lib = include_str!("../lib.rs").lines();
+        let modules: Vec<&str> = lib.filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+        assert!(modules.len() > 9 && modules.iter().all(|module| MODULES.contains(module)), "{modules:?}");
     }
 
     #[test]

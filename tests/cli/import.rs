@@ -171,3 +171,23 @@ fn an_empty_file_imports_nobody_and_succeeds() {
         assert_eq!(home.json(&["agent", "import", name])["imported"], 0, "{name}");
     }
 }
+
+#[test]
+fn a_csv_file_with_spaces_behind_its_commas_never_puts_one_into_a_secret() {
+    let home = Home::new();
+    home.write(
+        "a.csv",
+        "clientId, secret, scopes\na,hunter2,  agents:read\nb, hunter2, agents:read\nc,\" hunter2\",agents:read\n",
+    );
+    let ran = home.run(&["agent", "import", "a.csv", "--json"]);
+    let report = report(&ran);
+    assert_eq!((ran.code, &report["imported"], &report["refused"]), (1, &json!(1), &json!(2)));
+    for (refusal, line) in [(0, 3), (1, 4)] {
+        assert_eq!(report["refusals"][refusal]["line"], line);
+        assert!(
+            text(&report["refusals"][refusal]["reason"])
+                .starts_with("secret: it begins or ends with a space")
+        );
+    }
+    assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"), "{ran:?}");
+}

@@ -23,7 +23,7 @@ pub enum NotAlone {
     #[error("another server runs on this database file")]
     AlreadyServing,
     /// The lock file cannot be used.
-    #[error("the lock beside the database file cannot be taken")]
+    #[error("the lock cannot be taken")]
     Fault(#[source] io::Error),
 }
 
@@ -40,7 +40,12 @@ pub(super) fn open_private(path: &Path) -> io::Result<File> {
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    options.open(path).map_err(|error| naming(path, &error))
+}
+
+/// The same error, with the file that it is about.
+fn naming(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Where this process stands in line to write.
@@ -66,7 +71,7 @@ impl Turns {
         let file = open_private(&self.path)?;
         match file.try_lock() {
             Ok(()) => Ok(file),
-            Err(TryLockError::Error(error)) => Err(error),
+            Err(TryLockError::Error(error)) => Err(naming(&self.path, &error)),
             Err(TryLockError::WouldBlock) => self.wait(file).await,
         }
     }
@@ -93,10 +98,11 @@ fn next<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 pub(super) fn lock_serve(database: &Path) -> Result<ServeLock, NotAlone> {
-    let file = open_private(&beside(database, ".serve")).map_err(NotAlone::Fault)?;
+    let path = beside(database, ".serve");
+    let file = open_private(&path).map_err(NotAlone::Fault)?;
     match file.try_lock() {
         Ok(()) => Ok(ServeLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(NotAlone::AlreadyServing),
-        Err(TryLockError::Error(error)) => Err(NotAlone::Fault(error)),
+        Err(TryLockError::Error(error)) => Err(NotAlone::Fault(naming(&path, &error))),
     }
 }
