@@ -2,7 +2,7 @@
 //!
 //! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: a family of commands each
 //! - `narrowing`, `secrets`: what a change leaves alive
-//! - `failures`: what is said when something cannot be had
+//! - `failures`, `files`: what is said when something cannot be had, and the files beside a database
 //! - `postgres`: the same on PostgreSQL (`tests/run` starts one)
 //! - `server`: commands beside a running server
 #![expect(clippy::unwrap_used, reason = "a test that cannot start the program must stop")]
@@ -28,6 +28,8 @@ mod configuration;
 mod database;
 #[path = "cli/failures.rs"]
 mod failures;
+#[path = "cli/files.rs"]
+mod files;
 #[path = "cli/import.rs"]
 mod import;
 #[path = "cli/narrowing.rs"]

@@ -35,10 +35,12 @@ use crate::telemetry::error_chain;
 use crate::telemetry::metrics::Metrics;
 
 pub mod background;
+mod beside;
 mod open;
 mod operator;
 mod time;
 
+pub use beside::{NewStore, renew_operator_file};
 pub use open::{Opened, Wrapping, look, migrate, open, open_with};
 
 /// Why a command could not do its work. Its text is for the operator's terminal.
@@ -144,7 +146,10 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
 
 /// Runs a server until SIGTERM or SIGINT: stops accepting and finishes what is in flight, the batch
 /// that it waits for included. A second signal ends it at once.
-pub async fn serve(config: Config) -> Result<(), AppError> {
+pub async fn serve(config: Config, new_store: NewStore) -> Result<(), AppError> {
+    if new_store == NewStore::OnCleanGround {
+        beside::demand_no_remains(&config.database.url)?;
+    }
     let clock = SystemClock::default();
     tokio::select! {
         () = time::wait_for_time(&clock) => {}

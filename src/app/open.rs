@@ -24,6 +24,7 @@ use crate::store::postgres::{self, PostgresStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{OpenError, Store};
 
+use super::beside::{demand_no_remains, demand_same_owner, warn_of_open_files};
 use super::{AppError, system};
 
 /// A store and what belongs to it: enough for any command that works on it directly.
@@ -56,6 +57,7 @@ pub enum Wrapping {
 /// Opens the configured store for a command. SQLite stores are made and migrated; on Postgres only
 /// `migrate` migrates.
 pub async fn open(config: &Config) -> Result<Opened, AppError> {
+    demand_no_remains(&config.database.url)?;
     let clock = SystemClock::default();
     require_time(&clock).map_err(|why| AppError::Other(why.to_string()))?;
     open_with(config, Wrapping::Direct, Arc::new(clock), Arc::new(SystemEntropy::default())).await
@@ -72,6 +74,7 @@ pub async fn open_with(
         DatabaseUrl::Sqlite(path) => {
             create_folder(path)?;
             let store = SqliteStore::open(path).await.map_err(not_opened(config))?;
+            warn_of_open_files(path);
             Arc::new(store)
         }
         DatabaseUrl::Postgres(url) => {
@@ -145,6 +148,7 @@ pub async fn look(config: &Config) -> Result<Option<Arc<dyn Store>>, AppError> {
 
 /// Brings the configured store's schema up to date.
 pub async fn migrate(config: &Config) -> Result<(), AppError> {
+    demand_no_remains(&config.database.url)?;
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             create_folder(path)?;
@@ -203,6 +207,7 @@ async fn master_key(
     if mode & 0o077 != 0 {
         return Err(AppError::Other(format!("{shown} must be readable by its owner alone: chmod 600 it")));
     }
+    demand_same_owner(&path, database)?;
     let text =
         zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(system(format!("cannot read {shown}")))?);
     MasterKey::parse(&text).map_err(|rule| AppError::Other(format!("{shown}: {rule}")))

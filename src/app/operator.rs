@@ -3,6 +3,7 @@
 //! Owns that file. Must not know what the operator does with it.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::domain::scope::{BUILT_IN, Scope};
 use crate::service::agents::NewAgent;
 use crate::telemetry::error_chain;
 
-use super::open::{folder_of, publish_file};
+use super::beside::{credentials, operator_file};
+use super::open::publish_file;
 use super::{AppError, Opened, system};
 
 /// The first start on an empty SQLite store: an operator with all scopes, its secret in a file of mode
@@ -43,11 +45,16 @@ pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<
     };
     let drawn = opened.secrets.generate(&agent_id).map_err(crate::service::Error::from)?;
     let (secret, _) = drawn.ok_or_else(|| AppError::Other("the store has no tag key".to_owned()))?;
-    let path = folder_of(database).join("operator.env");
-    let text = format!("CLIENT_ID={agent_id}\nCLIENT_SECRET={}", secret.expose());
+    let path = operator_file(database);
+    let text = credentials(&agent_id, &secret);
     let shown = path.display().to_string();
     // One of an earlier start that ended half-way holds a secret of nobody.
-    let _ = fs::remove_file(&path);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(system(format!("cannot replace {shown}"))(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
     publish_file(&path, text.as_bytes()).map_err(system(format!("cannot write {shown}")))?;
     let new = NewAgent { agent_id: Some(agent_id), secret: Some(secret), profile };
     let created = opened.agents(config).create(new, Actor::System).await;

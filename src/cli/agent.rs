@@ -18,6 +18,8 @@ use crate::service::agents::{
 };
 use crate::store::LiveTokens;
 
+use crate::service::secret::Secret;
+
 use super::failure::{Failure, tell};
 use super::import;
 use super::input::{self, Item, ScopeWords, TtlWord, all_items, all_scopes};
@@ -101,7 +103,7 @@ const CHANGES: [&str; 9] =
 
 #[derive(Args)]
 struct RestArgs {
-    /// Read its secret from stdin
+    /// Read its secret from stdin: 16 characters at least
     #[arg(long)]
     secret_stdin: bool,
     /// Seconds that its tokens live, 300 to 86400, or 'default'
@@ -166,6 +168,7 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
         }
         AgentCommand::RotateSecret(args) => {
             let made = agents.rotate_secret(&find(&args.id)?, None, args.overlap, by).await?;
+            renew_file(config, &made.agent_id, Some(&made.secret));
             return print_secret(&agents, made, out).await;
         }
         AgentCommand::Import { file } => return import::run(&agents, &file, out).await,
@@ -184,6 +187,8 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
             match chosen {
                 Some(secret) => {
                     agents.rotate_secret(&id, Some(secret), 0, by.clone()).await?;
+                    // Whoever chose a secret knows it: it is written nowhere.
+                    renew_file(config, &id, None);
                     // Those that the old secret got meanwhile die with the others.
                     if patch.tokens == LiveTokens::Kill {
                         agents.revoke_tokens(&id, by).await?;
@@ -195,12 +200,27 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
         }
         AgentCommand::Suspend(Id { id }) => agents.suspend(&find(&id)?, by).await?,
         AgentCommand::Reactivate(Id { id }) => agents.reactivate(&find(&id)?, by).await?,
-        AgentCommand::Decommission(Id { id }) => agents.decommission(&find(&id)?, by).await?,
+        AgentCommand::Decommission(Id { id }) => {
+            let id = find(&id)?;
+            let view = agents.decommission(&id, by).await?;
+            renew_file(config, &id, None);
+            view
+        }
         AgentCommand::RevokeTokens(Id { id }) => agents.revoke_tokens(&find(&id)?, by).await?,
     };
     out.print(&view, || Sheet::of(properties(&view)))?;
     out.warn(&view.warnings);
     Ok(())
+}
+
+/// Keeps the file of the first start's credentials free of a dead secret.
+fn renew_file(config: &Config, agent_id: &AgentId, secret: Option<&Secret>) {
+    match app::renew_operator_file(config, agent_id, secret) {
+        Ok(None) => {}
+        Ok(Some(path)) if secret.is_some() => tell(&format!("{} holds the new secret", path.display())),
+        Ok(Some(path)) => tell(&format!("{} held the old secret and was removed", path.display())),
+        Err(error) => tell(&format!("the old secret was not taken out of its file: {error}")),
+    }
 }
 
 /// What is no id can be nobody's: an unknown agent, not a mistake in the call.

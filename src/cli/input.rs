@@ -84,10 +84,18 @@ pub fn all_items<T>(items: Vec<Item<T>>) -> Option<Vec<T>> {
     (!items.is_empty()).then(|| items.into_iter().filter_map(|i| i.0).collect())
 }
 
+/// The shortest secret that an operator may choose, in characters. Clients that exist have what they have:
+/// an import takes shorter ones.
+const MIN_SECRET: usize = 16;
+
 /// A secret from stdin, without the newline at its end.
 pub fn secret_from_stdin() -> Result<Secret, Failure> {
     let text = text_from_stdin()?;
     let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+    if text.chars().count() < MIN_SECRET {
+        let why = format!("the secret on stdin: it has at least {MIN_SECRET} characters");
+        return Err(Failure::Usage(why));
+    }
     Secret::parse(text).map_err(|rule| Failure::Usage(format!("the secret on stdin: {rule}")))
 }
 

@@ -52,7 +52,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve tokens; what `sealwright` alone does
-    Serve,
+    Serve(serve::ServeArgs),
     /// Make, show, change and stop agents
     #[command(subcommand)]
     Agent(agent::AgentCommand),
@@ -98,7 +98,7 @@ pub fn run(
 }
 
 fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
-    let command = cli.command.unwrap_or(Command::Serve);
+    let command = cli.command.unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()));
     if let Command::Completions { shell } = command {
         return completions::print(shell);
     }
@@ -110,7 +110,7 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
     let config = Config::resolve(&raw, need).map_err(Failure::Configuration)?;
     let out = Printer::new(cli.json);
     let _logging = match command {
-        Command::Serve => {
+        Command::Serve(_) => {
             let format = match config.log.format {
                 LogFormat::Auto => Format::Auto,
                 LogFormat::Json => Format::Json,
@@ -123,7 +123,7 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
     };
     let url = config.database.url.clone();
     let done = match command {
-        Command::Serve => serve::run(config),
+        Command::Serve(args) => serve::run(&args, config),
         Command::Migrate => serve::migrate(&config),
         Command::Agent(command) => block_on(agent::run(command, &config, out)),
         Command::Scope(command) => block_on(scope::run(command, &config, out)),

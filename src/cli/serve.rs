@@ -1,14 +1,24 @@
 //! `sealwright serve` and `sealwright migrate`: both are the composition root's work.
 
-use crate::app;
+use clap::Args;
+
+use crate::app::{self, NewStore};
 use crate::config::Config;
 
 use super::block_on;
 use super::failure::{Failure, tell};
 
+#[derive(Args, Default)]
+pub struct ServeArgs {
+    /// Begin a new store although files beside the database tell of one that was there
+    #[arg(long)]
+    new_store: bool,
+}
+
 /// Serves until it is told to stop.
-pub fn run(config: Config) -> Result<(), Failure> {
-    block_on(async { Ok(app::serve(config).await?) })
+pub fn run(args: &ServeArgs, config: Config) -> Result<(), Failure> {
+    let new_store = if args.new_store { NewStore::Anywhere } else { NewStore::OnCleanGround };
+    block_on(async { Ok(app::serve(config, new_store).await?) })
 }
 
 /// Brings the store's schema up to date.

@@ -64,6 +64,16 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// The parameters of a `postgres://` URL that hold no secret in any form.
+#[rustfmt::skip]
+const SHOWN: &[&str] = &[
+    "application_name", "channel_binding", "connect_timeout", "dbname", "fallback_application_name", "gssencmode",
+    "host", "hostaddr", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval",
+    "load_balance_hosts", "port", "sslcert", "ssl-cert", "sslmode", "ssl-mode", "sslnegotiation", "sslrootcert",
+    "ssl-root-cert", "ssl-ca", "sslsni", "statement-cache-capacity", "target_session_attrs", "tcp_user_timeout",
+    "user",
+];
+
 /// A password may stand before the host and, as libpq allows, in the query.
 fn without_passwords(text: &str) -> String {
     let Ok(mut url) = Url::parse(text) else { return "postgres://(redacted)".to_owned() };
@@ -71,7 +81,8 @@ fn without_passwords(text: &str) -> String {
         return "postgres://(redacted)".to_owned();
     }
     if url.query().is_some() {
-        let secret = |name: &str| name.contains("password") || name.contains("passphrase");
+        // The others may hold one in some form: `options` a setting, `sslkey` the key itself.
+        let secret = |name: &str| !SHOWN.contains(&name);
         let pairs: Vec<(String, String)> = url
             .query_pairs()
             .map(|(name, value)| {
@@ -221,6 +232,9 @@ mod tests {
             "postgres://sw:hunter2@db.example/sw?sslmode=require",
             "postgresql://sw@db.example/sw?password=hunter2&sslmode=require",
             "postgres://db.example/sw?user=sw&password=hunter2&sslmode=require",
+            "postgresql://sw@db.example/sw?sslmode=require&options=-c%20password%3Dhunter2",
+            "postgresql://sw@db.example/sw?sslmode=require&options[app.secret]=hunter2",
+            "postgresql://sw@db.example/sw?sslmode=require&sslkey=-----BEGIN%20PRIVATE%20KEY-----hunter2",
         ] {
             let url = DatabaseUrl::parse(text).unwrap();
             assert!(matches!(&url, DatabaseUrl::Postgres(kept) if kept == text));

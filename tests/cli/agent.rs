@@ -98,15 +98,19 @@ fn a_scope_must_be_in_the_catalogue_first() {
 #[test]
 fn a_secret_from_stdin_is_taken_as_it_is_but_for_one_newline() {
     let home = Home::new();
-    for (given, kept) in
-        [("s3cret \n", "s3cret "), ("two\n\n", "two\n"), ("none", "none"), ("dos\r\n", "dos")]
-    {
+    for (given, kept) in [
+        ("s3cret of sixteen \n", "s3cret of sixteen "),
+        ("a secret of two\n\n", "a secret of two\n"),
+        ("a secret of none", "a secret of none"),
+        ("a secret of dos.\r\n", "a secret of dos."),
+    ] {
         let ran = home.feed(given, &[&CREATE[..], &["--secret-stdin", "--json"]].concat());
         let made: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!(text(&made["clientSecret"]), kept);
     }
     home.feed("\n", &[&CREATE[..], &["--secret-stdin"]].concat()).refused(2, "the secret on stdin");
-    home.feed("a\0b", &[&CREATE[..], &["--secret-stdin"]].concat()).refused(2, "the secret on stdin");
+    home.feed("a\0b and fourteen more", &[&CREATE[..], &["--secret-stdin"]].concat())
+        .refused(2, "the secret on stdin");
 }
 
 #[test]
@@ -317,7 +321,7 @@ fn a_rotation_gives_a_new_secret_and_ends_the_old_one_when_it_was_told_to() {
 fn an_update_can_replace_the_secret_too() {
     let home = Home::new();
     let made = home.json(&[&CREATE[..], &["--client-id", "a"]].concat());
-    let ran = home.feed("chosen secret\n", &["agent", "update", "a", "--secret-stdin", "--json"]);
+    let ran = home.feed("a chosen secret.\n", &["agent", "update", "a", "--secret-stdin", "--json"]);
     let changed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert!(!ran.stdout.contains("chosen secret"));
     let live = changed["credentials"].as_array().unwrap();
@@ -327,7 +331,7 @@ fn an_update_can_replace_the_secret_too() {
     assert_eq!(home.json(&["agent", "show", "a"])["credentials"][0]["prefix"], "");
     home.json(&["agent", "decommission", "a"]);
     let both = ["agent", "update", "a", "--name", "other", "--secret-stdin"];
-    home.feed("another secret\n", &both).refused(1, "decommissioned");
+    home.feed("another secret of mine\n", &both).refused(1, "decommissioned");
     assert_ne!(home.json(&["agent", "show", "a"])["name"], "other");
 }
 

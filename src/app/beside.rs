@@ -1,0 +1,143 @@
+//! The files beside a SQLite database: which of them tell that it was lost, who may read them, and the one
+//! that holds an agent's secret.
+//!
+//! Must not know what a store holds.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, DatabaseUrl};
+use crate::domain::id::AgentId;
+use crate::service::secret::Secret;
+
+use super::open::folder_of;
+use super::{AppError, system};
+
+/// Whether a store may be begun where files of another one lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewStore {
+    /// No: its database was lost, or is somewhere else.
+    OnCleanGround,
+    /// Yes: the operator said so.
+    Anywhere,
+}
+
+/// The file of the first start's credentials.
+pub(super) fn operator_file(database: &Path) -> PathBuf {
+    folder_of(database).join("operator.env")
+}
+
+/// Refuses to take a database that is not there, or empty, for a first start while files beside it belong
+/// to one that was.
+pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
+    let DatabaseUrl::Sqlite(database) = url else { return Ok(()) };
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    let candidates = [folder_of(database).join("master.key"), operator_file(database), log.into()];
+    // Looked for before the database: another process that makes a store makes its database first.
+    let remains: Vec<String> = candidates
+        .iter()
+        .filter(|path| fs::symlink_metadata(path).is_ok_and(|file| file.len() > 0))
+        .map(|path| path.display().to_string())
+        .collect();
+    let what = match fs::metadata(database) {
+        Ok(file) if file.len() == 0 => "is empty",
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "is not there",
+        // What else is wrong with it is said by whoever opens it.
+        Ok(_) | Err(_) => return Ok(()),
+    };
+    if remains.is_empty() {
+        return Ok(());
+    }
+    Err(AppError::Other(format!(
+        "the database {} {what}, but {} of a store that was there: restore it, or correct database.url; \
+         `sealwright serve --new-store` begins a new store, under that master key if there is one. Nothing \
+         was changed",
+        database.display(),
+        remains.join(" and ")
+    )))
+}
+
+/// Refuses a file that somebody else than the database's owner can write what they like into.
+pub(super) fn demand_same_owner(file: &Path, database: &Path) -> Result<(), AppError> {
+    let owner = |path: &Path| {
+        fs::metadata(path).map(|file| file.uid()).map_err(system(format!("cannot read {}", path.display())))
+    };
+    let (file_owner, database_owner) = (owner(file)?, owner(database)?);
+    if file_owner == database_owner {
+        return Ok(());
+    }
+    Err(AppError::Other(format!(
+        "{} belongs to user {file_owner}, and {} to user {database_owner}: they must have one owner",
+        file.display(),
+        database.display()
+    )))
+}
+
+/// Warns of files of the store that every user of the machine may read or write.
+pub(super) fn warn_of_open_files(database: &Path) {
+    for path in [database.to_owned(), operator_file(database)] {
+        if let Ok(file) = fs::metadata(&path)
+            && file.permissions().mode() & 0o007 != 0
+        {
+            let (path, mode) = (path.display(), file.permissions().mode() & 0o7777);
+            tracing::warn!("every user of this machine may open {path} (mode {mode:04o}): chmod 600 it");
+        }
+    }
+}
+
+/// Puts a new secret of `agent_id` into the file of the first start's credentials, or takes the file away
+/// when there is none to put there, if it holds that agent's: it must never hold a dead one. Returns the file
+/// when it was touched.
+pub fn renew_operator_file(
+    config: &Config,
+    agent_id: &AgentId,
+    secret: Option<&Secret>,
+) -> Result<Option<PathBuf>, AppError> {
+    let DatabaseUrl::Sqlite(database) = &config.database.url else { return Ok(None) };
+    let path = operator_file(database);
+    let shown = path.display().to_string();
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => zeroize::Zeroizing::new(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(system(format!("cannot read {shown}"))(error)),
+    };
+    if !text.lines().any(|line| line.strip_prefix("CLIENT_ID=") == Some(agent_id.as_str())) {
+        return Ok(None);
+    }
+    match secret {
+        Some(secret) => {
+            let text = zeroize::Zeroizing::new(credentials(agent_id, secret) + "\n");
+            replace_file(&path, text.as_bytes()).map_err(system(format!("cannot write {shown}")))?;
+        }
+        None => fs::remove_file(&path).map_err(system(format!("cannot remove {shown}")))?,
+    }
+    Ok(Some(path))
+}
+
+/// What that file holds, for a shell to read.
+pub(super) fn credentials(agent_id: &AgentId, secret: &Secret) -> String {
+    format!("CLIENT_ID={agent_id}\nCLIENT_SECRET={}", secret.expose())
+}
+
+/// Writes a file of mode 0600 and the old one's owner in the place of one that is there, whole or not at all.
+fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    let old = fs::metadata(path)?;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    let draft = PathBuf::from(draft);
+    let _ = fs::remove_file(&draft);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let same_owner = file.metadata().map(|new| (new.uid(), new.gid()) == (old.uid(), old.gid()));
+    let owned = same_owner
+        .and_then(|same| if same { Ok(()) } else { fchown(&file, Some(old.uid()), Some(old.gid())) });
+    let written = owned.and_then(|()| file.write_all(text)).and_then(|()| file.sync_all());
+    let moved = written.and_then(|()| fs::rename(&draft, path));
+    if moved.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    moved?;
+    fs::File::open(folder_of(path))?.sync_all()
+}

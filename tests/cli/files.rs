@@ -1,0 +1,178 @@
+//! The files beside a SQLite database: what is refused for their sake, and the one that holds a secret.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::server::{free_port, start};
+use crate::{Home, text};
+
+const DATABASE: &str = "sealwright-data/sealwright.db";
+const MASTER_KEY: &str = "sealwright-data/master.key";
+const OPERATOR: &str = "sealwright-data/operator.env";
+const PORTS: [&str; 4] = ["--set", "server.listen=127.0.0.1:0", "--set", "server.ops_listen=127.0.0.1:0"];
+
+/// Every file of the data folder with its content.
+fn files(home: &Home) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(home.path("sealwright-data")).unwrap().map(|entry| entry.unwrap());
+    entries.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap())).collect()
+}
+
+fn is_file_of_operator(path: &Path, secret: &str) -> bool {
+    fs::read_to_string(path).unwrap() == format!("CLIENT_ID=operator\nCLIENT_SECRET={secret}\n")
+}
+
+#[test]
+fn a_database_that_is_lost_is_not_taken_for_a_first_start() {
+    for (remains, is_empty) in [
+        (&[MASTER_KEY][..], false),
+        (&[MASTER_KEY], true),
+        (&[OPERATOR], false),
+        (&[OPERATOR], true),
+        (&[MASTER_KEY, OPERATOR], false),
+        (&["sealwright-data/sealwright.db-wal"], false),
+    ] {
+        let home = Home::new();
+        fs::create_dir(home.path("sealwright-data")).unwrap();
+        for name in remains {
+            home.write(name, "what was there\n");
+        }
+        if is_empty {
+            home.write(DATABASE, "");
+        }
+        let before = files(&home);
+        let commands =
+            [&["agent", "list"][..], &["scope", "list"], &["migrate"], &["key", "rotate"], &["serve"], &[]];
+        for command in commands {
+            let ran = home.run(&[&PORTS[..], command].concat());
+            let what = if is_empty { "is empty" } else { "is not there" };
+            for part in remains.iter().copied().chain([DATABASE, what, "serve --new-store"]) {
+                ran.refused(1, part);
+            }
+            assert_eq!(files(&home), before, "{command:?} changed something");
+        }
+    }
+}
+
+#[test]
+fn a_new_store_is_begun_where_an_old_one_was_only_when_it_is_meant() {
+    let home = Home::new()
+        .with("SEALWRIGHT_SERVER__LISTEN", &format!("127.0.0.1:{}", free_port()))
+        .with("SEALWRIGHT_SERVER__OPS_LISTEN", &format!("127.0.0.1:{}", free_port()));
+    home.json(&["scope", "list"]);
+    home.write(OPERATOR, "CLIENT_ID=operator\nCLIENT_SECRET=of a store that was lost\n");
+    let key = fs::read(home.path(MASTER_KEY)).unwrap();
+    fs::remove_file(home.path(DATABASE)).unwrap();
+    let mut child =
+        home.command(&["serve", "--new-store"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while home.run(&["healthcheck"]).code != 0 {
+        assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline, "the server is not ready");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(fs::read(home.path(MASTER_KEY)).unwrap(), key);
+    assert!(!fs::read_to_string(home.path(OPERATOR)).unwrap().contains("lost"));
+    // From here on it is a store like any other.
+    assert_eq!(home.json(&["agent", "list"])[0]["agentId"], "operator");
+}
+
+#[test]
+fn a_master_key_of_somebody_else_is_refused() {
+    let home = Home::new();
+    home.json(&["scope", "list"]);
+    // Only root can give a file away; somebody else has nobody's to test with.
+    match std::os::unix::fs::chown(home.path(MASTER_KEY), Some(65_534), None) {
+        Ok(()) => home.run(&["agent", "list"]).refused(1, "master.key belongs to user 65534"),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    }
+}
+
+#[test]
+fn a_file_that_every_user_may_open_is_warned_of() {
+    let server = start();
+    let home = &server.home;
+    for name in [DATABASE, OPERATOR] {
+        for (mode, warns) in [(0o644, true), (0o602, true), (0o600, false), (0o660, false)] {
+            fs::set_permissions(home.path(name), Permissions::from_mode(mode)).unwrap();
+            let ran = home.run(&["agent", "list"]);
+            assert_eq!(ran.code, 0, "{ran:?}");
+            let told = ran.stderr.contains(&format!("{name} (mode {mode:04o}): chmod 600 it"));
+            assert_eq!(told, warns, "{name} {mode:o}: {ran:?}");
+        }
+        fs::set_permissions(home.path(name), Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_file_of_the_first_start_never_holds_a_dead_secret() {
+    let server = start();
+    let home = &server.home;
+    let path = home.path(OPERATOR);
+    let first = fs::read(&path).unwrap();
+    home.json(&["agent", "create", "--name", "n", "--client-id", "other", "--scope", ""]);
+    home.json(&["agent", "rotate-secret", "other"]);
+    assert_eq!(fs::read(&path).unwrap(), first, "another agent's secret is not its own");
+    for overlap in ["0", "600"] {
+        let ran = home.run(&["agent", "rotate-secret", "operator", "--overlap", overlap, "--json"]);
+        assert!(ran.stderr.contains("operator.env holds the new secret"), "{ran:?}");
+        let made: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let secret = text(&made["clientSecret"]);
+        assert!(is_file_of_operator(&path, secret) && !ran.stderr.contains(secret));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(server.token("operator", secret).await.0, 200);
+    }
+    let kept = fs::read(&path).unwrap();
+    home.run(&["agent", "rotate-secret", "operator", "--overlap", "600"]).refused(1, "would have to end");
+    assert_eq!(fs::read(&path).unwrap(), kept, "a rotation that was refused");
+    // A secret that somebody chose is written nowhere.
+    let ran = home.feed("a secret of sixteen", &["agent", "update", "operator", "--secret-stdin"]);
+    assert!(
+        ran.code == 0 && ran.stderr.contains("operator.env held the old secret and was removed"),
+        "{ran:?}"
+    );
+    assert!(!path.exists());
+    home.write(OPERATOR, "CLIENT_ID=operator\nCLIENT_SECRET=x\n");
+    home.json(&["agent", "suspend", "operator"]);
+    assert!(path.exists(), "its secret works again after a reactivation");
+    home.json(&["agent", "decommission", "operator"]);
+    let left: Vec<String> = files(home).into_keys().filter(|name| name.starts_with("operator.env")).collect();
+    assert_eq!(left, [""; 0]);
+}
+
+#[test]
+fn a_secret_that_is_chosen_has_sixteen_characters_and_an_imported_one_what_it_has() {
+    let home = Home::new();
+    let create = ["agent", "create", "--name", "n", "--client-id", "a", "--scope", "", "--secret-stdin"];
+    for short in ["x", "fifteen chars.\n", "fifteen chars..\n", "ééééééééééééééé"] {
+        home.feed(short, &create).refused(2, "the secret on stdin: it has at least 16 characters");
+    }
+    assert_eq!(home.feed("sixteen chars...\n", &create).code, 0);
+    let update = ["agent", "update", "a", "--secret-stdin"];
+    home.feed("fifteen chars..", &update).refused(2, "at least 16 characters");
+    assert_eq!(home.feed("éééééééééééééééé", &update).code, 0);
+    home.write("rows", "{\"clientId\":\"b\",\"secret\":\"x\"}\n");
+    assert_eq!(home.json(&["agent", "import", "rows"])["imported"], 1);
+}
+
+#[test]
+fn a_password_is_redacted_in_whatever_parameter_it_stands() {
+    for parameter in [
+        "password=hunter2",
+        "options=-c%20password%3Dhunter2",
+        "options[app.secret]=hunter2",
+        "sslkey=-----BEGIN%20PRIVATE%20KEY-----hunter2",
+    ] {
+        let url = format!("postgres://sw@db.example/sw?sslmode=require&{parameter}");
+        let home = Home::new()
+            .with("SEALWRIGHT_DATABASE__URL", &url)
+            .with("SEALWRIGHT_KEYS__MASTER_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+        let shown = home.run(&["config", "show"]);
+        assert!(shown.code == 0 && shown.stdout.contains("sslmode=require"), "{shown:?}");
+        assert!(!shown.stdout.contains("hunter2") && !shown.stderr.contains("hunter2"), "{shown:?}");
+    }
+}
