@@ -113,7 +113,8 @@ impl Authenticator {
         secret: &Secret,
         freshness: Freshness,
     ) -> Result<Arc<AgentRecord>, Error> {
-        if !self.store.holds_imported(Freshness::Cached).await? {
+        let costs = self.store.imported_costs(Freshness::Cached).await?;
+        if costs.is_empty() {
             return Err(Refusal::InvalidClient.into());
         }
         let (client_id, now) = (credentials.client_id.as_str(), self.clock.now());
@@ -134,7 +135,7 @@ impl Authenticator {
         };
         let credential = record.as_ref().and_then(|record| candidate(record, None, now));
         let against = credential.map(|credential| (credential, credentials.secret_for(credential, secret)));
-        let foreign = Foreign { client_id, presented: secret, against, was_proven };
+        let foreign = Foreign { client_id, costs: &costs, presented: secret, against, was_proven };
         match (self.secrets.prove_foreign(&foreign, &guess, now).await?, credential) {
             (Proof::Right(rehashed), Some(credential)) => {
                 if let Some(to) = rehashed {

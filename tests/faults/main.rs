@@ -23,6 +23,7 @@ mod crash;
 mod cut;
 mod files;
 mod flood;
+mod logins;
 mod outage;
 mod polls;
 mod replicas;

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
 use crate::domain::Invalid;
-use crate::domain::credential::{Credential, SecretHash, Tag};
+use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::entropy::{Entropy, NoEntropy};
@@ -21,12 +23,14 @@ pub mod format;
 pub mod kdf;
 mod memory;
 pub mod pool;
+mod whole;
 
 pub use format::{Presented, Secret};
 pub use kdf::HashFault;
 pub use pool::{HashPool, Lane, Shed};
 
 use memory::Memory;
+use whole::Whole;
 
 /// What a presented secret turned out to be against one credential.
 #[derive(Debug)]
@@ -52,6 +56,8 @@ pub enum NotHashed {
 pub struct Foreign<'a> {
     /// The id that came with it, known or not.
     pub client_id: &'a str,
+    /// What the imported hashes of the store cost, its agent's among them.
+    pub costs: &'a Arc<[HashCost]>,
     /// The secret as sent.
     pub presented: &'a Secret,
     /// The credential that it may match, and what of it is to be compared with that.
@@ -66,21 +72,15 @@ pub struct Secrets {
     entropy: Arc<dyn Entropy>,
     pool: HashPool,
     memory: Memory,
-    /// A hash that nothing matches, for ids that are not known.
-    decoy: SecretHash,
+    /// What a secret of a foreign form costs, for the costs that were last asked for.
+    whole: ArcSwapOption<(Arc<[HashCost]>, Whole)>,
 }
 
 impl Secrets {
     /// For the store whose tag keys these are; the first one tags new secrets.
     pub fn new(tag_keys: Vec<TagKey>, entropy: Arc<dyn Entropy>, pool: HashPool) -> Result<Self, NoEntropy> {
         let memory = Memory::new(&*entropy)?;
-        let mut output = [0u8; 32];
-        entropy.fill(&mut output)?;
-        let phc = format!(
-            "$argon2id$v=19$m=19456,t=2,p=1$c2VhbHdyaWdodC1kZWNveQ${}",
-            base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, output)
-        );
-        Ok(Self { tag_keys, entropy, pool, memory, decoy: SecretHash(phc.into()) })
+        Ok(Self { tag_keys, entropy, pool, memory, whole: ArcSwapOption::empty() })
     }
 
     /// Draws a secret for a new credential of `agent_id`; `None` when the store has no tag key.
@@ -185,6 +185,17 @@ impl Secrets {
         Ok(proof)
     }
 
+    fn whole(&self, costs: &Arc<[HashCost]>) -> Arc<(Arc<[HashCost]>, Whole)> {
+        if let Some(known) = self.whole.load_full()
+            && known.0 == *costs
+        {
+            return known;
+        }
+        let made = Arc::new((Arc::clone(costs), Whole::of(costs)));
+        self.whole.store(Some(Arc::clone(&made)));
+        made
+    }
+
     /// What a hashing thread does for one secret of a foreign form.
     fn comparison(
         &self,
@@ -195,14 +206,14 @@ impl Secrets {
             Some((credential, secret)) => (secret.clone(), Some(credential.hash.clone())),
             None => (foreign.presented.clone(), None),
         };
-        let (decoy, entropy) = (self.decoy.clone(), Arc::clone(&self.entropy));
+        let (whole, entropy) = (self.whole(foreign.costs), Arc::clone(&self.entropy));
         let was_proven = foreign.was_proven;
         move |work| {
             // Others of this source may have failed while this one waited.
             if !was_proven {
                 guess.admit()?;
             }
-            let right = kdf::verify(&secret, hash.as_ref().unwrap_or(&decoy), work);
+            let right = whole.1.verify(&secret, hash.as_ref(), work);
             match hash {
                 Some(hash) if right => {
                     let better = kdf::is_foreign(&hash).then(|| kdf::hash(&secret, &*entropy, work));

@@ -151,7 +151,8 @@ impl HashPool {
         let boxed = Box::new(move |workspace: Option<&mut Workspace>| {
             // A caller that has gone needs no hash.
             if let Some(workspace) = workspace.filter(|_| !answer.is_closed()) {
-                let _ = answer.send(job(workspace));
+                let done = job(workspace);
+                let _ = answer.send((done, workspace.take_done()));
             }
         });
         if let Err(shed) = self.queue(lane).push((Instant::now() + QUEUE_TIMEOUT, boxed)) {
@@ -159,10 +160,12 @@ impl HashPool {
             return Err(shed);
         }
         metrics::hash();
-        result.await.map_err(|_| {
+        let Ok((answer, done)) = result.await else {
             metrics::hash_shed();
-            Shed
-        })
+            return Err(Shed);
+        };
+        metrics::hash_work(done.bcrypt_rounds, done.argon2_kib);
+        Ok(answer)
     }
 }
 

@@ -12,6 +12,7 @@ mod clocks;
 mod demands;
 mod documents;
 mod forward_auth;
+mod hash_cost;
 mod hash_lanes;
 mod health;
 mod hostile;

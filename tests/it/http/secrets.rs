@@ -32,6 +32,12 @@ impl Counts {
         let line = text.lines().find_map(|line| line.strip_prefix("sealwright_hashes_total "));
         line.map_or(0, |value| value.parse().unwrap())
     }
+
+    /// What they cost so far, in the measure of one algorithm.
+    pub fn work(&self, kind: &str) -> f64 {
+        let (text, name) = (self.0.render(), format!("sealwright_hash_work_total{{kind=\"{kind}\"}} "));
+        text.lines().find_map(|line| line.strip_prefix(&name)).map_or(0.0, |value| value.parse().unwrap())
+    }
 }
 
 /// Holds every hashing thread up and fills the queue behind them.
