@@ -4,7 +4,6 @@
 //! connection is taken out for use and put back only after success, so a call that failed or was
 //! cancelled closes it, which rolls back whatever it had begun.
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use sqlx::pool::PoolConnection;
@@ -12,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoo
 use sqlx::{Connection, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::turn::Turns;
+use super::turn::{Turn, Turns};
 use super::{PATIENCE, StoreError, bounded};
 
 /// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
@@ -95,7 +94,7 @@ impl Writer {
 /// [`Held::keep`] puts the connection back first.
 pub(super) struct Held<'a> {
     pub conn: SqliteConnection,
-    turn: File,
+    turn: Turn,
     slot: MutexGuard<'a, Option<SqliteConnection>>,
 }
 
