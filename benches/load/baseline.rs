@@ -25,6 +25,7 @@ use sealwright::clock::{Clock as _, SystemClock};
 use sealwright::domain::time::Timestamp;
 use sealwright::entropy::{SystemEntropy, uuid_v7};
 use sealwright::http::parameters::Parameters;
+use sealwright::http::serve::Rules;
 use sealwright::keys::algorithm::{self, RsaBits};
 use sealwright::telemetry::{self, Format, Output};
 use serde::Serialize;
@@ -85,7 +86,14 @@ pub fn serve(kind: Baseline, database: &str, listen: SocketAddr, agents: &Path) 
             .route("/api/v1/token", post(issue))
             .with_state(Arc::new(usual));
         let listener = std::net::TcpListener::bind(listen)?;
-        Ok(sealwright::http::serve::serve(listener, router, std::future::pending(), Duration::ZERO).await?)
+        Ok(sealwright::http::serve::serve(
+            listener,
+            router,
+            Rules::default(),
+            std::future::pending(),
+            Duration::ZERO,
+        )
+        .await?)
     })
 }
 

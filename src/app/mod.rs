@@ -5,13 +5,10 @@
 //! `time` waits for a clock that was set.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl};
@@ -19,6 +16,8 @@ use crate::domain::agent::Audience;
 use crate::domain::grant::Policy;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::http;
+use crate::http::body::Bodies;
+use crate::http::client_address::ClientAddresses;
 use crate::http::health::Health;
 use crate::http::metadata::Metadata;
 use crate::http::state::{Draining, RequestIds, State};
@@ -36,6 +35,7 @@ use crate::telemetry::metrics::Metrics;
 
 pub mod background;
 mod beside;
+mod listen;
 mod open;
 mod operator;
 mod time;
@@ -140,11 +140,16 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         health: Health::new(draining, Arc::clone(store)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
         log_requests: config.log.requests,
+        clients: ClientAddresses::new(
+            config.server.trusted_proxies.clone(),
+            config.server.client_address_header.as_deref(),
+        ),
+        bodies: Bodies::default(),
         request_ids: RequestIds::new(u64::from_be_bytes(process)),
     }))
 }
 
-/// Runs a server until SIGTERM or SIGINT: stops accepting and finishes what is in flight, the batch
+/// Runs a server until SIGTERM, SIGINT or SIGQUIT: stops accepting and finishes what is in flight, the batch
 /// that it waits for included. A second signal ends it at once.
 pub async fn serve(config: Config, new_store: NewStore) -> Result<(), AppError> {
     if new_store == NewStore::OnCleanGround {
@@ -168,8 +173,9 @@ pub async fn serve(config: Config, new_store: NewStore) -> Result<(), AppError> 
         }
         DatabaseUrl::Postgres(_) => None,
     };
-    let public = bind("server.listen", config.server.listen)?;
-    let ops = bind("server.ops_listen", config.server.ops_listen)?;
+    let descriptors = listen::raise_descriptors();
+    let public = listen::bind("server.listen", config.server.listen)?;
+    let ops = listen::bind("server.ops_listen", config.server.ops_listen)?;
     let opened = open_with(&config, Wrapping::Serving, Arc::new(clock), entropy).await?;
     // A thread that could not draw is seen by everybody who draws after it.
     let _ = warming.join();
@@ -181,8 +187,12 @@ pub async fn serve(config: Config, new_store: NewStore) -> Result<(), AppError> 
     announce(&config, &public, &ops, first_start.as_deref());
 
     let drain = Duration::from_secs(config.server.drain_seconds);
-    let (mut public_server, stop_public) = spawn_server(public, http::public_router(&state), drain);
-    let (mut ops_server, stop_ops) = spawn_server(ops, http::ops_router(&state), Duration::from_secs(1));
+    let rules = listen::public_rules(&config.server, descriptors);
+    let (mut public_server, stop_public) =
+        listen::spawn_server(public, http::public_router(&state), rules, drain);
+    let rules = listen::ops_rules(&config.server);
+    let (mut ops_server, stop_ops) =
+        listen::spawn_server(ops, http::ops_router(&state), rules, Duration::from_secs(1));
     let loops = tasks::run(background::loops(&config, &opened, &state));
     tokio::select! {
         () = signalled() => {}
@@ -192,6 +202,13 @@ pub async fn serve(config: Config, new_store: NewStore) -> Result<(), AppError> 
         ended = &mut ops_server => return finished(ended).and(Err(unasked("operators'"))),
     }
     draining.begin();
+    if config.server.drain_delay_seconds > 0 {
+        tracing::info!(seconds = config.server.drain_delay_seconds, "stopping: not ready from now on");
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(config.server.drain_delay_seconds)) => {}
+            () = signalled() => return Err(AppError::Other("stopped by a second signal".to_owned())),
+        }
+    }
     tracing::info!("stopping: finishing what is in flight");
     drop(stop_public);
     tokio::select! {
@@ -206,19 +223,6 @@ pub async fn serve(config: Config, new_store: NewStore) -> Result<(), AppError> 
     Ok(())
 }
 
-/// A server in a task of its own that stops when the sender is dropped.
-fn spawn_server(
-    listener: TcpListener,
-    router: axum::Router,
-    drain: Duration,
-) -> (JoinHandle<std::io::Result<()>>, oneshot::Sender<()>) {
-    let (stop, stopped) = oneshot::channel();
-    let until_stopped = async {
-        let _ = stopped.await;
-    };
-    (tokio::spawn(http::serve::serve(listener, router, until_stopped, drain)), stop)
-}
-
 fn unasked(which: &str) -> AppError {
     AppError::Other(format!("the {which} listener ended unasked"))
 }
@@ -227,18 +231,15 @@ fn finished(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Resul
     ended.map_err(|died| AppError::Other(died.to_string()))?.map_err(system("a listener failed"))
 }
 
-/// The key says which setting to change when another program has the port.
-fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).map_err(system(format!("cannot listen on {key} {address}")))
-}
-
 async fn signalled() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    match (term, int) {
-        (Ok(mut term), Ok(mut int)) => tokio::select! {
+    let (term, int, quit) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::quit()));
+    match (term, int, quit) {
+        (Ok(mut term), Ok(mut int), Ok(mut quit)) => tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
+            _ = quit.recv() => {}
         },
         // Without signal handlers the system's own end the process.
         _ => std::future::pending().await,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::domain::agent::Audience;
+use crate::domain::network::Networks;
 use crate::domain::quota::Plans;
 use crate::domain::risk::RiskRules;
 use crate::domain::ttl::Ttl;
@@ -60,6 +61,18 @@ pub struct Server {
     pub plaintext: Plaintext,
     /// How many seconds a stop waits for requests that are being answered.
     pub drain_seconds: u64,
+    /// How many seconds a stop still takes in connections, and says that it is not ready.
+    pub drain_delay_seconds: u64,
+    /// How many seconds a connection is kept between two requests.
+    pub idle_seconds: u64,
+    /// The most connections; 0 takes nine tenths of the descriptors.
+    pub max_connections: usize,
+    /// The most connections from one address; 0 is off.
+    pub max_connections_per_source: usize,
+    /// Whose word about a client's address is taken.
+    pub trusted_proxies: Networks,
+    /// The header in which it stands.
+    pub client_address_header: Option<String>,
 }
 
 /// Where plain HTTP may be spoken.
@@ -252,6 +265,12 @@ impl Config {
                 ops_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 plaintext: Plaintext::Loopback,
                 drain_seconds: 0,
+                drain_delay_seconds: 0,
+                idle_seconds: 0,
+                max_connections: 0,
+                max_connections_per_source: 0,
+                trusted_proxies: Networks::default(),
+                client_address_header: None,
             },
             database: Database { url: DatabaseUrl::Sqlite("".into()), max_connections: 0 },
             token: Token {

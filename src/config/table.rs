@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::agent::Audience;
+use crate::domain::network::{Network, Networks};
 use crate::domain::quota::PlanName;
 use crate::domain::risk::{NameRule, Unclassified};
 use crate::domain::scope::Scope;
@@ -11,7 +12,9 @@ use crate::keys::seal::MasterKey;
 
 use super::raw::Written;
 use super::rule::Rule;
-use super::value::{address, choice, database_url, filter, issuer, list, number, optional, text};
+use super::value::{
+    address, choice, database_url, filter, header_name, issuer, list, number, optional, text,
+};
 use super::{Config, LogFormat, Plaintext, RsaBits, TokenTyp};
 
 /// One key: its name, how its value gets into a [`Config`], and how it is shown.
@@ -48,6 +51,12 @@ pub const KEYS: &[Key] = &[
     key("server.ops_listen", |c, w| set(&mut c.server.ops_listen, address(w)), |c| json!(c.server.ops_listen)),
     key("server.plaintext", |c, w| set(&mut c.server.plaintext, choice(w, Plaintext::WORDS, "loopback or behind-proxy")), |c| word(c.server.plaintext, Plaintext::WORDS)),
     key("server.drain_seconds", |c, w| set(&mut c.server.drain_seconds, number(w, 0..=3_600, "0 to 3600 seconds")), |c| json!(c.server.drain_seconds)),
+    key("server.drain_delay_seconds", |c, w| set(&mut c.server.drain_delay_seconds, number(w, 0..=300, "0 to 300 seconds")), |c| json!(c.server.drain_delay_seconds)),
+    key("server.idle_seconds", |c, w| set(&mut c.server.idle_seconds, number(w, 1..=3_600, "1 to 3600 seconds")), |c| json!(c.server.idle_seconds)),
+    key("server.max_connections", |c, w| set(&mut c.server.max_connections, number(w, 0..=1_000_000, "0 (nine tenths of the descriptors) to 1000000 connections")), |c| json!(c.server.max_connections)),
+    key("server.max_connections_per_source", |c, w| set(&mut c.server.max_connections_per_source, number(w, 0..=1_000_000, "0 (off) to 1000000 connections")), |c| json!(c.server.max_connections_per_source)),
+    key("server.trusted_proxies", |c, w| set(&mut c.server.trusted_proxies, list(w).into_iter().map(Network::parse).collect::<Result<_, _>>().map(Networks)), |c| json!(c.server.trusted_proxies.0.iter().map(ToString::to_string).collect::<Vec<_>>())),
+    key("server.client_address_header", |c, w| set(&mut c.server.client_address_header, optional(w, header_name)), |c| json!(c.server.client_address_header)),
     secret("database.url", |c, w| set(&mut c.database.url, database_url(w)), |c| json!(c.database.url.to_string())),
     key("database.max_connections", |c, w| set(&mut c.database.max_connections, number(w, 4..=1_000, "4 to 1000 connections")), |c| json!(c.database.max_connections)),
     key("token.issuer", |c, w| set(&mut c.token.issuer, issuer(w)), |c| json!(c.token.issuer)),

@@ -174,6 +174,17 @@ pub fn issuer(written: &Written) -> Result<String, Invalid> {
     }
 }
 
+/// The name of a header that holds addresses, in small letters.
+pub fn header_name(text: &str) -> Result<String, Invalid> {
+    const RULE: Invalid = Invalid("the name of a header that lists addresses, such as X-Forwarded-For");
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    // RFC 7239 writes more than addresses.
+    if !plain || text.len() > 64 || text.eq_ignore_ascii_case("forwarded") {
+        return Err(RULE);
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
 /// What log lines come from: this program, its modules, and the libraries that log.
 #[rustfmt::skip]
 const TARGETS: &[&str] = &[

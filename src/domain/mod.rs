@@ -10,6 +10,7 @@ pub mod credential;
 pub mod event;
 pub mod grant;
 pub mod id;
+pub mod network;
 pub mod org;
 pub mod quota;
 pub mod refusal;

@@ -44,6 +44,8 @@ pub enum Failure {
     SlowBody,
     /// A body that broke off.
     BrokenBody,
+    /// Too many bodies are arriving at once.
+    Crowded,
     /// No such path.
     NotFound,
     /// An operation that took too long.
@@ -112,7 +114,7 @@ impl Failure {
             Self::SlowBody => (408, "invalid_request", "The body did not arrive in time.".to_owned()),
             Self::BrokenBody => (400, "invalid_request", "The body is incomplete.".to_owned()),
             Self::NotFound => (404, "not_found", "There is nothing at this path.".to_owned()),
-            Self::TooSlow | Self::Unavailable(_) => {
+            Self::TooSlow | Self::Crowded | Self::Unavailable(_) => {
                 let text = "The service is temporarily unavailable. Retry later.";
                 (503, "temporarily_unavailable", text.to_owned())
             }
@@ -243,7 +245,7 @@ fn extra_headers(failure: &Failure, status: StatusCode) -> Vec<(HeaderName, Head
     let fixed = |name, text: &'static str| vec![(name, HeaderValue::from_static(text))];
     match failure {
         Failure::MethodNotAllowed(allow) => fixed(ALLOW, allow),
-        Failure::TooSlow | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
+        Failure::TooSlow | Failure::Crowded | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
         // In fields of their own, since clients that read one challenge a field are many.
         Failure::Refused(Refusal::MissingToken, Challenge::Basic) => {
             [fixed(WWW_AUTHENTICATE, BEARER), fixed(WWW_AUTHENTICATE, BASIC)].concat()

@@ -7,33 +7,27 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::HttpBody;
 use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, PRAGMA,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, PRAGMA, TRANSFER_ENCODING,
 };
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Version};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
+use super::body::Arriving;
 use super::error::{Challenge, Failure, render};
 use super::extract::Incoming;
 use super::parameters::Encoding;
 use super::state::State;
-use super::{Accepts, Route, reply, serve};
-
-/// The largest request body, in bytes.
-pub const LARGEST_BODY: usize = 64 * 1024;
-
-/// How long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+use super::{Accepts, Route, reply};
 
 /// How long an operation may take: a lost database is answered within three seconds (contract D9).
 const HANDLER_PATIENCE: Duration = Duration::from_millis(2_800);
@@ -51,15 +45,16 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
     let started = Instant::now();
     let request_id = request_id(&state, request.headers());
     let method = request.method().clone();
-    let peer = peer_of(&request);
-    let body_is_over = request.body().is_end_stream();
-    let handled = AssertUnwindSafe(handle(route, &state, request, peer)).catch_unwind().await;
+    let peer = peer_of(&request).map(|peer| state.clients.of(peer, request.headers()));
+    let (parts, body) = request.into_parts();
+    let mut arriving = Arriving::new(body);
+    let expects = parts.headers.contains_key(EXPECT);
+    let handled = AssertUnwindSafe(handle(route, &state, parts, &mut arriving, peer)).catch_unwind().await;
     let result = handled.unwrap_or_else(|_| Err(Failure::fault("a handler panicked")));
-    let mut leaves_body = route.accepts == Accepts::Any && !body_is_over;
+    let leaves_body = !arriving.finish(route.accepts, expects).await;
     let mut response = match result {
         Ok(response) => response,
         Err(failure) => {
-            leaves_body |= matches!(failure, Failure::TooLarge | Failure::SlowBody | Failure::BrokenBody);
             failure.log(route.path, &request_id);
             render(route.shape, &failure, &request_id)
         }
@@ -70,8 +65,7 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     }
-    // Somebody else's request could follow in place of a body that was announced and not sent, and would
-    // be taken for it.
+    // What was not read would be taken for the next request, or the next request for what was not read.
     if leaves_body {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -92,10 +86,11 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
 async fn handle(
     route: &'static Route,
     state: &Arc<State>,
-    request: Request,
+    mut parts: Parts,
+    arriving: &mut Arriving,
     peer: Option<IpAddr>,
 ) -> Result<Response, Failure> {
-    let (mut parts, body) = request.into_parts();
+    check_coding(&parts.headers).inspect_err(|_| arriving.lose())?;
     check_host(parts.version, &parts.headers)?;
     check_method(route.accepts, &parts.method)?;
     if route.accepts == Accepts::Public && parts.method == Method::OPTIONS {
@@ -103,17 +98,12 @@ async fn handle(
     }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let (encoding, body) = match route.accepts {
-        Accepts::Nothing | Accepts::Public => (Encoding::Form, Bytes::new()),
-        Accepts::Any => {
-            // RFC 9110 §10.1.1: whoever asks first sends nothing to one who answers at once.
-            if !parts.headers.contains_key(EXPECT) {
-                serve::discard(body);
-            }
+        Accepts::Nothing | Accepts::Public | Accepts::Any | Accepts::Relayed => {
             (Encoding::Form, Bytes::new())
         }
         Accepts::Form | Accepts::FormOrJson => {
             let encoding = encoding_of(route.accepts, &parts.headers)?;
-            (encoding, read_body(&parts.headers, body).await?)
+            (encoding, arriving.read(&parts.headers, &state.bodies).await?)
         }
     };
     let path_part = match RawPathParams::from_request_parts(&mut parts, &()).await {
@@ -123,6 +113,19 @@ async fn handle(
     let incoming = Incoming { headers: parts.headers, query, path_part, encoding, body, peer };
     let work = (route.handler)(Arc::clone(state), incoming);
     tokio::time::timeout(HANDLER_PATIENCE, work).await.unwrap_or(Err(Failure::TooSlow))
+}
+
+/// RFC 9112 §6.1: no coding but `chunked` is understood, so what another one wraps is not the body.
+fn check_coding(headers: &HeaderMap) -> Result<(), Failure> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(one) = codings.next() else { return Ok(()) };
+    if codings.next().is_none() && one.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    Err(Failure::Refused(
+        Refusal::InvalidRequest("The body may have no transfer coding but chunked."),
+        Challenge::None,
+    ))
 }
 
 /// RFC 9112 §3.2: one Host, so that nothing in front of this server can have read another one.
@@ -144,7 +147,7 @@ fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {
         Accepts::Nothing => Err(Failure::MethodNotAllowed("GET, HEAD")),
         Accepts::Public if is_read || method == Method::OPTIONS => Ok(()),
         Accepts::Public => Err(Failure::MethodNotAllowed("GET, HEAD, OPTIONS")),
-        Accepts::Any => Ok(()),
+        Accepts::Any | Accepts::Relayed => Ok(()),
         Accepts::Form | Accepts::FormOrJson if method == Method::POST => Ok(()),
         Accepts::Form | Accepts::FormOrJson => Err(Failure::MethodNotAllowed("POST")),
     }
@@ -163,20 +166,6 @@ fn encoding_of(accepts: Accepts, headers: &HeaderMap) -> Result<Encoding, Failur
         Ok(Encoding::Json)
     } else {
         Err(refused)
-    }
-}
-
-async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Failure> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > LARGEST_BODY) {
-        return Err(Failure::TooLarge);
-    }
-    match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, LARGEST_BODY).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
-        // The client broke off or sent no valid HTTP: nobody reads the answer.
-        Ok(Err(_)) => Err(Failure::BrokenBody),
-        Err(_) => Err(Failure::SlowBody),
     }
 }
 

@@ -19,7 +19,9 @@ use state::State;
 
 pub mod admin;
 pub mod authorize;
+pub mod body;
 pub mod caller;
+pub mod client_address;
 pub mod error;
 pub mod extract;
 pub mod forward_auth;
@@ -52,8 +54,10 @@ pub enum Accepts {
     Form,
     /// POST of a form or of a JSON object (`application/json`).
     FormOrJson,
-    /// Any method, and no body: there is nothing here that a method could do, or the method is another's.
+    /// Any method, and no body: there is nothing here that a method could do.
     Any,
+    /// Any method, which is another's, and no body: a gateway may announce one that it does not send.
+    Relayed,
 }
 
 /// One route.
@@ -95,9 +99,9 @@ pub static PUBLIC_ROUTES: &[Route] = &[
     route!("/.well-known/jwks.json",                  Public,  OAuth,      jwks::get_jwks),
     route!("/.well-known/oauth-authorization-server", Public,  OAuth,      metadata::get_metadata),
     route!("/.well-known/openid-configuration",       Public,  OAuth,      metadata::get_metadata),
-    route!("/forward-auth",                           Any,     OAuth,      forward_auth::check_bearer),
-    route!("/forward-auth/",                          Any,     OAuth,      forward_auth::check_bearer_below),
-    route!("/forward-auth/{*rest}",                   Any,     OAuth,      forward_auth::check_bearer_below),
+    route!("/forward-auth",                           Relayed, OAuth,      forward_auth::check_bearer),
+    route!("/forward-auth/",                          Relayed, OAuth,      forward_auth::check_bearer_below),
+    route!("/forward-auth/{*rest}",                   Relayed, OAuth,      forward_auth::check_bearer_below),
     route!("/api/v1/agents",                          Nothing, Management, admin::agents::list_agents),
     route!("/api/v1/agents/{id}",                     Nothing, Management, admin::agents::get_agent),
     route!("/livez",                                  Nothing, OAuth,      health::get_livez),

@@ -13,6 +13,8 @@ use crate::service::revoke::Revocation;
 use crate::service::tokens::Tokens;
 use crate::telemetry::metrics::Metrics;
 
+use super::body::Bodies;
+use super::client_address::ClientAddresses;
 use super::health::Health;
 use super::metadata::Metadata;
 
@@ -42,6 +44,10 @@ pub struct State {
     pub metrics: Metrics,
     /// Whether each request gets a line in the log.
     pub log_requests: bool,
+    /// Whose address a request counts for.
+    pub clients: ClientAddresses,
+    /// The bodies that are still arriving.
+    pub bodies: Bodies,
     /// Numbers requests that came without an id of their own.
     pub request_ids: RequestIds,
 }

@@ -13,11 +13,11 @@ const REQUEST_SECONDS: &str = "sealwright_http_request_duration_seconds";
 const BATCH_SIZE: &str = "sealwright_token_batch_size";
 const CREDENTIAL_CACHE: &str = "sealwright_credential_cache_total";
 const HASHES: &str = "sealwright_hashes_total";
-const HASH_WORK: &str = "sealwright_hash_work_total";
 const HASH_SHED: &str = "sealwright_hash_shed_total";
 const INTROSPECTIONS: &str = "sealwright_introspections_total";
 const FAILED_REQUESTS: &str = "sealwright_failed_requests_total";
 const UNLISTED_TOKENS: &str = "sealwright_unlisted_tokens";
+const SHED: &str = "sealwright_shed_total";
 const BUILD_INFO: &str = "sealwright_build_info";
 
 enum Kind {
@@ -40,11 +40,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (BATCH_SIZE,       Histogram(SIZES),   "Tokens counted by one statement."),
     (CREDENTIAL_CACHE, Counter,            "Secrets that were known as proven (hit) or had to be hashed (miss)."),
     (HASHES,           Counter,            "Password hashes computed, to make a credential or to check a secret."),
-    (HASH_WORK,        Counter,            "What password hashes cost: bcrypt in rounds, argon2 in KiB written."),
     (HASH_SHED,        Counter,            "Logins turned away because the hash queue was full."),
     (INTROSPECTIONS,   Counter,            "Introspections by answer: active or inactive."),
     (FAILED_REQUESTS,     Counter,            "Requests that could not be served, by kind: unavailable or fault."),
     (UNLISTED_TOKENS,  Gauge,              "Live tokens of killed agents that revoked_jtis has no room for."),
+    (SHED,             Counter,            "Connections and requests that were told to come again, by what there was too much of."),
     (BUILD_INFO,       Gauge,              "Always 1; the label tells the version."),
 ];
 
@@ -82,12 +82,6 @@ pub fn hash() {
     counter!(HASHES).increment(1);
 }
 
-/// So much was computed for one hash, comparison or both.
-pub fn hash_work(bcrypt_rounds: u64, argon2_kib: u64) {
-    counter!(HASH_WORK, "kind" => "bcrypt").increment(bcrypt_rounds);
-    counter!(HASH_WORK, "kind" => "argon2").increment(argon2_kib);
-}
-
 /// A login was turned away because the hash queue was full.
 pub fn hash_shed() {
     counter!(HASH_SHED).increment(1);
@@ -108,6 +102,34 @@ pub fn unlisted_tokens(tokens: u64) {
     // Counts far below the 2^53 from which on this would round.
     #[expect(clippy::cast_precision_loss)]
     gauge!(UNLISTED_TOKENS).set(tokens as f64);
+}
+
+/// What there was too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shed {
+    /// Connections in all.
+    Connections,
+    /// Connections from one address.
+    ConnectionsOfSource,
+    /// Bodies that are still arriving.
+    Bodies,
+}
+
+impl Shed {
+    const ALL: [Self; 3] = [Self::Connections, Self::ConnectionsOfSource, Self::Bodies];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::ConnectionsOfSource => "connections_of_source",
+            Self::Bodies => "bodies",
+        }
+    }
+}
+
+/// A connection or a request was told to come again.
+pub fn shed(what: Shed) {
+    counter!(SHED, "of" => what.word()).increment(1);
 }
 
 /// What was counted so far, for the ops listener.
@@ -161,7 +183,9 @@ fn describe() {
     gauge!(UNLISTED_TOKENS).set(0.0);
     counter!(HASHES).increment(0);
     counter!(HASH_SHED).increment(0);
-    hash_work(0, 0);
+    for what in Shed::ALL {
+        counter!(SHED, "of" => what.word()).increment(0);
+    }
     for kind in ["unavailable", "fault"] {
         counter!(FAILED_REQUESTS, "kind" => kind).increment(0);
     }

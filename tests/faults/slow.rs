@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::stage::client::{read_reply, token_request};
+use crate::stage::client::{get, read_reply, token_request};
 use crate::stage::server::Site;
-use crate::stage::{GENEROUS, pause, play};
+use crate::stage::{GENEROUS, pause, play, scaled};
 
 /// Waits until the server closes; whatever it says before that is its own affair.
 async fn closed(stream: &mut TcpStream) {
@@ -18,18 +19,25 @@ async fn closed(stream: &mut TcpStream) {
 }
 
 #[test]
-fn half_a_head_is_not_waited_for() {
+fn half_a_head_is_not_waited_for_nor_is_one_who_never_reads() {
     play(async {
         let site = Site::sqlite();
         let agent = site.agent("agent", "unlimited");
         let mut server = site.start();
         let mut waiting = Vec::new();
-        for head in ["", "POST /api/v1/token HTTP/1.1\r\nhost: a\r\nx-a: "] {
+        for head in ["P", "POST /api/v1/token HTTP/1.1\r\nhost: a\r\nx-a: "] {
             for _ in 0..50 {
                 let mut stream = TcpStream::connect(server.address).await.unwrap();
                 stream.write_all(head.as_bytes()).await.unwrap();
                 waiting.push(stream);
             }
+        }
+        let (documents, mut deaf) = (get("/.well-known/jwks.json", "").repeat(512), JoinSet::new());
+        for _ in 0..scaled(5, 50) {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let documents = documents.clone();
+            // Nothing is read: at some time nothing more is taken, and then the server closes.
+            deaf.spawn(async move { while stream.write_all(&documents).await.is_ok() {} });
         }
         // One that drips never finishes its head in time either.
         let mut dripping = TcpStream::connect(server.address).await.unwrap();
@@ -43,6 +51,7 @@ fn half_a_head_is_not_waited_for() {
         for stream in &mut waiting {
             closed(stream).await;
         }
+        timeout(GENEROUS, deaf.join_all()).await.expect("one who never reads is never cut off");
         assert_eq!(server.client().issue(&agent).await.status, 200);
         // A body that stops is not waited for either.
         let request = token_request(&agent);

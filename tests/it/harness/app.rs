@@ -21,6 +21,7 @@ use sealwright::domain::scope::{CatalogueEntry, Scope, parse_scope_list};
 use sealwright::domain::time::Timestamp;
 use sealwright::entropy::Entropy;
 use sealwright::http;
+use sealwright::http::serve::Rules;
 use sealwright::http::state::{Draining, State};
 use sealwright::keys::algorithm::{GeneratedKey, generate};
 use sealwright::service::agents::import::{Imported, Row};
@@ -451,7 +452,13 @@ fn listen(router: axum::Router) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     // The test's end takes the runtime with it and so the server.
-    tokio::spawn(http::serve::serve(listener, router, std::future::pending(), Duration::ZERO));
+    tokio::spawn(http::serve::serve(
+        listener,
+        router,
+        Rules::default(),
+        std::future::pending(),
+        Duration::ZERO,
+    ));
     address
 }
 

@@ -1,0 +1,124 @@
+//! Listeners and the file descriptors behind them.
+//!
+//! Owns how many connections this process can have. Must not know what is served on them.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::config::Server;
+use crate::domain::network::Networks;
+use crate::http::serve::{BACKLOG, Caps, Rules, serve};
+
+use super::{AppError, system};
+
+/// What is left to everything but clients' connections, at least: the store's files and connections, the
+/// operators' listener, connections that are being sent away.
+const RESERVE: usize = 128;
+
+/// The operators' connections: a few scrapers and probes.
+const MAX_OPS_CONNECTIONS: usize = 32;
+
+/// Where the system sets no limit.
+const UNLIMITED: usize = 1_000_000;
+
+/// Raises the number of descriptors that this process may have to all that it is allowed, and says how
+/// many that are. Where it may not be raised it stays.
+pub(super) fn raise_descriptors() -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised =
+        current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    let limit = if raised { maximum } else { current };
+    limit.map_or(UNLIMITED, |limit| usize::try_from(limit).unwrap_or(UNLIMITED).min(UNLIMITED))
+}
+
+/// What holds for clients' connections.
+pub(super) fn public_rules(server: &Server, descriptors: usize) -> Rules {
+    let fitting = clients_part(descriptors);
+    let total = if server.max_connections == 0 { fitting } else { server.max_connections };
+    if total > fitting {
+        tracing::warn!(
+            max_connections = total,
+            descriptors,
+            "server.max_connections is more than the system's limit of descriptors allows (ulimit -n)"
+        );
+    }
+    Rules {
+        idle_timeout: Duration::from_secs(server.idle_seconds),
+        caps: Caps { total, per_source: server.max_connections_per_source },
+        proxies: server.trusted_proxies.clone(),
+    }
+}
+
+/// What holds for operators' connections, of which clients can take none.
+pub(super) fn ops_rules(server: &Server) -> Rules {
+    Rules {
+        idle_timeout: Duration::from_secs(server.idle_seconds),
+        caps: Caps { total: MAX_OPS_CONNECTIONS, per_source: 0 },
+        proxies: Networks::default(),
+    }
+}
+
+/// Nine tenths of the descriptors, or all but the reserve where that is less.
+fn clients_part(descriptors: usize) -> usize {
+    let nine_tenths = descriptors - descriptors.div_ceil(10);
+    nine_tenths.min(descriptors.saturating_sub(RESERVE)).max(descriptors / 4).max(1)
+}
+
+/// A socket that listens, with a queue as long as the server believes. The key says which setting to change
+/// when another program has the port.
+pub(super) fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, AppError> {
+    let failed = || format!("cannot listen on {key} {address}");
+    let listener = TcpListener::bind(address).map_err(system(failed()))?;
+    rustix::net::listen(&listener, BACKLOG).map_err(|error| system(failed())(error.into()))?;
+    Ok(listener)
+}
+
+/// A server in a task of its own that stops when the sender is dropped.
+pub(super) fn spawn_server(
+    listener: TcpListener,
+    router: axum::Router,
+    rules: Rules,
+    drain: Duration,
+) -> (JoinHandle<std::io::Result<()>>, oneshot::Sender<()>) {
+    let (stop, stopped) = oneshot::channel();
+    let until_stopped = async {
+        let _ = stopped.await;
+    };
+    (tokio::spawn(serve(listener, router, rules, until_stopped, drain)), stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_leave_a_part_of_the_descriptors_to_the_store_and_the_operators() {
+        for (descriptors, clients) in
+            [(1_048_576, 943_718), (4_096, 3_686), (1_024, 896), (256, 128), (100, 25)]
+        {
+            assert_eq!(clients_part(descriptors), clients, "{descriptors}");
+        }
+    }
+
+    /// The system's own queue was 128 connections long.
+    #[test]
+    fn a_burst_of_connections_waits_until_it_is_taken_in() {
+        let listener = bind("server.listen", SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = |_| std::net::TcpStream::connect_timeout(&address, Duration::from_secs(5));
+        let burst: Result<Vec<_>, _> = (0..400).map(connect).collect();
+        assert_eq!(burst.map(|all| all.len()).unwrap(), 400);
+    }
+
+    #[test]
+    fn the_limit_of_descriptors_is_raised_as_far_as_it_goes() {
+        let allowed = raise_descriptors();
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        assert_eq!(current, maximum);
+        assert!(allowed > 0);
+    }
+}

@@ -1,0 +1,299 @@
+//! One connection, from its first byte to the last answer's arrival.
+//!
+//! Owns how a connection ends. Must not know why it was admitted.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::response::Response;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tower::Service;
+
+use super::line::{Line, Phase};
+use super::stream::Timed;
+
+/// The largest head of a request, in bytes.
+pub const MAX_HEAD: usize = 32 * 1024;
+
+/// When the process stops, a connection without a request is kept so much longer: one may be on its way,
+/// and would be lost unread. What is answered meanwhile is the connection's last.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
+/// How long a connection that makes room for another may take to write what it has begun.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How much is still read of what nobody wants, in bytes, and for how long.
+const MAX_DISCARDED: u64 = 16 * 1024 * 1024;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Serves one connection to its end. What breaks it is the client's affair.
+pub async fn carry<I>(
+    io: I,
+    peer: SocketAddr,
+    router: Router,
+    line: Arc<Line>,
+    ending: &mut oneshot::Receiver<()>,
+    idle_timeout: Duration,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let shared = Arc::clone(&line);
+    let service = service_fn(move |request: axum::http::Request<hyper::body::Incoming>| {
+        shared.begin();
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answer = router.clone().call(request);
+        let line = Arc::clone(&shared);
+        async move {
+            let response = answer.await?;
+            Ok::<_, Infallible>(leave(response, &line))
+        }
+    });
+    let io = TokioIo::new(Timed::new(io, Arc::clone(&line), idle_timeout));
+    let mut builder = http1::Builder::new();
+    // The stream has deadlines of its own, which tell a head from the time between two requests.
+    builder.header_read_timeout(None).max_buf_size(MAX_HEAD);
+    let mut connection = builder.serve_connection(io, service);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut connection => Some(ended),
+        _ = ending => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None if line.is_last() => {
+            if let Ok(ended) = timeout(LAST_CALL, &mut connection).await {
+                ended
+            } else {
+                Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
+            }
+        }
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            match timeout(ROOM_TIMEOUT, &mut connection).await {
+                Ok(ended) => ended,
+                // A request that is being answered is answered; one who does not read has had his time.
+                Err(_) if line.waiting_since().is_none() => (&mut connection).await,
+                Err(_) => return,
+            }
+        }
+    };
+    if line.lingers() || ended.is_err_and(|error| error.is_parse()) {
+        discard(&mut connection.into_parts().io.into_inner().into_inner()).await;
+    }
+}
+
+/// What the connection learns from an answer, and tells with it: after its last one the client is to open
+/// another connection, elsewhere.
+fn leave(mut response: Response, line: &Line) -> Response {
+    line.set_phase(Phase::Answered);
+    let headers = response.headers_mut();
+    if headers.contains_key(CONNECTION) {
+        // A body was left unread.
+        line.linger();
+    } else if line.is_last() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Reads and forgets what a client still sends when its answer is written and the connection half closed. A
+/// connection that is closed amid what the client sends is reset, and the answer with it.
+pub async fn discard(io: &mut (impl AsyncRead + Unpin)) {
+    let mut rest = io.take(MAX_DISCARDED);
+    let _ = timeout(DISCARD_TIMEOUT, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, DuplexStream};
+    use tokio::task::JoinHandle;
+    use tokio::time::{Instant, sleep};
+
+    use super::super::stream::{HEAD_TIMEOUT, WRITE_TIMEOUT};
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(75);
+    const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    const POST: &str = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na=b";
+
+    struct Served {
+        client: DuplexStream,
+        line: Arc<Line>,
+        told: Option<oneshot::Sender<()>>,
+        server: JoinHandle<()>,
+        began: Instant,
+    }
+
+    /// A server of one connection, whose answers are so long.
+    fn served(answer: usize) -> Served {
+        let (client, server) = tokio::io::duplex(16 * 1024);
+        let body = "x".repeat(answer);
+        let router = Router::new().route("/", axum::routing::any(|_body: String| async { body }));
+        let line = Arc::new(Line::new());
+        let (told, mut ending) = oneshot::channel();
+        let shared = Arc::clone(&line);
+        let server = tokio::spawn(async move {
+            let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+            carry(server, peer, router, shared, &mut ending, IDLE).await;
+        });
+        Served { client, line, told: Some(told), server, began: Instant::now() }
+    }
+
+    impl Served {
+        async fn send(&mut self, bytes: &str) {
+            self.client.write_all(bytes.as_bytes()).await.unwrap();
+        }
+
+        /// One answer of two bytes' body.
+        async fn answer(&mut self) -> String {
+            let mut read = Vec::new();
+            while !read.ends_with(b"\r\n\r\nxx") {
+                assert_ne!(
+                    self.client.read_buf(&mut read).await.unwrap(),
+                    0,
+                    "closed: {}",
+                    read.escape_ascii()
+                );
+            }
+            String::from_utf8(read).unwrap()
+        }
+
+        /// When the server ended the connection, having sent nothing more.
+        async fn end(&mut self) -> Duration {
+            let mut rest = Vec::new();
+            self.client.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest.escape_ascii().to_string(), "");
+            self.began.elapsed()
+        }
+    }
+
+    fn near(measured: Duration, expected: Duration) -> bool {
+        let near = (expected..expected + Duration::from_millis(100)).contains(&measured);
+        assert!(near, "{measured:?} is not {expected:?}");
+        near
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_polls_keeps_its_connection() {
+        for pause in [15, 30, 74] {
+            let mut served = served(2);
+            for _ in 0..40 {
+                served.send(GET).await;
+                served.answer().await;
+                sleep(Duration::from_secs(pause)).await;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_ends_after_its_own_time() {
+        let mut fresh = served(2);
+        assert!(near(fresh.end().await, IDLE));
+        let mut used = served(2);
+        sleep(Duration::from_secs(40)).await;
+        used.send(GET).await;
+        used.answer().await;
+        assert!(near(used.end().await, Duration::from_secs(40) + IDLE));
+        // A line break behind a body begins no request.
+        let mut old = served(2);
+        old.send(POST).await;
+        old.answer().await;
+        sleep(Duration::from_secs(1)).await;
+        old.send("\r\n").await;
+        sleep(Duration::from_mins(1)).await;
+        old.send(GET).await;
+        old.answer().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_head_has_a_shorter_time_however_it_drips() {
+        let mut half = served(2);
+        half.send("GET / HTTP/1.1\r\nx-a: ").await;
+        assert!(near(half.end().await, HEAD_TIMEOUT));
+        // Behind a request and an idle time it has the same.
+        let mut later = served(2);
+        later.send(GET).await;
+        later.answer().await;
+        sleep(Duration::from_secs(50)).await;
+        later.send("G").await;
+        assert!(near(later.end().await, Duration::from_secs(50) + HEAD_TIMEOUT));
+        let mut dripping = served(2);
+        while dripping.client.write_all(b"x").await.is_ok() {
+            sleep(Duration::from_millis(500)).await;
+        }
+        assert!(dripping.began.elapsed() < HEAD_TIMEOUT + Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_never_reads_what_is_written_is_closed() {
+        let mut served = served(100_000);
+        for _ in 0..20 {
+            served.send(GET).await;
+        }
+        (&mut served.server).await.unwrap();
+        assert!(near(served.began.elapsed(), WRITE_TIMEOUT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_slowly_is_served() {
+        let mut served = served(100_000);
+        served.send(GET).await;
+        let mut read = Vec::new();
+        while read.len() < 100_000 {
+            sleep(WRITE_TIMEOUT / 2).await;
+            served.client.read_buf(&mut read).await.unwrap();
+        }
+        assert!(served.began.elapsed() > WRITE_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_makes_room_ends_unless_it_is_being_answered() {
+        let mut idle = served(2);
+        idle.send(GET).await;
+        idle.answer().await;
+        drop(idle.told.take());
+        assert!(near(idle.end().await, Duration::ZERO));
+        let mut deaf = served(100_000);
+        deaf.send(GET).await;
+        sleep(Duration::from_secs(1)).await;
+        assert!(deaf.line.waiting_since().is_some());
+        drop(deaf.told.take());
+        (&mut deaf.server).await.unwrap();
+        assert!(near(deaf.began.elapsed(), Duration::from_secs(1) + ROOM_TIMEOUT));
+        let mut busy = served(2);
+        busy.send(&POST[..POST.len() - 1]).await;
+        sleep(Duration::from_secs(1)).await;
+        drop(busy.told.take());
+        sleep(Duration::from_secs(3)).await;
+        busy.send("b").await;
+        assert!(busy.answer().await.contains("connection: close"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_process_stops_a_request_on_its_way_is_answered_and_is_the_last() {
+        let mut served = served(2);
+        served.send(GET).await;
+        served.answer().await;
+        served.line.end_after_answer();
+        drop(served.told.take());
+        sleep(LAST_CALL / 2).await;
+        served.send(GET).await;
+        assert!(served.answer().await.contains("connection: close"));
+        served.end().await;
+    }
+}

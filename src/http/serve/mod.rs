@@ -1,0 +1,191 @@
+//! The listener: from a bound socket and a shutdown future to served connections.
+//!
+//! Owns how many connections there are and how long each may wait. Must not know any route. `table` counts
+//! connections, `connection` carries one, `stream` has its deadlines, `line` is what the three share.
+
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use futures_util::FutureExt;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::domain::network::Networks;
+use crate::telemetry::metrics::{self, Shed};
+
+mod connection;
+mod line;
+mod shed;
+mod stream;
+mod table;
+
+use line::Line;
+pub use table::Caps;
+use table::{Full, Table};
+
+/// How many connections can wait to be taken in: the length of the system's queue, which the system's own
+/// limit may shorten.
+pub const BACKLOG: i32 = 4_096;
+
+/// How long the system tries to deliver what a client does not acknowledge, its probes of a client that does
+/// not read included; a little more than such a client has here, so that it outlives the process's own
+/// deadline and nothing else.
+#[cfg(target_os = "linux")]
+const USER_TIMEOUT_MILLIS: u32 = 20_000;
+
+/// How many connections are told at once that there is no place for them; more are closed without a word.
+const MAX_TOLD: usize = 32;
+
+/// After an accept that failed, for want of file descriptors for example.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What holds for all connections of one listener.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// How long a connection is kept between two requests.
+    pub idle_timeout: Duration,
+    /// How many connections there may be.
+    pub caps: Caps,
+    /// The proxies in front, which speak for many clients: no cap per address binds them.
+    pub proxies: Networks,
+}
+
+impl Default for Rules {
+    /// As the default configuration has them, for a process with some 1,000 descriptors.
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(75),
+            caps: Caps { total: 900, per_source: 0 },
+            proxies: Networks::default(),
+        }
+    }
+}
+
+/// Serves `router` until `shutdown` resolves; then stops accepting at once and waits up to `drain` for
+/// what is in flight.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    rules: Rules,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    drain: Duration,
+) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut door = Door::new(router, rules);
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = door.open.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, peer)) => door.let_in(stream, peer),
+            Err(_) => sleep(ACCEPT_PAUSE).await,
+        }
+    }
+    // The system has accepted these for this process already; a listener that is closed resets them.
+    for _ in 0..BACKLOG {
+        let Some(Ok((stream, peer))) = listener.accept().now_or_never() else { break };
+        door.let_in(stream, peer);
+    }
+    // Closed before anybody is sent away: who is must not knock again in vain.
+    drop(listener);
+    door.table.end();
+    let _ = timeout(drain, async { while door.open.join_next().await.is_some() {} }).await;
+    Ok(())
+}
+
+/// Takes connections in, or sends them away.
+struct Door {
+    router: Router,
+    rules: Rules,
+    table: Arc<Table>,
+    open: JoinSet<()>,
+    told: Arc<Semaphore>,
+}
+
+impl Door {
+    fn new(router: Router, rules: Rules) -> Self {
+        let table = Table::new(rules.caps);
+        Self { router, rules, table, open: JoinSet::new(), told: Arc::new(Semaphore::new(MAX_TOLD)) }
+    }
+
+    fn let_in(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let _ = stream.set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, USER_TIMEOUT_MILLIS);
+        let line = Arc::new(Line::new());
+        let source = (!self.rules.proxies.contains(peer.ip())).then(|| peer.ip());
+        match self.table.admit(source, &line) {
+            Ok(mut seat) => {
+                let (router, idle) = (self.router.clone(), self.rules.idle_timeout);
+                self.open.spawn(async move {
+                    connection::carry(stream, peer, router, line, &mut seat.ending, idle).await;
+                });
+            }
+            Err(full) => {
+                metrics::shed(match full {
+                    Full::Total => Shed::Connections,
+                    Full::Source => Shed::ConnectionsOfSource,
+                });
+                if let Ok(place) = Arc::clone(&self.told).try_acquire_owned() {
+                    self.open.spawn(async move {
+                        shed::turn_away(stream).await;
+                        drop(place);
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// What a server answers to these bytes, read for as long as it takes to have one reply.
+    async fn reply_to(bytes: &[u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", axum::routing::any(|| async { "answered" }));
+        let server =
+            tokio::spawn(serve(listener, router, Rules::default(), std::future::pending(), Duration::ZERO));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(bytes).await.unwrap();
+        let mut reply = [0u8; 1_024];
+        let read = tokio::time::timeout(Duration::from_secs(5), client.read(&mut reply));
+        let length = read.await.expect("a reply, not silence").unwrap_or(0);
+        server.abort();
+        String::from_utf8_lossy(&reply[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn bytes_behind_a_request_do_not_hold_back_its_reply() {
+        let post = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na=b";
+        // Old clients end a body with a line break; others have begun to send the next request.
+        for behind in ["", "\r\n", "\n", "GET / HT"] {
+            let reply = reply_to(format!("{post}{behind}").as_bytes()).await;
+            assert!(reply.starts_with("HTTP/1.1 200 "), "{behind:?}: {reply:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_http_is_told_so() {
+        let long =
+            format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(2 * connection::MAX_HEAD));
+        let lengths = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab";
+        for (bytes, status) in [(long.as_str(), "431"), (lengths, "400"), ("\u{1}\r\n\r\n", "400")] {
+            let reply = reply_to(bytes.as_bytes()).await;
+            assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {reply:?}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The table of open connections: how many there may be, in all and from one address, and who makes room.
+//!
+//! Owns the count. Must not know HTTP. A connection whose entry is removed is told to end.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::line::Line;
+
+/// Room is made for so many at once, as a part of the cap: each look goes through the whole table.
+const ROOM_PART: usize = 32;
+
+/// Where no connection could be ended, it is not looked again for so long.
+const BARREN: Duration = Duration::from_millis(50);
+
+/// For how long a connection has waited for its client before it is ended to make room.
+const MIN_WAIT: Duration = Duration::from_millis(250);
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// In all.
+    pub total: usize,
+    /// From one address, of IPv6 from one /64; 0 is without a cap.
+    pub per_source: usize,
+}
+
+/// Why a connection has no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// There are too many in all.
+    Total,
+    /// There are too many from its address.
+    Source,
+}
+
+/// The connections that are open.
+pub struct Table {
+    caps: Caps,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    entries: HashMap<u64, Entry>,
+    sources: HashMap<IpAddr, Source>,
+    barren_until: Option<Instant>,
+}
+
+struct Entry {
+    source: Option<IpAddr>,
+    line: Arc<Line>,
+    /// Dropped with the entry, which the connection sees.
+    _told: oneshot::Sender<()>,
+}
+
+#[derive(Default)]
+struct Source {
+    count: usize,
+    barren_until: Option<Instant>,
+}
+
+/// A connection's place in the table, which it gives back when dropped.
+pub struct Seat {
+    table: Arc<Table>,
+    number: u64,
+    /// Ready once the connection is to end.
+    pub ending: oneshot::Receiver<()>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.table.lock().remove(self.number);
+    }
+}
+
+impl Table {
+    /// Empty.
+    pub fn new(caps: Caps) -> Arc<Self> {
+        Arc::new(Self { caps, open: Mutex::default() })
+    }
+
+    /// A place for a connection. `source` is whom it counts for; a proxy that speaks for many counts for
+    /// nobody.
+    ///
+    /// Where there is none, the connections that have waited longest for their clients end: the idle, those
+    /// that sent half a head, those that do not read.
+    pub fn admit(self: &Arc<Self>, source: Option<IpAddr>, line: &Arc<Line>) -> Result<Seat, Full> {
+        let source = source.map(network);
+        let mut open = self.lock();
+        if let Some(source) = source.filter(|_| self.caps.per_source > 0) {
+            let count = open.sources.get(&source).map_or(0, |s| s.count);
+            if count >= self.caps.per_source && !open.make_room(Some(source), self.caps.per_source) {
+                return Err(Full::Source);
+            }
+        }
+        if open.entries.len() >= self.caps.total && !open.make_room(None, self.caps.total) {
+            return Err(Full::Total);
+        }
+        let number = open.next;
+        open.next += 1;
+        let (told, ending) = oneshot::channel();
+        open.entries.insert(number, Entry { source, line: Arc::clone(line), _told: told });
+        if let Some(source) = source {
+            open.sources.entry(source).or_default().count += 1;
+        }
+        drop(open);
+        Ok(Seat { table: Arc::clone(self), number, ending })
+    }
+
+    /// Ends all connections, each after the answer that it waits for.
+    pub fn end(&self) {
+        let mut open = self.lock();
+        for entry in open.entries.values() {
+            entry.line.end_after_answer();
+        }
+        open.entries.clear();
+        open.sources.clear();
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn remove(&mut self, number: u64) {
+        let Some(Entry { source: Some(source), .. }) = self.entries.remove(&number) else { return };
+        if let Some(counted) = self.sources.get_mut(&source) {
+            counted.count = counted.count.saturating_sub(1);
+            if counted.count == 0 {
+                self.sources.remove(&source);
+            }
+        }
+    }
+
+    /// Ends those that have waited longest, of one source or of all; whether there were any.
+    fn make_room(&mut self, source: Option<IpAddr>, cap: usize) -> bool {
+        let now = Instant::now();
+        if self.barren(source).is_some_and(|until| now < until) {
+            return false;
+        }
+        let mut waiting: Vec<(Instant, u64)> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| source.is_none() || entry.source == source)
+            .filter_map(|(number, entry)| Some((entry.line.waiting_since()?, *number)))
+            .filter(|(since, _)| now.saturating_duration_since(*since) >= MIN_WAIT)
+            .collect();
+        if waiting.is_empty() {
+            *self.barren(source) = Some(now + BARREN);
+            return false;
+        }
+        let room = (cap / ROOM_PART + 1).min(waiting.len());
+        waiting.select_nth_unstable(room - 1);
+        for (_, number) in waiting.iter().take(room) {
+            self.remove(*number);
+        }
+        true
+    }
+
+    fn barren(&mut self, source: Option<IpAddr>) -> &mut Option<Instant> {
+        match source {
+            Some(source) => &mut self.sources.entry(source).or_default().barren_until,
+            None => &mut self.barren_until,
+        }
+    }
+}
+
+/// Whoever has one address of IPv6 has its whole /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn table(total: usize, per_source: usize) -> Arc<Table> {
+        Table::new(Caps { total, per_source })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_table_ends_the_connection_that_waited_longest() {
+        let table = table(2, 0);
+        let (old, busy, new) = (Arc::new(Line::new()), Arc::new(Line::new()), Arc::new(Line::new()));
+        let mut first = table.admit(Some(address(1)), &old).unwrap();
+        let mut second = table.admit(Some(address(2)), &busy).unwrap();
+        busy.begin();
+        assert_eq!(table.admit(Some(address(3)), &new).err(), Some(Full::Total), "all just came");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let third = table.admit(Some(address(3)), &new).unwrap();
+        assert!(first.ending.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Closed));
+        assert!(second.ending.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Empty));
+        // It counts no more, before it is gone and after.
+        assert_eq!(table.len(), 2);
+        drop(first);
+        assert_eq!(table.len(), 2);
+        drop((second, third));
+        assert_eq!(table.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_at_its_cap_makes_room_among_its_own() {
+        let table = table(10, 2);
+        let lines: Vec<Arc<Line>> = (0..5).map(|_| Arc::new(Line::new())).collect();
+        let mut other = table.admit(Some(address(1)), &lines[0]).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let mut seats: Vec<Seat> =
+            lines[1..3].iter().map(|line| table.admit(Some(address(2)), line).unwrap()).collect();
+        lines[1].begin();
+        lines[2].begin();
+        assert_eq!(table.admit(Some(address(2)), &lines[3]).err(), Some(Full::Source));
+        lines[2].waits();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        seats.push(table.admit(Some(address(2)), &lines[3]).unwrap());
+        assert!(seats[1].ending.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Closed));
+        assert!(other.ending.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Empty));
+        // A proxy that speaks for many counts for nobody.
+        for _ in 0..5 {
+            seats.push(table.admit(None, &lines[4]).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_source_is_an_address_or_a_network_of_ipv6() {
+        let parse = |text: &str| network(text.parse().unwrap());
+        assert_eq!(parse("2001:db8:1:2:3::1"), parse("2001:db8:1:2::9"));
+        assert_ne!(parse("2001:db8:1:2::1"), parse("2001:db8:1:3::1"));
+        assert_eq!(parse("::ffff:192.0.2.1"), parse("192.0.2.1"));
+        assert_ne!(parse("192.0.2.1"), parse("192.0.2.2"));
+    }
+}
