@@ -15,6 +15,11 @@ impl fmt::Debug for SecretHash {
     }
 }
 
+/// What a hash says before its salt: how it is computed and what that costs, as in `$2b$10$` or
+/// `$argon2id$v=19$m=19456,t=2,p=1$`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashCost(pub Box<str>);
+
 /// The keyed tag inside a generated secret: it tells a real secret of this agent from junk without a hash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tag(pub Box<str>);

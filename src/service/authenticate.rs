@@ -19,7 +19,7 @@ use crate::telemetry::error_chain;
 
 use super::Error;
 use super::limits::Limits;
-use super::secret::{Presented, Proof, Secret, Secrets};
+use super::secret::{Foreign, Presented, Proof, Secret, Secrets};
 
 /// What a client sent to prove itself.
 #[derive(Debug)]
@@ -86,8 +86,7 @@ impl Authenticator {
                 let Ok(agent_id) = AgentId::parse(&credentials.client_id) else {
                     return Err(Refusal::InvalidClient.into());
                 };
-                let found = self.find(&agent_id, credentials, secret, Some(&tag), freshness).await?;
-                found.proven.ok_or(Refusal::InvalidClient.into())
+                self.authenticate_generated(&agent_id, credentials, secret, &tag, freshness).await
             }
             Presented::Other => self.authenticate_imported(credentials, secret, freshness).await,
         }
@@ -104,63 +103,88 @@ impl Authenticator {
         Ok(record)
     }
 
-    /// A secret of any foreign form costs nothing while nothing was imported, and else one hash for
-    /// every id, known or not, so that time tells nobody which ids exist.
+    /// A secret of any foreign form costs nothing while nothing was imported, and else one comparison for
+    /// every id, known or not, so that time tells nobody which ids exist. A source whose failures are used
+    /// up is told so before anything is read or hashed, whatever the id; a secret that was proven before
+    /// passes all the same, so nobody is locked out by a neighbour.
     async fn authenticate_imported(
         &self,
         credentials: &ClientCredentials,
         secret: &Secret,
         freshness: Freshness,
     ) -> Result<Arc<AgentRecord>, Error> {
-        if !self.store.holds_imported(Freshness::Cached).await? {
+        let costs = self.store.imported_costs(Freshness::Cached).await?;
+        if costs.is_empty() {
             return Err(Refusal::InvalidClient.into());
         }
-        let found = match AgentId::parse(&credentials.client_id) {
-            Ok(agent_id) => self.find(&agent_id, credentials, secret, None, freshness).await?,
-            Err(_) => Found { proven: None, hashed: false },
-        };
-        if let Some(record) = found.proven {
+        let (client_id, now) = (credentials.client_id.as_str(), self.clock.now());
+        let agent_id = AgentId::parse(client_id).ok();
+        let guess = self.limits.failures.guess(credentials.source);
+        let was_proven = self.secrets.was_proven(client_id, secret, now);
+        if !was_proven {
+            guess.admit()?;
+        } else if freshness == Freshness::Cached
+            && let Some(agent_id) = &agent_id
+            && let Some(record) = self.recall(agent_id, credentials, secret, None, now).await?
+        {
             return Ok(record);
         }
-        if !found.hashed {
-            self.secrets.prove_decoy(secret).await?;
-        }
-        // Verify first, throttle after: only a failure draws from the bucket, so nobody is locked out.
-        self.limits.charge_failure(credentials.source)?;
-        Err(Refusal::InvalidClient.into())
-    }
-
-    /// Looks for a live credential that matches: by memory on a remembered row, else on a fresh row
-    /// by at most one hash.
-    async fn find(
-        &self,
-        agent_id: &AgentId,
-        credentials: &ClientCredentials,
-        decoded: &Secret,
-        tag: Option<&Tag>,
-        freshness: Freshness,
-    ) -> Result<Found, Error> {
-        let now = self.clock.now();
-        if freshness == Freshness::Cached
-            && let Some(record) = self.store.agent(agent_id, Freshness::Cached).await?
-            && let Some(credential) = candidate(&record, tag, now)
-            && self.secrets.recalls(credential, credentials.secret_for(credential, decoded), now)
-        {
-            return Ok(Found { proven: Some(record), hashed: false });
-        }
-        let nothing = Found { proven: None, hashed: false };
-        let Some(record) = self.store.agent(agent_id, Freshness::Fresh).await? else { return Ok(nothing) };
-        let Some(credential) = candidate(&record, tag, now) else { return Ok(nothing) };
-        let secret = credentials.secret_for(credential, decoded);
-        match self.secrets.prove(credential, secret, now).await? {
-            Proof::Right(rehashed) => {
+        let record = match &agent_id {
+            Some(agent_id) => self.store.agent(agent_id, Freshness::Fresh).await?,
+            None => None,
+        };
+        let credential = record.as_ref().and_then(|record| candidate(record, None, now));
+        let against = credential.map(|credential| (credential, credentials.secret_for(credential, secret)));
+        let foreign = Foreign { client_id, costs: &costs, presented: secret, against, was_proven };
+        match (self.secrets.prove_foreign(&foreign, &guess, now).await?, credential) {
+            (Proof::Right(rehashed), Some(credential)) => {
                 if let Some(to) = rehashed {
                     self.replace_hash(credential, to, now).await;
                 }
-                Ok(Found { proven: Some(record), hashed: true })
+                record.ok_or(Refusal::InvalidClient.into())
             }
-            Proof::Wrong => Ok(Found { proven: None, hashed: true }),
+            _ => Err(Refusal::InvalidClient.into()),
         }
+    }
+
+    /// A secret with a right tag: by memory on a remembered row, else on a fresh row by at most one hash.
+    async fn authenticate_generated(
+        &self,
+        agent_id: &AgentId,
+        credentials: &ClientCredentials,
+        secret: &Secret,
+        tag: &Tag,
+        freshness: Freshness,
+    ) -> Result<Arc<AgentRecord>, Error> {
+        let now = self.clock.now();
+        if freshness == Freshness::Cached
+            && let Some(record) = self.recall(agent_id, credentials, secret, Some(tag), now).await?
+        {
+            return Ok(record);
+        }
+        let record = self.store.agent(agent_id, Freshness::Fresh).await?.ok_or(Refusal::InvalidClient)?;
+        let credential = candidate(&record, Some(tag), now).ok_or(Refusal::InvalidClient)?;
+        let secret = credentials.secret_for(credential, secret);
+        match self.secrets.prove(credential, secret, now).await? {
+            Proof::Right(_) => Ok(record),
+            Proof::Wrong => Err(Refusal::InvalidClient.into()),
+        }
+    }
+
+    /// The agent as it is remembered, when the secret is remembered to be its live credential's.
+    async fn recall(
+        &self,
+        agent_id: &AgentId,
+        credentials: &ClientCredentials,
+        secret: &Secret,
+        tag: Option<&Tag>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<AgentRecord>>, Error> {
+        let Some(record) = self.store.agent(agent_id, Freshness::Cached).await? else { return Ok(None) };
+        let known = candidate(&record, tag, now).is_some_and(|credential| {
+            self.secrets.recalls(credential, credentials.secret_for(credential, secret), now)
+        });
+        Ok(known.then_some(record))
     }
 
     /// Moves an imported hash to argon2id. Failing costs nothing but another try at the next success.
@@ -181,11 +205,6 @@ impl Authenticator {
             tracing::warn!(error = error_chain(&error), "an imported hash was not replaced");
         }
     }
-}
-
-struct Found {
-    proven: Option<Arc<AgentRecord>>,
-    hashed: bool,
 }
 
 /// The one live credential that a secret with this tag, or without any, can match.

@@ -3,8 +3,8 @@
 //! Owns the order of steps and the two kinds of failure. Must not know HTTP, SQL, or the environment.
 //!
 //! Reading order: [`secret`], [`authenticate`], [`codes`], [`issue`] (the mint), [`tokens`] (what a
-//! presented token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`], [`clock`]; for
-//! operators [`agents`], [`scopes`], [`inspect`].
+//! presented token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`], [`failures`],
+//! [`clock`]; for operators [`agents`], [`scopes`], [`inspect`].
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ pub mod agents;
 pub mod authenticate;
 pub mod clock;
 pub mod codes;
+pub mod failures;
 pub mod inspect;
 pub mod issue;
 pub mod keys;

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, BatchId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
@@ -271,8 +272,8 @@ impl Store for Batched {
         again(|| self.inner.catalogue(freshness)).await
     }
 
-    async fn holds_imported(&self, freshness: Freshness) -> Result<bool, StoreError> {
-        again(|| self.inner.holds_imported(freshness)).await
+    async fn imported_costs(&self, freshness: Freshness) -> Result<Arc<[HashCost]>, StoreError> {
+        again(|| self.inner.imported_costs(freshness)).await
     }
 
     async fn revocations(

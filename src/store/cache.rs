@@ -16,6 +16,7 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use crate::domain::agent::{Agent, RedirectUri, Terms, UserId};
+use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
@@ -34,9 +35,9 @@ const EXPECTED: usize = 1_000;
 /// How many different terms are kept to be shared.
 const ALIKE: usize = 1_000;
 
-/// How long it is remembered that imported credentials are held. Not for ever: once the last is gone,
+/// How long it is remembered which imported credentials are held. Not for ever: once the last is gone,
 /// secrets of a foreign form cost no hash any more.
-const IMPORTED: Duration = Duration::from_secs(1);
+const IMPORTED_TTL: Duration = Duration::from_secs(1);
 
 /// The wrapper.
 pub struct Cached {
@@ -82,25 +83,28 @@ impl Alike {
     }
 }
 
-/// Whether imported credentials are held, read once for all who ask at the same time: any junk that is
+/// What a read of the imported credentials' costs brought.
+type Held = Result<Arc<[HashCost]>, StoreError>;
+
+/// What imported credentials cost, read once for all who ask at the same time: any junk that is
 /// presented asks, and may come in floods.
 #[derive(Default)]
 struct Imported {
-    /// Until when the last yes may be repeated.
-    known_until: Mutex<Option<Instant>>,
+    /// What is held, and until when that may be repeated; that nothing is held never may.
+    known: Mutex<Option<(Instant, Arc<[HashCost]>)>>,
     /// How many reads have begun.
     begun: AtomicU64,
     /// Held while one reads: the number of the last read and what it brought.
-    last: tokio::sync::Mutex<Option<(u64, Result<bool, StoreError>)>>,
+    last: tokio::sync::Mutex<Option<(u64, Held)>>,
 }
 
 impl Imported {
-    fn is_known(&self) -> bool {
-        let known_until = self.known_until.lock().unwrap_or_else(PoisonError::into_inner);
-        known_until.is_some_and(|until| Instant::now() < until)
+    fn known(&self) -> Option<Arc<[HashCost]>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|(until, _)| Instant::now() < *until).map(|(_, costs)| Arc::clone(costs))
     }
 
-    async fn read(&self, store: &dyn Store) -> Result<bool, StoreError> {
+    async fn read(&self, store: &dyn Store) -> Held {
         let begun_before = self.begun.load(Ordering::SeqCst);
         let mut last = if let Ok(free) = self.last.try_lock() {
             free
@@ -108,16 +112,17 @@ impl Imported {
             let last = self.last.lock().await;
             match &*last {
                 // A no must be true after the question was put; a failure says nothing about anybody.
-                Some((number, Ok(held))) if *number > begun_before => return Ok(*held),
+                Some((number, Ok(held))) if *number > begun_before => return Ok(Arc::clone(held)),
                 Some((_, Err(error))) => return Err(error.clone()),
                 _ => last,
             }
         };
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let until = Instant::now() + IMPORTED;
-        let read = store.holds_imported(Freshness::Fresh).await;
-        let known_until = matches!(read, Ok(true)).then_some(until);
-        *self.known_until.lock().unwrap_or_else(PoisonError::into_inner) = known_until;
+        let until = Instant::now() + IMPORTED_TTL;
+        let read = store.imported_costs(Freshness::Fresh).await;
+        let known = read.as_ref().ok().filter(|held| !held.is_empty());
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
+            known.map(|held| (until, Arc::clone(held)));
         *last = Some((number, read.clone()));
         read
     }
@@ -160,9 +165,11 @@ impl Store for Cached {
         Ok(read)
     }
 
-    async fn holds_imported(&self, freshness: Freshness) -> Result<bool, StoreError> {
-        if freshness == Freshness::Cached && self.imported.is_known() {
-            return Ok(true);
+    async fn imported_costs(&self, freshness: Freshness) -> Result<Arc<[HashCost]>, StoreError> {
+        if freshness == Freshness::Cached
+            && let Some(known) = self.imported.known()
+        {
+            return Ok(known);
         }
         self.imported.read(&*self.inner).await
     }
@@ -322,12 +329,12 @@ mod tests {
     async fn junk_that_comes_together_shares_a_read_that_began_after_it() {
         let store = Arc::new(Scripted::failing(&[]).slow(Duration::from_millis(10)));
         let cached = Cached::over(store.clone());
-        let junk = || join_all((0..100).map(|_| cached.holds_imported(Freshness::Cached)));
-        assert!(junk().await.into_iter().all(|held| !held.unwrap()));
+        let junk = || join_all((0..100).map(|_| cached.imported_costs(Freshness::Cached)));
+        assert!(junk().await.into_iter().all(|held| held.unwrap().is_empty()));
         assert_eq!(store.calls(), 2);
         // What was imported just now is found by the next question.
         store.set_imported(true);
-        assert!(cached.holds_imported(Freshness::Cached).await.unwrap());
+        assert!(!cached.imported_costs(Freshness::Cached).await.unwrap().is_empty());
         assert_eq!(store.calls(), 3);
     }
 
@@ -336,11 +343,11 @@ mod tests {
         let store = Arc::new(Scripted::failing(&[0, 1]).slow(Duration::from_secs(2)));
         let cached = Cached::over(store.clone());
         let began = Instant::now();
-        let junk = join_all((0..100).map(|_| cached.holds_imported(Freshness::Cached))).await;
+        let junk = join_all((0..100).map(|_| cached.imported_costs(Freshness::Cached))).await;
         assert!(junk.iter().all(Result::is_err));
         assert_eq!((store.calls(), began.elapsed().as_secs()), (1, 2));
-        assert!(cached.holds_imported(Freshness::Cached).await.is_err());
-        assert!(!cached.holds_imported(Freshness::Cached).await.unwrap());
+        assert!(cached.imported_costs(Freshness::Cached).await.is_err());
+        assert!(cached.imported_costs(Freshness::Cached).await.unwrap().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -348,12 +355,12 @@ mod tests {
         let store = Arc::new(Scripted::failing(&[]));
         let cached = Cached::over(store.clone());
         store.set_imported(true);
-        assert!(cached.holds_imported(Freshness::Cached).await.unwrap());
+        assert!(!cached.imported_costs(Freshness::Cached).await.unwrap().is_empty());
         store.set_imported(false);
         tokio::time::advance(Duration::from_millis(999)).await;
-        assert!(cached.holds_imported(Freshness::Cached).await.unwrap());
+        assert!(!cached.imported_costs(Freshness::Cached).await.unwrap().is_empty());
         assert_eq!(store.calls(), 1);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(!cached.holds_imported(Freshness::Cached).await.unwrap());
+        assert!(cached.imported_costs(Freshness::Cached).await.unwrap().is_empty());
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::agent::{Agent, AgentStatus, Epoch, RedirectUri, UserId};
-use crate::domain::credential::Credential;
+use crate::domain::credential::{Credential, HashCost};
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, BatchId, Jti, Kid};
 use crate::domain::scope::Catalogue;
@@ -46,6 +46,10 @@ pub const REVOCATION_GRACE: i64 = 120;
 /// A spent code is remembered this many seconds past its end: far longer than the clocks of two
 /// processes may differ, so that none takes it for a live one.
 pub const SPENT_GRACE: i64 = 3_600;
+
+/// How many different costs of imported hashes are told apart: all that there are, wherever somebody did not
+/// make them differ on purpose.
+pub const MAX_COSTS: i64 = 32;
 
 /// Whether a read may be answered from memory. A remembered row may only say yes: before any
 /// refusal that rests on stored state the row is read [`Freshness::Fresh`].
@@ -308,8 +312,9 @@ pub trait Store: Send + Sync {
     /// The scope catalogue.
     async fn catalogue(&self, freshness: Freshness) -> Result<Arc<Catalogue>, StoreError>;
 
-    /// Whether any imported credential (one without a tag) is held.
-    async fn holds_imported(&self, freshness: Freshness) -> Result<bool, StoreError>;
+    /// The different costs of the imported credentials that are held (those without a tag), at most
+    /// [`MAX_COSTS`] of them; empty when none is held.
+    async fn imported_costs(&self, freshness: Freshness) -> Result<Arc<[HashCost]>, StoreError>;
 
     /// How each token stands, in the order asked. Always from the store of record.
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError>;

@@ -13,6 +13,7 @@ const REQUEST_SECONDS: &str = "sealwright_http_request_duration_seconds";
 const BATCH_SIZE: &str = "sealwright_token_batch_size";
 const CREDENTIAL_CACHE: &str = "sealwright_credential_cache_total";
 const HASHES: &str = "sealwright_hashes_total";
+const HASH_WORK: &str = "sealwright_hash_work_total";
 const HASH_SHED: &str = "sealwright_hash_shed_total";
 const INTROSPECTIONS: &str = "sealwright_introspections_total";
 const FAILED_REQUESTS: &str = "sealwright_failed_requests_total";
@@ -40,6 +41,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (BATCH_SIZE,       Histogram(SIZES),   "Tokens counted by one statement."),
     (CREDENTIAL_CACHE, Counter,            "Secrets that were known as proven (hit) or had to be hashed (miss)."),
     (HASHES,           Counter,            "Password hashes computed, to make a credential or to check a secret."),
+    (HASH_WORK,        Counter,            "What password hashes cost: bcrypt in rounds, argon2 in KiB written."),
     (HASH_SHED,        Counter,            "Logins turned away because the hash queue was full."),
     (INTROSPECTIONS,   Counter,            "Introspections by answer: active or inactive."),
     (FAILED_REQUESTS,     Counter,            "Requests that could not be served, by kind: unavailable or fault."),
@@ -80,6 +82,12 @@ pub fn credential_cache(hit: bool) {
 /// A hash was asked for and has a place in the queue.
 pub fn hash() {
     counter!(HASHES).increment(1);
+}
+
+/// So much was computed for one hash, comparison or both.
+pub fn hash_work(bcrypt_rounds: u64, argon2_kib: u64) {
+    counter!(HASH_WORK, "kind" => "bcrypt").increment(bcrypt_rounds);
+    counter!(HASH_WORK, "kind" => "argon2").increment(argon2_kib);
 }
 
 /// A login was turned away because the hash queue was full.
@@ -186,6 +194,7 @@ fn describe() {
     for what in Shed::ALL {
         counter!(SHED, "of" => what.word()).increment(0);
     }
+    hash_work(0, 0);
     for kind in ["unavailable", "fault"] {
         counter!(FAILED_REQUESTS, "kind" => kind).increment(0);
     }

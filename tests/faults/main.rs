@@ -24,6 +24,7 @@ mod crowd;
 mod cut;
 mod files;
 mod flood;
+mod logins;
 mod outage;
 mod polls;
 mod replicas;

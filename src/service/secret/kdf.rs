@@ -16,22 +16,39 @@ use super::format::Secret;
 /// real ones have it (`sk_live_` and 64 digits).
 const BCRYPT_MOST: usize = 72;
 
-/// Memory for argon2, reused from one hash to the next.
+/// Memory for argon2, reused from one hash to the next, and a count of what was computed.
 #[derive(Default)]
-pub struct Workspace(Vec<Block>);
+pub struct Workspace {
+    blocks: Vec<Block>,
+    done: Done,
+}
+
+/// How much was computed, in each algorithm's own measure.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// Rounds of bcrypt's key set-up: two to the power of the cost.
+    pub bcrypt_rounds: u64,
+    /// KiB that argon2 wrote: its memory once in each pass.
+    pub argon2_kib: u64,
+}
 
 impl Workspace {
     /// Whether it holds no memory.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.blocks.is_empty()
+    }
+
+    /// What was computed since this was asked last.
+    pub(super) fn take_done(&mut self) -> Done {
+        std::mem::take(&mut self.done)
     }
 
     fn blocks(&mut self, params: &Params) -> &mut [Block] {
         let count = params.block_count();
-        if self.0.len() < count {
-            self.0.resize(count, Block::default());
+        if self.blocks.len() < count {
+            self.blocks.resize(count, Block::default());
         }
-        &mut self.0[..count]
+        &mut self.blocks[..count]
     }
 }
 
@@ -67,12 +84,19 @@ pub fn hash(secret: &Secret, entropy: &dyn Entropy, work: &mut Workspace) -> Res
 /// Whether `secret` is the one that was hashed. A hash that cannot be read matches nothing.
 pub fn verify(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> bool {
     if hash.0.starts_with("$2") {
-        // bcrypt ignores what lies past its limit, so that any longer secret with this beginning would
-        // match, and nobody can tell which of them was meant: none is let in.
-        return secret.expose().len() <= BCRYPT_MOST
-            && bcrypt::verify(secret.expose(), &hash.0).unwrap_or(false);
+        return verify_bcrypt(secret, hash, work).unwrap_or(false);
     }
     verify_argon2(secret, hash, work).unwrap_or(false)
+}
+
+fn verify_bcrypt(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> Option<bool> {
+    let cost = hash.0.parse::<bcrypt::HashParts>().ok()?.get_cost();
+    // A longer secret is compared as well, or its time would tell that this is bcrypt.
+    let is_equal = bcrypt::verify(secret.expose(), &hash.0).ok()?;
+    work.done.bcrypt_rounds += 1 << cost;
+    // bcrypt ignores what lies past its limit, so that any longer secret with this beginning would
+    // match, and nobody can tell which of them was meant: none is let in.
+    Some(is_equal & (secret.expose().len() <= BCRYPT_MOST))
 }
 
 fn verify_argon2(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> Option<bool> {
@@ -96,7 +120,17 @@ fn derive(
     Argon2::new(algorithm, version, params.clone())
         .hash_password_into_with_memory(password, salt, &mut output, work.blocks(params))
         .ok()?;
+    work.done.argon2_kib += work_of(params);
     Some(output)
+}
+
+fn work_of(params: &Params) -> u64 {
+    u64::from(params.m_cost()) * u64::from(params.t_cost())
+}
+
+/// How much an argon2 hash costs, in KiB written; `None` when it is none.
+pub(super) fn argon2_work(hash: &SecretHash) -> Option<u64> {
+    read_argon2(&hash.0).map(|(_, _, params, _)| work_of(&params))
 }
 
 fn read_argon2(text: &str) -> Option<(Algorithm, Version, Params, PasswordHash)> {
@@ -131,8 +165,9 @@ pub fn check_imported(text: &str) -> Result<SecretHash, Invalid> {
     let unknown = Invalid("the hash is neither bcrypt ($2a$, $2b$, $2y$) nor argon2 in PHC form");
     let (_, _, params, phc) = read_argon2(text).ok_or(unknown)?;
     let output = phc.hash.as_ref().map_or(0, Output::len);
-    if phc.salt.is_none() || !(16..=64).contains(&output) {
-        return Err(Invalid("the argon2 hash lacks its salt or has fewer than 16 bytes of output"));
+    // Of a salt that argon2 refuses nothing could ever be compared, and its time would tell so.
+    if phc.salt.is_none_or(|salt| salt.len() < argon2::MIN_SALT_LEN) || !(16..=64).contains(&output) {
+        return Err(Invalid("the argon2 hash lacks a salt of 8 bytes or has fewer than 16 bytes of output"));
     }
     if params.m_cost() > 64 * 1024 || params.t_cost() > 10 || params.p_cost() > 4 {
         return Err(Invalid("the argon2 hash costs more than 64 MiB, t = 10, p = 4"));
@@ -144,8 +179,8 @@ fn check_bcrypt(text: &str) -> Result<SecretHash, Invalid> {
     let malformed = Invalid("the bcrypt hash is malformed");
     let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|p| text.strip_prefix(p)).ok_or(malformed)?;
     let (cost, body) = rest.split_once('$').ok_or(malformed)?;
-    let alphabet = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'/';
-    if body.len() != 53 || !body.bytes().all(alphabet) || cost.len() != 2 {
+    let digits = cost.len() == 2 && cost.bytes().all(|b| b.is_ascii_digit());
+    if body.len() != 53 || !digits || text.parse::<bcrypt::HashParts>().is_err() {
         return Err(malformed);
     }
     match cost.parse::<u32>() {
@@ -219,6 +254,9 @@ mod tests {
         for bad in [
             format!("$2b$15${body}"),
             format!("$2b$03${body}"),
+            format!("$2b$+4${body}"),
+            format!("$2b$10${}-", &body[1..]),
+            argon2(19_456, 2, 1).replace("c29tZXNhbHRzb21lc2FsdA", "c2FsdA"),
             format!("$2b$10${}", &body[1..]),
             format!("$2x$10${body}"),
             "$1$x".to_owned(),

@@ -3,43 +3,34 @@
 //! Owns the cost of a secret: a forged one dies by its tag, a proven one is remembered, and only
 //! what is left is hashed, on threads of its own. Must not know agents' status, stores or HTTP.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
-use aws_lc_rs::hmac;
-use quick_cache::UnitWeighter;
-use quick_cache::sync::Cache;
+use arc_swap::ArcSwapOption;
 
 use crate::domain::Invalid;
-use crate::domain::credential::{Credential, SecretHash, Tag};
+use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::entropy::{Entropy, NoEntropy};
-use crate::keys::length_prefixed;
 use crate::keys::tag::TagKey;
 use crate::telemetry::metrics;
+
+use super::Error;
+use super::failures::Guess;
 
 pub mod bulk;
 pub mod format;
 pub mod kdf;
+mod memory;
 pub mod pool;
+mod whole;
 
 pub use format::{Presented, Secret};
 pub use kdf::HashFault;
-pub use pool::{HashPool, Shed};
+pub use pool::{HashPool, Lane, Shed};
 
-/// How long a proven secret is remembered, in seconds, and by how much at most that is shortened so
-/// that not all are forgotten at once.
-const REMEMBERED: i64 = 3_600;
-const JITTER: i64 = 600;
-
-/// How many proven secrets are remembered: one for each credential, at most this many.
-const REMEMBERED_MOST: u64 = 100_000;
-
-/// How many are expected: room for these is taken at the start, and more when they come.
-const EXPECTED: usize = 1_000;
-
-type Mac = [u8; 32];
+use memory::Memory;
+use whole::Whole;
 
 /// What a presented secret turned out to be against one credential.
 #[derive(Debug)]
@@ -61,42 +52,35 @@ pub enum NotHashed {
     Fault(#[from] HashFault),
 }
 
+/// A secret of a foreign form, as it is to be proven.
+pub struct Foreign<'a> {
+    /// The id that came with it, known or not.
+    pub client_id: &'a str,
+    /// What the imported hashes of the store cost, its agent's among them.
+    pub costs: &'a Arc<[HashCost]>,
+    /// The secret as sent.
+    pub presented: &'a Secret,
+    /// The credential that it may match, and what of it is to be compared with that.
+    pub against: Option<(&'a Credential, &'a Secret)>,
+    /// Whether it opened that id before ([`Secrets::was_proven`]).
+    pub was_proven: bool,
+}
+
 /// Makes, inspects and verifies secrets for one store.
 pub struct Secrets {
     tag_keys: Vec<TagKey>,
     entropy: Arc<dyn Entropy>,
     pool: HashPool,
-    /// Keys the memory of proven secrets; drawn anew by each process and never written down.
-    mac_key: hmac::Key,
-    /// The MACs of secrets that were proven and until when they count: successes only, so that wrong
-    /// secrets cannot evict anybody. Looked up as they are, for nobody can aim at one without the key.
-    proven: Cache<Mac, Timestamp>,
-    /// One hash at a time for one and the same secret; different secrets do not wait for each other.
-    flights: Mutex<HashMap<Mac, Weak<tokio::sync::Mutex<()>>>>,
-    /// A hash that nothing matches, for ids that are not known.
-    decoy: SecretHash,
+    memory: Memory,
+    /// What a secret of a foreign form costs, for the costs that were last asked for.
+    whole: ArcSwapOption<(Arc<[HashCost]>, Whole)>,
 }
 
 impl Secrets {
     /// For the store whose tag keys these are; the first one tags new secrets.
     pub fn new(tag_keys: Vec<TagKey>, entropy: Arc<dyn Entropy>, pool: HashPool) -> Result<Self, NoEntropy> {
-        let mut key = [0u8; 32];
-        entropy.fill(&mut key)?;
-        let mut output = [0u8; 32];
-        entropy.fill(&mut output)?;
-        let phc = format!(
-            "$argon2id$v=19$m=19456,t=2,p=1$c2VhbHdyaWdodC1kZWNveQ${}",
-            base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, output)
-        );
-        Ok(Self {
-            tag_keys,
-            entropy,
-            pool,
-            mac_key: hmac::Key::new(hmac::HMAC_SHA256, &key),
-            proven: Cache::with_weighter(EXPECTED, REMEMBERED_MOST, UnitWeighter),
-            flights: Mutex::new(HashMap::new()),
-            decoy: SecretHash(phc.into()),
-        })
+        let memory = Memory::new(&*entropy)?;
+        Ok(Self { tag_keys, entropy, pool, memory, whole: ArcSwapOption::empty() })
     }
 
     /// Draws a secret for a new credential of `agent_id`; `None` when the store has no tag key.
@@ -123,92 +107,124 @@ impl Secrets {
     /// Hashes a new secret on the pool.
     pub async fn hash(&self, secret: &Secret) -> Result<SecretHash, NotHashed> {
         let (secret, entropy) = (secret.clone(), Arc::clone(&self.entropy));
-        Ok(self.pool.run(move |work| kdf::hash(&secret, &*entropy, work)).await??)
+        Ok(self.pool.run(Lane::Own, move |work| kdf::hash(&secret, &*entropy, work)).await??)
     }
 
     /// Whether `secret` was proven to be `credential`'s before, by memory alone.
     pub fn recalls(&self, credential: &Credential, secret: &Secret, now: Timestamp) -> bool {
-        let known = self.remembers(&self.mac(credential, secret), now);
+        let known = self.memory.recalls(&self.memory.mac(credential, &credential.hash, secret), now);
         if known {
             metrics::credential_cache(true);
         }
         known
     }
 
-    /// Whether `secret` is `credential`'s: from memory, or by at most one hash.
+    /// Whether `secret` opened `client_id` lately, by memory alone and without any row: the same work for
+    /// every id. It is no proof, for the credential may be gone since.
+    pub fn was_proven(&self, client_id: &str, secret: &Secret, now: Timestamp) -> bool {
+        self.memory.recalls(&self.memory.pair(client_id, secret), now)
+    }
+
+    /// Whether `secret`, whose tag is right, is `credential`'s: from memory, or by one hash, for which no
+    /// secret of a foreign form keeps it waiting.
     pub async fn prove(
         &self,
         credential: &Credential,
         secret: &Secret,
         now: Timestamp,
     ) -> Result<Proof, Shed> {
-        let mac = self.mac(credential, secret);
-        let flight = self.join_flight(mac);
+        let mac = self.memory.mac(credential, &credential.hash, secret);
+        let flight = self.memory.join_flight(mac);
         let _turn = flight.lock().await;
         // Whoever flew first may have brought the answer.
-        if self.remembers(&mac, now) {
+        if self.memory.recalls(&mac, now) {
             metrics::credential_cache(true);
             return Ok(Proof::Right(None));
         }
         metrics::credential_cache(false);
-        let (text, hash, entropy) = (secret.clone(), credential.hash.clone(), Arc::clone(&self.entropy));
-        let rehash = credential.tag.is_none() && kdf::is_foreign(&hash);
-        let proof = self
-            .pool
-            .run(move |work| match kdf::verify(&text, &hash, work) {
-                true if rehash => Proof::Right(kdf::hash(&text, &*entropy, work).ok()),
-                true => Proof::Right(None),
-                false => Proof::Wrong,
-            })
-            .await?;
-        if matches!(proof, Proof::Right(_)) {
-            self.remember(mac, now);
+        let (text, hash) = (secret.clone(), credential.hash.clone());
+        if !self.pool.run(Lane::Own, move |work| kdf::verify(&text, &hash, work)).await? {
+            return Ok(Proof::Wrong);
+        }
+        self.memory.keep(mac, now);
+        Ok(Proof::Right(None))
+    }
+
+    /// Whether a secret of a foreign form is its credential's: from memory, or by one comparison, which
+    /// costs the same where there is no credential. A source whose failures are used up costs none, unless
+    /// the secret was proven before; one that failed lately goes last.
+    pub async fn prove_foreign(
+        &self,
+        foreign: &Foreign<'_>,
+        guess: &Guess,
+        now: Timestamp,
+    ) -> Result<Proof, Error> {
+        let pair = self.memory.pair(foreign.client_id, foreign.presented);
+        // By the pair, so that equal secrets of unknown ids wait for each other as those of known ones do.
+        let flight = self.memory.join_flight(pair);
+        let _turn = flight.lock().await;
+        let mac = foreign.against.map(|(c, secret)| self.memory.mac(c, &c.hash, secret));
+        if mac.is_some_and(|mac| self.memory.recalls(&mac, now)) {
+            metrics::credential_cache(true);
+            return Ok(Proof::Right(None));
+        }
+        metrics::credential_cache(false);
+        let lane = if guess.is_suspect() && !foreign.was_proven { Lane::Suspect } else { Lane::Foreign };
+        let verify = self.comparison(foreign, guess.clone());
+        let proof = self.pool.run(lane, verify).await??;
+        match (&proof, foreign.against) {
+            (Proof::Right(better), Some((credential, secret))) => {
+                // The row holds one of the two from now on.
+                for hash in [Some(&credential.hash), better.as_ref()].into_iter().flatten() {
+                    self.memory.keep(self.memory.mac(credential, hash, secret), now);
+                }
+                self.memory.keep(pair, now);
+            }
+            _ => self.memory.forget(&pair),
         }
         Ok(proof)
     }
 
-    /// Costs what a wrong imported secret costs, for an id that has no imported credential.
-    pub async fn prove_decoy(&self, secret: &Secret) -> Result<(), Shed> {
-        let (secret, decoy) = (secret.clone(), self.decoy.clone());
-        self.pool.run(move |work| kdf::verify(&secret, &decoy, work)).await.map(|_| ())
-    }
-
-    /// HMAC over length-prefixed fields: no byte can move from one field to the next. The hash is the
-    /// credential's version, so a credential that was replaced is forgotten with it.
-    fn mac(&self, credential: &Credential, secret: &Secret) -> Mac {
-        let mut context = hmac::Context::with_key(&self.mac_key);
-        let id = credential.credential_id.0;
-        let agent = credential.agent_id.as_str();
-        let fields =
-            [agent.as_bytes(), id.as_bytes(), credential.hash.0.as_bytes(), secret.expose().as_bytes()];
-        length_prefixed(fields, |part| context.update(part));
-        let mut mac = [0u8; 32];
-        mac.copy_from_slice(context.sign().as_ref());
-        mac
-    }
-
-    fn remembers(&self, mac: &Mac, now: Timestamp) -> bool {
-        self.proven.get(mac).is_some_and(|until| now < until)
-    }
-
-    fn remember(&self, mac: Mac, now: Timestamp) {
-        // The MAC is random enough to spread the end of the memory.
-        let jitter = i64::from(u16::from_be_bytes([mac[0], mac[1]])) % JITTER;
-        self.proven.insert(mac, now.saturating_add(REMEMBERED - jitter));
-    }
-
-    fn join_flight(&self, mac: Mac) -> Arc<tokio::sync::Mutex<()>> {
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(&mac).and_then(Weak::upgrade) {
-            return flight;
+    fn whole(&self, costs: &Arc<[HashCost]>) -> Arc<(Arc<[HashCost]>, Whole)> {
+        if let Some(known) = self.whole.load_full()
+            && known.0 == *costs
+        {
+            return known;
         }
-        // What has landed is swept when the table has doubled, so that it stays as small as the queue.
-        if flights.len() >= 256 {
-            flights.retain(|_, flight| flight.strong_count() > 0);
+        let made = Arc::new((Arc::clone(costs), Whole::of(costs)));
+        self.whole.store(Some(Arc::clone(&made)));
+        made
+    }
+
+    /// What a hashing thread does for one secret of a foreign form.
+    fn comparison(
+        &self,
+        foreign: &Foreign<'_>,
+        guess: Guess,
+    ) -> impl FnOnce(&mut kdf::Workspace) -> Result<Proof, Error> + Send + 'static {
+        let (secret, hash) = match foreign.against {
+            Some((credential, secret)) => (secret.clone(), Some(credential.hash.clone())),
+            None => (foreign.presented.clone(), None),
+        };
+        let (whole, entropy) = (self.whole(foreign.costs), Arc::clone(&self.entropy));
+        let was_proven = foreign.was_proven;
+        move |work| {
+            // Others of this source may have failed while this one waited.
+            if !was_proven {
+                guess.admit()?;
+            }
+            let right = whole.1.verify(&secret, hash.as_ref(), work);
+            match hash {
+                Some(hash) if right => {
+                    let better = kdf::is_foreign(&hash).then(|| kdf::hash(&secret, &*entropy, work));
+                    Ok(Proof::Right(better.and_then(Result::ok)))
+                }
+                _ => {
+                    guess.charge();
+                    Ok(Proof::Wrong)
+                }
+            }
         }
-        let flight = Arc::new(tokio::sync::Mutex::new(()));
-        flights.insert(mac, Arc::downgrade(&flight));
-        flight
     }
 }
 
@@ -231,51 +247,29 @@ mod tests {
         Secrets::new(vec![key], entropy, HashPool::start(1, 8).unwrap()).unwrap()
     }
 
-    async fn credential(secrets: &Secrets, secret: &Secret) -> Credential {
-        Credential {
+    #[tokio::test]
+    async fn only_a_success_is_remembered() {
+        let secrets = secrets();
+        let right = Secret::parse("right secret").unwrap();
+        let credential = Credential {
             credential_id: CredentialId(Uuid::from_u128(1)),
             agent_id: AgentId::parse("a").unwrap(),
-            hash: secrets.hash(secret).await.unwrap(),
+            hash: secrets.hash(&right).await.unwrap(),
             tag: None,
             prefix: "".into(),
             created_at: Timestamp(0),
             expires_at: None,
             raw_basic: false,
-        }
-    }
-
-    #[tokio::test]
-    async fn only_a_success_is_remembered_and_not_for_ever() {
-        let secrets = secrets();
-        let right = Secret::parse("right secret").unwrap();
-        let credential = credential(&secrets, &right).await;
+        };
         let now = Timestamp(1_000);
         let wrong = Secret::parse("wrong secret").unwrap();
         assert!(matches!(secrets.prove(&credential, &wrong, now).await.unwrap(), Proof::Wrong));
-        assert_eq!(secrets.proven.len(), 0);
+        assert_eq!(secrets.memory.len(), 0);
+        assert!(!secrets.recalls(&credential, &right, now));
         assert!(matches!(secrets.prove(&credential, &right, now).await.unwrap(), Proof::Right(None)));
-        let mac = secrets.mac(&credential, &right);
-        assert!(secrets.remembers(&mac, now));
-        assert!(!secrets.remembers(&mac, Timestamp(1_000 + REMEMBERED)));
-        assert!(!secrets.remembers(&secrets.mac(&credential, &wrong), now));
-    }
-
-    #[tokio::test]
-    async fn the_memory_is_keyed_by_every_byte_of_every_field() {
-        let secrets = secrets();
-        let secret = Secret::parse("ab").unwrap();
-        let base = credential(&secrets, &secret).await;
-        let mac = secrets.mac(&base, &secret);
-        let mut agent = base.clone();
-        agent.agent_id = AgentId::parse("aa").unwrap();
-        let mut hash = base.clone();
-        hash.hash = SecretHash(format!("{}x", hash.hash.0).into());
-        let mut id = base.clone();
-        id.credential_id = CredentialId(Uuid::from_u128(2));
-        for (other, text) in
-            [(&agent, "ab"), (&agent, "b"), (&hash, "ab"), (&id, "ab"), (&base, "abc"), (&base, "a")]
-        {
-            assert_ne!(secrets.mac(other, &Secret::parse(text).unwrap()), mac);
-        }
+        assert!(secrets.recalls(&credential, &right, now));
+        assert!(!secrets.recalls(&credential, &wrong, now));
+        // An hour later it is gone.
+        assert!(!secrets.recalls(&credential, &right, Timestamp(1_000 + 2 * 3_600)));
     }
 }

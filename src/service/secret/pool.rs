@@ -1,4 +1,7 @@
-//! Threads of their own for hashing, with a bounded queue: argon2 never runs where requests are served.
+//! Threads of their own for hashing, with bounded queues: argon2 never runs where requests are served.
+//!
+//! Three lanes, each with its own threads and its own queue: whatever fills one keeps nobody waiting in
+//! another, be it the dearest bcrypt.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -13,7 +16,7 @@ use crate::telemetry::metrics;
 use super::kdf::Workspace;
 
 /// The longest a job waits for a thread; past it the caller is told to come again.
-const PATIENCE: Duration = Duration::from_secs(1);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An idle thread gives its memory back after this time, and the allocator gives it to the system after
 /// as much again ([`purge`]). Taking it anew costs the next hash a few milliseconds.
@@ -27,9 +30,20 @@ const LARGE_PIECE: usize = 4 * 1024 * 1024;
 #[error("too many secrets are being hashed")]
 pub struct Shed;
 
+/// Where a job waits, by what is known before it is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// A secret with this store's own tag, or a new one: nobody can send many that are wrong.
+    Own,
+    /// A secret of a foreign form that was proven before, or from a source without failures.
+    Foreign,
+    /// A secret of a foreign form from a source that failed lately. One thread serves these.
+    Suspect,
+}
+
 type Job = (Instant, Box<dyn FnOnce(Option<&mut Workspace>) + Send>);
 
-/// What waits for a thread. Every idle thread waits by itself, so that each gives its memory back.
+/// What waits for the threads of one lane. Every idle thread waits by itself, so that each gives its memory back.
 struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
@@ -78,36 +92,57 @@ impl Queue {
 
 /// The pool. Its threads end when it is dropped.
 pub struct HashPool {
-    queue: Arc<Queue>,
+    own: Arc<Queue>,
+    foreign: Arc<Queue>,
+    suspect: Arc<Queue>,
 }
 
 impl Drop for HashPool {
     fn drop(&mut self) {
-        self.queue.lock().is_closed = true;
-        self.queue.changed.notify_all();
+        for queue in [&self.own, &self.foreign, &self.suspect] {
+            queue.lock().is_closed = true;
+            queue.changed.notify_all();
+        }
     }
 }
 
 impl HashPool {
-    /// Starts `threads` threads behind a queue of `depth` jobs.
+    /// Starts `threads` threads for each lane, but one for [`Lane::Suspect`], each lane behind a queue of
+    /// `depth` jobs.
     pub fn start(threads: usize, depth: usize) -> std::io::Result<Self> {
         Self::start_with(threads, depth, IDLE)
     }
 
     fn start_with(threads: usize, depth: usize, idle: Duration) -> std::io::Result<Self> {
-        let waiting = Mutex::new(Waiting { jobs: VecDeque::new(), is_closed: false });
-        let queue = Arc::new(Queue { waiting, changed: Condvar::new(), depth: depth.max(1) });
+        let queue = || {
+            let waiting = Mutex::new(Waiting { jobs: VecDeque::new(), is_closed: false });
+            Arc::new(Queue { waiting, changed: Condvar::new(), depth: depth.max(1) })
+        };
         // Made first, so that the threads which did start end when one does not.
-        let pool = Self { queue };
-        for i in 0..threads.max(1) {
-            let queue = Arc::clone(&pool.queue);
-            std::thread::Builder::new().name(format!("hash-{i}")).spawn(move || work(&queue, idle))?;
+        let pool = Self { own: queue(), foreign: queue(), suspect: queue() };
+        let threads = threads.max(1);
+        let lanes =
+            [("own", &pool.own, threads), ("foreign", &pool.foreign, threads), ("suspect", &pool.suspect, 1)];
+        for (lane, queue, threads) in lanes {
+            for i in 0..threads {
+                let queue = Arc::clone(queue);
+                let thread = std::thread::Builder::new().name(format!("hash-{lane}-{i}"));
+                thread.spawn(move || work(&queue, idle))?;
+            }
         }
         Ok(pool)
     }
 
-    /// Runs `job` on a thread of the pool.
-    pub async fn run<T, F>(&self, job: F) -> Result<T, Shed>
+    fn queue(&self, lane: Lane) -> &Queue {
+        match lane {
+            Lane::Own => &self.own,
+            Lane::Foreign => &self.foreign,
+            Lane::Suspect => &self.suspect,
+        }
+    }
+
+    /// Runs `job` on a thread of its lane.
+    pub async fn run<T, F>(&self, lane: Lane, job: F) -> Result<T, Shed>
     where
         T: Send + 'static,
         F: FnOnce(&mut Workspace) -> T + Send + 'static,
@@ -116,18 +151,21 @@ impl HashPool {
         let boxed = Box::new(move |workspace: Option<&mut Workspace>| {
             // A caller that has gone needs no hash.
             if let Some(workspace) = workspace.filter(|_| !answer.is_closed()) {
-                let _ = answer.send(job(workspace));
+                let done = job(workspace);
+                let _ = answer.send((done, workspace.take_done()));
             }
         });
-        if let Err(shed) = self.queue.push((Instant::now() + PATIENCE, boxed)) {
+        if let Err(shed) = self.queue(lane).push((Instant::now() + QUEUE_TIMEOUT, boxed)) {
             metrics::hash_shed();
             return Err(shed);
         }
         metrics::hash();
-        result.await.map_err(|_| {
+        let Ok((answer, done)) = result.await else {
             metrics::hash_shed();
-            Shed
-        })
+            return Err(Shed);
+        };
+        metrics::hash_work(done.bcrypt_rounds, done.argon2_kib);
+        Ok(answer)
     }
 }
 
@@ -173,7 +211,7 @@ mod tests {
         let first = tokio::spawn({
             let pool = Arc::clone(&pool);
             async move {
-                pool.run(move |_| {
+                pool.run(Lane::Own, move |_| {
                     let _ = started.send(());
                     let _ = gate.recv();
                     1
@@ -184,22 +222,47 @@ mod tests {
         running.await.unwrap();
         let second = tokio::spawn({
             let pool = Arc::clone(&pool);
-            async move { pool.run(|_| 2).await }
+            async move { pool.run(Lane::Own, |_| 2).await }
         });
         tokio::task::yield_now().await;
-        assert!(pool.run(|_| 3).await.is_err(), "a third job found room");
+        assert!(pool.run(Lane::Own, |_| 3).await.is_err(), "a third job found room");
         release.send(()).unwrap();
         assert_eq!(first.await.unwrap().unwrap(), 1);
         assert_eq!(second.await.unwrap().unwrap(), 2);
-        assert_eq!(pool.run(|_| 4).await.unwrap(), 4);
+        assert_eq!(pool.run(Lane::Own, |_| 4).await.unwrap(), 4);
     }
+
+    #[tokio::test]
+    async fn a_lane_that_is_held_and_full_keeps_no_other_waiting() {
+        use futures_util::future::join_all;
+        let pool = HashPool::start(1, 1).unwrap();
+        for held in [Lane::Own, Lane::Foreign, Lane::Suspect] {
+            let (release, gate) = std::sync::mpsc::channel::<()>();
+            let holding = pool.run(held, move |_| gate.recv().is_err());
+            let others = async {
+                let full = join_all((0..2).map(|_| pool.run(held, |_| ()))).await;
+                full.iter().filter(|one| one.is_err()).count()
+            };
+            let free = async {
+                for lane in [Lane::Own, Lane::Foreign, Lane::Suspect] {
+                    if lane != held {
+                        pool.run(lane, |_| ()).await.unwrap();
+                    }
+                }
+                drop(release);
+            };
+            let (ended, shed, ()) = tokio::join!(holding, others, free);
+            assert!(ended.unwrap() && shed >= 1, "{held:?}: {shed} shed");
+        }
+    }
+
     #[tokio::test]
     async fn a_job_that_panics_costs_the_pool_no_thread() {
         let pool = HashPool::start(1, 8).unwrap();
         for _ in 0..3 {
-            assert!(pool.run(|_| panic!("as a test wants it")).await.is_err());
+            assert!(pool.run(Lane::Own, |_| panic!("as a test wants it")).await.is_err());
         }
-        assert_eq!(pool.run(|_| 1).await.unwrap(), 1);
+        assert_eq!(pool.run(Lane::Own, |_| 1).await.unwrap(), 1);
     }
 
     #[tokio::test]
@@ -208,7 +271,7 @@ mod tests {
         let both = Arc::new(std::sync::Barrier::new(2));
         let job = || {
             let both = Arc::clone(&both);
-            pool.run(move |workspace: &mut Workspace| {
+            pool.run(Lane::Own, move |workspace: &mut Workspace| {
                 // Each thread has one of the two jobs.
                 both.wait();
                 let was_empty = workspace.is_empty();

@@ -15,6 +15,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
@@ -53,11 +54,12 @@ const RETRIES: u32 = 3;
 const FULL_TRIES: u32 = 5;
 
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
     (2, "authorization_code", include_str!("../../../migrations/postgres/0002_authorization_code.sql")),
     (3, "raw_basic", include_str!("../../../migrations/postgres/0003_raw_basic.sql")),
     (4, "known_user", include_str!("../../../migrations/postgres/0004_known_user.sql")),
+    (5, "imported_cost", include_str!("../../../migrations/postgres/0005_imported_cost.sql")),
 ];
 
 /// A PostgreSQL database that holds everything.
@@ -182,8 +184,8 @@ impl Store for PostgresStore {
         ask!(self.general, read::catalogue).await
     }
 
-    async fn holds_imported(&self, _freshness: Freshness) -> Result<bool, StoreError> {
-        ask!(self.general, read::holds_imported).await
+    async fn imported_costs(&self, _freshness: Freshness) -> Result<Arc<[HashCost]>, StoreError> {
+        ask!(self.general, read::imported_costs).await
     }
 
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {

@@ -8,13 +8,15 @@ use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use crate::domain::agent::{Agent, AgentStatus, Epoch, RedirectUri, UserId};
-use crate::domain::credential::{Credential, SecretHash, Tag};
+use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId, Jti};
 use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
 use crate::domain::time::{Month, Timestamp};
 
 use super::super::row::{self, AgentRow, Broken, KeyRow, RevocationRow, drawn_at};
-use super::super::{AgentRecord, IssuedToken, KeyRecord, Revocations, Sealed, Standing, StoreKey, TokenRef};
+use super::super::{
+    AgentRecord, IssuedToken, KeyRecord, MAX_COSTS, Revocations, Sealed, Standing, StoreKey, TokenRef,
+};
 
 /// The versions of all migrations that were applied; `None` before the first.
 pub async fn applied_migrations(conn: &mut PgConnection) -> sqlx::Result<Option<Vec<i64>>> {
@@ -147,9 +149,25 @@ pub async fn catalogue(conn: &mut PgConnection) -> sqlx::Result<Arc<Catalogue>> 
     Ok(Arc::new(Catalogue::new(version, entries)))
 }
 
-pub async fn holds_imported(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    let sql = "select exists (select 1 from credential where tag is null)";
-    sqlx::query_scalar(sql).fetch_one(conn).await
+/// From one cost to the next: an index makes it as many steps as there are different ones.
+pub async fn imported_costs(conn: &mut PgConnection) -> sqlx::Result<Arc<[HashCost]>> {
+    let costs: Vec<String> = sqlx::query_scalar(
+        "with recursive held (cost) as (
+             (select credential_cost(hash) from credential where tag is null order by 1 limit 1)
+             union all
+             select (
+                 select credential_cost(c.hash) from credential c
+                 where c.tag is null and credential_cost(c.hash) > held.cost
+                 order by 1 limit 1
+             )
+             from held where held.cost is not null
+         )
+         select cost from held where cost is not null limit $1",
+    )
+    .bind(MAX_COSTS)
+    .fetch_all(conn)
+    .await?;
+    Ok(costs.into_iter().map(|cost| HashCost(cost.into())).collect())
 }
 
 pub async fn standing(conn: &mut PgConnection, tokens: &[TokenRef]) -> sqlx::Result<Vec<Standing>> {

@@ -16,6 +16,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
@@ -45,11 +46,12 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
     (2, "authorization_code", include_str!("../../../migrations/sqlite/0002_authorization_code.sql")),
     (3, "raw_basic", include_str!("../../../migrations/sqlite/0003_raw_basic.sql")),
     (4, "known_user", include_str!("../../../migrations/sqlite/0004_known_user.sql")),
+    (5, "imported_cost", include_str!("../../../migrations/sqlite/0005_imported_cost.sql")),
 ];
 
 /// A SQLite file that holds everything.
@@ -184,8 +186,8 @@ impl Store for SqliteStore {
         ask!(self.readers, read::catalogue).await
     }
 
-    async fn holds_imported(&self, _freshness: Freshness) -> Result<bool, StoreError> {
-        ask!(self.readers, read::holds_imported).await
+    async fn imported_costs(&self, _freshness: Freshness) -> Result<Arc<[HashCost]>, StoreError> {
+        ask!(self.readers, read::imported_costs).await
     }
 
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {

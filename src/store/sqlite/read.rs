@@ -8,14 +8,15 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use uuid::Uuid;
 
 use crate::domain::agent::{Agent, AgentStatus, Epoch, RedirectUri, UserId};
-use crate::domain::credential::{Credential, SecretHash, Tag};
+use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId, Jti};
 use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
 use crate::domain::time::{Month, Timestamp};
 
 use super::super::row::{self, AgentRow, Broken, KeyRow, RevocationRow, drawn_at};
 use super::super::{
-    AgentRecord, IssuedToken, KeyRecord, Revocations, Sealed, Standing, StoreError, StoreKey, TokenRef,
+    AgentRecord, IssuedToken, KeyRecord, MAX_COSTS, Revocations, Sealed, Standing, StoreError, StoreKey,
+    TokenRef,
 };
 use super::lane::{Readers, ask};
 
@@ -111,9 +112,21 @@ pub async fn catalogue(conn: &mut SqliteConnection) -> sqlx::Result<Arc<Catalogu
     Ok(Arc::new(Catalogue::new(version, entries)))
 }
 
-pub async fn holds_imported(conn: &mut SqliteConnection) -> sqlx::Result<bool> {
-    let sql = "select exists (select 1 from credential where tag is null)";
-    sqlx::query_scalar(sql).fetch_one(conn).await
+/// From one cost to the next: an index makes it as many steps as there are different ones.
+pub async fn imported_costs(conn: &mut SqliteConnection) -> sqlx::Result<Arc<[HashCost]>> {
+    let costs: Vec<String> = sqlx::query_scalar(
+        "with recursive held (cost) as (
+             select min(cost) from credential where tag is null
+             union all
+             select (select min(c.cost) from credential c where c.tag is null and c.cost > held.cost)
+             from held where held.cost is not null
+         )
+         select cost from held where cost is not null limit ?1",
+    )
+    .bind(MAX_COSTS)
+    .fetch_all(conn)
+    .await?;
+    Ok(costs.into_iter().map(|cost| HashCost(cost.into())).collect())
 }
 
 pub async fn standing(conn: &mut SqliteConnection, tokens: &[TokenRef]) -> sqlx::Result<Vec<Standing>> {

@@ -118,6 +118,17 @@ impl Site {
         Agent { id: word("agentId"), secret: word("clientSecret") }
     }
 
+    /// Imports agents by these ids and hashes.
+    pub fn import(&self, hashes: &[(&str, &str)]) {
+        let line = |(id, hash): &(&str, &str)| {
+            let line = serde_json::json!({ "clientId": id, "secretHash": hash, "scopes": "tokens:read" });
+            format!("{line}\n")
+        };
+        let file = self.folder.path().join("import.jsonl");
+        std::fs::write(&file, hashes.iter().map(line).collect::<String>()).unwrap();
+        self.must(&["agent", "import", file.to_str().unwrap()]);
+    }
+
     pub fn agents(&self, count: usize) -> Arc<Vec<Agent>> {
         // Two at a time: a command's time is mostly its own start.
         let numbers: Vec<usize> = (0..count).collect();

@@ -13,6 +13,8 @@ mod connections;
 mod demands;
 mod documents;
 mod forward_auth;
+mod hash_cost;
+mod hash_lanes;
 mod health;
 mod hostile;
 mod imports;

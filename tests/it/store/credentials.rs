@@ -154,14 +154,37 @@ async fn a_rehash_keeps_the_version_and_needs_the_hash_that_was_verified(db: &Da
 async fn an_imported_credential_is_known_at_once(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    assert!(!store.holds_imported(Freshness::Fresh).await.unwrap());
+    let costs = async || -> Vec<String> {
+        let costs = store.imported_costs(Freshness::Fresh).await.unwrap();
+        costs.iter().map(|cost| cost.0.to_string()).collect()
+    };
+    assert!(costs().await.is_empty());
     let imported = Credential { tag: None, ..credential("b", "imported") };
     let change = Change::CreateAgent { agent: Box::new(agent("b")), credential: Box::new(imported.clone()) };
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
-    assert!(store.holds_imported(Freshness::Fresh).await.unwrap());
+    assert_eq!(costs().await.len(), 1);
     assert_eq!(*read(&*store, "b").await.credentials, [imported]);
     let change =
         Change::RotateSecret { credential: Box::new(credential("b", "new")), overlap: 0, max_live: 2 };
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
-    assert!(!store.holds_imported(Freshness::Fresh).await.unwrap());
+    assert!(costs().await.is_empty());
+    let end = "c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
+    let bcrypt = "CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    for (i, hash) in [
+        format!("$2b$10${bcrypt}"),
+        format!("$2a$12${bcrypt}"),
+        format!("$argon2id$v=19$m=19456,t=2,p=1${end}"),
+        format!("$argon2i$m=4096,t=3,p=1${end}"),
+        format!("$2b$10${bcrypt}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("imported-{i}");
+        let imported = Credential { tag: None, hash: SecretHash(hash.into()), ..credential(&id, "") };
+        let change = Change::CreateAgent { agent: Box::new(agent(&id)), credential: Box::new(imported) };
+        assert_eq!(commit(&*store, change).await, Outcome::Applied);
+    }
+    let each_once = ["$2a$12$", "$2b$10$", "$argon2i$m=4096,t=3,p=1$", "$argon2id$v=19$m=19456,t=2,p=1$"];
+    assert_eq!(costs().await, each_once);
 }

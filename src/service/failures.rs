@@ -1,0 +1,189 @@
+//! Failed logins that cost a hash, counted by source: asked before a hash, charged after it.
+//!
+//! Owns the allowance of each source. A source that has used it up costs no further hash; nobody else is
+//! refused anything, and no id is ever locked. Must not know HTTP, nor what was guessed.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::domain::refusal::Refusal;
+
+/// How many failures a source may make at once before the rate binds.
+const BURST: u32 = 20;
+
+/// How many sources are told apart. Past it the others count together.
+const MAX_SOURCES: usize = 100_000;
+
+/// Where sources are counted that nobody can tell, or that the table has no room for.
+const ANYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+/// The allowances of this process: for each source the moment when all that it used is given back.
+pub struct Failures {
+    /// How long one failure takes to be given back; `None` switches the limit off.
+    every: Option<Duration>,
+    sources: Mutex<HashMap<IpAddr, Instant>>,
+}
+
+impl Failures {
+    /// So many failures a minute and source; 0 switches the limit off.
+    pub fn new(per_minute: u32) -> Self {
+        let every = Duration::from_mins(1).checked_div(per_minute);
+        Self { every, sources: Mutex::new(HashMap::new()) }
+    }
+
+    /// A guess that comes from `source`. Sources are counted by prefix, /24 and /48, since an attacker owns
+    /// whole ones; without an address all count together.
+    pub fn guess(self: &Arc<Self>, source: Option<IpAddr>) -> Guess {
+        Guess { failures: Arc::clone(self), source: source.map_or(ANYWHERE, prefix) }
+    }
+
+    /// Forgets sources that have their full allowance.
+    pub fn sweep(&self, now: Instant) {
+        let mut sources = self.lock();
+        sources.retain(|_, full_at| *full_at > now);
+        sources.shrink_to_fit();
+    }
+
+    /// How long until `source` has its full allowance again; `None` when it has.
+    fn owes(&self, source: IpAddr, now: Instant) -> Option<Duration> {
+        let sources = self.lock();
+        let known = sources.get(&source).or_else(|| sources.get(&ANYWHERE).filter(|_| is_full(&sources)));
+        known.and_then(|full_at| full_at.checked_duration_since(now)).filter(|owed| !owed.is_zero())
+    }
+
+    fn admit(&self, source: IpAddr, now: Instant) -> Result<(), Refusal> {
+        let Some(every) = self.every else { return Ok(()) };
+        let owed = self.owes(source, now).unwrap_or_default();
+        // One more must fit into the burst.
+        let wait = owed.saturating_sub(every.saturating_mul(BURST - 1));
+        if wait.is_zero() {
+            return Ok(());
+        }
+        // Rounded up: coming a moment too early would be refused again.
+        let millis = wait.as_nanos().div_ceil(1_000_000);
+        Err(Refusal::SlowDown { retry_after_ms: u64::try_from(millis).unwrap_or(u64::MAX) })
+    }
+
+    fn charge(&self, source: IpAddr, now: Instant) {
+        let Some(every) = self.every else { return };
+        let mut sources = self.lock();
+        if is_full(&sources) {
+            sources.retain(|_, full_at| *full_at > now);
+        }
+        let source = if is_full(&sources) && !sources.contains_key(&source) { ANYWHERE } else { source };
+        let full_at = sources.entry(source).or_insert(now);
+        let owed_from = (*full_at).max(now);
+        *full_at = owed_from.checked_add(every).unwrap_or(owed_from);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_full(sources: &HashMap<IpAddr, Instant>) -> bool {
+    sources.len() >= MAX_SOURCES
+}
+
+/// A secret that may turn out wrong, and the source whose allowance pays for it then.
+#[derive(Clone)]
+pub struct Guess {
+    failures: Arc<Failures>,
+    source: IpAddr,
+}
+
+impl Guess {
+    /// Whether the source may cost another hash.
+    pub fn admit(&self) -> Result<(), Refusal> {
+        self.failures.admit(self.source, Instant::now())
+    }
+
+    /// Whether the source failed lately.
+    pub fn is_suspect(&self) -> bool {
+        self.failures.owes(self.source, Instant::now()).is_some()
+    }
+
+    /// It was wrong.
+    pub fn charge(&self) {
+        self.failures.charge(self.source, Instant::now());
+    }
+}
+
+fn prefix(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            IpAddr::from([a, b, c, 0])
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            IpAddr::from([a, b, c, 0, 0, 0, 0, 0])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> IpAddr {
+        prefix(text.parse().unwrap())
+    }
+
+    #[test]
+    fn zero_switches_the_limit_off() {
+        let (failures, now) = (Failures::new(0), Instant::now());
+        for _ in 0..1_000 {
+            failures.charge(source("10.1.2.3"), now);
+            assert!(failures.admit(source("10.1.2.3"), now).is_ok());
+        }
+        assert_eq!(failures.owes(source("10.1.2.3"), now), None);
+    }
+
+    #[test]
+    fn a_burst_is_used_up_and_given_back_one_by_one() {
+        let (failures, start) = (Failures::new(1), Instant::now());
+        let (attacker, other) = (source("10.1.2.3"), source("10.1.3.3"));
+        for _ in 0..BURST {
+            assert!(failures.admit(attacker, start).is_ok());
+            failures.charge(attacker, start);
+        }
+        let refused = Err(Refusal::SlowDown { retry_after_ms: 60_000 });
+        assert_eq!(failures.admit(attacker, start), refused);
+        assert!(failures.admit(other, start).is_ok() && failures.owes(other, start).is_none());
+        assert!(failures.admit(attacker, start + Duration::from_mins(1)).is_ok());
+        failures.charge(attacker, start + Duration::from_mins(1));
+        assert_eq!(failures.admit(attacker, start + Duration::from_mins(1)), refused);
+        // After a rest the whole burst is there again, and no more than that.
+        let rested = start + Duration::from_mins(100);
+        assert_eq!(failures.owes(attacker, rested), None);
+        for _ in 0..BURST {
+            failures.charge(attacker, rested);
+        }
+        assert_eq!(failures.admit(attacker, rested), refused);
+    }
+
+    #[test]
+    fn sources_are_counted_by_prefix() {
+        assert_eq!(source("10.1.2.3"), source("10.1.2.200"));
+        assert_eq!(source("::ffff:10.1.2.3"), source("10.1.2.9"));
+        assert_ne!(source("10.1.3.3"), source("10.1.2.3"));
+        assert_eq!(source("2001:db8:1:2::1"), source("2001:db8:1:3::9"));
+        assert_ne!(source("2001:db8:1::1"), source("2001:db8:2::1"));
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_what_it_has_no_room_for_counts_together() {
+        let (failures, now) = (Failures::new(60), Instant::now());
+        for i in 0..u32::try_from(MAX_SOURCES).unwrap() + 100 {
+            failures.charge(prefix(std::net::Ipv4Addr::from(i << 8).into()), now);
+        }
+        assert_eq!(failures.lock().len(), MAX_SOURCES + 1);
+        assert!(failures.admit(source("250.0.0.1"), now).is_err());
+        assert!(failures.admit(source("0.0.1.1"), now).is_ok());
+        failures.sweep(now + Duration::from_mins(10));
+        assert_eq!(failures.lock().len(), 0);
+    }
+}
