@@ -9,7 +9,7 @@ use super::quota::{Limit, PlanName};
 use super::refusal::Refusal;
 use super::risk::RiskRules;
 use super::scope::{Catalogue, Scope, join};
-use super::ttl::{Ttl, lifetime};
+use super::ttl::{Risk, Ttl, lifetime};
 
 /// The longest joined scope list that a token carries, in bytes: every token stays far below the
 /// length at which this server would refuse to read it back.
@@ -51,6 +51,7 @@ pub struct Grant {
     scope: String,
     audience: Vec<Audience>,
     ttl: i64,
+    risk: Risk,
     plan: PlanName,
     limit: Limit,
     code: Option<CodeRef>,
@@ -88,6 +89,10 @@ impl Grant {
     /// Seconds from `iat` to `exp`.
     pub fn ttl(&self) -> i64 {
         self.ttl
+    }
+    /// Whether any granted scope is high-risk.
+    pub fn risk(&self) -> Risk {
+        self.risk
     }
     /// The agent's plan.
     pub fn plan(&self) -> &PlanName {
@@ -131,6 +136,7 @@ pub fn decide(
         scope: join(&scopes),
         audience,
         ttl: lifetime(agent.profile.terms.ttl, policy.default_ttl, risk),
+        risk,
         plan: agent.profile.terms.plan.clone(),
         limit,
         code: request.code.as_ref().map(|code| code.reference),
@@ -193,7 +199,6 @@ mod tests {
     use super::super::agent::{AgentName, AgentStatus, Profile, Terms};
     use super::super::scope::{CatalogueEntry, parse_scope_list};
     use super::super::time::Timestamp;
-    use super::super::ttl::Risk;
     use super::*;
 
     fn agent(status: AgentStatus, scopes: &[Scope], ttl: Option<Ttl>) -> Agent {

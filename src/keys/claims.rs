@@ -6,6 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::agent::Audience;
+use crate::domain::ttl::Risk;
 use crate::store::Recorded;
 
 use super::LONGEST_TOKEN;
@@ -80,6 +81,9 @@ pub struct Claims {
     pub iat: i64,
     /// Expires at, epoch seconds: dead from this second on.
     pub exp: i64,
+    /// `high` where a granted scope is high-risk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<String>,
     /// Not before (RFC 7519 §4.1.5). No token is minted with it, so one that has it is none of ours.
     #[serde(default, deserialize_with = "refuse")]
     pub nbf: (),
@@ -107,6 +111,8 @@ struct Minted<'a> {
     epoch: i64,
     iat: i64,
     exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    risk: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -132,6 +138,7 @@ pub fn encode(issuer: &str, recorded: &Recorded) -> Vec<u8> {
         epoch: recorded.epoch().0,
         iat: recorded.issued_at().0,
         exp: recorded.expires_at().0,
+        risk: (grant.risk() == Risk::High).then_some("high"),
     };
     // Strings and integers always serialise; an empty payload would only fail to verify.
     serde_json::to_vec(&minted).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::server::start;
 use crate::{Home, text};
 
 fn add(home: &Home, names: &[&str]) {
@@ -151,4 +152,21 @@ fn a_store_that_cannot_be_read_is_said_and_is_no_fault_of_the_configuration() {
     let ran = home.run(&["config", "check"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{ran:?}");
     assert!(ran.stderr.contains("the store was not looked into"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_token_says_among_its_claims_that_it_is_high_risk() {
+    let server = start();
+    let home = &server.home;
+    add(home, &["write:db", "db:read"]);
+    for (id, scope, risk) in [
+        ("a", "write:db", json!("high")),
+        ("b", "db:read", json!(null)),
+        ("c", "db:read write:db", json!("high")),
+    ] {
+        let made = home.json(&["agent", "create", "--name", "n", "--client-id", id, "--scope", scope]);
+        let (_, reply) = server.token(id, text(&made["clientSecret"])).await;
+        let found = home.json(&["token", "inspect", text(&reply["access_token"])]);
+        assert_eq!((&found["verdict"], &found["claims"]["risk"]), (&json!("active"), &risk), "{scope}");
+    }
 }

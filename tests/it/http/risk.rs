@@ -4,9 +4,10 @@ use sealwright::domain::event::Actor;
 use sealwright::domain::scope::Scope;
 use sealwright::domain::ttl::Ttl;
 use sealwright::service::scopes::{ScopePatch, Scopes};
+use serde_json::json;
 
 use super::on_both;
-use crate::harness::app::{Agent, TOKEN, TestApp};
+use crate::harness::app::{Agent, OAUTH_TOKEN, TOKEN, TestApp, claims};
 
 /// Names that change something without ending in `write`, `delete` or `admin`.
 const WRITING: [&str; 6] =
@@ -16,6 +17,7 @@ on_both! {
     a_name_whose_words_change_something_caps_a_days_token_at_fifteen_minutes,
     the_suffix_rule_keeps_the_floor_and_lets_other_names_live,
     a_name_without_a_verb_is_high_risk_only_where_the_configuration_says_so,
+    a_token_says_that_it_is_high_risk_at_every_token_endpoint,
     a_mark_that_is_set_or_taken_back_holds_on_the_next_token_of_every_replica,
 }
 
@@ -61,6 +63,24 @@ async fn a_name_without_a_verb_is_high_risk_only_where_the_configuration_says_so
     assert_eq!(lifetime(app, &agent, "workflow").await, 86_400);
     assert_eq!(lifetime(&strict, &agent, "workflow").await, 900);
     assert_eq!(lifetime(&strict, &agent, "db:read").await, 86_400);
+}
+
+async fn a_token_says_that_it_is_high_risk_at_every_token_endpoint(app: &TestApp<'_>) {
+    let agent = agent_with(app, &["write:db", "db:write", "db:read", "workflow"]).await;
+    for path in [TOKEN, OAUTH_TOKEN] {
+        for (scope, risk) in [
+            ("write:db", json!("high")),
+            ("db:write", json!("high")),
+            ("db:read%20write:db", json!("high")),
+            ("", json!("high")),
+            ("db:read", json!(null)),
+            ("workflow", json!(null)),
+        ] {
+            let form = format!("grant_type=client_credentials&{}&scope={scope}", agent.form());
+            let token = app.post(path, &form).await.text("access_token");
+            assert_eq!(claims(&token)["risk"], risk, "{path} {scope}");
+        }
+    }
 }
 
 async fn a_mark_that_is_set_or_taken_back_holds_on_the_next_token_of_every_replica(app: &TestApp<'_>) {
