@@ -169,6 +169,7 @@ async fn json_may_be_large_deep_and_strange_within_its_bounds(app: &TestApp<'_>)
         "\"resource\":\"https://a\",\"resource\":\"https://b\"".to_owned(),
         "\"resource\":[\"https://a\",\"https://b\"]".to_owned(),
         "\"resource\":[]".to_owned(),
+        "\"audience\":\"a\",\"audience\":[\"b\",\"c\"]".to_owned(),
         "\"scop\\u0065\":\"agents:read\"".to_owned(),
     ] {
         let answer = json(app, with(&agent, &members)).await;
