@@ -84,7 +84,10 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         None => Audience::parse_stored(issuer).map_err(|rule| AppError::Other(rule.to_string()))?,
     };
     let own_audiences = vec![issuer.clone(), default_audience.as_str().to_owned()];
-    let limits = Arc::new(Limits::new(config.limits.requests_per_minute, config.limits.failures_per_minute));
+    let limits = &config.limits;
+    let rates = Limits::new(limits.requests_per_minute, limits.failures_per_minute)
+        .with_callers(limits.introspections_per_minute, limits.revocations_per_minute);
+    let limits = Arc::new(rates);
     let authenticator = Arc::new(Authenticator::new(
         Arc::clone(store),
         Arc::clone(secrets),

@@ -129,6 +129,10 @@ pub struct Keys {
 pub struct Limits {
     /// Requests a minute of one agent to this process, counted once its secret was proven; 0 is off.
     pub requests_per_minute: u32,
+    /// Introspections a minute of one caller, in this process; 0 is off.
+    pub introspections_per_minute: u32,
+    /// Revocations a minute of one caller, in this process; 0 is off.
+    pub revocations_per_minute: u32,
     /// Failed logins a minute of one source prefix that cost a hash; 0 is off.
     pub failures_per_minute: u32,
     /// Threads that hash passwords; 0 takes half the cores.
@@ -282,6 +286,8 @@ impl Config {
             keys: Keys { master_key: None, rsa_bits: RsaBits::B2048, announce_seconds: 0 },
             limits: Limits {
                 requests_per_minute: 0,
+                introspections_per_minute: 0,
+                revocations_per_minute: 0,
                 failures_per_minute: 0,
                 hash_threads: 0,
                 hash_queue: 0,

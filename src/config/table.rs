@@ -67,6 +67,8 @@ pub const KEYS: &[Key] = &[
     key("keys.rsa_bits", |c, w| set(&mut c.keys.rsa_bits, choice(w, BITS, "2048, 3072 or 4096 bits")), |c| bits(c.keys.rsa_bits)),
     key("keys.announce_seconds", |c, w| set(&mut c.keys.announce_seconds, number(w, 360..=2_592_000, "360 to 2592000 seconds, so that every replica and cache has a key before it signs")), |c| json!(c.keys.announce_seconds)),
     key("limits.requests_per_minute", |c, w| set(&mut c.limits.requests_per_minute, number(w, 0..=6_000_000, "0 (off) to 6000000 requests")), |c| json!(c.limits.requests_per_minute)),
+    key("limits.introspections_per_minute", |c, w| set(&mut c.limits.introspections_per_minute, number(w, 0..=60_000_000, "0 (off) to 60000000 introspections")), |c| json!(c.limits.introspections_per_minute)),
+    key("limits.revocations_per_minute", |c, w| set(&mut c.limits.revocations_per_minute, number(w, 0..=60_000_000, "0 (off) to 60000000 revocations")), |c| json!(c.limits.revocations_per_minute)),
     key("limits.failures_per_minute", |c, w| set(&mut c.limits.failures_per_minute, number(w, 0..=6_000_000, "0 (off) to 6000000 failures")), |c| json!(c.limits.failures_per_minute)),
     key("limits.hash_threads", |c, w| set(&mut c.limits.hash_threads, number(w, 0..=256, "0 (half the cores) to 256 threads")), |c| json!(c.limits.hash_threads)),
     key("limits.hash_queue", |c, w| set(&mut c.limits.hash_queue, number(w, 1..=10_000, "1 to 10000 logins")), |c| json!(c.limits.hash_queue)),

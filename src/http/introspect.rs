@@ -37,12 +37,16 @@ pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<R
     let form = incoming.parameters(&KNOWN)?;
     let call = Call::read(&incoming, &form)?;
     let found = match call.prove(&state, &incoming, &form).await? {
-        Proof::Bearer(bearer) => state
-            .tokens
-            .introspect_as(bearer, call.token)
-            .await
-            .map_err(|error| Failure::of(error, Challenge::None))?,
+        Proof::Bearer(bearer) => {
+            let asked = state.tokens.introspect_as(bearer, call.token).await;
+            let (caller, found) = asked.map_err(|error| Failure::of(error, Challenge::None))?;
+            let within_rate = state.mint.limits.charge_introspection(caller.agent_id());
+            within_rate.map_err(|refusal| Failure::Refused(refusal, Challenge::None))?;
+            found
+        }
         Proof::Client(record, challenge) => {
+            let within_rate = state.mint.limits.charge_introspection(&record.agent.agent_id);
+            within_rate.map_err(|refusal| Failure::Refused(refusal, challenge))?;
             if !record.agent.profile.terms.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
                 return Err(Failure::Refused(Refusal::InsufficientScope(TOKENS_READ), challenge));
             }

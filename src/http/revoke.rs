@@ -25,6 +25,8 @@ pub async fn revoke_token(state: Arc<State>, incoming: Incoming) -> Result<Respo
         }
         Proof::Client(record, challenge) => (Revoker::Client(record.agent.agent_id.clone()), challenge),
     };
+    let within_rate = state.mint.limits.charge_revocation(revoker.agent_id());
+    within_rate.map_err(|refusal| Failure::Refused(refusal, challenge))?;
     let done = state.revocation.revoke(&revoker, call.token).await;
     done.map_err(|error| Failure::of(error, challenge))?;
     Ok(reply::json(StatusCode::OK, "{}"))

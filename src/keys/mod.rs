@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::document::Document;
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
+use crate::domain::ttl;
 use crate::store::{KeyRecord, KeyState, Recorded};
 
 use algorithm::{PrivateKey, PublicKey};
@@ -71,8 +72,9 @@ impl std::fmt::Debug for SignedToken {
 /// What became of a token that was presented.
 #[derive(Debug)]
 pub enum Verified {
-    /// Signed by a key of this store, for this issuer. Nothing is said of its time or standing.
-    Genuine(Claims),
+    /// Signed by a key of this store, for this issuer: which key, and what it says. Nothing is said of its
+    /// time or standing.
+    Genuine(Kid, Box<Claims>),
     /// Names a key that this process does not know: another process may have made it.
     UnknownKey,
     /// Malformed, forged or foreign.
@@ -211,7 +213,12 @@ impl Keyring {
         Ok(SignedToken { jwt, expires_in: grant.ttl(), expires_at, scope: grant.scope().to_owned() })
     }
 
-    /// Checks shape, header, signature and issuer, in that order; the algorithm is the key's
+    /// Whether a key of this id verifies tokens now.
+    pub fn knows(&self, kid: &Kid) -> bool {
+        self.current.load().public.contains_key(kid)
+    }
+
+    /// Checks shape, header, signature, issuer and length of life, in that order; the algorithm is the key's
     /// (RFC 8725 §3.1), never the header's. Time, revocation and epoch are the caller's to check.
     pub fn verify(&self, token: &str) -> Verified {
         let Some(header) = claims::read_header(token) else { return Verified::Rejected };
@@ -219,11 +226,14 @@ impl Keyring {
         if header.alg != "RS256" || !typ_known {
             return Verified::Rejected;
         }
-        let set = self.current.load();
-        let Some(key) = set.public.get(&Kid(header.kid)) else { return Verified::UnknownKey };
+        let (set, kid) = (self.current.load(), Kid(header.kid));
+        let Some(key) = set.public.get(&kid) else { return Verified::UnknownKey };
         match key.verify(token) {
-            // RFC 8725 §3.8: the issuer is compared as an exact string.
-            Some(claims) if claims.iss == self.issuer => Verified::Genuine(claims),
+            // RFC 8725 §3.8: the issuer is compared as an exact string. No token of ours lives longer than a
+            // day, so one that does was signed elsewhere with a key of ours.
+            Some(claims) if claims.iss == self.issuer && lives_as_minted(&claims) => {
+                Verified::Genuine(kid, Box::new(claims))
+            }
             _ => Verified::Rejected,
         }
     }
@@ -237,6 +247,11 @@ impl Keyring {
     pub fn master_key(&self) -> &MasterKey {
         &self.master_key
     }
+}
+
+/// Whether some lifetime that a token is minted with lies between `iat` and `exp`.
+fn lives_as_minted(claims: &Claims) -> bool {
+    claims.exp.checked_sub(claims.iat).is_some_and(|life| (1..=ttl::LONGEST).contains(&life))
 }
 
 /// Feeds each field with its length before it, so that no byte can move from one to the next.
@@ -258,4 +273,59 @@ fn render_jwks(records: &[KeyRecord]) -> Document {
     ordered.sort_by_key(|r| rank(r.state));
     let keys: Vec<&str> = ordered.iter().map(|r| r.public_jwk.as_str()).collect();
     Document::new(format!("{{\"keys\":[{}]}}", keys.join(",")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::entropy::SeededEntropy;
+
+    #[test]
+    fn a_token_that_lives_longer_than_any_is_minted_is_rejected() {
+        let entropy = SeededEntropy::new(1);
+        let master = MasterKey::generate(&entropy).unwrap();
+        let made = algorithm::generate(algorithm::RsaBits::B2048).unwrap();
+        let private_key = master.seal(&made.private_der, made.kid.0.as_bytes(), &entropy).unwrap();
+        let keyring = Keyring::new("https://a.example".to_owned(), TokenTyp::AtJwt, master);
+        let record = KeyRecord {
+            kid: made.kid.clone(),
+            public_jwk: made.public_jwk,
+            private_key,
+            state: KeyState::Signing,
+            announced_at: Timestamp(0),
+            signs_from: Timestamp(0),
+            signs_until: None,
+            published_until: None,
+        };
+        keyring.load(&[record]).unwrap();
+        let private = PrivateKey::from_der(&made.private_der).unwrap();
+        let encode = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        let genuine = |iat: i64, exp: i64| {
+            let header = encode(json!({"alg": "RS256", "typ": "at+jwt", "kid": made.kid.0}));
+            let claims = encode(json!({
+                "iss": "https://a.example", "sub": "a", "aud": "x", "client_id": "a", "scope": "admin:orgs",
+                "jti": "01920000-0000-7000-8000-000000000000", "epoch": 0, "iat": iat, "exp": exp,
+            }));
+            let mut token = format!("{header}.{claims}");
+            private.sign_onto(&mut token).unwrap();
+            matches!(keyring.verify(&token), Verified::Genuine(kid, _) if kid == made.kid)
+        };
+        for (iat, exp, is_ours) in [
+            (100, 400, true),
+            (100, 86_500, true),
+            (100, 86_501, false),
+            (100, 100 + 3 * 365 * 86_400, false),
+            (100, 100, false),
+            (100, 99, false),
+            (i64::MIN, i64::MAX, false),
+            (i64::MAX, i64::MIN, false),
+        ] {
+            assert_eq!(genuine(iat, exp), is_ours, "{iat} {exp}");
+        }
+        assert!(keyring.knows(&made.kid));
+        keyring.load(&[]).unwrap();
+        assert!(!keyring.knows(&made.kid) && !genuine(100, 400));
+    }
 }

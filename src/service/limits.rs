@@ -1,6 +1,7 @@
-//! Rates: requests of an agent after it was authenticated, failed logins of a source.
+//! Rates: requests, introspections and revocations of an agent after it was authenticated, failed logins of a
+//! source.
 //!
-//! Owns both limits (contract D6). Must not know HTTP.
+//! Owns all limits (contract D6). Must not know HTTP.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use super::failures::Failures;
 /// The limits of this process.
 pub struct Limits {
     requests: Option<DefaultKeyedRateLimiter<AgentId>>,
+    introspections: Option<DefaultKeyedRateLimiter<AgentId>>,
+    revocations: Option<DefaultKeyedRateLimiter<AgentId>>,
     /// Failed logins that cost a hash.
     pub failures: Arc<Failures>,
     clock: DefaultClock,
@@ -28,14 +31,42 @@ impl Limits {
         let requests = NonZeroU32::new(requests_per_minute).map(Quota::per_minute);
         Self {
             requests: requests.map(RateLimiter::keyed),
+            introspections: None,
+            revocations: None,
             failures: Arc::new(Failures::new(failures_per_minute)),
             clock: DefaultClock::default(),
         }
     }
 
+    /// With rates for callers of introspection and revocation, per minute; 0 switches one off.
+    #[must_use]
+    pub fn with_callers(self, introspections_per_minute: u32, revocations_per_minute: u32) -> Self {
+        let keyed = |n| NonZeroU32::new(n).map(Quota::per_minute).map(RateLimiter::keyed);
+        let (introspections, revocations) = (keyed(introspections_per_minute), keyed(revocations_per_minute));
+        Self { introspections, revocations, ..self }
+    }
+
+    /// Counts one introspection by an authenticated, active agent.
+    pub fn charge_introspection(&self, agent_id: &AgentId) -> Result<(), Refusal> {
+        self.charge(self.introspections.as_ref(), agent_id)
+    }
+
+    /// Counts one revocation by an authenticated, active agent.
+    pub fn charge_revocation(&self, agent_id: &AgentId) -> Result<(), Refusal> {
+        self.charge(self.revocations.as_ref(), agent_id)
+    }
+
     /// Counts one request of an authenticated, active agent.
     pub fn charge_request(&self, agent_id: &AgentId) -> Result<(), Refusal> {
-        let Some(limiter) = &self.requests else { return Ok(()) };
+        self.charge(self.requests.as_ref(), agent_id)
+    }
+
+    fn charge(
+        &self,
+        limiter: Option<&DefaultKeyedRateLimiter<AgentId>>,
+        agent_id: &AgentId,
+    ) -> Result<(), Refusal> {
+        let Some(limiter) = limiter else { return Ok(()) };
         limiter.check_key(agent_id).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());
             // Rounded up: coming a moment too early would be refused again.
@@ -46,7 +77,7 @@ impl Limits {
 
     /// Forgets keys that are back at their full allowance, so that the tables stay bounded.
     pub fn sweep(&self) {
-        if let Some(limiter) = &self.requests {
+        for limiter in [&self.requests, &self.introspections, &self.revocations].into_iter().flatten() {
             limiter.retain_recent();
             limiter.shrink_to_fit();
         }

@@ -27,7 +27,8 @@ pub enum Revoker {
 }
 
 impl Revoker {
-    fn agent_id(&self) -> &AgentId {
+    /// The agent that asks.
+    pub fn agent_id(&self) -> &AgentId {
         match self {
             Self::Client(id) => id,
             Self::Bearer(caller) => caller.agent_id(),

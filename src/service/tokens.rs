@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::Epoch;
 use crate::domain::grant::epoch_lives;
-use crate::domain::id::{AgentId, Jti};
+use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::{self, BUILT_IN};
 use crate::domain::time::Timestamp;
@@ -94,7 +94,8 @@ pub struct Tokens {
     clock: Arc<StoreClock>,
     /// A Bearer opens this server's endpoints when its `aud` holds one of these.
     own_audiences: Vec<String>,
-    verified: Cache<[u8; 32], Arc<Genuine>>,
+    /// Each with the key that signed it: what is remembered of a token holds while its key does.
+    verified: Cache<[u8; 32], (Kid, Arc<Genuine>)>,
 }
 
 impl Tokens {
@@ -121,7 +122,9 @@ impl Tokens {
         // The whole token is the key, so that no other signature can borrow a verified one.
         let mut key = [0u8; 32];
         key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-        if let Some(known) = self.verified.get(&key) {
+        if let Some((kid, known)) = self.verified.get(&key)
+            && self.keyring.knows(&kid)
+        {
             return Ok(Some(known));
         }
         let mut verified = self.keyring.verify(token);
@@ -129,13 +132,13 @@ impl Tokens {
             self.keys.reload_for_unknown_kid().await?;
             verified = self.keyring.verify(token);
         }
-        let Verified::Genuine(claims) = verified else { return Ok(None) };
+        let Verified::Genuine(kid, claims) = verified else { return Ok(None) };
         let (Ok(jti), Ok(agent_id)) = (Jti::parse(&claims.jti), AgentId::parse(&claims.client_id)) else {
             return Ok(None);
         };
-        let genuine = Arc::new(Genuine { claims, reference: TokenRef { jti, agent_id } });
+        let genuine = Arc::new(Genuine { claims: *claims, reference: TokenRef { jti, agent_id } });
         if !genuine.is_expired(self.clock.now()) {
-            self.verified.insert(key, Arc::clone(&genuine));
+            self.verified.insert(key, (kid, Arc::clone(&genuine)));
         }
         Ok(Some(genuine))
     }
@@ -170,12 +173,17 @@ impl Tokens {
         Ok(token)
     }
 
-    /// RFC 7662 for a caller with a Bearer token: both tokens in one look-up.
-    pub async fn introspect_as(&self, bearer: &str, token: &str) -> Result<Option<Arc<Genuine>>, Error> {
+    /// RFC 7662 for a caller with a Bearer token: both tokens in one look-up. Says who called, too.
+    pub async fn introspect_as(
+        &self,
+        bearer: &str,
+        token: &str,
+    ) -> Result<(Caller, Option<Arc<Genuine>>), Error> {
         let (caller, token) = (self.read(bearer).await?, self.read(token).await?);
         let [caller, token] = self.alive([caller, token]).await?;
-        self.admit(caller)?.require("tokens:read")?;
-        Ok(token)
+        let caller = self.admit(caller)?;
+        caller.require("tokens:read")?;
+        Ok((caller, token))
     }
 
     /// The caller behind a Bearer token (RFC 6750), when it lives and was made for this server.

@@ -8,26 +8,53 @@ use std::sync::Arc;
 
 use crate::domain::code::CodeRef;
 use crate::domain::grant::Grant;
-use crate::domain::id::{CodeId, Jti};
+use crate::domain::id::{AgentId, CodeId, Jti};
 
-use super::{Batch, Verdict};
+use crate::domain::event::Actor;
+use crate::domain::time::Timestamp;
+
+use super::{Batch, Change, Verdict, Write};
 
 /// A code and the first token of the batch that costs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Claim {
     pub code: CodeRef,
     pub jti: Jti,
+    /// When that token expires at the latest: its `iat` is no later than the batch's time.
+    pub token_expires_at: Timestamp,
 }
 
 /// The claims of a batch, one a code: first come, first served. In the order of the codes, so that
 /// every process locks them in one order.
 pub(in crate::store) fn claims(batch: &Batch) -> Vec<Claim> {
-    let claim = |grant: &Arc<Grant>| grant.code().map(|code| Claim { code, jti: grant.jti() });
+    let claim = |grant: &Arc<Grant>| {
+        let token_expires_at = batch.now.saturating_add(grant.ttl());
+        grant.code().map(|code| Claim { code, jti: grant.jti(), token_expires_at })
+    };
     let mut claims: Vec<Claim> = batch.grants.iter().filter_map(claim).collect();
     // The sort is stable, and of equal neighbours the first stays.
     claims.sort_by_key(|claim| claim.code.id);
     claims.dedup_by_key(|claim| claim.code.id);
     claims
+}
+
+/// The grants of a batch whose code went to another token: each presents a code a second time.
+pub(in crate::store) fn repeated<'a>(batch: &'a Batch, taken: &HashSet<Jti>) -> Vec<(&'a Grant, CodeId)> {
+    let lost = |grant: &'a Arc<Grant>| {
+        let code = grant.code().filter(|_| !taken.contains(&grant.jti()))?;
+        Some((&**grant, code.id))
+    };
+    batch.grants.iter().filter_map(lost).collect()
+}
+
+/// RFC 6749 §4.1.2: the revocation of a token whose code was presented again.
+pub(in crate::store) fn revocation(
+    at: Timestamp,
+    (jti, agent_id, expires_at): (uuid::Uuid, String, i64),
+) -> Result<Write, crate::domain::Invalid> {
+    let agent_id = Some(AgentId::parse(&agent_id)?);
+    let change = Change::RevokeToken { jti: Jti(jti), agent_id, expires_at: Timestamp(expires_at) };
+    Ok(Write { at, by: Actor::System, change })
 }
 
 /// The grants of a batch that may be counted: those without a code, and those whose code was taken

@@ -9,14 +9,18 @@ use std::collections::{HashMap, HashSet};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
+use crate::domain::grant::Grant;
 use crate::domain::id::{CodeId, Jti};
+use crate::domain::time::Timestamp;
+use crate::domain::ttl::LONGEST;
 
 use super::super::fold::Folded;
-use super::super::redeem::{Claim, Entitled, claims};
+use super::super::redeem::{Claim, Entitled, claims, repeated, revocation};
 use super::super::{Batch, StoreError, Verdict};
 use super::bounded;
 use super::issue::{count, landed_before, recall};
 use super::lane::Lane;
+use super::write::apply_all;
 
 /// One verdict a grant. A broken connection is tried again under the same batch id.
 pub async fn issue(lane: &Lane, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
@@ -51,13 +55,44 @@ async fn redeem(
         return Ok(None);
     }
     let entitled = Entitled::new(batch, &taken);
-    if entitled.batch.grants.is_empty() {
-        return Ok(Some(entitled.verdicts(vec![])));
+    let mut verdicts = Vec::new();
+    if !entitled.batch.grants.is_empty() {
+        let folded = Folded::new(&entitled.batch.grants);
+        verdicts = folded.verdicts(&count(conn, &entitled.batch, &folded).await?);
+        give_back(conn, entitled.unspent(&verdicts)).await?;
     }
-    let folded = Folded::new(&entitled.batch.grants);
-    let verdicts = folded.verdicts(&count(conn, &entitled.batch, &folded).await?);
-    give_back(conn, entitled.unspent(&verdicts)).await?;
+    revoke_first(conn, &repeated(batch, &taken)).await?;
     Ok(Some(entitled.verdicts(verdicts)))
+}
+
+/// RFC 6749 §4.1.2: whoever presents a code again kills the token that it was exchanged for, in the same
+/// commit. Only an active agent as the decision saw it does: a secret that was rotated away meanwhile, or an
+/// agent that was suspended, is told so first. The list's version is locked after all codes and counters, and
+/// nobody who holds it waits for these.
+async fn revoke_first(conn: &mut PgConnection, repeated: &[(&Grant, CodeId)]) -> sqlx::Result<()> {
+    if repeated.is_empty() {
+        return Ok(());
+    }
+    let codes: Vec<Uuid> = repeated.iter().map(|(_, code)| code.0).collect();
+    let jtis: Vec<Uuid> = repeated.iter().map(|(grant, _)| grant.jti().0).collect();
+    let ids: Vec<&str> = repeated.iter().map(|(grant, _)| grant.agent_id().as_str()).collect();
+    let versions: Vec<i64> = repeated.iter().map(|(grant, _)| grant.agent_version()).collect();
+    let sql = "select distinct s.jti, a.agent_id, coalesce(s.token_expires_at, s.expires_at + $5)
+               from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[])
+                   as r (code_id, jti, agent_id, version)
+               join spent_code s on s.code_id = r.code_id and s.jti <> r.jti
+               join agent a on a.agent_id = r.agent_id and a.version = r.version and a.status = 'active'
+               where not exists (select 1 from revoked_token t where t.jti = s.jti)
+               order by s.jti";
+    let asked = sqlx::query_as(sql).bind(codes).bind(jtis).bind(ids).bind(versions).bind(LONGEST);
+    let first: Vec<(Uuid, String, i64)> = asked.fetch_all(&mut *conn).await?;
+    if first.is_empty() {
+        return Ok(());
+    }
+    let sql = "select floor(extract(epoch from now()))::bigint";
+    let now = Timestamp(sqlx::query_scalar(sql).fetch_one(&mut *conn).await?);
+    let writes = first.into_iter().map(|token| revocation(now, token)).collect::<Result<Vec<_>, _>>();
+    apply_all(conn, now, &writes.map_err(|e| sqlx::Error::Decode(e.into()))?).await.map(drop)
 }
 
 /// Takes the codes that nobody has spent; the tokens that have theirs. Waits for whoever is about to
@@ -66,12 +101,15 @@ async fn take(conn: &mut PgConnection, claims: &[Claim]) -> sqlx::Result<HashSet
     let codes: Vec<Uuid> = claims.iter().map(|c| c.code.id.0).collect();
     let jtis: Vec<Uuid> = claims.iter().map(|c| c.jti.0).collect();
     let ends: Vec<i64> = claims.iter().map(|c| c.code.expires_at.0).collect();
-    let sql = "insert into spent_code (code_id, jti, expires_at)
-               select * from unnest($1::uuid[], $2::uuid[], $3::bigint[]) as c (code_id, jti, expires_at)
+    let token_ends: Vec<i64> = claims.iter().map(|c| c.token_expires_at.0).collect();
+    let sql = "insert into spent_code (code_id, jti, expires_at, token_expires_at)
+               select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[])
+                   as c (code_id, jti, expires_at, token_expires_at)
                order by code_id
                on conflict do nothing
                returning jti";
-    let taken: Vec<Uuid> = sqlx::query_scalar(sql).bind(codes).bind(jtis).bind(ends).fetch_all(conn).await?;
+    let take = sqlx::query_scalar(sql).bind(codes).bind(jtis).bind(ends).bind(token_ends);
+    let taken: Vec<Uuid> = take.fetch_all(conn).await?;
     Ok(taken.into_iter().map(Jti).collect())
 }
 

@@ -50,8 +50,17 @@ pub async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, Store
 /// Runs all writes in an open transaction.
 async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, Vec<Outcome>)> {
     let mut held = lane.take().await?;
-    let conn = &mut held.conn;
-    let now = begin(conn).await?;
+    let now = begin(&mut held.conn).await?;
+    let outcomes = apply_all(&mut held.conn, now, writes).await?;
+    Ok((held, outcomes))
+}
+
+/// Runs all writes in the transaction that is open.
+pub async fn apply_all(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    writes: &[Write],
+) -> sqlx::Result<Vec<Outcome>> {
     let kills = writes.iter().any(|write| write.change.kills());
     let before = if kills { revocation_version(conn).await? } else { 0 };
     if writes.iter().any(|write| write.change.names()) {
@@ -70,7 +79,7 @@ async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, 
     if version > before {
         set_revocation_version(conn, version).await?;
     }
-    Ok((held, outcomes))
+    Ok(outcomes)
 }
 
 /// Opens a transaction; the database's time at which it begins.

@@ -9,15 +9,19 @@ use std::collections::{HashMap, HashSet};
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
+use crate::domain::grant::Grant;
 use crate::domain::id::{CodeId, Jti};
+use crate::domain::time::Timestamp;
+use crate::domain::ttl::LONGEST;
 
 use super::super::fold::Folded;
-use super::super::redeem::{Claim, Entitled, claims};
+use super::super::redeem::{Claim, Entitled, claims, repeated, revocation};
 use super::super::row::json;
 use super::super::{Batch, StoreError, Verdict};
 use super::bounded;
 use super::issue::{count, recall, record};
 use super::lane::Writer;
+use super::write::apply_all;
 
 /// One verdict a grant.
 pub async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
@@ -40,24 +44,59 @@ async fn try_issue(lane: &Writer, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
 async fn redeem(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let taken = take(conn, &claims(batch)).await?;
     let entitled = Entitled::new(batch, &taken);
-    if entitled.batch.grants.is_empty() {
-        return Ok(entitled.verdicts(vec![]));
+    let mut verdicts = Vec::new();
+    if !entitled.batch.grants.is_empty() {
+        let folded = Folded::new(&entitled.batch.grants);
+        let counted = count(conn, &entitled.batch, &folded).await?;
+        record(conn, &entitled.batch, &folded, &counted).await?;
+        verdicts = folded.verdicts(&counted);
+        give_back(conn, entitled.unspent(&verdicts)).await?;
     }
-    let folded = Folded::new(&entitled.batch.grants);
-    let counted = count(conn, &entitled.batch, &folded).await?;
-    record(conn, &entitled.batch, &folded, &counted).await?;
-    let verdicts = folded.verdicts(&counted);
-    give_back(conn, entitled.unspent(&verdicts)).await?;
+    revoke_first(conn, batch.now, &repeated(batch, &taken)).await?;
     Ok(entitled.verdicts(verdicts))
+}
+
+/// RFC 6749 §4.1.2: whoever presents a code again kills the token that it was exchanged for, in the same
+/// commit. Only an active agent as the decision saw it does: a secret that was rotated away meanwhile, or an
+/// agent that was suspended, is told so first.
+async fn revoke_first(
+    conn: &mut SqliteConnection,
+    now: Timestamp,
+    repeated: &[(&Grant, CodeId)],
+) -> sqlx::Result<()> {
+    if repeated.is_empty() {
+        return Ok(());
+    }
+    let hex = |id: Uuid| id.simple().to_string();
+    let rows: Vec<(String, String, &str, i64)> = repeated
+        .iter()
+        .map(|(grant, code)| {
+            (hex(code.0), hex(grant.jti().0), grant.agent_id().as_str(), grant.agent_version())
+        })
+        .collect();
+    let sql = "select distinct s.jti, a.agent_id, coalesce(s.token_expires_at, s.expires_at + ?2)
+               from json_each(?1) r
+               join spent_code s on s.code_id = unhex(r.value ->> 0) and s.jti <> unhex(r.value ->> 1)
+               join agent a on a.agent_id = r.value ->> 2 and a.version = r.value ->> 3 and a.status = 'active'
+               where not exists (select 1 from revoked_token t where t.jti = s.jti)
+               order by s.jti";
+    let rows = json(&rows).map_err(sqlx::Error::Encode)?;
+    let first: Vec<(Uuid, String, i64)> =
+        sqlx::query_as(sql).bind(rows).bind(LONGEST).fetch_all(&mut *conn).await?;
+    let writes = first.into_iter().map(|token| revocation(now, token)).collect::<Result<Vec<_>, _>>();
+    apply_all(conn, &writes.map_err(|e| sqlx::Error::Decode(e.into()))?).await.map(drop)
 }
 
 /// Takes the codes that nobody has spent; the tokens that have theirs.
 async fn take(conn: &mut SqliteConnection, claims: &[Claim]) -> sqlx::Result<HashSet<Jti>> {
     let hex = |id: Uuid| id.simple().to_string();
-    let rows: Vec<(String, String, i64)> =
-        claims.iter().map(|c| (hex(c.code.id.0), hex(c.jti.0), c.code.expires_at.0)).collect();
-    let sql = "insert into spent_code (code_id, jti, expires_at)
-               select unhex(value ->> 0), unhex(value ->> 1), value ->> 2 from json_each(?1) where true
+    let rows: Vec<(String, String, i64, i64)> = claims
+        .iter()
+        .map(|c| (hex(c.code.id.0), hex(c.jti.0), c.code.expires_at.0, c.token_expires_at.0))
+        .collect();
+    let sql = "insert into spent_code (code_id, jti, expires_at, token_expires_at)
+               select unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3
+               from json_each(?1) where true
                on conflict do nothing
                returning jti";
     let rows = json(&rows).map_err(sqlx::Error::Encode)?;

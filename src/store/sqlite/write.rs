@@ -38,8 +38,13 @@ pub async fn commit(lane: &Writer, writes: &[Write]) -> Result<Vec<Outcome>, Sto
 /// Runs all writes in an open transaction.
 async fn stage<'a>(lane: &'a Writer, writes: &[Write]) -> sqlx::Result<(Held<'a>, Vec<Outcome>)> {
     let mut held = lane.take().await?;
-    let conn = &mut held.conn;
-    sqlx::raw_sql("begin immediate").execute(&mut *conn).await?;
+    sqlx::raw_sql("begin immediate").execute(&mut held.conn).await?;
+    let outcomes = apply_all(&mut held.conn, writes).await?;
+    Ok((held, outcomes))
+}
+
+/// Runs all writes in the transaction that is open.
+pub async fn apply_all(conn: &mut SqliteConnection, writes: &[Write]) -> sqlx::Result<Vec<Outcome>> {
     let kills = writes.iter().any(|write| write.change.kills());
     let before = if kills { revocation_version(conn).await? } else { 0 };
     let mut version = before;
@@ -55,7 +60,7 @@ async fn stage<'a>(lane: &'a Writer, writes: &[Write]) -> sqlx::Result<(Held<'a>
     if version > before {
         set_revocation_version(conn, version).await?;
     }
-    Ok((held, outcomes))
+    Ok(outcomes)
 }
 
 /// The version of the revocation list. The transaction holds the write lock from its beginning, so

@@ -19,6 +19,7 @@ mod health;
 mod hostile;
 mod imports;
 mod introspect;
+mod keys;
 mod limits;
 mod list;
 mod model;

@@ -19,6 +19,7 @@ use crate::harness::database::Database;
 on_both! {
     a_code_is_spent_with_the_counting_of_its_token,
     a_code_is_spent_once,
+    a_code_that_an_older_release_spent_revokes_its_token_too,
     of_two_grants_of_one_batch_the_first_gets_the_code,
     of_two_grants_for_one_code_both_are_told_why_it_lives_on,
     a_batch_mixes_codes_and_none_and_each_gets_its_own_verdict,
@@ -179,9 +180,13 @@ async fn batches_of_the_same_codes_in_any_order_count_each_once(db: &Database) {
     }
     assert_eq!([used(&*stores[0], "a").await, used(&*stores[0], "b").await], [Some(100), Some(200)]);
     assert_eq!(db.number(SPENT).await, 100);
-    let twice = "select count(*) from (select jti from audit_event where jti is not null
+    let twice = "select count(*) from (select jti from audit_event where kind = 'token.issued'
                  group by jti having count(*) > 1) t";
     assert_eq!(db.number(twice).await, 0);
+    // Each code came again, so each first token is dead.
+    let dead = "select count(*) from spent_code s join revoked_token r on r.jti = s.jti
+                where r.expires_at = s.token_expires_at";
+    assert_eq!(db.number(dead).await, 100);
 }
 
 async fn a_batch_that_comes_twice_recalls_its_codes(db: &Database) {
@@ -278,4 +283,16 @@ async fn an_ordinary_batch_leaves_no_trace_among_the_codes(db: &Database) {
     let update =
         Change::UpdateAgent { agent_id: id("a"), expected_version: 1, profile, tokens: LiveTokens::Keep };
     assert_eq!(commit(&*store, update).await, Outcome::Applied);
+}
+
+/// As an older release leaves it: kept for as long as any token lives.
+async fn a_code_that_an_older_release_spent_revokes_its_token_too(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let code = code();
+    assert_eq!(redeem(&*store, "a", code).await, counted(0));
+    db.execute("update spent_code set token_expires_at = null").await;
+    assert_eq!(redeem(&*store, "a", code).await, Seen::Spent);
+    let ends = db.number("select expires_at from revoked_token").await;
+    assert_eq!(ends, code.expires_at.0 + 86_400);
 }

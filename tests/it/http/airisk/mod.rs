@@ -1,6 +1,7 @@
 //! AIRisk's flow (contract §6): `rows` has what V1 to V7 say, `codes` what a code is worth and when,
-//! `pkce` what a challenge binds, `requests` what else is sent to its two paths.
+//! `again` what comes of a second exchange, `pkce` what a challenge binds, `requests` what else is sent to its two paths.
 
+mod again;
 mod codes;
 mod pkce;
 mod requests;

@@ -118,7 +118,8 @@ async fn v3_a_hundred_exchanges_at_once_give_one_token(app: &TestApp<'_>) {
         for answer in refused {
             answer.is_line(CODE);
         }
-        assert!(app.is_active(agent, &token_of(granted[0])).await);
+        // RFC 6749 §4.1.2: it came again, so its token is dead.
+        assert!(!app.is_active(agent, &token_of(granted[0])).await);
     }
     assert_eq!(app.database.number("select sum(used) from quota").await, 2);
     assert_eq!(app.database.number("select count(*) from spent_code").await, 2);
