@@ -340,7 +340,7 @@ fn a_long_list_is_complete_and_in_order() {
     let home = Home::new();
     let lines: Vec<String> = (0..1_001)
         .map(|i| {
-            let hash = "$2b$04$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
+            let hash = "$2b$04$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01232";
             format!("{{\"clientId\":\"agt_{i:04}\",\"secretHash\":\"{hash}\"}}")
         })
         .collect();
