@@ -1,17 +1,17 @@
 //! Group commit over any store: whatever waits is counted in one statement.
 //!
-//! Owns queues, deadlines and resends. Must not know SQL. There is no timer: a batch forms while
-//! the one before it is being committed, so an idle store adds no latency. A request that goes away
-//! only drops its receiver; what was sent to the store runs to its end.
+//! Owns queues and deadlines; `resend` sends again, `parked` keeps what nobody can count at the moment. Must
+//! not know SQL. There is no timer: a batch forms while the one before it is being committed, so an idle
+//! store adds no latency. A request that goes away only drops its receiver; what was sent to the store
+//! runs to its end.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::credential::HashCost;
@@ -19,6 +19,12 @@ use crate::domain::id::{AgentId, BatchId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 use crate::telemetry::metrics;
+
+mod parked;
+mod resend;
+
+use parked::{Unit, deal_counted, run_parked};
+use resend::{again, retry, too_late};
 
 use super::{
     AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome, Revocations, Sought,
@@ -38,8 +44,8 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 /// How much longer a caller listens: what a lane needs to say why it gave up.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
-/// The first pause before a batch is sent again; it doubles with each try.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How many units may be parked; past it they are told to come again.
+const PARKED: usize = 1_024;
 
 /// One request that waits, and where its answer goes.
 struct Waiting<Ask, Answer> {
@@ -56,15 +62,8 @@ pub struct Batched {
     /// wait in it.
     exchanges: mpsc::Sender<Waiting<Batch, Vec<Verdict>>>,
     standings: mpsc::Sender<Waiting<Vec<TokenRef>, Vec<Standing>>>,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the store did not answer within {} ms", PATIENCE.as_millis())]
-struct TooLate(#[source] Option<Arc<dyn Error + Send + Sync>>);
-
-/// The time is over; `cause` is what the last try met, if any came to an end.
-fn too_late(cause: Option<Arc<dyn Error + Send + Sync>>) -> StoreError {
-    StoreError::Unavailable(Arc::new(TooLate(cause)))
+    /// Revocations of single tokens, which any client may ask for: those that wait share a commit.
+    revocations: mpsc::Sender<Waiting<Vec<Write>, Vec<Outcome>>>,
 }
 
 impl Batched {
@@ -73,10 +72,14 @@ impl Batched {
         let (issues, issue_queue) = mpsc::channel(QUEUE);
         let (exchanges, exchange_queue) = mpsc::channel(QUEUE);
         let (standings, standing_queue) = mpsc::channel(QUEUE);
-        tokio::spawn(run_issues(Arc::clone(&inner), issue_queue));
-        tokio::spawn(run_issues(Arc::clone(&inner), exchange_queue));
+        let (revocations, revocation_queue) = mpsc::channel(QUEUE);
+        let (park, parked) = mpsc::channel(PARKED);
+        tokio::spawn(run_issues(Arc::clone(&inner), issue_queue, park.clone()));
+        tokio::spawn(run_issues(Arc::clone(&inner), exchange_queue, park));
+        tokio::spawn(run_parked(Arc::clone(&inner), parked));
         tokio::spawn(run_standings(Arc::clone(&inner), standing_queue));
-        Self { inner, issues, exchanges, standings }
+        tokio::spawn(run_revocations(Arc::clone(&inner), revocation_queue));
+        Self { inner, issues, exchanges, standings, revocations }
     }
 }
 
@@ -123,21 +126,44 @@ fn deal<Ask, Answer>(
                 let _ = one.answer.send(Ok(share));
             }
         }
-        Err(error) => {
-            for one in waiting.drain(..) {
-                let _ = one.answer.send(Err(error.clone()));
-            }
-        }
+        Err(error) => answer_all(waiting.drain(..), &error),
     }
 }
 
-async fn run_issues(store: Arc<dyn Store>, mut queue: mpsc::Receiver<Waiting<Batch, Vec<Verdict>>>) {
+fn answer_all<Ask, Answer>(waiting: impl IntoIterator<Item = Waiting<Ask, Answer>>, error: &StoreError) {
+    for one in waiting {
+        let _ = one.answer.send(Err(error.clone()));
+    }
+}
+
+async fn run_issues(
+    store: Arc<dyn Store>,
+    mut queue: mpsc::Receiver<Waiting<Batch, Vec<Verdict>>>,
+    parked: mpsc::Sender<Unit>,
+) {
     let mut waiting = Vec::with_capacity(MOST);
     while next(&mut queue, &mut waiting).await {
         let Some(batch) = merge(&waiting) else { continue };
-        metrics::batch_size(batch.grants.len());
-        let result = send(&*store, &batch, last_deadline(&waiting)).await;
-        deal(&mut waiting, |ask| ask.grants.len(), result);
+        if !batch.grants.is_empty() {
+            metrics::batch_size(batch.grants.len());
+        }
+        let mut sendings = 0u32;
+        let all = std::mem::replace(&mut waiting, Vec::with_capacity(MOST));
+        let units = match send(&*store, &batch, last_deadline(&all), &mut sendings).await {
+            Ok(verdicts) => Unit::apart(deal_counted(all, verdicts)),
+            Err(error) if error.is_locked() && sendings == 1 => Unit::apart(all),
+            // What became of an earlier sending is not known.
+            Err(error) if error.is_locked() => vec![Unit::whole(batch, all)],
+            Err(error) => {
+                answer_all(all, &error);
+                vec![]
+            }
+        };
+        for unit in units {
+            if let Err(refused) = parked.try_send(unit) {
+                refused.into_inner().refuse(&StoreError::Busy);
+            }
+        }
         // Whatever is ready to run goes first: those who were just answered sign, and requests that
         // have arrived get in line. A busy server counts more tokens a batch, an idle one waits for
         // nobody.
@@ -161,6 +187,33 @@ async fn run_standings(
     }
 }
 
+/// Revocations are the same when done twice, so those that fail together are sent again one by one.
+async fn run_revocations(
+    store: Arc<dyn Store>,
+    mut queue: mpsc::Receiver<Waiting<Vec<Write>, Vec<Outcome>>>,
+) {
+    let mut waiting = Vec::with_capacity(MOST);
+    while next(&mut queue, &mut waiting).await {
+        let writes: Vec<Write> = waiting.iter().flat_map(|one| one.ask.iter().cloned()).collect();
+        if writes.is_empty() {
+            continue;
+        }
+        match timeout_at(last_deadline(&waiting), store.commit(writes)).await {
+            Ok(Err(StoreError::Unavailable(_))) => {
+                for one in waiting.drain(..) {
+                    let store = Arc::clone(&store);
+                    tokio::spawn(async move {
+                        let result = retry(one.deadline, || store.commit(one.ask.clone())).await;
+                        let _ = one.answer.send(result);
+                    });
+                }
+            }
+            Ok(result) => deal(&mut waiting, Vec::len, result),
+            Err(_) => answer_all(waiting.drain(..), &too_late(None)),
+        }
+    }
+}
+
 fn last_deadline<Ask, Answer>(waiting: &[Waiting<Ask, Answer>]) -> Instant {
     waiting.iter().map(|w| w.deadline).max().unwrap_or_else(Instant::now)
 }
@@ -175,8 +228,17 @@ fn merge(waiting: &[Waiting<Batch, Vec<Verdict>>]) -> Option<Batch> {
 
 /// Sends a batch until it is answered. A lost connection leaves it open whether the batch was
 /// counted, so it goes out again under the same id: the store tells what became of the first.
-async fn send(store: &dyn Store, batch: &Batch, deadline: Instant) -> Result<Vec<Verdict>, StoreError> {
-    let verdicts = retry(deadline, || store.issue(batch)).await?;
+async fn send(
+    store: &dyn Store,
+    batch: &Batch,
+    deadline: Instant,
+    sendings: &mut u32,
+) -> Result<Vec<Verdict>, StoreError> {
+    let sent = || {
+        *sendings = sendings.saturating_add(1);
+        store.issue(batch)
+    };
+    let verdicts = retry(deadline, sent).await?;
     if verdicts.len() == batch.grants.len() {
         Ok(verdicts)
     } else {
@@ -187,35 +249,6 @@ async fn send(store: &dyn Store, batch: &Batch, deadline: Instant) -> Result<Vec
 #[derive(Debug, thiserror::Error)]
 #[error("the store gave another number of verdicts than it was asked for")]
 struct WrongCount;
-
-/// As long as a caller's patience lasts: what changes nothing, or nothing more when done twice, rides out
-/// a database that restarts.
-async fn again<T, F>(call: impl FnMut() -> F) -> Result<T, StoreError>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    retry(Instant::now() + PATIENCE, call).await
-}
-
-async fn retry<T, F>(deadline: Instant, mut call: impl FnMut() -> F) -> Result<T, StoreError>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let (mut pause, mut last) = (PAUSE, None);
-    loop {
-        match timeout_at(deadline, call()).await {
-            Ok(Err(StoreError::Unavailable(cause))) if Instant::now() + pause < deadline => {
-                tracing::debug!(%cause, "sending again");
-                last = Some(cause);
-                sleep(pause).await;
-                pause *= 2;
-            }
-            Ok(Err(StoreError::Unavailable(cause))) => return Err(too_late(Some(cause))),
-            Ok(result) => return result,
-            Err(_) => return Err(too_late(last)),
-        }
-    }
-}
 
 #[async_trait]
 impl Store for Batched {
@@ -229,15 +262,18 @@ impl Store for Batched {
     }
 
     /// Kills and other writes have a lane of their own in the store, never queue behind tokens, and
-    /// run to their end even when the one who asked has gone. What may be done twice is sent again
-    /// when the connection breaks; the fate of all else is for the caller to find out.
+    /// run to their end even when the one who asked has gone. Revocations of single tokens share a commit
+    /// and are sent again when the connection breaks; the fate of all else is for the caller to find out.
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
+        if writes.is_empty() {
+            return Ok(vec![]);
+        }
+        let shared = writes.iter().all(|write| write.change.may_repeat()).then(|| self.revocations.clone());
         let inner = Arc::clone(&self.inner);
         let detached = tokio::spawn(async move {
-            if writes.iter().all(|write| write.change.may_repeat()) {
-                again(|| inner.commit(writes.clone())).await
-            } else {
-                inner.commit(writes).await
+            match shared {
+                Some(queue) => ask(&queue, writes).await,
+                None => inner.commit(writes).await,
             }
         });
         detached.await.map_err(|died| StoreError::Fault(Arc::new(died)))?
@@ -341,6 +377,9 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
+    use crate::store::Change;
     use crate::store::scripted::Scripted;
     use crate::store::scripted::samples::{batch, chain, exchange};
 
@@ -442,5 +481,30 @@ mod tests {
         assert!(all.into_iter().all(|verdicts| verdicts.unwrap().len() == 1));
         // An exchange waits for no other token; what waits goes with its like.
         assert_eq!(store.batches(), [1, 3, 2, 5]);
+    }
+
+    fn revocation(n: u128) -> Write {
+        let jti = Jti(uuid::Uuid::from_u128(n));
+        let change = Change::RevokeToken { jti, agent_id: None, expires_at: Timestamp(0) };
+        Write { at: Timestamp(0), by: crate::domain::event::Actor::Operator, change }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn revocations_that_wait_share_a_commit_and_fail_apart() {
+        // The second commit, which is shared, fails, and so does the first try of one that went alone.
+        let store = Arc::new(Scripted::failing(&[1, 2]).slow(Duration::from_millis(100)));
+        let batched = Batched::over(store.clone());
+        let later = async {
+            sleep(Duration::from_millis(10)).await;
+            let (two, three) = (vec![revocation(2), revocation(3)], vec![revocation(4)]);
+            tokio::join!(batched.commit(two), batched.commit(three))
+        };
+        let (first, (second, third)) = tokio::join!(batched.commit(vec![revocation(1)]), later);
+        assert_eq!([first, second, third].map(|outcomes| outcomes.unwrap().len()), [1, 2, 1]);
+        let mut commits = store.commits();
+        assert_eq!(commits[..2], [1, 3]);
+        commits.sort_unstable();
+        // Two that went alone, and the try that failed.
+        assert_eq!(commits.len(), 5);
     }
 }

@@ -4,7 +4,7 @@
 //! Owns the order in which slots are counted and how counts become verdicts, once for both
 //! backends. Must not know SQL.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::domain::id::AgentId;
 use crate::domain::quota::Limit;
 use crate::domain::time::Timestamp;
 
-use super::{Receipt, Verdict};
+use super::{Batch, Receipt, Verdict};
 
 /// The tokens of one agent that were decided on the same versions.
 #[derive(Debug)]
@@ -132,6 +132,37 @@ pub(in crate::store) fn recalled(grants: &[Arc<Grant>], events: &[(Uuid, i64, i6
         None => Verdict::Stale,
     };
     grants.iter().map(verdict).collect()
+}
+
+/// A batch without those of its grants that somebody else's transaction holds up.
+#[derive(Debug)]
+pub(in crate::store) struct Part<'a> {
+    whole: &'a Batch,
+    /// The batch of the others alone.
+    pub batch: Batch,
+    out: &'a HashSet<AgentId>,
+}
+
+impl<'a> Part<'a> {
+    /// Of `whole`, without the tokens of the agents `out`.
+    pub fn without(whole: &'a Batch, out: &'a HashSet<AgentId>) -> Self {
+        let is_in = |grant: &&Arc<Grant>| !out.contains(grant.agent_id());
+        let grants = whole.grants.iter().filter(is_in).cloned().collect();
+        Self { whole, batch: Batch { id: whole.id, now: whole.now, grants }, out }
+    }
+
+    /// One verdict a grant of the whole batch, from those of the others.
+    pub fn verdicts(&self, counted: Vec<Verdict>) -> Vec<Verdict> {
+        let mut counted = counted.into_iter();
+        let verdict = |grant: &Arc<Grant>| {
+            if self.out.contains(grant.agent_id()) {
+                Verdict::Locked
+            } else {
+                counted.next().unwrap_or(Verdict::Stale)
+            }
+        };
+        self.whole.grants.iter().map(verdict).collect()
+    }
 }
 
 /// `None` is without limit; a negative limit allows nothing.

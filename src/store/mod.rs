@@ -94,6 +94,9 @@ pub enum Verdict {
     /// The authorization code was exchanged before, or by an earlier grant of the batch. Nothing was
     /// counted.
     Spent,
+    /// Somebody else's open transaction holds the agent's counter. Nothing was counted; the others of the
+    /// batch did not wait for it.
+    Locked,
 }
 
 /// Proof that a store counted a token. Only stores make one.
@@ -249,6 +252,18 @@ pub enum StoreError {
     Fault(#[source] Arc<dyn Error + Send + Sync>),
 }
 
+/// Somebody else's open transaction holds all that was asked for. Nothing was done.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("another transaction holds what is needed")]
+pub struct LockedElsewhere;
+
+impl StoreError {
+    /// Whether it is for certain that nothing was done, since somebody else holds what is needed.
+    fn is_locked(&self) -> bool {
+        matches!(self, Self::Unavailable(cause) if cause.is::<LockedElsewhere>())
+    }
+}
+
 /// Why a store could not be opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OpenError {
@@ -361,7 +376,9 @@ pub trait Store: Send + Sync {
     /// Counts and records tokens: one atomic statement, one verdict a grant, in order. A batch
     /// whose id was committed before counts nothing again: what was counted then is
     /// [`Verdict::Counted`] as then, all else [`Verdict::Stale`], so that it is decided again. A grant's
-    /// authorization code is spent with its counting, once, or not at all.
+    /// authorization code is spent with its counting, once, or not at all. A batch of nobody counts
+    /// nothing, and shows by its commit that tokens could be counted now. When somebody else holds
+    /// everything of a batch, the cause of the error is [`LockedElsewhere`].
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
 
     /// Applies each write as a unit of its own inside one transaction, one outcome a write, in order.

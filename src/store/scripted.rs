@@ -29,6 +29,7 @@ pub struct Scripted {
     takes: Duration,
     calls: AtomicUsize,
     batches: Mutex<Vec<u128>>,
+    commits: Mutex<Vec<usize>>,
     agent: Mutex<Option<Arc<AgentRecord>>>,
     imported: AtomicBool,
 }
@@ -69,6 +70,11 @@ impl Scripted {
     /// The ids of the batches that it was sent, in order.
     pub fn batches(&self) -> Vec<u128> {
         lock(&self.batches).clone()
+    }
+
+    /// How many writes each commit held, in order.
+    pub fn commits(&self) -> Vec<usize> {
+        lock(&self.commits).clone()
     }
 
     /// What the next read of any agent finds.
@@ -193,8 +199,10 @@ impl Store for Scripted {
         Ok(batch.grants.iter().map(|_| Verdict::QuotaReached).collect())
     }
 
-    async fn commit(&self, _writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
-        unscripted()
+    async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
+        lock(&self.commits).push(writes.len());
+        self.call().await?;
+        Ok(vec![Outcome::Applied; writes.len()])
     }
 
     async fn prune(&self, _now: Timestamp, _keep_events: i64, _most: i64) -> Result<u64, StoreError> {

@@ -1,5 +1,8 @@
 //! Writes as values. Owns what can be changed and the audit event of each change; must not know SQL.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use crate::domain::agent::{Agent, AgentStatus, Profile};
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::event::{Actor, Event, EventKind};
@@ -171,6 +174,38 @@ impl Change {
                 | Self::UpdateAgent { tokens: LiveTokens::Kill, .. }
         )
     }
+}
+
+/// The tokens that are to be revoked, when nothing else is asked for.
+pub(in crate::store) fn revoked_jtis(writes: &[Write]) -> Option<Vec<Jti>> {
+    let jti = |write: &Write| match &write.change {
+        Change::RevokeToken { jti, .. } => Some(*jti),
+        _ => None,
+    };
+    writes.iter().map(jti).collect()
+}
+
+fn is_known(write: &Write, known: &HashSet<Jti>) -> bool {
+    matches!(&write.change, Change::RevokeToken { jti, .. } if known.contains(jti))
+}
+
+/// The writes that do not ask for what is so already.
+pub(in crate::store) fn without_known<'a>(writes: &'a [Write], known: &HashSet<Jti>) -> Cow<'a, [Write]> {
+    if known.is_empty() {
+        return Cow::Borrowed(writes);
+    }
+    Cow::Owned(writes.iter().filter(|write| !is_known(write, known)).cloned().collect())
+}
+
+/// One outcome a write, from those of the writes that did not ask for what was so already.
+pub(in crate::store) fn with_known(
+    writes: &[Write],
+    known: &HashSet<Jti>,
+    outcomes: Vec<Outcome>,
+) -> Vec<Outcome> {
+    let mut outcomes = outcomes.into_iter();
+    let outcome = |write: &Write| if is_known(write, known) { None } else { outcomes.next() };
+    writes.iter().map(outcome).map(|outcome| outcome.unwrap_or(Outcome::Unchanged)).collect()
 }
 
 /// What comes of asking that an agent which stands at `from` stand at `to`: one rule for every

@@ -2,6 +2,9 @@
 //!
 //! Owns that statement and what happens when its answer is lost. Must not know what a token is for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
@@ -9,10 +12,12 @@ use crate::domain::agent::Epoch;
 use crate::domain::grant::Grant;
 use crate::domain::time::Timestamp;
 
-use super::super::fold::{Counted, Folded, detail, recalled};
-use super::super::{Batch, StoreError, Verdict};
-use super::bounded;
+use super::super::fold::{Counted, Folded, Part, detail, recalled};
+use super::super::{Batch, LockedElsewhere, StoreError, Verdict};
+use super::errors::is_lock_timeout;
 use super::lane::Lane;
+use super::locked::LockedAgents;
+use super::{bounded, is_broken};
 
 /// In the order in which it runs:
 ///
@@ -74,23 +79,76 @@ const COUNT: &str = "
 
 /// One verdict a grant. A broken connection is tried again under the same batch id, so that a
 /// batch whose answer was lost is neither lost nor counted twice.
-pub async fn issue(lane: &Lane, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-    if batch.grants.is_empty() {
-        return Ok(Vec::new());
-    }
-    let folded = Folded::new(&batch.grants);
-    bounded(lane.retry(|| try_issue(lane, batch, &folded))).await
+pub async fn issue(lane: &Lane, locked: &LockedAgents, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+    let is_lost = AtomicBool::new(false);
+    let done = bounded(lane.retry(|| try_issue(lane, locked, batch, &is_lost))).await;
+    done.and_then(unless_all_locked)
 }
 
-async fn try_issue(lane: &Lane, batch: &Batch, folded: &Folded<'_>) -> sqlx::Result<Vec<Verdict>> {
-    let mut held = lane.take().await?;
-    let verdicts = match count(&mut held.conn, batch, folded).await {
-        Ok(counted) => folded.verdicts(&counted),
-        Err(error) if landed_before(&error) => recall(&mut held.conn, batch).await?,
-        Err(error) => return Err(error),
-    };
-    held.keep();
+/// When somebody else holds all of a batch, that is no verdict about anybody.
+pub fn unless_all_locked(verdicts: Vec<Verdict>) -> Result<Vec<Verdict>, StoreError> {
+    if !verdicts.is_empty() && verdicts.iter().all(|verdict| matches!(verdict, Verdict::Locked)) {
+        return Err(StoreError::Unavailable(Arc::new(LockedElsewhere)));
+    }
     Ok(verdicts)
+}
+
+/// `is_lost` remembers that an earlier sending may still be under way.
+async fn try_issue(
+    lane: &Lane,
+    locked: &LockedAgents,
+    batch: &Batch,
+    is_lost: &AtomicBool,
+) -> sqlx::Result<Vec<Verdict>> {
+    let mut held = lane.take().await?;
+    match count_free(&mut held.conn, locked, batch, is_lost.load(Ordering::Relaxed)).await {
+        Ok(verdicts) => {
+            held.keep();
+            Ok(verdicts)
+        }
+        Err(error) => {
+            is_lost.fetch_or(is_broken(&error), Ordering::Relaxed);
+            Err(held.recover(error).await)
+        }
+    }
+}
+
+/// Counts the batch without those whose counters somebody else holds. The rest goes under the batch's own
+/// id, so that no sending of it counts anybody a second time, whatever it leaves out.
+async fn count_free(
+    conn: &mut PgConnection,
+    locked: &LockedAgents,
+    batch: &Batch,
+    is_lost: bool,
+) -> sqlx::Result<Vec<Verdict>> {
+    let mut out = locked.still(conn, batch).await?;
+    loop {
+        let part = (!out.is_empty()).then(|| Part::without(batch, &out));
+        let counting = part.as_ref().map_or(batch, |part| &part.batch);
+        if counting.grants.is_empty() && part.is_some() && !is_lost {
+            return Ok(vec![Verdict::Locked; batch.grants.len()]);
+        }
+        let folded = Folded::new(&counting.grants);
+        match count(conn, counting, &folded).await {
+            Ok(counted) => {
+                let verdicts = folded.verdicts(&counted);
+                return Ok(match &part {
+                    Some(part) => part.verdicts(verdicts),
+                    None => verdicts,
+                });
+            }
+            Err(error) if landed_before(&error) => return recall(conn, batch).await,
+            Err(error) if is_lock_timeout(&error) => {
+                let found = locked.find(conn, counting).await?;
+                if found.is_empty() {
+                    return Err(error);
+                }
+                drop(part);
+                out.extend(found);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 pub async fn count(

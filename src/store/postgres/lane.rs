@@ -12,7 +12,7 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use super::errors::is_full;
+use super::errors::{is_full, is_lock_timeout};
 use super::shelf::{Open, Shelf};
 use super::{RETRIES, StoreError, bounded, is_broken, is_passing, is_rolled_back};
 
@@ -52,19 +52,20 @@ impl Plan {
     /// What a new connection is told first. A commit is durable before it answers, whatever the
     /// server's own setting, and a statement sees what was committed when it began: what is decided here
     /// rests on locks and versions, not on stricter isolation. A statement that its caller gave up must
-    /// not hold its locks for ever. A standby cannot say who was revoked a moment ago, so it is asked
+    /// not hold its locks for ever; one that waits for a lock gives up far sooner, since others wait for
+    /// this connection. A standby cannot say who was revoked a moment ago, so it is asked
     /// whether it is one.
     fn greeting(self) -> &'static str {
         match self {
             Self::Free => {
                 "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
-                 set statement_timeout = 2500; \
+                 set statement_timeout = 2500; set lock_timeout = 200; \
                  set idle_in_transaction_session_timeout = 5000; \
                  select pg_is_in_recovery()"
             }
             Self::Indexed => {
                 "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
-                 set statement_timeout = 2500; \
+                 set statement_timeout = 2500; set lock_timeout = 200; \
                  set idle_in_transaction_session_timeout = 5000; \
                  set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
                  select pg_is_in_recovery()"
@@ -258,6 +259,16 @@ impl Held<'_> {
             self.keep();
         }
         done
+    }
+
+    /// After a statement that the database refused or gave up: ends what was begun and puts the connection
+    /// back. One that failed in another way is dropped.
+    pub async fn recover(mut self, error: sqlx::Error) -> sqlx::Error {
+        let is_sound = is_lock_timeout(&error) || is_rolled_back(&error);
+        if is_sound && sqlx::raw_sql("rollback").execute(&mut self.conn).await.is_ok() {
+            self.keep();
+        }
+        error
     }
 
     /// Puts the connection back: for a connection that has nothing unfinished on it.

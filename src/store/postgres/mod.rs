@@ -3,10 +3,10 @@
 //! Owns the connections, the schema's version and what an error of the database means. Must not
 //! know what is cached or batched in front of it. `options` reads the URL, `migrate` changes the schema,
 //! `errors` says what an error means, `lane` and `shelf` keep connections, `read` asks (`killed` for the
-//! tokens of killed agents), `write` changes (`agents` what belongs to one), `issue` counts tokens, `redeem`
-//! those that cost a code.
+//! tokens of killed agents), `write` changes (`agents` what belongs to one), `issue` counts tokens (`locked`
+//! knows whose cannot be counted now), `redeem` those that cost a code.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +20,14 @@ use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
+use super::write::{revoked_jtis, with_known, without_known};
 use super::{
     AgentRecord, Batch, Change, Freshness, IssuedToken, KeyRecord, KilledTokens, OpenError, Outcome,
     Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 use errors::{bounded, is_broken, is_passing, is_rolled_back, open_error, says_full};
 use lane::{Lane, Plan, ask};
+use locked::LockedAgents;
 pub use migrate::migrate;
 use options::options;
 use shelf::Shelf;
@@ -35,6 +37,7 @@ mod errors;
 mod issue;
 mod killed;
 mod lane;
+mod locked;
 mod migrate;
 mod options;
 mod read;
@@ -68,6 +71,8 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
 pub struct PostgresStore {
     /// Counts tokens: one connection, so that batches stand in line.
     issue: Arc<Lane>,
+    /// Whose tokens nobody can count at the moment.
+    locked: LockedAgents,
     /// Every other write, kills above all: never behind tokens.
     commit: Arc<Lane>,
     /// Revocations of single tokens, which any client may ask for: never before an operator's kill.
@@ -115,7 +120,7 @@ impl PostgresStore {
         let standing = own(4, Plan::Indexed, 3, &general);
         let revoke = own(5, Plan::Free, 4, &commit);
         general.widen(budget.saturating_sub(5));
-        Ok(PostgresStore { issue, commit, revoke, standing, general })
+        Ok(PostgresStore { issue, locked: LockedAgents::default(), commit, revoke, standing, general })
     }
 
     /// Each lane once.
@@ -241,14 +246,24 @@ impl Store for PostgresStore {
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
             redeem::issue(&self.issue, batch).await
         } else {
-            issue::issue(&self.issue, batch).await
+            issue::issue(&self.issue, &self.locked, batch).await
         }
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
         let is_revocation = |write: &Write| matches!(write.change, Change::RevokeToken { .. });
         let lane = if writes.iter().all(is_revocation) { &self.revoke } else { &self.commit };
-        write::commit(lane, &writes).await
+        // What is revoked already costs no lock.
+        let known = match revoked_jtis(&writes) {
+            Some(jtis) => {
+                let jtis = &jtis;
+                ask!(self.revoke, read::revoked, jtis).await?
+            }
+            None => HashSet::new(),
+        };
+        let rest = without_known(&writes, &known);
+        let outcomes = write::commit(lane, &rest).await?;
+        Ok(with_known(&writes, &known, outcomes))
     }
 
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {

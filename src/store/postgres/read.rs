@@ -1,6 +1,6 @@
 //! What can be asked, on PostgreSQL. The same functions in the same order as on SQLite.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::Row;
@@ -61,6 +61,14 @@ pub async fn table_holders(conn: &mut PgConnection) -> sqlx::Result<Vec<String>>
                group by a.pid, a.application_name, a.usename, a.xact_start
                order by a.xact_start";
     sqlx::query_scalar(sql).fetch_all(conn).await
+}
+
+/// Which of these tokens are revoked by themselves.
+pub async fn revoked(conn: &mut PgConnection, jtis: &[Jti]) -> sqlx::Result<HashSet<Jti>> {
+    let jtis: Vec<Uuid> = jtis.iter().map(|jti| jti.0).collect();
+    let sql = "select jti from revoked_token where jti = any($1)";
+    let rows: Vec<Uuid> = sqlx::query_scalar(sql).bind(jtis).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(Jti).collect())
 }
 
 pub async fn agent(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<Option<Arc<AgentRecord>>> {

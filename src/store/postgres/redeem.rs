@@ -5,6 +5,7 @@
 //! is `issue`'s. Must not know what a code was made for.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
@@ -17,21 +18,49 @@ use crate::domain::ttl::LONGEST;
 use super::super::fold::Folded;
 use super::super::redeem::{Claim, Entitled, claims, repeated, revocation};
 use super::super::{Batch, StoreError, Verdict};
-use super::bounded;
-use super::issue::{count, landed_before, recall};
+use super::errors::is_lock_timeout;
+use super::issue::{count, landed_before, recall, unless_all_locked};
 use super::lane::Lane;
 use super::write::apply_all;
+use super::{bounded, is_broken};
 
 /// One verdict a grant. A broken connection is tried again under the same batch id.
 pub async fn issue(lane: &Lane, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-    let claims = claims(batch);
-    bounded(lane.retry(|| try_issue(lane, batch, &claims))).await
+    let (claims, is_lost) = (claims(batch), AtomicBool::new(false));
+    let done = bounded(lane.retry(|| try_issue(lane, batch, &claims, &is_lost))).await;
+    done.and_then(unless_all_locked)
 }
 
-/// Codes are locked before counters, by every process, so no two batches wait for each other.
-async fn try_issue(lane: &Lane, batch: &Batch, claims: &[Claim]) -> sqlx::Result<Vec<Verdict>> {
+/// Codes are locked before counters, by every process, so no two batches wait for each other. When
+/// somebody else holds one of them, the whole batch is: its tokens are asked for again one by one.
+async fn try_issue(
+    lane: &Lane,
+    batch: &Batch,
+    claims: &[Claim],
+    is_lost: &AtomicBool,
+) -> sqlx::Result<Vec<Verdict>> {
     let mut held = lane.take().await?;
-    let conn = &mut held.conn;
+    match redeem_at_once(&mut held.conn, batch, claims).await {
+        Ok(verdicts) => {
+            held.keep();
+            Ok(verdicts)
+        }
+        Err(error) if is_lock_timeout(&error) && !is_lost.load(Ordering::Relaxed) => {
+            let _ = held.recover(error).await;
+            Ok(vec![Verdict::Locked; batch.grants.len()])
+        }
+        Err(error) => {
+            is_lost.fetch_or(is_broken(&error), Ordering::Relaxed);
+            Err(held.recover(error).await)
+        }
+    }
+}
+
+async fn redeem_at_once(
+    conn: &mut PgConnection,
+    batch: &Batch,
+    claims: &[Claim],
+) -> sqlx::Result<Vec<Verdict>> {
     sqlx::raw_sql("begin").execute(&mut *conn).await?;
     let verdicts = match redeem(conn, batch, claims).await {
         Ok(Some(verdicts)) => verdicts,
@@ -40,7 +69,6 @@ async fn try_issue(lane: &Lane, batch: &Batch, claims: &[Claim]) -> sqlx::Result
         Err(error) => return Err(error),
     };
     sqlx::raw_sql("commit").execute(&mut *conn).await?;
-    held.keep();
     Ok(verdicts)
 }
 

@@ -4,6 +4,8 @@
 //! never thrown, so that one write that cannot be done leaves its neighbours alone. Each happens at the
 //! time of the database's clock, whatever the process's says.
 
+use std::time::{Duration, Instant};
+
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
@@ -20,8 +22,12 @@ use super::super::{
 use super::agents::{
     create_agent, kill_agent, reactivate_agent, rehash_credential, rotate_secret, update_agent,
 };
+use super::errors::is_lock_timeout;
 use super::lane::{Held, Lane, ask};
 use super::{RETRIES, bounded, is_rolled_back};
+
+/// How long a write asks again for a row that somebody else holds: a little less than any call may take.
+const LOCKED_TIMEOUT: Duration = Duration::from_millis(2_100);
 
 /// Applies the writes in one transaction. Whatever fails before the commit is asked for has
 /// changed nothing; a passing failure is tried again, one at the commit too when the database says that
@@ -31,9 +37,14 @@ pub async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, Store
         return Ok(Vec::new());
     }
     bounded(async {
-        let mut tries = 0;
+        let (mut tries, began) = (0, Instant::now());
         loop {
-            let (mut held, outcomes) = lane.retry(|| stage(lane, writes)).await?;
+            let (mut held, outcomes) = match lane.retry(|| stage(lane, writes)).await {
+                Ok(staged) => staged,
+                // Between two tries others have their turn.
+                Err(error) if is_lock_timeout(&error) && began.elapsed() < LOCKED_TIMEOUT => continue,
+                Err(error) => return Err(error),
+            };
             match sqlx::raw_sql("commit").execute(&mut held.conn).await {
                 Ok(_) => {
                     held.keep();
@@ -50,9 +61,15 @@ pub async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, Store
 /// Runs all writes in an open transaction.
 async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, Vec<Outcome>)> {
     let mut held = lane.take().await?;
-    let now = begin(&mut held.conn).await?;
-    let outcomes = apply_all(&mut held.conn, now, writes).await?;
-    Ok((held, outcomes))
+    match apply_now(&mut held.conn, writes).await {
+        Ok(outcomes) => Ok((held, outcomes)),
+        Err(error) => Err(held.recover(error).await),
+    }
+}
+
+async fn apply_now(conn: &mut PgConnection, writes: &[Write]) -> sqlx::Result<Vec<Outcome>> {
+    let now = begin(conn).await?;
+    apply_all(conn, now, writes).await
 }
 
 /// Runs all writes in the transaction that is open.

@@ -5,7 +5,7 @@
 //! (`killed` for the tokens of killed agents), `write` changes (`agents` what belongs to one), `issue`
 //! counts tokens, `redeem` those that cost a code.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::domain::id::{AgentId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
+use super::write::{revoked_jtis, with_known, without_known};
 use super::{
     AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, KilledTokens, OpenError, Outcome, Revocations,
     Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
@@ -248,7 +249,17 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
-        write::commit(&self.writer, &writes).await
+        // What is revoked already costs no turn.
+        let known = match revoked_jtis(&writes) {
+            Some(jtis) => {
+                let jtis = &jtis;
+                ask!(self.readers, read::revoked, jtis).await?
+            }
+            None => HashSet::new(),
+        };
+        let rest = without_known(&writes, &known);
+        let outcomes = write::commit(&self.writer, &rest).await?;
+        Ok(with_known(&writes, &known, outcomes))
     }
 
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {

@@ -1,6 +1,6 @@
 //! What can be asked, on SQLite. The same functions in the same order as on PostgreSQL.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::Row;
@@ -19,6 +19,15 @@ use super::super::{
     TokenRef,
 };
 use super::lane::{Readers, ask};
+
+/// Which of these tokens are revoked by themselves.
+pub async fn revoked(conn: &mut SqliteConnection, jtis: &[Jti]) -> sqlx::Result<HashSet<Jti>> {
+    let jtis: Vec<String> = jtis.iter().map(|jti| jti.0.simple().to_string()).collect();
+    let sql = "select jti from revoked_token where jti in (select unhex(value) from json_each(?1))";
+    let rows: Vec<Uuid> =
+        sqlx::query_scalar(sql).bind(row::json(&jtis).map_err(sqlx::Error::Encode)?).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(Jti).collect())
+}
 
 pub async fn agent(
     conn: &mut SqliteConnection,

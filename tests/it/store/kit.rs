@@ -159,6 +159,7 @@ pub enum Seen {
     Stale,
     QuotaReached,
     Spent,
+    Locked,
 }
 
 /// Sends a batch and looks at its verdicts; each receipt must fit its grant.
@@ -173,6 +174,7 @@ pub async fn send(store: &dyn Store, batch: &Batch) -> Vec<Seen> {
         Verdict::Stale => Seen::Stale,
         Verdict::QuotaReached => Seen::QuotaReached,
         Verdict::Spent => Seen::Spent,
+        Verdict::Locked => Seen::Locked,
     };
     batch.grants.iter().zip(&verdicts).map(see).collect()
 }

@@ -10,6 +10,7 @@ mod issue;
 mod keys;
 mod killed;
 mod kit;
+mod locks;
 mod names;
 mod postgres;
 mod prune;

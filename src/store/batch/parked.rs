@@ -1,0 +1,125 @@
+//! Tokens that nobody can count at the moment, since somebody else's transaction holds their agent's
+//! counter or their code: they wait here, and nobody waits with them.
+//!
+//! Owns when they are tried again. Must not know SQL. A unit is sent under one id and never changed, so
+//! that it counts once whatever becomes of a sending.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use uuid::Uuid;
+
+use crate::domain::id::{AgentId, BatchId, CodeId};
+
+use super::super::{Batch, LockedElsewhere, Store, StoreError, Verdict};
+use super::resend::too_late;
+use super::{Waiting, answer_all, last_deadline, merge};
+
+/// The first pause before a unit is tried again; it doubles with each try.
+const PAUSE: Duration = Duration::from_millis(50);
+
+type Token = Waiting<Batch, Vec<Verdict>>;
+
+/// What is tried together.
+pub(super) struct Unit {
+    batch: Batch,
+    waiting: Vec<Token>,
+    due: Instant,
+    pause: Duration,
+}
+
+impl Unit {
+    /// All of a batch that may have been sent before, under its own id.
+    pub fn whole(batch: Batch, waiting: Vec<Token>) -> Self {
+        Self { batch, waiting, due: Instant::now() + PAUSE, pause: PAUSE }
+    }
+
+    /// Tokens that are known to be uncounted: those of one agent, or of one code, wait together.
+    pub fn apart(waiting: Vec<Token>) -> Vec<Self> {
+        let mut groups: HashMap<(AgentId, Option<CodeId>), Vec<Token>> = HashMap::new();
+        for one in waiting {
+            if let Some(grant) = one.ask.grants.first() {
+                let key = (grant.agent_id().clone(), grant.code().map(|code| code.id));
+                groups.entry(key).or_default().push(one);
+            }
+        }
+        let unit = |waiting: Vec<Token>| {
+            let mut batch = merge(&waiting)?;
+            // The first one's id may have gone out with others. Nobody draws this one.
+            batch.id = BatchId(Uuid::from_u128(batch.id.0.as_u128() ^ 1));
+            Some(Self::whole(batch, waiting))
+        };
+        groups.into_values().filter_map(unit).collect()
+    }
+
+    /// Answers everybody.
+    pub fn refuse(self, error: &StoreError) {
+        answer_all(self.waiting, error);
+    }
+
+    /// One more try; what is left after it.
+    async fn try_again(mut self, store: &dyn Store) -> Vec<Self> {
+        let deadline = last_deadline(&self.waiting);
+        let is_late = deadline <= Instant::now() || self.waiting.iter().all(|one| one.answer.is_closed());
+        if is_late {
+            self.refuse(&too_late(Some(Arc::new(LockedElsewhere))));
+            return vec![];
+        }
+        match timeout_at(deadline, store.issue(&self.batch)).await {
+            Ok(Ok(verdicts)) => Self::apart(deal_counted(self.waiting, verdicts)),
+            Ok(Err(StoreError::Unavailable(_))) => {
+                self.due = Instant::now() + self.pause;
+                self.pause *= 2;
+                vec![self]
+            }
+            Ok(Err(error)) => {
+                self.refuse(&error);
+                vec![]
+            }
+            Err(_) => {
+                self.refuse(&too_late(None));
+                vec![]
+            }
+        }
+    }
+}
+
+/// Deals the verdicts out, each caller as many as it asked for, and hands back those who have to wait.
+pub(super) fn deal_counted(waiting: Vec<Token>, verdicts: Vec<Verdict>) -> Vec<Token> {
+    let mut verdicts = verdicts.into_iter();
+    let mut held_up = Vec::new();
+    for one in waiting {
+        let share: Vec<Verdict> = verdicts.by_ref().take(one.ask.grants.len()).collect();
+        if !share.is_empty() && share.iter().all(|verdict| matches!(verdict, Verdict::Locked)) {
+            held_up.push(one);
+        } else {
+            // Nobody waits any more: what was counted stays counted and goes to nobody.
+            let _ = one.answer.send(Ok(share));
+        }
+    }
+    held_up
+}
+
+/// Tries what is parked until it is counted or late; ends with the lanes that park.
+pub(super) async fn run_parked(store: Arc<dyn Store>, mut queue: mpsc::Receiver<Unit>) {
+    let mut parked: Vec<Unit> = Vec::new();
+    loop {
+        let due = parked.iter().map(|unit| unit.due).min();
+        tokio::select! {
+            unit = queue.recv() => match unit {
+                Some(unit) => parked.push(unit),
+                None => return,
+            },
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+        }
+        let now = Instant::now();
+        let (due, later): (Vec<Unit>, Vec<Unit>) = parked.into_iter().partition(|unit| unit.due <= now);
+        parked = later;
+        for unit in due {
+            parked.extend(unit.try_again(&*store).await);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Sending again what may be sent again, until its caller has waited long enough.
+//!
+//! Owns pauses and what is told at the end. Must not know what is sent.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::super::StoreError;
+use super::PATIENCE;
+
+/// The first pause before a batch is sent again; it doubles with each try.
+const PAUSE: Duration = Duration::from_millis(20);
+
+#[derive(Debug, thiserror::Error)]
+#[error("the store did not answer within {} ms", PATIENCE.as_millis())]
+struct TooLate(#[source] Option<Arc<dyn Error + Send + Sync>>);
+
+/// The time is over; `cause` is what the last try met, if any came to an end.
+pub(super) fn too_late(cause: Option<Arc<dyn Error + Send + Sync>>) -> StoreError {
+    StoreError::Unavailable(Arc::new(TooLate(cause)))
+}
+
+/// As long as a caller's patience lasts: what changes nothing, or nothing more when done twice, rides out
+/// a database that restarts.
+pub(super) async fn again<T, F>(call: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    retry(Instant::now() + PATIENCE, call).await
+}
+
+pub(super) async fn retry<T, F>(deadline: Instant, mut call: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let (mut pause, mut last) = (PAUSE, None);
+    loop {
+        match timeout_at(deadline, call()).await {
+            // That is for the caller to wait for, apart from all others.
+            Ok(Err(error)) if error.is_locked() => return Err(error),
+            Ok(Err(StoreError::Unavailable(cause))) if Instant::now() + pause < deadline => {
+                tracing::debug!(%cause, "sending again");
+                last = Some(cause);
+                sleep(pause).await;
+                pause *= 2;
+            }
+            Ok(Err(StoreError::Unavailable(cause))) => return Err(too_late(Some(cause))),
+            Ok(result) => return result,
+            Err(_) => return Err(too_late(last)),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Agents whose counters somebody else's transaction holds: they are left out of a batch, so that nobody
+//! else waits with them.
+//!
+//! Owns who was found so a moment ago. Must not know what is counted.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnection;
+
+use crate::domain::id::AgentId;
+
+use super::super::Batch;
+
+/// A counter that somebody is about to make cannot be seen, only waited for: so long nobody tries.
+const UNSEEN_TTL: Duration = Duration::from_millis(500);
+
+/// Past so many, those are forgotten who were found first: each is found again at the cost of one wait.
+const MAX_KNOWN: usize = 1_024;
+
+/// Who was found locked, and when.
+#[derive(Debug, Default)]
+pub(super) struct LockedAgents(Mutex<HashMap<AgentId, Instant>>);
+
+impl LockedAgents {
+    fn known(&self) -> MutexGuard<'_, HashMap<AgentId, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of the batch's agents that were found locked and still are. Asks nothing while nobody is
+    /// known to be.
+    pub async fn still(&self, conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<HashSet<AgentId>> {
+        if self.known().is_empty() {
+            return Ok(HashSet::new());
+        }
+        let suspects: HashMap<AgentId, Instant> = {
+            let known = self.known();
+            let of = |id: &AgentId| known.get(id).map(|since| (id.clone(), *since));
+            batch.grants.iter().filter_map(|grant| of(grant.agent_id())).collect()
+        };
+        if suspects.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let counters = look(conn, suspects.keys()).await?;
+        let is_locked = |id: &AgentId, since: &Instant| {
+            counters.get(id.as_str()).map_or(since.elapsed() < UNSEEN_TTL, |is_free| !is_free)
+        };
+        let (locked, free): (Vec<_>, Vec<_>) =
+            suspects.into_iter().partition(|(id, since)| is_locked(id, since));
+        let mut known = self.known();
+        for (id, _) in free {
+            known.remove(&id);
+        }
+        Ok(locked.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Who of the batch may have kept it waiting: agents whose counters can be seen and not be had, else
+    /// those who have none to be seen.
+    pub async fn find(&self, conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<HashSet<AgentId>> {
+        let agents: HashSet<&AgentId> = batch.grants.iter().map(|grant| grant.agent_id()).collect();
+        let counters = look(conn, agents.iter().copied()).await?;
+        let mut found: HashSet<AgentId> = HashSet::new();
+        for wanted in [Some(false), None] {
+            if found.is_empty() {
+                let of_kind = agents.iter().filter(|id| counters.get(id.as_str()).copied() == wanted);
+                found.extend(of_kind.map(|id| (*id).clone()));
+            }
+        }
+        let mut known = self.known();
+        if known.len() + found.len() > MAX_KNOWN {
+            known.clear();
+        }
+        known.extend(found.iter().map(|id| (id.clone(), Instant::now())));
+        Ok(found)
+    }
+}
+
+/// This month's counters of these agents that can be seen, and whether each can be had.
+async fn look(
+    conn: &mut PgConnection,
+    agents: impl Iterator<Item = &AgentId>,
+) -> sqlx::Result<HashMap<String, bool>> {
+    let ids: Vec<&str> = agents.map(AgentId::as_str).collect();
+    // The lock of the counting statement, given back at once.
+    let sql = "with month as (
+                   select (extract(year from t) * 100 + extract(month from t))::bigint as key
+                   from (select now() at time zone 'UTC' as t) as moment
+               ),
+               free as (
+                   select agent_id from quota
+                   where agent_id = any($1) and month = (select key from month)
+                   for no key update skip locked
+               )
+               select q.agent_id, f.agent_id is not null
+               from quota q
+               left join free f on f.agent_id = q.agent_id
+               where q.agent_id = any($1) and q.month = (select key from month)";
+    let rows: Vec<(String, bool)> = sqlx::query_as(sql).bind(ids).fetch_all(conn).await?;
+    Ok(rows.into_iter().collect())
+}

@@ -1,0 +1,212 @@
+//! Somebody else's open transaction holds a row: whoever needs that row waits, and nobody waits with them.
+//!
+//! Over group commit, as in a server. What others got while the lock was held shows that they did not wait
+//! for it: no time is measured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealwright::store::batch::Batched;
+use sealwright::store::{Batch, Change, Outcome, Store, StoreError, Verdict};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::kit::{EVENTS, NOW, batch, code, commit, create, exchange, grants, id, issue, jti, write};
+use crate::harness::database::Database;
+
+/// Another program, in the middle of a transaction.
+async fn holding(db: &Database, sql: &str) -> PgConnection {
+    let mut conn = PgConnection::connect(db.url()).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("begin; {sql}"))).execute(&mut conn).await.unwrap();
+    conn
+}
+
+fn send(store: &Arc<dyn Store>, batch: Batch) -> JoinHandle<Result<Vec<Verdict>, StoreError>> {
+    let store = Arc::clone(store);
+    tokio::spawn(async move { store.issue(&batch).await })
+}
+
+async fn token(store: &Arc<dyn Store>, agent_id: &str) -> Batch {
+    batch(grants(&**store, agent_id, 1, None).await)
+}
+
+#[track_caller]
+fn is_counted(answer: &Result<Vec<Verdict>, StoreError>) {
+    assert!(matches!(answer.as_deref(), Ok([Verdict::Counted(_)])), "{answer:?}");
+}
+
+#[track_caller]
+fn is_unavailable<T: std::fmt::Debug>(answer: &Result<T, StoreError>) {
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+}
+
+/// Asks until it is counted, as a client does that was told to come again.
+async fn until_counted(store: &Arc<dyn Store>, agent_id: &str) {
+    for _ in 0..100 {
+        if matches!(store.issue(&token(store, agent_id).await).await.as_deref(), Ok([Verdict::Counted(_)])) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{agent_id} is never counted");
+}
+
+/// The counter is what the events say, for all agents together.
+async fn adds_up(db: &Database) {
+    assert_eq!(db.number("select sum(used) from quota").await, db.number(EVENTS).await);
+    let twice = "select count(*) - count(distinct jti) from audit_event where kind = 'token.issued'";
+    assert_eq!(db.number(twice).await, 0, "a token was counted twice");
+}
+
+const OTHERS: [&str; 4] = ["a", "b", "z", "y"];
+
+/// Sends tokens of `x0` and of others, again and again, while `sql` holds what the former need.
+async fn only_x0_waits(sql: &str, has_counter: bool) {
+    let db = Database::postgres().await;
+    let plain = db.open().await;
+    for agent_id in OTHERS.into_iter().chain(["x0", "new"]) {
+        create(&*plain, agent_id).await;
+        if agent_id != "new" && (agent_id != "x0" || has_counter) {
+            issue(&*plain, agent_id, 1, None).await;
+        }
+    }
+    let store: Arc<dyn Store> = Arc::new(Batched::over(plain));
+    let held = holding(&db, sql).await;
+    let mut waiting = Vec::new();
+    for round in 0..6 {
+        let mut sent = Vec::new();
+        // The one that waits stands in the middle of those that go out together.
+        for agent_id in ["a", "b", "x0", "z", "y", "new"] {
+            let batch = token(&store, agent_id).await;
+            let one = send(&store, batch);
+            if agent_id == "x0" { waiting.push(one) } else { sent.push(one) }
+        }
+        for one in sent {
+            is_counted(&one.await.unwrap());
+        }
+        assert!(round > 0 || waiting.iter().all(|one| !one.is_finished()), "x0 was told no at once");
+    }
+    for one in waiting {
+        is_unavailable(&one.await.unwrap());
+    }
+    adds_up(&db).await;
+    held.close().await.unwrap();
+    until_counted(&store, "x0").await;
+    adds_up(&db).await;
+    db.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_somebody_holds_an_agents_counter_only_that_agent_waits() {
+    only_x0_waits("update quota set used = used where agent_id = 'x0'", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_somebody_is_about_to_make_an_agents_counter_only_that_agent_waits() {
+    let sql = "insert into quota (agent_id, month, used, granted, ceiling, slot, epoch)
+               select 'x0', to_char(now() at time zone 'UTC', 'YYYYMM')::bigint, 0, 0, 0, 0, 0";
+    only_x0_waits(sql, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_a_token_does_not_need_delay_nobody() {
+    let db = Database::postgres().await;
+    let store: Arc<dyn Store> = Arc::new(Batched::over(db.open().await));
+    create(&*store, "a").await;
+    let held = holding(
+        &db,
+        "select from agent for update; select from revision for update; select from credential for update",
+    )
+    .await;
+    is_counted(&store.issue(&token(&store, "a").await).await);
+    let costs_a_code = batch(vec![exchange(&*store, "a", code(), None).await]);
+    is_counted(&store.issue(&costs_a_code).await);
+    held.close().await.unwrap();
+    db.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_somebody_holds_a_code_only_its_exchange_waits() {
+    let db = Database::postgres().await;
+    let store: Arc<dyn Store> = Arc::new(Batched::over(db.open().await));
+    for agent_id in ["a", "b"] {
+        create(&*store, agent_id).await;
+    }
+    let theirs = code();
+    let sql = format!(
+        "insert into spent_code (code_id, jti, expires_at) values ('{}', '{}', 0)",
+        theirs.id.0,
+        jti().0
+    );
+    let held = holding(&db, &sql).await;
+    let waits = send(&store, batch(vec![exchange(&*store, "a", theirs, None).await]));
+    for _ in 0..4 {
+        let mut sent = Vec::new();
+        for agent_id in ["a", "b"] {
+            let costs_a_code = batch(vec![exchange(&*store, agent_id, code(), None).await]);
+            sent.push(send(&store, costs_a_code));
+        }
+        for one in sent {
+            is_counted(&one.await.unwrap());
+        }
+    }
+    is_unavailable(&waits.await.unwrap());
+    held.close().await.unwrap();
+    let again = batch(vec![exchange(&*store, "a", theirs, None).await]);
+    is_counted(&store.issue(&again).await);
+    adds_up(&db).await;
+    db.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_somebody_holds_an_agent_every_other_kill_goes_on() {
+    let db = Database::postgres().await;
+    let store: Arc<dyn Store> = Arc::new(Batched::over(db.open().await));
+    for agent_id in ["x0", "a", "b", "c"] {
+        create(&*store, agent_id).await;
+    }
+    let held = holding(&db, "select from agent where agent_id = 'x0' for update").await;
+    let waits = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.commit(vec![write(Change::SuspendAgent(id("x0")))]).await }
+    });
+    for agent_id in ["a", "b", "c"] {
+        assert_eq!(commit(&*store, Change::SuspendAgent(id(agent_id))).await, Outcome::Applied);
+        let revocation = Change::RevokeToken { jti: jti(), agent_id: Some(id("x0")), expires_at: NOW };
+        assert_eq!(commit(&*store, revocation).await, Outcome::Applied);
+    }
+    is_unavailable(&waits.await.unwrap());
+    held.close().await.unwrap();
+    assert_eq!(commit(&*store, Change::SuspendAgent(id("x0"))).await, Outcome::Applied);
+    db.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_revoked_already_waits_for_no_lock() {
+    for db in [Database::postgres().await, Database::sqlite().await] {
+        let store: Arc<dyn Store> = Arc::new(Batched::over(db.open().await));
+        let revocation = Change::RevokeToken { jti: jti(), agent_id: None, expires_at: NOW };
+        assert_eq!(commit(&*store, revocation.clone()).await, Outcome::Applied);
+        // All that any writer needs.
+        let (mut postgres, mut sqlite) = (None, None);
+        match &db {
+            Database::Postgres { .. } => {
+                postgres =
+                    Some(holding(&db, "select from revision for update; lock table audit_event").await);
+            }
+            Database::Sqlite { path, .. } => {
+                let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+                sqlx::raw_sql("begin immediate").execute(&mut conn).await.unwrap();
+                sqlite = Some(conn);
+            }
+        }
+        let mut asked = JoinSet::new();
+        for _ in 0..100 {
+            let (store, revocation) = (Arc::clone(&store), revocation.clone());
+            asked.spawn(async move { store.commit(vec![write(revocation)]).await.unwrap() });
+        }
+        assert!(asked.join_all().await.iter().all(|outcomes| *outcomes == [Outcome::Unchanged]));
+        drop((postgres, sqlite));
+        db.remove().await;
+    }
+}
