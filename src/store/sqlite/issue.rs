@@ -46,9 +46,6 @@ const RECORD: &str = "
 
 /// One verdict a grant.
 pub async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-    if batch.grants.is_empty() {
-        return Ok(Vec::new());
-    }
     let folded = Folded::new(&batch.grants);
     bounded(try_issue(lane, batch, &folded)).await
 }

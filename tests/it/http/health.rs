@@ -1,11 +1,17 @@
 //! `/livez` and `/readyz` on both listeners, and `/metrics` on the operators' alone.
 
+use sqlx::{Connection, SqliteConnection};
+
 use super::on_both;
-use crate::harness::app::TestApp;
+use crate::harness::app::{TestApp, wait_until};
+use crate::harness::database::Database;
 
 on_both! {
     a_server_that_can_issue_is_alive_and_ready,
     a_draining_server_is_alive_and_not_ready,
+    each_check_of_readiness_is_told_to_whoever_asks,
+    readiness_writes_once_however_many_ask,
+    a_database_that_takes_no_write_is_not_ready_until_it_does,
     metrics_are_served_to_operators_alone,
     operators_paths_are_not_public,
 }
@@ -23,6 +29,63 @@ async fn a_server_that_can_issue_is_alive_and_ready(app: &TestApp<'_>) {
         app.send_to(address, "GET", path, &[], vec![]).await.is(200, OK);
         assert_eq!(app.send_to(address, "HEAD", path, &[], vec![]).await.status, 200);
     }
+}
+
+async fn each_check_of_readiness_is_told_to_whoever_asks(app: &TestApp<'_>) {
+    let all = r#""draining":"ok","signing_key":"ok","clock":"ok","database":"ok","writes":"ok""#;
+    let told = app.get("/readyz?verbose").await;
+    told.is(200, &format!("{{\"status\":\"ok\",\"checks\":{{{all}}}}}"));
+    app.draining.begin();
+    let told = app.send_to(app.ops_address, "GET", "/readyz?verbose=1", &[], vec![]).await;
+    assert_eq!(told.status, 503);
+    assert!(told.body.contains("\"draining\":\"draining\"") && told.body.contains("\"writes\":\"ok\""));
+}
+
+async fn readiness_writes_once_however_many_ask(app: &TestApp<'_>) {
+    for _ in 0..20 {
+        app.get("/readyz").await.is(200, OK);
+    }
+    // A slow machine may need longer than the five seconds that a write is good for.
+    assert!(app.database.number("select count(*) from batch").await <= 3);
+}
+
+/// Not a right that is there for reads alone, a full disk, or a standby: a server that can count nobody's
+/// tokens is sent no requests.
+async fn a_database_that_takes_no_write_is_not_ready_until_it_does(app: &TestApp<'_>) {
+    let agent = app.agent("tokens:read").await;
+    let mut holder = None;
+    match app.database {
+        Database::Postgres { name, .. } => {
+            let sql = format!("alter database {name} set default_transaction_read_only = on");
+            app.database.execute(&sql).await;
+            app.database
+                .execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity
+                     where datname = current_database() and pid <> pg_backend_pid()",
+                )
+                .await;
+        }
+        Database::Sqlite { path, .. } => {
+            let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+            sqlx::raw_sql("begin immediate").execute(&mut conn).await.unwrap();
+            holder = Some(conn);
+        }
+    }
+    let answer = app.get("/readyz").await;
+    answer.is(503, "{\"status\":\"unavailable\",\"reason\":\"the database cannot be written\"}");
+    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(app.ask(&agent, "").await.status, 503);
+    if let Database::Postgres { name, .. } = app.database {
+        let sql =
+            format!("begin read write; alter database {name} reset default_transaction_read_only; commit");
+        app.database.execute(&sql).await;
+        let others = "select pg_terminate_backend(pid) from pg_stat_activity
+                      where datname = current_database() and pid <> pg_backend_pid()";
+        app.database.execute(others).await;
+    }
+    drop(holder);
+    wait_until("the server is ready again", async || app.get("/readyz").await.status == 200).await;
+    app.token(&agent).await;
 }
 
 async fn a_draining_server_is_alive_and_not_ready(app: &TestApp<'_>) {

@@ -163,6 +163,9 @@ async fn a_right_that_is_lost_is_an_outage_and_passes() {
     ))
     .await;
     assert!(matches!(store.issue(&batch).await, Err(StoreError::Unavailable(_))));
+    // Readiness asks so.
+    let nobody = super::kit::batch(vec![]);
+    assert!(matches!(store.issue(&nobody).await, Err(StoreError::Unavailable(_))));
     let suspended = store.commit(vec![write(Change::SuspendAgent(id("a")))]).await;
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
     let standing = store.standing(&[super::kit::token(super::kit::jti(), "a")]).await;
