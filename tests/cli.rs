@@ -3,6 +3,7 @@
 //! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: a family of commands each
 //! - `narrowing`, `secrets`: what a change leaves alive
 //! - `failures`, `files`: what is said when something cannot be had, and the files beside a database
+//! - `owners`: whose those files are
 //! - `postgres`: the same on PostgreSQL (`tests/run` starts one)
 //! - `server`: commands beside a running server
 #![expect(clippy::unwrap_used, reason = "a test that cannot start the program must stop")]
@@ -34,6 +35,8 @@ mod files;
 mod import;
 #[path = "cli/narrowing.rs"]
 mod narrowing;
+#[path = "cli/owners.rs"]
+mod owners;
 #[path = "cli/postgres.rs"]
 mod postgres;
 #[path = "cli/risk.rs"]

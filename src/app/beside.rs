@@ -76,6 +76,19 @@ pub(super) fn demand_same_owner(file: &Path, database: &Path) -> Result<(), AppE
     )))
 }
 
+/// Refuses a file of secrets that others may open. Its group may where a folder hands its own group down to
+/// all that is in it (setgid), as a pod's `fsGroup` has it: who runs the pod has given that group the volume.
+pub(super) fn demand_private(path: &Path) -> Result<(), AppError> {
+    let shown = path.display();
+    let about = |path: &Path| fs::metadata(path).map_err(system(format!("cannot read {}", path.display())));
+    let (file, folder) = (about(path)?, about(&folder_of(path))?);
+    let group_may = folder.mode() & 0o2000 != 0 && folder.gid() == file.gid();
+    if file.mode() & if group_may { 0o007 } else { 0o077 } == 0 {
+        return Ok(());
+    }
+    Err(AppError::Other(format!("{shown} must be readable by its owner alone: chmod 600 it")))
+}
+
 /// Warns of files of the store that every user of the machine may read or write.
 pub(super) fn warn_of_open_files(database: &Path) {
     for path in [database.to_owned(), operator_file(database)] {

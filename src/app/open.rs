@@ -4,7 +4,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use crate::service::secret::{HashPool, Secrets};
 use crate::store::batch::Batched;
 use crate::store::cache::Cached;
 use crate::store::postgres::{self, PostgresStore};
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{SqliteStore, give_to_owner_of};
 use crate::store::{OpenError, Store};
 
-use super::beside::{demand_no_remains, demand_same_owner, warn_of_open_files};
+use super::beside::{demand_no_remains, demand_private, demand_same_owner, warn_of_open_files};
 use super::{AppError, system};
 
 /// A store and what belongs to it: enough for any command that works on it directly.
@@ -201,33 +201,57 @@ async fn master_key(
             return Err(AppError::Other(format!("{shown} {what}")));
         }
         let fresh = MasterKey::generate(entropy).map_err(crate::service::Error::from)?;
-        publish_file(&path, fresh.to_text().as_bytes()).map_err(system(format!("cannot write {shown}")))?;
+        publish_file(&path, fresh.to_text().as_bytes(), database)
+            .map_err(system(format!("cannot write {shown}")))?;
     }
-    let mode = fs::metadata(&path).map_err(system(format!("cannot read {shown}")))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(AppError::Other(format!("{shown} must be readable by its owner alone: chmod 600 it")));
-    }
+    demand_private(&path)?;
     demand_same_owner(&path, database)?;
     let text =
         zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(system(format!("cannot read {shown}")))?);
     MasterKey::parse(&text).map_err(|rule| AppError::Other(format!("{shown}: {rule}")))
 }
 
-/// Writes a file of mode 0600 under a name of its own and then links it to `path`, so that `path`
-/// never holds half of it. A file that is there already stays as it is. When this returns, neither the
-/// file nor its name is lost with the machine's power.
-pub(super) fn publish_file(path: &Path, text: &[u8]) -> io::Result<()> {
+/// Writes a file of mode 0600 under a name of its own and then gives it the name `path`, so that `path`
+/// never holds half of it. A file that is there already stays as it is. It belongs to whom `like` belongs to.
+/// When this returns, neither the file nor its name is lost with the machine's power.
+pub(super) fn publish_file(path: &Path, text: &[u8], like: &Path) -> io::Result<()> {
+    publish_by(|draft, path| fs::hard_link(draft, path), path, text, like)
+}
+
+fn publish_by(
+    link: impl FnOnce(&Path, &Path) -> io::Result<()>,
+    path: &Path,
+    text: &[u8],
+    like: &Path,
+) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);
     // A process that ended half-way may have had this number. The mode binds only a file that is made.
     allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written = file.write_all(text).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
-    let linked = written.and_then(|()| allow(fs::hard_link(&draft, path), io::ErrorKind::AlreadyExists));
-    fs::remove_file(&draft)?;
-    linked?;
+    let owned = give_to_owner_of(like, &file);
+    let written = owned.and_then(|()| file.write_all(text)).and_then(|()| file.write_all(b"\n"));
+    let named = written.and_then(|()| file.sync_all()).and_then(|()| match link(&draft, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // FAT, some network and FUSE file systems know no hard links, and say so each in its own way.
+        Err(_) => rename_once(&draft, path),
+        Ok(()) => Ok(()),
+    });
+    allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
+    named?;
     fs::File::open(folder_of(path))?.sync_all()
+}
+
+/// Renames without replacing: those who do it at once take turns by a lock on the folder.
+fn rename_once(draft: &Path, path: &Path) -> io::Result<()> {
+    let folder = fs::File::open(folder_of(path))?;
+    // Where a folder cannot be locked either, only two first starts in the same moment could meet.
+    let _locked = folder.lock();
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(());
+    }
+    fs::rename(draft, path)
 }
 
 fn allow(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
@@ -248,10 +272,44 @@ mod tests {
         let leftover = folder.path().join(format!("master.key.{}", std::process::id()));
         fs::write(&leftover, "old").unwrap();
         fs::set_permissions(&leftover, fs::Permissions::from_mode(0o666)).unwrap();
-        publish_file(&path, b"first").unwrap();
+        publish_file(&path, b"first", folder.path()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        publish_file(&path, b"second").unwrap();
+        publish_file(&path, b"second", folder.path()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_without_hard_links_gets_its_file_once_too() {
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported, io::ErrorKind::Other] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("master.key");
+            let publish = |text: &[u8]| publish_by(|_, _| Err(kind.into()), &path, text, folder.path());
+            publish(b"first").unwrap();
+            publish(b"second").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn of_many_that_write_a_file_at_once_without_hard_links_all_read_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let seen: Vec<String> = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..8)
+                .map(|i| {
+                    let (path, draft) = (&path, folder.path().join(format!("draft-{i}")));
+                    scope.spawn(move || {
+                        fs::write(&draft, format!("{i}")).unwrap();
+                        rename_once(&draft, path).unwrap();
+                        fs::read_to_string(path).unwrap()
+                    })
+                })
+                .collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        });
+        assert!(seen.iter().all(|text| *text == seen[0]), "{seen:?}");
     }
 }

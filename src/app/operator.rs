@@ -55,7 +55,7 @@ pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<
         }
         Ok(()) | Err(_) => {}
     }
-    publish_file(&path, text.as_bytes()).map_err(system(format!("cannot write {shown}")))?;
+    publish_file(&path, text.as_bytes(), database).map_err(system(format!("cannot write {shown}")))?;
     let new = NewAgent { agent_id: Some(agent_id), secret: Some(secret), profile };
     let created = opened.agents(config).create(new, Actor::System).await;
     created.map_err(|error| {

@@ -29,8 +29,13 @@ pub fn free_port() -> u16 {
 }
 
 pub fn start() -> Server {
+    start_in(Home::new())
+}
+
+/// On the store of this home.
+pub fn start_in(home: Home) -> Server {
     let listen = format!("127.0.0.1:{}", free_port());
-    let home = Home::new()
+    let home = home
         .with("SEALWRIGHT_SERVER__LISTEN", &listen)
         .with("SEALWRIGHT_SERVER__OPS_LISTEN", &format!("127.0.0.1:{}", free_port()));
     assert_eq!(home.run(&["healthcheck"]).code, 1, "something else listens on {listen}");

@@ -4,7 +4,7 @@
 //! connection is taken out for use and put back only after success, so a call that failed or was
 //! cancelled closes it, which rolls back whatever it had begun.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
@@ -60,8 +60,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn new(options: SqliteConnectOptions, turn: PathBuf) -> Self {
-        Self { options, turns: Turns::new(turn), idle: Mutex::new(None) }
+    pub fn new(options: SqliteConnectOptions, database: &Path) -> Self {
+        Self { options, turns: Turns::new(database), idle: Mutex::new(None) }
     }
 
     /// Waits for this call's turn within the process, then for the process's turn among all, and

@@ -37,7 +37,7 @@ mod redeem;
 mod turn;
 mod write;
 
-pub use turn::{NotAlone, ServeLock};
+pub use turn::{NotAlone, ServeLock, give_to_owner_of};
 
 /// How long any one call may take. Longer is an answer of its own: unavailable.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -45,6 +45,11 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 /// How long SQLite itself waits for a lock. Turns make it rare: a connection that was dropped in
 /// the middle of its work may still be rolling back.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the log may stay, in bytes, once everything in it is in the database too. Twice what it grows to
+/// by itself: only a reader that stays open makes it longer, and the second write after that one has gone
+/// cuts it.
+const MAX_LOG: u32 = 8 * 1024 * 1024;
 
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
 const MIGRATIONS: [(i64, &str, &str); 6] = [
@@ -69,7 +74,11 @@ impl SqliteStore {
     /// Opens the file, which it makes, readable for its owner only, when there is none; the folder
     /// must exist. Brings the schema up to date. A newer schema is accepted.
     pub async fn open(path: &Path) -> Result<SqliteStore, OpenError> {
-        turn::open_private(path).map_err(|e| OpenError::from(store_error(e.into())))?;
+        let real = turn::real_path(path);
+        // A new store belongs to whom its folder belongs to.
+        let owner = real.parent().unwrap_or(&real);
+        turn::open_private(&real, owner).map_err(|e| OpenError::from(store_error(e.into())))?;
+        let path = &turn::real_path(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .busy_timeout(BUSY_TIMEOUT)
@@ -79,7 +88,8 @@ impl SqliteStore {
             .pragma("fullfsync", "on");
         let readers = Readers::new(options.clone());
         let options = options.journal_mode(SqliteJournalMode::Wal);
-        let writer = Writer::new(options, turn::beside(path, ".turn"));
+        let options = options.pragma("journal_size_limit", MAX_LOG.to_string());
+        let writer = Writer::new(options, path);
         let mut held = bounded(writer.take()).await.map_err(open_error)?;
         let migrated = migrator().run_direct(None, &mut held.conn, false).await;
         migrated.map_err(|e| OpenError::Fault(Arc::new(e)))?;
@@ -89,12 +99,13 @@ impl SqliteStore {
 
     /// A look into a file that is there: nothing is written, made or migrated.
     pub fn look(path: &Path) -> SqliteStore {
+        let path = &turn::real_path(path);
         let log = turn::beside(path, "-wal");
         // Without a log nobody has the file open, and a reader need not make the files of one.
         let is_closed = std::fs::metadata(log).map_or(true, |log| log.len() == 0);
         let options =
             SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).immutable(is_closed);
-        let writer = Writer::new(options.clone().read_only(true), turn::beside(path, ".turn"));
+        let writer = Writer::new(options.clone().read_only(true), path);
         SqliteStore { writer, readers: Readers::new(options) }
     }
 

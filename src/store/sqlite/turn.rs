@@ -3,8 +3,9 @@
 //! Owns the files beside the database that carry the locks. Must not know SQL. SQLite alone has a
 //! busy server starve everybody else who wants to write; here each stands in line.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +23,12 @@ pub enum NotAlone {
     /// Another process serves from this file.
     #[error("another server runs on this database file")]
     AlreadyServing,
+    /// The file has several names in the file system, each of which would get a log of its own.
+    #[error(
+        "the database file has hard links, and two programs that open it by two of its names damage it: \
+         leave it one name"
+    )]
+    SeveralNames,
     /// The lock file cannot be used.
     #[error("the lock cannot be taken")]
     Fault(#[source] io::Error),
@@ -34,13 +41,49 @@ pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens or makes a file that only its owner may read.
-pub(super) fn open_private(path: &Path) -> io::Result<File> {
+/// The file itself, by whichever links it was named: SQLite keeps its log beside that one, and so must the
+/// locks lie.
+pub(super) fn real_path(path: &Path) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(path) {
+        return real;
+    }
+    // Not there yet, but its folder may have several names.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (fs::canonicalize(folder), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// Opens or makes a file that only its owner may read. One that is made belongs to whom `like` belongs to.
+pub(super) fn open_private(path: &Path, like: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| naming(path, &error))
+    options.read(true).write(true).mode(0o600);
+    let opened = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match options.clone().create_new(true).open(path) {
+                Ok(made) => give_to_owner_of(like, &made).map(|()| made),
+                // Another process was first, or a link points to where nothing is.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.create(true).open(path),
+                failed => failed,
+            }
+        }
+        opened => opened,
+    };
+    opened.map_err(|error| naming(path, &error))
+}
+
+/// Gives a file that was just made to whom `like` belongs to, where this process may: what root makes must
+/// not lock the service's own user out of its store.
+pub fn give_to_owner_of(like: &Path, made: &File) -> io::Result<()> {
+    let (like, own) = (fs::metadata(like)?, made.metadata()?);
+    if own.uid() == like.uid() {
+        return Ok(());
+    }
+    match fchown(made, Some(like.uid()), Some(like.gid())) {
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The same error, with the file that it is about.
@@ -51,6 +94,7 @@ fn naming(path: &Path, error: &io::Error) -> io::Error {
 /// Where this process stands in line to write.
 #[derive(Debug)]
 pub(super) struct Turns {
+    database: PathBuf,
     path: PathBuf,
     /// An opening of the file that nobody uses: a process without a free descriptor writes on.
     spare: Spare,
@@ -80,9 +124,10 @@ impl Drop for Turn {
 }
 
 impl Turns {
-    /// By the lock of this file, which is made when there is none.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, spare: Arc::default(), next: Arc::default() }
+    /// By the lock beside this database file, which is made when there is none.
+    pub fn new(database: &Path) -> Self {
+        let path = beside(database, ".turn");
+        Self { database: database.to_owned(), path, spare: Arc::default(), next: Arc::default() }
     }
 
     /// Waits for this process's turn to write.
@@ -91,7 +136,7 @@ impl Turns {
     /// he waited can neither keep a turn that comes to him later nor end somebody else's.
     pub async fn take(&self) -> io::Result<Turn> {
         let spare = next(&self.spare).take();
-        let file = spare.map_or_else(|| open_private(&self.path), Ok)?;
+        let file = spare.map_or_else(|| open_private(&self.path, &self.database), Ok)?;
         match file.try_lock() {
             Ok(()) => Ok(Turn { file: Some(file), spare: Arc::clone(&self.spare) }),
             Err(TryLockError::Error(error)) => Err(naming(&self.path, &error)),
@@ -123,8 +168,15 @@ fn next<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 pub(super) fn lock_serve(database: &Path) -> Result<ServeLock, NotAlone> {
-    let path = beside(database, ".serve");
-    let file = open_private(&path).map_err(NotAlone::Fault)?;
+    let database = real_path(database);
+    let path = beside(&database, ".serve");
+    let owner = match fs::metadata(&database) {
+        Ok(file) if file.is_file() && file.nlink() > 1 => return Err(NotAlone::SeveralNames),
+        Ok(_) => &*database,
+        // It will be made, for the owner of its folder.
+        Err(_) => database.parent().unwrap_or(&database),
+    };
+    let file = open_private(&path, owner).map_err(NotAlone::Fault)?;
     match file.try_lock() {
         Ok(()) => Ok(ServeLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(NotAlone::AlreadyServing),
@@ -141,7 +193,9 @@ mod tests {
     #[tokio::test]
     async fn a_turn_after_the_first_opens_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        let turns = Turns::new(folder.path().join("a.turn"));
+        let database = folder.path().join("a");
+        fs::write(&database, "").unwrap();
+        let turns = Turns::new(&database);
         drop(turns.take().await.unwrap());
         // Whoever opens it now fails, as one does who has no descriptor left.
         folder.close().unwrap();
@@ -153,8 +207,9 @@ mod tests {
     #[tokio::test]
     async fn a_turn_is_one_processs_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.turn");
-        let (ours, theirs) = (Turns::new(path.clone()), Turns::new(path));
+        let database = folder.path().join("a");
+        fs::write(&database, "").unwrap();
+        let (ours, theirs) = (Turns::new(&database), Turns::new(&database));
         for _ in 0..3 {
             let turn = ours.take().await.unwrap();
             let waiting = theirs.take();

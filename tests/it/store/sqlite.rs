@@ -121,6 +121,66 @@ async fn only_one_process_serves_from_a_file() {
 }
 
 #[tokio::test]
+async fn only_one_process_serves_from_a_file_whatever_name_it_gives_it() {
+    use std::os::unix::fs::symlink;
+    let db = Database::sqlite().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let folder = db.path().parent().unwrap();
+    let (file, folder_link) = (elsewhere.path().join("link.db"), elsewhere.path().join("folder"));
+    symlink(db.path(), &file).unwrap();
+    symlink(folder, &folder_link).unwrap();
+    let names = [
+        db.path().to_owned(),
+        file,
+        folder_link.join(db.path().file_name().unwrap()),
+        folder.join("./sealwright.db"),
+    ];
+    for first in &names {
+        let serving = SqliteStore::lock_serve(first).unwrap();
+        for second in &names {
+            let refused = SqliteStore::lock_serve(second);
+            assert!(matches!(refused, Err(NotAlone::AlreadyServing)), "{first:?} {second:?}: {refused:?}");
+        }
+        drop(serving);
+        // Turns are taken, and the log is looked for, beside the one file as well.
+        let store = SqliteStore::open(first).await.unwrap();
+        assert!(SqliteStore::look(first).agents(None, 1).await.unwrap().is_empty());
+        drop(store);
+    }
+    let beside: Vec<_> = elsewhere.path().read_dir().unwrap().map(|one| one.unwrap().file_name()).collect();
+    assert_eq!(beside.len(), 2, "{beside:?}");
+    // Each of two hard links would get a log of its own.
+    let second_name = elsewhere.path().join("second.db");
+    std::fs::hard_link(db.path(), &second_name).unwrap();
+    for name in [db.path(), &second_name] {
+        assert!(matches!(SqliteStore::lock_serve(name), Err(NotAlone::SeveralNames)));
+    }
+    std::fs::remove_file(second_name).unwrap();
+    SqliteStore::lock_serve(db.path()).unwrap();
+}
+
+#[tokio::test]
+async fn a_log_that_a_reader_made_long_is_cut_when_it_has_gone() {
+    use sqlx::{Connection, SqliteConnection};
+    let db = Database::sqlite().await;
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let mut log = db.path().as_os_str().to_owned();
+    log.push("-wal");
+    let length = || std::fs::metadata(&log).unwrap().len();
+    let mut reader = SqliteConnection::connect(db.path().to_str().unwrap()).await.unwrap();
+    sqlx::raw_sql("begin; select count(*) from agent").execute(&mut reader).await.unwrap();
+    db.execute("create table filler (bytes blob); insert into filler values (randomblob(30000000))").await;
+    create(&*store, "b").await;
+    assert!(length() > 30_000_000, "{}", length());
+    sqlx::raw_sql("rollback").execute(&mut reader).await.unwrap();
+    for id in ["c", "d", "e"] {
+        create(&*store, id).await;
+    }
+    assert!(length() <= 8 * 1024 * 1024, "{}", length());
+}
+
+#[tokio::test]
 async fn a_folder_that_is_missing_is_said_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing").join("sealwright.db");
