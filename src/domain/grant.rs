@@ -4,7 +4,7 @@
 
 use super::agent::{Agent, Audience, Epoch, UserId};
 use super::code::{Code, CodeRef};
-use super::id::{AgentId, Jti};
+use super::id::{AgentId, CredentialId, Jti};
 use super::quota::{Limit, PlanName};
 use super::refusal::Refusal;
 use super::risk::RiskRules;
@@ -55,6 +55,7 @@ pub struct Grant {
     plan: PlanName,
     limit: Limit,
     code: Option<CodeRef>,
+    credential: Option<CredentialId>,
 }
 
 impl Grant {
@@ -102,6 +103,16 @@ impl Grant {
     pub fn limit(&self) -> Limit {
         self.limit
     }
+    /// The same, when the agent proved itself with this credential: the commit that counts the token finds it
+    /// alive, or counts nothing.
+    #[must_use]
+    pub fn proven_by(self, credential: CredentialId) -> Self {
+        Self { credential: Some(credential), ..self }
+    }
+    /// What the agent proved itself with.
+    pub fn credential(&self) -> Option<CredentialId> {
+        self.credential
+    }
     /// The authorization code that the token costs: spent in the commit that counts it, or both not.
     pub fn code(&self) -> Option<CodeRef> {
         self.code
@@ -140,6 +151,7 @@ pub fn decide(
         plan: agent.profile.terms.plan.clone(),
         limit,
         code: request.code.as_ref().map(|code| code.reference),
+        credential: None,
     })
 }
 

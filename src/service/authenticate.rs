@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::credential::{Credential, Tag};
 use crate::domain::event::Actor;
-use crate::domain::id::AgentId;
+use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::store::{AgentRecord, Change, Freshness, Store, Write};
@@ -90,6 +90,24 @@ impl Authenticator {
             }
             Presented::Other => self.authenticate_imported(credentials, secret, freshness).await,
         }
+    }
+
+    /// Which credential of an agent that proved itself it did so with; `None` when its time has ended since.
+    pub fn credential_of(
+        &self,
+        record: &AgentRecord,
+        credentials: &ClientCredentials,
+    ) -> Option<CredentialId> {
+        // Mostly there is one, and none to be told from it.
+        if let [only] = &*record.credentials {
+            return Some(only.credential_id);
+        }
+        let secret = credentials.secret.as_ref()?;
+        let tag = match self.secrets.inspect(&credentials.client_id, secret.expose()) {
+            Presented::Generated(tag) => Some(tag),
+            _ => None,
+        };
+        candidate(record, tag.as_ref(), self.clock.now()).map(|credential| credential.credential_id)
     }
 
     /// The active agent whose secret was presented, from a fresh row. Its status is judged after the

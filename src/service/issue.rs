@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::clock::StoreClock;
 use crate::domain::grant::{Policy, TokenRequest, decide};
-use crate::domain::id::{BatchId, Jti};
+use crate::domain::id::{BatchId, CredentialId, Jti};
 use crate::domain::quota::Plans;
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
@@ -78,7 +78,12 @@ impl Mint {
                     }
                 }
             }
-            match self.attempt(&record, ask, freshness).await? {
+            // Its time may have ended since it was proven: then the next turn says so.
+            let Some(credential) = self.authenticator.credential_of(&record, credentials) else {
+                freshness = Freshness::Fresh;
+                continue;
+            };
+            match self.attempt(&record, credential, ask, freshness).await? {
                 Attempt::Signed(token) => return Ok(token),
                 // A remembered row may only say yes: look again before saying no.
                 Attempt::Refused(refusal) if freshness == Freshness::Fresh => return Err(refusal.into()),
@@ -95,7 +100,13 @@ impl Mint {
         Ok(())
     }
 
-    async fn attempt(&self, record: &AgentRecord, ask: &Ask, freshness: Freshness) -> Result<Attempt, Error> {
+    async fn attempt(
+        &self,
+        record: &AgentRecord,
+        credential: CredentialId,
+        ask: &Ask,
+        freshness: Freshness,
+    ) -> Result<Attempt, Error> {
         let agent = &record.agent;
         let catalogue = self.store.catalogue(freshness).await?;
         let Some(limit) = self.plans.limit(&agent.profile.terms.plan) else {
@@ -118,7 +129,7 @@ impl Mint {
             }
         };
         let grant = match decided {
-            Ok(grant) => Arc::new(grant),
+            Ok(grant) => Arc::new(grant.proven_by(credential)),
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
         };
         // A token is in one batch only, so its id can name the batch as well.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::agent::Epoch;
 use crate::domain::grant::Grant;
-use crate::domain::id::AgentId;
+use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::quota::Limit;
 use crate::domain::time::Timestamp;
 
@@ -26,6 +26,8 @@ pub(in crate::store) struct Slot<'a> {
     pub agent_version: i64,
     /// The catalogue's version that the decisions rest on.
     pub catalogue_version: i64,
+    /// What the agent proved itself with for them: all must be alive, or none of the tokens is counted.
+    pub credentials: Vec<CredentialId>,
     /// How many tokens.
     pub asked: i64,
     /// Up to where the month may be counted, never negative. When the grants of a slot carry
@@ -33,6 +35,13 @@ pub(in crate::store) struct Slot<'a> {
     pub ceiling: i64,
     /// The place of its first token among the folded tokens: what names the slot in SQL.
     pub first: i64,
+}
+
+impl Slot<'_> {
+    /// How many credentials must be alive.
+    pub fn proofs(&self) -> i64 {
+        i64::try_from(self.credentials.len()).unwrap_or(i64::MAX)
+    }
 }
 
 /// What a store counted for one slot.
@@ -75,9 +84,21 @@ impl<'a> Folded<'a> {
                 {
                     slot.asked += 1;
                     slot.ceiling = slot.ceiling.min(ceiling);
+                    if let Some(credential) = grant.credential().filter(|c| !slot.credentials.contains(c)) {
+                        slot.credentials.push(credential);
+                    }
                 }
                 _ => {
-                    slots.push(Slot { agent_id, agent_version, catalogue_version, asked: 1, ceiling, first });
+                    let credentials = grant.credential().into_iter().collect();
+                    slots.push(Slot {
+                        agent_id,
+                        agent_version,
+                        catalogue_version,
+                        credentials,
+                        asked: 1,
+                        ceiling,
+                        first,
+                    });
                 }
             }
         }

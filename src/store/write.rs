@@ -30,7 +30,7 @@ pub enum Change {
     /// A new agent, active or (imported) suspended, with its first credential. `Conflict` when the id is
     /// taken, `Clash`; no row is written then.
     CreateAgent {
-        /// The agent; `epoch` 0 and `version` 1.
+        /// The agent; `epoch` and `version` the store's unix milliseconds, which no agent of this id had before.
         agent: Box<Agent>,
         /// Its first credential.
         credential: Box<Credential>,

@@ -279,13 +279,13 @@ impl Agents {
     }
 
     fn new_agent(&self, agent_id: &AgentId, profile: Profile) -> Agent {
-        let now = self.clock.now();
+        let (now, millis) = (self.clock.now(), self.clock.unix_millis());
         Agent {
             agent_id: agent_id.clone(),
             profile,
             status: AgentStatus::Active,
-            epoch: Epoch(0),
-            version: 1,
+            epoch: Epoch(millis),
+            version: millis,
             created_at: now,
             updated_at: now,
         }

@@ -66,6 +66,14 @@ impl Entries {
         self.version
     }
 
+    /// Forgets everything: what is known is not what the store holds.
+    pub fn forget(&mut self) {
+        self.version = 0;
+        self.by_version.clear();
+        self.agents.clear();
+        self.rewrite();
+    }
+
     /// Takes over the news; whether there were any.
     pub fn apply(&mut self, news: Revocations, now: Timestamp) -> bool {
         let changed = news.version != self.version;
@@ -76,7 +84,9 @@ impl Entries {
             self.text.add_token(jti, expires_at);
         }
         let mut replaced = false;
-        for agent in news.agents {
+        for mut agent in news.agents {
+            // A clock may have been ahead at the kill: the tokens that it hit are not of the future.
+            agent.killed_at = agent.killed_at.min(now);
             // The tokens of an earlier kill are dead all the same. They stay where they stand in the text
             // until those of this one are known.
             let old = self.agents.insert(agent.agent_id.clone(), agent.version);

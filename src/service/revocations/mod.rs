@@ -5,7 +5,7 @@
 //! exact bytes, `gzip` their packed form. Must not know HTTP.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -26,6 +26,9 @@ mod entries;
 mod gzip;
 mod text;
 
+/// A clock that goes back by more than so many seconds was ahead, and entries are gone that still hold.
+const MAX_STEP_BACK: i64 = 2;
+
 /// The list of this process.
 pub struct RevocationList {
     store: Arc<dyn Store>,
@@ -35,6 +38,8 @@ pub struct RevocationList {
     max_tokens: usize,
     /// How many readings of the news have begun.
     readings: AtomicU64,
+    /// The second of the last reading. What had expired by then is gone from the entries.
+    read_at: AtomicI64,
     /// Which reading was the last to succeed. Held while the news are read, so that they are read in order.
     reading: tokio::sync::Mutex<u64>,
     /// Where the record of events ended at each of the last steps that looked up tokens, the oldest first.
@@ -60,6 +65,7 @@ impl RevocationList {
             default_ttl,
             max_tokens,
             readings: AtomicU64::new(0),
+            read_at: AtomicI64::new(i64::MIN),
             reading: tokio::sync::Mutex::new(0),
             looking: tokio::sync::Mutex::default(),
             written: ArcSwap::from_pointee(entries.write_down()),
@@ -89,9 +95,25 @@ impl RevocationList {
         let this = self.readings.fetch_add(1, Ordering::SeqCst) + 1;
         let since = self.entries().version();
         let now = self.clock.now();
-        let news = self.store.revocations(since, now, now.saturating_add(-KILL_LISTED)).await?;
-        let changed = self.entries().apply(news, now);
-        self.is_stale.fetch_or(changed, Ordering::SeqCst);
+        let kills_after = now.saturating_add(-KILL_LISTED);
+        let mut news = self.store.revocations(since, now, kills_after).await?;
+        let is_wound_back = news.version < since;
+        let was_ahead = now.0.saturating_add(MAX_STEP_BACK) < self.read_at.swap(now.0, Ordering::SeqCst);
+        if is_wound_back || was_ahead {
+            tracing::warn!(
+                known = since,
+                found = news.version,
+                "the revocation list is read anew: the store was wound back, or the clock was set back"
+            );
+            news = self.store.revocations(0, now, kills_after).await?;
+            let mut entries = self.entries();
+            entries.forget();
+            entries.apply(news, now);
+            self.is_stale.store(true, Ordering::SeqCst);
+        } else {
+            let changed = self.entries().apply(news, now);
+            self.is_stale.fetch_or(changed, Ordering::SeqCst);
+        }
         *last = this;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What can be changed about an agent and its credentials, on PostgreSQL. The same functions in the
-//! same order as on SQLite. Runs inside the transaction that `write` opened.
+//! same order as on SQLite. Runs inside the transaction that `write` opened. Epochs and versions are never given
+//! twice, after a restore either: each is the greater of its successor and the database's unix milliseconds.
 
 use sqlx::postgres::PgConnection;
 
@@ -105,7 +106,8 @@ pub async fn update_agent(
     let changed = sqlx::query(
         "update agent
          set name = $3, scopes = $4, audiences = $5, redirect_uris = $6, user_ids = $7, ttl = $8, plan = $9,
-             longest_ttl = greatest(longest_ttl, $8), version = version + 1, updated_at = $10
+             longest_ttl = greatest(longest_ttl, $8),
+             version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint), updated_at = $10
          where agent_id = $1 and version = $2",
     )
     .bind(agent_id.as_str())
@@ -153,7 +155,9 @@ pub async fn kill_agent(
     }
     sqlx::query(
         "update agent
-         set status = coalesce($2, status), epoch = epoch + 1, version = version + 1,
+         set status = coalesce($2, status),
+             epoch = greatest(epoch + 1, floor(extract(epoch from now()) * 1000)::bigint),
+             version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint),
              killed_at = greatest(killed_at, $3), killed_version = $4, updated_at = $3
          where agent_id = $1",
     )
@@ -174,7 +178,10 @@ pub async fn reactivate_agent(
 ) -> sqlx::Result<Outcome> {
     let outcome = transition(status_of(conn, agent_id).await?, to);
     if outcome == Outcome::Applied {
-        let sql = "update agent set status = $2, version = version + 1, updated_at = $3 where agent_id = $1";
+        let sql = "update agent
+                   set status = $2, version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint),
+                       updated_at = $3
+                   where agent_id = $1";
         sqlx::query(sql).bind(agent_id.as_str()).bind(to.as_str()).bind(at.0).execute(conn).await?;
     }
     Ok(outcome)
@@ -204,7 +211,9 @@ pub async fn rotate_secret(
     let sql = "delete from credential where agent_id = $1 and expires_at <= $2";
     sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(&mut *conn).await?;
     insert_credential(conn, credential).await?;
-    let sql = "update agent set version = version + 1, updated_at = $2 where agent_id = $1";
+    let sql = "update agent
+               set version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint), updated_at = $2
+               where agent_id = $1";
     sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(conn).await?;
     Ok(Outcome::Applied)
 }

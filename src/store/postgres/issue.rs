@@ -12,7 +12,7 @@ use crate::domain::agent::Epoch;
 use crate::domain::grant::Grant;
 use crate::domain::time::Timestamp;
 
-use super::super::fold::{Counted, Folded, Part, detail, recalled};
+use super::super::fold::{Counted, Folded, Part, Slot, detail, recalled};
 use super::super::{Batch, LockedElsewhere, StoreError, Verdict};
 use super::errors::is_lock_timeout;
 use super::lane::Lane;
@@ -27,6 +27,8 @@ use super::{bounded, is_broken};
 /// - `counted` joins each slot with its agent and the catalogue as the decision saw them, and
 ///   counts in the order of the slots. No agent's row is locked: a batch that waits for a counter
 ///   while a suspension commits goes on under the epoch of its snapshot, and its tokens are dead.
+///   Only what the agents proved themselves with is counted for: a remembered secret that the database does not
+///   hold opens nothing, whatever version its row has.
 ///   `greatest` keeps a lowered limit from winding the counter back. Neither side can overflow,
 ///   for 0 <= used and 0 <= ceiling.
 /// - `recorded` writes one event a token: the first of each slot, as many as were granted.
@@ -37,7 +39,7 @@ const COUNT: &str = "
         returning at
     ),
     period as (
-        select least($2::bigint, at) as iat, (extract(year from t) * 100 + extract(month from t))::bigint as month
+        select at, least($2::bigint, at) as iat, (extract(year from t) * 100 + extract(month from t))::bigint as month
         from entered
         cross join lateral (
             select to_timestamp(least(greatest(at, 0), 253402300799)) at time zone 'UTC' as t
@@ -48,10 +50,16 @@ const COUNT: &str = "
         select a.agent_id, p.month, least(s.asked, s.ceiling), least(s.asked, s.ceiling), s.ceiling, s.slot,
                a.epoch
         from period p
-        cross join unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
-            as s (agent_id, version, catalogue_version, asked, ceiling, slot)
+        cross join unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+                          $12::text[], $13::bigint[])
+            as s (agent_id, version, catalogue_version, asked, ceiling, slot, credentials, proofs)
         join agent a on a.agent_id = s.agent_id and a.version = s.version and a.status = 'active'
         where s.catalogue_version = (select version from revision where name = 'catalogue')
+          and s.proofs = (
+              select count(*) from credential c
+              where c.agent_id = s.agent_id and position(c.credential_id::text in s.credentials) > 0
+                and (c.expires_at is null or c.expires_at > p.at)
+          )
         order by s.slot
         on conflict (agent_id, month) do update
         set used = q.used + greatest(0, least(excluded.granted, excluded.ceiling - q.used)),
@@ -162,6 +170,9 @@ pub async fn count(
     let asked: Vec<i64> = folded.slots.iter().map(|s| s.asked).collect();
     let ceilings: Vec<i64> = folded.slots.iter().map(|s| s.ceiling).collect();
     let slots: Vec<i64> = folded.slots.iter().map(|s| s.first).collect();
+    let join = |s: &Slot<'_>| s.credentials.iter().map(|c| c.0.to_string()).collect::<Vec<_>>().join(" ");
+    let credentials: Vec<String> = folded.slots.iter().map(join).collect();
+    let proofs: Vec<i64> = folded.slots.iter().map(Slot::proofs).collect();
     let jtis: Vec<Uuid> = folded.tokens().map(|g| g.jti().0).collect();
     let ttls: Vec<i64> = folded.tokens().map(Grant::ttl).collect();
     let details: Vec<String> = folded.tokens().map(detail).collect();
@@ -177,6 +188,8 @@ pub async fn count(
         .bind(&jtis)
         .bind(&ttls)
         .bind(&details)
+        .bind(&credentials)
+        .bind(&proofs)
         .fetch_all(conn)
         .await?;
     let counted =

@@ -106,9 +106,11 @@ async fn begin(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
 }
 
 /// The version of the revocation list, locked: who raises it holds it until the commit, so that
-/// versions become visible in their order. It is locked before any agent, by every process.
+/// versions become visible in their order. It is locked before any agent, by every process. The next one is no
+/// less than the database's unix milliseconds, so that none is given twice, after a restore either.
 async fn revocation_version(conn: &mut PgConnection) -> sqlx::Result<i64> {
-    let sql = "select version from revision where name = 'revocation' for update";
+    let sql = "select greatest(version, floor(extract(epoch from now()) * 1000)::bigint - 1)
+               from revision where name = 'revocation' for update";
     sqlx::query_scalar(sql).fetch_one(conn).await
 }
 
@@ -212,7 +214,9 @@ async fn add_scope(conn: &mut PgConnection, entry: &CatalogueEntry) -> sqlx::Res
 }
 
 async fn raise_catalogue_version(conn: &mut PgConnection) -> sqlx::Result<()> {
-    let sql = "update revision set version = version + 1 where name = 'catalogue'";
+    let sql =
+        "update revision set version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint)
+               where name = 'catalogue'";
     sqlx::query(sql).execute(conn).await.map(drop)
 }
 

@@ -1,5 +1,6 @@
 //! What can be changed about an agent and its credentials, on SQLite. The same functions in the
-//! same order as on PostgreSQL. Runs inside the transaction that `write` opened.
+//! same order as on PostgreSQL. Runs inside the transaction that `write` opened. Epochs and versions are never
+//! given twice, after a restore either: each is the greater of its successor and the second's unix milliseconds.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -106,7 +107,8 @@ pub async fn update_agent(
     let changed = sqlx::query(
         "update agent
          set name = ?3, scopes = ?4, audiences = ?5, redirect_uris = ?6, user_ids = ?7, ttl = ?8, plan = ?9,
-             longest_ttl = max(longest_ttl, coalesce(?8, 0)), version = version + 1, updated_at = ?10
+             longest_ttl = max(longest_ttl, coalesce(?8, 0)), version = max(version + 1, ?10 * 1000),
+             updated_at = ?10
          where agent_id = ?1 and version = ?2",
     )
     .bind(agent_id.as_str())
@@ -154,7 +156,8 @@ pub async fn kill_agent(
     }
     sqlx::query(
         "update agent
-         set status = coalesce(?2, status), epoch = epoch + 1, version = version + 1,
+         set status = coalesce(?2, status), epoch = max(epoch + 1, ?3 * 1000),
+             version = max(version + 1, ?3 * 1000),
              killed_at = max(coalesce(killed_at, ?3), ?3), killed_version = ?4, updated_at = ?3
          where agent_id = ?1",
     )
@@ -175,7 +178,8 @@ pub async fn reactivate_agent(
 ) -> sqlx::Result<Outcome> {
     let outcome = transition(status_of(conn, agent_id).await?, to);
     if outcome == Outcome::Applied {
-        let sql = "update agent set status = ?2, version = version + 1, updated_at = ?3 where agent_id = ?1";
+        let sql = "update agent set status = ?2, version = max(version + 1, ?3 * 1000), updated_at = ?3
+                   where agent_id = ?1";
         sqlx::query(sql).bind(agent_id.as_str()).bind(to.as_str()).bind(at.0).execute(conn).await?;
     }
     Ok(outcome)
@@ -205,7 +209,7 @@ pub async fn rotate_secret(
     let sql = "delete from credential where agent_id = ?1 and expires_at <= ?2";
     sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(&mut *conn).await?;
     insert_credential(conn, credential).await?;
-    let sql = "update agent set version = version + 1, updated_at = ?2 where agent_id = ?1";
+    let sql = "update agent set version = max(version + 1, ?2 * 1000), updated_at = ?2 where agent_id = ?1";
     sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(conn).await?;
     Ok(Outcome::Applied)
 }

@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use crate::domain::agent::Epoch;
 
-use super::super::fold::{Counted, Folded, detail, recalled};
+use super::super::fold::{Counted, Folded, Slot, detail, recalled};
 use super::super::row::json;
 use super::super::{Batch, StoreError, Verdict};
 use super::lane::Writer;
 use super::{bounded, read};
 
-/// Joins each slot with its agent and the catalogue as the decision saw them, and counts. `max`
+/// Joins each slot with its agent and the catalogue as the decision saw them, and counts, for what the agents
+/// proved themselves with alone: a remembered secret that the file does not hold opens nothing. `max`
 /// keeps a lowered limit from winding the counter back. Neither side can overflow, for 0 <= used
 /// and 0 <= ceiling.
 const COUNT: &str = "
@@ -22,12 +23,18 @@ const COUNT: &str = "
     select a.agent_id, ?2, min(s.asked, s.ceiling), min(s.asked, s.ceiling), s.ceiling, s.slot, a.epoch
     from (
         select value ->> 0 as agent_id, value ->> 1 as version, value ->> 2 as catalogue_version,
-               value ->> 3 as asked, value ->> 4 as ceiling, value ->> 5 as slot
+               value ->> 3 as asked, value ->> 4 as ceiling, value ->> 5 as slot,
+               value ->> 6 as credentials, value ->> 7 as proofs
         from json_each(?1)
     ) as s
     cross join agent a
     where a.agent_id = s.agent_id and a.version = s.version and a.status = 'active'
       and s.catalogue_version = (select version from revision where name = 'catalogue')
+      and s.proofs = (
+          select count(*) from credential c
+          where c.agent_id = s.agent_id and instr(s.credentials, hex(c.credential_id)) > 0
+            and (c.expires_at is null or c.expires_at > ?3)
+      )
     on conflict (agent_id, month) do update
     set used = used + max(0, min(excluded.granted, excluded.ceiling - used)),
         granted = max(0, min(excluded.granted, excluded.ceiling - used)),
@@ -73,18 +80,32 @@ pub async fn count(
     batch: &Batch,
     folded: &Folded<'_>,
 ) -> sqlx::Result<Vec<Counted>> {
-    let slots: Vec<(&str, i64, i64, i64, i64, i64)> = folded
+    let slots: Vec<_> = folded
         .slots
         .iter()
-        .map(|s| (s.agent_id.as_str(), s.agent_version, s.catalogue_version, s.asked, s.ceiling, s.first))
+        .map(|s| {
+            let (agent_id, versions) = (s.agent_id.as_str(), (s.agent_version, s.catalogue_version));
+            (agent_id, versions.0, versions.1, s.asked, s.ceiling, s.first, credentials(s), s.proofs())
+        })
         .collect();
     let rows: Vec<(i64, i64, i64)> = sqlx::query_as(COUNT)
         .bind(json(&slots).map_err(sqlx::Error::Encode)?)
         .bind(batch.now.month().key())
+        .bind(batch.now.0)
         .fetch_all(conn)
         .await?;
     let counted = |(granted, slot, epoch)| Counted { slot, granted, epoch: Epoch(epoch), iat: batch.now };
     Ok(rows.into_iter().map(counted).collect())
+}
+
+/// The credentials of a slot as `hex` writes them.
+fn credentials(slot: &Slot<'_>) -> String {
+    let mut text = String::with_capacity(slot.credentials.len() * 33);
+    for credential in &slot.credentials {
+        text.push_str(credential.0.simple().encode_upper(&mut [0; 32]));
+        text.push(' ');
+    }
+    text
 }
 
 pub async fn record(

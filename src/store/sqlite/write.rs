@@ -46,7 +46,8 @@ async fn stage<'a>(lane: &'a Writer, writes: &[Write]) -> sqlx::Result<(Held<'a>
 /// Runs all writes in the transaction that is open.
 pub async fn apply_all(conn: &mut SqliteConnection, writes: &[Write]) -> sqlx::Result<Vec<Outcome>> {
     let kills = writes.iter().any(|write| write.change.kills());
-    let before = if kills { revocation_version(conn).await? } else { 0 };
+    let latest = writes.iter().map(|write| write.at).max().unwrap_or(Timestamp(0));
+    let before = if kills { revocation_version(conn, latest).await? } else { 0 };
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
@@ -64,10 +65,11 @@ pub async fn apply_all(conn: &mut SqliteConnection, writes: &[Write]) -> sqlx::R
 }
 
 /// The version of the revocation list. The transaction holds the write lock from its beginning, so
-/// versions become visible in their order.
-async fn revocation_version(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
-    let sql = "select version from revision where name = 'revocation'";
-    sqlx::query_scalar(sql).fetch_one(conn).await
+/// versions become visible in their order. The next one is no less than the unix milliseconds of `at`, so that
+/// none is given twice, after a restore either.
+async fn revocation_version(conn: &mut SqliteConnection, at: Timestamp) -> sqlx::Result<i64> {
+    let sql = "select max(version, ?1 * 1000 - 1) from revision where name = 'revocation'";
+    sqlx::query_scalar(sql).bind(at.0).fetch_one(conn).await
 }
 
 async fn set_revocation_version(conn: &mut SqliteConnection, version: i64) -> sqlx::Result<()> {
@@ -101,9 +103,9 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
         Change::RevokeToken { jti, agent_id, expires_at } => {
             revoke_token(conn, *jti, agent_id.as_ref(), *expires_at, killed).await
         }
-        Change::AddScope(entry) => add_scope(conn, entry).await,
+        Change::AddScope(entry) => add_scope(conn, at, entry).await,
         Change::UpdateScope { scope, description, high_risk } => {
-            update_scope(conn, scope, description.as_deref(), *high_risk).await
+            update_scope(conn, at, scope, description.as_deref(), *high_risk).await
         }
         Change::InsertKey(key) => insert_key(conn, key).await,
         Change::ActivateKey { kid, retires, published_until } => {
@@ -150,7 +152,11 @@ async fn revoke_token(
     Ok(applied_or(added.rows_affected(), Outcome::Unchanged))
 }
 
-async fn add_scope(conn: &mut SqliteConnection, entry: &CatalogueEntry) -> sqlx::Result<Outcome> {
+async fn add_scope(
+    conn: &mut SqliteConnection,
+    at: Timestamp,
+    entry: &CatalogueEntry,
+) -> sqlx::Result<Outcome> {
     let sql = "insert into scope (name, description, high_risk) values (?1, ?2, ?3) on conflict do nothing";
     let added = sqlx::query(sql)
         .bind(entry.scope.as_str())
@@ -159,18 +165,19 @@ async fn add_scope(conn: &mut SqliteConnection, entry: &CatalogueEntry) -> sqlx:
         .execute(&mut *conn)
         .await?;
     if added.rows_affected() > 0 {
-        raise_catalogue_version(conn).await?;
+        raise_catalogue_version(conn, at).await?;
     }
     Ok(applied_or(added.rows_affected(), Outcome::Conflict))
 }
 
-async fn raise_catalogue_version(conn: &mut SqliteConnection) -> sqlx::Result<()> {
-    let sql = "update revision set version = version + 1 where name = 'catalogue'";
-    sqlx::query(sql).execute(conn).await.map(drop)
+async fn raise_catalogue_version(conn: &mut SqliteConnection, at: Timestamp) -> sqlx::Result<()> {
+    let sql = "update revision set version = max(version + 1, ?1 * 1000) where name = 'catalogue'";
+    sqlx::query(sql).bind(at.0).execute(conn).await.map(drop)
 }
 
 async fn update_scope(
     conn: &mut SqliteConnection,
+    at: Timestamp,
     scope: &Scope,
     description: Option<&str>,
     high_risk: Option<bool>,
@@ -181,7 +188,7 @@ async fn update_scope(
     let changed =
         sqlx::query(sql).bind(scope.as_str()).bind(description).bind(high_risk).execute(&mut *conn).await?;
     if changed.rows_affected() > 0 {
-        raise_catalogue_version(conn).await?;
+        raise_catalogue_version(conn, at).await?;
         return Ok(Outcome::Applied);
     }
     let sql = "select exists (select 1 from scope where name = ?1)";

@@ -230,8 +230,8 @@ impl<'d> TestApp<'d> {
     }
 
     /// Another process over the same database, whose clock is ahead by so many seconds.
-    pub async fn beside_ahead(&self, seconds: i64) -> Self {
-        Self::at(self.database, &[], Arc::clone(&self.clock), seconds).await
+    pub async fn beside_ahead(&self, seconds: i64, settings: &[(&str, &str)]) -> Self {
+        Self::at(self.database, settings, Arc::clone(&self.clock), seconds).await
     }
 
     // ---- agents and their like, as an operator changes them

@@ -17,7 +17,7 @@ async fn on_postgres(test: impl AsyncFn(&TestApp<'_>, &TestApp<'_>, i64)) {
     for skew in SKEWS {
         let database = Database::postgres().await;
         let right = TestApp::start(&database).await;
-        let wrong = right.beside_ahead(skew).await;
+        let wrong = right.beside_ahead(skew, &[]).await;
         test(&right, &wrong, skew).await;
         drop((right, wrong));
         database.remove().await;
@@ -187,7 +187,7 @@ async fn a_minute_with_a_clock_a_day_ahead_takes_nothing_away() {
     let signing = || database.texts("select kid from signing_key where state = 'signing'");
     let first = signing().await;
 
-    let again = app.beside_ahead(90_000).await;
+    let again = app.beside_ahead(90_000, &[]).await;
     for _ in 0..2 {
         again.state.list.refresh().await.unwrap();
         again.opened.keys.refresh().await.unwrap();
@@ -202,6 +202,8 @@ async fn a_minute_with_a_clock_a_day_ahead_takes_nothing_away() {
         again.introspect(&agent, token).await.is(200, INACTIVE);
     }
     assert!(again.is_active(&agent, &live).await);
+    let listed = again.get("/oauth/revoked-tokens").await.json()["revoked_jtis"].clone();
+    assert_eq!(listed, serde_json::json!([claims(&early)["jti"], claims(&late)["jti"]]));
     assert_eq!(signing().await, first);
     app.clock.advance(app.config.keys.announce_seconds);
     again.opened.keys.refresh().await.unwrap();

@@ -110,6 +110,7 @@ impl Forge {
             ("{ISS}", ISSUER.to_uppercase()),
             ("{iss}", ISSUER.to_owned()),
             ("{agent}", agent.id.clone()),
+            ("{epoch}", claims(&app.token(agent).await)["epoch"].to_string()),
             ("{now}", now.to_string()),
             ("{past}", (now - 1).to_string()),
             ("{future}", (now + 60).to_string()),
@@ -146,7 +147,7 @@ impl Forge {
             ("client_id", "\"{agent}\""),
             ("scope", "\"tokens:read agents:read\""),
             ("jti", "\"{jti}\""),
-            ("epoch", "0"),
+            ("epoch", "{epoch}"),
             ("iat", "{now}"),
             ("exp", "{exp}"),
         ];

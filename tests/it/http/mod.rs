@@ -32,6 +32,7 @@ mod recorded;
 mod replicas;
 mod revocations;
 mod revoke;
+mod rewound;
 mod risk;
 mod secrecy;
 mod secrets;

@@ -57,7 +57,8 @@ async fn a_token_is_inactive_exactly_when_anything_hit_it(app: &TestApp<'_>) {
 
 /// Each step goes to one process, and both are asked about every token after it.
 async fn run(apps: [&TestApp<'_>; 2], caller: &Agent, agent: &Agent, steps: &[(usize, Step)]) {
-    let (mut now, mut epoch, mut active) = (0, 0, true);
+    let (mut now, mut active) = (apps[0].clock.now().0, true);
+    let mut epoch = now * 1_000;
     let mut tokens: Vec<Token> = Vec::new();
     for (which, step) in steps {
         let app = apps[*which];
@@ -80,7 +81,9 @@ async fn run(apps: [&TestApp<'_>; 2], caller: &Agent, agent: &Agent, steps: &[(u
             Step::Revoke(_) => {}
             Step::Suspend => {
                 app.suspend(agent).await;
-                epoch += i64::from(active);
+                if active {
+                    epoch = (now * 1_000).max(epoch + 1);
+                }
                 active = false;
             }
             Step::Reactivate => {
@@ -89,7 +92,7 @@ async fn run(apps: [&TestApp<'_>; 2], caller: &Agent, agent: &Agent, steps: &[(u
             }
             Step::KillTokens => {
                 app.revoke_tokens(agent).await;
-                epoch += 1;
+                epoch = (now * 1_000).max(epoch + 1);
             }
             Step::Wait(seconds) => {
                 app.clock.advance(*seconds);

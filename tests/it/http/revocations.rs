@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::on_both;
 use crate::harness::answer::Answer;
-use crate::harness::app::{REVOKED, TestApp, bearer, claims};
+use crate::harness::app::{NOW, REVOKED, TestApp, bearer, claims};
 
 const NAMES: [&str; 2] = [REVOKED, "/oauth/revoked-tokens"];
 
@@ -65,8 +65,14 @@ async fn a_revoked_token_is_listed_at_once_and_until_it_expires(app: &TestApp<'_
     app.revoke(&agent, &second).await;
     app.clock.advance(1);
     app.revoke(&agent, &first).await;
-    let body =
-        format!(r#"{{"revoked_jtis":[{},{}],"revoked_agents":[],"version":2}}"#, jti(&second), jti(&first));
+    // The milliseconds of the last revocation.
+    let version = (NOW.0 + 1) * 1_000;
+    let body = format!(
+        r#"{{"revoked_jtis":[{},{}],"revoked_agents":[],"version":{}}}"#,
+        jti(&second),
+        jti(&first),
+        version
+    );
     for name in NAMES {
         let answer = app.get(name).await;
         is_a_list(&answer);
@@ -78,7 +84,7 @@ async fn a_revoked_token_is_listed_at_once_and_until_it_expires(app: &TestApp<'_
     // Time alone takes it off, without any step of a loop.
     let empty = app.get(REVOKED).await;
     is_a_list(&empty);
-    assert_eq!(empty.body, r#"{"revoked_jtis":[],"revoked_agents":[],"version":2}"#);
+    assert_eq!(empty.body, format!(r#"{{"revoked_jtis":[],"revoked_agents":[],"version":{version}}}"#));
 }
 
 /// T6.
@@ -134,8 +140,9 @@ async fn a_suspended_agent_is_listed_with_its_live_tokens(app: &TestApp<'_>) {
     app.state.list.refresh().await.unwrap();
     let answer = app.get(REVOKED).await;
     is_a_list(&answer);
+    let killed = (NOW.0 + 600) * 1_000;
     let body = format!(
-        r#"{{"revoked_jtis":[{},{}],"revoked_agents":[{{"agent":"{}","epoch":1}}],"version":1}}"#,
+        r#"{{"revoked_jtis":[{},{}],"revoked_agents":[{{"agent":"{}","epoch":{killed}}}],"version":{killed}}}"#,
         jti(&newer),
         jti(&older),
         hashed("agt_1")
@@ -160,7 +167,7 @@ async fn every_kill_lists_its_tokens(app: &TestApp<'_>) {
     app.suspend(&c).await;
     app.state.list.refresh().await.unwrap();
     let agents = |answer: &Answer| answer.json()["revoked_agents"].clone();
-    let entry = |id: &str, epoch: i64| json!({ "agent": hashed(id), "epoch": epoch });
+    let entry = |id: &str, epoch: i64| json!({ "agent": hashed(id), "epoch": NOW.0 * 1_000 + epoch });
     let answer = app.get(REVOKED).await;
     assert_eq!(listed(&answer), [jti(&tb), jti(&ta), jti(&tc)]);
     assert_eq!(agents(&answer), json!([entry("b", 1), entry("a", 1), entry("c", 1)]));

@@ -68,7 +68,7 @@ async fn a_token_has_the_header_and_the_claims_of_rfc_9068(app: &TestApp<'_>) {
         claims,
         json!({
             "iss": ISSUER, "sub": agent.id, "client_id": agent.id, "aud": ISSUER,
-            "scope": "agents:read tokens:read", "jti": jti, "epoch": 0,
+            "scope": "agents:read tokens:read", "jti": jti, "epoch": NOW.0 * 1_000,
             "iat": NOW.0, "exp": NOW.0 + 600,
         })
     );

@@ -10,7 +10,7 @@ use sealwright::domain::time::Timestamp;
 use sealwright::domain::ttl::Ttl;
 use sealwright::store::{Change, Freshness, LiveTokens, Outcome};
 
-use super::kit::{NOW, agent, commit, commit_at, create, creation, credential, id, read, write};
+use super::kit::{MILLIS, NOW, agent, commit, commit_at, create, creation, credential, id, read, write};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -106,7 +106,7 @@ async fn an_update_needs_the_version_it_was_made_from(db: &Database) {
     assert_eq!(commit_at(&*store, later, update("a", 1)).await, Outcome::Conflict);
     assert_eq!(commit_at(&*store, later, update("b", 1)).await, Outcome::NotFound);
     let changed = read(&*store, "a").await.agent.clone();
-    assert_eq!((changed.version, changed.epoch, changed.updated_at), (2, Epoch(0), later));
+    assert_eq!((changed.version, changed.epoch, changed.updated_at), (later.0 * 1_000, Epoch(0), later));
     assert_eq!((changed.created_at, changed.profile.name.as_str()), (NOW, "Another name"));
     assert_eq!(db.number("select count(*) from audit_event where kind = 'agent.updated'").await, 1);
 }
@@ -138,11 +138,11 @@ async fn suspension_raises_epoch_and_version_and_reactivation_only_the_version(d
     };
     assert_eq!(commit(&*store, Change::ReactivateAgent(id("a"))).await, Outcome::Unchanged);
     assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
-    assert_eq!(stands().await, (AgentStatus::Suspended, 1, 2));
+    assert_eq!(stands().await, (AgentStatus::Suspended, MILLIS, MILLIS));
     assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Unchanged);
-    assert_eq!(stands().await, (AgentStatus::Suspended, 1, 2));
+    assert_eq!(stands().await, (AgentStatus::Suspended, MILLIS, MILLIS));
     assert_eq!(commit(&*store, Change::ReactivateAgent(id("a"))).await, Outcome::Applied);
-    assert_eq!(stands().await, (AgentStatus::Active, 1, 3));
+    assert_eq!(stands().await, (AgentStatus::Active, MILLIS, MILLIS + 1));
     let kinds = db.texts("select kind from audit_event order by id").await;
     assert_eq!(kinds, ["agent.created", "agent.suspended", "agent.reactivated"]);
 }
@@ -152,7 +152,7 @@ async fn decommission_is_for_ever(db: &Database) {
     create(&*store, "a").await;
     create(&*store, "b").await;
     assert_eq!(commit(&*store, Change::SuspendAgent(id("b"))).await, Outcome::Applied);
-    for (agent_id, epoch) in [("a", 1), ("b", 2)] {
+    for (agent_id, epoch) in [("a", MILLIS), ("b", MILLIS + 1)] {
         assert_eq!(commit(&*store, Change::DecommissionAgent(id(agent_id))).await, Outcome::Applied);
         assert_eq!(commit(&*store, Change::DecommissionAgent(id(agent_id))).await, Outcome::Unchanged);
         assert_eq!(commit(&*store, Change::SuspendAgent(id(agent_id))).await, Outcome::Conflict);
@@ -169,7 +169,10 @@ async fn killing_the_tokens_leaves_the_status(db: &Database) {
         assert_eq!(commit(&*store, Change::RevokeAgentTokens(id("a"))).await, Outcome::Applied);
     }
     let agent = read(&*store, "a").await.agent.clone();
-    assert_eq!((agent.status, agent.epoch, agent.version), (AgentStatus::Active, Epoch(2), 3));
+    assert_eq!(
+        (agent.status, agent.epoch, agent.version),
+        (AgentStatus::Active, Epoch(MILLIS + 1), MILLIS + 1)
+    );
 }
 
 async fn an_unknown_agent_is_not_found_by_any_change(db: &Database) {

@@ -10,8 +10,8 @@ use sealwright::domain::time::Timestamp;
 use sealwright::store::{Batch, Change, LiveTokens, Outcome, SPENT_GRACE, Store, StoreError};
 
 use super::kit::{
-    EVENTS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, exchange, grants, id,
-    send, used,
+    EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, exchange,
+    grants, id, send, used,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -96,7 +96,7 @@ async fn of_two_grants_for_one_code_both_are_told_why_it_lives_on(db: &Database)
     commit(&*store, Change::RevokeAgentTokens(id("a"))).await;
     assert_eq!(send(&*store, &before).await, [Seen::Stale; 2]);
     assert_eq!(db.number(SPENT).await, 0);
-    assert_eq!(send(&*store, &twins(None).await).await, [counted(1), Seen::Spent]);
+    assert_eq!(send(&*store, &twins(None).await).await, [counted(MILLIS), Seen::Spent]);
 }
 
 async fn a_batch_mixes_codes_and_none_and_each_gets_its_own_verdict(db: &Database) {
@@ -122,7 +122,7 @@ async fn a_batch_mixes_codes_and_none_and_each_gets_its_own_verdict(db: &Databas
     assert_eq!(seen, [counted(0), Spent, Stale, counted(0), QuotaReached, QuotaReached]);
     assert_eq!([used(&*store, "a").await, used(&*store, "b").await], [Some(3), None]);
     assert_eq!((db.number(EVENTS).await, db.number(SPENT).await), (3, 2));
-    assert_eq!(redeem(&*store, "c", late).await, counted(1));
+    assert_eq!(redeem(&*store, "c", late).await, counted(MILLIS));
 }
 
 async fn a_refusal_gives_the_code_back(db: &Database) {
@@ -136,7 +136,7 @@ async fn a_refusal_gives_the_code_back(db: &Database) {
     assert_eq!(send(&*store, &before).await, [Seen::Stale]);
     commit(&*store, Change::ReactivateAgent(id("a"))).await;
     assert_eq!(db.number(SPENT).await, 0);
-    assert_eq!(redeem(&*store, "a", code).await, counted(1));
+    assert_eq!(redeem(&*store, "a", code).await, counted(MILLIS));
 }
 
 async fn a_hundred_exchanges_of_one_code_on_two_servers_give_one_token(db: &Database) {

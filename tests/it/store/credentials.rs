@@ -5,7 +5,7 @@ use sealwright::domain::id::CredentialId;
 use sealwright::domain::time::Timestamp;
 use sealwright::store::{Change, Freshness, Outcome, Store};
 
-use super::kit::{NOW, agent, commit, commit_at, create, credential, id, read, uuid};
+use super::kit::{MILLIS, NOW, agent, commit, commit_at, create, credential, id, read, uuid};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -40,7 +40,7 @@ async fn a_rotation_without_overlap_ends_the_old_secret_at_once(db: &Database) {
     assert_eq!(rotate(db, &*store, NOW.0 + 1, "second", NOW.0 + 1).await, Outcome::Applied);
     assert_eq!(held(&*store).await, [("second".to_owned(), None)]);
     let agent = read(&*store, "a").await.agent.clone();
-    assert_eq!((agent.version, agent.epoch.0, agent.updated_at.0), (2, 0, NOW.0 + 1));
+    assert_eq!((agent.version, agent.epoch.0, agent.updated_at.0), (MILLIS + 1_000, 0, NOW.0 + 1));
     assert_eq!(db.number("select count(*) from audit_event where kind = 'credential.rotated'").await, 1);
 }
 

@@ -25,6 +25,9 @@ use uuid::Uuid;
 
 pub use crate::harness::time::NOW;
 
+/// What a first kill at `NOW` raises an epoch to, and any change a version.
+pub const MILLIS: i64 = NOW.0 * 1_000;
+
 /// Where the codes of every agent are sent, and the user that it may act for.
 pub const REDIRECT_URI: &str = "https://app.example/callback";
 pub const USER: &str = "user 42";

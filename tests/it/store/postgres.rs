@@ -9,8 +9,8 @@ use sealwright::store::{Change, Freshness, OpenError, Outcome, Store, StoreError
 use sqlx::{Connection, PgConnection};
 
 use super::kit::{
-    EVENTS, NOW, Seen, batch, batch_at, commit, counted, create, creation, grants, id, issue, jti, read,
-    send, token, used, write,
+    EVENTS, MILLIS, NOW, Seen, batch, batch_at, commit, counted, create, creation, grants, id, issue, jti,
+    read, send, token, used, write,
 };
 use crate::harness::database::Database;
 
@@ -43,7 +43,7 @@ async fn a_batch_that_waits_while_a_suspension_commits_yields_dead_tokens() {
     lock.rollback().await.unwrap();
     assert_eq!(sent.await.unwrap(), [counted(0), counted(0)]);
     let standing = store.standing(&[token(jti(), "a")]).await.unwrap();
-    assert_eq!(standing[0].agent, Some((AgentStatus::Suspended, Epoch(1))));
+    assert_eq!(standing[0].agent, Some((AgentStatus::Suspended, Epoch(MILLIS))));
     assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(3), 3));
     db.remove().await;
 }
@@ -124,7 +124,7 @@ async fn calls_whose_connection_breaks_in_the_middle_are_done_once() {
     let (sent, killed) = calls.await.unwrap();
     assert_eq!((sent, killed.unwrap()), (vec![counted(0); 3], vec![Outcome::Applied]));
     assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(4), 4));
-    assert_eq!(read(&*store, "b").await.agent.epoch, Epoch(1));
+    assert_eq!(read(&*store, "b").await.agent.epoch, Epoch(MILLIS));
     db.remove().await;
 }
 

@@ -10,7 +10,9 @@ use sealwright::domain::ttl::Ttl;
 use sealwright::store::{Change, LiveTokens, Outcome, Standing, Store};
 use uuid::Uuid;
 
-use super::kit::{NOW, agent, batch_at, commit, commit_at, create, grants, id, jti, read, send, token};
+use super::kit::{
+    MILLIS, NOW, agent, batch_at, commit, commit_at, create, grants, id, jti, read, send, token,
+};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -58,7 +60,7 @@ async fn standings_come_in_the_order_asked(db: &Database) {
     commit(&*store, revocation(revoked, LATER)).await;
     let asked = [token(jti(), "b"), token(revoked, "nobody"), token(revoked, "a"), token(jti(), "a")];
     let stands = |revoked, agent| Standing { revoked, agent };
-    let (active, suspended) = ((AgentStatus::Active, Epoch(0)), (AgentStatus::Suspended, Epoch(1)));
+    let (active, suspended) = ((AgentStatus::Active, Epoch(0)), (AgentStatus::Suspended, Epoch(MILLIS)));
     let expected = [
         stands(false, Some(suspended)),
         stands(true, None),
@@ -98,7 +100,7 @@ async fn the_list_leaves_out_what_has_ended(db: &Database) {
     assert_eq!(list.tokens.iter().map(|t| t.jti).collect::<Vec<_>>(), [lives]);
     assert_eq!(list.agents.len(), 1);
     let list = store.revocations(0, LATER, LATER).await.unwrap();
-    assert_eq!((list.agents.len(), list.version), (0, 3));
+    assert_eq!((list.agents.len(), list.version), (0, LATER.0 * 1_000));
 }
 
 async fn the_list_tells_only_what_came_after(db: &Database) {
@@ -109,21 +111,22 @@ async fn the_list_tells_only_what_came_after(db: &Database) {
     for jti in &tokens {
         commit(&*store, revocation(*jti, LATER)).await;
     }
-    let list = store.revocations(2, NOW, NOW).await.unwrap();
-    assert_eq!(list.version, 4);
+    let list = store.revocations(MILLIS + 1, NOW, NOW).await.unwrap();
+    assert_eq!(list.version, MILLIS + 3);
     assert_eq!(
         list.tokens.iter().map(|t| (t.jti, t.version)).collect::<Vec<_>>(),
-        [(tokens[2], 3), (tokens[3], 4)]
+        [(tokens[2], MILLIS + 2), (tokens[3], MILLIS + 3)]
     );
-    let none = store.revocations(4, NOW, NOW).await.unwrap();
-    assert_eq!((none.version, none.tokens.len(), none.agents.len()), (4, 0, 0));
+    let none = store.revocations(MILLIS + 3, NOW, NOW).await.unwrap();
+    assert_eq!((none.version, none.tokens.len(), none.agents.len()), (MILLIS + 3, 0, 0));
 }
 
 async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     create(&*store, "b").await;
-    for (version, ttl) in [(1, Some(86_400)), (2, Some(300)), (3, None)] {
+    for ttl in [Some(86_400), Some(300), None] {
+        let version = read(&*store, "a").await.agent.version;
         let mut profile = agent("a").profile;
         Arc::make_mut(&mut profile.terms).ttl = ttl.map(|t| Ttl::new(t).unwrap());
         let change = Change::UpdateAgent {
@@ -139,14 +142,15 @@ async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database)
     commit_at(&*store, LATER, Change::RevokeAgentTokens(id("b"))).await;
     commit_at(&*store, LATER, Change::DecommissionAgent(id("a"))).await;
     // A clock that was set back takes no kill away.
+    let later = LATER.0 * 1_000;
     db.set_clock(NOW);
     commit(&*store, Change::RevokeAgentTokens(id("b"))).await;
     let list = store.revocations(0, NOW, NOW).await.unwrap();
     let agents: Vec<_> =
         list.agents.iter().map(|a| (a.agent_id.as_str(), a.epoch.0, a.longest_ttl, a.version)).collect();
-    assert_eq!(agents, [("a", 2, 86_400, 3), ("b", 2, 0, 4)]);
+    assert_eq!(agents, [("a", later, 86_400, later + 1), ("b", later + 1, 0, later + 2)]);
     assert!(list.agents.iter().all(|a| a.killed_at == LATER));
-    assert_eq!(list.version, 4);
+    assert_eq!(list.version, later + 2);
     assert_eq!(read(&*store, "b").await.agent.status, AgentStatus::Active);
 }
 
@@ -186,7 +190,7 @@ async fn versions_are_complete_and_in_order_under_concurrent_revocations(db: &Da
             joined.unwrap();
         }
     }
-    assert_eq!(since, 180);
+    assert_eq!(since, MILLIS + 179);
     let all = reader.revocations(0, NOW, Timestamp(0)).await.unwrap();
     assert_eq!(followed, all.tokens.iter().map(|t| t.version).collect());
     assert_eq!(followed.len(), 120);

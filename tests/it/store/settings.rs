@@ -7,7 +7,9 @@ use sealwright::store::postgres::{PostgresStore, migrate};
 use sealwright::store::{Change, OpenError, Outcome, Store, StoreError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::kit::{batch, code, commit, counted, create, exchange, grants, id, issue, read, send, write};
+use super::kit::{
+    MILLIS, batch, code, commit, counted, create, exchange, grants, id, issue, read, send, write,
+};
 use crate::harness::database::Database;
 
 fn name(db: &Database) -> &str {
@@ -60,7 +62,7 @@ async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again()
     )
     .await;
     assert_eq!(commit(&*store, Change::RevokeAgentTokens(id("a"))).await, Outcome::Applied);
-    assert_eq!(read(&*store, "a").await.agent.epoch, Epoch(1));
+    assert_eq!(read(&*store, "a").await.agent.epoch, Epoch(MILLIS));
     assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
     assert_eq!(commit(&*store, Change::ReactivateAgent(id("a"))).await, Outcome::Applied);
     assert_eq!(issue(&*store, "a", 1, None).await.len(), 1);
