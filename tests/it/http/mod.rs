@@ -36,6 +36,7 @@ mod rewound;
 mod risk;
 mod secrecy;
 mod secrets;
+mod skewed;
 mod time;
 mod token;
 

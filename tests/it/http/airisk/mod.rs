@@ -75,7 +75,7 @@ fn code_of(answer: &Answer) -> String {
 }
 
 /// A code for the callback.
-async fn code(app: &TestApp<'_>, agent: &Agent) -> String {
+pub async fn code(app: &TestApp<'_>, agent: &Agent) -> String {
     code_of(&authorize(app, &agent.id, CALLBACK, "").await)
 }
 
