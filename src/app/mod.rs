@@ -38,10 +38,12 @@ mod beside;
 mod listen;
 mod open;
 mod operator;
+mod reload;
 mod time;
 
 pub use beside::{NewStore, renew_operator_file};
 pub use open::{Opened, Wrapping, look, migrate, open, open_with};
+pub use reload::{Given, Reloading};
 
 /// Why a command could not do its work. Its text is for the operator's terminal.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +109,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         config.token.default_ttl,
         config.limits.listed_tokens,
     ));
+    let agents = opened.agents(config);
     let mint = Mint {
         authenticator: Arc::clone(&authenticator),
         store: Arc::clone(store),
@@ -118,7 +121,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
             default_audience,
             risk: config.scopes.clone(),
         },
-        plans: config.plans.clone(),
+        plans: Arc::clone(&agents.plans),
         limits: Arc::clone(&limits),
         clock: Arc::clone(clock),
         entropy: Arc::clone(entropy),
@@ -138,7 +141,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         tokens,
         list,
         keyring: Arc::clone(keyring),
-        agents: opened.agents(config),
+        agents,
         metadata: Metadata::new(issuer),
         health: Health::new(draining, Arc::clone(store)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
@@ -153,8 +156,9 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
 }
 
 /// Runs a server until SIGTERM, SIGINT or SIGQUIT: stops accepting and finishes what is in flight, the batch
-/// that it waits for included. A second signal ends it at once.
-pub async fn serve(config: Config, new_store: NewStore) -> Result<(), AppError> {
+/// that it waits for included. A second signal ends it at once. SIGHUP has it read its configuration again.
+pub async fn serve(config: Config, new_store: NewStore, mut reloading: Reloading) -> Result<(), AppError> {
+    let mut hangups = reload::hangups();
     if new_store == NewStore::OnCleanGround {
         beside::demand_no_remains(&config.database.url)?;
     }
@@ -197,8 +201,16 @@ pub async fn serve(config: Config, new_store: NewStore) -> Result<(), AppError> 
     let (mut ops_server, stop_ops) =
         listen::spawn_server(ops, http::ops_router(&state), rules, Duration::from_secs(1));
     let loops = tasks::run(background::loops(&config, &opened, &state));
+    let told_to_stop = async {
+        loop {
+            tokio::select! {
+                () = signalled() => return,
+                () = reload::next(&mut hangups) => reloading.turn(&state),
+            }
+        }
+    };
     tokio::select! {
-        () = signalled() => {}
+        () = told_to_stop => {}
         name = loops => return Err(AppError::Other(format!("background loop {name} died"))),
         // A server that nobody reaches is better restarted.
         ended = &mut public_server => return finished(ended).and(Err(unasked("public"))),

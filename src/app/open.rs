@@ -8,6 +8,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::clock::{Clock, StoreClock, SystemClock, require_time};
 use crate::config::{Config, DatabaseUrl};
 use crate::entropy::{Entropy, SystemEntropy};
@@ -124,7 +126,7 @@ impl Opened {
         Agents {
             store: Arc::clone(&self.store),
             secrets: Arc::clone(&self.secrets),
-            plans: config.plans.clone(),
+            plans: Arc::new(ArcSwap::from_pointee(config.plans.clone())),
             rules: config.scopes.clone(),
             default_ttl: config.token.default_ttl,
             credentials_per_agent: config.limits.credentials_per_agent,

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::app::{Given, Reloading};
 use crate::config::raw::Raw;
 use crate::config::{Config, LogFormat, MasterKeyNeed};
 use crate::telemetry::{self, Format, Output};
@@ -106,10 +107,13 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
         Command::Migrate | Command::Healthcheck => MasterKeyNeed::Never,
         _ => MasterKeyNeed::WithPostgres,
     };
-    let raw = Raw::read(cli.config.as_deref().map(Path::new), environment, &cli.set);
+    let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
+    let (file, flags) = (cli.config, cli.set);
+    let reread = move || Raw::read(file.as_deref().map(Path::new), environment.iter().cloned(), &flags);
+    let raw = reread();
     let config = Config::resolve(&raw, need).map_err(Failure::Configuration)?;
     let out = Printer::new(cli.json);
-    let _logging = match command {
+    let (_logging, filter) = match command {
         Command::Serve(_) => {
             let format = match config.log.format {
                 LogFormat::Auto => Format::Auto,
@@ -123,7 +127,15 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
     };
     let url = config.database.url.clone();
     let done = match command {
-        Command::Serve(args) => serve::run(&args, config),
+        Command::Serve(args) => {
+            let running = config.show(&raw);
+            let reread = Box::new(move || {
+                let raw = reread();
+                let config = Config::resolve(&raw, need)?;
+                Ok(Given { shown: config.show(&raw), config })
+            });
+            serve::run(&args, config, Reloading { reread, filter, running })
+        }
         Command::Migrate => serve::migrate(&config),
         Command::Agent(command) => block_on(agent::run(command, &config, out)),
         Command::Scope(command) => block_on(scope::run(command, &config, out)),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::app::{self, NewStore};
+use crate::app::{self, NewStore, Reloading};
 use crate::config::Config;
 
 use super::block_on;
@@ -16,9 +16,9 @@ pub struct ServeArgs {
 }
 
 /// Serves until it is told to stop.
-pub fn run(args: &ServeArgs, config: Config) -> Result<(), Failure> {
+pub fn run(args: &ServeArgs, config: Config, reloading: Reloading) -> Result<(), Failure> {
     let new_store = if args.new_store { NewStore::Anywhere } else { NewStore::OnCleanGround };
-    block_on(async { Ok(app::serve(config, new_store).await?) })
+    block_on(async { Ok(app::serve(config, new_store, reloading).await?) })
 }
 
 /// Brings the store's schema up to date.

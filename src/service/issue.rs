@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::clock::StoreClock;
 use crate::domain::grant::{Policy, TokenRequest, decide};
 use crate::domain::id::{BatchId, CredentialId, Jti};
-use crate::domain::quota::Plans;
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
 use crate::keys::{Keyring, SignedToken};
@@ -17,7 +16,7 @@ use super::authenticate::{Authenticator, ClientCredentials};
 use super::codes::{Codes, PresentedCode};
 use super::keys::KeyService;
 use super::limits::Limits;
-use super::{Cause, Error};
+use super::{Cause, Error, SharedPlans};
 
 /// How often a decision is made again because the agent changed under it; past that the caller is
 /// told to come again, never refused.
@@ -46,7 +45,7 @@ pub struct Mint {
     /// The server's rules.
     pub policy: Policy,
     /// The configured plans.
-    pub plans: Plans,
+    pub plans: SharedPlans,
     /// The request rate.
     pub limits: Arc<Limits>,
     /// The clock.
@@ -109,7 +108,7 @@ impl Mint {
     ) -> Result<Attempt, Error> {
         let agent = &record.agent;
         let catalogue = self.store.catalogue(freshness).await?;
-        let Some(limit) = self.plans.limit(&agent.profile.terms.plan) else {
+        let Some(limit) = self.plans.load().limit(&agent.profile.terms.plan) else {
             // The agent may have been given another plan since its row was remembered.
             if freshness == Freshness::Cached {
                 return Ok(Attempt::Stale);

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwapOption;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
@@ -15,9 +16,15 @@ use crate::domain::refusal::Refusal;
 
 use super::failures::Failures;
 
+/// The rate of each agent, and what it was made from.
+struct Requests {
+    per_minute: NonZeroU32,
+    limiter: DefaultKeyedRateLimiter<AgentId>,
+}
+
 /// The limits of this process.
 pub struct Limits {
-    requests: Option<DefaultKeyedRateLimiter<AgentId>>,
+    requests: ArcSwapOption<Requests>,
     introspections: Option<DefaultKeyedRateLimiter<AgentId>>,
     revocations: Option<DefaultKeyedRateLimiter<AgentId>>,
     /// Failed logins that cost a hash.
@@ -25,12 +32,17 @@ pub struct Limits {
     clock: DefaultClock,
 }
 
+fn requests(per_minute: u32) -> Option<Arc<Requests>> {
+    let per_minute = NonZeroU32::new(per_minute)?;
+    let limiter = RateLimiter::keyed(Quota::per_minute(per_minute));
+    Some(Arc::new(Requests { per_minute, limiter }))
+}
+
 impl Limits {
     /// Per minute; 0 switches a limit off.
     pub fn new(requests_per_minute: u32, failures_per_minute: u32) -> Self {
-        let requests = NonZeroU32::new(requests_per_minute).map(Quota::per_minute);
         Self {
-            requests: requests.map(RateLimiter::keyed),
+            requests: ArcSwapOption::new(requests(requests_per_minute)),
             introspections: None,
             revocations: None,
             failures: Arc::new(Failures::new(failures_per_minute)),
@@ -56,9 +68,17 @@ impl Limits {
         self.charge(self.revocations.as_ref(), agent_id)
     }
 
+    /// Another rate of requests from now on; the same one goes on where it was.
+    pub fn set_requests(&self, per_minute: u32) {
+        let running = self.requests.load().as_ref().map_or(0, |requests| requests.per_minute.get());
+        if running != per_minute {
+            self.requests.store(requests(per_minute));
+        }
+    }
+
     /// Counts one request of an authenticated, active agent.
     pub fn charge_request(&self, agent_id: &AgentId) -> Result<(), Refusal> {
-        self.charge(self.requests.as_ref(), agent_id)
+        self.charge(self.requests.load().as_ref().map(|requests| &requests.limiter), agent_id)
     }
 
     fn charge(
@@ -77,7 +97,10 @@ impl Limits {
 
     /// Forgets keys that are back at their full allowance, so that the tables stay bounded.
     pub fn sweep(&self) {
-        for limiter in [&self.requests, &self.introspections, &self.revocations].into_iter().flatten() {
+        let requests = self.requests.load();
+        let requests = requests.as_ref().map(|requests| &requests.limiter);
+        let others = [self.introspections.as_ref(), self.revocations.as_ref()];
+        for limiter in others.into_iter().chain([requests]).flatten() {
             limiter.retain_recent();
             limiter.shrink_to_fit();
         }

@@ -9,6 +9,9 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
+use crate::domain::quota::Plans;
 use crate::domain::refusal::Refusal;
 use crate::entropy::NoEntropy;
 use crate::keys::KeyFault;
@@ -28,6 +31,9 @@ pub mod revoke;
 pub mod scopes;
 pub mod secret;
 pub mod tokens;
+
+/// The configured plans, which can change while the process runs.
+pub type SharedPlans = Arc<ArcSwap<Plans>>;
 
 /// Why an operation did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]

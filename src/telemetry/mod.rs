@@ -39,12 +39,22 @@ const WAITING: usize = 16_384;
 #[must_use = "log lines are lost when the guard is dropped early"]
 pub struct Guard(#[expect(dead_code, reason = "only its drop does something")] WorkerGuard);
 
+/// Changes what is logged while the process runs.
+pub struct LogFilter(Box<dyn Fn(EnvFilter) -> bool + Send + Sync>);
+
+impl LogFilter {
+    /// One that cannot be read changes nothing.
+    pub fn set(&self, filter: &str) {
+        let _ = EnvFilter::try_new(filter).is_ok_and(&self.0);
+    }
+}
+
 /// Starts logging for the whole process. `filter` is a level or `target=level,…`; one that cannot be
 /// read counts as `info`. A second call changes nothing.
 ///
 /// Lines are written by a thread of their own; when nobody reads them, lines are dropped and
 /// requests are still answered.
-pub fn start_logging(filter: &str, format: Format, output: Output) -> Guard {
+pub fn start_logging(filter: &str, format: Format, output: Output) -> (Guard, LogFilter) {
     let (writer, terminal): (Box<dyn Write + Send>, bool) = match output {
         Output::Stdout => (Box::new(io::stdout()), io::stdout().is_terminal()),
         Output::Stderr => (Box::new(io::stderr()), io::stderr().is_terminal()),
@@ -58,12 +68,18 @@ pub fn start_logging(filter: &str, format: Format, output: Output) -> Guard {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     // An error says that logging was started before, which is what was asked for.
-    let _ = if json {
-        builder.json().flatten_event(true).with_span_list(false).try_init()
+    let filter = if json {
+        let builder = builder.json().flatten_event(true).with_span_list(false).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        LogFilter(Box::new(move |filter| handle.reload(filter).is_ok()))
     } else {
-        builder.try_init()
+        let builder = builder.with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        LogFilter(Box::new(move |filter| handle.reload(filter).is_ok()))
     };
-    Guard(guard)
+    (Guard(guard), filter)
 }
 
 /// An error and its causes in one line.

@@ -28,6 +28,7 @@ mod logins;
 mod outage;
 mod polls;
 mod replicas;
+mod signals;
 mod slow;
 mod stage;
 mod stop;

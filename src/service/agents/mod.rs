@@ -15,7 +15,7 @@ use crate::domain::agent::{Agent, AgentStatus, Epoch, Profile};
 use crate::domain::event::Actor;
 use crate::domain::grant::LONGEST_SCOPE_LIST;
 use crate::domain::id::AgentId;
-use crate::domain::quota::{PlanName, Plans};
+use crate::domain::quota::PlanName;
 use crate::domain::risk::RiskRules;
 use crate::domain::scope::{Catalogue, Scope, join};
 use crate::domain::ttl::Ttl;
@@ -24,7 +24,7 @@ use crate::store::{AgentRecord, Change, Freshness, LiveTokens, Outcome, Store, S
 
 use super::scopes::open_warnings;
 use super::secret::{Secret, Secrets};
-use super::{Cause, Error};
+use super::{Cause, Error, SharedPlans};
 
 mod credentials;
 pub mod import;
@@ -120,7 +120,7 @@ pub struct Agents {
     /// What makes and hashes secrets.
     pub secrets: Arc<Secrets>,
     /// The configured plans.
-    pub plans: Plans,
+    pub plans: SharedPlans,
     /// Which scopes are high-risk.
     pub rules: RiskRules,
     /// The lifetime of a token whose agent has none of its own.
@@ -163,7 +163,7 @@ impl Agents {
         let record = self.find(agent_id).await?;
         let now = self.clock.now();
         let used = self.store.used(std::slice::from_ref(agent_id), now.month()).await?;
-        let view = AgentView::of(&record.agent, &self.plans, used.get(agent_id).copied(), now);
+        let view = AgentView::of(&record.agent, &self.plans.load(), used.get(agent_id).copied(), now);
         Ok(view.with_credentials(&record.credentials, now))
     }
 
@@ -173,7 +173,7 @@ impl Agents {
         let ids: Vec<AgentId> = agents.iter().map(|a| a.agent_id.clone()).collect();
         let now = self.clock.now();
         let used = self.store.used(&ids, now.month()).await?;
-        let view = |a: &Agent| AgentView::of(a, &self.plans, used.get(&a.agent_id).copied(), now);
+        let view = |a: &Agent| AgentView::of(a, &self.plans.load(), used.get(&a.agent_id).copied(), now);
         Ok(agents.iter().map(view).collect())
     }
 
@@ -275,7 +275,7 @@ impl Agents {
     }
 
     fn check_plan(&self, plan: &PlanName) -> Result<(), Rejection> {
-        self.plans.limit(plan).map(|_| ()).ok_or_else(|| Rejection::UnknownPlan(plan.clone()))
+        self.plans.load().limit(plan).map(|_| ()).ok_or_else(|| Rejection::UnknownPlan(plan.clone()))
     }
 
     fn new_agent(&self, agent_id: &AgentId, profile: Profile) -> Agent {

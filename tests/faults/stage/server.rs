@@ -296,6 +296,11 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// In how many of its last lines the server said this.
+    pub fn said(&self, text: &str) -> usize {
+        self.log.text().lines().filter(|line| line.contains(text)).count()
+    }
+
     /// The value of one metric, 0 when it was never counted.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.ops_client().get("/metrics").await.text();
