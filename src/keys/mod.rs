@@ -14,7 +14,7 @@ use crate::document::Document;
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl;
-use crate::store::{KeyRecord, KeyState, Recorded};
+use crate::store::{KeyRecord, KeyState, Recorded, Sealed};
 
 use algorithm::{PrivateKey, PublicKey};
 use claims::{Claims, TokenHeader};
@@ -107,13 +107,23 @@ pub enum KeyFault {
 struct SigningKey {
     /// The first part of each token and the dot behind it.
     encoded_header: String,
-    private: Arc<PrivateKey>,
+    pair: Arc<Pair>,
+}
+
+/// A key that was proven to be this store's: its private part opened under the master key for its kid, and
+/// its public part is that one's.
+struct Pair {
+    /// The row that it was read from.
+    row: (String, Sealed),
+    public: PublicKey,
+    private: PrivateKey,
+    /// The public part as the private one has it: what is published.
+    public_jwk: String,
 }
 
 struct KeySet {
     signing: Option<SigningKey>,
-    private: HashMap<Kid, Arc<PrivateKey>>,
-    public: HashMap<Kid, Arc<PublicKey>>,
+    pairs: HashMap<Kid, Arc<Pair>>,
     jwks: Arc<Document>,
 }
 
@@ -128,66 +138,69 @@ pub struct Keyring {
 impl Keyring {
     /// An empty keyring for tokens of `issuer`; [`Keyring::load`] fills it.
     pub fn new(issuer: String, typ: TokenTyp, master_key: MasterKey) -> Self {
-        let set = KeySet {
-            signing: None,
-            private: HashMap::new(),
-            public: HashMap::new(),
-            jwks: Arc::new(render_jwks(&[])),
-        };
+        let jwks = Arc::new(render_jwks(vec![]));
+        let set = KeySet { signing: None, pairs: HashMap::new(), jwks };
         Self { issuer, typ, master_key, current: ArcSwap::from_pointee(set) }
     }
 
-    /// Takes over the store's keys. On a fault the last good set stays.
-    pub fn load(&self, records: &[KeyRecord]) -> Result<(), KeyFault> {
+    /// Takes over the store's keys. A row that is not proven to be a key of this store is refused: it neither
+    /// verifies nor is published, and why is returned. When that is the key which signs, it is a fault, and
+    /// the last good set stays.
+    pub fn load(&self, records: &[KeyRecord]) -> Result<Vec<KeyFault>, KeyFault> {
         let before = self.current.load();
-        let mut set = KeySet {
-            signing: None,
-            private: HashMap::new(),
-            public: HashMap::new(),
-            jwks: Arc::new(render_jwks(records)),
-        };
+        let (mut signing, mut pairs, mut published) = (None, HashMap::new(), Vec::new());
+        let mut refused = Vec::new();
         for record in records {
             let kid = &record.kid;
-            let public = match before.public.get(kid) {
-                Some(known) => Arc::clone(known),
-                None => Arc::new(PublicKey::from_jwk(kid, &record.public_jwk)?),
+            let pair = match self.prove(&before, record) {
+                Ok(pair) => pair,
+                Err(fault) if record.state == KeyState::Signing => return Err(fault),
+                Err(fault) => {
+                    refused.push(fault);
+                    continue;
+                }
             };
-            set.public.insert(kid.clone(), Arc::clone(&public));
-            // A retiring key signs no more, so its private part is not even opened.
-            if record.state == KeyState::Retiring {
-                continue;
-            }
-            let private = match before.private.get(kid) {
-                Some(known) => Arc::clone(known),
-                None => Arc::new(self.open(record, &public)?),
-            };
-            set.private.insert(kid.clone(), Arc::clone(&private));
             if record.state == KeyState::Signing {
                 let header = TokenHeader { alg: "RS256", typ: self.typ.as_str(), kid: &kid.0 };
                 let json = serde_json::to_vec(&header).map_err(|_| KeyFault::Signing)?;
                 let encoded_header = URL_SAFE_NO_PAD.encode(json) + ".";
-                set.signing = Some(SigningKey { encoded_header, private });
+                signing = Some(SigningKey { encoded_header, pair: Arc::clone(&pair) });
             }
+            published.push((record.state, pair.public_jwk.clone()));
+            pairs.insert(kid.clone(), pair);
         }
-        self.current.store(Arc::new(set));
-        Ok(())
+        let jwks = Arc::new(render_jwks(published));
+        self.current.store(Arc::new(KeySet { signing, pairs, jwks }));
+        Ok(refused)
     }
 
-    /// Unseals a private key and proves that it belongs to its public part before it is used.
-    fn open(&self, record: &KeyRecord, public: &PublicKey) -> Result<PrivateKey, KeyFault> {
-        let kid = &record.kid;
+    /// Those of the store's keys that are proven to be its own: nothing is to be done about others.
+    pub fn genuine(&self, records: Vec<KeyRecord>) -> Vec<KeyRecord> {
+        let known = self.current.load();
+        records.into_iter().filter(|record| self.prove(&known, record).is_ok()).collect()
+    }
+
+    /// Unseals a private key and proves that it belongs to its public part and its kid. Whoever can write to
+    /// the database but has no master key cannot make such a row.
+    fn prove(&self, known: &KeySet, record: &KeyRecord) -> Result<Arc<Pair>, KeyFault> {
+        let (kid, row) = (&record.kid, (&record.public_jwk, &record.private_key));
+        if let Some(pair) = known.pairs.get(kid)
+            && (&pair.row.0, &pair.row.1) == row
+        {
+            return Ok(Arc::clone(pair));
+        }
+        let public = PublicKey::from_jwk(kid, &record.public_jwk)?;
         let der = self
             .master_key
             .unseal(&record.private_key, kid.0.as_bytes())
             .ok_or_else(|| KeyFault::Unsealable(kid.clone()))?;
         let private = PrivateKey::from_der(&der).ok_or(KeyFault::Damaged(kid.clone(), "it is no RSA key"))?;
-        let mut probe = String::from("e30.e30");
-        private.sign_onto(&mut probe)?;
-        if public.check_signature(&probe) {
-            Ok(private)
-        } else {
-            Err(KeyFault::Damaged(kid.clone(), "its private and public parts differ"))
+        let (thumbprint, public_jwk) = private.public_jwk()?;
+        if thumbprint != *kid {
+            return Err(KeyFault::Damaged(kid.clone(), "its private and public parts differ"));
         }
+        let row = (record.public_jwk.clone(), record.private_key.clone());
+        Ok(Arc::new(Pair { row, public, private, public_jwk }))
     }
 
     /// Whether a key is there to sign with.
@@ -204,7 +217,7 @@ impl Keyring {
         let mut jwt = String::with_capacity(key.encoded_header.len() + claims.len() * 4 / 3 + 700);
         jwt.push_str(&key.encoded_header);
         URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
-        key.private.sign_onto(&mut jwt)?;
+        key.pair.private.sign_onto(&mut jwt)?;
         if jwt.len() > LONGEST_TOKEN {
             return Err(KeyFault::TooLong);
         }
@@ -215,7 +228,7 @@ impl Keyring {
 
     /// Whether a key of this id verifies tokens now.
     pub fn knows(&self, kid: &Kid) -> bool {
-        self.current.load().public.contains_key(kid)
+        self.current.load().pairs.contains_key(kid)
     }
 
     /// Checks shape, header, signature, issuer and length of life, in that order; the algorithm is the key's
@@ -227,8 +240,8 @@ impl Keyring {
             return Verified::Rejected;
         }
         let (set, kid) = (self.current.load(), Kid(header.kid));
-        let Some(key) = set.public.get(&kid) else { return Verified::UnknownKey };
-        match key.verify(token) {
+        let Some(pair) = set.pairs.get(&kid) else { return Verified::UnknownKey };
+        match pair.public.verify(token) {
             // RFC 8725 §3.8: the issuer is compared as an exact string. No token of ours lives longer than a
             // day, so one that does was signed elsewhere with a key of ours.
             Some(claims) if claims.iss == self.issuer && lives_as_minted(&claims) => {
@@ -263,15 +276,13 @@ pub fn length_prefixed<'a>(fields: impl IntoIterator<Item = &'a [u8]>, mut feed:
 }
 
 /// RFC 7517: the signing key first, then the announced, then the retiring ones.
-fn render_jwks(records: &[KeyRecord]) -> Document {
-    let rank = |state| match state {
+fn render_jwks(mut keys: Vec<(KeyState, String)>) -> Document {
+    keys.sort_by_key(|(state, _)| match state {
         KeyState::Signing => 0,
         KeyState::Announced => 1,
         KeyState::Retiring => 2,
-    };
-    let mut ordered: Vec<&KeyRecord> = records.iter().collect();
-    ordered.sort_by_key(|r| rank(r.state));
-    let keys: Vec<&str> = ordered.iter().map(|r| r.public_jwk.as_str()).collect();
+    });
+    let keys: Vec<String> = keys.into_iter().map(|(_, public_jwk)| public_jwk).collect();
     Document::new(format!("{{\"keys\":[{}]}}", keys.join(",")))
 }
 

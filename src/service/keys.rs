@@ -2,8 +2,9 @@
 //!
 //! Must not know private bytes beyond handing them to be sealed.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::event::Actor;
@@ -48,6 +49,8 @@ pub struct KeyService {
     read_at: tokio::sync::Mutex<i64>,
     /// The same for those who only look.
     last_read: AtomicI64,
+    /// What was said of keys that were refused, so that it is said once.
+    refused: Mutex<HashSet<String>>,
 }
 
 impl KeyService {
@@ -69,6 +72,7 @@ impl KeyService {
             announce_seconds,
             read_at: tokio::sync::Mutex::new(NEVER),
             last_read: AtomicI64::new(NEVER),
+            refused: Mutex::default(),
         }
     }
 
@@ -124,7 +128,7 @@ impl KeyService {
     /// Reads the keys, carries out what is due, and takes them over. Run once a minute.
     pub async fn refresh(&self) -> Result<(), Error> {
         let mut read_at = self.read_at.lock().await;
-        let keys = self.store.keys().await?;
+        let keys = self.keyring.genuine(self.store.keys().await?);
         // While it is not certain what time it is, no key's time has come.
         let steps = self.clock.settled().map_or_else(Vec::new, |now| rotation::plan(&keys, now));
         for step in steps {
@@ -160,7 +164,14 @@ impl KeyService {
 
     async fn read(&self, read_at: &mut i64) -> Result<(), Error> {
         let now = self.clock.steady();
-        self.keyring.load(&self.store.keys().await?)?;
+        let refused = self.keyring.load(&self.store.keys().await?)?;
+        let mut told = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused: HashSet<String> = refused.iter().map(ToString::to_string).collect();
+        for cause in refused.difference(&told) {
+            tracing::error!(cause, "a signing key in the database is not this server's and was refused");
+        }
+        *told = refused;
+        drop(told);
         *read_at = now;
         self.last_read.store(now, Ordering::Relaxed);
         Ok(())

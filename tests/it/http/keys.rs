@@ -1,11 +1,18 @@
 //! What a token is worth when its key goes, and what introspection and revocation cost their callers.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sealwright::keys::algorithm::{PrivateKey, RsaBits, generate};
+use serde_json::json;
+
 use super::on_both;
-use crate::harness::app::{INTROSPECT, REVOKE, TestApp, bearer, header};
+use crate::harness::app::{INTROSPECT, ISSUER, NOW, REVOKE, TestApp, bearer, header};
 
 const INACTIVE: &str = "{\"active\":false}";
 
 on_both! {
+    a_key_that_was_put_into_the_database_is_refused,
+    what_is_published_is_the_private_parts_own,
     a_token_that_is_remembered_dies_with_its_keys_row,
     introspections_have_a_rate_of_their_own_for_each_caller,
     revocations_have_a_rate_of_their_own_for_each_caller,
@@ -74,4 +81,67 @@ async fn revocations_have_a_rate_of_their_own_for_each_caller(app: &TestApp<'_>)
     limited.revoke(&two, &own).await.is(200, "{}");
     // Another process counts for itself.
     app.revoke(&one, &spared).await.is(200, "{}");
+}
+
+const JWKS: &str = "/.well-known/jwks.json";
+
+/// By somebody who can write to the database and has no master key.
+async fn a_key_that_was_put_into_the_database_is_refused(app: &TestApp<'_>) {
+    let agent = app.agent("tokens:read admin:orgs").await;
+    let published = app.get(JWKS).await.body;
+    let own = generate(RsaBits::B2048).unwrap();
+    let private = PrivateKey::from_der(&own.private_der).unwrap();
+    let encode = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let mut forged = [
+        encode(json!({"alg": "RS256", "typ": "at+jwt", "kid": own.kid.0})),
+        encode(json!({
+            "iss": ISSUER, "sub": agent.id, "aud": ISSUER, "client_id": agent.id, "scope": "admin:orgs",
+            "jti": "01920000-0000-7000-8000-000000000000", "epoch": 0, "iat": NOW.0, "exp": NOW.0 + 600,
+        })),
+    ]
+    .join(".");
+    private.sign_onto(&mut forged).unwrap();
+    // Without a private part, and with that of the genuine key.
+    for private_key in ["private_key", "substr(private_key, 1, 0)"] {
+        for state in ["retiring", "announced"] {
+            app.database.execute("delete from signing_key where state <> 'signing'").await;
+            let insert = format!(
+                "insert into signing_key (kid, public_jwk, private_key, state, announced_at, signs_from, signs_until,
+                                          published_until)
+                 select '{}', '{}', {private_key}, '{state}', 0, 0, null, {}
+                 from signing_key where state = 'signing'",
+                own.kid.0,
+                own.public_jwk,
+                NOW.0 + 90_000
+            );
+            app.database.execute(&insert).await;
+            app.clock.advance(1);
+            let other = app.beside().await;
+            for process in [app, &other] {
+                process.opened.keys.refresh().await.unwrap();
+                process.introspect(&agent, &forged).await.is(200, INACTIVE);
+                assert_eq!(process.get_as(&bearer(&forged), "/forward-auth").await.status, 401);
+                assert_eq!(process.get(JWKS).await.body, published);
+                let token = process.token(&agent).await;
+                assert!(process.is_active(&agent, &token).await);
+            }
+            let rows =
+                format!("select count(*) from signing_key where kid = '{}' and state = '{state}'", own.kid.0);
+            assert_eq!(app.database.number(&rows).await, 1, "nothing is done about it");
+        }
+    }
+}
+
+async fn what_is_published_is_the_private_parts_own(app: &TestApp<'_>) {
+    let published = app.get(JWKS).await.body;
+    app.database.execute("update signing_key set public_jwk = replace(public_jwk, '{', '{\"x5u\":\"https://evil.example\",')").await;
+    app.clock.advance(1);
+    app.opened.keys.refresh().await.unwrap();
+    assert_eq!(app.get(JWKS).await.body, published);
+    // Another key under a genuine kid is none: the last good set stays.
+    let own = generate(RsaBits::B2048).unwrap();
+    app.database.execute(&format!("update signing_key set public_jwk = '{}'", own.public_jwk)).await;
+    app.clock.advance(1);
+    app.opened.keys.refresh().await.unwrap_err();
+    assert_eq!(app.get(JWKS).await.body, published);
 }
