@@ -25,6 +25,7 @@ mod cut;
 mod files;
 mod flood;
 mod logins;
+mod neighbours;
 mod outage;
 mod polls;
 mod replicas;

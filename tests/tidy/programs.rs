@@ -3,7 +3,8 @@
 use crate::scan::Source;
 use crate::{demand_none, tree};
 
-/// What every machine has that builds the server, and why each is needed. Others are given by their path.
+/// What every machine has that builds the server, and why each is needed. Others are given by their path: a test
+/// looks for what it can do without (the reverse proxies of `tests/faults`), and names it where it is missing.
 const PROGRAMS: &[(&str, &str)] = &[
     ("sh", "it outlives the test, or sets a signal aside, for another program"),
     ("chown", "PostgreSQL refuses root, and a file of root's"),

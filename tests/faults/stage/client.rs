@@ -146,9 +146,12 @@ pub fn post(path: &str, headers: &str, form: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+pub fn token_form(agent: &Agent) -> String {
+    format!("grant_type=client_credentials&client_id={}&client_secret={}", agent.id, agent.secret)
+}
+
 pub fn token_request(agent: &Agent) -> Vec<u8> {
-    let form = format!("grant_type=client_credentials&client_id={}&client_secret={}", agent.id, agent.secret);
-    post("/api/v1/token", "", &form)
+    post("/api/v1/token", "", &token_form(agent))
 }
 
 pub fn revoke_request(agent: &Agent, token: &str) -> Vec<u8> {
@@ -156,28 +159,80 @@ pub fn revoke_request(agent: &Agent, token: &str) -> Vec<u8> {
     post("/api/v1/token/revoke", "", &form)
 }
 
-/// One reply: its head, and its body by length.
+/// One reply: its head, and its body by length, in chunks, or up to the connection's end when the head
+/// announces that. Interim replies are passed over.
 pub async fn read_reply(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
-    let mut buffer = Vec::with_capacity(2_048);
-    let end = loop {
-        if let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
-            break end;
-        }
-        if stream.read_buf(&mut buffer).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    let mut rest = Vec::with_capacity(2_048);
+    let head = loop {
+        let head = read_to(stream, &mut rest, b"\r\n\r\n").await?;
+        if !head.starts_with("HTTP/1.1 1") {
+            break head;
         }
     };
-    let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
-    let mut body = buffer.split_off(end + 4);
-    let length = head
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| key.eq_ignore_ascii_case("content-length"))
-        .map_or(0, |(_, value)| value.trim().parse().unwrap_or(0));
-    while body.len() < length {
-        if stream.read_buf(&mut body).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
+    let header = |name: &str| {
+        let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+        headers.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    };
+    let body = if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+        read_chunks(stream, &mut rest).await?
+    } else if let Some(length) = header("content-length") {
+        let length = length.parse().map_err(|_| nonsense(&head))?;
+        read_exactly(stream, &mut rest, length).await?
+    } else if ["204", "304"].contains(&head.split(' ').nth(1).unwrap_or_default()) {
+        vec![]
+    } else if header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+        stream.read_to_end(&mut rest).await?;
+        rest
+    } else {
+        return Err(nonsense(&head));
+    };
     Ok((head, body))
+}
+
+/// The chunks of a body, and what trails it.
+async fn read_chunks(stream: &mut TcpStream, rest: &mut Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut body = vec![];
+    loop {
+        let line = read_to(stream, rest, b"\r\n").await?;
+        let size = line.split(';').next().unwrap_or_default().trim();
+        let size = usize::from_str_radix(size, 16).map_err(|_| nonsense(&line))?;
+        if size == 0 {
+            break;
+        }
+        body.append(&mut read_exactly(stream, rest, size).await?);
+        read_to(stream, rest, b"\r\n").await?;
+    }
+    while !read_to(stream, rest, b"\r\n").await?.is_empty() {}
+    Ok(body)
+}
+
+/// What stands before `mark`; it and the mark are taken from `rest`.
+async fn read_to(stream: &mut TcpStream, rest: &mut Vec<u8>, mark: &[u8]) -> io::Result<String> {
+    let end = loop {
+        if let Some(end) = rest.windows(mark.len()).position(|window| window == mark) {
+            break end;
+        }
+        read_more(stream, rest).await?;
+    };
+    let text = String::from_utf8_lossy(&rest[..end]).into_owned();
+    rest.drain(..end + mark.len());
+    Ok(text)
+}
+
+async fn read_exactly(stream: &mut TcpStream, rest: &mut Vec<u8>, length: usize) -> io::Result<Vec<u8>> {
+    while rest.len() < length {
+        read_more(stream, rest).await?;
+    }
+    Ok(rest.drain(..length).collect())
+}
+
+async fn read_more(stream: &mut TcpStream, rest: &mut Vec<u8>) -> io::Result<()> {
+    match stream.read_buf(rest).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
+}
+
+fn nonsense(said: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("no reply: {said}"))
 }

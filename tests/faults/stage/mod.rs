@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod ledger;
 pub mod outcome;
 pub mod proxy;
+pub mod reverse_proxy;
 pub mod server;
 
 /// The issue's own deadline: with the database gone an answer comes within three seconds.
