@@ -61,6 +61,11 @@ pub(super) struct Entries {
 }
 
 impl Entries {
+    /// From this second on an entry has expired.
+    pub fn valid_until(&self) -> Timestamp {
+        self.text.valid_until()
+    }
+
     /// The version up to which the news are known.
     pub fn version(&self) -> i64 {
         self.version

@@ -165,7 +165,8 @@ impl RevocationList {
         }
         // Before the entries are read: what is added from now on is not in them.
         self.is_stale.store(false, Ordering::SeqCst);
-        if written.valid_until <= now {
+        // By what is in memory: what was added since the last writing may have expired unseen.
+        if entries.valid_until() <= now {
             entries.expire(now);
         }
         let listing = Arc::new(entries.write_down());

@@ -93,6 +93,11 @@ impl Text {
         self.valid_until = self.valid_until.min(killed.killed_at.saturating_add(listed_for));
     }
 
+    /// From this second on an entry has expired.
+    pub fn valid_until(&self) -> Timestamp {
+        self.valid_until
+    }
+
     /// Takes all agents away, for them to be added anew.
     pub fn clear_agents(&mut self) {
         self.agents.clear();
