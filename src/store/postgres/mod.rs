@@ -238,7 +238,7 @@ impl Store for PostgresStore {
     }
 
     async fn clock(&self) -> Result<Option<i64>, StoreError> {
-        ask!(self.general, read::clock).await.map(Some)
+        ask!(self.standing, read::clock).await.map(Some)
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
