@@ -17,7 +17,8 @@ use super::{bounded, read};
 /// Joins each slot with its agent and the catalogue as the decision saw them, and counts, for what the agents
 /// proved themselves with alone: a remembered secret that the file does not hold opens nothing. `max`
 /// keeps a lowered limit from winding the counter back. Neither side can overflow, for 0 <= used
-/// and 0 <= ceiling.
+/// and 0 <= ceiling. `jsonb_each` hands each row out parsed; `json_each` would write it as text again for
+/// each column that is asked of it.
 const COUNT: &str = "
     insert into quota (agent_id, month, used, granted, ceiling, slot, epoch)
     select a.agent_id, ?2, min(s.asked, s.ceiling), min(s.asked, s.ceiling), s.ceiling, s.slot, a.epoch
@@ -25,7 +26,7 @@ const COUNT: &str = "
         select value ->> 0 as agent_id, value ->> 1 as version, value ->> 2 as catalogue_version,
                value ->> 3 as asked, value ->> 4 as ceiling, value ->> 5 as slot,
                value ->> 6 as credentials, value ->> 7 as proofs
-        from json_each(?1)
+        from jsonb_each(?1)
     ) as s
     cross join agent a
     where a.agent_id = s.agent_id and a.version = s.version and a.status = 'active'
@@ -48,7 +49,7 @@ const RECORD: &str = "
     insert into audit_event (at, kind, actor, agent_id, jti, expires_at, epoch, detail)
     select ?2, 'token.issued', 'agent:' || (value ->> 1), value ->> 1, unhex(value ->> 0), value ->> 2,
            value ->> 3, value ->> 4
-    from json_each(?1)
+    from jsonb_each(?1)
     order by key";
 
 /// One verdict a grant.
