@@ -25,6 +25,7 @@ pub mod claims;
 pub mod code;
 pub mod rotation;
 pub mod seal;
+pub mod standing;
 pub mod store_key;
 pub mod tag;
 
@@ -90,6 +91,9 @@ pub enum KeyFault {
     /// A key's private and public parts do not belong together, or its kid is not its thumbprint.
     #[error("signing key {0} is damaged: {1}")]
     Damaged(Kid, &'static str),
+    /// A key's state or times are not those that its seal was made for.
+    #[error("signing key {0} does not stand as its seal says: somebody changed its row")]
+    Moved(Kid),
     /// No key is in the signing state.
     #[error("no signing key")]
     NoSigningKey,
@@ -143,8 +147,8 @@ impl Keyring {
         Self { issuer, typ, master_key, current: ArcSwap::from_pointee(set) }
     }
 
-    /// Takes over the store's keys. A row that is not proven to be a key of this store is refused: it neither
-    /// verifies nor is published, and why is returned. When that is the key which signs, it is a fault, and
+    /// Takes over the store's keys. A row that is not proven to be a key of this store, or to stand as its
+    /// servers put it, is refused: it neither verifies nor is published, and why is returned. When that is the key which signs, it is a fault, and
     /// the last good set stays.
     pub fn load(&self, records: &[KeyRecord]) -> Result<Vec<KeyFault>, KeyFault> {
         let before = self.current.load();
@@ -180,9 +184,16 @@ impl Keyring {
         records.into_iter().filter(|record| self.prove(&known, record).is_ok()).collect()
     }
 
-    /// Unseals a private key and proves that it belongs to its public part and its kid. Whoever can write to
-    /// the database but has no master key cannot make such a row.
+    /// Proves a row: whoever can write to the database but has no master key can neither make one nor change
+    /// its state or times.
     fn prove(&self, known: &KeySet, record: &KeyRecord) -> Result<Arc<Pair>, KeyFault> {
+        let pair = self.prove_pair(known, record)?;
+        let is_believed = standing::is_believed(&self.master_key, record);
+        if is_believed { Ok(pair) } else { Err(KeyFault::Moved(record.kid.clone())) }
+    }
+
+    /// Unseals a private key and proves that it belongs to its public part and its kid.
+    fn prove_pair(&self, known: &KeySet, record: &KeyRecord) -> Result<Arc<Pair>, KeyFault> {
         let (kid, row) = (&record.kid, (&record.public_jwk, &record.private_key));
         if let Some(pair) = known.pairs.get(kid)
             && (&pair.row.0, &pair.row.1) == row
@@ -309,6 +320,7 @@ mod tests {
             signs_from: Timestamp(0),
             signs_until: None,
             published_until: None,
+            seal: None,
         };
         keyring.load(&[record]).unwrap();
         let private = PrivateKey::from_der(&made.private_der).unwrap();

@@ -6,14 +6,14 @@
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl;
-use crate::store::{Change, KeyRecord, KeyState};
+use crate::store::{Change, KeyRecord, KeyState, Retires};
 
 /// How long a retired key stays published past the last token it may have signed, in seconds:
 /// processes re-read the keyring once a minute, and clocks differ.
 pub const SKEW: i64 = 180;
 
-/// What is to be done about the keys at `now`, first things first.
-pub fn plan(keys: &[KeyRecord], now: Timestamp) -> Vec<Change> {
+/// What is to be done about the keys at `now`, first things first; `seal` seals a key that stands as it will.
+pub fn plan(keys: &[KeyRecord], now: Timestamp, seal: impl Fn(&KeyRecord) -> Vec<u8>) -> Vec<Change> {
     let mut steps = Vec::new();
     let signing = keys.iter().find(|k| k.state == KeyState::Signing);
     let due = keys
@@ -21,10 +21,17 @@ pub fn plan(keys: &[KeyRecord], now: Timestamp) -> Vec<Change> {
         .filter(|k| k.state == KeyState::Announced && k.signs_from <= now)
         .min_by_key(|k| (k.signs_from, k.announced_at, k.kid.clone()));
     if let Some(next) = due {
+        let published_until = now.saturating_add(ttl::LONGEST + SKEW);
+        let retired = |key: &KeyRecord| KeyRecord {
+            state: KeyState::Retiring,
+            published_until: Some(published_until),
+            ..key.clone()
+        };
         steps.push(Change::ActivateKey {
             kid: next.kid.clone(),
-            retires: signing.map(|k| k.kid.clone()),
-            published_until: now.saturating_add(ttl::LONGEST + SKEW),
+            seal: seal(&KeyRecord { state: KeyState::Signing, ..next.clone() }),
+            retires: signing.map(|key| Retires { kid: key.kid.clone(), seal: seal(&retired(key)) }),
+            published_until,
         });
     }
     for key in keys.iter().filter(|k| k.state == KeyState::Retiring) {
@@ -59,7 +66,16 @@ mod tests {
             signs_from: Timestamp(signs_from),
             signs_until: None,
             published_until: published_until.map(Timestamp),
+            seal: None,
         }
+    }
+
+    /// In place of a seal, what it would cover.
+    fn plan(keys: &[KeyRecord], now: Timestamp) -> Vec<Change> {
+        super::plan(keys, now, |key| {
+            let end = key.published_until.map_or(-1, |end| end.0);
+            format!("{} {} {end}", key.kid.0, key.state.as_str()).into_bytes()
+        })
     }
 
     #[test]
@@ -67,8 +83,11 @@ mod tests {
         let keys = [key("a", KeyState::Signing, 0, None), key("b", KeyState::Announced, 100, None)];
         assert!(plan(&keys, Timestamp(99)).is_empty());
         let steps = plan(&keys, Timestamp(100));
-        assert!(matches!(&steps[..], [Change::ActivateKey { kid, retires: Some(old), published_until }]
-            if kid.0 == "b" && old.0 == "a" && published_until.0 == 100 + 86_400 + SKEW));
+        assert!(
+            matches!(&steps[..], [Change::ActivateKey { kid, seal, retires: Some(old), published_until }]
+            if kid.0 == "b" && seal == b"b signing -1" && old.kid.0 == "a" && old.seal == b"a retiring 86680"
+                && published_until.0 == 100 + 86_400 + SKEW)
+        );
     }
 
     #[test]

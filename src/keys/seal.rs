@@ -5,6 +5,7 @@
 //! associated data says what it was sealed for, so that rows cannot be swapped.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
@@ -15,6 +16,18 @@ use crate::store::Sealed;
 
 const VERSION: u8 = 1;
 const NONCE: usize = 12;
+
+/// How the nonce of a private part begins whose row bears a seal of its standing. Nobody without the master key
+/// can change it, and releases that know no such seal open it all the same. 64 random bits are left,
+/// plenty for the few keys of a store.
+const DEMANDS_SEAL: [u8; 4] = *b"seal";
+
+impl Sealed {
+    /// Whether this private part was made by a release that seals how its key stands.
+    pub(super) fn demands_a_seal(&self) -> bool {
+        self.0.get(1..).is_some_and(|rest| rest.starts_with(&DEMANDS_SEAL))
+    }
+}
 
 /// The operator's master key: 32 bytes, never stored beside what it seals by choice of ours.
 #[derive(Clone)]
@@ -52,6 +65,20 @@ impl MasterKey {
         seal(&cipher(self.0.as_slice())?, plain, aad, entropy).map(Sealed)
     }
 
+    /// As [`MasterKey::seal`], for the private part of a key whose row bears a seal.
+    pub fn seal_private_key(&self, der: &[u8], aad: &[u8], entropy: &dyn Entropy) -> Option<Sealed> {
+        let mut nonce = draw_nonce(entropy)?;
+        let (mark, _) = nonce.split_at_mut(DEMANDS_SEAL.len());
+        mark.copy_from_slice(&DEMANDS_SEAL);
+        seal_with(&cipher(self.0.as_slice())?, nonce, der, aad).map(Sealed)
+    }
+
+    /// A key of its own for each purpose.
+    pub(super) fn derive(&self, purpose: &[u8]) -> hmac::Key {
+        let bytes = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.0.as_slice()), purpose);
+        hmac::Key::new(hmac::HMAC_SHA256, bytes.as_ref())
+    }
+
     /// Opens what [`MasterKey::seal`] made; `None` under another key, for another row, or changed.
     pub fn unseal(&self, sealed: &Sealed, aad: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         unseal(&cipher(self.0.as_slice())?, &sealed.0, aad)
@@ -68,8 +95,16 @@ pub(super) fn cipher(key: &[u8]) -> Option<LessSafeKey> {
 
 /// Seals `plain` for what `aad` says; `None` when no random nonce could be drawn.
 pub(super) fn seal(cipher: &LessSafeKey, plain: &[u8], aad: &[u8], entropy: &dyn Entropy) -> Option<Vec<u8>> {
+    seal_with(cipher, draw_nonce(entropy)?, plain, aad)
+}
+
+fn draw_nonce(entropy: &dyn Entropy) -> Option<[u8; NONCE]> {
     let mut nonce = [0u8; NONCE];
     entropy.fill(&mut nonce).ok()?;
+    Some(nonce)
+}
+
+fn seal_with(cipher: &LessSafeKey, nonce: [u8; NONCE], plain: &[u8], aad: &[u8]) -> Option<Vec<u8>> {
     let mut body = Zeroizing::new(plain.to_vec());
     let nonce_value = Nonce::assume_unique_for_key(nonce);
     cipher.seal_in_place_append_tag(nonce_value, Aad::from(aad), &mut *body).ok()?;
@@ -113,6 +148,23 @@ mod tests {
             assert!(key.unseal(&changed, b"kid-1").is_none(), "byte {i}");
             assert!(key.unseal(&Sealed(sealed.0[..i].to_vec()), b"kid-1").is_none());
         }
+    }
+
+    #[test]
+    fn a_private_part_tells_that_its_row_bears_a_seal_and_opens_as_ever() {
+        let entropy = SeededEntropy::new(1);
+        let key = MasterKey::generate(&entropy).unwrap();
+        let sealed = key.seal_private_key(b"private", b"kid-1", &entropy).unwrap();
+        assert!(sealed.demands_a_seal());
+        assert_eq!(key.unseal(&sealed, b"kid-1").unwrap().as_slice(), b"private");
+        assert_ne!(sealed, key.seal_private_key(b"private", b"kid-1", &entropy).unwrap());
+        for i in 1..=DEMANDS_SEAL.len() {
+            let mut changed = sealed.clone();
+            changed.0[i] ^= 1;
+            assert!(key.unseal(&changed, b"kid-1").is_none(), "byte {i}");
+        }
+        assert!(!key.seal(b"private", b"kid-1", &entropy).unwrap().demands_a_seal());
+        assert!(!Sealed(vec![]).demands_a_seal());
     }
 
     #[test]

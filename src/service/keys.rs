@@ -12,7 +12,7 @@ use crate::entropy::Entropy;
 use crate::keys::algorithm::{self, RsaBits};
 use crate::keys::code::{self, CodeKey};
 use crate::keys::tag::{self, TagKey};
-use crate::keys::{KeyFault, Keyring, rotation, store_key};
+use crate::keys::{KeyFault, Keyring, rotation, standing, store_key};
 use crate::store::{Change, KeyRecord, KeyState, Outcome, Store, StoreKey, Write};
 
 use super::{Cause, Error};
@@ -101,26 +101,16 @@ impl KeyService {
         let bits = self.rsa_bits;
         let made = tokio::task::spawn_blocking(move || algorithm::generate(bits));
         let made = made.await.map_err(|died| Error::Fault(Arc::new(died)))??;
-        let (state, signs_from) =
-            rotation::announce(&self.store.keys().await?, self.clock.now(), self.announce_seconds);
+        let keys = self.keyring.genuine(self.store.keys().await?);
+        let now = self.clock.now();
+        let (state, signs_from) = rotation::announce(&keys, now, self.announce_seconds);
         if wanted == Wanted::First && state != KeyState::Signing {
             return Ok(None);
         }
-        let sealed = self
-            .keyring
-            .master_key()
-            .seal(&made.private_der, made.kid.0.as_bytes(), &*self.entropy)
+        let times = (now, signs_from);
+        let master = self.keyring.master_key();
+        let record = standing::new_record(master, &made, state, times, &*self.entropy)
             .ok_or_else(|| Error::Fault(Arc::new(Cause("a private key could not be sealed".to_owned()))))?;
-        let record = KeyRecord {
-            kid: made.kid,
-            public_jwk: made.public_jwk,
-            private_key: sealed,
-            state,
-            announced_at: self.clock.now(),
-            signs_from,
-            signs_until: None,
-            published_until: None,
-        };
         let outcome = self.commit(Change::InsertKey(Box::new(record.clone())), by).await?;
         Ok((outcome == Outcome::Applied).then_some(record))
     }
@@ -130,7 +120,8 @@ impl KeyService {
         let mut read_at = self.read_at.lock().await;
         let keys = self.keyring.genuine(self.store.keys().await?);
         // While it is not certain what time it is, no key's time has come.
-        let steps = self.clock.settled().map_or_else(Vec::new, |now| rotation::plan(&keys, now));
+        let seal = |key: &KeyRecord| standing::seal(self.keyring.master_key(), key);
+        let steps = self.clock.settled().map_or_else(Vec::new, |now| rotation::plan(&keys, now, seal));
         for step in steps {
             // A conflict means that another process carried the step out first.
             self.commit(step, Actor::System).await?;

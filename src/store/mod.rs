@@ -38,7 +38,7 @@ pub mod write;
 pub use revocation::{
     IssuedToken, KilledAgent, KilledToken, KilledTokens, Revocations, RevokedToken, Sought,
 };
-pub use write::{Change, LiveTokens, Outcome, Write};
+pub use write::{Change, LiveTokens, Outcome, Retires, Write};
 
 /// A revoked token is remembered this many seconds past its `exp` (contract D7).
 pub const REVOCATION_GRACE: i64 = 120;
@@ -225,6 +225,8 @@ pub struct KeyRecord {
     pub signs_until: Option<Timestamp>,
     /// Until when it stays published once it retires.
     pub published_until: Option<Timestamp>,
+    /// What authenticates its kid, its state and its times; `None` from a release that made none.
+    pub seal: Option<Vec<u8>>,
 }
 
 /// A key of the store itself, sealed: `purpose` says what for (`tag`, `code`).

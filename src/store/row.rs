@@ -106,6 +106,7 @@ pub(in crate::store) struct KeyRow {
     pub signs_from: i64,
     pub signs_until: Option<i64>,
     pub published_until: Option<i64>,
+    pub seal: Option<Vec<u8>>,
 }
 
 impl KeyRow {
@@ -119,6 +120,7 @@ impl KeyRow {
             signs_from: Timestamp(self.signs_from),
             signs_until: self.signs_until.map(Timestamp),
             published_until: self.published_until.map(Timestamp),
+            seal: self.seal,
         })
     }
 }

@@ -109,8 +109,10 @@ pub enum Change {
     ActivateKey {
         /// The announced key.
         kid: Kid,
+        /// Its seal as one that signs.
+        seal: Vec<u8>,
         /// The key that signs now; `None` when none does.
-        retires: Option<Kid>,
+        retires: Option<Retires>,
         /// Until when the retiring key stays published.
         published_until: Timestamp,
     },
@@ -118,6 +120,15 @@ pub enum Change {
     RemoveKey(Kid),
     /// A key of the store itself. `Conflict` when one of this purpose exists.
     InsertStoreKey(StoreKey),
+}
+
+/// The key that stops signing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retires {
+    /// Which.
+    pub kid: Kid,
+    /// Its seal as one that retires.
+    pub seal: Vec<u8>,
 }
 
 /// What becomes of an agent's live tokens when its profile is changed.

@@ -251,7 +251,8 @@ pub async fn issued_token(conn: &mut PgConnection, jti: Jti) -> sqlx::Result<Opt
 
 pub async fn keys(conn: &mut PgConnection) -> sqlx::Result<Vec<KeyRecord>> {
     let rows = sqlx::query(
-        "select kid, public_jwk, private_key, state, announced_at, signs_from, signs_until, published_until
+        "select kid, public_jwk, private_key, state, announced_at, signs_from, signs_until, published_until,
+                seal
          from signing_key
          order by announced_at, kid",
     )
@@ -344,6 +345,7 @@ fn key_row(row: &PgRow) -> sqlx::Result<KeyRecord> {
         signs_from: row.try_get("signs_from")?,
         signs_until: row.try_get("signs_until")?,
         published_until: row.try_get("published_until")?,
+        seal: row.try_get("seal")?,
     };
     row.parse().map_err(broken)
 }

@@ -16,8 +16,8 @@ use crate::domain::scope::{CatalogueEntry, Scope};
 use crate::domain::time::Timestamp;
 
 use super::super::{
-    Change, KeyRecord, KeyState, LiveTokens, Outcome, REVOCATION_GRACE, SPENT_GRACE, StoreError, StoreKey,
-    Write,
+    Change, KeyRecord, KeyState, LiveTokens, Outcome, REVOCATION_GRACE, Retires, SPENT_GRACE, StoreError,
+    StoreKey, Write,
 };
 use super::agents::{
     create_agent, kill_agent, reactivate_agent, rehash_credential, rotate_secret, update_agent,
@@ -155,8 +155,8 @@ async fn apply(conn: &mut PgConnection, at: Timestamp, write: &Write, killed: i6
             update_scope(conn, scope, description.as_deref(), *high_risk).await
         }
         Change::InsertKey(key) => insert_key(conn, key).await,
-        Change::ActivateKey { kid, retires, published_until } => {
-            activate_key(conn, at, kid, retires.as_ref(), *published_until).await
+        Change::ActivateKey { kid, seal, retires, published_until } => {
+            activate_key(conn, at, (kid, seal), retires.as_ref(), *published_until).await
         }
         Change::RemoveKey(kid) => remove_key(conn, kid).await,
         Change::InsertStoreKey(key) => insert_store_key(conn, key).await,
@@ -243,8 +243,8 @@ async fn update_scope(
 async fn insert_key(conn: &mut PgConnection, key: &KeyRecord) -> sqlx::Result<Outcome> {
     let added = sqlx::query(
         "insert into signing_key (kid, public_jwk, private_key, state, announced_at, signs_from, signs_until,
-                                  published_until)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
+                                  published_until, seal)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          on conflict do nothing",
     )
     .bind(&key.kid.0)
@@ -255,6 +255,7 @@ async fn insert_key(conn: &mut PgConnection, key: &KeyRecord) -> sqlx::Result<Ou
     .bind(key.signs_from.0)
     .bind(key.signs_until.map(|t| t.0))
     .bind(key.published_until.map(|t| t.0))
+    .bind(&key.seal)
     .execute(conn)
     .await?;
     Ok(applied_or(added.rows_affected(), Outcome::Conflict))
@@ -263,22 +264,23 @@ async fn insert_key(conn: &mut PgConnection, key: &KeyRecord) -> sqlx::Result<Ou
 async fn activate_key(
     conn: &mut PgConnection,
     at: Timestamp,
-    kid: &Kid,
-    retires: Option<&Kid>,
+    (kid, seal): (&Kid, &[u8]),
+    retires: Option<&Retires>,
     published_until: Timestamp,
 ) -> sqlx::Result<Outcome> {
     let sql = "select kid, state from signing_key order by kid for update";
     let keys: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut *conn).await?;
     let signs = keys.iter().find(|(_, state)| state == KeyState::Signing.as_str()).map(|(kid, _)| kid);
     let announced = keys.iter().any(|(k, state)| *k == kid.0 && state == KeyState::Announced.as_str());
-    if !announced || signs != retires.map(|kid| &kid.0) {
+    if !announced || signs != retires.map(|old| &old.kid.0) {
         return Ok(Outcome::Conflict);
     }
-    let sql = "update signing_key set state = 'retiring', signs_until = $1, published_until = $2
+    let sql = "update signing_key set state = 'retiring', signs_until = $1, published_until = $2, seal = $3
                where state = 'signing'";
-    sqlx::query(sql).bind(at.0).bind(published_until.0).execute(&mut *conn).await?;
-    let sql = "update signing_key set state = 'signing' where kid = $1";
-    sqlx::query(sql).bind(&kid.0).execute(conn).await?;
+    let old = retires.map(|old| &old.seal);
+    sqlx::query(sql).bind(at.0).bind(published_until.0).bind(old).execute(&mut *conn).await?;
+    let sql = "update signing_key set state = 'signing', seal = $2 where kid = $1";
+    sqlx::query(sql).bind(&kid.0).bind(seal).execute(conn).await?;
     Ok(Outcome::Applied)
 }
 

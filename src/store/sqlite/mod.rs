@@ -52,13 +52,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_LOG: u32 = 8 * 1024 * 1024;
 
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
     (2, "authorization_code", include_str!("../../../migrations/sqlite/0002_authorization_code.sql")),
     (3, "raw_basic", include_str!("../../../migrations/sqlite/0003_raw_basic.sql")),
     (4, "known_user", include_str!("../../../migrations/sqlite/0004_known_user.sql")),
     (5, "imported_cost", include_str!("../../../migrations/sqlite/0005_imported_cost.sql")),
     (6, "spent_token", include_str!("../../../migrations/sqlite/0006_spent_token.sql")),
+    (7, "signing_key_seal", include_str!("../../../migrations/sqlite/0007_signing_key_seal.sql")),
 ];
 
 /// A SQLite file that holds everything.

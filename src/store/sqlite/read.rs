@@ -234,7 +234,8 @@ pub async fn issued_token(lane: &Readers, jti: Jti) -> Result<Option<IssuedToken
 
 pub async fn keys(conn: &mut SqliteConnection) -> sqlx::Result<Vec<KeyRecord>> {
     let rows = sqlx::query(
-        "select kid, public_jwk, private_key, state, announced_at, signs_from, signs_until, published_until
+        "select kid, public_jwk, private_key, state, announced_at, signs_from, signs_until, published_until,
+                seal
          from signing_key
          order by announced_at, kid",
     )
@@ -322,6 +323,7 @@ fn key_row(row: &SqliteRow) -> sqlx::Result<KeyRecord> {
         signs_from: row.try_get("signs_from")?,
         signs_until: row.try_get("signs_until")?,
         published_until: row.try_get("published_until")?,
+        seal: row.try_get("seal")?,
     };
     row.parse().map_err(broken)
 }

@@ -24,11 +24,12 @@ use sealwright::http;
 use sealwright::http::serve::Rules;
 use sealwright::http::state::{Draining, State};
 use sealwright::keys::algorithm::{GeneratedKey, generate};
+use sealwright::keys::standing;
 use sealwright::service::agents::import::{Imported, Row};
 use sealwright::service::agents::{Agents, NewAgent};
 use sealwright::service::scopes::Scopes;
 use sealwright::service::secret::Secret;
-use sealwright::store::{Change, KeyRecord, KeyState, Write};
+use sealwright::store::{Change, KeyState, Write};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -470,18 +471,9 @@ async fn plant_signing_key(opened: &Opened) {
     }
     let key = KEY.get_or_init(|| generate(RsaBits::B2048).unwrap());
     let now = opened.clock.now();
-    let sealed = opened.keyring.master_key().seal(&key.private_der, key.kid.0.as_bytes(), &*opened.entropy);
-    let record = KeyRecord {
-        kid: key.kid.clone(),
-        public_jwk: key.public_jwk.clone(),
-        private_key: sealed.unwrap(),
-        state: KeyState::Signing,
-        announced_at: now,
-        signs_from: now,
-        signs_until: None,
-        published_until: None,
-    };
-    let change = Change::InsertKey(Box::new(record));
+    let master = opened.keyring.master_key();
+    let record = standing::new_record(master, key, KeyState::Signing, (now, now), &*opened.entropy);
+    let change = Change::InsertKey(Box::new(record.unwrap()));
     opened.store.commit(vec![Write { at: now, by: Actor::System, change }]).await.unwrap();
 }
 

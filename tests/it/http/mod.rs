@@ -19,6 +19,7 @@ mod health;
 mod hostile;
 mod imports;
 mod introspect;
+mod key_seals;
 mod keys;
 mod limits;
 mod list;

@@ -2,7 +2,7 @@
 
 use sealwright::domain::id::Kid;
 use sealwright::domain::time::Timestamp;
-use sealwright::store::{Change, KeyRecord, KeyState, Outcome, Sealed, StoreKey};
+use sealwright::store::{Change, KeyRecord, KeyState, Outcome, Retires, Sealed, StoreKey};
 
 use super::kit::{NOW, commit, commit_at};
 use super::on_both;
@@ -27,6 +27,7 @@ fn key(kid: &str, state: KeyState, announced_at: i64) -> KeyRecord {
         signs_from: Timestamp(announced_at + 3_600),
         signs_until: None,
         published_until: None,
+        seal: Some(b"made".to_vec()),
     }
 }
 
@@ -37,7 +38,8 @@ fn insertion(key: &KeyRecord) -> Change {
 fn activation(kid: &str, retires: Option<&str>) -> Change {
     Change::ActivateKey {
         kid: Kid(kid.to_owned()),
-        retires: retires.map(|kid| Kid(kid.to_owned())),
+        seal: b"signs".to_vec(),
+        retires: retires.map(|kid| Retires { kid: Kid(kid.to_owned()), seal: b"retires".to_vec() }),
         published_until: Timestamp(NOW.0 + 90_000),
     }
 }
@@ -86,6 +88,8 @@ async fn a_key_goes_from_announced_to_signing_to_retiring_to_gone(db: &Database)
             ("two".to_owned(), KeyState::Signing, None, None),
         ]
     );
+    let seals: Vec<_> = store.keys().await.unwrap().into_iter().filter_map(|key| key.seal).collect();
+    assert_eq!(seals, [&b"retires"[..], b"signs"]);
     let removal = |kid: &str| Change::RemoveKey(Kid(kid.to_owned()));
     assert_eq!(commit(&*store, removal("two")).await, Outcome::NotFound);
     assert_eq!(commit(&*store, removal("one")).await, Outcome::Applied);
