@@ -3,7 +3,7 @@
 //! Owns how many connections there are and how long each may wait. Must not know any route. `table` counts
 //! connections, `connection` carries one, `stream` has its deadlines, `line` is what the three share.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::domain::network::Networks;
 use crate::telemetry::metrics::{self, Shed};
@@ -26,7 +26,7 @@ mod table;
 
 use line::Line;
 pub use table::Caps;
-use table::{Full, Table};
+use table::{BARREN, Full, Seat, Table};
 
 /// How many connections can wait to be taken in: the length of the system's queue, which the system's own
 /// limit may shorten.
@@ -43,6 +43,11 @@ const MAX_TOLD: usize = 32;
 
 /// After an accept that failed, for want of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where every place was taken just now, the next connection waits at the door, and those behind it in the
+/// system's queue, so often in such a time. Who comes then is turned away at once.
+const MAX_WAITS: u32 = 40;
+const WAITS_WINDOW: Duration = Duration::from_secs(10);
 
 /// What holds for all connections of one listener.
 #[derive(Debug, Clone)]
@@ -86,14 +91,14 @@ pub async fn serve(
             Some(_) = door.open.join_next() => continue,
         };
         match accepted {
-            Ok((stream, peer)) => door.let_in(stream, peer),
+            Ok((stream, peer)) => door.let_in(stream, peer).await,
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
     }
     // The system has accepted these for this process already; a listener that is closed resets them.
     for _ in 0..BACKLOG {
         let Some(Ok((stream, peer))) = listener.accept().now_or_never() else { break };
-        door.let_in(stream, peer);
+        door.let_in(stream, peer).await;
     }
     // Closed before anybody is sent away: who is must not knock again in vain.
     drop(listener);
@@ -109,22 +114,24 @@ struct Door {
     table: Arc<Table>,
     open: JoinSet<()>,
     told: Arc<Semaphore>,
+    /// How often connections have waited since then.
+    waits: (Instant, u32),
 }
 
 impl Door {
     fn new(router: Router, rules: Rules) -> Self {
         let table = Table::new(rules.caps);
-        Self { router, rules, table, open: JoinSet::new(), told: Arc::new(Semaphore::new(MAX_TOLD)) }
+        let told = Arc::new(Semaphore::new(MAX_TOLD));
+        Self { router, rules, table, open: JoinSet::new(), told, waits: (Instant::now(), 0) }
     }
 
-    fn let_in(&mut self, stream: TcpStream, peer: SocketAddr) {
+    async fn let_in(&mut self, stream: TcpStream, peer: SocketAddr) {
         let _ = stream.set_nodelay(true);
         #[cfg(target_os = "linux")]
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, USER_TIMEOUT_MILLIS);
-        let line = Arc::new(Line::new());
         let source = (!self.rules.proxies.contains(peer.ip())).then(|| peer.ip());
-        match self.table.admit(source, &line) {
-            Ok(mut seat) => {
+        match self.admit(source).await {
+            Ok((mut seat, line)) => {
                 let (router, idle) = (self.router.clone(), self.rules.idle_timeout);
                 self.open.spawn(async move {
                     connection::carry(stream, peer, router, line, &mut seat.ending, idle).await;
@@ -143,6 +150,27 @@ impl Door {
                 }
             }
         }
+    }
+
+    /// A place, and what its connection shares. Where all were taken just now, some make room in a moment.
+    async fn admit(&mut self, source: Option<IpAddr>) -> Result<(Seat, Arc<Line>), Full> {
+        loop {
+            // It waits for its client from now on: what it waited at the door was not the client's doing.
+            let line = Arc::new(Line::new());
+            match self.table.admit(source, &line) {
+                Ok(seat) => return Ok((seat, line)),
+                Err(Full::Total) if self.table.will_have_room() && self.may_wait() => sleep(BARREN).await,
+                Err(full) => return Err(full),
+            }
+        }
+    }
+
+    fn may_wait(&mut self) -> bool {
+        if self.waits.0.elapsed() >= WAITS_WINDOW {
+            self.waits = (Instant::now(), 0);
+        }
+        self.waits.1 = self.waits.1.saturating_add(1);
+        self.waits.1 <= MAX_WAITS
     }
 }
 
@@ -166,6 +194,26 @@ mod tests {
         let length = read.await.expect("a reply, not silence").unwrap_or(0);
         server.abort();
         String::from_utf8_lossy(&reply[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_all_places_were_just_taken_by_idle_connections_is_served() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", axum::routing::any(|| async { "answered" }));
+        let rules = Rules { caps: Caps { total: 8, per_source: 0 }, ..Rules::default() };
+        let server = tokio::spawn(serve(listener, router, rules, std::future::pending(), Duration::ZERO));
+        let mut idle = Vec::new();
+        for _ in 0..40 {
+            idle.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut reply = [0u8; 1_024];
+        let length = timeout(Duration::from_mins(1), client.read(&mut reply)).await.unwrap().unwrap_or(0);
+        server.abort();
+        let reply = String::from_utf8_lossy(&reply[..length]).into_owned();
+        assert!(reply.starts_with("HTTP/1.1 200 "), "{reply:?}");
     }
 
     #[tokio::test]

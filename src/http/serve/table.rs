@@ -16,7 +16,7 @@ use super::line::Line;
 const ROOM_PART: usize = 32;
 
 /// Where no connection could be ended, it is not looked again for so long.
-const BARREN: Duration = Duration::from_millis(50);
+pub const BARREN: Duration = Duration::from_millis(50);
 
 /// For how long a connection has waited for its client before it is ended to make room.
 const MIN_WAIT: Duration = Duration::from_millis(250);
@@ -112,6 +112,11 @@ impl Table {
         }
         drop(open);
         Ok(Seat { table: Arc::clone(self), number, ending })
+    }
+
+    /// Whether some connection waits for its client: it makes room once it has waited long enough.
+    pub fn will_have_room(&self) -> bool {
+        self.lock().entries.values().any(|entry| entry.line.waiting_since().is_some())
     }
 
     /// Ends all connections, each after the answer that it waits for.
