@@ -41,10 +41,13 @@ impl Unit {
     pub fn apart(waiting: Vec<Token>) -> Vec<Self> {
         let mut groups: HashMap<(AgentId, Option<CodeId>), Vec<Token>> = HashMap::new();
         for one in waiting {
-            if let Some(grant) = one.ask.grants.first() {
-                let key = (grant.agent_id().clone(), grant.code().map(|code| code.id));
-                groups.entry(key).or_default().push(one);
-            }
+            let Some(grant) = one.ask.grants.first() else {
+                // Nothing was asked for, so nothing is locked: readiness asks so.
+                let _ = one.answer.send(Ok(Vec::new()));
+                continue;
+            };
+            let key = (grant.agent_id().clone(), grant.code().map(|code| code.id));
+            groups.entry(key).or_default().push(one);
         }
         let unit = |waiting: Vec<Token>| {
             let mut batch = merge(&waiting)?;
@@ -121,5 +124,21 @@ pub(super) async fn run_parked(store: Arc<dyn Store>, mut queue: mpsc::Receiver<
         for unit in due {
             parked.extend(unit.try_again(&*store).await);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_is_answered_although_all_beside_it_is_locked() {
+        let (answer, answered) = oneshot::channel();
+        let ask = Batch { id: BatchId(Uuid::nil()), now: Timestamp(0), grants: vec![] };
+        assert!(Unit::apart(vec![Waiting { ask, deadline: Instant::now(), answer }]).is_empty());
+        assert!(answered.await.unwrap().unwrap().is_empty());
     }
 }

@@ -277,6 +277,9 @@ impl Held<'_> {
         let most = lane.modest().map_or(usize::MAX, |modest| modest.most);
         if lane.open.load(Ordering::Relaxed) <= most {
             lane.shelf.put(lane.number, conn, open);
+        } else {
+            // Before anybody is woken, who would find its place taken still.
+            drop((conn, open));
         }
         lane.returned.notify_one();
     }
