@@ -85,6 +85,8 @@ impl Arriving {
 
     /// The whole body.
     pub async fn read(&mut self, headers: &HeaderMap, bodies: &Bodies) -> Result<Bytes, Failure> {
+        // For as long as the reading is under way: it may be given up.
+        self.is_lost = true;
         let read = read_body(headers, std::mem::take(&mut self.body), bodies).await;
         self.is_lost = read.is_err();
         read
