@@ -54,6 +54,8 @@ pub(super) struct Entries {
     by_version: BTreeMap<i64, Entry>,
     /// Where an agent's entry is, since a later kill replaces it.
     agents: HashMap<AgentId, i64>,
+    /// Killed agents' tokens of before [`Entries::forget`], for the news that come next.
+    forgotten: HashMap<AgentId, KilledTokens>,
     /// The entries written down, but for what moved since.
     text: Text,
     /// Whether tokens came or went where the text cannot be added to.
@@ -71,11 +73,17 @@ impl Entries {
         self.version
     }
 
-    /// Forgets everything: what is known is not what the store holds.
+    /// Forgets everything: what is known is not what the store holds. The tokens of killed agents are kept for
+    /// the news that come next, since clients that read only `revoked_jtis` must not miss them until they were
+    /// looked up again.
     pub fn forget(&mut self) {
         self.version = 0;
-        self.by_version.clear();
         self.agents.clear();
+        for entry in std::mem::take(&mut self.by_version).into_values() {
+            if let Entry::Agent(killed) = entry {
+                self.forgotten.insert(killed.agent.agent_id, killed.tokens);
+            }
+        }
         self.rewrite();
     }
 
@@ -97,7 +105,7 @@ impl Entries {
             let old = self.agents.insert(agent.agent_id.clone(), agent.version);
             let tokens = match old.and_then(|version| self.by_version.remove(&version)) {
                 Some(Entry::Agent(killed)) => killed.tokens,
-                _ => KilledTokens::default(),
+                _ => self.forgotten.remove(&agent.agent_id).unwrap_or_default(),
             };
             replaced |= old.is_some();
             self.has_moved |= !tokens.tokens.is_empty();
@@ -107,6 +115,7 @@ impl Entries {
             let killed = Killed { agent, tokens, looks, known_to: None, is_warned_of: false };
             self.by_version.insert(version, Entry::Agent(Box::new(killed)));
         }
+        self.forgotten.clear();
         if replaced {
             self.text.clear_agents();
             for agent in self.by_version.values().filter_map(Entry::agent) {
@@ -322,6 +331,20 @@ mod tests {
         assert!(!text(&entries).contains(&jti(1).to_string()));
         entries.expire(Timestamp(NOW.0 + KILL_LISTED));
         assert_eq!(text(&entries), r#"{"revoked_jtis":[],"revoked_agents":[],"version":3}"#);
+    }
+
+    #[test]
+    fn a_list_that_is_read_anew_keeps_the_tokens_of_those_who_are_killed_still() {
+        let mut entries = with(vec![token(9, 900, 3)], vec![killed("a", 1, 1), killed("b", 1, 2)]);
+        entries.put_tokens(1, found(&[(7, 900)]), None, MOST);
+        entries.put_tokens(2, found(&[(8, 900)]), None, MOST);
+        entries.forget();
+        assert_eq!(text(&entries), r#"{"revoked_jtis":[],"revoked_agents":[],"version":0}"#);
+        add(&mut entries, vec![], vec![killed("a", 1, 1)]);
+        assert!(entries.rewrite_if_moved());
+        let body = text(&entries);
+        assert!(body.contains(&jti(7).to_string()), "{body}");
+        assert!(![8, 9].iter().any(|n| body.contains(&jti(*n).to_string())), "{body}");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl RevocationList {
         let kills_after = now.saturating_add(-KILL_LISTED);
         let mut news = self.store.revocations(since, now, kills_after).await?;
         let is_wound_back = news.version < since;
-        let was_ahead = now.0.saturating_add(MAX_STEP_BACK) < self.read_at.swap(now.0, Ordering::SeqCst);
+        let was_ahead = now.0.saturating_add(MAX_STEP_BACK) < self.read_at.load(Ordering::SeqCst);
         if is_wound_back || was_ahead {
             tracing::warn!(
                 known = since,
@@ -109,11 +109,14 @@ impl RevocationList {
             let mut entries = self.entries();
             entries.forget();
             entries.apply(news, now);
+            entries.rewrite_if_moved();
             self.is_stale.store(true, Ordering::SeqCst);
         } else {
             let changed = self.entries().apply(news, now);
             self.is_stale.fetch_or(changed, Ordering::SeqCst);
         }
+        // Only now: a reading anew that failed is made up for at the next turn.
+        self.read_at.store(now.0, Ordering::SeqCst);
         *last = this;
         Ok(())
     }
@@ -168,6 +171,8 @@ impl RevocationList {
         // By what is in memory: what was added since the last writing may have expired unseen.
         if entries.valid_until() <= now {
             entries.expire(now);
+            // A clock that was ahead here and is set back has the list read anew.
+            self.read_at.fetch_max(now.0, Ordering::SeqCst);
         }
         let listing = Arc::new(entries.write_down());
         self.written.store(Arc::clone(&listing));
