@@ -3,6 +3,7 @@
 //! Owns which of them are understood, which change nothing here, and which ask for what this program
 //! does not do. Must not know how a connection is made.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use url::Url;
@@ -77,8 +78,13 @@ const SAY_SSLMODE: &str = "the host is not this machine, so the URL says how it 
 
 /// Checks all that the URL says.
 pub fn check(url: &Url) -> Result<(), Rule> {
+    let mut said_before = HashSet::new();
     for (name, value) in url.query_pairs() {
         check_parameter(&name, &value)?;
+        // The driver goes by the last one: a second `sslmode=disable` would undo the first without a word.
+        if !said_before.insert(one_name(&name)) {
+            return Err(format!("`{name}` is said twice in the postgres:// URL").into());
+        }
     }
     let said = |names: &[&str]| {
         let pairs = url.query_pairs().filter(|(name, value)| names.contains(&&**name) && !value.is_empty());
@@ -104,6 +110,15 @@ pub fn check(url: &Url) -> Result<(), Rule> {
         return Err("sslrootcert=system needs sslmode=verify-full".into());
     }
     Ok(())
+}
+
+/// The driver knows some parameters by several names.
+fn one_name(name: &str) -> String {
+    match name {
+        "ssl-ca" => "sslrootcert".to_owned(),
+        _ if name.starts_with("ssl-") => name.replace('-', ""),
+        _ => name.to_owned(),
+    }
 }
 
 fn check_parameter(name: &str, value: &str) -> Result<(), Rule> {
@@ -230,6 +245,22 @@ mod tests {
         ] {
             assert!(fault(there).is_some_and(|told| told.contains("?sslmode=verify-full")), "{there}");
         }
+    }
+
+    #[test]
+    fn what_is_said_twice_is_a_fault_under_another_name_too() {
+        for twice in [
+            "sslmode=require&sslmode=disable",
+            "sslmode=verify-full&ssl-mode=disable",
+            "sslmode=require&port=1&port=2",
+            "sslmode=require&sslrootcert=/a&ssl-ca=/b",
+            "sslmode=require&sslrootcert=/a&ssl-root-cert=/b",
+        ] {
+            let told = fault(&format!("postgres://sw:p@db.example/sw?{twice}"));
+            assert!(told.as_ref().is_some_and(|told| told.contains("said twice")), "{twice}: {told:?}");
+        }
+        let settings = "sslmode=require&options[lock_timeout]=1s&options[statement_timeout]=2s";
+        assert_eq!(fault(&format!("postgres://sw:p@db.example/sw?{settings}")), None);
     }
 
     #[test]
