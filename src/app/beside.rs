@@ -112,12 +112,23 @@ pub fn renew_operator_file(
     let DatabaseUrl::Sqlite(database) = &config.database.url else { return Ok(None) };
     let path = operator_file(database);
     let shown = path.display().to_string();
-    let text = match fs::read_to_string(&path) {
+    // Reading a pipe could wait for ever, and the new secret, printed after this, would be lost.
+    let text = match fs::metadata(&path) {
+        Ok(found) if found.is_file() => fs::read_to_string(&path),
+        Ok(_) => Err(io::Error::other("it is no ordinary file")),
+        Err(error) => Err(error),
+    };
+    let text = match text {
         Ok(text) => zeroize::Zeroizing::new(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(system(format!("cannot read {shown}"))(error)),
     };
-    if !text.lines().any(|line| line.strip_prefix("CLIENT_ID=") == Some(agent_id.as_str())) {
+    // A shell reads the line with quotes and `export` just as well.
+    let names_agent = |line: &str| {
+        let line = line.trim().strip_prefix("export ").unwrap_or(line.trim());
+        line.strip_prefix("CLIENT_ID=").is_some_and(|id| id.trim_matches(['"', '\'']) == agent_id.as_str())
+    };
+    if !text.lines().any(names_agent) {
         return Ok(None);
     }
     match secret {

@@ -1,7 +1,8 @@
 //! The composition root: from a configuration to a store, a keyring, services, routers and tasks.
 //!
 //! The only namer of concrete types. Owns start-up and shut-down; must not know protocol rules.
-//! `open` opens a store for any command, `operator` is the first start, `background` the loops,
+//! `open` opens a store for any command, `beside` the files next to one, `operator` is the first start,
+//! `listen` the listeners and their limits, `background` the loops, `reload` a configuration read again,
 //! `time` waits for a clock that was set.
 
 use std::io::Write as _;

@@ -117,7 +117,10 @@ async fn the_file_of_the_first_start_never_holds_a_dead_secret() {
     home.json(&["agent", "create", "--name", "n", "--client-id", "other", "--scope", ""]);
     home.json(&["agent", "rotate-secret", "other"]);
     assert_eq!(fs::read(&path).unwrap(), first, "another agent's secret is not its own");
-    for overlap in ["0", "600"] {
+    for (overlap, line) in [("0", "export CLIENT_ID=\"operator\""), ("600", "CLIENT_ID=operator")] {
+        // As somebody may have edited it: a shell reads both.
+        let edited = fs::read_to_string(&path).unwrap().replace("CLIENT_ID=operator", line);
+        fs::write(&path, edited).unwrap();
         let ran = home.run(&["agent", "rotate-secret", "operator", "--overlap", overlap, "--json"]);
         assert!(ran.stderr.contains("operator.env holds the new secret"), "{ran:?}");
         let made: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
