@@ -7,6 +7,7 @@
 //! - `shape`: file ceilings, opening comments, the map
 //! - `words`: what must not be written (panics, casts, loose ends, paths of one machine)
 //! - `programs`: which programs the tests may start
+//! - `citations`: what comments refer to is in the repository, and every page is reached from README.md
 //! - `papers`: documents that must agree with the code (config keys, routes, migrations)
 //! - `recipes`: pages that show what the tests run, and the clients that the README lists
 //! - `dependencies`: banned crates, licences and sources, as `.deny.toml` lists them
@@ -15,6 +16,8 @@
 //! A message names the place, the rule and the way to mend it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read a file must stop")]
 
+#[path = "tidy/citations.rs"]
+mod citations;
 #[path = "tidy/dependencies.rs"]
 mod dependencies;
 #[path = "tidy/papers.rs"]

@@ -8,7 +8,7 @@ use crate::{demand_none, tree};
 const KEY_TABLE: &str = "src/config/table.rs";
 const DEFAULT_CONFIG: &str = "config/default.toml";
 const ROUTER: &str = "src/http/mod.rs";
-const README: &str = "README.md";
+const REFERENCE: &str = "docs/reference.md";
 
 #[test]
 fn every_migration_has_its_twin_for_the_other_backend() {
@@ -58,27 +58,27 @@ fn the_default_configuration_documents_every_key_and_no_other() {
 }
 
 #[test]
-fn the_readme_lists_every_route_and_no_other() {
+fn the_reference_lists_every_route_and_no_other() {
     // Until there is a router there is nothing to compare.
     if !tree::exists(ROUTER) {
         return;
     }
-    demand_file(README, "the routes are listed there under \"Endpoints\"");
+    demand_file(REFERENCE, "the routes are listed there under \"Endpoints\"");
     let served: BTreeSet<String> = tree::sources("src/http").iter().flat_map(routes).collect();
     assert!(
         !served.is_empty(),
         "{ROUTER}:1: no path found in a const named ROUTES. Keep the routes in one table."
     );
-    let readme = tree::read(README);
-    let missing = served.iter().filter(|route| !mentions(&readme, route)).map(|route| {
-        format!("{README}:1: does not name `{route}`. Add it to the table under \"Endpoints\".")
+    let reference = tree::read(REFERENCE);
+    let missing = served.iter().filter(|route| !mentions(&reference, route)).map(|route| {
+        format!("{REFERENCE}:1: does not name `{route}`. Add it to the table under \"Endpoints\".")
     });
-    let listed = endpoint_table(&readme);
-    let no_table = listed
-        .is_empty()
-        .then(|| format!("{README}:1: has no table of routes under a heading with \"Endpoints\". Add one."));
+    let listed = endpoint_table(&reference);
+    let no_table = listed.is_empty().then(|| {
+        format!("{REFERENCE}:1: has no table of routes under a heading with \"Endpoints\". Add one.")
+    });
     let unknown = listed.iter().filter(|(_, path)| !served.contains(path)).map(|(line, path)| {
-        format!("{README}:{line}: `{path}` is not in ROUTES ({ROUTER}). Correct the table, or serve it.")
+        format!("{REFERENCE}:{line}: `{path}` is not in ROUTES ({ROUTER}). Correct the table, or serve it.")
     });
     demand_none(&missing.chain(no_table).chain(unknown).collect::<Vec<_>>());
 }
@@ -157,10 +157,10 @@ fn mentions(text: &str, path: &str) -> bool {
 }
 
 /// The paths in the tables under headings that contain "Endpoints", with their lines.
-fn endpoint_table(readme: &str) -> Vec<(usize, String)> {
+fn endpoint_table(reference: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut inside = false;
-    for (line, number) in readme.lines().zip(1..) {
+    for (line, number) in reference.lines().zip(1..) {
         if line.starts_with('#') {
             inside = line.to_lowercase().contains("endpoints");
         } else if inside && line.starts_with('|') {
@@ -202,8 +202,8 @@ mod tests {
         assert!(!mentions("`/a.json`", "/a"));
         assert!(mentions("Send `POST /a`", "/a"));
         assert!(mentions("Ask /a.", "/a"));
-        let readme =
+        let reference =
             "| `/x` |\n## Endpoints\n| `GET /.a/b.json` | and/or |\n|---|\ntext /y\n## Next\n| `/z` |";
-        assert_eq!(endpoint_table(readme), [(3, "/.a/b.json".to_owned())]);
+        assert_eq!(endpoint_table(reference), [(3, "/.a/b.json".to_owned())]);
     }
 }

@@ -1,18 +1,18 @@
-//! The pages of `docs/recipes/` show what the tests run, and nothing that no test has run. Of `README.md` that
-//! holds for the code that names a source.
+//! The pages of `docs/` and `README.md` show what the tests run, and nothing that no test has run.
 //!
 //! A file under `tests/clients/` marks what a page shows by two comments: `recipe: NAME` above it and
 //! `end of recipe` below. The page names it over the code, `<!-- tests/clients/FILE: NAME -->`, and has it
-//! word for word. What a reader types into a shell is fenced as `sh` and may stand without a source.
+//! word for word. What a reader types into a shell is fenced as `sh`, and a drawing as `text`: both may stand without a source.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{demand_none, tree};
 
-const PAGES: &str = "docs/recipes";
+const PAGES: &str = "docs";
 const SOURCES: &str = "tests/clients";
 const CLIENTS: &str = "tests/clients/table";
 const README: &str = "README.md";
+const CLIENTS_PAGE: &str = "docs/clients.md";
 
 #[test]
 fn a_recipe_is_what_a_test_runs() {
@@ -32,7 +32,7 @@ fn a_recipe_is_what_a_test_runs() {
                     }
                     shown.insert(source);
                 }
-                None if block.language == "sh" && !block.names_a_source => {}
+                None if ["sh", "text"].contains(&block.language.as_str()) && !block.names_a_source => {}
                 None => faults.push(format!(
                     "{at}: names no part of a test over it. Let a test run it, mark it there with `recipe: NAME`, \
                      and write `<!-- {SOURCES}/FILE: NAME -->` above the code."
@@ -47,19 +47,21 @@ fn a_recipe_is_what_a_test_runs() {
 }
 
 #[test]
-fn the_readme_lists_every_client_that_is_run_and_no_other() {
+fn the_page_of_clients_lists_every_client_that_is_run_and_no_other() {
     let run: BTreeSet<String> = tree::read(CLIENTS)
         .lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_whitespace().next())
         .map(str::to_owned)
         .collect();
-    let listed = clients_table(&tree::read(README));
+    let listed = clients_table(&tree::read(CLIENTS_PAGE));
     let missing = run.difference(&listed).map(|name| {
-        format!("{README}:1: has no row for {name}. `tests/clients/run --table {name}` prints it.")
+        format!("{CLIENTS_PAGE}:1: has no row for {name}. `tests/clients/run --table {name}` prints it.")
     });
     let unknown = listed.difference(&run).map(|name| {
-        format!("{README}:1: has a row for {name}, which {CLIENTS} does not run. Remove the row, or run it.")
+        format!(
+            "{CLIENTS_PAGE}:1: has a row for {name}, which {CLIENTS} does not run. Remove the row, or run it."
+        )
     });
     demand_none(&missing.chain(unknown).collect::<Vec<_>>());
 }

@@ -61,7 +61,7 @@ export async function answered(route) {
 
 const proven = [];
 
-// Says what the checks above have proven. The words of all stand in the README's table.
+// Says what the checks above have proven. The words of all stand in the table of docs/clients.md.
 export function did(what) {
   proven.push(what);
 }

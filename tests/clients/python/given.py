@@ -78,7 +78,7 @@ _proven = []
 
 
 def did(what):
-    """Says what the checks above have proven. The words of all stand in the README's table."""
+    """Says what the checks above have proven. The words of all stand in the table of docs/clients.md."""
     _proven.append(what)
 
 

@@ -32,7 +32,7 @@ async fn aud(app: &TestApp<'_>, agent: &Agent, parameters: &str) -> Value {
     canonical
 }
 
-/// Contract §2, Q3.
+/// Contract §2, fault Q3.
 async fn several_audiences_are_asked_for_by_spaces_or_by_repeating(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let two = json!(["https://a", "https://b"]);
@@ -75,7 +75,7 @@ async fn several_audiences_are_asked_for_by_spaces_or_by_repeating(app: &TestApp
     app.ask(&agent, &format!("audience={many}")).await.is_error(400, "invalid_target");
 }
 
-/// RFC 3986 §2, RFC 8707 §2; Q4.
+/// RFC 3986 §2, RFC 8707 §2; fault Q4.
 async fn an_audience_or_resource_that_is_no_uri_text_is_invalid_target_on_every_path(app: &TestApp<'_>) {
     let agent = airisk::agent_for(app, "agents:read", &[]).await;
     let both = [
@@ -140,7 +140,7 @@ async fn an_audience_or_resource_that_is_no_uri_text_is_invalid_target_on_every_
     }
 }
 
-/// Contract §2, Q7.
+/// Contract §2, fault Q7.
 async fn a_list_binds_the_token_that_asked_for_nothing(app: &TestApp<'_>) {
     for (list, expected) in [
         (&[][..], ISSUER),

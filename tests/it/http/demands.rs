@@ -38,7 +38,7 @@ const NEARLY: [&str; 16] = [
     "%ff=audit:read",
 ];
 
-/// Q14: what is not understood there is a demand that would not be made.
+/// Fault Q14: what is not understood there is a demand that would not be made.
 async fn on_the_path_itself_only_scope_and_audience_are_demanded(app: &TestApp<'_>) {
     let token = app.token(&app.agent("agents:read").await).await;
     for query in NEARLY {

@@ -159,7 +159,7 @@ async fn a_known_name_with_brackets_is_that_name_and_refused(app: &TestApp<'_>) 
     }
 }
 
-/// D14, Q2: an unread scope would be all scopes.
+/// D14, fault Q2: an unread scope would be all scopes.
 async fn a_known_parameter_in_the_query_of_a_post_is_refused_whatever_the_body_holds(app: &TestApp<'_>) {
     let (agent, token) = caller(app).await;
     for place in places(&agent).iter().filter(|place| place.sent != Sent::Query) {

@@ -107,7 +107,7 @@ async fn an_agent_made_again_does_not_revive_the_tokens_of_the_first(app: &TestA
     app.token(&again).await;
 }
 
-/// R2c: the list's version in the database is lower than the one that a process has seen.
+/// Fault R2c: the list's version in the database is lower than the one that a process has seen.
 async fn a_list_that_knows_more_than_the_database_is_read_anew(app: &TestApp<'_>) {
     let other = app.beside().await;
     let agent = app.agent("tokens:read").await;

@@ -71,7 +71,7 @@ impl Given {
     }
 }
 
-/// What the checks have proven so far. The words of all stand in the README's table.
+/// What the checks have proven so far. The words of all stand in the table of docs/clients.md.
 #[derive(Default)]
 pub struct Report(Vec<&'static str>);
 
