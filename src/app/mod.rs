@@ -25,6 +25,7 @@ use crate::http::state::{Draining, RequestIds, State};
 use crate::service::authenticate::Authenticator;
 use crate::service::issue::Mint;
 use crate::service::limits::Limits;
+use crate::service::replay::Replays;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
 use crate::service::tokens::Tokens;
@@ -116,6 +117,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         store: Arc::clone(store),
         keys: Arc::clone(keys),
         codes: Arc::clone(codes),
+        replays: Replays::new(Arc::clone(store), Arc::clone(codes), Arc::clone(&list), Arc::clone(clock)),
         keyring: Arc::clone(keyring),
         policy: Policy {
             default_ttl: config.token.default_ttl,

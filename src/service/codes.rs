@@ -74,21 +74,26 @@ impl Codes {
         Ok(self.key.seal(CodeRef { id, expires_at }, binding, &*self.entropy)?)
     }
 
-    /// What a code stands for, when this store made it for this agent and it lives. One with a challenge
-    /// needs the verifier, and one without takes none: whoever strips the challenge from a request on its
-    /// way gains nothing (RFC 9700 §4.8.2). Whether it was spent, the store says where the token is counted.
-    pub fn open(&self, agent_id: &AgentId, presented: &PresentedCode) -> Result<Code, Refusal> {
+    /// Which code of this store it is, dead or alive, when it was made for this agent and for all that comes
+    /// with it. One with a challenge needs the verifier, and one without takes none: whoever strips the
+    /// challenge from a request on its way gains nothing (RFC 9700 §4.8.2).
+    pub fn recognize(&self, agent_id: &AgentId, presented: &PresentedCode) -> Option<CodeRef> {
         let PresentedCode { code, redirect_uri, user, verifier } = presented;
-        let challenge = verifier.as_deref().map(Challenge::of_verifier).transpose();
-        let challenge = challenge.map_err(|_| Refusal::InvalidCode)?;
-        let (client_id, user_id, challenge) = (agent_id.as_str(), user.as_deref(), challenge.as_ref());
-        let binding = Binding { client_id, redirect_uri, user: user_id, challenge };
-        let reference = self.key.unseal(code, binding).ok_or(Refusal::InvalidCode)?;
+        let challenge = verifier.as_deref().map(Challenge::of_verifier).transpose().ok()?;
+        let (client_id, user, challenge) = (agent_id.as_str(), user.as_deref(), challenge.as_ref());
+        self.key.unseal(code, Binding { client_id, redirect_uri, user, challenge })
+    }
+
+    /// What a code stands for, when this store made it for this agent and it lives. Whether it was spent, the
+    /// store says where the token is counted.
+    pub fn open(&self, agent_id: &AgentId, presented: &PresentedCode) -> Result<Code, Refusal> {
+        let reference = self.recognize(agent_id, presented).ok_or(Refusal::InvalidCode)?;
         let rest = reference.expires_at.0.saturating_sub(self.clock.now().0);
         // One that would live longer than any code does was made while a clock was ahead.
         if !(1..=code::LIFETIME + MAX_SKEW_MILLIS / 1_000).contains(&rest) {
             return Err(Refusal::InvalidCode);
         }
-        Ok(Code { reference, redirect_uri: redirect_uri.clone(), user: user.clone() })
+        let (redirect_uri, user) = (presented.redirect_uri.clone(), presented.user.clone());
+        Ok(Code { reference, redirect_uri, user })
     }
 }

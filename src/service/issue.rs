@@ -16,6 +16,7 @@ use super::authenticate::{Authenticator, ClientCredentials};
 use super::codes::{Codes, PresentedCode};
 use super::keys::KeyService;
 use super::limits::Limits;
+use super::replay::Replays;
 use super::{Cause, Error, SharedPlans};
 
 /// How often a decision is made again because the agent changed under it; past that the caller is
@@ -40,6 +41,8 @@ pub struct Mint {
     pub keys: Arc<KeyService>,
     /// What opens authorization codes.
     pub codes: Arc<Codes>,
+    /// What becomes of those that come again.
+    pub replays: Replays,
     /// What signs them.
     pub keyring: Arc<Keyring>,
     /// The server's rules.
@@ -69,7 +72,9 @@ impl Mint {
             if !charged {
                 match self.limits.charge_request(&record.agent.agent_id) {
                     Ok(()) => charged = true,
-                    Err(refusal) if freshness == Freshness::Fresh => return Err(refusal.into()),
+                    Err(refusal) if freshness == Freshness::Fresh => {
+                        return Err(self.refuse(&record, ask, refusal).await);
+                    }
                     // The agent may be suspended, or the secret gone, since its row was remembered.
                     Err(_) => {
                         freshness = Freshness::Fresh;
@@ -85,7 +90,9 @@ impl Mint {
             match self.attempt(&record, credential, ask, freshness).await? {
                 Attempt::Signed(token) => return Ok(token),
                 // A remembered row may only say yes: look again before saying no.
-                Attempt::Refused(refusal) if freshness == Freshness::Fresh => return Err(refusal.into()),
+                Attempt::Refused(refusal) if freshness == Freshness::Fresh => {
+                    return Err(self.refuse(&record, ask, refusal).await);
+                }
                 Attempt::Refused(_) | Attempt::Stale => freshness = Freshness::Fresh,
             }
         }
@@ -97,6 +104,15 @@ impl Mint {
         let id = BatchId(uuid_v7(&*self.clock, &*self.entropy)?);
         self.store.issue(&Batch { id, now: self.clock.own_second(), grants: vec![] }).await?;
         Ok(())
+    }
+
+    /// What to answer when the agent of a fresh row gets nothing.
+    async fn refuse(&self, record: &AgentRecord, ask: &Ask, error: impl Into<Error>) -> Error {
+        let killed = match ask {
+            Ask::Exchange(presented, _) => self.replays.kill_first(&record.agent.agent_id, presented).await,
+            Ask::Token(_) => Ok(()),
+        };
+        killed.err().unwrap_or_else(|| error.into())
     }
 
     async fn attempt(
@@ -115,7 +131,7 @@ impl Mint {
             }
             // A configuration that lacks a plan is no verdict about the agent (contract D9).
             let why = format!("plan {} is not configured", agent.profile.terms.plan);
-            return Err(Error::Unavailable(Arc::new(Cause(why))));
+            return Err(self.refuse(record, ask, Error::Unavailable(Arc::new(Cause(why)))).await);
         };
         let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
         let decided = match ask {

@@ -2,7 +2,7 @@
 //!
 //! Owns the order of steps and the two kinds of failure. Must not know HTTP, SQL, or the environment.
 //!
-//! Reading order: [`secret`], [`authenticate`], [`codes`], [`issue`] (the mint), [`tokens`] (what a
+//! Reading order: [`secret`], [`authenticate`], [`codes`], [`issue`] (the mint), [`replay`], [`tokens`] (what a
 //! presented token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`], [`failures`],
 //! [`clock`]; for operators [`agents`], [`scopes`], [`inspect`].
 
@@ -26,6 +26,7 @@ pub mod inspect;
 pub mod issue;
 pub mod keys;
 pub mod limits;
+pub mod replay;
 pub mod revocations;
 pub mod revoke;
 pub mod scopes;

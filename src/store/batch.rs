@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, BatchId, Jti};
+use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 use crate::telemetry::metrics;
@@ -27,8 +27,8 @@ use parked::{Unit, deal_counted, run_parked};
 use resend::{again, retry, too_late};
 
 use super::{
-    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome, Revocations, Sought,
-    Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome,
+    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 
 /// The most grants in one batch, and the most tokens in one look-up.
@@ -337,6 +337,10 @@ impl Store for Batched {
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
         self.inner.issued_token(jti).await
+    }
+
+    async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
+        again(|| self.inner.exchanged(code)).await
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {

@@ -17,13 +17,13 @@ use tokio::time::Instant;
 
 use crate::domain::agent::{Agent, RedirectUri, Terms, UserId};
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, Jti};
+use crate::domain::id::{AgentId, CodeId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::{
-    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome, Revocations, Sought,
-    Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome,
+    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 
 /// How many agents are remembered.
@@ -220,6 +220,10 @@ impl Store for Cached {
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
         self.inner.issued_token(jti).await
+    }
+
+    async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
+        self.inner.exchanged(code).await
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use crate::domain::agent::{Agent, AgentStatus, Epoch, RedirectUri, UserId};
 use crate::domain::credential::{Credential, HashCost};
 use crate::domain::grant::Grant;
-use crate::domain::id::{AgentId, BatchId, Jti, Kid};
+use crate::domain::id::{AgentId, BatchId, CodeId, Jti, Kid};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
@@ -36,7 +36,7 @@ pub mod sqlite;
 pub mod write;
 
 pub use revocation::{
-    IssuedToken, KilledAgent, KilledToken, KilledTokens, Revocations, RevokedToken, Sought,
+    ExchangedToken, IssuedToken, KilledAgent, KilledToken, KilledTokens, Revocations, RevokedToken, Sought,
 };
 pub use write::{Change, LiveTokens, Outcome, Retires, Write};
 
@@ -361,6 +361,10 @@ pub trait Store: Send + Sync {
 
     /// The `token.issued` event of that token, when it is still kept.
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError>;
+
+    /// What that authorization code was exchanged for, while it is remembered as spent: until
+    /// [`SPENT_GRACE`] past its end.
+    async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError>;
 
     /// All signing keys, oldest first.
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;

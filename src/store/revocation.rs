@@ -57,6 +57,17 @@ pub struct IssuedToken {
     pub expires_at: Timestamp,
 }
 
+/// The token that an authorization code was exchanged for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExchangedToken {
+    /// The token.
+    pub jti: Jti,
+    /// When it expires at the latest.
+    pub expires_at: Timestamp,
+    /// Whether it was revoked by itself.
+    pub is_revoked: bool,
+}
+
 /// A killed agent whose tokens are looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sought {

@@ -12,13 +12,13 @@ use async_trait::async_trait;
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, Jti};
+use crate::domain::id::{AgentId, CodeId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::{
-    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome, Revocations, Sought,
-    Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome,
+    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 
 /// The store. Calls are counted from 0, whatever they ask.
@@ -174,6 +174,10 @@ impl Store for Scripted {
     }
 
     async fn issued_token(&self, _jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
+        unscripted()
+    }
+
+    async fn exchanged(&self, _code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
         unscripted()
     }
 

@@ -16,14 +16,14 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, Jti};
+use crate::domain::id::{AgentId, CodeId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::write::{revoked_jtis, with_known, without_known};
 use super::{
-    AgentRecord, Batch, Change, Freshness, IssuedToken, KeyRecord, KilledTokens, OpenError, Outcome,
-    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, Change, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, OpenError,
+    Outcome, Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 use errors::{bounded, is_broken, is_passing, is_rolled_back, open_error, says_full};
 use lane::{Lane, Plan, ask};
@@ -224,6 +224,10 @@ impl Store for PostgresStore {
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
         ask!(self.general, read::issued_token, jti).await
+    }
+
+    async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
+        ask!(self.general, redeem::exchanged, code).await
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {

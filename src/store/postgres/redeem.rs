@@ -17,7 +17,7 @@ use crate::domain::ttl::LONGEST;
 
 use super::super::fold::Folded;
 use super::super::redeem::{Claim, Entitled, claims, repeated, revocation};
-use super::super::{Batch, StoreError, Verdict};
+use super::super::{Batch, ExchangedToken, StoreError, Verdict};
 use super::errors::is_lock_timeout;
 use super::issue::{count, landed_before, recall, unless_all_locked};
 use super::lane::Lane;
@@ -150,6 +150,22 @@ async fn landed(conn: &mut PgConnection, claims: &[Claim], taken: &HashSet<Jti>)
                    select from unnest($1::uuid[], $2::uuid[]) as c (code_id, jti)
                    join spent_code s on s.code_id = c.code_id and s.jti = c.jti)";
     sqlx::query_scalar(sql).bind(codes).bind(jtis).fetch_one(conn).await
+}
+
+/// The token of a spent code. One of a release that did not write down its end may live as long as any.
+pub async fn exchanged(conn: &mut PgConnection, code: CodeId) -> sqlx::Result<Option<ExchangedToken>> {
+    let sql = "select jti, coalesce(token_expires_at, expires_at + $2),
+                      exists (select from revoked_token r where r.jti = s.jti)
+               from spent_code s
+               where code_id = $1";
+    let row: Option<(Uuid, i64, bool)> =
+        sqlx::query_as(sql).bind(code.0).bind(LONGEST).fetch_optional(conn).await?;
+    let token = |(jti, expires_at, is_revoked)| ExchangedToken {
+        jti: Jti(jti),
+        expires_at: Timestamp(expires_at),
+        is_revoked,
+    };
+    Ok(row.map(token))
 }
 
 /// Gives back the codes of those who were not counted.

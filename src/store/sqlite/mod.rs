@@ -17,14 +17,14 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, Jti};
+use crate::domain::id::{AgentId, CodeId, Jti};
 use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::write::{revoked_jtis, with_known, without_known};
 use super::{
-    AgentRecord, Batch, Freshness, IssuedToken, KeyRecord, KilledTokens, OpenError, Outcome, Revocations,
-    Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, OpenError, Outcome,
+    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 use lane::{Readers, Writer, ask};
 
@@ -233,6 +233,10 @@ impl Store for SqliteStore {
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
         read::issued_token(&self.readers, jti).await
+    }
+
+    async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
+        ask!(self.readers, redeem::exchanged, code).await
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {

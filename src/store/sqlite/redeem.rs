@@ -17,7 +17,7 @@ use crate::domain::ttl::LONGEST;
 use super::super::fold::Folded;
 use super::super::redeem::{Claim, Entitled, claims, repeated, revocation};
 use super::super::row::json;
-use super::super::{Batch, StoreError, Verdict};
+use super::super::{Batch, ExchangedToken, StoreError, Verdict};
 use super::bounded;
 use super::issue::{count, recall, record};
 use super::lane::Writer;
@@ -102,6 +102,22 @@ async fn take(conn: &mut SqliteConnection, claims: &[Claim]) -> sqlx::Result<Has
     let rows = json(&rows).map_err(sqlx::Error::Encode)?;
     let taken: Vec<Uuid> = sqlx::query_scalar(sql).bind(rows).fetch_all(conn).await?;
     Ok(taken.into_iter().map(Jti).collect())
+}
+
+/// The token of a spent code. One of a release that did not write down its end may live as long as any.
+pub async fn exchanged(conn: &mut SqliteConnection, code: CodeId) -> sqlx::Result<Option<ExchangedToken>> {
+    let sql = "select jti, coalesce(token_expires_at, expires_at + ?2),
+                      exists (select 1 from revoked_token r where r.jti = s.jti)
+               from spent_code s
+               where code_id = ?1";
+    let row: Option<(Uuid, i64, bool)> =
+        sqlx::query_as(sql).bind(code.0).bind(LONGEST).fetch_optional(conn).await?;
+    let token = |(jti, expires_at, is_revoked)| ExchangedToken {
+        jti: Jti(jti),
+        expires_at: Timestamp(expires_at),
+        is_revoked,
+    };
+    Ok(row.map(token))
 }
 
 /// Gives back the codes of those who were not counted.

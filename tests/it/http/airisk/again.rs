@@ -1,13 +1,24 @@
 //! A code that is presented again (RFC 6749 §4.1.2): who kills its first token by it, and who does not.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use futures_util::future::join_all;
+use sealwright::domain::agent::{Audience, RedirectUri};
+use sealwright::domain::quota::Plans;
+use sealwright::service::agents::ProfilePatch;
 use serde_json::Value;
 
-use super::{CALLBACK, CODE, USERS, WITH_QUERY, agent, code, exchange, exchange_at, on_both, token_of};
+use super::{
+    CALLBACK, CODE, USERS, WITH_QUERY, agent, code, exchange, exchange_at, on_both, token_of, update,
+};
 use crate::harness::app::{REVOKED, TestApp, claims};
 
 on_both! {
     a_code_that_comes_again_kills_its_first_token_on_every_process,
+    a_code_that_comes_again_kills_its_first_token_whatever_it_is_refused_for,
+    a_code_that_comes_again_beyond_a_limit_kills_its_first_token,
+    a_refusal_of_a_code_that_nobody_exchanged_kills_nothing,
     of_exchanges_at_once_the_token_that_was_granted_is_dead,
     only_a_whole_exchange_kills_the_first_token,
     the_first_token_is_killed_once,
@@ -22,6 +33,7 @@ async fn a_code_that_comes_again_kills_its_first_token_on_every_process(app: &Te
     app.clock.advance(30);
     assert!(app.is_active(&agent, &first).await && other.is_active(&agent, &first).await);
     exchange(&other, &agent, &code).await.is_line(CODE);
+    assert!(lists(&other, &first).await);
     for process in [app, &other] {
         assert!(!process.is_active(&agent, &first).await);
         assert!(process.is_active(&agent, &kept).await);
@@ -56,8 +68,10 @@ async fn only_a_whole_exchange_kills_the_first_token(app: &TestApp<'_>) {
     for (redirect_uri, more) in [
         (WITH_QUERY, ""),
         (CALLBACK, user.as_str()),
-        (CALLBACK, "&scope=agents:write"),
+        // What cannot be read is no exchange.
+        (CALLBACK, "&scope=%22"),
         (CALLBACK, "&resource=x"),
+        (CALLBACK, "&code_verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
     ] {
         assert_eq!(exchange_at(app, &mine, &code, redirect_uri, more).await.status, 400);
     }
@@ -67,10 +81,77 @@ async fn only_a_whole_exchange_kills_the_first_token(app: &TestApp<'_>) {
     let new = app.rotate(&mine, 0).await;
     exchange(&elsewhere, &mine, &code).await.is_problem(401, "Unauthorized");
     assert!(app.is_active(&new, &first).await);
-    // A code that has died says nothing of its token any more.
-    app.clock.advance(60);
-    exchange(app, &new, &code).await.is_line(CODE);
-    assert!(app.is_active(&new, &first).await);
+}
+
+/// Whether the list of the process that answered names the token at once.
+async fn lists(app: &TestApp<'_>, token: &str) -> bool {
+    let listed = app.get(REVOKED).await.json()["revoked_jtis"].clone();
+    listed.as_array().unwrap().contains(&claims(token)["jti"])
+}
+
+async fn a_code_that_comes_again_kills_its_first_token_whatever_it_is_refused_for(app: &TestApp<'_>) {
+    let (other, watcher) = (app.beside().await, app.agent("tokens:read").await);
+    let audiences = Some(vec![Audience::parse("https://orders.example").unwrap()]);
+    let unchanged = ProfilePatch { audiences, ..ProfilePatch::default() };
+    let elsewhere = Some(vec![RedirectUri::parse(WITH_QUERY).unwrap()]);
+    for (more, status, meanwhile, seconds) in [
+        ("&scope=agents:write", 400, unchanged.clone(), 0),
+        ("&scope=nothing:known", 400, unchanged.clone(), 0),
+        ("&audience=https://elsewhere.example", 400, unchanged.clone(), 0),
+        ("", 403, ProfilePatch { scopes: Some(vec![]), ..ProfilePatch::default() }, 0),
+        ("", 400, ProfilePatch { redirect_uris: elsewhere, ..ProfilePatch::default() }, 0),
+        // The code has died, and its token lives.
+        ("", 400, unchanged.clone(), 60),
+        ("", 400, unchanged.clone(), 599),
+    ] {
+        let agent = agent(app).await;
+        let (code, kept) = (code(app, &agent).await, code(app, &agent).await);
+        let first = token_of(&exchange(app, &agent, &code).await);
+        update(app, &agent, meanwhile).await;
+        app.clock.advance(seconds);
+        assert!(app.is_active(&watcher, &first).await);
+        let answer = exchange_at(&other, &agent, &code, CALLBACK, more).await;
+        assert_eq!(answer.status, status, "{more} {answer:?}");
+        assert!(lists(&other, &first).await, "{more} {seconds}");
+        for process in [app, &other] {
+            assert!(!process.is_active(&watcher, &first).await, "{more} {seconds}");
+        }
+        // A refusal spends nothing still.
+        if seconds == 0 && !more.is_empty() {
+            token_of(&exchange(&other, &agent, &kept).await);
+        }
+    }
+}
+
+async fn a_code_that_comes_again_beyond_a_limit_kills_its_first_token(app: &TestApp<'_>) {
+    let limited = app.beside_with(&[("limits.requests_per_minute", "1")]).await;
+    let without = app.beside().await;
+    let (mine, watcher) = (agent(app).await, app.agent("tokens:read").await);
+    let codes = [code(app, &mine).await, code(app, &mine).await, code(app, &mine).await];
+    let first = token_of(&exchange(&limited, &mine, &codes[0]).await);
+    exchange(&limited, &mine, &codes[0]).await.is_problem(429, "Too Many Requests");
+    assert!(!app.is_active(&watcher, &first).await && lists(&limited, &first).await);
+    let first = token_of(&exchange(app, &mine, &codes[1]).await);
+    let last = token_of(&exchange(app, &mine, &codes[2]).await);
+    app.set_used(&mine, 10_000).await;
+    exchange(app, &mine, &codes[1]).await.is_line(CODE);
+    assert!(!app.is_active(&watcher, &first).await && lists(app, &first).await);
+    // A plan that the configuration lacks is no verdict, and the code came again all the same.
+    without.state.mint.plans.store(Arc::new(Plans(BTreeMap::new())));
+    exchange(&without, &mine, &codes[2]).await.is_problem(503, "Service Unavailable");
+    assert!(!app.is_active(&watcher, &last).await && lists(&without, &last).await);
+}
+
+async fn a_refusal_of_a_code_that_nobody_exchanged_kills_nothing(app: &TestApp<'_>) {
+    let agent = agent(app).await;
+    let (code, other) = (code(app, &agent).await, super::code(app, &agent).await);
+    let other = token_of(&exchange(app, &agent, &other).await);
+    for _ in 0..2 {
+        exchange_at(app, &agent, &code, CALLBACK, "&scope=agents:write").await.is_line("Invalid scope");
+    }
+    assert_eq!(app.database.number("select count(*) from revoked_token").await, 0);
+    let first = token_of(&exchange(app, &agent, &code).await);
+    assert!(app.is_active(&agent, &first).await && app.is_active(&agent, &other).await);
 }
 
 async fn the_first_token_is_killed_once(app: &TestApp<'_>) {
