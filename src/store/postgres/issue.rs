@@ -88,6 +88,9 @@ const COUNT: &str = "
 /// One verdict a grant. A broken connection is tried again under the same batch id, so that a
 /// batch whose answer was lost is neither lost nor counted twice.
 pub async fn issue(lane: &Lane, locked: &LockedAgents, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+    if locked.all_were_just_now(batch) {
+        return unless_all_locked(vec![Verdict::Locked; batch.grants.len()]);
+    }
     let is_lost = AtomicBool::new(false);
     let done = bounded(lane.retry(|| try_issue(lane, locked, batch, &is_lost))).await;
     done.and_then(unless_all_locked)

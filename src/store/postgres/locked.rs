@@ -19,13 +19,33 @@ const UNSEEN_TTL: Duration = Duration::from_millis(500);
 /// Past so many, those are forgotten who were found first: each is found again at the cost of one wait.
 const MAX_KNOWN: usize = 1_024;
 
-/// Who was found locked, and when.
+/// For so long who was seen locked is believed to be, without a look.
+const LOOK_TTL: Duration = Duration::from_millis(20);
+
+/// When an agent was found locked, and when it was last seen so.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    since: Instant,
+    seen: Instant,
+}
+
+/// Who was found locked.
 #[derive(Debug, Default)]
-pub(super) struct LockedAgents(Mutex<HashMap<AgentId, Instant>>);
+pub(super) struct LockedAgents(Mutex<HashMap<AgentId, Found>>);
 
 impl LockedAgents {
-    fn known(&self) -> MutexGuard<'_, HashMap<AgentId, Instant>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<AgentId, Found>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether every token of the batch is of somebody who was seen locked a moment ago: then it need not
+    /// stand in line to be told so again. Many that wait would keep the line busy for all others.
+    pub fn all_were_just_now(&self, batch: &Batch) -> bool {
+        let known = self.known();
+        let was = |id: &AgentId| known.get(id).is_some_and(|found| found.seen.elapsed() < LOOK_TTL);
+        !known.is_empty()
+            && !batch.grants.is_empty()
+            && batch.grants.iter().all(|grant| was(grant.agent_id()))
     }
 
     /// Those of the batch's agents that were found locked and still are. Asks nothing while nobody is
@@ -34,23 +54,26 @@ impl LockedAgents {
         if self.known().is_empty() {
             return Ok(HashSet::new());
         }
-        let suspects: HashMap<AgentId, Instant> = {
+        let suspects: HashMap<AgentId, Found> = {
             let known = self.known();
-            let of = |id: &AgentId| known.get(id).map(|since| (id.clone(), *since));
+            let of = |id: &AgentId| known.get(id).map(|found| (id.clone(), *found));
             batch.grants.iter().filter_map(|grant| of(grant.agent_id())).collect()
         };
         if suspects.is_empty() {
             return Ok(HashSet::new());
         }
         let counters = look(conn, suspects.keys()).await?;
-        let is_locked = |id: &AgentId, since: &Instant| {
-            counters.get(id.as_str()).map_or(since.elapsed() < UNSEEN_TTL, |is_free| !is_free)
+        let is_locked = |id: &AgentId, found: &Found| {
+            counters.get(id.as_str()).map_or(found.since.elapsed() < UNSEEN_TTL, |is_free| !is_free)
         };
         let (locked, free): (Vec<_>, Vec<_>) =
-            suspects.into_iter().partition(|(id, since)| is_locked(id, since));
+            suspects.into_iter().partition(|(id, found)| is_locked(id, found));
         let mut known = self.known();
         for (id, _) in free {
             known.remove(&id);
+        }
+        for (id, found) in &locked {
+            known.insert(id.clone(), Found { seen: Instant::now(), ..*found });
         }
         Ok(locked.into_iter().map(|(id, _)| id).collect())
     }
@@ -71,7 +94,8 @@ impl LockedAgents {
         if known.len() + found.len() > MAX_KNOWN {
             known.clear();
         }
-        known.extend(found.iter().map(|id| (id.clone(), Instant::now())));
+        let now = Instant::now();
+        known.extend(found.iter().map(|id| (id.clone(), Found { since: now, seen: now })));
         Ok(found)
     }
 }

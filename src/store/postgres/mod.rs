@@ -249,7 +249,7 @@ impl Store for PostgresStore {
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         // Whether any token costs a code is asked here, so that counting the others does not ask.
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
-            redeem::issue(&self.issue, batch).await
+            redeem::issue(&self.issue, &self.locked, batch).await
         } else {
             issue::issue(&self.issue, &self.locked, batch).await
         }

@@ -15,32 +15,36 @@ use crate::domain::id::{CodeId, Jti};
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::LONGEST;
 
-use super::super::fold::Folded;
+use super::super::fold::{Folded, Part};
 use super::super::redeem::{Claim, Entitled, claims, repeated, revocation};
 use super::super::{Batch, ExchangedToken, StoreError, Verdict};
 use super::errors::is_lock_timeout;
 use super::issue::{count, landed_before, recall, unless_all_locked};
 use super::lane::Lane;
+use super::locked::LockedAgents;
 use super::write::apply_all;
 use super::{bounded, is_broken};
 
 /// One verdict a grant. A broken connection is tried again under the same batch id.
-pub async fn issue(lane: &Lane, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-    let (claims, is_lost) = (claims(batch), AtomicBool::new(false));
-    let done = bounded(lane.retry(|| try_issue(lane, batch, &claims, &is_lost))).await;
+pub async fn issue(lane: &Lane, locked: &LockedAgents, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+    if locked.all_were_just_now(batch) {
+        return unless_all_locked(vec![Verdict::Locked; batch.grants.len()]);
+    }
+    let is_lost = AtomicBool::new(false);
+    let done = bounded(lane.retry(|| try_issue(lane, locked, batch, &is_lost))).await;
     done.and_then(unless_all_locked)
 }
 
 /// Codes are locked before counters, by every process, so no two batches wait for each other. When
-/// somebody else holds one of them, the whole batch is: its tokens are asked for again one by one.
+/// somebody else holds a code, the whole batch waits: its tokens are asked for again one by one.
 async fn try_issue(
     lane: &Lane,
+    locked: &LockedAgents,
     batch: &Batch,
-    claims: &[Claim],
     is_lost: &AtomicBool,
 ) -> sqlx::Result<Vec<Verdict>> {
     let mut held = lane.take().await?;
-    match redeem_at_once(&mut held.conn, batch, claims).await {
+    match redeem_free(&mut held.conn, locked, batch, is_lost.load(Ordering::Relaxed)).await {
         Ok(verdicts) => {
             held.keep();
             Ok(verdicts)
@@ -56,41 +60,70 @@ async fn try_issue(
     }
 }
 
-async fn redeem_at_once(
+/// Counts the batch without those whose counters somebody else holds, under its own id. One that may be
+/// under way still goes out whole, so that it is told what became of that.
+async fn redeem_free(
     conn: &mut PgConnection,
+    locked: &LockedAgents,
     batch: &Batch,
-    claims: &[Claim],
+    is_lost: bool,
 ) -> sqlx::Result<Vec<Verdict>> {
-    sqlx::raw_sql("begin").execute(&mut *conn).await?;
-    let verdicts = match redeem(conn, batch, claims).await {
-        Ok(Some(verdicts)) => verdicts,
-        Ok(None) => start_over_and_recall(conn, batch).await?,
-        Err(error) if landed_before(&error) => start_over_and_recall(conn, batch).await?,
-        Err(error) => return Err(error),
-    };
-    sqlx::raw_sql("commit").execute(&mut *conn).await?;
-    Ok(verdicts)
+    let mut out = if is_lost { HashSet::new() } else { locked.still(conn, batch).await? };
+    loop {
+        let part = Part::without(batch, &out);
+        if part.batch.grants.is_empty() {
+            return Ok(vec![Verdict::Locked; batch.grants.len()]);
+        }
+        sqlx::raw_sql("begin").execute(&mut *conn).await?;
+        let verdicts = match redeem(conn, &part.batch).await {
+            Ok(Redeemed::Now(verdicts)) => part.verdicts(verdicts),
+            Ok(Redeemed::Before) => start_over_and_recall(conn, batch).await?,
+            Err(error) if landed_before(&error) => start_over_and_recall(conn, batch).await?,
+            Ok(Redeemed::CounterLocked(error)) => {
+                sqlx::raw_sql("rollback").execute(&mut *conn).await?;
+                let found = if is_lost { HashSet::new() } else { locked.find(conn, &part.batch).await? };
+                if found.is_empty() {
+                    return Err(error);
+                }
+                drop(part);
+                out.extend(found);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        sqlx::raw_sql("commit").execute(&mut *conn).await?;
+        return Ok(verdicts);
+    }
 }
 
-/// `None` when an earlier sending of the batch landed and took codes for its tokens.
-async fn redeem(
-    conn: &mut PgConnection,
-    batch: &Batch,
-    claims: &[Claim],
-) -> sqlx::Result<Option<Vec<Verdict>>> {
-    let taken = take(conn, claims).await?;
-    if taken.len() < claims.len() && landed(conn, claims, &taken).await? {
-        return Ok(None);
+/// What became of a batch in its transaction.
+enum Redeemed {
+    Now(Vec<Verdict>),
+    /// An earlier sending of the batch landed and took codes for its tokens.
+    Before,
+    /// Somebody else holds a counter.
+    CounterLocked(sqlx::Error),
+}
+
+async fn redeem(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Redeemed> {
+    let claims = claims(batch);
+    let taken = take(conn, &claims).await?;
+    if taken.len() < claims.len() && landed(conn, &claims, &taken).await? {
+        return Ok(Redeemed::Before);
     }
     let entitled = Entitled::new(batch, &taken);
     let mut verdicts = Vec::new();
     if !entitled.batch.grants.is_empty() {
         let folded = Folded::new(&entitled.batch.grants);
-        verdicts = folded.verdicts(&count(conn, &entitled.batch, &folded).await?);
+        let counted = match count(conn, &entitled.batch, &folded).await {
+            Err(error) if is_lock_timeout(&error) => return Ok(Redeemed::CounterLocked(error)),
+            counted => counted?,
+        };
+        verdicts = folded.verdicts(&counted);
         give_back(conn, entitled.unspent(&verdicts)).await?;
     }
     revoke_first(conn, &repeated(batch, &taken)).await?;
-    Ok(Some(entitled.verdicts(verdicts)))
+    Ok(Redeemed::Now(entitled.verdicts(verdicts)))
 }
 
 /// RFC 6749 §4.1.2: whoever presents a code again kills the token that it was exchanged for, in the same

@@ -11,7 +11,10 @@ use sealwright::store::{Batch, Change, Outcome, Store, StoreError, Verdict};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::kit::{EVENTS, NOW, batch, code, commit, create, exchange, grants, id, issue, jti, write};
+use super::kit::{
+    EVENTS, NOW, Seen, batch, code, commit, counted, create, exchange, grants, id, issue, jti, send as sent,
+    write,
+};
 use crate::harness::database::Database;
 
 /// Another program, in the middle of a transaction.
@@ -154,6 +157,84 @@ async fn while_somebody_holds_a_code_only_its_exchange_waits() {
     held.close().await.unwrap();
     let again = batch(vec![exchange(&*store, "a", theirs, None).await]);
     is_counted(&store.issue(&again).await);
+    adds_up(&db).await;
+    db.remove().await;
+}
+
+/// Each of many exchanges of `x0` waits, and neither exchanges nor plain tokens of others wait with them.
+async fn only_the_exchanges_of_x0_wait(sql: &str, has_counter: bool) {
+    let db = Database::postgres().await;
+    let plain = db.open().await;
+    for agent_id in ["x0", "a", "b"] {
+        create(&*plain, agent_id).await;
+        if agent_id != "x0" || has_counter {
+            issue(&*plain, agent_id, 1, None).await;
+        }
+    }
+    let store: Arc<dyn Store> = Arc::new(Batched::over(plain));
+    let exchange_of = async |agent_id| batch(vec![exchange(&*store, agent_id, code(), None).await]);
+    let held = holding(&db, sql).await;
+    let mut waiting = Vec::new();
+    for round in 0..6 {
+        for _ in 0..8 {
+            waiting.push(send(&store, exchange_of("x0").await));
+        }
+        let mut sent = Vec::new();
+        for agent_id in ["a", "b"] {
+            sent.push(send(&store, exchange_of(agent_id).await));
+            sent.push(send(&store, token(&store, agent_id).await));
+        }
+        for one in sent {
+            is_counted(&one.await.unwrap());
+        }
+        assert!(round > 0 || waiting.iter().all(|one| !one.is_finished()), "x0 was told no at once");
+    }
+    for one in waiting {
+        is_unavailable(&one.await.unwrap());
+    }
+    adds_up(&db).await;
+    let spent = db.number("select count(*) from spent_code").await;
+    assert_eq!(spent, 12, "a code was spent that bought nothing");
+    held.close().await.unwrap();
+    until_counted(&store, "x0").await;
+    is_counted(&store.issue(&exchange_of("x0").await).await);
+    adds_up(&db).await;
+    db.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_somebody_holds_an_agents_counter_only_its_exchanges_wait() {
+    only_the_exchanges_of_x0_wait("update quota set used = used where agent_id = 'x0'", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_somebody_is_about_to_make_an_agents_counter_only_its_exchanges_wait() {
+    let sql = "insert into quota (agent_id, month, used, granted, ceiling, slot, epoch)
+               select 'x0', to_char(now() at time zone 'UTC', 'YYYYMM')::bigint, 0, 0, 0, 0, 0";
+    only_the_exchanges_of_x0_wait(sql, false).await;
+}
+
+/// One batch that reaches the database twice, with what it leaves out free or held.
+#[tokio::test]
+async fn a_batch_that_left_out_exchanges_counts_nobody_twice_when_it_comes_again() {
+    let db = Database::postgres().await;
+    let store = db.open().await;
+    for agent_id in ["x0", "a"] {
+        create(&*store, agent_id).await;
+        issue(&*store, agent_id, 1, None).await;
+    }
+    let (theirs, mine) =
+        (exchange(&*store, "x0", code(), None).await, exchange(&*store, "a", code(), None).await);
+    let both = batch(vec![theirs.clone(), mine]);
+    let held = holding(&db, "update quota set used = used where agent_id = 'x0'").await;
+    for _ in 0..2 {
+        // The second time it is known to have landed, so that what was left out is decided again.
+        let seen = sent(&*store, &both).await;
+        assert!(seen == [Seen::Locked, counted(0)] || seen == [Seen::Stale, counted(0)], "{seen:?}");
+    }
+    held.close().await.unwrap();
+    assert_eq!(sent(&*store, &both).await, [Seen::Stale, counted(0)]);
+    assert_eq!(sent(&*store, &batch(vec![theirs])).await, [counted(0)]);
     adds_up(&db).await;
     db.remove().await;
 }
