@@ -2,33 +2,18 @@
 
 use std::collections::HashMap;
 
-use crate::stage::client::{Client, get, post};
+use crate::stage::client::{CALLBACK, Client, exchange_request};
 use crate::stage::cluster::Cluster;
 use crate::stage::play;
 use crate::stage::proxy::{Kind, Mode, Proxy};
 use crate::stage::server::{Agent, Site};
-
-const CALLBACK: &str = "https://app.example/cb";
-
-/// A code for the callback.
-async fn code(client: &mut Client, agent: &Agent) -> String {
-    let reply =
-        client.ask(&get(&format!("/api/oauth2?client_id={}&redirect_uri={CALLBACK}", agent.id), "")).await;
-    assert_eq!(reply.status, 302, "{}", reply.text());
-    reply.header("location").unwrap().rsplit_once("code=").unwrap().1.to_owned()
-}
 
 /// Fetches codes and exchanges each twice at once; how often each status came.
 async fn exchange_codes(client: impl Fn() -> Client, agent: &Agent, rounds: usize) -> HashMap<u16, usize> {
     let (mut first, mut second) = (client(), client());
     let mut statuses = HashMap::new();
     for _ in 0..rounds {
-        let code = code(&mut first, agent).await;
-        let form = format!(
-            "client_id={}&client_secret={}&redirect_uri={CALLBACK}&code={code}",
-            agent.id, agent.secret
-        );
-        let request = post("/api/oauth2/Token", "", &form);
+        let request = exchange_request(agent, &first.code(agent).await);
         let (one, other) = tokio::join!(first.ask(&request), second.ask(&request));
         let mut pair = [one.status, other.status];
         pair.sort_unstable();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -12,14 +11,8 @@ use tokio::time::timeout;
 
 use crate::stage::client::{Lost, get, read_reply, token_request};
 use crate::stage::ledger::Load;
-use crate::stage::server::{Server, Site};
+use crate::stage::server::{Server, Site, raise_descriptors};
 use crate::stage::{GENEROUS, eventually, pause, play, scaled};
-
-/// Lets this process have as many connections as it may.
-fn raise_descriptors() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-}
 
 /// A connection of a client that nobody wants; one that is turned away is one too.
 async fn connect(server: &Server) -> Option<TcpStream> {

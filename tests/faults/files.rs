@@ -1,12 +1,11 @@
-//! The SQLite file: one server at a time, and no room left to write.
+//! The SQLite file: one server at a time, and a turn to write that somebody keeps.
 
-use rustix::process::{Resource, Rlimit, prlimit};
 use tokio::task::JoinSet;
 
 use crate::stage::client::revoke_request;
 use crate::stage::ledger::{self, Load};
 use crate::stage::outcome::{expect_in_time, expect_unavailable};
-use crate::stage::server::{Agent, Server, Site, process_id};
+use crate::stage::server::{Agent, Server, Site};
 use crate::stage::{eventually, play};
 
 #[test]
@@ -88,58 +87,4 @@ async fn revoke_at_once(server: &Server, agent: &Agent, token: &str, count: usiz
     for reply in asked.join_all().await {
         expect_unavailable("revocation", &reply);
     }
-}
-
-/// Says how large the files of a running process may grow.
-fn limit_files(server: &Server, bytes: Option<u64>) {
-    let process = Some(process_id(server.pid()));
-    let old = prlimit(process, Resource::Fsize, Rlimit { current: bytes, maximum: None });
-    old.unwrap_or_else(|fault| panic!("{bytes:?}: {fault}"));
-}
-
-#[test]
-fn a_full_disk_is_a_503_and_passes() {
-    play(async {
-        let site = Site::sqlite();
-        let agents = site.agents(2);
-        let mut server = site.start_without_file_size_signal();
-        let kept = server.client().issue(&agents[0]).await.token();
-        let load = Load::on(server.address, &agents, 16).revoking(5).start();
-        load.delivers(100).await;
-        // From here on every write past the first page fails, as on a full disk.
-        limit_files(&server, Some(4096));
-        eventually("the disk is full", async || server.client().issue(&agents[0]).await.status == 503).await;
-        for _ in 0..3 {
-            expect_unavailable("token", &server.client().issue(&agents[0]).await);
-            expect_unavailable("revocation", &server.client().revoke(&agents[0], &kept).await);
-        }
-        // Reads need no room.
-        assert!(server.client().introspect(&agents[1], &kept).await.active());
-        assert_eq!(server.client().get("/livez").await.status, 200);
-        assert_eq!(server.client().get("/.well-known/jwks.json").await.status, 200);
-        limit_files(&server, None);
-        let other = site.agent("other", "unlimited");
-        let healed = eventually("tokens after room was made", async || {
-            server.client().issue(&other).await.status == 200
-        })
-        .await;
-        load.delivers(100).await;
-        let mut ledger = load.stop().await;
-        println!("full disk: healed after {} ms, {}", healed.as_millis(), ledger.summary());
-        assert!(server.is_alive());
-        assert_eq!(ledger.unanswered, 0);
-        assert!(
-            ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
-            "{}",
-            ledger.summary()
-        );
-        expect_in_time(&ledger.times);
-        // The one token above, and none of the requests that were told 503 by hand.
-        ledger.accounts.get_mut(&agents[0].id).unwrap().delivered.push(crate::stage::ledger::jti_of(&kept));
-        site.audit(&ledger).await;
-        // What was written is whole.
-        server.kill();
-        let server = site.start();
-        crate::stage::audit::introspect_all(&server, &agents[0], &ledger).await;
-    });
 }

@@ -17,18 +17,23 @@
 #![allow(missing_docs, reason = "a test binary has no readers of its documentation")]
 
 mod aborts;
+mod clocks;
 mod codes;
 mod connections;
 mod crash;
 mod crowd;
 mod cut;
+mod disk;
 mod files;
 mod flood;
+mod hostile_revokers;
 mod logins;
 mod neighbours;
+mod news;
 mod outage;
 mod polls;
 mod replicas;
+mod rewound;
 mod signals;
 mod slow;
 mod stage;

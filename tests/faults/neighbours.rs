@@ -3,7 +3,6 @@
 //! A proxy that is not on the machine is named and passed over.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,7 +17,7 @@ use crate::stage::client::{read_reply, token_form};
 use crate::stage::ledger::Load;
 use crate::stage::reverse_proxy::{CADDY, ENVOY, GO, HAPROXY, Kind, NGINX, TRAEFIK};
 use crate::stage::server::{Agent, Site};
-use crate::stage::{eventually, pause, play, scaled};
+use crate::stage::{cannot_run, eventually, pause, play, scaled};
 
 #[test]
 fn no_refused_neighbour_costs_a_good_agent_its_answer_behind_caddy() {
@@ -211,10 +210,7 @@ async fn beside_refused_neighbours(kind: &Kind) {
     let proxy = match kind.start(&server).await {
         Ok(proxy) => proxy,
         Err(why) => {
-            // Not by a macro, whose words are kept from who reads the output of a test that has passed.
-            let line = format!("tests/faults: {} cannot run here: {why}\n", kind.name);
-            std::io::stderr().write_all(line.as_bytes()).unwrap();
-            return;
+            return cannot_run(kind.name, &why);
         }
     };
     let neighbours = Neighbours::start(proxy.address, &suspended, 4);

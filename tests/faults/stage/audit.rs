@@ -31,7 +31,8 @@ impl Site {
         }
     }
 
-    async fn texts(&self, sql: &str) -> Vec<String> {
+    /// What `sql` selects, one column of text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(sql.to_owned());
         if self.is_sqlite() {
             let mut conn = self.sqlite_connection().await;
@@ -44,6 +45,27 @@ impl Site {
             conn.close().await.unwrap();
             texts
         }
+    }
+
+    /// Runs statements past the program.
+    pub async fn execute(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql.to_owned());
+        if self.is_sqlite() {
+            let mut conn = self.sqlite_connection().await;
+            sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+            conn.close().await.unwrap();
+        } else {
+            let mut conn = PgConnection::connect(&self.database).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+            conn.close().await.unwrap();
+        }
+    }
+
+    /// The second that the store's clock shows: the database's, or the machine's.
+    pub async fn now(&self) -> i64 {
+        let sqlite = "select unixepoch()";
+        let postgres = "select floor(extract(epoch from clock_timestamp()))";
+        self.number(if self.is_sqlite() { sqlite } else { postgres }).await
     }
 
     fn hex(&self, column: &str) -> String {
@@ -113,8 +135,6 @@ pub async fn introspect_all(server: &Server, asker: &Agent, ledger: &Ledger) {
 impl Site {
     /// Clears counters and events, so that the next ledger starts from nothing.
     pub async fn forget_counts(&self) {
-        let sql = "delete from quota; delete from audit_event where kind = 'token.issued'";
-        let mut conn = PgConnection::connect(&self.database).await.unwrap();
-        sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+        self.execute("delete from quota; delete from audit_event where kind = 'token.issued'").await;
     }
 }

@@ -10,6 +10,9 @@ use tokio::net::TcpStream;
 
 use super::server::Agent;
 
+/// Where agents have their authorization codes sent.
+pub const CALLBACK: &str = "https://app.example/cb";
+
 /// Why there is no reply.
 #[derive(Debug)]
 pub enum Lost {
@@ -128,6 +131,14 @@ impl Client {
         self.ask(&post("/api/v1/token/introspect", "", &form)).await
     }
 
+    /// An authorization code for [`CALLBACK`].
+    pub async fn code(&mut self, agent: &Agent) -> String {
+        let path = format!("/api/oauth2?client_id={}&redirect_uri={CALLBACK}", agent.id);
+        let reply = self.get(&path).await;
+        assert_eq!(reply.status, 302, "{}", reply.text());
+        reply.header("location").unwrap().rsplit_once("code=").unwrap().1.to_owned()
+    }
+
     pub async fn revoke(&mut self, agent: &Agent, token: &str) -> Reply {
         self.ask(&revoke_request(agent, token)).await
     }
@@ -152,6 +163,12 @@ pub fn token_form(agent: &Agent) -> String {
 
 pub fn token_request(agent: &Agent) -> Vec<u8> {
     post("/api/v1/token", "", &token_form(agent))
+}
+
+pub fn exchange_request(agent: &Agent, code: &str) -> Vec<u8> {
+    let Agent { id, secret } = agent;
+    let form = format!("client_id={id}&client_secret={secret}&redirect_uri={CALLBACK}&code={code}");
+    post("/api/oauth2/Token", "", &form)
 }
 
 pub fn revoke_request(agent: &Agent, token: &str) -> Vec<u8> {

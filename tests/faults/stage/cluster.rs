@@ -1,6 +1,6 @@
 //! A private PostgreSQL that a test may stop and kill.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,11 +27,7 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         std::fs::create_dir(&data).unwrap();
-        if is_root() {
-            let user = user();
-            let path = folder.path().to_str().unwrap();
-            run(Command::new("chown").args(["-R", &user, path]));
-        }
+        give_to_user(folder.path());
         let port = free_port();
         let text = data.to_str().unwrap();
         let initdb = programs.join("initdb");
@@ -138,10 +134,31 @@ impl Cluster {
 
     /// A new empty database; its address.
     pub async fn create_database(&self) -> String {
+        self.create_database_with("").await
+    }
+
+    /// A new empty database whose tables are in this folder.
+    pub async fn create_database_in(&self, folder: &Path) -> String {
+        give_to_user(folder);
+        let mut conn = PgConnection::connect(&self.url("postgres")).await.unwrap();
+        let sql = format!("create tablespace apart location '{}'", folder.display());
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        self.create_database_with("tablespace apart").await
+    }
+
+    async fn create_database_with(&self, more: &str) -> String {
         let name = format!("faults_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut conn = PgConnection::connect(&self.url("postgres")).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&mut conn).await.unwrap();
+        let sql = format!("create database {name} {more}");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
         self.url(&name)
+    }
+
+    /// An empty folder that PostgreSQL reaches.
+    pub fn folder_for_a_disk(&self) -> PathBuf {
+        let folder = self.folder.path().join("disk");
+        std::fs::create_dir(&folder).unwrap();
+        folder
     }
 }
 
@@ -176,6 +193,13 @@ fn programs() -> PathBuf {
     places.into_iter().find(|place| place.join("initdb").is_file()).expect(
         "no PostgreSQL server programs (initdb, pg_ctl) found: run tests/run, or name their folder in TEST_PG_BIN",
     )
+}
+
+/// Makes a folder the one's who runs PostgreSQL.
+fn give_to_user(folder: &Path) {
+    if is_root() {
+        run(Command::new("chown").args(["-R", &user(), folder.to_str().unwrap()]));
+    }
 }
 
 fn is_root() -> bool {

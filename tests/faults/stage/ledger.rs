@@ -224,7 +224,20 @@ async fn work(
 
 /// The id of a token as 32 hexadecimal digits.
 pub fn jti_of(token: &str) -> String {
-    let payload = token.split('.').nth(1).unwrap();
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
-    claims["jti"].as_str().unwrap().replace('-', "")
+    claims(token)["jti"].as_str().unwrap().replace('-', "")
+}
+
+/// What a token says.
+pub fn claims(token: &str) -> Value {
+    part_of(token, 1)
+}
+
+/// The head of a token: which key signed it.
+pub fn head(token: &str) -> Value {
+    part_of(token, 0)
+}
+
+fn part_of(token: &str, number: usize) -> Value {
+    let part = token.split('.').nth(number).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }

@@ -1,12 +1,14 @@
 //! What the tests need around the program: processes, a database, a client, a ledger, a proxy.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub mod audit;
 pub mod client;
+pub mod clock;
 pub mod cluster;
 pub mod ledger;
 pub mod outcome;
@@ -26,6 +28,13 @@ static TURN: Mutex<()> = Mutex::new(());
 /// How much a test does: the first in `tests/run`, the second in `tests/faults/run --long`.
 pub fn scaled<T>(short: T, long: T) -> T {
     if std::env::var_os("FAULTS_LONG").is_some() { long } else { short }
+}
+
+/// Names a test that this machine cannot run, and why.
+pub fn cannot_run(what: &str, why: &str) {
+    // Not by a macro, whose words are kept from who reads the output of a test that has passed.
+    let line = format!("tests/faults: {what} cannot run here: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// Runs one test, alone.

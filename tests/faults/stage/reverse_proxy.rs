@@ -162,10 +162,10 @@ impl Drop for ReverseProxy {
 }
 
 /// A program of `PATH`, of where it is usually installed, or of the clients' packages.
-fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> =
         std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
-    folders.extend(["/usr/sbin", "/usr/local/sbin", "/usr/local/go/bin"].map(PathBuf::from));
+    folders.extend(["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/go/bin"].map(PathBuf::from));
     folders.extend(packages());
     folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
 }

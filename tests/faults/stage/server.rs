@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -46,8 +46,16 @@ impl Site {
 
     /// A new database on `cluster`, migrated.
     pub async fn postgres(cluster: &Cluster) -> Self {
+        Self::migrated(cluster.create_database().await)
+    }
+
+    /// The same, with its tables in this folder.
+    pub async fn postgres_in(cluster: &Cluster, folder: &Path) -> Self {
+        Self::migrated(cluster.create_database_in(folder).await)
+    }
+
+    fn migrated(database: String) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = cluster.create_database().await;
         let settings = vec![("SEALWRIGHT_KEYS__MASTER_KEY".to_owned(), MASTER_KEY.to_owned())];
         let site = Self { folder, database, settings };
         site.must(&["migrate"]);
@@ -61,6 +69,11 @@ impl Site {
     /// The SQLite file.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join("sealwright.db")
+    }
+
+    /// Where everything of this site is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Sets one configuration key for all that is started from now on.
@@ -100,20 +113,21 @@ impl Site {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Runs one command that must succeed and prints JSON.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.must(&[&["--json"], arguments].concat())).unwrap()
+    }
+
+    /// Gives an agent a new secret; the old one lives on for so many seconds.
+    pub fn rotate(&self, agent: &Agent, overlap: u64) -> Agent {
+        let made = self.json(&["agent", "rotate-secret", &agent.id, "--overlap", &overlap.to_string()]);
+        Agent { id: agent.id.clone(), secret: made["clientSecret"].as_str().unwrap().to_owned() }
+    }
+
     /// Makes an agent with all that these tests ask for.
     pub fn agent(&self, name: &str, plan: &str) -> Agent {
-        let text = self.must(&[
-            "--json",
-            "agent",
-            "create",
-            "--name",
-            name,
-            "--plan",
-            plan,
-            "--scope",
-            "tokens:read agents:read",
-        ]);
-        let made: Value = serde_json::from_str(&text).unwrap();
+        let scopes = "tokens:read agents:read";
+        let made = self.json(&["agent", "create", "--name", name, "--plan", plan, "--scope", scopes]);
         let word = |key: &str| made[key].as_str().unwrap().to_owned();
         Agent { id: word("agentId"), secret: word("clientSecret") }
     }
@@ -318,6 +332,12 @@ impl Drop for Server {
             println!("the server's last words:\n{}", self.log.text());
         }
     }
+}
+
+/// Lets this process have as many connections as it may.
+pub fn raise_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// Sends a signal.

@@ -1,0 +1,222 @@
+//! Rows that are wound back under running processes, by a restore or a failover that lost the last commits, and are
+//! then changed again: what was lost opens nothing, and what was killed stays dead.
+
+use crate::stage::client::Client;
+use crate::stage::cluster::Cluster;
+use crate::stage::ledger::claims;
+use crate::stage::server::{Agent, Server, Site};
+use crate::stage::{eventually, play};
+
+/// In an order in which they can be written again; they are deleted in the other.
+const TABLES: [&str; 4] = ["agent", "credential", "revision", "revoked_token"];
+
+/// What a credential's row holds but for its position, which the store gives.
+const CREDENTIAL: &str = "credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic";
+
+/// A store with its servers: two on Postgres, one on a SQLite file.
+struct Stage {
+    site: Site,
+    servers: Vec<Server>,
+    asker: Agent,
+}
+
+impl Stage {
+    fn new(site: Site) -> Self {
+        let asker = site.agent("asker", "unlimited");
+        let count = if site.is_sqlite() { 1 } else { 2 };
+        let servers = (0..count).map(|_| site.start()).collect();
+        Self { site, servers, asker }
+    }
+
+    fn clients(&self) -> impl Iterator<Item = Client> {
+        self.servers.iter().map(Server::client)
+    }
+
+    async fn back_up(&self) {
+        for table in TABLES {
+            let sql = format!(
+                "drop table if exists kept_{table}; create table kept_{table} as select * from {table}"
+            );
+            self.site.execute(&sql).await;
+        }
+    }
+
+    /// The rows as they were backed up; the processes run on.
+    async fn wind_back(&self) {
+        let delete = TABLES.iter().rev().map(|table| format!("delete from {table};"));
+        let insert = TABLES.map(|table| match table {
+            "credential" => {
+                format!("insert into credential ({CREDENTIAL}) select {CREDENTIAL} from kept_credential;")
+            }
+            _ => format!("insert into {table} select * from kept_{table};"),
+        });
+        let sql: String = delete.chain(insert).collect();
+        self.site.execute(&format!("begin; {sql} commit")).await;
+    }
+
+    /// The store gives numbers by its clock: by the second on SQLite.
+    async fn next_second(&self) {
+        let second = self.site.now().await;
+        eventually("a second passes", async || self.site.now().await > second).await;
+    }
+
+    /// Each server answers `status` to the agent's credentials, however often it is asked.
+    async fn answer(&self, agent: &Agent, status: u16) {
+        for mut client in self.clients() {
+            for _ in 0..2 {
+                let reply = client.issue(agent).await;
+                assert_eq!(reply.status, status, "{}", reply.text());
+            }
+        }
+    }
+
+    async fn is_dead(&self, token: &str) {
+        for mut client in self.clients() {
+            assert!(!client.introspect(&self.asker, token).await.active(), "revived: {}", claims(token));
+        }
+    }
+
+    /// All servers' lists hold the tokens that they should, and not the other.
+    async fn are_listed(&self, tokens: &[&String], missing: Option<&String>) {
+        for mut client in self.clients() {
+            eventually("the list follows the store", async || {
+                let list = client.get("/oauth/revoked-tokens").await.json();
+                let is_listed =
+                    |token: &String| list["revoked_jtis"].as_array().unwrap().contains(&claims(token)["jti"]);
+                tokens.iter().all(|token| is_listed(token)) && !missing.is_some_and(is_listed)
+            })
+            .await;
+        }
+    }
+}
+
+async fn play_all(stage: &Stage) {
+    a_secret_that_was_lost_opens_nothing(stage).await;
+    a_token_that_was_killed_stays_dead_when_it_is_killed_again(stage).await;
+    an_agent_that_is_made_again_revives_no_token(stage).await;
+    a_scope_that_was_lost_is_not_granted(stage).await;
+    a_list_that_knows_more_than_the_rows_is_read_anew(stage).await;
+}
+
+#[test]
+fn rows_that_are_wound_back_under_a_running_server_revive_nothing_on_sqlite() {
+    play(async { play_all(&Stage::new(Site::sqlite())).await });
+}
+
+#[test]
+fn rows_that_are_wound_back_under_running_servers_revive_nothing_on_postgres() {
+    play(async {
+        let cluster = Cluster::start().await;
+        play_all(&Stage::new(Site::postgres(&cluster).await)).await;
+    });
+}
+
+async fn a_secret_that_was_lost_opens_nothing(stage: &Stage) {
+    // Right after the loss, and when a second has passed.
+    for waits in [false, true] {
+        let first = stage.site.agent("agent", "unlimited");
+        stage.answer(&first, 200).await;
+        stage.back_up().await;
+        let lost = stage.site.rotate(&first, 0);
+        stage.answer(&lost, 200).await;
+        stage.answer(&first, 401).await;
+        if waits {
+            stage.next_second().await;
+        }
+        stage.wind_back().await;
+        let now = stage.site.rotate(&first, 0);
+        stage.answer(&lost, 401).await;
+        stage.answer(&first, 401).await;
+        stage.answer(&now, 200).await;
+    }
+}
+
+async fn a_token_that_was_killed_stays_dead_when_it_is_killed_again(stage: &Stage) {
+    let agent = stage.site.agent("agent", "unlimited");
+    let kill = || stage.site.must(&["agent", "revoke-tokens", &agent.id]);
+    stage.back_up().await;
+    kill();
+    let mut tokens = Vec::new();
+    for mut client in stage.clients() {
+        tokens.push(client.issue(&agent).await.token());
+    }
+    kill();
+    stage.next_second().await;
+    stage.wind_back().await;
+    for _ in 0..4 {
+        for token in &tokens {
+            stage.is_dead(token).await;
+        }
+        kill();
+    }
+    // Whoever is killed by nobody lives on.
+    stage.answer(&agent, 200).await;
+}
+
+async fn an_agent_that_is_made_again_revives_no_token(stage: &Stage) {
+    let create = || {
+        let create = ["agent", "create", "--name", "n", "--client-id", "agt_1", "--plan", "unlimited"];
+        let made = stage.site.json(&[&create[..], &["--scope", "agents:read"]].concat());
+        Agent { id: "agt_1".to_owned(), secret: made["clientSecret"].as_str().unwrap().to_owned() }
+    };
+    stage.back_up().await;
+    let first = create();
+    let mut tokens = Vec::new();
+    for mut client in stage.clients() {
+        tokens.push(client.issue(&first).await.token());
+    }
+    stage.site.must(&["agent", "suspend", &first.id]);
+    stage.next_second().await;
+    stage.wind_back().await;
+    stage.answer(&first, 401).await;
+    let again = create();
+    for token in &tokens {
+        stage.is_dead(token).await;
+    }
+    stage.answer(&first, 401).await;
+    stage.answer(&again, 200).await;
+}
+
+async fn a_scope_that_was_lost_is_not_granted(stage: &Stage) {
+    let agent = stage.site.agent("agent", "unlimited");
+    let widen = |scopes: &str| stage.site.must(&["agent", "update", &agent.id, "--scope", scopes]);
+    let granted = async || {
+        let mut all = Vec::new();
+        for mut client in stage.clients() {
+            all.push(client.issue(&agent).await.json()["scope"].as_str().unwrap().to_owned());
+        }
+        all.dedup();
+        all
+    };
+    stage.back_up().await;
+    widen("agents:read audit:read");
+    assert_eq!(granted().await, ["agents:read audit:read"]);
+    stage.next_second().await;
+    stage.wind_back().await;
+    widen("agents:read tokens:read");
+    assert_eq!(granted().await, ["agents:read tokens:read"]);
+}
+
+async fn a_list_that_knows_more_than_the_rows_is_read_anew(stage: &Stage) {
+    let agent = stage.site.agent("agent", "unlimited");
+    let mut client = stage.servers[0].client();
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        tokens.push(client.issue(&agent).await.token());
+    }
+    let [kept, lost, next] = [&tokens[0], &tokens[1], &tokens[2]];
+    assert_eq!(client.revoke(&agent, kept).await.status, 200);
+    stage.next_second().await;
+    stage.back_up().await;
+    for _ in 0..3 {
+        stage.site.must(&["agent", "revoke-tokens", &stage.asker.id]);
+    }
+    assert_eq!(client.revoke(&agent, lost).await.status, 200);
+    stage.are_listed(&[kept, lost], None).await;
+    stage.wind_back().await;
+    stage.are_listed(&[kept], Some(lost)).await;
+    let mut other = stage.clients().last().unwrap();
+    assert_eq!(other.revoke(&agent, next).await.status, 200);
+    stage.are_listed(&[kept, next], Some(lost)).await;
+    stage.is_dead(next).await;
+}
