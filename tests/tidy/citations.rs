@@ -38,9 +38,13 @@ fn every_citation_has_its_target() {
     demand_none(&faults);
 }
 
+fn is_page(file: &str) -> bool {
+    std::path::Path::new(file).extension().is_some_and(|extension| extension == "md")
+}
+
 #[test]
 fn every_page_is_reached_from_the_readme() {
-    let pages: BTreeSet<String> = tree::tracked().into_iter().filter(|file| file.ends_with(".md")).collect();
+    let pages: BTreeSet<String> = tree::tracked().into_iter().filter(|file| is_page(file)).collect();
     let mut reached = BTreeSet::new();
     let mut next = vec![README.to_owned()];
     while let Some(page) = next.pop() {
@@ -59,7 +63,7 @@ fn every_page_is_reached_from_the_readme() {
 #[test]
 fn every_link_of_a_page_leads_somewhere() {
     let mut faults = Vec::new();
-    for page in tree::tracked().into_iter().filter(|file| file.ends_with(".md")) {
+    for page in tree::tracked().into_iter().filter(|file| is_page(file)) {
         for (line, to) in links(&page, &tree::read(&page)) {
             if !tree::exists(&to) {
                 faults.push(format!("{page}:{line}: links to {to}, which is not there."));
