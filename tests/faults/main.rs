@@ -27,6 +27,7 @@ mod disk;
 mod files;
 mod flood;
 mod hostile_revokers;
+mod lane;
 mod logins;
 mod neighbours;
 mod news;

@@ -169,14 +169,18 @@ impl Drop for Cluster {
     }
 }
 
-/// Holds a lock on a table in a session of its own until it is dropped.
+/// Holds a lock in a session of its own until it is dropped.
 pub struct Locked(#[expect(dead_code, reason = "held, not used")] PgConnection);
 
 impl Locked {
     pub async fn table(database: &str, table: &str) -> Self {
+        Self::rows(database, &format!("lock table {table} in access exclusive mode")).await
+    }
+
+    /// What `sql` locks.
+    pub async fn rows(database: &str, sql: &str) -> Self {
         let mut conn = PgConnection::connect(database).await.unwrap();
-        let sql = format!("begin; lock table {table} in access exclusive mode");
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("begin; {sql}"))).execute(&mut conn).await.unwrap();
         pause(10).await;
         Self(conn)
     }
