@@ -232,3 +232,24 @@ fn a_server_on_sqlite_whose_clock_is_a_day_ahead_until_it_is_set_loses_nothing()
         .await;
     });
 }
+
+#[test]
+fn a_server_whose_clock_shows_a_time_before_1970_serves_as_soon_as_it_is_set() {
+    play(async {
+        let cluster = Cluster::start().await;
+        for mut site in [Site::sqlite(), Site::postgres(&cluster).await] {
+            let agent = site.agent("agent", "unlimited");
+            let Some(clock) = FakeClock::new(&site, "wrong", -1_900_000_000) else {
+                return cannot_run("a server whose clock shows a time before 1970", LIBFAKETIME);
+            };
+            site.wear(&clock);
+            let refused = site.run(&["agent", "list"]);
+            assert_eq!(refused.status.code(), Some(1));
+            let said = String::from_utf8(refused.stderr).unwrap();
+            assert!(said.contains("before 1970"), "{said}");
+            let mut server = site.start_waiting("before 1970", || clock.set(0));
+            assert_eq!(server.client().issue(&agent).await.status, 200);
+            assert!(server.is_alive());
+        }
+    });
+}

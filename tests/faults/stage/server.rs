@@ -184,6 +184,19 @@ impl Site {
         try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
+    /// Starts a server that waits for something, says so, and is then given it.
+    pub fn start_waiting(&self, saying: &str, give: impl FnOnce()) -> Server {
+        let waits = |log: &Log| {
+            let began = Instant::now();
+            while !log.text().contains(saying) {
+                assert!(began.elapsed() < GENEROUS, "the server does not wait: {}", log.text());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            give();
+        };
+        try_start_with(self.command(), waits).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
+    }
+
     /// Starts a server that may refuse to: then how it ended and what it said.
     pub fn start_or_refusal(&self) -> Result<Server, (ExitStatus, String)> {
         try_start(self.command())
@@ -191,12 +204,21 @@ impl Site {
 }
 
 /// Starts a server and waits until it listens, or has ended.
-fn try_start(mut command: Command) -> Result<Server, (ExitStatus, String)> {
+fn try_start(command: Command) -> Result<Server, (ExitStatus, String)> {
+    try_start_with(command, |_| ())
+}
+
+/// The same, and does something meanwhile.
+fn try_start_with(
+    mut command: Command,
+    meanwhile: impl FnOnce(&Log),
+) -> Result<Server, (ExitStatus, String)> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let log = Log::default();
     let (found, addresses) = mpsc::channel();
     let out = log.follow(child.stdout.take().unwrap(), Some(found));
     let err = log.follow(child.stderr.take().unwrap(), None);
+    meanwhile(&log);
     if let Ok((address, ops)) = addresses.recv_timeout(GENEROUS) {
         return Ok(Server { child, address, ops, log });
     }
