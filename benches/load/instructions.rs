@@ -18,7 +18,7 @@ use sealwright::app::{self, Wrapping};
 use sealwright::clock::SystemClock;
 use sealwright::entropy::SystemEntropy;
 use sealwright::http;
-use sealwright::http::state::Draining;
+use sealwright::service::readiness::Draining;
 use sealwright::telemetry::{self, Format, Output};
 use serde::Serialize;
 use tower::Service as _;

@@ -19,12 +19,12 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::http;
 use crate::http::body::Bodies;
 use crate::http::client_address::ClientAddresses;
-use crate::http::health::Health;
-use crate::http::metadata::Metadata;
-use crate::http::state::{Draining, RequestIds, State};
+use crate::http::server_metadata::ServerMetadata;
+use crate::http::state::{RequestIds, State};
 use crate::service::authenticate::Authenticator;
 use crate::service::issue::Mint;
 use crate::service::limits::Limits;
+use crate::service::readiness::{Draining, Readiness};
 use crate::service::replay::Replays;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
@@ -145,8 +145,8 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         list,
         keyring: Arc::clone(keyring),
         agents,
-        metadata: Metadata::new(issuer),
-        health: Health::new(draining, Arc::clone(store)),
+        metadata: ServerMetadata::new(issuer),
+        readiness: Readiness::new(draining, Arc::clone(store)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
         log_requests: config.log.requests,
         clients: ClientAddresses::new(

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 
 use crate::telemetry::metrics::{self, Shed};
 
-use super::Accepts;
+use super::accepts::Accepts;
 use super::error::Failure;
 
 /// The largest request body, in bytes.

@@ -22,12 +22,15 @@ use futures_util::FutureExt;
 use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
+use super::accepts::Accepts;
 use super::body::Arriving;
-use super::error::{Challenge, Failure, render};
-use super::extract::Incoming;
+use super::error::{Challenge, Failure};
+use super::incoming::Incoming;
 use super::parameters::Encoding;
+use super::reply;
+use super::route::Route;
+use super::shape::render;
 use super::state::State;
-use super::{Accepts, Route, reply};
 
 /// How long an operation may take: a lost database is answered within three seconds (contract D9).
 const HANDLER_PATIENCE: Duration = Duration::from_millis(2_800);
@@ -141,16 +144,7 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {
-    let is_read = method == Method::GET || method == Method::HEAD;
-    match accepts {
-        Accepts::Nothing if is_read => Ok(()),
-        Accepts::Nothing => Err(Failure::MethodNotAllowed("GET, HEAD")),
-        Accepts::Public if is_read || method == Method::OPTIONS => Ok(()),
-        Accepts::Public => Err(Failure::MethodNotAllowed("GET, HEAD, OPTIONS")),
-        Accepts::Any | Accepts::Relayed => Ok(()),
-        Accepts::Form | Accepts::FormOrJson if method == Method::POST => Ok(()),
-        Accepts::Form | Accepts::FormOrJson => Err(Failure::MethodNotAllowed("POST")),
-    }
+    if accepts.allows(method) { Ok(()) } else { Err(Failure::MethodNotAllowed(accepts)) }
 }
 
 /// The body's encoding by its media type, in any letter case and with any parameter behind it:

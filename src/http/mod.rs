@@ -2,89 +2,46 @@
 //!
 //! Owns the table of routes, error shapes and limits on what is read. Must not know how a token is
 //! decided, counted or signed. Reading order: this table, [`layers`] (what happens around every
-//! handler), [`parameters`], [`extract`], [`error`] (the error → status map), then one endpoint a file.
+//! handler), [`incoming`], [`parameters`], [`authorization`], [`error`] (the error → status map), [`shape`] (how
+//! it is written), then one endpoint a file: [`token`], [`oauth`], [`manage`], [`ops`].
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::response::Response;
 use axum::routing::any;
 
+use accepts::Accepts;
 use error::Failure;
-use error::Shape::{self, Management, OAuth};
-use extract::Incoming;
+use route::{Route, route};
+use shape::Shape::{self, Management, OAuth};
 use state::State;
 
-pub mod admin;
-pub mod authorize;
+pub mod accepts;
+pub mod authorization;
 pub mod body;
-pub mod caller;
 pub mod client_address;
 pub mod error;
-pub mod extract;
-pub mod forward_auth;
-pub mod health;
-pub mod introspect;
-pub mod jwks;
+pub mod incoming;
 pub mod layers;
-pub mod metadata;
-pub mod metrics;
+pub mod manage;
+pub mod oauth;
+pub mod ops;
 pub mod parameters;
 pub mod reply;
-pub mod revocations;
-pub mod revoke;
+pub mod route;
 pub mod serve;
+pub mod server_metadata;
+pub mod shape;
 pub mod state;
 pub mod token;
 
-/// A handler's answer: a response, or a failure that the route's shape renders.
-pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
-
-/// Which request bodies a route reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accepts {
-    /// None: GET (and HEAD).
-    Nothing,
-    /// None, for a document that scripts of any origin may read: GET and HEAD, and OPTIONS, by which they
-    /// ask whether they may.
-    Public,
-    /// POST of `application/x-www-form-urlencoded`.
-    Form,
-    /// POST of a form or of a JSON object (`application/json`).
-    FormOrJson,
-    /// Any method, and no body: there is nothing here that a method could do.
-    Any,
-    /// Any method, which is another's, and no body: a gateway may announce one that it does not send.
-    Relayed,
-}
-
-/// One route.
-pub struct Route {
-    /// The path, with axum's `{name}` for a part that varies.
-    pub path: &'static str,
-    /// What it reads, and with it the method.
-    pub accepts: Accepts,
-    /// How its errors look.
-    pub shape: Shape,
-    /// What it does.
-    pub handler: fn(Arc<State>, Incoming) -> Answer,
-}
-
-macro_rules! route {
-    ($path:literal, $accepts:ident, $shape:expr, $handler:path) => {
-        Route {
-            path: $path,
-            accepts: Accepts::$accepts,
-            shape: $shape,
-            handler: |state, incoming| Box::pin($handler(state, incoming)),
-        }
-    };
-}
+use manage::agents;
+use oauth::{authorize, forward_auth, introspect, jwks, metadata, revocations, revoke};
+use ops::{health, metrics};
 
 /// The errors of both ends of AIRisk's flow.
-const AIRISK: Shape = Shape::Dialect(&token::airisk::AiRisk);
+const AIRISK: Shape = Shape::Dialect(token::airisk::write_failure);
 
 /// What clients reach, besides the token endpoints: those stand in [`token::TOKEN_ROUTES`].
 #[rustfmt::skip]
@@ -102,8 +59,8 @@ pub static PUBLIC_ROUTES: &[Route] = &[
     route!("/forward-auth",                           Relayed, OAuth,      forward_auth::check_bearer),
     route!("/forward-auth/",                          Relayed, OAuth,      forward_auth::check_bearer_below),
     route!("/forward-auth/{*rest}",                   Relayed, OAuth,      forward_auth::check_bearer_below),
-    route!("/api/v1/agents",                          Nothing, Management, admin::agents::list_agents),
-    route!("/api/v1/agents/{id}",                     Nothing, Management, admin::agents::get_agent),
+    route!("/api/v1/agents",                          Nothing, Management, agents::list_agents),
+    route!("/api/v1/agents/{id}",                     Nothing, Management, agents::get_agent),
     route!("/livez",                                  Nothing, OAuth,      health::get_livez),
     route!("/readyz",                                 Nothing, OAuth,      health::get_readyz),
 ];
@@ -142,7 +99,7 @@ pub fn public_router(state: &Arc<State>) -> Router {
             router = router.route(&format!("{path}{}", route.path), layers::around(route, state));
         }
         // RFC 8414 §3.1: the well-known part stands before the issuer's path.
-        for (place, route) in metadata::places_before(path) {
+        for (place, route) in places_before(path) {
             router = router.route(&place, layers::around(route, state));
         }
     }
@@ -151,6 +108,15 @@ pub fn public_router(state: &Arc<State>) -> Router {
         let route = in_any_case(request.uri().path(), issuer_path.as_deref());
         layers::answer(route.unwrap_or(&UNKNOWN), Arc::clone(&state), request)
     }))
+}
+
+/// The two names of the metadata.
+const METADATA: [&str; 2] = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
+
+/// Where the metadata stands for an issuer with this path, besides behind it.
+fn places_before(path: &str) -> impl Iterator<Item = (String, &'static Route)> {
+    let documents = PUBLIC_ROUTES.iter().filter(|route| METADATA.contains(&route.path));
+    documents.map(move |route| (format!("{}{path}", route.path), route))
 }
 
 /// The route that this path names when the letters' case does not count, behind the issuer's path too,

@@ -1,13 +1,14 @@
 //! What handlers share: one struct with exactly the services they call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::keys::Keyring;
 use crate::service::agents::Agents;
 use crate::service::authenticate::Authenticator;
 use crate::service::codes::Codes;
 use crate::service::issue::Mint;
+use crate::service::readiness::Readiness;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
 use crate::service::tokens::Tokens;
@@ -15,8 +16,7 @@ use crate::telemetry::metrics::Metrics;
 
 use super::body::Bodies;
 use super::client_address::ClientAddresses;
-use super::health::Health;
-use super::metadata::Metadata;
+use super::server_metadata::ServerMetadata;
 
 /// Everything a handler may use.
 pub struct State {
@@ -37,9 +37,9 @@ pub struct State {
     /// Shows agents.
     pub agents: Agents,
     /// The metadata documents.
-    pub metadata: Metadata,
-    /// Readiness.
-    pub health: Health,
+    pub metadata: ServerMetadata,
+    /// Whether requests should be sent here.
+    pub readiness: Readiness,
     /// The counters.
     pub metrics: Metrics,
     /// Whether each request gets a line in the log.
@@ -67,21 +67,5 @@ impl RequestIds {
     /// The next id: 16 hexadecimal digits, a hyphen and a number.
     pub fn next(&self) -> String {
         format!("{:016x}-{}", self.process, self.count.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-/// Says once, to all who ask, that the process is about to stop.
-#[derive(Debug, Default)]
-pub struct Draining(AtomicBool);
-
-impl Draining {
-    /// From now on the process is not ready.
-    pub fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it has begun.
-    pub fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
     }
 }

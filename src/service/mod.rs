@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`secret`], [`authenticate`], [`codes`], [`issue`] (the mint), [`replay`], [`tokens`] (what a
 //! presented token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`], [`failures`],
-//! [`clock`]; for operators [`agents`], [`scopes`], [`inspect`].
+//! [`clock`], [`readiness`]; for operators [`agents`], [`scopes`], [`inspect`].
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub mod inspect;
 pub mod issue;
 pub mod keys;
 pub mod limits;
+pub mod readiness;
 pub mod replay;
 pub mod revocations;
 pub mod revoke;

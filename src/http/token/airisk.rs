@@ -10,13 +10,13 @@ use crate::keys::SignedToken;
 use crate::service::codes::PresentedCode;
 use crate::service::issue::Ask;
 
-use super::super::error::{Challenge, Failure};
-use super::super::extract::{Incoming, authorization, client_credentials};
-use super::super::parameters::Parameters;
-use super::super::reply;
-use super::ParsedRequest;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, ParsedRequest};
 use super::rfc6749::read_request;
+use crate::http::authorization::{authorization, client_credentials};
+use crate::http::error::{Challenge, Failure};
+use crate::http::incoming::Incoming;
+use crate::http::parameters::Parameters;
+use crate::http::reply;
 
 /// The dialect.
 pub struct AiRisk;
@@ -77,35 +77,35 @@ impl Dialect for AiRisk {
             expires_in: token.expires_in,
         })
     }
+}
 
-    /// What the client can mend is one line of text; all else is RFC 9457's problem, whose `title` is the
-    /// status's own since its `type` says no more.
-    fn refuse(&self, failure: &Failure, request_id: &str) -> Response {
-        let problem = failure.problem();
-        let refusal = match failure {
-            Failure::Refused(refusal, _) => Some(refusal),
-            _ => None,
-        };
-        let status = match refusal {
-            // It is the agent that lacks the right, whatever the request asks for.
-            Some(Refusal::NoScopes) => StatusCode::FORBIDDEN,
-            _ => problem.status,
-        };
-        if status == StatusCode::BAD_REQUEST {
-            return reply::text(status, words(refusal));
-        }
-        reply::problem(
-            status,
-            &Details {
-                kind: "about:blank",
-                title: status.canonical_reason().unwrap_or("Error"),
-                status: status.as_u16(),
-                // One 401 for all, with what its clients know and no more.
-                detail: (status != StatusCode::UNAUTHORIZED).then_some(problem.message.as_str()),
-                trace_id: request_id,
-            },
-        )
+/// What the client can mend is one line of text; all else is RFC 9457's problem, whose `title` is the
+/// status's own since its `type` says no more.
+pub fn write_failure(failure: &Failure, request_id: &str) -> Response {
+    let problem = failure.problem();
+    let refusal = match failure {
+        Failure::Refused(refusal, _) => Some(refusal),
+        _ => None,
+    };
+    let status = match refusal {
+        // It is the agent that lacks the right, whatever the request asks for.
+        Some(Refusal::NoScopes) => StatusCode::FORBIDDEN,
+        _ => problem.status,
+    };
+    if status == StatusCode::BAD_REQUEST {
+        return reply::text(status, words(refusal));
     }
+    reply::problem(
+        status,
+        &Details {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            // One 401 for all, with what its clients know and no more.
+            detail: (status != StatusCode::UNAUTHORIZED).then_some(problem.message.as_str()),
+            trace_id: request_id,
+        },
+    )
 }
 
 /// The line of text. It names what is wrong in the contract's words and repeats nothing that was sent.

@@ -3,11 +3,19 @@
 
 use axum::response::Response;
 
+use crate::http::error::{Challenge, Failure};
+use crate::http::incoming::Incoming;
 use crate::keys::SignedToken;
+use crate::service::authenticate::ClientCredentials;
+use crate::service::issue::Ask;
 
-use super::super::error::Failure;
-use super::super::extract::Incoming;
-use super::ParsedRequest;
+/// What a request asks for, once a dialect has read it.
+pub struct ParsedRequest {
+    /// Who asks; `None` when nothing was sent to prove it.
+    pub credentials: Option<(ClientCredentials, Challenge)>,
+    /// What for.
+    pub ask: Ask,
+}
 
 /// A way to ask for a token and to be answered.
 pub trait Dialect: Send + Sync {
@@ -16,8 +24,4 @@ pub trait Dialect: Send + Sync {
 
     /// Writes the reply to a granted one. It carries no `refresh_token`, ever (contract D12).
     fn render(&self, token: &SignedToken) -> Result<Response, Failure>;
-
-    /// Writes any failure of its path, those that came before `parse` too (method, media type, size).
-    /// Headers that every path sends, such as `Allow` and `Retry-After`, are added behind it.
-    fn refuse(&self, failure: &Failure, request_id: &str) -> Response;
 }

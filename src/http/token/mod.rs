@@ -9,14 +9,14 @@ use axum::response::Response;
 
 use crate::domain::refusal::Refusal;
 use crate::service::Error;
-use crate::service::authenticate::ClientCredentials;
-use crate::service::issue::Ask;
 use crate::telemetry::metrics;
 
-use super::error::{Challenge, Failure, Shape};
-use super::extract::Incoming;
+use super::accepts::Accepts;
+use super::error::{Challenge, Failure};
+use super::incoming::Incoming;
+use super::route::Route;
+use super::shape::Shape;
 use super::state::State;
-use super::{Accepts, Route};
 
 pub mod airisk;
 pub mod dialect;
@@ -26,12 +26,12 @@ pub mod rfc6749;
 use dialect::Dialect;
 
 macro_rules! dialect {
-    ($path:literal, $accepts:ident, $dialect:path) => {
+    ($path:literal, $accepts:ident, $module:ident, $dialect:ident) => {
         Route {
             path: $path,
             accepts: Accepts::$accepts,
-            shape: Shape::Dialect(&$dialect),
-            handler: |state, incoming| Box::pin(issue(&$dialect, state, incoming)),
+            shape: Shape::Dialect($module::write_failure),
+            handler: |state, incoming| Box::pin(issue(&$module::$dialect, state, incoming)),
         }
     };
 }
@@ -39,18 +39,10 @@ macro_rules! dialect {
 /// The dialects: where each is spoken, which bodies it reads, and who speaks it.
 #[rustfmt::skip]
 pub static TOKEN_ROUTES: &[Route] = &[
-    dialect!("/api/v1/token",     Form,       rfc6749::Rfc6749),
-    dialect!("/oauth/token",      FormOrJson, oculus_orum::OculusOrum),
-    dialect!("/api/oauth2/Token", FormOrJson, airisk::AiRisk),
+    dialect!("/api/v1/token",     Form,       rfc6749,     Rfc6749),
+    dialect!("/oauth/token",      FormOrJson, oculus_orum, OculusOrum),
+    dialect!("/api/oauth2/Token", FormOrJson, airisk,      AiRisk),
 ];
-
-/// What a request asks for, once a dialect has read it.
-pub struct ParsedRequest {
-    /// Who asks; `None` when nothing was sent to prove it.
-    pub credentials: Option<(ClientCredentials, Challenge)>,
-    /// What for.
-    pub ask: Ask,
-}
 
 async fn issue(
     dialect: &'static dyn Dialect,

@@ -10,13 +10,13 @@ use crate::domain::refusal::Refusal;
 use crate::keys::SignedToken;
 use crate::service::issue::Ask;
 
-use super::super::error::{Challenge, Failure, Problem};
-use super::super::extract::{Incoming, authorization, client_credentials};
-use super::super::parameters::Parameters;
-use super::super::reply;
-use super::ParsedRequest;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, ParsedRequest};
 use super::rfc6749::{KNOWN, Rfc6749, read_request};
+use crate::http::authorization::{authorization, client_credentials};
+use crate::http::error::{Challenge, Failure, Problem};
+use crate::http::incoming::Incoming;
+use crate::http::parameters::Parameters;
+use crate::http::reply;
 
 /// The dialect.
 pub struct OculusOrum;
@@ -42,38 +42,37 @@ impl Dialect for OculusOrum {
     fn render(&self, token: &SignedToken) -> Result<Response, Failure> {
         Rfc6749.render(token)
     }
+}
 
-    fn refuse(&self, failure: &Failure, request_id: &str) -> Response {
-        let refusal = match failure {
-            Failure::Refused(refusal, _) => Some(refusal),
-            _ => None,
-        };
-        let problem = failure.problem();
-        let (status, code, mut error_code) = codes(refusal, &problem);
-        let mut message = problem.message.as_str();
-        if let Some(words) = credential_words(refusal) {
-            (error_code, message) = words;
-        }
-        let orum_message =
-            if status == StatusCode::TOO_MANY_REQUESTS { "Too Many Requests" } else { message };
-        // `error` is an object, since Oculus's client breaks on a text; `error_description` beside it
-        // tells RFC 6749's clients that this is no token.
-        let (message, orum_message) = (json!(message), json!(orum_message));
-        let error =
-            format!("{{\"code\":\"{code}\",\"message\":{message},\"request_id\":{}}}", json!(request_id));
-        let body = format!(
-            "{{\"error\":{error},\"error_code\":\"{error_code}\",\"message\":{orum_message},\
-             \"details\":null,\"error_description\":{message}}}"
-        );
-        let mut response = reply::json(status, body);
-        if let Some(Refusal::SlowDown { retry_after_ms }) = refusal {
-            let wait = format!("{}.{:03}s", retry_after_ms / 1_000, retry_after_ms % 1_000);
-            if let Ok(wait) = HeaderValue::from_str(&wait) {
-                response.headers_mut().insert(RETRY_IN.clone(), wait);
-            }
-        }
-        response
+/// Writes any failure of the path in the one body that all its clients understand.
+pub fn write_failure(failure: &Failure, request_id: &str) -> Response {
+    let refusal = match failure {
+        Failure::Refused(refusal, _) => Some(refusal),
+        _ => None,
+    };
+    let problem = failure.problem();
+    let (status, code, mut error_code) = codes(refusal, &problem);
+    let mut message = problem.message.as_str();
+    if let Some(words) = credential_words(refusal) {
+        (error_code, message) = words;
     }
+    let orum_message = if status == StatusCode::TOO_MANY_REQUESTS { "Too Many Requests" } else { message };
+    // `error` is an object, since Oculus's client breaks on a text; `error_description` beside it
+    // tells RFC 6749's clients that this is no token.
+    let (message, orum_message) = (json!(message), json!(orum_message));
+    let error = format!("{{\"code\":\"{code}\",\"message\":{message},\"request_id\":{}}}", json!(request_id));
+    let body = format!(
+        "{{\"error\":{error},\"error_code\":\"{error_code}\",\"message\":{orum_message},\
+         \"details\":null,\"error_description\":{message}}}"
+    );
+    let mut response = reply::json(status, body);
+    if let Some(Refusal::SlowDown { retry_after_ms }) = refusal {
+        let wait = format!("{}.{:03}s", retry_after_ms / 1_000, retry_after_ms % 1_000);
+        if let Ok(wait) = HeaderValue::from_str(&wait) {
+            response.headers_mut().insert(RETRY_IN.clone(), wait);
+        }
+    }
+    response
 }
 
 fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
@@ -131,12 +130,12 @@ fn credential_words(refusal: Option<&Refusal>) -> Option<(&'static str, &'static
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::error::{Shape, render};
     use super::*;
+    use crate::http::shape::{Shape, render};
 
     /// Status, `error.code`, `error_code` and the headers that say when to come again.
     fn told(failure: &Failure) -> (u16, String, String, [String; 2]) {
-        let response = render(Shape::Dialect(&OculusOrum), failure, "r-1");
+        let response = render(Shape::Dialect(super::write_failure), failure, "r-1");
         let wait = ["retry-after", "x-retry-in"]
             .map(|name| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned());
         let status = response.status().as_u16();

@@ -11,12 +11,13 @@ use crate::domain::scope::parse_scope_list;
 use crate::keys::SignedToken;
 use crate::service::issue::Ask;
 
-use super::super::error::{Challenge, Failure, oauth_error};
-use super::super::extract::{Incoming, authorization, client_credentials};
-use super::super::parameters::Parameters;
-use super::super::reply;
-use super::ParsedRequest;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, ParsedRequest};
+use crate::http::authorization::{authorization, client_credentials};
+use crate::http::error::{Challenge, Failure};
+use crate::http::incoming::Incoming;
+use crate::http::parameters::Parameters;
+use crate::http::reply;
+use crate::http::shape::oauth_error;
 
 /// The dialect.
 pub struct Rfc6749;
@@ -55,10 +56,11 @@ impl Dialect for Rfc6749 {
         };
         reply::json_of(&granted)
     }
+}
 
-    fn refuse(&self, failure: &Failure, _: &str) -> Response {
-        oauth_error(failure)
-    }
+/// Writes any failure of the path, those that came before anything was read too.
+pub fn write_failure(failure: &Failure, _: &str) -> Response {
+    oauth_error(failure)
 }
 
 fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {

@@ -15,10 +15,11 @@ use crate::domain::refusal::Refusal;
 use crate::keys::claims::Claims;
 use crate::service::tokens::Demands;
 
-use super::error::{Challenge, Failure};
-use super::extract::{Authorization, Incoming, authorization};
-use super::parameters::{decode, values_in_query};
-use super::state::State;
+use crate::http::authorization::{Authorization, authorization};
+use crate::http::error::{Challenge, Failure};
+use crate::http::incoming::Incoming;
+use crate::http::parameters::{decode, values_in_query};
+use crate::http::state::State;
 
 /// How many scopes and audiences one request may demand, so that a list of thousands costs nothing.
 const MOST_DEMANDS: usize = 64;
@@ -159,8 +160,8 @@ fn percent_encode(text: &str) -> String {
 mod tests {
     use bytes::Bytes;
 
-    use super::super::parameters::Encoding;
     use super::*;
+    use crate::http::parameters::Encoding;
 
     fn demands(query: &str, headers: &[&[u8]]) -> Result<Vec<String>, Failure> {
         let mut map = HeaderMap::new();

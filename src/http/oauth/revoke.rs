@@ -8,10 +8,10 @@ use axum::response::Response;
 use crate::service::revoke::Revoker;
 
 use super::caller::{Call, KNOWN, Proof};
-use super::error::{Challenge, Failure};
-use super::extract::Incoming;
-use super::reply;
-use super::state::State;
+use crate::http::error::{Challenge, Failure};
+use crate::http::incoming::Incoming;
+use crate::http::reply;
+use crate::http::state::State;
 
 /// Revokes a token; `token_type_hint` is advice that nobody needs (RFC 7009 §2.1).
 pub async fn revoke_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {

@@ -5,10 +5,11 @@
 use crate::domain::refusal::Refusal;
 use crate::store::AgentRecord;
 
-use super::error::{Challenge, Failure};
-use super::extract::{Authorization, CREDENTIALS, Incoming, authorization, client_credentials};
-use super::parameters::Parameters;
-use super::state::State;
+use crate::http::authorization::{Authorization, authorization, client_credentials};
+use crate::http::error::{Challenge, Failure};
+use crate::http::incoming::{CREDENTIALS, Incoming};
+use crate::http::parameters::Parameters;
+use crate::http::state::State;
 
 /// What callers may send, besides what proves a client.
 pub const KNOWN: [&str; 3] = ["token", "token_type_hint", "access_token"];

@@ -11,10 +11,10 @@ use crate::keys::claims::{Aud, Claims};
 use crate::telemetry::metrics;
 
 use super::caller::{Call, KNOWN, Proof};
-use super::error::{Challenge, Failure};
-use super::extract::Incoming;
-use super::reply;
-use super::state::State;
+use crate::http::error::{Challenge, Failure};
+use crate::http::incoming::Incoming;
+use crate::http::reply;
+use crate::http::state::State;
 
 const TOKENS_READ: &str = "tokens:read";
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::response::Response;
 
-use super::error::Failure;
-use super::extract::Incoming;
-use super::reply::{self, Kept};
-use super::state::State;
+use crate::http::error::Failure;
+use crate::http::incoming::Incoming;
+use crate::http::reply::{self, Kept};
+use crate::http::state::State;
 
 /// The published keys.
 pub async fn get_jwks(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {

@@ -6,9 +6,9 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use super::error::Failure;
-use super::extract::Incoming;
-use super::state::State;
+use crate::http::error::Failure;
+use crate::http::incoming::Incoming;
+use crate::http::state::State;
 
 /// All counters.
 pub async fn get_metrics(state: Arc<State>, _: Incoming) -> Result<Response, Failure> {

@@ -7,10 +7,10 @@ use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
-use super::error::{Challenge, Failure};
-use super::extract::Incoming;
-use super::reply::{self, Kept};
-use super::state::State;
+use crate::http::error::{Challenge, Failure};
+use crate::http::incoming::Incoming;
+use crate::http::reply::{self, Kept};
+use crate::http::state::State;
 
 /// A list below this many bytes is sent as it is: it fits into one packet.
 const WORTH_PACKING: usize = 1_024;

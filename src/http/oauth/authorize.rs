@@ -13,11 +13,11 @@ use url::form_urlencoded::byte_serialize;
 use crate::domain::refusal::Refusal;
 use crate::keys::code::Challenge as CodeChallenge;
 
-use super::error::{Challenge, Failure};
-use super::extract::Incoming;
-use super::parameters::{Parameters, values_in_query};
-use super::state::State;
-use super::token::airisk::required;
+use crate::http::error::{Challenge, Failure};
+use crate::http::incoming::Incoming;
+use crate::http::parameters::{Parameters, values_in_query};
+use crate::http::state::State;
+use crate::http::token::airisk::required;
 
 /// The longest `state` that is handed back, in bytes.
 const LONGEST_STATE: usize = 1_024;

@@ -1,31 +1,18 @@
-//! Authorization server metadata (RFC 8414), under both well-known names.
+//! Authorization server metadata (RFC 8414): the document, and the issuer's path. Must not know where it is served.
 
-use std::sync::Arc;
-
-use axum::http::StatusCode;
-use axum::response::Response;
 use serde_json::json;
 use url::Url;
 
 use crate::document::Document;
 use crate::domain::scope::BUILT_IN;
 
-use super::error::Failure;
-use super::extract::Incoming;
-use super::reply::{self, Kept};
-use super::state::State;
-use super::{PUBLIC_ROUTES, Route};
-
-/// The two names of the document.
-const DOCUMENTS: [&str; 2] = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
-
 /// The document, made once: nothing in it changes while the process runs.
-pub struct Metadata {
+pub struct ServerMetadata {
     document: Document,
     issuer: String,
 }
 
-impl Metadata {
+impl ServerMetadata {
     /// For this issuer, whose text stands in the document exactly as configured.
     pub fn new(issuer: &str) -> Self {
         let methods = ["client_secret_basic", "client_secret_post"];
@@ -57,6 +44,11 @@ impl Metadata {
         Self { document: Document::new(document.to_string()), issuer: issuer.to_owned() }
     }
 
+    /// The document.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
     /// The issuer, as configured.
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -71,24 +63,4 @@ impl Metadata {
         // The URL parser writes braces, which would be a router's pattern, as percent-encoded bytes.
         (first != ".well-known" && first != "forward-auth").then(|| path.to_owned())
     }
-}
-
-/// Where the documents stand for an issuer with this path, besides behind it.
-pub fn places_before(path: &str) -> impl Iterator<Item = (String, &'static Route)> {
-    let documents = PUBLIC_ROUTES.iter().filter(|route| DOCUMENTS.contains(&route.path));
-    documents.map(move |route| (format!("{}{path}", route.path), route))
-}
-
-/// The metadata document.
-pub async fn get_metadata(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    Ok(reply::document(&incoming.headers, &state.metadata.document, Kept::Public))
-}
-
-/// `GET /oauth/authorize`: a clear answer to those whom the metadata sends here.
-pub async fn refuse_authorization(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
-    let body = json!({
-        "error": "unsupported_response_type",
-        "error_description": "There is no authorization endpoint for browsers here: machines get their tokens at the token endpoint.",
-    });
-    Ok(reply::json(StatusCode::BAD_REQUEST, body.to_string()))
 }

@@ -12,10 +12,11 @@ use crate::domain::refusal::Refusal;
 use crate::service::agents::{AgentError, AgentView, Rejection};
 use crate::service::tokens::Caller;
 
-use super::super::error::{Challenge, Failure};
-use super::super::extract::{Authorization, Incoming, authorization};
-use super::super::reply;
-use super::super::state::State;
+use crate::http::authorization::{Authorization, authorization};
+use crate::http::error::{Challenge, Failure};
+use crate::http::incoming::Incoming;
+use crate::http::reply;
+use crate::http::state::State;
 
 /// How many agents a page holds when nobody says, and at most.
 const PAGE: i64 = 50;

@@ -1,0 +1,27 @@
+//! `GET /.well-known/oauth-authorization-server` and its other name, and the endpoint that the metadata names only
+//! because libraries demand it.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::http::error::Failure;
+use crate::http::incoming::Incoming;
+use crate::http::reply::{self, Kept};
+use crate::http::state::State;
+
+/// The metadata document.
+pub async fn get_metadata(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+    Ok(reply::document(&incoming.headers, state.metadata.document(), Kept::Public))
+}
+
+/// `GET /oauth/authorize`: a clear answer to those whom the metadata sends here.
+pub async fn refuse_authorization(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
+    let body = json!({
+        "error": "unsupported_response_type",
+        "error_description": "There is no authorization endpoint for browsers here: machines get their tokens at the token endpoint.",
+    });
+    Ok(reply::json(StatusCode::BAD_REQUEST, body.to_string()))
+}

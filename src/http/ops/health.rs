@@ -1,0 +1,44 @@
+//! `GET /livez` and `/readyz`. Liveness never touches the database.
+
+use std::sync::Arc;
+
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+
+use crate::http::error::Failure;
+use crate::http::incoming::Incoming;
+use crate::http::reply;
+use crate::http::state::State;
+use crate::service::readiness::Check;
+
+/// 200 as long as the process can answer at all.
+pub async fn get_livez(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
+    Ok(reply::json(StatusCode::OK, "{\"status\":\"ok\"}"))
+}
+
+/// 200 when tokens can be issued: not draining, a signing key at hand, a clock that agrees with the
+/// database's, the database answering and taking what is written. With `?verbose` each of these is told.
+pub async fn get_readyz(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+    let checks = state.readiness.checks(&state.mint, &state.keyring).await;
+    let failed = checks.iter().find(|check| !check.passed);
+    let (status, word) = match failed {
+        None => (StatusCode::OK, "ok"),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    };
+    // All words are this file's own, and need no escape.
+    let member = |name: &str, value: &str| format!("\"{name}\":\"{value}\"");
+    let mut members = vec![member("status", word)];
+    members.extend(failed.map(|failed| member("reason", failed.reason)));
+    if url::form_urlencoded::parse(incoming.query.as_bytes()).any(|(name, _)| name == "verbose") {
+        let told = |check: &Check| member(check.name, if check.passed { "ok" } else { check.reason });
+        let all: Vec<String> = checks.iter().map(told).collect();
+        members.push(format!("\"checks\":{{{}}}", all.join(",")));
+    }
+    let body = format!("{{{}}}", members.join(","));
+    let mut response = reply::json(status, body);
+    if failed.is_some() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    Ok(response)
+}

@@ -1,0 +1,6 @@
+//! What operators and their machines ask: liveness, readiness, counters.
+//!
+//! Owns how these are shown. Must not know what readiness rests on.
+
+pub mod health;
+pub mod metrics;
