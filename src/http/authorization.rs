@@ -13,13 +13,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use crate::domain::refusal::Refusal;
 use crate::service::authenticate::ClientCredentials;
 
-use super::error::{Challenge, Failure};
 use super::parameters::{Parameters, decode};
 
-const TWO_METHODS: Failure = Failure::Refused(
-    Refusal::InvalidRequest("More than one client authentication method is used."),
-    Challenge::None,
-);
+const TWO_METHODS: Refusal = Refusal::InvalidRequest("More than one client authentication method is used.");
 
 /// What the `Authorization` header holds.
 pub enum Authorization {
@@ -52,7 +48,7 @@ pub struct Basic {
 
 /// Reads the `Authorization` header; two of them are refused, and an empty one is none (contract D15):
 /// clients with an unset variable send it beside what they mean.
-pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Failure> {
+pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(Authorization::Absent),
@@ -75,6 +71,15 @@ pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Failure> {
     })
 }
 
+/// The Bearer token of a path that takes nothing else (RFC 6750 §2.1). `otherwise` is for one who tried another scheme.
+pub fn bearer(headers: &HeaderMap, otherwise: Refusal) -> Result<String, Refusal> {
+    match authorization(headers)? {
+        Authorization::Bearer(token) => Ok(token),
+        Authorization::Absent => Err(Refusal::MissingToken),
+        Authorization::Basic(_) | Authorization::Unknown => Err(otherwise),
+    }
+}
+
 /// RFC 6749 §2.3.1: id and secret are form-encoded, joined by a colon, then base64. Missing padding
 /// is accepted. Clients that do not form-encode are served as well: a half that is no valid
 /// form encoding is taken as it is. Of a half that is valid by chance only an agent's credential can say
@@ -95,7 +100,7 @@ fn decode_basic(text: &str) -> Option<Basic> {
     Some(Basic { id: half(id), secret: decoded, raw_secret })
 }
 
-/// The client's credentials by either method (contract D15), and how a failure is to be challenged.
+/// The client's credentials by either method (contract D15).
 ///
 /// `Ok(None)` says that none were sent at all. Every shape of malformed Basic is a failed
 /// authentication, so that it cannot be told from an unknown client.
@@ -103,7 +108,7 @@ pub fn client_credentials(
     authorization: &Authorization,
     form: &Parameters<'_>,
     peer: Option<IpAddr>,
-) -> Result<Option<(ClientCredentials, Challenge)>, Failure> {
+) -> Result<Option<ClientCredentials>, Refusal> {
     let id = form.one("client_id")?;
     let secret = form.one("client_secret")?;
     let assertion = form.one("client_assertion")?.or(form.one("client_assertion_type")?);
@@ -113,27 +118,20 @@ pub fn client_credentials(
             if secret.is_some() && assertion.is_some() {
                 return Err(TWO_METHODS);
             }
-            Ok(id
-                .zip(secret)
-                .map(|(id, secret)| (ClientCredentials::new(id.to_owned(), secret, peer), Challenge::None)))
+            Ok(id.zip(secret).map(|(id, secret)| ClientCredentials::new(id.to_owned(), secret, peer)))
         }
         _ if secret.is_some() || assertion.is_some() => Err(TWO_METHODS),
         Authorization::Basic(Some(basic)) => {
             // RFC 6749 §3.2.1: an equal client_id beside Basic is fine, another one is a contradiction.
             if id.is_some_and(|id| id != basic.id) {
-                return Err(Failure::Refused(
-                    Refusal::InvalidRequest(
-                        "The client_id differs from the one in the Authorization header.",
-                    ),
-                    Challenge::None,
+                return Err(Refusal::InvalidRequest(
+                    "The client_id differs from the one in the Authorization header.",
                 ));
             }
             let credentials = ClientCredentials::new(basic.id.clone(), &basic.secret, peer);
-            Ok(Some((credentials.with_raw_secret(basic.raw_secret.as_deref()), Challenge::Basic)))
+            Ok(Some(credentials.with_raw_secret(basic.raw_secret.as_deref())))
         }
-        Authorization::Basic(None) | Authorization::Unknown => {
-            Err(Failure::Refused(Refusal::InvalidClient, Challenge::Basic))
-        }
+        Authorization::Basic(None) | Authorization::Unknown => Err(Refusal::InvalidClient),
     }
 }
 

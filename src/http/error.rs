@@ -13,15 +13,6 @@ use crate::telemetry::{error_chain, metrics};
 
 use super::accepts::Accepts;
 
-/// How a 401 says what was expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Challenge {
-    /// Not at all: the client did not try an HTTP scheme.
-    None,
-    /// `WWW-Authenticate: Basic` (RFC 6749 §5.2); beside `Bearer` where a token would have done as well.
-    Basic,
-}
-
 type Cause = Arc<dyn StdError + Send + Sync>;
 
 /// Why a request was not answered with what it asked for.
@@ -44,7 +35,7 @@ pub enum Failure {
     /// An operation that took too long.
     TooSlow,
     /// An expected refusal.
-    Refused(Refusal, Challenge),
+    Refused(Refusal),
     /// Infrastructure failed; the cause is for the log.
     Unavailable(Cause),
     /// A bug or a broken row; the cause is for the log.
@@ -55,15 +46,6 @@ impl Failure {
     /// A fault that is nothing but a sentence for the log.
     pub fn fault(why: &str) -> Self {
         Self::Fault(Arc::new(service::Cause(why.to_owned())))
-    }
-
-    /// The failure of an operation, challenged in this way when the client is unknown.
-    pub fn of(error: Error, challenge: Challenge) -> Self {
-        match error {
-            Error::Refused(refusal) => Self::Refused(refusal, challenge),
-            Error::Unavailable(cause) => Self::Unavailable(cause),
-            Error::Fault(cause) => Self::Fault(cause),
-        }
     }
 
     /// Logs a fault once, with its chain; refusals are expected and logged for debugging only.
@@ -116,7 +98,7 @@ impl Failure {
                 let text = "The service is temporarily unavailable. Retry later.";
                 (503, "temporarily_unavailable", text.to_owned())
             }
-            Self::Refused(refusal, _) => {
+            Self::Refused(refusal) => {
                 let (status, code) = of_refusal(refusal);
                 (status, code, refusal.message())
             }
@@ -124,6 +106,22 @@ impl Failure {
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Problem { status, code, message }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refusal) => Self::Refused(refusal),
+            Error::Unavailable(cause) => Self::Unavailable(cause),
+            Error::Fault(cause) => Self::Fault(cause),
+        }
     }
 }
 

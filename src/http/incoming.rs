@@ -8,7 +8,6 @@ use bytes::Bytes;
 
 use crate::domain::refusal::Refusal;
 
-use super::error::{Challenge, Failure};
 use super::parameters::{Encoding, Parameters};
 
 /// What a client may prove itself with, on every path that authenticates clients.
@@ -40,13 +39,13 @@ impl Incoming {
     /// The body's parameters, of which the path knows these and the client's credentials (contract D14).
     /// None of them may stand in the query, whatever the body holds: a scope that is asked for there and
     /// ignored would be all scopes.
-    pub fn parameters(&self, known: &[&'static str]) -> Result<Parameters<'_>, Failure> {
+    pub fn parameters(&self, known: &[&'static str]) -> Result<Parameters<'_>, Refusal> {
         let body = Parameters::read(self.encoding, &self.body)?;
         if !self.query.is_empty() {
             let query = Parameters::of_form(self.query.as_bytes())?;
             let misplaced = [known, &CREDENTIALS, &NEVER_IN_URI].into_iter().find_map(|k| query.find_any(k));
             if let Some(name) = misplaced {
-                return Err(Failure::Refused(Refusal::ParameterInUri(name), Challenge::None));
+                return Err(Refusal::ParameterInUri(name));
             }
         }
         body.refuse_brackets(known)?;
@@ -55,7 +54,7 @@ impl Incoming {
     }
 
     /// The query's parameters, of which a path that reads no body knows these.
-    pub fn query_parameters(&self, known: &[&'static str]) -> Result<Parameters<'_>, Failure> {
+    pub fn query_parameters(&self, known: &[&'static str]) -> Result<Parameters<'_>, Refusal> {
         let query = Parameters::of_form(self.query.as_bytes())?;
         query.refuse_brackets(known)?;
         Ok(query)

@@ -11,9 +11,10 @@ use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, PRAGMA, TRANSFER_ENCODING,
+    WWW_AUTHENTICATE,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Version};
+use axum::http::{HeaderValue, Method, StatusCode, Version};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
 use bytes::Bytes;
@@ -24,7 +25,8 @@ use crate::telemetry::metrics;
 
 use super::accepts::Accepts;
 use super::body::Arriving;
-use super::error::{Challenge, Failure};
+use super::challenge::Tried;
+use super::error::Failure;
 use super::incoming::Incoming;
 use super::parameters::Encoding;
 use super::reply;
@@ -52,14 +54,18 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
     let (parts, body) = request.into_parts();
     let mut arriving = Arriving::new(body);
     let expects = parts.headers.contains_key(EXPECT);
-    let handled = AssertUnwindSafe(handle(route, &state, parts, &mut arriving, peer)).catch_unwind().await;
+    let mut tried = None;
+    let handling = handle(route, &state, parts, &mut arriving, peer, &mut tried);
+    let handled = AssertUnwindSafe(handling).catch_unwind().await;
     let result = handled.unwrap_or_else(|_| Err(Failure::fault("a handler panicked")));
     let leaves_body = !arriving.finish(route.accepts, expects).await;
     let mut response = match result {
         Ok(response) => response,
         Err(failure) => {
             failure.log(route.path, &request_id);
-            render(route.shape, &failure, &request_id)
+            let mut response = render(route.shape, &failure, &request_id);
+            challenge(&mut response, &failure, route.accepts, tried.as_ref());
+            response
         }
     };
     let headers = response.headers_mut();
@@ -92,6 +98,7 @@ async fn handle(
     mut parts: Parts,
     arriving: &mut Arriving,
     peer: Option<IpAddr>,
+    tried: &mut Option<Tried>,
 ) -> Result<Response, Failure> {
     check_coding(&parts.headers).inspect_err(|_| arriving.lose())?;
     check_host(parts.version, &parts.headers)?;
@@ -114,8 +121,21 @@ async fn handle(
         Err(_) => None,
     };
     let incoming = Incoming { headers: parts.headers, query, path_part, encoding, body, peer };
+    *tried = Some(Tried::of(&incoming));
     let work = (route.handler)(Arc::clone(state), incoming);
     tokio::time::timeout(HANDLER_PATIENCE, work).await.unwrap_or(Err(Failure::TooSlow))
+}
+
+/// RFC 9110 §15.5.2: every 401 that is a verdict about a client says what was expected, whatever the dialect calls
+/// the reason.
+fn challenge(response: &mut Response, failure: &Failure, accepts: Accepts, tried: Option<&Tried>) {
+    let (Failure::Refused(refusal), Some(tried)) = (failure, tried) else { return };
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let reads_body = matches!(accepts, Accepts::Form | Accepts::FormOrJson);
+        for value in tried.challenges(refusal, reads_body) {
+            response.headers_mut().append(WWW_AUTHENTICATE, value);
+        }
+    }
 }
 
 /// RFC 9112 §6.1: no coding but `chunked` is understood, so what another one wraps is not the body.
@@ -125,10 +145,7 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Failure> {
     if codings.next().is_none() && one.as_bytes().eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
-    Err(Failure::Refused(
-        Refusal::InvalidRequest("The body may have no transfer coding but chunked."),
-        Challenge::None,
-    ))
+    Err(Refusal::InvalidRequest("The body may have no transfer coding but chunked.").into())
 }
 
 /// RFC 9112 §3.2: one Host, so that nothing in front of this server can have read another one.
@@ -137,10 +154,7 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
     if hosts == 1 || (hosts == 0 && version < Version::HTTP_11) {
         return Ok(());
     }
-    Err(Failure::Refused(
-        Refusal::InvalidRequest("The request needs exactly one Host header."),
-        Challenge::None,
-    ))
+    Err(Refusal::InvalidRequest("The request needs exactly one Host header.").into())
 }
 
 fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 //! Owns the table of routes, error shapes and limits on what is read. Must not know how a token is
 //! decided, counted or signed. Reading order: this table, [`layers`] (what happens around every
 //! handler), [`incoming`], [`parameters`], [`authorization`], [`error`] (the error → status map), [`shape`] (how
-//! it is written), then one endpoint a file: [`token`], [`oauth`], [`manage`], [`ops`].
+//! it is written), `challenge` (what a 401 asks for), then one endpoint a file: [`token`], [`oauth`], [`manage`], [`ops`].
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use state::State;
 pub mod accepts;
 pub mod authorization;
 pub mod body;
+mod challenge;
 pub mod client_address;
 pub mod error;
 pub mod incoming;

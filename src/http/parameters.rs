@@ -11,14 +11,9 @@ use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAc
 
 use crate::domain::refusal::Refusal;
 
-use super::error::{Challenge, Failure};
-
-const MALFORMED_FORM: Failure =
-    Failure::Refused(Refusal::InvalidRequest("The request is not valid form encoding."), Challenge::None);
-const MALFORMED_JSON: Failure =
-    Failure::Refused(Refusal::InvalidRequest("The request is not a valid JSON object."), Challenge::None);
-const TOO_MANY: Failure =
-    Failure::Refused(Refusal::InvalidRequest("The request has more than 1,024 parameters."), Challenge::None);
+const MALFORMED_FORM: Refusal = Refusal::InvalidRequest("The request is not valid form encoding.");
+const MALFORMED_JSON: Refusal = Refusal::InvalidRequest("The request is not a valid JSON object.");
+const TOO_MANY: Refusal = Refusal::InvalidRequest("The request has more than 1,024 parameters.");
 
 /// The most parameters of a request, those included that nobody asks for: enough for every client, and
 /// few enough that reading them costs nothing worth a flood.
@@ -48,7 +43,7 @@ enum Value<'a> {
 
 impl<'a> Parameters<'a> {
     /// Parses a body.
-    pub fn read(encoding: Encoding, body: &'a [u8]) -> Result<Self, Failure> {
+    pub fn read(encoding: Encoding, body: &'a [u8]) -> Result<Self, Refusal> {
         match encoding {
             Encoding::Form => Self::of_form(body),
             Encoding::Json => Self::of_json(body),
@@ -58,7 +53,7 @@ impl<'a> Parameters<'a> {
     /// Parses `application/x-www-form-urlencoded`. Raw spaces and colons are accepted, since real
     /// clients send them; anything that is not valid percent-encoding of UTF-8 is refused, in a
     /// parameter that nobody asked for too.
-    pub fn of_form(text: &'a [u8]) -> Result<Self, Failure> {
+    pub fn of_form(text: &'a [u8]) -> Result<Self, Refusal> {
         let pairs = || text.split(|b| *b == b'&').filter(|pair| !pair.is_empty());
         if pairs().nth(MOST).is_some() {
             return Err(TOO_MANY);
@@ -74,7 +69,7 @@ impl<'a> Parameters<'a> {
     /// Parses a JSON object of at most `DEEPEST` levels, itself the first. A member that nobody
     /// asked for may hold anything, but the whole must be JSON: a number that no double holds, half
     /// a surrogate pair, or anything behind the object is refused.
-    pub fn of_json(text: &'a [u8]) -> Result<Self, Failure> {
+    pub fn of_json(text: &'a [u8]) -> Result<Self, Refusal> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let mut too_many = false;
         let members = deserializer.deserialize_map(Members { too_many: &mut too_many });
@@ -85,18 +80,23 @@ impl<'a> Parameters<'a> {
     /// The value of a parameter: `None` when it is absent or empty (RFC 6749 §3.1), and when it is
     /// `null`, as many serializers write what is absent. Refused when it is repeated, with the same
     /// value too (RFC 6749 §3.2), or no text.
-    pub fn one(&self, name: &'static str) -> Result<Option<&str>, Failure> {
+    pub fn one(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
         let mut values = self.values(name);
         match (values.next(), values.next()) {
-            (_, Some(_)) => Err(refused(Refusal::RepeatedParameter(name))),
+            (_, Some(_)) => Err(Refusal::RepeatedParameter(name)),
             (Some(Value::Other | Value::Texts(_)), None) => Err(mistyped(name)),
             (Some(Value::Text(text)), None) if !text.is_empty() => Ok(Some(text)),
             (_, None) => Ok(None),
         }
     }
 
+    /// The value of a parameter that must be there.
+    pub fn required(&self, name: &'static str) -> Result<&str, Refusal> {
+        self.one(name)?.ok_or(Refusal::MissingParameter(name))
+    }
+
     /// As [`Self::one`], but `null` is refused like any other value that is no text.
-    pub fn one_text(&self, name: &'static str) -> Result<Option<&str>, Failure> {
+    pub fn one_text(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
         match self.one(name)? {
             None if self.values(name).any(|value| matches!(value, Value::Null)) => Err(mistyped(name)),
             value => Ok(value),
@@ -114,11 +114,11 @@ impl<'a> Parameters<'a> {
     /// Refuses each of these names with brackets behind it. PHP and others write a list so, and read
     /// `scope[]` as `scope`: ignored like an unknown parameter, it would ask for something else than its
     /// sender meant (contract D14).
-    pub fn refuse_brackets(&self, known: &[&'static str]) -> Result<(), Failure> {
+    pub fn refuse_brackets(&self, known: &[&'static str]) -> Result<(), Refusal> {
         let bracketed = self.0.iter().filter_map(|(name, _)| name.split_once('['));
         for (plain, _) in bracketed {
             if let Some(name) = known.iter().copied().find(|known| *known == plain) {
-                return Err(refused(Refusal::BracketedParameter(name)));
+                return Err(Refusal::BracketedParameter(name));
             }
         }
         Ok(())
@@ -126,7 +126,7 @@ impl<'a> Parameters<'a> {
 
     /// All values of a parameter that may repeat, as a JSON array of texts too, those left out that are
     /// empty or `null`.
-    pub fn all(&self, name: &'static str) -> Result<Vec<&str>, Failure> {
+    pub fn all(&self, name: &'static str) -> Result<Vec<&str>, Refusal> {
         let mut all: Vec<&str> = Vec::new();
         for value in self.values(name) {
             match value {
@@ -145,12 +145,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn mistyped(name: &'static str) -> Failure {
-    refused(Refusal::MistypedParameter(name))
-}
-
-fn refused(refusal: Refusal) -> Failure {
-    Failure::Refused(refusal, Challenge::None)
+fn mistyped(name: &'static str) -> Refusal {
+    Refusal::MistypedParameter(name)
 }
 
 /// How many levels of arrays and objects a JSON body may have. Bounds the stack, whatever is sent.
@@ -406,7 +402,7 @@ mod tests {
         let form_of_more = Parameters::of_form(form(1_025).as_bytes()).err().unwrap();
         let json_of_more = Parameters::of_json(json(1_025).as_bytes()).err().unwrap();
         for failure in [form_of_more, json_of_more] {
-            assert!(failure.problem().message.contains("1,024"), "{failure:?}");
+            assert!(failure.message().contains("1,024"), "{failure:?}");
         }
     }
 

@@ -2,14 +2,14 @@
 //!
 //! Owns the words and bytes that a caller gets. Nothing a caller sent is ever written back.
 
+use axum::http::HeaderValue;
 use axum::http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
 use crate::domain::refusal::Refusal;
 
-use super::error::{Challenge, Failure, Problem};
+use super::error::{Failure, Problem};
 use super::reply;
 
 /// How a path writes its errors.
@@ -30,9 +30,8 @@ pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
         Shape::Management => management_error(failure, request_id),
         Shape::Dialect(write) => write(failure, request_id),
     };
-    let status = response.status();
     let headers = response.headers_mut();
-    for (name, value) in extra_headers(failure, status) {
+    for (name, value) in extra_headers(failure) {
         headers.append(name, value);
     }
     response
@@ -62,7 +61,7 @@ fn management_error(failure: &Failure, request_id: &str) -> Response {
 
 fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
     match (failure, problem.status.as_u16()) {
-        (Failure::Refused(Refusal::AgentNotFound, _), _) => "AGENT_NOT_FOUND",
+        (Failure::Refused(Refusal::AgentNotFound), _) => "AGENT_NOT_FOUND",
         (_, 401) => "UNAUTHORIZED",
         (_, 403) => "FORBIDDEN",
         (_, 404) => "NOT_FOUND",
@@ -74,37 +73,20 @@ fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
     }
 }
 
-/// RFC 6750 §3.1: a request without a token gets no error code.
-const BEARER: &str = "Bearer realm=\"sealwright\"";
-const BASIC: &str = "Basic realm=\"sealwright\", charset=\"UTF-8\"";
-
-fn extra_headers(failure: &Failure, status: StatusCode) -> Vec<(HeaderName, HeaderValue)> {
+fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
     let fixed = |name, text: &'static str| vec![(name, HeaderValue::from_static(text))];
     match failure {
         Failure::MethodNotAllowed(accepts) => fixed(ALLOW, accepts.allow()),
         Failure::TooSlow | Failure::Crowded | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
-        // In fields of their own, since clients that read one challenge a field are many.
-        Failure::Refused(Refusal::MissingToken, Challenge::Basic) => {
-            [fixed(WWW_AUTHENTICATE, BEARER), fixed(WWW_AUTHENTICATE, BASIC)].concat()
-        }
-        Failure::Refused(Refusal::MissingToken, Challenge::None) => fixed(WWW_AUTHENTICATE, BEARER),
-        // RFC 9110 §15.5.2: whatever the dialect calls the reason.
-        Failure::Refused(_, Challenge::Basic) if status == StatusCode::UNAUTHORIZED => {
-            fixed(WWW_AUTHENTICATE, BASIC)
-        }
-        Failure::Refused(Refusal::InvalidToken, _) => {
-            let text = "Bearer realm=\"sealwright\", error=\"invalid_token\", error_description=\"The access token is invalid, expired or revoked.\"";
-            fixed(WWW_AUTHENTICATE, text)
-        }
-        Failure::Refused(Refusal::InsufficientScope(scope), _) => {
+        Failure::Refused(Refusal::InsufficientScope(scope)) => {
             let text =
                 format!("Bearer realm=\"sealwright\", error=\"insufficient_scope\", scope=\"{scope}\"");
             HeaderValue::from_str(&text).map_or_else(|_| vec![], |value| vec![(WWW_AUTHENTICATE, value)])
         }
-        Failure::Refused(Refusal::DemandNotMet, _) => {
+        Failure::Refused(Refusal::DemandNotMet) => {
             fixed(WWW_AUTHENTICATE, "Bearer realm=\"sealwright\", error=\"insufficient_scope\"")
         }
-        Failure::Refused(Refusal::SlowDown { retry_after_ms }, _) => {
+        Failure::Refused(Refusal::SlowDown { retry_after_ms }) => {
             // Whole seconds, rounded up: coming a moment too early would be refused again.
             vec![(RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1_000).max(1)))]
         }

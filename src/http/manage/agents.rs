@@ -12,8 +12,8 @@ use crate::domain::refusal::Refusal;
 use crate::service::agents::{AgentError, AgentView, Rejection};
 use crate::service::tokens::Caller;
 
-use crate::http::authorization::{Authorization, authorization};
-use crate::http::error::{Challenge, Failure};
+use crate::http::authorization::bearer;
+use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::reply;
 use crate::http::state::State;
@@ -33,7 +33,7 @@ struct Page {
 /// One page of agents, in the order of their ids.
 pub async fn list_agents(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     let caller = caller(&state, &incoming).await?;
-    caller.require("agents:read").map_err(|refusal| Failure::Refused(refusal, Challenge::None))?;
+    caller.require("agents:read")?;
     let query = incoming.query_parameters(&["limit", "cursor"])?;
     let limit = match query.one("limit")?.map(str::parse::<i64>) {
         None => PAGE,
@@ -42,8 +42,7 @@ pub async fn list_agents(state: Arc<State>, incoming: Incoming) -> Result<Respon
     };
     let after = query.one("cursor")?.map(read_cursor).transpose()?;
     // One more than asked for tells whether there is a next page.
-    let failed = |error| Failure::of(error, Challenge::None);
-    let mut data = state.agents.list(after.as_ref(), limit + 1).await.map_err(failed)?;
+    let mut data = state.agents.list(after.as_ref(), limit + 1).await?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = data.len() > most;
     data.truncate(most);
@@ -56,7 +55,7 @@ pub async fn get_agent(state: Arc<State>, incoming: Incoming) -> Result<Response
     let caller = caller(&state, &incoming).await?;
     let asked = incoming.path_part.as_deref().and_then(|text| AgentId::parse(text).ok());
     if asked.as_ref() != Some(caller.agent_id()) {
-        caller.require("agents:read").map_err(|refusal| Failure::Refused(refusal, Challenge::None))?;
+        caller.require("agents:read")?;
     }
     // An id outside the alphabet is simply unknown (contract D10).
     let Some(agent_id) = asked else { return Err(not_found()) };
@@ -64,20 +63,12 @@ pub async fn get_agent(state: Arc<State>, incoming: Incoming) -> Result<Response
         Ok(view) => reply::json_of(&view),
         Err(AgentError::Rejected(Rejection::NotFound)) => Err(not_found()),
         Err(AgentError::Rejected(rejection)) => Err(Failure::fault(&rejection.to_string())),
-        Err(AgentError::Failed(error)) => Err(Failure::of(error, Challenge::None)),
+        Err(AgentError::Failed(error)) => Err(error.into()),
     }
 }
 
 async fn caller(state: &State, incoming: &Incoming) -> Result<Caller, Failure> {
-    match authorization(&incoming.headers)? {
-        Authorization::Bearer(token) => {
-            state.tokens.caller(&token).await.map_err(|error| Failure::of(error, Challenge::None))
-        }
-        Authorization::Absent => Err(Failure::Refused(Refusal::MissingToken, Challenge::None)),
-        Authorization::Basic(_) | Authorization::Unknown => {
-            Err(Failure::Refused(Refusal::InvalidToken, Challenge::None))
-        }
-    }
+    Ok(state.tokens.caller(&bearer(&incoming.headers, Refusal::InvalidToken)?).await?)
 }
 
 /// A cursor is the last id of the page before: typed, so that a tampered one is refused or harmless.
@@ -90,9 +81,9 @@ fn read_cursor(text: &str) -> Result<AgentId, Failure> {
 }
 
 fn invalid(why: &'static str) -> Failure {
-    Failure::Refused(Refusal::InvalidRequest(why), Challenge::None)
+    Refusal::InvalidRequest(why).into()
 }
 
 fn not_found() -> Failure {
-    Failure::Refused(Refusal::AgentNotFound, Challenge::None)
+    Refusal::AgentNotFound.into()
 }

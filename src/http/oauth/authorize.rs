@@ -11,13 +11,12 @@ use axum::response::{IntoResponse, Response};
 use url::form_urlencoded::byte_serialize;
 
 use crate::domain::refusal::Refusal;
-use crate::keys::code::Challenge as CodeChallenge;
+use crate::keys::code::Challenge;
 
-use crate::http::error::{Challenge, Failure};
+use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::parameters::{Parameters, values_in_query};
 use crate::http::state::State;
-use crate::http::token::airisk::required;
 
 /// The longest `state` that is handed back, in bytes.
 const LONGEST_STATE: usize = 1_024;
@@ -28,21 +27,20 @@ const KNOWN: [&str; 6] =
 /// `GET /api/oauth2`.
 pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     let query = incoming.query_parameters(&KNOWN)?;
-    let client_id = required(&query, "client_id")?;
-    let redirect_uri = required(&query, "redirect_uri")?;
+    let client_id = query.required("client_id")?;
+    let redirect_uri = query.required("redirect_uri")?;
     let echo = query.one("state")?;
     let user = query.one("userid")?;
     if echo.is_some_and(|text| text.len() > LONGEST_STATE) {
-        return Err(refused("The state parameter is longer than 1,024 bytes."));
+        return Err(refused("The state parameter is longer than 1,024 bytes.").into());
     }
     let challenge = read_challenge(&query)?;
     // RFC 9207 §2: who uses PKCE is told whose answer it is; AIRisk's own clients get what they know.
     let issuer = challenge.as_ref().map(|_| state.metadata.issuer());
     if issuer.is_some() && names_issuer(redirect_uri) {
-        return Err(refused("The redirect URI has an issuer of its own."));
+        return Err(refused("The redirect URI has an issuer of its own.").into());
     }
-    let authorized = state.codes.authorize(client_id, redirect_uri, user, challenge.as_ref()).await;
-    let code = authorized.map_err(|error| Failure::of(error, Challenge::None))?;
+    let code = state.codes.authorize(client_id, redirect_uri, user, challenge.as_ref()).await?;
     // Equal to a registered one by now, which holds characters of a URI alone.
     let location = HeaderValue::from_str(&location(redirect_uri, &code, echo, issuer))
         .map_err(|error| Failure::fault(&error.to_string()))?;
@@ -56,10 +54,10 @@ pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Re
 /// The challenge that the exchange must have the verifier of, if the client asks for one (RFC 7636 §4.3).
 /// Its method is S256 and must be named: without a name it would be `plain`, which protects nobody who can
 /// read the request.
-fn read_challenge(query: &Parameters<'_>) -> Result<Option<CodeChallenge>, Failure> {
+fn read_challenge(query: &Parameters<'_>) -> Result<Option<Challenge>, Refusal> {
     match (query.one("code_challenge")?, query.one("code_challenge_method")?) {
         (None, None) => Ok(None),
-        (Some(challenge), Some("S256")) => match CodeChallenge::parse(challenge) {
+        (Some(challenge), Some("S256")) => match Challenge::parse(challenge) {
             Ok(challenge) => Ok(Some(challenge)),
             Err(rule) => Err(refused(rule.0)),
         },
@@ -73,8 +71,8 @@ fn names_issuer(redirect_uri: &str) -> bool {
     values_in_query(query, "iss").next().is_some()
 }
 
-fn refused(why: &'static str) -> Failure {
-    Failure::Refused(Refusal::InvalidRequest(why), Challenge::None)
+fn refused(why: &'static str) -> Refusal {
+    Refusal::InvalidRequest(why)
 }
 
 /// The redirect URI with its own query, and behind it the code, the state (RFC 6749 §4.1.2) and the issuer

@@ -2,11 +2,13 @@
 //!
 //! Owns what both endpoints ask of a request before they look at its token. Must not know what they do.
 
+use std::sync::Arc;
+
 use crate::domain::refusal::Refusal;
 use crate::store::AgentRecord;
 
 use crate::http::authorization::{Authorization, authorization, client_credentials};
-use crate::http::error::{Challenge, Failure};
+use crate::http::error::Failure;
 use crate::http::incoming::{CREDENTIALS, Incoming};
 use crate::http::parameters::Parameters;
 use crate::http::state::State;
@@ -25,16 +27,15 @@ pub struct Call<'f> {
 pub enum Proof<'c> {
     /// With a Bearer token, not looked at yet.
     Bearer(&'c str),
-    /// With its secret: an active agent, and how a failure is to be challenged.
-    Client(std::sync::Arc<AgentRecord>, Challenge),
+    /// With its secret: an active agent.
+    Client(Arc<AgentRecord>),
 }
 
 impl<'f> Call<'f> {
     /// Reads the parameters, before anybody is authenticated (contract D6).
     pub fn read(incoming: &Incoming, form: &'f Parameters<'_>) -> Result<Self, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let missing = Refusal::MissingParameter("token");
-        let token = form.one("token")?.ok_or(Failure::Refused(missing, Challenge::None))?;
+        let token = form.one("token")?.ok_or(Refusal::MissingParameter("token"))?;
         // RFC 7009 §2.1, RFC 7662 §2.1: advice that nobody needs, but it must be well-formed.
         form.one("token_type_hint")?;
         form.one("access_token")?;
@@ -52,22 +53,19 @@ impl<'f> Call<'f> {
         if let Authorization::Bearer(bearer) = &self.authorization {
             // RFC 6749 §2.3: a Bearer token beside a secret or another token is two methods.
             if form.one("client_secret")?.is_some() || form.one("access_token")?.is_some() {
-                let two = Refusal::InvalidRequest("More than one authentication method is used.");
-                return Err(Failure::Refused(two, Challenge::None));
+                return Err(Refusal::InvalidRequest("More than one authentication method is used.").into());
             }
             return Ok(Proof::Bearer(bearer));
         }
-        let Some((credentials, challenge)) = client_credentials(&self.authorization, form, incoming.peer)?
-        else {
+        let Some(credentials) = client_credentials(&self.authorization, form, incoming.peer)? else {
             // Half of a client's credentials is a client that failed; nothing at all may become either.
             let mut tried = false;
             for name in CREDENTIALS {
                 tried |= form.one(name)?.is_some();
             }
             let refusal = if tried { Refusal::InvalidClient } else { Refusal::MissingToken };
-            return Err(Failure::Refused(refusal, Challenge::Basic));
+            return Err(refusal.into());
         };
-        let record = state.authenticator.authenticate_active(&credentials).await;
-        Ok(Proof::Client(record.map_err(|error| Failure::of(error, challenge))?, challenge))
+        Ok(Proof::Client(state.authenticator.authenticate_active(&credentials).await?))
     }
 }

@@ -15,8 +15,8 @@ use crate::domain::refusal::Refusal;
 use crate::keys::claims::Claims;
 use crate::service::tokens::Demands;
 
-use crate::http::authorization::{Authorization, authorization};
-use crate::http::error::{Challenge, Failure};
+use crate::http::authorization::bearer;
+use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::parameters::{decode, values_in_query};
 use crate::http::state::State;
@@ -27,14 +27,14 @@ const MOST_DEMANDS: usize = 64;
 const REQUIRED_SCOPE: &str = "x-required-scope";
 const REQUIRED_AUDIENCE: &str = "x-required-audience";
 
-const UNREADABLE: Failure = refused("A demanded scope or audience cannot be read.");
-const TOO_MANY: Failure = refused("Too many scopes or audiences are demanded.");
-const UNKNOWN: Failure = refused("Only a scope and an audience can be demanded in the query.");
-const UNKNOWN_HEADER: Failure =
+const UNREADABLE: Refusal = refused("A demanded scope or audience cannot be read.");
+const TOO_MANY: Refusal = refused("Too many scopes or audiences are demanded.");
+const UNKNOWN: Refusal = refused("Only a scope and an audience can be demanded in the query.");
+const UNKNOWN_HEADER: Refusal =
     refused("Only X-Required-Scope and X-Required-Audience demand anything in a header.");
 
-const fn refused(why: &'static str) -> Failure {
-    Failure::Refused(Refusal::InvalidRequest(why), Challenge::None)
+const fn refused(why: &'static str) -> Refusal {
+    Refusal::InvalidRequest(why)
 }
 
 /// Whose query stands behind the path.
@@ -61,13 +61,8 @@ pub async fn check_bearer_below(state: Arc<State>, incoming: Incoming) -> Result
 }
 
 async fn check(state: &State, incoming: &Incoming, query_of: QueryOf) -> Result<Response, Failure> {
-    let bearer = match authorization(&incoming.headers)? {
-        Authorization::Bearer(token) => token,
-        // RFC 6750 §3.1: no error code for one who tried another method either.
-        Authorization::Absent | Authorization::Basic(_) | Authorization::Unknown => {
-            return Err(Failure::Refused(Refusal::MissingToken, Challenge::None));
-        }
-    };
+    // RFC 6750 §3.1: no error code for one who tried another method either.
+    let bearer = bearer(&incoming.headers, Refusal::MissingToken)?;
     if query_of == QueryOf::Gateway {
         refuse_unknown_demands(&incoming.query)?;
     }
@@ -76,14 +71,13 @@ async fn check(state: &State, incoming: &Incoming, query_of: QueryOf) -> Result<
         scopes: read_demands(incoming, "scope", REQUIRED_SCOPE)?,
         audiences: read_demands(incoming, "audience", REQUIRED_AUDIENCE)?,
     };
-    let token = state.tokens.check_bearer(&bearer, &demands).await;
-    let token = token.map_err(|error| Failure::of(error, Challenge::None))?;
+    let token = state.tokens.check_bearer(&bearer, &demands).await?;
     Ok((StatusCode::OK, identity_headers(&token.claims)?).into_response())
 }
 
 /// Refuses all that a gateway's query may not hold: `?scopes=`, `?Scope=` and `?scope[]=` were meant to
 /// demand something.
-fn refuse_unknown_demands(query: &str) -> Result<(), Failure> {
+fn refuse_unknown_demands(query: &str) -> Result<(), Refusal> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let name = pair.split_once('=').map_or(pair, |(name, _)| name);
         match decode(name.as_bytes()).as_deref() {
@@ -96,7 +90,7 @@ fn refuse_unknown_demands(query: &str) -> Result<(), Failure> {
 
 /// Refuses headers that a gateway's author may have taken for one of the two: `X_Required_Scope`,
 /// `X-Required-Scopes`, `Required-Scope`. A client that sends one refuses itself.
-fn refuse_near_misses(headers: &HeaderMap) -> Result<(), Failure> {
+fn refuse_near_misses(headers: &HeaderMap) -> Result<(), Refusal> {
     let is_near = |name: &str| {
         let mut letters = name.bytes().filter(|b| !matches!(b, b'-' | b'_')).peekable();
         letters.next_if_eq(&b'x');
@@ -111,7 +105,7 @@ fn refuse_near_misses(headers: &HeaderMap) -> Result<(), Failure> {
 
 /// What the query and the headers demand, all of it: values that repeat add up, and each may hold
 /// several, separated by spaces. An empty one demands nothing (contract D14).
-fn read_demands(incoming: &Incoming, parameter: &str, header: &str) -> Result<Vec<String>, Failure> {
+fn read_demands(incoming: &Incoming, parameter: &str, header: &str) -> Result<Vec<String>, Refusal> {
     let mut words: Vec<String> = Vec::new();
     let mut add = |text: &str| {
         words.extend(text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned));
@@ -163,7 +157,7 @@ mod tests {
     use super::*;
     use crate::http::parameters::Encoding;
 
-    fn demands(query: &str, headers: &[&[u8]]) -> Result<Vec<String>, Failure> {
+    fn demands(query: &str, headers: &[&[u8]]) -> Result<Vec<String>, Refusal> {
         let mut map = HeaderMap::new();
         for value in headers {
             map.append(REQUIRED_SCOPE, HeaderValue::from_bytes(value).unwrap());

@@ -11,7 +11,7 @@ use crate::keys::claims::{Aud, Claims};
 use crate::telemetry::metrics;
 
 use super::caller::{Call, KNOWN, Proof};
-use crate::http::error::{Challenge, Failure};
+use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::reply;
 use crate::http::state::State;
@@ -38,19 +38,16 @@ pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<R
     let call = Call::read(&incoming, &form)?;
     let found = match call.prove(&state, &incoming, &form).await? {
         Proof::Bearer(bearer) => {
-            let asked = state.tokens.introspect_as(bearer, call.token).await;
-            let (caller, found) = asked.map_err(|error| Failure::of(error, Challenge::None))?;
-            let within_rate = state.mint.limits.charge_introspection(caller.agent_id());
-            within_rate.map_err(|refusal| Failure::Refused(refusal, Challenge::None))?;
+            let (caller, found) = state.tokens.introspect_as(bearer, call.token).await?;
+            state.mint.limits.charge_introspection(caller.agent_id())?;
             found
         }
-        Proof::Client(record, challenge) => {
-            let within_rate = state.mint.limits.charge_introspection(&record.agent.agent_id);
-            within_rate.map_err(|refusal| Failure::Refused(refusal, challenge))?;
+        Proof::Client(record) => {
+            state.mint.limits.charge_introspection(&record.agent.agent_id)?;
             if !record.agent.profile.terms.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
-                return Err(Failure::Refused(Refusal::InsufficientScope(TOKENS_READ), challenge));
+                return Err(Refusal::InsufficientScope(TOKENS_READ).into());
             }
-            state.tokens.introspect(call.token).await.map_err(|error| Failure::of(error, challenge))?
+            state.tokens.introspect(call.token).await?
         }
     };
     metrics::introspection(found.is_some());

@@ -7,7 +7,7 @@ use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
-use crate::http::error::{Challenge, Failure};
+use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::reply::{self, Kept};
 use crate::http::state::State;
@@ -26,8 +26,7 @@ pub async fn get_revocations(state: Arc<State>, incoming: Incoming) -> Result<Re
         if let Some(tag) = held.iter().find(|tag| reply::matches_etag(headers, tag)) {
             reply::described(None, tag, Kept::Revalidated)
         } else {
-            let packed = state.list.gzipped(&listing).await;
-            let packed = packed.map_err(|error| Failure::of(error, Challenge::None))?;
+            let packed = state.list.gzipped(&listing).await?;
             let mut response = reply::described(Some(packed.body.clone()), &packed.etag, Kept::Revalidated);
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             response

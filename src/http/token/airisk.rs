@@ -13,9 +13,8 @@ use crate::service::issue::Ask;
 use super::dialect::{Dialect, ParsedRequest};
 use super::rfc6749::read_request;
 use crate::http::authorization::{authorization, client_credentials};
-use crate::http::error::{Challenge, Failure};
+use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
-use crate::http::parameters::Parameters;
 use crate::http::reply;
 
 /// The dialect.
@@ -52,15 +51,15 @@ impl Dialect for AiRisk {
         let parameters = incoming.parameters(&KNOWN)?;
         // AIRisk's clients name no grant: there is no other one here.
         if parameters.one("grant_type")?.is_some_and(|grant| grant != "authorization_code") {
-            return Err(Failure::Refused(Refusal::UnsupportedGrantType, Challenge::None));
+            return Err(Refusal::UnsupportedGrantType.into());
         }
         if authorization.names_no_client() {
-            required(&parameters, "client_id")?;
-            required(&parameters, "client_secret")?;
+            parameters.required("client_id")?;
+            parameters.required("client_secret")?;
         }
         let exchange = PresentedCode {
-            redirect_uri: required(&parameters, "redirect_uri")?.to_owned(),
-            code: required(&parameters, "code")?.to_owned(),
+            redirect_uri: parameters.required("redirect_uri")?.to_owned(),
+            code: parameters.required("code")?.to_owned(),
             user: parameters.one("userid")?.map(str::to_owned),
             verifier: parameters.one("code_verifier")?.map(str::to_owned),
         };
@@ -84,7 +83,7 @@ impl Dialect for AiRisk {
 pub fn write_failure(failure: &Failure, request_id: &str) -> Response {
     let problem = failure.problem();
     let refusal = match failure {
-        Failure::Refused(refusal, _) => Some(refusal),
+        Failure::Refused(refusal) => Some(refusal),
         _ => None,
     };
     let status = match refusal {
@@ -124,10 +123,4 @@ fn words(refusal: Option<&Refusal>) -> String {
         Some(Refusal::InvalidTarget | Refusal::MalformedTarget(_)) => "Invalid target".to_owned(),
         _ => "Invalid request".to_owned(),
     }
-}
-
-/// A parameter that must be there.
-pub fn required<'a>(parameters: &'a Parameters<'_>, name: &'static str) -> Result<&'a str, Failure> {
-    let missing = || Failure::Refused(Refusal::MissingParameter(name), Challenge::None);
-    parameters.one(name)?.ok_or_else(missing)
 }

@@ -3,7 +3,7 @@
 
 use axum::response::Response;
 
-use crate::http::error::{Challenge, Failure};
+use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::keys::SignedToken;
 use crate::service::authenticate::ClientCredentials;
@@ -12,7 +12,7 @@ use crate::service::issue::Ask;
 /// What a request asks for, once a dialect has read it.
 pub struct ParsedRequest {
     /// Who asks; `None` when nothing was sent to prove it.
-    pub credentials: Option<(ClientCredentials, Challenge)>,
+    pub credentials: Option<ClientCredentials>,
     /// What for.
     pub ask: Ask,
 }

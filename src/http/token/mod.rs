@@ -8,11 +8,10 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use crate::domain::refusal::Refusal;
-use crate::service::Error;
 use crate::telemetry::metrics;
 
 use super::accepts::Accepts;
-use super::error::{Challenge, Failure};
+use super::error::Failure;
 use super::incoming::Incoming;
 use super::route::Route;
 use super::shape::Shape;
@@ -63,13 +62,7 @@ async fn issue_phases(
     incoming: &Incoming,
 ) -> Result<Response, Failure> {
     let parsed = dialect.parse(incoming)?;
-    let Some((credentials, challenge)) = parsed.credentials else {
-        return Err(Failure::Refused(Refusal::InvalidClient, Challenge::Basic));
-    };
-    let token = state
-        .mint
-        .issue(&credentials, &parsed.ask)
-        .await
-        .map_err(|error: Error| Failure::of(error, challenge))?;
+    let credentials = parsed.credentials.ok_or(Refusal::InvalidClient)?;
+    let token = state.mint.issue(&credentials, &parsed.ask).await?;
     dialect.render(&token)
 }

@@ -13,7 +13,7 @@ use crate::service::issue::Ask;
 use super::dialect::{Dialect, ParsedRequest};
 use super::rfc6749::{KNOWN, Rfc6749, read_request};
 use crate::http::authorization::{authorization, client_credentials};
-use crate::http::error::{Challenge, Failure, Problem};
+use crate::http::error::{Failure, Problem};
 use crate::http::incoming::Incoming;
 use crate::http::parameters::Parameters;
 use crate::http::reply;
@@ -29,7 +29,7 @@ impl Dialect for OculusOrum {
         let parameters = incoming.parameters(&KNOWN)?;
         // Orum's clients name no grant: there is no other one here.
         if parameters.one("grant_type")?.is_some_and(|grant| grant != "client_credentials") {
-            return refuse(Refusal::UnsupportedGrantType);
+            return Err(Refusal::UnsupportedGrantType.into());
         }
         if authorization.names_no_client() {
             demand_credentials(&parameters)?;
@@ -47,7 +47,7 @@ impl Dialect for OculusOrum {
 /// Writes any failure of the path in the one body that all its clients understand.
 pub fn write_failure(failure: &Failure, request_id: &str) -> Response {
     let refusal = match failure {
-        Failure::Refused(refusal, _) => Some(refusal),
+        Failure::Refused(refusal) => Some(refusal),
         _ => None,
     };
     let problem = failure.problem();
@@ -75,16 +75,12 @@ pub fn write_failure(failure: &Failure, request_id: &str) -> Response {
     response
 }
 
-fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
-    Err(Failure::Refused(refusal, Challenge::None))
-}
-
 /// Refuses the first of the two credentials that the body does not hold, whatever the second is, or that
 /// is no text. `null` is none: where nothing else proves the client, Orum has no optional ones.
-fn demand_credentials(parameters: &Parameters<'_>) -> Result<(), Failure> {
+fn demand_credentials(parameters: &Parameters<'_>) -> Result<(), Refusal> {
     for name in ["client_id", "client_secret"] {
         if parameters.one_text(name)?.is_none() {
-            return refuse(Refusal::MissingParameter(name));
+            return Err(Refusal::MissingParameter(name));
         }
     }
     Ok(())
@@ -151,7 +147,7 @@ mod tests {
     fn every_failure_has_the_one_body() {
         let unavailable = ("SERVICE_UNAVAILABLE", "service_unavailable", ["1", ""]);
         let invalid = ("VALIDATION_ERROR", "bad_request", ["", ""]);
-        let wait = |ms| Failure::Refused(Refusal::SlowDown { retry_after_ms: ms }, Challenge::None);
+        let wait = |ms| Failure::Refused(Refusal::SlowDown { retry_after_ms: ms });
         let limited = |wait| ("RATE_LIMIT_EXCEEDED", "too_many_requests", wait);
         for (failure, status, (code, error_code, headers)) in [
             (Failure::TooSlow, 503, unavailable),

@@ -13,7 +13,7 @@ use crate::service::issue::Ask;
 
 use super::dialect::{Dialect, ParsedRequest};
 use crate::http::authorization::{authorization, client_credentials};
-use crate::http::error::{Challenge, Failure};
+use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::parameters::Parameters;
 use crate::http::reply;
@@ -39,10 +39,10 @@ impl Dialect for Rfc6749 {
         let form = incoming.parameters(&KNOWN)?;
         match form.one("grant_type")? {
             Some("client_credentials") => {}
-            Some(_) => return refuse(Refusal::UnsupportedGrantType),
-            None => return refuse(Refusal::MissingParameter("grant_type")),
+            Some(_) => return Err(Refusal::UnsupportedGrantType.into()),
+            None => return Err(Refusal::MissingParameter("grant_type").into()),
         }
-        let ask = Ask::Token(read_request(&form)?);
+        let ask = Ask::Token(read_request(&form)?.into());
         let credentials = client_credentials(&authorization, &form, incoming.peer)?;
         Ok(ParsedRequest { credentials, ask })
     }
@@ -63,19 +63,15 @@ pub fn write_failure(failure: &Failure, _: &str) -> Response {
     oauth_error(failure)
 }
 
-fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
-    Err(Failure::Refused(refusal, Challenge::None))
-}
-
 /// What every grant may ask for: `scope`, `audience` and `resource`. The latter two may repeat (RFC 8693
 /// §2.1, RFC 8707 §2), and an `audience` may hold several between spaces, as clients with one field send
 /// them.
-pub fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Failure> {
+pub fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Refusal> {
     let scopes = match form.one("scope")? {
         None => None,
         Some(text) => match parse_scope_list(text) {
             Ok(scopes) => Some(scopes),
-            Err(_) => return refuse(Refusal::MalformedScope),
+            Err(_) => return Err(Refusal::MalformedScope),
         },
     };
     let mut audience: Vec<Audience> = Vec::new();
@@ -89,11 +85,11 @@ pub fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Failure> {
                     audience.push(one);
                 }
             }
-            _ => return refuse(Refusal::MalformedTarget(name)),
+            _ => return Err(Refusal::MalformedTarget(name)),
         }
         // A token carries few audiences; the bound keeps a list of thousands from costing anything.
         if audience.len() > 32 {
-            return refuse(Refusal::InvalidTarget);
+            return Err(Refusal::InvalidTarget);
         }
     }
     Ok(TokenRequest { scopes, audience, code: None })

@@ -1,0 +1,58 @@
+//! Whether a 401 challenges, and how: a fact of the request and its path (RFC 6749 §5.2, RFC 6750 §3), decided once
+//! behind every handler. Must not know what was refused but by its kind.
+
+use axum::http::HeaderValue;
+use axum::http::header::AUTHORIZATION;
+use bytes::Bytes;
+
+use crate::domain::refusal::Refusal;
+
+use super::authorization::authorization;
+use super::incoming::Incoming;
+use super::parameters::{Encoding, Parameters};
+
+const BEARER: &str = "Bearer realm=\"sealwright\"";
+const BASIC: &str = "Basic realm=\"sealwright\", charset=\"UTF-8\"";
+
+/// What a request showed of how its client meant to prove itself. Looked into only when it is refused.
+pub struct Tried {
+    header: Option<HeaderValue>,
+    encoding: Encoding,
+    body: Bytes,
+}
+
+impl Tried {
+    /// Of this request.
+    pub fn of(incoming: &Incoming) -> Self {
+        let header = incoming.headers.get(AUTHORIZATION).cloned();
+        Self { header, encoding: incoming.encoding, body: incoming.body.clone() }
+    }
+
+    /// The fields of `WWW-Authenticate`, each with one challenge, since clients that read one a field are many.
+    /// `reads_body` says that the path takes a client's credentials as well as a token.
+    pub fn challenges(&self, refusal: &Refusal, reads_body: bool) -> Vec<HeaderValue> {
+        let fixed = HeaderValue::from_static;
+        match refusal {
+            // RFC 6750 §3.1: a request without a token gets no error code.
+            Refusal::MissingToken if reads_body => vec![fixed(BEARER), fixed(BASIC)],
+            Refusal::MissingToken => vec![fixed(BEARER)],
+            Refusal::InvalidToken => vec![fixed(
+                "Bearer realm=\"sealwright\", error=\"invalid_token\", error_description=\"The access token is invalid, expired or revoked.\"",
+            )],
+            // RFC 6749 §5.2: a client that tried no HTTP scheme need not be challenged, and libraries would show
+            // the challenge in place of the message.
+            _ if self.proves_itself_in_the_body() => vec![],
+            _ => vec![fixed(BASIC)],
+        }
+    }
+
+    fn proves_itself_in_the_body(&self) -> bool {
+        let mut headers = axum::http::HeaderMap::new();
+        headers.extend(self.header.clone().map(|header| (AUTHORIZATION, header)));
+        let by_header = authorization(&headers).map_or(true, |scheme| !scheme.names_no_client());
+        let holds = |form: &Parameters<'_>, name| matches!(form.one(name), Ok(Some(_)));
+        !by_header
+            && Parameters::read(self.encoding, &self.body)
+                .is_ok_and(|form| holds(&form, "client_id") && holds(&form, "client_secret"))
+    }
+}
