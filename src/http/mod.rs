@@ -42,7 +42,8 @@ use oauth::{authorize, forward_auth, introspect, jwks, metadata, revocations, re
 use ops::{health, metrics};
 
 /// The errors of both ends of AIRisk's flow.
-const AIRISK: Shape = Shape::Dialect(token::airisk::write_failure);
+const AIRISK: Shape =
+    Shape::Dialect(|failure, request_id| (token::airisk::AIRISK.write_failure)(failure, request_id));
 
 /// What clients reach, besides the token endpoints: those stand in [`token::TOKEN_ROUTES`].
 #[rustfmt::skip]

@@ -6,23 +6,22 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::domain::refusal::Refusal;
-use crate::keys::SignedToken;
-use crate::service::codes::PresentedCode;
-use crate::service::issue::Ask;
-
-use super::dialect::{Dialect, ParsedRequest};
-use super::rfc6749::read_request;
-use crate::http::authorization::{authorization, client_credentials};
 use crate::http::error::Failure;
-use crate::http::incoming::Incoming;
 use crate::http::reply;
+use crate::keys::SignedToken;
 
-/// The dialect.
-pub struct AiRisk;
+use super::dialect::{Credentials, Dialect};
+use super::grants::AUTHORIZATION_CODE;
 
-/// What AIRisk's clients may send, besides what proves them.
-const KNOWN: [&str; 8] =
-    ["grant_type", "redirect_uri", "code", "userid", "code_verifier", "scope", "audience", "resource"];
+/// The dialect. Its clients need not name their grant: there is no other one here.
+pub static AIRISK: Dialect = Dialect {
+    known: AUTHORIZATION_CODE.known,
+    grants: &[&AUTHORIZATION_CODE],
+    grant_when_unnamed: Some(&AUTHORIZATION_CODE),
+    credentials: Credentials::Required,
+    render: render_token,
+    write_failure,
+};
 
 #[derive(Serialize)]
 struct Reply<'a> {
@@ -45,42 +44,18 @@ struct Details<'a> {
     trace_id: &'a str,
 }
 
-impl Dialect for AiRisk {
-    fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
-        let authorization = authorization(&incoming.headers)?;
-        let parameters = incoming.parameters(&KNOWN)?;
-        // AIRisk's clients name no grant: there is no other one here.
-        if parameters.one("grant_type")?.is_some_and(|grant| grant != "authorization_code") {
-            return Err(Refusal::UnsupportedGrantType.into());
-        }
-        if authorization.names_no_client() {
-            parameters.required("client_id")?;
-            parameters.required("client_secret")?;
-        }
-        let exchange = PresentedCode {
-            redirect_uri: parameters.required("redirect_uri")?.to_owned(),
-            code: parameters.required("code")?.to_owned(),
-            user: parameters.one("userid")?.map(str::to_owned),
-            verifier: parameters.one("code_verifier")?.map(str::to_owned),
-        };
-        let ask = Ask::Exchange(exchange, read_request(&parameters)?);
-        let credentials = client_credentials(&authorization, &parameters, incoming.peer)?;
-        Ok(ParsedRequest { credentials, ask })
-    }
-
-    fn render(&self, token: &SignedToken) -> Result<Response, Failure> {
-        reply::json_of(&Reply {
-            access_token: &token.jwt,
-            expiration: token.expires_at.to_rfc3339(),
-            token_type: "Bearer",
-            expires_in: token.expires_in,
-        })
-    }
+fn render_token(token: &SignedToken) -> Result<Response, Failure> {
+    reply::json_of(&Reply {
+        access_token: &token.jwt,
+        expiration: token.expires_at.to_rfc3339(),
+        token_type: "Bearer",
+        expires_in: token.expires_in,
+    })
 }
 
 /// What the client can mend is one line of text; all else is RFC 9457's problem, whose `title` is the
 /// status's own since its `type` says no more.
-pub fn write_failure(failure: &Failure, request_id: &str) -> Response {
+fn write_failure(failure: &Failure, request_id: &str) -> Response {
     let problem = failure.problem();
     let refusal = match failure {
         Failure::Refused(refusal) => Some(refusal),

@@ -1,27 +1,37 @@
-//! What differs between the systems that clients come from: what they send and how they are answered,
-//! nothing else.
+//! What differs between the systems that clients come from: what they send and how they are answered, nothing else.
+//!
+//! A dialect is a row of values. It reads no request, so it can neither skip a phase nor change their order.
 
 use axum::response::Response;
 
 use crate::http::error::Failure;
-use crate::http::incoming::Incoming;
 use crate::keys::SignedToken;
-use crate::service::authenticate::ClientCredentials;
-use crate::service::issue::Ask;
 
-/// What a request asks for, once a dialect has read it.
-pub struct ParsedRequest {
-    /// Who asks; `None` when nothing was sent to prove it.
-    pub credentials: Option<ClientCredentials>,
-    /// What for.
-    pub ask: Ask,
-}
+use super::grants::GrantType;
 
 /// A way to ask for a token and to be answered.
-pub trait Dialect: Send + Sync {
-    /// Reads a request, scope syntax included (contract D6: parameters before authentication).
-    fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure>;
-
+pub struct Dialect {
+    /// What its clients may send, besides what proves them: all that its grants know.
+    pub known: &'static [&'static str],
+    /// The grants that are served here.
+    pub grants: &'static [&'static GrantType],
+    /// The grant of a request that names none; without one `grant_type` is required.
+    pub grant_when_unnamed: Option<&'static GrantType>,
+    /// What becomes of a request without credentials.
+    pub credentials: Credentials,
     /// Writes the reply to a granted one. It carries no `refresh_token`, ever (contract D12).
-    fn render(&self, token: &SignedToken) -> Result<Response, Failure>;
+    pub render: fn(&SignedToken) -> Result<Response, Failure>,
+    /// Writes any failure of the path from the failure and the request's id, those too that came before the phases
+    /// (method, media type, size). Headers that every path sends, such as `Allow` and `Retry-After`, are added behind
+    /// it.
+    pub write_failure: fn(&Failure, &str) -> Response,
+}
+
+/// What becomes of a request in which nothing proves the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credentials {
+    /// A failed client authentication (RFC 6749 §5.2).
+    Optional,
+    /// A malformed request, which lacks `client_id` or `client_secret`.
+    Required,
 }

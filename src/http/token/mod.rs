@@ -1,7 +1,8 @@
 //! The token endpoints: one sequence of phases, and a dialect for each system that clients come from.
 //!
-//! Owns the phases: authorization header and body → parameters → credentials → mint → reply. Must not
-//! know how a token is decided. A dialect parses, renders and words refusals; it cannot skip a phase.
+//! Owns the phases: authorization header and parameters → grant → what it asks for → credentials → mint → reply. Each
+//! takes what the one before it gave. Must not know how a token is decided. Reading order: this file, [`grants`],
+//! [`dialect`], then one dialect a file.
 
 use std::sync::Arc;
 
@@ -11,26 +12,30 @@ use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
 use super::accepts::Accepts;
+use super::authorization::{Authorization, authorization, client_credentials};
 use super::error::Failure;
 use super::incoming::Incoming;
+use super::parameters::Parameters;
 use super::route::Route;
 use super::shape::Shape;
 use super::state::State;
 
 pub mod airisk;
 pub mod dialect;
+pub mod grants;
 pub mod oculus_orum;
 pub mod rfc6749;
 
-use dialect::Dialect;
+use dialect::{Credentials, Dialect};
+use grants::GrantType;
 
 macro_rules! dialect {
-    ($path:literal, $accepts:ident, $module:ident, $dialect:ident) => {
+    ($path:literal, $accepts:ident, $dialect:path) => {
         Route {
             path: $path,
             accepts: Accepts::$accepts,
-            shape: Shape::Dialect($module::write_failure),
-            handler: |state, incoming| Box::pin(issue(&$module::$dialect, state, incoming)),
+            shape: Shape::Dialect(|failure, request_id| ($dialect.write_failure)(failure, request_id)),
+            handler: |state, incoming| Box::pin(issue_token(&$dialect, state, incoming)),
         }
     };
 }
@@ -38,17 +43,17 @@ macro_rules! dialect {
 /// The dialects: where each is spoken, which bodies it reads, and who speaks it.
 #[rustfmt::skip]
 pub static TOKEN_ROUTES: &[Route] = &[
-    dialect!("/api/v1/token",     Form,       rfc6749,     Rfc6749),
-    dialect!("/oauth/token",      FormOrJson, oculus_orum, OculusOrum),
-    dialect!("/api/oauth2/Token", FormOrJson, airisk,      AiRisk),
+    dialect!("/api/v1/token",     Form,       rfc6749::RFC6749),
+    dialect!("/oauth/token",      FormOrJson, oculus_orum::OCULUS_ORUM),
+    dialect!("/api/oauth2/Token", FormOrJson, airisk::AIRISK),
 ];
 
-async fn issue(
-    dialect: &'static dyn Dialect,
+async fn issue_token(
+    dialect: &'static Dialect,
     state: Arc<State>,
     incoming: Incoming,
 ) -> Result<Response, Failure> {
-    let result = issue_phases(dialect, &state, &incoming).await;
+    let result = run_phases(dialect, &state, &incoming).await;
     metrics::token_request(match &result {
         Ok(_) => "issued",
         Err(failure) => failure.problem().code,
@@ -56,13 +61,38 @@ async fn issue(
     result
 }
 
-async fn issue_phases(
-    dialect: &dyn Dialect,
-    state: &State,
-    incoming: &Incoming,
-) -> Result<Response, Failure> {
-    let parsed = dialect.parse(incoming)?;
-    let credentials = parsed.credentials.ok_or(Refusal::InvalidClient)?;
-    let token = state.mint.issue(&credentials, &parsed.ask).await?;
-    dialect.render(&token)
+/// Contract D6: parameters, scope syntax included, come before client authentication.
+async fn run_phases(dialect: &Dialect, state: &State, incoming: &Incoming) -> Result<Response, Failure> {
+    let authorization = authorization(&incoming.headers)?;
+    let parameters = incoming.parameters(dialect.known)?;
+    let grant = choose_grant(dialect, &authorization, &parameters)?;
+    let ask = (grant.read)(&parameters)?;
+    let credentials = client_credentials(&authorization, &parameters, incoming.peer)?;
+    let token = state.mint.issue(&credentials.ok_or(Refusal::InvalidClient)?, &ask).await?;
+    (dialect.render)(&token)
+}
+
+/// The grant that the request names, or the dialect's own, once the body holds what this dialect demands.
+fn choose_grant(
+    dialect: &Dialect,
+    authorization: &Authorization,
+    parameters: &Parameters<'_>,
+) -> Result<&'static GrantType, Refusal> {
+    let grant = match parameters.one("grant_type")? {
+        Some(name) => dialect
+            .grants
+            .iter()
+            .copied()
+            .find(|grant| grant.name == name)
+            .ok_or(Refusal::UnsupportedGrantType),
+        None => dialect.grant_when_unnamed.ok_or(Refusal::MissingParameter("grant_type")),
+    }?;
+    if dialect.credentials == Credentials::Required && authorization.names_no_client() {
+        // Whatever the second is, the first that is missing or no text is named. `null` is no text here: where
+        // nothing else proves the client, Orum has no optional credentials.
+        for name in ["client_id", "client_secret"] {
+            parameters.one_text(name)?.ok_or(Refusal::MissingParameter(name))?;
+        }
+    }
+    Ok(grant)
 }

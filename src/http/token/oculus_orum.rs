@@ -7,45 +7,27 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::domain::refusal::Refusal;
-use crate::keys::SignedToken;
-use crate::service::issue::Ask;
-
-use super::dialect::{Dialect, ParsedRequest};
-use super::rfc6749::{KNOWN, Rfc6749, read_request};
-use crate::http::authorization::{authorization, client_credentials};
 use crate::http::error::{Failure, Problem};
-use crate::http::incoming::Incoming;
-use crate::http::parameters::Parameters;
 use crate::http::reply;
 
-/// The dialect.
-pub struct OculusOrum;
+use super::dialect::{Credentials, Dialect};
+use super::grants::CLIENT_CREDENTIALS;
+use super::rfc6749::render_token;
+
+/// The dialect. Its clients need not name their grant: there is no other one here.
+pub static OCULUS_ORUM: Dialect = Dialect {
+    known: CLIENT_CREDENTIALS.known,
+    grants: &[&CLIENT_CREDENTIALS],
+    grant_when_unnamed: Some(&CLIENT_CREDENTIALS),
+    credentials: Credentials::Required,
+    render: render_token,
+    write_failure,
+};
 
 static RETRY_IN: HeaderName = HeaderName::from_static("x-retry-in");
 
-impl Dialect for OculusOrum {
-    fn parse(&self, incoming: &Incoming) -> Result<ParsedRequest, Failure> {
-        let authorization = authorization(&incoming.headers)?;
-        let parameters = incoming.parameters(&KNOWN)?;
-        // Orum's clients name no grant: there is no other one here.
-        if parameters.one("grant_type")?.is_some_and(|grant| grant != "client_credentials") {
-            return Err(Refusal::UnsupportedGrantType.into());
-        }
-        if authorization.names_no_client() {
-            demand_credentials(&parameters)?;
-        }
-        let ask = Ask::Token(read_request(&parameters)?);
-        let credentials = client_credentials(&authorization, &parameters, incoming.peer)?;
-        Ok(ParsedRequest { credentials, ask })
-    }
-
-    fn render(&self, token: &SignedToken) -> Result<Response, Failure> {
-        Rfc6749.render(token)
-    }
-}
-
 /// Writes any failure of the path in the one body that all its clients understand.
-pub fn write_failure(failure: &Failure, request_id: &str) -> Response {
+fn write_failure(failure: &Failure, request_id: &str) -> Response {
     let refusal = match failure {
         Failure::Refused(refusal) => Some(refusal),
         _ => None,
@@ -73,17 +55,6 @@ pub fn write_failure(failure: &Failure, request_id: &str) -> Response {
         }
     }
     response
-}
-
-/// Refuses the first of the two credentials that the body does not hold, whatever the second is, or that
-/// is no text. `null` is none: where nothing else proves the client, Orum has no optional ones.
-fn demand_credentials(parameters: &Parameters<'_>) -> Result<(), Refusal> {
-    for name in ["client_id", "client_secret"] {
-        if parameters.one_text(name)?.is_none() {
-            return Err(Refusal::MissingParameter(name));
-        }
-    }
-    Ok(())
 }
 
 /// Status, Oculus's `error.code` and Orum's `error_code`: the table of contract §4. It differs from the
