@@ -25,8 +25,15 @@ pub struct TokenRequest {
     pub scopes: Option<Vec<Scope>>,
     /// The audiences asked for; empty when none was.
     pub audience: Vec<Audience>,
-    /// The authorization code that is exchanged for the token.
-    pub code: Option<Code>,
+}
+
+/// What a token is granted on, besides the agent's own proof.
+#[derive(Debug, Clone)]
+pub enum Basis {
+    /// Nothing more: a token of the agent's own (RFC 6749 §4.4).
+    Own,
+    /// An authorization code, which the token costs (RFC 6749 §4.1.3).
+    Code(Code),
 }
 
 /// The server's own rules.
@@ -127,13 +134,14 @@ pub fn decide(
     catalogue: &Catalogue,
     policy: &Policy,
     limit: Limit,
+    basis: &Basis,
     request: &TokenRequest,
     jti: Jti,
 ) -> Result<Grant, Refusal> {
     agent.status.admit()?;
-    let user = match &request.code {
-        Some(code) => code.user(&agent.profile)?,
-        None => None,
+    let (user, code) = match basis {
+        Basis::Own => (None, None),
+        Basis::Code(code) => (code.user(&agent.profile)?, Some(code.reference)),
     };
     let scopes = decide_scopes(agent, catalogue, request.scopes.as_deref())?;
     let audience = decide_audience(agent, policy, &request.audience)?;
@@ -150,7 +158,7 @@ pub fn decide(
         risk,
         plan: agent.profile.terms.plan.clone(),
         limit,
-        code: request.code.as_ref().map(|code| code.reference),
+        code,
         credential: None,
     })
 }
@@ -249,7 +257,7 @@ mod tests {
     }
 
     fn ask(agent: &Agent, catalogue: &Catalogue, request: &TokenRequest) -> Result<Grant, Refusal> {
-        decide(agent, catalogue, &policy(), Some(10_000), request, Jti(uuid::Uuid::nil()))
+        decide(agent, catalogue, &policy(), Some(10_000), &Basis::Own, request, Jti(uuid::Uuid::nil()))
     }
 
     #[test]

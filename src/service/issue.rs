@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::clock::StoreClock;
-use crate::domain::grant::{Policy, TokenRequest, decide};
+use crate::domain::grant::{Basis, Policy, TokenRequest, decide};
 use crate::domain::id::{BatchId, CredentialId, Jti};
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
@@ -24,11 +24,11 @@ use super::{Cause, Error, SharedPlans};
 const MOST_STALE: usize = 3;
 
 /// What a client asks for, once it has proven itself.
-pub enum Ask {
-    /// A token of its own.
-    Token(TokenRequest),
-    /// The token that an authorization code stands for.
-    Exchange(PresentedCode, TokenRequest),
+pub struct Ask {
+    /// Scopes and audiences.
+    pub request: TokenRequest,
+    /// The authorization code that it brings in exchange, if any.
+    pub code: Option<PresentedCode>,
 }
 
 /// Issues tokens.
@@ -108,9 +108,9 @@ impl Mint {
 
     /// What to answer when the agent of a fresh row gets nothing.
     async fn refuse(&self, record: &AgentRecord, ask: &Ask, error: impl Into<Error>) -> Error {
-        let killed = match ask {
-            Ask::Exchange(presented, _) => self.replays.kill_first(&record.agent.agent_id, presented).await,
-            Ask::Token(_) => Ok(()),
+        let killed = match &ask.code {
+            Some(presented) => self.replays.kill_first(&record.agent.agent_id, presented).await,
+            None => Ok(()),
         };
         killed.err().unwrap_or_else(|| error.into())
     }
@@ -134,15 +134,12 @@ impl Mint {
             return Err(self.refuse(record, ask, Error::Unavailable(Arc::new(Cause(why)))).await);
         };
         let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
-        let decided = match ask {
-            Ask::Token(request) => decide(agent, &catalogue, &self.policy, limit, request, jti),
-            Ask::Exchange(presented, request) => {
-                self.codes.open(&agent.agent_id, presented).and_then(|code| {
-                    let request = TokenRequest { code: Some(code), ..request.clone() };
-                    decide(agent, &catalogue, &self.policy, limit, &request, jti)
-                })
-            }
+        let basis = match &ask.code {
+            Some(presented) => self.codes.open(&agent.agent_id, presented).map(Basis::Code),
+            None => Ok(Basis::Own),
         };
+        let decided =
+            basis.and_then(|basis| decide(agent, &catalogue, &self.policy, limit, &basis, &ask.request, jti));
         let grant = match decided {
             Ok(grant) => Arc::new(grant.proven_by(credential)),
             Err(refusal) => return Ok(Attempt::Refused(refusal)),

@@ -224,7 +224,7 @@ pub mod samples {
 
     use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms};
     use crate::domain::code::{Code, CodeRef};
-    use crate::domain::grant::{Grant, Policy, TokenRequest, decide};
+    use crate::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
     use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
     use crate::domain::quota::PlanName;
     use crate::domain::risk::RiskRules;
@@ -270,17 +270,17 @@ pub mod samples {
 
     /// A batch of that id with one grant.
     pub fn batch(id: u128) -> Batch {
-        batch_for(id, &TokenRequest::default())
+        batch_for(id, &Basis::Own)
     }
 
     /// A batch of that id with one grant, which costs a code.
     pub fn exchange(id: u128) -> Batch {
         let reference = CodeRef { id: CodeId(Uuid::from_u128(id)), expires_at: Timestamp(60) };
         let code = Code { reference, redirect_uri: CALLBACK.to_owned(), user: None };
-        batch_for(id, &TokenRequest { code: Some(code), ..TokenRequest::default() })
+        batch_for(id, &Basis::Code(code))
     }
 
-    fn batch_for(id: u128, request: &TokenRequest) -> Batch {
+    fn batch_for(id: u128, basis: &Basis) -> Batch {
         let scope = Scope::parse("db:read").unwrap();
         let entry = CatalogueEntry { scope, description: String::new(), high_risk: false };
         let policy = Policy {
@@ -290,7 +290,8 @@ pub mod samples {
         };
         let (agent, catalogue) = (agent("a", 1), Catalogue::new(1, vec![entry]));
         let jti = Jti(Uuid::from_u128(id));
-        let grant: Grant = decide(&agent, &catalogue, &policy, None, request, jti).unwrap();
+        let grant: Grant =
+            decide(&agent, &catalogue, &policy, None, basis, &TokenRequest::default(), jti).unwrap();
         Batch::of(BatchId(Uuid::from_u128(id)), Timestamp(0), Arc::new(grant))
     }
 }

@@ -27,7 +27,7 @@ pub struct GrantType {
 pub static CLIENT_CREDENTIALS: GrantType = GrantType {
     name: "client_credentials",
     known: &["grant_type", "scope", "audience", "resource"],
-    read: |parameters| Ok(Ask::Token(read_request(parameters)?)),
+    read: |parameters| Ok(Ask { request: read_request(parameters)?, code: None }),
 };
 
 /// RFC 6749 §4.1.3: the token that a code stands for, with the names of AIRisk's clients and RFC 7636's verifier.
@@ -44,13 +44,13 @@ pub static AUTHORIZATION_CODE: GrantType = GrantType {
         "resource",
     ],
     read: |parameters| {
-        let exchange = PresentedCode {
+        let code = PresentedCode {
             redirect_uri: parameters.required("redirect_uri")?.to_owned(),
             code: parameters.required("code")?.to_owned(),
             user: parameters.one("userid")?.map(str::to_owned),
             verifier: parameters.one("code_verifier")?.map(str::to_owned),
         };
-        Ok(Ask::Exchange(exchange, read_request(parameters)?))
+        Ok(Ask { request: read_request(parameters)?, code: Some(code) })
     },
 };
 
@@ -82,7 +82,7 @@ fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Refusal> {
             return Err(Refusal::InvalidTarget);
         }
     }
-    Ok(TokenRequest { scopes, audience, code: None })
+    Ok(TokenRequest { scopes, audience })
 }
 
 /// RFC 8707 §2: a resource is an absolute URI without fragment.

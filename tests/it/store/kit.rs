@@ -10,7 +10,7 @@ use sealwright::domain::agent::{
 use sealwright::domain::code::{self, Code, CodeRef};
 use sealwright::domain::credential::{Credential, SecretHash, Tag};
 use sealwright::domain::event::Actor;
-use sealwright::domain::grant::{Grant, Policy, TokenRequest, decide};
+use sealwright::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
 use sealwright::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
 use sealwright::domain::quota::{Limit, PlanName};
 use sealwright::domain::risk::RiskRules;
@@ -123,7 +123,7 @@ pub fn policy() -> Policy {
 /// Decides about one token of an agent as it stands in memory.
 pub fn grant_for(agent: &Agent, catalogue: &Catalogue, limit: Limit) -> Arc<Grant> {
     let request = TokenRequest::default();
-    Arc::new(decide(agent, catalogue, &policy(), limit, &request, jti()).unwrap())
+    Arc::new(decide(agent, catalogue, &policy(), limit, &Basis::Own, &request, jti()).unwrap())
 }
 
 /// Decides about `n` tokens of an agent as the store has it.
@@ -143,8 +143,8 @@ pub async fn exchange(store: &dyn Store, agent_id: &str, code: CodeRef, limit: L
     let record = read(store, agent_id).await;
     let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
     let code = Code { reference: code, redirect_uri: REDIRECT_URI.to_owned(), user: Some(USER.to_owned()) };
-    let request = TokenRequest { code: Some(code), ..TokenRequest::default() };
-    Arc::new(decide(&record.agent, &catalogue, &policy(), limit, &request, jti()).unwrap())
+    let (basis, request) = (Basis::Code(code), TokenRequest::default());
+    Arc::new(decide(&record.agent, &catalogue, &policy(), limit, &basis, &request, jti()).unwrap())
 }
 
 pub fn batch(grants: Vec<Arc<Grant>>) -> Batch {
