@@ -2,6 +2,7 @@
 //!
 //! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: a family of commands each
 //! - `narrowing`, `secrets`: what a change leaves alive
+//! - `printed`: secrets that are shown once
 //! - `failures`, `files`: what is said when something cannot be had, and the files beside a database
 //! - `owners`: whose those files are
 //! - `postgres`: the same on PostgreSQL (`tests/run` starts one)
@@ -39,6 +40,8 @@ mod narrowing;
 mod owners;
 #[path = "cli/postgres.rs"]
 mod postgres;
+#[path = "cli/printed.rs"]
+mod printed;
 #[path = "cli/risk.rs"]
 mod risk;
 #[path = "cli/scope_key_token.rs"]

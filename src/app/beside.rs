@@ -4,9 +4,11 @@
 //! Must not know what a store holds.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::config::{Config, DatabaseUrl};
 use crate::domain::id::AgentId;
@@ -23,6 +25,9 @@ pub enum NewStore {
     /// Yes: the operator said so.
     Anywhere,
 }
+
+/// The longest file that is taken for one of credentials, in bytes.
+const MAX_CREDENTIALS: u64 = 64 * 1024;
 
 /// The file of the first start's credentials.
 pub(super) fn operator_file(database: &Path) -> PathBuf {
@@ -112,14 +117,8 @@ pub fn renew_operator_file(
     let DatabaseUrl::Sqlite(database) = &config.database.url else { return Ok(None) };
     let path = operator_file(database);
     let shown = path.display().to_string();
-    // Reading a pipe could wait for ever, and the new secret, printed after this, would be lost.
-    let text = match fs::metadata(&path) {
-        Ok(found) if found.is_file() => fs::read_to_string(&path),
-        Ok(_) => Err(io::Error::other("it is no ordinary file")),
-        Err(error) => Err(error),
-    };
-    let text = match text {
-        Ok(text) => zeroize::Zeroizing::new(text),
+    let text = match read_bounded(&path) {
+        Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(system(format!("cannot read {shown}"))(error)),
     };
@@ -139,6 +138,23 @@ pub fn renew_operator_file(
         None => fs::remove_file(&path).map_err(system(format!("cannot remove {shown}")))?,
     }
     Ok(Some(path))
+}
+
+/// What is in an ordinary file of at most [`MAX_CREDENTIALS`] bytes. Neither a pipe that lies there nor an
+/// endless file keeps a command that has something to say after this.
+fn read_bounded(path: &Path) -> io::Result<zeroize::Zeroizing<String>> {
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no ordinary file"));
+    }
+    let mut text = zeroize::Zeroizing::new(String::new());
+    let mut bounded = file.take(MAX_CREDENTIALS + 1);
+    bounded.read_to_string(&mut text)?;
+    if bounded.limit() == 0 {
+        return Err(io::Error::other("it holds more than 64 KiB"));
+    }
+    Ok(text)
 }
 
 /// What that file holds, for a shell to read.

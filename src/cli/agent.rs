@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args, Subcommand};
-use serde::Serialize;
 
 use crate::app;
 use crate::config::Config;
@@ -12,17 +11,13 @@ use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, Terms, Use
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
-use crate::domain::time::Timestamp;
-use crate::service::agents::{
-    AgentView, Agents, LONGEST_OVERLAP, NewAgent, NewSecret, ProfilePatch, Rejection,
-};
+use crate::service::agents::{AgentView, Agents, LONGEST_OVERLAP, NewAgent, ProfilePatch, Rejection};
 use crate::store::LiveTokens;
 
-use crate::service::secret::Secret;
-
-use super::failure::{Failure, tell};
+use super::failure::Failure;
 use super::import;
 use super::input::{self, Item, ScopeWords, TtlWord, all_items, all_scopes};
+use super::new_secret::{self, Occasion, Source, renew_file};
 use super::output::{Printer, Sheet};
 
 /// How many agents are read at once for a list.
@@ -133,19 +128,6 @@ pub struct RotateArgs {
     overlap: i64,
 }
 
-/// An agent with the secret that was just made for it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WithSecret {
-    #[serde(flatten)]
-    agent: AgentView,
-    client_secret: String,
-    credential_id: String,
-    /// When the secret before it ends.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    old_secret_expires_at: Option<String>,
-}
-
 pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     // A secret is read before the store is opened: nobody waits for a person's typing.
     let chosen = match &command {
@@ -161,15 +143,15 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
     let by = Actor::Operator;
     let view = match command {
         AgentCommand::Create(args) => {
+            let source = if chosen.is_some() { Source::Chosen } else { Source::Drawn };
             let agent_id = args.client_id.clone();
             let new = NewAgent { agent_id, secret: chosen, profile: args.profile() };
             let made = agents.create(new, by).await?;
-            return print_secret(&agents, made, out).await;
+            return new_secret::print(&agents, config, made, (source, Occasion::Creation), out).await;
         }
         AgentCommand::RotateSecret(args) => {
             let made = agents.rotate_secret(&find(&args.id)?, None, args.overlap, by).await?;
-            renew_file(config, &made.agent_id, Some(&made.secret));
-            return print_secret(&agents, made, out).await;
+            return new_secret::print(&agents, config, made, (Source::Drawn, Occasion::Rotation), out).await;
         }
         AgentCommand::Import { file } => return import::run(&agents, &file, out).await,
         AgentCommand::List => return list(&agents, out).await,
@@ -213,16 +195,6 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
     Ok(())
 }
 
-/// Keeps the file of the first start's credentials free of a dead secret.
-fn renew_file(config: &Config, agent_id: &AgentId, secret: Option<&Secret>) {
-    match app::renew_operator_file(config, agent_id, secret) {
-        Ok(None) => {}
-        Ok(Some(path)) if secret.is_some() => tell(&format!("{} holds the new secret", path.display())),
-        Ok(Some(path)) => tell(&format!("{} held the old secret and was removed", path.display())),
-        Err(error) => tell(&format!("the old secret was not taken out of its file: {error}")),
-    }
-}
-
 /// What is no id can be nobody's: an unknown agent, not a mistake in the call.
 fn find(id: &str) -> Result<AgentId, Failure> {
     AgentId::parse(id).map_err(|_| Rejection::NotFound.into())
@@ -249,34 +221,11 @@ async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {
     out.print(&all, || Sheet::list(&head, all.iter().map(row).collect()))
 }
 
-async fn print_secret(agents: &Agents, made: NewSecret, out: Printer) -> Result<(), Failure> {
-    let secret = made.secret.expose().to_owned();
-    let answer = WithSecret {
-        agent: AgentView { warnings: made.warnings, ..agents.show(&made.agent_id).await? },
-        client_secret: secret,
-        credential_id: made.credential_id.to_string(),
-        old_secret_expires_at: made.old_expires_at.map(Timestamp::to_rfc3339),
-    };
-    out.print_secret(&answer, || {
-        let mut rows = vec![
-            ("client id", answer.agent.agent_id.clone()),
-            ("client secret", answer.client_secret.clone()),
-        ];
-        rows.extend(properties(&answer.agent).into_iter().skip(1));
-        Sheet::of(rows)
-    })?;
-    if !out.is_json() {
-        tell("this secret is never shown again");
-    }
-    out.warn(&answer.agent.warnings);
-    Ok(())
-}
-
 fn limit(agent: &AgentView) -> String {
     agent.usage.limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
 }
 
-fn properties(agent: &AgentView) -> Vec<(&'static str, String)> {
+pub(super) fn properties(agent: &AgentView) -> Vec<(&'static str, String)> {
     let usage = &agent.usage;
     let mut rows = vec![
         ("id", agent.agent_id.clone()),

@@ -23,6 +23,7 @@ mod healthcheck;
 mod import;
 mod input;
 mod key;
+mod new_secret;
 mod output;
 mod rows;
 mod scope;

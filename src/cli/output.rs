@@ -87,13 +87,6 @@ impl Printer {
             warnings.into_iter().for_each(|warning| tell(&format!("warning: {warning}")));
         }
     }
-
-    /// Prints an answer that holds a secret, which is never shown again: a closed pipe is a failure.
-    pub fn print_secret(self, value: &impl Serialize, sheet: impl FnOnce() -> Sheet) -> Result<(), Failure> {
-        self.print(value, sheet).map_err(|_| {
-            Failure::Failed("the secret was made but could not be printed: rotate it".to_owned())
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,156 @@
+//! A secret that was just made: printed, this once, before anything that could fail.
+//!
+//! Owns what is said when it was not shown. Must not know how secrets are made.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::app;
+use crate::config::Config;
+use crate::domain::id::AgentId;
+use crate::domain::time::Timestamp;
+use crate::service::agents::{AgentView, Agents, NewSecret};
+use crate::service::secret::Secret;
+use crate::telemetry::error_chain;
+
+use super::agent::properties;
+use super::failure::{Failure, tell};
+use super::output::{Printer, Sheet};
+
+/// Where a secret came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The server drew it: nobody has it but who is shown it.
+    Drawn,
+    /// The operator chose it, and has it.
+    Chosen,
+}
+
+/// Whether an agent had a secret before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// It was made with this one.
+    Creation,
+    /// It had, and the file of the first start's credentials may hold that.
+    Rotation,
+}
+
+/// An agent with the secret that was just made for it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WithSecret {
+    #[serde(flatten)]
+    agent: Shown,
+    client_secret: String,
+    credential_id: String,
+    /// When the secret before it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_secret_expires_at: Option<String>,
+}
+
+/// The agent; its id alone where it could not be read.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Whole(Box<AgentView>),
+    #[serde(rename_all = "camelCase")]
+    Named {
+        agent_id: String,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
+    },
+}
+
+/// Prints a new secret, then keeps the file of the first start's credentials free of the old one. The agent
+/// is read for what is printed beside it, and does without where that fails.
+pub async fn print(
+    agents: &Agents,
+    config: &Config,
+    made: NewSecret,
+    (source, occasion): (Source, Occasion),
+    out: Printer,
+) -> Result<(), Failure> {
+    let read = agents.show(&made.agent_id).await;
+    let unread = read.as_ref().err().map(|error| error_chain(error));
+    let (warnings, agent_id) = (made.warnings, made.agent_id.to_string());
+    let answer = WithSecret {
+        agent: match read {
+            Ok(agent) => Shown::Whole(Box::new(AgentView { warnings: warnings.clone(), ..agent })),
+            Err(_) => Shown::Named { agent_id: agent_id.clone(), warnings: warnings.clone() },
+        },
+        client_secret: made.secret.expose().to_owned(),
+        credential_id: made.credential_id.to_string(),
+        old_secret_expires_at: made.old_expires_at.map(Timestamp::to_rfc3339),
+    };
+    let printed = out.print(&answer, || {
+        let mut rows = vec![("client id", agent_id), ("client secret", answer.client_secret.clone())];
+        if let Shown::Whole(agent) = &answer.agent {
+            rows.extend(properties(agent).into_iter().skip(1));
+        }
+        Sheet::of(rows)
+    });
+    let file = match occasion {
+        Occasion::Creation => None,
+        Occasion::Rotation => renew_file(config, &made.agent_id, Some(&made.secret)),
+    };
+    if let Some(why) = unread {
+        tell(&format!("the secret was made; the agent itself cannot be shown: {why}"));
+    }
+    out.warn(&warnings);
+    let is_elsewhere = source == Source::Chosen || file.is_some();
+    let remedy = match (source, file) {
+        (Source::Chosen, _) => "its secret is the one that was given".to_owned(),
+        (Source::Drawn, Some(path)) => format!("{} holds it", path.display()),
+        (Source::Drawn, None) => {
+            format!("nobody has it, and `sealwright agent rotate-secret {}` makes another", made.agent_id)
+        }
+    };
+    let lost = |why: &str| format!("the new secret of {} was not shown ({why}): {remedy}", made.agent_id);
+    match printed {
+        Ok(()) if is_null_device() => {
+            // Somebody may have meant it, so it is no failure.
+            if !is_elsewhere {
+                tell(&lost("stdout is the null device"));
+            }
+            Ok(())
+        }
+        Ok(()) => {
+            if !out.is_json() {
+                tell("this secret is never shown again");
+            }
+            Ok(())
+        }
+        Err(Failure::ClosedPipe) => Err(Failure::Failed(lost("stdout is closed"))),
+        Err(Failure::Failed(why)) => Err(Failure::Failed(lost(&why))),
+        Err(other) => Err(other),
+    }
+}
+
+/// Keeps the file of the first start's credentials free of a dead secret. Returns the file when it holds the
+/// new one.
+pub fn renew_file(config: &Config, agent_id: &AgentId, secret: Option<&Secret>) -> Option<PathBuf> {
+    match app::renew_operator_file(config, agent_id, secret) {
+        Ok(None) => None,
+        Ok(Some(path)) if secret.is_some() => {
+            tell(&format!("{} holds the new secret", path.display()));
+            Some(path)
+        }
+        Ok(Some(path)) => {
+            tell(&format!("{} held the old secret and was removed", path.display()));
+            None
+        }
+        Err(error) => {
+            tell(&format!("the old secret was not taken out of its file: {error}"));
+            None
+        }
+    }
+}
+
+/// Whether stdout leads nowhere: sent there, or closed, for which the null device stands in by now.
+fn is_null_device() -> bool {
+    match (rustix::fs::fstat(std::io::stdout()), rustix::fs::stat("/dev/null")) {
+        (Ok(stdout), Ok(null)) => stdout.st_rdev == null.st_rdev,
+        _ => false,
+    }
+}
