@@ -94,8 +94,23 @@ pub(super) fn demand_private(path: &Path) -> Result<(), AppError> {
     Err(AppError::Other(format!("{shown} must be readable by its owner alone: chmod 600 it")))
 }
 
-/// Warns of files of the store that every user of the machine may read or write.
+/// Warns of files of the store that every user of the machine may read or write, and of their folders where
+/// they may write: they could put files of their own in their place.
 pub(super) fn warn_of_open_files(database: &Path) {
+    let real = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+    let (named, real) = (folder_of(database), folder_of(&real));
+    let is_same = fs::canonicalize(&named).is_ok_and(|named| named == real);
+    for folder in [Some(named), Some(real).filter(|_| !is_same)].into_iter().flatten() {
+        if let Ok(file) = fs::metadata(&folder)
+            && file.mode() & 0o002 != 0
+        {
+            let (path, mode) = (folder.display(), file.mode() & 0o7777);
+            tracing::warn!(
+                "every user of this machine may put files into {path} (mode {mode:04o}), where the database and \
+                 its keys lie: chmod 700 it"
+            );
+        }
+    }
     for path in [database.to_owned(), operator_file(database)] {
         if let Ok(file) = fs::metadata(&path)
             && file.permissions().mode() & 0o007 != 0

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -105,6 +105,71 @@ fn a_file_that_every_user_may_open_is_warned_of() {
             assert_eq!(told, warns, "{name} {mode:o}: {ran:?}");
         }
         fs::set_permissions(home.path(name), Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_that_every_user_may_write_into_is_warned_of() {
+    let home = Home::new();
+    home.json(&["scope", "list"]);
+    // A link to the file does not hide the folder that it lies in.
+    symlink(home.path(DATABASE), home.path("link.db")).unwrap();
+    let folder = home.path("sealwright-data");
+    for (mode, warns) in
+        [(0o777, true), (0o702, true), (0o1777, true), (0o755, false), (0o770, false), (0o700, false)]
+    {
+        fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+        for url in ["sqlite://sealwright-data/sealwright.db", "sqlite://link.db"] {
+            let mut command = home.command(&["agent", "list"]);
+            let ran = command.env("SEALWRIGHT_DATABASE__URL", url).output().unwrap();
+            let said = String::from_utf8(ran.stderr).unwrap();
+            let told = said.contains(&format!("sealwright-data (mode {mode:04o})"));
+            // Beside the link lies no master key, so by that name the store does not open.
+            let code = i32::from(url.contains("link"));
+            assert_eq!((told, ran.status.code()), (warns, Some(code)), "{mode:o} {url}: {said}");
+        }
+    }
+}
+
+/// Whoever may write into the folder could have root make a file anywhere.
+#[test]
+fn no_file_is_made_or_used_through_a_link_that_lies_beside_the_database() {
+    const SCOPES: &[&str] = &["scope", "list"];
+    let serve = [&PORTS[..], &["serve"]].concat();
+    for (name, command) in [
+        ("sealwright.db.turn", SCOPES),
+        ("sealwright.db.serve", &serve),
+        ("master.key", SCOPES),
+        ("sealwright.db", SCOPES),
+        ("sealwright.db", &serve),
+    ] {
+        for is_there in [false, true] {
+            let home = Home::new();
+            let path = home.path("sealwright-data").join(name);
+            if name == "sealwright.db" {
+                fs::create_dir(home.path("sealwright-data")).unwrap();
+            } else {
+                home.json(SCOPES);
+                let _ = fs::remove_file(&path);
+            }
+            let target = home.path("elsewhere");
+            if is_there {
+                // A link to a database and to a key is the operator's own.
+                if !name.contains(".db.") {
+                    continue;
+                }
+                fs::write(&target, "").unwrap();
+            }
+            symlink("../elsewhere", &path).unwrap();
+            let ran = home.run(command);
+            let why = if name == "master.key" { "master.key" } else { "it is a symbolic link" };
+            assert!(
+                ran.code == 1 && ran.stderr.contains(name) && ran.stderr.contains(why),
+                "{name}: {ran:?}"
+            );
+            assert_eq!(target.exists(), is_there, "{name}");
+            assert!(path.is_symlink(), "{name}");
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::OFlags;
 use tokio::sync::oneshot;
 
 /// Held while a process serves from a database file. Dropped, or with its process, it is free.
@@ -56,21 +57,31 @@ pub(super) fn real_path(path: &Path) -> PathBuf {
 }
 
 /// Opens or makes a file that only its owner may read. One that is made belongs to whom `like` belongs to.
+/// A symbolic link is refused: whoever may write into the folder could have another user, root for one, make
+/// or use a file anywhere.
 pub(super) fn open_private(path: &Path, like: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
+    options.read(true).write(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let opened = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             match options.clone().create_new(true).open(path) {
                 Ok(made) => give_to_owner_of(like, &made).map(|()| made),
-                // Another process was first, or a link points to where nothing is.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.create(true).open(path),
+                // Another process was first.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
                 failed => failed,
             }
         }
         opened => opened,
     };
-    opened.map_err(|error| naming(path, &error))
+    opened.map_err(|error| {
+        if fs::symlink_metadata(path).is_ok_and(|file| file.is_symlink()) {
+            return naming(
+                path,
+                &io::Error::other("it is a symbolic link, which is not followed: remove it"),
+            );
+        }
+        naming(path, &error)
+    })
 }
 
 /// Gives a file that was just made to whom `like` belongs to, where this process may: what root makes must
