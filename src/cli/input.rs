@@ -96,7 +96,7 @@ pub fn secret_from_stdin() -> Result<Secret, Failure> {
         let why = format!("the secret on stdin: it has at least {MIN_SECRET} characters");
         return Err(Failure::Usage(why));
     }
-    Secret::parse(text).map_err(|rule| Failure::Usage(format!("the secret on stdin: {rule}")))
+    Secret::parse_given(text).map_err(|rule| Failure::Usage(format!("the secret on stdin: {rule}")))
 }
 
 /// What stands on stdin, bounded.

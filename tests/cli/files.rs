@@ -228,6 +228,25 @@ fn a_secret_that_is_chosen_has_sixteen_characters_and_an_imported_one_what_it_ha
 }
 
 #[test]
+fn a_secret_of_white_space_alone_is_refused_at_every_door() {
+    let home = Home::new();
+    let create = ["agent", "create", "--name", "n", "--client-id", "a", "--scope", "", "--secret-stdin"];
+    let why = "more than white space";
+    for blank in [" ".repeat(16), "\t".repeat(20), "\n".repeat(17), "\u{a0}".repeat(16), " \u{1}\r".repeat(8)]
+    {
+        home.feed(&blank, &create).refused(2, why);
+        let row = serde_json::json!({"clientId": "b", "secret": blank});
+        home.write("rows", format!("{row}\n"));
+        let ran = home.run(&["agent", "import", "rows", "--json"]);
+        assert!(ran.code == 1 && ran.stdout.contains(why), "{ran:?}");
+    }
+    // One character of any other kind is the rest's worth.
+    let spaced = format!("{}x", " ".repeat(15));
+    assert_eq!(home.feed(&spaced, &create).code, 0);
+    home.feed(&" ".repeat(16), &["agent", "update", "a", "--secret-stdin"]).refused(2, why);
+}
+
+#[test]
 fn a_password_is_redacted_in_whatever_parameter_it_stands() {
     for parameter in [
         "password=hunter2",

@@ -182,7 +182,7 @@ impl Agents {
     fn check_secret(&self, row: &Row, agent_id: &AgentId) -> Result<Proof, RowFault> {
         match (&row.secret, &row.secret_hash) {
             (Some(text), None) => {
-                let secret = Secret::parse(text).map_err(broken("secret"))?;
+                let secret = Secret::parse_given(text).map_err(broken("secret"))?;
                 let tag = self.secrets.tag_of_chosen(agent_id, &secret).map_err(broken("secret"))?;
                 Ok(Proof::Clear(secret, tag))
             }

@@ -37,6 +37,15 @@ impl Secret {
         Ok(Self(Zeroizing::new(text.to_owned())))
     }
 
+    /// As [`Self::parse`], of one that somebody gives an agent: white space and control characters alone are
+    /// a slip, such as a variable that was not set. Whoever has such a secret from before keeps it.
+    pub fn parse_given(text: &str) -> Result<Self, Invalid> {
+        if !text.is_empty() && text.chars().all(|c| c.is_whitespace() || c.is_control()) {
+            return Err(Invalid("a secret is more than white space"));
+        }
+        Self::parse(text)
+    }
+
     /// The secret in clear, for the one who made it and for hashing.
     pub fn expose(&self) -> &str {
         &self.0
