@@ -207,13 +207,7 @@ impl Config {
         // Layer by layer, so that a value which another layer overrides is checked too.
         for setting in &raw.settings {
             if let Err(rule) = table::put(&mut config, &setting.key, &setting.written) {
-                let value = match &setting.written {
-                    _ if table::is_secret(&setting.key) => None,
-                    raw::Written::One(text) => Some(text.clone()),
-                    raw::Written::Many(parts) => Some(parts.join(", ")),
-                };
-                let (key, origin) = (setting.key.clone(), setting.origin.clone());
-                faults.push(Fault { key, origin, value, rule: rule.0.into_owned() });
+                faults.push(setting.fault(rule));
             }
         }
         // A key with a fault holds its default by now, so no fault is reported twice.

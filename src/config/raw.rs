@@ -11,6 +11,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Origin};
+use super::rule::Rule;
 use super::table;
 
 /// The built-in file that names every key and its default.
@@ -39,6 +40,27 @@ pub struct Setting {
     pub written: Written,
     /// Where.
     pub origin: Origin,
+}
+
+impl Setting {
+    /// That it breaks `rule`. What was written is repeated as far as it can hold no secret.
+    pub(super) fn fault(&self, rule: Rule) -> Fault {
+        let value = match &self.written {
+            _ if table::is_secret(&self.key) => None,
+            Written::One(text) => Some(without_secrets(text)),
+            Written::Many(parts) => Some(without_secrets(&parts.join(", "))),
+        };
+        Fault { key: self.key.clone(), origin: self.origin.clone(), value, rule: rule.0.into_owned() }
+    }
+}
+
+/// A value without what may be a URL's user and password, query and fragment, wherever that was written.
+fn without_secrets(text: &str) -> String {
+    let (hidden, shown) = text.rsplit_once('@').map_or(("", text), |(_, host)| ("(redacted)@", host));
+    match shown.split_once(['?', '#']) {
+        Some((before, _)) if text.contains("://") => format!("{hidden}{before}?(redacted)"),
+        _ => format!("{hidden}{shown}"),
+    }
 }
 
 /// All layers: later settings of a key win.
@@ -150,6 +172,9 @@ impl Raw {
             let text = match from_file {
                 None => text,
                 Some(_) => text.and_then(|path| {
+                    if path.is_empty() {
+                        return Err("it names no file".to_owned());
+                    }
                     let path = Path::new(&path);
                     read_text(path).map_err(|why| format!("{} cannot be read: {why}", named_file(path)))
                 }),
@@ -184,13 +209,16 @@ impl Raw {
 }
 
 /// What may be said of the file that a `…_FILE` variable names: somebody may have put the secret itself
-/// there, and that lies in no folder.
+/// there, which looks like a bare name, or like one below a folder that is not there.
 fn named_file(path: &Path) -> String {
-    let folder = path.parent().filter(|folder| folder.file_name().is_some());
-    if folder.is_some_and(Path::is_dir) {
-        format!("the file {}", path.display())
-    } else {
-        "the file that it names, in a folder that is not there,".to_owned()
+    let unnamed = |place: &str| format!("the file that it names, in {place},");
+    match path.parent() {
+        Some(folder) if folder == Path::new("") || folder == Path::new(".") => {
+            unnamed("the working directory")
+        }
+        Some(folder) if folder == Path::new("/") => unnamed("the folder /"),
+        Some(folder) if !folder.is_dir() => unnamed("a folder that is not there"),
+        _ => format!("the file {}", path.display()),
     }
 }
 

@@ -13,7 +13,8 @@ use crate::keys::seal::MasterKey;
 use super::raw::Written;
 use super::rule::Rule;
 use super::value::{
-    address, choice, database_url, filter, header_name, issuer, list, number, optional, text,
+    address, choice, database_url, default_audience, filter, header_name, issuer, list, number, optional,
+    text,
 };
 use super::{Config, LogFormat, Plaintext, RsaBits, TokenTyp};
 
@@ -61,7 +62,7 @@ pub const KEYS: &[Key] = &[
     key("database.max_connections", |c, w| set(&mut c.database.max_connections, number(w, 4..=1_000, "4 to 1000 connections")), |c| json!(c.database.max_connections)),
     key("token.issuer", |c, w| set(&mut c.token.issuer, issuer(w)), |c| json!(c.token.issuer)),
     key("token.default_ttl", |c, w| set(&mut c.token.default_ttl, number(w, 300..=86_400, "a token lifetime is 300 to 86400 seconds").and_then(Ttl::new)), |c| json!(c.token.default_ttl.secs())),
-    key("token.default_audience", |c, w| set(&mut c.token.default_audience, optional(w, Audience::parse)), |c| json!(c.token.default_audience.as_ref().map(Audience::as_str))),
+    key("token.default_audience", |c, w| set(&mut c.token.default_audience, optional(w, default_audience)), |c| json!(c.token.default_audience.as_ref().map(Audience::as_str))),
     key("token.typ", |c, w| set(&mut c.token.typ, choice(w, TYPS, "at+jwt or JWT")), |c| word(c.token.typ, TYPS)),
     secret("keys.master_key", |c, w| set(&mut c.keys.master_key, optional(w, MasterKey::parse)), |c| json!(c.keys.master_key.as_ref().map(|_| "(set)"))),
     key("keys.rsa_bits", |c, w| set(&mut c.keys.rsa_bits, choice(w, BITS, "2048, 3072 or 4096 bits")), |c| bits(c.keys.rsa_bits)),

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use crate::domain::Invalid;
+use crate::domain::agent::Audience;
 
 use super::postgres;
 use super::raw::Written;
@@ -162,7 +163,7 @@ pub fn issuer(written: &Written) -> Result<String, Invalid> {
     }
     let url = Url::parse(text).map_err(|_| RULE)?;
     let scheme = text.starts_with("https://") || text.starts_with("http://");
-    let bare = url.username().is_empty() && url.password().is_none() && url.host().is_some();
+    let bare = !has_user(text) && url.host().is_some();
     let plain = |c: char| c.is_ascii_graphic() && !"?#\"\\".contains(c);
     // Clients ask at the path as a URL parser reads it, without `/./` for one.
     let path = text.splitn(4, '/').nth(3).unwrap_or_default();
@@ -172,6 +173,20 @@ pub fn issuer(written: &Written) -> Result<String, Invalid> {
     } else {
         Err(RULE)
     }
+}
+
+/// Whether a URL names a user, be it an empty one.
+fn has_user(text: &str) -> bool {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+}
+
+/// What tokens are for unless they ask. It stands in all of them, so a password in it would be everybody's.
+pub fn default_audience(text: &str) -> Result<Audience, Invalid> {
+    if has_user(text) {
+        return Err(Invalid("an audience that is a URL has no user and no password"));
+    }
+    Audience::parse(text)
 }
 
 /// The name of a header that holds addresses, in small letters.
@@ -368,6 +383,9 @@ mod tests {
             "https://a/#f",
             "https://a?",
             "https://u:p@a",
+            "https://u@a",
+            "https://@a",
+            "https://:@a",
             "ftp://a",
             "https://",
             "https://a b",

@@ -33,6 +33,48 @@ fn every_fault_is_reported_at_once_and_no_secret_with_it() {
 }
 
 #[test]
+fn a_password_in_a_url_is_refused_and_repeated_nowhere() {
+    for (key, value) in [
+        ("token.issuer", "https://user:hunter2@auth.example"),
+        ("token.issuer", "https://hunter2@auth.example"),
+        ("token.issuer", "user:hunter2@auth.example"),
+        ("token.issuer", "https://user:hunt/hunter2@auth.example"),
+        ("token.issuer", "https://auth.example/?key=hunter2"),
+        ("token.issuer", "https://auth.example/#hunter2"),
+        ("token.issuer", "https://@auth.example"),
+        ("token.issuer", "https://:@auth.example"),
+        ("token.default_audience", "https://user:hunter2@api.example"),
+        ("token.default_audience", "https://user:hunter2@api.example/a b"),
+        ("server.listen", "http://user:hunter2@127.0.0.1:3000"),
+        ("server.trusted_proxies", "10.0.0.0/8,user:hunter2@10.0.0.1"),
+    ] {
+        let variable = format!("SEALWRIGHT_{}", key.replace('.', "__").to_uppercase());
+        let (section, name) = key.split_once('.').unwrap();
+        let set = format!("{key}={value}");
+        for command in
+            [&["config", "check"][..], &["config", "show", "--json"], &["serve"], &["agent", "list"]]
+        {
+            let home = Home::new().with(&variable, value);
+            let file = Home::new();
+            file.write("s.toml", format!("[{section}]\n{name} = \"{value}\"\n"));
+            for ran in [
+                home.run(command),
+                file.run(&[command, &["--config", "s.toml"]].concat()),
+                Home::new().run(&[&["--set", &set], command].concat()),
+            ] {
+                ran.refused(2, key);
+                assert!(!ran.stderr.contains("hunt"), "{ran:?}");
+            }
+        }
+    }
+    // What holds no secret is shown, so that a fault is found.
+    Home::new()
+        .with("SEALWRIGHT_TOKEN__ISSUER", "https://auth.example/")
+        .run(&["config", "check"])
+        .refused(2, "token.issuer = \"https://auth.example/\"");
+}
+
+#[test]
 fn a_faultless_configuration_is_checked_in_silence() {
     let ran = Home::new().run(&["config", "check"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));

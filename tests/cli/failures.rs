@@ -81,11 +81,25 @@ fn a_file_of_the_configuration_is_named_unless_it_may_be_the_secret_itself() {
         .refused(2, "(file secrets): the file cannot be read: ");
     for (path, told) in [
         ("secrets/key", "the file secrets/key cannot be read: No such file"),
-        ("/etc/hostname/key", "in a folder that is not there"),
-        ("secrets", "in a folder that is not there"),
-        ("hunter2hunter2", "in a folder that is not there"),
-        ("/hunter2+hunter2=", "in a folder that is not there"),
-        ("/hunt/er2+hunter2=", "in a folder that is not there"),
+        ("secrets/../secrets", "the file secrets/../secrets cannot be read: Is a directory"),
+        ("/", "the file / cannot be read: Is a directory"),
+        ("", "it names no file"),
+        ("secrets", "the file that it names, in the working directory, cannot be read: Is a directory"),
+        ("./secrets/", "the file that it names, in the working directory, cannot be read: Is a directory"),
+        ("hunter2hunter2", "the file that it names, in the working directory, cannot be read: No such file"),
+        (
+            "./hunter2hunter2",
+            "the file that it names, in the working directory, cannot be read: No such file",
+        ),
+        ("/hunter2+hunter2=", "the file that it names, in the folder /, cannot be read: No such file"),
+        (
+            "/hunt/er2+hunter2=",
+            "the file that it names, in a folder that is not there, cannot be read: No such",
+        ),
+        (
+            "/etc/hostname/key",
+            "the file that it names, in a folder that is not there, cannot be read: Not a dir",
+        ),
     ] {
         let home = Home { environment: vec![], folder: tempfile::tempdir().unwrap() };
         std::fs::create_dir(home.path("secrets")).unwrap();
