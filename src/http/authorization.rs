@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
@@ -46,15 +46,19 @@ pub struct Basic {
     raw_secret: Option<String>,
 }
 
-/// Reads the `Authorization` header; two of them are refused, and an empty one is none (contract D15):
-/// clients with an unset variable send it beside what they mean.
+/// Reads the `Authorization` header; two of them are refused, unless all are empty, which is none (contract
+/// D15): clients with an unset variable send it beside what they mean. Of an empty one beside another nobody
+/// can say which of them the service behind a gateway reads.
 pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(Authorization::Absent),
-        (Some(_), Some(_)) => return Err(TWO_METHODS),
         (Some(value), None) if value.is_empty() => return Ok(Authorization::Absent),
         (Some(value), None) => value,
+        (Some(one), Some(other)) => {
+            let mut all = values.chain([one, other]);
+            return if all.all(HeaderValue::is_empty) { Ok(Authorization::Absent) } else { Err(TWO_METHODS) };
+        }
     };
     // Whatever stands behind a scheme, that scheme was tried. RFC 9110 §11.4: spaces alone stand between,
     // so a tab stays in front of what is no token then, and so do bytes that are no text.

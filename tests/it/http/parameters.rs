@@ -13,6 +13,7 @@ on_both! {
     what_a_path_does_not_know_is_ignored_however_it_is_written,
     a_scope_in_the_query_or_in_brackets_never_becomes_all_scopes,
     an_empty_authorization_header_is_none,
+    several_empty_authorization_headers_are_none_too,
     half_of_the_credentials_is_a_client_that_failed,
     without_credentials_and_bearer_both_are_asked_for,
 }
@@ -256,6 +257,45 @@ async fn an_empty_authorization_header_is_none(app: &TestApp<'_>) {
         for path in BOTH {
             let body = format!("token={token}&{}", agent.form());
             app.post_as(scheme, path, &body).await.is_error(400, "invalid_request");
+        }
+    }
+}
+
+/// As one is; beside one that says something each is a second header.
+async fn several_empty_authorization_headers_are_none_too(app: &TestApp<'_>) {
+    let (agent, token) = caller(app).await;
+    let proof = bearer(&token);
+    let send = async |method: &str, path: &str, values: &[&str], body: &str| {
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        let headers = std::iter::once(kind).chain(values.iter().map(|value| ("authorization", *value)));
+        app.send(method, path, &headers.collect::<Vec<_>>(), body.into()).await
+    };
+    let challenge = |answer: &Answer| answer.headers.get("www-authenticate").cloned();
+    for place in places(&agent).iter().filter(|place| place.sent == Sent::Form) {
+        let form = place.given.iter().map(|(name, value)| format!("{name}={}", encode(value)));
+        let form = form.collect::<Vec<_>>().join("&");
+        for empty in [&["", ""][..], &["", " ", "\t"]] {
+            for body in [&form, "token=x&code=x&redirect_uri=x"] {
+                let many = send("POST", place.path, empty, body).await;
+                let none = send("POST", place.path, &[], body).await;
+                assert_eq!(
+                    (many.status, challenge(&many)),
+                    (none.status, challenge(&none)),
+                    "{}",
+                    place.path
+                );
+            }
+        }
+        for beside in [&["", &*proof][..], &[&proof, ""], &["", "", &proof]] {
+            let answer = send("POST", place.path, beside, &form).await;
+            assert_eq!(answer.status, 400, "{} {beside:?}: {answer:?}", place.path);
+        }
+    }
+    for path in ["/forward-auth", "/forward-auth/below", AGENTS] {
+        let (many, none) = (send("GET", path, &["", ""], "").await, send("GET", path, &[], "").await);
+        assert_eq!((many.status, challenge(&many)), (401, challenge(&none)), "{path}");
+        for beside in [&["", &*proof][..], &[&proof, ""], &["", "", &proof]] {
+            assert_eq!(send("GET", path, beside, "").await.status, 400, "{path} {beside:?}");
         }
     }
 }
