@@ -190,8 +190,8 @@ fn percent_is_followed_by_hex(text: &str) -> bool {
     text.split('%').skip(1).all(|rest| is_hex(rest.as_bytes().first()) && is_hex(rest.as_bytes().get(1)))
 }
 
-/// Rises with each kill of an agent's tokens, to a number that none had before. A token lives only while its `epoch` claim
-/// equals its agent's (contract D8).
+/// Rises with each kill of an agent's tokens, to a number that none had before. A token lives only while its
+/// `epoch` claim equals its agent's (contract D8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(pub i64);
 

@@ -19,7 +19,6 @@ use super::error::Failure;
 
 /// The largest request body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
-const MAX_BODY_BYTES: u64 = 64 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -103,7 +102,7 @@ impl Arriving {
         }
         // Somebody else's request could follow in place of a body that a gateway announces and does not send.
         // RFC 9110 §10.1.1: whoever asks first sends nothing to one who answers at once.
-        let is_large = self.body.size_hint().lower() > MAX_BODY_BYTES;
+        let is_large = usize::try_from(self.body.size_hint().lower()).map_or(true, |least| least > MAX_BODY);
         if accepts == Accepts::Relayed || expects || is_large {
             return false;
         }

@@ -148,8 +148,8 @@ impl Keyring {
     }
 
     /// Takes over the store's keys. A row that is not proven to be a key of this store, or to stand as its
-    /// servers put it, is refused: it neither verifies nor is published, and why is returned. When that is the key which signs, it is a fault, and
-    /// the last good set stays.
+    /// servers put it, is refused: it neither verifies nor is published, and why is returned. When that is
+    /// the key which signs, it is a fault, and the last good set stays.
     pub fn load(&self, records: &[KeyRecord]) -> Result<Vec<KeyFault>, KeyFault> {
         let before = self.current.load();
         let (mut signing, mut pairs, mut published) = (None, HashMap::new(), Vec::new());

@@ -7,10 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::code::CodeRef;
+use crate::domain::event::Actor;
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, CodeId, Jti};
-
-use crate::domain::event::Actor;
 use crate::domain::time::Timestamp;
 
 use super::{Batch, Change, Verdict, Write};

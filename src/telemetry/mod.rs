@@ -1,7 +1,7 @@
 //! Logs and metrics.
 //!
-//! Owns how a log line looks and where it goes, how an error reads there, and ([`metrics`]) every metric's name. A leaf: it
-//! names nothing else of ours. Must not know what is worth logging.
+//! Owns how a log line looks and where it goes, how an error reads there, and ([`metrics`]) every metric's
+//! name. A leaf: it names nothing else of ours. Must not know what is worth logging.
 
 use std::error::Error;
 use std::fmt;

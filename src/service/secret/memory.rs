@@ -17,16 +17,17 @@ use crate::keys::length_prefixed;
 
 use super::format::Secret;
 
-/// How long a proven secret is remembered after it was used, in seconds, and by how much at most that is
-/// shortened so that not all are forgotten at once.
+/// How long a proven secret is remembered after it was used, in seconds.
 const PROOF_TTL: i64 = 3_600;
+
+/// By how many seconds at most that is shortened, so that not all are forgotten at once.
 const JITTER: i64 = 600;
 
-/// A proof that is used with less than this left is remembered anew: what is in use is never dropped. It
-/// says the same as a new hash would, for the credential's own hash is part of what is remembered.
+/// A proof that is used with less than these seconds left is remembered anew, so that what is in use is never
+/// dropped. A new hash would prove no more: the credential's own hash is part of what is remembered.
 const RENEWED_BELOW: i64 = PROOF_TTL / 2;
 
-/// How many proven secrets are remembered, at most this many.
+/// How many proven secrets are remembered at most.
 const MAX_PROOFS: u64 = 100_000;
 
 /// How many are expected: room for these is taken at the start, and more when they come.
