@@ -24,7 +24,7 @@ fn one_token_revoked_over_thousands_of_connections_keeps_no_other_revocation_wai
     });
 }
 
-/// Revokes one token again and again, each connection as fast as it is answered.
+/// Revokes one token again and again over many connections.
 struct Flood {
     stop: Arc<AtomicBool>,
     tasks: JoinSet<(u64, u64)>,
@@ -44,11 +44,14 @@ impl Flood {
                 while !stop.load(Ordering::Relaxed) {
                     match client.send(&request).await.map(|reply| reply.status) {
                         Ok(200) => revoked += 1,
-                        // More than one caller may revoke in a minute.
-                        Ok(429) => refused += 1,
+                        // More than one caller may revoke in a minute, or than can be answered.
+                        Ok(429 | 503) => refused += 1,
                         Ok(status) => panic!("{status}"),
-                        Err(Lost::NotSent(_) | Lost::Unanswered(_)) => pause(10).await,
+                        Err(Lost::NotSent(_) | Lost::Unanswered(_)) => {}
                     }
+                    // In all some 1,500 a second: what is shown is that they hold nothing that others need, and
+                    // not what a machine does that has more to answer than it can.
+                    pause(scaled(20, 2_000)).await;
                 }
                 (revoked, refused)
             });
@@ -92,7 +95,7 @@ async fn beside_hostile_revocations(site: &Site, count: usize) {
     let flood = Flood::start(&servers, &hostile, scaled(300, 3_000)).await;
     let beside = kill(site, last, &second).await;
     let (revoked, refused) = flood.stop().await;
-    println!("beside {revoked} revocations of one token and {refused} that were refused by their rate:");
+    println!("beside {revoked} revocations of one token and {refused} that were refused:");
     let most = beside.0.iter().chain(&beside.1).max().copied().unwrap();
     for (what, times) in [
         ("revocations alone", alone.0),
