@@ -120,8 +120,8 @@ const CRATES: &[(&str, &str, &str)] = &[
     ),
     (
         "std::thread::spawn std::thread::Builder",
-        "src/service/secret.rs src/service/secret/ src/app/mod.rs",
-        "threads are counted: use the ones of service::secret, or start it in src/app/mod.rs",
+        "src/service/secret.rs src/service/secret/ src/app/mod.rs src/app/reload.rs",
+        "threads are counted: use the ones of service::secret, or start it in src/app",
     ),
 ];
 

@@ -11,6 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl};
 use crate::domain::agent::Audience;
@@ -88,10 +90,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         None => Audience::parse_stored(issuer).map_err(|rule| AppError::Other(rule.to_string()))?,
     };
     let own_audiences = vec![issuer.clone(), default_audience.as_str().to_owned()];
-    let limits = &config.limits;
-    let rates = Limits::new(limits.requests_per_minute, limits.failures_per_minute)
-        .with_callers(limits.introspections_per_minute, limits.revocations_per_minute);
-    let limits = Arc::new(rates);
+    let limits = Arc::new(Limits::new(&reload::rates(config)));
     let authenticator = Arc::new(Authenticator::new(
         Arc::clone(store),
         Arc::clone(secrets),
@@ -160,15 +159,15 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
 
 /// Runs a server until SIGTERM, SIGINT or SIGQUIT: stops accepting and finishes what is in flight, the batch
 /// that it waits for included. A second signal ends it at once. SIGHUP has it read its configuration again.
-pub async fn serve(config: Config, new_store: NewStore, mut reloading: Reloading) -> Result<(), AppError> {
-    let mut hangups = reload::hangups();
+pub async fn serve(config: Config, new_store: NewStore, reloading: Reloading) -> Result<(), AppError> {
+    let (mut hangups, mut stops) = (reload::hangups(), Stops::listen());
     if new_store == NewStore::OnCleanGround {
         beside::demand_no_remains(&config.database.url)?;
     }
     let clock = SystemClock::default();
     tokio::select! {
         () = time::wait_for_time(&clock) => {}
-        () = signalled() => return Ok(()),
+        () = stops.next() => return Ok(()),
     }
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
     // The first draw of a process gathers entropy for some 25 ms: let that happen while the store opens.
@@ -204,16 +203,9 @@ pub async fn serve(config: Config, new_store: NewStore, mut reloading: Reloading
     let (mut ops_server, stop_ops) =
         listen::spawn_server(ops, http::ops_router(&state), rules, Duration::from_secs(1));
     let loops = tasks::run(background::loops(&config, &opened, &state));
-    let told_to_stop = async {
-        loop {
-            tokio::select! {
-                () = signalled() => return,
-                () = reload::next(&mut hangups) => reloading.turn(&state),
-            }
-        }
-    };
     tokio::select! {
-        () = told_to_stop => {}
+        () = stops.next() => {}
+        never = reload::run(&mut hangups, reloading, &state) => match never {},
         name = loops => return Err(AppError::Other(format!("background loop {name} died"))),
         // A server that nobody reaches is better restarted.
         ended = &mut public_server => return finished(ended).and(Err(unasked("public"))),
@@ -224,14 +216,14 @@ pub async fn serve(config: Config, new_store: NewStore, mut reloading: Reloading
         tracing::info!(seconds = config.server.drain_delay_seconds, "stopping: not ready from now on");
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(config.server.drain_delay_seconds)) => {}
-            () = signalled() => return Err(AppError::Other("stopped by a second signal".to_owned())),
+            () = stops.next() => return Err(AppError::Other("stopped by a second signal".to_owned())),
         }
     }
     tracing::info!("stopping: finishing what is in flight");
     drop(stop_public);
     tokio::select! {
         ended = public_server => finished(ended)?,
-        () = signalled() => return Err(AppError::Other("stopped by a second signal".to_owned())),
+        () = stops.next() => return Err(AppError::Other("stopped by a second signal".to_owned())),
     }
     // The operators' listener outlives the public one, so that probes see why it is gone.
     drop(stop_ops);
@@ -249,19 +241,35 @@ fn finished(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Resul
     ended.map_err(|died| AppError::Other(died.to_string()))?.map_err(system("a listener failed"))
 }
 
-async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (term, int, quit) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::quit()));
-    match (term, int, quit) {
-        (Ok(mut term), Ok(mut int), Ok(mut quit)) => tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-            _ = quit.recv() => {}
-        },
-        // Without signal handlers the system's own end the process.
-        _ => std::future::pending().await,
+/// The signals that stop a server. One listener for its whole life: a signal that came while nobody listened
+/// would be lost.
+struct Stops([Option<Signal>; 3]);
+
+impl Stops {
+    fn listen() -> Self {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
+        // Without a handler the system's own ends the process.
+        Self(kinds.map(|kind| signal(kind).ok()))
     }
+
+    /// The next one.
+    async fn next(&mut self) {
+        let [term, int, quit] = &mut self.0;
+        tokio::select! {
+            () = received(term) => {}
+            () = received(int) => {}
+            () = received(quit) => {}
+        }
+    }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    if let Some(signal) = signal
+        && signal.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Says where the server listens, and on a first start how to get a token. Never a secret.

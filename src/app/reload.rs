@@ -2,19 +2,24 @@
 //!
 //! Owns which keys those are. Must not know what they do.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::config::fault::Faults;
 use crate::config::{Config, Shown};
 use crate::http::state::State;
+use crate::service::limits::Rates;
 use crate::telemetry::LogFilter;
 
 /// What a process can change while it runs.
 pub struct Reloading {
     /// Reads all layers again: the file, the files that variables name, and what else was given at start.
-    pub reread: Box<dyn Fn() -> Result<Given, Faults> + Send>,
+    pub reread: Arc<dyn Fn() -> Result<Given, Faults> + Send + Sync>,
     /// Changes what is logged.
     pub filter: LogFilter,
     /// Every value that the process runs with.
@@ -30,18 +35,56 @@ pub struct Given {
 }
 
 /// The keys that change without a restart; of plans, all.
-const LIVE: &[&str] = &["log.filter", "limits.requests_per_minute"];
+const LIVE: &[&str] = &[
+    "limits.requests_per_minute",
+    "limits.introspections_per_minute",
+    "limits.revocations_per_minute",
+    "limits.failures_per_minute",
+    "log.filter",
+];
+
+/// After so long a reading that has not ended is told.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The rates that a configuration sets.
+pub(super) fn rates(config: &Config) -> Rates {
+    Rates {
+        requests: config.limits.requests_per_minute,
+        introspections: config.limits.introspections_per_minute,
+        revocations: config.limits.revocations_per_minute,
+        failures: config.limits.failures_per_minute,
+    }
+}
 
 fn is_live(key: &str) -> bool {
     LIVE.contains(&key) || key.starts_with("plans.")
 }
 
 impl Reloading {
-    /// Reads the configuration again. One with a fault changes nothing. Keys that need a restart stay as they
-    /// were and are told each time.
-    pub(super) fn turn(&mut self, state: &Arc<State>) {
+    /// Reads the configuration again, in a thread of its own: a pipe in a file's place, or a file server that
+    /// has gone, may keep a reader for ever, and must keep neither requests nor a stop. Nobody waits for that
+    /// thread when the process ends.
+    async fn reread(&self) -> Option<Result<Given, Faults>> {
+        let (reread, (tell, mut told)) = (Arc::clone(&self.reread), oneshot::channel());
+        let reading = move || {
+            let _ = tell.send(reread());
+        };
+        if let Err(error) = std::thread::Builder::new().name("reload".to_owned()).spawn(reading) {
+            tracing::error!(%error, "SIGHUP: the configuration cannot be read, the old one stays");
+            return None;
+        }
+        if let Ok(read) = timeout(READ_TIMEOUT, &mut told).await {
+            return read.ok();
+        }
+        tracing::error!("SIGHUP: the configuration is still being read, the old one stays until then");
+        told.await.ok()
+    }
+
+    /// Changes what can change. A configuration with a fault changes nothing. Keys that need a restart stay as
+    /// they were and are told each time.
+    fn apply(&mut self, given: Result<Given, Faults>, state: &State) {
         let running = &mut self.running;
-        let given = match (self.reread)() {
+        let given = match given {
             Ok(given) => given,
             Err(faults) => {
                 let faults = faults.to_string();
@@ -51,7 +94,7 @@ impl Reloading {
         };
         let changed = changed_keys(running, &given.shown);
         self.filter.set(&given.config.log.filter);
-        state.mint.limits.set_requests(given.config.limits.requests_per_minute);
+        state.mint.limits.set(&rates(&given.config));
         state.mint.plans.store(Arc::new(given.config.plans.clone()));
         let (live, restart): (Vec<&str>, Vec<&str>) = changed.iter().partition(|key| is_live(key));
         tracing::info!(changed = live.join(" "), "SIGHUP: the configuration was read again");
@@ -81,12 +124,16 @@ pub(super) fn hangups() -> Option<Signal> {
     signal(SignalKind::hangup()).ok()
 }
 
-/// The next SIGHUP.
-pub(super) async fn next(hangups: &mut Option<Signal>) {
-    match hangups {
-        Some(hangups) => {
-            let _ = hangups.recv().await;
+/// Reads the configuration again at each SIGHUP. Those that come during a reading are answered by one more.
+pub(super) async fn run(
+    hangups: &mut Option<Signal>,
+    mut reloading: Reloading,
+    state: &Arc<State>,
+) -> Infallible {
+    loop {
+        super::received(hangups).await;
+        if let Some(given) = reloading.reread().await {
+            reloading.apply(given, state);
         }
-        None => std::future::pending().await,
     }
 }

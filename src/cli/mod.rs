@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
@@ -130,7 +131,7 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
     let done = match command {
         Command::Serve(args) => {
             let running = config.show(&raw);
-            let reread = Box::new(move || {
+            let reread = Arc::new(move || {
                 let raw = reread();
                 let config = Config::resolve(&raw, need)?;
                 Ok(Given { shown: config.show(&raw), config })

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,16 +22,28 @@ const ANYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The allowances of this process: for each source the moment when all that it used is given back.
 pub struct Failures {
-    /// How long one failure takes to be given back; `None` switches the limit off.
-    every: Option<Duration>,
+    /// How many nanoseconds one failure takes to be given back; 0 switches the limit off.
+    every: AtomicU64,
     sources: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 impl Failures {
     /// So many failures a minute and source; 0 switches the limit off.
     pub fn new(per_minute: u32) -> Self {
-        let every = Duration::from_mins(1).checked_div(per_minute);
-        Self { every, sources: Mutex::new(HashMap::new()) }
+        let failures = Self { every: AtomicU64::new(0), sources: Mutex::new(HashMap::new()) };
+        failures.set(per_minute);
+        failures
+    }
+
+    /// Another limit from now on. What a source owes stays.
+    pub fn set(&self, per_minute: u32) {
+        let every = 60_000_000_000_u64.checked_div(u64::from(per_minute)).unwrap_or(0);
+        self.every.store(every, Ordering::Relaxed);
+    }
+
+    /// How long one failure takes to be given back; `None` while the limit is off.
+    fn every(&self) -> Option<Duration> {
+        Some(self.every.load(Ordering::Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
     }
 
     /// A guess that comes from `source`. Sources are counted by prefix, /24 and /48, since an attacker owns
@@ -54,7 +67,7 @@ impl Failures {
     }
 
     fn admit(&self, source: IpAddr, now: Instant) -> Result<(), Refusal> {
-        let Some(every) = self.every else { return Ok(()) };
+        let Some(every) = self.every() else { return Ok(()) };
         let owed = self.owes(source, now).unwrap_or_default();
         // One more must fit into the burst.
         let wait = owed.saturating_sub(every.saturating_mul(BURST - 1));
@@ -67,7 +80,7 @@ impl Failures {
     }
 
     fn charge(&self, source: IpAddr, now: Instant) {
-        let Some(every) = self.every else { return };
+        let Some(every) = self.every() else { return };
         let mut sources = self.lock();
         if is_full(&sources) {
             sources.retain(|_, full_at| *full_at > now);
@@ -163,6 +176,22 @@ mod tests {
             failures.charge(attacker, rested);
         }
         assert_eq!(failures.admit(attacker, rested), refused);
+    }
+
+    #[test]
+    fn the_limit_changes_while_it_binds() {
+        let (failures, now) = (Failures::new(0), Instant::now());
+        let attacker = source("10.1.2.3");
+        failures.set(1);
+        for _ in 0..BURST {
+            assert!(failures.admit(attacker, now).is_ok());
+            failures.charge(attacker, now);
+        }
+        assert!(failures.admit(attacker, now).is_err());
+        failures.set(0);
+        assert!(failures.admit(attacker, now).is_ok());
+        failures.set(1);
+        assert!(failures.admit(attacker, now).is_err(), "what it owes was not forgiven");
     }
 
     #[test]

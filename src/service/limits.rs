@@ -16,78 +16,94 @@ use crate::domain::refusal::Refusal;
 
 use super::failures::Failures;
 
-/// The rate of each agent, and what it was made from.
-struct Requests {
+/// How many a minute; 0 is without a limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rates {
+    /// Requests of one agent.
+    pub requests: u32,
+    /// Introspections of one caller.
+    pub introspections: u32,
+    /// Revocations of one caller.
+    pub revocations: u32,
+    /// Failed logins of one source that cost a hash.
+    pub failures: u32,
+}
+
+/// A rate that binds each agent, and what it was made from.
+struct Bound {
     per_minute: NonZeroU32,
     limiter: DefaultKeyedRateLimiter<AgentId>,
 }
 
+/// A rate of each agent, if there is one, which may change.
+#[derive(Default)]
+struct Rate(ArcSwapOption<Bound>);
+
+impl Rate {
+    /// Another rate from now on; the same one goes on where it was.
+    fn set(&self, per_minute: u32) {
+        let running = self.0.load().as_ref().map_or(0, |bound| bound.per_minute.get());
+        if running != per_minute {
+            let bound = |per_minute| {
+                let limiter = RateLimiter::keyed(Quota::per_minute(per_minute));
+                Arc::new(Bound { per_minute, limiter })
+            };
+            self.0.store(NonZeroU32::new(per_minute).map(bound));
+        }
+    }
+}
+
 /// The limits of this process.
 pub struct Limits {
-    requests: ArcSwapOption<Requests>,
-    introspections: Option<DefaultKeyedRateLimiter<AgentId>>,
-    revocations: Option<DefaultKeyedRateLimiter<AgentId>>,
+    requests: Rate,
+    introspections: Rate,
+    revocations: Rate,
     /// Failed logins that cost a hash.
     pub failures: Arc<Failures>,
     clock: DefaultClock,
 }
 
-fn requests(per_minute: u32) -> Option<Arc<Requests>> {
-    let per_minute = NonZeroU32::new(per_minute)?;
-    let limiter = RateLimiter::keyed(Quota::per_minute(per_minute));
-    Some(Arc::new(Requests { per_minute, limiter }))
-}
-
 impl Limits {
-    /// Per minute; 0 switches a limit off.
-    pub fn new(requests_per_minute: u32, failures_per_minute: u32) -> Self {
-        Self {
-            requests: ArcSwapOption::new(requests(requests_per_minute)),
-            introspections: None,
-            revocations: None,
-            failures: Arc::new(Failures::new(failures_per_minute)),
+    /// With these rates.
+    pub fn new(rates: &Rates) -> Self {
+        let limits = Self {
+            requests: Rate::default(),
+            introspections: Rate::default(),
+            revocations: Rate::default(),
+            failures: Arc::new(Failures::new(rates.failures)),
             clock: DefaultClock::default(),
-        }
+        };
+        limits.set(rates);
+        limits
     }
 
-    /// With rates for callers of introspection and revocation, per minute; 0 switches one off.
-    #[must_use]
-    pub fn with_callers(self, introspections_per_minute: u32, revocations_per_minute: u32) -> Self {
-        let keyed = |n| NonZeroU32::new(n).map(Quota::per_minute).map(RateLimiter::keyed);
-        let (introspections, revocations) = (keyed(introspections_per_minute), keyed(revocations_per_minute));
-        Self { introspections, revocations, ..self }
-    }
-
-    /// Counts one introspection by an authenticated, active agent.
-    pub fn charge_introspection(&self, agent_id: &AgentId) -> Result<(), Refusal> {
-        self.charge(self.introspections.as_ref(), agent_id)
-    }
-
-    /// Counts one revocation by an authenticated, active agent.
-    pub fn charge_revocation(&self, agent_id: &AgentId) -> Result<(), Refusal> {
-        self.charge(self.revocations.as_ref(), agent_id)
-    }
-
-    /// Another rate of requests from now on; the same one goes on where it was.
-    pub fn set_requests(&self, per_minute: u32) {
-        let running = self.requests.load().as_ref().map_or(0, |requests| requests.per_minute.get());
-        if running != per_minute {
-            self.requests.store(requests(per_minute));
-        }
+    /// Other rates from now on; those that stay the same go on where they were.
+    pub fn set(&self, rates: &Rates) {
+        self.requests.set(rates.requests);
+        self.introspections.set(rates.introspections);
+        self.revocations.set(rates.revocations);
+        self.failures.set(rates.failures);
     }
 
     /// Counts one request of an authenticated, active agent.
     pub fn charge_request(&self, agent_id: &AgentId) -> Result<(), Refusal> {
-        self.charge(self.requests.load().as_ref().map(|requests| &requests.limiter), agent_id)
+        self.charge(&self.requests, agent_id)
     }
 
-    fn charge(
-        &self,
-        limiter: Option<&DefaultKeyedRateLimiter<AgentId>>,
-        agent_id: &AgentId,
-    ) -> Result<(), Refusal> {
-        let Some(limiter) = limiter else { return Ok(()) };
-        limiter.check_key(agent_id).map_err(|not_until| {
+    /// Counts one introspection by an authenticated, active agent.
+    pub fn charge_introspection(&self, agent_id: &AgentId) -> Result<(), Refusal> {
+        self.charge(&self.introspections, agent_id)
+    }
+
+    /// Counts one revocation by an authenticated, active agent.
+    pub fn charge_revocation(&self, agent_id: &AgentId) -> Result<(), Refusal> {
+        self.charge(&self.revocations, agent_id)
+    }
+
+    fn charge(&self, rate: &Rate, agent_id: &AgentId) -> Result<(), Refusal> {
+        let bound = rate.0.load();
+        let Some(bound) = bound.as_ref() else { return Ok(()) };
+        bound.limiter.check_key(agent_id).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());
             // Rounded up: coming a moment too early would be refused again.
             let millis = wait.as_nanos().div_ceil(1_000_000);
@@ -97,12 +113,11 @@ impl Limits {
 
     /// Forgets keys that are back at their full allowance, so that the tables stay bounded.
     pub fn sweep(&self) {
-        let requests = self.requests.load();
-        let requests = requests.as_ref().map(|requests| &requests.limiter);
-        let others = [self.introspections.as_ref(), self.revocations.as_ref()];
-        for limiter in others.into_iter().chain([requests]).flatten() {
-            limiter.retain_recent();
-            limiter.shrink_to_fit();
+        for rate in [&self.requests, &self.introspections, &self.revocations] {
+            if let Some(bound) = rate.0.load().as_ref() {
+                bound.limiter.retain_recent();
+                bound.limiter.shrink_to_fit();
+            }
         }
         self.failures.sweep(Instant::now());
     }
@@ -112,9 +127,12 @@ impl Limits {
 mod tests {
     use super::*;
 
+    type Of = fn(u32) -> Rates;
+    type Charge = fn(&Limits, &AgentId) -> Result<(), Refusal>;
+
     #[test]
     fn zero_switches_a_limit_off() {
-        let limits = Limits::new(0, 0);
+        let limits = Limits::new(&Rates::default());
         let id = AgentId::parse("a").unwrap();
         for _ in 0..1_000 {
             assert!(limits.charge_request(&id).is_ok());
@@ -123,12 +141,36 @@ mod tests {
 
     #[test]
     fn an_agent_over_its_rate_is_told_when_to_come_again() {
-        let limits = Limits::new(2, 0);
+        let limits = Limits::new(&Rates { requests: 2, ..Rates::default() });
         let (a, b) = (AgentId::parse("a").unwrap(), AgentId::parse("b").unwrap());
         assert!(limits.charge_request(&a).is_ok());
         assert!(limits.charge_request(&a).is_ok());
         let refused = limits.charge_request(&a).unwrap_err();
         assert!(matches!(refused, Refusal::SlowDown { retry_after_ms: 1..=30_000 }), "{refused:?}");
         assert!(limits.charge_request(&b).is_ok());
+    }
+
+    #[test]
+    fn each_rate_changes_while_it_binds_and_the_same_one_goes_on() {
+        let limits = Limits::new(&Rates::default());
+        let id = AgentId::parse("a").unwrap();
+        let kinds: [(Of, Charge); 3] = [
+            (|requests| Rates { requests, ..Rates::default() }, Limits::charge_request),
+            (|introspections| Rates { introspections, ..Rates::default() }, Limits::charge_introspection),
+            (|revocations| Rates { revocations, ..Rates::default() }, Limits::charge_revocation),
+        ];
+        for (rates, charge) in kinds {
+            for _ in 0..10 {
+                assert!(charge(&limits, &id).is_ok());
+            }
+            limits.set(&rates(1));
+            assert!(charge(&limits, &id).is_ok());
+            assert!(charge(&limits, &id).is_err());
+            limits.set(&rates(1));
+            assert!(charge(&limits, &id).is_err(), "the same begins no new minute");
+            limits.set(&rates(2));
+            assert!(charge(&limits, &id).is_ok());
+            limits.set(&Rates::default());
+        }
     }
 }

@@ -1,5 +1,11 @@
 //! SIGHUP reads the configuration again, SIGQUIT drains as SIGTERM does.
 
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use rustix::process::Signal;
 
 use crate::stage::client::Client;
@@ -90,5 +96,81 @@ fn what_needs_a_restart_is_told() {
         assert_eq!(server.said("these keys need a restart"), told);
         signal(Signal::QUIT, server.pid());
         assert!(server.ended().await.success(), "a stop that was asked for is no failure");
+    });
+}
+
+/// The other end of a pipe, once the server has begun to read it.
+async fn writer(pipe: &Path) -> File {
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap());
+    eventually("the server reads the pipe", async || options.open(pipe).is_ok()).await;
+    options.open(pipe).unwrap()
+}
+
+#[test]
+fn a_file_that_cannot_be_read_to_its_end_keeps_neither_requests_nor_a_stop() {
+    play(async {
+        let folder = tempfile::tempdir().unwrap();
+        let rate = folder.path().join("rate");
+        std::fs::write(&rate, "0").unwrap();
+        let mut site = Site::sqlite();
+        site.set("SEALWRIGHT_LIMITS__REQUESTS_PER_MINUTE_FILE", rate.to_str().unwrap());
+        let agent = site.agent("agent", "unlimited");
+        let mut server = site.start();
+        let mut client = server.client();
+        std::fs::remove_file(&rate).unwrap();
+        mkfifoat(CWD, &rate, Mode::RUSR | Mode::WUSR).unwrap();
+        signal(Signal::HUP, server.pid());
+        let mut pipe = writer(&rate).await;
+        assert_eq!(statuses(&mut client, &agent, 5).await, [200; 5]);
+        // What comes late counts all the same.
+        pipe.write_all(b"2").unwrap();
+        drop(pipe);
+        eventually("the rate is read", async || server.said("the configuration was read again") > 0).await;
+        assert_eq!(statuses(&mut client, &agent, 3).await, [200, 200, 429]);
+        signal(Signal::HUP, server.pid());
+        let pipe = writer(&rate).await;
+        signal(Signal::TERM, server.pid());
+        assert!(server.ended().await.success());
+        drop(pipe);
+    });
+}
+
+#[test]
+fn a_hangup_changes_the_rates_of_callers_and_of_failures() {
+    play(async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut site = Site::sqlite();
+        let keys = ["INTROSPECTIONS", "REVOCATIONS", "FAILURES"].map(|of| {
+            let file = folder.path().join(of);
+            std::fs::write(&file, "0").unwrap();
+            site.set(&format!("SEALWRIGHT_LIMITS__{of}_PER_MINUTE_FILE"), file.to_str().unwrap());
+            file
+        });
+        let agent = site.agent("agent", "unlimited");
+        // At bcrypt's least cost: each failure costs a hash.
+        site.import(&[("imported", "$2b$04$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW")]);
+        let server = site.start();
+        let mut client = server.client();
+        let token = client.issue(&agent).await.token();
+        let wrong = Agent { id: "imported".to_owned(), secret: "wrong".to_owned() };
+        assert_eq!(statuses(&mut client, &wrong, 25).await, [401; 25]);
+        let mut of_callers = async |count: usize| {
+            let mut found = (Vec::new(), Vec::new());
+            for _ in 0..count {
+                found.0.push(client.introspect(&agent, &token).await.status);
+                found.1.push(client.revoke(&agent, "unknown").await.status);
+            }
+            found
+        };
+        assert_eq!(of_callers(3).await, (vec![200; 3], vec![200; 3]));
+        for file in &keys {
+            std::fs::write(file, "1").unwrap();
+        }
+        hang_up(&server, "the configuration was read again").await;
+        assert_eq!(of_callers(2).await, (vec![200, 429], vec![200, 429]));
+        let after = statuses(&mut client, &wrong, 25).await;
+        assert_eq!((after.first(), after.last()), (Some(&401), Some(&429)), "{after:?}");
+        assert_eq!(server.said("these keys need a restart"), 0);
     });
 }
