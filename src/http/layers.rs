@@ -2,7 +2,7 @@
 //!
 //! In this order (contract D6), so that nothing is evaluated for a request that is refused earlier.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -148,13 +148,46 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Failure> {
     Err(Refusal::InvalidRequest("The body may have no transfer coding but chunked.").into())
 }
 
-/// RFC 9112 §3.2: one Host, so that nothing in front of this server can have read another one.
+/// RFC 9112 §3.2: one Host that names a host, so that nothing in front of this server can have read another one.
 fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
-    let hosts = headers.get_all(HOST).iter().count();
-    if hosts == 1 || (hosts == 0 && version < Version::HTTP_11) {
-        return Ok(());
+    let refused = |why| Err(Refusal::InvalidRequest(why).into());
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (Some(_), None) => refused("The Host header names no host."),
+        (None, _) if version < Version::HTTP_11 => Ok(()),
+        _ => refused("The request needs exactly one Host header."),
     }
-    Err(Refusal::InvalidRequest("The request needs exactly one Host header.").into())
+}
+
+/// RFC 9110 §7.2, RFC 3986 §3.2: a name or an address, and a port. It may be empty: nobody has a use for it here.
+fn is_host(value: &[u8]) -> bool {
+    let name_end = match value.first() {
+        Some(b'[') => value.iter().position(|b| *b == b']').map_or(0, |at| at + 1),
+        _ => value.iter().position(|b| *b == b':').unwrap_or(value.len()),
+    };
+    let (name, port) = value.split_at(name_end);
+    let is_port = port
+        .split_first()
+        .is_none_or(|(colon, digits)| *colon == b':' && digits.iter().all(u8::is_ascii_digit));
+    is_port && is_name(name)
+}
+
+fn is_name(name: &[u8]) -> bool {
+    if let [b'[', address @ .., b']'] = name {
+        return std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let mut rest = name.iter();
+    while let Some(byte) = rest.next() {
+        let fits = match byte {
+            b'%' => [rest.next(), rest.next()].iter().all(|b| b.is_some_and(u8::is_ascii_hexdigit)),
+            b => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(b),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    true
 }
 
 fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {

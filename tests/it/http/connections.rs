@@ -16,6 +16,8 @@ on_both! {
     an_unknown_transfer_coding_is_refused_and_the_connection_ends,
     a_message_that_could_be_read_in_two_ways_is_the_connections_last,
     an_answer_is_read_although_the_client_still_writes,
+    a_host_that_is_none_is_refused_and_any_other_is_served,
+    what_may_be_read_in_one_way_only_is_served_although_it_is_oddly_written,
 }
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "X-OWN"];
@@ -206,5 +208,66 @@ async fn an_answer_is_read_although_the_client_still_writes(app: &TestApp<'_>) {
         assert_eq!(answer.status, status, "{line}");
         assert_eq!(answer.header("connection"), "close", "{line}");
         wire.ends().await;
+    }
+}
+
+/// RFC 9112 §3.2: 400 where Host is missing, repeated or invalid, on every path.
+async fn a_host_that_is_none_is_refused_and_any_other_is_served(app: &TestApp<'_>) {
+    let one = |host: &str| format!("host: {host}\r\n");
+    let refused = [
+        String::new(),
+        one("x") + &one("x"),
+        one("a b"),
+        one("a, b"),
+        one("user@x"),
+        one("http://x"),
+        one("x/path"),
+        one("x:80a"),
+        one("x:80:90"),
+        one("x:-1"),
+        one("[::1"),
+        one("::1"),
+        one("[x]"),
+        one("[::1]x"),
+        one("%zz"),
+        one("x%2"),
+        one("\"x\""),
+        one("é"),
+    ];
+    let served = ["x", "", "X.example:8443", "a_b", "192.0.2.1:80", "[::1]:3000", "x:", "%41", "a,b", "x."];
+    let paths = ["/livez", "/nothing", "/.well-known/jwks.json", "/forward-auth/x"];
+    for path in paths {
+        for lines in &refused {
+            let mut wire = Wire::connect(app.address).await;
+            wire.send(format!("GET {path} HTTP/1.1\r\n{lines}\r\n")).await;
+            let answer = wire.answer("GET").await.unwrap();
+            assert_eq!(answer.status, 400, "{path} {lines:?}: {answer:?}");
+        }
+        let mut wire = Wire::connect(app.address).await;
+        for host in served {
+            wire.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
+            let answer = wire.answer("GET").await.unwrap();
+            assert_ne!(answer.status, 400, "{path} {host:?}: {answer:?}");
+        }
+    }
+}
+
+/// RFC 9112 §2.2, RFC 9110 §8.6: a recipient may take these, and what follows is still the next request.
+async fn what_may_be_read_in_one_way_only_is_served_although_it_is_oddly_written(app: &TestApp<'_>) {
+    let agent = app.agent("agents:read").await;
+    let form = format!("grant_type=client_credentials&{}", agent.form());
+    let length = format!("content-length: {}\r\n", form.len());
+    let head = "host: x\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    let mut wire = Wire::connect(app.address).await;
+    for sent in [
+        format!("POST {TOKEN} HTTP/1.1\r\n{head}{length}{length}\r\n{form}"),
+        format!("POST {TOKEN} HTTP/1.1\n{}{}\n{form}", head.replace('\r', ""), length.replace('\r', "")),
+        format!("\r\nPOST {TOKEN} HTTP/1.1\r\n{head}{length}\r\n{form}"),
+        format!("POST {TOKEN} HTTP/1.1\r\n{}{length}\r\n{form}", head.replace(": ", ":\t  ")),
+    ] {
+        wire.send(&sent).await;
+        wire.send("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        assert_eq!(wire.answer("POST").await.unwrap().status, 200, "{sent}");
+        assert_eq!(wire.answer("GET").await.unwrap().body, "{\"status\":\"ok\"}", "{sent}");
     }
 }
