@@ -3,6 +3,7 @@
 //! Owns how a connection ends. Must not know why it was admitted.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +24,9 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::line::{Line, Phase};
+use super::shed;
 use super::stream::Timed;
+use super::upload::Upload;
 
 /// The largest head of a request, in bytes.
 pub const MAX_HEAD: usize = 32 * 1024;
@@ -37,7 +40,7 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How much is still read of what nobody wants, in bytes, and for how long.
 const MAX_DISCARDED: u64 = 16 * 1024 * 1024;
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end. What breaks it is the client's affair.
 pub async fn carry<I>(
@@ -53,7 +56,8 @@ pub async fn carry<I>(
     let shared = Arc::clone(&line);
     let service = service_fn(move |request: axum::http::Request<hyper::body::Incoming>| {
         shared.begin();
-        let mut request = request.map(Body::new);
+        let line = Arc::clone(&shared);
+        let mut request = request.map(|body| Body::new(Upload::new(body, line)));
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().call(request);
         let line = Arc::clone(&shared);
@@ -69,25 +73,33 @@ pub async fn carry<I>(
     let mut connection = builder.serve_connection(io, service);
     let ended = tokio::select! {
         biased;
-        ended = &mut connection => Some(ended),
+        ended = turns(&mut connection, &line) => Some(ended),
         _ = ending => None,
     };
     let ended = match ended {
         Some(ended) => ended,
         None if line.is_last() => {
-            if let Ok(ended) = timeout(LAST_CALL, &mut connection).await {
+            if let Ok(ended) = timeout(LAST_CALL, turns(&mut connection, &line)).await {
                 ended
             } else {
                 Pin::new(&mut connection).graceful_shutdown();
-                (&mut connection).await
+                turns(&mut connection, &line).await
             }
+        }
+        None if line.awaits_body() => {
+            let io = connection.into_parts().io.into_inner();
+            // Behind half an answer it would be taken for the rest of that.
+            if !io.is_blocked() {
+                let _ = timeout(ROOM_TIMEOUT, shed::tell_to_return(&mut io.into_inner())).await;
+            }
+            return;
         }
         None => {
             Pin::new(&mut connection).graceful_shutdown();
-            match timeout(ROOM_TIMEOUT, &mut connection).await {
+            match timeout(ROOM_TIMEOUT, turns(&mut connection, &line)).await {
                 Ok(ended) => ended,
                 // A request that is being answered is answered; one who does not read has had his time.
-                Err(_) if line.waiting_since().is_none() => (&mut connection).await,
+                Err(_) if line.waiting_since().is_none() => turns(&mut connection, &line).await,
                 Err(_) => return,
             }
         }
@@ -95,6 +107,15 @@ pub async fn carry<I>(
     if line.lingers() || ended.is_err_and(|error| error.is_parse()) {
         discard(&mut connection.into_parts().io.into_inner().into_inner()).await;
     }
+}
+
+/// A connection whose turns are counted, for its stream to know one from the next.
+async fn turns<C: Future + Unpin>(connection: &mut C, line: &Line) -> C::Output {
+    poll_fn(|cx| {
+        line.take_turn();
+        Pin::new(&mut *connection).poll(cx)
+    })
+    .await
 }
 
 /// What the connection learns from an answer, and tells with it: after its last one the client is to open
@@ -141,9 +162,20 @@ mod tests {
 
     /// A server of one connection, whose answers are so long.
     fn served(answer: usize) -> Served {
+        served_in(answer, Duration::ZERO)
+    }
+
+    /// The same, which takes so long for an answer.
+    fn served_in(answer: usize, time: Duration) -> Served {
         let (client, server) = tokio::io::duplex(16 * 1024);
         let body = "x".repeat(answer);
-        let router = Router::new().route("/", axum::routing::any(|_body: String| async { body }));
+        let router = Router::new().route(
+            "/",
+            axum::routing::any(async move |_body: String| {
+                sleep(time).await;
+                body
+            }),
+        );
         let line = Arc::new(Line::new());
         let (told, mut ending) = oneshot::channel();
         let shared = Arc::clone(&line);
@@ -275,13 +307,66 @@ mod tests {
         drop(deaf.told.take());
         (&mut deaf.server).await.unwrap();
         assert!(near(deaf.began.elapsed(), Duration::from_secs(1) + ROOM_TIMEOUT));
-        let mut busy = served(2);
-        busy.send(&POST[..POST.len() - 1]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_being_answered_is_answered_whoever_needs_room() {
+        let mut busy = served_in(2, Duration::from_secs(5));
+        busy.send(POST).await;
         sleep(Duration::from_secs(1)).await;
+        assert!(busy.line.waiting_since().is_none());
         drop(busy.told.take());
-        sleep(Duration::from_secs(3)).await;
-        busy.send("b").await;
         assert!(busy.answer().await.contains("connection: close"));
+        assert!(near(busy.began.elapsed(), Duration::from_secs(5)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_whose_body_does_not_come_makes_room_and_is_told_to_come_again() {
+        for sent in [GET, ""] {
+            let mut stalling = served(2);
+            stalling.send(sent).await;
+            if !sent.is_empty() {
+                stalling.answer().await;
+            }
+            sleep(Duration::from_secs(1)).await;
+            stalling.send(&POST[..POST.len() - 2]).await;
+            sleep(Duration::from_secs(1)).await;
+            let since = stalling.line.waiting_since().expect("it waits for its client");
+            // What comes by and by is no new wait.
+            stalling.send("=").await;
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(stalling.line.waiting_since(), Some(since));
+            drop(stalling.told.take());
+            let mut told = String::new();
+            stalling.client.read_to_string(&mut told).await.unwrap();
+            assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("retry-after: 1\r\n"), "{told}");
+            assert!(stalling.began.elapsed() < Duration::from_secs(4));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_head_behind_a_request_has_the_time_of_a_head() {
+        for (whole, half, ends_after) in [
+            (GET, "GET / HTTP/1.1\r\nx-a: ", HEAD_TIMEOUT),
+            (POST, "G", HEAD_TIMEOUT),
+            // A line break behind a body begins no request.
+            (POST, "\r\n", IDLE),
+            (GET, "", IDLE),
+            (POST, "", IDLE),
+        ] {
+            let mut served = served(2);
+            served.send(&format!("{whole}{half}")).await;
+            served.answer().await;
+            assert!(near(served.end().await, ends_after), "{half:?}");
+        }
+        // The rest of it is a request like any other, and an idle time comes after it.
+        let mut served = served(2);
+        served.send(&format!("{POST}{}", &GET[..10])).await;
+        served.answer().await;
+        sleep(Duration::from_secs(10)).await;
+        served.send(&GET[10..]).await;
+        served.answer().await;
+        assert!(near(served.end().await, Duration::from_secs(10) + IDLE));
     }
 
     #[tokio::test(start_paused = true)]

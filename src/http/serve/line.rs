@@ -28,6 +28,10 @@ pub struct Line {
     /// Milliseconds from `opened`, and one more, since which the server waits for the client and for nothing
     /// else; 0 while it does not.
     waiting: AtomicU64,
+    /// The request's body is waited for.
+    awaits_body: AtomicBool,
+    /// How often the connection was looked at.
+    turn: AtomicU64,
     last: AtomicBool,
     lingering: AtomicBool,
 }
@@ -39,6 +43,8 @@ impl Line {
             opened: Instant::now(),
             phase: AtomicU8::new(0),
             waiting: AtomicU64::new(1),
+            awaits_body: AtomicBool::new(false),
+            turn: AtomicU64::new(0),
             last: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
         }
@@ -83,6 +89,36 @@ impl Line {
     /// The server has something to do for it.
     pub fn waits_no_more(&self) {
         self.waiting.store(0, Ordering::Relaxed);
+    }
+
+    /// The request's body has not arrived whole, and nothing can be done without it. What arrives of it by and
+    /// by does not begin the wait anew.
+    pub fn waits_for_body(&self) {
+        if !self.awaits_body.swap(true, Ordering::Relaxed) {
+            self.waits();
+        }
+    }
+
+    /// Nobody waits for the body any longer.
+    pub fn has_body(&self) {
+        if self.awaits_body.swap(false, Ordering::Relaxed) {
+            self.waits_no_more();
+        }
+    }
+
+    /// Whether the client owes a request's body.
+    pub fn awaits_body(&self) -> bool {
+        self.awaits_body.load(Ordering::Relaxed)
+    }
+
+    /// The connection is looked at once more.
+    pub fn take_turn(&self) {
+        self.turn.store(self.turn().wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Which look at the connection this is.
+    pub fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Relaxed)
     }
 
     /// Since when the server waits for the client, when it does.

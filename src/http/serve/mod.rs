@@ -1,7 +1,8 @@
 //! The listener: from a bound socket and a shutdown future to served connections.
 //!
 //! Owns how many connections there are and how long each may wait. Must not know any route. `table` counts
-//! connections, `connection` carries one, `stream` has its deadlines, `line` is what the three share.
+//! connections, `connection` carries one, `stream` has its deadlines, `upload`
+//! is a request's body on its way, `line` is what they share.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
@@ -23,6 +24,7 @@ mod line;
 mod shed;
 mod stream;
 mod table;
+mod upload;
 
 use line::Line;
 pub use table::Caps;

@@ -1,11 +1,11 @@
-//! The answer to a connection for which there is no place. Must not know why there is none.
+//! The answer to whom there is no place for, or no longer. Must not know why there is none.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::connection::discard;
+use super::connection::{DISCARD_TIMEOUT, discard};
 
 /// How long the first bytes of a request are waited for: an answer to a question that nobody has asked yet
 /// is taken for a fault.
@@ -29,12 +29,17 @@ pub async fn turn_away(mut io: impl AsyncRead + AsyncWrite + Unpin) {
     if !asked.is_ok_and(|read| read.is_ok_and(|length| length > 0)) {
         return;
     }
+    let _ = timeout(QUESTION_TIMEOUT + DISCARD_TIMEOUT, tell_to_return(&mut io)).await;
+}
+
+/// The answer alone, to one who has asked.
+pub async fn tell_to_return(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let told = async {
         io.write_all(ANSWER.as_bytes()).await?;
         io.shutdown().await
     };
-    if timeout(QUESTION_TIMEOUT, told).await.is_ok_and(|told| told.is_ok()) {
-        discard(&mut io).await;
+    if told.await.is_ok() {
+        discard(io).await;
     }
 }
 

@@ -28,6 +28,10 @@ pub struct Timed<I> {
     since: Option<Instant>,
     /// Since when nothing of what is written was taken.
     blocked_since: Option<Instant>,
+    /// The connection's turn in which the last answer left.
+    answered_in: Option<u64>,
+    /// Whether what arrived last ends a line.
+    ends_line: bool,
     /// Set to no later than the next deadline. It is moved when it fires, not at each request.
     timer: Pin<Box<Sleep>>,
 }
@@ -36,7 +40,8 @@ impl<I> Timed<I> {
     /// Idle from now on.
     pub fn new(io: I, line: Arc<Line>, idle_timeout: Duration) -> Self {
         let timer = Box::pin(sleep_until(Instant::now() + idle_timeout));
-        Self { io, line, idle_timeout, since: None, blocked_since: None, timer }
+        let (since, blocked_since, answered_in) = (None, None, None);
+        Self { io, line, idle_timeout, since, blocked_since, answered_in, ends_line: false, timer }
     }
 
     /// The stream without its deadlines.
@@ -44,11 +49,28 @@ impl<I> Timed<I> {
         self.io
     }
 
+    /// Whether the client has not taken all that was written.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked_since.is_some()
+    }
+
     /// What arrived: the first byte of a request ends the idle time. Old clients end a body with a line
     /// break that is none.
     fn arrived(&mut self, bytes: &[u8]) {
+        self.ends_line = bytes.last() == Some(&b'\n');
         let between = matches!(self.line.phase(), Phase::Idle | Phase::Answered);
         if between && bytes.iter().any(|b| !matches!(b, b'\r' | b'\n')) {
+            self.line.set_phase(Phase::Head);
+            self.since = None;
+        }
+    }
+
+    /// hyper asks for more in the very turn in which the answer left only when it holds something that arrived
+    /// behind the request: the beginning of the next one, whose time begins now. Old clients end a body with a
+    /// line break that is none.
+    fn look_behind_the_request(&mut self) {
+        let is_same_turn = self.answered_in.take() == Some(self.line.turn());
+        if is_same_turn && self.line.phase() == Phase::Idle && !self.ends_line {
             self.line.set_phase(Phase::Head);
             self.since = None;
         }
@@ -88,7 +110,7 @@ impl<I> Timed<I> {
 
     /// Something was taken: what is written in an idle time is still the answer.
     fn taken(&mut self) {
-        if self.blocked_since.take().is_some() {
+        if self.blocked_since.take().is_some() && !self.line.awaits_body() {
             self.line.waits_no_more();
         }
         if self.line.phase() == Phase::Idle {
@@ -102,6 +124,7 @@ impl<I> Timed<I> {
         if self.line.phase() == Phase::Answered {
             self.line.set_phase(Phase::Idle);
             self.since = None;
+            self.answered_in = Some(self.line.turn());
             let _ = self.wait_for_request(cx);
         }
     }
@@ -119,7 +142,10 @@ impl<I: AsyncRead + Unpin> AsyncRead for Timed<I> {
                 self.arrived(buf.filled().get(before..).unwrap_or_default());
                 Poll::Ready(done)
             }
-            Poll::Pending => self.wait_for_request(cx),
+            Poll::Pending => {
+                self.look_behind_the_request();
+                self.wait_for_request(cx)
+            }
         }
     }
 }

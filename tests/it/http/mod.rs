@@ -10,6 +10,7 @@ mod bytes;
 mod client;
 mod clocks;
 mod connections;
+mod crowded;
 mod demands;
 mod documents;
 mod forward_auth;

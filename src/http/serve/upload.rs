@@ -1,0 +1,57 @@
+//! A request's body while it arrives.
+//!
+//! Owns nothing: it tells the connection's line when the client owes the rest. Must not know what a body says.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Bytes, HttpBody};
+use hyper::body::{Frame, Incoming, SizeHint};
+
+use super::line::Line;
+
+/// A request's body, for which the connection waits as for a request: it can make room until then.
+pub struct Upload {
+    body: Incoming,
+    line: Arc<Line>,
+}
+
+impl Upload {
+    /// All of it is still to arrive.
+    pub fn new(body: Incoming, line: Arc<Line>) -> Self {
+        Self { body, line }
+    }
+}
+
+impl HttpBody for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match frame {
+            Poll::Pending => self.line.waits_for_body(),
+            Poll::Ready(Some(Ok(_))) if !self.body.is_end_stream() => {}
+            Poll::Ready(_) => self.line.has_body(),
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.line.has_body();
+    }
+}
