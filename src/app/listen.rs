@@ -25,6 +25,14 @@ const MAX_OPS_CONNECTIONS: usize = 32;
 /// Where the system sets no limit.
 const UNLIMITED: usize = 1_000_000;
 
+/// The most connections where the configuration names no number: more than this is memory that an operator
+/// should know of.
+const MAX_AUTOMATIC: usize = 65_536;
+
+/// The most connections from one address where the configuration names no number; less where half of all are
+/// less: no address alone fills the table.
+const MAX_AUTOMATIC_PER_SOURCE: usize = 4_096;
+
 /// Raises the number of descriptors that this process may have to all that it is allowed, and says how
 /// many that are. Where it may not be raised it stays.
 pub(super) fn raise_descriptors() -> usize {
@@ -38,7 +46,11 @@ pub(super) fn raise_descriptors() -> usize {
 /// What holds for clients' connections.
 pub(super) fn public_rules(server: &Server, descriptors: usize) -> Rules {
     let fitting = clients_part(descriptors);
-    let total = if server.max_connections == 0 { fitting } else { server.max_connections };
+    let total = match server.max_connections {
+        0 => fitting.min(MAX_AUTOMATIC),
+        total => total,
+    };
+    let per_source = server.max_connections_per_source.unwrap_or_else(|| automatic_per_source(total));
     if total > fitting {
         tracing::warn!(
             max_connections = total,
@@ -46,9 +58,10 @@ pub(super) fn public_rules(server: &Server, descriptors: usize) -> Rules {
             "server.max_connections is more than the system's limit of descriptors allows (ulimit -n)"
         );
     }
+    tracing::info!(max_connections = total, per_source, descriptors, "so many connections there may be");
     Rules {
         idle_timeout: Duration::from_secs(server.idle_seconds),
-        caps: Caps { total, per_source: server.max_connections_per_source },
+        caps: Caps { total, per_source },
         proxies: server.trusted_proxies.clone(),
     }
 }
@@ -66,6 +79,10 @@ pub(super) fn ops_rules(server: &Server) -> Rules {
 fn clients_part(descriptors: usize) -> usize {
     let nine_tenths = descriptors - descriptors.div_ceil(10);
     nine_tenths.min(descriptors.saturating_sub(RESERVE)).max(descriptors / 4).max(1)
+}
+
+fn automatic_per_source(total: usize) -> usize {
+    (total / 2).clamp(1, MAX_AUTOMATIC_PER_SOURCE)
 }
 
 /// A socket that listens, with a queue as long as the server believes. The key says which setting to change
@@ -93,6 +110,9 @@ pub(super) fn spawn_server(
 
 #[cfg(test)]
 mod tests {
+    use crate::config::raw::Raw;
+    use crate::config::{Config, MasterKeyNeed};
+
     use super::*;
 
     #[test]
@@ -102,6 +122,24 @@ mod tests {
         {
             assert_eq!(clients_part(descriptors), clients, "{descriptors}");
         }
+    }
+
+    #[test]
+    fn no_address_alone_fills_the_table_unless_the_operator_says_so() {
+        let raw = Raw::read(None, [], &[]);
+        let defaults = Config::resolve(&raw, MasterKeyNeed::Never).unwrap().server;
+        let caps = |server: &Server, descriptors| public_rules(server, descriptors).caps;
+        for (descriptors, total, per_source) in
+            [(1_024, 896, 448), (256, 128, 64), (20_000, 18_000, 4_096), (UNLIMITED, 65_536, 4_096)]
+        {
+            assert_eq!(caps(&defaults, descriptors), Caps { total, per_source }, "{descriptors}");
+        }
+        for said in [0, 1, 4_096] {
+            let server = Server { max_connections_per_source: Some(said), ..defaults.clone() };
+            assert_eq!(caps(&server, 1_024).per_source, said);
+        }
+        let server = Server { max_connections: 100_000, ..defaults };
+        assert_eq!(caps(&server, UNLIMITED), Caps { total: 100_000, per_source: 4_096 });
     }
 
     /// The system's own queue was 128 connections long.

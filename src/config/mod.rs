@@ -65,10 +65,10 @@ pub struct Server {
     pub drain_delay_seconds: u64,
     /// How many seconds a connection is kept between two requests.
     pub idle_seconds: u64,
-    /// The most connections; 0 takes nine tenths of the descriptors.
+    /// The most connections; 0 takes nine tenths of the descriptors, 65,536 at most.
     pub max_connections: usize,
-    /// The most connections from one address; 0 is off.
-    pub max_connections_per_source: usize,
+    /// The most connections from one address; 0 is off, `None` takes half of all, 4,096 at most.
+    pub max_connections_per_source: Option<usize>,
     /// Whose word about a client's address is taken.
     pub trusted_proxies: Networks,
     /// The header in which it stands.
@@ -266,7 +266,7 @@ impl Config {
                 drain_delay_seconds: 0,
                 idle_seconds: 0,
                 max_connections: 0,
-                max_connections_per_source: 0,
+                max_connections_per_source: None,
                 trusted_proxies: Networks::default(),
                 client_address_header: None,
             },

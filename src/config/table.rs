@@ -13,8 +13,8 @@ use crate::keys::seal::MasterKey;
 use super::raw::Written;
 use super::rule::Rule;
 use super::value::{
-    address, choice, database_url, default_audience, filter, header_name, issuer, list, number, optional,
-    text,
+    address, automatic, choice, database_url, default_audience, filter, header_name, issuer, list, number,
+    optional, text,
 };
 use super::{Config, LogFormat, Plaintext, RsaBits, TokenTyp};
 
@@ -55,7 +55,7 @@ pub const KEYS: &[Key] = &[
     key("server.drain_delay_seconds", |c, w| set(&mut c.server.drain_delay_seconds, number(w, 0..=300, "0 to 300 seconds")), |c| json!(c.server.drain_delay_seconds)),
     key("server.idle_seconds", |c, w| set(&mut c.server.idle_seconds, number(w, 1..=3_600, "1 to 3600 seconds")), |c| json!(c.server.idle_seconds)),
     key("server.max_connections", |c, w| set(&mut c.server.max_connections, number(w, 0..=1_000_000, "0 (nine tenths of the descriptors) to 1000000 connections")), |c| json!(c.server.max_connections)),
-    key("server.max_connections_per_source", |c, w| set(&mut c.server.max_connections_per_source, number(w, 0..=1_000_000, "0 (off) to 1000000 connections")), |c| json!(c.server.max_connections_per_source)),
+    key("server.max_connections_per_source", |c, w| set(&mut c.server.max_connections_per_source, automatic(w, 0..=1_000_000, "auto, or 0 (off) to 1000000 connections")), |c| c.server.max_connections_per_source.map_or_else(|| json!("auto"), |n| json!(n))),
     key("server.trusted_proxies", |c, w| set(&mut c.server.trusted_proxies, list(w).into_iter().map(Network::parse).collect::<Result<_, _>>().map(Networks)), |c| json!(c.server.trusted_proxies.0.iter().map(ToString::to_string).collect::<Vec<_>>())),
     key("server.client_address_header", |c, w| set(&mut c.server.client_address_header, optional(w, header_name)), |c| json!(c.server.client_address_header)),
     secret("database.url", |c, w| set(&mut c.database.url, database_url(w)), |c| json!(c.database.url.to_string())),

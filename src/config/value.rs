@@ -129,6 +129,18 @@ pub fn number<T: TryFrom<i64>>(
     T::try_from(number).map_err(|_| Invalid(rule))
 }
 
+/// A number as [`number`], or `auto`, which leaves it to the server.
+pub fn automatic<T: TryFrom<i64>>(
+    written: &Written,
+    range: RangeInclusive<i64>,
+    rule: &'static str,
+) -> Result<Option<T>, Invalid> {
+    if text(written)? == "auto" {
+        return Ok(None);
+    }
+    number(written, range, rule).map(Some)
+}
+
 /// One of a few words; `rule` names them.
 pub fn choice<T: Copy>(written: &Written, words: &[(&str, T)], rule: &'static str) -> Result<T, Invalid> {
     let text = text(written)?;

@@ -88,6 +88,28 @@ async fn beside_hostile_connections(site: &Site) {
     site.audit(&ledger).await;
 }
 
+/// More connections allowed than descriptors: those that idle make room when the system has none left.
+#[test]
+fn a_cap_above_the_descriptors_locks_nobody_out() {
+    play(async {
+        raise_descriptors();
+        let mut site = Site::sqlite();
+        site.set("SEALWRIGHT_SERVER__MAX_CONNECTIONS", "5000");
+        site.set("SEALWRIGHT_SERVER__MAX_CONNECTIONS_PER_SOURCE", "0");
+        let agent = site.agent("agent", "unlimited");
+        let server = site.start_with_descriptors(256);
+        let mut kept = Vec::new();
+        for _ in 0..400 {
+            kept.extend(connect(&server).await);
+        }
+        for number in 0..5 {
+            let asked = timeout(Duration::from_secs(30), server.client().issue(&agent)).await;
+            assert_eq!(asked.expect("no descriptor is given back").status, 200, "after {number} others");
+        }
+        drop(kept);
+    });
+}
+
 #[test]
 fn bodies_that_stall_are_bounded_and_good_agents_are_served() {
     play(async {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use futures_util::FutureExt;
+use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -94,7 +95,12 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => door.let_in(stream, peer).await,
-            Err(_) => sleep(ACCEPT_PAUSE).await,
+            Err(error) => {
+                if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
+                    door.table.make_room();
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
     // The system has accepted these for this process already; a listener that is closed resets them.

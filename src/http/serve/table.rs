@@ -15,6 +15,10 @@ use super::line::Line;
 /// Room is made for so many at once, as a part of the cap: each look goes through the whole table.
 const ROOM_PART: usize = 32;
 
+/// How many that were ended may still be on their way out, each with its descriptor, as a part of the cap:
+/// one that does not read has a second.
+const LEAVING_PART: usize = 16;
+
 /// Where no connection could be ended, it is not looked again for so long.
 pub const BARREN: Duration = Duration::from_millis(50);
 
@@ -49,6 +53,8 @@ pub struct Table {
 struct Open {
     next: u64,
     entries: HashMap<u64, Entry>,
+    /// How many have no entry any longer and are not gone.
+    leaving: usize,
     sources: HashMap<IpAddr, Source>,
     barren_until: Option<Instant>,
 }
@@ -76,7 +82,10 @@ pub struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.table.lock().remove(self.number);
+        let mut open = self.table.lock();
+        if !open.remove(self.number) {
+            open.leaving = open.leaving.saturating_sub(1);
+        }
     }
 }
 
@@ -89,18 +98,22 @@ impl Table {
     /// A place for a connection. `source` is whom it counts for; a proxy that speaks for many counts for
     /// nobody.
     ///
-    /// Where there is none, the connections that have waited longest for their clients end: the idle, those
-    /// that sent half a head, those that do not read.
+    /// Where there is none, the connections that have waited longest for their clients end, whatever they wait
+    /// for: a request, the rest of a head or of a body, a client that reads. One whose answer is being made
+    /// keeps its place.
     pub fn admit(self: &Arc<Self>, source: Option<IpAddr>, line: &Arc<Line>) -> Result<Seat, Full> {
         let source = source.map(network);
         let mut open = self.lock();
         if let Some(source) = source.filter(|_| self.caps.per_source > 0) {
             let count = open.sources.get(&source).map_or(0, |s| s.count);
-            if count >= self.caps.per_source && !open.make_room(Some(source), self.caps.per_source) {
+            if count >= self.caps.per_source && !open.make_room(Some(source)) {
                 return Err(Full::Source);
             }
         }
-        if open.entries.len() >= self.caps.total && !open.make_room(None, self.caps.total) {
+        // Each holds a descriptor until it is gone: those that were ended are bounded too.
+        if open.leaving > self.caps.total / LEAVING_PART + 1
+            || (open.entries.len() >= self.caps.total && !open.make_room(None))
+        {
             return Err(Full::Total);
         }
         let number = open.next;
@@ -114,9 +127,17 @@ impl Table {
         Ok(Seat { table: Arc::clone(self), number, ending })
     }
 
-    /// Whether some connection waits for its client: it makes room once it has waited long enough.
+    /// Whether some connection is on its way out, or waits for its client: it makes room once it has waited
+    /// long enough.
     pub fn will_have_room(&self) -> bool {
-        self.lock().entries.values().any(|entry| entry.line.waiting_since().is_some())
+        let open = self.lock();
+        open.leaving > 0 || open.entries.values().any(|entry| entry.line.waiting_since().is_some())
+    }
+
+    /// Ends those that have waited longest for their clients: the system has no descriptor left, although
+    /// there may be more connections by the caps.
+    pub fn make_room(&self) {
+        self.lock().make_room(None);
     }
 
     /// Ends all connections, each after the answer that it waits for.
@@ -125,6 +146,7 @@ impl Table {
         for entry in open.entries.values() {
             entry.line.end_after_answer();
         }
+        open.leaving += open.entries.len();
         open.entries.clear();
         open.sources.clear();
     }
@@ -140,18 +162,22 @@ impl Table {
 }
 
 impl Open {
-    fn remove(&mut self, number: u64) {
-        let Some(Entry { source: Some(source), .. }) = self.entries.remove(&number) else { return };
-        if let Some(counted) = self.sources.get_mut(&source) {
+    /// Whether it had an entry.
+    fn remove(&mut self, number: u64) -> bool {
+        let Some(entry) = self.entries.remove(&number) else { return false };
+        if let Some(source) = entry.source
+            && let Some(counted) = self.sources.get_mut(&source)
+        {
             counted.count = counted.count.saturating_sub(1);
             if counted.count == 0 {
                 self.sources.remove(&source);
             }
         }
+        true
     }
 
     /// Ends those that have waited longest, of one source or of all; whether there were any.
-    fn make_room(&mut self, source: Option<IpAddr>, cap: usize) -> bool {
+    fn make_room(&mut self, source: Option<IpAddr>) -> bool {
         let now = Instant::now();
         if self.barren(source).is_some_and(|until| now < until) {
             return false;
@@ -167,10 +193,16 @@ impl Open {
             *self.barren(source) = Some(now + BARREN);
             return false;
         }
-        let room = (cap / ROOM_PART + 1).min(waiting.len());
+        let open = match source {
+            Some(source) => self.sources.get(&source).map_or(0, |counted| counted.count),
+            None => self.entries.len(),
+        };
+        let room = (open / ROOM_PART + 1).min(waiting.len());
         waiting.select_nth_unstable(room - 1);
         for (_, number) in waiting.iter().take(room) {
-            self.remove(*number);
+            if self.remove(*number) {
+                self.leaving += 1;
+            }
         }
         true
     }
@@ -224,6 +256,38 @@ mod tests {
         assert_eq!(table.len(), 2);
         drop((second, third));
         assert_eq!(table.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_were_ended_and_are_not_gone_are_bounded() {
+        let table = table(64, 0);
+        let idle = Arc::new(Line::new());
+        let admit = || table.admit(None, &idle);
+        let mut seats: Vec<Seat> = (0..64).map(|_| admit().unwrap()).collect();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // All are deaf: none that is told to end does.
+        while let Ok(seat) = admit() {
+            seats.push(seat);
+            assert!(seats.len() < 100, "descriptors without a bound");
+        }
+        assert_eq!(admit().err(), Some(Full::Total));
+        assert!(table.will_have_room());
+        seats.drain(..64);
+        assert!(admit().is_ok());
+        table.end();
+        drop(seats);
+        assert_eq!(table.lock().leaving, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_descriptors_those_that_waited_longest_make_room_below_the_cap() {
+        let table = table(1_000_000, 0);
+        let idle = Arc::new(Line::new());
+        let seats: Vec<Seat> = (0..100).map(|_| table.admit(None, &idle).unwrap()).collect();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        table.make_room();
+        assert_eq!(table.len(), 96, "a part of what is open, not of the cap");
+        drop(seats);
     }
 
     #[tokio::test(start_paused = true)]
