@@ -31,7 +31,7 @@
 //! # A token's way
 //!
 //! `http::layers` (method, size, time) → `http::token` (phases) → `service::issue` (the mint):
-//! `service::authenticate` (whose secret) → `service::codes` (only with a code: what it stands for) →
+//! `service::clients::authenticate` (whose secret) → `service::codes` (only with a code: what it stands for) →
 //! `domain::grant::decide` (may it) → `store::batch` (wait for the group) → a backend's `issue` (count and
 //! record, one statement; `redeem`, in one transaction, where codes are spent) → `keys::Keyring::sign`.
 //!

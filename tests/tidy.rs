@@ -90,8 +90,8 @@ const CRATES: &[(&str, &str, &str)] = &[
     ),
     (
         "argon2 bcrypt",
-        "src/service/secret.rs src/service/secret/",
-        "hashing has threads and a queue of its own: go through service::secret",
+        "src/service/clients/secret/",
+        "hashing has threads and a queue of its own: go through service::clients::secret",
     ),
     (
         "clap clap_complete comfy_table indicatif",
@@ -120,8 +120,8 @@ const CRATES: &[(&str, &str, &str)] = &[
     ),
     (
         "std::thread::spawn std::thread::Builder",
-        "src/service/secret.rs src/service/secret/ src/app/mod.rs src/app/reload.rs",
-        "threads are counted: use the ones of service::secret, or start it in src/app",
+        "src/service/clients/secret/ src/app/mod.rs src/app/reload.rs",
+        "threads are counted: use the ones of clients::secret, or start it in src/app",
     ),
 ];
 

@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 
 use crate::config::{Config, DatabaseUrl};
 use crate::domain::id::AgentId;
-use crate::service::secret::Secret;
+use crate::service::clients::secret::Secret;
 
 use super::open::folder_of;
 use super::{AppError, system};

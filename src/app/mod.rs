@@ -23,7 +23,7 @@ use crate::http::body::Bodies;
 use crate::http::client_address::ClientAddresses;
 use crate::http::server_metadata::ServerMetadata;
 use crate::http::state::{RequestIds, State};
-use crate::service::authenticate::Authenticator;
+use crate::service::clients::authenticate::Authenticator;
 use crate::service::issue::Mint;
 use crate::service::limits::Limits;
 use crate::service::readiness::{Draining, Readiness};

@@ -13,7 +13,7 @@ use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::scope::{BUILT_IN, Scope};
-use crate::service::agents::NewAgent;
+use crate::service::manage::agents::NewAgent;
 use crate::telemetry::error_chain;
 
 use super::beside::{credentials, operator_file};

@@ -11,7 +11,10 @@ use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, Terms, Use
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
-use crate::service::agents::{AgentView, Agents, LONGEST_OVERLAP, NewAgent, ProfilePatch, Rejection};
+use crate::service::manage::LONGEST_OVERLAP;
+use crate::service::manage::agents::{Agents, NewAgent, Rejection};
+use crate::service::manage::patch::ProfilePatch;
+use crate::service::manage::view::AgentView;
 use crate::store::LiveTokens;
 
 use super::failure::Failure;

@@ -11,7 +11,7 @@ use crate::clock::{StoreClock, SystemClock};
 use crate::config::Config;
 use crate::config::raw::Raw;
 use crate::domain::ttl::HIGH_RISK_CAP;
-use crate::service::scopes::{Scopes, Shortened};
+use crate::service::manage::scopes::{Scopes, Shortened};
 use crate::telemetry::error_chain;
 
 use super::block_on;

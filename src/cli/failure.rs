@@ -8,8 +8,8 @@ use crate::app::AppError;
 use crate::config::DatabaseUrl;
 use crate::config::fault::Faults;
 use crate::service;
-use crate::service::agents::{AgentError, Rejection};
-use crate::service::scopes::ScopeError;
+use crate::service::manage::agents::{AgentError, Rejection};
+use crate::service::manage::scopes::ScopeError;
 use crate::telemetry::error_chain;
 
 /// Why a command did not do what it was asked.

@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::scope::Scope;
-use crate::service::agents::Agents;
-use crate::service::agents::import::{Imported, PIECE, Row};
+use crate::service::manage::agents::Agents;
+use crate::service::manage::import::{Imported, PIECE, Row};
 
 use super::failure::{Failure, tell};
 use super::output::{Printer, Sheet};

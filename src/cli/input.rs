@@ -6,7 +6,7 @@ use crate::domain::Invalid;
 use crate::domain::agent::{Audience, RedirectUri, UserId};
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
-use crate::service::secret::Secret;
+use crate::service::clients::secret::Secret;
 
 use super::failure::Failure;
 

@@ -10,8 +10,9 @@ use crate::app;
 use crate::config::Config;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
-use crate::service::agents::{AgentView, Agents, NewSecret};
-use crate::service::secret::Secret;
+use crate::service::clients::secret::Secret;
+use crate::service::manage::agents::Agents;
+use crate::service::manage::view::{AgentView, NewSecret};
 use crate::telemetry::error_chain;
 
 use super::agent::properties;

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::service::agents::import::Row;
+use crate::service::manage::import::Row;
 
 /// The longest line, in bytes. A longer one is refused, not read.
 const LONGEST_LINE: u64 = 1 << 18;

@@ -4,9 +4,10 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use crate::app;
 use crate::config::Config;
+use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::event::Actor;
-use crate::domain::scope::{CatalogueEntry, Scope};
-use crate::service::scopes::{Added, ScopePatch, ScopeView, Scopes, parse_description};
+use crate::domain::scope::Scope;
+use crate::service::manage::scopes::{Added, ScopePatch, ScopeView, Scopes, parse_description};
 
 use super::failure::Failure;
 use super::output::{Printer, Sheet};

@@ -7,7 +7,7 @@ use crate::app;
 use crate::config::Config;
 use crate::domain::id::Jti;
 use crate::domain::time::Timestamp;
-use crate::service::inspect::{Inspection, inspect};
+use crate::service::manage::inspect::{Inspection, inspect};
 use crate::service::revoke::revoke_by_id;
 use crate::service::tokens::Tokens;
 

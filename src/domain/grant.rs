@@ -3,12 +3,13 @@
 //! Must not know the clock, the store or how the agent proved itself.
 
 use super::agent::{Agent, Audience, Epoch, UserId};
+use super::catalogue::Catalogue;
 use super::code::{Code, CodeRef};
 use super::id::{AgentId, CredentialId, Jti};
 use super::quota::{Limit, PlanName};
 use super::refusal::Refusal;
 use super::risk::RiskRules;
-use super::scope::{Catalogue, Scope, join};
+use super::scope::{Scope, join};
 use super::ttl::{Risk, Ttl, lifetime};
 
 /// The longest joined scope list that a token carries, in bytes: every token stays far below the
@@ -217,7 +218,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::agent::{AgentName, AgentStatus, Profile, Terms};
-    use super::super::scope::{CatalogueEntry, parse_scope_list};
+    use super::super::catalogue::CatalogueEntry;
+    use super::super::scope::parse_scope_list;
     use super::super::time::Timestamp;
     use super::*;
 

@@ -5,6 +5,7 @@
 //! logging: time and random values arrive as arguments.
 
 pub mod agent;
+pub mod catalogue;
 pub mod code;
 pub mod credential;
 pub mod event;

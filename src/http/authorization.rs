@@ -11,7 +11,7 @@ use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
 use crate::domain::refusal::Refusal;
-use crate::service::authenticate::ClientCredentials;
+use crate::service::clients::authenticate::ClientCredentials;
 
 use super::parameters::{Parameters, decode};
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::keys::Keyring;
-use crate::service::agents::Agents;
-use crate::service::authenticate::Authenticator;
+use crate::service::clients::authenticate::Authenticator;
 use crate::service::codes::Codes;
 use crate::service::issue::Mint;
+use crate::service::manage::agents::Agents;
 use crate::service::readiness::Readiness;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::domain::id::Kid;
 
-use super::KeyFault;
 use super::claims::Claims;
+use super::fault::KeyFault;
 
 /// The size of a new RSA key. Nothing below 2,048 bits exists here (contract D11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -9,7 +9,8 @@ use crate::domain::agent::Audience;
 use crate::domain::ttl::Risk;
 use crate::store::Recorded;
 
-use super::LONGEST_TOKEN;
+/// A token longer than this is refused unread, in bytes. Every token that is minted is shorter.
+pub const LONGEST_TOKEN: usize = 8_192;
 
 /// The header of a minted token (RFC 9068 §2.1).
 #[derive(Serialize)]

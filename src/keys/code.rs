@@ -18,8 +18,9 @@ use crate::domain::time::Timestamp;
 use crate::entropy::{Entropy, NoEntropy};
 use crate::store::StoreKey;
 
+use super::prefixed::length_prefixed;
 use super::seal::{self, MasterKey};
-use super::{length_prefixed, store_key};
+use super::store_key;
 
 /// The purpose under which code keys are stored.
 pub const PURPOSE: &str = "code";

@@ -12,101 +12,28 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::document::Document;
 use crate::domain::id::Kid;
-use crate::domain::time::Timestamp;
 use crate::domain::ttl;
 use crate::store::{KeyRecord, KeyState, Recorded, Sealed};
 
 use algorithm::{PrivateKey, PublicKey};
-use claims::{Claims, TokenHeader};
+use claims::{Claims, LONGEST_TOKEN, TokenHeader};
 use seal::MasterKey;
 
 pub mod algorithm;
 pub mod claims;
 pub mod code;
+mod fault;
+mod prefixed;
 pub mod rotation;
 pub mod seal;
 pub mod standing;
 pub mod store_key;
 pub mod tag;
+mod token;
 
-/// A token longer than this is refused unread, in bytes. Every token that is minted is shorter.
-pub const LONGEST_TOKEN: usize = 8_192;
-
-/// The `typ` header of minted tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TokenTyp {
-    /// `at+jwt` (RFC 9068 §2.1).
-    #[default]
-    AtJwt,
-    /// `JWT`, for verifiers that refuse `at+jwt`.
-    Jwt,
-}
-
-impl TokenTyp {
-    /// The header's value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AtJwt => "at+jwt",
-            Self::Jwt => "JWT",
-        }
-    }
-}
-
-/// A signed token and what a reply says of it.
-pub struct SignedToken {
-    /// The compact serialisation (RFC 7515 §3.1).
-    pub jwt: String,
-    /// Seconds it lives.
-    pub expires_in: i64,
-    /// Its `exp`.
-    pub expires_at: Timestamp,
-    /// The granted scopes.
-    pub scope: String,
-}
-
-impl std::fmt::Debug for SignedToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SignedToken(redacted)")
-    }
-}
-
-/// What became of a token that was presented.
-#[derive(Debug)]
-pub enum Verified {
-    /// Signed by a key of this store, for this issuer: which key, and what it says. Nothing is said of its
-    /// time or standing.
-    Genuine(Kid, Box<Claims>),
-    /// Names a key that this process does not know: another process may have made it.
-    UnknownKey,
-    /// Malformed, forged or foreign.
-    Rejected,
-}
-
-/// Why a keyring cannot do what it is asked. Faults, never refusals.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFault {
-    /// A sealed key does not open: the master key is another one, or the row was changed.
-    #[error("signing key {0} does not open under this master key")]
-    Unsealable(Kid),
-    /// A key's private and public parts do not belong together, or its kid is not its thumbprint.
-    #[error("signing key {0} is damaged: {1}")]
-    Damaged(Kid, &'static str),
-    /// A key's state or times are not those that its seal was made for.
-    #[error("signing key {0} does not stand as its seal says: somebody changed its row")]
-    Moved(Kid),
-    /// No key is in the signing state.
-    #[error("no signing key")]
-    NoSigningKey,
-    /// The library refused to sign.
-    #[error("signing failed")]
-    Signing,
-    /// The library made no key.
-    #[error("key generation failed")]
-    Generation,
-    /// A token grew past [`LONGEST_TOKEN`].
-    #[error("the token would be longer than {LONGEST_TOKEN} bytes")]
-    TooLong,
-}
+pub use fault::KeyFault;
+pub use prefixed::length_prefixed;
+pub use token::{SignedToken, TokenTyp, Verified};
 
 struct SigningKey {
     /// The first part of each token and the dot behind it.
@@ -278,14 +205,6 @@ fn lives_as_minted(claims: &Claims) -> bool {
     claims.exp.checked_sub(claims.iat).is_some_and(|life| (1..=ttl::LONGEST).contains(&life))
 }
 
-/// Feeds each field with its length before it, so that no byte can move from one to the next.
-pub fn length_prefixed<'a>(fields: impl IntoIterator<Item = &'a [u8]>, mut feed: impl FnMut(&[u8])) {
-    for field in fields {
-        feed(&(field.len() as u64).to_be_bytes()); // usize to u64 widens on every target
-        feed(field);
-    }
-}
-
 /// RFC 7517: the signing key first, then the announced, then the retiring ones.
 fn render_jwks(mut keys: Vec<(KeyState, String)>) -> Document {
     keys.sort_by_key(|(state, _)| match state {
@@ -302,6 +221,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::time::Timestamp;
     use crate::entropy::SeededEntropy;
 
     #[test]

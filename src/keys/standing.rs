@@ -10,7 +10,7 @@ use crate::entropy::Entropy;
 use crate::store::{KeyRecord, KeyState};
 
 use super::algorithm::GeneratedKey;
-use super::length_prefixed;
+use super::prefixed::length_prefixed;
 use super::seal::MasterKey;
 
 /// What the key of seals is derived for.

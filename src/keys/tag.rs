@@ -6,8 +6,9 @@ use aws_lc_rs::hmac;
 
 use crate::store::StoreKey;
 
+use super::prefixed::length_prefixed;
 use super::seal::MasterKey;
-use super::{length_prefixed, store_key};
+use super::store_key;
 
 /// The purpose under which tag keys are stored.
 pub const PURPOSE: &str = "tag";

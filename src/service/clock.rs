@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::clock::StoreClock;
 use crate::store::Store;
 
-use super::Error;
+use super::error::Error;
 
 /// A process whose clock is further from the store's, in milliseconds, is not ready for requests: tokens
 /// that it issues would be older, or seem older to others, than they are.

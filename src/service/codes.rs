@@ -14,8 +14,8 @@ use crate::entropy::{Entropy, uuid_v7};
 use crate::keys::code::{Binding, Challenge, CodeKey};
 use crate::store::Store;
 
-use super::Error;
 use super::clock::MAX_SKEW_MILLIS;
+use super::error::Error;
 
 /// One refusal for all that is not allowed, so that nobody learns which agents, addresses and users
 /// there are.

@@ -12,12 +12,13 @@ use crate::entropy::{Entropy, uuid_v7};
 use crate::keys::{Keyring, SignedToken};
 use crate::store::{AgentRecord, Batch, Freshness, LockedElsewhere, Recorded, Store, Verdict};
 
-use super::authenticate::{Authenticator, ClientCredentials};
+use super::clients::authenticate::{Authenticator, ClientCredentials};
 use super::codes::{Codes, PresentedCode};
+use super::error::{Cause, Error};
 use super::keys::KeyService;
 use super::limits::Limits;
+use super::plans::SharedPlans;
 use super::replay::Replays;
-use super::{Cause, Error, SharedPlans};
 
 /// How often a decision is made again because the agent changed under it; past that the caller is
 /// told to come again, never refused.

@@ -15,7 +15,7 @@ use crate::keys::tag::{self, TagKey};
 use crate::keys::{KeyFault, Keyring, rotation, standing, store_key};
 use crate::store::{Change, KeyRecord, KeyState, Outcome, Store, StoreKey, Write};
 
-use super::{Cause, Error};
+use super::error::{Cause, Error};
 
 /// Keys are signed with for so many milliseconds after they were last read; below [`rotation::SKEW`], with
 /// room for what a reading takes.

@@ -14,7 +14,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
 
-use super::failures::Failures;
+use super::clients::failures::Failures;
 
 /// How many a minute; 0 is without a limit.
 #[derive(Debug, Clone, Copy, Default)]

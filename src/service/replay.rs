@@ -11,8 +11,8 @@ use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::store::{Change, Store, Write};
 
-use super::Error;
 use super::codes::{Codes, PresentedCode};
+use super::error::Error;
 use super::revocations::RevocationList;
 
 /// Kills what was given for a code that comes again.

@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::ttl;
 use crate::store::{Change, Store, Write};
 
-use super::Error;
+use super::error::Error;
 use super::revocations::RevocationList;
 use super::tokens::{Caller, Tokens};
 

@@ -19,7 +19,7 @@ use crate::keys::claims::Claims;
 use crate::keys::{Keyring, Verified};
 use crate::store::{Standing, Store, TokenRef};
 
-use super::Error;
+use super::error::Error;
 use super::keys::KeyService;
 
 /// How many verified signatures are remembered. Time, revocation, status and epoch are read anyway.

@@ -14,9 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
-use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 use crate::telemetry::metrics;
 

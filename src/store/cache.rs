@@ -16,9 +16,9 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use crate::domain::agent::{Agent, RedirectUri, Terms, UserId};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId, Jti};
-use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::{

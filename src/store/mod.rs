@@ -17,10 +17,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::agent::{Agent, AgentStatus, Epoch, RedirectUri, UserId};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::{Credential, HashCost};
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, BatchId, CodeId, Jti, Kid};
-use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 pub mod batch;

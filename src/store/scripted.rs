@@ -11,9 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId, Jti};
-use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::{
@@ -223,12 +223,13 @@ pub mod samples {
     use uuid::Uuid;
 
     use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms};
+    use crate::domain::catalogue::{Catalogue, CatalogueEntry};
     use crate::domain::code::{Code, CodeRef};
     use crate::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
     use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
     use crate::domain::quota::PlanName;
     use crate::domain::risk::RiskRules;
-    use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
+    use crate::domain::scope::Scope;
     use crate::domain::time::Timestamp;
     use crate::domain::ttl::Ttl;
     use crate::store::{AgentRecord, Batch};

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::domain::agent::{Agent, AgentStatus, Profile};
+use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::id::{AgentId, CredentialId, Jti, Kid};
-use crate::domain::scope::{CatalogueEntry, Scope};
+use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 
 use super::{KeyRecord, StoreKey};

@@ -200,8 +200,8 @@ mod tests {
         assert_eq!(crates("src/service/issue.rs", "use axum::Router;"), 1);
         assert_eq!(crates("src/http/mod.rs", "use axum::Router;"), 0);
         assert_eq!(crates("src/store/mod.rs", "fn f(e: sqlx::Error) {}"), 1);
-        assert_eq!(crates("src/service/secret/pool.rs", "use argon2::Argon2;"), 0);
-        assert_eq!(crates("src/service/secretary.rs", "use argon2::Argon2;"), 1);
+        assert_eq!(crates("src/service/clients/secret/pool.rs", "use argon2::Argon2;"), 0);
+        assert_eq!(crates("src/service/clients/secretary.rs", "use argon2::Argon2;"), 1);
         assert_eq!(crates("src/domain/time.rs", "use std::time::*;"), 1);
         assert_eq!(crates("src/domain/time.rs", "use std::time::Duration;"), 0);
         assert_eq!(crates("src/http/mod.rs", "use tokio::task; fn f() { task::spawn(g()) }"), 1);

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
-use crate::service::agents::{AgentError, AgentView, Rejection};
+use crate::service::manage::agents::{AgentError, Rejection};
+use crate::service::manage::view::AgentView;
 use crate::service::tokens::Caller;
 
 use crate::http::authorization::bearer;

@@ -12,12 +12,11 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::document::Document;
-use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 use crate::store::Store;
 use crate::telemetry::metrics;
 
-use super::Error;
+use crate::service::error::Error;
 use entries::{Entries, KILL_LISTED, LOOKS};
 use gzip::Packer;
 pub use text::Listing;
@@ -205,6 +204,3 @@ impl RevocationList {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Never true again: an empty list says nothing that time could make untrue.
-const FOR_EVER: Timestamp = Timestamp(i64::MAX);

@@ -14,8 +14,8 @@ use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
 use crate::store::KilledAgent;
 
-use super::FOR_EVER;
-
+/// Never true again: an empty list says nothing that time could make untrue.
+pub(super) const FOR_EVER: Timestamp = Timestamp(i64::MAX);
 const HEAD: &str = "{\"revoked_jtis\":[";
 
 /// The list as it was written down at one version.

@@ -10,9 +10,10 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use crate::domain::agent::AgentStatus;
+use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::event::Event;
 use crate::domain::id::{AgentId, Jti, Kid};
-use crate::domain::scope::{CatalogueEntry, Scope};
+use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 
 use super::super::{

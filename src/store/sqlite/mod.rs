@@ -16,9 +16,9 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId, Jti};
-use crate::domain::scope::Catalogue;
 use crate::domain::time::{Month, Timestamp};
 
 use super::write::{revoked_jtis, with_known, without_known};

@@ -8,9 +8,10 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use uuid::Uuid;
 
 use crate::domain::agent::{Agent, AgentStatus, Epoch, RedirectUri, UserId};
+use crate::domain::catalogue::{Catalogue, CatalogueEntry};
 use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId, Jti};
-use crate::domain::scope::{Catalogue, CatalogueEntry, Scope};
+use crate::domain::scope::Scope;
 use crate::domain::time::{Month, Timestamp};
 
 use super::super::row::{self, AgentRow, Broken, KeyRow, RevocationRow, drawn_at};

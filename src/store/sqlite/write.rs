@@ -6,9 +6,10 @@
 use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::agent::AgentStatus;
+use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::event::Event;
 use crate::domain::id::{AgentId, Jti, Kid};
-use crate::domain::scope::{CatalogueEntry, Scope};
+use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 
 use super::super::{

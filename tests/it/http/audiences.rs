@@ -2,8 +2,8 @@
 
 use sealwright::domain::agent::Audience;
 use sealwright::domain::event::Actor;
-use sealwright::service::agents::ProfilePatch;
-use sealwright::service::agents::import::{Imported, Row};
+use sealwright::service::manage::import::{Imported, Row};
+use sealwright::service::manage::patch::ProfilePatch;
 use serde_json::{Value, json};
 
 use super::{airisk, on_both};

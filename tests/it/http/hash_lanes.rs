@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use sealwright::domain::event::Actor;
-use sealwright::service::agents::import::{Imported, Row};
+use sealwright::service::manage::import::{Imported, Row};
 
 use super::on_both;
 use super::secrets::{Counts, demand_shed};

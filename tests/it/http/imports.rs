@@ -1,7 +1,7 @@
 //! Agents that came from another system: their clients go on with the ids and secrets that they have.
 
 use sealwright::domain::event::Actor;
-use sealwright::service::agents::import::{Imported, Row};
+use sealwright::service::manage::import::{Imported, Row};
 
 use super::on_both;
 use super::token::INVALID_CLIENT;

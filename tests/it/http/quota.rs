@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use sealwright::domain::event::Actor;
 use sealwright::domain::quota::PlanName;
 use sealwright::domain::time::Timestamp;
-use sealwright::service::agents::ProfilePatch;
+use sealwright::service::manage::patch::ProfilePatch;
 
 use super::on_both;
 use super::token::{INVALID_CLIENT, QUOTA};

@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 use sealwright::domain::event::Actor;
 use sealwright::domain::scope::parse_scope_list;
-use sealwright::service::agents::ProfilePatch;
+use sealwright::service::manage::patch::ProfilePatch;
 use sqlx::{Connection, PgConnection};
 
 use super::introspect::INACTIVE;

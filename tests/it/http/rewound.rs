@@ -76,7 +76,7 @@ async fn a_secret_that_was_lost_opens_nothing(app: &TestApp<'_>) {
 async fn a_scope_that_was_lost_is_not_granted(app: &TestApp<'_>) {
     use sealwright::domain::event::Actor;
     use sealwright::domain::scope::parse_scope_list;
-    use sealwright::service::agents::ProfilePatch;
+    use sealwright::service::manage::patch::ProfilePatch;
     let other = app.beside().await;
     let agent = app.agent("agents:read").await;
     let widen = async |app: &TestApp<'_>, scopes: &str| {

@@ -3,7 +3,7 @@
 use sealwright::domain::event::Actor;
 use sealwright::domain::scope::Scope;
 use sealwright::domain::ttl::Ttl;
-use sealwright::service::scopes::{ScopePatch, Scopes};
+use sealwright::service::manage::scopes::{ScopePatch, Scopes};
 use serde_json::json;
 
 use super::on_both;

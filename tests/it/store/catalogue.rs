@@ -1,6 +1,7 @@
 //! The scope catalogue.
 
-use sealwright::domain::scope::{BUILT_IN, CatalogueEntry, Scope};
+use sealwright::domain::catalogue::CatalogueEntry;
+use sealwright::domain::scope::{BUILT_IN, Scope};
 use sealwright::store::{Change, Freshness, Outcome};
 
 use super::kit::{MILLIS, commit};

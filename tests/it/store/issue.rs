@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use sealwright::domain::catalogue::CatalogueEntry;
 use sealwright::domain::id::BatchId;
-use sealwright::domain::scope::{CatalogueEntry, Scope};
+use sealwright::domain::scope::Scope;
 use sealwright::domain::time::Timestamp;
 use sealwright::store::{Batch, Change, Freshness, LiveTokens, Outcome};
 

@@ -7,6 +7,7 @@ use sealwright::clock::FakeClock;
 use sealwright::domain::agent::{
     Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
 };
+use sealwright::domain::catalogue::Catalogue;
 use sealwright::domain::code::{self, Code, CodeRef};
 use sealwright::domain::credential::{Credential, SecretHash, Tag};
 use sealwright::domain::event::Actor;
@@ -14,7 +15,7 @@ use sealwright::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
 use sealwright::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
 use sealwright::domain::quota::{Limit, PlanName};
 use sealwright::domain::risk::RiskRules;
-use sealwright::domain::scope::{Catalogue, parse_scope_list};
+use sealwright::domain::scope::parse_scope_list;
 use sealwright::domain::time::Timestamp;
 use sealwright::domain::ttl::Ttl;
 use sealwright::entropy::{SystemEntropy, uuid_v7};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use sealwright::domain::agent::{Audience, RedirectUri};
 use sealwright::domain::quota::Plans;
-use sealwright::service::agents::ProfilePatch;
+use sealwright::service::manage::patch::ProfilePatch;
 use serde_json::Value;
 
 use super::{

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use proptest::test_runner::{Config, TestRunner};
 use sealwright::domain::agent::{RedirectUri, UserId};
 use sealwright::domain::quota::PlanName;
-use sealwright::service::agents::ProfilePatch;
+use sealwright::service::manage::patch::ProfilePatch;
 use serde_json::json;
 
 use super::{

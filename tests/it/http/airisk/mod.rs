@@ -11,7 +11,7 @@ use super::on_both;
 
 use sealwright::domain::agent::{RedirectUri, UserId};
 use sealwright::domain::event::Actor;
-use sealwright::service::agents::ProfilePatch;
+use sealwright::service::manage::patch::ProfilePatch;
 use url::Url;
 
 use crate::harness::answer::Answer;

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sealwright::domain::agent::RedirectUri;
 use sealwright::domain::event::Actor;
-use sealwright::service::agents::ProfilePatch;
+use sealwright::service::manage::patch::ProfilePatch;
 use url::Url;
 
 use super::{

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use sealwright::domain::quota::PlanName;
 use sealwright::domain::time::Timestamp;
-use sealwright::service::agents::ProfilePatch;
+use sealwright::service::manage::patch::ProfilePatch;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use url::Url;

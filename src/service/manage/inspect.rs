@@ -11,8 +11,8 @@ use crate::domain::time::Timestamp;
 use crate::keys::claims::Claims;
 use crate::store::{Standing, Store};
 
-use super::Error;
-use super::tokens::{Genuine, Tokens};
+use crate::service::error::Error;
+use crate::service::tokens::{Genuine, Tokens};
 
 /// What a token is worth, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -1,9 +1,4 @@
-//! Agents under an operator's hand: made, shown, changed, stopped, given a new secret.
-//!
-//! Owns the order of steps and what an operator is refused. Must not know who asks (the command line
-//! or an endpoint) or how the answer is printed. Reading order: this file, `credentials` (secrets
-//! made and rotated), `patch` (what an update changes), [`view`] (what is shown of an agent), [`import`]
-//! (many at once).
+//! Agents under an operator's hand: made, shown, changed, stopped. Owns the order of steps.
 
 use std::sync::Arc;
 
@@ -12,29 +7,24 @@ use uuid::Uuid;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentStatus, Epoch, Profile};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::event::Actor;
 use crate::domain::grant::LONGEST_SCOPE_LIST;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::risk::RiskRules;
-use crate::domain::scope::{Catalogue, Scope, join};
+use crate::domain::scope::{Scope, join};
 use crate::domain::ttl::Ttl;
 use crate::entropy::{Entropy, uuid_v7};
 use crate::store::{AgentRecord, Change, Freshness, LiveTokens, Outcome, Store, StoreError, Write};
 
+use crate::service::clients::secret::{Secret, Secrets};
+use crate::service::error::{Cause, Error};
+use crate::service::plans::SharedPlans;
+
+use super::patch::{ProfilePatch, narrowed_warning};
 use super::scopes::open_warnings;
-use super::secret::{Secret, Secrets};
-use super::{Cause, Error, SharedPlans};
-
-mod credentials;
-pub mod import;
-mod patch;
-pub mod view;
-
-pub use credentials::{LONGEST_OVERLAP, NewSecret};
-pub use patch::ProfilePatch;
-use patch::narrowed_warning;
-pub use view::AgentView;
+use super::view::{AgentView, NewSecret};
 
 /// How often an update is made again because somebody else changed the agent meanwhile.
 const MOST_CONFLICTS: usize = 5;
@@ -259,7 +249,7 @@ impl Agents {
         }
     }
 
-    async fn find(&self, agent_id: &AgentId) -> Result<Arc<AgentRecord>, AgentError> {
+    pub(super) async fn find(&self, agent_id: &AgentId) -> Result<Arc<AgentRecord>, AgentError> {
         let found = self.store.agent(agent_id, Freshness::Fresh).await?;
         found.ok_or_else(|| Rejection::NotFound.into())
     }
@@ -269,16 +259,16 @@ impl Agents {
         self.show(agent_id).await
     }
 
-    async fn commit(&self, change: Change, by: Actor) -> Result<Outcome, Error> {
+    pub(super) async fn commit(&self, change: Change, by: Actor) -> Result<Outcome, Error> {
         let outcomes = self.store.commit(vec![Write { at: self.clock.now(), by, change }]).await?;
         outcomes.first().copied().ok_or_else(no_outcome)
     }
 
-    fn check_plan(&self, plan: &PlanName) -> Result<(), Rejection> {
+    pub(super) fn check_plan(&self, plan: &PlanName) -> Result<(), Rejection> {
         self.plans.load().limit(plan).map(|_| ()).ok_or_else(|| Rejection::UnknownPlan(plan.clone()))
     }
 
-    fn new_agent(&self, agent_id: &AgentId, profile: Profile) -> Agent {
+    pub(super) fn new_agent(&self, agent_id: &AgentId, profile: Profile) -> Agent {
         let (now, millis) = (self.clock.now(), self.clock.unix_millis());
         Agent {
             agent_id: agent_id.clone(),
@@ -291,12 +281,12 @@ impl Agents {
         }
     }
 
-    fn draw_id(&self) -> Result<Uuid, Error> {
+    pub(super) fn draw_id(&self) -> Result<Uuid, Error> {
         Ok(uuid_v7(&*self.clock, &*self.entropy)?)
     }
 }
 
-fn check_scopes(scopes: &[Scope], catalogue: &Catalogue) -> Result<(), Rejection> {
+pub(super) fn check_scopes(scopes: &[Scope], catalogue: &Catalogue) -> Result<(), Rejection> {
     match scopes.iter().find(|s| !catalogue.contains(s)) {
         Some(unknown) => Err(Rejection::UnknownScope(unknown.clone())),
         // More than one token carries would make the request without a scope fail (contract D3).
@@ -308,7 +298,7 @@ fn check_scopes(scopes: &[Scope], catalogue: &Catalogue) -> Result<(), Rejection
 }
 
 /// What a change of state may come to: done, so already, or refused.
-fn accepted(outcome: Outcome) -> Result<(), Rejection> {
+pub(super) fn accepted(outcome: Outcome) -> Result<(), Rejection> {
     match outcome {
         Outcome::Applied | Outcome::Unchanged => Ok(()),
         Outcome::NotFound => Err(Rejection::NotFound),
@@ -317,10 +307,10 @@ fn accepted(outcome: Outcome) -> Result<(), Rejection> {
     }
 }
 
-fn fault(why: &str) -> Error {
+pub(super) fn fault(why: &str) -> Error {
     Error::Fault(Arc::new(Cause(why.to_owned())))
 }
 
-fn no_outcome() -> Error {
+pub(super) fn no_outcome() -> Error {
     fault("the store gave no outcome")
 }

@@ -4,10 +4,12 @@ use serde::Serialize;
 
 use crate::domain::agent::{Agent, Audience, RedirectUri, UserId};
 use crate::domain::credential::Credential;
+use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::quota::{Plans, Usage};
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
+use crate::service::clients::secret::Secret;
 
 /// An agent as operators and clients see it. Holds nothing of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -131,4 +133,19 @@ impl CredentialView {
 
 fn texts<T>(values: &[T], text: impl Fn(&T) -> &str) -> Vec<String> {
     values.iter().map(|v| text(v).to_owned()).collect()
+}
+
+/// A secret that was just made, to be shown this once.
+#[derive(Debug)]
+pub struct NewSecret {
+    /// Whose.
+    pub agent_id: AgentId,
+    /// The credential that it opens.
+    pub credential_id: CredentialId,
+    /// The secret in clear.
+    pub secret: Secret,
+    /// When the last of the secrets before it ends; `None` when there was none.
+    pub old_expires_at: Option<Timestamp>,
+    /// What the operator should know about the agent.
+    pub warnings: Vec<String>,
 }

@@ -9,14 +9,15 @@ use serde::Serialize;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::catalogue::{Catalogue, CatalogueEntry};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::risk::{NameRisk, NameRule, RiskRules};
-use crate::domain::scope::{BUILT_IN, Catalogue, CatalogueEntry, Scope};
+use crate::domain::scope::{BUILT_IN, Scope};
 use crate::domain::ttl::{HIGH_RISK_CAP, Risk, Ttl};
 use crate::store::{Change, Freshness, Outcome, Store, StoreError, Write};
 
-use super::Error;
+use crate::service::error::Error;
 
 /// How many agents are read at once.
 const PAGE: i64 = 500;

@@ -17,9 +17,9 @@ use crate::domain::time::Timestamp;
 use crate::store::{AgentRecord, Change, Freshness, Store, Write};
 use crate::telemetry::error_chain;
 
-use super::Error;
-use super::limits::Limits;
 use super::secret::{Foreign, Presented, Proof, Secret, Secrets};
+use crate::service::error::Error;
+use crate::service::limits::Limits;
 
 /// What a client sent to prove itself.
 #[derive(Debug)]

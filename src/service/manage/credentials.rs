@@ -5,30 +5,16 @@ use crate::domain::Invalid;
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::{AgentId, CredentialId};
-use crate::domain::time::Timestamp;
 use crate::store::{Change, Outcome};
 
-use super::super::Error;
-use super::super::secret::Secret;
-use super::{AgentError, Agents, Rejection, accepted, fault};
+use crate::service::clients::secret::Secret;
+use crate::service::error::Error;
+
+use super::agents::{AgentError, Agents, Rejection, accepted, fault};
+use super::view::NewSecret;
 
 /// The longest that an old secret may live beside the new one, in seconds: 30 days.
 pub const LONGEST_OVERLAP: i64 = 2_592_000;
-
-/// A secret that was just made, to be shown this once.
-#[derive(Debug)]
-pub struct NewSecret {
-    /// Whose.
-    pub agent_id: AgentId,
-    /// The credential that it opens.
-    pub credential_id: CredentialId,
-    /// The secret in clear.
-    pub secret: Secret,
-    /// When the last of the secrets before it ends; `None` when there was none.
-    pub old_expires_at: Option<Timestamp>,
-    /// What the operator should know about the agent.
-    pub warnings: Vec<String>,
-}
 
 impl Agents {
     /// Gives an agent a new secret, `chosen` or drawn. Each live one ends at its own end or `overlap` seconds

@@ -15,8 +15,8 @@ use crate::entropy::{Entropy, NoEntropy};
 use crate::keys::tag::TagKey;
 use crate::telemetry::metrics;
 
-use super::Error;
 use super::failures::Guess;
+use crate::service::error::Error;
 
 pub mod bulk;
 pub mod format;
@@ -224,6 +224,27 @@ impl Secrets {
                     Ok(Proof::Wrong)
                 }
             }
+        }
+    }
+}
+
+impl From<Shed> for Error {
+    fn from(shed: Shed) -> Self {
+        Self::Unavailable(Arc::new(shed))
+    }
+}
+
+impl From<HashFault> for Error {
+    fn from(fault: HashFault) -> Self {
+        Self::Fault(Arc::new(fault))
+    }
+}
+
+impl From<NotHashed> for Error {
+    fn from(not: NotHashed) -> Self {
+        match not {
+            NotHashed::Shed(shed) => shed.into(),
+            NotHashed::Fault(fault) => fault.into(),
         }
     }
 }

@@ -9,17 +9,20 @@ use std::sync::Arc;
 use crate::clock::Clock as _;
 use crate::domain::Invalid;
 use crate::domain::agent::{AgentName, AgentStatus, Audience, Profile, RedirectUri, Terms, UserId};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
-use crate::domain::scope::{Catalogue, Scope};
+use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
 use crate::store::{AgentRecord, Change, Freshness, Outcome, Write};
 
-use super::super::secret::bulk::hash_all;
-use super::super::secret::{Secret, kdf};
-use super::{AgentError, Agents, Error, Rejection, check_scopes, no_outcome};
+use crate::service::clients::secret::bulk::hash_all;
+use crate::service::clients::secret::{Secret, kdf};
+use crate::service::error::Error;
+
+use super::agents::{AgentError, Agents, Rejection, check_scopes, no_outcome};
 
 /// How many lines are best imported at once: each call holds the store's lock once, and briefly.
 pub const PIECE: usize = 100;

@@ -1,0 +1,122 @@
+//! The catalogue: the scopes that exist, in their order, and which of them are high-risk.
+//!
+//! Must not know which agent may have them.
+
+use std::collections::HashMap;
+
+use super::risk::{NameRisk, RiskRules};
+use super::scope::Scope;
+use super::ttl::Risk;
+
+/// One line of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueEntry {
+    /// The scope.
+    pub scope: Scope,
+    /// What it is for, one sentence.
+    pub description: String,
+    /// Marked high-risk by the operator. The name alone can make it so too.
+    pub high_risk: bool,
+}
+
+/// The scopes that exist, in the order in which they were added, and the version of that list.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    version: i64,
+    entries: Vec<CatalogueEntry>,
+    /// What each entry's name says: read once, not for every token.
+    names: Vec<NameRisk>,
+    position: HashMap<Scope, usize>,
+}
+
+impl Catalogue {
+    /// The catalogue as a store holds it; `entries` in catalogue order.
+    pub fn new(version: i64, entries: Vec<CatalogueEntry>) -> Self {
+        let position = entries.iter().enumerate().map(|(i, e)| (e.scope.clone(), i)).collect();
+        let names = entries.iter().map(|e| NameRisk::of(e.scope.as_str())).collect();
+        Self { version, entries, names, position }
+    }
+
+    /// Rises with every change to the catalogue.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// All entries in catalogue order.
+    pub fn entries(&self) -> &[CatalogueEntry] {
+        &self.entries
+    }
+
+    /// Whether the scope exists.
+    pub fn contains(&self, scope: &Scope) -> bool {
+        self.position.contains_key(scope)
+    }
+
+    /// `scopes` that exist, sorted into catalogue order, without doubles (contract D3).
+    pub fn in_order(&self, scopes: &[Scope]) -> Vec<Scope> {
+        let mut places: Vec<usize> = scopes.iter().filter_map(|s| self.position.get(s).copied()).collect();
+        places.sort_unstable();
+        places.dedup();
+        places.into_iter().filter_map(|i| self.entries.get(i)).map(|e| e.scope.clone()).collect()
+    }
+
+    /// Whether any of `scopes` is high-risk (contract D2).
+    pub fn risk(&self, scopes: &[Scope], rules: &RiskRules) -> Risk {
+        let high = |scope: &Scope| {
+            let (name, marked) = self.judge(scope);
+            marked || rules.is_high(name) || rules.lists(scope)
+        };
+        if scopes.iter().any(high) { Risk::High } else { Risk::Ordinary }
+    }
+
+    /// Whether neither a name nor a hand has judged the scope: see [`RiskRules::leaves_open`].
+    pub fn is_open(&self, scope: &Scope, rules: &RiskRules) -> bool {
+        let (name, marked) = self.judge(scope);
+        !marked && rules.leaves_open(name) && !rules.lists(scope)
+    }
+
+    /// What the name of a scope says, and whether the catalogue marks it.
+    fn judge(&self, scope: &Scope) -> (NameRisk, bool) {
+        let known = self.position.get(scope);
+        let known = known.and_then(|i| Some((*self.names.get(*i)?, self.entries.get(*i)?.high_risk)));
+        known.unwrap_or_else(|| (NameRisk::of(scope.as_str()), false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scope::join;
+    use super::*;
+
+    fn scope(text: &str) -> Scope {
+        Scope::parse(text).unwrap()
+    }
+
+    #[test]
+    fn marks_are_added_and_never_taken_away() {
+        let entry =
+            |n: &str, high_risk| CatalogueEntry { scope: scope(n), description: String::new(), high_risk };
+        let catalogue = Catalogue::new(
+            1,
+            vec![
+                entry("pay:visit", true),
+                entry("db:read", false),
+                entry("db:write", false),
+                entry("x", false),
+            ],
+        );
+        let risk = |n: &str, listed: &[Scope]| {
+            catalogue.risk(&[scope(n)], &RiskRules { high_risk: listed.to_vec(), ..RiskRules::default() })
+        };
+        assert_eq!(risk("pay:visit", &[]), Risk::High);
+        assert_eq!(risk("db:write", &[]), Risk::High);
+        assert_eq!(risk("x", &[]), Risk::Ordinary);
+        assert_eq!(risk("db:read", &[]), Risk::Ordinary);
+        assert_eq!(risk("db:read", &[scope("DB:read")]), Risk::High);
+        assert_eq!(risk("write:gone", &[]), Risk::High);
+        assert_eq!(
+            join(&catalogue.in_order(&[scope("db:write"), scope("gone"), scope("pay:visit")])),
+            "pay:visit db:write"
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! The two kinds of failure of an operation: refusals, which are expected and public, and faults, which are neither.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use crate::domain::refusal::Refusal;
+use crate::entropy::NoEntropy;
+use crate::keys::KeyFault;
+use crate::store::StoreError;
+
+/// Why an operation did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Expected and public: the caller is told why.
+    #[error("refused: {}", .0.message())]
+    Refused(Refusal),
+    /// Infrastructure failed or is overloaded: the caller may come again. Never a verdict (contract D9).
+    #[error("unavailable")]
+    Unavailable(#[source] Arc<dyn StdError + Send + Sync>),
+    /// A bug or a broken row: opaque to the caller, logged once where it leaves.
+    #[error("fault")]
+    Fault(#[source] Arc<dyn StdError + Send + Sync>),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(cause) => Self::Unavailable(cause),
+            StoreError::Busy => Self::Unavailable(Arc::new(error)),
+            StoreError::Fault(cause) => Self::Fault(cause),
+        }
+    }
+}
+
+impl From<NoEntropy> for Error {
+    fn from(none: NoEntropy) -> Self {
+        Self::Fault(Arc::new(none))
+    }
+}
+
+impl From<KeyFault> for Error {
+    fn from(fault: KeyFault) -> Self {
+        match fault {
+            KeyFault::NoSigningKey => Self::Unavailable(Arc::new(fault)),
+            _ => Self::Fault(Arc::new(fault)),
+        }
+    }
+}
+
+/// A fault that is nothing but a sentence for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Cause(pub String);
