@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Moment, Timestamp};
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
@@ -16,9 +16,14 @@ pub trait Clock: Send + Sync {
     /// has passed, whatever was done to the time of day meanwhile.
     fn steady_millis(&self) -> i64;
 
+    /// The same, as a value.
+    fn moment(&self) -> Moment {
+        Moment(self.unix_millis())
+    }
+
     /// Whole seconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> Timestamp {
-        Timestamp(self.unix_millis().div_euclid(1_000))
+        self.moment().second()
     }
 }
 
@@ -136,10 +141,10 @@ impl StoreClock {
         self.offset.store(known, Ordering::Relaxed);
     }
 
-    /// The second that this process's own clock shows. A token's `iat` is the smaller of this and the
+    /// What this process's own clock shows. A token's `iat` is the smaller of this and the
     /// store's (contract §2); nothing else rests on it.
-    pub fn own_second(&self) -> Timestamp {
-        self.own.now()
+    pub fn own_moment(&self) -> Moment {
+        self.own.moment()
     }
 
     /// By how many milliseconds the process's clock is ahead of the store's; negative when behind.
@@ -242,8 +247,11 @@ mod tests {
         assert_eq!((clock.now(), clock.ahead_millis()), (Timestamp(500), 500_000));
         fake.step(-100_000);
         fake.advance(10);
-        assert_eq!((clock.now(), clock.own_second()), (Timestamp(510), Timestamp(1_000 - 100_000 + 10)));
-        assert_eq!(clock.settled(), Some(clock.own_second()));
+        assert_eq!(
+            (clock.now(), clock.own_moment().second()),
+            (Timestamp(510), Timestamp(1_000 - 100_000 + 10))
+        );
+        assert_eq!(clock.settled(), Some(clock.own_moment().second()));
     }
 
     #[test]
@@ -296,7 +304,7 @@ mod tests {
             clock.settled();
             fake.advance(300);
         }
-        assert_eq!(clock.settled(), Some(clock.own_second()));
+        assert_eq!(clock.settled(), Some(clock.own_moment().second()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Time as values: epoch seconds and UTC calendar months. Must not know the clock.
+//! Time as values: epoch seconds, milliseconds and UTC calendar months. Must not know the clock.
 
 use std::fmt;
 
@@ -36,6 +36,25 @@ impl Timestamp {
         let bounded = self.0.clamp(0, 253_402_300_799);
         let date = OffsetDateTime::from_unix_timestamp(bounded).unwrap_or(OffsetDateTime::UNIX_EPOCH).date();
         Month { year: date.year(), month: u8::from(date.month()) }
+    }
+}
+
+/// A moment in milliseconds since 1970-01-01T00:00:00Z: what was changed twice within a second is told apart
+/// by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(pub i64);
+
+impl Moment {
+    /// The second that it lies in.
+    pub fn second(self) -> Timestamp {
+        Timestamp(self.0.div_euclid(1_000))
+    }
+}
+
+impl From<Timestamp> for Moment {
+    /// The beginning of that second.
+    fn from(second: Timestamp) -> Self {
+        Self(second.0.saturating_mul(1_000))
     }
 }
 

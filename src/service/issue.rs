@@ -103,7 +103,7 @@ impl Mint {
     /// Whether tokens can be counted: commits a batch of nobody on the way that theirs take.
     pub async fn count_nobody(&self) -> Result<(), Error> {
         let id = BatchId(uuid_v7(&*self.clock, &*self.entropy)?);
-        self.store.issue(&Batch { id, now: self.clock.own_second(), grants: vec![] }).await?;
+        self.store.issue(&Batch { id, now: self.clock.own_moment(), grants: vec![] }).await?;
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Mint {
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
         };
         // A token is in one batch only, so its id can name the batch as well.
-        let batch = Batch::of(BatchId(jti.0), self.clock.own_second(), Arc::clone(&grant));
+        let batch = Batch::of(BatchId(jti.0), self.clock.own_moment(), Arc::clone(&grant));
         let verdict = self.store.issue(&batch).await?.into_iter().next();
         match verdict {
             Some(Verdict::Counted(receipt)) => {

@@ -169,7 +169,7 @@ impl KeyService {
     }
 
     async fn commit(&self, change: Change, by: Actor) -> Result<Outcome, Error> {
-        let write = Write { at: self.clock.now(), by, change };
+        let write = Write { at: self.clock.moment(), by, change };
         let outcomes = self.store.commit(vec![write]).await?;
         outcomes
             .first()
@@ -201,7 +201,7 @@ pub async fn ensure_store_keys(
         if lacks(&stored, purpose) {
             let change =
                 Change::InsertStoreKey(store_key::generate(purpose, draw_key_id(entropy)?, master, entropy)?);
-            store.commit(vec![Write { at: clock.now(), by: Actor::System, change }]).await?;
+            store.commit(vec![Write { at: clock.moment(), by: Actor::System, change }]).await?;
             // Another process may have been first: what the store holds is what counts.
             stored = store.store_keys().await?;
         }

@@ -43,7 +43,7 @@ impl Replays {
         if !first.is_revoked {
             let (agent_id, expires_at) = (Some(agent_id.clone()), first.expires_at);
             let change = Change::RevokeToken { jti: first.jti, agent_id, expires_at };
-            let write = Write { at: self.clock.now(), by: Actor::System, change };
+            let write = Write { at: self.clock.moment(), by: Actor::System, change };
             self.store.commit(vec![write]).await?;
         }
         self.list.catch_up().await

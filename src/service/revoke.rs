@@ -80,7 +80,7 @@ impl Revocation {
         let change =
             Change::RevokeToken { jti: token.reference.jti, agent_id: Some(owner.clone()), expires_at };
         let by = Actor::Agent(revoker.agent_id().clone());
-        self.store.commit(vec![Write { at: now, by, change }]).await?;
+        self.store.commit(vec![Write { at: self.clock.moment(), by, change }]).await?;
         self.list.catch_up().await
     }
 }
@@ -105,7 +105,7 @@ pub async fn revoke_by_id(
     };
     if !is_long_over(expires_at, clock) {
         let change = Change::RevokeToken { jti, agent_id: agent_id.clone(), expires_at };
-        store.commit(vec![Write { at: now, by: Actor::Operator, change }]).await?;
+        store.commit(vec![Write { at: clock.moment(), by: Actor::Operator, change }]).await?;
     }
     Ok((agent_id, expires_at))
 }

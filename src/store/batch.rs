@@ -17,7 +17,7 @@ use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
-use crate::domain::time::{Month, Timestamp};
+use crate::domain::time::{Moment, Month, Timestamp};
 use crate::telemetry::metrics;
 
 mod parked;
@@ -374,7 +374,7 @@ impl Store for Batched {
 
 impl Batch {
     /// A batch of one.
-    pub fn of(id: BatchId, now: Timestamp, grant: Arc<crate::domain::grant::Grant>) -> Self {
+    pub fn of(id: BatchId, now: Moment, grant: Arc<crate::domain::grant::Grant>) -> Self {
         Self { id, now, grants: vec![grant] }
     }
 }
@@ -490,7 +490,7 @@ mod tests {
     fn revocation(n: u128) -> Write {
         let jti = Jti(uuid::Uuid::from_u128(n));
         let change = Change::RevokeToken { jti, agent_id: None, expires_at: Timestamp(0) };
-        Write { at: Timestamp(0), by: crate::domain::event::Actor::Operator, change }
+        Write { at: Moment(0), by: crate::domain::event::Actor::Operator, change }
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,7 +21,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::{Credential, HashCost};
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, BatchId, CodeId, Jti, Kid};
-use crate::domain::time::{Month, Timestamp};
+use crate::domain::time::{Moment, Month, Timestamp};
 
 pub mod batch;
 pub mod cache;
@@ -77,7 +77,7 @@ pub struct Batch {
     pub id: BatchId,
     /// The process's own clock: the one time that is not the store's. A store with a clock of its own
     /// takes the smaller of the two as `iat` and counts in the month that its own one shows.
-    pub now: Timestamp,
+    pub now: Moment,
     /// What was decided, at most [`batch::MOST`].
     pub grants: Vec<Arc<Grant>>,
 }

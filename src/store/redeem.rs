@@ -10,7 +10,7 @@ use crate::domain::code::CodeRef;
 use crate::domain::event::Actor;
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, CodeId, Jti};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Moment, Timestamp};
 
 use super::{Batch, Change, Verdict, Write};
 
@@ -27,7 +27,7 @@ pub(in crate::store) struct Claim {
 /// every process locks them in one order.
 pub(in crate::store) fn claims(batch: &Batch) -> Vec<Claim> {
     let claim = |grant: &Arc<Grant>| {
-        let token_expires_at = batch.now.saturating_add(grant.ttl());
+        let token_expires_at = batch.now.second().saturating_add(grant.ttl());
         grant.code().map(|code| Claim { code, jti: grant.jti(), token_expires_at })
     };
     let mut claims: Vec<Claim> = batch.grants.iter().filter_map(claim).collect();
@@ -48,7 +48,7 @@ pub(in crate::store) fn repeated<'a>(batch: &'a Batch, taken: &HashSet<Jti>) -> 
 
 /// RFC 6749 §4.1.2: the revocation of a token whose code was presented again.
 pub(in crate::store) fn revocation(
-    at: Timestamp,
+    at: Moment,
     (jti, agent_id, expires_at): (uuid::Uuid, String, i64),
 ) -> Result<Write, crate::domain::Invalid> {
     let agent_id = Some(AgentId::parse(&agent_id)?);

@@ -230,7 +230,7 @@ pub mod samples {
     use crate::domain::quota::PlanName;
     use crate::domain::risk::RiskRules;
     use crate::domain::scope::Scope;
-    use crate::domain::time::Timestamp;
+    use crate::domain::time::{Moment, Timestamp};
     use crate::domain::ttl::Ttl;
     use crate::store::{AgentRecord, Batch};
 
@@ -293,6 +293,6 @@ pub mod samples {
         let jti = Jti(Uuid::from_u128(id));
         let grant: Grant =
             decide(&agent, &catalogue, &policy, None, basis, &TokenRequest::default(), jti).unwrap();
-        Batch::of(BatchId(Uuid::from_u128(id)), Timestamp(0), Arc::new(grant))
+        Batch::of(BatchId(Uuid::from_u128(id)), Moment(0), Arc::new(grant))
     }
 }

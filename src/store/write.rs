@@ -9,7 +9,7 @@ use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::event::{Actor, Event, EventKind};
 use crate::domain::id::{AgentId, CredentialId, Jti, Kid};
 use crate::domain::scope::Scope;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Moment, Timestamp};
 
 use super::{KeyRecord, StoreKey};
 
@@ -18,7 +18,7 @@ use super::{KeyRecord, StoreKey};
 pub struct Write {
     /// The store's time when the change was asked for, as the process knows it. A store with a clock of
     /// its own has the change happen by that instead.
-    pub at: Timestamp,
+    pub at: Moment,
     /// Who asked.
     pub by: Actor,
     /// What is to change.
@@ -235,7 +235,7 @@ impl Write {
     /// The audit event that is committed with the change when it is applied.
     pub fn event(&self) -> Event {
         let mut event = Event {
-            at: self.at,
+            at: self.at.second(),
             kind: EventKind::AgentUpdated,
             actor: self.by.clone(),
             agent_id: None,

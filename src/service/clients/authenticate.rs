@@ -157,7 +157,7 @@ impl Authenticator {
         match (self.secrets.prove_foreign(&foreign, &guess, now).await?, credential) {
             (Proof::Right(rehashed), Some(credential)) => {
                 if let Some(to) = rehashed {
-                    self.replace_hash(credential, to, now).await;
+                    self.replace_hash(credential, to).await;
                 }
                 record.ok_or(Refusal::InvalidClient.into())
             }
@@ -206,19 +206,14 @@ impl Authenticator {
     }
 
     /// Moves an imported hash to argon2id. Failing costs nothing but another try at the next success.
-    async fn replace_hash(
-        &self,
-        credential: &Credential,
-        to: crate::domain::credential::SecretHash,
-        now: Timestamp,
-    ) {
+    async fn replace_hash(&self, credential: &Credential, to: crate::domain::credential::SecretHash) {
         let change = Change::RehashCredential {
             agent_id: credential.agent_id.clone(),
             credential_id: credential.credential_id,
             from: credential.hash.clone(),
             to,
         };
-        let write = Write { at: now, by: Actor::System, change };
+        let write = Write { at: self.clock.moment(), by: Actor::System, change };
         if let Err(error) = self.store.commit(vec![write]).await {
             tracing::warn!(error = error_chain(&error), "an imported hash was not replaced");
         }

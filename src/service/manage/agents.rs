@@ -260,7 +260,7 @@ impl Agents {
     }
 
     pub(super) async fn commit(&self, change: Change, by: Actor) -> Result<Outcome, Error> {
-        let outcomes = self.store.commit(vec![Write { at: self.clock.now(), by, change }]).await?;
+        let outcomes = self.store.commit(vec![Write { at: self.clock.moment(), by, change }]).await?;
         outcomes.first().copied().ok_or_else(no_outcome)
     }
 

@@ -222,7 +222,7 @@ impl Agents {
             // Suspended from its first moment on: it never had a token that would have to be killed.
             agent.status = candidate.status;
             let change = Change::CreateAgent { agent: Box::new(agent), credential: Box::new(credential) };
-            writes.push(Write { at: self.clock.now(), by: by.clone(), change });
+            writes.push(Write { at: self.clock.moment(), by: by.clone(), change });
         }
         Ok(writes)
     }

@@ -199,7 +199,7 @@ impl Scopes {
     }
 
     async fn commit(&self, change: Change, by: Actor) -> Result<Option<Outcome>, StoreError> {
-        let at = self.clock.now();
+        let at = self.clock.moment();
         Ok(self.store.commit(vec![Write { at, by, change }]).await?.first().copied())
     }
 

@@ -132,12 +132,12 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::domain::time::Timestamp;
+    use crate::domain::time::Moment;
 
     #[tokio::test]
     async fn who_asks_for_nothing_is_answered_although_all_beside_it_is_locked() {
         let (answer, answered) = oneshot::channel();
-        let ask = Batch { id: BatchId(Uuid::nil()), now: Timestamp(0), grants: vec![] };
+        let ask = Batch { id: BatchId(Uuid::nil()), now: Moment(0), grants: vec![] };
         assert!(Unit::apart(vec![Waiting { ask, deadline: Instant::now(), answer }]).is_empty());
         assert!(answered.await.unwrap().unwrap().is_empty());
     }

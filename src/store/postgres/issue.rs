@@ -181,7 +181,7 @@ pub async fn count(
     let details: Vec<String> = folded.tokens().map(detail).collect();
     let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(COUNT)
         .bind(batch.id.0)
-        .bind(batch.now.0)
+        .bind(batch.now.second().0)
         .bind(&ids)
         .bind(&versions)
         .bind(&catalogues)
@@ -216,7 +216,7 @@ pub async fn recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<
     )
     .bind(batch.id.0)
     .bind(&jtis)
-    .bind(batch.now.0)
+    .bind(batch.now.second().0)
     .fetch_all(conn)
     .await?;
     Ok(recalled(&batch.grants, &events))

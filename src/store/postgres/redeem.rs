@@ -152,7 +152,7 @@ async fn revoke_first(conn: &mut PgConnection, repeated: &[(&Grant, CodeId)]) ->
     }
     let sql = "select floor(extract(epoch from now()))::bigint";
     let now = Timestamp(sqlx::query_scalar(sql).fetch_one(&mut *conn).await?);
-    let writes = first.into_iter().map(|token| revocation(now, token)).collect::<Result<Vec<_>, _>>();
+    let writes = first.into_iter().map(|token| revocation(now.into(), token)).collect::<Result<Vec<_>, _>>();
     apply_all(conn, now, &writes.map_err(|e| sqlx::Error::Decode(e.into()))?).await.map(drop)
 }
 

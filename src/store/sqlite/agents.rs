@@ -1,6 +1,6 @@
 //! What can be changed about an agent and its credentials, on SQLite. The same functions in the
 //! same order as on PostgreSQL. Runs inside the transaction that `write` opened. Epochs and versions are never
-//! given twice, after a restore either: each is the greater of its successor and the second's unix milliseconds.
+//! given twice, after a restore either: each is the greater of its successor and the moment's unix milliseconds.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -8,7 +8,7 @@ use crate::domain::agent::{Agent, AgentStatus, Profile, UserId};
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::org::DEFAULT_ORG;
-use crate::domain::time::Timestamp;
+use crate::domain::time::Moment;
 use crate::domain::ttl::Ttl;
 
 use super::super::Outcome;
@@ -95,7 +95,7 @@ async fn insert_credential(conn: &mut SqliteConnection, credential: &Credential)
 
 pub async fn update_agent(
     conn: &mut SqliteConnection,
-    at: Timestamp,
+    at: Moment,
     agent_id: &AgentId,
     expected_version: i64,
     profile: &Profile,
@@ -107,7 +107,7 @@ pub async fn update_agent(
     let changed = sqlx::query(
         "update agent
          set name = ?3, scopes = ?4, audiences = ?5, redirect_uris = ?6, user_ids = ?7, ttl = ?8, plan = ?9,
-             longest_ttl = max(longest_ttl, coalesce(?8, 0)), version = max(version + 1, ?10 * 1000),
+             longest_ttl = max(longest_ttl, coalesce(?8, 0)), version = max(version + 1, ?11),
              updated_at = ?10
          where agent_id = ?1 and version = ?2",
     )
@@ -120,6 +120,7 @@ pub async fn update_agent(
     .bind(lists.user_ids)
     .bind(profile.terms.ttl.map(Ttl::secs))
     .bind(profile.terms.plan.as_str())
+    .bind(at.second().0)
     .bind(at.0)
     .execute(&mut *conn)
     .await?;
@@ -140,7 +141,7 @@ async fn status_of(conn: &mut SqliteConnection, agent_id: &AgentId) -> sqlx::Res
 /// Kills all tokens of an agent and makes it stand at `to`, if that is given.
 pub async fn kill_agent(
     conn: &mut SqliteConnection,
-    at: Timestamp,
+    at: Moment,
     agent_id: &AgentId,
     to: Option<AgentStatus>,
     killed: i64,
@@ -156,15 +157,15 @@ pub async fn kill_agent(
     }
     sqlx::query(
         "update agent
-         set status = coalesce(?2, status), epoch = max(epoch + 1, ?3 * 1000),
-             version = max(version + 1, ?3 * 1000),
+         set status = coalesce(?2, status), epoch = max(epoch + 1, ?5), version = max(version + 1, ?5),
              killed_at = max(coalesce(killed_at, ?3), ?3), killed_version = ?4, updated_at = ?3
          where agent_id = ?1",
     )
     .bind(agent_id.as_str())
     .bind(to.map(AgentStatus::as_str))
-    .bind(at.0)
+    .bind(at.second().0)
     .bind(killed)
+    .bind(at.0)
     .execute(conn)
     .await?;
     Ok(outcome)
@@ -172,27 +173,28 @@ pub async fn kill_agent(
 
 pub async fn reactivate_agent(
     conn: &mut SqliteConnection,
-    at: Timestamp,
+    at: Moment,
     agent_id: &AgentId,
     to: AgentStatus,
 ) -> sqlx::Result<Outcome> {
     let outcome = transition(status_of(conn, agent_id).await?, to);
     if outcome == Outcome::Applied {
-        let sql = "update agent set status = ?2, version = max(version + 1, ?3 * 1000), updated_at = ?3
+        let sql = "update agent set status = ?2, version = max(version + 1, ?4), updated_at = ?3
                    where agent_id = ?1";
-        sqlx::query(sql).bind(agent_id.as_str()).bind(to.as_str()).bind(at.0).execute(conn).await?;
+        let update = sqlx::query(sql).bind(agent_id.as_str()).bind(to.as_str());
+        update.bind(at.second().0).bind(at.0).execute(conn).await?;
     }
     Ok(outcome)
 }
 
 pub async fn rotate_secret(
     conn: &mut SqliteConnection,
-    at: Timestamp,
+    at: Moment,
     credential: &Credential,
     overlap: i64,
     max_live: i64,
 ) -> sqlx::Result<Outcome> {
-    let agent_id = &credential.agent_id;
+    let (agent_id, now) = (&credential.agent_id, at.second());
     match status_of(conn, agent_id).await? {
         None => return Ok(Outcome::NotFound),
         Some(AgentStatus::Decommissioned) => return Ok(Outcome::Conflict),
@@ -200,17 +202,17 @@ pub async fn rotate_secret(
     }
     let sql =
         "select count(*) from credential where agent_id = ?1 and (expires_at is null or expires_at > ?2)";
-    let live: i64 = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(at.0).fetch_one(&mut *conn).await?;
+    let live: i64 = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(now.0).fetch_one(&mut *conn).await?;
     if overlap > 0 && live >= max_live {
         return Ok(Outcome::TooMany);
     }
     let sql = "update credential set expires_at = min(coalesce(expires_at, ?2), ?2) where agent_id = ?1";
-    sqlx::query(sql).bind(agent_id.as_str()).bind(at.saturating_add(overlap).0).execute(&mut *conn).await?;
+    sqlx::query(sql).bind(agent_id.as_str()).bind(now.saturating_add(overlap).0).execute(&mut *conn).await?;
     let sql = "delete from credential where agent_id = ?1 and expires_at <= ?2";
-    sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(&mut *conn).await?;
+    sqlx::query(sql).bind(agent_id.as_str()).bind(now.0).execute(&mut *conn).await?;
     insert_credential(conn, credential).await?;
-    let sql = "update agent set version = max(version + 1, ?2 * 1000), updated_at = ?2 where agent_id = ?1";
-    sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(conn).await?;
+    let sql = "update agent set version = max(version + 1, ?3), updated_at = ?2 where agent_id = ?1";
+    sqlx::query(sql).bind(agent_id.as_str()).bind(now.0).bind(at.0).execute(conn).await?;
     Ok(Outcome::Applied)
 }
 

@@ -63,7 +63,7 @@ async fn try_issue(lane: &Writer, batch: &Batch, folded: &Folded<'_>) -> sqlx::R
     let conn = &mut held.conn;
     sqlx::raw_sql("begin immediate").execute(&mut *conn).await?;
     let sql = "insert into batch (batch_id, at) values (?1, ?2) on conflict do nothing";
-    let entered = sqlx::query(sql).bind(batch.id.0).bind(batch.now.0).execute(&mut *conn).await?;
+    let entered = sqlx::query(sql).bind(batch.id.0).bind(batch.now.second().0).execute(&mut *conn).await?;
     let verdicts = if entered.rows_affected() == 0 {
         recall(conn, batch).await?
     } else {
@@ -91,11 +91,12 @@ pub async fn count(
         .collect();
     let rows: Vec<(i64, i64, i64)> = sqlx::query_as(COUNT)
         .bind(json(&slots).map_err(sqlx::Error::Encode)?)
-        .bind(batch.now.month().key())
-        .bind(batch.now.0)
+        .bind(batch.now.second().month().key())
+        .bind(batch.now.second().0)
         .fetch_all(conn)
         .await?;
-    let counted = |(granted, slot, epoch)| Counted { slot, granted, epoch: Epoch(epoch), iat: batch.now };
+    let counted =
+        |(granted, slot, epoch)| Counted { slot, granted, epoch: Epoch(epoch), iat: batch.now.second() };
     Ok(rows.into_iter().map(counted).collect())
 }
 
@@ -124,7 +125,7 @@ pub async fn record(
         })
         .collect();
     let tokens = json(&tokens).map_err(sqlx::Error::Encode)?;
-    sqlx::query(RECORD).bind(tokens).bind(batch.now.0).execute(conn).await.map(drop)
+    sqlx::query(RECORD).bind(tokens).bind(batch.now.second().0).execute(conn).await.map(drop)
 }
 
 /// The verdicts of a batch that landed before, from its tokens' events.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::grant::Grant;
 use crate::domain::id::{CodeId, Jti};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Moment, Timestamp};
 use crate::domain::ttl::LONGEST;
 
 use super::super::fold::Folded;
@@ -33,7 +33,7 @@ async fn try_issue(lane: &Writer, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let conn = &mut held.conn;
     sqlx::raw_sql("begin immediate").execute(&mut *conn).await?;
     let sql = "insert into batch (batch_id, at) values (?1, ?2) on conflict do nothing";
-    let entered = sqlx::query(sql).bind(batch.id.0).bind(batch.now.0).execute(&mut *conn).await?;
+    let entered = sqlx::query(sql).bind(batch.id.0).bind(batch.now.second().0).execute(&mut *conn).await?;
     let verdicts =
         if entered.rows_affected() == 0 { recall(conn, batch).await? } else { redeem(conn, batch).await? };
     sqlx::raw_sql("commit").execute(&mut *conn).await?;
@@ -61,7 +61,7 @@ async fn redeem(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<Vec<
 /// agent that was suspended, is told so first.
 async fn revoke_first(
     conn: &mut SqliteConnection,
-    now: Timestamp,
+    now: Moment,
     repeated: &[(&Grant, CodeId)],
 ) -> sqlx::Result<()> {
     if repeated.is_empty() {

@@ -10,7 +10,7 @@ use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::event::Event;
 use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::scope::Scope;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Moment, Timestamp};
 
 use super::super::{
     Change, KeyRecord, KeyState, LiveTokens, Outcome, REVOCATION_GRACE, Retires, SPENT_GRACE, StoreError,
@@ -47,7 +47,7 @@ async fn stage<'a>(lane: &'a Writer, writes: &[Write]) -> sqlx::Result<(Held<'a>
 /// Runs all writes in the transaction that is open.
 pub async fn apply_all(conn: &mut SqliteConnection, writes: &[Write]) -> sqlx::Result<Vec<Outcome>> {
     let kills = writes.iter().any(|write| write.change.kills());
-    let latest = writes.iter().map(|write| write.at).max().unwrap_or(Timestamp(0));
+    let latest = writes.iter().map(|write| write.at).max().unwrap_or(Moment(0));
     let before = if kills { revocation_version(conn, latest).await? } else { 0 };
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
@@ -68,8 +68,8 @@ pub async fn apply_all(conn: &mut SqliteConnection, writes: &[Write]) -> sqlx::R
 /// The version of the revocation list. The transaction holds the write lock from its beginning, so
 /// versions become visible in their order. The next one is no less than the unix milliseconds of `at`, so that
 /// none is given twice, after a restore either.
-async fn revocation_version(conn: &mut SqliteConnection, at: Timestamp) -> sqlx::Result<i64> {
-    let sql = "select max(version, ?1 * 1000 - 1) from revision where name = 'revocation'";
+async fn revocation_version(conn: &mut SqliteConnection, at: Moment) -> sqlx::Result<i64> {
+    let sql = "select max(version, ?1 - 1) from revision where name = 'revocation'";
     sqlx::query_scalar(sql).bind(at.0).fetch_one(conn).await
 }
 
@@ -110,7 +110,7 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
         }
         Change::InsertKey(key) => insert_key(conn, key).await,
         Change::ActivateKey { kid, seal, retires, published_until } => {
-            activate_key(conn, at, (kid, seal), retires.as_ref(), *published_until).await
+            activate_key(conn, at.second(), (kid, seal), retires.as_ref(), *published_until).await
         }
         Change::RemoveKey(kid) => remove_key(conn, kid).await,
         Change::InsertStoreKey(key) => insert_store_key(conn, key).await,
@@ -153,11 +153,7 @@ async fn revoke_token(
     Ok(applied_or(added.rows_affected(), Outcome::Unchanged))
 }
 
-async fn add_scope(
-    conn: &mut SqliteConnection,
-    at: Timestamp,
-    entry: &CatalogueEntry,
-) -> sqlx::Result<Outcome> {
+async fn add_scope(conn: &mut SqliteConnection, at: Moment, entry: &CatalogueEntry) -> sqlx::Result<Outcome> {
     let sql = "insert into scope (name, description, high_risk) values (?1, ?2, ?3) on conflict do nothing";
     let added = sqlx::query(sql)
         .bind(entry.scope.as_str())
@@ -171,14 +167,14 @@ async fn add_scope(
     Ok(applied_or(added.rows_affected(), Outcome::Conflict))
 }
 
-async fn raise_catalogue_version(conn: &mut SqliteConnection, at: Timestamp) -> sqlx::Result<()> {
-    let sql = "update revision set version = max(version + 1, ?1 * 1000) where name = 'catalogue'";
+async fn raise_catalogue_version(conn: &mut SqliteConnection, at: Moment) -> sqlx::Result<()> {
+    let sql = "update revision set version = max(version + 1, ?1) where name = 'catalogue'";
     sqlx::query(sql).bind(at.0).execute(conn).await.map(drop)
 }
 
 async fn update_scope(
     conn: &mut SqliteConnection,
-    at: Timestamp,
+    at: Moment,
     scope: &Scope,
     description: Option<&str>,
     high_risk: Option<bool>,

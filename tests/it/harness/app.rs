@@ -476,7 +476,7 @@ async fn plant_signing_key(opened: &Opened) {
     let master = opened.keyring.master_key();
     let record = standing::new_record(master, key, KeyState::Signing, (now, now), &*opened.entropy);
     let change = Change::InsertKey(Box::new(record.unwrap()));
-    opened.store.commit(vec![Write { at: now, by: Actor::System, change }]).await.unwrap();
+    opened.store.commit(vec![Write { at: now.into(), by: Actor::System, change }]).await.unwrap();
 }
 
 /// Reads one HTTP/1.1 answer with a length, or without a body.

@@ -154,8 +154,11 @@ fn older(app: &TestApp<'_>, state: KeyState) -> KeyRecord {
 }
 
 async fn insert(app: &TestApp<'_>, record: KeyRecord) {
-    let write =
-        Write { at: app.clock.now(), by: Actor::Operator, change: Change::InsertKey(Box::new(record)) };
+    let write = Write {
+        at: app.clock.now().into(),
+        by: Actor::Operator,
+        change: Change::InsertKey(Box::new(record)),
+    };
     app.opened.store.commit(vec![write]).await.unwrap();
 }
 

@@ -16,7 +16,7 @@ use sealwright::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
 use sealwright::domain::quota::{Limit, PlanName};
 use sealwright::domain::risk::RiskRules;
 use sealwright::domain::scope::parse_scope_list;
-use sealwright::domain::time::Timestamp;
+use sealwright::domain::time::{Moment, Timestamp};
 use sealwright::domain::ttl::Ttl;
 use sealwright::entropy::{SystemEntropy, uuid_v7};
 use sealwright::store::{
@@ -82,8 +82,8 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
     }
 }
 
-pub fn write_at(at: Timestamp, change: Change) -> Write {
-    Write { at, by: Actor::Operator, change }
+pub fn write_at(at: impl Into<Moment>, change: Change) -> Write {
+    Write { at: at.into(), by: Actor::Operator, change }
 }
 
 pub fn write(change: Change) -> Write {
@@ -101,7 +101,7 @@ pub async fn commit(store: &dyn Store, change: Change) -> Outcome {
     commit_at(store, NOW, change).await
 }
 
-pub async fn commit_at(store: &dyn Store, at: Timestamp, change: Change) -> Outcome {
+pub async fn commit_at(store: &dyn Store, at: impl Into<Moment>, change: Change) -> Outcome {
     store.commit(vec![write_at(at, change)]).await.unwrap()[0]
 }
 
@@ -152,8 +152,8 @@ pub fn batch(grants: Vec<Arc<Grant>>) -> Batch {
     batch_at(NOW, grants)
 }
 
-pub fn batch_at(now: Timestamp, grants: Vec<Arc<Grant>>) -> Batch {
-    Batch { id: BatchId(uuid(NOW)), now, grants }
+pub fn batch_at(now: impl Into<Moment>, grants: Vec<Arc<Grant>>) -> Batch {
+    Batch { id: BatchId(uuid(NOW)), now: now.into(), grants }
 }
 
 /// A verdict with what can be seen of it.

@@ -18,6 +18,7 @@ mod quota;
 mod revocation;
 mod settings;
 mod sqlite;
+mod versions;
 
 /// Runs each of these tests, `async fn(&Database)`, on a fresh database of either kind.
 macro_rules! on_both {
