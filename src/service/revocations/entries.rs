@@ -152,17 +152,20 @@ impl Entries {
     /// is a place up to which no transaction is under way any more, where one is known.
     pub fn put_tokens(&mut self, version: i64, found: KilledTokens, settled: Option<i64>, most: usize) {
         let Some(Entry::Agent(killed)) = self.by_version.get_mut(&version) else { return };
-        let before = killed.tokens.tokens.clone();
-        if killed.known_to.is_some() {
-            let omitted = killed.tokens.omitted.max(found.omitted);
+        if killed.known_to.is_none() {
+            self.has_moved |= killed.tokens.tokens != found.tokens;
+            killed.tokens = found;
+        } else if found.tokens.is_empty() {
+            // So it is at nearly every further look, and what is known stays in its order.
+            killed.tokens.omitted = killed.tokens.omitted.max(found.omitted);
+        } else {
+            let (before, omitted) = (killed.tokens.tokens.clone(), killed.tokens.omitted.max(found.omitted));
             killed.tokens.tokens.extend(found.tokens);
             killed.tokens.omitted = 0;
             killed.tokens.settle(most);
             killed.tokens.omitted = killed.tokens.omitted.max(omitted);
-        } else {
-            killed.tokens = found;
+            self.has_moved |= killed.tokens.tokens != before;
         }
-        self.has_moved |= killed.tokens.tokens != before;
         killed.looks = killed.looks.saturating_sub(1);
         killed.known_to = settled.or(killed.known_to);
     }

@@ -137,9 +137,9 @@ impl RevocationList {
             let now = self.clock.now();
             let sought: Vec<_> = kills.iter().map(|(sought, _)| sought.clone()).collect();
             let found = self.store.killed_tokens(&sought, after, now, self.max_tokens).await?;
-            let mut entries = self.entries();
             for ((_, version), found) in kills.iter().zip(found) {
-                entries.put_tokens(*version, found, settled, self.max_tokens);
+                // Locked for each by itself: whoever reads the list waits for one agent's tokens at most.
+                self.entries().put_tokens(*version, found, settled, self.max_tokens);
             }
         }
         let mut entries = self.entries();
