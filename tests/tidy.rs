@@ -115,7 +115,7 @@ const CRATES: &[(&str, &str, &str)] = &[
     ),
     (
         "tokio::spawn tokio::task::spawn tokio::task::spawn_local",
-        "src/tasks.rs src/app/listen.rs src/store/batch.rs src/http/serve/",
+        "src/tasks.rs src/app/listen.rs src/store/batch.rs src/store/batch/lanes.rs src/http/serve/",
         "a task that nobody watches dies unseen: add a row to the table in src/tasks.rs",
     ),
     (

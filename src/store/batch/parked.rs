@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::domain::id::{AgentId, BatchId, CodeId};
 
 use super::super::{Batch, LockedElsewhere, Store, StoreError, Verdict};
+use super::lanes::{Waiting, answer_all, last_deadline, merge};
 use super::resend::too_late;
-use super::{Waiting, answer_all, last_deadline, merge};
 
 /// The first pause before a unit is tried again; it doubles with each try.
 const PAUSE: Duration = Duration::from_millis(50);
