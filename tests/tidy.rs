@@ -120,7 +120,7 @@ const CRATES: &[(&str, &str, &str)] = &[
     ),
     (
         "std::thread::spawn std::thread::Builder",
-        "src/service/clients/secret/ src/app/mod.rs src/app/reload.rs",
+        "src/service/clients/secret/ src/app/serve.rs src/app/reload.rs",
         "threads are counted: use the ones of clients::secret, or start it in src/app",
     ),
 ];

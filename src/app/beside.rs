@@ -4,8 +4,8 @@
 //! Must not know what a store holds.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -14,8 +14,8 @@ use crate::config::{Config, DatabaseUrl};
 use crate::domain::id::AgentId;
 use crate::service::clients::secret::Secret;
 
-use super::open::folder_of;
-use super::{AppError, system};
+use super::error::{AppError, system};
+use super::files::{folder_of, replace_file};
 
 /// Whether a store may be begun where files of another one lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,24 +175,4 @@ fn read_bounded(path: &Path) -> io::Result<zeroize::Zeroizing<String>> {
 /// What that file holds, for a shell to read.
 pub(super) fn credentials(agent_id: &AgentId, secret: &Secret) -> String {
     format!("CLIENT_ID={agent_id}\nCLIENT_SECRET={}", secret.expose())
-}
-
-/// Writes a file of mode 0600 and the old one's owner in the place of one that is there, whole or not at all.
-fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
-    let old = fs::metadata(path)?;
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}", std::process::id()));
-    let draft = PathBuf::from(draft);
-    let _ = fs::remove_file(&draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let same_owner = file.metadata().map(|new| (new.uid(), new.gid()) == (old.uid(), old.gid()));
-    let owned = same_owner
-        .and_then(|same| if same { Ok(()) } else { fchown(&file, Some(old.uid()), Some(old.gid())) });
-    let written = owned.and_then(|()| file.write_all(text)).and_then(|()| file.sync_all());
-    let moved = written.and_then(|()| fs::rename(&draft, path));
-    if moved.is_err() {
-        let _ = fs::remove_file(&draft);
-    }
-    moved?;
-    fs::File::open(folder_of(path))?.sync_all()
 }

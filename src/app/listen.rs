@@ -13,7 +13,7 @@ use crate::config::Server;
 use crate::domain::network::Networks;
 use crate::http::serve::{BACKLOG, Caps, Rules, serve};
 
-use super::{AppError, system};
+use super::error::{AppError, system};
 
 /// What is left to everything but clients' connections, at least: the store's files and connections, the
 /// operators' listener, connections that are being sent away.

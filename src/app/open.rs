@@ -1,14 +1,9 @@
 //! Opening a store: the backend that the URL names, its wrappers, its master key and tag keys.
 //!
-//! Owns the files beside a SQLite database. Must not know what a command does with the store.
+//! Must not know what a command does with the store.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
 use std::sync::Arc;
-
-use arc_swap::ArcSwap;
 
 use crate::clock::{Clock, StoreClock, SystemClock, require_time};
 use crate::config::{Config, DatabaseUrl};
@@ -19,15 +14,15 @@ use crate::service::clients::secret::{HashPool, Secrets};
 use crate::service::clock::measure_clock;
 use crate::service::codes::Codes;
 use crate::service::keys::{KeyService, ensure_store_keys};
-use crate::service::manage::agents::Agents;
 use crate::store::batch::Batched;
 use crate::store::cache::Cached;
 use crate::store::postgres::{self, PostgresStore};
-use crate::store::sqlite::{SqliteStore, give_to_owner_of};
+use crate::store::sqlite::SqliteStore;
 use crate::store::{OpenError, Store};
 
 use super::beside::{demand_no_remains, demand_private, demand_same_owner, warn_of_open_files};
-use super::{AppError, system};
+use super::error::{AppError, system};
+use super::files::{create_folder, folder_of, publish_file};
 
 /// A store and what belongs to it: enough for any command that works on it directly.
 pub struct Opened {
@@ -120,22 +115,6 @@ pub async fn open_with(
     Ok(Opened { store, keyring, secrets, keys, codes, clock, entropy })
 }
 
-impl Opened {
-    /// The operations on agents.
-    pub fn agents(&self, config: &Config) -> Agents {
-        Agents {
-            store: Arc::clone(&self.store),
-            secrets: Arc::clone(&self.secrets),
-            plans: Arc::new(ArcSwap::from_pointee(config.plans.clone())),
-            rules: config.scopes.clone(),
-            default_ttl: config.token.default_ttl,
-            credentials_per_agent: config.limits.credentials_per_agent,
-            clock: Arc::clone(&self.clock),
-            entropy: Arc::clone(&self.entropy),
-        }
-    }
-}
-
 /// The configured store if there is one, to read from: a SQLite file is neither made nor migrated.
 pub async fn look(config: &Config) -> Result<Option<Arc<dyn Store>>, AppError> {
     match &config.database.url {
@@ -164,21 +143,6 @@ pub async fn migrate(config: &Config) -> Result<(), AppError> {
 fn not_opened(config: &Config) -> impl FnOnce(OpenError) -> AppError {
     let url = config.database.url.to_string();
     move |cause| AppError::Open { url, cause }
-}
-
-/// The folder that a database file lies in.
-pub(super) fn folder_of(database: &Path) -> PathBuf {
-    database.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
-}
-
-/// Makes the folder of a database file, for its owner alone.
-pub(super) fn create_folder(database: &Path) -> Result<(), AppError> {
-    let folder = folder_of(database);
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-    made.map_err(system(format!("cannot create {}", folder.display())))
 }
 
 /// The configured master key; with SQLite one is made beside the database when there is none.
@@ -211,107 +175,4 @@ async fn master_key(
     let text =
         zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(system(format!("cannot read {shown}")))?);
     MasterKey::parse(&text).map_err(|rule| AppError::Other(format!("{shown}: {rule}")))
-}
-
-/// Writes a file of mode 0600 under a name of its own and then gives it the name `path`, so that `path`
-/// never holds half of it. A file that is there already stays as it is. It belongs to whom `like` belongs to.
-/// When this returns, neither the file nor its name is lost with the machine's power.
-pub(super) fn publish_file(path: &Path, text: &[u8], like: &Path) -> io::Result<()> {
-    publish_by(|draft, path| fs::hard_link(draft, path), path, text, like)
-}
-
-fn publish_by(
-    link: impl FnOnce(&Path, &Path) -> io::Result<()>,
-    path: &Path,
-    text: &[u8],
-    like: &Path,
-) -> io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}", std::process::id()));
-    let draft = PathBuf::from(draft);
-    // A process that ended half-way may have had this number. The mode binds only a file that is made.
-    allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let owned = give_to_owner_of(like, &file);
-    let written = owned.and_then(|()| file.write_all(text)).and_then(|()| file.write_all(b"\n"));
-    let named = written.and_then(|()| file.sync_all()).and_then(|()| match link(&draft, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // FAT, some network and FUSE file systems know no hard links, and say so each in its own way.
-        Err(_) => rename_once(&draft, path),
-        Ok(()) => Ok(()),
-    });
-    allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
-    named?;
-    fs::File::open(folder_of(path))?.sync_all()
-}
-
-/// Renames without replacing: those who do it at once take turns by a lock on the folder.
-fn rename_once(draft: &Path, path: &Path) -> io::Result<()> {
-    let folder = fs::File::open(folder_of(path))?;
-    // Where a folder cannot be locked either, only two first starts in the same moment could meet.
-    let _locked = folder.lock();
-    if fs::symlink_metadata(path).is_ok() {
-        return Ok(());
-    }
-    fs::rename(draft, path)
-}
-
-fn allow(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
-    done.or_else(|error| if error.kind() == kind { Ok(()) } else { Err(error) })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn a_secret_file_is_its_owners_alone_and_never_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("master.key");
-        // What an earlier process with this number left open to everybody.
-        let leftover = folder.path().join(format!("master.key.{}", std::process::id()));
-        fs::write(&leftover, "old").unwrap();
-        fs::set_permissions(&leftover, fs::Permissions::from_mode(0o666)).unwrap();
-        publish_file(&path, b"first", folder.path()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        publish_file(&path, b"second", folder.path()).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_folder_without_hard_links_gets_its_file_once_too() {
-        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported, io::ErrorKind::Other] {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("master.key");
-            let publish = |text: &[u8]| publish_by(|_, _| Err(kind.into()), &path, text, folder.path());
-            publish(b"first").unwrap();
-            publish(b"second").unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        }
-    }
-
-    #[test]
-    fn of_many_that_write_a_file_at_once_without_hard_links_all_read_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("master.key");
-        let seen: Vec<String> = std::thread::scope(|scope| {
-            let writers: Vec<_> = (0..8)
-                .map(|i| {
-                    let (path, draft) = (&path, folder.path().join(format!("draft-{i}")));
-                    scope.spawn(move || {
-                        fs::write(&draft, format!("{i}")).unwrap();
-                        rename_once(&draft, path).unwrap();
-                        fs::read_to_string(path).unwrap()
-                    })
-                })
-                .collect();
-            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
-        });
-        assert!(seen.iter().all(|text| *text == seen[0]), "{seen:?}");
-    }
 }

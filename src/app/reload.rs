@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -15,6 +15,8 @@ use crate::config::{Config, Shown};
 use crate::http::state::State;
 use crate::service::limits::Rates;
 use crate::telemetry::LogFilter;
+
+use super::signals::received;
 
 /// What a process can change while it runs.
 pub struct Reloading {
@@ -119,11 +121,6 @@ fn changed_keys<'a>(old: &'a [Shown], new: &'a [Shown]) -> Vec<&'a str> {
     gone.chain(set).map(|shown| shown.key.as_str()).collect()
 }
 
-/// SIGHUP from now on: before this it ends the process. `None` where there are no such signals.
-pub(super) fn hangups() -> Option<Signal> {
-    signal(SignalKind::hangup()).ok()
-}
-
 /// Reads the configuration again at each SIGHUP. Those that come during a reading are answered by one more.
 pub(super) async fn run(
     hangups: &mut Option<Signal>,
@@ -131,7 +128,7 @@ pub(super) async fn run(
     state: &Arc<State>,
 ) -> Infallible {
     loop {
-        super::received(hangups).await;
+        received(hangups).await;
         if let Some(given) = reloading.reread().await {
             reloading.apply(given, state);
         }

@@ -5,7 +5,7 @@ use crate::scan::Source;
 use crate::{demand_none, tree};
 
 /// Where a failure may still end the process: before it serves.
-const START_UP: &[&str] = &["src/main.rs", "src/app/mod.rs"];
+const START_UP: &[&str] = &["src/main.rs"];
 
 /// What ends the process on a bad day.
 const PANICS: &[&str] = &["unwrap", "expect", "unwrap_err", "expect_err"];

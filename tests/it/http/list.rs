@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use sealwright::app::background;
+use sealwright::app::loops;
 use sealwright::domain::ttl::Ttl;
 use sealwright::tasks::Loop;
 use serde_json::Value;
@@ -183,7 +183,7 @@ async fn news_do_not_wait_for_the_tokens_of_killed_agents() {
     app.token(&agent).await;
     app.suspend(&agent).await;
     app.state.list.catch_up().await.unwrap();
-    let mut loops = background::loops(&app.config, &app.opened, &app.state);
+    let mut loops = loops::loops(&app.config, &app.opened, &app.state);
     let (mut news, mut kills) = (named(&mut loops, "revocation list"), named(&mut loops, "killed tokens"));
 
     let revoked = uuid::Uuid::from_u128(7);

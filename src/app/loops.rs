@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::tasks::Loop;
 use crate::telemetry::error_chain;
 
-use super::Opened;
+use super::open::Opened;
 
 /// The size of one clean-up step, in rows of each kind.
 const PRUNE_STEP: i64 = 1_000;

@@ -17,8 +17,9 @@ use crate::service::manage::agents::NewAgent;
 use crate::telemetry::error_chain;
 
 use super::beside::{credentials, operator_file};
-use super::open::publish_file;
-use super::{AppError, Opened, system};
+use super::error::{AppError, system};
+use super::files::publish_file;
+use super::open::Opened;
 
 /// The first start on an empty SQLite store: an operator with all scopes, its secret in a file of mode
 /// 0600. The file is written first, so that no agent exists whose secret nobody has. Returns the file.

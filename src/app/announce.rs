@@ -1,0 +1,66 @@
+//! What a server says of itself when it begins to serve. Must never say a secret.
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use crate::config::Config;
+
+/// Says where the server listens, and on a first start how to get a token. Never a secret.
+pub(super) fn announce(config: &Config, public: &TcpListener, ops: &TcpListener, operator: Option<&Path>) {
+    let address = |listener: &TcpListener| {
+        listener.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
+    };
+    tracing::info!(
+        listen = address(public),
+        ops_listen = address(ops),
+        issuer = config.token.issuer,
+        "serving"
+    );
+    let Some(path) = operator else { return };
+    let file = shell_word(path);
+    let base = reachable(public);
+    let line = format!(
+        ". {file} && curl -s -d grant_type=client_credentials -d client_id=$CLIENT_ID -d client_secret=$CLIENT_SECRET {base}/api/v1/token"
+    );
+    tracing::info!(curl = line, "first start: an agent named operator was made");
+    // A log escapes what it is given; this stands on a line of its own, to be pasted. One write, so that no
+    // line of the log comes between its pieces; nobody may be there to read it.
+    let _ = std::io::stderr().write_all(format!("\n{line}\n\n").as_bytes());
+}
+
+/// A path as a shell reads it from a pasted line. A bare name would be looked for in `PATH`.
+fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let path = if path.contains('/') { path } else { format!("./{path}") };
+    if path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)) {
+        return path;
+    }
+    format!("'{}'", path.replace('\'', "'\\''"))
+}
+
+/// Where a client on this machine reaches a listener: one on all addresses by loopback.
+fn reachable(listener: &TcpListener) -> String {
+    let Ok(mut address) = listener.local_addr() else { return "http://127.0.0.1:3000".to_owned() };
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_the_pasted_line() {
+        for (path, word) in [
+            ("sealwright-data/operator.env", "sealwright-data/operator.env"),
+            ("operator.env", "./operator.env"),
+            ("/var/a b/operator.env", "'/var/a b/operator.env'"),
+            ("/it's/$HOME/operator.env", "'/it'\\''s/$HOME/operator.env'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Files of this process's own: each is there whole or not at all, and its owner's alone.
+//!
+//! Must not know what is in them.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use crate::store::sqlite::give_to_owner_of;
+
+use super::error::{AppError, system};
+
+/// The folder that a database file lies in.
+pub(super) fn folder_of(database: &Path) -> PathBuf {
+    database.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Makes the folder of a database file, for its owner alone.
+pub(super) fn create_folder(database: &Path) -> Result<(), AppError> {
+    let folder = folder_of(database);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.map_err(system(format!("cannot create {}", folder.display())))
+}
+
+/// Writes a file of mode 0600 under a name of its own and then gives it the name `path`, so that `path`
+/// never holds half of it. A file that is there already stays as it is. It belongs to whom `like` belongs to.
+/// When this returns, neither the file nor its name is lost with the machine's power.
+pub(super) fn publish_file(path: &Path, text: &[u8], like: &Path) -> io::Result<()> {
+    publish_by(|draft, path| fs::hard_link(draft, path), path, text, like)
+}
+
+fn publish_by(
+    link: impl FnOnce(&Path, &Path) -> io::Result<()>,
+    path: &Path,
+    text: &[u8],
+    like: &Path,
+) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    let draft = PathBuf::from(draft);
+    // A process that ended half-way may have had this number. The mode binds only a file that is made.
+    allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let owned = give_to_owner_of(like, &file);
+    let written = owned.and_then(|()| file.write_all(text)).and_then(|()| file.write_all(b"\n"));
+    let named = written.and_then(|()| file.sync_all()).and_then(|()| match link(&draft, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // FAT, some network and FUSE file systems know no hard links, and say so each in its own way.
+        Err(_) => rename_once(&draft, path),
+        Ok(()) => Ok(()),
+    });
+    allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
+    named?;
+    fs::File::open(folder_of(path))?.sync_all()
+}
+
+/// Renames without replacing: those who do it at once take turns by a lock on the folder.
+fn rename_once(draft: &Path, path: &Path) -> io::Result<()> {
+    let folder = fs::File::open(folder_of(path))?;
+    // Where a folder cannot be locked either, only two first starts in the same moment could meet.
+    let _locked = folder.lock();
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(());
+    }
+    fs::rename(draft, path)
+}
+
+fn allow(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == kind { Ok(()) } else { Err(error) })
+}
+
+/// Writes a file of mode 0600 and the old one's owner in the place of one that is there, whole or not at all.
+pub(super) fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    let old = fs::metadata(path)?;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    let draft = PathBuf::from(draft);
+    let _ = fs::remove_file(&draft);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let same_owner = file.metadata().map(|new| (new.uid(), new.gid()) == (old.uid(), old.gid()));
+    let owned = same_owner
+        .and_then(|same| if same { Ok(()) } else { fchown(&file, Some(old.uid()), Some(old.gid())) });
+    let written = owned.and_then(|()| file.write_all(text)).and_then(|()| file.sync_all());
+    let moved = written.and_then(|()| fs::rename(&draft, path));
+    if moved.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    moved?;
+    fs::File::open(folder_of(path))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_file_is_its_owners_alone_and_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        // What an earlier process with this number left open to everybody.
+        let leftover = folder.path().join(format!("master.key.{}", std::process::id()));
+        fs::write(&leftover, "old").unwrap();
+        fs::set_permissions(&leftover, fs::Permissions::from_mode(0o666)).unwrap();
+        publish_file(&path, b"first", folder.path()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        publish_file(&path, b"second", folder.path()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_without_hard_links_gets_its_file_once_too() {
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported, io::ErrorKind::Other] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("master.key");
+            let publish = |text: &[u8]| publish_by(|_, _| Err(kind.into()), &path, text, folder.path());
+            publish(b"first").unwrap();
+            publish(b"second").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn of_many_that_write_a_file_at_once_without_hard_links_all_read_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let seen: Vec<String> = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..8)
+                .map(|i| {
+                    let (path, draft) = (&path, folder.path().join(format!("draft-{i}")));
+                    scope.spawn(move || {
+                        fs::write(&draft, format!("{i}")).unwrap();
+                        rename_once(&draft, path).unwrap();
+                        fs::read_to_string(path).unwrap()
+                    })
+                })
+                .collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        });
+        assert!(seen.iter().all(|text| *text == seen[0]), "{seen:?}");
+    }
+}

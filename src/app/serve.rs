@@ -1,0 +1,110 @@
+//! A server's life: it opens its store, serves, and stops in order. Must not know what it serves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, DatabaseUrl};
+use crate::entropy::{Entropy, SystemEntropy};
+use crate::http;
+use crate::service::readiness::Draining;
+use crate::store::sqlite::SqliteStore;
+use crate::tasks;
+use crate::telemetry::error_chain;
+
+use super::announce::announce;
+use super::beside::{NewStore, demand_no_remains};
+use super::error::{AppError, system};
+use super::files::create_folder;
+use super::first_start::create_operator;
+use super::listen;
+use super::loops::loops;
+use super::open::{Wrapping, open_with};
+use super::reload::{self, Reloading};
+use super::services::compose;
+use super::signals::{Stops, hangups};
+use super::time::wait_for_time;
+
+/// Runs a server until SIGTERM, SIGINT or SIGQUIT: stops accepting and finishes what is in flight, the batch
+/// that it waits for included. A second signal ends it at once. SIGHUP has it read its configuration again.
+pub async fn serve(config: Config, new_store: NewStore, reloading: Reloading) -> Result<(), AppError> {
+    let (mut hangups, mut stops) = (hangups(), Stops::listen());
+    if new_store == NewStore::OnCleanGround {
+        demand_no_remains(&config.database.url)?;
+    }
+    let clock = SystemClock::default();
+    tokio::select! {
+        () = wait_for_time(&clock) => {}
+        () = stops.next() => return Ok(()),
+    }
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
+    // The first draw of a process gathers entropy for some 25 ms: let that happen while the store opens.
+    let warm = Arc::clone(&entropy);
+    let warming = std::thread::spawn(move || warm.fill(&mut [0u8; 1]));
+    let _alone = match &config.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            create_folder(path)?;
+            let taken =
+                |why| AppError::Other(format!("cannot serve {}: {}", config.database.url, error_chain(&why)));
+            Some(SqliteStore::lock_serve(path).map_err(taken)?)
+        }
+        DatabaseUrl::Postgres(_) => None,
+    };
+    let descriptors = listen::raise_descriptors();
+    let public = listen::bind("server.listen", config.server.listen)?;
+    let ops = listen::bind("server.ops_listen", config.server.ops_listen)?;
+    let opened = open_with(&config, Wrapping::Serving, Arc::new(clock), entropy).await?;
+    // A thread that could not draw is seen by everybody who draws after it.
+    let _ = warming.join();
+    opened.keys.ensure_signing_key().await?;
+    let draining = Arc::new(Draining::default());
+    let state = compose(&config, &opened, Arc::clone(&draining))?;
+    state.list.refresh().await?;
+    let first_start = create_operator(&config, &opened).await?;
+    announce(&config, &public, &ops, first_start.as_deref());
+
+    let drain = Duration::from_secs(config.server.drain_seconds);
+    let rules = listen::public_rules(&config.server, descriptors);
+    let (mut public_server, stop_public) =
+        listen::spawn_server(public, http::public_router(&state), rules, drain);
+    let rules = listen::ops_rules(&config.server);
+    let (mut ops_server, stop_ops) =
+        listen::spawn_server(ops, http::ops_router(&state), rules, Duration::from_secs(1));
+    let loops = tasks::run(loops(&config, &opened, &state));
+    tokio::select! {
+        () = stops.next() => {}
+        never = reload::run(&mut hangups, reloading, &state) => match never {},
+        name = loops => return Err(AppError::Other(format!("background loop {name} died"))),
+        // A server that nobody reaches is better restarted.
+        ended = &mut public_server => return finished(ended).and(Err(unasked("public"))),
+        ended = &mut ops_server => return finished(ended).and(Err(unasked("operators'"))),
+    }
+    draining.begin();
+    if config.server.drain_delay_seconds > 0 {
+        tracing::info!(seconds = config.server.drain_delay_seconds, "stopping: not ready from now on");
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(config.server.drain_delay_seconds)) => {}
+            () = stops.next() => return Err(AppError::Other("stopped by a second signal".to_owned())),
+        }
+    }
+    tracing::info!("stopping: finishing what is in flight");
+    drop(stop_public);
+    tokio::select! {
+        ended = public_server => finished(ended)?,
+        () = stops.next() => return Err(AppError::Other("stopped by a second signal".to_owned())),
+    }
+    // The operators' listener outlives the public one, so that probes see why it is gone.
+    drop(stop_ops);
+    finished(ops_server.await)?;
+    opened.store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn unasked(which: &str) -> AppError {
+    AppError::Other(format!("the {which} listener ended unasked"))
+}
+
+fn finished(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), AppError> {
+    ended.map_err(|died| AppError::Other(died.to_string()))?.map_err(system("a listener failed"))
+}

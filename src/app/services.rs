@@ -1,0 +1,121 @@
+//! The services over an opened store: for a command those that it asks for, for a server all of them.
+//!
+//! Nobody else puts a service together. Must not know what they are used for.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::config::Config;
+use crate::domain::agent::Audience;
+use crate::domain::grant::Policy;
+use crate::http::body::Bodies;
+use crate::http::client_address::ClientAddresses;
+use crate::http::server_metadata::ServerMetadata;
+use crate::http::state::{RequestIds, State};
+use crate::service::clients::authenticate::Authenticator;
+use crate::service::issue::Mint;
+use crate::service::limits::Limits;
+use crate::service::manage::agents::Agents;
+use crate::service::readiness::{Draining, Readiness};
+use crate::service::replay::Replays;
+use crate::service::revocations::RevocationList;
+use crate::service::revoke::Revocation;
+use crate::service::tokens::Tokens;
+use crate::telemetry::metrics::Metrics;
+
+use super::error::AppError;
+use super::open::Opened;
+use super::reload;
+
+impl Opened {
+    /// The operations on agents.
+    pub fn agents(&self, config: &Config) -> Agents {
+        Agents {
+            store: Arc::clone(&self.store),
+            secrets: Arc::clone(&self.secrets),
+            plans: Arc::new(ArcSwap::from_pointee(config.plans.clone())),
+            rules: config.scopes.clone(),
+            default_ttl: config.token.default_ttl,
+            credentials_per_agent: config.limits.credentials_per_agent,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+        }
+    }
+}
+
+/// The services of a server, as its routers share them.
+pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Result<Arc<State>, AppError> {
+    let Opened { store, keyring, secrets, keys, codes, clock, entropy } = opened;
+    let issuer = &config.token.issuer;
+    let default_audience = match &config.token.default_audience {
+        Some(audience) => audience.clone(),
+        None => Audience::parse_stored(issuer).map_err(|rule| AppError::Other(rule.to_string()))?,
+    };
+    let own_audiences = vec![issuer.clone(), default_audience.as_str().to_owned()];
+    let limits = Arc::new(Limits::new(&reload::rates(config)));
+    let authenticator = Arc::new(Authenticator::new(
+        Arc::clone(store),
+        Arc::clone(secrets),
+        Arc::clone(&limits),
+        Arc::clone(clock),
+    ));
+    let tokens = Arc::new(Tokens::new(
+        Arc::clone(store),
+        Arc::clone(keyring),
+        Arc::clone(keys),
+        Arc::clone(clock),
+        own_audiences,
+    ));
+    let list = Arc::new(RevocationList::new(
+        Arc::clone(store),
+        Arc::clone(clock),
+        config.token.default_ttl,
+        config.limits.listed_tokens,
+    ));
+    let agents = opened.agents(config);
+    let mint = Mint {
+        authenticator: Arc::clone(&authenticator),
+        store: Arc::clone(store),
+        keys: Arc::clone(keys),
+        codes: Arc::clone(codes),
+        replays: Replays::new(Arc::clone(store), Arc::clone(codes), Arc::clone(&list), Arc::clone(clock)),
+        keyring: Arc::clone(keyring),
+        policy: Policy {
+            default_ttl: config.token.default_ttl,
+            default_audience,
+            risk: config.scopes.clone(),
+        },
+        plans: Arc::clone(&agents.plans),
+        limits: Arc::clone(&limits),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    };
+    let mut process = [0u8; 8];
+    entropy.fill(&mut process).map_err(crate::service::Error::from)?;
+    Ok(Arc::new(State {
+        mint,
+        codes: Arc::clone(codes),
+        authenticator,
+        revocation: Revocation::new(
+            Arc::clone(store),
+            Arc::clone(&tokens),
+            Arc::clone(&list),
+            Arc::clone(clock),
+        ),
+        tokens,
+        list,
+        keyring: Arc::clone(keyring),
+        agents,
+        metadata: ServerMetadata::new(issuer),
+        readiness: Readiness::new(draining, Arc::clone(store)),
+        metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
+        log_requests: config.log.requests,
+        clients: ClientAddresses::new(
+            config.server.trusted_proxies.clone(),
+            config.server.client_address_header.as_deref(),
+        ),
+        bodies: Bodies::default(),
+        request_ids: RequestIds::new(u64::from_be_bytes(process)),
+    }))
+}
