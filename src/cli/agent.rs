@@ -17,6 +17,7 @@ use crate::service::manage::patch::ProfilePatch;
 use crate::service::manage::view::AgentView;
 use crate::store::LiveTokens;
 
+use super::agent_sheet::{HEAD, properties, row};
 use super::failure::Failure;
 use super::import;
 use super::input::{self, Item, ScopeWords, TtlWord, all_items, all_scopes};
@@ -214,46 +215,7 @@ async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {
             break;
         }
     }
-    let head = ["id", "name", "status", "scopes", "ttl", "plan", "issued", "limit"];
-    let row = |a: &AgentView| {
-        let ttl = a.ttl.map_or_else(|| "default".to_owned(), |ttl| ttl.to_string());
-        let (issued, limit) = (a.usage.issued.to_string(), limit(a));
-        let (id, name, status) = (a.agent_id.clone(), a.name.clone(), a.status.to_owned());
-        vec![id, name, status, a.scopes.join(" "), ttl, a.plan.clone(), issued, limit]
-    };
-    out.print(&all, || Sheet::list(&head, all.iter().map(row).collect()))
-}
-
-fn limit(agent: &AgentView) -> String {
-    agent.usage.limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
-}
-
-pub(super) fn properties(agent: &AgentView) -> Vec<(&'static str, String)> {
-    let usage = &agent.usage;
-    let mut rows = vec![
-        ("id", agent.agent_id.clone()),
-        ("name", agent.name.clone()),
-        ("status", agent.status.to_owned()),
-        ("scopes", agent.scopes.join(" ")),
-        ("ttl", agent.ttl.map_or_else(|| "default".to_owned(), |ttl| ttl.to_string())),
-        ("plan", agent.plan.clone()),
-        ("issued", format!("{} of {} in {}", usage.issued, limit(agent), usage.month)),
-        ("resets at", usage.resets_at.clone()),
-        ("audiences", agent.audiences.join(" ")),
-        ("redirect uris", agent.redirect_uris.join(" ")),
-        ("user ids", agent.user_ids.join(" ")),
-        ("created at", agent.created_at.clone()),
-        ("updated at", agent.updated_at.clone()),
-    ];
-    for credential in agent.credentials.iter().flatten() {
-        let until = credential.expires_at.as_deref().map(|t| format!(", ends {t}")).unwrap_or_default();
-        let shown = match credential.prefix.as_str() {
-            "" => "not generated here".to_owned(),
-            prefix => format!("{prefix}…"),
-        };
-        rows.push(("credential", format!("{} ({shown}{until})", credential.credential_id)));
-    }
-    rows
+    out.print(&all, || Sheet::list(&HEAD, all.iter().map(row).collect()))
 }
 
 impl CreateArgs {

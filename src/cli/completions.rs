@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::CommandFactory;
 
-use super::Cli;
+use super::commands::Cli;
 use super::failure::Failure;
 
 /// Prints the script.

@@ -14,9 +14,9 @@ use crate::domain::ttl::HIGH_RISK_CAP;
 use crate::service::manage::scopes::{Scopes, Shortened};
 use crate::telemetry::error_chain;
 
-use super::block_on;
 use super::failure::{Failure, tell};
 use super::output::{Printer, Sheet};
+use super::runtime::block_on;
 
 #[derive(Subcommand)]
 pub enum ConfigCommand {

@@ -1,15 +1,15 @@
 //! The command line.
 //!
-//! Owns the table of commands, exit codes (0 done, 1 failed, 2 bad usage or configuration) and what a
+//! Owns the commands (their table is `commands`), exit codes (0 done, 1 failed, 2 bad usage or configuration) and what a
 //! person sees: data on stdout, everything else on stderr. Must not know how anything is done: each
 //! command reads its arguments, calls a service and prints the answer.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 use crate::app::{Given, Reloading};
 use crate::config::raw::Raw;
@@ -17,6 +17,8 @@ use crate::config::{Config, LogFormat, MasterKeyNeed};
 use crate::telemetry::{self, Format, Output};
 
 mod agent;
+mod agent_sheet;
+mod commands;
 mod completions;
 mod config;
 mod failure;
@@ -27,60 +29,15 @@ mod key;
 mod new_secret;
 mod output;
 mod rows;
+mod runtime;
 mod scope;
 mod serve;
 mod token;
 
+use commands::{Cli, Command};
 use failure::Failure;
 use output::Printer;
-
-/// A token server for machines: OAuth 2.0 client credentials in, short-lived signed tokens out.
-#[derive(Parser)]
-#[command(name = "sealwright", version, max_term_width = 100)]
-struct Cli {
-    /// Read configuration from this TOML file
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print data as JSON
-    #[arg(long, global = true)]
-    json: bool,
-    /// Set one configuration key, before the command; repeatable
-    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = input::key_value)]
-    set: Vec<(String, String)>,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-/// The table of commands.
-#[derive(Subcommand)]
-enum Command {
-    /// Serve tokens; what `sealwright` alone does
-    Serve(serve::ServeArgs),
-    /// Make, show, change and stop agents
-    #[command(subcommand)]
-    Agent(agent::AgentCommand),
-    /// The catalogue of scopes
-    #[command(subcommand)]
-    Scope(scope::ScopeCommand),
-    /// Signing keys
-    #[command(subcommand)]
-    Key(key::KeyCommand),
-    /// Lay a token open, or revoke it
-    #[command(subcommand)]
-    Token(token::TokenCommand),
-    /// Bring the store's schema up to date
-    Migrate,
-    /// Check or show the configuration
-    #[command(subcommand)]
-    Config(config::ConfigCommand),
-    /// Ask the server on this machine whether it is ready
-    Healthcheck,
-    /// Print a completion script for a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
-}
+use runtime::block_on;
 
 /// Runs one command and says how the process is to end. `arguments` begin with the program's name.
 pub fn run(
@@ -148,37 +105,4 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
         Command::Completions { shell } => completions::print(shell),
     };
     done.map_err(|failure| failure.of_store(&url))
-}
-
-/// Runs a command's work on a runtime of its own.
-fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(work);
-    // What still waits for a file's lock may wait for ever: it has no say in when the process ends.
-    runtime.shutdown_background();
-    done
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_table_of_commands_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn config_and_json_are_taken_in_any_position() {
-        for line in [
-            "sealwright --json --config f agent list",
-            "sealwright agent --json list --config f",
-            "sealwright agent list --config f --json",
-        ] {
-            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-            assert!(cli.json && cli.config == Some("f".into()), "{line}");
-        }
-    }
 }

@@ -15,7 +15,7 @@ use crate::service::manage::agents::Agents;
 use crate::service::manage::view::{AgentView, NewSecret};
 use crate::telemetry::error_chain;
 
-use super::agent::properties;
+use super::agent_sheet::properties;
 use super::failure::{Failure, tell};
 use super::output::{Printer, Sheet};
 

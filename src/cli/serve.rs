@@ -5,8 +5,8 @@ use clap::Args;
 use crate::app::{self, NewStore, Reloading};
 use crate::config::Config;
 
-use super::block_on;
 use super::failure::{Failure, tell};
+use super::runtime::block_on;
 
 #[derive(Args, Default)]
 pub struct ServeArgs {

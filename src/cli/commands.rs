@@ -1,0 +1,86 @@
+//! The table of commands, as the command line is parsed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::agent::AgentCommand;
+use super::config::ConfigCommand;
+use super::input;
+use super::key::KeyCommand;
+use super::scope::ScopeCommand;
+use super::serve::ServeArgs;
+use super::token::TokenCommand;
+
+/// A token server for machines: OAuth 2.0 client credentials in, short-lived signed tokens out.
+#[derive(Parser)]
+#[command(name = "sealwright", version, max_term_width = 100)]
+pub struct Cli {
+    /// Read configuration from this TOML file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Set one configuration key, before the command; repeatable
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = input::key_value)]
+    pub set: Vec<(String, String)>,
+    /// What to do; `serve` when nothing is said
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The table of commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve tokens; what `sealwright` alone does
+    Serve(ServeArgs),
+    /// Make, show, change and stop agents
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// The catalogue of scopes
+    #[command(subcommand)]
+    Scope(ScopeCommand),
+    /// Signing keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Lay a token open, or revoke it
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Bring the store's schema up to date
+    Migrate,
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask the server on this machine whether it is ready
+    Healthcheck,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn config_and_json_are_taken_in_any_position() {
+        for line in [
+            "sealwright --json --config f agent list",
+            "sealwright agent --json list --config f",
+            "sealwright agent list --config f --json",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert!(cli.json && cli.config == Some("f".into()), "{line}");
+        }
+    }
+}
