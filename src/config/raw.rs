@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::fault::{Fault, Origin};
 use super::rule::Rule;
 use super::table;
+use super::written::Written;
 
 /// The built-in file that names every key and its default.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -21,15 +22,6 @@ const PREFIX: &str = "SEALWRIGHT_";
 
 /// The largest file that is read, in bytes: configuration is never larger, a device file always is.
 const LARGEST_FILE: u64 = 1 << 20;
-
-/// A value as written. It may be a secret, so it has no `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Written {
-    /// A text, number or truth value.
-    One(String),
-    /// An array of them.
-    Many(Vec<String>),
-}
 
 /// A value under a known key.
 #[derive(Clone)]

@@ -8,15 +8,17 @@ use crate::domain::quota::PlanName;
 use crate::domain::risk::{NameRule, Unclassified};
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
+use crate::keys::TokenTyp;
+use crate::keys::algorithm::RsaBits;
 use crate::keys::seal::MasterKey;
 
-use super::raw::Written;
+use super::model::{Config, LogFormat, Plaintext};
 use super::rule::Rule;
 use super::value::{
     address, automatic, choice, database_url, default_audience, filter, header_name, issuer, list, number,
     optional, text,
 };
-use super::{Config, LogFormat, Plaintext, RsaBits, TokenTyp};
+use super::written::Written;
 
 /// One key: its name, how its value gets into a [`Config`], and how it is shown.
 pub struct Key {

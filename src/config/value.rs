@@ -13,8 +13,8 @@ use crate::domain::Invalid;
 use crate::domain::agent::Audience;
 
 use super::postgres;
-use super::raw::Written;
 use super::rule::Rule;
+use super::written::Written;
 
 /// Where the store is. Shown without passwords, by `Debug` too.
 #[derive(Clone, PartialEq, Eq)]
