@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 
 use crate::telemetry::metrics::{self, Shed};
 
-use super::accepts::Accepts;
+use super::accepts::Reads;
 use super::error::Failure;
 
 /// The largest request body, in bytes.
@@ -93,7 +93,7 @@ impl Arriving {
 
     /// Whether the whole body has been read, so that the connection can be kept. One rule for every answer,
     /// whatever its reason: a small body that nobody wanted is read and forgotten first.
-    pub async fn finish(self, accepts: Accepts, expects: bool) -> bool {
+    pub async fn finish(self, reads: Reads, expects: bool) -> bool {
         if self.is_lost {
             return false;
         }
@@ -103,7 +103,7 @@ impl Arriving {
         // Somebody else's request could follow in place of a body that a gateway announces and does not send.
         // RFC 9110 §10.1.1: whoever asks first sends nothing to one who answers at once.
         let is_large = usize::try_from(self.body.size_hint().lower()).map_or(true, |least| least > MAX_BODY);
-        if accepts == Accepts::Relayed || expects || is_large {
+        if reads == Reads::Relayed || expects || is_large {
             return false;
         }
         let mut rest = Limited::new(self.body, MAX_BODY);

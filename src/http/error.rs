@@ -6,22 +6,24 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use serde::Serialize;
 
 use crate::domain::refusal::Refusal;
+use crate::service::manage::agents::{AgentError, Rejection};
 use crate::service::{self, Error};
 use crate::telemetry::{error_chain, metrics};
 
-use super::accepts::Accepts;
+use super::accepts::Reads;
 
 type Cause = Arc<dyn StdError + Send + Sync>;
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug)]
 pub enum Failure {
-    /// RFC 9110 §15.5.6; what the path reads instead.
-    MethodNotAllowed(Accepts),
+    /// RFC 9110 §15.5.6; the methods that the path answers, for `Allow`.
+    MethodNotAllowed(String),
     /// A media type that the path does not read; what it reads.
-    MediaType(Accepts),
+    MediaType(Reads),
     /// A body above the limit.
     TooLarge,
     /// A body that did not arrive in time.
@@ -36,10 +38,21 @@ pub enum Failure {
     TooSlow,
     /// An expected refusal.
     Refused(Refusal),
+    /// A request of the management API whose parts break their rules: all faults at once.
+    Invalid(Vec<FieldError>),
     /// Infrastructure failed; the cause is for the log.
     Unavailable(Cause),
     /// A bug or a broken row; the cause is for the log.
     Fault(Cause),
+}
+
+/// One part of a request that breaks its rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// A JSON Pointer (`/scopes/1`) or the name of a query parameter.
+    pub field: String,
+    /// The rule, without what was sent.
+    pub reason: &'static str,
 }
 
 impl Failure {
@@ -81,9 +94,9 @@ impl Failure {
             Self::MethodNotAllowed(_) => {
                 (405, "invalid_request", "The method is not allowed here.".to_owned())
             }
-            Self::MediaType(accepts) => {
-                let text = match accepts {
-                    Accepts::FormOrJson => {
+            Self::MediaType(reads) => {
+                let text = match reads {
+                    Reads::FormOrJson => {
                         "The body must be application/x-www-form-urlencoded or application/json."
                     }
                     _ => "The body must be application/x-www-form-urlencoded.",
@@ -102,6 +115,7 @@ impl Failure {
                 let (status, code) = of_refusal(refusal);
                 (status, code, refusal.message())
             }
+            Self::Invalid(_) => (400, "invalid_request", "The request is invalid.".to_owned()),
             Self::Fault(_) => (500, "server_error", "An internal error occurred.".to_owned()),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -112,6 +126,16 @@ impl Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        match error {
+            AgentError::Rejected(Rejection::NotFound) => Self::Refused(Refusal::AgentNotFound),
+            AgentError::Rejected(rejection) => Self::fault(&rejection.to_string()),
+            AgentError::Failed(error) => error.into(),
+        }
     }
 }
 

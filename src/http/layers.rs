@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
@@ -15,7 +15,7 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, Version};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -23,7 +23,7 @@ use futures_util::FutureExt;
 use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
-use super::accepts::Accepts;
+use super::accepts::{Methods, Reads};
 use super::body::Arriving;
 use super::challenge::Tried;
 use super::error::Failure;
@@ -34,19 +34,23 @@ use super::route::Route;
 use super::shape::render;
 use super::state::State;
 
-/// How long an operation may take: a lost database is answered within three seconds (contract D9).
-const HANDLER_PATIENCE: Duration = Duration::from_millis(2_800);
-
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A route with all of this around its handler.
-pub fn around(route: &'static Route, state: &Arc<State>) -> MethodRouter {
-    let state = Arc::clone(state);
-    any(move |request| answer(route, Arc::clone(&state), request))
+/// The routes of one path with all of this around their handlers.
+pub fn around(place: &Arc<[&'static Route]>, state: &Arc<State>) -> MethodRouter {
+    let (place, state) = (Arc::clone(place), Arc::clone(state));
+    any(move |request| answer(Arc::clone(&place), Arc::clone(&state), request))
 }
 
-/// Answers one request.
-pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) -> Response {
+/// Answers one request at a path that has these routes, one at least.
+pub async fn answer(place: Arc<[&'static Route]>, state: Arc<State>, request: Request) -> Response {
+    let route = place.iter().find(|route| route.methods.allows(request.method()));
+    // All routes of a path write their errors alike.
+    let (route, allowed) = match (route, place.first()) {
+        (Some(route), _) => (*route, true),
+        (None, Some(first)) => (*first, false),
+        (None, None) => return StatusCode::NOT_FOUND.into_response(),
+    };
     let started = Instant::now();
     let request_id = request_id(&state, request.headers());
     let method = request.method().clone();
@@ -55,16 +59,17 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
     let mut arriving = Arriving::new(body);
     let expects = parts.headers.contains_key(EXPECT);
     let mut tried = None;
-    let handling = handle(route, &state, parts, &mut arriving, peer, &mut tried);
+    let not_allowed = (!allowed).then(|| Failure::MethodNotAllowed(allow(&place)));
+    let handling = handle(route, not_allowed, &state, parts, &mut arriving, peer, &mut tried);
     let handled = AssertUnwindSafe(handling).catch_unwind().await;
     let result = handled.unwrap_or_else(|_| Err(Failure::fault("a handler panicked")));
-    let leaves_body = !arriving.finish(route.accepts, expects).await;
+    let leaves_body = !arriving.finish(route.reads, expects).await;
     let mut response = match result {
         Ok(response) => response,
         Err(failure) => {
             failure.log(route.path, &request_id);
             let mut response = render(route.shape, &failure, &request_id);
-            challenge(&mut response, &failure, route.accepts, tried.as_ref());
+            challenge(&mut response, &failure, route.reads, tried.as_ref());
             response
         }
     };
@@ -94,6 +99,7 @@ pub async fn answer(route: &'static Route, state: Arc<State>, request: Request) 
 
 async fn handle(
     route: &'static Route,
+    not_allowed: Option<Failure>,
     state: &Arc<State>,
     mut parts: Parts,
     arriving: &mut Arriving,
@@ -102,17 +108,17 @@ async fn handle(
 ) -> Result<Response, Failure> {
     check_coding(&parts.headers).inspect_err(|_| arriving.lose())?;
     check_host(parts.version, &parts.headers)?;
-    check_method(route.accepts, &parts.method)?;
-    if route.accepts == Accepts::Public && parts.method == Method::OPTIONS {
+    if let Some(failure) = not_allowed {
+        return Err(failure);
+    }
+    if route.methods == Methods::PublicGet && parts.method == Method::OPTIONS {
         return Ok(reply::preflight());
     }
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let (encoding, body) = match route.accepts {
-        Accepts::Nothing | Accepts::Public | Accepts::Any | Accepts::Relayed => {
-            (Encoding::Form, Bytes::new())
-        }
-        Accepts::Form | Accepts::FormOrJson => {
-            let encoding = encoding_of(route.accepts, &parts.headers)?;
+    let (encoding, body) = match route.reads {
+        Reads::Nothing | Reads::Relayed => (Encoding::Form, Bytes::new()),
+        Reads::Form | Reads::FormOrJson => {
+            let encoding = encoding_of(route.reads, &parts.headers)?;
             (encoding, arriving.read(&parts.headers, &state.bodies).await?)
         }
     };
@@ -123,16 +129,15 @@ async fn handle(
     let incoming = Incoming { headers: parts.headers, query, path_part, encoding, body, peer };
     *tried = Some(Tried::of(&incoming));
     let work = (route.handler)(Arc::clone(state), incoming);
-    tokio::time::timeout(HANDLER_PATIENCE, work).await.unwrap_or(Err(Failure::TooSlow))
+    tokio::time::timeout(route.deadline, work).await.unwrap_or(Err(Failure::TooSlow))
 }
 
 /// RFC 9110 §15.5.2: every 401 that is a verdict about a client says what was expected, whatever the dialect calls
 /// the reason.
-fn challenge(response: &mut Response, failure: &Failure, accepts: Accepts, tried: Option<&Tried>) {
+fn challenge(response: &mut Response, failure: &Failure, reads: Reads, tried: Option<&Tried>) {
     let (Failure::Refused(refusal), Some(tried)) = (failure, tried) else { return };
     if response.status() == StatusCode::UNAUTHORIZED {
-        let reads_body = matches!(accepts, Accepts::Form | Accepts::FormOrJson);
-        for value in tried.challenges(refusal, reads_body) {
+        for value in tried.challenges(refusal, reads.takes_credentials()) {
             response.headers_mut().append(WWW_AUTHENTICATE, value);
         }
     }
@@ -190,20 +195,21 @@ fn is_name(name: &[u8]) -> bool {
     true
 }
 
-fn check_method(accepts: Accepts, method: &Method) -> Result<(), Failure> {
-    if accepts.allows(method) { Ok(()) } else { Err(Failure::MethodNotAllowed(accepts)) }
+/// The methods of all routes of a path, in the order of the table.
+fn allow(place: &[&Route]) -> String {
+    place.iter().flat_map(|route| route.methods.names()).copied().collect::<Vec<_>>().join(", ")
 }
 
 /// The body's encoding by its media type, in any letter case and with any parameter behind it:
 /// RFC 6749 App. B has forms alone.
-fn encoding_of(accepts: Accepts, headers: &HeaderMap) -> Result<Encoding, Failure> {
-    let refused = Failure::MediaType(accepts);
+fn encoding_of(reads: Reads, headers: &HeaderMap) -> Result<Encoding, Failure> {
+    let refused = Failure::MediaType(reads);
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(one), None) = (types.next(), types.next()) else { return Err(refused) };
     let essence = one.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         Ok(Encoding::Form)
-    } else if accepts == Accepts::FormOrJson && essence.eq_ignore_ascii_case("application/json") {
+    } else if reads == Reads::FormOrJson && essence.eq_ignore_ascii_case("application/json") {
         Ok(Encoding::Json)
     } else {
         Err(refused)

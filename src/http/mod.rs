@@ -11,9 +11,9 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::any;
 
-use accepts::Accepts;
+use accepts::{Methods, Reads};
 use error::Failure;
-use route::{Route, route};
+use route::{Opens, REQUEST_TIMEOUT, Route, route};
 use shape::Shape::{self, Management, OAuth};
 use state::State;
 
@@ -37,7 +37,6 @@ pub mod shape;
 pub mod state;
 pub mod token;
 
-use manage::agents;
 use oauth::{authorize, forward_auth, introspect, jwks, metadata, revocations, revoke};
 use ops::{health, metrics};
 
@@ -45,102 +44,145 @@ use ops::{health, metrics};
 const AIRISK: Shape =
     Shape::Dialect(|failure, request_id| (token::airisk::AIRISK.write_failure)(failure, request_id));
 
-/// What clients reach, besides the token endpoints: those stand in [`token::TOKEN_ROUTES`].
+/// What clients reach, besides the token endpoints ([`token::TOKEN_ROUTES`]) and the management API
+/// ([`manage::MANAGE_ROUTES`]).
 #[rustfmt::skip]
 pub static PUBLIC_ROUTES: &[Route] = &[
-    route!("/api/v1/token/introspect",                Form,    OAuth,      introspect::introspect_token),
-    route!("/api/v1/token/revoke",                    Form,    OAuth,      revoke::revoke_token),
-    route!("/oauth/revoke",                           Form,    OAuth,      revoke::revoke_token),
-    route!("/api/v1/token/revoked",                   Nothing, OAuth,      revocations::get_revocations),
-    route!("/oauth/revoked-tokens",                   Nothing, OAuth,      revocations::get_revocations),
-    route!("/api/oauth2",                             Nothing, AIRISK,     authorize::authorize_agent),
-    route!("/oauth/authorize",                        Nothing, OAuth,      metadata::refuse_authorization),
-    route!("/.well-known/jwks.json",                  Public,  OAuth,      jwks::get_jwks),
-    route!("/.well-known/oauth-authorization-server", Public,  OAuth,      metadata::get_metadata),
-    route!("/.well-known/openid-configuration",       Public,  OAuth,      metadata::get_metadata),
-    route!("/forward-auth",                           Relayed, OAuth,      forward_auth::check_bearer),
-    route!("/forward-auth/",                          Relayed, OAuth,      forward_auth::check_bearer_below),
-    route!("/forward-auth/{*rest}",                   Relayed, OAuth,      forward_auth::check_bearer_below),
-    route!("/api/v1/agents",                          Nothing, Management, agents::list_agents),
-    route!("/api/v1/agents/{id}",                     Nothing, Management, agents::get_agent),
-    route!("/livez",                                  Nothing, OAuth,      health::get_livez),
-    route!("/readyz",                                 Nothing, OAuth,      health::get_readyz),
+    route!(Post      "/api/v1/token/introspect",                Protocol, REQUEST_TIMEOUT, Form,    OAuth,  introspect::introspect_token),
+    route!(Post      "/api/v1/token/revoke",                    Protocol, REQUEST_TIMEOUT, Form,    OAuth,  revoke::revoke_token),
+    route!(Post      "/oauth/revoke",                           Protocol, REQUEST_TIMEOUT, Form,    OAuth,  revoke::revoke_token),
+    route!(Get       "/api/v1/token/revoked",                   Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  revocations::get_revocations),
+    route!(Get       "/oauth/revoked-tokens",                   Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  revocations::get_revocations),
+    route!(Get       "/api/oauth2",                             Anyone,   REQUEST_TIMEOUT, Nothing, AIRISK, authorize::authorize_agent),
+    route!(Get       "/oauth/authorize",                        Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  metadata::refuse_authorization),
+    route!(PublicGet "/.well-known/jwks.json",                  Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  jwks::get_jwks),
+    route!(PublicGet "/.well-known/oauth-authorization-server", Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  metadata::get_metadata),
+    route!(PublicGet "/.well-known/openid-configuration",       Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  metadata::get_metadata),
+    route!(Any       "/forward-auth",                           Protocol, REQUEST_TIMEOUT, Relayed, OAuth,  forward_auth::check_bearer),
+    route!(Any       "/forward-auth/",                          Protocol, REQUEST_TIMEOUT, Relayed, OAuth,  forward_auth::check_bearer_below),
+    route!(Any       "/forward-auth/{*rest}",                   Protocol, REQUEST_TIMEOUT, Relayed, OAuth,  forward_auth::check_bearer_below),
+    route!(Get       "/livez",                                  Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  health::get_livez),
+    route!(Get       "/readyz",                                 Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  health::get_readyz),
 ];
 
 /// What operators reach, on a listener of its own.
 #[rustfmt::skip]
 pub static OPS_ROUTES: &[Route] = &[
-    route!("/metrics", Nothing, OAuth, metrics::get_metrics),
-    route!("/livez",   Nothing, OAuth, health::get_livez),
-    route!("/healthz", Nothing, OAuth, health::get_livez),
-    route!("/readyz",  Nothing, OAuth, health::get_readyz),
+    route!(Get "/metrics", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, metrics::get_metrics),
+    route!(Get "/livez",   Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_livez),
+    route!(Get "/healthz", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_livez),
+    route!(Get "/readyz",  Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_readyz),
 ];
 
 /// Paths that are written in any letter case: AIRisk's own server reads its routes so (contract §6).
 const IN_ANY_CASE: &[&str] = &["/api/oauth2", "/api/oauth2/Token"];
 
 static UNKNOWN: Route = Route {
+    methods: Methods::Any,
     path: "unknown",
-    accepts: Accepts::Any,
+    opens: Opens::Anyone,
+    deadline: REQUEST_TIMEOUT,
+    reads: Reads::Nothing,
     shape: Management,
     handler: |_, _| Box::pin(async { Err(Failure::NotFound) }),
 };
 
+/// The routes of one path: one for each method.
+type Place = Arc<[&'static Route]>;
+
 fn every_public_route() -> impl Iterator<Item = &'static Route> {
-    token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES)
+    token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES).chain(manage::MANAGE_ROUTES)
+}
+
+/// The places of a table, in its order.
+fn places(routes: impl Iterator<Item = &'static Route>) -> Vec<Place> {
+    let mut places: Vec<Vec<&'static Route>> = Vec::new();
+    for route in routes {
+        match places.iter_mut().find(|place| place.iter().any(|other| other.path == route.path)) {
+            Some(place) => place.push(route),
+            None => places.push(vec![route]),
+        }
+    }
+    places.into_iter().map(Arc::from).collect()
+}
+
+fn path_of(place: &Place) -> &'static str {
+    place.first().map_or("", |route| route.path)
 }
 
 /// The public listener's router.
 pub fn public_router(state: &Arc<State>) -> Router {
     let issuer_path = state.metadata.path_of_issuer();
-    let mut router = router(every_public_route(), state);
-    if let Some(path) = &issuer_path {
+    let all = places(every_public_route());
+    let mut router = router(&all, state);
+    if let Some(issuer_path) = &issuer_path {
         // A proxy may pass the issuer's path on, so everything answers behind it too: OpenID Connect
         // Discovery §4 looks for the metadata there.
-        for route in every_public_route() {
-            router = router.route(&format!("{path}{}", route.path), layers::around(route, state));
+        for place in &all {
+            router = router.route(&format!("{issuer_path}{}", path_of(place)), layers::around(place, state));
         }
         // RFC 8414 §3.1: the well-known part stands before the issuer's path.
-        for (place, route) in places_before(path) {
-            router = router.route(&place, layers::around(route, state));
+        for place in all.iter().filter(|place| METADATA.contains(&path_of(place))) {
+            router = router.route(&format!("{}{issuer_path}", path_of(place)), layers::around(place, state));
         }
     }
-    let state = Arc::clone(state);
+    let (state, unknown) = (Arc::clone(state), Place::from([&UNKNOWN]));
     router.fallback(any(move |request: Request| {
-        let route = in_any_case(request.uri().path(), issuer_path.as_deref());
-        layers::answer(route.unwrap_or(&UNKNOWN), Arc::clone(&state), request)
+        let place = in_any_case(&all, request.uri().path(), issuer_path.as_deref());
+        layers::answer(Arc::clone(place.unwrap_or(&unknown)), Arc::clone(&state), request)
     }))
 }
 
 /// The two names of the metadata.
 const METADATA: [&str; 2] = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
 
-/// Where the metadata stands for an issuer with this path, besides behind it.
-fn places_before(path: &str) -> impl Iterator<Item = (String, &'static Route)> {
-    let documents = PUBLIC_ROUTES.iter().filter(|route| METADATA.contains(&route.path));
-    documents.map(move |route| (format!("{}{path}", route.path), route))
-}
-
-/// The route that this path names when the letters' case does not count, behind the issuer's path too,
+/// The place that this path names when the letters' case does not count, behind the issuer's path too,
 /// whose own letters do count.
-fn in_any_case(path: &str, issuer_path: Option<&str>) -> Option<&'static Route> {
+fn in_any_case<'a>(all: &'a [Place], path: &str, issuer_path: Option<&str>) -> Option<&'a Place> {
     let behind = issuer_path.and_then(|issuer_path| path.strip_prefix(issuer_path));
-    let names = |route: &Route| {
-        [Some(path), behind].into_iter().flatten().any(|path| route.path.eq_ignore_ascii_case(path))
-    };
-    every_public_route().find(|route| IN_ANY_CASE.contains(&route.path) && names(route))
+    let names =
+        |known: &str| [Some(path), behind].into_iter().flatten().any(|path| known.eq_ignore_ascii_case(path));
+    all.iter().find(|place| IN_ANY_CASE.contains(&path_of(place)) && names(path_of(place)))
 }
 
 /// The operators' router.
 pub fn ops_router(state: &Arc<State>) -> Router {
-    let unknown = Arc::clone(state);
-    router(OPS_ROUTES.iter(), state)
-        .fallback(any(move |request: Request| layers::answer(&UNKNOWN, Arc::clone(&unknown), request)))
+    let (unknown, fallback_state) = (Place::from([&UNKNOWN]), Arc::clone(state));
+    router(&places(OPS_ROUTES.iter()), state).fallback(any(move |request: Request| {
+        layers::answer(Arc::clone(&unknown), Arc::clone(&fallback_state), request)
+    }))
 }
 
-fn router(routes: impl Iterator<Item = &'static Route>, state: &Arc<State>) -> Router {
+fn router(places: &[Place], state: &Arc<State>) -> Router {
     // An issuer's path may hold a segment that begins with a colon or an asterisk, which stand for
     // nothing but themselves.
     let table = Router::new().without_v07_checks();
-    routes.fold(table, |table, route| table.route(route.path, layers::around(route, state)))
+    places.iter().fold(table, |table, place| table.route(path_of(place), layers::around(place, state)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::scope::BUILT_IN;
+
+    #[test]
+    fn every_route_has_a_deadline_and_names_only_built_in_scopes() {
+        for route in every_public_route().chain(OPS_ROUTES) {
+            assert!(!route.deadline.is_zero() && route.deadline.as_secs() <= 60, "{}", route.path);
+            if let Opens::Scope(scope) | Opens::ScopeOrOwn(scope) = route.opens {
+                assert!(BUILT_IN.iter().any(|b| b.name == scope), "{}: {scope}", route.path);
+            }
+        }
+    }
+
+    #[test]
+    fn no_path_has_two_routes_for_one_method() {
+        for place in places(every_public_route()).iter().chain(&places(OPS_ROUTES.iter())) {
+            let mut names: Vec<_> = place.iter().flat_map(|route| route.methods.names()).collect();
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all, "{}", path_of(place));
+        }
+    }
 }

@@ -55,7 +55,10 @@ pub fn oauth_error(failure: &Failure) -> Response {
 fn management_error(failure: &Failure, request_id: &str) -> Response {
     let problem = failure.problem();
     let (code, text) = (json!(management_code(failure, &problem)), json!(problem.message));
-    let details = json!({ "requestId": request_id });
+    let details = match failure {
+        Failure::Invalid(errors) => json!({ "requestId": request_id, "errors": errors }),
+        _ => json!({ "requestId": request_id }),
+    };
     reply::json(problem.status, format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}"))
 }
 
@@ -76,7 +79,9 @@ fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
 fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
     let fixed = |name, text: &'static str| vec![(name, HeaderValue::from_static(text))];
     match failure {
-        Failure::MethodNotAllowed(accepts) => fixed(ALLOW, accepts.allow()),
+        Failure::MethodNotAllowed(allow) => {
+            HeaderValue::from_str(allow).map_or_else(|_| vec![], |value| vec![(ALLOW, value)])
+        }
         Failure::TooSlow | Failure::Crowded | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
         Failure::Refused(Refusal::InsufficientScope(scope)) => {
             let text =

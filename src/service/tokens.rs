@@ -61,6 +61,11 @@ impl Caller {
         &self.0.reference.agent_id
     }
 
+    /// The token's scopes.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.0.claims.scope.split(' ').filter(|scope| !scope.is_empty())
+    }
+
     /// Whether the token carries this built-in scope; no other opens anything here (contract §3).
     pub fn may(&self, scope: &str) -> bool {
         BUILT_IN.iter().any(|b| b.name == scope) && self.0.claims.has_scope(scope)

@@ -1,5 +1,24 @@
-//! The management API: camelCase fields, errors `{"code","message","details"}`.
+//! The management API: camelCase members, errors `{"code","message","details"}`.
 //!
-//! Owns how resources are shown over HTTP. Must not know how they are changed.
+//! Owns its table of routes, how a request becomes typed values, and who may ask. Must not know how anything is changed:
+//! each handler calls one operation of a service. Reading order: this table, [`endpoint`], `authority`, [`fields`],
+//! `page`, then a file a noun.
 
-pub mod agents;
+use super::route::Route;
+
+mod agents;
+mod authority;
+pub mod endpoint;
+pub mod fields;
+mod page;
+mod whoami;
+
+use endpoint::endpoint;
+
+/// The management API. Whatever a row's scope does not open is refused before its handler is asked.
+#[rustfmt::skip]
+pub static MANAGE_ROUTES: &[Route] = &[
+    endpoint!(Get "/api/v1/agents",      Scope("agents:read"),      REQUEST_TIMEOUT, Nothing, agents::list_agents),
+    endpoint!(Get "/api/v1/agents/{id}", ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_agent),
+    endpoint!(Get "/api/v1/whoami",      AnyToken,                  REQUEST_TIMEOUT, Nothing, whoami::get_whoami),
+];

@@ -11,12 +11,12 @@ use axum::response::Response;
 use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
-use super::accepts::Accepts;
+use super::accepts::{Methods, Reads};
 use super::authorization::{Authorization, authorization, client_credentials};
 use super::error::Failure;
 use super::incoming::Incoming;
 use super::parameters::Parameters;
-use super::route::Route;
+use super::route::{Opens, REQUEST_TIMEOUT, Route};
 use super::shape::Shape;
 use super::state::State;
 
@@ -30,10 +30,13 @@ use dialect::{Credentials, Dialect};
 use grants::GrantType;
 
 macro_rules! dialect {
-    ($path:literal, $accepts:ident, $dialect:path) => {
+    ($path:literal, $reads:ident, $dialect:path) => {
         Route {
+            methods: Methods::Post,
             path: $path,
-            accepts: Accepts::$accepts,
+            opens: Opens::Protocol,
+            deadline: REQUEST_TIMEOUT,
+            reads: Reads::$reads,
             shape: Shape::Dialect(|failure, request_id| ($dialect.write_failure)(failure, request_id)),
             handler: |state, incoming| Box::pin(issue_token(&$dialect, state, incoming)),
         }

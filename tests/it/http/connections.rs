@@ -2,6 +2,7 @@
 //! when the server answers before the client has sent all.
 
 use futures_util::future::join_all;
+use sealwright::http::manage::MANAGE_ROUTES;
 use sealwright::http::token::TOKEN_ROUTES;
 use sealwright::http::{OPS_ROUTES, PUBLIC_ROUTES};
 
@@ -42,7 +43,8 @@ const REASONS: &[(&str, &str)] = &[
 
 /// Every path of both listeners, and one that is none.
 fn paths(app: &TestApp<'_>) -> Vec<(std::net::SocketAddr, String)> {
-    let public = TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES).map(|route| (app.address, route.path));
+    let public =
+        TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES).chain(MANAGE_ROUTES).map(|route| (app.address, route.path));
     let ops = OPS_ROUTES.iter().map(|route| (app.ops_address, route.path));
     let none = [(app.address, "/nothing"), (app.ops_address, "/nothing")];
     let plain = |path: &str| path.replace("{id}", "x").replace("{*rest}", "a/b");

@@ -1,0 +1,25 @@
+//! Who may ask what of the management API: a Bearer token that lives and was made for this server, with the scope that
+//! the route names. Must not know what the route does.
+
+use crate::domain::refusal::Refusal;
+use crate::http::authorization::bearer;
+use crate::http::error::Failure;
+use crate::http::incoming::Incoming;
+use crate::http::route::Opens;
+use crate::http::state::State;
+use crate::service::tokens::Caller;
+
+/// The caller, if the route is open to it.
+pub async fn admit(opens: Opens, state: &State, incoming: &Incoming) -> Result<Caller, Failure> {
+    let caller = state.tokens.caller(&bearer(&incoming.headers, Refusal::InvalidToken)?).await?;
+    match opens {
+        Opens::Anyone | Opens::Protocol | Opens::AnyToken => {}
+        Opens::Scope(scope) => caller.require(scope)?,
+        Opens::ScopeOrOwn(scope) => {
+            if incoming.path_part.as_deref() != Some(caller.agent_id().as_str()) {
+                caller.require(scope)?;
+            }
+        }
+    }
+    Ok(caller)
+}

@@ -1,0 +1,64 @@
+//! One operation of the management API: typed request in, typed reply out.
+//!
+//! Owns the order: who asks, may it, what does it say, do it, write the reply. Must not know which operations there are.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use serde::Serialize;
+
+use crate::http::error::Failure;
+use crate::http::incoming::Incoming;
+use crate::http::reply;
+use crate::http::route::Opens;
+use crate::http::state::State;
+use crate::service::tokens::Caller;
+
+use super::authority;
+use super::fields::{Fields, Input};
+
+/// A request that may be answered.
+pub struct Call<I> {
+    /// Whose token came with it; the route's scope is granted.
+    pub caller: Caller,
+    /// What it says.
+    pub input: I,
+}
+
+/// Runs one operation: what the route demands, then the input with all its faults at once, then the operation.
+pub async fn run<I, R, F>(
+    opens: Opens,
+    operation: fn(Arc<State>, Call<I>) -> F,
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure>
+where
+    I: Input,
+    R: Serialize,
+    F: Future<Output = Result<R, Failure>>,
+{
+    let caller = authority::admit(opens, &state, &incoming).await?;
+    let mut fields = Fields::of(&incoming)?;
+    let input = I::read(&mut fields);
+    let input = fields.finish(input)?;
+    reply::json_of(&operation(state, Call { caller, input }).await?)
+}
+
+/// A row of the table of the management API.
+macro_rules! endpoint {
+    ($methods:ident $path:literal, $opens:ident $(($scope:literal))?, $deadline:ident, $reads:ident, $operation:path) => {
+        $crate::http::route::Route {
+            methods: $crate::http::accepts::Methods::$methods,
+            path: $path,
+            opens: $crate::http::route::Opens::$opens $(($scope))?,
+            deadline: $crate::http::route::$deadline,
+            reads: $crate::http::accepts::Reads::$reads,
+            shape: $crate::http::shape::Shape::Management,
+            handler: |state, incoming| {
+                let opens = $crate::http::route::Opens::$opens $(($scope))?;
+                Box::pin($crate::http::manage::endpoint::run(opens, $operation, state, incoming))
+            },
+        }
+    };
+}
+pub(crate) use endpoint;

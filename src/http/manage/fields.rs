@@ -1,0 +1,171 @@
+//! What a request of the management API says, read to typed values with all faults at once.
+//!
+//! Owns the rules for queries: a name that the operation does not know, or one that stands there twice, is refused, since
+//! a misspelt filter must not list everything. Must not know what a value means.
+
+use std::borrow::Cow;
+
+use crate::domain::id::AgentId;
+use crate::domain::refusal::Refusal;
+use crate::http::error::{Failure, FieldError};
+use crate::http::incoming::Incoming;
+
+/// The longest name of an unknown parameter that is told back, in bytes.
+const MAX_TOLD_NAME: usize = 64;
+
+/// What one operation takes.
+pub trait Input: Sized {
+    /// Reads all of it, the rest too when one part is wrong, and only then puts it together: `None` when a part that is
+    /// needed was not to be had, which is noted by then.
+    fn read(fields: &mut Fields<'_>) -> Option<Self>;
+}
+
+impl Input for () {
+    fn read(_: &mut Fields<'_>) -> Option<Self> {
+        Some(())
+    }
+}
+
+/// The parts of a request, and what is wrong with them.
+pub struct Fields<'r> {
+    path_part: Option<&'r str>,
+    query: Vec<(Cow<'r, str>, Cow<'r, str>)>,
+    known: Vec<&'static str>,
+    errors: Vec<FieldError>,
+    no_such_agent: bool,
+}
+
+impl<'r> Fields<'r> {
+    /// Of this request.
+    pub fn of(incoming: &'r Incoming) -> Result<Self, Failure> {
+        let query = serde_urlencoded::from_str(&incoming.query)
+            .map_err(|_| Refusal::InvalidRequest("The query is not valid form encoding."))?;
+        let path_part = incoming.path_part.as_deref();
+        Ok(Self { path_part, query, known: vec![], errors: vec![], no_such_agent: false })
+    }
+
+    /// The agent that the path names. An id outside the alphabet is simply unknown (contract D10).
+    pub fn agent_id(&mut self) -> Option<AgentId> {
+        let agent_id = self.path_part.and_then(|text| AgentId::parse(text).ok());
+        self.no_such_agent |= agent_id.is_none();
+        agent_id
+    }
+
+    /// A parameter of the query, read by its rule; `None` when it is absent, empty or wrong, which is noted.
+    pub fn query<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        self.known.push(name);
+        let mut values = self.query.iter().filter(|(other, _)| other == name).map(|(_, value)| value);
+        let (value, again) = (values.next(), values.next());
+        if again.is_some() {
+            self.note(name, "is given more than once");
+            return None;
+        }
+        match value.filter(|value| !value.is_empty()).map(|value| read(value)) {
+            None => None,
+            Some(Ok(value)) => Some(value),
+            Some(Err(reason)) => {
+                self.note(name, reason);
+                None
+            }
+        }
+    }
+
+    /// The input, unless anything is wrong with it.
+    pub fn finish<I>(mut self, input: Option<I>) -> Result<I, Failure> {
+        if self.no_such_agent {
+            return Err(Refusal::AgentNotFound.into());
+        }
+        let known = std::mem::take(&mut self.known);
+        let mut unknown: Vec<String> = self
+            .query
+            .iter()
+            .filter(|(name, _)| !known.contains(&&**name))
+            .map(|(name, _)| told(name))
+            .collect();
+        unknown.dedup();
+        for name in unknown {
+            self.note(&name, "is not known here");
+        }
+        match input {
+            Some(input) if self.errors.is_empty() => Ok(input),
+            None if self.errors.is_empty() => Err(Failure::fault("an input was not read, without a reason")),
+            _ => Err(Failure::Invalid(self.errors)),
+        }
+    }
+
+    fn note(&mut self, field: &str, reason: &'static str) {
+        self.errors.push(FieldError { field: field.to_owned(), reason });
+    }
+}
+
+/// The name of a parameter as it may be told back: a short word, else nothing of it.
+fn told(name: &str) -> String {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
+    if name.len() <= MAX_TOLD_NAME && name.bytes().all(is_word) { name.to_owned() } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderMap;
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::http::parameters::Encoding;
+
+    struct Two {
+        number: Option<u8>,
+        word: Option<String>,
+    }
+
+    impl Input for Two {
+        fn read(fields: &mut Fields<'_>) -> Option<Self> {
+            let number = fields.query("number", |text| text.parse().map_err(|_| "must be a small number"));
+            let word = fields.query("word", |text| Ok(text.to_owned()));
+            Some(Self { number, word })
+        }
+    }
+
+    fn read(query: &str) -> Result<Two, Failure> {
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        let incoming = Incoming {
+            headers,
+            query: query.to_owned(),
+            path_part: None,
+            encoding: Encoding::Form,
+            body,
+            peer: None,
+        };
+        let mut fields = Fields::of(&incoming).unwrap();
+        let input = Two::read(&mut fields);
+        fields.finish(input)
+    }
+
+    fn faults(query: &str) -> Vec<(String, &'static str)> {
+        match read(query) {
+            Err(Failure::Invalid(errors)) => errors.into_iter().map(|e| (e.field, e.reason)).collect(),
+            other => panic!("{query}: {:?}", other.map(|_| ())),
+        }
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let found = faults("number=x&word=a&word=a&limt=2&limt=3&a%20b=1");
+        let expected = [
+            ("number", "must be a small number"),
+            ("word", "is given more than once"),
+            ("limt", "is not known here"),
+            ("", "is not known here"),
+        ];
+        assert_eq!(found, expected.map(|(field, reason)| (field.to_owned(), reason)));
+    }
+
+    #[test]
+    fn what_is_absent_or_empty_is_none() {
+        let two = read("number=&word=a+b").unwrap();
+        assert_eq!((two.number, two.word.as_deref()), (None, Some("a b")));
+    }
+}

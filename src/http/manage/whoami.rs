@@ -1,0 +1,39 @@
+//! `GET /api/v1/whoami`: what the caller's own token says, and how its agent stands.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::domain::org::DEFAULT_ORG;
+use crate::http::error::Failure;
+use crate::http::state::State;
+use crate::service::manage::view::UsageView;
+
+use super::endpoint::Call;
+
+/// The caller.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Whoami {
+    agent_id: String,
+    org_id: &'static str,
+    /// The token's scopes.
+    scopes: Vec<String>,
+    /// When the agent ends, RFC 3339 UTC; `null` is never.
+    expires_at: Option<String>,
+    plan: String,
+    usage: UsageView,
+}
+
+/// Who calls.
+pub async fn get_whoami(state: Arc<State>, call: Call<()>) -> Result<Whoami, Failure> {
+    let agent = state.agents.show(call.caller.agent_id()).await?;
+    Ok(Whoami {
+        agent_id: agent.agent_id,
+        org_id: DEFAULT_ORG,
+        scopes: call.caller.scopes().map(str::to_owned).collect(),
+        expires_at: None,
+        plan: agent.plan,
+        usage: agent.usage,
+    })
+}
