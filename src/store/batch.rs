@@ -1,7 +1,7 @@
 //! Group commit over any store: whatever waits is counted in one statement.
 //!
-//! Owns queues and deadlines; `lanes` sends what waits, `resend` sends again, `parked` keeps what nobody can count at the moment. Must
-//! not know SQL. There is no timer: a batch forms while the one before it is being committed, so an idle
+//! Owns queues and deadlines; `waiting` is what stands in them, `lanes` sends it, `parked` keeps what nobody can
+//! count at the moment. Must not know SQL. There is no timer: a batch forms while the one before it is being committed, so an idle
 //! store adds no latency. A request that goes away only drops its receiver; what was sent to the store
 //! runs to its end.
 
@@ -16,31 +16,25 @@ use tokio::time::{Instant, timeout_at};
 use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
-use crate::domain::time::{Moment, Month, Timestamp};
+use crate::domain::id::{AgentId, CodeId, Jti};
+use crate::domain::time::{Month, Timestamp};
 
 mod lanes;
 mod parked;
-mod resend;
+mod waiting;
 
-use lanes::{Waiting, run_issues, run_revocations, run_standings};
+use lanes::{run_issues, run_revocations, run_standings};
 use parked::run_parked;
-use resend::{again, too_late};
+use waiting::Waiting;
 
+use super::retry::{TIMEOUT, again, too_late};
 use super::{
     AgentRecord, Batch, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome,
     Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
 };
 
-/// The most grants in one batch, and the most tokens in one look-up.
-pub const MOST: usize = 256;
-
 /// How many requests may wait for a batch; past it the caller is told to come again.
 const QUEUE: usize = 4_096;
-
-/// How long a caller waits for the store, resends included. Below three seconds, so that the reply
-/// to a lost database comes within them.
-const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// How much longer a caller listens: what a lane needs to say why it gave up.
 const LAST_WORDS: Duration = Duration::from_millis(50);
@@ -81,7 +75,7 @@ async fn ask<Ask, Answer>(
     queue: &mpsc::Sender<Waiting<Ask, Answer>>,
     ask: Ask,
 ) -> Result<Answer, StoreError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let (answer, result) = oneshot::channel();
     queue.try_send(Waiting { ask, deadline, answer }).map_err(|_| StoreError::Busy)?;
     match timeout_at(deadline + LAST_WORDS, result).await {
@@ -213,17 +207,11 @@ impl Store for Batched {
     }
 }
 
-impl Batch {
-    /// A batch of one.
-    pub fn of(id: BatchId, now: Moment, grant: Arc<crate::domain::grant::Grant>) -> Self {
-        Self { id, now, grants: vec![grant] }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::time::sleep;
 
+    use crate::domain::time::Moment;
     use crate::store::Change;
     use crate::store::scripted::Scripted;
     use crate::store::scripted::samples::{batch, chain, exchange};
@@ -244,7 +232,7 @@ mod tests {
         let batched = Batched::over(store.clone());
         let began = Instant::now();
         let given_up = batched.issue(&batch(1)).await.unwrap_err();
-        assert!(began.elapsed() <= PATIENCE, "{:?}", began.elapsed());
+        assert!(began.elapsed() <= TIMEOUT, "{:?}", began.elapsed());
         let (last, told) = (store.batches().len() - 1, chain(&given_up));
         assert!(last > 2 && told.contains(&format!("call {last} failed")), "{told}");
         assert!(matches!(given_up, StoreError::Unavailable(_)));

@@ -15,7 +15,7 @@ use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::quota::Limit;
 use crate::domain::time::Timestamp;
 
-use super::{Batch, Receipt, Verdict};
+use super::token::{Batch, Receipt, Verdict};
 
 /// The tokens of one agent that were decided on the same versions.
 #[derive(Debug)]

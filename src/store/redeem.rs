@@ -12,7 +12,8 @@ use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, CodeId, Jti};
 use crate::domain::time::{Moment, Timestamp};
 
-use super::{Batch, Change, Verdict, Write};
+use super::token::{Batch, Verdict};
+use super::write::{Change, Write};
 
 /// A code and the first token of the batch that costs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,9 @@ use crate::domain::agent::Epoch;
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
 
+/// A revoked token is remembered this many seconds past its `exp` (contract D7).
+pub const REVOCATION_GRACE: i64 = 120;
+
 /// A token that was revoked by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevokedToken {

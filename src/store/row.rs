@@ -16,7 +16,8 @@ use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 
-use super::{IssuedToken, KeyRecord, KeyState, KilledAgent, Revocations, RevokedToken, Sealed};
+use super::key::{KeyRecord, KeyState, Sealed};
+use super::revocation::{IssuedToken, KilledAgent, Revocations, RevokedToken};
 
 /// A stored value that is not what its column promises.
 pub(in crate::store) type Broken = Box<dyn Error + Send + Sync>;

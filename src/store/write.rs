@@ -11,7 +11,7 @@ use crate::domain::id::{AgentId, CredentialId, Jti, Kid};
 use crate::domain::scope::Scope;
 use crate::domain::time::{Moment, Timestamp};
 
-use super::{KeyRecord, StoreKey};
+use super::key::{KeyRecord, StoreKey};
 
 /// One unit of work: a change, when it was asked for and by whom.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ pub enum Change {
         /// The same secret's argon2id hash.
         to: SecretHash,
     },
-    /// Revokes one token until [`super::REVOCATION_GRACE`] past its `exp`. `Unchanged` when it is
+    /// Revokes one token until [`super::revocation::REVOCATION_GRACE`] past its `exp`. `Unchanged` when it is
     /// revoked already.
     RevokeToken {
         /// The token.
@@ -157,6 +157,13 @@ pub enum Outcome {
     Clash,
     /// There would be more of something than is allowed; nothing was written.
     TooMany,
+}
+
+impl Outcome {
+    /// [`Outcome::Applied`] when any row was changed.
+    pub(in crate::store) fn applied_or(rows: u64, otherwise: Self) -> Self {
+        if rows > 0 { Self::Applied } else { otherwise }
+    }
 }
 
 impl Change {

@@ -13,10 +13,12 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
 use crate::domain::id::{AgentId, BatchId, CodeId};
+use crate::store::Store;
+use crate::store::error::{LockedElsewhere, StoreError};
+use crate::store::retry::too_late;
+use crate::store::token::{Batch, Verdict};
 
-use super::super::{Batch, LockedElsewhere, Store, StoreError, Verdict};
-use super::lanes::{Waiting, answer_all, last_deadline, merge};
-use super::resend::too_late;
+use super::waiting::{Waiting, answer_all, last_deadline, merge};
 
 /// The first pause before a unit is tried again; it doubles with each try.
 const PAUSE: Duration = Duration::from_millis(50);

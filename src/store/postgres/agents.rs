@@ -1,237 +1,141 @@
-//! What can be changed about an agent and its credentials, on PostgreSQL. The same functions in the
-//! same order as on SQLite. Runs inside the transaction that `write` opened. Epochs and versions are never given
-//! twice, after a restore either: each is the greater of its successor and the database's unix milliseconds.
+//! What can be asked about agents, on PostgreSQL. The same functions in the same order as on SQLite.
 
-use sqlx::postgres::PgConnection;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::domain::agent::{Agent, AgentStatus, Profile, UserId};
-use crate::domain::credential::{Credential, SecretHash};
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+use uuid::Uuid;
+
+use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId};
-use crate::domain::org::DEFAULT_ORG;
-use crate::domain::time::Timestamp;
-use crate::domain::ttl::Ttl;
+use crate::domain::time::{Month, Timestamp};
+use crate::store::row::AgentRow;
+use crate::store::token::{AgentRecord, MAX_COSTS};
 
-use super::super::Outcome;
-use super::super::row::ProfileLists;
-use super::super::write::transition;
-use super::write::applied_or;
+use super::errors::broken;
 
-pub async fn create_agent(
-    conn: &mut PgConnection,
-    agent: &Agent,
-    credential: &Credential,
-) -> sqlx::Result<Outcome> {
-    let (profile, lists) = (&agent.profile, ProfileLists::from(&agent.profile));
-    if clashes(conn, &agent.agent_id, profile).await? {
-        return Ok(Outcome::Clash);
-    }
-    let made = sqlx::query(
-        "insert into agent (agent_id, org_id, name, status, scopes, audiences, redirect_uris, user_ids, ttl,
-                            plan, epoch, version, longest_ttl, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($9, 0), $13, $14)
-         on conflict do nothing",
-    )
-    .bind(agent.agent_id.as_str())
-    .bind(DEFAULT_ORG)
-    .bind(profile.name.as_str())
-    .bind(agent.status.as_str())
-    .bind(lists.scopes)
-    .bind(lists.audiences)
-    .bind(lists.redirect_uris)
-    .bind(lists.user_ids)
-    .bind(profile.terms.ttl.map(Ttl::secs))
-    .bind(profile.terms.plan.as_str())
-    .bind(agent.epoch.0)
-    .bind(agent.version)
-    .bind(agent.created_at.0)
-    .bind(agent.updated_at.0)
-    .execute(&mut *conn)
-    .await?;
-    if made.rows_affected() == 0 {
-        return Ok(Outcome::Conflict);
-    }
-    insert_credential(conn, credential).await?;
-    remember_users(conn, profile).await?;
-    Ok(Outcome::Applied)
-}
-
-/// Whether the agent's id is a user's, or one of its users an agent (RFC 9700 §4.15).
-async fn clashes(conn: &mut PgConnection, agent_id: &AgentId, profile: &Profile) -> sqlx::Result<bool> {
-    let users: Vec<&str> = profile.terms.user_ids.iter().map(UserId::as_str).collect();
-    if users.contains(&agent_id.as_str()) {
-        return Ok(true);
-    }
-    let sql = "select exists (select from known_user where user_id = $1)
-                   or exists (select from agent where agent_id = any($2))";
-    sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(users).fetch_one(conn).await
-}
-
-async fn remember_users(conn: &mut PgConnection, profile: &Profile) -> sqlx::Result<()> {
-    if profile.terms.user_ids.is_empty() {
-        return Ok(());
-    }
-    let users: Vec<&str> = profile.terms.user_ids.iter().map(UserId::as_str).collect();
-    let sql = "insert into known_user (user_id) select unnest($1::text[]) on conflict do nothing";
-    sqlx::query(sql).bind(users).execute(conn).await.map(drop)
-}
-
-async fn insert_credential(conn: &mut PgConnection, credential: &Credential) -> sqlx::Result<()> {
-    let sql = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic)
-               values ($1, $2, $3, $4, $5, $6, $7, $8)";
-    sqlx::query(sql)
-        .bind(credential.credential_id.0)
-        .bind(credential.agent_id.as_str())
-        .bind(&credential.hash.0)
-        .bind(credential.tag.as_ref().map(|tag| &*tag.0))
-        .bind(&credential.prefix)
-        .bind(credential.created_at.0)
-        .bind(credential.expires_at.map(|t| t.0))
-        .bind(credential.raw_basic)
-        .execute(conn)
-        .await
-        .map(drop)
-}
-
-pub async fn update_agent(
-    conn: &mut PgConnection,
-    at: Timestamp,
-    agent_id: &AgentId,
-    expected_version: i64,
-    profile: &Profile,
-) -> sqlx::Result<Outcome> {
-    let lists = ProfileLists::from(profile);
-    if !profile.terms.user_ids.is_empty() && clashes(conn, agent_id, profile).await? {
-        return Ok(Outcome::Clash);
-    }
-    let changed = sqlx::query(
-        "update agent
-         set name = $3, scopes = $4, audiences = $5, redirect_uris = $6, user_ids = $7, ttl = $8, plan = $9,
-             longest_ttl = greatest(longest_ttl, $8),
-             version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint), updated_at = $10
-         where agent_id = $1 and version = $2",
+pub async fn agent(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<Option<Arc<AgentRecord>>> {
+    let rows = sqlx::query(
+        "select a.agent_id, a.name, a.status, a.scopes, a.audiences, a.redirect_uris, a.user_ids, a.ttl,
+                a.plan, a.epoch, a.version, a.created_at, a.updated_at,
+                c.credential_id, c.hash, c.tag, c.prefix, c.created_at as made_at, c.expires_at,
+                c.raw_basic
+         from agent a
+         left join credential c on c.agent_id = a.agent_id
+         where a.agent_id = $1
+         order by c.position desc",
     )
     .bind(agent_id.as_str())
-    .bind(expected_version)
-    .bind(profile.name.as_str())
-    .bind(lists.scopes)
-    .bind(lists.audiences)
-    .bind(lists.redirect_uris)
-    .bind(lists.user_ids)
-    .bind(profile.terms.ttl.map(Ttl::secs))
-    .bind(profile.terms.plan.as_str())
-    .bind(at.0)
-    .execute(&mut *conn)
+    .fetch_all(conn)
     .await?;
-    if changed.rows_affected() > 0 {
-        remember_users(conn, profile).await?;
-        return Ok(Outcome::Applied);
-    }
-    Ok(status_of(conn, agent_id).await?.map_or(Outcome::NotFound, |_| Outcome::Conflict))
+    let Some(first) = rows.first() else { return Ok(None) };
+    let agent = agent_row(first)?;
+    let credentials = rows.iter().filter_map(|row| credential_row(row, &agent.agent_id).transpose());
+    let credentials = credentials.collect::<sqlx::Result<_>>()?;
+    Ok(Some(Arc::new(AgentRecord { agent, credentials })))
 }
 
-/// Where an agent stands, held until the commit; `None` when there is none.
-async fn status_of(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<Option<AgentStatus>> {
-    let sql = "select status from agent where agent_id = $1 for update";
-    let status: Option<String> = sqlx::query_scalar(sql).bind(agent_id.as_str()).fetch_optional(conn).await?;
-    status.as_deref().map(AgentStatus::parse).transpose().map_err(|e| sqlx::Error::Decode(e.into()))
-}
-
-/// Kills all tokens of an agent and makes it stand at `to`, if that is given.
-pub async fn kill_agent(
+/// All three questions are put whatever the others' answers, to lists that stand in when there is no such
+/// agent: time is not to tell who there is.
+pub async fn admits_code(
     conn: &mut PgConnection,
-    at: Timestamp,
     agent_id: &AgentId,
-    to: Option<AgentStatus>,
-    killed: i64,
-) -> sqlx::Result<Outcome> {
-    let from = status_of(conn, agent_id).await?;
-    let outcome = match (from, to) {
-        (_, Some(to)) => transition(from, to),
-        (Some(_), None) => Outcome::Applied,
-        (None, None) => Outcome::NotFound,
+    redirect_uri: &RedirectUri,
+    user: Option<&UserId>,
+) -> sqlx::Result<bool> {
+    let sql = "select (coalesce(redirect_uris, '[\"https://a.example/cb\"]')::jsonb ? $2)::int
+                    + ($3::text is null or coalesce(user_ids, '[\"a\"]')::jsonb ? $3)::int
+                    + coalesce(status = 'active', false)::int = 3
+               from (select $1 as asked) as question left join agent on agent_id = asked";
+    let asked = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(redirect_uri.as_str());
+    asked.bind(user.map(UserId::as_str)).fetch_one(conn).await
+}
+
+/// From one cost to the next: an index makes it as many steps as there are different ones.
+pub async fn imported_costs(conn: &mut PgConnection) -> sqlx::Result<Arc<[HashCost]>> {
+    let costs: Vec<String> = sqlx::query_scalar(
+        "with recursive held (cost) as (
+             (select credential_cost(hash) from credential where tag is null order by 1 limit 1)
+             union all
+             select (
+                 select credential_cost(c.hash) from credential c
+                 where c.tag is null and credential_cost(c.hash) > held.cost
+                 order by 1 limit 1
+             )
+             from held where held.cost is not null
+         )
+         select cost from held where cost is not null limit $1",
+    )
+    .bind(MAX_COSTS)
+    .fetch_all(conn)
+    .await?;
+    Ok(costs.into_iter().map(|cost| HashCost(cost.into())).collect())
+}
+
+pub async fn agents(
+    conn: &mut PgConnection,
+    after: Option<&AgentId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Agent>> {
+    let rows = sqlx::query(
+        "select agent_id, name, status, scopes, audiences, redirect_uris, user_ids, ttl, plan, epoch,
+                version, created_at, updated_at
+         from agent
+         where agent_id > $1
+         order by agent_id
+         limit $2",
+    )
+    // The empty string lies before every id.
+    .bind(after.map_or("", AgentId::as_str))
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(agent_row).collect()
+}
+
+pub async fn used(
+    conn: &mut PgConnection,
+    agent_ids: &[AgentId],
+    month: Month,
+) -> sqlx::Result<HashMap<AgentId, i64>> {
+    let ids: Vec<&str> = agent_ids.iter().map(AgentId::as_str).collect();
+    let sql = "select agent_id, used from quota where agent_id = any($1) and month = $2 and used > 0";
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql).bind(&ids).bind(month.key()).fetch_all(conn).await?;
+    let used = |(id, used): (String, i64)| Ok((AgentId::parse(&id).map_err(broken)?, used));
+    rows.into_iter().map(used).collect()
+}
+
+fn agent_row(row: &PgRow) -> sqlx::Result<Agent> {
+    let row = AgentRow {
+        agent_id: row.try_get("agent_id")?,
+        name: row.try_get("name")?,
+        status: row.try_get("status")?,
+        scopes: row.try_get("scopes")?,
+        audiences: row.try_get("audiences")?,
+        redirect_uris: row.try_get("redirect_uris")?,
+        user_ids: row.try_get("user_ids")?,
+        ttl: row.try_get("ttl")?,
+        plan: row.try_get("plan")?,
+        epoch: row.try_get("epoch")?,
+        version: row.try_get("version")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
     };
-    if outcome != Outcome::Applied {
-        return Ok(outcome);
-    }
-    sqlx::query(
-        "update agent
-         set status = coalesce($2, status),
-             epoch = greatest(epoch + 1, floor(extract(epoch from now()) * 1000)::bigint),
-             version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint),
-             killed_at = greatest(killed_at, $3), killed_version = $4, updated_at = $3
-         where agent_id = $1",
-    )
-    .bind(agent_id.as_str())
-    .bind(to.map(AgentStatus::as_str))
-    .bind(at.0)
-    .bind(killed)
-    .execute(conn)
-    .await?;
-    Ok(outcome)
+    row.parse().map_err(broken)
 }
 
-pub async fn reactivate_agent(
-    conn: &mut PgConnection,
-    at: Timestamp,
-    agent_id: &AgentId,
-    to: AgentStatus,
-) -> sqlx::Result<Outcome> {
-    let outcome = transition(status_of(conn, agent_id).await?, to);
-    if outcome == Outcome::Applied {
-        let sql = "update agent
-                   set status = $2, version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint),
-                       updated_at = $3
-                   where agent_id = $1";
-        sqlx::query(sql).bind(agent_id.as_str()).bind(to.as_str()).bind(at.0).execute(conn).await?;
-    }
-    Ok(outcome)
-}
-
-pub async fn rotate_secret(
-    conn: &mut PgConnection,
-    at: Timestamp,
-    credential: &Credential,
-    overlap: i64,
-    max_live: i64,
-) -> sqlx::Result<Outcome> {
-    let agent_id = &credential.agent_id;
-    match status_of(conn, agent_id).await? {
-        None => return Ok(Outcome::NotFound),
-        Some(AgentStatus::Decommissioned) => return Ok(Outcome::Conflict),
-        Some(AgentStatus::Active | AgentStatus::Suspended) => {}
-    }
-    let sql =
-        "select count(*) from credential where agent_id = $1 and (expires_at is null or expires_at > $2)";
-    let live: i64 = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(at.0).fetch_one(&mut *conn).await?;
-    if overlap > 0 && live >= max_live {
-        return Ok(Outcome::TooMany);
-    }
-    let sql = "update credential set expires_at = least(expires_at, $2) where agent_id = $1";
-    sqlx::query(sql).bind(agent_id.as_str()).bind(at.saturating_add(overlap).0).execute(&mut *conn).await?;
-    let sql = "delete from credential where agent_id = $1 and expires_at <= $2";
-    sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(&mut *conn).await?;
-    insert_credential(conn, credential).await?;
-    let sql = "update agent
-               set version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint), updated_at = $2
-               where agent_id = $1";
-    sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(conn).await?;
-    Ok(Outcome::Applied)
-}
-
-pub async fn rehash_credential(
-    conn: &mut PgConnection,
-    agent_id: &AgentId,
-    credential_id: CredentialId,
-    from: &SecretHash,
-    to: &SecretHash,
-) -> sqlx::Result<Outcome> {
-    let sql = "update credential set hash = $4 where agent_id = $1 and credential_id = $2 and hash = $3";
-    let changed = sqlx::query(sql)
-        .bind(agent_id.as_str())
-        .bind(credential_id.0)
-        .bind(&from.0)
-        .bind(&to.0)
-        .execute(conn)
-        .await?;
-    Ok(applied_or(changed.rows_affected(), Outcome::NotFound))
+fn credential_row(row: &PgRow, agent_id: &AgentId) -> sqlx::Result<Option<Credential>> {
+    let Some(credential_id) = row.try_get::<Option<Uuid>, _>("credential_id")? else { return Ok(None) };
+    Ok(Some(Credential {
+        credential_id: CredentialId(credential_id),
+        agent_id: agent_id.clone(),
+        hash: SecretHash(row.try_get("hash")?),
+        tag: row.try_get::<Option<Box<str>>, _>("tag")?.map(Tag),
+        prefix: row.try_get("prefix")?,
+        created_at: Timestamp(row.try_get("made_at")?),
+        expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(Timestamp),
+        raw_basic: row.try_get("raw_basic")?,
+    }))
 }

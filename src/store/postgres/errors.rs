@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use super::super::{OpenError, StoreError};
-use super::PATIENCE;
+use crate::store::error::{OpenError, StoreError};
+use crate::store::retry::TIMEOUT;
+use crate::store::row::Broken;
 
 /// Bounds a call and says what its error means.
 pub(super) async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(PATIENCE, work).await {
+    match tokio::time::timeout(TIMEOUT, work).await {
         Ok(done) => done.map_err(store_error),
         Err(elapsed) => Err(StoreError::Unavailable(Arc::new(elapsed))),
     }
@@ -102,4 +103,9 @@ pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
 
 fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
     matches!(error, sqlx::Error::Database(e) if codes.contains(&&*e.code().unwrap_or_default()))
+}
+
+/// A stored value that is not what its column promises.
+pub(super) fn broken(error: impl Into<Broken>) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
 }

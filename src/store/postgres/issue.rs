@@ -11,13 +11,13 @@ use uuid::Uuid;
 use crate::domain::agent::Epoch;
 use crate::domain::grant::Grant;
 use crate::domain::time::Timestamp;
+use crate::store::error::{LockedElsewhere, StoreError};
+use crate::store::fold::{Counted, Folded, Part, Slot, detail, recalled};
+use crate::store::token::{Batch, Verdict};
 
-use super::super::fold::{Counted, Folded, Part, Slot, detail, recalled};
-use super::super::{Batch, LockedElsewhere, StoreError, Verdict};
-use super::errors::is_lock_timeout;
+use super::errors::{bounded, is_broken, is_lock_timeout};
 use super::lane::Lane;
 use super::locked::LockedAgents;
-use super::{bounded, is_broken};
 
 /// In the order in which it runs:
 ///

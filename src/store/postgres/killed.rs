@@ -9,9 +9,10 @@ use uuid::Uuid;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::LONGEST;
+use crate::store::error::StoreError;
+use crate::store::revocation::{Gathered, KilledTokens, Sought};
 
-use super::super::revocation::Gathered;
-use super::super::{KilledTokens, Sought, StoreError};
+use super::events::newest_event;
 use super::lane::{Lane, ask};
 
 /// How many seconds of events the first statement looks through, and the most that any does. Each that was
@@ -24,10 +25,6 @@ const QUICK: Duration = Duration::from_millis(250);
 
 /// How many events behind a place one statement looks through.
 const CHUNK: i64 = 50_000;
-
-pub async fn newest_event(conn: &mut PgConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("select coalesce(max(id), 0) from audit_event").fetch_one(conn).await
-}
 
 /// What is sought, as columns.
 struct Columns<'a> {

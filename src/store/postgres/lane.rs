@@ -12,9 +12,10 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use super::errors::{is_full, is_lock_timeout};
+use crate::store::error::StoreError;
+
+use super::errors::{bounded, is_broken, is_full, is_lock_timeout, is_passing, is_rolled_back};
 use super::shelf::{Open, Shelf};
-use super::{RETRIES, StoreError, bounded, is_broken, is_passing, is_rolled_back};
 
 /// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
 macro_rules! ask {
@@ -26,6 +27,10 @@ macro_rules! ask {
     };
 }
 pub(super) use ask;
+
+/// How often a transaction that the database gave up, or that met a broken connection before its
+/// commit, is tried again.
+pub(super) const RETRIES: u32 = 3;
 
 /// How long a call waits for a connection when the database gives no more: a little less than any call
 /// may take, so that the reason is told.

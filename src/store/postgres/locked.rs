@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgConnection;
 
 use crate::domain::id::AgentId;
-
-use super::super::Batch;
+use crate::store::token::Batch;
 
 /// A counter that somebody is about to make cannot be seen, only waited for: so long nobody tries.
 const UNSEEN_TTL: Duration = Duration::from_millis(500);

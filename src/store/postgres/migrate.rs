@@ -11,10 +11,11 @@ use sqlx::Connection;
 use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
-use super::super::OpenError;
+use crate::store::error::OpenError;
+
 use super::errors::{bounded, is_lock_timeout, is_rolled_back, open_error};
 use super::options::options;
-use super::{demand_utf8, migrator, read};
+use super::schema::{demand_utf8, migrator, server_encoding, table_holders};
 
 /// How often a change of the schema is tried. A change that waits for a table has every later read of it
 /// wait too, so it waits shortly and lets them pass in between.
@@ -37,12 +38,12 @@ pub async fn migrate(url: &str) -> Result<(), OpenError> {
     let mut tries = 1;
     loop {
         let mut conn = bounded(connect(&options)).await.map_err(open_error)?;
-        demand_utf8(bounded(read::server_encoding(&mut conn)).await.map_err(open_error)?)?;
+        demand_utf8(bounded(server_encoding(&mut conn)).await.map_err(open_error)?)?;
         let done = change(&mut conn).await;
         let failed_on = |test: fn(&sqlx::Error) -> bool| done.as_ref().is_err_and(|error| is(error, test));
         let is_locked = failed_on(is_lock_timeout);
         if is_locked && tries == TRIES {
-            let holders = bounded(read::table_holders(&mut conn)).await.unwrap_or_default();
+            let holders = bounded(table_holders(&mut conn)).await.unwrap_or_default();
             return Err(OpenError::Locked(told(&holders)));
         }
         // The schema stands, or the next try has a connection of its own; a farewell that fails changes

@@ -8,7 +8,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-use super::super::OpenError;
+use crate::store::error::OpenError;
 
 /// What the driver reads. It would log any other parameter with its value, so it gets no other: what
 /// libpq knows besides changes nothing here.

@@ -14,16 +14,17 @@ use crate::domain::grant::Grant;
 use crate::domain::id::{CodeId, Jti};
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::LONGEST;
+use crate::store::error::StoreError;
+use crate::store::fold::{Folded, Part};
+use crate::store::redeem::{Claim, Entitled, claims, repeated, revocation};
+use crate::store::revocation::ExchangedToken;
+use crate::store::token::{Batch, Verdict};
 
-use super::super::fold::{Folded, Part};
-use super::super::redeem::{Claim, Entitled, claims, repeated, revocation};
-use super::super::{Batch, ExchangedToken, StoreError, Verdict};
-use super::errors::is_lock_timeout;
+use super::errors::{bounded, is_broken, is_lock_timeout};
 use super::issue::{count, landed_before, recall, unless_all_locked};
 use super::lane::Lane;
 use super::locked::LockedAgents;
 use super::write::apply_all;
-use super::{bounded, is_broken};
 
 /// One verdict a grant. A broken connection is tried again under the same batch id.
 pub async fn issue(lane: &Lane, locked: &LockedAgents, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {

@@ -7,12 +7,14 @@ use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use crate::domain::agent::Epoch;
+use crate::store::error::StoreError;
+use crate::store::fold::{Counted, Folded, Slot, detail, recalled};
+use crate::store::row::json;
+use crate::store::token::{Batch, Verdict};
 
-use super::super::fold::{Counted, Folded, Slot, detail, recalled};
-use super::super::row::json;
-use super::super::{Batch, StoreError, Verdict};
+use super::errors::bounded;
+use super::events::{DISORDER, floor};
 use super::lane::Writer;
-use super::{bounded, read};
 
 /// Joins each slot with its agent and the catalogue as the decision saw them, and counts, for what the agents
 /// proved themselves with alone: a remembered secret that the file does not hold opens nothing. `max`
@@ -137,7 +139,7 @@ pub async fn recall(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<
     let mut events: Vec<(Uuid, i64, i64)> = Vec::new();
     let mut until = i64::MAX;
     loop {
-        let floor = read::floor(conn, until).await?;
+        let floor = floor(conn, until).await?;
         let part: Vec<(Uuid, i64, i64)> = sqlx::query_as(
             "select jti, epoch, at
              from audit_event
@@ -152,7 +154,7 @@ pub async fn recall(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<
         .await?;
         events.extend(part);
         match floor {
-            Some((id, time)) if time >= at.saturating_sub(read::DISORDER) => until = id,
+            Some((id, time)) if time >= at.saturating_sub(DISORDER) => until = id,
             _ => return Ok(recalled(&batch.grants, &events)),
         }
     }

@@ -6,17 +6,13 @@ use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::LONGEST;
+use crate::store::error::StoreError;
+use crate::store::revocation::{Gathered, KilledTokens, Sought};
+use crate::store::row::json;
 
-use super::super::revocation::Gathered;
-use super::super::row::json;
-use super::super::{KilledTokens, Sought, StoreError};
+use super::errors::store_error;
+use super::events::{DISORDER, floor};
 use super::lane::{Readers, ask};
-use super::read::{DISORDER, floor};
-use super::store_error;
-
-pub async fn newest_event(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("select coalesce(max(id), 0) from audit_event").fetch_one(conn).await
-}
 
 /// Looks back from the newest event until the events are well older than what is sought.
 pub async fn killed_tokens(

@@ -11,8 +11,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoo
 use sqlx::{Connection, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::store::error::StoreError;
+use crate::store::retry::TIMEOUT;
+
+use super::errors::bounded;
 use super::turn::{Turn, Turns};
-use super::{PATIENCE, StoreError, bounded};
 
 /// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
 macro_rules! ask {
@@ -31,7 +34,7 @@ pub(super) struct Readers(SqlitePool);
 
 impl Readers {
     pub fn new(options: SqliteConnectOptions) -> Self {
-        let pool = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(PATIENCE);
+        let pool = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(TIMEOUT);
         // KiB. They look up single rows, whose pages the system has in memory as well.
         let options = options.pragma("cache_size", "-512");
         Self(pool.connect_lazy_with(options.read_only(true)))

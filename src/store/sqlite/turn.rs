@@ -18,7 +18,7 @@ pub struct ServeLock {
     _file: File,
 }
 
-/// Why [`super::SqliteStore::lock_serve`] gave no lock.
+/// Why `SqliteStore::lock_serve` gave no lock.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAlone {
     /// Another process serves from this file.

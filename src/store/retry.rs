@@ -1,6 +1,6 @@
-//! Sending again what may be sent again, until its caller has waited long enough.
+//! Asking again what may be asked again, until its caller has waited long enough.
 //!
-//! Owns pauses and what is told at the end. Must not know what is sent.
+//! Owns how long any call may take, the pauses, and what is told at the end. Must not know what is asked.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -8,31 +8,37 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::StoreError;
-use super::PATIENCE;
+use super::error::StoreError;
 
-/// The first pause before a batch is sent again; it doubles with each try.
+/// How long any one call may take. Longer is an answer of its own: unavailable. Below three seconds, so that
+/// the reply to a lost database comes within them.
+pub(in crate::store) const TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// The first pause before a call is made again; it doubles with each try.
 const PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Debug, thiserror::Error)]
-#[error("the store did not answer within {} ms", PATIENCE.as_millis())]
+#[error("the store did not answer within {} ms", TIMEOUT.as_millis())]
 struct TooLate(#[source] Option<Arc<dyn Error + Send + Sync>>);
 
 /// The time is over; `cause` is what the last try met, if any came to an end.
-pub(super) fn too_late(cause: Option<Arc<dyn Error + Send + Sync>>) -> StoreError {
+pub(in crate::store) fn too_late(cause: Option<Arc<dyn Error + Send + Sync>>) -> StoreError {
     StoreError::Unavailable(Arc::new(TooLate(cause)))
 }
 
-/// As long as a caller's patience lasts: what changes nothing, or nothing more when done twice, rides out
+/// Until the time of a call is over: what changes nothing, or nothing more when done twice, rides out
 /// a database that restarts.
-pub(super) async fn again<T, F>(call: impl FnMut() -> F) -> Result<T, StoreError>
+pub(in crate::store) async fn again<T, F>(call: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    retry(Instant::now() + PATIENCE, call).await
+    retry(Instant::now() + TIMEOUT, call).await
 }
 
-pub(super) async fn retry<T, F>(deadline: Instant, mut call: impl FnMut() -> F) -> Result<T, StoreError>
+pub(in crate::store) async fn retry<T, F>(
+    deadline: Instant,
+    mut call: impl FnMut() -> F,
+) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {

@@ -1,0 +1,70 @@
+//! What stands in the queues: one request, and where its answer goes.
+//!
+//! Owns who gets which answer. Must not know how a request is sent.
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::store::error::StoreError;
+use crate::store::token::{Batch, MAX_BATCH, Verdict};
+
+/// One request that waits, and where its answer goes.
+pub(super) struct Waiting<Ask, Answer> {
+    pub ask: Ask,
+    pub deadline: Instant,
+    pub answer: oneshot::Sender<Result<Answer, StoreError>>,
+}
+
+/// Takes what waits, drops what nobody waits for any more, and gives up when the wrapper is gone.
+pub(super) async fn next<Ask, Answer>(
+    queue: &mut mpsc::Receiver<Waiting<Ask, Answer>>,
+    waiting: &mut Vec<Waiting<Ask, Answer>>,
+) -> bool {
+    waiting.clear();
+    if queue.recv_many(waiting, MAX_BATCH).await == 0 {
+        return false;
+    }
+    let now = Instant::now();
+    waiting.retain(|w| w.deadline > now && !w.answer.is_closed());
+    true
+}
+
+/// Deals `answers` out to those who asked, each as many as it asked for.
+pub(super) fn deal<Ask, Answer>(
+    waiting: &mut Vec<Waiting<Ask, Vec<Answer>>>,
+    count: impl Fn(&Ask) -> usize,
+    result: Result<Vec<Answer>, StoreError>,
+) {
+    match result {
+        Ok(answers) => {
+            let mut answers = answers.into_iter();
+            for one in waiting.drain(..) {
+                let share: Vec<Answer> = answers.by_ref().take(count(&one.ask)).collect();
+                // Nobody waits any more: what was counted stays counted and goes to nobody.
+                let _ = one.answer.send(Ok(share));
+            }
+        }
+        Err(error) => answer_all(waiting.drain(..), &error),
+    }
+}
+
+pub(super) fn answer_all<Ask, Answer>(
+    waiting: impl IntoIterator<Item = Waiting<Ask, Answer>>,
+    error: &StoreError,
+) {
+    for one in waiting {
+        let _ = one.answer.send(Err(error.clone()));
+    }
+}
+
+pub(super) fn last_deadline<Ask, Answer>(waiting: &[Waiting<Ask, Answer>]) -> Instant {
+    waiting.iter().map(|w| w.deadline).max().unwrap_or_else(Instant::now)
+}
+
+/// All that wait as one batch: the first one's id, the latest clock.
+pub(super) fn merge(waiting: &[Waiting<Batch, Vec<Verdict>>]) -> Option<Batch> {
+    let first = waiting.first()?;
+    let grants = waiting.iter().flat_map(|w| w.ask.grants.iter().cloned()).collect();
+    let now = waiting.iter().map(|w| w.ask.now).max()?;
+    Some(Batch { id: first.ask.id, now, grants })
+}

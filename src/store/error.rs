@@ -1,0 +1,65 @@
+//! Why a store gave no answer, or could not be opened. Must not know which backend it is.
+
+use std::error::Error;
+use std::sync::Arc;
+
+/// Why a store gave no answer. Never a verdict about anybody (contract D9).
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached or did not answer in time. The outcome of a write is unknown.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Arc<dyn Error + Send + Sync>),
+    /// A bounded queue is full; nothing was done.
+    #[error("the store is busy")]
+    Busy,
+    /// Anything else: a bug, a broken row, a schema that does not fit.
+    #[error("the store failed")]
+    Fault(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+/// Somebody else's open transaction holds all that was asked for. Nothing was done.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("another transaction holds what is needed")]
+pub struct LockedElsewhere;
+
+impl StoreError {
+    /// Whether it is for certain that nothing was done, since somebody else holds what is needed.
+    pub(in crate::store) fn is_locked(&self) -> bool {
+        matches!(self, Self::Unavailable(cause) if cause.is::<LockedElsewhere>())
+    }
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// The database cannot be reached or did not answer in time; a later try may succeed.
+    #[error("the database cannot be reached")]
+    Unreachable(#[source] Arc<dyn Error + Send + Sync>),
+    /// The database has an older schema than this program needs.
+    #[error("the database's schema is older than this program: run `sealwright migrate`")]
+    SchemaOlder,
+    /// The database keeps text in this encoding, which has no place for every name.
+    #[error(
+        "the database's encoding is {0}, which cannot hold every name: make one with `create database … \
+         encoding 'UTF8' template template0`"
+    )]
+    Encoding(String),
+    /// Tables were held, by these, for as long as a change of the schema may wait for them.
+    #[error(
+        "the schema was not changed: its tables are held by {0}. Run `sealwright migrate` again after that"
+    )]
+    Locked(String),
+    /// Anything else: a malformed address, a refused login, a migration that failed.
+    #[error("the store could not be opened")]
+    Fault(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(source) => Self::Unreachable(source),
+            StoreError::Busy => Self::Unreachable(Arc::new(error)),
+            StoreError::Fault(source) => Self::Fault(source),
+        }
+    }
+}

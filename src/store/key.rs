@@ -1,0 +1,82 @@
+//! Keys as a store holds them: signing keys, and keys of the store itself. All private bytes are sealed.
+//!
+//! Owns where a signing key stands. Must not know what seals a key, or when one moves on.
+
+use crate::domain::id::Kid;
+use crate::domain::time::Timestamp;
+
+/// A private key, encrypted under the master key. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(pub Vec<u8>);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealed(redacted)")
+    }
+}
+
+/// Where a signing key stands (design: announced → signing → retiring → gone).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// Published, signs nothing yet.
+    Announced,
+    /// Signs. At most one key of a store does.
+    Signing,
+    /// Published until the last token it signed has expired.
+    Retiring,
+}
+
+impl KeyState {
+    /// The word in stores and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Announced => "announced",
+            Self::Signing => "signing",
+            Self::Retiring => "retiring",
+        }
+    }
+
+    /// The state of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "announced" => Some(Self::Announced),
+            "signing" => Some(Self::Signing),
+            "retiring" => Some(Self::Retiring),
+            _ => None,
+        }
+    }
+}
+
+/// A signing key as a store holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// RFC 7638 thumbprint.
+    pub kid: Kid,
+    /// The public JWK as JSON text.
+    pub public_jwk: String,
+    /// The private key, sealed with the `kid` as associated data.
+    pub private_key: Sealed,
+    /// Where it stands.
+    pub state: KeyState,
+    /// When it was first published.
+    pub announced_at: Timestamp,
+    /// From when on it may sign.
+    pub signs_from: Timestamp,
+    /// When it stopped signing.
+    pub signs_until: Option<Timestamp>,
+    /// Until when it stays published once it retires.
+    pub published_until: Option<Timestamp>,
+    /// What authenticates its kid, its state and its times; `None` from a release that made none.
+    pub seal: Option<Vec<u8>>,
+}
+
+/// A key of the store itself, sealed: `purpose` says what for (`tag`, `code`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreKey {
+    /// What it is for.
+    pub purpose: String,
+    /// Which one of that purpose: one character of `[0-9A-Za-z]`.
+    pub key_id: String,
+    /// The key, sealed with `purpose:key_id` as associated data.
+    pub sealed: Sealed,
+}

@@ -1,0 +1,43 @@
+//! The keys that a store holds, on PostgreSQL. The same functions in the same order as on SQLite.
+
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use crate::store::key::{KeyRecord, Sealed, StoreKey};
+use crate::store::row::KeyRow;
+
+use super::errors::broken;
+
+pub async fn keys(conn: &mut PgConnection) -> sqlx::Result<Vec<KeyRecord>> {
+    let rows = sqlx::query(
+        "select kid, public_jwk, private_key, state, announced_at, signs_from, signs_until, published_until,
+                seal
+         from signing_key
+         order by announced_at, kid",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(key_row).collect()
+}
+
+pub async fn store_keys(conn: &mut PgConnection) -> sqlx::Result<Vec<StoreKey>> {
+    let sql = "select purpose, key_id, sealed from store_key order by purpose, key_id";
+    let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(sql).fetch_all(conn).await?;
+    let key = |(purpose, key_id, sealed)| StoreKey { purpose, key_id, sealed: Sealed(sealed) };
+    Ok(rows.into_iter().map(key).collect())
+}
+
+fn key_row(row: &PgRow) -> sqlx::Result<KeyRecord> {
+    let row = KeyRow {
+        kid: row.try_get("kid")?,
+        public_jwk: row.try_get("public_jwk")?,
+        private_key: row.try_get("private_key")?,
+        state: row.try_get("state")?,
+        announced_at: row.try_get("announced_at")?,
+        signs_from: row.try_get("signs_from")?,
+        signs_until: row.try_get("signs_until")?,
+        published_until: row.try_get("published_until")?,
+        seal: row.try_get("seal")?,
+    };
+    row.parse().map_err(broken)
+}

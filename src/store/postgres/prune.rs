@@ -1,0 +1,72 @@
+//! What a store needs now and then, on PostgreSQL: signs of life, its clock, and the removal of what only time removes. The same functions in the same order as on SQLite.
+
+use sqlx::postgres::PgConnection;
+
+use crate::domain::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::revocation::REVOCATION_GRACE;
+use crate::store::token::SPENT_GRACE;
+
+use super::lane::{Lane, ask};
+
+pub async fn ping(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("select 1").execute(conn).await.map(drop)
+}
+
+pub async fn clock(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    let sql = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
+    sqlx::query_scalar(sql).fetch_one(conn).await
+}
+
+/// Seconds for which a batch remembers that it landed: far longer than anybody sends it again.
+const BATCH_TTL: i64 = 86_400;
+
+/// What is to go, each with the seconds for which it is kept past its time. The smaller of both clocks
+/// decides, and the database's is read in the statement itself.
+pub async fn prune(lane: &Lane, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
+    let steps = [
+        (
+            "delete from revoked_token where jti in (
+                 select jti from revoked_token
+                 where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+                 order by expires_at limit $3)",
+            REVOCATION_GRACE,
+        ),
+        (
+            "delete from audit_event where ctid in (
+                 select ctid from audit_event
+                 where at < least($1, floor(extract(epoch from now()))::bigint) - $2
+                   and kind = 'token.issued' limit $3)",
+            keep_events,
+        ),
+        (
+            "delete from batch where batch_id in (
+                 select batch_id from batch
+                 where at < least($1, floor(extract(epoch from now()))::bigint) - $2 limit $3)",
+            BATCH_TTL,
+        ),
+        (
+            "delete from spent_code where code_id in (
+                 select code_id from spent_code
+                 where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+                 order by expires_at limit $3)",
+            SPENT_GRACE,
+        ),
+    ];
+    let mut gone = 0;
+    for (sql, kept) in steps {
+        gone += ask!(lane, delete, sql, now, kept, most).await?;
+    }
+    Ok(gone)
+}
+
+async fn delete(
+    conn: &mut PgConnection,
+    sql: &'static str,
+    now: Timestamp,
+    kept: i64,
+    most: i64,
+) -> sqlx::Result<u64> {
+    let delete = sqlx::query(sql).bind(now.0).bind(kept).bind(most);
+    delete.execute(conn).await.map(|done| done.rows_affected())
+}

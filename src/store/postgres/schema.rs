@@ -1,0 +1,99 @@
+//! The schema on PostgreSQL: every change of it, in order, and what the database says of itself.
+//!
+//! Must not know when it is changed, or who waits for that.
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::PgConnection;
+
+use crate::store::error::OpenError;
+
+/// Every schema change, in order. A line here goes with a file of the same number on the other side.
+pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
+    (1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
+    (2, "authorization_code", include_str!("../../../migrations/postgres/0002_authorization_code.sql")),
+    (3, "raw_basic", include_str!("../../../migrations/postgres/0003_raw_basic.sql")),
+    (4, "known_user", include_str!("../../../migrations/postgres/0004_known_user.sql")),
+    (5, "imported_cost", include_str!("../../../migrations/postgres/0005_imported_cost.sql")),
+    (6, "spent_token", include_str!("../../../migrations/postgres/0006_spent_token.sql")),
+    (7, "signing_key_seal", include_str!("../../../migrations/postgres/0007_signing_key_seal.sql")),
+];
+
+/// What brings a schema up to date.
+pub(super) fn migrator() -> Migrator {
+    let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect());
+    // A newer program may have been here: migrations only expand, so this one goes on.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// What the database says of itself and of the role before anything else is asked.
+pub(super) type Terms = (String, Option<i32>);
+
+/// The encoding, and how many connections the database and this role may have, if fewer than any.
+pub async fn terms(conn: &mut PgConnection) -> sqlx::Result<Terms> {
+    let sql = "select current_setting('server_encoding'), least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
+               from pg_database d
+               left join pg_roles r on r.rolname = current_user and not r.rolsuper
+               where d.datname = current_database()";
+    sqlx::query_as(sql).fetch_one(conn).await
+}
+
+/// Whoever may name a user names one in any script, and every such text has to find its place.
+pub(super) fn demand_utf8(encoding: String) -> Result<(), OpenError> {
+    if encoding == "UTF8" { Ok(()) } else { Err(OpenError::Encoding(encoding)) }
+}
+
+/// In which encoding the database keeps text.
+pub async fn server_encoding(conn: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query_scalar("select current_setting('server_encoding')").fetch_one(conn).await
+}
+
+/// The versions of all migrations that were applied; `None` before the first.
+pub async fn applied_migrations(conn: &mut PgConnection) -> sqlx::Result<Option<Vec<i64>>> {
+    let table: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(&mut *conn)
+        .await?;
+    if !table {
+        return Ok(None);
+    }
+    let sql = "select version from _sqlx_migrations where success";
+    sqlx::query_scalar(sql).fetch_all(&mut *conn).await.map(Some)
+}
+
+/// Who has held tables of this schema in an open transaction for a second or longer, each in words. What
+/// a role may not see of another's session is left out.
+pub async fn table_holders(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    let sql = "select concat('pid ', a.pid, ' (', concat_ws(', ',
+                   coalesce(nullif(a.application_name, ''), 'without a name'),
+                   'user ' || a.usename,
+                   'since ' || to_char(a.xact_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
+               ), ') holds ', string_agg(distinct c.relname, ', '))
+               from pg_locks l
+               join pg_class c on c.oid = l.relation and c.relkind = 'r'
+               join pg_stat_activity a on a.pid = l.pid
+               where l.granted and l.locktype = 'relation' and l.pid <> pg_backend_pid()
+                 and a.datname = current_database() and pg_table_is_visible(c.oid)
+                 and coalesce(a.xact_start, 'epoch') <= pg_catalog.clock_timestamp() - interval '1 second'
+               group by a.pid, a.application_name, a.usename, a.xact_start
+               order by a.xact_start";
+    sqlx::query_scalar(sql).fetch_all(conn).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+
+    #[test]
+    fn every_migration_file_is_in_the_list() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = files.map(|name| name.into_string().unwrap()).collect();
+        names.sort_unstable();
+        let listed = MIGRATIONS.map(|(version, name, _)| format!("{version:04}_{name}.sql"));
+        assert_eq!(names, listed);
+    }
+}

@@ -1,0 +1,45 @@
+//! How tokens stand, on PostgreSQL. The same functions in the same order as on SQLite.
+
+use std::collections::HashSet;
+
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::agent::{AgentStatus, Epoch};
+use crate::domain::id::Jti;
+use crate::store::token::{Standing, TokenRef};
+
+use super::errors::broken;
+
+pub async fn standing(conn: &mut PgConnection, tokens: &[TokenRef]) -> sqlx::Result<Vec<Standing>> {
+    if tokens.is_empty() {
+        return Ok(Vec::new());
+    }
+    let jtis: Vec<Uuid> = tokens.iter().map(|t| t.jti.0).collect();
+    let ids: Vec<&str> = tokens.iter().map(|t| t.agent_id.as_str()).collect();
+    let rows: Vec<(bool, Option<String>, Option<i64>)> = sqlx::query_as(
+        "select r.jti is not null, a.status, a.epoch
+         from unnest($1::uuid[], $2::text[]) with ordinality as t (jti, agent_id, place)
+         left join revoked_token r on r.jti = t.jti
+         left join agent a on a.agent_id = t.agent_id
+         order by t.place",
+    )
+    .bind(&jtis)
+    .bind(&ids)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(standing_row).collect()
+}
+
+/// Which of these tokens are revoked by themselves.
+pub async fn revoked(conn: &mut PgConnection, jtis: &[Jti]) -> sqlx::Result<HashSet<Jti>> {
+    let jtis: Vec<Uuid> = jtis.iter().map(|jti| jti.0).collect();
+    let sql = "select jti from revoked_token where jti = any($1)";
+    let rows: Vec<Uuid> = sqlx::query_scalar(sql).bind(jtis).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(Jti).collect())
+}
+
+fn standing_row((revoked, status, epoch): (bool, Option<String>, Option<i64>)) -> sqlx::Result<Standing> {
+    let status = status.as_deref().map(AgentStatus::parse).transpose().map_err(broken)?;
+    Ok(Standing { revoked, agent: status.zip(epoch.map(Epoch)) })
+}

@@ -1,0 +1,164 @@
+//! What can be changed about an agent, on PostgreSQL. The same functions in the same order as on SQLite. Runs inside the transaction that `write` opened. Epochs and
+//! versions are never given twice, after a restore either: each is the greater of its successor and the
+//! database's unix milliseconds.
+
+use sqlx::postgres::PgConnection;
+
+use crate::domain::agent::{Agent, AgentStatus, Profile, UserId};
+use crate::domain::credential::Credential;
+use crate::domain::id::AgentId;
+use crate::domain::org::DEFAULT_ORG;
+use crate::domain::time::Timestamp;
+use crate::domain::ttl::Ttl;
+use crate::store::row::ProfileLists;
+use crate::store::write::{Outcome, transition};
+
+use super::credential::insert_credential;
+use super::status::status_of;
+
+pub async fn create_agent(
+    conn: &mut PgConnection,
+    agent: &Agent,
+    credential: &Credential,
+) -> sqlx::Result<Outcome> {
+    let (profile, lists) = (&agent.profile, ProfileLists::from(&agent.profile));
+    if clashes(conn, &agent.agent_id, profile).await? {
+        return Ok(Outcome::Clash);
+    }
+    let made = sqlx::query(
+        "insert into agent (agent_id, org_id, name, status, scopes, audiences, redirect_uris, user_ids, ttl,
+                            plan, epoch, version, longest_ttl, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($9, 0), $13, $14)
+         on conflict do nothing",
+    )
+    .bind(agent.agent_id.as_str())
+    .bind(DEFAULT_ORG)
+    .bind(profile.name.as_str())
+    .bind(agent.status.as_str())
+    .bind(lists.scopes)
+    .bind(lists.audiences)
+    .bind(lists.redirect_uris)
+    .bind(lists.user_ids)
+    .bind(profile.terms.ttl.map(Ttl::secs))
+    .bind(profile.terms.plan.as_str())
+    .bind(agent.epoch.0)
+    .bind(agent.version)
+    .bind(agent.created_at.0)
+    .bind(agent.updated_at.0)
+    .execute(&mut *conn)
+    .await?;
+    if made.rows_affected() == 0 {
+        return Ok(Outcome::Conflict);
+    }
+    insert_credential(conn, credential).await?;
+    remember_users(conn, profile).await?;
+    Ok(Outcome::Applied)
+}
+
+pub async fn update_agent(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    agent_id: &AgentId,
+    expected_version: i64,
+    profile: &Profile,
+) -> sqlx::Result<Outcome> {
+    let lists = ProfileLists::from(profile);
+    if !profile.terms.user_ids.is_empty() && clashes(conn, agent_id, profile).await? {
+        return Ok(Outcome::Clash);
+    }
+    let changed = sqlx::query(
+        "update agent
+         set name = $3, scopes = $4, audiences = $5, redirect_uris = $6, user_ids = $7, ttl = $8, plan = $9,
+             longest_ttl = greatest(longest_ttl, $8),
+             version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint), updated_at = $10
+         where agent_id = $1 and version = $2",
+    )
+    .bind(agent_id.as_str())
+    .bind(expected_version)
+    .bind(profile.name.as_str())
+    .bind(lists.scopes)
+    .bind(lists.audiences)
+    .bind(lists.redirect_uris)
+    .bind(lists.user_ids)
+    .bind(profile.terms.ttl.map(Ttl::secs))
+    .bind(profile.terms.plan.as_str())
+    .bind(at.0)
+    .execute(&mut *conn)
+    .await?;
+    if changed.rows_affected() > 0 {
+        remember_users(conn, profile).await?;
+        return Ok(Outcome::Applied);
+    }
+    Ok(status_of(conn, agent_id).await?.map_or(Outcome::NotFound, |_| Outcome::Conflict))
+}
+
+/// Kills all tokens of an agent and makes it stand at `to`, if that is given.
+pub async fn kill_agent(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    agent_id: &AgentId,
+    to: Option<AgentStatus>,
+    killed: i64,
+) -> sqlx::Result<Outcome> {
+    let from = status_of(conn, agent_id).await?;
+    let outcome = match (from, to) {
+        (_, Some(to)) => transition(from, to),
+        (Some(_), None) => Outcome::Applied,
+        (None, None) => Outcome::NotFound,
+    };
+    if outcome != Outcome::Applied {
+        return Ok(outcome);
+    }
+    sqlx::query(
+        "update agent
+         set status = coalesce($2, status),
+             epoch = greatest(epoch + 1, floor(extract(epoch from now()) * 1000)::bigint),
+             version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint),
+             killed_at = greatest(killed_at, $3), killed_version = $4, updated_at = $3
+         where agent_id = $1",
+    )
+    .bind(agent_id.as_str())
+    .bind(to.map(AgentStatus::as_str))
+    .bind(at.0)
+    .bind(killed)
+    .execute(conn)
+    .await?;
+    Ok(outcome)
+}
+
+pub async fn reactivate_agent(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    agent_id: &AgentId,
+    to: AgentStatus,
+) -> sqlx::Result<Outcome> {
+    let outcome = transition(status_of(conn, agent_id).await?, to);
+    if outcome == Outcome::Applied {
+        let sql = "update agent
+                   set status = $2, version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint),
+                       updated_at = $3
+                   where agent_id = $1";
+        sqlx::query(sql).bind(agent_id.as_str()).bind(to.as_str()).bind(at.0).execute(conn).await?;
+    }
+    Ok(outcome)
+}
+
+/// Whether the agent's id is a user's, or one of its users an agent (RFC 9700 §4.15).
+async fn clashes(conn: &mut PgConnection, agent_id: &AgentId, profile: &Profile) -> sqlx::Result<bool> {
+    let users: Vec<&str> = profile.terms.user_ids.iter().map(UserId::as_str).collect();
+    if users.contains(&agent_id.as_str()) {
+        return Ok(true);
+    }
+    let sql = "select exists (select from known_user where user_id = $1)
+                   or exists (select from agent where agent_id = any($2))";
+    sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(users).fetch_one(conn).await
+}
+
+async fn remember_users(conn: &mut PgConnection, profile: &Profile) -> sqlx::Result<()> {
+    if profile.terms.user_ids.is_empty() {
+        return Ok(());
+    }
+    let users: Vec<&str> = profile.terms.user_ids.iter().map(UserId::as_str).collect();
+    let sql = "insert into known_user (user_id) select unnest($1::text[]) on conflict do nothing";
+    sqlx::query(sql).bind(users).execute(conn).await.map(drop)
+}

@@ -1,0 +1,77 @@
+//! What can be changed about an agent's secrets, on PostgreSQL. The same functions in the same order as on SQLite.
+
+use sqlx::postgres::PgConnection;
+
+use crate::domain::agent::AgentStatus;
+use crate::domain::credential::{Credential, SecretHash};
+use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::time::Timestamp;
+use crate::store::write::Outcome;
+
+use super::status::status_of;
+
+pub async fn rotate_secret(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    credential: &Credential,
+    overlap: i64,
+    max_live: i64,
+) -> sqlx::Result<Outcome> {
+    let agent_id = &credential.agent_id;
+    match status_of(conn, agent_id).await? {
+        None => return Ok(Outcome::NotFound),
+        Some(AgentStatus::Decommissioned) => return Ok(Outcome::Conflict),
+        Some(AgentStatus::Active | AgentStatus::Suspended) => {}
+    }
+    let sql =
+        "select count(*) from credential where agent_id = $1 and (expires_at is null or expires_at > $2)";
+    let live: i64 = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(at.0).fetch_one(&mut *conn).await?;
+    if overlap > 0 && live >= max_live {
+        return Ok(Outcome::TooMany);
+    }
+    let sql = "update credential set expires_at = least(expires_at, $2) where agent_id = $1";
+    sqlx::query(sql).bind(agent_id.as_str()).bind(at.saturating_add(overlap).0).execute(&mut *conn).await?;
+    let sql = "delete from credential where agent_id = $1 and expires_at <= $2";
+    sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(&mut *conn).await?;
+    insert_credential(conn, credential).await?;
+    let sql = "update agent
+               set version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint), updated_at = $2
+               where agent_id = $1";
+    sqlx::query(sql).bind(agent_id.as_str()).bind(at.0).execute(conn).await?;
+    Ok(Outcome::Applied)
+}
+
+pub async fn rehash_credential(
+    conn: &mut PgConnection,
+    agent_id: &AgentId,
+    credential_id: CredentialId,
+    from: &SecretHash,
+    to: &SecretHash,
+) -> sqlx::Result<Outcome> {
+    let sql = "update credential set hash = $4 where agent_id = $1 and credential_id = $2 and hash = $3";
+    let changed = sqlx::query(sql)
+        .bind(agent_id.as_str())
+        .bind(credential_id.0)
+        .bind(&from.0)
+        .bind(&to.0)
+        .execute(conn)
+        .await?;
+    Ok(Outcome::applied_or(changed.rows_affected(), Outcome::NotFound))
+}
+
+pub async fn insert_credential(conn: &mut PgConnection, credential: &Credential) -> sqlx::Result<()> {
+    let sql = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic)
+               values ($1, $2, $3, $4, $5, $6, $7, $8)";
+    sqlx::query(sql)
+        .bind(credential.credential_id.0)
+        .bind(credential.agent_id.as_str())
+        .bind(&credential.hash.0)
+        .bind(credential.tag.as_ref().map(|tag| &*tag.0))
+        .bind(&credential.prefix)
+        .bind(credential.created_at.0)
+        .bind(credential.expires_at.map(|t| t.0))
+        .bind(credential.raw_basic)
+        .execute(conn)
+        .await
+        .map(drop)
+}

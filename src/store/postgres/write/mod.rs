@@ -1,0 +1,174 @@
+//! What can be changed, on PostgreSQL. The same functions in the same order as on SQLite.
+//!
+//! Each write is a unit of its own: a conflict is read from what a statement found or changed and
+//! never thrown, so that one write that cannot be done leaves its neighbours alone. Each happens at the
+//! time of the database's clock, whatever the process's says.
+//!
+//! Owns the transaction and the audit event of each change; a file a noun has its statements. Must not know who asked.
+
+use std::time::{Duration, Instant};
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use crate::domain::agent::AgentStatus;
+use crate::domain::event::Event;
+use crate::domain::id::AgentId;
+use crate::domain::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::write::{Change, LiveTokens, Outcome, Write};
+
+use super::errors::{bounded, is_lock_timeout, is_rolled_back};
+use super::lane::{Held, Lane, RETRIES};
+
+mod agent;
+mod credential;
+mod key;
+mod scope;
+mod status;
+mod token;
+
+use agent::{create_agent, kill_agent, reactivate_agent, update_agent};
+use credential::{rehash_credential, rotate_secret};
+use key::{activate_key, insert_key, insert_store_key, remove_key};
+use scope::{add_scope, update_scope};
+use token::{revocation_version, revoke_token, set_revocation_version};
+
+/// How long a write asks again for a row that somebody else holds: a little less than any call may take.
+const LOCKED_TIMEOUT: Duration = Duration::from_millis(2_100);
+
+/// Applies the writes in one transaction. Whatever fails before the commit is asked for has
+/// changed nothing; a passing failure is tried again, one at the commit too when the database says that
+/// it gave the transaction up. What else fails there is unknown.
+pub async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
+    if writes.is_empty() {
+        return Ok(Vec::new());
+    }
+    bounded(async {
+        let (mut tries, began) = (0, Instant::now());
+        loop {
+            let (mut held, outcomes) = match lane.retry(|| stage(lane, writes)).await {
+                Ok(staged) => staged,
+                // Between two tries others have their turn.
+                Err(error) if is_lock_timeout(&error) && began.elapsed() < LOCKED_TIMEOUT => continue,
+                Err(error) => return Err(error),
+            };
+            match sqlx::raw_sql("commit").execute(&mut held.conn).await {
+                Ok(_) => {
+                    held.keep();
+                    return Ok(outcomes);
+                }
+                Err(error) if tries < RETRIES && is_rolled_back(&error) => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    })
+    .await
+}
+
+/// Runs all writes in an open transaction.
+async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, Vec<Outcome>)> {
+    let mut held = lane.take().await?;
+    match apply_now(&mut held.conn, writes).await {
+        Ok(outcomes) => Ok((held, outcomes)),
+        Err(error) => Err(held.recover(error).await),
+    }
+}
+
+async fn apply_now(conn: &mut PgConnection, writes: &[Write]) -> sqlx::Result<Vec<Outcome>> {
+    let now = begin(conn).await?;
+    apply_all(conn, now, writes).await
+}
+
+/// Runs all writes in the transaction that is open.
+pub async fn apply_all(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    writes: &[Write],
+) -> sqlx::Result<Vec<Outcome>> {
+    let kills = writes.iter().any(|write| write.change.kills());
+    let before = if kills { revocation_version(conn).await? } else { 0 };
+    if writes.iter().any(|write| write.change.names()) {
+        lock_names(conn).await?;
+    }
+    let mut version = before;
+    let mut outcomes = Vec::with_capacity(writes.len());
+    for write in writes {
+        let outcome = apply(conn, now, write, version + 1).await?;
+        if outcome == Outcome::Applied {
+            record(conn, &Event { at: now, ..write.event() }).await?;
+            version += i64::from(write.change.kills());
+        }
+        outcomes.push(outcome);
+    }
+    if version > before {
+        set_revocation_version(conn, version).await?;
+    }
+    Ok(outcomes)
+}
+
+/// Opens a transaction; the database's time at which it begins.
+async fn begin(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
+    let row = sqlx::raw_sql("begin; select floor(extract(epoch from now()))::bigint").fetch_one(conn).await?;
+    row.try_get(0).map(Timestamp)
+}
+
+/// Agents and users get their ids one process after the other, so that none overlooks a name that
+/// another one is about to give.
+async fn lock_names(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("lock table known_user in share row exclusive mode").execute(conn).await.map(drop)
+}
+
+/// One change; `killed` is the version of the revocation list if this change raises it.
+async fn apply(conn: &mut PgConnection, at: Timestamp, write: &Write, killed: i64) -> sqlx::Result<Outcome> {
+    use AgentStatus::{Active, Decommissioned, Suspended};
+    match &write.change {
+        Change::CreateAgent { agent, credential } => create_agent(conn, agent, credential).await,
+        Change::UpdateAgent { agent_id, expected_version, profile, tokens } => {
+            let outcome = update_agent(conn, at, agent_id, *expected_version, profile).await?;
+            match (outcome, tokens) {
+                (Outcome::Applied, LiveTokens::Kill) => kill_agent(conn, at, agent_id, None, killed).await,
+                _ => Ok(outcome),
+            }
+        }
+        Change::SuspendAgent(id) => kill_agent(conn, at, id, Some(Suspended), killed).await,
+        Change::ReactivateAgent(id) => reactivate_agent(conn, at, id, Active).await,
+        Change::DecommissionAgent(id) => kill_agent(conn, at, id, Some(Decommissioned), killed).await,
+        Change::RevokeAgentTokens(id) => kill_agent(conn, at, id, None, killed).await,
+        Change::RotateSecret { credential, overlap, max_live } => {
+            rotate_secret(conn, at, credential, *overlap, *max_live).await
+        }
+        Change::RehashCredential { agent_id, credential_id, from, to } => {
+            rehash_credential(conn, agent_id, *credential_id, from, to).await
+        }
+        Change::RevokeToken { jti, agent_id, expires_at } => {
+            revoke_token(conn, *jti, agent_id.as_ref(), *expires_at, killed).await
+        }
+        Change::AddScope(entry) => add_scope(conn, entry).await,
+        Change::UpdateScope { scope, description, high_risk } => {
+            update_scope(conn, scope, description.as_deref(), *high_risk).await
+        }
+        Change::InsertKey(key) => insert_key(conn, key).await,
+        Change::ActivateKey { kid, seal, retires, published_until } => {
+            activate_key(conn, at, (kid, seal), retires.as_ref(), *published_until).await
+        }
+        Change::RemoveKey(kid) => remove_key(conn, kid).await,
+        Change::InsertStoreKey(key) => insert_store_key(conn, key).await,
+    }
+}
+
+async fn record(conn: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
+    let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail)
+               values ($1, $2, $3, $4, $5, $6, $7)";
+    sqlx::query(sql)
+        .bind(event.at.0)
+        .bind(event.kind.as_str())
+        .bind(event.actor.to_string())
+        .bind(event.agent_id.as_ref().map(AgentId::as_str))
+        .bind(event.jti.map(|jti| jti.0))
+        .bind(event.expires_at.map(|t| t.0))
+        .bind(&event.detail)
+        .execute(conn)
+        .await
+        .map(drop)
+}

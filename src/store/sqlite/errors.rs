@@ -1,0 +1,57 @@
+//! What an error of SQLite means: the one place where its codes are read.
+//!
+//! Owns which failures are infrastructure. Must not know what was being asked.
+
+use std::sync::Arc;
+
+use crate::store::error::{OpenError, StoreError};
+use crate::store::retry::TIMEOUT;
+use crate::store::row::Broken;
+
+/// Bounds a call and says what its error means.
+pub(super) async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(TIMEOUT, work).await {
+        Ok(done) => done.map_err(store_error),
+        Err(elapsed) => Err(StoreError::Unavailable(Arc::new(elapsed))),
+    }
+}
+
+pub(super) fn store_error(error: sqlx::Error) -> StoreError {
+    let unavailable = match &error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(e) => says_unavailable(&**e),
+        _ => false,
+    };
+    if unavailable { StoreError::Unavailable(Arc::new(error)) } else { StoreError::Fault(Arc::new(error)) }
+}
+
+/// At the start, waiting mends no file that is damaged or no database.
+pub(super) fn open_error(error: StoreError) -> OpenError {
+    match error {
+        StoreError::Unavailable(cause) if is_damage(&*cause) => OpenError::Fault(cause),
+        error => error.into(),
+    }
+}
+
+fn is_damage(cause: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(sqlx::Error::Database(e)) if [11, 26].contains(&primary_code(&**e)))
+}
+
+/// The low byte of an extended code.
+fn primary_code(error: &dyn sqlx::error::DatabaseError) -> i32 {
+    error.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default() & 0xFF
+}
+
+fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
+    // PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR,
+    // CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
+    [3, 5, 6, 7, 8, 10, 11, 13, 14, 15, 26].contains(&primary_code(error))
+}
+
+/// A stored value that is not what its column promises.
+pub(super) fn broken(error: impl Into<Broken>) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}

@@ -1,0 +1,63 @@
+//! Look-ups among the events, on SQLite. The same functions in the same order as on PostgreSQL.
+
+use sqlx::sqlite::SqliteConnection;
+use uuid::Uuid;
+
+use crate::domain::id::Jti;
+use crate::store::error::StoreError;
+use crate::store::revocation::IssuedToken;
+use crate::store::row::{drawn_at, issued};
+
+use super::errors::broken;
+use super::lane::{Readers, ask};
+
+/// How many events one statement looks through.
+const CHUNK: i64 = 10_000;
+
+/// How far out of order events may lie, in seconds: a clock may have been set back a little.
+pub const DISORDER: i64 = 3_600;
+
+pub async fn newest_event(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select coalesce(max(id), 0) from audit_event").fetch_one(conn).await
+}
+
+/// Looks back chunk by chunk, each with the patience of a call of its own: the id tells when it was drawn.
+pub async fn issued_token(lane: &Readers, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
+    let Some(drawn) = drawn_at(jti) else { return Ok(None) };
+    let mut until = i64::MAX;
+    loop {
+        let floor = ask!(lane, floor, until).await?;
+        let stretch = (floor.map_or(i64::MIN, |(id, _)| id), until);
+        let found = ask!(lane, issued_between, jti, stretch).await?;
+        match floor {
+            Some((id, at)) if found.is_none() && at >= drawn.0.saturating_sub(DISORDER) => until = id,
+            _ => return Ok(found),
+        }
+    }
+}
+
+/// The oldest of the [`CHUNK`] events before `id`, and its time; `None` when there are fewer.
+pub async fn floor(conn: &mut SqliteConnection, id: i64) -> sqlx::Result<Option<(i64, i64)>> {
+    let sql = "select id, at from audit_event where id < ?1 order by id desc limit 1 offset ?2";
+    sqlx::query_as(sql).bind(id).bind(CHUNK - 1).fetch_optional(conn).await
+}
+
+/// The token of that id in one stretch of events; see [`issued_token`].
+async fn issued_between(
+    conn: &mut SqliteConnection,
+    jti: Jti,
+    (from, until): (i64, i64),
+) -> sqlx::Result<Option<IssuedToken>> {
+    let row: Option<(Uuid, String, i64)> = sqlx::query_as(
+        "select jti, agent_id, expires_at
+         from audit_event
+         where id >= ?1 and id < ?2 and kind = 'token.issued' and jti = ?3
+         limit 1",
+    )
+    .bind(from)
+    .bind(until)
+    .bind(jti.0)
+    .fetch_optional(conn)
+    .await?;
+    row.map(issued).transpose().map_err(broken)
+}

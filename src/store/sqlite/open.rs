@@ -1,0 +1,79 @@
+//! Opening a SQLite file: who may read it, how it is written, and how it is only looked into.
+//!
+//! Owns what SQLite is told of the file. Must not know any table.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use crate::store::error::OpenError;
+
+use super::errors::{bounded, open_error, store_error};
+use super::lane::{Readers, Writer};
+use super::schema::migrator;
+use super::turn::{self, NotAlone, ServeLock};
+
+/// How long SQLite itself waits for a lock. Turns make it rare: a connection that was dropped in
+/// the middle of its work may still be rolling back.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the log may stay, in bytes, once everything in it is in the database too. Twice what it grows to
+/// by itself: only a reader that stays open makes it longer, and the second write after that one has gone
+/// cuts it.
+const MAX_LOG: u32 = 8 * 1024 * 1024;
+
+/// A SQLite file that holds everything.
+#[derive(Debug)]
+pub struct SqliteStore {
+    /// Every write.
+    pub(super) writer: Writer,
+    /// Every read.
+    pub(super) readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the file, which it makes, readable for its owner only, when there is none; the folder
+    /// must exist. Brings the schema up to date. A newer schema is accepted.
+    pub async fn open(path: &Path) -> Result<SqliteStore, OpenError> {
+        let real = turn::real_path(path);
+        // A new store belongs to whom its folder belongs to.
+        let owner = real.parent().unwrap_or(&real);
+        turn::open_private(&real, owner).map_err(|e| OpenError::from(store_error(e.into())))?;
+        let path = &turn::real_path(path);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            // What was answered survives a loss of power: Apple's disks need to be told twice.
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("fullfsync", "on");
+        let readers = Readers::new(options.clone());
+        let options = options.journal_mode(SqliteJournalMode::Wal);
+        let options = options.pragma("journal_size_limit", MAX_LOG.to_string());
+        let writer = Writer::new(options, path);
+        let mut held = bounded(writer.take()).await.map_err(open_error)?;
+        let migrated = migrator().run_direct(None, &mut held.conn, false).await;
+        migrated.map_err(|e| OpenError::Fault(Arc::new(e)))?;
+        held.keep();
+        Ok(SqliteStore { writer, readers })
+    }
+
+    /// A look into a file that is there: nothing is written, made or migrated.
+    pub fn look(path: &Path) -> SqliteStore {
+        let path = &turn::real_path(path);
+        let log = turn::beside(path, "-wal");
+        // Without a log nobody has the file open, and a reader need not make the files of one.
+        let is_closed = std::fs::metadata(log).map_or(true, |log| log.len() == 0);
+        let options =
+            SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).immutable(is_closed);
+        let writer = Writer::new(options.clone().read_only(true), path);
+        SqliteStore { writer, readers: Readers::new(options) }
+    }
+
+    /// Makes this process the only one that serves from the file.
+    pub fn lock_serve(path: &Path) -> Result<ServeLock, NotAlone> {
+        turn::lock_serve(path)
+    }
+}

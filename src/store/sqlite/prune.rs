@@ -1,0 +1,64 @@
+//! What a store needs now and then, on SQLite: signs of life, and the removal of what only time removes. The same functions in the same order as on PostgreSQL.
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::domain::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::revocation::REVOCATION_GRACE;
+use crate::store::token::SPENT_GRACE;
+
+use super::errors::bounded;
+use super::lane::Writer;
+
+pub async fn ping(conn: &mut SqliteConnection) -> sqlx::Result<()> {
+    sqlx::query("select 1").execute(conn).await.map(drop)
+}
+
+/// Seconds for which a batch remembers that it landed: far longer than anybody sends it again.
+const BATCH_TTL: i64 = 86_400;
+
+pub async fn prune(lane: &Writer, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
+    let steps = [
+        (
+            "delete from revoked_token where jti in (
+                 select jti from revoked_token where expires_at < ?1 order by expires_at limit ?2)",
+            now.saturating_add(-REVOCATION_GRACE),
+        ),
+        (
+            // Events lie in the order of their times but for those of a clock that was wrong for a
+            // while, so the search ends at the thousandth that is too young.
+            "delete from audit_event where id in (
+                 select id from audit_event
+                 where at < ?1 and kind = 'token.issued' and id < coalesce(
+                     (select id from audit_event where at >= ?1 order by id limit 1 offset 999),
+                     9223372036854775807)
+                 order by id limit ?2)",
+            now.saturating_add(-keep_events),
+        ),
+        (
+            "delete from batch where batch_id in (select batch_id from batch where at < ?1 limit ?2)",
+            now.saturating_add(-BATCH_TTL),
+        ),
+        (
+            "delete from spent_code where code_id in (
+                 select code_id from spent_code where expires_at < ?1 order by expires_at limit ?2)",
+            now.saturating_add(-SPENT_GRACE),
+        ),
+    ];
+    let mut gone = 0;
+    for (sql, before) in steps {
+        gone += delete(lane, sql, before, most).await?;
+    }
+    Ok(gone)
+}
+
+/// One statement, which is its own transaction.
+async fn delete(lane: &Writer, sql: &'static str, before: Timestamp, most: i64) -> Result<u64, StoreError> {
+    bounded(async {
+        let mut held = lane.take().await?;
+        let done = sqlx::query(sql).bind(before.0).bind(most).execute(&mut held.conn).await?;
+        held.keep();
+        Ok(done.rows_affected())
+    })
+    .await
+}

@@ -1,0 +1,49 @@
+//! What changed in the revocation list, on SQLite. The same functions in the same order as on PostgreSQL.
+
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use crate::domain::time::Timestamp;
+use crate::store::revocation::Revocations;
+use crate::store::row::{self, Broken, RevocationRow};
+
+use super::errors::broken;
+
+pub async fn revocations(
+    conn: &mut SqliteConnection,
+    since: i64,
+    now: Timestamp,
+    kills_after: Timestamp,
+) -> sqlx::Result<Revocations> {
+    let rows = sqlx::query(
+        "select version, null as jti, null as agent_id, 0 as at, 0 as epoch, 0 as longest_ttl
+         from revision
+         where name = 'revocation'
+         union all
+         select version, jti, null, expires_at, 0, 0
+         from revoked_token
+         where version > ?1 and expires_at > ?2
+         union all
+         select killed_version, null, agent_id, killed_at, epoch, longest_ttl
+         from agent
+         where killed_version > ?1 and killed_at > ?3
+         order by version, jti, agent_id",
+    )
+    .bind(since)
+    .bind(now.0)
+    .bind(kills_after.0)
+    .fetch_all(conn)
+    .await?;
+    row::revocations(rows.iter().map(|row| revocation_row(row).map_err(Broken::from))).map_err(broken)
+}
+
+fn revocation_row(row: &SqliteRow) -> sqlx::Result<RevocationRow> {
+    Ok(RevocationRow {
+        version: row.try_get("version")?,
+        jti: row.try_get("jti")?,
+        agent_id: row.try_get("agent_id")?,
+        at: row.try_get("at")?,
+        epoch: row.try_get("epoch")?,
+        longest_ttl: row.try_get("longest_ttl")?,
+    })
+}

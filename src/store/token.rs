@@ -1,0 +1,143 @@
+//! What the way of a token reads and writes: an agent with its credentials, a batch of grants and what became
+//! of each, how a token stands.
+//!
+//! Owns the receipt, without which no token is signed. Must not know how a store counts.
+
+use std::sync::Arc;
+
+use crate::domain::agent::{Agent, AgentStatus, Epoch};
+use crate::domain::credential::Credential;
+use crate::domain::grant::Grant;
+use crate::domain::id::{AgentId, BatchId, Jti};
+use crate::domain::time::{Moment, Timestamp};
+
+/// The most grants in one batch, and the most tokens in one look-up.
+pub const MAX_BATCH: usize = 256;
+
+/// A spent code is remembered this many seconds past its end: far longer than the clocks of two
+/// processes may differ, so that none takes it for a live one.
+pub const SPENT_GRACE: i64 = 3_600;
+
+/// How many different costs of imported hashes are told apart: all that there are, wherever somebody did not
+/// make them differ on purpose.
+pub const MAX_COSTS: i64 = 32;
+
+/// Whether a read may be answered from memory. A remembered row may only say yes: before any
+/// refusal that rests on stored state the row is read [`Freshness::Fresh`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// A remembered row will do.
+    Cached,
+    /// From the store of record.
+    Fresh,
+}
+
+/// An agent with its credentials, read together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentRecord {
+    /// The agent.
+    pub agent: Agent,
+    /// Its credentials, newest first; expired ones may be among them.
+    pub credentials: Box<[Credential]>,
+}
+
+/// Tokens to count and record in one atomic statement.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// A batch that is sent again under the same id counts once.
+    pub id: BatchId,
+    /// The process's own clock: the one time that is not the store's. A store with a clock of its own
+    /// takes the smaller of the two as `iat` and counts in the month that its own one shows.
+    pub now: Moment,
+    /// What was decided, at most [`MAX_BATCH`].
+    pub grants: Vec<Arc<Grant>>,
+}
+
+impl Batch {
+    /// A batch of one.
+    pub fn of(id: BatchId, now: Moment, grant: Arc<Grant>) -> Self {
+        Self { id, now, grants: vec![grant] }
+    }
+}
+
+/// What became of one grant of a batch, in the batch's order.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// Counted and recorded.
+    Counted(Receipt),
+    /// The agent or the catalogue changed since the decision: decide again on fresh rows.
+    Stale,
+    /// The month's tokens are used up. Nothing was counted.
+    QuotaReached,
+    /// The authorization code was exchanged before, or by an earlier grant of the batch. Nothing was
+    /// counted.
+    Spent,
+    /// Somebody else's open transaction holds the agent's counter. Nothing was counted; the others of the
+    /// batch did not wait for it.
+    Locked,
+}
+
+/// Proof that a store counted a token. Only stores make one.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt {
+    jti: Jti,
+    epoch: Epoch,
+    iat: Timestamp,
+}
+
+impl Receipt {
+    /// For a token that a committed statement counted under `epoch` at `iat`.
+    pub(in crate::store) fn new(jti: Jti, epoch: Epoch, iat: Timestamp) -> Self {
+        Self { jti, epoch, iat }
+    }
+}
+
+/// A grant that was counted: what the keyring signs. There is no other way to make one.
+#[derive(Debug)]
+pub struct Recorded {
+    grant: Arc<Grant>,
+    epoch: Epoch,
+    iat: Timestamp,
+}
+
+impl Recorded {
+    /// Joins a grant with its receipt; `None` when the receipt is another token's.
+    pub fn new(grant: Arc<Grant>, receipt: Receipt) -> Option<Self> {
+        (grant.jti() == receipt.jti).then_some(Self { grant, epoch: receipt.epoch, iat: receipt.iat })
+    }
+
+    /// What was granted.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+    /// The agent's epoch as the counting statement saw it.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+    /// The `iat` claim.
+    pub fn issued_at(&self) -> Timestamp {
+        self.iat
+    }
+    /// The `exp` claim: `iat` plus the granted lifetime.
+    pub fn expires_at(&self) -> Timestamp {
+        self.iat.saturating_add(self.grant.ttl())
+    }
+}
+
+/// A token to look up: its id and the agent that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRef {
+    /// The token.
+    pub jti: Jti,
+    /// Its `client_id`.
+    pub agent_id: AgentId,
+}
+
+/// How a token and its agent stand, read together from the store of record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether the token was revoked by itself.
+    pub revoked: bool,
+    /// The agent's status and epoch; `None` when no such agent exists.
+    pub agent: Option<(AgentStatus, Epoch)>,
+}
