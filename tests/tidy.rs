@@ -3,6 +3,7 @@
 //! The two tables below are the design's: change them only together with the map in `src/lib.rs`.
 //! Every other rule stands at the top of the file that checks it:
 //!
+//! - `composition`: services are put together in `app` alone
 //! - `rooms`: which part of `src/` may name which, and which crates ([`ROOMS`], [`CRATES`])
 //! - `shape`: file ceilings, opening comments, the map
 //! - `words`: what must not be written (panics, casts, loose ends, paths of one machine)
@@ -18,6 +19,8 @@
 
 #[path = "tidy/citations.rs"]
 mod citations;
+#[path = "tidy/composition.rs"]
+mod composition;
 #[path = "tidy/dependencies.rs"]
 mod dependencies;
 #[path = "tidy/papers.rs"]

@@ -22,7 +22,7 @@ mod time;
 
 pub use beside::{NewStore, renew_operator_file};
 pub use error::AppError;
-pub use open::{Opened, Wrapping, look, migrate, open, open_with};
+pub use open::{Opened, Wrapping, migrate, open, open_with};
 pub use reload::{Given, Reloading};
 pub use serve::serve;
-pub use services::compose;
+pub use services::{compose, look};

@@ -116,7 +116,7 @@ pub async fn open_with(
 }
 
 /// The configured store if there is one, to read from: a SQLite file is neither made nor migrated.
-pub async fn look(config: &Config) -> Result<Option<Arc<dyn Store>>, AppError> {
+pub(super) async fn open_to_read(config: &Config) -> Result<Option<Arc<dyn Store>>, AppError> {
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             Ok(path.is_file().then(|| -> Arc<dyn Store> { Arc::new(SqliteStore::look(path)) }))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::clock::{StoreClock, SystemClock};
 use crate::config::Config;
 use crate::domain::agent::Audience;
 use crate::domain::grant::Policy;
@@ -17,6 +18,8 @@ use crate::service::clients::authenticate::Authenticator;
 use crate::service::issue::Mint;
 use crate::service::limits::Limits;
 use crate::service::manage::agents::Agents;
+use crate::service::manage::scopes::Scopes;
+use crate::service::manage::tokens::IssuedTokens;
 use crate::service::readiness::{Draining, Readiness};
 use crate::service::replay::Replays;
 use crate::service::revocations::RevocationList;
@@ -25,7 +28,7 @@ use crate::service::tokens::Tokens;
 use crate::telemetry::metrics::Metrics;
 
 use super::error::AppError;
-use super::open::Opened;
+use super::open::{Opened, open_to_read};
 use super::reload;
 
 impl Opened {
@@ -42,6 +45,33 @@ impl Opened {
             entropy: Arc::clone(&self.entropy),
         }
     }
+
+    /// The operations on the catalogue.
+    pub fn scopes(&self, config: &Config) -> Scopes {
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        Scopes { store, rules: config.scopes.clone(), clock }
+    }
+
+    /// The operations on single tokens.
+    pub fn issued_tokens(&self) -> IssuedTokens {
+        // No audience is the operator's own, and the keyring may be empty: the first token names a key that it
+        // does not know, which has the keys read.
+        let tokens = Arc::new(self.tokens(vec![]));
+        IssuedTokens::new(Arc::clone(&self.store), tokens, Arc::clone(&self.clock))
+    }
+
+    fn tokens(&self, own_audiences: Vec<String>) -> Tokens {
+        let (store, keyring) = (Arc::clone(&self.store), Arc::clone(&self.keyring));
+        Tokens::new(store, keyring, Arc::clone(&self.keys), Arc::clone(&self.clock), own_audiences)
+    }
+}
+
+/// The operations on the catalogue of the configured store if there is one, for what only reads: a SQLite file
+/// is neither made nor migrated.
+pub async fn look(config: &Config) -> Result<Option<Scopes>, AppError> {
+    let Some(store) = open_to_read(config).await? else { return Ok(None) };
+    let clock = Arc::new(StoreClock::new(Arc::new(SystemClock::default())));
+    Ok(Some(Scopes { store, rules: config.scopes.clone(), clock }))
 }
 
 /// The services of a server, as its routers share them.
@@ -60,13 +90,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         Arc::clone(&limits),
         Arc::clone(clock),
     ));
-    let tokens = Arc::new(Tokens::new(
-        Arc::clone(store),
-        Arc::clone(keyring),
-        Arc::clone(keys),
-        Arc::clone(clock),
-        own_audiences,
-    ));
+    let tokens = Arc::new(opened.tokens(own_audiences));
     let list = Arc::new(RevocationList::new(
         Arc::clone(store),
         Arc::clone(clock),

@@ -13,9 +13,8 @@ use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::service::manage::LONGEST_OVERLAP;
 use crate::service::manage::agents::{Agents, NewAgent, Rejection};
-use crate::service::manage::patch::ProfilePatch;
+use crate::service::manage::patch::{LiveTokens, ProfilePatch};
 use crate::service::manage::view::AgentView;
-use crate::store::LiveTokens;
 
 use super::agent_sheet::{HEAD, properties, row};
 use super::failure::Failure;
@@ -162,26 +161,15 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
         AgentCommand::Show(Id { id }) => agents.show(&find(&id)?).await?,
         AgentCommand::Update(args) => {
             let id = find(&args.id)?;
-            if args.client_id.as_ref().is_some_and(|new| *new != id) {
-                return Err(Failure::Failed("an agent's id never changes".to_owned()));
-            }
-            if chosen.is_some() {
-                agents.demand_living(&id).await?;
-            }
             let patch = args.patch();
-            let view = agents.update(&id, &patch, by.clone()).await?;
             match chosen {
                 Some(secret) => {
-                    agents.rotate_secret(&id, Some(secret), 0, by.clone()).await?;
+                    let replaced = agents.update_with_secret(&id, &patch, secret, by).await?;
                     // Whoever chose a secret knows it: it is written nowhere.
                     renew_file(config, &id, None);
-                    // Those that the old secret got meanwhile die with the others.
-                    if patch.tokens == LiveTokens::Kill {
-                        agents.revoke_tokens(&id, by).await?;
-                    }
-                    AgentView { warnings: view.warnings, ..agents.show(&id).await? }
+                    replaced.agent?
                 }
-                None => view,
+                None => agents.update(&id, &patch, by).await?,
             }
         }
         AgentCommand::Suspend(Id { id }) => agents.suspend(&find(&id)?, by).await?,
@@ -239,6 +227,7 @@ impl UpdateArgs {
     fn patch(self) -> ProfilePatch {
         let rest = self.rest;
         ProfilePatch {
+            agent_id: self.client_id,
             name: self.name,
             scopes: all_scopes(self.scope),
             ttl: rest.ttl.map(|word| word.0),

@@ -1,17 +1,15 @@
 //! `sealwright config`: what is configured, and where each value comes from.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::app::{self, AppError};
-use crate::clock::{StoreClock, SystemClock};
 use crate::config::Config;
 use crate::config::raw::Raw;
 use crate::domain::ttl::HIGH_RISK_CAP;
-use crate::service::manage::scopes::{Scopes, Shortened};
+use crate::service::manage::scopes::Shortened;
 use crate::telemetry::error_chain;
 
 use super::failure::{Failure, tell};
@@ -52,9 +50,7 @@ pub fn run(command: &ConfigCommand, config: &Config, raw: &Raw, out: Printer) ->
 /// of the configuration, which may be checked where the store is out of reach.
 async fn shortened(config: &Config) -> Vec<Shortened> {
     let found = async {
-        let Some(store) = app::look(config).await? else { return Ok(vec![]) };
-        let clock = Arc::new(StoreClock::new(Arc::new(SystemClock::default())));
-        let scopes = Scopes { store, rules: config.scopes.clone(), clock };
+        let Some(scopes) = app::look(config).await? else { return Ok(vec![]) };
         Ok::<_, AppError>(scopes.shortened(config.token.default_ttl).await?)
     };
     found.await.unwrap_or_else(|error| {

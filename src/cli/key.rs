@@ -58,7 +58,7 @@ pub async fn run(command: KeyCommand, config: &Config, out: Printer) -> Result<(
     let opened = app::open(config).await?;
     match command {
         KeyCommand::List => {
-            let keys = opened.store.keys().await.map_err(|e| Failure::of(&e))?;
+            let keys = opened.keys.list().await?;
             let keys: Vec<KeyView> = keys.iter().map(KeyView::of).collect();
             out.print(&keys, || Sheet::list(&HEAD, keys.iter().map(KeyView::row).collect()))
         }

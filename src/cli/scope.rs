@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::event::Actor;
 use crate::domain::scope::Scope;
-use crate::service::manage::scopes::{Added, ScopePatch, ScopeView, Scopes, parse_description};
+use crate::service::manage::scopes::{Added, ScopePatch, ScopeView, parse_description};
 
 use super::failure::Failure;
 use super::output::{Printer, Sheet};
@@ -51,7 +51,7 @@ pub struct UpdateArgs {
 
 pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     let opened = app::open(config).await?;
-    let scopes = Scopes { store: opened.store, rules: config.scopes.clone(), clock: opened.clock };
+    let scopes = opened.scopes(config);
     match command {
         ScopeCommand::List => {
             let all = scopes.list().await?;

@@ -5,11 +5,10 @@ use serde::Serialize;
 
 use crate::app;
 use crate::config::Config;
+use crate::domain::event::Actor;
 use crate::domain::id::Jti;
 use crate::domain::time::Timestamp;
-use crate::service::manage::inspect::{Inspection, inspect};
-use crate::service::revoke::revoke_by_id;
-use crate::service::tokens::Tokens;
+use crate::service::manage::tokens::Inspection;
 
 use super::failure::Failure;
 use super::input::text_from_stdin;
@@ -46,17 +45,15 @@ pub async fn run(command: TokenCommand, config: &Config, out: Printer) -> Result
         TokenCommand::Inspect { token } => {
             let token = if token == "-" { text_from_stdin()? } else { zeroize::Zeroizing::new(token) };
             let opened = app::open(config).await?;
-            let (store, clock) = (opened.store, opened.clock);
-            // The keyring is empty until the first token names a key that it does not know.
-            let tokens = Tokens::new(store.clone(), opened.keyring, opened.keys, clock.clone(), vec![]);
-            let found = inspect(&tokens, &*store, &clock, token.trim()).await?;
+            let found = opened.issued_tokens().inspect(token.trim()).await?;
             out.print(&found, || Sheet::of(properties(&found)))
         }
         TokenCommand::Revoke { jti } => {
             let opened = app::open(config).await?;
-            let (agent_id, expires_at) = revoke_by_id(&*opened.store, &opened.clock, jti).await?;
-            let agent_id = agent_id.map(|id| id.to_string());
-            let revoked = Revoked { jti: jti.to_string(), agent_id, expires_at: expires_at.to_rfc3339() };
+            let revoked = opened.issued_tokens().revoke(jti, Actor::Operator).await?;
+            let agent_id = revoked.agent_id.map(|id| id.to_string());
+            let (jti, expires_at) = (revoked.jti.to_string(), revoked.expires_at.to_rfc3339());
+            let revoked = Revoked { jti, agent_id, expires_at };
             out.print(&revoked, || {
                 let agent = revoked.agent_id.clone().unwrap_or_else(|| "unknown".to_owned());
                 Sheet::of(vec![

@@ -76,6 +76,11 @@ impl KeyService {
         }
     }
 
+    /// All keys that the store has, oldest first.
+    pub async fn list(&self) -> Result<Vec<KeyRecord>, Error> {
+        Ok(self.store.keys().await?)
+    }
+
     /// Makes the store's first signing key when it has none, and loads all. Processes that start at
     /// once agree on one key: the store takes a single signing one.
     pub async fn ensure_signing_key(&self) -> Result<(), Error> {

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::event::Actor;
-use crate::domain::id::{AgentId, Jti};
+use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::domain::ttl;
 use crate::store::{Change, Store, Write};
 
 use super::error::Error;
@@ -87,25 +86,6 @@ impl Revocation {
 
 /// Whether a token expired so long ago that no clock can take it for a live one. A revocation that was not
 /// needed costs a row until the next clean-up; one that is missing costs more.
-fn is_long_over(expires_at: Timestamp, clock: &StoreClock) -> bool {
+pub(super) fn is_long_over(expires_at: Timestamp, clock: &StoreClock) -> bool {
     clock.settled().is_some_and(|now| expires_at.saturating_add(LONG_OVER) <= now)
-}
-
-/// Revokes a token by its id alone: agent and expiry come from its event; without one it is kept
-/// revoked for as long as any token can live. Returns what was assumed.
-pub async fn revoke_by_id(
-    store: &dyn Store,
-    clock: &StoreClock,
-    jti: Jti,
-) -> Result<(Option<AgentId>, Timestamp), Error> {
-    let now = clock.now();
-    let (agent_id, expires_at) = match store.issued_token(jti).await? {
-        Some(issued) => (Some(issued.agent_id), issued.expires_at),
-        None => (None, now.saturating_add(ttl::LONGEST)),
-    };
-    if !is_long_over(expires_at, clock) {
-        let change = Change::RevokeToken { jti, agent_id: agent_id.clone(), expires_at };
-        store.commit(vec![Write { at: clock.moment(), by: Actor::Operator, change }]).await?;
-    }
-    Ok((agent_id, expires_at))
 }

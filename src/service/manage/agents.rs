@@ -16,18 +16,14 @@ use crate::domain::risk::RiskRules;
 use crate::domain::scope::{Scope, join};
 use crate::domain::ttl::Ttl;
 use crate::entropy::{Entropy, uuid_v7};
-use crate::store::{AgentRecord, Change, Freshness, LiveTokens, Outcome, Store, StoreError, Write};
+use crate::store::{AgentRecord, Change, Freshness, Outcome, Store, StoreError, Write};
 
 use crate::service::clients::secret::{Secret, Secrets};
 use crate::service::error::{Cause, Error};
 use crate::service::plans::SharedPlans;
 
-use super::patch::{ProfilePatch, narrowed_warning};
 use super::scopes::open_warnings;
 use super::view::{AgentView, NewSecret};
-
-/// How often an update is made again because somebody else changed the agent meanwhile.
-const MOST_CONFLICTS: usize = 5;
 
 /// What an operator is refused, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -165,54 +161,6 @@ impl Agents {
         let used = self.store.used(&ids, now.month()).await?;
         let view = |a: &Agent| AgentView::of(a, &self.plans.load(), used.get(&a.agent_id).copied(), now);
         Ok(agents.iter().map(view).collect())
-    }
-
-    /// Changes a profile. When somebody else changed it meanwhile, the change is made again on theirs.
-    /// A patch that holds nothing leaves no trace. Tokens that are kept keep what they were given, which the
-    /// answer's warnings say where less is given now.
-    pub async fn update(
-        &self,
-        agent_id: &AgentId,
-        patch: &ProfilePatch,
-        by: Actor,
-    ) -> Result<AgentView, AgentError> {
-        if patch.is_empty() {
-            return self.show(agent_id).await;
-        }
-        // Only what is given is checked: a scope or plan that was taken away since stays as it is.
-        let mut warnings = Vec::new();
-        if let Some(scopes) = &patch.scopes {
-            let catalogue = self.store.catalogue(Freshness::Fresh).await?;
-            check_scopes(scopes, &catalogue)?;
-            warnings = open_warnings(scopes, &catalogue, &self.rules);
-        }
-        if let Some(plan) = &patch.plan {
-            self.check_plan(plan)?;
-        }
-        for _ in 0..MOST_CONFLICTS {
-            let record = self.find(agent_id).await?;
-            let profile = patch.apply(&record.agent.profile);
-            let narrowed = match patch.tokens {
-                LiveTokens::Keep => narrowed_warning(&record.agent, &profile, self.default_ttl),
-                LiveTokens::Kill => None,
-            };
-            let change = Change::UpdateAgent {
-                agent_id: agent_id.clone(),
-                expected_version: record.agent.version,
-                profile: Box::new(profile),
-                tokens: patch.tokens,
-            };
-            match self.commit(change, by.clone()).await? {
-                Outcome::Applied | Outcome::Unchanged => {
-                    warnings.extend(narrowed);
-                    return Ok(AgentView { warnings, ..self.show(agent_id).await? });
-                }
-                Outcome::NotFound => return Err(Rejection::NotFound.into()),
-                Outcome::Clash => return Err(Rejection::Namesake.into()),
-                Outcome::Conflict | Outcome::TooMany => {}
-            }
-        }
-        Err(Rejection::Contended.into())
     }
 
     /// Stops an agent and kills its live tokens at once.

@@ -1,16 +1,18 @@
 //! What an operator does, whichever door he comes through: agents, their secrets, the catalogue, many agents at once,
-//! and a token laid open.
+//! and single tokens.
 //!
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command line or an endpoint)
-//! or how the answer is printed. Reading order: [`agents`], `credentials` (secrets made and rotated), [`patch`] (what an
-//! update changes), [`view`] (what is shown), [`import`], [`scopes`], [`inspect`].
+//! or how the answer is printed. Reading order: [`agents`], `credentials` (secrets made and rotated), `update`, [`patch`] (what an
+//! update changes), [`view`] (what is shown), [`import`], [`scopes`], [`tokens`].
 
 pub mod agents;
 mod credentials;
 pub mod import;
-pub mod inspect;
 pub mod patch;
 pub mod scopes;
+pub mod tokens;
+mod update;
 pub mod view;
 
 pub use credentials::LONGEST_OVERLAP;
+pub use update::Replaced;

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
+use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Profile, RedirectUri, UserId};
+use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
-use crate::store::LiveTokens;
+
+pub use crate::store::LiveTokens;
 
 /// What to change of a profile; `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]
 pub struct ProfilePatch {
+    /// Only the id that it has: an id never changes.
+    pub agent_id: Option<AgentId>,
     /// Its label.
     pub name: Option<AgentName>,
     /// All its scopes.
@@ -32,10 +37,18 @@ pub struct ProfilePatch {
 impl ProfilePatch {
     pub(super) fn is_empty(&self) -> bool {
         // By name, so that a new member cannot be forgotten here.
-        let Self { name, scopes, ttl, plan, audiences, redirect_uris, user_ids, tokens } = self;
+        let Self { agent_id: _, name, scopes, ttl, plan, audiences, redirect_uris, user_ids, tokens } = self;
         let texts = name.is_none() && scopes.is_none() && ttl.is_none() && plan.is_none();
         let keeps = *tokens == LiveTokens::Keep;
         keeps && texts && audiences.is_none() && redirect_uris.is_none() && user_ids.is_none()
+    }
+
+    /// Refuses to change an id.
+    pub(super) fn demand_own_id(&self, agent_id: &AgentId) -> Result<(), Invalid> {
+        match &self.agent_id {
+            Some(new) if new != agent_id => Err(Invalid("an agent's id never changes")),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn apply(&self, profile: &Profile) -> Profile {

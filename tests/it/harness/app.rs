@@ -29,7 +29,6 @@ use sealwright::keys::standing;
 use sealwright::service::clients::secret::Secret;
 use sealwright::service::manage::agents::{Agents, NewAgent};
 use sealwright::service::manage::import::{Imported, Row};
-use sealwright::service::manage::scopes::Scopes;
 use sealwright::service::readiness::Draining;
 use sealwright::store::{Change, KeyState, Write};
 use serde_json::Value;
@@ -312,8 +311,7 @@ impl<'d> TestApp<'d> {
     }
 
     pub async fn add_scope_like(&self, name: &str, high_risk: bool) {
-        let (store, clock) = (self.opened.store.clone(), self.opened.clock.clone());
-        let scopes = Scopes { store, rules: self.config.scopes.clone(), clock };
+        let scopes = self.opened.scopes(&self.config);
         let scope = Scope::parse(name).unwrap();
         let entry = CatalogueEntry { scope, description: "For a test".to_owned(), high_risk };
         scopes.add(entry, Actor::Operator).await.unwrap();

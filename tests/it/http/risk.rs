@@ -3,7 +3,7 @@
 use sealwright::domain::event::Actor;
 use sealwright::domain::scope::Scope;
 use sealwright::domain::ttl::Ttl;
-use sealwright::service::manage::scopes::{ScopePatch, Scopes};
+use sealwright::service::manage::scopes::ScopePatch;
 use serde_json::json;
 
 use super::on_both;
@@ -86,11 +86,7 @@ async fn a_token_says_that_it_is_high_risk_at_every_token_endpoint(app: &TestApp
 async fn a_mark_that_is_set_or_taken_back_holds_on_the_next_token_of_every_replica(app: &TestApp<'_>) {
     let agent = agent_with(app, &["workflow"]).await;
     let other = app.beside().await;
-    let scopes = Scopes {
-        store: app.opened.store.clone(),
-        rules: app.config.scopes.clone(),
-        clock: app.opened.clock.clone(),
-    };
+    let scopes = app.opened.scopes(&app.config);
     for (mark, expected) in [(None, 86_400), (Some(true), 900), (Some(false), 86_400)] {
         let patch = ScopePatch { description: Some("For a test".to_owned()), high_risk: mark };
         scopes.update(&Scope::parse("workflow").unwrap(), patch, Actor::Operator).await.unwrap();

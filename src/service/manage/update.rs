@@ -1,0 +1,97 @@
+//! Agents changed by an operator: their profiles, alone or together with their secret. Owns the order of steps.
+
+use crate::domain::event::Actor;
+use crate::domain::id::AgentId;
+use crate::store::{Change, Freshness, LiveTokens, Outcome};
+
+use crate::service::clients::secret::Secret;
+
+use super::agents::{AgentError, Agents, Rejection, check_scopes};
+use super::patch::{ProfilePatch, narrowed_warning};
+use super::scopes::open_warnings;
+use super::view::AgentView;
+
+/// How often an update is made again because somebody else changed the agent meanwhile.
+const MAX_CONFLICTS: usize = 5;
+
+/// An agent whose secret was replaced, whatever became of the steps after that.
+#[derive(Debug)]
+pub struct Replaced {
+    /// The agent as it is now, or why it cannot be told or its tokens were not killed.
+    pub agent: Result<AgentView, AgentError>,
+}
+
+impl Agents {
+    /// Changes a profile. When somebody else changed it meanwhile, the change is made again on theirs.
+    /// A patch that holds nothing leaves no trace. Tokens that are kept keep what they were given, which the
+    /// answer's warnings say where less is given now.
+    pub async fn update(
+        &self,
+        agent_id: &AgentId,
+        patch: &ProfilePatch,
+        by: Actor,
+    ) -> Result<AgentView, AgentError> {
+        patch.demand_own_id(agent_id)?;
+        if patch.is_empty() {
+            return self.show(agent_id).await;
+        }
+        // Only what is given is checked: a scope or plan that was taken away since stays as it is.
+        let mut warnings = Vec::new();
+        if let Some(scopes) = &patch.scopes {
+            let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+            check_scopes(scopes, &catalogue)?;
+            warnings = open_warnings(scopes, &catalogue, &self.rules);
+        }
+        if let Some(plan) = &patch.plan {
+            self.check_plan(plan)?;
+        }
+        for _ in 0..MAX_CONFLICTS {
+            let record = self.find(agent_id).await?;
+            let profile = patch.apply(&record.agent.profile);
+            let narrowed = match patch.tokens {
+                LiveTokens::Keep => narrowed_warning(&record.agent, &profile, self.default_ttl),
+                LiveTokens::Kill => None,
+            };
+            let change = Change::UpdateAgent {
+                agent_id: agent_id.clone(),
+                expected_version: record.agent.version,
+                profile: Box::new(profile),
+                tokens: patch.tokens,
+            };
+            match self.commit(change, by.clone()).await? {
+                Outcome::Applied | Outcome::Unchanged => {
+                    warnings.extend(narrowed);
+                    return Ok(AgentView { warnings, ..self.show(agent_id).await? });
+                }
+                Outcome::NotFound => return Err(Rejection::NotFound.into()),
+                Outcome::Clash => return Err(Rejection::Namesake.into()),
+                Outcome::Conflict | Outcome::TooMany => {}
+            }
+        }
+        Err(Rejection::Contended.into())
+    }
+
+    /// As [`Self::update`], and gives the agent a secret that its operator chose. An error leaves it the old
+    /// one.
+    pub async fn update_with_secret(
+        &self,
+        agent_id: &AgentId,
+        patch: &ProfilePatch,
+        secret: Secret,
+        by: Actor,
+    ) -> Result<Replaced, AgentError> {
+        patch.demand_own_id(agent_id)?;
+        // Asked before the profile is changed, so that not half of it is done.
+        self.demand_living(agent_id).await?;
+        let updated = self.update(agent_id, patch, by.clone()).await?;
+        self.rotate_secret(agent_id, Some(secret), 0, by.clone()).await?;
+        let rest = async {
+            // Those that the old secret got meanwhile die with the others.
+            if patch.tokens == LiveTokens::Kill {
+                self.revoke_tokens(agent_id, by).await?;
+            }
+            Ok(AgentView { warnings: updated.warnings, ..self.show(agent_id).await? })
+        };
+        Ok(Replaced { agent: rest.await })
+    }
+}
