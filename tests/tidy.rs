@@ -84,7 +84,7 @@ const CRATES: &[(&str, &str, &str)] = &[
     (
         "sqlx",
         "src/store/postgres/ src/store/sqlite/",
-        "SQL lives in two folders: add a read or a Write to the Store trait",
+        "SQL lives in two folders: add a read to src/store/records.rs, or a Write",
     ),
     (
         "jsonwebtoken aws_lc_rs::signature aws_lc_rs::rsa",

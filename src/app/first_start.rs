@@ -25,7 +25,7 @@ use super::open::Opened;
 /// 0600. The file is written first, so that no agent exists whose secret nobody has. Returns the file.
 pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<Option<PathBuf>, AppError> {
     let DatabaseUrl::Sqlite(database) = &config.database.url else { return Ok(None) };
-    if !opened.store.agents(None, 1).await.map_err(crate::service::Error::from)?.is_empty() {
+    if !opened.records.agents(None, 1).await.map_err(crate::service::Error::from)?.is_empty() {
         return Ok(None);
     }
     let invalid = |rule: crate::domain::Invalid| AppError::Other(rule.to_string());

@@ -9,7 +9,7 @@ use crate::clock::StoreClock;
 use crate::config::Config;
 use crate::http::state::State;
 use crate::service::clock::{SkewLog, measure_clock};
-use crate::store::Store;
+use crate::store::Records;
 use crate::tasks::Loop;
 use crate::telemetry::error_chain;
 
@@ -22,15 +22,15 @@ const PRUNE_STEP: i64 = 1_000;
 pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> {
     let keep = i64::from(config.audit.keep_days).saturating_mul(86_400);
     let (keys, list, kills) = (Arc::clone(&opened.keys), Arc::clone(&state.list), Arc::clone(&state.list));
-    let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
-    let idle = Arc::clone(&opened.store);
+    let (records, clock) = (Arc::clone(&opened.records), Arc::clone(&opened.clock));
+    let idle = Arc::clone(&opened.records);
     let (limits, metrics) = (Arc::clone(&state.mint.limits), state.metrics.clone());
-    let (measured, told, skew) = (Arc::clone(&store), Arc::clone(&clock), Arc::new(SkewLog::default()));
+    let (measured, told, skew) = (Arc::clone(&records), Arc::clone(&clock), Arc::new(SkewLog::default()));
     vec![
         every("clock", 1, move || {
-            let (store, clock, skew) = (Arc::clone(&measured), Arc::clone(&told), Arc::clone(&skew));
+            let (records, clock, skew) = (Arc::clone(&measured), Arc::clone(&told), Arc::clone(&skew));
             async move {
-                measure_clock(&*store, &clock).await.map_err(|e| error_chain(&e))?;
+                measure_clock(&*records, &clock).await.map_err(|e| error_chain(&e))?;
                 skew.note(&clock);
                 Ok(())
             }
@@ -49,12 +49,12 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> 
             async move { keys.refresh().await.map_err(|e| error_chain(&e)) }
         }),
         every("connections", 1, move || {
-            let store = Arc::clone(&idle);
-            async move { store.rest().await.map_err(|e| error_chain(&e)) }
+            let records = Arc::clone(&idle);
+            async move { records.rest().await.map_err(|e| error_chain(&e)) }
         }),
         every("prune", 60, move || {
-            let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
-            async move { prune(&*store, &clock, keep).await }
+            let (records, clock) = (Arc::clone(&records), Arc::clone(&clock));
+            async move { prune(&*records, &clock, keep).await }
         }),
         every("limits", 30, move || {
             limits.sweep();
@@ -95,10 +95,10 @@ where
 }
 
 /// Removes what only time removes, in small steps with room between them for everybody else.
-async fn prune(store: &dyn Store, clock: &StoreClock, keep_seconds: i64) -> Result<(), String> {
+async fn prune(records: &dyn Records, clock: &StoreClock, keep_seconds: i64) -> Result<(), String> {
     loop {
         let Some(now) = clock.settled() else { return Ok(()) };
-        let gone = store.prune(now, keep_seconds, PRUNE_STEP).await.map_err(|e| error_chain(&e))?;
+        let gone = records.prune(now, keep_seconds, PRUNE_STEP).await.map_err(|e| error_chain(&e))?;
         if gone == 0 {
             return Ok(());
         }

@@ -17,8 +17,9 @@ use crate::service::keys::{KeyService, ensure_store_keys};
 use crate::store::batch::Batched;
 use crate::store::cache::Cached;
 use crate::store::postgres::{self, PostgresStore};
+use crate::store::records::Upkeep as _;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{OpenError, Store};
+use crate::store::{Backend, OpenError, Records, Store};
 
 use super::beside::{demand_no_remains, demand_private, demand_same_owner, warn_of_open_files};
 use super::error::{AppError, system};
@@ -28,6 +29,8 @@ use super::files::{create_folder, folder_of, publish_file};
 pub struct Opened {
     /// The store, wrapped as asked.
     pub store: Arc<dyn Store>,
+    /// What is read beside the way of a token, from the same database.
+    pub records: Arc<dyn Records>,
     /// An empty keyring under the store's master key; [`KeyService::refresh`] fills it.
     pub keyring: Arc<Keyring>,
     /// Makes and checks secrets.
@@ -67,7 +70,7 @@ pub async fn open_with(
     process: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Opened, AppError> {
-    let backend: Arc<dyn Store> = match &config.database.url {
+    let backend: Arc<dyn Backend> = match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             create_folder(path)?;
             let store = SqliteStore::open(path).await.map_err(not_opened(config))?;
@@ -85,16 +88,17 @@ pub async fn open_with(
             Arc::new(store)
         }
     };
+    let records = Arc::clone(&backend) as Arc<dyn Records>;
     let store: Arc<dyn Store> = match wrapping {
         Wrapping::Direct => backend,
         Wrapping::Serving => Arc::new(Cached::over(Arc::new(Batched::over(backend)))),
     };
     // Before anything is written: a command has no later chance to learn what time it is.
     let clock = Arc::new(StoreClock::new(process));
-    measure_clock(&*store, &clock).await?;
-    let master_key = master_key(config, &*store, &*entropy).await?;
+    measure_clock(&*records, &clock).await?;
+    let master_key = master_key(config, &*records, &*entropy).await?;
     let keyring = Arc::new(Keyring::new(config.token.issuer.clone(), config.token.typ, master_key));
-    let store_keys = ensure_store_keys(&*store, &keyring, &clock, &*entropy).await?;
+    let store_keys = ensure_store_keys(&*store, &*records, &keyring, &clock, &*entropy).await?;
     let threads = match config.limits.hash_threads {
         0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
         n => n,
@@ -104,6 +108,7 @@ pub async fn open_with(
         Secrets::new(store_keys.tags, Arc::clone(&entropy), pool).map_err(crate::service::Error::from)?;
     let keys = Arc::new(KeyService::new(
         Arc::clone(&store),
+        Arc::clone(&records),
         Arc::clone(&keyring),
         Arc::clone(&clock),
         Arc::clone(&entropy),
@@ -112,14 +117,14 @@ pub async fn open_with(
     ));
     let codes = Codes::new(Arc::clone(&store), store_keys.code, Arc::clone(&clock), Arc::clone(&entropy));
     let (secrets, codes) = (Arc::new(secrets), Arc::new(codes));
-    Ok(Opened { store, keyring, secrets, keys, codes, clock, entropy })
+    Ok(Opened { store, records, keyring, secrets, keys, codes, clock, entropy })
 }
 
 /// The configured store if there is one, to read from: a SQLite file is neither made nor migrated.
-pub(super) async fn open_to_read(config: &Config) -> Result<Option<Arc<dyn Store>>, AppError> {
+pub(super) async fn open_to_read(config: &Config) -> Result<Option<Arc<dyn Backend>>, AppError> {
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
-            Ok(path.is_file().then(|| -> Arc<dyn Store> { Arc::new(SqliteStore::look(path)) }))
+            Ok(path.is_file().then(|| -> Arc<dyn Backend> { Arc::new(SqliteStore::look(path)) }))
         }
         DatabaseUrl::Postgres(url) => {
             Ok(Some(Arc::new(PostgresStore::open(url, 1).await.map_err(not_opened(config))?)))
@@ -148,7 +153,7 @@ fn not_opened(config: &Config) -> impl FnOnce(OpenError) -> AppError {
 /// The configured master key; with SQLite one is made beside the database when there is none.
 async fn master_key(
     config: &Config,
-    store: &dyn Store,
+    records: &dyn Records,
     entropy: &dyn Entropy,
 ) -> Result<MasterKey, AppError> {
     if let Some(key) = &config.keys.master_key {
@@ -162,7 +167,7 @@ async fn master_key(
     // Two processes may start at once: one of them links its whole file into place, both read that one.
     if !path.exists() {
         // A new key opens nothing that an old one sealed: better to say so than to make one.
-        if !store.store_keys().await.map_err(crate::service::Error::from)?.is_empty() {
+        if !records.store_keys().await.map_err(crate::service::Error::from)?.is_empty() {
             let what = "is missing and sealed the keys of this store: restore it, or set keys.master_key";
             return Err(AppError::Other(format!("{shown} {what}")));
         }

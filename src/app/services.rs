@@ -36,6 +36,7 @@ impl Opened {
     pub fn agents(&self, config: &Config) -> Agents {
         Agents {
             store: Arc::clone(&self.store),
+            records: Arc::clone(&self.records),
             secrets: Arc::clone(&self.secrets),
             plans: Arc::new(ArcSwap::from_pointee(config.plans.clone())),
             rules: config.scopes.clone(),
@@ -48,8 +49,8 @@ impl Opened {
 
     /// The operations on the catalogue.
     pub fn scopes(&self, config: &Config) -> Scopes {
-        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-        Scopes { store, rules: config.scopes.clone(), clock }
+        let (store, records) = (Arc::clone(&self.store), Arc::clone(&self.records));
+        Scopes { store, records, rules: config.scopes.clone(), clock: Arc::clone(&self.clock) }
     }
 
     /// The operations on single tokens.
@@ -57,7 +58,7 @@ impl Opened {
         // No audience is the operator's own, and the keyring may be empty: the first token names a key that it
         // does not know, which has the keys read.
         let tokens = Arc::new(self.tokens(vec![]));
-        IssuedTokens::new(Arc::clone(&self.store), tokens, Arc::clone(&self.clock))
+        IssuedTokens::new(Arc::clone(&self.store), Arc::clone(&self.records), tokens, Arc::clone(&self.clock))
     }
 
     fn tokens(&self, own_audiences: Vec<String>) -> Tokens {
@@ -69,14 +70,14 @@ impl Opened {
 /// The operations on the catalogue of the configured store if there is one, for what only reads: a SQLite file
 /// is neither made nor migrated.
 pub async fn look(config: &Config) -> Result<Option<Scopes>, AppError> {
-    let Some(store) = open_to_read(config).await? else { return Ok(None) };
-    let clock = Arc::new(StoreClock::new(Arc::new(SystemClock::default())));
-    Ok(Some(Scopes { store, rules: config.scopes.clone(), clock }))
+    let Some(records) = open_to_read(config).await? else { return Ok(None) };
+    let (store, clock) = (Arc::clone(&records), Arc::new(StoreClock::new(Arc::new(SystemClock::default()))));
+    Ok(Some(Scopes { store, records, rules: config.scopes.clone(), clock }))
 }
 
 /// The services of a server, as its routers share them.
 pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Result<Arc<State>, AppError> {
-    let Opened { store, keyring, secrets, keys, codes, clock, entropy } = opened;
+    let Opened { store, records, keyring, secrets, keys, codes, clock, entropy } = opened;
     let issuer = &config.token.issuer;
     let default_audience = match &config.token.default_audience {
         Some(audience) => audience.clone(),
@@ -92,7 +93,7 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
     ));
     let tokens = Arc::new(opened.tokens(own_audiences));
     let list = Arc::new(RevocationList::new(
-        Arc::clone(store),
+        Arc::clone(records),
         Arc::clone(clock),
         config.token.default_ttl,
         config.limits.listed_tokens,

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::StoreClock;
-use crate::store::Store;
+use crate::store::Records;
 
 use super::error::Error;
 
@@ -14,9 +14,9 @@ use super::error::Error;
 pub const MAX_SKEW_MILLIS: i64 = 2_000;
 
 /// Asks the store what time it is. Run once a second.
-pub async fn measure_clock(store: &dyn Store, clock: &StoreClock) -> Result<(), Error> {
+pub async fn measure_clock(records: &dyn Records, clock: &StoreClock) -> Result<(), Error> {
     let asked = clock.steady();
-    if let Some(millis) = store.clock().await? {
+    if let Some(millis) = records.clock().await? {
         clock.learn(asked, millis);
     }
     Ok(())

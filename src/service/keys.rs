@@ -13,7 +13,7 @@ use crate::keys::algorithm::{self, RsaBits};
 use crate::keys::code::{self, CodeKey};
 use crate::keys::tag::{self, TagKey};
 use crate::keys::{KeyFault, Keyring, rotation, standing, store_key};
-use crate::store::{Change, KeyRecord, KeyState, Outcome, Store, StoreKey, Write};
+use crate::store::{Change, KeyRecord, KeyState, Outcome, Records, Store, StoreKey, Write};
 
 use super::error::{Cause, Error};
 
@@ -39,6 +39,7 @@ enum Wanted {
 /// Makes, loads and rotates the keys of a store.
 pub struct KeyService {
     store: Arc<dyn Store>,
+    records: Arc<dyn Records>,
     keyring: Arc<Keyring>,
     clock: Arc<StoreClock>,
     entropy: Arc<dyn Entropy>,
@@ -57,6 +58,7 @@ impl KeyService {
     /// New keys are of `rsa_bits` and announced `announce_seconds` before they sign.
     pub fn new(
         store: Arc<dyn Store>,
+        records: Arc<dyn Records>,
         keyring: Arc<Keyring>,
         clock: Arc<StoreClock>,
         entropy: Arc<dyn Entropy>,
@@ -65,6 +67,7 @@ impl KeyService {
     ) -> Self {
         Self {
             store,
+            records,
             keyring,
             clock,
             entropy,
@@ -78,13 +81,13 @@ impl KeyService {
 
     /// All keys that the store has, oldest first.
     pub async fn list(&self) -> Result<Vec<KeyRecord>, Error> {
-        Ok(self.store.keys().await?)
+        Ok(self.records.keys().await?)
     }
 
     /// Makes the store's first signing key when it has none, and loads all. Processes that start at
     /// once agree on one key: the store takes a single signing one.
     pub async fn ensure_signing_key(&self) -> Result<(), Error> {
-        if !self.store.keys().await?.iter().any(|k| k.state == KeyState::Signing) {
+        if !self.records.keys().await?.iter().any(|k| k.state == KeyState::Signing) {
             self.add_key(Wanted::First, Actor::System).await?;
         }
         self.refresh().await
@@ -106,7 +109,7 @@ impl KeyService {
         let bits = self.rsa_bits;
         let made = tokio::task::spawn_blocking(move || algorithm::generate(bits));
         let made = made.await.map_err(|died| Error::Fault(Arc::new(died)))??;
-        let keys = self.keyring.genuine(self.store.keys().await?);
+        let keys = self.keyring.genuine(self.records.keys().await?);
         let now = self.clock.now();
         let (state, signs_from) = rotation::announce(&keys, now, self.announce_seconds);
         if wanted == Wanted::First && state != KeyState::Signing {
@@ -123,7 +126,7 @@ impl KeyService {
     /// Reads the keys, carries out what is due, and takes them over. Run once a minute.
     pub async fn refresh(&self) -> Result<(), Error> {
         let mut read_at = self.read_at.lock().await;
-        let keys = self.keyring.genuine(self.store.keys().await?);
+        let keys = self.keyring.genuine(self.records.keys().await?);
         // While it is not certain what time it is, no key's time has come.
         let seal = |key: &KeyRecord| standing::seal(self.keyring.master_key(), key);
         let steps = self.clock.settled().map_or_else(Vec::new, |now| rotation::plan(&keys, now, seal));
@@ -160,7 +163,7 @@ impl KeyService {
 
     async fn read(&self, read_at: &mut i64) -> Result<(), Error> {
         let now = self.clock.steady();
-        let refused = self.keyring.load(&self.store.keys().await?)?;
+        let refused = self.keyring.load(&self.records.keys().await?)?;
         let mut told = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let refused: HashSet<String> = refused.iter().map(ToString::to_string).collect();
         for cause in refused.difference(&told) {
@@ -195,12 +198,13 @@ pub struct StoreKeys {
 /// is a fault that names what is wrong.
 pub async fn ensure_store_keys(
     store: &dyn Store,
+    records: &dyn Records,
     keyring: &Keyring,
     clock: &StoreClock,
     entropy: &dyn Entropy,
 ) -> Result<StoreKeys, Error> {
     let master = keyring.master_key();
-    let mut stored = store.store_keys().await?;
+    let mut stored = records.store_keys().await?;
     let lacks = |stored: &[StoreKey], purpose| !stored.iter().any(|key| key.purpose == purpose);
     for purpose in [tag::PURPOSE, code::PURPOSE] {
         if lacks(&stored, purpose) {
@@ -208,7 +212,7 @@ pub async fn ensure_store_keys(
                 Change::InsertStoreKey(store_key::generate(purpose, draw_key_id(entropy)?, master, entropy)?);
             store.commit(vec![Write { at: clock.moment(), by: Actor::System, change }]).await?;
             // Another process may have been first: what the store holds is what counts.
-            stored = store.store_keys().await?;
+            stored = records.store_keys().await?;
         }
     }
     let foreign = || {

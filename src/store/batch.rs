@@ -5,7 +5,6 @@
 //! store adds no latency. A request that goes away only drops its receiver; what was sent to the store
 //! runs to its end.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +12,10 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, CodeId, Jti};
-use crate::domain::time::{Month, Timestamp};
+use crate::domain::id::{AgentId, CodeId};
 
 mod lanes;
 mod parked;
@@ -29,8 +27,8 @@ use waiting::Waiting;
 
 use super::retry::{TIMEOUT, again, too_late};
 use super::{
-    AgentRecord, Batch, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome,
-    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef, Verdict,
+    Write,
 };
 
 /// How many requests may wait for a batch; past it the caller is told to come again.
@@ -131,14 +129,6 @@ impl Store for Batched {
         again(|| self.inner.admits_code(agent_id, redirect_uri, user)).await
     }
 
-    async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
-        again(|| self.inner.agents(after, limit)).await
-    }
-
-    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
-        self.inner.used(agent_ids, month).await
-    }
-
     async fn catalogue(&self, freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
         again(|| self.inner.catalogue(freshness)).await
     }
@@ -147,59 +137,12 @@ impl Store for Batched {
         again(|| self.inner.imported_costs(freshness)).await
     }
 
-    async fn revocations(
-        &self,
-        since: i64,
-        now: Timestamp,
-        kills_after: Timestamp,
-    ) -> Result<Revocations, StoreError> {
-        again(|| self.inner.revocations(since, now, kills_after)).await
-    }
-
-    async fn newest_event(&self) -> Result<i64, StoreError> {
-        again(|| self.inner.newest_event()).await
-    }
-
-    async fn killed_tokens(
-        &self,
-        sought: &[Sought],
-        after: Option<i64>,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<KilledTokens>, StoreError> {
-        again(|| self.inner.killed_tokens(sought, after, now, most)).await
-    }
-
-    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
-        self.inner.issued_token(jti).await
-    }
-
     async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
         again(|| self.inner.exchanged(code)).await
     }
 
-    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        again(|| self.inner.keys()).await
-    }
-
-    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
-        self.inner.store_keys().await
-    }
-
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.ping().await
-    }
-
-    async fn clock(&self) -> Result<Option<i64>, StoreError> {
-        self.inner.clock().await
-    }
-
-    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
-        self.inner.prune(now, keep_events, most).await
-    }
-
-    async fn rest(&self) -> Result<(), StoreError> {
-        self.inner.rest().await
     }
 
     async fn close(&self) {
@@ -211,7 +154,8 @@ impl Store for Batched {
 mod tests {
     use tokio::time::sleep;
 
-    use crate::domain::time::Moment;
+    use crate::domain::id::Jti;
+    use crate::domain::time::{Moment, Timestamp};
     use crate::store::Change;
     use crate::store::scripted::Scripted;
     use crate::store::scripted::samples::{batch, chain, exchange};

@@ -4,7 +4,7 @@
 //! Owns what is remembered. Must not know what a row is used for. There is no message that empties
 //! it, so there is none to lose.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,15 +15,14 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use crate::domain::agent::{Agent, RedirectUri, Terms, UserId};
+use crate::domain::agent::{RedirectUri, Terms, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, CodeId, Jti};
-use crate::domain::time::{Month, Timestamp};
+use crate::domain::id::{AgentId, CodeId};
 
 use super::{
-    AgentRecord, Batch, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome,
-    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef, Verdict,
+    Write,
 };
 
 /// How many agents are remembered.
@@ -183,63 +182,16 @@ impl Store for Cached {
         self.inner.admits_code(agent_id, redirect_uri, user).await
     }
 
-    async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
-        self.inner.agents(after, limit).await
-    }
-
-    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
-        self.inner.used(agent_ids, month).await
-    }
-
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
         self.inner.standing(tokens).await
-    }
-
-    async fn revocations(
-        &self,
-        since: i64,
-        now: Timestamp,
-        kills_after: Timestamp,
-    ) -> Result<Revocations, StoreError> {
-        self.inner.revocations(since, now, kills_after).await
-    }
-
-    async fn newest_event(&self) -> Result<i64, StoreError> {
-        self.inner.newest_event().await
-    }
-
-    async fn killed_tokens(
-        &self,
-        sought: &[Sought],
-        after: Option<i64>,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<KilledTokens>, StoreError> {
-        self.inner.killed_tokens(sought, after, now, most).await
-    }
-
-    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
-        self.inner.issued_token(jti).await
     }
 
     async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
         self.inner.exchanged(code).await
     }
 
-    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        self.inner.keys().await
-    }
-
-    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
-        self.inner.store_keys().await
-    }
-
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.ping().await
-    }
-
-    async fn clock(&self) -> Result<Option<i64>, StoreError> {
-        self.inner.clock().await
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
@@ -248,14 +200,6 @@ impl Store for Cached {
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
         self.inner.commit(writes).await
-    }
-
-    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
-        self.inner.prune(now, keep_events, most).await
-    }
-
-    async fn rest(&self) -> Result<(), StoreError> {
-        self.inner.rest().await
     }
 
     async fn close(&self) {

@@ -2,7 +2,6 @@
 //!
 //! Must not know what is wrapped around it. What the wrappers only hand on is left out.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,15 +9,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, CodeId, Jti};
-use crate::domain::time::{Month, Timestamp};
+use crate::domain::id::{AgentId, CodeId};
 
 use super::{
-    AgentRecord, Batch, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome,
-    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef, Verdict,
+    Write,
 };
 
 /// The store. Calls are counted from 0, whatever they ask.
@@ -127,14 +125,6 @@ impl Store for Scripted {
         unscripted()
     }
 
-    async fn agents(&self, _after: Option<&AgentId>, _limit: i64) -> Result<Vec<Agent>, StoreError> {
-        unscripted()
-    }
-
-    async fn used(&self, _agent_ids: &[AgentId], _month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
-        unscripted()
-    }
-
     async fn catalogue(&self, _freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
         unscripted()
     }
@@ -150,50 +140,11 @@ impl Store for Scripted {
         Ok(tokens.iter().map(|_| Standing { revoked: false, agent: None }).collect())
     }
 
-    async fn revocations(
-        &self,
-        _since: i64,
-        _now: Timestamp,
-        _kills_after: Timestamp,
-    ) -> Result<Revocations, StoreError> {
-        unscripted()
-    }
-
-    async fn newest_event(&self) -> Result<i64, StoreError> {
-        unscripted()
-    }
-
-    async fn killed_tokens(
-        &self,
-        _sought: &[Sought],
-        _after: Option<i64>,
-        _now: Timestamp,
-        _most: usize,
-    ) -> Result<Vec<KilledTokens>, StoreError> {
-        unscripted()
-    }
-
-    async fn issued_token(&self, _jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
-        unscripted()
-    }
-
     async fn exchanged(&self, _code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
         unscripted()
     }
 
-    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        unscripted()
-    }
-
-    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
-        unscripted()
-    }
-
     async fn ping(&self) -> Result<(), StoreError> {
-        unscripted()
-    }
-
-    async fn clock(&self) -> Result<Option<i64>, StoreError> {
         unscripted()
     }
 
@@ -207,10 +158,6 @@ impl Store for Scripted {
         lock(&self.commits).push(writes.len());
         self.call().await?;
         Ok(vec![Outcome::Applied; writes.len()])
-    }
-
-    async fn prune(&self, _now: Timestamp, _keep_events: i64, _most: i64) -> Result<u64, StoreError> {
-        unscripted()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::risk::RiskRules;
 use crate::domain::scope::{Scope, join};
 use crate::domain::ttl::Ttl;
 use crate::entropy::{Entropy, uuid_v7};
-use crate::store::{AgentRecord, Change, Freshness, Outcome, Store, StoreError, Write};
+use crate::store::{AgentRecord, Change, Freshness, Outcome, Records, Store, StoreError, Write};
 
 use crate::service::clients::secret::{Secret, Secrets};
 use crate::service::error::{Cause, Error};
@@ -103,6 +103,8 @@ pub struct NewAgent {
 pub struct Agents {
     /// Where they are kept.
     pub store: Arc<dyn Store>,
+    /// Where they are read in pages, and what they used.
+    pub records: Arc<dyn Records>,
     /// What makes and hashes secrets.
     pub secrets: Arc<Secrets>,
     /// The configured plans.
@@ -148,17 +150,17 @@ impl Agents {
     pub async fn show(&self, agent_id: &AgentId) -> Result<AgentView, AgentError> {
         let record = self.find(agent_id).await?;
         let now = self.clock.now();
-        let used = self.store.used(std::slice::from_ref(agent_id), now.month()).await?;
+        let used = self.records.used(std::slice::from_ref(agent_id), now.month()).await?;
         let view = AgentView::of(&record.agent, &self.plans.load(), used.get(agent_id).copied(), now);
         Ok(view.with_credentials(&record.credentials, now))
     }
 
     /// Up to `limit` agents in the order of their ids, those after `after`.
     pub async fn list(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<AgentView>, Error> {
-        let agents = self.store.agents(after, limit).await?;
+        let agents = self.records.agents(after, limit).await?;
         let ids: Vec<AgentId> = agents.iter().map(|a| a.agent_id.clone()).collect();
         let now = self.clock.now();
-        let used = self.store.used(&ids, now.month()).await?;
+        let used = self.records.used(&ids, now.month()).await?;
         let view = |a: &Agent| AgentView::of(a, &self.plans.load(), used.get(&a.agent_id).copied(), now);
         Ok(agents.iter().map(view).collect())
     }

@@ -15,7 +15,7 @@ use crate::domain::id::AgentId;
 use crate::domain::risk::{NameRisk, NameRule, RiskRules};
 use crate::domain::scope::{BUILT_IN, Scope};
 use crate::domain::ttl::{HIGH_RISK_CAP, Risk, Ttl};
-use crate::store::{Change, Freshness, Outcome, Store, StoreError, Write};
+use crate::store::{Change, Freshness, Outcome, Records, Store, StoreError, Write};
 
 use crate::service::error::Error;
 
@@ -97,6 +97,8 @@ impl From<StoreError> for ScopeError {
 pub struct Scopes {
     /// Where it is kept.
     pub store: Arc<dyn Store>,
+    /// Where the agents that have them are read.
+    pub records: Arc<dyn Records>,
     /// Which scopes the configuration makes high-risk.
     pub rules: RiskRules,
     /// The clock.
@@ -189,7 +191,7 @@ impl Scopes {
     async fn each_agent(&self, mut see: impl FnMut(&Agent)) -> Result<(), StoreError> {
         let mut after: Option<AgentId> = None;
         loop {
-            let page = self.store.agents(after.as_ref(), PAGE).await?;
+            let page = self.records.agents(after.as_ref(), PAGE).await?;
             page.iter().for_each(&mut see);
             after = page.last().map(|agent| agent.agent_id.clone());
             if i64::try_from(page.len()).is_ok_and(|count| count < PAGE) {

@@ -14,7 +14,7 @@ use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
 use crate::domain::ttl;
 use crate::keys::claims::Claims;
-use crate::store::{Change, Standing, Store, Write};
+use crate::store::{Change, Records, Standing, Store, Write};
 
 use crate::service::error::Error;
 use crate::service::revoke::is_long_over;
@@ -80,14 +80,20 @@ pub struct RevokedToken {
 /// The operations on single tokens.
 pub struct IssuedTokens {
     store: Arc<dyn Store>,
+    records: Arc<dyn Records>,
     tokens: Arc<Tokens>,
     clock: Arc<StoreClock>,
 }
 
 impl IssuedTokens {
     /// Over this store, whose tokens `tokens` reads.
-    pub fn new(store: Arc<dyn Store>, tokens: Arc<Tokens>, clock: Arc<StoreClock>) -> Self {
-        Self { store, tokens, clock }
+    pub fn new(
+        store: Arc<dyn Store>,
+        records: Arc<dyn Records>,
+        tokens: Arc<Tokens>,
+        clock: Arc<StoreClock>,
+    ) -> Self {
+        Self { store, records, tokens, clock }
     }
 
     /// Reads `token` and looks its standing up.
@@ -106,7 +112,7 @@ impl IssuedTokens {
     /// revoked for as long as any token can live.
     pub async fn revoke(&self, jti: Jti, by: Actor) -> Result<RevokedToken, Error> {
         let now = self.clock.now();
-        let (agent_id, expires_at) = match self.store.issued_token(jti).await? {
+        let (agent_id, expires_at) = match self.records.issued_token(jti).await? {
             Some(issued) => (Some(issued.agent_id), issued.expires_at),
             None => (None, now.saturating_add(ttl::LONGEST)),
         };

@@ -13,7 +13,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::clock::{Clock as _, StoreClock};
 use crate::document::Document;
 use crate::domain::ttl::Ttl;
-use crate::store::Store;
+use crate::store::Records;
 use crate::telemetry::metrics;
 
 use crate::service::error::Error;
@@ -30,7 +30,7 @@ const MAX_STEP_BACK: i64 = 2;
 
 /// The list of this process.
 pub struct RevocationList {
-    store: Arc<dyn Store>,
+    records: Arc<dyn Records>,
     clock: Arc<StoreClock>,
     default_ttl: Ttl,
     /// At most so many tokens of one killed agent are listed one by one.
@@ -56,10 +56,15 @@ pub struct RevocationList {
 
 impl RevocationList {
     /// An empty list; [`RevocationList::refresh`] fills it.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<StoreClock>, default_ttl: Ttl, max_tokens: usize) -> Self {
+    pub fn new(
+        records: Arc<dyn Records>,
+        clock: Arc<StoreClock>,
+        default_ttl: Ttl,
+        max_tokens: usize,
+    ) -> Self {
         let entries = Entries::default();
         Self {
-            store,
+            records,
             clock,
             default_ttl,
             max_tokens,
@@ -95,7 +100,7 @@ impl RevocationList {
         let since = self.entries().version();
         let now = self.clock.now();
         let kills_after = now.saturating_add(-KILL_LISTED);
-        let mut news = self.store.revocations(since, now, kills_after).await?;
+        let mut news = self.records.revocations(since, now, kills_after).await?;
         let is_wound_back = news.version < since;
         let was_ahead = now.0.saturating_add(MAX_STEP_BACK) < self.read_at.load(Ordering::SeqCst);
         if is_wound_back || was_ahead {
@@ -104,7 +109,7 @@ impl RevocationList {
                 found = news.version,
                 "the revocation list is read anew: the store was wound back, or the clock was set back"
             );
-            news = self.store.revocations(0, now, kills_after).await?;
+            news = self.records.revocations(0, now, kills_after).await?;
             let mut entries = self.entries();
             entries.forget();
             entries.apply(news, now);
@@ -125,7 +130,7 @@ impl RevocationList {
     /// committed. Run once a second, apart from the news.
     pub async fn look_up(&self) -> Result<(), Error> {
         let mut ends = self.looking.lock().await;
-        let end = self.store.newest_event().await?;
+        let end = self.records.newest_event().await?;
         ends.push_back(end);
         // A step comes a second after the one before, so this one was long enough ago.
         let settled = if ends.len() > LOOKS { ends.pop_front() } else { None };
@@ -136,7 +141,7 @@ impl RevocationList {
             }
             let now = self.clock.now();
             let sought: Vec<_> = kills.iter().map(|(sought, _)| sought.clone()).collect();
-            let found = self.store.killed_tokens(&sought, after, now, self.max_tokens).await?;
+            let found = self.records.killed_tokens(&sought, after, now, self.max_tokens).await?;
             for ((_, version), found) in kills.iter().zip(found) {
                 // Locked for each by itself: whoever reads the list waits for one agent's tokens at most.
                 self.entries().put_tokens(*version, found, settled, self.max_tokens);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
@@ -11,10 +12,25 @@ use crate::domain::agent::{Agent, RedirectUri, UserId};
 use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::{Month, Timestamp};
+use crate::store::error::StoreError;
+use crate::store::records::ReadAgents;
 use crate::store::row::AgentRow;
 use crate::store::token::{AgentRecord, MAX_COSTS};
 
 use super::errors::broken;
+use super::lane::ask_again;
+use super::open::PostgresStore;
+
+#[async_trait]
+impl ReadAgents for PostgresStore {
+    async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
+        ask_again!(self.general, agents, after, limit).await
+    }
+
+    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
+        ask_again!(self.general, used, agent_ids, month).await
+    }
+}
 
 pub async fn agent(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<Option<Arc<AgentRecord>>> {
     let rows = sqlx::query(

@@ -1,13 +1,29 @@
 //! Look-ups among the events, on PostgreSQL. The same functions in the same order as on SQLite.
 
+use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::id::Jti;
+use crate::store::error::StoreError;
+use crate::store::records::ReadEvents;
 use crate::store::revocation::IssuedToken;
 use crate::store::row::{drawn_at, issued};
 
 use super::errors::broken;
+use super::lane::ask_again;
+use super::open::PostgresStore;
+
+#[async_trait]
+impl ReadEvents for PostgresStore {
+    async fn newest_event(&self) -> Result<i64, StoreError> {
+        ask_again!(self.general, newest_event).await
+    }
+
+    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
+        ask_again!(self.general, issued_token, jti).await
+    }
+}
 
 /// How long before its id was drawn a token may have been issued, by a database whose clock is
 /// behind, and how long after, in seconds.

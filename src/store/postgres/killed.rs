@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 use crate::store::revocation::{Gathered, KilledTokens, Sought};
 
 use super::events::newest_event;
-use super::lane::{Lane, ask};
+use super::lane::{Lane, ask_again};
 
 /// How many seconds of events the first statement looks through, and the most that any does. Each that was
 /// done within [`QUICK`] lets the next look through twice as many, so that a busy day is as safe as a quiet one.
@@ -52,13 +52,13 @@ pub async fn killed_tokens(
     };
     let columns = &columns;
     if let Some(after) = after {
-        let newest = ask!(lane, newest_event).await?;
+        let newest = ask_again!(lane, newest_event).await?;
         let mut from = after;
         while from < newest {
             let until = from.saturating_add(CHUNK);
             // The last stretch is open: more may have come.
             let until_or_open = if until < newest { until } else { i64::MAX };
-            found.extend(ask!(lane, killed_behind, columns, (from, until_or_open)).await?);
+            found.extend(ask_again!(lane, killed_behind, columns, (from, until_or_open)).await?);
             from = until;
         }
         return Ok(found.settle());
@@ -69,7 +69,7 @@ pub async fn killed_tokens(
     let (mut from, mut until) = (now.0.saturating_sub(window).max(issued_from), i64::MAX);
     while from < until {
         let began = Instant::now();
-        found.extend(ask!(lane, killed_between, columns, (from, until)).await?);
+        found.extend(ask_again!(lane, killed_between, columns, (from, until)).await?);
         window = if began.elapsed() < QUICK { window.saturating_mul(2) } else { window / 2 };
         window = window.clamp(FIRST_WINDOW, MAX_WINDOW);
         (from, until) = (from.saturating_sub(window).max(issued_from), from);

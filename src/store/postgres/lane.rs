@@ -28,6 +28,13 @@ macro_rules! ask {
 }
 pub(super) use ask;
 
+/// As `ask!`, and again while the database cannot be reached, until the time of a call is over: nothing that wraps
+/// a store asks these reads again.
+macro_rules! ask_again {
+    ($($read:tt)*) => { $crate::store::retry::again(|| crate::store::postgres::lane::ask!($($read)*)) };
+}
+pub(super) use ask_again;
+
 /// How often a transaction that the database gave up, or that met a broken connection before its
 /// commit, is tried again.
 pub(super) const RETRIES: u32 = 3;

@@ -7,20 +7,20 @@
 //! `prune` removes; `issue` counts tokens (`locked` knows whose cannot be counted now), `redeem` those that cost
 //! a code.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, CodeId, Jti};
-use crate::domain::time::{Month, Timestamp};
+use crate::domain::id::{AgentId, CodeId};
+
 use crate::store::write::{revoked_jtis, with_known, without_known};
 use crate::store::{
-    AgentRecord, Batch, Change, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome,
-    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, Change, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef,
+    Verdict, Write,
 };
 
 mod agents;
@@ -43,7 +43,6 @@ mod shelf;
 mod tokens;
 mod write;
 
-use errors::bounded;
 use lane::ask;
 pub use migrate::migrate;
 pub use open::PostgresStore;
@@ -67,14 +66,6 @@ impl Store for PostgresStore {
         ask!(self.general, agents::admits_code, agent_id, redirect_uri, user).await
     }
 
-    async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
-        ask!(self.general, agents::agents, after, limit).await
-    }
-
-    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
-        ask!(self.general, agents::used, agent_ids, month).await
-    }
-
     async fn catalogue(&self, _freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
         ask!(self.general, scopes::catalogue).await
     }
@@ -87,51 +78,12 @@ impl Store for PostgresStore {
         ask!(self.standing, tokens::standing, tokens).await
     }
 
-    async fn revocations(
-        &self,
-        since: i64,
-        now: Timestamp,
-        kills_after: Timestamp,
-    ) -> Result<Revocations, StoreError> {
-        ask!(self.standing, revocations::revocations, since, now, kills_after).await
-    }
-
-    async fn newest_event(&self) -> Result<i64, StoreError> {
-        ask!(self.general, events::newest_event).await
-    }
-
-    async fn killed_tokens(
-        &self,
-        sought: &[Sought],
-        after: Option<i64>,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<KilledTokens>, StoreError> {
-        killed::killed_tokens(&self.general, sought, after, now, most).await
-    }
-
-    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
-        ask!(self.general, events::issued_token, jti).await
-    }
-
     async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
         ask!(self.general, redeem::exchanged, code).await
     }
 
-    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        ask!(self.general, keys::keys).await
-    }
-
-    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
-        ask!(self.general, keys::store_keys).await
-    }
-
     async fn ping(&self) -> Result<(), StoreError> {
         ask!(self.general, prune::ping).await
-    }
-
-    async fn clock(&self) -> Result<Option<i64>, StoreError> {
-        ask!(self.standing, prune::clock).await.map(Some)
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
@@ -157,18 +109,5 @@ impl Store for PostgresStore {
         let rest = without_known(&writes, &known);
         let outcomes = write::commit(lane, &rest).await?;
         Ok(with_known(&writes, &known, outcomes))
-    }
-
-    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
-        prune::prune(&self.general, now, keep_events, most).await
-    }
-
-    /// Keeps one connection of each lane at hand, and gives back what lies idle.
-    async fn rest(&self) -> Result<(), StoreError> {
-        let mut done = Ok(());
-        for lane in self.lanes() {
-            done = done.and(bounded(lane.rest()).await);
-        }
-        done
     }
 }

@@ -1,13 +1,37 @@
 //! What a store needs now and then, on PostgreSQL: signs of life, its clock, and the removal of what only time removes. The same functions in the same order as on SQLite.
 
+use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
+use crate::store::records::Upkeep;
 use crate::store::revocation::REVOCATION_GRACE;
 use crate::store::token::SPENT_GRACE;
 
-use super::lane::{Lane, ask};
+use super::errors::bounded;
+use super::lane::{Lane, ask, ask_again};
+use super::open::PostgresStore;
+
+#[async_trait]
+impl Upkeep for PostgresStore {
+    async fn clock(&self) -> Result<Option<i64>, StoreError> {
+        ask_again!(self.standing, clock).await.map(Some)
+    }
+
+    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
+        prune(&self.general, now, keep_events, most).await
+    }
+
+    /// Keeps one connection of each lane at hand, and gives back what lies idle.
+    async fn rest(&self) -> Result<(), StoreError> {
+        let mut done = Ok(());
+        for lane in self.lanes() {
+            done = done.and(bounded(lane.rest()).await);
+        }
+        done
+    }
+}
 
 pub async fn ping(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("select 1").execute(conn).await.map(drop)

@@ -1,13 +1,41 @@
 //! What changed in the revocation list, on PostgreSQL. The same functions in the same order as on SQLite.
 
+use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::domain::time::Timestamp;
-use crate::store::revocation::Revocations;
+use crate::store::error::StoreError;
+use crate::store::records::ReadRevocations;
+use crate::store::revocation::{KilledTokens, Revocations, Sought};
 use crate::store::row::{self, Broken, RevocationRow};
 
 use super::errors::broken;
+use super::killed;
+use super::lane::ask_again;
+use super::open::PostgresStore;
+
+#[async_trait]
+impl ReadRevocations for PostgresStore {
+    async fn revocations(
+        &self,
+        since: i64,
+        now: Timestamp,
+        kills_after: Timestamp,
+    ) -> Result<Revocations, StoreError> {
+        ask_again!(self.standing, revocations, since, now, kills_after).await
+    }
+
+    async fn killed_tokens(
+        &self,
+        sought: &[Sought],
+        after: Option<i64>,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<KilledTokens>, StoreError> {
+        killed::killed_tokens(&self.general, sought, after, now, most).await
+    }
+}
 
 pub async fn revocations(
     conn: &mut PgConnection,

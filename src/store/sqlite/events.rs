@@ -1,15 +1,29 @@
 //! Look-ups among the events, on SQLite. The same functions in the same order as on PostgreSQL.
 
+use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use crate::domain::id::Jti;
 use crate::store::error::StoreError;
+use crate::store::records::ReadEvents;
 use crate::store::revocation::IssuedToken;
 use crate::store::row::{drawn_at, issued};
 
 use super::errors::broken;
-use super::lane::{Readers, ask};
+use super::lane::{Readers, ask_again};
+use super::open::SqliteStore;
+
+#[async_trait]
+impl ReadEvents for SqliteStore {
+    async fn newest_event(&self) -> Result<i64, StoreError> {
+        ask_again!(self.readers, newest_event).await
+    }
+
+    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
+        issued_token(&self.readers, jti).await
+    }
+}
 
 /// How many events one statement looks through.
 const CHUNK: i64 = 10_000;
@@ -26,9 +40,9 @@ pub async fn issued_token(lane: &Readers, jti: Jti) -> Result<Option<IssuedToken
     let Some(drawn) = drawn_at(jti) else { return Ok(None) };
     let mut until = i64::MAX;
     loop {
-        let floor = ask!(lane, floor, until).await?;
+        let floor = ask_again!(lane, floor, until).await?;
         let stretch = (floor.map_or(i64::MIN, |(id, _)| id), until);
-        let found = ask!(lane, issued_between, jti, stretch).await?;
+        let found = ask_again!(lane, issued_between, jti, stretch).await?;
         match floor {
             Some((id, at)) if found.is_none() && at >= drawn.0.saturating_sub(DISORDER) => until = id,
             _ => return Ok(found),

@@ -1,12 +1,28 @@
 //! The keys that a store holds, on SQLite. The same functions in the same order as on PostgreSQL.
 
+use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use crate::store::error::StoreError;
 use crate::store::key::{KeyRecord, Sealed, StoreKey};
+use crate::store::records::ReadKeys;
 use crate::store::row::KeyRow;
 
 use super::errors::broken;
+use super::lane::ask_again;
+use super::open::SqliteStore;
+
+#[async_trait]
+impl ReadKeys for SqliteStore {
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        ask_again!(self.readers, keys).await
+    }
+
+    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
+        ask_again!(self.readers, store_keys).await
+    }
+}
 
 pub async fn keys(conn: &mut SqliteConnection) -> sqlx::Result<Vec<KeyRecord>> {
     let rows = sqlx::query(

@@ -12,7 +12,7 @@ use crate::store::row::json;
 
 use super::errors::store_error;
 use super::events::{DISORDER, floor};
-use super::lane::{Readers, ask};
+use super::lane::{Readers, ask_again};
 
 /// Looks back from the newest event until the events are well older than what is sought.
 pub async fn killed_tokens(
@@ -34,9 +34,9 @@ pub async fn killed_tokens(
     let (rows, first) = (rows.as_str(), after.map_or(i64::MIN, |after| after.saturating_add(1)));
     let mut until = i64::MAX;
     loop {
-        let floor = ask!(lane, floor, until).await?;
+        let floor = ask_again!(lane, floor, until).await?;
         let from = floor.map_or(i64::MIN, |(id, _)| id);
-        found.extend(ask!(lane, killed_between, rows, (from.max(first), until), now).await?);
+        found.extend(ask_again!(lane, killed_between, rows, (from.max(first), until), now).await?);
         match floor {
             Some((id, at)) if id > first && at >= issued_from.0.saturating_sub(DISORDER) => until = id,
             _ => return Ok(found.settle()),

@@ -25,6 +25,13 @@ macro_rules! ask {
 }
 pub(super) use ask;
 
+/// As `ask!`, and again while the file cannot be read, until the time of a call is over: nothing that wraps a store
+/// asks these reads again.
+macro_rules! ask_again {
+    ($($read:tt)*) => { $crate::store::retry::again(|| crate::store::sqlite::lane::ask!($($read)*)) };
+}
+pub(super) use ask_again;
+
 /// How many reads run at once: each has a thread of its own.
 const READERS: u32 = 3;
 

@@ -5,21 +5,21 @@
 //! `lane` keeps connections, `turn` has processes take turns; `agents`, `scopes`, `tokens`, `revocations`, `killed`,
 //! `events` and `keys` ask, `write` changes, `prune` removes; `issue` counts tokens, `redeem` those that cost a code.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
-use crate::domain::id::{AgentId, CodeId, Jti};
-use crate::domain::time::{Month, Timestamp};
+use crate::domain::id::{AgentId, CodeId};
+
 use crate::store::retry::TIMEOUT;
 use crate::store::write::{revoked_jtis, with_known, without_known};
 use crate::store::{
-    AgentRecord, Batch, ExchangedToken, Freshness, IssuedToken, KeyRecord, KilledTokens, Outcome,
-    Revocations, Sought, Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef, Verdict,
+    Write,
 };
 
 mod agents;
@@ -62,14 +62,6 @@ impl Store for SqliteStore {
         ask!(self.readers, agents::admits_code, agent_id, redirect_uri, user).await
     }
 
-    async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
-        ask!(self.readers, agents::agents, after, limit).await
-    }
-
-    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
-        ask!(self.readers, agents::used, agent_ids, month).await
-    }
-
     async fn catalogue(&self, _freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
         ask!(self.readers, scopes::catalogue).await
     }
@@ -82,51 +74,12 @@ impl Store for SqliteStore {
         ask!(self.readers, tokens::standing, tokens).await
     }
 
-    async fn revocations(
-        &self,
-        since: i64,
-        now: Timestamp,
-        kills_after: Timestamp,
-    ) -> Result<Revocations, StoreError> {
-        ask!(self.readers, revocations::revocations, since, now, kills_after).await
-    }
-
-    async fn newest_event(&self) -> Result<i64, StoreError> {
-        ask!(self.readers, events::newest_event).await
-    }
-
-    async fn killed_tokens(
-        &self,
-        sought: &[Sought],
-        after: Option<i64>,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<Vec<KilledTokens>, StoreError> {
-        killed::killed_tokens(&self.readers, sought, after, now, most).await
-    }
-
-    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
-        events::issued_token(&self.readers, jti).await
-    }
-
     async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
         ask!(self.readers, redeem::exchanged, code).await
     }
 
-    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        ask!(self.readers, keys::keys).await
-    }
-
-    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
-        ask!(self.readers, keys::store_keys).await
-    }
-
     async fn ping(&self) -> Result<(), StoreError> {
         ask!(self.readers, prune::ping).await
-    }
-
-    async fn clock(&self) -> Result<Option<i64>, StoreError> {
-        Ok(None)
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
@@ -150,10 +103,6 @@ impl Store for SqliteStore {
         let rest = without_known(&writes, &known);
         let outcomes = write::commit(&self.writer, &rest).await?;
         Ok(with_known(&writes, &known, outcomes))
-    }
-
-    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
-        prune::prune(&self.writer, now, keep_events, most).await
     }
 
     /// The last connection to close moves what is in the write-ahead log into the file. Somebody who

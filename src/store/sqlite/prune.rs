@@ -1,14 +1,28 @@
 //! What a store needs now and then, on SQLite: signs of life, and the removal of what only time removes. The same functions in the same order as on PostgreSQL.
 
+use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
+use crate::store::records::Upkeep;
 use crate::store::revocation::REVOCATION_GRACE;
 use crate::store::token::SPENT_GRACE;
 
 use super::errors::bounded;
 use super::lane::Writer;
+use super::open::SqliteStore;
+
+#[async_trait]
+impl Upkeep for SqliteStore {
+    async fn clock(&self) -> Result<Option<i64>, StoreError> {
+        Ok(None)
+    }
+
+    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
+        prune(&self.writer, now, keep_events, most).await
+    }
+}
 
 pub async fn ping(conn: &mut SqliteConnection) -> sqlx::Result<()> {
     sqlx::query("select 1").execute(conn).await.map(drop)

@@ -1,13 +1,41 @@
 //! What changed in the revocation list, on SQLite. The same functions in the same order as on PostgreSQL.
 
+use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::domain::time::Timestamp;
-use crate::store::revocation::Revocations;
+use crate::store::error::StoreError;
+use crate::store::records::ReadRevocations;
+use crate::store::revocation::{KilledTokens, Revocations, Sought};
 use crate::store::row::{self, Broken, RevocationRow};
 
 use super::errors::broken;
+use super::killed;
+use super::lane::ask_again;
+use super::open::SqliteStore;
+
+#[async_trait]
+impl ReadRevocations for SqliteStore {
+    async fn revocations(
+        &self,
+        since: i64,
+        now: Timestamp,
+        kills_after: Timestamp,
+    ) -> Result<Revocations, StoreError> {
+        ask_again!(self.readers, revocations, since, now, kills_after).await
+    }
+
+    async fn killed_tokens(
+        &self,
+        sought: &[Sought],
+        after: Option<i64>,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<KilledTokens>, StoreError> {
+        killed::killed_tokens(&self.readers, sought, after, now, most).await
+    }
+}
 
 pub async fn revocations(
     conn: &mut SqliteConnection,

@@ -466,7 +466,7 @@ fn listen(router: axum::Router) -> SocketAddr {
 /// Gives a fresh store the signing key that the tests share, since making one takes long.
 async fn plant_signing_key(opened: &Opened) {
     static KEY: OnceLock<GeneratedKey> = OnceLock::new();
-    if !opened.store.keys().await.unwrap().is_empty() {
+    if !opened.records.keys().await.unwrap().is_empty() {
         return;
     }
     let key = KEY.get_or_init(|| generate(RsaBits::B2048).unwrap());

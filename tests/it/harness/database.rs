@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sealwright::domain::time::Timestamp;
-use sealwright::store::Store;
+use sealwright::store::Backend;
 use sealwright::store::postgres::{self, PostgresStore};
 use sealwright::store::sqlite::SqliteStore;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
@@ -84,7 +84,7 @@ impl Database {
     }
 
     /// Another store on this database, as another process would have it.
-    pub async fn open(&self) -> Arc<dyn Store> {
+    pub async fn open(&self) -> Arc<dyn Backend> {
         match self {
             Self::Sqlite { path, .. } => Arc::new(SqliteStore::open(path).await.unwrap()),
             Self::Postgres { url, .. } => Arc::new(PostgresStore::open(url, 4).await.unwrap()),

@@ -27,7 +27,7 @@ async fn on_postgres(test: impl AsyncFn(&TestApp<'_>, &TestApp<'_>, i64)) {
 /// What a process removes once a minute.
 async fn clean_up(app: &TestApp<'_>) {
     let Some(now) = app.opened.clock.settled() else { return };
-    while app.opened.store.prune(now, 0, 1_000).await.unwrap() > 0 {}
+    while app.opened.records.prune(now, 0, 1_000).await.unwrap() > 0 {}
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_database_whose_clock_is_set_is_followed() {
     let token = app.token(&agent).await;
     database.set_clock(Timestamp(NOW.0 + 600));
     // The next measurement, which comes once a second.
-    measure_clock(&*app.opened.store, &app.opened.clock).await.unwrap();
+    measure_clock(&*app.opened.records, &app.opened.clock).await.unwrap();
     app.introspect(&agent, &token).await.is(200, INACTIVE);
     assert_eq!(app.get("/readyz").await.status, 503);
     drop(app);

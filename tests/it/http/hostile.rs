@@ -94,7 +94,7 @@ fn jwk_of(pair: &KeyPair) -> String {
 
 impl Forge {
     async fn open(app: &TestApp<'_>, agent: &Agent, genuine: &str) -> Self {
-        let records = app.opened.store.keys().await.unwrap();
+        let records = app.opened.records.keys().await.unwrap();
         let record = records.into_iter().find(|k| k.state == KeyState::Signing).unwrap();
         let kid = record.kid.0.clone();
         let der = app.opened.keyring.master_key().unseal(&record.private_key, kid.as_bytes()).unwrap();

@@ -146,7 +146,7 @@ async fn a_token_stays_revoked_past_its_end(app: &TestApp<'_>) {
     app.revoke(&agent, &token).await;
     let kept = async || {
         let now = app.clock.now();
-        app.opened.store.prune(now, 0, 1_000).await.unwrap();
+        app.opened.records.prune(now, 0, 1_000).await.unwrap();
         app.database.number("select count(*) from revoked_token").await
     };
     app.clock.advance(600 + 119);

@@ -99,7 +99,7 @@ impl Stage<'_> {
 async fn turn_loops(app: &TestApp<'_>) {
     app.opened.keys.refresh().await.unwrap();
     let Some(now) = app.opened.clock.settled() else { return };
-    while app.opened.store.prune(now, 86_400, 1_000).await.unwrap() > 0 {}
+    while app.opened.records.prune(now, 86_400, 1_000).await.unwrap() > 0 {}
 }
 
 async fn ten_minutes(first: i64, second: i64) {

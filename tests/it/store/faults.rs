@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealwright::store::{Change, Freshness, Outcome, Store, StoreError};
+use sealwright::store::{Backend, Change, Freshness, Outcome, StoreError};
 use tokio::time::timeout;
 
 use super::kit::{
@@ -114,7 +114,7 @@ async fn reads_that_are_given_up_leave_the_store_usable(db: &Database) {
 
 /// The counter is as high as there are events, both seen at once: a statement that was given up may
 /// still be running.
-async fn consistent(db: &Database, store: &dyn Store) {
+async fn consistent(db: &Database, store: &dyn Backend) {
     let counted = "select cast((select coalesce(sum(used), 0) from quota) as bigint)";
     assert_eq!(db.number(&format!("{counted} - ({EVENTS})")).await, 0);
     assert!(used(store, "a").await.is_some());

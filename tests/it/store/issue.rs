@@ -216,6 +216,6 @@ async fn no_clock_makes_it_panic(db: &Database) {
     assert_eq!(db.number("select sum(used) from quota").await, 5);
 }
 
-async fn used_in(store: &dyn sealwright::store::Store, at: Timestamp) -> bool {
+async fn used_in(store: &dyn sealwright::store::Records, at: Timestamp) -> bool {
     store.used(&[id("a")], at.month()).await.unwrap().contains_key(&id("a"))
 }

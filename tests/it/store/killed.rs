@@ -6,7 +6,7 @@ use sealwright::domain::agent::Epoch;
 use sealwright::domain::id::Jti;
 use sealwright::domain::time::Timestamp;
 use sealwright::domain::ttl::Ttl;
-use sealwright::store::{Change, KilledTokens, LiveTokens, Sought, Store};
+use sealwright::store::{Change, KilledTokens, LiveTokens, Records, Sought, Store};
 
 use super::kit::{NOW, agent, batch, batch_at, commit, create, grants, id, issue, read, send};
 use super::on_both;
@@ -24,7 +24,7 @@ fn sought(agent_id: &str, below: i64, issued_from: i64) -> Sought {
     Sought { agent_id: id(agent_id), below: Epoch(below), issued_from: Timestamp(issued_from) }
 }
 
-async fn one(store: &dyn Store, sought: Sought, most: usize) -> KilledTokens {
+async fn one(store: &dyn Records, sought: Sought, most: usize) -> KilledTokens {
     let mut found = store.killed_tokens(&[sought], None, NOW, most).await.unwrap();
     assert_eq!(found.len(), 1);
     let found = found.remove(0);

@@ -20,7 +20,7 @@ use sealwright::domain::time::{Moment, Timestamp};
 use sealwright::domain::ttl::Ttl;
 use sealwright::entropy::{SystemEntropy, uuid_v7};
 use sealwright::store::{
-    AgentRecord, Batch, Change, Freshness, Outcome, Recorded, Store, TokenRef, Verdict, Write,
+    AgentRecord, Batch, Change, Freshness, Outcome, Recorded, Records, Store, TokenRef, Verdict, Write,
 };
 use uuid::Uuid;
 
@@ -197,7 +197,7 @@ pub fn count(seen: &[Seen]) -> usize {
 }
 
 /// How many tokens the store says that the agent was issued in the month of `NOW`.
-pub async fn used(store: &dyn Store, agent_id: &str) -> Option<i64> {
+pub async fn used(store: &dyn Records, agent_id: &str) -> Option<i64> {
     store.used(&[id(agent_id)], NOW.month()).await.unwrap().get(&id(agent_id)).copied()
 }
 

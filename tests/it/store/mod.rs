@@ -15,6 +15,7 @@ mod names;
 mod postgres;
 mod prune;
 mod quota;
+mod records;
 mod revocation;
 mod settings;
 mod sqlite;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sealwright::domain::time::{Timestamp, parse_rfc3339};
-use sealwright::store::Store;
+use sealwright::store::Backend;
 
 use super::kit::{EVENTS, NOW, Seen, batch, batch_at, count, counted, create, grants, id, issue, send, used};
 use super::on_both;
@@ -34,7 +34,7 @@ async fn the_first_of_a_batch_get_through_up_to_the_limit(db: &Database) {
 }
 
 /// Sends `n` batches at once, spread over the stores, `each` tokens a batch; how many were counted.
-async fn storm(stores: &[Arc<dyn Store>], n: usize, each: usize, limit: i64) -> usize {
+async fn storm(stores: &[Arc<dyn Backend>], n: usize, each: usize, limit: i64) -> usize {
     let mut tasks = tokio::task::JoinSet::new();
     for i in 0..n {
         let store = stores[i % stores.len()].clone();

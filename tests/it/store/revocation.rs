@@ -7,7 +7,7 @@ use sealwright::domain::agent::{AgentStatus, Epoch};
 use sealwright::domain::id::Jti;
 use sealwright::domain::time::Timestamp;
 use sealwright::domain::ttl::Ttl;
-use sealwright::store::{Change, LiveTokens, Outcome, Standing, Store};
+use sealwright::store::{Backend, Change, LiveTokens, Outcome, Standing};
 use uuid::Uuid;
 
 use super::kit::{
@@ -155,7 +155,7 @@ async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database)
 }
 
 async fn versions_are_complete_and_in_order_under_concurrent_revocations(db: &Database) {
-    let stores: [Arc<dyn Store>; 2] = [db.open().await, db.open().await];
+    let stores: [Arc<dyn Backend>; 2] = [db.open().await, db.open().await];
     for agent_id in ["a", "b"] {
         create(&*stores[0], agent_id).await;
     }

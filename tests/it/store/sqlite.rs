@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, Instant};
 
+use sealwright::store::records::ReadAgents;
 use sealwright::store::sqlite::{NotAlone, SqliteStore};
 use sealwright::store::{Change, OpenError, Outcome, Store, StoreError};
 

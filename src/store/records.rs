@@ -1,0 +1,95 @@
+//! What people, commands and background loops ask of a store, beside the way of a token.
+//!
+//! A trait a noun. Each backend implements it in its file of that noun, and nothing wraps it: a new read is a method
+//! here, one in each backend and its caller. A read that meets a broken connection is asked again inside the backend
+//! until the time of a call is over. Must not know how a token is counted.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use crate::domain::agent::Agent;
+use crate::domain::id::{AgentId, Jti};
+use crate::domain::time::{Month, Timestamp};
+
+use super::error::StoreError;
+use super::key::{KeyRecord, StoreKey};
+use super::revocation::{IssuedToken, KilledTokens, Revocations, Sought};
+
+/// All of them.
+pub trait Records: ReadAgents + ReadRevocations + ReadEvents + ReadKeys + Upkeep {}
+
+impl<T: ReadAgents + ReadRevocations + ReadEvents + ReadKeys + Upkeep> Records for T {}
+
+/// Agents, as operators read them.
+#[async_trait]
+pub trait ReadAgents: Send + Sync {
+    /// Up to `limit` agents in the byte order of their ids, those after `after`.
+    async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError>;
+
+    /// How many tokens each of these agents was issued in `month`; agents without any are absent.
+    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError>;
+}
+
+/// The revocation list.
+#[async_trait]
+pub trait ReadRevocations: Send + Sync {
+    /// What changed in the revocation list after version `since`. Tokens whose `exp` is at or
+    /// before `now` and agents killed at or before `kills_after` are left out.
+    async fn revocations(
+        &self,
+        since: i64,
+        now: Timestamp,
+        kills_after: Timestamp,
+    ) -> Result<Revocations, StoreError>;
+
+    /// The live tokens of each of `sought` that its kill hit, in that order: those that expire last first,
+    /// at most `most` an agent. Only events behind the place `after` are looked through, where it is given.
+    async fn killed_tokens(
+        &self,
+        sought: &[Sought],
+        after: Option<i64>,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<KilledTokens>, StoreError>;
+}
+
+/// The record of events.
+#[async_trait]
+pub trait ReadEvents: Send + Sync {
+    /// The place of the newest event. What is recorded from now on lies behind it, but for what a
+    /// transaction under way has numbered already.
+    async fn newest_event(&self) -> Result<i64, StoreError>;
+
+    /// The `token.issued` event of that token, when it is still kept.
+    async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError>;
+}
+
+/// Signing keys and the keys of the store itself.
+#[async_trait]
+pub trait ReadKeys: Send + Sync {
+    /// All signing keys, oldest first.
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// All keys of the store itself.
+    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError>;
+}
+
+/// What keeps a store in order while it is used.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// What the store's own clock shows, in milliseconds since 1970; `None` when it has none, and the
+    /// process's is the store's.
+    async fn clock(&self) -> Result<Option<i64>, StoreError>;
+
+    /// Removes what only time removes, at most `most` rows of each kind: revocations past their
+    /// grace, `token.issued` events more than `keep_events` seconds old, batch ids older than a day, spent
+    /// codes past their grace. A store with a clock of its own goes by the smaller of that and `now`.
+    /// Returns how many rows went, so that the caller goes on while there is more.
+    async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError>;
+
+    /// What a store needs every second: what must be at hand is, and what nobody uses is given back.
+    async fn rest(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

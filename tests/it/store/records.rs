@@ -1,0 +1,53 @@
+//! What is read beside the way of a token, by nobody but whoever asks: nothing that wraps a store asks again.
+
+use std::time::Duration;
+
+use sealwright::domain::agent::Epoch;
+use sealwright::store::Sought;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::kit::{NOW, create, id, issue, jti};
+use crate::harness::database::Database;
+
+/// Ends all connections to a database of PostgreSQL and lets nobody in, or lets everybody in again.
+async fn let_in(db: &Database, may_enter: bool) {
+    let Database::Postgres { server, name, .. } = db else { unreachable!() };
+    let mut conn = PgConnection::connect(server).await.unwrap();
+    let sql = format!(
+        "alter database {name} allow_connections {may_enter};
+         select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}' and not {may_enter}"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
+    let db = Database::postgres().await;
+    let store = db.open().await;
+    create(&*store, "a").await;
+    issue(&*store, "a", 1, None).await;
+    let (agents, tokens) = ([id("a")], [Sought { agent_id: id("a"), below: Epoch(9), issued_from: NOW }]);
+    macro_rules! rides_out {
+        ($($read:ident($($argument:expr),*)),* $(,)?) => {$(
+            let_in(&db, false).await;
+            let mut read = Box::pin(store.$read($($argument),*));
+            let early = tokio::time::timeout(Duration::from_millis(100), &mut read).await;
+            assert!(early.is_err(), "{} gave up: {early:?}", stringify!($read));
+            let_in(&db, true).await;
+            read.await.unwrap();
+        )*};
+    }
+    rides_out!(
+        agents(None, 10),
+        used(&agents, NOW.month()),
+        revocations(0, NOW, NOW),
+        killed_tokens(&tokens, None, NOW, 10),
+        killed_tokens(&tokens, Some(0), NOW, 10),
+        newest_event(),
+        issued_token(jti()),
+        keys(),
+        store_keys(),
+        clock(),
+    );
+    db.remove().await;
+}
