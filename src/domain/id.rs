@@ -34,6 +34,39 @@ impl fmt::Display for AgentId {
     }
 }
 
+/// A `client_id` as a request has it (contract D10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientId {
+    /// What may be an agent's.
+    Agent(AgentId),
+    /// What no agent can have: it is simply unknown. The text is kept, so that it costs the same work as one that may
+    /// be known.
+    Unknown(String),
+}
+
+impl ClientId {
+    /// Takes any text.
+    pub fn parse(text: &str) -> Self {
+        AgentId::parse(text).map_or_else(|_| Self::Unknown(text.to_owned()), Self::Agent)
+    }
+
+    /// The text as it was sent.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Agent(agent_id) => agent_id.as_str(),
+            Self::Unknown(text) => text,
+        }
+    }
+
+    /// The agent that may have it.
+    pub fn agent_id(&self) -> Option<&AgentId> {
+        match self {
+            Self::Agent(agent_id) => Some(agent_id),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
+use crate::domain::id::ClientId;
 use crate::domain::refusal::Refusal;
 use crate::service::clients::authenticate::ClientCredentials;
 
@@ -122,7 +123,7 @@ pub fn client_credentials(
             if secret.is_some() && assertion.is_some() {
                 return Err(TWO_METHODS);
             }
-            Ok(id.zip(secret).map(|(id, secret)| ClientCredentials::new(id.to_owned(), secret, peer)))
+            Ok(id.zip(secret).map(|(id, secret)| ClientCredentials::new(ClientId::parse(id), secret, peer)))
         }
         _ if secret.is_some() || assertion.is_some() => Err(TWO_METHODS),
         Authorization::Basic(Some(basic)) => {
@@ -132,7 +133,7 @@ pub fn client_credentials(
                     "The client_id differs from the one in the Authorization header.",
                 ));
             }
-            let credentials = ClientCredentials::new(basic.id.clone(), &basic.secret, peer);
+            let credentials = ClientCredentials::new(ClientId::parse(&basic.id), &basic.secret, peer);
             Ok(Some(credentials.with_raw_secret(basic.raw_secret.as_deref())))
         }
         Authorization::Basic(None) | Authorization::Unknown => Err(Refusal::InvalidClient),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::code::{self, Code, CodeRef};
-use crate::domain::id::{AgentId, CodeId};
+use crate::domain::id::{AgentId, ClientId, CodeId};
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
 use crate::keys::code::{Binding, Challenge, CodeKey};
@@ -57,20 +57,20 @@ impl Codes {
     /// its users, as the store of record has it now: what an operator changes holds on the next request.
     pub async fn authorize(
         &self,
-        client_id: &str,
+        client_id: &ClientId,
         redirect_uri: &str,
         user: Option<&str>,
         challenge: Option<&Challenge>,
     ) -> Result<String, Error> {
-        let agent_id = AgentId::parse(client_id).map_err(|_| REFUSED)?;
+        let agent_id = client_id.agent_id().ok_or(REFUSED)?;
         let registered = RedirectUri::parse(redirect_uri).map_err(|_| REFUSED)?;
         let about = user.map(UserId::parse).transpose().map_err(|_| REFUSED)?;
-        if !self.store.admits_code(&agent_id, &registered, about.as_ref()).await? {
+        if !self.store.admits_code(agent_id, &registered, about.as_ref()).await? {
             return Err(REFUSED.into());
         }
         let id = CodeId(uuid_v7(&*self.clock, &*self.entropy)?);
         let expires_at = self.clock.now().saturating_add(code::LIFETIME);
-        let binding = Binding { client_id, redirect_uri, user, challenge };
+        let binding = Binding { client_id: agent_id.as_str(), redirect_uri, user, challenge };
         Ok(self.key.seal(CodeRef { id, expires_at }, binding, &*self.entropy)?)
     }
 

@@ -10,6 +10,7 @@ use axum::http::header::{HeaderValue, LOCATION, REFERRER_POLICY};
 use axum::response::{IntoResponse, Response};
 use url::form_urlencoded::byte_serialize;
 
+use crate::domain::id::ClientId;
 use crate::domain::refusal::Refusal;
 use crate::keys::code::Challenge;
 
@@ -27,7 +28,7 @@ const KNOWN: [&str; 6] =
 /// `GET /api/oauth2`.
 pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     let query = incoming.query_parameters(&KNOWN)?;
-    let client_id = query.required("client_id")?;
+    let client_id = ClientId::parse(query.required("client_id")?);
     let redirect_uri = query.required("redirect_uri")?;
     let echo = query.one("state")?;
     let user = query.one("userid")?;
@@ -40,7 +41,7 @@ pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Re
     if issuer.is_some() && names_issuer(redirect_uri) {
         return Err(refused("The redirect URI has an issuer of its own.").into());
     }
-    let code = state.codes.authorize(client_id, redirect_uri, user, challenge.as_ref()).await?;
+    let code = state.codes.authorize(&client_id, redirect_uri, user, challenge.as_ref()).await?;
     // Equal to a registered one by now, which holds characters of a URI alone.
     let location = HeaderValue::from_str(&location(redirect_uri, &code, echo, issuer))
         .map_err(|error| Failure::fault(&error.to_string()))?;

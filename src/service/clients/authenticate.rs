@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::credential::{Credential, Tag};
 use crate::domain::event::Actor;
-use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::id::{AgentId, ClientId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::store::{AgentRecord, Change, Freshness, Store, Write};
@@ -24,8 +24,8 @@ use crate::service::limits::Limits;
 /// What a client sent to prove itself.
 #[derive(Debug)]
 pub struct ClientCredentials {
-    /// Any text: one that is no id is simply unknown (contract D10).
-    pub client_id: String,
+    /// Whose it claims to be.
+    pub client_id: ClientId,
     /// The secret as sent; `None` when it is empty, too long or holds a NUL: it matches nothing.
     pub secret: Option<Secret>,
     /// The secret as it stood in HTTP Basic, where form-decoding changed it.
@@ -36,7 +36,7 @@ pub struct ClientCredentials {
 
 impl ClientCredentials {
     /// Takes what was sent.
-    pub fn new(client_id: String, secret: &str, source: Option<IpAddr>) -> Self {
+    pub fn new(client_id: ClientId, secret: &str, source: Option<IpAddr>) -> Self {
         Self { client_id, secret: Secret::parse(secret).ok(), raw_secret: None, source }
     }
 
@@ -80,13 +80,11 @@ impl Authenticator {
         freshness: Freshness,
     ) -> Result<Arc<AgentRecord>, Error> {
         let secret = credentials.secret.as_ref().ok_or(Refusal::InvalidClient)?;
-        match self.secrets.inspect(&credentials.client_id, secret.expose()) {
+        match self.secrets.inspect(credentials.client_id.as_str(), secret.expose()) {
             Presented::Forged => Err(Refusal::InvalidClient.into()),
             Presented::Generated(tag) => {
-                let Ok(agent_id) = AgentId::parse(&credentials.client_id) else {
-                    return Err(Refusal::InvalidClient.into());
-                };
-                self.authenticate_generated(&agent_id, credentials, secret, &tag, freshness).await
+                let agent_id = credentials.client_id.agent_id().ok_or(Refusal::InvalidClient)?;
+                self.authenticate_generated(agent_id, credentials, secret, &tag, freshness).await
             }
             Presented::Other => self.authenticate_imported(credentials, secret, freshness).await,
         }
@@ -103,7 +101,7 @@ impl Authenticator {
             return Some(only.credential_id);
         }
         let secret = credentials.secret.as_ref()?;
-        let tag = match self.secrets.inspect(&credentials.client_id, secret.expose()) {
+        let tag = match self.secrets.inspect(credentials.client_id.as_str(), secret.expose()) {
             Presented::Generated(tag) => Some(tag),
             _ => None,
         };
@@ -136,18 +134,18 @@ impl Authenticator {
             return Err(Refusal::InvalidClient.into());
         }
         let (client_id, now) = (credentials.client_id.as_str(), self.clock.now());
-        let agent_id = AgentId::parse(client_id).ok();
+        let agent_id = credentials.client_id.agent_id();
         let guess = self.limits.failures.guess(credentials.source);
         let was_proven = self.secrets.was_proven(client_id, secret, now);
         if !was_proven {
             guess.admit()?;
         } else if freshness == Freshness::Cached
-            && let Some(agent_id) = &agent_id
+            && let Some(agent_id) = agent_id
             && let Some(record) = self.recall(agent_id, credentials, secret, None, now).await?
         {
             return Ok(record);
         }
-        let record = match &agent_id {
+        let record = match agent_id {
             Some(agent_id) => self.store.agent(agent_id, Freshness::Fresh).await?,
             None => None,
         };
