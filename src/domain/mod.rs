@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod catalogue;
 pub mod code;
+pub mod context;
 pub mod credential;
 pub mod event;
 pub mod grant;

@@ -66,6 +66,34 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Why, in one word for logs and counters. Whether a client is unknown or its secret wrong is told to nobody.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_)
+            | Self::MissingParameter(_)
+            | Self::MistypedParameter(_)
+            | Self::RepeatedParameter(_)
+            | Self::BracketedParameter(_)
+            | Self::ParameterInUri(_)
+            | Self::UnsupportedGrantType
+            | Self::MalformedScope
+            | Self::MalformedTarget(_) => "malformed",
+            Self::InvalidClient => "invalid_client",
+            Self::AgentSuspended => "suspended",
+            Self::AgentDecommissioned => "decommissioned",
+            Self::ScopeNotAllowed | Self::NoScopes | Self::InsufficientScope(_) | Self::DemandNotMet => {
+                "scope"
+            }
+            Self::InvalidTarget => "audience",
+            Self::InvalidCode => "code",
+            Self::QuotaReached { .. } => "quota",
+            Self::SlowDown { .. } => "rate",
+            Self::MissingToken => "no_token",
+            Self::InvalidToken => "invalid_token",
+            Self::AgentNotFound => "not_found",
+        }
+    }
+
     /// The refusal of an agent whose plan allows `limit` tokens a month.
     pub fn quota(plan: &PlanName, limit: Limit) -> Self {
         // A plan without limit never refuses; should a store say otherwise, the largest number is shown.

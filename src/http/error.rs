@@ -88,6 +88,22 @@ impl Failure {
         }
     }
 
+    /// Why, in one word for the request's line in the log.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.reason(),
+            Self::TooSlow | Self::Crowded | Self::Unavailable(_) => "unavailable",
+            Self::Fault(_) => "fault",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed(_)
+            | Self::MediaType(_)
+            | Self::TooLarge
+            | Self::SlowBody
+            | Self::BrokenBody
+            | Self::Invalid(_) => "malformed",
+        }
+    }
+
     /// The one map from failures to statuses and RFC 6749 codes.
     pub fn problem(&self) -> Problem {
         let (status, code, message) = match self {

@@ -1,11 +1,12 @@
 //! A request as a handler gets it. Owns the rules of contract D14 on where a parameter may stand; must not know
 //! what it means.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
 
+use crate::domain::context::RequestContext;
 use crate::domain::refusal::Refusal;
 
 use super::parameters::{Encoding, Parameters};
@@ -31,8 +32,8 @@ pub struct Incoming {
     pub encoding: Encoding,
     /// The body, at most 64 KiB.
     pub body: Bytes,
-    /// The client's address.
-    pub peer: Option<IpAddr>,
+    /// Where it comes from, and who proves to stand behind it.
+    pub context: Arc<RequestContext>,
 }
 
 impl Incoming {

@@ -20,6 +20,8 @@ use axum::routing::{MethodRouter, any};
 use bytes::Bytes;
 use futures_util::FutureExt;
 
+use crate::domain::context::RequestContext;
+use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
@@ -52,23 +54,26 @@ pub async fn answer(place: Arc<[&'static Route]>, state: Arc<State>, request: Re
         (None, None) => return StatusCode::NOT_FOUND.into_response(),
     };
     let started = Instant::now();
-    let request_id = request_id(&state, request.headers());
     let method = request.method().clone();
     let peer = peer_of(&request).map(|peer| state.clients.of(peer, request.headers()));
+    let context = Arc::new(RequestContext::new(peer, request_id(&state, request.headers())));
+    let request_id = context.request_id.as_str();
     let (parts, body) = request.into_parts();
     let mut arriving = Arriving::new(body);
     let expects = parts.headers.contains_key(EXPECT);
     let mut tried = None;
     let not_allowed = (!allowed).then(|| Failure::MethodNotAllowed(allow(&place)));
-    let handling = handle(route, not_allowed, &state, parts, &mut arriving, peer, &mut tried);
+    let handling = handle(route, not_allowed, &state, parts, &mut arriving, &context, &mut tried);
     let handled = AssertUnwindSafe(handling).catch_unwind().await;
     let result = handled.unwrap_or_else(|_| Err(Failure::fault("a handler panicked")));
     let leaves_body = !arriving.finish(route.reads, expects).await;
+    let mut reason = None;
     let mut response = match result {
         Ok(response) => response,
         Err(failure) => {
-            failure.log(route.path, &request_id);
-            let mut response = render(route.shape, &failure, &request_id);
+            reason = Some(failure.reason());
+            failure.log(route.path, request_id);
+            let mut response = render(route.shape, &failure, request_id);
             challenge(&mut response, &failure, route.reads, tried.as_ref());
             response
         }
@@ -83,7 +88,7 @@ pub async fn answer(place: Arc<[&'static Route]>, state: Arc<State>, request: Re
     if leaves_body {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID.clone(), value);
     }
     let status = response.status().as_u16();
@@ -92,7 +97,9 @@ pub async fn answer(place: Arc<[&'static Route]>, state: Arc<State>, request: Re
     if state.log_requests {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let method = known_method(&method);
-        tracing::info!(target: "sealwright::request", %request_id, method, route = route.path, status, micros, peer = peer.map(tracing::field::display));
+        let agent = context.agent_id().map(AgentId::as_str);
+        let peer = peer.map(tracing::field::display);
+        tracing::info!(target: "sealwright::request", request_id, method, route = route.path, status, micros, peer, agent, reason);
     }
     response
 }
@@ -103,7 +110,7 @@ async fn handle(
     state: &Arc<State>,
     mut parts: Parts,
     arriving: &mut Arriving,
-    peer: Option<IpAddr>,
+    context: &Arc<RequestContext>,
     tried: &mut Option<Tried>,
 ) -> Result<Response, Failure> {
     check_coding(&parts.headers).inspect_err(|_| arriving.lose())?;
@@ -126,7 +133,8 @@ async fn handle(
         Ok(parameters) => parameters.iter().next().map(|(_, value)| value.to_owned()),
         Err(_) => None,
     };
-    let incoming = Incoming { headers: parts.headers, query, path_part, encoding, body, peer };
+    let incoming =
+        Incoming { headers: parts.headers, query, path_part, encoding, body, context: Arc::clone(context) };
     *tried = Some(Tried::of(&incoming));
     let work = (route.handler)(Arc::clone(state), incoming);
     tokio::time::timeout(route.deadline, work).await.unwrap_or(Err(Failure::TooSlow))

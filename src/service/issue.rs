@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::clock::StoreClock;
+use crate::domain::context::RequestContext;
 use crate::domain::grant::{Basis, Policy, TokenRequest, decide};
 use crate::domain::id::{BatchId, CredentialId, Jti};
 use crate::domain::refusal::Refusal;
@@ -61,12 +62,18 @@ pub struct Mint {
 impl Mint {
     /// Issues one token to the agent that proves itself (contract D6: client authentication → agent
     /// status → request rate → scope → quota → issue).
-    pub async fn issue(&self, credentials: &ClientCredentials, ask: &Ask) -> Result<SignedToken, Error> {
+    pub async fn issue(
+        &self,
+        credentials: &ClientCredentials,
+        ask: &Ask,
+        context: &RequestContext,
+    ) -> Result<SignedToken, Error> {
         self.keys.ready_to_sign().await?;
         let mut freshness = Freshness::Cached;
         let mut charged = false;
         for _ in 0..=MOST_STALE {
             let mut record = self.authenticator.authenticate(credentials, freshness).await?;
+            context.prove(&record.agent.agent_id);
             if record.agent.status.admit().is_err() {
                 record = self.authenticator.authenticate_active(credentials).await?;
             }

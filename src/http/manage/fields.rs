@@ -110,6 +110,8 @@ fn told(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::http::HeaderMap;
     use bytes::Bytes;
 
@@ -137,7 +139,7 @@ mod tests {
             path_part: None,
             encoding: Encoding::Form,
             body,
-            peer: None,
+            context: Arc::default(),
         };
         let mut fields = Fields::of(&incoming).unwrap();
         let input = Two::read(&mut fields);

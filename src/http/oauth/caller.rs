@@ -57,7 +57,7 @@ impl<'f> Call<'f> {
             }
             return Ok(Proof::Bearer(bearer));
         }
-        let Some(credentials) = client_credentials(&self.authorization, form, incoming.peer)? else {
+        let Some(credentials) = client_credentials(&self.authorization, form, incoming.context.from)? else {
             // Half of a client's credentials is a client that failed; nothing at all may become either.
             let mut tried = false;
             for name in CREDENTIALS {
@@ -66,6 +66,8 @@ impl<'f> Call<'f> {
             let refusal = if tried { Refusal::InvalidClient } else { Refusal::MissingToken };
             return Err(refusal.into());
         };
-        Ok(Proof::Client(state.authenticator.authenticate_active(&credentials).await?))
+        let record = state.authenticator.authenticate_active(&credentials).await?;
+        incoming.context.prove(&record.agent.agent_id);
+        Ok(Proof::Client(record))
     }
 }

@@ -72,6 +72,7 @@ async fn check(state: &State, incoming: &Incoming, query_of: QueryOf) -> Result<
         audiences: read_demands(incoming, "audience", REQUIRED_AUDIENCE)?,
     };
     let token = state.tokens.check_bearer(&bearer, &demands).await?;
+    incoming.context.prove(&token.reference.agent_id);
     Ok((StatusCode::OK, identity_headers(&token.claims)?).into_response())
 }
 
@@ -169,7 +170,7 @@ mod tests {
             path_part: None,
             encoding: Encoding::Form,
             body: Bytes::new(),
-            peer: None,
+            context: Arc::default(),
         };
         read_demands(&incoming, "scope", REQUIRED_SCOPE)
     }

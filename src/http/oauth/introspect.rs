@@ -39,6 +39,7 @@ pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<R
     let found = match call.prove(&state, &incoming, &form).await? {
         Proof::Bearer(bearer) => {
             let (caller, found) = state.tokens.introspect_as(bearer, call.token).await?;
+            incoming.context.prove(caller.agent_id());
             state.mint.limits.charge_introspection(caller.agent_id())?;
             found
         }

@@ -21,6 +21,7 @@ pub async fn revoke_token(state: Arc<State>, incoming: Incoming) -> Result<Respo
         Proof::Bearer(bearer) => Revoker::Bearer(state.tokens.caller(bearer).await?),
         Proof::Client(record) => Revoker::Client(record.agent.agent_id.clone()),
     };
+    incoming.context.prove(revoker.agent_id());
     state.mint.limits.charge_revocation(revoker.agent_id())?;
     state.revocation.revoke(&revoker, call.token).await?;
     Ok(reply::json(StatusCode::OK, "{}"))

@@ -70,8 +70,9 @@ async fn run_phases(dialect: &Dialect, state: &State, incoming: &Incoming) -> Re
     let parameters = incoming.parameters(dialect.known)?;
     let grant = choose_grant(dialect, &authorization, &parameters)?;
     let ask = (grant.read)(&parameters)?;
-    let credentials = client_credentials(&authorization, &parameters, incoming.peer)?;
-    let token = state.mint.issue(&credentials.ok_or(Refusal::InvalidClient)?, &ask).await?;
+    let credentials = client_credentials(&authorization, &parameters, incoming.context.from)?;
+    let token =
+        state.mint.issue(&credentials.ok_or(Refusal::InvalidClient)?, &ask, &incoming.context).await?;
     (dialect.render)(&token)
 }
 

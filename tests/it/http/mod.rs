@@ -24,6 +24,7 @@ mod key_seals;
 mod keys;
 mod limits;
 mod list;
+mod logged;
 mod model;
 mod oauth_token;
 mod order;
