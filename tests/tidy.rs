@@ -1,10 +1,11 @@
 //! The rules of the house, checked: what a workspace of crates would enforce, and what rots unread.
 //!
-//! The two tables below are the design's: change them only together with the map in `src/lib.rs`.
+//! The tables below are the design's: change them only together with the map in `src/lib.rs`.
 //! Every other rule stands at the top of the file that checks it:
 //!
 //! - `composition`: services are put together in `app` alone
-//! - `rooms`: which part of `src/` may name which, and which crates ([`ROOMS`], [`CRATES`])
+//! - `rooms`: which part of `src/` may name which, and which crates ([`ROOMS`], [`CRATES`], [`KEPT_APART`])
+//! - `routes`: every row of a table of routes says who may ask and how long an answer may take
 //! - `shape`: file ceilings, opening comments, the map
 //! - `words`: what must not be written (panics, casts, loose ends, paths of one machine)
 //! - `programs`: which programs the tests may start
@@ -31,6 +32,8 @@ mod programs;
 mod recipes;
 #[path = "tidy/rooms.rs"]
 mod rooms;
+#[path = "tidy/routes.rs"]
+mod routes;
 #[path = "tidy/scan.rs"]
 mod scan;
 #[path = "tidy/shape.rs"]
@@ -125,6 +128,21 @@ const CRATES: &[(&str, &str, &str)] = &[
         "std::thread::spawn std::thread::Builder",
         "src/service/clients/secret/ src/app/serve.rs src/app/reload.rs",
         "threads are counted: use the ones of clients::secret, or start it in src/app",
+    ),
+];
+
+/// What stays apart inside a room: `(places, names, why)`. The places may not name any of these.
+const KEPT_APART: &[(&str, &str, &str)] = &[
+    (
+        "src/http/token/dialect.rs src/http/token/rfc6749.rs src/http/token/oculus_orum.rs src/http/token/airisk.rs",
+        "crate::http::parameters crate::http::incoming crate::http::authorization",
+        "a dialect is a row of values and reads no request, so that it reads no parameter in its own way and skips no \
+         phase: let src/http/token/mod.rs or a grant read it",
+    ),
+    (
+        "src/http/oauth/ src/http/manage/ src/http/ops/ src/http/token/ src/http/error.rs src/http/shape.rs",
+        "crate::http::challenge axum::http::header::WWW_AUTHENTICATE",
+        "how a 401 challenges is a fact of the request: src/http/challenge.rs decides it for every handler",
     ),
 ];
 

@@ -1,8 +1,8 @@
-//! Whether a 401 challenges, and how: a fact of the request and its path (RFC 6749 §5.2, RFC 6750 §3), decided once
-//! behind every handler. Must not know what was refused but by its kind.
+//! Whether a refusal challenges, and how: a fact of the request and its path (RFC 6749 §5.2, RFC 6750 §3), decided once
+//! behind every handler. Must not know how the refusal itself is written.
 
-use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderValue, StatusCode};
 use bytes::Bytes;
 
 use crate::domain::refusal::Refusal;
@@ -30,9 +30,16 @@ impl Tried {
 
     /// The fields of `WWW-Authenticate`, each with one challenge, since clients that read one a field are many.
     /// `reads_body` says that the path takes a client's credentials as well as a token.
-    pub fn challenges(&self, refusal: &Refusal, reads_body: bool) -> Vec<HeaderValue> {
+    pub fn challenges(&self, refusal: &Refusal, status: StatusCode, reads_body: bool) -> Vec<HeaderValue> {
         let fixed = HeaderValue::from_static;
         match refusal {
+            Refusal::InsufficientScope(scope) => {
+                let text = format!("{BEARER}, error=\"insufficient_scope\", scope=\"{scope}\"");
+                HeaderValue::from_str(&text).into_iter().collect()
+            }
+            Refusal::DemandNotMet => vec![fixed("Bearer realm=\"sealwright\", error=\"insufficient_scope\"")],
+            // RFC 9110 §15.5.2: a 401 says what was expected, whatever the dialect calls the reason.
+            _ if status != StatusCode::UNAUTHORIZED => vec![],
             // RFC 6750 §3.1: a request without a token gets no error code.
             Refusal::MissingToken if reads_body => vec![fixed(BEARER), fixed(BASIC)],
             Refusal::MissingToken => vec![fixed(BEARER)],

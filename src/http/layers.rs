@@ -140,14 +140,11 @@ async fn handle(
     tokio::time::timeout(route.deadline, work).await.unwrap_or(Err(Failure::TooSlow))
 }
 
-/// RFC 9110 §15.5.2: every 401 that is a verdict about a client says what was expected, whatever the dialect calls
-/// the reason.
+/// Says in `WWW-Authenticate` what a refused client may try.
 fn challenge(response: &mut Response, failure: &Failure, reads: Reads, tried: Option<&Tried>) {
     let (Failure::Refused(refusal), Some(tried)) = (failure, tried) else { return };
-    if response.status() == StatusCode::UNAUTHORIZED {
-        for value in tried.challenges(refusal, reads.takes_credentials()) {
-            response.headers_mut().append(WWW_AUTHENTICATE, value);
-        }
+    for value in tried.challenges(refusal, response.status(), reads.takes_credentials()) {
+        response.headers_mut().append(WWW_AUTHENTICATE, value);
     }
 }
 

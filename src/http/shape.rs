@@ -3,7 +3,7 @@
 //! Owns the words and bytes that a caller gets. Nothing a caller sent is ever written back.
 
 use axum::http::HeaderValue;
-use axum::http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, HeaderName, RETRY_AFTER};
 use axum::response::Response;
 use serde_json::json;
 
@@ -83,14 +83,6 @@ fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
             HeaderValue::from_str(allow).map_or_else(|_| vec![], |value| vec![(ALLOW, value)])
         }
         Failure::TooSlow | Failure::Crowded | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
-        Failure::Refused(Refusal::InsufficientScope(scope)) => {
-            let text =
-                format!("Bearer realm=\"sealwright\", error=\"insufficient_scope\", scope=\"{scope}\"");
-            HeaderValue::from_str(&text).map_or_else(|_| vec![], |value| vec![(WWW_AUTHENTICATE, value)])
-        }
-        Failure::Refused(Refusal::DemandNotMet) => {
-            fixed(WWW_AUTHENTICATE, "Bearer realm=\"sealwright\", error=\"insufficient_scope\"")
-        }
         Failure::Refused(Refusal::SlowDown { retry_after_ms }) => {
             // Whole seconds, rounded up: coming a moment too early would be refused again.
             vec![(RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1_000).max(1)))]

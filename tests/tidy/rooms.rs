@@ -1,7 +1,8 @@
-//! The two import tables, [`ROOMS`] and [`CRATES`]: which room may name which, and which crate where.
+//! The import tables: which room may name which ([`ROOMS`]), which crate where ([`CRATES`]), and what stays apart inside
+//! a room ([`KEPT_APART`]).
 
 use crate::scan::{Name, Source, module_of};
-use crate::{CRATES, ROOMS, TESTS_MAY_NAME, demand_none, tree};
+use crate::{CRATES, KEPT_APART, ROOMS, TESTS_MAY_NAME, demand_none, tree};
 
 #[test]
 fn rooms_name_only_the_rooms_they_may() {
@@ -11,6 +12,11 @@ fn rooms_name_only_the_rooms_they_may() {
 #[test]
 fn crates_are_named_only_where_they_may_be() {
     demand_none(&tree::sources("src").iter().flat_map(crate_faults).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_kept_apart_is_not_named() {
+    demand_none(&tree::sources("src").iter().flat_map(apart_faults).collect::<Vec<_>>());
 }
 
 #[test]
@@ -137,6 +143,25 @@ fn crate_faults(source: &Source) -> Vec<String> {
     faults
 }
 
+/// Every name of the file that [`KEPT_APART`] keeps from it.
+fn apart_faults(source: &Source) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (places, names, why) in KEPT_APART {
+        let here = |place: &str| {
+            if place.ends_with('/') { source.file.starts_with(place) } else { source.file == place }
+        };
+        if !places.split_whitespace().any(here) {
+            continue;
+        }
+        let kept = |name: &&Name| !name.test && names.split_whitespace().any(|rule| reaches(name, rule));
+        faults.extend(source.names.iter().filter(kept).map(|name| {
+            let path = name.path.join("::");
+            format!("{}:{}: names `{path}`, but {why}.", source.file, name.line)
+        }));
+    }
+    faults
+}
+
 /// Whether a name is `rule`, lies in it, or takes it in by `*`.
 fn reaches(name: &Name, rule: &str) -> bool {
     let path: Vec<&str> = name.path.iter().map(String::as_str).collect();
@@ -149,6 +174,17 @@ fn reaches(name: &Name, rule: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handler_that_challenges_and_a_dialect_that_reads_are_faults() {
+        let apart = |file: &str, text: &str| apart_faults(&Source::parse(file, text)).len();
+        assert_eq!(apart("src/http/oauth/revoke.rs", "use axum::http::header::WWW_AUTHENTICATE;"), 1);
+        assert_eq!(apart("src/http/manage/agents.rs", "use crate::http::challenge::Tried;"), 1);
+        assert_eq!(apart("src/http/layers.rs", "use super::challenge::Tried;"), 0);
+        let reads = "use crate::http::parameters::Parameters; fn f(p: &Parameters) { p.all(\"scope\") }";
+        assert!(apart("src/http/token/airisk.rs", reads) > 0);
+        assert_eq!(apart("src/http/token/grants.rs", reads), 0);
+    }
 
     fn rooms(file: &str, text: &str) -> usize {
         room_faults(&Source::parse(file, text)).len()
