@@ -11,8 +11,9 @@ use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, Terms, Use
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
+use crate::domain::rejection::{Code, Rejection};
 use crate::service::manage::LONGEST_OVERLAP;
-use crate::service::manage::agents::{Agents, NewAgent, Rejection};
+use crate::service::manage::agents::{Agents, NewAgent};
 use crate::service::manage::patch::{LiveTokens, ProfilePatch};
 use crate::service::manage::view::AgentView;
 
@@ -189,7 +190,7 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
 
 /// What is no id can be nobody's: an unknown agent, not a mistake in the call.
 fn find(id: &str) -> Result<AgentId, Failure> {
-    AgentId::parse(id).map_err(|_| Rejection::NotFound.into())
+    AgentId::parse(id).map_err(|_| Rejection::from(Code::AgentNotFound).into())
 }
 
 async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {

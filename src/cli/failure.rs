@@ -7,9 +7,8 @@ use std::process::ExitCode;
 use crate::app::AppError;
 use crate::config::DatabaseUrl;
 use crate::config::fault::Faults;
-use crate::service;
-use crate::service::manage::agents::{AgentError, Rejection};
-use crate::service::manage::scopes::ScopeError;
+use crate::domain::rejection::Rejection;
+use crate::service::{self, manage};
 use crate::telemetry::error_chain;
 
 /// Why a command did not do what it was asked.
@@ -81,27 +80,19 @@ impl From<service::Error> for Failure {
     }
 }
 
-impl From<AgentError> for Failure {
-    fn from(error: AgentError) -> Self {
+impl From<manage::Error> for Failure {
+    fn from(error: manage::Error) -> Self {
         match error {
-            AgentError::Failed(error) => error.into(),
-            AgentError::Rejected(_) => Self::of(&error),
-        }
-    }
-}
-
-impl From<ScopeError> for Failure {
-    fn from(error: ScopeError) -> Self {
-        match error {
-            ScopeError::Failed(error) => error.into(),
-            ScopeError::NotFound(_) | ScopeError::StaysHigh(..) => Self::of(&error),
+            manage::Error::Failed(error) => error.into(),
+            manage::Error::Rejected(rejection) => rejection.into(),
         }
     }
 }
 
 impl From<Rejection> for Failure {
+    /// Every class of them is exit 1: bad usage is what the parser of the arguments refuses.
     fn from(rejection: Rejection) -> Self {
-        Self::of(&rejection)
+        Self::Failed(rejection.to_string())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::event::Actor;
 use crate::domain::scope::Scope;
-use crate::service::manage::scopes::{Added, ScopePatch, ScopeView, parse_description};
+use crate::service::manage::scopes::{ScopePatch, ScopeView, parse_description};
 
 use super::failure::Failure;
 use super::output::{Printer, Sheet};
@@ -59,10 +59,8 @@ pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result
         }
         ScopeCommand::Add { name, description, high_risk } => {
             let entry = CatalogueEntry { scope: name, description, high_risk };
-            match scopes.add(entry, Actor::Operator).await? {
-                Added::Exists => Err(Failure::Failed("the catalogue has this scope already".to_owned())),
-                Added::Added(scope) => print(&scope, std::slice::from_ref(&scope), out),
-            }
+            let scope = scopes.add(entry, Actor::Operator).await?;
+            print(&scope, std::slice::from_ref(&scope), out)
         }
         ScopeCommand::Update(args) => {
             let UpdateArgs { name, description, high_risk, no_high_risk } = args;

@@ -16,6 +16,7 @@ pub mod network;
 pub mod org;
 pub mod quota;
 pub mod refusal;
+pub mod rejection;
 pub mod risk;
 pub mod scope;
 pub mod time;

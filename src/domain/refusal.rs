@@ -61,8 +61,6 @@ pub enum Refusal {
     /// The Bearer token lacks a scope that a gateway demands. Which one is not said: it is text of the
     /// request, and whether it exists is nobody's business.
     DemandNotMet,
-    /// The agent that was asked for does not exist.
-    AgentNotFound,
 }
 
 impl Refusal {
@@ -90,7 +88,6 @@ impl Refusal {
             Self::SlowDown { .. } => "rate",
             Self::MissingToken => "no_token",
             Self::InvalidToken => "invalid_token",
-            Self::AgentNotFound => "not_found",
         }
     }
 
@@ -131,7 +128,6 @@ impl Refusal {
             Self::InsufficientScope(_) | Self::DemandNotMet => {
                 "The access token lacks the required scope or right.".to_owned()
             }
-            Self::AgentNotFound => "No agent has this id.".to_owned(),
         }
     }
 }

@@ -6,11 +6,10 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use serde::Serialize;
 
 use crate::domain::refusal::Refusal;
-use crate::service::manage::agents::{AgentError, Rejection};
-use crate::service::{self, Error};
+use crate::domain::rejection::{Class, Rejection};
+use crate::service::{self, Error, manage};
 use crate::telemetry::{error_chain, metrics};
 
 use super::accepts::Reads;
@@ -38,21 +37,12 @@ pub enum Failure {
     TooSlow,
     /// An expected refusal.
     Refused(Refusal),
-    /// A request of the management API whose parts break their rules: all faults at once.
-    Invalid(Vec<FieldError>),
+    /// What an operator asked for cannot be.
+    Rejected(Rejection),
     /// Infrastructure failed; the cause is for the log.
     Unavailable(Cause),
     /// A bug or a broken row; the cause is for the log.
     Fault(Cause),
-}
-
-/// One part of a request that breaks its rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldError {
-    /// A JSON Pointer (`/scopes/1`) or the name of a query parameter.
-    pub field: String,
-    /// The rule, without what was sent.
-    pub reason: &'static str,
 }
 
 impl Failure {
@@ -92,6 +82,11 @@ impl Failure {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.reason(),
+            Self::Rejected(rejection) => match rejection.code.class() {
+                Class::Invalid => "malformed",
+                Class::NotFound => "not_found",
+                Class::Conflict => "conflict",
+            },
             Self::TooSlow | Self::Crowded | Self::Unavailable(_) => "unavailable",
             Self::Fault(_) => "fault",
             Self::NotFound => "not_found",
@@ -99,8 +94,7 @@ impl Failure {
             | Self::MediaType(_)
             | Self::TooLarge
             | Self::SlowBody
-            | Self::BrokenBody
-            | Self::Invalid(_) => "malformed",
+            | Self::BrokenBody => "malformed",
         }
     }
 
@@ -131,7 +125,10 @@ impl Failure {
                 let (status, code) = of_refusal(refusal);
                 (status, code, refusal.message())
             }
-            Self::Invalid(_) => (400, "invalid_request", "The request is invalid.".to_owned()),
+            Self::Rejected(rejection) => {
+                let (status, code) = of_class(rejection.code.class());
+                (status, code, rejection.sentence())
+            }
             Self::Fault(_) => (500, "server_error", "An internal error occurred.".to_owned()),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -145,12 +142,17 @@ impl From<Refusal> for Failure {
     }
 }
 
-impl From<AgentError> for Failure {
-    fn from(error: AgentError) -> Self {
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<manage::Error> for Failure {
+    fn from(error: manage::Error) -> Self {
         match error {
-            AgentError::Rejected(Rejection::NotFound) => Self::Refused(Refusal::AgentNotFound),
-            AgentError::Rejected(rejection) => Self::fault(&rejection.to_string()),
-            AgentError::Failed(error) => error.into(),
+            manage::Error::Rejected(rejection) => Self::Rejected(rejection),
+            manage::Error::Failed(error) => error.into(),
         }
     }
 }
@@ -185,7 +187,15 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
         Refusal::SlowDown { .. } => (429, "slow_down"),
         Refusal::MissingToken | Refusal::InvalidToken => (401, "invalid_token"),
         Refusal::InsufficientScope(_) | Refusal::DemandNotMet => (403, "insufficient_scope"),
-        Refusal::AgentNotFound => (404, "not_found"),
+    }
+}
+
+/// Where a rejection's class becomes a status. The words are for shapes that have no code of a rejection's own.
+fn of_class(class: Class) -> (u16, &'static str) {
+    match class {
+        Class::Invalid => (400, "invalid_request"),
+        Class::NotFound => (404, "not_found"),
+        Class::Conflict => (409, "conflict"),
     }
 }
 
@@ -198,4 +208,23 @@ pub struct Problem {
     pub code: &'static str,
     /// One sentence.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::rejection::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_rejection_has_the_status_of_its_class_and_is_no_fault() {
+        for (code, status) in
+            [(Code::ValidationError, 400), (Code::ScopeNotFound, 404), (Code::AgentDecommissioned, 409)]
+        {
+            let failure = Failure::from(manage::Error::from(code));
+            assert_eq!(failure.problem().status.as_u16(), status, "{code:?}");
+        }
+        let failure = Failure::from(manage::Error::Failed(Refusal::InvalidToken.into()));
+        assert_eq!(failure.problem().status.as_u16(), 401);
+    }
 }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::domain::refusal::Refusal;
+use crate::domain::rejection::{FieldError, Rejection};
 
 use super::error::{Failure, Problem};
 use super::reply;
@@ -56,7 +57,10 @@ fn management_error(failure: &Failure, request_id: &str) -> Response {
     let problem = failure.problem();
     let (code, text) = (json!(management_code(failure, &problem)), json!(problem.message));
     let details = match failure {
-        Failure::Invalid(errors) => json!({ "requestId": request_id, "errors": errors }),
+        Failure::Rejected(Rejection { errors, .. }) if !errors.is_empty() => {
+            let error = |e: &FieldError| json!({ "field": e.field, "reason": e.reason });
+            json!({ "requestId": request_id, "errors": errors.iter().map(error).collect::<Vec<_>>() })
+        }
         _ => json!({ "requestId": request_id }),
     };
     reply::json(problem.status, format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}"))
@@ -64,7 +68,7 @@ fn management_error(failure: &Failure, request_id: &str) -> Response {
 
 fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
     match (failure, problem.status.as_u16()) {
-        (Failure::Refused(Refusal::AgentNotFound), _) => "AGENT_NOT_FOUND",
+        (Failure::Rejected(rejection), _) => rejection.code.as_str(),
         (_, 401) => "UNAUTHORIZED",
         (_, 403) => "FORBIDDEN",
         (_, 404) => "NOT_FOUND",

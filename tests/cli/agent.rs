@@ -91,6 +91,13 @@ fn a_scope_must_be_in_the_catalogue_first() {
     let create = ["agent", "create", "--name", "n", "--scope", "agents:read db:read"];
     home.run(&create).refused(1, "scope db:read is not in the catalogue");
     assert_eq!(home.json(&["agent", "list"]), json!([]));
+    // Everything that is wrong is told at once, when an agent is changed too.
+    let all = ["--scope", "a:a agents:read b:b", "--plan", "gold"];
+    let told = "scope a:a is not in the catalogue: add it first; scope b:b is not in the catalogue: add it first; \
+                plan gold is not configured";
+    home.run(&[&["agent", "create", "--name", "n"][..], &all].concat()).refused(1, told);
+    home.json(&["agent", "create", "--name", "n", "--client-id", "n", "--scope", "agents:read"]);
+    home.run(&[&["agent", "update", "n"][..], &all].concat()).refused(1, told);
     home.json(&["scope", "add", "db:read", "--description", "Read the database"]);
     assert_eq!(home.json(&create)["scopes"], json!(["agents:read", "db:read"]));
 }

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
-use crate::http::error::{Failure, FieldError};
+use crate::domain::rejection::{Code, FieldError, Rejection};
+use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 
 /// The longest name of an unknown parameter that is told back, in bytes.
@@ -77,7 +78,7 @@ impl<'r> Fields<'r> {
     /// The input, unless anything is wrong with it.
     pub fn finish<I>(mut self, input: Option<I>) -> Result<I, Failure> {
         if self.no_such_agent {
-            return Err(Refusal::AgentNotFound.into());
+            return Err(Rejection::from(Code::AgentNotFound).into());
         }
         let known = std::mem::take(&mut self.known);
         let mut unknown: Vec<String> = self
@@ -93,12 +94,12 @@ impl<'r> Fields<'r> {
         match input {
             Some(input) if self.errors.is_empty() => Ok(input),
             None if self.errors.is_empty() => Err(Failure::fault("an input was not read, without a reason")),
-            _ => Err(Failure::Invalid(self.errors)),
+            _ => Err(Rejection::invalid(self.errors).into()),
         }
     }
 
     fn note(&mut self, field: &str, reason: &'static str) {
-        self.errors.push(FieldError { field: field.to_owned(), reason });
+        self.errors.push(FieldError::new(field.to_owned(), reason));
     }
 }
 
@@ -146,9 +147,12 @@ mod tests {
         fields.finish(input)
     }
 
-    fn faults(query: &str) -> Vec<(String, &'static str)> {
+    fn faults(query: &str) -> Vec<(String, String)> {
         match read(query) {
-            Err(Failure::Invalid(errors)) => errors.into_iter().map(|e| (e.field, e.reason)).collect(),
+            Err(Failure::Rejected(rejection)) => {
+                let pair = |e: FieldError| (e.field.into_owned(), e.reason.into_owned());
+                rejection.errors.into_iter().map(pair).collect()
+            }
             other => panic!("{query}: {:?}", other.map(|_| ())),
         }
     }
@@ -162,7 +166,7 @@ mod tests {
             ("limt", "is not known here"),
             ("", "is not known here"),
         ];
-        assert_eq!(found, expected.map(|(field, reason)| (field.to_owned(), reason)));
+        assert_eq!(found, expected.map(|(field, reason)| (field.to_owned(), reason.to_owned())));
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! Secrets of agents: made, and rotated with or without an overlap. Must not know who may ask.
 
 use crate::clock::Clock as _;
-use crate::domain::Invalid;
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::rejection::{Code, Rejection};
 use crate::store::{Change, Outcome};
 
+use crate::service;
 use crate::service::clients::secret::Secret;
-use crate::service::error::Error;
 
-use super::agents::{AgentError, Agents, Rejection, accepted, fault};
+use super::agents::{Agents, accepted, fault};
+use super::error::Error;
 use super::view::NewSecret;
 
 /// The longest that an old secret may live beside the new one, in seconds: 30 days.
@@ -25,9 +26,9 @@ impl Agents {
         chosen: Option<Secret>,
         overlap: i64,
         by: Actor,
-    ) -> Result<NewSecret, AgentError> {
+    ) -> Result<NewSecret, Error> {
         if !(0..=LONGEST_OVERLAP).contains(&overlap) {
-            return Err(Invalid("an overlap is 0 to 2592000 seconds").into());
+            return Err(Rejection::of_field("/overlapSeconds", "an overlap is 0 to 2592000 seconds").into());
         }
         // Asked before the secret is hashed, and again by the commit.
         self.demand_living(agent_id).await?;
@@ -50,7 +51,7 @@ impl Agents {
     }
 
     /// Which secrets stand in the way of one more.
-    async fn too_many_credentials(&self, agent_id: &AgentId) -> Result<Rejection, AgentError> {
+    async fn too_many_credentials(&self, agent_id: &AgentId) -> Result<Rejection, Error> {
         let (record, now, limit) = (self.find(agent_id).await?, self.clock.now(), self.credentials_per_agent);
         // The oldest first, and then those that end first: without an end is last.
         let mut live: Vec<&Credential> = record.credentials.iter().rev().filter(|c| c.is_live(now)).collect();
@@ -64,23 +65,28 @@ impl Agents {
             format!("{} (created {}, {ends})", credential.credential_id, credential.created_at.to_rfc3339())
         };
         let first_to_end = live.iter().map(shown).collect::<Vec<_>>().join(", ");
-        Ok(Rejection::TooManyCredentials { limit, first_to_end })
+        let message = format!(
+            "an agent has {limit} live secrets at most (limits.credentials_per_agent), and with an overlap there \
+             would be more: {first_to_end} would have to end first; without an overlap all end at once"
+        );
+        Ok(Rejection::with(Code::TooManyCredentials, message))
     }
 
     pub(super) async fn make_credential(
         &self,
         agent_id: &AgentId,
         chosen: Option<Secret>,
-    ) -> Result<(Secret, Credential), AgentError> {
+    ) -> Result<(Secret, Credential), Error> {
         let (secret, tag) = if let Some(secret) = chosen {
-            let tag = self.secrets.tag_of_chosen(agent_id, &secret)?;
+            let tag = self.secrets.tag_of_chosen(agent_id, &secret);
+            let tag = tag.map_err(|rule| Rejection::of_field("/clientSecret", rule.0))?;
             (secret, tag)
         } else {
-            let generated = self.secrets.generate(agent_id).map_err(Error::from)?;
+            let generated = self.secrets.generate(agent_id).map_err(service::Error::from)?;
             let (secret, tag) = generated.ok_or_else(|| fault("the store has no tag key"))?;
             (secret, Some(tag))
         };
-        let hash = self.secrets.hash(&secret).await.map_err(Error::from)?;
+        let hash = self.secrets.hash(&secret).await.map_err(service::Error::from)?;
         let credential = self.new_credential(agent_id, hash, tag, Some(&secret))?;
         Ok((secret, credential))
     }
@@ -91,7 +97,7 @@ impl Agents {
         hash: SecretHash,
         tag: Option<Tag>,
         secret: Option<&Secret>,
-    ) -> Result<Credential, Error> {
+    ) -> Result<Credential, service::Error> {
         // Whoever chose a secret may have chosen a word: nothing of it is written down.
         let prefix = secret.filter(|_| tag.is_some()).map(Secret::prefix).unwrap_or_default();
         Ok(Credential {

@@ -14,15 +14,17 @@ use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
+use crate::domain::rejection::{Code, Rejection};
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
 use crate::store::{AgentRecord, Change, Freshness, Outcome, Write};
 
+use crate::service;
 use crate::service::clients::secret::bulk::hash_all;
 use crate::service::clients::secret::{Secret, kdf};
-use crate::service::error::Error;
 
-use super::agents::{AgentError, Agents, Rejection, check_scopes, no_outcome};
+use super::agents::{Agents, demand_none, no_outcome, scope_errors};
+use super::error::Error;
 
 /// How many lines are best imported at once: each call holds the store's lock once, and briefly.
 pub const PIECE: usize = 100;
@@ -104,11 +106,7 @@ fn broken(field: &'static str) -> impl Fn(Invalid) -> RowFault {
 impl Agents {
     /// Imports `rows`, at best [`PIECE`] of them, and says what became of each, or why it was refused. When
     /// it fails, no row of this call was imported.
-    pub async fn import(
-        &self,
-        rows: &[Row],
-        by: Actor,
-    ) -> Result<Vec<Result<Imported, RowFault>>, AgentError> {
+    pub async fn import(&self, rows: &[Row], by: Actor) -> Result<Vec<Result<Imported, RowFault>>, Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         let mut verdicts = Vec::with_capacity(rows.len());
         let mut accepted = Vec::new();
@@ -166,8 +164,8 @@ impl Agents {
             }),
         };
         let refused = |field| move |why: Rejection| RowFault { field, rule: why.to_string() };
-        check_scopes(&profile.terms.scopes, catalogue).map_err(refused("scopes"))?;
-        self.check_plan(&profile.terms.plan).map_err(refused("plan"))?;
+        demand_none(scope_errors(&profile.terms.scopes, catalogue)).map_err(refused("scopes"))?;
+        demand_none(self.plan_errors(&profile.terms.plan)).map_err(refused("plan"))?;
         let status = match row.status.as_deref() {
             None | Some("active") => AgentStatus::Active,
             Some("suspended") => AgentStatus::Suspended,
@@ -198,7 +196,7 @@ impl Agents {
     }
 
     /// One write a candidate. Hashes what is in clear, which no lock waits for.
-    async fn writes(&self, candidates: Vec<Candidate>, by: &Actor) -> Result<Vec<Write>, Error> {
+    async fn writes(&self, candidates: Vec<Candidate>, by: &Actor) -> Result<Vec<Write>, service::Error> {
         let clear = |c: &Candidate| match &c.proof {
             Proof::Clear(secret, _) => Some(secret.clone()),
             Proof::Hashed(_) => None,
@@ -206,7 +204,7 @@ impl Agents {
         let secrets: Vec<Secret> = candidates.iter().filter_map(clear).collect();
         let entropy = Arc::clone(&self.entropy);
         let hashes = tokio::task::spawn_blocking(move || hash_all(&secrets, &*entropy));
-        let mut hashes = hashes.await.map_err(|died| Error::Fault(Arc::new(died)))?.into_iter();
+        let mut hashes = hashes.await.map_err(|died| service::Error::Fault(Arc::new(died)))?.into_iter();
         let mut writes = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             let agent_id = &candidate.agent_id;
@@ -235,7 +233,7 @@ fn taken_fault() -> RowFault {
 /// Without users it is the id that is wrong.
 fn namesake_fault(row: &Row) -> RowFault {
     let field = if row.user_ids.is_empty() { "clientId" } else { "userIds" };
-    RowFault { field, rule: Rejection::Namesake.to_string() }
+    RowFault { field, rule: Rejection::from(Code::IdOfUser).to_string() }
 }
 
 fn parse_ttl(text: &str) -> Result<Ttl, Invalid> {

@@ -7,6 +7,7 @@
 
 pub mod agents;
 mod credentials;
+mod error;
 pub mod import;
 pub mod patch;
 pub mod scopes;
@@ -15,4 +16,5 @@ mod update;
 pub mod view;
 
 pub use credentials::LONGEST_OVERLAP;
+pub use error::Error;
 pub use update::Replaced;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Profile, RedirectUri, UserId};
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
+use crate::domain::rejection::Rejection;
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
 
@@ -44,9 +44,11 @@ impl ProfilePatch {
     }
 
     /// Refuses to change an id.
-    pub(super) fn demand_own_id(&self, agent_id: &AgentId) -> Result<(), Invalid> {
+    pub(super) fn demand_own_id(&self, agent_id: &AgentId) -> Result<(), Rejection> {
         match &self.agent_id {
-            Some(new) if new != agent_id => Err(Invalid("an agent's id never changes")),
+            Some(new) if new != agent_id => {
+                Err(Rejection::of_field("/agentId", "an agent's id never changes"))
+            }
             _ => Ok(()),
         }
     }

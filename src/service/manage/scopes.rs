@@ -12,12 +12,15 @@ use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::catalogue::{Catalogue, CatalogueEntry};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
+use crate::domain::rejection::{Code, Rejection};
 use crate::domain::risk::{NameRisk, NameRule, RiskRules};
 use crate::domain::scope::{BUILT_IN, Scope};
 use crate::domain::ttl::{HIGH_RISK_CAP, Risk, Ttl};
 use crate::store::{Change, Freshness, Outcome, Records, Store, StoreError, Write};
 
-use crate::service::error::Error;
+use crate::service;
+
+use super::error::Error;
 
 /// How many agents are read at once.
 const PAGE: i64 = 500;
@@ -43,15 +46,6 @@ pub struct ScopeView {
     pub warnings: Vec<String>,
 }
 
-/// What became of a scope that was to be added.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Added {
-    /// It stands at the end of the catalogue.
-    Added(ScopeView),
-    /// The catalogue has it already; nothing was changed.
-    Exists,
-}
-
 /// An agent whose tokens the words of its scopes' names shorten, which the floor alone would not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,26 +65,6 @@ pub struct ScopePatch {
     pub description: Option<String>,
     /// The operator's mark.
     pub high_risk: Option<bool>,
-}
-
-/// Why an operation on the catalogue did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ScopeError {
-    /// The catalogue has no such scope.
-    #[error("scope {0} is not in the catalogue")]
-    NotFound(Scope),
-    /// What makes the scope high-risk is not the operator's mark.
-    #[error("scope {0} stays high-risk: {1}")]
-    StaysHigh(Scope, &'static str),
-    /// Something failed.
-    #[error(transparent)]
-    Failed(#[from] Error),
-}
-
-impl From<StoreError> for ScopeError {
-    fn from(error: StoreError) -> Self {
-        Self::Failed(error.into())
-    }
 }
 
 /// The operations on the catalogue.
@@ -126,36 +100,41 @@ pub(super) fn open_warnings(scopes: &[Scope], catalogue: &Catalogue, rules: &Ris
     open.map(warning).collect()
 }
 
+fn scope_not_found(scope: &Scope) -> Rejection {
+    Rejection::with(Code::ScopeNotFound, format!("scope {scope} is not in the catalogue"))
+}
+
 impl Scopes {
     /// All scopes in catalogue order.
-    pub async fn list(&self) -> Result<Vec<ScopeView>, Error> {
+    pub async fn list(&self) -> Result<Vec<ScopeView>, service::Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         Ok(catalogue.entries().iter().map(|entry| self.view(entry, &catalogue)).collect())
     }
 
     /// Adds a scope at the end of the catalogue.
-    pub async fn add(&self, entry: CatalogueEntry, by: Actor) -> Result<Added, Error> {
+    pub async fn add(&self, entry: CatalogueEntry, by: Actor) -> Result<ScopeView, Error> {
         if self.commit(Change::AddScope(entry.clone()), by).await? == Some(Outcome::Applied) {
             let catalogue = Catalogue::new(0, vec![entry.clone()]);
-            return Ok(Added::Added(self.view(&entry, &catalogue)));
+            return Ok(self.view(&entry, &catalogue));
         }
-        Ok(Added::Exists)
+        Err(Code::ScopeExists.into())
     }
 
     /// Changes a scope's description or mark. A mark is taken back only where nothing else makes the scope
     /// high-risk.
-    pub async fn update(&self, scope: &Scope, patch: ScopePatch, by: Actor) -> Result<ScopeView, ScopeError> {
+    pub async fn update(&self, scope: &Scope, patch: ScopePatch, by: Actor) -> Result<ScopeView, Error> {
         let (catalogue, entry) = self.find(scope).await?;
         let was_high = self.is_high(&entry, &catalogue);
         if patch.high_risk == Some(false)
             && let Some(why) = self.why_high_unmarked(scope)
         {
-            return Err(ScopeError::StaysHigh(scope.clone(), why));
+            let message = format!("scope {scope} stays high-risk: {why}");
+            return Err(Rejection::with(Code::ScopeStaysHighRisk, message).into());
         }
         let ScopePatch { description, high_risk } = patch;
         let change = Change::UpdateScope { scope: scope.clone(), description, high_risk };
         if self.commit(change, by).await? == Some(Outcome::NotFound) {
-            return Err(ScopeError::NotFound(scope.clone()));
+            return Err(scope_not_found(scope).into());
         }
         let (catalogue, entry) = self.find(scope).await?;
         let mut view = self.view(&entry, &catalogue);
@@ -167,7 +146,7 @@ impl Scopes {
 
     /// The agents, but for decommissioned ones, that have shorter tokens than `scopes.rule = "suffix"` would
     /// give them: who is hit by an upgrade from a version that knew only that rule.
-    pub async fn shortened(&self, default: Ttl) -> Result<Vec<Shortened>, Error> {
+    pub async fn shortened(&self, default: Ttl) -> Result<Vec<Shortened>, service::Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         let floor = RiskRules { rule: NameRule::Suffix, ..self.rules.clone() };
         let is_cut = |scope: &&Scope| {
@@ -205,10 +184,10 @@ impl Scopes {
         Ok(self.store.commit(vec![Write { at, by, change }]).await?.first().copied())
     }
 
-    async fn find(&self, scope: &Scope) -> Result<(Arc<Catalogue>, CatalogueEntry), ScopeError> {
+    async fn find(&self, scope: &Scope) -> Result<(Arc<Catalogue>, CatalogueEntry), Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         let entry = catalogue.entries().iter().find(|entry| entry.scope == *scope).cloned();
-        Ok((catalogue, entry.ok_or_else(|| ScopeError::NotFound(scope.clone()))?))
+        Ok((catalogue, entry.ok_or_else(|| scope_not_found(scope))?))
     }
 
     /// What makes the scope high-risk without the catalogue's mark.
@@ -230,7 +209,7 @@ impl Scopes {
     }
 
     /// That tokens of before the mark keep their longer lives, and whose they are.
-    async fn living_warning(&self, scope: &Scope) -> Result<Option<String>, Error> {
+    async fn living_warning(&self, scope: &Scope) -> Result<Option<String>, service::Error> {
         let mut holders: Vec<AgentId> = Vec::new();
         self.each_agent(|agent| {
             if agent.profile.terms.scopes.contains(scope) {

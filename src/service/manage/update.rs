@@ -2,11 +2,13 @@
 
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
+use crate::domain::rejection::Code;
 use crate::store::{Change, Freshness, LiveTokens, Outcome};
 
 use crate::service::clients::secret::Secret;
 
-use super::agents::{AgentError, Agents, Rejection, check_scopes};
+use super::agents::{Agents, demand_none, scope_errors};
+use super::error::Error;
 use super::patch::{ProfilePatch, narrowed_warning};
 use super::scopes::open_warnings;
 use super::view::AgentView;
@@ -18,7 +20,7 @@ const MAX_CONFLICTS: usize = 5;
 #[derive(Debug)]
 pub struct Replaced {
     /// The agent as it is now, or why it cannot be told or its tokens were not killed.
-    pub agent: Result<AgentView, AgentError>,
+    pub agent: Result<AgentView, Error>,
 }
 
 impl Agents {
@@ -30,21 +32,20 @@ impl Agents {
         agent_id: &AgentId,
         patch: &ProfilePatch,
         by: Actor,
-    ) -> Result<AgentView, AgentError> {
+    ) -> Result<AgentView, Error> {
         patch.demand_own_id(agent_id)?;
         if patch.is_empty() {
             return self.show(agent_id).await;
         }
         // Only what is given is checked: a scope or plan that was taken away since stays as it is.
-        let mut warnings = Vec::new();
+        let (mut warnings, mut errors) = (Vec::new(), Vec::new());
         if let Some(scopes) = &patch.scopes {
             let catalogue = self.store.catalogue(Freshness::Fresh).await?;
-            check_scopes(scopes, &catalogue)?;
+            errors = scope_errors(scopes, &catalogue);
             warnings = open_warnings(scopes, &catalogue, &self.rules);
         }
-        if let Some(plan) = &patch.plan {
-            self.check_plan(plan)?;
-        }
+        errors.extend(patch.plan.iter().flat_map(|plan| self.plan_errors(plan)));
+        demand_none(errors)?;
         for _ in 0..MAX_CONFLICTS {
             let record = self.find(agent_id).await?;
             let profile = patch.apply(&record.agent.profile);
@@ -63,12 +64,12 @@ impl Agents {
                     warnings.extend(narrowed);
                     return Ok(AgentView { warnings, ..self.show(agent_id).await? });
                 }
-                Outcome::NotFound => return Err(Rejection::NotFound.into()),
-                Outcome::Clash => return Err(Rejection::Namesake.into()),
+                Outcome::NotFound => return Err(Code::AgentNotFound.into()),
+                Outcome::Clash => return Err(Code::IdOfUser.into()),
                 Outcome::Conflict | Outcome::TooMany => {}
             }
         }
-        Err(Rejection::Contended.into())
+        Err(Code::AgentKeptChanging.into())
     }
 
     /// As [`Self::update`], and gives the agent a secret that its operator chose. An error leaves it the old
@@ -79,7 +80,7 @@ impl Agents {
         patch: &ProfilePatch,
         secret: Secret,
         by: Actor,
-    ) -> Result<Replaced, AgentError> {
+    ) -> Result<Replaced, Error> {
         patch.demand_own_id(agent_id)?;
         // Asked before the profile is changed, so that not half of it is done.
         self.demand_living(agent_id).await?;

@@ -1,0 +1,156 @@
+//! What an operator is told who asks for what cannot be. What a client is told is a `Refusal`.
+//!
+//! Owns the codes (management API) and their sentences. Must not know statuses, exit codes, or who asks.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why an operator's request is not done. Each door makes of it what its kind of caller reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// What for, as programs compare it.
+    pub code: Code,
+    /// What for, as people read it: the code's sentence, or one that says which and how many.
+    pub message: Cow<'static, str>,
+    /// Every part of the input that breaks a rule; none unless the code is [`Code::ValidationError`].
+    pub errors: Vec<FieldError>,
+}
+
+/// A part of an operator's input that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Which: a JSON Pointer (`/scopes/1`), or the name of a parameter.
+    pub field: Cow<'static, str>,
+    /// The rule.
+    pub reason: Cow<'static, str>,
+}
+
+impl FieldError {
+    /// That `field` breaks this rule.
+    pub fn new(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+}
+
+/// What kind of rejection it is: what a status or an exit code is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The input breaks a rule, whatever is stored.
+    Invalid,
+    /// What the request names is not there.
+    NotFound,
+    /// What is stored stands in the way.
+    Conflict,
+}
+
+/// What a rejection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The input breaks a rule.
+    ValidationError,
+    /// Nobody has this id.
+    AgentNotFound,
+    /// Somebody has this id already.
+    AgentExists,
+    /// Tokens about a user must not be taken for tokens of an agent.
+    IdOfUser,
+    /// Decommissioned agents stay so.
+    AgentDecommissioned,
+    /// An agent is not to have more live secrets than the configuration says.
+    TooManyCredentials,
+    /// Others kept changing the agent.
+    AgentKeptChanging,
+    /// The catalogue has no such scope.
+    ScopeNotFound,
+    /// The catalogue has this scope already.
+    ScopeExists,
+    /// What makes the scope high-risk is not the operator's mark.
+    ScopeStaysHighRisk,
+}
+
+impl Code {
+    /// The table of codes: the word, the class, and what is said where there is no more to say.
+    #[rustfmt::skip]
+    fn row(self) -> (&'static str, Class, &'static str) {
+        match self {
+            Self::ValidationError => ("VALIDATION_ERROR", Class::Invalid, "the request is invalid"),
+            Self::AgentNotFound => ("AGENT_NOT_FOUND", Class::NotFound, "no agent has this id"),
+            Self::AgentExists => ("AGENT_EXISTS", Class::Conflict, "an agent with this id exists already"),
+            Self::IdOfUser => ("ID_OF_USER", Class::Conflict, "an agent and a user, now or earlier, would have the same id"),
+            Self::AgentDecommissioned => ("AGENT_DECOMMISSIONED", Class::Conflict, "the agent is decommissioned, which is for ever"),
+            Self::TooManyCredentials => ("TOO_MANY_CREDENTIALS", Class::Conflict, "the agent has as many live secrets as it may have"),
+            Self::AgentKeptChanging => ("AGENT_KEPT_CHANGING", Class::Conflict, "the agent kept changing under this update: try again"),
+            Self::ScopeNotFound => ("SCOPE_NOT_FOUND", Class::NotFound, "the scope is not in the catalogue"),
+            Self::ScopeExists => ("SCOPE_EXISTS", Class::Conflict, "the catalogue has this scope already"),
+            Self::ScopeStaysHighRisk => ("SCOPE_STAYS_HIGH_RISK", Class::Conflict, "the scope stays high-risk"),
+        }
+    }
+
+    /// The word that programs compare.
+    pub fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Its class.
+    pub fn class(self) -> Class {
+        self.row().1
+    }
+}
+
+impl Rejection {
+    /// That input breaks these rules.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        Self { errors, ..Code::ValidationError.into() }
+    }
+
+    /// That one part of the input breaks a rule.
+    pub fn of_field(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::invalid(vec![FieldError::new(field, reason)])
+    }
+
+    /// For this code, with more to say than its sentence.
+    pub fn with(code: Code, message: String) -> Self {
+        Self { code, message: message.into(), errors: vec![] }
+    }
+
+    /// The message as a sentence of its own.
+    pub fn sentence(&self) -> String {
+        let mut characters = self.message.chars();
+        let first = characters.next().map(|c| c.to_ascii_uppercase());
+        first.into_iter().chain(characters).chain(['.']).collect()
+    }
+}
+
+impl From<Code> for Rejection {
+    fn from(code: Code) -> Self {
+        Self { code, message: code.row().2.into(), errors: vec![] }
+    }
+}
+
+impl fmt::Display for Rejection {
+    /// The rules that were broken, or else the message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut reasons = self.errors.iter().map(|error| &error.reason);
+        let Some(first) = reasons.next() else { return f.write_str(&self.message) };
+        f.write_str(first)?;
+        reasons.try_for_each(|reason| write!(f, "; {reason}"))
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rejection_reads_as_its_message_or_as_every_rule_that_was_broken() {
+        let found = Rejection::from(Code::AgentNotFound);
+        assert_eq!(found.to_string(), "no agent has this id");
+        assert_eq!(found.sentence(), "No agent has this id.");
+        let errors = vec![FieldError::new("/scopes/0", "one rule"), FieldError::new("/plan", "another")];
+        let found = Rejection::invalid(errors);
+        assert_eq!(found.to_string(), "one rule; another");
+        assert_eq!((found.code.as_str(), found.code.class()), ("VALIDATION_ERROR", Class::Invalid));
+    }
+}

@@ -1,0 +1,28 @@
+//! Why an operation of an operator's was not done: rejected, which he is told, or failed, which is logged.
+
+use crate::domain::rejection::{Code, Rejection};
+use crate::service;
+use crate::store::StoreError;
+
+/// Why an operation did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operator asked for what cannot be.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Something failed.
+    #[error(transparent)]
+    Failed(#[from] service::Error),
+}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        Self::Rejected(code.into())
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
