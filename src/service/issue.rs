@@ -7,23 +7,24 @@ use std::sync::Arc;
 use crate::clock::StoreClock;
 use crate::domain::context::RequestContext;
 use crate::domain::grant::{Basis, Policy, TokenRequest, decide};
-use crate::domain::id::{BatchId, CredentialId, Jti};
+use crate::domain::id::{BatchId, Jti};
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
 use crate::keys::{Keyring, SignedToken};
-use crate::store::{AgentRecord, Batch, Freshness, LockedElsewhere, Recorded, Store, Verdict};
+use crate::store::{AgentRecord, Batch, LockedElsewhere, Recorded, Store, StoreError, Verdict};
 
 use super::clients::authenticate::{Authenticator, ClientCredentials};
 use super::codes::{Codes, PresentedCode};
 use super::error::{Cause, Error};
 use super::keys::KeyService;
 use super::limits::Limits;
+use super::look::{Look, No, Told};
 use super::plans::SharedPlans;
 use super::replay::Replays;
 
 /// How often a decision is made again because the agent changed under it; past that the caller is
 /// told to come again, never refused.
-const MOST_STALE: usize = 3;
+const MAX_STALE: usize = 3;
 
 /// What a client asks for, once it has proven itself.
 pub struct Ask {
@@ -69,39 +70,14 @@ impl Mint {
         context: &RequestContext,
     ) -> Result<SignedToken, Error> {
         self.keys.ready_to_sign().await?;
-        let mut freshness = Freshness::Cached;
-        let mut charged = false;
-        for _ in 0..=MOST_STALE {
-            let mut record = self.authenticator.authenticate(credentials, freshness).await?;
-            context.prove(&record.agent.agent_id);
-            if record.agent.status.admit().is_err() {
-                record = self.authenticator.authenticate_active(credentials).await?;
-            }
-            if !charged {
-                match self.limits.charge_request(&record.agent.agent_id) {
-                    Ok(()) => charged = true,
-                    Err(refusal) if freshness == Freshness::Fresh => {
-                        return Err(self.refuse(&record, ask, refusal).await);
-                    }
-                    // The agent may be suspended, or the secret gone, since its row was remembered.
-                    Err(_) => {
-                        freshness = Freshness::Fresh;
-                        continue;
-                    }
-                }
-            }
-            // Its time may have ended since it was proven: then the next turn says so.
-            let Some(credential) = self.authenticator.credential_of(&record, credentials) else {
-                freshness = Freshness::Fresh;
-                continue;
-            };
-            match self.attempt(&record, credential, ask, freshness).await? {
-                Attempt::Signed(token) => return Ok(token),
-                // A remembered row may only say yes: look again before saying no.
-                Attempt::Refused(refusal) if freshness == Freshness::Fresh => {
-                    return Err(self.refuse(&record, ask, refusal).await);
-                }
-                Attempt::Refused(_) | Attempt::Stale => freshness = Freshness::Fresh,
+        let (mut look, mut charged) = (Look::REMEMBERED, false);
+        for _ in 0..=MAX_STALE {
+            let record = self.authenticator.authenticate(credentials, look, context).await?;
+            match self.attempt(&record, credentials, ask, look, &mut charged).await {
+                Ok(token) => return Ok(token),
+                Err(No::LookAgain) => look = Look::FRESH,
+                Err(No::Told(told)) => return Err(self.refuse(&record, ask, told).await),
+                Err(No::Ended(ended)) => return Err(ended.into()),
             }
         }
         Err(Error::Unavailable(Arc::new(Cause("the agent kept changing".to_owned()))))
@@ -115,32 +91,36 @@ impl Mint {
     }
 
     /// What to answer when the agent of a fresh row gets nothing.
-    async fn refuse(&self, record: &AgentRecord, ask: &Ask, error: impl Into<Error>) -> Error {
+    async fn refuse(&self, record: &AgentRecord, ask: &Ask, told: Told) -> Error {
         let killed = match &ask.code {
             Some(presented) => self.replays.kill_first(&record.agent.agent_id, presented).await,
             None => Ok(()),
         };
-        killed.err().unwrap_or_else(|| error.into())
+        killed.err().unwrap_or_else(|| told.into())
     }
 
+    /// One decision on rows that were read by this look, and what it comes to. The request is `charged` once.
     async fn attempt(
         &self,
         record: &AgentRecord,
-        credential: CredentialId,
+        credentials: &ClientCredentials,
         ask: &Ask,
-        freshness: Freshness,
-    ) -> Result<Attempt, Error> {
+        look: Look,
+        charged: &mut bool,
+    ) -> Result<SignedToken, No> {
         let agent = &record.agent;
-        let catalogue = self.store.catalogue(freshness).await?;
-        let Some(limit) = self.plans.load().limit(&agent.profile.terms.plan) else {
-            // The agent may have been given another plan since its row was remembered.
-            if freshness == Freshness::Cached {
-                return Ok(Attempt::Stale);
-            }
+        if !*charged {
+            self.limits.charge_request(&agent.agent_id).map_err(|refusal| look.no(refusal))?;
+            *charged = true;
+        }
+        // Its time may have ended since it was proven: then the next turn says so.
+        let credential = self.authenticator.credential_of(record, credentials).ok_or(No::LookAgain)?;
+        let catalogue = self.store.catalogue(look.freshness()).await?;
+        let limit = self.plans.load().limit(&agent.profile.terms.plan).ok_or_else(|| {
             // A configuration that lacks a plan is no verdict about the agent (contract D9).
             let why = format!("plan {} is not configured", agent.profile.terms.plan);
-            return Err(self.refuse(record, ask, Error::Unavailable(Arc::new(Cause(why)))).await);
-        };
+            look.no(Error::Unavailable(Arc::new(Cause(why))))
+        })?;
         let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
         let basis = match &ask.code {
             Some(presented) => self.codes.open(&agent.agent_id, presented).map(Basis::Code),
@@ -148,34 +128,27 @@ impl Mint {
         };
         let decided =
             basis.and_then(|basis| decide(agent, &catalogue, &self.policy, limit, &basis, &ask.request, jti));
-        let grant = match decided {
-            Ok(grant) => Arc::new(grant.proven_by(credential)),
-            Err(refusal) => return Ok(Attempt::Refused(refusal)),
-        };
+        let grant = Arc::new(decided.map_err(|refusal| look.no(refusal))?.proven_by(credential));
         // A token is in one batch only, so its id can name the batch as well.
         let batch = Batch::of(BatchId(jti.0), self.clock.own_moment(), Arc::clone(&grant));
-        let verdict = self.store.issue(&batch).await?.into_iter().next();
-        match verdict {
+        match self.store.issue(&batch).await?.into_iter().next() {
             Some(Verdict::Counted(receipt)) => {
-                let recorded = Recorded::new(grant, receipt).ok_or_else(|| {
-                    Error::Fault(Arc::new(Cause("a receipt was another token's".to_owned())))
-                })?;
-                Ok(Attempt::Signed(self.keyring.sign(recorded)?))
+                let recorded =
+                    Recorded::new(grant, receipt).ok_or_else(|| fault("a receipt was another token's"))?;
+                Ok(self.keyring.sign(recorded)?)
             }
             // The counting statement compared the agent's version, so this verdict is fresh.
-            Some(Verdict::QuotaReached) => Err(Refusal::quota(grant.plan(), grant.limit()).into()),
+            Some(Verdict::QuotaReached) => Err(No::counted(Refusal::quota(grant.plan(), grant.limit()))),
             // Status comes before the code (contract D6), and the store compares no version of an agent
             // whose code is spent.
-            Some(Verdict::Spent) => Ok(Attempt::Refused(Refusal::InvalidCode)),
-            Some(Verdict::Stale) => Ok(Attempt::Stale),
-            Some(Verdict::Locked) => Err(Error::Unavailable(Arc::new(LockedElsewhere))),
-            None => Err(Error::Fault(Arc::new(Cause("the store gave no verdict".to_owned())))),
+            Some(Verdict::Spent) => Err(look.no(Refusal::InvalidCode)),
+            Some(Verdict::Stale) => Err(No::LookAgain),
+            Some(Verdict::Locked) => Err(StoreError::Unavailable(Arc::new(LockedElsewhere)).into()),
+            None => Err(fault("the store gave no verdict").into()),
         }
     }
 }
 
-enum Attempt {
-    Signed(SignedToken),
-    Refused(Refusal),
-    Stale,
+fn fault(why: &str) -> StoreError {
+    StoreError::Fault(Arc::new(Cause(why.to_owned())))
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns the order of steps and the two kinds of failure. Must not know HTTP, SQL, or the environment.
 //!
-//! Reading order: `error`, [`clients`] (whose secret is this), [`codes`], [`issue`] (the mint), [`replay`], [`tokens`]
+//! Reading order: `error`, [`clients`] (whose secret is this), [`codes`], [`look`] (what a no on a
+//! remembered row is worth), [`issue`] (the mint), [`replay`], [`tokens`]
 //! (what a presented token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`], [`clock`],
 //! [`readiness`]; for operators [`manage`].
 
@@ -13,6 +14,7 @@ mod error;
 pub mod issue;
 pub mod keys;
 pub mod limits;
+pub mod look;
 pub mod manage;
 mod plans;
 pub mod readiness;

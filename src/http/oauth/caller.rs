@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::domain::refusal::Refusal;
+use crate::service::look::Look;
 use crate::store::AgentRecord;
 
 use crate::http::authorization::{Authorization, authorization, client_credentials};
@@ -66,8 +67,7 @@ impl<'f> Call<'f> {
             let refusal = if tried { Refusal::InvalidClient } else { Refusal::MissingToken };
             return Err(refusal.into());
         };
-        let record = state.authenticator.authenticate_active(&credentials).await?;
-        incoming.context.prove(&record.agent.agent_id);
-        Ok(Proof::Client(record))
+        let context = &incoming.context;
+        Ok(Proof::Client(state.authenticator.authenticate(&credentials, Look::FRESH, context).await?))
     }
 }

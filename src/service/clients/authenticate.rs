@@ -1,7 +1,7 @@
 //! Client authentication: whose secret is this.
 //!
 //! Owns the order that keeps it cheap and fair: tag, memory, fresh row, one hash at most. Must not
-//! know what the agent wants; its status is judged by the caller, after the secret was proven.
+//! know what the agent wants. Its status is judged here alone, after its secret was proven (contract D6).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 use crate::clock::{Clock as _, StoreClock};
+use crate::domain::context::RequestContext;
 use crate::domain::credential::{Credential, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::{AgentId, ClientId, CredentialId};
@@ -20,6 +21,7 @@ use crate::telemetry::error_chain;
 use super::secret::{Foreign, Presented, Proof, Secret, Secrets};
 use crate::service::error::Error;
 use crate::service::limits::Limits;
+use crate::service::look::Look;
 
 /// What a client sent to prove itself.
 #[derive(Debug)]
@@ -71,22 +73,34 @@ impl Authenticator {
         Self { store, secrets, limits, clock }
     }
 
-    /// The agent whose secret was presented. With [`Freshness::Cached`] the row may be an old one:
-    /// good for a yes whose version is checked where it counts. Every no rests on a fresh row, but for
-    /// a secret whose tag is wrong.
+    /// The active agent whose secret was presented. A remembered row may be an old one: good for a yes whose version
+    /// is checked where it counts. Every no rests on a fresh row, but for a secret whose tag is wrong.
     pub async fn authenticate(
         &self,
         credentials: &ClientCredentials,
-        freshness: Freshness,
+        mut look: Look,
+        context: &RequestContext,
     ) -> Result<Arc<AgentRecord>, Error> {
+        loop {
+            let record = self.prove(credentials, look).await?;
+            context.prove(&record.agent.agent_id);
+            match record.agent.status.admit() {
+                Ok(()) => return Ok(record),
+                Err(refusal) => look = look.again(refusal)?,
+            }
+        }
+    }
+
+    /// The agent whose secret was presented, whatever its status.
+    async fn prove(&self, credentials: &ClientCredentials, look: Look) -> Result<Arc<AgentRecord>, Error> {
         let secret = credentials.secret.as_ref().ok_or(Refusal::InvalidClient)?;
         match self.secrets.inspect(credentials.client_id.as_str(), secret.expose()) {
             Presented::Forged => Err(Refusal::InvalidClient.into()),
             Presented::Generated(tag) => {
                 let agent_id = credentials.client_id.agent_id().ok_or(Refusal::InvalidClient)?;
-                self.authenticate_generated(agent_id, credentials, secret, &tag, freshness).await
+                self.authenticate_generated(agent_id, credentials, secret, &tag, look).await
             }
-            Presented::Other => self.authenticate_imported(credentials, secret, freshness).await,
+            Presented::Other => self.authenticate_imported(credentials, secret, look).await,
         }
     }
 
@@ -108,17 +122,6 @@ impl Authenticator {
         candidate(record, tag.as_ref(), self.clock.now()).map(|credential| credential.credential_id)
     }
 
-    /// The active agent whose secret was presented, from a fresh row. Its status is judged after the
-    /// secret was proven (contract D6).
-    pub async fn authenticate_active(
-        &self,
-        credentials: &ClientCredentials,
-    ) -> Result<Arc<AgentRecord>, Error> {
-        let record = self.authenticate(credentials, Freshness::Fresh).await?;
-        record.agent.status.admit()?;
-        Ok(record)
-    }
-
     /// A secret of any foreign form costs nothing while nothing was imported, and else one comparison for
     /// every id, known or not, so that time tells nobody which ids exist. A source whose failures are used
     /// up is told so before anything is read or hashed, whatever the id; a secret that was proven before
@@ -127,7 +130,7 @@ impl Authenticator {
         &self,
         credentials: &ClientCredentials,
         secret: &Secret,
-        freshness: Freshness,
+        look: Look,
     ) -> Result<Arc<AgentRecord>, Error> {
         let costs = self.store.imported_costs(Freshness::Cached).await?;
         if costs.is_empty() {
@@ -139,7 +142,7 @@ impl Authenticator {
         let was_proven = self.secrets.was_proven(client_id, secret, now);
         if !was_proven {
             guess.admit()?;
-        } else if freshness == Freshness::Cached
+        } else if look.is_remembered()
             && let Some(agent_id) = agent_id
             && let Some(record) = self.recall(agent_id, credentials, secret, None, now).await?
         {
@@ -170,10 +173,10 @@ impl Authenticator {
         credentials: &ClientCredentials,
         secret: &Secret,
         tag: &Tag,
-        freshness: Freshness,
+        look: Look,
     ) -> Result<Arc<AgentRecord>, Error> {
         let now = self.clock.now();
-        if freshness == Freshness::Cached
+        if look.is_remembered()
             && let Some(record) = self.recall(agent_id, credentials, secret, Some(tag), now).await?
         {
             return Ok(record);
@@ -187,7 +190,7 @@ impl Authenticator {
         }
     }
 
-    /// The agent as it is remembered, when the secret is remembered to be its live credential's.
+    /// The agent as it is remembered, which can only say yes: when the secret is remembered to be its live credential's.
     async fn recall(
         &self,
         agent_id: &AgentId,
