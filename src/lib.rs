@@ -14,6 +14,7 @@
 //! | [`store`] | what a store promises; group commit and cache around any store; the two backends |
 //! | [`keys`] | signing, verifying, publishing, sealing; private key bytes live there and nowhere else |
 //! | [`service`] | what the server does, each operation with two front doors |
+//! | [`api`] | the wire types of the management API, for every door |
 //! | [`http`] | routes, error shapes, limits; from bytes to an operation and back |
 //! | [`tasks`] | runs background loops; one that dies ends the process |
 //! | [`telemetry`] | how logs look and what is counted |
@@ -24,7 +25,7 @@
 //! # Who may name whom
 //!
 //! Left may name right, nothing else; `tests/tidy.rs` has the table (`ROOMS`) and enforces it:
-//! `main → cli → app → {http, tasks, config, store backends} → service → keys → store → domain`, each
+//! `main → cli → app → {http → api, tasks, config, store backends} → service → keys → store → domain`, each
 //! also what lies further right; [`clock`], [`entropy`], [`document`] and [`telemetry`] are leaves that
 //! those who need them name. Only `app` names a backend.
 //!
@@ -54,6 +55,7 @@
 //! - Infrastructure failure is a 503, never a verdict.
 //! - Nothing after start reads the environment.
 
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -50,13 +50,15 @@ mod words;
 /// (`telemetry::metrics`) is a right to that part alone.
 const ROOMS: &[(&str, &str)] = &[
     ("main", "cli"),
-    ("cli", "app service config store entropy clock domain telemetry"),
+    ("cli", "app api service config domain telemetry"),
     // The composition root: the only place that names a backend.
     (
         "app",
         "http service tasks config store::postgres store::sqlite keys store entropy clock domain telemetry",
     ),
-    ("http", "service keys store clock document domain telemetry"),
+    ("http", "api service keys store clock document domain telemetry"),
+    // For Claims, which an inspection shows as they are.
+    ("api", "service keys domain"),
     ("service", "keys store entropy clock document domain telemetry"),
     ("tasks", "telemetry"),
     // For the master key's type.

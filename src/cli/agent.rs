@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use crate::api::agents::AgentJson;
 use crate::app;
 use crate::config::Config;
 use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, Terms, UserId};
@@ -15,7 +16,6 @@ use crate::domain::rejection::{Code, Rejection};
 use crate::service::manage::LONGEST_OVERLAP;
 use crate::service::manage::agents::{Agents, NewAgent};
 use crate::service::manage::patch::{LiveTokens, ProfilePatch};
-use crate::service::manage::view::AgentView;
 
 use super::agent_sheet::{HEAD, properties, row};
 use super::failure::Failure;
@@ -183,8 +183,9 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
         }
         AgentCommand::RevokeTokens(Id { id }) => agents.revoke_tokens(&find(&id)?, by).await?,
     };
-    out.print(&view, || Sheet::of(properties(&view)))?;
-    out.warn(&view.warnings);
+    let agent = AgentJson::from(view);
+    out.print(&agent, || Sheet::of(properties(&agent)))?;
+    out.warn(&agent.warnings);
     Ok(())
 }
 
@@ -194,12 +195,12 @@ fn find(id: &str) -> Result<AgentId, Failure> {
 }
 
 async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {
-    let mut all: Vec<AgentView> = Vec::new();
+    let mut all: Vec<AgentJson> = Vec::new();
     loop {
         let after = all.last().and_then(|last| AgentId::parse(&last.agent_id).ok());
         let page = agents.list(after.as_ref(), PAGE).await?;
         let is_last = i64::try_from(page.len()).is_ok_and(|n| n < PAGE);
-        all.extend(page);
+        all.extend(page.into_iter().map(AgentJson::from));
         if is_last {
             break;
         }

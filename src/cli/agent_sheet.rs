@@ -1,24 +1,24 @@
 //! What people see of agents: a row of a list, and the properties of one.
 
-use crate::service::manage::view::AgentView;
+use crate::api::agents::AgentJson;
 
 /// The columns of a list.
 pub const HEAD: [&str; 8] = ["id", "name", "status", "scopes", "ttl", "plan", "issued", "limit"];
 
 /// An agent in a list.
-pub fn row(a: &AgentView) -> Vec<String> {
+pub fn row(a: &AgentJson) -> Vec<String> {
     let ttl = a.ttl.map_or_else(|| "default".to_owned(), |ttl| ttl.to_string());
     let (issued, limit) = (a.usage.issued.to_string(), limit(a));
     let (id, name, status) = (a.agent_id.clone(), a.name.clone(), a.status.to_owned());
     vec![id, name, status, a.scopes.join(" "), ttl, a.plan.clone(), issued, limit]
 }
 
-fn limit(agent: &AgentView) -> String {
+fn limit(agent: &AgentJson) -> String {
     agent.usage.limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
 }
 
 /// One agent, a property a row.
-pub fn properties(agent: &AgentView) -> Vec<(&'static str, String)> {
+pub fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
     let usage = &agent.usage;
     let mut rows = vec![
         ("id", agent.agent_id.clone()),

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use crate::api::scopes::ShortenedJson;
 use crate::app::{self, AppError};
 use crate::config::Config;
 use crate::config::raw::Raw;
 use crate::domain::ttl::HIGH_RISK_CAP;
-use crate::service::manage::scopes::Shortened;
 use crate::telemetry::error_chain;
 
 use super::failure::{Failure, tell};
@@ -48,10 +48,11 @@ pub fn run(command: &ConfigCommand, config: &Config, raw: &Raw, out: Printer) ->
 
 /// Who has shorter tokens since the words of a scope's name count. A store that cannot be read is no fault
 /// of the configuration, which may be checked where the store is out of reach.
-async fn shortened(config: &Config) -> Vec<Shortened> {
+async fn shortened(config: &Config) -> Vec<ShortenedJson> {
     let found = async {
         let Some(scopes) = app::look(config).await? else { return Ok(vec![]) };
-        Ok::<_, AppError>(scopes.shortened(config.token.default_ttl).await?)
+        let shortened = scopes.shortened(config.token.default_ttl).await?;
+        Ok::<_, AppError>(shortened.into_iter().map(ShortenedJson::from).collect())
     };
     found.await.unwrap_or_else(|error| {
         tell(&format!("the store was not looked into: {}", error_chain(&error)));
@@ -72,7 +73,7 @@ async fn tell_shortened(config: &Config, out: Printer) -> Result<(), Failure> {
         ));
     }
     out.print(&json!({ "shortened": shortened }), || {
-        let row = |s: &Shortened| vec![s.agent_id.clone(), s.ttl.to_string(), s.scopes.join(" ")];
+        let row = |s: &ShortenedJson| vec![s.agent_id.clone(), s.ttl.to_string(), s.scopes.join(" ")];
         Sheet::list(&["agent", "ttl", "scopes"], shortened.iter().map(row).collect())
     })
 }

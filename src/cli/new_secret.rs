@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::api::agents::AgentJson;
 use crate::app;
 use crate::config::Config;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::service::clients::secret::Secret;
 use crate::service::manage::agents::Agents;
-use crate::service::manage::view::{AgentView, NewSecret};
+use crate::service::manage::view::NewSecret;
 use crate::telemetry::error_chain;
 
 use super::agent_sheet::properties;
@@ -54,7 +55,7 @@ struct WithSecret {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Shown {
-    Whole(Box<AgentView>),
+    Whole(Box<AgentJson>),
     #[serde(rename_all = "camelCase")]
     Named {
         agent_id: String,
@@ -77,7 +78,7 @@ pub async fn print(
     let (warnings, agent_id) = (made.warnings, made.agent_id.to_string());
     let answer = WithSecret {
         agent: match read {
-            Ok(agent) => Shown::Whole(Box::new(AgentView { warnings: warnings.clone(), ..agent })),
+            Ok(agent) => Shown::Whole(Box::new(AgentJson { warnings: warnings.clone(), ..agent.into() })),
             Err(_) => Shown::Named { agent_id: agent_id.clone(), warnings: warnings.clone() },
         },
         client_secret: made.secret.expose().to_owned(),

@@ -2,12 +2,13 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use crate::api::scopes::ScopeJson;
 use crate::app;
 use crate::config::Config;
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::event::Actor;
 use crate::domain::scope::Scope;
-use crate::service::manage::scopes::{ScopePatch, ScopeView, parse_description};
+use crate::service::manage::scopes::{ScopePatch, parse_description};
 
 use super::failure::Failure;
 use super::output::{Printer, Sheet};
@@ -54,25 +55,25 @@ pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result
     let scopes = opened.scopes(config);
     match command {
         ScopeCommand::List => {
-            let all = scopes.list().await?;
+            let all: Vec<ScopeJson> = scopes.list().await?.into_iter().map(ScopeJson::from).collect();
             print(&all, &all, out)
         }
         ScopeCommand::Add { name, description, high_risk } => {
             let entry = CatalogueEntry { scope: name, description, high_risk };
-            let scope = scopes.add(entry, Actor::Operator).await?;
+            let scope: ScopeJson = scopes.add(entry, Actor::Operator).await?.into();
             print(&scope, std::slice::from_ref(&scope), out)
         }
         ScopeCommand::Update(args) => {
             let UpdateArgs { name, description, high_risk, no_high_risk } = args;
             let patch =
                 ScopePatch { description, high_risk: (high_risk || no_high_risk).then_some(high_risk) };
-            let scope = scopes.update(&name, patch, Actor::Operator).await?;
+            let scope: ScopeJson = scopes.update(&name, patch, Actor::Operator).await?.into();
             print(&scope, std::slice::from_ref(&scope), out)
         }
     }
 }
 
-fn print(json: &impl serde::Serialize, scopes: &[ScopeView], out: Printer) -> Result<(), Failure> {
+fn print(json: &impl serde::Serialize, scopes: &[ScopeJson], out: Printer) -> Result<(), Failure> {
     out.print(json, || {
         Sheet::list(&["name", "description", "high risk", "built in"], scopes.iter().map(row).collect())
     })?;
@@ -80,7 +81,7 @@ fn print(json: &impl serde::Serialize, scopes: &[ScopeView], out: Printer) -> Re
     Ok(())
 }
 
-fn row(scope: &ScopeView) -> Vec<String> {
+fn row(scope: &ScopeJson) -> Vec<String> {
     let yes = |is| if is { "yes" } else { "no" }.to_owned();
     vec![scope.name.clone(), scope.description.clone(), yes(scope.high_risk), yes(scope.built_in)]
 }

@@ -220,7 +220,7 @@ const TARGETS: &[&str] = &[
 ];
 #[rustfmt::skip]
 const MODULES: &[&str] = &[
-    "app", "cli", "clock", "config", "document", "domain", "entropy", "http", "keys", "service", "store", "tasks",
+    "api", "app", "cli", "clock", "config", "document", "domain", "entropy", "http", "keys", "service", "store", "tasks",
     "telemetry", "request",
 ];
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::api::agents::AgentJson;
 use crate::domain::id::AgentId;
 use crate::http::error::Failure;
 use crate::http::state::State;
-use crate::service::manage::view::AgentView;
 
 use super::endpoint::Call;
 use super::fields::{Fields, Input};
@@ -18,9 +18,10 @@ impl Input for Asked {
 }
 
 /// One page of agents, in the order of their ids.
-pub async fn list_agents(state: Arc<State>, call: Call<Asked>) -> Result<Page<AgentView>, Failure> {
+pub async fn list_agents(state: Arc<State>, call: Call<Asked>) -> Result<Page<AgentJson>, Failure> {
     let asked = &call.input;
     let agents = state.agents.list(asked.after.as_ref(), asked.rows()).await?;
+    let agents = agents.into_iter().map(AgentJson::from).collect();
     Ok(Page::of(agents, asked, |agent| &agent.agent_id))
 }
 
@@ -34,6 +35,6 @@ impl Input for OneAgent {
 }
 
 /// One agent.
-pub async fn get_agent(state: Arc<State>, call: Call<OneAgent>) -> Result<AgentView, Failure> {
-    Ok(state.agents.show(&call.input.0).await?)
+pub async fn get_agent(state: Arc<State>, call: Call<OneAgent>) -> Result<AgentJson, Failure> {
+    Ok(state.agents.show(&call.input.0).await?.into())
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::api::agents::UsageJson;
 use crate::domain::org::DEFAULT_ORG;
 use crate::http::error::Failure;
 use crate::http::state::State;
-use crate::service::manage::view::UsageView;
 
 use super::endpoint::Call;
 
@@ -22,18 +22,18 @@ pub struct Whoami {
     /// When the agent ends, RFC 3339 UTC; `null` is never.
     expires_at: Option<String>,
     plan: String,
-    usage: UsageView,
+    usage: UsageJson,
 }
 
 /// Who calls.
 pub async fn get_whoami(state: Arc<State>, call: Call<()>) -> Result<Whoami, Failure> {
-    let agent = state.agents.show(call.caller.agent_id()).await?;
+    let shown = state.agents.show(call.caller.agent_id()).await?;
     Ok(Whoami {
-        agent_id: agent.agent_id,
+        agent_id: shown.agent.agent_id.to_string(),
         org_id: DEFAULT_ORG,
         scopes: call.caller.scopes().map(str::to_owned).collect(),
         expires_at: None,
-        plan: agent.plan,
-        usage: agent.usage,
+        plan: shown.agent.profile.terms.plan.to_string(),
+        usage: shown.usage.into(),
     })
 }

@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentStatus};
@@ -21,42 +19,13 @@ use crate::store::{Change, Freshness, Outcome, Records, Store, StoreError, Write
 use crate::service;
 
 use super::error::Error;
+use super::view::{ScopeView, ShortenedView};
 
 /// How many agents are read at once.
 const PAGE: i64 = 500;
 
 /// How many agents a warning names.
 const MAX_NAMED: usize = 10;
-
-/// A scope of the catalogue as operators see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ScopeView {
-    /// Its name.
-    pub name: String,
-    /// What it is for.
-    pub description: String,
-    /// Whether a token that carries it lives 15 minutes at most: by its name, the catalogue's mark or
-    /// the configuration.
-    pub high_risk: bool,
-    /// Whether the server ships with it.
-    pub built_in: bool,
-    /// What the operator should know about it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-}
-
-/// An agent whose tokens the words of its scopes' names shorten, which the floor alone would not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Shortened {
-    /// The agent.
-    pub agent_id: String,
-    /// How many seconds its other tokens live.
-    pub ttl: i64,
-    /// The scopes that cap a token's life at [`HIGH_RISK_CAP`].
-    pub scopes: Vec<String>,
-}
 
 /// What to change of a scope; `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]
@@ -146,7 +115,7 @@ impl Scopes {
 
     /// The agents, but for decommissioned ones, that have shorter tokens than `scopes.rule = "suffix"` would
     /// give them: who is hit by an upgrade from a version that knew only that rule.
-    pub async fn shortened(&self, default: Ttl) -> Result<Vec<Shortened>, service::Error> {
+    pub async fn shortened(&self, default: Ttl) -> Result<Vec<ShortenedView>, service::Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         let floor = RiskRules { rule: NameRule::Suffix, ..self.rules.clone() };
         let is_cut = |scope: &&Scope| {
@@ -157,9 +126,9 @@ impl Scopes {
         self.each_agent(|agent| {
             let terms = &agent.profile.terms;
             let ttl = terms.ttl.unwrap_or(default).secs();
-            let scopes: Vec<String> = terms.scopes.iter().filter(is_cut).map(Scope::to_string).collect();
+            let scopes: Vec<Scope> = terms.scopes.iter().filter(is_cut).cloned().collect();
             if ttl > HIGH_RISK_CAP && !scopes.is_empty() && agent.status != AgentStatus::Decommissioned {
-                all.push(Shortened { agent_id: agent.agent_id.to_string(), ttl, scopes });
+                all.push(ShortenedView { agent_id: agent.agent_id.clone(), ttl, scopes });
             }
         })
         .await?;
@@ -237,8 +206,7 @@ impl Scopes {
     fn view(&self, entry: &CatalogueEntry, catalogue: &Catalogue) -> ScopeView {
         let scope = &entry.scope;
         ScopeView {
-            name: scope.to_string(),
-            description: entry.description.clone(),
+            entry: entry.clone(),
             high_risk: self.is_high(entry, catalogue),
             built_in: BUILT_IN.iter().any(|b| b.name == scope.as_str()),
             warnings: open_warnings(std::slice::from_ref(scope), catalogue, &self.rules),

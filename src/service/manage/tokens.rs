@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::{AgentStatus, Epoch};
 use crate::domain::event::Actor;
@@ -21,8 +19,7 @@ use crate::service::revoke::is_long_over;
 use crate::service::tokens::{Genuine, Tokens};
 
 /// What a token is worth, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worth {
     /// It opens what it was made for.
     Active,
@@ -56,7 +53,7 @@ impl Worth {
 }
 
 /// A token's claims and verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// Whether it is alive.
     pub active: bool,

@@ -1,5 +1,6 @@
 //! Agents that came from another system: their clients go on with the ids and secrets that they have.
 
+use sealwright::api::agents::AgentJson;
 use sealwright::domain::event::Actor;
 use sealwright::service::manage::import::{Imported, Row};
 
@@ -68,7 +69,7 @@ async fn clients_of_four_systems_keep_their_ids_and_secrets(app: &TestApp<'_>) {
         }
         let token = app.token(&agent).await;
         assert_eq!(app.introspect(&agent, &token).await.text("client_id"), row.client_id);
-        let view = app.agents().show(&agent.parsed_id()).await.unwrap();
+        let view = AgentJson::from(app.agents().show(&agent.parsed_id()).await.unwrap());
         assert_eq!((&view.redirect_uris, &view.user_ids), (&row.redirect_uris, &row.user_ids));
     }
 }

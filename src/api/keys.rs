@@ -1,0 +1,37 @@
+//! Signing keys as JSON.
+
+use serde::Serialize;
+
+use crate::domain::time::Timestamp;
+use crate::service::manage::view::KeyView;
+
+/// A signing key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyJson {
+    /// Its id in the JWKS.
+    pub kid: String,
+    /// `announced`, `signing`, `retired` or what else a key's life has.
+    pub state: &'static str,
+    /// When it was made and published.
+    pub announced_at: String,
+    /// From when on it signs.
+    pub signs_from: String,
+    /// Until when it signed; `null` while no end is set.
+    pub signs_until: Option<String>,
+    /// Until when it stays published; `null` while no end is set.
+    pub published_until: Option<String>,
+}
+
+impl From<KeyView> for KeyJson {
+    fn from(key: KeyView) -> Self {
+        Self {
+            kid: key.kid.to_string(),
+            state: key.state,
+            announced_at: key.announced_at.to_rfc3339(),
+            signs_from: key.signs_from.to_rfc3339(),
+            signs_until: key.signs_until.map(Timestamp::to_rfc3339),
+            published_until: key.published_until.map(Timestamp::to_rfc3339),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The wire types of the management API, the same through every door: camelCase, times in RFC 3339 UTC.
+//!
+//! Owns how what a service tells is written as JSON, for endpoints and for commands. Must not know who asks, or where it
+//! is sent. Nothing here holds anything of a secret.
+
+pub mod agents;
+pub mod keys;
+pub mod scopes;
+pub mod tokens;
