@@ -4,6 +4,7 @@
 //! Every other rule stands at the top of the file that checks it:
 //!
 //! - `composition`: services are put together in `app` alone
+//! - `circles`: no two files name each other, directly or around a corner
 //! - `rooms`: which part of `src/` may name which, and which crates ([`ROOMS`], [`CRATES`], [`KEPT_APART`])
 //! - `routes`: every row of a table of routes says who may ask and how long an answer may take
 //! - `shape`: file ceilings, opening comments, the map
@@ -18,6 +19,8 @@
 //! A message names the place, the rule and the way to mend it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read a file must stop")]
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/citations.rs"]
 mod citations;
 #[path = "tidy/composition.rs"]

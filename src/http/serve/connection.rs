@@ -18,11 +18,12 @@ use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tower::Service;
 
+use super::discard::discard;
 use super::line::{Line, Phase};
 use super::shed;
 use super::stream::Timed;
@@ -37,10 +38,6 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// How long a connection that makes room for another may take to write what it has begun.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How much is still read of what nobody wants, in bytes, and for how long.
-const MAX_DISCARDED: u64 = 16 * 1024 * 1024;
-pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end. What breaks it is the client's affair.
 pub async fn carry<I>(
@@ -132,16 +129,9 @@ fn leave(mut response: Response, line: &Line) -> Response {
     response
 }
 
-/// Reads and forgets what a client still sends when its answer is written and the connection half closed. A
-/// connection that is closed amid what the client sends is reset, and the answer with it.
-pub async fn discard(io: &mut (impl AsyncRead + Unpin)) {
-    let mut rest = io.take(MAX_DISCARDED);
-    let _ = timeout(DISCARD_TIMEOUT, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncWriteExt, DuplexStream};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::task::JoinHandle;
     use tokio::time::{Instant, sleep};
 

@@ -2,7 +2,8 @@
 //!
 //! Owns how many connections there are and how long each may wait. Must not know any route. `table` counts
 //! connections, `connection` carries one, `stream` has its deadlines, `upload`
-//! is a request's body on its way, `line` is what they share.
+//! is a request's body on its way, `line` is what they share, `shed` sends away whom there is no place for, and
+//! `discard` reads what is left over.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
@@ -21,6 +22,7 @@ use crate::domain::network::Networks;
 use crate::telemetry::metrics::{self, Shed};
 
 mod connection;
+mod discard;
 mod line;
 mod shed;
 mod stream;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::connection::{DISCARD_TIMEOUT, discard};
+use super::discard::{DISCARD_TIMEOUT, discard};
 
 /// How long the first bytes of a request are waited for: an answer to a question that nobody has asked yet
 /// is taken for a fault.
