@@ -1,5 +1,6 @@
 //! Randomness, as a trait: secrets, token ids and batch ids are drawn through it.
 
+#[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -29,9 +30,11 @@ impl Entropy for SystemEntropy {
 }
 
 /// A generator that repeats itself from a seed, for tests.
+#[cfg(test)]
 #[derive(Debug)]
 pub struct SeededEntropy(AtomicU64);
 
+#[cfg(test)]
 impl SeededEntropy {
     /// Starts from `seed`.
     pub fn new(seed: u64) -> Self {
@@ -39,6 +42,7 @@ impl SeededEntropy {
     }
 }
 
+#[cfg(test)]
 impl Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
         for chunk in bytes.chunks_mut(8) {

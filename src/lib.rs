@@ -21,6 +21,7 @@
 //! | [`config`] | the configuration as written and as meant |
 //! | [`app`] | the composition root: the only namer of concrete types, with the table of loops |
 //! | [`cli`] | the commands |
+//! | [`testing`] | what tests and benches take hold of; all else is private to the crate |
 //!
 //! # Who may name whom
 //!
@@ -55,17 +56,22 @@
 //! - Infrastructure failure is a 503, never a verdict.
 //! - Nothing after start reads the environment.
 
-pub mod api;
-pub mod app;
+// Of all that other modules can see (`missing-docs-in-crate-items`).
+#![warn(clippy::missing_docs_in_private_items)]
+
+mod api;
+mod app;
 pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod document;
-pub mod domain;
-pub mod entropy;
-pub mod http;
-pub mod keys;
-pub mod service;
-pub mod store;
-pub mod tasks;
-pub mod telemetry;
+mod clock;
+mod config;
+mod document;
+mod domain;
+mod entropy;
+mod http;
+mod keys;
+mod service;
+mod store;
+mod tasks;
+mod telemetry;
+#[doc(hidden)]
+pub mod testing;

@@ -53,6 +53,12 @@ mod words;
 /// (`telemetry::metrics`) is a right to that part alone.
 const ROOMS: &[(&str, &str)] = &[
     ("main", "cli"),
+    // What tests and benches take hold of.
+    (
+        "testing",
+        "cli app api http service tasks config store::postgres store::sqlite keys store entropy clock document domain \
+         telemetry",
+    ),
     ("cli", "app api service config domain telemetry"),
     // The composition root: the only place that names a backend.
     (

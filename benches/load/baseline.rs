@@ -21,13 +21,13 @@ use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use sealwright::clock::{Clock as _, SystemClock};
-use sealwright::domain::time::Timestamp;
-use sealwright::entropy::{SystemEntropy, uuid_v7};
-use sealwright::http::parameters::Parameters;
-use sealwright::http::serve::Rules;
-use sealwright::keys::algorithm::{self, RsaBits};
-use sealwright::telemetry::{self, Format, Output};
+use sealwright::testing::clock::{Clock as _, SystemClock};
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::entropy::{SystemEntropy, uuid_v7};
+use sealwright::testing::http::parameters::Parameters;
+use sealwright::testing::http::serve::Rules;
+use sealwright::testing::keys::algorithm::{self, RsaBits};
+use sealwright::testing::telemetry::{self, Format, Output};
 use serde::Serialize;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use uuid::Uuid;
@@ -86,7 +86,7 @@ pub fn serve(kind: Baseline, database: &str, listen: SocketAddr, agents: &Path) 
             .route("/api/v1/token", post(issue))
             .with_state(Arc::new(usual));
         let listener = std::net::TcpListener::bind(listen)?;
-        Ok(sealwright::http::serve::serve(
+        Ok(sealwright::testing::http::serve::serve(
             listener,
             router,
             Rules::default(),
@@ -105,7 +105,7 @@ impl Usual {
         let pool = options.connect(database).await?;
         let entropy = SystemEntropy::default();
         let mut key = [0u8; 32];
-        sealwright::entropy::Entropy::fill(&entropy, &mut key)?;
+        sealwright::testing::entropy::Entropy::fill(&entropy, &mut key)?;
         let mac_key = hmac::Key::new(hmac::HMAC_SHA256, &key);
         let mut secrets = HashMap::new();
         for agent in seed::read_agents(agents)? {

@@ -4,7 +4,7 @@
 //! The server removes expired revocations a thousand at a time; a trigger keeps them here, so that
 //! the table is as large at the end of the row as at its beginning.
 
-use sealwright::clock::{Clock as _, SystemClock};
+use sealwright::testing::clock::{Clock as _, SystemClock};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 

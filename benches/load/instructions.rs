@@ -14,12 +14,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use sealwright::app::{self, Wrapping};
-use sealwright::clock::SystemClock;
-use sealwright::entropy::SystemEntropy;
-use sealwright::http;
-use sealwright::service::readiness::Draining;
-use sealwright::telemetry::{self, Format, Output};
+use sealwright::testing::app::{self, Wrapping};
+use sealwright::testing::clock::SystemClock;
+use sealwright::testing::entropy::SystemEntropy;
+use sealwright::testing::http;
+use sealwright::testing::service::readiness::Draining;
+use sealwright::testing::telemetry::{self, Format, Output};
 use serde::Serialize;
 use tower::Service as _;
 

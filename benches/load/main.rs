@@ -15,8 +15,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use mimalloc::MiMalloc;
-use sealwright::entropy::SystemEntropy;
-use sealwright::keys::seal::MasterKey;
+use sealwright::testing::entropy::SystemEntropy;
+use sealwright::testing::keys::seal::MasterKey;
 use serde_json::json;
 
 use args::{Args, Mode};

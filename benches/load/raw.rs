@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
-use sealwright::domain::credential::SecretHash;
-use sealwright::service::clients::secret::Secret;
-use sealwright::service::clients::secret::kdf::{self, Workspace};
+use sealwright::testing::domain::credential::SecretHash;
+use sealwright::testing::service::clients::secret::Secret;
+use sealwright::testing::service::clients::secret::kdf::{self, Workspace};
 use serde::Serialize;
 
 use crate::cores::{Cores, pin};

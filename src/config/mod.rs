@@ -15,9 +15,8 @@ pub mod table;
 pub mod value;
 mod written;
 
-pub use model::{Config, LogFormat, Plaintext, Server};
+pub use model::{Config, LogFormat, Server};
 pub use resolve::{MasterKeyNeed, Shown};
 pub use value::DatabaseUrl;
 
-pub use crate::keys::TokenTyp;
 pub use crate::keys::algorithm::RsaBits;

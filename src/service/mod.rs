@@ -24,4 +24,3 @@ pub mod revoke;
 pub mod tokens;
 
 pub use error::{Cause, Error};
-pub use plans::SharedPlans;

@@ -41,14 +41,10 @@ pub mod write;
 pub use error::{LockedElsewhere, OpenError, StoreError};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey};
 pub use records::Records;
-pub use revocation::{
-    ExchangedToken, IssuedToken, KilledAgent, KilledToken, KilledTokens, REVOCATION_GRACE, Revocations,
-    RevokedToken, Sought,
-};
-pub use token::{
-    AgentRecord, Batch, Freshness, MAX_BATCH, MAX_COSTS, Receipt, Recorded, SPENT_GRACE, Standing, TokenRef,
-    Verdict,
-};
+pub use revocation::{ExchangedToken, KilledAgent, KilledTokens, REVOCATION_GRACE, Revocations, Sought};
+#[cfg(test)]
+pub use revocation::{KilledToken, RevokedToken};
+pub use token::{AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict};
 pub use write::{Change, LiveTokens, Outcome, Retires, Write};
 
 /// A store of record, as the way of a token needs it. Missing is `None`, never an error. What is read beside that way
@@ -75,7 +71,7 @@ pub trait Store: Send + Sync {
     async fn catalogue(&self, freshness: Freshness) -> Result<Arc<Catalogue>, StoreError>;
 
     /// The different costs of the imported credentials that are held (those without a tag), at most
-    /// [`MAX_COSTS`] of them; empty when none is held.
+    /// `MAX_COSTS` of them; empty when none is held.
     async fn imported_costs(&self, freshness: Freshness) -> Result<Arc<[HashCost]>, StoreError>;
 
     /// How each token stands, in the order asked. Always from the store of record.

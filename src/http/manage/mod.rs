@@ -1,7 +1,7 @@
 //! The management API: camelCase members, errors `{"code","message","details"}`.
 //!
 //! Owns its table of routes, how a request becomes typed values, and who may ask. Must not know how anything is changed:
-//! each handler calls one operation of a service. Reading order: this table, [`endpoint`], `authority`, [`fields`],
+//! each handler calls one operation of a service. Reading order: this table, [`mod@endpoint`], `authority`, [`fields`],
 //! `page`, then a file a noun.
 
 use super::route::Route;

@@ -17,4 +17,3 @@ pub mod view;
 
 pub use credentials::LONGEST_OVERLAP;
 pub use error::Error;
-pub use update::Replaced;

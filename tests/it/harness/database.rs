@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sealwright::domain::time::Timestamp;
-use sealwright::store::Backend;
-use sealwright::store::postgres::{self, PostgresStore};
-use sealwright::store::sqlite::SqliteStore;
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::store::Backend;
+use sealwright::testing::store::postgres::{self, PostgresStore};
+use sealwright::testing::store::sqlite::SqliteStore;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
@@ -149,7 +149,7 @@ impl Database {
 }
 
 fn random() -> [u8; 16] {
-    use sealwright::entropy::{Entropy, SystemEntropy};
+    use sealwright::testing::entropy::{Entropy, SystemEntropy};
     let mut bytes = [0; 16];
     SystemEntropy::default().fill(&mut bytes).unwrap();
     bytes

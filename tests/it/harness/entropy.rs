@@ -2,7 +2,7 @@
 
 use std::sync::{Condvar, Mutex};
 
-use sealwright::entropy::{Entropy, NoEntropy, SystemEntropy};
+use sealwright::testing::entropy::{Entropy, NoEntropy, SystemEntropy};
 
 /// The system's generator behind a gate that only hashing threads pass through.
 #[derive(Default)]

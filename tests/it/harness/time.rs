@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex, mpsc};
 
-use sealwright::clock::{Clock, FakeClock};
-use sealwright::domain::time::Timestamp;
+use sealwright::testing::clock::{Clock, FakeClock};
+use sealwright::testing::domain::time::Timestamp;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// 2023-11-14T22:13:20Z: where the clock of a new database stands.

@@ -1,10 +1,10 @@
 //! What a token is for: what `audience` and `resource` may say, and how an agent's list binds.
 
-use sealwright::api::agents::AgentJson;
-use sealwright::domain::agent::Audience;
-use sealwright::domain::event::Actor;
-use sealwright::service::manage::import::{Imported, Row};
-use sealwright::service::manage::patch::ProfilePatch;
+use sealwright::testing::api::agents::AgentJson;
+use sealwright::testing::domain::agent::Audience;
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::service::manage::import::{Imported, Row};
+use sealwright::testing::service::manage::patch::ProfilePatch;
 use serde_json::{Value, json};
 
 use super::{airisk, on_both};

@@ -1,10 +1,10 @@
 //! Clocks that differ: of several processes, and of the database from all of them (faults C1–C4; contract §2,
 //! D7). The processes' clocks are the tests' own, and so is the database's.
 
-use sealwright::clock::Clock as _;
-use sealwright::domain::event::Actor;
-use sealwright::domain::time::Timestamp;
-use sealwright::service::clock::measure_clock;
+use sealwright::testing::clock::Clock as _;
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::service::clock::measure_clock;
 
 use super::introspect::INACTIVE;
 use crate::harness::app::{NOW, TestApp, claims};

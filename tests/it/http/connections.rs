@@ -2,9 +2,9 @@
 //! when the server answers before the client has sent all.
 
 use futures_util::future::join_all;
-use sealwright::http::manage::MANAGE_ROUTES;
-use sealwright::http::token::TOKEN_ROUTES;
-use sealwright::http::{OPS_ROUTES, PUBLIC_ROUTES};
+use sealwright::testing::http::manage::MANAGE_ROUTES;
+use sealwright::testing::http::token::TOKEN_ROUTES;
+use sealwright::testing::http::{OPS_ROUTES, PUBLIC_ROUTES};
 
 use super::on_both;
 use crate::harness::app::{TOKEN, TestApp};

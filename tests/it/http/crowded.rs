@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use sealwright::http;
-use sealwright::http::serve::{Caps, Rules, serve};
+use sealwright::testing::http;
+use sealwright::testing::http::serve::{Caps, Rules, serve};
 
 use super::on_both;
 use crate::harness::app::{TOKEN, TestApp};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sealwright::domain::event::Actor;
+use sealwright::testing::domain::event::Actor;
 use serde_json::{Value, json};
 
 use super::on_both;
@@ -61,8 +61,9 @@ async fn the_key_set_holds_public_rsa_members_only(app: &TestApp<'_>) {
 
 /// Item 45.
 async fn a_new_key_is_published_before_it_signs_and_until_its_last_token_has_expired(app: &TestApp<'_>) {
-    let agent =
-        app.agent_like(None, "tokens:read", |p| p.ttl = sealwright::domain::ttl::Ttl::new(86_400).ok()).await;
+    let agent = app
+        .agent_like(None, "tokens:read", |p| p.ttl = sealwright::testing::domain::ttl::Ttl::new(86_400).ok())
+        .await;
     let old = app.token(&agent).await;
     let added = app.opened.keys.rotate(Actor::Operator).await.unwrap();
     assert!(keys(app).await.iter().any(|key| key["kid"] == added.kid.0));

@@ -1,7 +1,7 @@
 //! What a wrong secret of a foreign form costs: the same for every id, counted in what was computed.
 
-use sealwright::domain::event::Actor;
-use sealwright::service::manage::import::{Imported, Row};
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::service::manage::import::{Imported, Row};
 
 use super::on_both;
 use super::secrets::Counts;

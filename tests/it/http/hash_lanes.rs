@@ -2,8 +2,8 @@
 //! credentials under attack): counted in hashes, never in time.
 
 use futures_util::future::join_all;
-use sealwright::domain::event::Actor;
-use sealwright::service::manage::import::{Imported, Row};
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::service::manage::import::{Imported, Row};
 
 use super::on_both;
 use super::secrets::{Counts, demand_shed};

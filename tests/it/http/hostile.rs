@@ -14,7 +14,7 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{hmac, rsa};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use sealwright::store::KeyState;
+use sealwright::testing::store::KeyState;
 use serde::Deserialize;
 
 use super::introspect::INACTIVE;

@@ -1,8 +1,8 @@
 //! Agents that came from another system: their clients go on with the ids and secrets that they have.
 
-use sealwright::api::agents::AgentJson;
-use sealwright::domain::event::Actor;
-use sealwright::service::manage::import::{Imported, Row};
+use sealwright::testing::api::agents::AgentJson;
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::service::manage::import::{Imported, Row};
 
 use super::on_both;
 use super::token::INVALID_CLIENT;

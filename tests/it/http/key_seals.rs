@@ -1,8 +1,8 @@
 //! Somebody who can write to the database changes how a signing key stands; an older release does it rightly.
 
-use sealwright::domain::event::Actor;
-use sealwright::keys::algorithm::{RsaBits, generate};
-use sealwright::store::{Change, KeyRecord, KeyState, Write};
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::keys::algorithm::{RsaBits, generate};
+use sealwright::testing::store::{Change, KeyRecord, KeyState, Write};
 
 use super::on_both;
 use crate::harness::app::{Agent, TestApp, bearer, header};

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sealwright::keys::algorithm::{PrivateKey, RsaBits, generate};
+use sealwright::testing::keys::algorithm::{PrivateKey, RsaBits, generate};
 use serde_json::json;
 
 use super::on_both;

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use sealwright::app::loops;
-use sealwright::domain::ttl::Ttl;
-use sealwright::tasks::Loop;
+use sealwright::testing::app::loops;
+use sealwright::testing::domain::ttl::Ttl;
+use sealwright::testing::tasks::Loop;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 

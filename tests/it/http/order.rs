@@ -102,7 +102,7 @@ async fn rate_comes_before_scope(app: &TestApp<'_>) {
 }
 
 async fn scope_comes_before_quota(app: &TestApp<'_>) {
-    use sealwright::domain::agent::Audience;
+    use sealwright::testing::domain::agent::Audience;
     let agent = app
         .agent_like(None, "agents:read", |p| p.audiences = vec![Audience::parse("https://in").unwrap()])
         .await;

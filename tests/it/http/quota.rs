@@ -1,10 +1,10 @@
 //! Monthly quotas (D5; known failures 42, 43).
 
 use futures_util::future::join_all;
-use sealwright::domain::event::Actor;
-use sealwright::domain::quota::PlanName;
-use sealwright::domain::time::Timestamp;
-use sealwright::service::manage::patch::ProfilePatch;
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::domain::quota::PlanName;
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::service::manage::patch::ProfilePatch;
 
 use super::on_both;
 use super::token::{INVALID_CLIENT, QUOTA};

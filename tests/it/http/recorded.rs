@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sealwright::domain::agent::{Audience, RedirectUri, UserId};
-use sealwright::domain::time::Timestamp;
-use sealwright::domain::ttl::Ttl;
+use sealwright::testing::domain::agent::{Audience, RedirectUri, UserId};
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::domain::ttl::Ttl;
 use serde::Deserialize;
 use serde_json::Value;
 

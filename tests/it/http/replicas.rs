@@ -2,9 +2,9 @@
 //! item 35; known failures 3–9).
 
 use futures_util::future::join_all;
-use sealwright::domain::event::Actor;
-use sealwright::domain::scope::parse_scope_list;
-use sealwright::service::manage::patch::ProfilePatch;
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::domain::scope::parse_scope_list;
+use sealwright::testing::service::manage::patch::ProfilePatch;
 use sqlx::{Connection, PgConnection};
 
 use super::introspect::INACTIVE;
@@ -250,8 +250,8 @@ async fn a_scope_added_elsewhere_holds_on_the_next_request(app: &TestApp<'_>) {
 }
 
 async fn a_profile_changed_elsewhere_holds_on_the_next_request(app: &TestApp<'_>) {
-    use sealwright::domain::agent::Audience;
-    use sealwright::domain::ttl::Ttl;
+    use sealwright::testing::domain::agent::Audience;
+    use sealwright::testing::domain::ttl::Ttl;
     let elsewhere = app.beside().await;
     let agent = app.agent("agents:read audit:read").await;
     app.token_with(&agent, "audience=https://out").await;

@@ -74,9 +74,9 @@ async fn a_secret_that_was_lost_opens_nothing(app: &TestApp<'_>) {
 }
 
 async fn a_scope_that_was_lost_is_not_granted(app: &TestApp<'_>) {
-    use sealwright::domain::event::Actor;
-    use sealwright::domain::scope::parse_scope_list;
-    use sealwright::service::manage::patch::ProfilePatch;
+    use sealwright::testing::domain::event::Actor;
+    use sealwright::testing::domain::scope::parse_scope_list;
+    use sealwright::testing::service::manage::patch::ProfilePatch;
     let other = app.beside().await;
     let agent = app.agent("agents:read").await;
     let widen = async |app: &TestApp<'_>, scopes: &str| {

@@ -1,9 +1,9 @@
 //! High-risk scopes (contract D2) as tokens show them: by name, by the catalogue's mark, by configuration.
 
-use sealwright::domain::event::Actor;
-use sealwright::domain::scope::Scope;
-use sealwright::domain::ttl::Ttl;
-use sealwright::service::manage::scopes::ScopePatch;
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::domain::scope::Scope;
+use sealwright::testing::domain::ttl::Ttl;
+use sealwright::testing::service::manage::scopes::ScopePatch;
 use serde_json::json;
 
 use super::on_both;

@@ -47,7 +47,7 @@ async fn occupy_hashing(app: &TestApp<'_>) -> Vec<tokio::task::JoinHandle<bool>>
     let hash = || {
         let secrets = secrets.clone();
         tokio::spawn(async move {
-            let secret = sealwright::service::clients::secret::Secret::parse("something").unwrap();
+            let secret = sealwright::testing::service::clients::secret::Secret::parse("something").unwrap();
             secrets.hash(&secret).await.is_ok()
         })
     };
@@ -164,8 +164,8 @@ async fn a_request_computes_one_hash_at_most(app: &TestApp<'_>) {
 }
 
 async fn an_imported_hash_is_replaced_at_its_first_success(app: &TestApp<'_>) {
-    use sealwright::domain::event::Actor;
-    use sealwright::service::manage::import::{Imported, Row};
+    use sealwright::testing::domain::event::Actor;
+    use sealwright::testing::service::manage::import::{Imported, Row};
     // The vector of the bcrypt library's documentation: "U*U" at cost 5.
     let hash = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
     let row = Row {
@@ -207,8 +207,8 @@ async fn wrong_secrets_evict_nobody(app: &TestApp<'_>) {
 
 /// RFC 6749 §2.3.1 has Basic form-encoded; kafka's client, some MCP clients and curl's users do not.
 async fn a_raw_secret_in_basic_is_compared_where_its_line_said_so(app: &TestApp<'_>) {
-    use sealwright::domain::event::Actor;
-    use sealwright::service::manage::import::{Imported, Row};
+    use sealwright::testing::domain::event::Actor;
+    use sealwright::testing::service::manage::import::{Imported, Row};
     let app = &app.beside_with(&[("limits.failures_per_minute", "0")]).await;
     let secret = "a+b/c%25d==";
     let row = |id: &str, raw: Option<&str>| Row {

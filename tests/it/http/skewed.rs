@@ -2,7 +2,7 @@
 //! minutes of everything that a clock could spoil. No revoked token is active anywhere, no code is good twice,
 //! no key signs before its time, no token has an `iat` in the future.
 
-use sealwright::domain::event::Actor;
+use sealwright::testing::domain::event::Actor;
 use serde_json::Value;
 
 use super::airisk::{CALLBACK, agent_for, code, exchange_at};

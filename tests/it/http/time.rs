@@ -1,6 +1,6 @@
 //! Clocks far away and ahead (D8; known failure 45): no overflow, and no token of the future.
 
-use sealwright::domain::time::Timestamp;
+use sealwright::testing::domain::time::Timestamp;
 
 use super::introspect::INACTIVE;
 use super::on_both;

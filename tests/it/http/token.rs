@@ -140,7 +140,7 @@ async fn a_malformed_scope_is_invalid_scope(app: &TestApp<'_>) {
 
 /// D1, D2; T2, T7.
 async fn a_lifetime_is_the_agents_own_or_the_default_and_capped_by_risk(app: &TestApp<'_>) {
-    use sealwright::domain::ttl::Ttl;
+    use sealwright::testing::domain::ttl::Ttl;
     for name in ["db:read", "db:Write", "x.delete", "ADMIN:x", "users:read"] {
         app.add_scope(name).await;
     }
@@ -201,7 +201,7 @@ async fn a_token_is_for_the_audience_that_was_asked_for(app: &TestApp<'_>) {
 
 /// RFC 8707 §2; item 66.
 async fn an_audience_outside_the_agents_list_is_invalid_target(app: &TestApp<'_>) {
-    use sealwright::domain::agent::Audience;
+    use sealwright::testing::domain::agent::Audience;
     let bound = app
         .agent_like(None, "agents:read", |p| {
             p.audiences =

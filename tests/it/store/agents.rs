@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use sealwright::domain::agent::{AgentName, AgentStatus, Audience, Epoch, RedirectUri, UserId};
-use sealwright::domain::credential::Credential;
-use sealwright::domain::quota::PlanName;
-use sealwright::domain::scope::parse_scope_list;
-use sealwright::domain::time::Timestamp;
-use sealwright::domain::ttl::Ttl;
-use sealwright::store::{Change, Freshness, LiveTokens, Outcome};
+use sealwright::testing::domain::agent::{AgentName, AgentStatus, Audience, Epoch, RedirectUri, UserId};
+use sealwright::testing::domain::credential::Credential;
+use sealwright::testing::domain::quota::PlanName;
+use sealwright::testing::domain::scope::parse_scope_list;
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::domain::ttl::Ttl;
+use sealwright::testing::store::{Change, Freshness, LiveTokens, Outcome};
 
 use super::kit::{MILLIS, NOW, agent, commit, commit_at, create, creation, credential, id, read, write};
 use super::on_both;

@@ -1,8 +1,8 @@
 //! The scope catalogue.
 
-use sealwright::domain::catalogue::CatalogueEntry;
-use sealwright::domain::scope::{BUILT_IN, Scope};
-use sealwright::store::{Change, Freshness, Outcome};
+use sealwright::testing::domain::catalogue::CatalogueEntry;
+use sealwright::testing::domain::scope::{BUILT_IN, Scope};
+use sealwright::testing::store::{Change, Freshness, Outcome};
 
 use super::kit::{MILLIS, commit};
 use super::on_both;

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sealwright::domain::code::CodeRef;
-use sealwright::domain::grant::Grant;
-use sealwright::domain::time::Timestamp;
-use sealwright::store::{Batch, Change, LiveTokens, Outcome, SPENT_GRACE, Store, StoreError};
+use sealwright::testing::domain::code::CodeRef;
+use sealwright::testing::domain::grant::Grant;
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::store::{Batch, Change, LiveTokens, Outcome, SPENT_GRACE, Store, StoreError};
 
 use super::kit::{
     EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, exchange,

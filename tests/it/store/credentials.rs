@@ -1,9 +1,9 @@
 //! Credentials: rotated, re-hashed, imported.
 
-use sealwright::domain::credential::{Credential, SecretHash};
-use sealwright::domain::id::CredentialId;
-use sealwright::domain::time::Timestamp;
-use sealwright::store::{Change, Freshness, Outcome, Store};
+use sealwright::testing::domain::credential::{Credential, SecretHash};
+use sealwright::testing::domain::id::CredentialId;
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::store::{Change, Freshness, Outcome, Store};
 
 use super::kit::{MILLIS, NOW, agent, commit, commit_at, create, credential, id, read, uuid};
 use super::on_both;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealwright::store::{Backend, Change, Freshness, Outcome, StoreError};
+use sealwright::testing::store::{Backend, Change, Freshness, Outcome, StoreError};
 use tokio::time::timeout;
 
 use super::kit::{

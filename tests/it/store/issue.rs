@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sealwright::domain::catalogue::CatalogueEntry;
-use sealwright::domain::id::BatchId;
-use sealwright::domain::scope::Scope;
-use sealwright::domain::time::Timestamp;
-use sealwright::store::{Batch, Change, Freshness, LiveTokens, Outcome};
+use sealwright::testing::domain::catalogue::CatalogueEntry;
+use sealwright::testing::domain::id::BatchId;
+use sealwright::testing::domain::scope::Scope;
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::store::{Batch, Change, Freshness, LiveTokens, Outcome};
 
 use super::kit::{
     EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, creation,
@@ -116,7 +116,7 @@ async fn a_decision_on_an_old_agent_is_stale(db: &Database) {
     assert_eq!(send(&*store, &batch(before)).await, [Seen::Stale]);
     // Even a decision on the right version: only an active agent is counted for.
     let mut lying = read(&*store, "a").await.agent.clone();
-    lying.status = sealwright::domain::agent::AgentStatus::Active;
+    lying.status = sealwright::testing::domain::agent::AgentStatus::Active;
     let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
     assert_eq!(send(&*store, &batch(vec![grant_for(&lying, &catalogue, None)])).await, [Seen::Stale]);
     assert_eq!(used(&*store, "a").await, None);
@@ -216,6 +216,6 @@ async fn no_clock_makes_it_panic(db: &Database) {
     assert_eq!(db.number("select sum(used) from quota").await, 5);
 }
 
-async fn used_in(store: &dyn sealwright::store::Records, at: Timestamp) -> bool {
+async fn used_in(store: &dyn sealwright::testing::store::Records, at: Timestamp) -> bool {
     store.used(&[id("a")], at.month()).await.unwrap().contains_key(&id("a"))
 }

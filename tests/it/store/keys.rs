@@ -1,8 +1,8 @@
 //! Signing keys and the store's own keys.
 
-use sealwright::domain::id::Kid;
-use sealwright::domain::time::Timestamp;
-use sealwright::store::{Change, KeyRecord, KeyState, Outcome, Retires, Sealed, StoreKey};
+use sealwright::testing::domain::id::Kid;
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::store::{Change, KeyRecord, KeyState, Outcome, Retires, Sealed, StoreKey};
 
 use super::kit::{NOW, commit, commit_at};
 use super::on_both;

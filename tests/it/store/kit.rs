@@ -3,23 +3,23 @@
 
 use std::sync::Arc;
 
-use sealwright::clock::FakeClock;
-use sealwright::domain::agent::{
+use sealwright::testing::clock::FakeClock;
+use sealwright::testing::domain::agent::{
     Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
 };
-use sealwright::domain::catalogue::Catalogue;
-use sealwright::domain::code::{self, Code, CodeRef};
-use sealwright::domain::credential::{Credential, SecretHash, Tag};
-use sealwright::domain::event::Actor;
-use sealwright::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
-use sealwright::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
-use sealwright::domain::quota::{Limit, PlanName};
-use sealwright::domain::risk::RiskRules;
-use sealwright::domain::scope::parse_scope_list;
-use sealwright::domain::time::{Moment, Timestamp};
-use sealwright::domain::ttl::Ttl;
-use sealwright::entropy::{SystemEntropy, uuid_v7};
-use sealwright::store::{
+use sealwright::testing::domain::catalogue::Catalogue;
+use sealwright::testing::domain::code::{self, Code, CodeRef};
+use sealwright::testing::domain::credential::{Credential, SecretHash, Tag};
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
+use sealwright::testing::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
+use sealwright::testing::domain::quota::{Limit, PlanName};
+use sealwright::testing::domain::risk::RiskRules;
+use sealwright::testing::domain::scope::parse_scope_list;
+use sealwright::testing::domain::time::{Moment, Timestamp};
+use sealwright::testing::domain::ttl::Ttl;
+use sealwright::testing::entropy::{SystemEntropy, uuid_v7};
+use sealwright::testing::store::{
     AgentRecord, Batch, Change, Freshness, Outcome, Recorded, Records, Store, TokenRef, Verdict, Write,
 };
 use uuid::Uuid;

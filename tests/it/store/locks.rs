@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealwright::store::batch::Batched;
-use sealwright::store::{Batch, Change, Outcome, Store, StoreError, Verdict};
+use sealwright::testing::store::batch::Batched;
+use sealwright::testing::store::{Batch, Change, Outcome, Store, StoreError, Verdict};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tokio::task::{JoinHandle, JoinSet};
 

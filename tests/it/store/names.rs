@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sealwright::domain::agent::UserId;
-use sealwright::store::{Change, Freshness, LiveTokens, Outcome, Store};
+use sealwright::testing::domain::agent::UserId;
+use sealwright::testing::store::{Change, Freshness, LiveTokens, Outcome, Store};
 use tokio::task::JoinSet;
 
 use super::kit::{USER, agent, commit, create, creation, credential, id, read, write};
@@ -117,7 +117,7 @@ async fn users_that_were_there_before_are_known(db: &Database) {
     // As before the migration.
     db.execute("drop table known_user; delete from _sqlx_migrations where version = 4").await;
     if let Database::Postgres { url, .. } = db {
-        sealwright::store::postgres::migrate(url).await.unwrap();
+        sealwright::testing::store::postgres::migrate(url).await.unwrap();
     }
     let store = db.open().await;
     assert_eq!(commit(&*store, creation("u")).await, Outcome::Clash);

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sealwright::domain::agent::{AgentStatus, Epoch};
-use sealwright::domain::time::Timestamp;
-use sealwright::store::postgres::{PostgresStore, migrate};
-use sealwright::store::{Change, Freshness, OpenError, Outcome, Store, StoreError};
+use sealwright::testing::domain::agent::{AgentStatus, Epoch};
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::store::postgres::{PostgresStore, migrate};
+use sealwright::testing::store::{Change, Freshness, OpenError, Outcome, Store, StoreError};
 use sqlx::{Connection, PgConnection};
 
 use super::kit::{

@@ -1,7 +1,7 @@
 //! What only time removes.
 
-use sealwright::domain::time::Timestamp;
-use sealwright::store::{Change, REVOCATION_GRACE};
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::store::{Change, REVOCATION_GRACE};
 
 use super::kit::{EVENTS, NOW, batch_at, commit, create, grants, id, jti, send, token};
 use super::on_both;

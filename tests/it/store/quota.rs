@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sealwright::domain::time::{Timestamp, parse_rfc3339};
-use sealwright::store::Backend;
+use sealwright::testing::domain::time::{Timestamp, parse_rfc3339};
+use sealwright::testing::store::Backend;
 
 use super::kit::{EVENTS, NOW, Seen, batch, batch_at, count, counted, create, grants, id, issue, send, used};
 use super::on_both;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sealwright::domain::agent::Epoch;
-use sealwright::store::Sought;
+use sealwright::testing::domain::agent::Epoch;
+use sealwright::testing::store::Sought;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{NOW, create, id, issue, jti};

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sealwright::domain::agent::{AgentStatus, Epoch};
-use sealwright::domain::id::Jti;
-use sealwright::domain::time::Timestamp;
-use sealwright::domain::ttl::Ttl;
-use sealwright::store::{Backend, Change, LiveTokens, Outcome, Standing};
+use sealwright::testing::domain::agent::{AgentStatus, Epoch};
+use sealwright::testing::domain::id::Jti;
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::domain::ttl::Ttl;
+use sealwright::testing::store::{Backend, Change, LiveTokens, Outcome, Standing};
 use uuid::Uuid;
 
 use super::kit::{

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use sealwright::domain::agent::{AgentStatus, Epoch};
-use sealwright::store::postgres::{PostgresStore, migrate};
-use sealwright::store::{Change, OpenError, Outcome, Store, StoreError};
+use sealwright::testing::domain::agent::{AgentStatus, Epoch};
+use sealwright::testing::store::postgres::{PostgresStore, migrate};
+use sealwright::testing::store::{Change, OpenError, Outcome, Store, StoreError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{

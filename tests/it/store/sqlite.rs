@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use sealwright::store::records::ReadAgents;
-use sealwright::store::sqlite::{NotAlone, SqliteStore};
-use sealwright::store::{Change, OpenError, Outcome, Store, StoreError};
+use sealwright::testing::store::records::ReadAgents;
+use sealwright::testing::store::sqlite::{NotAlone, SqliteStore};
+use sealwright::testing::store::{Change, OpenError, Outcome, Store, StoreError};
 
 use super::kit::{EVENTS, MILLIS, batch, commit, counted, create, grants, id, read, send, used, write};
 use crate::harness::database::Database;

@@ -1,11 +1,11 @@
 //! Epochs and versions are never given twice, and a second is long: rows that are wound back between two changes of
 //! one second get others than they had.
 
-use sealwright::domain::catalogue::CatalogueEntry;
-use sealwright::domain::id::CredentialId;
-use sealwright::domain::scope::Scope;
-use sealwright::domain::time::Moment;
-use sealwright::store::{Batch, Change, Freshness, LiveTokens, Outcome, Store};
+use sealwright::testing::domain::catalogue::CatalogueEntry;
+use sealwright::testing::domain::id::CredentialId;
+use sealwright::testing::domain::scope::Scope;
+use sealwright::testing::domain::time::Moment;
+use sealwright::testing::store::{Batch, Change, Freshness, LiveTokens, Outcome, Store};
 
 use super::kit::{
     MILLIS, agent, batch, code, commit_at, create, credential, exchange, id, jti, read, send, uuid,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use sealwright::domain::agent::{Audience, RedirectUri};
-use sealwright::domain::quota::Plans;
-use sealwright::service::manage::patch::ProfilePatch;
+use sealwright::testing::domain::agent::{Audience, RedirectUri};
+use sealwright::testing::domain::quota::Plans;
+use sealwright::testing::service::manage::patch::ProfilePatch;
 use serde_json::Value;
 
 use super::{

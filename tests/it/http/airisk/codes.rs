@@ -2,9 +2,9 @@
 
 use futures_util::future::join_all;
 use proptest::test_runner::{Config, TestRunner};
-use sealwright::domain::agent::{RedirectUri, UserId};
-use sealwright::domain::quota::PlanName;
-use sealwright::service::manage::patch::ProfilePatch;
+use sealwright::testing::domain::agent::{RedirectUri, UserId};
+use sealwright::testing::domain::quota::PlanName;
+use sealwright::testing::service::manage::patch::ProfilePatch;
 use serde_json::json;
 
 use super::{
@@ -59,7 +59,7 @@ async fn a_code_survives_a_restart_and_opens_on_every_process(app: &TestApp<'_>)
 async fn a_code_of_another_store_is_nothing(app: &TestApp<'_>) {
     let database = Database::sqlite().await;
     let elsewhere = TestApp::start(&database).await;
-    let shape = |terms: &mut sealwright::domain::agent::Terms| {
+    let shape = |terms: &mut sealwright::testing::domain::agent::Terms| {
         terms.redirect_uris = vec![RedirectUri::parse(CALLBACK).unwrap()];
     };
     // The same id, the same address, the same master key.

@@ -9,9 +9,9 @@ mod rows;
 
 use super::on_both;
 
-use sealwright::domain::agent::{RedirectUri, UserId};
-use sealwright::domain::event::Actor;
-use sealwright::service::manage::patch::ProfilePatch;
+use sealwright::testing::domain::agent::{RedirectUri, UserId};
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::service::manage::patch::ProfilePatch;
 use url::Url;
 
 use crate::harness::answer::Answer;

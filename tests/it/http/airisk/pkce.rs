@@ -3,9 +3,9 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sealwright::domain::agent::RedirectUri;
-use sealwright::domain::event::Actor;
-use sealwright::service::manage::patch::ProfilePatch;
+use sealwright::testing::domain::agent::RedirectUri;
+use sealwright::testing::domain::event::Actor;
+use sealwright::testing::service::manage::patch::ProfilePatch;
 use url::Url;
 
 use super::{

@@ -1,9 +1,9 @@
 //! The rows V1 to V7 of the wire contract.
 
 use futures_util::future::join_all;
-use sealwright::domain::quota::PlanName;
-use sealwright::domain::time::Timestamp;
-use sealwright::service::manage::patch::ProfilePatch;
+use sealwright::testing::domain::quota::PlanName;
+use sealwright::testing::domain::time::Timestamp;
+use sealwright::testing::service::manage::patch::ProfilePatch;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use url::Url;
@@ -288,7 +288,9 @@ async fn v7_a_refusal_has_its_own_title_and_spends_nothing(app: &TestApp<'_>) {
     answer.is_problem(403, "Forbidden");
     assert_eq!(answer.text("detail"), "This client is not allowed any scope.");
     let patch = ProfilePatch {
-        scopes: Some(sealwright::domain::scope::parse_scope_list("agents:read tokens:read").unwrap()),
+        scopes: Some(
+            sealwright::testing::domain::scope::parse_scope_list("agents:read tokens:read").unwrap(),
+        ),
         plan: Some(PlanName::parse("unlimited").unwrap()),
         ..ProfilePatch::default()
     };

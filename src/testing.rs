@@ -1,0 +1,153 @@
+//! What tests and benches take hold of, and nothing else does: everything inside is private to the crate, so that the
+//! compiler says what is dead. Names stand here under the paths that they have inside.
+
+pub mod api {
+    pub mod agents {
+        pub use crate::api::agents::AgentJson;
+    }
+}
+pub mod app {
+    pub use crate::app::{Opened, Wrapping, compose, migrate, open, open_with};
+    pub mod loops {
+        pub use crate::app::loops::loops;
+    }
+}
+pub mod clock {
+    pub use crate::clock::{Clock, FakeClock, SystemClock};
+}
+pub mod config {
+    pub use crate::config::{Config, DatabaseUrl, MasterKeyNeed, RsaBits};
+    pub mod raw {
+        pub use crate::config::raw::Raw;
+    }
+}
+pub mod domain {
+    pub mod agent {
+        pub use crate::domain::agent::{
+            Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
+        };
+    }
+    pub mod catalogue {
+        pub use crate::domain::catalogue::{Catalogue, CatalogueEntry};
+    }
+    pub mod code {
+        pub use crate::domain::code::{Code, CodeRef, LIFETIME};
+    }
+    pub mod credential {
+        pub use crate::domain::credential::{Credential, SecretHash, Tag};
+    }
+    pub mod event {
+        pub use crate::domain::event::Actor;
+    }
+    pub mod grant {
+        pub use crate::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
+    }
+    pub mod id {
+        pub use crate::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti, Kid};
+    }
+    pub mod quota {
+        pub use crate::domain::quota::{Limit, PlanName, Plans};
+    }
+    pub mod risk {
+        pub use crate::domain::risk::RiskRules;
+    }
+    pub mod scope {
+        pub use crate::domain::scope::{BUILT_IN, Scope, parse_scope_list};
+    }
+    pub mod time {
+        pub use crate::domain::time::{Moment, Timestamp, parse_rfc3339};
+    }
+    pub mod ttl {
+        pub use crate::domain::ttl::Ttl;
+    }
+}
+pub mod entropy {
+    pub use crate::entropy::{Entropy, NoEntropy, SystemEntropy, uuid_v7};
+}
+pub mod http {
+    pub use crate::http::{OPS_ROUTES, PUBLIC_ROUTES, ops_router, public_router};
+    pub mod manage {
+        pub use crate::http::manage::MANAGE_ROUTES;
+    }
+    pub mod parameters {
+        pub use crate::http::parameters::Parameters;
+    }
+    pub mod serve {
+        pub use crate::http::serve::{Caps, Rules, serve};
+    }
+    pub mod state {
+        pub use crate::http::state::State;
+    }
+    pub mod token {
+        pub use crate::http::token::TOKEN_ROUTES;
+    }
+}
+pub mod keys {
+    pub mod algorithm {
+        pub use crate::keys::algorithm::{GeneratedKey, PrivateKey, RsaBits, generate};
+    }
+    pub mod seal {
+        pub use crate::keys::seal::MasterKey;
+    }
+    pub mod standing {
+        pub use crate::keys::standing::new_record;
+    }
+}
+pub mod service {
+    pub mod clients {
+        pub mod secret {
+            pub use crate::service::clients::secret::{Secret, Secrets};
+            pub mod bulk {
+                pub use crate::service::clients::secret::bulk::hash_all;
+            }
+            pub mod kdf {
+                pub use crate::service::clients::secret::kdf::{Workspace, hash, verify};
+            }
+        }
+    }
+    pub mod clock {
+        pub use crate::service::clock::measure_clock;
+    }
+    pub mod manage {
+        pub mod agents {
+            pub use crate::service::manage::agents::{Agents, NewAgent};
+        }
+        pub mod import {
+            pub use crate::service::manage::import::{Imported, Row};
+        }
+        pub mod patch {
+            pub use crate::service::manage::patch::ProfilePatch;
+        }
+        pub mod scopes {
+            pub use crate::service::manage::scopes::ScopePatch;
+        }
+    }
+    pub mod readiness {
+        pub use crate::service::readiness::Draining;
+    }
+}
+pub mod store {
+    pub use crate::store::{
+        AgentRecord, Backend, Batch, Change, Freshness, KeyRecord, KeyState, KilledTokens, LiveTokens,
+        OpenError, Outcome, REVOCATION_GRACE, Recorded, Records, Retires, SPENT_GRACE, Sealed, Sought,
+        Standing, Store, StoreError, StoreKey, TokenRef, Verdict, Write,
+    };
+    pub mod batch {
+        pub use crate::store::batch::Batched;
+    }
+    pub mod postgres {
+        pub use crate::store::postgres::{PostgresStore, migrate};
+    }
+    pub mod records {
+        pub use crate::store::records::ReadAgents;
+    }
+    pub mod sqlite {
+        pub use crate::store::sqlite::{NotAlone, SqliteStore};
+    }
+}
+pub mod tasks {
+    pub use crate::tasks::Loop;
+}
+pub mod telemetry {
+    pub use crate::telemetry::{Format, Output, start_logging};
+}
