@@ -13,7 +13,7 @@ use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::{Code, Rejection};
-use crate::service::manage::LONGEST_OVERLAP;
+use crate::service::manage::MAX_OVERLAP;
 use crate::service::manage::agents::{Agents, NewAgent};
 use crate::service::manage::patch::{LiveTokens, ProfilePatch};
 
@@ -128,7 +128,7 @@ pub struct RotateArgs {
     /// The agent's id
     id: String,
     /// Seconds that the old secret lives on
-    #[arg(long, value_name = "SECS", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=LONGEST_OVERLAP))]
+    #[arg(long, value_name = "SECS", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=MAX_OVERLAP))]
     overlap: i64,
 }
 

@@ -10,7 +10,7 @@ use crate::config::Config;
 use super::failure::Failure;
 
 /// A server that needs longer is not ready.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Succeeds when `/readyz` of the configured listen address answers 200.
 pub fn run(config: &Config) -> Result<(), Failure> {
@@ -33,9 +33,9 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 fn ask(address: SocketAddr) -> std::io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     // "HTTP/1.1 200" and no more: the rest is for others to read.

@@ -11,7 +11,7 @@ use crate::service::clients::secret::Secret;
 use super::failure::Failure;
 
 /// The longest text that is read from stdin, in bytes. Tokens and secrets are shorter.
-const LONGEST: u64 = 16_384;
+const MAX_STDIN_BYTES: u64 = 16_384;
 
 /// One `--scope`: scopes separated by spaces; empty names none.
 #[derive(Debug, Clone)]
@@ -102,9 +102,11 @@ pub fn secret_from_stdin() -> Result<Secret, Failure> {
 /// What stands on stdin, bounded.
 pub fn text_from_stdin() -> Result<zeroize::Zeroizing<String>, Failure> {
     let mut text = zeroize::Zeroizing::new(String::new());
-    let mut stdin = io::stdin().take(LONGEST);
+    let mut stdin = io::stdin().take(MAX_STDIN_BYTES);
     match stdin.read_to_string(&mut text) {
-        Ok(_) if stdin.limit() == 0 => Err(Failure::Usage(format!("stdin holds more than {LONGEST} bytes"))),
+        Ok(_) if stdin.limit() == 0 => {
+            Err(Failure::Usage(format!("stdin holds more than {MAX_STDIN_BYTES} bytes")))
+        }
         Ok(_) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(Failure::Usage("stdin is not UTF-8".to_owned()))

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::service::manage::import::Row;
 
 /// The longest line, in bytes. A longer one is refused, not read.
-const LONGEST_LINE: u64 = 1 << 18;
+const MAX_LINE_BYTES: u64 = 1 << 18;
 
 /// The fields of a row; as keys in JSON, as the first line in CSV.
 const FIELDS: [&str; 12] = [
@@ -54,7 +54,7 @@ impl<R: Read> Read for BoundedLines<R> {
         for byte in &buffer[..count] {
             self.since_line_end = if *byte == b'\n' { 0 } else { self.since_line_end + 1 };
         }
-        if self.since_line_end > LONGEST_LINE {
+        if self.since_line_end > MAX_LINE_BYTES {
             return Err(io::Error::other("a line is too long"));
         }
         Ok(count)
@@ -89,7 +89,7 @@ impl Iterator for JsonLines {
             self.number += 1;
             let number = self.number;
             let mut line = Vec::new();
-            let mut bounded = self.file.by_ref().take(LONGEST_LINE);
+            let mut bounded = self.file.by_ref().take(MAX_LINE_BYTES);
             match bounded.read_until(b'\n', &mut line) {
                 Ok(0) => return None,
                 Ok(_) => {}

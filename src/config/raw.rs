@@ -21,7 +21,7 @@ pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 const PREFIX: &str = "SEALWRIGHT_";
 
 /// The largest file that is read, in bytes: configuration is never larger, a device file always is.
-const LARGEST_FILE: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A value under a known key.
 #[derive(Clone)]
@@ -236,7 +236,7 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 fn read_text(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
-    let mut bounded = file.take(LARGEST_FILE + 1);
+    let mut bounded = file.take(MAX_FILE_BYTES + 1);
     bounded.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     if bounded.limit() == 0 {
         return Err("it is larger than 1 MiB".to_owned());

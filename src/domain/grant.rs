@@ -14,10 +14,10 @@ use super::ttl::{Risk, Ttl, lifetime};
 
 /// The longest joined scope list that a token carries, in bytes: every token stays far below the
 /// length at which this server would refuse to read it back.
-pub const LONGEST_SCOPE_LIST: usize = 3_072;
+pub const MAX_SCOPE_LIST_BYTES: usize = 3_072;
 
 /// The longest list of audiences that a token carries, in bytes.
-pub const LONGEST_AUDIENCE: usize = 1_024;
+pub const MAX_AUDIENCE_BYTES: usize = 1_024;
 
 /// What a client asked for, its syntax already checked.
 #[derive(Debug, Clone, Default)]
@@ -186,7 +186,7 @@ fn decide_scopes(
 /// More scopes than a token carries are refused, never cut short (contract D4).
 fn fits(scopes: Vec<Scope>) -> Result<Vec<Scope>, Refusal> {
     let length: usize = scopes.iter().map(|s| s.as_str().len() + 1).sum();
-    if length <= LONGEST_SCOPE_LIST { Ok(scopes) } else { Err(Refusal::MalformedScope) }
+    if length <= MAX_SCOPE_LIST_BYTES { Ok(scopes) } else { Err(Refusal::MalformedScope) }
 }
 
 fn decide_audience(agent: &Agent, policy: &Policy, asked: &[Audience]) -> Result<Vec<Audience>, Refusal> {
@@ -198,7 +198,7 @@ fn decide_audience(agent: &Agent, policy: &Policy, asked: &[Audience]) -> Result
         return Ok(vec![first.clone()]);
     }
     let length: usize = asked.iter().map(|a| a.as_str().len()).sum();
-    if length <= LONGEST_AUDIENCE && (list.is_empty() || asked.iter().all(|a| list.contains(a))) {
+    if length <= MAX_AUDIENCE_BYTES && (list.is_empty() || asked.iter().all(|a| list.contains(a))) {
         Ok(asked.to_vec())
     } else {
         Err(Refusal::InvalidTarget)

@@ -6,7 +6,7 @@ use super::Invalid;
 pub const HIGH_RISK_CAP: i64 = 900;
 
 /// The longest life of any token, in seconds.
-pub const LONGEST: i64 = 86_400;
+pub const MAX_TTL: i64 = 86_400;
 
 /// A configured token lifetime: 300 to 86,400 seconds inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ impl Ttl {
 
     /// Accepts 300 to 86,400 seconds inclusive.
     pub fn new(seconds: i64) -> Result<Self, Invalid> {
-        if (300..=LONGEST).contains(&seconds) {
+        if (300..=MAX_TTL).contains(&seconds) {
             Ok(Self(seconds))
         } else {
             Err(Invalid("a token lifetime is 300 to 86400 seconds"))

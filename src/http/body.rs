@@ -33,7 +33,7 @@ const MAX_ARRIVING: usize = 32 * 1024 * 1024;
 const MIN_COUNTED: usize = 4 * 1024;
 
 /// What larger bodies leave to those of one packet or two, which all clients send that ask for a token.
-const KEPT_FOR_SMALL: usize = MAX_ARRIVING / 4;
+const RESERVED_FOR_SMALL: usize = MAX_ARRIVING / 4;
 
 type Received = Result<Collected<Bytes>, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -58,7 +58,7 @@ impl Drop for Place<'_> {
 impl Bodies {
     fn reserve(&self, announced: usize) -> Option<Place<'_>> {
         let bytes = announced.max(MIN_COUNTED);
-        let most = if bytes == MIN_COUNTED { MAX_ARRIVING } else { MAX_ARRIVING - KEPT_FOR_SMALL };
+        let most = if bytes == MIN_COUNTED { MAX_ARRIVING } else { MAX_ARRIVING - RESERVED_FOR_SMALL };
         let add = |now: usize| now.checked_add(bytes).filter(|sum| *sum <= most);
         self.arriving.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
         Some(Place { bodies: self, bytes })
@@ -155,7 +155,7 @@ mod tests {
         let large: Vec<Place<'_>> = std::iter::from_fn(|| bodies.reserve(MAX_BODY)).collect();
         assert_eq!(large.len(), 384);
         let small: Vec<Place<'_>> = std::iter::from_fn(|| bodies.reserve(200)).collect();
-        assert_eq!(small.len(), KEPT_FOR_SMALL / MIN_COUNTED);
+        assert_eq!(small.len(), RESERVED_FOR_SMALL / MIN_COUNTED);
         drop(large);
         assert!(bodies.reserve(MAX_BODY).is_some());
         drop(small);

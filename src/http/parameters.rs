@@ -17,7 +17,7 @@ const TOO_MANY: Refusal = Refusal::InvalidRequest("The request has more than 1,0
 
 /// The most parameters of a request, those included that nobody asks for: enough for every client, and
 /// few enough that reading them costs nothing worth a flood.
-const MOST: usize = 1_024;
+const MAX_PARAMETERS: usize = 1_024;
 
 /// The parameters of a request, in the order in which they came.
 pub struct Parameters<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
@@ -55,7 +55,7 @@ impl<'a> Parameters<'a> {
     /// parameter that nobody asked for too.
     pub fn of_form(text: &'a [u8]) -> Result<Self, Refusal> {
         let pairs = || text.split(|b| *b == b'&').filter(|pair| !pair.is_empty());
-        if pairs().nth(MOST).is_some() {
+        if pairs().nth(MAX_PARAMETERS).is_some() {
             return Err(TOO_MANY);
         }
         let pairs = pairs().map(|pair| {
@@ -66,7 +66,7 @@ impl<'a> Parameters<'a> {
         pairs.collect::<Option<Vec<_>>>().map(Self).ok_or(MALFORMED_FORM)
     }
 
-    /// Parses a JSON object of at most `DEEPEST` levels, itself the first. A member that nobody
+    /// Parses a JSON object of at most `MAX_DEPTH` levels, itself the first. A member that nobody
     /// asked for may hold anything, but the whole must be JSON: a number that no double holds, half
     /// a surrogate pair, or anything behind the object is refused.
     pub fn of_json(text: &'a [u8]) -> Result<Self, Refusal> {
@@ -150,11 +150,11 @@ fn mistyped(name: &'static str) -> Refusal {
 }
 
 /// How many levels of arrays and objects a JSON body may have. Bounds the stack, whatever is sent.
-const DEEPEST: u8 = 32;
+const MAX_DEPTH: u8 = 32;
 
 /// Reads the members of the outermost object, doubles and all, which a map would hide.
 struct Members<'t> {
-    /// Set when there are more than [`MOST`], at which the reading ends.
+    /// Set when there are more than [`MAX_PARAMETERS`], at which the reading ends.
     too_many: &'t mut bool,
 }
 
@@ -172,11 +172,11 @@ impl<'de> Visitor<'de> for Members<'_> {
 
         let mut members = Vec::new();
         while let Some(Name(name)) = map.next_key()? {
-            if members.len() == MOST {
+            if members.len() == MAX_PARAMETERS {
                 *self.too_many = true;
                 return Err(serde::de::Error::custom("too many members"));
             }
-            members.push((name, map.next_value_seed(Below(DEEPEST - 1))?));
+            members.push((name, map.next_value_seed(Below(MAX_DEPTH - 1))?));
         }
         Ok(members)
     }

@@ -10,7 +10,7 @@ use crate::domain::ttl::Risk;
 use crate::store::Recorded;
 
 /// A token longer than this is refused unread, in bytes. Every token that is minted is shorter.
-pub const LONGEST_TOKEN: usize = 8_192;
+pub const MAX_TOKEN_BYTES: usize = 8_192;
 
 /// The header of a minted token (RFC 9068 §2.1).
 #[derive(Serialize)]
@@ -145,10 +145,10 @@ pub fn encode(issuer: &str, recorded: &Recorded) -> Vec<u8> {
     serde_json::to_vec(&minted).unwrap_or_default()
 }
 
-/// The header of a token that has the shape of one of ours: at most [`LONGEST_TOKEN`] bytes, three
+/// The header of a token that has the shape of one of ours: at most [`MAX_TOKEN_BYTES`] bytes, three
 /// parts, and a header of exactly the three known members. Decides nothing about the signature.
 pub fn read_header(token: &str) -> Option<PresentedHeader> {
-    if token.len() > LONGEST_TOKEN || token.bytes().filter(|b| *b == b'.').count() != 2 {
+    if token.len() > MAX_TOKEN_BYTES || token.bytes().filter(|b| *b == b'.').count() != 2 {
         return None;
     }
     let (header, _) = token.split_once('.')?;

@@ -2,7 +2,7 @@
 
 use crate::domain::id::Kid;
 
-use super::claims::LONGEST_TOKEN;
+use super::claims::MAX_TOKEN_BYTES;
 
 /// Why a keyring cannot do what it is asked. Faults, never refusals.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,7 @@ pub enum KeyFault {
     /// The library made no key.
     #[error("key generation failed")]
     Generation,
-    /// A token grew past [`LONGEST_TOKEN`].
-    #[error("the token would be longer than {LONGEST_TOKEN} bytes")]
+    /// A token grew past [`MAX_TOKEN_BYTES`].
+    #[error("the token would be longer than {MAX_TOKEN_BYTES} bytes")]
     TooLong,
 }

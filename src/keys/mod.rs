@@ -16,7 +16,7 @@ use crate::domain::ttl;
 use crate::store::{KeyRecord, KeyState, Recorded, Sealed};
 
 use algorithm::{PrivateKey, PublicKey};
-use claims::{Claims, LONGEST_TOKEN, TokenHeader};
+use claims::{Claims, MAX_TOKEN_BYTES, TokenHeader};
 use seal::MasterKey;
 
 pub mod algorithm;
@@ -156,7 +156,7 @@ impl Keyring {
         jwt.push_str(&key.encoded_header);
         URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
         key.pair.private.sign_onto(&mut jwt)?;
-        if jwt.len() > LONGEST_TOKEN {
+        if jwt.len() > MAX_TOKEN_BYTES {
             return Err(KeyFault::TooLong);
         }
         let expires_at = recorded.expires_at();
@@ -202,7 +202,7 @@ impl Keyring {
 
 /// Whether some lifetime that a token is minted with lies between `iat` and `exp`.
 fn lives_as_minted(claims: &Claims) -> bool {
-    claims.exp.checked_sub(claims.iat).is_some_and(|life| (1..=ttl::LONGEST).contains(&life))
+    claims.exp.checked_sub(claims.iat).is_some_and(|life| (1..=ttl::MAX_TTL).contains(&life))
 }
 
 /// RFC 7517: the signing key first, then the announced, then the retiring ones.

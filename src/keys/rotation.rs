@@ -21,7 +21,7 @@ pub fn plan(keys: &[KeyRecord], now: Timestamp, seal: impl Fn(&KeyRecord) -> Vec
         .filter(|k| k.state == KeyState::Announced && k.signs_from <= now)
         .min_by_key(|k| (k.signs_from, k.announced_at, k.kid.clone()));
     if let Some(next) = due {
-        let published_until = now.saturating_add(ttl::LONGEST + SKEW);
+        let published_until = now.saturating_add(ttl::MAX_TTL + SKEW);
         let retired = |key: &KeyRecord| KeyRecord {
             state: KeyState::Retiring,
             published_until: Some(published_until),

@@ -23,7 +23,7 @@ use super::error::Error;
 use super::keys::KeyService;
 
 /// How many verified signatures are remembered. Time, revocation, status and epoch are read anyway.
-const REMEMBERED: u64 = 20_000;
+const MAX_VERIFIED: u64 = 20_000;
 
 /// How many are expected: room for these is taken at the start, and more when they come.
 const EXPECTED: usize = 1_000;
@@ -118,7 +118,7 @@ impl Tokens {
             keys,
             clock,
             own_audiences,
-            verified: Cache::with_weighter(EXPECTED, REMEMBERED, UnitWeighter),
+            verified: Cache::with_weighter(EXPECTED, MAX_VERIFIED, UnitWeighter),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::http::parameters::{Parameters, values_in_query};
 use crate::http::state::State;
 
 /// The longest `state` that is handed back, in bytes.
-const LONGEST_STATE: usize = 1_024;
+const MAX_STATE_BYTES: usize = 1_024;
 
 const KNOWN: [&str; 6] =
     ["client_id", "redirect_uri", "state", "userid", "code_challenge", "code_challenge_method"];
@@ -32,7 +32,7 @@ pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Re
     let redirect_uri = query.required("redirect_uri")?;
     let echo = query.one("state")?;
     let user = query.one("userid")?;
-    if echo.is_some_and(|text| text.len() > LONGEST_STATE) {
+    if echo.is_some_and(|text| text.len() > MAX_STATE_BYTES) {
         return Err(refused("The state parameter is longer than 1,024 bytes.").into());
     }
     let challenge = read_challenge(&query)?;

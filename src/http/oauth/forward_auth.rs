@@ -22,7 +22,7 @@ use crate::http::parameters::{decode, values_in_query};
 use crate::http::state::State;
 
 /// How many scopes and audiences one request may demand, so that a list of thousands costs nothing.
-const MOST_DEMANDS: usize = 64;
+const MAX_DEMANDS: usize = 64;
 
 const REQUIRED_SCOPE: &str = "x-required-scope";
 const REQUIRED_AUDIENCE: &str = "x-required-audience";
@@ -110,7 +110,7 @@ fn read_demands(incoming: &Incoming, parameter: &str, header: &str) -> Result<Ve
     let mut words: Vec<String> = Vec::new();
     let mut add = |text: &str| {
         words.extend(text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned));
-        if words.len() > MOST_DEMANDS { Err(TOO_MANY) } else { Ok(()) }
+        if words.len() > MAX_DEMANDS { Err(TOO_MANY) } else { Ok(()) }
     };
     for value in values_in_query(&incoming.query, parameter) {
         add(&value.ok_or(UNREADABLE)?)?;
@@ -195,9 +195,9 @@ mod tests {
 
     #[test]
     fn demands_are_bounded() {
-        assert!(demands(&"scope=a&".repeat(MOST_DEMANDS), &[]).is_ok());
-        assert!(demands(&"scope=a&".repeat(MOST_DEMANDS + 1), &[]).is_err());
-        assert!(demands("", &["a ".repeat(MOST_DEMANDS + 1).as_bytes()]).is_err());
+        assert!(demands(&"scope=a&".repeat(MAX_DEMANDS), &[]).is_ok());
+        assert!(demands(&"scope=a&".repeat(MAX_DEMANDS + 1), &[]).is_err());
+        assert!(demands("", &["a ".repeat(MAX_DEMANDS + 1).as_bytes()]).is_err());
     }
 
     #[test]

@@ -13,14 +13,14 @@ use crate::http::reply::{self, Kept};
 use crate::http::state::State;
 
 /// A list below this many bytes is sent as it is: it fits into one packet.
-const WORTH_PACKING: usize = 1_024;
+const MIN_GZIP_BYTES: usize = 1_024;
 
 /// The list from memory; 304 when the client has it.
 pub async fn get_revocations(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     let listing = state.list.current();
     let document = &listing.document;
     let headers = &incoming.headers;
-    let mut response = if document.body.len() >= WORTH_PACKING && prefers_gzip(headers) {
+    let mut response = if document.body.len() >= MIN_GZIP_BYTES && prefers_gzip(headers) {
         // Who has the list in either form has it. The tag says which (RFC 9110 §15.4.5).
         let held = [document.gzip_etag(), document.etag.clone()];
         if let Some(tag) = held.iter().find(|tag| reply::matches_etag(headers, tag)) {

@@ -8,7 +8,7 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::{Agent, AgentStatus, Epoch, Profile};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::event::Actor;
-use crate::domain::grant::LONGEST_SCOPE_LIST;
+use crate::domain::grant::MAX_SCOPE_LIST_BYTES;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::{Code, FieldError, Rejection};
@@ -187,7 +187,7 @@ pub(super) fn scope_errors(scopes: &[Scope], catalogue: &Catalogue) -> Vec<Field
     };
     let mut errors: Vec<FieldError> = unknown.map(error).collect();
     // More than one token carries would make the request without a scope fail (contract D3).
-    if join(scopes).len() >= LONGEST_SCOPE_LIST {
+    if join(scopes).len() >= MAX_SCOPE_LIST_BYTES {
         let rule = "an agent's scopes, joined by spaces, are shorter than 3072 bytes";
         errors.push(FieldError::new("/scopes", rule));
     }

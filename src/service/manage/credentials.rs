@@ -15,7 +15,7 @@ use super::error::Error;
 use super::view::NewSecret;
 
 /// The longest that an old secret may live beside the new one, in seconds: 30 days.
-pub const LONGEST_OVERLAP: i64 = 2_592_000;
+pub const MAX_OVERLAP: i64 = 2_592_000;
 
 impl Agents {
     /// Gives an agent a new secret, `chosen` or drawn. Each live one ends at its own end or `overlap` seconds
@@ -27,7 +27,7 @@ impl Agents {
         overlap: i64,
         by: Actor,
     ) -> Result<NewSecret, Error> {
-        if !(0..=LONGEST_OVERLAP).contains(&overlap) {
+        if !(0..=MAX_OVERLAP).contains(&overlap) {
             return Err(Rejection::of_field("/overlapSeconds", "an overlap is 0 to 2592000 seconds").into());
         }
         // Asked before the secret is hashed, and again by the commit.

@@ -15,5 +15,5 @@ pub mod tokens;
 mod update;
 pub mod view;
 
-pub use credentials::LONGEST_OVERLAP;
+pub use credentials::MAX_OVERLAP;
 pub use error::Error;

@@ -111,7 +111,7 @@ impl IssuedTokens {
         let now = self.clock.now();
         let (agent_id, expires_at) = match self.records.issued_token(jti).await? {
             Some(issued) => (Some(issued.agent_id), issued.expires_at),
-            None => (None, now.saturating_add(ttl::LONGEST)),
+            None => (None, now.saturating_add(ttl::MAX_TTL)),
         };
         if !is_long_over(expires_at, &self.clock) {
             let change = Change::RevokeToken { jti, agent_id: agent_id.clone(), expires_at };

@@ -12,7 +12,7 @@ use super::text::{Listing, Text};
 
 /// An agent stays listed until the longest token that the kill can have hit has expired: its life,
 /// and the time that a batch may have waited on a lock while the kill was committed.
-pub(super) const KILL_LISTED: i64 = ttl::LONGEST + REVOCATION_GRACE;
+pub(super) const KILL_LISTED: i64 = ttl::MAX_TTL + REVOCATION_GRACE;
 
 /// How often, a second apart, a kill's tokens are looked up: a batch that was under way may be committed
 /// after it.
@@ -263,7 +263,7 @@ mod tests {
     use crate::store::{KilledToken, RevokedToken};
 
     const NOW: Timestamp = Timestamp(100);
-    const MOST: usize = 10;
+    const MAX: usize = 10;
 
     fn jti(n: u128) -> Jti {
         Jti(Uuid::from_u128(n))
@@ -281,9 +281,9 @@ mod tests {
     fn found(tokens: &[(u128, i64)]) -> KilledTokens {
         let mut found = KilledTokens::default();
         for (n, expires_at) in tokens {
-            found.add(KilledToken { jti: jti(*n), expires_at: Timestamp(*expires_at) }, MOST);
+            found.add(KilledToken { jti: jti(*n), expires_at: Timestamp(*expires_at) }, MAX);
         }
-        found.settle(MOST);
+        found.settle(MAX);
         found
     }
 
@@ -339,8 +339,8 @@ mod tests {
     #[test]
     fn a_list_that_is_read_anew_keeps_the_tokens_of_those_who_are_killed_still() {
         let mut entries = with(vec![token(9, 900, 3)], vec![killed("a", 1, 1), killed("b", 1, 2)]);
-        entries.put_tokens(1, found(&[(7, 900)]), None, MOST);
-        entries.put_tokens(2, found(&[(8, 900)]), None, MOST);
+        entries.put_tokens(1, found(&[(7, 900)]), None, MAX);
+        entries.put_tokens(2, found(&[(8, 900)]), None, MAX);
         entries.forget();
         assert_eq!(text(&entries), r#"{"revoked_jtis":[],"revoked_agents":[],"version":0}"#);
         add(&mut entries, vec![], vec![killed("a", 1, 1)]);
@@ -353,16 +353,16 @@ mod tests {
     #[test]
     fn a_later_kill_takes_the_place_of_an_earlier_one_and_keeps_its_tokens() {
         let mut entries = with(vec![], vec![killed("a", 1, 1), killed("b", 1, 2)]);
-        entries.put_tokens(1, found(&[(7, 900)]), None, MOST);
+        entries.put_tokens(1, found(&[(7, 900)]), None, MAX);
         assert!(entries.rewrite_if_moved());
         add(&mut entries, vec![], vec![killed("a", 2, 3)]);
         let body = text(&entries);
         assert!(body.contains(&jti(7).to_string()) && body.contains("\"epoch\":2"), "{body}");
         assert_eq!(body.matches("\"agent\"").count(), 2);
         // What was looked up for the earlier kill comes too late to matter.
-        entries.put_tokens(1, found(&[]), Some(5), MOST);
+        entries.put_tokens(1, found(&[]), Some(5), MAX);
         assert_eq!(looks_left(&entries), (2, 0));
-        entries.put_tokens(3, found(&[(7, 900), (8, 900)]), None, MOST);
+        entries.put_tokens(3, found(&[(7, 900), (8, 900)]), None, MAX);
         assert!(entries.rewrite_if_moved());
         assert!(text(&entries).contains(&format!("\"{}\",\"{}\"", jti(8), jti(7))), "{}", text(&entries));
         is_as_written_anew(&mut entries);
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn a_token_revoked_by_itself_and_with_its_agent_is_listed_once() {
         let mut entries = with(vec![token(7, 900, 1)], vec![killed("a", 1, 2)]);
-        entries.put_tokens(2, found(&[(7, 900), (8, 900)]), None, MOST);
+        entries.put_tokens(2, found(&[(7, 900), (8, 900)]), None, MAX);
         entries.rewrite_if_moved();
         add(&mut entries, vec![token(8, 900, 3)], vec![]);
         for n in [7, 8] {
@@ -384,20 +384,20 @@ mod tests {
     fn a_kill_is_looked_up_whole_once_and_then_for_what_is_new() {
         let mut entries = with(vec![], vec![killed("a", 1, 1)]);
         // As long as it is not known where the events ended long ago, all of them are looked through.
-        entries.put_tokens(1, found(&[(7, 900)]), None, MOST);
+        entries.put_tokens(1, found(&[(7, 900)]), None, MAX);
         assert_eq!(looks_left(&entries), (1, 0));
-        entries.put_tokens(1, found(&[(7, 900)]), Some(40), MOST);
+        entries.put_tokens(1, found(&[(7, 900)]), Some(40), MAX);
         assert!(entries.rewrite_if_moved());
         let (_, further) = entries.sought(Ttl::DEFAULT);
         assert_eq!((further.kills.len(), further.after), (1, Some(40)));
-        entries.put_tokens(1, found(&[(7, 900)]), Some(41), MOST);
+        entries.put_tokens(1, found(&[(7, 900)]), Some(41), MAX);
         assert!(!entries.rewrite_if_moved(), "nothing new was found");
-        entries.put_tokens(1, found(&[(8, 900)]), Some(42), MOST);
+        entries.put_tokens(1, found(&[(8, 900)]), Some(42), MAX);
         assert!(entries.rewrite_if_moved());
         assert!(text(&entries).contains(&format!("\"{}\",\"{}\"", jti(8), jti(7))));
         for place in 43..=(43 + 11) {
             assert_eq!(looks_left(&entries), (0, 1));
-            entries.put_tokens(1, found(&[]), Some(place), MOST);
+            entries.put_tokens(1, found(&[]), Some(place), MAX);
         }
         assert_eq!(looks_left(&entries), (0, 0));
     }
@@ -407,7 +407,7 @@ mod tests {
         let news = Revocations { version: 1, tokens: vec![], agents: vec![killed("a", 1, 1)] };
         let mut entries = Entries::default();
         entries.apply(news, Timestamp(NOW.0 + LONG_AGO));
-        entries.put_tokens(1, found(&[]), None, MOST);
+        entries.put_tokens(1, found(&[]), None, MAX);
         assert_eq!(looks_left(&entries), (0, 0));
     }
 
@@ -415,12 +415,12 @@ mod tests {
     fn tokens_without_room_are_counted_until_they_expire() {
         let mut entries = with(vec![], vec![killed("a", 1, 1)]);
         let many: Vec<(u128, i64)> = (0..25).map(|n| (n, 300)).collect();
-        entries.put_tokens(1, found(&many), None, MOST);
-        assert_eq!(entries.warn_of_unlisted(MOST), 15);
+        entries.put_tokens(1, found(&many), None, MAX);
+        assert_eq!(entries.warn_of_unlisted(MAX), 15);
         entries.rewrite_if_moved();
         assert_eq!(text(&entries).matches('-').count(), 10 * 4);
         entries.expire(Timestamp(300));
-        assert_eq!(entries.warn_of_unlisted(MOST), 0);
+        assert_eq!(entries.warn_of_unlisted(MAX), 0);
     }
 
     /// Run with `--nocapture` for the times: 200,000 revoked tokens and one more.

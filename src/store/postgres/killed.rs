@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
-use crate::domain::ttl::LONGEST;
+use crate::domain::ttl::MAX_TTL;
 use crate::store::error::StoreError;
 use crate::store::revocation::{Gathered, KilledTokens, Sought};
 
@@ -43,7 +43,7 @@ pub async fn killed_tokens(
 ) -> Result<Vec<KilledTokens>, StoreError> {
     let mut found = Gathered::new(sought, most);
     // What was issued longer ago than any token lives has expired.
-    let oldest = now.saturating_add(-LONGEST);
+    let oldest = now.saturating_add(-MAX_TTL);
     let columns = Columns {
         agent_ids: sought.iter().map(|s| AgentId::as_str(&s.agent_id)).collect(),
         below: sought.iter().map(|s| s.below.0).collect(),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::domain::grant::Grant;
 use crate::domain::id::{CodeId, Jti};
 use crate::domain::time::Timestamp;
-use crate::domain::ttl::LONGEST;
+use crate::domain::ttl::MAX_TTL;
 use crate::store::error::StoreError;
 use crate::store::fold::{Folded, Part};
 use crate::store::redeem::{Claim, Entitled, claims, repeated, revocation};
@@ -146,7 +146,7 @@ async fn revoke_first(conn: &mut PgConnection, repeated: &[(&Grant, CodeId)]) ->
                join agent a on a.agent_id = r.agent_id and a.version = r.version and a.status = 'active'
                where not exists (select 1 from revoked_token t where t.jti = s.jti)
                order by s.jti";
-    let asked = sqlx::query_as(sql).bind(codes).bind(jtis).bind(ids).bind(versions).bind(LONGEST);
+    let asked = sqlx::query_as(sql).bind(codes).bind(jtis).bind(ids).bind(versions).bind(MAX_TTL);
     let first: Vec<(Uuid, String, i64)> = asked.fetch_all(&mut *conn).await?;
     if first.is_empty() {
         return Ok(());
@@ -193,7 +193,7 @@ pub async fn exchanged(conn: &mut PgConnection, code: CodeId) -> sqlx::Result<Op
                from spent_code s
                where code_id = $1";
     let row: Option<(Uuid, i64, bool)> =
-        sqlx::query_as(sql).bind(code.0).bind(LONGEST).fetch_optional(conn).await?;
+        sqlx::query_as(sql).bind(code.0).bind(MAX_TTL).fetch_optional(conn).await?;
     let token = |(jti, expires_at, is_revoked)| ExchangedToken {
         jti: Jti(jti),
         expires_at: Timestamp(expires_at),

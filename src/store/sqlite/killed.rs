@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::ttl::LONGEST;
+use crate::domain::ttl::MAX_TTL;
 use crate::store::error::StoreError;
 use crate::store::revocation::{Gathered, KilledTokens, Sought};
 use crate::store::row::json;
@@ -24,7 +24,7 @@ pub async fn killed_tokens(
 ) -> Result<Vec<KilledTokens>, StoreError> {
     let mut found = Gathered::new(sought, most);
     // What was issued longer ago than any token lives has expired.
-    let oldest = now.saturating_add(-LONGEST);
+    let oldest = now.saturating_add(-MAX_TTL);
     let Some(issued_from) = sought.iter().map(|s| s.issued_from.max(oldest)).min() else {
         return Ok(found.settle());
     };

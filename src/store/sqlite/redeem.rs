@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::domain::grant::Grant;
 use crate::domain::id::{CodeId, Jti};
 use crate::domain::time::{Moment, Timestamp};
-use crate::domain::ttl::LONGEST;
+use crate::domain::ttl::MAX_TTL;
 use crate::store::error::StoreError;
 use crate::store::fold::Folded;
 use crate::store::redeem::{Claim, Entitled, claims, repeated, revocation};
@@ -84,7 +84,7 @@ async fn revoke_first(
                order by s.jti";
     let rows = json(&rows).map_err(sqlx::Error::Encode)?;
     let first: Vec<(Uuid, String, i64)> =
-        sqlx::query_as(sql).bind(rows).bind(LONGEST).fetch_all(&mut *conn).await?;
+        sqlx::query_as(sql).bind(rows).bind(MAX_TTL).fetch_all(&mut *conn).await?;
     let writes = first.into_iter().map(|token| revocation(now, token)).collect::<Result<Vec<_>, _>>();
     apply_all(conn, &writes.map_err(|e| sqlx::Error::Decode(e.into()))?).await.map(drop)
 }
@@ -113,7 +113,7 @@ pub async fn exchanged(conn: &mut SqliteConnection, code: CodeId) -> sqlx::Resul
                from spent_code s
                where code_id = ?1";
     let row: Option<(Uuid, i64, bool)> =
-        sqlx::query_as(sql).bind(code.0).bind(LONGEST).fetch_optional(conn).await?;
+        sqlx::query_as(sql).bind(code.0).bind(MAX_TTL).fetch_optional(conn).await?;
     let token = |(jti, expires_at, is_revoked)| ExchangedToken {
         jti: Jti(jti),
         expires_at: Timestamp(expires_at),

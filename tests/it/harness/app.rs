@@ -54,7 +54,7 @@ pub const AGENTS: &str = "/api/v1/agents";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// How long anything that only has to happen may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A server. Several of them over one database are what several processes would be.
 pub struct TestApp<'d> {
@@ -148,7 +148,7 @@ fn part(token: &str, which: usize) -> Value {
 
 /// Asks until `done` says so: for what another thread or the database does in its own time.
 pub async fn wait_until(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     while !done().await {
         assert!(tokio::time::Instant::now() < deadline, "waited too long until {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -394,7 +394,7 @@ impl<'d> TestApp<'d> {
         // The server may answer and close before it has read everything.
         let _ = stream.write_all(request).await;
         let mut reply = Vec::new();
-        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut reply)).await;
+        let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut reply)).await;
         // A connection that was reset after the answer has still brought it.
         let _ = read.unwrap_or_else(|_| panic!("no end of the answer: {}", reply.escape_ascii()));
         parse_answer(&reply)

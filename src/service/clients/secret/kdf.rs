@@ -14,7 +14,7 @@ use super::format::Secret;
 
 /// bcrypt reads no more than this many bytes of a secret. One of exactly this length it reads whole, and
 /// real ones have it (`sk_live_` and 64 digits).
-const BCRYPT_MOST: usize = 72;
+const BCRYPT_MAX_BYTES: usize = 72;
 
 /// Memory for argon2, reused from one hash to the next, and a count of what was computed.
 #[derive(Default)]
@@ -96,7 +96,7 @@ fn verify_bcrypt(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> Op
     work.done.bcrypt_rounds += 1 << cost;
     // bcrypt ignores what lies past its limit, so that any longer secret with this beginning would
     // match, and nobody can tell which of them was meant: none is let in.
-    Some(is_equal & (secret.expose().len() <= BCRYPT_MOST))
+    Some(is_equal & (secret.expose().len() <= BCRYPT_MAX_BYTES))
 }
 
 fn verify_argon2(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> Option<bool> {
