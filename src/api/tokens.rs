@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::keys::claims::Claims;
-use crate::service::manage::tokens::{Inspection, RevokedToken};
+use crate::service::manage::tokens::{Inspection, RevokedById};
 
 /// A token's claims and verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,8 +34,8 @@ impl From<Inspection> for InspectionJson {
     }
 }
 
-impl From<RevokedToken> for RevokedTokenJson {
-    fn from(token: RevokedToken) -> Self {
+impl From<RevokedById> for RevokedTokenJson {
+    fn from(token: RevokedById) -> Self {
         let agent_id = token.agent_id.map(|id| id.to_string());
         Self { jti: token.jti.to_string(), agent_id, expires_at: token.expires_at.to_rfc3339() }
     }

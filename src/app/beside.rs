@@ -50,7 +50,7 @@ pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
     let what = match fs::metadata(database) {
         Ok(file) if file.len() == 0 => "is empty",
         Err(error) if error.kind() == io::ErrorKind::NotFound => "is not there",
-        // What else is wrong with it is said by whoever opens it.
+        // Whatever else is wrong with it is found when it is opened, and said then.
         Ok(_) | Err(_) => return Ok(()),
     };
     if remains.is_empty() {

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::config::Server;
+use crate::config::ServerConfig;
 use crate::domain::network::Networks;
 use crate::http::serve::{BACKLOG, Caps, Rules, serve};
 
@@ -44,7 +44,7 @@ pub(super) fn raise_descriptors() -> usize {
 }
 
 /// What holds for clients' connections.
-pub(super) fn public_rules(server: &Server, descriptors: usize) -> Rules {
+pub(super) fn public_rules(server: &ServerConfig, descriptors: usize) -> Rules {
     let fitting = clients_part(descriptors);
     let total = match server.max_connections {
         0 => fitting.min(MAX_AUTOMATIC),
@@ -67,7 +67,7 @@ pub(super) fn public_rules(server: &Server, descriptors: usize) -> Rules {
 }
 
 /// What holds for operators' connections, of which clients can take none.
-pub(super) fn ops_rules(server: &Server) -> Rules {
+pub(super) fn ops_rules(server: &ServerConfig) -> Rules {
     Rules {
         idle_timeout: Duration::from_secs(server.idle_seconds),
         caps: Caps { total: MAX_OPS_CONNECTIONS, per_source: 0 },
@@ -128,17 +128,17 @@ mod tests {
     fn no_address_alone_fills_the_table_unless_the_operator_says_so() {
         let raw = Raw::read(None, [], &[]);
         let defaults = Config::resolve(&raw, MasterKeyNeed::Never).unwrap().server;
-        let caps = |server: &Server, descriptors| public_rules(server, descriptors).caps;
+        let caps = |server: &ServerConfig, descriptors| public_rules(server, descriptors).caps;
         for (descriptors, total, per_source) in
             [(1_024, 896, 448), (256, 128, 64), (20_000, 18_000, 4_096), (UNLIMITED, 65_536, 4_096)]
         {
             assert_eq!(caps(&defaults, descriptors), Caps { total, per_source }, "{descriptors}");
         }
         for said in [0, 1, 4_096] {
-            let server = Server { max_connections_per_source: Some(said), ..defaults.clone() };
+            let server = ServerConfig { max_connections_per_source: Some(said), ..defaults.clone() };
             assert_eq!(caps(&server, 1_024).per_source, said);
         }
-        let server = Server { max_connections: 100_000, ..defaults };
+        let server = ServerConfig { max_connections: 100_000, ..defaults };
         assert_eq!(caps(&server, UNLIMITED), Caps { total: 100_000, per_source: 4_096 });
     }
 

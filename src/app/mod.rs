@@ -23,6 +23,6 @@ mod time;
 pub use beside::{NewStore, renew_operator_file};
 pub use error::AppError;
 pub use open::{Opened, Wrapping, migrate, open, open_with};
-pub use reload::{Given, Reloading};
+pub use reload::{Reloading, Reread};
 pub use serve::serve;
 pub use services::{compose, look};

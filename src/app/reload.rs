@@ -21,7 +21,7 @@ use super::signals::received;
 /// What a process can change while it runs.
 pub struct Reloading {
     /// Reads all layers again: the file, the files that variables name, and what else was given at start.
-    pub reread: Arc<dyn Fn() -> Result<Given, Faults> + Send + Sync>,
+    pub reread: Arc<dyn Fn() -> Result<Reread, Faults> + Send + Sync>,
     /// Changes what is logged.
     pub filter: LogFilter,
     /// Every value that the process runs with.
@@ -29,7 +29,7 @@ pub struct Reloading {
 }
 
 /// A configuration, and each of its values as it is shown.
-pub struct Given {
+pub struct Reread {
     /// As it is meant.
     pub config: Config,
     /// Every key with its value, secrets redacted.
@@ -66,7 +66,7 @@ impl Reloading {
     /// Reads the configuration again, in a thread of its own: a pipe in a file's place, or a file server that
     /// has gone, may keep a reader for ever, and must keep neither requests nor a stop. Nobody waits for that
     /// thread when the process ends.
-    async fn reread(&self) -> Option<Result<Given, Faults>> {
+    async fn reread(&self) -> Option<Result<Reread, Faults>> {
         let (reread, (tell, mut told)) = (Arc::clone(&self.reread), oneshot::channel());
         let reading = move || {
             let _ = tell.send(reread());
@@ -84,7 +84,7 @@ impl Reloading {
 
     /// Changes what can change. A configuration with a fault changes nothing. Keys that need a restart stay as
     /// they were and are told each time.
-    fn apply(&mut self, given: Result<Given, Faults>, state: &State) {
+    fn apply(&mut self, given: Result<Reread, Faults>, state: &State) {
         let running = &mut self.running;
         let given = match given {
             Ok(given) => given,

@@ -12,7 +12,7 @@ use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, Terms, Use
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
-use crate::domain::rejection::{Code, Rejection};
+use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::service::manage::MAX_OVERLAP;
 use crate::service::manage::agents::{Agents, NewAgent};
 use crate::service::manage::patch::{LiveTokens, ProfilePatch};
@@ -21,7 +21,7 @@ use super::agent_sheet::{HEAD, properties, row};
 use super::failure::Failure;
 use super::import;
 use super::input::{self, Item, ScopeWords, TtlWord, all_items, all_scopes};
-use super::new_secret::{self, Occasion, Source, renew_file};
+use super::new_secret::{self, Occasion, SecretSource, renew_file};
 use super::output::{Printer, Sheet};
 
 /// How many agents are read at once for a list.
@@ -30,13 +30,13 @@ const PAGE: i64 = 500;
 #[derive(Subcommand)]
 pub enum AgentCommand {
     /// Make an agent and print its secret, once
-    Create(CreateArgs),
+    Create(CreateAgent),
     /// List all agents
     List,
     /// Show one agent
     Show(Id),
     /// Change an agent; each value that is given replaces the old one
-    Update(UpdateArgs),
+    Update(UpdateAgent),
     /// Stop an agent and kill its live tokens at once
     Suspend(Id),
     /// Let a suspended agent work again
@@ -62,7 +62,7 @@ pub struct Id {
 }
 
 #[derive(Args)]
-pub struct CreateArgs {
+pub struct CreateAgent {
     /// A label; need not be unique
     #[arg(long, value_parser = AgentName::parse)]
     name: AgentName,
@@ -78,7 +78,7 @@ pub struct CreateArgs {
 
 #[derive(Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true).args(CHANGES))]
-pub struct UpdateArgs {
+pub struct UpdateAgent {
     /// The agent's id
     id: String,
     /// A new label
@@ -135,7 +135,7 @@ pub struct RotateArgs {
 pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     // A secret is read before the store is opened: nobody waits for a person's typing.
     let chosen = match &command {
-        AgentCommand::Create(CreateArgs { rest, .. }) | AgentCommand::Update(UpdateArgs { rest, .. })
+        AgentCommand::Create(CreateAgent { rest, .. }) | AgentCommand::Update(UpdateAgent { rest, .. })
             if rest.secret_stdin =>
         {
             Some(input::secret_from_stdin()?)
@@ -147,7 +147,7 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
     let by = Actor::Operator;
     let view = match command {
         AgentCommand::Create(args) => {
-            let source = if chosen.is_some() { Source::Chosen } else { Source::Drawn };
+            let source = if chosen.is_some() { SecretSource::Chosen } else { SecretSource::Drawn };
             let agent_id = args.client_id.clone();
             let new = NewAgent { agent_id, secret: chosen, profile: args.profile() };
             let made = agents.create(new, by).await?;
@@ -155,7 +155,8 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
         }
         AgentCommand::RotateSecret(args) => {
             let made = agents.rotate_secret(&find(&args.id)?, None, args.overlap, by).await?;
-            return new_secret::print(&agents, config, made, (Source::Drawn, Occasion::Rotation), out).await;
+            return new_secret::print(&agents, config, made, (SecretSource::Drawn, Occasion::Rotation), out)
+                .await;
         }
         AgentCommand::Import { file } => return import::run(&agents, &file, out).await,
         AgentCommand::List => return list(&agents, out).await,
@@ -166,7 +167,7 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
             match chosen {
                 Some(secret) => {
                     let replaced = agents.update_with_secret(&id, &patch, secret, by).await?;
-                    // Whoever chose a secret knows it: it is written nowhere.
+                    // The operator chose this secret and knows it: it is written nowhere.
                     renew_file(config, &id, None);
                     replaced.agent?
                 }
@@ -189,9 +190,9 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
     Ok(())
 }
 
-/// What is no id can be nobody's: an unknown agent, not a mistake in the call.
+/// A text that cannot be an id belongs to no agent: it is answered as an unknown one, not as bad usage.
 fn find(id: &str) -> Result<AgentId, Failure> {
-    AgentId::parse(id).map_err(|_| Rejection::from(Code::AgentNotFound).into())
+    AgentId::parse(id).map_err(|_| Rejection::from(RejectionCode::AgentNotFound).into())
 }
 
 async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {
@@ -208,7 +209,7 @@ async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {
     out.print(&all, || Sheet::list(&HEAD, all.iter().map(row).collect()))
 }
 
-impl CreateArgs {
+impl CreateAgent {
     fn profile(self) -> Profile {
         let rest = self.rest;
         Profile {
@@ -225,7 +226,7 @@ impl CreateArgs {
     }
 }
 
-impl UpdateArgs {
+impl UpdateAgent {
     fn patch(self) -> ProfilePatch {
         let rest = self.rest;
         ProfilePatch {

@@ -24,7 +24,7 @@ pub enum Failure {
     Store(String),
     /// The command said itself what went wrong: exit 1.
     Reported,
-    /// Whoever read stdout has gone: nothing to say.
+    /// The reader of stdout has gone: nobody is left to tell.
     ClosedPipe,
 }
 

@@ -15,7 +15,7 @@ use crate::service::manage::import::{Imported, PIECE, Row};
 
 use super::failure::{Failure, tell};
 use super::output::{Printer, Sheet};
-use super::rows::{self, Line};
+use super::rows::{self, FileLine};
 
 /// What became of an import.
 #[derive(Debug, Default, Serialize)]
@@ -24,7 +24,7 @@ struct Report {
     /// Lines whose agent was there as the line describes it.
     existing: u64,
     refused: u64,
-    refusals: Vec<Refusal>,
+    refusals: Vec<RefusedLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     /// The scopes of all imported lines.
@@ -35,7 +35,7 @@ struct Report {
 /// A line that was refused.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Refusal {
+struct RefusedLine {
     line: u64,
     /// `null` when the line holds no id.
     client_id: Option<String>,
@@ -45,7 +45,7 @@ struct Refusal {
 impl Report {
     fn refuse(&mut self, line: u64, client_id: Option<String>, reason: String) {
         self.refused += 1;
-        self.refusals.push(Refusal { line, client_id, reason });
+        self.refusals.push(RefusedLine { line, client_id, reason });
     }
 
     fn lines(&self) -> u64 {
@@ -64,7 +64,7 @@ pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failu
     let mut ended = Ok(());
     for line in lines {
         match line {
-            Ok(Line { number, row: Ok(row) }) => {
+            Ok(FileLine { number, row: Ok(row) }) => {
                 // Once it is imported, nothing tells it from one of an earlier run.
                 if seen.insert(row.client_id.clone()) {
                     piece.push((number, row));
@@ -73,7 +73,7 @@ pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failu
                     report.refuse(number, shown_id(&row), why.to_owned());
                 }
             }
-            Ok(Line { number, row: Err(why) }) => report.refuse(number, None, why),
+            Ok(FileLine { number, row: Err(why) }) => report.refuse(number, None, why),
             Err(error) => {
                 ended = Err(cannot(error));
                 break;
@@ -127,7 +127,7 @@ async fn import_piece(
     Ok(())
 }
 
-/// What is no id may be anything, a secret in the wrong column for one.
+/// The id, if the text can be one: anything else may be a secret in the wrong column.
 fn shown_id(row: &Row) -> Option<String> {
     AgentId::parse(&row.client_id).ok().map(|id| id.to_string())
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 
-use crate::app::{Given, Reloading};
+use crate::app::{Reloading, Reread};
 use crate::config::raw::Raw;
 use crate::config::{Config, LogFormat, MasterKeyNeed};
 use crate::telemetry::{self, Format, Output};
@@ -91,7 +91,7 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
             let reread = Arc::new(move || {
                 let raw = reread();
                 let config = Config::resolve(&raw, need)?;
-                Ok(Given { shown: config.show(&raw), config })
+                Ok(Reread { shown: config.show(&raw), config })
             });
             serve::run(&args, config, Reloading { reread, filter, running })
         }

@@ -22,7 +22,7 @@ use super::output::{Printer, Sheet};
 
 /// Where a secret came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum SecretSource {
     /// The server drew it: nobody has it but who is shown it.
     Drawn,
     /// The operator chose it, and has it.
@@ -43,7 +43,7 @@ pub enum Occasion {
 #[serde(rename_all = "camelCase")]
 struct WithSecret {
     #[serde(flatten)]
-    agent: Shown,
+    agent: AgentPart,
     client_secret: String,
     credential_id: String,
     /// When the secret before it ends.
@@ -54,7 +54,7 @@ struct WithSecret {
 /// The agent; its id alone where it could not be read.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Shown {
+enum AgentPart {
     Whole(Box<AgentJson>),
     #[serde(rename_all = "camelCase")]
     Named {
@@ -70,7 +70,7 @@ pub async fn print(
     agents: &Agents,
     config: &Config,
     made: NewSecret,
-    (source, occasion): (Source, Occasion),
+    (source, occasion): (SecretSource, Occasion),
     out: Printer,
 ) -> Result<(), Failure> {
     let read = agents.show(&made.agent_id).await;
@@ -78,8 +78,8 @@ pub async fn print(
     let (warnings, agent_id) = (made.warnings, made.agent_id.to_string());
     let answer = WithSecret {
         agent: match read {
-            Ok(agent) => Shown::Whole(Box::new(AgentJson { warnings: warnings.clone(), ..agent.into() })),
-            Err(_) => Shown::Named { agent_id: agent_id.clone(), warnings: warnings.clone() },
+            Ok(agent) => AgentPart::Whole(Box::new(AgentJson { warnings: warnings.clone(), ..agent.into() })),
+            Err(_) => AgentPart::Named { agent_id: agent_id.clone(), warnings: warnings.clone() },
         },
         client_secret: made.secret.expose().to_owned(),
         credential_id: made.credential_id.to_string(),
@@ -87,7 +87,7 @@ pub async fn print(
     };
     let printed = out.print(&answer, || {
         let mut rows = vec![("client id", agent_id), ("client secret", answer.client_secret.clone())];
-        if let Shown::Whole(agent) = &answer.agent {
+        if let AgentPart::Whole(agent) = &answer.agent {
             rows.extend(properties(agent).into_iter().skip(1));
         }
         Sheet::of(rows)
@@ -100,11 +100,11 @@ pub async fn print(
         tell(&format!("the secret was made; the agent itself cannot be shown: {why}"));
     }
     out.warn(&warnings);
-    let is_elsewhere = source == Source::Chosen || file.is_some();
+    let is_elsewhere = source == SecretSource::Chosen || file.is_some();
     let remedy = match (source, file) {
-        (Source::Chosen, _) => "its secret is the one that was given".to_owned(),
-        (Source::Drawn, Some(path)) => format!("{} holds it", path.display()),
-        (Source::Drawn, None) => {
+        (SecretSource::Chosen, _) => "its secret is the one that was given".to_owned(),
+        (SecretSource::Drawn, Some(path)) => format!("{} holds it", path.display()),
+        (SecretSource::Drawn, None) => {
             format!("nobody has it, and `sealwright agent rotate-secret {}` makes another", made.agent_id)
         }
     };

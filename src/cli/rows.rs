@@ -32,7 +32,7 @@ const FIELDS: [&str; 12] = [
 ];
 
 /// A line of the file: its number, counted from 1, and what it holds or why it cannot be read.
-pub struct Line {
+pub struct FileLine {
     /// Its number.
     pub number: u64,
     /// Its row.
@@ -40,7 +40,7 @@ pub struct Line {
 }
 
 /// The lines of a file, blank ones left out. An error ends the file.
-pub type Lines = Box<dyn Iterator<Item = io::Result<Line>>>;
+pub type Lines = Box<dyn Iterator<Item = io::Result<FileLine>>>;
 
 /// Ends a file in an error when a line does not end: the CSV reader would hold all of it.
 struct BoundedLines<R> {
@@ -82,7 +82,7 @@ struct JsonLines {
 }
 
 impl Iterator for JsonLines {
-    type Item = io::Result<Line>;
+    type Item = io::Result<FileLine>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -99,12 +99,12 @@ impl Iterator for JsonLines {
                 if let Err(error) = self.file.skip_until(b'\n') {
                     return Some(Err(error));
                 }
-                return Some(Ok(Line { number, row: Err("the line is too long".to_owned()) }));
+                return Some(Ok(FileLine { number, row: Err("the line is too long".to_owned()) }));
             }
             // Some programs begin a file with a byte order mark.
             let line = if number == 1 { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line) } else { &line };
             if !line.trim_ascii().is_empty() {
-                return Some(Ok(Line { number, row: json_row(line) }));
+                return Some(Ok(FileLine { number, row: json_row(line) }));
             }
         }
     }
@@ -203,7 +203,7 @@ fn read_csv(file: BufReader<File>) -> io::Result<Lines> {
             Err(error) => return Err(io::Error::other(error)),
         };
         let number = record.position().map_or(0, csv::Position::line);
-        Ok(Line { number, row: csv_row(&columns, &record) })
+        Ok(FileLine { number, row: csv_row(&columns, &record) })
     })))
 }
 
@@ -263,7 +263,7 @@ fn words(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn read(name: &str, text: &[u8]) -> Vec<Line> {
+    fn read(name: &str, text: &[u8]) -> Vec<FileLine> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();

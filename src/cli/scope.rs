@@ -30,12 +30,12 @@ pub enum ScopeCommand {
         high_risk: bool,
     },
     /// Change a scope's description or mark
-    Update(UpdateArgs),
+    Update(UpdateScope),
 }
 
 #[derive(Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true).args(["description", "high_risk", "no_high_risk"]))]
-pub struct UpdateArgs {
+pub struct UpdateScope {
     /// Its name
     #[arg(value_parser = Scope::parse)]
     name: Scope,
@@ -64,7 +64,7 @@ pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result
             print(&scope, std::slice::from_ref(&scope), out)
         }
         ScopeCommand::Update(args) => {
-            let UpdateArgs { name, description, high_risk, no_high_risk } = args;
+            let UpdateScope { name, description, high_risk, no_high_risk } = args;
             let patch =
                 ScopePatch { description, high_risk: (high_risk || no_high_risk).then_some(high_risk) };
             let scope: ScopeJson = scopes.update(&name, patch, Actor::Operator).await?.into();

@@ -15,7 +15,7 @@ pub mod table;
 pub mod value;
 mod written;
 
-pub use model::{Config, LogFormat, Server};
+pub use model::{Config, LogFormat, ServerConfig};
 pub use resolve::{MasterKeyNeed, Shown};
 pub use value::DatabaseUrl;
 

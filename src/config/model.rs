@@ -17,28 +17,28 @@ use super::value::DatabaseUrl;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Listeners.
-    pub server: Server,
+    pub server: ServerConfig,
     /// The store.
-    pub database: Database,
+    pub database: DatabaseConfig,
     /// Tokens.
-    pub token: Token,
+    pub token: TokenConfig,
     /// Signing keys.
-    pub keys: Keys,
+    pub keys: KeysConfig,
     /// Protection against too much.
-    pub limits: Limits,
+    pub limits: LimitsConfig,
     /// Tokens a month by plan; `free` and `unlimited` are always there.
     pub plans: Plans,
     /// Which scopes are high-risk.
     pub scopes: RiskRules,
     /// The audit log.
-    pub audit: Audit,
+    pub audit: AuditConfig,
     /// What is logged.
-    pub log: Log,
+    pub log: LogConfig,
 }
 
 /// Listeners.
 #[derive(Debug, Clone)]
-pub struct Server {
+pub struct ServerConfig {
     /// Where clients connect.
     pub listen: SocketAddr,
     /// Where metrics are served.
@@ -77,7 +77,7 @@ impl Plaintext {
 
 /// The store.
 #[derive(Debug, Clone)]
-pub struct Database {
+pub struct DatabaseConfig {
     /// Which and where.
     pub url: DatabaseUrl,
     /// The most connections that this process opens to Postgres.
@@ -86,7 +86,7 @@ pub struct Database {
 
 /// Tokens.
 #[derive(Debug, Clone)]
-pub struct Token {
+pub struct TokenConfig {
     /// The `iss` claim and the base of every published URL: absolute, without query, fragment or
     /// trailing slash, exactly as written.
     pub issuer: String,
@@ -100,7 +100,7 @@ pub struct Token {
 
 /// Signing keys.
 #[derive(Debug, Clone)]
-pub struct Keys {
+pub struct KeysConfig {
     /// Seals private keys; `None` on SQLite takes the one in the data folder.
     pub master_key: Option<MasterKey>,
     /// The size of new keys.
@@ -112,7 +112,7 @@ pub struct Keys {
 
 /// Protection against too much.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct LimitsConfig {
     /// Requests a minute of one agent to this process, counted once its secret was proven; 0 is off.
     pub requests_per_minute: u32,
     /// Introspections a minute of one caller, in this process; 0 is off.
@@ -133,14 +133,14 @@ pub struct Limits {
 
 /// The audit log.
 #[derive(Debug, Clone)]
-pub struct Audit {
+pub struct AuditConfig {
     /// Days that `token.issued` events are kept, at least one.
     pub keep_days: u32,
 }
 
 /// What is logged.
 #[derive(Debug, Clone)]
-pub struct Log {
+pub struct LogConfig {
     /// A level, or levels by module.
     pub filter: String,
     /// How a line looks.

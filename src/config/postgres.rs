@@ -211,7 +211,7 @@ mod tests {
             let told = fault(&format!("postgres://sw@127.0.0.1/sw?{name}={bad}")).expect(name);
             assert!(told.contains(&format!("`{name}`")), "{name}={bad}: {told}");
         }
-        // What is no name may be the rest of a password.
+        // A text that cannot be a name may be the rest of a password.
         for secret in ["pa%20ss=x", "Hunter2=x", "hunter2=x", "options[x=1"] {
             let told = fault(&format!("postgres://sw@127.0.0.1/sw?{secret}")).unwrap();
             assert!(!told.to_lowercase().contains("hunter") && told.contains("query parameter"), "{told}");

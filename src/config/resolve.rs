@@ -13,7 +13,10 @@ use crate::keys::TokenTyp;
 use crate::keys::algorithm::RsaBits;
 
 use super::fault::{Fault, Faults, Origin};
-use super::model::{Audit, Config, Database, Keys, Limits, Log, LogFormat, Plaintext, Server, Token};
+use super::model::{
+    AuditConfig, Config, DatabaseConfig, KeysConfig, LimitsConfig, LogConfig, LogFormat, Plaintext,
+    ServerConfig, TokenConfig,
+};
 use super::raw::Raw;
 use super::table;
 use super::value::DatabaseUrl;
@@ -97,7 +100,7 @@ impl Config {
     /// Where reading starts. `default.toml` sets every key, so nothing of this is ever seen.
     fn blank() -> Self {
         Self {
-            server: Server {
+            server: ServerConfig {
                 listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 ops_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 plaintext: Plaintext::Loopback,
@@ -109,15 +112,15 @@ impl Config {
                 trusted_proxies: Networks::default(),
                 client_address_header: None,
             },
-            database: Database { url: DatabaseUrl::Sqlite("".into()), max_connections: 0 },
-            token: Token {
+            database: DatabaseConfig { url: DatabaseUrl::Sqlite("".into()), max_connections: 0 },
+            token: TokenConfig {
                 issuer: String::new(),
                 default_ttl: Ttl::DEFAULT,
                 default_audience: None,
                 typ: TokenTyp::AtJwt,
             },
-            keys: Keys { master_key: None, rsa_bits: RsaBits::B2048, announce_seconds: 0 },
-            limits: Limits {
+            keys: KeysConfig { master_key: None, rsa_bits: RsaBits::B2048, announce_seconds: 0 },
+            limits: LimitsConfig {
                 requests_per_minute: 0,
                 introspections_per_minute: 0,
                 revocations_per_minute: 0,
@@ -129,8 +132,8 @@ impl Config {
             },
             plans: Plans(BTreeMap::new()),
             scopes: RiskRules::default(),
-            audit: Audit { keep_days: 0 },
-            log: Log { filter: String::new(), format: LogFormat::Auto, requests: false },
+            audit: AuditConfig { keep_days: 0 },
+            log: LogConfig { filter: String::new(), format: LogFormat::Auto, requests: false },
         }
     }
 }

@@ -9,10 +9,10 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// What for, as programs compare it.
-    pub code: Code,
+    pub code: RejectionCode,
     /// What for, as people read it: the code's sentence, or one that says which and how many.
     pub message: Cow<'static, str>,
-    /// Every part of the input that breaks a rule; none unless the code is [`Code::ValidationError`].
+    /// Every part of the input that breaks a rule; none unless the code is [`RejectionCode::ValidationError`].
     pub errors: Vec<FieldError>,
 }
 
@@ -45,7 +45,7 @@ pub enum Class {
 
 /// What a rejection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
+pub enum RejectionCode {
     /// The input breaks a rule.
     ValidationError,
     /// Nobody has this id.
@@ -68,7 +68,7 @@ pub enum Code {
     ScopeStaysHighRisk,
 }
 
-impl Code {
+impl RejectionCode {
     /// The table of codes: the word, the class, and what is said where there is no more to say.
     #[rustfmt::skip]
     fn row(self) -> (&'static str, Class, &'static str) {
@@ -100,7 +100,7 @@ impl Code {
 impl Rejection {
     /// That input breaks these rules.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        Self { errors, ..Code::ValidationError.into() }
+        Self { errors, ..RejectionCode::ValidationError.into() }
     }
 
     /// That one part of the input breaks a rule.
@@ -109,7 +109,7 @@ impl Rejection {
     }
 
     /// For this code, with more to say than its sentence.
-    pub fn with(code: Code, message: String) -> Self {
+    pub fn with(code: RejectionCode, message: String) -> Self {
         Self { code, message: message.into(), errors: vec![] }
     }
 
@@ -121,8 +121,8 @@ impl Rejection {
     }
 }
 
-impl From<Code> for Rejection {
-    fn from(code: Code) -> Self {
+impl From<RejectionCode> for Rejection {
+    fn from(code: RejectionCode) -> Self {
         Self { code, message: code.row().2.into(), errors: vec![] }
     }
 }
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_rejection_reads_as_its_message_or_as_every_rule_that_was_broken() {
-        let found = Rejection::from(Code::AgentNotFound);
+        let found = Rejection::from(RejectionCode::AgentNotFound);
         assert_eq!(found.to_string(), "no agent has this id");
         assert_eq!(found.sentence(), "No agent has this id.");
         let errors = vec![FieldError::new("/scopes/0", "one rule"), FieldError::new("/plan", "another")];

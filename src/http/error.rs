@@ -212,15 +212,17 @@ pub struct Problem {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::rejection::Code;
+    use crate::domain::rejection::RejectionCode;
 
     use super::*;
 
     #[test]
     fn a_rejection_has_the_status_of_its_class_and_is_no_fault() {
-        for (code, status) in
-            [(Code::ValidationError, 400), (Code::ScopeNotFound, 404), (Code::AgentDecommissioned, 409)]
-        {
+        for (code, status) in [
+            (RejectionCode::ValidationError, 400),
+            (RejectionCode::ScopeNotFound, 404),
+            (RejectionCode::AgentDecommissioned, 409),
+        ] {
             let failure = Failure::from(manage::Error::from(code));
             assert_eq!(failure.problem().status.as_u16(), status, "{code:?}");
         }

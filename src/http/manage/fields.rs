@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
-use crate::domain::rejection::{Code, FieldError, Rejection};
+use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 
@@ -78,7 +78,7 @@ impl<'r> Fields<'r> {
     /// The input, unless anything is wrong with it.
     pub fn finish<I>(mut self, input: Option<I>) -> Result<I, Failure> {
         if self.no_such_agent {
-            return Err(Rejection::from(Code::AgentNotFound).into());
+            return Err(Rejection::from(RejectionCode::AgentNotFound).into());
         }
         let known = std::mem::take(&mut self.known);
         let mut unknown: Vec<String> = self

@@ -11,7 +11,7 @@ use crate::domain::event::Actor;
 use crate::domain::grant::MAX_SCOPE_LIST_BYTES;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
-use crate::domain::rejection::{Code, FieldError, Rejection};
+use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::domain::risk::RiskRules;
 use crate::domain::scope::{Scope, join};
 use crate::domain::ttl::Ttl;
@@ -72,14 +72,14 @@ impl Agents {
         let warnings = open_warnings(&terms.scopes, &catalogue, &self.rules);
         // Asked before the secret is hashed, and again by the commit.
         if self.store.agent(&agent_id, Freshness::Fresh).await?.is_some() {
-            return Err(Code::AgentExists.into());
+            return Err(RejectionCode::AgentExists.into());
         }
         let (secret, credential) = self.make_credential(&agent_id, new.secret).await?;
         let (credential_id, agent) = (credential.credential_id, self.new_agent(&agent_id, new.profile));
         let change = Change::CreateAgent { agent: Box::new(agent), credential: Box::new(credential) };
         match self.commit(change, by).await? {
-            Outcome::Conflict => Err(Code::AgentExists.into()),
-            Outcome::Clash => Err(Code::IdOfUser.into()),
+            Outcome::Conflict => Err(RejectionCode::AgentExists.into()),
+            Outcome::Clash => Err(RejectionCode::IdOfUser.into()),
             _ => Ok(NewSecret { agent_id, credential_id, secret, old_expires_at: None, warnings }),
         }
     }
@@ -133,13 +133,13 @@ impl Agents {
     pub async fn demand_living(&self, agent_id: &AgentId) -> Result<(), Error> {
         match self.find(agent_id).await?.agent.status {
             AgentStatus::Active | AgentStatus::Suspended => Ok(()),
-            AgentStatus::Decommissioned => Err(Code::AgentDecommissioned.into()),
+            AgentStatus::Decommissioned => Err(RejectionCode::AgentDecommissioned.into()),
         }
     }
 
     pub(super) async fn find(&self, agent_id: &AgentId) -> Result<Arc<AgentRecord>, Error> {
         let found = self.store.agent(agent_id, Freshness::Fresh).await?;
-        found.ok_or_else(|| Code::AgentNotFound.into())
+        found.ok_or_else(|| RejectionCode::AgentNotFound.into())
     }
 
     async fn change(&self, agent_id: &AgentId, change: Change, by: Actor) -> Result<AgentView, Error> {
@@ -203,9 +203,11 @@ pub(super) fn demand_none(errors: Vec<FieldError>) -> Result<(), Rejection> {
 pub(super) fn accepted(outcome: Outcome) -> Result<(), Rejection> {
     match outcome {
         Outcome::Applied | Outcome::Unchanged => Ok(()),
-        Outcome::NotFound => Err(Code::AgentNotFound.into()),
+        Outcome::NotFound => Err(RejectionCode::AgentNotFound.into()),
         // No other state of an agent stands in the way of a change, and none of these gives a name.
-        Outcome::Conflict | Outcome::Clash | Outcome::TooMany => Err(Code::AgentDecommissioned.into()),
+        Outcome::Conflict | Outcome::Clash | Outcome::TooMany => {
+            Err(RejectionCode::AgentDecommissioned.into())
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::clock::Clock as _;
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::{AgentId, CredentialId};
-use crate::domain::rejection::{Code, Rejection};
+use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::store::{Change, Outcome};
 
 use crate::service;
@@ -69,7 +69,7 @@ impl Agents {
             "an agent has {limit} live secrets at most (limits.credentials_per_agent), and with an overlap there \
              would be more: {first_to_end} would have to end first; without an overlap all end at once"
         );
-        Ok(Rejection::with(Code::TooManyCredentials, message))
+        Ok(Rejection::with(RejectionCode::TooManyCredentials, message))
     }
 
     pub(super) async fn make_credential(
@@ -98,7 +98,7 @@ impl Agents {
         tag: Option<Tag>,
         secret: Option<&Secret>,
     ) -> Result<Credential, service::Error> {
-        // Whoever chose a secret may have chosen a word: nothing of it is written down.
+        // An operator may have chosen a word for a secret: nothing of a chosen one is written down.
         let prefix = secret.filter(|_| tag.is_some()).map(Secret::prefix).unwrap_or_default();
         Ok(Credential {
             credential_id: CredentialId(self.draw_id()?),

@@ -1,6 +1,6 @@
 //! Why an operation of an operator's was not done: rejected, which he is told, or failed, which is logged.
 
-use crate::domain::rejection::{Code, Rejection};
+use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::service;
 use crate::store::StoreError;
 
@@ -15,8 +15,8 @@ pub enum Error {
     Failed(#[from] service::Error),
 }
 
-impl From<Code> for Error {
-    fn from(code: Code) -> Self {
+impl From<RejectionCode> for Error {
+    fn from(code: RejectionCode) -> Self {
         Self::Rejected(code.into())
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
-use crate::domain::rejection::{Code, Rejection};
+use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
 use crate::store::{AgentRecord, Change, Freshness, Outcome, Write};
@@ -63,7 +63,7 @@ struct Candidate {
     agent_id: AgentId,
     profile: Profile,
     status: AgentStatus,
-    proof: Proof,
+    proof: GivenSecret,
     raw_basic: bool,
 }
 
@@ -76,7 +76,7 @@ impl Candidate {
     }
 }
 
-enum Proof {
+enum GivenSecret {
     Clear(Secret, Option<Tag>),
     Hashed(SecretHash),
 }
@@ -180,14 +180,16 @@ impl Agents {
         Ok(Candidate { agent_id, profile, status, proof, raw_basic })
     }
 
-    fn check_secret(&self, row: &Row, agent_id: &AgentId) -> Result<Proof, RowFault> {
+    fn check_secret(&self, row: &Row, agent_id: &AgentId) -> Result<GivenSecret, RowFault> {
         match (&row.secret, &row.secret_hash) {
             (Some(text), None) => {
                 let secret = Secret::parse_given(text).map_err(broken("secret"))?;
                 let tag = self.secrets.tag_of_chosen(agent_id, &secret).map_err(broken("secret"))?;
-                Ok(Proof::Clear(secret, tag))
+                Ok(GivenSecret::Clear(secret, tag))
             }
-            (None, Some(hash)) => kdf::check_imported(hash).map(Proof::Hashed).map_err(broken("secretHash")),
+            (None, Some(hash)) => {
+                kdf::check_imported(hash).map(GivenSecret::Hashed).map_err(broken("secretHash"))
+            }
             (Some(_), Some(_)) => {
                 Err(broken("secretHash")(Invalid("a line has secret or secretHash, not both")))
             }
@@ -198,8 +200,8 @@ impl Agents {
     /// One write a candidate. Hashes what is in clear, which no lock waits for.
     async fn writes(&self, candidates: Vec<Candidate>, by: &Actor) -> Result<Vec<Write>, service::Error> {
         let clear = |c: &Candidate| match &c.proof {
-            Proof::Clear(secret, _) => Some(secret.clone()),
-            Proof::Hashed(_) => None,
+            GivenSecret::Clear(secret, _) => Some(secret.clone()),
+            GivenSecret::Hashed(_) => None,
         };
         let secrets: Vec<Secret> = candidates.iter().filter_map(clear).collect();
         let entropy = Arc::clone(&self.entropy);
@@ -209,8 +211,8 @@ impl Agents {
         for candidate in candidates {
             let agent_id = &candidate.agent_id;
             let mut credential: Credential = match candidate.proof {
-                Proof::Hashed(hash) => self.new_credential(agent_id, hash, None, None)?,
-                Proof::Clear(secret, tag) => {
+                GivenSecret::Hashed(hash) => self.new_credential(agent_id, hash, None, None)?,
+                GivenSecret::Clear(secret, tag) => {
                     let hash = hashes.next().ok_or_else(no_outcome)??;
                     self.new_credential(agent_id, hash, tag, Some(&secret))?
                 }
@@ -233,7 +235,7 @@ fn taken_fault() -> RowFault {
 /// Without users it is the id that is wrong.
 fn namesake_fault(row: &Row) -> RowFault {
     let field = if row.user_ids.is_empty() { "clientId" } else { "userIds" };
-    RowFault { field, rule: Rejection::from(Code::IdOfUser).to_string() }
+    RowFault { field, rule: Rejection::from(RejectionCode::IdOfUser).to_string() }
 }
 
 fn parse_ttl(text: &str) -> Result<Ttl, Invalid> {

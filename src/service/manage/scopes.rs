@@ -10,7 +10,7 @@ use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::catalogue::{Catalogue, CatalogueEntry};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
-use crate::domain::rejection::{Code, Rejection};
+use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::risk::{NameRisk, NameRule, RiskRules};
 use crate::domain::scope::{BUILT_IN, Scope};
 use crate::domain::ttl::{HIGH_RISK_CAP, Risk, Ttl};
@@ -70,7 +70,7 @@ pub(super) fn open_warnings(scopes: &[Scope], catalogue: &Catalogue, rules: &Ris
 }
 
 fn scope_not_found(scope: &Scope) -> Rejection {
-    Rejection::with(Code::ScopeNotFound, format!("scope {scope} is not in the catalogue"))
+    Rejection::with(RejectionCode::ScopeNotFound, format!("scope {scope} is not in the catalogue"))
 }
 
 impl Scopes {
@@ -86,7 +86,7 @@ impl Scopes {
             let catalogue = Catalogue::new(0, vec![entry.clone()]);
             return Ok(self.view(&entry, &catalogue));
         }
-        Err(Code::ScopeExists.into())
+        Err(RejectionCode::ScopeExists.into())
     }
 
     /// Changes a scope's description or mark. A mark is taken back only where nothing else makes the scope
@@ -98,7 +98,7 @@ impl Scopes {
             && let Some(why) = self.why_high_unmarked(scope)
         {
             let message = format!("scope {scope} stays high-risk: {why}");
-            return Err(Rejection::with(Code::ScopeStaysHighRisk, message).into());
+            return Err(Rejection::with(RejectionCode::ScopeStaysHighRisk, message).into());
         }
         let ScopePatch { description, high_risk } = patch;
         let change = Change::UpdateScope { scope: scope.clone(), description, high_risk };

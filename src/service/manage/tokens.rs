@@ -65,7 +65,7 @@ pub struct Inspection {
 
 /// A token that was revoked by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RevokedToken {
+pub struct RevokedById {
     /// Its id.
     pub jti: Jti,
     /// Whose it is; `None` when no event of it is kept.
@@ -107,7 +107,7 @@ impl IssuedTokens {
 
     /// Revokes a token by its id alone: agent and expiry come from its event; without one it is kept
     /// revoked for as long as any token can live.
-    pub async fn revoke(&self, jti: Jti, by: Actor) -> Result<RevokedToken, Error> {
+    pub async fn revoke(&self, jti: Jti, by: Actor) -> Result<RevokedById, Error> {
         let now = self.clock.now();
         let (agent_id, expires_at) = match self.records.issued_token(jti).await? {
             Some(issued) => (Some(issued.agent_id), issued.expires_at),
@@ -117,7 +117,7 @@ impl IssuedTokens {
             let change = Change::RevokeToken { jti, agent_id: agent_id.clone(), expires_at };
             self.store.commit(vec![Write { at: self.clock.moment(), by, change }]).await?;
         }
-        Ok(RevokedToken { jti, agent_id, expires_at })
+        Ok(RevokedById { jti, agent_id, expires_at })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
-use crate::domain::rejection::Code;
+use crate::domain::rejection::RejectionCode;
 use crate::store::{Change, Freshness, LiveTokens, Outcome};
 
 use crate::service::clients::secret::Secret;
@@ -64,12 +64,12 @@ impl Agents {
                     warnings.extend(narrowed);
                     return Ok(AgentView { warnings, ..self.show(agent_id).await? });
                 }
-                Outcome::NotFound => return Err(Code::AgentNotFound.into()),
-                Outcome::Clash => return Err(Code::IdOfUser.into()),
+                Outcome::NotFound => return Err(RejectionCode::AgentNotFound.into()),
+                Outcome::Clash => return Err(RejectionCode::IdOfUser.into()),
                 Outcome::Conflict | Outcome::TooMany => {}
             }
         }
-        Err(Code::AgentKeptChanging.into())
+        Err(RejectionCode::AgentKeptChanging.into())
     }
 
     /// As [`Self::update`], and gives the agent a secret that its operator chose. An error leaves it the old
