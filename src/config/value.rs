@@ -329,7 +329,10 @@ mod tests {
     #[test]
     fn a_filter_knows_every_module_of_the_program() {
         let lib = include_str!("../lib.rs").lines();
-        let modules: Vec<&str> = lib.filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+        let module =
+            |line: &'static str| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';');
+        // What tests take hold of logs nothing.
+        let modules: Vec<&str> = lib.filter_map(module).filter(|module| *module != "testing").collect();
         assert!(modules.len() > 9 && modules.iter().all(|module| MODULES.contains(module)), "{modules:?}");
     }
 

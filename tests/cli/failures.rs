@@ -119,9 +119,6 @@ fn a_misspelt_level_or_module_is_a_fault_of_the_configuration() {
             home.run(command).refused(2, "log.filter");
         }
     }
-    let home = Home::new().with("SEALWRIGHT_LOG__FILTER", "warn, sealwright::testing::http=debug,sqlx=off");
-    assert_eq!(
-        home.json(&["config", "show"])["log.filter"]["value"],
-        "warn,sealwright::testing::http=debug,sqlx=off"
-    );
+    let home = Home::new().with("SEALWRIGHT_LOG__FILTER", "warn, sealwright::http=debug,sqlx=off");
+    assert_eq!(home.json(&["config", "show"])["log.filter"]["value"], "warn,sealwright::http=debug,sqlx=off");
 }
