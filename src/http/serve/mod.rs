@@ -169,8 +169,8 @@ impl Door {
             let line = Arc::new(Line::new());
             match self.table.admit(source, &line) {
                 Ok(seat) => return Ok((seat, line)),
-                Err(Full::Total) if self.table.will_have_room() && self.may_wait() => sleep(BARREN).await,
-                Err(full) => return Err(full),
+                Err(full) if !self.table.will_have_room() || !self.may_wait() => return Err(full),
+                Err(_) => sleep(BARREN).await,
             }
         }
     }
@@ -208,22 +208,25 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_when_all_places_were_just_taken_by_idle_connections_is_served() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", axum::routing::any(|| async { "answered" }));
-        let rules = Rules { caps: Caps { total: 8, per_source: 0 }, ..Rules::default() };
-        let server = tokio::spawn(serve(listener, router, rules, std::future::pending(), Duration::ZERO));
-        let mut idle = Vec::new();
-        for _ in 0..40 {
-            idle.push(TcpStream::connect(address).await.unwrap());
+        for caps in [Caps { total: 8, per_source: 0 }, Caps { total: 64, per_source: 8 }] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let router = Router::new().route("/", axum::routing::any(|| async { "answered" }));
+            let rules = Rules { caps, ..Rules::default() };
+            let server = tokio::spawn(serve(listener, router, rules, std::future::pending(), Duration::ZERO));
+            let mut idle = Vec::new();
+            for _ in 0..40 {
+                idle.push(TcpStream::connect(address).await.unwrap());
+            }
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            let mut reply = [0u8; 1_024];
+            let read = timeout(Duration::from_mins(1), client.read(&mut reply));
+            let length = read.await.unwrap().unwrap_or(0);
+            server.abort();
+            let reply = String::from_utf8_lossy(&reply[..length]).into_owned();
+            assert!(reply.starts_with("HTTP/1.1 200 "), "{caps:?}: {reply:?}");
         }
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let mut reply = [0u8; 1_024];
-        let length = timeout(Duration::from_mins(1), client.read(&mut reply)).await.unwrap().unwrap_or(0);
-        server.abort();
-        let reply = String::from_utf8_lossy(&reply[..length]).into_owned();
-        assert!(reply.starts_with("HTTP/1.1 200 "), "{reply:?}");
     }
 
     #[tokio::test]
