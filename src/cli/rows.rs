@@ -111,22 +111,22 @@ impl Iterator for JsonLines {
 }
 
 /// The members of a JSON object in their order: a map would keep only the last of those that repeat.
-struct Members(Vec<(String, Value)>);
+struct RowMembers(Vec<(String, Value)>);
 
-impl<'de> Deserialize<'de> for Members {
+impl<'de> Deserialize<'de> for RowMembers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct InOrder;
         impl<'de> Visitor<'de> for InOrder {
-            type Value = Members;
+            type Value = RowMembers;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RowMembers, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(Members(members))
+                Ok(RowMembers(members))
             }
         }
         deserializer.deserialize_map(InOrder)
@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for Members {
 
 fn json_row(line: &[u8]) -> Result<Row, String> {
     let members = match serde_json::from_slice(line) {
-        Ok(Members(members)) => members,
+        Ok(RowMembers(members)) => members,
         Err(error) if error.is_data() => return Err("the line is no JSON object".to_owned()),
         // The library's message may repeat a value.
         Err(error) => return Err(format!("the line is not JSON: column {}", error.column())),

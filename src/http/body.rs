@@ -44,24 +44,24 @@ pub struct Bodies {
 }
 
 /// A body's part of the bound, given back when dropped.
-struct Place<'b> {
+struct Reservation<'b> {
     bodies: &'b Bodies,
     bytes: usize,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         self.bodies.arriving.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
 impl Bodies {
-    fn reserve(&self, announced: usize) -> Option<Place<'_>> {
+    fn reserve(&self, announced: usize) -> Option<Reservation<'_>> {
         let bytes = announced.max(MIN_COUNTED);
         let most = if bytes == MIN_COUNTED { MAX_ARRIVING } else { MAX_ARRIVING - RESERVED_FOR_SMALL };
         let add = |now: usize| now.checked_add(bytes).filter(|sum| *sum <= most);
         self.arriving.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
-        Some(Place { bodies: self, bytes })
+        Some(Reservation { bodies: self, bytes })
     }
 }
 
@@ -152,9 +152,9 @@ mod tests {
     #[test]
     fn bodies_that_stall_are_bounded_and_leave_room_for_small_ones() {
         let bodies = Bodies::default();
-        let large: Vec<Place<'_>> = std::iter::from_fn(|| bodies.reserve(MAX_BODY)).collect();
+        let large: Vec<Reservation<'_>> = std::iter::from_fn(|| bodies.reserve(MAX_BODY)).collect();
         assert_eq!(large.len(), 384);
-        let small: Vec<Place<'_>> = std::iter::from_fn(|| bodies.reserve(200)).collect();
+        let small: Vec<Reservation<'_>> = std::iter::from_fn(|| bodies.reserve(200)).collect();
         assert_eq!(small.len(), RESERVED_FOR_SMALL / MIN_COUNTED);
         drop(large);
         assert!(bodies.reserve(MAX_BODY).is_some());

@@ -14,7 +14,7 @@ use crate::telemetry::{error_chain, metrics};
 
 use super::accepts::Reads;
 
-type Cause = Arc<dyn StdError + Send + Sync>;
+type SharedError = Arc<dyn StdError + Send + Sync>;
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ pub enum Failure {
     /// What an operator asked for cannot be.
     Rejected(Rejection),
     /// Infrastructure failed; the cause is for the log.
-    Unavailable(Cause),
+    Unavailable(SharedError),
     /// A bug or a broken row; the cause is for the log.
-    Fault(Cause),
+    Fault(SharedError),
 }
 
 impl Failure {

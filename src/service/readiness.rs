@@ -26,12 +26,12 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(900);
 pub struct Readiness {
     draining: Arc<Draining>,
     store: Arc<dyn Store>,
-    read: Look,
-    written: Look,
+    read: LastCheck,
+    written: LastCheck,
 }
 
 /// When the database was last looked at, and whether that went well.
-type Look = Mutex<Option<(Instant, bool)>>;
+type LastCheck = Mutex<Option<(Instant, bool)>>;
 
 /// One thing that readiness rests on.
 pub struct Check {
@@ -46,7 +46,7 @@ pub struct Check {
 impl Readiness {
     /// Ready until `draining` begins, while the database answers and tokens can be counted.
     pub fn new(draining: Arc<Draining>, store: Arc<dyn Store>) -> Self {
-        Self { draining, store, read: Look::default(), written: Look::default() }
+        Self { draining, store, read: LastCheck::default(), written: LastCheck::default() }
     }
 
     /// Everything that readiness rests on; the first that did not pass is the reason that is told.
@@ -73,7 +73,7 @@ impl Readiness {
 }
 
 /// What the last look found, or a new one when that is older than `ttl`.
-async fn looked<E>(last: &Look, ttl: Duration, look: impl Future<Output = Result<(), E>>) -> bool {
+async fn looked<E>(last: &LastCheck, ttl: Duration, look: impl Future<Output = Result<(), E>>) -> bool {
     // One look at a time: whoever waits here finds the answer of the one before.
     let mut last = last.lock().await;
     if let Some((at, passed)) = *last

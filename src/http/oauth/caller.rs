@@ -18,21 +18,21 @@ use crate::http::state::State;
 pub const KNOWN: [&str; 3] = ["token", "token_type_hint", "access_token"];
 
 /// A caller's proof, and the token that it asks about.
-pub struct Call<'f> {
+pub struct TokenQuestion<'f> {
     /// The `token` parameter.
     pub token: &'f str,
     authorization: Authorization,
 }
 
 /// How a caller proved itself.
-pub enum Proof<'c> {
+pub enum CallerProof<'c> {
     /// With a Bearer token, not looked at yet.
     Bearer(&'c str),
     /// With its secret: an active agent.
     Client(Arc<AgentRecord>),
 }
 
-impl<'f> Call<'f> {
+impl<'f> TokenQuestion<'f> {
     /// Reads the parameters, before anybody is authenticated (contract D6).
     pub fn read(incoming: &Incoming, form: &'f Parameters<'_>) -> Result<Self, Failure> {
         let authorization = authorization(&incoming.headers)?;
@@ -50,13 +50,13 @@ impl<'f> Call<'f> {
         state: &State,
         incoming: &Incoming,
         form: &Parameters<'_>,
-    ) -> Result<Proof<'_>, Failure> {
+    ) -> Result<CallerProof<'_>, Failure> {
         if let Authorization::Bearer(bearer) = &self.authorization {
             // RFC 6749 §2.3: a Bearer token beside a secret or another token is two methods.
             if form.one("client_secret")?.is_some() || form.one("access_token")?.is_some() {
                 return Err(Refusal::InvalidRequest("More than one authentication method is used.").into());
             }
-            return Ok(Proof::Bearer(bearer));
+            return Ok(CallerProof::Bearer(bearer));
         }
         let Some(credentials) = client_credentials(&self.authorization, form, incoming.context.from)? else {
             // Half of a client's credentials is a client that failed; nothing at all may become either.
@@ -68,6 +68,6 @@ impl<'f> Call<'f> {
             return Err(refusal.into());
         };
         let context = &incoming.context;
-        Ok(Proof::Client(state.authenticator.authenticate(&credentials, Look::FRESH, context).await?))
+        Ok(CallerProof::Client(state.authenticator.authenticate(&credentials, Look::FRESH, context).await?))
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::refusal::Refusal;
 use crate::keys::claims::{Aud, Claims};
 use crate::telemetry::metrics;
 
-use super::caller::{Call, KNOWN, Proof};
+use super::caller::{CallerProof, KNOWN, TokenQuestion};
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::reply;
@@ -19,7 +19,7 @@ use crate::http::state::State;
 const TOKENS_READ: &str = "tokens:read";
 
 #[derive(Serialize)]
-struct Reply<'a> {
+struct IntrospectionReply<'a> {
     active: bool,
     sub: &'a str,
     client_id: &'a str,
@@ -35,15 +35,15 @@ struct Reply<'a> {
 /// Says whether a token is alive, to a caller that may ask.
 pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     let form = incoming.parameters(&KNOWN)?;
-    let call = Call::read(&incoming, &form)?;
+    let call = TokenQuestion::read(&incoming, &form)?;
     let found = match call.prove(&state, &incoming, &form).await? {
-        Proof::Bearer(bearer) => {
+        CallerProof::Bearer(bearer) => {
             let (caller, found) = state.tokens.introspect_as(bearer, call.token).await?;
             incoming.context.prove(caller.agent_id());
             state.mint.limits.charge_introspection(caller.agent_id())?;
             found
         }
-        Proof::Client(record) => {
+        CallerProof::Client(record) => {
             state.mint.limits.charge_introspection(&record.agent.agent_id)?;
             if !record.agent.profile.terms.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
                 return Err(Refusal::InsufficientScope(TOKENS_READ).into());
@@ -58,7 +58,7 @@ pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<R
 /// RFC 7662 §2.2: an inactive token is told nothing else about.
 fn render(claims: Option<&Claims>) -> Result<Response, Failure> {
     let Some(claims) = claims else { return Ok(reply::json(StatusCode::OK, "{\"active\":false}")) };
-    reply::json_of(&Reply {
+    reply::json_of(&IntrospectionReply {
         active: true,
         sub: &claims.sub,
         client_id: &claims.client_id,

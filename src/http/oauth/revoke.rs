@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use crate::service::revoke::Revoker;
 
-use super::caller::{Call, KNOWN, Proof};
+use super::caller::{CallerProof, KNOWN, TokenQuestion};
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::reply;
@@ -16,10 +16,10 @@ use crate::http::state::State;
 /// Revokes a token; `token_type_hint` is advice that nobody needs (RFC 7009 §2.1).
 pub async fn revoke_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     let form = incoming.parameters(&KNOWN)?;
-    let call = Call::read(&incoming, &form)?;
+    let call = TokenQuestion::read(&incoming, &form)?;
     let revoker = match call.prove(&state, &incoming, &form).await? {
-        Proof::Bearer(bearer) => Revoker::Bearer(state.tokens.caller(bearer).await?),
-        Proof::Client(record) => Revoker::Client(record.agent.agent_id.clone()),
+        CallerProof::Bearer(bearer) => Revoker::Bearer(state.tokens.caller(bearer).await?),
+        CallerProof::Client(record) => Revoker::Client(record.agent.agent_id.clone()),
     };
     incoming.context.prove(revoker.agent_id());
     state.mint.limits.charge_revocation(revoker.agent_id())?;

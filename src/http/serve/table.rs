@@ -46,20 +46,20 @@ pub enum Full {
 /// The connections that are open.
 pub struct Table {
     caps: Caps,
-    open: Mutex<Open>,
+    open: Mutex<OpenSlots>,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenSlots {
     next: u64,
-    entries: HashMap<u64, Entry>,
+    entries: HashMap<u64, Slot>,
     /// How many have no entry any longer and are not gone.
     leaving: usize,
-    sources: HashMap<IpAddr, Source>,
+    sources: HashMap<IpAddr, SourceSlots>,
     barren_until: Option<Instant>,
 }
 
-struct Entry {
+struct Slot {
     source: Option<IpAddr>,
     line: Arc<Line>,
     /// Dropped with the entry, which the connection sees.
@@ -67,7 +67,7 @@ struct Entry {
 }
 
 #[derive(Default)]
-struct Source {
+struct SourceSlots {
     count: usize,
     barren_until: Option<Instant>,
 }
@@ -119,7 +119,7 @@ impl Table {
         let number = open.next;
         open.next += 1;
         let (told, ending) = oneshot::channel();
-        open.entries.insert(number, Entry { source, line: Arc::clone(line), _told: told });
+        open.entries.insert(number, Slot { source, line: Arc::clone(line), _told: told });
         if let Some(source) = source {
             open.sources.entry(source).or_default().count += 1;
         }
@@ -156,12 +156,12 @@ impl Table {
         self.lock().entries.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenSlots> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Open {
+impl OpenSlots {
     /// Whether it had an entry.
     fn remove(&mut self, number: u64) -> bool {
         let Some(entry) = self.entries.remove(&number) else { return false };

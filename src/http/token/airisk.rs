@@ -24,7 +24,7 @@ pub static AIRISK: Dialect = Dialect {
 };
 
 #[derive(Serialize)]
-struct Reply<'a> {
+struct CodeReply<'a> {
     access_token: &'a str,
     expiration: String,
     token_type: &'static str,
@@ -45,7 +45,7 @@ struct Details<'a> {
 }
 
 fn render_token(token: &SignedToken) -> Result<Response, Failure> {
-    reply::json_of(&Reply {
+    reply::json_of(&CodeReply {
         access_token: &token.jwt,
         expiration: token.expires_at.to_rfc3339(),
         token_type: "Bearer",

@@ -22,7 +22,7 @@ pub static RFC6749: Dialect = Dialect {
 };
 
 #[derive(Serialize)]
-struct Reply<'a> {
+struct TokenReply<'a> {
     access_token: &'a str,
     token_type: &'static str,
     expires_in: i64,
@@ -31,7 +31,7 @@ struct Reply<'a> {
 
 /// RFC 6749 §5.1.
 pub fn render_token(token: &SignedToken) -> Result<Response, Failure> {
-    reply::json_of(&Reply {
+    reply::json_of(&TokenReply {
         access_token: &token.jwt,
         token_type: "Bearer",
         expires_in: token.expires_in,

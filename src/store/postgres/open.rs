@@ -10,7 +10,7 @@ use super::errors::{open_error, says_full};
 use super::lane::{Lane, Plan, ask};
 use super::locked::LockedAgents;
 use super::options::options;
-use super::schema::{self, MIGRATIONS, Terms, demand_utf8};
+use super::schema::{self, LockWait, MIGRATIONS, demand_utf8};
 use super::shelf::Shelf;
 
 /// How often the first call of a process asks for a connection when the database gives no more; each try
@@ -43,7 +43,7 @@ impl PostgresStore {
         let options = options(url)?;
         let shelf = Arc::new(Shelf::default());
         let general = Arc::new(Lane::new(options.clone(), Plan::Free, &shelf, 0));
-        let (encoding, limit): Terms = first_answer(&general).await.map_err(open_error)?;
+        let (encoding, limit): LockWait = first_answer(&general).await.map_err(open_error)?;
         demand_utf8(encoding)?;
         if ask!(general, schema::applied_migrations)
             .await
@@ -82,7 +82,7 @@ impl PostgresStore {
 
 /// Servers that met the limit give connections back within seconds: whoever comes for the first time
 /// waits so long.
-async fn first_answer(lane: &Lane) -> Result<Terms, StoreError> {
+async fn first_answer(lane: &Lane) -> Result<LockWait, StoreError> {
     let mut tries = 1;
     loop {
         match ask!(lane, schema::terms).await {

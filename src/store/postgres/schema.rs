@@ -31,10 +31,10 @@ pub(super) fn migrator() -> Migrator {
 }
 
 /// What the database says of itself and of the role before anything else is asked.
-pub(super) type Terms = (String, Option<i32>);
+pub(super) type LockWait = (String, Option<i32>);
 
 /// The encoding, and how many connections the database and this role may have, if fewer than any.
-pub async fn terms(conn: &mut PgConnection) -> sqlx::Result<Terms> {
+pub async fn terms(conn: &mut PgConnection) -> sqlx::Result<LockWait> {
     let sql = "select current_setting('server_encoding'), least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
                from pg_database d
                left join pg_roles r on r.rolname = current_user and not r.rolsuper
