@@ -2,66 +2,132 @@
 
 use std::fmt;
 
-use super::id::{AgentId, Jti};
+use super::id::{AgentId, CredentialId, Jti, Kid};
+use super::scope::Scope;
 use super::time::Timestamp;
 
-/// The kinds of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventKind {
-    /// A token was counted and recorded; the only kind that time prunes.
-    TokenIssued,
+/// What happened, with what is recorded of it. A token that was counted has its own event, `token.issued`: the
+/// statement that counts writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
     /// One token was revoked.
-    TokenRevoked,
+    TokenRevoked {
+        /// The token.
+        jti: Jti,
+        /// Whose it is, when known.
+        agent_id: Option<AgentId>,
+        /// When it expires.
+        expires_at: Timestamp,
+    },
     /// An agent was made.
-    AgentCreated,
+    AgentCreated(AgentId),
     /// An agent's profile was changed.
-    AgentUpdated,
+    AgentUpdated {
+        /// Whose.
+        agent_id: AgentId,
+        /// Whether its live tokens were killed with that.
+        tokens_revoked: bool,
+    },
     /// An agent was suspended.
-    AgentSuspended,
+    AgentSuspended(AgentId),
     /// An agent was reactivated.
-    AgentReactivated,
+    AgentReactivated(AgentId),
     /// An agent was decommissioned.
-    AgentDecommissioned,
+    AgentDecommissioned(AgentId),
     /// All live tokens of an agent were killed.
-    AgentTokensRevoked,
+    AgentTokensRevoked(AgentId),
     /// An agent got a new secret.
-    CredentialRotated,
+    CredentialRotated {
+        /// Whose.
+        agent_id: AgentId,
+        /// The new one.
+        credential_id: CredentialId,
+    },
     /// An imported hash was replaced by argon2id.
-    CredentialRehashed,
+    CredentialRehashed {
+        /// Whose.
+        agent_id: AgentId,
+        /// Which credential.
+        credential_id: CredentialId,
+    },
     /// A scope was added to the catalogue.
-    ScopeAdded,
+    ScopeAdded(Scope),
     /// A scope's description or mark was changed.
-    ScopeUpdated,
+    ScopeUpdated(Scope),
     /// A signing key was announced.
-    KeyAnnounced,
+    KeyAnnounced(Kid),
     /// Signing moved from one key to the next.
-    KeyActivated,
+    KeyActivated(Kid),
     /// A retired key left the JWKS.
-    KeyRemoved,
-    /// A key of the store itself (tags, codes) was made.
-    StoreKeyCreated,
+    KeyRemoved(Kid),
+    /// A key of the store itself was made.
+    StoreKeyCreated {
+        /// What it is for: `tag`, `code`.
+        purpose: String,
+    },
 }
 
-impl EventKind {
+impl Event {
     /// The name under which it is stored and shown.
-    pub fn as_str(self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
-            Self::TokenIssued => "token.issued",
-            Self::TokenRevoked => "token.revoked",
-            Self::AgentCreated => "agent.created",
-            Self::AgentUpdated => "agent.updated",
-            Self::AgentSuspended => "agent.suspended",
-            Self::AgentReactivated => "agent.reactivated",
-            Self::AgentDecommissioned => "agent.decommissioned",
-            Self::AgentTokensRevoked => "agent.tokens_revoked",
-            Self::CredentialRotated => "credential.rotated",
-            Self::CredentialRehashed => "credential.rehashed",
-            Self::ScopeAdded => "scope.added",
-            Self::ScopeUpdated => "scope.updated",
-            Self::KeyAnnounced => "key.announced",
-            Self::KeyActivated => "key.activated",
-            Self::KeyRemoved => "key.removed",
-            Self::StoreKeyCreated => "store_key.created",
+            Self::TokenRevoked { .. } => "token.revoked",
+            Self::AgentCreated(_) => "agent.created",
+            Self::AgentUpdated { .. } => "agent.updated",
+            Self::AgentSuspended(_) => "agent.suspended",
+            Self::AgentReactivated(_) => "agent.reactivated",
+            Self::AgentDecommissioned(_) => "agent.decommissioned",
+            Self::AgentTokensRevoked(_) => "agent.tokens_revoked",
+            Self::CredentialRotated { .. } => "credential.rotated",
+            Self::CredentialRehashed { .. } => "credential.rehashed",
+            Self::ScopeAdded(_) => "scope.added",
+            Self::ScopeUpdated(_) => "scope.updated",
+            Self::KeyAnnounced(_) => "key.announced",
+            Self::KeyActivated(_) => "key.activated",
+            Self::KeyRemoved(_) => "key.removed",
+            Self::StoreKeyCreated { .. } => "store_key.created",
+        }
+    }
+
+    /// The agent that it concerns.
+    pub fn agent_id(&self) -> Option<&AgentId> {
+        match self {
+            Self::TokenRevoked { agent_id, .. } => agent_id.as_ref(),
+            Self::AgentCreated(agent_id)
+            | Self::AgentUpdated { agent_id, .. }
+            | Self::AgentSuspended(agent_id)
+            | Self::AgentReactivated(agent_id)
+            | Self::AgentDecommissioned(agent_id)
+            | Self::AgentTokensRevoked(agent_id)
+            | Self::CredentialRotated { agent_id, .. }
+            | Self::CredentialRehashed { agent_id, .. } => Some(agent_id),
+            Self::ScopeAdded(_)
+            | Self::ScopeUpdated(_)
+            | Self::KeyAnnounced(_)
+            | Self::KeyActivated(_)
+            | Self::KeyRemoved(_)
+            | Self::StoreKeyCreated { .. } => None,
+        }
+    }
+
+    /// The token that it concerns, and when that expires.
+    pub fn token(&self) -> Option<(Jti, Timestamp)> {
+        match self {
+            Self::TokenRevoked { jti, expires_at, .. } => Some((*jti, *expires_at)),
+            _ => None,
+        }
+    }
+
+    /// A few words more: a scope's name, a key's id. Never a secret.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::AgentUpdated { tokens_revoked: true, .. } => "tokens revoked".to_owned(),
+            Self::CredentialRotated { credential_id, .. }
+            | Self::CredentialRehashed { credential_id, .. } => credential_id.to_string(),
+            Self::ScopeAdded(scope) | Self::ScopeUpdated(scope) => scope.to_string(),
+            Self::KeyAnnounced(kid) | Self::KeyActivated(kid) | Self::KeyRemoved(kid) => kid.0.clone(),
+            Self::StoreKeyCreated { purpose } => purpose.clone(),
+            _ => String::new(),
         }
     }
 }
@@ -85,23 +151,4 @@ impl fmt::Display for Actor {
             Self::System => f.write_str("system"),
         }
     }
-}
-
-/// One audit event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// When it happened.
-    pub at: Timestamp,
-    /// What happened.
-    pub kind: EventKind,
-    /// Who did it.
-    pub actor: Actor,
-    /// The agent that it concerns.
-    pub agent_id: Option<AgentId>,
-    /// The token that it concerns.
-    pub jti: Option<Jti>,
-    /// When that token expires.
-    pub expires_at: Option<Timestamp>,
-    /// A few words more: a scope's name, a key's id. Never a secret.
-    pub detail: String,
 }

@@ -6,7 +6,7 @@
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl;
-use crate::store::{Change, KeyRecord, KeyState, Retires};
+use crate::store::{Change, KeyChange, KeyRecord, KeyState, Retires};
 
 /// How long a retired key stays published past the last token it may have signed, in seconds:
 /// processes re-read the keyring once a minute, and clocks differ.
@@ -27,16 +27,16 @@ pub fn plan(keys: &[KeyRecord], now: Timestamp, seal: impl Fn(&KeyRecord) -> Vec
             published_until: Some(published_until),
             ..key.clone()
         };
-        steps.push(Change::ActivateKey {
+        steps.push(Change::Key(KeyChange::Activate {
             kid: next.kid.clone(),
             seal: seal(&KeyRecord { state: KeyState::Signing, ..next.clone() }),
             retires: signing.map(|key| Retires { kid: key.kid.clone(), seal: seal(&retired(key)) }),
             published_until,
-        });
+        }));
     }
     for key in keys.iter().filter(|k| k.state == KeyState::Retiring) {
         if key.published_until.is_some_and(|end| end <= now) {
-            steps.push(Change::RemoveKey(key.kid.clone()));
+            steps.push(Change::Key(KeyChange::Remove(key.kid.clone())));
         }
     }
     steps
@@ -84,7 +84,7 @@ mod tests {
         assert!(plan(&keys, Timestamp(99)).is_empty());
         let steps = plan(&keys, Timestamp(100));
         assert!(
-            matches!(&steps[..], [Change::ActivateKey { kid, seal, retires: Some(old), published_until }]
+            matches!(&steps[..], [Change::Key(KeyChange::Activate { kid, seal, retires: Some(old), published_until })]
             if kid.0 == "b" && seal == b"b signing -1" && old.kid.0 == "a" && old.seal == b"a retiring 86680"
                 && published_until.0 == 100 + 86_400 + SKEW)
         );
@@ -94,7 +94,9 @@ mod tests {
     fn a_retiring_key_goes_when_its_last_token_has_expired() {
         let keys = [key("a", KeyState::Retiring, 0, Some(500)), key("b", KeyState::Signing, 0, None)];
         assert!(plan(&keys, Timestamp(499)).is_empty());
-        assert!(matches!(&plan(&keys, Timestamp(500))[..], [Change::RemoveKey(kid)] if kid.0 == "a"));
+        assert!(
+            matches!(&plan(&keys, Timestamp(500))[..], [Change::Key(KeyChange::Remove(kid))] if kid.0 == "a")
+        );
     }
 
     #[test]

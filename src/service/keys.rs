@@ -13,7 +13,7 @@ use crate::keys::algorithm::{self, RsaBits};
 use crate::keys::code::{self, CodeKey};
 use crate::keys::tag::{self, TagKey};
 use crate::keys::{KeyFault, Keyring, rotation, standing, store_key};
-use crate::store::{Change, KeyRecord, KeyState, Outcome, Records, Store, StoreKey, Write};
+use crate::store::{Change, KeyChange, KeyRecord, KeyState, Outcome, Records, Store, StoreKey, Write};
 
 use super::error::{Cause, Error};
 
@@ -119,7 +119,7 @@ impl KeyService {
         let master = self.keyring.master_key();
         let record = standing::new_record(master, &made, state, times, &*self.entropy)
             .ok_or_else(|| Error::Fault(Arc::new(Cause("a private key could not be sealed".to_owned()))))?;
-        let outcome = self.commit(Change::InsertKey(Box::new(record.clone())), by).await?;
+        let outcome = self.commit(Change::Key(KeyChange::Insert(Box::new(record.clone()))), by).await?;
         Ok((outcome == Outcome::Applied).then_some(record))
     }
 
@@ -208,8 +208,12 @@ pub async fn ensure_store_keys(
     let lacks = |stored: &[StoreKey], purpose| !stored.iter().any(|key| key.purpose == purpose);
     for purpose in [tag::PURPOSE, code::PURPOSE] {
         if lacks(&stored, purpose) {
-            let change =
-                Change::InsertStoreKey(store_key::generate(purpose, draw_key_id(entropy)?, master, entropy)?);
+            let change = Change::Key(KeyChange::InsertStoreKey(store_key::generate(
+                purpose,
+                draw_key_id(entropy)?,
+                master,
+                entropy,
+            )?));
             store.commit(vec![Write { at: clock.moment(), by: Actor::System, change }]).await?;
             // Another process may have been first: what the store holds is what counts.
             stored = records.store_keys().await?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
-use crate::store::{Change, Store, Write};
+use crate::store::{Change, Store, TokenChange, Write};
 
 use super::codes::{Codes, PresentedCode};
 use super::error::Error;
@@ -42,7 +42,7 @@ impl Replays {
         let Some(first) = self.store.exchanged(code.id).await? else { return Ok(()) };
         if !first.is_revoked {
             let (agent_id, expires_at) = (Some(agent_id.clone()), first.expires_at);
-            let change = Change::RevokeToken { jti: first.jti, agent_id, expires_at };
+            let change = Change::Token(TokenChange::Revoke { jti: first.jti, agent_id, expires_at });
             let write = Write { at: self.clock.moment(), by: Actor::System, change };
             self.store.commit(vec![write]).await?;
         }

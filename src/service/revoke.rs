@@ -7,7 +7,7 @@ use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::store::{Change, Store, Write};
+use crate::store::{Change, Store, TokenChange, Write};
 
 use super::error::Error;
 use super::revocations::RevocationList;
@@ -76,8 +76,11 @@ impl Revocation {
         if is_long_over(expires_at, &self.clock) {
             return Ok(());
         }
-        let change =
-            Change::RevokeToken { jti: token.reference.jti, agent_id: Some(owner.clone()), expires_at };
+        let change = Change::Token(TokenChange::Revoke {
+            jti: token.reference.jti,
+            agent_id: Some(owner.clone()),
+            expires_at,
+        });
         let by = Actor::Agent(revoker.agent_id().clone());
         self.store.commit(vec![Write { at: self.clock.moment(), by, change }]).await?;
         self.list.catch_up().await

@@ -156,9 +156,9 @@ mod tests {
 
     use crate::domain::id::Jti;
     use crate::domain::time::{Moment, Timestamp};
-    use crate::store::Change;
     use crate::store::scripted::Scripted;
     use crate::store::scripted::samples::{batch, chain, exchange};
+    use crate::store::{Change, TokenChange};
 
     use super::*;
 
@@ -262,7 +262,7 @@ mod tests {
 
     fn revocation(n: u128) -> Write {
         let jti = Jti(uuid::Uuid::from_u128(n));
-        let change = Change::RevokeToken { jti, agent_id: None, expires_at: Timestamp(0) };
+        let change = Change::Token(TokenChange::Revoke { jti, agent_id: None, expires_at: Timestamp(0) });
         Write { at: Moment(0), by: crate::domain::event::Actor::Operator, change }
     }
 

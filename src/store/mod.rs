@@ -45,7 +45,10 @@ pub use revocation::{ExchangedToken, KilledAgent, KilledTokens, REVOCATION_GRACE
 #[cfg(test)]
 pub use revocation::{KilledToken, RevokedToken};
 pub use token::{AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict};
-pub use write::{Change, LiveTokens, Outcome, Retires, Write};
+pub use write::{
+    AgentChange, Change, CredentialChange, KeyChange, LiveTokens, Outcome, Retires, ScopeChange, TokenChange,
+    Write,
+};
 
 /// A store of record, as the way of a token needs it. Missing is `None`, never an error. What is read beside that way
 /// is [`Records`]'.

@@ -13,7 +13,7 @@ use crate::domain::id::{AgentId, CodeId, Jti};
 use crate::domain::time::{Moment, Timestamp};
 
 use super::token::{Batch, Verdict};
-use super::write::{Change, Write};
+use super::write::{Change, TokenChange, Write};
 
 /// A code and the first token of the batch that costs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,8 @@ pub(in crate::store) fn revocation(
     (jti, agent_id, expires_at): (uuid::Uuid, String, i64),
 ) -> Result<Write, crate::domain::Invalid> {
     let agent_id = Some(AgentId::parse(&agent_id)?);
-    let change = Change::RevokeToken { jti: Jti(jti), agent_id, expires_at: Timestamp(expires_at) };
+    let change =
+        Change::Token(TokenChange::Revoke { jti: Jti(jti), agent_id, expires_at: Timestamp(expires_at) });
     Ok(Write { at, by: Actor::System, change })
 }
 

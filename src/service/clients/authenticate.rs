@@ -15,7 +15,7 @@ use crate::domain::event::Actor;
 use crate::domain::id::{AgentId, ClientId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::store::{AgentRecord, Change, Freshness, Store, Write};
+use crate::store::{AgentRecord, Change, CredentialChange, Freshness, Store, Write};
 use crate::telemetry::error_chain;
 
 use super::secret::{Foreign, Presented, Proof, Secret, Secrets};
@@ -208,12 +208,12 @@ impl Authenticator {
 
     /// Moves an imported hash to argon2id. Failing costs nothing but another try at the next success.
     async fn replace_hash(&self, credential: &Credential, to: crate::domain::credential::SecretHash) {
-        let change = Change::RehashCredential {
+        let change = Change::Credential(CredentialChange::Rehash {
             agent_id: credential.agent_id.clone(),
             credential_id: credential.credential_id,
             from: credential.hash.clone(),
             to,
-        };
+        });
         let write = Write { at: self.clock.moment(), by: Actor::System, change };
         if let Err(error) = self.store.commit(vec![write]).await {
             tracing::warn!(error = error_chain(&error), "an imported hash was not replaced");

@@ -16,7 +16,7 @@ use crate::domain::risk::RiskRules;
 use crate::domain::scope::{Scope, join};
 use crate::domain::ttl::Ttl;
 use crate::entropy::{Entropy, uuid_v7};
-use crate::store::{AgentRecord, Change, Freshness, Outcome, Records, Store, Write};
+use crate::store::{AgentChange, AgentRecord, Change, Freshness, Outcome, Records, Store, Write};
 
 use crate::service;
 use crate::service::clients::secret::{Secret, Secrets};
@@ -76,7 +76,8 @@ impl Agents {
         }
         let (secret, credential) = self.make_credential(&agent_id, new.secret).await?;
         let (credential_id, agent) = (credential.credential_id, self.new_agent(&agent_id, new.profile));
-        let change = Change::CreateAgent { agent: Box::new(agent), credential: Box::new(credential) };
+        let change =
+            Change::Agent(AgentChange::Create { agent: Box::new(agent), credential: Box::new(credential) });
         match self.commit(change, by).await? {
             Outcome::Conflict => Err(RejectionCode::AgentExists.into()),
             Outcome::Clash => Err(RejectionCode::IdOfUser.into()),
@@ -105,22 +106,22 @@ impl Agents {
 
     /// Stops an agent and kills its live tokens at once.
     pub async fn suspend(&self, agent_id: &AgentId, by: Actor) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::SuspendAgent(agent_id.clone()), by).await
+        self.change(agent_id, Change::Agent(AgentChange::Suspend(agent_id.clone())), by).await
     }
 
     /// Lets a suspended agent work again. Its old tokens stay dead.
     pub async fn reactivate(&self, agent_id: &AgentId, by: Actor) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::ReactivateAgent(agent_id.clone()), by).await
+        self.change(agent_id, Change::Agent(AgentChange::Reactivate(agent_id.clone())), by).await
     }
 
     /// Stops an agent for ever.
     pub async fn decommission(&self, agent_id: &AgentId, by: Actor) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::DecommissionAgent(agent_id.clone()), by).await
+        self.change(agent_id, Change::Agent(AgentChange::Decommission(agent_id.clone())), by).await
     }
 
     /// Kills an agent's live tokens and leaves it active.
     pub async fn revoke_tokens(&self, agent_id: &AgentId, by: Actor) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::RevokeAgentTokens(agent_id.clone()), by).await
+        self.change(agent_id, Change::Agent(AgentChange::RevokeTokens(agent_id.clone())), by).await
     }
 
     /// A warning for each of `scopes` that neither its name nor a hand has judged.

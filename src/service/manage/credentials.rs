@@ -5,7 +5,7 @@ use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::event::Actor;
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::rejection::{Rejection, RejectionCode};
-use crate::store::{Change, Outcome};
+use crate::store::{Change, CredentialChange, Outcome};
 
 use crate::service;
 use crate::service::clients::secret::Secret;
@@ -35,7 +35,11 @@ impl Agents {
         let (secret, credential) = self.make_credential(agent_id, chosen).await?;
         let credential_id = credential.credential_id;
         let max_live = self.credentials_per_agent;
-        let change = Change::RotateSecret { credential: Box::new(credential), overlap, max_live };
+        let change = Change::Credential(CredentialChange::Rotate {
+            credential: Box::new(credential),
+            overlap,
+            max_live,
+        });
         match self.commit(change, by).await? {
             Outcome::TooMany => return Err(self.too_many_credentials(agent_id).await?.into()),
             outcome => accepted(outcome)?,

@@ -17,7 +17,7 @@ use crate::domain::quota::PlanName;
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
-use crate::store::{AgentRecord, Change, Freshness, Outcome, Write};
+use crate::store::{AgentChange, AgentRecord, Change, Freshness, Outcome, Write};
 
 use crate::service;
 use crate::service::clients::secret::bulk::hash_all;
@@ -221,7 +221,10 @@ impl Agents {
             let mut agent = self.new_agent(agent_id, candidate.profile);
             // Suspended from its first moment on: it never had a token that would have to be killed.
             agent.status = candidate.status;
-            let change = Change::CreateAgent { agent: Box::new(agent), credential: Box::new(credential) };
+            let change = Change::Agent(AgentChange::Create {
+                agent: Box::new(agent),
+                credential: Box::new(credential),
+            });
             writes.push(Write { at: self.clock.moment(), by: by.clone(), change });
         }
         Ok(writes)

@@ -14,7 +14,7 @@ use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::risk::{NameRisk, NameRule, RiskRules};
 use crate::domain::scope::{BUILT_IN, Scope};
 use crate::domain::ttl::{HIGH_RISK_CAP, Risk, Ttl};
-use crate::store::{Change, Freshness, Outcome, Records, Store, StoreError, Write};
+use crate::store::{Change, Freshness, Outcome, Records, ScopeChange, Store, StoreError, Write};
 
 use crate::service;
 
@@ -82,7 +82,7 @@ impl Scopes {
 
     /// Adds a scope at the end of the catalogue.
     pub async fn add(&self, entry: CatalogueEntry, by: Actor) -> Result<ScopeView, Error> {
-        if self.commit(Change::AddScope(entry.clone()), by).await? == Some(Outcome::Applied) {
+        if self.commit(Change::Scope(ScopeChange::Add(entry.clone())), by).await? == Some(Outcome::Applied) {
             let catalogue = Catalogue::new(0, vec![entry.clone()]);
             return Ok(self.view(&entry, &catalogue));
         }
@@ -101,7 +101,7 @@ impl Scopes {
             return Err(Rejection::with(RejectionCode::ScopeStaysHighRisk, message).into());
         }
         let ScopePatch { description, high_risk } = patch;
-        let change = Change::UpdateScope { scope: scope.clone(), description, high_risk };
+        let change = Change::Scope(ScopeChange::Update { scope: scope.clone(), description, high_risk });
         if self.commit(change, by).await? == Some(Outcome::NotFound) {
             return Err(scope_not_found(scope).into());
         }

@@ -12,7 +12,7 @@ use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
 use crate::domain::ttl;
 use crate::keys::claims::Claims;
-use crate::store::{Change, Records, Standing, Store, Write};
+use crate::store::{Change, Records, Standing, Store, TokenChange, Write};
 
 use crate::service::error::Error;
 use crate::service::revoke::is_long_over;
@@ -114,7 +114,7 @@ impl IssuedTokens {
             None => (None, now.saturating_add(ttl::MAX_TTL)),
         };
         if !is_long_over(expires_at, &self.clock) {
-            let change = Change::RevokeToken { jti, agent_id: agent_id.clone(), expires_at };
+            let change = Change::Token(TokenChange::Revoke { jti, agent_id: agent_id.clone(), expires_at });
             self.store.commit(vec![Write { at: self.clock.moment(), by, change }]).await?;
         }
         Ok(RevokedById { jti, agent_id, expires_at })

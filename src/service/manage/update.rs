@@ -3,7 +3,7 @@
 use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::rejection::RejectionCode;
-use crate::store::{Change, Freshness, LiveTokens, Outcome};
+use crate::store::{AgentChange, Change, Freshness, LiveTokens, Outcome};
 
 use crate::service::clients::secret::Secret;
 
@@ -53,12 +53,12 @@ impl Agents {
                 LiveTokens::Keep => narrowed_warning(&record.agent, &profile, self.default_ttl),
                 LiveTokens::Kill => None,
             };
-            let change = Change::UpdateAgent {
+            let change = Change::Agent(AgentChange::Update {
                 agent_id: agent_id.clone(),
                 expected_version: record.agent.version,
                 profile: Box::new(profile),
                 tokens: patch.tokens,
-            };
+            });
             match self.commit(change, by.clone()).await? {
                 Outcome::Applied | Outcome::Unchanged => {
                     warnings.extend(narrowed);

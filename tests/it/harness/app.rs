@@ -30,7 +30,7 @@ use sealwright::testing::service::clients::secret::Secret;
 use sealwright::testing::service::manage::agents::{Agents, NewAgent};
 use sealwright::testing::service::manage::import::{Imported, Row};
 use sealwright::testing::service::readiness::Draining;
-use sealwright::testing::store::{Change, KeyState, Write};
+use sealwright::testing::store::{Change, KeyChange, KeyState, Write};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -473,7 +473,7 @@ async fn plant_signing_key(opened: &Opened) {
     let now = opened.clock.now();
     let master = opened.keyring.master_key();
     let record = standing::new_record(master, key, KeyState::Signing, (now, now), &*opened.entropy);
-    let change = Change::InsertKey(Box::new(record.unwrap()));
+    let change = Change::Key(KeyChange::Insert(Box::new(record.unwrap())));
     opened.store.commit(vec![Write { at: now.into(), by: Actor::System, change }]).await.unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use sealwright::testing::domain::event::Actor;
 use sealwright::testing::keys::algorithm::{RsaBits, generate};
-use sealwright::testing::store::{Change, KeyRecord, KeyState, Write};
+use sealwright::testing::store::{Change, KeyChange, KeyRecord, KeyState, Write};
 
 use super::on_both;
 use crate::harness::app::{Agent, TestApp, bearer, header};
@@ -157,7 +157,7 @@ async fn insert(app: &TestApp<'_>, record: KeyRecord) {
     let write = Write {
         at: app.clock.now().into(),
         by: Actor::Operator,
-        change: Change::InsertKey(Box::new(record)),
+        change: Change::Key(KeyChange::Insert(Box::new(record))),
     };
     app.opened.store.commit(vec![write]).await.unwrap();
 }

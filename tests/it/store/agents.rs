@@ -8,7 +8,7 @@ use sealwright::testing::domain::quota::PlanName;
 use sealwright::testing::domain::scope::parse_scope_list;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
-use sealwright::testing::store::{Change, Freshness, LiveTokens, Outcome};
+use sealwright::testing::store::{AgentChange, Change, CredentialChange, Freshness, LiveTokens, Outcome};
 
 use super::kit::{MILLIS, NOW, agent, commit, commit_at, create, creation, credential, id, read, write};
 use super::on_both;
@@ -34,7 +34,10 @@ on_both! {
 async fn an_agent_is_read_back_as_it_was_made(db: &Database) {
     let store = db.open().await;
     let (made, secret) = (agent("a"), Credential { raw_basic: true, ..credential("a", "one") });
-    let change = Change::CreateAgent { agent: Box::new(made.clone()), credential: Box::new(secret.clone()) };
+    let change = Change::Agent(AgentChange::Create {
+        agent: Box::new(made.clone()),
+        credential: Box::new(secret.clone()),
+    });
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     let record = read(&*store, "a").await;
     assert_eq!(record.agent, made);
@@ -60,12 +63,12 @@ async fn strings_survive_unchanged(db: &Database) {
         .collect();
     terms.ttl = Some(Ttl::new(86_400).unwrap());
     terms.plan = PlanName::parse("gold_1-x").unwrap();
-    let change = Change::UpdateAgent {
+    let change = Change::Agent(AgentChange::Update {
         agent_id: id("A.b_c~d:e-f"),
         expected_version: 1,
         profile: Box::new(profile.clone()),
         tokens: LiveTokens::Keep,
-    };
+    });
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     assert_eq!(read(&*store, "A.b_c~d:e-f").await.agent.profile, profile);
 }
@@ -94,11 +97,13 @@ async fn an_update_needs_the_version_it_was_made_from(db: &Database) {
     create(&*store, "a").await;
     let mut profile = agent("a").profile;
     profile.name = AgentName::parse("Another name").unwrap();
-    let update = |agent_id: &str, expected_version| Change::UpdateAgent {
-        agent_id: id(agent_id),
-        expected_version,
-        profile: Box::new(profile.clone()),
-        tokens: LiveTokens::Keep,
+    let update = |agent_id: &str, expected_version| {
+        Change::Agent(AgentChange::Update {
+            agent_id: id(agent_id),
+            expected_version,
+            profile: Box::new(profile.clone()),
+            tokens: LiveTokens::Keep,
+        })
     };
     let later = Timestamp(NOW.0 + 5);
     db.set_clock(later);
@@ -136,12 +141,12 @@ async fn suspension_raises_epoch_and_version_and_reactivation_only_the_version(d
         let record = read(&*store, "a").await;
         (record.agent.status, record.agent.epoch.0, record.agent.version)
     };
-    assert_eq!(commit(&*store, Change::ReactivateAgent(id("a"))).await, Outcome::Unchanged);
-    assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await, Outcome::Unchanged);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
     assert_eq!(stands().await, (AgentStatus::Suspended, MILLIS, MILLIS));
-    assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Unchanged);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Unchanged);
     assert_eq!(stands().await, (AgentStatus::Suspended, MILLIS, MILLIS));
-    assert_eq!(commit(&*store, Change::ReactivateAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await, Outcome::Applied);
     assert_eq!(stands().await, (AgentStatus::Active, MILLIS, MILLIS + 1));
     let kinds = db.texts("select kind from audit_event order by id").await;
     assert_eq!(kinds, ["agent.created", "agent.suspended", "agent.reactivated"]);
@@ -151,12 +156,24 @@ async fn decommission_is_for_ever(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     create(&*store, "b").await;
-    assert_eq!(commit(&*store, Change::SuspendAgent(id("b"))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("b")))).await, Outcome::Applied);
     for (agent_id, epoch) in [("a", MILLIS), ("b", MILLIS + 1)] {
-        assert_eq!(commit(&*store, Change::DecommissionAgent(id(agent_id))).await, Outcome::Applied);
-        assert_eq!(commit(&*store, Change::DecommissionAgent(id(agent_id))).await, Outcome::Unchanged);
-        assert_eq!(commit(&*store, Change::SuspendAgent(id(agent_id))).await, Outcome::Conflict);
-        assert_eq!(commit(&*store, Change::ReactivateAgent(id(agent_id))).await, Outcome::Conflict);
+        assert_eq!(
+            commit(&*store, Change::Agent(AgentChange::Decommission(id(agent_id)))).await,
+            Outcome::Applied
+        );
+        assert_eq!(
+            commit(&*store, Change::Agent(AgentChange::Decommission(id(agent_id)))).await,
+            Outcome::Unchanged
+        );
+        assert_eq!(
+            commit(&*store, Change::Agent(AgentChange::Suspend(id(agent_id)))).await,
+            Outcome::Conflict
+        );
+        assert_eq!(
+            commit(&*store, Change::Agent(AgentChange::Reactivate(id(agent_id)))).await,
+            Outcome::Conflict
+        );
         let agent = read(&*store, agent_id).await.agent.clone();
         assert_eq!((agent.status, agent.epoch), (AgentStatus::Decommissioned, Epoch(epoch)));
     }
@@ -166,7 +183,10 @@ async fn killing_the_tokens_leaves_the_status(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     for _ in 0..2 {
-        assert_eq!(commit(&*store, Change::RevokeAgentTokens(id("a"))).await, Outcome::Applied);
+        assert_eq!(
+            commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await,
+            Outcome::Applied
+        );
     }
     let agent = read(&*store, "a").await.agent.clone();
     assert_eq!(
@@ -177,16 +197,18 @@ async fn killing_the_tokens_leaves_the_status(db: &Database) {
 
 async fn an_unknown_agent_is_not_found_by_any_change(db: &Database) {
     let store = db.open().await;
-    let rotation = || Change::RotateSecret {
-        credential: Box::new(credential("nobody", "new")),
-        overlap: 0,
-        max_live: 2,
+    let rotation = || {
+        Change::Credential(CredentialChange::Rotate {
+            credential: Box::new(credential("nobody", "new")),
+            overlap: 0,
+            max_live: 2,
+        })
     };
     for change in [
-        Change::SuspendAgent(id("nobody")),
-        Change::ReactivateAgent(id("nobody")),
-        Change::DecommissionAgent(id("nobody")),
-        Change::RevokeAgentTokens(id("nobody")),
+        Change::Agent(AgentChange::Suspend(id("nobody"))),
+        Change::Agent(AgentChange::Reactivate(id("nobody"))),
+        Change::Agent(AgentChange::Decommission(id("nobody"))),
+        Change::Agent(AgentChange::RevokeTokens(id("nobody"))),
         rotation(),
     ] {
         assert_eq!(commit(&*store, change).await, Outcome::NotFound);
@@ -202,8 +224,8 @@ async fn one_conflict_leaves_its_neighbours_alone(db: &Database) {
     let writes = [
         creation("x"),
         creation("taken"),
-        Change::SuspendAgent(id("nobody")),
-        Change::SuspendAgent(id("x")),
+        Change::Agent(AgentChange::Suspend(id("nobody"))),
+        Change::Agent(AgentChange::Suspend(id("x"))),
         creation("y"),
     ];
     let outcomes = store.commit(writes.into_iter().map(write).collect()).await.unwrap();
@@ -225,7 +247,10 @@ async fn a_code_is_for_an_active_agent_and_what_is_on_its_lists(db: &Database) {
     let users = ["U 1", "\u{e9}%_*", "null"];
     terms.redirect_uris = uris.map(|uri| RedirectUri::parse(uri).unwrap()).to_vec();
     terms.user_ids = users.map(|user| UserId::parse(user).unwrap()).to_vec();
-    let change = Change::CreateAgent { agent: Box::new(made), credential: Box::new(credential("a", "one")) };
+    let change = Change::Agent(AgentChange::Create {
+        agent: Box::new(made),
+        credential: Box::new(credential("a", "one")),
+    });
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     create(&*store, "b").await;
     let admits = async |agent_id: &str, uri: &str, user: Option<&str>| {
@@ -244,11 +269,11 @@ async fn a_code_is_for_an_active_agent_and_what_is_on_its_lists(db: &Database) {
     for uri in ["https://a.example/cb", "https://a.example/cB", "https://a.example/cb?x='%22&y"] {
         assert!(!admits("a", uri, None).await, "{uri}");
     }
-    commit(&*store, Change::SuspendAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     assert!(!admits("a", uris[0], None).await);
-    commit(&*store, Change::ReactivateAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await;
     assert!(admits("a", uris[0], None).await);
-    commit(&*store, Change::DecommissionAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Decommission(id("a")))).await;
     assert!(!admits("a", uris[0], None).await);
 }
 
@@ -262,7 +287,7 @@ async fn an_update_that_kills_raises_the_epoch_in_its_commit_or_does_neither(db:
         Arc::make_mut(&mut profile.terms).user_ids =
             user.iter().map(|user| UserId::parse(user).unwrap()).collect();
         let (agent_id, profile) = (id(agent_id), Box::new(profile));
-        Change::UpdateAgent { agent_id, expected_version, profile, tokens: LiveTokens::Kill }
+        Change::Agent(AgentChange::Update { agent_id, expected_version, profile, tokens: LiveTokens::Kill })
     };
     let version = read(&*store, "a").await.agent.version;
     for (change, expected) in [

@@ -2,7 +2,7 @@
 
 use sealwright::testing::domain::catalogue::CatalogueEntry;
 use sealwright::testing::domain::scope::{BUILT_IN, Scope};
-use sealwright::testing::store::{Change, Freshness, Outcome};
+use sealwright::testing::store::{Change, Freshness, Outcome, ScopeChange};
 
 use super::kit::{MILLIS, commit};
 use super::on_both;
@@ -30,8 +30,8 @@ async fn a_new_scope_comes_last_and_raises_the_version(db: &Database) {
         high_risk,
     };
     for new in [entry("zz:read", true), entry("aa:read", false)] {
-        assert_eq!(commit(&*store, Change::AddScope(new.clone())).await, Outcome::Applied);
-        assert_eq!(commit(&*store, Change::AddScope(new)).await, Outcome::Conflict);
+        assert_eq!(commit(&*store, Change::Scope(ScopeChange::Add(new.clone()))).await, Outcome::Applied);
+        assert_eq!(commit(&*store, Change::Scope(ScopeChange::Add(new))).await, Outcome::Conflict);
     }
     let after = store.catalogue(Freshness::Fresh).await.unwrap();
     assert!(before < MILLIS);
@@ -42,10 +42,12 @@ async fn a_new_scope_comes_last_and_raises_the_version(db: &Database) {
 
 async fn a_scope_that_is_changed_raises_the_version_and_one_that_stays_does_not(db: &Database) {
     let store = db.open().await;
-    let update = |name: &str, description: Option<&str>, high_risk| Change::UpdateScope {
-        scope: Scope::parse(name).unwrap(),
-        description: description.map(str::to_owned),
-        high_risk,
+    let update = |name: &str, description: Option<&str>, high_risk| {
+        Change::Scope(ScopeChange::Update {
+            scope: Scope::parse(name).unwrap(),
+            description: description.map(str::to_owned),
+            high_risk,
+        })
     };
     let before = store.catalogue(Freshness::Fresh).await.unwrap();
     let steps = [

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use sealwright::testing::domain::code::CodeRef;
 use sealwright::testing::domain::grant::Grant;
 use sealwright::testing::domain::time::Timestamp;
-use sealwright::testing::store::{Batch, Change, LiveTokens, Outcome, SPENT_GRACE, Store, StoreError};
+use sealwright::testing::store::{
+    AgentChange, Batch, Change, LiveTokens, Outcome, SPENT_GRACE, Store, StoreError,
+};
 
 use super::kit::{
     EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, exchange,
@@ -93,7 +95,7 @@ async fn of_two_grants_for_one_code_both_are_told_why_it_lives_on(db: &Database)
     };
     assert_eq!(send(&*store, &twins(Some(0)).await).await, [Seen::QuotaReached; 2]);
     let before = twins(None).await;
-    commit(&*store, Change::RevokeAgentTokens(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
     assert_eq!(send(&*store, &before).await, [Seen::Stale; 2]);
     assert_eq!(db.number(SPENT).await, 0);
     assert_eq!(send(&*store, &twins(None).await).await, [counted(MILLIS), Seen::Spent]);
@@ -109,7 +111,7 @@ async fn a_batch_mixes_codes_and_none_and_each_gets_its_own_verdict(db: &Databas
     redeem(&*store, "a", spent).await;
     let late = code();
     let stale = exchange(&*store, "c", late, None).await;
-    commit(&*store, Change::RevokeAgentTokens(id("c"))).await;
+    commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("c")))).await;
     let (plain, fresh, over) = (
         grants(&*store, "a", 2, Some(3)).await,
         exchange(&*store, "a", code(), Some(3)).await,
@@ -132,9 +134,9 @@ async fn a_refusal_gives_the_code_back(db: &Database) {
     let over = exchange(&*store, "a", code, Some(0)).await;
     assert_eq!(send(&*store, &batch(vec![over])).await, [Seen::QuotaReached]);
     let before = one(&*store, "a", code).await;
-    commit(&*store, Change::SuspendAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     assert_eq!(send(&*store, &before).await, [Seen::Stale]);
-    commit(&*store, Change::ReactivateAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await;
     assert_eq!(db.number(SPENT).await, 0);
     assert_eq!(redeem(&*store, "a", code).await, counted(MILLIS));
 }
@@ -207,7 +209,7 @@ async fn a_batch_that_comes_twice_recalls_its_codes(db: &Database) {
     for store in [&store, &store, &elsewhere] {
         assert_eq!(send(&**store, &alone).await, [counted(0)]);
     }
-    commit(&*store, Change::SuspendAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     assert_eq!(send(&*store, &batch).await, [counted(0), counted(0), Seen::Stale]);
     assert_eq!(send(&*store, &alone).await, [counted(0)]);
     assert_eq!((used(&*store, "a").await, db.number(EVENTS).await, db.number(SPENT).await), (Some(4), 4, 3));
@@ -280,8 +282,12 @@ async fn an_ordinary_batch_leaves_no_trace_among_the_codes(db: &Database) {
     let costly = one(&*store, "a", code()).await;
     assert!(matches!(store.issue(&costly).await, Err(StoreError::Fault(_))));
     let profile = Box::new(agent("a").profile);
-    let update =
-        Change::UpdateAgent { agent_id: id("a"), expected_version: 1, profile, tokens: LiveTokens::Keep };
+    let update = Change::Agent(AgentChange::Update {
+        agent_id: id("a"),
+        expected_version: 1,
+        profile,
+        tokens: LiveTokens::Keep,
+    });
     assert_eq!(commit(&*store, update).await, Outcome::Applied);
 }
 

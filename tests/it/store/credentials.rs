@@ -3,7 +3,7 @@
 use sealwright::testing::domain::credential::{Credential, SecretHash};
 use sealwright::testing::domain::id::CredentialId;
 use sealwright::testing::domain::time::Timestamp;
-use sealwright::testing::store::{Change, Freshness, Outcome, Store};
+use sealwright::testing::store::{AgentChange, Change, CredentialChange, Freshness, Outcome, Store};
 
 use super::kit::{MILLIS, NOW, agent, commit, commit_at, create, credential, id, read, uuid};
 use super::on_both;
@@ -22,8 +22,11 @@ on_both! {
 
 async fn rotate(db: &Database, store: &dyn Store, at: i64, prefix: &str, old_expires_at: i64) -> Outcome {
     let credential = Credential { created_at: Timestamp(at), ..credential("a", prefix) };
-    let change =
-        Change::RotateSecret { credential: Box::new(credential), overlap: old_expires_at - at, max_live: 10 };
+    let change = Change::Credential(CredentialChange::Rotate {
+        credential: Box::new(credential),
+        overlap: old_expires_at - at,
+        max_live: 10,
+    });
     db.set_clock(Timestamp(at));
     commit_at(store, Timestamp(at), change).await
 }
@@ -75,7 +78,12 @@ async fn a_rotation_that_would_leave_too_many_secrets_changes_nothing(db: &Datab
         let credential = Credential { created_at: Timestamp(at), ..credential("a", prefix) };
         let (credential, overlap) = (Box::new(credential), old_expires_at - at);
         db.set_clock(Timestamp(at));
-        commit_at(&*store, Timestamp(at), Change::RotateSecret { credential, overlap, max_live: 2 }).await
+        commit_at(
+            &*store,
+            Timestamp(at),
+            Change::Credential(CredentialChange::Rotate { credential, overlap, max_live: 2 }),
+        )
+        .await
     };
     assert_eq!(rotate(NOW.0, "second", NOW.0 + 100).await, Outcome::Applied);
     let (before, version) = (held(&*store).await, read(&*store, "a").await.agent.version);
@@ -96,7 +104,7 @@ async fn rotations_at_once_never_leave_more_secrets_than_allowed(db: &Database) 
     create(&*store, "a").await;
     let rotations = (0..8).map(|i| async move {
         let credential = Box::new(credential("a", &format!("new{i}")));
-        let change = Change::RotateSecret { credential, overlap: 100, max_live: 3 };
+        let change = Change::Credential(CredentialChange::Rotate { credential, overlap: 100, max_live: 3 });
         commit(&*db.open().await, change).await
     });
     let outcomes = futures_util::future::join_all(rotations).await;
@@ -112,7 +120,8 @@ async fn rotations_at_once_never_leave_more_secrets_than_allowed(db: &Database) 
 async fn a_rotation_never_lengthens_a_life(db: &Database) {
     let store = db.open().await;
     let first = Credential { expires_at: Some(Timestamp(NOW.0 + 50)), ..credential("a", "first") };
-    let change = Change::CreateAgent { agent: Box::new(agent("a")), credential: Box::new(first) };
+    let change =
+        Change::Agent(AgentChange::Create { agent: Box::new(agent("a")), credential: Box::new(first) });
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     rotate(db, &*store, NOW.0 + 10, "second", NOW.0 + 1_000).await;
     let two = [("second".to_owned(), None), ("first".to_owned(), Some(NOW.0 + 50))];
@@ -124,9 +133,9 @@ async fn a_rotation_never_lengthens_a_life(db: &Database) {
 async fn a_decommissioned_agent_gets_no_secret(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    commit(&*store, Change::SuspendAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     assert_eq!(rotate(db, &*store, NOW.0, "second", NOW.0).await, Outcome::Applied);
-    commit(&*store, Change::DecommissionAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Decommission(id("a")))).await;
     assert_eq!(rotate(db, &*store, NOW.0, "third", NOW.0).await, Outcome::Conflict);
     assert_eq!(held(&*store).await, [("second".to_owned(), None)]);
 }
@@ -135,11 +144,13 @@ async fn a_rehash_keeps_the_version_and_needs_the_hash_that_was_verified(db: &Da
     let store = db.open().await;
     create(&*store, "a").await;
     let credential_id = read(&*store, "a").await.credentials[0].credential_id;
-    let rehash = |credential_id, from: &str, to: &str| Change::RehashCredential {
-        agent_id: id("a"),
-        credential_id,
-        from: SecretHash(from.into()),
-        to: SecretHash(to.into()),
+    let rehash = |credential_id, from: &str, to: &str| {
+        Change::Credential(CredentialChange::Rehash {
+            agent_id: id("a"),
+            credential_id,
+            from: SecretHash(from.into()),
+            to: SecretHash(to.into()),
+        })
     };
     let first = "$argon2id$of-first";
     assert_eq!(commit(&*store, rehash(credential_id, first, "better")).await, Outcome::Applied);
@@ -160,12 +171,18 @@ async fn an_imported_credential_is_known_at_once(db: &Database) {
     };
     assert!(costs().await.is_empty());
     let imported = Credential { tag: None, ..credential("b", "imported") };
-    let change = Change::CreateAgent { agent: Box::new(agent("b")), credential: Box::new(imported.clone()) };
+    let change = Change::Agent(AgentChange::Create {
+        agent: Box::new(agent("b")),
+        credential: Box::new(imported.clone()),
+    });
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     assert_eq!(costs().await.len(), 1);
     assert_eq!(*read(&*store, "b").await.credentials, [imported]);
-    let change =
-        Change::RotateSecret { credential: Box::new(credential("b", "new")), overlap: 0, max_live: 2 };
+    let change = Change::Credential(CredentialChange::Rotate {
+        credential: Box::new(credential("b", "new")),
+        overlap: 0,
+        max_live: 2,
+    });
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     assert!(costs().await.is_empty());
     let end = "c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
@@ -182,7 +199,10 @@ async fn an_imported_credential_is_known_at_once(db: &Database) {
     {
         let id = format!("imported-{i}");
         let imported = Credential { tag: None, hash: SecretHash(hash.into()), ..credential(&id, "") };
-        let change = Change::CreateAgent { agent: Box::new(agent(&id)), credential: Box::new(imported) };
+        let change = Change::Agent(AgentChange::Create {
+            agent: Box::new(agent(&id)),
+            credential: Box::new(imported),
+        });
         assert_eq!(commit(&*store, change).await, Outcome::Applied);
     }
     let each_once = ["$2a$12$", "$2b$10$", "$argon2i$m=4096,t=3,p=1$", "$argon2id$v=19$m=19456,t=2,p=1$"];

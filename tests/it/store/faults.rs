@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealwright::testing::store::{Backend, Change, Freshness, Outcome, StoreError};
+use sealwright::testing::store::{AgentChange, Backend, Change, Freshness, Outcome, StoreError, TokenChange};
 use tokio::time::timeout;
 
 use super::kit::{
@@ -35,7 +35,7 @@ async fn a_missing_table_is_a_fault(db: &Database) {
     assert!(matches!(store.issue(&batch).await, Err(StoreError::Fault(_))));
     assert!(matches!(store.used(&[id("a")], NOW.month()).await, Err(StoreError::Fault(_))));
     assert!(matches!(store.standing(&[token(jti(), "a")]).await, Err(StoreError::Fault(_))));
-    let revocation = Change::RevokeToken { jti: jti(), agent_id: None, expires_at: NOW };
+    let revocation = Change::Token(TokenChange::Revoke { jti: jti(), agent_id: None, expires_at: NOW });
     assert!(matches!(store.commit(vec![write(revocation)]).await, Err(StoreError::Fault(_))));
 }
 
@@ -85,11 +85,11 @@ async fn commits_that_are_given_up_leave_the_store_usable(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     for patience in patiences() {
-        let revocation = Change::RevokeToken { jti: jti(), agent_id: None, expires_at: NOW };
-        let writes = vec![write(Change::RevokeAgentTokens(id("a"))), write(revocation)];
+        let revocation = Change::Token(TokenChange::Revoke { jti: jti(), agent_id: None, expires_at: NOW });
+        let writes = vec![write(Change::Agent(AgentChange::RevokeTokens(id("a")))), write(revocation)];
         let _ = timeout(patience, store.commit(writes)).await;
     }
-    assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
     // Each commit is there as a whole or not at all.
     let epoch = db.number("select epoch from agent").await;
     let revoked = db.number("select count(*) from revoked_token").await;

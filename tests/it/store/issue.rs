@@ -6,7 +6,7 @@ use sealwright::testing::domain::catalogue::CatalogueEntry;
 use sealwright::testing::domain::id::BatchId;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Timestamp;
-use sealwright::testing::store::{Batch, Change, Freshness, LiveTokens, Outcome};
+use sealwright::testing::store::{AgentChange, Batch, Change, Freshness, LiveTokens, Outcome, ScopeChange};
 
 use super::kit::{
     EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, creation,
@@ -70,7 +70,7 @@ async fn a_batch_of_many_agents_gets_each_its_own_verdict(db: &Database) {
         create(&*store, agent_id).await;
     }
     let stale = grants(&*store, "c", 1, None).await.remove(0);
-    commit(&*store, Change::RevokeAgentTokens(id("c"))).await;
+    commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("c")))).await;
     let (a, b, c) = (
         grants(&*store, "a", 3, Some(2)).await,
         grants(&*store, "b", 2, None).await,
@@ -107,12 +107,16 @@ async fn a_decision_on_an_old_agent_is_stale(db: &Database) {
     create(&*store, "a").await;
     let old = grants(&*store, "a", 1, None).await;
     let profile = Box::new(agent("a").profile);
-    let update =
-        Change::UpdateAgent { agent_id: id("a"), expected_version: 1, profile, tokens: LiveTokens::Keep };
+    let update = Change::Agent(AgentChange::Update {
+        agent_id: id("a"),
+        expected_version: 1,
+        profile,
+        tokens: LiveTokens::Keep,
+    });
     assert_eq!(commit(&*store, update).await, Outcome::Applied);
     assert_eq!(send(&*store, &batch(old)).await, [Seen::Stale]);
     let before = grants(&*store, "a", 1, None).await;
-    commit(&*store, Change::SuspendAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     assert_eq!(send(&*store, &batch(before)).await, [Seen::Stale]);
     // Even a decision on the right version: only an active agent is counted for.
     let mut lying = read(&*store, "a").await.agent.clone();
@@ -132,7 +136,7 @@ async fn a_decision_on_an_old_catalogue_is_stale(db: &Database) {
         description: "Read".to_owned(),
         high_risk: true,
     };
-    commit(&*store, Change::AddScope(entry)).await;
+    commit(&*store, Change::Scope(ScopeChange::Add(entry))).await;
     assert_eq!(send(&*store, &batch(old)).await, [Seen::Stale]);
     assert_eq!(issue(&*store, "a", 1, None).await, [counted(0)]);
 }
@@ -147,7 +151,7 @@ async fn tokens_carry_the_epoch_that_the_counting_saw(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     assert_eq!(issue(&*store, "a", 1, None).await, [counted(0)]);
-    commit(&*store, Change::RevokeAgentTokens(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
     assert_eq!(issue(&*store, "a", 2, None).await, [counted(MILLIS), counted(MILLIS)]);
 }
 
@@ -172,7 +176,7 @@ async fn a_batch_that_comes_again_after_a_kill_keeps_its_verdicts(db: &Database)
     create(&*store, "a").await;
     let batch = batch(grants(&*store, "a", 2, None).await);
     let first = send(&*store, &batch).await;
-    commit(&*store, Change::SuspendAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     // Counted under the old epoch, and dead.
     assert_eq!(send(&*store, &batch).await, first);
     assert_eq!(db.number(EVENTS).await, 2);

@@ -2,7 +2,9 @@
 
 use sealwright::testing::domain::id::Kid;
 use sealwright::testing::domain::time::Timestamp;
-use sealwright::testing::store::{Change, KeyRecord, KeyState, Outcome, Retires, Sealed, StoreKey};
+use sealwright::testing::store::{
+    Change, KeyChange, KeyRecord, KeyState, Outcome, Retires, Sealed, StoreKey,
+};
 
 use super::kit::{NOW, commit, commit_at};
 use super::on_both;
@@ -32,16 +34,16 @@ fn key(kid: &str, state: KeyState, announced_at: i64) -> KeyRecord {
 }
 
 fn insertion(key: &KeyRecord) -> Change {
-    Change::InsertKey(Box::new(key.clone()))
+    Change::Key(KeyChange::Insert(Box::new(key.clone())))
 }
 
 fn activation(kid: &str, retires: Option<&str>) -> Change {
-    Change::ActivateKey {
+    Change::Key(KeyChange::Activate {
         kid: Kid(kid.to_owned()),
         seal: b"signs".to_vec(),
         retires: retires.map(|kid| Retires { kid: Kid(kid.to_owned()), seal: b"retires".to_vec() }),
         published_until: Timestamp(NOW.0 + 90_000),
-    }
+    })
 }
 
 async fn keys_are_read_back_oldest_first(db: &Database) {
@@ -90,7 +92,7 @@ async fn a_key_goes_from_announced_to_signing_to_retiring_to_gone(db: &Database)
     );
     let seals: Vec<_> = store.keys().await.unwrap().into_iter().filter_map(|key| key.seal).collect();
     assert_eq!(seals, [&b"retires"[..], b"signs"]);
-    let removal = |kid: &str| Change::RemoveKey(Kid(kid.to_owned()));
+    let removal = |kid: &str| Change::Key(KeyChange::Remove(Kid(kid.to_owned())));
     assert_eq!(commit(&*store, removal("two")).await, Outcome::NotFound);
     assert_eq!(commit(&*store, removal("one")).await, Outcome::Applied);
     assert_eq!(commit(&*store, removal("one")).await, Outcome::NotFound);
@@ -151,9 +153,21 @@ async fn a_purpose_has_one_store_key(db: &Database) {
         key_id: key_id.to_owned(),
         sealed: Sealed(vec![9, 0, 9]),
     };
-    assert_eq!(commit(&*store, Change::InsertStoreKey(key("tag", "0"))).await, Outcome::Applied);
-    assert_eq!(commit(&*store, Change::InsertStoreKey(key("tag", "0"))).await, Outcome::Conflict);
-    assert_eq!(commit(&*store, Change::InsertStoreKey(key("tag", "1"))).await, Outcome::Conflict);
-    assert_eq!(commit(&*store, Change::InsertStoreKey(key("code", "0"))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, Change::Key(KeyChange::InsertStoreKey(key("tag", "0")))).await,
+        Outcome::Applied
+    );
+    assert_eq!(
+        commit(&*store, Change::Key(KeyChange::InsertStoreKey(key("tag", "0")))).await,
+        Outcome::Conflict
+    );
+    assert_eq!(
+        commit(&*store, Change::Key(KeyChange::InsertStoreKey(key("tag", "1")))).await,
+        Outcome::Conflict
+    );
+    assert_eq!(
+        commit(&*store, Change::Key(KeyChange::InsertStoreKey(key("code", "0")))).await,
+        Outcome::Applied
+    );
     assert_eq!(store.store_keys().await.unwrap(), [key("code", "0"), key("tag", "0")]);
 }

@@ -6,7 +6,7 @@ use sealwright::testing::domain::agent::Epoch;
 use sealwright::testing::domain::id::Jti;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
-use sealwright::testing::store::{Change, KilledTokens, LiveTokens, Records, Sought, Store};
+use sealwright::testing::store::{AgentChange, Change, KilledTokens, LiveTokens, Records, Sought, Store};
 
 use super::kit::{NOW, agent, batch, batch_at, commit, create, grants, id, issue, read, send};
 use super::on_both;
@@ -42,12 +42,12 @@ fn jtis(found: &KilledTokens) -> Vec<Jti> {
 async fn with_ttl(store: &dyn Store, agent_id: &str, expected_version: i64, ttl: i64) {
     let mut profile = agent(agent_id).profile;
     Arc::make_mut(&mut profile.terms).ttl = Some(Ttl::new(ttl).unwrap());
-    let change = Change::UpdateAgent {
+    let change = Change::Agent(AgentChange::Update {
         agent_id: id(agent_id),
         expected_version,
         profile: Box::new(profile),
         tokens: LiveTokens::Keep,
-    };
+    });
     commit(store, change).await;
 }
 
@@ -66,8 +66,8 @@ async fn killed_tokens_are_those_below_the_epoch_that_still_live(db: &Database) 
     let expired = batch_at(Timestamp(NOW.0 - 600), grants(&*store, "a", 1, None).await);
     send(&*store, &expired).await;
     issue(&*store, "b", 3, None).await;
-    commit(&*store, Change::SuspendAgent(id("a"))).await;
-    commit(&*store, Change::ReactivateAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
+    commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await;
     let alive = batch(grants(&*store, "a", 1, None).await);
     send(&*store, &alive).await;
     let epoch = read(&*store, "a").await.agent.epoch.0;
@@ -95,7 +95,7 @@ async fn killed_tokens_are_found_hours_back(db: &Database) {
         let at = Timestamp(NOW.0 - hours * 3_600);
         send(&*store, &batch_at(at, grants(&*store, "a", 1, None).await)).await;
     }
-    commit(&*store, Change::RevokeAgentTokens(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
     let epoch = read(&*store, "a").await.agent.epoch.0;
     assert_eq!(one(&*store, sought("a", epoch, i64::MIN), 100).await.tokens.len(), 24);
 }
@@ -112,7 +112,7 @@ async fn of_too_many_killed_tokens_those_that_expire_last_are_found(db: &Databas
         let many = grants(&*store, "a", 100, None).await;
         send(&*store, &batch(many)).await;
     }
-    commit(&*store, Change::SuspendAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     let epoch = read(&*store, "a").await.agent.epoch.0;
     let found = one(&*store, sought("a", epoch, NOW.0 - 86_400), 50).await;
     assert_eq!((found.tokens.len(), found.omitted), (50, 1_951));

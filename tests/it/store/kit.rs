@@ -20,7 +20,8 @@ use sealwright::testing::domain::time::{Moment, Timestamp};
 use sealwright::testing::domain::ttl::Ttl;
 use sealwright::testing::entropy::{SystemEntropy, uuid_v7};
 use sealwright::testing::store::{
-    AgentRecord, Batch, Change, Freshness, Outcome, Recorded, Records, Store, TokenRef, Verdict, Write,
+    AgentChange, AgentRecord, Batch, Change, Freshness, Outcome, Recorded, Records, Store, TokenRef, Verdict,
+    Write,
 };
 use uuid::Uuid;
 
@@ -91,10 +92,10 @@ pub fn write(change: Change) -> Write {
 }
 
 pub fn creation(agent_id: &str) -> Change {
-    Change::CreateAgent {
+    Change::Agent(AgentChange::Create {
         agent: Box::new(agent(agent_id)),
         credential: Box::new(credential(agent_id, "first")),
-    }
+    })
 }
 
 pub async fn commit(store: &dyn Store, change: Change) -> Outcome {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealwright::testing::store::batch::Batched;
-use sealwright::testing::store::{Batch, Change, Outcome, Store, StoreError, Verdict};
+use sealwright::testing::store::{
+    AgentChange, Batch, Change, Outcome, Store, StoreError, TokenChange, Verdict,
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -249,16 +251,20 @@ async fn while_somebody_holds_an_agent_every_other_kill_goes_on() {
     let held = holding(&db, "select from agent where agent_id = 'x0' for update").await;
     let waits = tokio::spawn({
         let store = Arc::clone(&store);
-        async move { store.commit(vec![write(Change::SuspendAgent(id("x0")))]).await }
+        async move { store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("x0"))))]).await }
     });
     for agent_id in ["a", "b", "c"] {
-        assert_eq!(commit(&*store, Change::SuspendAgent(id(agent_id))).await, Outcome::Applied);
-        let revocation = Change::RevokeToken { jti: jti(), agent_id: Some(id("x0")), expires_at: NOW };
+        assert_eq!(
+            commit(&*store, Change::Agent(AgentChange::Suspend(id(agent_id)))).await,
+            Outcome::Applied
+        );
+        let revocation =
+            Change::Token(TokenChange::Revoke { jti: jti(), agent_id: Some(id("x0")), expires_at: NOW });
         assert_eq!(commit(&*store, revocation).await, Outcome::Applied);
     }
     is_unavailable(&waits.await.unwrap());
     held.close().await.unwrap();
-    assert_eq!(commit(&*store, Change::SuspendAgent(id("x0"))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("x0")))).await, Outcome::Applied);
     db.remove().await;
 }
 
@@ -266,7 +272,7 @@ async fn while_somebody_holds_an_agent_every_other_kill_goes_on() {
 async fn what_is_revoked_already_waits_for_no_lock() {
     for db in [Database::postgres().await, Database::sqlite().await] {
         let store: Arc<dyn Store> = Arc::new(Batched::over(db.open().await));
-        let revocation = Change::RevokeToken { jti: jti(), agent_id: None, expires_at: NOW };
+        let revocation = Change::Token(TokenChange::Revoke { jti: jti(), agent_id: None, expires_at: NOW });
         assert_eq!(commit(&*store, revocation.clone()).await, Outcome::Applied);
         // All that any writer needs.
         let (mut postgres, mut sqlite) = (None, None);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sealwright::testing::domain::agent::UserId;
-use sealwright::testing::store::{Change, Freshness, LiveTokens, Outcome, Store};
+use sealwright::testing::store::{AgentChange, Change, Freshness, LiveTokens, Outcome, Store};
 use tokio::task::JoinSet;
 
 use super::kit::{USER, agent, commit, create, creation, credential, id, read, write};
@@ -25,19 +25,22 @@ fn parsed(users: &[&str]) -> Vec<UserId> {
 fn creation_for(agent_id: &str, users: &[&str]) -> Change {
     let mut agent = agent(agent_id);
     Arc::make_mut(&mut agent.profile.terms).user_ids = parsed(users);
-    Change::CreateAgent { agent: Box::new(agent), credential: Box::new(credential(agent_id, "first")) }
+    Change::Agent(AgentChange::Create {
+        agent: Box::new(agent),
+        credential: Box::new(credential(agent_id, "first")),
+    })
 }
 
 async fn update_for(store: &dyn Store, agent_id: &str, users: &[&str]) -> Change {
     let record = read(store, agent_id).await;
     let mut profile = record.agent.profile.clone();
     Arc::make_mut(&mut profile.terms).user_ids = parsed(users);
-    Change::UpdateAgent {
+    Change::Agent(AgentChange::Update {
         agent_id: id(agent_id),
         expected_version: record.agent.version,
         profile: Box::new(profile),
         tokens: LiveTokens::Keep,
-    }
+    })
 }
 
 async fn an_agent_gets_no_id_of_a_user(db: &Database) {
@@ -56,7 +59,7 @@ async fn nobody_acts_for_a_user_with_an_agents_id(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     create(&*store, "b").await;
-    commit(&*store, Change::DecommissionAgent(id("b"))).await;
+    commit(&*store, Change::Agent(AgentChange::Decommission(id("b")))).await;
     for users in [&["b"][..], &["a"], &["u", "b"]] {
         let update = update_for(&*store, "a", users).await;
         assert_eq!(commit(&*store, update).await, Outcome::Clash);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sealwright::testing::domain::agent::{AgentStatus, Epoch};
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::store::postgres::{PostgresStore, migrate};
-use sealwright::testing::store::{Change, Freshness, OpenError, Outcome, Store, StoreError};
+use sealwright::testing::store::{AgentChange, Change, Freshness, OpenError, Outcome, Store, StoreError};
 use sqlx::{Connection, PgConnection};
 
 use super::kit::{
@@ -39,7 +39,7 @@ async fn a_batch_that_waits_while_a_suspension_commits_yields_dead_tokens() {
     });
     until_somebody_waits(&db).await;
     // The suspension overtakes the batch and does not wait for it.
-    assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
     lock.rollback().await.unwrap();
     assert_eq!(sent.await.unwrap(), [counted(0), counted(0)]);
     let standing = store.standing(&[token(jti(), "a")]).await.unwrap();
@@ -60,14 +60,16 @@ async fn a_wait_that_takes_too_long_is_unavailable_and_passes() {
     sqlx::query("select 1 from quota for update").execute(&mut *lock).await.unwrap();
     sqlx::query("select 1 from agent for update").execute(&mut *lock).await.unwrap();
     let began = Instant::now();
-    let (issued, suspended) =
-        tokio::join!(store.issue(&batch), store.commit(vec![write(Change::SuspendAgent(id("a")))]));
+    let (issued, suspended) = tokio::join!(
+        store.issue(&batch),
+        store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))])
+    );
     assert!(matches!(issued, Err(StoreError::Unavailable(_))));
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
     assert!(began.elapsed() < Duration::from_secs(4));
     lock.rollback().await.unwrap();
     assert_eq!(send(&*store, &batch).await, [counted(0)]);
-    assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
     assert_eq!(used(&*store, "a").await, Some(2));
     db.remove().await;
 }
@@ -109,7 +111,10 @@ async fn calls_whose_connection_breaks_in_the_middle_are_done_once() {
     let calls = tokio::spawn({
         let store = store.clone();
         async move {
-            tokio::join!(send(&*store, &batch), store.commit(vec![write(Change::RevokeAgentTokens(id("b")))]))
+            tokio::join!(
+                send(&*store, &batch),
+                store.commit(vec![write(Change::Agent(AgentChange::RevokeTokens(id("b"))))])
+            )
         }
     });
     for _ in 0..2 {
@@ -231,7 +236,7 @@ async fn a_database_that_cannot_be_written_is_unavailable() {
     let store = db.open().await;
     let batch = batch(grants(&*store, "a", 1, None).await);
     assert!(matches!(store.issue(&batch).await, Err(StoreError::Unavailable(_))));
-    let suspended = store.commit(vec![write(Change::SuspendAgent(id("a")))]).await;
+    let suspended = store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))]).await;
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
     assert_eq!(read(&*store, "a").await.agent.status, AgentStatus::Active);
     db.remove().await;

@@ -1,7 +1,7 @@
 //! What only time removes.
 
 use sealwright::testing::domain::time::Timestamp;
-use sealwright::testing::store::{Change, REVOCATION_GRACE};
+use sealwright::testing::store::{AgentChange, Change, REVOCATION_GRACE, TokenChange};
 
 use super::kit::{EVENTS, NOW, batch_at, commit, create, grants, id, jti, send, token};
 use super::on_both;
@@ -20,7 +20,7 @@ async fn a_revocation_stays_until_its_grace_is_over(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     let jti = jti();
-    commit(&*store, Change::RevokeToken { jti, agent_id: None, expires_at: NOW }).await;
+    commit(&*store, Change::Token(TokenChange::Revoke { jti, agent_id: None, expires_at: NOW })).await;
     for (after, gone) in [(0, 0), (REVOCATION_GRACE, 0), (REVOCATION_GRACE + 1, 1), (REVOCATION_GRACE + 1, 0)]
     {
         db.set_clock(Timestamp(NOW.0 + after));
@@ -38,7 +38,7 @@ async fn only_events_of_tokens_go_and_only_when_old(db: &Database) {
         db.set_clock(Timestamp(at));
         send(&*store, &batch_at(Timestamp(at), grants(&*store, "a", 2, None).await)).await;
     }
-    commit(&*store, Change::RevokeAgentTokens(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
     let late = Timestamp(NOW.0 + 100);
     db.set_clock(late);
     assert_eq!(store.prune(late, 99, 100).await.unwrap(), 4);
@@ -67,7 +67,8 @@ async fn pruning_goes_in_small_steps(db: &Database) {
     create(&*store, "a").await;
     send(&*store, &batch_at(NOW, grants(&*store, "a", 10, None).await)).await;
     for _ in 0..5 {
-        commit(&*store, Change::RevokeToken { jti: jti(), agent_id: None, expires_at: NOW }).await;
+        commit(&*store, Change::Token(TokenChange::Revoke { jti: jti(), agent_id: None, expires_at: NOW }))
+            .await;
     }
     let later = Timestamp(NOW.0 + 1_000);
     db.set_clock(later);

@@ -7,7 +7,7 @@ use sealwright::testing::domain::agent::{AgentStatus, Epoch};
 use sealwright::testing::domain::id::Jti;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
-use sealwright::testing::store::{Backend, Change, LiveTokens, Outcome, Standing};
+use sealwright::testing::store::{AgentChange, Backend, Change, LiveTokens, Outcome, Standing, TokenChange};
 use uuid::Uuid;
 
 use super::kit::{
@@ -30,7 +30,7 @@ on_both! {
 const LATER: Timestamp = Timestamp(NOW.0 + 600);
 
 fn revocation(jti: Jti, expires_at: Timestamp) -> Change {
-    Change::RevokeToken { jti, agent_id: Some(id("a")), expires_at }
+    Change::Token(TokenChange::Revoke { jti, agent_id: Some(id("a")), expires_at })
 }
 
 async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
@@ -55,7 +55,7 @@ async fn standings_come_in_the_order_asked(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     create(&*store, "b").await;
-    commit(&*store, Change::SuspendAgent(id("b"))).await;
+    commit(&*store, Change::Agent(AgentChange::Suspend(id("b")))).await;
     let revoked = jti();
     commit(&*store, revocation(revoked, LATER)).await;
     let asked = [token(jti(), "b"), token(revoked, "nobody"), token(revoked, "a"), token(jti(), "a")];
@@ -80,7 +80,7 @@ async fn standings_come_in_the_order_asked(db: &Database) {
 async fn a_second_revocation_changes_nothing(db: &Database) {
     let store = db.open().await;
     let jti = jti();
-    let unnamed = |expires_at| Change::RevokeToken { jti, agent_id: None, expires_at };
+    let unnamed = |expires_at| Change::Token(TokenChange::Revoke { jti, agent_id: None, expires_at });
     assert_eq!(commit(&*store, unnamed(LATER)).await, Outcome::Applied);
     let before = store.revocations(0, NOW, NOW).await.unwrap();
     assert_eq!(commit(&*store, unnamed(Timestamp(LATER.0 + 1))).await, Outcome::Unchanged);
@@ -95,7 +95,7 @@ async fn the_list_leaves_out_what_has_ended(db: &Database) {
     commit(&*store, revocation(ends, LATER)).await;
     commit(&*store, revocation(lives, Timestamp(LATER.0 + 1))).await;
     db.set_clock(LATER);
-    commit_at(&*store, LATER, Change::RevokeAgentTokens(id("a"))).await;
+    commit_at(&*store, LATER, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
     let list = store.revocations(0, LATER, Timestamp(LATER.0 - 1)).await.unwrap();
     assert_eq!(list.tokens.iter().map(|t| t.jti).collect::<Vec<_>>(), [lives]);
     assert_eq!(list.agents.len(), 1);
@@ -129,22 +129,22 @@ async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database)
         let version = read(&*store, "a").await.agent.version;
         let mut profile = agent("a").profile;
         Arc::make_mut(&mut profile.terms).ttl = ttl.map(|t| Ttl::new(t).unwrap());
-        let change = Change::UpdateAgent {
+        let change = Change::Agent(AgentChange::Update {
             agent_id: id("a"),
             expected_version: version,
             profile: Box::new(profile),
             tokens: LiveTokens::Keep,
-        };
+        });
         assert_eq!(commit(&*store, change).await, Outcome::Applied);
     }
-    commit(&*store, Change::SuspendAgent(id("a"))).await;
+    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     db.set_clock(LATER);
-    commit_at(&*store, LATER, Change::RevokeAgentTokens(id("b"))).await;
-    commit_at(&*store, LATER, Change::DecommissionAgent(id("a"))).await;
+    commit_at(&*store, LATER, Change::Agent(AgentChange::RevokeTokens(id("b")))).await;
+    commit_at(&*store, LATER, Change::Agent(AgentChange::Decommission(id("a")))).await;
     // A clock that was set back takes no kill away.
     let later = LATER.0 * 1_000;
     db.set_clock(NOW);
-    commit(&*store, Change::RevokeAgentTokens(id("b"))).await;
+    commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("b")))).await;
     let list = store.revocations(0, NOW, NOW).await.unwrap();
     let agents: Vec<_> =
         list.agents.iter().map(|a| (a.agent_id.as_str(), a.epoch.0, a.longest_ttl, a.version)).collect();
@@ -164,7 +164,7 @@ async fn versions_are_complete_and_in_order_under_concurrent_revocations(db: &Da
         let store = stores[i].clone();
         tasks.spawn(async move {
             for n in 0..30 {
-                let kill = Change::RevokeAgentTokens(id(["a", "b"][(n + i) % 2]));
+                let kill = Change::Agent(AgentChange::RevokeTokens(id(["a", "b"][(n + i) % 2])));
                 let writes = [revocation(jti(), LATER), kill, revocation(jti(), LATER)];
                 let writes = writes.into_iter().map(super::kit::write).collect();
                 assert_eq!(store.commit(writes).await.unwrap(), [Outcome::Applied; 3]);

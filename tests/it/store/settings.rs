@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sealwright::testing::domain::agent::{AgentStatus, Epoch};
 use sealwright::testing::store::postgres::{PostgresStore, migrate};
-use sealwright::testing::store::{Change, OpenError, Outcome, Store, StoreError};
+use sealwright::testing::store::{AgentChange, Change, OpenError, Outcome, Store, StoreError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{
@@ -29,7 +29,8 @@ async fn whatever_isolation_is_the_default_all_writes_at_once_succeed() {
             let store = db.open().await;
             writers.spawn(async move {
                 for _ in 0..5 {
-                    let killed = store.commit(vec![write(Change::RevokeAgentTokens(id("a")))]).await;
+                    let killed =
+                        store.commit(vec![write(Change::Agent(AgentChange::RevokeTokens(id("a"))))]).await;
                     assert_eq!(killed.unwrap(), [Outcome::Applied]);
                     let token = exchange(&*store, "a", code(), None).await;
                     // Another kill may have come between the decision and its counting.
@@ -61,10 +62,10 @@ async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again()
              deferrable initially deferred for each row execute function give_up()",
     )
     .await;
-    assert_eq!(commit(&*store, Change::RevokeAgentTokens(id("a"))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await, Outcome::Applied);
     assert_eq!(read(&*store, "a").await.agent.epoch, Epoch(MILLIS));
-    assert_eq!(commit(&*store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
-    assert_eq!(commit(&*store, Change::ReactivateAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
+    assert_eq!(commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await, Outcome::Applied);
     assert_eq!(issue(&*store, "a", 1, None).await.len(), 1);
     let token = exchange(&*store, "a", code(), None).await;
     assert_eq!(send(&*store, &batch(vec![token])).await.len(), 1);
@@ -75,7 +76,7 @@ async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again()
                 begin raise exception 'not now' using errcode = '40P01'; end $$",
     )
     .await;
-    let given_up = store.commit(vec![write(Change::DecommissionAgent(id("a")))]).await;
+    let given_up = store.commit(vec![write(Change::Agent(AgentChange::Decommission(id("a"))))]).await;
     assert!(matches!(given_up, Err(StoreError::Unavailable(_))));
     assert_eq!(read(&*store, "a").await.agent.status, AgentStatus::Active);
     db.remove().await;
@@ -168,14 +169,14 @@ async fn a_right_that_is_lost_is_an_outage_and_passes() {
     // Readiness asks so.
     let nobody = super::kit::batch(vec![]);
     assert!(matches!(store.issue(&nobody).await, Err(StoreError::Unavailable(_))));
-    let suspended = store.commit(vec![write(Change::SuspendAgent(id("a")))]).await;
+    let suspended = store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))]).await;
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
     let standing = store.standing(&[super::kit::token(super::kit::jti(), "a")]).await;
     assert!(matches!(standing, Err(StoreError::Unavailable(_))));
     db.execute(&format!("grant select, insert, update, delete on all tables in schema public to {role}"))
         .await;
     assert_eq!(send(&store, &batch).await, [counted(0)]);
-    assert_eq!(commit(&store, Change::SuspendAgent(id("a"))).await, Outcome::Applied);
+    assert_eq!(commit(&store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
     drop(store);
     // At the start it is the role that is wrong.
     db.execute(&format!("revoke all on all tables in schema public from {role}")).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sealwright::testing::store::records::ReadAgents;
 use sealwright::testing::store::sqlite::{NotAlone, SqliteStore};
-use sealwright::testing::store::{Change, OpenError, Outcome, Store, StoreError};
+use sealwright::testing::store::{AgentChange, Change, OpenError, Outcome, Store, StoreError};
 
 use super::kit::{EVENTS, MILLIS, batch, commit, counted, create, grants, id, read, send, used, write};
 use crate::harness::database::Database;
@@ -46,8 +46,10 @@ async fn a_turn_that_does_not_come_is_unavailable_and_is_not_taken_later() {
     let turn = take_turn(&db);
     let batch = batch(grants(&*store, "a", 1, None).await);
     let began = Instant::now();
-    let (issued, suspended) =
-        tokio::join!(store.issue(&batch), store.commit(vec![write(Change::SuspendAgent(id("a")))]));
+    let (issued, suspended) = tokio::join!(
+        store.issue(&batch),
+        store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))])
+    );
     assert!(matches!(issued, Err(StoreError::Unavailable(_))));
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
     assert!(began.elapsed() < Duration::from_secs(4));
@@ -74,7 +76,10 @@ async fn a_second_process_is_never_locked_out_by_a_busy_one() {
     });
     let mut commands = 0;
     while !server.is_finished() {
-        assert_eq!(commit(&*other, Change::RevokeAgentTokens(id("b"))).await, Outcome::Applied);
+        assert_eq!(
+            commit(&*other, Change::Agent(AgentChange::RevokeTokens(id("b")))).await,
+            Outcome::Applied
+        );
         commands += 1;
     }
     server.await.unwrap();
@@ -229,7 +234,7 @@ async fn a_file_that_is_damaged_or_no_database_is_unavailable() {
         std::fs::write(db.path(), bytes).unwrap();
         for answer in [
             store.issue(&batch).await.map(drop),
-            store.commit(vec![write(Change::SuspendAgent(id("a")))]).await.map(drop),
+            store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))]).await.map(drop),
         ] {
             assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{healthy}: {answer:?}");
         }

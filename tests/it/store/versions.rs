@@ -5,7 +5,10 @@ use sealwright::testing::domain::catalogue::CatalogueEntry;
 use sealwright::testing::domain::id::CredentialId;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Moment;
-use sealwright::testing::store::{Batch, Change, Freshness, LiveTokens, Outcome, Store};
+use sealwright::testing::store::{
+    AgentChange, Batch, Change, CredentialChange, Freshness, LiveTokens, Outcome, ScopeChange, Store,
+    TokenChange,
+};
 
 use super::kit::{
     MILLIS, agent, batch, code, commit_at, create, credential, exchange, id, jti, read, send, uuid,
@@ -42,24 +45,32 @@ async fn rows_wound_back_within_a_second_get_other_epochs_and_versions(db: &Data
     create(&*store, "a").await;
     let addition = |name: String| {
         let scope = Scope::parse(&name).unwrap();
-        Change::AddScope(CatalogueEntry { scope, description: String::new(), high_risk: false })
+        Change::Scope(ScopeChange::Add(CatalogueEntry {
+            scope,
+            description: String::new(),
+            high_risk: false,
+        }))
     };
-    let rotation = || Change::RotateSecret {
-        credential: Box::new(credential("a", &CredentialId(uuid(NOW)).to_string())),
-        overlap: 0,
-        max_live: 2,
+    let rotation = || {
+        Change::Credential(CredentialChange::Rotate {
+            credential: Box::new(credential("a", &CredentialId(uuid(NOW)).to_string())),
+            overlap: 0,
+            max_live: 2,
+        })
     };
-    let update = |tokens| Change::UpdateAgent {
-        agent_id: id("a"),
-        expected_version: 1,
-        profile: Box::new(agent("a").profile),
-        tokens,
+    let update = |tokens| {
+        Change::Agent(AgentChange::Update {
+            agent_id: id("a"),
+            expected_version: 1,
+            profile: Box::new(agent("a").profile),
+            tokens,
+        })
     };
-    let suspension = || Change::SuspendAgent(id("a"));
+    let suspension = || Change::Agent(AgentChange::Suspend(id("a")));
     let changes: [(&str, &dyn Fn() -> Change); 6] = [
-        ("kill", &|| Change::RevokeAgentTokens(id("a"))),
+        ("kill", &|| Change::Agent(AgentChange::RevokeTokens(id("a")))),
         ("suspend", &suspension),
-        ("reactivate", &|| Change::ReactivateAgent(id("a"))),
+        ("reactivate", &|| Change::Agent(AgentChange::Reactivate(id("a")))),
         ("rotate", &rotation),
         ("update", &|| update(LiveTokens::Keep)),
         ("narrow", &|| update(LiveTokens::Kill)),
@@ -94,7 +105,7 @@ async fn a_list_wound_back_within_a_second_gets_other_versions(db: &Database) {
     let (mut by_revocation, mut by_code) = (Vec::new(), Vec::new());
     for millis in [100, 900] {
         db.execute("update revision set version = 0").await;
-        let revocation = Change::RevokeToken { jti: jti(), agent_id: None, expires_at: NOW };
+        let revocation = Change::Token(TokenChange::Revoke { jti: jti(), agent_id: None, expires_at: NOW });
         at(db, &*store, millis, revocation).await;
         by_revocation.push(db.number(version).await);
         // A code that comes again revokes in the commit that finds it spent.

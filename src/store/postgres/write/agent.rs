@@ -11,12 +11,36 @@ use crate::domain::org::DEFAULT_ORG;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 use crate::store::row::ProfileLists;
-use crate::store::write::{Outcome, transition};
+use crate::store::write::{AgentChange, LiveTokens, Outcome, transition};
 
 use super::credential::insert_credential;
 use super::status::status_of;
 
-pub async fn create_agent(
+/// One change; `killed` is the version of the revocation list if this change raises it.
+pub async fn apply(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    change: &AgentChange,
+    killed: i64,
+) -> sqlx::Result<Outcome> {
+    use AgentStatus::{Active, Decommissioned, Suspended};
+    match change {
+        AgentChange::Create { agent, credential } => create_agent(conn, agent, credential).await,
+        AgentChange::Update { agent_id, expected_version, profile, tokens } => {
+            let outcome = update_agent(conn, at, agent_id, *expected_version, profile).await?;
+            match (outcome, tokens) {
+                (Outcome::Applied, LiveTokens::Kill) => kill_agent(conn, at, agent_id, None, killed).await,
+                _ => Ok(outcome),
+            }
+        }
+        AgentChange::Suspend(id) => kill_agent(conn, at, id, Some(Suspended), killed).await,
+        AgentChange::Reactivate(id) => reactivate_agent(conn, at, id, Active).await,
+        AgentChange::Decommission(id) => kill_agent(conn, at, id, Some(Decommissioned), killed).await,
+        AgentChange::RevokeTokens(id) => kill_agent(conn, at, id, None, killed).await,
+    }
+}
+
+async fn create_agent(
     conn: &mut PgConnection,
     agent: &Agent,
     credential: &Credential,
@@ -55,7 +79,7 @@ pub async fn create_agent(
     Ok(Outcome::Applied)
 }
 
-pub async fn update_agent(
+async fn update_agent(
     conn: &mut PgConnection,
     at: Timestamp,
     agent_id: &AgentId,
@@ -93,7 +117,7 @@ pub async fn update_agent(
 }
 
 /// Kills all tokens of an agent and makes it stand at `to`, if that is given.
-pub async fn kill_agent(
+async fn kill_agent(
     conn: &mut PgConnection,
     at: Timestamp,
     agent_id: &AgentId,
@@ -126,7 +150,7 @@ pub async fn kill_agent(
     Ok(outcome)
 }
 
-pub async fn reactivate_agent(
+async fn reactivate_agent(
     conn: &mut PgConnection,
     at: Timestamp,
     agent_id: &AgentId,

@@ -5,9 +5,21 @@ use sqlx::postgres::PgConnection;
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
 use crate::store::key::{KeyRecord, KeyState, StoreKey};
-use crate::store::write::{Outcome, Retires};
+use crate::store::write::{KeyChange, Outcome, Retires};
 
-pub async fn insert_key(conn: &mut PgConnection, key: &KeyRecord) -> sqlx::Result<Outcome> {
+/// One change.
+pub async fn apply(conn: &mut PgConnection, at: Timestamp, change: &KeyChange) -> sqlx::Result<Outcome> {
+    match change {
+        KeyChange::Insert(key) => insert_key(conn, key).await,
+        KeyChange::Activate { kid, seal, retires, published_until } => {
+            activate_key(conn, at, (kid, seal), retires.as_ref(), *published_until).await
+        }
+        KeyChange::Remove(kid) => remove_key(conn, kid).await,
+        KeyChange::InsertStoreKey(key) => insert_store_key(conn, key).await,
+    }
+}
+
+async fn insert_key(conn: &mut PgConnection, key: &KeyRecord) -> sqlx::Result<Outcome> {
     let added = sqlx::query(
         "insert into signing_key (kid, public_jwk, private_key, state, announced_at, signs_from, signs_until,
                                   published_until, seal)
@@ -28,7 +40,7 @@ pub async fn insert_key(conn: &mut PgConnection, key: &KeyRecord) -> sqlx::Resul
     Ok(Outcome::applied_or(added.rows_affected(), Outcome::Conflict))
 }
 
-pub async fn activate_key(
+async fn activate_key(
     conn: &mut PgConnection,
     at: Timestamp,
     (kid, seal): (&Kid, &[u8]),
@@ -51,13 +63,13 @@ pub async fn activate_key(
     Ok(Outcome::Applied)
 }
 
-pub async fn remove_key(conn: &mut PgConnection, kid: &Kid) -> sqlx::Result<Outcome> {
+async fn remove_key(conn: &mut PgConnection, kid: &Kid) -> sqlx::Result<Outcome> {
     let sql = "delete from signing_key where kid = $1 and state = 'retiring'";
     let removed = sqlx::query(sql).bind(&kid.0).execute(conn).await?;
     Ok(Outcome::applied_or(removed.rows_affected(), Outcome::NotFound))
 }
 
-pub async fn insert_store_key(conn: &mut PgConnection, key: &StoreKey) -> sqlx::Result<Outcome> {
+async fn insert_store_key(conn: &mut PgConnection, key: &StoreKey) -> sqlx::Result<Outcome> {
     let sql = "insert into store_key (purpose, key_id, sealed) values ($1, $2, $3) on conflict do nothing";
     let added =
         sqlx::query(sql).bind(&key.purpose).bind(&key.key_id).bind(&key.sealed.0).execute(conn).await?;

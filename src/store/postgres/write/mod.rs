@@ -11,12 +11,10 @@ use std::time::{Duration, Instant};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
-use crate::domain::agent::AgentStatus;
-use crate::domain::event::Event;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::write::{Change, LiveTokens, Outcome, Write};
+use crate::store::write::{Change, Outcome, Write};
 
 use super::errors::{bounded, is_lock_timeout, is_rolled_back};
 use super::lane::{Held, Lane, RETRIES};
@@ -28,11 +26,7 @@ mod scope;
 mod status;
 mod token;
 
-use agent::{create_agent, kill_agent, reactivate_agent, update_agent};
-use credential::{rehash_credential, rotate_secret};
-use key::{activate_key, insert_key, insert_store_key, remove_key};
-use scope::{add_scope, update_scope};
-use token::{revocation_version, revoke_token, set_revocation_version};
+use token::{revocation_version, set_revocation_version};
 
 /// How long a write asks again for a row that somebody else holds: a little less than any call may take.
 const LOCKED_TIMEOUT: Duration = Duration::from_millis(2_100);
@@ -96,7 +90,7 @@ pub async fn apply_all(
     for write in writes {
         let outcome = apply(conn, now, write, version + 1).await?;
         if outcome == Outcome::Applied {
-            record(conn, &Event { at: now, ..write.event() }).await?;
+            record(conn, now, write).await?;
             version += i64::from(write.change.kills());
         }
         outcomes.push(outcome);
@@ -121,53 +115,29 @@ async fn lock_names(conn: &mut PgConnection) -> sqlx::Result<()> {
 
 /// One change; `killed` is the version of the revocation list if this change raises it.
 async fn apply(conn: &mut PgConnection, at: Timestamp, write: &Write, killed: i64) -> sqlx::Result<Outcome> {
-    use AgentStatus::{Active, Decommissioned, Suspended};
     match &write.change {
-        Change::CreateAgent { agent, credential } => create_agent(conn, agent, credential).await,
-        Change::UpdateAgent { agent_id, expected_version, profile, tokens } => {
-            let outcome = update_agent(conn, at, agent_id, *expected_version, profile).await?;
-            match (outcome, tokens) {
-                (Outcome::Applied, LiveTokens::Kill) => kill_agent(conn, at, agent_id, None, killed).await,
-                _ => Ok(outcome),
-            }
-        }
-        Change::SuspendAgent(id) => kill_agent(conn, at, id, Some(Suspended), killed).await,
-        Change::ReactivateAgent(id) => reactivate_agent(conn, at, id, Active).await,
-        Change::DecommissionAgent(id) => kill_agent(conn, at, id, Some(Decommissioned), killed).await,
-        Change::RevokeAgentTokens(id) => kill_agent(conn, at, id, None, killed).await,
-        Change::RotateSecret { credential, overlap, max_live } => {
-            rotate_secret(conn, at, credential, *overlap, *max_live).await
-        }
-        Change::RehashCredential { agent_id, credential_id, from, to } => {
-            rehash_credential(conn, agent_id, *credential_id, from, to).await
-        }
-        Change::RevokeToken { jti, agent_id, expires_at } => {
-            revoke_token(conn, *jti, agent_id.as_ref(), *expires_at, killed).await
-        }
-        Change::AddScope(entry) => add_scope(conn, entry).await,
-        Change::UpdateScope { scope, description, high_risk } => {
-            update_scope(conn, scope, description.as_deref(), *high_risk).await
-        }
-        Change::InsertKey(key) => insert_key(conn, key).await,
-        Change::ActivateKey { kid, seal, retires, published_until } => {
-            activate_key(conn, at, (kid, seal), retires.as_ref(), *published_until).await
-        }
-        Change::RemoveKey(kid) => remove_key(conn, kid).await,
-        Change::InsertStoreKey(key) => insert_store_key(conn, key).await,
+        Change::Agent(change) => agent::apply(conn, at, change, killed).await,
+        Change::Credential(change) => credential::apply(conn, at, change).await,
+        Change::Token(change) => token::apply(conn, change, killed).await,
+        Change::Scope(change) => scope::apply(conn, change).await,
+        Change::Key(change) => key::apply(conn, at, change).await,
     }
 }
 
-async fn record(conn: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
+/// The event of a write that was applied at this time.
+async fn record(conn: &mut PgConnection, at: Timestamp, write: &Write) -> sqlx::Result<()> {
     let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail)
                values ($1, $2, $3, $4, $5, $6, $7)";
+    let event = write.change.event();
+    let (jti, expires_at) = event.token().unzip();
     sqlx::query(sql)
-        .bind(event.at.0)
-        .bind(event.kind.as_str())
-        .bind(event.actor.to_string())
-        .bind(event.agent_id.as_ref().map(AgentId::as_str))
-        .bind(event.jti.map(|jti| jti.0))
-        .bind(event.expires_at.map(|t| t.0))
-        .bind(&event.detail)
+        .bind(at.0)
+        .bind(event.kind())
+        .bind(write.by.to_string())
+        .bind(event.agent_id().map(AgentId::as_str))
+        .bind(jti.map(|jti| jti.0))
+        .bind(expires_at.map(|t| t.0))
+        .bind(event.detail())
         .execute(conn)
         .await
         .map(drop)

@@ -4,9 +4,19 @@ use sqlx::postgres::PgConnection;
 
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::scope::Scope;
-use crate::store::write::Outcome;
+use crate::store::write::{Outcome, ScopeChange};
 
-pub async fn add_scope(conn: &mut PgConnection, entry: &CatalogueEntry) -> sqlx::Result<Outcome> {
+/// One change.
+pub async fn apply(conn: &mut PgConnection, change: &ScopeChange) -> sqlx::Result<Outcome> {
+    match change {
+        ScopeChange::Add(entry) => add_scope(conn, entry).await,
+        ScopeChange::Update { scope, description, high_risk } => {
+            update_scope(conn, scope, description.as_deref(), *high_risk).await
+        }
+    }
+}
+
+async fn add_scope(conn: &mut PgConnection, entry: &CatalogueEntry) -> sqlx::Result<Outcome> {
     let sql = "insert into scope (name, description, high_risk) values ($1, $2, $3) on conflict do nothing";
     let added = sqlx::query(sql)
         .bind(entry.scope.as_str())
@@ -20,7 +30,7 @@ pub async fn add_scope(conn: &mut PgConnection, entry: &CatalogueEntry) -> sqlx:
     Ok(Outcome::applied_or(added.rows_affected(), Outcome::Conflict))
 }
 
-pub async fn update_scope(
+async fn update_scope(
     conn: &mut PgConnection,
     scope: &Scope,
     description: Option<&str>,

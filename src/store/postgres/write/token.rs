@@ -4,9 +4,15 @@ use sqlx::postgres::PgConnection;
 
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
-use crate::store::write::Outcome;
+use crate::store::write::{Outcome, TokenChange};
 
-pub async fn revoke_token(
+/// One change; `killed` is the version of the revocation list if this change raises it.
+pub async fn apply(conn: &mut PgConnection, change: &TokenChange, killed: i64) -> sqlx::Result<Outcome> {
+    let TokenChange::Revoke { jti, agent_id, expires_at } = change;
+    revoke_token(conn, *jti, agent_id.as_ref(), *expires_at, killed).await
+}
+
+async fn revoke_token(
     conn: &mut PgConnection,
     jti: Jti,
     agent_id: Option<&AgentId>,

@@ -6,11 +6,27 @@ use crate::domain::agent::AgentStatus;
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::Moment;
-use crate::store::write::Outcome;
+use crate::store::write::{CredentialChange, Outcome};
 
 use super::status::status_of;
 
-pub async fn rotate_secret(
+/// One change.
+pub async fn apply(
+    conn: &mut SqliteConnection,
+    at: Moment,
+    change: &CredentialChange,
+) -> sqlx::Result<Outcome> {
+    match change {
+        CredentialChange::Rotate { credential, overlap, max_live } => {
+            rotate_secret(conn, at, credential, *overlap, *max_live).await
+        }
+        CredentialChange::Rehash { agent_id, credential_id, from, to } => {
+            rehash_credential(conn, agent_id, *credential_id, from, to).await
+        }
+    }
+}
+
+async fn rotate_secret(
     conn: &mut SqliteConnection,
     at: Moment,
     credential: &Credential,
@@ -39,7 +55,7 @@ pub async fn rotate_secret(
     Ok(Outcome::Applied)
 }
 
-pub async fn rehash_credential(
+async fn rehash_credential(
     conn: &mut SqliteConnection,
     agent_id: &AgentId,
     credential_id: CredentialId,

@@ -5,13 +5,19 @@ use sqlx::sqlite::SqliteConnection;
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::scope::Scope;
 use crate::domain::time::Moment;
-use crate::store::write::Outcome;
+use crate::store::write::{Outcome, ScopeChange};
 
-pub async fn add_scope(
-    conn: &mut SqliteConnection,
-    at: Moment,
-    entry: &CatalogueEntry,
-) -> sqlx::Result<Outcome> {
+/// One change.
+pub async fn apply(conn: &mut SqliteConnection, at: Moment, change: &ScopeChange) -> sqlx::Result<Outcome> {
+    match change {
+        ScopeChange::Add(entry) => add_scope(conn, at, entry).await,
+        ScopeChange::Update { scope, description, high_risk } => {
+            update_scope(conn, at, scope, description.as_deref(), *high_risk).await
+        }
+    }
+}
+
+async fn add_scope(conn: &mut SqliteConnection, at: Moment, entry: &CatalogueEntry) -> sqlx::Result<Outcome> {
     let sql = "insert into scope (name, description, high_risk) values (?1, ?2, ?3) on conflict do nothing";
     let added = sqlx::query(sql)
         .bind(entry.scope.as_str())
@@ -25,7 +31,7 @@ pub async fn add_scope(
     Ok(Outcome::applied_or(added.rows_affected(), Outcome::Conflict))
 }
 
-pub async fn update_scope(
+async fn update_scope(
     conn: &mut SqliteConnection,
     at: Moment,
     scope: &Scope,

@@ -1,0 +1,51 @@
+//! What can be changed about the keys that a store holds, and the event of each change. Must not know SQL.
+
+use crate::domain::event::Event;
+use crate::domain::id::Kid;
+use crate::domain::time::Timestamp;
+use crate::store::key::{KeyRecord, StoreKey};
+
+/// What can be changed about the keys that a store holds. Each variant says which outcomes it can have besides `Applied`.
+#[derive(Debug, Clone)]
+pub enum KeyChange {
+    /// A new signing key. `Conflict` when the kid is known, or when the key is to sign at once
+    /// and another one signs already.
+    Insert(Box<KeyRecord>),
+    /// Announced → signing, and the key that signed → retiring, both or neither (compare-and-set).
+    /// `Conflict` when either is no longer in that state.
+    Activate {
+        /// The announced key.
+        kid: Kid,
+        /// Its seal as one that signs.
+        seal: Vec<u8>,
+        /// The key that signs now; `None` when none does.
+        retires: Option<Retires>,
+        /// Until when the retiring key stays published.
+        published_until: Timestamp,
+    },
+    /// Retiring → gone. `NotFound` when it is no longer retiring.
+    Remove(Kid),
+    /// A key of the store itself. `Conflict` when one of this purpose exists.
+    InsertStoreKey(StoreKey),
+}
+
+/// The key that stops signing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retires {
+    /// Which.
+    pub kid: Kid,
+    /// Its seal as one that retires.
+    pub seal: Vec<u8>,
+}
+
+impl KeyChange {
+    /// What is recorded of it.
+    pub(super) fn event(&self) -> Event {
+        match self {
+            Self::Insert(key) => Event::KeyAnnounced(key.kid.clone()),
+            Self::Activate { kid, .. } => Event::KeyActivated(kid.clone()),
+            Self::Remove(kid) => Event::KeyRemoved(kid.clone()),
+            Self::InsertStoreKey(key) => Event::StoreKeyCreated { purpose: key.purpose.clone() },
+        }
+    }
+}

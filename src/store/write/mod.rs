@@ -1,0 +1,115 @@
+//! Writes as values. Owns what can be changed, a file a noun, and the audit event of each change; must not know SQL.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::domain::event::{Actor, Event};
+use crate::domain::id::Jti;
+use crate::domain::time::Moment;
+
+mod agent;
+mod credential;
+mod key;
+mod outcome;
+mod scope;
+mod token;
+
+pub use agent::{AgentChange, LiveTokens};
+pub use credential::CredentialChange;
+pub use key::{KeyChange, Retires};
+pub use outcome::Outcome;
+pub(in crate::store) use outcome::transition;
+pub use scope::ScopeChange;
+pub use token::TokenChange;
+
+/// One unit of work: a change, when it was asked for and by whom.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The store's time when the change was asked for, as the process knows it. A store with a clock of
+    /// its own has the change happen by that instead.
+    pub at: Moment,
+    /// Who asked.
+    pub by: Actor,
+    /// What is to change.
+    pub change: Change,
+}
+
+/// What can be changed, by noun.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// An agent.
+    Agent(AgentChange),
+    /// An agent's secrets.
+    Credential(CredentialChange),
+    /// One token.
+    Token(TokenChange),
+    /// The scope catalogue.
+    Scope(ScopeChange),
+    /// The keys that the store holds.
+    Key(KeyChange),
+}
+
+impl Change {
+    /// Whether doing it twice leaves what doing it once does, so that it can be sent again when its
+    /// answer is lost.
+    pub(in crate::store) fn may_repeat(&self) -> bool {
+        matches!(self, Self::Token(TokenChange::Revoke { .. }))
+    }
+
+    /// Whether this change gives an agent its id or users to act for.
+    pub(in crate::store) fn names(&self) -> bool {
+        matches!(self, Self::Agent(change) if change.names())
+    }
+
+    /// Whether this change may raise the version of the revocation list.
+    pub(in crate::store) fn kills(&self) -> bool {
+        match self {
+            Self::Agent(change) => change.kills(),
+            Self::Token(TokenChange::Revoke { .. }) => true,
+            Self::Credential(_) | Self::Scope(_) | Self::Key(_) => false,
+        }
+    }
+
+    /// What is recorded of it, in the same commit, when it is applied.
+    pub fn event(&self) -> Event {
+        match self {
+            Self::Agent(change) => change.event(),
+            Self::Credential(change) => change.event(),
+            Self::Token(change) => change.event(),
+            Self::Scope(change) => change.event(),
+            Self::Key(change) => change.event(),
+        }
+    }
+}
+
+/// The tokens that are to be revoked, when nothing else is asked for.
+pub(in crate::store) fn revoked_jtis(writes: &[Write]) -> Option<Vec<Jti>> {
+    let jti = |write: &Write| match &write.change {
+        Change::Token(TokenChange::Revoke { jti, .. }) => Some(*jti),
+        _ => None,
+    };
+    writes.iter().map(jti).collect()
+}
+
+fn is_known(write: &Write, known: &HashSet<Jti>) -> bool {
+    matches!(&write.change, Change::Token(TokenChange::Revoke { jti, .. }) if known.contains(jti))
+}
+
+/// The writes that do not ask for what is so already.
+pub(in crate::store) fn without_known<'a>(writes: &'a [Write], known: &HashSet<Jti>) -> Cow<'a, [Write]> {
+    if known.is_empty() {
+        return Cow::Borrowed(writes);
+    }
+    Cow::Owned(writes.iter().filter(|write| !is_known(write, known)).cloned().collect())
+}
+
+/// One outcome a write, from those of the writes that did not ask for what was so already.
+pub(in crate::store) fn with_known(
+    writes: &[Write],
+    known: &HashSet<Jti>,
+    outcomes: Vec<Outcome>,
+) -> Vec<Outcome> {
+    let mut outcomes = outcomes.into_iter();
+    let outcome = |write: &Write| if is_known(write, known) { None } else { outcomes.next() };
+    writes.iter().map(outcome).map(|outcome| outcome.unwrap_or(Outcome::Unchanged)).collect()
+}

@@ -1,0 +1,28 @@
+//! What can be changed about one token, and the event of it. Must not know SQL.
+
+use crate::domain::event::Event;
+use crate::domain::id::{AgentId, Jti};
+use crate::domain::time::Timestamp;
+
+/// What can be changed about one token. Each variant says which outcomes it can have besides `Applied`.
+#[derive(Debug, Clone)]
+pub enum TokenChange {
+    /// Revokes one token until [`crate::store::REVOCATION_GRACE`] past its `exp`. `Unchanged` when it is
+    /// revoked already.
+    Revoke {
+        /// The token.
+        jti: Jti,
+        /// Whose it is, when known.
+        agent_id: Option<AgentId>,
+        /// Its `exp`.
+        expires_at: Timestamp,
+    },
+}
+
+impl TokenChange {
+    /// What is recorded of it.
+    pub(super) fn event(&self) -> Event {
+        let Self::Revoke { jti, agent_id, expires_at } = self;
+        Event::TokenRevoked { jti: *jti, agent_id: agent_id.clone(), expires_at: *expires_at }
+    }
+}
