@@ -22,6 +22,9 @@ pub mod config {
     }
 }
 pub mod domain {
+    pub mod act {
+        pub use crate::domain::act::Act;
+    }
     pub mod agent {
         pub use crate::domain::agent::{
             Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
@@ -35,9 +38,6 @@ pub mod domain {
     }
     pub mod credential {
         pub use crate::domain::credential::{Credential, SecretHash, Tag};
-    }
-    pub mod event {
-        pub use crate::domain::event::Actor;
     }
     pub mod grant {
         pub use crate::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};

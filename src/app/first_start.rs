@@ -7,9 +7,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::clock::Clock as _;
 use crate::config::{Config, DatabaseUrl};
+use crate::domain::act::Act;
 use crate::domain::agent::{AgentName, Profile, Terms};
-use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::scope::{BUILT_IN, Scope};
@@ -58,7 +59,7 @@ pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<
     }
     publish_file(&path, text.as_bytes(), database).map_err(system(format!("cannot write {shown}")))?;
     let new = NewAgent { agent_id: Some(agent_id), secret: Some(secret), profile };
-    let created = opened.agents(config).create(new, Actor::System).await;
+    let created = opened.agents(config).create(new, &Act::system(opened.clock.moment())).await;
     created.map_err(|error| {
         AppError::Other(format!("cannot create the operator agent: {}", error_chain(&error)))
     })?;

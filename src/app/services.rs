@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::clock::{StoreClock, SystemClock};
+use crate::clock::{Clock as _, StoreClock, SystemClock};
 use crate::config::Config;
+use crate::domain::act::Act;
 use crate::domain::agent::Audience;
 use crate::domain::grant::Policy;
 use crate::http::body::Bodies;
@@ -32,6 +33,11 @@ use super::open::{Opened, open_to_read};
 use super::reload;
 
 impl Opened {
+    /// What an operator at the command line does now.
+    pub fn operator(&self) -> Act {
+        Act::operator(self.clock.moment())
+    }
+
     /// The operations on agents.
     pub fn agents(&self, config: &Config) -> Agents {
         Agents {

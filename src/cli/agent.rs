@@ -9,7 +9,6 @@ use crate::api::agents::AgentJson;
 use crate::app;
 use crate::config::Config;
 use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, Terms, UserId};
-use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::{Rejection, RejectionCode};
@@ -144,21 +143,21 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
     };
     let opened = app::open(config).await?;
     let agents = opened.agents(config);
-    let by = Actor::Operator;
+    let act = &opened.operator();
     let view = match command {
         AgentCommand::Create(args) => {
             let source = if chosen.is_some() { SecretSource::Chosen } else { SecretSource::Drawn };
             let agent_id = args.client_id.clone();
             let new = NewAgent { agent_id, secret: chosen, profile: args.profile() };
-            let made = agents.create(new, by).await?;
+            let made = agents.create(new, act).await?;
             return new_secret::print(&agents, config, made, (source, Occasion::Creation), out).await;
         }
         AgentCommand::RotateSecret(args) => {
-            let made = agents.rotate_secret(&find(&args.id)?, None, args.overlap, by).await?;
+            let made = agents.rotate_secret(&find(&args.id)?, None, args.overlap, act).await?;
             return new_secret::print(&agents, config, made, (SecretSource::Drawn, Occasion::Rotation), out)
                 .await;
         }
-        AgentCommand::Import { file } => return import::run(&agents, &file, out).await,
+        AgentCommand::Import { file } => return import::run(&agents, act, &file, out).await,
         AgentCommand::List => return list(&agents, out).await,
         AgentCommand::Show(Id { id }) => agents.show(&find(&id)?).await?,
         AgentCommand::Update(args) => {
@@ -166,23 +165,23 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
             let patch = args.patch();
             match chosen {
                 Some(secret) => {
-                    let replaced = agents.update_with_secret(&id, &patch, secret, by).await?;
+                    let replaced = agents.update_with_secret(&id, &patch, secret, act).await?;
                     // The operator chose this secret and knows it: it is written nowhere.
                     renew_file(config, &id, None);
                     replaced.agent?
                 }
-                None => agents.update(&id, &patch, by).await?,
+                None => agents.update(&id, &patch, act).await?,
             }
         }
-        AgentCommand::Suspend(Id { id }) => agents.suspend(&find(&id)?, by).await?,
-        AgentCommand::Reactivate(Id { id }) => agents.reactivate(&find(&id)?, by).await?,
+        AgentCommand::Suspend(Id { id }) => agents.suspend(&find(&id)?, act).await?,
+        AgentCommand::Reactivate(Id { id }) => agents.reactivate(&find(&id)?, act).await?,
         AgentCommand::Decommission(Id { id }) => {
             let id = find(&id)?;
-            let view = agents.decommission(&id, by).await?;
+            let view = agents.decommission(&id, act).await?;
             renew_file(config, &id, None);
             view
         }
-        AgentCommand::RevokeTokens(Id { id }) => agents.revoke_tokens(&find(&id)?, by).await?,
+        AgentCommand::RevokeTokens(Id { id }) => agents.revoke_tokens(&find(&id)?, act).await?,
     };
     let agent = AgentJson::from(view);
     out.print(&agent, || Sheet::of(properties(&agent)))?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::domain::event::Actor;
+use crate::domain::act::Act;
 use crate::domain::id::AgentId;
 use crate::domain::scope::Scope;
 use crate::service::manage::agents::Agents;
@@ -54,7 +54,7 @@ impl Report {
 }
 
 /// Imports the file. What was imported stays when a later piece fails.
-pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failure> {
+pub async fn run(agents: &Agents, act: &Act, path: &Path, out: Printer) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::Failed(format!("cannot read {}: {error}", path.display()));
     let lines = rows::open(path).map_err(cannot)?;
     let bar = progress_bar(path);
@@ -80,7 +80,7 @@ pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failu
             }
         }
         if piece.len() == PIECE {
-            ended = import_piece(agents, &mut piece, &mut report).await;
+            ended = import_piece(agents, act, &mut piece, &mut report).await;
             bar.set_position(report.lines());
             if ended.is_err() {
                 break;
@@ -88,7 +88,7 @@ pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failu
         }
     }
     if ended.is_ok() {
-        ended = import_piece(agents, &mut piece, &mut report).await;
+        ended = import_piece(agents, act, &mut piece, &mut report).await;
     }
     bar.finish_and_clear();
     // Lines that could not be read were refused before those of their piece.
@@ -107,11 +107,12 @@ pub async fn run(agents: &Agents, path: &Path, out: Printer) -> Result<(), Failu
 
 async fn import_piece(
     agents: &Agents,
+    act: &Act,
     piece: &mut Vec<(u64, Row)>,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let (numbers, rows): (Vec<u64>, Vec<Row>) = piece.drain(..).unzip();
-    let verdicts = agents.import(&rows, Actor::Operator).await?;
+    let verdicts = agents.import(&rows, act).await?;
     for ((number, row), verdict) in numbers.into_iter().zip(&rows).zip(verdicts) {
         match verdict {
             Ok(imported) => {

@@ -5,7 +5,6 @@ use clap::Subcommand;
 use crate::api::keys::KeyJson;
 use crate::app;
 use crate::config::Config;
-use crate::domain::event::Actor;
 use crate::service::manage::view::KeyView;
 
 use super::failure::Failure;
@@ -30,7 +29,7 @@ pub async fn run(command: KeyCommand, config: &Config, out: Printer) -> Result<(
             out.print(&keys, || Sheet::list(&HEAD, keys.iter().map(row).collect()))
         }
         KeyCommand::Rotate => {
-            let key = KeyJson::from(KeyView::from(&opened.keys.rotate(Actor::Operator).await?));
+            let key = KeyJson::from(KeyView::from(&opened.keys.rotate(&opened.operator()).await?));
             out.print(&key, || Sheet::list(&HEAD, vec![row(&key)]))
         }
     }

@@ -6,7 +6,6 @@ use crate::api::scopes::ScopeJson;
 use crate::app;
 use crate::config::Config;
 use crate::domain::catalogue::CatalogueEntry;
-use crate::domain::event::Actor;
 use crate::domain::scope::Scope;
 use crate::service::manage::scopes::{ScopePatch, parse_description};
 
@@ -52,7 +51,7 @@ pub struct UpdateScope {
 
 pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     let opened = app::open(config).await?;
-    let scopes = opened.scopes(config);
+    let (scopes, act) = (opened.scopes(config), opened.operator());
     match command {
         ScopeCommand::List => {
             let all: Vec<ScopeJson> = scopes.list().await?.into_iter().map(ScopeJson::from).collect();
@@ -60,14 +59,14 @@ pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result
         }
         ScopeCommand::Add { name, description, high_risk } => {
             let entry = CatalogueEntry { scope: name, description, high_risk };
-            let scope: ScopeJson = scopes.add(entry, Actor::Operator).await?.into();
+            let scope: ScopeJson = scopes.add(entry, &act).await?.into();
             print(&scope, std::slice::from_ref(&scope), out)
         }
         ScopeCommand::Update(args) => {
             let UpdateScope { name, description, high_risk, no_high_risk } = args;
             let patch =
                 ScopePatch { description, high_risk: (high_risk || no_high_risk).then_some(high_risk) };
-            let scope: ScopeJson = scopes.update(&name, patch, Actor::Operator).await?.into();
+            let scope: ScopeJson = scopes.update(&name, patch, &act).await?.into();
             print(&scope, std::slice::from_ref(&scope), out)
         }
     }

@@ -5,7 +5,6 @@ use clap::Subcommand;
 use crate::api::tokens::{InspectionJson, RevokedTokenJson};
 use crate::app;
 use crate::config::Config;
-use crate::domain::event::Actor;
 use crate::domain::id::Jti;
 use crate::domain::time::Timestamp;
 
@@ -38,7 +37,8 @@ pub async fn run(command: TokenCommand, config: &Config, out: Printer) -> Result
         }
         TokenCommand::Revoke { jti } => {
             let opened = app::open(config).await?;
-            let revoked: RevokedTokenJson = opened.issued_tokens().revoke(jti, Actor::Operator).await?.into();
+            let revoked: RevokedTokenJson =
+                opened.issued_tokens().revoke(jti, &opened.operator()).await?.into();
             out.print(&revoked, || {
                 let agent = revoked.agent_id.clone().unwrap_or_else(|| "unknown".to_owned());
                 Sheet::of(vec![

@@ -1,6 +1,4 @@
-//! Audit events: what changed, who did it, to whom. Must not know where they are kept.
-
-use std::fmt;
+//! Audit events: what changed, and to whom. Must not know where they are kept.
 
 use super::id::{AgentId, CredentialId, Jti, Kid};
 use super::scope::Scope;
@@ -128,27 +126,6 @@ impl Event {
             Self::KeyAnnounced(kid) | Self::KeyActivated(kid) | Self::KeyRemoved(kid) => kid.0.clone(),
             Self::StoreKeyCreated { purpose } => purpose.clone(),
             _ => String::new(),
-        }
-    }
-}
-
-/// Who caused an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Actor {
-    /// An operator at the command line.
-    Operator,
-    /// An agent, with its own credentials or token.
-    Agent(AgentId),
-    /// The server itself.
-    System,
-}
-
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Operator => f.write_str("operator"),
-            Self::Agent(id) => write!(f, "agent:{id}"),
-            Self::System => f.write_str("system"),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! agent have this token. Must not know async, I/O, the clock, randomness or
 //! logging: time and random values arrive as arguments.
 
+pub mod act;
 pub mod agent;
 pub mod catalogue;
 pub mod code;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::{Clock as _, StoreClock};
-use crate::domain::event::Actor;
+use crate::domain::act::Act;
 use crate::entropy::Entropy;
 use crate::keys::algorithm::{self, RsaBits};
 use crate::keys::code::{self, CodeKey};
@@ -88,15 +88,15 @@ impl KeyService {
     /// once agree on one key: the store takes a single signing one.
     pub async fn ensure_signing_key(&self) -> Result<(), Error> {
         if !self.records.keys().await?.iter().any(|k| k.state == KeyState::Signing) {
-            self.add_key(Wanted::First, Actor::System).await?;
+            self.add_key(Wanted::First, &Act::system(self.clock.moment())).await?;
         }
         self.refresh().await
     }
 
     /// Announces a new key; the first of a store signs at once. Returns it as stored.
-    pub async fn rotate(&self, by: Actor) -> Result<KeyRecord, Error> {
+    pub async fn rotate(&self, act: &Act) -> Result<KeyRecord, Error> {
         for _ in 0..3 {
-            if let Some(added) = self.add_key(Wanted::Another, by.clone()).await? {
+            if let Some(added) = self.add_key(Wanted::Another, act).await? {
                 self.refresh().await?;
                 return Ok(added);
             }
@@ -105,7 +105,7 @@ impl KeyService {
     }
 
     /// `None` when another process was first.
-    async fn add_key(&self, wanted: Wanted, by: Actor) -> Result<Option<KeyRecord>, Error> {
+    async fn add_key(&self, wanted: Wanted, act: &Act) -> Result<Option<KeyRecord>, Error> {
         let bits = self.rsa_bits;
         let made = tokio::task::spawn_blocking(move || algorithm::generate(bits));
         let made = made.await.map_err(|died| Error::Fault(Arc::new(died)))??;
@@ -119,7 +119,7 @@ impl KeyService {
         let master = self.keyring.master_key();
         let record = standing::new_record(master, &made, state, times, &*self.entropy)
             .ok_or_else(|| Error::Fault(Arc::new(Cause("a private key could not be sealed".to_owned()))))?;
-        let outcome = self.commit(Change::Key(KeyChange::Insert(Box::new(record.clone()))), by).await?;
+        let outcome = self.commit(Change::Key(KeyChange::Insert(Box::new(record.clone()))), act).await?;
         Ok((outcome == Outcome::Applied).then_some(record))
     }
 
@@ -132,7 +132,7 @@ impl KeyService {
         let steps = self.clock.settled().map_or_else(Vec::new, |now| rotation::plan(&keys, now, seal));
         for step in steps {
             // A conflict means that another process carried the step out first.
-            self.commit(step, Actor::System).await?;
+            self.commit(step, &Act::system(self.clock.moment())).await?;
         }
         self.read(&mut read_at).await
     }
@@ -176,8 +176,8 @@ impl KeyService {
         Ok(())
     }
 
-    async fn commit(&self, change: Change, by: Actor) -> Result<Outcome, Error> {
-        let write = Write { at: self.clock.moment(), by, change };
+    async fn commit(&self, change: Change, act: &Act) -> Result<Outcome, Error> {
+        let write = Write { act: act.committed_at(self.clock.moment()), change };
         let outcomes = self.store.commit(vec![write]).await?;
         outcomes
             .first()
@@ -214,7 +214,7 @@ pub async fn ensure_store_keys(
                 master,
                 entropy,
             )?));
-            store.commit(vec![Write { at: clock.moment(), by: Actor::System, change }]).await?;
+            store.commit(vec![Write { act: Act::system(clock.moment()), change }]).await?;
             // Another process may have been first: what the store holds is what counts.
             stored = records.store_keys().await?;
         }

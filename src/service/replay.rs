@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::clock::{Clock as _, StoreClock};
-use crate::domain::event::Actor;
+use crate::domain::act::Act;
 use crate::domain::id::AgentId;
 use crate::store::{Change, Store, TokenChange, Write};
 
@@ -43,7 +43,7 @@ impl Replays {
         if !first.is_revoked {
             let (agent_id, expires_at) = (Some(agent_id.clone()), first.expires_at);
             let change = Change::Token(TokenChange::Revoke { jti: first.jti, agent_id, expires_at });
-            let write = Write { at: self.clock.moment(), by: Actor::System, change };
+            let write = Write { act: Act::system(self.clock.moment()), change };
             self.store.commit(vec![write]).await?;
         }
         self.list.catch_up().await

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::clock::{Clock as _, StoreClock};
-use crate::domain::event::Actor;
+use crate::domain::act::Act;
+use crate::domain::context::RequestContext;
 use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -60,7 +61,12 @@ impl Revocation {
     }
 
     /// Revokes `token`. What is no token of ours, or has expired, needs nothing (RFC 7009 §2.2).
-    pub async fn revoke(&self, revoker: &Revoker, token: &str) -> Result<(), Error> {
+    pub async fn revoke(
+        &self,
+        revoker: &Revoker,
+        token: &str,
+        context: &RequestContext,
+    ) -> Result<(), Error> {
         let Some(token) = self.tokens.read(token).await? else { return Ok(()) };
         let now = self.clock.now();
         let owner = &token.reference.agent_id;
@@ -81,8 +87,8 @@ impl Revocation {
             agent_id: Some(owner.clone()),
             expires_at,
         });
-        let by = Actor::Agent(revoker.agent_id().clone());
-        self.store.commit(vec![Write { at: self.clock.moment(), by, change }]).await?;
+        let act = Act::of_request(context, revoker.agent_id().clone(), self.clock.moment());
+        self.store.commit(vec![Write { act, change }]).await?;
         self.list.catch_up().await
     }
 }

@@ -263,7 +263,7 @@ mod tests {
     fn revocation(n: u128) -> Write {
         let jti = Jti(uuid::Uuid::from_u128(n));
         let change = Change::Token(TokenChange::Revoke { jti, agent_id: None, expires_at: Timestamp(0) });
-        Write { at: Moment(0), by: crate::domain::event::Actor::Operator, change }
+        Write { act: crate::domain::act::Act::operator(Moment(0)), change }
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::domain::act::Act;
 use crate::domain::code::CodeRef;
-use crate::domain::event::Actor;
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, CodeId, Jti};
 use crate::domain::time::{Moment, Timestamp};
@@ -55,7 +55,7 @@ pub(in crate::store) fn revocation(
     let agent_id = Some(AgentId::parse(&agent_id)?);
     let change =
         Change::Token(TokenChange::Revoke { jti: Jti(jti), agent_id, expires_at: Timestamp(expires_at) });
-    Ok(Write { at, by: Actor::System, change })
+    Ok(Write { act: Act::system(at), change })
 }
 
 /// The grants of a batch that may be counted: those without a code, and those whose code was taken

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 use crate::clock::{Clock as _, StoreClock};
+use crate::domain::act::Act;
 use crate::domain::context::RequestContext;
 use crate::domain::credential::{Credential, Tag};
-use crate::domain::event::Actor;
 use crate::domain::id::{AgentId, ClientId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -214,7 +214,7 @@ impl Authenticator {
             from: credential.hash.clone(),
             to,
         });
-        let write = Write { at: self.clock.moment(), by: Actor::System, change };
+        let write = Write { act: Act::system(self.clock.moment()), change };
         if let Err(error) = self.store.commit(vec![write]).await {
             tracing::warn!(error = error_chain(&error), "an imported hash was not replaced");
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::clock::{Clock as _, StoreClock};
+use crate::domain::act::Act;
 use crate::domain::agent::{Agent, AgentStatus, Epoch, Profile};
 use crate::domain::catalogue::Catalogue;
-use crate::domain::event::Actor;
 use crate::domain::grant::MAX_SCOPE_LIST_BYTES;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
@@ -61,7 +61,7 @@ pub struct Agents {
 
 impl Agents {
     /// Makes an agent with its first secret.
-    pub async fn create(&self, new: NewAgent, by: Actor) -> Result<NewSecret, Error> {
+    pub async fn create(&self, new: NewAgent, act: &Act) -> Result<NewSecret, Error> {
         let agent_id = match new.agent_id {
             Some(id) => id,
             None => AgentId::parse(&self.draw_id()?.to_string()).map_err(|rule| fault(rule.0))?,
@@ -78,7 +78,7 @@ impl Agents {
         let (credential_id, agent) = (credential.credential_id, self.new_agent(&agent_id, new.profile));
         let change =
             Change::Agent(AgentChange::Create { agent: Box::new(agent), credential: Box::new(credential) });
-        match self.commit(change, by).await? {
+        match self.commit(change, act).await? {
             Outcome::Conflict => Err(RejectionCode::AgentExists.into()),
             Outcome::Clash => Err(RejectionCode::IdOfUser.into()),
             _ => Ok(NewSecret { agent_id, credential_id, secret, old_expires_at: None, warnings }),
@@ -105,23 +105,23 @@ impl Agents {
     }
 
     /// Stops an agent and kills its live tokens at once.
-    pub async fn suspend(&self, agent_id: &AgentId, by: Actor) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::Agent(AgentChange::Suspend(agent_id.clone())), by).await
+    pub async fn suspend(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
+        self.change(agent_id, Change::Agent(AgentChange::Suspend(agent_id.clone())), act).await
     }
 
     /// Lets a suspended agent work again. Its old tokens stay dead.
-    pub async fn reactivate(&self, agent_id: &AgentId, by: Actor) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::Agent(AgentChange::Reactivate(agent_id.clone())), by).await
+    pub async fn reactivate(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
+        self.change(agent_id, Change::Agent(AgentChange::Reactivate(agent_id.clone())), act).await
     }
 
     /// Stops an agent for ever.
-    pub async fn decommission(&self, agent_id: &AgentId, by: Actor) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::Agent(AgentChange::Decommission(agent_id.clone())), by).await
+    pub async fn decommission(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
+        self.change(agent_id, Change::Agent(AgentChange::Decommission(agent_id.clone())), act).await
     }
 
     /// Kills an agent's live tokens and leaves it active.
-    pub async fn revoke_tokens(&self, agent_id: &AgentId, by: Actor) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::Agent(AgentChange::RevokeTokens(agent_id.clone())), by).await
+    pub async fn revoke_tokens(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
+        self.change(agent_id, Change::Agent(AgentChange::RevokeTokens(agent_id.clone())), act).await
     }
 
     /// A warning for each of `scopes` that neither its name nor a hand has judged.
@@ -143,13 +143,14 @@ impl Agents {
         found.ok_or_else(|| RejectionCode::AgentNotFound.into())
     }
 
-    async fn change(&self, agent_id: &AgentId, change: Change, by: Actor) -> Result<AgentView, Error> {
-        accepted(self.commit(change, by).await?)?;
+    async fn change(&self, agent_id: &AgentId, change: Change, act: &Act) -> Result<AgentView, Error> {
+        accepted(self.commit(change, act).await?)?;
         self.show(agent_id).await
     }
 
-    pub(super) async fn commit(&self, change: Change, by: Actor) -> Result<Outcome, service::Error> {
-        let outcomes = self.store.commit(vec![Write { at: self.clock.moment(), by, change }]).await?;
+    pub(super) async fn commit(&self, change: Change, act: &Act) -> Result<Outcome, service::Error> {
+        let outcomes =
+            self.store.commit(vec![Write { act: act.committed_at(self.clock.moment()), change }]).await?;
         outcomes.first().copied().ok_or_else(no_outcome)
     }
 

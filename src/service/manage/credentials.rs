@@ -1,8 +1,8 @@
 //! Secrets of agents: made, and rotated with or without an overlap. Must not know who may ask.
 
 use crate::clock::Clock as _;
+use crate::domain::act::Act;
 use crate::domain::credential::{Credential, SecretHash, Tag};
-use crate::domain::event::Actor;
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::store::{Change, CredentialChange, Outcome};
@@ -25,7 +25,7 @@ impl Agents {
         agent_id: &AgentId,
         chosen: Option<Secret>,
         overlap: i64,
-        by: Actor,
+        act: &Act,
     ) -> Result<NewSecret, Error> {
         if !(0..=MAX_OVERLAP).contains(&overlap) {
             return Err(Rejection::of_field("/overlapSeconds", "an overlap is 0 to 2592000 seconds").into());
@@ -40,7 +40,7 @@ impl Agents {
             overlap,
             max_live,
         });
-        match self.commit(change, by).await? {
+        match self.commit(change, act).await? {
             Outcome::TooMany => return Err(self.too_many_credentials(agent_id).await?.into()),
             outcome => accepted(outcome)?,
         }

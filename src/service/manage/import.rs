@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crate::clock::Clock as _;
 use crate::domain::Invalid;
+use crate::domain::act::Act;
 use crate::domain::agent::{AgentName, AgentStatus, Audience, Profile, RedirectUri, Terms, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::{Credential, SecretHash, Tag};
-use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::{Rejection, RejectionCode};
@@ -106,7 +106,7 @@ fn broken(field: &'static str) -> impl Fn(Invalid) -> RowFault {
 impl Agents {
     /// Imports `rows`, at best [`PIECE`] of them, and says what became of each, or why it was refused. When
     /// it fails, no row of this call was imported.
-    pub async fn import(&self, rows: &[Row], by: Actor) -> Result<Vec<Result<Imported, RowFault>>, Error> {
+    pub async fn import(&self, rows: &[Row], act: &Act) -> Result<Vec<Result<Imported, RowFault>>, Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         let mut verdicts = Vec::with_capacity(rows.len());
         let mut accepted = Vec::new();
@@ -125,7 +125,7 @@ impl Agents {
             });
         }
         let (places, candidates): (Vec<usize>, Vec<Candidate>) = accepted.into_iter().unzip();
-        let writes = self.writes(candidates, &by).await?;
+        let writes = self.writes(candidates, act).await?;
         if writes.is_empty() {
             return Ok(verdicts);
         }
@@ -198,7 +198,7 @@ impl Agents {
     }
 
     /// One write a candidate. Hashes what is in clear, which no lock waits for.
-    async fn writes(&self, candidates: Vec<Candidate>, by: &Actor) -> Result<Vec<Write>, service::Error> {
+    async fn writes(&self, candidates: Vec<Candidate>, act: &Act) -> Result<Vec<Write>, service::Error> {
         let clear = |c: &Candidate| match &c.proof {
             GivenSecret::Clear(secret, _) => Some(secret.clone()),
             GivenSecret::Hashed(_) => None,
@@ -225,7 +225,7 @@ impl Agents {
                 agent: Box::new(agent),
                 credential: Box::new(credential),
             });
-            writes.push(Write { at: self.clock.moment(), by: by.clone(), change });
+            writes.push(Write { act: act.committed_at(self.clock.moment()), change });
         }
         Ok(writes)
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::Invalid;
+use crate::domain::act::Act;
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::catalogue::{Catalogue, CatalogueEntry};
-use crate::domain::event::Actor;
 use crate::domain::id::AgentId;
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::risk::{NameRisk, NameRule, RiskRules};
@@ -81,8 +81,8 @@ impl Scopes {
     }
 
     /// Adds a scope at the end of the catalogue.
-    pub async fn add(&self, entry: CatalogueEntry, by: Actor) -> Result<ScopeView, Error> {
-        if self.commit(Change::Scope(ScopeChange::Add(entry.clone())), by).await? == Some(Outcome::Applied) {
+    pub async fn add(&self, entry: CatalogueEntry, act: &Act) -> Result<ScopeView, Error> {
+        if self.commit(Change::Scope(ScopeChange::Add(entry.clone())), act).await? == Some(Outcome::Applied) {
             let catalogue = Catalogue::new(0, vec![entry.clone()]);
             return Ok(self.view(&entry, &catalogue));
         }
@@ -91,7 +91,7 @@ impl Scopes {
 
     /// Changes a scope's description or mark. A mark is taken back only where nothing else makes the scope
     /// high-risk.
-    pub async fn update(&self, scope: &Scope, patch: ScopePatch, by: Actor) -> Result<ScopeView, Error> {
+    pub async fn update(&self, scope: &Scope, patch: ScopePatch, act: &Act) -> Result<ScopeView, Error> {
         let (catalogue, entry) = self.find(scope).await?;
         let was_high = self.is_high(&entry, &catalogue);
         if patch.high_risk == Some(false)
@@ -102,7 +102,7 @@ impl Scopes {
         }
         let ScopePatch { description, high_risk } = patch;
         let change = Change::Scope(ScopeChange::Update { scope: scope.clone(), description, high_risk });
-        if self.commit(change, by).await? == Some(Outcome::NotFound) {
+        if self.commit(change, act).await? == Some(Outcome::NotFound) {
             return Err(scope_not_found(scope).into());
         }
         let (catalogue, entry) = self.find(scope).await?;
@@ -148,9 +148,9 @@ impl Scopes {
         }
     }
 
-    async fn commit(&self, change: Change, by: Actor) -> Result<Option<Outcome>, StoreError> {
-        let at = self.clock.moment();
-        Ok(self.store.commit(vec![Write { at, by, change }]).await?.first().copied())
+    async fn commit(&self, change: Change, act: &Act) -> Result<Option<Outcome>, StoreError> {
+        let act = act.committed_at(self.clock.moment());
+        Ok(self.store.commit(vec![Write { act, change }]).await?.first().copied())
     }
 
     async fn find(&self, scope: &Scope) -> Result<(Arc<Catalogue>, CatalogueEntry), Error> {

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use crate::clock::{Clock as _, StoreClock};
+use crate::domain::act::Act;
 use crate::domain::agent::{AgentStatus, Epoch};
-use crate::domain::event::Actor;
 use crate::domain::grant::epoch_lives;
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
@@ -107,7 +107,7 @@ impl IssuedTokens {
 
     /// Revokes a token by its id alone: agent and expiry come from its event; without one it is kept
     /// revoked for as long as any token can live.
-    pub async fn revoke(&self, jti: Jti, by: Actor) -> Result<RevokedById, Error> {
+    pub async fn revoke(&self, jti: Jti, act: &Act) -> Result<RevokedById, Error> {
         let now = self.clock.now();
         let (agent_id, expires_at) = match self.records.issued_token(jti).await? {
             Some(issued) => (Some(issued.agent_id), issued.expires_at),
@@ -115,7 +115,7 @@ impl IssuedTokens {
         };
         if !is_long_over(expires_at, &self.clock) {
             let change = Change::Token(TokenChange::Revoke { jti, agent_id: agent_id.clone(), expires_at });
-            self.store.commit(vec![Write { at: self.clock.moment(), by, change }]).await?;
+            self.store.commit(vec![Write { act: act.committed_at(self.clock.moment()), change }]).await?;
         }
         Ok(RevokedById { jti, agent_id, expires_at })
     }

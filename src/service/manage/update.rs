@@ -1,6 +1,6 @@
 //! Agents changed by an operator: their profiles, alone or together with their secret. Owns the order of steps.
 
-use crate::domain::event::Actor;
+use crate::domain::act::Act;
 use crate::domain::id::AgentId;
 use crate::domain::rejection::RejectionCode;
 use crate::store::{AgentChange, Change, Freshness, LiveTokens, Outcome};
@@ -31,7 +31,7 @@ impl Agents {
         &self,
         agent_id: &AgentId,
         patch: &ProfilePatch,
-        by: Actor,
+        act: &Act,
     ) -> Result<AgentView, Error> {
         patch.demand_own_id(agent_id)?;
         if patch.is_empty() {
@@ -59,7 +59,7 @@ impl Agents {
                 profile: Box::new(profile),
                 tokens: patch.tokens,
             });
-            match self.commit(change, by.clone()).await? {
+            match self.commit(change, act).await? {
                 Outcome::Applied | Outcome::Unchanged => {
                     warnings.extend(narrowed);
                     return Ok(AgentView { warnings, ..self.show(agent_id).await? });
@@ -79,17 +79,17 @@ impl Agents {
         agent_id: &AgentId,
         patch: &ProfilePatch,
         secret: Secret,
-        by: Actor,
+        act: &Act,
     ) -> Result<Replaced, Error> {
         patch.demand_own_id(agent_id)?;
         // Asked before the profile is changed, so that not half of it is done.
         self.demand_living(agent_id).await?;
-        let updated = self.update(agent_id, patch, by.clone()).await?;
-        self.rotate_secret(agent_id, Some(secret), 0, by.clone()).await?;
+        let updated = self.update(agent_id, patch, act).await?;
+        self.rotate_secret(agent_id, Some(secret), 0, act).await?;
         let rest = async {
             // Those that the old secret got meanwhile die with the others.
             if patch.tokens == LiveTokens::Kill {
-                self.revoke_tokens(agent_id, by).await?;
+                self.revoke_tokens(agent_id, act).await?;
             }
             Ok(AgentView { warnings: updated.warnings, ..self.show(agent_id).await? })
         };

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::domain::event::{Actor, Event};
+use crate::domain::act::Act;
+use crate::domain::event::Event;
 use crate::domain::id::Jti;
-use crate::domain::time::Moment;
 
 mod agent;
 mod credential;
@@ -22,14 +22,12 @@ pub(in crate::store) use outcome::transition;
 pub use scope::ScopeChange;
 pub use token::TokenChange;
 
-/// One unit of work: a change, when it was asked for and by whom.
+/// One unit of work: a change, and whose act it is.
 #[derive(Debug, Clone)]
 pub struct Write {
-    /// The store's time when the change was asked for, as the process knows it. A store with a clock of
-    /// its own has the change happen by that instead.
-    pub at: Moment,
-    /// Who asked.
-    pub by: Actor,
+    /// Who asked, from where and when. The time is the store's, as the process knows it; a store with a clock of its
+    /// own has the change happen by that instead.
+    pub act: Act,
     /// What is to change.
     pub change: Change,
 }

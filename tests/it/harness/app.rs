@@ -13,9 +13,9 @@ use sealwright::testing::app::{self, Opened, Wrapping};
 use sealwright::testing::clock::{Clock, FakeClock};
 use sealwright::testing::config::raw::Raw;
 use sealwright::testing::config::{Config, MasterKeyNeed, RsaBits};
+use sealwright::testing::domain::act::Act;
 use sealwright::testing::domain::agent::{AgentName, Profile, Terms};
 use sealwright::testing::domain::catalogue::CatalogueEntry;
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::domain::id::AgentId;
 use sealwright::testing::domain::quota::PlanName;
 use sealwright::testing::domain::scope::{Scope, parse_scope_list};
@@ -267,7 +267,7 @@ impl<'d> TestApp<'d> {
         let profile = Profile { name: AgentName::parse("An agent").unwrap(), terms: Arc::new(terms) };
         let agent_id = id.map(|id| AgentId::parse(id).unwrap());
         let new = NewAgent { agent_id, secret: None, profile };
-        let made = self.agents().create(new, Actor::Operator).await.unwrap();
+        let made = self.agents().create(new, &self.opened.operator()).await.unwrap();
         Agent { id: made.agent_id.to_string(), secret: made.secret.expose().to_owned() }
     }
 
@@ -279,30 +279,31 @@ impl<'d> TestApp<'d> {
             scopes: scopes.split(' ').map(str::to_owned).collect(),
             ..Row::default()
         };
-        let verdicts = self.agents().import(&[row], Actor::Operator).await.unwrap();
+        let verdicts = self.agents().import(&[row], &self.opened.operator()).await.unwrap();
         assert_eq!(verdicts, [Ok(Imported::Made)]);
         Agent { id: id.to_owned(), secret: secret.to_owned() }
     }
 
     pub async fn suspend(&self, agent: &Agent) {
-        self.agents().suspend(&agent.parsed_id(), Actor::Operator).await.unwrap();
+        self.agents().suspend(&agent.parsed_id(), &self.opened.operator()).await.unwrap();
     }
 
     pub async fn reactivate(&self, agent: &Agent) {
-        self.agents().reactivate(&agent.parsed_id(), Actor::Operator).await.unwrap();
+        self.agents().reactivate(&agent.parsed_id(), &self.opened.operator()).await.unwrap();
     }
 
     pub async fn decommission(&self, agent: &Agent) {
-        self.agents().decommission(&agent.parsed_id(), Actor::Operator).await.unwrap();
+        self.agents().decommission(&agent.parsed_id(), &self.opened.operator()).await.unwrap();
     }
 
     pub async fn revoke_tokens(&self, agent: &Agent) {
-        self.agents().revoke_tokens(&agent.parsed_id(), Actor::Operator).await.unwrap();
+        self.agents().revoke_tokens(&agent.parsed_id(), &self.opened.operator()).await.unwrap();
     }
 
     /// The agent with its new secret.
     pub async fn rotate(&self, agent: &Agent, overlap: i64) -> Agent {
-        let made = self.agents().rotate_secret(&agent.parsed_id(), None, overlap, Actor::Operator).await;
+        let made =
+            self.agents().rotate_secret(&agent.parsed_id(), None, overlap, &self.opened.operator()).await;
         agent.with_secret(made.unwrap().secret.expose())
     }
 
@@ -314,7 +315,7 @@ impl<'d> TestApp<'d> {
         let scopes = self.opened.scopes(&self.config);
         let scope = Scope::parse(name).unwrap();
         let entry = CatalogueEntry { scope, description: "For a test".to_owned(), high_risk };
-        scopes.add(entry, Actor::Operator).await.unwrap();
+        scopes.add(entry, &self.opened.operator()).await.unwrap();
     }
 
     /// Sets how many tokens the agent has used this month, past the store.
@@ -474,7 +475,7 @@ async fn plant_signing_key(opened: &Opened) {
     let master = opened.keyring.master_key();
     let record = standing::new_record(master, key, KeyState::Signing, (now, now), &*opened.entropy);
     let change = Change::Key(KeyChange::Insert(Box::new(record.unwrap())));
-    opened.store.commit(vec![Write { at: now.into(), by: Actor::System, change }]).await.unwrap();
+    opened.store.commit(vec![Write { act: Act::system(now.into()), change }]).await.unwrap();
 }
 
 /// Reads one HTTP/1.1 answer with a length, or without a body.

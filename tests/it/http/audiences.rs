@@ -2,7 +2,6 @@
 
 use sealwright::testing::api::agents::AgentJson;
 use sealwright::testing::domain::agent::Audience;
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::service::manage::import::{Imported, Row};
 use sealwright::testing::service::manage::patch::ProfilePatch;
 use serde_json::{Value, json};
@@ -172,7 +171,7 @@ async fn a_list_binds_the_token_that_asked_for_nothing(app: &TestApp<'_>) {
     assert_eq!(aud(app, &agent, "").await, ISSUER);
     let audiences = Some(vec![Audience::parse("https://new.example").unwrap()]);
     let patch = ProfilePatch { audiences, ..ProfilePatch::default() };
-    app.agents().update(&agent.parsed_id(), &patch, Actor::Operator).await.unwrap();
+    app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
     assert_eq!(aud(app, &agent, "").await, "https://new.example");
 }
 
@@ -180,7 +179,7 @@ async fn a_list_binds_the_exchange_of_a_code(app: &TestApp<'_>) {
     let agent = airisk::agent_for(app, "agents:read", &["user_42"]).await;
     let audiences = Some(vec![Audience::parse("https://orders.example").unwrap()]);
     let patch = ProfilePatch { audiences, ..ProfilePatch::default() };
-    app.agents().update(&agent.parsed_id(), &patch, Actor::Operator).await.unwrap();
+    app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
     let token = airisk::user_token(app, &agent, "user_42").await;
     assert_eq!(claims(&token)["aud"], "https://orders.example");
 }
@@ -194,7 +193,7 @@ async fn an_agents_list_is_held_to_the_same_when_it_is_made(app: &TestApp<'_>) {
             audiences: vec![bad.to_owned()],
             ..Row::default()
         };
-        let verdicts = app.agents().import(&[row], Actor::Operator).await.unwrap();
+        let verdicts = app.agents().import(&[row], &app.opened.operator()).await.unwrap();
         assert!(matches!(&verdicts[..], [Err(fault)] if fault.to_string().contains("audiences")), "{bad}");
     }
     let row = Row {
@@ -203,7 +202,7 @@ async fn an_agents_list_is_held_to_the_same_when_it_is_made(app: &TestApp<'_>) {
         audiences: vec!["https://a".to_owned(), "orders".to_owned()],
         ..Row::default()
     };
-    assert_eq!(app.agents().import(&[row], Actor::Operator).await.unwrap(), [Ok(Imported::Made)]);
+    assert_eq!(app.agents().import(&[row], &app.opened.operator()).await.unwrap(), [Ok(Imported::Made)]);
 }
 
 /// An upgrade neither loses an agent nor changes what its operator listed.
@@ -225,7 +224,7 @@ async fn a_list_of_an_older_release_is_kept_as_it_is(app: &TestApp<'_>) {
     }
     // A change of anything else leaves the list.
     let patch = ProfilePatch { scopes: Some(vec![]), ..ProfilePatch::default() };
-    let shown = later.agents().update(&agent.parsed_id(), &patch, Actor::Operator).await.unwrap();
+    let shown = later.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
     let shown = AgentJson::from(shown);
     assert_eq!(serde_json::to_value(&shown).unwrap()["audiences"].to_string(), older);
 }

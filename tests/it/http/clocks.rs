@@ -2,7 +2,6 @@
 //! D7). The processes' clocks are the tests' own, and so is the database's.
 
 use sealwright::testing::clock::Clock as _;
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::service::clock::measure_clock;
 
@@ -125,7 +124,7 @@ async fn a_key_announced_by_a_wrong_clock_signs_at_its_time() {
     on_postgres(async |right, wrong, skew| {
         let signing = || right.database.texts("select kid from signing_key where state = 'signing'");
         let first = signing().await;
-        let announced = wrong.opened.keys.rotate(Actor::Operator).await.unwrap();
+        let announced = wrong.opened.keys.rotate(&wrong.opened.operator()).await.unwrap();
         let wait = right.config.keys.announce_seconds;
         assert_eq!(announced.signs_from.0, NOW.0 + wait, "{skew}");
         right.clock.advance(wait - 1);
@@ -183,7 +182,7 @@ async fn a_minute_with_a_clock_a_day_ahead_takes_nothing_away() {
     let agent = app.agent("tokens:read").await;
     let (early, late, live) = (app.token(&agent).await, app.token(&agent).await, app.token(&agent).await);
     app.revoke(&agent, &early).await.is(200, "{}");
-    let announced = app.opened.keys.rotate(Actor::Operator).await.unwrap();
+    let announced = app.opened.keys.rotate(&app.opened.operator()).await.unwrap();
     let signing = || database.texts("select kid from signing_key where state = 'signing'");
     let first = signing().await;
 

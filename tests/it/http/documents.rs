@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use sealwright::testing::domain::event::Actor;
 use serde_json::{Value, json};
 
 use super::on_both;
@@ -50,7 +49,7 @@ async fn the_key_set_holds_public_rsa_members_only(app: &TestApp<'_>) {
             assert!(kids.insert(key["kid"].clone()));
         }
         match step {
-            0 => drop(app.opened.keys.rotate(Actor::Operator).await.unwrap()),
+            0 => drop(app.opened.keys.rotate(&app.opened.operator()).await.unwrap()),
             1 => app.clock.advance(3_600),
             _ => app.clock.advance(86_400 + 3_600),
         }
@@ -65,7 +64,7 @@ async fn a_new_key_is_published_before_it_signs_and_until_its_last_token_has_exp
         .agent_like(None, "tokens:read", |p| p.ttl = sealwright::testing::domain::ttl::Ttl::new(86_400).ok())
         .await;
     let old = app.token(&agent).await;
-    let added = app.opened.keys.rotate(Actor::Operator).await.unwrap();
+    let added = app.opened.keys.rotate(&app.opened.operator()).await.unwrap();
     assert!(keys(app).await.iter().any(|key| key["kid"] == added.kid.0));
     app.clock.advance(3_599);
     app.opened.keys.refresh().await.unwrap();
@@ -85,7 +84,7 @@ async fn another_process_knows_a_new_key_by_its_tokens(app: &TestApp<'_>) {
     let other = app.beside_with(&[("keys.announce_seconds", "360")]).await;
     let agent = app.agent("tokens:read").await;
     let before = app.token(&agent).await;
-    other.opened.keys.rotate(Actor::Operator).await.unwrap();
+    other.opened.keys.rotate(&app.opened.operator()).await.unwrap();
     app.clock.advance(360);
     other.opened.keys.refresh().await.unwrap();
     let token = other.token(&agent).await;

@@ -1,6 +1,5 @@
 //! What a wrong secret of a foreign form costs: the same for every id, counted in what was computed.
 
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::service::manage::import::{Imported, Row};
 
 use super::on_both;
@@ -17,7 +16,7 @@ const ARGON2I: &str =
     "$argon2i$v=19$m=4096,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
 
 async fn import(app: &TestApp<'_>, rows: &[Row]) {
-    let verdicts = app.agents().import(rows, Actor::Operator).await.unwrap();
+    let verdicts = app.agents().import(rows, &app.opened.operator()).await.unwrap();
     assert_eq!(verdicts, vec![Ok(Imported::Made); rows.len()]);
 }
 

@@ -2,7 +2,6 @@
 //! credentials under attack): counted in hashes, never in time.
 
 use futures_util::future::join_all;
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::service::manage::import::{Imported, Row};
 
 use super::on_both;
@@ -33,7 +32,7 @@ async fn to_be_replaced<const N: usize>(app: &TestApp<'_>, ids: [&str; N]) -> [A
         ..Row::default()
     });
     let rows: Vec<Row> = rows.collect();
-    let verdicts = app.agents().import(&rows, Actor::Operator).await.unwrap();
+    let verdicts = app.agents().import(&rows, &app.opened.operator()).await.unwrap();
     assert_eq!(verdicts, vec![Ok(Imported::Made); N]);
     agents
 }

@@ -1,7 +1,6 @@
 //! Agents that came from another system: their clients go on with the ids and secrets that they have.
 
 use sealwright::testing::api::agents::AgentJson;
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::service::manage::import::{Imported, Row};
 
 use super::on_both;
@@ -28,7 +27,7 @@ fn bcrypt(secret: &str, prefix: &str) -> String {
 }
 
 async fn import(app: &TestApp<'_>, rows: &[Row]) {
-    let verdicts = app.agents().import(rows, Actor::Operator).await.unwrap();
+    let verdicts = app.agents().import(rows, &app.opened.operator()).await.unwrap();
     assert_eq!(verdicts, vec![Ok(Imported::Made); rows.len()]);
 }
 
@@ -134,7 +133,7 @@ async fn an_agent_that_was_there_is_not_changed(app: &TestApp<'_>) {
     let before = app.database.number(events).await;
     let again = Row { secret: Some("another secret".to_owned()), ..one.clone() };
     let other = Row { ttl: Some("300".to_owned()), ..again.clone() };
-    let verdicts = app.agents().import(&[again, other, one], Actor::Operator).await.unwrap();
+    let verdicts = app.agents().import(&[again, other, one], &app.opened.operator()).await.unwrap();
     assert_eq!((&verdicts[0], &verdicts[2]), (&Ok(Imported::Existing), &Ok(Imported::Existing)));
     assert!(verdicts[1].is_err());
     assert_eq!(app.database.number(events).await, before);

@@ -1,6 +1,5 @@
 //! Somebody who can write to the database changes how a signing key stands; an older release does it rightly.
 
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::keys::algorithm::{RsaBits, generate};
 use sealwright::testing::store::{Change, KeyChange, KeyRecord, KeyState, Write};
 
@@ -42,7 +41,7 @@ async fn change(app: &TestApp<'_>, kid: &str, set: &str) {
 /// A process, and a token of the key that retired just now; another one signs.
 async fn rotated<'a>(app: &TestApp<'a>, agent: &Agent) -> (TestApp<'a>, String) {
     let process = app.beside_with(&[("keys.announce_seconds", "360")]).await;
-    process.opened.keys.rotate(Actor::Operator).await.unwrap();
+    process.opened.keys.rotate(&app.opened.operator()).await.unwrap();
     let old = process.token(agent).await;
     app.clock.advance(360);
     process.opened.keys.refresh().await.unwrap();
@@ -113,7 +112,7 @@ async fn a_key_that_was_moved_back_never_signs_again(app: &TestApp<'_>) {
 }
 
 async fn an_announced_key_whose_times_were_changed_is_refused(app: &TestApp<'_>) {
-    let added = app.opened.keys.rotate(Actor::Operator).await.unwrap().kid.0;
+    let added = app.opened.keys.rotate(&app.opened.operator()).await.unwrap().kid.0;
     assert_eq!(kids(app).await.len(), 2);
     for (changed, back) in [
         ("signs_from = signs_from - 3600", "signs_from = signs_from + 3600"),
@@ -154,11 +153,8 @@ fn older(app: &TestApp<'_>, state: KeyState) -> KeyRecord {
 }
 
 async fn insert(app: &TestApp<'_>, record: KeyRecord) {
-    let write = Write {
-        at: app.clock.now().into(),
-        by: Actor::Operator,
-        change: Change::Key(KeyChange::Insert(Box::new(record))),
-    };
+    let write =
+        Write { act: app.opened.operator(), change: Change::Key(KeyChange::Insert(Box::new(record))) };
     app.opened.store.commit(vec![write]).await.unwrap();
 }
 
@@ -182,7 +178,7 @@ async fn keys_of_an_older_release_serve_and_are_sealed_with_their_next_move(app:
 
 async fn a_move_that_an_older_release_makes_beside_this_one_counts(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
-    let added = app.opened.keys.rotate(Actor::Operator).await.unwrap().kid.0;
+    let added = app.opened.keys.rotate(&app.opened.operator()).await.unwrap().kid.0;
     let old = app.token(&agent).await;
     let end = app.clock.now().0 + 86_580;
     change(app, &kid(&old), &format!("state = 'retiring', signs_until = 1, published_until = {end}")).await;

@@ -1,7 +1,6 @@
 //! Monthly quotas (D5; known failures 42, 43).
 
 use futures_util::future::join_all;
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::domain::quota::PlanName;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::service::manage::patch::ProfilePatch;
@@ -32,7 +31,7 @@ async fn used(app: &TestApp<'_>, agent: &Agent) -> i64 {
 
 async fn set_plan(app: &TestApp<'_>, agent: &Agent, plan: &str) {
     let patch = ProfilePatch { plan: Some(PlanName::parse(plan).unwrap()), ..ProfilePatch::default() };
-    app.agents().update(&agent.parsed_id(), &patch, Actor::Operator).await.unwrap();
+    app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
 }
 
 async fn the_ten_thousandth_token_passes_and_the_next_is_refused(app: &TestApp<'_>) {

@@ -2,7 +2,6 @@
 //! item 35; known failures 3–9).
 
 use futures_util::future::join_all;
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::domain::scope::parse_scope_list;
 use sealwright::testing::service::manage::patch::ProfilePatch;
 use sqlx::{Connection, PgConnection};
@@ -226,14 +225,14 @@ async fn each_secret_opens_until_the_end_that_it_was_promised(app: &TestApp<'_>)
     app.clock.advance(600);
     opens(&[(&first, false), (&second, true), (&third, true)]).await;
     // Two are live, which is what this process allows.
-    assert!(app.agents().rotate_secret(&first.parsed_id(), None, 60, Actor::Operator).await.is_err());
+    assert!(app.agents().rotate_secret(&first.parsed_id(), None, 60, &app.opened.operator()).await.is_err());
     opens(&[(&second, true), (&third, true)]).await;
     app.clock.advance(3_000);
     opens(&[(&second, false), (&third, true)]).await;
 }
 
 async fn update(app: &TestApp<'_>, agent: &Agent, patch: ProfilePatch) {
-    app.agents().update(&agent.parsed_id(), &patch, Actor::Operator).await.unwrap();
+    app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
 }
 
 async fn a_scope_added_elsewhere_holds_on_the_next_request(app: &TestApp<'_>) {

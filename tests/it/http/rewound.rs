@@ -74,7 +74,6 @@ async fn a_secret_that_was_lost_opens_nothing(app: &TestApp<'_>) {
 }
 
 async fn a_scope_that_was_lost_is_not_granted(app: &TestApp<'_>) {
-    use sealwright::testing::domain::event::Actor;
     use sealwright::testing::domain::scope::parse_scope_list;
     use sealwright::testing::service::manage::patch::ProfilePatch;
     let other = app.beside().await;
@@ -82,7 +81,7 @@ async fn a_scope_that_was_lost_is_not_granted(app: &TestApp<'_>) {
     let widen = async |app: &TestApp<'_>, scopes: &str| {
         let patch =
             ProfilePatch { scopes: Some(parse_scope_list(scopes).unwrap()), ..ProfilePatch::default() };
-        app.agents().update(&agent.parsed_id(), &patch, Actor::Operator).await.unwrap();
+        app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
     };
     back_up(app).await;
     widen(app, "agents:read audit:read").await;

@@ -1,6 +1,5 @@
 //! High-risk scopes (contract D2) as tokens show them: by name, by the catalogue's mark, by configuration.
 
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::ttl::Ttl;
 use sealwright::testing::service::manage::scopes::ScopePatch;
@@ -89,7 +88,7 @@ async fn a_mark_that_is_set_or_taken_back_holds_on_the_next_token_of_every_repli
     let scopes = app.opened.scopes(&app.config);
     for (mark, expected) in [(None, 86_400), (Some(true), 900), (Some(false), 86_400)] {
         let patch = ScopePatch { description: Some("For a test".to_owned()), high_risk: mark };
-        scopes.update(&Scope::parse("workflow").unwrap(), patch, Actor::Operator).await.unwrap();
+        scopes.update(&Scope::parse("workflow").unwrap(), patch, &app.opened.operator()).await.unwrap();
         for replica in [app, &other] {
             assert_eq!(lifetime(replica, &agent, "workflow").await, expected, "{mark:?}");
         }

@@ -164,7 +164,6 @@ async fn a_request_computes_one_hash_at_most(app: &TestApp<'_>) {
 }
 
 async fn an_imported_hash_is_replaced_at_its_first_success(app: &TestApp<'_>) {
-    use sealwright::testing::domain::event::Actor;
     use sealwright::testing::service::manage::import::{Imported, Row};
     // The vector of the bcrypt library's documentation: "U*U" at cost 5.
     let hash = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
@@ -174,7 +173,7 @@ async fn an_imported_hash_is_replaced_at_its_first_success(app: &TestApp<'_>) {
         scopes: vec!["agents:read".to_owned()],
         ..Row::default()
     };
-    assert_eq!(app.agents().import(&[row], Actor::Operator).await.unwrap(), [Ok(Imported::Made)]);
+    assert_eq!(app.agents().import(&[row], &app.opened.operator()).await.unwrap(), [Ok(Imported::Made)]);
     let agent = Agent { id: "abc123".to_owned(), secret: "U*U".to_owned() };
     app.ask(&agent.with_secret("U*V"), "").await.is(401, INVALID_CLIENT);
     let stored = "select hash from credential where agent_id = 'abc123'";
@@ -207,7 +206,6 @@ async fn wrong_secrets_evict_nobody(app: &TestApp<'_>) {
 
 /// RFC 6749 §2.3.1 has Basic form-encoded; kafka's client, some MCP clients and curl's users do not.
 async fn a_raw_secret_in_basic_is_compared_where_its_line_said_so(app: &TestApp<'_>) {
-    use sealwright::testing::domain::event::Actor;
     use sealwright::testing::service::manage::import::{Imported, Row};
     let app = &app.beside_with(&[("limits.failures_per_minute", "0")]).await;
     let secret = "a+b/c%25d==";
@@ -219,9 +217,11 @@ async fn a_raw_secret_in_basic_is_compared_where_its_line_said_so(app: &TestApp<
         ..Row::default()
     };
     let rows = [row("raw", Some("true")), row("encoded", Some("false")), row("unsaid", None)];
-    let verdicts = app.agents().import(&rows, Actor::Operator).await.unwrap();
+    let verdicts = app.agents().import(&rows, &app.opened.operator()).await.unwrap();
     assert_eq!(verdicts, vec![Ok(Imported::Made); 3]);
-    assert!(app.agents().import(&[row("odd", Some("yes"))], Actor::Operator).await.unwrap()[0].is_err());
+    assert!(
+        app.agents().import(&[row("odd", Some("yes"))], &app.opened.operator()).await.unwrap()[0].is_err()
+    );
     let unknown = app.post_as(&basic("nobody", "x"), INTROSPECT, "token=x").await;
     for warm in [false, true] {
         for (id, takes_raw) in [("raw", true), ("encoded", false), ("unsaid", false), ("nobody", false)] {

@@ -2,7 +2,6 @@
 //! minutes of everything that a clock could spoil. No revoked token is active anywhere, no code is good twice,
 //! no key signs before its time, no token has an `iat` in the future.
 
-use sealwright::testing::domain::event::Actor;
 use serde_json::Value;
 
 use super::airisk::{CALLBACK, agent_for, code, exchange_at};
@@ -117,7 +116,7 @@ async fn ten_minutes(first: i64, second: i64) {
     let old = stage.agents[1].clone();
     stage.agents[1] = two.rotate(&old, 120).await;
     let rotated = stage.now();
-    let announced = two.opened.keys.rotate(Actor::Operator).await.unwrap();
+    let announced = two.opened.keys.rotate(&two.opened.operator()).await.unwrap();
     for step in 0..30 {
         let (here, there) = if step % 2 == 0 { (&one, &two) } else { (&two, &one) };
         stage.kill(here, there, step).await;

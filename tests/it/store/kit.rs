@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use sealwright::testing::clock::FakeClock;
+use sealwright::testing::domain::act::Act;
 use sealwright::testing::domain::agent::{
     Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
 };
 use sealwright::testing::domain::catalogue::Catalogue;
 use sealwright::testing::domain::code::{self, Code, CodeRef};
 use sealwright::testing::domain::credential::{Credential, SecretHash, Tag};
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
 use sealwright::testing::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
 use sealwright::testing::domain::quota::{Limit, PlanName};
@@ -84,7 +84,7 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
 }
 
 pub fn write_at(at: impl Into<Moment>, change: Change) -> Write {
-    Write { at: at.into(), by: Actor::Operator, change }
+    Write { act: Act::operator(at.into()), change }
 }
 
 pub fn write(change: Change) -> Write {

@@ -133,7 +133,7 @@ async fn record(conn: &mut PgConnection, at: Timestamp, write: &Write) -> sqlx::
     sqlx::query(sql)
         .bind(at.0)
         .bind(event.kind())
-        .bind(write.by.to_string())
+        .bind(write.act.who.to_string())
         .bind(event.agent_id().map(AgentId::as_str))
         .bind(jti.map(|jti| jti.0))
         .bind(expires_at.map(|t| t.0))

@@ -49,14 +49,14 @@ async fn stage<'a>(lane: &'a Writer, writes: &[Write]) -> sqlx::Result<(Held<'a>
 /// Runs all writes in the transaction that is open.
 pub async fn apply_all(conn: &mut SqliteConnection, writes: &[Write]) -> sqlx::Result<Vec<Outcome>> {
     let kills = writes.iter().any(|write| write.change.kills());
-    let latest = writes.iter().map(|write| write.at).max().unwrap_or(Moment(0));
+    let latest = writes.iter().map(|write| write.act.at).max().unwrap_or(Moment(0));
     let before = if kills { revocation_version(conn, latest).await? } else { 0 };
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
         let outcome = apply(conn, write, version + 1).await?;
         if outcome == Outcome::Applied {
-            record(conn, write.at.second(), write).await?;
+            record(conn, write.act.at.second(), write).await?;
             version += i64::from(write.change.kills());
         }
         outcomes.push(outcome);
@@ -70,11 +70,11 @@ pub async fn apply_all(conn: &mut SqliteConnection, writes: &[Write]) -> sqlx::R
 /// One change; `killed` is the version of the revocation list if this change raises it.
 async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx::Result<Outcome> {
     match &write.change {
-        Change::Agent(change) => agent::apply(conn, write.at, change, killed).await,
-        Change::Credential(change) => credential::apply(conn, write.at, change).await,
+        Change::Agent(change) => agent::apply(conn, write.act.at, change, killed).await,
+        Change::Credential(change) => credential::apply(conn, write.act.at, change).await,
         Change::Token(change) => token::apply(conn, change, killed).await,
-        Change::Scope(change) => scope::apply(conn, write.at, change).await,
-        Change::Key(change) => key::apply(conn, write.at.second(), change).await,
+        Change::Scope(change) => scope::apply(conn, write.act.at, change).await,
+        Change::Key(change) => key::apply(conn, write.act.at.second(), change).await,
     }
 }
 
@@ -87,7 +87,7 @@ async fn record(conn: &mut SqliteConnection, at: Timestamp, write: &Write) -> sq
     sqlx::query(sql)
         .bind(at.0)
         .bind(event.kind())
-        .bind(write.by.to_string())
+        .bind(write.act.who.to_string())
         .bind(event.agent_id().map(AgentId::as_str))
         .bind(jti.map(|jti| jti.0))
         .bind(expires_at.map(|t| t.0))

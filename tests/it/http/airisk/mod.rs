@@ -10,7 +10,6 @@ mod rows;
 use super::on_both;
 
 use sealwright::testing::domain::agent::{RedirectUri, UserId};
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::service::manage::patch::ProfilePatch;
 use url::Url;
 
@@ -55,7 +54,7 @@ pub async fn user_token(app: &TestApp<'_>, agent: &Agent, user: &str) -> String 
 
 /// Changes an agent as an operator does.
 async fn update(app: &TestApp<'_>, agent: &Agent, patch: ProfilePatch) {
-    app.agents().update(&agent.parsed_id(), &patch, Actor::Operator).await.unwrap();
+    app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
 }
 
 /// Asks for a code.

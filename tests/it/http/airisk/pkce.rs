@@ -4,7 +4,6 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sealwright::testing::domain::agent::RedirectUri;
-use sealwright::testing::domain::event::Actor;
 use sealwright::testing::service::manage::patch::ProfilePatch;
 use url::Url;
 
@@ -153,7 +152,7 @@ async fn a_redirect_that_has_an_issuer_of_its_own_gets_no_code_with_a_challenge(
     for uri in ["https://app.example/cb?iss=https://other", "https://app.example/cb?x=1&%69ss="] {
         let redirect_uris = Some(vec![RedirectUri::parse(uri).unwrap()]);
         let patch = ProfilePatch { redirect_uris, ..ProfilePatch::default() };
-        app.agents().update(&agent.parsed_id(), &patch, Actor::Operator).await.unwrap();
+        app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
         authorize(app, &agent.id, uri, &challenged(CHALLENGE)).await.is_line(REQUEST);
         code_of(&authorize(app, &agent.id, uri, "").await);
     }

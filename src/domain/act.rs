@@ -1,0 +1,84 @@
+//! Who does what from where: what every change is done by. Must not know what is changed.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::context::RequestContext;
+use super::id::{AgentId, CredentialId};
+use super::time::Moment;
+
+/// Who causes a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// An operator at the command line.
+    Operator,
+    /// An agent, with its own credentials or token.
+    Agent(AgentId),
+    /// The server itself.
+    System,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator => f.write_str("operator"),
+            Self::Agent(id) => write!(f, "agent:{id}"),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
+/// Somebody's doing, made at the door and carried to the commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// Who.
+    pub who: Actor,
+    /// The client's address, where there is one and it is known.
+    pub from: Option<IpAddr>,
+    /// The id of the request that asked for it.
+    pub request_id: Option<String>,
+    /// The credential that the agent proved itself with, where that is known.
+    pub credential: Option<CredentialId>,
+    /// When.
+    pub at: Moment,
+}
+
+impl Act {
+    /// An operator's at the command line.
+    pub fn operator(at: Moment) -> Self {
+        Self { who: Actor::Operator, from: None, request_id: None, credential: None, at }
+    }
+
+    /// The server's own.
+    pub fn system(at: Moment) -> Self {
+        Self { who: Actor::System, ..Self::operator(at) }
+    }
+
+    /// An agent's, by a request.
+    pub fn of_request(context: &RequestContext, agent_id: AgentId, at: Moment) -> Self {
+        let (from, request_id) = (context.from, Some(context.request_id.clone()));
+        Self { who: Actor::Agent(agent_id), from, request_id, credential: None, at }
+    }
+
+    /// The same, at the moment of its commit: hashing a secret lies between that and the door, and a kill must not
+    /// look older than what it kills.
+    #[must_use]
+    pub fn committed_at(&self, at: Moment) -> Self {
+        Self { at, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_tells_its_request_and_the_moment_of_its_commit() {
+        let context = RequestContext::new(Some([192, 0, 2, 7].into()), "r-1".to_owned());
+        let act = Act::of_request(&context, AgentId::parse("a").unwrap(), Moment(1)).committed_at(Moment(5));
+        assert_eq!((act.who.to_string().as_str(), act.at), ("agent:a", Moment(5)));
+        assert_eq!((act.from, act.request_id.as_deref()), (Some([192, 0, 2, 7].into()), Some("r-1")));
+        assert_eq!(Act::system(Moment(0)).who.to_string(), "system");
+        assert_eq!(Act::operator(Moment(0)).who.to_string(), "operator");
+    }
+}
