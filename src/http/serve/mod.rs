@@ -49,6 +49,9 @@ const MAX_TOLD: usize = 32;
 /// After an accept that failed, for want of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a newcomer waits for those on their way out, who have less.
+const LEAVING_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Where every place was taken just now, the next connection waits at the door, and those behind it in the
 /// system's queue, so often in such a time. Who comes then is turned away at once.
 const MAX_WAITS: u32 = 40;
@@ -164,11 +167,16 @@ impl Door {
 
     /// A place, and what its connection shares. Where all were taken just now, some make room in a moment.
     async fn admit(&mut self, source: Option<IpAddr>) -> Result<(Seat, Arc<Line>), Full> {
+        let began = Instant::now();
         loop {
             // It waits for its client from now on: what it waited at the door was not the client's doing.
             let line = Arc::new(Line::new());
             match self.table.admit(source, &line) {
                 Ok(seat) => return Ok((seat, line)),
+                // Nobody is sent away for those who are about to be gone: newcomers wait in the system's queue.
+                Err(_) if self.table.is_emptying() && began.elapsed() < LEAVING_TIMEOUT => {
+                    sleep(BARREN).await
+                }
                 Err(full) if !self.table.will_have_room() || !self.may_wait() => return Err(full),
                 Err(_) => sleep(BARREN).await,
             }

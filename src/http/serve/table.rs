@@ -111,9 +111,7 @@ impl Table {
             }
         }
         // Each holds a descriptor until it is gone: those that were ended are bounded too.
-        if open.leaving > self.caps.total / LEAVING_PART + 1
-            || (open.entries.len() >= self.caps.total && !open.make_room(None))
-        {
+        if open.is_emptying(self.caps) || (open.entries.len() >= self.caps.total && !open.make_room(None)) {
             return Err(Full::Total);
         }
         let number = open.next;
@@ -132,6 +130,11 @@ impl Table {
     pub fn will_have_room(&self) -> bool {
         let open = self.lock();
         open.leaving > 0 || open.entries.values().any(|entry| entry.line.waiting_since().is_some())
+    }
+
+    /// Whether as many are on their way out as may be at once: the next of them is gone within a second.
+    pub fn is_emptying(&self) -> bool {
+        self.lock().is_emptying(self.caps)
     }
 
     /// Ends those that have waited longest for their clients: the system has no descriptor left, although
@@ -162,6 +165,10 @@ impl Table {
 }
 
 impl OpenSlots {
+    fn is_emptying(&self, caps: Caps) -> bool {
+        self.leaving > caps.total / LEAVING_PART + 1
+    }
+
     /// Whether it had an entry.
     fn remove(&mut self, number: u64) -> bool {
         let Some(entry) = self.entries.remove(&number) else { return false };
