@@ -175,7 +175,7 @@ impl Door {
                 Ok(seat) => return Ok((seat, line)),
                 // Nobody is sent away for those who are about to be gone: newcomers wait in the system's queue.
                 Err(_) if self.table.is_emptying() && began.elapsed() < LEAVING_TIMEOUT => {
-                    sleep(BARREN).await
+                    sleep(BARREN).await;
                 }
                 Err(full) if !self.table.will_have_room() || !self.may_wait() => return Err(full),
                 Err(_) => sleep(BARREN).await,
