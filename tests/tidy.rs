@@ -65,7 +65,7 @@ const ROOMS: &[(&str, &str)] = &[
         "app",
         "http service tasks config store::postgres store::sqlite keys store entropy clock domain telemetry",
     ),
-    ("http", "api service keys store clock document domain telemetry"),
+    ("http", "api service keys clock document domain telemetry"),
     // For Claims, which an inspection shows as they are.
     ("api", "service keys domain"),
     ("service", "keys store entropy clock document domain telemetry"),

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use crate::domain::agent::Terms;
+use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
 use crate::service::look::Look;
-use crate::store::AgentRecord;
 
 use crate::http::authorization::{Authorization, authorization, client_credentials};
 use crate::http::error::Failure;
@@ -28,8 +29,8 @@ pub struct TokenQuestion<'f> {
 pub enum CallerProof<'c> {
     /// With a Bearer token, not looked at yet.
     Bearer(&'c str),
-    /// With its secret: an active agent.
-    Client(Arc<AgentRecord>),
+    /// With its secret: an active agent, and what it is allowed.
+    Client(AgentId, Arc<Terms>),
 }
 
 impl<'f> TokenQuestion<'f> {
@@ -68,6 +69,7 @@ impl<'f> TokenQuestion<'f> {
             return Err(refusal.into());
         };
         let context = &incoming.context;
-        Ok(CallerProof::Client(state.authenticator.authenticate(&credentials, Look::FRESH, context).await?))
+        let record = state.authenticator.authenticate(&credentials, Look::FRESH, context).await?;
+        Ok(CallerProof::Client(record.agent.agent_id.clone(), Arc::clone(&record.agent.profile.terms)))
     }
 }

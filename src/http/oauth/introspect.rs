@@ -43,9 +43,9 @@ pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<R
             state.mint.limits.charge_introspection(caller.agent_id())?;
             found
         }
-        CallerProof::Client(record) => {
-            state.mint.limits.charge_introspection(&record.agent.agent_id)?;
-            if !record.agent.profile.terms.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
+        CallerProof::Client(agent_id, terms) => {
+            state.mint.limits.charge_introspection(&agent_id)?;
+            if !terms.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
                 return Err(Refusal::InsufficientScope(TOKENS_READ).into());
             }
             state.tokens.introspect(call.token).await?

@@ -19,7 +19,7 @@ pub async fn revoke_token(state: Arc<State>, incoming: Incoming) -> Result<Respo
     let call = TokenQuestion::read(&incoming, &form)?;
     let revoker = match call.prove(&state, &incoming, &form).await? {
         CallerProof::Bearer(bearer) => Revoker::Bearer(state.tokens.caller(bearer).await?),
-        CallerProof::Client(record) => Revoker::Client(record.agent.agent_id.clone()),
+        CallerProof::Client(agent_id, _) => Revoker::Client(agent_id),
     };
     incoming.context.prove(revoker.agent_id());
     state.mint.limits.charge_revocation(revoker.agent_id())?;
