@@ -103,8 +103,13 @@ fn what_needs_a_restart_is_told() {
 async fn writer(pipe: &Path) -> File {
     let mut options = OpenOptions::new();
     options.write(true).custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap());
-    eventually("the server reads the pipe", async || options.open(pipe).is_ok()).await;
-    options.open(pipe).unwrap()
+    let mut end = None;
+    eventually("the server reads the pipe", async || {
+        end = options.open(pipe).ok();
+        end.is_some()
+    })
+    .await;
+    end.unwrap()
 }
 
 #[test]

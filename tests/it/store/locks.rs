@@ -26,6 +26,12 @@ async fn holding(db: &Database, sql: &str) -> PgConnection {
     conn
 }
 
+/// Ends that transaction. A connection that closes is let go of only after it looks closed from here.
+async fn let_go(mut held: PgConnection) {
+    sqlx::raw_sql("rollback").execute(&mut held).await.unwrap();
+    held.close().await.unwrap();
+}
+
 fn send(store: &Arc<dyn Store>, batch: Batch) -> JoinHandle<Result<Vec<Verdict>, StoreError>> {
     let store = Arc::clone(store);
     tokio::spawn(async move { store.issue(&batch).await })
@@ -95,7 +101,7 @@ async fn only_x0_waits(sql: &str, has_counter: bool) {
         is_unavailable(&one.await.unwrap());
     }
     adds_up(&db).await;
-    held.close().await.unwrap();
+    let_go(held).await;
     until_counted(&store, "x0").await;
     adds_up(&db).await;
     db.remove().await;
@@ -126,7 +132,7 @@ async fn rows_that_a_token_does_not_need_delay_nobody() {
     is_counted(&store.issue(&token(&store, "a").await).await);
     let costs_a_code = batch(vec![exchange(&*store, "a", code(), None).await]);
     is_counted(&store.issue(&costs_a_code).await);
-    held.close().await.unwrap();
+    let_go(held).await;
     db.remove().await;
 }
 
@@ -156,7 +162,7 @@ async fn while_somebody_holds_a_code_only_its_exchange_waits() {
         }
     }
     is_unavailable(&waits.await.unwrap());
-    held.close().await.unwrap();
+    let_go(held).await;
     let again = batch(vec![exchange(&*store, "a", theirs, None).await]);
     is_counted(&store.issue(&again).await);
     adds_up(&db).await;
@@ -197,7 +203,7 @@ async fn only_the_exchanges_of_x0_wait(sql: &str, has_counter: bool) {
     adds_up(&db).await;
     let spent = db.number("select count(*) from spent_code").await;
     assert_eq!(spent, 12, "a code was spent that bought nothing");
-    held.close().await.unwrap();
+    let_go(held).await;
     until_counted(&store, "x0").await;
     is_counted(&store.issue(&exchange_of("x0").await).await);
     adds_up(&db).await;
@@ -234,7 +240,7 @@ async fn a_batch_that_left_out_exchanges_counts_nobody_twice_when_it_comes_again
         let seen = sent(&*store, &both).await;
         assert!(seen == [Seen::Locked, counted(0)] || seen == [Seen::Stale, counted(0)], "{seen:?}");
     }
-    held.close().await.unwrap();
+    let_go(held).await;
     assert_eq!(sent(&*store, &both).await, [Seen::Stale, counted(0)]);
     assert_eq!(sent(&*store, &batch(vec![theirs])).await, [counted(0)]);
     adds_up(&db).await;
@@ -263,7 +269,7 @@ async fn while_somebody_holds_an_agent_every_other_kill_goes_on() {
         assert_eq!(commit(&*store, revocation).await, Outcome::Applied);
     }
     is_unavailable(&waits.await.unwrap());
-    held.close().await.unwrap();
+    let_go(held).await;
     assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("x0")))).await, Outcome::Applied);
     db.remove().await;
 }
