@@ -113,7 +113,8 @@ pub mod service {
             pub use crate::service::manage::agents::{Agents, NewAgent};
         }
         pub mod import {
-            pub use crate::service::manage::import::{Imported, Row};
+            pub use crate::service::manage::import::Imported;
+            pub use crate::service::manage::row::Row;
         }
         pub mod patch {
             pub use crate::service::manage::patch::ProfilePatch;

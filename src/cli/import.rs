@@ -11,7 +11,8 @@ use crate::domain::act::Act;
 use crate::domain::id::AgentId;
 use crate::domain::scope::Scope;
 use crate::service::manage::agents::Agents;
-use crate::service::manage::import::{Imported, PIECE, Row};
+use crate::service::manage::import::{Imported, PIECE};
+use crate::service::manage::row::Row;
 
 use super::failure::{Failure, tell};
 use super::output::{Printer, Sheet};

@@ -28,6 +28,7 @@ mod input;
 mod key;
 mod new_secret;
 mod output;
+mod row_members;
 mod rows;
 mod runtime;
 mod scope;

@@ -2,15 +2,15 @@
 //!
 //! A message names the field and the rule, and never a value: it may be a secret.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::service::manage::import::Row;
+use crate::service::manage::row::Row;
+
+use super::row_members::RowMembers;
 
 /// The longest line, in bytes. A longer one is refused, not read.
 const MAX_LINE_BYTES: u64 = 1 << 18;
@@ -107,29 +107,6 @@ impl Iterator for JsonLines {
                 return Some(Ok(FileLine { number, row: json_row(line) }));
             }
         }
-    }
-}
-
-/// The members of a JSON object in their order: a map would keep only the last of those that repeat.
-struct RowMembers(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for RowMembers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = RowMembers;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RowMembers, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(RowMembers(members))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
     }
 }
 

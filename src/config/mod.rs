@@ -6,6 +6,7 @@
 //! [`value`], `postgres` (the parameters of its URL), `resolve` (from written to meant), [`rule`] and [`fault`].
 
 pub mod fault;
+mod files;
 pub mod model;
 mod postgres;
 pub mod raw;

@@ -12,9 +12,10 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
 use crate::domain::id::ClientId;
 use crate::domain::refusal::Refusal;
-use crate::service::clients::authenticate::ClientCredentials;
+use crate::service::clients::credentials::ClientCredentials;
 
-use super::parameters::{Parameters, decode};
+use super::parameters::Parameters;
+use super::urlencoded::decode;
 
 const TWO_METHODS: Refusal = Refusal::InvalidRequest("More than one client authentication method is used.");
 

@@ -36,6 +36,7 @@ pub mod server_metadata;
 pub mod shape;
 pub mod state;
 pub mod token;
+pub mod urlencoded;
 
 use oauth::{authorize, forward_auth, introspect, jwks, metadata, revocations, revoke};
 use ops::{health, metrics};

@@ -11,6 +11,8 @@ use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAc
 
 use crate::domain::refusal::Refusal;
 
+use super::urlencoded::decode;
+
 const MALFORMED_FORM: Refusal = Refusal::InvalidRequest("The request is not valid form encoding.");
 const MALFORMED_JSON: Refusal = Refusal::InvalidRequest("The request is not a valid JSON object.");
 const TOO_MANY: Refusal = Refusal::InvalidRequest("The request has more than 1,024 parameters.");
@@ -253,42 +255,6 @@ impl<'de> Visitor<'de> for Below {
             members.next_value_seed(below)?;
         }
         Ok(Value::Other)
-    }
-}
-
-/// All values of a parameter in a query that another program's client may have written. What cannot be
-/// decoded there is its affair, but in a value of this parameter, which is then `None`. A name that cannot
-/// be decoded is nobody's.
-pub fn values_in_query<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Option<Cow<'a, str>>> {
-    query.split('&').filter_map(move |pair| {
-        let (raw, value) = pair.split_once('=').unwrap_or((pair, ""));
-        decode(raw.as_bytes()).is_some_and(|decoded| decoded == name).then(|| decode(value.as_bytes()))
-    })
-}
-
-/// `+` is a space and `%XX` a byte; the bytes must be UTF-8.
-pub fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
-    if !text.iter().any(|b| matches!(b, b'+' | b'%')) {
-        return std::str::from_utf8(text).ok().map(Cow::Borrowed);
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.iter().copied();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
     }
 }
 

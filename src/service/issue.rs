@@ -13,7 +13,8 @@ use crate::entropy::{Entropy, uuid_v7};
 use crate::keys::{Keyring, SignedToken};
 use crate::store::{AgentRecord, Batch, LockedElsewhere, Recorded, Store, StoreError, Verdict};
 
-use super::clients::authenticate::{Authenticator, ClientCredentials};
+use super::clients::authenticate::Authenticator;
+use super::clients::credentials::ClientCredentials;
 use super::codes::{Codes, PresentedCode};
 use super::error::{Cause, Error};
 use super::keys::KeyService;

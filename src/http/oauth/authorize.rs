@@ -16,8 +16,9 @@ use crate::keys::code::Challenge;
 
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
-use crate::http::parameters::{Parameters, values_in_query};
+use crate::http::parameters::Parameters;
 use crate::http::state::State;
+use crate::http::urlencoded::values_in_query;
 
 /// The longest `state` that is handed back, in bytes.
 const MAX_STATE_BYTES: usize = 1_024;

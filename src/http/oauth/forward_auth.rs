@@ -18,8 +18,8 @@ use crate::service::tokens::Demands;
 use crate::http::authorization::bearer;
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
-use crate::http::parameters::{decode, values_in_query};
 use crate::http::state::State;
+use crate::http::urlencoded::{decode, values_in_query};
 
 /// How many scopes and audiences one request may demand, so that a list of thousands costs nothing.
 const MAX_DEMANDS: usize = 64;

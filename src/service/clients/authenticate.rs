@@ -3,7 +3,6 @@
 //! Owns the order that keeps it cheap and fair: tag, memory, fresh row, one hash at most. Must not
 //! know what the agent wants. Its status is judged here alone, after its secret was proven (contract D6).
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
@@ -12,47 +11,17 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::domain::context::RequestContext;
 use crate::domain::credential::{Credential, Tag};
-use crate::domain::id::{AgentId, ClientId, CredentialId};
+use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::store::{AgentRecord, Change, CredentialChange, Freshness, Store, Write};
 use crate::telemetry::error_chain;
 
+use super::credentials::ClientCredentials;
 use super::secret::{Foreign, Presented, Proof, Secret, Secrets};
 use crate::service::error::Error;
 use crate::service::limits::Limits;
 use crate::service::look::Look;
-
-/// What a client sent to prove itself.
-#[derive(Debug)]
-pub struct ClientCredentials {
-    /// Whose it claims to be.
-    pub client_id: ClientId,
-    /// The secret as sent; `None` when it is empty, too long or holds a NUL: it matches nothing.
-    pub secret: Option<Secret>,
-    /// The secret as it stood in HTTP Basic, where form-decoding changed it.
-    pub raw_secret: Option<Secret>,
-    /// Where the request came from, for the limit on failures.
-    pub source: Option<IpAddr>,
-}
-
-impl ClientCredentials {
-    /// Takes what was sent.
-    pub fn new(client_id: ClientId, secret: &str, source: Option<IpAddr>) -> Self {
-        Self { client_id, secret: Secret::parse(secret).ok(), raw_secret: None, source }
-    }
-
-    /// With the secret as it stood in HTTP Basic, where form-decoding changed it.
-    #[must_use]
-    pub fn with_raw_secret(self, raw: Option<&str>) -> Self {
-        Self { raw_secret: raw.and_then(|raw| Secret::parse(raw).ok()), ..self }
-    }
-
-    /// What is to be compared with this credential: one of the two, so that no request costs two hashes.
-    fn secret_for<'a>(&'a self, credential: &Credential, decoded: &'a Secret) -> &'a Secret {
-        self.raw_secret.as_ref().filter(|_| credential.raw_basic).unwrap_or(decoded)
-    }
-}
 
 /// Authenticates clients.
 pub struct Authenticator {

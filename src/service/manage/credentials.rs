@@ -10,7 +10,8 @@ use crate::store::{Change, CredentialChange, Outcome};
 use crate::service;
 use crate::service::clients::secret::Secret;
 
-use super::agents::{Agents, accepted, fault};
+use super::agents::Agents;
+use super::checks::{accepted, fault};
 use super::error::Error;
 use super::view::NewSecret;
 

@@ -3,13 +3,16 @@
 //!
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command line or an endpoint)
 //! or how the answer is printed. Reading order: [`agents`], `credentials` (secrets made and rotated), `update`, [`patch`] (what an
-//! update changes), [`view`] (what is shown), [`import`], [`scopes`], [`tokens`].
+//! update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`], [`tokens`];
+//! `checks` has what they share.
 
 pub mod agents;
+mod checks;
 mod credentials;
 mod error;
 pub mod import;
 pub mod patch;
+pub mod row;
 pub mod scopes;
 pub mod tokens;
 mod update;

@@ -7,7 +7,8 @@ use crate::store::{AgentChange, Change, Freshness, LiveTokens, Outcome};
 
 use crate::service::clients::secret::Secret;
 
-use super::agents::{Agents, demand_none, scope_errors};
+use super::agents::Agents;
+use super::checks::{demand_none, scope_errors};
 use super::error::Error;
 use super::patch::{ProfilePatch, narrowed_warning};
 use super::scopes::open_warnings;

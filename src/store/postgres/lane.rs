@@ -4,8 +4,8 @@
 //! is taken out of its lane for use and put back only after success, so a call that failed or was
 //! cancelled drops its socket, and nobody meets a transaction that somebody else left open.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::Connection;
@@ -14,7 +14,9 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::store::error::StoreError;
 
+use super::allowance::Allowance;
 use super::errors::{bounded, is_broken, is_full, is_lock_timeout, is_passing, is_rolled_back};
+use super::plan::Plan;
 use super::shelf::{Open, Shelf};
 
 /// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
@@ -46,46 +48,6 @@ const FULL_TIMEOUT: Duration = Duration::from_millis(2_200);
 /// The pause before such a call asks again, if no connection of its lane comes back meanwhile.
 const FULL_PAUSE: Duration = Duration::from_millis(50);
 
-/// For so long a lane that met the limit makes do with half of what it had, so that others, commands
-/// among them, find a connection.
-const MODEST_FOR: Duration = Duration::from_secs(10);
-
-/// How the database may plan the statements of a lane.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Plan {
-    /// As it thinks best.
-    Free,
-    /// Row by row along the indexes: three to four times faster for a batch of ids against a large
-    /// table, and rows are locked in the order in which they were asked for.
-    Indexed,
-}
-
-impl Plan {
-    /// What a new connection is told first. A commit is durable before it answers, whatever the
-    /// server's own setting, and a statement sees what was committed when it began: what is decided here
-    /// rests on locks and versions, not on stricter isolation. A statement that its caller gave up must
-    /// not hold its locks for ever; one that waits for a lock gives up far sooner, since others wait for
-    /// this connection. A standby cannot say who was revoked a moment ago, so it is asked
-    /// whether it is one.
-    fn greeting(self) -> &'static str {
-        match self {
-            Self::Free => {
-                "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
-                 set statement_timeout = 2500; set lock_timeout = 200; \
-                 set idle_in_transaction_session_timeout = 5000; \
-                 select pg_is_in_recovery()"
-            }
-            Self::Indexed => {
-                "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
-                 set statement_timeout = 2500; set lock_timeout = 200; \
-                 set idle_in_transaction_session_timeout = 5000; \
-                 set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
-                 select pg_is_in_recovery()"
-            }
-        }
-    }
-}
-
 /// At most so many connections, given out first come, first served.
 pub(super) struct Lane {
     options: PgConnectOptions,
@@ -99,14 +61,7 @@ pub(super) struct Lane {
     open: Arc<AtomicUsize>,
     /// Told when one comes back.
     returned: Notify,
-    modest: Mutex<Option<Modest>>,
-}
-
-/// How many connections a lane may have, and until when.
-#[derive(Debug, Clone, Copy)]
-struct Modest {
-    most: usize,
-    until: Instant,
+    allowance: Allowance,
 }
 
 impl std::fmt::Debug for Lane {
@@ -127,7 +82,7 @@ impl Lane {
             shelf: Arc::clone(shelf),
             open: Arc::default(),
             returned: Notify::new(),
-            modest: Mutex::default(),
+            allowance: Allowance::default(),
         }
     }
 
@@ -149,7 +104,7 @@ impl Lane {
             if self.may_open() {
                 match self.connect().await {
                     Ok((conn, open)) => return Ok(Held { conn, lane: self, open, _permit: permit }),
-                    Err(error) if is_full(&error) && began.elapsed() < FULL_TIMEOUT => self.be_modest(),
+                    Err(error) if is_full(&error) && began.elapsed() < FULL_TIMEOUT => self.lower_allowance(),
                     Err(error) => return Err(error),
                 }
             }
@@ -232,28 +187,15 @@ impl Lane {
 
     /// Whether this lane may have one connection more.
     fn may_open(&self) -> bool {
-        let open = self.open.load(Ordering::Relaxed);
-        self.modest().is_none_or(|modest| open < modest.most)
-    }
-
-    /// What the limit leaves, if it was met a moment ago.
-    fn modest(&self) -> Option<Modest> {
-        let mut modest = lock(&self.modest);
-        *modest = modest.filter(|modest| Instant::now() < modest.until);
-        *modest
+        self.open.load(Ordering::Relaxed) < self.allowance.max_connections()
     }
 
     /// The database gives no more connections: makes do with fewer for a while, and has the other lanes
     /// give back what they do not use.
-    fn be_modest(&self) {
-        let most = (self.open.load(Ordering::Relaxed) / 2).max(1);
-        *lock(&self.modest) = Some(Modest { most, until: Instant::now() + MODEST_FOR });
+    fn lower_allowance(&self) {
+        self.allowance.lower(self.open.load(Ordering::Relaxed));
         self.shelf.clear(|lane| lane != self.number);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A connection in use. Dropped, it is closed; [`Held::keep`] puts it back.
@@ -286,8 +228,7 @@ impl Held<'_> {
     /// Puts the connection back: for a connection that has nothing unfinished on it.
     pub fn keep(self) {
         let Self { conn, lane, open, _permit } = self;
-        let most = lane.modest().map_or(usize::MAX, |modest| modest.most);
-        if lane.open.load(Ordering::Relaxed) <= most {
+        if lane.open.load(Ordering::Relaxed) <= lane.allowance.max_connections() {
             lane.shelf.put(lane.number, conn, open);
         } else {
             // Before anybody is woken, who would find its place taken still.

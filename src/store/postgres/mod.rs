@@ -24,6 +24,7 @@ use crate::store::{
 };
 
 mod agents;
+mod allowance;
 mod errors;
 mod events;
 mod issue;
@@ -34,6 +35,7 @@ mod locked;
 mod migrate;
 mod open;
 mod options;
+mod plan;
 mod prune;
 mod redeem;
 mod revocations;

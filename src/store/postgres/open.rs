@@ -7,9 +7,10 @@ use std::sync::Arc;
 use crate::store::error::{OpenError, StoreError};
 
 use super::errors::{open_error, says_full};
-use super::lane::{Lane, Plan, ask};
+use super::lane::{Lane, ask};
 use super::locked::LockedAgents;
 use super::options::options;
+use super::plan::Plan;
 use super::schema::{self, LockWait, MIGRATIONS, demand_utf8};
 use super::shelf::Shelf;
 

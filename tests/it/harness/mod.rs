@@ -1,5 +1,6 @@
 //! What tests need around the program.
 
+pub mod agent;
 pub mod answer;
 pub mod app;
 pub mod database;

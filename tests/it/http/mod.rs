@@ -26,6 +26,7 @@ mod limits;
 mod list;
 mod logged;
 mod model;
+mod oauth_basic;
 mod oauth_token;
 mod order;
 mod outage;

@@ -3,12 +3,11 @@
 
 use super::on_both;
 use crate::harness::answer::Answer;
-use crate::harness::app::{Agent, OAUTH_TOKEN, TestApp, basic, encode, raw_basic};
+use crate::harness::app::{Agent, OAUTH_TOKEN, TestApp};
 
-const GRANT: &str = "grant_type=client_credentials";
-const FORM: &str = "application/x-www-form-urlencoded";
-const JSON: &str = "application/json";
-const CHALLENGE: &str = "Basic realm=\"sealwright\", charset=\"UTF-8\"";
+pub const GRANT: &str = "grant_type=client_credentials";
+pub const FORM: &str = "application/x-www-form-urlencoded";
+pub const JSON: &str = "application/json";
 
 on_both! {
     other_methods_and_media_types_are_refused_in_the_same_shape,
@@ -20,10 +19,6 @@ on_both! {
     a_member_that_comes_twice_is_refused_if_it_is_known,
     a_parameter_in_the_query_counts_as_one_of_the_body,
     an_unreadable_form_is_an_invalid_request,
-    basic_is_read_in_all_four_encodings,
-    a_malformed_basic_is_a_failed_authentication,
-    more_than_one_method_is_an_invalid_request,
-    a_bearer_is_neither_credentials_nor_in_their_way,
     what_is_missing_is_told_before_what_stands_behind_it,
     nobody_can_tell_which_ids_exist,
     the_time_to_wait_is_told_twice,
@@ -31,17 +26,17 @@ on_both! {
 }
 
 #[track_caller]
-fn is_invalid(answer: &Answer) {
+pub fn is_invalid(answer: &Answer) {
     answer.is_merged_error(400, "VALIDATION_ERROR", "bad_request");
     assert_eq!(answer.header("www-authenticate"), "");
 }
 
 #[track_caller]
-fn is_unknown(answer: &Answer) {
+pub fn is_unknown(answer: &Answer) {
     answer.is_merged_error(401, "AUTH_INVALID_CREDENTIALS", "unauthorized");
 }
 
-async fn send(app: &TestApp<'_>, media_type: &str, authorization: Option<&str>, body: &[u8]) -> Answer {
+pub async fn send(app: &TestApp<'_>, media_type: &str, authorization: Option<&str>, body: &[u8]) -> Answer {
     let mut headers = vec![("content-type", media_type)];
     headers.extend(authorization.map(|value| ("authorization", value)));
     app.send("POST", OAUTH_TOKEN, &headers, body.to_vec()).await
@@ -242,102 +237,6 @@ async fn an_unreadable_form_is_an_invalid_request(app: &TestApp<'_>) {
     assert_eq!(app.post(OAUTH_TOKEN, &pairs(1_022)).await.status, 200);
     for count in [1_023, 10_000] {
         is_invalid(&app.post(OAUTH_TOKEN, &pairs(count)).await);
-    }
-}
-
-/// D15: as four families of libraries write it.
-async fn basic_is_read_in_all_four_encodings(app: &TestApp<'_>) {
-    let percent = |text: &str| encode(text).replace('+', "%20");
-    let strict = |text: &str| {
-        let all = |c: char| if c.is_ascii_alphanumeric() { c.to_string() } else { percent_of(c) };
-        text.chars().map(all).collect::<String>()
-    };
-    let plain = app.agent_named("agent_1.a-b~c", "agents:read").await;
-    let spaced = app.imported("urn:x", "a secret/with é&=", "agents:read").await;
-    for (agent, raw) in [(&plain, true), (&spaced, false)] {
-        let mut encodings = vec![
-            basic(&agent.id, &agent.secret),
-            raw_basic(format!("{}:{}", percent(&agent.id), percent(&agent.secret))),
-            raw_basic(format!("{}:{}", strict(&agent.id), strict(&agent.secret))),
-        ];
-        if raw {
-            encodings.push(raw_basic(format!("{}:{}", agent.id, agent.secret)));
-        }
-        for authorization in encodings {
-            for (media_type, body) in [(FORM, GRANT), (FORM, ""), (JSON, "{}")] {
-                let answer = send(app, media_type, Some(&authorization), body.as_bytes()).await;
-                assert_eq!(answer.status, 200, "{authorization} {body}: {answer:?}");
-            }
-        }
-    }
-}
-
-fn percent_of(c: char) -> String {
-    c.encode_utf8(&mut [0; 4]).bytes().fold(String::new(), |text, b| text + &format!("%{b:02X}"))
-}
-
-/// D15: never to be told from an unknown client.
-async fn a_malformed_basic_is_a_failed_authentication(app: &TestApp<'_>) {
-    let agent = app.agent("agents:read").await;
-    for authorization in [
-        "Basic".to_owned(),
-        "Basic ***".to_owned(),
-        "Basic YQ".to_owned(),
-        format!("{}!", agent.basic()),
-        raw_basic("no colon"),
-        raw_basic(":secret"),
-        raw_basic("id:"),
-        raw_basic(b"\xff\xfe:\xff"),
-        raw_basic("id:\u{0}"),
-        basic(&agent.id, "wrong"),
-        "Digest x".to_owned(),
-    ] {
-        for (media_type, body) in [(FORM, GRANT), (JSON, "{}")] {
-            let answer = send(app, media_type, Some(&authorization), body.as_bytes()).await;
-            is_unknown(&answer);
-            assert_eq!(answer.header("www-authenticate"), CHALLENGE, "{authorization}");
-        }
-    }
-}
-
-/// D15.
-async fn more_than_one_method_is_an_invalid_request(app: &TestApp<'_>) {
-    let agent = app.agent("agents:read").await;
-    let by_basic = agent.basic();
-    for body in [
-        agent.json(),
-        "{\"client_secret\":\"x\"}".to_owned(),
-        "{\"client_assertion\":\"x\"}".to_owned(),
-        "{\"client_id\":\"other\"}".to_owned(),
-    ] {
-        is_invalid(&send(app, JSON, Some(&by_basic), body.as_bytes()).await);
-    }
-    for body in [agent.form(), "client_secret=x".to_owned(), "client_id=other".to_owned()] {
-        is_invalid(&send(app, FORM, Some(&by_basic), body.as_bytes()).await);
-    }
-    let equal = format!("{{\"client_id\":\"{}\",\"client_secret\":\"\"}}", agent.id);
-    assert_eq!(send(app, JSON, Some(&by_basic), equal.as_bytes()).await.status, 200);
-    let twice = [("content-type", JSON), ("authorization", &*by_basic), ("authorization", &*by_basic)];
-    is_invalid(&app.send("POST", OAUTH_TOKEN, &twice, b"{}".to_vec()).await);
-}
-
-/// A Bearer is no method of client authentication (RFC 6749 §2.3), and programs send one by default.
-async fn a_bearer_is_neither_credentials_nor_in_their_way(app: &TestApp<'_>) {
-    let agent = app.agent("agents:read").await;
-    for authorization in ["Bearer x", "bearer", "Bearer \u{e9}"] {
-        for (media_type, body) in [(FORM, agent.form()), (JSON, agent.json())] {
-            assert_eq!(send(app, media_type, Some(authorization), body.as_bytes()).await.status, 200);
-        }
-        let wrong = agent.with_secret("wrong");
-        let answer = send(app, JSON, Some(authorization), wrong.json().as_bytes()).await;
-        is_unknown(&answer);
-        assert_eq!(answer.header("www-authenticate"), "");
-        for (media_type, body) in [(FORM, GRANT), (JSON, "{}")] {
-            let answer = send(app, media_type, Some(authorization), body.as_bytes()).await;
-            answer.is_merged_error(400, "VALIDATION_ERROR", "missing_client_id");
-        }
-        let assertion = format!("{}&client_assertion=x", agent.form());
-        is_invalid(&send(app, FORM, Some(authorization), assertion.as_bytes()).await);
     }
 }
 

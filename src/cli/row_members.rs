@@ -1,0 +1,29 @@
+//! A JSON object of an import's file, with every member that it has.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+/// The members of a JSON object in their order: a map would keep only the last of those that repeat.
+pub(super) struct RowMembers(pub Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for RowMembers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = RowMembers;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RowMembers, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(RowMembers(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}

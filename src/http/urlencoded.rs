@@ -1,0 +1,41 @@
+//! `application/x-www-form-urlencoded`: one name or value of it, and the values of a query.
+//!
+//! Owns the decoding. Must not know which parameters there are, nor what a fault in one is answered with.
+
+use std::borrow::Cow;
+
+/// All values of a parameter in a query that another program's client may have written. What cannot be
+/// decoded there is its affair, but in a value of this parameter, which is then `None`. A name that cannot
+/// be decoded is nobody's.
+pub fn values_in_query<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Option<Cow<'a, str>>> {
+    query.split('&').filter_map(move |pair| {
+        let (raw, value) = pair.split_once('=').unwrap_or((pair, ""));
+        decode(raw.as_bytes()).is_some_and(|decoded| decoded == name).then(|| decode(value.as_bytes()))
+    })
+}
+
+/// `+` is a space and `%XX` a byte; the bytes must be UTF-8.
+pub fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
+    if !text.iter().any(|b| matches!(b, b'+' | b'%')) {
+        return std::str::from_utf8(text).ok().map(Cow::Borrowed);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter().copied();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}

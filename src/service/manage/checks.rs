@@ -1,0 +1,51 @@
+//! What operators' operations have in common: what is wrong with their input, and what an outcome means.
+
+use std::sync::Arc;
+
+use crate::domain::catalogue::Catalogue;
+use crate::domain::grant::MAX_SCOPE_LIST_BYTES;
+use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
+use crate::domain::scope::{Scope, join};
+use crate::service;
+use crate::store::Outcome;
+
+/// What is wrong with an agent's scopes: each must be in the catalogue before an agent can be given it.
+pub(super) fn scope_errors(scopes: &[Scope], catalogue: &Catalogue) -> Vec<FieldError> {
+    let unknown = scopes.iter().enumerate().filter(|(_, scope)| !catalogue.contains(scope));
+    let error = |(place, scope): (usize, &Scope)| {
+        let reason = format!("scope {scope} is not in the catalogue: add it first");
+        FieldError::new(format!("/scopes/{place}"), reason)
+    };
+    let mut errors: Vec<FieldError> = unknown.map(error).collect();
+    // More than one token carries would make the request without a scope fail (contract D3).
+    if join(scopes).len() >= MAX_SCOPE_LIST_BYTES {
+        let rule = "an agent's scopes, joined by spaces, are shorter than 3072 bytes";
+        errors.push(FieldError::new("/scopes", rule));
+    }
+    errors
+}
+
+/// Rejects input with any of these faults.
+pub(super) fn demand_none(errors: Vec<FieldError>) -> Result<(), Rejection> {
+    if errors.is_empty() { Ok(()) } else { Err(Rejection::invalid(errors)) }
+}
+
+/// What a change of state may come to: done, so already, or rejected.
+pub(super) fn accepted(outcome: Outcome) -> Result<(), Rejection> {
+    match outcome {
+        Outcome::Applied | Outcome::Unchanged => Ok(()),
+        Outcome::NotFound => Err(RejectionCode::AgentNotFound.into()),
+        // No other state of an agent stands in the way of a change, and none of these gives a name.
+        Outcome::Conflict | Outcome::Clash | Outcome::TooMany => {
+            Err(RejectionCode::AgentDecommissioned.into())
+        }
+    }
+}
+
+pub(super) fn fault(why: &str) -> service::Error {
+    service::Error::Fault(Arc::new(service::Cause(why.to_owned())))
+}
+
+pub(super) fn no_outcome() -> service::Error {
+    fault("the store gave no outcome")
+}

@@ -1,0 +1,39 @@
+//! How many connections a lane makes do with after the database gave no more.
+//!
+//! Owns for how long. Must not know how a connection is opened.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A lane that met the database's limit makes do with half of what it had for this long, so that others,
+/// commands among them, find a connection.
+const LOWERED_TTL: Duration = Duration::from_secs(10);
+
+/// What a lane is allowed: everything, until the database refuses it a connection.
+#[derive(Debug, Default)]
+pub(super) struct Allowance(Mutex<Option<Lowered>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Lowered {
+    max_connections: usize,
+    until: Instant,
+}
+
+impl Allowance {
+    fn lowered(&self) -> MutexGuard<'_, Option<Lowered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most connections that the lane may have now.
+    pub fn max_connections(&self) -> usize {
+        let mut lowered = self.lowered();
+        *lowered = lowered.filter(|lowered| Instant::now() < lowered.until);
+        lowered.map_or(usize::MAX, |lowered| lowered.max_connections)
+    }
+
+    /// The database gave a lane with so many connections no further one.
+    pub fn lower(&self, open: usize) {
+        let max_connections = (open / 2).max(1);
+        *self.lowered() = Some(Lowered { max_connections, until: Instant::now() + LOWERED_TTL });
+    }
+}
