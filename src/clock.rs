@@ -53,12 +53,17 @@ pub struct SystemClock {
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that may ask the system")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that may ask the system"
+    )]
     fn unix_millis(&self) -> i64 {
         let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_millis()),
@@ -102,7 +107,10 @@ struct Reading {
 
 impl Reading {
     fn of(clock: &dyn Clock) -> Self {
-        Self { steady: clock.steady_millis(), unix: clock.unix_millis() }
+        Self {
+            steady: clock.steady_millis(),
+            unix: clock.unix_millis(),
+        }
     }
 
     /// What time it is at `steady` if this reading was right.
@@ -120,8 +128,15 @@ struct Readings {
 impl StoreClock {
     /// By the process's own clock until the store's was learned.
     pub fn new(own: Arc<dyn Clock>) -> Self {
-        let readings = Mutex::new(Readings { newer: Reading::of(&*own), older: None });
-        Self { own, offset: AtomicI64::new(OWN), readings }
+        let readings = Mutex::new(Readings {
+            newer: Reading::of(&*own),
+            older: None,
+        });
+        Self {
+            own,
+            offset: AtomicI64::new(OWN),
+            readings,
+        }
     }
 
     /// The process's clock, to measure how long asking the store took.
@@ -133,7 +148,10 @@ impl StoreClock {
     /// the steady clock. What is known already is moved no further than this proves it wrong, so a slow
     /// answer, which proves little, spoils nothing.
     pub fn learn(&self, asked: i64, millis: i64) {
-        let (least, most) = (millis.saturating_sub(self.own.steady_millis()), millis.saturating_sub(asked));
+        let (least, most) = (
+            millis.saturating_sub(self.own.steady_millis()),
+            millis.saturating_sub(asked),
+        );
         let known = match self.offset.load(Ordering::Relaxed) {
             OWN => least.midpoint(most),
             known => known.clamp(least.min(most), most),
@@ -163,10 +181,16 @@ impl StoreClock {
         let now = Reading::of(&*self.own);
         let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
         if now.steady.saturating_sub(readings.newer.steady) >= SETTLING_MILLIS {
-            *readings = Readings { newer: now, older: Some(readings.newer) };
+            *readings = Readings {
+                newer: now,
+                older: Some(readings.newer),
+            };
         }
         let (newer, older) = (readings.newer, readings.older?);
-        let least = now.unix.min(newer.carried_on_to(now.steady)).min(older.carried_on_to(now.steady));
+        let least = now
+            .unix
+            .min(newer.carried_on_to(now.steady))
+            .min(older.carried_on_to(now.steady));
         Some(Timestamp(least.div_euclid(1_000)))
     }
 }
@@ -194,7 +218,10 @@ pub struct FakeClock {
 impl FakeClock {
     /// Stands at `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self { unix: AtomicI64::new(now.0.saturating_mul(1_000)), steady: AtomicI64::new(0) }
+        Self {
+            unix: AtomicI64::new(now.0.saturating_mul(1_000)),
+            steady: AtomicI64::new(0),
+        }
     }
 
     /// Lets time pass until `now`, and where that lies in the past, takes it back.
@@ -205,12 +232,14 @@ impl FakeClock {
     /// Lets `seconds` pass.
     pub fn advance(&self, seconds: i64) {
         self.step(seconds);
-        self.steady.fetch_add(seconds.saturating_mul(1_000), Ordering::SeqCst);
+        self.steady
+            .fetch_add(seconds.saturating_mul(1_000), Ordering::SeqCst);
     }
 
     /// Sets the time of day by `seconds` without letting time pass, as when a wrong clock is set right.
     pub fn step(&self, seconds: i64) {
-        self.unix.fetch_add(seconds.saturating_mul(1_000), Ordering::SeqCst);
+        self.unix
+            .fetch_add(seconds.saturating_mul(1_000), Ordering::SeqCst);
     }
 }
 
@@ -244,7 +273,10 @@ mod tests {
     fn the_stores_time_goes_on_whatever_is_done_to_the_process() {
         let (fake, clock) = clocks(1_000);
         clock.learn(clock.steady(), 500_000);
-        assert_eq!((clock.now(), clock.ahead_millis()), (Timestamp(500), 500_000));
+        assert_eq!(
+            (clock.now(), clock.ahead_millis()),
+            (Timestamp(500), 500_000)
+        );
         fake.step(-100_000);
         fake.advance(10);
         assert_eq!(
@@ -317,7 +349,11 @@ mod tests {
             (LAST_SECOND + 1, false),
             (i64::MAX / 1_000, false),
         ] {
-            assert_eq!(require_time(&FakeClock::at(Timestamp(second))).is_ok(), is_a_time, "{second}");
+            assert_eq!(
+                require_time(&FakeClock::at(Timestamp(second))).is_ok(),
+                is_a_time,
+                "{second}"
+            );
         }
     }
 
@@ -328,7 +364,12 @@ mod tests {
             clock.learn(clock.steady(), millis);
             fake.advance(1);
             clock.learn(0, millis);
-            let _ = (clock.now(), clock.ahead_millis(), clock.settled(), require_time(&clock));
+            let _ = (
+                clock.now(),
+                clock.ahead_millis(),
+                clock.settled(),
+                require_time(&clock),
+            );
         }
     }
 }

@@ -29,7 +29,10 @@ impl Document {
     pub fn hashed(body: String, hash: TagHash) -> Self {
         let hash = hash.0.finish();
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]));
-        Self { body: body.into(), etag }
+        Self {
+            body: body.into(),
+            etag,
+        }
     }
 
     /// The tag of the form packed with gzip: other bytes, so another strong tag (RFC 9110 §8.8.3).

@@ -129,10 +129,10 @@ pub mod service {
 }
 pub mod store {
     pub use crate::store::{
-        AgentChange, AgentRecord, Backend, Batch, Change, CredentialChange, Freshness, KeyChange, KeyRecord,
-        KeyState, KilledTokens, LiveTokens, OpenError, Outcome, REVOCATION_GRACE, Recorded, Records, Retires,
-        SPENT_GRACE, ScopeChange, Sealed, Sought, Standing, Store, StoreError, StoreKey, TokenChange,
-        TokenRef, Verdict, Write,
+        AgentChange, AgentRecord, Backend, Batch, Change, CredentialChange, Freshness, KeyChange,
+        KeyRecord, KeyState, KilledTokens, LiveTokens, OpenError, Outcome, REVOCATION_GRACE,
+        Recorded, Records, Retires, SPENT_GRACE, ScopeChange, Sealed, Sought, Standing, Store,
+        StoreError, StoreKey, TokenChange, TokenRef, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

@@ -7,7 +7,10 @@
 //! - `owners`: whose those files are
 //! - `postgres`: the same on PostgreSQL (`tests/run` starts one)
 //! - `server`: commands beside a running server
-#![expect(clippy::unwrap_used, reason = "a test that cannot start the program must stop")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot start the program must stop"
+)]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -77,7 +80,10 @@ struct Ran {
 
 impl Home {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), environment: vec![] }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            environment: vec![],
+        }
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {
@@ -96,7 +102,10 @@ impl Home {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealwright"));
-        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -104,7 +113,10 @@ impl Home {
     /// Runs a command, with something on its stdin.
     fn feed(&self, input: &str, arguments: &[&str]) -> Ran {
         let mut command = self.command(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A command that does not read its stdin may have closed it.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
@@ -135,7 +147,9 @@ impl Home {
             bytes.windows(text.len()).any(|run| run == text.as_bytes())
         };
         let entries = std::fs::read_dir(self.path("sealwright-data")).unwrap();
-        entries.map(|entry| entry.unwrap().path()).any(|path| holds(&path))
+        entries
+            .map(|entry| entry.unwrap().path())
+            .any(|path| holds(&path))
     }
 }
 

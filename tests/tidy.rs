@@ -17,7 +17,11 @@
 //! - `scan`, `tree`: how the others read a file, and which files there are
 //!
 //! A message names the place, the rule and the way to mend it.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read a file must stop")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot read a file must stop"
+)]
 
 #[path = "tidy/circles.rs"]
 mod circles;
@@ -68,7 +72,10 @@ const ROOMS: &[(&str, &str)] = &[
     ("http", "api service keys clock document domain telemetry"),
     // For Claims, which an inspection shows as they are.
     ("api", "service keys domain"),
-    ("service", "keys store entropy clock document domain telemetry"),
+    (
+        "service",
+        "keys store entropy clock document domain telemetry",
+    ),
     ("tasks", "telemetry"),
     // For the master key's type.
     ("config", "keys domain"),
@@ -159,5 +166,10 @@ const KEPT_APART: &[(&str, &str, &str)] = &[
 
 /// Fails with every fault at once, so that one run shows all there is to mend.
 fn demand_none(faults: &[String]) {
-    assert!(faults.is_empty(), "{} to mend:\n\n{}\n", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} to mend:\n\n{}\n",
+        faults.len(),
+        faults.join("\n")
+    );
 }

@@ -8,8 +8,15 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// Measures the built server against the machine's own signing rate (benches/load/README.md).
 #[derive(Parser)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
-#[command(name = "load", bin_name = "cargo bench --bench load --", max_term_width = 100)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
+#[command(
+    name = "load",
+    bin_name = "cargo bench --bench load --",
+    max_term_width = 100
+)]
 pub struct Args {
     #[command(subcommand)]
     pub mode: Option<Mode>,
@@ -26,7 +33,11 @@ pub struct Args {
     #[arg(long, value_name = "SUBSTRING")]
     pub only: Vec<String>,
     /// Where the figures are written
-    #[arg(long, value_name = "FILE", default_value = "benches/load/results/latest.json")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "benches/load/results/latest.json"
+    )]
     pub json: PathBuf,
     /// Let server, database and load generator share all cores instead of keeping them apart
     #[arg(long)]
@@ -69,7 +80,11 @@ pub enum Mode {
         #[arg(long)]
         update: bool,
         /// The baseline, a line for each toolchain and target
-        #[arg(long, value_name = "FILE", default_value = "tests/instructions.baseline")]
+        #[arg(
+            long,
+            value_name = "FILE",
+            default_value = "tests/instructions.baseline"
+        )]
         baseline: PathBuf,
     },
 }

@@ -78,7 +78,9 @@ struct Reply<'a> {
 /// Serves until it is killed.
 pub fn serve(kind: Baseline, database: &str, listen: SocketAddr, agents: &Path) -> Fallible<()> {
     let _logging = telemetry::start_logging("info", Format::Json, Output::Stdout);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let usual = Usual::open(kind, database, agents).await?;
         let router = Router::new()
@@ -101,7 +103,9 @@ impl Usual {
     async fn open(kind: Baseline, database: &str, agents: &Path) -> Fallible<Self> {
         // The ordinary server takes the pool as it comes; the better one saves the ping before each use.
         let ping = kind == Baseline::TxnJsonwebtoken;
-        let options = PgPoolOptions::new().max_connections(CONNECTIONS).test_before_acquire(ping);
+        let options = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .test_before_acquire(ping);
         let pool = options.connect(database).await?;
         let entropy = SystemEntropy::default();
         let mut key = [0u8; 32];
@@ -141,17 +145,26 @@ impl Usual {
 
     /// Whether the form carries an agent's secret; the agent.
     fn authenticate<'f>(&self, form: &'f Parameters<'_>) -> Option<&'f str> {
-        let (id, secret) = (form.one("client_id").ok()??, form.one("client_secret").ok()??);
+        let (id, secret) = (
+            form.one("client_id").ok()??,
+            form.one("client_secret").ok()??,
+        );
         let expected = self.secrets.get(id)?;
         hmac::verify(&self.mac_key, secret.as_bytes(), expected.as_ref()).ok()?;
         Some(id)
     }
 
     async fn token(&self, agent_id: &str, scope: &str) -> Fallible<String> {
-        let (now, jti) = (SystemClock::default().now(), uuid_v7(&SystemClock::default(), &self.entropy)?);
+        let (now, jti) = (
+            SystemClock::default().now(),
+            uuid_v7(&SystemClock::default(), &self.entropy)?,
+        );
         let detail = scope.to_owned();
         let epoch = match self.kind {
-            Baseline::TxnJsonwebtoken => self.count_in_transaction(agent_id, now, jti, &detail).await?,
+            Baseline::TxnJsonwebtoken => {
+                self.count_in_transaction(agent_id, now, jti, &detail)
+                    .await?
+            }
             Baseline::Update => self.count_in_one(agent_id, now, jti, &detail).await?,
         };
         let claims = Claims {
@@ -166,7 +179,11 @@ impl Usual {
             exp: now.0 + TTL,
         };
         match self.kind {
-            Baseline::TxnJsonwebtoken => Ok(jsonwebtoken::encode(&self.header, &claims, &self.encoding_key)?),
+            Baseline::TxnJsonwebtoken => Ok(jsonwebtoken::encode(
+                &self.header,
+                &claims,
+                &self.encoding_key,
+            )?),
             Baseline::Update => self.sign(&claims),
         }
     }
@@ -186,12 +203,13 @@ impl Usual {
                 .bind(agent_id)
                 .fetch_one(&mut *whole)
                 .await?;
-        let (used, ceiling): (i64, i64) =
-            sqlx::query_as("select used, ceiling from quota where agent_id = $1 and month = $2 for update")
-                .bind(agent_id)
-                .bind(month)
-                .fetch_one(&mut *whole)
-                .await?;
+        let (used, ceiling): (i64, i64) = sqlx::query_as(
+            "select used, ceiling from quota where agent_id = $1 and month = $2 for update",
+        )
+        .bind(agent_id)
+        .bind(month)
+        .fetch_one(&mut *whole)
+        .await?;
         if status != "active" || used >= ceiling {
             return Err("refused".into());
         }
@@ -217,7 +235,13 @@ impl Usual {
     }
 
     /// Everything in one statement that commits by itself.
-    async fn count_in_one(&self, agent_id: &str, now: Timestamp, jti: Uuid, detail: &str) -> Fallible<i64> {
+    async fn count_in_one(
+        &self,
+        agent_id: &str,
+        now: Timestamp,
+        jti: Uuid,
+        detail: &str,
+    ) -> Fallible<i64> {
         let epoch: Option<i64> = sqlx::query_scalar(
             "with counted as (
                  update quota q
@@ -249,7 +273,12 @@ impl Usual {
         let header = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&self.header)?);
         let mut jwt = header + "." + &URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims)?);
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        self.pair.sign(&RSA_PKCS1_SHA256, &self.random, jwt.as_bytes(), &mut signature)?;
+        self.pair.sign(
+            &RSA_PKCS1_SHA256,
+            &self.random,
+            jwt.as_bytes(),
+            &mut signature,
+        )?;
         jwt.push('.');
         URL_SAFE_NO_PAD.encode_string(&signature, &mut jwt);
         Ok(jwt)
@@ -258,10 +287,12 @@ impl Usual {
 
 async fn issue(State(usual): State<Arc<Usual>>, body: Bytes) -> Response {
     let begun = Instant::now();
-    let response = answer(&usual, &body).await.unwrap_or_else(|(status, problem)| {
-        tracing::error!(%problem, "no token");
-        status.into_response()
-    });
+    let response = answer(&usual, &body)
+        .await
+        .unwrap_or_else(|(status, problem)| {
+            tracing::error!(%problem, "no token");
+            status.into_response()
+        });
     let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
     tracing::info!(target: "request", method = "POST", route = "/api/v1/token", status, micros);
@@ -271,15 +302,31 @@ async fn issue(State(usual): State<Arc<Usual>>, body: Bytes) -> Response {
 async fn answer(usual: &Usual, body: &[u8]) -> Result<Response, (StatusCode, Problem)> {
     let malformed = || (StatusCode::BAD_REQUEST, Problem::from("malformed"));
     let form = Parameters::of_form(body).map_err(|_| malformed())?;
-    let scope = form.one("scope").map_err(|_| malformed())?.unwrap_or_default();
+    let scope = form
+        .one("scope")
+        .map_err(|_| malformed())?
+        .unwrap_or_default();
     let Some(agent_id) = usual.authenticate(&form) else {
         return Err((StatusCode::UNAUTHORIZED, "wrong secret".into()));
     };
     let token = usual.token(agent_id, scope).await;
     let token = token.map_err(|problem| (StatusCode::INTERNAL_SERVER_ERROR, problem))?;
-    let reply = Reply { access_token: &token, token_type: "Bearer", expires_in: TTL, scope };
-    let body = serde_json::to_string(&reply).map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.into()))?;
-    Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response())
+    let reply = Reply {
+        access_token: &token,
+        token_type: "Bearer",
+        expires_in: TTL,
+        scope,
+    };
+    let body =
+        serde_json::to_string(&reply).map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.into()))?;
+    Ok((
+        [
+            (CONTENT_TYPE, "application/json"),
+            (CACHE_CONTROL, "no-store"),
+        ],
+        body,
+    )
+        .into_response())
 }
 
 /// The `RSAPrivateKey` (RFC 8017 App. A.1.2) inside a PKCS #8 key: the last of its elements.
@@ -299,13 +346,24 @@ fn pkcs1(pkcs8: &[u8]) -> Fallible<&[u8]> {
 /// The tag and content of the first DER element, and what follows it.
 fn element(der: &[u8]) -> Fallible<(u8, &[u8], &[u8])> {
     let malformed = "malformed DER";
-    let (tag, short) = (*der.first().ok_or(malformed)?, usize::from(*der.get(1).ok_or(malformed)?));
+    let (tag, short) = (
+        *der.first().ok_or(malformed)?,
+        usize::from(*der.get(1).ok_or(malformed)?),
+    );
     let (length, start) = if short < 128 {
         (short, 2)
     } else {
         let bytes = der.get(2..2 + (short - 128)).ok_or(malformed)?;
-        (bytes.iter().fold(0usize, |sum, b| sum << 8 | usize::from(*b)), 2 + bytes.len())
+        (
+            bytes
+                .iter()
+                .fold(0usize, |sum, b| sum << 8 | usize::from(*b)),
+            2 + bytes.len(),
+        )
     };
-    let (content, rest) = der.get(start..).and_then(|d| d.split_at_checked(length)).ok_or(malformed)?;
+    let (content, rest) = der
+        .get(start..)
+        .and_then(|d| d.split_at_checked(length))
+        .ok_or(malformed)?;
     Ok((tag, content, rest))
 }

@@ -19,12 +19,20 @@ impl Cores {
     /// One core in four measures, and at least one; the rest is measured.
     pub fn deal(shared: bool) -> Fallible<Self> {
         let allowed = sched_getaffinity(None)?;
-        let all: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+        let all: Vec<usize> = (0..CpuSet::MAX_CPU)
+            .filter(|core| allowed.is_set(*core))
+            .collect();
         if shared || all.len() < 2 {
-            return Ok(Self { served: all.clone(), client: all });
+            return Ok(Self {
+                served: all.clone(),
+                client: all,
+            });
         }
         let (served, client) = all.split_at(all.len() - (all.len() / 4).max(1));
-        Ok(Self { served: served.to_vec(), client: client.to_vec() })
+        Ok(Self {
+            served: served.to_vec(),
+            client: client.to_vec(),
+        })
     }
 
     pub fn all(&self) -> Vec<usize> {

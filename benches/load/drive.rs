@@ -66,7 +66,10 @@ struct Counts {
 impl Counts {
     fn fail(&self, why: impl FnOnce() -> String) {
         if self.failed.fetch_add(1, Ordering::Relaxed) == 0 {
-            *self.first_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why());
+            *self
+                .first_failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(why());
         }
     }
 }
@@ -117,17 +120,29 @@ impl Drive {
             let work = move || {
                 pin(&[core])?;
                 let (begun, cpu) = (Instant::now(), thread_cpu());
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                let histograms = LocalSet::new()
-                    .block_on(&runtime, run_thread(address, &streams, &counts, &phase, (place, count)));
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?;
+                let histograms = LocalSet::new().block_on(
+                    &runtime,
+                    run_thread(address, &streams, &counts, &phase, (place, count)),
+                );
                 Ok((
                     histograms,
                     thread_cpu().saturating_sub(cpu).as_secs_f64() / begun.elapsed().as_secs_f64(),
                 ))
             };
-            threads.push(std::thread::Builder::new().name(format!("load-{place}")).spawn(work)?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("load-{place}"))
+                    .spawn(work)?,
+            );
         }
-        Ok(Self { phase, counts, threads })
+        Ok(Self {
+            phase,
+            counts,
+            threads,
+        })
     }
 
     /// From now on times are taken.
@@ -157,15 +172,30 @@ impl Drive {
         let mut times: Vec<Histogram> = self.counts.iter().map(|_| Histogram::default()).collect();
         let (mut busy, threads) = (0.0, self.threads.len() as f64);
         for thread in self.threads {
-            let (histograms, used) = thread.join().map_err(|_| "a thread of the load generator died")??;
+            let (histograms, used) = thread
+                .join()
+                .map_err(|_| "a thread of the load generator died")??;
             for (sum, part) in times.iter_mut().zip(&histograms) {
                 sum.add(part);
             }
             busy += used / threads;
         }
-        let taken = |c: &Counts| c.first_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = |c: &Counts| {
+            c.first_failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+        };
         let driven = times.into_iter().zip(&self.counts);
-        Ok((driven.map(|(times, c)| Driven { times, first_failure: taken(c) }).collect(), busy))
+        Ok((
+            driven
+                .map(|(times, c)| Driven {
+                    times,
+                    first_failure: taken(c),
+                })
+                .collect(),
+            busy,
+        ))
     }
 }
 
@@ -214,7 +244,11 @@ struct Schedule {
 impl Schedule {
     fn new(rate: f64, place: usize) -> Self {
         let random = Cell::new(0x9E37_79B9_7F4A_7C15u64.wrapping_mul(place as u64 + 1));
-        Self { gap: 1.0 / rate, due: Cell::new(Instant::now()), random }
+        Self {
+            gap: 1.0 / rate,
+            due: Cell::new(Instant::now()),
+            random,
+        }
     }
 
     fn next(&self) -> Instant {
@@ -226,7 +260,8 @@ impl Schedule {
         x ^= x << 17;
         self.random.set(x);
         let even = ((x >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
-        self.due.set(due + Duration::from_secs_f64(-even.ln() * self.gap));
+        self.due
+            .set(due + Duration::from_secs_f64(-even.ln() * self.gap));
         due
     }
 }
@@ -239,8 +274,11 @@ async fn wait_until(due: Instant, phase: &Phase) {
             return;
         }
         if left > Duration::from_millis(20) {
-            tokio::time::sleep(left.saturating_sub(Duration::from_millis(5)).min(Duration::from_millis(50)))
-                .await;
+            tokio::time::sleep(
+                left.saturating_sub(Duration::from_millis(5))
+                    .min(Duration::from_millis(50)),
+            )
+            .await;
         } else {
             tokio::task::yield_now().await;
         }
@@ -327,15 +365,27 @@ impl Connection {
     }
 
     async fn take_back(&self, wire: &mut Wire, turn: usize, place: usize) -> std::io::Result<()> {
-        let Some(agents) = self.load.revoking.as_ref().filter(|_| turn % 100 == 99) else { return Ok(()) };
+        let Some(agents) = self.load.revoking.as_ref().filter(|_| turn % 100 == 99) else {
+            return Ok(());
+        };
         let reply: serde_json::Value = serde_json::from_slice(wire.body())?;
-        let token = reply.get("access_token").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let token = reply
+            .get("access_token")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default();
         let agent = &agents[place % agents.len()];
-        let form = format!("client_id={}&client_secret={}&token={token}", agent.id, agent.secret);
-        match wire.exchange(&wire::post("/api/v1/token/revoke", "", &form)).await? {
+        let form = format!(
+            "client_id={}&client_secret={}&token={token}",
+            agent.id, agent.secret
+        );
+        match wire
+            .exchange(&wire::post("/api/v1/token/revoke", "", &form))
+            .await?
+        {
             200 => self.counts.revoked.fetch_add(1, Ordering::Relaxed),
             status => {
-                self.counts.fail(|| format!("status {status} to a revocation"));
+                self.counts
+                    .fail(|| format!("status {status} to a revocation"));
                 0
             }
         };

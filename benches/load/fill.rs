@@ -18,7 +18,8 @@ const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bG9hZC1oYXJuZXNzLW9uZQ$\
 const AGENT: &str =
     "insert into agent (agent_id, org_id, name, status, scopes, audiences, redirect_uris, user_ids,
                        plan, epoch, version, longest_ttl, created_at, updated_at)";
-const CREDENTIAL: &str = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at)";
+const CREDENTIAL: &str =
+    "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at)";
 const QUOTA: &str = "insert into quota (agent_id, month, used, granted, ceiling, slot, epoch)";
 const REVOKED: &str = "insert into revoked_token (jti, agent_id, expires_at, version)";
 
@@ -29,7 +30,12 @@ const SAME: &str =
 /// When the tokens expired, for those whose revocations fill the table: an hour ago.
 const EXPIRED: i64 = 3_600;
 
-pub fn postgres(postgres: &Postgres, database: &str, agents: i64, revocations: i64) -> Fallible<()> {
+pub fn postgres(
+    postgres: &Postgres,
+    database: &str,
+    agents: i64,
+    revocations: i64,
+) -> Fallible<()> {
     let now = SystemClock::default().now();
     let (at, month) = (now.0, now.month().key());
     let (past, first) = (at - EXPIRED, (at - 86_400) * 1_000);
@@ -73,7 +79,9 @@ pub fn sqlite(url: &str, agents: i64, revocations: i64) -> Fallible<()> {
             "unhex(printf('%012x', {first} + i) || '7' || printf('%03x', i % 4096) || '8'
                    || substr(hex(randomblob(8)), 1, 15))"
         );
-        sqlx::raw_sql("pragma synchronous = off; pragma cache_size = -500000").execute(&mut conn).await?;
+        sqlx::raw_sql("pragma synchronous = off; pragma cache_size = -500000")
+            .execute(&mut conn)
+            .await?;
         for (from, to) in pieces(agents) {
             let series = series(from, to);
             run(
@@ -92,7 +100,11 @@ pub fn sqlite(url: &str, agents: i64, revocations: i64) -> Fallible<()> {
         for (from, to) in pieces(revocations) {
             let series = series(from, to);
             let agent = format!("'filler-' || printf('%08d', i % {agents} + 1)");
-            run(&mut conn, format!("{REVOKED} {series} select {jti}, {agent}, {past}, i from n")).await?;
+            run(
+                &mut conn,
+                format!("{REVOKED} {series} select {jti}, {agent}, {past}, i from n"),
+            )
+            .await?;
         }
         run(
             &mut conn,
@@ -118,5 +130,7 @@ fn series(from: i64, to: i64) -> String {
 }
 
 fn pieces(count: i64) -> impl Iterator<Item = (i64, i64)> {
-    (0..count).step_by(PIECE as usize).map(move |done| (done + 1, (done + PIECE).min(count)))
+    (0..count)
+        .step_by(PIECE as usize)
+        .map(move |done| (done + 1, (done + PIECE).min(count)))
 }

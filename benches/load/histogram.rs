@@ -14,7 +14,10 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         // Up to 2^40 ns, a quarter of an hour.
-        Self { counts: vec![0; 41 * 64], total: 0 }
+        Self {
+            counts: vec![0; 41 * 64],
+            total: 0,
+        }
     }
 }
 

@@ -74,7 +74,10 @@ pub fn check(baseline: &Path, update: bool) -> Fallible<()> {
         return Ok(fs::write(baseline, text)?);
     }
     let Some(known) = known else {
-        println!("there is no baseline for this toolchain and target in {}", baseline.display());
+        println!(
+            "there is no baseline for this toolchain and target in {}",
+            baseline.display()
+        );
         return Ok(());
     };
     let ratio = counted as f64 / known as f64;
@@ -93,26 +96,48 @@ pub fn check(baseline: &Path, update: bool) -> Fallible<()> {
 /// Counts with callgrind.
 pub fn count() -> Fallible<Count> {
     let (rustc, target) = toolchain()?;
-    let folder = tempfile::Builder::new().prefix("sealwright-count-").tempdir()?;
+    let folder = tempfile::Builder::new()
+        .prefix("sealwright-count-")
+        .tempdir()?;
     let place = place(folder.path())?;
     // Made outside of callgrind, which would take a minute over the key, and not the same one twice.
-    let seeded = seed::seed(&place, Wanted { warm: AT_ONCE, real: 0, cold: 0 })?;
+    let seeded = seed::seed(
+        &place,
+        Wanted {
+            warm: AT_ONCE,
+            real: 0,
+            cold: 0,
+        },
+    )?;
     seed::write_agents(&folder.path().join("agents"), &seeded.warm)?;
     fs::write(folder.path().join("key"), &place.master_key)?;
     let instructions = run(folder.path(), ROUNDS)?;
-    Ok(Count { instructions_per_token: instructions / (ROUNDS * AT_ONCE) as u64, rustc, target })
+    Ok(Count {
+        instructions_per_token: instructions / (ROUNDS * AT_ONCE) as u64,
+        rustc,
+        target,
+    })
 }
 
 /// The instructions of so many rounds.
 fn run(folder: &Path, rounds: usize) -> Fallible<u64> {
     let out = folder.join("callgrind.out");
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", &format!("--dump-before={MARK}"), &format!("--toggle-collect={SIGNING}")])
+        .args([
+            "--tool=callgrind",
+            &format!("--dump-before={MARK}"),
+            &format!("--toggle-collect={SIGNING}"),
+        ])
         // Behind the other option, which would have counting begin with the signature.
         .arg("--collect-atstart=yes")
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe()?)
-        .args(["issue-in-process", "--rounds", &rounds.to_string(), "--folder"])
+        .args([
+            "issue-in-process",
+            "--rounds",
+            &rounds.to_string(),
+            "--folder",
+        ])
         .arg(folder)
         .stdout(Stdio::null())
         .output()
@@ -130,18 +155,27 @@ fn run(folder: &Path, rounds: usize) -> Fallible<u64> {
 
 fn place(folder: &Path) -> Fallible<Place> {
     let database = format!("sqlite://{}", folder.join("sealwright.db").display());
-    Ok(Place { database, master_key: crate::master_key()? })
+    Ok(Place {
+        database,
+        master_key: crate::master_key()?,
+    })
 }
 
 /// Issues `rounds` times as many tokens as there are agents in `folder`, all of a round at once.
 pub fn issue_in_process(folder: &Path, rounds: usize) -> Fallible<()> {
     let database = format!("sqlite://{}", folder.join("sealwright.db").display());
-    let place = Place { database, master_key: fs::read_to_string(folder.join("key"))? };
+    let place = Place {
+        database,
+        master_key: fs::read_to_string(folder.join("key"))?,
+    };
     let agents = seed::read_agents(&folder.join("agents"))?;
     let config = seed::config(&place)?;
     let _logging = telemetry::start_logging("info", Format::Json, Output::Stdout);
     crate::block_on(async {
-        let (clock, entropy) = (Arc::new(SystemClock::default()), Arc::new(SystemEntropy::default()));
+        let (clock, entropy) = (
+            Arc::new(SystemClock::default()),
+            Arc::new(SystemEntropy::default()),
+        );
         let opened = app::open_with(&config, Wrapping::Serving, clock, entropy).await?;
         opened.keys.ensure_signing_key().await?;
         let state = app::compose(&config, &opened, Arc::new(Draining::default()))?;

@@ -13,7 +13,10 @@ static STOPPED: AtomicBool = AtomicBool::new(false);
 pub fn watch() -> Fallible<()> {
     let listen = || {
         crate::block_on(async {
-            let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            let (mut int, mut term) = (
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+            );
             loop {
                 tokio::select! {
                     _ = int.recv() => {}
@@ -25,7 +28,9 @@ pub fn watch() -> Fallible<()> {
             }
         })
     };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || -> Fallible<()> { listen() })?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || -> Fallible<()> { listen() })?;
     Ok(())
 }
 
@@ -44,5 +49,9 @@ pub fn pause(time: Duration) -> Fallible<()> {
 
 /// An error once the run was told to stop.
 pub fn check() -> Fallible<()> {
-    if STOPPED.load(Ordering::Relaxed) { Err("stopped".into()) } else { Ok(()) }
+    if STOPPED.load(Ordering::Relaxed) {
+        Err("stopped".into())
+    } else {
+        Ok(())
+    }
 }

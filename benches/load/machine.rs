@@ -30,16 +30,28 @@ pub struct Machine {
 impl Machine {
     pub fn read(cores: &Cores, data: &Path) -> Fallible<Self> {
         let cpus = fs::read_to_string("/proc/cpuinfo")?;
-        let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name"));
+        let cpu = cpus
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"));
         let memory = fs::read_to_string("/proc/meminfo")?;
-        let kib = memory.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
+        let kib = memory
+            .split_whitespace()
+            .nth(1)
+            .and_then(|n| n.parse::<u64>().ok())
+            .unwrap_or(0);
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?
+            .trim()
+            .to_owned();
         let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        let name = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+        let name = system
+            .lines()
+            .find_map(|line| line.strip_prefix("PRETTY_NAME="));
         let load = fs::read_to_string("/proc/loadavg")?;
         let (rustc, target) = toolchain()?;
         Ok(Self {
-            cpu: cpu.map_or("unknown", |c| c.trim_start_matches([' ', '\t', ':'])).to_owned(),
+            cpu: cpu
+                .map_or("unknown", |c| c.trim_start_matches([' ', '\t', ':']))
+                .to_owned(),
             cores: cores.all().len(),
             served_cores: cores.served.clone(),
             client_cores: cores.client.clone(),
@@ -50,7 +62,11 @@ impl Machine {
             target,
             commit: first_line("git", &["describe", "--always", "--dirty"]).unwrap_or_default(),
             disk: file_system(data),
-            load_before: load.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0.0),
+            load_before: load
+                .split(' ')
+                .next()
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(0.0),
         })
     }
 
@@ -71,7 +87,9 @@ impl Machine {
             );
         }
         if self.disk == "tmpfs" {
-            println!("WARNING: the databases lie in memory, where nothing waits for a disk (see --data)");
+            println!(
+                "WARNING: the databases lie in memory, where nothing waits for a disk (see --data)"
+            );
         }
     }
 }
@@ -81,14 +99,28 @@ pub fn toolchain() -> Fallible<(String, String)> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let output = Command::new(rustc).arg("-vV").output()?;
     let text = String::from_utf8(output.stdout)?;
-    let host = text.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
-    Ok((text.lines().next().unwrap_or_default().to_owned(), host.to_owned()))
+    let host = text
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .ok_or("rustc names no host")?;
+    Ok((
+        text.lines().next().unwrap_or_default().to_owned(),
+        host.to_owned(),
+    ))
 }
 
 /// The first line that a program prints.
 pub fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).output().ok().filter(|o| o.status.success())?;
-    String::from_utf8(output.stdout).ok()?.lines().next().map(str::to_owned)
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .ok()
+        .filter(|o| o.status.success())?;
+    String::from_utf8(output.stdout)
+        .ok()?
+        .lines()
+        .next()
+        .map(str::to_owned)
 }
 
 /// The type of the mount that lies nearest above `folder`.
@@ -99,6 +131,8 @@ fn file_system(folder: &Path) -> String {
         let mut words = line.split(' ').skip(1);
         Some((words.next()?, words.next()?))
     });
-    let above = fields.filter(|(at, _)| folder.starts_with(at)).max_by_key(|(at, _)| at.len());
+    let above = fields
+        .filter(|(at, _)| folder.starts_with(at))
+        .max_by_key(|(at, _)| at.len());
     above.map_or("unknown", |(_, kind)| kind).to_owned()
 }

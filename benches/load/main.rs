@@ -69,21 +69,31 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Fallible<()> {
     match &args.mode {
         None => measure_all(args),
-        Some(Mode::ServeBaseline { kind, database, listen, agents }) => {
-            baseline::serve(*kind, database, *listen, agents)
+        Some(Mode::ServeBaseline {
+            kind,
+            database,
+            listen,
+            agents,
+        }) => baseline::serve(*kind, database, *listen, agents),
+        Some(Mode::IssueInProcess { folder, rounds }) => {
+            instructions::issue_in_process(folder, *rounds)
         }
-        Some(Mode::IssueInProcess { folder, rounds }) => instructions::issue_in_process(folder, *rounds),
         Some(Mode::Instructions { update, baseline }) => instructions::check(baseline, *update),
     }
 }
 
 /// Runs the harness's own talk with databases.
 fn block_on<T>(work: impl Future<Output = Fallible<T>>) -> Fallible<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 fn master_key() -> Fallible<String> {
-    Ok(MasterKey::generate(&SystemEntropy::default())?.to_text().to_string())
+    Ok(MasterKey::generate(&SystemEntropy::default())?
+        .to_text()
+        .to_string())
 }
 
 fn measure_all(args: &Args) -> Fallible<()> {

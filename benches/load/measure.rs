@@ -115,7 +115,12 @@ struct Reading {
 
 impl Bench {
     pub fn new(cores: Cores, timing: Timing, signer: Signer) -> Self {
-        Self { cores, timing, signer, last_raw: Cell::new(None) }
+        Self {
+            cores,
+            timing,
+            signer,
+            last_raw: Cell::new(None),
+        }
     }
 
     /// The signing rate of this moment.
@@ -146,11 +151,22 @@ impl Bench {
         let ended = Reading::after(subject, &drive)?;
         let (driven, busy) = drive.stop()?;
         self.last_raw.set(None);
-        Ok(sum_up(&begun, &ended, driven, busy, before.mean(self.raw()?)))
+        Ok(sum_up(
+            &begun,
+            &ended,
+            driven,
+            busy,
+            before.mean(self.raw()?),
+        ))
     }
 
     /// Drives [`Pace::Once`] until every request was answered, or for `cap`.
-    pub fn run_once(&self, subject: Subject<'_>, stream: &Stream, cap: Duration) -> Fallible<Repetition> {
+    pub fn run_once(
+        &self,
+        subject: Subject<'_>,
+        stream: &Stream,
+        cap: Duration,
+    ) -> Fallible<Repetition> {
         debug_assert!(stream.pace == Pace::Once);
         let before = self.raw()?;
         let drive = Drive::start(&self.cores, subject.address(), std::slice::from_ref(stream))?;
@@ -163,8 +179,17 @@ impl Bench {
         let (driven, busy) = drive.stop()?;
         self.last_raw.set(None);
         // What was answered between the start and the first reading is part of the whole.
-        let whole = Reading { progress: vec![Progress::default()], ..begun };
-        Ok(sum_up(&whole, &ended, driven, busy, before.mean(self.raw()?)))
+        let whole = Reading {
+            progress: vec![Progress::default()],
+            ..begun
+        };
+        Ok(sum_up(
+            &whole,
+            &ended,
+            driven,
+            busy,
+            before.mean(self.raw()?),
+        ))
     }
 
     /// One value from each repetition.
@@ -177,23 +202,43 @@ impl Reading {
     /// The batches first: asking for them costs the server a little, which belongs to no row.
     fn before(subject: Subject<'_>, drive: &Drive) -> Fallible<Self> {
         let batches = subject.server.batches()?;
-        Ok(Self { batches, ..Self::without_batches(subject, drive)? })
+        Ok(Self {
+            batches,
+            ..Self::without_batches(subject, drive)?
+        })
     }
 
     /// And last.
     fn after(subject: Subject<'_>, drive: &Drive) -> Fallible<Self> {
         let reading = Self::without_batches(subject, drive)?;
-        Ok(Self { batches: subject.server.batches()?, ..reading })
+        Ok(Self {
+            batches: subject.server.batches()?,
+            ..reading
+        })
     }
 
     fn without_batches(subject: Subject<'_>, drive: &Drive) -> Fallible<Self> {
-        let database = subject.postgres.map_or(Ok(Duration::ZERO), |p| process::family_cpu(p.process()))?;
+        let database = subject
+            .postgres
+            .map_or(Ok(Duration::ZERO), |p| process::family_cpu(p.process()))?;
         let server = process::cpu(subject.server.process())?;
-        Ok(Self { at: Instant::now(), server, database, batches: None, progress: drive.progress() })
+        Ok(Self {
+            at: Instant::now(),
+            server,
+            database,
+            batches: None,
+            progress: drive.progress(),
+        })
     }
 }
 
-fn sum_up(begun: &Reading, ended: &Reading, driven: Vec<Driven>, busy: f64, raw: Raw) -> Repetition {
+fn sum_up(
+    begun: &Reading,
+    ended: &Reading,
+    driven: Vec<Driven>,
+    busy: f64,
+    raw: Raw,
+) -> Repetition {
     let between = |(now, then): (&Progress, &Progress)| Progress {
         succeeded: now.succeeded - then.succeeded,
         failed: now.failed - then.failed,
@@ -202,11 +247,18 @@ fn sum_up(begun: &Reading, ended: &Reading, driven: Vec<Driven>, busy: f64, raw:
     };
     let mut progress = ended.progress.iter().zip(&begun.progress).map(between);
     let first = progress.next().unwrap_or_default();
-    let batch = ended.batches.zip(begun.batches).and_then(|((count, sum), (count_then, sum_then))| {
-        (count > count_then).then(|| (sum - sum_then) / (count - count_then))
-    });
+    let batch =
+        ended
+            .batches
+            .zip(begun.batches)
+            .and_then(|((count, sum), (count_then, sum_then))| {
+                (count > count_then).then(|| (sum - sum_then) / (count - count_then))
+            });
     let mut driven = driven.into_iter();
-    let (times, mut complaint) = driven.next().map(|d| (d.times, d.first_failure)).unwrap_or_default();
+    let (times, mut complaint) = driven
+        .next()
+        .map(|d| (d.times, d.first_failure))
+        .unwrap_or_default();
     for other in driven {
         complaint = complaint.or(other.first_failure);
     }

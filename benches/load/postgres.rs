@@ -51,21 +51,44 @@ impl Postgres {
                 command.uid(user).gid(group);
             }
             let log = File::options().create(true).append(true).open(&log)?;
-            command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+            command
+                .current_dir(folder)
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log);
             Ok(command)
         };
         let initdb = as_owner("initdb")?
-            .args(["-U", "sealwright", "-A", "trust", "-E", "UTF8", "--locale=C", "-D"])
+            .args([
+                "-U",
+                "sealwright",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "-D",
+            ])
             .arg(&data)
             .status()?;
         if !initdb.success() {
             return Err(said("initdb failed", &log));
         }
         let mut postgres = as_owner("postgres")?;
-        postgres.arg("-D").arg(&data).arg("-k").arg(folder).args(["-c", "listen_addresses="]);
+        postgres
+            .arg("-D")
+            .arg(&data)
+            .arg("-k")
+            .arg(folder)
+            .args(["-c", "listen_addresses="]);
         let postmaster = cores.start_served(|| postgres.spawn())??;
-        let mut started = Self { postmaster, folder: folder.to_owned() };
-        started.wait().map_err(|problem| said(&problem.to_string(), &log))?;
+        let mut started = Self {
+            postmaster,
+            folder: folder.to_owned(),
+        };
+        started
+            .wait()
+            .map_err(|problem| said(&problem.to_string(), &log))?;
         Ok(started)
     }
 
@@ -78,7 +101,9 @@ impl Postgres {
             });
             match connected {
                 Ok(()) => return Ok(()),
-                Err(_) if self.postmaster.try_wait()?.is_some() => return Err("Postgres ended".into()),
+                Err(_) if self.postmaster.try_wait()?.is_some() => {
+                    return Err("Postgres ended".into());
+                }
                 Err(error) if begun.elapsed() > Duration::from_mins(1) => return Err(error),
                 Err(_) => std::thread::sleep(Duration::from_millis(50)),
             }
@@ -91,7 +116,10 @@ impl Postgres {
     }
 
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://sealwright@localhost/{database}?host={}", self.folder.display())
+        format!(
+            "postgres://sealwright@localhost/{database}?host={}",
+            self.folder.display()
+        )
     }
 
     pub fn create_database(&self, name: &str) -> Fallible<String> {
@@ -103,7 +131,9 @@ impl Postgres {
     pub fn execute(&self, database: &str, sql: &str) -> Fallible<()> {
         crate::block_on(async {
             let mut conn = PgConnection::connect(&self.url(database)).await?;
-            sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await?;
+            sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+                .execute(&mut conn)
+                .await?;
             Ok(conn.close().await?)
         })
     }
@@ -115,7 +145,10 @@ impl Postgres {
             let mut shown = Vec::new();
             for name in SHOWN {
                 let sql = AssertSqlSafe(format!("show {name}"));
-                shown.push((name.to_owned(), sqlx::query_scalar(sql).fetch_one(&mut conn).await?));
+                shown.push((
+                    name.to_owned(),
+                    sqlx::query_scalar(sql).fetch_one(&mut conn).await?,
+                ));
             }
             conn.close().await?;
             Ok(shown)
@@ -125,7 +158,9 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        let process = i32::try_from(self.postmaster.id()).ok().and_then(Pid::from_raw);
+        let process = i32::try_from(self.postmaster.id())
+            .ok()
+            .and_then(Pid::from_raw);
         // SIGQUIT ends it at once: the data goes with the folder.
         if let Some(process) = process
             && kill_process(process, Signal::QUIT).is_ok()
@@ -142,11 +177,15 @@ fn owner(folder: &Path) -> Fallible<Option<(u32, u32)>> {
     }
     let users = fs::read_to_string("/etc/passwd")?;
     let ids = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
         let mut fields = line.split(':').skip(2);
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     };
-    let (user, group) = ids("postgres").or_else(|| ids("nobody")).ok_or("no user to run Postgres as")?;
+    let (user, group) = ids("postgres")
+        .or_else(|| ids("nobody"))
+        .ok_or("no user to run Postgres as")?;
     chown(folder, Some(user), Some(group))?;
     Ok(Some((user, group)))
 }
@@ -154,9 +193,11 @@ fn owner(folder: &Path) -> Fallible<Option<(u32, u32)>> {
 /// The folder that holds initdb and postgres, the newest version first.
 fn find_binaries() -> Option<PathBuf> {
     let mut folders: Vec<(u32, PathBuf)> = Vec::new();
-    for (root, prefix, below) in
-        [("/usr/lib/postgresql", "", "bin"), ("/usr", "pgsql-", "bin"), ("/usr/libexec", "postgresql", "")]
-    {
+    for (root, prefix, below) in [
+        ("/usr/lib/postgresql", "", "bin"),
+        ("/usr", "pgsql-", "bin"),
+        ("/usr/libexec", "postgresql", ""),
+    ] {
         for entry in fs::read_dir(root).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if let Some(version) = name.strip_prefix(prefix) {
@@ -165,14 +206,24 @@ fn find_binaries() -> Option<PathBuf> {
         }
     }
     folders.sort_unstable();
-    let mut found: Vec<PathBuf> = folders.into_iter().rev().map(|(_, folder)| folder).collect();
+    let mut found: Vec<PathBuf> = folders
+        .into_iter()
+        .rev()
+        .map(|(_, folder)| folder)
+        .collect();
     found.extend(crate::machine::first_line("pg_config", &["--bindir"]).map(PathBuf::from));
-    found.into_iter().find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+    found
+        .into_iter()
+        .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
 }
 
 /// A failure with the end of the log that explains it.
 fn said(what: &str, log: &Path) -> Problem {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    format!("{what}\n{}", lines[lines.len().saturating_sub(15)..].join("\n")).into()
+    format!(
+        "{what}\n{}",
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    )
+    .into()
 }

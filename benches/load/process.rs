@@ -11,7 +11,10 @@ use crate::Fallible;
 /// The CPU time of the calling thread.
 pub fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+    Duration::new(
+        time.tv_sec.try_into().unwrap_or(0),
+        time.tv_nsec.try_into().unwrap_or(0),
+    )
 }
 
 /// The CPU time of a process with all its threads, those that have ended too.
@@ -46,7 +49,9 @@ fn children(parent: u32) -> Fallible<Vec<u32>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let Some(process) = name.to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        let Some(process) = name.to_str().and_then(|n| n.parse::<u32>().ok()) else {
+            continue;
+        };
         // One that ended meanwhile is no child any more.
         if Stat::read(process).is_ok_and(|stat| stat.parent == parent) {
             found.push(process);
@@ -65,9 +70,17 @@ impl Stat {
     fn read(process: u32) -> Fallible<Self> {
         let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
         // The name of the program, in parentheses, may hold anything.
-        let fields: Vec<&str> =
-            text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-        let number = |i: usize| fields.get(i).and_then(|f| f.parse::<u64>().ok()).ok_or("no such field");
+        let fields: Vec<&str> = text
+            .rsplit_once(')')
+            .map_or("", |(_, rest)| rest)
+            .split_whitespace()
+            .collect();
+        let number = |i: usize| {
+            fields
+                .get(i)
+                .and_then(|f| f.parse::<u64>().ok())
+                .ok_or("no such field")
+        };
         Ok(Self {
             parent: u32::try_from(number(1)?)?,
             own: number(11)? + number(12)?,
@@ -93,13 +106,23 @@ pub fn memory(process: u32) -> Fallible<Memory> {
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         let number = line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next());
-        number.and_then(|n| n.parse::<f64>().ok()).map(|kib| kib * 1_024.0)
+        number
+            .and_then(|n| n.parse::<f64>().ok())
+            .map(|kib| kib * 1_024.0)
     };
     let resident = field("VmRSS").ok_or("no VmRSS")?;
-    Ok(Memory { resident, peak: field("VmHWM").unwrap_or(resident) })
+    Ok(Memory {
+        resident,
+        peak: field("VmHWM").unwrap_or(resident),
+    })
 }
 
 /// From now on the peak is that of what follows.
 pub fn reset_peak(process: u32) -> Fallible<()> {
-    Ok(fs::write(Path::new("/proc").join(process.to_string()).join("clear_refs"), "5")?)
+    Ok(fs::write(
+        Path::new("/proc")
+            .join(process.to_string())
+            .join("clear_refs"),
+        "5",
+    )?)
 }

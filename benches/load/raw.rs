@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
+use aws_lc_rs::signature::{
+    KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
+};
 use sealwright::testing::domain::credential::SecretHash;
 use sealwright::testing::service::clients::secret::Secret;
 use sealwright::testing::service::clients::secret::kdf::{self, Workspace};
@@ -27,7 +29,10 @@ pub struct Raw {
 
 impl Raw {
     pub fn mean(self, other: Self) -> Self {
-        Self { sign: f64::midpoint(self.sign, other.sign), verify: f64::midpoint(self.verify, other.verify) }
+        Self {
+            sign: f64::midpoint(self.sign, other.sign),
+            verify: f64::midpoint(self.verify, other.verify),
+        }
     }
 }
 
@@ -42,7 +47,11 @@ impl Signer {
     pub fn generate() -> Fallible<Self> {
         let pair = KeyPair::generate(KeySize::Rsa2048)?;
         let public = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key())?;
-        Ok(Self { pair, public, random: SystemRandom::new() })
+        Ok(Self {
+            pair,
+            public,
+            random: SystemRandom::new(),
+        })
     }
 
     /// All cores work at once, as they do in a row, each for `time` and a quarter of it; what counts
@@ -52,7 +61,12 @@ impl Signer {
             let start = |core| (core, scope.spawn(move || self.rates_on(core, time)));
             let threads: Vec<_> = cores.all().into_iter().map(start).collect();
             let join = |(core, thread): (usize, std::thread::ScopedJoinHandle<'_, _>)| {
-                (core, thread.join().unwrap_or_else(|_| Err("a thread that signs died".into())))
+                (
+                    core,
+                    thread
+                        .join()
+                        .unwrap_or_else(|_| Err("a thread that signs died".into())),
+                )
             };
             threads.into_iter().map(join).collect()
         });
@@ -65,19 +79,28 @@ impl Signer {
             }
         }
         let count = cores.served.len() as f64;
-        Ok(Raw { sign: sign / count, verify: verify / count })
+        Ok(Raw {
+            sign: sign / count,
+            verify: verify / count,
+        })
     }
 
     fn rates_on(&self, core: usize, time: Duration) -> Fallible<Raw> {
         pin(&[core])?;
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        let mut sign = || self.pair.sign(&RSA_PKCS1_SHA256, &self.random, &MESSAGE, &mut signature);
+        let mut sign = || {
+            self.pair
+                .sign(&RSA_PKCS1_SHA256, &self.random, &MESSAGE, &mut signature)
+        };
         // A thread's first signature makes its state.
         sign()?;
         let sign_rate = rate(time, 8, || Ok(sign()?))?;
         let verify = || self.public.verify_sig(&MESSAGE, &signature);
         let verify_rate = rate(time / 4, 64, || Ok(verify()?))?;
-        Ok(Raw { sign: sign_rate, verify: verify_rate })
+        Ok(Raw {
+            sign: sign_rate,
+            verify: verify_rate,
+        })
     }
 }
 
@@ -94,16 +117,30 @@ fn rate(time: Duration, group: u32, mut work: impl FnMut() -> Fallible<()>) -> F
 }
 
 /// argon2id verifications in a second of CPU time, with the parameters of a new secret.
-pub fn argon2_rate(cores: &Cores, secret: &Secret, hash: &SecretHash, time: Duration) -> Fallible<f64> {
+pub fn argon2_rate(
+    cores: &Cores,
+    secret: &Secret,
+    hash: &SecretHash,
+    time: Duration,
+) -> Fallible<f64> {
     let work = || -> Fallible<f64> {
         pin(&cores.served)?;
         let mut memory = Workspace::default();
         let mut verify = || {
             let right = kdf::verify(secret, hash, &mut memory);
-            if right { Ok(()) } else { Err(Problem::from("argon2id refused its own hash")) }
+            if right {
+                Ok(())
+            } else {
+                Err(Problem::from("argon2id refused its own hash"))
+            }
         };
         verify()?;
         rate(time, 1, verify)
     };
-    std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|_| Err("argon2id died".into())))
+    std::thread::scope(|scope| {
+        scope
+            .spawn(work)
+            .join()
+            .unwrap_or_else(|_| Err("argon2id died".into()))
+    })
 }

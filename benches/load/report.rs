@@ -74,7 +74,12 @@ pub struct Figure {
 
 impl Figure {
     pub fn new(name: &'static str, unit: Unit, values: Vec<f64>) -> Self {
-        Self { name, unit, values, reach: None }
+        Self {
+            name,
+            unit,
+            values,
+            reach: None,
+        }
     }
 
     pub fn of(
@@ -103,7 +108,13 @@ impl Figure {
 
     fn range(&self) -> (f64, f64) {
         let least = self.values.iter().copied().fold(f64::INFINITY, f64::min);
-        (least, self.values.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+        (
+            least,
+            self.values
+                .iter()
+                .copied()
+                .fold(f64::NEG_INFINITY, f64::max),
+        )
     }
 
     fn verdict(&self) -> Option<bool> {
@@ -134,8 +145,12 @@ impl Row {
     pub fn with(mut self, repetitions: Vec<Repetition>) -> Self {
         let failed: u64 = repetitions.iter().map(|r| r.failed).sum();
         if failed > 0 {
-            let why = repetitions.iter().find_map(|r| r.complaint.clone()).unwrap_or_default();
-            self.notes.push(format!("{failed} requests FAILED, the first one: {why}"));
+            let why = repetitions
+                .iter()
+                .find_map(|r| r.complaint.clone())
+                .unwrap_or_default();
+            self.notes
+                .push(format!("{failed} requests FAILED, the first one: {why}"));
         }
         self.repetitions.extend(repetitions);
         self
@@ -152,14 +167,19 @@ pub struct Found {
 
 /// The opening of the table.
 pub fn begin() {
-    println!("\n{:<34} {:>11}   {:<25} {:>12}  reached", "", "median", "min .. max", "reach");
+    println!(
+        "\n{:<34} {:>11}   {:<25} {:>12}  reached",
+        "", "median", "min .. max", "reach"
+    );
 }
 
 /// Prints a row as soon as it was measured, ratios first.
 pub fn show(row: &Row) {
     println!("{}", row.name);
-    let (ratios, absolute): (Vec<&Figure>, Vec<&Figure>) =
-        row.figures.iter().partition(|figure| figure.unit == Unit::Ratio || figure.reach.is_some());
+    let (ratios, absolute): (Vec<&Figure>, Vec<&Figure>) = row
+        .figures
+        .iter()
+        .partition(|figure| figure.unit == Unit::Ratio || figure.reach.is_some());
     for figure in ratios.into_iter().chain(absolute) {
         let (least, most) = figure.range();
         let range = if figure.values.len() > 1 {
@@ -167,7 +187,9 @@ pub fn show(row: &Row) {
         } else {
             String::new()
         };
-        let reach = figure.reach.map_or_else(String::new, |reach| reach.show(figure.unit));
+        let reach = figure
+            .reach
+            .map_or_else(String::new, |reach| reach.show(figure.unit));
         let verdict = match figure.verdict() {
             Some(true) => "yes",
             Some(false) => "NO",
@@ -189,12 +211,21 @@ pub fn show(row: &Row) {
 
 /// How many figures were to be reached, and which were not.
 pub fn conclude(rows: &[Row]) {
-    let judged = || rows.iter().flat_map(|row| row.figures.iter().map(move |figure| (row, figure)));
-    let wanted = judged().filter(|(_, figure)| figure.reach.is_some()).count();
-    let missed: Vec<_> = judged().filter(|(_, figure)| figure.verdict() == Some(false)).collect();
+    let judged = || {
+        rows.iter()
+            .flat_map(|row| row.figures.iter().map(move |figure| (row, figure)))
+    };
+    let wanted = judged()
+        .filter(|(_, figure)| figure.reach.is_some())
+        .count();
+    let missed: Vec<_> = judged()
+        .filter(|(_, figure)| figure.verdict() == Some(false))
+        .collect();
     println!("\n{} of {wanted} figures reached", wanted - missed.len());
     for (row, figure) in missed {
-        let reach = figure.reach.map_or_else(String::new, |reach| reach.show(figure.unit));
+        let reach = figure
+            .reach
+            .map_or_else(String::new, |reach| reach.show(figure.unit));
         println!(
             "  not reached: {}: {} {} ({reach})",
             row.name,
@@ -214,8 +245,11 @@ pub fn write(path: &Path, machine: &Machine, facts: &Value, found: &Found) -> Fa
             json!({ "name": row.name, "figures": figures, "notes": row.notes, "repetitions": row.repetitions })
         })
         .collect();
-    let settings: serde_json::Map<String, Value> =
-        found.settings.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    let settings: serde_json::Map<String, Value> = found
+        .settings
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().into()))
+        .collect();
     let whole = json!({ "machine": machine, "postgres": settings, "facts": facts, "rows": rows });
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

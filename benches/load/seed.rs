@@ -56,7 +56,12 @@ pub struct Seeded {
 
 /// An id and a secret a line, for the owner's eyes only.
 pub fn write_agents(path: &Path, agents: &[Agent]) -> Fallible<()> {
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     for agent in agents {
         writeln!(file, "{} {}", agent.id, agent.secret)?;
     }
@@ -66,7 +71,12 @@ pub fn write_agents(path: &Path, agents: &[Agent]) -> Fallible<()> {
 pub fn read_agents(path: &Path) -> Fallible<Vec<Agent>> {
     let text = fs::read_to_string(path)?;
     let pairs = text.lines().filter_map(|line| line.split_once(' '));
-    Ok(pairs.map(|(id, secret)| Agent { id: id.to_owned(), secret: secret.to_owned() }).collect())
+    Ok(pairs
+        .map(|(id, secret)| Agent {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+        })
+        .collect())
 }
 
 /// An agent as the store holds it.
@@ -80,11 +90,16 @@ struct Row {
 
 /// A store's configuration, as the server reads it from its environment.
 pub fn config(place: &Place) -> Fallible<Config> {
-    let environment =
-        [("SEALWRIGHT_DATABASE__URL", &place.database), ("SEALWRIGHT_KEYS__MASTER_KEY", &place.master_key)];
+    let environment = [
+        ("SEALWRIGHT_DATABASE__URL", &place.database),
+        ("SEALWRIGHT_KEYS__MASTER_KEY", &place.master_key),
+    ];
     let environment = environment.map(|(name, value)| (name.into(), value.into()));
-    Ok(Config::resolve(&Raw::read(None, environment, &[]), MasterKeyNeed::WithPostgres)
-        .map_err(|faults| faults.to_string())?)
+    Ok(Config::resolve(
+        &Raw::read(None, environment, &[]),
+        MasterKeyNeed::WithPostgres,
+    )
+    .map_err(|faults| faults.to_string())?)
 }
 
 /// How many agents of each kind.
@@ -113,7 +128,10 @@ pub fn seed(place: &Place, wanted: Wanted) -> Fallible<Seeded> {
     match &config.database.url {
         DatabaseUrl::Postgres(url) => crate::block_on(insert_postgres(url, &rows))?,
         DatabaseUrl::Sqlite(path) => {
-            crate::block_on(insert_sqlite(SqliteConnectOptions::new().filename(path), &rows))?;
+            crate::block_on(insert_sqlite(
+                SqliteConnectOptions::new().filename(path),
+                &rows,
+            ))?;
         }
     }
     Ok(Seeded { warm, cold })
@@ -125,10 +143,16 @@ fn warm_agents(secrets: &Secrets, wanted: Wanted) -> Fallible<(Vec<Agent>, Vec<R
     let mut drawn = Vec::with_capacity(count);
     for i in 0..count {
         let id = format!("load-{i:06}");
-        let (secret, tag) = secrets.generate(&AgentId::parse(&id)?)?.ok_or("the store has no tag key")?;
+        let (secret, tag) = secrets
+            .generate(&AgentId::parse(&id)?)?
+            .ok_or("the store has no tag key")?;
         drawn.push((id, secret, tag));
     }
-    let dear: Vec<Secret> = drawn.iter().take(wanted.real).map(|(_, secret, _)| secret.clone()).collect();
+    let dear: Vec<Secret> = drawn
+        .iter()
+        .take(wanted.real)
+        .map(|(_, secret, _)| secret.clone())
+        .collect();
     let mut hashes: Vec<String> = Vec::with_capacity(count);
     for hash in bulk::hash_all(&dear, &entropy) {
         hashes.push(hash?.0.into());
@@ -146,7 +170,10 @@ fn warm_agents(secrets: &Secrets, wanted: Wanted) -> Fallible<(Vec<Agent>, Vec<R
             tag: Some(tag.0.into()),
             prefix: secret.prefix(),
         });
-        agents.push(Agent { id, secret: secret.expose().to_owned() });
+        agents.push(Agent {
+            id,
+            secret: secret.expose().to_owned(),
+        });
     }
     Ok((agents, rows))
 }
@@ -159,7 +186,11 @@ pub fn argon2_rate(cores: &Cores, time: Duration) -> Fallible<f64> {
 
 fn imported() -> Fallible<(Secret, SecretHash)> {
     let secret = Secret::parse("an imported secret, the same for all")?;
-    let hash = kdf::hash(&secret, &SystemEntropy::default(), &mut Workspace::default())?;
+    let hash = kdf::hash(
+        &secret,
+        &SystemEntropy::default(),
+        &mut Workspace::default(),
+    )?;
     Ok((secret, hash))
 }
 
@@ -172,8 +203,17 @@ fn cold_agents(count: usize) -> Fallible<(Vec<Agent>, Vec<Row>)> {
         let id = format!("cold-{i:06}");
         let credential_id = uuid_v7(&SystemClock::default(), &entropy)?;
         let prefix = secret.prefix();
-        rows.push(Row { id: id.clone(), credential_id, hash: hash.to_string(), tag: None, prefix });
-        agents.push(Agent { id, secret: secret.expose().to_owned() });
+        rows.push(Row {
+            id: id.clone(),
+            credential_id,
+            hash: hash.to_string(),
+            tag: None,
+            prefix,
+        });
+        agents.push(Agent {
+            id,
+            secret: secret.expose().to_owned(),
+        });
     }
     Ok((agents, rows))
 }
@@ -248,7 +288,15 @@ async fn insert_sqlite(options: SqliteConnectOptions, rows: &[Row]) -> Fallible<
         .await?;
         let credentials: Vec<_> = piece
             .iter()
-            .map(|r| (r.credential_id.simple().to_string(), &r.id, &r.hash, &r.tag, &r.prefix))
+            .map(|r| {
+                (
+                    r.credential_id.simple().to_string(),
+                    &r.id,
+                    &r.hash,
+                    &r.tag,
+                    &r.prefix,
+                )
+            })
             .collect();
         sqlx::query(
             "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at)
@@ -261,6 +309,8 @@ async fn insert_sqlite(options: SqliteConnectOptions, rows: &[Row]) -> Fallible<
         .await?;
         whole.commit().await?;
     }
-    sqlx::raw_sql("pragma wal_checkpoint(truncate)").execute(&mut conn).await?;
+    sqlx::raw_sql("pragma wal_checkpoint(truncate)")
+        .execute(&mut conn)
+        .await?;
     Ok(conn.close().await?)
 }

@@ -57,7 +57,12 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let begun = Instant::now();
         let process = cores.start_served(|| command.spawn())??;
-        let mut server = Self { process, address, ops, started_in: Duration::ZERO };
+        let mut server = Self {
+            process,
+            address,
+            ops,
+            started_in: Duration::ZERO,
+        };
         server.read_log(cores.client.clone())?;
         let request = wire::get(ready, "");
         loop {
@@ -77,12 +82,18 @@ impl Server {
 
     /// Somebody reads the log, as a journal would: its lines are written, and paid for.
     fn read_log(&mut self, cores: Vec<usize>) -> Fallible<()> {
-        let mut log = self.process.stdout.take().ok_or("the server has no stdout")?;
-        std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-            let _ = pin(&cores);
-            let mut buffer = vec![0; 64 * 1_024];
-            while log.read(&mut buffer).is_ok_and(|length| length > 0) {}
-        })?;
+        let mut log = self
+            .process
+            .stdout
+            .take()
+            .ok_or("the server has no stdout")?;
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || {
+                let _ = pin(&cores);
+                let mut buffer = vec![0; 64 * 1_024];
+                while log.read(&mut buffer).is_ok_and(|length| length > 0) {}
+            })?;
         Ok(())
     }
 
@@ -97,15 +108,21 @@ impl Server {
         let text = String::from_utf8(reply.body)?;
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|rest| rest.trim().parse::<f64>().ok()).unwrap_or(0.0)
+            line.and_then(|rest| rest.trim().parse::<f64>().ok())
+                .unwrap_or(0.0)
         };
-        Ok(Some((value("sealwright_token_batch_size_count "), value("sealwright_token_batch_size_sum "))))
+        Ok(Some((
+            value("sealwright_token_batch_size_count "),
+            value("sealwright_token_batch_size_sum "),
+        )))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let process = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        let process = i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw);
         if let Some(process) = process {
             let _ = kill_process(process, Signal::TERM);
         }
@@ -129,7 +146,11 @@ pub fn free_address() -> Fallible<SocketAddr> {
 /// The size of the program without its symbols, in bytes; `None` where no `strip` is installed.
 pub fn stripped_size(folder: &Path) -> Option<f64> {
     let copy = folder.join("stripped");
-    let done = Command::new("strip").arg("-o").arg(&copy).arg(PROGRAM).status();
+    let done = Command::new("strip")
+        .arg("-o")
+        .arg(&copy)
+        .arg(PROGRAM)
+        .status();
     done.is_ok_and(|status| status.success()).then_some(())?;
     Some(std::fs::metadata(copy).ok()?.len() as f64)
 }

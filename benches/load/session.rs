@@ -15,14 +15,26 @@ use crate::{Fallible, interrupt, master_key, process};
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// Measures the wanted rows of a store, with one start of the server for all but the first.
-pub fn measure_store(kind: Kind, args: &Args, bench: &Bench, argon2: f64, found: &mut Found) -> Fallible<()> {
+pub fn measure_store(
+    kind: Kind,
+    args: &Args,
+    bench: &Bench,
+    argon2: f64,
+    found: &mut Found,
+) -> Fallible<()> {
     let starts = rows::start_name(kind);
-    let planned: Vec<Planned> =
-        rows::plan(kind, args).into_iter().filter(|row| args.wants(&row.name)).collect();
+    let planned: Vec<Planned> = rows::plan(kind, args)
+        .into_iter()
+        .filter(|row| args.wants(&row.name))
+        .collect();
     if !args.wants(&starts) && planned.is_empty() {
         return Ok(());
     }
-    let temporary = || tempfile::Builder::new().prefix("sealwright-load-").tempdir_in(&args.data);
+    let temporary = || {
+        tempfile::Builder::new()
+            .prefix("sealwright-load-")
+            .tempdir_in(&args.data)
+    };
     // Postgres gives its folder to another user, so it has one of its own.
     let (folder, cluster) = (temporary()?, temporary()?);
     let postgres = match kind {
@@ -32,16 +44,33 @@ pub fn measure_store(kind: Kind, args: &Args, bench: &Bench, argon2: f64, found:
     let database = match &postgres {
         Some(postgres) => {
             found.settings = postgres.settings()?;
-            let settings = found.settings.iter().map(|(name, value)| format!("{name} {value}"));
-            println!("\nPostgreSQL as installed: {}", settings.collect::<Vec<_>>().join(", "));
+            let settings = found
+                .settings
+                .iter()
+                .map(|(name, value)| format!("{name} {value}"));
+            println!(
+                "\nPostgreSQL as installed: {}",
+                settings.collect::<Vec<_>>().join(", ")
+            );
             postgres.create_database("load")?
         }
         None => format!("sqlite://{}", folder.path().join("sealwright.db").display()),
     };
-    let place = Place { database, master_key: master_key()? };
+    let place = Place {
+        database,
+        master_key: master_key()?,
+    };
     let timing = &bench.timing;
-    let warm = if args.full { timing.known.max(10_000) } else { timing.known };
-    let wanted = Wanted { warm: warm.max(REAL), real: REAL, cold: STORM + timing.cold };
+    let warm = if args.full {
+        timing.known.max(10_000)
+    } else {
+        timing.known
+    };
+    let wanted = Wanted {
+        warm: warm.max(REAL),
+        real: REAL,
+        cold: STORM + timing.cold,
+    };
     let seeded = seed::seed(&place, wanted)?;
     report::begin();
     if args.wants(&starts) {
@@ -51,11 +80,22 @@ pub fn measure_store(kind: Kind, args: &Args, bench: &Bench, argon2: f64, found:
     let server = Server::start(&place, &bench.cores)?;
     interrupt::pause(SETTLED)?;
     let idle = process::memory(server.process())?;
-    let subject = Subject { server: &server, postgres: postgres.as_ref() };
+    let subject = Subject {
+        server: &server,
+        postgres: postgres.as_ref(),
+    };
     let warmed = rows::warm_up(bench, subject, &seeded.warm[..REAL], Duration::from_mins(2))?;
     warmed.notes.iter().for_each(|note| println!("{note}"));
-    let world =
-        World { kind, bench, subject, place: &place, seeded: &seeded, idle, folder: folder.path(), argon2 };
+    let world = World {
+        kind,
+        bench,
+        subject,
+        place: &place,
+        seeded: &seeded,
+        idle,
+        folder: folder.path(),
+        argon2,
+    };
     for Planned { name, measure } in planned {
         let row = measure(&world);
         interrupt::check()?;
@@ -68,7 +108,11 @@ pub fn measure_store(kind: Kind, args: &Args, bench: &Bench, argon2: f64, found:
 fn keep(found: &mut Found, name: String, row: Fallible<Row>) {
     let row = match row {
         Ok(row) => Row { name, ..row },
-        Err(problem) => Row { name, notes: vec![format!("NOT MEASURED: {problem}")], ..Row::default() },
+        Err(problem) => Row {
+            name,
+            notes: vec![format!("NOT MEASURED: {problem}")],
+            ..Row::default()
+        },
     };
     report::show(&row);
     found.rows.push(row);

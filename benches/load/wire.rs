@@ -44,13 +44,18 @@ impl Reply {
     pub fn text(&self, member: &str) -> Fallible<String> {
         let json: serde_json::Value = serde_json::from_slice(&self.body)?;
         let text = json.get(member).and_then(serde_json::Value::as_str);
-        Ok(text.ok_or_else(|| format!("the reply has no {member}: {json}"))?.to_owned())
+        Ok(text
+            .ok_or_else(|| format!("the reply has no {member}: {json}"))?
+            .to_owned())
     }
 }
 
 /// One exchange on a connection of its own, for whatever is not measured.
 pub fn ask_once(address: SocketAddr, request: &[u8]) -> Fallible<Reply> {
-    let end = request.windows(4).position(|w| w == b"\r\n\r\n").ok_or("a request without end")?;
+    let end = request
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .ok_or("a request without end")?;
     let mut closing = request[..end].to_vec();
     closing.extend_from_slice(b"\r\nconnection: close");
     closing.extend_from_slice(&request[end..]);
@@ -79,7 +84,12 @@ impl Wire {
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; 16 * 1_024], filled: 0, head: 0 })
+        Ok(Self {
+            stream,
+            buffer: vec![0; 16 * 1_024],
+            filled: 0,
+            head: 0,
+        })
     }
 
     /// Sends a request and reads its whole reply; returns the status.
@@ -120,17 +130,27 @@ struct Shape {
 impl Shape {
     /// `None` until the head is whole.
     fn read(text: &[u8]) -> io::Result<Option<Self>> {
-        let Some(head) = text.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4) else {
+        let Some(head) = text
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .map(|at| at + 4)
+        else {
             return Ok(None);
         };
         let malformed = || io::Error::other("the reply is no HTTP");
-        let status = text.get(9..12).and_then(|s| std::str::from_utf8(s).ok()?.parse().ok());
+        let status = text
+            .get(9..12)
+            .and_then(|s| std::str::from_utf8(s).ok()?.parse().ok());
         let body = text[..head].split(|b| *b == b'\n').find_map(|line| {
             let (name, value) = line.split_at_checked(CONTENT_LENGTH.len())?;
             name.eq_ignore_ascii_case(CONTENT_LENGTH)
                 .then(|| std::str::from_utf8(value).ok()?.trim().parse().ok())?
         });
-        Ok(Some(Self { status: status.ok_or_else(malformed)?, head, body: body.unwrap_or(0) }))
+        Ok(Some(Self {
+            status: status.ok_or_else(malformed)?,
+            head,
+            body: body.unwrap_or(0),
+        }))
     }
 }
 

@@ -75,7 +75,12 @@ pub struct CredentialJson {
 
 impl From<AgentView> for AgentJson {
     fn from(view: AgentView) -> Self {
-        let AgentView { agent, usage, credentials, warnings } = view;
+        let AgentView {
+            agent,
+            usage,
+            credentials,
+            warnings,
+        } = view;
         let terms = &agent.profile.terms;
         Self {
             agent_id: agent.agent_id.to_string(),

@@ -37,15 +37,30 @@ pub struct ShortenedJson {
 
 impl From<ScopeView> for ScopeJson {
     fn from(view: ScopeView) -> Self {
-        let ScopeView { entry, high_risk, built_in, warnings } = view;
+        let ScopeView {
+            entry,
+            high_risk,
+            built_in,
+            warnings,
+        } = view;
         let (name, description) = (entry.scope.to_string(), entry.description);
-        Self { name, description, high_risk, built_in, warnings }
+        Self {
+            name,
+            description,
+            high_risk,
+            built_in,
+            warnings,
+        }
     }
 }
 
 impl From<ShortenedView> for ShortenedJson {
     fn from(view: ShortenedView) -> Self {
         let scopes = view.scopes.iter().map(Scope::to_string).collect();
-        Self { agent_id: view.agent_id.to_string(), ttl: view.ttl, scopes }
+        Self {
+            agent_id: view.agent_id.to_string(),
+            ttl: view.ttl,
+            scopes,
+        }
     }
 }

@@ -30,13 +30,21 @@ pub struct RevokedTokenJson {
 
 impl From<Inspection> for InspectionJson {
     fn from(found: Inspection) -> Self {
-        Self { active: found.active, verdict: found.verdict.as_str(), claims: found.claims }
+        Self {
+            active: found.active,
+            verdict: found.verdict.as_str(),
+            claims: found.claims,
+        }
     }
 }
 
 impl From<RevokedById> for RevokedTokenJson {
     fn from(token: RevokedById) -> Self {
         let agent_id = token.agent_id.map(|id| id.to_string());
-        Self { jti: token.jti.to_string(), agent_id, expires_at: token.expires_at.to_rfc3339() }
+        Self {
+            jti: token.jti.to_string(),
+            agent_id,
+            expires_at: token.expires_at.to_rfc3339(),
+        }
     }
 }

@@ -7,9 +7,16 @@ use std::path::Path;
 use crate::config::Config;
 
 /// Says where the server listens, and on a first start how to get a token. Never a secret.
-pub(super) fn announce(config: &Config, public: &TcpListener, ops: &TcpListener, operator: Option<&Path>) {
+pub(super) fn announce(
+    config: &Config,
+    public: &TcpListener,
+    ops: &TcpListener,
+    operator: Option<&Path>,
+) {
     let address = |listener: &TcpListener| {
-        listener.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
+        listener
+            .local_addr()
+            .map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
     };
     tracing::info!(
         listen = address(public),
@@ -32,8 +39,15 @@ pub(super) fn announce(config: &Config, public: &TcpListener, ops: &TcpListener,
 /// A path as a shell reads it from a pasted line. A bare name would be looked for in `PATH`.
 fn shell_word(path: &Path) -> String {
     let path = path.display().to_string();
-    let path = if path.contains('/') { path } else { format!("./{path}") };
-    if path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)) {
+    let path = if path.contains('/') {
+        path
+    } else {
+        format!("./{path}")
+    };
+    if path
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+    {
         return path;
     }
     format!("'{}'", path.replace('\'', "'\\''"))
@@ -41,7 +55,9 @@ fn shell_word(path: &Path) -> String {
 
 /// Where a client on this machine reaches a listener: one on all addresses by loopback.
 fn reachable(listener: &TcpListener) -> String {
-    let Ok(mut address) = listener.local_addr() else { return "http://127.0.0.1:3000".to_owned() };
+    let Ok(mut address) = listener.local_addr() else {
+        return "http://127.0.0.1:3000".to_owned();
+    };
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
@@ -55,7 +71,10 @@ mod tests {
     #[test]
     fn a_path_is_one_word_of_the_pasted_line() {
         for (path, word) in [
-            ("sealwright-data/operator.env", "sealwright-data/operator.env"),
+            (
+                "sealwright-data/operator.env",
+                "sealwright-data/operator.env",
+            ),
             ("operator.env", "./operator.env"),
             ("/var/a b/operator.env", "'/var/a b/operator.env'"),
             ("/it's/$HOME/operator.env", "'/it'\\''s/$HOME/operator.env'"),

@@ -37,10 +37,16 @@ pub(super) fn operator_file(database: &Path) -> PathBuf {
 /// Refuses to take a database that is not there, or empty, for a first start while files beside it belong
 /// to one that was.
 pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
-    let DatabaseUrl::Sqlite(database) = url else { return Ok(()) };
+    let DatabaseUrl::Sqlite(database) = url else {
+        return Ok(());
+    };
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");
-    let candidates = [folder_of(database).join("master.key"), operator_file(database), log.into()];
+    let candidates = [
+        folder_of(database).join("master.key"),
+        operator_file(database),
+        log.into(),
+    ];
     // Looked for before the database: another process that makes a store makes its database first.
     let remains: Vec<String> = candidates
         .iter()
@@ -68,7 +74,9 @@ pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
 /// Refuses a file that somebody else than the database's owner can write what they like into.
 pub(super) fn demand_same_owner(file: &Path, database: &Path) -> Result<(), AppError> {
     let owner = |path: &Path| {
-        fs::metadata(path).map(|file| file.uid()).map_err(system(format!("cannot read {}", path.display())))
+        fs::metadata(path)
+            .map(|file| file.uid())
+            .map_err(system(format!("cannot read {}", path.display())))
     };
     let (file_owner, database_owner) = (owner(file)?, owner(database)?);
     if file_owner == database_owner {
@@ -85,13 +93,16 @@ pub(super) fn demand_same_owner(file: &Path, database: &Path) -> Result<(), AppE
 /// all that is in it (setgid), as a pod's `fsGroup` has it: who runs the pod has given that group the volume.
 pub(super) fn demand_private(path: &Path) -> Result<(), AppError> {
     let shown = path.display();
-    let about = |path: &Path| fs::metadata(path).map_err(system(format!("cannot read {}", path.display())));
+    let about =
+        |path: &Path| fs::metadata(path).map_err(system(format!("cannot read {}", path.display())));
     let (file, folder) = (about(path)?, about(&folder_of(path))?);
     let group_may = folder.mode() & 0o2000 != 0 && folder.gid() == file.gid();
     if file.mode() & if group_may { 0o007 } else { 0o077 } == 0 {
         return Ok(());
     }
-    Err(AppError::Other(format!("{shown} must be readable by its owner alone: chmod 600 it")))
+    Err(AppError::Other(format!(
+        "{shown} must be readable by its owner alone: chmod 600 it"
+    )))
 }
 
 /// Warns of files of the store that every user of the machine may read or write, and of their folders where
@@ -100,7 +111,10 @@ pub(super) fn warn_of_open_files(database: &Path) {
     let real = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     let (named, real) = (folder_of(database), folder_of(&real));
     let is_same = fs::canonicalize(&named).is_ok_and(|named| named == real);
-    for folder in [Some(named), Some(real).filter(|_| !is_same)].into_iter().flatten() {
+    for folder in [Some(named), Some(real).filter(|_| !is_same)]
+        .into_iter()
+        .flatten()
+    {
         if let Ok(file) = fs::metadata(&folder)
             && file.mode() & 0o002 != 0
         {
@@ -116,7 +130,9 @@ pub(super) fn warn_of_open_files(database: &Path) {
             && file.permissions().mode() & 0o007 != 0
         {
             let (path, mode) = (path.display(), file.permissions().mode() & 0o7777);
-            tracing::warn!("every user of this machine may open {path} (mode {mode:04o}): chmod 600 it");
+            tracing::warn!(
+                "every user of this machine may open {path} (mode {mode:04o}): chmod 600 it"
+            );
         }
     }
 }
@@ -129,7 +145,9 @@ pub fn renew_operator_file(
     agent_id: &AgentId,
     secret: Option<&Secret>,
 ) -> Result<Option<PathBuf>, AppError> {
-    let DatabaseUrl::Sqlite(database) = &config.database.url else { return Ok(None) };
+    let DatabaseUrl::Sqlite(database) = &config.database.url else {
+        return Ok(None);
+    };
     let path = operator_file(database);
     let shown = path.display().to_string();
     let text = match read_bounded(&path) {
@@ -140,7 +158,8 @@ pub fn renew_operator_file(
     // A shell reads the line with quotes and `export` just as well.
     let names_agent = |line: &str| {
         let line = line.trim().strip_prefix("export ").unwrap_or(line.trim());
-        line.strip_prefix("CLIENT_ID=").is_some_and(|id| id.trim_matches(['"', '\'']) == agent_id.as_str())
+        line.strip_prefix("CLIENT_ID=")
+            .is_some_and(|id| id.trim_matches(['"', '\'']) == agent_id.as_str())
     };
     if !text.lines().any(names_agent) {
         return Ok(None);
@@ -148,7 +167,8 @@ pub fn renew_operator_file(
     match secret {
         Some(secret) => {
             let text = zeroize::Zeroizing::new(credentials(agent_id, secret) + "\n");
-            replace_file(&path, text.as_bytes()).map_err(system(format!("cannot write {shown}")))?;
+            replace_file(&path, text.as_bytes())
+                .map_err(system(format!("cannot write {shown}")))?;
         }
         None => fs::remove_file(&path).map_err(system(format!("cannot remove {shown}")))?,
     }
@@ -159,7 +179,10 @@ pub fn renew_operator_file(
 /// endless file keeps a command that has something to say after this.
 fn read_bounded(path: &Path) -> io::Result<zeroize::Zeroizing<String>> {
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no ordinary file"));
     }

@@ -33,5 +33,8 @@ pub enum AppError {
 
 /// The system's refusal of `what` was being done.
 pub(super) fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> AppError {
-    move |cause| AppError::System { what: what.into(), cause }
+    move |cause| AppError::System {
+        what: what.into(),
+        cause,
+    }
 }

@@ -13,7 +13,11 @@ use super::error::{AppError, system};
 
 /// The folder that a database file lies in.
 pub(super) fn folder_of(database: &Path) -> PathBuf {
-    database.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+    database
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+        .to_owned()
 }
 
 /// Makes the folder of a database file, for its owner alone.
@@ -22,7 +26,10 @@ pub(super) fn create_folder(database: &Path) -> Result<(), AppError> {
     if folder.is_dir() {
         return Ok(());
     }
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder);
     made.map_err(system(format!("cannot create {}", folder.display())))
 }
 
@@ -44,15 +51,23 @@ fn publish_by(
     let draft = PathBuf::from(draft);
     // A process that ended half-way may have had this number. The mode binds only a file that is made.
     allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
     let owned = give_to_owner_of(like, &file);
-    let written = owned.and_then(|()| file.write_all(text)).and_then(|()| file.write_all(b"\n"));
-    let named = written.and_then(|()| file.sync_all()).and_then(|()| match link(&draft, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // FAT, some network and FUSE file systems know no hard links, and say so each in its own way.
-        Err(_) => rename_once(&draft, path),
-        Ok(()) => Ok(()),
-    });
+    let written = owned
+        .and_then(|()| file.write_all(text))
+        .and_then(|()| file.write_all(b"\n"));
+    let named = written
+        .and_then(|()| file.sync_all())
+        .and_then(|()| match link(&draft, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // FAT, some network and FUSE file systems know no hard links, and say so each in its own way.
+            Err(_) => rename_once(&draft, path),
+            Ok(()) => Ok(()),
+        });
     allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
     named?;
     fs::File::open(folder_of(path))?.sync_all()
@@ -70,7 +85,13 @@ fn rename_once(draft: &Path, path: &Path) -> io::Result<()> {
 }
 
 fn allow(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
-    done.or_else(|error| if error.kind() == kind { Ok(()) } else { Err(error) })
+    done.or_else(|error| {
+        if error.kind() == kind {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
 }
 
 /// Writes a file of mode 0600 and the old one's owner in the place of one that is there, whole or not at all.
@@ -80,11 +101,24 @@ pub(super) fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);
     let _ = fs::remove_file(&draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let same_owner = file.metadata().map(|new| (new.uid(), new.gid()) == (old.uid(), old.gid()));
-    let owned = same_owner
-        .and_then(|same| if same { Ok(()) } else { fchown(&file, Some(old.uid()), Some(old.gid())) });
-    let written = owned.and_then(|()| file.write_all(text)).and_then(|()| file.sync_all());
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let same_owner = file
+        .metadata()
+        .map(|new| (new.uid(), new.gid()) == (old.uid(), old.gid()));
+    let owned = same_owner.and_then(|same| {
+        if same {
+            Ok(())
+        } else {
+            fchown(&file, Some(old.uid()), Some(old.gid()))
+        }
+    });
+    let written = owned
+        .and_then(|()| file.write_all(text))
+        .and_then(|()| file.sync_all());
     let moved = written.and_then(|()| fs::rename(&draft, path));
     if moved.is_err() {
         let _ = fs::remove_file(&draft);
@@ -104,11 +138,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
         // What an earlier process with this number left open to everybody.
-        let leftover = folder.path().join(format!("master.key.{}", std::process::id()));
+        let leftover = folder
+            .path()
+            .join(format!("master.key.{}", std::process::id()));
         fs::write(&leftover, "old").unwrap();
         fs::set_permissions(&leftover, fs::Permissions::from_mode(0o666)).unwrap();
         publish_file(&path, b"first", folder.path()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         publish_file(&path, b"second", folder.path()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -116,14 +155,22 @@ mod tests {
 
     #[test]
     fn a_folder_without_hard_links_gets_its_file_once_too() {
-        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported, io::ErrorKind::Other] {
+        for kind in [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::Unsupported,
+            io::ErrorKind::Other,
+        ] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("master.key");
-            let publish = |text: &[u8]| publish_by(|_, _| Err(kind.into()), &path, text, folder.path());
+            let publish =
+                |text: &[u8]| publish_by(|_, _| Err(kind.into()), &path, text, folder.path());
             publish(b"first").unwrap();
             publish(b"second").unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
     }
@@ -143,7 +190,10 @@ mod tests {
                     })
                 })
                 .collect();
-            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+            writers
+                .into_iter()
+                .map(|writer| writer.join().unwrap())
+                .collect()
         });
         assert!(seen.iter().all(|text| *text == seen[0]), "{seen:?}");
     }

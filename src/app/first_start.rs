@@ -24,9 +24,20 @@ use super::open::Opened;
 
 /// The first start on an empty SQLite store: an operator with all scopes, its secret in a file of mode
 /// 0600. The file is written first, so that no agent exists whose secret nobody has. Returns the file.
-pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<Option<PathBuf>, AppError> {
-    let DatabaseUrl::Sqlite(database) = &config.database.url else { return Ok(None) };
-    if !opened.records.agents(None, 1).await.map_err(crate::service::Error::from)?.is_empty() {
+pub(super) async fn create_operator(
+    config: &Config,
+    opened: &Opened,
+) -> Result<Option<PathBuf>, AppError> {
+    let DatabaseUrl::Sqlite(database) = &config.database.url else {
+        return Ok(None);
+    };
+    if !opened
+        .records
+        .agents(None, 1)
+        .await
+        .map_err(crate::service::Error::from)?
+        .is_empty()
+    {
         return Ok(None);
     }
     let invalid = |rule: crate::domain::Invalid| AppError::Other(rule.to_string());
@@ -45,8 +56,12 @@ pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<
             user_ids: vec![],
         }),
     };
-    let drawn = opened.secrets.generate(&agent_id).map_err(crate::service::Error::from)?;
-    let (secret, _) = drawn.ok_or_else(|| AppError::Other("the store has no tag key".to_owned()))?;
+    let drawn = opened
+        .secrets
+        .generate(&agent_id)
+        .map_err(crate::service::Error::from)?;
+    let (secret, _) =
+        drawn.ok_or_else(|| AppError::Other("the store has no tag key".to_owned()))?;
     let path = operator_file(database);
     let text = credentials(&agent_id, &secret);
     let shown = path.display().to_string();
@@ -57,11 +72,22 @@ pub(super) async fn create_operator(config: &Config, opened: &Opened) -> Result<
         }
         Ok(()) | Err(_) => {}
     }
-    publish_file(&path, text.as_bytes(), database).map_err(system(format!("cannot write {shown}")))?;
-    let new = NewAgent { agent_id: Some(agent_id), secret: Some(secret), profile };
-    let created = opened.agents(config).create(new, &Act::system(opened.clock.moment())).await;
+    publish_file(&path, text.as_bytes(), database)
+        .map_err(system(format!("cannot write {shown}")))?;
+    let new = NewAgent {
+        agent_id: Some(agent_id),
+        secret: Some(secret),
+        profile,
+    };
+    let created = opened
+        .agents(config)
+        .create(new, &Act::system(opened.clock.moment()))
+        .await;
     created.map_err(|error| {
-        AppError::Other(format!("cannot create the operator agent: {}", error_chain(&error)))
+        AppError::Other(format!(
+            "cannot create the operator agent: {}",
+            error_chain(&error)
+        ))
     })?;
     Ok(Some(path))
 }

@@ -37,10 +37,19 @@ const MAX_AUTOMATIC_PER_SOURCE: usize = 4_096;
 /// many that are. Where it may not be raised it stays.
 pub(super) fn raise_descriptors() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised =
-        current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    let raised = current != maximum
+        && setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: maximum,
+                maximum,
+            },
+        )
+        .is_ok();
     let limit = if raised { maximum } else { current };
-    limit.map_or(UNLIMITED, |limit| usize::try_from(limit).unwrap_or(UNLIMITED).min(UNLIMITED))
+    limit.map_or(UNLIMITED, |limit| {
+        usize::try_from(limit).unwrap_or(UNLIMITED).min(UNLIMITED)
+    })
 }
 
 /// What holds for clients' connections.
@@ -50,7 +59,9 @@ pub(super) fn public_rules(server: &ServerConfig, descriptors: usize) -> Rules {
         0 => fitting.min(MAX_AUTOMATIC),
         total => total,
     };
-    let per_source = server.max_connections_per_source.unwrap_or_else(|| automatic_per_source(total));
+    let per_source = server
+        .max_connections_per_source
+        .unwrap_or_else(|| automatic_per_source(total));
     if total > fitting {
         tracing::warn!(
             max_connections = total,
@@ -58,7 +69,12 @@ pub(super) fn public_rules(server: &ServerConfig, descriptors: usize) -> Rules {
             "server.max_connections is more than the system's limit of descriptors allows (ulimit -n)"
         );
     }
-    tracing::info!(max_connections = total, per_source, descriptors, "so many connections there may be");
+    tracing::info!(
+        max_connections = total,
+        per_source,
+        descriptors,
+        "so many connections there may be"
+    );
     Rules {
         idle_timeout: Duration::from_secs(server.idle_seconds),
         caps: Caps { total, per_source },
@@ -70,7 +86,10 @@ pub(super) fn public_rules(server: &ServerConfig, descriptors: usize) -> Rules {
 pub(super) fn ops_rules(server: &ServerConfig) -> Rules {
     Rules {
         idle_timeout: Duration::from_secs(server.idle_seconds),
-        caps: Caps { total: MAX_OPS_CONNECTIONS, per_source: 0 },
+        caps: Caps {
+            total: MAX_OPS_CONNECTIONS,
+            per_source: 0,
+        },
         proxies: Networks::default(),
     }
 }
@@ -78,7 +97,10 @@ pub(super) fn ops_rules(server: &ServerConfig) -> Rules {
 /// Nine tenths of the descriptors, or all but the reserve where that is less.
 fn clients_part(descriptors: usize) -> usize {
     let nine_tenths = descriptors - descriptors.div_ceil(10);
-    nine_tenths.min(descriptors.saturating_sub(RESERVE)).max(descriptors / 4).max(1)
+    nine_tenths
+        .min(descriptors.saturating_sub(RESERVE))
+        .max(descriptors / 4)
+        .max(1)
 }
 
 fn automatic_per_source(total: usize) -> usize {
@@ -105,7 +127,10 @@ pub(super) fn spawn_server(
     let until_stopped = async {
         let _ = stopped.await;
     };
-    (tokio::spawn(serve(listener, router, rules, until_stopped, drain)), stop)
+    (
+        tokio::spawn(serve(listener, router, rules, until_stopped, drain)),
+        stop,
+    )
 }
 
 #[cfg(test)]
@@ -117,9 +142,13 @@ mod tests {
 
     #[test]
     fn clients_leave_a_part_of_the_descriptors_to_the_store_and_the_operators() {
-        for (descriptors, clients) in
-            [(1_048_576, 943_718), (4_096, 3_686), (1_024, 896), (256, 128), (100, 25)]
-        {
+        for (descriptors, clients) in [
+            (1_048_576, 943_718),
+            (4_096, 3_686),
+            (1_024, 896),
+            (256, 128),
+            (100, 25),
+        ] {
             assert_eq!(clients_part(descriptors), clients, "{descriptors}");
         }
     }
@@ -129,17 +158,36 @@ mod tests {
         let raw = Raw::read(None, [], &[]);
         let defaults = Config::resolve(&raw, MasterKeyNeed::Never).unwrap().server;
         let caps = |server: &ServerConfig, descriptors| public_rules(server, descriptors).caps;
-        for (descriptors, total, per_source) in
-            [(1_024, 896, 448), (256, 128, 64), (20_000, 18_000, 4_096), (UNLIMITED, 65_536, 4_096)]
-        {
-            assert_eq!(caps(&defaults, descriptors), Caps { total, per_source }, "{descriptors}");
+        for (descriptors, total, per_source) in [
+            (1_024, 896, 448),
+            (256, 128, 64),
+            (20_000, 18_000, 4_096),
+            (UNLIMITED, 65_536, 4_096),
+        ] {
+            assert_eq!(
+                caps(&defaults, descriptors),
+                Caps { total, per_source },
+                "{descriptors}"
+            );
         }
         for said in [0, 1, 4_096] {
-            let server = ServerConfig { max_connections_per_source: Some(said), ..defaults.clone() };
+            let server = ServerConfig {
+                max_connections_per_source: Some(said),
+                ..defaults.clone()
+            };
             assert_eq!(caps(&server, 1_024).per_source, said);
         }
-        let server = ServerConfig { max_connections: 100_000, ..defaults };
-        assert_eq!(caps(&server, UNLIMITED), Caps { total: 100_000, per_source: 4_096 });
+        let server = ServerConfig {
+            max_connections: 100_000,
+            ..defaults
+        };
+        assert_eq!(
+            caps(&server, UNLIMITED),
+            Caps {
+                total: 100_000,
+                per_source: 4_096
+            }
+        );
     }
 
     /// The system's own queue was 128 connections long.

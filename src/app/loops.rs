@@ -21,16 +21,27 @@ const PRUNE_STEP: i64 = 1_000;
 /// The table of background loops.
 pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> {
     let keep = i64::from(config.audit.keep_days).saturating_mul(86_400);
-    let (keys, list, kills) = (Arc::clone(&opened.keys), Arc::clone(&state.list), Arc::clone(&state.list));
+    let (keys, list, kills) = (
+        Arc::clone(&opened.keys),
+        Arc::clone(&state.list),
+        Arc::clone(&state.list),
+    );
     let (records, clock) = (Arc::clone(&opened.records), Arc::clone(&opened.clock));
     let idle = Arc::clone(&opened.records);
     let (limits, metrics) = (Arc::clone(&state.mint.limits), state.metrics.clone());
-    let (measured, told, skew) = (Arc::clone(&records), Arc::clone(&clock), Arc::new(SkewLog::default()));
+    let (measured, told, skew) = (
+        Arc::clone(&records),
+        Arc::clone(&clock),
+        Arc::new(SkewLog::default()),
+    );
     vec![
         every("clock", 1, move || {
-            let (records, clock, skew) = (Arc::clone(&measured), Arc::clone(&told), Arc::clone(&skew));
+            let (records, clock, skew) =
+                (Arc::clone(&measured), Arc::clone(&told), Arc::clone(&skew));
             async move {
-                measure_clock(&*records, &clock).await.map_err(|e| error_chain(&e))?;
+                measure_clock(&*records, &clock)
+                    .await
+                    .map_err(|e| error_chain(&e))?;
                 skew.note(&clock);
                 Ok(())
             }
@@ -84,7 +95,11 @@ where
                         tracing::info!(name, "a background step works again");
                     }
                     Err(error) if !failing.swap(true, Ordering::Relaxed) => {
-                        tracing::warn!(name, error, "a background step fails and will be tried again");
+                        tracing::warn!(
+                            name,
+                            error,
+                            "a background step fails and will be tried again"
+                        );
                     }
                     _ => {}
                 }
@@ -97,8 +112,13 @@ where
 /// Removes what only time removes, in small steps with room between them for everybody else.
 async fn prune(records: &dyn Records, clock: &StoreClock, keep_seconds: i64) -> Result<(), String> {
     loop {
-        let Some(now) = clock.settled() else { return Ok(()) };
-        let gone = records.prune(now, keep_seconds, PRUNE_STEP).await.map_err(|e| error_chain(&e))?;
+        let Some(now) = clock.settled() else {
+            return Ok(());
+        };
+        let gone = records
+            .prune(now, keep_seconds, PRUNE_STEP)
+            .await
+            .map_err(|e| error_chain(&e))?;
         if gone == 0 {
             return Ok(());
         }

@@ -60,7 +60,13 @@ pub async fn open(config: &Config) -> Result<Opened, AppError> {
     demand_no_remains(&config.database.url)?;
     let clock = SystemClock::default();
     require_time(&clock).map_err(|why| AppError::Other(why.to_string()))?;
-    open_with(config, Wrapping::Direct, Arc::new(clock), Arc::new(SystemEntropy::default())).await
+    open_with(
+        config,
+        Wrapping::Direct,
+        Arc::new(clock),
+        Arc::new(SystemEntropy::default()),
+    )
+    .await
 }
 
 /// As [`open`], with a wrapping, a clock of the process and entropy of the caller's.
@@ -79,8 +85,14 @@ pub async fn open_with(
         }
         DatabaseUrl::Postgres(url) => {
             // A command does one thing after the other, beside servers that need the rest.
-            let most = if wrapping == Wrapping::Direct { 1 } else { config.database.max_connections };
-            let store = PostgresStore::open(url, most).await.map_err(not_opened(config))?;
+            let most = if wrapping == Wrapping::Direct {
+                1
+            } else {
+                config.database.max_connections
+            };
+            let store = PostgresStore::open(url, most)
+                .await
+                .map_err(not_opened(config))?;
             if wrapping == Wrapping::Serving {
                 // What cannot be had now is asked for every second, and says so then.
                 let _ = store.rest().await;
@@ -97,15 +109,20 @@ pub async fn open_with(
     let clock = Arc::new(StoreClock::new(process));
     measure_clock(&*records, &clock).await?;
     let master_key = master_key(config, &*records, &*entropy).await?;
-    let keyring = Arc::new(Keyring::new(config.token.issuer.clone(), config.token.typ, master_key));
+    let keyring = Arc::new(Keyring::new(
+        config.token.issuer.clone(),
+        config.token.typ,
+        master_key,
+    ));
     let store_keys = ensure_store_keys(&*store, &*records, &keyring, &clock, &*entropy).await?;
     let threads = match config.limits.hash_threads {
         0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
         n => n,
     };
-    let pool = HashPool::start(threads, config.limits.hash_queue).map_err(system("cannot start threads"))?;
-    let secrets =
-        Secrets::new(store_keys.tags, Arc::clone(&entropy), pool).map_err(crate::service::Error::from)?;
+    let pool = HashPool::start(threads, config.limits.hash_queue)
+        .map_err(system("cannot start threads"))?;
+    let secrets = Secrets::new(store_keys.tags, Arc::clone(&entropy), pool)
+        .map_err(crate::service::Error::from)?;
     let keys = Arc::new(KeyService::new(
         Arc::clone(&store),
         Arc::clone(&records),
@@ -115,20 +132,36 @@ pub async fn open_with(
         config.keys.rsa_bits,
         config.keys.announce_seconds,
     ));
-    let codes = Codes::new(Arc::clone(&store), store_keys.code, Arc::clone(&clock), Arc::clone(&entropy));
+    let codes = Codes::new(
+        Arc::clone(&store),
+        store_keys.code,
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+    );
     let (secrets, codes) = (Arc::new(secrets), Arc::new(codes));
-    Ok(Opened { store, records, keyring, secrets, keys, codes, clock, entropy })
+    Ok(Opened {
+        store,
+        records,
+        keyring,
+        secrets,
+        keys,
+        codes,
+        clock,
+        entropy,
+    })
 }
 
 /// The configured store if there is one, to read from: a SQLite file is neither made nor migrated.
 pub(super) async fn open_to_read(config: &Config) -> Result<Option<Arc<dyn Backend>>, AppError> {
     match &config.database.url {
-        DatabaseUrl::Sqlite(path) => {
-            Ok(path.is_file().then(|| -> Arc<dyn Backend> { Arc::new(SqliteStore::look(path)) }))
-        }
-        DatabaseUrl::Postgres(url) => {
-            Ok(Some(Arc::new(PostgresStore::open(url, 1).await.map_err(not_opened(config))?)))
-        }
+        DatabaseUrl::Sqlite(path) => Ok(path
+            .is_file()
+            .then(|| -> Arc<dyn Backend> { Arc::new(SqliteStore::look(path)) })),
+        DatabaseUrl::Postgres(url) => Ok(Some(Arc::new(
+            PostgresStore::open(url, 1)
+                .await
+                .map_err(not_opened(config))?,
+        ))),
     }
 }
 
@@ -167,8 +200,14 @@ async fn master_key(
     // Two processes may start at once: one of them links its whole file into place, both read that one.
     if !path.exists() {
         // A new key opens nothing that an old one sealed: better to say so than to make one.
-        if !records.store_keys().await.map_err(crate::service::Error::from)?.is_empty() {
-            let what = "is missing and sealed the keys of this store: restore it, or set keys.master_key";
+        if !records
+            .store_keys()
+            .await
+            .map_err(crate::service::Error::from)?
+            .is_empty()
+        {
+            let what =
+                "is missing and sealed the keys of this store: restore it, or set keys.master_key";
             return Err(AppError::Other(format!("{shown} {what}")));
         }
         let fresh = MasterKey::generate(entropy).map_err(crate::service::Error::from)?;
@@ -177,7 +216,8 @@ async fn master_key(
     }
     demand_private(&path)?;
     demand_same_owner(&path, database)?;
-    let text =
-        zeroize::Zeroizing::new(fs::read_to_string(&path).map_err(system(format!("cannot read {shown}")))?);
+    let text = zeroize::Zeroizing::new(
+        fs::read_to_string(&path).map_err(system(format!("cannot read {shown}")))?,
+    );
     MasterKey::parse(&text).map_err(|rule| AppError::Other(format!("{shown}: {rule}")))
 }

@@ -71,14 +71,19 @@ impl Reloading {
         let reading = move || {
             let _ = tell.send(reread());
         };
-        if let Err(error) = std::thread::Builder::new().name("reload".to_owned()).spawn(reading) {
+        if let Err(error) = std::thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(reading)
+        {
             tracing::error!(%error, "SIGHUP: the configuration cannot be read, the old one stays");
             return None;
         }
         if let Ok(read) = timeout(READ_TIMEOUT, &mut told).await {
             return read.ok();
         }
-        tracing::error!("SIGHUP: the configuration is still being read, the old one stays until then");
+        tracing::error!(
+            "SIGHUP: the configuration is still being read, the old one stays until then"
+        );
         told.await.ok()
     }
 
@@ -90,7 +95,10 @@ impl Reloading {
             Ok(given) => given,
             Err(faults) => {
                 let faults = faults.to_string();
-                tracing::error!(faults, "SIGHUP: the configuration has faults, the old one stays");
+                tracing::error!(
+                    faults,
+                    "SIGHUP: the configuration has faults, the old one stays"
+                );
                 return;
             }
         };
@@ -99,7 +107,10 @@ impl Reloading {
         state.mint.limits.set(&rates(&given.config));
         state.mint.plans.store(Arc::new(given.config.plans.clone()));
         let (live, restart): (Vec<&str>, Vec<&str>) = changed.iter().partition(|key| is_live(key));
-        tracing::info!(changed = live.join(" "), "SIGHUP: the configuration was read again");
+        tracing::info!(
+            changed = live.join(" "),
+            "SIGHUP: the configuration was read again"
+        );
         if !restart.is_empty() {
             tracing::warn!(
                 keys = restart.join(" "),
@@ -107,17 +118,24 @@ impl Reloading {
             );
         }
         // What needs a restart is compared with what runs, the next time too.
-        let stays = std::mem::take(running).into_iter().filter(|shown| !is_live(&shown.key));
+        let stays = std::mem::take(running)
+            .into_iter()
+            .filter(|shown| !is_live(&shown.key));
         let comes = given.shown.into_iter().filter(|shown| is_live(&shown.key));
         *running = stays.chain(comes).collect();
     }
 }
 
 fn changed_keys<'a>(old: &'a [Shown], new: &'a [Shown]) -> Vec<&'a str> {
-    let value =
-        |all: &'a [Shown], key: &str| all.iter().find(|shown| shown.key == key).map(|shown| &shown.value);
+    let value = |all: &'a [Shown], key: &str| {
+        all.iter()
+            .find(|shown| shown.key == key)
+            .map(|shown| &shown.value)
+    };
     let gone = old.iter().filter(|shown| value(new, &shown.key).is_none());
-    let set = new.iter().filter(|shown| value(old, &shown.key) != Some(&shown.value));
+    let set = new
+        .iter()
+        .filter(|shown| value(old, &shown.key) != Some(&shown.value));
     gone.chain(set).map(|shown| shown.key.as_str()).collect()
 }
 

@@ -27,7 +27,11 @@ use super::time::wait_for_time;
 
 /// Runs a server until SIGTERM, SIGINT or SIGQUIT: stops accepting and finishes what is in flight, the batch
 /// that it waits for included. A second signal ends it at once. SIGHUP has it read its configuration again.
-pub async fn serve(config: Config, new_store: NewStore, reloading: Reloading) -> Result<(), AppError> {
+pub async fn serve(
+    config: Config,
+    new_store: NewStore,
+    reloading: Reloading,
+) -> Result<(), AppError> {
     let (mut hangups, mut stops) = (hangups(), Stops::listen());
     if new_store == NewStore::OnCleanGround {
         demand_no_remains(&config.database.url)?;
@@ -44,8 +48,13 @@ pub async fn serve(config: Config, new_store: NewStore, reloading: Reloading) ->
     let _alone = match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             create_folder(path)?;
-            let taken =
-                |why| AppError::Other(format!("cannot serve {}: {}", config.database.url, error_chain(&why)));
+            let taken = |why| {
+                AppError::Other(format!(
+                    "cannot serve {}: {}",
+                    config.database.url,
+                    error_chain(&why)
+                ))
+            };
             Some(SqliteStore::lock_serve(path).map_err(taken)?)
         }
         DatabaseUrl::Postgres(_) => None,
@@ -81,7 +90,10 @@ pub async fn serve(config: Config, new_store: NewStore, reloading: Reloading) ->
     }
     draining.begin();
     if config.server.drain_delay_seconds > 0 {
-        tracing::info!(seconds = config.server.drain_delay_seconds, "stopping: not ready from now on");
+        tracing::info!(
+            seconds = config.server.drain_delay_seconds,
+            "stopping: not ready from now on"
+        );
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(config.server.drain_delay_seconds)) => {}
             () = stops.next() => return Err(AppError::Other("stopped by a second signal".to_owned())),
@@ -106,5 +118,7 @@ fn unasked(which: &str) -> AppError {
 }
 
 fn finished(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), AppError> {
-    ended.map_err(|died| AppError::Other(died.to_string()))?.map_err(system("a listener failed"))
+    ended
+        .map_err(|died| AppError::Other(died.to_string()))?
+        .map_err(system("a listener failed"))
 }

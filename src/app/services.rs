@@ -56,7 +56,12 @@ impl Opened {
     /// The operations on the catalogue.
     pub fn scopes(&self, config: &Config) -> Scopes {
         let (store, records) = (Arc::clone(&self.store), Arc::clone(&self.records));
-        Scopes { store, records, rules: config.scopes.clone(), clock: Arc::clone(&self.clock) }
+        Scopes {
+            store,
+            records,
+            rules: config.scopes.clone(),
+            clock: Arc::clone(&self.clock),
+        }
     }
 
     /// The operations on single tokens.
@@ -64,26 +69,60 @@ impl Opened {
         // No audience is the operator's own, and the keyring may be empty: the first token names a key that it
         // does not know, which has the keys read.
         let tokens = Arc::new(self.tokens(vec![]));
-        IssuedTokens::new(Arc::clone(&self.store), Arc::clone(&self.records), tokens, Arc::clone(&self.clock))
+        IssuedTokens::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.records),
+            tokens,
+            Arc::clone(&self.clock),
+        )
     }
 
     fn tokens(&self, own_audiences: Vec<String>) -> Tokens {
         let (store, keyring) = (Arc::clone(&self.store), Arc::clone(&self.keyring));
-        Tokens::new(store, keyring, Arc::clone(&self.keys), Arc::clone(&self.clock), own_audiences)
+        Tokens::new(
+            store,
+            keyring,
+            Arc::clone(&self.keys),
+            Arc::clone(&self.clock),
+            own_audiences,
+        )
     }
 }
 
 /// The operations on the catalogue of the configured store if there is one, for what only reads: a SQLite file
 /// is neither made nor migrated.
 pub async fn look(config: &Config) -> Result<Option<Scopes>, AppError> {
-    let Some(records) = open_to_read(config).await? else { return Ok(None) };
-    let (store, clock) = (Arc::clone(&records), Arc::new(StoreClock::new(Arc::new(SystemClock::default()))));
-    Ok(Some(Scopes { store, records, rules: config.scopes.clone(), clock }))
+    let Some(records) = open_to_read(config).await? else {
+        return Ok(None);
+    };
+    let (store, clock) = (
+        Arc::clone(&records),
+        Arc::new(StoreClock::new(Arc::new(SystemClock::default()))),
+    );
+    Ok(Some(Scopes {
+        store,
+        records,
+        rules: config.scopes.clone(),
+        clock,
+    }))
 }
 
 /// The services of a server, as its routers share them.
-pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Result<Arc<State>, AppError> {
-    let Opened { store, records, keyring, secrets, keys, codes, clock, entropy } = opened;
+pub fn compose(
+    config: &Config,
+    opened: &Opened,
+    draining: Arc<Draining>,
+) -> Result<Arc<State>, AppError> {
+    let Opened {
+        store,
+        records,
+        keyring,
+        secrets,
+        keys,
+        codes,
+        clock,
+        entropy,
+    } = opened;
     let issuer = &config.token.issuer;
     let default_audience = match &config.token.default_audience {
         Some(audience) => audience.clone(),
@@ -110,7 +149,12 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         store: Arc::clone(store),
         keys: Arc::clone(keys),
         codes: Arc::clone(codes),
-        replays: Replays::new(Arc::clone(store), Arc::clone(codes), Arc::clone(&list), Arc::clone(clock)),
+        replays: Replays::new(
+            Arc::clone(store),
+            Arc::clone(codes),
+            Arc::clone(&list),
+            Arc::clone(clock),
+        ),
         keyring: Arc::clone(keyring),
         policy: Policy {
             default_ttl: config.token.default_ttl,
@@ -123,7 +167,9 @@ pub fn compose(config: &Config, opened: &Opened, draining: Arc<Draining>) -> Res
         entropy: Arc::clone(entropy),
     };
     let mut process = [0u8; 8];
-    entropy.fill(&mut process).map_err(crate::service::Error::from)?;
+    entropy
+        .fill(&mut process)
+        .map_err(crate::service::Error::from)?;
     Ok(Arc::new(State {
         mint,
         codes: Arc::clone(codes),

@@ -8,7 +8,11 @@ pub(super) struct Stops([Option<Signal>; 3]);
 
 impl Stops {
     pub(super) fn listen() -> Self {
-        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
+        let kinds = [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::quit(),
+        ];
         // Without a handler the system's own ends the process.
         Self(kinds.map(|kind| signal(kind).ok()))
     }

@@ -96,8 +96,17 @@ pub struct UpdateAgent {
     revoke_tokens: bool,
 }
 
-const CHANGES: [&str; 9] =
-    ["name", "client_id", "scope", "secret_stdin", "ttl", "plan", "audience", "redirect_uri", "user_id"];
+const CHANGES: [&str; 9] = [
+    "name",
+    "client_id",
+    "scope",
+    "secret_stdin",
+    "ttl",
+    "plan",
+    "audience",
+    "redirect_uri",
+    "user_id",
+];
 
 #[derive(Args)]
 struct RestArgs {
@@ -134,7 +143,8 @@ pub struct RotateArgs {
 pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     // A secret is read before the store is opened: nobody waits for a person's typing.
     let chosen = match &command {
-        AgentCommand::Create(CreateAgent { rest, .. }) | AgentCommand::Update(UpdateAgent { rest, .. })
+        AgentCommand::Create(CreateAgent { rest, .. })
+        | AgentCommand::Update(UpdateAgent { rest, .. })
             if rest.secret_stdin =>
         {
             Some(input::secret_from_stdin()?)
@@ -146,16 +156,33 @@ pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result
     let act = &opened.operator();
     let view = match command {
         AgentCommand::Create(args) => {
-            let source = if chosen.is_some() { SecretSource::Chosen } else { SecretSource::Drawn };
+            let source = if chosen.is_some() {
+                SecretSource::Chosen
+            } else {
+                SecretSource::Drawn
+            };
             let agent_id = args.client_id.clone();
-            let new = NewAgent { agent_id, secret: chosen, profile: args.profile() };
+            let new = NewAgent {
+                agent_id,
+                secret: chosen,
+                profile: args.profile(),
+            };
             let made = agents.create(new, act).await?;
-            return new_secret::print(&agents, config, made, (source, Occasion::Creation), out).await;
+            return new_secret::print(&agents, config, made, (source, Occasion::Creation), out)
+                .await;
         }
         AgentCommand::RotateSecret(args) => {
-            let made = agents.rotate_secret(&find(&args.id)?, None, args.overlap, act).await?;
-            return new_secret::print(&agents, config, made, (SecretSource::Drawn, Occasion::Rotation), out)
-                .await;
+            let made = agents
+                .rotate_secret(&find(&args.id)?, None, args.overlap, act)
+                .await?;
+            return new_secret::print(
+                &agents,
+                config,
+                made,
+                (SecretSource::Drawn, Occasion::Rotation),
+                out,
+            )
+            .await;
         }
         AgentCommand::Import { file } => return import::run(&agents, act, &file, out).await,
         AgentCommand::List => return list(&agents, out).await,
@@ -197,7 +224,9 @@ fn find(id: &str) -> Result<AgentId, Failure> {
 async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {
     let mut all: Vec<AgentJson> = Vec::new();
     loop {
-        let after = all.last().and_then(|last| AgentId::parse(&last.agent_id).ok());
+        let after = all
+            .last()
+            .and_then(|last| AgentId::parse(&last.agent_id).ok());
         let page = agents.list(after.as_ref(), PAGE).await?;
         let is_last = i64::try_from(page.len()).is_ok_and(|n| n < PAGE);
         all.extend(page.into_iter().map(AgentJson::from));
@@ -237,7 +266,11 @@ impl UpdateAgent {
             audiences: all_items(rest.audience),
             redirect_uris: all_items(rest.redirect_uri),
             user_ids: all_items(rest.user_id),
-            tokens: if self.revoke_tokens { LiveTokens::Kill } else { LiveTokens::Keep },
+            tokens: if self.revoke_tokens {
+                LiveTokens::Kill
+            } else {
+                LiveTokens::Keep
+            },
         }
     }
 }

@@ -3,18 +3,34 @@
 use crate::api::agents::AgentJson;
 
 /// The columns of a list.
-pub const HEAD: [&str; 8] = ["id", "name", "status", "scopes", "ttl", "plan", "issued", "limit"];
+pub const HEAD: [&str; 8] = [
+    "id", "name", "status", "scopes", "ttl", "plan", "issued", "limit",
+];
 
 /// An agent in a list.
 pub fn row(a: &AgentJson) -> Vec<String> {
-    let ttl = a.ttl.map_or_else(|| "default".to_owned(), |ttl| ttl.to_string());
+    let ttl = a
+        .ttl
+        .map_or_else(|| "default".to_owned(), |ttl| ttl.to_string());
     let (issued, limit) = (a.usage.issued.to_string(), limit(a));
     let (id, name, status) = (a.agent_id.clone(), a.name.clone(), a.status.to_owned());
-    vec![id, name, status, a.scopes.join(" "), ttl, a.plan.clone(), issued, limit]
+    vec![
+        id,
+        name,
+        status,
+        a.scopes.join(" "),
+        ttl,
+        a.plan.clone(),
+        issued,
+        limit,
+    ]
 }
 
 fn limit(agent: &AgentJson) -> String {
-    agent.usage.limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
+    agent
+        .usage
+        .limit
+        .map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
 }
 
 /// One agent, a property a row.
@@ -25,9 +41,17 @@ pub fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
         ("name", agent.name.clone()),
         ("status", agent.status.to_owned()),
         ("scopes", agent.scopes.join(" ")),
-        ("ttl", agent.ttl.map_or_else(|| "default".to_owned(), |ttl| ttl.to_string())),
+        (
+            "ttl",
+            agent
+                .ttl
+                .map_or_else(|| "default".to_owned(), |ttl| ttl.to_string()),
+        ),
         ("plan", agent.plan.clone()),
-        ("issued", format!("{} of {} in {}", usage.issued, limit(agent), usage.month)),
+        (
+            "issued",
+            format!("{} of {} in {}", usage.issued, limit(agent), usage.month),
+        ),
         ("resets at", usage.resets_at.clone()),
         ("audiences", agent.audiences.join(" ")),
         ("redirect uris", agent.redirect_uris.join(" ")),
@@ -36,12 +60,19 @@ pub fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
         ("updated at", agent.updated_at.clone()),
     ];
     for credential in agent.credentials.iter().flatten() {
-        let until = credential.expires_at.as_deref().map(|t| format!(", ends {t}")).unwrap_or_default();
+        let until = credential
+            .expires_at
+            .as_deref()
+            .map(|t| format!(", ends {t}"))
+            .unwrap_or_default();
         let shown = match credential.prefix.as_str() {
             "" => "not generated here".to_owned(),
             prefix => format!("{prefix}…"),
         };
-        rows.push(("credential", format!("{} ({shown}{until})", credential.credential_id)));
+        rows.push((
+            "credential",
+            format!("{} ({shown}{until})", credential.credential_id),
+        ));
     }
     rows
 }

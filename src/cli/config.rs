@@ -25,7 +25,12 @@ pub enum ConfigCommand {
 }
 
 /// Runs on a configuration that was resolved, so it has no fault.
-pub fn run(command: &ConfigCommand, config: &Config, raw: &Raw, out: Printer) -> Result<(), Failure> {
+pub fn run(
+    command: &ConfigCommand,
+    config: &Config,
+    raw: &Raw,
+    out: Printer,
+) -> Result<(), Failure> {
     match command {
         ConfigCommand::Check => {
             tell("the configuration has no fault");
@@ -35,11 +40,17 @@ pub fn run(command: &ConfigCommand, config: &Config, raw: &Raw, out: Printer) ->
             let shown = config.show(raw);
             let json: BTreeMap<&str, Value> = shown
                 .iter()
-                .map(|s| (&*s.key, json!({ "value": s.value, "source": s.origin.to_string() })))
+                .map(|s| {
+                    (
+                        &*s.key,
+                        json!({ "value": s.value, "source": s.origin.to_string() }),
+                    )
+                })
                 .collect();
             out.print(&json, || {
-                let row =
-                    |s: &crate::config::Shown| vec![s.key.clone(), plain(&s.value), s.origin.to_string()];
+                let row = |s: &crate::config::Shown| {
+                    vec![s.key.clone(), plain(&s.value), s.origin.to_string()]
+                };
                 Sheet::list(&["key", "value", "source"], shown.iter().map(row).collect())
             })
         }
@@ -50,12 +61,17 @@ pub fn run(command: &ConfigCommand, config: &Config, raw: &Raw, out: Printer) ->
 /// of the configuration, which may be checked where the store is out of reach.
 async fn shortened(config: &Config) -> Vec<ShortenedJson> {
     let found = async {
-        let Some(scopes) = app::look(config).await? else { return Ok(vec![]) };
+        let Some(scopes) = app::look(config).await? else {
+            return Ok(vec![]);
+        };
         let shortened = scopes.shortened(config.token.default_ttl).await?;
         Ok::<_, AppError>(shortened.into_iter().map(ShortenedJson::from).collect())
     };
     found.await.unwrap_or_else(|error| {
-        tell(&format!("the store was not looked into: {}", error_chain(&error)));
+        tell(&format!(
+            "the store was not looked into: {}",
+            error_chain(&error)
+        ));
         vec![]
     })
 }
@@ -73,8 +89,12 @@ async fn tell_shortened(config: &Config, out: Printer) -> Result<(), Failure> {
         ));
     }
     out.print(&json!({ "shortened": shortened }), || {
-        let row = |s: &ShortenedJson| vec![s.agent_id.clone(), s.ttl.to_string(), s.scopes.join(" ")];
-        Sheet::list(&["agent", "ttl", "scopes"], shortened.iter().map(row).collect())
+        let row =
+            |s: &ShortenedJson| vec![s.agent_id.clone(), s.ttl.to_string(), s.scopes.join(" ")];
+        Sheet::list(
+            &["agent", "ttl", "scopes"],
+            shortened.iter().map(row).collect(),
+        )
     })
 }
 

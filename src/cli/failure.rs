@@ -65,12 +65,19 @@ impl Failure {
 
 /// A line on stderr. When nobody reads it, nobody can be told.
 pub fn tell(text: &str) {
-    let _ = io::Write::write_all(&mut io::stderr(), format!("sealwright: {text}\n").as_bytes());
+    let _ = io::Write::write_all(
+        &mut io::stderr(),
+        format!("sealwright: {text}\n").as_bytes(),
+    );
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::ClosedPipe } else { Self::of(&error) }
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::ClosedPipe
+        } else {
+            Self::of(&error)
+        }
     }
 }
 

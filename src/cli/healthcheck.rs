@@ -17,7 +17,9 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     let address = reachable(config.server.listen);
     match ask(address) {
         Ok(200) => Ok(()),
-        Ok(status) => Err(Failure::Failed(format!("{address} is not ready: it answered {status}"))),
+        Ok(status) => Err(Failure::Failed(format!(
+            "{address} is not ready: it answered {status}"
+        ))),
         Err(error) => Err(Failure::Failed(format!("{address} is not ready: {error}"))),
     }
 }
@@ -41,10 +43,14 @@ fn ask(address: SocketAddr) -> std::io::Result<u16> {
     // "HTTP/1.1 200" and no more: the rest is for others to read.
     let mut head = [0u8; 12];
     stream.read_exact(&mut head)?;
-    let status = head.strip_prefix(b"HTTP/1.1 ").and_then(|digits| std::str::from_utf8(digits).ok());
+    let status = head
+        .strip_prefix(b"HTTP/1.1 ")
+        .and_then(|digits| std::str::from_utf8(digits).ok());
     status
         .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "it does not speak HTTP"))
+        .ok_or_else(|| {
+            std::io::Error::new(std::io::ErrorKind::InvalidData, "it does not speak HTTP")
+        })
 }
 
 #[cfg(test)]
@@ -71,7 +77,10 @@ mod tests {
     #[test]
     fn only_the_status_counts() {
         assert_eq!(answer("HTTP/1.1 200 OK\r\n\r\n{}").unwrap(), 200);
-        assert_eq!(answer("HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap(), 503);
+        assert_eq!(
+            answer("HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap(),
+            503
+        );
         assert!(answer("SSH-2.0-OpenSSH_9\r\n").is_err());
         assert!(answer("").is_err());
     }

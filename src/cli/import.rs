@@ -46,7 +46,11 @@ struct RefusedLine {
 impl Report {
     fn refuse(&mut self, line: u64, client_id: Option<String>, reason: String) {
         self.refused += 1;
-        self.refusals.push(RefusedLine { line, client_id, reason });
+        self.refusals.push(RefusedLine {
+            line,
+            client_id,
+            reason,
+        });
     }
 
     fn lines(&self) -> u64 {
@@ -56,7 +60,8 @@ impl Report {
 
 /// Imports the file. What was imported stays when a later piece fails.
 pub async fn run(agents: &Agents, act: &Act, path: &Path, out: Printer) -> Result<(), Failure> {
-    let cannot = |error: std::io::Error| Failure::Failed(format!("cannot read {}: {error}", path.display()));
+    let cannot =
+        |error: std::io::Error| Failure::Failed(format!("cannot read {}: {error}", path.display()));
     let lines = rows::open(path).map_err(cannot)?;
     let bar = progress_bar(path);
     let mut report = Report::default();
@@ -65,7 +70,10 @@ pub async fn run(agents: &Agents, act: &Act, path: &Path, out: Printer) -> Resul
     let mut ended = Ok(());
     for line in lines {
         match line {
-            Ok(FileLine { number, row: Ok(row) }) => {
+            Ok(FileLine {
+                number,
+                row: Ok(row),
+            }) => {
                 // Once it is imported, nothing tells it from one of an earlier run.
                 if seen.insert(row.client_id.clone()) {
                     piece.push((number, row));
@@ -74,7 +82,10 @@ pub async fn run(agents: &Agents, act: &Act, path: &Path, out: Printer) -> Resul
                     report.refuse(number, shown_id(&row), why.to_owned());
                 }
             }
-            Ok(FileLine { number, row: Err(why) }) => report.refuse(number, None, why),
+            Ok(FileLine {
+                number,
+                row: Err(why),
+            }) => report.refuse(number, None, why),
             Err(error) => {
                 ended = Err(cannot(error));
                 break;
@@ -103,7 +114,11 @@ pub async fn run(agents: &Agents, act: &Act, path: &Path, out: Printer) -> Resul
     }
     tell_report(&report, out)?;
     ended?;
-    if report.refused == 0 { Ok(()) } else { Err(Failure::Reported) }
+    if report.refused == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Reported)
+    }
 }
 
 async fn import_piece(
@@ -121,7 +136,11 @@ async fn import_piece(
                     Imported::Made => report.imported += 1,
                     Imported::Existing => report.existing += 1,
                 }
-                report.scopes.extend(row.scopes.iter().filter_map(|scope| Scope::parse(scope).ok()));
+                report.scopes.extend(
+                    row.scopes
+                        .iter()
+                        .filter_map(|scope| Scope::parse(scope).ok()),
+                );
             }
             Err(fault) => report.refuse(number, shown_id(row), fault.to_string()),
         }
@@ -139,12 +158,23 @@ fn tell_report(report: &Report, out: Printer) -> Result<(), Failure> {
         return out.print(report, || Sheet::of(vec![]));
     }
     for refusal in &report.refusals {
-        let id = refusal.client_id.as_deref().map(|id| format!(" ({id})")).unwrap_or_default();
+        let id = refusal
+            .client_id
+            .as_deref()
+            .map(|id| format!(" ({id})"))
+            .unwrap_or_default();
         tell(&format!("line {}{id}: {}", refusal.line, refusal.reason));
     }
     out.warn(&report.warnings);
-    let Report { imported, existing, refused, .. } = report;
-    tell(&format!("imported {imported}, there already {existing}, refused {refused}"));
+    let Report {
+        imported,
+        existing,
+        refused,
+        ..
+    } = report;
+    tell(&format!(
+        "imported {imported}, there already {existing}, refused {refused}"
+    ));
     Ok(())
 }
 

@@ -27,7 +27,10 @@ pub struct Item<T>(Option<T>);
 
 /// Reads one `--scope`.
 pub fn scopes(text: &str) -> Result<ScopeWords, Invalid> {
-    text.split_whitespace().map(Scope::parse).collect::<Result<_, _>>().map(ScopeWords)
+    text.split_whitespace()
+        .map(Scope::parse)
+        .collect::<Result<_, _>>()
+        .map(ScopeWords)
 }
 
 /// Reads one `--ttl`.
@@ -37,7 +40,9 @@ pub fn ttl(text: &str) -> Result<TtlWord, Invalid> {
     }
     let rule = Invalid("a token lifetime is 300 to 86400 seconds, or default");
     let seconds = text.parse().map_err(|_| rule)?;
-    Ttl::new(seconds).map(|ttl| TtlWord(Some(ttl))).map_err(|_| rule)
+    Ttl::new(seconds)
+        .map(|ttl| TtlWord(Some(ttl)))
+        .map_err(|_| rule)
 }
 
 /// Reads one `--audience`.
@@ -56,12 +61,18 @@ pub fn user_id(text: &str) -> Result<Item<UserId>, Invalid> {
 }
 
 fn item<T>(text: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Item<T>, Invalid> {
-    if text.is_empty() { Ok(Item(None)) } else { parse(text).map(|value| Item(Some(value))) }
+    if text.is_empty() {
+        Ok(Item(None))
+    } else {
+        parse(text).map(|value| Item(Some(value)))
+    }
 }
 
 /// Reads one `--set`.
 pub fn key_value(text: &str) -> Result<(String, String), Invalid> {
-    let (key, value) = text.split_once('=').ok_or(Invalid("written as SECTION.KEY=VALUE"))?;
+    let (key, value) = text
+        .split_once('=')
+        .ok_or(Invalid("written as SECTION.KEY=VALUE"))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -91,7 +102,9 @@ const MIN_SECRET: usize = 16;
 /// A secret from stdin, without the newline at its end.
 pub fn secret_from_stdin() -> Result<Secret, Failure> {
     let text = text_from_stdin()?;
-    let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+    let text = text
+        .strip_suffix('\n')
+        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
     if text.chars().count() < MIN_SECRET {
         let why = format!("the secret on stdin: it has at least {MIN_SECRET} characters");
         return Err(Failure::Usage(why));
@@ -104,9 +117,9 @@ pub fn text_from_stdin() -> Result<zeroize::Zeroizing<String>, Failure> {
     let mut text = zeroize::Zeroizing::new(String::new());
     let mut stdin = io::stdin().take(MAX_STDIN_BYTES);
     match stdin.read_to_string(&mut text) {
-        Ok(_) if stdin.limit() == 0 => {
-            Err(Failure::Usage(format!("stdin holds more than {MAX_STDIN_BYTES} bytes")))
-        }
+        Ok(_) if stdin.limit() == 0 => Err(Failure::Usage(format!(
+            "stdin holds more than {MAX_STDIN_BYTES} bytes"
+        ))),
         Ok(_) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(Failure::Usage("stdin is not UTF-8".to_owned()))

@@ -18,7 +18,14 @@ pub enum KeyCommand {
     Rotate,
 }
 
-const HEAD: [&str; 6] = ["kid", "state", "announced at", "signs from", "signs until", "published until"];
+const HEAD: [&str; 6] = [
+    "kid",
+    "state",
+    "announced at",
+    "signs from",
+    "signs until",
+    "published until",
+];
 
 pub async fn run(command: KeyCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     let opened = app::open(config).await?;
@@ -29,7 +36,9 @@ pub async fn run(command: KeyCommand, config: &Config, out: Printer) -> Result<(
             out.print(&keys, || Sheet::list(&HEAD, keys.iter().map(row).collect()))
         }
         KeyCommand::Rotate => {
-            let key = KeyJson::from(KeyView::from(&opened.keys.rotate(&opened.operator()).await?));
+            let key = KeyJson::from(KeyView::from(
+                &opened.keys.rotate(&opened.operator()).await?,
+            ));
             out.print(&key, || Sheet::list(&HEAD, vec![row(&key)]))
         }
     }
@@ -39,5 +48,12 @@ fn row(key: &KeyJson) -> Vec<String> {
     let (until, published) = (key.signs_until.clone(), key.published_until.clone());
     let (kid, state) = (key.kid.clone(), key.state.to_owned());
     let (announced, from) = (key.announced_at.clone(), key.signs_from.clone());
-    vec![kid, state, announced, from, until.unwrap_or_default(), published.unwrap_or_default()]
+    vec![
+        kid,
+        state,
+        announced,
+        from,
+        until.unwrap_or_default(),
+        published.unwrap_or_default(),
+    ]
 }

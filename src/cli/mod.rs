@@ -58,8 +58,13 @@ pub fn run(
     }
 }
 
-fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
-    let command = cli.command.unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()));
+fn execute(
+    cli: Cli,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(), Failure> {
+    let command = cli
+        .command
+        .unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()));
     if let Command::Completions { shell } = command {
         return completions::print(shell);
     }
@@ -69,7 +74,13 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
     };
     let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
     let (file, flags) = (cli.config, cli.set);
-    let reread = move || Raw::read(file.as_deref().map(Path::new), environment.iter().cloned(), &flags);
+    let reread = move || {
+        Raw::read(
+            file.as_deref().map(Path::new),
+            environment.iter().cloned(),
+            &flags,
+        )
+    };
     let raw = reread();
     let config = Config::resolve(&raw, need).map_err(Failure::Configuration)?;
     let out = Printer::new(cli.json);
@@ -92,9 +103,20 @@ fn execute(cli: Cli, environment: impl IntoIterator<Item = (OsString, OsString)>
             let reread = Arc::new(move || {
                 let raw = reread();
                 let config = Config::resolve(&raw, need)?;
-                Ok(Reread { shown: config.show(&raw), config })
+                Ok(Reread {
+                    shown: config.show(&raw),
+                    config,
+                })
             });
-            serve::run(&args, config, Reloading { reread, filter, running })
+            serve::run(
+                &args,
+                config,
+                Reloading {
+                    reread,
+                    filter,
+                    running,
+                },
+            )
         }
         Command::Migrate => serve::migrate(&config),
         Command::Agent(command) => block_on(agent::run(command, &config, out)),

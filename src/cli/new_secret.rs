@@ -78,15 +78,24 @@ pub async fn print(
     let (warnings, agent_id) = (made.warnings, made.agent_id.to_string());
     let answer = WithSecret {
         agent: match read {
-            Ok(agent) => AgentPart::Whole(Box::new(AgentJson { warnings: warnings.clone(), ..agent.into() })),
-            Err(_) => AgentPart::Named { agent_id: agent_id.clone(), warnings: warnings.clone() },
+            Ok(agent) => AgentPart::Whole(Box::new(AgentJson {
+                warnings: warnings.clone(),
+                ..agent.into()
+            })),
+            Err(_) => AgentPart::Named {
+                agent_id: agent_id.clone(),
+                warnings: warnings.clone(),
+            },
         },
         client_secret: made.secret.expose().to_owned(),
         credential_id: made.credential_id.to_string(),
         old_secret_expires_at: made.old_expires_at.map(Timestamp::to_rfc3339),
     };
     let printed = out.print(&answer, || {
-        let mut rows = vec![("client id", agent_id), ("client secret", answer.client_secret.clone())];
+        let mut rows = vec![
+            ("client id", agent_id),
+            ("client secret", answer.client_secret.clone()),
+        ];
         if let AgentPart::Whole(agent) = &answer.agent {
             rows.extend(properties(agent).into_iter().skip(1));
         }
@@ -97,7 +106,9 @@ pub async fn print(
         Occasion::Rotation => renew_file(config, &made.agent_id, Some(&made.secret)),
     };
     if let Some(why) = unread {
-        tell(&format!("the secret was made; the agent itself cannot be shown: {why}"));
+        tell(&format!(
+            "the secret was made; the agent itself cannot be shown: {why}"
+        ));
     }
     out.warn(&warnings);
     let is_elsewhere = source == SecretSource::Chosen || file.is_some();
@@ -105,10 +116,18 @@ pub async fn print(
         (SecretSource::Chosen, _) => "its secret is the one that was given".to_owned(),
         (SecretSource::Drawn, Some(path)) => format!("{} holds it", path.display()),
         (SecretSource::Drawn, None) => {
-            format!("nobody has it, and `sealwright agent rotate-secret {}` makes another", made.agent_id)
+            format!(
+                "nobody has it, and `sealwright agent rotate-secret {}` makes another",
+                made.agent_id
+            )
         }
     };
-    let lost = |why: &str| format!("the new secret of {} was not shown ({why}): {remedy}", made.agent_id);
+    let lost = |why: &str| {
+        format!(
+            "the new secret of {} was not shown ({why}): {remedy}",
+            made.agent_id
+        )
+    };
     match printed {
         Ok(()) if is_null_device() => {
             // Somebody may have meant it, so it is no failure.
@@ -139,11 +158,16 @@ pub fn renew_file(config: &Config, agent_id: &AgentId, secret: Option<&Secret>) 
             Some(path)
         }
         Ok(Some(path)) => {
-            tell(&format!("{} held the old secret and was removed", path.display()));
+            tell(&format!(
+                "{} held the old secret and was removed",
+                path.display()
+            ));
             None
         }
         Err(error) => {
-            tell(&format!("the old secret was not taken out of its file: {error}"));
+            tell(&format!(
+                "the old secret was not taken out of its file: {error}"
+            ));
             None
         }
     }
@@ -151,7 +175,10 @@ pub fn renew_file(config: &Config, agent_id: &AgentId, secret: Option<&Secret>) 
 
 /// Whether stdout leads nowhere: sent there, or closed, for which the null device stands in by now.
 fn is_null_device() -> bool {
-    match (rustix::fs::fstat(std::io::stdout()), rustix::fs::stat("/dev/null")) {
+    match (
+        rustix::fs::fstat(std::io::stdout()),
+        rustix::fs::stat("/dev/null"),
+    ) {
         (Ok(stdout), Ok(null)) => stdout.st_rdev == null.st_rdev,
         _ => false,
     }

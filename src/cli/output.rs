@@ -17,12 +17,18 @@ pub struct Sheet {
 impl Sheet {
     /// Many things of a kind, one a row.
     pub fn list(head: &[&'static str], rows: Vec<Vec<String>>) -> Self {
-        Self { head: head.to_vec(), rows }
+        Self {
+            head: head.to_vec(),
+            rows,
+        }
     }
 
     /// One thing, a property a row.
     pub fn of(properties: Vec<(&'static str, String)>) -> Self {
-        let rows = properties.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+        let rows = properties
+            .into_iter()
+            .map(|(name, value)| vec![name.to_owned(), value])
+            .collect();
         Self { head: vec![], rows }
     }
 
@@ -31,7 +37,9 @@ impl Sheet {
         if self.head.is_empty() {
             table.load_style(presets::NOTHING);
         } else {
-            table.load_style(presets::UTF8_FULL_CONDENSED).set_header(&self.head);
+            table
+                .load_style(presets::UTF8_FULL_CONDENSED)
+                .set_header(&self.head);
         }
         table.add_rows(&self.rows);
         table.trim_fmt() + "\n"
@@ -40,7 +48,10 @@ impl Sheet {
     fn to_lines(&self) -> String {
         let head = (!self.head.is_empty()).then(|| self.head.join("\t"));
         let rows = self.rows.iter().map(|row| row.join("\t"));
-        head.into_iter().chain(rows).map(|line| line + "\n").collect()
+        head.into_iter()
+            .chain(rows)
+            .map(|line| line + "\n")
+            .collect()
     }
 }
 
@@ -54,7 +65,10 @@ pub struct Printer {
 impl Printer {
     /// For this process's stdout.
     pub fn new(json: bool) -> Self {
-        Self { json, terminal: io::stdout().is_terminal() }
+        Self {
+            json,
+            terminal: io::stdout().is_terminal(),
+        }
     }
 
     /// Whether the answer is to be JSON.
@@ -63,7 +77,11 @@ impl Printer {
     }
 
     /// Prints `value` as JSON, or as what people see of it.
-    pub fn print(self, value: &impl Serialize, sheet: impl FnOnce() -> Sheet) -> Result<(), Failure> {
+    pub fn print(
+        self,
+        value: &impl Serialize,
+        sheet: impl FnOnce() -> Sheet,
+    ) -> Result<(), Failure> {
         let text = if self.json {
             let json = if self.terminal {
                 serde_json::to_string_pretty(value)
@@ -84,7 +102,9 @@ impl Printer {
     /// Says on stderr what an answer in JSON holds as `warnings`.
     pub fn warn<'a>(self, warnings: impl IntoIterator<Item = &'a String>) {
         if !self.json {
-            warnings.into_iter().for_each(|warning| tell(&format!("warning: {warning}")));
+            warnings
+                .into_iter()
+                .for_each(|warning| tell(&format!("warning: {warning}")));
         }
     }
 }
@@ -95,9 +115,19 @@ mod tests {
 
     #[test]
     fn a_list_is_a_table_for_people_and_tab_separated_elsewhere() {
-        let sheet = Sheet::list(&["id", "name"], vec![vec!["a".to_owned(), "An agent".to_owned()]]);
+        let sheet = Sheet::list(
+            &["id", "name"],
+            vec![vec!["a".to_owned(), "An agent".to_owned()]],
+        );
         assert_eq!(sheet.to_lines(), "id\tname\na\tAn agent\n");
-        assert!(sheet.to_table().contains("│ a  ┆ An agent │"), "{}", sheet.to_table());
-        assert_eq!(Sheet::of(vec![("id", "a".to_owned())]).to_lines(), "id\ta\n");
+        assert!(
+            sheet.to_table().contains("│ a  ┆ An agent │"),
+            "{}",
+            sheet.to_table()
+        );
+        assert_eq!(
+            Sheet::of(vec![("id", "a".to_owned())]).to_lines(),
+            "id\ta\n"
+        );
     }
 }

@@ -52,7 +52,11 @@ impl<R: Read> Read for BoundedLines<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         for byte in &buffer[..count] {
-            self.since_line_end = if *byte == b'\n' { 0 } else { self.since_line_end + 1 };
+            self.since_line_end = if *byte == b'\n' {
+                0
+            } else {
+                self.since_line_end + 1
+            };
         }
         if self.since_line_end > MAX_LINE_BYTES {
             return Err(io::Error::other("a line is too long"));
@@ -64,16 +68,28 @@ impl<R: Read> Read for BoundedLines<R> {
 /// Opens `path`. CSV or JSON lines is told by the extension, else by the first character.
 pub fn open(path: &Path) -> io::Result<Lines> {
     let mut file = BufReader::new(File::open(path)?);
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let is_csv = match extension.as_str() {
         "csv" => true,
         "jsonl" | "ndjson" | "json" => false,
         _ => {
-            let first = file.fill_buf()?.iter().find(|b| !b.is_ascii_whitespace()).copied();
+            let first = file
+                .fill_buf()?
+                .iter()
+                .find(|b| !b.is_ascii_whitespace())
+                .copied();
             first.is_some_and(|byte| byte != b'{')
         }
     };
-    if is_csv { read_csv(file) } else { Ok(Box::new(JsonLines { file, number: 0 })) }
+    if is_csv {
+        read_csv(file)
+    } else {
+        Ok(Box::new(JsonLines { file, number: 0 }))
+    }
 }
 
 struct JsonLines {
@@ -99,12 +115,22 @@ impl Iterator for JsonLines {
                 if let Err(error) = self.file.skip_until(b'\n') {
                     return Some(Err(error));
                 }
-                return Some(Ok(FileLine { number, row: Err("the line is too long".to_owned()) }));
+                return Some(Ok(FileLine {
+                    number,
+                    row: Err("the line is too long".to_owned()),
+                }));
             }
             // Some programs begin a file with a byte order mark.
-            let line = if number == 1 { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line) } else { &line };
+            let line = if number == 1 {
+                line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line)
+            } else {
+                &line
+            };
             if !line.trim_ascii().is_empty() {
-                return Some(Ok(FileLine { number, row: json_row(line) }));
+                return Some(Ok(FileLine {
+                    number,
+                    row: json_row(line),
+                }));
             }
         }
     }
@@ -139,7 +165,10 @@ fn json_row(line: &[u8]) -> Result<Row, String> {
         None | Some(Value::Null) => Ok(vec![]),
         Some(Value::String(text)) => Ok(words(text)),
         Some(Value::Array(parts)) => {
-            let texts: Option<Vec<String>> = parts.iter().map(|p| p.as_str().map(str::to_owned)).collect();
+            let texts: Option<Vec<String>> = parts
+                .iter()
+                .map(|p| p.as_str().map(str::to_owned))
+                .collect();
             texts.ok_or_else(|| format!("{field}: a list of texts is needed"))
         }
         Some(_) => Err(format!("{field}: a list of texts is needed")),
@@ -161,15 +190,26 @@ fn json_row(line: &[u8]) -> Result<Row, String> {
 }
 
 fn read_csv(file: BufReader<File>) -> io::Result<Lines> {
-    let mut reader =
-        csv::ReaderBuilder::new().flexible(true).from_reader(BoundedLines { inner: file, since_line_end: 0 });
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(BoundedLines {
+            inner: file,
+            since_line_end: 0,
+        });
     let head = reader.headers()?.clone();
-    let named =
-        |name: &str| FIELDS.iter().find(|f| **f == name.trim().trim_start_matches('\u{feff}')).copied();
+    let named = |name: &str| {
+        FIELDS
+            .iter()
+            .find(|f| **f == name.trim().trim_start_matches('\u{feff}'))
+            .copied()
+    };
     let mut columns = Vec::new();
     for name in &head {
         let Some(field) = named(name).filter(|field| !columns.contains(field)) else {
-            let why = format!("the first line names the columns, each once, among {}", FIELDS.join(", "));
+            let why = format!(
+                "the first line names the columns, each once, among {}",
+                FIELDS.join(", ")
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         };
         columns.push(field);
@@ -180,13 +220,20 @@ fn read_csv(file: BufReader<File>) -> io::Result<Lines> {
             Err(error) => return Err(io::Error::other(error)),
         };
         let number = record.position().map_or(0, csv::Position::line);
-        Ok(FileLine { number, row: csv_row(&columns, &record) })
+        Ok(FileLine {
+            number,
+            row: csv_row(&columns, &record),
+        })
     })))
 }
 
 fn csv_row(columns: &[&str], record: &csv::ByteRecord) -> Result<Row, String> {
     if record.len() != columns.len() {
-        return Err(format!("the line has {} columns instead of {}", record.len(), columns.len()));
+        return Err(format!(
+            "the line has {} columns instead of {}",
+            record.len(),
+            columns.len()
+        ));
     }
     let mut row = Row::default();
     for (field, value) in columns.iter().zip(record) {
@@ -249,14 +296,23 @@ mod tests {
 
     #[test]
     fn both_formats_give_the_same_row() {
-        let json = b"\n{\"clientId\":\"agt_1\",\"secret\":\"s\",\"scopes\":[\"a\",\"b\"],\"ttl\":600}\n";
+        let json =
+            b"\n{\"clientId\":\"agt_1\",\"secret\":\"s\",\"scopes\":[\"a\",\"b\"],\"ttl\":600}\n";
         let csv = b"clientId,secret,scopes,ttl,name\nagt_1,s,a b,600,\n";
-        for (name, text) in [("x.jsonl", &json[..]), ("x", &json[..]), ("x.csv", &csv[..]), ("x", &csv[..])] {
+        for (name, text) in [
+            ("x.jsonl", &json[..]),
+            ("x", &json[..]),
+            ("x.csv", &csv[..]),
+            ("x", &csv[..]),
+        ] {
             let lines = read(name, text);
             assert_eq!(lines.len(), 1, "{name}");
             assert_eq!(lines[0].number, 2, "{name}");
             let row = lines[0].row.clone().unwrap();
-            assert_eq!((row.client_id.as_str(), row.secret.as_deref()), ("agt_1", Some("s")));
+            assert_eq!(
+                (row.client_id.as_str(), row.secret.as_deref()),
+                ("agt_1", Some("s"))
+            );
             assert_eq!(
                 (row.scopes, row.ttl.as_deref(), row.name),
                 (vec!["a".to_owned(), "b".to_owned()], Some("600"), None)
@@ -277,12 +333,19 @@ mod tests {
         );
         let row = lines[0].row.clone().unwrap();
         assert_eq!(
-            (row.client_id.as_str(), row.name.as_deref(), row.ttl.as_deref()),
+            (
+                row.client_id.as_str(),
+                row.name.as_deref(),
+                row.ttl.as_deref()
+            ),
             ("a", Some("An agent"), Some("600"))
         );
         assert_eq!(
             (row.secret.as_deref(), row.scopes),
-            (Some("hunter2"), vec!["db:read".to_owned(), "db:list".to_owned()])
+            (
+                Some("hunter2"),
+                vec!["db:read".to_owned(), "db:list".to_owned()]
+            )
         );
         let fault = |i: usize| lines[i].row.clone().err().unwrap_or_default();
         for refused in [1, 3] {
@@ -301,8 +364,14 @@ mod tests {
 
     #[test]
     fn json_keeps_a_secret_to_the_character() {
-        let lines = read("x.jsonl", b"{\"clientId\":\"a\",\"secret\":\" hunter2 \"}\n");
-        assert_eq!(lines[0].row.clone().unwrap().secret.as_deref(), Some(" hunter2 "));
+        let lines = read(
+            "x.jsonl",
+            b"{\"clientId\":\"a\",\"secret\":\" hunter2 \"}\n",
+        );
+        assert_eq!(
+            lines[0].row.clone().unwrap().secret.as_deref(),
+            Some(" hunter2 ")
+        );
     }
 
     #[test]
@@ -315,7 +384,10 @@ mod tests {
         assert_eq!(faults[0].as_deref(), Some("secret: a text is needed"));
         assert_eq!(faults[1].as_deref(), Some("the line is not JSON: column 2"));
         assert_eq!(faults[2].as_deref(), Some("the line is no JSON object"));
-        assert_eq!(faults[3].as_deref(), Some("no field is called \"clientid\""));
+        assert_eq!(
+            faults[3].as_deref(),
+            Some("no field is called \"clientid\"")
+        );
         assert_eq!(faults[4], None);
     }
 
@@ -358,8 +430,14 @@ mod tests {
     #[test]
     fn a_csv_line_with_other_columns_is_refused_and_an_unknown_column_refuses_the_file() {
         let lines = read("x.csv", b"clientId,name\na,b,c\nd,\"e\nf\"\ng,\xff\n");
-        assert_eq!(lines[0].row.clone().err().as_deref(), Some("the line has 3 columns instead of 2"));
-        assert_eq!(lines[1].row.clone().unwrap_or_default().name.as_deref(), Some("e\nf"));
+        assert_eq!(
+            lines[0].row.clone().err().as_deref(),
+            Some("the line has 3 columns instead of 2")
+        );
+        assert_eq!(
+            lines[1].row.clone().unwrap_or_default().name.as_deref(),
+            Some("e\nf")
+        );
         assert_eq!(
             (lines[2].number, lines[2].row.clone().err().as_deref()),
             (5, Some("name: it is not UTF-8"))

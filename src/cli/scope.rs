@@ -54,18 +54,38 @@ pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result
     let (scopes, act) = (opened.scopes(config), opened.operator());
     match command {
         ScopeCommand::List => {
-            let all: Vec<ScopeJson> = scopes.list().await?.into_iter().map(ScopeJson::from).collect();
+            let all: Vec<ScopeJson> = scopes
+                .list()
+                .await?
+                .into_iter()
+                .map(ScopeJson::from)
+                .collect();
             print(&all, &all, out)
         }
-        ScopeCommand::Add { name, description, high_risk } => {
-            let entry = CatalogueEntry { scope: name, description, high_risk };
+        ScopeCommand::Add {
+            name,
+            description,
+            high_risk,
+        } => {
+            let entry = CatalogueEntry {
+                scope: name,
+                description,
+                high_risk,
+            };
             let scope: ScopeJson = scopes.add(entry, &act).await?.into();
             print(&scope, std::slice::from_ref(&scope), out)
         }
         ScopeCommand::Update(args) => {
-            let UpdateScope { name, description, high_risk, no_high_risk } = args;
-            let patch =
-                ScopePatch { description, high_risk: (high_risk || no_high_risk).then_some(high_risk) };
+            let UpdateScope {
+                name,
+                description,
+                high_risk,
+                no_high_risk,
+            } = args;
+            let patch = ScopePatch {
+                description,
+                high_risk: (high_risk || no_high_risk).then_some(high_risk),
+            };
             let scope: ScopeJson = scopes.update(&name, patch, &act).await?.into();
             print(&scope, std::slice::from_ref(&scope), out)
         }
@@ -74,7 +94,10 @@ pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result
 
 fn print(json: &impl serde::Serialize, scopes: &[ScopeJson], out: Printer) -> Result<(), Failure> {
     out.print(json, || {
-        Sheet::list(&["name", "description", "high risk", "built in"], scopes.iter().map(row).collect())
+        Sheet::list(
+            &["name", "description", "high risk", "built in"],
+            scopes.iter().map(row).collect(),
+        )
     })?;
     out.warn(scopes.iter().flat_map(|scope| &scope.warnings));
     Ok(())
@@ -82,5 +105,10 @@ fn print(json: &impl serde::Serialize, scopes: &[ScopeJson], out: Printer) -> Re
 
 fn row(scope: &ScopeJson) -> Vec<String> {
     let yes = |is| if is { "yes" } else { "no" }.to_owned();
-    vec![scope.name.clone(), scope.description.clone(), yes(scope.high_risk), yes(scope.built_in)]
+    vec![
+        scope.name.clone(),
+        scope.description.clone(),
+        yes(scope.high_risk),
+        yes(scope.built_in),
+    ]
 }

@@ -17,7 +17,11 @@ pub struct ServeArgs {
 
 /// Serves until it is told to stop.
 pub fn run(args: &ServeArgs, config: Config, reloading: Reloading) -> Result<(), Failure> {
-    let new_store = if args.new_store { NewStore::Anywhere } else { NewStore::OnCleanGround };
+    let new_store = if args.new_store {
+        NewStore::Anywhere
+    } else {
+        NewStore::OnCleanGround
+    };
     block_on(async { Ok(app::serve(config, new_store, reloading).await?) })
 }
 

@@ -30,17 +30,27 @@ pub enum TokenCommand {
 pub async fn run(command: TokenCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     match command {
         TokenCommand::Inspect { token } => {
-            let token = if token == "-" { text_from_stdin()? } else { zeroize::Zeroizing::new(token) };
+            let token = if token == "-" {
+                text_from_stdin()?
+            } else {
+                zeroize::Zeroizing::new(token)
+            };
             let opened = app::open(config).await?;
             let found: InspectionJson = opened.issued_tokens().inspect(token.trim()).await?.into();
             out.print(&found, || Sheet::of(properties(&found)))
         }
         TokenCommand::Revoke { jti } => {
             let opened = app::open(config).await?;
-            let revoked: RevokedTokenJson =
-                opened.issued_tokens().revoke(jti, &opened.operator()).await?.into();
+            let revoked: RevokedTokenJson = opened
+                .issued_tokens()
+                .revoke(jti, &opened.operator())
+                .await?
+                .into();
             out.print(&revoked, || {
-                let agent = revoked.agent_id.clone().unwrap_or_else(|| "unknown".to_owned());
+                let agent = revoked
+                    .agent_id
+                    .clone()
+                    .unwrap_or_else(|| "unknown".to_owned());
                 Sheet::of(vec![
                     ("jti", revoked.jti.clone()),
                     ("agent", agent),

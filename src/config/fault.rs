@@ -26,7 +26,10 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File { path, line: None } => write!(f, "file {}", path.display()),
-            Self::File { path, line: Some(line) } => write!(f, "file {} line {line}", path.display()),
+            Self::File {
+                path,
+                line: Some(line),
+            } => write!(f, "file {} line {line}", path.display()),
             Self::Environment(name) => write!(f, "environment variable {}", name.escape_debug()),
             Self::Flag => f.write_str("flag --set"),
         }
@@ -64,7 +67,11 @@ pub struct Faults(pub Vec<Fault>);
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.0.len();
-        write!(f, "{count} configuration {}:", if count == 1 { "fault" } else { "faults" })?;
+        write!(
+            f,
+            "{count} configuration {}:",
+            if count == 1 { "fault" } else { "faults" }
+        )?;
         self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
     }
 }

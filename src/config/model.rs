@@ -71,8 +71,10 @@ pub enum Plaintext {
 }
 
 impl Plaintext {
-    pub(super) const WORDS: &[(&str, Self)] =
-        &[("loopback", Self::Loopback), ("behind-proxy", Self::BehindProxy)];
+    pub(super) const WORDS: &[(&str, Self)] = &[
+        ("loopback", Self::Loopback),
+        ("behind-proxy", Self::BehindProxy),
+    ];
 }
 
 /// The store.
@@ -161,6 +163,9 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    pub(super) const WORDS: &[(&str, Self)] =
-        &[("auto", Self::Auto), ("json", Self::Json), ("human", Self::Human)];
+    pub(super) const WORDS: &[(&str, Self)] = &[
+        ("auto", Self::Auto),
+        ("json", Self::Json),
+        ("human", Self::Human),
+    ];
 }

@@ -69,7 +69,14 @@ const PARAMETERS: &[(&str, Holds)] = &[
     ("user", Text),
 ];
 
-const SSLMODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+const SSLMODES: &[&str] = &[
+    "disable",
+    "allow",
+    "prefer",
+    "require",
+    "verify-ca",
+    "verify-full",
+];
 
 const SAY_SSLMODE: &str = "the host is not this machine, so the URL says how it is reached: ?sslmode=verify-full \
                            (with &sslrootcert=/path/ca.pem when the authority is your own), sslmode=require to \
@@ -87,11 +94,19 @@ pub fn check(url: &Url) -> Result<(), Rule> {
         }
     }
     let said = |names: &[&str]| {
-        let pairs = url.query_pairs().filter(|(name, value)| names.contains(&&**name) && !value.is_empty());
-        pairs.map(|(_, value)| value.into_owned()).collect::<Vec<_>>()
+        let pairs = url
+            .query_pairs()
+            .filter(|(name, value)| names.contains(&&**name) && !value.is_empty());
+        pairs
+            .map(|(_, value)| value.into_owned())
+            .collect::<Vec<_>>()
     };
     let mut hosts = said(&["host", "hostaddr"]);
-    hosts.extend(url.host_str().filter(|host| !host.is_empty()).map(ToOwned::to_owned));
+    hosts.extend(
+        url.host_str()
+            .filter(|host| !host.is_empty())
+            .map(ToOwned::to_owned),
+    );
     // Nobody could see which others were meant: they would be guessed from the surroundings.
     if hosts.is_empty() || (url.username().is_empty() && said(&["user"]).is_empty()) {
         return Err("a postgres:// URL names its host and its user".into());
@@ -105,7 +120,9 @@ pub fn check(url: &Url) -> Result<(), Rule> {
     }
     // As libpq has it: roots that sign for the whole world prove nothing without the name.
     if said(&["sslrootcert"]).iter().any(|root| root == "system")
-        && !modes.iter().all(|mode| mode.eq_ignore_ascii_case("verify-full"))
+        && !modes
+            .iter()
+            .all(|mode| mode.eq_ignore_ascii_case("verify-full"))
     {
         return Err("sslrootcert=system needs sslmode=verify-full".into());
     }
@@ -123,13 +140,20 @@ fn one_name(name: &str) -> String {
 
 fn check_parameter(name: &str, value: &str) -> Result<(), Rule> {
     // `options[lock_timeout]=1s` sets one value of the session.
-    if name.strip_prefix("options[").is_some_and(|rest| rest.ends_with(']')) {
+    if name
+        .strip_prefix("options[")
+        .is_some_and(|rest| rest.ends_with(']'))
+    {
         return Ok(());
     }
     let Some((_, holds)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
         // A name that is none may be part of a password with an `&` in it.
         let is_name = name.len() <= 40 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-        let named = if is_name { format!("`{name}`") } else { "one of its names".to_owned() };
+        let named = if is_name {
+            format!("`{name}`")
+        } else {
+            "one of its names".to_owned()
+        };
         let known: Vec<&str> = PARAMETERS.iter().map(|(known, _)| *known).collect();
         let known = known.join(", ");
         return Err(format!(
@@ -142,7 +166,9 @@ fn check_parameter(name: &str, value: &str) -> Result<(), Rule> {
         // The driver reads these in any letter case.
         Word(words) if words.iter().any(|word| word.eq_ignore_ascii_case(value)) => return Ok(()),
         Word(words) => format!("one of {}", words.join(", ")),
-        Integer if value.parse::<i32>().is_ok() && name != "statement-cache-capacity" => return Ok(()),
+        Integer if value.parse::<i32>().is_ok() && name != "statement-cache-capacity" => {
+            return Ok(());
+        }
         Integer if value.parse::<u16>().is_ok() => return Ok(()),
         Integer => "a whole number".to_owned(),
         Port if value.parse::<u16>().is_ok_and(|port| port > 0) => return Ok(()),
@@ -167,7 +193,9 @@ mod tests {
     use super::*;
 
     fn fault(text: &str) -> Option<String> {
-        check(&Url::parse(text).unwrap()).err().map(|rule| rule.0.into_owned())
+        check(&Url::parse(text).unwrap())
+            .err()
+            .map(|rule| rule.0.into_owned())
     }
 
     #[test]
@@ -180,7 +208,11 @@ mod tests {
             "ssl-mode=disable&statement-cache-capacity=0&sslsni=1&sslcompression=0&load_balance_hosts=random",
             "sslmode=verify-ca&sslnegotiation=postgres&fallback_application_name=y&options[lock_timeout]=1s",
         ] {
-            assert_eq!(fault(&format!("postgres://sw:p@db.example/sw?{good}")), None, "{good}");
+            assert_eq!(
+                fault(&format!("postgres://sw:p@db.example/sw?{good}")),
+                None,
+                "{good}"
+            );
         }
     }
 
@@ -214,7 +246,10 @@ mod tests {
         // A text that cannot be a name may be the rest of a password.
         for secret in ["pa%20ss=x", "Hunter2=x", "hunter2=x", "options[x=1"] {
             let told = fault(&format!("postgres://sw@127.0.0.1/sw?{secret}")).unwrap();
-            assert!(!told.to_lowercase().contains("hunter") && told.contains("query parameter"), "{told}");
+            assert!(
+                !told.to_lowercase().contains("hunter") && told.contains("query parameter"),
+                "{told}"
+            );
         }
     }
 
@@ -243,7 +278,10 @@ mod tests {
             "postgres://sw@localhost/sw?hostaddr=10.0.0.7",
             "postgres://sw@localhost.example/sw?application_name=x",
         ] {
-            assert!(fault(there).is_some_and(|told| told.contains("?sslmode=verify-full")), "{there}");
+            assert!(
+                fault(there).is_some_and(|told| told.contains("?sslmode=verify-full")),
+                "{there}"
+            );
         }
     }
 
@@ -257,17 +295,30 @@ mod tests {
             "sslmode=require&sslrootcert=/a&ssl-root-cert=/b",
         ] {
             let told = fault(&format!("postgres://sw:p@db.example/sw?{twice}"));
-            assert!(told.as_ref().is_some_and(|told| told.contains("said twice")), "{twice}: {told:?}");
+            assert!(
+                told.as_ref()
+                    .is_some_and(|told| told.contains("said twice")),
+                "{twice}: {told:?}"
+            );
         }
         let settings = "sslmode=require&options[lock_timeout]=1s&options[statement_timeout]=2s";
-        assert_eq!(fault(&format!("postgres://sw:p@db.example/sw?{settings}")), None);
+        assert_eq!(
+            fault(&format!("postgres://sw:p@db.example/sw?{settings}")),
+            None
+        );
     }
 
     #[test]
     fn one_host_and_a_root_that_fits_its_mode() {
-        assert!(fault("postgres://sw@a,b/sw?sslmode=require").unwrap().contains("one host"));
         assert!(
-            fault("postgres://sw@a/sw?sslmode=require&sslrootcert=system").unwrap().contains("verify-full")
+            fault("postgres://sw@a,b/sw?sslmode=require")
+                .unwrap()
+                .contains("one host")
+        );
+        assert!(
+            fault("postgres://sw@a/sw?sslmode=require&sslrootcert=system")
+                .unwrap()
+                .contains("verify-full")
         );
     }
 }

@@ -39,13 +39,20 @@ impl Setting {
             Written::One(text) => Some(without_secrets(text)),
             Written::Many(parts) => Some(without_secrets(&parts.join(", "))),
         };
-        Fault { key: self.key.clone(), origin: self.origin.clone(), value, rule: rule.0.into_owned() }
+        Fault {
+            key: self.key.clone(),
+            origin: self.origin.clone(),
+            value,
+            rule: rule.0.into_owned(),
+        }
     }
 }
 
 /// A value without what may be a URL's user and password, query and fragment, wherever that was written.
 fn without_secrets(text: &str) -> String {
-    let (hidden, shown) = text.rsplit_once('@').map_or(("", text), |(_, host)| ("(redacted)@", host));
+    let (hidden, shown) = text
+        .rsplit_once('@')
+        .map_or(("", text), |(_, host)| ("(redacted)@", host));
     match shown.split_once(['?', '#']) {
         Some((before, _)) if text.contains("://") => format!("{hidden}{before}?(redacted)"),
         _ => format!("{hidden}{shown}"),
@@ -83,19 +90,32 @@ impl Raw {
     }
 
     fn read_file(&mut self, path: &Path) {
-        let at = |line| Origin::File { path: path.to_owned(), line };
+        let at = |line| Origin::File {
+            path: path.to_owned(),
+            line,
+        };
         match read_text(path) {
             Ok(text) => self.read_toml(&text, &at),
-            Err(why) => self.fault("--config", at(None), format!("the file cannot be read: {why}")),
+            Err(why) => self.fault(
+                "--config",
+                at(None),
+                format!("the file cannot be read: {why}"),
+            ),
         }
     }
 
     fn read_toml(&mut self, text: &str, at: &dyn Fn(Option<usize>) -> Origin) {
-        let line = |offset: usize| at(Some(1 + text.bytes().take(offset).filter(|b| *b == b'\n').count()));
+        let line = |offset: usize| {
+            at(Some(
+                1 + text.bytes().take(offset).filter(|b| *b == b'\n').count(),
+            ))
+        };
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             // Only the message: the error's own display repeats the line, which may hold a secret.
-            let place = error.span().map_or_else(|| at(None), |span| line(span.start));
+            let place = error
+                .span()
+                .map_or_else(|| at(None), |span| line(span.start));
             self.fault("toml", place, error.message().to_owned());
         }
         // What was recovered from a broken document would only give faults of a second kind.
@@ -130,8 +150,16 @@ impl Raw {
             value => scalar(value).map(Written::One),
         };
         match written {
-            Some(written) => self.settings.push(Setting { key, written, origin }),
-            None => self.fault(&key, origin, "a text, a number, true, false or a list of them".to_owned()),
+            Some(written) => self.settings.push(Setting {
+                key,
+                written,
+                origin,
+            }),
+            None => self.fault(
+                &key,
+                origin,
+                "a text, a number, true, false or a list of them".to_owned(),
+            ),
         }
     }
 
@@ -140,7 +168,10 @@ impl Raw {
             .into_iter()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
             // Without a double underscore it is somebody else's, a Kubernetes service link for one.
-            .filter(|(name, _)| name.strip_prefix(PREFIX).is_some_and(|rest| rest.contains("__")))
+            .filter(|(name, _)| {
+                name.strip_prefix(PREFIX)
+                    .is_some_and(|rest| rest.contains("__"))
+            })
             .collect();
         // The system gives them in any order; faults read better in one.
         variables.sort();
@@ -154,10 +185,16 @@ impl Raw {
                 continue;
             }
             if from_file.is_some_and(|direct| names.iter().any(|n| n == direct)) {
-                self.fault(&key, origin, "the same variable is set without _FILE too".to_owned());
+                self.fault(
+                    &key,
+                    origin,
+                    "the same variable is set without _FILE too".to_owned(),
+                );
                 continue;
             }
-            let text = value.into_string().map_err(|_| "the value is not UTF-8".to_owned());
+            let text = value
+                .into_string()
+                .map_err(|_| "the value is not UTF-8".to_owned());
             let text = match from_file {
                 None => text,
                 Some(_) => text.and_then(|path| {
@@ -165,13 +202,22 @@ impl Raw {
                         return Err("it names no file".to_owned());
                     }
                     let path = Path::new(&path);
-                    read_text(path).map_err(|why| format!("{} cannot be read: {why}", named_file(path)))
+                    read_text(path)
+                        .map_err(|why| format!("{} cannot be read: {why}", named_file(path)))
                 }),
             };
             match text {
                 Ok(text) => {
-                    let text = if from_file.is_some() { without_newline(text) } else { text };
-                    self.settings.push(Setting { key, written: Written::One(text), origin });
+                    let text = if from_file.is_some() {
+                        without_newline(text)
+                    } else {
+                        text
+                    };
+                    self.settings.push(Setting {
+                        key,
+                        written: Written::One(text),
+                        origin,
+                    });
                 }
                 Err(why) => self.fault(&key, origin, why),
             }
@@ -184,16 +230,29 @@ impl Raw {
                 self.fault(key, Origin::Flag, table::unknown_key(key));
             } else if table::is_secret(key) {
                 // Every user of the machine can read every process's arguments.
-                self.fault(key, Origin::Flag, "a secret comes from a file or the environment".to_owned());
+                self.fault(
+                    key,
+                    Origin::Flag,
+                    "a secret comes from a file or the environment".to_owned(),
+                );
             } else {
                 let written = Written::One(value.clone());
-                self.settings.push(Setting { key: key.clone(), written, origin: Origin::Flag });
+                self.settings.push(Setting {
+                    key: key.clone(),
+                    written,
+                    origin: Origin::Flag,
+                });
             }
         }
     }
 
     fn fault(&mut self, key: &str, origin: Origin, rule: String) {
-        self.faults.push(Fault { key: key.to_owned(), origin, value: None, rule });
+        self.faults.push(Fault {
+            key: key.to_owned(),
+            origin,
+            value: None,
+            rule,
+        });
     }
 }
 
@@ -206,9 +265,9 @@ fn key_of(variable: &str) -> String {
 fn scalar(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n.to_string())
-        }
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .ok()
+            .map(|n| n.to_string()),
         DeValue::Float(number) => Some(number.as_str().to_owned()),
         DeValue::Boolean(truth) => Some(truth.to_string()),
         DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,

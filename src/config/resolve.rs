@@ -54,34 +54,65 @@ impl Config {
         }
         // A key with a fault holds its default by now, so no fault is reported twice.
         for (key, rule) in config.contradictions(need) {
-            let origin = raw.effective(key).map_or(Origin::Default, |s| s.origin.clone());
-            faults.push(Fault { key: key.to_owned(), origin, value: None, rule: rule.to_owned() });
+            let origin = raw
+                .effective(key)
+                .map_or(Origin::Default, |s| s.origin.clone());
+            faults.push(Fault {
+                key: key.to_owned(),
+                origin,
+                value: None,
+                rule: rule.to_owned(),
+            });
         }
-        if faults.is_empty() { Ok(config) } else { Err(Faults(faults)) }
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(Faults(faults))
+        }
     }
 
     /// Every key with its effective value and where it was set, in the order of `default.toml`.
     pub fn show(&self, raw: &Raw) -> Vec<Shown> {
-        let origin = |key: &str| raw.effective(key).map_or(Origin::Default, |s| s.origin.clone());
-        let shown = |key: &str, value| Shown { key: key.to_owned(), value, origin: origin(key) };
+        let origin = |key: &str| {
+            raw.effective(key)
+                .map_or(Origin::Default, |s| s.origin.clone())
+        };
+        let shown = |key: &str, value| Shown {
+            key: key.to_owned(),
+            value,
+            origin: origin(key),
+        };
         let plans = self.plans.0.iter().map(|(name, limit)| {
             let value = limit.map_or_else(|| "unlimited".into(), serde_json::Value::from);
             shown(&format!("plans.{name}"), value)
         });
-        let mut all: Vec<Shown> = table::KEYS.iter().map(|k| shown(k.name, (k.show)(self))).collect();
-        let place = all.iter().position(|s| s.key.starts_with("scopes.")).unwrap_or(all.len());
+        let mut all: Vec<Shown> = table::KEYS
+            .iter()
+            .map(|k| shown(k.name, (k.show)(self)))
+            .collect();
+        let place = all
+            .iter()
+            .position(|s| s.key.starts_with("scopes."))
+            .unwrap_or(all.len());
         all.splice(place..place, plans);
         all
     }
 
     /// Values that are fine alone and not together: the key to blame and the rule.
     fn contradictions(&self, need: MasterKeyNeed) -> Vec<(&'static str, &'static str)> {
-        const PLAINTEXT: &str =
-            "plain HTTP on an address that is not loopback needs server.plaintext = \"behind-proxy\"";
+        const PLAINTEXT: &str = "plain HTTP on an address that is not loopback needs server.plaintext = \"behind-proxy\"";
         let (server, mut found) = (&self.server, Vec::new());
         if server.plaintext == Plaintext::Loopback {
-            let exposed = [("server.listen", server.listen), ("server.ops_listen", server.ops_listen)];
-            found.extend(exposed.iter().filter(|(_, a)| !a.ip().is_loopback()).map(|(k, _)| (*k, PLAINTEXT)));
+            let exposed = [
+                ("server.listen", server.listen),
+                ("server.ops_listen", server.ops_listen),
+            ];
+            found.extend(
+                exposed
+                    .iter()
+                    .filter(|(_, a)| !a.ip().is_loopback())
+                    .map(|(k, _)| (*k, PLAINTEXT)),
+            );
         }
         if server.listen == server.ops_listen && server.listen.port() != 0 {
             found.push(("server.ops_listen", "it must differ from server.listen"));
@@ -112,14 +143,21 @@ impl Config {
                 trusted_proxies: Networks::default(),
                 client_address_header: None,
             },
-            database: DatabaseConfig { url: DatabaseUrl::Sqlite("".into()), max_connections: 0 },
+            database: DatabaseConfig {
+                url: DatabaseUrl::Sqlite("".into()),
+                max_connections: 0,
+            },
             token: TokenConfig {
                 issuer: String::new(),
                 default_ttl: Ttl::DEFAULT,
                 default_audience: None,
                 typ: TokenTyp::AtJwt,
             },
-            keys: KeysConfig { master_key: None, rsa_bits: RsaBits::B2048, announce_seconds: 0 },
+            keys: KeysConfig {
+                master_key: None,
+                rsa_bits: RsaBits::B2048,
+                announce_seconds: 0,
+            },
             limits: LimitsConfig {
                 requests_per_minute: 0,
                 introspections_per_minute: 0,
@@ -133,7 +171,11 @@ impl Config {
             plans: Plans(BTreeMap::new()),
             scopes: RiskRules::default(),
             audit: AuditConfig { keep_days: 0 },
-            log: LogConfig { filter: String::new(), format: LogFormat::Auto, requests: false },
+            log: LogConfig {
+                filter: String::new(),
+                format: LogFormat::Auto,
+                requests: false,
+            },
         }
     }
 }
@@ -157,7 +199,11 @@ mod tests {
     }
 
     fn given() -> Given {
-        Given { file: None, environment: vec![], flags: vec![] }
+        Given {
+            file: None,
+            environment: vec![],
+            flags: vec![],
+        }
     }
 
     impl Given {
@@ -195,13 +241,21 @@ mod tests {
         let config = given().resolve().unwrap();
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:3000");
         assert_eq!(config.server.ops_listen.to_string(), "127.0.0.1:3001");
-        assert_eq!(config.database.url, DatabaseUrl::Sqlite("sealwright-data/sealwright.db".into()));
+        assert_eq!(
+            config.database.url,
+            DatabaseUrl::Sqlite("sealwright-data/sealwright.db".into())
+        );
         assert_eq!(config.token.issuer, "http://localhost:3000");
         assert_eq!(config.token.default_ttl.secs(), 600);
         assert_eq!(config.token.typ, TokenTyp::AtJwt);
         assert!(config.token.default_audience.is_none() && config.keys.master_key.is_none());
         assert_eq!(config.limits.requests_per_minute, 0);
-        let plans: Vec<(&str, Option<i64>)> = config.plans.0.iter().map(|(n, l)| (n.as_str(), *l)).collect();
+        let plans: Vec<(&str, Option<i64>)> = config
+            .plans
+            .0
+            .iter()
+            .map(|(n, l)| (n.as_str(), *l))
+            .collect();
         assert_eq!(plans, [("free", Some(10_000)), ("unlimited", None)]);
     }
 
@@ -230,11 +284,17 @@ mod tests {
     fn the_production_example_resolves_with_its_secrets_in_the_environment() {
         let example = given()
             .file(include_str!("../../config/production.toml"))
-            .env("SEALWRIGHT_DATABASE__URL", "postgres://sw:pw@db.example.com/sw?sslmode=require")
+            .env(
+                "SEALWRIGHT_DATABASE__URL",
+                "postgres://sw:pw@db.example.com/sw?sslmode=require",
+            )
             .env("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY);
         let config = example.resolve().unwrap();
         assert_eq!(config.plans.0.len(), 3);
-        assert_eq!(config.token.default_audience.unwrap().as_str(), "https://api.example.com");
+        assert_eq!(
+            config.token.default_audience.unwrap().as_str(),
+            "https://api.example.com"
+        );
     }
 
     #[test]
@@ -246,7 +306,10 @@ mod tests {
         let layers = layers.set("token.default_ttl", "900");
         let config = layers.resolve().unwrap();
         assert_eq!(
-            (config.token.default_ttl.secs(), config.token.issuer.as_str()),
+            (
+                config.token.default_ttl.secs(),
+                config.token.issuer.as_str()
+            ),
             (900, "https://a.example")
         );
     }
@@ -266,7 +329,10 @@ mod tests {
             one("hash_queue"),
             "limits.hash_queue = \"many\" (environment variable SEALWRIGHT_LIMITS__HASH_QUEUE): 1 to 10000 logins"
         );
-        assert_eq!(one("log.format"), "log.format = \"xml\" (flag --set): auto, json or human");
+        assert_eq!(
+            one("log.format"),
+            "log.format = \"xml\" (flag --set): auto, json or human"
+        );
     }
 
     #[test]
@@ -275,8 +341,13 @@ mod tests {
         let path = given().env("SEALWRIGHT_KEYS__MASTER_KEY_FILE", secret);
         let toml = given().file(&format!("[keys]\nmaster_key = {secret}\n"));
         let broken = given()
-            .file(&format!("[keys]\nmaster_key = \"{secret}\"\nmaster = \"{secret}\"\n"))
-            .env("SEALWRIGHT_DATABASE__URL", format!("mysql://u:{secret}@h/d"))
+            .file(&format!(
+                "[keys]\nmaster_key = \"{secret}\"\nmaster = \"{secret}\"\n"
+            ))
+            .env(
+                "SEALWRIGHT_DATABASE__URL",
+                format!("mysql://u:{secret}@h/d"),
+            )
             .env("SEALWRIGHT_KEYS__MASTERKEY", secret)
             .set("database.url", secret);
         for (given, count) in [(path, 1), (toml, 1), (broken, 5)] {
@@ -289,17 +360,28 @@ mod tests {
     #[test]
     fn unknown_keys_and_sections_are_faults_with_a_likely_name() {
         let faults = given()
-            .file("listen = \"x\"\n[sever]\nlisten = \"x\"\n[server]\nlistn = \"x\"\n[token.more]\n")
+            .file(
+                "listen = \"x\"\n[sever]\nlisten = \"x\"\n[server]\nlistn = \"x\"\n[token.more]\n",
+            )
             .env("SEALWRIGHT_SERVER__LISTENS", "x")
             .env("SEALWRIGHT_server__listen", "x")
             .faults();
         let all = faults.join("\n");
         assert_eq!(faults.len(), 6, "{all}");
         assert!(all.contains("listen (file"), "{all}");
-        assert!(all.contains("no section has this name; did you mean server?"), "{all}");
+        assert!(
+            all.contains("no section has this name; did you mean server?"),
+            "{all}"
+        );
         assert!(all.contains("server.listn"), "{all}");
-        assert!(all.contains("no key has this name; did you mean server.listen?"), "{all}");
-        assert!(all.contains("did you mean SEALWRIGHT_SERVER__LISTEN?"), "{all}");
+        assert!(
+            all.contains("no key has this name; did you mean server.listen?"),
+            "{all}"
+        );
+        assert!(
+            all.contains("did you mean SEALWRIGHT_SERVER__LISTEN?"),
+            "{all}"
+        );
     }
 
     #[test]
@@ -317,22 +399,30 @@ mod tests {
         let path = secrets.path().join("key");
         for ending in ["", "\n", "\r\n"] {
             std::fs::write(&path, format!("{MASTER_KEY}{ending}")).unwrap();
-            let config = given().env("SEALWRIGHT_KEYS__MASTER_KEY_FILE", &path).resolve().unwrap();
+            let config = given()
+                .env("SEALWRIGHT_KEYS__MASTER_KEY_FILE", &path)
+                .resolve()
+                .unwrap();
             assert!(config.keys.master_key.is_some());
         }
         std::fs::write(&path, "info\n\n").unwrap();
-        let two = given().env("SEALWRIGHT_SERVER__LISTEN_FILE", &path).faults();
+        let two = given()
+            .env("SEALWRIGHT_SERVER__LISTEN_FILE", &path)
+            .faults();
         assert!(two[0].contains("\"info\\n\""), "{two:?}");
     }
 
     #[test]
     fn a_variable_and_its_file_variable_together_are_a_fault() {
-        let both =
-            given().env("SEALWRIGHT_LOG__FILTER", "info").env("SEALWRIGHT_LOG__FILTER_FILE", "/nowhere");
+        let both = given()
+            .env("SEALWRIGHT_LOG__FILTER", "info")
+            .env("SEALWRIGHT_LOG__FILTER_FILE", "/nowhere");
         let faults = both.faults();
         assert_eq!(faults.len(), 1);
         assert!(
-            faults[0].contains("SEALWRIGHT_LOG__FILTER_FILE): the same variable is set without _FILE too")
+            faults[0].contains(
+                "SEALWRIGHT_LOG__FILTER_FILE): the same variable is set without _FILE too"
+            )
         );
     }
 
@@ -344,7 +434,12 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(faults.0.len(), 1);
-        assert!(faults.to_string().contains("/nowhere/s.toml): the file cannot be read"), "{faults}");
+        assert!(
+            faults
+                .to_string()
+                .contains("/nowhere/s.toml): the file cannot be read"),
+            "{faults}"
+        );
     }
 
     #[test]
@@ -353,12 +448,27 @@ mod tests {
             for address in ["0.0.0.0:3005", "[::]:3005", "192.0.2.1:3005"] {
                 let faults = given().set(key, address).faults();
                 assert_eq!(faults.len(), 1, "{key} {address}");
-                assert!(faults[0].starts_with(key) && faults[0].contains("behind-proxy"), "{faults:?}");
-                assert!(given().set(key, address).set("server.plaintext", "behind-proxy").resolve().is_ok());
+                assert!(
+                    faults[0].starts_with(key) && faults[0].contains("behind-proxy"),
+                    "{faults:?}"
+                );
+                assert!(
+                    given()
+                        .set(key, address)
+                        .set("server.plaintext", "behind-proxy")
+                        .resolve()
+                        .is_ok()
+                );
             }
             assert!(given().set(key, "[::1]:3005").resolve().is_ok());
         }
-        assert_eq!(given().set("server.ops_listen", "127.0.0.1:3000").faults().len(), 1);
+        assert_eq!(
+            given()
+                .set("server.ops_listen", "127.0.0.1:3000")
+                .faults()
+                .len(),
+            1
+        );
     }
 
     #[test]
@@ -366,7 +476,12 @@ mod tests {
         let postgres = given().env("SEALWRIGHT_DATABASE__URL", "postgres://sw@localhost/sw");
         assert!(postgres.faults()[0].starts_with("keys.master_key (default): Postgres needs one"));
         assert!(Config::resolve(&postgres.raw(), MasterKeyNeed::Never).is_ok());
-        assert!(postgres.env("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY).resolve().is_ok());
+        assert!(
+            postgres
+                .env("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY)
+                .resolve()
+                .is_ok()
+        );
     }
 
     #[test]
@@ -376,53 +491,97 @@ mod tests {
             .env("SEALWRIGHT_PLANS__SILVER", "unlimited")
             .resolve()
             .unwrap();
-        let limit = |name: &str| config.plans.0.iter().find(|(n, _)| n.as_str() == name).map(|(_, l)| *l);
+        let limit = |name: &str| {
+            config
+                .plans
+                .0
+                .iter()
+                .find(|(n, _)| n.as_str() == name)
+                .map(|(_, l)| *l)
+        };
         assert_eq!(limit("gold"), Some(Some(5_000)));
         assert_eq!(limit("free"), Some(Some(3)));
         assert_eq!(limit("silver"), Some(None));
-        for bad in ["Gold = 1", "gold = -1", "gold = 1.5", "gold = \"many\"", "gold_file = 1", "\"a b\" = 1"]
-        {
-            assert_eq!(given().file(&format!("[plans]\n{bad}\n")).faults().len(), 1, "{bad}");
+        for bad in [
+            "Gold = 1",
+            "gold = -1",
+            "gold = 1.5",
+            "gold = \"many\"",
+            "gold_file = 1",
+            "\"a b\" = 1",
+        ] {
+            assert_eq!(
+                given().file(&format!("[plans]\n{bad}\n")).faults().len(),
+                1,
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn a_key_is_announced_until_every_replica_and_cache_has_it() {
-        for (seconds, is_fine) in
-            [("0", false), ("359", false), ("360", true), ("2592000", true), ("2592001", false)]
-        {
+        for (seconds, is_fine) in [
+            ("0", false),
+            ("359", false),
+            ("360", true),
+            ("2592000", true),
+            ("2592001", false),
+        ] {
             let faults = given().set("keys.announce_seconds", seconds).faults();
             assert_eq!(faults.is_empty(), is_fine, "{faults:?}");
-            assert!(faults.iter().all(|f| f.contains("360 to 2592000 seconds")), "{faults:?}");
+            assert!(
+                faults.iter().all(|f| f.contains("360 to 2592000 seconds")),
+                "{faults:?}"
+            );
         }
     }
 
     #[test]
     fn lists_from_the_environment_are_separated_by_commas_or_spaces() {
-        let config = given().env("SEALWRIGHT_SCOPES__HIGH_RISK", "a:b, c:d e").resolve().unwrap();
+        let config = given()
+            .env("SEALWRIGHT_SCOPES__HIGH_RISK", "a:b, c:d e")
+            .resolve()
+            .unwrap();
         assert_eq!(
-            config.scopes.high_risk.iter().map(Scope::as_str).collect::<Vec<_>>(),
+            config
+                .scopes
+                .high_risk
+                .iter()
+                .map(Scope::as_str)
+                .collect::<Vec<_>>(),
             ["a:b", "c:d", "e"]
         );
-        let config = given().file("[scopes]\nhigh_risk = [\"a,b\"]\n").resolve().unwrap();
+        let config = given()
+            .file("[scopes]\nhigh_risk = [\"a,b\"]\n")
+            .resolve()
+            .unwrap();
         assert_eq!(config.scopes.high_risk[0].as_str(), "a,b");
     }
 
     #[test]
     fn what_is_shown_names_the_source_and_hides_secrets() {
         let given = given()
-            .env("SEALWRIGHT_DATABASE__URL", "postgres://sw:hunter2@localhost/sw")
+            .env(
+                "SEALWRIGHT_DATABASE__URL",
+                "postgres://sw:hunter2@localhost/sw",
+            )
             .env("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY)
             .set("log.requests", "false");
         let (raw, config) = (given.raw(), given.resolve().unwrap());
         let shown = config.show(&raw);
         let text = format!("{config:?} {shown:?}");
-        assert!(!text.contains("hunter2") && !text.contains(&MASTER_KEY[..8]), "{text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains(&MASTER_KEY[..8]),
+            "{text}"
+        );
         let of = |key: &str| shown.iter().find(|s| s.key == key).unwrap();
         assert_eq!(of("log.requests").value, serde_json::json!(false));
         assert_eq!(of("log.requests").origin, Origin::Flag);
         assert_eq!(of("plans.free").value, serde_json::json!(10_000));
-        assert_eq!(of("database.url").value, serde_json::json!("postgres://sw:redacted@localhost/sw"));
+        assert_eq!(
+            of("database.url").value,
+            serde_json::json!("postgres://sw:redacted@localhost/sw")
+        );
         assert_eq!(shown.len(), table::KEYS.len() + 2);
     }
 }

@@ -15,8 +15,8 @@ use crate::keys::seal::MasterKey;
 use super::model::{Config, LogFormat, Plaintext};
 use super::rule::Rule;
 use super::value::{
-    address, automatic, choice, database_url, default_audience, filter, header_name, issuer, list, number,
-    optional, text,
+    address, automatic, choice, database_url, default_audience, filter, header_name, issuer, list,
+    number, optional, text,
 };
 use super::written::Written;
 
@@ -36,7 +36,12 @@ const fn key(
     put: fn(&mut Config, &Written) -> Result<(), Rule>,
     show: fn(&Config) -> Value,
 ) -> Key {
-    Key { name, secret: false, put, show }
+    Key {
+        name,
+        secret: false,
+        put,
+        show,
+    }
 }
 
 const fn secret(
@@ -44,7 +49,12 @@ const fn secret(
     put: fn(&mut Config, &Written) -> Result<(), Rule>,
     show: fn(&Config) -> Value,
 ) -> Key {
-    Key { name, secret: true, put, show }
+    Key {
+        name,
+        secret: true,
+        put,
+        show,
+    }
 }
 
 /// Every key, in the order of `default.toml`. Plans have names of their own: see [`put`].
@@ -88,9 +98,13 @@ pub const KEYS: &[Key] = &[
 
 const TYPS: &[(&str, TokenTyp)] = &[("at+jwt", TokenTyp::AtJwt), ("JWT", TokenTyp::Jwt)];
 const RULES: &[(&str, NameRule)] = &[("words", NameRule::Words), ("suffix", NameRule::Suffix)];
-const UNCLASSIFIED: &[(&str, Unclassified)] = &[("low", Unclassified::Low), ("high", Unclassified::High)];
-const BITS: &[(&str, RsaBits)] =
-    &[("2048", RsaBits::B2048), ("3072", RsaBits::B3072), ("4096", RsaBits::B4096)];
+const UNCLASSIFIED: &[(&str, Unclassified)] =
+    &[("low", Unclassified::Low), ("high", Unclassified::High)];
+const BITS: &[(&str, RsaBits)] = &[
+    ("2048", RsaBits::B2048),
+    ("3072", RsaBits::B3072),
+    ("4096", RsaBits::B4096),
+];
 
 const PLANS: &str = "plans.";
 
@@ -113,7 +127,11 @@ fn put_plan(config: &mut Config, plan: &str, written: &Written) -> Result<(), Ru
     }
     let limit = match text(written)? {
         "unlimited" => None,
-        _ => Some(number(written, 0..=i64::MAX, "a number of tokens a month, or unlimited")?),
+        _ => Some(number(
+            written,
+            0..=i64::MAX,
+            "a number of tokens a month, or unlimited",
+        )?),
     };
     config.plans.0.insert(name, limit);
     Ok(())
@@ -125,7 +143,12 @@ fn set<T, E: Into<Rule>>(place: &mut T, value: Result<T, E>) -> Result<(), Rule>
 }
 
 fn word<T: Copy + PartialEq>(value: T, words: &[(&'static str, T)]) -> Value {
-    json!(words.iter().find(|(_, meaning)| *meaning == value).map(|(word, _)| word))
+    json!(
+        words
+            .iter()
+            .find(|(_, meaning)| *meaning == value)
+            .map(|(word, _)| word)
+    )
 }
 
 fn bits(value: RsaBits) -> Value {
@@ -138,7 +161,9 @@ fn bits(value: RsaBits) -> Value {
 
 /// Whether `name` is a key; any plan is.
 pub fn is_known(name: &str) -> bool {
-    let plan = name.strip_prefix(PLANS).is_some_and(|plan| !plan.is_empty() && !plan.contains('.'));
+    let plan = name
+        .strip_prefix(PLANS)
+        .is_some_and(|plan| !plan.is_empty() && !plan.contains('.'));
     plan || KEYS.iter().any(|k| k.name == name)
 }
 
@@ -153,14 +178,23 @@ pub fn is_section(name: &str) -> bool {
 }
 
 fn sections() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().filter_map(|k| k.name.split_once('.')).map(|(section, _)| section).chain(["plans"])
+    KEYS.iter()
+        .filter_map(|k| k.name.split_once('.'))
+        .map(|(section, _)| section)
+        .chain(["plans"])
 }
 
 /// What to say about a key that nobody knows.
 pub fn unknown_key(name: &str) -> String {
     let last = |n: &'static str| n.split_once('.').map_or(n, |(_, last)| last);
-    let same = KEYS.iter().map(|k| k.name).find(|n| last(n) == name.rsplit('.').next().unwrap_or(name));
-    did_you_mean("no key has this name", same.or_else(|| nearest(name, KEYS.iter().map(|k| k.name))))
+    let same = KEYS
+        .iter()
+        .map(|k| k.name)
+        .find(|n| last(n) == name.rsplit('.').next().unwrap_or(name));
+    did_you_mean(
+        "no key has this name",
+        same.or_else(|| nearest(name, KEYS.iter().map(|k| k.name))),
+    )
 }
 
 /// What to say about a section that nobody knows.
@@ -170,13 +204,25 @@ pub fn unknown_section(name: &str) -> String {
 
 /// What to say about an environment variable whose key nobody knows; `key` is as it was read.
 pub fn unknown_variable(key: &str) -> String {
-    let near = if is_known(key) { Some(key) } else { nearest(key, KEYS.iter().map(|k| k.name)) };
-    let name = near.map(|n| format!("SEALWRIGHT_{}", n.replacen('.', "__", 1).to_ascii_uppercase()));
+    let near = if is_known(key) {
+        Some(key)
+    } else {
+        nearest(key, KEYS.iter().map(|k| k.name))
+    };
+    let name = near.map(|n| {
+        format!(
+            "SEALWRIGHT_{}",
+            n.replacen('.', "__", 1).to_ascii_uppercase()
+        )
+    });
     did_you_mean("no configuration variable has this name", name.as_deref())
 }
 
 fn did_you_mean(what: &str, near: Option<&str>) -> String {
-    near.map_or_else(|| what.to_owned(), |near| format!("{what}; did you mean {near}?"))
+    near.map_or_else(
+        || what.to_owned(),
+        |near| format!("{what}; did you mean {near}?"),
+    )
 }
 
 fn nearest(name: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {

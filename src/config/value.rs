@@ -77,7 +77,9 @@ const SHOWN: &[&str] = &[
 
 /// A password may stand before the host and, as libpq allows, in the query.
 fn without_passwords(text: &str) -> String {
-    let Ok(mut url) = Url::parse(text) else { return "postgres://(redacted)".to_owned() };
+    let Ok(mut url) = Url::parse(text) else {
+        return "postgres://(redacted)".to_owned();
+    };
     if url.password().is_some() && url.set_password(Some("redacted")).is_err() {
         return "postgres://(redacted)".to_owned();
     }
@@ -87,7 +89,14 @@ fn without_passwords(text: &str) -> String {
         let pairs: Vec<(String, String)> = url
             .query_pairs()
             .map(|(name, value)| {
-                (name.to_string(), if secret(&name) { "redacted".into() } else { value.to_string() })
+                (
+                    name.to_string(),
+                    if secret(&name) {
+                        "redacted".into()
+                    } else {
+                        value.to_string()
+                    },
+                )
             })
             .collect();
         url.query_pairs_mut().clear().extend_pairs(pairs);
@@ -111,7 +120,10 @@ pub fn text(written: &Written) -> Result<&str, Invalid> {
 /// The values of a key that takes a list: an array, or text separated by commas or spaces.
 pub fn list(written: &Written) -> Vec<&str> {
     match written {
-        Written::One(text) => text.split([',', ' ', '\t', '\n']).filter(|part| !part.is_empty()).collect(),
+        Written::One(text) => text
+            .split([',', ' ', '\t', '\n'])
+            .filter(|part| !part.is_empty())
+            .collect(),
         Written::Many(parts) => parts.iter().map(String::as_str).collect(),
     }
 }
@@ -142,9 +154,17 @@ pub fn automatic<T: TryFrom<i64>>(
 }
 
 /// One of a few words; `rule` names them.
-pub fn choice<T: Copy>(written: &Written, words: &[(&str, T)], rule: &'static str) -> Result<T, Invalid> {
+pub fn choice<T: Copy>(
+    written: &Written,
+    words: &[(&str, T)],
+    rule: &'static str,
+) -> Result<T, Invalid> {
     let text = text(written)?;
-    words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or(Invalid(rule))
+    words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, meaning)| *meaning)
+        .ok_or(Invalid(rule))
 }
 
 /// `None` when empty, else what `parse` makes of it.
@@ -160,7 +180,9 @@ pub fn optional<T>(
 
 /// An IP address and a port.
 pub fn address(written: &Written) -> Result<SocketAddr, Invalid> {
-    text(written)?.parse().map_err(|_| Invalid("an IP address and a port, 127.0.0.1:3000 or [::1]:3000"))
+    text(written)?
+        .parse()
+        .map_err(|_| Invalid("an IP address and a port, 127.0.0.1:3000 or [::1]:3000"))
 }
 
 /// An issuer (RFC 8414 §2): kept to the character, since verifiers compare it so.
@@ -190,20 +212,25 @@ pub fn issuer(written: &Written) -> Result<String, Invalid> {
 /// Whether a URL names a user, be it an empty one.
 fn has_user(text: &str) -> bool {
     let rest = text.split_once("://").map_or("", |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+    rest.split(['/', '?', '#'])
+        .next()
+        .is_some_and(|authority| authority.contains('@'))
 }
 
 /// What tokens are for unless they ask. It stands in all of them, so a password in it would be everybody's.
 pub fn default_audience(text: &str) -> Result<Audience, Invalid> {
     if has_user(text) {
-        return Err(Invalid("an audience that is a URL has no user and no password"));
+        return Err(Invalid(
+            "an audience that is a URL has no user and no password",
+        ));
     }
     Audience::parse(text)
 }
 
 /// The name of a header that holds addresses, in small letters.
 pub fn header_name(text: &str) -> Result<String, Invalid> {
-    const RULE: Invalid = Invalid("the name of a header that lists addresses, such as X-Forwarded-For");
+    const RULE: Invalid =
+        Invalid("the name of a header that lists addresses, such as X-Forwarded-For");
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     // RFC 7239 writes more than addresses.
     if !plain || text.len() > 64 || text.eq_ignore_ascii_case("forwarded") {
@@ -254,7 +281,10 @@ fn is_target(target: &str) -> bool {
     let mut segments = target.split("::");
     let (first, second) = (segments.next().unwrap_or_default(), segments.next());
     let plain = |segment: &str| {
-        !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        !segment.is_empty()
+            && segment
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
     let is_ours = first != "sealwright" || second.is_none_or(|module| MODULES.contains(&module));
     TARGETS.contains(&first) && is_ours && second.is_none_or(plain) && segments.all(plain)
@@ -295,7 +325,10 @@ mod tests {
                 "info, sqlx::query=warn ,sealwright::http::layers=trace",
                 "info,sqlx::query=warn,sealwright::http::layers=trace",
             ),
-            ("sealwright::request=off,info", "sealwright::request=off,info"),
+            (
+                "sealwright::request=off,info",
+                "sealwright::request=off,info",
+            ),
         ] {
             assert_eq!(read(good).unwrap(), kept);
         }
@@ -329,11 +362,20 @@ mod tests {
     #[test]
     fn a_filter_knows_every_module_of_the_program() {
         let lib = include_str!("../lib.rs").lines();
-        let module =
-            |line: &'static str| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';');
+        let module = |line: &'static str| {
+            line.trim_start_matches("pub ")
+                .strip_prefix("mod ")?
+                .strip_suffix(';')
+        };
         // What tests take hold of logs nothing.
-        let modules: Vec<&str> = lib.filter_map(module).filter(|module| *module != "testing").collect();
-        assert!(modules.len() > 9 && modules.iter().all(|module| MODULES.contains(module)), "{modules:?}");
+        let modules: Vec<&str> = lib
+            .filter_map(module)
+            .filter(|module| *module != "testing")
+            .collect();
+        assert!(
+            modules.len() > 9 && modules.iter().all(|module| MODULES.contains(module)),
+            "{modules:?}"
+        );
     }
 
     #[test]
@@ -346,7 +388,10 @@ mod tests {
             path("sqlite://sealwright-data/sealwright.db"),
             PathBuf::from("sealwright-data/sealwright.db")
         );
-        assert_eq!(path("sqlite:///var/lib/s.db"), PathBuf::from("/var/lib/s.db"));
+        assert_eq!(
+            path("sqlite:///var/lib/s.db"),
+            PathBuf::from("/var/lib/s.db")
+        );
         for bad in [
             "sqlite://",
             "sqlite::memory:",
@@ -361,12 +406,22 @@ mod tests {
 
     #[test]
     fn other_databases_are_refused() {
-        for bad in ["", "mysql://h/d", "postgres:x", "postgres", "/var/lib/s.db", "http://h"] {
+        for bad in [
+            "",
+            "mysql://h/d",
+            "postgres:x",
+            "postgres",
+            "/var/lib/s.db",
+            "http://h",
+        ] {
             assert!(DatabaseUrl::parse(bad).is_err(), "{bad}");
         }
-        for bad in
-            ["postgres:///sw", "postgres://db/sw", "postgres:///sw?user=sw", "postgres:///sw?user=sw&host="]
-        {
+        for bad in [
+            "postgres:///sw",
+            "postgres://db/sw",
+            "postgres:///sw?user=sw",
+            "postgres:///sw?user=sw&host=",
+        ] {
             assert_eq!(
                 DatabaseUrl::parse(bad).unwrap_err().0,
                 "a postgres:// URL names its host and its user"
@@ -417,7 +472,10 @@ mod tests {
 
     #[test]
     fn a_list_is_an_array_or_text_with_commas_or_spaces() {
-        assert_eq!(list(&Written::One("a, b c,,d ".to_owned())), ["a", "b", "c", "d"]);
+        assert_eq!(
+            list(&Written::One("a, b c,,d ".to_owned())),
+            ["a", "b", "c", "d"]
+        );
         assert_eq!(list(&Written::Many(vec!["a,b".to_owned()])), ["a,b"]);
     }
 }

@@ -46,18 +46,33 @@ pub struct Act {
 impl Act {
     /// An operator's at the command line.
     pub fn operator(at: Moment) -> Self {
-        Self { who: Actor::Operator, from: None, request_id: None, credential: None, at }
+        Self {
+            who: Actor::Operator,
+            from: None,
+            request_id: None,
+            credential: None,
+            at,
+        }
     }
 
     /// The server's own.
     pub fn system(at: Moment) -> Self {
-        Self { who: Actor::System, ..Self::operator(at) }
+        Self {
+            who: Actor::System,
+            ..Self::operator(at)
+        }
     }
 
     /// An agent's, by a request.
     pub fn of_request(context: &RequestContext, agent_id: AgentId, at: Moment) -> Self {
         let (from, request_id) = (context.from, Some(context.request_id.clone()));
-        Self { who: Actor::Agent(agent_id), from, request_id, credential: None, at }
+        Self {
+            who: Actor::Agent(agent_id),
+            from,
+            request_id,
+            credential: None,
+            at,
+        }
     }
 
     /// The same, at the moment of its commit: hashing a secret lies between that and the door, and a kill must not
@@ -75,9 +90,16 @@ mod tests {
     #[test]
     fn an_act_tells_its_request_and_the_moment_of_its_commit() {
         let context = RequestContext::new(Some([192, 0, 2, 7].into()), "r-1".to_owned());
-        let act = Act::of_request(&context, AgentId::parse("a").unwrap(), Moment(1)).committed_at(Moment(5));
-        assert_eq!((act.who.to_string().as_str(), act.at), ("agent:a", Moment(5)));
-        assert_eq!((act.from, act.request_id.as_deref()), (Some([192, 0, 2, 7].into()), Some("r-1")));
+        let act = Act::of_request(&context, AgentId::parse("a").unwrap(), Moment(1))
+            .committed_at(Moment(5));
+        assert_eq!(
+            (act.who.to_string().as_str(), act.at),
+            ("agent:a", Moment(5))
+        );
+        assert_eq!(
+            (act.from, act.request_id.as_deref()),
+            (Some([192, 0, 2, 7].into()), Some("r-1"))
+        );
         assert_eq!(Act::system(Moment(0)).who.to_string(), "system");
         assert_eq!(Act::operator(Moment(0)).who.to_string(), "operator");
     }

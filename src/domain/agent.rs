@@ -61,8 +61,13 @@ pub struct AgentName(Box<str>);
 impl AgentName {
     /// Accepts 1–200 characters, none of them a control character.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
-            return Err(Invalid("a name is 1 to 200 characters without control characters"));
+        if text.trim().is_empty()
+            || text.chars().count() > 200
+            || text.chars().any(char::is_control)
+        {
+            return Err(Invalid(
+                "a name is 1 to 200 characters without control characters",
+            ));
         }
         Ok(Self(text.into()))
     }
@@ -154,7 +159,9 @@ impl RedirectUri {
             return Err(fault);
         }
         // Without its slashes a URI of the page's own scheme is a relative one.
-        let has_authority = text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with('/'));
+        let has_authority = text
+            .split_once("://")
+            .is_some_and(|(_, rest)| !rest.starts_with('/'));
         let url = Url::parse(text).map_err(|_| fault)?;
         let loopback = match url.host() {
             Some(url::Host::Domain(name)) => name == "localhost",
@@ -165,7 +172,9 @@ impl RedirectUri {
         let scheme_ok = url.scheme() == "https" || (url.scheme() == "http" && loopback);
         let has_user = !url.username().is_empty() || url.password().is_some();
         // RFC 6749 §3.1: no parameter is sent twice, and these two are added to what is registered.
-        let has_ours = url.query_pairs().any(|(name, _)| name == "code" || name == "state");
+        let has_ours = url
+            .query_pairs()
+            .any(|(name, _)| name == "code" || name == "state");
         if !scheme_ok || !has_authority || has_user || has_ours || url.fragment().is_some() {
             return Err(fault);
         }
@@ -187,7 +196,9 @@ fn is_written_as_uri(text: &str) -> bool {
 /// RFC 3986 §2.1: two hexadecimal digits behind each `%`.
 fn percent_is_followed_by_hex(text: &str) -> bool {
     let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
-    text.split('%').skip(1).all(|rest| is_hex(rest.as_bytes().first()) && is_hex(rest.as_bytes().get(1)))
+    text.split('%')
+        .skip(1)
+        .all(|rest| is_hex(rest.as_bytes().first()) && is_hex(rest.as_bytes().get(1)))
 }
 
 /// Rises with each kill of an agent's tokens, to a number that none had before. A token lives only while its
@@ -298,11 +309,17 @@ mod tests {
     fn what_stands_in_a_token_is_no_longer_there() {
         for good in ["https://api.example", "urn:x:é", "a b"] {
             let stored = Audience::parse_stored(good).unwrap();
-            assert_eq!(serde_json::json!(stored.as_str()).to_string().len(), good.len() + 2);
+            assert_eq!(
+                serde_json::json!(stored.as_str()).to_string().len(),
+                good.len() + 2
+            );
             assert!(UserId::parse(good).is_ok(), "{good}");
         }
         for bad in ["", "a\"b", "a\\b", "a\nb", "\u{7f}", &"x".repeat(513)] {
-            assert!(Audience::parse(bad).is_err() && Audience::parse_stored(bad).is_err(), "{bad:?}");
+            assert!(
+                Audience::parse(bad).is_err() && Audience::parse_stored(bad).is_err(),
+                "{bad:?}"
+            );
             assert!(UserId::parse(bad).is_err(), "{bad:?}");
         }
         assert!(UserId::parse(&"x".repeat(257)).is_err());

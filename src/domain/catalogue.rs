@@ -32,9 +32,21 @@ pub struct Catalogue {
 impl Catalogue {
     /// The catalogue as a store holds it; `entries` in catalogue order.
     pub fn new(version: i64, entries: Vec<CatalogueEntry>) -> Self {
-        let position = entries.iter().enumerate().map(|(i, e)| (e.scope.clone(), i)).collect();
-        let names = entries.iter().map(|e| NameRisk::of(e.scope.as_str())).collect();
-        Self { version, entries, names, position }
+        let position = entries
+            .iter()
+            .enumerate()
+            .map(|(i, e)| (e.scope.clone(), i))
+            .collect();
+        let names = entries
+            .iter()
+            .map(|e| NameRisk::of(e.scope.as_str()))
+            .collect();
+        Self {
+            version,
+            entries,
+            names,
+            position,
+        }
     }
 
     /// Rises with every change to the catalogue.
@@ -54,10 +66,17 @@ impl Catalogue {
 
     /// `scopes` that exist, sorted into catalogue order, without doubles (contract D3).
     pub fn in_order(&self, scopes: &[Scope]) -> Vec<Scope> {
-        let mut places: Vec<usize> = scopes.iter().filter_map(|s| self.position.get(s).copied()).collect();
+        let mut places: Vec<usize> = scopes
+            .iter()
+            .filter_map(|s| self.position.get(s).copied())
+            .collect();
         places.sort_unstable();
         places.dedup();
-        places.into_iter().filter_map(|i| self.entries.get(i)).map(|e| e.scope.clone()).collect()
+        places
+            .into_iter()
+            .filter_map(|i| self.entries.get(i))
+            .map(|e| e.scope.clone())
+            .collect()
     }
 
     /// Whether any of `scopes` is high-risk (contract D2).
@@ -66,7 +85,11 @@ impl Catalogue {
             let (name, marked) = self.judge(scope);
             marked || rules.is_high(name) || rules.lists(scope)
         };
-        if scopes.iter().any(high) { Risk::High } else { Risk::Ordinary }
+        if scopes.iter().any(high) {
+            Risk::High
+        } else {
+            Risk::Ordinary
+        }
     }
 
     /// Whether neither a name nor a hand has judged the scope: see [`RiskRules::leaves_open`].
@@ -78,7 +101,8 @@ impl Catalogue {
     /// What the name of a scope says, and whether the catalogue marks it.
     fn judge(&self, scope: &Scope) -> (NameRisk, bool) {
         let known = self.position.get(scope);
-        let known = known.and_then(|i| Some((*self.names.get(*i)?, self.entries.get(*i)?.high_risk)));
+        let known =
+            known.and_then(|i| Some((*self.names.get(*i)?, self.entries.get(*i)?.high_risk)));
         known.unwrap_or_else(|| (NameRisk::of(scope.as_str()), false))
     }
 }
@@ -94,8 +118,11 @@ mod tests {
 
     #[test]
     fn marks_are_added_and_never_taken_away() {
-        let entry =
-            |n: &str, high_risk| CatalogueEntry { scope: scope(n), description: String::new(), high_risk };
+        let entry = |n: &str, high_risk| CatalogueEntry {
+            scope: scope(n),
+            description: String::new(),
+            high_risk,
+        };
         let catalogue = Catalogue::new(
             1,
             vec![
@@ -106,7 +133,13 @@ mod tests {
             ],
         );
         let risk = |n: &str, listed: &[Scope]| {
-            catalogue.risk(&[scope(n)], &RiskRules { high_risk: listed.to_vec(), ..RiskRules::default() })
+            catalogue.risk(
+                &[scope(n)],
+                &RiskRules {
+                    high_risk: listed.to_vec(),
+                    ..RiskRules::default()
+                },
+            )
         };
         assert_eq!(risk("pay:visit", &[]), Risk::High);
         assert_eq!(risk("db:write", &[]), Risk::High);

@@ -35,10 +35,16 @@ impl Code {
     /// byte (RFC 9700 §2.1).
     pub fn user<'a>(&self, profile: &'a Profile) -> Result<Option<&'a UserId>, Refusal> {
         let terms = &profile.terms;
-        if !terms.redirect_uris.iter().any(|known| known.as_str() == self.redirect_uri) {
+        if !terms
+            .redirect_uris
+            .iter()
+            .any(|known| known.as_str() == self.redirect_uri)
+        {
             return Err(Refusal::InvalidCode);
         }
-        let Some(user) = &self.user else { return Ok(None) };
+        let Some(user) = &self.user else {
+            return Ok(None);
+        };
         let known = terms.user_ids.iter().find(|known| known.as_str() == user);
         known.map(Some).ok_or(Refusal::InvalidCode)
     }

@@ -18,7 +18,11 @@ pub struct RequestContext {
 impl RequestContext {
     /// Of a request from this address.
     pub fn new(from: Option<IpAddr>, request_id: String) -> Self {
-        Self { from, request_id, agent_id: OnceLock::new() }
+        Self {
+            from,
+            request_id,
+            agent_id: OnceLock::new(),
+        }
     }
 
     /// Notes who proved to be the client, or whose token it holds. The first to prove itself stays.

@@ -111,7 +111,9 @@ impl Event {
     /// The token that it concerns, and when that expires.
     pub fn token(&self) -> Option<(Jti, Timestamp)> {
         match self {
-            Self::TokenRevoked { jti, expires_at, .. } => Some((*jti, *expires_at)),
+            Self::TokenRevoked {
+                jti, expires_at, ..
+            } => Some((*jti, *expires_at)),
             _ => None,
         }
     }
@@ -119,11 +121,16 @@ impl Event {
     /// A few words more: a scope's name, a key's id. Never a secret.
     pub fn detail(&self) -> String {
         match self {
-            Self::AgentUpdated { tokens_revoked: true, .. } => "tokens revoked".to_owned(),
+            Self::AgentUpdated {
+                tokens_revoked: true,
+                ..
+            } => "tokens revoked".to_owned(),
             Self::CredentialRotated { credential_id, .. }
             | Self::CredentialRehashed { credential_id, .. } => credential_id.to_string(),
             Self::ScopeAdded(scope) | Self::ScopeUpdated(scope) => scope.to_string(),
-            Self::KeyAnnounced(kid) | Self::KeyActivated(kid) | Self::KeyRemoved(kid) => kid.0.clone(),
+            Self::KeyAnnounced(kid) | Self::KeyActivated(kid) | Self::KeyRemoved(kid) => {
+                kid.0.clone()
+            }
             Self::StoreKeyCreated { purpose } => purpose.clone(),
             _ => String::new(),
         }

@@ -115,7 +115,10 @@ impl Grant {
     /// alive, or counts nothing.
     #[must_use]
     pub fn proven_by(self, credential: CredentialId) -> Self {
-        Self { credential: Some(credential), ..self }
+        Self {
+            credential: Some(credential),
+            ..self
+        }
     }
     /// What the agent proved itself with.
     pub fn credential(&self) -> Option<CredentialId> {
@@ -152,7 +155,9 @@ pub fn decide(
         agent_id: agent.agent_id.clone(),
         agent_version: agent.version,
         catalogue_version: catalogue.version(),
-        subject: user.map_or(agent.agent_id.as_str(), UserId::as_str).to_owned(),
+        subject: user
+            .map_or(agent.agent_id.as_str(), UserId::as_str)
+            .to_owned(),
         scope: join(&scopes),
         audience,
         ttl: lifetime(agent.profile.terms.ttl, policy.default_ttl, risk),
@@ -173,12 +178,21 @@ fn decide_scopes(
         // Contract D3: all that this agent is allowed, in the catalogue's order.
         None | Some([]) => {
             let all = catalogue.in_order(&agent.profile.terms.scopes);
-            if all.is_empty() { Err(Refusal::NoScopes) } else { fits(all) }
+            if all.is_empty() {
+                Err(Refusal::NoScopes)
+            } else {
+                fits(all)
+            }
         }
         // Contract D4: one scope that is not allowed refuses the whole request.
         Some(asked) => {
-            let allowed = |s: &Scope| agent.profile.terms.scopes.contains(s) && catalogue.contains(s);
-            if asked.iter().all(allowed) { fits(asked.to_vec()) } else { Err(Refusal::ScopeNotAllowed) }
+            let allowed =
+                |s: &Scope| agent.profile.terms.scopes.contains(s) && catalogue.contains(s);
+            if asked.iter().all(allowed) {
+                fits(asked.to_vec())
+            } else {
+                Err(Refusal::ScopeNotAllowed)
+            }
         }
     }
 }
@@ -186,15 +200,26 @@ fn decide_scopes(
 /// More scopes than a token carries are refused, never cut short (contract D4).
 fn fits(scopes: Vec<Scope>) -> Result<Vec<Scope>, Refusal> {
     let length: usize = scopes.iter().map(|s| s.as_str().len() + 1).sum();
-    if length <= MAX_SCOPE_LIST_BYTES { Ok(scopes) } else { Err(Refusal::MalformedScope) }
+    if length <= MAX_SCOPE_LIST_BYTES {
+        Ok(scopes)
+    } else {
+        Err(Refusal::MalformedScope)
+    }
 }
 
-fn decide_audience(agent: &Agent, policy: &Policy, asked: &[Audience]) -> Result<Vec<Audience>, Refusal> {
+fn decide_audience(
+    agent: &Agent,
+    policy: &Policy,
+    asked: &[Audience],
+) -> Result<Vec<Audience>, Refusal> {
     let list = &agent.profile.terms.audiences;
     if asked.is_empty() {
         // The list binds every token, so that of a client that names no audience as well.
         let default = &policy.default_audience;
-        let first = list.first().filter(|_| !list.contains(default)).unwrap_or(default);
+        let first = list
+            .first()
+            .filter(|_| !list.contains(default))
+            .unwrap_or(default);
         return Ok(vec![first.clone()]);
     }
     let length: usize = asked.iter().map(|a| a.as_str().len()).sum();
@@ -246,8 +271,19 @@ mod tests {
     }
 
     fn catalogue(names: &str) -> Catalogue {
-        let entry = |scope| CatalogueEntry { scope, description: String::new(), high_risk: false };
-        Catalogue::new(1, parse_scope_list(names).unwrap().into_iter().map(entry).collect())
+        let entry = |scope| CatalogueEntry {
+            scope,
+            description: String::new(),
+            high_risk: false,
+        };
+        Catalogue::new(
+            1,
+            parse_scope_list(names)
+                .unwrap()
+                .into_iter()
+                .map(entry)
+                .collect(),
+        )
     }
 
     fn policy() -> Policy {
@@ -259,7 +295,15 @@ mod tests {
     }
 
     fn ask(agent: &Agent, catalogue: &Catalogue, request: &TokenRequest) -> Result<Grant, Refusal> {
-        decide(agent, catalogue, &policy(), Some(10_000), &Basis::Own, request, Jti(uuid::Uuid::nil()))
+        decide(
+            agent,
+            catalogue,
+            &policy(),
+            Some(10_000),
+            &Basis::Own,
+            request,
+            Jti(uuid::Uuid::nil()),
+        )
     }
 
     #[test]
@@ -270,7 +314,15 @@ mod tests {
         let all = ask(&agent, &catalogue, &TokenRequest::default()).unwrap();
         assert_eq!(all.scope(), "a b c");
         let scopes = Some(parse_scope_list("c a").unwrap());
-        let some = ask(&agent, &catalogue, &TokenRequest { scopes, ..TokenRequest::default() }).unwrap();
+        let some = ask(
+            &agent,
+            &catalogue,
+            &TokenRequest {
+                scopes,
+                ..TokenRequest::default()
+            },
+        )
+        .unwrap();
         assert_eq!(some.scope(), "c a");
     }
 
@@ -279,7 +331,14 @@ mod tests {
         let allowed = parse_scope_list("a gone").unwrap();
         let agent = agent(AgentStatus::Active, &allowed, None);
         let scopes = Some(parse_scope_list("gone").unwrap());
-        let refused = ask(&agent, &catalogue("a"), &TokenRequest { scopes, ..TokenRequest::default() });
+        let refused = ask(
+            &agent,
+            &catalogue("a"),
+            &TokenRequest {
+                scopes,
+                ..TokenRequest::default()
+            },
+        );
         assert_eq!(refused.unwrap_err(), Refusal::ScopeNotAllowed);
     }
 
@@ -294,9 +353,12 @@ mod tests {
     fn an_audience_list_binds_what_is_asked_for() {
         let scopes = parse_scope_list("a").unwrap();
         let mut agent = agent(AgentStatus::Active, &scopes, None);
-        Arc::make_mut(&mut agent.profile.terms).audiences = vec![Audience::parse("https://in").unwrap()];
-        let request =
-            |a: &str| TokenRequest { audience: vec![Audience::parse(a).unwrap()], ..TokenRequest::default() };
+        Arc::make_mut(&mut agent.profile.terms).audiences =
+            vec![Audience::parse("https://in").unwrap()];
+        let request = |a: &str| TokenRequest {
+            audience: vec![Audience::parse(a).unwrap()],
+            ..TokenRequest::default()
+        };
         assert!(ask(&agent, &catalogue("a"), &request("https://in")).is_ok());
         assert_eq!(
             ask(&agent, &catalogue("a"), &request("https://out")).unwrap_err(),
@@ -304,10 +366,16 @@ mod tests {
         );
         let aud = |agent: &Agent| {
             let grant = ask(agent, &catalogue("a"), &TokenRequest::default()).unwrap();
-            grant.audience().iter().map(|one| one.as_str().to_owned()).collect::<Vec<_>>()
+            grant
+                .audience()
+                .iter()
+                .map(|one| one.as_str().to_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(aud(&agent), ["https://in"]);
-        Arc::make_mut(&mut agent.profile.terms).audiences.push(policy().default_audience);
+        Arc::make_mut(&mut agent.profile.terms)
+            .audiences
+            .push(policy().default_audience);
         assert_eq!(aud(&agent), ["https://issuer.example"]);
     }
 

@@ -17,7 +17,9 @@ impl AgentId {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._~:-".contains(&b);
         if text.is_empty() || text.len() > 128 || !text.bytes().all(allowed) {
-            return Err(Invalid("an agent id is 1 to 128 characters of A-Z a-z 0-9 . _ ~ : -"));
+            return Err(Invalid(
+                "an agent id is 1 to 128 characters of A-Z a-z 0-9 . _ ~ : -",
+            ));
         }
         Ok(Self(text.into()))
     }
@@ -104,7 +106,11 @@ impl Jti {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let id = Uuid::try_parse(text).map_err(|_| Invalid("a jti is a UUID"))?;
         // Uuid also reads the braced, urn and simple forms, which no token of ours carries.
-        if text.len() == 36 { Ok(Self(id)) } else { Err(Invalid("a jti is a UUID")) }
+        if text.len() == 36 {
+            Ok(Self(id))
+        } else {
+            Err(Invalid("a jti is a UUID"))
+        }
     }
 }
 

@@ -53,7 +53,9 @@ fn value(address: IpAddr) -> (u128, u32) {
 /// The first bits of an address.
 fn head(address: IpAddr, bits: u8) -> u128 {
     let (value, width) = value(address);
-    value.checked_shr(width.saturating_sub(u32::from(bits))).unwrap_or(0)
+    value
+        .checked_shr(width.saturating_sub(u32::from(bits)))
+        .unwrap_or(0)
 }
 
 fn ends_in_zeros(address: IpAddr, bits: u8) -> bool {
@@ -89,17 +91,31 @@ mod tests {
             ("2001:db8::1", "2001:db8::1", "2001:db8::2"),
         ] {
             let parsed = Network::parse(network).unwrap();
-            assert!(parsed.contains(inside.parse().unwrap()), "{network} {inside}");
-            assert!(!parsed.contains(outside.parse().unwrap()), "{network} {outside}");
+            assert!(
+                parsed.contains(inside.parse().unwrap()),
+                "{network} {inside}"
+            );
+            assert!(
+                !parsed.contains(outside.parse().unwrap()),
+                "{network} {outside}"
+            );
             assert_eq!(Network::parse(&parsed.to_string()).unwrap(), parsed);
         }
     }
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for text in
-            ["", "10.0.0.0/33", "10.0.0.1/8", "fd00::/129", "fd00::1/8", "x", "10.0.0.0/", "10/8", "/8"]
-        {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.1/8",
+            "fd00::/129",
+            "fd00::1/8",
+            "x",
+            "10.0.0.0/",
+            "10/8",
+            "/8",
+        ] {
             assert!(Network::parse(text).is_err(), "{text}");
         }
     }

@@ -14,7 +14,8 @@ pub struct PlanName(Arc<str>);
 impl PlanName {
     /// Accepts 1–64 characters of `[a-z0-9_-]`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        let allowed =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
         if text.is_empty() || text.len() > 64 || !text.bytes().all(allowed) {
             return Err(Invalid("a plan name is 1 to 64 characters of a-z 0-9 _ -"));
         }
@@ -69,7 +70,10 @@ pub fn reached_message(plan: &PlanName, limit: i64) -> String {
     if let Some(first) = name.get_mut(0..1) {
         first.make_ascii_uppercase();
     }
-    format!("{name} tier monthly token limit of {} requests has been reached.", with_commas(limit))
+    format!(
+        "{name} tier monthly token limit of {} requests has been reached.",
+        with_commas(limit)
+    )
 }
 
 fn with_commas(n: i64) -> String {

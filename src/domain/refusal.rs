@@ -79,9 +79,10 @@ impl Refusal {
             Self::InvalidClient => "invalid_client",
             Self::AgentSuspended => "suspended",
             Self::AgentDecommissioned => "decommissioned",
-            Self::ScopeNotAllowed | Self::NoScopes | Self::InsufficientScope(_) | Self::DemandNotMet => {
-                "scope"
-            }
+            Self::ScopeNotAllowed
+            | Self::NoScopes
+            | Self::InsufficientScope(_)
+            | Self::DemandNotMet => "scope",
             Self::InvalidTarget => "audience",
             Self::InvalidCode => "code",
             Self::QuotaReached { .. } => "quota",
@@ -94,7 +95,10 @@ impl Refusal {
     /// The refusal of an agent whose plan allows `limit` tokens a month.
     pub fn quota(plan: &PlanName, limit: Limit) -> Self {
         // A plan without limit never refuses; should a store say otherwise, the largest number is shown.
-        Self::QuotaReached { plan: plan.clone(), limit: limit.unwrap_or(i64::MAX) }
+        Self::QuotaReached {
+            plan: plan.clone(),
+            limit: limit.unwrap_or(i64::MAX),
+        }
     }
 
     /// The sentence for people; those of contract §3 to the letter. Its characters keep to
@@ -108,17 +112,27 @@ impl Refusal {
             Self::BracketedParameter(name) => {
                 format!("The {name} parameter must be sent without brackets behind its name.")
             }
-            Self::ParameterInUri(name) => format!("The {name} parameter must not be sent in the URI."),
-            Self::UnsupportedGrantType => "Only 'client_credentials' grant type is supported.".to_owned(),
+            Self::ParameterInUri(name) => {
+                format!("The {name} parameter must not be sent in the URI.")
+            }
+            Self::UnsupportedGrantType => {
+                "Only 'client_credentials' grant type is supported.".to_owned()
+            }
             Self::InvalidClient => {
                 "Client authentication failed. Invalid client_id or client_secret.".to_owned()
             }
-            Self::AgentSuspended => "Agent is currently suspended and cannot obtain tokens.".to_owned(),
-            Self::AgentDecommissioned => "Agent is decommissioned and cannot obtain tokens.".to_owned(),
+            Self::AgentSuspended => {
+                "Agent is currently suspended and cannot obtain tokens.".to_owned()
+            }
+            Self::AgentDecommissioned => {
+                "Agent is decommissioned and cannot obtain tokens.".to_owned()
+            }
             Self::MalformedScope => "The scope parameter is malformed.".to_owned(),
             Self::ScopeNotAllowed => "A requested scope is not allowed for this client.".to_owned(),
             Self::NoScopes => "This client is not allowed any scope.".to_owned(),
-            Self::InvalidTarget => "The requested audience is not allowed for this client.".to_owned(),
+            Self::InvalidTarget => {
+                "The requested audience is not allowed for this client.".to_owned()
+            }
             Self::MalformedTarget(name) => format!("The {name} parameter is malformed."),
             Self::InvalidCode => "The authorization code is invalid, expired or used.".to_owned(),
             Self::QuotaReached { plan, limit } => reached_message(plan, *limit),

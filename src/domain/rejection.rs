@@ -28,7 +28,10 @@ pub struct FieldError {
 impl FieldError {
     /// That `field` breaks this rule.
     pub fn new(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: field.into(), reason: reason.into() }
+        Self {
+            field: field.into(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -100,17 +103,27 @@ impl RejectionCode {
 impl Rejection {
     /// That input breaks these rules.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        Self { errors, ..RejectionCode::ValidationError.into() }
+        Self {
+            errors,
+            ..RejectionCode::ValidationError.into()
+        }
     }
 
     /// That one part of the input breaks a rule.
-    pub fn of_field(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub fn of_field(
+        field: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::invalid(vec![FieldError::new(field, reason)])
     }
 
     /// For this code, with more to say than its sentence.
     pub fn with(code: RejectionCode, message: String) -> Self {
-        Self { code, message: message.into(), errors: vec![] }
+        Self {
+            code,
+            message: message.into(),
+            errors: vec![],
+        }
     }
 
     /// The message as a sentence of its own.
@@ -123,7 +136,11 @@ impl Rejection {
 
 impl From<RejectionCode> for Rejection {
     fn from(code: RejectionCode) -> Self {
-        Self { code, message: code.row().2.into(), errors: vec![] }
+        Self {
+            code,
+            message: code.row().2.into(),
+            errors: vec![],
+        }
     }
 }
 
@@ -131,7 +148,9 @@ impl fmt::Display for Rejection {
     /// The rules that were broken, or else the message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut reasons = self.errors.iter().map(|error| &error.reason);
-        let Some(first) = reasons.next() else { return f.write_str(&self.message) };
+        let Some(first) = reasons.next() else {
+            return f.write_str(&self.message);
+        };
         f.write_str(first)?;
         reasons.try_for_each(|reason| write!(f, "; {reason}"))
     }
@@ -148,9 +167,15 @@ mod tests {
         let found = Rejection::from(RejectionCode::AgentNotFound);
         assert_eq!(found.to_string(), "no agent has this id");
         assert_eq!(found.sentence(), "No agent has this id.");
-        let errors = vec![FieldError::new("/scopes/0", "one rule"), FieldError::new("/plan", "another")];
+        let errors = vec![
+            FieldError::new("/scopes/0", "one rule"),
+            FieldError::new("/plan", "another"),
+        ];
         let found = Rejection::invalid(errors);
         assert_eq!(found.to_string(), "one rule; another");
-        assert_eq!((found.code.as_str(), found.code.class()), ("VALIDATION_ERROR", Class::Invalid));
+        assert_eq!(
+            (found.code.as_str(), found.code.class()),
+            ("VALIDATION_ERROR", Class::Invalid)
+        );
     }
 }

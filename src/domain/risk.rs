@@ -25,8 +25,18 @@ const READING: &[&str] = &[
 ];
 
 /// Writing verbs that are nouns more often than verbs where they stand first: they decide only as the last.
-const NOT_FIRST: &[&str] =
-    &["run", "share", "sign", "issue", "pay", "control", "management", "manager", "act", "full"];
+const NOT_FIRST: &[&str] = &[
+    "run",
+    "share",
+    "sign",
+    "issue",
+    "pay",
+    "control",
+    "management",
+    "manager",
+    "act",
+    "full",
+];
 
 /// A segment of its own that stands for everything: it counts as a writing verb.
 const WILDCARD: &str = "*";
@@ -87,7 +97,9 @@ impl RiskRules {
 
     /// Whether the configuration lists the scope, in any letter case.
     pub fn lists(&self, scope: &Scope) -> bool {
-        self.high_risk.iter().any(|listed| listed.as_str().eq_ignore_ascii_case(scope.as_str()))
+        self.high_risk
+            .iter()
+            .any(|listed| listed.as_str().eq_ignore_ascii_case(scope.as_str()))
     }
 
     /// Whether nobody has judged a scope with a name of this kind: its tokens may live for a day although
@@ -113,7 +125,11 @@ impl NameRisk {
         }
         let verb = words.iter().rev().find_map(|word| {
             let reading = READING.contains(&word.as_str()).then_some(Self::Reading);
-            if is_writing(word) { Some(Self::Writing) } else { reading }
+            if is_writing(word) {
+                Some(Self::Writing)
+            } else {
+                reading
+            }
         });
         verb.unwrap_or(Self::Unclassified)
     }
@@ -124,7 +140,9 @@ fn is_floor(name: &str) -> bool {
     let first = segments.next().unwrap_or_default();
     let last = segments.next_back().unwrap_or(first);
     first.eq_ignore_ascii_case("admin")
-        || ["write", "delete", "admin"].iter().any(|word| last.eq_ignore_ascii_case(word))
+        || ["write", "delete", "admin"]
+            .iter()
+            .any(|word| last.eq_ignore_ascii_case(word))
 }
 
 fn is_writing(word: &str) -> bool {
@@ -139,7 +157,10 @@ fn words(name: &str) -> Vec<String> {
         if segment == WILDCARD {
             words.push(WILDCARD.to_owned());
         }
-        for part in segment.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()) {
+        for part in segment
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|part| !part.is_empty())
+        {
             for word in camel_words(part) {
                 match words.last_mut() {
                     // "read only" and "view only" are one word.
@@ -187,12 +208,26 @@ mod tests {
 
     #[test]
     fn the_floor_is_read_from_segments_in_any_case() {
-        for high in
-            ["db:write", "DB:Write", "db.delete", "x:y.ADMIN", "admin:read", "Admin.x", "admin", "write"]
-        {
+        for high in [
+            "db:write",
+            "DB:Write",
+            "db.delete",
+            "x:y.ADMIN",
+            "admin:read",
+            "Admin.x",
+            "admin",
+            "write",
+        ] {
             assert_eq!(NameRisk::of(high), NameRisk::Floor, "{high}");
         }
-        for other in ["db:read", "write:db", "administrator:x", "rewrite", "a:writer", "x:admin:read"] {
+        for other in [
+            "db:read",
+            "write:db",
+            "administrator:x",
+            "rewrite",
+            "a:writer",
+            "x:admin:read",
+        ] {
             assert_ne!(NameRisk::of(other), NameRisk::Floor, "{other}");
         }
     }
@@ -237,7 +272,9 @@ mod tests {
         ] {
             assert_eq!(NameRisk::of(reading), NameRisk::Reading, "{reading}");
         }
-        for open in ["repo", "workflow", "openid", "x:y", "rewrite", "a*b", "::", "**"] {
+        for open in [
+            "repo", "workflow", "openid", "x:y", "rewrite", "a*b", "::", "**",
+        ] {
             assert_eq!(NameRisk::of(open), NameRisk::Unclassified, "{open}");
         }
     }
@@ -246,7 +283,11 @@ mod tests {
     fn the_floor_is_high_under_every_rule_and_only_words_ask_about_the_rest() {
         for rule in [NameRule::Words, NameRule::Suffix] {
             for unclassified in [Unclassified::Low, Unclassified::High] {
-                let rules = RiskRules { rule, unclassified, high_risk: vec![] };
+                let rules = RiskRules {
+                    rule,
+                    unclassified,
+                    high_risk: vec![],
+                };
                 let words = rule == NameRule::Words;
                 assert!(rules.is_high(NameRisk::Floor));
                 assert_eq!(rules.is_high(NameRisk::Writing), words);
@@ -263,12 +304,20 @@ mod tests {
     fn the_verbs_are_those_of_the_file() {
         let file: toml::Table = toml::from_str(WORDS).unwrap();
         let listed = |key: &str| -> Vec<&str> {
-            file[key].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect()
+            file[key]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|word| word.as_str().unwrap())
+                .collect()
         };
         assert_eq!(listed("writing"), WRITING);
         assert_eq!(listed("reading"), READING);
         assert_eq!(listed("not_first"), NOT_FIRST);
-        assert_eq!(file["wildcard_is_writing"].as_bool(), Some(is_writing(WILDCARD)));
+        assert_eq!(
+            file["wildcard_is_writing"].as_bool(),
+            Some(is_writing(WILDCARD))
+        );
     }
 
     /// Real vocabularies: how much of what changes something is high or taken for reading, and how much of
@@ -279,7 +328,9 @@ mod tests {
         let (mut changes, mut high, mut taken_for_reading) = (0.0, 0.0, 0.0);
         let (mut reads, mut false_alarms) = (0.0, 0.0);
         for line in SCOPES.lines().filter(|line| !line.starts_with('#')) {
-            let [_, name, changing] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let [_, name, changing] = line.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
             let risk = NameRisk::of(Scope::parse(name).unwrap().as_str());
             let count = |yes: bool| if yes { 1.0 } else { 0.0 };
             if changing == "1" {

@@ -74,13 +74,34 @@ pub struct BuiltIn {
 
 /// The seven built-in scopes, in catalogue order (contract §3).
 pub const BUILT_IN: [BuiltIn; 7] = [
-    BuiltIn { name: "agents:read", description: "Read agent identity records" },
-    BuiltIn { name: "agents:write", description: "Create, update and decommission agents" },
-    BuiltIn { name: "tokens:read", description: "Introspect tokens" },
-    BuiltIn { name: "audit:read", description: "Query the audit log and verify its chain" },
-    BuiltIn { name: "webhooks:read", description: "List webhook subscriptions and deliveries" },
-    BuiltIn { name: "webhooks:write", description: "Create, update and delete webhook subscriptions" },
-    BuiltIn { name: "admin:orgs", description: "Manage organizations and federation partners" },
+    BuiltIn {
+        name: "agents:read",
+        description: "Read agent identity records",
+    },
+    BuiltIn {
+        name: "agents:write",
+        description: "Create, update and decommission agents",
+    },
+    BuiltIn {
+        name: "tokens:read",
+        description: "Introspect tokens",
+    },
+    BuiltIn {
+        name: "audit:read",
+        description: "Query the audit log and verify its chain",
+    },
+    BuiltIn {
+        name: "webhooks:read",
+        description: "List webhook subscriptions and deliveries",
+    },
+    BuiltIn {
+        name: "webhooks:write",
+        description: "Create, update and delete webhook subscriptions",
+    },
+    BuiltIn {
+        name: "admin:orgs",
+        description: "Manage organizations and federation partners",
+    },
 ];
 
 /// Whether `name` is a built-in scope whose first segment is `admin`: it opens what belongs to
@@ -100,7 +121,9 @@ mod tests {
 
     #[test]
     fn the_grammar_is_that_of_rfc_6749() {
-        for bad in ["", " ", "a  b", " a", "a ", "a\"b", "a\\b", "a\tb", "é", "a\u{7f}"] {
+        for bad in [
+            "", " ", "a  b", " a", "a ", "a\"b", "a\\b", "a\tb", "é", "a\u{7f}",
+        ] {
             assert!(parse_scope_list(bad).is_err(), "{bad:?}");
         }
         let list = parse_scope_list("b a b").unwrap();

@@ -34,8 +34,13 @@ impl Timestamp {
     /// The UTC calendar month of this moment; a moment outside the years 1970–9999 counts to its end.
     pub fn month(self) -> Month {
         let bounded = self.0.clamp(0, 253_402_300_799);
-        let date = OffsetDateTime::from_unix_timestamp(bounded).unwrap_or(OffsetDateTime::UNIX_EPOCH).date();
-        Month { year: date.year(), month: u8::from(date.month()) }
+        let date = OffsetDateTime::from_unix_timestamp(bounded)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+            .date();
+        Month {
+            year: date.year(),
+            month: u8::from(date.month()),
+        }
     }
 }
 
@@ -73,9 +78,14 @@ impl Month {
 
     /// The first second of the following month, when the quota starts anew.
     pub fn resets_at(self) -> Timestamp {
-        let (year, month) = if self.month == 12 { (self.year + 1, 1) } else { (self.year, self.month + 1) };
-        let first =
-            time::Month::try_from(month).ok().and_then(|m| time::Date::from_calendar_date(year, m, 1).ok());
+        let (year, month) = if self.month == 12 {
+            (self.year + 1, 1)
+        } else {
+            (self.year, self.month + 1)
+        };
+        let first = time::Month::try_from(month)
+            .ok()
+            .and_then(|m| time::Date::from_calendar_date(year, m, 1).ok());
         match first {
             Some(date) => Timestamp(date.midnight().assume_utc().unix_timestamp()),
             None => Timestamp(253_402_300_800),
@@ -117,7 +127,15 @@ mod tests {
 
     #[test]
     fn the_ends_of_time_do_not_panic() {
-        for t in [i64::MIN, -1, 0, i64::from(i32::MAX), 4_294_967_296, 253_402_300_799, i64::MAX] {
+        for t in [
+            i64::MIN,
+            -1,
+            0,
+            i64::from(i32::MAX),
+            4_294_967_296,
+            253_402_300_799,
+            i64::MAX,
+        ] {
             let month = Timestamp(t).month();
             let _ = (month.key(), month.resets_at(), Timestamp(t).to_rfc3339());
         }

@@ -17,7 +17,8 @@ use crate::service::clients::credentials::ClientCredentials;
 use super::parameters::Parameters;
 use super::urlencoded::decode;
 
-const TWO_METHODS: Refusal = Refusal::InvalidRequest("More than one client authentication method is used.");
+const TWO_METHODS: Refusal =
+    Refusal::InvalidRequest("More than one client authentication method is used.");
 
 /// What the `Authorization` header holds.
 pub enum Authorization {
@@ -59,12 +60,20 @@ pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
         (Some(value), None) => value,
         (Some(one), Some(other)) => {
             let mut all = values.chain([one, other]);
-            return if all.all(HeaderValue::is_empty) { Ok(Authorization::Absent) } else { Err(TWO_METHODS) };
+            return if all.all(HeaderValue::is_empty) {
+                Ok(Authorization::Absent)
+            } else {
+                Err(TWO_METHODS)
+            };
         }
     };
     // Whatever stands behind a scheme, that scheme was tried. RFC 9110 §11.4: spaces alone stand between,
     // so a tab stays in front of what is no token then, and so do bytes that are no text.
-    let end = value.as_bytes().iter().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(value.len());
+    let end = value
+        .as_bytes()
+        .iter()
+        .position(|b| matches!(b, b' ' | b'\t'))
+        .unwrap_or(value.len());
     let (scheme, rest) = value.as_bytes().split_at(end);
     let rest = String::from_utf8_lossy(rest);
     let rest = rest.trim_matches(' ');
@@ -103,7 +112,11 @@ fn decode_basic(text: &str) -> Option<Basic> {
     }
     let decoded = half(secret);
     let raw_secret = (decoded != secret).then(|| secret.to_owned());
-    Some(Basic { id: half(id), secret: decoded, raw_secret })
+    Some(Basic {
+        id: half(id),
+        secret: decoded,
+        raw_secret,
+    })
 }
 
 /// The client's credentials by either method (contract D15).
@@ -117,14 +130,18 @@ pub fn client_credentials(
 ) -> Result<Option<ClientCredentials>, Refusal> {
     let id = form.one("client_id")?;
     let secret = form.one("client_secret")?;
-    let assertion = form.one("client_assertion")?.or(form.one("client_assertion_type")?);
+    let assertion = form
+        .one("client_assertion")?
+        .or(form.one("client_assertion_type")?);
     match authorization {
         Authorization::Absent | Authorization::Bearer(_) => {
             // RFC 6749 §2.3: one method a request.
             if secret.is_some() && assertion.is_some() {
                 return Err(TWO_METHODS);
             }
-            Ok(id.zip(secret).map(|(id, secret)| ClientCredentials::new(ClientId::parse(id), secret, peer)))
+            Ok(id
+                .zip(secret)
+                .map(|(id, secret)| ClientCredentials::new(ClientId::parse(id), secret, peer)))
         }
         _ if secret.is_some() || assertion.is_some() => Err(TWO_METHODS),
         Authorization::Basic(Some(basic)) => {
@@ -134,8 +151,11 @@ pub fn client_credentials(
                     "The client_id differs from the one in the Authorization header.",
                 ));
             }
-            let credentials = ClientCredentials::new(ClientId::parse(&basic.id), &basic.secret, peer);
-            Ok(Some(credentials.with_raw_secret(basic.raw_secret.as_deref())))
+            let credentials =
+                ClientCredentials::new(ClientId::parse(&basic.id), &basic.secret, peer);
+            Ok(Some(
+                credentials.with_raw_secret(basic.raw_secret.as_deref()),
+            ))
         }
         Authorization::Basic(None) | Authorization::Unknown => Err(Refusal::InvalidClient),
     }

@@ -51,17 +51,28 @@ struct Reservation<'b> {
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        self.bodies.arriving.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bodies
+            .arriving
+            .fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
 impl Bodies {
     fn reserve(&self, announced: usize) -> Option<Reservation<'_>> {
         let bytes = announced.max(MIN_COUNTED);
-        let most = if bytes == MIN_COUNTED { MAX_ARRIVING } else { MAX_ARRIVING - RESERVED_FOR_SMALL };
+        let most = if bytes == MIN_COUNTED {
+            MAX_ARRIVING
+        } else {
+            MAX_ARRIVING - RESERVED_FOR_SMALL
+        };
         let add = |now: usize| now.checked_add(bytes).filter(|sum| *sum <= most);
-        self.arriving.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
-        Some(Reservation { bodies: self, bytes })
+        self.arriving
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .ok()?;
+        Some(Reservation {
+            bodies: self,
+            bytes,
+        })
     }
 }
 
@@ -74,7 +85,10 @@ pub struct Arriving {
 impl Arriving {
     /// All of it is still to be read.
     pub fn new(body: Body) -> Self {
-        Self { body, is_lost: false }
+        Self {
+            body,
+            is_lost: false,
+        }
     }
 
     /// Where it ends cannot be known.
@@ -102,7 +116,8 @@ impl Arriving {
         }
         // Somebody else's request could follow in place of a body that a gateway announces and does not send.
         // RFC 9110 §10.1.1: whoever asks first sends nothing to one who answers at once.
-        let is_large = usize::try_from(self.body.size_hint().lower()).map_or(true, |least| least > MAX_BODY);
+        let is_large =
+            usize::try_from(self.body.size_hint().lower()).map_or(true, |least| least > MAX_BODY);
         if reads == Reads::Relayed || expects || is_large {
             return false;
         }
@@ -115,12 +130,16 @@ impl Arriving {
             }
             true
         };
-        tokio::time::timeout(UNWANTED_BODY_TIMEOUT, reading).await.unwrap_or(false)
+        tokio::time::timeout(UNWANTED_BODY_TIMEOUT, reading)
+            .await
+            .unwrap_or(false)
     }
 }
 
 async fn read_body(headers: &HeaderMap, body: Body, bodies: &Bodies) -> Result<Bytes, Failure> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY) {
         return Err(Failure::TooLarge);
     }
@@ -133,7 +152,9 @@ async fn read_body(headers: &HeaderMap, body: Body, bodies: &Bodies) -> Result<B
         metrics::shed(Shed::Bodies);
         return Err(Failure::Crowded);
     };
-    tokio::time::timeout(BODY_TIMEOUT, receiving).await.map_or(Err(Failure::SlowBody), of_received)
+    tokio::time::timeout(BODY_TIMEOUT, receiving)
+        .await
+        .map_or(Err(Failure::SlowBody), of_received)
 }
 
 fn of_received(received: Received) -> Result<Bytes, Failure> {

@@ -25,19 +25,30 @@ impl Tried {
     /// Of this request.
     pub fn of(incoming: &Incoming) -> Self {
         let header = incoming.headers.get(AUTHORIZATION).cloned();
-        Self { header, encoding: incoming.encoding, body: incoming.body.clone() }
+        Self {
+            header,
+            encoding: incoming.encoding,
+            body: incoming.body.clone(),
+        }
     }
 
     /// The fields of `WWW-Authenticate`, each with one challenge, since clients that read one a field are many.
     /// `reads_body` says that the path takes a client's credentials as well as a token.
-    pub fn challenges(&self, refusal: &Refusal, status: StatusCode, reads_body: bool) -> Vec<HeaderValue> {
+    pub fn challenges(
+        &self,
+        refusal: &Refusal,
+        status: StatusCode,
+        reads_body: bool,
+    ) -> Vec<HeaderValue> {
         let fixed = HeaderValue::from_static;
         match refusal {
             Refusal::InsufficientScope(scope) => {
                 let text = format!("{BEARER}, error=\"insufficient_scope\", scope=\"{scope}\"");
                 HeaderValue::from_str(&text).into_iter().collect()
             }
-            Refusal::DemandNotMet => vec![fixed("Bearer realm=\"sealwright\", error=\"insufficient_scope\"")],
+            Refusal::DemandNotMet => vec![fixed(
+                "Bearer realm=\"sealwright\", error=\"insufficient_scope\"",
+            )],
             // RFC 9110 §15.5.2: a 401 says what was expected, whatever the dialect calls the reason.
             _ if status != StatusCode::UNAUTHORIZED => vec![],
             // RFC 6750 §3.1: a request without a token gets no error code.

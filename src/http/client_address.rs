@@ -19,12 +19,17 @@ pub struct ClientAddresses {
 impl ClientAddresses {
     /// Without a header, or without proxies, the address that connects is the client's.
     pub fn new(proxies: Networks, header: Option<&str>) -> Self {
-        Self { proxies, header: header.and_then(|name| name.parse().ok()) }
+        Self {
+            proxies,
+            header: header.and_then(|name| name.parse().ok()),
+        }
     }
 
     /// The client's address: the last in the header that is no proxy's, where the peer is one.
     pub fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let Some(header) = &self.header else { return peer };
+        let Some(header) = &self.header else {
+            return peer;
+        };
         if !self.proxies.contains(peer) {
             return peer;
         }
@@ -32,7 +37,9 @@ impl ClientAddresses {
         for value in headers.get_all(header).iter().rev() {
             for entry in value.as_bytes().rsplit(|byte| *byte == b',') {
                 // What cannot be read hides everything before it.
-                let Some(address) = read(entry) else { return client };
+                let Some(address) = read(entry) else {
+                    return client;
+                };
                 client = address.to_canonical();
                 if !self.proxies.contains(client) {
                     return client;
@@ -73,8 +80,16 @@ mod tests {
         for (peer, values, client) in [
             ("10.0.0.1", &["192.0.2.1"][..], "192.0.2.1"),
             ("10.0.0.1", &["198.51.100.9, 192.0.2.1"], "192.0.2.1"),
-            ("10.0.0.1", &["198.51.100.9,192.0.2.1 , 10.9.9.9"], "192.0.2.1"),
-            ("10.0.0.1", &["198.51.100.9", "192.0.2.1", "10.9.9.9"], "192.0.2.1"),
+            (
+                "10.0.0.1",
+                &["198.51.100.9,192.0.2.1 , 10.9.9.9"],
+                "192.0.2.1",
+            ),
+            (
+                "10.0.0.1",
+                &["198.51.100.9", "192.0.2.1", "10.9.9.9"],
+                "192.0.2.1",
+            ),
             ("fd00::1", &["2001:db8::1"], "2001:db8::1"),
             ("10.0.0.1", &["[2001:db8::1]:443"], "2001:db8::1"),
             ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
@@ -92,7 +107,10 @@ mod tests {
     fn nobody_else_is_believed() {
         assert_eq!(of("192.0.2.1", &["198.51.100.9"]), "192.0.2.1");
         // What a client wrote before an unreadable entry is never reached.
-        assert_eq!(of("10.0.0.1", &["198.51.100.9, unknown, 10.0.0.2"]), "10.0.0.2");
+        assert_eq!(
+            of("10.0.0.1", &["198.51.100.9, unknown, 10.0.0.2"]),
+            "10.0.0.2"
+        );
         assert_eq!(of("10.0.0.1", &["198.51.100.9, "]), "10.0.0.1");
         assert_eq!(of("10.0.0.1", &["\u{e9}"]), "10.0.0.1");
     }

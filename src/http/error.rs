@@ -56,7 +56,12 @@ impl Failure {
         match self {
             Self::Fault(cause) => {
                 metrics::failed_request("fault");
-                tracing::error!(route, request_id, cause = error_chain(&**cause), "request failed");
+                tracing::error!(
+                    route,
+                    request_id,
+                    cause = error_chain(&**cause),
+                    "request failed"
+                );
             }
             Self::Unavailable(cause) => {
                 metrics::failed_request("unavailable");
@@ -101,9 +106,11 @@ impl Failure {
     /// The one map from failures to statuses and RFC 6749 codes.
     pub fn problem(&self) -> Problem {
         let (status, code, message) = match self {
-            Self::MethodNotAllowed(_) => {
-                (405, "invalid_request", "The method is not allowed here.".to_owned())
-            }
+            Self::MethodNotAllowed(_) => (
+                405,
+                "invalid_request",
+                "The method is not allowed here.".to_owned(),
+            ),
             Self::MediaType(reads) => {
                 let text = match reads {
                     Reads::FormOrJson => {
@@ -113,10 +120,22 @@ impl Failure {
                 };
                 (400, "invalid_request", text.to_owned())
             }
-            Self::TooLarge => (413, "invalid_request", "The body is larger than 64 KiB.".to_owned()),
-            Self::SlowBody => (408, "invalid_request", "The body did not arrive in time.".to_owned()),
+            Self::TooLarge => (
+                413,
+                "invalid_request",
+                "The body is larger than 64 KiB.".to_owned(),
+            ),
+            Self::SlowBody => (
+                408,
+                "invalid_request",
+                "The body did not arrive in time.".to_owned(),
+            ),
             Self::BrokenBody => (400, "invalid_request", "The body is incomplete.".to_owned()),
-            Self::NotFound => (404, "not_found", "There is nothing at this path.".to_owned()),
+            Self::NotFound => (
+                404,
+                "not_found",
+                "There is nothing at this path.".to_owned(),
+            ),
             Self::TooSlow | Self::Crowded | Self::Unavailable(_) => {
                 let text = "The service is temporarily unavailable. Retry later.";
                 (503, "temporarily_unavailable", text.to_owned())
@@ -129,10 +148,18 @@ impl Failure {
                 let (status, code) = of_class(rejection.code.class());
                 (status, code, rejection.sentence())
             }
-            Self::Fault(_) => (500, "server_error", "An internal error occurred.".to_owned()),
+            Self::Fault(_) => (
+                500,
+                "server_error",
+                "An internal error occurred.".to_owned(),
+            ),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Problem { status, code, message }
+        Problem {
+            status,
+            code,
+            message,
+        }
     }
 }
 
@@ -182,7 +209,9 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
         Refusal::AgentSuspended | Refusal::AgentDecommissioned | Refusal::QuotaReached { .. } => {
             (403, "unauthorized_client")
         }
-        Refusal::MalformedScope | Refusal::ScopeNotAllowed | Refusal::NoScopes => (400, "invalid_scope"),
+        Refusal::MalformedScope | Refusal::ScopeNotAllowed | Refusal::NoScopes => {
+            (400, "invalid_scope")
+        }
         Refusal::InvalidTarget | Refusal::MalformedTarget(_) => (400, "invalid_target"),
         Refusal::SlowDown { .. } => (429, "slow_down"),
         Refusal::MissingToken | Refusal::InvalidToken => (401, "invalid_token"),

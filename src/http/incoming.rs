@@ -12,8 +12,12 @@ use crate::domain::refusal::Refusal;
 use super::parameters::{Encoding, Parameters};
 
 /// What a client may prove itself with, on every path that authenticates clients.
-pub const CREDENTIALS: [&str; 4] =
-    ["client_id", "client_secret", "client_assertion", "client_assertion_type"];
+pub const CREDENTIALS: [&str; 4] = [
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+];
 
 /// What must not stand in the URI of any POST, where logs keep it (RFC 6749 §2.3.1), whether the path knows
 /// it or not.
@@ -44,7 +48,9 @@ impl Incoming {
         let body = Parameters::read(self.encoding, &self.body)?;
         if !self.query.is_empty() {
             let query = Parameters::of_form(self.query.as_bytes())?;
-            let misplaced = [known, &CREDENTIALS, &NEVER_IN_URI].into_iter().find_map(|k| query.find_any(k));
+            let misplaced = [known, &CREDENTIALS, &NEVER_IN_URI]
+                .into_iter()
+                .find_map(|k| query.find_any(k));
             if let Some(name) = misplaced {
                 return Err(Refusal::ParameterInUri(name));
             }

@@ -10,8 +10,8 @@ use std::time::Instant;
 use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, PRAGMA, TRANSFER_ENCODING,
-    WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, PRAGMA,
+    TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, Version};
@@ -46,7 +46,9 @@ pub fn around(place: &Arc<[&'static Route]>, state: &Arc<State>) -> MethodRouter
 
 /// Answers one request at a path that has these routes, one at least.
 pub async fn answer(place: Arc<[&'static Route]>, state: Arc<State>, request: Request) -> Response {
-    let route = place.iter().find(|route| route.methods.allows(request.method()));
+    let route = place
+        .iter()
+        .find(|route| route.methods.allows(request.method()));
     // All routes of a path write their errors alike.
     let (route, allowed) = match (route, place.first()) {
         (Some(route), _) => (*route, true),
@@ -56,14 +58,25 @@ pub async fn answer(place: Arc<[&'static Route]>, state: Arc<State>, request: Re
     let started = Instant::now();
     let method = request.method().clone();
     let peer = peer_of(&request).map(|peer| state.clients.of(peer, request.headers()));
-    let context = Arc::new(RequestContext::new(peer, request_id(&state, request.headers())));
+    let context = Arc::new(RequestContext::new(
+        peer,
+        request_id(&state, request.headers()),
+    ));
     let request_id = context.request_id.as_str();
     let (parts, body) = request.into_parts();
     let mut arriving = Arriving::new(body);
     let expects = parts.headers.contains_key(EXPECT);
     let mut tried = None;
     let not_allowed = (!allowed).then(|| Failure::MethodNotAllowed(allow(&place)));
-    let handling = handle(route, not_allowed, &state, parts, &mut arriving, &context, &mut tried);
+    let handling = handle(
+        route,
+        not_allowed,
+        &state,
+        parts,
+        &mut arriving,
+        &context,
+        &mut tried,
+    );
     let handled = AssertUnwindSafe(handling).catch_unwind().await;
     let result = handled.unwrap_or_else(|_| Err(Failure::fault("a handler panicked")));
     let leaves_body = !arriving.finish(route.reads, expects).await;
@@ -126,23 +139,36 @@ async fn handle(
         Reads::Nothing | Reads::Relayed => (Encoding::Form, Bytes::new()),
         Reads::Form | Reads::FormOrJson => {
             let encoding = encoding_of(route.reads, &parts.headers)?;
-            (encoding, arriving.read(&parts.headers, &state.bodies).await?)
+            (
+                encoding,
+                arriving.read(&parts.headers, &state.bodies).await?,
+            )
         }
     };
     let path_part = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(parameters) => parameters.iter().next().map(|(_, value)| value.to_owned()),
         Err(_) => None,
     };
-    let incoming =
-        Incoming { headers: parts.headers, query, path_part, encoding, body, context: Arc::clone(context) };
+    let incoming = Incoming {
+        headers: parts.headers,
+        query,
+        path_part,
+        encoding,
+        body,
+        context: Arc::clone(context),
+    };
     *tried = Some(Tried::of(&incoming));
     let work = (route.handler)(Arc::clone(state), incoming);
-    tokio::time::timeout(route.deadline, work).await.unwrap_or(Err(Failure::TooSlow))
+    tokio::time::timeout(route.deadline, work)
+        .await
+        .unwrap_or(Err(Failure::TooSlow))
 }
 
 /// Says in `WWW-Authenticate` what a refused client may try.
 fn challenge(response: &mut Response, failure: &Failure, reads: Reads, tried: Option<&Tried>) {
-    let (Failure::Refused(refusal), Some(tried)) = (failure, tried) else { return };
+    let (Failure::Refused(refusal), Some(tried)) = (failure, tried) else {
+        return;
+    };
     for value in tried.challenges(refusal, response.status(), reads.takes_credentials()) {
         response.headers_mut().append(WWW_AUTHENTICATE, value);
     }
@@ -151,7 +177,9 @@ fn challenge(response: &mut Response, failure: &Failure, reads: Reads, tried: Op
 /// RFC 9112 §6.1: no coding but `chunked` is understood, so what another one wraps is not the body.
 fn check_coding(headers: &HeaderMap) -> Result<(), Failure> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(one) = codings.next() else { return Ok(()) };
+    let Some(one) = codings.next() else {
+        return Ok(());
+    };
     if codings.next().is_none() && one.as_bytes().eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
@@ -185,12 +213,15 @@ fn is_host(value: &[u8]) -> bool {
 
 fn is_name(name: &[u8]) -> bool {
     if let [b'[', address @ .., b']'] = name {
-        return std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
+        return std::str::from_utf8(address)
+            .is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
     let mut rest = name.iter();
     while let Some(byte) = rest.next() {
         let fits = match byte {
-            b'%' => [rest.next(), rest.next()].iter().all(|b| b.is_some_and(u8::is_ascii_hexdigit)),
+            b'%' => [rest.next(), rest.next()]
+                .iter()
+                .all(|b| b.is_some_and(u8::is_ascii_hexdigit)),
             b => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(b),
         };
         if !fits {
@@ -202,7 +233,12 @@ fn is_name(name: &[u8]) -> bool {
 
 /// The methods of all routes of a path, in the order of the table.
 fn allow(place: &[&Route]) -> String {
-    place.iter().flat_map(|route| route.methods.names()).copied().collect::<Vec<_>>().join(", ")
+    place
+        .iter()
+        .flat_map(|route| route.methods.names())
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The body's encoding by its media type, in any letter case and with any parameter behind it:
@@ -210,8 +246,16 @@ fn allow(place: &[&Route]) -> String {
 fn encoding_of(reads: Reads, headers: &HeaderMap) -> Result<Encoding, Failure> {
     let refused = Failure::MediaType(reads);
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(one), None) = (types.next(), types.next()) else { return Err(refused) };
-    let essence = one.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let (Some(one), None) = (types.next(), types.next()) else {
+        return Err(refused);
+    };
+    let essence = one
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
     if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         Ok(Encoding::Form)
     } else if reads == Reads::FormOrJson && essence.eq_ignore_ascii_case("application/json") {
@@ -232,7 +276,10 @@ fn request_id(state: &State, headers: &HeaderMap) -> String {
 }
 
 fn peer_of(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+    request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip())
 }
 
 /// A method is the client's text; the log holds only words of ours.

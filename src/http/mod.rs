@@ -42,8 +42,9 @@ use oauth::{authorize, forward_auth, introspect, jwks, metadata, revocations, re
 use ops::{health, metrics};
 
 /// The errors of both ends of AIRisk's flow.
-const AIRISK: Shape =
-    Shape::Dialect(|failure, request_id| (token::airisk::AIRISK.write_failure)(failure, request_id));
+const AIRISK: Shape = Shape::Dialect(|failure, request_id| {
+    (token::airisk::AIRISK.write_failure)(failure, request_id)
+});
 
 /// What clients reach, besides the token endpoints ([`token::TOKEN_ROUTES`]) and the management API
 /// ([`manage::MANAGE_ROUTES`]).
@@ -92,14 +93,20 @@ static UNKNOWN: Route = Route {
 type Place = Arc<[&'static Route]>;
 
 fn every_public_route() -> impl Iterator<Item = &'static Route> {
-    token::TOKEN_ROUTES.iter().chain(PUBLIC_ROUTES).chain(manage::MANAGE_ROUTES)
+    token::TOKEN_ROUTES
+        .iter()
+        .chain(PUBLIC_ROUTES)
+        .chain(manage::MANAGE_ROUTES)
 }
 
 /// The places of a table, in its order.
 fn places(routes: impl Iterator<Item = &'static Route>) -> Vec<Place> {
     let mut places: Vec<Vec<&'static Route>> = Vec::new();
     for route in routes {
-        match places.iter_mut().find(|place| place.iter().any(|other| other.path == route.path)) {
+        match places
+            .iter_mut()
+            .find(|place| place.iter().any(|other| other.path == route.path))
+        {
             Some(place) => place.push(route),
             None => places.push(vec![route]),
         }
@@ -120,30 +127,51 @@ pub fn public_router(state: &Arc<State>) -> Router {
         // A proxy may pass the issuer's path on, so everything answers behind it too: OpenID Connect
         // Discovery §4 looks for the metadata there.
         for place in &all {
-            router = router.route(&format!("{issuer_path}{}", path_of(place)), layers::around(place, state));
+            router = router.route(
+                &format!("{issuer_path}{}", path_of(place)),
+                layers::around(place, state),
+            );
         }
         // RFC 8414 §3.1: the well-known part stands before the issuer's path.
-        for place in all.iter().filter(|place| METADATA.contains(&path_of(place))) {
-            router = router.route(&format!("{}{issuer_path}", path_of(place)), layers::around(place, state));
+        for place in all
+            .iter()
+            .filter(|place| METADATA.contains(&path_of(place)))
+        {
+            router = router.route(
+                &format!("{}{issuer_path}", path_of(place)),
+                layers::around(place, state),
+            );
         }
     }
     let (state, unknown) = (Arc::clone(state), Place::from([&UNKNOWN]));
     router.fallback(any(move |request: Request| {
         let place = in_any_case(&all, request.uri().path(), issuer_path.as_deref());
-        layers::answer(Arc::clone(place.unwrap_or(&unknown)), Arc::clone(&state), request)
+        layers::answer(
+            Arc::clone(place.unwrap_or(&unknown)),
+            Arc::clone(&state),
+            request,
+        )
     }))
 }
 
 /// The two names of the metadata.
-const METADATA: [&str; 2] = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
+const METADATA: [&str; 2] = [
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
+];
 
 /// The place that this path names when the letters' case does not count, behind the issuer's path too,
 /// whose own letters do count.
 fn in_any_case<'a>(all: &'a [Place], path: &str, issuer_path: Option<&str>) -> Option<&'a Place> {
     let behind = issuer_path.and_then(|issuer_path| path.strip_prefix(issuer_path));
-    let names =
-        |known: &str| [Some(path), behind].into_iter().flatten().any(|path| known.eq_ignore_ascii_case(path));
-    all.iter().find(|place| IN_ANY_CASE.contains(&path_of(place)) && names(path_of(place)))
+    let names = |known: &str| {
+        [Some(path), behind]
+            .into_iter()
+            .flatten()
+            .any(|path| known.eq_ignore_ascii_case(path))
+    };
+    all.iter()
+        .find(|place| IN_ANY_CASE.contains(&path_of(place)) && names(path_of(place)))
 }
 
 /// The operators' router.
@@ -158,7 +186,9 @@ fn router(places: &[Place], state: &Arc<State>) -> Router {
     // An issuer's path may hold a segment that begins with a colon or an asterisk, which stand for
     // nothing but themselves.
     let table = Router::new().without_v07_checks();
-    places.iter().fold(table, |table, place| table.route(path_of(place), layers::around(place, state)))
+    places.iter().fold(table, |table, place| {
+        table.route(path_of(place), layers::around(place, state))
+    })
 }
 
 #[cfg(test)]
@@ -169,17 +199,31 @@ mod tests {
     #[test]
     fn every_route_has_a_deadline_and_names_only_built_in_scopes() {
         for route in every_public_route().chain(OPS_ROUTES) {
-            assert!(!route.deadline.is_zero() && route.deadline.as_secs() <= 60, "{}", route.path);
+            assert!(
+                !route.deadline.is_zero() && route.deadline.as_secs() <= 60,
+                "{}",
+                route.path
+            );
             if let Opens::Scope(scope) | Opens::ScopeOrOwn(scope) = route.opens {
-                assert!(BUILT_IN.iter().any(|b| b.name == scope), "{}: {scope}", route.path);
+                assert!(
+                    BUILT_IN.iter().any(|b| b.name == scope),
+                    "{}: {scope}",
+                    route.path
+                );
             }
         }
     }
 
     #[test]
     fn no_path_has_two_routes_for_one_method() {
-        for place in places(every_public_route()).iter().chain(&places(OPS_ROUTES.iter())) {
-            let mut names: Vec<_> = place.iter().flat_map(|route| route.methods.names()).collect();
+        for place in places(every_public_route())
+            .iter()
+            .chain(&places(OPS_ROUTES.iter()))
+        {
+            let mut names: Vec<_> = place
+                .iter()
+                .flat_map(|route| route.methods.names())
+                .collect();
             let all = names.len();
             names.sort_unstable();
             names.dedup();

@@ -62,10 +62,16 @@ impl<'a> Parameters<'a> {
         }
         let pairs = pairs().map(|pair| {
             let mut halves = pair.splitn(2, |b| *b == b'=');
-            let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+            let (name, value) = (
+                halves.next().unwrap_or_default(),
+                halves.next().unwrap_or_default(),
+            );
             Some((decode(name)?, Value::Text(decode(value)?)))
         });
-        pairs.collect::<Option<Vec<_>>>().map(Self).ok_or(MALFORMED_FORM)
+        pairs
+            .collect::<Option<Vec<_>>>()
+            .map(Self)
+            .ok_or(MALFORMED_FORM)
     }
 
     /// Parses a JSON object of at most `MAX_DEPTH` levels, itself the first. A member that nobody
@@ -74,7 +80,9 @@ impl<'a> Parameters<'a> {
     pub fn of_json(text: &'a [u8]) -> Result<Self, Refusal> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let mut too_many = false;
-        let members = deserializer.deserialize_map(Members { too_many: &mut too_many });
+        let members = deserializer.deserialize_map(Members {
+            too_many: &mut too_many,
+        });
         let read = members.and_then(|members| deserializer.end().map(|()| Self(members)));
         read.map_err(|_| if too_many { TOO_MANY } else { MALFORMED_JSON })
     }
@@ -100,7 +108,9 @@ impl<'a> Parameters<'a> {
     /// As [`Self::one`], but `null` is refused like any other value that is no text.
     pub fn one_text(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
         match self.one(name)? {
-            None if self.values(name).any(|value| matches!(value, Value::Null)) => Err(mistyped(name)),
+            None if self.values(name).any(|value| matches!(value, Value::Null)) => {
+                Err(mistyped(name))
+            }
             value => Ok(value),
         }
     }
@@ -143,7 +153,10 @@ impl<'a> Parameters<'a> {
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = &Value<'a>> {
-        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value)
+        self.0
+            .iter()
+            .filter(move |(other, _)| other == name)
+            .map(|(_, value)| value)
     }
 }
 
@@ -190,14 +203,20 @@ struct Below(u8);
 
 impl Below {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        self.0.checked_sub(1).map(Self).ok_or_else(|| E::custom("too deep"))
+        self.0
+            .checked_sub(1)
+            .map(Self)
+            .ok_or_else(|| E::custom("too deep"))
     }
 }
 
 impl<'de> DeserializeSeed<'de> for Below {
     type Value = Value<'de>;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Value<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
@@ -246,7 +265,11 @@ impl<'de> Visitor<'de> for Below {
                 _ => has_others = true,
             }
         }
-        Ok(if has_others { Value::Other } else { Value::Texts(texts) })
+        Ok(if has_others {
+            Value::Other
+        } else {
+            Value::Texts(texts)
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value<'de>, A::Error> {
@@ -303,7 +326,8 @@ mod tests {
         assert_eq!(json.one_text("e").unwrap(), None);
         assert_eq!(json.one_text("absent").unwrap(), None);
         assert!(json.one("d").is_err() && json.all("d").is_err());
-        let lists = Parameters::of_json(br#"{"r":["1","","2"],"e":[],"n":["1",null],"d":[["1"]]}"#).unwrap();
+        let lists = Parameters::of_json(br#"{"r":["1","","2"],"e":[],"n":["1",null],"d":[["1"]]}"#)
+            .unwrap();
         assert_eq!(lists.all("r").unwrap(), ["1", "2"]);
         assert_eq!(lists.all("e").unwrap(), [""; 0]);
         assert!(lists.one("r").is_err() && lists.one("e").is_err());
@@ -343,15 +367,22 @@ mod tests {
         ] {
             assert!(Parameters::of_json(bad.as_bytes()).is_err(), "{bad}");
         }
-        for bad in [&b"{\"a\":\"\xff\"}"[..], b"{\"\xff\":1}", b"{\"a\":[{\"\xff\":1}]}", b"{}\xff"] {
+        for bad in [
+            &b"{\"a\":\"\xff\"}"[..],
+            b"{\"\xff\":1}",
+            b"{\"a\":[{\"\xff\":1}]}",
+            b"{}\xff",
+        ] {
             assert!(Parameters::of_json(bad).is_err(), "{}", bad.escape_ascii());
         }
     }
 
     #[test]
     fn json_has_32_levels_at_most() {
-        let arrays = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-        let objects = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        let arrays =
+            |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        let objects =
+            |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
         assert!(Parameters::of_json(arrays(31).as_bytes()).is_ok());
         assert!(Parameters::of_json(arrays(32).as_bytes()).is_err());
         assert!(Parameters::of_json(objects(32).as_bytes()).is_ok());

@@ -4,8 +4,8 @@
 
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG,
-    HeaderMap, IF_NONE_MATCH,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE,
+    ETAG, HeaderMap, IF_NONE_MATCH,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -34,7 +34,11 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
 /// A problem as JSON (RFC 9457 §3).
 pub fn problem<T: Serialize>(status: StatusCode, details: &T) -> Response {
     // Strings and a number always serialise; without a body the status still stands.
-    typed(status, "application/problem+json", serde_json::to_vec(details).unwrap_or_default())
+    typed(
+        status,
+        "application/problem+json",
+        serde_json::to_vec(details).unwrap_or_default(),
+    )
 }
 
 /// Plain text.
@@ -44,7 +48,9 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
 
 fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = (status, body.into()).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
@@ -76,7 +82,10 @@ pub fn described(body: Option<Bytes>, etag: &str, kept: Kept) -> Response {
         Kept::Revalidated => "no-cache",
         Kept::Public => {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag"));
+            headers.insert(
+                ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("etag"),
+            );
             "public, max-age=300"
         }
     };

@@ -41,7 +41,10 @@ impl ServerMetadata {
             // Some resource servers take their list of allowed algorithms from here.
             "id_token_signing_alg_values_supported": ["RS256"],
         });
-        Self { document: Document::new(document.to_string()), issuer: issuer.to_owned() }
+        Self {
+            document: Document::new(document.to_string()),
+            issuer: issuer.to_owned(),
+        }
     }
 
     /// The document.

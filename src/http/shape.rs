@@ -46,7 +46,9 @@ pub fn oauth_error(failure: &Failure) -> Response {
     let (error, text) = (json!(problem.code), json!(problem.message));
     let body = if matches!(problem.code, "invalid_token" | "insufficient_scope") {
         let code = json!(management_code(failure, &problem));
-        format!("{{\"error\":{error},\"error_description\":{text},\"code\":{code},\"message\":{text}}}")
+        format!(
+            "{{\"error\":{error},\"error_description\":{text},\"code\":{code},\"message\":{text}}}"
+        )
     } else {
         format!("{{\"error\":{error},\"error_description\":{text}}}")
     };
@@ -55,7 +57,10 @@ pub fn oauth_error(failure: &Failure) -> Response {
 
 fn management_error(failure: &Failure, request_id: &str) -> Response {
     let problem = failure.problem();
-    let (code, text) = (json!(management_code(failure, &problem)), json!(problem.message));
+    let (code, text) = (
+        json!(management_code(failure, &problem)),
+        json!(problem.message),
+    );
     let details = match failure {
         Failure::Rejected(Rejection { errors, .. }) if !errors.is_empty() => {
             let error = |e: &FieldError| json!({ "field": e.field, "reason": e.reason });
@@ -63,7 +68,10 @@ fn management_error(failure: &Failure, request_id: &str) -> Response {
         }
         _ => json!({ "requestId": request_id }),
     };
-    reply::json(problem.status, format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}"))
+    reply::json(
+        problem.status,
+        format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}"),
+    )
 }
 
 fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
@@ -89,7 +97,10 @@ fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
         Failure::TooSlow | Failure::Crowded | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
         Failure::Refused(Refusal::SlowDown { retry_after_ms }) => {
             // Whole seconds, rounded up: coming a moment too early would be refused again.
-            vec![(RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1_000).max(1)))]
+            vec![(
+                RETRY_AFTER,
+                HeaderValue::from(retry_after_ms.div_ceil(1_000).max(1)),
+            )]
         }
         _ => vec![],
     }

@@ -61,11 +61,18 @@ pub struct RequestIds {
 impl RequestIds {
     /// `process` should be random, so that the ids of two processes differ.
     pub fn new(process: u64) -> Self {
-        Self { process, count: AtomicU64::new(0) }
+        Self {
+            process,
+            count: AtomicU64::new(0),
+        }
     }
 
     /// The next id: 16 hexadecimal digits, a hyphen and a number.
     pub fn next(&self) -> String {
-        format!("{:016x}-{}", self.process, self.count.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "{:016x}-{}",
+            self.process,
+            self.count.fetch_add(1, Ordering::Relaxed)
+        )
     }
 }

@@ -7,10 +7,15 @@ use std::borrow::Cow;
 /// All values of a parameter in a query that another program's client may have written. What cannot be
 /// decoded there is its affair, but in a value of this parameter, which is then `None`. A name that cannot
 /// be decoded is nobody's.
-pub fn values_in_query<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Option<Cow<'a, str>>> {
+pub fn values_in_query<'a>(
+    query: &'a str,
+    name: &str,
+) -> impl Iterator<Item = Option<Cow<'a, str>>> {
     query.split('&').filter_map(move |pair| {
         let (raw, value) = pair.split_once('=').unwrap_or((pair, ""));
-        decode(raw.as_bytes()).is_some_and(|decoded| decoded == name).then(|| decode(value.as_bytes()))
+        decode(raw.as_bytes())
+            .is_some_and(|decoded| decoded == name)
+            .then(|| decode(value.as_bytes()))
     })
 }
 

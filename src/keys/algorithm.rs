@@ -7,8 +7,8 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{
-    AlgorithmParameters, CommonParameters, Jwk, KeyAlgorithm, PublicKeyUse, RSAKeyParameters, RSAKeyType,
-    ThumbprintHash,
+    AlgorithmParameters, CommonParameters, Jwk, KeyAlgorithm, PublicKeyUse, RSAKeyParameters,
+    RSAKeyType, ThumbprintHash,
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use zeroize::Zeroizing;
@@ -50,7 +50,11 @@ pub fn generate(bits: RsaBits) -> Result<GeneratedKey, KeyFault> {
     let pair = KeyPair::generate(size).map_err(|_| KeyFault::Generation)?;
     let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyFault::Generation)?;
     let (kid, public_jwk) = public_jwk(&pair)?;
-    Ok(GeneratedKey { kid, public_jwk, private_der: Zeroizing::new(der.as_ref().to_vec()) })
+    Ok(GeneratedKey {
+        kid,
+        public_jwk,
+        private_der: Zeroizing::new(der.as_ref().to_vec()),
+    })
 }
 
 /// RFC 7517 public members only, `use` and `alg` set, and the RFC 7638 SHA-256 thumbprint as `kid`.
@@ -68,7 +72,9 @@ fn public_jwk(pair: &KeyPair) -> Result<(Kid, String), KeyFault> {
             e: URL_SAFE_NO_PAD.encode(public.exponent().big_endian_without_leading_zero()),
         }),
     };
-    let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| KeyFault::Generation)?;
+    let thumbprint = jwk
+        .thumbprint(ThumbprintHash::SHA256)
+        .map_err(|_| KeyFault::Generation)?;
     jwk.common.key_id = Some(thumbprint.clone());
     let json = serde_json::to_string(&jwk).map_err(|_| KeyFault::Generation)?;
     Ok((Kid(thumbprint), json))
@@ -85,7 +91,10 @@ impl PrivateKey {
     /// Reads PKCS #8 DER.
     pub fn from_der(der: &[u8]) -> Option<Self> {
         let pair = KeyPair::from_pkcs8(der).ok()?;
-        Some(Self { pair, random: SystemRandom::new() })
+        Some(Self {
+            pair,
+            random: SystemRandom::new(),
+        })
     }
 
     /// The thumbprint and the JWK of its public part.
@@ -97,7 +106,9 @@ impl PrivateKey {
     pub fn sign_onto(&self, text: &mut String) -> Result<(), KeyFault> {
         // 4,096 bits are the largest key there is.
         let mut buffer = [0u8; 512];
-        let signature = buffer.get_mut(..self.pair.public_modulus_len()).ok_or(KeyFault::Signing)?;
+        let signature = buffer
+            .get_mut(..self.pair.public_modulus_len())
+            .ok_or(KeyFault::Signing)?;
         self.pair
             .sign(&RSA_PKCS1_SHA256, &self.random, text.as_bytes(), signature)
             .map_err(|_| KeyFault::Signing)?;
@@ -117,16 +128,19 @@ impl PublicKey {
     /// Reads a stored JWK and proves that `kid` is its thumbprint.
     pub fn from_jwk(kid: &Kid, json: &str) -> Result<Self, KeyFault> {
         let damaged = |why| KeyFault::Damaged(kid.clone(), why);
-        let jwk: Jwk = serde_json::from_str(json).map_err(|_| damaged("its public part is no JWK"))?;
+        let jwk: Jwk =
+            serde_json::from_str(json).map_err(|_| damaged("its public part is no JWK"))?;
         if !matches!(jwk.algorithm, AlgorithmParameters::RSA(_)) {
             return Err(damaged("it is no RSA key"));
         }
-        let thumbprint =
-            jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| damaged("it has no thumbprint"))?;
+        let thumbprint = jwk
+            .thumbprint(ThumbprintHash::SHA256)
+            .map_err(|_| damaged("it has no thumbprint"))?;
         if thumbprint != kid.0 {
             return Err(damaged("its kid is not its thumbprint"));
         }
-        let key = DecodingKey::from_jwk(&jwk).map_err(|_| damaged("its public part is no RSA key"))?;
+        let key =
+            DecodingKey::from_jwk(&jwk).map_err(|_| damaged("its public part is no RSA key"))?;
         let mut validation = Validation::new(Algorithm::RS256);
         // Only the signature is the library's to check: time comes from our clock, and the issuer
         // is compared by the keyring.
@@ -139,7 +153,9 @@ impl PublicKey {
 
     /// The claims of a token that this key signed.
     pub fn verify(&self, token: &str) -> Option<Claims> {
-        jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation).ok().map(|data| data.claims)
+        jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)
+            .ok()
+            .map(|data| data.claims)
     }
 }
 
@@ -161,7 +177,12 @@ mod tests {
     fn a_generated_key_publishes_no_private_member() {
         let key = generate(RsaBits::B2048).unwrap();
         let jwk: serde_json::Value = serde_json::from_str(&key.public_jwk).unwrap();
-        let mut members: Vec<&str> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut members: Vec<&str> = jwk
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         members.sort_unstable();
         assert_eq!(members, ["alg", "e", "kid", "kty", "n", "use"]);
     }

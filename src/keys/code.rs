@@ -41,8 +41,10 @@ pub struct Challenge(String);
 impl Challenge {
     /// The challenge that a client sends with its authorization request.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let bytes =
-            URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() == digest::SHA256_OUTPUT_LEN);
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .ok()
+            .filter(|bytes| bytes.len() == digest::SHA256_OUTPUT_LEN);
         let fault = Invalid("a code challenge is 32 bytes in base64url without padding");
         bytes.map(|_| Self(text.to_owned())).ok_or(fault)
     }
@@ -52,9 +54,14 @@ impl Challenge {
     pub fn of_verifier(verifier: &str) -> Result<Self, Invalid> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
         if !(43..=128).contains(&verifier.len()) || !verifier.bytes().all(allowed) {
-            return Err(Invalid("a code verifier is 43 to 128 characters of A-Z a-z 0-9 - . _ ~"));
+            return Err(Invalid(
+                "a code verifier is 43 to 128 characters of A-Z a-z 0-9 - . _ ~",
+            ));
         }
-        Ok(Self(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()))))
+        Ok(Self(URL_SAFE_NO_PAD.encode(digest::digest(
+            &digest::SHA256,
+            verifier.as_bytes(),
+        ))))
     }
 }
 
@@ -76,11 +83,19 @@ impl Binding<'_> {
     /// are those of releases that knew none, whose codes open here and the other way round.
     fn to_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let purpose = if self.challenge.is_some() { CHALLENGED } else { PURPOSE };
+        let purpose = if self.challenge.is_some() {
+            CHALLENGED
+        } else {
+            PURPOSE
+        };
         let challenge = self.challenge.map(|challenge| challenge.0.as_str());
-        let fields =
-            [purpose, self.client_id, self.redirect_uri].into_iter().chain(challenge).chain(self.user);
-        length_prefixed(fields.map(str::as_bytes), |part| bytes.extend_from_slice(part));
+        let fields = [purpose, self.client_id, self.redirect_uri]
+            .into_iter()
+            .chain(challenge)
+            .chain(self.user);
+        length_prefixed(fields.map(str::as_bytes), |part| {
+            bytes.extend_from_slice(part)
+        });
         bytes
     }
 }
@@ -147,7 +162,11 @@ mod tests {
     fn key(seed: u64) -> CodeKey {
         let entropy = SeededEntropy::new(seed);
         let master = MasterKey::generate(&entropy).unwrap();
-        CodeKey::open(&store_key::generate(PURPOSE, 'x', &master, &entropy).unwrap(), &master).unwrap()
+        CodeKey::open(
+            &store_key::generate(PURPOSE, 'x', &master, &entropy).unwrap(),
+            &master,
+        )
+        .unwrap()
     }
 
     /// RFC 7636, Appendix B.
@@ -156,11 +175,16 @@ mod tests {
     }
 
     fn code() -> CodeRef {
-        CodeRef { id: CodeId(Uuid::from_u128(7)), expires_at: Timestamp(1_700_000_060) }
+        CodeRef {
+            id: CodeId(Uuid::from_u128(7)),
+            expires_at: Timestamp(1_700_000_060),
+        }
     }
 
     fn sealed(binding: Binding<'_>) -> String {
-        key(1).seal(code(), binding, &SeededEntropy::new(2)).unwrap()
+        key(1)
+            .seal(code(), binding, &SeededEntropy::new(2))
+            .unwrap()
     }
 
     #[test]
@@ -169,13 +193,25 @@ mod tests {
         for binding in [
             FOR,
             Binding { user: None, ..FOR },
-            Binding { challenge: Some(&challenge()), ..FOR },
-            Binding { client_id: &longest, redirect_uri: &longest, user: Some(&longest), ..FOR },
+            Binding {
+                challenge: Some(&challenge()),
+                ..FOR
+            },
+            Binding {
+                client_id: &longest,
+                redirect_uri: &longest,
+                user: Some(&longest),
+                ..FOR
+            },
         ] {
             let text = sealed(binding);
             assert_eq!(key(1).unseal(&text, binding), Some(code()));
             assert_eq!(text.len(), LENGTH);
-            assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)), "{text}");
+            assert!(
+                text.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)),
+                "{text}"
+            );
         }
     }
 
@@ -183,16 +219,43 @@ mod tests {
     fn a_code_opens_for_nothing_else() {
         let text = sealed(FOR);
         for other in [
-            Binding { client_id: "b", ..FOR },
-            Binding { redirect_uri: "https://a.example/cb/", ..FOR },
-            Binding { user: Some("user_43"), ..FOR },
-            Binding { user: Some(""), ..FOR },
+            Binding {
+                client_id: "b",
+                ..FOR
+            },
+            Binding {
+                redirect_uri: "https://a.example/cb/",
+                ..FOR
+            },
+            Binding {
+                user: Some("user_43"),
+                ..FOR
+            },
+            Binding {
+                user: Some(""),
+                ..FOR
+            },
             Binding { user: None, ..FOR },
             // The same letters in other fields.
-            Binding { client_id: "ahttps://a.example/cb", redirect_uri: "", ..FOR },
-            Binding { redirect_uri: "https://a.example/cbuser_42", user: None, ..FOR },
-            Binding { challenge: Some(&challenge()), ..FOR },
-            Binding { challenge: Some(&challenge()), user: None, ..FOR },
+            Binding {
+                client_id: "ahttps://a.example/cb",
+                redirect_uri: "",
+                ..FOR
+            },
+            Binding {
+                redirect_uri: "https://a.example/cbuser_42",
+                user: None,
+                ..FOR
+            },
+            Binding {
+                challenge: Some(&challenge()),
+                ..FOR
+            },
+            Binding {
+                challenge: Some(&challenge()),
+                user: None,
+                ..FOR
+            },
         ] {
             assert_eq!(key(1).unseal(&text, other), None, "{other:?}");
         }
@@ -201,20 +264,43 @@ mod tests {
 
     #[test]
     fn a_code_with_a_challenge_opens_for_that_challenge_alone() {
-        let (own, other) = (challenge(), Challenge::of_verifier(&"x".repeat(43)).unwrap());
-        let text = sealed(Binding { challenge: Some(&own), ..FOR });
+        let (own, other) = (
+            challenge(),
+            Challenge::of_verifier(&"x".repeat(43)).unwrap(),
+        );
+        let text = sealed(Binding {
+            challenge: Some(&own),
+            ..FOR
+        });
         // A user of the challenge's letters is no challenge.
         let user = Some(own.0.as_str());
         for binding in [
             FOR,
-            Binding { challenge: Some(&other), ..FOR },
-            Binding { challenge: Some(&own), user: None, ..FOR },
+            Binding {
+                challenge: Some(&other),
+                ..FOR
+            },
+            Binding {
+                challenge: Some(&own),
+                user: None,
+                ..FOR
+            },
             Binding { user, ..FOR },
         ] {
             assert_eq!(key(1).unseal(&text, binding), None, "{binding:?}");
         }
         let about = sealed(Binding { user, ..FOR });
-        assert_eq!(key(1).unseal(&about, Binding { user: None, challenge: Some(&own), ..FOR }), None);
+        assert_eq!(
+            key(1).unseal(
+                &about,
+                Binding {
+                    user: None,
+                    challenge: Some(&own),
+                    ..FOR
+                }
+            ),
+            None
+        );
     }
 
     /// Made by the release that knew no challenge, with the same key.
@@ -223,7 +309,10 @@ mod tests {
         let old = "AYoUKzqXONLbzlaXHAMGUUetK2NOrbb9BgcS--LXNRQmzHatd9no0DBYGhHsq2w-FyY35Cc";
         assert_eq!(key(1).unseal(old, FOR), Some(code()));
         let old = "AYoUKzqXONLbzlaXHAMGUUetK2NOrbb9BgcS--LXNRQmzHatd79P2KDuaglHqYmVH2OCs_g";
-        assert_eq!(key(1).unseal(old, Binding { user: None, ..FOR }), Some(code()));
+        assert_eq!(
+            key(1).unseal(old, Binding { user: None, ..FOR }),
+            Some(code())
+        );
     }
 
     #[test]
@@ -231,10 +320,21 @@ mod tests {
         assert_eq!(challenge().0, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
         assert_eq!(Challenge::parse(&challenge().0), Ok(challenge()));
         let spare_bits = format!("{}N", &challenge().0[..42]);
-        for bad in ["", "x", &format!("{}=", challenge().0), &format!("{}A", challenge().0), &spare_bits] {
+        for bad in [
+            "",
+            "x",
+            &format!("{}=", challenge().0),
+            &format!("{}A", challenge().0),
+            &spare_bits,
+        ] {
             assert!(Challenge::parse(bad).is_err(), "{bad}");
         }
-        for bad in ["x".repeat(42), "x".repeat(129), "+".repeat(43), "é".repeat(43)] {
+        for bad in [
+            "x".repeat(42),
+            "x".repeat(129),
+            "+".repeat(43),
+            "é".repeat(43),
+        ] {
             assert!(Challenge::of_verifier(&bad).is_err(), "{bad}");
         }
         assert!(Challenge::of_verifier(&"-._~".repeat(32)).is_ok());
@@ -251,7 +351,12 @@ mod tests {
             }
             assert_eq!(key(1).unseal(&text[..at], FOR), None);
         }
-        for junk in [format!("{text}A"), format!("{text}="), text.replace(&text[..1], "+"), "é".repeat(36)] {
+        for junk in [
+            format!("{text}A"),
+            format!("{text}="),
+            text.replace(&text[..1], "+"),
+            "é".repeat(36),
+        ] {
             assert_eq!(key(1).unseal(&junk, FOR), None, "{junk}");
         }
     }

@@ -70,8 +70,17 @@ impl Keyring {
     /// An empty keyring for tokens of `issuer`; [`Keyring::load`] fills it.
     pub fn new(issuer: String, typ: TokenTyp, master_key: MasterKey) -> Self {
         let jwks = Arc::new(render_jwks(vec![]));
-        let set = KeySet { signing: None, pairs: HashMap::new(), jwks };
-        Self { issuer, typ, master_key, current: ArcSwap::from_pointee(set) }
+        let set = KeySet {
+            signing: None,
+            pairs: HashMap::new(),
+            jwks,
+        };
+        Self {
+            issuer,
+            typ,
+            master_key,
+            current: ArcSwap::from_pointee(set),
+        }
     }
 
     /// Takes over the store's keys. A row that is not proven to be a key of this store, or to stand as its
@@ -92,23 +101,37 @@ impl Keyring {
                 }
             };
             if record.state == KeyState::Signing {
-                let header = TokenHeader { alg: "RS256", typ: self.typ.as_str(), kid: &kid.0 };
+                let header = TokenHeader {
+                    alg: "RS256",
+                    typ: self.typ.as_str(),
+                    kid: &kid.0,
+                };
                 let json = serde_json::to_vec(&header).map_err(|_| KeyFault::Signing)?;
                 let encoded_header = URL_SAFE_NO_PAD.encode(json) + ".";
-                signing = Some(SigningKey { encoded_header, pair: Arc::clone(&pair) });
+                signing = Some(SigningKey {
+                    encoded_header,
+                    pair: Arc::clone(&pair),
+                });
             }
             published.push((record.state, pair.public_jwk.clone()));
             pairs.insert(kid.clone(), pair);
         }
         let jwks = Arc::new(render_jwks(published));
-        self.current.store(Arc::new(KeySet { signing, pairs, jwks }));
+        self.current.store(Arc::new(KeySet {
+            signing,
+            pairs,
+            jwks,
+        }));
         Ok(refused)
     }
 
     /// Those of the store's keys that are proven to be its own: nothing is to be done about others.
     pub fn genuine(&self, records: Vec<KeyRecord>) -> Vec<KeyRecord> {
         let known = self.current.load();
-        records.into_iter().filter(|record| self.prove(&known, record).is_ok()).collect()
+        records
+            .into_iter()
+            .filter(|record| self.prove(&known, record).is_ok())
+            .collect()
     }
 
     /// Proves a row: whoever can write to the database but has no master key can neither make one nor change
@@ -116,7 +139,11 @@ impl Keyring {
     fn prove(&self, known: &KeySet, record: &KeyRecord) -> Result<Arc<Pair>, KeyFault> {
         let pair = self.prove_pair(known, record)?;
         let is_believed = standing::is_believed(&self.master_key, record);
-        if is_believed { Ok(pair) } else { Err(KeyFault::Moved(record.kid.clone())) }
+        if is_believed {
+            Ok(pair)
+        } else {
+            Err(KeyFault::Moved(record.kid.clone()))
+        }
     }
 
     /// Unseals a private key and proves that it belongs to its public part and its kid.
@@ -132,13 +159,22 @@ impl Keyring {
             .master_key
             .unseal(&record.private_key, kid.0.as_bytes())
             .ok_or_else(|| KeyFault::Unsealable(kid.clone()))?;
-        let private = PrivateKey::from_der(&der).ok_or(KeyFault::Damaged(kid.clone(), "it is no RSA key"))?;
+        let private =
+            PrivateKey::from_der(&der).ok_or(KeyFault::Damaged(kid.clone(), "it is no RSA key"))?;
         let (thumbprint, public_jwk) = private.public_jwk()?;
         if thumbprint != *kid {
-            return Err(KeyFault::Damaged(kid.clone(), "its private and public parts differ"));
+            return Err(KeyFault::Damaged(
+                kid.clone(),
+                "its private and public parts differ",
+            ));
         }
         let row = (record.public_jwk.clone(), record.private_key.clone());
-        Ok(Arc::new(Pair { row, public, private, public_jwk }))
+        Ok(Arc::new(Pair {
+            row,
+            public,
+            private,
+            public_jwk,
+        }))
     }
 
     /// Whether a key is there to sign with.
@@ -147,7 +183,10 @@ impl Keyring {
     }
 
     /// Signs a token that was counted and recorded.
-    #[expect(clippy::needless_pass_by_value, reason = "a recorded token is signed once")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a recorded token is signed once"
+    )]
     pub fn sign(&self, recorded: Recorded) -> Result<SignedToken, KeyFault> {
         let set = self.current.load();
         let key = set.signing.as_ref().ok_or(KeyFault::NoSigningKey)?;
@@ -161,7 +200,12 @@ impl Keyring {
         }
         let expires_at = recorded.expires_at();
         let grant = recorded.grant();
-        Ok(SignedToken { jwt, expires_in: grant.ttl(), expires_at, scope: grant.scope().to_owned() })
+        Ok(SignedToken {
+            jwt,
+            expires_in: grant.ttl(),
+            expires_at,
+            scope: grant.scope().to_owned(),
+        })
     }
 
     /// Whether a key of this id verifies tokens now.
@@ -172,13 +216,17 @@ impl Keyring {
     /// Checks shape, header, signature, issuer and length of life, in that order; the algorithm is the key's
     /// (RFC 8725 §3.1), never the header's. Time, revocation and epoch are the caller's to check.
     pub fn verify(&self, token: &str) -> Verified {
-        let Some(header) = claims::read_header(token) else { return Verified::Rejected };
+        let Some(header) = claims::read_header(token) else {
+            return Verified::Rejected;
+        };
         let typ_known = header.typ == TokenTyp::AtJwt.as_str() || header.typ == self.typ.as_str();
         if header.alg != "RS256" || !typ_known {
             return Verified::Rejected;
         }
         let (set, kid) = (self.current.load(), Kid(header.kid));
-        let Some(pair) = set.pairs.get(&kid) else { return Verified::UnknownKey };
+        let Some(pair) = set.pairs.get(&kid) else {
+            return Verified::UnknownKey;
+        };
         match pair.public.verify(token) {
             // RFC 8725 §3.8: the issuer is compared as an exact string. No token of ours lives longer than a
             // day, so one that does was signed elsewhere with a key of ours.
@@ -202,7 +250,10 @@ impl Keyring {
 
 /// Whether some lifetime that a token is minted with lies between `iat` and `exp`.
 fn lives_as_minted(claims: &Claims) -> bool {
-    claims.exp.checked_sub(claims.iat).is_some_and(|life| (1..=ttl::MAX_TTL).contains(&life))
+    claims
+        .exp
+        .checked_sub(claims.iat)
+        .is_some_and(|life| (1..=ttl::MAX_TTL).contains(&life))
 }
 
 /// RFC 7517: the signing key first, then the announced, then the retiring ones.
@@ -229,7 +280,9 @@ mod tests {
         let entropy = SeededEntropy::new(1);
         let master = MasterKey::generate(&entropy).unwrap();
         let made = algorithm::generate(algorithm::RsaBits::B2048).unwrap();
-        let private_key = master.seal(&made.private_der, made.kid.0.as_bytes(), &entropy).unwrap();
+        let private_key = master
+            .seal(&made.private_der, made.kid.0.as_bytes(), &entropy)
+            .unwrap();
         let keyring = Keyring::new("https://a.example".to_owned(), TokenTyp::AtJwt, master);
         let record = KeyRecord {
             kid: made.kid.clone(),

@@ -13,7 +13,11 @@ use crate::store::{Change, KeyChange, KeyRecord, KeyState, Retires};
 pub const SKEW: i64 = 180;
 
 /// What is to be done about the keys at `now`, first things first; `seal` seals a key that stands as it will.
-pub fn plan(keys: &[KeyRecord], now: Timestamp, seal: impl Fn(&KeyRecord) -> Vec<u8>) -> Vec<Change> {
+pub fn plan(
+    keys: &[KeyRecord],
+    now: Timestamp,
+    seal: impl Fn(&KeyRecord) -> Vec<u8>,
+) -> Vec<Change> {
     let mut steps = Vec::new();
     let signing = keys.iter().find(|k| k.state == KeyState::Signing);
     let due = keys
@@ -29,8 +33,14 @@ pub fn plan(keys: &[KeyRecord], now: Timestamp, seal: impl Fn(&KeyRecord) -> Vec
         };
         steps.push(Change::Key(KeyChange::Activate {
             kid: next.kid.clone(),
-            seal: seal(&KeyRecord { state: KeyState::Signing, ..next.clone() }),
-            retires: signing.map(|key| Retires { kid: key.kid.clone(), seal: seal(&retired(key)) }),
+            seal: seal(&KeyRecord {
+                state: KeyState::Signing,
+                ..next.clone()
+            }),
+            retires: signing.map(|key| Retires {
+                kid: key.kid.clone(),
+                seal: seal(&retired(key)),
+            }),
             published_until,
         }));
     }
@@ -43,11 +53,21 @@ pub fn plan(keys: &[KeyRecord], now: Timestamp, seal: impl Fn(&KeyRecord) -> Vec
 }
 
 /// What a new key is to be: the first of a store signs at once, each later one is announced first.
-pub fn announce(keys: &[KeyRecord], now: Timestamp, announce_seconds: i64) -> (KeyState, Timestamp) {
-    let first: Option<&Kid> = keys.iter().find(|k| k.state != KeyState::Retiring).map(|k| &k.kid);
+pub fn announce(
+    keys: &[KeyRecord],
+    now: Timestamp,
+    announce_seconds: i64,
+) -> (KeyState, Timestamp) {
+    let first: Option<&Kid> = keys
+        .iter()
+        .find(|k| k.state != KeyState::Retiring)
+        .map(|k| &k.kid);
     match first {
         None => (KeyState::Signing, now),
-        Some(_) => (KeyState::Announced, now.saturating_add(announce_seconds.max(0))),
+        Some(_) => (
+            KeyState::Announced,
+            now.saturating_add(announce_seconds.max(0)),
+        ),
     }
 }
 
@@ -80,7 +100,10 @@ mod tests {
 
     #[test]
     fn an_announced_key_signs_only_from_its_time_on() {
-        let keys = [key("a", KeyState::Signing, 0, None), key("b", KeyState::Announced, 100, None)];
+        let keys = [
+            key("a", KeyState::Signing, 0, None),
+            key("b", KeyState::Announced, 100, None),
+        ];
         assert!(plan(&keys, Timestamp(99)).is_empty());
         let steps = plan(&keys, Timestamp(100));
         assert!(
@@ -92,7 +115,10 @@ mod tests {
 
     #[test]
     fn a_retiring_key_goes_when_its_last_token_has_expired() {
-        let keys = [key("a", KeyState::Retiring, 0, Some(500)), key("b", KeyState::Signing, 0, None)];
+        let keys = [
+            key("a", KeyState::Retiring, 0, Some(500)),
+            key("b", KeyState::Signing, 0, None),
+        ];
         assert!(plan(&keys, Timestamp(499)).is_empty());
         assert!(
             matches!(&plan(&keys, Timestamp(500))[..], [Change::Key(KeyChange::Remove(kid))] if kid.0 == "a")
@@ -101,8 +127,14 @@ mod tests {
 
     #[test]
     fn the_first_key_signs_at_once_and_later_ones_wait() {
-        assert_eq!(announce(&[], Timestamp(5), 3_600), (KeyState::Signing, Timestamp(5)));
+        assert_eq!(
+            announce(&[], Timestamp(5), 3_600),
+            (KeyState::Signing, Timestamp(5))
+        );
         let keys = [key("a", KeyState::Signing, 0, None)];
-        assert_eq!(announce(&keys, Timestamp(5), 3_600), (KeyState::Announced, Timestamp(3_605)));
+        assert_eq!(
+            announce(&keys, Timestamp(5), 3_600),
+            (KeyState::Announced, Timestamp(3_605))
+        );
     }
 }

@@ -25,7 +25,9 @@ const DEMANDS_SEAL: [u8; 4] = *b"seal";
 impl Sealed {
     /// Whether this private part was made by a release that seals how its key stands.
     pub(super) fn demands_a_seal(&self) -> bool {
-        self.0.get(1..).is_some_and(|rest| rest.starts_with(&DEMANDS_SEAL))
+        self.0
+            .get(1..)
+            .is_some_and(|rest| rest.starts_with(&DEMANDS_SEAL))
     }
 }
 
@@ -42,7 +44,8 @@ impl std::fmt::Debug for MasterKey {
 impl MasterKey {
     /// Reads 32 bytes in standard base64, as `openssl rand -base64 32` prints them.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let fault = Invalid("a master key is 32 bytes in standard base64 (openssl rand -base64 32)");
+        let fault =
+            Invalid("a master key is 32 bytes in standard base64 (openssl rand -base64 32)");
         let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| fault)?);
         let array: [u8; 32] = bytes.as_slice().try_into().map_err(|_| fault)?;
         Ok(Self(Zeroizing::new(array)))
@@ -66,7 +69,12 @@ impl MasterKey {
     }
 
     /// As [`MasterKey::seal`], for the private part of a key whose row bears a seal.
-    pub fn seal_private_key(&self, der: &[u8], aad: &[u8], entropy: &dyn Entropy) -> Option<Sealed> {
+    pub fn seal_private_key(
+        &self,
+        der: &[u8],
+        aad: &[u8],
+        entropy: &dyn Entropy,
+    ) -> Option<Sealed> {
         let mut nonce = draw_nonce(entropy)?;
         let (mark, _) = nonce.split_at_mut(DEMANDS_SEAL.len());
         mark.copy_from_slice(&DEMANDS_SEAL);
@@ -75,7 +83,10 @@ impl MasterKey {
 
     /// A key of its own for each purpose.
     pub(super) fn derive(&self, purpose: &[u8]) -> hmac::Key {
-        let bytes = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.0.as_slice()), purpose);
+        let bytes = hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, self.0.as_slice()),
+            purpose,
+        );
         hmac::Key::new(hmac::HMAC_SHA256, bytes.as_ref())
     }
 
@@ -90,11 +101,18 @@ pub(super) const OVERHEAD: usize = 1 + NONCE + 16;
 
 /// A key of 32 bytes, ready for use.
 pub(super) fn cipher(key: &[u8]) -> Option<LessSafeKey> {
-    UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new)
+    UnboundKey::new(&AES_256_GCM, key)
+        .ok()
+        .map(LessSafeKey::new)
 }
 
 /// Seals `plain` for what `aad` says; `None` when no random nonce could be drawn.
-pub(super) fn seal(cipher: &LessSafeKey, plain: &[u8], aad: &[u8], entropy: &dyn Entropy) -> Option<Vec<u8>> {
+pub(super) fn seal(
+    cipher: &LessSafeKey,
+    plain: &[u8],
+    aad: &[u8],
+    entropy: &dyn Entropy,
+) -> Option<Vec<u8>> {
     seal_with(cipher, draw_nonce(entropy)?, plain, aad)
 }
 
@@ -104,10 +122,17 @@ fn draw_nonce(entropy: &dyn Entropy) -> Option<[u8; NONCE]> {
     Some(nonce)
 }
 
-fn seal_with(cipher: &LessSafeKey, nonce: [u8; NONCE], plain: &[u8], aad: &[u8]) -> Option<Vec<u8>> {
+fn seal_with(
+    cipher: &LessSafeKey,
+    nonce: [u8; NONCE],
+    plain: &[u8],
+    aad: &[u8],
+) -> Option<Vec<u8>> {
     let mut body = Zeroizing::new(plain.to_vec());
     let nonce_value = Nonce::assume_unique_for_key(nonce);
-    cipher.seal_in_place_append_tag(nonce_value, Aad::from(aad), &mut *body).ok()?;
+    cipher
+        .seal_in_place_append_tag(nonce_value, Aad::from(aad), &mut *body)
+        .ok()?;
     let mut sealed = vec![VERSION];
     sealed.extend_from_slice(&nonce);
     sealed.extend_from_slice(&body);
@@ -115,7 +140,11 @@ fn seal_with(cipher: &LessSafeKey, nonce: [u8; NONCE], plain: &[u8], aad: &[u8])
 }
 
 /// Opens what [`seal`] made; `None` under another key, for anything else, or changed.
-pub(super) fn unseal(cipher: &LessSafeKey, sealed: &[u8], aad: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn unseal(
+    cipher: &LessSafeKey,
+    sealed: &[u8],
+    aad: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
     let (version, rest) = sealed.split_first()?;
     let (nonce, body) = rest.split_at_checked(NONCE)?;
     if *version != VERSION {
@@ -123,7 +152,10 @@ pub(super) fn unseal(cipher: &LessSafeKey, sealed: &[u8], aad: &[u8]) -> Option<
     }
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let mut body = Zeroizing::new(body.to_vec());
-    let length = cipher.open_in_place(nonce, Aad::from(aad), &mut body).ok()?.len();
+    let length = cipher
+        .open_in_place(nonce, Aad::from(aad), &mut body)
+        .ok()?
+        .len();
     body.truncate(length);
     Some(body)
 }
@@ -139,14 +171,20 @@ mod tests {
         let key = MasterKey::generate(&entropy).unwrap();
         let other = MasterKey::generate(&entropy).unwrap();
         let sealed = key.seal(b"private", b"kid-1", &entropy).unwrap();
-        assert_eq!(key.unseal(&sealed, b"kid-1").unwrap().as_slice(), b"private");
+        assert_eq!(
+            key.unseal(&sealed, b"kid-1").unwrap().as_slice(),
+            b"private"
+        );
         assert!(key.unseal(&sealed, b"kid-2").is_none());
         assert!(other.unseal(&sealed, b"kid-1").is_none());
         for i in 0..sealed.0.len() {
             let mut changed = sealed.clone();
             changed.0[i] ^= 1;
             assert!(key.unseal(&changed, b"kid-1").is_none(), "byte {i}");
-            assert!(key.unseal(&Sealed(sealed.0[..i].to_vec()), b"kid-1").is_none());
+            assert!(
+                key.unseal(&Sealed(sealed.0[..i].to_vec()), b"kid-1")
+                    .is_none()
+            );
         }
     }
 
@@ -154,16 +192,29 @@ mod tests {
     fn a_private_part_tells_that_its_row_bears_a_seal_and_opens_as_ever() {
         let entropy = SeededEntropy::new(1);
         let key = MasterKey::generate(&entropy).unwrap();
-        let sealed = key.seal_private_key(b"private", b"kid-1", &entropy).unwrap();
+        let sealed = key
+            .seal_private_key(b"private", b"kid-1", &entropy)
+            .unwrap();
         assert!(sealed.demands_a_seal());
-        assert_eq!(key.unseal(&sealed, b"kid-1").unwrap().as_slice(), b"private");
-        assert_ne!(sealed, key.seal_private_key(b"private", b"kid-1", &entropy).unwrap());
+        assert_eq!(
+            key.unseal(&sealed, b"kid-1").unwrap().as_slice(),
+            b"private"
+        );
+        assert_ne!(
+            sealed,
+            key.seal_private_key(b"private", b"kid-1", &entropy)
+                .unwrap()
+        );
         for i in 1..=DEMANDS_SEAL.len() {
             let mut changed = sealed.clone();
             changed.0[i] ^= 1;
             assert!(key.unseal(&changed, b"kid-1").is_none(), "byte {i}");
         }
-        assert!(!key.seal(b"private", b"kid-1", &entropy).unwrap().demands_a_seal());
+        assert!(
+            !key.seal(b"private", b"kid-1", &entropy)
+                .unwrap()
+                .demands_a_seal()
+        );
         assert!(!Sealed(vec![]).demands_a_seal());
     }
 
@@ -171,7 +222,10 @@ mod tests {
     fn a_master_key_survives_its_text_form_and_hides_in_debug() {
         let key = MasterKey::generate(&SeededEntropy::new(2)).unwrap();
         let text = key.to_text();
-        assert_eq!(*MasterKey::parse(&format!("{}\n", *text)).unwrap().0, *key.0);
+        assert_eq!(
+            *MasterKey::parse(&format!("{}\n", *text)).unwrap().0,
+            *key.0
+        );
         assert!(!format!("{key:?}").contains(&text[..8]));
         for bad in ["", "short", "AAAA", &"A".repeat(44)] {
             assert!(MasterKey::parse(bad).is_err(), "{bad}");

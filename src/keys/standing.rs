@@ -42,7 +42,9 @@ pub fn new_record(
 /// The seal of a key that stands as this record says. `signs_until` is not covered: the database's clock
 /// writes it and nobody goes by it.
 pub fn seal(master: &MasterKey, record: &KeyRecord) -> Vec<u8> {
-    hmac::sign(&master.derive(PURPOSE), &covered(record, record.state)).as_ref().to_vec()
+    hmac::sign(&master.derive(PURPOSE), &covered(record, record.state))
+        .as_ref()
+        .to_vec()
 }
 
 /// Whether a key stands as some server of this store put it. Releases that know no seal move a key on and leave
@@ -52,7 +54,9 @@ pub(super) fn is_believed(master: &MasterKey, record: &KeyRecord) -> bool {
     if (record.state == KeyState::Retiring) != record.published_until.is_some() {
         return false;
     }
-    let Some(seal) = &record.seal else { return !record.private_key.demands_a_seal() };
+    let Some(seal) = &record.seal else {
+        return !record.private_key.demands_a_seal();
+    };
     let key = master.derive(PURPOSE);
     let fits = |state: &KeyState| hmac::verify(&key, &covered(record, *state), seal).is_ok();
     reached_by(record.state).iter().any(fits)
@@ -69,10 +73,21 @@ fn reached_by(state: KeyState) -> &'static [KeyState] {
 
 /// What the seal of this key in that state covers.
 fn covered(record: &KeyRecord, state: KeyState) -> Vec<u8> {
-    let end = record.published_until.filter(|_| state == KeyState::Retiring);
-    let (announced_at, signs_from) = (record.announced_at.0.to_be_bytes(), record.signs_from.0.to_be_bytes());
+    let end = record
+        .published_until
+        .filter(|_| state == KeyState::Retiring);
+    let (announced_at, signs_from) = (
+        record.announced_at.0.to_be_bytes(),
+        record.signs_from.0.to_be_bytes(),
+    );
     let end = end.map_or(vec![], |end| end.0.to_be_bytes().to_vec());
-    let fields = [record.kid.0.as_bytes(), state.as_str().as_bytes(), &announced_at, &signs_from, &end];
+    let fields = [
+        record.kid.0.as_bytes(),
+        state.as_str().as_bytes(),
+        &announced_at,
+        &signs_from,
+        &end,
+    ];
     let mut bytes = Vec::new();
     length_prefixed(fields, |part| bytes.extend_from_slice(part));
     bytes
@@ -100,7 +115,8 @@ mod tests {
 
     fn record(state: KeyState) -> KeyRecord {
         let times = (Timestamp(1), Timestamp(2));
-        let mut record = new_record(&master(1), &made(), state, times, &SeededEntropy::new(2)).unwrap();
+        let mut record =
+            new_record(&master(1), &made(), state, times, &SeededEntropy::new(2)).unwrap();
         record.published_until = (state == KeyState::Retiring).then_some(Timestamp(3));
         record.seal = Some(seal(&master(1), &record));
         record
@@ -127,7 +143,8 @@ mod tests {
             assert!(!believed(state, |key| key.seal.as_mut().unwrap()[31] ^= 1));
             assert!(!believed(state, |key| key.seal = Some(vec![])));
         }
-        assert!(!believed(KeyState::Retiring, |key| key.published_until = Some(Timestamp(4))));
+        assert!(!believed(KeyState::Retiring, |key| key.published_until =
+            Some(Timestamp(4))));
     }
 
     #[test]
@@ -153,7 +170,9 @@ mod tests {
     fn only_a_key_of_an_older_release_is_believed_without_a_seal() {
         for state in STATES {
             assert!(!believed(state, |key| key.seal = None));
-            let older = master(1).seal(b"private", b"one", &SeededEntropy::new(3)).unwrap();
+            let older = master(1)
+                .seal(b"private", b"one", &SeededEntropy::new(3))
+                .unwrap();
             assert!(believed(state, |key| {
                 key.seal = None;
                 key.private_key = older.clone();

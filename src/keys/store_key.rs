@@ -20,12 +20,22 @@ pub fn generate(
     let mut bytes = Zeroizing::new([0u8; 32]);
     entropy.fill(bytes.as_mut_slice())?;
     let (purpose, key_id) = (purpose.to_owned(), key_id.to_string());
-    let sealed = master.seal(bytes.as_slice(), &aad(&purpose, &key_id), entropy).ok_or(NoEntropy)?;
-    Ok(StoreKey { purpose, key_id, sealed })
+    let sealed = master
+        .seal(bytes.as_slice(), &aad(&purpose, &key_id), entropy)
+        .ok_or(NoEntropy)?;
+    Ok(StoreKey {
+        purpose,
+        key_id,
+        sealed,
+    })
 }
 
 /// Opens a stored key; `None` when it is for another purpose or does not open.
-pub(super) fn open(stored: &StoreKey, purpose: &str, master: &MasterKey) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn open(
+    stored: &StoreKey,
+    purpose: &str,
+    master: &MasterKey,
+) -> Option<Zeroizing<Vec<u8>>> {
     if stored.purpose != purpose {
         return None;
     }

@@ -43,7 +43,10 @@ impl SkewLog {
                 "this machine's clock differs from the database's: this process is not ready until they agree"
             );
         } else if was_off && !is_off {
-            tracing::info!(ahead_seconds, "this machine's clock agrees with the database's again");
+            tracing::info!(
+                ahead_seconds,
+                "this machine's clock agrees with the database's again"
+            );
         }
     }
 }

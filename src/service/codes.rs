@@ -50,7 +50,12 @@ impl Codes {
         clock: Arc<StoreClock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { store, key, clock, entropy }
+        Self {
+            store,
+            key,
+            clock,
+            entropy,
+        }
     }
 
     /// A code of the active agent `client_id` for one of its redirect URIs and, if asked for, one of
@@ -65,35 +70,69 @@ impl Codes {
         let agent_id = client_id.agent_id().ok_or(REFUSED)?;
         let registered = RedirectUri::parse(redirect_uri).map_err(|_| REFUSED)?;
         let about = user.map(UserId::parse).transpose().map_err(|_| REFUSED)?;
-        if !self.store.admits_code(agent_id, &registered, about.as_ref()).await? {
+        if !self
+            .store
+            .admits_code(agent_id, &registered, about.as_ref())
+            .await?
+        {
             return Err(REFUSED.into());
         }
         let id = CodeId(uuid_v7(&*self.clock, &*self.entropy)?);
         let expires_at = self.clock.now().saturating_add(code::LIFETIME);
-        let binding = Binding { client_id: agent_id.as_str(), redirect_uri, user, challenge };
-        Ok(self.key.seal(CodeRef { id, expires_at }, binding, &*self.entropy)?)
+        let binding = Binding {
+            client_id: agent_id.as_str(),
+            redirect_uri,
+            user,
+            challenge,
+        };
+        Ok(self
+            .key
+            .seal(CodeRef { id, expires_at }, binding, &*self.entropy)?)
     }
 
     /// Which code of this store it is, dead or alive, when it was made for this agent and for all that comes
     /// with it. One with a challenge needs the verifier, and one without takes none: whoever strips the
     /// challenge from a request on its way gains nothing (RFC 9700 §4.8.2).
     pub fn recognize(&self, agent_id: &AgentId, presented: &PresentedCode) -> Option<CodeRef> {
-        let PresentedCode { code, redirect_uri, user, verifier } = presented;
-        let challenge = verifier.as_deref().map(Challenge::of_verifier).transpose().ok()?;
+        let PresentedCode {
+            code,
+            redirect_uri,
+            user,
+            verifier,
+        } = presented;
+        let challenge = verifier
+            .as_deref()
+            .map(Challenge::of_verifier)
+            .transpose()
+            .ok()?;
         let (client_id, user, challenge) = (agent_id.as_str(), user.as_deref(), challenge.as_ref());
-        self.key.unseal(code, Binding { client_id, redirect_uri, user, challenge })
+        self.key.unseal(
+            code,
+            Binding {
+                client_id,
+                redirect_uri,
+                user,
+                challenge,
+            },
+        )
     }
 
     /// What a code stands for, when this store made it for this agent and it lives. Whether it was spent, the
     /// store says where the token is counted.
     pub fn open(&self, agent_id: &AgentId, presented: &PresentedCode) -> Result<Code, Refusal> {
-        let reference = self.recognize(agent_id, presented).ok_or(Refusal::InvalidCode)?;
+        let reference = self
+            .recognize(agent_id, presented)
+            .ok_or(Refusal::InvalidCode)?;
         let rest = reference.expires_at.0.saturating_sub(self.clock.now().0);
         // One that would live longer than any code does was made while a clock was ahead.
         if !(1..=code::LIFETIME + MAX_SKEW_MILLIS / 1_000).contains(&rest) {
             return Err(Refusal::InvalidCode);
         }
         let (redirect_uri, user) = (presented.redirect_uri.clone(), presented.user.clone());
-        Ok(Code { reference, redirect_uri, user })
+        Ok(Code {
+            reference,
+            redirect_uri,
+            user,
+        })
     }
 }

@@ -73,28 +73,46 @@ impl Mint {
         self.keys.ready_to_sign().await?;
         let (mut look, mut charged) = (Look::REMEMBERED, false);
         for _ in 0..=MAX_STALE {
-            let record = self.authenticator.authenticate(credentials, look, context).await?;
-            match self.attempt(&record, credentials, ask, look, &mut charged).await {
+            let record = self
+                .authenticator
+                .authenticate(credentials, look, context)
+                .await?;
+            match self
+                .attempt(&record, credentials, ask, look, &mut charged)
+                .await
+            {
                 Ok(token) => return Ok(token),
                 Err(No::LookAgain) => look = Look::FRESH,
                 Err(No::Told(told)) => return Err(self.refuse(&record, ask, told).await),
                 Err(No::Ended(ended)) => return Err(ended.into()),
             }
         }
-        Err(Error::Unavailable(Arc::new(Cause("the agent kept changing".to_owned()))))
+        Err(Error::Unavailable(Arc::new(Cause(
+            "the agent kept changing".to_owned(),
+        ))))
     }
 
     /// Whether tokens can be counted: commits a batch of nobody on the way that theirs take.
     pub async fn count_nobody(&self) -> Result<(), Error> {
         let id = BatchId(uuid_v7(&*self.clock, &*self.entropy)?);
-        self.store.issue(&Batch { id, now: self.clock.own_moment(), grants: vec![] }).await?;
+        self.store
+            .issue(&Batch {
+                id,
+                now: self.clock.own_moment(),
+                grants: vec![],
+            })
+            .await?;
         Ok(())
     }
 
     /// What to answer when the agent of a fresh row gets nothing.
     async fn refuse(&self, record: &AgentRecord, ask: &Ask, told: Told) -> Error {
         let killed = match &ask.code {
-            Some(presented) => self.replays.kill_first(&record.agent.agent_id, presented).await,
+            Some(presented) => {
+                self.replays
+                    .kill_first(&record.agent.agent_id, presented)
+                    .await
+            }
             None => Ok(()),
         };
         killed.err().unwrap_or_else(|| told.into())
@@ -111,35 +129,59 @@ impl Mint {
     ) -> Result<SignedToken, No> {
         let agent = &record.agent;
         if !*charged {
-            self.limits.charge_request(&agent.agent_id).map_err(|refusal| look.no(refusal))?;
+            self.limits
+                .charge_request(&agent.agent_id)
+                .map_err(|refusal| look.no(refusal))?;
             *charged = true;
         }
         // Its time may have ended since it was proven: then the next turn says so.
-        let credential = self.authenticator.credential_of(record, credentials).ok_or(No::LookAgain)?;
+        let credential = self
+            .authenticator
+            .credential_of(record, credentials)
+            .ok_or(No::LookAgain)?;
         let catalogue = self.store.catalogue(look.freshness()).await?;
-        let limit = self.plans.load().limit(&agent.profile.terms.plan).ok_or_else(|| {
-            // A configuration that lacks a plan is no verdict about the agent (contract D9).
-            let why = format!("plan {} is not configured", agent.profile.terms.plan);
-            look.no(Error::Unavailable(Arc::new(Cause(why))))
-        })?;
+        let limit = self
+            .plans
+            .load()
+            .limit(&agent.profile.terms.plan)
+            .ok_or_else(|| {
+                // A configuration that lacks a plan is no verdict about the agent (contract D9).
+                let why = format!("plan {} is not configured", agent.profile.terms.plan);
+                look.no(Error::Unavailable(Arc::new(Cause(why))))
+            })?;
         let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
         let basis = match &ask.code {
             Some(presented) => self.codes.open(&agent.agent_id, presented).map(Basis::Code),
             None => Ok(Basis::Own),
         };
-        let decided =
-            basis.and_then(|basis| decide(agent, &catalogue, &self.policy, limit, &basis, &ask.request, jti));
-        let grant = Arc::new(decided.map_err(|refusal| look.no(refusal))?.proven_by(credential));
+        let decided = basis.and_then(|basis| {
+            decide(
+                agent,
+                &catalogue,
+                &self.policy,
+                limit,
+                &basis,
+                &ask.request,
+                jti,
+            )
+        });
+        let grant = Arc::new(
+            decided
+                .map_err(|refusal| look.no(refusal))?
+                .proven_by(credential),
+        );
         // A token is in one batch only, so its id can name the batch as well.
         let batch = Batch::of(BatchId(jti.0), self.clock.own_moment(), Arc::clone(&grant));
         match self.store.issue(&batch).await?.into_iter().next() {
             Some(Verdict::Counted(receipt)) => {
-                let recorded =
-                    Recorded::new(grant, receipt).ok_or_else(|| fault("a receipt was another token's"))?;
+                let recorded = Recorded::new(grant, receipt)
+                    .ok_or_else(|| fault("a receipt was another token's"))?;
                 Ok(self.keyring.sign(recorded)?)
             }
             // The counting statement compared the agent's version, so this verdict is fresh.
-            Some(Verdict::QuotaReached) => Err(No::counted(Refusal::quota(grant.plan(), grant.limit()))),
+            Some(Verdict::QuotaReached) => {
+                Err(No::counted(Refusal::quota(grant.plan(), grant.limit())))
+            }
             // Status comes before the code (contract D6), and the store compares no version of an agent
             // whose code is spent.
             Some(Verdict::Spent) => Err(look.no(Refusal::InvalidCode)),

@@ -13,7 +13,9 @@ use crate::keys::algorithm::{self, RsaBits};
 use crate::keys::code::{self, CodeKey};
 use crate::keys::tag::{self, TagKey};
 use crate::keys::{KeyFault, Keyring, rotation, standing, store_key};
-use crate::store::{Change, KeyChange, KeyRecord, KeyState, Outcome, Records, Store, StoreKey, Write};
+use crate::store::{
+    Change, KeyChange, KeyRecord, KeyState, Outcome, Records, Store, StoreKey, Write,
+};
 
 use super::error::{Cause, Error};
 
@@ -87,8 +89,15 @@ impl KeyService {
     /// Makes the store's first signing key when it has none, and loads all. Processes that start at
     /// once agree on one key: the store takes a single signing one.
     pub async fn ensure_signing_key(&self) -> Result<(), Error> {
-        if !self.records.keys().await?.iter().any(|k| k.state == KeyState::Signing) {
-            self.add_key(Wanted::First, &Act::system(self.clock.moment())).await?;
+        if !self
+            .records
+            .keys()
+            .await?
+            .iter()
+            .any(|k| k.state == KeyState::Signing)
+        {
+            self.add_key(Wanted::First, &Act::system(self.clock.moment()))
+                .await?;
         }
         self.refresh().await
     }
@@ -101,7 +110,9 @@ impl KeyService {
                 return Ok(added);
             }
         }
-        Err(Error::Unavailable(Arc::new(Cause("another process keeps changing the keys".to_owned()))))
+        Err(Error::Unavailable(Arc::new(Cause(
+            "another process keeps changing the keys".to_owned(),
+        ))))
     }
 
     /// `None` when another process was first.
@@ -117,9 +128,18 @@ impl KeyService {
         }
         let times = (now, signs_from);
         let master = self.keyring.master_key();
-        let record = standing::new_record(master, &made, state, times, &*self.entropy)
-            .ok_or_else(|| Error::Fault(Arc::new(Cause("a private key could not be sealed".to_owned()))))?;
-        let outcome = self.commit(Change::Key(KeyChange::Insert(Box::new(record.clone()))), act).await?;
+        let record =
+            standing::new_record(master, &made, state, times, &*self.entropy).ok_or_else(|| {
+                Error::Fault(Arc::new(Cause(
+                    "a private key could not be sealed".to_owned(),
+                )))
+            })?;
+        let outcome = self
+            .commit(
+                Change::Key(KeyChange::Insert(Box::new(record.clone()))),
+                act,
+            )
+            .await?;
         Ok((outcome == Outcome::Applied).then_some(record))
     }
 
@@ -129,7 +149,10 @@ impl KeyService {
         let keys = self.keyring.genuine(self.records.keys().await?);
         // While it is not certain what time it is, no key's time has come.
         let seal = |key: &KeyRecord| standing::seal(self.keyring.master_key(), key);
-        let steps = self.clock.settled().map_or_else(Vec::new, |now| rotation::plan(&keys, now, seal));
+        let steps = self
+            .clock
+            .settled()
+            .map_or_else(Vec::new, |now| rotation::plan(&keys, now, seal));
         for step in steps {
             // A conflict means that another process carried the step out first.
             self.commit(step, &Act::system(self.clock.moment())).await?;
@@ -142,7 +165,11 @@ impl KeyService {
     pub async fn reload_for_unknown_kid(&self) -> Result<(), Error> {
         let mut read_at = self.read_at.lock().await;
         let age = self.clock.steady().saturating_sub(*read_at);
-        if (0..REREAD).contains(&age) { Ok(()) } else { self.read(&mut read_at).await }
+        if (0..REREAD).contains(&age) {
+            Ok(())
+        } else {
+            self.read(&mut read_at).await
+        }
     }
 
     /// Refuses to sign with keys that were last read too long ago: their successor may be signing by
@@ -158,7 +185,11 @@ impl KeyService {
         if !fresh(*read_at) {
             self.read(&mut read_at).await?;
         }
-        if self.keyring.can_sign() { Ok(()) } else { Err(KeyFault::NoSigningKey.into()) }
+        if self.keyring.can_sign() {
+            Ok(())
+        } else {
+            Err(KeyFault::NoSigningKey.into())
+        }
     }
 
     async fn read(&self, read_at: &mut i64) -> Result<(), Error> {
@@ -167,7 +198,10 @@ impl KeyService {
         let mut told = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let refused: HashSet<String> = refused.iter().map(ToString::to_string).collect();
         for cause in refused.difference(&told) {
-            tracing::error!(cause, "a signing key in the database is not this server's and was refused");
+            tracing::error!(
+                cause,
+                "a signing key in the database is not this server's and was refused"
+            );
         }
         *told = refused;
         drop(told);
@@ -177,7 +211,10 @@ impl KeyService {
     }
 
     async fn commit(&self, change: Change, act: &Act) -> Result<Outcome, Error> {
-        let write = Write { act: act.committed_at(self.clock.moment()), change };
+        let write = Write {
+            act: act.committed_at(self.clock.moment()),
+            change,
+        };
         let outcomes = self.store.commit(vec![write]).await?;
         outcomes
             .first()
@@ -214,7 +251,12 @@ pub async fn ensure_store_keys(
                 master,
                 entropy,
             )?));
-            store.commit(vec![Write { act: Act::system(clock.moment()), change }]).await?;
+            store
+                .commit(vec![Write {
+                    act: Act::system(clock.moment()),
+                    change,
+                }])
+                .await?;
             // Another process may have been first: what the store holds is what counts.
             stored = records.store_keys().await?;
         }
@@ -227,7 +269,9 @@ pub async fn ensure_store_keys(
     let tags = of(tag::PURPOSE)
         .map(|key| TagKey::open(key, master).ok_or_else(foreign))
         .collect::<Result<_, _>>()?;
-    let code = of(code::PURPOSE).find_map(|key| CodeKey::open(key, master)).ok_or_else(foreign)?;
+    let code = of(code::PURPOSE)
+        .find_map(|key| CodeKey::open(key, master))
+        .ok_or_else(foreign)?;
     Ok(StoreKeys { tags, code })
 }
 

@@ -42,11 +42,18 @@ struct Rate(ArcSwapOption<Bound>);
 impl Rate {
     /// Another rate from now on; the same one goes on where it was.
     fn set(&self, per_minute: u32) {
-        let running = self.0.load().as_ref().map_or(0, |bound| bound.per_minute.get());
+        let running = self
+            .0
+            .load()
+            .as_ref()
+            .map_or(0, |bound| bound.per_minute.get());
         if running != per_minute {
             let bound = |per_minute| {
                 let limiter = RateLimiter::keyed(Quota::per_minute(per_minute));
-                Arc::new(Bound { per_minute, limiter })
+                Arc::new(Bound {
+                    per_minute,
+                    limiter,
+                })
             };
             self.0.store(NonZeroU32::new(per_minute).map(bound));
         }
@@ -102,12 +109,16 @@ impl Limits {
 
     fn charge(&self, rate: &Rate, agent_id: &AgentId) -> Result<(), Refusal> {
         let bound = rate.0.load();
-        let Some(bound) = bound.as_ref() else { return Ok(()) };
+        let Some(bound) = bound.as_ref() else {
+            return Ok(());
+        };
         bound.limiter.check_key(agent_id).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());
             // Rounded up: coming a moment too early would be refused again.
             let millis = wait.as_nanos().div_ceil(1_000_000);
-            Refusal::SlowDown { retry_after_ms: u64::try_from(millis).unwrap_or(u64::MAX) }
+            Refusal::SlowDown {
+                retry_after_ms: u64::try_from(millis).unwrap_or(u64::MAX),
+            }
         })
     }
 
@@ -141,12 +152,23 @@ mod tests {
 
     #[test]
     fn an_agent_over_its_rate_is_told_when_to_come_again() {
-        let limits = Limits::new(&Rates { requests: 2, ..Rates::default() });
+        let limits = Limits::new(&Rates {
+            requests: 2,
+            ..Rates::default()
+        });
         let (a, b) = (AgentId::parse("a").unwrap(), AgentId::parse("b").unwrap());
         assert!(limits.charge_request(&a).is_ok());
         assert!(limits.charge_request(&a).is_ok());
         let refused = limits.charge_request(&a).unwrap_err();
-        assert!(matches!(refused, Refusal::SlowDown { retry_after_ms: 1..=30_000 }), "{refused:?}");
+        assert!(
+            matches!(
+                refused,
+                Refusal::SlowDown {
+                    retry_after_ms: 1..=30_000
+                }
+            ),
+            "{refused:?}"
+        );
         assert!(limits.charge_request(&b).is_ok());
     }
 
@@ -155,9 +177,27 @@ mod tests {
         let limits = Limits::new(&Rates::default());
         let id = AgentId::parse("a").unwrap();
         let kinds: [(Of, Charge); 3] = [
-            (|requests| Rates { requests, ..Rates::default() }, Limits::charge_request),
-            (|introspections| Rates { introspections, ..Rates::default() }, Limits::charge_introspection),
-            (|revocations| Rates { revocations, ..Rates::default() }, Limits::charge_revocation),
+            (
+                |requests| Rates {
+                    requests,
+                    ..Rates::default()
+                },
+                Limits::charge_request,
+            ),
+            (
+                |introspections| Rates {
+                    introspections,
+                    ..Rates::default()
+                },
+                Limits::charge_introspection,
+            ),
+            (
+                |revocations| Rates {
+                    revocations,
+                    ..Rates::default()
+                },
+                Limits::charge_revocation,
+            ),
         ];
         for (rates, charge) in kinds {
             for _ in 0..10 {
@@ -167,7 +207,10 @@ mod tests {
             assert!(charge(&limits, &id).is_ok());
             assert!(charge(&limits, &id).is_err());
             limits.set(&rates(1));
-            assert!(charge(&limits, &id).is_err(), "the same begins no new minute");
+            assert!(
+                charge(&limits, &id).is_err(),
+                "the same begins no new minute"
+            );
             limits.set(&rates(2));
             assert!(charge(&limits, &id).is_ok());
             limits.set(&Rates::default());

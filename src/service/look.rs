@@ -49,12 +49,20 @@ impl Look {
 
     /// The look that follows a no on rows that were read so; on fresh rows the no is told.
     pub fn again(self, why: impl Into<Error>) -> Result<Self, Error> {
-        if self.is_remembered() { Ok(Self::FRESH) } else { Err(why.into()) }
+        if self.is_remembered() {
+            Ok(Self::FRESH)
+        } else {
+            Err(why.into())
+        }
     }
 
     /// What a no on rows that were read so comes to.
     pub fn no(self, why: impl Into<Error>) -> No {
-        if self.is_remembered() { No::LookAgain } else { No::Told(Told(why.into())) }
+        if self.is_remembered() {
+            No::LookAgain
+        } else {
+            No::Told(Told(why.into()))
+        }
     }
 }
 
@@ -101,10 +109,21 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_on_fresh_rows_alone() {
-        assert!(matches!(Look::REMEMBERED.no(Refusal::InvalidClient), No::LookAgain));
-        let No::Told(told) = Look::FRESH.no(Refusal::InvalidClient) else { panic!("it was not told") };
-        assert!(matches!(Error::from(told), Error::Refused(Refusal::InvalidClient)));
-        assert_eq!(Look::REMEMBERED.again(Refusal::InvalidClient).unwrap(), Look::FRESH);
+        assert!(matches!(
+            Look::REMEMBERED.no(Refusal::InvalidClient),
+            No::LookAgain
+        ));
+        let No::Told(told) = Look::FRESH.no(Refusal::InvalidClient) else {
+            panic!("it was not told")
+        };
+        assert!(matches!(
+            Error::from(told),
+            Error::Refused(Refusal::InvalidClient)
+        ));
+        assert_eq!(
+            Look::REMEMBERED.again(Refusal::InvalidClient).unwrap(),
+            Look::FRESH
+        );
         assert!(Look::FRESH.again(Refusal::InvalidClient).is_err());
     }
 }

@@ -46,17 +46,30 @@ pub struct Check {
 impl Readiness {
     /// Ready until `draining` begins, while the database answers and tokens can be counted.
     pub fn new(draining: Arc<Draining>, store: Arc<dyn Store>) -> Self {
-        Self { draining, store, read: LastCheck::default(), written: LastCheck::default() }
+        Self {
+            draining,
+            store,
+            read: LastCheck::default(),
+            written: LastCheck::default(),
+        }
     }
 
     /// Everything that readiness rests on; the first that did not pass is the reason that is told.
     pub async fn checks(&self, mint: &Mint, keyring: &Keyring) -> [Check; 5] {
         let (answers, counts) = tokio::join!(self.store_answers(), self.tokens_are_counted(mint));
-        let check = |name, passed, reason| Check { name, passed, reason };
+        let check = |name, passed, reason| Check {
+            name,
+            passed,
+            reason,
+        };
         [
             check("draining", !self.draining.has_begun(), "draining"),
             check("signing_key", keyring.can_sign(), "no signing key"),
-            check("clock", !clock::is_off(&mint.clock), "this machine's clock differs from the database's"),
+            check(
+                "clock",
+                !clock::is_off(&mint.clock),
+                "this machine's clock differs from the database's",
+            ),
             check("database", answers, "database"),
             check("writes", counts, "the database cannot be written"),
         ]
@@ -73,7 +86,11 @@ impl Readiness {
 }
 
 /// What the last look found, or a new one when that is older than `ttl`.
-async fn looked<E>(last: &LastCheck, ttl: Duration, look: impl Future<Output = Result<(), E>>) -> bool {
+async fn looked<E>(
+    last: &LastCheck,
+    ttl: Duration,
+    look: impl Future<Output = Result<(), E>>,
+) -> bool {
     // One look at a time: whoever waits here finds the answer of the one before.
     let mut last = last.lock().await;
     if let Some((at, passed)) = *last

@@ -31,19 +31,39 @@ impl Replays {
         list: Arc<RevocationList>,
         clock: Arc<StoreClock>,
     ) -> Self {
-        Self { store, codes, list, clock }
+        Self {
+            store,
+            codes,
+            list,
+            clock,
+        }
     }
 
     /// To be asked before an exchange is refused, of an agent that has just proven itself on a fresh row and is
     /// active. A code that is not genuine, or was made for anything else, costs no look; one that nobody
     /// exchanged lives on. Durable, and in this process's list, before the answer.
-    pub async fn kill_first(&self, agent_id: &AgentId, presented: &PresentedCode) -> Result<(), Error> {
-        let Some(code) = self.codes.recognize(agent_id, presented) else { return Ok(()) };
-        let Some(first) = self.store.exchanged(code.id).await? else { return Ok(()) };
+    pub async fn kill_first(
+        &self,
+        agent_id: &AgentId,
+        presented: &PresentedCode,
+    ) -> Result<(), Error> {
+        let Some(code) = self.codes.recognize(agent_id, presented) else {
+            return Ok(());
+        };
+        let Some(first) = self.store.exchanged(code.id).await? else {
+            return Ok(());
+        };
         if !first.is_revoked {
             let (agent_id, expires_at) = (Some(agent_id.clone()), first.expires_at);
-            let change = Change::Token(TokenChange::Revoke { jti: first.jti, agent_id, expires_at });
-            let write = Write { act: Act::system(self.clock.moment()), change };
+            let change = Change::Token(TokenChange::Revoke {
+                jti: first.jti,
+                agent_id,
+                expires_at,
+            });
+            let write = Write {
+                act: Act::system(self.clock.moment()),
+                change,
+            };
             self.store.commit(vec![write]).await?;
         }
         self.list.catch_up().await

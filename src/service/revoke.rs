@@ -57,7 +57,12 @@ impl Revocation {
         list: Arc<RevocationList>,
         clock: Arc<StoreClock>,
     ) -> Self {
-        Self { store, tokens, list, clock }
+        Self {
+            store,
+            tokens,
+            list,
+            clock,
+        }
     }
 
     /// Revokes `token`. What is no token of ours, or has expired, needs nothing (RFC 7009 §2.2).
@@ -67,7 +72,9 @@ impl Revocation {
         token: &str,
         context: &RequestContext,
     ) -> Result<(), Error> {
-        let Some(token) = self.tokens.read(token).await? else { return Ok(()) };
+        let Some(token) = self.tokens.read(token).await? else {
+            return Ok(());
+        };
         let now = self.clock.now();
         let owner = &token.reference.agent_id;
         if !revoker.may_revoke(owner) {
@@ -96,5 +103,7 @@ impl Revocation {
 /// Whether a token expired so long ago that no clock can take it for a live one. A revocation that was not
 /// needed costs a row until the next clean-up; one that is missing costs more.
 pub(super) fn is_long_over(expires_at: Timestamp, clock: &StoreClock) -> bool {
-    clock.settled().is_some_and(|now| expires_at.saturating_add(LONG_OVER) <= now)
+    clock
+        .settled()
+        .is_some_and(|now| expires_at.saturating_add(LONG_OVER) <= now)
 }

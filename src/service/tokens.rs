@@ -47,7 +47,9 @@ impl Genuine {
         let epoch = Epoch(self.claims.epoch);
         !self.is_expired(now)
             && !standing.revoked
-            && standing.agent.is_some_and(|(status, current)| epoch_lives(status, current, epoch))
+            && standing
+                .agent
+                .is_some_and(|(status, current)| epoch_lives(status, current, epoch))
     }
 }
 
@@ -63,7 +65,11 @@ impl Caller {
 
     /// The token's scopes.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.claims.scope.split(' ').filter(|scope| !scope.is_empty())
+        self.0
+            .claims
+            .scope
+            .split(' ')
+            .filter(|scope| !scope.is_empty())
     }
 
     /// Whether the token carries this built-in scope; no other opens anything here (contract §3).
@@ -73,7 +79,11 @@ impl Caller {
 
     /// Refuses a caller without this built-in scope.
     pub fn require(&self, scope: &'static str) -> Result<(), Refusal> {
-        if self.may(scope) { Ok(()) } else { Err(Refusal::InsufficientScope(scope)) }
+        if self.may(scope) {
+            Ok(())
+        } else {
+            Err(Refusal::InsufficientScope(scope))
+        }
     }
 
     /// Whether the token carries an admin scope, which opens what belongs to other agents.
@@ -137,11 +147,17 @@ impl Tokens {
             self.keys.reload_for_unknown_kid().await?;
             verified = self.keyring.verify(token);
         }
-        let Verified::Genuine(kid, claims) = verified else { return Ok(None) };
-        let (Ok(jti), Ok(agent_id)) = (Jti::parse(&claims.jti), AgentId::parse(&claims.client_id)) else {
+        let Verified::Genuine(kid, claims) = verified else {
             return Ok(None);
         };
-        let genuine = Arc::new(Genuine { claims: *claims, reference: TokenRef { jti, agent_id } });
+        let (Ok(jti), Ok(agent_id)) = (Jti::parse(&claims.jti), AgentId::parse(&claims.client_id))
+        else {
+            return Ok(None);
+        };
+        let genuine = Arc::new(Genuine {
+            claims: *claims,
+            reference: TokenRef { jti, agent_id },
+        });
         if !genuine.is_expired(self.clock.now()) {
             self.verified.insert(key, (kid, Arc::clone(&genuine)));
         }
@@ -156,14 +172,20 @@ impl Tokens {
         let now = self.clock.now();
         // An expired token is dead whatever the store says: the clean-up may have forgotten it.
         let mut tokens = tokens.map(|t| t.filter(|t| !t.is_expired(now)));
-        let references: Vec<TokenRef> = tokens.iter().flatten().map(|t| t.reference.clone()).collect();
+        let references: Vec<TokenRef> = tokens
+            .iter()
+            .flatten()
+            .map(|t| t.reference.clone())
+            .collect();
         if references.is_empty() {
             return Ok(tokens);
         }
         let mut standings = self.store.standing(&references).await?.into_iter();
         for slot in &mut tokens {
             if let Some(token) = slot {
-                let lives = standings.next().is_some_and(|standing| token.lives(standing, now));
+                let lives = standings
+                    .next()
+                    .is_some_and(|standing| token.lives(standing, now));
                 if !lives {
                     *slot = None;
                 }
@@ -198,12 +220,20 @@ impl Tokens {
     }
 
     /// The live token behind a gateway's request, whoever it was made for, when it meets all demands.
-    pub async fn check_bearer(&self, bearer: &str, demands: &Demands) -> Result<Arc<Genuine>, Error> {
+    pub async fn check_bearer(
+        &self,
+        bearer: &str,
+        demands: &Demands,
+    ) -> Result<Arc<Genuine>, Error> {
         let [token] = self.alive([self.read(bearer).await?]).await?;
         let token = token.ok_or(Refusal::InvalidToken)?;
         let claims = &token.claims;
         // RFC 9068 §4: a token that was not made for this resource is no valid token there.
-        if !demands.audiences.iter().all(|audience| claims.aud.contains(audience)) {
+        if !demands
+            .audiences
+            .iter()
+            .all(|audience| claims.aud.contains(audience))
+        {
             return Err(Refusal::InvalidToken.into());
         }
         if !demands.scopes.iter().all(|scope| claims.has_scope(scope)) {
@@ -216,7 +246,14 @@ impl Tokens {
     fn admit(&self, caller: Option<Arc<Genuine>>) -> Result<Caller, Refusal> {
         let caller = caller.ok_or(Refusal::InvalidToken)?;
         let claims = &caller.claims;
-        let for_us = self.own_audiences.iter().any(|own| claims.aud.contains(own));
-        if for_us && claims.sub == claims.client_id { Ok(Caller(caller)) } else { Err(Refusal::InvalidToken) }
+        let for_us = self
+            .own_audiences
+            .iter()
+            .any(|own| claims.aud.contains(own));
+        if for_us && claims.sub == claims.client_id {
+            Ok(Caller(caller))
+        } else {
+            Err(Refusal::InvalidToken)
+        }
     }
 }

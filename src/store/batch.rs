@@ -27,8 +27,8 @@ use waiting::Waiting;
 
 use super::retry::{TIMEOUT, again, too_late};
 use super::{
-    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef, Verdict,
-    Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef,
+    Verdict, Write,
 };
 
 /// How many requests may wait for a batch; past it the caller is told to come again.
@@ -65,7 +65,13 @@ impl Batched {
         tokio::spawn(run_parked(Arc::clone(&inner), parked));
         tokio::spawn(run_standings(Arc::clone(&inner), standing_queue));
         tokio::spawn(run_revocations(Arc::clone(&inner), revocation_queue));
-        Self { inner, issues, exchanges, standings, revocations }
+        Self {
+            inner,
+            issues,
+            exchanges,
+            standings,
+            revocations,
+        }
     }
 }
 
@@ -75,7 +81,13 @@ async fn ask<Ask, Answer>(
 ) -> Result<Answer, StoreError> {
     let deadline = Instant::now() + TIMEOUT;
     let (answer, result) = oneshot::channel();
-    queue.try_send(Waiting { ask, deadline, answer }).map_err(|_| StoreError::Busy)?;
+    queue
+        .try_send(Waiting {
+            ask,
+            deadline,
+            answer,
+        })
+        .map_err(|_| StoreError::Busy)?;
     match timeout_at(deadline + LAST_WORDS, result).await {
         Ok(Ok(result)) => result,
         // The lane dropped the request unanswered: its own deadline had passed.
@@ -87,7 +99,15 @@ async fn ask<Ask, Answer>(
 impl Store for Batched {
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         let costs_a_code = batch.grants.iter().any(|grant| grant.code().is_some());
-        ask(if costs_a_code { &self.exchanges } else { &self.issues }, batch.clone()).await
+        ask(
+            if costs_a_code {
+                &self.exchanges
+            } else {
+                &self.issues
+            },
+            batch.clone(),
+        )
+        .await
     }
 
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
@@ -101,7 +121,10 @@ impl Store for Batched {
         if writes.is_empty() {
             return Ok(vec![]);
         }
-        let shared = writes.iter().all(|write| write.change.may_repeat()).then(|| self.revocations.clone());
+        let shared = writes
+            .iter()
+            .all(|write| write.change.may_repeat())
+            .then(|| self.revocations.clone());
         let inner = Arc::clone(&self.inner);
         let detached = tokio::spawn(async move {
             match shared {
@@ -109,7 +132,9 @@ impl Store for Batched {
                 None => inner.commit(writes).await,
             }
         });
-        detached.await.map_err(|died| StoreError::Fault(Arc::new(died)))?
+        detached
+            .await
+            .map_err(|died| StoreError::Fault(Arc::new(died)))?
     }
 
     async fn agent(
@@ -178,10 +203,16 @@ mod tests {
         let given_up = batched.issue(&batch(1)).await.unwrap_err();
         assert!(began.elapsed() <= TIMEOUT, "{:?}", began.elapsed());
         let (last, told) = (store.batches().len() - 1, chain(&given_up));
-        assert!(last > 2 && told.contains(&format!("call {last} failed")), "{told}");
+        assert!(
+            last > 2 && told.contains(&format!("call {last} failed")),
+            "{told}"
+        );
         assert!(matches!(given_up, StoreError::Unavailable(_)));
         let standing = batched.standing(&[]).await;
-        assert!(matches!(standing, Err(StoreError::Unavailable(_))), "{standing:?}");
+        assert!(
+            matches!(standing, Err(StoreError::Unavailable(_))),
+            "{standing:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -217,13 +248,19 @@ mod tests {
         let store = Arc::new(Scripted::failing(&[]).slow(Duration::from_millis(100)));
         let batched = Batched::over(store.clone());
         let (one, three) = (batch(1), batch(3));
-        let two = Batch { grants: [batch(2).grants, batch(2).grants].concat(), ..batch(2) };
+        let two = Batch {
+            grants: [batch(2).grants, batch(2).grants].concat(),
+            ..batch(2)
+        };
         let later = async {
             sleep(Duration::from_millis(10)).await;
             tokio::join!(batched.issue(&two), batched.issue(&three))
         };
         let (first, (second, third)) = tokio::join!(batched.issue(&one), later);
-        assert_eq!([first, second, third].map(|verdicts| verdicts.unwrap().len()), [1, 2, 1]);
+        assert_eq!(
+            [first, second, third].map(|verdicts| verdicts.unwrap().len()),
+            [1, 2, 1]
+        );
         assert_eq!(store.batches(), [1, 2]);
     }
 
@@ -262,8 +299,15 @@ mod tests {
 
     fn revocation(n: u128) -> Write {
         let jti = Jti(uuid::Uuid::from_u128(n));
-        let change = Change::Token(TokenChange::Revoke { jti, agent_id: None, expires_at: Timestamp(0) });
-        Write { act: crate::domain::act::Act::operator(Moment(0)), change }
+        let change = Change::Token(TokenChange::Revoke {
+            jti,
+            agent_id: None,
+            expires_at: Timestamp(0),
+        });
+        Write {
+            act: crate::domain::act::Act::operator(Moment(0)),
+            change,
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -277,7 +321,10 @@ mod tests {
             tokio::join!(batched.commit(two), batched.commit(three))
         };
         let (first, (second, third)) = tokio::join!(batched.commit(vec![revocation(1)]), later);
-        assert_eq!([first, second, third].map(|outcomes| outcomes.unwrap().len()), [1, 2, 1]);
+        assert_eq!(
+            [first, second, third].map(|outcomes| outcomes.unwrap().len()),
+            [1, 2, 1]
+        );
         let mut commits = store.commits();
         assert_eq!(commits[..2], [1, 3]);
         commits.sort_unstable();

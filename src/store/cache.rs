@@ -21,8 +21,8 @@ use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
 
 use super::{
-    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef, Verdict,
-    Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef,
+    Verdict, Write,
 };
 
 /// How many agents are remembered.
@@ -67,7 +67,9 @@ struct Alike(Mutex<HashSet<Arc<Terms>>>);
 impl Alike {
     fn share(&self, record: &mut Arc<AgentRecord>) {
         // A record that somebody else holds already stays as it is.
-        let Some(record) = Arc::get_mut(record) else { return };
+        let Some(record) = Arc::get_mut(record) else {
+            return;
+        };
         let mine = &mut record.agent.profile.terms;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(same) = known.get(mine) {
@@ -100,7 +102,10 @@ struct Imported {
 impl Imported {
     fn known(&self) -> Option<Arc<[HashCost]>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(until, _)| Instant::now() < *until).map(|(_, costs)| Arc::clone(costs))
+        known
+            .as_ref()
+            .filter(|(until, _)| Instant::now() < *until)
+            .map(|(_, costs)| Arc::clone(costs))
     }
 
     async fn read(&self, store: &dyn Store) -> Held {
@@ -144,7 +149,8 @@ impl Store for Cached {
             // Only ids that exist are remembered, so a flood of others takes no room.
             Some(record) => {
                 self.alike.share(record);
-                self.agents.insert(record.agent.agent_id.clone(), Arc::clone(record));
+                self.agents
+                    .insert(record.agent.agent_id.clone(), Arc::clone(record));
             }
             None => {
                 self.agents.remove(agent_id);
@@ -222,7 +228,13 @@ mod tests {
         let store = Arc::new(Scripted::failing(&[]));
         let cached = Cached::over(store.clone());
         let id = AgentId::parse("a").unwrap();
-        let read = async |freshness| cached.agent(&id, freshness).await.unwrap().map(|r| r.agent.version);
+        let read = async |freshness| {
+            cached
+                .agent(&id, freshness)
+                .await
+                .unwrap()
+                .map(|r| r.agent.version)
+        };
         store.set_agent(Some(record("a", 1)));
         assert_eq!(read(Freshness::Cached).await, Some(1));
         store.set_agent(Some(record("a", 2)));
@@ -270,7 +282,13 @@ mod tests {
         store.set_agent(Some(record("a", 1)));
         cached.agent(&id, Freshness::Cached).await.unwrap();
         assert!(cached.agent(&id, Freshness::Fresh).await.is_err());
-        assert!(cached.agent(&id, Freshness::Cached).await.unwrap().is_some());
+        assert!(
+            cached
+                .agent(&id, Freshness::Cached)
+                .await
+                .unwrap()
+                .is_some()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -278,11 +296,22 @@ mod tests {
         let store = Arc::new(Scripted::failing(&[]).slow(Duration::from_millis(10)));
         let cached = Cached::over(store.clone());
         let junk = || join_all((0..100).map(|_| cached.imported_costs(Freshness::Cached)));
-        assert!(junk().await.into_iter().all(|held| held.unwrap().is_empty()));
+        assert!(
+            junk()
+                .await
+                .into_iter()
+                .all(|held| held.unwrap().is_empty())
+        );
         assert_eq!(store.calls(), 2);
         // What was imported just now is found by the next question.
         store.set_imported(true);
-        assert!(!cached.imported_costs(Freshness::Cached).await.unwrap().is_empty());
+        assert!(
+            !cached
+                .imported_costs(Freshness::Cached)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(store.calls(), 3);
     }
 
@@ -295,7 +324,13 @@ mod tests {
         assert!(junk.iter().all(Result::is_err));
         assert_eq!((store.calls(), began.elapsed().as_secs()), (1, 2));
         assert!(cached.imported_costs(Freshness::Cached).await.is_err());
-        assert!(cached.imported_costs(Freshness::Cached).await.unwrap().is_empty());
+        assert!(
+            cached
+                .imported_costs(Freshness::Cached)
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -303,12 +338,30 @@ mod tests {
         let store = Arc::new(Scripted::failing(&[]));
         let cached = Cached::over(store.clone());
         store.set_imported(true);
-        assert!(!cached.imported_costs(Freshness::Cached).await.unwrap().is_empty());
+        assert!(
+            !cached
+                .imported_costs(Freshness::Cached)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         store.set_imported(false);
         tokio::time::advance(Duration::from_millis(999)).await;
-        assert!(!cached.imported_costs(Freshness::Cached).await.unwrap().is_empty());
+        assert!(
+            !cached
+                .imported_costs(Freshness::Cached)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(store.calls(), 1);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(cached.imported_costs(Freshness::Cached).await.unwrap().is_empty());
+        assert!(
+            cached
+                .imported_costs(Freshness::Cached)
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 }

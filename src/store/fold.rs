@@ -71,7 +71,8 @@ impl<'a> Folded<'a> {
     /// Folds the grants of a batch.
     pub fn new(grants: &'a [Arc<Grant>]) -> Self {
         let decided_on = |g: &'a Grant| (g.agent_id(), g.agent_version(), g.catalogue_version());
-        let mut tokens: Vec<(usize, &'a Grant)> = grants.iter().map(AsRef::as_ref).enumerate().collect();
+        let mut tokens: Vec<(usize, &'a Grant)> =
+            grants.iter().map(AsRef::as_ref).enumerate().collect();
         // The sort is stable: first come, first counted.
         tokens.sort_by_key(|(_, grant)| decided_on(grant));
         let mut slots: Vec<Slot<'a>> = Vec::new();
@@ -80,11 +81,14 @@ impl<'a> Folded<'a> {
             let ceiling = ceiling(grant.limit());
             match slots.last_mut() {
                 Some(slot)
-                    if (slot.agent_id, slot.agent_version, slot.catalogue_version) == decided_on(grant) =>
+                    if (slot.agent_id, slot.agent_version, slot.catalogue_version)
+                        == decided_on(grant) =>
                 {
                     slot.asked += 1;
                     slot.ceiling = slot.ceiling.min(ceiling);
-                    if let Some(credential) = grant.credential().filter(|c| !slot.credentials.contains(c)) {
+                    if let Some(credential) =
+                        grant.credential().filter(|c| !slot.credentials.contains(c))
+                    {
                         slot.credentials.push(credential);
                     }
                 }
@@ -102,12 +106,19 @@ impl<'a> Folded<'a> {
                 }
             }
         }
-        Self { grants, slots, places: tokens.iter().map(|(place, _)| *place).collect() }
+        Self {
+            grants,
+            slots,
+            places: tokens.iter().map(|(place, _)| *place).collect(),
+        }
     }
 
     /// The grants in folded order: those of one slot lie together, from its [`Slot::first`] on.
     pub fn tokens(&self) -> impl Iterator<Item = &'a Grant> + '_ {
-        self.places.iter().filter_map(|place| self.grants.get(*place)).map(AsRef::as_ref)
+        self.places
+            .iter()
+            .filter_map(|place| self.grants.get(*place))
+            .map(AsRef::as_ref)
     }
 
     /// The grants that `counted` lets through, each with its count.
@@ -130,14 +141,22 @@ impl<'a> Folded<'a> {
             }
         };
         for row in counted {
-            let slot = self.slots.binary_search_by_key(&row.slot, |slot| slot.first).ok();
-            let asked = slot.and_then(|i| self.slots.get(i)).map_or(0, |slot| slot.asked);
+            let slot = self
+                .slots
+                .binary_search_by_key(&row.slot, |slot| slot.first)
+                .ok();
+            let asked = slot
+                .and_then(|i| self.slots.get(i))
+                .map_or(0, |slot| slot.asked);
             for place in range(row.slot, asked).filter_map(|i| self.places.get(i)) {
                 put(*place, Verdict::QuotaReached);
             }
         }
         for (place, grant, row) in self.granted(counted) {
-            put(place, Verdict::Counted(Receipt::new(grant.jti(), row.epoch, row.iat)));
+            put(
+                place,
+                Verdict::Counted(Receipt::new(grant.jti(), row.epoch, row.iat)),
+            );
         }
         verdicts
     }
@@ -145,11 +164,18 @@ impl<'a> Folded<'a> {
 
 /// The verdicts of a batch that landed before, from the events of its tokens as (jti, epoch, iat).
 /// What has no event was not counted, for whatever reason, so it is decided again.
-pub(in crate::store) fn recalled(grants: &[Arc<Grant>], events: &[(Uuid, i64, i64)]) -> Vec<Verdict> {
-    let found: HashMap<Uuid, (i64, i64)> =
-        events.iter().map(|(jti, epoch, at)| (*jti, (*epoch, *at))).collect();
+pub(in crate::store) fn recalled(
+    grants: &[Arc<Grant>],
+    events: &[(Uuid, i64, i64)],
+) -> Vec<Verdict> {
+    let found: HashMap<Uuid, (i64, i64)> = events
+        .iter()
+        .map(|(jti, epoch, at)| (*jti, (*epoch, *at)))
+        .collect();
     let verdict = |grant: &Arc<Grant>| match found.get(&grant.jti().0) {
-        Some((epoch, at)) => Verdict::Counted(Receipt::new(grant.jti(), Epoch(*epoch), Timestamp(*at))),
+        Some((epoch, at)) => {
+            Verdict::Counted(Receipt::new(grant.jti(), Epoch(*epoch), Timestamp(*at)))
+        }
         None => Verdict::Stale,
     };
     grants.iter().map(verdict).collect()
@@ -169,7 +195,15 @@ impl<'a> Part<'a> {
     pub fn without(whole: &'a Batch, out: &'a HashSet<AgentId>) -> Self {
         let is_in = |grant: &&Arc<Grant>| !out.contains(grant.agent_id());
         let grants = whole.grants.iter().filter(is_in).cloned().collect();
-        Self { whole, batch: Batch { id: whole.id, now: whole.now, grants }, out }
+        Self {
+            whole,
+            batch: Batch {
+                id: whole.id,
+                now: whole.now,
+                grants,
+            },
+            out,
+        }
     }
 
     /// One verdict a grant of the whole batch, from those of the others.

@@ -41,13 +41,17 @@ pub mod write;
 pub use error::{LockedElsewhere, OpenError, StoreError};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey};
 pub use records::Records;
-pub use revocation::{ExchangedToken, KilledAgent, KilledTokens, REVOCATION_GRACE, Revocations, Sought};
+pub use revocation::{
+    ExchangedToken, KilledAgent, KilledTokens, REVOCATION_GRACE, Revocations, Sought,
+};
 #[cfg(test)]
 pub use revocation::{KilledToken, RevokedToken};
-pub use token::{AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict};
+pub use token::{
+    AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
+};
 pub use write::{
-    AgentChange, Change, CredentialChange, KeyChange, LiveTokens, Outcome, Retires, ScopeChange, TokenChange,
-    Write,
+    AgentChange, Change, CredentialChange, KeyChange, LiveTokens, Outcome, Retires, ScopeChange,
+    TokenChange, Write,
 };
 
 /// A store of record, as the way of a token needs it. Missing is `None`, never an error. What is read beside that way

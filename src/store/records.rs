@@ -28,7 +28,11 @@ pub trait ReadAgents: Send + Sync {
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError>;
 
     /// How many tokens each of these agents was issued in `month`; agents without any are absent.
-    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError>;
+    async fn used(
+        &self,
+        agent_ids: &[AgentId],
+        month: Month,
+    ) -> Result<HashMap<AgentId, i64>, StoreError>;
 }
 
 /// The revocation list.

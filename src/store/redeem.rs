@@ -29,7 +29,11 @@ pub(in crate::store) struct Claim {
 pub(in crate::store) fn claims(batch: &Batch) -> Vec<Claim> {
     let claim = |grant: &Arc<Grant>| {
         let token_expires_at = batch.now.second().saturating_add(grant.ttl());
-        grant.code().map(|code| Claim { code, jti: grant.jti(), token_expires_at })
+        grant.code().map(|code| Claim {
+            code,
+            jti: grant.jti(),
+            token_expires_at,
+        })
     };
     let mut claims: Vec<Claim> = batch.grants.iter().filter_map(claim).collect();
     // The sort is stable, and of equal neighbours the first stays.
@@ -39,7 +43,10 @@ pub(in crate::store) fn claims(batch: &Batch) -> Vec<Claim> {
 }
 
 /// The grants of a batch whose code went to another token: each presents a code a second time.
-pub(in crate::store) fn repeated<'a>(batch: &'a Batch, taken: &HashSet<Jti>) -> Vec<(&'a Grant, CodeId)> {
+pub(in crate::store) fn repeated<'a>(
+    batch: &'a Batch,
+    taken: &HashSet<Jti>,
+) -> Vec<(&'a Grant, CodeId)> {
     let lost = |grant: &'a Arc<Grant>| {
         let code = grant.code().filter(|_| !taken.contains(&grant.jti()))?;
         Some((&**grant, code.id))
@@ -53,9 +60,15 @@ pub(in crate::store) fn revocation(
     (jti, agent_id, expires_at): (uuid::Uuid, String, i64),
 ) -> Result<Write, crate::domain::Invalid> {
     let agent_id = Some(AgentId::parse(&agent_id)?);
-    let change =
-        Change::Token(TokenChange::Revoke { jti: Jti(jti), agent_id, expires_at: Timestamp(expires_at) });
-    Ok(Write { act: Act::system(at), change })
+    let change = Change::Token(TokenChange::Revoke {
+        jti: Jti(jti),
+        agent_id,
+        expires_at: Timestamp(expires_at),
+    });
+    Ok(Write {
+        act: Act::system(at),
+        change,
+    })
 }
 
 /// The grants of a batch that may be counted: those without a code, and those whose code was taken
@@ -74,8 +87,21 @@ impl<'a> Entitled<'a> {
     pub fn new(whole: &'a Batch, taken: &HashSet<Jti>) -> Self {
         let may = |grant: &Arc<Grant>| grant.code().is_none() || taken.contains(&grant.jti());
         let kept: Vec<bool> = whole.grants.iter().map(may).collect();
-        let grants = whole.grants.iter().filter(|grant| may(grant)).cloned().collect();
-        Self { whole, batch: Batch { id: whole.id, now: whole.now, grants }, kept }
+        let grants = whole
+            .grants
+            .iter()
+            .filter(|grant| may(grant))
+            .cloned()
+            .collect();
+        Self {
+            whole,
+            batch: Batch {
+                id: whole.id,
+                now: whole.now,
+                grants,
+            },
+            kept,
+        }
     }
 
     /// The codes that were taken for tokens which then were not counted: they live on.
@@ -84,7 +110,12 @@ impl<'a> Entitled<'a> {
             Verdict::Counted(_) => None,
             other => Some((grant.code()?.id, other.clone())),
         };
-        self.batch.grants.iter().zip(verdicts).filter_map(uncounted).collect()
+        self.batch
+            .grants
+            .iter()
+            .zip(verdicts)
+            .filter_map(uncounted)
+            .collect()
     }
 
     /// One verdict a grant of the whole batch, from those of the grants that may be counted. Whoever
@@ -97,6 +128,11 @@ impl<'a> Entitled<'a> {
             Some(code) => unspent.get(&code.id).cloned().unwrap_or(Verdict::Spent),
             None => Verdict::Stale,
         };
-        self.whole.grants.iter().zip(&self.kept).map(verdict).collect()
+        self.whole
+            .grants
+            .iter()
+            .zip(&self.kept)
+            .map(verdict)
+            .collect()
     }
 }

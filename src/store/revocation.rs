@@ -112,11 +112,14 @@ impl KilledTokens {
 
     /// Puts the tokens in order, each once, and drops those that there is no room for.
     pub fn settle(&mut self, most: usize) {
-        self.tokens.sort_unstable_by_key(|token| Reverse((token.expires_at, token.jti)));
+        self.tokens
+            .sort_unstable_by_key(|token| Reverse((token.expires_at, token.jti)));
         self.tokens.dedup();
         let over = self.tokens.len().saturating_sub(most);
         self.tokens.truncate(most);
-        self.omitted = self.omitted.saturating_add(u64::try_from(over).unwrap_or(u64::MAX));
+        self.omitted = self
+            .omitted
+            .saturating_add(u64::try_from(over).unwrap_or(u64::MAX));
     }
 
     /// Drops what has expired; whether anything did. What found no room expired before what did.
@@ -139,15 +142,26 @@ pub(in crate::store) struct Gathered {
 
 impl Gathered {
     pub fn new(sought: &[Sought], most: usize) -> Self {
-        Self { found: vec![KilledTokens::default(); sought.len()], most }
+        Self {
+            found: vec![KilledTokens::default(); sought.len()],
+            most,
+        }
     }
 
     /// Takes over rows of a place, a token's id and its `exp`.
     pub fn extend(&mut self, rows: Vec<(i64, uuid::Uuid, i64)>) {
         for (place, jti, expires_at) in rows {
-            let place = usize::try_from(place).ok().and_then(|place| self.found.get_mut(place));
+            let place = usize::try_from(place)
+                .ok()
+                .and_then(|place| self.found.get_mut(place));
             if let Some(found) = place {
-                found.add(KilledToken { jti: Jti(jti), expires_at: Timestamp(expires_at) }, self.most);
+                found.add(
+                    KilledToken {
+                        jti: Jti(jti),
+                        expires_at: Timestamp(expires_at),
+                    },
+                    self.most,
+                );
             }
         }
     }
@@ -167,7 +181,10 @@ mod tests {
     use super::*;
 
     fn token(n: u128, expires_at: i64) -> KilledToken {
-        KilledToken { jti: Jti(Uuid::from_u128(n)), expires_at: Timestamp(expires_at) }
+        KilledToken {
+            jti: Jti(Uuid::from_u128(n)),
+            expires_at: Timestamp(expires_at),
+        }
     }
 
     #[test]

@@ -24,7 +24,10 @@ pub(in crate::store) type Broken = Box<dyn Error + Send + Sync>;
 
 /// A list as JSON text.
 pub(in crate::store) fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
-    items.map(serde_json::Value::from).collect::<serde_json::Value>().to_string()
+    items
+        .map(serde_json::Value::from)
+        .collect::<serde_json::Value>()
+        .to_string()
 }
 
 /// Rows for a statement that reads them from JSON.
@@ -34,7 +37,10 @@ pub(in crate::store) fn json(rows: &impl serde::Serialize) -> Result<String, Bro
 
 fn parse_list<T>(json: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Broken> {
     let items: Vec<String> = serde_json::from_str(json)?;
-    Ok(items.iter().map(|item| parse(item)).collect::<Result<_, _>>()?)
+    Ok(items
+        .iter()
+        .map(|item| parse(item))
+        .collect::<Result<_, _>>()?)
 }
 
 /// A profile's lists as they are stored.
@@ -147,7 +153,11 @@ pub(in crate::store) fn revocations(
         let row = row?;
         let (version, at) = (row.version, Timestamp(row.at));
         match (row.jti, row.agent_id) {
-            (Some(jti), _) => list.tokens.push(RevokedToken { jti: Jti(jti), expires_at: at, version }),
+            (Some(jti), _) => list.tokens.push(RevokedToken {
+                jti: Jti(jti),
+                expires_at: at,
+                version,
+            }),
             (None, Some(id)) => list.agents.push(KilledAgent {
                 agent_id: AgentId::parse(&id)?,
                 epoch: Epoch(row.epoch),
@@ -165,7 +175,11 @@ pub(in crate::store) fn revocations(
 pub(in crate::store) fn issued(
     (jti, agent_id, expires_at): (uuid::Uuid, String, i64),
 ) -> Result<IssuedToken, Broken> {
-    Ok(IssuedToken { jti: Jti(jti), agent_id: AgentId::parse(&agent_id)?, expires_at: Timestamp(expires_at) })
+    Ok(IssuedToken {
+        jti: Jti(jti),
+        agent_id: AgentId::parse(&agent_id)?,
+        expires_at: Timestamp(expires_at),
+    })
 }
 
 /// The second in which a token id was drawn, which its first 48 bits tell (RFC 9562 §5.7); `None`

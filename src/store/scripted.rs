@@ -15,8 +15,8 @@ use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
 
 use super::{
-    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef, Verdict,
-    Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef,
+    Verdict, Write,
 };
 
 /// The store. Calls are counted from 0, whatever they ask.
@@ -47,12 +47,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Scripted {
     /// One that is unavailable at these calls.
     pub fn failing(calls: &[usize]) -> Self {
-        Self { fails: calls.to_vec(), ..Self::default() }
+        Self {
+            fails: calls.to_vec(),
+            ..Self::default()
+        }
     }
 
     /// The same, answering no call from this one on.
     pub fn hanging_from(self, call: usize) -> Self {
-        Self { hangs_from: Some(call), ..self }
+        Self {
+            hangs_from: Some(call),
+            ..self
+        }
     }
 
     /// The same, taking so long for each call.
@@ -102,7 +108,9 @@ impl Scripted {
 }
 
 fn unscripted<T>() -> Result<T, StoreError> {
-    Err(StoreError::Fault(told("the script has no such call".to_owned())))
+    Err(StoreError::Fault(told(
+        "the script has no such call".to_owned(),
+    )))
 }
 
 #[async_trait]
@@ -131,13 +139,22 @@ impl Store for Scripted {
 
     async fn imported_costs(&self, _freshness: Freshness) -> Result<Arc<[HashCost]>, StoreError> {
         self.call().await?;
-        let held = self.imported.load(Ordering::SeqCst).then(|| HashCost("$2b$10$".into()));
+        let held = self
+            .imported
+            .load(Ordering::SeqCst)
+            .then(|| HashCost("$2b$10$".into()));
         Ok(held.into_iter().collect())
     }
 
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
         self.call().await?;
-        Ok(tokens.iter().map(|_| Standing { revoked: false, agent: None }).collect())
+        Ok(tokens
+            .iter()
+            .map(|_| Standing {
+                revoked: false,
+                agent: None,
+            })
+            .collect())
     }
 
     async fn exchanged(&self, _code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
@@ -169,7 +186,9 @@ pub mod samples {
 
     use uuid::Uuid;
 
-    use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms};
+    use crate::domain::agent::{
+        Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms,
+    };
     use crate::domain::catalogue::{Catalogue, CatalogueEntry};
     use crate::domain::code::{Code, CodeRef};
     use crate::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
@@ -185,12 +204,18 @@ pub mod samples {
 
     /// The error and its causes.
     pub fn chain(error: &dyn Error) -> String {
-        error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
+        error.source().map_or_else(
+            || error.to_string(),
+            |cause| format!("{error}: {}", chain(cause)),
+        )
     }
 
     /// An agent of that version without credentials.
     pub fn record(agent_id: &str, version: i64) -> AgentRecord {
-        AgentRecord { agent: agent(agent_id, version), credentials: Box::default() }
+        AgentRecord {
+            agent: agent(agent_id, version),
+            credentials: Box::default(),
+        }
     }
 
     fn agent(agent_id: &str, version: i64) -> Agent {
@@ -223,14 +248,25 @@ pub mod samples {
 
     /// A batch of that id with one grant, which costs a code.
     pub fn exchange(id: u128) -> Batch {
-        let reference = CodeRef { id: CodeId(Uuid::from_u128(id)), expires_at: Timestamp(60) };
-        let code = Code { reference, redirect_uri: CALLBACK.to_owned(), user: None };
+        let reference = CodeRef {
+            id: CodeId(Uuid::from_u128(id)),
+            expires_at: Timestamp(60),
+        };
+        let code = Code {
+            reference,
+            redirect_uri: CALLBACK.to_owned(),
+            user: None,
+        };
         batch_for(id, &Basis::Code(code))
     }
 
     fn batch_for(id: u128, basis: &Basis) -> Batch {
         let scope = Scope::parse("db:read").unwrap();
-        let entry = CatalogueEntry { scope, description: String::new(), high_risk: false };
+        let entry = CatalogueEntry {
+            scope,
+            description: String::new(),
+            high_risk: false,
+        };
         let policy = Policy {
             default_ttl: Ttl::DEFAULT,
             default_audience: Audience::parse("https://issuer.example").unwrap(),
@@ -238,8 +274,16 @@ pub mod samples {
         };
         let (agent, catalogue) = (agent("a", 1), Catalogue::new(1, vec![entry]));
         let jti = Jti(Uuid::from_u128(id));
-        let grant: Grant =
-            decide(&agent, &catalogue, &policy, None, basis, &TokenRequest::default(), jti).unwrap();
+        let grant: Grant = decide(
+            &agent,
+            &catalogue,
+            &policy,
+            None,
+            basis,
+            &TokenRequest::default(),
+            jti,
+        )
+        .unwrap();
         Batch::of(BatchId(Uuid::from_u128(id)), Moment(0), Arc::new(grant))
     }
 }

@@ -56,7 +56,11 @@ pub struct Batch {
 impl Batch {
     /// A batch of one.
     pub fn of(id: BatchId, now: Moment, grant: Arc<Grant>) -> Self {
-        Self { id, now, grants: vec![grant] }
+        Self {
+            id,
+            now,
+            grants: vec![grant],
+        }
     }
 }
 
@@ -103,7 +107,11 @@ pub struct Recorded {
 impl Recorded {
     /// Joins a grant with its receipt; `None` when the receipt is another token's.
     pub fn new(grant: Arc<Grant>, receipt: Receipt) -> Option<Self> {
-        (grant.jti() == receipt.jti).then_some(Self { grant, epoch: receipt.epoch, iat: receipt.iat })
+        (grant.jti() == receipt.jti).then_some(Self {
+            grant,
+            epoch: receipt.epoch,
+            iat: receipt.iat,
+        })
     }
 
     /// What was granted.

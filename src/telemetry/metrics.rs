@@ -31,7 +31,9 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// From a token in half a millisecond to an answer that nobody waits for.
-const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 #[rustfmt::skip]
@@ -152,7 +154,8 @@ impl Metrics {
         let mut builder = PrometheusBuilder::new();
         for (name, kind, _) in METRICS {
             if let Histogram(buckets) = kind {
-                builder = builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), buckets)?;
+                builder =
+                    builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), buckets)?;
             }
         }
         let handle = INSTALLED.get_or_init(|| {
@@ -215,7 +218,10 @@ mod tests {
         let text = Metrics::install().unwrap().render();
         metrics.upkeep();
         for (name, _, help) in METRICS {
-            assert!(text.contains(&format!("# HELP {name} {help}")), "{name}\n{text}");
+            assert!(
+                text.contains(&format!("# HELP {name} {help}")),
+                "{name}\n{text}"
+            );
         }
         for line in [
             "sealwright_token_requests_total{outcome=\"issued\"}",

@@ -64,12 +64,21 @@ pub fn start_logging(filter: &str, format: Format, output: Output) -> (Guard, Lo
         Format::Json => true,
         Format::Human => false,
     };
-    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING).finish(OneLine(writer));
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING)
+        .finish(OneLine(writer));
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(false);
     // An error says that logging was started before, which is what was asked for.
     let filter = if json {
-        let builder = builder.json().flatten_event(true).with_span_list(false).with_filter_reloading();
+        let builder = builder
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .with_filter_reloading();
         let handle = builder.reload_handle();
         let _ = builder.try_init();
         LogFilter(Box::new(move |filter| handle.reload(filter).is_ok()))
@@ -114,7 +123,9 @@ impl<W: Write> Write for OneLine<W> {
             return Ok(line.len());
         }
         let text = String::from_utf8_lossy(line);
-        let (body, end) = text.strip_suffix('\n').map_or((&*text, ""), |body| (body, "\n"));
+        let (body, end) = text
+            .strip_suffix('\n')
+            .map_or((&*text, ""), |body| (body, "\n"));
         if !body.chars().any(char::is_control) {
             self.0.write_all(line)?;
             return Ok(line.len());
@@ -123,7 +134,8 @@ impl<W: Write> Write for OneLine<W> {
         for c in body.chars() {
             if c.is_control() {
                 // The form that JSON has for it; writing to a string cannot fail.
-                let _ = fmt::Write::write_fmt(&mut escaped, format_args!("\\u{:04x}", u32::from(c)));
+                let _ =
+                    fmt::Write::write_fmt(&mut escaped, format_args!("\\u{:04x}", u32::from(c)));
             } else {
                 escaped.push(c);
             }
@@ -145,9 +157,14 @@ mod tests {
     #[test]
     fn what_came_from_outside_neither_begins_a_line_nor_acts_on_a_terminal() {
         let mut written = Vec::new();
-        OneLine(&mut written).write_all("agent \u{1b}[2Jx\r\nINFO forged \u{9b}2J\n".as_bytes()).unwrap();
+        OneLine(&mut written)
+            .write_all("agent \u{1b}[2Jx\r\nINFO forged \u{9b}2J\n".as_bytes())
+            .unwrap();
         let text = String::from_utf8(written).unwrap();
-        assert_eq!(text, "agent \\u001b[2Jx\\u000d\\u000aINFO forged \\u009b2J\n");
+        assert_eq!(
+            text,
+            "agent \\u001b[2Jx\\u000d\\u000aINFO forged \\u009b2J\n"
+        );
     }
 
     #[test]
@@ -156,14 +173,22 @@ mod tests {
         #[error("{0}")]
         struct Wrapper(&'static str, #[source] Option<Box<Wrapper>>);
         let wrap = |text, inner| Wrapper(text, Some(Box::new(inner)));
-        let chain = wrap("request failed", wrap("store failed: no route", Wrapper("no route", None)));
-        assert_eq!(error_chain(&chain), "request failed: store failed: no route");
+        let chain = wrap(
+            "request failed",
+            wrap("store failed: no route", Wrapper("no route", None)),
+        );
+        assert_eq!(
+            error_chain(&chain),
+            "request failed: store failed: no route"
+        );
     }
 
     #[test]
     fn an_ordinary_line_is_untouched() {
         let mut written = Vec::new();
-        OneLine(&mut written).write_all("{\"name\":\"Jürgen\"}\n".as_bytes()).unwrap();
+        OneLine(&mut written)
+            .write_all("{\"name\":\"Jürgen\"}\n".as_bytes())
+            .unwrap();
         assert_eq!(written, "{\"name\":\"Jürgen\"}\n".as_bytes());
     }
 }

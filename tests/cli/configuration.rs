@@ -15,7 +15,13 @@ fn every_fault_is_reported_at_once_and_no_secret_with_it() {
         .with("SEALWRIGHT_KEYS__MASTER_KEY", "hunter2")
         .with("SEALWRIGHT_TOKEN__ISUER", "x");
     home.write("s.toml", "[log]\nformat = \"xml\"\n");
-    for command in [&["config", "check"][..], &["config", "show"], &["agent", "list"], &["serve"], &[]] {
+    for command in [
+        &["config", "check"][..],
+        &["config", "show"],
+        &["agent", "list"],
+        &["serve"],
+        &[],
+    ] {
         let ran = home.run(&[command, &["--config", "s.toml"]].concat());
         ran.refused(2, "6 configuration faults");
         for part in [
@@ -44,16 +50,22 @@ fn a_password_in_a_url_is_refused_and_repeated_nowhere() {
         ("token.issuer", "https://@auth.example"),
         ("token.issuer", "https://:@auth.example"),
         ("token.default_audience", "https://user:hunter2@api.example"),
-        ("token.default_audience", "https://user:hunter2@api.example/a b"),
+        (
+            "token.default_audience",
+            "https://user:hunter2@api.example/a b",
+        ),
         ("server.listen", "http://user:hunter2@127.0.0.1:3000"),
         ("server.trusted_proxies", "10.0.0.0/8,user:hunter2@10.0.0.1"),
     ] {
         let variable = format!("SEALWRIGHT_{}", key.replace('.', "__").to_uppercase());
         let (section, name) = key.split_once('.').unwrap();
         let set = format!("{key}={value}");
-        for command in
-            [&["config", "check"][..], &["config", "show", "--json"], &["serve"], &["agent", "list"]]
-        {
+        for command in [
+            &["config", "check"][..],
+            &["config", "show", "--json"],
+            &["serve"],
+            &["agent", "list"],
+        ] {
             let home = Home::new().with(&variable, value);
             let file = Home::new();
             file.write("s.toml", format!("[{section}]\n{name} = \"{value}\"\n"));
@@ -83,22 +95,58 @@ fn a_faultless_configuration_is_checked_in_silence() {
 #[test]
 fn every_key_is_shown_with_its_source_and_secrets_are_redacted() {
     let home = Home::new()
-        .with("SEALWRIGHT_DATABASE__URL", "postgres://sw:hunter2@db.example/sw?sslmode=require")
+        .with(
+            "SEALWRIGHT_DATABASE__URL",
+            "postgres://sw:hunter2@db.example/sw?sslmode=require",
+        )
         .with("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY)
         .with("SEALWRIGHT_SERVICE_HOST", "10.0.0.1");
     home.write("s.toml", "[plans]\nteam = 5\n[audit]\nkeep_days = 30\n");
-    let show = ["--set", "log.requests=false", "config", "show", "--config", "s.toml"];
+    let show = [
+        "--set",
+        "log.requests=false",
+        "config",
+        "show",
+        "--config",
+        "s.toml",
+    ];
     let shown = home.json(&show);
-    assert_eq!(shown["audit.keep_days"], json!({"value": 30, "source": "file s.toml line 4"}));
-    assert_eq!(shown["plans.team"], json!({"value": 5, "source": "file s.toml line 2"}));
-    assert_eq!(shown["plans.unlimited"], json!({"value": "unlimited", "source": "default"}));
-    assert_eq!(shown["log.requests"], json!({"value": false, "source": "flag --set"}));
-    assert_eq!(shown["server.listen"], json!({"value": "127.0.0.1:3000", "source": "default"}));
-    assert_eq!(shown["database.url"]["value"], "postgres://sw:redacted@db.example/sw?sslmode=require");
+    assert_eq!(
+        shown["audit.keep_days"],
+        json!({"value": 30, "source": "file s.toml line 4"})
+    );
+    assert_eq!(
+        shown["plans.team"],
+        json!({"value": 5, "source": "file s.toml line 2"})
+    );
+    assert_eq!(
+        shown["plans.unlimited"],
+        json!({"value": "unlimited", "source": "default"})
+    );
+    assert_eq!(
+        shown["log.requests"],
+        json!({"value": false, "source": "flag --set"})
+    );
+    assert_eq!(
+        shown["server.listen"],
+        json!({"value": "127.0.0.1:3000", "source": "default"})
+    );
+    assert_eq!(
+        shown["database.url"]["value"],
+        "postgres://sw:redacted@db.example/sw?sslmode=require"
+    );
     let people = home.run(&show);
-    assert!(people.stdout.contains("audit.keep_days\t30\tfile s.toml line 4\n"), "{people:?}");
+    assert!(
+        people
+            .stdout
+            .contains("audit.keep_days\t30\tfile s.toml line 4\n"),
+        "{people:?}"
+    );
     for output in [shown.to_string(), people.stdout] {
-        assert!(!output.contains("hunter2") && !output.contains(MASTER_KEY), "{output}");
+        assert!(
+            !output.contains("hunter2") && !output.contains(MASTER_KEY),
+            "{output}"
+        );
     }
 }
 
@@ -115,7 +163,12 @@ fn postgres_needs_a_master_key_for_every_command_but_migrate_and_healthcheck() {
     let home = Home::new()
         .with("SEALWRIGHT_DATABASE__URL", "postgres://sw@127.0.0.1:1/sw")
         .with("SEALWRIGHT_SERVER__LISTEN", "127.0.0.1:1");
-    for command in [&["serve"][..], &["agent", "list"], &["key", "rotate"], &["config", "check"]] {
+    for command in [
+        &["serve"][..],
+        &["agent", "list"],
+        &["key", "rotate"],
+        &["config", "check"],
+    ] {
         home.run(command).refused(2, "Postgres needs one");
     }
     for command in [&["migrate"][..], &["healthcheck"]] {
@@ -134,8 +187,12 @@ fn the_store_is_where_the_configuration_says_and_made_when_missing() {
 #[test]
 fn checking_and_asking_make_no_store() {
     let home = Home::new().with("SEALWRIGHT_SERVER__LISTEN", "127.0.0.1:1");
-    for command in [&["config", "check"][..], &["config", "show"], &["healthcheck"], &["completions", "bash"]]
-    {
+    for command in [
+        &["config", "check"][..],
+        &["config", "show"],
+        &["healthcheck"],
+        &["completions", "bash"],
+    ] {
         home.run(command);
     }
     assert_eq!(std::fs::read_dir(home.folder.path()).unwrap().count(), 0);
@@ -145,12 +202,18 @@ fn checking_and_asking_make_no_store() {
 fn a_master_key_that_others_may_read_or_that_is_gone_is_named() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::new();
-    assert_eq!(home.run(&["agent", "create", "--name", "a", "--scope", "agents:read"]).code, 0);
+    assert_eq!(
+        home.run(&["agent", "create", "--name", "a", "--scope", "agents:read"])
+            .code,
+        0
+    );
     let key = home.path("sealwright-data/master.key");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
-    home.run(&["agent", "list"]).refused(1, "must be readable by its owner alone");
+    home.run(&["agent", "list"])
+        .refused(1, "must be readable by its owner alone");
     std::fs::remove_file(&key).unwrap();
-    home.run(&["agent", "list"]).refused(1, "master.key is missing");
+    home.run(&["agent", "list"])
+        .refused(1, "master.key is missing");
     assert!(!key.exists(), "a new key would open nothing");
 }
 
@@ -158,24 +221,47 @@ fn a_master_key_that_others_may_read_or_that_is_gone_is_named() {
 fn a_store_under_another_master_key_says_so() {
     let home = Home::new();
     home.json(&["scope", "list"]);
-    let other =
-        Home { environment: vec![("SEALWRIGHT_KEYS__MASTER_KEY".to_owned(), MASTER_KEY.to_owned())], ..home };
-    other.run(&["agent", "list"]).refused(1, "do not open under this master key");
+    let other = Home {
+        environment: vec![(
+            "SEALWRIGHT_KEYS__MASTER_KEY".to_owned(),
+            MASTER_KEY.to_owned(),
+        )],
+        ..home
+    };
+    other
+        .run(&["agent", "list"])
+        .refused(1, "do not open under this master key");
 }
 
 #[test]
 fn a_database_url_is_a_providers_own_string_or_a_fault_that_names_what_is_wrong() {
     let check = |url: &str| {
-        let home =
-            Home::new().with("SEALWRIGHT_DATABASE__URL", url).with("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY);
+        let home = Home::new()
+            .with("SEALWRIGHT_DATABASE__URL", url)
+            .with("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY);
         home.run(&["config", "check"])
     };
     for (url, named) in [
-        ("postgres://sw:hunter2@db.example/sw", "?sslmode=verify-full"),
-        ("postgres://sw:hunter2@10.0.0.7/sw?connect_timeout=10", "?sslmode=verify-full"),
-        ("postgres://sw:hunter2@127.0.0.1:1/sw?sslmode=nonsense", "`sslmode`"),
-        ("postgres://sw:hunter2@127.0.0.1:1/sw?sslmod=require", "`sslmod`"),
-        ("postgres://sw:hunter2@127.0.0.1:1/sw?connect_timeout=soon", "`connect_timeout`"),
+        (
+            "postgres://sw:hunter2@db.example/sw",
+            "?sslmode=verify-full",
+        ),
+        (
+            "postgres://sw:hunter2@10.0.0.7/sw?connect_timeout=10",
+            "?sslmode=verify-full",
+        ),
+        (
+            "postgres://sw:hunter2@127.0.0.1:1/sw?sslmode=nonsense",
+            "`sslmode`",
+        ),
+        (
+            "postgres://sw:hunter2@127.0.0.1:1/sw?sslmod=require",
+            "`sslmod`",
+        ),
+        (
+            "postgres://sw:hunter2@127.0.0.1:1/sw?connect_timeout=soon",
+            "`connect_timeout`",
+        ),
     ] {
         let ran = check(url);
         ran.refused(2, named);

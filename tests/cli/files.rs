@@ -13,12 +13,26 @@ use crate::{Home, text};
 const DATABASE: &str = "sealwright-data/sealwright.db";
 const MASTER_KEY: &str = "sealwright-data/master.key";
 const OPERATOR: &str = "sealwright-data/operator.env";
-const PORTS: [&str; 4] = ["--set", "server.listen=127.0.0.1:0", "--set", "server.ops_listen=127.0.0.1:0"];
+const PORTS: [&str; 4] = [
+    "--set",
+    "server.listen=127.0.0.1:0",
+    "--set",
+    "server.ops_listen=127.0.0.1:0",
+];
 
 /// Every file of the data folder with its content.
 fn files(home: &Home) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(home.path("sealwright-data")).unwrap().map(|entry| entry.unwrap());
-    entries.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap())).collect()
+    let entries = fs::read_dir(home.path("sealwright-data"))
+        .unwrap()
+        .map(|entry| entry.unwrap());
+    entries
+        .map(|e| {
+            (
+                e.file_name().into_string().unwrap(),
+                fs::read(e.path()).unwrap(),
+            )
+        })
+        .collect()
 }
 
 fn is_file_of_operator(path: &Path, secret: &str) -> bool {
@@ -44,12 +58,22 @@ fn a_database_that_is_lost_is_not_taken_for_a_first_start() {
             home.write(DATABASE, "");
         }
         let before = files(&home);
-        let commands =
-            [&["agent", "list"][..], &["scope", "list"], &["migrate"], &["key", "rotate"], &["serve"], &[]];
+        let commands = [
+            &["agent", "list"][..],
+            &["scope", "list"],
+            &["migrate"],
+            &["key", "rotate"],
+            &["serve"],
+            &[],
+        ];
         for command in commands {
             let ran = home.run(&[&PORTS[..], command].concat());
             let what = if is_empty { "is empty" } else { "is not there" };
-            for part in remains.iter().copied().chain([DATABASE, what, "serve --new-store"]) {
+            for part in remains
+                .iter()
+                .copied()
+                .chain([DATABASE, what, "serve --new-store"])
+            {
                 ran.refused(1, part);
             }
             assert_eq!(files(&home), before, "{command:?} changed something");
@@ -60,23 +84,43 @@ fn a_database_that_is_lost_is_not_taken_for_a_first_start() {
 #[test]
 fn a_new_store_is_begun_where_an_old_one_was_only_when_it_is_meant() {
     let home = Home::new()
-        .with("SEALWRIGHT_SERVER__LISTEN", &format!("127.0.0.1:{}", free_port()))
-        .with("SEALWRIGHT_SERVER__OPS_LISTEN", &format!("127.0.0.1:{}", free_port()));
+        .with(
+            "SEALWRIGHT_SERVER__LISTEN",
+            &format!("127.0.0.1:{}", free_port()),
+        )
+        .with(
+            "SEALWRIGHT_SERVER__OPS_LISTEN",
+            &format!("127.0.0.1:{}", free_port()),
+        );
     home.json(&["scope", "list"]);
-    home.write(OPERATOR, "CLIENT_ID=operator\nCLIENT_SECRET=of a store that was lost\n");
+    home.write(
+        OPERATOR,
+        "CLIENT_ID=operator\nCLIENT_SECRET=of a store that was lost\n",
+    );
     let key = fs::read(home.path(MASTER_KEY)).unwrap();
     fs::remove_file(home.path(DATABASE)).unwrap();
-    let mut child =
-        home.command(&["serve", "--new-store"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = home
+        .command(&["serve", "--new-store"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let deadline = Instant::now() + Duration::from_mins(1);
     while home.run(&["healthcheck"]).code != 0 {
-        assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline, "the server is not ready");
+        assert!(
+            child.try_wait().unwrap().is_none() && Instant::now() < deadline,
+            "the server is not ready"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(fs::read(home.path(MASTER_KEY)).unwrap(), key);
-    assert!(!fs::read_to_string(home.path(OPERATOR)).unwrap().contains("lost"));
+    assert!(
+        !fs::read_to_string(home.path(OPERATOR))
+            .unwrap()
+            .contains("lost")
+    );
     // From here on it is a store like any other.
     assert_eq!(home.json(&["agent", "list"])[0]["agentId"], "operator");
 }
@@ -87,7 +131,9 @@ fn a_master_key_of_somebody_else_is_refused() {
     home.json(&["scope", "list"]);
     // Only root can give a file away; somebody else has nobody's to test with.
     match std::os::unix::fs::chown(home.path(MASTER_KEY), Some(65_534), None) {
-        Ok(()) => home.run(&["agent", "list"]).refused(1, "master.key belongs to user 65534"),
+        Ok(()) => home
+            .run(&["agent", "list"])
+            .refused(1, "master.key belongs to user 65534"),
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
     }
 }
@@ -101,7 +147,9 @@ fn a_file_that_every_user_may_open_is_warned_of() {
             fs::set_permissions(home.path(name), Permissions::from_mode(mode)).unwrap();
             let ran = home.run(&["agent", "list"]);
             assert_eq!(ran.code, 0, "{ran:?}");
-            let told = ran.stderr.contains(&format!("{name} (mode {mode:04o}): chmod 600 it"));
+            let told = ran
+                .stderr
+                .contains(&format!("{name} (mode {mode:04o}): chmod 600 it"));
             assert_eq!(told, warns, "{name} {mode:o}: {ran:?}");
         }
         fs::set_permissions(home.path(name), Permissions::from_mode(0o600)).unwrap();
@@ -115,18 +163,30 @@ fn a_folder_that_every_user_may_write_into_is_warned_of() {
     // A link to the file does not hide the folder that it lies in.
     symlink(home.path(DATABASE), home.path("link.db")).unwrap();
     let folder = home.path("sealwright-data");
-    for (mode, warns) in
-        [(0o777, true), (0o702, true), (0o1777, true), (0o755, false), (0o770, false), (0o700, false)]
-    {
+    for (mode, warns) in [
+        (0o777, true),
+        (0o702, true),
+        (0o1777, true),
+        (0o755, false),
+        (0o770, false),
+        (0o700, false),
+    ] {
         fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
         for url in ["sqlite://sealwright-data/sealwright.db", "sqlite://link.db"] {
             let mut command = home.command(&["agent", "list"]);
-            let ran = command.env("SEALWRIGHT_DATABASE__URL", url).output().unwrap();
+            let ran = command
+                .env("SEALWRIGHT_DATABASE__URL", url)
+                .output()
+                .unwrap();
             let said = String::from_utf8(ran.stderr).unwrap();
             let told = said.contains(&format!("sealwright-data (mode {mode:04o})"));
             // Beside the link lies no master key, so by that name the store does not open.
             let code = i32::from(url.contains("link"));
-            assert_eq!((told, ran.status.code()), (warns, Some(code)), "{mode:o} {url}: {said}");
+            assert_eq!(
+                (told, ran.status.code()),
+                (warns, Some(code)),
+                "{mode:o} {url}: {said}"
+            );
         }
     }
 }
@@ -162,7 +222,11 @@ fn no_file_is_made_or_used_through_a_link_that_lies_beside_the_database() {
             }
             symlink("../elsewhere", &path).unwrap();
             let ran = home.run(command);
-            let why = if name == "master.key" { "master.key" } else { "it is a symbolic link" };
+            let why = if name == "master.key" {
+                "master.key"
+            } else {
+                "it is a symbolic link"
+            };
             assert!(
                 ran.code == 1 && ran.stderr.contains(name) && ran.stderr.contains(why),
                 "{name}: {ran:?}"
@@ -179,28 +243,70 @@ async fn the_file_of_the_first_start_never_holds_a_dead_secret() {
     let home = &server.home;
     let path = home.path(OPERATOR);
     let first = fs::read(&path).unwrap();
-    home.json(&["agent", "create", "--name", "n", "--client-id", "other", "--scope", ""]);
+    home.json(&[
+        "agent",
+        "create",
+        "--name",
+        "n",
+        "--client-id",
+        "other",
+        "--scope",
+        "",
+    ]);
     home.json(&["agent", "rotate-secret", "other"]);
-    assert_eq!(fs::read(&path).unwrap(), first, "another agent's secret is not its own");
-    for (overlap, line) in [("0", "export CLIENT_ID=\"operator\""), ("600", "CLIENT_ID=operator")] {
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        first,
+        "another agent's secret is not its own"
+    );
+    for (overlap, line) in [
+        ("0", "export CLIENT_ID=\"operator\""),
+        ("600", "CLIENT_ID=operator"),
+    ] {
         // As somebody may have edited it: a shell reads both.
-        let edited = fs::read_to_string(&path).unwrap().replace("CLIENT_ID=operator", line);
+        let edited = fs::read_to_string(&path)
+            .unwrap()
+            .replace("CLIENT_ID=operator", line);
         fs::write(&path, edited).unwrap();
-        let ran = home.run(&["agent", "rotate-secret", "operator", "--overlap", overlap, "--json"]);
-        assert!(ran.stderr.contains("operator.env holds the new secret"), "{ran:?}");
+        let ran = home.run(&[
+            "agent",
+            "rotate-secret",
+            "operator",
+            "--overlap",
+            overlap,
+            "--json",
+        ]);
+        assert!(
+            ran.stderr.contains("operator.env holds the new secret"),
+            "{ran:?}"
+        );
         let made: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
         let secret = text(&made["clientSecret"]);
         assert!(is_file_of_operator(&path, secret) && !ran.stderr.contains(secret));
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(server.token("operator", secret).await.0, 200);
     }
     let kept = fs::read(&path).unwrap();
-    home.run(&["agent", "rotate-secret", "operator", "--overlap", "600"]).refused(1, "would have to end");
-    assert_eq!(fs::read(&path).unwrap(), kept, "a rotation that was refused");
+    home.run(&["agent", "rotate-secret", "operator", "--overlap", "600"])
+        .refused(1, "would have to end");
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        kept,
+        "a rotation that was refused"
+    );
     // A secret that somebody chose is written nowhere.
-    let ran = home.feed("a secret of sixteen", &["agent", "update", "operator", "--secret-stdin"]);
+    let ran = home.feed(
+        "a secret of sixteen",
+        &["agent", "update", "operator", "--secret-stdin"],
+    );
     assert!(
-        ran.code == 0 && ran.stderr.contains("operator.env held the old secret and was removed"),
+        ran.code == 0
+            && ran
+                .stderr
+                .contains("operator.env held the old secret and was removed"),
         "{ran:?}"
     );
     assert!(!path.exists());
@@ -208,20 +314,40 @@ async fn the_file_of_the_first_start_never_holds_a_dead_secret() {
     home.json(&["agent", "suspend", "operator"]);
     assert!(path.exists(), "its secret works again after a reactivation");
     home.json(&["agent", "decommission", "operator"]);
-    let left: Vec<String> = files(home).into_keys().filter(|name| name.starts_with("operator.env")).collect();
+    let left: Vec<String> = files(home)
+        .into_keys()
+        .filter(|name| name.starts_with("operator.env"))
+        .collect();
     assert_eq!(left, [""; 0]);
 }
 
 #[test]
 fn a_secret_that_is_chosen_has_sixteen_characters_and_an_imported_one_what_it_has() {
     let home = Home::new();
-    let create = ["agent", "create", "--name", "n", "--client-id", "a", "--scope", "", "--secret-stdin"];
-    for short in ["x", "fifteen chars.\n", "fifteen chars..\n", "ééééééééééééééé"] {
-        home.feed(short, &create).refused(2, "the secret on stdin: it has at least 16 characters");
+    let create = [
+        "agent",
+        "create",
+        "--name",
+        "n",
+        "--client-id",
+        "a",
+        "--scope",
+        "",
+        "--secret-stdin",
+    ];
+    for short in [
+        "x",
+        "fifteen chars.\n",
+        "fifteen chars..\n",
+        "ééééééééééééééé",
+    ] {
+        home.feed(short, &create)
+            .refused(2, "the secret on stdin: it has at least 16 characters");
     }
     assert_eq!(home.feed("sixteen chars...\n", &create).code, 0);
     let update = ["agent", "update", "a", "--secret-stdin"];
-    home.feed("fifteen chars..", &update).refused(2, "at least 16 characters");
+    home.feed("fifteen chars..", &update)
+        .refused(2, "at least 16 characters");
     assert_eq!(home.feed("éééééééééééééééé", &update).code, 0);
     home.write("rows", "{\"clientId\":\"b\",\"secret\":\"x\"}\n");
     assert_eq!(home.json(&["agent", "import", "rows"])["imported"], 1);
@@ -230,10 +356,25 @@ fn a_secret_that_is_chosen_has_sixteen_characters_and_an_imported_one_what_it_ha
 #[test]
 fn a_secret_of_white_space_alone_is_refused_at_every_door() {
     let home = Home::new();
-    let create = ["agent", "create", "--name", "n", "--client-id", "a", "--scope", "", "--secret-stdin"];
+    let create = [
+        "agent",
+        "create",
+        "--name",
+        "n",
+        "--client-id",
+        "a",
+        "--scope",
+        "",
+        "--secret-stdin",
+    ];
     let why = "more than white space";
-    for blank in [" ".repeat(16), "\t".repeat(20), "\n".repeat(17), "\u{a0}".repeat(16), " \u{1}\r".repeat(8)]
-    {
+    for blank in [
+        " ".repeat(16),
+        "\t".repeat(20),
+        "\n".repeat(17),
+        "\u{a0}".repeat(16),
+        " \u{1}\r".repeat(8),
+    ] {
         home.feed(&blank, &create).refused(2, why);
         let row = serde_json::json!({"clientId": "b", "secret": blank});
         home.write("rows", format!("{row}\n"));
@@ -243,7 +384,8 @@ fn a_secret_of_white_space_alone_is_refused_at_every_door() {
     // One character of any other kind is the rest's worth.
     let spaced = format!("{}x", " ".repeat(15));
     assert_eq!(home.feed(&spaced, &create).code, 0);
-    home.feed(&" ".repeat(16), &["agent", "update", "a", "--secret-stdin"]).refused(2, why);
+    home.feed(&" ".repeat(16), &["agent", "update", "a", "--secret-stdin"])
+        .refused(2, why);
 }
 
 #[test]
@@ -255,11 +397,18 @@ fn a_password_is_redacted_in_whatever_parameter_it_stands() {
         "sslkey=-----BEGIN%20PRIVATE%20KEY-----hunter2",
     ] {
         let url = format!("postgres://sw@db.example/sw?sslmode=require&{parameter}");
-        let home = Home::new()
-            .with("SEALWRIGHT_DATABASE__URL", &url)
-            .with("SEALWRIGHT_KEYS__MASTER_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+        let home = Home::new().with("SEALWRIGHT_DATABASE__URL", &url).with(
+            "SEALWRIGHT_KEYS__MASTER_KEY",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        );
         let shown = home.run(&["config", "show"]);
-        assert!(shown.code == 0 && shown.stdout.contains("sslmode=require"), "{shown:?}");
-        assert!(!shown.stdout.contains("hunter2") && !shown.stderr.contains("hunter2"), "{shown:?}");
+        assert!(
+            shown.code == 0 && shown.stdout.contains("sslmode=require"),
+            "{shown:?}"
+        );
+        assert!(
+            !shown.stdout.contains("hunter2") && !shown.stderr.contains("hunter2"),
+            "{shown:?}"
+        );
     }
 }

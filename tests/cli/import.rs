@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use crate::{Home, Ran, text};
 
 const BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01232";
-const ARGON2: &str =
-    "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
+const ARGON2: &str = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
 
 fn report(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap()
@@ -26,16 +25,27 @@ fn json_lines_and_csv_import_the_same_agents_with_their_ids() {
          three,,,\"{ARGON2}\",,,,x,https://a.example/cb,u,active,true\n"
     );
     let mut shown = Vec::new();
-    for (name, content) in [("a.jsonl", &json), ("a.csv", &csv), ("json", &json), ("csv", &csv)] {
+    for (name, content) in [
+        ("a.jsonl", &json),
+        ("a.csv", &csv),
+        ("json", &json),
+        ("csv", &csv),
+    ] {
         let home = Home::new();
         home.write(name, content);
         let ran = home.run(&["agent", "import", name, "--json"]);
         assert_eq!(
             (ran.code, report(&ran)),
-            (0, json!({"imported": 3, "existing": 0, "refused": 0, "refusals": []})),
+            (
+                0,
+                json!({"imported": 3, "existing": 0, "refused": 0, "refusals": []})
+            ),
             "{ran:?}"
         );
-        assert!(!home.stores("plain secret 1"), "the store holds a secret in clear");
+        assert!(
+            !home.stores("plain secret 1"),
+            "the store holds a secret in clear"
+        );
         let mut agents = home.json(&["agent", "list"]);
         for agent in agents.as_array_mut().unwrap() {
             let fields = agent.as_object_mut().unwrap();
@@ -45,9 +55,18 @@ fn json_lines_and_csv_import_the_same_agents_with_their_ids() {
     }
     assert!(shown.windows(2).all(|pair| pair[0] == pair[1]));
     let field = |i: usize, name: &str| shown[0][i][name].clone();
-    assert_eq!([0, 1, 2].map(|i| field(i, "agentId")), ["2:b~c", "agt_1", "three"]);
-    assert_eq!([0, 1, 2].map(|i| field(i, "status")), ["suspended", "active", "active"]);
-    assert_eq!([0, 1, 2].map(|i| field(i, "name")), ["2:b~c", "One", "three"]);
+    assert_eq!(
+        [0, 1, 2].map(|i| field(i, "agentId")),
+        ["2:b~c", "agt_1", "three"]
+    );
+    assert_eq!(
+        [0, 1, 2].map(|i| field(i, "status")),
+        ["suspended", "active", "active"]
+    );
+    assert_eq!(
+        [0, 1, 2].map(|i| field(i, "name")),
+        ["2:b~c", "One", "three"]
+    );
     assert_eq!(field(1, "ttl"), 300);
     assert_eq!(field(2, "redirectUris"), json!(["https://a.example/cb"]));
 }
@@ -67,20 +86,33 @@ fn each_bad_line_is_refused_with_its_number_and_reason_and_the_others_are_import
         "{\"clientId\":\"g\"}".to_owned(),
         "{\"clientId\":\"h\",\"secret\":\"hunter2\",\"name\":\"a\\u0007\"}".to_owned(),
         "{\"clientId\":\"i\",\"secret\":\"hunter2\",\"status\":\"decommissioned\"}".to_owned(),
-        "{\"clientId\":\"j\",\"secret\":\"hunter2\",\"redirectUris\":[\"http://evil.example/\"]}".to_owned(),
+        "{\"clientId\":\"j\",\"secret\":\"hunter2\",\"redirectUris\":[\"http://evil.example/\"]}"
+            .to_owned(),
         "{\"clientId\":\"good\",\"secret\":\"hunter2\"}".to_owned(),
         "not json hunter2".to_owned(),
         "{\"clientId\":\"k\",\"secret\":\"hunter2\",\"secret\":\"hunter2\"}".to_owned(),
-        format!("{{\"clientId\":\"l\",\"secretHash\":\"{}\"}}", ARGON2.replace("m=65536", "m=65537")),
-        format!("{{\"clientId\":\"m\",\"secretHash\":\"{}\"}}", ARGON2.replace("t=3", "t=11")),
-        format!("{{\"clientId\":\"n\",\"secretHash\":\"{}\"}}", ARGON2.replace("p=4", "p=5")),
+        format!(
+            "{{\"clientId\":\"l\",\"secretHash\":\"{}\"}}",
+            ARGON2.replace("m=65536", "m=65537")
+        ),
+        format!(
+            "{{\"clientId\":\"m\",\"secretHash\":\"{}\"}}",
+            ARGON2.replace("t=3", "t=11")
+        ),
+        format!(
+            "{{\"clientId\":\"n\",\"secretHash\":\"{}\"}}",
+            ARGON2.replace("p=4", "p=5")
+        ),
         "{\"clientId\":\"last\",\"secret\":\"hunter2\"}".to_owned(),
     ];
     home.write("a.jsonl", lines.join("\n"));
     let ran = home.run(&["agent", "import", "a.jsonl", "--json"]);
     assert_eq!(ran.code, 1);
     let report = report(&ran);
-    assert_eq!((&report["imported"], &report["refused"]), (&json!(2), &json!(16)));
+    assert_eq!(
+        (&report["imported"], &report["refused"]),
+        (&json!(2), &json!(16))
+    );
     let refusals: Vec<(u64, String)> = report["refusals"]
         .as_array()
         .unwrap()
@@ -113,10 +145,17 @@ fn each_bad_line_is_refused_with_its_number_and_reason_and_the_others_are_import
     assert_eq!(report["refusals"][1]["clientId"], "b");
     let people = home.run(&["agent", "import", "a.jsonl"]);
     assert!(
-        people.stderr.contains("line 3 (b): secretHash: the bcrypt hash costs more than 14"),
+        people
+            .stderr
+            .contains("line 3 (b): secretHash: the bcrypt hash costs more than 14"),
         "{people:?}"
     );
-    assert!(people.stderr.contains("imported 0, there already 2, refused 16"), "{people:?}");
+    assert!(
+        people
+            .stderr
+            .contains("imported 0, there already 2, refused 16"),
+        "{people:?}"
+    );
     assert_eq!((people.code, people.stdout.as_str()), (1, ""));
     assert!(!people.stderr.contains("hunter2") && !ran.stdout.contains("hunter2"));
     assert_eq!(home.json(&["agent", "list"]).as_array().unwrap().len(), 2);
@@ -126,7 +165,9 @@ fn each_bad_line_is_refused_with_its_number_and_reason_and_the_others_are_import
 fn a_second_run_imports_only_what_is_missing_and_changes_nobody() {
     let home = Home::new();
     let line = |i: u32| {
-        format!("{{\"clientId\":\"agt_{i}\",\"secretHash\":\"{BCRYPT}\",\"status\":\"suspended\"}}\n")
+        format!(
+            "{{\"clientId\":\"agt_{i}\",\"secretHash\":\"{BCRYPT}\",\"status\":\"suspended\"}}\n"
+        )
     };
     let lines = |n: u32| (0..n).map(line).collect::<String>();
     home.write("a.jsonl", lines(150));
@@ -137,7 +178,10 @@ fn a_second_run_imports_only_what_is_missing_and_changes_nobody() {
     assert_eq!((again.code, report(&again)), (0, expected));
     // Who was changed meanwhile stays so, and the line is told; so is one that names another agent.
     home.json(&["agent", "reactivate", "agt_7"]);
-    home.write("a.jsonl", lines(200) + &line(149) + "{\"clientId\":\"agt_200\",\"secret\":\"another\"}\n");
+    home.write(
+        "a.jsonl",
+        lines(200) + &line(149) + "{\"clientId\":\"agt_200\",\"secret\":\"another\"}\n",
+    );
     let last = home.run(&["agent", "import", "a.jsonl", "--json"]);
     assert_eq!(last.code, 1);
     let taken = "clientId: taken by an agent that this line does not describe";
@@ -146,29 +190,45 @@ fn a_second_run_imports_only_what_is_missing_and_changes_nobody() {
         {"line": 201, "clientId": "agt_149", "reason": "clientId: it stands on an earlier line"},
         {"line": 202, "clientId": "agt_200", "reason": taken},
     ]);
-    assert_eq!(report(&last), json!({"imported": 0, "existing": 199, "refused": 3, "refusals": refusals}));
+    assert_eq!(
+        report(&last),
+        json!({"imported": 0, "existing": 199, "refused": 3, "refusals": refusals})
+    );
     assert_eq!(home.json(&["agent", "show", "agt_7"])["status"], "active");
     let raw = line(8).replace('}', ",\"rawBasic\":true}");
     home.write("a.jsonl", raw);
     let refused = home.run(&["agent", "import", "a.jsonl", "--json"]);
-    assert_eq!(report(&refused)["refusals"], json!([{"line": 1, "clientId": "agt_8", "reason": taken}]));
+    assert_eq!(
+        report(&refused)["refusals"],
+        json!([{"line": 1, "clientId": "agt_8", "reason": taken}])
+    );
 }
 
 #[test]
 fn a_file_that_cannot_be_read_imports_nobody() {
     let home = Home::new();
-    home.run(&["agent", "import", "nowhere.csv"]).refused(1, "cannot read nowhere.csv");
+    home.run(&["agent", "import", "nowhere.csv"])
+        .refused(1, "cannot read nowhere.csv");
     home.write("a.csv", "id,secret\na,b\n");
-    home.run(&["agent", "import", "a.csv"]).refused(1, "the first line names the columns");
+    home.run(&["agent", "import", "a.csv"])
+        .refused(1, "the first line names the columns");
     assert_eq!(home.json(&["agent", "list"]), json!([]));
 }
 
 #[test]
 fn an_empty_file_imports_nobody_and_succeeds() {
     let home = Home::new();
-    for (name, content) in [("a.jsonl", ""), ("b.jsonl", "\n\n"), ("c.csv", "clientId,secret\n")] {
+    for (name, content) in [
+        ("a.jsonl", ""),
+        ("b.jsonl", "\n\n"),
+        ("c.csv", "clientId,secret\n"),
+    ] {
         home.write(name, content);
-        assert_eq!(home.json(&["agent", "import", name])["imported"], 0, "{name}");
+        assert_eq!(
+            home.json(&["agent", "import", name])["imported"],
+            0,
+            "{name}"
+        );
     }
 }
 
@@ -181,7 +241,10 @@ fn a_csv_file_with_spaces_behind_its_commas_never_puts_one_into_a_secret() {
     );
     let ran = home.run(&["agent", "import", "a.csv", "--json"]);
     let report = report(&ran);
-    assert_eq!((ran.code, &report["imported"], &report["refused"]), (1, &json!(1), &json!(2)));
+    assert_eq!(
+        (ran.code, &report["imported"], &report["refused"]),
+        (1, &json!(1), &json!(2))
+    );
     for (refusal, line) in [(0, 3), (1, 4)] {
         assert_eq!(report["refusals"][refusal]["line"], line);
         assert!(
@@ -189,5 +252,8 @@ fn a_csv_file_with_spaces_behind_its_commas_never_puts_one_into_a_secret() {
                 .starts_with("secret: it begins or ends with a space")
         );
     }
-    assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"), "{ran:?}");
+    assert!(
+        !ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"),
+        "{ran:?}"
+    );
 }

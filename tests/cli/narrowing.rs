@@ -40,11 +40,16 @@ fn an_update_that_gives_less_says_that_live_tokens_keep_what_they_had() {
         (&["--audience", "https://a.example"], "(audiences)"),
         (&["--redirect-uri", ""], "(redirect URIs)"),
         (&["--user-id", "v"], "(user ids)"),
-        (&["--scope", "", "--user-id", "", "--name", "m"], "(scopes, user ids)"),
+        (
+            &["--scope", "", "--user-id", "", "--name", "m"],
+            "(scopes, user ids)",
+        ),
     ];
     for (change, told) in narrowings {
         let changed = update(&home, change);
-        let warnings = changed["warnings"].as_array().unwrap_or_else(|| panic!("{change:?}: {changed}"));
+        let warnings = changed["warnings"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{change:?}: {changed}"));
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         for part in [told, "--revoke-tokens", "agent revoke-tokens a"] {
             assert!(text(&warnings[0]).contains(part), "{part}: {warnings:?}");
@@ -63,15 +68,29 @@ fn an_update_that_gives_less_says_that_live_tokens_keep_what_they_had() {
     }
     // A list where any audience was allowed is less.
     assert!(
-        text(&update(&home, &["--audience", "https://a.example"])["warnings"][0]).contains("(audiences)")
+        text(&update(&home, &["--audience", "https://a.example"])["warnings"][0])
+            .contains("(audiences)")
     );
     let people = home.run(&["agent", "update", "a", "--scope", "agents:read"]);
-    assert!(people.stderr.contains("warning: less is allowed now (scopes)"), "{people:?}");
-    assert_eq!(update(&home, &["--scope", "", "--revoke-tokens"])["warnings"], json!(null));
+    assert!(
+        people
+            .stderr
+            .contains("warning: less is allowed now (scopes)"),
+        "{people:?}"
+    );
+    assert_eq!(
+        update(&home, &["--scope", "", "--revoke-tokens"])["warnings"],
+        json!(null)
+    );
     update(&home, &["--scope", "agents:read"]);
     home.json(&["agent", "suspend", "a"]);
-    assert_eq!(update(&home, &["--scope", ""])["warnings"], json!(null), "its tokens are dead already");
-    home.run(&["agent", "update", "a", "--revoke-tokens"]).refused(2, "required");
+    assert_eq!(
+        update(&home, &["--scope", ""])["warnings"],
+        json!(null),
+        "its tokens are dead already"
+    );
+    home.run(&["agent", "update", "a", "--revoke-tokens"])
+        .refused(2, "required");
 }
 
 #[tokio::test]
@@ -90,9 +109,23 @@ async fn tokens_that_are_revoked_beside_an_update_are_dead_on_the_servers_next_r
     let second = token().await;
     assert_eq!(verdict(&second), "active");
     // An update that is refused kills nothing.
-    home.run(&["agent", "update", "a", "--scope", "db:read", "--revoke-tokens"]).refused(1, "catalogue");
+    home.run(&[
+        "agent",
+        "update",
+        "a",
+        "--scope",
+        "db:read",
+        "--revoke-tokens",
+    ])
+    .refused(1, "catalogue");
     assert_eq!(verdict(&second), "active");
-    let ran =
-        home.feed("a secret of sixteen", &["agent", "update", "a", "--secret-stdin", "--revoke-tokens"]);
-    assert_eq!((ran.code, verdict(&second)), (0, json!("killed")), "{ran:?}");
+    let ran = home.feed(
+        "a secret of sixteen",
+        &["agent", "update", "a", "--secret-stdin", "--revoke-tokens"],
+    );
+    assert_eq!(
+        (ran.code, verdict(&second)),
+        (0, json!("killed")),
+        "{ran:?}"
+    );
 }

@@ -11,8 +11,13 @@ use crate::server::start_in;
 fn the_group_that_owns_the_folder_may_read_the_master_key() {
     let home = Home::new();
     home.json(&["scope", "list"]);
-    let (folder, key) = (home.path("sealwright-data"), home.path("sealwright-data/master.key"));
-    let set = |path: &std::path::Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let (folder, key) = (
+        home.path("sealwright-data"),
+        home.path("sealwright-data/master.key"),
+    );
+    let set = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap()
+    };
     set(&folder, 0o2770);
     for mode in [0o660, 0o640, 0o600] {
         set(&key, mode);
@@ -20,16 +25,19 @@ fn the_group_that_owns_the_folder_may_read_the_master_key() {
     }
     for mode in [0o664, 0o661, 0o606] {
         set(&key, mode);
-        home.run(&["scope", "list"]).refused(1, "must be readable by its owner alone");
+        home.run(&["scope", "list"])
+            .refused(1, "must be readable by its owner alone");
     }
     // A folder that hands no group down gives its group nothing either.
     set(&folder, 0o770);
     set(&key, 0o660);
-    home.run(&["scope", "list"]).refused(1, "must be readable by its owner alone");
+    home.run(&["scope", "list"])
+        .refused(1, "must be readable by its owner alone");
     // Only root can give a file to a group that it is not in.
     set(&folder, 0o2770);
     if chown(&key, None, Some(65_534)).is_ok() {
-        home.run(&["scope", "list"]).refused(1, "must be readable by its owner alone");
+        home.run(&["scope", "list"])
+            .refused(1, "must be readable by its owner alone");
     }
 }
 
@@ -65,7 +73,12 @@ fn what_root_makes_belongs_to_the_owner_of_the_database() {
     // The files of a server: its lock, its first credentials, and SQLite's own.
     let server = start_in(home);
     let names = demand_owner();
-    for name in ["operator.env", "sealwright.db-shm", "sealwright.db-wal", "sealwright.db.serve"] {
+    for name in [
+        "operator.env",
+        "sealwright.db-shm",
+        "sealwright.db-wal",
+        "sealwright.db.serve",
+    ] {
         assert!(names.contains(&name.to_owned()), "{name}: {names:?}");
     }
     drop(server);

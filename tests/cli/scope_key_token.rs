@@ -7,7 +7,12 @@ use crate::{Home, text};
 #[test]
 fn the_catalogue_begins_with_the_seven_built_in_scopes_in_their_order() {
     let listed = Home::new().json(&["scope", "list"]);
-    let names: Vec<&str> = listed.as_array().unwrap().iter().map(|s| text(&s["name"])).collect();
+    let names: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| text(&s["name"]))
+        .collect();
     let expected = [
         "agents:read",
         "agents:write",
@@ -19,19 +24,34 @@ fn the_catalogue_begins_with_the_seven_built_in_scopes_in_their_order() {
     ];
     assert_eq!(names, expected);
     assert_eq!(listed[1]["highRisk"], true);
-    assert!(listed.as_array().unwrap().iter().all(|s| s["builtIn"] == true));
+    assert!(
+        listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|s| s["builtIn"] == true)
+    );
 }
 
 #[test]
 fn a_scope_is_added_once_at_the_end() {
     let home = Home::new();
-    let add = ["scope", "add", "pay:send", "--description", "Send money", "--high-risk"];
+    let add = [
+        "scope",
+        "add",
+        "pay:send",
+        "--description",
+        "Send money",
+        "--high-risk",
+    ];
     let added = json!({"name": "pay:send", "description": "Send money", "highRisk": true, "builtIn": false});
     assert_eq!(home.json(&add), added);
     assert_eq!(home.json(&["scope", "list"])[7], added);
     home.run(&add).refused(1, "has this scope already");
-    home.run(&["scope", "add", "a b", "--description", "x"]).refused(2, "printable");
-    home.run(&["scope", "add", "a", "--description", "x\u{1b}"]).refused(2, "control");
+    home.run(&["scope", "add", "a b", "--description", "x"])
+        .refused(2, "printable");
+    home.run(&["scope", "add", "a", "--description", "x\u{1b}"])
+        .refused(2, "control");
     home.run(&["scope", "add", "a"]).refused(2, "--description");
     assert_eq!(home.json(&["scope", "list"]).as_array().unwrap().len(), 8);
 }
@@ -40,7 +60,10 @@ fn a_scope_is_added_once_at_the_end() {
 fn the_configuration_makes_a_scope_high_risk_and_never_the_other_way() {
     let home = Home::new().with("SEALWRIGHT_SCOPES__HIGH_RISK", "audit:read");
     let listed = home.json(&["scope", "list"]);
-    assert_eq!((&listed[3]["name"], &listed[3]["highRisk"]), (&json!("audit:read"), &json!(true)));
+    assert_eq!(
+        (&listed[3]["name"], &listed[3]["highRisk"]),
+        (&json!("audit:read"), &json!(true))
+    );
     assert_eq!(listed[1]["highRisk"], true);
 }
 
@@ -63,7 +86,11 @@ fn what_is_no_token_of_this_store_is_said_to_be_none() {
     let foreign = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6IngifQ.e30.AAAA";
     for token in ["garbage", "", "a.b.c", foreign] {
         let found = home.json(&["token", "inspect", token]);
-        assert_eq!(found, json!({"active": false, "verdict": "not_ours", "claims": null}), "{token}");
+        assert_eq!(
+            found,
+            json!({"active": false, "verdict": "not_ours", "claims": null}),
+            "{token}"
+        );
         let fed = home.feed(&format!("{token}\n"), &["token", "inspect", "-", "--json"]);
         assert_eq!(fed.code, 0);
     }
@@ -74,8 +101,12 @@ fn a_token_that_is_not_known_is_kept_revoked_for_as_long_as_any_can_live() {
     let home = Home::new();
     let jti = "01890a5d-ac96-774b-bcce-b302099a8057";
     let revoked = home.json(&["token", "revoke", "--jti", jti]);
-    assert_eq!((&revoked["jti"], &revoked["agentId"]), (&json!(jti), &json!(null)));
+    assert_eq!(
+        (&revoked["jti"], &revoked["agentId"]),
+        (&json!(jti), &json!(null))
+    );
     assert_eq!(home.run(&["token", "revoke", "--jti", jti]).code, 0);
-    home.run(&["token", "revoke", "--jti", "nonsense"]).refused(2, "a jti is a UUID");
+    home.run(&["token", "revoke", "--jti", "nonsense"])
+        .refused(2, "a jti is a UUID");
     home.run(&["token", "revoke"]).refused(2, "--jti");
 }

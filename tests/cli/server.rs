@@ -25,7 +25,11 @@ impl Drop for Server {
 }
 
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 pub fn start() -> Server {
@@ -35,15 +39,32 @@ pub fn start() -> Server {
 /// On the store of this home.
 pub fn start_in(home: Home) -> Server {
     let listen = format!("127.0.0.1:{}", free_port());
-    let home = home
-        .with("SEALWRIGHT_SERVER__LISTEN", &listen)
-        .with("SEALWRIGHT_SERVER__OPS_LISTEN", &format!("127.0.0.1:{}", free_port()));
-    assert_eq!(home.run(&["healthcheck"]).code, 1, "something else listens on {listen}");
-    let child = home.command(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut server = Server { home, child, base: format!("http://{listen}") };
+    let home = home.with("SEALWRIGHT_SERVER__LISTEN", &listen).with(
+        "SEALWRIGHT_SERVER__OPS_LISTEN",
+        &format!("127.0.0.1:{}", free_port()),
+    );
+    assert_eq!(
+        home.run(&["healthcheck"]).code,
+        1,
+        "something else listens on {listen}"
+    );
+    let child = home
+        .command(&[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut server = Server {
+        home,
+        child,
+        base: format!("http://{listen}"),
+    };
     let deadline = Instant::now() + Duration::from_secs(30);
     while server.home.run(&["healthcheck"]).code != 0 {
-        assert!(server.child.try_wait().unwrap().is_none(), "the server ended");
+        assert!(
+            server.child.try_wait().unwrap().is_none(),
+            "the server ended"
+        );
         assert!(Instant::now() < deadline, "the server is not ready");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -52,13 +73,21 @@ pub fn start_in(home: Home) -> Server {
 
 impl Server {
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
-        let reply =
-            reqwest::Client::new().post(format!("{}{path}", self.base)).form(form).send().await.unwrap();
+        let reply = reqwest::Client::new()
+            .post(format!("{}{path}", self.base))
+            .form(form)
+            .send()
+            .await
+            .unwrap();
         (reply.status().as_u16(), reply.json().await.unwrap())
     }
 
     pub async fn token(&self, id: &str, secret: &str) -> (u16, Value) {
-        let form = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)];
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", id),
+            ("client_secret", secret),
+        ];
         self.post("/api/v1/token", &form).await
     }
 }
@@ -67,7 +96,16 @@ impl Server {
 async fn what_a_command_changes_holds_on_the_servers_next_request() {
     let server = start();
     let home = &server.home;
-    let made = home.json(&["agent", "create", "--name", "n", "--client-id", "a", "--scope", "tokens:read"]);
+    let made = home.json(&[
+        "agent",
+        "create",
+        "--name",
+        "n",
+        "--client-id",
+        "a",
+        "--scope",
+        "tokens:read",
+    ]);
     let secret = text(&made["clientSecret"]);
     let (status, reply) = server.token("a", secret).await;
     assert_eq!(status, 200, "{reply}");
@@ -75,12 +113,21 @@ async fn what_a_command_changes_holds_on_the_servers_next_request() {
     assert_eq!(home.json(&["agent", "show", "a"])["usage"]["issued"], 1);
 
     let found = home.json(&["token", "inspect", &token]);
-    assert_eq!((&found["verdict"], &found["claims"]["sub"]), (&json!("active"), &json!("a")));
+    assert_eq!(
+        (&found["verdict"], &found["claims"]["sub"]),
+        (&json!("active"), &json!("a"))
+    );
     home.json(&["agent", "suspend", "a"]);
     assert_eq!(server.token("a", secret).await.0, 403);
-    assert_eq!(home.json(&["token", "inspect", &token])["verdict"], "agent_suspended");
+    assert_eq!(
+        home.json(&["token", "inspect", &token])["verdict"],
+        "agent_suspended"
+    );
     home.json(&["agent", "reactivate", "a"]);
-    assert_eq!(home.json(&["token", "inspect", &token])["verdict"], "killed");
+    assert_eq!(
+        home.json(&["token", "inspect", &token])["verdict"],
+        "killed"
+    );
     let (status, reply) = server.token("a", secret).await;
     assert_eq!(status, 200, "{reply}");
     let token = text(&reply["access_token"]).to_owned();
@@ -88,15 +135,31 @@ async fn what_a_command_changes_holds_on_the_servers_next_request() {
     let jti = home.json(&["token", "inspect", &token])["claims"]["jti"].clone();
     let revoked = home.json(&["token", "revoke", "--jti", text(&jti)]);
     assert_eq!(revoked["agentId"], "a");
-    assert_eq!(home.json(&["token", "inspect", &token])["verdict"], "revoked");
-    let form = [("client_id", "a"), ("client_secret", secret), ("token", &*token)];
-    assert_eq!(server.post("/api/v1/token/introspect", &form).await, (200, json!({"active": false})));
+    assert_eq!(
+        home.json(&["token", "inspect", &token])["verdict"],
+        "revoked"
+    );
+    let form = [
+        ("client_id", "a"),
+        ("client_secret", secret),
+        ("token", &*token),
+    ];
+    assert_eq!(
+        server.post("/api/v1/token/introspect", &form).await,
+        (200, json!({"active": false}))
+    );
 
     let rotated = home.json(&["agent", "rotate-secret", "a"]);
     assert_eq!(server.token("a", secret).await.0, 401);
-    assert_eq!(server.token("a", text(&rotated["clientSecret"])).await.0, 200);
+    assert_eq!(
+        server.token("a", text(&rotated["clientSecret"])).await.0,
+        200
+    );
     home.json(&["agent", "decommission", "a"]);
-    assert_eq!(server.token("a", text(&rotated["clientSecret"])).await.0, 403);
+    assert_eq!(
+        server.token("a", text(&rotated["clientSecret"])).await.0,
+        403
+    );
 }
 
 #[tokio::test]
@@ -110,7 +173,10 @@ async fn imported_agents_use_the_secrets_that_they_had() {
          {{\"clientId\":\"stopped\",\"secret\":\"battery staple\",\"scopes\":\"agents:read\",\"status\":\"suspended\"}}\n"
     );
     server.home.write("a.jsonl", lines);
-    assert_eq!(server.home.json(&["agent", "import", "a.jsonl"])["imported"], 3);
+    assert_eq!(
+        server.home.json(&["agent", "import", "a.jsonl"])["imported"],
+        3
+    );
     assert_eq!(server.token("hashed", "correct horse").await.0, 200);
     assert_eq!(server.token("hashed", "wrong horse").await.0, 401);
     assert_eq!(server.token("clear", "battery staple").await.0, 200);
@@ -124,16 +190,35 @@ async fn imported_agents_use_the_secrets_that_they_had() {
 async fn a_first_start_makes_an_operator_and_prints_no_secret() {
     let mut server = start();
     let file = std::fs::read_to_string(server.home.path("sealwright-data/operator.env")).unwrap();
-    let value = |name: &str| file.lines().find_map(|l| l.strip_prefix(name)).unwrap().to_owned();
+    let value = |name: &str| {
+        file.lines()
+            .find_map(|l| l.strip_prefix(name))
+            .unwrap()
+            .to_owned()
+    };
     let secret = value("CLIENT_SECRET=");
     assert_eq!(server.token(&value("CLIENT_ID="), &secret).await.0, 200);
     stop(&server);
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    server.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-    server.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    server
+        .child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut stdout)
+        .unwrap();
+    server
+        .child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .unwrap();
     let told = stdout.lines().chain(stderr.lines());
-    let line = told.filter(|line| line.starts_with(". sealwright-data/operator.env && curl -s ")).count();
+    let line = told
+        .filter(|line| line.starts_with(". sealwright-data/operator.env && curl -s "))
+        .count();
     assert_eq!(line, 1, "{stdout}{stderr}");
     assert!(!stdout.contains(&secret) && !stderr.contains(&secret));
 }
@@ -152,7 +237,12 @@ fn a_second_server_on_one_file_is_refused_and_a_dead_one_leaves_no_lock() {
     assert!(second.stderr.contains("another server"), "{second:?}");
     server.child.kill().unwrap();
     server.child.wait().unwrap();
-    server.child = server.home.command(&["serve"]).stdout(Stdio::null()).spawn().unwrap();
+    server.child = server
+        .home
+        .command(&["serve"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     while server.home.run(&["healthcheck"]).code != 0 {
         assert!(Instant::now() < deadline, "the server is not ready");
@@ -167,7 +257,10 @@ fn a_clean_stop_leaves_the_store_in_one_file() {
     let deadline = Instant::now() + Duration::from_secs(30);
     let log = server.home.path("sealwright-data/sealwright.db-wal");
     while log.exists() {
-        assert!(Instant::now() < deadline, "the write-ahead log is still there");
+        assert!(
+            Instant::now() < deadline,
+            "the write-ahead log is still there"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }

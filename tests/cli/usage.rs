@@ -17,26 +17,36 @@ fn bad_usage_exits_2_and_says_so_on_stderr() {
         "--set nonsense serve",
         "--config",
     ] {
-        home.run(&line.split(' ').collect::<Vec<_>>()).refused(2, "help");
+        home.run(&line.split(' ').collect::<Vec<_>>())
+            .refused(2, "help");
     }
 }
 
 #[test]
 fn a_missing_configuration_file_exits_2() {
-    Home::new().run(&["agent", "list", "--config", "nowhere.toml"]).refused(2, "cannot be read");
+    Home::new()
+        .run(&["agent", "list", "--config", "nowhere.toml"])
+        .refused(2, "cannot be read");
 }
 
 #[test]
 fn help_and_version_go_to_stdout() {
     let home = Home::new();
-    for command in [&["--help"][..], &["agent", "--help"], &["agent", "create", "--help"], &["help", "token"]]
-    {
+    for command in [
+        &["--help"][..],
+        &["agent", "--help"],
+        &["agent", "create", "--help"],
+        &["help", "token"],
+    ] {
         let ran = home.run(command);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{command:?}");
         assert!(ran.stdout.contains("--config <FILE>"), "{command:?}");
     }
     let version = home.run(&["--version"]);
-    assert_eq!(version.stdout, format!("sealwright {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        version.stdout,
+        format!("sealwright {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]
@@ -52,9 +62,20 @@ fn every_shell_gets_its_completions_whatever_the_configuration() {
 #[test]
 fn json_is_one_line_of_data_on_stdout_and_nothing_else() {
     let home = Home::new();
-    for line in ["--json scope list", "scope --json list", "scope list --json"] {
+    for line in [
+        "--json scope list",
+        "scope --json list",
+        "scope list --json",
+    ] {
         let ran = home.run(&line.split(' ').collect::<Vec<_>>());
-        assert_eq!((ran.stdout.matches('\n').count(), ran.stderr.as_str()), (1, ""), "{line}");
-        assert!(ran.stdout.starts_with("[{") && ran.stdout.ends_with("}]\n"), "{line}");
+        assert_eq!(
+            (ran.stdout.matches('\n').count(), ran.stderr.as_str()),
+            (1, ""),
+            "{line}"
+        );
+        assert!(
+            ran.stdout.starts_with("[{") && ran.stdout.ends_with("}]\n"),
+            "{line}"
+        );
     }
 }

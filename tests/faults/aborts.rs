@@ -38,7 +38,10 @@ fn clients_that_go_away_leave_no_open_transaction_and_no_wrong_count() {
                         1 => post(
                             "/api/v1/token/introspect",
                             "",
-                            &format!("client_id={}&client_secret={}&token={token}", agent.id, agent.secret),
+                            &format!(
+                                "client_id={}&client_secret={}&token={token}",
+                                agent.id, agent.secret
+                            ),
                         ),
                         _ => token_request(agent),
                     };
@@ -54,21 +57,31 @@ fn clients_that_go_away_leave_no_open_transaction_and_no_wrong_count() {
         proxy.set(Mode::Forward);
         let open = "select count(*) from pg_stat_activity
                     where application_name = 'sealwright' and state like 'idle in transaction%'";
-        eventually("no session is left in a transaction", async || site.number(open).await == 0).await;
-        eventually("the server is well", async || server.client().issue(&agents[1]).await.status == 200)
-            .await;
+        eventually("no session is left in a transaction", async || {
+            site.number(open).await == 0
+        })
+        .await;
+        eventually("the server is well", async || {
+            server.client().issue(&agents[1]).await.status == 200
+        })
+        .await;
         assert!(server.is_alive());
         assert!(client.introspect(&agents[0], &token).await.active());
         assert_eq!(client.revoke(&agents[0], &token).await.status, 200);
         assert!(!client.introspect(&agents[0], &token).await.active());
-        let faults = server.metric("sealwright_store_errors_total{kind=\"fault\"}").await;
+        let faults = server
+            .metric("sealwright_store_errors_total{kind=\"fault\"}")
+            .await;
         assert!(faults < 0.5, "{faults} faults");
         server.terminate();
         assert!(server.ended().await.success());
         let used = site.number("select sum(used) from quota").await;
-        let events = site.number("select count(*) from audit_event where kind = 'token.issued'").await;
-        let distinct =
-            site.number("select count(distinct jti) from audit_event where kind = 'token.issued'").await;
+        let events = site
+            .number("select count(*) from audit_event where kind = 'token.issued'")
+            .await;
+        let distinct = site
+            .number("select count(distinct jti) from audit_event where kind = 'token.issued'")
+            .await;
         println!("{sent} requests abandoned, {used} counted");
         assert!(sent > 500, "too few clients went away");
         assert!(used > 20, "too few tokens were counted");

@@ -13,8 +13,14 @@ use crate::stage::server::{Agent, Server, Site};
 use crate::stage::{cannot_run, eventually, pause, play, scaled};
 
 /// By how many seconds the clocks of two replicas are ahead of the database's.
-const SKEWS: [(i64, i64); 6] =
-    [(0, 1_200), (0, -1_200), (0, 93_600), (0, -93_600), (600, -600), (46_800, -46_800)];
+const SKEWS: [(i64, i64); 6] = [
+    (0, 1_200),
+    (0, -1_200),
+    (0, 93_600),
+    (0, -93_600),
+    (600, -600),
+    (46_800, -46_800),
+];
 
 struct Replica {
     clock: FakeClock,
@@ -41,21 +47,45 @@ impl Stage {
         site.set("SEALWRIGHT_KEYS__ANNOUNCE_SECONDS", "360");
         let asker = site.agent("asker", "unlimited");
         let names = ["revoked", "revoked at once", "suspended"];
-        let agents: Vec<Agent> = names.iter().map(|name| site.agent(name, "unlimited")).collect();
+        let agents: Vec<Agent> = names
+            .iter()
+            .map(|name| site.agent(name, "unlimited"))
+            .collect();
         site.must(&["agent", "update", &agents[0].id, "--redirect-uri", CALLBACK]);
-        let clocks = [FakeClock::new(&site, "one", ahead[0])?, FakeClock::new(&site, "two", ahead[1])?];
+        let clocks = [
+            FakeClock::new(&site, "one", ahead[0])?,
+            FakeClock::new(&site, "two", ahead[1])?,
+        ];
         let mut number = 0;
         let replicas = clocks.map(|clock| {
             site.wear(&clock);
             number += 1;
-            Replica { clock, ahead: ahead[number - 1], server: site.start() }
+            Replica {
+                clock,
+                ahead: ahead[number - 1],
+                server: site.start(),
+            }
         });
         // By the second clock.
         site.must(&["key", "rotate"]);
-        let announced = site.texts("select kid from signing_key where state = 'announced'").await.remove(0);
-        let signs_from = site.number("select signs_from from signing_key where state = 'announced'").await;
+        let announced = site
+            .texts("select kid from signing_key where state = 'announced'")
+            .await
+            .remove(0);
+        let signs_from = site
+            .number("select signs_from from signing_key where state = 'announced'")
+            .await;
         let (tokens, codes) = (vec![], vec![]);
-        Some(Self { site, replicas, asker, agents, tokens, codes, announced, signs_from })
+        Some(Self {
+            site,
+            replicas,
+            asker,
+            agents,
+            tokens,
+            codes,
+            announced,
+            signs_from,
+        })
     }
 
     fn client(&self, replica: usize) -> Client {
@@ -65,14 +95,24 @@ impl Stage {
     /// A token is issued at no second that has yet to come, and signed by no key before its time.
     async fn check_issued(&self, token: &str) {
         let (claims, now) = (claims(token), self.site.now().await);
-        let (iat, exp) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
+        let (iat, exp) = (
+            claims["iat"].as_i64().unwrap(),
+            claims["exp"].as_i64().unwrap(),
+        );
         assert!(iat <= now, "issued {} s from now: {claims}", iat - now);
         assert_eq!(exp - iat, 600, "{claims}");
-        assert!(now >= self.signs_from || head(token)["kid"] != *self.announced, "signed too early");
+        assert!(
+            now >= self.signs_from || head(token)["kid"] != *self.announced,
+            "signed too early"
+        );
     }
 
     async fn token(&self, replica: usize, agent: usize) -> String {
-        let token = self.client(replica).issue(&self.agents[agent]).await.token();
+        let token = self
+            .client(replica)
+            .issue(&self.agents[agent])
+            .await
+            .token();
         self.check_issued(&token).await;
         token
     }
@@ -94,7 +134,10 @@ impl Stage {
                 _ => {
                     self.site.must(&["agent", "suspend", &id]);
                     for replica in 0..2 {
-                        assert_eq!(self.client(replica).issue(&self.agents[agent]).await.status, 403);
+                        assert_eq!(
+                            self.client(replica).issue(&self.agents[agent]).await.status,
+                            403
+                        );
                     }
                     self.site.must(&["agent", "reactivate", &id]);
                 }
@@ -105,7 +148,10 @@ impl Stage {
 
     async fn exchange(&mut self, here: usize) {
         let code = self.client(here).code(&self.agents[0]).await;
-        let reply = self.client(1 - here).ask(&exchange_request(&self.agents[0], &code)).await;
+        let reply = self
+            .client(1 - here)
+            .ask(&exchange_request(&self.agents[0], &code))
+            .await;
         let token = reply.token();
         self.check_issued(&token).await;
         self.codes.push(code);
@@ -123,14 +169,23 @@ impl Stage {
             }
             for token in &self.tokens {
                 let active = client.introspect(&self.asker, token).await.active();
-                assert!(!active, "active where the clock is {} s ahead: {}", replica.ahead, claims(token));
+                assert!(
+                    !active,
+                    "active where the clock is {} s ahead: {}",
+                    replica.ahead,
+                    claims(token)
+                );
             }
             let newest = &self.tokens[self.tokens.len() - 7..];
             eventually("what was killed is on the list", async || {
-                let (list, now) = (client.get("/oauth/revoked-tokens").await.json(), self.site.now().await);
+                let (list, now) = (
+                    client.get("/oauth/revoked-tokens").await.json(),
+                    self.site.now().await,
+                );
                 let listed = list["revoked_jtis"].as_array().unwrap();
                 let mut claims = newest.iter().map(|token| claims(token));
-                claims.all(|one| one["exp"].as_i64().unwrap() <= now || listed.contains(&one["jti"]))
+                claims
+                    .all(|one| one["exp"].as_i64().unwrap() <= now || listed.contains(&one["jti"]))
             })
             .await;
         }
@@ -142,18 +197,31 @@ impl Stage {
             let before = self.site.now().await;
             let status = self.client(replica).issue(old).await.status;
             let after = self.site.now().await;
-            assert!(after >= ends || status == 200, "{status} {} s before the end", ends - after);
+            assert!(
+                after >= ends || status == 200,
+                "{status} {} s before the end",
+                ends - after
+            );
             // A process knows the database's time to the milliseconds that asking takes.
-            assert!(before <= ends || status == 401, "{status} {} s after the end", before - ends);
+            assert!(
+                before <= ends || status == 401,
+                "{status} {} s after the end",
+                before - ends
+            );
         }
     }
 }
 
 async fn apart(cluster: &Cluster, ahead: [i64; 2]) -> bool {
-    let Some(mut stage) = Stage::new(cluster, ahead).await else { return false };
+    let Some(mut stage) = Stage::new(cluster, ahead).await else {
+        return false;
+    };
     let old = stage.site.agent("rotated", "unlimited");
     stage.site.rotate(&old, scaled(4, 120));
-    let end = format!("select max(expires_at) from credential where agent_id = '{}'", old.id);
+    let end = format!(
+        "select max(expires_at) from credential where agent_id = '{}'",
+        old.id
+    );
     let ends = stage.site.number(&end).await;
     for (number, replica) in stage.replicas.iter().enumerate() {
         let expected = if replica.ahead == 0 { 200 } else { 503 };
@@ -171,8 +239,15 @@ async fn apart(cluster: &Cluster, ahead: [i64; 2]) -> bool {
     }
     eventually("the overlap ends", async || stage.site.now().await > ends).await;
     stage.check_overlap(&old, ends).await;
-    let signing = stage.site.texts("select kid from signing_key where state = 'signing'").await;
-    assert_eq!(signing.contains(&stage.announced), scaled(false, true), "{ahead:?}");
+    let signing = stage
+        .site
+        .texts("select kid from signing_key where state = 'signing'")
+        .await;
+    assert_eq!(
+        signing.contains(&stage.announced),
+        scaled(false, true),
+        "{ahead:?}"
+    );
     stage.check().await;
     println!(
         "clocks {ahead:?} s ahead: {} tokens stay dead, {} codes spent",
@@ -199,11 +274,17 @@ fn replicas_whose_clocks_differ_by_minutes_or_a_day_revive_nothing() {
 fn a_server_on_sqlite_whose_clock_is_a_day_ahead_until_it_is_set_loses_nothing() {
     play(async {
         let mut site = Site::sqlite();
-        let (asker, agent) = (site.agent("asker", "unlimited"), site.agent("agent", "unlimited"));
+        let (asker, agent) = (
+            site.agent("asker", "unlimited"),
+            site.agent("agent", "unlimited"),
+        );
         let server = site.start();
         let mut client = server.client();
         let early = client.issue(&agent).await.token();
-        let (late, live) = (client.issue(&agent).await.token(), client.issue(&agent).await.token());
+        let (late, live) = (
+            client.issue(&agent).await.token(),
+            client.issue(&agent).await.token(),
+        );
         assert_eq!(client.revoke(&agent, &early).await.status, 200);
         server.kill();
 
@@ -214,20 +295,32 @@ fn a_server_on_sqlite_whose_clock_is_a_day_ahead_until_it_is_set_loses_nothing()
         let server = site.start();
         let mut client = server.client();
         for token in [&early, &late, &live] {
-            assert!(!client.introspect(&asker, token).await.active(), "it is over by this clock");
+            assert!(
+                !client.introspect(&asker, token).await.active(),
+                "it is over by this clock"
+            );
         }
         assert_eq!(client.revoke(&agent, &late).await.status, 200);
         // Long enough for clean-up, which comes once a minute.
         pause(scaled(1_500, 130_000)).await;
         clock.set(0);
-        eventually("the clock is right", async || client.introspect(&asker, &live).await.active()).await;
+        eventually("the clock is right", async || {
+            client.introspect(&asker, &live).await.active()
+        })
+        .await;
         for token in [&early, &late] {
-            assert!(!client.introspect(&asker, token).await.active(), "revived: {}", claims(token));
+            assert!(
+                !client.introspect(&asker, token).await.active(),
+                "revived: {}",
+                claims(token)
+            );
         }
         eventually("both are on the list", async || {
             let list = client.get("/oauth/revoked-tokens").await.json();
             let listed = list["revoked_jtis"].as_array().unwrap();
-            [&early, &late].iter().all(|token| listed.contains(&claims(token)["jti"]))
+            [&early, &late]
+                .iter()
+                .all(|token| listed.contains(&claims(token)["jti"]))
         })
         .await;
     });

@@ -9,7 +9,11 @@ use crate::stage::proxy::{Kind, Mode, Proxy};
 use crate::stage::server::{Agent, Site};
 
 /// Fetches codes and exchanges each twice at once; how often each status came.
-async fn exchange_codes(client: impl Fn() -> Client, agent: &Agent, rounds: usize) -> HashMap<u16, usize> {
+async fn exchange_codes(
+    client: impl Fn() -> Client,
+    agent: &Agent,
+    rounds: usize,
+) -> HashMap<u16, usize> {
     let (mut first, mut second) = (client(), client());
     let mut statuses = HashMap::new();
     for _ in 0..rounds {
@@ -50,11 +54,16 @@ fn an_exchange_whose_answer_is_lost_gives_its_one_token_all_the_same() {
         assert_eq!(delivered, 300);
         // Exactly once: the counter, the events and the spent codes, one another's equal.
         assert_eq!(site.used(&agent.id).await, delivered);
-        let events = "select count(distinct e.jti) from audit_event e join spent_code s on s.jti = e.jti";
+        let events =
+            "select count(distinct e.jti) from audit_event e join spent_code s on s.jti = e.jti";
         assert_eq!(site.number(events).await, delivered);
-        assert_eq!(site.number("select count(*) from spent_code").await, delivered);
         assert_eq!(
-            site.number("select count(*) from audit_event where kind = 'token.issued'").await,
+            site.number("select count(*) from spent_code").await,
+            delivered
+        );
+        assert_eq!(
+            site.number("select count(*) from audit_event where kind = 'token.issued'")
+                .await,
             delivered
         );
     });

@@ -25,21 +25,38 @@ async fn limited(cluster: &Cluster) -> Site {
 
 async fn run(site: &Site, sql: &str) {
     let mut conn = PgConnection::connect(&site.database).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .execute(&mut conn)
+        .await
+        .unwrap();
     conn.close().await.unwrap();
 }
 
 /// All ask at once, each on a connection of its own, and each is answered or shed.
 async fn burst(servers: &[&Server], agents: &Arc<Vec<Agent>>, rounds: usize) -> usize {
     let mut asked = JoinSet::new();
-    for (number, agent) in agents.iter().cycle().take(agents.len() * rounds).enumerate() {
+    for (number, agent) in agents
+        .iter()
+        .cycle()
+        .take(agents.len() * rounds)
+        .enumerate()
+    {
         let (mut client, agent) = (servers[number % servers.len()].client(), agent.clone());
         asked.spawn(async move { client.ask(&token_request(&agent)).await });
     }
     let replies: Vec<Reply> = asked.join_all().await;
     for reply in &replies {
-        assert!([200, 503].contains(&reply.status), "{}: {}", reply.status, reply.text());
-        assert!(reply.status == 200 || reply.header("retry-after").is_some(), "{}", reply.head);
+        assert!(
+            [200, 503].contains(&reply.status),
+            "{}: {}",
+            reply.status,
+            reply.text()
+        );
+        assert!(
+            reply.status == 200 || reply.header("retry-after").is_some(),
+            "{}",
+            reply.head
+        );
     }
     replies.iter().filter(|reply| reply.status == 200).count()
 }
@@ -84,7 +101,11 @@ fn a_burst_is_answered_or_shed_however_few_connections_a_role_may_have() {
         let site = limited(&cluster).await;
         let (agents, victim) = (site.agents(40), site.agent("victim", "unlimited"));
         for limit in [4, 8, 16] {
-            run(&site, &format!("alter role limited connection limit {limit}")).await;
+            run(
+                &site,
+                &format!("alter role limited connection limit {limit}"),
+            )
+            .await;
             let server = site.start();
             all_is_well(&server, &agents).await;
             let quiet = all_is_well(&server, &agents).await;
@@ -97,7 +118,10 @@ fn a_burst_is_answered_or_shed_however_few_connections_a_role_may_have() {
             let held = server.client().issue(&agents[0]).await.token();
             let one = [&server];
             let (answered, killed) = tokio::join!(burst(&one, &agents, 2), async {
-                let reply = server.client().ask(&revoke_request(&agents[0], &held)).await;
+                let reply = server
+                    .client()
+                    .ask(&revoke_request(&agents[0], &held))
+                    .await;
                 tokio::task::block_in_place(|| site.must(&["agent", "suspend", &victim.id]));
                 reply
             });
@@ -129,10 +153,17 @@ fn replicas_that_share_too_few_connections_leave_some_to_the_commands() {
         }
         // A pool shrinks when nobody uses it: what is left is one connection a lane.
         let open = "select count(*) from pg_stat_activity where usename = 'limited'";
-        eventually("idle connections are given back", async || site.number(open).await <= 3 * 5).await;
+        eventually("idle connections are given back", async || {
+            site.number(open).await <= 3 * 5
+        })
+        .await;
         // With fewer than one a lane, they share what there is.
         run(&site, "alter role limited connection limit 8").await;
-        run(&site, "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'limited'").await;
+        run(
+            &site,
+            "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'limited'",
+        )
+        .await;
         burst(&all, &agents, 2).await;
         for server in &servers {
             all_is_well(server, &agents).await;

@@ -32,7 +32,11 @@ async fn kill_twenty_times(site: &Site) {
         pause(dice.below(25)).await;
         server.kill();
         let ledger = load.stop().await;
-        assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
+        assert!(
+            ledger.statuses.keys().all(|(_, status)| *status == 200),
+            "{}",
+            ledger.summary()
+        );
         all.add(ledger);
         site.audit(&all).await;
     }

@@ -16,7 +16,10 @@ use crate::stage::{GENEROUS, eventually, pause, play, scaled};
 
 /// A connection of a client that nobody wants; one that is turned away is one too.
 async fn connect(server: &Server) -> Option<TcpStream> {
-    timeout(GENEROUS, TcpStream::connect(server.address)).await.ok()?.ok()
+    timeout(GENEROUS, TcpStream::connect(server.address))
+        .await
+        .ok()?
+        .ok()
 }
 
 /// Reads a byte now and then, for as long as there are any.
@@ -50,7 +53,9 @@ async fn beside_hostile_connections(site: &Site) {
     load.delivers(50).await;
     let (mut kept, mut reading) = (Vec::new(), JoinSet::new());
     for number in 0..idle {
-        let Some(mut stream) = connect(&server).await else { continue };
+        let Some(mut stream) = connect(&server).await else {
+            continue;
+        };
         // Some say nothing, some half a head, some have been served.
         let said: &[u8] = match number % 3 {
             0 => b"",
@@ -62,11 +67,14 @@ async fn beside_hostile_connections(site: &Site) {
     }
     let documents = get("/.well-known/jwks.json", "").repeat(64);
     for number in 0..slow + deaf {
-        let Some(mut stream) = connect(&server).await else { continue };
+        let Some(mut stream) = connect(&server).await else {
+            continue;
+        };
         // Until the server takes no more: its own answers are not read.
-        let _ =
-            timeout(Duration::from_millis(20), async { while stream.write_all(&documents).await.is_ok() {} })
-                .await;
+        let _ = timeout(Duration::from_millis(20), async {
+            while stream.write_all(&documents).await.is_ok() {}
+        })
+        .await;
         if number < slow {
             reading.spawn(read_slowly(stream));
         } else {
@@ -76,13 +84,27 @@ async fn beside_hostile_connections(site: &Site) {
     load.delivers(scaled(200, 5_000)).await;
     // Who comes now is served too.
     for number in 0..scaled(30, 300) {
-        assert_eq!(server.client().issue(&late).await.status, 200, "after {number} others");
+        assert_eq!(
+            server.client().issue(&late).await.status,
+            200,
+            "after {number} others"
+        );
     }
     let ledger = load.stop().await;
-    let shed = server.metric("sealwright_shed_total{of=\"connections\"}").await;
-    println!("{} kept hostile connections, {shed} turned away; beside them {}", kept.len(), ledger.summary());
+    let shed = server
+        .metric("sealwright_shed_total{of=\"connections\"}")
+        .await;
+    println!(
+        "{} kept hostile connections, {shed} turned away; beside them {}",
+        kept.len(),
+        ledger.summary()
+    );
     assert_eq!(ledger.unanswered, 0, "{}", ledger.summary());
-    assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
+    assert!(
+        ledger.statuses.keys().all(|(_, status)| *status == 200),
+        "{}",
+        ledger.summary()
+    );
     assert_eq!(server.ops_client().get("/readyz").await.status, 200);
     assert!(server.is_alive());
     site.audit(&ledger).await;
@@ -104,7 +126,11 @@ fn a_cap_above_the_descriptors_locks_nobody_out() {
         }
         for number in 0..5 {
             let asked = timeout(Duration::from_secs(30), server.client().issue(&agent)).await;
-            assert_eq!(asked.expect("no descriptor is given back").status, 200, "after {number} others");
+            assert_eq!(
+                asked.expect("no descriptor is given back").status,
+                200,
+                "after {number} others"
+            );
         }
         drop(kept);
     });
@@ -134,14 +160,20 @@ fn bodies_that_stall_are_bounded_and_good_agents_are_served() {
                 let (head, _) = read_reply(&mut stream).await.unwrap();
                 if head.starts_with("HTTP/1.1 503") {
                     let head = head.to_ascii_lowercase();
-                    assert!(head.contains("retry-after: 1") && head.contains("connection: close"), "{head}");
+                    assert!(
+                        head.contains("retry-after: 1") && head.contains("connection: close"),
+                        "{head}"
+                    );
                     turned_away.fetch_add(1, Ordering::Relaxed);
                 } else {
                     assert!(head.starts_with("HTTP/1.1 408"), "{head}");
                 }
             });
         }
-        eventually("too many are turned away", async || turned_away.load(Ordering::Relaxed) > 50).await;
+        eventually("too many are turned away", async || {
+            turned_away.load(Ordering::Relaxed) > 50
+        })
+        .await;
         // A client that sends its body apart from its head has a place all the same.
         let request = token_request(&agent);
         let (start, rest) = request.split_at(request.len() - 20);
@@ -149,14 +181,22 @@ fn bodies_that_stall_are_bounded_and_good_agents_are_served() {
         stream.write_all(start).await.unwrap();
         pause(50).await;
         stream.write_all(rest).await.unwrap();
-        let (head, _) = timeout(GENEROUS, read_reply(&mut stream)).await.unwrap().unwrap();
+        let (head, _) = timeout(GENEROUS, read_reply(&mut stream))
+            .await
+            .unwrap()
+            .unwrap();
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         let during = server.resident();
         if scaled(false, true) {
-            timeout(GENEROUS, stalled.join_all()).await.expect("a body that stalls is waited for for ever");
+            timeout(GENEROUS, stalled.join_all())
+                .await
+                .expect("a body that stalls is waited for for ever");
         }
         let shed = server.metric("sealwright_shed_total{of=\"bodies\"}").await;
-        println!("memory {before} → {during} → {} MiB, {shed} turned away", server.resident());
+        println!(
+            "memory {before} → {during} → {} MiB, {shed} turned away",
+            server.resident()
+        );
         assert!(during < before + 128, "{during} MiB");
     });
 }
@@ -178,7 +218,9 @@ fn pollers_keep_their_connections() {
                     let reply = client.send(&get("/oauth/revoked-tokens", "")).await;
                     match reply {
                         Ok(reply) => assert_eq!(reply.status, 200),
-                        Err(Lost::NotSent(fault) | Lost::Unanswered(fault)) => panic!("poll {poll}: {fault}"),
+                        Err(Lost::NotSent(fault) | Lost::Unanswered(fault)) => {
+                            panic!("poll {poll}: {fault}")
+                        }
                     }
                     pause(period).await;
                 }

@@ -28,7 +28,11 @@ fn a_batch_whose_answer_is_lost_is_counted_once_and_its_tokens_arrive() {
             println!("{mode:?}: {cuts} cuts, {}", ledger.summary());
             // The resend succeeds behind the cut, so everybody gets what he waited for.
             assert_eq!(ledger.unanswered, 0);
-            assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
+            assert!(
+                ledger.statuses.keys().all(|(_, status)| *status == 200),
+                "{}",
+                ledger.summary()
+            );
             for agent in agents.iter() {
                 let mine = i64::try_from(ledger.accounts[&agent.id].delivered.len()).unwrap();
                 let used = site.used(&agent.id).await;
@@ -55,10 +59,18 @@ fn a_revocation_whose_commit_is_cut_is_never_promised_and_lost() {
             eventually("the proxy cuts", async || proxy.cuts() >= before + 40).await;
             proxy.set(Mode::Forward);
             let ledger = load.stop().await;
-            println!("{mode:?}: {} cuts, {}", proxy.cuts() - before, ledger.summary());
+            println!(
+                "{mode:?}: {} cuts, {}",
+                proxy.cuts() - before,
+                ledger.summary()
+            );
             assert_eq!(ledger.unanswered, 0);
             // A revocation may be asked for twice, so it is: everybody gets his 200.
-            assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
+            assert!(
+                ledger.statuses.keys().all(|(_, status)| *status == 200),
+                "{}",
+                ledger.summary()
+            );
             introspect_all(&server, &agents[0], &ledger).await;
             site.audit(&ledger).await;
             site.forget_counts().await;
@@ -81,10 +93,17 @@ fn connections_that_are_reset_or_half_closed_are_replaced() {
             eventually("the proxy cuts", async || proxy.cuts() >= before + 40).await;
             proxy.set(Mode::Forward);
             let ledger = load.stop().await;
-            println!("{mode:?}: {} cuts, {}", proxy.cuts() - before, ledger.summary());
+            println!(
+                "{mode:?}: {} cuts, {}",
+                proxy.cuts() - before,
+                ledger.summary()
+            );
             assert_eq!(ledger.unanswered, 0);
             assert!(
-                ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
+                ledger
+                    .statuses
+                    .keys()
+                    .all(|(_, status)| [200, 503].contains(status)),
                 "{}",
                 ledger.summary()
             );
@@ -118,17 +137,28 @@ fn a_stalled_database_is_a_503_within_three_seconds_and_heals_by_itself() {
         let ready = server.client().ask(&get("/readyz", "")).await;
         assert_eq!(ready.status, 503);
         assert_eq!(server.client().get("/livez").await.status, 200);
-        assert_eq!(server.client().get("/.well-known/jwks.json").await.status, 200);
+        assert_eq!(
+            server.client().get("/.well-known/jwks.json").await.status,
+            200
+        );
         proxy.set(Mode::Forward);
-        let healed =
-            eventually("tokens after the stall", async || server.client().issue(&other).await.status == 200)
-                .await;
+        let healed = eventually("tokens after the stall", async || {
+            server.client().issue(&other).await.status == 200
+        })
+        .await;
         load.delivers(50).await;
         let ledger = load.stop().await;
-        println!("stall: healed after {} ms, {}", healed.as_millis(), ledger.summary());
+        println!(
+            "stall: healed after {} ms, {}",
+            healed.as_millis(),
+            ledger.summary()
+        );
         assert_eq!(ledger.unanswered, 0);
         assert!(
-            ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
+            ledger
+                .statuses
+                .keys()
+                .all(|(_, status)| [200, 503].contains(status)),
             "{}",
             ledger.summary()
         );

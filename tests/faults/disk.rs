@@ -16,7 +16,14 @@ use crate::stage::{cannot_run, eventually, play};
 /// Says how large the files of a running process may grow.
 fn limit_files(server: &Server, bytes: Option<u64>) {
     let process = Some(process_id(server.pid()));
-    let old = prlimit(process, Resource::Fsize, Rlimit { current: bytes, maximum: None });
+    let old = prlimit(
+        process,
+        Resource::Fsize,
+        Rlimit {
+            current: bytes,
+            maximum: None,
+        },
+    );
     old.unwrap_or_else(|fault| panic!("{bytes:?}: {fault}"));
 }
 
@@ -26,8 +33,13 @@ fn a_file_that_may_not_grow_is_a_503_and_passes() {
         let site = Site::sqlite();
         let server = site.start_without_file_size_signal();
         // From here on every write past the first page fails, as on a full disk.
-        fill_up(&site, server, |server| limit_files(server, Some(4096)), |server| limit_files(server, None))
-            .await;
+        fill_up(
+            &site,
+            server,
+            |server| limit_files(server, Some(4096)),
+            |server| limit_files(server, None),
+        )
+        .await;
     });
 }
 
@@ -41,8 +53,17 @@ impl Disk {
     /// Mounts one of so many bytes on a folder; `None` without the right to.
     fn mount(folder: &Path, size: &str) -> Option<Self> {
         let mut mount = Command::new(find("mount")?);
-        mount.args(["-t", "tmpfs", "-o"]).arg(format!("size={size}")).arg("tmpfs").arg(folder);
-        mount.output().unwrap().status.success().then(|| Self(folder.to_owned()))
+        mount
+            .args(["-t", "tmpfs", "-o"])
+            .arg(format!("size={size}"))
+            .arg("tmpfs")
+            .arg(folder);
+        mount
+            .output()
+            .unwrap()
+            .status
+            .success()
+            .then(|| Self(folder.to_owned()))
     }
 
     fn ballast(&self) -> PathBuf {
@@ -64,7 +85,8 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // Whoever has files open there keeps them until it ends.
-        let _ = find("umount").map(|umount| Command::new(umount).arg("--lazy").arg(&self.0).status());
+        let _ =
+            find("umount").map(|umount| Command::new(umount).arg("--lazy").arg(&self.0).status());
     }
 }
 
@@ -96,13 +118,21 @@ fn a_full_disk_is_a_503_and_passes_on_postgres() {
 }
 
 /// Under load the disk is filled, and some time later there is room again.
-async fn fill_up(site: &Site, mut server: Server, fill: impl Fn(&Server), make_room: impl Fn(&Server)) {
+async fn fill_up(
+    site: &Site,
+    mut server: Server,
+    fill: impl Fn(&Server),
+    make_room: impl Fn(&Server),
+) {
     let (agents, apart) = (site.agents(2), site.agent("apart", "unlimited"));
     let kept = server.client().issue(&apart).await.token();
     let load = Load::on(server.address, &agents, 16).revoking(5).start();
     load.delivers(100).await;
     fill(&server);
-    eventually("the disk is full", async || server.client().issue(&apart).await.status == 503).await;
+    eventually("the disk is full", async || {
+        server.client().issue(&apart).await.status == 503
+    })
+    .await;
     for _ in 0..3 {
         expect_unavailable("token", &server.client().issue(&apart).await);
         // PostgreSQL may have room on a page for one that is small.
@@ -113,18 +143,33 @@ async fn fill_up(site: &Site, mut server: Server, fill: impl Fn(&Server), make_r
     // Reads need no room.
     assert!(server.client().introspect(&agents[1], &kept).await.active());
     assert_eq!(server.client().get("/livez").await.status, 200);
-    assert_eq!(server.client().get("/.well-known/jwks.json").await.status, 200);
+    assert_eq!(
+        server.client().get("/.well-known/jwks.json").await.status,
+        200
+    );
     make_room(&server);
     let other = site.agent("other", "unlimited");
-    let healed =
-        eventually("tokens after room was made", async || server.client().issue(&other).await.status == 200)
-            .await;
+    let healed = eventually("tokens after room was made", async || {
+        server.client().issue(&other).await.status == 200
+    })
+    .await;
     load.delivers(100).await;
     let mut ledger = load.stop().await;
-    println!("full disk: healed after {} ms, {}", healed.as_millis(), ledger.summary());
+    println!(
+        "full disk: healed after {} ms, {}",
+        healed.as_millis(),
+        ledger.summary()
+    );
     assert!(server.is_alive());
     assert_eq!(ledger.unanswered, 0);
-    assert!(ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)), "{}", ledger.summary());
+    assert!(
+        ledger
+            .statuses
+            .keys()
+            .all(|(_, status)| [200, 503].contains(status)),
+        "{}",
+        ledger.summary()
+    );
     expect_in_time(&ledger.times);
     ledger.kept = Some(kept);
     site.audit(&ledger).await;

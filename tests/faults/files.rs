@@ -14,9 +14,15 @@ fn a_second_server_on_one_file_is_refused_until_the_first_is_gone() {
         let site = Site::sqlite();
         let agent = site.agent("agent", "unlimited");
         let first = site.start();
-        let (status, said) = site.start_or_refusal().err().expect("two servers on one file");
+        let (status, said) = site
+            .start_or_refusal()
+            .err()
+            .expect("two servers on one file");
         assert_eq!(status.code(), Some(1));
-        assert!(said.contains("another server runs on this database file"), "{said}");
+        assert!(
+            said.contains("another server runs on this database file"),
+            "{said}"
+        );
         assert_eq!(first.client().issue(&agent).await.status, 200);
         // Every other command works beside it.
         site.must(&["agent", "list"]);
@@ -34,7 +40,12 @@ fn a_turn_to_write_that_somebody_keeps_is_a_503_and_passes() {
         let mut server = site.start();
         let kept = server.client().issue(&agents[0]).await.token();
         let mut account = ledger::Ledger::default();
-        account.accounts.entry(agents[0].id.clone()).or_default().delivered.push(ledger::jti_of(&kept));
+        account
+            .accounts
+            .entry(agents[0].id.clone())
+            .or_default()
+            .delivered
+            .push(ledger::jti_of(&kept));
         let load = Load::on(server.address, &agents, 16).revoking(3).start();
         load.delivers(100).await;
         // As a command does that is stopped in the midst of its commit.
@@ -51,15 +62,23 @@ fn a_turn_to_write_that_somebody_keeps_is_a_503_and_passes() {
         assert!(more <= threads + 8, "{threads} threads became {more}");
         drop(turn);
         let other = site.agent("other", "unlimited");
-        eventually("tokens after the turn ended", async || server.client().issue(&other).await.status == 200)
-            .await;
+        eventually("tokens after the turn ended", async || {
+            server.client().issue(&other).await.status == 200
+        })
+        .await;
         load.delivers(100).await;
         account.add(load.stop().await);
-        println!("a kept turn: {threads} → {more} threads, {}", account.summary());
+        println!(
+            "a kept turn: {threads} → {more} threads, {}",
+            account.summary()
+        );
         assert!(server.is_alive());
         assert_eq!(account.unanswered, 0);
         assert!(
-            account.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
+            account
+                .statuses
+                .keys()
+                .all(|(_, status)| [200, 503].contains(status)),
             "{}",
             account.summary()
         );
@@ -72,7 +91,10 @@ fn a_turn_to_write_that_somebody_keeps_is_a_503_and_passes() {
         turn.lock().unwrap();
         revoke_at_once(&server, &other, &late, 1).await;
         server.terminate();
-        assert!(server.ended().await.success(), "a stop does not wait for somebody else's turn");
+        assert!(
+            server.ended().await.success(),
+            "a stop does not wait for somebody else's turn"
+        );
         drop(turn);
     });
 }

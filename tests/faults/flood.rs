@@ -17,7 +17,10 @@ fn a_flood_of_wrong_secrets_costs_no_hash_and_no_good_agent_anything() {
     play(async {
         let site = Site::sqlite();
         let good = site.agents(4);
-        let (victim, other) = (site.agent("victim", "unlimited"), site.agent("other", "unlimited"));
+        let (victim, other) = (
+            site.agent("victim", "unlimited"),
+            site.agent("other", "unlimited"),
+        );
         let server = site.start();
         assert_eq!(server.client().issue(&victim).await.status, 200);
         // Each agent's secret is hashed once, and known from then on.
@@ -48,13 +51,27 @@ fn a_flood_of_wrong_secrets_costs_no_hash_and_no_good_agent_anything() {
         let sent: u64 = flood.join_all().await.into_iter().sum();
         ledger.add(load.stop().await);
         let after = server.resident();
-        println!("{sent} guesses; memory {memory} → {after} MiB; beside them {}", ledger.summary());
+        println!(
+            "{sent} guesses; memory {memory} → {after} MiB; beside them {}",
+            ledger.summary()
+        );
         assert!(ledger.delivered() > 0 && ledger.unanswered == 0);
-        assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
-        assert!((server.metric(hashed).await - warm).abs() < 0.5, "a guess was hashed");
+        assert!(
+            ledger.statuses.keys().all(|(_, status)| *status == 200),
+            "{}",
+            ledger.summary()
+        );
+        assert!(
+            (server.metric(hashed).await - warm).abs() < 0.5,
+            "a guess was hashed"
+        );
         assert!(server.metric("sealwright_hash_shed_total").await < 0.5);
         assert!(after < MAX_MEMORY_MIB, "{after} MiB");
-        assert_eq!(server.client().issue(&victim).await.status, 200, "the victim is not locked out");
+        assert_eq!(
+            server.client().issue(&victim).await.status,
+            200,
+            "the victim is not locked out"
+        );
         site.audit(&ledger).await;
     });
 }
@@ -63,7 +80,11 @@ fn a_flood_of_wrong_secrets_costs_no_hash_and_no_good_agent_anything() {
 /// agent's own valid one.
 fn guess(dice: &mut Dice, victim: &Agent, other: &Agent) -> Agent {
     let random_id = format!("{:032x}", u128::from(dice.below(u64::MAX)));
-    let id = if dice.below(2) == 0 { victim.id.clone() } else { random_id };
+    let id = if dice.below(2) == 0 {
+        victim.id.clone()
+    } else {
+        random_id
+    };
     let altered = |secret: &str, place: usize| {
         let mut bytes = secret.as_bytes().to_vec();
         bytes[place] = if bytes[place] == b'x' { b'y' } else { b'x' };

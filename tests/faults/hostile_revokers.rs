@@ -62,7 +62,8 @@ impl Flood {
     async fn stop(self) -> (u64, u64) {
         self.stop.store(true, Ordering::Relaxed);
         let all = self.tasks.join_all().await;
-        all.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        all.into_iter()
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 }
 
@@ -107,7 +108,11 @@ async fn beside_hostile_revocations(site: &Site, count: usize) {
     }
     assert!(revoked > 0, "nothing was revoked twice");
     // A debug build on a machine that others load tells nothing by its times.
-    assert!(most <= scaled(GENEROUS, ANSWER_WITHIN), "one took {} ms", most.as_millis());
+    assert!(
+        most <= scaled(GENEROUS, ANSWER_WITHIN),
+        "one took {} ms",
+        most.as_millis()
+    );
     // What one revoked a thousand times is recorded once.
     let rows = site.number("select count(*) from revoked_token").await;
     let tokens = i64::try_from((first.len() + second.len()) * 5 + 1).unwrap();

@@ -46,7 +46,10 @@ fn an_agent_whose_counter_is_held_keeps_nobody_else_waiting() {
             servers: servers.iter().map(|server| server.address).collect(),
             ..Load::on(servers[0].address, agents, connections)
         };
-        let sql = format!("update quota set used = used where agent_id = '{}'", held.id);
+        let sql = format!(
+            "update quota set used = used where agent_id = '{}'",
+            held.id
+        );
         let lock = Locked::rows(&site.database, &sql).await;
         let hostile = on_both(&Arc::new(vec![held.clone()]), 40).start();
         let stop = Arc::new(AtomicBool::new(false));
@@ -56,18 +59,43 @@ fn an_agent_whose_counter_is_held_keeps_nobody_else_waiting() {
             load.delivers(scaled(100, 1_000)).await;
             let token = servers[0].client().issue(victim).await.token();
             site.must(&["agent", "suspend", &victim.id]);
-            assert!(!servers[1].client().introspect(&agents[0], &token).await.active());
+            assert!(
+                !servers[1]
+                    .client()
+                    .introspect(&agents[0], &token)
+                    .await
+                    .active()
+            );
         }
         let ledger = load.stop().await;
         stop.store(true, Ordering::Relaxed);
         let answers: Vec<u16> = exchanges.join_all().await.concat();
         let waited = hostile.stop().await;
-        println!("held: {}, {} exchanges; beside it {}", waited.summary(), answers.len(), ledger.summary());
-        report("answers beside an agent whose counter is held", ledger.times.clone());
+        println!(
+            "held: {}, {} exchanges; beside it {}",
+            waited.summary(),
+            answers.len(),
+            ledger.summary()
+        );
+        report(
+            "answers beside an agent whose counter is held",
+            ledger.times.clone(),
+        );
         assert_eq!(ledger.unanswered, 0);
-        assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
-        assert!(waited.count("token", 503) > 0 && waited.delivered() == 0, "{}", waited.summary());
-        assert!(!answers.is_empty() && answers.iter().all(|status| *status == 503), "{answers:?}");
+        assert!(
+            ledger.statuses.keys().all(|(_, status)| *status == 200),
+            "{}",
+            ledger.summary()
+        );
+        assert!(
+            waited.count("token", 503) > 0 && waited.delivered() == 0,
+            "{}",
+            waited.summary()
+        );
+        assert!(
+            !answers.is_empty() && answers.iter().all(|status| *status == 503),
+            "{answers:?}"
+        );
         expect_in_time(&ledger.times);
         site.audit(&ledger).await;
         drop(lock);
@@ -79,6 +107,10 @@ fn an_agent_whose_counter_is_held_keeps_nobody_else_waiting() {
             "select count(*) from audit_event where kind = 'token.issued' and agent_id = '{}'",
             held.id
         );
-        assert_eq!(site.used(&held.id).await, site.number(&events).await, "counted once");
+        assert_eq!(
+            site.used(&held.id).await,
+            site.number(&events).await,
+            "counted once"
+        );
     });
 }

@@ -12,8 +12,7 @@ use crate::stage::client::token_request;
 use crate::stage::server::{Agent, Server, Site, report};
 use crate::stage::{play, scaled};
 
-const ARGON2: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
+const ARGON2: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
 const BCRYPT_10: &str = "$2b$10$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
 const BCRYPT_14: &str = "$2b$14$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
 
@@ -44,7 +43,11 @@ fn a_thousand_junk_secrets_a_second_cost_no_first_login_anything() {
 #[test]
 fn wrong_secrets_at_the_dearest_hash_keep_no_first_login_waiting() {
     play(async {
-        let junk = Junk { rate: 3, min_rate: 0.1, ids: &[Some("dear")] };
+        let junk = Junk {
+            rate: 3,
+            min_rate: 0.1,
+            ids: &[Some("dear")],
+        };
         let unlimited = [("SEALWRIGHT_LIMITS__FAILURES_PER_MINUTE", "0")];
         first_logins_beside(&junk, &[("dear", BCRYPT_14)], &unlimited).await;
     });
@@ -69,17 +72,25 @@ async fn first_logins_beside(junk: &Junk, hashes: &[(&str, &str)], settings: &[(
     let sent: u64 = senders.join_all().await.into_iter().sum();
     let rate = f64::from(u32::try_from(sent).unwrap()) / began.elapsed().as_secs_f64();
     let ratio = p99(&beside) / p99(&quiet);
-    let (hashes_done, shed) =
-        (server.metric("sealwright_hashes_total").await, server.metric("sealwright_hash_shed_total").await);
+    let (hashes_done, shed) = (
+        server.metric("sealwright_hashes_total").await,
+        server.metric("sealwright_hash_shed_total").await,
+    );
     report("first logins alone", quiet);
     report("first logins beside junk", beside);
     println!(
         "{sent} junk requests, {rate:.0}/s of {} sent, {hashes_done} hashes, {shed} shed; p99 beside junk / alone: {ratio:.2}",
         junk.rate
     );
-    assert!(rate >= junk.min_rate, "{rate:.0} junk requests a second are too few");
+    assert!(
+        rate >= junk.min_rate,
+        "{rate:.0} junk requests a second are too few"
+    );
     // A machine that others load as well tells nothing by ratios of a dozen.
-    assert!(scaled(true, ratio < 2.0), "p99 is {ratio:.2} times as long beside junk");
+    assert!(
+        scaled(true, ratio < 2.0),
+        "p99 is {ratio:.2} times as long beside junk"
+    );
 }
 
 /// One after the other with a little time between them; each must succeed.
@@ -114,7 +125,12 @@ fn send(junk: &Junk, server: &Server, stop: &Arc<AtomicBool>) -> JoinSet<u64> {
                     Some(id) => id.to_owned(),
                     None => format!("nobody-{unique}"),
                 };
-                let reply = client.ask(&token_request(&Agent { id, secret: format!("junk-{unique}") })).await;
+                let reply = client
+                    .ask(&token_request(&Agent {
+                        id,
+                        secret: format!("junk-{unique}"),
+                    }))
+                    .await;
                 assert!([401, 429, 503].contains(&reply.status), "{}", reply.text());
                 sent += 1;
             }

@@ -13,8 +13,15 @@
 //! - *kept revocations*: what was answered 200 is revoked, after any restart
 //!
 //! Tests take turns: a fault that one of them makes must not become a finding of another.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must stop")]
-#![allow(missing_docs, reason = "a test binary has no readers of its documentation")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on must stop"
+)]
+#![allow(
+    missing_docs,
+    reason = "a test binary has no readers of its documentation"
+)]
 
 mod aborts;
 mod clocks;

@@ -126,13 +126,21 @@ struct Neighbours {
 impl Neighbours {
     fn start(address: SocketAddr, suspended: &Agent, count: usize) -> Self {
         let suspended: Arc<str> = token_form(suspended).into();
-        let (stop, complete) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stop, complete) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
         let mut tasks = JoinSet::new();
         let stalled = scaled(&[][..], STALLED);
-        let kinds = (0..count).map(|number| (number, REFUSED)).chain(stalled.chunks(1).map(|one| (0, one)));
+        let kinds = (0..count)
+            .map(|number| (number, REFUSED))
+            .chain(stalled.chunks(1).map(|one| (0, one)));
         for (number, requests) in kinds {
-            let (stop, complete, suspended) =
-                (Arc::clone(&stop), Arc::clone(&complete), Arc::clone(&suspended));
+            let (stop, complete, suspended) = (
+                Arc::clone(&stop),
+                Arc::clone(&complete),
+                Arc::clone(&suspended),
+            );
             tasks.spawn(async move {
                 let mut answers = BTreeMap::new();
                 // Each begins with another one.
@@ -150,13 +158,20 @@ impl Neighbours {
                 answers
             });
         }
-        Self { stop, complete, tasks }
+        Self {
+            stop,
+            complete,
+            tasks,
+        }
     }
 
     /// Waits until every one has sent all of the requests.
     async fn have_sent_all(&self) {
         let count = self.tasks.len();
-        eventually("all is refused", async || self.complete.load(Ordering::Relaxed) >= count).await;
+        eventually("all is refused", async || {
+            self.complete.load(Ordering::Relaxed) >= count
+        })
+        .await;
     }
 
     async fn stop(self) -> BTreeMap<u16, u64> {
@@ -176,11 +191,20 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const STALL_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Sends one request that must be refused: its answer's status, 0 for none.
-async fn offend(address: SocketAddr, (head, sent): (&str, Sent), number: usize, suspended: &str) -> u16 {
-    let Ok(mut stream) = TcpStream::connect(address).await else { return 0 };
+async fn offend(
+    address: SocketAddr,
+    (head, sent): (&str, Sent),
+    number: usize,
+    suspended: &str,
+) -> u16 {
+    let Ok(mut stream) = TcpStream::connect(address).await else {
+        return 0;
+    };
     let (line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
-    let head =
-        format!("{line} HTTP/1.1\r\nhost: a\r\n{headers}{}", if headers.is_empty() { "" } else { "\r\n" });
+    let head = format!(
+        "{line} HTTP/1.1\r\nhost: a\r\n{headers}{}",
+        if headers.is_empty() { "" } else { "\r\n" }
+    );
     let head = head
         .replace("FORM", FORM)
         .replace("LENGTH", &suspended.len().to_string())
@@ -199,7 +223,11 @@ async fn offend(address: SocketAddr, (head, sent): (&str, Sent), number: usize, 
     let _ = stream.write_all(body.as_bytes()).await;
     let reply = timeout(wait, read_reply(&mut stream)).await;
     let status = |head: &str| head.split(' ').nth(1)?.parse().ok();
-    reply.ok().and_then(Result::ok).and_then(|(head, _)| status(&head)).unwrap_or(0)
+    reply
+        .ok()
+        .and_then(Result::ok)
+        .and_then(|(head, _)| status(&head))
+        .unwrap_or(0)
 }
 
 async fn beside_refused_neighbours(kind: &Kind) {
@@ -221,12 +249,30 @@ async fn beside_refused_neighbours(kind: &Kind) {
     neighbours.have_sent_all().await;
     let ledger = load.stop().await;
     let answers = neighbours.stop().await;
-    println!("{}: {}; beside answers {answers:?}", kind.name, ledger.summary());
-    let bad = |what: &str| format!("{what}: {}: {}\n{}", kind.name, ledger.summary(), proxy.said());
+    println!(
+        "{}: {}; beside answers {answers:?}",
+        kind.name,
+        ledger.summary()
+    );
+    let bad = |what: &str| {
+        format!(
+            "{what}: {}: {}\n{}",
+            kind.name,
+            ledger.summary(),
+            proxy.said()
+        )
+    };
     assert_eq!(ledger.unanswered, 0, "{}", bad("lost"));
-    assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", bad("refused"));
+    assert!(
+        ledger.statuses.keys().all(|(_, status)| *status == 200),
+        "{}",
+        bad("refused")
+    );
     for status in [400, 401, 403, 404, 405, 413] {
-        assert!(answers.contains_key(&status), "{status} is not among {answers:?}");
+        assert!(
+            answers.contains_key(&status),
+            "{status} is not among {answers:?}"
+        );
     }
     site.audit(&ledger).await;
 }

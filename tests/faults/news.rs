@@ -39,7 +39,11 @@ async fn reach(agent: &Agent, here: &mut Client, there: &mut Client) -> Duration
     assert_eq!(here.revoke(agent, &token).await.status, 200);
     let jti = claims(&token)["jti"].as_str().unwrap().to_owned();
     eventually("a revocation is on the other server's list", async || {
-        there.get("/oauth/revoked-tokens").await.text().contains(&jti)
+        there
+            .get("/oauth/revoked-tokens")
+            .await
+            .text()
+            .contains(&jti)
     })
     .await
 }
@@ -80,12 +84,20 @@ fn news_reach_another_servers_list_beside_a_row_of_suspensions() {
         report("the same beside suspensions", beside);
         println!("{tokens} tokens of a day; p90 beside suspensions / alone: {ratio:.2}");
         // A few of them on a machine that others load tell nothing.
-        assert!(scaled(true, ratio < 1.8), "news take {ratio:.2} times as long beside kills");
+        assert!(
+            scaled(true, ratio < 1.8),
+            "news take {ratio:.2} times as long beside kills"
+        );
         // In their own time, the killed agents' tokens are there too.
         let killed = tokens / KILLED_SHARE;
         eventually("the killed tokens are on both lists", async || {
-            let lists = [here.get("/oauth/revoked-tokens").await, there.get("/oauth/revoked-tokens").await];
-            lists.iter().all(|list| list.json()["revoked_jtis"].as_array().unwrap().len() >= killed)
+            let lists = [
+                here.get("/oauth/revoked-tokens").await,
+                there.get("/oauth/revoked-tokens").await,
+            ];
+            lists
+                .iter()
+                .all(|list| list.json()["revoked_jtis"].as_array().unwrap().len() >= killed)
         })
         .await;
     });

@@ -18,7 +18,10 @@ struct Holder {
 
 impl Holder {
     async fn new(site: &Site, server: &Server) -> Self {
-        let (warm, cold) = (site.agent("warm", "unlimited"), site.agent("cold", "unlimited"));
+        let (warm, cold) = (
+            site.agent("warm", "unlimited"),
+            site.agent("cold", "unlimited"),
+        );
         let token = server.client().issue(&warm).await.token();
         Self { warm, cold, token }
     }
@@ -27,21 +30,45 @@ impl Holder {
     fn questions(&self) -> Vec<(&'static str, Vec<u8>)> {
         let bearer = format!("authorization: Bearer {}\r\n", self.token);
         let form = format!("token={}", self.token);
-        let with_secret = format!("client_id={}&client_secret={}&{form}", self.warm.id, self.warm.secret);
+        let with_secret = format!(
+            "client_id={}&client_secret={}&{form}",
+            self.warm.id, self.warm.secret
+        );
         vec![
             ("token of a known agent", token_request(&self.warm)),
-            ("token of an agent not seen before", token_request(&self.cold)),
-            ("introspection with a secret", post("/api/v1/token/introspect", "", &with_secret)),
-            ("introspection with a Bearer", post("/api/v1/token/introspect", &bearer, &form)),
-            ("revocation with a secret", revoke_request(&self.warm, &self.token)),
-            ("revocation with a Bearer", post("/api/v1/token/revoke", &bearer, &form)),
-            ("revocation under its other name", post("/oauth/revoke", &bearer, &form)),
+            (
+                "token of an agent not seen before",
+                token_request(&self.cold),
+            ),
+            (
+                "introspection with a secret",
+                post("/api/v1/token/introspect", "", &with_secret),
+            ),
+            (
+                "introspection with a Bearer",
+                post("/api/v1/token/introspect", &bearer, &form),
+            ),
+            (
+                "revocation with a secret",
+                revoke_request(&self.warm, &self.token),
+            ),
+            (
+                "revocation with a Bearer",
+                post("/api/v1/token/revoke", &bearer, &form),
+            ),
+            (
+                "revocation under its other name",
+                post("/oauth/revoke", &bearer, &form),
+            ),
         ]
     }
 }
 
 /// Asks all questions at once.
-async fn ask_all(server: &Server, questions: Vec<(&'static str, Vec<u8>)>) -> Vec<(&'static str, Reply)> {
+async fn ask_all(
+    server: &Server,
+    questions: Vec<(&'static str, Vec<u8>)>,
+) -> Vec<(&'static str, Reply)> {
     let asked = questions.into_iter().map(|(what, request)| {
         let mut client = server.client();
         tokio::spawn(async move { (what, client.ask(&request).await) })
@@ -65,7 +92,11 @@ async fn expect_memory(server: &Server) {
     ] {
         let reply = server.client().get(path).await;
         assert_eq!(reply.status, 200, "{path}");
-        assert!(reply.took <= ANSWER_WITHIN, "{path}: answered after {} ms", reply.took.as_millis());
+        assert!(
+            reply.took <= ANSWER_WITHIN,
+            "{path}: answered after {} ms",
+            reply.took.as_millis()
+        );
     }
     assert_eq!(server.ops_client().get("/livez").await.status, 200);
 }
@@ -92,11 +123,18 @@ async fn expect_back(server: &Server, holder: &Holder) {
         server.client().issue(&holder.warm).await.status == 200
     })
     .await;
-    eventually("readiness after the outage", async || server.client().get("/readyz").await.status == 200)
-        .await;
+    eventually("readiness after the outage", async || {
+        server.client().get("/readyz").await.status == 200
+    })
+    .await;
     let token = server.client().issue(&holder.cold).await.token();
     let mut client = server.client();
-    assert!(client.introspect(&holder.warm, &holder.token).await.active());
+    assert!(
+        client
+            .introspect(&holder.warm, &holder.token)
+            .await
+            .active()
+    );
     assert!(client.introspect(&holder.warm, &token).await.active());
     assert_eq!(client.revoke(&holder.cold, &token).await.status, 200);
     assert!(!client.introspect(&holder.warm, &token).await.active());
@@ -106,7 +144,10 @@ async fn expect_back(server: &Server, holder: &Holder) {
 async fn eventually_introspected(server: &Server, holder: &Holder) -> bool {
     let mut active = None;
     eventually("introspection after the lock", async || {
-        let reply = server.client().introspect(&holder.warm, &holder.token).await;
+        let reply = server
+            .client()
+            .introspect(&holder.warm, &holder.token)
+            .await;
         active = (reply.status == 200).then(|| reply.active());
         active.is_some()
     })
@@ -123,15 +164,20 @@ fn a_stopped_database_is_a_503_until_it_returns() {
         let holder = Holder::new(&site, &server).await;
         cluster.stop_at_once();
         expect_gone(&server, &holder).await;
-        let (status, said) = site.start_or_refusal().err().expect("a server without a database");
+        let (status, said) = site
+            .start_or_refusal()
+            .err()
+            .expect("a server without a database");
         assert_eq!(status.code(), Some(1));
         assert!(said.contains("the database cannot be reached"), "{said}");
         cluster.start_again().await;
         expect_back(&server, &holder).await;
         cluster.kill_postmaster();
         // Its sessions see their master's death, and until then may still answer.
-        eventually("the sessions end", async || server.client().issue(&holder.warm).await.status == 503)
-            .await;
+        eventually("the sessions end", async || {
+            server.client().issue(&holder.warm).await.status == 503
+        })
+        .await;
         expect_gone(&server, &holder).await;
         cluster.start_again().await;
         expect_back(&server, &holder).await;
@@ -160,7 +206,10 @@ fn a_database_that_crashes_or_restarts_under_load_loses_nothing() {
         println!("4 crashes and restarts: {}", ledger.summary());
         assert_eq!(ledger.unanswered, 0);
         assert!(
-            ledger.statuses.keys().all(|(_, status)| [200, 503].contains(status)),
+            ledger
+                .statuses
+                .keys()
+                .all(|(_, status)| [200, 503].contains(status)),
             "{}",
             ledger.summary()
         );
@@ -191,13 +240,22 @@ fn a_locked_table_is_a_503_and_never_a_verdict() {
         drop(locked);
         let active = eventually_introspected(&server, &holder).await;
         assert!(!(promised && active), "a false 200");
-        let fresh = Holder { token: server.client().issue(&holder.warm).await.token(), ..holder };
+        let fresh = Holder {
+            token: server.client().issue(&holder.warm).await.token(),
+            ..holder
+        };
         expect_back(&server, &fresh).await;
 
         let locked = Locked::table(&site.database, "quota").await;
         let reply = server.client().issue(&fresh.warm).await;
         expect_unavailable("token without its counter", &reply);
-        assert!(server.client().introspect(&fresh.warm, &fresh.token).await.active());
+        assert!(
+            server
+                .client()
+                .introspect(&fresh.warm, &fresh.token)
+                .await
+                .active()
+        );
         eventually("readiness tells that no token can be counted", async || {
             server.client().get("/readyz").await.status == 503
         })

@@ -17,9 +17,15 @@ fn a_herd_of_pollers_does_not_reach_the_database() {
         let token = server.client().issue(&agent).await.token();
         assert_eq!(server.client().revoke(&agent, &token).await.status, 200);
         let list = server.client().get("/oauth/revoked-tokens").await;
-        assert!(list.text().contains(&crate::stage::ledger::jti_of(&token)[..8]), "{}", list.text());
+        assert!(
+            list.text()
+                .contains(&crate::stage::ledger::jti_of(&token)[..8]),
+            "{}",
+            list.text()
+        );
         let tag = list.header("etag").unwrap().to_owned();
-        let transactions = "select xact_commit from pg_stat_database where datname = current_database()";
+        let transactions =
+            "select xact_commit from pg_stat_database where datname = current_database()";
         let before = site.number(transactions).await;
         let began = std::time::Instant::now();
         let mut herd = JoinSet::new();
@@ -27,7 +33,10 @@ fn a_herd_of_pollers_does_not_reach_the_database() {
             let (mut client, tag) = (server.client(), tag.clone());
             herd.spawn(async move {
                 for _ in 0..200 {
-                    let poll = get("/oauth/revoked-tokens", &format!("if-none-match: {tag}\r\n"));
+                    let poll = get(
+                        "/oauth/revoked-tokens",
+                        &format!("if-none-match: {tag}\r\n"),
+                    );
                     let reply = client.ask(&poll).await;
                     assert_eq!((reply.status, reply.body.len()), (304, 0));
                     assert_eq!(client.get("/.well-known/jwks.json").await.status, 200);
@@ -37,7 +46,10 @@ fn a_herd_of_pollers_does_not_reach_the_database() {
         herd.join_all().await;
         // The database's statistics follow within a second or so.
         pause(1_500).await;
-        let (cost, seconds) = (site.number(transactions).await - before, began.elapsed().as_secs());
+        let (cost, seconds) = (
+            site.number(transactions).await - before,
+            began.elapsed().as_secs(),
+        );
         println!("12800 polls in {seconds} s cost the database {cost} transactions");
         // One look at the version a second, the other loops, and this test's own connections.
         assert!(cost < 200, "{cost} transactions for 12800 polls");

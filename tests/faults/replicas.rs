@@ -22,7 +22,10 @@ fn two_servers_give_out_exactly_the_months_tokens() {
             ..Load::on(one.address, &std::sync::Arc::new(vec![agent.clone()]), 64)
         };
         let ledger = load.start().finish().await;
-        println!("two servers, 64 connections, limit {LIMIT}: {}", ledger.summary());
+        println!(
+            "two servers, 64 connections, limit {LIMIT}: {}",
+            ledger.summary()
+        );
         assert_eq!(i64::try_from(ledger.delivered()).unwrap(), LIMIT);
         assert_eq!(ledger.count("token", 403), 400);
         assert_eq!(ledger.unanswered, 0);
@@ -35,7 +38,11 @@ fn two_servers_give_out_exactly_the_months_tokens() {
         let lowered = site.start();
         let refused = lowered.client().issue(&agent).await;
         assert_eq!(refused.status, 403);
-        assert!(refused.text().contains("limit of 100 requests"), "{}", refused.text());
+        assert!(
+            refused.text().contains("limit of 100 requests"),
+            "{}",
+            refused.text()
+        );
         assert_eq!(site.used(&agent.id).await, LIMIT);
         // Another plan, given by a command, holds on the next request.
         site.must(&["agent", "update", &agent.id, "--plan", "unlimited"]);
@@ -49,7 +56,10 @@ fn what_one_server_revokes_is_dead_on_the_other_on_the_next_request() {
     play(async {
         let cluster = Cluster::start().await;
         let site = Site::postgres(&cluster).await;
-        let (asker, agent) = (site.agent("asker", "unlimited"), site.agent("agent", "unlimited"));
+        let (asker, agent) = (
+            site.agent("asker", "unlimited"),
+            site.agent("agent", "unlimited"),
+        );
         let (one, two) = (site.start(), site.start());
         let (mut here, mut there) = (one.client(), two.client());
         let mut revoked = Vec::new();

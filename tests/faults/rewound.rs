@@ -11,7 +11,8 @@ use crate::stage::{eventually, play};
 const TABLES: [&str; 4] = ["agent", "credential", "revision", "revoked_token"];
 
 /// What a credential's row holds but for its position, which the store gives.
-const CREDENTIAL: &str = "credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic";
+const CREDENTIAL: &str =
+    "credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic";
 
 /// A store with its servers: two on Postgres, one on a SQLite file.
 struct Stage {
@@ -25,7 +26,11 @@ impl Stage {
         let asker = site.agent("asker", "unlimited");
         let count = if site.is_sqlite() { 1 } else { 2 };
         let servers = (0..count).map(|_| site.start()).collect();
-        Self { site, servers, asker }
+        Self {
+            site,
+            servers,
+            asker,
+        }
     }
 
     fn clients(&self) -> impl Iterator<Item = Client> {
@@ -43,7 +48,10 @@ impl Stage {
 
     /// The rows as they were backed up; the processes run on.
     async fn wind_back(&self) {
-        let delete = TABLES.iter().rev().map(|table| format!("delete from {table};"));
+        let delete = TABLES
+            .iter()
+            .rev()
+            .map(|table| format!("delete from {table};"));
         let insert = TABLES.map(|table| match table {
             "credential" => {
                 format!("insert into credential ({CREDENTIAL}) select {CREDENTIAL} from kept_credential;")
@@ -72,7 +80,11 @@ impl Stage {
 
     async fn is_dead(&self, token: &str) {
         for mut client in self.clients() {
-            assert!(!client.introspect(&self.asker, token).await.active(), "revived: {}", claims(token));
+            assert!(
+                !client.introspect(&self.asker, token).await.active(),
+                "revived: {}",
+                claims(token)
+            );
         }
     }
 
@@ -81,8 +93,12 @@ impl Stage {
         for mut client in self.clients() {
             eventually("the list follows the store", async || {
                 let list = client.get("/oauth/revoked-tokens").await.json();
-                let is_listed =
-                    |token: &String| list["revoked_jtis"].as_array().unwrap().contains(&claims(token)["jti"]);
+                let is_listed = |token: &String| {
+                    list["revoked_jtis"]
+                        .as_array()
+                        .unwrap()
+                        .contains(&claims(token)["jti"])
+                };
                 tokens.iter().all(|token| is_listed(token)) && !missing.is_some_and(is_listed)
             })
             .await;
@@ -155,9 +171,23 @@ async fn a_token_that_was_killed_stays_dead_when_it_is_killed_again(stage: &Stag
 
 async fn an_agent_that_is_made_again_revives_no_token(stage: &Stage) {
     let create = || {
-        let create = ["agent", "create", "--name", "n", "--client-id", "agt_1", "--plan", "unlimited"];
-        let made = stage.site.json(&[&create[..], &["--scope", "agents:read"]].concat());
-        Agent { id: "agt_1".to_owned(), secret: made["clientSecret"].as_str().unwrap().to_owned() }
+        let create = [
+            "agent",
+            "create",
+            "--name",
+            "n",
+            "--client-id",
+            "agt_1",
+            "--plan",
+            "unlimited",
+        ];
+        let made = stage
+            .site
+            .json(&[&create[..], &["--scope", "agents:read"]].concat());
+        Agent {
+            id: "agt_1".to_owned(),
+            secret: made["clientSecret"].as_str().unwrap().to_owned(),
+        }
     };
     stage.back_up().await;
     let first = create();
@@ -179,11 +209,20 @@ async fn an_agent_that_is_made_again_revives_no_token(stage: &Stage) {
 
 async fn a_scope_that_was_lost_is_not_granted(stage: &Stage) {
     let agent = stage.site.agent("agent", "unlimited");
-    let widen = |scopes: &str| stage.site.must(&["agent", "update", &agent.id, "--scope", scopes]);
+    let widen = |scopes: &str| {
+        stage
+            .site
+            .must(&["agent", "update", &agent.id, "--scope", scopes])
+    };
     let granted = async || {
         let mut all = Vec::new();
         for mut client in stage.clients() {
-            all.push(client.issue(&agent).await.json()["scope"].as_str().unwrap().to_owned());
+            all.push(
+                client.issue(&agent).await.json()["scope"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned(),
+            );
         }
         all.dedup();
         all
@@ -209,7 +248,9 @@ async fn a_list_that_knows_more_than_the_rows_is_read_anew(stage: &Stage) {
     stage.next_second().await;
     stage.back_up().await;
     for _ in 0..3 {
-        stage.site.must(&["agent", "revoke-tokens", &stage.asker.id]);
+        stage
+            .site
+            .must(&["agent", "revoke-tokens", &stage.asker.id]);
     }
     assert_eq!(client.revoke(&agent, lost).await.status, 200);
     stage.are_listed(&[kept, lost], None).await;

@@ -24,15 +24,21 @@ async fn statuses(client: &mut Client, agent: &Agent, count: usize) -> Vec<u16> 
 async fn hang_up(server: &Server, says: &str) {
     let before = server.said(says);
     signal(Signal::HUP, server.pid());
-    eventually("the server says what came of SIGHUP", async || server.said(says) > before).await;
+    eventually("the server says what came of SIGHUP", async || {
+        server.said(says) > before
+    })
+    .await;
 }
 
 #[test]
 fn a_hangup_changes_limits_plans_and_the_log_and_ends_nothing() {
     play(async {
         let folder = tempfile::tempdir().unwrap();
-        let (rate, plan, filter) =
-            (folder.path().join("rate"), folder.path().join("plan"), folder.path().join("filter"));
+        let (rate, plan, filter) = (
+            folder.path().join("rate"),
+            folder.path().join("plan"),
+            folder.path().join("filter"),
+        );
         let write = |path: &std::path::Path, text: &str| std::fs::write(path, text).unwrap();
         write(&rate, "0");
         write(&plan, "1000");
@@ -45,7 +51,10 @@ fn a_hangup_changes_limits_plans_and_the_log_and_ends_nothing() {
         ] {
             site.set(key, path.to_str().unwrap());
         }
-        let (fast, small) = (site.agent("fast", "unlimited"), site.agent("small", "small"));
+        let (fast, small) = (
+            site.agent("fast", "unlimited"),
+            site.agent("small", "small"),
+        );
         let mut server = site.start();
         let mut client = server.client();
         assert_eq!(statuses(&mut client, &fast, 5).await, [200; 5]);
@@ -71,7 +80,10 @@ fn a_hangup_changes_limits_plans_and_the_log_and_ends_nothing() {
         assert_eq!(server.said("request refused"), 0);
         hang_up(&server, "the configuration was read again").await;
         assert_eq!(client.issue(&small).await.status, 403);
-        eventually("refusals are logged", async || server.said("request refused") > 0).await;
+        eventually("refusals are logged", async || {
+            server.said("request refused") > 0
+        })
+        .await;
         assert!(server.is_alive());
     });
 }
@@ -83,7 +95,10 @@ fn what_needs_a_restart_is_told() {
         let idle = folder.path().join("idle");
         std::fs::write(&idle, "75").unwrap();
         let mut site = Site::sqlite();
-        site.set("SEALWRIGHT_SERVER__IDLE_SECONDS_FILE", idle.to_str().unwrap());
+        site.set(
+            "SEALWRIGHT_SERVER__IDLE_SECONDS_FILE",
+            idle.to_str().unwrap(),
+        );
         let mut server = site.start();
         std::fs::write(&idle, "60").unwrap();
         for _ in 0..2 {
@@ -95,14 +110,19 @@ fn what_needs_a_restart_is_told() {
         hang_up(&server, "the configuration was read again").await;
         assert_eq!(server.said("these keys need a restart"), told);
         signal(Signal::QUIT, server.pid());
-        assert!(server.ended().await.success(), "a stop that was asked for is no failure");
+        assert!(
+            server.ended().await.success(),
+            "a stop that was asked for is no failure"
+        );
     });
 }
 
 /// The other end of a pipe, once the server has begun to read it.
 async fn writer(pipe: &Path) -> File {
     let mut options = OpenOptions::new();
-    options.write(true).custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap());
+    options
+        .write(true)
+        .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap());
     let mut end = None;
     eventually("the server reads the pipe", async || {
         end = options.open(pipe).ok();
@@ -119,7 +139,10 @@ fn a_file_that_cannot_be_read_to_its_end_keeps_neither_requests_nor_a_stop() {
         let rate = folder.path().join("rate");
         std::fs::write(&rate, "0").unwrap();
         let mut site = Site::sqlite();
-        site.set("SEALWRIGHT_LIMITS__REQUESTS_PER_MINUTE_FILE", rate.to_str().unwrap());
+        site.set(
+            "SEALWRIGHT_LIMITS__REQUESTS_PER_MINUTE_FILE",
+            rate.to_str().unwrap(),
+        );
         let agent = site.agent("agent", "unlimited");
         let mut server = site.start();
         let mut client = server.client();
@@ -131,7 +154,10 @@ fn a_file_that_cannot_be_read_to_its_end_keeps_neither_requests_nor_a_stop() {
         // What comes late counts all the same.
         pipe.write_all(b"2").unwrap();
         drop(pipe);
-        eventually("the rate is read", async || server.said("the configuration was read again") > 0).await;
+        eventually("the rate is read", async || {
+            server.said("the configuration was read again") > 0
+        })
+        .await;
         assert_eq!(statuses(&mut client, &agent, 3).await, [200, 200, 429]);
         signal(Signal::HUP, server.pid());
         let pipe = writer(&rate).await;
@@ -149,16 +175,25 @@ fn a_hangup_changes_the_rates_of_callers_and_of_failures() {
         let keys = ["INTROSPECTIONS", "REVOCATIONS", "FAILURES"].map(|of| {
             let file = folder.path().join(of);
             std::fs::write(&file, "0").unwrap();
-            site.set(&format!("SEALWRIGHT_LIMITS__{of}_PER_MINUTE_FILE"), file.to_str().unwrap());
+            site.set(
+                &format!("SEALWRIGHT_LIMITS__{of}_PER_MINUTE_FILE"),
+                file.to_str().unwrap(),
+            );
             file
         });
         let agent = site.agent("agent", "unlimited");
         // At bcrypt's least cost: each failure costs a hash.
-        site.import(&[("imported", "$2b$04$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW")]);
+        site.import(&[(
+            "imported",
+            "$2b$04$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+        )]);
         let server = site.start();
         let mut client = server.client();
         let token = client.issue(&agent).await.token();
-        let wrong = Agent { id: "imported".to_owned(), secret: "wrong".to_owned() };
+        let wrong = Agent {
+            id: "imported".to_owned(),
+            secret: "wrong".to_owned(),
+        };
         assert_eq!(statuses(&mut client, &wrong, 25).await, [401; 25]);
         let mut of_callers = async |count: usize| {
             let mut found = (Vec::new(), Vec::new());
@@ -175,7 +210,11 @@ fn a_hangup_changes_the_rates_of_callers_and_of_failures() {
         hang_up(&server, "the configuration was read again").await;
         assert_eq!(of_callers(2).await, (vec![200, 429], vec![200, 429]));
         let after = statuses(&mut client, &wrong, 25).await;
-        assert_eq!((after.first(), after.last()), (Some(&401), Some(&429)), "{after:?}");
+        assert_eq!(
+            (after.first(), after.last()),
+            (Some(&401), Some(&429)),
+            "{after:?}"
+        );
         assert_eq!(server.said("these keys need a restart"), 0);
     });
 }

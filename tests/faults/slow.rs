@@ -15,7 +15,9 @@ use crate::stage::{GENEROUS, pause, play, scaled};
 async fn closed(stream: &mut TcpStream) {
     let mut buffer = [0u8; 1_024];
     let end = async { while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {} };
-    timeout(GENEROUS, end).await.expect("the server keeps a connection that sends nothing");
+    timeout(GENEROUS, end)
+        .await
+        .expect("the server keeps a connection that sends nothing");
 }
 
 #[test]
@@ -32,7 +34,10 @@ fn half_a_head_is_not_waited_for_nor_is_one_who_never_reads() {
                 waiting.push(stream);
             }
         }
-        let (documents, mut deaf) = (get("/.well-known/jwks.json", "").repeat(512), JoinSet::new());
+        let (documents, mut deaf) = (
+            get("/.well-known/jwks.json", "").repeat(512),
+            JoinSet::new(),
+        );
         for _ in 0..scaled(5, 50) {
             let mut stream = TcpStream::connect(server.address).await.unwrap();
             let documents = documents.clone();
@@ -42,22 +47,35 @@ fn half_a_head_is_not_waited_for_nor_is_one_who_never_reads() {
         // One that drips never finishes its head in time either.
         let mut dripping = TcpStream::connect(server.address).await.unwrap();
         let drips = async {
-            dripping.write_all(b"POST /api/v1/token HTTP/1.1\r\n").await.unwrap();
+            dripping
+                .write_all(b"POST /api/v1/token HTTP/1.1\r\n")
+                .await
+                .unwrap();
             while dripping.write_all(b"x-a: b\r\n").await.is_ok() {
                 pause(250).await;
             }
         };
-        timeout(GENEROUS, drips).await.expect("a dripping head is never cut off");
+        timeout(GENEROUS, drips)
+            .await
+            .expect("a dripping head is never cut off");
         for stream in &mut waiting {
             closed(stream).await;
         }
-        timeout(GENEROUS, deaf.join_all()).await.expect("one who never reads is never cut off");
+        timeout(GENEROUS, deaf.join_all())
+            .await
+            .expect("one who never reads is never cut off");
         assert_eq!(server.client().issue(&agent).await.status, 200);
         // A body that stops is not waited for either.
         let request = token_request(&agent);
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        stream.write_all(&request[..request.len() - 5]).await.unwrap();
-        let (head, _) = timeout(GENEROUS, read_reply(&mut stream)).await.unwrap().unwrap();
+        stream
+            .write_all(&request[..request.len() - 5])
+            .await
+            .unwrap();
+        let (head, _) = timeout(GENEROUS, read_reply(&mut stream))
+            .await
+            .unwrap()
+            .unwrap();
         assert!(head.starts_with("HTTP/1.1 408"), "{head}");
         closed(&mut stream).await;
         assert!(server.is_alive());
@@ -69,19 +87,27 @@ fn a_body_without_end_is_refused_early() {
     play(async {
         let site = Site::sqlite();
         let mut server = site.start();
-        let head =
-            "POST /api/v1/token HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+        let head = "POST /api/v1/token HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
         // Announced as ten gigabytes: refused before the first byte of it.
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        stream.write_all(format!("{head}content-length: 10000000000\r\n\r\n").as_bytes()).await.unwrap();
-        let (reply, body) = timeout(GENEROUS, read_reply(&mut stream)).await.unwrap().unwrap();
+        stream
+            .write_all(format!("{head}content-length: 10000000000\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        let (reply, body) = timeout(GENEROUS, read_reply(&mut stream))
+            .await
+            .unwrap()
+            .unwrap();
         assert!(reply.starts_with("HTTP/1.1 413"), "{reply}");
         assert!(String::from_utf8_lossy(&body).contains("invalid_request"));
         closed(&mut stream).await;
 
         // Unannounced and endless: refused after the limit, and the rest is not read.
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        stream.write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
         let chunk = format!("1000\r\n{}\r\n", "a".repeat(0x1000));
         let (reader, mut writer) = stream.into_split();
         let writing = tokio::spawn(async move {
@@ -105,7 +131,10 @@ fn a_body_without_end_is_refused_early() {
         timeout(GENEROUS, reading).await.unwrap();
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-        let sent = timeout(GENEROUS, writing).await.expect("the server reads without end").unwrap();
+        let sent = timeout(GENEROUS, writing)
+            .await
+            .expect("the server reads without end")
+            .unwrap();
         println!("the server cut an endless body after {} KiB", sent / 1_024);
         assert!(server.resident() < 256 && server.is_alive());
     });

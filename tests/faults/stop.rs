@@ -42,25 +42,44 @@ async fn stop_under_load(site: &Site) {
     load.delivers(100).await;
     server.terminate();
     // Operators' probes see the stop for as long as it lasts.
-    eventually("readiness ends", async || server.ops_client().get("/readyz").await.status == 503).await;
+    eventually("readiness ends", async || {
+        server.ops_client().get("/readyz").await.status == 503
+    })
+    .await;
     assert_eq!(server.ops_client().get("/livez").await.status, 200);
-    eventually("no new connections", async || TcpStream::connect(server.address).await.is_err()).await;
+    eventually("no new connections", async || {
+        TcpStream::connect(server.address).await.is_err()
+    })
+    .await;
     stream.write_all(&rest).await.unwrap();
-    let (head, _) = read_reply(&mut stream).await.expect("what was accepted is answered");
+    let (head, _) = read_reply(&mut stream)
+        .await
+        .expect("what was accepted is answered");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    assert!(server.ended().await.success(), "a stop that was asked for is no failure");
+    assert!(
+        server.ended().await.success(),
+        "a stop that was asked for is no failure"
+    );
     let ledger = load.stop().await;
     println!("stop: {}", ledger.summary());
     assert!(ledger.delivered() > 0);
     // Whoever could still connect, and whoever had a connection, was served: the rest was turned away
     // before it sent anything.
     assert_eq!(ledger.unanswered, 0, "accepted and lost");
-    assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
+    assert!(
+        ledger.statuses.keys().all(|(_, status)| *status == 200),
+        "{}",
+        ledger.summary()
+    );
     site.audit(&ledger).await;
     assert_eq!(site.used(&late.id).await, 1);
     for agent in agents.iter() {
         let delivered = i64::try_from(ledger.accounts[&agent.id].delivered.len()).unwrap();
-        assert_eq!(site.used(&agent.id).await, delivered, "counted and not delivered");
+        assert_eq!(
+            site.used(&agent.id).await,
+            delivered,
+            "counted and not delivered"
+        );
     }
 }
 
@@ -72,12 +91,18 @@ fn a_second_signal_ends_a_stop_at_once() {
         let mut server = site.start();
         let (_stream, _rest) = begin(&server, &agent).await;
         server.terminate();
-        eventually("the stop begins", async || TcpStream::connect(server.address).await.is_err()).await;
+        eventually("the stop begins", async || {
+            TcpStream::connect(server.address).await.is_err()
+        })
+        .await;
         assert!(server.is_alive(), "a request is under way");
         server.terminate();
         // The first signal alone would wait for that request for ten seconds.
         let began = std::time::Instant::now();
-        assert!(!server.ended().await.success(), "what was under way is lost, and the exit code says so");
+        assert!(
+            !server.ended().await.success(),
+            "what was under way is lost, and the exit code says so"
+        );
         assert!(began.elapsed().as_secs() < 5);
     });
 }

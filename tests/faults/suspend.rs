@@ -34,9 +34,21 @@ fn a_hundred_suspensions_beside_a_busy_server_each_end_within_a_second_and_hold(
         let ledger = load.stop().await;
         println!("beside the suspensions: {}", ledger.summary());
         report("agent suspend, the whole command", times.clone());
-        assert!(ledger.statuses.keys().all(|(_, status)| *status == 200), "{}", ledger.summary());
-        let late = times.iter().filter(|time| **time > Duration::from_secs(1)).count();
-        assert_eq!(late, 0, "{late} of {} took longer than a second", times.len());
+        assert!(
+            ledger.statuses.keys().all(|(_, status)| *status == 200),
+            "{}",
+            ledger.summary()
+        );
+        let late = times
+            .iter()
+            .filter(|time| **time > Duration::from_secs(1))
+            .count();
+        assert_eq!(
+            late,
+            0,
+            "{late} of {} took longer than a second",
+            times.len()
+        );
         site.audit(&ledger).await;
     });
 }

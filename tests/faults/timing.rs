@@ -19,7 +19,10 @@ const CONTROL: f64 = 0.70;
 fn unknown_wrong_and_suspended_take_the_same_time() {
     play(async {
         let site = Site::sqlite();
-        let (known, suspended) = (site.agent("known", "unlimited"), site.agent("suspended", "unlimited"));
+        let (known, suspended) = (
+            site.agent("known", "unlimited"),
+            site.agent("suspended", "unlimited"),
+        );
         let foreign = site.agent("foreign", "unlimited").secret;
         // A secret that was once good is the only one that costs a read, and only its owner has it.
         let rotated = site.agent("rotated", "unlimited");
@@ -29,7 +32,10 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
             assert_eq!(server.client().issue(agent).await.status, 200);
         }
         site.must(&["agent", "suspend", &suspended.id]);
-        let with = |id: &str| Agent { id: id.to_owned(), secret: foreign.clone() };
+        let with = |id: &str| Agent {
+            id: id.to_owned(),
+            secret: foreign.clone(),
+        };
         let unknown = with("01a20229-96ee-7f86-b4fb-a2f4dcc142fa");
         let kinds = [&unknown, &with(&known.id), &with(&suspended.id)].map(token_request);
         let times = sample(&server, &kinds).await;
@@ -45,7 +51,10 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
         for (name, a, b) in pairs {
             demand_alike(name, &times[a], &times[b]);
         }
-        assert!(control > CONTROL, "the measurement is blind: a read is not seen, AUC {control:.3}");
+        assert!(
+            control > CONTROL,
+            "the measurement is blind: a read is not seen, AUC {control:.3}"
+        );
     });
 }
 
@@ -59,18 +68,39 @@ fn a_foreign_secret_takes_the_same_time_for_every_id_and_length() {
         let output = "c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
         let cost = scaled("06", "10");
         let bcrypt = format!("$2b${cost}$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
-        site.import(&[("argon2", &format!("$argon2id$v=19$m=19456,t=2,p=1${output}")), ("bcrypt", &bcrypt)]);
+        site.import(&[
+            (
+                "argon2",
+                &format!("$argon2id$v=19$m=19456,t=2,p=1${output}"),
+            ),
+            ("bcrypt", &bcrypt),
+        ]);
         let generated = site.agent("generated", "unlimited");
         let server = site.start();
-        let ids = ["01a20229-96ee-7f86-b4fb-a2f4dcc142fa", &generated.id, "argon2", "bcrypt"];
+        let ids = [
+            "01a20229-96ee-7f86-b4fb-a2f4dcc142fa",
+            &generated.id,
+            "argon2",
+            "bcrypt",
+        ];
         let (samples, band) = scaled((24, 0.15..=0.85), (300, BAND));
         for (length, of) in [(9, "short"), (73, "73 bytes"), (2_000, "long")] {
-            let guess = |id: &str| token_request(&Agent { id: id.to_owned(), secret: "x".repeat(length) });
+            let guess = |id: &str| {
+                token_request(&Agent {
+                    id: id.to_owned(),
+                    secret: "x".repeat(length),
+                })
+            };
             let times = sample_some(&server, &ids.map(guess), samples).await;
             for (a, first) in times.iter().enumerate() {
                 for (b, second) in times.iter().enumerate().skip(a + 1) {
                     let name = |i: usize| ["unknown", "generated", "argon2", "bcrypt"][i];
-                    demand_within(&format!("{of}: {} and {}", name(a), name(b)), first, second, &band);
+                    demand_within(
+                        &format!("{of}: {} and {}", name(a), name(b)),
+                        first,
+                        second,
+                        &band,
+                    );
                 }
             }
         }
@@ -92,9 +122,20 @@ fn no_refusal_of_a_code_tells_by_its_time_which_agents_there_are_on_postgres() {
 
 async fn refusals_of_a_code_take_the_same_time(site: &Site) {
     const CALLBACK: &str = "https://app.example/cb";
-    let (known, suspended) = (site.agent("known", "unlimited"), site.agent("suspended", "unlimited"));
+    let (known, suspended) = (
+        site.agent("known", "unlimited"),
+        site.agent("suspended", "unlimited"),
+    );
     for agent in [&known, &suspended] {
-        site.must(&["agent", "update", &agent.id, "--redirect-uri", CALLBACK, "--user-id", "u1"]);
+        site.must(&[
+            "agent",
+            "update",
+            &agent.id,
+            "--redirect-uri",
+            CALLBACK,
+            "--user-id",
+            "u1",
+        ]);
     }
     let server = site.start();
     for agent in [&known, &suspended] {
@@ -102,7 +143,10 @@ async fn refusals_of_a_code_take_the_same_time(site: &Site) {
     }
     site.must(&["agent", "suspend", &suspended.id]);
     let ask = |id: &str, uri: &str, user: &str| {
-        get(&format!("/api/oauth2?client_id={id}&redirect_uri={uri}&userid={user}"), "")
+        get(
+            &format!("/api/oauth2?client_id={id}&redirect_uri={uri}&userid={user}"),
+            "",
+        )
     };
     let other = "https://app.example/xx";
     let kinds = [
@@ -125,7 +169,10 @@ fn demand_alike(name: &str, a: &[f64], b: &[f64]) {
 fn demand_within(name: &str, a: &[f64], b: &[f64], band: &RangeInclusive<f64>) {
     let measured = auc(a, b);
     println!("{name}: AUC {measured:.3}");
-    assert!(band.contains(&measured), "{name}: AUC {measured:.3} is outside {band:?}");
+    assert!(
+        band.contains(&measured),
+        "{name}: AUC {measured:.3} is outside {band:?}"
+    );
 }
 
 /// Interleaved in an order that is drawn anew each time, so that whatever else the machine does, and
@@ -142,11 +189,16 @@ async fn sample_some(server: &Server, kinds: &[Vec<u8>], samples: usize) -> Vec<
     for round in 0..samples + warming {
         let mut order: Vec<usize> = (0..kinds.len()).collect();
         while let Some(last) = order.len().checked_sub(1) {
-            let kind =
-                order.swap_remove(usize::try_from(dice.below(1 + u64::try_from(last).unwrap())).unwrap());
+            let kind = order.swap_remove(
+                usize::try_from(dice.below(1 + u64::try_from(last).unwrap())).unwrap(),
+            );
             let reply = client.ask(&kinds[kind]).await;
             let seen = (without_request_id(&reply.head), reply.text());
-            assert_eq!(first.get_or_insert(seen.clone()), &seen, "equal but for request id and date");
+            assert_eq!(
+                first.get_or_insert(seen.clone()),
+                &seen,
+                "equal but for request id and date"
+            );
             // The first rounds warm the connection and the program.
             if round >= warming {
                 times[kind].push(reply.took.as_secs_f64());
@@ -166,8 +218,11 @@ fn without_request_id(head: &str) -> String {
 
 /// How often a sample of `b` is slower than one of `a`: 0.5 when nothing tells them apart.
 fn auc(a: &[f64], b: &[f64]) -> f64 {
-    let mut all: Vec<(f64, bool)> =
-        a.iter().map(|t| (*t, false)).chain(b.iter().map(|t| (*t, true))).collect();
+    let mut all: Vec<(f64, bool)> = a
+        .iter()
+        .map(|t| (*t, false))
+        .chain(b.iter().map(|t| (*t, true)))
+        .collect();
     all.sort_by(|x, y| x.0.total_cmp(&y.0));
     let (mut faster, mut wins) = (0.0, 0.0);
     for (_, of_b) in all {

@@ -31,23 +31,41 @@ fn no_file_names_itself_by_way_of_others() {
 fn print_the_graph_of_files() {
     let graph = graph(&tree::sources("src"));
     for (from, to) in &graph {
-        println!("{from} -> {}", to.iter().cloned().collect::<Vec<_>>().join(" "));
+        println!(
+            "{from} -> {}",
+            to.iter().cloned().collect::<Vec<_>>().join(" ")
+        );
     }
     let arrows: usize = graph.values().map(BTreeSet::len).sum();
-    println!("{} files, {arrows} arrows, {} circles", graph.len(), circles(&graph).len());
+    println!(
+        "{} files, {arrows} arrows, {} circles",
+        graph.len(),
+        circles(&graph).len()
+    );
 }
 
 /// Which file names which, tests apart. A file that a folder's `mod.rs` declares is not named by that alone.
 fn graph(sources: &[Source]) -> Graph {
-    let files: BTreeMap<Vec<String>, &str> =
-        sources.iter().map(|source| (module_of(&source.file), source.file.as_str())).collect();
+    let files: BTreeMap<Vec<String>, &str> = sources
+        .iter()
+        .map(|source| (module_of(&source.file), source.file.as_str()))
+        .collect();
     let mut graph = Graph::new();
     for source in sources.iter().filter(|source| source.file != "src/lib.rs") {
         let named = graph.entry(source.file.clone()).or_default();
-        for name in source.names.iter().filter(|name| !name.test && name.path[0] == "crate") {
+        for name in source
+            .names
+            .iter()
+            .filter(|name| !name.test && name.path[0] == "crate")
+        {
             let path = &name.path[1..];
-            let file = (1..=path.len()).rev().find_map(|end| files.get(&path[..end]));
-            named.extend(file.filter(|file| **file != source.file).map(|file| (*file).to_owned()));
+            let file = (1..=path.len())
+                .rev()
+                .find_map(|end| files.get(&path[..end]));
+            named.extend(
+                file.filter(|file| **file != source.file)
+                    .map(|file| (*file).to_owned()),
+            );
         }
     }
     graph
@@ -67,12 +85,16 @@ fn circles(graph: &Graph) -> Vec<Vec<String>> {
         }
         seen
     };
-    let all: BTreeMap<&str, BTreeSet<&str>> =
-        graph.keys().map(|file| (file.as_str(), reached(file))).collect();
+    let all: BTreeMap<&str, BTreeSet<&str>> = graph
+        .keys()
+        .map(|file| (file.as_str(), reached(file)))
+        .collect();
     let mut found: BTreeSet<Vec<String>> = BTreeSet::new();
     for (file, reach) in &all {
         if reach.contains(file) {
-            let both = reach.iter().filter(|other| all.get(*other).is_some_and(|back| back.contains(file)));
+            let both = reach
+                .iter()
+                .filter(|other| all.get(*other).is_some_and(|back| back.contains(file)));
             found.insert(both.map(|other| (*other).to_owned()).collect());
         }
     }
@@ -84,7 +106,10 @@ mod tests {
     use super::*;
 
     fn found(files: &[(&str, &str)]) -> Vec<Vec<String>> {
-        let sources: Vec<Source> = files.iter().map(|(file, text)| Source::parse(file, text)).collect();
+        let sources: Vec<Source> = files
+            .iter()
+            .map(|(file, text)| Source::parse(file, text))
+            .collect();
         circles(&graph(&sources))
     }
 
@@ -93,7 +118,14 @@ mod tests {
         let a = ("src/a.rs", "use crate::b::B;");
         let b = ("src/b.rs", "use crate::c::C;");
         assert_eq!(found(&[a, b, ("src/c.rs", "use crate::a::A;")]).len(), 1);
-        assert!(found(&[a, b, ("src/c.rs", "#[cfg(test)] mod tests { use crate::a::A; }")]).is_empty());
+        assert!(
+            found(&[
+                a,
+                b,
+                ("src/c.rs", "#[cfg(test)] mod tests { use crate::a::A; }")
+            ])
+            .is_empty()
+        );
         let folder = ("src/d/mod.rs", "mod e; use e::E; pub struct D;");
         assert_eq!(found(&[folder, ("src/d/e.rs", "use super::D;")]).len(), 1);
         assert!(found(&[folder, ("src/d/e.rs", "pub struct E;")]).is_empty());

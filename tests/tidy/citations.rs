@@ -13,7 +13,15 @@ const CHECKS: &str = "docs/checks.md";
 const README: &str = "README.md";
 
 /// Where citations are looked for.
-const CITING: &[&str] = &["src/", "tests/", "benches/", "migrations/", "config/", "docs/", ".ci/"];
+const CITING: &[&str] = &[
+    "src/",
+    "tests/",
+    "benches/",
+    "migrations/",
+    "config/",
+    "docs/",
+    ".ci/",
+];
 
 #[test]
 fn every_citation_has_its_target() {
@@ -21,8 +29,11 @@ fn every_citation_has_its_target() {
     let mut faults = Vec::new();
     for file in tree::tracked() {
         // This file's own examples have none.
-        let cites = CITING.iter().any(|place| file.starts_with(place)) && file != "tests/tidy/citations.rs";
-        let text = [".rs", ".sql", ".toml", ".md", ".json", "run"].iter().any(|end| file.ends_with(end));
+        let cites =
+            CITING.iter().any(|place| file.starts_with(place)) && file != "tests/tidy/citations.rs";
+        let text = [".rs", ".sql", ".toml", ".md", ".json", "run"]
+            .iter()
+            .any(|end| file.ends_with(end));
         if !cites || !text {
             continue;
         }
@@ -39,23 +50,34 @@ fn every_citation_has_its_target() {
 }
 
 fn is_page(file: &str) -> bool {
-    std::path::Path::new(file).extension().is_some_and(|extension| extension == "md")
+    std::path::Path::new(file)
+        .extension()
+        .is_some_and(|extension| extension == "md")
 }
 
 #[test]
 fn every_page_is_reached_from_the_readme() {
-    let pages: BTreeSet<String> = tree::tracked().into_iter().filter(|file| is_page(file)).collect();
+    let pages: BTreeSet<String> = tree::tracked()
+        .into_iter()
+        .filter(|file| is_page(file))
+        .collect();
     let mut reached = BTreeSet::new();
     let mut next = vec![README.to_owned()];
     while let Some(page) = next.pop() {
         if reached.insert(page.clone()) {
-            next.extend(links(&page, &tree::read(&page)).map(|(_, to)| to).filter(|to| pages.contains(to)));
+            next.extend(
+                links(&page, &tree::read(&page))
+                    .map(|(_, to)| to)
+                    .filter(|to| pages.contains(to)),
+            );
         }
     }
     let lost = pages.difference(&reached);
     demand_none(
         &lost
-            .map(|page| format!("{page}:1: no link leads here from {README}. Link it, or remove it."))
+            .map(|page| {
+                format!("{page}:1: no link leads here from {README}. Link it, or remove it.")
+            })
             .collect::<Vec<_>>(),
     );
 }
@@ -77,10 +99,17 @@ fn every_link_of_a_page_leads_somewhere() {
 fn targets(contract: &str, checks: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for line in contract.lines() {
-        if let Some((number, _)) = line.strip_prefix("## ").and_then(|rest| rest.split_once('.')) {
+        if let Some((number, _)) = line
+            .strip_prefix("## ")
+            .and_then(|rest| rest.split_once('.'))
+        {
             found.insert(format!("§{number}"));
         }
-        found.extend(first_cell(line).filter(|cell| is_row(cell)).map(str::to_owned));
+        found.extend(
+            first_cell(line)
+                .filter(|cell| is_row(cell))
+                .map(str::to_owned),
+        );
     }
     let mut kind = "";
     for line in checks.lines() {
@@ -98,7 +127,11 @@ fn targets(contract: &str, checks: &str) -> BTreeSet<String> {
 }
 
 fn first_cell(line: &str) -> Option<&str> {
-    line.strip_prefix("| ").or_else(|| line.strip_prefix('|'))?.split('|').next().map(str::trim)
+    line.strip_prefix("| ")
+        .or_else(|| line.strip_prefix('|'))?
+        .split('|')
+        .next()
+        .map(str::trim)
 }
 
 /// `D6`, `T1`, `W2`, `V3`.
@@ -118,7 +151,9 @@ fn citations(text: &str) -> Vec<(usize, String)> {
     let mut kind = "";
     for (line, number) in text.lines().zip(1..) {
         let comment = line.trim_start().starts_with("//");
-        let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || "()[];|\"".contains(c)).collect();
+        let words: Vec<&str> = line
+            .split(|c: char| c.is_whitespace() || "()[];|\"".contains(c))
+            .collect();
         for word in words.iter().filter(|word| !word.is_empty()) {
             let bare = word.trim_matches(|c: char| ",.:`'’*".contains(c));
             let lower = bare.to_lowercase();
@@ -158,9 +193,10 @@ fn cited(kind: &str, word: &str) -> Vec<String> {
         "contract" if is_row(from) && is_row(to) => {
             rows(&from[..1], &from[1..], to.trim_start_matches(&from[..1]))
         }
-        "item" | "failure" if is_number(from) && is_number(to) => {
-            rows("", from, to).into_iter().map(|n| format!("{kind} {n}")).collect()
-        }
+        "item" | "failure" if is_number(from) && is_number(to) => rows("", from, to)
+            .into_iter()
+            .map(|n| format!("{kind} {n}"))
+            .collect(),
         "fault"
             if from.len() >= 2
                 && from.starts_with(|c: char| c.is_ascii_uppercase())
@@ -168,7 +204,10 @@ fn cited(kind: &str, word: &str) -> Vec<String> {
         {
             let last = to.trim_start_matches(|c: char| c.is_ascii_uppercase());
             if is_number(&from[1..]) && is_number(last) {
-                rows(&from[..1], &from[1..], last).into_iter().map(|row| format!("fault {row}")).collect()
+                rows(&from[..1], &from[1..], last)
+                    .into_iter()
+                    .map(|row| format!("fault {row}"))
+                    .collect()
             } else {
                 vec![format!("fault {from}")]
             }
@@ -178,15 +217,23 @@ fn cited(kind: &str, word: &str) -> Vec<String> {
 }
 
 fn rows(letter: &str, from: &str, to: &str) -> Vec<String> {
-    let (from, to) = (from.parse::<u32>().unwrap_or(0), to.parse::<u32>().unwrap_or(0));
-    (from..=to.max(from)).map(|n| format!("{letter}{n}")).collect()
+    let (from, to) = (
+        from.parse::<u32>().unwrap_or(0),
+        to.parse::<u32>().unwrap_or(0),
+    );
+    (from..=to.max(from))
+        .map(|n| format!("{letter}{n}"))
+        .collect()
 }
 
 /// The files that a page links to, with the line.
 fn links<'a>(page: &str, text: &'a str) -> impl Iterator<Item = (usize, String)> + use<'a> {
     let folder: Vec<String> = page.split('/').rev().skip(1).map(str::to_owned).collect();
     text.lines().zip(1..).flat_map(move |(line, number)| {
-        let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let targets = line
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
         let folder = folder.clone();
         targets
             .map(|target| target.split('#').next().unwrap_or_default())
@@ -211,33 +258,52 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<String> {
-        citations(text).into_iter().map(|(_, cited)| cited).collect()
+        citations(text)
+            .into_iter()
+            .map(|(_, cited)| cited)
+            .collect()
     }
 
     #[test]
     fn citations_are_read_alone_and_in_lists() {
         assert_eq!(found("/// Contract §3 (RFC 6749 §5.2)."), ["§3"]);
-        assert_eq!(found("//! it (contract §4 and §5, T6; RFC 7009 §2.1)"), ["§4", "§5", "T6"]);
-        assert_eq!(found("/// Known failure 3: 64 requests (D6)"), ["failure 3", "D6"]);
+        assert_eq!(
+            found("//! it (contract §4 and §5, T6; RFC 7009 §2.1)"),
+            ["§4", "§5", "T6"]
+        );
+        assert_eq!(
+            found("/// Known failure 3: 64 requests (D6)"),
+            ["failure 3", "D6"]
+        );
         assert_eq!(found("//! (contract D14, D15)"), ["D14", "D15"]);
         assert_eq!(
             found("//! (items 8–10, 22; known failures 3–5)"),
-            ["item 8", "item 9", "item 10", "item 22", "failure 3", "failure 4", "failure 5"]
+            [
+                "item 8",
+                "item 9",
+                "item 10",
+                "item 22",
+                "failure 3",
+                "failure 4",
+                "failure 5"
+            ]
         );
         assert_eq!(
             found("//! (D9; items 27, 33; known failure 1)"),
             ["D9", "item 27", "item 33", "failure 1"]
         );
         assert_eq!(found("/// faults R2, R2b"), ["fault R2", "fault R2b"]);
-        assert_eq!(found("/// known failures\n//! 4, 8"), ["failure 4", "failure 8"]);
+        assert_eq!(
+            found("/// known failures\n//! 4, 8"),
+            ["failure 4", "failure 8"]
+        );
         assert_eq!(found("an item of 12, a fault, contract"), [""; 0]);
     }
 
     #[test]
     fn targets_are_headings_and_rows() {
         let contract = "## 3. Canonical\n| D6 | order |\n| V1 | x |\n| case | y |";
-        let checks =
-            "| item | what |\n|---|---|\n| 29 | x |\n| failure | y |\n| 8 | z |\n| fault | f |\n| R2b | z |";
+        let checks = "| item | what |\n|---|---|\n| 29 | x |\n| failure | y |\n| 8 | z |\n| fault | f |\n| R2b | z |";
         let expected = ["§3", "D6", "V1", "item 29", "failure 8", "fault R2b"].map(str::to_owned);
         assert_eq!(targets(contract, checks), expected.into());
     }

@@ -14,20 +14,32 @@ const ROOT: &str = "src/app/";
 fn services_are_composed_in_app_alone() {
     let sources = tree::sources("src");
     let services = services(&sources);
-    assert!(services.contains("Agents") && services.contains("Mint"), "no service is found: {services:?}");
-    let outside = sources.iter().filter(|source| !source.file.starts_with(ROOT));
-    demand_none(&outside.flat_map(|source| faults(source, &services)).collect::<Vec<_>>());
+    assert!(
+        services.contains("Agents") && services.contains("Mint"),
+        "no service is found: {services:?}"
+    );
+    let outside = sources
+        .iter()
+        .filter(|source| !source.file.starts_with(ROOT));
+    demand_none(
+        &outside
+            .flat_map(|source| faults(source, &services))
+            .collect::<Vec<_>>(),
+    );
 }
 
 /// The names of the services.
 fn services(sources: &[Source]) -> BTreeSet<String> {
-    let inside = sources.iter().filter(|source| source.file.starts_with("src/service/"));
+    let inside = sources
+        .iter()
+        .filter(|source| source.file.starts_with("src/service/"));
     let structs: Vec<(String, Vec<String>)> = inside.flat_map(structs).collect();
     let mut found = BTreeSet::new();
     loop {
         let is_service = |words: &[String]| {
-            let store =
-                words.windows(2).any(|two| two[0] == "dyn" && ["Store", "Records"].contains(&&*two[1]));
+            let store = words
+                .windows(2)
+                .any(|two| two[0] == "dyn" && ["Store", "Records"].contains(&&*two[1]));
             store || words.iter().any(|word| found.contains(word))
         };
         let more: Vec<String> = structs
@@ -62,7 +74,9 @@ fn structs(source: &Source) -> Vec<(String, Vec<String>)> {
         }
         words
     };
-    starts.map(|start| (text(start + 1).to_owned(), body(start))).collect()
+    starts
+        .map(|start| (text(start + 1).to_owned(), body(start)))
+        .collect()
 }
 
 /// Where a file makes a service, by a function of its type or by a literal.
@@ -71,7 +85,11 @@ fn faults(source: &Source, services: &BTreeSet<String>) -> Vec<String> {
     let foreign = |name: &str| services.contains(name) && !own.contains(name);
     let ours = |path: &[String]| path.len() > 2 && path[0] == "crate" && path[1] == "service";
     let mut places = BTreeSet::new();
-    for name in source.names.iter().filter(|name| !name.test && ours(&name.path)) {
+    for name in source
+        .names
+        .iter()
+        .filter(|name| !name.test && ours(&name.path))
+    {
         if let [.., service, function] = name.path.as_slice()
             && foreign(service)
             && function.starts_with(char::is_lowercase)
@@ -80,13 +98,18 @@ fn faults(source: &Source, services: &BTreeSet<String>) -> Vec<String> {
         }
     }
     let is_imported = |word: &str| {
-        source.names.iter().any(|name| ours(&name.path) && name.path.last().is_some_and(|last| last == word))
+        source
+            .names
+            .iter()
+            .any(|name| ours(&name.path) && name.path.last().is_some_and(|last| last == word))
     };
     for three in source.tokens.windows(3) {
-        let [before, service, behind] = three else { continue };
+        let [before, service, behind] = three else {
+            continue;
+        };
         // What follows is a body or a pattern, no literal.
-        let is_type =
-            ["struct", "impl", "for", "let", ">", "&", "enum", "mod"].contains(&before.text.as_str());
+        let is_type = ["struct", "impl", "for", "let", ">", "&", "enum", "mod"]
+            .contains(&before.text.as_str());
         if behind.text == "{"
             && !is_type
             && !service.test
@@ -115,10 +138,19 @@ mod tests {
         pub struct Desk { tokens: Arc<Tokens> } pub struct Plain { name: String } pub struct Old(Arc<Tokens>);";
 
     fn found(file: &str, text: &str) -> Vec<String> {
-        let sources = [Source::parse("src/service/tokens.rs", SERVICE), Source::parse(file, text)];
+        let sources = [
+            Source::parse("src/service/tokens.rs", SERVICE),
+            Source::parse(file, text),
+        ];
         let services = services(&sources);
-        assert_eq!(services.iter().collect::<Vec<_>>(), ["Desk", "Old", "Tokens"]);
-        sources.iter().flat_map(|source| faults(source, &services)).collect()
+        assert_eq!(
+            services.iter().collect::<Vec<_>>(),
+            ["Desk", "Old", "Tokens"]
+        );
+        sources
+            .iter()
+            .flat_map(|source| faults(source, &services))
+            .collect()
     }
 
     #[test]
@@ -133,7 +165,10 @@ mod tests {
         ] {
             assert_eq!(found(body).len(), 1, "{body}");
         }
-        assert!(found("fn f() { Desk { tokens } }")[0].starts_with("src/cli/token.rs:1: composes `Desk`"));
+        assert!(
+            found("fn f() { Desk { tokens } }")[0]
+                .starts_with("src/cli/token.rs:1: composes `Desk`")
+        );
         for body in [
             "fn f(t: &Tokens) { t.read() }",
             "fn f() -> Tokens { opened.tokens() }",

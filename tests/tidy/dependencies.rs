@@ -12,19 +12,43 @@ const RULES: &str = ".deny.toml";
 #[test]
 fn dependencies_are_allowed_by_name_licence_and_source() {
     let rules: Table = toml::from_str(&tree::read(RULES)).expect(RULES);
-    let banned: Vec<&str> =
-        list(&rules, "bans", "deny").iter().filter_map(|ban| ban.get("crate")?.as_str()).collect();
-    let allowed: Vec<&str> = list(&rules, "licenses", "allow").iter().filter_map(Value::as_str).collect();
-    assert!(!banned.is_empty() && !allowed.is_empty(), "{RULES}:1: lists no bans or no licences");
+    let banned: Vec<&str> = list(&rules, "bans", "deny")
+        .iter()
+        .filter_map(|ban| ban.get("crate")?.as_str())
+        .collect();
+    let allowed: Vec<&str> = list(&rules, "licenses", "allow")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert!(
+        !banned.is_empty() && !allowed.is_empty(),
+        "{RULES}:1: lists no bans or no licences"
+    );
     demand_none(&faults(&built(), &banned, &allowed));
 }
 
 /// Every crate that goes into the binary or runs in its build, a line each: `name v1.2.3 (origin)|licence`.
 fn built() -> String {
-    let tree =
-        ["tree", "--locked", "--offline", "--edges", "normal,build", "--no-dedupe", "--prefix", "none"];
-    let output = tree::cargo().args(tree).args(["--format", "{p}|{l}"]).output().expect("cargo tree");
-    assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    let tree = [
+        "tree",
+        "--locked",
+        "--offline",
+        "--edges",
+        "normal,build",
+        "--no-dedupe",
+        "--prefix",
+        "none",
+    ];
+    let output = tree::cargo()
+        .args(tree)
+        .args(["--format", "{p}|{l}"])
+        .output()
+        .expect("cargo tree");
+    assert!(
+        output.status.success(),
+        "cargo tree: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("cargo tree")
 }
 
@@ -37,7 +61,10 @@ fn list<'a>(rules: &'a Table, section: &str, key: &str) -> &'a [Value] {
 }
 
 fn faults(built: &str, banned: &[&str], allowed: &[&str]) -> Vec<String> {
-    let mut lines: Vec<&str> = built.lines().filter(|line| !line.starts_with("sealwright ")).collect();
+    let mut lines: Vec<&str> = built
+        .lines()
+        .filter(|line| !line.starts_with("sealwright "))
+        .collect();
     lines.sort_unstable();
     lines.dedup();
     let mut faults = Vec::new();
@@ -68,7 +95,10 @@ fn faults(built: &str, banned: &[&str], allowed: &[&str]) -> Vec<String> {
 
 /// Whether an SPDX expression can be met with these licences. `/` is an old way to write `OR`.
 fn permits(expression: &str, allowed: &[&str]) -> bool {
-    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let spaced = expression
+        .replace('(', " ( ")
+        .replace(')', " ) ")
+        .replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut rest = words.as_slice();
     any_of(&mut rest, allowed) && rest.is_empty()
@@ -93,7 +123,9 @@ fn all_of(words: &mut &[&str], allowed: &[&str]) -> bool {
 }
 
 fn licence(words: &mut &[&str], allowed: &[&str]) -> bool {
-    let Some((first, rest)) = words.split_first() else { return false };
+    let Some((first, rest)) = words.split_first() else {
+        return false;
+    };
     *words = rest;
     if *first == "(" {
         let met = any_of(words, allowed);
@@ -114,12 +146,24 @@ mod tests {
     #[test]
     fn a_licence_expression_is_read_as_spdx_has_it() {
         let allowed = ["MIT", "ISC"];
-        for met in ["MIT", "GPL-3.0 OR MIT", "Apache-2.0/MIT", "ISC AND (MIT OR X)", "X WITH Y OR MIT"] {
+        for met in [
+            "MIT",
+            "GPL-3.0 OR MIT",
+            "Apache-2.0/MIT",
+            "ISC AND (MIT OR X)",
+            "X WITH Y OR MIT",
+        ] {
             assert!(permits(met, &allowed), "{met}");
         }
-        for unmet in
-            ["", "GPL-3.0", "MIT AND X", "ISC AND (X OR Y)", "MIT WITH X", "X OR Y AND MIT", "MIT MIT"]
-        {
+        for unmet in [
+            "",
+            "GPL-3.0",
+            "MIT AND X",
+            "ISC AND (X OR Y)",
+            "MIT WITH X",
+            "X OR Y AND MIT",
+            "MIT MIT",
+        ] {
             assert!(!permits(unmet, &allowed), "{unmet}");
         }
     }
@@ -127,7 +171,10 @@ mod tests {
     #[test]
     fn a_dependency_is_refused_by_name_licence_or_source() {
         let refused = |line: &str| faults(line, &["ring"], &["MIT"]).len();
-        assert_eq!(refused("sealwright v0.1.0 (here)|Apache-2.0\nserde_derive v1.0.0 (proc-macro)|MIT"), 0);
+        assert_eq!(
+            refused("sealwright v0.1.0 (here)|Apache-2.0\nserde_derive v1.0.0 (proc-macro)|MIT"),
+            0
+        );
         assert_eq!(refused("ring v0.17.14|MIT"), 1);
         assert_eq!(refused("ring-like v1.0.0|GPL-3.0"), 1);
         assert_eq!(refused("a v1.0.0 (https://example.com/a#1)|MIT"), 1);

@@ -27,9 +27,18 @@ fn every_migration_has_its_twin_for_the_other_backend() {
              steps under the same names."
         )
     };
-    let only_postgres = postgres.difference(&sqlite).map(|name| (name, "postgres", "sqlite"));
-    let only_sqlite = sqlite.difference(&postgres).map(|name| (name, "sqlite", "postgres"));
-    demand_none(&only_postgres.chain(only_sqlite).map(fault).collect::<Vec<_>>());
+    let only_postgres = postgres
+        .difference(&sqlite)
+        .map(|name| (name, "postgres", "sqlite"));
+    let only_sqlite = sqlite
+        .difference(&postgres)
+        .map(|name| (name, "sqlite", "postgres"));
+    demand_none(
+        &only_postgres
+            .chain(only_sqlite)
+            .map(fault)
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -38,8 +47,14 @@ fn the_default_configuration_documents_every_key_and_no_other() {
     if !tree::exists(KEY_TABLE) && !tree::exists(DEFAULT_CONFIG) {
         return;
     }
-    demand_file(DEFAULT_CONFIG, "every key that src/config/table.rs knows stands there with its default");
-    demand_file(KEY_TABLE, "the table of the keys that config/default.toml documents stands there");
+    demand_file(
+        DEFAULT_CONFIG,
+        "every key that src/config/table.rs knows stands there with its default",
+    );
+    demand_file(
+        KEY_TABLE,
+        "the table of the keys that config/default.toml documents stands there",
+    );
     let known = keys_of_table(&Source::parse(KEY_TABLE, &tree::read(KEY_TABLE)));
     let mut documented = keys_of_file(&tree::read(DEFAULT_CONFIG));
     // Plans have names of their own.
@@ -70,12 +85,19 @@ fn the_reference_lists_every_route_and_no_other() {
         "{ROUTER}:1: no path found in a const named ROUTES. Keep the routes in one table."
     );
     let reference = tree::read(REFERENCE);
-    let missing = served.iter().filter(|route| !mentions(&reference, route)).map(|route| {
-        format!("{REFERENCE}:1: does not name `{route}`. Add it to the table under \"Endpoints\".")
-    });
+    let missing = served
+        .iter()
+        .filter(|route| !mentions(&reference, route))
+        .map(|route| {
+            format!(
+                "{REFERENCE}:1: does not name `{route}`. Add it to the table under \"Endpoints\"."
+            )
+        });
     let listed = endpoint_table(&reference);
     let no_table = listed.is_empty().then(|| {
-        format!("{REFERENCE}:1: has no table of routes under a heading with \"Endpoints\". Add one.")
+        format!(
+            "{REFERENCE}:1: has no table of routes under a heading with \"Endpoints\". Add one."
+        )
     });
     let unknown = listed.iter().filter(|(_, path)| !served.contains(path)).map(|(line, path)| {
         format!("{REFERENCE}:{line}: `{path}` is not in ROUTES ({ROUTER}). Correct the table, or serve it.")
@@ -84,14 +106,18 @@ fn the_reference_lists_every_route_and_no_other() {
 }
 
 fn demand_file(file: &str, why: &str) {
-    assert!(tree::exists(file), "{file}:1: there is no such file. Write it: {why}.");
+    assert!(
+        tree::exists(file),
+        "{file}:1: there is no such file. Write it: {why}."
+    );
 }
 
 /// The string literals `"section.key"` of the table of keys. A file's name is no key.
 fn keys_of_table(source: &Source) -> BTreeSet<String> {
     let word = |part: &str| !part.is_empty() && part.chars().all(is_key_char);
     let is_key = |text: &&String| {
-        text.split_once('.').is_some_and(|(section, key)| word(section) && word(key) && key != "toml")
+        text.split_once('.')
+            .is_some_and(|(section, key)| word(section) && word(key) && key != "toml")
     };
     source
         .tokens
@@ -128,7 +154,9 @@ fn is_key_char(c: char) -> bool {
 /// The paths in every `const` or `static` whose name ends in `ROUTES`.
 fn routes(source: &Source) -> Vec<String> {
     let starts = source.tokens.windows(2).zip(2..).filter(|(run, _)| {
-        ["const", "static"].contains(&run[0].text.as_str()) && run[1].text.ends_with("ROUTES") && !run[0].test
+        ["const", "static"].contains(&run[0].text.as_str())
+            && run[1].text.ends_with("ROUTES")
+            && !run[0].test
     });
     let strings = starts
         .flat_map(|(_, start)| until_end(&source.tokens[start..]))
@@ -153,7 +181,8 @@ fn until_end(tokens: &[Token]) -> impl Iterator<Item = &Token> {
 fn mentions(text: &str, path: &str) -> bool {
     // A full stop ends a sentence, unless the path goes on behind it.
     let rest = |at: usize| text[at + path.len()..].trim_start_matches('.');
-    text.match_indices(path).any(|(at, _)| !rest(at).starts_with(is_path_char))
+    text.match_indices(path)
+        .any(|(at, _)| !rest(at).starts_with(is_path_char))
 }
 
 /// The paths in the tables under headings that contain "Endpoints", with their lines.
@@ -165,7 +194,11 @@ fn endpoint_table(reference: &str) -> Vec<(usize, String)> {
             inside = line.to_lowercase().contains("endpoints");
         } else if inside && line.starts_with('|') {
             let words = line.split(|c: char| !is_path_char(c));
-            found.extend(words.filter(|word| word.starts_with('/')).map(|path| (number, path.to_owned())));
+            found.extend(
+                words
+                    .filter(|word| word.starts_with('/'))
+                    .map(|path| (number, path.to_owned())),
+            );
         }
     }
     found
@@ -184,8 +217,10 @@ mod tests {
         let table = "const KEYS: &[Key] = &[key(\"server.listen\", A), key(\"token.issuer\", B)];
                      const FILE: &str = \"sealwright.toml\"; const URL: &str = \"a.b/c\";
                      #[cfg(test)] mod tests { const WRONG: &str = \"server.lisen\"; }";
-        let file = "[server]\n# Where it listens = here.\nlisten = \"x\"\n[token]\n# issuer = \"y\"\n";
-        let expected: BTreeSet<String> = ["server.listen", "token.issuer"].map(str::to_owned).into();
+        let file =
+            "[server]\n# Where it listens = here.\nlisten = \"x\"\n[token]\n# issuer = \"y\"\n";
+        let expected: BTreeSet<String> =
+            ["server.listen", "token.issuer"].map(str::to_owned).into();
         assert_eq!(keys_of_table(&Source::parse(KEY_TABLE, table)), expected);
         assert_eq!(keys_of_file(file), expected);
     }
@@ -202,8 +237,7 @@ mod tests {
         assert!(!mentions("`/a.json`", "/a"));
         assert!(mentions("Send `POST /a`", "/a"));
         assert!(mentions("Ask /a.", "/a"));
-        let reference =
-            "| `/x` |\n## Endpoints\n| `GET /.a/b.json` | and/or |\n|---|\ntext /y\n## Next\n| `/z` |";
+        let reference = "| `/x` |\n## Endpoints\n| `GET /.a/b.json` | and/or |\n|---|\ntext /y\n## Next\n| `/z` |";
         assert_eq!(endpoint_table(reference), [(3, "/.a/b.json".to_owned())]);
     }
 }

@@ -6,24 +6,40 @@ use crate::{demand_none, tree};
 /// What every machine has that builds the server, and why each is needed. Others are given by their path: a test
 /// looks for what it can do without (the reverse proxies of `tests/faults`), and names it where it is missing.
 const PROGRAMS: &[(&str, &str)] = &[
-    ("sh", "it outlives the test, or sets a signal aside, for another program"),
+    (
+        "sh",
+        "it outlives the test, or sets a signal aside, for another program",
+    ),
     ("chown", "PostgreSQL refuses root, and a file of root's"),
     ("runuser", "the same; where it is not, `su`"),
-    ("git", "tells which files belong to the project; without it every file does"),
+    (
+        "git",
+        "tells which files belong to the project; without it every file does",
+    ),
     ("strip", "of the compiler's own tools"),
-    ("valgrind", "tests/instructions installs it, or names what is skipped"),
+    (
+        "valgrind",
+        "tests/instructions installs it, or names what is skipped",
+    ),
 ];
 
 #[test]
 fn the_tests_start_no_program_that_a_bare_machine_lacks() {
     let sources = ["tests", "benches"].into_iter().flat_map(tree::sources);
     let sources = sources.filter(|source| !source.file.starts_with("tests/clients/"));
-    demand_none(&sources.flat_map(|source| program_faults(&source)).collect::<Vec<_>>());
+    demand_none(
+        &sources
+            .flat_map(|source| program_faults(&source))
+            .collect::<Vec<_>>(),
+    );
 }
 
 fn program_faults(source: &Source) -> Vec<String> {
     let started = source.tokens.windows(5).filter(|run| {
-        run[0].text == "Command" && run[1].text == "::" && run[2].text == "new" && run[3].text == "("
+        run[0].text == "Command"
+            && run[1].text == "::"
+            && run[2].text == "new"
+            && run[3].text == "("
     });
     let named = started.filter_map(|run| Some((run[4].line, run[4].string.as_deref()?)));
     let unknown = named.filter(|(_, program)| PROGRAMS.iter().all(|(known, _)| known != program));
@@ -44,7 +60,13 @@ mod tests {
     #[test]
     fn a_program_is_found_by_its_literal_name() {
         let faults = |text: &str| program_faults(&Source::parse("tests/a.rs", text)).len();
-        assert_eq!(faults("fn f() { std::process::Command::new(\"kill\").args([]); }"), 1);
-        assert_eq!(faults("fn f() { Command::new(\"sh\"); Command::new(PROGRAM); }"), 0);
+        assert_eq!(
+            faults("fn f() { std::process::Command::new(\"kill\").args([]); }"),
+            1
+        );
+        assert_eq!(
+            faults("fn f() { Command::new(\"sh\"); Command::new(PROGRAM); }"),
+            0
+        );
     }
 }

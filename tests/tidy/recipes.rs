@@ -17,12 +17,18 @@ const CLIENTS_PAGE: &str = "docs/clients.md";
 #[test]
 fn a_recipe_is_what_a_test_runs() {
     let mut regions = BTreeMap::new();
-    for file in tree::tracked().into_iter().filter(|file| file.starts_with(SOURCES)) {
+    for file in tree::tracked()
+        .into_iter()
+        .filter(|file| file.starts_with(SOURCES))
+    {
         regions.extend(marked(&file, &tree::read(&file)));
     }
     let mut shown = BTreeSet::new();
     let mut faults = Vec::new();
-    for page in tree::files(PAGES, ".md").into_iter().chain([README.to_owned()]) {
+    for page in tree::files(PAGES, ".md")
+        .into_iter()
+        .chain([README.to_owned()])
+    {
         for block in blocks(&tree::read(&page)) {
             let at = format!("{page}:{}", block.line);
             match block.source.and_then(|source| Some((regions.get(&source)?, source))) {
@@ -41,8 +47,10 @@ fn a_recipe_is_what_a_test_runs() {
         }
     }
     let unused = regions.keys().filter(|source| !shown.contains(*source));
-    faults
-        .extend(unused.map(|source| format!("{source}:1: is on no page of {PAGES}. Show it, or unmark it.")));
+    faults.extend(
+        unused
+            .map(|source| format!("{source}:1: is on no page of {PAGES}. Show it, or unmark it.")),
+    );
     demand_none(&faults);
 }
 
@@ -56,7 +64,9 @@ fn the_page_of_clients_lists_every_client_that_is_run_and_no_other() {
         .collect();
     let listed = clients_table(&tree::read(CLIENTS_PAGE));
     let missing = run.difference(&listed).map(|name| {
-        format!("{CLIENTS_PAGE}:1: has no row for {name}. `tests/clients/run --table {name}` prints it.")
+        format!(
+            "{CLIENTS_PAGE}:1: has no row for {name}. `tests/clients/run --table {name}` prints it."
+        )
     });
     let unknown = listed.difference(&run).map(|name| {
         format!(
@@ -83,14 +93,26 @@ fn blocks(page: &str) -> Vec<Block> {
     for (line, number) in page.lines().zip(1..) {
         match line.strip_prefix("```") {
             Some(language) if !open => {
-                let source = above.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
+                let source = above
+                    .strip_prefix("<!-- ")
+                    .and_then(|rest| rest.strip_suffix(" -->"));
                 let (language, source) = (language.to_owned(), source.map(str::to_owned));
                 let names_a_source = source.is_some();
-                blocks.push(Block { line: number, language, source, names_a_source, text: Vec::new() });
+                blocks.push(Block {
+                    line: number,
+                    language,
+                    source,
+                    names_a_source,
+                    text: Vec::new(),
+                });
                 open = true;
             }
             Some(_) => open = false,
-            None if open => blocks.last_mut().expect("an open block").text.push(line.to_owned()),
+            None if open => blocks
+                .last_mut()
+                .expect("an open block")
+                .text
+                .push(line.to_owned()),
             None => {}
         }
         above = line;
@@ -104,7 +126,10 @@ fn marked(file: &str, text: &str) -> Vec<(String, Vec<String>)> {
     let mut open = false;
     for line in text.lines() {
         if let Some((_, name)) = line.split_once("recipe: ") {
-            parts.push((format!("{file}: {}", name.trim_end_matches("-->").trim()), Vec::new()));
+            parts.push((
+                format!("{file}: {}", name.trim_end_matches("-->").trim()),
+                Vec::new(),
+            ));
             open = true;
         } else if line.contains("end of recipe") {
             open = false;
@@ -112,13 +137,27 @@ fn marked(file: &str, text: &str) -> Vec<(String, Vec<String>)> {
             parts.last_mut().expect("an open part").1.push(line);
         }
     }
-    parts.into_iter().map(|(source, lines)| (source, outdent(&lines))).collect()
+    parts
+        .into_iter()
+        .map(|(source, lines)| (source, outdent(&lines)))
+        .collect()
 }
 
 fn outdent(lines: &[&str]) -> Vec<String> {
     let indent = |line: &&&str| line.len() - line.trim_start().len();
-    let shared = lines.iter().filter(|line| !line.trim().is_empty()).map(|line| indent(&line)).min();
-    lines.iter().map(|line| line.get(shared.unwrap_or(0)..).unwrap_or_default().to_owned()).collect()
+    let shared = lines
+        .iter()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| indent(&line))
+        .min();
+    lines
+        .iter()
+        .map(|line| {
+            line.get(shared.unwrap_or(0)..)
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect()
 }
 
 /// The first column of the tables under headings that contain "Clients".
@@ -128,7 +167,9 @@ fn clients_table(readme: &str) -> BTreeSet<String> {
     for line in readme.lines() {
         if line.starts_with('#') {
             inside = line.to_lowercase().contains("clients");
-        } else if inside && let Some(name) = line.strip_prefix('|').and_then(|row| row.split('|').next()) {
+        } else if inside
+            && let Some(name) = line.strip_prefix('|').and_then(|row| row.split('|').next())
+        {
             found.insert(name.trim().to_owned());
         }
     }
@@ -146,7 +187,10 @@ mod tests {
         let text = "a\n  # recipe: verify\n  b\n\n    c\n  # end of recipe\nd\n";
         assert_eq!(
             marked("f", text),
-            [("f: verify".to_owned(), vec!["b".to_owned(), String::new(), "  c".to_owned()])]
+            [(
+                "f: verify".to_owned(),
+                vec!["b".to_owned(), String::new(), "  c".to_owned()]
+            )]
         );
     }
 
@@ -155,13 +199,23 @@ mod tests {
         let page = "text\n<!-- f: verify -->\n```python\nb\n```\n\n```sh\nc\n```\n";
         let read = blocks(page);
         assert_eq!((read[0].line, read[0].language.as_str()), (3, "python"));
-        assert_eq!((read[0].source.as_deref(), read[0].text.len()), (Some("f: verify"), 1));
-        assert_eq!((read[1].source.as_deref(), read[1].language.as_str()), (None, "sh"));
+        assert_eq!(
+            (read[0].source.as_deref(), read[0].text.len()),
+            (Some("f: verify"), 1)
+        );
+        assert_eq!(
+            (read[1].source.as_deref(), read[1].language.as_str()),
+            (None, "sh")
+        );
     }
 
     #[test]
     fn the_table_of_clients_is_found_by_its_heading() {
-        let readme = "| x |\n### Clients\n| client | v |\n|---|---|\n| `a` | 1 |\n| b | 2 |\n## Next\n| c |";
-        assert_eq!(clients_table(readme), ["`a`", "b"].map(str::to_owned).into());
+        let readme =
+            "| x |\n### Clients\n| client | v |\n|---|---|\n| `a` | 1 |\n| b | 2 |\n## Next\n| c |";
+        assert_eq!(
+            clients_table(readme),
+            ["`a`", "b"].map(str::to_owned).into()
+        );
     }
 }

@@ -6,17 +6,32 @@ use crate::{CRATES, KEPT_APART, ROOMS, TESTS_MAY_NAME, demand_none, tree};
 
 #[test]
 fn rooms_name_only_the_rooms_they_may() {
-    demand_none(&tree::sources("src").iter().flat_map(room_faults).collect::<Vec<_>>());
+    demand_none(
+        &tree::sources("src")
+            .iter()
+            .flat_map(room_faults)
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn crates_are_named_only_where_they_may_be() {
-    demand_none(&tree::sources("src").iter().flat_map(crate_faults).collect::<Vec<_>>());
+    demand_none(
+        &tree::sources("src")
+            .iter()
+            .flat_map(crate_faults)
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn what_is_kept_apart_is_not_named() {
-    demand_none(&tree::sources("src").iter().flat_map(apart_faults).collect::<Vec<_>>());
+    demand_none(
+        &tree::sources("src")
+            .iter()
+            .flat_map(apart_faults)
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -24,8 +39,13 @@ fn a_row_of_the_import_table_names_only_rows_below_it() {
     // So the table has no circle, and reads from the door to the cellar.
     for (row, (room, may_name)) in ROOMS.iter().enumerate() {
         for entry in may_name.split_whitespace() {
-            let below = ROOMS[row + 1..].iter().any(|(other, _)| within(&segments(entry), other));
-            assert!(below, "ROOMS: `{room}` may name `{entry}`, which is no row below it");
+            let below = ROOMS[row + 1..]
+                .iter()
+                .any(|(other, _)| within(&segments(entry), other));
+            assert!(
+                below,
+                "ROOMS: `{room}` may name `{entry}`, which is no row below it"
+            );
         }
     }
 }
@@ -42,7 +62,11 @@ fn room_faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     let mut reported = Vec::new();
     for name in source.names.iter().filter(|name| name.path[0] == "crate") {
-        let rights = if name.test { format!("{may_name} {TESTS_MAY_NAME}") } else { may_name.to_owned() };
+        let rights = if name.test {
+            format!("{may_name} {TESTS_MAY_NAME}")
+        } else {
+            may_name.to_owned()
+        };
         for target in forbidden(room, &rights, name) {
             if reported.contains(&target) {
                 continue;
@@ -63,7 +87,8 @@ fn room_faults(source: &Source) -> Vec<String> {
 /// What this name reaches that `room` has no right to, in words.
 fn forbidden(room: &str, rights: &str, name: &Name) -> Vec<String> {
     let path: Vec<&str> = name.path[1..].iter().map(String::as_str).collect();
-    let may = |target: &str| target == room || rights.split_whitespace().any(|right| right == target);
+    let may =
+        |target: &str| target == room || rights.split_whitespace().any(|right| right == target);
     let (all, path) = match path.split_last() {
         Some((&"*", parent)) => (true, parent),
         _ => (false, path.as_slice()),
@@ -81,7 +106,9 @@ fn forbidden(room: &str, rights: &str, name: &Name) -> Vec<String> {
         reached.push(format!("`{target}`"));
     }
     // Everything of a room includes the rooms inside it; a test's `use super::*` is no import.
-    let inside = ROOMS.iter().filter(|(other, _)| all && !name.test && segments(other).starts_with(path));
+    let inside = ROOMS
+        .iter()
+        .filter(|(other, _)| all && !name.test && segments(other).starts_with(path));
     reached.extend(
         inside
             .filter(|(other, _)| !may(other) && *other != target)
@@ -104,7 +131,11 @@ fn room_of_file(file: &str) -> Option<(&'static str, &'static str)> {
 
 /// The row of the longest room that holds this path.
 fn innermost_room(path: &[&str]) -> Option<(&'static str, &'static str)> {
-    ROOMS.iter().filter(|(room, _)| within(path, room)).max_by_key(|(room, _)| room.len()).copied()
+    ROOMS
+        .iter()
+        .filter(|(room, _)| within(path, room))
+        .max_by_key(|(room, _)| room.len())
+        .copied()
 }
 
 fn is_room(name: &str) -> bool {
@@ -124,12 +155,17 @@ fn crate_faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     for (names, places, why) in CRATES {
         let here = |place: &str| {
-            if place.ends_with('/') { source.file.starts_with(place) } else { source.file == place }
+            if place.ends_with('/') {
+                source.file.starts_with(place)
+            } else {
+                source.file == place
+            }
         };
         if places.split_whitespace().any(here) {
             continue;
         }
-        let breaks = |name: &&Name| !name.test && names.split_whitespace().any(|rule| reaches(name, rule));
+        let breaks =
+            |name: &&Name| !name.test && names.split_whitespace().any(|rule| reaches(name, rule));
         if let Some(name) = source.names.iter().find(breaks) {
             faults.push(format!(
                 "{}:{}: `{}` may be named only in [{places}]: {why}. To change the rule, change CRATES \
@@ -148,12 +184,17 @@ fn apart_faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     for (places, names, why) in KEPT_APART {
         let here = |place: &str| {
-            if place.ends_with('/') { source.file.starts_with(place) } else { source.file == place }
+            if place.ends_with('/') {
+                source.file.starts_with(place)
+            } else {
+                source.file == place
+            }
         };
         if !places.split_whitespace().any(here) {
             continue;
         }
-        let kept = |name: &&Name| !name.test && names.split_whitespace().any(|rule| reaches(name, rule));
+        let kept =
+            |name: &&Name| !name.test && names.split_whitespace().any(|rule| reaches(name, rule));
         faults.extend(source.names.iter().filter(kept).map(|name| {
             let path = name.path.join("::");
             format!("{}:{}: names `{path}`, but {why}.", source.file, name.line)
@@ -178,10 +219,26 @@ mod tests {
     #[test]
     fn a_handler_that_challenges_and_a_dialect_that_reads_are_faults() {
         let apart = |file: &str, text: &str| apart_faults(&Source::parse(file, text)).len();
-        assert_eq!(apart("src/http/oauth/revoke.rs", "use axum::http::header::WWW_AUTHENTICATE;"), 1);
-        assert_eq!(apart("src/http/manage/agents.rs", "use crate::http::challenge::Tried;"), 1);
-        assert_eq!(apart("src/http/layers.rs", "use super::challenge::Tried;"), 0);
-        let reads = "use crate::http::parameters::Parameters; fn f(p: &Parameters) { p.all(\"scope\") }";
+        assert_eq!(
+            apart(
+                "src/http/oauth/revoke.rs",
+                "use axum::http::header::WWW_AUTHENTICATE;"
+            ),
+            1
+        );
+        assert_eq!(
+            apart(
+                "src/http/manage/agents.rs",
+                "use crate::http::challenge::Tried;"
+            ),
+            1
+        );
+        assert_eq!(
+            apart("src/http/layers.rs", "use super::challenge::Tried;"),
+            0
+        );
+        let reads =
+            "use crate::http::parameters::Parameters; fn f(p: &Parameters) { p.all(\"scope\") }";
         assert!(apart("src/http/token/airisk.rs", reads) > 0);
         assert_eq!(apart("src/http/token/grants.rs", reads), 0);
     }
@@ -197,30 +254,108 @@ mod tests {
     #[test]
     fn a_name_from_above_is_a_fault() {
         assert_eq!(rooms("src/domain/agent.rs", "use crate::store::Store;"), 1);
-        assert_eq!(rooms("src/store/mod.rs", "use crate::{domain::id::Jti, http::state::State};"), 1);
-        assert_eq!(rooms("src/service/issue.rs", "fn f() { tokio::join!(super::super::http::x()) }"), 1);
+        assert_eq!(
+            rooms(
+                "src/store/mod.rs",
+                "use crate::{domain::id::Jti, http::state::State};"
+            ),
+            1
+        );
+        assert_eq!(
+            rooms(
+                "src/service/issue.rs",
+                "fn f() { tokio::join!(super::super::http::x()) }"
+            ),
+            1
+        );
         assert_eq!(rooms("src/main.rs", "use sealwright::app;"), 1);
-        assert_eq!(rooms("src/main.rs", "fn main() { sealwright::cli::run() }"), 0);
-        assert_eq!(rooms("src/keys/mod.rs", "#[cfg(test)] mod tests { use crate::http::X; }"), 1);
-        assert_eq!(rooms("src/keys/mod.rs", "#[cfg(test)] mod tests { use crate::clock::FakeClock; }"), 0);
+        assert_eq!(
+            rooms("src/main.rs", "fn main() { sealwright::cli::run() }"),
+            0
+        );
+        assert_eq!(
+            rooms(
+                "src/keys/mod.rs",
+                "#[cfg(test)] mod tests { use crate::http::X; }"
+            ),
+            1
+        );
+        assert_eq!(
+            rooms(
+                "src/keys/mod.rs",
+                "#[cfg(test)] mod tests { use crate::clock::FakeClock; }"
+            ),
+            0
+        );
     }
 
     #[test]
     fn a_right_to_the_store_is_none_to_a_backend() {
-        assert_eq!(rooms("src/service/issue.rs", "use crate::store::{Store, write::Write};"), 0);
-        assert_eq!(rooms("src/service/issue.rs", "use crate::store::postgres::Postgres;"), 1);
-        assert_eq!(rooms("src/service/issue.rs", "use crate::store as s; fn f() { s::sqlite::open() }"), 1);
+        assert_eq!(
+            rooms(
+                "src/service/issue.rs",
+                "use crate::store::{Store, write::Write};"
+            ),
+            0
+        );
+        assert_eq!(
+            rooms(
+                "src/service/issue.rs",
+                "use crate::store::postgres::Postgres;"
+            ),
+            1
+        );
+        assert_eq!(
+            rooms(
+                "src/service/issue.rs",
+                "use crate::store as s; fn f() { s::sqlite::open() }"
+            ),
+            1
+        );
         assert_eq!(rooms("src/service/issue.rs", "use crate::store::*;"), 2);
-        assert_eq!(rooms("src/store/mod.rs", "pub mod sqlite; pub use sqlite::Sqlite;"), 1);
-        assert_eq!(rooms("src/store/mod.rs", "#[cfg(test)] mod tests { use super::*; }"), 0);
-        assert_eq!(rooms("src/store/sqlite/mod.rs", "use crate::store::postgres::sql;"), 1);
-        assert_eq!(rooms("src/app/mod.rs", "use crate::store::{postgres::Postgres, sqlite::Sqlite};"), 0);
+        assert_eq!(
+            rooms(
+                "src/store/mod.rs",
+                "pub mod sqlite; pub use sqlite::Sqlite;"
+            ),
+            1
+        );
+        assert_eq!(
+            rooms(
+                "src/store/mod.rs",
+                "#[cfg(test)] mod tests { use super::*; }"
+            ),
+            0
+        );
+        assert_eq!(
+            rooms(
+                "src/store/sqlite/mod.rs",
+                "use crate::store::postgres::sql;"
+            ),
+            1
+        );
+        assert_eq!(
+            rooms(
+                "src/app/mod.rs",
+                "use crate::store::{postgres::Postgres, sqlite::Sqlite};"
+            ),
+            0
+        );
     }
 
     #[test]
     fn a_right_to_a_part_is_none_to_the_whole() {
-        assert_eq!(rooms("src/store/batch.rs", "use crate::telemetry::metrics::batch_size;"), 0);
-        assert_eq!(rooms("src/store/batch.rs", "use crate::telemetry::init;"), 1);
+        assert_eq!(
+            rooms(
+                "src/store/batch.rs",
+                "use crate::telemetry::metrics::batch_size;"
+            ),
+            0
+        );
+        assert_eq!(
+            rooms("src/store/batch.rs", "use crate::telemetry::init;"),
+            1
+        );
     }
 
     #[test]
@@ -236,12 +371,36 @@ mod tests {
         assert_eq!(crates("src/service/issue.rs", "use axum::Router;"), 1);
         assert_eq!(crates("src/http/mod.rs", "use axum::Router;"), 0);
         assert_eq!(crates("src/store/mod.rs", "fn f(e: sqlx::Error) {}"), 1);
-        assert_eq!(crates("src/service/clients/secret/pool.rs", "use argon2::Argon2;"), 0);
-        assert_eq!(crates("src/service/clients/secretary.rs", "use argon2::Argon2;"), 1);
+        assert_eq!(
+            crates("src/service/clients/secret/pool.rs", "use argon2::Argon2;"),
+            0
+        );
+        assert_eq!(
+            crates("src/service/clients/secretary.rs", "use argon2::Argon2;"),
+            1
+        );
         assert_eq!(crates("src/domain/time.rs", "use std::time::*;"), 1);
         assert_eq!(crates("src/domain/time.rs", "use std::time::Duration;"), 0);
-        assert_eq!(crates("src/http/mod.rs", "use tokio::task; fn f() { task::spawn(g()) }"), 1);
-        assert_eq!(crates("src/http/mod.rs", "use tokio::task; fn f() { task::spawn_blocking(g) }"), 0);
-        assert_eq!(crates("src/keys/seal.rs", "#[cfg(test)] mod tests { use aws_lc_rs::rand::fill; }"), 0);
+        assert_eq!(
+            crates(
+                "src/http/mod.rs",
+                "use tokio::task; fn f() { task::spawn(g()) }"
+            ),
+            1
+        );
+        assert_eq!(
+            crates(
+                "src/http/mod.rs",
+                "use tokio::task; fn f() { task::spawn_blocking(g) }"
+            ),
+            0
+        );
+        assert_eq!(
+            crates(
+                "src/keys/seal.rs",
+                "#[cfg(test)] mod tests { use aws_lc_rs::rand::fill; }"
+            ),
+            0
+        );
     }
 }

@@ -8,14 +8,24 @@ const OPENS: &[&str] = &["Anyone", "Protocol", "AnyToken", "Scope", "ScopeOrOwn"
 
 #[test]
 fn every_route_says_who_may_ask_and_how_long_it_may_take() {
-    demand_none(&tree::sources("src/http").iter().flat_map(faults).collect::<Vec<_>>());
+    demand_none(
+        &tree::sources("src/http")
+            .iter()
+            .flat_map(faults)
+            .collect::<Vec<_>>(),
+    );
 }
 
 /// Every row (`route!(…)`, `endpoint!(…)`, `Route { … }`) outside of a macro's own definition that lacks one of the two.
 fn faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     for (at, token) in source.tokens.iter().enumerate() {
-        let next = |n: usize| source.tokens.get(at + n).map_or("", |token| token.text.as_str());
+        let next = |n: usize| {
+            source
+                .tokens
+                .get(at + n)
+                .map_or("", |token| token.text.as_str())
+        };
         let is_row = match token.text.as_str() {
             "route" | "endpoint" => next(1) == "!" && next(2) == "(",
             "Route" => next(1) == "{" && ["methods", "path"].contains(&next(2)),
@@ -49,15 +59,18 @@ fn faults(source: &Source) -> Vec<String> {
 /// The words between the first bracket behind `at` and its end.
 fn inside(source: &Source, at: usize) -> impl Iterator<Item = &str> {
     let mut depth = 0_i32;
-    let from = source.tokens[at..].iter().skip_while(|token| token.text != "(" && token.text != "{");
-    from.map(|token| token.text.as_str()).take_while(move |text| {
-        match *text {
-            "(" | "[" | "{" => depth += 1,
-            ")" | "]" | "}" => depth -= 1,
-            _ => {}
-        }
-        depth > 0
-    })
+    let from = source.tokens[at..]
+        .iter()
+        .skip_while(|token| token.text != "(" && token.text != "{");
+    from.map(|token| token.text.as_str())
+        .take_while(move |text| {
+            match *text {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth -= 1,
+                _ => {}
+            }
+            depth > 0
+        })
 }
 
 #[cfg(test)]
@@ -66,11 +79,28 @@ mod tests {
 
     #[test]
     fn a_row_without_a_scope_or_a_deadline_is_a_fault() {
-        let found =
-            |row: &str| faults(&Source::parse("src/http/mod.rs", &format!("static R: X = {row};"))).len();
-        assert_eq!(found("[route!(Get \"/a\", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, a::b)]"), 0);
-        assert_eq!(found("[route!(Get \"/a\", REQUEST_TIMEOUT, Nothing, OAuth, a::b)]"), 1);
-        assert_eq!(found("[endpoint!(Get \"/a\", Scope(\"agents:read\"), Nothing, a::b)]"), 1);
-        assert_eq!(found("Route { methods: Any, path: \"x\", reads: Nothing }"), 2);
+        let found = |row: &str| {
+            faults(&Source::parse(
+                "src/http/mod.rs",
+                &format!("static R: X = {row};"),
+            ))
+            .len()
+        };
+        assert_eq!(
+            found("[route!(Get \"/a\", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, a::b)]"),
+            0
+        );
+        assert_eq!(
+            found("[route!(Get \"/a\", REQUEST_TIMEOUT, Nothing, OAuth, a::b)]"),
+            1
+        );
+        assert_eq!(
+            found("[endpoint!(Get \"/a\", Scope(\"agents:read\"), Nothing, a::b)]"),
+            1
+        );
+        assert_eq!(
+            found("Route { methods: Any, path: \"x\", reads: Nothing }"),
+            2
+        );
     }
 }

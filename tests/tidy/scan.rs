@@ -35,7 +35,8 @@ pub struct Token {
 
 impl Token {
     fn is_word(&self) -> bool {
-        self.text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        self.text
+            .starts_with(|c: char| c.is_alphabetic() || c == '_')
     }
 }
 
@@ -53,25 +54,46 @@ pub struct Name {
 impl Source {
     /// Reads the file at `file` (from the root of the project) with this text.
     pub fn parse(file: &str, text: &str) -> Self {
-        let stream: TokenStream = text.parse().unwrap_or_else(|fault| panic!("{file}: {fault}"));
+        let stream: TokenStream = text
+            .parse()
+            .unwrap_or_else(|fault| panic!("{file}: {fault}"));
         let mut tokens = Vec::new();
         flatten(stream, &Rc::new(module_of(file)), false, &mut tokens);
         let names = names(&tokens);
-        Self { file: file.to_owned(), text: text.to_owned(), tokens, names }
+        Self {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            tokens,
+            names,
+        }
     }
 
     /// Where these tokens stand next to each other: the first of each such run.
     pub fn runs<'a>(&'a self, wanted: &'a [&'a str]) -> impl Iterator<Item = &'a Token> {
-        let fits = move |run: &&[Token]| run.iter().zip(wanted).all(|(token, text)| token.text == *text);
-        self.tokens.windows(wanted.len()).filter(fits).map(|run| &run[0])
+        let fits = move |run: &&[Token]| {
+            run.iter()
+                .zip(wanted)
+                .all(|(token, text)| token.text == *text)
+        };
+        self.tokens
+            .windows(wanted.len())
+            .filter(fits)
+            .map(|run| &run[0])
     }
 }
 
 /// The module that a file of `src/` holds: `src/store/mod.rs` is `store`, `src/lib.rs` the root.
 pub fn module_of(file: &str) -> Vec<String> {
-    let path = file.strip_prefix("src/").unwrap_or(file).trim_end_matches(".rs");
+    let path = file
+        .strip_prefix("src/")
+        .unwrap_or(file)
+        .trim_end_matches(".rs");
     let path = path.strip_suffix("/mod").unwrap_or(path);
-    if path == "lib" || path == "main" { vec![] } else { path.split('/').map(str::to_owned).collect() }
+    if path == "lib" || path == "main" {
+        vec![]
+    } else {
+        path.split('/').map(str::to_owned).collect()
+    }
 }
 
 /// Writes a token tree out in a row, noting for each token its module and whether it is test code.
@@ -85,7 +107,13 @@ fn flatten(stream: TokenStream, module: &Rc<Vec<String>>, test: bool, out: &mut 
     while i < trees.len() {
         let (tree, here) = (&trees[i], rest || item);
         let line = tree.span().start().line;
-        let token = |text: String| Token { text, string: None, line, test: here, module: module.clone() };
+        let token = |text: String| Token {
+            text,
+            string: None,
+            line,
+            test: here,
+            module: module.clone(),
+        };
         match tree {
             TokenTree::Group(group) => {
                 let before = |back: usize| i.checked_sub(back).map(written).unwrap_or_default();
@@ -101,15 +129,18 @@ fn flatten(stream: TokenStream, module: &Rc<Vec<String>>, test: bool, out: &mut 
                 let (open, close) = brackets(group.delimiter());
                 out.push(token(open.to_owned()));
                 flatten(group.stream(), &inside, here, out);
-                out.push(Token { line: group.span_close().start().line, ..token(close.to_owned()) });
+                out.push(Token {
+                    line: group.span_close().start().line,
+                    ..token(close.to_owned())
+                });
                 if group.delimiter() == Delimiter::Brace {
                     (item, at_keyword) = (false, false);
                 }
             }
             TokenTree::Ident(ident) => {
                 let word = ident.to_string();
-                at_keyword |=
-                    ["fn", "impl", "mod", "struct", "enum", "trait", "type"].contains(&word.as_str());
+                at_keyword |= ["fn", "impl", "mod", "struct", "enum", "trait", "type"]
+                    .contains(&word.as_str());
                 out.push(token(word.trim_start_matches("r#").to_owned()));
             }
             TokenTree::Punct(mark) if mark.as_char() == ':' && mark.spacing() == Spacing::Joint => {
@@ -125,7 +156,10 @@ fn flatten(stream: TokenStream, module: &Rc<Vec<String>>, test: bool, out: &mut 
             }
             TokenTree::Literal(literal) => {
                 let string = string_value(&literal.to_string());
-                out.push(Token { string, ..token(literal.to_string()) });
+                out.push(Token {
+                    string,
+                    ..token(literal.to_string())
+                });
             }
         }
         i += 1;
@@ -147,7 +181,9 @@ fn brackets(delimiter: Delimiter) -> (&'static str, &'static str) {
 }
 
 fn string_value(literal: &str) -> Option<String> {
-    let literal = literal.trim_start_matches(['b', 'r', '#']).trim_end_matches('#');
+    let literal = literal
+        .trim_start_matches(['b', 'r', '#'])
+        .trim_end_matches('#');
     Some(literal.strip_prefix('"')?.strip_suffix('"')?.to_owned())
 }
 
@@ -179,14 +215,19 @@ fn names(tokens: &[Token]) -> Vec<Name> {
             }
             "mod" if [";", "{"].contains(&text(i + 2)) => {
                 let child = text(i + 1).to_owned();
-                let path = ["crate".to_owned()].into_iter().chain(token.module.iter().cloned());
+                let path = ["crate".to_owned()]
+                    .into_iter()
+                    .chain(token.module.iter().cloned());
                 let path = path.chain([child.clone()]).collect();
                 aliases.insert((token.module.to_vec(), child), path);
                 i += 2;
             }
             // A visibility names no one.
             "pub" if text(i + 1) == "(" => {
-                i += tokens[i..].iter().take_while(|token| token.text != ")").count();
+                i += tokens[i..]
+                    .iter()
+                    .take_while(|token| token.text != ")")
+                    .count();
             }
             _ if token.is_word() && text(i + 1) == "::" && !continues_a_path(tokens, i) => {
                 let mut path = vec![token.text.clone()];
@@ -260,19 +301,24 @@ fn resolve(path: &[String], module: &[String], aliases: &Aliases) -> Vec<String>
     let mut path = path.to_vec();
     // An import may build on another; more than a few steps would be a riddle.
     for _ in 0..8 {
-        let ours = |module: &[String], rest: &[String]| [&["crate".to_owned()], module, rest].concat();
+        let ours =
+            |module: &[String], rest: &[String]| [&["crate".to_owned()], module, rest].concat();
         match path[0].as_str() {
             "crate" => return path,
             // The binary and the tests call the library by its name.
             "sealwright" => return ours(&[], &path[1..]),
             "self" => return ours(module, &path[1..]),
             "super" => {
-                let up = path.iter().take_while(|segment| *segment == "super").count();
+                let up = path
+                    .iter()
+                    .take_while(|segment| *segment == "super")
+                    .count();
                 return ours(&module[..module.len().saturating_sub(up)], &path[up..]);
             }
             first => {
                 // Inner modules see the outer one's names through `use super::*`.
-                let seen = |depth: usize| aliases.get(&(module[..depth].to_vec(), first.to_owned()));
+                let seen =
+                    |depth: usize| aliases.get(&(module[..depth].to_vec(), first.to_owned()));
                 match (0..=module.len()).rev().find_map(seen) {
                     Some(target) if target != &path[..1] => path = [target, &path[1..]].concat(),
                     _ => return path,
@@ -291,8 +337,12 @@ mod tests {
     fn named(file: &str, text: &str) -> (Vec<String>, Vec<String>) {
         let join = |name: &Name| name.path.join("::");
         let source = Source::parse(file, text);
-        let (tests, code): (Vec<&Name>, Vec<&Name>) = source.names.iter().partition(|name| name.test);
-        (code.into_iter().map(join).collect(), tests.into_iter().map(join).collect())
+        let (tests, code): (Vec<&Name>, Vec<&Name>) =
+            source.names.iter().partition(|name| name.test);
+        (
+            code.into_iter().map(join).collect(),
+            tests.into_iter().map(join).collect(),
+        )
     }
 
     fn code(file: &str, text: &str) -> Vec<String> {
@@ -302,10 +352,21 @@ mod tests {
     #[test]
     fn nested_groups_and_renames_are_followed() {
         let text = "use crate::{http::{self, token as t}, domain::{id::Jti, *}};";
-        let all = ["crate::http", "crate::http::token", "crate::domain::id::Jti", "crate::domain::*"];
+        let all = [
+            "crate::http",
+            "crate::http::token",
+            "crate::domain::id::Jti",
+            "crate::domain::*",
+        ];
         assert_eq!(code("src/service/issue.rs", text), all);
-        assert_eq!(code("src/a.rs", "use tokio::{spawn as go, self as t};"), ["tokio::spawn", "tokio"]);
-        assert_eq!(code("src/a.rs", "use ::sqlx::query; use sqlx;"), ["sqlx::query", "sqlx"]);
+        assert_eq!(
+            code("src/a.rs", "use tokio::{spawn as go, self as t};"),
+            ["tokio::spawn", "tokio"]
+        );
+        assert_eq!(
+            code("src/a.rs", "use ::sqlx::query; use sqlx;"),
+            ["sqlx::query", "sqlx"]
+        );
     }
 
     #[test]
@@ -320,7 +381,15 @@ mod tests {
             }
             #[crate::attribute::A]
             macro_rules! m { () => { $crate::macros::M } }";
-        let all = ["http::A", "cli::B", "app::run", "keys::K", "store::S", "attribute::A", "macros::M"];
+        let all = [
+            "http::A",
+            "cli::B",
+            "app::run",
+            "keys::K",
+            "store::S",
+            "attribute::A",
+            "macros::M",
+        ];
         let mut seen = code("src/service.rs", text);
         seen.retain(|path| path.starts_with("crate"));
         assert_eq!(seen, all.map(|path| format!("crate::{path}")));
@@ -328,16 +397,24 @@ mod tests {
 
     #[test]
     fn super_climbs_from_the_module_it_stands_in() {
-        assert_eq!(code("src/store/sqlite/read.rs", "use super::super::Store;"), ["crate::store::Store"]);
-        assert_eq!(code("src/store/mod.rs", "use super::http::X;"), ["crate::http::X"]);
+        assert_eq!(
+            code("src/store/sqlite/read.rs", "use super::super::Store;"),
+            ["crate::store::Store"]
+        );
+        assert_eq!(
+            code("src/store/mod.rs", "use super::http::X;"),
+            ["crate::http::X"]
+        );
         let inner = "mod inner { use super::super::http::X; fn f() { self::g(); } }";
-        assert_eq!(code("src/keys/seal.rs", inner), ["crate::keys::http::X", "crate::keys::seal::inner::g"]);
+        assert_eq!(
+            code("src/keys/seal.rs", inner),
+            ["crate::keys::http::X", "crate::keys::seal::inner::g"]
+        );
     }
 
     #[test]
     fn a_name_leads_to_where_it_was_imported_from() {
-        let now =
-            "use std::time::{self, SystemTime as Clock}; fn f() { Clock::now(); time::Instant::now(); }";
+        let now = "use std::time::{self, SystemTime as Clock}; fn f() { Clock::now(); time::Instant::now(); }";
         assert!(code("src/a.rs", now).contains(&"std::time::SystemTime::now".to_owned()));
         assert!(code("src/a.rs", now).contains(&"std::time::Instant::now".to_owned()));
         let two = "use crate::store; use store::postgres as pg; fn f() { pg::open() }";
@@ -347,7 +424,10 @@ mod tests {
     #[test]
     fn a_child_module_hides_the_crate_of_its_name() {
         let text = "mod time; fn f() { time::now() }";
-        assert_eq!(code("src/domain/mod.rs", text), ["crate::domain::time::now"]);
+        assert_eq!(
+            code("src/domain/mod.rs", text),
+            ["crate::domain::time::now"]
+        );
     }
 
     #[test]
@@ -367,13 +447,32 @@ mod tests {
             #[cfg(test)] #[allow(x)] mod tests { use a::deep_test; }";
         let (code, tests) = named("src/a.rs", text);
         assert_eq!(code, ["a::outside", "a::Outside", "a::outside_fn"]);
-        assert_eq!(tests, ["a::in_test", "a::InTest", "a::TestType", "a::in_test_fn", "a::deep_test"]);
+        assert_eq!(
+            tests,
+            [
+                "a::in_test",
+                "a::InTest",
+                "a::TestType",
+                "a::in_test_fn",
+                "a::deep_test"
+            ]
+        );
         assert!(named("src/a.rs", "#![cfg(test)] use a::b;").0.is_empty());
     }
 
     #[test]
     fn a_name_carries_its_line() {
-        let source = Source::parse("src/a.rs", "use a::{\n    b,\n    c::d,\n};\nfn f() {\n    e::f()\n}");
-        assert_eq!(source.names.iter().map(|name| name.line).collect::<Vec<_>>(), [2, 3, 6]);
+        let source = Source::parse(
+            "src/a.rs",
+            "use a::{\n    b,\n    c::d,\n};\nfn f() {\n    e::f()\n}",
+        );
+        assert_eq!(
+            source
+                .names
+                .iter()
+                .map(|name| name.line)
+                .collect::<Vec<_>>(),
+            [2, 3, 6]
+        );
     }
 }

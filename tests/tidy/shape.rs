@@ -26,8 +26,16 @@ fn no_file_is_longer_than_a_reader_can_hold() {
         measure(&file, "code", code, CODE_CEILING);
         measure(&file, "tests", tests, TEST_CEILING);
     }
-    for file in tree::files("tests", ".rs").into_iter().chain(tree::files("benches", ".rs")) {
-        measure(&file, "tests", tree::read(&file).lines().count(), TEST_CEILING);
+    for file in tree::files("tests", ".rs")
+        .into_iter()
+        .chain(tree::files("benches", ".rs"))
+    {
+        measure(
+            &file,
+            "tests",
+            tree::read(&file).lines().count(),
+            TEST_CEILING,
+        );
     }
     demand_none(&faults);
 }
@@ -62,9 +70,14 @@ fn every_room_says_what_it_owns_and_must_not_know() {
 fn the_map_names_every_module() {
     let text = tree::read("src/lib.rs");
     let head = head(&text);
-    let named: Vec<&str> = head.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let named: Vec<&str> = head
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
     let modules = text.lines().zip(1..).filter_map(|(line, number)| {
-        let rest = line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").strip_prefix("mod ")?;
+        let rest = line
+            .trim_start_matches("pub ")
+            .trim_start_matches("pub(crate) ")
+            .strip_prefix("mod ")?;
         Some((number, rest.trim_end_matches(';').trim()))
     });
     let faults = modules.filter(|(_, module)| !named.contains(module)).map(|(line, module)| {
@@ -87,7 +100,10 @@ fn code_and_test_lines(text: &str) -> (usize, usize) {
 /// The opening comment in one line.
 fn head(text: &str) -> String {
     let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
-    lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+    lines
+        .flat_map(str::split_whitespace)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -96,12 +112,21 @@ mod tests {
 
     #[test]
     fn tests_are_counted_apart_from_code() {
-        assert_eq!(code_and_test_lines("//! a\n#[cfg(test)]\nuse b;\nfn c() {}"), (4, 0));
-        assert_eq!(code_and_test_lines("//! a\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n}"), (1, 4));
+        assert_eq!(
+            code_and_test_lines("//! a\n#[cfg(test)]\nuse b;\nfn c() {}"),
+            (4, 0)
+        );
+        assert_eq!(
+            code_and_test_lines("//! a\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n}"),
+            (1, 4)
+        );
     }
 
     #[test]
     fn an_opening_comment_is_read_across_its_lines() {
-        assert_eq!(head("//! Owns all. Must not\n//!\n//! know. \n\n//! later"), "Owns all. Must not know.");
+        assert_eq!(
+            head("//! Owns all. Must not\n//!\n//! know. \n\n//! later"),
+            "Owns all. Must not know."
+        );
     }
 }

@@ -26,7 +26,9 @@ pub fn files(folder: &str, suffix: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for path in entries.map(|entry| entry.unwrap().path()) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() && ![".git", "target", "node_modules"].contains(&name.as_str()) {
@@ -49,7 +51,11 @@ pub fn tracked() -> Vec<String> {
     match listed {
         Ok(output) if output.status.success() => {
             let names = String::from_utf8_lossy(&output.stdout).into_owned();
-            names.lines().filter(|name| exists(name)).map(str::to_owned).collect()
+            names
+                .lines()
+                .filter(|name| exists(name))
+                .map(str::to_owned)
+                .collect()
         }
         _ => files("", ""),
     }
@@ -60,15 +66,24 @@ pub fn tracked_lines() -> Vec<(String, usize, String)> {
     let mut lines = Vec::new();
     for file in tracked() {
         // What is not UTF-8 is not text.
-        let Ok(text) = std::fs::read_to_string(root().join(&file)) else { continue };
-        lines.extend(text.lines().zip(1..).map(|(line, number)| (file.clone(), number, line.to_owned())));
+        let Ok(text) = std::fs::read_to_string(root().join(&file)) else {
+            continue;
+        };
+        lines.extend(
+            text.lines()
+                .zip(1..)
+                .map(|(line, number)| (file.clone(), number, line.to_owned())),
+        );
     }
     lines
 }
 
 /// Every Rust file under `folder`, scanned.
 pub fn sources(folder: &str) -> Vec<Source> {
-    files(folder, ".rs").into_iter().map(|file| Source::parse(&file, &read(&file))).collect()
+    files(folder, ".rs")
+        .into_iter()
+        .map(|file| Source::parse(&file, &read(&file)))
+        .collect()
 }
 
 /// A command that runs cargo on this project.

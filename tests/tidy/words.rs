@@ -11,41 +11,70 @@ const START_UP: &[&str] = &["src/main.rs"];
 const PANICS: &[&str] = &["unwrap", "expect", "unwrap_err", "expect_err"];
 
 /// What `as` changes without a word when the value does not fit.
-const INTEGERS: &[&str] =
-    &["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize"];
+const INTEGERS: &[&str] = &[
+    "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
+];
 
 /// Macros that mark what is not done.
 const UNDONE: &[&str] = &["todo", "unimplemented", "dbg"];
 
 /// What only a function that waits, or that tells somebody, has to name.
-const EFFECTS: &[&str] =
-    &["async", "await", "async_trait", "futures_util", "tokio", "tracing", "metrics", "println", "eprintln"];
+const EFFECTS: &[&str] = &[
+    "async",
+    "await",
+    "async_trait",
+    "futures_util",
+    "tokio",
+    "tracing",
+    "metrics",
+    "println",
+    "eprintln",
+];
 
 /// Notes that mark the same; in two parts, so that this file may be searched too.
 const NOTES: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME")];
 
 /// Folders that exist on one machine only.
-const MACHINE: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
+const MACHINE: &[&str] = &[
+    concat!("/wo", "rk/"),
+    concat!("/ro", "ot/"),
+    concat!("/ho", "me/"),
+];
 
 #[test]
 fn nothing_in_the_server_panics_on_purpose() {
-    let sources = tree::sources("src").into_iter().filter(|source| !START_UP.contains(&source.file.as_str()));
-    demand_none(&sources.flat_map(|source| panic_faults(&source)).collect::<Vec<_>>());
+    let sources = tree::sources("src")
+        .into_iter()
+        .filter(|source| !START_UP.contains(&source.file.as_str()));
+    demand_none(
+        &sources
+            .flat_map(|source| panic_faults(&source))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn a_cast_says_why_it_cannot_lose_anything() {
-    demand_none(&tree::sources("src").iter().flat_map(cast_faults).collect::<Vec<_>>());
+    demand_none(
+        &tree::sources("src")
+            .iter()
+            .flat_map(cast_faults)
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn nothing_is_left_undone_and_no_test_is_skipped() {
-    let folders = ["src", "tests", "benches"].into_iter().flat_map(tree::sources);
+    let folders = ["src", "tests", "benches"]
+        .into_iter()
+        .flat_map(tree::sources);
     let mut faults: Vec<String> = folders.flat_map(|source| undone_faults(&source)).collect();
     for (file, number, line) in tree::tracked_lines() {
         let words = || line.split(|c: char| !c.is_alphanumeric() && c != '_');
         if let Some(note) = NOTES.iter().find(|note| words().any(|word| word == **note)) {
-            faults.push(format!("{file}:{number}: {note}. Do it now, or say in a sentence why it is so."));
+            faults.push(format!(
+                "{file}:{number}: {note}. Do it now, or say in a sentence why it is so."
+            ));
         }
     }
     demand_none(&faults);
@@ -53,7 +82,12 @@ fn nothing_is_left_undone_and_no_test_is_skipped() {
 
 #[test]
 fn nothing_names_a_folder_of_one_machine() {
-    let names = |line: &str| MACHINE.iter().find(|folder| names_folder(line, folder)).copied();
+    let names = |line: &str| {
+        MACHINE
+            .iter()
+            .find(|folder| names_folder(line, folder))
+            .copied()
+    };
     let lines = tree::tracked_lines().into_iter();
     let faults = lines.filter_map(|(file, number, line)| {
         let folder = names(&line)?;
@@ -66,11 +100,19 @@ fn nothing_names_a_folder_of_one_machine() {
 
 #[test]
 fn the_domain_never_awaits_and_never_logs() {
-    demand_none(&tree::sources("src/domain").iter().flat_map(effect_faults).collect::<Vec<_>>());
+    demand_none(
+        &tree::sources("src/domain")
+            .iter()
+            .flat_map(effect_faults)
+            .collect::<Vec<_>>(),
+    );
 }
 
 fn effect_faults(source: &Source) -> Vec<String> {
-    let words = source.tokens.iter().filter(|token| !token.test && EFFECTS.contains(&token.text.as_str()));
+    let words = source
+        .tokens
+        .iter()
+        .filter(|token| !token.test && EFFECTS.contains(&token.text.as_str()));
     let message = |token: &crate::scan::Token| {
         format!(
             "{}:{}: `{}` in the domain, which decides and does nothing else. Take what you need as an \
@@ -91,16 +133,18 @@ fn names_folder(line: &str, folder: &str) -> bool {
 
 fn panic_faults(source: &Source) -> Vec<String> {
     let calls = PANICS.iter().flat_map(|call| {
-        let method = source
-            .tokens
-            .windows(3)
-            .filter(|run| run[0].text == "." && run[1].text == **call && run[2].text == "(" && !run[1].test);
+        let method = source.tokens.windows(3).filter(|run| {
+            run[0].text == "." && run[1].text == **call && run[2].text == "(" && !run[1].test
+        });
         // `.map(Result::unwrap)` says the same.
         let named = source
             .names
             .iter()
             .filter(move |name| !name.test && name.path.last().is_some_and(|last| last == call));
-        method.map(|run| run[1].line).chain(named.map(|name| name.line)).map(move |line| (line, *call))
+        method
+            .map(|run| run[1].line)
+            .chain(named.map(|name| name.line))
+            .map(move |line| (line, *call))
     });
     let message = |(line, call)| {
         format!(
@@ -133,7 +177,10 @@ fn undone_faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     for name in UNDONE {
         for token in source.runs(&[name, "!"]) {
-            faults.push(format!("{}:{}: `{name}!`. Finish it, or leave it out.", source.file, token.line));
+            faults.push(format!(
+                "{}:{}: `{name}!`. Finish it, or leave it out.",
+                source.file, token.line
+            ));
         }
     }
     let skipped = source.runs(&["#", "[", "ignore"]);
@@ -157,8 +204,14 @@ mod tests {
 
     #[test]
     fn a_panic_is_found_outside_of_tests_only() {
-        assert_eq!(panic_faults(&source("fn f() { a.unwrap(); b.expect(\"c\"); }")).len(), 2);
-        assert_eq!(panic_faults(&source("fn f() { a.map(Result::unwrap); }")).len(), 1);
+        assert_eq!(
+            panic_faults(&source("fn f() { a.unwrap(); b.expect(\"c\"); }")).len(),
+            2
+        );
+        assert_eq!(
+            panic_faults(&source("fn f() { a.map(Result::unwrap); }")).len(),
+            1
+        );
         let fine = "#[expect(x, reason = \"y\")] fn f() { a.unwrap_or(1); }
                     #[cfg(test)] mod tests { fn f() { a.unwrap(); } }";
         assert!(panic_faults(&source(fine)).is_empty());
@@ -173,9 +226,17 @@ mod tests {
 
     #[test]
     fn a_cast_needs_a_reason_on_its_line() {
-        assert_eq!(cast_faults(&source("fn f(a: i64) -> u8 {\n a as u8\n}")).len(), 1);
+        assert_eq!(
+            cast_faults(&source("fn f(a: i64) -> u8 {\n a as u8\n}")).len(),
+            1
+        );
         assert!(cast_faults(&source("fn f(a: i64) -> u8 {\n a as u8 // below 60\n}")).is_empty());
-        assert!(cast_faults(&source("use a as b; #[cfg(test)] fn f(a: i64) -> u8 { a as u8 }")).is_empty());
+        assert!(
+            cast_faults(&source(
+                "use a as b; #[cfg(test)] fn f(a: i64) -> u8 { a as u8 }"
+            ))
+            .is_empty()
+        );
     }
 
     #[test]
@@ -190,6 +251,9 @@ mod tests {
         let folder = MACHINE[2];
         assert!(names_folder(&format!("cd {folder}me"), folder));
         assert!(names_folder(&format!("file://{folder}me"), folder));
-        assert!(!names_folder(&format!("https://example.com{folder}"), folder));
+        assert!(!names_folder(
+            &format!("https://example.com{folder}"),
+            folder
+        ));
     }
 }

@@ -22,13 +22,24 @@ const FLOOD: f64 = 1.0;
 pub fn flood(world: &World<'_>) -> Fallible<Row> {
     let good = GOOD.min(world.seeded.warm.len());
     let wrong: Vec<Agent> = world.seeded.warm[..good].iter().map(forge).collect();
-    let load = Arc::new(Load { requests: token_requests(&wrong), expect: 401, revoking: None });
+    let load = Arc::new(Load {
+        requests: token_requests(&wrong),
+        expect: 401,
+        revoking: None,
+    });
     let pairs = world.bench.times(|| {
         let capacity = capacity(world)?;
         let calm = token_stream(world, 64, good, Pace::Open(CALM * capacity));
         let without = world.bench.repeat(world.subject, &calm)?;
-        let flood = Stream { load: Arc::clone(&load), connections: 64, pace: Pace::Open(FLOOD * capacity) };
-        Ok((without, world.bench.repeat_beside(world.subject, &[calm, flood])?))
+        let flood = Stream {
+            load: Arc::clone(&load),
+            connections: 64,
+            pace: Pace::Open(FLOOD * capacity),
+        };
+        Ok((
+            without,
+            world.bench.repeat_beside(world.subject, &[calm, flood])?,
+        ))
     })?;
     let of = |name, unit, value: fn(&(Repetition, Repetition)) -> f64| {
         Figure::new(name, unit, pairs.iter().map(value).collect())
@@ -38,28 +49,56 @@ pub fn flood(world: &World<'_>) -> Fallible<Row> {
             with.succeeded as f64 / (with.succeeded + with.failed) as f64
         })
         .reach(Some(Reach::AtLeast(1.0))),
-        of("their p99 against without a flood", Unit::Ratio, |(without, with)| with.p99 / without.p99)
-            .reach(Some(Reach::AtMost(2.0))),
-        of("their p50 against without a flood", Unit::Ratio, |(without, with)| with.p50 / without.p50),
-        of("p99 in raw signatures", Unit::Ratio, |(_, with)| with.in_signatures(with.p99)),
-        of("good agents", Unit::PerSecond, |(_, with)| with.per_second()),
+        of(
+            "their p99 against without a flood",
+            Unit::Ratio,
+            |(without, with)| with.p99 / without.p99,
+        )
+        .reach(Some(Reach::AtMost(2.0))),
+        of(
+            "their p50 against without a flood",
+            Unit::Ratio,
+            |(without, with)| with.p50 / without.p50,
+        ),
+        of("p99 in raw signatures", Unit::Ratio, |(_, with)| {
+            with.in_signatures(with.p99)
+        }),
+        of("good agents", Unit::PerSecond, |(_, with)| {
+            with.per_second()
+        }),
         of("wrong secrets refused", Unit::PerSecond, |(_, with)| {
             with.others.first().map_or(0.0, |p| p.succeeded as f64) / with.seconds
         }),
         of("p99 without", Unit::Millis, |(without, _)| without.p99),
         of("p99 with", Unit::Millis, |(_, with)| with.p99),
     ];
-    let mut row = Row { figures, ..Row::default() };
-    let other: u64 = pairs.iter().filter_map(|(_, with)| with.others.first()).map(|p| p.failed).sum();
+    let mut row = Row {
+        figures,
+        ..Row::default()
+    };
+    let other: u64 = pairs
+        .iter()
+        .filter_map(|(_, with)| with.others.first())
+        .map(|p| p.failed)
+        .sum();
     if other > 0 {
-        row.notes.push(format!("{other} wrong secrets were not answered with 401"));
+        row.notes
+            .push(format!("{other} wrong secrets were not answered with 401"));
     }
-    Ok(row.with(pairs.into_iter().flat_map(|(without, with)| [without, with]).collect()))
+    Ok(row.with(
+        pairs
+            .into_iter()
+            .flat_map(|(without, with)| [without, with])
+            .collect(),
+    ))
 }
 
 /// A generated secret with one character changed: it has the form and not the tag.
 fn forge(agent: &Agent) -> Agent {
     let mut secret = agent.secret.clone().into_bytes();
     secret[20] = if secret[20] == b'x' { b'y' } else { b'x' };
-    Agent { id: agent.id.clone(), secret: String::from_utf8_lossy(&secret).into_owned() }
+    Agent {
+        id: agent.id.clone(),
+        secret: String::from_utf8_lossy(&secret).into_owned(),
+    }
 }

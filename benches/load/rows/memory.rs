@@ -18,24 +18,49 @@ const KNOWN_CAP: Duration = Duration::from_mins(3);
 
 pub fn idle(world: &World<'_>) -> Row {
     let figure = Figure::new("resident", Unit::Megabytes, vec![world.idle.resident]);
-    Row { figures: vec![figure.reach(Some(Reach::AtMost(25e6)))], ..Row::default() }
+    Row {
+        figures: vec![figure.reach(Some(Reach::AtMost(25e6)))],
+        ..Row::default()
+    }
 }
 
 /// Agents whose secrets were imported come all at once, none of them known.
 pub fn storm(world: &World<'_>) -> Fallible<Row> {
     let agents = &world.seeded.cold[..STORM.min(world.seeded.cold.len())];
-    let load = Load { requests: token_requests(agents), expect: 200, revoking: None };
-    let stream = Stream { load: Arc::new(load), connections: 256, pace: Pace::Once };
+    let load = Load {
+        requests: token_requests(agents),
+        expect: 200,
+        revoking: None,
+    };
+    let stream = Stream {
+        load: Arc::new(load),
+        connections: 256,
+        pace: Pace::Once,
+    };
     process::reset_peak(world.subject.server.process())?;
-    let done = world.bench.run_once(world.subject, &stream, Duration::from_mins(1))?;
+    let done = world
+        .bench
+        .run_once(world.subject, &stream, Duration::from_mins(1))?;
     let memory = process::memory(world.subject.server.process())?;
     let figures = vec![
         Figure::new("peak", Unit::Megabytes, vec![memory.peak]).reach(Some(Reach::AtMost(100e6))),
-        Figure::new("resident afterwards", Unit::Megabytes, vec![memory.resident]),
+        Figure::new(
+            "resident afterwards",
+            Unit::Megabytes,
+            vec![memory.resident],
+        ),
         Figure::new("logins", Unit::Count, vec![done.succeeded as f64]),
-        Figure::new("told to come again", Unit::Count, vec![done.first.told_to_wait as f64]),
+        Figure::new(
+            "told to come again",
+            Unit::Count,
+            vec![done.first.told_to_wait as f64],
+        ),
     ];
-    Ok(Row { figures, ..Row::default() }.with(vec![done]))
+    Ok(Row {
+        figures,
+        ..Row::default()
+    }
+    .with(vec![done]))
 }
 
 /// Every agent of the store was served once, and then 256 connections went through all of them.
@@ -46,10 +71,20 @@ pub fn known(world: &World<'_>) -> Fallible<Row> {
     let done = world.bench.repeat(world.subject, &stream)?;
     let memory = process::memory(world.subject.server.process())?;
     let figures = vec![
-        Figure::new("resident", Unit::Megabytes, vec![memory.resident]).reach(Some(Reach::AtMost(80e6))),
+        Figure::new("resident", Unit::Megabytes, vec![memory.resident])
+            .reach(Some(Reach::AtMost(80e6))),
         Figure::new("peak", Unit::Megabytes, vec![memory.peak]),
         Figure::new("agents", Unit::Count, vec![agents.len() as f64]),
-        Figure::new("share of the signing limit", Unit::Ratio, vec![done.share()]),
+        Figure::new(
+            "share of the signing limit",
+            Unit::Ratio,
+            vec![done.share()],
+        ),
     ];
-    Ok(Row { figures, notes, ..Row::default() }.with(vec![done]))
+    Ok(Row {
+        figures,
+        notes,
+        ..Row::default()
+    }
+    .with(vec![done]))
 }

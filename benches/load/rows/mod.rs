@@ -84,15 +84,28 @@ pub fn start_name(kind: Kind) -> String {
 pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
     let mut rows: Vec<Planned> = Vec::new();
     let mut add = |name: &str, measure: Measure| {
-        rows.push(Planned { name: format!("{}: {name}", kind.word()), measure });
+        rows.push(Planned {
+            name: format!("{}: {name}", kind.word()),
+            measure,
+        });
     };
     add("memory, idle", Box::new(|world| Ok(memory::idle(world))));
     add("memory, argon2 storm", Box::new(memory::storm));
     for (connections, agents, reach) in token_rows(kind, args.full) {
-        let name = format!("token, {}, {}", count(connections, "connection"), count(agents, "agent"));
-        add(&name, Box::new(move |world| token::closed(world, connections, agents, reach)));
+        let name = format!(
+            "token, {}, {}",
+            count(connections, "connection"),
+            count(agents, "agent")
+        );
+        add(
+            &name,
+            Box::new(move |world| token::closed(world, connections, agents, reach)),
+        );
     }
-    add("token, open loop at 30 %", Box::new(|world| token::open(world, 0.3)));
+    add(
+        "token, open loop at 30 %",
+        Box::new(|world| token::open(world, 0.3)),
+    );
     let introspection = (kind == Kind::Postgres).then_some(Reach::AtLeast(4.0));
     add("introspection, 64 connections, 500 tokens", {
         Box::new(move |world| reads::introspection(world, introspection))
@@ -100,13 +113,17 @@ pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
     add("revoked list, 304", Box::new(reads::revoked_list));
     add("flood of wrong secrets", Box::new(flood::flood));
     if args.full {
-        add("token, 1 % revoked, 64 connections", Box::new(token::revoking));
+        add(
+            "token, 1 % revoked, 64 connections",
+            Box::new(token::revoking),
+        );
         add("cold start", Box::new(other::cold_start));
     }
     if kind == Kind::Postgres {
-        add("against a transaction a request and jsonwebtoken::encode", {
-            Box::new(|world| usual::compare(world, Baseline::TxnJsonwebtoken, 256))
-        });
+        add(
+            "against a transaction a request and jsonwebtoken::encode",
+            Box::new(|world| usual::compare(world, Baseline::TxnJsonwebtoken, 256)),
+        );
         add("against one UPDATE a request, 256 agents", {
             Box::new(|world| usual::compare(world, Baseline::Update, 256))
         });
@@ -128,11 +145,28 @@ fn count(number: usize, what: &str) -> String {
 
 fn token_rows(kind: Kind, full: bool) -> Vec<(usize, usize, TokenReach)> {
     let reach = |connections, agents| match (kind, connections, agents) {
-        (Kind::Postgres, 64, 256) => TokenReach { share: Some(0.75), server: Some(0.82), p50: None },
-        (Kind::Postgres, 64, 1) => TokenReach { share: Some(0.75), ..TokenReach::default() },
-        (Kind::Postgres, 16, 256) => TokenReach { share: Some(0.65), ..TokenReach::default() },
-        (Kind::Postgres, 1, 256) => TokenReach { share: Some(0.38), server: None, p50: Some(4.0) },
-        (Kind::Sqlite, 64, 256) => TokenReach { share: Some(0.74), ..TokenReach::default() },
+        (Kind::Postgres, 64, 256) => TokenReach {
+            share: Some(0.75),
+            server: Some(0.82),
+            p50: None,
+        },
+        (Kind::Postgres, 64, 1) => TokenReach {
+            share: Some(0.75),
+            ..TokenReach::default()
+        },
+        (Kind::Postgres, 16, 256) => TokenReach {
+            share: Some(0.65),
+            ..TokenReach::default()
+        },
+        (Kind::Postgres, 1, 256) => TokenReach {
+            share: Some(0.38),
+            server: None,
+            p50: Some(4.0),
+        },
+        (Kind::Sqlite, 64, 256) => TokenReach {
+            share: Some(0.74),
+            ..TokenReach::default()
+        },
         _ => TokenReach::default(),
     };
     let combinations: Vec<(usize, usize)> = if full {
@@ -141,7 +175,10 @@ fn token_rows(kind: Kind, full: bool) -> Vec<(usize, usize, TokenReach)> {
     } else {
         vec![(64, 256), (64, 1), (16, 256), (1, 256)]
     };
-    combinations.into_iter().map(|(c, a)| (c, a, reach(c, a))).collect()
+    combinations
+        .into_iter()
+        .map(|(c, a)| (c, a, reach(c, a)))
+        .collect()
 }
 
 /// A token request as most clients send it.
@@ -154,24 +191,52 @@ fn token_request(agent: &Agent, scope: &str) -> Vec<u8> {
 }
 
 fn token_requests(agents: &[Agent]) -> Vec<Vec<u8>> {
-    agents.iter().map(|agent| token_request(agent, "agents:read")).collect()
+    agents
+        .iter()
+        .map(|agent| token_request(agent, "agents:read"))
+        .collect()
 }
 
 /// Tokens for the first `agents` of the store, by all in turn.
 fn token_stream(world: &World<'_>, connections: usize, agents: usize, pace: Pace) -> Stream {
     let agents = &world.seeded.warm[..agents.min(world.seeded.warm.len())];
-    let load = Load { requests: token_requests(agents), expect: 200, revoking: None };
-    Stream { load: Arc::new(load), connections, pace }
+    let load = Load {
+        requests: token_requests(agents),
+        expect: 200,
+        revoking: None,
+    };
+    Stream {
+        load: Arc::new(load),
+        connections,
+        pace,
+    }
 }
 
 /// Has each of these agents log in once, so that the server knows it and its secret.
-pub fn warm_up(bench: &Bench, subject: Subject<'_>, agents: &[Agent], cap: Duration) -> Fallible<Row> {
-    let load = Load { requests: token_requests(agents), expect: 200, revoking: None };
-    let stream = Stream { load: Arc::new(load), connections: 16, pace: Pace::Once };
+pub fn warm_up(
+    bench: &Bench,
+    subject: Subject<'_>,
+    agents: &[Agent],
+    cap: Duration,
+) -> Fallible<Row> {
+    let load = Load {
+        requests: token_requests(agents),
+        expect: 200,
+        revoking: None,
+    };
+    let stream = Stream {
+        load: Arc::new(load),
+        connections: 16,
+        pace: Pace::Once,
+    };
     let done = bench.run_once(subject, &stream, cap)?;
     let mut row = Row::default();
     if done.succeeded < agents.len() as u64 {
-        row.notes.push(format!("only {} of {} agents were warmed up", done.succeeded, agents.len()));
+        row.notes.push(format!(
+            "only {} of {} agents were warmed up",
+            done.succeeded,
+            agents.len()
+        ));
     }
     Ok(row.with(vec![done]))
 }

@@ -15,9 +15,19 @@ const CONNECTIONS: usize = 32;
 pub fn cold_start(world: &World<'_>) -> Fallible<Row> {
     // The first ones were met in the storm.
     let agents = &world.seeded.cold[STORM.min(world.seeded.cold.len())..];
-    let load = Load { requests: token_requests(agents), expect: 200, revoking: None };
-    let stream = Stream { load: Arc::new(load), connections: CONNECTIONS, pace: Pace::Once };
-    let done = world.bench.run_once(world.subject, &stream, world.bench.timing.cold_cap)?;
+    let load = Load {
+        requests: token_requests(agents),
+        expect: 200,
+        revoking: None,
+    };
+    let stream = Stream {
+        load: Arc::new(load),
+        connections: CONNECTIONS,
+        pace: Pace::Once,
+    };
+    let done = world
+        .bench
+        .run_once(world.subject, &stream, world.bench.timing.cold_cap)?;
     let figures = vec![
         Figure::new(
             "logins over argon2id verifications",
@@ -28,8 +38,22 @@ pub fn cold_start(world: &World<'_>) -> Fallible<Row> {
         Figure::new("CPU a login", Unit::Millis, vec![done.cost()]),
         Figure::new("p50", Unit::Millis, vec![done.p50]),
         Figure::new("p99", Unit::Millis, vec![done.p99]),
-        Figure::new("told to come again", Unit::Count, vec![done.first.told_to_wait as f64]),
+        Figure::new(
+            "told to come again",
+            Unit::Count,
+            vec![done.first.told_to_wait as f64],
+        ),
     ];
-    let reached = format!("{} of {} agents in {:.1} s", done.succeeded, agents.len(), done.seconds);
-    Ok(Row { figures, notes: vec![reached], ..Row::default() }.with(vec![done]))
+    let reached = format!(
+        "{} of {} agents in {:.1} s",
+        done.succeeded,
+        agents.len(),
+        done.seconds
+    );
+    Ok(Row {
+        figures,
+        notes: vec![reached],
+        ..Row::default()
+    }
+    .with(vec![done]))
 }

@@ -23,7 +23,9 @@ pub fn introspection(world: &World<'_>, reach: Option<Reach>) -> Fallible<Row> {
         let agent = &agents[i % agents.len().min(crate::seed::REAL)];
         wire::ask_once(world.subject.address(), &token_request(agent, scope))?.text("access_token")
     };
-    let callers: Vec<String> = (0..CALLERS).map(|i| mint(i, "tokens:read")).collect::<Fallible<_>>()?;
+    let callers: Vec<String> = (0..CALLERS)
+        .map(|i| mint(i, "tokens:read"))
+        .collect::<Fallible<_>>()?;
     let mut requests = Vec::new();
     for i in 0..TOKENS {
         let bearer = format!("authorization: Bearer {}\r\n", callers[i % CALLERS]);
@@ -34,28 +36,60 @@ pub fn introspection(world: &World<'_>, reach: Option<Reach>) -> Fallible<Row> {
     if probe.status != 200 || !probe.body.starts_with(b"{\"active\":true") {
         return Err(format!("introspection answers {}: {:?}", probe.status, probe.body).into());
     }
-    let load = Load { requests, expect: 200, revoking: None };
-    let stream = Stream { load: Arc::new(load), connections: 64, pace: Pace::Closed };
-    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &stream))?;
+    let load = Load {
+        requests,
+        expect: 200,
+        revoking: None,
+    };
+    let stream = Stream {
+        load: Arc::new(load),
+        connections: 64,
+        pace: Pace::Closed,
+    };
+    let repetitions = world
+        .bench
+        .times(|| world.bench.repeat(world.subject, &stream))?;
     let figures = figures("introspections over signatures", &repetitions, reach);
-    Ok(Row { figures, ..Row::default() }.with(repetitions))
+    Ok(Row {
+        figures,
+        ..Row::default()
+    }
+    .with(repetitions))
 }
 
 /// Clients that have the list ask again whether it changed.
 pub fn revoked_list(world: &World<'_>) -> Fallible<Row> {
     const PATH: &str = "/api/v1/token/revoked";
     let first = wire::ask_once(world.subject.address(), &wire::get(PATH, ""))?;
-    let etag = first.header("etag").ok_or("the revocation list has no ETag")?;
+    let etag = first
+        .header("etag")
+        .ok_or("the revocation list has no ETag")?;
     let requests = vec![wire::get(PATH, &format!("if-none-match: {etag}\r\n"))];
-    let load = Load { requests, expect: 304, revoking: None };
-    let stream = Stream { load: Arc::new(load), connections: 64, pace: Pace::Closed };
-    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &stream))?;
+    let load = Load {
+        requests,
+        expect: 304,
+        revoking: None,
+    };
+    let stream = Stream {
+        load: Arc::new(load),
+        connections: 64,
+        pace: Pace::Closed,
+    };
+    let repetitions = world
+        .bench
+        .times(|| world.bench.repeat(world.subject, &stream))?;
     let mut figures = figures("answers over signatures", &repetitions, None);
     figures.push(
-        Figure::of("answers a CPU second", Unit::PerSecond, &repetitions, |r| 1.0 / r.cost())
-            .reach(Some(Reach::AtLeast(45_000.0))),
+        Figure::of("answers a CPU second", Unit::PerSecond, &repetitions, |r| {
+            1.0 / r.cost()
+        })
+        .reach(Some(Reach::AtLeast(45_000.0))),
     );
-    Ok(Row { figures, ..Row::default() }.with(repetitions))
+    Ok(Row {
+        figures,
+        ..Row::default()
+    }
+    .with(repetitions))
 }
 
 fn figures(ratio: &'static str, repetitions: &[Repetition], reach: Option<Reach>) -> Vec<Figure> {

@@ -13,13 +13,19 @@ pub fn measure_starts(bench: &Bench, place: &Place, folder: &Path) -> Fallible<R
     for _ in 0..bench.timing.starts {
         times.push(Server::start(place, &bench.cores)?.started_in.as_secs_f64());
     }
-    let mut figures = vec![Figure::new("first 200", Unit::Millis, times).reach(Some(Reach::AtMost(0.060)))];
+    let mut figures =
+        vec![Figure::new("first 200", Unit::Millis, times).reach(Some(Reach::AtMost(0.060)))];
     let mut notes = Vec::new();
     match server::stripped_size(folder) {
         Some(size) => figures.push(
-            Figure::new("program, stripped", Unit::Megabytes, vec![size]).reach(Some(Reach::AtMost(20e6))),
+            Figure::new("program, stripped", Unit::Megabytes, vec![size])
+                .reach(Some(Reach::AtMost(20e6))),
         ),
         None => notes.push("the program's size is not known: no strip here".to_owned()),
     }
-    Ok(Row { figures, notes, ..Row::default() })
+    Ok(Row {
+        figures,
+        notes,
+        ..Row::default()
+    })
 }

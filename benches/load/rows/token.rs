@@ -20,14 +20,20 @@ pub fn figures(repetitions: &[Repetition]) -> Vec<Figure> {
     vec![
         of("share of the signing limit", Unit::Ratio, Repetition::share),
         of("share, server alone", Unit::Ratio, Repetition::server_share),
-        of("p50 in raw signatures", Unit::Ratio, |r| r.in_signatures(r.p50)),
-        of("p99 in raw signatures", Unit::Ratio, |r| r.in_signatures(r.p99)),
+        of("p50 in raw signatures", Unit::Ratio, |r| {
+            r.in_signatures(r.p50)
+        }),
+        of("p99 in raw signatures", Unit::Ratio, |r| {
+            r.in_signatures(r.p99)
+        }),
         of("tokens", Unit::PerSecond, Repetition::per_second),
         of("server CPU", Unit::Micros, Repetition::server_cost),
         of("database CPU", Unit::Micros, Repetition::database_cost),
         of("raw signature", Unit::Micros, |r| 1.0 / r.raw.sign),
         of("raw verification", Unit::Micros, |r| 1.0 / r.raw.verify),
-        of("tokens a batch", Unit::Count, |r| r.batch.unwrap_or(f64::NAN)),
+        of("tokens a batch", Unit::Count, |r| {
+            r.batch.unwrap_or(f64::NAN)
+        }),
         of("p50", Unit::Millis, |r| r.p50),
         of("p99", Unit::Millis, |r| r.p99),
         of("p99.9", Unit::Millis, |r| r.p999),
@@ -35,14 +41,22 @@ pub fn figures(repetitions: &[Repetition]) -> Vec<Figure> {
     ]
 }
 
-pub fn closed(world: &World<'_>, connections: usize, agents: usize, reach: TokenReach) -> Fallible<Row> {
+pub fn closed(
+    world: &World<'_>,
+    connections: usize,
+    agents: usize,
+    reach: TokenReach,
+) -> Fallible<Row> {
     let stream = token_stream(world, connections, agents, Pace::Closed);
     let mut row = Row::default();
     if agents > REAL {
         let agents = &world.seeded.warm[..agents];
-        row.notes.extend(warm_up(world.bench, world.subject, agents, WARM_UP)?.notes);
+        row.notes
+            .extend(warm_up(world.bench, world.subject, agents, WARM_UP)?.notes);
     }
-    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &stream))?;
+    let repetitions = world
+        .bench
+        .times(|| world.bench.repeat(world.subject, &stream))?;
     for figure in figures(&repetitions) {
         let wanted = match figure.name {
             "share of the signing limit" => reach.share.map(Reach::AtLeast),
@@ -79,19 +93,36 @@ pub fn open(world: &World<'_>, share: f64) -> Fallible<Row> {
         };
         row.figures.push(figure.reach(wanted));
     }
-    row.figures.push(Figure::new("requests came at", Unit::PerSecond, rates));
+    row.figures
+        .push(Figure::new("requests came at", Unit::PerSecond, rates));
     Ok(row.with(repetitions))
 }
 
 /// One token in a hundred is taken back by the agent that got it.
 pub fn revoking(world: &World<'_>) -> Fallible<Row> {
     let agents = world.seeded.warm[..REAL.min(world.seeded.warm.len())].to_vec();
-    let load = Load { requests: token_requests(&agents), expect: 200, revoking: Some(agents) };
-    let stream = Stream { load: Arc::new(load), connections: 64, pace: Pace::Closed };
-    let repetitions = world.bench.times(|| world.bench.repeat(world.subject, &stream))?;
-    let mut row = Row { figures: figures(&repetitions), ..Row::default() };
-    row.figures.push(Figure::of("revocations", Unit::PerSecond, &repetitions, |r| {
-        r.first.revoked as f64 / r.seconds
-    }));
+    let load = Load {
+        requests: token_requests(&agents),
+        expect: 200,
+        revoking: Some(agents),
+    };
+    let stream = Stream {
+        load: Arc::new(load),
+        connections: 64,
+        pace: Pace::Closed,
+    };
+    let repetitions = world
+        .bench
+        .times(|| world.bench.repeat(world.subject, &stream))?;
+    let mut row = Row {
+        figures: figures(&repetitions),
+        ..Row::default()
+    };
+    row.figures.push(Figure::of(
+        "revocations",
+        Unit::PerSecond,
+        &repetitions,
+        |r| r.first.revoked as f64 / r.seconds,
+    ));
     Ok(row.with(repetitions))
 }

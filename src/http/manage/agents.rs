@@ -20,7 +20,10 @@ impl Input for Asked {
 /// One page of agents, in the order of their ids.
 pub async fn list_agents(state: Arc<State>, call: Call<Asked>) -> Result<Page<AgentJson>, Failure> {
     let asked = &call.input;
-    let agents = state.agents.list(asked.after.as_ref(), asked.rows()).await?;
+    let agents = state
+        .agents
+        .list(asked.after.as_ref(), asked.rows())
+        .await?;
     let agents = agents.into_iter().map(AgentJson::from).collect();
     Ok(Page::of(agents, asked, |agent| &agent.agent_id))
 }

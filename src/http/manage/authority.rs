@@ -11,7 +11,10 @@ use crate::service::tokens::Caller;
 
 /// The caller, if the route is open to it.
 pub async fn admit(opens: Opens, state: &State, incoming: &Incoming) -> Result<Caller, Failure> {
-    let caller = state.tokens.caller(&bearer(&incoming.headers, Refusal::InvalidToken)?).await?;
+    let caller = state
+        .tokens
+        .caller(&bearer(&incoming.headers, Refusal::InvalidToken)?)
+        .await?;
     incoming.context.prove(caller.agent_id());
     match opens {
         Opens::Anyone | Opens::Protocol | Opens::AnyToken => {}

@@ -42,7 +42,13 @@ impl<'r> Fields<'r> {
         let query = serde_urlencoded::from_str(&incoming.query)
             .map_err(|_| Refusal::InvalidRequest("The query is not valid form encoding."))?;
         let path_part = incoming.path_part.as_deref();
-        Ok(Self { path_part, query, known: vec![], errors: vec![], no_such_agent: false })
+        Ok(Self {
+            path_part,
+            query,
+            known: vec![],
+            errors: vec![],
+            no_such_agent: false,
+        })
     }
 
     /// The agent that the path names. An id outside the alphabet is simply unknown (contract D10).
@@ -59,13 +65,20 @@ impl<'r> Fields<'r> {
         read: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
         self.known.push(name);
-        let mut values = self.query.iter().filter(|(other, _)| other == name).map(|(_, value)| value);
+        let mut values = self
+            .query
+            .iter()
+            .filter(|(other, _)| other == name)
+            .map(|(_, value)| value);
         let (value, again) = (values.next(), values.next());
         if again.is_some() {
             self.note(name, "is given more than once");
             return None;
         }
-        match value.filter(|value| !value.is_empty()).map(|value| read(value)) {
+        match value
+            .filter(|value| !value.is_empty())
+            .map(|value| read(value))
+        {
             None => None,
             Some(Ok(value)) => Some(value),
             Some(Err(reason)) => {
@@ -93,7 +106,9 @@ impl<'r> Fields<'r> {
         }
         match input {
             Some(input) if self.errors.is_empty() => Ok(input),
-            None if self.errors.is_empty() => Err(Failure::fault("an input was not read, without a reason")),
+            None if self.errors.is_empty() => {
+                Err(Failure::fault("an input was not read, without a reason"))
+            }
             _ => Err(Rejection::invalid(self.errors).into()),
         }
     }
@@ -106,7 +121,11 @@ impl<'r> Fields<'r> {
 /// The name of a parameter as it may be told back: a short word, else nothing of it.
 fn told(name: &str) -> String {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
-    if name.len() <= MAX_TOLD_NAME && name.bytes().all(is_word) { name.to_owned() } else { String::new() }
+    if name.len() <= MAX_TOLD_NAME && name.bytes().all(is_word) {
+        name.to_owned()
+    } else {
+        String::new()
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +145,9 @@ mod tests {
 
     impl Input for Two {
         fn read(fields: &mut Fields<'_>) -> Option<Self> {
-            let number = fields.query("number", |text| text.parse().map_err(|_| "must be a small number"));
+            let number = fields.query("number", |text| {
+                text.parse().map_err(|_| "must be a small number")
+            });
             let word = fields.query("word", |text| Ok(text.to_owned()));
             Some(Self { number, word })
         }
@@ -166,7 +187,10 @@ mod tests {
             ("limt", "is not known here"),
             ("", "is not known here"),
         ];
-        assert_eq!(found, expected.map(|(field, reason)| (field.to_owned(), reason.to_owned())));
+        assert_eq!(
+            found,
+            expected.map(|(field, reason)| (field.to_owned(), reason.to_owned()))
+        );
     }
 
     #[test]

@@ -30,7 +30,10 @@ impl Asked {
             _ => Err("must be a number from 1 to 200"),
         });
         let after = fields.query("cursor", read_cursor);
-        Self { limit: limit.unwrap_or(DEFAULT_PAGE), after }
+        Self {
+            limit: limit.unwrap_or(DEFAULT_PAGE),
+            after,
+        }
     }
 
     /// How many rows to read: one more than the page holds tells whether there is a next one.
@@ -54,14 +57,23 @@ impl<T> Page<T> {
         let most = usize::try_from(asked.limit).unwrap_or(usize::MAX);
         let more = rows.len() > most;
         rows.truncate(most);
-        let next_cursor = rows.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(id(last)));
-        Self { data: rows, limit: asked.limit, next_cursor }
+        let next_cursor = rows
+            .last()
+            .filter(|_| more)
+            .map(|last| URL_SAFE_NO_PAD.encode(id(last)));
+        Self {
+            data: rows,
+            limit: asked.limit,
+            next_cursor,
+        }
     }
 }
 
 /// A cursor is the last id of the page before: typed, so that a tampered one is refused or harmless.
 fn read_cursor(text: &str) -> Result<AgentId, &'static str> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-    let id = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|id| AgentId::parse(&id).ok());
+    let id = bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .and_then(|id| AgentId::parse(&id).ok());
     id.ok_or("is no cursor of this server")
 }

@@ -23,8 +23,14 @@ use crate::http::urlencoded::values_in_query;
 /// The longest `state` that is handed back, in bytes.
 const MAX_STATE_BYTES: usize = 1_024;
 
-const KNOWN: [&str; 6] =
-    ["client_id", "redirect_uri", "state", "userid", "code_challenge", "code_challenge_method"];
+const KNOWN: [&str; 6] = [
+    "client_id",
+    "redirect_uri",
+    "state",
+    "userid",
+    "code_challenge",
+    "code_challenge_method",
+];
 
 /// `GET /api/oauth2`.
 pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
@@ -42,14 +48,19 @@ pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Re
     if issuer.is_some() && names_issuer(redirect_uri) {
         return Err(refused("The redirect URI has an issuer of its own.").into());
     }
-    let code = state.codes.authorize(&client_id, redirect_uri, user, challenge.as_ref()).await?;
+    let code = state
+        .codes
+        .authorize(&client_id, redirect_uri, user, challenge.as_ref())
+        .await?;
     // Equal to a registered one by now, which holds characters of a URI alone.
     let location = HeaderValue::from_str(&location(redirect_uri, &code, echo, issuer))
         .map_err(|error| Failure::fault(&error.to_string()))?;
     let mut response = StatusCode::FOUND.into_response();
     response.headers_mut().insert(LOCATION, location);
     // RFC 9700 §4.2.4: a page that the code arrives at must not hand it on in `Referer`.
-    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+        .headers_mut()
+        .insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     Ok(response)
 }
 
@@ -57,7 +68,10 @@ pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Re
 /// Its method is S256 and must be named: without a name it would be `plain`, which protects nobody who can
 /// read the request.
 fn read_challenge(query: &Parameters<'_>) -> Result<Option<Challenge>, Refusal> {
-    match (query.one("code_challenge")?, query.one("code_challenge_method")?) {
+    match (
+        query.one("code_challenge")?,
+        query.one("code_challenge_method")?,
+    ) {
         (None, None) => Ok(None),
         (Some(challenge), Some("S256")) => match Challenge::parse(challenge) {
             Ok(challenge) => Ok(Some(challenge)),
@@ -90,7 +104,9 @@ fn location(redirect_uri: &str, code: &str, state: Option<&str>, issuer: Option<
         let Some(value) = value else { continue };
         location.extend(["&", name, "="]);
         // A space as `%20`: readers of forms and of plain percent-encoding both understand it.
-        location.extend(byte_serialize(value.as_bytes()).map(|part| if part == "+" { "%20" } else { part }));
+        location.extend(
+            byte_serialize(value.as_bytes()).map(|part| if part == "+" { "%20" } else { part }),
+        );
     }
     location
 }
@@ -106,16 +122,37 @@ mod tests {
     fn the_query_of_the_redirect_uri_is_kept() {
         for (uri, location_of_it) in [
             ("https://a.example", "https://a.example?code=C&state=s"),
-            ("https://a.example/cb", "https://a.example/cb?code=C&state=s"),
-            ("https://a.example/cb?", "https://a.example/cb?code=C&state=s"),
-            ("https://a.example/cb?x=%2F", "https://a.example/cb?x=%2F&code=C&state=s"),
-            ("https://a.example/cb?x=1&", "https://a.example/cb?x=1&code=C&state=s"),
-            ("https://a.example/cb?x=?", "https://a.example/cb?x=?&code=C&state=s"),
+            (
+                "https://a.example/cb",
+                "https://a.example/cb?code=C&state=s",
+            ),
+            (
+                "https://a.example/cb?",
+                "https://a.example/cb?code=C&state=s",
+            ),
+            (
+                "https://a.example/cb?x=%2F",
+                "https://a.example/cb?x=%2F&code=C&state=s",
+            ),
+            (
+                "https://a.example/cb?x=1&",
+                "https://a.example/cb?x=1&code=C&state=s",
+            ),
+            (
+                "https://a.example/cb?x=?",
+                "https://a.example/cb?x=?&code=C&state=s",
+            ),
         ] {
             assert_eq!(location(uri, "C", Some("s"), None), location_of_it);
-            assert_eq!(location(uri, "C", Some("s"), Some("i")), format!("{location_of_it}&iss=i"));
+            assert_eq!(
+                location(uri, "C", Some("s"), Some("i")),
+                format!("{location_of_it}&iss=i")
+            );
         }
-        assert_eq!(location("https://a.example/", "C", None, None), "https://a.example/?code=C");
+        assert_eq!(
+            location("https://a.example/", "C", None, None),
+            "https://a.example/?code=C"
+        );
     }
 
     proptest! {

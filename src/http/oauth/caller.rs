@@ -37,11 +37,16 @@ impl<'f> TokenQuestion<'f> {
     /// Reads the parameters, before anybody is authenticated (contract D6).
     pub fn read(incoming: &Incoming, form: &'f Parameters<'_>) -> Result<Self, Failure> {
         let authorization = authorization(&incoming.headers)?;
-        let token = form.one("token")?.ok_or(Refusal::MissingParameter("token"))?;
+        let token = form
+            .one("token")?
+            .ok_or(Refusal::MissingParameter("token"))?;
         // RFC 7009 §2.1, RFC 7662 §2.1: advice that nobody needs, but it must be well-formed.
         form.one("token_type_hint")?;
         form.one("access_token")?;
-        Ok(Self { token, authorization })
+        Ok(Self {
+            token,
+            authorization,
+        })
     }
 
     /// Authenticates the caller. No counting statement compares a version here, so a client's row is
@@ -55,21 +60,36 @@ impl<'f> TokenQuestion<'f> {
         if let Authorization::Bearer(bearer) = &self.authorization {
             // RFC 6749 §2.3: a Bearer token beside a secret or another token is two methods.
             if form.one("client_secret")?.is_some() || form.one("access_token")?.is_some() {
-                return Err(Refusal::InvalidRequest("More than one authentication method is used.").into());
+                return Err(Refusal::InvalidRequest(
+                    "More than one authentication method is used.",
+                )
+                .into());
             }
             return Ok(CallerProof::Bearer(bearer));
         }
-        let Some(credentials) = client_credentials(&self.authorization, form, incoming.context.from)? else {
+        let Some(credentials) =
+            client_credentials(&self.authorization, form, incoming.context.from)?
+        else {
             // Half of a client's credentials is a client that failed; nothing at all may become either.
             let mut tried = false;
             for name in CREDENTIALS {
                 tried |= form.one(name)?.is_some();
             }
-            let refusal = if tried { Refusal::InvalidClient } else { Refusal::MissingToken };
+            let refusal = if tried {
+                Refusal::InvalidClient
+            } else {
+                Refusal::MissingToken
+            };
             return Err(refusal.into());
         };
         let context = &incoming.context;
-        let record = state.authenticator.authenticate(&credentials, Look::FRESH, context).await?;
-        Ok(CallerProof::Client(record.agent.agent_id.clone(), Arc::clone(&record.agent.profile.terms)))
+        let record = state
+            .authenticator
+            .authenticate(&credentials, Look::FRESH, context)
+            .await?;
+        Ok(CallerProof::Client(
+            record.agent.agent_id.clone(),
+            Arc::clone(&record.agent.profile.terms),
+        ))
     }
 }

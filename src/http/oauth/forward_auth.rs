@@ -56,7 +56,10 @@ pub async fn check_bearer(state: Arc<State>, incoming: Incoming) -> Result<Respo
 }
 
 /// As [`check_bearer`], below that path, where the client's own query is.
-pub async fn check_bearer_below(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+pub async fn check_bearer_below(
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure> {
     check(&state, &incoming, QueryOf::Client).await
 }
 
@@ -93,12 +96,23 @@ fn refuse_unknown_demands(query: &str) -> Result<(), Refusal> {
 /// `X-Required-Scopes`, `Required-Scope`. A client that sends one refuses itself.
 fn refuse_near_misses(headers: &HeaderMap) -> Result<(), Refusal> {
     let is_near = |name: &str| {
-        let mut letters = name.bytes().filter(|b| !matches!(b, b'-' | b'_')).peekable();
+        let mut letters = name
+            .bytes()
+            .filter(|b| !matches!(b, b'-' | b'_'))
+            .peekable();
         letters.next_if_eq(&b'x');
-        b"required".iter().all(|expected| letters.next() == Some(*expected))
+        b"required"
+            .iter()
+            .all(|expected| letters.next() == Some(*expected))
     };
-    let near = headers.keys().map(HeaderName::as_str).filter(|name| is_near(name));
-    if near.into_iter().all(|name| name == REQUIRED_SCOPE || name == REQUIRED_AUDIENCE) {
+    let near = headers
+        .keys()
+        .map(HeaderName::as_str)
+        .filter(|name| is_near(name));
+    if near
+        .into_iter()
+        .all(|name| name == REQUIRED_SCOPE || name == REQUIRED_AUDIENCE)
+    {
         return Ok(());
     }
     Err(UNKNOWN_HEADER)
@@ -106,11 +120,23 @@ fn refuse_near_misses(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// What the query and the headers demand, all of it: values that repeat add up, and each may hold
 /// several, separated by spaces. An empty one demands nothing (contract D14).
-fn read_demands(incoming: &Incoming, parameter: &str, header: &str) -> Result<Vec<String>, Refusal> {
+fn read_demands(
+    incoming: &Incoming,
+    parameter: &str,
+    header: &str,
+) -> Result<Vec<String>, Refusal> {
     let mut words: Vec<String> = Vec::new();
     let mut add = |text: &str| {
-        words.extend(text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned));
-        if words.len() > MAX_DEMANDS { Err(TOO_MANY) } else { Ok(()) }
+        words.extend(
+            text.split(' ')
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned),
+        );
+        if words.len() > MAX_DEMANDS {
+            Err(TOO_MANY)
+        } else {
+            Ok(())
+        }
     };
     for value in values_in_query(&incoming.query, parameter) {
         add(&value.ok_or(UNREADABLE)?)?;
@@ -131,7 +157,8 @@ fn identity_headers(claims: &Claims) -> Result<HeaderMap, Failure> {
         ("x-scopes", &claims.scope),
         ("x-token-jti", &claims.jti),
     ] {
-        let value = HeaderValue::from_str(text).map_err(|error| Failure::fault(&error.to_string()))?;
+        let value =
+            HeaderValue::from_str(text).map_err(|error| Failure::fault(&error.to_string()))?;
         headers.insert(HeaderName::from_static(name), value);
     }
     Ok(headers)
@@ -177,17 +204,34 @@ mod tests {
 
     #[test]
     fn every_demand_of_query_and_headers_adds_up() {
-        let all = demands("scope=a+b&x=y&scope=c%3Ad&%73cope=e", &[b"f  g", b"", b" h "]).unwrap();
+        let all = demands(
+            "scope=a+b&x=y&scope=c%3Ad&%73cope=e",
+            &[b"f  g", b"", b" h "],
+        )
+        .unwrap();
         assert_eq!(all, ["a", "b", "c:d", "e", "f", "g", "h"]);
         assert_eq!(demands("scope=&scope", &[]).unwrap(), [""; 0]);
     }
 
     #[test]
     fn what_cannot_be_decoded_is_refused_only_where_it_may_be_a_demand() {
-        for ours in ["scope=%", "scope=%ff", "q=1&sc%6Fpe=a%zz", "scope=a&scope=%"] {
+        for ours in [
+            "scope=%",
+            "scope=%ff",
+            "q=1&sc%6Fpe=a%zz",
+            "scope=a&scope=%",
+        ] {
             assert!(demands(ours, &[]).is_err(), "{ours}");
         }
-        for theirs in ["q=100%", "%=scope", "q=%ff", "%ff=scope", "scope%=a", "&&=&", "a%zz=b"] {
+        for theirs in [
+            "q=100%",
+            "%=scope",
+            "q=%ff",
+            "%ff=scope",
+            "scope%=a",
+            "&&=&",
+            "a%zz=b",
+        ] {
             assert_eq!(demands(theirs, &[]).unwrap(), [""; 0], "{theirs}");
         }
         assert!(demands("", &[b"\xff"]).is_err());
@@ -204,9 +248,15 @@ mod tests {
     fn no_two_subjects_look_alike_in_a_header() {
         assert_eq!(percent_encode("user_42@example"), "user_42@example");
         let subjects = ["a b", "a%20b", " a", "a", "a ", "é", "%C3%A9"];
-        let encoded: std::collections::HashSet<String> =
-            subjects.iter().map(|subject| percent_encode(subject)).collect();
+        let encoded: std::collections::HashSet<String> = subjects
+            .iter()
+            .map(|subject| percent_encode(subject))
+            .collect();
         assert_eq!(encoded.len(), subjects.len());
-        assert!(encoded.iter().all(|text| text.bytes().all(|b| b.is_ascii_graphic())));
+        assert!(
+            encoded
+                .iter()
+                .all(|text| text.bytes().all(|b| b.is_ascii_graphic()))
+        );
     }
 }

@@ -57,7 +57,9 @@ pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<R
 
 /// RFC 7662 §2.2: an inactive token is told nothing else about.
 fn render(claims: Option<&Claims>) -> Result<Response, Failure> {
-    let Some(claims) = claims else { return Ok(reply::json(StatusCode::OK, "{\"active\":false}")) };
+    let Some(claims) = claims else {
+        return Ok(reply::json(StatusCode::OK, "{\"active\":false}"));
+    };
     reply::json_of(&IntrospectionReply {
         active: true,
         sub: &claims.sub,

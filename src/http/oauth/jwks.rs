@@ -11,5 +11,9 @@ use crate::http::state::State;
 
 /// The published keys.
 pub async fn get_jwks(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    Ok(reply::document(&incoming.headers, &state.keyring.jwks(), Kept::Public))
+    Ok(reply::document(
+        &incoming.headers,
+        &state.keyring.jwks(),
+        Kept::Public,
+    ))
 }

@@ -14,7 +14,11 @@ use crate::http::state::State;
 
 /// The metadata document.
 pub async fn get_metadata(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
-    Ok(reply::document(&incoming.headers, state.metadata.document(), Kept::Public))
+    Ok(reply::document(
+        &incoming.headers,
+        state.metadata.document(),
+        Kept::Public,
+    ))
 }
 
 /// `GET /oauth/authorize`: a clear answer to those whom the metadata sends here.

@@ -27,8 +27,11 @@ pub async fn get_revocations(state: Arc<State>, incoming: Incoming) -> Result<Re
             reply::described(None, tag, Kept::Revalidated)
         } else {
             let packed = state.list.gzipped(&listing).await?;
-            let mut response = reply::described(Some(packed.body.clone()), &packed.etag, Kept::Revalidated);
-            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            let mut response =
+                reply::described(Some(packed.body.clone()), &packed.etag, Kept::Revalidated);
+            response
+                .headers_mut()
+                .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             response
         }
     } else if reply::matches_etag(headers, &document.etag)
@@ -38,7 +41,9 @@ pub async fn get_revocations(state: Arc<State>, incoming: Incoming) -> Result<Re
     } else {
         reply::described(None, &document.gzip_etag(), Kept::Revalidated)
     };
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     Ok(response)
 }
 
@@ -46,7 +51,11 @@ pub async fn get_revocations(state: Arc<State>, incoming: Incoming) -> Result<Re
 /// better. Without the header, and where it cannot be read, the list goes out as it is.
 fn prefers_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, None);
-    for part in headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
+    for part in headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+    {
         for coding in part.split(',') {
             let mut parameters = coding.split(';').map(str::trim);
             let name = parameters.next().unwrap_or_default();

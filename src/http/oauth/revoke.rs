@@ -23,6 +23,9 @@ pub async fn revoke_token(state: Arc<State>, incoming: Incoming) -> Result<Respo
     };
     incoming.context.prove(revoker.agent_id());
     state.mint.limits.charge_revocation(revoker.agent_id())?;
-    state.revocation.revoke(&revoker, call.token, &incoming.context).await?;
+    state
+        .revocation
+        .revoke(&revoker, call.token, &incoming.context)
+        .await?;
     Ok(reply::json(StatusCode::OK, "{}"))
 }

@@ -31,14 +31,17 @@ pub async fn get_readyz(state: Arc<State>, incoming: Incoming) -> Result<Respons
     let mut members = vec![member("status", word)];
     members.extend(failed.map(|failed| member("reason", failed.reason)));
     if url::form_urlencoded::parse(incoming.query.as_bytes()).any(|(name, _)| name == "verbose") {
-        let told = |check: &Check| member(check.name, if check.passed { "ok" } else { check.reason });
+        let told =
+            |check: &Check| member(check.name, if check.passed { "ok" } else { check.reason });
         let all: Vec<String> = checks.iter().map(told).collect();
         members.push(format!("\"checks\":{{{}}}", all.join(",")));
     }
     let body = format!("{{{}}}", members.join(","));
     let mut response = reply::json(status, body);
     if failed.is_some() {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     Ok(response)
 }

@@ -173,7 +173,13 @@ mod tests {
             let peer = SocketAddr::from(([192, 0, 2, 1], 1));
             carry(server, peer, router, shared, &mut ending, IDLE).await;
         });
-        Served { client, line, told: Some(told), server, began: Instant::now() }
+        Served {
+            client,
+            line,
+            told: Some(told),
+            server,
+            began: Instant::now(),
+        }
     }
 
     impl Served {
@@ -253,7 +259,10 @@ mod tests {
         later.answer().await;
         sleep(Duration::from_secs(50)).await;
         later.send("G").await;
-        assert!(near(later.end().await, Duration::from_secs(50) + HEAD_TIMEOUT));
+        assert!(near(
+            later.end().await,
+            Duration::from_secs(50) + HEAD_TIMEOUT
+        ));
         let mut dripping = served(2);
         while dripping.client.write_all(b"x").await.is_ok() {
             sleep(Duration::from_millis(500)).await;
@@ -296,7 +305,10 @@ mod tests {
         assert!(deaf.line.waiting_since().is_some());
         drop(deaf.told.take());
         (&mut deaf.server).await.unwrap();
-        assert!(near(deaf.began.elapsed(), Duration::from_secs(1) + ROOM_TIMEOUT));
+        assert!(near(
+            deaf.began.elapsed(),
+            Duration::from_secs(1) + ROOM_TIMEOUT
+        ));
     }
 
     #[tokio::test(start_paused = true)]
@@ -321,7 +333,10 @@ mod tests {
             sleep(Duration::from_secs(1)).await;
             stalling.send(&POST[..POST.len() - 2]).await;
             sleep(Duration::from_secs(1)).await;
-            let since = stalling.line.waiting_since().expect("it waits for its client");
+            let since = stalling
+                .line
+                .waiting_since()
+                .expect("it waits for its client");
             // What comes by and by is no new wait.
             stalling.send("=").await;
             sleep(Duration::from_secs(1)).await;
@@ -329,7 +344,10 @@ mod tests {
             drop(stalling.told.take());
             let mut told = String::new();
             stalling.client.read_to_string(&mut told).await.unwrap();
-            assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("retry-after: 1\r\n"), "{told}");
+            assert!(
+                told.starts_with("HTTP/1.1 503 ") && told.contains("retry-after: 1\r\n"),
+                "{told}"
+            );
             assert!(stalling.began.elapsed() < Duration::from_secs(4));
         }
     }

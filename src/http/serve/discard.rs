@@ -15,5 +15,9 @@ pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 /// connection that is closed amid what the client sends is reset, and the answer with it.
 pub async fn discard(io: &mut (impl AsyncRead + Unpin)) {
     let mut rest = io.take(MAX_DISCARDED);
-    let _ = timeout(DISCARD_TIMEOUT, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    let _ = timeout(
+        DISCARD_TIMEOUT,
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()),
+    )
+    .await;
 }

@@ -113,7 +113,8 @@ impl Line {
 
     /// The connection is looked at once more.
     pub fn take_turn(&self) {
-        self.turn.store(self.turn().wrapping_add(1), Ordering::Relaxed);
+        self.turn
+            .store(self.turn().wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Which look at the connection this is.

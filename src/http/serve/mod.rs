@@ -73,7 +73,10 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             idle_timeout: Duration::from_secs(75),
-            caps: Caps { total: 900, per_source: 0 },
+            caps: Caps {
+                total: 900,
+                per_source: 0,
+            },
             proxies: Networks::default(),
         }
     }
@@ -101,7 +104,10 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => door.let_in(stream, peer).await,
             Err(error) => {
-                if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
+                if matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::MFILE | Errno::NFILE)
+                ) {
                     door.table.make_room();
                 }
                 sleep(ACCEPT_PAUSE).await;
@@ -110,13 +116,18 @@ pub async fn serve(
     }
     // The system has accepted these for this process already; a listener that is closed resets them.
     for _ in 0..BACKLOG {
-        let Some(Ok((stream, peer))) = listener.accept().now_or_never() else { break };
+        let Some(Ok((stream, peer))) = listener.accept().now_or_never() else {
+            break;
+        };
         door.let_in(stream, peer).await;
     }
     // Closed before anybody is sent away: who is must not knock again in vain.
     drop(listener);
     door.table.end();
-    let _ = timeout(drain, async { while door.open.join_next().await.is_some() {} }).await;
+    let _ = timeout(drain, async {
+        while door.open.join_next().await.is_some() {}
+    })
+    .await;
     Ok(())
 }
 
@@ -135,7 +146,14 @@ impl Door {
     fn new(router: Router, rules: Rules) -> Self {
         let table = Table::new(rules.caps);
         let told = Arc::new(Semaphore::new(MAX_TOLD));
-        Self { router, rules, table, open: JoinSet::new(), told, waits: (Instant::now(), 0) }
+        Self {
+            router,
+            rules,
+            table,
+            open: JoinSet::new(),
+            told,
+            waits: (Instant::now(), 0),
+        }
     }
 
     async fn let_in(&mut self, stream: TcpStream, peer: SocketAddr) {
@@ -203,8 +221,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", axum::routing::any(|| async { "answered" }));
-        let server =
-            tokio::spawn(serve(listener, router, Rules::default(), std::future::pending(), Duration::ZERO));
+        let server = tokio::spawn(serve(
+            listener,
+            router,
+            Rules::default(),
+            std::future::pending(),
+            Duration::ZERO,
+        ));
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(bytes).await.unwrap();
         let mut reply = [0u8; 1_024];
@@ -216,18 +239,39 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_when_all_places_were_just_taken_by_idle_connections_is_served() {
-        for caps in [Caps { total: 8, per_source: 0 }, Caps { total: 64, per_source: 8 }] {
+        for caps in [
+            Caps {
+                total: 8,
+                per_source: 0,
+            },
+            Caps {
+                total: 64,
+                per_source: 8,
+            },
+        ] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             let router = Router::new().route("/", axum::routing::any(|| async { "answered" }));
-            let rules = Rules { caps, ..Rules::default() };
-            let server = tokio::spawn(serve(listener, router, rules, std::future::pending(), Duration::ZERO));
+            let rules = Rules {
+                caps,
+                ..Rules::default()
+            };
+            let server = tokio::spawn(serve(
+                listener,
+                router,
+                rules,
+                std::future::pending(),
+                Duration::ZERO,
+            ));
             let mut idle = Vec::new();
             for _ in 0..40 {
                 idle.push(TcpStream::connect(address).await.unwrap());
             }
             let mut client = TcpStream::connect(address).await.unwrap();
-            client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            client
+                .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                .await
+                .unwrap();
             let mut reply = [0u8; 1_024];
             let read = timeout(Duration::from_mins(1), client.read(&mut reply));
             let length = read.await.unwrap().unwrap_or(0);
@@ -249,12 +293,22 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_http_is_told_so() {
-        let long =
-            format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(2 * connection::MAX_HEAD));
-        let lengths = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab";
-        for (bytes, status) in [(long.as_str(), "431"), (lengths, "400"), ("\u{1}\r\n\r\n", "400")] {
+        let long = format!(
+            "GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
+            "a".repeat(2 * connection::MAX_HEAD)
+        );
+        let lengths =
+            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab";
+        for (bytes, status) in [
+            (long.as_str(), "431"),
+            (lengths, "400"),
+            ("\u{1}\r\n\r\n", "400"),
+        ] {
             let reply = reply_to(bytes.as_bytes()).await;
-            assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {reply:?}");
+            assert!(
+                reply.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{status}: {reply:?}"
+            );
         }
     }
 }

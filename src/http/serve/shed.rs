@@ -57,8 +57,14 @@ mod tests {
         drop(client);
         turning.await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("retry-after: 1\r\n"), "{head}");
-        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
+        assert!(
+            head.starts_with("HTTP/1.1 503 ") && head.contains("retry-after: 1\r\n"),
+            "{head}"
+        );
+        assert!(
+            head.ends_with(&format!("content-length: {}", body.len())),
+            "{head}"
+        );
         serde_json::from_str::<serde_json::Value>(body).unwrap();
     }
 

@@ -41,7 +41,16 @@ impl<I> Timed<I> {
     pub fn new(io: I, line: Arc<Line>, idle_timeout: Duration) -> Self {
         let timer = Box::pin(sleep_until(Instant::now() + idle_timeout));
         let (since, blocked_since, answered_in) = (None, None, None);
-        Self { io, line, idle_timeout, since, blocked_since, answered_in, ends_line: false, timer }
+        Self {
+            io,
+            line,
+            idle_timeout,
+            since,
+            blocked_since,
+            answered_in,
+            ends_line: false,
+            timer,
+        }
     }
 
     /// The stream without its deadlines.
@@ -151,7 +160,11 @@ impl<I: AsyncRead + Unpin> AsyncRead for Timed<I> {
 }
 
 impl<I: AsyncWrite + Unpin> Timed<I> {
-    fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.taken();
             return written;
@@ -162,7 +175,11 @@ impl<I: AsyncWrite + Unpin> Timed<I> {
 }
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Timed<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         self.written(cx, written)
     }

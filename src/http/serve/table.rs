@@ -92,7 +92,10 @@ impl Drop for Seat {
 impl Table {
     /// Empty.
     pub fn new(caps: Caps) -> Arc<Self> {
-        Arc::new(Self { caps, open: Mutex::default() })
+        Arc::new(Self {
+            caps,
+            open: Mutex::default(),
+        })
     }
 
     /// A place for a connection. `source` is whom it counts for; a proxy that speaks for many counts for
@@ -111,25 +114,42 @@ impl Table {
             }
         }
         // Each holds a descriptor until it is gone: those that were ended are bounded too.
-        if open.is_emptying(self.caps) || (open.entries.len() >= self.caps.total && !open.make_room(None)) {
+        if open.is_emptying(self.caps)
+            || (open.entries.len() >= self.caps.total && !open.make_room(None))
+        {
             return Err(Full::Total);
         }
         let number = open.next;
         open.next += 1;
         let (told, ending) = oneshot::channel();
-        open.entries.insert(number, Slot { source, line: Arc::clone(line), _told: told });
+        open.entries.insert(
+            number,
+            Slot {
+                source,
+                line: Arc::clone(line),
+                _told: told,
+            },
+        );
         if let Some(source) = source {
             open.sources.entry(source).or_default().count += 1;
         }
         drop(open);
-        Ok(Seat { table: Arc::clone(self), number, ending })
+        Ok(Seat {
+            table: Arc::clone(self),
+            number,
+            ending,
+        })
     }
 
     /// Whether some connection is on its way out, or waits for its client: it makes room once it has waited
     /// long enough.
     pub fn will_have_room(&self) -> bool {
         let open = self.lock();
-        open.leaving > 0 || open.entries.values().any(|entry| entry.line.waiting_since().is_some())
+        open.leaving > 0
+            || open
+                .entries
+                .values()
+                .any(|entry| entry.line.waiting_since().is_some())
     }
 
     /// Whether as many are on their way out as may be at once: the next of them is gone within a second.
@@ -171,7 +191,9 @@ impl OpenSlots {
 
     /// Whether it had an entry.
     fn remove(&mut self, number: u64) -> bool {
-        let Some(entry) = self.entries.remove(&number) else { return false };
+        let Some(entry) = self.entries.remove(&number) else {
+            return false;
+        };
         if let Some(source) = entry.source
             && let Some(counted) = self.sources.get_mut(&source)
         {
@@ -248,15 +270,33 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_table_ends_the_connection_that_waited_longest() {
         let table = table(2, 0);
-        let (old, busy, new) = (Arc::new(Line::new()), Arc::new(Line::new()), Arc::new(Line::new()));
+        let (old, busy, new) = (
+            Arc::new(Line::new()),
+            Arc::new(Line::new()),
+            Arc::new(Line::new()),
+        );
         let mut first = table.admit(Some(address(1)), &old).unwrap();
         let mut second = table.admit(Some(address(2)), &busy).unwrap();
         busy.begin();
-        assert_eq!(table.admit(Some(address(3)), &new).err(), Some(Full::Total), "all just came");
+        assert_eq!(
+            table.admit(Some(address(3)), &new).err(),
+            Some(Full::Total),
+            "all just came"
+        );
         tokio::time::advance(Duration::from_secs(1)).await;
         let third = table.admit(Some(address(3)), &new).unwrap();
-        assert!(first.ending.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Closed));
-        assert!(second.ending.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Empty));
+        assert!(
+            first
+                .ending
+                .try_recv()
+                .is_err_and(|e| e == oneshot::error::TryRecvError::Closed)
+        );
+        assert!(
+            second
+                .ending
+                .try_recv()
+                .is_err_and(|e| e == oneshot::error::TryRecvError::Empty)
+        );
         // It counts no more, before it is gone and after.
         assert_eq!(table.len(), 2);
         drop(first);
@@ -290,7 +330,9 @@ mod tests {
     async fn without_descriptors_those_that_waited_longest_make_room_below_the_cap() {
         let table = table(1_000_000, 0);
         let idle = Arc::new(Line::new());
-        let seats: Vec<Seat> = (0..100).map(|_| table.admit(None, &idle).unwrap()).collect();
+        let seats: Vec<Seat> = (0..100)
+            .map(|_| table.admit(None, &idle).unwrap())
+            .collect();
         tokio::time::advance(Duration::from_secs(1)).await;
         table.make_room();
         assert_eq!(table.len(), 96, "a part of what is open, not of the cap");
@@ -303,16 +345,31 @@ mod tests {
         let lines: Vec<Arc<Line>> = (0..5).map(|_| Arc::new(Line::new())).collect();
         let mut other = table.admit(Some(address(1)), &lines[0]).unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
-        let mut seats: Vec<Seat> =
-            lines[1..3].iter().map(|line| table.admit(Some(address(2)), line).unwrap()).collect();
+        let mut seats: Vec<Seat> = lines[1..3]
+            .iter()
+            .map(|line| table.admit(Some(address(2)), line).unwrap())
+            .collect();
         lines[1].begin();
         lines[2].begin();
-        assert_eq!(table.admit(Some(address(2)), &lines[3]).err(), Some(Full::Source));
+        assert_eq!(
+            table.admit(Some(address(2)), &lines[3]).err(),
+            Some(Full::Source)
+        );
         lines[2].waits();
         tokio::time::advance(Duration::from_secs(1)).await;
         seats.push(table.admit(Some(address(2)), &lines[3]).unwrap());
-        assert!(seats[1].ending.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Closed));
-        assert!(other.ending.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Empty));
+        assert!(
+            seats[1]
+                .ending
+                .try_recv()
+                .is_err_and(|e| e == oneshot::error::TryRecvError::Closed)
+        );
+        assert!(
+            other
+                .ending
+                .try_recv()
+                .is_err_and(|e| e == oneshot::error::TryRecvError::Empty)
+        );
         // A proxy that speaks for many counts for nobody.
         for _ in 0..5 {
             seats.push(table.admit(None, &lines[4]).unwrap());

@@ -27,7 +27,12 @@ pub struct GrantType {
 pub static CLIENT_CREDENTIALS: GrantType = GrantType {
     name: "client_credentials",
     known: &["grant_type", "scope", "audience", "resource"],
-    read: |parameters| Ok(Ask { request: read_request(parameters)?, code: None }),
+    read: |parameters| {
+        Ok(Ask {
+            request: read_request(parameters)?,
+            code: None,
+        })
+    },
 };
 
 /// RFC 6749 §4.1.3: the token that a code stands for, with the names of AIRisk's clients and RFC 7636's verifier.
@@ -50,7 +55,10 @@ pub static AUTHORIZATION_CODE: GrantType = GrantType {
             user: parameters.one("userid")?.map(str::to_owned),
             verifier: parameters.one("code_verifier")?.map(str::to_owned),
         };
-        Ok(Ask { request: read_request(parameters)?, code: Some(code) })
+        Ok(Ask {
+            request: read_request(parameters)?,
+            code: Some(code),
+        })
     },
 };
 
@@ -66,9 +74,17 @@ fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Refusal> {
         },
     };
     let mut audience: Vec<Audience> = Vec::new();
-    let named = form.all("audience")?.into_iter().flat_map(|text| text.split(' '));
-    let named = named.filter(|text| !text.is_empty()).map(|text| ("audience", text));
-    let resources = form.all("resource")?.into_iter().map(|text| ("resource", text));
+    let named = form
+        .all("audience")?
+        .into_iter()
+        .flat_map(|text| text.split(' '));
+    let named = named
+        .filter(|text| !text.is_empty())
+        .map(|text| ("audience", text));
+    let resources = form
+        .all("resource")?
+        .into_iter()
+        .map(|text| ("resource", text));
     for (name, text) in named.chain(resources) {
         match Audience::parse(text) {
             Ok(one) if name == "audience" || is_absolute_uri(text) => {

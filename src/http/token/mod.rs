@@ -37,7 +37,9 @@ macro_rules! dialect {
             opens: Opens::Protocol,
             deadline: REQUEST_TIMEOUT,
             reads: Reads::$reads,
-            shape: Shape::Dialect(|failure, request_id| ($dialect.write_failure)(failure, request_id)),
+            shape: Shape::Dialect(|failure, request_id| {
+                ($dialect.write_failure)(failure, request_id)
+            }),
             handler: |state, incoming| Box::pin(issue_token(&$dialect, state, incoming)),
         }
     };
@@ -65,14 +67,24 @@ async fn issue_token(
 }
 
 /// Contract D6: parameters, scope syntax included, come before client authentication.
-async fn run_phases(dialect: &Dialect, state: &State, incoming: &Incoming) -> Result<Response, Failure> {
+async fn run_phases(
+    dialect: &Dialect,
+    state: &State,
+    incoming: &Incoming,
+) -> Result<Response, Failure> {
     let authorization = authorization(&incoming.headers)?;
     let parameters = incoming.parameters(dialect.known)?;
     let grant = choose_grant(dialect, &authorization, &parameters)?;
     let ask = (grant.read)(&parameters)?;
     let credentials = client_credentials(&authorization, &parameters, incoming.context.from)?;
-    let token =
-        state.mint.issue(&credentials.ok_or(Refusal::InvalidClient)?, &ask, &incoming.context).await?;
+    let token = state
+        .mint
+        .issue(
+            &credentials.ok_or(Refusal::InvalidClient)?,
+            &ask,
+            &incoming.context,
+        )
+        .await?;
     (dialect.render)(&token)
 }
 
@@ -89,13 +101,17 @@ fn choose_grant(
             .copied()
             .find(|grant| grant.name == name)
             .ok_or(Refusal::UnsupportedGrantType),
-        None => dialect.grant_when_unnamed.ok_or(Refusal::MissingParameter("grant_type")),
+        None => dialect
+            .grant_when_unnamed
+            .ok_or(Refusal::MissingParameter("grant_type")),
     }?;
     if dialect.credentials == Credentials::Required && authorization.names_no_client() {
         // Whatever the second is, the first that is missing or no text is named. `null` is no text here: where
         // nothing else proves the client, Orum has no optional credentials.
         for name in ["client_id", "client_secret"] {
-            parameters.one_text(name)?.ok_or(Refusal::MissingParameter(name))?;
+            parameters
+                .one_text(name)?
+                .ok_or(Refusal::MissingParameter(name))?;
         }
     }
     Ok(grant)

@@ -38,11 +38,18 @@ fn write_failure(failure: &Failure, request_id: &str) -> Response {
     if let Some(words) = credential_words(refusal) {
         (error_code, message) = words;
     }
-    let orum_message = if status == StatusCode::TOO_MANY_REQUESTS { "Too Many Requests" } else { message };
+    let orum_message = if status == StatusCode::TOO_MANY_REQUESTS {
+        "Too Many Requests"
+    } else {
+        message
+    };
     // `error` is an object, since Oculus's client breaks on a text; `error_description` beside it
     // tells RFC 6749's clients that this is no token.
     let (message, orum_message) = (json!(message), json!(orum_message));
-    let error = format!("{{\"code\":\"{code}\",\"message\":{message},\"request_id\":{}}}", json!(request_id));
+    let error = format!(
+        "{{\"code\":\"{code}\",\"message\":{message},\"request_id\":{}}}",
+        json!(request_id)
+    );
     let body = format!(
         "{{\"error\":{error},\"error_code\":\"{error_code}\",\"message\":{orum_message},\
          \"details\":null,\"error_description\":{message}}}"
@@ -63,13 +70,17 @@ fn codes(refusal: Option<&Refusal>, problem: &Problem) -> (StatusCode, &'static 
     let (unauthorized, forbidden) = (StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN);
     match (refusal, problem.status) {
         (Some(Refusal::AgentSuspended), _) => (forbidden, "AUTH_AGENT_SUSPENDED", "forbidden"),
-        (Some(Refusal::AgentDecommissioned), _) => (unauthorized, "AUTH_AGENT_REVOKED", "unauthorized"),
+        (Some(Refusal::AgentDecommissioned), _) => {
+            (unauthorized, "AUTH_AGENT_REVOKED", "unauthorized")
+        }
         (Some(Refusal::ScopeNotAllowed | Refusal::NoScopes), _) => {
             (forbidden, "POLICY_SCOPE_DENIED", "forbidden")
         }
         (Some(Refusal::QuotaReached { .. }), _) => (forbidden, "QUOTA_EXCEEDED", "forbidden"),
         (_, StatusCode::UNAUTHORIZED) => (unauthorized, "AUTH_INVALID_CREDENTIALS", "unauthorized"),
-        (_, status @ StatusCode::TOO_MANY_REQUESTS) => (status, "RATE_LIMIT_EXCEEDED", "too_many_requests"),
+        (_, status @ StatusCode::TOO_MANY_REQUESTS) => {
+            (status, "RATE_LIMIT_EXCEEDED", "too_many_requests")
+        }
         (_, status @ StatusCode::SERVICE_UNAVAILABLE) => {
             (status, "SERVICE_UNAVAILABLE", "service_unavailable")
         }
@@ -83,11 +94,15 @@ fn codes(refusal: Option<&Refusal>, problem: &Problem) -> (StatusCode, &'static 
 /// What Orum calls credentials that are missing or no text: its `error_code`, and the sentence.
 fn credential_words(refusal: Option<&Refusal>) -> Option<(&'static str, &'static str)> {
     match refusal? {
-        Refusal::MissingParameter("client_id") => Some(("missing_client_id", "client_id is required")),
+        Refusal::MissingParameter("client_id") => {
+            Some(("missing_client_id", "client_id is required"))
+        }
         Refusal::MissingParameter("client_secret") => {
             Some(("missing_client_secret", "client_secret is required"))
         }
-        Refusal::MistypedParameter("client_id") => Some(("invalid_client_id", "client_id must be a string")),
+        Refusal::MistypedParameter("client_id") => {
+            Some(("invalid_client_id", "client_id must be a string"))
+        }
         Refusal::MistypedParameter("client_secret") => {
             Some(("invalid_client_secret", "client_secret must be a string"))
         }
@@ -103,15 +118,31 @@ mod tests {
     /// Status, `error.code`, `error_code` and the headers that say when to come again.
     fn told(failure: &Failure) -> (u16, String, String, [String; 2]) {
         let response = render(Shape::Dialect(super::write_failure), failure, "r-1");
-        let wait = ["retry-after", "x-retry-in"]
-            .map(|name| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned());
+        let wait = ["retry-after", "x-retry-in"].map(|name| {
+            response
+                .headers()
+                .get(name)
+                .map_or("", |value| value.to_str().unwrap())
+                .to_owned()
+        });
         let status = response.status().as_u16();
-        let body = futures_util::FutureExt::now_or_never(axum::body::to_bytes(response.into_body(), 4_096));
+        let body = futures_util::FutureExt::now_or_never(axum::body::to_bytes(
+            response.into_body(),
+            4_096,
+        ));
         let body: serde_json::Value = serde_json::from_slice(&body.unwrap().unwrap()).unwrap();
         assert_eq!(body["error"]["request_id"], "r-1");
-        assert_eq!((&body["details"], &body["error"]["message"]), (&json!(null), &body["error_description"]));
+        assert_eq!(
+            (&body["details"], &body["error"]["message"]),
+            (&json!(null), &body["error_description"])
+        );
         let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-        (status, text(&body["error"]["code"]), text(&body["error_code"]), wait)
+        (
+            status,
+            text(&body["error"]["code"]),
+            text(&body["error_code"]),
+            wait,
+        )
     }
 
     #[test]
@@ -122,8 +153,16 @@ mod tests {
         let limited = |wait| ("RATE_LIMIT_EXCEEDED", "too_many_requests", wait);
         for (failure, status, (code, error_code, headers)) in [
             (Failure::TooSlow, 503, unavailable),
-            (Failure::Unavailable(std::sync::Arc::new(fmt_error())), 503, unavailable),
-            (Failure::fault("x"), 500, ("INTERNAL_ERROR", "internal_server_error", ["", ""])),
+            (
+                Failure::Unavailable(std::sync::Arc::new(fmt_error())),
+                503,
+                unavailable,
+            ),
+            (
+                Failure::fault("x"),
+                500,
+                ("INTERNAL_ERROR", "internal_server_error", ["", ""]),
+            ),
             (Failure::TooLarge, 413, invalid),
             (Failure::SlowBody, 408, invalid),
             (Failure::BrokenBody, 400, invalid),
@@ -131,7 +170,12 @@ mod tests {
             (wait(7), 429, limited(["1", "0.007s"])),
             (wait(61_000), 429, limited(["61", "61.000s"])),
         ] {
-            let expected = (status, code.to_owned(), error_code.to_owned(), headers.map(str::to_owned));
+            let expected = (
+                status,
+                code.to_owned(),
+                error_code.to_owned(),
+                headers.map(str::to_owned),
+            );
             assert_eq!(told(&failure), expected, "{failure:?}");
         }
     }

@@ -39,7 +39,12 @@ impl Authenticator {
         limits: Arc<Limits>,
         clock: Arc<StoreClock>,
     ) -> Self {
-        Self { store, secrets, limits, clock }
+        Self {
+            store,
+            secrets,
+            limits,
+            clock,
+        }
     }
 
     /// The active agent whose secret was presented. A remembered row may be an old one: good for a yes whose version
@@ -61,13 +66,24 @@ impl Authenticator {
     }
 
     /// The agent whose secret was presented, whatever its status.
-    async fn prove(&self, credentials: &ClientCredentials, look: Look) -> Result<Arc<AgentRecord>, Error> {
+    async fn prove(
+        &self,
+        credentials: &ClientCredentials,
+        look: Look,
+    ) -> Result<Arc<AgentRecord>, Error> {
         let secret = credentials.secret.as_ref().ok_or(Refusal::InvalidClient)?;
-        match self.secrets.inspect(credentials.client_id.as_str(), secret.expose()) {
+        match self
+            .secrets
+            .inspect(credentials.client_id.as_str(), secret.expose())
+        {
             Presented::Forged => Err(Refusal::InvalidClient.into()),
             Presented::Generated(tag) => {
-                let agent_id = credentials.client_id.agent_id().ok_or(Refusal::InvalidClient)?;
-                self.authenticate_generated(agent_id, credentials, secret, &tag, look).await
+                let agent_id = credentials
+                    .client_id
+                    .agent_id()
+                    .ok_or(Refusal::InvalidClient)?;
+                self.authenticate_generated(agent_id, credentials, secret, &tag, look)
+                    .await
             }
             Presented::Other => self.authenticate_imported(credentials, secret, look).await,
         }
@@ -84,7 +100,10 @@ impl Authenticator {
             return Some(only.credential_id);
         }
         let secret = credentials.secret.as_ref()?;
-        let tag = match self.secrets.inspect(credentials.client_id.as_str(), secret.expose()) {
+        let tag = match self
+            .secrets
+            .inspect(credentials.client_id.as_str(), secret.expose())
+        {
             Presented::Generated(tag) => Some(tag),
             _ => None,
         };
@@ -113,7 +132,9 @@ impl Authenticator {
             guess.admit()?;
         } else if look.is_remembered()
             && let Some(agent_id) = agent_id
-            && let Some(record) = self.recall(agent_id, credentials, secret, None, now).await?
+            && let Some(record) = self
+                .recall(agent_id, credentials, secret, None, now)
+                .await?
         {
             return Ok(record);
         }
@@ -121,10 +142,22 @@ impl Authenticator {
             Some(agent_id) => self.store.agent(agent_id, Freshness::Fresh).await?,
             None => None,
         };
-        let credential = record.as_ref().and_then(|record| candidate(record, None, now));
-        let against = credential.map(|credential| (credential, credentials.secret_for(credential, secret)));
-        let foreign = Foreign { client_id, costs: &costs, presented: secret, against, was_proven };
-        match (self.secrets.prove_foreign(&foreign, &guess, now).await?, credential) {
+        let credential = record
+            .as_ref()
+            .and_then(|record| candidate(record, None, now));
+        let against =
+            credential.map(|credential| (credential, credentials.secret_for(credential, secret)));
+        let foreign = Foreign {
+            client_id,
+            costs: &costs,
+            presented: secret,
+            against,
+            was_proven,
+        };
+        match (
+            self.secrets.prove_foreign(&foreign, &guess, now).await?,
+            credential,
+        ) {
             (Proof::Right(rehashed), Some(credential)) => {
                 if let Some(to) = rehashed {
                     self.replace_hash(credential, to).await;
@@ -146,11 +179,17 @@ impl Authenticator {
     ) -> Result<Arc<AgentRecord>, Error> {
         let now = self.clock.now();
         if look.is_remembered()
-            && let Some(record) = self.recall(agent_id, credentials, secret, Some(tag), now).await?
+            && let Some(record) = self
+                .recall(agent_id, credentials, secret, Some(tag), now)
+                .await?
         {
             return Ok(record);
         }
-        let record = self.store.agent(agent_id, Freshness::Fresh).await?.ok_or(Refusal::InvalidClient)?;
+        let record = self
+            .store
+            .agent(agent_id, Freshness::Fresh)
+            .await?
+            .ok_or(Refusal::InvalidClient)?;
         let credential = candidate(&record, Some(tag), now).ok_or(Refusal::InvalidClient)?;
         let secret = credentials.secret_for(credential, secret);
         match self.secrets.prove(credential, secret, now).await? {
@@ -168,33 +207,56 @@ impl Authenticator {
         tag: Option<&Tag>,
         now: Timestamp,
     ) -> Result<Option<Arc<AgentRecord>>, Error> {
-        let Some(record) = self.store.agent(agent_id, Freshness::Cached).await? else { return Ok(None) };
+        let Some(record) = self.store.agent(agent_id, Freshness::Cached).await? else {
+            return Ok(None);
+        };
         let known = candidate(&record, tag, now).is_some_and(|credential| {
-            self.secrets.recalls(credential, credentials.secret_for(credential, secret), now)
+            self.secrets
+                .recalls(credential, credentials.secret_for(credential, secret), now)
         });
         Ok(known.then_some(record))
     }
 
     /// Moves an imported hash to argon2id. Failing costs nothing but another try at the next success.
-    async fn replace_hash(&self, credential: &Credential, to: crate::domain::credential::SecretHash) {
+    async fn replace_hash(
+        &self,
+        credential: &Credential,
+        to: crate::domain::credential::SecretHash,
+    ) {
         let change = Change::Credential(CredentialChange::Rehash {
             agent_id: credential.agent_id.clone(),
             credential_id: credential.credential_id,
             from: credential.hash.clone(),
             to,
         });
-        let write = Write { act: Act::system(self.clock.moment()), change };
+        let write = Write {
+            act: Act::system(self.clock.moment()),
+            change,
+        };
         if let Err(error) = self.store.commit(vec![write]).await {
-            tracing::warn!(error = error_chain(&error), "an imported hash was not replaced");
+            tracing::warn!(
+                error = error_chain(&error),
+                "an imported hash was not replaced"
+            );
         }
     }
 }
 
 /// The one live credential that a secret with this tag, or without any, can match.
-fn candidate<'a>(record: &'a AgentRecord, tag: Option<&Tag>, now: Timestamp) -> Option<&'a Credential> {
-    record.credentials.iter().filter(|c| c.is_live(now)).find(|c| match (&c.tag, tag) {
-        (Some(stored), Some(presented)) => stored.0.as_bytes().ct_eq(presented.0.as_bytes()).into(),
-        (None, None) => true,
-        _ => false,
-    })
+fn candidate<'a>(
+    record: &'a AgentRecord,
+    tag: Option<&Tag>,
+    now: Timestamp,
+) -> Option<&'a Credential> {
+    record
+        .credentials
+        .iter()
+        .filter(|c| c.is_live(now))
+        .find(|c| match (&c.tag, tag) {
+            (Some(stored), Some(presented)) => {
+                stored.0.as_bytes().ct_eq(presented.0.as_bytes()).into()
+            }
+            (None, None) => true,
+            _ => false,
+        })
 }

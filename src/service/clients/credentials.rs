@@ -23,17 +23,32 @@ pub struct ClientCredentials {
 impl ClientCredentials {
     /// Takes what was sent.
     pub fn new(client_id: ClientId, secret: &str, source: Option<IpAddr>) -> Self {
-        Self { client_id, secret: Secret::parse(secret).ok(), raw_secret: None, source }
+        Self {
+            client_id,
+            secret: Secret::parse(secret).ok(),
+            raw_secret: None,
+            source,
+        }
     }
 
     /// With the secret as it stood in HTTP Basic, where form-decoding changed it.
     #[must_use]
     pub fn with_raw_secret(self, raw: Option<&str>) -> Self {
-        Self { raw_secret: raw.and_then(|raw| Secret::parse(raw).ok()), ..self }
+        Self {
+            raw_secret: raw.and_then(|raw| Secret::parse(raw).ok()),
+            ..self
+        }
     }
 
     /// What is to be compared with this credential: one of the two, so that no request costs two hashes.
-    pub(super) fn secret_for<'a>(&'a self, credential: &Credential, decoded: &'a Secret) -> &'a Secret {
-        self.raw_secret.as_ref().filter(|_| credential.raw_basic).unwrap_or(decoded)
+    pub(super) fn secret_for<'a>(
+        &'a self,
+        credential: &Credential,
+        decoded: &'a Secret,
+    ) -> &'a Secret {
+        self.raw_secret
+            .as_ref()
+            .filter(|_| credential.raw_basic)
+            .unwrap_or(decoded)
     }
 }

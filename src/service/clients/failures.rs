@@ -30,26 +30,36 @@ pub struct Failures {
 impl Failures {
     /// So many failures a minute and source; 0 switches the limit off.
     pub fn new(per_minute: u32) -> Self {
-        let failures = Self { every: AtomicU64::new(0), sources: Mutex::new(HashMap::new()) };
+        let failures = Self {
+            every: AtomicU64::new(0),
+            sources: Mutex::new(HashMap::new()),
+        };
         failures.set(per_minute);
         failures
     }
 
     /// Another limit from now on. What a source owes stays.
     pub fn set(&self, per_minute: u32) {
-        let every = 60_000_000_000_u64.checked_div(u64::from(per_minute)).unwrap_or(0);
+        let every = 60_000_000_000_u64
+            .checked_div(u64::from(per_minute))
+            .unwrap_or(0);
         self.every.store(every, Ordering::Relaxed);
     }
 
     /// How long one failure takes to be given back; `None` while the limit is off.
     fn every(&self) -> Option<Duration> {
-        Some(self.every.load(Ordering::Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
+        Some(self.every.load(Ordering::Relaxed))
+            .filter(|nanos| *nanos > 0)
+            .map(Duration::from_nanos)
     }
 
     /// A guess that comes from `source`. Sources are counted by prefix, /24 and /48, since an attacker owns
     /// whole ones; without an address all count together.
     pub fn guess(self: &Arc<Self>, source: Option<IpAddr>) -> Guess {
-        Guess { failures: Arc::clone(self), source: source.map_or(ANYWHERE, prefix) }
+        Guess {
+            failures: Arc::clone(self),
+            source: source.map_or(ANYWHERE, prefix),
+        }
     }
 
     /// Forgets sources that have their full allowance.
@@ -62,12 +72,18 @@ impl Failures {
     /// How long until `source` has its full allowance again; `None` when it has.
     fn owes(&self, source: IpAddr, now: Instant) -> Option<Duration> {
         let sources = self.lock();
-        let known = sources.get(&source).or_else(|| sources.get(&ANYWHERE).filter(|_| is_full(&sources)));
-        known.and_then(|full_at| full_at.checked_duration_since(now)).filter(|owed| !owed.is_zero())
+        let known = sources
+            .get(&source)
+            .or_else(|| sources.get(&ANYWHERE).filter(|_| is_full(&sources)));
+        known
+            .and_then(|full_at| full_at.checked_duration_since(now))
+            .filter(|owed| !owed.is_zero())
     }
 
     fn admit(&self, source: IpAddr, now: Instant) -> Result<(), Refusal> {
-        let Some(every) = self.every() else { return Ok(()) };
+        let Some(every) = self.every() else {
+            return Ok(());
+        };
         let owed = self.owes(source, now).unwrap_or_default();
         // One more must fit into the burst.
         let wait = owed.saturating_sub(every.saturating_mul(BURST - 1));
@@ -76,7 +92,9 @@ impl Failures {
         }
         // Rounded up: coming a moment too early would be refused again.
         let millis = wait.as_nanos().div_ceil(1_000_000);
-        Err(Refusal::SlowDown { retry_after_ms: u64::try_from(millis).unwrap_or(u64::MAX) })
+        Err(Refusal::SlowDown {
+            retry_after_ms: u64::try_from(millis).unwrap_or(u64::MAX),
+        })
     }
 
     fn charge(&self, source: IpAddr, now: Instant) {
@@ -85,7 +103,11 @@ impl Failures {
         if is_full(&sources) {
             sources.retain(|_, full_at| *full_at > now);
         }
-        let source = if is_full(&sources) && !sources.contains_key(&source) { ANYWHERE } else { source };
+        let source = if is_full(&sources) && !sources.contains_key(&source) {
+            ANYWHERE
+        } else {
+            source
+        };
         let full_at = sources.entry(source).or_insert(now);
         let owed_from = (*full_at).max(now);
         *full_at = owed_from.checked_add(every).unwrap_or(owed_from);
@@ -163,12 +185,21 @@ mod tests {
             assert!(failures.admit(attacker, start).is_ok());
             failures.charge(attacker, start);
         }
-        let refused = Err(Refusal::SlowDown { retry_after_ms: 60_000 });
+        let refused = Err(Refusal::SlowDown {
+            retry_after_ms: 60_000,
+        });
         assert_eq!(failures.admit(attacker, start), refused);
         assert!(failures.admit(other, start).is_ok() && failures.owes(other, start).is_none());
-        assert!(failures.admit(attacker, start + Duration::from_mins(1)).is_ok());
+        assert!(
+            failures
+                .admit(attacker, start + Duration::from_mins(1))
+                .is_ok()
+        );
         failures.charge(attacker, start + Duration::from_mins(1));
-        assert_eq!(failures.admit(attacker, start + Duration::from_mins(1)), refused);
+        assert_eq!(
+            failures.admit(attacker, start + Duration::from_mins(1)),
+            refused
+        );
         // After a rest the whole burst is there again, and no more than that.
         let rested = start + Duration::from_mins(100);
         assert_eq!(failures.owes(attacker, rested), None);
@@ -191,7 +222,10 @@ mod tests {
         failures.set(0);
         assert!(failures.admit(attacker, now).is_ok());
         failures.set(1);
-        assert!(failures.admit(attacker, now).is_err(), "what it owes was not forgiven");
+        assert!(
+            failures.admit(attacker, now).is_err(),
+            "what it owes was not forgiven"
+        );
     }
 
     #[test]

@@ -67,20 +67,42 @@ impl Agents {
         };
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         let terms = &new.profile.terms;
-        demand_none([scope_errors(&terms.scopes, &catalogue), self.plan_errors(&terms.plan)].concat())?;
+        demand_none(
+            [
+                scope_errors(&terms.scopes, &catalogue),
+                self.plan_errors(&terms.plan),
+            ]
+            .concat(),
+        )?;
         let warnings = open_warnings(&terms.scopes, &catalogue, &self.rules);
         // Asked before the secret is hashed, and again by the commit.
-        if self.store.agent(&agent_id, Freshness::Fresh).await?.is_some() {
+        if self
+            .store
+            .agent(&agent_id, Freshness::Fresh)
+            .await?
+            .is_some()
+        {
             return Err(RejectionCode::AgentExists.into());
         }
         let (secret, credential) = self.make_credential(&agent_id, new.secret).await?;
-        let (credential_id, agent) = (credential.credential_id, self.new_agent(&agent_id, new.profile));
-        let change =
-            Change::Agent(AgentChange::Create { agent: Box::new(agent), credential: Box::new(credential) });
+        let (credential_id, agent) = (
+            credential.credential_id,
+            self.new_agent(&agent_id, new.profile),
+        );
+        let change = Change::Agent(AgentChange::Create {
+            agent: Box::new(agent),
+            credential: Box::new(credential),
+        });
         match self.commit(change, act).await? {
             Outcome::Conflict => Err(RejectionCode::AgentExists.into()),
             Outcome::Clash => Err(RejectionCode::IdOfUser.into()),
-            _ => Ok(NewSecret { agent_id, credential_id, secret, old_expires_at: None, warnings }),
+            _ => Ok(NewSecret {
+                agent_id,
+                credential_id,
+                secret,
+                old_expires_at: None,
+                warnings,
+            }),
         }
     }
 
@@ -88,39 +110,72 @@ impl Agents {
     pub async fn show(&self, agent_id: &AgentId) -> Result<AgentView, Error> {
         let record = self.find(agent_id).await?;
         let now = self.clock.now();
-        let used = self.records.used(std::slice::from_ref(agent_id), now.month()).await?;
-        let view = AgentView::of(&record.agent, &self.plans.load(), used.get(agent_id).copied(), now);
+        let used = self
+            .records
+            .used(std::slice::from_ref(agent_id), now.month())
+            .await?;
+        let view = AgentView::of(
+            &record.agent,
+            &self.plans.load(),
+            used.get(agent_id).copied(),
+            now,
+        );
         Ok(view.with_credentials(&record.credentials, now))
     }
 
     /// Up to `limit` agents in the order of their ids, those after `after`.
-    pub async fn list(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<AgentView>, service::Error> {
+    pub async fn list(
+        &self,
+        after: Option<&AgentId>,
+        limit: i64,
+    ) -> Result<Vec<AgentView>, service::Error> {
         let agents = self.records.agents(after, limit).await?;
         let ids: Vec<AgentId> = agents.iter().map(|a| a.agent_id.clone()).collect();
         let now = self.clock.now();
         let used = self.records.used(&ids, now.month()).await?;
-        let view = |a: &Agent| AgentView::of(a, &self.plans.load(), used.get(&a.agent_id).copied(), now);
+        let view =
+            |a: &Agent| AgentView::of(a, &self.plans.load(), used.get(&a.agent_id).copied(), now);
         Ok(agents.iter().map(view).collect())
     }
 
     /// Stops an agent and kills its live tokens at once.
     pub async fn suspend(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::Agent(AgentChange::Suspend(agent_id.clone())), act).await
+        self.change(
+            agent_id,
+            Change::Agent(AgentChange::Suspend(agent_id.clone())),
+            act,
+        )
+        .await
     }
 
     /// Lets a suspended agent work again. Its old tokens stay dead.
     pub async fn reactivate(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::Agent(AgentChange::Reactivate(agent_id.clone())), act).await
+        self.change(
+            agent_id,
+            Change::Agent(AgentChange::Reactivate(agent_id.clone())),
+            act,
+        )
+        .await
     }
 
     /// Stops an agent for ever.
     pub async fn decommission(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::Agent(AgentChange::Decommission(agent_id.clone())), act).await
+        self.change(
+            agent_id,
+            Change::Agent(AgentChange::Decommission(agent_id.clone())),
+            act,
+        )
+        .await
     }
 
     /// Kills an agent's live tokens and leaves it active.
     pub async fn revoke_tokens(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
-        self.change(agent_id, Change::Agent(AgentChange::RevokeTokens(agent_id.clone())), act).await
+        self.change(
+            agent_id,
+            Change::Agent(AgentChange::RevokeTokens(agent_id.clone())),
+            act,
+        )
+        .await
     }
 
     /// A warning for each of `scopes` that neither its name nor a hand has judged.
@@ -142,14 +197,28 @@ impl Agents {
         found.ok_or_else(|| RejectionCode::AgentNotFound.into())
     }
 
-    async fn change(&self, agent_id: &AgentId, change: Change, act: &Act) -> Result<AgentView, Error> {
+    async fn change(
+        &self,
+        agent_id: &AgentId,
+        change: Change,
+        act: &Act,
+    ) -> Result<AgentView, Error> {
         accepted(self.commit(change, act).await?)?;
         self.show(agent_id).await
     }
 
-    pub(super) async fn commit(&self, change: Change, act: &Act) -> Result<Outcome, service::Error> {
-        let outcomes =
-            self.store.commit(vec![Write { act: act.committed_at(self.clock.moment()), change }]).await?;
+    pub(super) async fn commit(
+        &self,
+        change: Change,
+        act: &Act,
+    ) -> Result<Outcome, service::Error> {
+        let outcomes = self
+            .store
+            .commit(vec![Write {
+                act: act.committed_at(self.clock.moment()),
+                change,
+            }])
+            .await?;
         outcomes.first().copied().ok_or_else(no_outcome)
     }
 
@@ -157,7 +226,10 @@ impl Agents {
     pub(super) fn plan_errors(&self, plan: &PlanName) -> Vec<FieldError> {
         match self.plans.load().limit(plan) {
             Some(_) => vec![],
-            None => vec![FieldError::new("/plan", format!("plan {plan} is not configured"))],
+            None => vec![FieldError::new(
+                "/plan",
+                format!("plan {plan} is not configured"),
+            )],
         }
     }
 

@@ -11,7 +11,10 @@ use crate::store::Outcome;
 
 /// What is wrong with an agent's scopes: each must be in the catalogue before an agent can be given it.
 pub(super) fn scope_errors(scopes: &[Scope], catalogue: &Catalogue) -> Vec<FieldError> {
-    let unknown = scopes.iter().enumerate().filter(|(_, scope)| !catalogue.contains(scope));
+    let unknown = scopes
+        .iter()
+        .enumerate()
+        .filter(|(_, scope)| !catalogue.contains(scope));
     let error = |(place, scope): (usize, &Scope)| {
         let reason = format!("scope {scope} is not in the catalogue: add it first");
         FieldError::new(format!("/scopes/{place}"), reason)
@@ -27,7 +30,11 @@ pub(super) fn scope_errors(scopes: &[Scope], catalogue: &Catalogue) -> Vec<Field
 
 /// Rejects input with any of these faults.
 pub(super) fn demand_none(errors: Vec<FieldError>) -> Result<(), Rejection> {
-    if errors.is_empty() { Ok(()) } else { Err(Rejection::invalid(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Rejection::invalid(errors))
+    }
 }
 
 /// What a change of state may come to: done, so already, or rejected.

@@ -29,7 +29,11 @@ impl Agents {
         act: &Act,
     ) -> Result<NewSecret, Error> {
         if !(0..=MAX_OVERLAP).contains(&overlap) {
-            return Err(Rejection::of_field("/overlapSeconds", "an overlap is 0 to 2592000 seconds").into());
+            return Err(Rejection::of_field(
+                "/overlapSeconds",
+                "an overlap is 0 to 2592000 seconds",
+            )
+            .into());
         }
         // Asked before the secret is hashed, and again by the commit.
         self.demand_living(agent_id).await?;
@@ -48,26 +52,51 @@ impl Agents {
         // The store said when the old ones end. Without an answer the secret, which is made, still has one.
         let (record, now) = (self.find(agent_id).await, self.clock.now());
         let old = record.iter().flat_map(|record| &record.credentials);
-        let ends = old.filter(|old| old.credential_id != credential_id).filter_map(|old| old.expires_at);
-        let old_expires_at =
-            ends.max().unwrap_or(if record.is_ok() { now } else { now.saturating_add(overlap) });
+        let ends = old
+            .filter(|old| old.credential_id != credential_id)
+            .filter_map(|old| old.expires_at);
+        let old_expires_at = ends.max().unwrap_or(if record.is_ok() {
+            now
+        } else {
+            now.saturating_add(overlap)
+        });
         let (agent_id, old_expires_at) = (agent_id.clone(), Some(old_expires_at));
-        Ok(NewSecret { agent_id, credential_id, secret, old_expires_at, warnings: vec![] })
+        Ok(NewSecret {
+            agent_id,
+            credential_id,
+            secret,
+            old_expires_at,
+            warnings: vec![],
+        })
     }
 
     /// Which secrets stand in the way of one more.
     async fn too_many_credentials(&self, agent_id: &AgentId) -> Result<Rejection, Error> {
-        let (record, now, limit) = (self.find(agent_id).await?, self.clock.now(), self.credentials_per_agent);
+        let (record, now, limit) = (
+            self.find(agent_id).await?,
+            self.clock.now(),
+            self.credentials_per_agent,
+        );
         // The oldest first, and then those that end first: without an end is last.
-        let mut live: Vec<&Credential> = record.credentials.iter().rev().filter(|c| c.is_live(now)).collect();
+        let mut live: Vec<&Credential> = record
+            .credentials
+            .iter()
+            .rev()
+            .filter(|c| c.is_live(now))
+            .collect();
         live.sort_by_key(|credential| credential.expires_at.map_or(i64::MAX, |end| end.0));
         let allowed = usize::try_from(limit.saturating_sub(1)).unwrap_or_default();
         live.truncate(live.len().saturating_sub(allowed).max(1));
         let shown = |credential: &&Credential| {
-            let ends = credential
-                .expires_at
-                .map_or_else(|| "has no end".to_owned(), |end| format!("ends {}", end.to_rfc3339()));
-            format!("{} (created {}, {ends})", credential.credential_id, credential.created_at.to_rfc3339())
+            let ends = credential.expires_at.map_or_else(
+                || "has no end".to_owned(),
+                |end| format!("ends {}", end.to_rfc3339()),
+            );
+            format!(
+                "{} (created {}, {ends})",
+                credential.credential_id,
+                credential.created_at.to_rfc3339()
+            )
         };
         let first_to_end = live.iter().map(shown).collect::<Vec<_>>().join(", ");
         let message = format!(
@@ -87,11 +116,18 @@ impl Agents {
             let tag = tag.map_err(|rule| Rejection::of_field("/clientSecret", rule.0))?;
             (secret, tag)
         } else {
-            let generated = self.secrets.generate(agent_id).map_err(service::Error::from)?;
+            let generated = self
+                .secrets
+                .generate(agent_id)
+                .map_err(service::Error::from)?;
             let (secret, tag) = generated.ok_or_else(|| fault("the store has no tag key"))?;
             (secret, Some(tag))
         };
-        let hash = self.secrets.hash(&secret).await.map_err(service::Error::from)?;
+        let hash = self
+            .secrets
+            .hash(&secret)
+            .await
+            .map_err(service::Error::from)?;
         let credential = self.new_credential(agent_id, hash, tag, Some(&secret))?;
         Ok((secret, credential))
     }
@@ -104,7 +140,10 @@ impl Agents {
         secret: Option<&Secret>,
     ) -> Result<Credential, service::Error> {
         // An operator may have chosen a word for a secret: nothing of a chosen one is written down.
-        let prefix = secret.filter(|_| tag.is_some()).map(Secret::prefix).unwrap_or_default();
+        let prefix = secret
+            .filter(|_| tag.is_some())
+            .map(Secret::prefix)
+            .unwrap_or_default();
         Ok(Credential {
             credential_id: CredentialId(self.draw_id()?),
             agent_id: agent_id.clone(),

@@ -44,7 +44,10 @@ impl Candidate {
     fn describes(&self, there: &AgentRecord) -> bool {
         let agent = &there.agent;
         // Only a secret of a foreign form is ever read as it is.
-        let raw_basic = there.credentials.iter().any(|credential| credential.raw_basic);
+        let raw_basic = there
+            .credentials
+            .iter()
+            .any(|credential| credential.raw_basic);
         (&self.profile, self.status, self.raw_basic) == (&agent.profile, agent.status, raw_basic)
     }
 }
@@ -67,14 +70,22 @@ pub enum Imported {
 impl Agents {
     /// Imports `rows`, at best [`PIECE`] of them, and says what became of each, or why it was refused. When
     /// it fails, no row of this call was imported.
-    pub async fn import(&self, rows: &[Row], act: &Act) -> Result<Vec<Result<Imported, RowFault>>, Error> {
+    pub async fn import(
+        &self,
+        rows: &[Row],
+        act: &Act,
+    ) -> Result<Vec<Result<Imported, RowFault>>, Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         let mut verdicts = Vec::with_capacity(rows.len());
         let mut accepted = Vec::new();
         for row in rows {
             verdicts.push(match self.check(row, &catalogue) {
                 // Asked before the secret is hashed, so that a second run is quick; the commit asks again.
-                Ok(candidate) => match self.store.agent(&candidate.agent_id, Freshness::Fresh).await? {
+                Ok(candidate) => match self
+                    .store
+                    .agent(&candidate.agent_id, Freshness::Fresh)
+                    .await?
+                {
                     None => {
                         accepted.push((verdicts.len(), candidate));
                         Ok(Imported::Made)
@@ -111,7 +122,10 @@ impl Agents {
             None => None,
             Some(text) => Some(parse_ttl(text).map_err(broken("ttl"))?),
         };
-        let plan = row.plan.as_deref().map_or_else(|| Ok(PlanName::free()), PlanName::parse);
+        let plan = row
+            .plan
+            .as_deref()
+            .map_or_else(|| Ok(PlanName::free()), PlanName::parse);
         let profile = Profile {
             name: AgentName::parse(name).map_err(broken("name"))?,
             terms: Arc::new(Terms {
@@ -124,13 +138,22 @@ impl Agents {
                 user_ids: each(&row.user_ids, UserId::parse).map_err(broken("userIds"))?,
             }),
         };
-        let refused = |field| move |why: Rejection| RowFault { field, rule: why.to_string() };
+        let refused = |field| {
+            move |why: Rejection| RowFault {
+                field,
+                rule: why.to_string(),
+            }
+        };
         demand_none(scope_errors(&profile.terms.scopes, catalogue)).map_err(refused("scopes"))?;
         demand_none(self.plan_errors(&profile.terms.plan)).map_err(refused("plan"))?;
         let status = match row.status.as_deref() {
             None | Some("active") => AgentStatus::Active,
             Some("suspended") => AgentStatus::Suspended,
-            Some(_) => return Err(broken("status")(Invalid("an agent is imported active or suspended"))),
+            Some(_) => {
+                return Err(broken("status")(Invalid(
+                    "an agent is imported active or suspended",
+                )));
+            }
         };
         let raw_basic = match row.raw_basic.as_deref() {
             None | Some("false") => false,
@@ -138,28 +161,41 @@ impl Agents {
             Some(_) => return Err(broken("rawBasic")(Invalid("it is true or false"))),
         };
         let proof = self.check_secret(row, &agent_id)?;
-        Ok(Candidate { agent_id, profile, status, proof, raw_basic })
+        Ok(Candidate {
+            agent_id,
+            profile,
+            status,
+            proof,
+            raw_basic,
+        })
     }
 
     fn check_secret(&self, row: &Row, agent_id: &AgentId) -> Result<GivenSecret, RowFault> {
         match (&row.secret, &row.secret_hash) {
             (Some(text), None) => {
                 let secret = Secret::parse_given(text).map_err(broken("secret"))?;
-                let tag = self.secrets.tag_of_chosen(agent_id, &secret).map_err(broken("secret"))?;
+                let tag = self
+                    .secrets
+                    .tag_of_chosen(agent_id, &secret)
+                    .map_err(broken("secret"))?;
                 Ok(GivenSecret::Clear(secret, tag))
             }
-            (None, Some(hash)) => {
-                kdf::check_imported(hash).map(GivenSecret::Hashed).map_err(broken("secretHash"))
-            }
-            (Some(_), Some(_)) => {
-                Err(broken("secretHash")(Invalid("a line has secret or secretHash, not both")))
-            }
+            (None, Some(hash)) => kdf::check_imported(hash)
+                .map(GivenSecret::Hashed)
+                .map_err(broken("secretHash")),
+            (Some(_), Some(_)) => Err(broken("secretHash")(Invalid(
+                "a line has secret or secretHash, not both",
+            ))),
             (None, None) => Err(broken("secret")(Invalid("a line has secret or secretHash"))),
         }
     }
 
     /// One write a candidate. Hashes what is in clear, which no lock waits for.
-    async fn writes(&self, candidates: Vec<Candidate>, act: &Act) -> Result<Vec<Write>, service::Error> {
+    async fn writes(
+        &self,
+        candidates: Vec<Candidate>,
+        act: &Act,
+    ) -> Result<Vec<Write>, service::Error> {
         let clear = |c: &Candidate| match &c.proof {
             GivenSecret::Clear(secret, _) => Some(secret.clone()),
             GivenSecret::Hashed(_) => None,
@@ -167,7 +203,10 @@ impl Agents {
         let secrets: Vec<Secret> = candidates.iter().filter_map(clear).collect();
         let entropy = Arc::clone(&self.entropy);
         let hashes = tokio::task::spawn_blocking(move || hash_all(&secrets, &*entropy));
-        let mut hashes = hashes.await.map_err(|died| service::Error::Fault(Arc::new(died)))?.into_iter();
+        let mut hashes = hashes
+            .await
+            .map_err(|died| service::Error::Fault(Arc::new(died)))?
+            .into_iter();
         let mut writes = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             let agent_id = &candidate.agent_id;
@@ -186,26 +225,44 @@ impl Agents {
                 agent: Box::new(agent),
                 credential: Box::new(credential),
             });
-            writes.push(Write { act: act.committed_at(self.clock.moment()), change });
+            writes.push(Write {
+                act: act.committed_at(self.clock.moment()),
+                change,
+            });
         }
         Ok(writes)
     }
 }
 
 fn taken_fault() -> RowFault {
-    RowFault { field: "clientId", rule: "taken by an agent that this line does not describe".to_owned() }
+    RowFault {
+        field: "clientId",
+        rule: "taken by an agent that this line does not describe".to_owned(),
+    }
 }
 
 /// Without users it is the id that is wrong.
 fn namesake_fault(row: &Row) -> RowFault {
-    let field = if row.user_ids.is_empty() { "clientId" } else { "userIds" };
-    RowFault { field, rule: Rejection::from(RejectionCode::IdOfUser).to_string() }
+    let field = if row.user_ids.is_empty() {
+        "clientId"
+    } else {
+        "userIds"
+    };
+    RowFault {
+        field,
+        rule: Rejection::from(RejectionCode::IdOfUser).to_string(),
+    }
 }
 
 fn parse_ttl(text: &str) -> Result<Ttl, Invalid> {
-    text.parse().map_err(|_| Invalid("a token lifetime is 300 to 86400 seconds")).and_then(Ttl::new)
+    text.parse()
+        .map_err(|_| Invalid("a token lifetime is 300 to 86400 seconds"))
+        .and_then(Ttl::new)
 }
 
-fn each<T>(texts: &[String], parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Invalid> {
+fn each<T>(
+    texts: &[String],
+    parse: impl Fn(&str) -> Result<T, Invalid>,
+) -> Result<Vec<T>, Invalid> {
     texts.iter().map(|text| parse(text)).collect()
 }

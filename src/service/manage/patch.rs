@@ -37,7 +37,17 @@ pub struct ProfilePatch {
 impl ProfilePatch {
     pub(super) fn is_empty(&self) -> bool {
         // By name, so that a new member cannot be forgotten here.
-        let Self { agent_id: _, name, scopes, ttl, plan, audiences, redirect_uris, user_ids, tokens } = self;
+        let Self {
+            agent_id: _,
+            name,
+            scopes,
+            ttl,
+            plan,
+            audiences,
+            redirect_uris,
+            user_ids,
+            tokens,
+        } = self;
         let texts = name.is_none() && scopes.is_none() && ttl.is_none() && plan.is_none();
         let keeps = *tokens == LiveTokens::Keep;
         keeps && texts && audiences.is_none() && redirect_uris.is_none() && user_ids.is_none()
@@ -46,9 +56,10 @@ impl ProfilePatch {
     /// Refuses to change an id.
     pub(super) fn demand_own_id(&self, agent_id: &AgentId) -> Result<(), Rejection> {
         match &self.agent_id {
-            Some(new) if new != agent_id => {
-                Err(Rejection::of_field("/agentId", "an agent's id never changes"))
-            }
+            Some(new) if new != agent_id => Err(Rejection::of_field(
+                "/agentId",
+                "an agent's id never changes",
+            )),
             _ => Ok(()),
         }
     }
@@ -62,25 +73,39 @@ impl ProfilePatch {
         set(&mut terms.redirect_uris, self.redirect_uris.as_ref());
         set(&mut terms.user_ids, self.user_ids.as_ref());
         let name = self.name.as_ref().unwrap_or(&profile.name).clone();
-        Profile { name, terms: Arc::new(terms) }
+        Profile {
+            name,
+            terms: Arc::new(terms),
+        }
     }
 }
 
 /// What live tokens keep although the agent gets less from now on; `None` when there is nothing or no token.
-pub(super) fn narrowed_warning(agent: &Agent, profile: &Profile, default_ttl: Ttl) -> Option<String> {
+pub(super) fn narrowed_warning(
+    agent: &Agent,
+    profile: &Profile,
+    default_ttl: Ttl,
+) -> Option<String> {
     let (old, new) = (&agent.profile.terms, &profile.terms);
     let secs = |ttl: Option<Ttl>| ttl.unwrap_or(default_ttl).secs();
     // An empty list of audiences allows any.
-    let audiences =
-        !new.audiences.is_empty() && (old.audiences.is_empty() || lacks(&new.audiences, &old.audiences));
+    let audiences = !new.audiences.is_empty()
+        && (old.audiences.is_empty() || lacks(&new.audiences, &old.audiences));
     let kept = [
         ("scopes", lacks(&new.scopes, &old.scopes)),
         ("lifetime", secs(new.ttl) < secs(old.ttl)),
         ("audiences", audiences),
-        ("redirect URIs", lacks(&new.redirect_uris, &old.redirect_uris)),
+        (
+            "redirect URIs",
+            lacks(&new.redirect_uris, &old.redirect_uris),
+        ),
         ("user ids", lacks(&new.user_ids, &old.user_ids)),
     ];
-    let kept: Vec<&str> = kept.iter().filter(|(_, narrowed)| *narrowed).map(|(name, _)| *name).collect();
+    let kept: Vec<&str> = kept
+        .iter()
+        .filter(|(_, narrowed)| *narrowed)
+        .map(|(name, _)| *name)
+        .collect();
     // The tokens of an agent that was stopped are dead.
     if kept.is_empty() || agent.status != AgentStatus::Active {
         return None;

@@ -40,5 +40,8 @@ pub struct RowFault {
 }
 
 pub(super) fn broken(field: &'static str) -> impl Fn(Invalid) -> RowFault {
-    move |rule| RowFault { field, rule: rule.0.to_owned() }
+    move |rule| RowFault {
+        field,
+        rule: rule.0.to_owned(),
+    }
 }

@@ -51,14 +51,22 @@ pub struct Scopes {
 /// Accepts 1–200 characters, none of them a control character.
 pub fn parse_description(text: &str) -> Result<String, Invalid> {
     if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
-        return Err(Invalid("a description is 1 to 200 characters without control characters"));
+        return Err(Invalid(
+            "a description is 1 to 200 characters without control characters",
+        ));
     }
     Ok(text.to_owned())
 }
 
 /// A warning for each of `scopes` that neither its name nor a hand has judged.
-pub(super) fn open_warnings(scopes: &[Scope], catalogue: &Catalogue, rules: &RiskRules) -> Vec<String> {
-    let open = scopes.iter().filter(|scope| catalogue.is_open(scope, rules));
+pub(super) fn open_warnings(
+    scopes: &[Scope],
+    catalogue: &Catalogue,
+    rules: &RiskRules,
+) -> Vec<String> {
+    let open = scopes
+        .iter()
+        .filter(|scope| catalogue.is_open(scope, rules));
     let warning = |scope: &Scope| {
         format!(
             "scope {scope}: no word of its name says whether it changes something, so it does not count as \
@@ -70,19 +78,30 @@ pub(super) fn open_warnings(scopes: &[Scope], catalogue: &Catalogue, rules: &Ris
 }
 
 fn scope_not_found(scope: &Scope) -> Rejection {
-    Rejection::with(RejectionCode::ScopeNotFound, format!("scope {scope} is not in the catalogue"))
+    Rejection::with(
+        RejectionCode::ScopeNotFound,
+        format!("scope {scope} is not in the catalogue"),
+    )
 }
 
 impl Scopes {
     /// All scopes in catalogue order.
     pub async fn list(&self) -> Result<Vec<ScopeView>, service::Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
-        Ok(catalogue.entries().iter().map(|entry| self.view(entry, &catalogue)).collect())
+        Ok(catalogue
+            .entries()
+            .iter()
+            .map(|entry| self.view(entry, &catalogue))
+            .collect())
     }
 
     /// Adds a scope at the end of the catalogue.
     pub async fn add(&self, entry: CatalogueEntry, act: &Act) -> Result<ScopeView, Error> {
-        if self.commit(Change::Scope(ScopeChange::Add(entry.clone())), act).await? == Some(Outcome::Applied) {
+        if self
+            .commit(Change::Scope(ScopeChange::Add(entry.clone())), act)
+            .await?
+            == Some(Outcome::Applied)
+        {
             let catalogue = Catalogue::new(0, vec![entry.clone()]);
             return Ok(self.view(&entry, &catalogue));
         }
@@ -91,7 +110,12 @@ impl Scopes {
 
     /// Changes a scope's description or mark. A mark is taken back only where nothing else makes the scope
     /// high-risk.
-    pub async fn update(&self, scope: &Scope, patch: ScopePatch, act: &Act) -> Result<ScopeView, Error> {
+    pub async fn update(
+        &self,
+        scope: &Scope,
+        patch: ScopePatch,
+        act: &Act,
+    ) -> Result<ScopeView, Error> {
         let (catalogue, entry) = self.find(scope).await?;
         let was_high = self.is_high(&entry, &catalogue);
         if patch.high_risk == Some(false)
@@ -100,8 +124,15 @@ impl Scopes {
             let message = format!("scope {scope} stays high-risk: {why}");
             return Err(Rejection::with(RejectionCode::ScopeStaysHighRisk, message).into());
         }
-        let ScopePatch { description, high_risk } = patch;
-        let change = Change::Scope(ScopeChange::Update { scope: scope.clone(), description, high_risk });
+        let ScopePatch {
+            description,
+            high_risk,
+        } = patch;
+        let change = Change::Scope(ScopeChange::Update {
+            scope: scope.clone(),
+            description,
+            high_risk,
+        });
         if self.commit(change, act).await? == Some(Outcome::NotFound) {
             return Err(scope_not_found(scope).into());
         }
@@ -117,7 +148,10 @@ impl Scopes {
     /// give them: who is hit by an upgrade from a version that knew only that rule.
     pub async fn shortened(&self, default: Ttl) -> Result<Vec<ShortenedView>, service::Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
-        let floor = RiskRules { rule: NameRule::Suffix, ..self.rules.clone() };
+        let floor = RiskRules {
+            rule: NameRule::Suffix,
+            ..self.rules.clone()
+        };
         let is_cut = |scope: &&Scope| {
             let risk = |rules| catalogue.risk(std::slice::from_ref(*scope), rules);
             risk(&self.rules) == Risk::High && risk(&floor) == Risk::Ordinary
@@ -127,8 +161,15 @@ impl Scopes {
             let terms = &agent.profile.terms;
             let ttl = terms.ttl.unwrap_or(default).secs();
             let scopes: Vec<Scope> = terms.scopes.iter().filter(is_cut).cloned().collect();
-            if ttl > HIGH_RISK_CAP && !scopes.is_empty() && agent.status != AgentStatus::Decommissioned {
-                all.push(ShortenedView { agent_id: agent.agent_id.clone(), ttl, scopes });
+            if ttl > HIGH_RISK_CAP
+                && !scopes.is_empty()
+                && agent.status != AgentStatus::Decommissioned
+            {
+                all.push(ShortenedView {
+                    agent_id: agent.agent_id.clone(),
+                    ttl,
+                    scopes,
+                });
             }
         })
         .await?;
@@ -150,12 +191,21 @@ impl Scopes {
 
     async fn commit(&self, change: Change, act: &Act) -> Result<Option<Outcome>, StoreError> {
         let act = act.committed_at(self.clock.moment());
-        Ok(self.store.commit(vec![Write { act, change }]).await?.first().copied())
+        Ok(self
+            .store
+            .commit(vec![Write { act, change }])
+            .await?
+            .first()
+            .copied())
     }
 
     async fn find(&self, scope: &Scope) -> Result<(Arc<Catalogue>, CatalogueEntry), Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
-        let entry = catalogue.entries().iter().find(|entry| entry.scope == *scope).cloned();
+        let entry = catalogue
+            .entries()
+            .iter()
+            .find(|entry| entry.scope == *scope)
+            .cloned();
         Ok((catalogue, entry.ok_or_else(|| scope_not_found(scope))?))
     }
 
@@ -163,17 +213,19 @@ impl Scopes {
     fn why_high_unmarked(&self, scope: &Scope) -> Option<&'static str> {
         let name = NameRisk::of(scope.as_str());
         match name {
-            _ if self.rules.lists(scope) => Some("the configuration lists it under scopes.high_risk"),
+            _ if self.rules.lists(scope) => {
+                Some("the configuration lists it under scopes.high_risk")
+            }
             _ if !self.rules.is_high(name) => None,
             NameRisk::Floor => Some(
                 "its last part is write, delete or admin, or its first one is admin, and nothing lifts that",
             ),
-            NameRisk::Writing => {
-                Some("a word of its name changes something, which counts under scopes.rule = \"words\"")
-            }
-            NameRisk::Reading | NameRisk::Unclassified => {
-                Some("no word of its name is a known verb, which counts under scopes.unclassified = \"high\"")
-            }
+            NameRisk::Writing => Some(
+                "a word of its name changes something, which counts under scopes.rule = \"words\"",
+            ),
+            NameRisk::Reading | NameRisk::Unclassified => Some(
+                "no word of its name is a known verb, which counts under scopes.unclassified = \"high\"",
+            ),
         }
     }
 
@@ -189,9 +241,17 @@ impl Scopes {
         if holders.is_empty() {
             return Ok(None);
         }
-        let named: Vec<&str> = holders.iter().take(MAX_NAMED).map(AgentId::as_str).collect();
+        let named: Vec<&str> = holders
+            .iter()
+            .take(MAX_NAMED)
+            .map(AgentId::as_str)
+            .collect();
         let more = holders.len().saturating_sub(named.len());
-        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let more = if more == 0 {
+            String::new()
+        } else {
+            format!(" and {more} more")
+        };
         Ok(Some(format!(
             "tokens that carry it already live on as long as they were made for; `agent revoke-tokens` ends \
              those of an agent, and these have the scope: {}{more}",

@@ -90,19 +90,36 @@ impl IssuedTokens {
         tokens: Arc<Tokens>,
         clock: Arc<StoreClock>,
     ) -> Self {
-        Self { store, records, tokens, clock }
+        Self {
+            store,
+            records,
+            tokens,
+            clock,
+        }
     }
 
     /// Reads `token` and looks its standing up.
     pub async fn inspect(&self, token: &str) -> Result<Inspection, Error> {
         let Some(genuine) = self.tokens.read(token).await? else {
-            return Ok(Inspection { active: false, verdict: Worth::NotOurs, claims: None });
+            return Ok(Inspection {
+                active: false,
+                verdict: Worth::NotOurs,
+                claims: None,
+            });
         };
-        let standing =
-            self.store.standing(std::slice::from_ref(&genuine.reference)).await?.into_iter().next();
+        let standing = self
+            .store
+            .standing(std::slice::from_ref(&genuine.reference))
+            .await?
+            .into_iter()
+            .next();
         let verdict = judge(&genuine, standing, self.clock.now());
         let claims = Some(Claims::clone(&genuine.claims));
-        Ok(Inspection { active: verdict == Worth::Active, verdict, claims })
+        Ok(Inspection {
+            active: verdict == Worth::Active,
+            verdict,
+            claims,
+        })
     }
 
     /// Revokes a token by its id alone: agent and expiry come from its event; without one it is kept
@@ -114,15 +131,34 @@ impl IssuedTokens {
             None => (None, now.saturating_add(ttl::MAX_TTL)),
         };
         if !is_long_over(expires_at, &self.clock) {
-            let change = Change::Token(TokenChange::Revoke { jti, agent_id: agent_id.clone(), expires_at });
-            self.store.commit(vec![Write { act: act.committed_at(self.clock.moment()), change }]).await?;
+            let change = Change::Token(TokenChange::Revoke {
+                jti,
+                agent_id: agent_id.clone(),
+                expires_at,
+            });
+            self.store
+                .commit(vec![Write {
+                    act: act.committed_at(self.clock.moment()),
+                    change,
+                }])
+                .await?;
         }
-        Ok(RevokedById { jti, agent_id, expires_at })
+        Ok(RevokedById {
+            jti,
+            agent_id,
+            expires_at,
+        })
     }
 }
 
 fn judge(token: &Genuine, standing: Option<Standing>, now: Timestamp) -> Worth {
-    let Some(Standing { revoked, agent: Some((status, epoch)) }) = standing else { return Worth::NotOurs };
+    let Some(Standing {
+        revoked,
+        agent: Some((status, epoch)),
+    }) = standing
+    else {
+        return Worth::NotOurs;
+    };
     if token.is_expired(now) {
         return Worth::Expired;
     }
@@ -132,7 +168,9 @@ fn judge(token: &Genuine, standing: Option<Standing>, now: Timestamp) -> Worth {
     match status {
         AgentStatus::Suspended => Worth::AgentSuspended,
         AgentStatus::Decommissioned => Worth::AgentDecommissioned,
-        AgentStatus::Active if epoch_lives(status, epoch, Epoch(token.claims.epoch)) => Worth::Active,
+        AgentStatus::Active if epoch_lives(status, epoch, Epoch(token.claims.epoch)) => {
+            Worth::Active
+        }
         AgentStatus::Active => Worth::Killed,
     }
 }

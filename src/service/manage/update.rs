@@ -63,7 +63,10 @@ impl Agents {
             match self.commit(change, act).await? {
                 Outcome::Applied | Outcome::Unchanged => {
                     warnings.extend(narrowed);
-                    return Ok(AgentView { warnings, ..self.show(agent_id).await? });
+                    return Ok(AgentView {
+                        warnings,
+                        ..self.show(agent_id).await?
+                    });
                 }
                 Outcome::NotFound => return Err(RejectionCode::AgentNotFound.into()),
                 Outcome::Clash => return Err(RejectionCode::IdOfUser.into()),
@@ -92,7 +95,10 @@ impl Agents {
             if patch.tokens == LiveTokens::Kill {
                 self.revoke_tokens(agent_id, act).await?;
             }
-            Ok(AgentView { warnings: updated.warnings, ..self.show(agent_id).await? })
+            Ok(AgentView {
+                warnings: updated.warnings,
+                ..self.show(agent_id).await?
+            })
         };
         Ok(Replaced { agent: rest.await })
     }

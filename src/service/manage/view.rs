@@ -41,8 +41,17 @@ impl AgentView {
     pub fn of(agent: &Agent, plans: &Plans, used: Option<i64>, now: Timestamp) -> Self {
         // A plan that was taken out of the configuration allows nothing until it is back.
         let limit = plans.limit(&agent.profile.terms.plan).unwrap_or(Some(0));
-        let usage = Usage { month: now.month(), issued: used.unwrap_or(0), limit };
-        Self { agent: agent.clone(), usage, credentials: None, warnings: vec![] }
+        let usage = Usage {
+            month: now.month(),
+            issued: used.unwrap_or(0),
+            limit,
+        };
+        Self {
+            agent: agent.clone(),
+            usage,
+            credentials: None,
+            warnings: vec![],
+        }
     }
 
     /// The same with those of `credentials` that still open something at `now`.

@@ -93,7 +93,8 @@ impl Entries {
         self.version = news.version;
         for token in news.tokens {
             let (jti, expires_at) = (token.jti, token.expires_at);
-            self.by_version.insert(token.version, Entry::Token { jti, expires_at });
+            self.by_version
+                .insert(token.version, Entry::Token { jti, expires_at });
             self.text.add_token(jti, expires_at);
         }
         let mut replaced = false;
@@ -109,11 +110,22 @@ impl Entries {
             };
             replaced |= old.is_some();
             self.has_moved |= !tokens.tokens.is_empty();
-            let looks = if agent.killed_at.saturating_add(LONG_AGO) <= now { 1 } else { LOOKS };
+            let looks = if agent.killed_at.saturating_add(LONG_AGO) <= now {
+                1
+            } else {
+                LOOKS
+            };
             self.text.add_agent(&agent, KILL_LISTED);
             let version = agent.version;
-            let killed = Killed { agent, tokens, looks, known_to: None, is_warned_of: false };
-            self.by_version.insert(version, Entry::Agent(Box::new(killed)));
+            let killed = Killed {
+                agent,
+                tokens,
+                looks,
+                known_to: None,
+                is_warned_of: false,
+            };
+            self.by_version
+                .insert(version, Entry::Agent(Box::new(killed)));
         }
         self.forgotten.clear();
         if replaced {
@@ -129,7 +141,9 @@ impl Entries {
     pub fn sought(&self, default_ttl: Ttl) -> (Kills, Kills) {
         let (mut first, mut further) = (Kills::default(), Kills::default());
         for (version, entry) in &self.by_version {
-            let Entry::Agent(killed) = entry else { continue };
+            let Entry::Agent(killed) = entry else {
+                continue;
+            };
             if killed.looks == 0 {
                 continue;
             }
@@ -141,7 +155,11 @@ impl Entries {
                 below: agent.epoch,
                 issued_from: agent.killed_at.saturating_add(-longest),
             };
-            let into = if killed.known_to.is_some() { &mut further } else { &mut first };
+            let into = if killed.known_to.is_some() {
+                &mut further
+            } else {
+                &mut first
+            };
             into.kills.push((sought, *version));
             into.after = into.after.into_iter().chain(killed.known_to).min();
         }
@@ -150,8 +168,16 @@ impl Entries {
 
     /// Files what was found for the kill of that version, unless a later one has taken its place. `settled`
     /// is a place up to which no transaction is under way any more, where one is known.
-    pub fn put_tokens(&mut self, version: i64, found: KilledTokens, settled: Option<i64>, most: usize) {
-        let Some(Entry::Agent(killed)) = self.by_version.get_mut(&version) else { return };
+    pub fn put_tokens(
+        &mut self,
+        version: i64,
+        found: KilledTokens,
+        settled: Option<i64>,
+        most: usize,
+    ) {
+        let Some(Entry::Agent(killed)) = self.by_version.get_mut(&version) else {
+            return;
+        };
         if killed.known_to.is_none() {
             self.has_moved |= killed.tokens.tokens != found.tokens;
             killed.tokens = found;
@@ -159,7 +185,10 @@ impl Entries {
             // So it is at nearly every further look, and what is known stays in its order.
             killed.tokens.omitted = killed.tokens.omitted.max(found.omitted);
         } else {
-            let (before, omitted) = (killed.tokens.tokens.clone(), killed.tokens.omitted.max(found.omitted));
+            let (before, omitted) = (
+                killed.tokens.tokens.clone(),
+                killed.tokens.omitted.max(found.omitted),
+            );
             killed.tokens.tokens.extend(found.tokens);
             killed.tokens.omitted = 0;
             killed.tokens.settle(most);
@@ -174,7 +203,9 @@ impl Entries {
     pub fn warn_of_unlisted(&mut self, most: usize) -> u64 {
         let mut all: u64 = 0;
         for entry in self.by_version.values_mut() {
-            let Entry::Agent(killed) = entry else { continue };
+            let Entry::Agent(killed) = entry else {
+                continue;
+            };
             let omitted = killed.tokens.omitted;
             all = all.saturating_add(omitted);
             if omitted > 0 && !killed.is_warned_of {
@@ -270,18 +301,34 @@ mod tests {
     }
 
     fn token(n: u128, expires_at: i64, version: i64) -> RevokedToken {
-        RevokedToken { jti: jti(n), expires_at: Timestamp(expires_at), version }
+        RevokedToken {
+            jti: jti(n),
+            expires_at: Timestamp(expires_at),
+            version,
+        }
     }
 
     fn killed(agent_id: &str, epoch: i64, version: i64) -> KilledAgent {
         let agent_id = AgentId::parse(agent_id).unwrap();
-        KilledAgent { agent_id, epoch: Epoch(epoch), killed_at: NOW, longest_ttl: 0, version }
+        KilledAgent {
+            agent_id,
+            epoch: Epoch(epoch),
+            killed_at: NOW,
+            longest_ttl: 0,
+            version,
+        }
     }
 
     fn found(tokens: &[(u128, i64)]) -> KilledTokens {
         let mut found = KilledTokens::default();
         for (n, expires_at) in tokens {
-            found.add(KilledToken { jti: jti(*n), expires_at: Timestamp(*expires_at) }, MAX);
+            found.add(
+                KilledToken {
+                    jti: jti(*n),
+                    expires_at: Timestamp(*expires_at),
+                },
+                MAX,
+            );
         }
         found.settle(MAX);
         found
@@ -295,8 +342,18 @@ mod tests {
 
     fn add(entries: &mut Entries, tokens: Vec<RevokedToken>, agents: Vec<KilledAgent>) -> bool {
         let of_tokens = tokens.iter().map(|t| t.version);
-        let version = of_tokens.chain(agents.iter().map(|a| a.version)).max().unwrap_or(entries.version());
-        entries.apply(Revocations { version, tokens, agents }, NOW)
+        let version = of_tokens
+            .chain(agents.iter().map(|a| a.version))
+            .max()
+            .unwrap_or(entries.version());
+        entries.apply(
+            Revocations {
+                version,
+                tokens,
+                agents,
+            },
+            NOW,
+        )
     }
 
     fn text(entries: &Entries) -> String {
@@ -310,7 +367,10 @@ mod tests {
         let after = entries.write_down().document;
         assert_eq!(
             (text(entries), &before.etag),
-            (String::from_utf8(before.body.to_vec()).unwrap(), &after.etag)
+            (
+                String::from_utf8(before.body.to_vec()).unwrap(),
+                &after.etag
+            )
         );
     }
 
@@ -322,10 +382,17 @@ mod tests {
     #[test]
     fn entries_stand_in_version_order_and_go_when_they_expire() {
         let mut entries = with(vec![token(1, 200, 1)], vec![]);
-        assert!(add(&mut entries, vec![token(3, 300, 3)], vec![killed("a", 1, 2)]));
+        assert!(add(
+            &mut entries,
+            vec![token(3, 300, 3)],
+            vec![killed("a", 1, 2)]
+        ));
         assert!(!add(&mut entries, vec![], vec![]));
         let body = text(&entries);
-        assert!(body.find(&jti(1).to_string()) < body.find(&jti(3).to_string()), "{body}");
+        assert!(
+            body.find(&jti(1).to_string()) < body.find(&jti(3).to_string()),
+            "{body}"
+        );
         assert_eq!(entries.write_down().valid_until, Timestamp(200));
         is_as_written_anew(&mut entries);
         entries.expire(Timestamp(199));
@@ -333,21 +400,33 @@ mod tests {
         entries.expire(Timestamp(200));
         assert!(!text(&entries).contains(&jti(1).to_string()));
         entries.expire(Timestamp(NOW.0 + KILL_LISTED));
-        assert_eq!(text(&entries), r#"{"revoked_jtis":[],"revoked_agents":[],"version":3}"#);
+        assert_eq!(
+            text(&entries),
+            r#"{"revoked_jtis":[],"revoked_agents":[],"version":3}"#
+        );
     }
 
     #[test]
     fn a_list_that_is_read_anew_keeps_the_tokens_of_those_who_are_killed_still() {
-        let mut entries = with(vec![token(9, 900, 3)], vec![killed("a", 1, 1), killed("b", 1, 2)]);
+        let mut entries = with(
+            vec![token(9, 900, 3)],
+            vec![killed("a", 1, 1), killed("b", 1, 2)],
+        );
         entries.put_tokens(1, found(&[(7, 900)]), None, MAX);
         entries.put_tokens(2, found(&[(8, 900)]), None, MAX);
         entries.forget();
-        assert_eq!(text(&entries), r#"{"revoked_jtis":[],"revoked_agents":[],"version":0}"#);
+        assert_eq!(
+            text(&entries),
+            r#"{"revoked_jtis":[],"revoked_agents":[],"version":0}"#
+        );
         add(&mut entries, vec![], vec![killed("a", 1, 1)]);
         assert!(entries.rewrite_if_moved());
         let body = text(&entries);
         assert!(body.contains(&jti(7).to_string()), "{body}");
-        assert!(![8, 9].iter().any(|n| body.contains(&jti(*n).to_string())), "{body}");
+        assert!(
+            ![8, 9].iter().any(|n| body.contains(&jti(*n).to_string())),
+            "{body}"
+        );
     }
 
     #[test]
@@ -357,14 +436,21 @@ mod tests {
         assert!(entries.rewrite_if_moved());
         add(&mut entries, vec![], vec![killed("a", 2, 3)]);
         let body = text(&entries);
-        assert!(body.contains(&jti(7).to_string()) && body.contains("\"epoch\":2"), "{body}");
+        assert!(
+            body.contains(&jti(7).to_string()) && body.contains("\"epoch\":2"),
+            "{body}"
+        );
         assert_eq!(body.matches("\"agent\"").count(), 2);
         // What was looked up for the earlier kill comes too late to matter.
         entries.put_tokens(1, found(&[]), Some(5), MAX);
         assert_eq!(looks_left(&entries), (2, 0));
         entries.put_tokens(3, found(&[(7, 900), (8, 900)]), None, MAX);
         assert!(entries.rewrite_if_moved());
-        assert!(text(&entries).contains(&format!("\"{}\",\"{}\"", jti(8), jti(7))), "{}", text(&entries));
+        assert!(
+            text(&entries).contains(&format!("\"{}\",\"{}\"", jti(8), jti(7))),
+            "{}",
+            text(&entries)
+        );
         is_as_written_anew(&mut entries);
     }
 
@@ -404,7 +490,11 @@ mod tests {
 
     #[test]
     fn a_kill_of_long_ago_is_looked_up_once() {
-        let news = Revocations { version: 1, tokens: vec![], agents: vec![killed("a", 1, 1)] };
+        let news = Revocations {
+            version: 1,
+            tokens: vec![],
+            agents: vec![killed("a", 1, 1)],
+        };
         let mut entries = Entries::default();
         entries.apply(news, Timestamp(NOW.0 + LONG_AGO));
         entries.put_tokens(1, found(&[]), None, MAX);
@@ -427,9 +517,15 @@ mod tests {
     #[test]
     fn one_more_revocation_costs_far_less_than_the_whole_list() {
         const LISTED: u128 = 200_000;
-        let drawn = |n: u128| 0x0192_0000_0000_7000_8000_0000_0000_0000 + n * 0x9e37_79b9_7f4a_7c15_f39c;
+        let drawn =
+            |n: u128| 0x0192_0000_0000_7000_8000_0000_0000_0000 + n * 0x9e37_79b9_7f4a_7c15_f39c;
         let version = |n: u128| i64::try_from(n).unwrap();
-        let mut entries = with((1..=LISTED).map(|n| token(drawn(n), 9_000, version(n))).collect(), vec![]);
+        let mut entries = with(
+            (1..=LISTED)
+                .map(|n| token(drawn(n), 9_000, version(n)))
+                .collect(),
+            vec![],
+        );
         let timed = |what: &str, work: &mut dyn FnMut()| {
             let began = Instant::now();
             work();
@@ -444,13 +540,21 @@ mod tests {
                 entries.write_down();
             }));
             let listing = entries.write_down();
-            least.0 = least.0.min(timed("the whole list packed", &mut || drop(gzip.pack(&listing))));
+            least.0 = least.0.min(timed("the whole list packed", &mut || {
+                drop(gzip.pack(&listing))
+            }));
             one_more = one_more.min(timed("one more", &mut || {
-                add(&mut entries, vec![token(n, 9_000, version(LISTED + n))], vec![]);
+                add(
+                    &mut entries,
+                    vec![token(n, 9_000, version(LISTED + n))],
+                    vec![],
+                );
                 entries.write_down();
             }));
             let listing = entries.write_down();
-            least.1 = least.1.min(timed("one more packed", &mut || drop(gzip.pack(&listing))));
+            least.1 = least
+                .1
+                .min(timed("one more packed", &mut || drop(gzip.pack(&listing))));
             println!(
                 "{} bytes, packed {}",
                 listing.document.body.len(),

@@ -45,7 +45,10 @@ impl Packer {
         for block in blocks.chunks_exact(BLOCK).skip(known) {
             let mut checksum = Crc::new();
             checksum.update(block);
-            self.blocks.push(Block { packed: deflate(block, FlushCompress::Full)?, checksum });
+            self.blocks.push(Block {
+                packed: deflate(block, FlushCompress::Full)?,
+                checksum,
+            });
         }
         let mut packed = HEADER.to_vec();
         let mut checksum = Crc::new();
@@ -59,7 +62,10 @@ impl Packer {
         checksum.combine(&last);
         packed.extend_from_slice(&checksum.sum().to_le_bytes());
         packed.extend_from_slice(&checksum.amount().to_le_bytes());
-        Ok(Document { body: packed.into(), etag: listing.document.gzip_etag() })
+        Ok(Document {
+            body: packed.into(),
+            etag: listing.document.gzip_etag(),
+        })
     }
 }
 
@@ -72,7 +78,8 @@ fn deflate(text: &[u8], flush: FlushCompress) -> Result<Vec<u8>, CompressError> 
         packed.reserve(rest.len() / 2 + 64);
         let before = compress.total_in();
         let status = compress.compress_vec(rest, &mut packed, flush)?;
-        let read = usize::try_from(compress.total_in().saturating_sub(before)).unwrap_or(rest.len());
+        let read =
+            usize::try_from(compress.total_in().saturating_sub(before)).unwrap_or(rest.len());
         rest = rest.get(read..).unwrap_or_default();
         let is_done = match flush {
             FlushCompress::Finish => status == Status::StreamEnd,
@@ -97,14 +104,18 @@ mod tests {
 
     fn unpacked(document: &Document) -> Vec<u8> {
         let mut plain = Vec::new();
-        flate2::read::GzDecoder::new(&*document.body).read_to_end(&mut plain).unwrap();
+        flate2::read::GzDecoder::new(&*document.body)
+            .read_to_end(&mut plain)
+            .unwrap();
         plain
     }
 
     fn add(text: &mut Text, from: u128, tokens: u128) {
         for n in from..from + tokens {
             text.add_token(
-                Jti(Uuid::from_u128(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_0000_1234_5679))),
+                Jti(Uuid::from_u128(
+                    n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_0000_1234_5679),
+                )),
                 Timestamp(9),
             );
         }
@@ -122,10 +133,19 @@ mod tests {
             let packed = kept.pack(&listing).unwrap();
             assert_eq!(unpacked(&packed), listing.document.body);
             let anew = Packer::default().pack(&listing).unwrap();
-            assert_eq!((anew.body, anew.etag), (packed.body.clone(), packed.etag.clone()));
-            assert_eq!(packed.etag, format!("{}-gzip\"", listing.document.etag.trim_end_matches('"')));
+            assert_eq!(
+                (anew.body, anew.etag),
+                (packed.body.clone(), packed.etag.clone())
+            );
+            assert_eq!(
+                packed.etag,
+                format!("{}-gzip\"", listing.document.etag.trim_end_matches('"'))
+            );
             // Who asks for the list before is served too.
-            assert_eq!(unpacked(&kept.pack(&shorter).unwrap()), shorter.document.body);
+            assert_eq!(
+                unpacked(&kept.pack(&shorter).unwrap()),
+                shorter.document.body
+            );
             shorter = listing;
         }
         assert!(kept.pack(&shorter).unwrap().body.len() * 5 < shorter.document.body.len() * 4);
@@ -150,7 +170,9 @@ mod tests {
                 let mut packed = deflate(&text, FlushCompress::Full).unwrap();
                 packed.extend(deflate(&text, FlushCompress::Finish).unwrap());
                 let mut plain = Vec::new();
-                flate2::read::DeflateDecoder::new(&*packed).read_to_end(&mut plain).unwrap();
+                flate2::read::DeflateDecoder::new(&*packed)
+                    .read_to_end(&mut plain)
+                    .unwrap();
                 assert_eq!(plain, text.repeat(2), "{length}");
             }
         }

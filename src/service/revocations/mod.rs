@@ -133,7 +133,11 @@ impl RevocationList {
         let end = self.records.newest_event().await?;
         ends.push_back(end);
         // A step comes a second after the one before, so this one was long enough ago.
-        let settled = if ends.len() > LOOKS { ends.pop_front() } else { None };
+        let settled = if ends.len() > LOOKS {
+            ends.pop_front()
+        } else {
+            None
+        };
         let (first, further) = self.entries().sought(self.default_ttl);
         for (kills, after) in [(first.kills, None), (further.kills, further.after)] {
             if kills.is_empty() {
@@ -141,10 +145,14 @@ impl RevocationList {
             }
             let now = self.clock.now();
             let sought: Vec<_> = kills.iter().map(|(sought, _)| sought.clone()).collect();
-            let found = self.records.killed_tokens(&sought, after, now, self.max_tokens).await?;
+            let found = self
+                .records
+                .killed_tokens(&sought, after, now, self.max_tokens)
+                .await?;
             for ((_, version), found) in kills.iter().zip(found) {
                 // Locked for each by itself: whoever reads the list waits for one agent's tokens at most.
-                self.entries().put_tokens(*version, found, settled, self.max_tokens);
+                self.entries()
+                    .put_tokens(*version, found, settled, self.max_tokens);
             }
         }
         let mut entries = self.entries();
@@ -159,7 +167,8 @@ impl RevocationList {
     /// behind what was written before, so nothing but the end is written and hashed anew.
     pub fn current(&self) -> Arc<Listing> {
         let now = self.clock.now();
-        let is_true = |listing: &Listing| now < listing.valid_until && !self.is_stale.load(Ordering::SeqCst);
+        let is_true =
+            |listing: &Listing| now < listing.valid_until && !self.is_stale.load(Ordering::SeqCst);
         let written = self.written.load_full();
         if is_true(&written) {
             return written;
@@ -197,7 +206,10 @@ impl RevocationList {
         }
         let (shared, listing) = (Arc::clone(&packing), Arc::clone(listing));
         let work = tokio::task::spawn_blocking(move || {
-            shared.lock().unwrap_or_else(PoisonError::into_inner).pack(&listing)
+            shared
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pack(&listing)
         });
         let done = work.await.map_err(|died| Error::Fault(Arc::new(died)))?;
         let packed = Arc::new(done.map_err(|error| Error::Fault(Arc::new(error)))?);

@@ -65,7 +65,11 @@ impl Text {
 
     /// An empty text in place of this one, with room for as much.
     pub fn next(&self) -> Self {
-        Self::with_room(self.listed.len(), self.agents.len(), self.edition.wrapping_add(1))
+        Self::with_room(
+            self.listed.len(),
+            self.agents.len(),
+            self.edition.wrapping_add(1),
+        )
     }
 
     /// Adds a token, unless it stands there.
@@ -78,7 +82,11 @@ impl Text {
             self.jtis.push(',');
         }
         self.jtis.push('"');
-        self.jtis.push_str(jti.0.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
+        self.jtis.push_str(
+            jti.0
+                .hyphenated()
+                .encode_lower(&mut uuid::Uuid::encode_buffer()),
+        );
         self.jtis.push('"');
         self.hash.update(&self.jtis[from..]);
         self.valid_until = self.valid_until.min(expires_at);
@@ -89,8 +97,13 @@ impl Text {
         let comma = if self.agents.is_empty() { "" } else { "," };
         let (agent, epoch) = (hashed(&killed.agent_id), killed.epoch.0);
         // A text takes all that is written to it.
-        let _ = write!(self.agents, "{comma}{{\"agent\":\"{agent}\",\"epoch\":{epoch}}}");
-        self.valid_until = self.valid_until.min(killed.killed_at.saturating_add(listed_for));
+        let _ = write!(
+            self.agents,
+            "{comma}{{\"agent\":\"{agent}\",\"epoch\":{epoch}}}"
+        );
+        self.valid_until = self
+            .valid_until
+            .min(killed.killed_at.saturating_add(listed_for));
     }
 
     /// From this second on an entry has expired.
@@ -105,7 +118,10 @@ impl Text {
 
     /// The whole list at this version.
     pub fn write_down(&self, version: i64) -> Listing {
-        let tail = format!("],\"revoked_agents\":[{}],\"version\":{version}}}", self.agents);
+        let tail = format!(
+            "],\"revoked_agents\":[{}],\"version\":{version}}}",
+            self.agents
+        );
         let mut body = String::with_capacity(self.jtis.len().saturating_add(tail.len()));
         body.push_str(&self.jtis);
         body.push_str(&tail);
@@ -113,12 +129,20 @@ impl Text {
         hash.update(&tail);
         let document = Arc::new(Document::hashed(body, hash));
         let (valid_until, edition) = (self.valid_until, self.edition);
-        Listing { document, valid_until, lasting: self.jtis.len(), edition }
+        Listing {
+            document,
+            valid_until,
+            lasting: self.jtis.len(),
+            edition,
+        }
     }
 }
 
 /// `base64url(SHA-256(client_id))`: who reads the list learns no agent's id from it, but whoever guesses one
 /// can confirm it here.
 fn hashed(agent_id: &AgentId) -> String {
-    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, agent_id.as_str().as_bytes()))
+    URL_SAFE_NO_PAD.encode(digest::digest(
+        &digest::SHA256,
+        agent_id.as_str().as_bytes(),
+    ))
 }

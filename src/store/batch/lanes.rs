@@ -24,7 +24,9 @@ pub(super) async fn run_issues(
 ) {
     let mut waiting = Vec::with_capacity(MAX_BATCH);
     while next(&mut queue, &mut waiting).await {
-        let Some(batch) = merge(&waiting) else { continue };
+        let Some(batch) = merge(&waiting) else {
+            continue;
+        };
         if !batch.grants.is_empty() {
             metrics::batch_size(batch.grants.len());
         }
@@ -75,7 +77,10 @@ pub(super) async fn run_revocations(
 ) {
     let mut waiting = Vec::with_capacity(MAX_BATCH);
     while next(&mut queue, &mut waiting).await {
-        let writes: Vec<Write> = waiting.iter().flat_map(|one| one.ask.iter().cloned()).collect();
+        let writes: Vec<Write> = waiting
+            .iter()
+            .flat_map(|one| one.ask.iter().cloned())
+            .collect();
         if writes.is_empty() {
             continue;
         }

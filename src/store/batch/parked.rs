@@ -36,7 +36,12 @@ pub(super) struct Unit {
 impl Unit {
     /// All of a batch that may have been sent before, under its own id.
     pub fn whole(batch: Batch, waiting: Vec<Token>) -> Self {
-        Self { batch, waiting, due: Instant::now() + PAUSE, pause: PAUSE }
+        Self {
+            batch,
+            waiting,
+            due: Instant::now() + PAUSE,
+            pause: PAUSE,
+        }
     }
 
     /// Tokens that are known to be uncounted: those of one agent, or of one code, wait together.
@@ -68,7 +73,8 @@ impl Unit {
     /// One more try; what is left after it.
     async fn try_again(mut self, store: &dyn Store) -> Vec<Self> {
         let deadline = last_deadline(&self.waiting);
-        let is_late = deadline <= Instant::now() || self.waiting.iter().all(|one| one.answer.is_closed());
+        let is_late =
+            deadline <= Instant::now() || self.waiting.iter().all(|one| one.answer.is_closed());
         if is_late {
             self.refuse(&too_late(Some(Arc::new(LockedElsewhere))));
             return vec![];
@@ -98,7 +104,11 @@ pub(super) fn deal_counted(waiting: Vec<Token>, verdicts: Vec<Verdict>) -> Vec<T
     let mut held_up = Vec::new();
     for one in waiting {
         let share: Vec<Verdict> = verdicts.by_ref().take(one.ask.grants.len()).collect();
-        if !share.is_empty() && share.iter().all(|verdict| matches!(verdict, Verdict::Locked)) {
+        if !share.is_empty()
+            && share
+                .iter()
+                .all(|verdict| matches!(verdict, Verdict::Locked))
+        {
             held_up.push(one);
         } else {
             // Nobody waits any more: what was counted stays counted and goes to nobody.
@@ -121,7 +131,8 @@ pub(super) async fn run_parked(store: Arc<dyn Store>, mut queue: mpsc::Receiver<
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
         }
         let now = Instant::now();
-        let (due, later): (Vec<Unit>, Vec<Unit>) = parked.into_iter().partition(|unit| unit.due <= now);
+        let (due, later): (Vec<Unit>, Vec<Unit>) =
+            parked.into_iter().partition(|unit| unit.due <= now);
         parked = later;
         for unit in due {
             parked.extend(unit.try_again(&*store).await);
@@ -139,8 +150,19 @@ mod tests {
     #[tokio::test]
     async fn who_asks_for_nothing_is_answered_although_all_beside_it_is_locked() {
         let (answer, answered) = oneshot::channel();
-        let ask = Batch { id: BatchId(Uuid::nil()), now: Moment(0), grants: vec![] };
-        assert!(Unit::apart(vec![Waiting { ask, deadline: Instant::now(), answer }]).is_empty());
+        let ask = Batch {
+            id: BatchId(Uuid::nil()),
+            now: Moment(0),
+            grants: vec![],
+        };
+        assert!(
+            Unit::apart(vec![Waiting {
+                ask,
+                deadline: Instant::now(),
+                answer
+            }])
+            .is_empty()
+        );
         assert!(answered.await.unwrap().unwrap().is_empty());
     }
 }

@@ -58,13 +58,24 @@ pub(super) fn answer_all<Ask, Answer>(
 }
 
 pub(super) fn last_deadline<Ask, Answer>(waiting: &[Waiting<Ask, Answer>]) -> Instant {
-    waiting.iter().map(|w| w.deadline).max().unwrap_or_else(Instant::now)
+    waiting
+        .iter()
+        .map(|w| w.deadline)
+        .max()
+        .unwrap_or_else(Instant::now)
 }
 
 /// All that wait as one batch: the first one's id, the latest clock.
 pub(super) fn merge(waiting: &[Waiting<Batch, Vec<Verdict>>]) -> Option<Batch> {
     let first = waiting.first()?;
-    let grants = waiting.iter().flat_map(|w| w.ask.grants.iter().cloned()).collect();
+    let grants = waiting
+        .iter()
+        .flat_map(|w| w.ask.grants.iter().cloned())
+        .collect();
     let now = waiting.iter().map(|w| w.ask.now).max()?;
-    Some(Batch { id: first.ask.id, now, grants })
+    Some(Batch {
+        id: first.ask.id,
+        now,
+        grants,
+    })
 }

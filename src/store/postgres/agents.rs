@@ -27,12 +27,19 @@ impl ReadAgents for PostgresStore {
         ask_again!(self.general, agents, after, limit).await
     }
 
-    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
+    async fn used(
+        &self,
+        agent_ids: &[AgentId],
+        month: Month,
+    ) -> Result<HashMap<AgentId, i64>, StoreError> {
         ask_again!(self.general, used, agent_ids, month).await
     }
 }
 
-pub async fn agent(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<Option<Arc<AgentRecord>>> {
+pub async fn agent(
+    conn: &mut PgConnection,
+    agent_id: &AgentId,
+) -> sqlx::Result<Option<Arc<AgentRecord>>> {
     let rows = sqlx::query(
         "select a.agent_id, a.name, a.status, a.scopes, a.audiences, a.redirect_uris, a.user_ids, a.ttl,
                 a.plan, a.epoch, a.version, a.created_at, a.updated_at,
@@ -46,9 +53,13 @@ pub async fn agent(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<
     .bind(agent_id.as_str())
     .fetch_all(conn)
     .await?;
-    let Some(first) = rows.first() else { return Ok(None) };
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
     let agent = agent_row(first)?;
-    let credentials = rows.iter().filter_map(|row| credential_row(row, &agent.agent_id).transpose());
+    let credentials = rows
+        .iter()
+        .filter_map(|row| credential_row(row, &agent.agent_id).transpose());
     let credentials = credentials.collect::<sqlx::Result<_>>()?;
     Ok(Some(Arc::new(AgentRecord { agent, credentials })))
 }
@@ -65,7 +76,9 @@ pub async fn admits_code(
                     + ($3::text is null or coalesce(user_ids, '[\"a\"]')::jsonb ? $3)::int
                     + coalesce(status = 'active', false)::int = 3
                from (select $1 as asked) as question left join agent on agent_id = asked";
-    let asked = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(redirect_uri.as_str());
+    let asked = sqlx::query_scalar(sql)
+        .bind(agent_id.as_str())
+        .bind(redirect_uri.as_str());
     asked.bind(user.map(UserId::as_str)).fetch_one(conn).await
 }
 
@@ -87,7 +100,10 @@ pub async fn imported_costs(conn: &mut PgConnection) -> sqlx::Result<Arc<[HashCo
     .bind(MAX_COSTS)
     .fetch_all(conn)
     .await?;
-    Ok(costs.into_iter().map(|cost| HashCost(cost.into())).collect())
+    Ok(costs
+        .into_iter()
+        .map(|cost| HashCost(cost.into()))
+        .collect())
 }
 
 pub async fn agents(
@@ -117,8 +133,13 @@ pub async fn used(
     month: Month,
 ) -> sqlx::Result<HashMap<AgentId, i64>> {
     let ids: Vec<&str> = agent_ids.iter().map(AgentId::as_str).collect();
-    let sql = "select agent_id, used from quota where agent_id = any($1) and month = $2 and used > 0";
-    let rows: Vec<(String, i64)> = sqlx::query_as(sql).bind(&ids).bind(month.key()).fetch_all(conn).await?;
+    let sql =
+        "select agent_id, used from quota where agent_id = any($1) and month = $2 and used > 0";
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql)
+        .bind(&ids)
+        .bind(month.key())
+        .fetch_all(conn)
+        .await?;
     let used = |(id, used): (String, i64)| Ok((AgentId::parse(&id).map_err(broken)?, used));
     rows.into_iter().map(used).collect()
 }
@@ -143,7 +164,9 @@ fn agent_row(row: &PgRow) -> sqlx::Result<Agent> {
 }
 
 fn credential_row(row: &PgRow, agent_id: &AgentId) -> sqlx::Result<Option<Credential>> {
-    let Some(credential_id) = row.try_get::<Option<Uuid>, _>("credential_id")? else { return Ok(None) };
+    let Some(credential_id) = row.try_get::<Option<Uuid>, _>("credential_id")? else {
+        return Ok(None);
+    };
     Ok(Some(Credential {
         credential_id: CredentialId(credential_id),
         agent_id: agent_id.clone(),

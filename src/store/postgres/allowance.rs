@@ -34,6 +34,9 @@ impl Allowance {
     /// The database gave a lane with so many connections no further one.
     pub fn lower(&self, open: usize) {
         let max_connections = (open / 2).max(1);
-        *self.lowered() = Some(Lowered { max_connections, until: Instant::now() + LOWERED_TTL });
+        *self.lowered() = Some(Lowered {
+            max_connections,
+            until: Instant::now() + LOWERED_TTL,
+        });
     }
 }

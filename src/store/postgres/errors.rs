@@ -10,7 +10,9 @@ use crate::store::retry::TIMEOUT;
 use crate::store::row::Broken;
 
 /// Bounds a call and says what its error means.
-pub(super) async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
+pub(super) async fn bounded<T>(
+    work: impl Future<Output = sqlx::Result<T>>,
+) -> Result<T, StoreError> {
     match tokio::time::timeout(TIMEOUT, work).await {
         Ok(done) => done.map_err(store_error),
         Err(elapsed) => Err(StoreError::Unavailable(Arc::new(elapsed))),
@@ -31,8 +33,9 @@ const INFRASTRUCTURE: [&str; 3] = ["53", "57", "58"];
 
 /// Single codes of the same kind: a lock not had in time, a standby, a transaction that was given up too
 /// often, an object in another state than it has to be, a right that was lost, damaged data.
-const INFRASTRUCTURE_CODES: [&str; 9] =
-    ["55P03", "25006", "40001", "40003", "40P01", "55000", "42501", "XX001", "XX002"];
+const INFRASTRUCTURE_CODES: [&str; 9] = [
+    "55P03", "25006", "40001", "40003", "40P01", "55000", "42501", "XX001", "XX002",
+];
 
 fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
     let code = error.code().unwrap_or_default();
@@ -58,8 +61,9 @@ pub(super) fn open_error(error: StoreError) -> OpenError {
 }
 
 fn is_refused_entry(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let refuses =
-        |e: &dyn sqlx::error::DatabaseError| refuses_entry(e) || e.code().as_deref() == Some("42501");
+    let refuses = |e: &dyn sqlx::error::DatabaseError| {
+        refuses_entry(e) || e.code().as_deref() == Some("42501")
+    };
     matches!(cause.downcast_ref(), Some(sqlx::Error::Database(e)) if refuses(&**e))
 }
 
@@ -69,7 +73,8 @@ pub(super) fn is_broken(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(e) => {
             let code = e.code().unwrap_or_default();
-            code.starts_with("08") || ["57P01", "57P02", "57P03", "57P04", "57P05", "25P03"].contains(&&*code)
+            code.starts_with("08")
+                || ["57P01", "57P02", "57P03", "57P04", "57P05", "25P03"].contains(&&*code)
         }
         _ => false,
     }

@@ -87,7 +87,11 @@ const COUNT: &str = "
 
 /// One verdict a grant. A broken connection is tried again under the same batch id, so that a
 /// batch whose answer was lost is neither lost nor counted twice.
-pub async fn issue(lane: &Lane, locked: &LockedAgents, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+pub async fn issue(
+    lane: &Lane,
+    locked: &LockedAgents,
+    batch: &Batch,
+) -> Result<Vec<Verdict>, StoreError> {
     if locked.all_were_just_now(batch) {
         return unless_all_locked(vec![Verdict::Locked; batch.grants.len()]);
     }
@@ -98,7 +102,11 @@ pub async fn issue(lane: &Lane, locked: &LockedAgents, batch: &Batch) -> Result<
 
 /// When somebody else holds all of a batch, that is no verdict about anybody.
 pub fn unless_all_locked(verdicts: Vec<Verdict>) -> Result<Vec<Verdict>, StoreError> {
-    if !verdicts.is_empty() && verdicts.iter().all(|verdict| matches!(verdict, Verdict::Locked)) {
+    if !verdicts.is_empty()
+        && verdicts
+            .iter()
+            .all(|verdict| matches!(verdict, Verdict::Locked))
+    {
         return Err(StoreError::Unavailable(Arc::new(LockedElsewhere)));
     }
     Ok(verdicts)
@@ -112,7 +120,14 @@ async fn try_issue(
     is_lost: &AtomicBool,
 ) -> sqlx::Result<Vec<Verdict>> {
     let mut held = lane.take().await?;
-    match count_free(&mut held.conn, locked, batch, is_lost.load(Ordering::Relaxed)).await {
+    match count_free(
+        &mut held.conn,
+        locked,
+        batch,
+        is_lost.load(Ordering::Relaxed),
+    )
+    .await
+    {
         Ok(verdicts) => {
             held.keep();
             Ok(verdicts)
@@ -173,7 +188,13 @@ pub async fn count(
     let asked: Vec<i64> = folded.slots.iter().map(|s| s.asked).collect();
     let ceilings: Vec<i64> = folded.slots.iter().map(|s| s.ceiling).collect();
     let slots: Vec<i64> = folded.slots.iter().map(|s| s.first).collect();
-    let join = |s: &Slot<'_>| s.credentials.iter().map(|c| c.0.to_string()).collect::<Vec<_>>().join(" ");
+    let join = |s: &Slot<'_>| {
+        s.credentials
+            .iter()
+            .map(|c| c.0.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let credentials: Vec<String> = folded.slots.iter().map(join).collect();
     let proofs: Vec<i64> = folded.slots.iter().map(Slot::proofs).collect();
     let jtis: Vec<Uuid> = folded.tokens().map(|g| g.jti().0).collect();
@@ -195,8 +216,12 @@ pub async fn count(
         .bind(&proofs)
         .fetch_all(conn)
         .await?;
-    let counted =
-        |(slot, granted, epoch, iat)| Counted { slot, granted, epoch: Epoch(epoch), iat: Timestamp(iat) };
+    let counted = |(slot, granted, epoch, iat)| Counted {
+        slot,
+        granted,
+        epoch: Epoch(epoch),
+        iat: Timestamp(iat),
+    };
     Ok(rows.into_iter().map(counted).collect())
 }
 

@@ -39,7 +39,11 @@ pub async fn keys(conn: &mut PgConnection) -> sqlx::Result<Vec<KeyRecord>> {
 pub async fn store_keys(conn: &mut PgConnection) -> sqlx::Result<Vec<StoreKey>> {
     let sql = "select purpose, key_id, sealed from store_key order by purpose, key_id";
     let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(sql).fetch_all(conn).await?;
-    let key = |(purpose, key_id, sealed)| StoreKey { purpose, key_id, sealed: Sealed(sealed) };
+    let key = |(purpose, key_id, sealed)| StoreKey {
+        purpose,
+        key_id,
+        sealed: Sealed(sealed),
+    };
     Ok(rows.into_iter().map(key).collect())
 }
 

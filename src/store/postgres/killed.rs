@@ -45,7 +45,10 @@ pub async fn killed_tokens(
     // What was issued longer ago than any token lives has expired.
     let oldest = now.saturating_add(-MAX_TTL);
     let columns = Columns {
-        agent_ids: sought.iter().map(|s| AgentId::as_str(&s.agent_id)).collect(),
+        agent_ids: sought
+            .iter()
+            .map(|s| AgentId::as_str(&s.agent_id))
+            .collect(),
         below: sought.iter().map(|s| s.below.0).collect(),
         issued_from: sought.iter().map(|s| s.issued_from.max(oldest).0).collect(),
         now: now.0,
@@ -63,14 +66,20 @@ pub async fn killed_tokens(
         }
         return Ok(found.settle());
     }
-    let Some(issued_from) = columns.issued_from.iter().min().copied() else { return Ok(found.settle()) };
+    let Some(issued_from) = columns.issued_from.iter().min().copied() else {
+        return Ok(found.settle());
+    };
     let mut window = FIRST_WINDOW;
     // The newest window is open: another server's clock may be ahead.
     let (mut from, mut until) = (now.0.saturating_sub(window).max(issued_from), i64::MAX);
     while from < until {
         let began = Instant::now();
         found.extend(ask_again!(lane, killed_between, columns, (from, until)).await?);
-        window = if began.elapsed() < QUICK { window.saturating_mul(2) } else { window / 2 };
+        window = if began.elapsed() < QUICK {
+            window.saturating_mul(2)
+        } else {
+            window / 2
+        };
         window = window.clamp(FIRST_WINDOW, MAX_WINDOW);
         (from, until) = (from.saturating_sub(window).max(issued_from), from);
     }

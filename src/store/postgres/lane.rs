@@ -67,7 +67,9 @@ pub(super) struct Lane {
 impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The options hold a password.
-        f.debug_struct("Lane").field("plan", &self.plan).finish_non_exhaustive()
+        f.debug_struct("Lane")
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,23 +90,42 @@ impl Lane {
 
     /// Allows so many connections more.
     pub fn widen(&self, connections: u32) {
-        self.permits.add_permits(usize::try_from(connections).unwrap_or(0));
+        self.permits
+            .add_permits(usize::try_from(connections).unwrap_or(0));
     }
 
     /// Takes a connection out of the lane, or opens one when none lies idle. When the database gives no
     /// more, the idle ones of the other lanes are given back, and whichever comes first is taken: one
     /// that comes back to this lane, or a new one.
     pub async fn take(&self) -> sqlx::Result<Held<'_>> {
-        let permit = self.permits.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        let permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| sqlx::Error::PoolClosed)?;
         let began = Instant::now();
         loop {
             if let Some((conn, open)) = self.shelf.take(self.number) {
-                return Ok(Held { conn, lane: self, open, _permit: permit });
+                return Ok(Held {
+                    conn,
+                    lane: self,
+                    open,
+                    _permit: permit,
+                });
             }
             if self.may_open() {
                 match self.connect().await {
-                    Ok((conn, open)) => return Ok(Held { conn, lane: self, open, _permit: permit }),
-                    Err(error) if is_full(&error) && began.elapsed() < FULL_TIMEOUT => self.lower_allowance(),
+                    Ok((conn, open)) => {
+                        return Ok(Held {
+                            conn,
+                            lane: self,
+                            open,
+                            _permit: permit,
+                        });
+                    }
+                    Err(error) if is_full(&error) && began.elapsed() < FULL_TIMEOUT => {
+                        self.lower_allowance()
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -159,17 +180,35 @@ impl Lane {
 
     /// Keeps one connection at hand and alive, and gives back what nobody has used for a while.
     pub async fn rest(&self) -> sqlx::Result<()> {
-        self.shelf.shrink(self.number, self.open.load(Ordering::Relaxed));
-        let is_at_rest = self.shelf.oldest(self.number).is_some_and(|age| age >= Shelf::CHECKED);
+        self.shelf
+            .shrink(self.number, self.open.load(Ordering::Relaxed));
+        let is_at_rest = self
+            .shelf
+            .oldest(self.number)
+            .is_some_and(|age| age >= Shelf::CHECKED);
         let is_without = self.open.load(Ordering::Relaxed) == 0 && self.may_open();
         // Whoever is at work has one, and is not to be waited for.
-        let Ok(permit) = self.permits.try_acquire() else { return Ok(()) };
+        let Ok(permit) = self.permits.try_acquire() else {
+            return Ok(());
+        };
         if is_at_rest && let Some((mut conn, open)) = self.shelf.take_oldest(self.number) {
             conn.ping().await?;
-            Held { conn, lane: self, open, _permit: permit }.keep();
+            Held {
+                conn,
+                lane: self,
+                open,
+                _permit: permit,
+            }
+            .keep();
         } else if is_without {
             let (conn, open) = self.connect().await?;
-            Held { conn, lane: self, open, _permit: permit }.keep();
+            Held {
+                conn,
+                lane: self,
+                open,
+                _permit: permit,
+            }
+            .keep();
         }
         Ok(())
     }
@@ -178,9 +217,13 @@ impl Lane {
         // Counted before it is there, so that two that connect at once see each other.
         let open = Open::one_of(&self.open);
         let mut conn = PgConnection::connect_with(&self.options).await?;
-        let row = sqlx::raw_sql(self.plan.greeting()).fetch_one(&mut conn).await?;
+        let row = sqlx::raw_sql(self.plan.greeting())
+            .fetch_one(&mut conn)
+            .await?;
         if sqlx::Row::try_get(&row, 0)? {
-            return Err(sqlx::Error::Io(std::io::Error::other("the database is a standby")));
+            return Err(sqlx::Error::Io(std::io::Error::other(
+                "the database is a standby",
+            )));
         }
         Ok((conn, open))
     }
@@ -219,7 +262,12 @@ impl Held<'_> {
     /// back. One that failed in another way is dropped.
     pub async fn recover(mut self, error: sqlx::Error) -> sqlx::Error {
         let is_sound = is_lock_timeout(&error) || is_rolled_back(&error);
-        if is_sound && sqlx::raw_sql("rollback").execute(&mut self.conn).await.is_ok() {
+        if is_sound
+            && sqlx::raw_sql("rollback")
+                .execute(&mut self.conn)
+                .await
+                .is_ok()
+        {
             self.keep();
         }
         error
@@ -227,7 +275,12 @@ impl Held<'_> {
 
     /// Puts the connection back: for a connection that has nothing unfinished on it.
     pub fn keep(self) {
-        let Self { conn, lane, open, _permit } = self;
+        let Self {
+            conn,
+            lane,
+            open,
+            _permit,
+        } = self;
         if lane.open.load(Ordering::Relaxed) <= lane.allowance.max_connections() {
             lane.shelf.put(lane.number, conn, open);
         } else {

@@ -41,7 +41,11 @@ impl LockedAgents {
     /// stand in line to be told so again. Many that wait would keep the line busy for all others.
     pub fn all_were_just_now(&self, batch: &Batch) -> bool {
         let known = self.known();
-        let was = |id: &AgentId| known.get(id).is_some_and(|found| found.seen.elapsed() < LOOK_TTL);
+        let was = |id: &AgentId| {
+            known
+                .get(id)
+                .is_some_and(|found| found.seen.elapsed() < LOOK_TTL)
+        };
         !known.is_empty()
             && !batch.grants.is_empty()
             && batch.grants.iter().all(|grant| was(grant.agent_id()))
@@ -49,43 +53,66 @@ impl LockedAgents {
 
     /// Those of the batch's agents that were found locked and still are. Asks nothing while nobody is
     /// known to be.
-    pub async fn still(&self, conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<HashSet<AgentId>> {
+    pub async fn still(
+        &self,
+        conn: &mut PgConnection,
+        batch: &Batch,
+    ) -> sqlx::Result<HashSet<AgentId>> {
         if self.known().is_empty() {
             return Ok(HashSet::new());
         }
         let suspects: HashMap<AgentId, Found> = {
             let known = self.known();
             let of = |id: &AgentId| known.get(id).map(|found| (id.clone(), *found));
-            batch.grants.iter().filter_map(|grant| of(grant.agent_id())).collect()
+            batch
+                .grants
+                .iter()
+                .filter_map(|grant| of(grant.agent_id()))
+                .collect()
         };
         if suspects.is_empty() {
             return Ok(HashSet::new());
         }
         let counters = look(conn, suspects.keys()).await?;
         let is_locked = |id: &AgentId, found: &Found| {
-            counters.get(id.as_str()).map_or(found.since.elapsed() < UNSEEN_TTL, |is_free| !is_free)
+            counters
+                .get(id.as_str())
+                .map_or(found.since.elapsed() < UNSEEN_TTL, |is_free| !is_free)
         };
-        let (locked, free): (Vec<_>, Vec<_>) =
-            suspects.into_iter().partition(|(id, found)| is_locked(id, found));
+        let (locked, free): (Vec<_>, Vec<_>) = suspects
+            .into_iter()
+            .partition(|(id, found)| is_locked(id, found));
         let mut known = self.known();
         for (id, _) in free {
             known.remove(&id);
         }
         for (id, found) in &locked {
-            known.insert(id.clone(), Found { seen: Instant::now(), ..*found });
+            known.insert(
+                id.clone(),
+                Found {
+                    seen: Instant::now(),
+                    ..*found
+                },
+            );
         }
         Ok(locked.into_iter().map(|(id, _)| id).collect())
     }
 
     /// Who of the batch may have kept it waiting: agents whose counters can be seen and not be had, else
     /// those who have none to be seen.
-    pub async fn find(&self, conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<HashSet<AgentId>> {
+    pub async fn find(
+        &self,
+        conn: &mut PgConnection,
+        batch: &Batch,
+    ) -> sqlx::Result<HashSet<AgentId>> {
         let agents: HashSet<&AgentId> = batch.grants.iter().map(|grant| grant.agent_id()).collect();
         let counters = look(conn, agents.iter().copied()).await?;
         let mut found: HashSet<AgentId> = HashSet::new();
         for wanted in [Some(false), None] {
             if found.is_empty() {
-                let of_kind = agents.iter().filter(|id| counters.get(id.as_str()).copied() == wanted);
+                let of_kind = agents
+                    .iter()
+                    .filter(|id| counters.get(id.as_str()).copied() == wanted);
                 found.extend(of_kind.map(|id| (*id).clone()));
             }
         }
@@ -94,7 +121,15 @@ impl LockedAgents {
             known.clear();
         }
         let now = Instant::now();
-        known.extend(found.iter().map(|id| (id.clone(), Found { since: now, seen: now })));
+        known.extend(found.iter().map(|id| {
+            (
+                id.clone(),
+                Found {
+                    since: now,
+                    seen: now,
+                },
+            )
+        }));
         Ok(found)
     }
 }

@@ -38,9 +38,14 @@ pub async fn migrate(url: &str) -> Result<(), OpenError> {
     let mut tries = 1;
     loop {
         let mut conn = bounded(connect(&options)).await.map_err(open_error)?;
-        demand_utf8(bounded(server_encoding(&mut conn)).await.map_err(open_error)?)?;
+        demand_utf8(
+            bounded(server_encoding(&mut conn))
+                .await
+                .map_err(open_error)?,
+        )?;
         let done = change(&mut conn).await;
-        let failed_on = |test: fn(&sqlx::Error) -> bool| done.as_ref().is_err_and(|error| is(error, test));
+        let failed_on =
+            |test: fn(&sqlx::Error) -> bool| done.as_ref().is_err_and(|error| is(error, test));
         let is_locked = failed_on(is_lock_timeout);
         if is_locked && tries == TRIES {
             let holders = bounded(table_holders(&mut conn)).await.unwrap_or_default();
@@ -65,7 +70,10 @@ async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
 
 async fn change(conn: &mut PgConnection) -> Result<(), MigrateError> {
     conn.lock().await?;
-    sqlx::raw_sql(FOR_TABLES).execute(&mut *conn).await.map_err(MigrateError::Execute)?;
+    sqlx::raw_sql(FOR_TABLES)
+        .execute(&mut *conn)
+        .await
+        .map_err(MigrateError::Execute)?;
     let mut migrator = migrator();
     // It is held already.
     migrator.set_locking(false);
@@ -80,5 +88,9 @@ fn is(error: &(dyn Error + 'static), test: fn(&sqlx::Error) -> bool) -> bool {
 }
 
 fn told(holders: &[String]) -> String {
-    if holders.is_empty() { "somebody who has gone meanwhile".to_owned() } else { holders.join("; ") }
+    if holders.is_empty() {
+        "somebody who has gone meanwhile".to_owned()
+    } else {
+        holders.join("; ")
+    }
 }

@@ -19,8 +19,8 @@ use crate::domain::id::{AgentId, CodeId};
 
 use crate::store::write::{revoked_jtis, with_known, without_known};
 use crate::store::{
-    AgentRecord, Batch, Change, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenChange,
-    TokenRef, Verdict, Write,
+    AgentRecord, Batch, Change, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError,
+    TokenChange, TokenRef, Verdict, Write,
 };
 
 mod agents;
@@ -65,7 +65,14 @@ impl Store for PostgresStore {
         redirect_uri: &RedirectUri,
         user: Option<&UserId>,
     ) -> Result<bool, StoreError> {
-        ask!(self.general, agents::admits_code, agent_id, redirect_uri, user).await
+        ask!(
+            self.general,
+            agents::admits_code,
+            agent_id,
+            redirect_uri,
+            user
+        )
+        .await
     }
 
     async fn catalogue(&self, _freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
@@ -98,8 +105,13 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
-        let is_revocation = |write: &Write| matches!(write.change, Change::Token(TokenChange::Revoke { .. }));
-        let lane = if writes.iter().all(is_revocation) { &self.revoke } else { &self.commit };
+        let is_revocation =
+            |write: &Write| matches!(write.change, Change::Token(TokenChange::Revoke { .. }));
+        let lane = if writes.iter().all(is_revocation) {
+            &self.revoke
+        } else {
+            &self.commit
+        };
         // What is revoked already costs no lock.
         let known = match revoked_jtis(&writes) {
             Some(jtis) => {

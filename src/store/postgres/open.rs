@@ -49,12 +49,18 @@ impl PostgresStore {
         if ask!(general, schema::applied_migrations)
             .await
             .map_err(open_error)?
-            .is_none_or(|applied| MIGRATIONS.iter().any(|(version, _, _)| !applied.contains(version)))
+            .is_none_or(|applied| {
+                MIGRATIONS
+                    .iter()
+                    .any(|(version, _, _)| !applied.contains(version))
+            })
         {
             return Err(OpenError::SchemaOlder);
         }
         // One is left to the commands, which are processes of their own.
-        let limit = limit.and_then(|limit| u32::try_from(limit).ok()).map(|limit| limit.saturating_sub(1));
+        let limit = limit
+            .and_then(|limit| u32::try_from(limit).ok())
+            .map(|limit| limit.saturating_sub(1));
         let budget = max_connections.min(limit.unwrap_or(u32::MAX));
         let own = |from: u32, plan, number, otherwise: &Arc<Lane>| {
             let has_own = budget >= from;
@@ -69,12 +75,25 @@ impl PostgresStore {
         let standing = own(4, Plan::Indexed, 3, &general);
         let revoke = own(5, Plan::Free, 4, &commit);
         general.widen(budget.saturating_sub(5));
-        Ok(PostgresStore { issue, locked: LockedAgents::default(), commit, revoke, standing, general })
+        Ok(PostgresStore {
+            issue,
+            locked: LockedAgents::default(),
+            commit,
+            revoke,
+            standing,
+            general,
+        })
     }
 
     /// Each lane once.
     pub(super) fn lanes(&self) -> Vec<&Arc<Lane>> {
-        let mut lanes = vec![&self.issue, &self.commit, &self.revoke, &self.standing, &self.general];
+        let mut lanes = vec![
+            &self.issue,
+            &self.commit,
+            &self.revoke,
+            &self.standing,
+            &self.general,
+        ];
         lanes.sort_by_key(|lane| Arc::as_ptr(lane));
         lanes.dedup_by_key(|lane| Arc::as_ptr(lane));
         lanes
@@ -87,7 +106,9 @@ async fn first_answer(lane: &Lane) -> Result<LockWait, StoreError> {
     let mut tries = 1;
     loop {
         match ask!(lane, schema::terms).await {
-            Err(StoreError::Unavailable(cause)) if tries < FULL_TRIES && says_full(&*cause) => tries += 1,
+            Err(StoreError::Unavailable(cause)) if tries < FULL_TRIES && says_full(&*cause) => {
+                tries += 1
+            }
             done => return done,
         }
     }

@@ -38,9 +38,15 @@ const UNDERSTOOD: &[&str] = &[
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
     let fault = |error| OpenError::Fault(Arc::new(error));
     let mut url = Url::parse(url).map_err(|e| fault(sqlx::Error::Configuration(e.into())))?;
-    let said: Vec<(String, String)> =
-        url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    let value_of = |name: &str| said.iter().find(|(said, _)| said == name).map(|(_, value)| value.as_str());
+    let said: Vec<(String, String)> = url
+        .query_pairs()
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    let value_of = |name: &str| {
+        said.iter()
+            .find(|(said, _)| said == name)
+            .map(|(_, value)| value.as_str())
+    };
     let gives = |names: &[&str]| names.iter().any(|name| value_of(name).is_some());
     // The roots that are built in are those of the system.
     let is_own_root = |name: &str, value: &str| !(name == "sslrootcert" && value == "system");
@@ -52,13 +58,28 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
     let defaults = [
         ("port", "5432", url.port().is_some() || gives(&["port"])),
         // An empty one is none at all, and what keeps the driver out of `~/.pgpass`.
-        ("password", "", url.password().is_some() || gives(&["password"])),
+        (
+            "password",
+            "",
+            url.password().is_some() || gives(&["password"]),
+        ),
         ("sslmode", "prefer", gives(&["sslmode", "ssl-mode"])),
-        ("application_name", application, gives(&["application_name"])),
+        (
+            "application_name",
+            application,
+            gives(&["application_name"]),
+        ),
     ];
-    let kept = said.iter().filter(|(name, value)| is_understood(name) && is_own_root(name, value));
-    let filled = defaults.iter().filter(|(_, _, is_given)| !is_given).map(|(name, value, _)| (*name, *value));
-    let pairs = kept.map(|(name, value)| (name.as_str(), value.as_str())).chain(filled);
+    let kept = said
+        .iter()
+        .filter(|(name, value)| is_understood(name) && is_own_root(name, value));
+    let filled = defaults
+        .iter()
+        .filter(|(_, _, is_given)| !is_given)
+        .map(|(name, value, _)| (*name, *value));
+    let pairs = kept
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .chain(filled);
     url.query_pairs_mut().clear().extend_pairs(pairs);
     // PGOPTIONS, PGSSLCERT and PGSSLKEY are still read: the driver has no way to set these to none.
     let mut options = PgConnectOptions::from_url(&url).map_err(fault)?;
@@ -84,7 +105,10 @@ mod tests {
     fn what_the_url_leaves_open_has_a_default_and_what_it_says_stays() {
         let bare = options("postgres://sw@db.example").unwrap();
         assert_eq!(bare.get_port(), 5_432);
-        assert_eq!((bare.get_username(), bare.get_database()), ("sw", Some("sw")));
+        assert_eq!(
+            (bare.get_username(), bare.get_database()),
+            ("sw", Some("sw"))
+        );
         assert_eq!(bare.get_application_name(), Some("sealwright"));
         assert!(matches!(bare.get_ssl_mode(), PgSslMode::Prefer));
         assert!(bare.to_url_lossy().password().is_none_or(str::is_empty));
@@ -93,7 +117,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!((full.get_host(), full.get_port()), ("h", 6_000));
-        assert_eq!((full.get_username(), full.get_database()), ("sw", Some("x")));
+        assert_eq!(
+            (full.get_username(), full.get_database()),
+            ("sw", Some("x"))
+        );
         assert_eq!(full.get_application_name(), Some("y"));
         assert!(matches!(full.get_ssl_mode(), PgSslMode::Require));
         assert_eq!(full.to_url_lossy().password(), Some("p%26q"));
@@ -108,6 +135,10 @@ mod tests {
         .unwrap();
         assert!(matches!(provided.get_ssl_mode(), PgSslMode::VerifyFull));
         assert_eq!(provided.get_application_name(), Some("z"));
-        assert!(!provided.to_url_lossy().as_str().contains("system"), "{}", provided.to_url_lossy());
+        assert!(
+            !provided.to_url_lossy().as_str().contains("system"),
+            "{}",
+            provided.to_url_lossy()
+        );
     }
 }

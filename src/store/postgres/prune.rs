@@ -47,7 +47,12 @@ const BATCH_TTL: i64 = 86_400;
 
 /// What is to go, each with the seconds for which it is kept past its time. The smaller of both clocks
 /// decides, and the database's is read in the statement itself.
-pub async fn prune(lane: &Lane, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
+pub async fn prune(
+    lane: &Lane,
+    now: Timestamp,
+    keep_events: i64,
+    most: i64,
+) -> Result<u64, StoreError> {
     let steps = [
         (
             "delete from revoked_token where jti in (

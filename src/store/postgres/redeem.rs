@@ -27,7 +27,11 @@ use super::locked::LockedAgents;
 use super::write::apply_all;
 
 /// One verdict a grant. A broken connection is tried again under the same batch id.
-pub async fn issue(lane: &Lane, locked: &LockedAgents, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+pub async fn issue(
+    lane: &Lane,
+    locked: &LockedAgents,
+    batch: &Batch,
+) -> Result<Vec<Verdict>, StoreError> {
     if locked.all_were_just_now(batch) {
         return unless_all_locked(vec![Verdict::Locked; batch.grants.len()]);
     }
@@ -45,7 +49,14 @@ async fn try_issue(
     is_lost: &AtomicBool,
 ) -> sqlx::Result<Vec<Verdict>> {
     let mut held = lane.take().await?;
-    match redeem_free(&mut held.conn, locked, batch, is_lost.load(Ordering::Relaxed)).await {
+    match redeem_free(
+        &mut held.conn,
+        locked,
+        batch,
+        is_lost.load(Ordering::Relaxed),
+    )
+    .await
+    {
         Ok(verdicts) => {
             held.keep();
             Ok(verdicts)
@@ -69,7 +80,11 @@ async fn redeem_free(
     batch: &Batch,
     is_lost: bool,
 ) -> sqlx::Result<Vec<Verdict>> {
-    let mut out = if is_lost { HashSet::new() } else { locked.still(conn, batch).await? };
+    let mut out = if is_lost {
+        HashSet::new()
+    } else {
+        locked.still(conn, batch).await?
+    };
     loop {
         let part = Part::without(batch, &out);
         if part.batch.grants.is_empty() {
@@ -82,7 +97,11 @@ async fn redeem_free(
             Err(error) if landed_before(&error) => start_over_and_recall(conn, batch).await?,
             Ok(Redeemed::CounterLocked(error)) => {
                 sqlx::raw_sql("rollback").execute(&mut *conn).await?;
-                let found = if is_lost { HashSet::new() } else { locked.find(conn, &part.batch).await? };
+                let found = if is_lost {
+                    HashSet::new()
+                } else {
+                    locked.find(conn, &part.batch).await?
+                };
                 if found.is_empty() {
                     return Err(error);
                 }
@@ -137,8 +156,14 @@ async fn revoke_first(conn: &mut PgConnection, repeated: &[(&Grant, CodeId)]) ->
     }
     let codes: Vec<Uuid> = repeated.iter().map(|(_, code)| code.0).collect();
     let jtis: Vec<Uuid> = repeated.iter().map(|(grant, _)| grant.jti().0).collect();
-    let ids: Vec<&str> = repeated.iter().map(|(grant, _)| grant.agent_id().as_str()).collect();
-    let versions: Vec<i64> = repeated.iter().map(|(grant, _)| grant.agent_version()).collect();
+    let ids: Vec<&str> = repeated
+        .iter()
+        .map(|(grant, _)| grant.agent_id().as_str())
+        .collect();
+    let versions: Vec<i64> = repeated
+        .iter()
+        .map(|(grant, _)| grant.agent_version())
+        .collect();
     let sql = "select distinct s.jti, a.agent_id, coalesce(s.token_expires_at, s.expires_at + $5)
                from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[])
                    as r (code_id, jti, agent_id, version)
@@ -146,15 +171,29 @@ async fn revoke_first(conn: &mut PgConnection, repeated: &[(&Grant, CodeId)]) ->
                join agent a on a.agent_id = r.agent_id and a.version = r.version and a.status = 'active'
                where not exists (select 1 from revoked_token t where t.jti = s.jti)
                order by s.jti";
-    let asked = sqlx::query_as(sql).bind(codes).bind(jtis).bind(ids).bind(versions).bind(MAX_TTL);
+    let asked = sqlx::query_as(sql)
+        .bind(codes)
+        .bind(jtis)
+        .bind(ids)
+        .bind(versions)
+        .bind(MAX_TTL);
     let first: Vec<(Uuid, String, i64)> = asked.fetch_all(&mut *conn).await?;
     if first.is_empty() {
         return Ok(());
     }
     let sql = "select floor(extract(epoch from now()))::bigint";
     let now = Timestamp(sqlx::query_scalar(sql).fetch_one(&mut *conn).await?);
-    let writes = first.into_iter().map(|token| revocation(now.into(), token)).collect::<Result<Vec<_>, _>>();
-    apply_all(conn, now, &writes.map_err(|e| sqlx::Error::Decode(e.into()))?).await.map(drop)
+    let writes = first
+        .into_iter()
+        .map(|token| revocation(now.into(), token))
+        .collect::<Result<Vec<_>, _>>();
+    apply_all(
+        conn,
+        now,
+        &writes.map_err(|e| sqlx::Error::Decode(e.into()))?,
+    )
+    .await
+    .map(drop)
 }
 
 /// Takes the codes that nobody has spent; the tokens that have theirs. Waits for whoever is about to
@@ -170,30 +209,48 @@ async fn take(conn: &mut PgConnection, claims: &[Claim]) -> sqlx::Result<HashSet
                order by code_id
                on conflict do nothing
                returning jti";
-    let take = sqlx::query_scalar(sql).bind(codes).bind(jtis).bind(ends).bind(token_ends);
+    let take = sqlx::query_scalar(sql)
+        .bind(codes)
+        .bind(jtis)
+        .bind(ends)
+        .bind(token_ends);
     let taken: Vec<Uuid> = take.fetch_all(conn).await?;
     Ok(taken.into_iter().map(Jti).collect())
 }
 
 /// Whether any of the codes that could not be taken is spent for the very token that claims it.
-async fn landed(conn: &mut PgConnection, claims: &[Claim], taken: &HashSet<Jti>) -> sqlx::Result<bool> {
+async fn landed(
+    conn: &mut PgConnection,
+    claims: &[Claim],
+    taken: &HashSet<Jti>,
+) -> sqlx::Result<bool> {
     let lost = || claims.iter().filter(|claim| !taken.contains(&claim.jti));
     let codes: Vec<Uuid> = lost().map(|c| c.code.id.0).collect();
     let jtis: Vec<Uuid> = lost().map(|c| c.jti.0).collect();
     let sql = "select exists (
                    select from unnest($1::uuid[], $2::uuid[]) as c (code_id, jti)
                    join spent_code s on s.code_id = c.code_id and s.jti = c.jti)";
-    sqlx::query_scalar(sql).bind(codes).bind(jtis).fetch_one(conn).await
+    sqlx::query_scalar(sql)
+        .bind(codes)
+        .bind(jtis)
+        .fetch_one(conn)
+        .await
 }
 
 /// The token of a spent code. One of a release that did not write down its end may live as long as any.
-pub async fn exchanged(conn: &mut PgConnection, code: CodeId) -> sqlx::Result<Option<ExchangedToken>> {
+pub async fn exchanged(
+    conn: &mut PgConnection,
+    code: CodeId,
+) -> sqlx::Result<Option<ExchangedToken>> {
     let sql = "select jti, coalesce(token_expires_at, expires_at + $2),
                       exists (select from revoked_token r where r.jti = s.jti)
                from spent_code s
                where code_id = $1";
-    let row: Option<(Uuid, i64, bool)> =
-        sqlx::query_as(sql).bind(code.0).bind(MAX_TTL).fetch_optional(conn).await?;
+    let row: Option<(Uuid, i64, bool)> = sqlx::query_as(sql)
+        .bind(code.0)
+        .bind(MAX_TTL)
+        .fetch_optional(conn)
+        .await?;
     let token = |(jti, expires_at, is_revoked)| ExchangedToken {
         jti: Jti(jti),
         expires_at: Timestamp(expires_at),
@@ -208,10 +265,17 @@ async fn give_back(conn: &mut PgConnection, codes: HashMap<CodeId, Verdict>) -> 
         return Ok(());
     }
     let codes: Vec<Uuid> = codes.keys().map(|code| code.0).collect();
-    sqlx::query("delete from spent_code where code_id = any($1)").bind(codes).execute(conn).await.map(drop)
+    sqlx::query("delete from spent_code where code_id = any($1)")
+        .bind(codes)
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
-async fn start_over_and_recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
+async fn start_over_and_recall(
+    conn: &mut PgConnection,
+    batch: &Batch,
+) -> sqlx::Result<Vec<Verdict>> {
     sqlx::raw_sql("rollback; begin").execute(&mut *conn).await?;
     recall(conn, batch).await
 }

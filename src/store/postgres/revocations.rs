@@ -63,7 +63,11 @@ pub async fn revocations(
     .bind(kills_after.0)
     .fetch_all(conn)
     .await?;
-    row::revocations(rows.iter().map(|row| revocation_row(row).map_err(Broken::from))).map_err(broken)
+    row::revocations(
+        rows.iter()
+            .map(|row| revocation_row(row).map_err(Broken::from)),
+    )
+    .map_err(broken)
 }
 
 fn revocation_row(row: &PgRow) -> sqlx::Result<RevocationRow> {

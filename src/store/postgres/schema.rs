@@ -10,19 +10,53 @@ use crate::store::error::OpenError;
 
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
 pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
-    (1, "initial", include_str!("../../../migrations/postgres/0001_initial.sql")),
-    (2, "authorization_code", include_str!("../../../migrations/postgres/0002_authorization_code.sql")),
-    (3, "raw_basic", include_str!("../../../migrations/postgres/0003_raw_basic.sql")),
-    (4, "known_user", include_str!("../../../migrations/postgres/0004_known_user.sql")),
-    (5, "imported_cost", include_str!("../../../migrations/postgres/0005_imported_cost.sql")),
-    (6, "spent_token", include_str!("../../../migrations/postgres/0006_spent_token.sql")),
-    (7, "signing_key_seal", include_str!("../../../migrations/postgres/0007_signing_key_seal.sql")),
+    (
+        1,
+        "initial",
+        include_str!("../../../migrations/postgres/0001_initial.sql"),
+    ),
+    (
+        2,
+        "authorization_code",
+        include_str!("../../../migrations/postgres/0002_authorization_code.sql"),
+    ),
+    (
+        3,
+        "raw_basic",
+        include_str!("../../../migrations/postgres/0003_raw_basic.sql"),
+    ),
+    (
+        4,
+        "known_user",
+        include_str!("../../../migrations/postgres/0004_known_user.sql"),
+    ),
+    (
+        5,
+        "imported_cost",
+        include_str!("../../../migrations/postgres/0005_imported_cost.sql"),
+    ),
+    (
+        6,
+        "spent_token",
+        include_str!("../../../migrations/postgres/0006_spent_token.sql"),
+    ),
+    (
+        7,
+        "signing_key_seal",
+        include_str!("../../../migrations/postgres/0007_signing_key_seal.sql"),
+    ),
 ];
 
 /// What brings a schema up to date.
 pub(super) fn migrator() -> Migrator {
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        Migration::new(
+            version,
+            name.into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
     };
     let mut migrator = Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect());
     // A newer program may have been here: migrations only expand, so this one goes on.
@@ -44,12 +78,18 @@ pub async fn terms(conn: &mut PgConnection) -> sqlx::Result<LockWait> {
 
 /// Whoever may name a user names one in any script, and every such text has to find its place.
 pub(super) fn demand_utf8(encoding: String) -> Result<(), OpenError> {
-    if encoding == "UTF8" { Ok(()) } else { Err(OpenError::Encoding(encoding)) }
+    if encoding == "UTF8" {
+        Ok(())
+    } else {
+        Err(OpenError::Encoding(encoding))
+    }
 }
 
 /// In which encoding the database keeps text.
 pub async fn server_encoding(conn: &mut PgConnection) -> sqlx::Result<String> {
-    sqlx::query_scalar("select current_setting('server_encoding')").fetch_one(conn).await
+    sqlx::query_scalar("select current_setting('server_encoding')")
+        .fetch_one(conn)
+        .await
 }
 
 /// The versions of all migrations that were applied; `None` before the first.
@@ -61,7 +101,10 @@ pub async fn applied_migrations(conn: &mut PgConnection) -> sqlx::Result<Option<
         return Ok(None);
     }
     let sql = "select version from _sqlx_migrations where success";
-    sqlx::query_scalar(sql).fetch_all(&mut *conn).await.map(Some)
+    sqlx::query_scalar(sql)
+        .fetch_all(&mut *conn)
+        .await
+        .map(Some)
 }
 
 /// Who has held tables of this schema in an open transaction for a second or longer, each in words. What
@@ -90,7 +133,9 @@ mod tests {
     #[test]
     fn every_migration_file_is_in_the_list() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres");
-        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let files = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
         let mut names: Vec<String> = files.map(|name| name.into_string().unwrap()).collect();
         names.sort_unstable();
         let listed = MIGRATIONS.map(|(version, name, _)| format!("{version:04}_{name}.sql"));

@@ -20,14 +20,19 @@ pub async fn catalogue(conn: &mut PgConnection) -> sqlx::Result<Arc<Catalogue>> 
     )
     .fetch_all(conn)
     .await?;
-    let version = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("version")?;
+    let version = rows
+        .first()
+        .ok_or(sqlx::Error::RowNotFound)?
+        .try_get("version")?;
     let entries = rows.iter().filter_map(|row| entry_row(row).transpose());
     let entries = entries.collect::<sqlx::Result<_>>()?;
     Ok(Arc::new(Catalogue::new(version, entries)))
 }
 
 fn entry_row(row: &PgRow) -> sqlx::Result<Option<CatalogueEntry>> {
-    let Some(name) = row.try_get::<Option<String>, _>("name")? else { return Ok(None) };
+    let Some(name) = row.try_get::<Option<String>, _>("name")? else {
+        return Ok(None);
+    };
     Ok(Some(CatalogueEntry {
         scope: Scope::parse(&name).map_err(broken)?,
         description: row.try_get("description")?,

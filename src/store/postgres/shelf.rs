@@ -53,12 +53,20 @@ impl Shelf {
 
     /// For how long nobody has used that one.
     pub fn oldest(&self, lane: usize) -> Option<Duration> {
-        self.idle().iter().find(|one| one.lane == lane).map(|one| one.since.elapsed())
+        self.idle()
+            .iter()
+            .find(|one| one.lane == lane)
+            .map(|one| one.since.elapsed())
     }
 
     /// Lays a connection back.
     pub fn put(&self, lane: usize, conn: PgConnection, open: Open) {
-        self.idle().push(Idle { lane, since: Instant::now(), conn, open });
+        self.idle().push(Idle {
+            lane,
+            since: Instant::now(),
+            conn,
+            open,
+        });
     }
 
     /// Drops the connections of these lanes.

@@ -39,7 +39,16 @@ pub async fn revoked(conn: &mut PgConnection, jtis: &[Jti]) -> sqlx::Result<Hash
     Ok(rows.into_iter().map(Jti).collect())
 }
 
-fn standing_row((revoked, status, epoch): (bool, Option<String>, Option<i64>)) -> sqlx::Result<Standing> {
-    let status = status.as_deref().map(AgentStatus::parse).transpose().map_err(broken)?;
-    Ok(Standing { revoked, agent: status.zip(epoch.map(Epoch)) })
+fn standing_row(
+    (revoked, status, epoch): (bool, Option<String>, Option<i64>),
+) -> sqlx::Result<Standing> {
+    let status = status
+        .as_deref()
+        .map(AgentStatus::parse)
+        .transpose()
+        .map_err(broken)?;
+    Ok(Standing {
+        revoked,
+        agent: status.zip(epoch.map(Epoch)),
+    })
 }

@@ -27,7 +27,11 @@ impl ReadAgents for SqliteStore {
         ask_again!(self.readers, agents, after, limit).await
     }
 
-    async fn used(&self, agent_ids: &[AgentId], month: Month) -> Result<HashMap<AgentId, i64>, StoreError> {
+    async fn used(
+        &self,
+        agent_ids: &[AgentId],
+        month: Month,
+    ) -> Result<HashMap<AgentId, i64>, StoreError> {
         ask_again!(self.readers, used, agent_ids, month).await
     }
 }
@@ -49,9 +53,13 @@ pub async fn agent(
     .bind(agent_id.as_str())
     .fetch_all(conn)
     .await?;
-    let Some(first) = rows.first() else { return Ok(None) };
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
     let agent = agent_row(first)?;
-    let credentials = rows.iter().filter_map(|row| credential_row(row, &agent.agent_id).transpose());
+    let credentials = rows
+        .iter()
+        .filter_map(|row| credential_row(row, &agent.agent_id).transpose());
     let credentials = credentials.collect::<sqlx::Result<_>>()?;
     Ok(Some(Arc::new(AgentRecord { agent, credentials })))
 }
@@ -70,7 +78,9 @@ pub async fn admits_code(
                        or exists (select 1 from json_each(coalesce(user_ids, '[\"a\"]')) where value = ?3))
                     + coalesce(status = 'active', false) = 3
                from (select ?1 as asked) left join agent on agent_id = asked";
-    let asked = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(redirect_uri.as_str());
+    let asked = sqlx::query_scalar(sql)
+        .bind(agent_id.as_str())
+        .bind(redirect_uri.as_str());
     asked.bind(user.map(UserId::as_str)).fetch_one(conn).await
 }
 
@@ -88,7 +98,10 @@ pub async fn imported_costs(conn: &mut SqliteConnection) -> sqlx::Result<Arc<[Ha
     .bind(MAX_COSTS)
     .fetch_all(conn)
     .await?;
-    Ok(costs.into_iter().map(|cost| HashCost(cost.into())).collect())
+    Ok(costs
+        .into_iter()
+        .map(|cost| HashCost(cost.into()))
+        .collect())
 }
 
 pub async fn agents(
@@ -120,7 +133,11 @@ pub async fn used(
     let ids = row::list(agent_ids.iter().map(AgentId::as_str));
     let sql = "select agent_id, used from quota
                where agent_id in (select value from json_each(?1)) and month = ?2 and used > 0";
-    let rows: Vec<(String, i64)> = sqlx::query_as(sql).bind(ids).bind(month.key()).fetch_all(conn).await?;
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql)
+        .bind(ids)
+        .bind(month.key())
+        .fetch_all(conn)
+        .await?;
     let used = |(id, used): (String, i64)| Ok((AgentId::parse(&id).map_err(broken)?, used));
     rows.into_iter().map(used).collect()
 }
@@ -145,7 +162,9 @@ fn agent_row(row: &SqliteRow) -> sqlx::Result<Agent> {
 }
 
 fn credential_row(row: &SqliteRow, agent_id: &AgentId) -> sqlx::Result<Option<Credential>> {
-    let Some(credential_id) = row.try_get::<Option<Uuid>, _>("credential_id")? else { return Ok(None) };
+    let Some(credential_id) = row.try_get::<Option<Uuid>, _>("credential_id")? else {
+        return Ok(None);
+    };
     Ok(Some(Credential {
         credential_id: CredentialId(credential_id),
         agent_id: agent_id.clone(),

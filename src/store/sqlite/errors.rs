@@ -9,7 +9,9 @@ use crate::store::retry::TIMEOUT;
 use crate::store::row::Broken;
 
 /// Bounds a call and says what its error means.
-pub(super) async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
+pub(super) async fn bounded<T>(
+    work: impl Future<Output = sqlx::Result<T>>,
+) -> Result<T, StoreError> {
     match tokio::time::timeout(TIMEOUT, work).await {
         Ok(done) => done.map_err(store_error),
         Err(elapsed) => Err(StoreError::Unavailable(Arc::new(elapsed))),
@@ -25,7 +27,11 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
         sqlx::Error::Database(e) => says_unavailable(&**e),
         _ => false,
     };
-    if unavailable { StoreError::Unavailable(Arc::new(error)) } else { StoreError::Fault(Arc::new(error)) }
+    if unavailable {
+        StoreError::Unavailable(Arc::new(error))
+    } else {
+        StoreError::Fault(Arc::new(error))
+    }
 }
 
 /// At the start, waiting mends no file that is damaged or no database.
@@ -42,7 +48,11 @@ fn is_damage(cause: &(dyn std::error::Error + 'static)) -> bool {
 
 /// The low byte of an extended code.
 fn primary_code(error: &dyn sqlx::error::DatabaseError) -> i32 {
-    error.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default() & 0xFF
+    error
+        .code()
+        .and_then(|code| code.parse::<i32>().ok())
+        .unwrap_or_default()
+        & 0xFF
 }
 
 fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {

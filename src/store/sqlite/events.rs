@@ -32,19 +32,25 @@ const CHUNK: i64 = 10_000;
 pub const DISORDER: i64 = 3_600;
 
 pub async fn newest_event(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("select coalesce(max(id), 0) from audit_event").fetch_one(conn).await
+    sqlx::query_scalar("select coalesce(max(id), 0) from audit_event")
+        .fetch_one(conn)
+        .await
 }
 
 /// Looks back chunk by chunk, each with the patience of a call of its own: the id tells when it was drawn.
 pub async fn issued_token(lane: &Readers, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
-    let Some(drawn) = drawn_at(jti) else { return Ok(None) };
+    let Some(drawn) = drawn_at(jti) else {
+        return Ok(None);
+    };
     let mut until = i64::MAX;
     loop {
         let floor = ask_again!(lane, floor, until).await?;
         let stretch = (floor.map_or(i64::MIN, |(id, _)| id), until);
         let found = ask_again!(lane, issued_between, jti, stretch).await?;
         match floor {
-            Some((id, at)) if found.is_none() && at >= drawn.0.saturating_sub(DISORDER) => until = id,
+            Some((id, at)) if found.is_none() && at >= drawn.0.saturating_sub(DISORDER) => {
+                until = id
+            }
             _ => return Ok(found),
         }
     }
@@ -53,7 +59,11 @@ pub async fn issued_token(lane: &Readers, jti: Jti) -> Result<Option<IssuedToken
 /// The oldest of the [`CHUNK`] events before `id`, and its time; `None` when there are fewer.
 pub async fn floor(conn: &mut SqliteConnection, id: i64) -> sqlx::Result<Option<(i64, i64)>> {
     let sql = "select id, at from audit_event where id < ?1 order by id desc limit 1 offset ?2";
-    sqlx::query_as(sql).bind(id).bind(CHUNK - 1).fetch_optional(conn).await
+    sqlx::query_as(sql)
+        .bind(id)
+        .bind(CHUNK - 1)
+        .fetch_optional(conn)
+        .await
 }
 
 /// The token of that id in one stretch of events; see [`issued_token`].

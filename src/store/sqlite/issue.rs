@@ -60,12 +60,20 @@ pub async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreEr
     bounded(try_issue(lane, batch, &folded)).await
 }
 
-async fn try_issue(lane: &Writer, batch: &Batch, folded: &Folded<'_>) -> sqlx::Result<Vec<Verdict>> {
+async fn try_issue(
+    lane: &Writer,
+    batch: &Batch,
+    folded: &Folded<'_>,
+) -> sqlx::Result<Vec<Verdict>> {
     let mut held = lane.take().await?;
     let conn = &mut held.conn;
     sqlx::raw_sql("begin immediate").execute(&mut *conn).await?;
     let sql = "insert into batch (batch_id, at) values (?1, ?2) on conflict do nothing";
-    let entered = sqlx::query(sql).bind(batch.id.0).bind(batch.now.second().0).execute(&mut *conn).await?;
+    let entered = sqlx::query(sql)
+        .bind(batch.id.0)
+        .bind(batch.now.second().0)
+        .execute(&mut *conn)
+        .await?;
     let verdicts = if entered.rows_affected() == 0 {
         recall(conn, batch).await?
     } else {
@@ -87,8 +95,18 @@ pub async fn count(
         .slots
         .iter()
         .map(|s| {
-            let (agent_id, versions) = (s.agent_id.as_str(), (s.agent_version, s.catalogue_version));
-            (agent_id, versions.0, versions.1, s.asked, s.ceiling, s.first, credentials(s), s.proofs())
+            let (agent_id, versions) =
+                (s.agent_id.as_str(), (s.agent_version, s.catalogue_version));
+            (
+                agent_id,
+                versions.0,
+                versions.1,
+                s.asked,
+                s.ceiling,
+                s.first,
+                credentials(s),
+                s.proofs(),
+            )
         })
         .collect();
     let rows: Vec<(i64, i64, i64)> = sqlx::query_as(COUNT)
@@ -97,8 +115,12 @@ pub async fn count(
         .bind(batch.now.second().0)
         .fetch_all(conn)
         .await?;
-    let counted =
-        |(granted, slot, epoch)| Counted { slot, granted, epoch: Epoch(epoch), iat: batch.now.second() };
+    let counted = |(granted, slot, epoch)| Counted {
+        slot,
+        granted,
+        epoch: Epoch(epoch),
+        iat: batch.now.second(),
+    };
     Ok(rows.into_iter().map(counted).collect())
 }
 
@@ -123,18 +145,36 @@ pub async fn record(
         .map(|(_, grant, row)| {
             let jti = grant.jti().0.simple().to_string();
             let expires_at = row.iat.saturating_add(grant.ttl()).0;
-            (jti, grant.agent_id().as_str(), expires_at, row.epoch.0, detail(grant))
+            (
+                jti,
+                grant.agent_id().as_str(),
+                expires_at,
+                row.epoch.0,
+                detail(grant),
+            )
         })
         .collect();
     let tokens = json(&tokens).map_err(sqlx::Error::Encode)?;
-    sqlx::query(RECORD).bind(tokens).bind(batch.now.second().0).execute(conn).await.map(drop)
+    sqlx::query(RECORD)
+        .bind(tokens)
+        .bind(batch.now.second().0)
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// The verdicts of a batch that landed before, from its tokens' events.
 pub async fn recall(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let sql = "select at from batch where batch_id = ?1";
-    let at: i64 = sqlx::query_scalar(sql).bind(batch.id.0).fetch_one(&mut *conn).await?;
-    let jtis: Vec<String> = batch.grants.iter().map(|g| g.jti().0.simple().to_string()).collect();
+    let at: i64 = sqlx::query_scalar(sql)
+        .bind(batch.id.0)
+        .fetch_one(&mut *conn)
+        .await?;
+    let jtis: Vec<String> = batch
+        .grants
+        .iter()
+        .map(|g| g.jti().0.simple().to_string())
+        .collect();
     let jtis = json(&jtis).map_err(sqlx::Error::Encode)?;
     let mut events: Vec<(Uuid, i64, i64)> = Vec::new();
     let mut until = i64::MAX;

@@ -28,17 +28,24 @@ pub async fn killed_tokens(
     let Some(issued_from) = sought.iter().map(|s| s.issued_from.max(oldest)).min() else {
         return Ok(found.settle());
     };
-    let rows: Vec<(&str, i64, i64)> =
-        sought.iter().map(|s| (s.agent_id.as_str(), s.below.0, s.issued_from.max(oldest).0)).collect();
+    let rows: Vec<(&str, i64, i64)> = sought
+        .iter()
+        .map(|s| (s.agent_id.as_str(), s.below.0, s.issued_from.max(oldest).0))
+        .collect();
     let rows = json(&rows).map_err(|error| store_error(sqlx::Error::Encode(error)))?;
-    let (rows, first) = (rows.as_str(), after.map_or(i64::MIN, |after| after.saturating_add(1)));
+    let (rows, first) = (
+        rows.as_str(),
+        after.map_or(i64::MIN, |after| after.saturating_add(1)),
+    );
     let mut until = i64::MAX;
     loop {
         let floor = ask_again!(lane, floor, until).await?;
         let from = floor.map_or(i64::MIN, |(id, _)| id);
         found.extend(ask_again!(lane, killed_between, rows, (from.max(first), until), now).await?);
         match floor {
-            Some((id, at)) if id > first && at >= issued_from.0.saturating_sub(DISORDER) => until = id,
+            Some((id, at)) if id > first && at >= issued_from.0.saturating_sub(DISORDER) => {
+                until = id
+            }
             _ => return Ok(found.settle()),
         }
     }

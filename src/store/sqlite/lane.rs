@@ -41,7 +41,9 @@ pub(super) struct Readers(SqlitePool);
 
 impl Readers {
     pub fn new(options: SqliteConnectOptions) -> Self {
-        let pool = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(TIMEOUT);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(TIMEOUT);
         // KiB. They look up single rows, whose pages the system has in memory as well.
         let options = options.pragma("cache_size", "-512");
         Self(pool.connect_lazy_with(options.read_only(true)))
@@ -53,7 +55,10 @@ impl Readers {
     }
 
     /// One read.
-    pub async fn read<T, F>(&self, query: impl Fn(PoolConnection<Sqlite>) -> F) -> Result<T, StoreError>
+    pub async fn read<T, F>(
+        &self,
+        query: impl Fn(PoolConnection<Sqlite>) -> F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = sqlx::Result<T>>,
     {
@@ -71,7 +76,11 @@ pub(super) struct Writer {
 
 impl Writer {
     pub fn new(options: SqliteConnectOptions, database: &Path) -> Self {
-        Self { options, turns: Turns::new(database), idle: Mutex::new(None) }
+        Self {
+            options,
+            turns: Turns::new(database),
+            idle: Mutex::new(None),
+        }
     }
 
     /// Waits for this call's turn within the process, then for the process's turn among all, and
@@ -111,7 +120,11 @@ pub(super) struct Held<'a> {
 impl Held<'_> {
     /// Puts the connection back: for a connection that has nothing unfinished on it.
     pub fn keep(self) {
-        let Self { conn, turn, mut slot } = self;
+        let Self {
+            conn,
+            turn,
+            mut slot,
+        } = self;
         *slot = Some(conn);
         drop(turn);
     }

@@ -18,8 +18,8 @@ use crate::domain::id::{AgentId, CodeId};
 use crate::store::retry::TIMEOUT;
 use crate::store::write::{revoked_jtis, with_known, without_known};
 use crate::store::{
-    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef, Verdict,
-    Write,
+    AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef,
+    Verdict, Write,
 };
 
 mod agents;
@@ -59,7 +59,14 @@ impl Store for SqliteStore {
         redirect_uri: &RedirectUri,
         user: Option<&UserId>,
     ) -> Result<bool, StoreError> {
-        ask!(self.readers, agents::admits_code, agent_id, redirect_uri, user).await
+        ask!(
+            self.readers,
+            agents::admits_code,
+            agent_id,
+            redirect_uri,
+            user
+        )
+        .await
     }
 
     async fn catalogue(&self, _freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {

@@ -66,10 +66,15 @@ impl SqliteStore {
         let log = turn::beside(path, "-wal");
         // Without a log nobody has the file open, and a reader need not make the files of one.
         let is_closed = std::fs::metadata(log).map_or(true, |log| log.len() == 0);
-        let options =
-            SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).immutable(is_closed);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(BUSY_TIMEOUT)
+            .immutable(is_closed);
         let writer = Writer::new(options.clone().read_only(true), path);
-        SqliteStore { writer, readers: Readers::new(options) }
+        SqliteStore {
+            writer,
+            readers: Readers::new(options),
+        }
     }
 
     /// Makes this process the only one that serves from the file.

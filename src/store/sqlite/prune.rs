@@ -31,7 +31,12 @@ pub async fn ping(conn: &mut SqliteConnection) -> sqlx::Result<()> {
 /// Seconds for which a batch remembers that it landed: far longer than anybody sends it again.
 const BATCH_TTL: i64 = 86_400;
 
-pub async fn prune(lane: &Writer, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
+pub async fn prune(
+    lane: &Writer,
+    now: Timestamp,
+    keep_events: i64,
+    most: i64,
+) -> Result<u64, StoreError> {
     let steps = [
         (
             "delete from revoked_token where jti in (
@@ -67,10 +72,19 @@ pub async fn prune(lane: &Writer, now: Timestamp, keep_events: i64, most: i64) -
 }
 
 /// One statement, which is its own transaction.
-async fn delete(lane: &Writer, sql: &'static str, before: Timestamp, most: i64) -> Result<u64, StoreError> {
+async fn delete(
+    lane: &Writer,
+    sql: &'static str,
+    before: Timestamp,
+    most: i64,
+) -> Result<u64, StoreError> {
     bounded(async {
         let mut held = lane.take().await?;
-        let done = sqlx::query(sql).bind(before.0).bind(most).execute(&mut held.conn).await?;
+        let done = sqlx::query(sql)
+            .bind(before.0)
+            .bind(most)
+            .execute(&mut held.conn)
+            .await?;
         held.keep();
         Ok(done.rows_affected())
     })

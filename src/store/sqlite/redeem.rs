@@ -35,9 +35,16 @@ async fn try_issue(lane: &Writer, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let conn = &mut held.conn;
     sqlx::raw_sql("begin immediate").execute(&mut *conn).await?;
     let sql = "insert into batch (batch_id, at) values (?1, ?2) on conflict do nothing";
-    let entered = sqlx::query(sql).bind(batch.id.0).bind(batch.now.second().0).execute(&mut *conn).await?;
-    let verdicts =
-        if entered.rows_affected() == 0 { recall(conn, batch).await? } else { redeem(conn, batch).await? };
+    let entered = sqlx::query(sql)
+        .bind(batch.id.0)
+        .bind(batch.now.second().0)
+        .execute(&mut *conn)
+        .await?;
+    let verdicts = if entered.rows_affected() == 0 {
+        recall(conn, batch).await?
+    } else {
+        redeem(conn, batch).await?
+    };
     sqlx::raw_sql("commit").execute(&mut *conn).await?;
     held.keep();
     Ok(verdicts)
@@ -73,7 +80,12 @@ async fn revoke_first(
     let rows: Vec<(String, String, &str, i64)> = repeated
         .iter()
         .map(|(grant, code)| {
-            (hex(code.0), hex(grant.jti().0), grant.agent_id().as_str(), grant.agent_version())
+            (
+                hex(code.0),
+                hex(grant.jti().0),
+                grant.agent_id().as_str(),
+                grant.agent_version(),
+            )
         })
         .collect();
     let sql = "select distinct s.jti, a.agent_id, coalesce(s.token_expires_at, s.expires_at + ?2)
@@ -83,10 +95,18 @@ async fn revoke_first(
                where not exists (select 1 from revoked_token t where t.jti = s.jti)
                order by s.jti";
     let rows = json(&rows).map_err(sqlx::Error::Encode)?;
-    let first: Vec<(Uuid, String, i64)> =
-        sqlx::query_as(sql).bind(rows).bind(MAX_TTL).fetch_all(&mut *conn).await?;
-    let writes = first.into_iter().map(|token| revocation(now, token)).collect::<Result<Vec<_>, _>>();
-    apply_all(conn, &writes.map_err(|e| sqlx::Error::Decode(e.into()))?).await.map(drop)
+    let first: Vec<(Uuid, String, i64)> = sqlx::query_as(sql)
+        .bind(rows)
+        .bind(MAX_TTL)
+        .fetch_all(&mut *conn)
+        .await?;
+    let writes = first
+        .into_iter()
+        .map(|token| revocation(now, token))
+        .collect::<Result<Vec<_>, _>>();
+    apply_all(conn, &writes.map_err(|e| sqlx::Error::Decode(e.into()))?)
+        .await
+        .map(drop)
 }
 
 /// Takes the codes that nobody has spent; the tokens that have theirs.
@@ -94,7 +114,14 @@ async fn take(conn: &mut SqliteConnection, claims: &[Claim]) -> sqlx::Result<Has
     let hex = |id: Uuid| id.simple().to_string();
     let rows: Vec<(String, String, i64, i64)> = claims
         .iter()
-        .map(|c| (hex(c.code.id.0), hex(c.jti.0), c.code.expires_at.0, c.token_expires_at.0))
+        .map(|c| {
+            (
+                hex(c.code.id.0),
+                hex(c.jti.0),
+                c.code.expires_at.0,
+                c.token_expires_at.0,
+            )
+        })
         .collect();
     let sql = "insert into spent_code (code_id, jti, expires_at, token_expires_at)
                select unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3
@@ -107,13 +134,19 @@ async fn take(conn: &mut SqliteConnection, claims: &[Claim]) -> sqlx::Result<Has
 }
 
 /// The token of a spent code. One of a release that did not write down its end may live as long as any.
-pub async fn exchanged(conn: &mut SqliteConnection, code: CodeId) -> sqlx::Result<Option<ExchangedToken>> {
+pub async fn exchanged(
+    conn: &mut SqliteConnection,
+    code: CodeId,
+) -> sqlx::Result<Option<ExchangedToken>> {
     let sql = "select jti, coalesce(token_expires_at, expires_at + ?2),
                       exists (select 1 from revoked_token r where r.jti = s.jti)
                from spent_code s
                where code_id = ?1";
-    let row: Option<(Uuid, i64, bool)> =
-        sqlx::query_as(sql).bind(code.0).bind(MAX_TTL).fetch_optional(conn).await?;
+    let row: Option<(Uuid, i64, bool)> = sqlx::query_as(sql)
+        .bind(code.0)
+        .bind(MAX_TTL)
+        .fetch_optional(conn)
+        .await?;
     let token = |(jti, expires_at, is_revoked)| ExchangedToken {
         jti: Jti(jti),
         expires_at: Timestamp(expires_at),
@@ -123,11 +156,17 @@ pub async fn exchanged(conn: &mut SqliteConnection, code: CodeId) -> sqlx::Resul
 }
 
 /// Gives back the codes of those who were not counted.
-async fn give_back(conn: &mut SqliteConnection, codes: HashMap<CodeId, Verdict>) -> sqlx::Result<()> {
+async fn give_back(
+    conn: &mut SqliteConnection,
+    codes: HashMap<CodeId, Verdict>,
+) -> sqlx::Result<()> {
     if codes.is_empty() {
         return Ok(());
     }
-    let codes: Vec<String> = codes.keys().map(|code| code.0.simple().to_string()).collect();
+    let codes: Vec<String> = codes
+        .keys()
+        .map(|code| code.0.simple().to_string())
+        .collect();
     let sql = "delete from spent_code where code_id in (select unhex(value) from json_each(?1))";
     let codes = json(&codes).map_err(sqlx::Error::Encode)?;
     sqlx::query(sql).bind(codes).execute(conn).await.map(drop)

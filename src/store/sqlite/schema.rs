@@ -7,18 +7,52 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. A line here goes with a file of the same number on the other side.
 const MIGRATIONS: [(i64, &str, &str); 7] = [
-    (1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
-    (2, "authorization_code", include_str!("../../../migrations/sqlite/0002_authorization_code.sql")),
-    (3, "raw_basic", include_str!("../../../migrations/sqlite/0003_raw_basic.sql")),
-    (4, "known_user", include_str!("../../../migrations/sqlite/0004_known_user.sql")),
-    (5, "imported_cost", include_str!("../../../migrations/sqlite/0005_imported_cost.sql")),
-    (6, "spent_token", include_str!("../../../migrations/sqlite/0006_spent_token.sql")),
-    (7, "signing_key_seal", include_str!("../../../migrations/sqlite/0007_signing_key_seal.sql")),
+    (
+        1,
+        "initial",
+        include_str!("../../../migrations/sqlite/0001_initial.sql"),
+    ),
+    (
+        2,
+        "authorization_code",
+        include_str!("../../../migrations/sqlite/0002_authorization_code.sql"),
+    ),
+    (
+        3,
+        "raw_basic",
+        include_str!("../../../migrations/sqlite/0003_raw_basic.sql"),
+    ),
+    (
+        4,
+        "known_user",
+        include_str!("../../../migrations/sqlite/0004_known_user.sql"),
+    ),
+    (
+        5,
+        "imported_cost",
+        include_str!("../../../migrations/sqlite/0005_imported_cost.sql"),
+    ),
+    (
+        6,
+        "spent_token",
+        include_str!("../../../migrations/sqlite/0006_spent_token.sql"),
+    ),
+    (
+        7,
+        "signing_key_seal",
+        include_str!("../../../migrations/sqlite/0007_signing_key_seal.sql"),
+    ),
 ];
 
 pub(super) fn migrator() -> Migrator {
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        Migration::new(
+            version,
+            name.into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
     };
     let mut migrator = Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect());
     // A newer program may have been here: migrations only expand, so this one goes on.
@@ -33,7 +67,9 @@ mod tests {
     #[test]
     fn every_migration_file_is_in_the_list() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
-        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let files = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
         let mut names: Vec<String> = files.map(|name| name.into_string().unwrap()).collect();
         names.sort_unstable();
         let listed = MIGRATIONS.map(|(version, name, _)| format!("{version:04}_{name}.sql"));

@@ -12,12 +12,17 @@ use crate::store::token::{Standing, TokenRef};
 
 use super::errors::broken;
 
-pub async fn standing(conn: &mut SqliteConnection, tokens: &[TokenRef]) -> sqlx::Result<Vec<Standing>> {
+pub async fn standing(
+    conn: &mut SqliteConnection,
+    tokens: &[TokenRef],
+) -> sqlx::Result<Vec<Standing>> {
     if tokens.is_empty() {
         return Ok(Vec::new());
     }
-    let tokens: Vec<(String, &str)> =
-        tokens.iter().map(|t| (t.jti.0.simple().to_string(), t.agent_id.as_str())).collect();
+    let tokens: Vec<(String, &str)> = tokens
+        .iter()
+        .map(|t| (t.jti.0.simple().to_string(), t.agent_id.as_str()))
+        .collect();
     let rows: Vec<(bool, Option<String>, Option<i64>)> = sqlx::query_as(
         "select r.jti is not null, a.status, a.epoch
          from json_each(?1) t
@@ -35,12 +40,23 @@ pub async fn standing(conn: &mut SqliteConnection, tokens: &[TokenRef]) -> sqlx:
 pub async fn revoked(conn: &mut SqliteConnection, jtis: &[Jti]) -> sqlx::Result<HashSet<Jti>> {
     let jtis: Vec<String> = jtis.iter().map(|jti| jti.0.simple().to_string()).collect();
     let sql = "select jti from revoked_token where jti in (select unhex(value) from json_each(?1))";
-    let rows: Vec<Uuid> =
-        sqlx::query_scalar(sql).bind(json(&jtis).map_err(sqlx::Error::Encode)?).fetch_all(conn).await?;
+    let rows: Vec<Uuid> = sqlx::query_scalar(sql)
+        .bind(json(&jtis).map_err(sqlx::Error::Encode)?)
+        .fetch_all(conn)
+        .await?;
     Ok(rows.into_iter().map(Jti).collect())
 }
 
-fn standing_row((revoked, status, epoch): (bool, Option<String>, Option<i64>)) -> sqlx::Result<Standing> {
-    let status = status.as_deref().map(AgentStatus::parse).transpose().map_err(broken)?;
-    Ok(Standing { revoked, agent: status.zip(epoch.map(Epoch)) })
+fn standing_row(
+    (revoked, status, epoch): (bool, Option<String>, Option<i64>),
+) -> sqlx::Result<Standing> {
+    let status = status
+        .as_deref()
+        .map(AgentStatus::parse)
+        .transpose()
+        .map_err(broken)?;
+    Ok(Standing {
+        revoked,
+        agent: status.zip(epoch.map(Epoch)),
+    })
 }

@@ -49,7 +49,10 @@ pub(super) fn real_path(path: &Path) -> PathBuf {
         return real;
     }
     // Not there yet, but its folder may have several names.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     match (fs::canonicalize(folder), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
@@ -61,7 +64,11 @@ pub(super) fn real_path(path: &Path) -> PathBuf {
 /// or use a file anywhere.
 pub(super) fn open_private(path: &Path, like: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let opened = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             match options.clone().create_new(true).open(path) {
@@ -138,7 +145,12 @@ impl Turns {
     /// By the lock beside this database file, which is made when there is none.
     pub fn new(database: &Path) -> Self {
         let path = beside(database, ".turn");
-        Self { database: database.to_owned(), path, spare: Arc::default(), next: Arc::default() }
+        Self {
+            database: database.to_owned(),
+            path,
+            spare: Arc::default(),
+            next: Arc::default(),
+        }
     }
 
     /// Waits for this process's turn to write.
@@ -149,7 +161,10 @@ impl Turns {
         let spare = next(&self.spare).take();
         let file = spare.map_or_else(|| open_private(&self.path, &self.database), Ok)?;
         match file.try_lock() {
-            Ok(()) => Ok(Turn { file: Some(file), spare: Arc::clone(&self.spare) }),
+            Ok(()) => Ok(Turn {
+                file: Some(file),
+                spare: Arc::clone(&self.spare),
+            }),
             Err(TryLockError::Error(error)) => Err(naming(&self.path, &error)),
             Err(TryLockError::WouldBlock) => self.wait(file).await,
         }
@@ -163,7 +178,10 @@ impl Turns {
         } else {
             let (waiting, spare) = (Arc::clone(&self.next), Arc::clone(&self.spare));
             tokio::task::spawn_blocking(move || {
-                let turn = file.lock().map(|()| Turn { file: Some(file), spare });
+                let turn = file.lock().map(|()| Turn {
+                    file: Some(file),
+                    spare,
+                });
                 // When nobody wants it any more it is dropped, which ends it.
                 if let Some(caller) = next(&waiting).take() {
                     let _ = caller.send(turn);

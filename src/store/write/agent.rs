@@ -67,7 +67,10 @@ impl AgentChange {
             Self::Suspend(_)
                 | Self::Decommission(_)
                 | Self::RevokeTokens(_)
-                | Self::Update { tokens: LiveTokens::Kill, .. }
+                | Self::Update {
+                    tokens: LiveTokens::Kill,
+                    ..
+                }
         )
     }
 
@@ -75,7 +78,9 @@ impl AgentChange {
     pub(super) fn event(&self) -> Event {
         match self {
             Self::Create { agent, .. } => Event::AgentCreated(agent.agent_id.clone()),
-            Self::Update { agent_id, tokens, .. } => Event::AgentUpdated {
+            Self::Update {
+                agent_id, tokens, ..
+            } => Event::AgentUpdated {
                 agent_id: agent_id.clone(),
                 tokens_revoked: *tokens == LiveTokens::Kill,
             },

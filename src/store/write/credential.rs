@@ -39,9 +39,14 @@ impl CredentialChange {
                 agent_id: credential.agent_id.clone(),
                 credential_id: credential.credential_id,
             },
-            Self::Rehash { agent_id, credential_id, .. } => {
-                Event::CredentialRehashed { agent_id: agent_id.clone(), credential_id: *credential_id }
-            }
+            Self::Rehash {
+                agent_id,
+                credential_id,
+                ..
+            } => Event::CredentialRehashed {
+                agent_id: agent_id.clone(),
+                credential_id: *credential_id,
+            },
         }
     }
 }

@@ -45,7 +45,9 @@ impl KeyChange {
             Self::Insert(key) => Event::KeyAnnounced(key.kid.clone()),
             Self::Activate { kid, .. } => Event::KeyActivated(kid.clone()),
             Self::Remove(kid) => Event::KeyRemoved(kid.clone()),
-            Self::InsertStoreKey(key) => Event::StoreKeyCreated { purpose: key.purpose.clone() },
+            Self::InsertStoreKey(key) => Event::StoreKeyCreated {
+                purpose: key.purpose.clone(),
+            },
         }
     }
 }

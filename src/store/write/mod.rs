@@ -94,11 +94,20 @@ fn is_known(write: &Write, known: &HashSet<Jti>) -> bool {
 }
 
 /// The writes that do not ask for what is so already.
-pub(in crate::store) fn without_known<'a>(writes: &'a [Write], known: &HashSet<Jti>) -> Cow<'a, [Write]> {
+pub(in crate::store) fn without_known<'a>(
+    writes: &'a [Write],
+    known: &HashSet<Jti>,
+) -> Cow<'a, [Write]> {
     if known.is_empty() {
         return Cow::Borrowed(writes);
     }
-    Cow::Owned(writes.iter().filter(|write| !is_known(write, known)).cloned().collect())
+    Cow::Owned(
+        writes
+            .iter()
+            .filter(|write| !is_known(write, known))
+            .cloned()
+            .collect(),
+    )
 }
 
 /// One outcome a write, from those of the writes that did not ask for what was so already.
@@ -108,6 +117,16 @@ pub(in crate::store) fn with_known(
     outcomes: Vec<Outcome>,
 ) -> Vec<Outcome> {
     let mut outcomes = outcomes.into_iter();
-    let outcome = |write: &Write| if is_known(write, known) { None } else { outcomes.next() };
-    writes.iter().map(outcome).map(|outcome| outcome.unwrap_or(Outcome::Unchanged)).collect()
+    let outcome = |write: &Write| {
+        if is_known(write, known) {
+            None
+        } else {
+            outcomes.next()
+        }
+    };
+    writes
+        .iter()
+        .map(outcome)
+        .map(|outcome| outcome.unwrap_or(Outcome::Unchanged))
+        .collect()
 }

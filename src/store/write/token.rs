@@ -22,7 +22,15 @@ pub enum TokenChange {
 impl TokenChange {
     /// What is recorded of it.
     pub(super) fn event(&self) -> Event {
-        let Self::Revoke { jti, agent_id, expires_at } = self;
-        Event::TokenRevoked { jti: *jti, agent_id: agent_id.clone(), expires_at: *expires_at }
+        let Self::Revoke {
+            jti,
+            agent_id,
+            expires_at,
+        } = self;
+        Event::TokenRevoked {
+            jti: *jti,
+            agent_id: agent_id.clone(),
+            expires_at: *expires_at,
+        }
     }
 }

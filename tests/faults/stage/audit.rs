@@ -11,7 +11,9 @@ use super::server::{Agent, Server, Site};
 
 impl Site {
     async fn sqlite_connection(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.file()).busy_timeout(Duration::from_secs(20));
+        let options = SqliteConnectOptions::new()
+            .filename(self.file())
+            .busy_timeout(Duration::from_secs(20));
         options.connect().await.unwrap()
     }
 
@@ -65,7 +67,8 @@ impl Site {
     pub async fn now(&self) -> i64 {
         let sqlite = "select unixepoch()";
         let postgres = "select floor(extract(epoch from clock_timestamp()))";
-        self.number(if self.is_sqlite() { sqlite } else { postgres }).await
+        self.number(if self.is_sqlite() { sqlite } else { postgres })
+            .await
     }
 
     fn hex(&self, column: &str) -> String {
@@ -78,7 +81,10 @@ impl Site {
 
     /// How many tokens the counter says that an agent was issued, in all months.
     pub async fn used(&self, agent_id: &str) -> i64 {
-        self.number(&format!("select sum(used) from quota where agent_id = '{agent_id}'")).await
+        self.number(&format!(
+            "select sum(used) from quota where agent_id = '{agent_id}'"
+        ))
+        .await
     }
 
     /// Checks every account of the ledger against the database.
@@ -94,12 +100,29 @@ impl Site {
             let counted = i64::try_from(events.len()).unwrap();
             let recorded: HashSet<&str> = events.iter().map(String::as_str).collect();
             let delivered = i64::try_from(account.delivered.len()).unwrap();
-            assert_eq!(used, counted, "counted once: counter against events of {id}");
-            assert_eq!(recorded.len(), events.len(), "counted once: a jti twice among the events of {id}");
+            assert_eq!(
+                used, counted,
+                "counted once: counter against events of {id}"
+            );
+            assert_eq!(
+                recorded.len(),
+                events.len(),
+                "counted once: a jti twice among the events of {id}"
+            );
             let distinct: HashSet<&str> = account.delivered.iter().map(String::as_str).collect();
-            assert_eq!(distinct.len(), account.delivered.len(), "a jti was delivered twice to {id}");
-            let lost: Vec<&&str> = distinct.iter().filter(|jti| !recorded.contains(**jti)).collect();
-            assert!(lost.is_empty(), "nothing delivered uncounted: {lost:?} of {id}");
+            assert_eq!(
+                distinct.len(),
+                account.delivered.len(),
+                "a jti was delivered twice to {id}"
+            );
+            let lost: Vec<&&str> = distinct
+                .iter()
+                .filter(|jti| !recorded.contains(**jti))
+                .collect();
+            assert!(
+                lost.is_empty(),
+                "nothing delivered uncounted: {lost:?} of {id}"
+            );
             assert!(
                 delivered <= used && used <= delivered + account.unknown,
                 "bounded loss: {delivered} delivered, {used} counted, {} unknown for {id}",
@@ -112,11 +135,16 @@ impl Site {
     /// What was promised stands in the table.
     async fn audit_revocations(&self, ledger: &Ledger) {
         let jti = self.hex("jti");
-        let rows = self.texts(&format!("select {jti} from revoked_token")).await;
+        let rows = self
+            .texts(&format!("select {jti} from revoked_token"))
+            .await;
         let revoked: HashSet<&str> = rows.iter().map(String::as_str).collect();
         for one in ledger.revoked.iter().filter(|one| one.promised) {
             let jti = super::ledger::jti_of(&one.token);
-            assert!(revoked.contains(jti.as_str()), "kept revocations: {jti} was answered 200");
+            assert!(
+                revoked.contains(jti.as_str()),
+                "kept revocations: {jti} was answered 200"
+            );
         }
     }
 }
@@ -125,16 +153,23 @@ impl Site {
 pub async fn introspect_all(server: &Server, asker: &Agent, ledger: &Ledger) {
     let mut client = server.client();
     for one in ledger.revoked.iter().filter(|one| one.promised) {
-        assert!(!client.introspect(asker, &one.token).await.active(), "kept revocations: still active");
+        assert!(
+            !client.introspect(asker, &one.token).await.active(),
+            "kept revocations: still active"
+        );
     }
     if let Some(kept) = &ledger.kept {
-        assert!(client.introspect(asker, kept).await.active(), "a token that nobody revoked is dead");
+        assert!(
+            client.introspect(asker, kept).await.active(),
+            "a token that nobody revoked is dead"
+        );
     }
 }
 
 impl Site {
     /// Clears counters and events, so that the next ledger starts from nothing.
     pub async fn forget_counts(&self) {
-        self.execute("delete from quota; delete from audit_event where kind = 'token.issued'").await;
+        self.execute("delete from quota; delete from audit_event where kind = 'token.issued'")
+            .await;
     }
 }

@@ -67,7 +67,10 @@ pub struct Client {
 
 impl Client {
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, stream: None }
+        Self {
+            address,
+            stream: None,
+        }
     }
 
     /// Sends what is written and waits for the reply.
@@ -80,9 +83,21 @@ impl Client {
         }
         .await
         .map_err(Lost::Unanswered)?;
-        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        let reply = Reply { status, head, body, took: began.elapsed() };
-        if reply.header("connection").is_none_or(|v| !v.eq_ignore_ascii_case("close")) {
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|s| s.parse().ok())
+            .unwrap_or(0);
+        let reply = Reply {
+            status,
+            head,
+            body,
+            took: began.elapsed(),
+        };
+        if reply
+            .header("connection")
+            .is_none_or(|v| !v.eq_ignore_ascii_case("close"))
+        {
             self.stream = Some(stream);
         }
         Ok(reply)
@@ -127,7 +142,10 @@ impl Client {
 
     /// Whether `token` is alive, asked with the credentials of `agent`.
     pub async fn introspect(&mut self, agent: &Agent, token: &str) -> Reply {
-        let form = format!("client_id={}&client_secret={}&token={token}", agent.id, agent.secret);
+        let form = format!(
+            "client_id={}&client_secret={}&token={token}",
+            agent.id, agent.secret
+        );
         self.ask(&post("/api/v1/token/introspect", "", &form)).await
     }
 
@@ -136,7 +154,13 @@ impl Client {
         let path = format!("/api/oauth2?client_id={}&redirect_uri={CALLBACK}", agent.id);
         let reply = self.get(&path).await;
         assert_eq!(reply.status, 302, "{}", reply.text());
-        reply.header("location").unwrap().rsplit_once("code=").unwrap().1.to_owned()
+        reply
+            .header("location")
+            .unwrap()
+            .rsplit_once("code=")
+            .unwrap()
+            .1
+            .to_owned()
     }
 
     pub async fn revoke(&mut self, agent: &Agent, token: &str) -> Reply {
@@ -158,7 +182,10 @@ pub fn post(path: &str, headers: &str, form: &str) -> Vec<u8> {
 }
 
 pub fn token_form(agent: &Agent) -> String {
-    format!("grant_type=client_credentials&client_id={}&client_secret={}", agent.id, agent.secret)
+    format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        agent.id, agent.secret
+    )
 }
 
 pub fn token_request(agent: &Agent) -> Vec<u8> {
@@ -172,7 +199,10 @@ pub fn exchange_request(agent: &Agent, code: &str) -> Vec<u8> {
 }
 
 pub fn revoke_request(agent: &Agent, token: &str) -> Vec<u8> {
-    let form = format!("client_id={}&client_secret={}&token={token}", agent.id, agent.secret);
+    let form = format!(
+        "client_id={}&client_secret={}&token={token}",
+        agent.id, agent.secret
+    );
     post("/api/v1/token/revoke", "", &form)
 }
 
@@ -188,21 +218,24 @@ pub async fn read_reply(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)>
     };
     let header = |name: &str| {
         let mut headers = head.lines().filter_map(|line| line.split_once(':'));
-        headers.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+        headers
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
     };
-    let body = if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
-        read_chunks(stream, &mut rest).await?
-    } else if let Some(length) = header("content-length") {
-        let length = length.parse().map_err(|_| nonsense(&head))?;
-        read_exactly(stream, &mut rest, length).await?
-    } else if ["204", "304"].contains(&head.split(' ').nth(1).unwrap_or_default()) {
-        vec![]
-    } else if header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
-        stream.read_to_end(&mut rest).await?;
-        rest
-    } else {
-        return Err(nonsense(&head));
-    };
+    let body =
+        if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+            read_chunks(stream, &mut rest).await?
+        } else if let Some(length) = header("content-length") {
+            let length = length.parse().map_err(|_| nonsense(&head))?;
+            read_exactly(stream, &mut rest, length).await?
+        } else if ["204", "304"].contains(&head.split(' ').nth(1).unwrap_or_default()) {
+            vec![]
+        } else if header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+            stream.read_to_end(&mut rest).await?;
+            rest
+        } else {
+            return Err(nonsense(&head));
+        };
     Ok((head, body))
 }
 
@@ -236,7 +269,11 @@ async fn read_to(stream: &mut TcpStream, rest: &mut Vec<u8>, mark: &[u8]) -> io:
     Ok(text)
 }
 
-async fn read_exactly(stream: &mut TcpStream, rest: &mut Vec<u8>, length: usize) -> io::Result<Vec<u8>> {
+async fn read_exactly(
+    stream: &mut TcpStream,
+    rest: &mut Vec<u8>,
+    length: usize,
+) -> io::Result<Vec<u8>> {
     while rest.len() < length {
         read_more(stream, rest).await?;
     }

@@ -27,9 +27,14 @@ pub struct FakeClock {
 impl FakeClock {
     /// So many seconds ahead of the machine's clock; `None` where libfaketime is absent.
     pub fn new(site: &Site, name: &str, ahead: i64) -> Option<Self> {
-        let mut libraries = FOLDERS.iter().map(|folder| Path::new(folder).join("libfaketimeMT.so.1"));
+        let mut libraries = FOLDERS
+            .iter()
+            .map(|folder| Path::new(folder).join("libfaketimeMT.so.1"));
         let library = libraries.find(|library| library.is_file())?;
-        let clock = Self { library, file: site.folder().join(format!("clock-{name}")) };
+        let clock = Self {
+            library,
+            file: site.folder().join(format!("clock-{name}")),
+        };
         clock.set(ahead);
         Some(clock)
     }

@@ -50,10 +50,20 @@ impl Cluster {
              max_connections = 80\nshared_buffers = 32MB\nlog_min_messages = warning\nrestart_after_crash = on\n"
         );
         // Appended by the shell's user, who may write to a folder of anybody when root.
-        let mut file = std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .open(data.join("postgresql.conf"))
+            .unwrap();
         std::io::Write::write_all(&mut file, settings.as_bytes()).unwrap();
         let control = programs.join("pg_ctl");
-        let stop = as_user_words(&[control.to_str().unwrap(), "-D", text, "-m", "immediate", "stop"]);
+        let stop = as_user_words(&[
+            control.to_str().unwrap(),
+            "-D",
+            text,
+            "-m",
+            "immediate",
+            "stop",
+        ]);
         let stop: Vec<String> = stop.iter().map(|word| format!("\"{word}\"")).collect();
         let watch = format!(
             "trap '' INT TERM HUP; read -r _; {} >/dev/null 2>&1; rm -rf '{}'",
@@ -67,7 +77,13 @@ impl Cluster {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let cluster = Self { programs, folder, port, databases: AtomicU32::new(0), guard };
+        let cluster = Self {
+            programs,
+            folder,
+            port,
+            databases: AtomicU32::new(0),
+            guard,
+        };
         cluster.start_again().await;
         cluster
     }
@@ -77,28 +93,44 @@ impl Cluster {
     }
 
     fn control(&self, arguments: &[&str]) -> Output {
-        let (program, log) = (self.programs.join("pg_ctl"), self.folder.path().join("data").join("log"));
+        let (program, log) = (
+            self.programs.join("pg_ctl"),
+            self.folder.path().join("data").join("log"),
+        );
         let data = self.data();
         let [program, data, log] = [&program, &data, &log].map(|path| path.to_str().unwrap());
-        as_user(&[&[program, "-D", data, "-l", log, "-w"], arguments].concat()).output().unwrap()
+        as_user(&[&[program, "-D", data, "-l", log, "-w"], arguments].concat())
+            .output()
+            .unwrap()
     }
 
     /// Starts the server, again after a stop or a kill: then the old one's processes may still be
     /// about to notice, and a start is refused until they are gone.
     pub async fn start_again(&self) {
-        eventually("PostgreSQL starts", async || self.control(&["start"]).status.success()).await;
+        eventually("PostgreSQL starts", async || {
+            self.control(&["start"]).status.success()
+        })
+        .await;
     }
 
     /// `pg_ctl stop -m immediate`: as after a crash.
     pub fn stop_at_once(&self) {
         let stopped = self.control(&["-m", "immediate", "stop"]);
-        assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
+        assert!(
+            stopped.status.success(),
+            "{}",
+            String::from_utf8_lossy(&stopped.stderr)
+        );
     }
 
     /// `pg_ctl restart -m fast`: as an administrator does it.
     pub fn restart(&self) {
         let restarted = self.control(&["-m", "fast", "restart"]);
-        assert!(restarted.status.success(), "{}", String::from_utf8_lossy(&restarted.stderr));
+        assert!(
+            restarted.status.success(),
+            "{}",
+            String::from_utf8_lossy(&restarted.stderr)
+        );
     }
 
     /// SIGKILL to the postmaster.
@@ -110,11 +142,12 @@ impl Cluster {
     /// SIGKILL to one of the server's sessions: the postmaster then ends all and recovers.
     pub async fn kill_a_session(&self, database: &str) {
         let mut conn = PgConnection::connect(database).await.unwrap();
-        let pids: Vec<i32> =
-            sqlx::query_scalar("select pid from pg_stat_activity where application_name = 'sealwright'")
-                .fetch_all(&mut conn)
-                .await
-                .unwrap();
+        let pids: Vec<i32> = sqlx::query_scalar(
+            "select pid from pg_stat_activity where application_name = 'sealwright'",
+        )
+        .fetch_all(&mut conn)
+        .await
+        .unwrap();
         assert!(!pids.is_empty(), "no session to kill");
         signal(Signal::KILL, u32::try_from(pids[pids.len() / 2]).unwrap());
         // It is noticed when this session, too, has been ended.
@@ -142,7 +175,10 @@ impl Cluster {
         give_to_user(folder);
         let mut conn = PgConnection::connect(&self.url("postgres")).await.unwrap();
         let sql = format!("create tablespace apart location '{}'", folder.display());
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut conn)
+            .await
+            .unwrap();
         self.create_database_with("tablespace apart").await
     }
 
@@ -150,7 +186,10 @@ impl Cluster {
         let name = format!("faults_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut conn = PgConnection::connect(&self.url("postgres")).await.unwrap();
         let sql = format!("create database {name} {more}");
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut conn)
+            .await
+            .unwrap();
         self.url(&name)
     }
 
@@ -174,13 +213,20 @@ pub struct Locked(#[expect(dead_code, reason = "held, not used")] PgConnection);
 
 impl Locked {
     pub async fn table(database: &str, table: &str) -> Self {
-        Self::rows(database, &format!("lock table {table} in access exclusive mode")).await
+        Self::rows(
+            database,
+            &format!("lock table {table} in access exclusive mode"),
+        )
+        .await
     }
 
     /// What `sql` locks.
     pub async fn rows(database: &str, sql: &str) -> Self {
         let mut conn = PgConnection::connect(database).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("begin; {sql}"))).execute(&mut conn).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("begin; {sql}")))
+            .execute(&mut conn)
+            .await
+            .unwrap();
         pause(10).await;
         Self(conn)
     }
@@ -189,11 +235,17 @@ impl Locked {
 /// Where `initdb` and its kin are. Their absence is a failure, never a silent pass.
 fn programs() -> PathBuf {
     let named = std::env::var_os("TEST_PG_BIN").map(PathBuf::from);
-    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let installed = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut versions: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).collect();
     versions.sort();
     let on_path = std::env::var_os("PATH").unwrap_or_default();
-    let places = named.into_iter().chain(versions.into_iter().rev()).chain(std::env::split_paths(&on_path));
+    let places = named
+        .into_iter()
+        .chain(versions.into_iter().rev())
+        .chain(std::env::split_paths(&on_path));
     places.into_iter().find(|place| place.join("initdb").is_file()).expect(
         "no PostgreSQL server programs (initdb, pg_ctl) found: run tests/run, or name their folder in TEST_PG_BIN",
     )
@@ -226,18 +278,30 @@ fn as_user_words(words: &[&str]) -> Vec<String> {
     } else {
         // `su` takes one string for a shell.
         let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-        [owned(&["su", &user, "-s", "/bin/sh", "-c"]), vec![quoted.join(" ")]].concat()
+        [
+            owned(&["su", &user, "-s", "/bin/sh", "-c"]),
+            vec![quoted.join(" ")],
+        ]
+        .concat()
     }
 }
 
 fn as_user(words: &[&str]) -> Command {
     let words = as_user_words(words);
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).current_dir("/").env("LC_ALL", "C").stdin(Stdio::null());
+    command
+        .args(&words[1..])
+        .current_dir("/")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null());
     command
 }
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

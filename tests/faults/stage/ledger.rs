@@ -61,7 +61,10 @@ impl Ledger {
     }
 
     pub fn delivered(&self) -> usize {
-        self.accounts.values().map(|account| account.delivered.len()).sum()
+        self.accounts
+            .values()
+            .map(|account| account.delivered.len())
+            .sum()
     }
 
     /// How often a path was answered with that status.
@@ -101,7 +104,13 @@ pub struct Load {
 
 impl Load {
     pub fn on(server: SocketAddr, agents: &Arc<Vec<Agent>>, connections: usize) -> Self {
-        Self { servers: vec![server], agents: Arc::clone(agents), connections, revoke_every: 0, most: None }
+        Self {
+            servers: vec![server],
+            agents: Arc::clone(agents),
+            connections,
+            revoke_every: 0,
+            most: None,
+        }
     }
 
     pub fn revoking(mut self, every: u64) -> Self {
@@ -123,7 +132,11 @@ impl Load {
                 Arc::clone(&arrived),
             ));
         }
-        Running { stop, arrived, workers }
+        Running {
+            stop,
+            arrived,
+            workers,
+        }
     }
 }
 
@@ -138,7 +151,10 @@ impl Running {
     /// Waits until so many tokens have arrived, on a slow machine too.
     pub async fn delivers(&self, count: u64) {
         let enough = self.arrived.load(Ordering::Relaxed) + count;
-        eventually("the load delivers", async || self.arrived.load(Ordering::Relaxed) >= enough).await;
+        eventually("the load delivers", async || {
+            self.arrived.load(Ordering::Relaxed) >= enough
+        })
+        .await;
     }
 
     /// Lets each worker finish the request that it waits for.
@@ -169,7 +185,10 @@ async fn work(
     let mut turn = worker;
     let mut issued = 0u64;
     while !stop.load(Ordering::Relaxed) {
-        if load.most.is_some_and(|most| begun.fetch_add(1, Ordering::Relaxed) >= most) {
+        if load
+            .most
+            .is_some_and(|most| begun.fetch_add(1, Ordering::Relaxed) >= most)
+        {
             break;
         }
         let agent = &load.agents[turn % load.agents.len()];

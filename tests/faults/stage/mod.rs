@@ -27,7 +27,11 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// How much a test does: the first in `tests/run`, the second in `tests/faults/run --long`.
 pub fn scaled<T>(short: T, long: T) -> T {
-    if std::env::var_os("FAULTS_LONG").is_some() { long } else { short }
+    if std::env::var_os("FAULTS_LONG").is_some() {
+        long
+    } else {
+        short
+    }
 }
 
 /// Names a test that this machine cannot run, and why.
@@ -41,7 +45,11 @@ pub fn cannot_run(what: &str, why: &str) {
 pub fn play(scene: impl Future<Output = ()>) {
     // A test that failed while it held the turn has said so itself.
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(scene);
     runtime.shutdown_background();
 }
@@ -54,7 +62,11 @@ pub async fn pause(milliseconds: u64) {
 pub async fn eventually(what: &str, mut question: impl AsyncFnMut() -> bool) -> Duration {
     let began = Instant::now();
     while !question().await {
-        assert!(began.elapsed() < GENEROUS, "{what}: not within {} s", GENEROUS.as_secs());
+        assert!(
+            began.elapsed() < GENEROUS,
+            "{what}: not within {} s",
+            GENEROUS.as_secs()
+        );
         pause(20).await;
     }
     began.elapsed()

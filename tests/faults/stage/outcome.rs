@@ -8,11 +8,22 @@ use super::client::Reply;
 /// 503 with `Retry-After`, within the three seconds, in the shape of the canonical paths.
 pub fn expect_unavailable(what: &str, reply: &Reply) {
     assert_eq!(reply.status, 503, "{what}: {}", reply.text());
-    assert!(reply.took <= ANSWER_WITHIN, "{what}: answered after {} ms", reply.took.as_millis());
-    let seconds: u64 = reply.header("retry-after").and_then(|v| v.parse().ok()).unwrap_or(0);
+    assert!(
+        reply.took <= ANSWER_WITHIN,
+        "{what}: answered after {} ms",
+        reply.took.as_millis()
+    );
+    let seconds: u64 = reply
+        .header("retry-after")
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0);
     assert!(seconds > 0, "{what}: no Retry-After: {}", reply.head);
     assert_eq!(reply.header("cache-control"), Some("no-store"), "{what}");
-    assert_eq!(reply.header("content-type"), Some("application/json"), "{what}");
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/json"),
+        "{what}"
+    );
     let body = reply.json();
     assert_eq!(body["error"], "temporarily_unavailable", "{what}");
     assert!(body["error_description"].is_string(), "{what}");
@@ -21,5 +32,9 @@ pub fn expect_unavailable(what: &str, reply: &Reply) {
 /// No answer of a whole load took longer.
 pub fn expect_in_time(times: &[Duration]) {
     let most = times.iter().max().copied().unwrap_or_default();
-    assert!(most <= ANSWER_WITHIN, "an answer took {} ms", most.as_millis());
+    assert!(
+        most <= ANSWER_WITHIN,
+        "an answer took {} ms",
+        most.as_millis()
+    );
 }

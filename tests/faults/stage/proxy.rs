@@ -109,7 +109,9 @@ async fn carry(mut near: TcpStream, shared: Arc<Shared>) {
     if modes.wait_for(|mode| *mode != Mode::Stall).await.is_err() {
         return;
     }
-    let Ok(mut far) = TcpStream::connect(shared.upstream).await else { return };
+    let Ok(mut far) = TcpStream::connect(shared.upstream).await else {
+        return;
+    };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let mut sentence = Sentence::default();
     let (mut up, mut down) = (vec![0u8; 64 * 1024], vec![0u8; 64 * 1024]);

@@ -93,11 +93,18 @@ impl Kind {
     /// Starts one in front of `server`, or says why it cannot run on this machine.
     pub async fn start(&self, server: &Server) -> Result<ReverseProxy, String> {
         let Some(program) = find(self.program) else {
-            return Err(format!("needs the program `{}`, which {} brings", self.program, self.brought_by));
+            return Err(format!(
+                "needs the program `{}`, which {} brings",
+                self.program, self.brought_by
+            ));
         };
         let folder = tempfile::tempdir().unwrap();
         let (listen, upstream) = (free_port().to_string(), server.address.port().to_string());
-        let file = folder.path().join(if self.program == "go" { "proxy.go" } else { "proxy.yml" });
+        let file = folder.path().join(if self.program == "go" {
+            "proxy.go"
+        } else {
+            "proxy.yml"
+        });
         let complete = |text: &str| {
             text.replace("LISTEN", &listen)
                 .replace("UPSTREAM", &upstream)
@@ -105,7 +112,11 @@ impl Kind {
                 .replace("FOLDER", folder.path().to_str().unwrap())
         };
         std::fs::write(&file, complete(self.file)).unwrap();
-        let program = if self.program == "go" { build(&program, &file) } else { program };
+        let program = if self.program == "go" {
+            build(&program, &file)
+        } else {
+            program
+        };
         let mut command = Command::new(program);
         command.args(self.arguments.iter().map(|argument| complete(argument)));
         // Some keep files in the user's folders.
@@ -113,12 +124,20 @@ impl Kind {
             command.env(name, folder.path());
         }
         let log = folder.path().join("log");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap());
         // Some are started by a script.
         command.process_group(0);
         let address = format!("127.0.0.1:{listen}").parse().unwrap();
-        let mut proxy =
-            ReverseProxy { name: self.name, child: command.spawn().unwrap(), address, log, _folder: folder };
+        let mut proxy = ReverseProxy {
+            name: self.name,
+            child: command.spawn().unwrap(),
+            address,
+            log,
+            _folder: folder,
+        };
         timeout(GENEROUS, proxy.serves())
             .await
             .unwrap_or_else(|_| panic!("{} does not serve: {}", self.name, proxy.said()));
@@ -139,7 +158,12 @@ impl ReverseProxy {
     async fn serves(&mut self) {
         loop {
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{} ended: {ended:?}: {}", self.name, self.said());
+            assert!(
+                ended.is_none(),
+                "{} ended: {ended:?}: {}",
+                self.name,
+                self.said()
+            );
             let asked = Client::new(self.address).send(&get("/livez", "")).await;
             if asked.is_ok_and(|reply| reply.status == 200) {
                 return;
@@ -163,11 +187,23 @@ impl Drop for ReverseProxy {
 
 /// A program of `PATH`, of where it is usually installed, or of the clients' packages.
 pub fn find(program: &str) -> Option<PathBuf> {
-    let mut folders: Vec<PathBuf> =
-        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
-    folders.extend(["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/go/bin"].map(PathBuf::from));
+    let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect())
+        .unwrap_or_default();
+    folders.extend(
+        [
+            "/usr/sbin",
+            "/usr/bin",
+            "/usr/local/sbin",
+            "/usr/local/go/bin",
+        ]
+        .map(PathBuf::from),
+    );
     folders.extend(packages());
-    folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
+    folders
+        .into_iter()
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
 }
 
 /// The folders of programs that `tests/clients/run` has brought.
@@ -178,17 +214,35 @@ fn packages() -> Vec<PathBuf> {
         Some(cache?.join("sealwright-clients"))
     });
     let kits = cache.and_then(|cache| std::fs::read_dir(cache).ok());
-    let kits = kits.into_iter().flatten().filter_map(Result::ok).map(|kit| kit.path());
+    let kits = kits
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|kit| kit.path());
     // What was not installed to its end has no such file.
-    kits.filter(|kit| kit.join("installed").is_file()).map(|kit| kit.join("bin")).collect()
+    kits.filter(|kit| kit.join("installed").is_file())
+        .map(|kit| kit.join("bin"))
+        .collect()
 }
 
 /// Builds a program of one file, beside it.
 fn build(go: &Path, file: &Path) -> PathBuf {
     let program = file.with_extension("");
     let mut command = Command::new(go);
-    command.arg("build").arg("-o").arg(&program).arg(file).env("GOTOOLCHAIN", "local");
-    let output = command.current_dir(file.parent().unwrap()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    command
+        .arg("build")
+        .arg("-o")
+        .arg(&program)
+        .arg(file)
+        .env("GOTOOLCHAIN", "local");
+    let output = command
+        .current_dir(file.parent().unwrap())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     program
 }

@@ -41,7 +41,11 @@ impl Site {
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}", folder.path().join("sealwright.db").display());
-        Self { folder, database, settings: vec![] }
+        Self {
+            folder,
+            database,
+            settings: vec![],
+        }
     }
 
     /// A new database on `cluster`, migrated.
@@ -56,8 +60,15 @@ impl Site {
 
     fn migrated(database: String) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = vec![("SEALWRIGHT_KEYS__MASTER_KEY".to_owned(), MASTER_KEY.to_owned())];
-        let site = Self { folder, database, settings };
+        let settings = vec![(
+            "SEALWRIGHT_KEYS__MASTER_KEY".to_owned(),
+            MASTER_KEY.to_owned(),
+        )];
+        let site = Self {
+            folder,
+            database,
+            settings,
+        };
         site.must(&["migrate"]);
         site
     }
@@ -90,11 +101,19 @@ impl Site {
 
     /// Gives a command this site's configuration and none of the environment's.
     fn dress(&self, command: &mut Command) {
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("SEALWRIGHT_DATABASE__URL", &self.database);
-        command.env("SEALWRIGHT_SERVER__LISTEN", format!("127.0.0.1:{}", free_port()));
-        command.env("SEALWRIGHT_SERVER__OPS_LISTEN", format!("127.0.0.1:{}", free_port()));
+        command.env(
+            "SEALWRIGHT_SERVER__LISTEN",
+            format!("127.0.0.1:{}", free_port()),
+        );
+        command.env(
+            "SEALWRIGHT_SERVER__OPS_LISTEN",
+            format!("127.0.0.1:{}", free_port()),
+        );
         command.env("SEALWRIGHT_LOG__REQUESTS", "false");
         command.env("SEALWRIGHT_LOG__FORMAT", "json");
         command.envs(self.settings.iter().map(|(k, v)| (k, v)));
@@ -109,7 +128,11 @@ impl Site {
     pub fn must(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {}: {said}", output.status);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}: {said}",
+            output.status
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -120,22 +143,37 @@ impl Site {
 
     /// Gives an agent a new secret; the old one lives on for so many seconds.
     pub fn rotate(&self, agent: &Agent, overlap: u64) -> Agent {
-        let made = self.json(&["agent", "rotate-secret", &agent.id, "--overlap", &overlap.to_string()]);
-        Agent { id: agent.id.clone(), secret: made["clientSecret"].as_str().unwrap().to_owned() }
+        let made = self.json(&[
+            "agent",
+            "rotate-secret",
+            &agent.id,
+            "--overlap",
+            &overlap.to_string(),
+        ]);
+        Agent {
+            id: agent.id.clone(),
+            secret: made["clientSecret"].as_str().unwrap().to_owned(),
+        }
     }
 
     /// Makes an agent with all that these tests ask for.
     pub fn agent(&self, name: &str, plan: &str) -> Agent {
         let scopes = "tokens:read agents:read";
-        let made = self.json(&["agent", "create", "--name", name, "--plan", plan, "--scope", scopes]);
+        let made = self.json(&[
+            "agent", "create", "--name", name, "--plan", plan, "--scope", scopes,
+        ]);
         let word = |key: &str| made[key].as_str().unwrap().to_owned();
-        Agent { id: word("agentId"), secret: word("clientSecret") }
+        Agent {
+            id: word("agentId"),
+            secret: word("clientSecret"),
+        }
     }
 
     /// Imports agents by these ids and hashes.
     pub fn import(&self, hashes: &[(&str, &str)]) {
         let line = |(id, hash): &(&str, &str)| {
-            let line = serde_json::json!({ "clientId": id, "secretHash": hash, "scopes": "tokens:read" });
+            let line =
+                serde_json::json!({ "clientId": id, "secretHash": hash, "scopes": "tokens:read" });
             format!("{line}\n")
         };
         let file = self.folder.path().join("import.jsonl");
@@ -152,7 +190,9 @@ impl Site {
                 .chunks(count.div_ceil(2))
                 .map(|part| scope.spawn(move || part.iter().map(create).collect::<Vec<_>>()))
                 .collect();
-            made.into_iter().flat_map(|one| one.join().unwrap()).collect()
+            made.into_iter()
+                .flat_map(|one| one.join().unwrap())
+                .collect()
         }))
     }
 
@@ -172,7 +212,10 @@ impl Site {
     pub fn start_without_file_size_signal(&self) -> Server {
         let mut command = Command::new("sh");
         self.dress(&mut command);
-        command.arg("-c").arg("trap '' XFSZ; exec \"$0\"").arg(PROGRAM);
+        command
+            .arg("-c")
+            .arg("trap '' XFSZ; exec \"$0\"")
+            .arg(PROGRAM);
         try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
@@ -180,7 +223,10 @@ impl Site {
     pub fn start_with_descriptors(&self, most: usize) -> Server {
         let mut command = Command::new("sh");
         self.dress(&mut command);
-        command.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\"")).arg(PROGRAM);
+        command
+            .arg("-c")
+            .arg(format!("ulimit -n {most}; exec \"$0\""))
+            .arg(PROGRAM);
         try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
@@ -189,12 +235,17 @@ impl Site {
         let waits = |log: &Log| {
             let began = Instant::now();
             while !log.text().contains(saying) {
-                assert!(began.elapsed() < GENEROUS, "the server does not wait: {}", log.text());
+                assert!(
+                    began.elapsed() < GENEROUS,
+                    "the server does not wait: {}",
+                    log.text()
+                );
                 std::thread::sleep(Duration::from_millis(20));
             }
             give();
         };
-        try_start_with(self.command(), waits).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
+        try_start_with(self.command(), waits)
+            .unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
     /// Starts a server that may refuse to: then how it ended and what it said.
@@ -213,14 +264,23 @@ fn try_start_with(
     mut command: Command,
     meanwhile: impl FnOnce(&Log),
 ) -> Result<Server, (ExitStatus, String)> {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let log = Log::default();
     let (found, addresses) = mpsc::channel();
     let out = log.follow(child.stdout.take().unwrap(), Some(found));
     let err = log.follow(child.stderr.take().unwrap(), None);
     meanwhile(&log);
     if let Ok((address, ops)) = addresses.recv_timeout(GENEROUS) {
-        return Ok(Server { child, address, ops, log });
+        return Ok(Server {
+            child,
+            address,
+            ops,
+            log,
+        });
     }
     let _ = child.kill();
     let status = child.wait().unwrap();
@@ -258,7 +318,12 @@ impl Log {
     }
 
     fn text(&self) -> String {
-        self.0.lock().unwrap().iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .flat_map(|line| [line.as_str(), "\n"])
+            .collect()
     }
 }
 
@@ -334,15 +399,23 @@ impl Server {
 
     /// In how many of its last lines the server said this.
     pub fn said(&self, text: &str) -> usize {
-        self.log.text().lines().filter(|line| line.contains(text)).count()
+        self.log
+            .text()
+            .lines()
+            .filter(|line| line.contains(text))
+            .count()
     }
 
     /// The value of one metric, 0 when it was never counted.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.ops_client().get("/metrics").await.text();
-        let line =
-            text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
-        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        let line = text.lines().find(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(' '))
+        });
+        line.map_or(0.0, |line| {
+            line.rsplit(' ').next().unwrap().parse().unwrap()
+        })
     }
 }
 
@@ -359,17 +432,27 @@ impl Drop for Server {
 /// Lets this process have as many connections as it may.
 pub fn raise_descriptors() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }
 
 /// Sends a signal.
 pub fn signal(signal: Signal, pid: u32) {
-    kill_process(process_id(pid), signal).unwrap_or_else(|fault| panic!("{signal:?} to {pid}: {fault}"));
+    kill_process(process_id(pid), signal)
+        .unwrap_or_else(|fault| panic!("{signal:?} to {pid}: {fault}"));
 }
 
 /// The system's name of a process.
 pub fn process_id(pid: u32) -> Pid {
-    i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap_or_else(|| panic!("{pid} is no process"))
+    i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .unwrap_or_else(|| panic!("{pid} is no process"))
 }
 
 /// Prints how something that was measured is distributed.

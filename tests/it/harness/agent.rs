@@ -15,7 +15,11 @@ pub struct Agent {
 impl Agent {
     /// Its credentials as parameters.
     pub fn form(&self) -> String {
-        format!("client_id={}&client_secret={}", encode(&self.id), encode(&self.secret))
+        format!(
+            "client_id={}&client_secret={}",
+            encode(&self.id),
+            encode(&self.secret)
+        )
     }
 
     /// Its credentials as a JSON object.
@@ -30,7 +34,10 @@ impl Agent {
 
     /// The same agent with another secret.
     pub fn with_secret(&self, secret: &str) -> Self {
-        Self { id: self.id.clone(), secret: secret.to_owned() }
+        Self {
+            id: self.id.clone(),
+            secret: secret.to_owned(),
+        }
     }
 
     /// Its secret with the last character changed.

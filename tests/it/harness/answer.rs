@@ -27,7 +27,10 @@ impl Answer {
 
     /// One text member of the body.
     pub fn text(&self, member: &str) -> String {
-        self.json()[member].as_str().unwrap_or_else(|| panic!("no {member}: {self:?}")).to_owned()
+        self.json()[member]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {member}: {self:?}"))
+            .to_owned()
     }
 
     /// The names of the body's members in the order in which they were written.
@@ -66,7 +69,11 @@ impl Answer {
     pub fn is_merged_error(&self, status: u16, code: &str, error_code: &str) -> &Self {
         let told = self.json();
         let error = &told["error"];
-        let said = (self.status, error["code"].as_str(), told["error_code"].as_str());
+        let said = (
+            self.status,
+            error["code"].as_str(),
+            told["error_code"].as_str(),
+        );
         assert_eq!(said, (status, Some(code), Some(error_code)), "{self:?}");
         let (message, told) = (&error["message"], &told["message"]);
         let id = self.header("x-request-id");
@@ -84,9 +91,15 @@ impl Answer {
     pub fn is_bearer_error(&self, status: u16, error: &str, code: &str) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.keys().len(), 4, "{self:?}");
-        assert_eq!((self.text("error"), self.text("code")), (error.to_owned(), code.to_owned()));
+        assert_eq!(
+            (self.text("error"), self.text("code")),
+            (error.to_owned(), code.to_owned())
+        );
         assert_eq!(self.text("error_description"), self.text("message"));
-        assert!(self.header("www-authenticate").starts_with("Bearer "), "{self:?}");
+        assert!(
+            self.header("www-authenticate").starts_with("Bearer "),
+            "{self:?}"
+        );
         self.is_json().keeps_to_the_alphabet().is_not_kept()
     }
 
@@ -103,7 +116,10 @@ impl Answer {
     pub fn names_its_request(&self) -> &Self {
         let id = self.header("x-request-id");
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        assert!((1..=64).contains(&id.len()) && id.bytes().all(allowed), "{self:?}");
+        assert!(
+            (1..=64).contains(&id.len()) && id.bytes().all(allowed),
+            "{self:?}"
+        );
         self
     }
 
@@ -147,7 +163,10 @@ impl<'de> serde::Deserialize<'de> for Members {
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Members, A::Error> {
                 let mut names = Vec::new();
                 while let Some((name, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
                     assert!(!names.contains(&name), "the member {name} comes twice");

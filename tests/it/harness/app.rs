@@ -75,7 +75,10 @@ pub struct TestApp<'d> {
 pub async fn wait_until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + TIMEOUT;
     while !done().await {
-        assert!(tokio::time::Instant::now() < deadline, "waited too long until {what}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "waited too long until {what}"
+        );
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -89,13 +92,20 @@ pub fn config(database: &Database, settings: &[(&str, &str)]) -> Config {
     let fixed = [
         ("database.url", url.as_str()),
         ("database.max_connections", "4"),
-        ("keys.master_key", "c2VhbHdyaWdodCB0ZXN0IG1hc3RlciBrZXkgMzIgYiE="),
+        (
+            "keys.master_key",
+            "c2VhbHdyaWdodCB0ZXN0IG1hc3RlciBrZXkgMzIgYiE=",
+        ),
         ("token.issuer", ISSUER),
         ("log.requests", "false"),
     ];
     let environment = fixed.iter().chain(settings).map(|(key, value)| {
         let (section, name) = key.split_once('.').unwrap();
-        let variable = format!("SEALWRIGHT_{}__{}", section.to_uppercase(), name.to_uppercase());
+        let variable = format!(
+            "SEALWRIGHT_{}__{}",
+            section.to_uppercase(),
+            name.to_uppercase()
+        );
         (OsString::from(variable), OsString::from(value))
     });
     // A later setting of the same key wins.
@@ -112,16 +122,29 @@ impl<'d> TestApp<'d> {
 
     /// A server with these configuration keys.
     pub async fn start_with(database: &'d Database, settings: &[(&str, &str)]) -> Self {
-        Self::at(database, settings, Arc::new(Time::at(NOW, database.clock())), 0).await
+        Self::at(
+            database,
+            settings,
+            Arc::new(Time::at(NOW, database.clock())),
+            0,
+        )
+        .await
     }
 
-    async fn at(database: &'d Database, settings: &[(&str, &str)], clock: Arc<Time>, ahead: i64) -> Self {
+    async fn at(
+        database: &'d Database,
+        settings: &[(&str, &str)],
+        clock: Arc<Time>,
+        ahead: i64,
+    ) -> Self {
         let config = config(database, settings);
         let entropy = Arc::new(GatedEntropy::default());
         let drawn: Arc<dyn Entropy> = Arc::clone(&entropy) as _;
         let own_clock = clock.process(ahead);
         let told: Arc<dyn Clock> = Arc::clone(&own_clock) as _;
-        let opened = app::open_with(&config, Wrapping::Serving, told, drawn).await.unwrap();
+        let opened = app::open_with(&config, Wrapping::Serving, told, drawn)
+            .await
+            .unwrap();
         plant_signing_key(&opened).await;
         opened.keys.ensure_signing_key().await.unwrap();
         let draining = Arc::new(Draining::default());
@@ -130,7 +153,11 @@ impl<'d> TestApp<'d> {
         let address = listen(http::public_router(&state));
         let ops_address = listen(http::ops_router(&state));
         let redirects = reqwest::redirect::Policy::none();
-        let client = reqwest::Client::builder().no_proxy().redirect(redirects).build().unwrap();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(redirects)
+            .build()
+            .unwrap();
         Self {
             database,
             config,
@@ -178,8 +205,17 @@ impl<'d> TestApp<'d> {
     }
 
     /// An agent on terms that `shape` has changed.
-    pub async fn agent_like(&self, id: Option<&str>, scopes: &str, shape: impl FnOnce(&mut Terms)) -> Agent {
-        let scopes = if scopes.is_empty() { vec![] } else { parse_scope_list(scopes).unwrap() };
+    pub async fn agent_like(
+        &self,
+        id: Option<&str>,
+        scopes: &str,
+        shape: impl FnOnce(&mut Terms),
+    ) -> Agent {
+        let scopes = if scopes.is_empty() {
+            vec![]
+        } else {
+            parse_scope_list(scopes).unwrap()
+        };
         let mut terms = Terms {
             scopes,
             ttl: None,
@@ -189,11 +225,25 @@ impl<'d> TestApp<'d> {
             user_ids: vec![],
         };
         shape(&mut terms);
-        let profile = Profile { name: AgentName::parse("An agent").unwrap(), terms: Arc::new(terms) };
+        let profile = Profile {
+            name: AgentName::parse("An agent").unwrap(),
+            terms: Arc::new(terms),
+        };
         let agent_id = id.map(|id| AgentId::parse(id).unwrap());
-        let new = NewAgent { agent_id, secret: None, profile };
-        let made = self.agents().create(new, &self.opened.operator()).await.unwrap();
-        Agent { id: made.agent_id.to_string(), secret: made.secret.expose().to_owned() }
+        let new = NewAgent {
+            agent_id,
+            secret: None,
+            profile,
+        };
+        let made = self
+            .agents()
+            .create(new, &self.opened.operator())
+            .await
+            .unwrap();
+        Agent {
+            id: made.agent_id.to_string(),
+            secret: made.secret.expose().to_owned(),
+        }
     }
 
     /// An agent imported with a secret of a foreign form.
@@ -204,31 +254,52 @@ impl<'d> TestApp<'d> {
             scopes: scopes.split(' ').map(str::to_owned).collect(),
             ..Row::default()
         };
-        let verdicts = self.agents().import(&[row], &self.opened.operator()).await.unwrap();
+        let verdicts = self
+            .agents()
+            .import(&[row], &self.opened.operator())
+            .await
+            .unwrap();
         assert_eq!(verdicts, [Ok(Imported::Made)]);
-        Agent { id: id.to_owned(), secret: secret.to_owned() }
+        Agent {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+        }
     }
 
     pub async fn suspend(&self, agent: &Agent) {
-        self.agents().suspend(&agent.parsed_id(), &self.opened.operator()).await.unwrap();
+        self.agents()
+            .suspend(&agent.parsed_id(), &self.opened.operator())
+            .await
+            .unwrap();
     }
 
     pub async fn reactivate(&self, agent: &Agent) {
-        self.agents().reactivate(&agent.parsed_id(), &self.opened.operator()).await.unwrap();
+        self.agents()
+            .reactivate(&agent.parsed_id(), &self.opened.operator())
+            .await
+            .unwrap();
     }
 
     pub async fn decommission(&self, agent: &Agent) {
-        self.agents().decommission(&agent.parsed_id(), &self.opened.operator()).await.unwrap();
+        self.agents()
+            .decommission(&agent.parsed_id(), &self.opened.operator())
+            .await
+            .unwrap();
     }
 
     pub async fn revoke_tokens(&self, agent: &Agent) {
-        self.agents().revoke_tokens(&agent.parsed_id(), &self.opened.operator()).await.unwrap();
+        self.agents()
+            .revoke_tokens(&agent.parsed_id(), &self.opened.operator())
+            .await
+            .unwrap();
     }
 
     /// The agent with its new secret.
     pub async fn rotate(&self, agent: &Agent, overlap: i64) -> Agent {
-        let made =
-            self.agents().rotate_secret(&agent.parsed_id(), None, overlap, &self.opened.operator()).await;
+        let made = self
+            .agents()
+            .rotate_secret(&agent.parsed_id(), None, overlap, &self.opened.operator())
+            .await;
         agent.with_secret(made.unwrap().secret.expose())
     }
 
@@ -239,7 +310,11 @@ impl<'d> TestApp<'d> {
     pub async fn add_scope_like(&self, name: &str, high_risk: bool) {
         let scopes = self.opened.scopes(&self.config);
         let scope = Scope::parse(name).unwrap();
-        let entry = CatalogueEntry { scope, description: "For a test".to_owned(), high_risk };
+        let entry = CatalogueEntry {
+            scope,
+            description: "For a test".to_owned(),
+            high_risk,
+        };
         scopes.add(entry, &self.opened.operator()).await.unwrap();
     }
 
@@ -247,20 +322,36 @@ impl<'d> TestApp<'d> {
     pub async fn set_used(&self, agent: &Agent, used: i64) {
         let month = self.clock.now().month().key();
         let key = format!("agent_id = '{}' and month = {month}", agent.id);
-        let rows = self.database.number(&format!("select count(*) from quota where {key}")).await;
+        let rows = self
+            .database
+            .number(&format!("select count(*) from quota where {key}"))
+            .await;
         assert_eq!(rows, 1, "the agent has used nothing yet");
-        self.database.execute(&format!("update quota set used = {used} where {key}")).await;
+        self.database
+            .execute(&format!("update quota set used = {used} where {key}"))
+            .await;
     }
 
     /// One more hash on the hashing threads, as an operator's change asks for.
     pub async fn hash_something(&self) -> bool {
-        self.opened.secrets.hash(&Secret::parse("something").unwrap()).await.is_ok()
+        self.opened
+            .secrets
+            .hash(&Secret::parse("something").unwrap())
+            .await
+            .is_ok()
     }
 
     // ---- requests
 
-    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        self.send_to(self.address, method, path, headers, body).await
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
+        self.send_to(self.address, method, path, headers, body)
+            .await
     }
 
     pub async fn send_to(
@@ -279,20 +370,35 @@ impl<'d> TestApp<'d> {
                 HeaderValue::from_bytes(value.as_bytes()).unwrap(),
             );
         }
-        let request = self.client.request(method, format!("http://{address}{path}")).headers(map).body(body);
+        let request = self
+            .client
+            .request(method, format!("http://{address}{path}"))
+            .headers(map)
+            .body(body);
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, body: response.text().await.unwrap() }
+        Answer {
+            status,
+            headers,
+            body: response.text().await.unwrap(),
+        }
     }
 
     /// A form without any `Authorization`.
     pub async fn post(&self, path: &str, body: &str) -> Answer {
-        self.send("POST", path, &[("content-type", FORM)], body.into()).await
+        self.send("POST", path, &[("content-type", FORM)], body.into())
+            .await
     }
 
     /// JSON without any `Authorization`.
     pub async fn post_json(&self, path: &str, body: &str) -> Answer {
-        self.send("POST", path, &[("content-type", "application/json")], body.into()).await
+        self.send(
+            "POST",
+            path,
+            &[("content-type", "application/json")],
+            body.into(),
+        )
+        .await
     }
 
     /// A form with this `Authorization`.
@@ -306,11 +412,13 @@ impl<'d> TestApp<'d> {
     }
 
     pub async fn get_as(&self, authorization: &str, path: &str) -> Answer {
-        self.send("GET", path, &[("authorization", authorization)], vec![]).await
+        self.send("GET", path, &[("authorization", authorization)], vec![])
+            .await
     }
 
     pub async fn get_if_none_match(&self, path: &str, tags: &str) -> Answer {
-        self.send("GET", path, &[("if-none-match", tags)], vec![]).await
+        self.send("GET", path, &[("if-none-match", tags)], vec![])
+            .await
     }
 
     /// Bytes as they are, for what no client library would send; the answer, or `None` when the
@@ -328,7 +436,8 @@ impl<'d> TestApp<'d> {
 
     /// A request head and a body, on a connection that ends with the answer.
     pub async fn raw_post(&self, path: &str, headers: &[u8], body: &[u8]) -> Option<Answer> {
-        let mut request = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n").into_bytes();
+        let mut request =
+            format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n").into_bytes();
         request.extend_from_slice(headers);
         request.extend_from_slice(b"\r\n");
         request.extend_from_slice(body);
@@ -340,7 +449,10 @@ impl<'d> TestApp<'d> {
     /// Asks for a token with the secret in the form; `parameters` besides.
     pub async fn ask(&self, agent: &Agent, parameters: &str) -> Answer {
         let join = if parameters.is_empty() { "" } else { "&" };
-        let body = format!("grant_type=client_credentials&{}{join}{parameters}", agent.form());
+        let body = format!(
+            "grant_type=client_credentials&{}{join}{parameters}",
+            agent.form()
+        );
         self.post(TOKEN, &body).await
     }
 
@@ -356,11 +468,17 @@ impl<'d> TestApp<'d> {
     }
 
     pub async fn introspect(&self, caller: &Agent, token: &str) -> Answer {
-        self.post_as(&caller.basic(), INTROSPECT, &format!("token={}", encode(token))).await
+        self.post_as(
+            &caller.basic(),
+            INTROSPECT,
+            &format!("token={}", encode(token)),
+        )
+        .await
     }
 
     pub async fn revoke(&self, caller: &Agent, token: &str) -> Answer {
-        self.post_as(&caller.basic(), REVOKE, &format!("token={}", encode(token))).await
+        self.post_as(&caller.basic(), REVOKE, &format!("token={}", encode(token)))
+            .await
     }
 
     /// Whether introspection says that the token is alive, whatever else it says.
@@ -400,21 +518,44 @@ async fn plant_signing_key(opened: &Opened) {
     let master = opened.keyring.master_key();
     let record = standing::new_record(master, key, KeyState::Signing, (now, now), &*opened.entropy);
     let change = Change::Key(KeyChange::Insert(Box::new(record.unwrap())));
-    opened.store.commit(vec![Write { act: Act::system(now.into()), change }]).await.unwrap();
+    opened
+        .store
+        .commit(vec![Write {
+            act: Act::system(now.into()),
+            change,
+        }])
+        .await
+        .unwrap();
 }
 
 /// Reads one HTTP/1.1 answer with a length, or without a body.
 fn parse_answer(reply: &[u8]) -> Option<Answer> {
     // An interim answer comes before the real one.
-    let reply = reply.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(reply);
+    let reply = reply
+        .strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+        .unwrap_or(reply);
     let end = reply.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&reply[..end]).unwrap();
     let mut lines = head.split("\r\n");
-    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let status = lines
+        .next()
+        .unwrap()
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
     let mut headers = HeaderMap::new();
     for line in lines {
         let (name, value) = line.split_once(':').unwrap();
-        headers.append(name.parse::<HeaderName>().unwrap(), value.trim().parse().unwrap());
+        headers.append(
+            name.parse::<HeaderName>().unwrap(),
+            value.trim().parse().unwrap(),
+        );
     }
-    Some(Answer { status, headers, body: String::from_utf8(reply[end + 4..].to_vec()).unwrap() })
+    Some(Answer {
+        status,
+        headers,
+        body: String::from_utf8(reply[end + 4..].to_vec()).unwrap(),
+    })
 }

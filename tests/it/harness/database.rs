@@ -14,8 +14,16 @@ use super::time::{DatabaseClock, NOW, SEARCH_PATH};
 
 /// A database of its own, empty but for the schema.
 pub enum Database {
-    Sqlite { _folder: TempDir, path: PathBuf },
-    Postgres { server: String, name: String, url: String, clock: DatabaseClock },
+    Sqlite {
+        _folder: TempDir,
+        path: PathBuf,
+    },
+    Postgres {
+        server: String,
+        name: String,
+        url: String,
+        clock: DatabaseClock,
+    },
 }
 
 impl Database {
@@ -24,7 +32,10 @@ impl Database {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sealwright.db");
         SqliteStore::open(&path).await.unwrap();
-        Self::Sqlite { _folder: folder, path }
+        Self::Sqlite {
+            _folder: folder,
+            path,
+        }
     }
 
     /// A database on the server that `TEST_DATABASE_URL` names, migrated. Its clock shows the `NOW` of the
@@ -38,18 +49,31 @@ impl Database {
 
     /// As [`Self::postgres`], before the first migration.
     pub async fn postgres_without_schema() -> Self {
-        let server = std::env::var("TEST_DATABASE_URL")
-            .expect("TEST_DATABASE_URL names no PostgreSQL server: run tests/run, which starts one");
-        let name =
-            format!("sealwright_test_{}", uuid::Builder::from_random_bytes(random()).into_uuid().simple());
+        let server = std::env::var("TEST_DATABASE_URL").expect(
+            "TEST_DATABASE_URL names no PostgreSQL server: run tests/run, which starts one",
+        );
+        let name = format!(
+            "sealwright_test_{}",
+            uuid::Builder::from_random_bytes(random())
+                .into_uuid()
+                .simple()
+        );
         let mut conn = PgConnection::connect(&server).await.unwrap();
         let sql = format!("create database {name}");
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        sqlx::query(AssertSqlSafe(sql))
+            .execute(&mut conn)
+            .await
+            .unwrap();
         let mut url = url::Url::parse(&server).unwrap();
         url.set_path(&name);
         url.query_pairs_mut().append_pair("options", SEARCH_PATH);
         let clock = DatabaseClock::install(url.as_str()).await;
-        Self::Postgres { server, name, url: url.into(), clock }
+        Self::Postgres {
+            server,
+            name,
+            url: url.into(),
+            clock,
+        }
     }
 
     /// Sets the database's own clock, where it has one.
@@ -96,7 +120,9 @@ impl Database {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
             Self::Sqlite { path, .. } => {
-                let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+                let mut conn = SqliteConnection::connect(path.to_str().unwrap())
+                    .await
+                    .unwrap();
                 sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
                 conn.close().await.unwrap();
             }
@@ -113,7 +139,9 @@ impl Database {
         let sql = AssertSqlSafe(format!("select cast(({sql}) as bigint)"));
         match self {
             Self::Sqlite { path, .. } => {
-                let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+                let mut conn = SqliteConnection::connect(path.to_str().unwrap())
+                    .await
+                    .unwrap();
                 sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap()
             }
             Self::Postgres { url, .. } => {
@@ -128,7 +156,9 @@ impl Database {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
             Self::Sqlite { path, .. } => {
-                let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+                let mut conn = SqliteConnection::connect(path.to_str().unwrap())
+                    .await
+                    .unwrap();
                 sqlx::query_scalar(sql).fetch_all(&mut conn).await.unwrap()
             }
             Self::Postgres { url, .. } => {
@@ -143,7 +173,10 @@ impl Database {
         if let Self::Postgres { server, name, .. } = self {
             let mut conn = PgConnection::connect(&server).await.unwrap();
             let sql = format!("drop database {name} with (force)");
-            sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+            sqlx::query(AssertSqlSafe(sql))
+                .execute(&mut conn)
+                .await
+                .unwrap();
         }
     }
 }

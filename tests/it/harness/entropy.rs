@@ -38,7 +38,10 @@ impl GatedEntropy {
 
 impl Entropy for GatedEntropy {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        if std::thread::current().name().is_some_and(|name| name.starts_with("hash-")) {
+        if std::thread::current()
+            .name()
+            .is_some_and(|name| name.starts_with("hash-"))
+        {
             let mut gate = self.gate.lock().unwrap();
             gate.held += 1;
             gate = self.moved.wait_while(gate, |gate| gate.closed).unwrap();

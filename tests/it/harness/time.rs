@@ -51,7 +51,10 @@ impl DatabaseClock {
 }
 
 fn carry_out(url: &str, orders: &mpsc::Receiver<(i64, mpsc::Sender<()>)>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let mut conn = None;
     while let Ok((millis, done)) = orders.recv() {
         let sql = format!(
@@ -65,7 +68,11 @@ fn carry_out(url: &str, orders: &mpsc::Receiver<(i64, mpsc::Sender<()>)>) {
                     None => PgConnection::connect(url).await,
                 };
                 let Ok(mut open) = open else { continue };
-                if sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(&mut open).await.is_ok() {
+                if sqlx::raw_sql(AssertSqlSafe(sql.clone()))
+                    .execute(&mut open)
+                    .await
+                    .is_ok()
+                {
                     conn = Some(open);
                     let _ = done.send(());
                     break;
@@ -86,8 +93,11 @@ pub struct Time {
 
 impl Time {
     pub fn at(now: Timestamp, database: Option<&DatabaseClock>) -> Self {
-        let time =
-            Self { true_clock: FakeClock::at(now), processes: Mutex::default(), database: database.cloned() };
+        let time = Self {
+            true_clock: FakeClock::at(now),
+            processes: Mutex::default(),
+            database: database.cloned(),
+        };
         time.tell_database();
         time
     }

@@ -23,7 +23,10 @@ impl Wire {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, read: Vec::new() }
+        Self {
+            stream,
+            read: Vec::new(),
+        }
     }
 
     /// Sends these bytes, as far as the server takes them.
@@ -45,36 +48,69 @@ impl Wire {
                 break at;
             }
             if !self.read_more().await {
-                assert!(self.read.is_empty(), "half an answer: {}", self.read.escape_ascii());
+                assert!(
+                    self.read.is_empty(),
+                    "half an answer: {}",
+                    self.read.escape_ascii()
+                );
                 return None;
             }
         };
         let head = String::from_utf8(self.read.drain(..end + 4).collect()).unwrap();
         let mut lines = head.trim_end().split("\r\n");
-        let status: u16 = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let status: u16 = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
         let mut headers = HeaderMap::new();
         for line in lines {
             let (name, value) = line.split_once(':').unwrap();
-            headers.append(name.parse::<HeaderName>().unwrap(), value.trim().parse().unwrap());
+            headers.append(
+                name.parse::<HeaderName>().unwrap(),
+                value.trim().parse().unwrap(),
+            );
         }
-        let length = headers.get("content-length").map_or(0, |v| v.to_str().unwrap().parse().unwrap());
-        let length = if to == "HEAD" || status < 200 || status == 204 || status == 304 { 0 } else { length };
+        let length = headers
+            .get("content-length")
+            .map_or(0, |v| v.to_str().unwrap().parse().unwrap());
+        let length = if to == "HEAD" || status < 200 || status == 204 || status == 304 {
+            0
+        } else {
+            length
+        };
         while self.read.len() < length {
-            assert!(self.read_more().await, "half a body: {}", self.read.escape_ascii());
+            assert!(
+                self.read_more().await,
+                "half a body: {}",
+                self.read.escape_ascii()
+            );
         }
         let body = String::from_utf8(self.read.drain(..length).collect()).unwrap();
-        Some(Answer { status, headers, body })
+        Some(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 
     /// Waits for the connection's end, and demands that nothing comes before it.
     pub async fn ends(&mut self) {
         let more = self.read_more().await;
-        assert!(!more && self.read.is_empty(), "after the last answer: {}", self.read.escape_ascii());
+        assert!(
+            !more && self.read.is_empty(),
+            "after the last answer: {}",
+            self.read.escape_ascii()
+        );
     }
 
     /// Whether more came; not so when the connection has ended, in whatever way.
     async fn read_more(&mut self) -> bool {
         let read = timeout(TIMEOUT, self.stream.read_buf(&mut self.read)).await;
-        read.expect("neither an answer nor an end").is_ok_and(|length| length > 0)
+        read.expect("neither an answer nor an end")
+            .is_ok_and(|length| length > 0)
     }
 }

@@ -27,7 +27,9 @@ on_both! {
 async fn an_agent_is_shown_with_its_usage_and_without_its_secret(app: &TestApp<'_>) {
     let agent = app.agent_named("agt_1", "agents:read tokens:read").await;
     let token = app.token(&agent).await;
-    let answer = app.get_as(&bearer(&token), &format!("{AGENTS}/agt_1")).await;
+    let answer = app
+        .get_as(&bearer(&token), &format!("{AGENTS}/agt_1"))
+        .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.is_not_kept();
     assert_eq!(answer.header("content-type"), "application/json");
@@ -58,21 +60,48 @@ async fn agents_come_in_pages(app: &TestApp<'_>) {
     let reader = app.agent_named("e", "agents:read").await;
     let token = bearer(&app.token(&reader).await);
     let ids = |page: &Value| -> Vec<String> {
-        page["data"].as_array().unwrap().iter().map(|a| a["agentId"].as_str().unwrap().to_owned()).collect()
+        page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|a| a["agentId"].as_str().unwrap().to_owned())
+            .collect()
     };
     let all = app.get_as(&token, AGENTS).await;
     assert_eq!(all.keys(), ["data", "limit", "nextCursor"]);
     assert_eq!(ids(&all.json()), ["a", "b", "c", "d", "e"]);
-    assert_eq!((&all.json()["limit"], &all.json()["nextCursor"]), (&json!(50), &Value::Null));
-    let first = app.get_as(&token, &format!("{AGENTS}?limit=2")).await.json();
+    assert_eq!(
+        (&all.json()["limit"], &all.json()["nextCursor"]),
+        (&json!(50), &Value::Null)
+    );
+    let first = app
+        .get_as(&token, &format!("{AGENTS}?limit=2"))
+        .await
+        .json();
     assert_eq!(ids(&first), ["a", "b"]);
     let cursor = first["nextCursor"].as_str().unwrap();
-    let second = app.get_as(&token, &format!("{AGENTS}?limit=2&cursor={cursor}")).await.json();
+    let second = app
+        .get_as(&token, &format!("{AGENTS}?limit=2&cursor={cursor}"))
+        .await
+        .json();
     assert_eq!(ids(&second), ["c", "d"]);
     let cursor = second["nextCursor"].as_str().unwrap();
-    let last = app.get_as(&token, &format!("{AGENTS}?limit=2&cursor={cursor}")).await.json();
-    assert_eq!((ids(&last), &last["nextCursor"]), (vec!["e".to_owned()], &Value::Null));
-    assert_eq!(ids(&app.get_as(&token, &format!("{AGENTS}?limit=5")).await.json()).len(), 5);
+    let last = app
+        .get_as(&token, &format!("{AGENTS}?limit=2&cursor={cursor}"))
+        .await
+        .json();
+    assert_eq!(
+        (ids(&last), &last["nextCursor"]),
+        (vec!["e".to_owned()], &Value::Null)
+    );
+    assert_eq!(
+        ids(&app
+            .get_as(&token, &format!("{AGENTS}?limit=5"))
+            .await
+            .json())
+        .len(),
+        5
+    );
 }
 
 /// Known failure 14: a tampered cursor.
@@ -98,14 +127,22 @@ async fn a_bad_page_is_a_validation_error(app: &TestApp<'_>) {
     ] {
         let answer = app.get_as(&token, &format!("{AGENTS}?{query}")).await;
         answer.is_management_error(400, "VALIDATION_ERROR");
-        assert_eq!(answer.json()["details"]["requestId"], answer.header("x-request-id"));
+        assert_eq!(
+            answer.json()["details"]["requestId"],
+            answer.header("x-request-id")
+        );
     }
 }
 
 async fn every_fault_of_a_query_is_told_at_once(app: &TestApp<'_>) {
     let reader = app.agent("agents:read").await;
     let token = bearer(&app.token(&reader).await);
-    let answer = app.get_as(&token, &format!("{AGENTS}?limit=0&cursor=!&limt=2&cursor=a&%22=1")).await;
+    let answer = app
+        .get_as(
+            &token,
+            &format!("{AGENTS}?limit=0&cursor=!&limt=2&cursor=a&%22=1"),
+        )
+        .await;
     answer.is_management_error(400, "VALIDATION_ERROR");
     assert_eq!(
         answer.json()["details"]["errors"],
@@ -119,12 +156,19 @@ async fn every_fault_of_a_query_is_told_at_once(app: &TestApp<'_>) {
     // The scope comes first: who may not ask is not told how.
     let other = app.agent("tokens:read").await;
     let token = bearer(&app.token(&other).await);
-    app.get_as(&token, &format!("{AGENTS}?limt=2")).await.is_management_error(403, "FORBIDDEN");
+    app.get_as(&token, &format!("{AGENTS}?limt=2"))
+        .await
+        .is_management_error(403, "FORBIDDEN");
 }
 
 async fn an_agent_asks_who_it_is_with_any_token(app: &TestApp<'_>) {
     let agent = app.agent_named("agt_1", "audit:read tokens:read").await;
-    let answer = app.get_as(&bearer(&app.token_with(&agent, "scope=audit:read").await), WHOAMI).await;
+    let answer = app
+        .get_as(
+            &bearer(&app.token_with(&agent, "scope=audit:read").await),
+            WHOAMI,
+        )
+        .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.is_not_kept();
     assert_eq!(
@@ -139,25 +183,56 @@ async fn an_agent_asks_who_it_is_with_any_token(app: &TestApp<'_>) {
     app.get_as(&bearer(&app.token(&agent).await), &format!("{WHOAMI}?a=1"))
         .await
         .is_management_error(400, "VALIDATION_ERROR");
-    app.get(WHOAMI).await.is_management_error(401, "UNAUTHORIZED");
+    app.get(WHOAMI)
+        .await
+        .is_management_error(401, "UNAUTHORIZED");
 }
 
 async fn an_agent_reads_itself_with_any_token_and_others_with_agents_read(app: &TestApp<'_>) {
     let plain = app.agent_named("plain", "audit:read").await;
     let reader = app.agent_named("reader", "agents:read").await;
-    let (plain, reader) = (bearer(&app.token(&plain).await), bearer(&app.token(&reader).await));
-    assert_eq!(app.get_as(&plain, &format!("{AGENTS}/plain")).await.text("agentId"), "plain");
-    assert_eq!(app.get_as(&reader, &format!("{AGENTS}/plain")).await.text("agentId"), "plain");
-    for path in [format!("{AGENTS}/reader"), format!("{AGENTS}/nobody"), AGENTS.to_owned()] {
-        app.get_as(&plain, &path).await.is_management_error(403, "FORBIDDEN");
+    let (plain, reader) = (
+        bearer(&app.token(&plain).await),
+        bearer(&app.token(&reader).await),
+    );
+    assert_eq!(
+        app.get_as(&plain, &format!("{AGENTS}/plain"))
+            .await
+            .text("agentId"),
+        "plain"
+    );
+    assert_eq!(
+        app.get_as(&reader, &format!("{AGENTS}/plain"))
+            .await
+            .text("agentId"),
+        "plain"
+    );
+    for path in [
+        format!("{AGENTS}/reader"),
+        format!("{AGENTS}/nobody"),
+        AGENTS.to_owned(),
+    ] {
+        app.get_as(&plain, &path)
+            .await
+            .is_management_error(403, "FORBIDDEN");
     }
 }
 
 async fn an_unknown_agent_is_not_found(app: &TestApp<'_>) {
     let reader = app.agent("agents:read").await;
     let token = bearer(&app.token(&reader).await);
-    for id in ["nobody", "%00", "%ff", "a%2Fb", "' or 1=1", &"x".repeat(129), "%zz"] {
-        let answer = app.get_as(&token, &format!("{AGENTS}/{}", id.replace(' ', "%20"))).await;
+    for id in [
+        "nobody",
+        "%00",
+        "%ff",
+        "a%2Fb",
+        "' or 1=1",
+        &"x".repeat(129),
+        "%zz",
+    ] {
+        let answer = app
+            .get_as(&token, &format!("{AGENTS}/{}", id.replace(' ', "%20")))
+            .await;
         answer.is_management_error(404, "AGENT_NOT_FOUND");
     }
 }
@@ -166,10 +241,17 @@ async fn an_id_is_read_percent_decoded(app: &TestApp<'_>) {
     let agent = app.agent_named("org:a~b", "audit:read").await;
     let token = bearer(&app.token(&agent).await);
     for id in ["org:a~b", "org%3Aa%7Eb", "%6frg:a~b"] {
-        assert_eq!(app.get_as(&token, &format!("{AGENTS}/{id}")).await.text("agentId"), "org:a~b");
+        assert_eq!(
+            app.get_as(&token, &format!("{AGENTS}/{id}"))
+                .await
+                .text("agentId"),
+            "org:a~b"
+        );
     }
     // Once, not twice.
-    app.get_as(&token, &format!("{AGENTS}/org%253Aa~b")).await.is_management_error(403, "FORBIDDEN");
+    app.get_as(&token, &format!("{AGENTS}/org%253Aa~b"))
+        .await
+        .is_management_error(403, "FORBIDDEN");
 }
 
 /// Item 29; RFC 6750 §3.1.
@@ -177,7 +259,10 @@ async fn without_a_token_the_challenge_has_no_error(app: &TestApp<'_>) {
     for path in [AGENTS, "/api/v1/agents/x"] {
         let answer = app.get(path).await;
         answer.is_management_error(401, "UNAUTHORIZED");
-        assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"sealwright\"");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            "Bearer realm=\"sealwright\""
+        );
     }
 }
 
@@ -205,21 +290,35 @@ async fn a_bad_token_is_invalid_token(app: &TestApp<'_>) {
     let expiring = app.token(&agent).await;
     app.clock.advance(599);
     assert_eq!(app.get_as(&bearer(&expiring), AGENTS).await.status, 200);
-    assert_eq!(app.get_as(&format!("bEARER {expiring}"), AGENTS).await.status, 200);
+    assert_eq!(
+        app.get_as(&format!("bEARER {expiring}"), AGENTS)
+            .await
+            .status,
+        200
+    );
     app.clock.advance(1);
-    app.get_as(&bearer(&expiring), AGENTS).await.is_management_error(401, "UNAUTHORIZED");
+    app.get_as(&bearer(&expiring), AGENTS)
+        .await
+        .is_management_error(401, "UNAUTHORIZED");
     let two = [("authorization", "Bearer a"), ("authorization", "Bearer b")];
-    app.send("GET", AGENTS, &two, vec![]).await.is_management_error(400, "VALIDATION_ERROR");
+    app.send("GET", AGENTS, &two, vec![])
+        .await
+        .is_management_error(400, "VALIDATION_ERROR");
 }
 
 /// Item 29.
 async fn a_token_without_the_scope_is_insufficient(app: &TestApp<'_>) {
     app.add_scope("agents:reader").await;
-    let agent = app.agent("agents:reader agents:write admin:orgs tokens:read").await;
+    let agent = app
+        .agent("agents:reader agents:write admin:orgs tokens:read")
+        .await;
     let answer = app.get_as(&bearer(&app.token(&agent).await), AGENTS).await;
     answer.is_management_error(403, "FORBIDDEN");
     let challenge = answer.header("www-authenticate");
-    assert_eq!(challenge, "Bearer realm=\"sealwright\", error=\"insufficient_scope\", scope=\"agents:read\"");
+    assert_eq!(
+        challenge,
+        "Bearer realm=\"sealwright\", error=\"insufficient_scope\", scope=\"agents:read\""
+    );
 }
 
 /// Contract §3: `aud` must hold the issuer or the default audience.
@@ -232,14 +331,26 @@ async fn a_token_for_another_service_opens_nothing_here(app: &TestApp<'_>) {
         (&*format!("audience=x&resource={ISSUER}"), 200),
     ] {
         let token = app.token_with(&agent, parameters).await;
-        assert_eq!(app.get_as(&bearer(&token), AGENTS).await.status, status, "{parameters}");
+        assert_eq!(
+            app.get_as(&bearer(&token), AGENTS).await.status,
+            status,
+            "{parameters}"
+        );
     }
-    let other = app.beside_with(&[("token.default_audience", "https://api")]).await;
-    for (parameters, status) in
-        [("", 200), (&*format!("audience={ISSUER}"), 200), ("audience=https://b", 401)]
-    {
+    let other = app
+        .beside_with(&[("token.default_audience", "https://api")])
+        .await;
+    for (parameters, status) in [
+        ("", 200),
+        (&*format!("audience={ISSUER}"), 200),
+        ("audience=https://b", 401),
+    ] {
         let token = other.token_with(&agent, parameters).await;
-        assert_eq!(other.get_as(&bearer(&token), AGENTS).await.status, status, "{parameters}");
+        assert_eq!(
+            other.get_as(&bearer(&token), AGENTS).await.status,
+            status,
+            "{parameters}"
+        );
     }
 }
 
@@ -247,10 +358,14 @@ async fn a_token_for_another_service_opens_nothing_here(app: &TestApp<'_>) {
 async fn a_token_counts_in_the_authorization_header_alone(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let token = app.token(&agent).await;
-    app.get(&format!("{AGENTS}?access_token={token}")).await.is_management_error(401, "UNAUTHORIZED");
+    app.get(&format!("{AGENTS}?access_token={token}"))
+        .await
+        .is_management_error(401, "UNAUTHORIZED");
     let body = format!("access_token={token}");
     let form = [("content-type", "application/x-www-form-urlencoded")];
-    app.send("GET", AGENTS, &form, body.into()).await.is_management_error(401, "UNAUTHORIZED");
+    app.send("GET", AGENTS, &form, body.into())
+        .await
+        .is_management_error(401, "UNAUTHORIZED");
 }
 
 /// Known failure 6.
@@ -260,7 +375,11 @@ async fn a_suspended_agents_token_cannot_read_its_own_record(app: &TestApp<'_>) 
     let path = format!("{AGENTS}/{}", agent.id);
     assert_eq!(app.get_as(&token, &path).await.status, 200);
     app.suspend(&agent).await;
-    app.get_as(&token, &path).await.is_management_error(401, "UNAUTHORIZED");
+    app.get_as(&token, &path)
+        .await
+        .is_management_error(401, "UNAUTHORIZED");
     app.reactivate(&agent).await;
-    app.get_as(&token, &path).await.is_management_error(401, "UNAUTHORIZED");
+    app.get_as(&token, &path)
+        .await
+        .is_management_error(401, "UNAUTHORIZED");
 }

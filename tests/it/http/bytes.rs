@@ -9,7 +9,8 @@ use super::airisk::EXCHANGE;
 use super::on_both;
 use crate::harness::answer::Answer;
 use crate::harness::app::{
-    AGENTS, Agent, INTROSPECT, OAUTH_TOKEN, REVOKE, REVOKED, TOKEN, TestApp, basic, bearer, raw_basic,
+    AGENTS, Agent, INTROSPECT, OAUTH_TOKEN, REVOKE, REVOKED, TOKEN, TestApp, basic, bearer,
+    raw_basic,
 };
 
 /// Where a token is asked for, and how.
@@ -31,7 +32,15 @@ const DIALECTS: [Dialect; 3] = [
         path: TOKEN,
         json: false,
         with: "grant_type=client_credentials",
-        names: &["grant_type", "scope", "client_id", "client_secret", "audience", "resource", "foo"],
+        names: &[
+            "grant_type",
+            "scope",
+            "client_id",
+            "client_secret",
+            "audience",
+            "resource",
+            "foo",
+        ],
         refused: |answer| {
             answer.is_error(answer.status, &answer.text("error"));
         },
@@ -40,7 +49,15 @@ const DIALECTS: [Dialect; 3] = [
         path: OAUTH_TOKEN,
         json: true,
         with: "grant_type=client_credentials",
-        names: &["grant_type", "scope", "client_id", "client_secret", "audience", "resource", "task_id"],
+        names: &[
+            "grant_type",
+            "scope",
+            "client_id",
+            "client_secret",
+            "audience",
+            "resource",
+            "task_id",
+        ],
         refused: |answer| {
             let code = answer.json()["error"]["code"].as_str().unwrap().to_owned();
             answer.is_merged_error(answer.status, &code, &answer.text("error_code"));
@@ -50,11 +67,22 @@ const DIALECTS: [Dialect; 3] = [
         path: EXCHANGE,
         json: true,
         with: "redirect_uri=https://app.example/",
-        names: &["grant_type", "client_id", "client_secret", "code", "userid", "code", "foo"],
+        names: &[
+            "grant_type",
+            "client_id",
+            "client_secret",
+            "code",
+            "userid",
+            "code",
+            "foo",
+        ],
         refused: |answer| {
             if answer.status == 400 {
                 answer.is_line(&answer.body);
-                assert!(answer.body.starts_with("Invalid ") && answer.body.len() < 30, "{answer:?}");
+                assert!(
+                    answer.body.starts_with("Invalid ") && answer.body.len() < 30,
+                    "{answer:?}"
+                );
             } else {
                 answer.is_problem(answer.status, &answer.text("title"));
             }
@@ -103,12 +131,15 @@ fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
         bytes.splice(at..at, MARK.bytes());
         bytes
     };
-    (prop::collection::vec(any::<u8>(), 0..most), 0..most).prop_map(move |(bytes, at)| marked(bytes, at))
+    (prop::collection::vec(any::<u8>(), 0..most), 0..most)
+        .prop_map(move |(bytes, at)| marked(bytes, at))
 }
 
 /// Percent-encodes every byte, so that it arrives whatever it is.
 fn percent(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, b| text + &format!("%{b:02X}"))
+    bytes
+        .iter()
+        .fold(String::new(), |text, b| text + &format!("%{b:02X}"))
 }
 
 /// Neither a fault of the server nor what the client has sent.
@@ -125,7 +156,11 @@ fn holds(answer: &Answer, sent: &dyn std::fmt::Debug) {
     is_no_fault(answer, sent);
     if answer.status >= 400 && !answer.body.is_empty() {
         let body = answer.json();
-        let member = if body.get("error").is_some() { "error" } else { "code" };
+        let member = if body.get("error").is_some() {
+            "error"
+        } else {
+            "code"
+        };
         assert!(body[member].is_string(), "{sent:?}: {answer:?}");
         if member == "error" {
             answer.keeps_to_the_alphabet();
@@ -138,7 +173,11 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
 fn sized(media_type: &str, body: &[u8]) -> Vec<u8> {
-    format!("content-type: {media_type}\r\ncontent-length: {}\r\n", body.len()).into_bytes()
+    format!(
+        "content-type: {media_type}\r\ncontent-length: {}\r\n",
+        body.len()
+    )
+    .into_bytes()
 }
 
 async fn no_body_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
@@ -149,15 +188,26 @@ async fn no_body_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     for body in drawn(&bytes(300)) {
         for path in [INTROSPECT, REVOKE] {
             for body in [body.clone(), [form.as_bytes(), &body].concat()] {
-                holds(&app.raw_post(path, &sized(FORM, &body), &body).await.unwrap(), &body);
+                holds(
+                    &app.raw_post(path, &sized(FORM, &body), &body)
+                        .await
+                        .unwrap(),
+                    &body,
+                );
             }
         }
         for dialect in &DIALECTS {
             for (media_type, start) in [(FORM, ""), (FORM, &*form), (JSON, ""), (JSON, &*json)] {
                 let body = [start.as_bytes(), &body].concat();
-                let answer = app.raw_post(dialect.path, &sized(media_type, &body), &body).await.unwrap();
+                let answer = app
+                    .raw_post(dialect.path, &sized(media_type, &body), &body)
+                    .await
+                    .unwrap();
                 dialect.holds(&answer, &body);
-                assert!(media_type == FORM || answer.status >= 400, "{body:?}: {answer:?}");
+                assert!(
+                    media_type == FORM || answer.status >= 400,
+                    "{body:?}: {answer:?}"
+                );
             }
         }
     }
@@ -177,7 +227,8 @@ fn documents() -> impl Strategy<Value = serde_json::Value> {
     leaf.prop_recursive(40, 60, 3, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::hash_map(text(), inner, 0..3).prop_map(|map| map.into_iter().collect()),
+            prop::collection::hash_map(text(), inner, 0..3)
+                .prop_map(|map| map.into_iter().collect()),
         ]
     })
 }
@@ -221,7 +272,8 @@ async fn no_byte_in_any_parameter_gives_a_fault_or_comes_back(app: &TestApp<'_>)
             // An audience that is allowed stands in the token, which is base64.
             dialect.holds(&app.post(dialect.path, &body).await, &body);
             if dialect.json {
-                let member = serde_json::json!({ name: String::from_utf8_lossy(&value) }).to_string();
+                let member =
+                    serde_json::json!({ name: String::from_utf8_lossy(&value) }).to_string();
                 let rest = agent.json().replace(&format!("\"{name}\""), "\"x\"");
                 let body = format!("{},{}", member.trim_end_matches('}'), &rest[1..]);
                 dialect.holds(&app.post_json(dialect.path, &body).await, &body);
@@ -236,13 +288,24 @@ async fn no_query_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     for value in drawn(&bytes(60)) {
         let value = percent(&value);
         for name in ["limit", "cursor", "x"] {
-            holds(&app.get_as(&token, &format!("{AGENTS}?{name}={value}")).await, &value);
+            holds(
+                &app.get_as(&token, &format!("{AGENTS}?{name}={value}"))
+                    .await,
+                &value,
+            );
         }
         holds(&app.get(&format!("{REVOKED}?{value}")).await, &value);
         for query in ["scope=", "audience=", ""] {
-            holds(&app.get_as(&token, &format!("/forward-auth/{value}?{query}{value}")).await, &value);
+            holds(
+                &app.get_as(&token, &format!("/forward-auth/{value}?{query}{value}"))
+                    .await,
+                &value,
+            );
         }
-        for (dialect, name) in DIALECTS.iter().flat_map(|one| ["client_id", "scope", "x"].map(|n| (one, n))) {
+        for (dialect, name) in DIALECTS
+            .iter()
+            .flat_map(|one| ["client_id", "scope", "x"].map(|n| (one, n)))
+        {
             let path = format!("{}?{name}={value}", dialect.path);
             let body = format!("grant_type=client_credentials&{}", agent.form());
             dialect.holds(&app.post(&path, &body).await, &value);
@@ -250,7 +313,8 @@ async fn no_query_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     }
     // Not percent-encoded at all.
     for value in drawn(&"[!-~&&[^#]]{0,40}") {
-        let head = format!("GET {AGENTS}?{value}{MARK} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let head =
+            format!("GET {AGENTS}?{value}{MARK} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         holds(&app.raw(head.as_bytes()).await.unwrap(), &value);
     }
 }
@@ -261,16 +325,25 @@ async fn no_authorization_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
         let text = String::from_utf8_lossy(&value).into_owned();
         for authorization in &[basic(&text, &text), raw_basic(&value)] {
             for dialect in &DIALECTS {
-                let answer = app.post_as(authorization, dialect.path, "grant_type=client_credentials").await;
+                let answer = app
+                    .post_as(authorization, dialect.path, "grant_type=client_credentials")
+                    .await;
                 dialect.holds(&answer, &value);
             }
-            holds(&app.post_as(authorization, INTROSPECT, "token=x").await, &value);
+            holds(
+                &app.post_as(authorization, INTROSPECT, "token=x").await,
+                &value,
+            );
             holds(&app.get_as(authorization, AGENTS).await, &value);
             holds(&app.get_as(authorization, "/forward-auth").await, &value);
         }
         for scheme in ["Basic ", "Bearer ", ""] {
             // The raw bytes; a line's end among them would be another header.
-            let line: Vec<u8> = value.iter().copied().filter(|b| !b"\r\n".contains(b)).collect();
+            let line: Vec<u8> = value
+                .iter()
+                .copied()
+                .filter(|b| !b"\r\n".contains(b))
+                .collect();
             let line = [b"authorization: ", scheme.as_bytes(), &line, b"\r\n"].concat();
             let head = [line.clone(), sized(FORM, grant)].concat();
             for dialect in &DIALECTS {
@@ -307,7 +380,9 @@ async fn no_presented_token_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
         let body = format!("token={token}");
         let answer = app.post_as(&authorization, INTROSPECT, &body).await;
         answer.is(200, super::introspect::INACTIVE);
-        app.post_as(&authorization, REVOKE, &body).await.is(200, "{}");
+        app.post_as(&authorization, REVOKE, &body)
+            .await
+            .is(200, "{}");
         if !token.contains('%') {
             holds(&app.get_as(&bearer(token), AGENTS).await, token);
         }
@@ -320,10 +395,24 @@ async fn no_header_or_path_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     let token = bearer(&app.token(&agent).await);
     for value in drawn(&bytes(70)) {
         let encoded = percent(&value);
-        holds(&app.get_as(&token, &format!("{AGENTS}/{encoded}")).await, &value);
+        holds(
+            &app.get_as(&token, &format!("{AGENTS}/{encoded}")).await,
+            &value,
+        );
         holds(&app.get(&format!("/{encoded}")).await, &value);
-        let line: Vec<u8> = value.iter().copied().filter(|b| !b"\r\n".contains(b)).collect();
-        for name in ["x-request-id", "content-type", "if-none-match", "user-agent", "cookie", "accept"] {
+        let line: Vec<u8> = value
+            .iter()
+            .copied()
+            .filter(|b| !b"\r\n".contains(b))
+            .collect();
+        for name in [
+            "x-request-id",
+            "content-type",
+            "if-none-match",
+            "user-agent",
+            "cookie",
+            "accept",
+        ] {
             // The mark alone would be an id that is kept.
             let line = [name.as_bytes(), b": ", &line, b" ,\r\n"].concat();
             for dialect in &DIALECTS {

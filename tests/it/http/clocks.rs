@@ -25,7 +25,9 @@ async fn on_postgres(test: impl AsyncFn(&TestApp<'_>, &TestApp<'_>, i64)) {
 
 /// What a process removes once a minute.
 async fn clean_up(app: &TestApp<'_>) {
-    let Some(now) = app.opened.clock.settled() else { return };
+    let Some(now) = app.opened.clock.settled() else {
+        return;
+    };
     while app.opened.records.prune(now, 0, 1_000).await.unwrap() > 0 {}
 }
 
@@ -42,7 +44,10 @@ async fn a_wrong_clock_removes_no_revocation_before_its_time() {
             }
             right.clock.advance(240);
         }
-        let kept = right.database.number("select count(*) from revoked_token").await;
+        let kept = right
+            .database
+            .number("select count(*) from revoked_token")
+            .await;
         assert_eq!(kept, 1, "{skew}");
     })
     .await;
@@ -70,13 +75,19 @@ async fn a_suspension_through_a_wrong_clock_is_on_the_list() {
         let agent = right.agent("tokens:read").await;
         let token = right.token(&agent).await;
         wrong.suspend(&agent).await;
-        let killed_at =
-            right.database.number("select killed_at from agent where killed_at is not null").await;
+        let killed_at = right
+            .database
+            .number("select killed_at from agent where killed_at is not null")
+            .await;
         assert_eq!(killed_at, NOW.0, "{skew}");
         for app in [right, wrong] {
             app.state.list.refresh().await.unwrap();
             let list = app.get("/oauth/revoked-tokens").await.json();
-            assert_eq!(list["revoked_agents"].as_array().unwrap().len(), 1, "{skew}");
+            assert_eq!(
+                list["revoked_agents"].as_array().unwrap().len(),
+                1,
+                "{skew}"
+            );
             assert_eq!(list["revoked_jtis"][0], claims(&token)["jti"], "{skew}");
         }
     })
@@ -89,7 +100,10 @@ async fn a_token_is_issued_at_the_smaller_second_and_lives_by_the_databases() {
         let agent = right.agent("tokens:read").await;
         let answer = wrong.ask(&agent, "").await;
         let token = answer.text("access_token");
-        let (iat, exp) = (claims(&token)["iat"].as_i64().unwrap(), claims(&token)["exp"].as_i64().unwrap());
+        let (iat, exp) = (
+            claims(&token)["iat"].as_i64().unwrap(),
+            claims(&token)["exp"].as_i64().unwrap(),
+        );
         assert_eq!(iat, NOW.min(wrong.own_clock.now()).0);
         assert_eq!(exp - iat, answer.json()["expires_in"].as_i64().unwrap());
         for app in [right, wrong] {
@@ -122,9 +136,18 @@ async fn an_old_secret_ends_for_a_wrong_clock_when_it_ends_for_all() {
 #[tokio::test]
 async fn a_key_announced_by_a_wrong_clock_signs_at_its_time() {
     on_postgres(async |right, wrong, skew| {
-        let signing = || right.database.texts("select kid from signing_key where state = 'signing'");
+        let signing = || {
+            right
+                .database
+                .texts("select kid from signing_key where state = 'signing'")
+        };
         let first = signing().await;
-        let announced = wrong.opened.keys.rotate(&wrong.opened.operator()).await.unwrap();
+        let announced = wrong
+            .opened
+            .keys
+            .rotate(&wrong.opened.operator())
+            .await
+            .unwrap();
         let wait = right.config.keys.announce_seconds;
         assert_eq!(announced.signs_from.0, NOW.0 + wait, "{skew}");
         right.clock.advance(wait - 1);
@@ -143,14 +166,24 @@ async fn a_key_announced_by_a_wrong_clock_signs_at_its_time() {
 async fn a_process_whose_clock_is_off_is_not_ready_and_says_so() {
     let database = Database::postgres().await;
     let app = TestApp::start(&database).await;
-    for (ahead, is_ready) in [(0, true), (2, true), (3, false), (-2, true), (-3, false), (93_600, false)] {
+    for (ahead, is_ready) in [
+        (0, true),
+        (2, true),
+        (3, false),
+        (-2, true),
+        (-3, false),
+        (93_600, false),
+    ] {
         app.own_clock.step(ahead);
         let answer = app.get("/readyz").await;
         if is_ready {
             answer.is(200, r#"{"status":"ok"}"#);
         } else {
             let why = "this machine's clock differs from the database's";
-            answer.is(503, &format!(r#"{{"status":"unavailable","reason":"{why}"}}"#));
+            answer.is(
+                503,
+                &format!(r#"{{"status":"unavailable","reason":"{why}"}}"#),
+            );
             assert_eq!(answer.header("retry-after"), "1");
         }
         app.own_clock.step(-ahead);
@@ -167,7 +200,9 @@ async fn a_database_whose_clock_is_set_is_followed() {
     let token = app.token(&agent).await;
     database.set_clock(Timestamp(NOW.0 + 600));
     // The next measurement, which comes once a second.
-    measure_clock(&*app.opened.records, &app.opened.clock).await.unwrap();
+    measure_clock(&*app.opened.records, &app.opened.clock)
+        .await
+        .unwrap();
     app.introspect(&agent, &token).await.is(200, INACTIVE);
     assert_eq!(app.get("/readyz").await.status, 503);
     drop(app);
@@ -180,9 +215,18 @@ async fn a_minute_with_a_clock_a_day_ahead_takes_nothing_away() {
     let database = Database::sqlite().await;
     let app = TestApp::start(&database).await;
     let agent = app.agent("tokens:read").await;
-    let (early, late, live) = (app.token(&agent).await, app.token(&agent).await, app.token(&agent).await);
+    let (early, late, live) = (
+        app.token(&agent).await,
+        app.token(&agent).await,
+        app.token(&agent).await,
+    );
     app.revoke(&agent, &early).await.is(200, "{}");
-    let announced = app.opened.keys.rotate(&app.opened.operator()).await.unwrap();
+    let announced = app
+        .opened
+        .keys
+        .rotate(&app.opened.operator())
+        .await
+        .unwrap();
     let signing = || database.texts("select kid from signing_key where state = 'signing'");
     let first = signing().await;
 
@@ -202,7 +246,10 @@ async fn a_minute_with_a_clock_a_day_ahead_takes_nothing_away() {
     }
     assert!(again.is_active(&agent, &live).await);
     let listed = again.get("/oauth/revoked-tokens").await.json()["revoked_jtis"].clone();
-    assert_eq!(listed, serde_json::json!([claims(&early)["jti"], claims(&late)["jti"]]));
+    assert_eq!(
+        listed,
+        serde_json::json!([claims(&early)["jti"], claims(&late)["jti"]])
+    );
     assert_eq!(signing().await, first);
     app.clock.advance(app.config.keys.announce_seconds);
     again.opened.keys.refresh().await.unwrap();

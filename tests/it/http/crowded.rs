@@ -18,9 +18,21 @@ on_both! {
 async fn requests_whose_bodies_stall_make_room_for_those_that_come(app: &TestApp<'_>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let rules = Rules { caps: Caps { total: 8, per_source: 0 }, ..Rules::default() };
+    let rules = Rules {
+        caps: Caps {
+            total: 8,
+            per_source: 0,
+        },
+        ..Rules::default()
+    };
     let router = http::public_router(&app.state);
-    tokio::spawn(serve(listener, router, rules, std::future::pending(), Duration::ZERO));
+    tokio::spawn(serve(
+        listener,
+        router,
+        rules,
+        std::future::pending(),
+        Duration::ZERO,
+    ));
     let agent = app.agent("agents:read").await;
     let form = format!("grant_type=client_credentials&{}", agent.form());
     let request = format!(
@@ -29,17 +41,34 @@ async fn requests_whose_bodies_stall_make_room_for_those_that_come(app: &TestApp
         form.len()
     );
     let mut stalled = Vec::new();
-    for path in [TOKEN, "/oauth/token", "/livez", "/nothing", TOKEN, TOKEN, "/api/oauth2/Token", TOKEN] {
+    for path in [
+        TOKEN,
+        "/oauth/token",
+        "/livez",
+        "/nothing",
+        TOKEN,
+        TOKEN,
+        "/api/oauth2/Token",
+        TOKEN,
+    ] {
         let mut wire = Wire::connect(address).await;
-        wire.send(request[..request.len() - 10].replacen(TOKEN, path, 1)).await;
+        wire.send(request[..request.len() - 10].replacen(TOKEN, path, 1))
+            .await;
         stalled.push(wire);
     }
     for number in 0..3 {
         let mut wire = Wire::connect(address).await;
         wire.send(&request).await;
-        assert_eq!(wire.answer("POST").await.unwrap().status, 200, "number {number}");
+        assert_eq!(
+            wire.answer("POST").await.unwrap().status,
+            200,
+            "number {number}"
+        );
     }
     // Who made room is told so.
-    let told = stalled[0].answer("POST").await.expect("an answer to the one that waited longest");
+    let told = stalled[0]
+        .answer("POST")
+        .await
+        .expect("an answer to the one that waited longest");
     assert_eq!((told.status, told.header("retry-after")), (503, "1"));
 }

@@ -42,20 +42,45 @@ const NEARLY: [&str; 16] = [
 async fn on_the_path_itself_only_scope_and_audience_are_demanded(app: &TestApp<'_>) {
     let token = app.token(&app.agent("agents:read").await).await;
     for query in NEARLY {
-        for query in [query.to_owned(), format!("scope=agents:read&{query}"), format!("{query}&scope=")] {
+        for query in [
+            query.to_owned(),
+            format!("scope=agents:read&{query}"),
+            format!("{query}&scope="),
+        ] {
             let answer = ask(app, &token, &format!("/forward-auth?{query}"), "").await;
             answer.is_error(400, "invalid_request");
             let text = answer.text("error_description");
-            assert!(text.contains("scope") && text.contains("audience"), "{answer:?}");
+            assert!(
+                text.contains("scope") && text.contains("audience"),
+                "{answer:?}"
+            );
         }
     }
-    for query in ["", "?", "?&", "?scope=agents:read", "?scope=agents:read&scope=", "?&audience=&"] {
-        assert_eq!(ask(app, &token, &format!("/forward-auth{query}"), "").await.status, 200, "{query}");
+    for query in [
+        "",
+        "?",
+        "?&",
+        "?scope=agents:read",
+        "?scope=agents:read&scope=",
+        "?&audience=&",
+    ] {
+        assert_eq!(
+            ask(app, &token, &format!("/forward-auth{query}"), "")
+                .await
+                .status,
+            200,
+            "{query}"
+        );
     }
     // Who sent no token is asked for one first.
     for query in NEARLY {
-        let head = format!("GET /forward-auth?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        assert_eq!(app.raw(head.as_bytes()).await.unwrap().status, 401, "{query}");
+        let head =
+            format!("GET /forward-auth?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        assert_eq!(
+            app.raw(head.as_bytes()).await.unwrap().status,
+            401,
+            "{query}"
+        );
     }
 }
 
@@ -64,11 +89,21 @@ async fn below_the_path_a_client_s_own_query_passes(app: &TestApp<'_>) {
     let token = app.token(&app.agent("agents:read").await).await;
     for query in NEARLY {
         for path in ["/forward-auth/", "/forward-auth//", "/forward-auth/x/y"] {
-            let answer =
-                ask(app, &token, &format!("{path}?{query}"), "x-required-scope: agents:read\r\n").await;
+            let answer = ask(
+                app,
+                &token,
+                &format!("{path}?{query}"),
+                "x-required-scope: agents:read\r\n",
+            )
+            .await;
             assert_eq!(answer.status, 200, "{path}?{query}: {answer:?}");
-            let answer =
-                ask(app, &token, &format!("{path}?{query}"), "x-required-scope: audit:read\r\n").await;
+            let answer = ask(
+                app,
+                &token,
+                &format!("{path}?{query}"),
+                "x-required-scope: audit:read\r\n",
+            )
+            .await;
             assert_eq!(answer.status, 403, "{path}?{query}: {answer:?}");
         }
     }
@@ -95,8 +130,21 @@ async fn a_header_that_nearly_names_a_demand_lets_nobody_in(app: &TestApp<'_>) {
             }
         }
     }
-    for name in ["X-REQUIRED-SCOPE", "x-required-scope", "X-Requires", "X-Scope", "X-Scopes", "X_Scopes"] {
-        let answer = ask(app, &token, "/forward-auth", &format!("{name}: agents:read\r\n")).await;
+    for name in [
+        "X-REQUIRED-SCOPE",
+        "x-required-scope",
+        "X-Requires",
+        "X-Scope",
+        "X-Scopes",
+        "X_Scopes",
+    ] {
+        let answer = ask(
+            app,
+            &token,
+            "/forward-auth",
+            &format!("{name}: agents:read\r\n"),
+        )
+        .await;
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
     }
 }

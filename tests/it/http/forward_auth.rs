@@ -33,10 +33,19 @@ on_both! {
 
 #[track_caller]
 fn passes<'a>(answer: &'a Answer, token: &str) -> &'a Answer {
-    assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, ""),
+        "{answer:?}"
+    );
     let claims = claims(token);
-    let told =
-        |name: &str, claim: &str| assert_eq!(Value::from(answer.header(name)), claims[claim], "{answer:?}");
+    let told = |name: &str, claim: &str| {
+        assert_eq!(
+            Value::from(answer.header(name)),
+            claims[claim],
+            "{answer:?}"
+        )
+    };
     told("x-client-id", "client_id");
     told("x-scopes", "scope");
     told("x-token-jti", "jti");
@@ -46,7 +55,11 @@ fn passes<'a>(answer: &'a Answer, token: &str) -> &'a Answer {
 
 #[track_caller]
 fn refuses<'a>(answer: &'a Answer, status: u16, error: &str) -> &'a Answer {
-    let code = if status == 401 { "UNAUTHORIZED" } else { "FORBIDDEN" };
+    let code = if status == 401 {
+        "UNAUTHORIZED"
+    } else {
+        "FORBIDDEN"
+    };
     for name in ["x-client-id", "x-subject", "x-scopes", "x-token-jti"] {
         assert_eq!(answer.header(name), "", "{answer:?}");
     }
@@ -56,8 +69,11 @@ fn refuses<'a>(answer: &'a Answer, status: u16, error: &str) -> &'a Answer {
 /// Asks as a gateway does, with the client's token and these headers of anybody's.
 async fn ask(app: &TestApp<'_>, token: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let authorization = bearer(token);
-    let all: Vec<(&str, &str)> =
-        headers.iter().copied().chain([("authorization", authorization.as_str())]).collect();
+    let all: Vec<(&str, &str)> = headers
+        .iter()
+        .copied()
+        .chain([("authorization", authorization.as_str())])
+        .collect();
     app.send("GET", path, &all, vec![]).await
 }
 
@@ -86,7 +102,9 @@ async fn any_method_and_any_path_below_is_answered_alike(app: &TestApp<'_>) {
         "/forward-auth/../livez",
         "/forward-auth/api/v1/agents?q=1",
     ] {
-        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "TRACE"] {
+        for method in [
+            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "TRACE",
+        ] {
             let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
             let granted = format!("{head}authorization: {authorization}\r\n\r\n");
             passes(&app.raw(granted.as_bytes()).await.unwrap(), &token);
@@ -98,7 +116,12 @@ async fn any_method_and_any_path_below_is_answered_alike(app: &TestApp<'_>) {
             );
         }
     }
-    for path in ["/forward-authx", "/Forward-Auth", "/forward-aut", "//forward-auth"] {
+    for path in [
+        "/forward-authx",
+        "/Forward-Auth",
+        "/forward-aut",
+        "//forward-auth",
+    ] {
         assert_eq!(ask(app, &token, path, &[]).await.status, 404, "{path}");
     }
 }
@@ -110,15 +133,27 @@ async fn every_demand_must_hold_wherever_it_stands(app: &TestApp<'_>) {
         ("?scope=agents:read", vec![], true),
         ("?scope=agents:read+tokens%3Aread", vec![], true),
         ("?scope=agents:read&scope=tokens:read", vec![], true),
-        ("/x/y?scope=agents:read&x=y", vec![(SCOPE, "tokens:read agents:read")], true),
-        ("", vec![(SCOPE, "tokens:read"), (SCOPE, "agents:read")], true),
+        (
+            "/x/y?scope=agents:read&x=y",
+            vec![(SCOPE, "tokens:read agents:read")],
+            true,
+        ),
+        (
+            "",
+            vec![(SCOPE, "tokens:read"), (SCOPE, "agents:read")],
+            true,
+        ),
         ("?scope=audit:read", vec![], false),
         ("?scope=agents:read+audit:read", vec![], false),
         ("?scope=agents:read&scope=audit:read", vec![], false),
         ("?scope=audit:read&scope=agents:read", vec![], false),
         ("?scope=agents:read", vec![(SCOPE, "audit:read")], false),
         ("?scope=audit:read", vec![(SCOPE, "agents:read")], false),
-        ("", vec![(SCOPE, "agents:read"), (SCOPE, "audit:read")], false),
+        (
+            "",
+            vec![(SCOPE, "agents:read"), (SCOPE, "audit:read")],
+            false,
+        ),
         ("", vec![(SCOPE, "agents:read audit:read")], false),
         // Proxies may join headers of one name with a comma, which is a character of scopes.
         ("", vec![(SCOPE, "agents:read,tokens:read")], false),
@@ -131,7 +166,10 @@ async fn every_demand_must_hold_wherever_it_stands(app: &TestApp<'_>) {
         if met {
             passes(&answer, &token);
         } else {
-            assert_eq!(refuses(&answer, 403, "insufficient_scope").header("www-authenticate"), LACKS);
+            assert_eq!(
+                refuses(&answer, 403, "insufficient_scope").header("www-authenticate"),
+                LACKS
+            );
         }
     }
 }
@@ -162,14 +200,32 @@ async fn a_client_adds_demands_and_takes_none_away(app: &TestApp<'_>) {
         }
     }
     // An empty demand demands nothing (D14), and a token nevertheless.
-    passes(&ask(app, &token, "/forward-auth?scope=&audience=", &[(SCOPE, "")]).await, &token);
+    passes(
+        &ask(
+            app,
+            &token,
+            "/forward-auth?scope=&audience=",
+            &[(SCOPE, "")],
+        )
+        .await,
+        &token,
+    );
     assert_eq!(app.get("/forward-auth?scope=").await.status, 401);
 }
 
 async fn a_query_of_the_client_that_cannot_be_decoded_is_its_own_affair(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let token = app.token(&agent).await;
-    for query in ["q=100%", "q=%ff&x=%zz", "%=1", "%ff=scope", "scope%=x", "&&=&;", "a=b?scope=x", "q=%2"] {
+    for query in [
+        "q=100%",
+        "q=%ff&x=%zz",
+        "%=1",
+        "%ff=scope",
+        "scope%=x",
+        "&&=&;",
+        "a=b?scope=x",
+        "q=%2",
+    ] {
         let path = format!("{GATE}/search?{query}");
         let head = |demand: &str| {
             format!(
@@ -177,8 +233,15 @@ async fn a_query_of_the_client_that_cannot_be_decoded_is_its_own_affair(app: &Te
                 bearer(&token)
             )
         };
-        passes(&app.raw(head("agents:read").as_bytes()).await.unwrap(), &token);
-        refuses(&app.raw(head("audit:read").as_bytes()).await.unwrap(), 403, "insufficient_scope");
+        passes(
+            &app.raw(head("agents:read").as_bytes()).await.unwrap(),
+            &token,
+        );
+        refuses(
+            &app.raw(head("audit:read").as_bytes()).await.unwrap(),
+            403,
+            "insufficient_scope",
+        );
     }
 }
 
@@ -186,10 +249,20 @@ async fn a_demand_that_cannot_be_read_lets_nobody_in(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let token = app.token(&agent).await;
     let many = "scope=agents:read&".repeat(65);
-    for query in ["scope=%", "scope=%ff", "%73cope=%zz", "audience=%", "scope=agents:read&scope=%", &many] {
+    for query in [
+        "scope=%",
+        "scope=%ff",
+        "%73cope=%zz",
+        "audience=%",
+        "scope=agents:read&scope=%",
+        &many,
+    ] {
         let head = format!("GET {GATE}?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
         let request = format!("{head}authorization: {}\r\n\r\n", bearer(&token));
-        app.raw(request.as_bytes()).await.unwrap().is_error(400, "invalid_request");
+        app.raw(request.as_bytes())
+            .await
+            .unwrap()
+            .is_error(400, "invalid_request");
     }
     for name in [SCOPE, AUDIENCE] {
         let head = format!(
@@ -197,7 +270,10 @@ async fn a_demand_that_cannot_be_read_lets_nobody_in(app: &TestApp<'_>) {
             bearer(&token)
         );
         let request = [head.as_bytes(), name.as_bytes(), b": \xff\r\n\r\n"].concat();
-        app.raw(&request).await.unwrap().is_error(400, "invalid_request");
+        app.raw(&request)
+            .await
+            .unwrap()
+            .is_error(400, "invalid_request");
     }
 }
 
@@ -205,15 +281,37 @@ async fn a_demand_that_cannot_be_read_lets_nobody_in(app: &TestApp<'_>) {
 async fn a_demanded_audience_must_be_the_tokens(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let one = app.token_with(&agent, "audience=https://svc").await;
-    let two = app.token_with(&agent, "audience=https://svc&resource=https://other").await;
+    let two = app
+        .token_with(&agent, "audience=https://svc&resource=https://other")
+        .await;
     let none = app.token(&agent).await;
     for (token, query, headers, met) in [
         (&one, "?audience=https://svc", vec![], true),
-        (&one, "?audience=https%3A%2F%2Fsvc", vec![(AUDIENCE, "https://svc")], true),
-        (&two, "?audience=https://svc", vec![(AUDIENCE, "https://other")], true),
+        (
+            &one,
+            "?audience=https%3A%2F%2Fsvc",
+            vec![(AUDIENCE, "https://svc")],
+            true,
+        ),
+        (
+            &two,
+            "?audience=https://svc",
+            vec![(AUDIENCE, "https://other")],
+            true,
+        ),
         (&two, "?audience=https://svc+https://other", vec![], true),
-        (&one, "?audience=https://svc", vec![(AUDIENCE, "https://other")], false),
-        (&one, "?audience=https://svc&audience=https://other", vec![], false),
+        (
+            &one,
+            "?audience=https://svc",
+            vec![(AUDIENCE, "https://other")],
+            false,
+        ),
+        (
+            &one,
+            "?audience=https://svc&audience=https://other",
+            vec![],
+            false,
+        ),
         (&one, "?audience=https://svc/", vec![], false),
         (&one, "?audience=https://sv", vec![], false),
         (&none, "?audience=https://svc", vec![], false),
@@ -238,7 +336,10 @@ async fn a_token_for_any_service_and_any_user_passes(app: &TestApp<'_>) {
         let token = airisk::user_token(app, &agent, user).await;
         let answer = ask(app, &token, GATE, &[]).await;
         passes(&answer, &token);
-        assert_eq!((answer.header("x-subject"), answer.header("x-client-id")), (told, &*agent.id));
+        assert_eq!(
+            (answer.header("x-subject"), answer.header("x-client-id")),
+            (told, &*agent.id)
+        );
     }
 }
 
@@ -253,19 +354,43 @@ async fn no_token_is_challenged_without_an_error_and_a_bad_one_with_it(app: &Tes
         app.get_as("Digest x", path).await,
         app.get_as("", path).await,
     ] {
-        assert_eq!(refuses(&answer, 401, "invalid_token").header("www-authenticate"), NO_TOKEN);
+        assert_eq!(
+            refuses(&answer, 401, "invalid_token").header("www-authenticate"),
+            NO_TOKEN
+        );
     }
     let token = app.token(&agent).await;
     let forged = format!("{}x", &token[..token.len() - 1]);
-    let (twice, by_tab) = (format!("Bearer {token} {token}"), format!("Bearer\t{token}"));
+    let (twice, by_tab) = (
+        format!("Bearer {token} {token}"),
+        format!("Bearer\t{token}"),
+    );
     let beyond_ascii = format!("Bearer {token}\u{e9}");
-    for bad in ["Bearer", "Bearer ", "Bearer x", &bearer(&forged), &twice, &by_tab, &beyond_ascii] {
+    for bad in [
+        "Bearer",
+        "Bearer ",
+        "Bearer x",
+        &bearer(&forged),
+        &twice,
+        &by_tab,
+        &beyond_ascii,
+    ] {
         let answer = app.get_as(bad, path).await;
-        let challenge = refuses(&answer, 401, "invalid_token").header("www-authenticate").to_owned();
-        assert!(challenge.starts_with(&format!("{NO_TOKEN}, error=\"invalid_token\"")), "{challenge}");
+        let challenge = refuses(&answer, 401, "invalid_token")
+            .header("www-authenticate")
+            .to_owned();
+        assert!(
+            challenge.starts_with(&format!("{NO_TOKEN}, error=\"invalid_token\"")),
+            "{challenge}"
+        );
     }
     // Nowhere else is a token looked for (item 29).
-    assert_eq!(app.get(&format!("{GATE}?access_token={token}")).await.status, 401);
+    assert_eq!(
+        app.get(&format!("{GATE}?access_token={token}"))
+            .await
+            .status,
+        401
+    );
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let body = format!("access_token={token}").into_bytes();
     assert_eq!(app.send("POST", GATE, &form, body).await.status, 401);
@@ -277,16 +402,23 @@ async fn two_authorization_headers_let_nobody_in(app: &TestApp<'_>) {
     for other in [&*token, "Bearer x", "Basic x", ""] {
         for pair in [[&*token, other], [other, &*token]] {
             let headers = pair.map(|value| ("authorization", value));
-            app.send("GET", GATE, &headers, vec![]).await.is_error(400, "invalid_request");
+            app.send("GET", GATE, &headers, vec![])
+                .await
+                .is_error(400, "invalid_request");
         }
     }
 }
 
-async fn what_is_revoked_suspended_or_expired_is_refused_at_once_on_every_process(app: &TestApp<'_>) {
+async fn what_is_revoked_suspended_or_expired_is_refused_at_once_on_every_process(
+    app: &TestApp<'_>,
+) {
     let other = app.beside().await;
     let agent = app.agent("agents:read").await;
-    let (revoked, expired, killed) =
-        (app.token(&agent).await, app.token(&agent).await, app.token(&agent).await);
+    let (revoked, expired, killed) = (
+        app.token(&agent).await,
+        app.token(&agent).await,
+        app.token(&agent).await,
+    );
     for gate in [app, &other] {
         for token in [&revoked, &expired, &killed] {
             passes(&ask(gate, token, GATE, &[]).await, token);
@@ -312,17 +444,30 @@ async fn what_is_revoked_suspended_or_expired_is_refused_at_once_on_every_proces
 }
 
 /// Sends all of it before it reads, and is told at once nevertheless; whether the connection is to live on.
-async fn is_let_through(stream: &mut TcpStream, authorization: &str, headers: &str, body: &[u8]) -> bool {
-    let head =
-        format!("POST {GATE}/x?y=z HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\r\n{headers}\r\n");
+async fn is_let_through(
+    stream: &mut TcpStream,
+    authorization: &str,
+    headers: &str,
+    body: &[u8],
+) -> bool {
+    let head = format!(
+        "POST {GATE}/x?y=z HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\r\n{headers}\r\n"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body).await.unwrap();
     let mut reply = Vec::new();
     while !reply.ends_with(b"\r\n\r\n") {
-        assert_ne!(stream.read_buf(&mut reply).await.unwrap(), 0, "no answer: {headers}");
+        assert_ne!(
+            stream.read_buf(&mut reply).await.unwrap(),
+            0,
+            "no answer: {headers}"
+        );
     }
     let text = String::from_utf8(reply).unwrap();
-    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("x-client-id: "), "{text}");
+    assert!(
+        text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("x-client-id: "),
+        "{text}"
+    );
     !text.contains("connection: close\r\n")
 }
 
@@ -338,7 +483,10 @@ async fn a_body_is_ignored_however_it_is_announced(app: &TestApp<'_>) {
         assert!(is_let_through(&mut stream, &authorization, headers, b"").await);
     }
     for (headers, body) in [
-        ("content-length: 5\r\ncontent-type: application/json\r\n", &b"hello"[..]),
+        (
+            "content-length: 5\r\ncontent-type: application/json\r\n",
+            &b"hello"[..],
+        ),
         ("transfer-encoding: chunked\r\n", b"5\r\nhello\r\n0\r\n\r\n"),
         (&sized, &large),
         // A gateway that passes on its client's length and not the body.
@@ -347,7 +495,10 @@ async fn a_body_is_ignored_however_it_is_announced(app: &TestApp<'_>) {
         ("content-length: 5\r\nexpect: 100-continue\r\n", b""),
         ("transfer-encoding: chunked\r\n", b"5\r\nhel"),
     ] {
-        assert!(!is_let_through(&mut connect().await, &authorization, headers, body).await, "{headers}");
+        assert!(
+            !is_let_through(&mut connect().await, &authorization, headers, body).await,
+            "{headers}"
+        );
     }
 }
 
@@ -376,9 +527,19 @@ async fn nothing_of_the_request_comes_back(app: &TestApp<'_>) {
         (format!("{GATE}/{MARK}?scope={MARK}"), vec![]),
         (format!("{GATE}?audience={MARK}&{MARK}=1"), vec![]),
         (GATE.to_owned(), vec![(SCOPE, MARK), (AUDIENCE, MARK)]),
-        (format!("{GATE}?{MARK}"), vec![("x-client-id", MARK), ("x-scopes", MARK), ("x-subject", MARK)]),
+        (
+            format!("{GATE}?{MARK}"),
+            vec![
+                ("x-client-id", MARK),
+                ("x-scopes", MARK),
+                ("x-subject", MARK),
+            ],
+        ),
     ] {
         let answer = ask(app, &token, &path, &headers).await;
-        assert!(!format!("{:?} {}", answer.headers, answer.body).contains(MARK), "{answer:?}");
+        assert!(
+            !format!("{:?} {}", answer.headers, answer.body).contains(MARK),
+            "{answer:?}"
+        );
     }
 }

@@ -12,11 +12,14 @@ on_both! {
     a_right_secret_costs_its_own_hash,
 }
 
-const ARGON2I: &str =
-    "$argon2i$v=19$m=4096,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
+const ARGON2I: &str = "$argon2i$v=19$m=4096,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
 
 async fn import(app: &TestApp<'_>, rows: &[Row]) {
-    let verdicts = app.agents().import(rows, &app.opened.operator()).await.unwrap();
+    let verdicts = app
+        .agents()
+        .import(rows, &app.opened.operator())
+        .await
+        .unwrap();
     assert_eq!(verdicts, vec![Ok(Imported::Made); rows.len()]);
 }
 
@@ -30,7 +33,9 @@ fn hashed(id: &str, hash: &str) -> Row {
 }
 
 async fn a_wrong_secret_costs_the_same_for_every_id_and_length(app: &TestApp<'_>) {
-    let app = &app.beside_with(&[("limits.failures_per_minute", "0")]).await;
+    let app = &app
+        .beside_with(&[("limits.failures_per_minute", "0")])
+        .await;
     let generated = app.agent("tokens:read").await;
     let imported = |cost| bcrypt::hash("right", cost).unwrap();
     import(
@@ -40,13 +45,20 @@ async fn a_wrong_secret_costs_the_same_for_every_id_and_length(app: &TestApp<'_>
             hashed("bcrypt-7", &imported(7)),
             hashed("long", &bcrypt::hash("z".repeat(80), 5).unwrap()),
             hashed("argon2i", ARGON2I),
-            Row { secret: Some("plain".to_owned()), secret_hash: None, ..hashed("argon2id", "") },
+            Row {
+                secret: Some("plain".to_owned()),
+                secret_hash: None,
+                ..hashed("argon2id", "")
+            },
             hashed("suspended", &imported(4)),
             hashed("decommissioned", &imported(4)),
         ],
     )
     .await;
-    let agent = |id: &str| Agent { id: id.to_owned(), secret: "right".to_owned() };
+    let agent = |id: &str| Agent {
+        id: id.to_owned(),
+        secret: "right".to_owned(),
+    };
     app.suspend(&agent("suspended")).await;
     app.decommission(&agent("decommissioned")).await;
     let whole = (128.0, 4_096.0 * 3.0 + 19_456.0 * 2.0);
@@ -66,7 +78,9 @@ async fn a_wrong_secret_costs_the_same_for_every_id_and_length(app: &TestApp<'_>
         let secret = "x".repeat(length);
         for id in ids {
             let counts = Counts::here();
-            app.ask(&agent(id).with_secret(&secret), "").await.is(401, INVALID_CLIENT);
+            app.ask(&agent(id).with_secret(&secret), "")
+                .await
+                .is(401, INVALID_CLIENT);
             let cost = (counts.work("bcrypt"), counts.work("argon2"));
             assert_eq!((cost, counts.hashes()), (whole, 1), "{id}, {length} bytes");
             drop(counts);
@@ -76,7 +90,9 @@ async fn a_wrong_secret_costs_the_same_for_every_id_and_length(app: &TestApp<'_>
     for id in ids {
         let counts = Counts::here();
         let agent = agent(id).with_secret(&"y".repeat(73));
-        app.post_as(&agent.basic(), INTROSPECT, "token=x").await.is(401, INVALID_CLIENT);
+        app.post_as(&agent.basic(), INTROSPECT, "token=x")
+            .await
+            .is(401, INVALID_CLIENT);
         let form = format!("client_id={}&client_secret=z&token=x", encode(id));
         app.post(INTROSPECT, &form).await.is(401, INVALID_CLIENT);
         let cost = (counts.work("bcrypt"), counts.work("argon2"));
@@ -85,14 +101,31 @@ async fn a_wrong_secret_costs_the_same_for_every_id_and_length(app: &TestApp<'_>
 }
 
 async fn a_right_secret_costs_its_own_hash(app: &TestApp<'_>) {
-    import(app, &[hashed("bcrypt", &bcrypt::hash("right", 4).unwrap()), hashed("argon2i", ARGON2I)]).await;
+    import(
+        app,
+        &[
+            hashed("bcrypt", &bcrypt::hash("right", 4).unwrap()),
+            hashed("argon2i", ARGON2I),
+        ],
+    )
+    .await;
     let generated = app.agent("tokens:read").await;
     let counts = Counts::here();
     app.token(&generated).await;
-    assert_eq!((counts.work("bcrypt"), counts.work("argon2")), (0.0, 19_456.0 * 2.0));
+    assert_eq!(
+        (counts.work("bcrypt"), counts.work("argon2")),
+        (0.0, 19_456.0 * 2.0)
+    );
     drop(counts);
     // Its own, and the one that takes its place.
     let counts = Counts::here();
-    app.token(&Agent { id: "bcrypt".to_owned(), secret: "right".to_owned() }).await;
-    assert_eq!((counts.work("bcrypt"), counts.work("argon2")), (16.0, 19_456.0 * 2.0));
+    app.token(&Agent {
+        id: "bcrypt".to_owned(),
+        secret: "right".to_owned(),
+    })
+    .await;
+    assert_eq!(
+        (counts.work("bcrypt"), counts.work("argon2")),
+        (16.0, 19_456.0 * 2.0)
+    );
 }

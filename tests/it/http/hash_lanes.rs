@@ -24,7 +24,10 @@ const ONE_THREAD: [(&str, &str); 2] = [("limits.hash_threads", "1"), ("limits.ha
 /// Agents whose imported hashes are replaced at their first success, which needs a salt: so a test can hold
 /// the thread that does it.
 async fn to_be_replaced<const N: usize>(app: &TestApp<'_>, ids: [&str; N]) -> [Agent; N] {
-    let agents = ids.map(|id| Agent { id: id.to_owned(), secret: format!("the secret of {id}") });
+    let agents = ids.map(|id| Agent {
+        id: id.to_owned(),
+        secret: format!("the secret of {id}"),
+    });
     let rows = agents.iter().map(|agent| Row {
         client_id: agent.id.clone(),
         secret_hash: Some(bcrypt::hash(&agent.secret, 4).unwrap()),
@@ -32,7 +35,11 @@ async fn to_be_replaced<const N: usize>(app: &TestApp<'_>, ids: [&str; N]) -> [A
         ..Row::default()
     });
     let rows: Vec<Row> = rows.collect();
-    let verdicts = app.agents().import(&rows, &app.opened.operator()).await.unwrap();
+    let verdicts = app
+        .agents()
+        .import(&rows, &app.opened.operator())
+        .await
+        .unwrap();
     assert_eq!(verdicts, vec![Ok(Imported::Made); N]);
     agents
 }
@@ -54,35 +61,64 @@ async fn beside_held_logins(app: &TestApp<'_>, agents: &[Agent], then: impl Asyn
 }
 
 async fn a_first_login_with_a_generated_secret_waits_behind_no_imported_one(app: &TestApp<'_>) {
-    let settings = [ONE_THREAD[0], ONE_THREAD[1], ("limits.failures_per_minute", "0")];
+    let settings = [
+        ONE_THREAD[0],
+        ONE_THREAD[1],
+        ("limits.failures_per_minute", "0"),
+    ];
     let app = &app.beside_with(&settings).await;
     let slow = to_be_replaced(app, ["slow-1", "slow-2", "slow-3"]).await;
-    let cold = [app.agent("tokens:read").await, app.agent("tokens:read").await];
+    let cold = [
+        app.agent("tokens:read").await,
+        app.agent("tokens:read").await,
+    ];
     beside_held_logins(app, &slow, async || {
         assert_eq!(app.ask(&cold[0], "").await.status, 200);
-        assert_eq!(app.post_as(&cold[1].basic(), INTROSPECT, "token=x").await.status, 200);
+        assert_eq!(
+            app.post_as(&cold[1].basic(), INTROSPECT, "token=x")
+                .await
+                .status,
+            200
+        );
         // What dies by its tag is answered as ever.
-        app.ask(&cold[0].with_secret(&cold[1].secret), "").await.is(401, INVALID_CLIENT);
+        app.ask(&cold[0].with_secret(&cold[1].secret), "")
+            .await
+            .is(401, INVALID_CLIENT);
     })
     .await;
 }
 
 async fn a_full_queue_of_imported_logins_is_503_and_never_401(app: &TestApp<'_>) {
-    let settings = [ONE_THREAD[0], ONE_THREAD[1], ("limits.failures_per_minute", "0")];
+    let settings = [
+        ONE_THREAD[0],
+        ONE_THREAD[1],
+        ("limits.failures_per_minute", "0"),
+    ];
     let app = &app.beside_with(&settings).await;
     let agents = to_be_replaced(app, ["slow-1", "slow-2", "slow-3", "cold", "proven"]).await;
     let generated = app.agent("tokens:read").await;
-    let nobody = Agent { id: "nobody".to_owned(), secret: "junk".to_owned() };
+    let nobody = Agent {
+        id: "nobody".to_owned(),
+        secret: "junk".to_owned(),
+    };
     app.token(&agents[4]).await;
     beside_held_logins(app, &agents[..3], async || {
         let [.., cold, proven] = &agents;
-        for agent in [cold, &cold.with_secret("wrong"), &nobody, &generated.with_secret("junk")] {
+        for agent in [
+            cold,
+            &cold.with_secret("wrong"),
+            &nobody,
+            &generated.with_secret("junk"),
+        ] {
             demand_shed(app, agent).await;
         }
         app.token(proven).await;
     })
     .await;
-    wait_until("the queue is empty", async || app.ask(&agents[3], "").await.status == 200).await;
+    wait_until("the queue is empty", async || {
+        app.ask(&agents[3], "").await.status == 200
+    })
+    .await;
     app.ask(&nobody, "").await.is(401, INVALID_CLIENT);
 }
 
@@ -92,7 +128,9 @@ async fn junk_of_a_source_that_failed_before_keeps_no_imported_agent_waiting(app
     let proven = &agents[3];
     app.token(proven).await;
     // From here on this source's unproven secrets go last.
-    app.ask(&proven.with_secret("junk"), "").await.is(401, INVALID_CLIENT);
+    app.ask(&proven.with_secret("junk"), "")
+        .await
+        .is(401, INVALID_CLIENT);
     beside_held_logins(app, &agents[..3], async || {
         // Its hash is another since it was read, as after a restore: proven here once, it is compared anew.
         let hash = bcrypt::hash(&proven.secret, 4).unwrap();
@@ -119,11 +157,20 @@ async fn a_proof_that_is_in_use_is_not_dropped(app: &TestApp<'_>) {
     for _ in 0..12 {
         for one in [&agent, &imported] {
             app.token(one).await;
-            assert_eq!(app.post_as(&one.basic(), INTROSPECT, "token=x").await.status, 200);
+            assert_eq!(
+                app.post_as(&one.basic(), INTROSPECT, "token=x")
+                    .await
+                    .status,
+                200
+            );
         }
         app.clock.advance(20 * 60);
     }
-    assert_eq!(counts.hashes(), 2, "a proof was dropped while it was in use");
+    assert_eq!(
+        counts.hashes(),
+        2,
+        "a proof was dropped while it was in use"
+    );
     // What nobody uses is forgotten.
     app.clock.advance(2 * 3_600);
     for one in [&agent, &imported] {
@@ -138,14 +185,21 @@ async fn a_proof_outlives_the_replacement_of_its_hash(app: &TestApp<'_>) {
     app.token(&imported).await;
     // These read the row anew, with the hash that took the place of the imported one.
     for path in [INTROSPECT, REVOKE] {
-        assert_eq!(app.post_as(&imported.basic(), path, "token=x").await.status, 200);
+        assert_eq!(
+            app.post_as(&imported.basic(), path, "token=x").await.status,
+            200
+        );
     }
     app.token(&imported).await;
     assert_eq!(counts.hashes(), 1);
 }
 
-async fn a_source_over_its_failures_costs_no_hash_and_locks_no_proven_secret_out(app: &TestApp<'_>) {
-    let app = &app.beside_with(&[("limits.failures_per_minute", "1")]).await;
+async fn a_source_over_its_failures_costs_no_hash_and_locks_no_proven_secret_out(
+    app: &TestApp<'_>,
+) {
+    let app = &app
+        .beside_with(&[("limits.failures_per_minute", "1")])
+        .await;
     let agents = to_be_replaced(app, ["proven", "unproven"]).await;
     let [proven, unproven] = &agents;
     let cold = app.agent("tokens:read").await;
@@ -161,7 +215,11 @@ async fn a_source_over_its_failures_costs_no_hash_and_locks_no_proven_secret_out
         };
         refused += u64::from(answer.status == 429);
     }
-    assert_eq!((counts.hashes(), refused), (20, 180), "the limit saves the hash");
+    assert_eq!(
+        (counts.hashes(), refused),
+        (20, 180),
+        "the limit saves the hash"
+    );
     // A right one that nobody proved here is a guess as well, and tells nothing.
     let answer = app.ask(unproven, "").await;
     answer.is_error(429, "slow_down");
@@ -171,35 +229,60 @@ async fn a_source_over_its_failures_costs_no_hash_and_locks_no_proven_secret_out
     for agent in [proven, &cold] {
         app.token(agent).await;
         for path in [INTROSPECT, REVOKE] {
-            assert_eq!(app.post_as(&agent.basic(), path, "token=x").await.status, 200);
+            assert_eq!(
+                app.post_as(&agent.basic(), path, "token=x").await.status,
+                200
+            );
         }
     }
-    assert_eq!(counts.hashes(), 21, "a generated secret costs its first hash");
+    assert_eq!(
+        counts.hashes(),
+        21,
+        "a generated secret costs its first hash"
+    );
     // Nobody else is refused anything: another process has seen no failure.
     app.beside().await.token(unproven).await;
 }
 
 async fn a_source_over_its_failures_learns_nothing_about_ids(app: &TestApp<'_>) {
-    let app = &app.beside_with(&[("limits.failures_per_minute", "1")]).await;
+    let app = &app
+        .beside_with(&[("limits.failures_per_minute", "1")])
+        .await;
     let agent = app.agent("tokens:read").await;
     let agents = to_be_replaced(app, ["imported", "suspended"]).await;
     app.suspend(&agents[1]).await;
     let long = "x".repeat(2_000);
-    for id in [&agents[0].id, &agents[1].id, &agent.id, "nobody", "not an id"] {
+    for id in [
+        &agents[0].id,
+        &agents[1].id,
+        &agent.id,
+        "nobody",
+        "not an id",
+    ] {
         for secret in ["junk", &long, &"x".repeat(73)] {
-            let guess = Agent { id: id.to_owned(), secret: secret.to_owned() };
+            let guess = Agent {
+                id: id.to_owned(),
+                secret: secret.to_owned(),
+            };
             app.ask(&guess, "").await;
-            app.post_as(&guess.basic(), TOKEN, "grant_type=client_credentials").await;
+            app.post_as(&guess.basic(), TOKEN, "grant_type=client_credentials")
+                .await;
         }
     }
     let counts = Counts::here();
     let answer = |answer: crate::harness::answer::Answer| (answer.status, answer.body);
-    let nobody = Agent { id: "nobody".to_owned(), secret: "junk".to_owned() };
+    let nobody = Agent {
+        id: "nobody".to_owned(),
+        secret: "junk".to_owned(),
+    };
     let unknown = answer(app.ask(&nobody, "").await);
     assert_eq!(unknown.0, 429);
     for id in [&agents[0].id, &agents[1].id, &agent.id, "not an id"] {
         for secret in ["junk", &long, &"x".repeat(73)] {
-            let guess = Agent { id: id.to_owned(), secret: secret.to_owned() };
+            let guess = Agent {
+                id: id.to_owned(),
+                secret: secret.to_owned(),
+            };
             assert_eq!(answer(app.ask(&guess, "").await), unknown, "{id}");
         }
     }

@@ -26,8 +26,13 @@ async fn a_server_that_can_issue_is_alive_and_ready(app: &TestApp<'_>) {
         (app.ops_address, "/readyz"),
         (app.ops_address, "/healthz"),
     ] {
-        app.send_to(address, "GET", path, &[], vec![]).await.is(200, OK);
-        assert_eq!(app.send_to(address, "HEAD", path, &[], vec![]).await.status, 200);
+        app.send_to(address, "GET", path, &[], vec![])
+            .await
+            .is(200, OK);
+        assert_eq!(
+            app.send_to(address, "HEAD", path, &[], vec![]).await.status,
+            200
+        );
     }
 }
 
@@ -36,9 +41,13 @@ async fn each_check_of_readiness_is_told_to_whoever_asks(app: &TestApp<'_>) {
     let told = app.get("/readyz?verbose").await;
     told.is(200, &format!("{{\"status\":\"ok\",\"checks\":{{{all}}}}}"));
     app.draining.begin();
-    let told = app.send_to(app.ops_address, "GET", "/readyz?verbose=1", &[], vec![]).await;
+    let told = app
+        .send_to(app.ops_address, "GET", "/readyz?verbose=1", &[], vec![])
+        .await;
     assert_eq!(told.status, 503);
-    assert!(told.body.contains("\"draining\":\"draining\"") && told.body.contains("\"writes\":\"ok\""));
+    assert!(
+        told.body.contains("\"draining\":\"draining\"") && told.body.contains("\"writes\":\"ok\"")
+    );
 }
 
 async fn readiness_writes_once_however_many_ask(app: &TestApp<'_>) {
@@ -66,25 +75,37 @@ async fn a_database_that_takes_no_write_is_not_ready_until_it_does(app: &TestApp
                 .await;
         }
         Database::Sqlite { path, .. } => {
-            let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
-            sqlx::raw_sql("begin immediate").execute(&mut conn).await.unwrap();
+            let mut conn = SqliteConnection::connect(path.to_str().unwrap())
+                .await
+                .unwrap();
+            sqlx::raw_sql("begin immediate")
+                .execute(&mut conn)
+                .await
+                .unwrap();
             holder = Some(conn);
         }
     }
     let answer = app.get("/readyz").await;
-    answer.is(503, "{\"status\":\"unavailable\",\"reason\":\"the database cannot be written\"}");
+    answer.is(
+        503,
+        "{\"status\":\"unavailable\",\"reason\":\"the database cannot be written\"}",
+    );
     assert_eq!(answer.header("retry-after"), "1");
     assert_eq!(app.ask(&agent, "").await.status, 503);
     if let Database::Postgres { name, .. } = app.database {
-        let sql =
-            format!("begin read write; alter database {name} reset default_transaction_read_only; commit");
+        let sql = format!(
+            "begin read write; alter database {name} reset default_transaction_read_only; commit"
+        );
         app.database.execute(&sql).await;
         let others = "select pg_terminate_backend(pid) from pg_stat_activity
                       where datname = current_database() and pid <> pg_backend_pid()";
         app.database.execute(others).await;
     }
     drop(holder);
-    wait_until("the server is ready again", async || app.get("/readyz").await.status == 200).await;
+    wait_until("the server is ready again", async || {
+        app.get("/readyz").await.status == 200
+    })
+    .await;
     app.token(&agent).await;
 }
 
@@ -102,16 +123,32 @@ async fn a_draining_server_is_alive_and_not_ready(app: &TestApp<'_>) {
 async fn metrics_are_served_to_operators_alone(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     app.token(&agent).await;
-    let answer = app.send_to(app.ops_address, "GET", "/metrics", &[], vec![]).await;
+    let answer = app
+        .send_to(app.ops_address, "GET", "/metrics", &[], vec![])
+        .await;
     assert_eq!(answer.status, 200);
-    assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
-    assert!(answer.body.contains("sealwright_token_requests_total{outcome=\"issued\"}"));
+    assert!(
+        answer
+            .header("content-type")
+            .starts_with("text/plain; version=0.0.4")
+    );
+    assert!(
+        answer
+            .body
+            .contains("sealwright_token_requests_total{outcome=\"issued\"}")
+    );
     assert!(!answer.body.contains(&agent.id), "a label names an agent");
-    app.get("/metrics").await.is_management_error(404, "NOT_FOUND");
+    app.get("/metrics")
+        .await
+        .is_management_error(404, "NOT_FOUND");
 }
 
 async fn operators_paths_are_not_public(app: &TestApp<'_>) {
-    app.get("/healthz").await.is_management_error(404, "NOT_FOUND");
-    let answer = app.send_to(app.ops_address, "POST", "/api/v1/token", &[], vec![]).await;
+    app.get("/healthz")
+        .await
+        .is_management_error(404, "NOT_FOUND");
+    let answer = app
+        .send_to(app.ops_address, "POST", "/api/v1/token", &[], vec![])
+        .await;
     answer.is_management_error(404, "NOT_FOUND");
 }

@@ -8,8 +8,8 @@ use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
-    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding,
 };
 use aws_lc_rs::{hmac, rsa};
 use base64::Engine;
@@ -19,7 +19,9 @@ use serde::Deserialize;
 
 use super::introspect::INACTIVE;
 use super::on_both;
-use crate::harness::app::{AGENTS, Agent, INTROSPECT, ISSUER, REVOKE, TestApp, bearer, claims, encode};
+use crate::harness::app::{
+    AGENTS, Agent, INTROSPECT, ISSUER, REVOKE, TestApp, bearer, claims, encode,
+};
 
 on_both! {
     no_hostile_token_counts,
@@ -95,22 +97,36 @@ fn jwk_of(pair: &KeyPair) -> String {
 impl Forge {
     async fn open(app: &TestApp<'_>, agent: &Agent, genuine: &str) -> Self {
         let records = app.opened.records.keys().await.unwrap();
-        let record = records.into_iter().find(|k| k.state == KeyState::Signing).unwrap();
+        let record = records
+            .into_iter()
+            .find(|k| k.state == KeyState::Signing)
+            .unwrap();
         let kid = record.kid.0.clone();
-        let der = app.opened.keyring.master_key().unseal(&record.private_key, kid.as_bytes()).unwrap();
+        let der = app
+            .opened
+            .keyring
+            .master_key()
+            .unseal(&record.private_key, kid.as_bytes())
+            .unwrap();
         let own = KeyPair::from_pkcs8(&der).unwrap();
         let other = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let now = app.clock.now().0;
         let values = vec![
             ("{KID}", kid.to_uppercase()),
             ("{kid}", kid),
-            ("{other_kid}", "b3RoZXIta2V5LW9mLXNvbWVib2R5LWVsc2UtYWx0b2dldGg".to_owned()),
+            (
+                "{other_kid}",
+                "b3RoZXIta2V5LW9mLXNvbWVib2R5LWVsc2UtYWx0b2dldGg".to_owned(),
+            ),
             ("{other_jwk}", jwk_of(&other)),
             ("{iss_prefix}", ISSUER[..ISSUER.len() - 1].to_owned()),
             ("{ISS}", ISSUER.to_uppercase()),
             ("{iss}", ISSUER.to_owned()),
             ("{agent}", agent.id.clone()),
-            ("{epoch}", claims(&app.token(agent).await)["epoch"].to_string()),
+            (
+                "{epoch}",
+                claims(&app.token(agent).await)["epoch"].to_string(),
+            ),
             ("{now}", now.to_string()),
             ("{past}", (now - 1).to_string()),
             ("{future}", (now + 60).to_string()),
@@ -124,7 +140,13 @@ impl Forge {
             ("{nested}", "[".repeat(10_000)),
         ];
         let genuine = genuine.split('.').map(str::to_owned).collect();
-        Self { own, own_jwk: record.public_jwk, other, genuine, values }
+        Self {
+            own,
+            own_jwk: record.public_jwk,
+            other,
+            genuine,
+            values,
+        }
     }
 
     /// Puts the known values in. A jti is drawn anew, so that no token touches another's.
@@ -151,17 +173,26 @@ impl Forge {
             ("iat", "{now}"),
             ("exp", "{exp}"),
         ];
-        let mut members: Vec<(&str, &str)> =
-            members.into_iter().filter(|(name, _)| !edit.remove.iter().any(|gone| gone == name)).collect();
+        let mut members: Vec<(&str, &str)> = members
+            .into_iter()
+            .filter(|(name, _)| !edit.remove.iter().any(|gone| gone == name))
+            .collect();
         for (name, value) in &edit.set {
             match members.iter_mut().find(|(known, _)| known == name) {
                 Some(member) => member.1 = value,
                 None => members.push((name, value)),
             }
         }
-        let members: Vec<String> =
-            members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
-        let whole = format!("{{{}{}}}{}", members.join(","), edit.append, edit.append_after);
+        let members: Vec<String> = members
+            .iter()
+            .map(|(name, value)| format!("\"{name}\":{value}"))
+            .collect();
+        let whole = format!(
+            "{{{}{}}}{}",
+            members.join(","),
+            edit.append,
+            edit.append_after
+        );
         URL_SAFE_NO_PAD.encode(self.fill(edit.raw.as_deref().unwrap_or(&whole)))
     }
 
@@ -173,7 +204,10 @@ impl Forge {
         let claims = self.claims(&vector.claims);
         let message = format!("{header}.{claims}");
         let signature = self.sign(vector.sign.as_deref().unwrap_or("own"), message.as_bytes());
-        let shape = vector.shape.as_deref().unwrap_or("{header}.{claims}.{signature}");
+        let shape = vector
+            .shape
+            .as_deref()
+            .unwrap_or("{header}.{claims}.{signature}");
         let joined = shape
             .replace("{header}", &header)
             .replace("{claims}", &claims)
@@ -211,7 +245,9 @@ impl Forge {
             }
             how => {
                 let secret = self.public_bytes(how.strip_prefix("hs256:").unwrap());
-                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), message).as_ref().to_vec()
+                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), message)
+                    .as_ref()
+                    .to_vec()
             }
         };
         URL_SAFE_NO_PAD.encode(signature)
@@ -229,10 +265,16 @@ impl Forge {
             "empty" => vec![],
             "pem" => {
                 let text = STANDARD.encode(der.as_ref());
-                let lines: Vec<&str> =
-                    text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-                format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
-                    .into_bytes()
+                let lines: Vec<&str> = text
+                    .as_bytes()
+                    .chunks(64)
+                    .map(|line| std::str::from_utf8(line).unwrap())
+                    .collect();
+                format!(
+                    "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+                    lines.join("\n")
+                )
+                .into_bytes()
             }
             form => panic!("no such form: {form}"),
         }
@@ -241,13 +283,17 @@ impl Forge {
 
 fn rsa_sign(pair: &KeyPair, encoding: &'static dyn RsaEncoding, message: &[u8]) -> Vec<u8> {
     let mut signature = vec![0; pair.public_modulus_len()];
-    pair.sign(encoding, &SystemRandom::new(), message, &mut signature).unwrap();
+    pair.sign(encoding, &SystemRandom::new(), message, &mut signature)
+        .unwrap();
     signature
 }
 
 fn es256_sign(message: &[u8]) -> Vec<u8> {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-    pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
+    pair.sign(&SystemRandom::new(), message)
+        .unwrap()
+        .as_ref()
+        .to_vec()
 }
 
 fn random() -> [u8; 16] {
@@ -271,25 +317,39 @@ async fn no_hostile_token_counts(app: &TestApp<'_>) {
         assert_ne!(token, genuine, "{name}");
         let form = format!("token={}", encode(&token));
         // A body or a head beyond the limits is not even read.
-        let (status, inactive, revoked) =
-            if form.len() > 65_536 { (413, None, None) } else { (200, Some(INACTIVE), Some("{}")) };
+        let (status, inactive, revoked) = if form.len() > 65_536 {
+            (413, None, None)
+        } else {
+            (200, Some(INACTIVE), Some("{}"))
+        };
         let (revoked, revoke_status) = match vector.revoke {
             Some(status) => (None, status),
             None => (revoked, status),
         };
-        for (path, status, body) in [(INTROSPECT, status, inactive), (REVOKE, revoke_status, revoked)] {
+        for (path, status, body) in [
+            (INTROSPECT, status, inactive),
+            (REVOKE, revoke_status, revoked),
+        ] {
             let answer = app.post_as(&agent.basic(), path, &form).await;
             if answer.status != status || body.is_some_and(|body| answer.body != body) {
-                faults.push(format!("{name}: {path} says {} {}", answer.status, answer.body));
+                faults.push(format!(
+                    "{name}: {path} says {} {}",
+                    answer.status, answer.body
+                ));
             }
         }
         let header_safe = token.bytes().all(|b| matches!(b, b' '..=b'~'));
         if vector.bearer && header_safe && token.len() < 60_000 {
             for path in [AGENTS.to_owned(), format!("{AGENTS}/{}", agent.id)] {
                 let answer = app.get_as(&bearer(&token), &path).await;
-                let told = answer.header("www-authenticate").contains("error=\"invalid_token\"");
+                let told = answer
+                    .header("www-authenticate")
+                    .contains("error=\"invalid_token\"");
                 if answer.status != 401 || !told {
-                    faults.push(format!("{name}: as a Bearer {} {}", answer.status, answer.body));
+                    faults.push(format!(
+                        "{name}: as a Bearer {} {}",
+                        answer.status, answer.body
+                    ));
                 }
             }
             let own = format!("token={genuine}");
@@ -301,7 +361,13 @@ async fn no_hostile_token_counts(app: &TestApp<'_>) {
             }
         }
     }
-    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), corpus.vectors.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} of {}:\n{}",
+        faults.len(),
+        corpus.vectors.len(),
+        faults.join("\n")
+    );
     // The control: nothing of this has touched the genuine token.
     assert!(app.is_active(&agent, &genuine).await);
     assert_eq!(app.get_as(&bearer(&genuine), AGENTS).await.status, 200);
@@ -318,19 +384,29 @@ async fn a_token_that_the_tests_sign_counts(app: &TestApp<'_>) {
         vector.claims.set = serde_json::from_str(set).unwrap();
         let token = forge.make(&vector);
         assert!(app.is_active(&agent, &token).await, "{set}");
-        assert_eq!(app.get_as(&bearer(&token), AGENTS).await.status, 200, "{set}");
+        assert_eq!(
+            app.get_as(&bearer(&token), AGENTS).await.status,
+            200,
+            "{set}"
+        );
     }
 }
 
 /// Item 31: another issuer's token, signed well, about an agent of the same id and a live jti.
 async fn a_token_of_another_server_with_the_same_ids_does_not_count(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read agents:read").await;
-    let renamed = app.beside_with(&[("token.issuer", "https://auth.sealwright.test/other")]).await;
+    let renamed = app
+        .beside_with(&[("token.issuer", "https://auth.sealwright.test/other")])
+        .await;
     let token = renamed.token(&agent).await;
     assert!(renamed.is_active(&agent, &token).await);
     app.introspect(&agent, &token).await.is(200, INACTIVE);
     app.revoke(&agent, &token).await.is(200, "{}");
-    assert!(renamed.is_active(&agent, &token).await, "{:?}", claims(&token));
+    assert!(
+        renamed.is_active(&agent, &token).await,
+        "{:?}",
+        claims(&token)
+    );
 }
 
 async fn a_token_of_the_configured_typ_counts_and_of_another_does_not(app: &TestApp<'_>) {

@@ -4,7 +4,9 @@ use serde_json::json;
 
 use super::on_both;
 use super::token::{INVALID_CLIENT, SUSPENDED};
-use crate::harness::app::{INTROSPECT, ISSUER, NOW, REVOKE, TOKEN, TestApp, basic, bearer, claims, encode};
+use crate::harness::app::{
+    INTROSPECT, ISSUER, NOW, REVOKE, TOKEN, TestApp, basic, bearer, claims, encode,
+};
 
 pub const INACTIVE: &str = "{\"active\":false}";
 
@@ -44,15 +46,23 @@ async fn an_active_token_is_told_about_in_full(app: &TestApp<'_>) {
 
 async fn a_token_for_several_audiences_shows_them_all(app: &TestApp<'_>) {
     let caller = app.agent("tokens:read").await;
-    let token = app.token_with(&caller, "resource=https://a&resource=https://b").await;
-    assert_eq!(app.introspect(&caller, &token).await.json()["aud"], json!(["https://a", "https://b"]));
+    let token = app
+        .token_with(&caller, "resource=https://a&resource=https://b")
+        .await;
+    assert_eq!(
+        app.introspect(&caller, &token).await.json()["aud"],
+        json!(["https://a", "https://b"])
+    );
 }
 
 /// Items 37, 40: byte for byte the same, whatever the reason.
 async fn every_dead_token_gets_the_same_answer(app: &TestApp<'_>) {
     let caller = app.agent("tokens:read").await;
-    let (agent, killed, retired) =
-        (app.agent("audit:read").await, app.agent("audit:read").await, app.agent("audit:read").await);
+    let (agent, killed, retired) = (
+        app.agent("audit:read").await,
+        app.agent("audit:read").await,
+        app.agent("audit:read").await,
+    );
     let (revoked, live) = (app.token(&agent).await, app.token(&agent).await);
     let (of_killed, of_retired) = (app.token(&killed).await, app.token(&retired).await);
     app.revoke(&agent, &revoked).await.is(200, "{}");
@@ -94,11 +104,25 @@ async fn a_caller_may_use_either_method_or_a_bearer(app: &TestApp<'_>) {
     let caller = app.agent("tokens:read").await;
     let token = app.token(&caller).await;
     let body = format!("token={token}&token_type_hint=refresh_token&foo=bar&foo=baz");
-    let by_form = app.post(INTROSPECT, &format!("{body}&{}", caller.form())).await;
+    let by_form = app
+        .post(INTROSPECT, &format!("{body}&{}", caller.form()))
+        .await;
     let by_basic = app.post_as(&caller.basic(), INTROSPECT, &body).await;
     let by_bearer = app.post_as(&bearer(&token), INTROSPECT, &body).await;
-    let by_lower_case = app.post_as(&bearer(&token).replace("Bearer", "bearer"), INTROSPECT, &body).await;
-    let with_id = app.post_as(&caller.basic(), INTROSPECT, &format!("{body}&client_id={}", caller.id)).await;
+    let by_lower_case = app
+        .post_as(
+            &bearer(&token).replace("Bearer", "bearer"),
+            INTROSPECT,
+            &body,
+        )
+        .await;
+    let with_id = app
+        .post_as(
+            &caller.basic(),
+            INTROSPECT,
+            &format!("{body}&client_id={}", caller.id),
+        )
+        .await;
     for answer in [&by_form, &by_basic, &by_bearer, &by_lower_case, &with_id] {
         assert_eq!(answer.fingerprint(), by_form.fingerprint());
         assert_eq!(answer.json()["active"], true);
@@ -111,7 +135,10 @@ async fn failed_client_authentication_is_the_401_of_the_token_endpoint(app: &Tes
         for (id, secret) in [(&*caller.id, "wrong"), ("nobody", &*caller.secret)] {
             let by_basic = app.post_as(&basic(id, secret), path, "token=x").await;
             by_basic.is(401, INVALID_CLIENT);
-            assert!(by_basic.header("www-authenticate").starts_with("Basic "), "{by_basic:?}");
+            assert!(
+                by_basic.header("www-authenticate").starts_with("Basic "),
+                "{by_basic:?}"
+            );
             let form = format!("token=x&client_id={id}&client_secret={secret}");
             app.post(path, &form).await.is(401, INVALID_CLIENT);
         }
@@ -123,13 +150,15 @@ async fn a_suspended_caller_is_told_so(app: &TestApp<'_>) {
     let token = app.token(&caller).await;
     app.suspend(&caller).await;
     for path in [INTROSPECT, REVOKE] {
-        app.post_as(&caller.basic(), path, "token=x").await.is(403, SUSPENDED);
-        app.post_as(&basic(&caller.id, "wrong"), path, "token=x").await.is(401, INVALID_CLIENT);
-        app.post_as(&bearer(&token), path, "token=x").await.is_bearer_error(
-            401,
-            "invalid_token",
-            "UNAUTHORIZED",
-        );
+        app.post_as(&caller.basic(), path, "token=x")
+            .await
+            .is(403, SUSPENDED);
+        app.post_as(&basic(&caller.id, "wrong"), path, "token=x")
+            .await
+            .is(401, INVALID_CLIENT);
+        app.post_as(&bearer(&token), path, "token=x")
+            .await
+            .is_bearer_error(401, "invalid_token", "UNAUTHORIZED");
     }
 }
 
@@ -164,7 +193,9 @@ async fn a_caller_without_tokens_read_is_insufficient(app: &TestApp<'_>) {
     // A token without the scope opens nothing, though its agent may have it.
     let narrow = app.token_with(&both, "scope=agents:read").await;
     for authorization in [caller.basic(), bearer(&token), bearer(&narrow)] {
-        let answer = app.post_as(&authorization, INTROSPECT, &format!("token={token}")).await;
+        let answer = app
+            .post_as(&authorization, INTROSPECT, &format!("token={token}"))
+            .await;
         answer.is_bearer_error(403, "insufficient_scope", "FORBIDDEN");
         let challenge = answer.header("www-authenticate");
         assert!(challenge.contains("scope=\"tokens:read\""), "{challenge}");
@@ -173,10 +204,18 @@ async fn a_caller_without_tokens_read_is_insufficient(app: &TestApp<'_>) {
 }
 
 async fn a_scope_that_an_operator_added_opens_nothing(app: &TestApp<'_>) {
-    for name in ["tokens:reader", "Tokens:read", "tokens.read", "tokens:*", "*"] {
+    for name in [
+        "tokens:reader",
+        "Tokens:read",
+        "tokens.read",
+        "tokens:*",
+        "*",
+    ] {
         app.add_scope(name).await;
     }
-    let caller = app.agent("tokens:reader Tokens:read tokens.read tokens:* *").await;
+    let caller = app
+        .agent("tokens:reader Tokens:read tokens.read tokens:* *")
+        .await;
     let token = app.token(&caller).await;
     for authorization in [caller.basic(), bearer(&token)] {
         let answer = app.post_as(&authorization, INTROSPECT, "token=x").await;
@@ -186,7 +225,10 @@ async fn a_scope_that_an_operator_added_opens_nothing(app: &TestApp<'_>) {
 
 /// Item 38; known failure 10.
 async fn a_caller_sees_tokens_of_any_audience(app: &TestApp<'_>) {
-    let (caller, agent) = (app.agent("tokens:read").await, app.agent("audit:read").await);
+    let (caller, agent) = (
+        app.agent("tokens:read").await,
+        app.agent("audit:read").await,
+    );
     let token = app.token_with(&agent, "audience=https://elsewhere").await;
     let answer = app.introspect(&caller, &token).await;
     assert_eq!(
@@ -199,7 +241,9 @@ async fn a_bearer_for_another_service_opens_nothing(app: &TestApp<'_>) {
     let caller = app.agent("tokens:read").await;
     let foreign = app.token_with(&caller, "audience=https://elsewhere").await;
     for path in [INTROSPECT, REVOKE] {
-        let answer = app.post_as(&bearer(&foreign), path, &format!("token={foreign}")).await;
+        let answer = app
+            .post_as(&bearer(&foreign), path, &format!("token={foreign}"))
+            .await;
         answer.is_bearer_error(401, "invalid_token", "UNAUTHORIZED");
     }
     assert!(app.is_active(&caller, &foreign).await);
@@ -209,10 +253,22 @@ async fn a_bearer_for_another_service_opens_nothing(app: &TestApp<'_>) {
 async fn a_missing_or_repeated_token_is_an_invalid_request(app: &TestApp<'_>) {
     let caller = app.agent("tokens:read").await;
     for path in [INTROSPECT, REVOKE, "/oauth/revoke"] {
-        for body in ["", "token=", "token", "foo=bar", "token=a&token=a", "token=a&token=b", "token=%ff"] {
-            app.post_as(&caller.basic(), path, body).await.is_error(400, "invalid_request");
+        for body in [
+            "",
+            "token=",
+            "token",
+            "foo=bar",
+            "token=a&token=a",
+            "token=a&token=b",
+            "token=%ff",
+        ] {
+            app.post_as(&caller.basic(), path, body)
+                .await
+                .is_error(400, "invalid_request");
             // Parameters come before authentication (D6).
-            app.post_as(&basic("nobody", "x"), path, body).await.is_error(400, "invalid_request");
+            app.post_as(&basic("nobody", "x"), path, body)
+                .await
+                .is_error(400, "invalid_request");
         }
     }
 }
@@ -229,7 +285,9 @@ async fn two_methods_at_once_are_an_invalid_request(app: &TestApp<'_>) {
             (bearer(&token), format!("client_secret={}", caller.secret)),
             (bearer(&token), format!("access_token={token}")),
         ] {
-            let answer = app.post_as(&authorization, path, &format!("token={token}&{extra}")).await;
+            let answer = app
+                .post_as(&authorization, path, &format!("token={token}&{extra}"))
+                .await;
             answer.is_error(400, "invalid_request");
         }
         let headers = [
@@ -237,7 +295,9 @@ async fn two_methods_at_once_are_an_invalid_request(app: &TestApp<'_>) {
             ("authorization", &*caller.basic()),
             ("authorization", &*bearer(&token)),
         ];
-        let answer = app.send("POST", path, &headers, format!("token={token}").into()).await;
+        let answer = app
+            .send("POST", path, &headers, format!("token={token}").into())
+            .await;
         answer.is_error(400, "invalid_request");
     }
     assert!(app.is_active(&caller, &token).await);
@@ -253,8 +313,13 @@ async fn other_methods_and_media_types_are_refused(app: &TestApp<'_>) {
             answer.is_error(405, "invalid_request");
             assert_eq!(answer.header("allow"), "POST");
         }
-        let headers = [("authorization", &*caller.basic()), ("content-type", "application/json")];
-        let answer = app.send("POST", path, &headers, b"{\"token\":\"x\"}".to_vec()).await;
+        let headers = [
+            ("authorization", &*caller.basic()),
+            ("content-type", "application/json"),
+        ];
+        let answer = app
+            .send("POST", path, &headers, b"{\"token\":\"x\"}".to_vec())
+            .await;
         answer.is_error(400, "invalid_request");
     }
 }
@@ -263,9 +328,15 @@ async fn a_token_may_inspect_itself(app: &TestApp<'_>) {
     let caller = app.agent("tokens:read").await;
     let token = app.token(&caller).await;
     let body = format!("token={}", encode(&token));
-    assert_eq!(app.post_as(&bearer(&token), INTROSPECT, &body).await.json()["active"], true);
+    assert_eq!(
+        app.post_as(&bearer(&token), INTROSPECT, &body).await.json()["active"],
+        true
+    );
     // A token is no secret: it authenticates nobody as a client.
-    let as_secret = format!("grant_type=client_credentials&client_id={}&client_secret={token}", caller.id);
+    let as_secret = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={token}",
+        caller.id
+    );
     app.post(TOKEN, &as_secret).await.is(401, INVALID_CLIENT);
     // Item 54: nor is it an assertion.
     let as_assertion = format!(

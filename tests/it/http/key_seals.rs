@@ -19,7 +19,11 @@ on_both! {
 
 async fn kids(app: &TestApp<'_>) -> Vec<String> {
     let keys = app.get(JWKS).await.json()["keys"].take();
-    keys.as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    keys.as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["kid"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn kid(token: &str) -> String {
@@ -27,21 +31,33 @@ fn kid(token: &str) -> String {
 }
 
 async fn demand_standing(app: &TestApp<'_>, agent: &Agent, token: &str, is_genuine: bool) {
-    assert_eq!(app.is_active(agent, token).await, is_genuine, "{}", kid(token));
+    assert_eq!(
+        app.is_active(agent, token).await,
+        is_genuine,
+        "{}",
+        kid(token)
+    );
     let status = app.get_as(&bearer(token), "/forward-auth").await.status;
     assert_eq!(status, if is_genuine { 200 } else { 401 });
 }
 
 /// Takes effect with the next reading of the keys.
 async fn change(app: &TestApp<'_>, kid: &str, set: &str) {
-    app.database.execute(&format!("update signing_key set {set} where kid = '{kid}'")).await;
+    app.database
+        .execute(&format!("update signing_key set {set} where kid = '{kid}'"))
+        .await;
     app.clock.advance(1);
 }
 
 /// A process, and a token of the key that retired just now; another one signs.
 async fn rotated<'a>(app: &TestApp<'a>, agent: &Agent) -> (TestApp<'a>, String) {
     let process = app.beside_with(&[("keys.announce_seconds", "360")]).await;
-    process.opened.keys.rotate(&app.opened.operator()).await.unwrap();
+    process
+        .opened
+        .keys
+        .rotate(&app.opened.operator())
+        .await
+        .unwrap();
     let old = process.token(agent).await;
     app.clock.advance(360);
     process.opened.keys.refresh().await.unwrap();
@@ -53,14 +69,21 @@ async fn a_retired_key_that_was_changed_is_refused(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
     let (process, old) = rotated(app, &agent).await;
     let (retired, signing) = (kid(&old), kid(&process.token(&agent).await));
-    let column =
-        |column: &str| format!("select cast({column} as text) from signing_key where kid = '{retired}'");
-    let end = app.database.texts(&column("published_until")).await.remove(0);
+    let column = |column: &str| {
+        format!("select cast({column} as text) from signing_key where kid = '{retired}'")
+    };
+    let end = app
+        .database
+        .texts(&column("published_until"))
+        .await
+        .remove(0);
     let (back, seal) = (
         format!("state = 'retiring', published_until = {end}"),
         format!("seal = (select seal from signing_key where kid = '{signing}')"),
     );
-    app.database.execute("create table kept as select kid, seal from signing_key").await;
+    app.database
+        .execute("create table kept as select kid, seal from signing_key")
+        .await;
     for changed in [
         "state = 'announced', published_until = null",
         "state = 'announced', published_until = null, signs_until = null, seal = null",
@@ -96,7 +119,9 @@ async fn a_key_that_was_moved_back_never_signs_again(app: &TestApp<'_>) {
     let (process, old) = rotated(app, &agent).await;
     let (retired, signing) = (kid(&old), kid(&process.token(&agent).await));
     let published = process.get(JWKS).await.body;
-    app.database.execute(&format!("delete from signing_key where kid = '{signing}'")).await;
+    app.database
+        .execute(&format!("delete from signing_key where kid = '{signing}'"))
+        .await;
     for seal in ["", ", seal = null"] {
         let back = format!("state = 'signing', signs_until = null, published_until = null{seal}");
         change(app, &retired, &back).await;
@@ -112,11 +137,24 @@ async fn a_key_that_was_moved_back_never_signs_again(app: &TestApp<'_>) {
 }
 
 async fn an_announced_key_whose_times_were_changed_is_refused(app: &TestApp<'_>) {
-    let added = app.opened.keys.rotate(&app.opened.operator()).await.unwrap().kid.0;
+    let added = app
+        .opened
+        .keys
+        .rotate(&app.opened.operator())
+        .await
+        .unwrap()
+        .kid
+        .0;
     assert_eq!(kids(app).await.len(), 2);
     for (changed, back) in [
-        ("signs_from = signs_from - 3600", "signs_from = signs_from + 3600"),
-        ("announced_at = announced_at - 1", "announced_at = announced_at + 1"),
+        (
+            "signs_from = signs_from - 3600",
+            "signs_from = signs_from + 3600",
+        ),
+        (
+            "announced_at = announced_at - 1",
+            "announced_at = announced_at + 1",
+        ),
     ] {
         change(app, &added, changed).await;
         // Past the time before which no key begins to sign in a new process.
@@ -124,7 +162,10 @@ async fn an_announced_key_whose_times_were_changed_is_refused(app: &TestApp<'_>)
         for _ in 0..2 {
             app.opened.keys.refresh().await.unwrap();
             assert!(!kids(app).await.contains(&added));
-            let signing = app.database.texts("select kid from signing_key where state = 'signing'").await;
+            let signing = app
+                .database
+                .texts("select kid from signing_key where state = 'signing'")
+                .await;
             assert_ne!(signing, [&*added]);
         }
         change(app, &added, back).await;
@@ -138,7 +179,11 @@ fn older(app: &TestApp<'_>, state: KeyState) -> KeyRecord {
     let made = generate(RsaBits::B2048).unwrap();
     let now = app.clock.now();
     let master = app.opened.keyring.master_key();
-    let sealed = master.seal(&made.private_der, made.kid.0.as_bytes(), &*app.opened.entropy);
+    let sealed = master.seal(
+        &made.private_der,
+        made.kid.0.as_bytes(),
+        &*app.opened.entropy,
+    );
     KeyRecord {
         kid: made.kid,
         public_jwk: made.public_jwk,
@@ -153,8 +198,10 @@ fn older(app: &TestApp<'_>, state: KeyState) -> KeyRecord {
 }
 
 async fn insert(app: &TestApp<'_>, record: KeyRecord) {
-    let write =
-        Write { act: app.opened.operator(), change: Change::Key(KeyChange::Insert(Box::new(record))) };
+    let write = Write {
+        act: app.opened.operator(),
+        change: Change::Key(KeyChange::Insert(Box::new(record))),
+    };
     app.opened.store.commit(vec![write]).await.unwrap();
 }
 
@@ -170,7 +217,12 @@ async fn keys_of_an_older_release_serve_and_are_sealed_with_their_next_move(app:
     let (process, old) = rotated(app, &agent).await;
     assert_eq!(kid(&old), older);
     demand_standing(&process, &agent, &old, true).await;
-    assert_eq!(app.database.number("select count(*) from signing_key where seal is null").await, 0);
+    assert_eq!(
+        app.database
+            .number("select count(*) from signing_key where seal is null")
+            .await,
+        0
+    );
     change(app, &older, "state = 'announced', published_until = null").await;
     process.opened.keys.refresh().await.unwrap();
     demand_standing(&process, &agent, &old, false).await;
@@ -178,10 +230,22 @@ async fn keys_of_an_older_release_serve_and_are_sealed_with_their_next_move(app:
 
 async fn a_move_that_an_older_release_makes_beside_this_one_counts(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
-    let added = app.opened.keys.rotate(&app.opened.operator()).await.unwrap().kid.0;
+    let added = app
+        .opened
+        .keys
+        .rotate(&app.opened.operator())
+        .await
+        .unwrap()
+        .kid
+        .0;
     let old = app.token(&agent).await;
     let end = app.clock.now().0 + 86_580;
-    change(app, &kid(&old), &format!("state = 'retiring', signs_until = 1, published_until = {end}")).await;
+    change(
+        app,
+        &kid(&old),
+        &format!("state = 'retiring', signs_until = 1, published_until = {end}"),
+    )
+    .await;
     change(app, &added, "state = 'signing'").await;
     let other = app.beside().await;
     for app in [app, &other] {

@@ -24,34 +24,65 @@ async fn a_token_that_is_remembered_dies_with_its_keys_row(app: &TestApp<'_>) {
     let token = app.token(&agent).await;
     for process in [app, &other] {
         assert!(process.is_active(&agent, &token).await);
-        assert_eq!(process.get_as(&bearer(&token), "/forward-auth").await.status, 200);
+        assert_eq!(
+            process
+                .get_as(&bearer(&token), "/forward-auth")
+                .await
+                .status,
+            200
+        );
     }
     let kid = header(&token)["kid"].as_str().unwrap().to_owned();
-    app.database.execute(&format!("delete from signing_key where kid = '{kid}'")).await;
+    app.database
+        .execute(&format!("delete from signing_key where kid = '{kid}'"))
+        .await;
     app.clock.advance(1);
     for process in [app, &other] {
         // With the next reading of the keys at the latest.
         process.opened.keys.refresh().await.unwrap();
         process.introspect(&agent, &token).await.is(200, INACTIVE);
-        assert_eq!(process.get_as(&bearer(&token), "/forward-auth").await.status, 401);
-        let own = process.post_as(&bearer(&token), INTROSPECT, &format!("token={token}")).await;
+        assert_eq!(
+            process
+                .get_as(&bearer(&token), "/forward-auth")
+                .await
+                .status,
+            401
+        );
+        let own = process
+            .post_as(&bearer(&token), INTROSPECT, &format!("token={token}"))
+            .await;
         own.is_bearer_error(401, "invalid_token", "UNAUTHORIZED");
-        assert_eq!(process.get("/.well-known/jwks.json").await.body, r#"{"keys":[]}"#);
+        assert_eq!(
+            process.get("/.well-known/jwks.json").await.body,
+            r#"{"keys":[]}"#
+        );
     }
 }
 
 async fn introspections_have_a_rate_of_their_own_for_each_caller(app: &TestApp<'_>) {
-    let limited = &app.beside_with(&[("limits.introspections_per_minute", "2")]).await;
-    let (one, two) = (app.agent("tokens:read").await, app.agent("tokens:read").await);
+    let limited = &app
+        .beside_with(&[("limits.introspections_per_minute", "2")])
+        .await;
+    let (one, two) = (
+        app.agent("tokens:read").await,
+        app.agent("tokens:read").await,
+    );
     let (token, own) = (app.token(&one).await, app.token(&two).await);
     let form = format!("token={token}");
     for _ in 0..2 {
         assert!(limited.is_active(&one, &token).await);
-        assert_eq!(limited.post_as(&bearer(&own), INTROSPECT, &form).await.json()["active"], true);
+        assert_eq!(
+            limited
+                .post_as(&bearer(&own), INTROSPECT, &form)
+                .await
+                .json()["active"],
+            true
+        );
     }
-    for answer in
-        [limited.introspect(&one, &token).await, limited.post_as(&bearer(&own), INTROSPECT, &form).await]
-    {
+    for answer in [
+        limited.introspect(&one, &token).await,
+        limited.post_as(&bearer(&own), INTROSPECT, &form).await,
+    ] {
         answer.is_error(429, "slow_down");
         assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
     }
@@ -63,15 +94,25 @@ async fn introspections_have_a_rate_of_their_own_for_each_caller(app: &TestApp<'
 }
 
 async fn revocations_have_a_rate_of_their_own_for_each_caller(app: &TestApp<'_>) {
-    let limited = &app.beside_with(&[("limits.revocations_per_minute", "2")]).await;
-    let (one, two) = (app.agent("tokens:read").await, app.agent("tokens:read").await);
+    let limited = &app
+        .beside_with(&[("limits.revocations_per_minute", "2")])
+        .await;
+    let (one, two) = (
+        app.agent("tokens:read").await,
+        app.agent("tokens:read").await,
+    );
     let (token, spared) = (app.token(&one).await, app.token(&one).await);
     for path in [REVOKE, "/oauth/revoke"] {
-        limited.post_as(&one.basic(), path, &format!("token={token}")).await.is(200, "{}");
+        limited
+            .post_as(&one.basic(), path, &format!("token={token}"))
+            .await
+            .is(200, "{}");
     }
     for path in [REVOKE, "/oauth/revoke"] {
         for authorization in [one.basic(), bearer(&spared)] {
-            let answer = limited.post_as(&authorization, path, &format!("token={spared}")).await;
+            let answer = limited
+                .post_as(&authorization, path, &format!("token={spared}"))
+                .await;
             answer.is_error(429, "slow_down");
             assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
         }
@@ -104,7 +145,9 @@ async fn a_key_that_was_put_into_the_database_is_refused(app: &TestApp<'_>) {
     // Without a private part, and with that of the genuine key.
     for private_key in ["private_key", "substr(private_key, 1, 0)"] {
         for state in ["retiring", "announced"] {
-            app.database.execute("delete from signing_key where state <> 'signing'").await;
+            app.database
+                .execute("delete from signing_key where state <> 'signing'")
+                .await;
             let insert = format!(
                 "insert into signing_key (kid, public_jwk, private_key, state, announced_at, signs_from, signs_until,
                                           published_until)
@@ -120,14 +163,26 @@ async fn a_key_that_was_put_into_the_database_is_refused(app: &TestApp<'_>) {
             for process in [app, &other] {
                 process.opened.keys.refresh().await.unwrap();
                 process.introspect(&agent, &forged).await.is(200, INACTIVE);
-                assert_eq!(process.get_as(&bearer(&forged), "/forward-auth").await.status, 401);
+                assert_eq!(
+                    process
+                        .get_as(&bearer(&forged), "/forward-auth")
+                        .await
+                        .status,
+                    401
+                );
                 assert_eq!(process.get(JWKS).await.body, published);
                 let token = process.token(&agent).await;
                 assert!(process.is_active(&agent, &token).await);
             }
-            let rows =
-                format!("select count(*) from signing_key where kid = '{}' and state = '{state}'", own.kid.0);
-            assert_eq!(app.database.number(&rows).await, 1, "nothing is done about it");
+            let rows = format!(
+                "select count(*) from signing_key where kid = '{}' and state = '{state}'",
+                own.kid.0
+            );
+            assert_eq!(
+                app.database.number(&rows).await,
+                1,
+                "nothing is done about it"
+            );
         }
     }
 }
@@ -140,7 +195,12 @@ async fn what_is_published_is_the_private_parts_own(app: &TestApp<'_>) {
     assert_eq!(app.get(JWKS).await.body, published);
     // Another key under a genuine kid is none: the last good set stays.
     let own = generate(RsaBits::B2048).unwrap();
-    app.database.execute(&format!("update signing_key set public_jwk = '{}'", own.public_jwk)).await;
+    app.database
+        .execute(&format!(
+            "update signing_key set public_jwk = '{}'",
+            own.public_jwk
+        ))
+        .await;
     app.clock.advance(1);
     app.opened.keys.refresh().await.unwrap_err();
     assert_eq!(app.get(JWKS).await.body, published);

@@ -29,7 +29,12 @@ fn padded(form: &str, length: usize) -> String {
 /// D6.
 async fn a_body_of_64_kib_is_read_and_one_byte_more_is_not(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
-    for (length, status) in [(65_535, 200), (65_536, 200), (65_537, 413), (1_000_000, 413)] {
+    for (length, status) in [
+        (65_535, 200),
+        (65_536, 200),
+        (65_537, 413),
+        (1_000_000, 413),
+    ] {
         let body = padded(&agent.form(), length);
         let head = [FORM, format!("content-length: {length}\r\n").as_bytes()].concat();
         let answer = app.raw_post(TOKEN, &head, body.as_bytes()).await.unwrap();
@@ -41,13 +46,22 @@ async fn a_body_of_64_kib_is_read_and_one_byte_more_is_not(app: &TestApp<'_>) {
     // An announced size is refused before a byte of it arrives, on every path that reads a body.
     for path in [TOKEN, INTROSPECT, REVOKE, "/oauth/revoke"] {
         let head = [FORM, b"content-length: 10000000000\r\n"].concat();
-        app.raw_post(path, &head, b"").await.unwrap().is_error(413, "invalid_request");
+        app.raw_post(path, &head, b"")
+            .await
+            .unwrap()
+            .is_error(413, "invalid_request");
     }
     // Who would have kept the connection is told that it ends, for what was not read would be taken for the
     // next request.
     let kept = format!("POST {TOKEN} HTTP/1.1\r\nhost: x\r\ncontent-length: 70000\r\n");
-    let answer = app.raw(&[kept.as_bytes(), FORM, b"\r\n"].concat()).await.unwrap();
-    assert_eq!(answer.is_error(413, "invalid_request").header("connection"), "close");
+    let answer = app
+        .raw(&[kept.as_bytes(), FORM, b"\r\n"].concat())
+        .await
+        .unwrap();
+    assert_eq!(
+        answer.is_error(413, "invalid_request").header("connection"),
+        "close"
+    );
 }
 
 fn chunked(body: &[u8]) -> Vec<u8> {
@@ -79,28 +93,58 @@ async fn a_client_that_asks_first_is_told_to_go_on_or_stop(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let body = padded(&agent.form(), 2_000);
     let expecting = |length: u64| {
-        [FORM, format!("expect: 100-continue\r\ncontent-length: {length}\r\n").as_bytes()].concat()
+        [
+            FORM,
+            format!("expect: 100-continue\r\ncontent-length: {length}\r\n").as_bytes(),
+        ]
+        .concat()
     };
-    let answer = app.raw_post(TOKEN, &expecting(2_000), body.as_bytes()).await.unwrap();
+    let answer = app
+        .raw_post(TOKEN, &expecting(2_000), body.as_bytes())
+        .await
+        .unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
-    app.raw_post(TOKEN, &expecting(70_000), b"").await.unwrap().is_error(413, "invalid_request");
+    app.raw_post(TOKEN, &expecting(70_000), b"")
+        .await
+        .unwrap()
+        .is_error(413, "invalid_request");
     let json = b"content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 9\r\n";
-    app.raw_post(TOKEN, json, b"").await.unwrap().is_error(400, "invalid_request");
+    app.raw_post(TOKEN, json, b"")
+        .await
+        .unwrap()
+        .is_error(400, "invalid_request");
 }
 
 /// Item 11.
 async fn a_head_beyond_the_limit_is_431(app: &TestApp<'_>) {
-    for line in ["authorization: Basic ", "authorization: Bearer ", "x-request-id: ", "x-other: "] {
-        let head = format!("GET {AGENTS} HTTP/1.1\r\nhost: x\r\n{line}{}\r\n\r\n", "x".repeat(65_536));
-        assert_eq!(app.raw(head.as_bytes()).await.unwrap().status, 431, "{line}");
+    for line in [
+        "authorization: Basic ",
+        "authorization: Bearer ",
+        "x-request-id: ",
+        "x-other: ",
+    ] {
+        let head = format!(
+            "GET {AGENTS} HTTP/1.1\r\nhost: x\r\n{line}{}\r\n\r\n",
+            "x".repeat(65_536)
+        );
+        assert_eq!(
+            app.raw(head.as_bytes()).await.unwrap().status,
+            431,
+            "{line}"
+        );
     }
-    let many = format!("GET {AGENTS} HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(5_000));
+    let many = format!(
+        "GET {AGENTS} HTTP/1.1\r\nhost: x\r\n{}\r\n",
+        "a: b\r\n".repeat(5_000)
+    );
     assert_eq!(app.raw(many.as_bytes()).await.unwrap().status, 431);
     let path = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(70_000));
     assert!((400..500).contains(&app.raw(path.as_bytes()).await.unwrap().status));
     // Far below it nothing is in the way.
-    let some =
-        format!("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\na: {}\r\n\r\n", "x".repeat(16_000));
+    let some = format!(
+        "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\na: {}\r\n\r\n",
+        "x".repeat(16_000)
+    );
     assert_eq!(app.raw(some.as_bytes()).await.unwrap().status, 200);
 }
 
@@ -136,14 +180,25 @@ async fn an_unknown_path_is_not_found_by_any_method(app: &TestApp<'_>) {
 async fn a_request_id_is_kept_when_it_keeps_to_its_alphabet(app: &TestApp<'_>) {
     let long = "x".repeat(64);
     for id in ["a", "A.b_c-9", &long, "-", "..", "0"] {
-        for path in ["/livez", REVOKED, TOKEN, AGENTS, "/nothing", "/.well-known/jwks.json"] {
+        for path in [
+            "/livez",
+            REVOKED,
+            TOKEN,
+            AGENTS,
+            "/nothing",
+            "/.well-known/jwks.json",
+        ] {
             let answer = app.send("GET", path, &[("x-request-id", id)], vec![]).await;
             assert_eq!(answer.header("x-request-id"), id, "{path}");
         }
     }
     let too_long = "x".repeat(65);
-    for id in ["", "a b", "a/b", "a,b", "a\"b", "<b>", "a:b", "a%0db", &too_long] {
-        let answer = app.send("GET", "/livez", &[("x-request-id", id)], vec![]).await;
+    for id in [
+        "", "a b", "a/b", "a,b", "a\"b", "<b>", "a:b", "a%0db", &too_long,
+    ] {
+        let answer = app
+            .send("GET", "/livez", &[("x-request-id", id)], vec![])
+            .await;
         assert_ne!(answer.header("x-request-id"), id);
         answer.names_its_request();
     }
@@ -154,10 +209,15 @@ async fn a_request_id_is_kept_when_it_keeps_to_its_alphabet(app: &TestApp<'_>) {
 async fn every_reply_names_its_request(app: &TestApp<'_>) {
     let mut seen = std::collections::HashSet::new();
     for method in ["GET", "POST", "HEAD", "OPTIONS"] {
-        for path in ["/livez", "/readyz", REVOKED, TOKEN, INTROSPECT, AGENTS, "/nothing"] {
+        for path in [
+            "/livez", "/readyz", REVOKED, TOKEN, INTROSPECT, AGENTS, "/nothing",
+        ] {
             let answer = app.send(method, path, &[], vec![]).await;
             answer.names_its_request();
-            assert!(seen.insert(answer.header("x-request-id").to_owned()), "an id came twice");
+            assert!(
+                seen.insert(answer.header("x-request-id").to_owned()),
+                "an id came twice"
+            );
         }
     }
     let other = app.beside().await;
@@ -167,8 +227,15 @@ async fn every_reply_names_its_request(app: &TestApp<'_>) {
 async fn connections_are_kept_and_requests_may_be_pipelined(app: &TestApp<'_>) {
     let one = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
     let last = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let answer = app.raw(format!("{one}{one}{last}").as_bytes()).await.unwrap();
-    assert_eq!(answer.body.matches("HTTP/1.1 200 OK").count(), 2, "{answer:?}");
+    let answer = app
+        .raw(format!("{one}{one}{last}").as_bytes())
+        .await
+        .unwrap();
+    assert_eq!(
+        answer.body.matches("HTTP/1.1 200 OK").count(),
+        2,
+        "{answer:?}"
+    );
 }
 
 /// Known failure 33: one message in is at most one answer out.
@@ -185,7 +252,10 @@ async fn a_message_with_two_lengths_never_hides_another(app: &TestApp<'_>) {
         "transfer-encoding: x\r\n",
     ] {
         let head = [FORM, lengths.as_bytes()].concat();
-        let answer = app.raw_post(TOKEN, &head, format!("0\r\n\r\n{hidden}").as_bytes()).await.unwrap();
+        let answer = app
+            .raw_post(TOKEN, &head, format!("0\r\n\r\n{hidden}").as_bytes())
+            .await
+            .unwrap();
         assert!((400..500).contains(&answer.status), "{lengths}: {answer:?}");
         assert!(!answer.body.contains("HTTP/1.1"), "{lengths}: {answer:?}");
     }
@@ -217,14 +287,22 @@ async fn what_is_not_http_is_answered_with_400(app: &TestApp<'_>) {
     ] {
         // A connection may also just end.
         if let Some(answer) = app.raw(request.as_bytes()).await {
-            assert!((400..500).contains(&answer.status), "{request:?}: {answer:?}");
+            assert!(
+                (400..500).contains(&answer.status),
+                "{request:?}: {answer:?}"
+            );
         }
     }
     assert_eq!(app.get("/livez").await.status, 200);
 }
 
 async fn a_compressed_body_is_not_unpacked(app: &TestApp<'_>) {
-    let headers = [("content-type", "application/x-www-form-urlencoded"), ("content-encoding", "gzip")];
+    let headers = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("content-encoding", "gzip"),
+    ];
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x00".to_vec();
-    app.send("POST", TOKEN, &headers, gzip).await.is_error(400, "invalid_request");
+    app.send("POST", TOKEN, &headers, gzip)
+        .await
+        .is_error(400, "invalid_request");
 }

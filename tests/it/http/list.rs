@@ -27,7 +27,10 @@ fn jti(token: &str) -> Value {
 }
 
 async fn listed(app: &TestApp<'_>) -> Vec<Value> {
-    app.get(REVOKED).await.json()["revoked_jtis"].as_array().unwrap().clone()
+    app.get(REVOKED).await.json()["revoked_jtis"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 /// So many events of tokens that live for five minutes, past the store.
@@ -43,12 +46,17 @@ async fn record_many(app: &TestApp<'_>, agent_id: &str, tokens: i64) {
              from generate_series(1, {tokens})"
         ),
     };
-    let into = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, epoch, detail)";
+    let into =
+        "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, epoch, detail)";
     app.database.execute(&format!("{into} {rows}")).await;
 }
 
 async fn a_token_that_lives_long_is_listed_however_many_came_after_it(app: &TestApp<'_>) {
-    let agent = app.agent_like(Some("a"), "tokens:read", |terms| terms.ttl = Ttl::new(86_400).ok()).await;
+    let agent = app
+        .agent_like(Some("a"), "tokens:read", |terms| {
+            terms.ttl = Ttl::new(86_400).ok()
+        })
+        .await;
     let long = app.token(&agent).await;
     record_many(app, "a", 10_240).await;
     app.suspend(&agent).await;
@@ -60,20 +68,33 @@ async fn a_token_that_lives_long_is_listed_however_many_came_after_it(app: &Test
 
 async fn of_more_tokens_than_are_listed_those_that_expire_last_are(app: &TestApp<'_>) {
     let app = &app.beside_with(&[("limits.listed_tokens", "10")]).await;
-    let agent = app.agent_like(Some("a"), "tokens:read", |terms| terms.ttl = Ttl::new(86_400).ok()).await;
+    let agent = app
+        .agent_like(Some("a"), "tokens:read", |terms| {
+            terms.ttl = Ttl::new(86_400).ok()
+        })
+        .await;
     let long = app.token(&agent).await;
     record_many(app, "a", 25).await;
     app.suspend(&agent).await;
     app.state.list.refresh().await.unwrap();
     assert_eq!(listed(app).await.len(), 10);
     assert_eq!(listed(app).await[0], jti(&long));
-    let metrics = app.send_to(app.ops_address, "GET", "/metrics", &[], vec![]).await.body;
-    assert!(metrics.contains("# TYPE sealwright_unlisted_tokens gauge"), "{metrics}");
+    let metrics = app
+        .send_to(app.ops_address, "GET", "/metrics", &[], vec![])
+        .await
+        .body;
+    assert!(
+        metrics.contains("# TYPE sealwright_unlisted_tokens gauge"),
+        "{metrics}"
+    );
     app.clock.advance(300);
     assert_eq!(listed(app).await, [jti(&long)]);
     // Another process comes to the same list, whenever it looks.
     let other = app.beside_with(&[("limits.listed_tokens", "10")]).await;
-    assert_eq!(other.get(REVOKED).await.fingerprint(), app.get(REVOKED).await.fingerprint());
+    assert_eq!(
+        other.get(REVOKED).await.fingerprint(),
+        app.get(REVOKED).await.fingerprint()
+    );
 }
 
 async fn many_agents_are_killed_and_all_their_tokens_listed(app: &TestApp<'_>) {
@@ -91,7 +112,12 @@ async fn many_agents_are_killed_and_all_their_tokens_listed(app: &TestApp<'_>) {
     app.state.list.refresh().await.unwrap();
     for process in [app, &other] {
         let list = process.get(REVOKED).await.json();
-        let named = list["revoked_jtis"].as_array().unwrap().iter().map(Value::to_string).collect();
+        let named = list["revoked_jtis"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(Value::to_string)
+            .collect();
         assert_eq!(tokens, named);
         assert_eq!(list["revoked_agents"].as_array().unwrap().len(), 12);
     }
@@ -119,8 +145,17 @@ async fn get(app: &TestApp<'_>, headers: &[(&str, &str)]) -> (u16, [String; 3], 
         request = request.header(*name, *value);
     }
     let response = request.send().await.unwrap();
-    let header = |name| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
-    let (status, told) = (response.status().as_u16(), ["etag", "content-encoding", "vary"].map(header));
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+            .to_owned()
+    };
+    let (status, told) = (
+        response.status().as_u16(),
+        ["etag", "content-encoding", "vary"].map(header),
+    );
     (status, told, response.bytes().await.unwrap().to_vec())
 }
 
@@ -129,26 +164,45 @@ const GZIP: (&str, &str) = ("accept-encoding", "gzip, deflate");
 /// RFC 9110 §8.8.3.3: another form has another strong tag.
 async fn a_long_list_is_packed_for_those_who_ask(app: &TestApp<'_>) {
     let (_, short, _) = get(app, &[GZIP]).await;
-    assert_eq!(short[1..], ["", "Accept-Encoding"], "an empty list is sent as it is");
+    assert_eq!(
+        short[1..],
+        ["", "Accept-Encoding"],
+        "an empty list is sent as it is"
+    );
     revoke_many(app).await;
     let (status, plain, body) = get(app, &[]).await;
-    assert_eq!((status, plain[1].as_str(), plain[2].as_str()), (200, "", "Accept-Encoding"));
+    assert_eq!(
+        (status, plain[1].as_str(), plain[2].as_str()),
+        (200, "", "Accept-Encoding")
+    );
     let (status, packed, bytes) = get(app, &[GZIP]).await;
-    assert_eq!((status, packed[1].as_str(), packed[2].as_str()), (200, "gzip", "Accept-Encoding"));
+    assert_eq!(
+        (status, packed[1].as_str(), packed[2].as_str()),
+        (200, "gzip", "Accept-Encoding")
+    );
     assert!(bytes.len() < body.len());
     let mut text = Vec::new();
-    flate2::read::GzDecoder::new(&*bytes).read_to_end(&mut text).unwrap();
+    flate2::read::GzDecoder::new(&*bytes)
+        .read_to_end(&mut text)
+        .unwrap();
     assert_eq!(text, body);
-    assert_eq!(packed[0], format!("{}-gzip\"", plain[0].trim_end_matches('"')));
+    assert_eq!(
+        packed[0],
+        format!("{}-gzip\"", plain[0].trim_end_matches('"'))
+    );
     // Equal on every replica, as a strong tag promises.
     let other = app.beside().await;
     assert_eq!(get(&other, &[GZIP]).await, (200, packed, bytes));
-    assert_eq!(get(&other, &[("accept-encoding", "gzip;q=0")]).await, (200, plain, body));
+    assert_eq!(
+        get(&other, &[("accept-encoding", "gzip;q=0")]).await,
+        (200, plain, body)
+    );
 }
 
 async fn whoever_has_the_list_in_either_form_has_it(app: &TestApp<'_>) {
     revoke_many(app).await;
-    let ((_, [plain, ..], _), (_, [packed, ..], _)) = (get(app, &[]).await, get(app, &[GZIP]).await);
+    let ((_, [plain, ..], _), (_, [packed, ..], _)) =
+        (get(app, &[]).await, get(app, &[GZIP]).await);
     let both = format!("{plain}, {packed}");
     for (held, accepts_gzip, told) in [
         (&plain, false, &plain),
@@ -162,7 +216,11 @@ async fn whoever_has_the_list_in_either_form_has_it(app: &TestApp<'_>) {
         let mut headers = vec![("if-none-match", held.as_str())];
         headers.extend(accepts_gzip.then_some(GZIP));
         let (status, [tag, encoding, vary], body) = get(app, &headers).await;
-        assert_eq!((status, &tag, body.len()), (304, told, 0), "{held} {accepts_gzip}");
+        assert_eq!(
+            (status, &tag, body.len()),
+            (304, told, 0),
+            "{held} {accepts_gzip}"
+        );
         assert_eq!((encoding.as_str(), vary.as_str()), ("", "Accept-Encoding"));
     }
     let other = format!("{}x\"", packed.trim_end_matches('"'));
@@ -184,7 +242,10 @@ async fn news_do_not_wait_for_the_tokens_of_killed_agents() {
     app.suspend(&agent).await;
     app.state.list.catch_up().await.unwrap();
     let mut loops = loops::loops(&app.config, &app.opened, &app.state);
-    let (mut news, mut kills) = (named(&mut loops, "revocation list"), named(&mut loops, "killed tokens"));
+    let (mut news, mut kills) = (
+        named(&mut loops, "revocation list"),
+        named(&mut loops, "killed tokens"),
+    );
 
     let revoked = uuid::Uuid::from_u128(7);
     let ends = NOW.0 + 600;
@@ -195,7 +256,10 @@ async fn news_do_not_wait_for_the_tokens_of_killed_agents() {
     );
     database.execute(&sql).await;
     let mut lock = PgConnection::connect(database.url()).await.unwrap();
-    sqlx::raw_sql("begin; lock table audit_event in access exclusive mode").execute(&mut lock).await.unwrap();
+    sqlx::raw_sql("begin; lock table audit_event in access exclusive mode")
+        .execute(&mut lock)
+        .await
+        .unwrap();
     // A look-up gives up after a while, which a busy machine may not leave to the news.
     let mut came_first = false;
     for _ in 0..20 {

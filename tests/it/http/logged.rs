@@ -10,7 +10,9 @@ on_both! {
     a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_refusal,
 }
 
-async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_refusal(app: &TestApp<'_>) {
+async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_refusal(
+    app: &TestApp<'_>,
+) {
     let (log, _guard) = Log::here();
     let app = &app.beside_with(&[("log.requests", "true")]).await;
     let agent = app.agent_named("agt_1", "tokens:read").await;
@@ -18,19 +20,30 @@ async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_
     app.suspend(&stopped).await;
     let token = app.token(&agent).await;
     app.ask(&agent, "scope=db:write").await;
-    app.ask(&agent.with_secret("not the secret of this agent"), "").await;
+    app.ask(&agent.with_secret("not the secret of this agent"), "")
+        .await;
     app.ask(&stopped, "").await;
     app.ask(&agent, "scope=a++b").await;
     app.post_as(&agent.basic(), INTROSPECT, "token=x").await;
     app.get_as(&bearer(&token), AGENTS).await;
     app.post(INTROSPECT, "token=x").await;
-    app.post_as(&bearer(&token), REVOKE, &format!("token={token}")).await;
+    app.post_as(&bearer(&token), REVOKE, &format!("token={token}"))
+        .await;
     app.get("/nothing").await;
-    let lines: Vec<Value> = log.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = log
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let told: Vec<(Value, Value)> = lines
         .iter()
         .filter(|line| line["target"] == "sealwright::request")
-        .map(|line| (line["fields"]["agent"].clone(), line["fields"]["reason"].clone()))
+        .map(|line| {
+            (
+                line["fields"]["agent"].clone(),
+                line["fields"]["reason"].clone(),
+            )
+        })
         .collect();
     let (agt, none) = (json!("agt_1"), Value::Null);
     let expected = [

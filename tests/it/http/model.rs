@@ -68,7 +68,12 @@ async fn run(apps: [&TestApp<'_>; 2], caller: &Agent, agent: &Agent, steps: &[(u
                 if active {
                     let text = answer.text("access_token");
                     assert_eq!(claims(&text)["epoch"], epoch, "{steps:?}");
-                    tokens.push(Token { text, epoch, expires_at: now + 600, revoked: false });
+                    tokens.push(Token {
+                        text,
+                        epoch,
+                        expires_at: now + 600,
+                        revoked: false,
+                    });
                 } else {
                     answer.is(403, SUSPENDED);
                 }
@@ -103,7 +108,11 @@ async fn run(apps: [&TestApp<'_>; 2], caller: &Agent, agent: &Agent, steps: &[(u
             let lives = active && token.epoch == epoch && !token.revoked && now < token.expires_at;
             for app in apps {
                 let answer = app.introspect(caller, &token.text).await;
-                assert_eq!(answer.body != INACTIVE, lives, "after {step:?} of {steps:?}: {answer:?}");
+                assert_eq!(
+                    answer.body != INACTIVE,
+                    lives,
+                    "after {step:?} of {steps:?}: {answer:?}"
+                );
             }
         }
     }

@@ -17,11 +17,19 @@ on_both! {
 async fn basic_is_read_in_all_four_encodings(app: &TestApp<'_>) {
     let percent = |text: &str| encode(text).replace('+', "%20");
     let strict = |text: &str| {
-        let all = |c: char| if c.is_ascii_alphanumeric() { c.to_string() } else { percent_of(c) };
+        let all = |c: char| {
+            if c.is_ascii_alphanumeric() {
+                c.to_string()
+            } else {
+                percent_of(c)
+            }
+        };
         text.chars().map(all).collect::<String>()
     };
     let plain = app.agent_named("agent_1.a-b~c", "agents:read").await;
-    let spaced = app.imported("urn:x", "a secret/with é&=", "agents:read").await;
+    let spaced = app
+        .imported("urn:x", "a secret/with é&=", "agents:read")
+        .await;
     for (agent, raw) in [(&plain, true), (&spaced, false)] {
         let mut encodings = vec![
             basic(&agent.id, &agent.secret),
@@ -41,7 +49,9 @@ async fn basic_is_read_in_all_four_encodings(app: &TestApp<'_>) {
 }
 
 fn percent_of(c: char) -> String {
-    c.encode_utf8(&mut [0; 4]).bytes().fold(String::new(), |text, b| text + &format!("%{b:02X}"))
+    c.encode_utf8(&mut [0; 4])
+        .bytes()
+        .fold(String::new(), |text, b| text + &format!("%{b:02X}"))
 }
 
 /// D15: never to be told from an unknown client.
@@ -63,7 +73,11 @@ async fn a_malformed_basic_is_a_failed_authentication(app: &TestApp<'_>) {
         for (media_type, body) in [(FORM, GRANT), (JSON, "{}")] {
             let answer = send(app, media_type, Some(&authorization), body.as_bytes()).await;
             is_unknown(&answer);
-            assert_eq!(answer.header("www-authenticate"), CHALLENGE, "{authorization}");
+            assert_eq!(
+                answer.header("www-authenticate"),
+                CHALLENGE,
+                "{authorization}"
+            );
         }
     }
 }
@@ -80,12 +94,25 @@ async fn more_than_one_method_is_an_invalid_request(app: &TestApp<'_>) {
     ] {
         is_invalid(&send(app, JSON, Some(&by_basic), body.as_bytes()).await);
     }
-    for body in [agent.form(), "client_secret=x".to_owned(), "client_id=other".to_owned()] {
+    for body in [
+        agent.form(),
+        "client_secret=x".to_owned(),
+        "client_id=other".to_owned(),
+    ] {
         is_invalid(&send(app, FORM, Some(&by_basic), body.as_bytes()).await);
     }
     let equal = format!("{{\"client_id\":\"{}\",\"client_secret\":\"\"}}", agent.id);
-    assert_eq!(send(app, JSON, Some(&by_basic), equal.as_bytes()).await.status, 200);
-    let twice = [("content-type", JSON), ("authorization", &*by_basic), ("authorization", &*by_basic)];
+    assert_eq!(
+        send(app, JSON, Some(&by_basic), equal.as_bytes())
+            .await
+            .status,
+        200
+    );
+    let twice = [
+        ("content-type", JSON),
+        ("authorization", &*by_basic),
+        ("authorization", &*by_basic),
+    ];
     is_invalid(&app.send("POST", OAUTH_TOKEN, &twice, b"{}".to_vec()).await);
 }
 
@@ -94,7 +121,12 @@ async fn a_bearer_is_neither_credentials_nor_in_their_way(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     for authorization in ["Bearer x", "bearer", "Bearer \u{e9}"] {
         for (media_type, body) in [(FORM, agent.form()), (JSON, agent.json())] {
-            assert_eq!(send(app, media_type, Some(authorization), body.as_bytes()).await.status, 200);
+            assert_eq!(
+                send(app, media_type, Some(authorization), body.as_bytes())
+                    .await
+                    .status,
+                200
+            );
         }
         let wrong = agent.with_secret("wrong");
         let answer = send(app, JSON, Some(authorization), wrong.json().as_bytes()).await;

@@ -36,7 +36,12 @@ pub fn is_unknown(answer: &Answer) {
     answer.is_merged_error(401, "AUTH_INVALID_CREDENTIALS", "unauthorized");
 }
 
-pub async fn send(app: &TestApp<'_>, media_type: &str, authorization: Option<&str>, body: &[u8]) -> Answer {
+pub async fn send(
+    app: &TestApp<'_>,
+    media_type: &str,
+    authorization: Option<&str>,
+    body: &[u8],
+) -> Answer {
     let mut headers = vec![("content-type", media_type)];
     headers.extend(authorization.map(|value| ("authorization", value)));
     app.send("POST", OAUTH_TOKEN, &headers, body.to_vec()).await
@@ -54,29 +59,64 @@ fn with(agent: &Agent, members: &str) -> String {
 /// D6, D12: nothing is evaluated, so the right secret gets nothing.
 async fn other_methods_and_media_types_are_refused_in_the_same_shape(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
-    for method in ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"] {
-        let answer = app.send(method, OAUTH_TOKEN, &[("content-type", JSON)], agent.json().into()).await;
+    for method in [
+        "GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND",
+    ] {
+        let answer = app
+            .send(
+                method,
+                OAUTH_TOKEN,
+                &[("content-type", JSON)],
+                agent.json().into(),
+            )
+            .await;
         answer.is_merged_error(405, "VALIDATION_ERROR", "bad_request");
         assert_eq!(answer.header("allow"), "POST", "{method}");
     }
-    for media_type in
-        ["text/plain", "application/jsonx", "text/json", "application/json, text/plain", "", ";"]
-    {
+    for media_type in [
+        "text/plain",
+        "application/jsonx",
+        "text/json",
+        "application/json, text/plain",
+        "",
+        ";",
+    ] {
         is_invalid(&send(app, media_type, None, agent.json().as_bytes()).await);
     }
-    is_invalid(&app.send("POST", OAUTH_TOKEN, &[], agent.form().into()).await);
+    is_invalid(
+        &app.send("POST", OAUTH_TOKEN, &[], agent.form().into())
+            .await,
+    );
     let two = [("content-type", JSON), ("content-type", FORM)];
-    is_invalid(&app.send("POST", OAUTH_TOKEN, &two, agent.json().into()).await);
+    is_invalid(
+        &app.send("POST", OAUTH_TOKEN, &two, agent.json().into())
+            .await,
+    );
     assert_eq!(app.database.number("select count(*) from quota").await, 0);
 }
 
 async fn both_media_types_are_read_in_any_letter_case_and_with_parameters(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     for media_type in [FORM, "Application/X-WWW-Form-URLEncoded;charset=utf-8"] {
-        assert_eq!(send(app, media_type, None, agent.form().as_bytes()).await.status, 200);
+        assert_eq!(
+            send(app, media_type, None, agent.form().as_bytes())
+                .await
+                .status,
+            200
+        );
     }
-    for media_type in [JSON, "Application/JSON", "application/json;charset=utf-8", "application/json ; x=y"] {
-        assert_eq!(send(app, media_type, None, agent.json().as_bytes()).await.status, 200);
+    for media_type in [
+        JSON,
+        "Application/JSON",
+        "application/json;charset=utf-8",
+        "application/json ; x=y",
+    ] {
+        assert_eq!(
+            send(app, media_type, None, agent.json().as_bytes())
+                .await
+                .status,
+            200
+        );
     }
 }
 
@@ -84,10 +124,15 @@ async fn a_body_beyond_the_limit_is_refused_in_the_same_shape(app: &TestApp<'_>)
     let agent = app.agent("agents:read").await;
     let padded = |length: usize| {
         let rest = with(&agent, "\"pad\":\"\"").len();
-        with(&agent, &format!("\"pad\":\"{}\"", "x".repeat(length - rest)))
+        with(
+            &agent,
+            &format!("\"pad\":\"{}\"", "x".repeat(length - rest)),
+        )
     };
     assert_eq!(json(app, padded(65_536)).await.status, 200);
-    json(app, padded(65_537)).await.is_merged_error(413, "VALIDATION_ERROR", "bad_request");
+    json(app, padded(65_537))
+        .await
+        .is_merged_error(413, "VALIDATION_ERROR", "bad_request");
     let announced = b"content-type: application/json\r\ncontent-length: 10000000000\r\n";
     let answer = app.raw_post(OAUTH_TOKEN, announced, b"").await.unwrap();
     answer.is_merged_error(413, "VALIDATION_ERROR", "bad_request");
@@ -98,10 +143,19 @@ async fn each_check_comes_before_the_next(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let wrong = agent.with_secret("wrong");
     let long = "x".repeat(70_000);
-    let method = app.send("PUT", OAUTH_TOKEN, &[("content-type", "text/plain")], vec![]).await;
+    let method = app
+        .send(
+            "PUT",
+            OAUTH_TOKEN,
+            &[("content-type", "text/plain")],
+            vec![],
+        )
+        .await;
     method.is_merged_error(405, "VALIDATION_ERROR", "bad_request");
     is_invalid(&send(app, "text/plain", None, long.as_bytes()).await);
-    json(app, &long).await.is_merged_error(413, "VALIDATION_ERROR", "bad_request");
+    json(app, &long)
+        .await
+        .is_merged_error(413, "VALIDATION_ERROR", "bad_request");
     is_invalid(&json(app, with(&wrong, "\"scope\":\"a  b\"")).await);
     app.suspend(&agent).await;
     is_unknown(&json(app, with(&wrong, "\"scope\":\"nothing:known\"")).await);
@@ -132,7 +186,10 @@ async fn what_is_no_json_is_an_invalid_request(app: &TestApp<'_>) {
         with(&agent, "\"x\":\"\\ud800\""),
         with(&agent, "\"x\":\"\n\""),
         with(&agent, "\"\\udfff\":1"),
-        with(&agent, &format!("\"x\":{}{}", "[".repeat(32), "]".repeat(32))),
+        with(
+            &agent,
+            &format!("\"x\":{}{}", "[".repeat(32), "]".repeat(32)),
+        ),
         with(&agent, &format!("\"x\":{}", "[".repeat(60_000))),
         "[".repeat(65_536),
         "{\"a\":".repeat(13_000),
@@ -150,7 +207,12 @@ async fn what_is_no_json_is_an_invalid_request(app: &TestApp<'_>) {
 
 async fn json_may_be_large_deep_and_strange_within_its_bounds(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
-    let pairs = |count: usize| (0..count).map(|i| format!("\"{i}\":1")).collect::<Vec<_>>().join(",");
+    let pairs = |count: usize| {
+        (0..count)
+            .map(|i| format!("\"{i}\":1"))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     for members in [
         pairs(1_022),
         vec!["\"\":0"; 1_022].join(","),
@@ -159,7 +221,8 @@ async fn json_may_be_large_deep_and_strange_within_its_bounds(app: &TestApp<'_>)
         format!("\"x\":{}", "9".repeat(300)),
         "\"x\":-0.0e-999".to_owned(),
         "\"x\":\"\\u0000\"".to_owned(),
-        "\"grant_type\":\"client_credentials\",\"scope\":\"agents:read\",\"audience\":null".to_owned(),
+        "\"grant_type\":\"client_credentials\",\"scope\":\"agents:read\",\"audience\":null"
+            .to_owned(),
         "\"grant_type\":\"\",\"scope\":\"\"".to_owned(),
         "\"resource\":\"https://a\",\"resource\":\"https://b\"".to_owned(),
         "\"resource\":[\"https://a\",\"https://b\"]".to_owned(),
@@ -171,17 +234,33 @@ async fn json_may_be_large_deep_and_strange_within_its_bounds(app: &TestApp<'_>)
         assert_eq!(answer.status, 200, "{members}: {answer:?}");
     }
     // D10: of whatever bytes, an id or a secret that nobody has is simply unknown.
-    for (name, value) in [("client_id", "\\u0000"), ("client_id", "é \\n"), ("client_secret", "\\u0000")] {
-        let other = if name == "client_id" { "client_secret" } else { "client_id" };
+    for (name, value) in [
+        ("client_id", "\\u0000"),
+        ("client_id", "é \\n"),
+        ("client_secret", "\\u0000"),
+    ] {
+        let other = if name == "client_id" {
+            "client_secret"
+        } else {
+            "client_id"
+        };
         is_unknown(&json(app, format!("{{\"{name}\":\"{value}\",\"{other}\":\"x\"}}")).await);
     }
     is_invalid(&json(app, with(&agent, "\"scope\":\"a\\u0000\"")).await);
     // RFC 8707 §2: as often as there are resources, in JSON as an array of them.
-    let answer = json(app, with(&agent, "\"resource\":[\"https://a\",\"https://b\"]")).await;
+    let answer = json(
+        app,
+        with(&agent, "\"resource\":[\"https://a\",\"https://b\"]"),
+    )
+    .await;
     let audience = &crate::harness::app::claims(&answer.text("access_token"))["aud"];
     assert_eq!(*audience, serde_json::json!(["https://a", "https://b"]));
-    for members in ["\"resource\":[1]", "\"resource\":[[\"https://a\"]]", "\"audience\":[1]", "\"scope\":[]"]
-    {
+    for members in [
+        "\"resource\":[1]",
+        "\"resource\":[[\"https://a\"]]",
+        "\"audience\":[1]",
+        "\"scope\":[]",
+    ] {
         is_invalid(&json(app, with(&agent, members)).await);
     }
     for many in [pairs(1_023), pairs(5_000), vec!["\"\":0"; 10_000].join(",")] {
@@ -209,10 +288,21 @@ async fn a_member_that_comes_twice_is_refused_if_it_is_known(app: &TestApp<'_>) 
         "\"task_id\":1,\"task_id\":2",
         "\"Client_id\":1,\"client_id \":1",
     ] {
-        assert_eq!(json(app, with(&agent, members)).await.status, 200, "{members}");
+        assert_eq!(
+            json(app, with(&agent, members)).await.status,
+            200,
+            "{members}"
+        );
     }
-    for parameters in ["client_id=x", "client_secret=", "scope=agents:read&scope=agents:read"] {
-        is_invalid(&app.post(OAUTH_TOKEN, &format!("{}&{parameters}", agent.form())).await);
+    for parameters in [
+        "client_id=x",
+        "client_secret=",
+        "scope=agents:read&scope=agents:read",
+    ] {
+        is_invalid(
+            &app.post(OAUTH_TOKEN, &format!("{}&{parameters}", agent.form()))
+                .await,
+        );
     }
 }
 
@@ -220,16 +310,42 @@ async fn a_member_that_comes_twice_is_refused_if_it_is_known(app: &TestApp<'_>) 
 async fn a_parameter_in_the_query_counts_as_one_of_the_body(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let body = with(&agent, "\"scope\":\"agents:read\",\"audience\":\"a\"");
-    for query in ["client_id=x", "client_secret=", "code=x", "token=x", "scope=", "audience=a", "x=%zz"] {
-        is_invalid(&app.post_json(&format!("{OAUTH_TOKEN}?{query}"), &body).await);
+    for query in [
+        "client_id=x",
+        "client_secret=",
+        "code=x",
+        "token=x",
+        "scope=",
+        "audience=a",
+        "x=%zz",
+    ] {
+        is_invalid(
+            &app.post_json(&format!("{OAUTH_TOKEN}?{query}"), &body)
+                .await,
+        );
     }
-    assert_eq!(app.post_json(&format!("{OAUTH_TOKEN}?foo=bar"), &body).await.status, 200);
+    assert_eq!(
+        app.post_json(&format!("{OAUTH_TOKEN}?foo=bar"), &body)
+            .await
+            .status,
+        200
+    );
 }
 
 async fn an_unreadable_form_is_an_invalid_request(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
-    for parameters in ["scope=%", "foo=%zz", "foo=%ff", "%c3=x", "client_assertion=x", "scope=%00"] {
-        is_invalid(&app.post(OAUTH_TOKEN, &format!("{}&{parameters}", agent.form())).await);
+    for parameters in [
+        "scope=%",
+        "foo=%zz",
+        "foo=%ff",
+        "%c3=x",
+        "client_assertion=x",
+        "scope=%00",
+    ] {
+        is_invalid(
+            &app.post(OAUTH_TOKEN, &format!("{}&{parameters}", agent.form()))
+                .await,
+        );
     }
     let bytes = [agent.form().as_bytes(), b"&foo=\xff"].concat();
     is_invalid(&send(app, FORM, None, &bytes).await);
@@ -247,10 +363,18 @@ async fn what_is_missing_is_told_before_what_stands_behind_it(app: &TestApp<'_>)
         ("{\"client_secret\":1}", "missing_client_id"),
         ("{\"client_secret\":null}", "missing_client_id"),
         ("{\"client_id\":1}", "invalid_client_id"),
-        ("{\"client_id\":null,\"client_secret\":null}", "invalid_client_id"),
-        ("{\"client_id\":\"a\",\"client_secret\":null}", "invalid_client_secret"),
+        (
+            "{\"client_id\":null,\"client_secret\":null}",
+            "invalid_client_id",
+        ),
+        (
+            "{\"client_id\":\"a\",\"client_secret\":null}",
+            "invalid_client_secret",
+        ),
     ] {
-        json(app, body).await.is_merged_error(400, "VALIDATION_ERROR", error_code);
+        json(app, body)
+            .await
+            .is_merged_error(400, "VALIDATION_ERROR", error_code);
     }
     // Beside Basic they may be left out, as serializers write what is.
     for (body, status) in [
@@ -259,14 +383,25 @@ async fn what_is_missing_is_told_before_what_stands_behind_it(app: &TestApp<'_>)
         ("{\"client_id\":1}", 400),
         ("{\"client_secret\":[]}", 400),
     ] {
-        assert_eq!(send(app, JSON, Some(&agent.basic()), body.as_bytes()).await.status, status, "{body}");
+        assert_eq!(
+            send(app, JSON, Some(&agent.basic()), body.as_bytes())
+                .await
+                .status,
+            status,
+            "{body}"
+        );
     }
 }
 
 /// T5, D6: byte-equal, the request's id being the same.
 async fn nobody_can_tell_which_ids_exist(app: &TestApp<'_>) {
-    let app = &app.beside_with(&[("limits.failures_per_minute", "0")]).await;
-    let (active, suspended) = (app.agent("agents:read").await, app.agent("agents:read").await);
+    let app = &app
+        .beside_with(&[("limits.failures_per_minute", "0")])
+        .await;
+    let (active, suspended) = (
+        app.agent("agents:read").await,
+        app.agent("agents:read").await,
+    );
     let retired = app.agent("agents:read").await;
     app.suspend(&suspended).await;
     app.decommission(&retired).await;
@@ -275,7 +410,10 @@ async fn nobody_can_tell_which_ids_exist(app: &TestApp<'_>) {
         let headers = [("content-type", media_type), ("x-request-id", "same")];
         app.send("POST", OAUTH_TOKEN, &headers, body.into()).await
     };
-    let nobody = Agent { id: "nobody".to_owned(), secret: "junk".to_owned() };
+    let nobody = Agent {
+        id: "nobody".to_owned(),
+        secret: "junk".to_owned(),
+    };
     let first = ask(JSON, nobody.json()).await;
     is_unknown(&first);
     for agent in [&nobody, &active, &suspended, &retired, &imported] {
@@ -286,14 +424,21 @@ async fn nobody_can_tell_which_ids_exist(app: &TestApp<'_>) {
             let agent = agent.with_secret(secret);
             for (media_type, body) in [(JSON, agent.json()), (FORM, agent.form())] {
                 let answer = ask(media_type, body).await;
-                assert_eq!(answer.fingerprint(), first.fingerprint(), "{} {secret}", agent.id);
+                assert_eq!(
+                    answer.fingerprint(),
+                    first.fingerprint(),
+                    "{} {secret}",
+                    agent.id
+                );
             }
         }
     }
 }
 
 async fn the_time_to_wait_is_told_twice(app: &TestApp<'_>) {
-    let app = &app.beside_with(&[("limits.requests_per_minute", "1")]).await;
+    let app = &app
+        .beside_with(&[("limits.requests_per_minute", "1")])
+        .await;
     let agent = app.agent("agents:read").await;
     assert_eq!(app.post_json(OAUTH_TOKEN, &agent.json()).await.status, 200);
     let answer = app.post_json(OAUTH_TOKEN, &agent.json()).await;
@@ -309,10 +454,23 @@ async fn the_time_to_wait_is_told_twice(app: &TestApp<'_>) {
 /// D12.
 async fn no_reply_brings_a_refresh_token(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
-    for members in ["\"x\":1", "\"grant_type\":\"client_credentials\",\"scope\":\"agents:read\""] {
+    for members in [
+        "\"x\":1",
+        "\"grant_type\":\"client_credentials\",\"scope\":\"agents:read\"",
+    ] {
         let answer = json(app, with(&agent, members)).await;
-        assert_eq!(answer.keys(), ["access_token", "token_type", "expires_in", "scope"]);
+        assert_eq!(
+            answer.keys(),
+            ["access_token", "token_type", "expires_in", "scope"]
+        );
     }
-    let refresh = json(app, with(&agent, "\"grant_type\":\"refresh_token\",\"refresh_token\":\"x\"")).await;
+    let refresh = json(
+        app,
+        with(
+            &agent,
+            "\"grant_type\":\"refresh_token\",\"refresh_token\":\"x\"",
+        ),
+    )
+    .await;
     is_invalid(&refresh);
 }

@@ -27,8 +27,16 @@ fn is_unavailable_there(answer: &Answer) {
 async fn memory_is_served(app: &TestApp<'_>, list: &Answer) {
     assert_eq!(app.get("/livez").await.status, 200);
     assert_eq!(app.get(REVOKED).await.fingerprint(), list.fingerprint());
-    assert_eq!(app.get_if_none_match(REVOKED, list.header("etag")).await.status, 304);
-    for path in ["/.well-known/jwks.json", "/.well-known/oauth-authorization-server"] {
+    assert_eq!(
+        app.get_if_none_match(REVOKED, list.header("etag"))
+            .await
+            .status,
+        304
+    );
+    for path in [
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
+    ] {
         assert_eq!(app.get(path).await.status, 200);
     }
 }
@@ -37,19 +45,36 @@ async fn memory_is_served(app: &TestApp<'_>, list: &Answer) {
 async fn a_lost_postgres_is_503_everywhere_and_comes_back() {
     let database = Database::postgres().await;
     let app = TestApp::start(&database).await;
-    let (warm, cold) = (app.agent("tokens:read").await, app.agent("tokens:read").await);
+    let (warm, cold) = (
+        app.agent("tokens:read").await,
+        app.agent("tokens:read").await,
+    );
     let (token, revoked) = (app.token(&warm).await, app.token(&warm).await);
     app.revoke(&warm, &revoked).await.is(200, "{}");
     let list = app.get(REVOKED).await;
-    let Database::Postgres { server, name, .. } = &database else { unreachable!() };
+    let Database::Postgres { server, name, .. } = &database else {
+        unreachable!()
+    };
     let mut conn = PgConnection::connect(server).await.unwrap();
     let mut run = async |sql: String| {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut conn)
+            .await
+            .unwrap();
     };
-    run(format!("alter database {name} with allow_connections false")).await;
-    run(format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")).await;
+    run(format!(
+        "alter database {name} with allow_connections false"
+    ))
+    .await;
+    run(format!(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
+    ))
+    .await;
 
-    let nobody = Agent { id: "nobody".to_owned(), secret: cold.secret.clone() };
+    let nobody = Agent {
+        id: "nobody".to_owned(),
+        secret: cold.secret.clone(),
+    };
     let form = format!("token={token}");
     let (by_basic, by_bearer) = (warm.basic(), bearer(&token));
     let own_path = format!("/api/v1/agents/{}", warm.id);
@@ -64,8 +89,10 @@ async fn a_lost_postgres_is_503_everywhere_and_comes_back() {
     );
     <[Answer; 7]>::from(answers).iter().for_each(is_unavailable);
     let (warm_json, cold_json) = (warm.json(), cold.json());
-    let (json, unread) =
-        tokio::join!(app.post_json(OAUTH_TOKEN, &warm_json), app.post_json(OAUTH_TOKEN, &cold_json));
+    let (json, unread) = tokio::join!(
+        app.post_json(OAUTH_TOKEN, &warm_json),
+        app.post_json(OAUTH_TOKEN, &cold_json)
+    );
     is_unavailable_there(&json);
     is_unavailable_there(&unread);
     let (agents, own, ready, gate) = tokio::join!(
@@ -81,14 +108,27 @@ async fn a_lost_postgres_is_503_everywhere_and_comes_back() {
     }
     ready.is(503, "{\"status\":\"unavailable\",\"reason\":\"database\"}");
     // A secret whose tag is wrong dies without a read, and a bad request before everything.
-    app.ask(&nobody, "").await.is(401, super::token::INVALID_CLIENT);
-    app.ask(&warm, "scope=a++b").await.is_error(400, "invalid_scope");
+    app.ask(&nobody, "")
+        .await
+        .is(401, super::token::INVALID_CLIENT);
+    app.ask(&warm, "scope=a++b")
+        .await
+        .is_error(400, "invalid_scope");
     memory_is_served(&app, &list).await;
 
     run(format!("alter database {name} with allow_connections true")).await;
-    wait_until("the server is ready again", async || app.get("/readyz").await.status == 200).await;
-    wait_until("tokens are issued again", async || app.ask(&cold, "").await.status == 200).await;
-    assert!(app.is_active(&warm, &token).await, "what was answered with 503 has not happened");
+    wait_until("the server is ready again", async || {
+        app.get("/readyz").await.status == 200
+    })
+    .await;
+    wait_until("tokens are issued again", async || {
+        app.ask(&cold, "").await.status == 200
+    })
+    .await;
+    assert!(
+        app.is_active(&warm, &token).await,
+        "what was answered with 503 has not happened"
+    );
     app.revoke(&warm, &token).await.is(200, "{}");
     drop(app);
     database.remove().await;
@@ -101,8 +141,13 @@ async fn a_locked_sqlite_file_is_503_for_writes_and_comes_back() {
     let agent = app.agent("tokens:read").await;
     let token = app.token(&agent).await;
     let list = app.get(REVOKED).await;
-    let mut holder = SqliteConnection::connect(database.path().to_str().unwrap()).await.unwrap();
-    sqlx::raw_sql("begin immediate").execute(&mut holder).await.unwrap();
+    let mut holder = SqliteConnection::connect(database.path().to_str().unwrap())
+        .await
+        .unwrap();
+    sqlx::raw_sql("begin immediate")
+        .execute(&mut holder)
+        .await
+        .unwrap();
     let (issued, revoked) = tokio::join!(app.ask(&agent, ""), app.revoke(&agent, &token));
     is_unavailable(&issued);
     is_unavailable(&revoked);
@@ -110,9 +155,15 @@ async fn a_locked_sqlite_file_is_503_for_writes_and_comes_back() {
     // Reads go on: the revocation that was answered with 503 has not happened.
     assert!(app.is_active(&agent, &token).await);
     memory_is_served(&app, &list).await;
-    sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
+    sqlx::raw_sql("rollback")
+        .execute(&mut holder)
+        .await
+        .unwrap();
     holder.close().await.unwrap();
-    wait_until("tokens are issued again", async || app.ask(&agent, "").await.status == 200).await;
+    wait_until("tokens are issued again", async || {
+        app.ask(&agent, "").await.status == 200
+    })
+    .await;
     // A write whose outcome was unknown may have landed meanwhile; asking again is always right.
     app.revoke(&agent, &token).await.is(200, "{}");
     assert!(!app.is_active(&agent, &token).await);

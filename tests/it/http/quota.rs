@@ -25,13 +25,22 @@ on_both! {
 
 async fn used(app: &TestApp<'_>, agent: &Agent) -> i64 {
     let month = app.clock.now().month().key();
-    let sql = format!("select used from quota where agent_id = '{}' and month = {month}", agent.id);
+    let sql = format!(
+        "select used from quota where agent_id = '{}' and month = {month}",
+        agent.id
+    );
     app.database.number(&sql).await
 }
 
 async fn set_plan(app: &TestApp<'_>, agent: &Agent, plan: &str) {
-    let patch = ProfilePatch { plan: Some(PlanName::parse(plan).unwrap()), ..ProfilePatch::default() };
-    app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
+    let patch = ProfilePatch {
+        plan: Some(PlanName::parse(plan).unwrap()),
+        ..ProfilePatch::default()
+    };
+    app.agents()
+        .update(&agent.parsed_id(), &patch, &app.opened.operator())
+        .await
+        .unwrap();
 }
 
 async fn the_ten_thousandth_token_passes_and_the_next_is_refused(app: &TestApp<'_>) {
@@ -40,17 +49,31 @@ async fn the_ten_thousandth_token_passes_and_the_next_is_refused(app: &TestApp<'
     app.set_used(&agent, 9_999).await;
     let last = bearer(&app.token(&agent).await);
     for _ in 0..2 {
-        app.ask(&agent, "").await.is(403, QUOTA).is_error(403, "unauthorized_client");
+        app.ask(&agent, "")
+            .await
+            .is(403, QUOTA)
+            .is_error(403, "unauthorized_client");
     }
-    app.ask(&agent.with_secret("wrong"), "").await.is(401, INVALID_CLIENT);
+    app.ask(&agent.with_secret("wrong"), "")
+        .await
+        .is(401, INVALID_CLIENT);
     assert_eq!(used(app, &agent).await, 10_000);
     // What was issued lives on.
-    let shown = app.get_as(&last, &format!("{AGENTS}/{}", agent.id)).await.json();
-    assert_eq!((&shown["usage"]["issued"], &shown["usage"]["limit"]), (&10_000.into(), &10_000.into()));
+    let shown = app
+        .get_as(&last, &format!("{AGENTS}/{}", agent.id))
+        .await
+        .json();
+    assert_eq!(
+        (&shown["usage"]["issued"], &shown["usage"]["limit"]),
+        (&10_000.into(), &10_000.into())
+    );
 }
 
 async fn the_limit_holds_under_concurrency_and_across_a_restart(app: &TestApp<'_>) {
-    let (agent, other) = (app.agent("agents:read").await, app.agent("agents:read").await);
+    let (agent, other) = (
+        app.agent("agents:read").await,
+        app.agent("agents:read").await,
+    );
     app.token(&agent).await;
     app.set_used(&agent, 9_970).await;
     let replica = app.beside().await;
@@ -75,7 +98,10 @@ async fn the_limit_holds_under_concurrency_and_across_a_restart(app: &TestApp<'_
 async fn the_counter_is_what_was_recorded_and_delivered(app: &TestApp<'_>) {
     let replica = app.beside_with(&[("plans.free", "40")]).await;
     let other = app.beside_with(&[("plans.free", "40")]).await;
-    let agents = [app.agent("agents:read").await, app.agent("agents:read").await];
+    let agents = [
+        app.agent("agents:read").await,
+        app.agent("agents:read").await,
+    ];
     let (replica, other, agents) = (&replica, &other, &agents);
     let ask = async |i: usize| {
         let app = if i.is_multiple_of(3) { replica } else { other };
@@ -86,7 +112,12 @@ async fn the_counter_is_what_was_recorded_and_delivered(app: &TestApp<'_>) {
     for agent in agents {
         assert_eq!(used(app, agent).await, 40);
         let events = "select count(*) from audit_event where kind = 'token.issued' and agent_id = ";
-        assert_eq!(app.database.number(&format!("{events}'{}'", agent.id)).await, 40);
+        assert_eq!(
+            app.database
+                .number(&format!("{events}'{}'", agent.id))
+                .await,
+            40
+        );
     }
     let ids = "select count(distinct jti) from audit_event where kind = 'token.issued'";
     assert_eq!(app.database.number(ids).await, 80);
@@ -101,17 +132,27 @@ async fn the_month_turns_at_midnight_utc(app: &TestApp<'_>) {
     app.ask(&agent, "").await.is(403, QUOTA);
     app.clock.advance(1);
     let token = bearer(&app.token(&agent).await);
-    let shown = app.get_as(&token, &format!("{AGENTS}/{}", agent.id)).await.json();
+    let shown = app
+        .get_as(&token, &format!("{AGENTS}/{}", agent.id))
+        .await
+        .json();
     assert_eq!(shown["usage"]["month"], "2025-02");
     assert_eq!(shown["usage"]["issued"], 1);
     assert_eq!(shown["usage"]["resetsAt"], "2025-03-01T00:00:00Z");
     // January stays as it was.
-    assert_eq!(app.database.number("select used from quota where month = 202501").await, 10_000);
+    assert_eq!(
+        app.database
+            .number("select used from quota where month = 202501")
+            .await,
+        10_000
+    );
 }
 
 async fn an_unlimited_plan_never_refuses(app: &TestApp<'_>) {
     let unlimited = PlanName::parse("unlimited").unwrap();
-    let agent = app.agent_like(None, "agents:read", |p| p.plan = unlimited).await;
+    let agent = app
+        .agent_like(None, "agents:read", |p| p.plan = unlimited)
+        .await;
     app.token(&agent).await;
     app.set_used(&agent, 4_000_000_000).await;
     app.token(&agent).await;
@@ -122,8 +163,16 @@ async fn a_refusal_names_its_plan_and_limit(app: &TestApp<'_>) {
     let settings = [("plans.gold-1", "1234567"), ("plans.none", "0")];
     let app = &app.beside_with(&settings).await;
     for (plan, limit, sentence) in [
-        ("gold-1", 1_234_567, "Gold-1 tier monthly token limit of 1,234,567 requests has been reached."),
-        ("none", 0, "None tier monthly token limit of 0 requests has been reached."),
+        (
+            "gold-1",
+            1_234_567,
+            "Gold-1 tier monthly token limit of 1,234,567 requests has been reached.",
+        ),
+        (
+            "none",
+            0,
+            "None tier monthly token limit of 0 requests has been reached.",
+        ),
     ] {
         let agent = app.agent("agents:read").await;
         app.token(&agent).await;
@@ -155,7 +204,10 @@ async fn a_limit_below_what_is_used_refuses_and_leaves_the_counter(app: &TestApp
     }
     let lowered = app.beside_with(&[("plans.free", "3")]).await;
     for _ in 0..3 {
-        lowered.ask(&agent, "").await.is_error(403, "unauthorized_client");
+        lowered
+            .ask(&agent, "")
+            .await
+            .is_error(403, "unauthorized_client");
     }
     assert_eq!(used(app, &agent).await, 5);
     app.token(&agent).await;
@@ -174,7 +226,9 @@ async fn a_plan_that_is_not_configured_is_503_until_it_is_back(app: &TestApp<'_>
         answer.is_error(503, "temporarily_unavailable");
         assert_eq!(answer.header("retry-after"), "1");
     }
-    app.ask(&agent.with_secret("wrong"), "").await.is(401, INVALID_CLIENT);
+    app.ask(&agent.with_secret("wrong"), "")
+        .await
+        .is(401, INVALID_CLIENT);
     assert_eq!(used(app, &agent).await, 1);
     configured.token(&agent).await;
     set_plan(&configured, &agent, "free").await;
@@ -204,10 +258,17 @@ async fn odd_counters_and_limits_have_a_verdict(app: &TestApp<'_>) {
 async fn refused_requests_are_not_counted(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     app.token(&agent).await;
-    for parameters in ["scope=tokens:read", "scope=a++b", "resource=x", "client_assertion=x"] {
+    for parameters in [
+        "scope=tokens:read",
+        "scope=a++b",
+        "resource=x",
+        "client_assertion=x",
+    ] {
         assert_eq!(app.ask(&agent, parameters).await.status, 400);
     }
-    app.ask(&agent.with_secret("wrong"), "").await.is(401, INVALID_CLIENT);
+    app.ask(&agent.with_secret("wrong"), "")
+        .await
+        .is(401, INVALID_CLIENT);
     app.suspend(&agent).await;
     assert_eq!(app.ask(&agent, "").await.status, 403);
     assert_eq!(used(app, &agent).await, 1);

@@ -64,7 +64,14 @@ struct Given {
 impl Default for Given {
     fn default() -> Self {
         let scopes = "db:read".to_owned();
-        Self { id: None, scopes, ttl: None, audiences: vec![], redirect_uris: vec![], user_ids: vec![] }
+        Self {
+            id: None,
+            scopes,
+            ttl: None,
+            audiences: vec![],
+            redirect_uris: vec![],
+            user_ids: vec![],
+        }
     }
 }
 
@@ -112,14 +119,27 @@ async fn replay(app: &TestApp<'_>, text: &str) {
     for exchange in &record.exchanges {
         // What the exchange before has left on the revocation list is gone by now.
         app.clock.advance(90_000);
-        let settings: Vec<_> = exchange.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
-        let configured = if settings.is_empty() { None } else { Some(app.beside_with(&settings).await) };
+        let settings: Vec<_> = exchange
+            .settings
+            .iter()
+            .map(|(key, value)| (&**key, &**value))
+            .collect();
+        let configured = if settings.is_empty() {
+            None
+        } else {
+            Some(app.beside_with(&settings).await)
+        };
         if let Err(fault) = run(configured.as_ref().unwrap_or(app), exchange).await {
             faults.push(format!("{} {}: {fault}", exchange.row, exchange.name));
         }
     }
     let count = record.exchanges.len();
-    assert!(faults.is_empty(), "{} of {count} differ:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} of {count} differ:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 }
 
 async fn run(app: &TestApp<'_>, exchange: &Exchange) -> Result<(), String> {
@@ -127,10 +147,21 @@ async fn run(app: &TestApp<'_>, exchange: &Exchange) -> Result<(), String> {
     let agent = app
         .agent_like(given.id.as_deref(), &given.scopes, |profile| {
             profile.ttl = given.ttl.map(|ttl| Ttl::new(ttl).unwrap());
-            profile.audiences = given.audiences.iter().map(|a| Audience::parse(a).unwrap()).collect();
-            profile.redirect_uris =
-                given.redirect_uris.iter().map(|uri| RedirectUri::parse(uri).unwrap()).collect();
-            profile.user_ids = given.user_ids.iter().map(|user| UserId::parse(user).unwrap()).collect();
+            profile.audiences = given
+                .audiences
+                .iter()
+                .map(|a| Audience::parse(a).unwrap())
+                .collect();
+            profile.redirect_uris = given
+                .redirect_uris
+                .iter()
+                .map(|uri| RedirectUri::parse(uri).unwrap())
+                .collect();
+            profile.user_ids = given
+                .user_ids
+                .iter()
+                .map(|user| UserId::parse(user).unwrap())
+                .collect();
         })
         .await;
     let mut values = Values::of(&agent);
@@ -140,9 +171,15 @@ async fn run(app: &TestApp<'_>, exchange: &Exchange) -> Result<(), String> {
                 act(app, &agent, operator).await;
                 Ok(())
             }
-            Step::Ask { request, reply, claims } => {
+            Step::Ask {
+                request,
+                reply,
+                claims,
+            } => {
                 let answer = ask(app, request, &values).await;
-                values.see(reply, claims, &answer).map_err(|fault| format!("{fault}\n  in {answer:?}"))
+                values
+                    .see(reply, claims, &answer)
+                    .map_err(|fault| format!("{fault}\n  in {answer:?}"))
             }
         };
         done.map_err(|fault| format!("step {}: {fault}", number + 1))?;
@@ -161,17 +198,26 @@ async fn act(app: &TestApp<'_>, agent: &Agent, what: &str) {
             app.token(agent).await;
             app.set_used(agent, 10_000).await;
         }
-        other => app.clock.advance(other.strip_prefix("wait ").unwrap().parse().unwrap()),
+        other => app
+            .clock
+            .advance(other.strip_prefix("wait ").unwrap().parse().unwrap()),
     }
     app.state.list.refresh().await.unwrap();
 }
 
 async fn ask(app: &TestApp<'_>, request: &Request, values: &Values) -> Answer {
-    let headers: Vec<(&str, String)> =
-        request.headers.iter().map(|(name, value)| (&**name, values.fill(value))).collect();
-    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
+    let headers: Vec<(&str, String)> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (&**name, values.fill(value)))
+        .collect();
+    let headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (*name, &**value))
+        .collect();
     let (path, body) = (values.fill(&request.path), values.fill(&request.body));
-    app.send(&request.method, &path, &headers, body.into_bytes()).await
+    app.send(&request.method, &path, &headers, body.into_bytes())
+        .await
 }
 
 /// What the names in braces stand for.
@@ -211,22 +257,36 @@ impl Values {
         if answer.status != reply.status {
             return Err(format!("not the status {}", reply.status));
         }
-        self.0.insert("request_id".to_owned(), answer.header("x-request-id").to_owned());
+        self.0.insert(
+            "request_id".to_owned(),
+            answer.header("x-request-id").to_owned(),
+        );
         if reply.body.contains("{token}") {
             self.0.remove("token");
             self.0.remove("expiration");
         }
         let mut headers = BTreeMap::from([("cache-control", "no-store"), ("pragma", "no-cache")]);
-        headers.extend(reply.headers.iter().map(|(name, value)| (&**name, &**value)));
+        headers.extend(
+            reply
+                .headers
+                .iter()
+                .map(|(name, value)| (&**name, &**value)),
+        );
         for (name, value) in headers {
-            self.take(value, answer.header(name)).map_err(|fault| format!("{name}: {fault}"))?;
+            self.take(value, answer.header(name))
+                .map_err(|fault| format!("{name}: {fault}"))?;
         }
         self.take(&reply.body, &answer.body)?;
         if let Some(token) = self.0.get("token") {
             let claims = claims(token);
-            self.0.insert("jti".to_owned(), claims["jti"].as_str().unwrap().to_owned());
+            self.0
+                .insert("jti".to_owned(), claims["jti"].as_str().unwrap().to_owned());
             let expiration = Timestamp(claims["exp"].as_i64().unwrap()).to_rfc3339();
-            if self.0.get("expiration").is_some_and(|told| *told != expiration) {
+            if self
+                .0
+                .get("expiration")
+                .is_some_and(|told| *told != expiration)
+            {
                 return Err(format!("the token expires at {expiration}"));
             }
             for (name, value) in expected {
@@ -247,15 +307,21 @@ impl Values {
         while let Some((literal, name, rest)) = next_name(pattern_left) {
             text_left = text_left.strip_prefix(literal).ok_or_else(differs)?;
             let after = next_name(rest).map_or(rest, |(literal, ..)| literal);
-            let end = if after.is_empty() { Some(text_left.len()) } else { text_left.find(after) };
-            let (value, text_rest) = text_left.split_at(end.filter(|end| *end > 0).ok_or_else(differs)?);
+            let end = if after.is_empty() {
+                Some(text_left.len())
+            } else {
+                text_left.find(after)
+            };
+            let (value, text_rest) =
+                text_left.split_at(end.filter(|end| *end > 0).ok_or_else(differs)?);
             bound.push((name.to_owned(), value.to_owned()));
             (pattern_left, text_left) = (rest, text_rest);
         }
         if pattern_left != text_left {
             return Err(differs());
         }
-        self.0.extend(bound.into_iter().filter(|(name, _)| name != "*"));
+        self.0
+            .extend(bound.into_iter().filter(|(name, _)| name != "*"));
         Ok(())
     }
 }
@@ -264,8 +330,8 @@ impl Values {
 fn next_name(pattern: &str) -> Option<(&str, &str, &str)> {
     pattern.match_indices('{').find_map(|(at, _)| {
         let (name, rest) = pattern[at + 1..].split_once('}')?;
-        let is_name =
-            name == "*" || (!name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        let is_name = name == "*"
+            || (!name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
         is_name.then_some((&pattern[..at], name, rest))
     })
 }
@@ -273,11 +339,21 @@ fn next_name(pattern: &str) -> Option<(&str, &str, &str)> {
 #[test]
 fn a_pattern_binds_its_names_and_nothing_else() {
     let mut values = Values(BTreeMap::from([("id".to_owned(), "a".to_owned())]));
-    values.take(r#"{"x":{},"id":"{id}","t":"{t}","n":{*}}"#, r#"{"x":{},"id":"a","t":"1.2","n":3}"#).unwrap();
+    values
+        .take(
+            r#"{"x":{},"id":"{id}","t":"{t}","n":{*}}"#,
+            r#"{"x":{},"id":"a","t":"1.2","n":3}"#,
+        )
+        .unwrap();
     assert_eq!((values.0.len(), &*values.0["t"]), (2, "1.2"));
-    for (pattern, text) in
-        [("{t}", "1.3"), ("{u}", ""), ("x{u}", "y1"), ("{u};", "1"), ("{u};", "1;;"), ("", "x")]
-    {
+    for (pattern, text) in [
+        ("{t}", "1.3"),
+        ("{u}", ""),
+        ("x{u}", "y1"),
+        ("{u};", "1"),
+        ("{u};", "1;;"),
+        ("", "x"),
+    ] {
         assert!(values.take(pattern, text).is_err(), "{pattern} {text}");
     }
 }

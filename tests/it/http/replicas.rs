@@ -37,7 +37,10 @@ async fn a_token_revoked_on_one_process_is_inactive_on_all(app: &TestApp<'_>) {
     let body = format!("token={token}");
     for app in apps {
         // Each remembers the signature by now.
-        assert_eq!(app.post_as(&own, INTROSPECT, &body).await.json()["active"], true);
+        assert_eq!(
+            app.post_as(&own, INTROSPECT, &body).await.json()["active"],
+            true
+        );
     }
     app.revoke(&caller, &token).await.is(200, "{}");
     let mut asked = 0;
@@ -52,7 +55,10 @@ async fn a_token_revoked_on_one_process_is_inactive_on_all(app: &TestApp<'_>) {
 
 async fn a_suspension_holds_on_every_process_at_once(app: &TestApp<'_>) {
     let other = app.beside().await;
-    let (caller, agent) = (app.agent("tokens:read").await, app.agent("agents:read").await);
+    let (caller, agent) = (
+        app.agent("tokens:read").await,
+        app.agent("agents:read").await,
+    );
     let tokens = [app.token(&agent).await, other.token(&agent).await];
     app.suspend(&agent).await;
     for app in [&other, app] {
@@ -71,21 +77,38 @@ async fn a_suspension_holds_on_every_process_at_once(app: &TestApp<'_>) {
 
 /// Known failures 4, 8.
 async fn what_was_killed_stays_dead_after_a_restart(app: &TestApp<'_>) {
-    let (caller, agent) = (app.agent("tokens:read").await, app.agent("agents:read").await);
-    let (revoked, killed, live) =
-        (app.token(&caller).await, app.token(&agent).await, app.token(&caller).await);
+    let (caller, agent) = (
+        app.agent("tokens:read").await,
+        app.agent("agents:read").await,
+    );
+    let (revoked, killed, live) = (
+        app.token(&caller).await,
+        app.token(&agent).await,
+        app.token(&caller).await,
+    );
     app.revoke(&caller, &revoked).await;
     app.suspend(&agent).await;
     let restarted = app.beside().await;
-    restarted.introspect(&caller, &revoked).await.is(200, INACTIVE);
-    restarted.introspect(&caller, &killed).await.is(200, INACTIVE);
+    restarted
+        .introspect(&caller, &revoked)
+        .await
+        .is(200, INACTIVE);
+    restarted
+        .introspect(&caller, &killed)
+        .await
+        .is(200, INACTIVE);
     restarted.ask(&agent, "").await.is(403, SUSPENDED);
     assert!(restarted.is_active(&caller, &live).await);
 }
 
 /// D8: the clock stands still and takes no part.
-async fn a_reactivated_agent_issues_and_its_old_tokens_stay_dead_within_one_second(app: &TestApp<'_>) {
-    let (caller, agent) = (app.agent("tokens:read").await, app.agent("agents:read").await);
+async fn a_reactivated_agent_issues_and_its_old_tokens_stay_dead_within_one_second(
+    app: &TestApp<'_>,
+) {
+    let (caller, agent) = (
+        app.agent("tokens:read").await,
+        app.agent("agents:read").await,
+    );
     let mut dead = Vec::new();
     for epoch in 0..3 {
         let token = app.token(&agent).await;
@@ -126,10 +149,18 @@ async fn every_kill_stops_every_use(app: &TestApp<'_>) {
         for app in [&other, app] {
             app.introspect(&caller, &token).await.is(200, INACTIVE);
             for path in [AGENTS.to_owned(), format!("{AGENTS}/{}", agent.id)] {
-                assert_eq!(app.get_as(&bearer(&token), &path).await.status, 401, "{kill}");
+                assert_eq!(
+                    app.get_as(&bearer(&token), &path).await.status,
+                    401,
+                    "{kill}"
+                );
             }
             for path in [INTROSPECT, "/api/v1/token/revoke"] {
-                assert_eq!(app.post_as(&bearer(&token), path, "token=x").await.status, 401, "{kill}");
+                assert_eq!(
+                    app.post_as(&bearer(&token), path, "token=x").await.status,
+                    401,
+                    "{kill}"
+                );
                 let by_secret = app.post_as(&agent.basic(), path, "token=x").await;
                 let by_form = app.post(path, &format!("token=x&{}", agent.form())).await;
                 match refused {
@@ -138,7 +169,13 @@ async fn every_kill_stops_every_use(app: &TestApp<'_>) {
                 };
                 assert_eq!(by_form.fingerprint(), by_secret.fingerprint());
             }
-            let basic = app.post_as(&agent.basic(), "/api/v1/token", "grant_type=client_credentials").await;
+            let basic = app
+                .post_as(
+                    &agent.basic(),
+                    "/api/v1/token",
+                    "grant_type=client_credentials",
+                )
+                .await;
             match refused {
                 Some(body) => {
                     app.ask(&agent, "").await.is(403, body);
@@ -148,7 +185,13 @@ async fn every_kill_stops_every_use(app: &TestApp<'_>) {
             };
             app.state.list.refresh().await.unwrap();
             let list = app.get("/api/v1/token/revoked").await.json();
-            assert!(list["revoked_jtis"].as_array().unwrap().contains(&claims(&token)["jti"]), "{kill}");
+            assert!(
+                list["revoked_jtis"]
+                    .as_array()
+                    .unwrap()
+                    .contains(&claims(&token)["jti"]),
+                "{kill}"
+            );
         }
     }
 }
@@ -156,10 +199,18 @@ async fn every_kill_stops_every_use(app: &TestApp<'_>) {
 /// Known failure 3: 64 requests at once; whatever came before the kill's answer is dead after it.
 async fn a_kill_among_other_requests_kills_what_was_issued_before_it(app: &TestApp<'_>) {
     let other = app.beside().await;
-    let (caller, agent) = (app.agent("tokens:read").await, app.agent("agents:read").await);
+    let (caller, agent) = (
+        app.agent("tokens:read").await,
+        app.agent("agents:read").await,
+    );
     let first = app.token(&agent).await;
-    let asks =
-        join_all((0..64).map(|i| if i % 2 == 0 { app.ask(&agent, "") } else { other.ask(&agent, "") }));
+    let asks = join_all((0..64).map(|i| {
+        if i % 2 == 0 {
+            app.ask(&agent, "")
+        } else {
+            other.ask(&agent, "")
+        }
+    }));
     let (answers, ()) = tokio::join!(asks, app.suspend(&agent));
     let mut tokens = vec![first];
     for answer in answers {
@@ -182,7 +233,9 @@ async fn a_new_secret_made_elsewhere_holds_on_the_next_request(app: &TestApp<'_>
     app.ask(&old, "").await.is(401, INVALID_CLIENT);
     app.token(&new).await;
     app.ask(&old, "").await.is(401, INVALID_CLIENT);
-    app.post_as(&old.basic(), INTROSPECT, "token=x").await.is(401, INVALID_CLIENT);
+    app.post_as(&old.basic(), INTROSPECT, "token=x")
+        .await
+        .is(401, INVALID_CLIENT);
 }
 
 async fn an_old_secret_dies_exactly_at_the_end_of_its_overlap(app: &TestApp<'_>) {
@@ -205,7 +258,9 @@ async fn an_old_secret_dies_exactly_at_the_end_of_its_overlap(app: &TestApp<'_>)
 }
 
 async fn each_secret_opens_until_the_end_that_it_was_promised(app: &TestApp<'_>) {
-    let wide = app.beside_with(&[("limits.credentials_per_agent", "3")]).await;
+    let wide = app
+        .beside_with(&[("limits.credentials_per_agent", "3")])
+        .await;
     let first = app.agent("agents:read").await;
     app.token(&first).await;
     let second = wide.rotate(&first, 600).await;
@@ -225,27 +280,53 @@ async fn each_secret_opens_until_the_end_that_it_was_promised(app: &TestApp<'_>)
     app.clock.advance(600);
     opens(&[(&first, false), (&second, true), (&third, true)]).await;
     // Two are live, which is what this process allows.
-    assert!(app.agents().rotate_secret(&first.parsed_id(), None, 60, &app.opened.operator()).await.is_err());
+    assert!(
+        app.agents()
+            .rotate_secret(&first.parsed_id(), None, 60, &app.opened.operator())
+            .await
+            .is_err()
+    );
     opens(&[(&second, true), (&third, true)]).await;
     app.clock.advance(3_000);
     opens(&[(&second, false), (&third, true)]).await;
 }
 
 async fn update(app: &TestApp<'_>, agent: &Agent, patch: ProfilePatch) {
-    app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
+    app.agents()
+        .update(&agent.parsed_id(), &patch, &app.opened.operator())
+        .await
+        .unwrap();
 }
 
 async fn a_scope_added_elsewhere_holds_on_the_next_request(app: &TestApp<'_>) {
     let elsewhere = app.beside().await;
     let agent = app.agent("agents:read").await;
     app.token(&agent).await;
-    app.ask(&agent, "scope=db:read").await.is_error(400, "invalid_scope");
+    app.ask(&agent, "scope=db:read")
+        .await
+        .is_error(400, "invalid_scope");
     elsewhere.add_scope("db:read").await;
-    app.ask(&agent, "scope=db:read").await.is_error(400, "invalid_scope");
+    app.ask(&agent, "scope=db:read")
+        .await
+        .is_error(400, "invalid_scope");
     let scopes = Some(parse_scope_list("agents:read db:read").unwrap());
-    update(&elsewhere, &agent, ProfilePatch { scopes, ..ProfilePatch::default() }).await;
-    assert_eq!(app.ask(&agent, "scope=db:read").await.text("scope"), "db:read");
-    assert_eq!(app.ask(&agent, "").await.text("scope"), "agents:read db:read");
+    update(
+        &elsewhere,
+        &agent,
+        ProfilePatch {
+            scopes,
+            ..ProfilePatch::default()
+        },
+    )
+    .await;
+    assert_eq!(
+        app.ask(&agent, "scope=db:read").await.text("scope"),
+        "db:read"
+    );
+    assert_eq!(
+        app.ask(&agent, "").await.text("scope"),
+        "agents:read db:read"
+    );
 }
 
 async fn a_profile_changed_elsewhere_holds_on_the_next_request(app: &TestApp<'_>) {
@@ -261,18 +342,25 @@ async fn a_profile_changed_elsewhere_holds_on_the_next_request(app: &TestApp<'_>
         ..ProfilePatch::default()
     };
     update(&elsewhere, &agent, patch).await;
-    app.ask(&agent, "audience=https://out").await.is_error(400, "invalid_target");
+    app.ask(&agent, "audience=https://out")
+        .await
+        .is_error(400, "invalid_target");
     let answer = app.ask(&agent, "").await;
     assert_eq!(
         (answer.text("scope"), answer.json()["expires_in"].as_i64()),
         ("audit:read".to_owned(), Some(3_600))
     );
-    app.ask(&agent, "scope=agents:read").await.is_error(400, "invalid_scope");
+    app.ask(&agent, "scope=agents:read")
+        .await
+        .is_error(400, "invalid_scope");
 }
 
 async fn an_agent_made_elsewhere_is_known_at_once(app: &TestApp<'_>) {
     let elsewhere = app.beside().await;
-    let unknown = Agent { id: "late".to_owned(), secret: "junk".to_owned() };
+    let unknown = Agent {
+        id: "late".to_owned(),
+        secret: "junk".to_owned(),
+    };
     app.ask(&unknown, "").await.is(401, INVALID_CLIENT);
     let agent = elsewhere.agent_named("late", "agents:read").await;
     app.token(&agent).await;
@@ -282,8 +370,12 @@ async fn a_secret_is_remembered_no_longer_than_its_credential(app: &TestApp<'_>)
     let agent = app.agent("agents:read").await;
     app.token(&agent).await;
     let row = format!("where agent_id = '{}'", agent.id);
-    app.database.execute(&format!("delete from credential {row}")).await;
-    app.database.execute(&format!("update agent set version = version + 1 {row}")).await;
+    app.database
+        .execute(&format!("delete from credential {row}"))
+        .await;
+    app.database
+        .execute(&format!("update agent set version = version + 1 {row}"))
+        .await;
     app.ask(&agent, "").await.is(401, INVALID_CLIENT);
 }
 
@@ -310,7 +402,10 @@ async fn a_batch_that_waited_across_a_suspension_yields_dead_tokens() {
         let ask = app.ask(&agent, "");
         let meanwhile = async {
             wait_until("the batch waits", async || {
-                database.number("select count(*) from pg_locks where not granted").await > 0
+                database
+                    .number("select count(*) from pg_locks where not granted")
+                    .await
+                    > 0
             })
             .await;
             app.suspend(&agent).await;
@@ -327,7 +422,12 @@ async fn a_batch_that_waited_across_a_suspension_yields_dead_tokens() {
     app.introspect(&caller, &token).await.is(200, INACTIVE);
     app.state.list.refresh().await.unwrap();
     let list = app.get("/api/v1/token/revoked").await.json();
-    assert!(list["revoked_jtis"].as_array().unwrap().contains(&claims(&token)["jti"]));
+    assert!(
+        list["revoked_jtis"]
+            .as_array()
+            .unwrap()
+            .contains(&claims(&token)["jti"])
+    );
     let next = app.token(&agent).await;
     assert!(app.is_active(&caller, &next).await);
     drop(app);

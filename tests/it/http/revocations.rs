@@ -34,7 +34,10 @@ fn listed(answer: &Answer) -> Vec<Value> {
 }
 
 fn tag_of(body: &str) -> String {
-    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest(&SHA256, body.as_bytes()).as_ref()[..16]))
+    format!(
+        "\"{}\"",
+        URL_SAFE_NO_PAD.encode(&digest(&SHA256, body.as_bytes()).as_ref()[..16])
+    )
 }
 
 fn hashed(id: &str) -> String {
@@ -54,7 +57,10 @@ fn is_a_list(answer: &Answer) {
 async fn an_empty_list_is_the_same_under_both_names(app: &TestApp<'_>) {
     let (one, other) = (app.get(NAMES[0]).await, app.get(NAMES[1]).await);
     is_a_list(&one);
-    assert_eq!(one.body, r#"{"revoked_jtis":[],"revoked_agents":[],"version":0}"#);
+    assert_eq!(
+        one.body,
+        r#"{"revoked_jtis":[],"revoked_agents":[],"version":0}"#
+    );
     assert_eq!(one.fingerprint(), other.fingerprint());
 }
 
@@ -84,7 +90,10 @@ async fn a_revoked_token_is_listed_at_once_and_until_it_expires(app: &TestApp<'_
     // Time alone takes it off, without any step of a loop.
     let empty = app.get(REVOKED).await;
     is_a_list(&empty);
-    assert_eq!(empty.body, format!(r#"{{"revoked_jtis":[],"revoked_agents":[],"version":{version}}}"#));
+    assert_eq!(
+        empty.body,
+        format!(r#"{{"revoked_jtis":[],"revoked_agents":[],"version":{version}}}"#)
+    );
 }
 
 /// T6.
@@ -94,7 +103,10 @@ async fn an_unchanged_list_is_not_sent_again(app: &TestApp<'_>) {
     let before = app.get(REVOKED).await.header("etag").to_owned();
     for name in NAMES {
         let same = app.get_if_none_match(name, &before).await;
-        assert_eq!((same.status, same.body.as_str(), same.header("etag")), (304, "", &*before));
+        assert_eq!(
+            (same.status, same.body.as_str(), same.header("etag")),
+            (304, "", &*before)
+        );
         assert_eq!(same.header("cache-control"), "no-cache");
         same.names_its_request();
     }
@@ -103,7 +115,12 @@ async fn an_unchanged_list_is_not_sent_again(app: &TestApp<'_>) {
     is_a_list(&changed);
     assert_eq!(listed(&changed), [jti(&token)]);
     assert_ne!(changed.header("etag"), before);
-    assert_eq!(app.get_if_none_match(REVOKED, changed.header("etag")).await.status, 304);
+    assert_eq!(
+        app.get_if_none_match(REVOKED, changed.header("etag"))
+            .await
+            .status,
+        304
+    );
 }
 
 /// RFC 9110 §13.1.2.
@@ -121,7 +138,11 @@ async fn a_conditional_request_may_name_several_tags(app: &TestApp<'_>) {
         (String::new(), 200),
         ("\"".to_owned(), 200),
     ] {
-        assert_eq!(app.get_if_none_match(REVOKED, &tags).await.status, status, "{tags}");
+        assert_eq!(
+            app.get_if_none_match(REVOKED, &tags).await.status,
+            status,
+            "{tags}"
+        );
     }
     let two = [("if-none-match", "\"a\""), ("if-none-match", &*tag)];
     assert_eq!(app.send("GET", REVOKED, &two, vec![]).await.status, 304);
@@ -129,7 +150,10 @@ async fn a_conditional_request_may_name_several_tags(app: &TestApp<'_>) {
 
 /// T6: those of its tokens that still live, newest first.
 async fn a_suspended_agent_is_listed_with_its_live_tokens(app: &TestApp<'_>) {
-    let (agent, other) = (app.agent_named("agt_1", "tokens:read").await, app.agent("tokens:read").await);
+    let (agent, other) = (
+        app.agent_named("agt_1", "tokens:read").await,
+        app.agent("tokens:read").await,
+    );
     let expired = app.token(&agent).await;
     app.clock.advance(500);
     let older = app.token(&agent).await;
@@ -161,16 +185,24 @@ async fn every_kill_lists_its_tokens(app: &TestApp<'_>) {
         app.agent_named("b", "tokens:read").await,
         app.agent_named("c", "tokens:read").await,
     );
-    let (ta, tb, tc) = (app.token(&a).await, app.token(&b).await, app.token(&c).await);
+    let (ta, tb, tc) = (
+        app.token(&a).await,
+        app.token(&b).await,
+        app.token(&c).await,
+    );
     app.decommission(&b).await;
     app.revoke_tokens(&a).await;
     app.suspend(&c).await;
     app.state.list.refresh().await.unwrap();
     let agents = |answer: &Answer| answer.json()["revoked_agents"].clone();
-    let entry = |id: &str, epoch: i64| json!({ "agent": hashed(id), "epoch": NOW.0 * 1_000 + epoch });
+    let entry =
+        |id: &str, epoch: i64| json!({ "agent": hashed(id), "epoch": NOW.0 * 1_000 + epoch });
     let answer = app.get(REVOKED).await;
     assert_eq!(listed(&answer), [jti(&tb), jti(&ta), jti(&tc)]);
-    assert_eq!(agents(&answer), json!([entry("b", 1), entry("a", 1), entry("c", 1)]));
+    assert_eq!(
+        agents(&answer),
+        json!([entry("b", 1), entry("a", 1), entry("c", 1)])
+    );
     // What was issued since lives; a later kill moves its agent's entry to the end.
     let live = app.token(&a).await;
     assert!(app.is_active(&a, &live).await);
@@ -178,7 +210,10 @@ async fn every_kill_lists_its_tokens(app: &TestApp<'_>) {
     app.revoke_tokens(&a).await;
     app.state.list.refresh().await.unwrap();
     let answer = app.get(REVOKED).await;
-    assert_eq!(agents(&answer), json!([entry("b", 1), entry("c", 1), entry("a", 2)]));
+    assert_eq!(
+        agents(&answer),
+        json!([entry("b", 1), entry("c", 1), entry("a", 2)])
+    );
     assert_eq!(listed(&answer).len(), 4);
     assert!(listed(&answer).contains(&jti(&live)));
 }
@@ -187,7 +222,12 @@ async fn an_agents_entry_outlives_its_longest_token_and_then_goes(app: &TestApp<
     let agent = app.agent("tokens:read").await;
     app.suspend(&agent).await;
     app.state.list.refresh().await.unwrap();
-    let entries = async || app.get(REVOKED).await.json()["revoked_agents"].as_array().unwrap().len();
+    let entries = async || {
+        app.get(REVOKED).await.json()["revoked_agents"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
     app.clock.advance(86_400);
     assert_eq!(entries().await, 1);
     app.clock.advance(121);
@@ -196,7 +236,10 @@ async fn an_agents_entry_outlives_its_longest_token_and_then_goes(app: &TestApp<
 
 /// Contract §4, known failure 8: read anew, from an empty memory.
 async fn equal_lists_have_equal_tags_on_every_process(app: &TestApp<'_>) {
-    let (a, b) = (app.agent("tokens:read").await, app.agent("tokens:read").await);
+    let (a, b) = (
+        app.agent("tokens:read").await,
+        app.agent("tokens:read").await,
+    );
     let token = app.token(&a).await;
     app.token(&b).await;
     app.revoke(&a, &token).await;

@@ -18,7 +18,11 @@ const TABLES: [&str; 4] = ["credential", "agent", "revision", "revoked_token"];
 
 async fn back_up(app: &TestApp<'_>) {
     for table in TABLES {
-        app.database.execute(&format!("create table kept_{table} as select * from {table}")).await;
+        app.database
+            .execute(&format!(
+                "create table kept_{table} as select * from {table}"
+            ))
+            .await;
     }
 }
 
@@ -29,13 +33,22 @@ async fn wind_back(app: &TestApp<'_>) {
         app.database.execute(&format!("delete from {table}")).await;
     }
     for table in ["agent", "revision", "revoked_token"] {
-        app.database.execute(&format!("insert into {table} select * from kept_{table}")).await;
+        app.database
+            .execute(&format!("insert into {table} select * from kept_{table}"))
+            .await;
     }
-    app.database.execute(&format!("insert into credential ({ids}) select {ids} from kept_credential")).await;
+    app.database
+        .execute(&format!(
+            "insert into credential ({ids}) select {ids} from kept_credential"
+        ))
+        .await;
 }
 
 async fn a_token_that_was_killed_stays_dead_when_a_backup_is_killed_again(app: &TestApp<'_>) {
-    let (caller, agent) = (app.agent("tokens:read").await, app.agent("agents:read").await);
+    let (caller, agent) = (
+        app.agent("tokens:read").await,
+        app.agent("agents:read").await,
+    );
     back_up(app).await;
     app.revoke_tokens(&agent).await;
     let token = app.token(&agent).await;
@@ -68,7 +81,9 @@ async fn a_secret_that_was_lost_opens_nothing(app: &TestApp<'_>) {
         }
         app.token(&now).await;
         for table in TABLES {
-            app.database.execute(&format!("drop table kept_{table}")).await;
+            app.database
+                .execute(&format!("drop table kept_{table}"))
+                .await;
         }
     }
 }
@@ -79,17 +94,28 @@ async fn a_scope_that_was_lost_is_not_granted(app: &TestApp<'_>) {
     let other = app.beside().await;
     let agent = app.agent("agents:read").await;
     let widen = async |app: &TestApp<'_>, scopes: &str| {
-        let patch =
-            ProfilePatch { scopes: Some(parse_scope_list(scopes).unwrap()), ..ProfilePatch::default() };
-        app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
+        let patch = ProfilePatch {
+            scopes: Some(parse_scope_list(scopes).unwrap()),
+            ..ProfilePatch::default()
+        };
+        app.agents()
+            .update(&agent.parsed_id(), &patch, &app.opened.operator())
+            .await
+            .unwrap();
     };
     back_up(app).await;
     widen(app, "agents:read audit:read").await;
-    assert_eq!(app.ask(&agent, "").await.text("scope"), "agents:read audit:read");
+    assert_eq!(
+        app.ask(&agent, "").await.text("scope"),
+        "agents:read audit:read"
+    );
     app.clock.advance(1);
     wind_back(app).await;
     widen(&other, "agents:read tokens:read").await;
-    assert_eq!(app.ask(&agent, "").await.text("scope"), "agents:read tokens:read");
+    assert_eq!(
+        app.ask(&agent, "").await.text("scope"),
+        "agents:read tokens:read"
+    );
 }
 
 async fn an_agent_made_again_does_not_revive_the_tokens_of_the_first(app: &TestApp<'_>) {
@@ -110,7 +136,11 @@ async fn an_agent_made_again_does_not_revive_the_tokens_of_the_first(app: &TestA
 async fn a_list_that_knows_more_than_the_database_is_read_anew(app: &TestApp<'_>) {
     let other = app.beside().await;
     let agent = app.agent("tokens:read").await;
-    let (kept, lost, next) = (app.token(&agent).await, app.token(&agent).await, app.token(&agent).await);
+    let (kept, lost, next) = (
+        app.token(&agent).await,
+        app.token(&agent).await,
+        app.token(&agent).await,
+    );
     app.revoke(&agent, &kept).await.is(200, "{}");
     app.clock.advance(1);
     back_up(app).await;
@@ -123,14 +153,26 @@ async fn a_list_that_knows_more_than_the_database_is_read_anew(app: &TestApp<'_>
         app.get("/oauth/revoked-tokens").await
     };
     let jtis = |tokens: &[&String]| {
-        tokens.iter().map(|token| claims(token)["jti"].clone()).collect::<serde_json::Value>()
+        tokens
+            .iter()
+            .map(|token| claims(token)["jti"].clone())
+            .collect::<serde_json::Value>()
     };
-    assert_eq!(listed(app).await.json()["revoked_jtis"], jtis(&[&kept, &lost]));
+    assert_eq!(
+        listed(app).await.json()["revoked_jtis"],
+        jtis(&[&kept, &lost])
+    );
     wind_back(app).await;
     assert_eq!(listed(app).await.json()["revoked_jtis"], jtis(&[&kept]));
     other.revoke(&agent, &next).await.is(200, "{}");
     for app in [app, &other] {
-        assert_eq!(listed(app).await.json()["revoked_jtis"], jtis(&[&kept, &next]));
+        assert_eq!(
+            listed(app).await.json()["revoked_jtis"],
+            jtis(&[&kept, &next])
+        );
     }
-    assert_eq!(listed(app).await.fingerprint(), listed(&other).await.fingerprint());
+    assert_eq!(
+        listed(app).await.fingerprint(),
+        listed(&other).await.fingerprint()
+    );
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::on_both;
-use crate::harness::app::{AGENTS, Agent, INTROSPECT, OAUTH_TOKEN, REVOKE, TOKEN, TestApp, basic, bearer};
+use crate::harness::app::{
+    AGENTS, Agent, INTROSPECT, OAUTH_TOKEN, REVOKE, TOKEN, TestApp, basic, bearer,
+};
 use crate::harness::database::Database;
 
 on_both! {
@@ -42,8 +44,11 @@ impl Log {
         let log = Self::default();
         // The tests' own client is not the server.
         let filter = "trace,reqwest=off,hyper_util::client=off";
-        let subscriber =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).json().finish();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(log.clone())
+            .json()
+            .finish();
         (log, tracing::subscriber::set_default(subscriber))
     }
 
@@ -61,20 +66,41 @@ async fn present_everywhere(app: &TestApp<'_>, agent: &Agent, token: &str) {
     app.ask(agent, "scope=nothing:known").await;
     app.post_as(&basic, TOKEN, grant).await;
     app.post_json(OAUTH_TOKEN, &agent.json()).await;
-    app.post_json(OAUTH_TOKEN, &format!("[{},\"{token}\"]", agent.json())).await;
-    app.post_json(OAUTH_TOKEN, &agent.json().replacen('{', "{\"client_id\":1,", 1)).await;
+    app.post_json(OAUTH_TOKEN, &format!("[{},\"{token}\"]", agent.json()))
+        .await;
+    app.post_json(
+        OAUTH_TOKEN,
+        &agent.json().replacen('{', "{\"client_id\":1,", 1),
+    )
+    .await;
     app.post_as(&basic, TOKEN, &format!("{grant}&{form}")).await;
-    app.post(&format!("{TOKEN}?{form}&token={token}"), grant).await;
+    app.post(&format!("{TOKEN}?{form}&token={token}"), grant)
+        .await;
     app.get(&format!("{TOKEN}?{form}")).await;
-    app.get(&format!("/nothing/{}/{token}?{form}", agent.secret)).await;
-    app.get_as(&bearer(token), &format!("{AGENTS}/{}", agent.secret)).await;
-    app.get_as(&bearer(&agent.secret), &format!("{AGENTS}?cursor={}", agent.secret)).await;
+    app.get(&format!("/nothing/{}/{token}?{form}", agent.secret))
+        .await;
+    app.get_as(&bearer(token), &format!("{AGENTS}/{}", agent.secret))
+        .await;
+    app.get_as(
+        &bearer(&agent.secret),
+        &format!("{AGENTS}?cursor={}", agent.secret),
+    )
+    .await;
     for path in [INTROSPECT, REVOKE] {
         app.post_as(&basic, path, &format!("token={token}")).await;
-        app.post_as(&bearer(token), path, &format!("token={}", agent.secret)).await;
-        app.post(path, &format!("token={token}&{form}&client_assertion={token}")).await;
+        app.post_as(&bearer(token), path, &format!("token={}", agent.secret))
+            .await;
+        app.post(
+            path,
+            &format!("token={token}&{form}&client_assertion={token}"),
+        )
+        .await;
     }
-    let headers = [("user-agent", &*agent.secret), ("x-forwarded-for", token), ("cookie", &agent.secret)];
+    let headers = [
+        ("user-agent", &*agent.secret),
+        ("x-forwarded-for", token),
+        ("cookie", &agent.secret),
+    ];
     app.send("POST", TOKEN, &headers, form.into()).await;
     app.send("PATCH", TOKEN, &headers, vec![]).await;
 }
@@ -83,7 +109,9 @@ async fn no_secret_and_no_token_is_ever_logged(app: &TestApp<'_>) {
     let (log, _guard) = Log::here();
     let app = &app.beside_with(&[("log.requests", "true")]).await;
     let agent = app.agent("tokens:read agents:read").await;
-    let imported = app.imported("imported", "canary-of-an-import", "tokens:read").await;
+    let imported = app
+        .imported("imported", "canary-of-an-import", "tokens:read")
+        .await;
     let (token, other) = (app.token(&agent).await, app.token(&imported).await);
     present_everywhere(app, &agent, &token).await;
     present_everywhere(app, &imported, &other).await;
@@ -96,13 +124,18 @@ async fn no_secret_and_no_token_is_ever_logged(app: &TestApp<'_>) {
     let secrets = [&agent.secret, &rotated.secret, &imported.secret];
     let tokens = [&token, &other].map(|token| token.rsplit_once('.').unwrap().1);
     let encoded = basic(&agent.id, &agent.secret);
-    for canary in secrets.into_iter().map(String::as_str).chain(tokens).chain([
-        "canary",
-        "argon2",
-        encoded.strip_prefix("Basic ").unwrap(),
-    ]) {
+    for canary in secrets
+        .into_iter()
+        .map(String::as_str)
+        .chain(tokens)
+        .chain(["canary", "argon2", encoded.strip_prefix("Basic ").unwrap()])
+    {
         let at = text.find(canary);
-        assert!(at.is_none(), "{}", &text[at.unwrap_or(0).saturating_sub(300)..][..600]);
+        assert!(
+            at.is_none(),
+            "{}",
+            &text[at.unwrap_or(0).saturating_sub(300)..][..600]
+        );
     }
 }
 
@@ -113,25 +146,40 @@ async fn no_text_of_a_caller_reaches_the_log(app: &TestApp<'_>) {
     let mark = "zQ7xK9wV\u{1b}[31m";
     let hostile = crate::harness::app::encode(mark);
     for path in [TOKEN, INTROSPECT, AGENTS, "/livez", "/zQ7xK9wV"] {
-        let body = format!("grant_type={hostile}&client_id={hostile}&scope={hostile}&token={hostile}");
+        let body =
+            format!("grant_type={hostile}&client_id={hostile}&scope={hostile}&token={hostile}");
         app.post(path, &body).await;
         app.post(&format!("{path}?x={hostile}"), &body).await;
         app.get(&format!("{path}?x={hostile}")).await;
-        app.send("ZQ7XK9WV", path, &[("user-agent", "zQ7xK9wV"), ("host", "zQ7xK9wV")], vec![]).await;
-        app.send("GET", path, &[("x-request-id", "zQ7xK9wV<>")], vec![]).await;
+        app.send(
+            "ZQ7XK9WV",
+            path,
+            &[("user-agent", "zQ7xK9wV"), ("host", "zQ7xK9wV")],
+            vec![],
+        )
+        .await;
+        app.send("GET", path, &[("x-request-id", "zQ7xK9wV<>")], vec![])
+            .await;
     }
     let text = log.text();
     assert!(text.contains("sealwright::request"), "nothing was logged");
-    let own = text.lines().filter(|line| line.contains("\"target\":\"sealwright"));
+    let own = text
+        .lines()
+        .filter(|line| line.contains("\"target\":\"sealwright"));
     for line in own {
-        assert!(!line.to_lowercase().contains("zq7xk9wv") && !line.contains('\u{1b}'), "{line}");
+        assert!(
+            !line.to_lowercase().contains("zq7xk9wv") && !line.contains('\u{1b}'),
+            "{line}"
+        );
     }
 }
 
 /// Known failures 38, 39.
 async fn no_secret_and_no_token_is_stored(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read agents:read").await;
-    let imported = app.imported("imported", "canary-of-an-import", "tokens:read").await;
+    let imported = app
+        .imported("imported", "canary-of-an-import", "tokens:read")
+        .await;
     let token = app.token(&agent).await;
     present_everywhere(app, &agent, &token).await;
     present_everywhere(app, &imported, &token).await;
@@ -147,16 +195,26 @@ async fn no_secret_and_no_token_is_stored(app: &TestApp<'_>) {
             for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
                 let bytes = std::fs::read(file.unwrap().path()).unwrap();
                 for canary in &canaries {
-                    assert!(!bytes.windows(canary.len()).any(|window| window == canary.as_bytes()));
+                    assert!(
+                        !bytes
+                            .windows(canary.len())
+                            .any(|window| window == canary.as_bytes())
+                    );
                 }
             }
         }
         Database::Postgres { .. } => {
-            let tables =
-                "select table_name::text from information_schema.tables where table_schema = 'public'";
+            let tables = "select table_name::text from information_schema.tables where table_schema = 'public'";
             for table in app.database.texts(tables).await {
-                for row in app.database.texts(&format!("select t::text from {table} t")).await {
-                    assert!(canaries.iter().all(|canary| !row.contains(canary)), "{table}: {row}");
+                for row in app
+                    .database
+                    .texts(&format!("select t::text from {table} t"))
+                    .await
+                {
+                    assert!(
+                        canaries.iter().all(|canary| !row.contains(canary)),
+                        "{table}: {row}"
+                    );
                 }
             }
         }

@@ -10,8 +10,14 @@ use crate::harness::app::{Agent, TestApp, claims};
 use crate::harness::database::Database;
 
 /// By how many seconds the two clocks are ahead of the database's.
-const SKEWS: [(i64, i64); 6] =
-    [(0, 1_200), (0, -1_200), (600, -600), (0, 93_600), (0, -93_600), (46_800, -46_800)];
+const SKEWS: [(i64, i64); 6] = [
+    (0, 1_200),
+    (0, -1_200),
+    (600, -600),
+    (0, 93_600),
+    (0, -93_600),
+    (46_800, -46_800),
+];
 
 const STEP: i64 = 20;
 
@@ -43,20 +49,29 @@ impl Stage<'_> {
 
     fn is_of_the_past(&self, token: &str) {
         let claims = claims(token);
-        let (iat, exp) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
+        let (iat, exp) = (
+            claims["iat"].as_i64().unwrap(),
+            claims["exp"].as_i64().unwrap(),
+        );
         assert!(iat <= self.now(), "{claims}");
         assert_eq!(exp - iat, 600, "{claims}");
     }
 
     async fn kill(&mut self, here: &TestApp<'_>, there: &TestApp<'_>, step: usize) {
         let [agent, suspended] = [step % 2, 2].map(|which| self.agents[which].clone());
-        let tokens = [self.token(here, &agent).await, self.token(there, &agent).await];
+        let tokens = [
+            self.token(here, &agent).await,
+            self.token(there, &agent).await,
+        ];
         for token in tokens {
             here.revoke(&agent, &token).await.is(200, "{}");
             self.gone.tokens.push(token);
         }
         if step.is_multiple_of(4) {
-            let killed = [self.token(here, &suspended).await, self.token(there, &suspended).await];
+            let killed = [
+                self.token(here, &suspended).await,
+                self.token(there, &suspended).await,
+            ];
             here.suspend(&suspended).await;
             there.reactivate(&suspended).await;
             self.gone.tokens.extend(killed);
@@ -78,7 +93,11 @@ impl Stage<'_> {
             let body = app.get("/oauth/revoked-tokens").await.json();
             let listed = body["revoked_jtis"].as_array().unwrap();
             // All of them once in a while, and the newest always.
-            let newest = if step.is_multiple_of(6) { usize::MAX } else { 6 };
+            let newest = if step.is_multiple_of(6) {
+                usize::MAX
+            } else {
+                6
+            };
             for token in self.gone.tokens.iter().rev().take(newest) {
                 app.introspect(&self.caller, token).await.is(200, INACTIVE);
                 let claims = claims(token);
@@ -97,7 +116,9 @@ impl Stage<'_> {
 /// What the loops of a process do. Events are kept for as long as a token can live, as they are at least.
 async fn turn_loops(app: &TestApp<'_>) {
     app.opened.keys.refresh().await.unwrap();
-    let Some(now) = app.opened.clock.settled() else { return };
+    let Some(now) = app.opened.clock.settled() else {
+        return;
+    };
     while app.opened.records.prune(now, 86_400, 1_000).await.unwrap() > 0 {}
 }
 
@@ -105,20 +126,36 @@ async fn ten_minutes(first: i64, second: i64) {
     let database = Database::postgres().await;
     let settings = [("keys.announce_seconds", "360")];
     let right = TestApp::start_with(&database, &settings).await;
-    let (one, two) =
-        (right.beside_ahead(first, &settings).await, right.beside_ahead(second, &settings).await);
+    let (one, two) = (
+        right.beside_ahead(first, &settings).await,
+        right.beside_ahead(second, &settings).await,
+    );
     let mut agents = Vec::new();
     for _ in 0..3 {
         agents.push(agent_for(&right, "agents:read tokens:read", &[]).await);
     }
     let caller = right.agent("tokens:read").await;
-    let mut stage = Stage { apps: [&one, &two], caller, agents, gone: Gone::default() };
+    let mut stage = Stage {
+        apps: [&one, &two],
+        caller,
+        agents,
+        gone: Gone::default(),
+    };
     let old = stage.agents[1].clone();
     stage.agents[1] = two.rotate(&old, 120).await;
     let rotated = stage.now();
-    let announced = two.opened.keys.rotate(&two.opened.operator()).await.unwrap();
+    let announced = two
+        .opened
+        .keys
+        .rotate(&two.opened.operator())
+        .await
+        .unwrap();
     for step in 0..30 {
-        let (here, there) = if step % 2 == 0 { (&one, &two) } else { (&two, &one) };
+        let (here, there) = if step % 2 == 0 {
+            (&one, &two)
+        } else {
+            (&two, &one)
+        };
         stage.kill(here, there, step).await;
         stage.exchange(here, there).await;
         for app in stage.apps {
@@ -128,16 +165,23 @@ async fn ten_minutes(first: i64, second: i64) {
             assert_eq!(answer.status, if is_over { 401 } else { 200 }, "{answer:?}");
         }
         stage.check(step).await;
-        let signing = database.texts("select kid from signing_key where state = 'signing'").await;
+        let signing = database
+            .texts("select kid from signing_key where state = 'signing'")
+            .await;
         if stage.now() < announced.signs_from.0 {
             assert!(!signing.contains(&announced.kid.0));
         }
         right.clock.advance(STEP);
     }
     right.opened.keys.refresh().await.unwrap();
-    let signing = database.texts("select kid from signing_key where state = 'signing'").await;
+    let signing = database
+        .texts("select kid from signing_key where state = 'signing'")
+        .await;
     assert_eq!(signing, [announced.kid.0]);
-    let expired = right.introspect(&stage.caller, &stage.gone.tokens[0]).await.json();
+    let expired = right
+        .introspect(&stage.caller, &stage.gone.tokens[0])
+        .await
+        .json();
     assert_eq!(expired, serde_json::json!({ "active": Value::Bool(false) }));
     drop(stage);
     drop((right, one, two));

@@ -8,8 +8,15 @@ use crate::harness::app::{NOW, TestApp, claims};
 use crate::harness::database::Database;
 
 /// Moments at which a second count has broken something: 2038, 2106, and the last of year 9999.
-const EDGES: [i64; 7] =
-    [0, 951_782_400, 2_147_483_647, 2_147_483_648, 4_294_967_296, 253_402_300_799, 1 << 40];
+const EDGES: [i64; 7] = [
+    0,
+    951_782_400,
+    2_147_483_647,
+    2_147_483_648,
+    4_294_967_296,
+    253_402_300_799,
+    1 << 40,
+];
 
 on_both! {
     no_clock_gives_a_fault,
@@ -22,7 +29,10 @@ async fn no_clock_gives_a_fault(app: &TestApp<'_>) {
         app.clock.set(Timestamp(edge));
         let token = app.token(&agent).await;
         let claims = claims(&token);
-        let (iat, exp) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
+        let (iat, exp) = (
+            claims["iat"].as_i64().unwrap(),
+            claims["exp"].as_i64().unwrap(),
+        );
         assert_eq!(exp - iat, 600, "{edge}");
         match app.database {
             Database::Sqlite { .. } => {
@@ -33,7 +43,10 @@ async fn no_clock_gives_a_fault(app: &TestApp<'_>) {
             }
             // The database's clock bounds it: a process that is ahead makes no token of the future.
             Database::Postgres { .. } => {
-                let theirs = app.database.number("select floor(extract(epoch from now()))").await;
+                let theirs = app
+                    .database
+                    .number("select floor(extract(epoch from now()))")
+                    .await;
                 assert!(iat <= theirs && iat <= edge, "{iat} {theirs} {edge}");
             }
         }

@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
-use sealwright::testing::domain::agent::{AgentName, AgentStatus, Audience, Epoch, RedirectUri, UserId};
+use sealwright::testing::domain::agent::{
+    AgentName, AgentStatus, Audience, Epoch, RedirectUri, UserId,
+};
 use sealwright::testing::domain::credential::Credential;
 use sealwright::testing::domain::quota::PlanName;
 use sealwright::testing::domain::scope::parse_scope_list;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
-use sealwright::testing::store::{AgentChange, Change, CredentialChange, Freshness, LiveTokens, Outcome};
+use sealwright::testing::store::{
+    AgentChange, Change, CredentialChange, Freshness, LiveTokens, Outcome,
+};
 
-use super::kit::{MILLIS, NOW, agent, commit, commit_at, create, creation, credential, id, read, write};
+use super::kit::{
+    MILLIS, NOW, agent, commit, commit_at, create, creation, credential, id, read, write,
+};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -33,7 +39,13 @@ on_both! {
 
 async fn an_agent_is_read_back_as_it_was_made(db: &Database) {
     let store = db.open().await;
-    let (made, secret) = (agent("a"), Credential { raw_basic: true, ..credential("a", "one") });
+    let (made, secret) = (
+        agent("a"),
+        Credential {
+            raw_basic: true,
+            ..credential("a", "one")
+        },
+    );
     let change = Change::Agent(AgentChange::Create {
         agent: Box::new(made.clone()),
         credential: Box::new(secret.clone()),
@@ -43,7 +55,10 @@ async fn an_agent_is_read_back_as_it_was_made(db: &Database) {
     assert_eq!(record.agent, made);
     assert_eq!(*record.credentials, [secret]);
     let event = "select kind || ' ' || actor || ' ' || agent_id || ' ' || at from audit_event";
-    assert_eq!(db.texts(event).await, [format!("agent.created operator a {}", NOW.0)]);
+    assert_eq!(
+        db.texts(event).await,
+        [format!("agent.created operator a {}", NOW.0)]
+    );
 }
 
 async fn strings_survive_unchanged(db: &Database) {
@@ -53,8 +68,9 @@ async fn strings_survive_unchanged(db: &Database) {
     profile.name = AgentName::parse("Ünï \"quoted\" 'single' \\ {} 🦀 $1 ?1 --").unwrap();
     let terms = Arc::make_mut(&mut profile.terms);
     terms.scopes = parse_scope_list("!#$%&'()*+,-./ [x]^_`{|}~ ,").unwrap();
-    terms.audiences =
-        ["https://a,b", "{'}", "a/b", "\u{1F980}"].map(|a| Audience::parse_stored(a).unwrap()).into();
+    terms.audiences = ["https://a,b", "{'}", "a/b", "\u{1F980}"]
+        .map(|a| Audience::parse_stored(a).unwrap())
+        .into();
     terms.redirect_uris = vec![RedirectUri::parse("https://a.example/cb?x=%22&y='").unwrap()];
     terms.user_ids = ["user 42", "NULL", "", "ß"]
         .into_iter()
@@ -77,7 +93,10 @@ async fn an_unknown_agent_is_none(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     for other in ["A", "a.", "nobody"] {
-        assert_eq!(store.agent(&id(other), Freshness::Fresh).await.unwrap(), None);
+        assert_eq!(
+            store.agent(&id(other), Freshness::Fresh).await.unwrap(),
+            None
+        );
     }
 }
 
@@ -107,18 +126,40 @@ async fn an_update_needs_the_version_it_was_made_from(db: &Database) {
     };
     let later = Timestamp(NOW.0 + 5);
     db.set_clock(later);
-    assert_eq!(commit_at(&*store, later, update("a", 1)).await, Outcome::Applied);
-    assert_eq!(commit_at(&*store, later, update("a", 1)).await, Outcome::Conflict);
-    assert_eq!(commit_at(&*store, later, update("b", 1)).await, Outcome::NotFound);
+    assert_eq!(
+        commit_at(&*store, later, update("a", 1)).await,
+        Outcome::Applied
+    );
+    assert_eq!(
+        commit_at(&*store, later, update("a", 1)).await,
+        Outcome::Conflict
+    );
+    assert_eq!(
+        commit_at(&*store, later, update("b", 1)).await,
+        Outcome::NotFound
+    );
     let changed = read(&*store, "a").await.agent.clone();
-    assert_eq!((changed.version, changed.epoch, changed.updated_at), (later.0 * 1_000, Epoch(0), later));
-    assert_eq!((changed.created_at, changed.profile.name.as_str()), (NOW, "Another name"));
-    assert_eq!(db.number("select count(*) from audit_event where kind = 'agent.updated'").await, 1);
+    assert_eq!(
+        (changed.version, changed.epoch, changed.updated_at),
+        (later.0 * 1_000, Epoch(0), later)
+    );
+    assert_eq!(
+        (changed.created_at, changed.profile.name.as_str()),
+        (NOW, "Another name")
+    );
+    assert_eq!(
+        db.number("select count(*) from audit_event where kind = 'agent.updated'")
+            .await,
+        1
+    );
 }
 
 async fn agents_are_paged_in_the_byte_order_of_their_ids(db: &Database) {
     let store = db.open().await;
-    let mut ids = ["b", "a", "B", "_", "~", "A:1", "A-1", "A.1", "10", "9", "ab"].to_vec();
+    let mut ids = [
+        "b", "a", "B", "_", "~", "A:1", "A-1", "A.1", "10", "9", "ab",
+    ]
+    .to_vec();
     for agent_id in &ids {
         create(&*store, agent_id).await;
     }
@@ -139,31 +180,61 @@ async fn suspension_raises_epoch_and_version_and_reactivation_only_the_version(d
     create(&*store, "a").await;
     let stands = async || {
         let record = read(&*store, "a").await;
-        (record.agent.status, record.agent.epoch.0, record.agent.version)
+        (
+            record.agent.status,
+            record.agent.epoch.0,
+            record.agent.version,
+        )
     };
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await, Outcome::Unchanged);
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await,
+        Outcome::Unchanged
+    );
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
+        Outcome::Applied
+    );
     assert_eq!(stands().await, (AgentStatus::Suspended, MILLIS, MILLIS));
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Unchanged);
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
+        Outcome::Unchanged
+    );
     assert_eq!(stands().await, (AgentStatus::Suspended, MILLIS, MILLIS));
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await,
+        Outcome::Applied
+    );
     assert_eq!(stands().await, (AgentStatus::Active, MILLIS, MILLIS + 1));
     let kinds = db.texts("select kind from audit_event order by id").await;
-    assert_eq!(kinds, ["agent.created", "agent.suspended", "agent.reactivated"]);
+    assert_eq!(
+        kinds,
+        ["agent.created", "agent.suspended", "agent.reactivated"]
+    );
 }
 
 async fn decommission_is_for_ever(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     create(&*store, "b").await;
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("b")))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Suspend(id("b")))).await,
+        Outcome::Applied
+    );
     for (agent_id, epoch) in [("a", MILLIS), ("b", MILLIS + 1)] {
         assert_eq!(
-            commit(&*store, Change::Agent(AgentChange::Decommission(id(agent_id)))).await,
+            commit(
+                &*store,
+                Change::Agent(AgentChange::Decommission(id(agent_id)))
+            )
+            .await,
             Outcome::Applied
         );
         assert_eq!(
-            commit(&*store, Change::Agent(AgentChange::Decommission(id(agent_id)))).await,
+            commit(
+                &*store,
+                Change::Agent(AgentChange::Decommission(id(agent_id)))
+            )
+            .await,
             Outcome::Unchanged
         );
         assert_eq!(
@@ -171,11 +242,18 @@ async fn decommission_is_for_ever(db: &Database) {
             Outcome::Conflict
         );
         assert_eq!(
-            commit(&*store, Change::Agent(AgentChange::Reactivate(id(agent_id)))).await,
+            commit(
+                &*store,
+                Change::Agent(AgentChange::Reactivate(id(agent_id)))
+            )
+            .await,
             Outcome::Conflict
         );
         let agent = read(&*store, agent_id).await.agent.clone();
-        assert_eq!((agent.status, agent.epoch), (AgentStatus::Decommissioned, Epoch(epoch)));
+        assert_eq!(
+            (agent.status, agent.epoch),
+            (AgentStatus::Decommissioned, Epoch(epoch))
+        );
     }
 }
 
@@ -214,7 +292,11 @@ async fn an_unknown_agent_is_not_found_by_any_change(db: &Database) {
         assert_eq!(commit(&*store, change).await, Outcome::NotFound);
     }
     assert_eq!(db.number("select count(*) from audit_event").await, 0);
-    assert_eq!(db.number("select version from revision where name = 'revocation'").await, 0);
+    assert_eq!(
+        db.number("select version from revision where name = 'revocation'")
+            .await,
+        0
+    );
 }
 
 async fn one_conflict_leaves_its_neighbours_alone(db: &Database) {
@@ -228,9 +310,15 @@ async fn one_conflict_leaves_its_neighbours_alone(db: &Database) {
         Change::Agent(AgentChange::Suspend(id("x"))),
         creation("y"),
     ];
-    let outcomes = store.commit(writes.into_iter().map(write).collect()).await.unwrap();
+    let outcomes = store
+        .commit(writes.into_iter().map(write).collect())
+        .await
+        .unwrap();
     assert_eq!(outcomes, [Applied, Conflict, NotFound, Applied, Applied]);
-    assert_eq!(read(&*store, "x").await.agent.status, AgentStatus::Suspended);
+    assert_eq!(
+        read(&*store, "x").await.agent.status,
+        AgentStatus::Suspended
+    );
     assert_eq!(read(&*store, "y").await.agent.status, AgentStatus::Active);
     assert_eq!(db.number("select count(*) from audit_event").await, 4);
 }
@@ -254,19 +342,32 @@ async fn a_code_is_for_an_active_agent_and_what_is_on_its_lists(db: &Database) {
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     create(&*store, "b").await;
     let admits = async |agent_id: &str, uri: &str, user: Option<&str>| {
-        let (uri, user) = (RedirectUri::parse(uri).unwrap(), user.map(|user| UserId::parse(user).unwrap()));
-        store.admits_code(&id(agent_id), &uri, user.as_ref()).await.unwrap()
+        let (uri, user) = (
+            RedirectUri::parse(uri).unwrap(),
+            user.map(|user| UserId::parse(user).unwrap()),
+        );
+        store
+            .admits_code(&id(agent_id), &uri, user.as_ref())
+            .await
+            .unwrap()
     };
     for uri in uris {
         for user in users.map(Some).into_iter().chain([None]) {
             assert!(admits("a", uri, user).await, "{uri} {user:?}");
-            assert!(!admits("A", uri, user).await && !admits("b", uri, user).await, "{uri} {user:?}");
+            assert!(
+                !admits("A", uri, user).await && !admits("b", uri, user).await,
+                "{uri} {user:?}"
+            );
         }
         for user in ["u 1", "U", "U 1 ", "%", "*", "[", "1"] {
             assert!(!admits("a", uri, Some(user)).await, "{uri} {user}");
         }
     }
-    for uri in ["https://a.example/cb", "https://a.example/cB", "https://a.example/cb?x='%22&y"] {
+    for uri in [
+        "https://a.example/cb",
+        "https://a.example/cB",
+        "https://a.example/cb?x='%22&y",
+    ] {
         assert!(!admits("a", uri, None).await, "{uri}");
     }
     commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
@@ -284,10 +385,17 @@ async fn an_update_that_kills_raises_the_epoch_in_its_commit_or_does_neither(db:
     let profile = read(&*store, "a").await.agent.profile.clone();
     let update = |agent_id: &str, expected_version, user: Option<&str>| {
         let mut profile = profile.clone();
-        Arc::make_mut(&mut profile.terms).user_ids =
-            user.iter().map(|user| UserId::parse(user).unwrap()).collect();
+        Arc::make_mut(&mut profile.terms).user_ids = user
+            .iter()
+            .map(|user| UserId::parse(user).unwrap())
+            .collect();
         let (agent_id, profile) = (id(agent_id), Box::new(profile));
-        Change::Agent(AgentChange::Update { agent_id, expected_version, profile, tokens: LiveTokens::Kill })
+        Change::Agent(AgentChange::Update {
+            agent_id,
+            expected_version,
+            profile,
+            tokens: LiveTokens::Kill,
+        })
     };
     let version = read(&*store, "a").await.agent.version;
     for (change, expected) in [
@@ -298,12 +406,26 @@ async fn an_update_that_kills_raises_the_epoch_in_its_commit_or_does_neither(db:
         assert_eq!(commit(&*store, change).await, expected);
     }
     let listed = async || store.revocations(0, NOW, Timestamp(0)).await.unwrap();
-    assert_eq!((listed().await.agents.len(), read(&*store, "a").await.agent.epoch.0), (0, 0));
+    assert_eq!(
+        (
+            listed().await.agents.len(),
+            read(&*store, "a").await.agent.epoch.0
+        ),
+        (0, 0)
+    );
     let before = listed().await.version;
-    assert_eq!(commit(&*store, update("a", version, None)).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, update("a", version, None)).await,
+        Outcome::Applied
+    );
     let (agent, list) = (read(&*store, "a").await.agent.clone(), listed().await);
     assert!(agent.epoch.0 > 0 && list.version > before);
-    assert_eq!((&list.agents[0].agent_id, list.agents[0].epoch), (&id("a"), agent.epoch));
-    let details = db.texts("select detail from audit_event where kind = 'agent.updated'").await;
+    assert_eq!(
+        (&list.agents[0].agent_id, list.agents[0].epoch),
+        (&id("a"), agent.epoch)
+    );
+    let details = db
+        .texts("select detail from audit_event where kind = 'agent.updated'")
+        .await;
     assert_eq!(details, ["tokens revoked"]);
 }

@@ -16,8 +16,11 @@ on_both! {
 
 async fn a_new_store_knows_the_built_in_scopes_in_order(db: &Database) {
     let catalogue = db.open().await.catalogue(Freshness::Fresh).await.unwrap();
-    let entries: Vec<_> =
-        catalogue.entries().iter().map(|e| (e.scope.as_str(), e.description.as_str(), e.high_risk)).collect();
+    let entries: Vec<_> = catalogue
+        .entries()
+        .iter()
+        .map(|e| (e.scope.as_str(), e.description.as_str(), e.high_risk))
+        .collect();
     assert_eq!(entries, BUILT_IN.map(|b| (b.name, b.description, false)));
 }
 
@@ -30,14 +33,26 @@ async fn a_new_scope_comes_last_and_raises_the_version(db: &Database) {
         high_risk,
     };
     for new in [entry("zz:read", true), entry("aa:read", false)] {
-        assert_eq!(commit(&*store, Change::Scope(ScopeChange::Add(new.clone()))).await, Outcome::Applied);
-        assert_eq!(commit(&*store, Change::Scope(ScopeChange::Add(new))).await, Outcome::Conflict);
+        assert_eq!(
+            commit(&*store, Change::Scope(ScopeChange::Add(new.clone()))).await,
+            Outcome::Applied
+        );
+        assert_eq!(
+            commit(&*store, Change::Scope(ScopeChange::Add(new))).await,
+            Outcome::Conflict
+        );
     }
     let after = store.catalogue(Freshness::Fresh).await.unwrap();
     assert!(before < MILLIS);
     assert_eq!(after.version(), MILLIS + 1);
-    assert_eq!(after.entries()[7..], [entry("zz:read", true), entry("aa:read", false)]);
-    assert_eq!(db.texts("select detail from audit_event order by id").await, ["zz:read", "aa:read"]);
+    assert_eq!(
+        after.entries()[7..],
+        [entry("zz:read", true), entry("aa:read", false)]
+    );
+    assert_eq!(
+        db.texts("select detail from audit_event order by id").await,
+        ["zz:read", "aa:read"]
+    );
 }
 
 async fn a_scope_that_is_changed_raises_the_version_and_one_that_stays_does_not(db: &Database) {
@@ -54,20 +69,30 @@ async fn a_scope_that_is_changed_raises_the_version_and_one_that_stays_does_not(
         (update("audit:read", None, Some(true)), Outcome::Applied),
         (update("audit:read", None, Some(true)), Outcome::Unchanged),
         (update("audit:read", Some("Other"), None), Outcome::Applied),
-        (update("audit:read", Some("Other"), Some(true)), Outcome::Unchanged),
+        (
+            update("audit:read", Some("Other"), Some(true)),
+            Outcome::Unchanged,
+        ),
         (update("audit:read", None, None), Outcome::Unchanged),
         (update("gone", Some("Other"), Some(true)), Outcome::NotFound),
     ];
     let mut version = before.version();
     for (change, expected) in steps {
-        assert_eq!(commit(&*store, change.clone()).await, expected, "{change:?}");
+        assert_eq!(
+            commit(&*store, change.clone()).await,
+            expected,
+            "{change:?}"
+        );
         let now = store.catalogue(Freshness::Fresh).await.unwrap().version();
         assert_eq!(now > version, expected == Outcome::Applied, "{change:?}");
         version = now;
     }
     let after = store.catalogue(Freshness::Fresh).await.unwrap();
     let mut expected = before.entries().to_vec();
-    let changed = expected.iter_mut().find(|entry| entry.scope.as_str() == "audit:read").unwrap();
+    let changed = expected
+        .iter_mut()
+        .find(|entry| entry.scope.as_str() == "audit:read")
+        .unwrap();
     (changed.description, changed.high_risk) = ("Other".to_owned(), true);
     assert_eq!(after.entries(), expected);
     let events = "select detail from audit_event where kind = 'scope.updated'";

@@ -12,8 +12,8 @@ use sealwright::testing::store::{
 };
 
 use super::kit::{
-    EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, exchange,
-    grants, id, send, used,
+    EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create,
+    exchange, grants, id, send, used,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -51,8 +51,18 @@ async fn a_code_is_spent_with_the_counting_of_its_token(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     let grant = exchange(&*store, "a", code(), Some(10)).await;
-    assert_eq!(send(&*store, &batch(vec![grant.clone()])).await, [counted(0)]);
-    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await, db.number(SPENT).await), (Some(1), 1, 1));
+    assert_eq!(
+        send(&*store, &batch(vec![grant.clone()])).await,
+        [counted(0)]
+    );
+    assert_eq!(
+        (
+            used(&*store, "a").await,
+            db.number(EVENTS).await,
+            db.number(SPENT).await
+        ),
+        (Some(1), 1, 1)
+    );
     let joined = "select count(*) from spent_code s join audit_event e on e.jti = s.jti
                   where s.expires_at = e.at + 60";
     assert_eq!(db.number(joined).await, 1);
@@ -67,7 +77,10 @@ async fn a_code_is_spent_once(db: &Database) {
     for store in [&here, &elsewhere] {
         assert_eq!(redeem(&**store, "a", code).await, Seen::Spent);
     }
-    assert_eq!((used(&*here, "a").await, db.number(EVENTS).await), (Some(1), 1));
+    assert_eq!(
+        (used(&*here, "a").await, db.number(EVENTS).await),
+        (Some(1), 1)
+    );
 }
 
 async fn of_two_grants_of_one_batch_the_first_gets_the_code(db: &Database) {
@@ -82,7 +95,10 @@ async fn of_two_grants_of_one_batch_the_first_gets_the_code(db: &Database) {
     twins.reverse();
     let seen = send(&*store, &batch(twins)).await;
     assert_eq!(seen, [counted(0), Seen::Spent, Seen::Spent, Seen::Spent]);
-    assert_eq!((used(&*store, "a").await, db.number(SPENT).await), (Some(1), 1));
+    assert_eq!(
+        (used(&*store, "a").await, db.number(SPENT).await),
+        (Some(1), 1)
+    );
 }
 
 async fn of_two_grants_for_one_code_both_are_told_why_it_lives_on(db: &Database) {
@@ -91,14 +107,23 @@ async fn of_two_grants_for_one_code_both_are_told_why_it_lives_on(db: &Database)
     let code = code();
     let twins = async |limit| {
         let store = &*store;
-        batch(vec![exchange(store, "a", code, limit).await, exchange(store, "a", code, limit).await])
+        batch(vec![
+            exchange(store, "a", code, limit).await,
+            exchange(store, "a", code, limit).await,
+        ])
     };
-    assert_eq!(send(&*store, &twins(Some(0)).await).await, [Seen::QuotaReached; 2]);
+    assert_eq!(
+        send(&*store, &twins(Some(0)).await).await,
+        [Seen::QuotaReached; 2]
+    );
     let before = twins(None).await;
     commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
     assert_eq!(send(&*store, &before).await, [Seen::Stale; 2]);
     assert_eq!(db.number(SPENT).await, 0);
-    assert_eq!(send(&*store, &twins(None).await).await, [counted(MILLIS), Seen::Spent]);
+    assert_eq!(
+        send(&*store, &twins(None).await).await,
+        [counted(MILLIS), Seen::Spent]
+    );
 }
 
 async fn a_batch_mixes_codes_and_none_and_each_gets_its_own_verdict(db: &Database) {
@@ -118,11 +143,31 @@ async fn a_batch_mixes_codes_and_none_and_each_gets_its_own_verdict(db: &Databas
         exchange(&*store, "b", code(), Some(0)).await,
     );
     let used_up = exchange(&*store, "a", spent, Some(3)).await;
-    let mixed = vec![plain[0].clone(), used_up, stale, fresh, over, plain[1].clone()];
+    let mixed = vec![
+        plain[0].clone(),
+        used_up,
+        stale,
+        fresh,
+        over,
+        plain[1].clone(),
+    ];
     let seen = send(&*store, &batch(mixed)).await;
     // Of the three that `a` may have one is gone; those before come first.
-    assert_eq!(seen, [counted(0), Spent, Stale, counted(0), QuotaReached, QuotaReached]);
-    assert_eq!([used(&*store, "a").await, used(&*store, "b").await], [Some(3), None]);
+    assert_eq!(
+        seen,
+        [
+            counted(0),
+            Spent,
+            Stale,
+            counted(0),
+            QuotaReached,
+            QuotaReached
+        ]
+    );
+    assert_eq!(
+        [used(&*store, "a").await, used(&*store, "b").await],
+        [Some(3), None]
+    );
     assert_eq!((db.number(EVENTS).await, db.number(SPENT).await), (3, 2));
     assert_eq!(redeem(&*store, "c", late).await, counted(MILLIS));
 }
@@ -132,7 +177,10 @@ async fn a_refusal_gives_the_code_back(db: &Database) {
     create(&*store, "a").await;
     let code = code();
     let over = exchange(&*store, "a", code, Some(0)).await;
-    assert_eq!(send(&*store, &batch(vec![over])).await, [Seen::QuotaReached]);
+    assert_eq!(
+        send(&*store, &batch(vec![over])).await,
+        [Seen::QuotaReached]
+    );
     let before = one(&*store, "a", code).await;
     commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     assert_eq!(send(&*store, &before).await, [Seen::Stale]);
@@ -155,7 +203,10 @@ async fn a_hundred_exchanges_of_one_code_on_two_servers_give_one_token(db: &Data
         let seen = tasks.join_all().await.concat();
         assert_eq!(count(&seen), 1);
         assert_eq!(seen.iter().filter(|s| **s == Seen::Spent).count(), 99);
-        assert_eq!((used(&*stores[0], "a").await, db.number(EVENTS).await), (Some(round), round));
+        assert_eq!(
+            (used(&*stores[0], "a").await, db.number(EVENTS).await),
+            (Some(round), round)
+        );
     }
 }
 
@@ -177,10 +228,16 @@ async fn batches_of_the_same_codes_in_any_order_count_each_once(db: &Database) {
             }
             batches.push(batch(tokens));
         }
-        let (one, other) = tokio::join!(send(&*stores[0], &batches[0]), send(&*stores[1], &batches[1]));
+        let (one, other) = tokio::join!(
+            send(&*stores[0], &batches[0]),
+            send(&*stores[1], &batches[1])
+        );
         assert_eq!(count(&one) + count(&other), 15);
     }
-    assert_eq!([used(&*stores[0], "a").await, used(&*stores[0], "b").await], [Some(100), Some(200)]);
+    assert_eq!(
+        [used(&*stores[0], "a").await, used(&*stores[0], "b").await],
+        [Some(100), Some(200)]
+    );
     assert_eq!(db.number(SPENT).await, 100);
     let twice = "select count(*) from (select jti from audit_event where kind = 'token.issued'
                  group by jti having count(*) > 1) t";
@@ -200,19 +257,35 @@ async fn a_batch_that_comes_twice_recalls_its_codes(db: &Database) {
     tokens.push(exchange(&*store, "a", code(), None).await);
     tokens.push(exchange(&*store, "a", spent, None).await);
     let batch = batch(tokens);
-    assert_eq!(send(&*store, &batch).await, [counted(0), counted(0), Seen::Spent]);
+    assert_eq!(
+        send(&*store, &batch).await,
+        [counted(0), counted(0), Seen::Spent]
+    );
     // What was not counted is decided again, and then its code is spent as before.
     for store in [&store, &elsewhere] {
-        assert_eq!(send(&**store, &batch).await, [counted(0), counted(0), Seen::Stale]);
+        assert_eq!(
+            send(&**store, &batch).await,
+            [counted(0), counted(0), Seen::Stale]
+        );
     }
     let alone = one(&*store, "a", code()).await;
     for store in [&store, &store, &elsewhere] {
         assert_eq!(send(&**store, &alone).await, [counted(0)]);
     }
     commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
-    assert_eq!(send(&*store, &batch).await, [counted(0), counted(0), Seen::Stale]);
+    assert_eq!(
+        send(&*store, &batch).await,
+        [counted(0), counted(0), Seen::Stale]
+    );
     assert_eq!(send(&*store, &alone).await, [counted(0)]);
-    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await, db.number(SPENT).await), (Some(4), 4, 3));
+    assert_eq!(
+        (
+            used(&*store, "a").await,
+            db.number(EVENTS).await,
+            db.number(SPENT).await
+        ),
+        (Some(4), 4, 3)
+    );
 }
 
 async fn a_batch_that_is_sent_twice_at_once_recalls_its_codes(db: &Database) {
@@ -226,7 +299,10 @@ async fn a_batch_that_is_sent_twice_at_once_recalls_its_codes(db: &Database) {
         let (first, second) = tokio::join!(send(&*one, &batch), send(&*other, &batch));
         assert_eq!((&first, &second), (&vec![counted(0); first.len()], &first));
         let others = (round - 5).max(0);
-        assert_eq!((used(&*one, "a").await, db.number(SPENT).await), (Some(round + others), round));
+        assert_eq!(
+            (used(&*one, "a").await, db.number(SPENT).await),
+            (Some(round + others), round)
+        );
     }
 }
 
@@ -237,7 +313,10 @@ async fn a_batch_whose_codes_were_all_refused_is_decided_again(db: &Database) {
     let over = batch(vec![exchange(&*store, "a", code, Some(0)).await]);
     assert_eq!(send(&*store, &over).await, [Seen::QuotaReached]);
     let again = send(&*store, &over).await;
-    assert!(again == [Seen::Stale] || again == [Seen::QuotaReached], "{again:?}");
+    assert!(
+        again == [Seen::Stale] || again == [Seen::QuotaReached],
+        "{again:?}"
+    );
     assert_eq!(db.number(SPENT).await, 0);
     assert_eq!(redeem(&*store, "a", code).await, counted(0));
 }
@@ -247,7 +326,10 @@ async fn a_failed_call_spends_nothing(db: &Database) {
     create(&*store, "a").await;
     let batch = one(&*store, "a", code()).await;
     db.execute("alter table quota rename to away").await;
-    assert!(matches!(store.issue(&batch).await, Err(StoreError::Fault(_))));
+    assert!(matches!(
+        store.issue(&batch).await,
+        Err(StoreError::Fault(_))
+    ));
     assert_eq!(db.number(SPENT).await, 0);
     db.execute("alter table away rename to quota").await;
     assert_eq!(send(&*store, &batch).await, [counted(0)]);
@@ -278,9 +360,15 @@ async fn an_ordinary_batch_leaves_no_trace_among_the_codes(db: &Database) {
     create(&*store, "a").await;
     // It does not even ask: the table may be missing.
     db.execute("drop table spent_code").await;
-    assert_eq!(send(&*store, &batch_at(NOW, grants(&*store, "a", 2, None).await)).await, vec![counted(0); 2]);
+    assert_eq!(
+        send(&*store, &batch_at(NOW, grants(&*store, "a", 2, None).await)).await,
+        vec![counted(0); 2]
+    );
     let costly = one(&*store, "a", code()).await;
-    assert!(matches!(store.issue(&costly).await, Err(StoreError::Fault(_))));
+    assert!(matches!(
+        store.issue(&costly).await,
+        Err(StoreError::Fault(_))
+    ));
     let profile = Box::new(agent("a").profile);
     let update = Change::Agent(AgentChange::Update {
         agent_id: id("a"),
@@ -297,7 +385,8 @@ async fn a_code_that_an_older_release_spent_revokes_its_token_too(db: &Database)
     create(&*store, "a").await;
     let code = code();
     assert_eq!(redeem(&*store, "a", code).await, counted(0));
-    db.execute("update spent_code set token_expires_at = null").await;
+    db.execute("update spent_code set token_expires_at = null")
+        .await;
     assert_eq!(redeem(&*store, "a", code).await, Seen::Spent);
     let ends = db.number("select expires_at from revoked_token").await;
     assert_eq!(ends, code.expires_at.0 + 86_400);

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use sealwright::testing::store::{AgentChange, Backend, Change, Freshness, Outcome, StoreError, TokenChange};
+use sealwright::testing::store::{
+    AgentChange, Backend, Change, Freshness, Outcome, StoreError, TokenChange,
+};
 use tokio::time::timeout;
 
 use super::kit::{
-    EVENTS, MILLIS, NOW, batch, commit, count, create, creation, grants, id, issue, jti, send, token, used,
-    write,
+    EVENTS, MILLIS, NOW, batch, commit, count, create, creation, grants, id, issue, jti, send,
+    token, used, write,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -31,22 +33,46 @@ async fn a_missing_table_is_a_fault(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     let batch = batch(grants(&*store, "a", 1, None).await);
-    db.execute("drop table quota; drop table revoked_token").await;
-    assert!(matches!(store.issue(&batch).await, Err(StoreError::Fault(_))));
-    assert!(matches!(store.used(&[id("a")], NOW.month()).await, Err(StoreError::Fault(_))));
-    assert!(matches!(store.standing(&[token(jti(), "a")]).await, Err(StoreError::Fault(_))));
-    let revocation = Change::Token(TokenChange::Revoke { jti: jti(), agent_id: None, expires_at: NOW });
-    assert!(matches!(store.commit(vec![write(revocation)]).await, Err(StoreError::Fault(_))));
+    db.execute("drop table quota; drop table revoked_token")
+        .await;
+    assert!(matches!(
+        store.issue(&batch).await,
+        Err(StoreError::Fault(_))
+    ));
+    assert!(matches!(
+        store.used(&[id("a")], NOW.month()).await,
+        Err(StoreError::Fault(_))
+    ));
+    assert!(matches!(
+        store.standing(&[token(jti(), "a")]).await,
+        Err(StoreError::Fault(_))
+    ));
+    let revocation = Change::Token(TokenChange::Revoke {
+        jti: jti(),
+        agent_id: None,
+        expires_at: NOW,
+    });
+    assert!(matches!(
+        store.commit(vec![write(revocation)]).await,
+        Err(StoreError::Fault(_))
+    ));
 }
 
 async fn a_broken_row_is_a_fault(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    for broken in ["scopes = 'nonsense'", "scopes = '[\"a b\"]'", "scopes = '[]', ttl = 1"] {
+    for broken in [
+        "scopes = 'nonsense'",
+        "scopes = '[\"a b\"]'",
+        "scopes = '[]', ttl = 1",
+    ] {
         db.execute(&format!("update agent set {broken}")).await;
         let read = store.agent(&id("a"), Freshness::Fresh).await;
         assert!(matches!(read, Err(StoreError::Fault(_))), "{broken}");
-        assert!(matches!(store.agents(None, 10).await, Err(StoreError::Fault(_))));
+        assert!(matches!(
+            store.agents(None, 10).await,
+            Err(StoreError::Fault(_))
+        ));
     }
 }
 
@@ -62,7 +88,10 @@ async fn a_failed_call_leaves_the_store_usable(db: &Database) {
     assert_eq!(used(&*store, "a").await, None);
     assert_eq!(count(&send(&*store, &lost).await), 3);
     assert_eq!(commit(&*store, creation("b")).await, Outcome::Applied);
-    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(3), 3));
+    assert_eq!(
+        (used(&*store, "a").await, db.number(EVENTS).await),
+        (Some(3), 3)
+    );
 }
 
 /// Longer and longer times, after which a call is given up: it ends in every phase.
@@ -85,20 +114,34 @@ async fn commits_that_are_given_up_leave_the_store_usable(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     for patience in patiences() {
-        let revocation = Change::Token(TokenChange::Revoke { jti: jti(), agent_id: None, expires_at: NOW });
-        let writes = vec![write(Change::Agent(AgentChange::RevokeTokens(id("a")))), write(revocation)];
+        let revocation = Change::Token(TokenChange::Revoke {
+            jti: jti(),
+            agent_id: None,
+            expires_at: NOW,
+        });
+        let writes = vec![
+            write(Change::Agent(AgentChange::RevokeTokens(id("a")))),
+            write(revocation),
+        ];
         let _ = timeout(patience, store.commit(writes)).await;
     }
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
+        Outcome::Applied
+    );
     // Each commit is there as a whole or not at all.
     let epoch = db.number("select epoch from agent").await;
     let revoked = db.number("select count(*) from revoked_token").await;
     assert_eq!(epoch, MILLIS + revoked);
     assert_eq!(
-        db.number("select version from revision where name = 'revocation'").await,
+        db.number("select version from revision where name = 'revocation'")
+            .await,
         MILLIS + 2 * revoked
     );
-    assert_eq!(db.number("select count(*) from audit_event").await, 2 * revoked + 2);
+    assert_eq!(
+        db.number("select count(*) from audit_event").await,
+        2 * revoked + 2
+    );
 }
 
 async fn reads_that_are_given_up_leave_the_store_usable(db: &Database) {
@@ -109,7 +152,13 @@ async fn reads_that_are_given_up_leave_the_store_usable(db: &Database) {
         let _ = timeout(patience, store.agent(&id("a"), Freshness::Fresh)).await;
     }
     assert_eq!(store.standing(&[token(jti(), "a")]).await.unwrap().len(), 1);
-    assert!(store.agent(&id("a"), Freshness::Fresh).await.unwrap().is_some());
+    assert!(
+        store
+            .agent(&id("a"), Freshness::Fresh)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 /// The counter is as high as there are events, both seen at once: a statement that was given up may

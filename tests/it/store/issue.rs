@@ -6,11 +6,13 @@ use sealwright::testing::domain::catalogue::CatalogueEntry;
 use sealwright::testing::domain::id::BatchId;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Timestamp;
-use sealwright::testing::store::{AgentChange, Batch, Change, Freshness, LiveTokens, Outcome, ScopeChange};
+use sealwright::testing::store::{
+    AgentChange, Batch, Change, Freshness, LiveTokens, Outcome, ScopeChange,
+};
 
 use super::kit::{
-    EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create, creation,
-    exchange, grant_for, grants, id, issue, read, send, used, uuid,
+    EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create,
+    creation, exchange, grant_for, grants, id, issue, read, send, used, uuid,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -47,15 +49,25 @@ async fn a_counted_token_leaves_its_event(db: &Database) {
     assert_eq!(db.texts(event).await, [expected]);
     let jti = batch.grants[0].jti();
     let issued = store.issued_token(jti).await.unwrap().unwrap();
-    assert_eq!((issued.jti, issued.agent_id, issued.expires_at.0), (jti, id("a"), until));
+    assert_eq!(
+        (issued.jti, issued.agent_id, issued.expires_at.0),
+        (jti, id("a"), until)
+    );
 }
 
 async fn a_token_about_a_user_says_so_in_its_event(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    send(&*store, &batch(vec![exchange(&*store, "a", code(), None).await])).await;
+    send(
+        &*store,
+        &batch(vec![exchange(&*store, "a", code(), None).await]),
+    )
+    .await;
     let detail = "select detail from audit_event where kind = 'token.issued'";
-    assert_eq!(db.texts(detail).await, ["agents:read tokens:read \"user 42\""]);
+    assert_eq!(
+        db.texts(detail).await,
+        ["agents:read tokens:read \"user 42\""]
+    );
 }
 
 async fn an_empty_batch_has_no_verdicts(db: &Database) {
@@ -77,10 +89,27 @@ async fn a_batch_of_many_agents_gets_each_its_own_verdict(db: &Database) {
         grants(&*store, "c", 1, None).await,
     );
     // Out of order, and two decisions on different versions of one agent beside each other.
-    let mixed = [&b[0], &a[0], &stale, &a[1], &c[0], &a[2], &b[1]].map(Arc::clone).to_vec();
+    let mixed = [&b[0], &a[0], &stale, &a[1], &c[0], &a[2], &b[1]]
+        .map(Arc::clone)
+        .to_vec();
     let seen = send(&*store, &batch(mixed)).await;
-    assert_eq!(seen, [counted(0), counted(0), Stale, counted(0), counted(MILLIS), QuotaReached, counted(0)]);
-    let totals = [used(&*store, "a").await, used(&*store, "b").await, used(&*store, "c").await];
+    assert_eq!(
+        seen,
+        [
+            counted(0),
+            counted(0),
+            Stale,
+            counted(0),
+            counted(MILLIS),
+            QuotaReached,
+            counted(0)
+        ]
+    );
+    let totals = [
+        used(&*store, "a").await,
+        used(&*store, "b").await,
+        used(&*store, "c").await,
+    ];
     assert_eq!(totals, [Some(2), Some(2), Some(1)]);
     assert_eq!(db.number(EVENTS).await, 5);
 }
@@ -88,14 +117,38 @@ async fn a_batch_of_many_agents_gets_each_its_own_verdict(db: &Database) {
 async fn a_full_batch_of_different_agents_is_counted(db: &Database) {
     let store = db.open().await;
     let names: Vec<String> = (0..256).map(|n| format!("agent-{n}")).collect();
-    let made = names.iter().map(|name| super::kit::write(creation(name))).collect();
-    assert!(store.commit(made).await.unwrap().iter().all(|o| *o == Outcome::Applied));
+    let made = names
+        .iter()
+        .map(|name| super::kit::write(creation(name)))
+        .collect();
+    assert!(
+        store
+            .commit(made)
+            .await
+            .unwrap()
+            .iter()
+            .all(|o| *o == Outcome::Applied)
+    );
     let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
-    let all: Vec<_> = names.iter().rev().map(|n| grant_for(&agent(n), &catalogue, Some(1))).collect();
-    assert_eq!(send(&*store, &batch(all.clone())).await, vec![counted(0); 256]);
-    assert_eq!(send(&*store, &batch(all.clone())).await, vec![Seen::QuotaReached; 256]);
+    let all: Vec<_> = names
+        .iter()
+        .rev()
+        .map(|n| grant_for(&agent(n), &catalogue, Some(1)))
+        .collect();
+    assert_eq!(
+        send(&*store, &batch(all.clone())).await,
+        vec![counted(0); 256]
+    );
+    assert_eq!(
+        send(&*store, &batch(all.clone())).await,
+        vec![Seen::QuotaReached; 256]
+    );
     assert_eq!(db.number("select sum(used) from quota").await, 256);
-    assert_eq!(db.number("select count(distinct jti) from audit_event").await, 256);
+    assert_eq!(
+        db.number("select count(distinct jti) from audit_event")
+            .await,
+        256
+    );
     for grant in [&all[0], &all[100], &all[255]] {
         let issued = store.issued_token(grant.jti()).await.unwrap().unwrap();
         assert_eq!(issued.agent_id, *grant.agent_id());
@@ -122,7 +175,10 @@ async fn a_decision_on_an_old_agent_is_stale(db: &Database) {
     let mut lying = read(&*store, "a").await.agent.clone();
     lying.status = sealwright::testing::domain::agent::AgentStatus::Active;
     let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
-    assert_eq!(send(&*store, &batch(vec![grant_for(&lying, &catalogue, None)])).await, [Seen::Stale]);
+    assert_eq!(
+        send(&*store, &batch(vec![grant_for(&lying, &catalogue, None)])).await,
+        [Seen::Stale]
+    );
     assert_eq!(used(&*store, "a").await, None);
     assert_eq!(db.number(EVENTS).await, 0);
 }
@@ -144,7 +200,14 @@ async fn a_decision_on_an_old_catalogue_is_stale(db: &Database) {
 async fn an_unknown_agent_is_stale(db: &Database) {
     let store = db.open().await;
     let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
-    assert_eq!(send(&*store, &batch(vec![grant_for(&agent("a"), &catalogue, None)])).await, [Seen::Stale]);
+    assert_eq!(
+        send(
+            &*store,
+            &batch(vec![grant_for(&agent("a"), &catalogue, None)])
+        )
+        .await,
+        [Seen::Stale]
+    );
 }
 
 async fn tokens_carry_the_epoch_that_the_counting_saw(db: &Database) {
@@ -152,7 +215,10 @@ async fn tokens_carry_the_epoch_that_the_counting_saw(db: &Database) {
     create(&*store, "a").await;
     assert_eq!(issue(&*store, "a", 1, None).await, [counted(0)]);
     commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
-    assert_eq!(issue(&*store, "a", 2, None).await, [counted(MILLIS), counted(MILLIS)]);
+    assert_eq!(
+        issue(&*store, "a", 2, None).await,
+        [counted(MILLIS), counted(MILLIS)]
+    );
 }
 
 async fn a_batch_that_comes_twice_counts_once(db: &Database) {
@@ -165,10 +231,16 @@ async fn a_batch_that_comes_twice_counts_once(db: &Database) {
     let first = send(&*store, &batch).await;
     assert_eq!(first, vec![counted(0); 5]);
     // Its clock may have moved on, and it may come from another process.
-    let again = Batch { now: Timestamp(NOW.0 + 7).into(), ..batch };
+    let again = Batch {
+        now: Timestamp(NOW.0 + 7).into(),
+        ..batch
+    };
     assert_eq!(send(&*store, &again).await, first);
     assert_eq!(send(&*db.open().await, &again).await, first);
-    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(3), 5));
+    assert_eq!(
+        (used(&*store, "a").await, db.number(EVENTS).await),
+        (Some(3), 5)
+    );
 }
 
 async fn a_batch_that_comes_again_after_a_kill_keeps_its_verdicts(db: &Database) {
@@ -189,7 +261,10 @@ async fn a_batch_that_is_sent_twice_at_once_counts_once(db: &Database) {
         let batch = batch(grants(&*one, "a", 4, None).await);
         let (first, second) = tokio::join!(send(&*one, &batch), send(&*other, &batch));
         assert_eq!((first, second), (vec![counted(0); 4], vec![counted(0); 4]));
-        assert_eq!((used(&*one, "a").await, db.number(EVENTS).await), (Some(4 * round), 4 * round));
+        assert_eq!(
+            (used(&*one, "a").await, db.number(EVENTS).await),
+            (Some(4 * round), 4 * round)
+        );
     }
 }
 
@@ -197,8 +272,14 @@ async fn what_a_landed_batch_did_not_count_is_decided_again(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     let batch = batch(grants(&*store, "a", 3, Some(2)).await);
-    assert_eq!(send(&*store, &batch).await, [counted(0), counted(0), Seen::QuotaReached]);
-    assert_eq!(send(&*store, &batch).await, [counted(0), counted(0), Seen::Stale]);
+    assert_eq!(
+        send(&*store, &batch).await,
+        [counted(0), counted(0), Seen::QuotaReached]
+    );
+    assert_eq!(
+        send(&*store, &batch).await,
+        [counted(0), counted(0), Seen::Stale]
+    );
     assert_eq!(used(&*store, "a").await, Some(2));
 }
 
@@ -208,10 +289,15 @@ async fn no_clock_makes_it_panic(db: &Database) {
     // A process's clock counts milliseconds: the ends are its.
     for now in [i64::MIN / 1_000, -1, 0, 253_402_300_800, i64::MAX / 1_000] {
         let batch = batch_at(Timestamp(now), grants(&*store, "a", 1, None).await);
-        let batch = Batch { id: BatchId(uuid(NOW)), ..batch };
+        let batch = Batch {
+            id: BatchId(uuid(NOW)),
+            ..batch
+        };
         let seen = send(&*store, &batch).await;
         assert_eq!(count(&seen), 1);
-        let Seen::Counted { iat, .. } = seen[0] else { unreachable!() };
+        let Seen::Counted { iat, .. } = seen[0] else {
+            unreachable!()
+        };
         assert!(iat.0 <= now);
         // A database of its own time counts in its own month.
         let month = if db.clock().is_some() { NOW } else { iat };
@@ -221,5 +307,9 @@ async fn no_clock_makes_it_panic(db: &Database) {
 }
 
 async fn used_in(store: &dyn sealwright::testing::store::Records, at: Timestamp) -> bool {
-    store.used(&[id("a")], at.month()).await.unwrap().contains_key(&id("a"))
+    store
+        .used(&[id("a")], at.month())
+        .await
+        .unwrap()
+        .contains_key(&id("a"))
 }

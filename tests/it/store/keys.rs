@@ -41,20 +41,27 @@ fn activation(kid: &str, retires: Option<&str>) -> Change {
     Change::Key(KeyChange::Activate {
         kid: Kid(kid.to_owned()),
         seal: b"signs".to_vec(),
-        retires: retires.map(|kid| Retires { kid: Kid(kid.to_owned()), seal: b"retires".to_vec() }),
+        retires: retires.map(|kid| Retires {
+            kid: Kid(kid.to_owned()),
+            seal: b"retires".to_vec(),
+        }),
         published_until: Timestamp(NOW.0 + 90_000),
     })
 }
 
 async fn keys_are_read_back_oldest_first(db: &Database) {
     let store = db.open().await;
-    let (new, old) = (key("new", KeyState::Announced, NOW.0), key("old", KeyState::Signing, NOW.0 - 1));
+    let (new, old) = (
+        key("new", KeyState::Announced, NOW.0),
+        key("old", KeyState::Signing, NOW.0 - 1),
+    );
     for key in [&new, &old] {
         assert_eq!(commit(&*store, insertion(key)).await, Outcome::Applied);
     }
     assert_eq!(store.keys().await.unwrap(), [old, new]);
     assert_eq!(
-        db.texts("select kind || ' ' || detail from audit_event order by id").await,
+        db.texts("select kind || ' ' || detail from audit_event order by id")
+            .await,
         ["key.announced new", "key.announced old"]
     );
 }
@@ -63,9 +70,18 @@ async fn at_most_one_key_signs(db: &Database) {
     let store = db.open().await;
     let signing = key("one", KeyState::Signing, NOW.0);
     assert_eq!(commit(&*store, insertion(&signing)).await, Outcome::Applied);
-    assert_eq!(commit(&*store, insertion(&signing)).await, Outcome::Conflict);
-    assert_eq!(commit(&*store, insertion(&key("two", KeyState::Signing, NOW.0))).await, Outcome::Conflict);
-    assert_eq!(commit(&*store, insertion(&key("one", KeyState::Announced, 5))).await, Outcome::Conflict);
+    assert_eq!(
+        commit(&*store, insertion(&signing)).await,
+        Outcome::Conflict
+    );
+    assert_eq!(
+        commit(&*store, insertion(&key("two", KeyState::Signing, NOW.0))).await,
+        Outcome::Conflict
+    );
+    assert_eq!(
+        commit(&*store, insertion(&key("one", KeyState::Announced, 5))).await,
+        Outcome::Conflict
+    );
     assert_eq!(store.keys().await.unwrap(), [signing]);
     assert_eq!(db.number("select count(*) from audit_event").await, 1);
 }
@@ -78,27 +94,57 @@ async fn a_key_goes_from_announced_to_signing_to_retiring_to_gone(db: &Database)
         keys.iter().map(stand).collect::<Vec<_>>()
     };
     commit(&*store, insertion(&key("one", KeyState::Announced, NOW.0))).await;
-    assert_eq!(commit(&*store, activation("one", None)).await, Outcome::Applied);
-    commit(&*store, insertion(&key("two", KeyState::Announced, NOW.0 + 1))).await;
+    assert_eq!(
+        commit(&*store, activation("one", None)).await,
+        Outcome::Applied
+    );
+    commit(
+        &*store,
+        insertion(&key("two", KeyState::Announced, NOW.0 + 1)),
+    )
+    .await;
     let later = Timestamp(NOW.0 + 50);
     db.set_clock(later);
-    assert_eq!(commit_at(&*store, later, activation("two", Some("one"))).await, Outcome::Applied);
+    assert_eq!(
+        commit_at(&*store, later, activation("two", Some("one"))).await,
+        Outcome::Applied
+    );
     assert_eq!(
         stands().await,
         [
-            ("one".to_owned(), KeyState::Retiring, Some(later), Some(Timestamp(NOW.0 + 90_000))),
+            (
+                "one".to_owned(),
+                KeyState::Retiring,
+                Some(later),
+                Some(Timestamp(NOW.0 + 90_000))
+            ),
             ("two".to_owned(), KeyState::Signing, None, None),
         ]
     );
-    let seals: Vec<_> = store.keys().await.unwrap().into_iter().filter_map(|key| key.seal).collect();
+    let seals: Vec<_> = store
+        .keys()
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(|key| key.seal)
+        .collect();
     assert_eq!(seals, [&b"retires"[..], b"signs"]);
     let removal = |kid: &str| Change::Key(KeyChange::Remove(Kid(kid.to_owned())));
     assert_eq!(commit(&*store, removal("two")).await, Outcome::NotFound);
     assert_eq!(commit(&*store, removal("one")).await, Outcome::Applied);
     assert_eq!(commit(&*store, removal("one")).await, Outcome::NotFound);
-    assert_eq!(stands().await, [("two".to_owned(), KeyState::Signing, None, None)]);
+    assert_eq!(
+        stands().await,
+        [("two".to_owned(), KeyState::Signing, None, None)]
+    );
     let kinds = db.texts("select kind from audit_event order by id").await;
-    let expected = ["key.announced", "key.activated", "key.announced", "key.activated", "key.removed"];
+    let expected = [
+        "key.announced",
+        "key.activated",
+        "key.announced",
+        "key.activated",
+        "key.removed",
+    ];
     assert_eq!(kinds, expected);
 }
 
@@ -121,14 +167,20 @@ async fn an_activation_that_no_longer_fits_changes_nothing(db: &Database) {
         ("signs", Some("signs")),
         ("unknown", Some("signs")),
     ] {
-        assert_eq!(commit(&*store, activation(kid, retires)).await, Outcome::Conflict);
+        assert_eq!(
+            commit(&*store, activation(kid, retires)).await,
+            Outcome::Conflict
+        );
     }
     assert_eq!(store.keys().await.unwrap(), before);
 }
 
 async fn two_servers_that_start_at_once_agree_on_one_key(db: &Database) {
     let (one, other) = (db.open().await, db.open().await);
-    let (a, b) = (key("a", KeyState::Signing, NOW.0), key("b", KeyState::Signing, NOW.0));
+    let (a, b) = (
+        key("a", KeyState::Signing, NOW.0),
+        key("b", KeyState::Signing, NOW.0),
+    );
     let outcomes: [Outcome; 2] =
         tokio::join!(commit(&*one, insertion(&a)), commit(&*other, insertion(&b))).into();
     assert!(outcomes.contains(&Outcome::Applied) && outcomes.contains(&Outcome::Conflict));
@@ -154,20 +206,39 @@ async fn a_purpose_has_one_store_key(db: &Database) {
         sealed: Sealed(vec![9, 0, 9]),
     };
     assert_eq!(
-        commit(&*store, Change::Key(KeyChange::InsertStoreKey(key("tag", "0")))).await,
+        commit(
+            &*store,
+            Change::Key(KeyChange::InsertStoreKey(key("tag", "0")))
+        )
+        .await,
         Outcome::Applied
     );
     assert_eq!(
-        commit(&*store, Change::Key(KeyChange::InsertStoreKey(key("tag", "0")))).await,
+        commit(
+            &*store,
+            Change::Key(KeyChange::InsertStoreKey(key("tag", "0")))
+        )
+        .await,
         Outcome::Conflict
     );
     assert_eq!(
-        commit(&*store, Change::Key(KeyChange::InsertStoreKey(key("tag", "1")))).await,
+        commit(
+            &*store,
+            Change::Key(KeyChange::InsertStoreKey(key("tag", "1")))
+        )
+        .await,
         Outcome::Conflict
     );
     assert_eq!(
-        commit(&*store, Change::Key(KeyChange::InsertStoreKey(key("code", "0")))).await,
+        commit(
+            &*store,
+            Change::Key(KeyChange::InsertStoreKey(key("code", "0")))
+        )
+        .await,
         Outcome::Applied
     );
-    assert_eq!(store.store_keys().await.unwrap(), [key("code", "0"), key("tag", "0")]);
+    assert_eq!(
+        store.store_keys().await.unwrap(),
+        [key("code", "0"), key("tag", "0")]
+    );
 }

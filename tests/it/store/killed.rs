@@ -6,7 +6,9 @@ use sealwright::testing::domain::agent::Epoch;
 use sealwright::testing::domain::id::Jti;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
-use sealwright::testing::store::{AgentChange, Change, KilledTokens, LiveTokens, Records, Sought, Store};
+use sealwright::testing::store::{
+    AgentChange, Change, KilledTokens, LiveTokens, Records, Sought, Store,
+};
 
 use super::kit::{NOW, agent, batch, batch_at, commit, create, grants, id, issue, read, send};
 use super::on_both;
@@ -21,15 +23,26 @@ on_both! {
 }
 
 fn sought(agent_id: &str, below: i64, issued_from: i64) -> Sought {
-    Sought { agent_id: id(agent_id), below: Epoch(below), issued_from: Timestamp(issued_from) }
+    Sought {
+        agent_id: id(agent_id),
+        below: Epoch(below),
+        issued_from: Timestamp(issued_from),
+    }
 }
 
 async fn one(store: &dyn Records, sought: Sought, most: usize) -> KilledTokens {
-    let mut found = store.killed_tokens(&[sought], None, NOW, most).await.unwrap();
+    let mut found = store
+        .killed_tokens(&[sought], None, NOW, most)
+        .await
+        .unwrap();
     assert_eq!(found.len(), 1);
     let found = found.remove(0);
     assert!(found.tokens.iter().all(|token| token.expires_at > NOW));
-    assert!(found.tokens.is_sorted_by_key(|token| std::cmp::Reverse((token.expires_at, token.jti))));
+    assert!(
+        found
+            .tokens
+            .is_sorted_by_key(|token| std::cmp::Reverse((token.expires_at, token.jti)))
+    );
     found
 }
 
@@ -84,7 +97,13 @@ async fn killed_tokens_are_those_below_the_epoch_that_still_live(db: &Database) 
     assert_eq!(killed(100, 100).await, (of(&expected[1..]), 0));
     assert_eq!(killed(86_400, 2).await, (of(&expected[2..]), 4));
     assert_eq!(killed(86_400, 0).await, (vec![], 6));
-    assert!(store.killed_tokens(&[], None, NOW, 100).await.unwrap().is_empty());
+    assert!(
+        store
+            .killed_tokens(&[], None, NOW, 100)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 async fn killed_tokens_are_found_hours_back(db: &Database) {
@@ -97,7 +116,13 @@ async fn killed_tokens_are_found_hours_back(db: &Database) {
     }
     commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
     let epoch = read(&*store, "a").await.agent.epoch.0;
-    assert_eq!(one(&*store, sought("a", epoch, i64::MIN), 100).await.tokens.len(), 24);
+    assert_eq!(
+        one(&*store, sought("a", epoch, i64::MIN), 100)
+            .await
+            .tokens
+            .len(),
+        24
+    );
 }
 
 async fn of_too_many_killed_tokens_those_that_expire_last_are_found(db: &Database) {
@@ -138,7 +163,10 @@ async fn the_tokens_of_several_agents_are_found_together(db: &Database) {
     ];
     let found = store.killed_tokens(&asked, None, NOW, 100).await.unwrap();
     let found: Vec<Vec<Jti>> = found.iter().map(jtis).collect();
-    assert_eq!(found, [expected[2].clone(), vec![], expected[0].clone(), vec![]]);
+    assert_eq!(
+        found,
+        [expected[2].clone(), vec![], expected[0].clone(), vec![]]
+    );
 }
 
 async fn only_what_was_recorded_behind_a_place_is_looked_through(db: &Database) {
@@ -147,7 +175,10 @@ async fn only_what_was_recorded_behind_a_place_is_looked_through(db: &Database) 
     issue(&*store, "a", 3, None).await;
     let place = store.newest_event().await.unwrap();
     let since = async |place| {
-        let found = store.killed_tokens(&[sought("a", 9, i64::MIN)], Some(place), NOW, 100).await.unwrap();
+        let found = store
+            .killed_tokens(&[sought("a", 9, i64::MIN)], Some(place), NOW, 100)
+            .await
+            .unwrap();
         jtis(&found[0])
     };
     assert!(since(place).await.is_empty());

@@ -20,8 +20,8 @@ use sealwright::testing::domain::time::{Moment, Timestamp};
 use sealwright::testing::domain::ttl::Ttl;
 use sealwright::testing::entropy::{SystemEntropy, uuid_v7};
 use sealwright::testing::store::{
-    AgentChange, AgentRecord, Batch, Change, Freshness, Outcome, Recorded, Records, Store, TokenRef, Verdict,
-    Write,
+    AgentChange, AgentRecord, Batch, Change, Freshness, Outcome, Recorded, Records, Store,
+    TokenRef, Verdict, Write,
 };
 use uuid::Uuid;
 
@@ -84,7 +84,10 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
 }
 
 pub fn write_at(at: impl Into<Moment>, change: Change) -> Write {
-    Write { act: Act::operator(at.into()), change }
+    Write {
+        act: Act::operator(at.into()),
+        change,
+    }
 }
 
 pub fn write(change: Change) -> Write {
@@ -111,7 +114,11 @@ pub async fn create(store: &dyn Store, agent_id: &str) {
 }
 
 pub async fn read(store: &dyn Store, agent_id: &str) -> Arc<AgentRecord> {
-    store.agent(&id(agent_id), Freshness::Fresh).await.unwrap().expect("the agent exists")
+    store
+        .agent(&id(agent_id), Freshness::Fresh)
+        .await
+        .unwrap()
+        .expect("the agent exists")
 }
 
 pub fn policy() -> Policy {
@@ -125,28 +132,64 @@ pub fn policy() -> Policy {
 /// Decides about one token of an agent as it stands in memory.
 pub fn grant_for(agent: &Agent, catalogue: &Catalogue, limit: Limit) -> Arc<Grant> {
     let request = TokenRequest::default();
-    Arc::new(decide(agent, catalogue, &policy(), limit, &Basis::Own, &request, jti()).unwrap())
+    Arc::new(
+        decide(
+            agent,
+            catalogue,
+            &policy(),
+            limit,
+            &Basis::Own,
+            &request,
+            jti(),
+        )
+        .unwrap(),
+    )
 }
 
 /// Decides about `n` tokens of an agent as the store has it.
 pub async fn grants(store: &dyn Store, agent_id: &str, n: usize, limit: Limit) -> Vec<Arc<Grant>> {
     let record = read(store, agent_id).await;
     let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
-    (0..n).map(|_| grant_for(&record.agent, &catalogue, limit)).collect()
+    (0..n)
+        .map(|_| grant_for(&record.agent, &catalogue, limit))
+        .collect()
 }
 
 /// A new code that dies a minute after `NOW`.
 pub fn code() -> CodeRef {
-    CodeRef { id: CodeId(uuid(NOW)), expires_at: Timestamp(NOW.0 + code::LIFETIME) }
+    CodeRef {
+        id: CodeId(uuid(NOW)),
+        expires_at: Timestamp(NOW.0 + code::LIFETIME),
+    }
 }
 
 /// Decides about a token of an agent as the store has it that costs this code and is about [`USER`].
-pub async fn exchange(store: &dyn Store, agent_id: &str, code: CodeRef, limit: Limit) -> Arc<Grant> {
+pub async fn exchange(
+    store: &dyn Store,
+    agent_id: &str,
+    code: CodeRef,
+    limit: Limit,
+) -> Arc<Grant> {
     let record = read(store, agent_id).await;
     let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
-    let code = Code { reference: code, redirect_uri: REDIRECT_URI.to_owned(), user: Some(USER.to_owned()) };
+    let code = Code {
+        reference: code,
+        redirect_uri: REDIRECT_URI.to_owned(),
+        user: Some(USER.to_owned()),
+    };
     let (basis, request) = (Basis::Code(code), TokenRequest::default());
-    Arc::new(decide(&record.agent, &catalogue, &policy(), limit, &basis, &request, jti()).unwrap())
+    Arc::new(
+        decide(
+            &record.agent,
+            &catalogue,
+            &policy(),
+            limit,
+            &basis,
+            &request,
+            jti(),
+        )
+        .unwrap(),
+    )
 }
 
 pub fn batch(grants: Vec<Arc<Grant>>) -> Batch {
@@ -154,7 +197,11 @@ pub fn batch(grants: Vec<Arc<Grant>>) -> Batch {
 }
 
 pub fn batch_at(now: impl Into<Moment>, grants: Vec<Arc<Grant>>) -> Batch {
-    Batch { id: BatchId(uuid(NOW)), now: now.into(), grants }
+    Batch {
+        id: BatchId(uuid(NOW)),
+        now: now.into(),
+        grants,
+    }
 }
 
 /// A verdict with what can be seen of it.
@@ -173,8 +220,12 @@ pub async fn send(store: &dyn Store, batch: &Batch) -> Vec<Seen> {
     assert_eq!(verdicts.len(), batch.grants.len());
     let see = |(grant, verdict): (&Arc<Grant>, &Verdict)| match verdict {
         Verdict::Counted(receipt) => {
-            let recorded = Recorded::new(grant.clone(), *receipt).expect("the receipt is this grant's");
-            Seen::Counted { epoch: recorded.epoch().0, iat: recorded.issued_at() }
+            let recorded =
+                Recorded::new(grant.clone(), *receipt).expect("the receipt is this grant's");
+            Seen::Counted {
+                epoch: recorded.epoch().0,
+                iat: recorded.issued_at(),
+            }
         }
         Verdict::Stale => Seen::Stale,
         Verdict::QuotaReached => Seen::QuotaReached,
@@ -194,16 +245,26 @@ pub fn counted(epoch: i64) -> Seen {
 }
 
 pub fn count(seen: &[Seen]) -> usize {
-    seen.iter().filter(|s| matches!(s, Seen::Counted { .. })).count()
+    seen.iter()
+        .filter(|s| matches!(s, Seen::Counted { .. }))
+        .count()
 }
 
 /// How many tokens the store says that the agent was issued in the month of `NOW`.
 pub async fn used(store: &dyn Records, agent_id: &str) -> Option<i64> {
-    store.used(&[id(agent_id)], NOW.month()).await.unwrap().get(&id(agent_id)).copied()
+    store
+        .used(&[id(agent_id)], NOW.month())
+        .await
+        .unwrap()
+        .get(&id(agent_id))
+        .copied()
 }
 
 pub fn token(jti: Jti, agent_id: &str) -> TokenRef {
-    TokenRef { jti, agent_id: id(agent_id) }
+    TokenRef {
+        jti,
+        agent_id: id(agent_id),
+    }
 }
 
 /// Counts what `token.issued` events there are.

@@ -14,15 +14,18 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::kit::{
-    EVENTS, NOW, Seen, batch, code, commit, counted, create, exchange, grants, id, issue, jti, send as sent,
-    write,
+    EVENTS, NOW, Seen, batch, code, commit, counted, create, exchange, grants, id, issue, jti,
+    send as sent, write,
 };
 use crate::harness::database::Database;
 
 /// Another program, in the middle of a transaction.
 async fn holding(db: &Database, sql: &str) -> PgConnection {
     let mut conn = PgConnection::connect(db.url()).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(format!("begin; {sql}"))).execute(&mut conn).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("begin; {sql}")))
+        .execute(&mut conn)
+        .await
+        .unwrap();
     conn
 }
 
@@ -43,18 +46,27 @@ async fn token(store: &Arc<dyn Store>, agent_id: &str) -> Batch {
 
 #[track_caller]
 fn is_counted(answer: &Result<Vec<Verdict>, StoreError>) {
-    assert!(matches!(answer.as_deref(), Ok([Verdict::Counted(_)])), "{answer:?}");
+    assert!(
+        matches!(answer.as_deref(), Ok([Verdict::Counted(_)])),
+        "{answer:?}"
+    );
 }
 
 #[track_caller]
 fn is_unavailable<T: std::fmt::Debug>(answer: &Result<T, StoreError>) {
-    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    assert!(
+        matches!(answer, Err(StoreError::Unavailable(_))),
+        "{answer:?}"
+    );
 }
 
 /// Asks until it is counted, as a client does that was told to come again.
 async fn until_counted(store: &Arc<dyn Store>, agent_id: &str) {
     for _ in 0..100 {
-        if matches!(store.issue(&token(store, agent_id).await).await.as_deref(), Ok([Verdict::Counted(_)])) {
+        if matches!(
+            store.issue(&token(store, agent_id).await).await.as_deref(),
+            Ok([Verdict::Counted(_)])
+        ) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -64,8 +76,12 @@ async fn until_counted(store: &Arc<dyn Store>, agent_id: &str) {
 
 /// The counter is what the events say, for all agents together.
 async fn adds_up(db: &Database) {
-    assert_eq!(db.number("select sum(used) from quota").await, db.number(EVENTS).await);
-    let twice = "select count(*) - count(distinct jti) from audit_event where kind = 'token.issued'";
+    assert_eq!(
+        db.number("select sum(used) from quota").await,
+        db.number(EVENTS).await
+    );
+    let twice =
+        "select count(*) - count(distinct jti) from audit_event where kind = 'token.issued'";
     assert_eq!(db.number(twice).await, 0, "a token was counted twice");
 }
 
@@ -90,12 +106,19 @@ async fn only_x0_waits(sql: &str, has_counter: bool) {
         for agent_id in ["a", "b", "x0", "z", "y", "new"] {
             let batch = token(&store, agent_id).await;
             let one = send(&store, batch);
-            if agent_id == "x0" { waiting.push(one) } else { sent.push(one) }
+            if agent_id == "x0" {
+                waiting.push(one)
+            } else {
+                sent.push(one)
+            }
         }
         for one in sent {
             is_counted(&one.await.unwrap());
         }
-        assert!(round > 0 || waiting.iter().all(|one| !one.is_finished()), "x0 was told no at once");
+        assert!(
+            round > 0 || waiting.iter().all(|one| !one.is_finished()),
+            "x0 was told no at once"
+        );
     }
     for one in waiting {
         is_unavailable(&one.await.unwrap());
@@ -150,7 +173,10 @@ async fn while_somebody_holds_a_code_only_its_exchange_waits() {
         jti().0
     );
     let held = holding(&db, &sql).await;
-    let waits = send(&store, batch(vec![exchange(&*store, "a", theirs, None).await]));
+    let waits = send(
+        &store,
+        batch(vec![exchange(&*store, "a", theirs, None).await]),
+    );
     for _ in 0..4 {
         let mut sent = Vec::new();
         for agent_id in ["a", "b"] {
@@ -195,7 +221,10 @@ async fn only_the_exchanges_of_x0_wait(sql: &str, has_counter: bool) {
         for one in sent {
             is_counted(&one.await.unwrap());
         }
-        assert!(round > 0 || waiting.iter().all(|one| !one.is_finished()), "x0 was told no at once");
+        assert!(
+            round > 0 || waiting.iter().all(|one| !one.is_finished()),
+            "x0 was told no at once"
+        );
     }
     for one in waiting {
         is_unavailable(&one.await.unwrap());
@@ -231,14 +260,19 @@ async fn a_batch_that_left_out_exchanges_counts_nobody_twice_when_it_comes_again
         create(&*store, agent_id).await;
         issue(&*store, agent_id, 1, None).await;
     }
-    let (theirs, mine) =
-        (exchange(&*store, "x0", code(), None).await, exchange(&*store, "a", code(), None).await);
+    let (theirs, mine) = (
+        exchange(&*store, "x0", code(), None).await,
+        exchange(&*store, "a", code(), None).await,
+    );
     let both = batch(vec![theirs.clone(), mine]);
     let held = holding(&db, "update quota set used = used where agent_id = 'x0'").await;
     for _ in 0..2 {
         // The second time it is known to have landed, so that what was left out is decided again.
         let seen = sent(&*store, &both).await;
-        assert!(seen == [Seen::Locked, counted(0)] || seen == [Seen::Stale, counted(0)], "{seen:?}");
+        assert!(
+            seen == [Seen::Locked, counted(0)] || seen == [Seen::Stale, counted(0)],
+            "{seen:?}"
+        );
     }
     let_go(held).await;
     assert_eq!(sent(&*store, &both).await, [Seen::Stale, counted(0)]);
@@ -257,20 +291,30 @@ async fn while_somebody_holds_an_agent_every_other_kill_goes_on() {
     let held = holding(&db, "select from agent where agent_id = 'x0' for update").await;
     let waits = tokio::spawn({
         let store = Arc::clone(&store);
-        async move { store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("x0"))))]).await }
+        async move {
+            store
+                .commit(vec![write(Change::Agent(AgentChange::Suspend(id("x0"))))])
+                .await
+        }
     });
     for agent_id in ["a", "b", "c"] {
         assert_eq!(
             commit(&*store, Change::Agent(AgentChange::Suspend(id(agent_id)))).await,
             Outcome::Applied
         );
-        let revocation =
-            Change::Token(TokenChange::Revoke { jti: jti(), agent_id: Some(id("x0")), expires_at: NOW });
+        let revocation = Change::Token(TokenChange::Revoke {
+            jti: jti(),
+            agent_id: Some(id("x0")),
+            expires_at: NOW,
+        });
         assert_eq!(commit(&*store, revocation).await, Outcome::Applied);
     }
     is_unavailable(&waits.await.unwrap());
     let_go(held).await;
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("x0")))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Suspend(id("x0")))).await,
+        Outcome::Applied
+    );
     db.remove().await;
 }
 
@@ -278,18 +322,32 @@ async fn while_somebody_holds_an_agent_every_other_kill_goes_on() {
 async fn what_is_revoked_already_waits_for_no_lock() {
     for db in [Database::postgres().await, Database::sqlite().await] {
         let store: Arc<dyn Store> = Arc::new(Batched::over(db.open().await));
-        let revocation = Change::Token(TokenChange::Revoke { jti: jti(), agent_id: None, expires_at: NOW });
+        let revocation = Change::Token(TokenChange::Revoke {
+            jti: jti(),
+            agent_id: None,
+            expires_at: NOW,
+        });
         assert_eq!(commit(&*store, revocation.clone()).await, Outcome::Applied);
         // All that any writer needs.
         let (mut postgres, mut sqlite) = (None, None);
         match &db {
             Database::Postgres { .. } => {
-                postgres =
-                    Some(holding(&db, "select from revision for update; lock table audit_event").await);
+                postgres = Some(
+                    holding(
+                        &db,
+                        "select from revision for update; lock table audit_event",
+                    )
+                    .await,
+                );
             }
             Database::Sqlite { path, .. } => {
-                let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
-                sqlx::raw_sql("begin immediate").execute(&mut conn).await.unwrap();
+                let mut conn = SqliteConnection::connect(path.to_str().unwrap())
+                    .await
+                    .unwrap();
+                sqlx::raw_sql("begin immediate")
+                    .execute(&mut conn)
+                    .await
+                    .unwrap();
                 sqlite = Some(conn);
             }
         }
@@ -298,7 +356,13 @@ async fn what_is_revoked_already_waits_for_no_lock() {
             let (store, revocation) = (Arc::clone(&store), revocation.clone());
             asked.spawn(async move { store.commit(vec![write(revocation)]).await.unwrap() });
         }
-        assert!(asked.join_all().await.iter().all(|outcomes| *outcomes == [Outcome::Unchanged]));
+        assert!(
+            asked
+                .join_all()
+                .await
+                .iter()
+                .all(|outcomes| *outcomes == [Outcome::Unchanged])
+        );
         drop((postgres, sqlite));
         db.remove().await;
     }

@@ -19,7 +19,10 @@ on_both! {
 }
 
 fn parsed(users: &[&str]) -> Vec<UserId> {
-    users.iter().map(|user| UserId::parse(user).unwrap()).collect()
+    users
+        .iter()
+        .map(|user| UserId::parse(user).unwrap())
+        .collect()
 }
 
 fn creation_for(agent_id: &str, users: &[&str]) -> Change {
@@ -45,9 +48,15 @@ async fn update_for(store: &dyn Store, agent_id: &str, users: &[&str]) -> Change
 
 async fn an_agent_gets_no_id_of_a_user(db: &Database) {
     let store = db.open().await;
-    assert_eq!(commit(&*store, creation_for("a", &["u", "v", "u"])).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, creation_for("a", &["u", "v", "u"])).await,
+        Outcome::Applied
+    );
     assert_eq!(commit(&*store, creation("u")).await, Outcome::Clash);
-    assert_eq!(commit(&*store, creation_for("own", &["own"])).await, Outcome::Clash);
+    assert_eq!(
+        commit(&*store, creation_for("own", &["own"])).await,
+        Outcome::Clash
+    );
     // Tokens about a user may outlive its leave to be acted for.
     let cleared = update_for(&*store, "a", &[]).await;
     assert_eq!(commit(&*store, cleared).await, Outcome::Applied);
@@ -63,33 +72,71 @@ async fn nobody_acts_for_a_user_with_an_agents_id(db: &Database) {
     for users in [&["b"][..], &["a"], &["u", "b"]] {
         let update = update_for(&*store, "a", users).await;
         assert_eq!(commit(&*store, update).await, Outcome::Clash);
-        assert_eq!(commit(&*store, creation_for("c", users)).await, Outcome::Clash);
+        assert_eq!(
+            commit(&*store, creation_for("c", users)).await,
+            Outcome::Clash
+        );
     }
     // A user that nobody was allowed to act for may still become an agent.
     assert_eq!(commit(&*store, creation("u")).await, Outcome::Applied);
     // Several agents may act for one user.
     for agent_id in ["d", "e"] {
-        assert_eq!(commit(&*store, creation_for(agent_id, &["w"])).await, Outcome::Applied);
+        assert_eq!(
+            commit(&*store, creation_for(agent_id, &["w"])).await,
+            Outcome::Applied
+        );
     }
 }
 
 async fn a_clash_writes_nothing_and_leaves_its_neighbours_alone(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    let writes = [creation("b"), creation(USER_AS_ID), creation_for("c", &["b"]), creation("d")];
+    let writes = [
+        creation("b"),
+        creation(USER_AS_ID),
+        creation_for("c", &["b"]),
+        creation("d"),
+    ];
     let user = commit(&*store, creation_for("x", &[USER_AS_ID])).await;
     assert_eq!(user, Outcome::Applied);
     let outcomes = store.commit(writes.map(write).to_vec()).await.unwrap();
-    assert_eq!(outcomes, [Outcome::Applied, Outcome::Clash, Outcome::Clash, Outcome::Applied]);
+    assert_eq!(
+        outcomes,
+        [
+            Outcome::Applied,
+            Outcome::Clash,
+            Outcome::Clash,
+            Outcome::Applied
+        ]
+    );
     for (agent_id, exists) in [("b", true), (USER_AS_ID, false), ("c", false), ("d", true)] {
-        assert_eq!(store.agent(&id(agent_id), Freshness::Fresh).await.unwrap().is_some(), exists);
+        assert_eq!(
+            store
+                .agent(&id(agent_id), Freshness::Fresh)
+                .await
+                .unwrap()
+                .is_some(),
+            exists
+        );
     }
-    assert_eq!(db.number("select count(*) from audit_event where kind = 'agent.created'").await, 4);
+    assert_eq!(
+        db.number("select count(*) from audit_event where kind = 'agent.created'")
+            .await,
+        4
+    );
     let before = read(&*store, "a").await;
     let update = update_for(&*store, "a", &["d"]).await;
     assert_eq!(commit(&*store, update).await, Outcome::Clash);
     assert_eq!(read(&*store, "a").await, before);
-    assert!(before.agent.profile.terms.user_ids.iter().any(|user| user.as_str() == USER));
+    assert!(
+        before
+            .agent
+            .profile
+            .terms
+            .user_ids
+            .iter()
+            .any(|user| user.as_str() == USER)
+    );
 }
 
 const USER_AS_ID: &str = "user-as-id";
@@ -99,7 +146,10 @@ async fn two_servers_never_give_an_agent_and_a_user_one_id(db: &Database) {
     create(&*stores[0], "a").await;
     for round in 0..30 {
         let name = format!("name-{round}");
-        let asks = [creation(&name), creation_for(&format!("for-{round}"), &[&name])];
+        let asks = [
+            creation(&name),
+            creation_for(&format!("for-{round}"), &[&name]),
+        ];
         let mut tasks = JoinSet::new();
         for (store, ask) in stores.iter().cloned().zip(asks) {
             tasks.spawn(async move { commit(&*store, ask).await });
@@ -114,13 +164,22 @@ async fn two_servers_never_give_an_agent_and_a_user_one_id(db: &Database) {
 
 async fn users_that_were_there_before_are_known(db: &Database) {
     let store = db.open().await;
-    assert_eq!(commit(&*store, creation_for("a", &["u", "v 1"])).await, Outcome::Applied);
-    assert_eq!(commit(&*store, creation_for("b", &["u"])).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, creation_for("a", &["u", "v 1"])).await,
+        Outcome::Applied
+    );
+    assert_eq!(
+        commit(&*store, creation_for("b", &["u"])).await,
+        Outcome::Applied
+    );
     drop(store);
     // As before the migration.
-    db.execute("drop table known_user; delete from _sqlx_migrations where version = 4").await;
+    db.execute("drop table known_user; delete from _sqlx_migrations where version = 4")
+        .await;
     if let Database::Postgres { url, .. } = db {
-        sealwright::testing::store::postgres::migrate(url).await.unwrap();
+        sealwright::testing::store::postgres::migrate(url)
+            .await
+            .unwrap();
     }
     let store = db.open().await;
     assert_eq!(commit(&*store, creation("u")).await, Outcome::Clash);

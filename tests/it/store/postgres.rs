@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use sealwright::testing::domain::agent::{AgentStatus, Epoch};
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::store::postgres::{PostgresStore, migrate};
-use sealwright::testing::store::{AgentChange, Change, Freshness, OpenError, Outcome, Store, StoreError};
+use sealwright::testing::store::{
+    AgentChange, Change, Freshness, OpenError, Outcome, Store, StoreError,
+};
 use sqlx::{Connection, PgConnection};
 
 use super::kit::{
-    EVENTS, MILLIS, NOW, Seen, batch, batch_at, commit, counted, create, creation, grants, id, issue, jti,
-    read, send, token, used, write,
+    EVENTS, MILLIS, NOW, Seen, batch, batch_at, commit, counted, create, creation, grants, id,
+    issue, jti, read, send, token, used, write,
 };
 use crate::harness::database::Database;
 
@@ -32,19 +34,31 @@ async fn a_batch_that_waits_while_a_suspension_commits_yields_dead_tokens() {
     let batch = batch(grants(&*store, "a", 2, None).await);
     let mut other = PgConnection::connect(db.url()).await.unwrap();
     let mut lock = other.begin().await.unwrap();
-    sqlx::query("select 1 from quota for update").execute(&mut *lock).await.unwrap();
+    sqlx::query("select 1 from quota for update")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
     let sent = tokio::spawn({
         let store = store.clone();
         async move { send(&*store, &batch).await }
     });
     until_somebody_waits(&db).await;
     // The suspension overtakes the batch and does not wait for it.
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
+        Outcome::Applied
+    );
     lock.rollback().await.unwrap();
     assert_eq!(sent.await.unwrap(), [counted(0), counted(0)]);
     let standing = store.standing(&[token(jti(), "a")]).await.unwrap();
-    assert_eq!(standing[0].agent, Some((AgentStatus::Suspended, Epoch(MILLIS))));
-    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(3), 3));
+    assert_eq!(
+        standing[0].agent,
+        Some((AgentStatus::Suspended, Epoch(MILLIS)))
+    );
+    assert_eq!(
+        (used(&*store, "a").await, db.number(EVENTS).await),
+        (Some(3), 3)
+    );
     db.remove().await;
 }
 
@@ -57,8 +71,14 @@ async fn a_wait_that_takes_too_long_is_unavailable_and_passes() {
     let batch = batch(grants(&*store, "a", 1, None).await);
     let mut other = PgConnection::connect(db.url()).await.unwrap();
     let mut lock = other.begin().await.unwrap();
-    sqlx::query("select 1 from quota for update").execute(&mut *lock).await.unwrap();
-    sqlx::query("select 1 from agent for update").execute(&mut *lock).await.unwrap();
+    sqlx::query("select 1 from quota for update")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    sqlx::query("select 1 from agent for update")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
     let began = Instant::now();
     let (issued, suspended) = tokio::join!(
         store.issue(&batch),
@@ -69,7 +89,10 @@ async fn a_wait_that_takes_too_long_is_unavailable_and_passes() {
     assert!(began.elapsed() < Duration::from_secs(4));
     lock.rollback().await.unwrap();
     assert_eq!(send(&*store, &batch).await, [counted(0)]);
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
+        Outcome::Applied
+    );
     assert_eq!(used(&*store, "a").await, Some(2));
     db.remove().await;
 }
@@ -90,9 +113,15 @@ async fn lost_connections_are_replaced_without_an_error() {
         assert_eq!(send(&*store, &batch).await, [counted(0)]);
         store.standing(&[token(jti(), "a")]).await.unwrap();
         store.ping().await.unwrap();
-        assert_eq!(commit(&*store, creation(&format!("b{round}"))).await, Outcome::Applied);
+        assert_eq!(
+            commit(&*store, creation(&format!("b{round}"))).await,
+            Outcome::Applied
+        );
     }
-    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(3), 3));
+    assert_eq!(
+        (used(&*store, "a").await, db.number(EVENTS).await),
+        (Some(3), 3)
+    );
     db.remove().await;
 }
 
@@ -106,14 +135,22 @@ async fn calls_whose_connection_breaks_in_the_middle_are_done_once() {
     let batch = batch(grants(&*store, "a", 3, None).await);
     let mut other = PgConnection::connect(db.url()).await.unwrap();
     let mut lock = other.begin().await.unwrap();
-    sqlx::query("select 1 from quota for update").execute(&mut *lock).await.unwrap();
-    sqlx::query("select 1 from agent for update").execute(&mut *lock).await.unwrap();
+    sqlx::query("select 1 from quota for update")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    sqlx::query("select 1 from agent for update")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
     let calls = tokio::spawn({
         let store = store.clone();
         async move {
             tokio::join!(
                 send(&*store, &batch),
-                store.commit(vec![write(Change::Agent(AgentChange::RevokeTokens(id("b"))))])
+                store.commit(vec![write(Change::Agent(AgentChange::RevokeTokens(id(
+                    "b"
+                ))))])
             )
         }
     });
@@ -127,8 +164,14 @@ async fn calls_whose_connection_breaks_in_the_middle_are_done_once() {
     }
     lock.rollback().await.unwrap();
     let (sent, killed) = calls.await.unwrap();
-    assert_eq!((sent, killed.unwrap()), (vec![counted(0); 3], vec![Outcome::Applied]));
-    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(4), 4));
+    assert_eq!(
+        (sent, killed.unwrap()),
+        (vec![counted(0); 3], vec![Outcome::Applied])
+    );
+    assert_eq!(
+        (used(&*store, "a").await, db.number(EVENTS).await),
+        (Some(4), 4)
+    );
     assert_eq!(read(&*store, "b").await.agent.epoch, Epoch(MILLIS));
     db.remove().await;
 }
@@ -139,10 +182,19 @@ async fn a_database_whose_clock_is_behind_decides_when_a_token_was_issued() {
     let store = db.open().await;
     create(&*store, "a").await;
     let ahead = Timestamp(4_102_444_800);
-    let seen = send(&*store, &batch_at(ahead, grants(&*store, "a", 1, None).await)).await;
-    let Seen::Counted { iat, .. } = seen[0] else { panic!("{seen:?}") };
+    let seen = send(
+        &*store,
+        &batch_at(ahead, grants(&*store, "a", 1, None).await),
+    )
+    .await;
+    let Seen::Counted { iat, .. } = seen[0] else {
+        panic!("{seen:?}")
+    };
     assert_eq!(iat, NOW);
-    assert_eq!(store.used(&[id("a")], iat.month()).await.unwrap()[&id("a")], 1);
+    assert_eq!(
+        store.used(&[id("a")], iat.month()).await.unwrap()[&id("a")],
+        1
+    );
     db.remove().await;
 }
 
@@ -169,7 +221,8 @@ async fn batches_of_two_servers_in_any_order_never_deadlock() {
     tasks.join_all().await;
     assert_eq!(db.number(EVENTS).await, 600);
     assert_eq!(
-        db.number("select deadlocks from pg_stat_database where datname = current_database()").await,
+        db.number("select deadlocks from pg_stat_database where datname = current_database()")
+            .await,
         0
     );
     db.remove().await;
@@ -178,8 +231,13 @@ async fn batches_of_two_servers_in_any_order_never_deadlock() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_is_durable_whatever_the_database_says_by_default() {
     let db = Database::postgres().await;
-    let Database::Postgres { name, .. } = &db else { unreachable!() };
-    db.execute(&format!("alter database {name} set synchronous_commit = off")).await;
+    let Database::Postgres { name, .. } = &db else {
+        unreachable!()
+    };
+    db.execute(&format!(
+        "alter database {name} set synchronous_commit = off"
+    ))
+    .await;
     db.execute(
         "create function say() returns trigger language plpgsql as $$
          begin new.detail = current_setting('synchronous_commit'); return new; end $$;
@@ -189,7 +247,10 @@ async fn a_commit_is_durable_whatever_the_database_says_by_default() {
     let store = db.open().await;
     create(&*store, "a").await;
     issue(&*store, "a", 1, None).await;
-    assert_eq!(db.texts("select detail from audit_event").await, ["on", "on"]);
+    assert_eq!(
+        db.texts("select detail from audit_event").await,
+        ["on", "on"]
+    );
     db.remove().await;
 }
 
@@ -204,9 +265,18 @@ async fn an_older_schema_names_the_command_that_helps() {
     other.unwrap();
     migrate(db.url()).await.unwrap();
     let store = PostgresStore::open(db.url(), 4).await.unwrap();
-    assert!(store.agent(&id("a"), Freshness::Fresh).await.unwrap().is_none());
+    assert!(
+        store
+            .agent(&id("a"), Freshness::Fresh)
+            .await
+            .unwrap()
+            .is_none()
+    );
     db.execute("delete from _sqlx_migrations").await;
-    assert!(matches!(PostgresStore::open(db.url(), 4).await, Err(OpenError::SchemaOlder)));
+    assert!(matches!(
+        PostgresStore::open(db.url(), 4).await,
+        Err(OpenError::SchemaOlder)
+    ));
     db.remove().await;
 }
 
@@ -215,28 +285,50 @@ async fn a_database_that_is_away_is_unreachable_within_seconds() {
     // A socket that listens and never answers, and one that nobody listens on.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let ports = [silent.local_addr().unwrap().port(), closed.local_addr().unwrap().port()];
+    let ports = [
+        silent.local_addr().unwrap().port(),
+        closed.local_addr().unwrap().port(),
+    ];
     drop(closed);
     for port in ports {
         let url = format!("postgres://nobody@127.0.0.1:{port}/none?sslmode=disable");
         let began = Instant::now();
-        assert!(matches!(PostgresStore::open(&url, 4).await, Err(OpenError::Unreachable(_))));
-        assert!(matches!(migrate(&url).await, Err(OpenError::Unreachable(_))));
+        assert!(matches!(
+            PostgresStore::open(&url, 4).await,
+            Err(OpenError::Unreachable(_))
+        ));
+        assert!(matches!(
+            migrate(&url).await,
+            Err(OpenError::Unreachable(_))
+        ));
         assert!(began.elapsed() < Duration::from_secs(6));
     }
-    assert!(matches!(PostgresStore::open("nonsense", 4).await, Err(OpenError::Fault(_))));
+    assert!(matches!(
+        PostgresStore::open("nonsense", 4).await,
+        Err(OpenError::Fault(_))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_cannot_be_written_is_unavailable() {
     let db = Database::postgres().await;
-    let Database::Postgres { name, .. } = &db else { unreachable!() };
+    let Database::Postgres { name, .. } = &db else {
+        unreachable!()
+    };
     create(&*db.open().await, "a").await;
-    db.execute(&format!("alter database {name} set default_transaction_read_only = on")).await;
+    db.execute(&format!(
+        "alter database {name} set default_transaction_read_only = on"
+    ))
+    .await;
     let store = db.open().await;
     let batch = batch(grants(&*store, "a", 1, None).await);
-    assert!(matches!(store.issue(&batch).await, Err(StoreError::Unavailable(_))));
-    let suspended = store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))]).await;
+    assert!(matches!(
+        store.issue(&batch).await,
+        Err(StoreError::Unavailable(_))
+    ));
+    let suspended = store
+        .commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))])
+        .await;
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
     assert_eq!(read(&*store, "a").await.agent.status, AgentStatus::Active);
     db.remove().await;

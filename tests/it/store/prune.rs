@@ -20,11 +20,26 @@ async fn a_revocation_stays_until_its_grace_is_over(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     let jti = jti();
-    commit(&*store, Change::Token(TokenChange::Revoke { jti, agent_id: None, expires_at: NOW })).await;
-    for (after, gone) in [(0, 0), (REVOCATION_GRACE, 0), (REVOCATION_GRACE + 1, 1), (REVOCATION_GRACE + 1, 0)]
-    {
+    commit(
+        &*store,
+        Change::Token(TokenChange::Revoke {
+            jti,
+            agent_id: None,
+            expires_at: NOW,
+        }),
+    )
+    .await;
+    for (after, gone) in [
+        (0, 0),
+        (REVOCATION_GRACE, 0),
+        (REVOCATION_GRACE + 1, 1),
+        (REVOCATION_GRACE + 1, 0),
+    ] {
         db.set_clock(Timestamp(NOW.0 + after));
-        let pruned = store.prune(Timestamp(NOW.0 + after), KEEP_EVENTS, 100).await.unwrap();
+        let pruned = store
+            .prune(Timestamp(NOW.0 + after), KEEP_EVENTS, 100)
+            .await
+            .unwrap();
         assert_eq!(pruned, gone);
         let revoked = store.standing(&[token(jti, "a")]).await.unwrap()[0].revoked;
         assert_eq!(revoked, after <= REVOCATION_GRACE);
@@ -36,7 +51,11 @@ async fn only_events_of_tokens_go_and_only_when_old(db: &Database) {
     create(&*store, "a").await;
     for at in [NOW.0 - 1, NOW.0, NOW.0 + 1] {
         db.set_clock(Timestamp(at));
-        send(&*store, &batch_at(Timestamp(at), grants(&*store, "a", 2, None).await)).await;
+        send(
+            &*store,
+            &batch_at(Timestamp(at), grants(&*store, "a", 2, None).await),
+        )
+        .await;
     }
     commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
     let late = Timestamp(NOW.0 + 100);
@@ -58,17 +77,34 @@ async fn a_batch_is_remembered_for_a_day(db: &Database) {
     let day = Timestamp(NOW.0 + 86_400);
     db.set_clock(Timestamp(day.0 + 1));
     assert_eq!(store.prune(day, KEEP_EVENTS, 100).await.unwrap(), 0);
-    assert_eq!(store.prune(Timestamp(day.0 + 1), KEEP_EVENTS, 100).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .prune(Timestamp(day.0 + 1), KEEP_EVENTS, 100)
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(db.number("select count(*) from batch").await, 0);
 }
 
 async fn pruning_goes_in_small_steps(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    send(&*store, &batch_at(NOW, grants(&*store, "a", 10, None).await)).await;
+    send(
+        &*store,
+        &batch_at(NOW, grants(&*store, "a", 10, None).await),
+    )
+    .await;
     for _ in 0..5 {
-        commit(&*store, Change::Token(TokenChange::Revoke { jti: jti(), agent_id: None, expires_at: NOW }))
-            .await;
+        commit(
+            &*store,
+            Change::Token(TokenChange::Revoke {
+                jti: jti(),
+                agent_id: None,
+                expires_at: NOW,
+            }),
+        )
+        .await;
     }
     let later = Timestamp(NOW.0 + 1_000);
     db.set_clock(later);

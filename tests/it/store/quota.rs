@@ -5,7 +5,9 @@ use std::sync::Arc;
 use sealwright::testing::domain::time::{Timestamp, parse_rfc3339};
 use sealwright::testing::store::Backend;
 
-use super::kit::{EVENTS, NOW, Seen, batch, batch_at, count, counted, create, grants, id, issue, send, used};
+use super::kit::{
+    EVENTS, NOW, Seen, batch, batch_at, count, counted, create, grants, id, issue, send, used,
+};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -28,9 +30,18 @@ async fn the_first_of_a_batch_get_through_up_to_the_limit(db: &Database) {
     let mut expected = vec![counted(0); 5];
     expected.extend([Seen::QuotaReached; 3]);
     assert_eq!(issue(&*store, "a", 8, Some(5)).await, expected);
-    assert_eq!(issue(&*store, "a", 2, Some(5)).await, [Seen::QuotaReached; 2]);
-    assert_eq!(issue(&*store, "a", 2, Some(6)).await, [counted(0), Seen::QuotaReached]);
-    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(6), 6));
+    assert_eq!(
+        issue(&*store, "a", 2, Some(5)).await,
+        [Seen::QuotaReached; 2]
+    );
+    assert_eq!(
+        issue(&*store, "a", 2, Some(6)).await,
+        [counted(0), Seen::QuotaReached]
+    );
+    assert_eq!(
+        (used(&*store, "a").await, db.number(EVENTS).await),
+        (Some(6), 6)
+    );
 }
 
 /// Sends `n` batches at once, spread over the stores, `each` tokens a batch; how many were counted.
@@ -48,21 +59,30 @@ async fn sixty_four_at_once_get_exactly_the_limit(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     assert_eq!(storm(std::slice::from_ref(&store), 64, 1, 20).await, 20);
-    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(20), 20));
+    assert_eq!(
+        (used(&*store, "a").await, db.number(EVENTS).await),
+        (Some(20), 20)
+    );
 }
 
 async fn two_stores_on_one_database_get_exactly_the_limit(db: &Database) {
     let stores = [db.open().await, db.open().await];
     create(&*stores[0], "a").await;
     assert_eq!(storm(&stores, 64, 7, 200).await, 200);
-    assert_eq!((used(&*stores[1], "a").await, db.number(EVENTS).await), (Some(200), 200));
+    assert_eq!(
+        (used(&*stores[1], "a").await, db.number(EVENTS).await),
+        (Some(200), 200)
+    );
 }
 
 async fn a_lowered_limit_refuses_and_leaves_the_counter(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     assert_eq!(count(&issue(&*store, "a", 10, Some(10)).await), 10);
-    assert_eq!(issue(&*store, "a", 2, Some(3)).await, [Seen::QuotaReached; 2]);
+    assert_eq!(
+        issue(&*store, "a", 2, Some(3)).await,
+        [Seen::QuotaReached; 2]
+    );
     assert_eq!(used(&*store, "a").await, Some(10));
     assert_eq!(issue(&*store, "a", 1, Some(11)).await, [counted(0)]);
 }
@@ -80,7 +100,10 @@ async fn a_limit_of_nothing_or_less_allows_nothing(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     let refused = async |limit| {
-        assert_eq!(issue(&*store, "a", 2, Some(limit)).await, [Seen::QuotaReached; 2]);
+        assert_eq!(
+            issue(&*store, "a", 2, Some(limit)).await,
+            [Seen::QuotaReached; 2]
+        );
     };
     for limit in [0, -1, i64::MIN] {
         refused(limit).await;
@@ -90,17 +113,30 @@ async fn a_limit_of_nothing_or_less_allows_nothing(db: &Database) {
     for limit in [0, -1, i64::MIN] {
         refused(limit).await;
     }
-    assert_eq!((used(&*store, "a").await, db.number(EVENTS).await), (Some(1), 1));
+    assert_eq!(
+        (used(&*store, "a").await, db.number(EVENTS).await),
+        (Some(1), 1)
+    );
 }
 
 async fn a_full_counter_refuses_and_never_overflows(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     issue(&*store, "a", 1, None).await;
-    db.execute(&format!("update quota set used = {}", i64::MAX - 1)).await;
-    assert_eq!(issue(&*store, "a", 3, None).await, [counted(0), Seen::QuotaReached, Seen::QuotaReached]);
-    assert_eq!(issue(&*store, "a", 1, Some(i64::MAX)).await, [Seen::QuotaReached]);
-    assert_eq!(issue(&*store, "a", 1, Some(i64::MIN)).await, [Seen::QuotaReached]);
+    db.execute(&format!("update quota set used = {}", i64::MAX - 1))
+        .await;
+    assert_eq!(
+        issue(&*store, "a", 3, None).await,
+        [counted(0), Seen::QuotaReached, Seen::QuotaReached]
+    );
+    assert_eq!(
+        issue(&*store, "a", 1, Some(i64::MAX)).await,
+        [Seen::QuotaReached]
+    );
+    assert_eq!(
+        issue(&*store, "a", 1, Some(i64::MIN)).await,
+        [Seen::QuotaReached]
+    );
     assert_eq!(used(&*store, "a").await, Some(i64::MAX));
 }
 
@@ -123,9 +159,14 @@ async fn the_count_starts_anew_with_each_utc_month(db: &Database) {
         assert_eq!(count(&send(&*store, &batch).await), expected);
     }
     for now in [last, first] {
-        assert_eq!(store.used(&[id("a")], now.month()).await.unwrap()[&id("a")], 3);
+        assert_eq!(
+            store.used(&[id("a")], now.month()).await.unwrap()[&id("a")],
+            3
+        );
     }
-    let months = db.texts("select cast(month as text) from quota order by month").await;
+    let months = db
+        .texts("select cast(month as text) from quota order by month")
+        .await;
     assert_eq!(months, ["202402", "202403"]);
 }
 
@@ -136,7 +177,10 @@ async fn an_agent_without_tokens_is_absent_from_the_usage(db: &Database) {
     }
     issue(&*store, "a", 2, None).await;
     issue(&*store, "b", 1, Some(0)).await;
-    let usage = store.used(&["a", "b", "c", "nobody"].map(id), NOW.month()).await.unwrap();
+    let usage = store
+        .used(&["a", "b", "c", "nobody"].map(id), NOW.month())
+        .await
+        .unwrap();
     assert_eq!(usage.into_iter().collect::<Vec<_>>(), [(id("a"), 2)]);
     assert!(store.used(&[], NOW.month()).await.unwrap().is_empty());
 }

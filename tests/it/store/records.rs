@@ -11,13 +11,18 @@ use crate::harness::database::Database;
 
 /// Ends all connections to a database of PostgreSQL and lets nobody in, or lets everybody in again.
 async fn let_in(db: &Database, may_enter: bool) {
-    let Database::Postgres { server, name, .. } = db else { unreachable!() };
+    let Database::Postgres { server, name, .. } = db else {
+        unreachable!()
+    };
     let mut conn = PgConnection::connect(server).await.unwrap();
     let sql = format!(
         "alter database {name} allow_connections {may_enter};
          select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}' and not {may_enter}"
     );
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut conn)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -26,7 +31,14 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
     let store = db.open().await;
     create(&*store, "a").await;
     issue(&*store, "a", 1, None).await;
-    let (agents, tokens) = ([id("a")], [Sought { agent_id: id("a"), below: Epoch(9), issued_from: NOW }]);
+    let (agents, tokens) = (
+        [id("a")],
+        [Sought {
+            agent_id: id("a"),
+            below: Epoch(9),
+            issued_from: NOW,
+        }],
+    );
     macro_rules! rides_out {
         ($($read:ident($($argument:expr),*)),* $(,)?) => {$(
             let_in(&db, false).await;

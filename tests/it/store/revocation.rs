@@ -7,7 +7,9 @@ use sealwright::testing::domain::agent::{AgentStatus, Epoch};
 use sealwright::testing::domain::id::Jti;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
-use sealwright::testing::store::{AgentChange, Backend, Change, LiveTokens, Outcome, Standing, TokenChange};
+use sealwright::testing::store::{
+    AgentChange, Backend, Change, LiveTokens, Outcome, Standing, TokenChange,
+};
 use uuid::Uuid;
 
 use super::kit::{
@@ -30,7 +32,11 @@ on_both! {
 const LATER: Timestamp = Timestamp(NOW.0 + 600);
 
 fn revocation(jti: Jti, expires_at: Timestamp) -> Change {
-    Change::Token(TokenChange::Revoke { jti, agent_id: Some(id("a")), expires_at })
+    Change::Token(TokenChange::Revoke {
+        jti,
+        agent_id: Some(id("a")),
+        expires_at,
+    })
 }
 
 async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
@@ -40,15 +46,30 @@ async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
     let active = Some((AgentStatus::Active, Epoch(0)));
     assert_eq!(
         store.standing(&[token(jti, "a")]).await.unwrap(),
-        [Standing { revoked: false, agent: active }]
+        [Standing {
+            revoked: false,
+            agent: active
+        }]
     );
-    assert_eq!(commit(&*store, revocation(jti, LATER)).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, revocation(jti, LATER)).await,
+        Outcome::Applied
+    );
     for store in [store, other] {
         let standing = store.standing(&[token(jti, "a")]).await.unwrap();
-        assert_eq!(standing, [Standing { revoked: true, agent: active }]);
+        assert_eq!(
+            standing,
+            [Standing {
+                revoked: true,
+                agent: active
+            }]
+        );
     }
     let event = "select kind || ' ' || agent_id || ' ' || expires_at from audit_event where jti is not null";
-    assert_eq!(db.texts(event).await, [format!("token.revoked a {}", LATER.0)]);
+    assert_eq!(
+        db.texts(event).await,
+        [format!("token.revoked a {}", LATER.0)]
+    );
 }
 
 async fn standings_come_in_the_order_asked(db: &Database) {
@@ -58,9 +79,17 @@ async fn standings_come_in_the_order_asked(db: &Database) {
     commit(&*store, Change::Agent(AgentChange::Suspend(id("b")))).await;
     let revoked = jti();
     commit(&*store, revocation(revoked, LATER)).await;
-    let asked = [token(jti(), "b"), token(revoked, "nobody"), token(revoked, "a"), token(jti(), "a")];
+    let asked = [
+        token(jti(), "b"),
+        token(revoked, "nobody"),
+        token(revoked, "a"),
+        token(jti(), "a"),
+    ];
     let stands = |revoked, agent| Standing { revoked, agent };
-    let (active, suspended) = ((AgentStatus::Active, Epoch(0)), (AgentStatus::Suspended, Epoch(MILLIS)));
+    let (active, suspended) = (
+        (AgentStatus::Active, Epoch(0)),
+        (AgentStatus::Suspended, Epoch(MILLIS)),
+    );
     let expected = [
         stands(false, Some(suspended)),
         stands(true, None),
@@ -69,7 +98,10 @@ async fn standings_come_in_the_order_asked(db: &Database) {
     ];
     assert_eq!(store.standing(&asked).await.unwrap(), expected);
     assert_eq!(store.standing(&[]).await.unwrap(), []);
-    let many: Vec<_> = (0..300).map(|_| token(jti(), "a")).chain([token(revoked, "a")]).collect();
+    let many: Vec<_> = (0..300)
+        .map(|_| token(jti(), "a"))
+        .chain([token(revoked, "a")])
+        .collect();
     let standings = store.standing(&many).await.unwrap();
     assert_eq!(
         standings.iter().map(|s| s.revoked).collect::<Vec<_>>(),
@@ -80,10 +112,19 @@ async fn standings_come_in_the_order_asked(db: &Database) {
 async fn a_second_revocation_changes_nothing(db: &Database) {
     let store = db.open().await;
     let jti = jti();
-    let unnamed = |expires_at| Change::Token(TokenChange::Revoke { jti, agent_id: None, expires_at });
+    let unnamed = |expires_at| {
+        Change::Token(TokenChange::Revoke {
+            jti,
+            agent_id: None,
+            expires_at,
+        })
+    };
     assert_eq!(commit(&*store, unnamed(LATER)).await, Outcome::Applied);
     let before = store.revocations(0, NOW, NOW).await.unwrap();
-    assert_eq!(commit(&*store, unnamed(Timestamp(LATER.0 + 1))).await, Outcome::Unchanged);
+    assert_eq!(
+        commit(&*store, unnamed(Timestamp(LATER.0 + 1))).await,
+        Outcome::Unchanged
+    );
     assert_eq!(store.revocations(0, NOW, NOW).await.unwrap(), before);
     assert_eq!(db.number("select count(*) from audit_event").await, 1);
 }
@@ -95,9 +136,20 @@ async fn the_list_leaves_out_what_has_ended(db: &Database) {
     commit(&*store, revocation(ends, LATER)).await;
     commit(&*store, revocation(lives, Timestamp(LATER.0 + 1))).await;
     db.set_clock(LATER);
-    commit_at(&*store, LATER, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
-    let list = store.revocations(0, LATER, Timestamp(LATER.0 - 1)).await.unwrap();
-    assert_eq!(list.tokens.iter().map(|t| t.jti).collect::<Vec<_>>(), [lives]);
+    commit_at(
+        &*store,
+        LATER,
+        Change::Agent(AgentChange::RevokeTokens(id("a"))),
+    )
+    .await;
+    let list = store
+        .revocations(0, LATER, Timestamp(LATER.0 - 1))
+        .await
+        .unwrap();
+    assert_eq!(
+        list.tokens.iter().map(|t| t.jti).collect::<Vec<_>>(),
+        [lives]
+    );
     assert_eq!(list.agents.len(), 1);
     let list = store.revocations(0, LATER, LATER).await.unwrap();
     assert_eq!((list.agents.len(), list.version), (0, LATER.0 * 1_000));
@@ -114,11 +166,17 @@ async fn the_list_tells_only_what_came_after(db: &Database) {
     let list = store.revocations(MILLIS + 1, NOW, NOW).await.unwrap();
     assert_eq!(list.version, MILLIS + 3);
     assert_eq!(
-        list.tokens.iter().map(|t| (t.jti, t.version)).collect::<Vec<_>>(),
+        list.tokens
+            .iter()
+            .map(|t| (t.jti, t.version))
+            .collect::<Vec<_>>(),
         [(tokens[2], MILLIS + 2), (tokens[3], MILLIS + 3)]
     );
     let none = store.revocations(MILLIS + 3, NOW, NOW).await.unwrap();
-    assert_eq!((none.version, none.tokens.len(), none.agents.len()), (MILLIS + 3, 0, 0));
+    assert_eq!(
+        (none.version, none.tokens.len(), none.agents.len()),
+        (MILLIS + 3, 0, 0)
+    );
 }
 
 async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database) {
@@ -139,16 +197,35 @@ async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database)
     }
     commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     db.set_clock(LATER);
-    commit_at(&*store, LATER, Change::Agent(AgentChange::RevokeTokens(id("b")))).await;
-    commit_at(&*store, LATER, Change::Agent(AgentChange::Decommission(id("a")))).await;
+    commit_at(
+        &*store,
+        LATER,
+        Change::Agent(AgentChange::RevokeTokens(id("b"))),
+    )
+    .await;
+    commit_at(
+        &*store,
+        LATER,
+        Change::Agent(AgentChange::Decommission(id("a"))),
+    )
+    .await;
     // A clock that was set back takes no kill away.
     let later = LATER.0 * 1_000;
     db.set_clock(NOW);
     commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("b")))).await;
     let list = store.revocations(0, NOW, NOW).await.unwrap();
-    let agents: Vec<_> =
-        list.agents.iter().map(|a| (a.agent_id.as_str(), a.epoch.0, a.longest_ttl, a.version)).collect();
-    assert_eq!(agents, [("a", later, 86_400, later + 1), ("b", later + 1, 0, later + 2)]);
+    let agents: Vec<_> = list
+        .agents
+        .iter()
+        .map(|a| (a.agent_id.as_str(), a.epoch.0, a.longest_ttl, a.version))
+        .collect();
+    assert_eq!(
+        agents,
+        [
+            ("a", later, 86_400, later + 1),
+            ("b", later + 1, 0, later + 2)
+        ]
+    );
     assert!(list.agents.iter().all(|a| a.killed_at == LATER));
     assert_eq!(list.version, later + 2);
     assert_eq!(read(&*store, "b").await.agent.status, AgentStatus::Active);
@@ -178,9 +255,16 @@ async fn versions_are_complete_and_in_order_under_concurrent_revocations(db: &Da
         let done = tasks.is_empty();
         let list = reader.revocations(since, NOW, Timestamp(0)).await.unwrap();
         assert!(list.version >= since);
-        let versions = list.tokens.iter().map(|t| t.version).chain(list.agents.iter().map(|a| a.version));
+        let versions = list
+            .tokens
+            .iter()
+            .map(|t| t.version)
+            .chain(list.agents.iter().map(|a| a.version));
         assert!(versions.into_iter().all(|v| v > since && v <= list.version));
-        assert!(list.tokens.is_sorted_by_key(|t| t.version) && list.agents.is_sorted_by_key(|a| a.version));
+        assert!(
+            list.tokens.is_sorted_by_key(|t| t.version)
+                && list.agents.is_sorted_by_key(|a| a.version)
+        );
         followed.extend(list.tokens.iter().map(|t| t.version));
         since = list.version;
         if done {
@@ -202,7 +286,11 @@ async fn an_issued_token_is_found_by_the_time_in_its_id(db: &Database) {
     db.set_clock(Timestamp(NOW.0 + 3));
     let batch = batch_at(Timestamp(NOW.0 + 3), grants(&*store, "a", 3, None).await);
     send(&*store, &batch).await;
-    let found = store.issued_token(batch.grants[1].jti()).await.unwrap().unwrap();
+    let found = store
+        .issued_token(batch.grants[1].jti())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(found.expires_at, Timestamp(NOW.0 + 603));
     assert_eq!(store.issued_token(jti()).await.unwrap(), None);
     assert_eq!(store.issued_token(Jti(Uuid::nil())).await.unwrap(), None);

@@ -13,7 +13,9 @@ use super::kit::{
 use crate::harness::database::Database;
 
 fn name(db: &Database) -> &str {
-    let Database::Postgres { name, .. } = db else { unreachable!() };
+    let Database::Postgres { name, .. } = db else {
+        unreachable!()
+    };
     name
 }
 
@@ -21,7 +23,10 @@ fn name(db: &Database) -> &str {
 async fn whatever_isolation_is_the_default_all_writes_at_once_succeed() {
     for level in ["serializable", "repeatable read"] {
         let db = Database::postgres().await;
-        let sql = format!("alter database {} set default_transaction_isolation = '{level}'", name(&db));
+        let sql = format!(
+            "alter database {} set default_transaction_isolation = '{level}'",
+            name(&db)
+        );
         db.execute(&sql).await;
         create(&*db.open().await, "a").await;
         let mut writers = tokio::task::JoinSet::new();
@@ -29,8 +34,11 @@ async fn whatever_isolation_is_the_default_all_writes_at_once_succeed() {
             let store = db.open().await;
             writers.spawn(async move {
                 for _ in 0..5 {
-                    let killed =
-                        store.commit(vec![write(Change::Agent(AgentChange::RevokeTokens(id("a"))))]).await;
+                    let killed = store
+                        .commit(vec![write(Change::Agent(AgentChange::RevokeTokens(id(
+                            "a",
+                        ))))])
+                        .await;
                     assert_eq!(killed.unwrap(), [Outcome::Applied]);
                     let token = exchange(&*store, "a", code(), None).await;
                     // Another kill may have come between the decision and its counting.
@@ -40,7 +48,11 @@ async fn whatever_isolation_is_the_default_all_writes_at_once_succeed() {
         }
         writers.join_all().await;
         let record = read(&*db.open().await, "a").await;
-        assert!(record.agent.epoch >= Epoch(50), "{level}: {:?}", record.agent.epoch);
+        assert!(
+            record.agent.epoch >= Epoch(50),
+            "{level}: {:?}",
+            record.agent.epoch
+        );
         db.remove().await;
     }
 }
@@ -62,10 +74,19 @@ async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again()
              deferrable initially deferred for each row execute function give_up()",
     )
     .await;
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await,
+        Outcome::Applied
+    );
     assert_eq!(read(&*store, "a").await.agent.epoch, Epoch(MILLIS));
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
-    assert_eq!(commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
+        Outcome::Applied
+    );
+    assert_eq!(
+        commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await,
+        Outcome::Applied
+    );
     assert_eq!(issue(&*store, "a", 1, None).await.len(), 1);
     let token = exchange(&*store, "a", code(), None).await;
     assert_eq!(send(&*store, &batch(vec![token])).await.len(), 1);
@@ -76,7 +97,11 @@ async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again()
                 begin raise exception 'not now' using errcode = '40P01'; end $$",
     )
     .await;
-    let given_up = store.commit(vec![write(Change::Agent(AgentChange::Decommission(id("a"))))]).await;
+    let given_up = store
+        .commit(vec![write(Change::Agent(AgentChange::Decommission(id(
+            "a",
+        ))))])
+        .await;
     assert!(matches!(given_up, Err(StoreError::Unavailable(_))));
     assert_eq!(read(&*store, "a").await.agent.status, AgentStatus::Active);
     db.remove().await;
@@ -86,19 +111,27 @@ async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again()
 async fn a_database_that_is_not_utf8_is_refused_with_the_reason() {
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let db = Database::postgres().await;
-        let Database::Postgres { server, name, .. } = &db else { unreachable!() };
+        let Database::Postgres { server, name, .. } = &db else {
+            unreachable!()
+        };
         let mut conn = PgConnection::connect(server).await.unwrap();
         let sql = format!(
             "drop database {name} with (force);
              create database {name} encoding '{encoding}' lc_collate 'C' lc_ctype 'C' template template0"
         );
         for sql in sql.split(';') {
-            sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+                .execute(&mut conn)
+                .await
+                .unwrap();
         }
         let migrated = migrate(db.url()).await.unwrap_err();
         let opened = PostgresStore::open(db.url(), 4).await.unwrap_err();
         for refused in [migrated, opened] {
-            assert!(matches!(&refused, OpenError::Encoding(told) if told == encoding), "{refused:?}");
+            assert!(
+                matches!(&refused, OpenError::Encoding(told) if told == encoding),
+                "{refused:?}"
+            );
             assert!(refused.to_string().contains("UTF8"), "{refused}");
         }
         db.remove().await;
@@ -116,26 +149,44 @@ async fn a_migration_gives_up_on_a_held_table_says_who_holds_it_and_delays_no_re
     )
     .await;
     let mut dump = PgConnection::connect(db.url()).await.unwrap();
-    sqlx::raw_sql("set application_name = 'pg_dump'; begin; lock table credential in access share mode")
-        .execute(&mut dump)
+    sqlx::raw_sql(
+        "set application_name = 'pg_dump'; begin; lock table credential in access share mode",
+    )
+    .execute(&mut dump)
+    .await
+    .unwrap();
+    let mut reader = PgConnection::connect(db.url()).await.unwrap();
+    sqlx::raw_sql("set statement_timeout = 2500")
+        .execute(&mut reader)
         .await
         .unwrap();
-    let mut reader = PgConnection::connect(db.url()).await.unwrap();
-    sqlx::raw_sql("set statement_timeout = 2500").execute(&mut reader).await.unwrap();
     let url = db.url().to_owned();
     let migration = tokio::spawn(async move { migrate(&url).await });
     let began = Instant::now();
     while !migration.is_finished() {
         // As the replicas of the release before read it meanwhile.
-        sqlx::raw_sql("select count(*) from credential").execute(&mut reader).await.unwrap();
-        assert!(began.elapsed() < Duration::from_mins(1), "the migration has no end");
+        sqlx::raw_sql("select count(*) from credential")
+            .execute(&mut reader)
+            .await
+            .unwrap();
+        assert!(
+            began.elapsed() < Duration::from_mins(1),
+            "the migration has no end"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let refused = migration.await.unwrap().unwrap_err();
     let told = refused.to_string();
     assert!(matches!(refused, OpenError::Locked(_)), "{told}");
-    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut dump).await.unwrap();
-    for part in [format!("pid {pid} (pg_dump, user "), "since 20".to_owned(), "holds credential".to_owned()] {
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut dump)
+        .await
+        .unwrap();
+    for part in [
+        format!("pid {pid} (pg_dump, user "),
+        "since 20".to_owned(),
+        "holds credential".to_owned(),
+    ] {
         assert!(told.contains(&part), "{part}: {told}");
     }
     sqlx::raw_sql("rollback").execute(&mut dump).await.unwrap();
@@ -165,23 +216,42 @@ async fn a_right_that_is_lost_is_an_outage_and_passes() {
         "revoke update on quota, agent from {role}; revoke select on revoked_token from {role}"
     ))
     .await;
-    assert!(matches!(store.issue(&batch).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(
+        store.issue(&batch).await,
+        Err(StoreError::Unavailable(_))
+    ));
     // Readiness asks so.
     let nobody = super::kit::batch(vec![]);
-    assert!(matches!(store.issue(&nobody).await, Err(StoreError::Unavailable(_))));
-    let suspended = store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))]).await;
-    assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
-    let standing = store.standing(&[super::kit::token(super::kit::jti(), "a")]).await;
-    assert!(matches!(standing, Err(StoreError::Unavailable(_))));
-    db.execute(&format!("grant select, insert, update, delete on all tables in schema public to {role}"))
+    assert!(matches!(
+        store.issue(&nobody).await,
+        Err(StoreError::Unavailable(_))
+    ));
+    let suspended = store
+        .commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))])
         .await;
+    assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
+    let standing = store
+        .standing(&[super::kit::token(super::kit::jti(), "a")])
+        .await;
+    assert!(matches!(standing, Err(StoreError::Unavailable(_))));
+    db.execute(&format!(
+        "grant select, insert, update, delete on all tables in schema public to {role}"
+    ))
+    .await;
     assert_eq!(send(&store, &batch).await, [counted(0)]);
-    assert_eq!(commit(&store, Change::Agent(AgentChange::Suspend(id("a")))).await, Outcome::Applied);
+    assert_eq!(
+        commit(&store, Change::Agent(AgentChange::Suspend(id("a")))).await,
+        Outcome::Applied
+    );
     drop(store);
     // At the start it is the role that is wrong.
-    db.execute(&format!("revoke all on all tables in schema public from {role}")).await;
+    db.execute(&format!(
+        "revoke all on all tables in schema public from {role}"
+    ))
+    .await;
     let opened = PostgresStore::open(url.as_str(), 4).await.unwrap_err();
     assert!(matches!(opened, OpenError::Fault(_)), "{opened:?}");
-    db.execute(&format!("drop owned by {role}; drop role {role}")).await;
+    db.execute(&format!("drop owned by {role}; drop role {role}"))
+        .await;
     db.remove().await;
 }

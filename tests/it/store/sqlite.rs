@@ -7,7 +7,9 @@ use sealwright::testing::store::records::ReadAgents;
 use sealwright::testing::store::sqlite::{NotAlone, SqliteStore};
 use sealwright::testing::store::{AgentChange, Change, OpenError, Outcome, Store, StoreError};
 
-use super::kit::{EVENTS, MILLIS, batch, commit, counted, create, grants, id, read, send, used, write};
+use super::kit::{
+    EVENTS, MILLIS, batch, commit, counted, create, grants, id, read, send, used, write,
+};
 use crate::harness::database::Database;
 
 /// Takes the turn as another process would.
@@ -84,7 +86,10 @@ async fn a_second_process_is_never_locked_out_by_a_busy_one() {
     }
     server.await.unwrap();
     assert!(commands > 0);
-    assert_eq!(read(&*other, "b").await.agent.epoch.0, MILLIS + commands - 1);
+    assert_eq!(
+        read(&*other, "b").await.agent.epoch.0,
+        MILLIS + commands - 1
+    );
     assert_eq!(db.number(EVENTS).await, 1_600);
 }
 
@@ -99,7 +104,11 @@ async fn every_file_is_for_its_owner_only() {
     let mut names = Vec::new();
     for entry in db.path().parent().unwrap().read_dir().unwrap() {
         let entry = entry.unwrap();
-        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{entry:?}"
+        );
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
@@ -119,7 +128,10 @@ async fn every_file_is_for_its_owner_only() {
 async fn only_one_process_serves_from_a_file() {
     let db = Database::sqlite().await;
     let first = SqliteStore::lock_serve(db.path()).unwrap();
-    assert!(matches!(SqliteStore::lock_serve(db.path()), Err(NotAlone::AlreadyServing)));
+    assert!(matches!(
+        SqliteStore::lock_serve(db.path()),
+        Err(NotAlone::AlreadyServing)
+    ));
     // Commands work beside it.
     create(&*db.open().await, "a").await;
     drop(first);
@@ -132,7 +144,10 @@ async fn only_one_process_serves_from_a_file_whatever_name_it_gives_it() {
     let db = Database::sqlite().await;
     let elsewhere = tempfile::tempdir().unwrap();
     let folder = db.path().parent().unwrap();
-    let (file, folder_link) = (elsewhere.path().join("link.db"), elsewhere.path().join("folder"));
+    let (file, folder_link) = (
+        elsewhere.path().join("link.db"),
+        elsewhere.path().join("folder"),
+    );
     symlink(db.path(), &file).unwrap();
     symlink(folder, &folder_link).unwrap();
     let names = [
@@ -145,21 +160,38 @@ async fn only_one_process_serves_from_a_file_whatever_name_it_gives_it() {
         let serving = SqliteStore::lock_serve(first).unwrap();
         for second in &names {
             let refused = SqliteStore::lock_serve(second);
-            assert!(matches!(refused, Err(NotAlone::AlreadyServing)), "{first:?} {second:?}: {refused:?}");
+            assert!(
+                matches!(refused, Err(NotAlone::AlreadyServing)),
+                "{first:?} {second:?}: {refused:?}"
+            );
         }
         drop(serving);
         // Turns are taken, and the log is looked for, beside the one file as well.
         let store = SqliteStore::open(first).await.unwrap();
-        assert!(SqliteStore::look(first).agents(None, 1).await.unwrap().is_empty());
+        assert!(
+            SqliteStore::look(first)
+                .agents(None, 1)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         drop(store);
     }
-    let beside: Vec<_> = elsewhere.path().read_dir().unwrap().map(|one| one.unwrap().file_name()).collect();
+    let beside: Vec<_> = elsewhere
+        .path()
+        .read_dir()
+        .unwrap()
+        .map(|one| one.unwrap().file_name())
+        .collect();
     assert_eq!(beside.len(), 2, "{beside:?}");
     // Each of two hard links would get a log of its own.
     let second_name = elsewhere.path().join("second.db");
     std::fs::hard_link(db.path(), &second_name).unwrap();
     for name in [db.path(), &second_name] {
-        assert!(matches!(SqliteStore::lock_serve(name), Err(NotAlone::SeveralNames)));
+        assert!(matches!(
+            SqliteStore::lock_serve(name),
+            Err(NotAlone::SeveralNames)
+        ));
     }
     std::fs::remove_file(second_name).unwrap();
     SqliteStore::lock_serve(db.path()).unwrap();
@@ -174,12 +206,23 @@ async fn a_log_that_a_reader_made_long_is_cut_when_it_has_gone() {
     let mut log = db.path().as_os_str().to_owned();
     log.push("-wal");
     let length = || std::fs::metadata(&log).unwrap().len();
-    let mut reader = SqliteConnection::connect(db.path().to_str().unwrap()).await.unwrap();
-    sqlx::raw_sql("begin; select count(*) from agent").execute(&mut reader).await.unwrap();
-    db.execute("create table filler (bytes blob); insert into filler values (randomblob(30000000))").await;
+    let mut reader = SqliteConnection::connect(db.path().to_str().unwrap())
+        .await
+        .unwrap();
+    sqlx::raw_sql("begin; select count(*) from agent")
+        .execute(&mut reader)
+        .await
+        .unwrap();
+    db.execute(
+        "create table filler (bytes blob); insert into filler values (randomblob(30000000))",
+    )
+    .await;
     create(&*store, "b").await;
     assert!(length() > 30_000_000, "{}", length());
-    sqlx::raw_sql("rollback").execute(&mut reader).await.unwrap();
+    sqlx::raw_sql("rollback")
+        .execute(&mut reader)
+        .await
+        .unwrap();
     for id in ["c", "d", "e"] {
         create(&*store, id).await;
     }
@@ -190,16 +233,29 @@ async fn a_log_that_a_reader_made_long_is_cut_when_it_has_gone() {
 async fn a_folder_that_is_missing_is_said_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing").join("sealwright.db");
-    assert!(matches!(SqliteStore::open(&path).await, Err(OpenError::Unreachable(_))));
-    assert!(matches!(SqliteStore::lock_serve(&path), Err(NotAlone::Fault(_))));
+    assert!(matches!(
+        SqliteStore::open(&path).await,
+        Err(OpenError::Unreachable(_))
+    ));
+    assert!(matches!(
+        SqliteStore::lock_serve(&path),
+        Err(NotAlone::Fault(_))
+    ));
 }
 
 #[tokio::test]
 async fn a_file_that_is_no_database_is_a_fault() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sealwright.db");
-    std::fs::write(&path, "not a database, and long enough to be told from one".repeat(100)).unwrap();
-    assert!(matches!(SqliteStore::open(&path).await, Err(OpenError::Fault(_))));
+    std::fs::write(
+        &path,
+        "not a database, and long enough to be told from one".repeat(100),
+    )
+    .unwrap();
+    assert!(matches!(
+        SqliteStore::open(&path).await,
+        Err(OpenError::Fault(_))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,7 +270,12 @@ async fn the_file_is_opened_by_several_processes_at_once() {
     for opened in tasks.join_all().await {
         opened.unwrap();
     }
-    SqliteStore::open(&path).await.unwrap().ping().await.unwrap();
+    SqliteStore::open(&path)
+        .await
+        .unwrap()
+        .ping()
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,9 +295,15 @@ async fn a_file_that_is_damaged_or_no_database_is_unavailable() {
         std::fs::write(db.path(), bytes).unwrap();
         for answer in [
             store.issue(&batch).await.map(drop),
-            store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))]).await.map(drop),
+            store
+                .commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))])
+                .await
+                .map(drop),
         ] {
-            assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{healthy}: {answer:?}");
+            assert!(
+                matches!(answer, Err(StoreError::Unavailable(_))),
+                "{healthy}: {answer:?}"
+            );
         }
         db.remove().await;
     }

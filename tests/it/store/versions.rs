@@ -6,8 +6,8 @@ use sealwright::testing::domain::id::CredentialId;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Moment;
 use sealwright::testing::store::{
-    AgentChange, Batch, Change, CredentialChange, Freshness, LiveTokens, Outcome, ScopeChange, Store,
-    TokenChange,
+    AgentChange, Batch, Change, CredentialChange, Freshness, LiveTokens, Outcome, ScopeChange,
+    Store, TokenChange,
 };
 
 use super::kit::{
@@ -25,7 +25,10 @@ on_both! {
 /// Each change at that many milliseconds of the second, by the database's clock and the process's.
 async fn at(db: &Database, store: &dyn Store, millis: i64, change: Change) {
     set(db, millis);
-    assert_eq!(commit_at(store, Moment(MILLIS + millis), change).await, Outcome::Applied);
+    assert_eq!(
+        commit_at(store, Moment(MILLIS + millis), change).await,
+        Outcome::Applied
+    );
 }
 
 fn set(db: &Database, millis: i64) {
@@ -37,7 +40,11 @@ fn set(db: &Database, millis: i64) {
 /// What an agent and the catalogue are told apart by.
 async fn seen(store: &dyn Store) -> (i64, i64, i64) {
     let agent = &read(store, "a").await.agent;
-    (agent.epoch.0, agent.version, store.catalogue(Freshness::Fresh).await.unwrap().version())
+    (
+        agent.epoch.0,
+        agent.version,
+        store.catalogue(Freshness::Fresh).await.unwrap().version(),
+    )
 }
 
 async fn rows_wound_back_within_a_second_get_other_epochs_and_versions(db: &Database) {
@@ -68,19 +75,30 @@ async fn rows_wound_back_within_a_second_get_other_epochs_and_versions(db: &Data
     };
     let suspension = || Change::Agent(AgentChange::Suspend(id("a")));
     let changes: [(&str, &dyn Fn() -> Change); 6] = [
-        ("kill", &|| Change::Agent(AgentChange::RevokeTokens(id("a")))),
+        ("kill", &|| {
+            Change::Agent(AgentChange::RevokeTokens(id("a")))
+        }),
         ("suspend", &suspension),
-        ("reactivate", &|| Change::Agent(AgentChange::Reactivate(id("a")))),
+        ("reactivate", &|| {
+            Change::Agent(AgentChange::Reactivate(id("a")))
+        }),
         ("rotate", &rotation),
         ("update", &|| update(LiveTokens::Keep)),
         ("narrow", &|| update(LiveTokens::Kill)),
     ];
     let wind_back = async |status: &str| {
-        db.execute(&format!("update agent set epoch = 0, version = 1, status = '{status}'")).await;
+        db.execute(&format!(
+            "update agent set epoch = 0, version = 1, status = '{status}'"
+        ))
+        .await;
         db.execute("update revision set version = 0").await;
     };
     for (name, change) in changes {
-        let status = if name == "reactivate" { "suspended" } else { "active" };
+        let status = if name == "reactivate" {
+            "suspended"
+        } else {
+            "active"
+        };
         let mut all = Vec::new();
         for (millis, added) in [(100, "one:read"), (900, "two:read")] {
             wind_back(status).await;
@@ -88,7 +106,9 @@ async fn rows_wound_back_within_a_second_get_other_epochs_and_versions(db: &Data
             at(db, &*store, millis, addition(format!("{name}:{added}"))).await;
             all.push(seen(&*store).await);
         }
-        let [(first, ..), (last, ..)] = all[..] else { unreachable!() };
+        let [(first, ..), (last, ..)] = all[..] else {
+            unreachable!()
+        };
         assert_eq!(all[0].1 + 800, all[1].1, "{name}");
         assert_eq!(all[0].2 + 800, all[1].2, "{name}");
         let kills = !["reactivate", "rotate", "update"].contains(&name);
@@ -101,18 +121,33 @@ async fn a_list_wound_back_within_a_second_gets_other_versions(db: &Database) {
     create(&*store, "a").await;
     let version = "select version from revision where name = 'revocation'";
     let presented = code();
-    send(&*store, &batch(vec![exchange(&*store, "a", presented, None).await])).await;
+    send(
+        &*store,
+        &batch(vec![exchange(&*store, "a", presented, None).await]),
+    )
+    .await;
     let (mut by_revocation, mut by_code) = (Vec::new(), Vec::new());
     for millis in [100, 900] {
         db.execute("update revision set version = 0").await;
-        let revocation = Change::Token(TokenChange::Revoke { jti: jti(), agent_id: None, expires_at: NOW });
+        let revocation = Change::Token(TokenChange::Revoke {
+            jti: jti(),
+            agent_id: None,
+            expires_at: NOW,
+        });
         at(db, &*store, millis, revocation).await;
         by_revocation.push(db.number(version).await);
         // A code that comes again revokes in the commit that finds it spent.
         db.execute("update revision set version = 0").await;
         db.execute("delete from revoked_token").await;
         let again = batch(vec![exchange(&*store, "a", presented, None).await]);
-        send(&*store, &Batch { now: Moment(MILLIS + millis), ..again }).await;
+        send(
+            &*store,
+            &Batch {
+                now: Moment(MILLIS + millis),
+                ..again
+            },
+        )
+        .await;
         by_code.push(db.number(version).await);
     }
     for versions in [by_revocation, by_code] {

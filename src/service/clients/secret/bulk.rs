@@ -25,8 +25,14 @@ pub fn hash_all(secrets: &[Secret], entropy: &dyn Entropy) -> Vec<Result<SecretH
     let mut hashes: Vec<Result<SecretHash, HashFault>> =
         secrets.iter().map(|_| Err(HashFault::Argon2)).collect();
     let done = thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores.min(secrets.len())).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().filter_map(|t| t.join().ok()).flatten().collect::<Vec<_>>()
+        let threads: Vec<_> = (0..cores.min(secrets.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        threads
+            .into_iter()
+            .filter_map(|t| t.join().ok())
+            .flatten()
+            .collect::<Vec<_>>()
     });
     for (i, hash) in done {
         hashes[i] = hash;
@@ -46,7 +52,9 @@ mod tests {
 
     #[test]
     fn every_secret_gets_its_own_hash_in_its_own_place() {
-        let secrets: Vec<Secret> = (0..5).map(|i| Secret::parse(&format!("secret {i}")).unwrap()).collect();
+        let secrets: Vec<Secret> = (0..5)
+            .map(|i| Secret::parse(&format!("secret {i}")).unwrap())
+            .collect();
         let hashes = hash_all(&secrets, &SeededEntropy::new(1));
         let mut workspace = Workspace::default();
         for (secret, hash) in secrets.iter().zip(&hashes) {

@@ -75,9 +75,15 @@ pub enum Presented {
 }
 
 /// Draws a secret for `agent_id` under `key`.
-pub fn generate(key: &TagKey, agent_id: &AgentId, entropy: &dyn Entropy) -> Result<(Secret, Tag), NoEntropy> {
+pub fn generate(
+    key: &TagKey,
+    agent_id: &AgentId,
+    entropy: &dyn Entropy,
+) -> Result<(Secret, Tag), NoEntropy> {
     let random = draw_base62(entropy)?;
-    let tag = base62::<TAG>(u128::from(key.tag(agent_id.as_str().as_bytes(), random.as_bytes())));
+    let tag = base62::<TAG>(u128::from(
+        key.tag(agent_id.as_str().as_bytes(), random.as_bytes()),
+    ));
     let mut text = Zeroizing::new(String::with_capacity(LENGTH));
     text.push_str(PREFIX);
     text.push(key.key_id);
@@ -92,11 +98,16 @@ pub fn generate(key: &TagKey, agent_id: &AgentId, entropy: &dyn Entropy) -> Resu
 pub fn inspect(keys: &[TagKey], client_id: &[u8], secret: &str) -> Presented {
     let shaped = secret.len() == LENGTH
         && secret.starts_with(PREFIX)
-        && secret[PREFIX.len()..].bytes().all(|b| b.is_ascii_alphanumeric());
+        && secret[PREFIX.len()..]
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric());
     let Some(key_id) = secret.as_bytes().get(PREFIX.len()).filter(|_| shaped) else {
         return Presented::Other;
     };
-    let Some(key) = keys.iter().find(|k| u32::from(k.key_id) == u32::from(*key_id)) else {
+    let Some(key) = keys
+        .iter()
+        .find(|k| u32::from(k.key_id) == u32::from(*key_id))
+    else {
         return Presented::Other;
     };
     let (body, crc) = secret.split_at(LENGTH - CRC);
@@ -146,7 +157,11 @@ fn crc32(bytes: &[u8]) -> u32 {
     for byte in bytes {
         crc ^= u32::from(*byte);
         for _ in 0..8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
+            crc = if crc & 1 == 1 {
+                (crc >> 1) ^ 0xEDB8_8320
+            } else {
+                crc >> 1
+            };
         }
     }
     !crc
@@ -164,7 +179,11 @@ mod tests {
     fn tag_key(id: char) -> TagKey {
         let entropy = SeededEntropy::new(u64::from(u32::from(id)));
         let master = MasterKey::generate(&entropy).unwrap();
-        TagKey::open(&store_key::generate(tag::PURPOSE, id, &master, &entropy).unwrap(), &master).unwrap()
+        TagKey::open(
+            &store_key::generate(tag::PURPOSE, id, &master, &entropy).unwrap(),
+            &master,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -178,9 +197,17 @@ mod tests {
         let id = AgentId::parse("agent-1").unwrap();
         let (secret, tag) = generate(&keys[0], &id, &SeededEntropy::new(7)).unwrap();
         assert_eq!(secret.expose().len(), 64);
-        assert!(matches!(inspect(&keys, b"agent-1", secret.expose()), Presented::Generated(t) if t == tag));
-        assert!(matches!(inspect(&keys, b"agent-2", secret.expose()), Presented::Forged));
-        assert!(matches!(inspect(&[tag_key('b')], b"agent-1", secret.expose()), Presented::Other));
+        assert!(
+            matches!(inspect(&keys, b"agent-1", secret.expose()), Presented::Generated(t) if t == tag)
+        );
+        assert!(matches!(
+            inspect(&keys, b"agent-2", secret.expose()),
+            Presented::Forged
+        ));
+        assert!(matches!(
+            inspect(&[tag_key('b')], b"agent-1", secret.expose()),
+            Presented::Other
+        ));
         assert!(!format!("{secret:?}").contains("sw_"));
     }
 
@@ -193,7 +220,10 @@ mod tests {
             let mut changed = secret.expose().to_owned().into_bytes();
             changed[i] = if changed[i] == b'x' { b'y' } else { b'x' };
             let changed = String::from_utf8(changed).unwrap();
-            assert!(matches!(inspect(&keys, b"agent-1", &changed), Presented::Forged), "character {i}");
+            assert!(
+                matches!(inspect(&keys, b"agent-1", &changed), Presented::Forged),
+                "character {i}"
+            );
         }
     }
 
@@ -202,8 +232,9 @@ mod tests {
         let entropy = SeededEntropy::new(3);
         let key = tag_key('a');
         let id = AgentId::parse("a").unwrap();
-        let secrets: std::collections::HashSet<String> =
-            (0..1_000).map(|_| generate(&key, &id, &entropy).unwrap().0.expose().to_owned()).collect();
+        let secrets: std::collections::HashSet<String> = (0..1_000)
+            .map(|_| generate(&key, &id, &entropy).unwrap().0.expose().to_owned())
+            .collect();
         assert_eq!(secrets.len(), 1_000);
         // 62^43 lies just above 2^256.
         assert!(43.0 * 62f64.log2() > 256.0);

@@ -64,13 +64,24 @@ pub enum HashFault {
 }
 
 /// Hashes with argon2id, 19 MiB, two passes, one lane, a fresh 16-byte salt. 14–18 ms.
-pub fn hash(secret: &Secret, entropy: &dyn Entropy, work: &mut Workspace) -> Result<SecretHash, HashFault> {
+pub fn hash(
+    secret: &Secret,
+    entropy: &dyn Entropy,
+    work: &mut Workspace,
+) -> Result<SecretHash, HashFault> {
     let mut salt = [0u8; 16];
     entropy.fill(&mut salt)?;
     let params = Params::DEFAULT;
-    let output =
-        derive(Algorithm::Argon2id, Version::V0x13, &params, secret.expose().as_bytes(), &salt, 32, work)
-            .ok_or(HashFault::Argon2)?;
+    let output = derive(
+        Algorithm::Argon2id,
+        Version::V0x13,
+        &params,
+        secret.expose().as_bytes(),
+        &salt,
+        32,
+        work,
+    )
+    .ok_or(HashFault::Argon2)?;
     let phc = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
@@ -103,7 +114,15 @@ fn verify_argon2(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> Op
     let (algorithm, version, params, phc) = read_argon2(&hash.0)?;
     let (salt, expected) = (phc.salt?, phc.hash?);
     let password = secret.expose().as_bytes();
-    let output = derive(algorithm, version, &params, password, salt.as_ref(), expected.len(), work)?;
+    let output = derive(
+        algorithm,
+        version,
+        &params,
+        password,
+        salt.as_ref(),
+        expected.len(),
+        work,
+    )?;
     Some(output.ct_eq(expected.as_bytes()).into())
 }
 
@@ -166,18 +185,29 @@ pub fn check_imported(text: &str) -> Result<SecretHash, Invalid> {
     let (_, _, params, phc) = read_argon2(text).ok_or(unknown)?;
     let output = phc.hash.as_ref().map_or(0, Output::len);
     // Of a salt that argon2 refuses nothing could ever be compared, and its time would tell so.
-    if phc.salt.is_none_or(|salt| salt.len() < argon2::MIN_SALT_LEN) || !(16..=64).contains(&output) {
-        return Err(Invalid("the argon2 hash lacks a salt of 8 bytes or has fewer than 16 bytes of output"));
+    if phc
+        .salt
+        .is_none_or(|salt| salt.len() < argon2::MIN_SALT_LEN)
+        || !(16..=64).contains(&output)
+    {
+        return Err(Invalid(
+            "the argon2 hash lacks a salt of 8 bytes or has fewer than 16 bytes of output",
+        ));
     }
     if params.m_cost() > 64 * 1024 || params.t_cost() > 10 || params.p_cost() > 4 {
-        return Err(Invalid("the argon2 hash costs more than 64 MiB, t = 10, p = 4"));
+        return Err(Invalid(
+            "the argon2 hash costs more than 64 MiB, t = 10, p = 4",
+        ));
     }
     Ok(SecretHash(text.into()))
 }
 
 fn check_bcrypt(text: &str) -> Result<SecretHash, Invalid> {
     let malformed = Invalid("the bcrypt hash is malformed");
-    let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|p| text.strip_prefix(p)).ok_or(malformed)?;
+    let rest = ["$2a$", "$2b$", "$2y$"]
+        .iter()
+        .find_map(|p| text.strip_prefix(p))
+        .ok_or(malformed)?;
     let (cost, body) = rest.split_once('$').ok_or(malformed)?;
     let digits = cost.len() == 2 && cost.bytes().all(|b| b.is_ascii_digit());
     if body.len() != 53 || !digits || text.parse::<bcrypt::HashParts>().is_err() {
@@ -203,10 +233,18 @@ mod tests {
     fn what_was_hashed_verifies_and_nothing_else_does() {
         let mut work = Workspace::default();
         let hashed = hash(&secret("right"), &SeededEntropy::new(1), &mut work).unwrap();
-        assert!(hashed.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hashed.0);
+        assert!(
+            hashed.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{}",
+            hashed.0
+        );
         assert!(verify(&secret("right"), &hashed, &mut work));
         assert!(!verify(&secret("wrong"), &hashed, &mut work));
-        assert!(!verify(&secret("right"), &SecretHash("garbage".into()), &mut work));
+        assert!(!verify(
+            &secret("right"),
+            &SecretHash("garbage".into()),
+            &mut work
+        ));
         assert!(!is_foreign(&hashed));
     }
 
@@ -216,11 +254,18 @@ mod tests {
         for length in [1, 71, 72, 73, 200] {
             let right = "x".repeat(length);
             let hashed = SecretHash(bcrypt::hash(&right, 4).unwrap().into());
-            assert_eq!(verify(&secret(&right), &hashed, &mut work), length <= 72, "{length} bytes");
+            assert_eq!(
+                verify(&secret(&right), &hashed, &mut work),
+                length <= 72,
+                "{length} bytes"
+            );
             let others = [length - 1, length + 1, 71, 72, 73, 144].into_iter();
             // Of a secret that was cut when it was hashed, the part that was kept is all that is known.
             for other in others.filter(|other| ![0, length, length.min(72)].contains(other)) {
-                assert!(!verify(&secret(&"x".repeat(other)), &hashed, &mut work), "{other} for {length}");
+                assert!(
+                    !verify(&secret(&"x".repeat(other)), &hashed, &mut work),
+                    "{other} for {length}"
+                );
             }
             assert!(is_foreign(&hashed));
         }
@@ -231,7 +276,8 @@ mod tests {
     fn bcrypt_hashes_of_every_prefix_verify() {
         let mut work = Workspace::default();
         for prefix in ["$2a$", "$2b$", "$2y$"] {
-            let hashed = format!("{prefix}05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
+            let hashed =
+                format!("{prefix}05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
             let hashed = check_imported(&hashed).unwrap();
             assert!(verify(&secret("U*U"), &hashed, &mut work), "{prefix}");
             assert!(!verify(&secret("U*U*"), &hashed, &mut work), "{prefix}");
@@ -246,7 +292,11 @@ mod tests {
             )
         };
         assert!(check_imported(&argon2(65_536, 10, 4)).is_ok());
-        for dear in [argon2(65_537, 1, 1), argon2(19_456, 11, 1), argon2(19_456, 2, 5)] {
+        for dear in [
+            argon2(65_537, 1, 1),
+            argon2(19_456, 11, 1),
+            argon2(19_456, 2, 5),
+        ] {
             assert!(check_imported(&dear).is_err(), "{dear}");
         }
         let body = "abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01232";

@@ -59,7 +59,12 @@ impl Memory {
     pub(super) fn mac(&self, credential: &Credential, hash: &SecretHash, secret: &Secret) -> Mac {
         let id = credential.credential_id.0;
         let agent = credential.agent_id.as_str();
-        self.sign([agent.as_bytes(), id.as_bytes(), hash.0.as_bytes(), secret.expose().as_bytes()])
+        self.sign([
+            agent.as_bytes(),
+            id.as_bytes(),
+            hash.0.as_bytes(),
+            secret.expose().as_bytes(),
+        ])
     }
 
     /// That `secret` opened `client_id`, by whichever credential: what can be asked before any is read.
@@ -78,7 +83,9 @@ impl Memory {
 
     /// Whether it is remembered; then it is for longer.
     pub(super) fn recalls(&self, mac: &Mac, now: Timestamp) -> bool {
-        let Some(until) = self.proven.get(mac).filter(|until| now < *until) else { return false };
+        let Some(until) = self.proven.get(mac).filter(|until| now < *until) else {
+            return false;
+        };
         if until < now.saturating_add(RENEWED_BELOW) {
             self.keep(*mac, now);
         }
@@ -88,7 +95,8 @@ impl Memory {
     pub(super) fn keep(&self, mac: Mac, now: Timestamp) {
         // The MAC is random enough to spread the end of the memory.
         let jitter = i64::from(u16::from_be_bytes([mac[0], mac[1]])) % JITTER;
-        self.proven.insert(mac, now.saturating_add(PROOF_TTL - jitter));
+        self.proven
+            .insert(mac, now.saturating_add(PROOF_TTL - jitter));
     }
 
     pub(super) fn forget(&self, mac: &Mac) {
@@ -159,12 +167,26 @@ mod tests {
             raw_basic: false,
         };
         let mac = memory.mac(&base, &base.hash, &secret("ab"));
-        let agent = Credential { agent_id: AgentId::parse("aa").unwrap(), ..base.clone() };
-        let hash = Credential { hash: SecretHash("hashx".into()), ..base.clone() };
-        let id = Credential { credential_id: CredentialId(Uuid::from_u128(2)), ..base.clone() };
-        for (other, text) in
-            [(&agent, "ab"), (&agent, "b"), (&hash, "ab"), (&id, "ab"), (&base, "abc"), (&base, "a")]
-        {
+        let agent = Credential {
+            agent_id: AgentId::parse("aa").unwrap(),
+            ..base.clone()
+        };
+        let hash = Credential {
+            hash: SecretHash("hashx".into()),
+            ..base.clone()
+        };
+        let id = Credential {
+            credential_id: CredentialId(Uuid::from_u128(2)),
+            ..base.clone()
+        };
+        for (other, text) in [
+            (&agent, "ab"),
+            (&agent, "b"),
+            (&hash, "ab"),
+            (&id, "ab"),
+            (&base, "abc"),
+            (&base, "a"),
+        ] {
             assert_ne!(memory.mac(other, &other.hash, &secret(text)), mac);
         }
         let pair = memory.pair("a", &secret("ab"));

@@ -78,14 +78,26 @@ pub struct Secrets {
 
 impl Secrets {
     /// For the store whose tag keys these are; the first one tags new secrets.
-    pub fn new(tag_keys: Vec<TagKey>, entropy: Arc<dyn Entropy>, pool: HashPool) -> Result<Self, NoEntropy> {
+    pub fn new(
+        tag_keys: Vec<TagKey>,
+        entropy: Arc<dyn Entropy>,
+        pool: HashPool,
+    ) -> Result<Self, NoEntropy> {
         let memory = Memory::new(&*entropy)?;
-        Ok(Self { tag_keys, entropy, pool, memory, whole: ArcSwapOption::empty() })
+        Ok(Self {
+            tag_keys,
+            entropy,
+            pool,
+            memory,
+            whole: ArcSwapOption::empty(),
+        })
     }
 
     /// Draws a secret for a new credential of `agent_id`; `None` when the store has no tag key.
     pub fn generate(&self, agent_id: &AgentId) -> Result<Option<(Secret, Tag)>, NoEntropy> {
-        let Some(key) = self.tag_keys.first() else { return Ok(None) };
+        let Some(key) = self.tag_keys.first() else {
+            return Ok(None);
+        };
         format::generate(key, agent_id, &*self.entropy).map(Some)
     }
 
@@ -96,23 +108,34 @@ impl Secrets {
 
     /// The tag of an operator's own secret: `None` for a foreign form. One that has the form of this
     /// store's secrets but belongs to another agent could never be presented, so it is refused.
-    pub fn tag_of_chosen(&self, agent_id: &AgentId, secret: &Secret) -> Result<Option<Tag>, Invalid> {
+    pub fn tag_of_chosen(
+        &self,
+        agent_id: &AgentId,
+        secret: &Secret,
+    ) -> Result<Option<Tag>, Invalid> {
         match self.inspect(agent_id.as_str(), secret.expose()) {
             Presented::Generated(tag) => Ok(Some(tag)),
             Presented::Other => Ok(None),
-            Presented::Forged => Err(Invalid("the secret has the form of a generated one of another agent")),
+            Presented::Forged => Err(Invalid(
+                "the secret has the form of a generated one of another agent",
+            )),
         }
     }
 
     /// Hashes a new secret on the pool.
     pub async fn hash(&self, secret: &Secret) -> Result<SecretHash, NotHashed> {
         let (secret, entropy) = (secret.clone(), Arc::clone(&self.entropy));
-        Ok(self.pool.run(Lane::Own, move |work| kdf::hash(&secret, &*entropy, work)).await??)
+        Ok(self
+            .pool
+            .run(Lane::Own, move |work| kdf::hash(&secret, &*entropy, work))
+            .await??)
     }
 
     /// Whether `secret` was proven to be `credential`'s before, by memory alone.
     pub fn recalls(&self, credential: &Credential, secret: &Secret, now: Timestamp) -> bool {
-        let known = self.memory.recalls(&self.memory.mac(credential, &credential.hash, secret), now);
+        let known = self
+            .memory
+            .recalls(&self.memory.mac(credential, &credential.hash, secret), now);
         if known {
             metrics::credential_cache(true);
         }
@@ -122,7 +145,8 @@ impl Secrets {
     /// Whether `secret` opened `client_id` lately, by memory alone and without any row: the same work for
     /// every id. It is no proof, for the credential may be gone since.
     pub fn was_proven(&self, client_id: &str, secret: &Secret, now: Timestamp) -> bool {
-        self.memory.recalls(&self.memory.pair(client_id, secret), now)
+        self.memory
+            .recalls(&self.memory.pair(client_id, secret), now)
     }
 
     /// Whether `secret`, whose tag is right, is `credential`'s: from memory, or by one hash, for which no
@@ -143,7 +167,11 @@ impl Secrets {
         }
         metrics::credential_cache(false);
         let (text, hash) = (secret.clone(), credential.hash.clone());
-        if !self.pool.run(Lane::Own, move |work| kdf::verify(&text, &hash, work)).await? {
+        if !self
+            .pool
+            .run(Lane::Own, move |work| kdf::verify(&text, &hash, work))
+            .await?
+        {
             return Ok(Proof::Wrong);
         }
         self.memory.keep(mac, now);
@@ -163,20 +191,30 @@ impl Secrets {
         // By the pair, so that equal secrets of unknown ids wait for each other as those of known ones do.
         let flight = self.memory.join_flight(pair);
         let _turn = flight.lock().await;
-        let mac = foreign.against.map(|(c, secret)| self.memory.mac(c, &c.hash, secret));
+        let mac = foreign
+            .against
+            .map(|(c, secret)| self.memory.mac(c, &c.hash, secret));
         if mac.is_some_and(|mac| self.memory.recalls(&mac, now)) {
             metrics::credential_cache(true);
             return Ok(Proof::Right(None));
         }
         metrics::credential_cache(false);
-        let lane = if guess.is_suspect() && !foreign.was_proven { Lane::Suspect } else { Lane::Foreign };
+        let lane = if guess.is_suspect() && !foreign.was_proven {
+            Lane::Suspect
+        } else {
+            Lane::Foreign
+        };
         let verify = self.comparison(foreign, guess.clone());
         let proof = self.pool.run(lane, verify).await??;
         match (&proof, foreign.against) {
             (Proof::Right(better), Some((credential, secret))) => {
                 // The row holds one of the two from now on.
-                for hash in [Some(&credential.hash), better.as_ref()].into_iter().flatten() {
-                    self.memory.keep(self.memory.mac(credential, hash, secret), now);
+                for hash in [Some(&credential.hash), better.as_ref()]
+                    .into_iter()
+                    .flatten()
+                {
+                    self.memory
+                        .keep(self.memory.mac(credential, hash, secret), now);
                 }
                 self.memory.keep(pair, now);
             }
@@ -216,7 +254,8 @@ impl Secrets {
             let right = whole.1.verify(&secret, hash.as_ref(), work);
             match hash {
                 Some(hash) if right => {
-                    let better = kdf::is_foreign(&hash).then(|| kdf::hash(&secret, &*entropy, work));
+                    let better =
+                        kdf::is_foreign(&hash).then(|| kdf::hash(&secret, &*entropy, work));
                     Ok(Proof::Right(better.and_then(Result::ok)))
                 }
                 _ => {
@@ -263,8 +302,11 @@ mod tests {
     fn secrets() -> Secrets {
         let entropy = Arc::new(SeededEntropy::new(1));
         let master = MasterKey::generate(&*entropy).unwrap();
-        let key = TagKey::open(&store_key::generate(tag::PURPOSE, 'a', &master, &*entropy).unwrap(), &master)
-            .unwrap();
+        let key = TagKey::open(
+            &store_key::generate(tag::PURPOSE, 'a', &master, &*entropy).unwrap(),
+            &master,
+        )
+        .unwrap();
         Secrets::new(vec![key], entropy, HashPool::start(1, 8).unwrap()).unwrap()
     }
 
@@ -284,10 +326,16 @@ mod tests {
         };
         let now = Timestamp(1_000);
         let wrong = Secret::parse("wrong secret").unwrap();
-        assert!(matches!(secrets.prove(&credential, &wrong, now).await.unwrap(), Proof::Wrong));
+        assert!(matches!(
+            secrets.prove(&credential, &wrong, now).await.unwrap(),
+            Proof::Wrong
+        ));
         assert_eq!(secrets.memory.len(), 0);
         assert!(!secrets.recalls(&credential, &right, now));
-        assert!(matches!(secrets.prove(&credential, &right, now).await.unwrap(), Proof::Right(None)));
+        assert!(matches!(
+            secrets.prove(&credential, &right, now).await.unwrap(),
+            Proof::Right(None)
+        ));
         assert!(secrets.recalls(&credential, &right, now));
         assert!(!secrets.recalls(&credential, &wrong, now));
         // An hour later it is gone.

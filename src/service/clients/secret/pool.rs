@@ -115,14 +115,28 @@ impl HashPool {
 
     fn start_with(threads: usize, depth: usize, idle: Duration) -> std::io::Result<Self> {
         let queue = || {
-            let waiting = Mutex::new(Waiting { jobs: VecDeque::new(), is_closed: false });
-            Arc::new(Queue { waiting, changed: Condvar::new(), depth: depth.max(1) })
+            let waiting = Mutex::new(Waiting {
+                jobs: VecDeque::new(),
+                is_closed: false,
+            });
+            Arc::new(Queue {
+                waiting,
+                changed: Condvar::new(),
+                depth: depth.max(1),
+            })
         };
         // Made first, so that the threads which did start end when one does not.
-        let pool = Self { own: queue(), foreign: queue(), suspect: queue() };
+        let pool = Self {
+            own: queue(),
+            foreign: queue(),
+            suspect: queue(),
+        };
         let threads = threads.max(1);
-        let lanes =
-            [("own", &pool.own, threads), ("foreign", &pool.foreign, threads), ("suspect", &pool.suspect, 1)];
+        let lanes = [
+            ("own", &pool.own, threads),
+            ("foreign", &pool.foreign, threads),
+            ("suspect", &pool.suspect, 1),
+        ];
         for (lane, queue, threads) in lanes {
             for i in 0..threads {
                 let queue = Arc::clone(queue);
@@ -155,7 +169,10 @@ impl HashPool {
                 let _ = answer.send((done, workspace.take_done()));
             }
         });
-        if let Err(shed) = self.queue(lane).push((Instant::now() + QUEUE_TIMEOUT, boxed)) {
+        if let Err(shed) = self
+            .queue(lane)
+            .push((Instant::now() + QUEUE_TIMEOUT, boxed))
+        {
             metrics::hash_shed();
             return Err(shed);
         }
@@ -177,7 +194,8 @@ fn work(queue: &Queue, idle: Duration) {
                 let in_time = Instant::now() <= deadline;
                 // A job that dies takes its answer with it and must not take the thread: no other
                 // would ever stand in for it.
-                let done = catch_unwind(AssertUnwindSafe(|| job(in_time.then_some(&mut workspace))));
+                let done =
+                    catch_unwind(AssertUnwindSafe(|| job(in_time.then_some(&mut workspace))));
                 if done.is_err() {
                     tracing::error!("a job that hashes a secret panicked");
                     workspace = Workspace::default();
@@ -225,7 +243,10 @@ mod tests {
             async move { pool.run(Lane::Own, |_| 2).await }
         });
         tokio::task::yield_now().await;
-        assert!(pool.run(Lane::Own, |_| 3).await.is_err(), "a third job found room");
+        assert!(
+            pool.run(Lane::Own, |_| 3).await.is_err(),
+            "a third job found room"
+        );
         release.send(()).unwrap();
         assert_eq!(first.await.unwrap().unwrap(), 1);
         assert_eq!(second.await.unwrap().unwrap(), 2);
@@ -260,7 +281,11 @@ mod tests {
     async fn a_job_that_panics_costs_the_pool_no_thread() {
         let pool = HashPool::start(1, 8).unwrap();
         for _ in 0..3 {
-            assert!(pool.run(Lane::Own, |_| panic!("as a test wants it")).await.is_err());
+            assert!(
+                pool.run(Lane::Own, |_| panic!("as a test wants it"))
+                    .await
+                    .is_err()
+            );
         }
         assert_eq!(pool.run(Lane::Own, |_| 1).await.unwrap(), 1);
     }

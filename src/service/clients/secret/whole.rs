@@ -42,7 +42,12 @@ impl Whole {
 
     /// Whether `secret` is the one that was hashed. A wrong one, and one without any hash, costs the sum; a
     /// right one is answered at once, for that it is right is no secret.
-    pub(super) fn verify(&self, secret: &Secret, hash: Option<&SecretHash>, work: &mut Workspace) -> bool {
+    pub(super) fn verify(
+        &self,
+        secret: &Secret,
+        hash: Option<&SecretHash>,
+        work: &mut Workspace,
+    ) -> bool {
         if hash.is_some_and(|hash| kdf::verify(secret, hash, work)) {
             return true;
         }
@@ -62,13 +67,20 @@ impl Whole {
             (_, None) => 0..0,
         };
         let bcrypt = bcrypt.map(|cost| SecretHash(format!("$2b${cost:02}${BCRYPT_END}").into()));
-        let same = |decoy: &SecretHash| hash.is_some_and(|hash| cost_of(&hash.0) == cost_of(&decoy.0));
-        bcrypt.chain(self.argon2.iter().filter(|decoy| !same(decoy)).cloned()).collect()
+        let same =
+            |decoy: &SecretHash| hash.is_some_and(|hash| cost_of(&hash.0) == cost_of(&decoy.0));
+        bcrypt
+            .chain(self.argon2.iter().filter(|decoy| !same(decoy)).cloned())
+            .collect()
     }
 }
 
 fn bcrypt_cost(text: &str) -> Option<u32> {
-    text.strip_prefix("$2")?.get(2..4)?.parse().ok().filter(|cost| (4..=31).contains(cost))
+    text.strip_prefix("$2")?
+        .get(2..4)?
+        .parse()
+        .ok()
+        .filter(|cost| (4..=31).contains(cost))
 }
 
 /// All of an argon2 hash before its salt.
@@ -81,15 +93,22 @@ fn cost_of(text: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    const ARGON2: [&str; 3] =
-        ["$argon2id$v=19$m=64,t=2,p=1$", "$argon2i$v=19$m=128,t=3,p=1$", "$argon2d$m=64,t=1,p=2$"];
+    const ARGON2: [&str; 3] = [
+        "$argon2id$v=19$m=64,t=2,p=1$",
+        "$argon2i$v=19$m=128,t=3,p=1$",
+        "$argon2d$m=64,t=1,p=2$",
+    ];
 
     fn costs(texts: &[&str]) -> Vec<HashCost> {
         texts.iter().map(|text| HashCost((*text).into())).collect()
     }
 
     fn hash(cost: &str) -> SecretHash {
-        let end = if cost.starts_with("$2") { BCRYPT_END } else { ARGON2_END };
+        let end = if cost.starts_with("$2") {
+            BCRYPT_END
+        } else {
+            ARGON2_END
+        };
         SecretHash(format!("{cost}{end}").into())
     }
 
@@ -110,7 +129,11 @@ mod tests {
                     let mut work = Workspace::default();
                     assert!(!whole.verify(&secret, kind.as_ref(), &mut work));
                     let done = work.take_done();
-                    assert_eq!((done.bcrypt_rounds, done.argon2_kib), sum, "{length} bytes: {held:?}");
+                    assert_eq!(
+                        (done.bcrypt_rounds, done.argon2_kib),
+                        sum,
+                        "{length} bytes: {held:?}"
+                    );
                 }
             }
         }
@@ -120,17 +143,31 @@ mod tests {
     fn a_right_secret_costs_its_own_hash_alone() {
         let whole = Whole::of(&costs(&["$2a$05$", "$2b$08$", ARGON2[0]]));
         let mut work = Workspace::default();
-        assert!(whole.verify(&Secret::parse("U*U").unwrap(), Some(&hash("$2a$05$")), &mut work));
+        assert!(whole.verify(
+            &Secret::parse("U*U").unwrap(),
+            Some(&hash("$2a$05$")),
+            &mut work
+        ));
         let done = work.take_done();
         assert_eq!((done.bcrypt_rounds, done.argon2_kib), (1 << 5, 0));
     }
 
     #[test]
     fn a_cost_that_cannot_be_read_counts_for_nothing_and_their_number_is_bounded() {
-        let garbage = costs(&["", "$", "$2", "$2b$", "$2b$é$", "$2b$99$", "$argon2id$v=19$m=1,t=0$"]);
+        let garbage = costs(&[
+            "",
+            "$",
+            "$2",
+            "$2b$",
+            "$2b$é$",
+            "$2b$99$",
+            "$argon2id$v=19$m=1,t=0$",
+        ]);
         let whole = Whole::of(&garbage);
         assert!(whole.bcrypt.is_none() && whole.argon2.is_empty());
-        let many: Vec<String> = (8..40).map(|m| format!("$argon2id$v=19$m={m},t=1,p=1$")).collect();
+        let many: Vec<String> = (8..40)
+            .map(|m| format!("$argon2id$v=19$m={m},t=1,p=1$"))
+            .collect();
         let whole = Whole::of(&costs(&many.iter().map(String::as_str).collect::<Vec<_>>()));
         assert_eq!(whole.argon2.len(), MAX_ARGON2);
         assert!(whole.argon2[0].0.contains("m=39,"));

@@ -26,16 +26,25 @@ pub async fn apply(
     use AgentStatus::{Active, Decommissioned, Suspended};
     match change {
         AgentChange::Create { agent, credential } => create_agent(conn, agent, credential).await,
-        AgentChange::Update { agent_id, expected_version, profile, tokens } => {
+        AgentChange::Update {
+            agent_id,
+            expected_version,
+            profile,
+            tokens,
+        } => {
             let outcome = update_agent(conn, at, agent_id, *expected_version, profile).await?;
             match (outcome, tokens) {
-                (Outcome::Applied, LiveTokens::Kill) => kill_agent(conn, at, agent_id, None, killed).await,
+                (Outcome::Applied, LiveTokens::Kill) => {
+                    kill_agent(conn, at, agent_id, None, killed).await
+                }
                 _ => Ok(outcome),
             }
         }
         AgentChange::Suspend(id) => kill_agent(conn, at, id, Some(Suspended), killed).await,
         AgentChange::Reactivate(id) => reactivate_agent(conn, at, id, Active).await,
-        AgentChange::Decommission(id) => kill_agent(conn, at, id, Some(Decommissioned), killed).await,
+        AgentChange::Decommission(id) => {
+            kill_agent(conn, at, id, Some(Decommissioned), killed).await
+        }
         AgentChange::RevokeTokens(id) => kill_agent(conn, at, id, None, killed).await,
     }
 }
@@ -113,7 +122,9 @@ async fn update_agent(
         remember_users(conn, profile).await?;
         return Ok(Outcome::Applied);
     }
-    Ok(status_of(conn, agent_id).await?.map_or(Outcome::NotFound, |_| Outcome::Conflict))
+    Ok(status_of(conn, agent_id)
+        .await?
+        .map_or(Outcome::NotFound, |_| Outcome::Conflict))
 }
 
 /// Kills all tokens of an agent and makes it stand at `to`, if that is given.
@@ -162,20 +173,33 @@ async fn reactivate_agent(
                    set status = $2, version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint),
                        updated_at = $3
                    where agent_id = $1";
-        sqlx::query(sql).bind(agent_id.as_str()).bind(to.as_str()).bind(at.0).execute(conn).await?;
+        sqlx::query(sql)
+            .bind(agent_id.as_str())
+            .bind(to.as_str())
+            .bind(at.0)
+            .execute(conn)
+            .await?;
     }
     Ok(outcome)
 }
 
 /// Whether the agent's id is a user's, or one of its users an agent (RFC 9700 §4.15).
-async fn clashes(conn: &mut PgConnection, agent_id: &AgentId, profile: &Profile) -> sqlx::Result<bool> {
+async fn clashes(
+    conn: &mut PgConnection,
+    agent_id: &AgentId,
+    profile: &Profile,
+) -> sqlx::Result<bool> {
     let users: Vec<&str> = profile.terms.user_ids.iter().map(UserId::as_str).collect();
     if users.contains(&agent_id.as_str()) {
         return Ok(true);
     }
     let sql = "select exists (select from known_user where user_id = $1)
                    or exists (select from agent where agent_id = any($2))";
-    sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(users).fetch_one(conn).await
+    sqlx::query_scalar(sql)
+        .bind(agent_id.as_str())
+        .bind(users)
+        .fetch_one(conn)
+        .await
 }
 
 async fn remember_users(conn: &mut PgConnection, profile: &Profile) -> sqlx::Result<()> {

@@ -44,7 +44,9 @@ pub async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, Store
             let (mut held, outcomes) = match lane.retry(|| stage(lane, writes)).await {
                 Ok(staged) => staged,
                 // Between two tries others have their turn.
-                Err(error) if is_lock_timeout(&error) && began.elapsed() < LOCKED_TIMEOUT => continue,
+                Err(error) if is_lock_timeout(&error) && began.elapsed() < LOCKED_TIMEOUT => {
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             match sqlx::raw_sql("commit").execute(&mut held.conn).await {
@@ -81,7 +83,11 @@ pub async fn apply_all(
     writes: &[Write],
 ) -> sqlx::Result<Vec<Outcome>> {
     let kills = writes.iter().any(|write| write.change.kills());
-    let before = if kills { revocation_version(conn).await? } else { 0 };
+    let before = if kills {
+        revocation_version(conn).await?
+    } else {
+        0
+    };
     if writes.iter().any(|write| write.change.names()) {
         lock_names(conn).await?;
     }
@@ -103,18 +109,28 @@ pub async fn apply_all(
 
 /// Opens a transaction; the database's time at which it begins.
 async fn begin(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
-    let row = sqlx::raw_sql("begin; select floor(extract(epoch from now()))::bigint").fetch_one(conn).await?;
+    let row = sqlx::raw_sql("begin; select floor(extract(epoch from now()))::bigint")
+        .fetch_one(conn)
+        .await?;
     row.try_get(0).map(Timestamp)
 }
 
 /// Agents and users get their ids one process after the other, so that none overlooks a name that
 /// another one is about to give.
 async fn lock_names(conn: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql("lock table known_user in share row exclusive mode").execute(conn).await.map(drop)
+    sqlx::raw_sql("lock table known_user in share row exclusive mode")
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// One change; `killed` is the version of the revocation list if this change raises it.
-async fn apply(conn: &mut PgConnection, at: Timestamp, write: &Write, killed: i64) -> sqlx::Result<Outcome> {
+async fn apply(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    write: &Write,
+    killed: i64,
+) -> sqlx::Result<Outcome> {
     match &write.change {
         Change::Agent(change) => agent::apply(conn, at, change, killed).await,
         Change::Credential(change) => credential::apply(conn, at, change).await,

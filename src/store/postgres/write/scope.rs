@@ -10,9 +10,11 @@ use crate::store::write::{Outcome, ScopeChange};
 pub async fn apply(conn: &mut PgConnection, change: &ScopeChange) -> sqlx::Result<Outcome> {
     match change {
         ScopeChange::Add(entry) => add_scope(conn, entry).await,
-        ScopeChange::Update { scope, description, high_risk } => {
-            update_scope(conn, scope, description.as_deref(), *high_risk).await
-        }
+        ScopeChange::Update {
+            scope,
+            description,
+            high_risk,
+        } => update_scope(conn, scope, description.as_deref(), *high_risk).await,
     }
 }
 
@@ -27,7 +29,10 @@ async fn add_scope(conn: &mut PgConnection, entry: &CatalogueEntry) -> sqlx::Res
     if added.rows_affected() > 0 {
         raise_catalogue_version(conn).await?;
     }
-    Ok(Outcome::applied_or(added.rows_affected(), Outcome::Conflict))
+    Ok(Outcome::applied_or(
+        added.rows_affected(),
+        Outcome::Conflict,
+    ))
 }
 
 async fn update_scope(
@@ -39,15 +44,26 @@ async fn update_scope(
     let sql = "update scope set description = coalesce($2, description), high_risk = coalesce($3, high_risk)
                where name = $1
                  and (description <> coalesce($2, description) or high_risk <> coalesce($3, high_risk))";
-    let changed =
-        sqlx::query(sql).bind(scope.as_str()).bind(description).bind(high_risk).execute(&mut *conn).await?;
+    let changed = sqlx::query(sql)
+        .bind(scope.as_str())
+        .bind(description)
+        .bind(high_risk)
+        .execute(&mut *conn)
+        .await?;
     if changed.rows_affected() > 0 {
         raise_catalogue_version(conn).await?;
         return Ok(Outcome::Applied);
     }
     let sql = "select exists (select 1 from scope where name = $1)";
-    let there: bool = sqlx::query_scalar(sql).bind(scope.as_str()).fetch_one(conn).await?;
-    Ok(if there { Outcome::Unchanged } else { Outcome::NotFound })
+    let there: bool = sqlx::query_scalar(sql)
+        .bind(scope.as_str())
+        .fetch_one(conn)
+        .await?;
+    Ok(if there {
+        Outcome::Unchanged
+    } else {
+        Outcome::NotFound
+    })
 }
 
 async fn raise_catalogue_version(conn: &mut PgConnection) -> sqlx::Result<()> {

@@ -7,8 +7,16 @@ use crate::domain::time::Timestamp;
 use crate::store::write::{Outcome, TokenChange};
 
 /// One change; `killed` is the version of the revocation list if this change raises it.
-pub async fn apply(conn: &mut PgConnection, change: &TokenChange, killed: i64) -> sqlx::Result<Outcome> {
-    let TokenChange::Revoke { jti, agent_id, expires_at } = change;
+pub async fn apply(
+    conn: &mut PgConnection,
+    change: &TokenChange,
+    killed: i64,
+) -> sqlx::Result<Outcome> {
+    let TokenChange::Revoke {
+        jti,
+        agent_id,
+        expires_at,
+    } = change;
     revoke_token(conn, *jti, agent_id.as_ref(), *expires_at, killed).await
 }
 
@@ -29,7 +37,10 @@ async fn revoke_token(
         .bind(killed)
         .execute(conn)
         .await?;
-    Ok(Outcome::applied_or(added.rows_affected(), Outcome::Unchanged))
+    Ok(Outcome::applied_or(
+        added.rows_affected(),
+        Outcome::Unchanged,
+    ))
 }
 
 /// The version of the revocation list, locked: who raises it holds it until the commit, so that

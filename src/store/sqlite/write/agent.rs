@@ -26,16 +26,25 @@ pub async fn apply(
     use AgentStatus::{Active, Decommissioned, Suspended};
     match change {
         AgentChange::Create { agent, credential } => create_agent(conn, agent, credential).await,
-        AgentChange::Update { agent_id, expected_version, profile, tokens } => {
+        AgentChange::Update {
+            agent_id,
+            expected_version,
+            profile,
+            tokens,
+        } => {
             let outcome = update_agent(conn, at, agent_id, *expected_version, profile).await?;
             match (outcome, tokens) {
-                (Outcome::Applied, LiveTokens::Kill) => kill_agent(conn, at, agent_id, None, killed).await,
+                (Outcome::Applied, LiveTokens::Kill) => {
+                    kill_agent(conn, at, agent_id, None, killed).await
+                }
                 _ => Ok(outcome),
             }
         }
         AgentChange::Suspend(id) => kill_agent(conn, at, id, Some(Suspended), killed).await,
         AgentChange::Reactivate(id) => reactivate_agent(conn, at, id, Active).await,
-        AgentChange::Decommission(id) => kill_agent(conn, at, id, Some(Decommissioned), killed).await,
+        AgentChange::Decommission(id) => {
+            kill_agent(conn, at, id, Some(Decommissioned), killed).await
+        }
         AgentChange::RevokeTokens(id) => kill_agent(conn, at, id, None, killed).await,
     }
 }
@@ -114,7 +123,9 @@ async fn update_agent(
         remember_users(conn, profile).await?;
         return Ok(Outcome::Applied);
     }
-    Ok(status_of(conn, agent_id).await?.map_or(Outcome::NotFound, |_| Outcome::Conflict))
+    Ok(status_of(conn, agent_id)
+        .await?
+        .map_or(Outcome::NotFound, |_| Outcome::Conflict))
 }
 
 /// Kills all tokens of an agent and makes it stand at `to`, if that is given.
@@ -167,14 +178,22 @@ async fn reactivate_agent(
 }
 
 /// Whether the agent's id is a user's, or one of its users an agent (RFC 9700 §4.15).
-async fn clashes(conn: &mut SqliteConnection, agent_id: &AgentId, profile: &Profile) -> sqlx::Result<bool> {
+async fn clashes(
+    conn: &mut SqliteConnection,
+    agent_id: &AgentId,
+    profile: &Profile,
+) -> sqlx::Result<bool> {
     let users: Vec<&str> = profile.terms.user_ids.iter().map(UserId::as_str).collect();
     if users.contains(&agent_id.as_str()) {
         return Ok(true);
     }
     let sql = "select exists (select 1 from known_user where user_id = ?1)
                    or exists (select 1 from json_each(?2) join agent on agent_id = value)";
-    sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(list(users.into_iter())).fetch_one(conn).await
+    sqlx::query_scalar(sql)
+        .bind(agent_id.as_str())
+        .bind(list(users.into_iter()))
+        .fetch_one(conn)
+        .await
 }
 
 async fn remember_users(conn: &mut SqliteConnection, profile: &Profile) -> sqlx::Result<()> {

@@ -17,12 +17,17 @@ pub async fn apply(
     change: &CredentialChange,
 ) -> sqlx::Result<Outcome> {
     match change {
-        CredentialChange::Rotate { credential, overlap, max_live } => {
-            rotate_secret(conn, at, credential, *overlap, *max_live).await
-        }
-        CredentialChange::Rehash { agent_id, credential_id, from, to } => {
-            rehash_credential(conn, agent_id, *credential_id, from, to).await
-        }
+        CredentialChange::Rotate {
+            credential,
+            overlap,
+            max_live,
+        } => rotate_secret(conn, at, credential, *overlap, *max_live).await,
+        CredentialChange::Rehash {
+            agent_id,
+            credential_id,
+            from,
+            to,
+        } => rehash_credential(conn, agent_id, *credential_id, from, to).await,
     }
 }
 
@@ -39,19 +44,37 @@ async fn rotate_secret(
         Some(AgentStatus::Decommissioned) => return Ok(Outcome::Conflict),
         Some(AgentStatus::Active | AgentStatus::Suspended) => {}
     }
-    let sql =
-        "select count(*) from credential where agent_id = ?1 and (expires_at is null or expires_at > ?2)";
-    let live: i64 = sqlx::query_scalar(sql).bind(agent_id.as_str()).bind(now.0).fetch_one(&mut *conn).await?;
+    let sql = "select count(*) from credential where agent_id = ?1 and (expires_at is null or expires_at > ?2)";
+    let live: i64 = sqlx::query_scalar(sql)
+        .bind(agent_id.as_str())
+        .bind(now.0)
+        .fetch_one(&mut *conn)
+        .await?;
     if overlap > 0 && live >= max_live {
         return Ok(Outcome::TooMany);
     }
-    let sql = "update credential set expires_at = min(coalesce(expires_at, ?2), ?2) where agent_id = ?1";
-    sqlx::query(sql).bind(agent_id.as_str()).bind(now.saturating_add(overlap).0).execute(&mut *conn).await?;
+    let sql =
+        "update credential set expires_at = min(coalesce(expires_at, ?2), ?2) where agent_id = ?1";
+    sqlx::query(sql)
+        .bind(agent_id.as_str())
+        .bind(now.saturating_add(overlap).0)
+        .execute(&mut *conn)
+        .await?;
     let sql = "delete from credential where agent_id = ?1 and expires_at <= ?2";
-    sqlx::query(sql).bind(agent_id.as_str()).bind(now.0).execute(&mut *conn).await?;
+    sqlx::query(sql)
+        .bind(agent_id.as_str())
+        .bind(now.0)
+        .execute(&mut *conn)
+        .await?;
     insert_credential(conn, credential).await?;
-    let sql = "update agent set version = max(version + 1, ?3), updated_at = ?2 where agent_id = ?1";
-    sqlx::query(sql).bind(agent_id.as_str()).bind(now.0).bind(at.0).execute(conn).await?;
+    let sql =
+        "update agent set version = max(version + 1, ?3), updated_at = ?2 where agent_id = ?1";
+    sqlx::query(sql)
+        .bind(agent_id.as_str())
+        .bind(now.0)
+        .bind(at.0)
+        .execute(conn)
+        .await?;
     Ok(Outcome::Applied)
 }
 
@@ -62,7 +85,8 @@ async fn rehash_credential(
     from: &SecretHash,
     to: &SecretHash,
 ) -> sqlx::Result<Outcome> {
-    let sql = "update credential set hash = ?4 where agent_id = ?1 and credential_id = ?2 and hash = ?3";
+    let sql =
+        "update credential set hash = ?4 where agent_id = ?1 and credential_id = ?2 and hash = ?3";
     let changed = sqlx::query(sql)
         .bind(agent_id.as_str())
         .bind(credential_id.0)
@@ -70,10 +94,16 @@ async fn rehash_credential(
         .bind(&to.0)
         .execute(conn)
         .await?;
-    Ok(Outcome::applied_or(changed.rows_affected(), Outcome::NotFound))
+    Ok(Outcome::applied_or(
+        changed.rows_affected(),
+        Outcome::NotFound,
+    ))
 }
 
-pub async fn insert_credential(conn: &mut SqliteConnection, credential: &Credential) -> sqlx::Result<()> {
+pub async fn insert_credential(
+    conn: &mut SqliteConnection,
+    credential: &Credential,
+) -> sqlx::Result<()> {
     let sql = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic)
                values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     sqlx::query(sql)

@@ -41,16 +41,29 @@ pub async fn commit(lane: &Writer, writes: &[Write]) -> Result<Vec<Outcome>, Sto
 /// Runs all writes in an open transaction.
 async fn stage<'a>(lane: &'a Writer, writes: &[Write]) -> sqlx::Result<(Held<'a>, Vec<Outcome>)> {
     let mut held = lane.take().await?;
-    sqlx::raw_sql("begin immediate").execute(&mut held.conn).await?;
+    sqlx::raw_sql("begin immediate")
+        .execute(&mut held.conn)
+        .await?;
     let outcomes = apply_all(&mut held.conn, writes).await?;
     Ok((held, outcomes))
 }
 
 /// Runs all writes in the transaction that is open.
-pub async fn apply_all(conn: &mut SqliteConnection, writes: &[Write]) -> sqlx::Result<Vec<Outcome>> {
+pub async fn apply_all(
+    conn: &mut SqliteConnection,
+    writes: &[Write],
+) -> sqlx::Result<Vec<Outcome>> {
     let kills = writes.iter().any(|write| write.change.kills());
-    let latest = writes.iter().map(|write| write.act.at).max().unwrap_or(Moment(0));
-    let before = if kills { revocation_version(conn, latest).await? } else { 0 };
+    let latest = writes
+        .iter()
+        .map(|write| write.act.at)
+        .max()
+        .unwrap_or(Moment(0));
+    let before = if kills {
+        revocation_version(conn, latest).await?
+    } else {
+        0
+    };
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {

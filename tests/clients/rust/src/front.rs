@@ -82,17 +82,30 @@ impl State {
         }
         if self.is(Mode::Unavailable) {
             self.failures.fetch_add(1, Ordering::SeqCst);
-            return send(&mut stream, 503, "", &json!({"error": "temporarily_unavailable"}).to_string());
+            return send(
+                &mut stream,
+                503,
+                "",
+                &json!({"error": "temporarily_unavailable"}).to_string(),
+            );
         }
         let head = String::from_utf8(head)?;
         let path = head.split(' ').nth(1).ok_or("no path")?;
         let tag = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("if-none-match").then(|| value.trim())
+            name.eq_ignore_ascii_case("if-none-match")
+                .then(|| value.trim())
         });
-        let mut answer =
-            ureq::get(format!("{}{path}", self.issuer)).header("If-None-Match", tag.unwrap_or("")).call()?;
-        let etag = answer.headers().get("ETag").map(|tag| tag.to_str()).transpose()?.unwrap_or("").to_owned();
+        let mut answer = ureq::get(format!("{}{path}", self.issuer))
+            .header("If-None-Match", tag.unwrap_or(""))
+            .call()?;
+        let etag = answer
+            .headers()
+            .get("ETag")
+            .map(|tag| tag.to_str())
+            .transpose()?
+            .unwrap_or("")
+            .to_owned();
         if answer.status() == 304 {
             return send(&mut stream, 304, &etag, "");
         }

@@ -52,12 +52,19 @@ impl Given {
         members.extend(form);
         let mut answer = ureq::post(self.endpoint("token_endpoint")).send_form(members)?;
         let answer: Value = answer.body_mut().read_json()?;
-        Ok(answer["access_token"].as_str().ok_or("no token")?.to_owned())
+        Ok(answer["access_token"]
+            .as_str()
+            .ok_or("no token")?
+            .to_owned())
     }
 
     /// Takes the client's own token back, for libraries that cannot.
     pub fn revoke(&self, token: &str) -> Outcome {
-        let form = [("token", token), ("client_id", &self.client_id), ("client_secret", &self.client_secret)];
+        let form = [
+            ("token", token),
+            ("client_id", &self.client_id),
+            ("client_secret", &self.client_secret),
+        ];
         ureq::post(self.endpoint("revocation_endpoint")).send_form(form)?;
         Ok(())
     }
@@ -67,7 +74,11 @@ impl Given {
         let done = Command::new(variable("SEALWRIGHT")?)
             .args(["agent", "revoke-tokens", &self.client_id])
             .output()?;
-        if done.status.success() { Ok(()) } else { Err(String::from_utf8(done.stderr)?.into()) }
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8(done.stderr)?.into())
+        }
     }
 }
 
@@ -83,8 +94,10 @@ impl Report {
     /// The line that tests/clients/run takes; the version is the one in the lock.
     pub fn done(&self, package: &str) -> Outcome {
         let lock = include_str!("../Cargo.lock");
-        let entry =
-            lock.split_once(&format!("name = \"{package}\"\nversion = \"")).ok_or("not in the lock")?.1;
+        let entry = lock
+            .split_once(&format!("name = \"{package}\"\nversion = \""))
+            .ok_or("not in the lock")?
+            .1;
         let version = entry.split_once('"').ok_or("no version")?.0;
         println!("{version}: {}", self.0.join("; "));
         Ok(())

@@ -16,7 +16,9 @@ pub struct Stub {
 
 impl Stub {
     /// `answer` is told how many came before, and says status and body.
-    pub fn open(answer: impl Fn(usize) -> (u16, String) + Send + 'static) -> Result<Self, Box<dyn Error>> {
+    pub fn open(
+        answer: impl Fn(usize) -> (u16, String) + Send + 'static,
+    ) -> Result<Self, Box<dyn Error>> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let url = format!("http://{}", listener.local_addr()?);
         let answered = Arc::new(AtomicUsize::default());

@@ -10,7 +10,8 @@ use sealwright::testing::service::manage::patch::ProfilePatch;
 use serde_json::Value;
 
 use super::{
-    CALLBACK, CODE, USERS, WITH_QUERY, agent, code, exchange, exchange_at, on_both, token_of, update,
+    CALLBACK, CODE, USERS, WITH_QUERY, agent, code, exchange, exchange_at, on_both, token_of,
+    update,
 };
 use crate::harness::app::{REVOKED, TestApp, claims};
 
@@ -28,8 +29,10 @@ async fn a_code_that_comes_again_kills_its_first_token_on_every_process(app: &Te
     let other = app.beside().await;
     let agent = agent(app).await;
     let (code, kept) = (code(app, &agent).await, code(app, &agent).await);
-    let (first, kept) =
-        (token_of(&exchange(app, &agent, &code).await), token_of(&exchange(app, &agent, &kept).await));
+    let (first, kept) = (
+        token_of(&exchange(app, &agent, &code).await),
+        token_of(&exchange(app, &agent, &kept).await),
+    );
     app.clock.advance(30);
     assert!(app.is_active(&agent, &first).await && other.is_active(&agent, &first).await);
     exchange(&other, &agent, &code).await.is_line(CODE);
@@ -43,16 +46,28 @@ async fn a_code_that_comes_again_kills_its_first_token_on_every_process(app: &Te
     }
     // It is listed until it expires, and a clean-up forgets it then.
     app.clock.advance(569);
-    assert_eq!(app.get(REVOKED).await.json()["revoked_jtis"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        app.get(REVOKED).await.json()["revoked_jtis"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     app.clock.advance(1);
-    assert!(app.get(REVOKED).await.json()["revoked_jtis"].as_array().unwrap().is_empty());
+    assert!(
+        app.get(REVOKED).await.json()["revoked_jtis"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
 }
 
 async fn of_exchanges_at_once_the_token_that_was_granted_is_dead(app: &TestApp<'_>) {
     let agent = agent(app).await;
     let code = code(app, &agent).await;
     let answers = join_all((0..16).map(|_| exchange(app, &agent, &code))).await;
-    let (granted, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    let (granted, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == 200);
     assert_eq!((granted.len(), refused.len()), (1, 15));
     assert!(!app.is_active(&agent, &token_of(granted[0])).await);
 }
@@ -62,7 +77,9 @@ async fn only_a_whole_exchange_kills_the_first_token(app: &TestApp<'_>) {
     let (mine, other) = (agent(app).await, agent(app).await);
     let (code, rest) = (code(app, &mine).await, code(app, &mine).await);
     let first = token_of(&exchange(app, &mine, &code).await);
-    exchange(app, &mine.with_secret(&mine.forged_secret()), &code).await.is_problem(401, "Unauthorized");
+    exchange(app, &mine.with_secret(&mine.forged_secret()), &code)
+        .await
+        .is_problem(401, "Unauthorized");
     exchange(app, &other, &code).await.is_line(CODE);
     let user = format!("&userid={}", USERS[0]);
     for (redirect_uri, more) in [
@@ -71,15 +88,25 @@ async fn only_a_whole_exchange_kills_the_first_token(app: &TestApp<'_>) {
         // What cannot be read is no exchange.
         (CALLBACK, "&scope=%22"),
         (CALLBACK, "&resource=x"),
-        (CALLBACK, "&code_verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+        (
+            CALLBACK,
+            "&code_verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        ),
     ] {
-        assert_eq!(exchange_at(app, &mine, &code, redirect_uri, more).await.status, 400);
+        assert_eq!(
+            exchange_at(app, &mine, &code, redirect_uri, more)
+                .await
+                .status,
+            400
+        );
     }
     assert!(app.is_active(&mine, &first).await);
     // The secret was rotated away, and this process remembers it as proven.
     exchange(&elsewhere, &mine, &rest).await;
     let new = app.rotate(&mine, 0).await;
-    exchange(&elsewhere, &mine, &code).await.is_problem(401, "Unauthorized");
+    exchange(&elsewhere, &mine, &code)
+        .await
+        .is_problem(401, "Unauthorized");
     assert!(app.is_active(&new, &first).await);
 }
 
@@ -89,17 +116,43 @@ async fn lists(app: &TestApp<'_>, token: &str) -> bool {
     listed.as_array().unwrap().contains(&claims(token)["jti"])
 }
 
-async fn a_code_that_comes_again_kills_its_first_token_whatever_it_is_refused_for(app: &TestApp<'_>) {
+async fn a_code_that_comes_again_kills_its_first_token_whatever_it_is_refused_for(
+    app: &TestApp<'_>,
+) {
     let (other, watcher) = (app.beside().await, app.agent("tokens:read").await);
     let audiences = Some(vec![Audience::parse("https://orders.example").unwrap()]);
-    let unchanged = ProfilePatch { audiences, ..ProfilePatch::default() };
+    let unchanged = ProfilePatch {
+        audiences,
+        ..ProfilePatch::default()
+    };
     let elsewhere = Some(vec![RedirectUri::parse(WITH_QUERY).unwrap()]);
     for (more, status, meanwhile, seconds) in [
         ("&scope=agents:write", 400, unchanged.clone(), 0),
         ("&scope=nothing:known", 400, unchanged.clone(), 0),
-        ("&audience=https://elsewhere.example", 400, unchanged.clone(), 0),
-        ("", 403, ProfilePatch { scopes: Some(vec![]), ..ProfilePatch::default() }, 0),
-        ("", 400, ProfilePatch { redirect_uris: elsewhere, ..ProfilePatch::default() }, 0),
+        (
+            "&audience=https://elsewhere.example",
+            400,
+            unchanged.clone(),
+            0,
+        ),
+        (
+            "",
+            403,
+            ProfilePatch {
+                scopes: Some(vec![]),
+                ..ProfilePatch::default()
+            },
+            0,
+        ),
+        (
+            "",
+            400,
+            ProfilePatch {
+                redirect_uris: elsewhere,
+                ..ProfilePatch::default()
+            },
+            0,
+        ),
         // The code has died, and its token lives.
         ("", 400, unchanged.clone(), 60),
         ("", 400, unchanged.clone(), 599),
@@ -114,7 +167,10 @@ async fn a_code_that_comes_again_kills_its_first_token_whatever_it_is_refused_fo
         assert_eq!(answer.status, status, "{more} {answer:?}");
         assert!(lists(&other, &first).await, "{more} {seconds}");
         for process in [app, &other] {
-            assert!(!process.is_active(&watcher, &first).await, "{more} {seconds}");
+            assert!(
+                !process.is_active(&watcher, &first).await,
+                "{more} {seconds}"
+            );
         }
         // A refusal spends nothing still.
         if seconds == 0 && !more.is_empty() {
@@ -124,12 +180,20 @@ async fn a_code_that_comes_again_kills_its_first_token_whatever_it_is_refused_fo
 }
 
 async fn a_code_that_comes_again_beyond_a_limit_kills_its_first_token(app: &TestApp<'_>) {
-    let limited = app.beside_with(&[("limits.requests_per_minute", "1")]).await;
+    let limited = app
+        .beside_with(&[("limits.requests_per_minute", "1")])
+        .await;
     let without = app.beside().await;
     let (mine, watcher) = (agent(app).await, app.agent("tokens:read").await);
-    let codes = [code(app, &mine).await, code(app, &mine).await, code(app, &mine).await];
+    let codes = [
+        code(app, &mine).await,
+        code(app, &mine).await,
+        code(app, &mine).await,
+    ];
     let first = token_of(&exchange(&limited, &mine, &codes[0]).await);
-    exchange(&limited, &mine, &codes[0]).await.is_problem(429, "Too Many Requests");
+    exchange(&limited, &mine, &codes[0])
+        .await
+        .is_problem(429, "Too Many Requests");
     assert!(!app.is_active(&watcher, &first).await && lists(&limited, &first).await);
     let first = token_of(&exchange(app, &mine, &codes[1]).await);
     let last = token_of(&exchange(app, &mine, &codes[2]).await);
@@ -137,8 +201,14 @@ async fn a_code_that_comes_again_beyond_a_limit_kills_its_first_token(app: &Test
     exchange(app, &mine, &codes[1]).await.is_line(CODE);
     assert!(!app.is_active(&watcher, &first).await && lists(app, &first).await);
     // A plan that the configuration lacks is no verdict, and the code came again all the same.
-    without.state.mint.plans.store(Arc::new(Plans(BTreeMap::new())));
-    exchange(&without, &mine, &codes[2]).await.is_problem(503, "Service Unavailable");
+    without
+        .state
+        .mint
+        .plans
+        .store(Arc::new(Plans(BTreeMap::new())));
+    exchange(&without, &mine, &codes[2])
+        .await
+        .is_problem(503, "Service Unavailable");
     assert!(!app.is_active(&watcher, &last).await && lists(&without, &last).await);
 }
 
@@ -147,9 +217,16 @@ async fn a_refusal_of_a_code_that_nobody_exchanged_kills_nothing(app: &TestApp<'
     let (code, other) = (code(app, &agent).await, super::code(app, &agent).await);
     let other = token_of(&exchange(app, &agent, &other).await);
     for _ in 0..2 {
-        exchange_at(app, &agent, &code, CALLBACK, "&scope=agents:write").await.is_line("Invalid scope");
+        exchange_at(app, &agent, &code, CALLBACK, "&scope=agents:write")
+            .await
+            .is_line("Invalid scope");
     }
-    assert_eq!(app.database.number("select count(*) from revoked_token").await, 0);
+    assert_eq!(
+        app.database
+            .number("select count(*) from revoked_token")
+            .await,
+        0
+    );
     let first = token_of(&exchange(app, &agent, &code).await);
     assert!(app.is_active(&agent, &first).await && app.is_active(&agent, &other).await);
 }
@@ -164,7 +241,11 @@ async fn the_first_token_is_killed_once(app: &TestApp<'_>) {
     let events = "select kind || ' ' || actor from audit_event where kind = 'token.revoked'";
     assert_eq!(app.database.texts(events).await, ["token.revoked system"]);
     assert_eq!(
-        app.database.number("select version from revision where name = 'revocation'").await,
-        app.database.number("select max(version) from revoked_token").await
+        app.database
+            .number("select version from revision where name = 'revocation'")
+            .await,
+        app.database
+            .number("select max(version) from revoked_token")
+            .await
     );
 }

@@ -39,8 +39,13 @@ async fn agent_with(app: &TestApp<'_>, scopes: &str) -> Agent {
 /// An agent that may use the flow on behalf of these users.
 pub async fn agent_for(app: &TestApp<'_>, scopes: &str, users: &[&str]) -> Agent {
     app.agent_like(None, scopes, |terms| {
-        terms.redirect_uris = [CALLBACK, WITH_QUERY].map(|uri| RedirectUri::parse(uri).unwrap()).to_vec();
-        terms.user_ids = users.iter().map(|user| UserId::parse(user).unwrap()).collect();
+        terms.redirect_uris = [CALLBACK, WITH_QUERY]
+            .map(|uri| RedirectUri::parse(uri).unwrap())
+            .to_vec();
+        terms.user_ids = users
+            .iter()
+            .map(|user| UserId::parse(user).unwrap())
+            .collect();
     })
     .await
 }
@@ -54,12 +59,19 @@ pub async fn user_token(app: &TestApp<'_>, agent: &Agent, user: &str) -> String 
 
 /// Changes an agent as an operator does.
 async fn update(app: &TestApp<'_>, agent: &Agent, patch: ProfilePatch) {
-    app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
+    app.agents()
+        .update(&agent.parsed_id(), &patch, &app.opened.operator())
+        .await
+        .unwrap();
 }
 
 /// Asks for a code.
 async fn authorize(app: &TestApp<'_>, client_id: &str, redirect_uri: &str, more: &str) -> Answer {
-    let query = format!("client_id={}&redirect_uri={}{more}", encode(client_id), encode(redirect_uri));
+    let query = format!(
+        "client_id={}&redirect_uri={}{more}",
+        encode(client_id),
+        encode(redirect_uri)
+    );
     app.get(&format!("{AUTHORIZE}?{query}")).await
 }
 
@@ -68,7 +80,10 @@ async fn authorize(app: &TestApp<'_>, client_id: &str, redirect_uri: &str, more:
 fn code_of(answer: &Answer) -> String {
     assert_eq!(answer.status, 302, "{answer:?}");
     let location = Url::parse(answer.header("location")).unwrap();
-    let codes: Vec<_> = location.query_pairs().filter(|(name, _)| name == "code").collect();
+    let codes: Vec<_> = location
+        .query_pairs()
+        .filter(|(name, _)| name == "code")
+        .collect();
     assert_eq!(codes.len(), 1, "{answer:?}");
     codes[0].1.clone().into_owned()
 }
@@ -80,7 +95,15 @@ pub async fn code(app: &TestApp<'_>, agent: &Agent) -> String {
 
 /// A code for the callback about a user.
 async fn code_about(app: &TestApp<'_>, agent: &Agent, user: &str) -> String {
-    code_of(&authorize(app, &agent.id, CALLBACK, &format!("&userid={}", encode(user))).await)
+    code_of(
+        &authorize(
+            app,
+            &agent.id,
+            CALLBACK,
+            &format!("&userid={}", encode(user)),
+        )
+        .await,
+    )
 }
 
 /// Exchanges a code that was sent to the callback.
@@ -95,8 +118,13 @@ pub async fn exchange_at(
     redirect_uri: &str,
     more: &str,
 ) -> Answer {
-    let parameters = format!("code={}&redirect_uri={}{more}", encode(code), encode(redirect_uri));
-    app.post(EXCHANGE, &format!("{}&{parameters}", agent.form())).await
+    let parameters = format!(
+        "code={}&redirect_uri={}{more}",
+        encode(code),
+        encode(redirect_uri)
+    );
+    app.post(EXCHANGE, &format!("{}&{parameters}", agent.form()))
+        .await
 }
 
 /// The token of an exchange that was granted.
@@ -119,7 +147,11 @@ impl Answer {
     #[track_caller]
     pub fn is_problem(&self, status: u16, title: &str) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
         let body = self.json();
         assert_eq!(body["type"], "about:blank");
         assert_eq!(body["title"], title);

@@ -8,7 +8,8 @@ use sealwright::testing::service::manage::patch::ProfilePatch;
 use url::Url;
 
 use super::{
-    CALLBACK, CODE, EXCHANGE, REQUEST, agent, authorize, code, code_of, exchange_at, on_both, token_of,
+    CALLBACK, CODE, EXCHANGE, REQUEST, agent, authorize, code, code_of, exchange_at, on_both,
+    token_of,
 };
 use crate::harness::app::{Agent, ISSUER, TestApp, encode};
 
@@ -26,7 +27,10 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 fn challenged(challenge: &str) -> String {
-    format!("&code_challenge={}&code_challenge_method=S256", encode(challenge))
+    format!(
+        "&code_challenge={}&code_challenge_method=S256",
+        encode(challenge)
+    )
 }
 
 fn challenge_of(verifier: &str) -> String {
@@ -52,10 +56,29 @@ async fn a_code_got_with_a_challenge_needs_its_verifier(app: &TestApp<'_>) {
         format!("&code_verifier={}", VERIFIER.to_lowercase()),
         format!("&code_challenge={CHALLENGE}"),
     ] {
-        exchange_at(app, &agent, &code, CALLBACK, &wrong).await.is_line(CODE);
+        exchange_at(app, &agent, &code, CALLBACK, &wrong)
+            .await
+            .is_line(CODE);
     }
-    token_of(&exchange_at(app, &agent, &code, CALLBACK, &format!("&code_verifier={VERIFIER}")).await);
-    exchange_at(app, &agent, &code, CALLBACK, &format!("&code_verifier={VERIFIER}")).await.is_line(CODE);
+    token_of(
+        &exchange_at(
+            app,
+            &agent,
+            &code,
+            CALLBACK,
+            &format!("&code_verifier={VERIFIER}"),
+        )
+        .await,
+    );
+    exchange_at(
+        app,
+        &agent,
+        &code,
+        CALLBACK,
+        &format!("&code_verifier={VERIFIER}"),
+    )
+    .await
+    .is_line(CODE);
     // By JSON, on another process, about a user.
     let other_process = app.beside().await;
     let query = format!("&userid=user_42{}", challenged(CHALLENGE));
@@ -91,7 +114,9 @@ async fn a_verifier_is_refused_where_no_challenge_was_sent(app: &TestApp<'_>) {
     let code = code(app, &agent).await;
     for verifier in [VERIFIER, CHALLENGE, "x"] {
         let more = format!("&code_verifier={verifier}");
-        exchange_at(app, &agent, &code, CALLBACK, &more).await.is_line(CODE);
+        exchange_at(app, &agent, &code, CALLBACK, &more)
+            .await
+            .is_line(CODE);
     }
     token_of(&exchange_at(app, &agent, &code, CALLBACK, "&code_verifier=").await);
 }
@@ -116,11 +141,21 @@ async fn every_challenge_but_one_of_s256_is_refused(app: &TestApp<'_>) {
         (&spare, "S256"),
         (VERIFIER, "plain"),
     ] {
-        let more = format!("&code_challenge={}&code_challenge_method={method}", encode(challenge));
-        authorize(app, &agent.id, CALLBACK, &more).await.is_line(REQUEST);
+        let more = format!(
+            "&code_challenge={}&code_challenge_method={method}",
+            encode(challenge)
+        );
+        authorize(app, &agent.id, CALLBACK, &more)
+            .await
+            .is_line(REQUEST);
     }
-    for alone in [format!("&code_challenge={CHALLENGE}"), "&code_challenge_method=S256".to_owned()] {
-        authorize(app, &agent.id, CALLBACK, &alone).await.is_line(REQUEST);
+    for alone in [
+        format!("&code_challenge={CHALLENGE}"),
+        "&code_challenge_method=S256".to_owned(),
+    ] {
+        authorize(app, &agent.id, CALLBACK, &alone)
+            .await
+            .is_line(REQUEST);
     }
     let nothing = "&code_challenge=&code_challenge_method=";
     let code = code_of(&authorize(app, &agent.id, CALLBACK, nothing).await);
@@ -130,30 +165,61 @@ async fn every_challenge_but_one_of_s256_is_refused(app: &TestApp<'_>) {
 async fn the_issuer_stands_in_the_redirect_where_a_challenge_was_sent(app: &TestApp<'_>) {
     let agent = agent(app).await;
     for uri in [CALLBACK, super::WITH_QUERY] {
-        let answer = authorize(app, &agent.id, uri, &format!("&state=a+b{}", challenged(CHALLENGE))).await;
+        let answer = authorize(
+            app,
+            &agent.id,
+            uri,
+            &format!("&state=a+b{}", challenged(CHALLENGE)),
+        )
+        .await;
         let location = Url::parse(answer.header("location")).unwrap();
         let pairs: Vec<(String, String)> = location.query_pairs().into_owned().collect();
-        let values =
-            |name: &str| pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect::<Vec<_>>();
+        let values = |name: &str| {
+            pairs
+                .iter()
+                .filter(|(n, _)| n == name)
+                .map(|(_, v)| v.as_str())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(values("iss"), [ISSUER], "{answer:?}");
         assert_eq!(values("state"), ["a b"], "{answer:?}");
         assert_eq!(values("code").len(), 1, "{answer:?}");
         let plain = authorize(app, &agent.id, uri, "&state=s").await;
         assert!(!plain.header("location").contains("iss="), "{plain:?}");
     }
-    let document = app.get("/.well-known/oauth-authorization-server").await.json();
-    assert_eq!(document["code_challenge_methods_supported"], serde_json::json!(["S256"]));
-    assert_eq!(document["authorization_response_iss_parameter_supported"], true);
+    let document = app
+        .get("/.well-known/oauth-authorization-server")
+        .await
+        .json();
+    assert_eq!(
+        document["code_challenge_methods_supported"],
+        serde_json::json!(["S256"])
+    );
+    assert_eq!(
+        document["authorization_response_iss_parameter_supported"],
+        true
+    );
 }
 
 /// A second `iss` could be read in place of this server's.
 async fn a_redirect_that_has_an_issuer_of_its_own_gets_no_code_with_a_challenge(app: &TestApp<'_>) {
     let agent = agent(app).await;
-    for uri in ["https://app.example/cb?iss=https://other", "https://app.example/cb?x=1&%69ss="] {
+    for uri in [
+        "https://app.example/cb?iss=https://other",
+        "https://app.example/cb?x=1&%69ss=",
+    ] {
         let redirect_uris = Some(vec![RedirectUri::parse(uri).unwrap()]);
-        let patch = ProfilePatch { redirect_uris, ..ProfilePatch::default() };
-        app.agents().update(&agent.parsed_id(), &patch, &app.opened.operator()).await.unwrap();
-        authorize(app, &agent.id, uri, &challenged(CHALLENGE)).await.is_line(REQUEST);
+        let patch = ProfilePatch {
+            redirect_uris,
+            ..ProfilePatch::default()
+        };
+        app.agents()
+            .update(&agent.parsed_id(), &patch, &app.opened.operator())
+            .await
+            .unwrap();
+        authorize(app, &agent.id, uri, &challenged(CHALLENGE))
+            .await
+            .is_line(REQUEST);
         code_of(&authorize(app, &agent.id, uri, "").await);
     }
 }
@@ -163,7 +229,18 @@ async fn a_refused_verifier_does_not_spend_the_code(app: &TestApp<'_>) {
     let code = challenged_code(app, &agent, CHALLENGE).await;
     let wrong = format!("&code_verifier={}", "y".repeat(43));
     for _ in 0..3 {
-        exchange_at(app, &agent, &code, CALLBACK, &wrong).await.is_line(CODE);
+        exchange_at(app, &agent, &code, CALLBACK, &wrong)
+            .await
+            .is_line(CODE);
     }
-    token_of(&exchange_at(app, &agent, &code, CALLBACK, &format!("&code_verifier={VERIFIER}")).await);
+    token_of(
+        &exchange_at(
+            app,
+            &agent,
+            &code,
+            CALLBACK,
+            &format!("&code_verifier={VERIFIER}"),
+        )
+        .await,
+    );
 }

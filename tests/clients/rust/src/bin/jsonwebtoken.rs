@@ -82,8 +82,10 @@ impl Verifier {
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         // No leeway: the revocation list forgets what has expired.
         validation.leeway = 0;
-        let http =
-            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build().new_agent();
+        let http = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(5)))
+            .build()
+            .new_agent();
         let keys_url = format!("{issuer}/.well-known/jwks.json");
         Ok(Self {
             keys: Mutex::new(Keys {
@@ -118,14 +120,31 @@ impl Verifier {
     /// Nearly all answers are 304. Anything but a list is an error.
     fn poll(&self) -> Result<()> {
         let etag = self.revoked.read().unwrap().etag.clone();
-        let mut answer = self.http.get(&self.list_url).header("If-None-Match", etag).call()?;
+        let mut answer = self
+            .http
+            .get(&self.list_url)
+            .header("If-None-Match", etag)
+            .call()?;
         if answer.status() == 304 {
             return Ok(());
         }
         let list: List = answer.body_mut().read_json()?;
-        let etag = answer.headers().get("ETag").ok_or("no ETag")?.to_str()?.to_owned();
-        let epochs = list.revoked_agents.into_iter().map(|entry| (entry.agent, entry.epoch)).collect();
-        *self.revoked.write().unwrap() = Revoked { etag, jtis: list.revoked_jtis, epochs };
+        let etag = answer
+            .headers()
+            .get("ETag")
+            .ok_or("no ETag")?
+            .to_str()?
+            .to_owned();
+        let epochs = list
+            .revoked_agents
+            .into_iter()
+            .map(|entry| (entry.agent, entry.epoch))
+            .collect();
+        *self.revoked.write().unwrap() = Revoked {
+            etag,
+            jtis: list.revoked_jtis,
+            epochs,
+        };
         Ok(())
     }
 
@@ -139,7 +158,10 @@ impl Verifier {
         let agent = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&claims.client_id));
         let revoked = self.revoked.read().unwrap();
         if revoked.jtis.contains(&claims.jti)
-            || revoked.epochs.get(&agent).is_some_and(|epoch| claims.epoch < *epoch)
+            || revoked
+                .epochs
+                .get(&agent)
+                .is_some_and(|epoch| claims.epoch < *epoch)
         {
             return Err("the token was revoked".into());
         }
@@ -151,7 +173,11 @@ impl Verifier {
         // A key that is not known may be a new one, but nobody can make this ask more than twice a minute.
         if keys.known.find(kid).is_none() && keys.asked.elapsed() > self.ask_again {
             keys.asked = Instant::now();
-            let fetched = self.http.get(&self.keys_url).call().and_then(|mut it| it.body_mut().read_json());
+            let fetched = self
+                .http
+                .get(&self.keys_url)
+                .call()
+                .and_then(|mut it| it.body_mut().read_json());
             keys.answered = fetched.is_ok();
             if let Ok(known) = fetched {
                 keys.known = known;
@@ -170,7 +196,10 @@ fn main() -> Outcome {
     let given = Given::read()?;
     let mut report = Report::default();
     let audience = "https://db.example";
-    assert_eq!(given.endpoint("jwks_uri"), format!("{}/.well-known/jwks.json", given.issuer));
+    assert_eq!(
+        given.endpoint("jwks_uri"),
+        format!("{}/.well-known/jwks.json", given.issuer)
+    );
     let front = Front::open(&given.issuer)?;
     let mut verifier = Verifier::new(&given.issuer, audience)?;
     verifier.list_url = verifier.list_url.replace(&given.issuer, &front.url);
@@ -178,16 +207,30 @@ fn main() -> Outcome {
 
     let token = given.request_token(&[("audience", audience), ("scope", &given.scope)])?;
     let claims = verifier.verify(&token)?;
-    assert_eq!((&claims.client_id, &claims.scope), (&given.client_id, &given.scope));
+    assert_eq!(
+        (&claims.client_id, &claims.scope),
+        (&given.client_id, &given.scope)
+    );
     report.did("verified offline");
 
-    let refusal =
-        |token: &str| verifier.verify(token).err().map(|reason| reason.to_string()).unwrap_or_default();
+    let refusal = |token: &str| {
+        verifier
+            .verify(token)
+            .err()
+            .map(|reason| reason.to_string())
+            .unwrap_or_default()
+    };
     assert_eq!(refusal(&given.request_token(&[])?), "InvalidAudience");
-    assert_eq!(refusal(&format!("{}AAAAAAAA", &token[..token.len() - 8])), "InvalidSignature");
+    assert_eq!(
+        refusal(&format!("{}AAAAAAAA", &token[..token.len() - 8])),
+        "InvalidSignature"
+    );
     let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#);
     let (_, signed) = token.split_once('.').ok_or("no header")?;
-    assert_eq!(refusal(&format!("{header}.{signed}")), "not an access token");
+    assert_eq!(
+        refusal(&format!("{header}.{signed}")),
+        "not an access token"
+    );
     report.did("another audience, a forged signature and another `typ` are refused");
 
     front.set(Mode::Unavailable);
@@ -203,7 +246,10 @@ fn main() -> Outcome {
         front.set(mode);
         let before = front.failures();
         until(|| front.failures() > before + 2)?;
-        assert_eq!((refusal(&token).as_str(), refusal(&next).as_str()), ("the token was revoked", ""));
+        assert_eq!(
+            (refusal(&token).as_str(), refusal(&next).as_str()),
+            ("the token was revoked", "")
+        );
     }
     // The thread lives, and an agent's epoch counts without any `jti`.
     given.revoke_agent()?;
@@ -220,18 +266,30 @@ fn main() -> Outcome {
     let fresh = new_token()?;
     elsewhere.keys.lock().unwrap().known = JwkSet { keys: vec![] };
     assert_eq!(
-        elsewhere.verify(&fresh).err().map(|e| e.to_string()).as_deref(),
+        elsewhere
+            .verify(&fresh)
+            .err()
+            .map(|e| e.to_string())
+            .as_deref(),
         Some("nobody knows the token's key")
     );
     elsewhere.ask_again = Duration::ZERO;
     for mode in [Mode::Unavailable, Mode::Gone] {
         front.set(mode);
-        assert!(elsewhere.verify(&fresh).is_err_and(|reason| reason.is::<Unavailable>()));
+        assert!(
+            elsewhere
+                .verify(&fresh)
+                .is_err_and(|reason| reason.is::<Unavailable>())
+        );
     }
     // It is not asked again at once, and the failure is not forgotten meanwhile.
     elsewhere.ask_again = Duration::from_secs(30);
     front.set(Mode::Pass);
-    assert!(elsewhere.verify(&fresh).is_err_and(|reason| reason.is::<Unavailable>()));
+    assert!(
+        elsewhere
+            .verify(&fresh)
+            .is_err_and(|reason| reason.is::<Unavailable>())
+    );
     elsewhere.ask_again = Duration::ZERO;
     assert_eq!(elsewhere.verify(&fresh)?.client_id, given.client_id);
     report.did("keys that cannot be had are no verdict");

@@ -12,7 +12,10 @@ use oauth2::{
 /// The library takes any function that carries out a request.
 fn send(request: HttpRequest) -> Result<HttpResponse, ureq::Error> {
     let agent = ureq::Agent::from(
-        ureq::config::Config::builder().http_status_as_error(false).max_redirects(0).build(),
+        ureq::config::Config::builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .build(),
     );
     let (head, mut body) = agent.run(request)?.into_parts();
     Ok(HttpResponse::from_parts(head, body.read_to_vec()?))
@@ -25,15 +28,28 @@ fn main() -> Outcome {
         Ok(BasicClient::new(ClientId::new(id.to_owned()))
             .set_client_secret(ClientSecret::new(secret.to_owned()))
             .set_token_uri(TokenUrl::new(given.endpoint("token_endpoint"))?)
-            .set_introspection_url(IntrospectionUrl::new(given.endpoint("introspection_endpoint"))?))
+            .set_introspection_url(IntrospectionUrl::new(
+                given.endpoint("introspection_endpoint"),
+            )?))
     };
     let client = log_in(&given.client_id, &given.client_secret)?;
     let service = log_in(&given.service_id, &given.service_secret)?;
 
-    let scopes: Vec<Scope> = given.scope.split(' ').map(|scope| Scope::new(scope.to_owned())).collect();
-    let answer = client.exchange_client_credentials().add_scopes(scopes.clone()).request(&send)?;
+    let scopes: Vec<Scope> = given
+        .scope
+        .split(' ')
+        .map(|scope| Scope::new(scope.to_owned()))
+        .collect();
+    let answer = client
+        .exchange_client_credentials()
+        .add_scopes(scopes.clone())
+        .request(&send)?;
     assert_eq!(answer.scopes(), Some(&scopes));
-    assert!(answer.expires_in().is_some_and(|lifetime| lifetime.as_secs() <= 600));
+    assert!(
+        answer
+            .expires_in()
+            .is_some_and(|lifetime| lifetime.as_secs() <= 600)
+    );
     let token = answer.access_token();
     report.did("token");
     let told = service.introspect(token).request(&send)?;

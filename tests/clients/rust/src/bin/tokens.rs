@@ -42,7 +42,12 @@ impl Tokens {
             .http_status_as_error(false)
             .build()
             .new_agent();
-        Self { http, endpoint: format!("{issuer}/api/v1/token"), form, kept: Mutex::default() }
+        Self {
+            http,
+            endpoint: format!("{issuer}/api/v1/token"),
+            form,
+            kept: Mutex::default(),
+        }
     }
 
     fn get(&self) -> Result<String> {
@@ -54,11 +59,17 @@ impl Tokens {
             return Ok(token.clone());
         }
         let asked = Instant::now();
-        let mut answer = self.http.post(&self.endpoint).send_form(self.form.clone())?;
+        let mut answer = self
+            .http
+            .post(&self.endpoint)
+            .send_form(self.form.clone())?;
         if answer.status() != StatusCode::OK {
-            return Err(
-                format!("no token: {} {}", answer.status(), answer.body_mut().read_to_string()?).into()
-            );
+            return Err(format!(
+                "no token: {} {}",
+                answer.status(),
+                answer.body_mut().read_to_string()?
+            )
+            .into());
         }
         let told: Answer = answer.body_mut().read_json()?;
         let renew_at = asked + Duration::from_secs(told.expires_in.saturating_sub(60));
@@ -68,7 +79,10 @@ impl Tokens {
 
     fn forget(&self, dead: &str) {
         // Another thread may have brought a new one by now.
-        self.kept.lock().unwrap().take_if(|(token, _)| token == dead);
+        self.kept
+            .lock()
+            .unwrap()
+            .take_if(|(token, _)| token == dead);
     }
 
     /// Sends a request with a token. On a 401 the token is forgotten and a new one tried, once.
@@ -82,9 +96,15 @@ impl Tokens {
         self.send_with(&self.get()?, request)
     }
 
-    fn send_with<B: AsSendBody + Clone>(&self, token: &str, request: &Request<B>) -> Result<Response<Body>> {
+    fn send_with<B: AsSendBody + Clone>(
+        &self,
+        token: &str,
+        request: &Request<B>,
+    ) -> Result<Response<Body>> {
         let mut request = request.clone();
-        request.headers_mut().insert("Authorization", format!("Bearer {token}").parse()?);
+        request
+            .headers_mut()
+            .insert("Authorization", format!("Bearer {token}").parse()?);
         Ok(self.http.run(request)?)
     }
 }
@@ -104,15 +124,24 @@ fn main() -> Outcome {
     assert_eq!(tokens.send(&request)?.status(), StatusCode::OK);
     let first = tokens.get()?;
     std::thread::scope(|scope| {
-        let calls: Vec<_> = (0..8).map(|_| scope.spawn(|| tokens.get().map_err(|e| e.to_string()))).collect();
-        assert!(calls.into_iter().all(|call| call.join().unwrap() == Ok(first.clone())));
+        let calls: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| tokens.get().map_err(|e| e.to_string())))
+            .collect();
+        assert!(
+            calls
+                .into_iter()
+                .all(|call| call.join().unwrap() == Ok(first.clone()))
+        );
     });
     report.did("one token for many calls");
 
     // 60 s before its end a token is renewed, and a quarter of a minute earlier it is not.
     for (lifetime, issued) in [(60, 3), (75, 1)] {
         let stub = Stub::open(move |number| {
-            (200, format!(r#"{{"access_token":"{number}","expires_in":{lifetime}}}"#))
+            (
+                200,
+                format!(r#"{{"access_token":"{number}","expires_in":{lifetime}}}"#),
+            )
         })?;
         let mut tokens = tokens_for("any", "any");
         tokens.endpoint.clone_from(&stub.url);
@@ -132,11 +161,22 @@ fn main() -> Outcome {
     assert_ne!(tokens.get()?, second);
 
     let service = Stub::open(|_| (401, "no".to_owned()))?;
-    assert_eq!(tokens.send(&Request::post(&service.url).body("rows")?)?.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        tokens
+            .send(&Request::post(&service.url).body("rows")?)?
+            .status(),
+        StatusCode::UNAUTHORIZED
+    );
     assert_eq!(service.answered(), 2);
     report.did("a dead token is dropped and another asked for, once");
 
-    let refusal = tokens_for(WRONG_SECRET, &given.issuer).get().unwrap_err().to_string();
-    assert!(refusal.starts_with("no token: 401") && refusal.contains("invalid_client"), "{refusal}");
+    let refusal = tokens_for(WRONG_SECRET, &given.issuer)
+        .get()
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refusal.starts_with("no token: 401") && refusal.contains("invalid_client"),
+        "{refusal}"
+    );
     report.done("ureq")
 }
