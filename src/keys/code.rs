@@ -94,7 +94,7 @@ impl Binding<'_> {
             .chain(challenge)
             .chain(self.user);
         length_prefixed(fields.map(str::as_bytes), |part| {
-            bytes.extend_from_slice(part)
+            bytes.extend_from_slice(part);
         });
         bytes
     }

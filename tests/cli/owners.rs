@@ -16,7 +16,7 @@ fn the_group_that_owns_the_folder_may_read_the_master_key() {
         home.path("sealwright-data/master.key"),
     );
     let set = |path: &std::path::Path, mode| {
-        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap()
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     };
     set(&folder, 0o2770);
     for mode in [0o660, 0o640, 0o600] {

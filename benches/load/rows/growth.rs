@@ -80,10 +80,29 @@ pub fn compare(world: &World<'_>) -> Fallible<Row> {
         let small = world.bench.repeat(small, &small_stream)?;
         Ok((small, world.bench.repeat(grown, &grown_stream)?))
     })?;
+    let figures = figures(&pairs, started);
+    let sizes = format!(
+        "{} agents, {} expired revocations",
+        timing.grown_agents, timing.grown_revocations
+    );
+    let row = Row {
+        figures,
+        notes: vec![sizes],
+        ..Row::default()
+    };
+    Ok(row.with(
+        pairs
+            .into_iter()
+            .flat_map(|(small, grown)| [small, grown])
+            .collect(),
+    ))
+}
+
+fn figures(pairs: &[(Repetition, Repetition)], started: Figure) -> Vec<Figure> {
     let of = |name, unit, value: fn(&(Repetition, Repetition)) -> f64| {
         Figure::new(name, unit, pairs.iter().map(value).collect::<Vec<f64>>())
     };
-    let figures = vec![
+    vec![
         of(
             "CPU a token, grown over small",
             Unit::Ratio,
@@ -103,22 +122,7 @@ pub fn compare(world: &World<'_>) -> Fallible<Row> {
             grown.database_cost()
         }),
         started,
-    ];
-    let sizes = format!(
-        "{} agents, {} expired revocations",
-        timing.grown_agents, timing.grown_revocations
-    );
-    let row = Row {
-        figures,
-        notes: vec![sizes],
-        ..Row::default()
-    };
-    Ok(row.with(
-        pairs
-            .into_iter()
-            .flat_map(|(small, grown)| [small, grown])
-            .collect(),
-    ))
+    ]
 }
 
 fn make(world: &World<'_>, name: &str) -> Fallible<Place> {

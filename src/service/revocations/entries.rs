@@ -541,7 +541,7 @@ mod tests {
             }));
             let listing = entries.write_down();
             least.0 = least.0.min(timed("the whole list packed", &mut || {
-                drop(gzip.pack(&listing))
+                drop(gzip.pack(&listing));
             }));
             one_more = one_more.min(timed("one more", &mut || {
                 add(

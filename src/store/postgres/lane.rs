@@ -124,7 +124,7 @@ impl Lane {
                         });
                     }
                     Err(error) if is_full(&error) && began.elapsed() < FULL_TIMEOUT => {
-                        self.lower_allowance()
+                        self.lower_allowance();
                     }
                     Err(error) => return Err(error),
                 }

@@ -107,7 +107,7 @@ async fn first_answer(lane: &Lane) -> Result<LockWait, StoreError> {
     loop {
         match ask!(lane, schema::terms).await {
             Err(StoreError::Unavailable(cause)) if tries < FULL_TRIES && says_full(&*cause) => {
-                tries += 1
+                tries += 1;
             }
             done => return done,
         }

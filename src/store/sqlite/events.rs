@@ -49,7 +49,7 @@ pub async fn issued_token(lane: &Readers, jti: Jti) -> Result<Option<IssuedToken
         let found = ask_again!(lane, issued_between, jti, stretch).await?;
         match floor {
             Some((id, at)) if found.is_none() && at >= drawn.0.saturating_sub(DISORDER) => {
-                until = id
+                until = id;
             }
             _ => return Ok(found),
         }

@@ -44,7 +44,7 @@ pub async fn killed_tokens(
         found.extend(ask_again!(lane, killed_between, rows, (from.max(first), until), now).await?);
         match floor {
             Some((id, at)) if id > first && at >= issued_from.0.saturating_sub(DISORDER) => {
-                until = id
+                until = id;
             }
             _ => return Ok(found.settle()),
         }

@@ -82,7 +82,7 @@ async fn a_new_key_is_published_before_it_signs_and_until_its_last_token_has_exp
 ) {
     let agent = app
         .agent_like(None, "tokens:read", |p| {
-            p.ttl = sealwright::testing::domain::ttl::Ttl::new(86_400).ok()
+            p.ttl = sealwright::testing::domain::ttl::Ttl::new(86_400).ok();
         })
         .await;
     let old = app.token(&agent).await;

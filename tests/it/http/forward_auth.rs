@@ -44,7 +44,7 @@ fn passes<'a>(answer: &'a Answer, token: &str) -> &'a Answer {
             Value::from(answer.header(name)),
             claims[claim],
             "{answer:?}"
-        )
+        );
     };
     told("x-client-id", "client_id");
     told("x-scopes", "scope");

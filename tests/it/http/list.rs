@@ -54,7 +54,7 @@ async fn record_many(app: &TestApp<'_>, agent_id: &str, tokens: i64) {
 async fn a_token_that_lives_long_is_listed_however_many_came_after_it(app: &TestApp<'_>) {
     let agent = app
         .agent_like(Some("a"), "tokens:read", |terms| {
-            terms.ttl = Ttl::new(86_400).ok()
+            terms.ttl = Ttl::new(86_400).ok();
         })
         .await;
     let long = app.token(&agent).await;
@@ -70,7 +70,7 @@ async fn of_more_tokens_than_are_listed_those_that_expire_last_are(app: &TestApp
     let app = &app.beside_with(&[("limits.listed_tokens", "10")]).await;
     let agent = app
         .agent_like(Some("a"), "tokens:read", |terms| {
-            terms.ttl = Ttl::new(86_400).ok()
+            terms.ttl = Ttl::new(86_400).ok();
         })
         .await;
     let long = app.token(&agent).await;

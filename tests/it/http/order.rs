@@ -153,7 +153,7 @@ async fn scope_comes_before_quota(app: &TestApp<'_>) {
     use sealwright::testing::domain::agent::Audience;
     let agent = app
         .agent_like(None, "agents:read", |p| {
-            p.audiences = vec![Audience::parse("https://in").unwrap()]
+            p.audiences = vec![Audience::parse("https://in").unwrap()];
         })
         .await;
     app.token(&agent).await;

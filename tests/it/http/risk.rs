@@ -31,7 +31,7 @@ async fn agent_with(app: &TestApp<'_>, scopes: &[&str]) -> Agent {
         app.add_scope(scope).await;
     }
     app.agent_like(None, &scopes.join(" "), |terms| {
-        terms.ttl = Some(Ttl::new(86_400).unwrap())
+        terms.ttl = Some(Ttl::new(86_400).unwrap());
     })
     .await
 }

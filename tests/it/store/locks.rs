@@ -107,9 +107,9 @@ async fn only_x0_waits(sql: &str, has_counter: bool) {
             let batch = token(&store, agent_id).await;
             let one = send(&store, batch);
             if agent_id == "x0" {
-                waiting.push(one)
+                waiting.push(one);
             } else {
-                sent.push(one)
+                sent.push(one);
             }
         }
         for one in sent {
