@@ -33,11 +33,11 @@ const LAST_SECOND: i64 = 253_402_300_799;
 /// Why a clock cannot be gone by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this machine's clock shows a time {0}: set it, and try again")]
-pub struct NoTime(&'static str);
+pub(crate) struct NoTime(&'static str);
 
 /// Refuses a clock that shows a time of which no date can be written. What lies before 1970 is what a machine
 /// shows whose clock was not set yet.
-pub fn require_time(clock: &dyn Clock) -> Result<(), NoTime> {
+pub(crate) fn require_time(clock: &dyn Clock) -> Result<(), NoTime> {
     match clock.unix_millis().div_euclid(1_000) {
         ..0 => Err(NoTime("before 1970")),
         0..=LAST_SECOND => Ok(()),

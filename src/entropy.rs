@@ -32,12 +32,12 @@ impl Entropy for SystemEntropy {
 /// A generator that repeats itself from a seed, for tests.
 #[cfg(test)]
 #[derive(Debug)]
-pub struct SeededEntropy(AtomicU64);
+pub(crate) struct SeededEntropy(AtomicU64);
 
 #[cfg(test)]
 impl SeededEntropy {
     /// Starts from `seed`.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(AtomicU64::new(seed))
     }
 }

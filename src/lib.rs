@@ -58,6 +58,7 @@
 
 // Of all that other modules can see (`missing-docs-in-crate-items`).
 #![warn(clippy::missing_docs_in_private_items)]
+#![warn(unreachable_pub)]
 
 mod api;
 mod app;

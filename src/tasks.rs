@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// One turn of a loop. Its errors are its own to log: a loop goes on after a failed turn.
-pub type Step = Box<dyn FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+pub(crate) type Step = Box<dyn FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// A background loop.
 pub struct Loop {
@@ -22,7 +22,7 @@ pub struct Loop {
 
 /// Runs `loops` for ever. Returns only when one of them died, with its name: the process must end
 /// then, since a server whose keys or lists no longer move is worse than none.
-pub async fn run(loops: Vec<Loop>) -> &'static str {
+pub(crate) async fn run(loops: Vec<Loop>) -> &'static str {
     let mut running = JoinSet::new();
     let mut names = std::collections::HashMap::new();
     for mut one in loops {

@@ -8,7 +8,7 @@ use crate::service::manage::view::KeyView;
 /// A signing key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KeyJson {
+pub(crate) struct KeyJson {
     /// Its id in the JWKS.
     pub kid: String,
     /// `announced`, `signing`, `retired` or what else a key's life has.

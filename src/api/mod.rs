@@ -3,7 +3,7 @@
 //! Owns how what a service tells is written as JSON, for endpoints and for commands. Must not know who asks, or where it
 //! is sent. Nothing here holds anything of a secret.
 
-pub mod agents;
-pub mod keys;
-pub mod scopes;
-pub mod tokens;
+pub(crate) mod agents;
+pub(crate) mod keys;
+pub(crate) mod scopes;
+pub(crate) mod tokens;

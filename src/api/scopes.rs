@@ -8,7 +8,7 @@ use crate::service::manage::view::{ScopeView, ShortenedView};
 /// A scope of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ScopeJson {
+pub(crate) struct ScopeJson {
     /// Its name.
     pub name: String,
     /// What it is for.
@@ -26,7 +26,7 @@ pub struct ScopeJson {
 /// An agent whose tokens the words of its scopes' names shorten, which the floor alone would not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ShortenedJson {
+pub(crate) struct ShortenedJson {
     /// The agent.
     pub agent_id: String,
     /// How many seconds its other tokens live.

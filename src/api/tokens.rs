@@ -7,7 +7,7 @@ use crate::service::manage::tokens::{Inspection, RevokedById};
 
 /// A token's claims and verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct InspectionJson {
+pub(crate) struct InspectionJson {
     /// Whether it is alive.
     pub active: bool,
     /// And why, or why not.
@@ -19,7 +19,7 @@ pub struct InspectionJson {
 /// What is known of a token that was revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RevokedTokenJson {
+pub(crate) struct RevokedTokenJson {
     /// Its id.
     pub jti: String,
     /// `null` when no event of this token is kept.

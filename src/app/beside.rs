@@ -19,7 +19,7 @@ use super::files::{folder_of, replace_file};
 
 /// Whether a store may be begun where files of another one lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NewStore {
+pub(crate) enum NewStore {
     /// No: its database was lost, or is somewhere else.
     OnCleanGround,
     /// Yes: the operator said so.
@@ -140,7 +140,7 @@ pub(super) fn warn_of_open_files(database: &Path) {
 /// Puts a new secret of `agent_id` into the file of the first start's credentials, or takes the file away
 /// when there is none to put there, if it holds that agent's: it must never hold a dead one. Returns the file
 /// when it was touched.
-pub fn renew_operator_file(
+pub(crate) fn renew_operator_file(
     config: &Config,
     agent_id: &AgentId,
     secret: Option<&Secret>,

@@ -19,7 +19,7 @@ use crate::telemetry::LogFilter;
 use super::signals::received;
 
 /// What a process can change while it runs.
-pub struct Reloading {
+pub(crate) struct Reloading {
     /// Reads all layers again: the file, the files that variables name, and what else was given at start.
     pub reread: Arc<dyn Fn() -> Result<Reread, Faults> + Send + Sync>,
     /// Changes what is logged.
@@ -29,7 +29,7 @@ pub struct Reloading {
 }
 
 /// A configuration, and each of its values as it is shown.
-pub struct Reread {
+pub(crate) struct Reread {
     /// As it is meant.
     pub config: Config,
     /// Every key with its value, secrets redacted.

@@ -27,7 +27,7 @@ use super::time::wait_for_time;
 
 /// Runs a server until SIGTERM, SIGINT or SIGQUIT: stops accepting and finishes what is in flight, the batch
 /// that it waits for included. A second signal ends it at once. SIGHUP has it read its configuration again.
-pub async fn serve(
+pub(crate) async fn serve(
     config: Config,
     new_store: NewStore,
     reloading: Reloading,

@@ -91,7 +91,7 @@ impl Opened {
 
 /// The operations on the catalogue of the configured store if there is one, for what only reads: a SQLite file
 /// is neither made nor migrated.
-pub async fn look(config: &Config) -> Result<Option<Scopes>, AppError> {
+pub(crate) async fn look(config: &Config) -> Result<Option<Scopes>, AppError> {
     let Some(records) = open_to_read(config).await? else {
         return Ok(None);
     };

@@ -27,7 +27,7 @@ use super::output::{Printer, Sheet};
 const PAGE: i64 = 500;
 
 #[derive(Subcommand)]
-pub enum AgentCommand {
+pub(super) enum AgentCommand {
     /// Make an agent and print its secret, once
     Create(CreateAgent),
     /// List all agents
@@ -55,13 +55,13 @@ pub enum AgentCommand {
 }
 
 #[derive(Args)]
-pub struct Id {
+pub(super) struct Id {
     /// The agent's id
     id: String,
 }
 
 #[derive(Args)]
-pub struct CreateAgent {
+pub(super) struct CreateAgent {
     /// A label; need not be unique
     #[arg(long, value_parser = AgentName::parse)]
     name: AgentName,
@@ -77,7 +77,7 @@ pub struct CreateAgent {
 
 #[derive(Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true).args(CHANGES))]
-pub struct UpdateAgent {
+pub(super) struct UpdateAgent {
     /// The agent's id
     id: String,
     /// A new label
@@ -132,7 +132,7 @@ struct RestArgs {
 }
 
 #[derive(Args)]
-pub struct RotateArgs {
+pub(super) struct RotateArgs {
     /// The agent's id
     id: String,
     /// Seconds that the old secret lives on
@@ -140,7 +140,11 @@ pub struct RotateArgs {
     overlap: i64,
 }
 
-pub async fn run(command: AgentCommand, config: &Config, out: Printer) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: AgentCommand,
+    config: &Config,
+    out: Printer,
+) -> Result<(), Failure> {
     // A secret is read before the store is opened: nobody waits for a person's typing.
     let chosen = match &command {
         AgentCommand::Create(CreateAgent { rest, .. })

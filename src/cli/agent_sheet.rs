@@ -3,12 +3,12 @@
 use crate::api::agents::AgentJson;
 
 /// The columns of a list.
-pub const HEAD: [&str; 8] = [
+pub(super) const HEAD: [&str; 8] = [
     "id", "name", "status", "scopes", "ttl", "plan", "issued", "limit",
 ];
 
 /// An agent in a list.
-pub fn row(a: &AgentJson) -> Vec<String> {
+pub(super) fn row(a: &AgentJson) -> Vec<String> {
     let ttl = a
         .ttl
         .map_or_else(|| "default".to_owned(), |ttl| ttl.to_string());
@@ -34,7 +34,7 @@ fn limit(agent: &AgentJson) -> String {
 }
 
 /// One agent, a property a row.
-pub fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
+pub(super) fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
     let usage = &agent.usage;
     let mut rows = vec![
         ("id", agent.agent_id.clone()),

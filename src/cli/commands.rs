@@ -15,7 +15,7 @@ use super::token::TokenCommand;
 /// A token server for machines: OAuth 2.0 client credentials in, short-lived signed tokens out.
 #[derive(Parser)]
 #[command(name = "sealwright", version, max_term_width = 100)]
-pub struct Cli {
+pub(super) struct Cli {
     /// Read configuration from this TOML file
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub struct Cli {
 
 /// The table of commands.
 #[derive(Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Serve tokens; what `sealwright` alone does
     Serve(ServeArgs),
     /// Make, show, change and stop agents

@@ -8,7 +8,7 @@ use super::commands::Cli;
 use super::failure::Failure;
 
 /// Prints the script.
-pub fn print(shell: clap_complete::Shell) -> Result<(), Failure> {
+pub(super) fn print(shell: clap_complete::Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "sealwright", &mut script);
     Ok(io::stdout().write_all(&script)?)

@@ -17,7 +17,7 @@ use super::output::{Printer, Sheet};
 use super::runtime::block_on;
 
 #[derive(Subcommand)]
-pub enum ConfigCommand {
+pub(super) enum ConfigCommand {
     /// Report every fault, and which agents' tokens live shorter than before an upgrade
     Check,
     /// Show every key, its value and where it was set; secrets are redacted
@@ -25,7 +25,7 @@ pub enum ConfigCommand {
 }
 
 /// Runs on a configuration that was resolved, so it has no fault.
-pub fn run(
+pub(super) fn run(
     command: &ConfigCommand,
     config: &Config,
     raw: &Raw,

@@ -13,7 +13,7 @@ use crate::telemetry::error_chain;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
-pub enum Failure {
+pub(super) enum Failure {
     /// Bad usage that the parser cannot see: exit 2.
     Usage(String),
     /// Bad configuration: exit 2.
@@ -30,7 +30,7 @@ pub enum Failure {
 
 impl Failure {
     /// Says on stderr what went wrong and gives the exit code.
-    pub fn report(self) -> ExitCode {
+    pub(super) fn report(self) -> ExitCode {
         match self {
             Self::Usage(why) => {
                 tell(&why);
@@ -50,7 +50,7 @@ impl Failure {
     }
 
     /// Names the store whose fault it is.
-    pub fn of_store(self, url: &DatabaseUrl) -> Self {
+    pub(super) fn of_store(self, url: &DatabaseUrl) -> Self {
         match self {
             Self::Store(why) => Self::Failed(format!("{url}: {why}")),
             other => other,
@@ -58,13 +58,13 @@ impl Failure {
     }
 
     /// The error and its causes in one line.
-    pub fn of(error: &(dyn StdError + 'static)) -> Self {
+    pub(super) fn of(error: &(dyn StdError + 'static)) -> Self {
         Self::Failed(error_chain(error))
     }
 }
 
 /// A line on stderr. When nobody reads it, nobody can be told.
-pub fn tell(text: &str) {
+pub(super) fn tell(text: &str) {
     let _ = io::Write::write_all(
         &mut io::stderr(),
         format!("sealwright: {text}\n").as_bytes(),

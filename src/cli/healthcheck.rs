@@ -13,7 +13,7 @@ use super::failure::Failure;
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Succeeds when `/readyz` of the configured listen address answers 200.
-pub fn run(config: &Config) -> Result<(), Failure> {
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let address = reachable(config.server.listen);
     match ask(address) {
         Ok(200) => Ok(()),

@@ -59,7 +59,12 @@ impl Report {
 }
 
 /// Imports the file. What was imported stays when a later piece fails.
-pub async fn run(agents: &Agents, act: &Act, path: &Path, out: Printer) -> Result<(), Failure> {
+pub(super) async fn run(
+    agents: &Agents,
+    act: &Act,
+    path: &Path,
+    out: Printer,
+) -> Result<(), Failure> {
     let cannot =
         |error: std::io::Error| Failure::Failed(format!("cannot read {}: {error}", path.display()));
     let lines = rows::open(path).map_err(cannot)?;

@@ -15,18 +15,18 @@ const MAX_STDIN_BYTES: u64 = 16_384;
 
 /// One `--scope`: scopes separated by spaces; empty names none.
 #[derive(Debug, Clone)]
-pub struct ScopeWords(pub Vec<Scope>);
+pub(super) struct ScopeWords(pub Vec<Scope>);
 
 /// One `--ttl`: seconds, or `default` for the server's.
 #[derive(Debug, Clone)]
-pub struct TtlWord(pub Option<Ttl>);
+pub(super) struct TtlWord(pub Option<Ttl>);
 
 /// One value of a list; empty names none, which clears the list.
 #[derive(Debug, Clone)]
-pub struct Item<T>(Option<T>);
+pub(super) struct Item<T>(Option<T>);
 
 /// Reads one `--scope`.
-pub fn scopes(text: &str) -> Result<ScopeWords, Invalid> {
+pub(super) fn scopes(text: &str) -> Result<ScopeWords, Invalid> {
     text.split_whitespace()
         .map(Scope::parse)
         .collect::<Result<_, _>>()
@@ -34,7 +34,7 @@ pub fn scopes(text: &str) -> Result<ScopeWords, Invalid> {
 }
 
 /// Reads one `--ttl`.
-pub fn ttl(text: &str) -> Result<TtlWord, Invalid> {
+pub(super) fn ttl(text: &str) -> Result<TtlWord, Invalid> {
     if text == "default" {
         return Ok(TtlWord(None));
     }
@@ -46,17 +46,17 @@ pub fn ttl(text: &str) -> Result<TtlWord, Invalid> {
 }
 
 /// Reads one `--audience`.
-pub fn audience(text: &str) -> Result<Item<Audience>, Invalid> {
+pub(super) fn audience(text: &str) -> Result<Item<Audience>, Invalid> {
     item(text, Audience::parse)
 }
 
 /// Reads one `--redirect-uri`.
-pub fn redirect_uri(text: &str) -> Result<Item<RedirectUri>, Invalid> {
+pub(super) fn redirect_uri(text: &str) -> Result<Item<RedirectUri>, Invalid> {
     item(text, RedirectUri::parse)
 }
 
 /// Reads one `--user-id`.
-pub fn user_id(text: &str) -> Result<Item<UserId>, Invalid> {
+pub(super) fn user_id(text: &str) -> Result<Item<UserId>, Invalid> {
     item(text, UserId::parse)
 }
 
@@ -69,7 +69,7 @@ fn item<T>(text: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Ite
 }
 
 /// Reads one `--set`.
-pub fn key_value(text: &str) -> Result<(String, String), Invalid> {
+pub(super) fn key_value(text: &str) -> Result<(String, String), Invalid> {
     let (key, value) = text
         .split_once('=')
         .ok_or(Invalid("written as SECTION.KEY=VALUE"))?;
@@ -77,7 +77,7 @@ pub fn key_value(text: &str) -> Result<(String, String), Invalid> {
 }
 
 /// All scopes of all `--scope`, in order, without doubles; `None` when there was no `--scope`.
-pub fn all_scopes(words: Vec<ScopeWords>) -> Option<Vec<Scope>> {
+pub(super) fn all_scopes(words: Vec<ScopeWords>) -> Option<Vec<Scope>> {
     if words.is_empty() {
         return None;
     }
@@ -91,7 +91,7 @@ pub fn all_scopes(words: Vec<ScopeWords>) -> Option<Vec<Scope>> {
 }
 
 /// All values of a repeated flag; `None` when it was not given.
-pub fn all_items<T>(items: Vec<Item<T>>) -> Option<Vec<T>> {
+pub(super) fn all_items<T>(items: Vec<Item<T>>) -> Option<Vec<T>> {
     (!items.is_empty()).then(|| items.into_iter().filter_map(|i| i.0).collect())
 }
 
@@ -100,7 +100,7 @@ pub fn all_items<T>(items: Vec<Item<T>>) -> Option<Vec<T>> {
 const MIN_SECRET: usize = 16;
 
 /// A secret from stdin, without the newline at its end.
-pub fn secret_from_stdin() -> Result<Secret, Failure> {
+pub(super) fn secret_from_stdin() -> Result<Secret, Failure> {
     let text = text_from_stdin()?;
     let text = text
         .strip_suffix('\n')
@@ -113,7 +113,7 @@ pub fn secret_from_stdin() -> Result<Secret, Failure> {
 }
 
 /// What stands on stdin, bounded.
-pub fn text_from_stdin() -> Result<zeroize::Zeroizing<String>, Failure> {
+pub(super) fn text_from_stdin() -> Result<zeroize::Zeroizing<String>, Failure> {
     let mut text = zeroize::Zeroizing::new(String::new());
     let mut stdin = io::stdin().take(MAX_STDIN_BYTES);
     match stdin.read_to_string(&mut text) {

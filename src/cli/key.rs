@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::output::{Printer, Sheet};
 
 #[derive(Subcommand)]
-pub enum KeyCommand {
+pub(super) enum KeyCommand {
     /// List signing keys, oldest first
     List,
     /// Announce a new key, which signs once it was published long enough
@@ -27,7 +27,7 @@ const HEAD: [&str; 6] = [
     "published until",
 ];
 
-pub async fn run(command: KeyCommand, config: &Config, out: Printer) -> Result<(), Failure> {
+pub(super) async fn run(command: KeyCommand, config: &Config, out: Printer) -> Result<(), Failure> {
     let opened = app::open(config).await?;
     match command {
         KeyCommand::List => {

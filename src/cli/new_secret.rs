@@ -22,7 +22,7 @@ use super::output::{Printer, Sheet};
 
 /// Where a secret came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretSource {
+pub(super) enum SecretSource {
     /// The server drew it: nobody has it but who is shown it.
     Drawn,
     /// The operator chose it, and has it.
@@ -31,7 +31,7 @@ pub enum SecretSource {
 
 /// Whether an agent had a secret before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
+pub(super) enum Occasion {
     /// It was made with this one.
     Creation,
     /// It had, and the file of the first start's credentials may hold that.
@@ -66,7 +66,7 @@ enum AgentPart {
 
 /// Prints a new secret, then keeps the file of the first start's credentials free of the old one. The agent
 /// is read for what is printed beside it, and does without where that fails.
-pub async fn print(
+pub(super) async fn print(
     agents: &Agents,
     config: &Config,
     made: NewSecret,
@@ -150,7 +150,11 @@ pub async fn print(
 
 /// Keeps the file of the first start's credentials free of a dead secret. Returns the file when it holds the
 /// new one.
-pub fn renew_file(config: &Config, agent_id: &AgentId, secret: Option<&Secret>) -> Option<PathBuf> {
+pub(super) fn renew_file(
+    config: &Config,
+    agent_id: &AgentId,
+    secret: Option<&Secret>,
+) -> Option<PathBuf> {
     match app::renew_operator_file(config, agent_id, secret) {
         Ok(None) => None,
         Ok(Some(path)) if secret.is_some() => {

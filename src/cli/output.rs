@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::failure::{Failure, tell};
 
 /// What people see of an answer.
-pub struct Sheet {
+pub(super) struct Sheet {
     /// The names of the columns; none for the two columns of a single thing.
     head: Vec<&'static str>,
     rows: Vec<Vec<String>>,
@@ -16,7 +16,7 @@ pub struct Sheet {
 
 impl Sheet {
     /// Many things of a kind, one a row.
-    pub fn list(head: &[&'static str], rows: Vec<Vec<String>>) -> Self {
+    pub(super) fn list(head: &[&'static str], rows: Vec<Vec<String>>) -> Self {
         Self {
             head: head.to_vec(),
             rows,
@@ -24,7 +24,7 @@ impl Sheet {
     }
 
     /// One thing, a property a row.
-    pub fn of(properties: Vec<(&'static str, String)>) -> Self {
+    pub(super) fn of(properties: Vec<(&'static str, String)>) -> Self {
         let rows = properties
             .into_iter()
             .map(|(name, value)| vec![name.to_owned(), value])
@@ -57,14 +57,14 @@ impl Sheet {
 
 /// Prints answers.
 #[derive(Debug, Clone, Copy)]
-pub struct Printer {
+pub(super) struct Printer {
     json: bool,
     terminal: bool,
 }
 
 impl Printer {
     /// For this process's stdout.
-    pub fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool) -> Self {
         Self {
             json,
             terminal: io::stdout().is_terminal(),
@@ -72,12 +72,12 @@ impl Printer {
     }
 
     /// Whether the answer is to be JSON.
-    pub fn is_json(self) -> bool {
+    pub(super) fn is_json(self) -> bool {
         self.json
     }
 
     /// Prints `value` as JSON, or as what people see of it.
-    pub fn print(
+    pub(super) fn print(
         self,
         value: &impl Serialize,
         sheet: impl FnOnce() -> Sheet,
@@ -100,7 +100,7 @@ impl Printer {
     }
 
     /// Says on stderr what an answer in JSON holds as `warnings`.
-    pub fn warn<'a>(self, warnings: impl IntoIterator<Item = &'a String>) {
+    pub(super) fn warn<'a>(self, warnings: impl IntoIterator<Item = &'a String>) {
         if !self.json {
             warnings
                 .into_iter()

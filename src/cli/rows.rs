@@ -32,7 +32,7 @@ const FIELDS: [&str; 12] = [
 ];
 
 /// A line of the file: its number, counted from 1, and what it holds or why it cannot be read.
-pub struct FileLine {
+pub(super) struct FileLine {
     /// Its number.
     pub number: u64,
     /// Its row.
@@ -40,7 +40,7 @@ pub struct FileLine {
 }
 
 /// The lines of a file, blank ones left out. An error ends the file.
-pub type Lines = Box<dyn Iterator<Item = io::Result<FileLine>>>;
+pub(super) type Lines = Box<dyn Iterator<Item = io::Result<FileLine>>>;
 
 /// Ends a file in an error when a line does not end: the CSV reader would hold all of it.
 struct BoundedLines<R> {
@@ -66,7 +66,7 @@ impl<R: Read> Read for BoundedLines<R> {
 }
 
 /// Opens `path`. CSV or JSON lines is told by the extension, else by the first character.
-pub fn open(path: &Path) -> io::Result<Lines> {
+pub(super) fn open(path: &Path) -> io::Result<Lines> {
     let mut file = BufReader::new(File::open(path)?);
     let extension = path
         .extension()

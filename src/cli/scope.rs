@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::output::{Printer, Sheet};
 
 #[derive(Subcommand)]
-pub enum ScopeCommand {
+pub(super) enum ScopeCommand {
     /// List the catalogue
     List,
     /// Add a scope, so that agents can be given it
@@ -34,7 +34,7 @@ pub enum ScopeCommand {
 
 #[derive(Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true).args(["description", "high_risk", "no_high_risk"]))]
-pub struct UpdateScope {
+pub(super) struct UpdateScope {
     /// Its name
     #[arg(value_parser = Scope::parse)]
     name: Scope,
@@ -49,7 +49,11 @@ pub struct UpdateScope {
     no_high_risk: bool,
 }
 
-pub async fn run(command: ScopeCommand, config: &Config, out: Printer) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: ScopeCommand,
+    config: &Config,
+    out: Printer,
+) -> Result<(), Failure> {
     let opened = app::open(config).await?;
     let (scopes, act) = (opened.scopes(config), opened.operator());
     match command {

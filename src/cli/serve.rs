@@ -9,14 +9,14 @@ use super::failure::{Failure, tell};
 use super::runtime::block_on;
 
 #[derive(Args, Default)]
-pub struct ServeArgs {
+pub(super) struct ServeArgs {
     /// Begin a new store although files beside the database tell of one that was there
     #[arg(long)]
     new_store: bool,
 }
 
 /// Serves until it is told to stop.
-pub fn run(args: &ServeArgs, config: Config, reloading: Reloading) -> Result<(), Failure> {
+pub(super) fn run(args: &ServeArgs, config: Config, reloading: Reloading) -> Result<(), Failure> {
     let new_store = if args.new_store {
         NewStore::Anywhere
     } else {
@@ -26,7 +26,7 @@ pub fn run(args: &ServeArgs, config: Config, reloading: Reloading) -> Result<(),
 }
 
 /// Brings the store's schema up to date.
-pub fn migrate(config: &Config) -> Result<(), Failure> {
+pub(super) fn migrate(config: &Config) -> Result<(), Failure> {
     block_on(async {
         app::migrate(config).await?;
         tell("the schema is up to date");

@@ -13,7 +13,7 @@ use super::input::text_from_stdin;
 use super::output::{Printer, Sheet};
 
 #[derive(Subcommand)]
-pub enum TokenCommand {
+pub(super) enum TokenCommand {
     /// Show a token's claims and what it is worth
     Inspect {
         /// The token; '-' reads it from stdin
@@ -27,7 +27,11 @@ pub enum TokenCommand {
     },
 }
 
-pub async fn run(command: TokenCommand, config: &Config, out: Printer) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: TokenCommand,
+    config: &Config,
+    out: Printer,
+) -> Result<(), Failure> {
     match command {
         TokenCommand::Inspect { token } => {
             let token = if token == "-" {

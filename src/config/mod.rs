@@ -5,19 +5,21 @@
 //! Reading order: [`table`] (every key on one screen), [`model`] (as meant), [`raw`] (the layers, as `written`),
 //! [`value`], `postgres` (the parameters of its URL), `resolve` (from written to meant), [`rule`] and [`fault`].
 
-pub mod fault;
+pub(crate) mod fault;
 mod files;
-pub mod model;
+pub(crate) mod model;
 mod postgres;
-pub mod raw;
+pub(crate) mod raw;
 mod resolve;
-pub mod rule;
-pub mod table;
-pub mod value;
+pub(crate) mod rule;
+pub(crate) mod table;
+pub(crate) mod value;
 mod written;
 
-pub use model::{Config, LogFormat, ServerConfig};
-pub use resolve::{MasterKeyNeed, Shown};
+pub use model::Config;
+pub(crate) use model::{LogFormat, ServerConfig};
+pub use resolve::MasterKeyNeed;
+pub(crate) use resolve::Shown;
 pub use value::DatabaseUrl;
 
 pub use crate::keys::algorithm::RsaBits;

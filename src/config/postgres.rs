@@ -84,7 +84,7 @@ const SAY_SSLMODE: &str = "the host is not this machine, so the URL says how it 
                            else reads";
 
 /// Checks all that the URL says.
-pub fn check(url: &Url) -> Result<(), Rule> {
+pub(super) fn check(url: &Url) -> Result<(), Rule> {
     let mut said_before = HashSet::new();
     for (name, value) in url.query_pairs() {
         check_parameter(&name, &value)?;

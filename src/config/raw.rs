@@ -16,7 +16,7 @@ use super::table;
 use super::written::Written;
 
 /// The built-in file that names every key and its default.
-pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 const PREFIX: &str = "SEALWRIGHT_";
 

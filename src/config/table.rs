@@ -21,7 +21,7 @@ use super::value::{
 use super::written::Written;
 
 /// One key: its name, how its value gets into a [`Config`], and how it is shown.
-pub struct Key {
+pub(crate) struct Key {
     /// `section.key`.
     pub name: &'static str,
     /// A secret's value is never repeated, and it is not taken from the command line.
@@ -59,7 +59,7 @@ const fn secret(
 
 /// Every key, in the order of `default.toml`. Plans have names of their own: see [`put`].
 #[rustfmt::skip]
-pub const KEYS: &[Key] = &[
+pub(crate) const KEYS: &[Key] = &[
     key("server.listen", |c, w| set(&mut c.server.listen, address(w)), |c| json!(c.server.listen)),
     key("server.ops_listen", |c, w| set(&mut c.server.ops_listen, address(w)), |c| json!(c.server.ops_listen)),
     key("server.plaintext", |c, w| set(&mut c.server.plaintext, choice(w, Plaintext::WORDS, "loopback or behind-proxy")), |c| word(c.server.plaintext, Plaintext::WORDS)),
@@ -109,7 +109,7 @@ const BITS: &[(&str, RsaBits)] = &[
 const PLANS: &str = "plans.";
 
 /// Puts a value where its key belongs.
-pub fn put(config: &mut Config, name: &str, written: &Written) -> Result<(), Rule> {
+pub(crate) fn put(config: &mut Config, name: &str, written: &Written) -> Result<(), Rule> {
     if let Some(plan) = name.strip_prefix(PLANS) {
         return put_plan(config, plan, written);
     }
@@ -160,7 +160,7 @@ fn bits(value: RsaBits) -> Value {
 }
 
 /// Whether `name` is a key; any plan is.
-pub fn is_known(name: &str) -> bool {
+pub(crate) fn is_known(name: &str) -> bool {
     let plan = name
         .strip_prefix(PLANS)
         .is_some_and(|plan| !plan.is_empty() && !plan.contains('.'));
@@ -168,12 +168,12 @@ pub fn is_known(name: &str) -> bool {
 }
 
 /// Whether the value under `name` must never be shown.
-pub fn is_secret(name: &str) -> bool {
+pub(crate) fn is_secret(name: &str) -> bool {
     KEYS.iter().any(|k| k.name == name && k.secret)
 }
 
 /// Whether a section has this name.
-pub fn is_section(name: &str) -> bool {
+pub(crate) fn is_section(name: &str) -> bool {
     sections().any(|s| s == name)
 }
 
@@ -185,7 +185,7 @@ fn sections() -> impl Iterator<Item = &'static str> {
 }
 
 /// What to say about a key that nobody knows.
-pub fn unknown_key(name: &str) -> String {
+pub(crate) fn unknown_key(name: &str) -> String {
     let last = |n: &'static str| n.split_once('.').map_or(n, |(_, last)| last);
     let same = KEYS
         .iter()
@@ -198,12 +198,12 @@ pub fn unknown_key(name: &str) -> String {
 }
 
 /// What to say about a section that nobody knows.
-pub fn unknown_section(name: &str) -> String {
+pub(crate) fn unknown_section(name: &str) -> String {
     did_you_mean("no section has this name", nearest(name, sections()))
 }
 
 /// What to say about an environment variable whose key nobody knows; `key` is as it was read.
-pub fn unknown_variable(key: &str) -> String {
+pub(crate) fn unknown_variable(key: &str) -> String {
     let near = if is_known(key) {
         Some(key)
     } else {

@@ -105,12 +105,12 @@ fn without_passwords(text: &str) -> String {
 }
 
 /// Where the store is.
-pub fn database_url(written: &Written) -> Result<DatabaseUrl, Rule> {
+pub(crate) fn database_url(written: &Written) -> Result<DatabaseUrl, Rule> {
     DatabaseUrl::parse(text(written)?)
 }
 
 /// The value of a key that takes one.
-pub fn text(written: &Written) -> Result<&str, Invalid> {
+pub(crate) fn text(written: &Written) -> Result<&str, Invalid> {
     match written {
         Written::One(text) => Ok(text),
         Written::Many(_) => Err(Invalid("one value is needed, not a list")),
@@ -118,7 +118,7 @@ pub fn text(written: &Written) -> Result<&str, Invalid> {
 }
 
 /// The values of a key that takes a list: an array, or text separated by commas or spaces.
-pub fn list(written: &Written) -> Vec<&str> {
+pub(crate) fn list(written: &Written) -> Vec<&str> {
     match written {
         Written::One(text) => text
             .split([',', ' ', '\t', '\n'])
@@ -129,7 +129,7 @@ pub fn list(written: &Written) -> Vec<&str> {
 }
 
 /// A whole number inside `range`; `rule` names the range.
-pub fn number<T: TryFrom<i64>>(
+pub(crate) fn number<T: TryFrom<i64>>(
     written: &Written,
     range: RangeInclusive<i64>,
     rule: &'static str,
@@ -142,7 +142,7 @@ pub fn number<T: TryFrom<i64>>(
 }
 
 /// A number as [`number`], or `auto`, which leaves it to the server.
-pub fn automatic<T: TryFrom<i64>>(
+pub(crate) fn automatic<T: TryFrom<i64>>(
     written: &Written,
     range: RangeInclusive<i64>,
     rule: &'static str,
@@ -154,7 +154,7 @@ pub fn automatic<T: TryFrom<i64>>(
 }
 
 /// One of a few words; `rule` names them.
-pub fn choice<T: Copy>(
+pub(crate) fn choice<T: Copy>(
     written: &Written,
     words: &[(&str, T)],
     rule: &'static str,
@@ -168,7 +168,7 @@ pub fn choice<T: Copy>(
 }
 
 /// `None` when empty, else what `parse` makes of it.
-pub fn optional<T>(
+pub(crate) fn optional<T>(
     written: &Written,
     parse: impl FnOnce(&str) -> Result<T, Invalid>,
 ) -> Result<Option<T>, Invalid> {
@@ -179,14 +179,14 @@ pub fn optional<T>(
 }
 
 /// An IP address and a port.
-pub fn address(written: &Written) -> Result<SocketAddr, Invalid> {
+pub(crate) fn address(written: &Written) -> Result<SocketAddr, Invalid> {
     text(written)?
         .parse()
         .map_err(|_| Invalid("an IP address and a port, 127.0.0.1:3000 or [::1]:3000"))
 }
 
 /// An issuer (RFC 8414 §2): kept to the character, since verifiers compare it so.
-pub fn issuer(written: &Written) -> Result<String, Invalid> {
+pub(crate) fn issuer(written: &Written) -> Result<String, Invalid> {
     const RULE: Invalid = Invalid(
         "an absolute, normalised http: or https: URL without user, query, fragment or trailing slash, at most 512 bytes",
     );
@@ -218,7 +218,7 @@ fn has_user(text: &str) -> bool {
 }
 
 /// What tokens are for unless they ask. It stands in all of them, so a password in it would be everybody's.
-pub fn default_audience(text: &str) -> Result<Audience, Invalid> {
+pub(crate) fn default_audience(text: &str) -> Result<Audience, Invalid> {
     if has_user(text) {
         return Err(Invalid(
             "an audience that is a URL has no user and no password",
@@ -228,7 +228,7 @@ pub fn default_audience(text: &str) -> Result<Audience, Invalid> {
 }
 
 /// The name of a header that holds addresses, in small letters.
-pub fn header_name(text: &str) -> Result<String, Invalid> {
+pub(crate) fn header_name(text: &str) -> Result<String, Invalid> {
     const RULE: Invalid =
         Invalid("the name of a header that lists addresses, such as X-Forwarded-For");
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -253,7 +253,7 @@ const MODULES: &[&str] = &[
 
 /// Levels by module, without the spaces between them. `tracing_subscriber` takes any word for a module that
 /// may log one day, and a misspelt level would silence everything.
-pub fn filter(written: &Written) -> Result<String, Invalid> {
+pub(crate) fn filter(written: &Written) -> Result<String, Invalid> {
     const RULE: Invalid = Invalid(
         "one level (off, error, warn, info, debug, trace), or several with commas between, all but one for a \
          module: info,sealwright::http=debug,sqlx=warn",

@@ -14,10 +14,10 @@ use super::ttl::{Risk, Ttl, lifetime};
 
 /// The longest joined scope list that a token carries, in bytes: every token stays far below the
 /// length at which this server would refuse to read it back.
-pub const MAX_SCOPE_LIST_BYTES: usize = 3_072;
+pub(crate) const MAX_SCOPE_LIST_BYTES: usize = 3_072;
 
 /// The longest list of audiences that a token carries, in bytes.
-pub const MAX_AUDIENCE_BYTES: usize = 1_024;
+pub(crate) const MAX_AUDIENCE_BYTES: usize = 1_024;
 
 /// What a client asked for, its syntax already checked.
 #[derive(Debug, Clone, Default)]
@@ -232,7 +232,7 @@ fn decide_audience(
 
 /// Whether a token of `epoch` still lives under an agent that stands so (contract D8): one rule
 /// for introspection, Bearer checks and the revocation list.
-pub fn epoch_lives(status: super::agent::AgentStatus, agent: Epoch, token: Epoch) -> bool {
+pub(crate) fn epoch_lives(status: super::agent::AgentStatus, agent: Epoch, token: Epoch) -> bool {
     status == super::agent::AgentStatus::Active && agent == token
 }
 

@@ -4,24 +4,24 @@
 //! agent have this token. Must not know async, I/O, the clock, randomness or
 //! logging: time and random values arrive as arguments.
 
-pub mod act;
-pub mod agent;
-pub mod catalogue;
-pub mod code;
-pub mod context;
-pub mod credential;
-pub mod event;
-pub mod grant;
-pub mod id;
-pub mod network;
-pub mod org;
-pub mod quota;
-pub mod refusal;
-pub mod rejection;
-pub mod risk;
-pub mod scope;
-pub mod time;
-pub mod ttl;
+pub(crate) mod act;
+pub(crate) mod agent;
+pub(crate) mod catalogue;
+pub(crate) mod code;
+pub(crate) mod context;
+pub(crate) mod credential;
+pub(crate) mod event;
+pub(crate) mod grant;
+pub(crate) mod id;
+pub(crate) mod network;
+pub(crate) mod org;
+pub(crate) mod quota;
+pub(crate) mod refusal;
+pub(crate) mod rejection;
+pub(crate) mod risk;
+pub(crate) mod scope;
+pub(crate) mod time;
+pub(crate) mod ttl;
 
 /// A value from outside that is not what its type demands.
 ///

@@ -65,7 +65,7 @@ pub struct Usage {
 }
 
 /// The sentence of a refusal for quota, exactly as contract §3 has it.
-pub fn reached_message(plan: &PlanName, limit: i64) -> String {
+pub(crate) fn reached_message(plan: &PlanName, limit: i64) -> String {
     let mut name = plan.as_str().to_owned();
     if let Some(first) = name.get_mut(0..1) {
         first.make_ascii_uppercase();

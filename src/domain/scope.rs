@@ -52,7 +52,7 @@ pub fn parse_scope_list(text: &str) -> Result<Vec<Scope>, Invalid> {
 }
 
 /// Joins scopes with single spaces, as `scope` travels in replies and claims.
-pub fn join(scopes: &[Scope]) -> String {
+pub(crate) fn join(scopes: &[Scope]) -> String {
     let mut text = String::with_capacity(scopes.iter().map(|s| s.as_str().len() + 1).sum());
     for scope in scopes {
         if !text.is_empty() {
@@ -106,7 +106,7 @@ pub const BUILT_IN: [BuiltIn; 7] = [
 
 /// Whether `name` is a built-in scope whose first segment is `admin`: it opens what belongs to
 /// other agents. A scope that an operator added never does (contract §3).
-pub fn is_admin(name: &str) -> bool {
+pub(crate) fn is_admin(name: &str) -> bool {
     BUILT_IN.iter().any(|b| b.name == name) && name.split([':', '.']).next() == Some("admin")
 }
 

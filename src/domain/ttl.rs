@@ -3,10 +3,10 @@
 use super::Invalid;
 
 /// The longest life of a token that carries a high-risk scope, in seconds. Nothing can raise it.
-pub const HIGH_RISK_CAP: i64 = 900;
+pub(crate) const HIGH_RISK_CAP: i64 = 900;
 
 /// The longest life of any token, in seconds.
-pub const MAX_TTL: i64 = 86_400;
+pub(crate) const MAX_TTL: i64 = 86_400;
 
 /// A configured token lifetime: 300 to 86,400 seconds inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,7 +41,7 @@ pub enum Risk {
 }
 
 /// The seconds a token lives: `min(custom or default, 900 if high-risk)` (contract D1).
-pub fn lifetime(custom: Option<Ttl>, default: Ttl, risk: Risk) -> i64 {
+pub(crate) fn lifetime(custom: Option<Ttl>, default: Ttl, risk: Risk) -> i64 {
     let wanted = custom.unwrap_or(default).secs();
     match risk {
         Risk::Ordinary => wanted,

@@ -21,7 +21,7 @@ const TWO_METHODS: Refusal =
     Refusal::InvalidRequest("More than one client authentication method is used.");
 
 /// What the `Authorization` header holds.
-pub enum Authorization {
+pub(crate) enum Authorization {
     /// There is none.
     Absent,
     /// `Basic`, decoded; `None` when it cannot be.
@@ -36,13 +36,13 @@ impl Authorization {
     /// Whether no client authenticates by it, so that the body must hold its credentials. A Bearer says
     /// who holds a token, and is no method of client authentication (RFC 6749 §2.3): a program that sends
     /// one with all its requests is served by its body.
-    pub fn names_no_client(&self) -> bool {
+    pub(crate) fn names_no_client(&self) -> bool {
         matches!(self, Self::Absent | Self::Bearer(_))
     }
 }
 
 /// What stands in HTTP Basic.
-pub struct Basic {
+pub(crate) struct Basic {
     id: String,
     secret: String,
     /// The secret without decoding, where that makes a difference.
@@ -52,7 +52,7 @@ pub struct Basic {
 /// Reads the `Authorization` header; two of them are refused, unless all are empty, which is none (contract
 /// D15): clients with an unset variable send it beside what they mean. Of an empty one beside another nobody
 /// can say which of them the service behind a gateway reads.
-pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
+pub(crate) fn authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(Authorization::Absent),
@@ -87,7 +87,7 @@ pub fn authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
 }
 
 /// The Bearer token of a path that takes nothing else (RFC 6750 §2.1). `otherwise` is for one who tried another scheme.
-pub fn bearer(headers: &HeaderMap, otherwise: Refusal) -> Result<String, Refusal> {
+pub(crate) fn bearer(headers: &HeaderMap, otherwise: Refusal) -> Result<String, Refusal> {
     match authorization(headers)? {
         Authorization::Bearer(token) => Ok(token),
         Authorization::Absent => Err(Refusal::MissingToken),
@@ -123,7 +123,7 @@ fn decode_basic(text: &str) -> Option<Basic> {
 ///
 /// `Ok(None)` says that none were sent at all. Every shape of malformed Basic is a failed
 /// authentication, so that it cannot be told from an unknown client.
-pub fn client_credentials(
+pub(crate) fn client_credentials(
     authorization: &Authorization,
     form: &Parameters<'_>,
     peer: Option<IpAddr>,

@@ -18,7 +18,7 @@ use super::accepts::Reads;
 use super::error::Failure;
 
 /// The largest request body, in bytes.
-pub const MAX_BODY: usize = 64 * 1024;
+pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,14 +77,14 @@ impl Bodies {
 }
 
 /// A request's body, as far as nobody has read it.
-pub struct Arriving {
+pub(crate) struct Arriving {
     body: Body,
     is_lost: bool,
 }
 
 impl Arriving {
     /// All of it is still to be read.
-    pub fn new(body: Body) -> Self {
+    pub(crate) fn new(body: Body) -> Self {
         Self {
             body,
             is_lost: false,
@@ -92,12 +92,16 @@ impl Arriving {
     }
 
     /// Where it ends cannot be known.
-    pub fn lose(&mut self) {
+    pub(crate) fn lose(&mut self) {
         self.is_lost = true;
     }
 
     /// The whole body.
-    pub async fn read(&mut self, headers: &HeaderMap, bodies: &Bodies) -> Result<Bytes, Failure> {
+    pub(crate) async fn read(
+        &mut self,
+        headers: &HeaderMap,
+        bodies: &Bodies,
+    ) -> Result<Bytes, Failure> {
         // For as long as the reading is under way: it may be given up.
         self.is_lost = true;
         let read = read_body(headers, std::mem::take(&mut self.body), bodies).await;
@@ -107,7 +111,7 @@ impl Arriving {
 
     /// Whether the whole body has been read, so that the connection can be kept. One rule for every answer,
     /// whatever its reason: a small body that nobody wanted is read and forgotten first.
-    pub async fn finish(self, reads: Reads, expects: bool) -> bool {
+    pub(crate) async fn finish(self, reads: Reads, expects: bool) -> bool {
         if self.is_lost {
             return false;
         }

@@ -15,7 +15,7 @@ const BEARER: &str = "Bearer realm=\"sealwright\"";
 const BASIC: &str = "Basic realm=\"sealwright\", charset=\"UTF-8\"";
 
 /// What a request showed of how its client meant to prove itself. Looked into only when it is refused.
-pub struct Tried {
+pub(super) struct Tried {
     header: Option<HeaderValue>,
     encoding: Encoding,
     body: Bytes,
@@ -23,7 +23,7 @@ pub struct Tried {
 
 impl Tried {
     /// Of this request.
-    pub fn of(incoming: &Incoming) -> Self {
+    pub(super) fn of(incoming: &Incoming) -> Self {
         let header = incoming.headers.get(AUTHORIZATION).cloned();
         Self {
             header,
@@ -34,7 +34,7 @@ impl Tried {
 
     /// The fields of `WWW-Authenticate`, each with one challenge, since clients that read one a field are many.
     /// `reads_body` says that the path takes a client's credentials as well as a token.
-    pub fn challenges(
+    pub(super) fn challenges(
         &self,
         refusal: &Refusal,
         status: StatusCode,

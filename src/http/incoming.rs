@@ -12,7 +12,7 @@ use crate::domain::refusal::Refusal;
 use super::parameters::{Encoding, Parameters};
 
 /// What a client may prove itself with, on every path that authenticates clients.
-pub const CREDENTIALS: [&str; 4] = [
+pub(crate) const CREDENTIALS: [&str; 4] = [
     "client_id",
     "client_secret",
     "client_assertion",

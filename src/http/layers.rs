@@ -2,7 +2,7 @@
 //!
 //! In this order (contract D6), so that nothing is evaluated for a request that is refused earlier.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,11 +10,10 @@ use std::time::Instant;
 use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, PRAGMA,
-    TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, EXPECT, HeaderMap, HeaderName, PRAGMA, WWW_AUTHENTICATE,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, Version};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use bytes::Bytes;
@@ -22,13 +21,13 @@ use futures_util::FutureExt;
 
 use crate::domain::context::RequestContext;
 use crate::domain::id::AgentId;
-use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
 use super::accepts::{Methods, Reads};
 use super::body::Arriving;
 use super::challenge::Tried;
 use super::error::Failure;
+use super::head::{check_coding, check_host, encoding_of};
 use super::incoming::Incoming;
 use super::parameters::Encoding;
 use super::reply;
@@ -39,13 +38,17 @@ use super::state::State;
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The routes of one path with all of this around their handlers.
-pub fn around(place: &Arc<[&'static Route]>, state: &Arc<State>) -> MethodRouter {
+pub(crate) fn around(place: &Arc<[&'static Route]>, state: &Arc<State>) -> MethodRouter {
     let (place, state) = (Arc::clone(place), Arc::clone(state));
     any(move |request| answer(Arc::clone(&place), Arc::clone(&state), request))
 }
 
 /// Answers one request at a path that has these routes, one at least.
-pub async fn answer(place: Arc<[&'static Route]>, state: Arc<State>, request: Request) -> Response {
+pub(crate) async fn answer(
+    place: Arc<[&'static Route]>,
+    state: Arc<State>,
+    request: Request,
+) -> Response {
     let route = place
         .iter()
         .find(|route| route.methods.allows(request.method()));
@@ -174,63 +177,6 @@ fn challenge(response: &mut Response, failure: &Failure, reads: Reads, tried: Op
     }
 }
 
-/// RFC 9112 §6.1: no coding but `chunked` is understood, so what another one wraps is not the body.
-fn check_coding(headers: &HeaderMap) -> Result<(), Failure> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(one) = codings.next() else {
-        return Ok(());
-    };
-    if codings.next().is_none() && one.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Ok(());
-    }
-    Err(Refusal::InvalidRequest("The body may have no transfer coding but chunked.").into())
-}
-
-/// RFC 9112 §3.2: one Host that names a host, so that nothing in front of this server can have read another one.
-fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
-    let refused = |why| Err(Refusal::InvalidRequest(why).into());
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
-        (Some(_), None) => refused("The Host header names no host."),
-        (None, _) if version < Version::HTTP_11 => Ok(()),
-        _ => refused("The request needs exactly one Host header."),
-    }
-}
-
-/// RFC 9110 §7.2, RFC 3986 §3.2: a name or an address, and a port. It may be empty: nobody has a use for it here.
-fn is_host(value: &[u8]) -> bool {
-    let name_end = match value.first() {
-        Some(b'[') => value.iter().position(|b| *b == b']').map_or(0, |at| at + 1),
-        _ => value.iter().position(|b| *b == b':').unwrap_or(value.len()),
-    };
-    let (name, port) = value.split_at(name_end);
-    let is_port = port
-        .split_first()
-        .is_none_or(|(colon, digits)| *colon == b':' && digits.iter().all(u8::is_ascii_digit));
-    is_port && is_name(name)
-}
-
-fn is_name(name: &[u8]) -> bool {
-    if let [b'[', address @ .., b']'] = name {
-        return std::str::from_utf8(address)
-            .is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
-    }
-    let mut rest = name.iter();
-    while let Some(byte) = rest.next() {
-        let fits = match byte {
-            b'%' => [rest.next(), rest.next()]
-                .iter()
-                .all(|b| b.is_some_and(u8::is_ascii_hexdigit)),
-            b => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(b),
-        };
-        if !fits {
-            return false;
-        }
-    }
-    true
-}
-
 /// The methods of all routes of a path, in the order of the table.
 fn allow(place: &[&Route]) -> String {
     place
@@ -239,30 +185,6 @@ fn allow(place: &[&Route]) -> String {
         .copied()
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-/// The body's encoding by its media type, in any letter case and with any parameter behind it:
-/// RFC 6749 App. B has forms alone.
-fn encoding_of(reads: Reads, headers: &HeaderMap) -> Result<Encoding, Failure> {
-    let refused = Failure::MediaType(reads);
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(one), None) = (types.next(), types.next()) else {
-        return Err(refused);
-    };
-    let essence = one
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        Ok(Encoding::Form)
-    } else if reads == Reads::FormOrJson && essence.eq_ignore_ascii_case("application/json") {
-        Ok(Encoding::Json)
-    } else {
-        Err(refused)
-    }
 }
 
 /// Contract D13: the client's own id when it is 1–64 characters of `[A-Za-z0-9._-]`.

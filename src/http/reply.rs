@@ -18,7 +18,7 @@ use super::error::Failure;
 
 /// How a document may be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub(crate) enum Kept {
     /// Asked for anew each time; the tag spares the body.
     Revalidated,
     /// By anybody for five minutes, far shorter than a new key is announced before it signs, and by
@@ -27,12 +27,12 @@ pub enum Kept {
 }
 
 /// JSON text.
-pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     typed(status, "application/json", body)
 }
 
 /// A problem as JSON (RFC 9457 §3).
-pub fn problem<T: Serialize>(status: StatusCode, details: &T) -> Response {
+pub(crate) fn problem<T: Serialize>(status: StatusCode, details: &T) -> Response {
     // Strings and a number always serialise; without a body the status still stands.
     typed(
         status,
@@ -42,7 +42,7 @@ pub fn problem<T: Serialize>(status: StatusCode, details: &T) -> Response {
 }
 
 /// Plain text.
-pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
     typed(status, "text/plain", body)
 }
 
@@ -55,7 +55,7 @@ fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -
 }
 
 /// A value as JSON, with status 200.
-pub fn json_of<T: Serialize>(value: &T) -> Result<Response, Failure> {
+pub(crate) fn json_of<T: Serialize>(value: &T) -> Result<Response, Failure> {
     match serde_json::to_vec(value) {
         Ok(body) => Ok(json(StatusCode::OK, body)),
         Err(error) => Err(Failure::fault(&error.to_string())),
@@ -63,13 +63,13 @@ pub fn json_of<T: Serialize>(value: &T) -> Result<Response, Failure> {
 }
 
 /// A document: 304 without body when `If-None-Match` holds its tag.
-pub fn document(headers: &HeaderMap, document: &Document, kept: Kept) -> Response {
+pub(crate) fn document(headers: &HeaderMap, document: &Document, kept: Kept) -> Response {
     let body = (!matches_etag(headers, &document.etag)).then(|| document.body.clone());
     described(body, &document.etag, kept)
 }
 
 /// The headers that go with a document's body, or with a 304 in its place.
-pub fn described(body: Option<Bytes>, etag: &str, kept: Kept) -> Response {
+pub(crate) fn described(body: Option<Bytes>, etag: &str, kept: Kept) -> Response {
     let mut response = match body {
         Some(body) => json(StatusCode::OK, body),
         None => StatusCode::NOT_MODIFIED.into_response(),
@@ -95,7 +95,7 @@ pub fn described(body: Option<Bytes>, etag: &str, kept: Kept) -> Response {
 
 /// The answer to a script that asks whether it may read a public document, with headers of its own
 /// (`If-None-Match`, `MCP-Protocol-Version`) too: it may, and need not ask again for a day.
-pub fn preflight() -> Response {
+pub(crate) fn preflight() -> Response {
     let headers = [
         (ALLOW, "GET, HEAD, OPTIONS"),
         (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
@@ -107,7 +107,7 @@ pub fn preflight() -> Response {
 }
 
 /// RFC 9110 §13.1.2: a list of tags or `*`, compared weakly.
-pub fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
+pub(crate) fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
     let same = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
     headers
         .get_all(IF_NONE_MATCH)

@@ -16,10 +16,10 @@ use super::shape::Shape;
 use super::state::State;
 
 /// How long an answer may take where nothing else is said: a lost database is told within three seconds (contract D9).
-pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(2_800);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(2_800);
 
 /// A handler's answer: a response, or a failure that the route's shape renders.
-pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
 
 /// What opens a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,7 +25,7 @@ pub enum Shape {
 }
 
 /// Writes a failure in the path's shape.
-pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
+pub(crate) fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
     let mut response = match shape {
         Shape::OAuth => oauth_error(failure),
         Shape::Management => management_error(failure, request_id),
@@ -41,7 +41,7 @@ pub fn render(shape: Shape, failure: &Failure, request_id: &str) -> Response {
 // The bodies are written by hand, since the contract has them to the letter, members in order.
 
 /// [`Shape::OAuth`]'s body and status.
-pub fn oauth_error(failure: &Failure) -> Response {
+pub(crate) fn oauth_error(failure: &Failure) -> Response {
     let problem = failure.problem();
     let (error, text) = (json!(problem.code), json!(problem.message));
     let body = if matches!(problem.code, "invalid_token" | "insufficient_scope") {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// All values of a parameter in a query that another program's client may have written. What cannot be
 /// decoded there is its affair, but in a value of this parameter, which is then `None`. A name that cannot
 /// be decoded is nobody's.
-pub fn values_in_query<'a>(
+pub(crate) fn values_in_query<'a>(
     query: &'a str,
     name: &str,
 ) -> impl Iterator<Item = Option<Cow<'a, str>>> {
@@ -20,7 +20,7 @@ pub fn values_in_query<'a>(
 }
 
 /// `+` is a space and `%XX` a byte; the bytes must be UTF-8.
-pub fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
+pub(crate) fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
     if !text.iter().any(|b| matches!(b, b'+' | b'%')) {
         return std::str::from_utf8(text).ok().map(Cow::Borrowed);
     }

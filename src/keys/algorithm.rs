@@ -119,14 +119,14 @@ impl PrivateKey {
 }
 
 /// A public key, parsed once, that verifies RS256 and nothing else (RFC 8725 §3.1).
-pub struct PublicKey {
+pub(crate) struct PublicKey {
     key: DecodingKey,
     validation: Validation,
 }
 
 impl PublicKey {
     /// Reads a stored JWK and proves that `kid` is its thumbprint.
-    pub fn from_jwk(kid: &Kid, json: &str) -> Result<Self, KeyFault> {
+    pub(crate) fn from_jwk(kid: &Kid, json: &str) -> Result<Self, KeyFault> {
         let damaged = |why| KeyFault::Damaged(kid.clone(), why);
         let jwk: Jwk =
             serde_json::from_str(json).map_err(|_| damaged("its public part is no JWK"))?;
@@ -152,7 +152,7 @@ impl PublicKey {
     }
 
     /// The claims of a token that this key signed.
-    pub fn verify(&self, token: &str) -> Option<Claims> {
+    pub(crate) fn verify(&self, token: &str) -> Option<Claims> {
         jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)
             .ok()
             .map(|data| data.claims)

@@ -10,11 +10,11 @@ use crate::domain::ttl::Risk;
 use crate::store::Recorded;
 
 /// A token longer than this is refused unread, in bytes. Every token that is minted is shorter.
-pub const MAX_TOKEN_BYTES: usize = 8_192;
+pub(crate) const MAX_TOKEN_BYTES: usize = 8_192;
 
 /// The header of a minted token (RFC 9068 §2.1).
 #[derive(Serialize)]
-pub struct TokenHeader<'a> {
+pub(crate) struct TokenHeader<'a> {
     /// Always `RS256`.
     pub alg: &'static str,
     /// `at+jwt`, or `JWT` where configured.
@@ -27,7 +27,7 @@ pub struct TokenHeader<'a> {
 /// `jwk`, `jku`, `x5u`, `x5c`, which must never choose a key (RFC 8725 §3.10).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PresentedHeader {
+pub(crate) struct PresentedHeader {
     /// What it claims to be signed with.
     pub alg: String,
     /// What it claims to be.
@@ -124,7 +124,7 @@ enum MintedAud<'a> {
 }
 
 /// The claims of a recorded token as JSON (contract §2).
-pub fn encode(issuer: &str, recorded: &Recorded) -> Vec<u8> {
+pub(crate) fn encode(issuer: &str, recorded: &Recorded) -> Vec<u8> {
     let grant = recorded.grant();
     let minted = Minted {
         iss: issuer,
@@ -147,7 +147,7 @@ pub fn encode(issuer: &str, recorded: &Recorded) -> Vec<u8> {
 
 /// The header of a token that has the shape of one of ours: at most [`MAX_TOKEN_BYTES`] bytes, three
 /// parts, and a header of exactly the three known members. Decides nothing about the signature.
-pub fn read_header(token: &str) -> Option<PresentedHeader> {
+pub(crate) fn read_header(token: &str) -> Option<PresentedHeader> {
     if token.len() > MAX_TOKEN_BYTES || token.bytes().filter(|b| *b == b'.').count() != 2 {
         return None;
     }

@@ -23,7 +23,7 @@ use super::seal::{self, MasterKey};
 use super::store_key;
 
 /// The purpose under which code keys are stored.
-pub const PURPOSE: &str = "code";
+pub(crate) const PURPOSE: &str = "code";
 
 /// What stands in place of [`PURPOSE`] in the binding of a code that was asked for with a challenge.
 const CHALLENGED: &str = "code/S256";

@@ -19,21 +19,21 @@ use algorithm::{PrivateKey, PublicKey};
 use claims::{Claims, MAX_TOKEN_BYTES, TokenHeader};
 use seal::MasterKey;
 
-pub mod algorithm;
-pub mod claims;
-pub mod code;
+pub(crate) mod algorithm;
+pub(crate) mod claims;
+pub(crate) mod code;
 mod fault;
 mod prefixed;
-pub mod rotation;
-pub mod seal;
-pub mod standing;
-pub mod store_key;
-pub mod tag;
+pub(crate) mod rotation;
+pub(crate) mod seal;
+pub(crate) mod standing;
+pub(crate) mod store_key;
+pub(crate) mod tag;
 mod token;
 
-pub use fault::KeyFault;
-pub use prefixed::length_prefixed;
-pub use token::{SignedToken, TokenTyp, Verified};
+pub(crate) use fault::KeyFault;
+pub(crate) use prefixed::length_prefixed;
+pub(crate) use token::{SignedToken, TokenTyp, Verified};
 
 struct SigningKey {
     /// The first part of each token and the dot behind it.

@@ -10,10 +10,10 @@ use crate::store::{Change, KeyChange, KeyRecord, KeyState, Retires};
 
 /// How long a retired key stays published past the last token it may have signed, in seconds:
 /// processes re-read the keyring once a minute, and clocks differ.
-pub const SKEW: i64 = 180;
+pub(crate) const SKEW: i64 = 180;
 
 /// What is to be done about the keys at `now`, first things first; `seal` seals a key that stands as it will.
-pub fn plan(
+pub(crate) fn plan(
     keys: &[KeyRecord],
     now: Timestamp,
     seal: impl Fn(&KeyRecord) -> Vec<u8>,
@@ -53,7 +53,7 @@ pub fn plan(
 }
 
 /// What a new key is to be: the first of a store signs at once, each later one is announced first.
-pub fn announce(
+pub(crate) fn announce(
     keys: &[KeyRecord],
     now: Timestamp,
     announce_seconds: i64,

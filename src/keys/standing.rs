@@ -41,7 +41,7 @@ pub fn new_record(
 
 /// The seal of a key that stands as this record says. `signs_until` is not covered: the database's clock
 /// writes it and nobody goes by it.
-pub fn seal(master: &MasterKey, record: &KeyRecord) -> Vec<u8> {
+pub(crate) fn seal(master: &MasterKey, record: &KeyRecord) -> Vec<u8> {
     hmac::sign(&master.derive(PURPOSE), &covered(record, record.state))
         .as_ref()
         .to_vec()

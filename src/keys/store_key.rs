@@ -11,7 +11,7 @@ use crate::store::StoreKey;
 use super::seal::MasterKey;
 
 /// Draws a key for `purpose` and seals it for the store.
-pub fn generate(
+pub(crate) fn generate(
     purpose: &str,
     key_id: char,
     master: &MasterKey,

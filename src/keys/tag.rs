@@ -11,7 +11,7 @@ use super::seal::MasterKey;
 use super::store_key;
 
 /// The purpose under which tag keys are stored.
-pub const PURPOSE: &str = "tag";
+pub(crate) const PURPOSE: &str = "tag";
 
 /// A store's tag key. Drawn at random, never derived: another master key leaves every secret valid.
 pub struct TagKey {

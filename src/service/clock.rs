@@ -11,7 +11,7 @@ use super::error::Error;
 
 /// A process whose clock is further from the store's, in milliseconds, is not ready for requests: tokens
 /// that it issues would be older, or seem older to others, than they are.
-pub const MAX_SKEW_MILLIS: i64 = 2_000;
+pub(crate) const MAX_SKEW_MILLIS: i64 = 2_000;
 
 /// Asks the store what time it is. Run once a second.
 pub async fn measure_clock(records: &dyn Records, clock: &StoreClock) -> Result<(), Error> {
@@ -23,17 +23,17 @@ pub async fn measure_clock(records: &dyn Records, clock: &StoreClock) -> Result<
 }
 
 /// Whether the process's clock is too far from the store's.
-pub fn is_off(clock: &StoreClock) -> bool {
+pub(crate) fn is_off(clock: &StoreClock) -> bool {
     clock.ahead_millis().saturating_abs() > MAX_SKEW_MILLIS
 }
 
 /// Says in the log when the process's clock goes off the store's, and when it agrees again.
 #[derive(Debug, Default)]
-pub struct SkewLog(AtomicBool);
+pub(crate) struct SkewLog(AtomicBool);
 
 impl SkewLog {
     /// To be called after each measurement.
-    pub fn note(&self, clock: &StoreClock) {
+    pub(crate) fn note(&self, clock: &StoreClock) {
         let is_off = is_off(clock);
         let was_off = self.0.swap(is_off, Ordering::Relaxed);
         let ahead_seconds = clock.ahead_millis() / 1_000;

@@ -56,4 +56,4 @@ impl From<KeyFault> for Error {
 /// A fault that is nothing but a sentence for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Cause(pub String);
+pub(crate) struct Cause(pub String);

@@ -224,7 +224,7 @@ impl KeyService {
 }
 
 /// The keys of a store itself.
-pub struct StoreKeys {
+pub(crate) struct StoreKeys {
     /// What the tags of secrets are computed with.
     pub tags: Vec<TagKey>,
     /// What authorization codes are sealed with.
@@ -233,7 +233,7 @@ pub struct StoreKeys {
 
 /// The store's own keys, made now where it has none. A key that does not open under this master key
 /// is a fault that names what is wrong.
-pub async fn ensure_store_keys(
+pub(crate) async fn ensure_store_keys(
     store: &dyn Store,
     records: &dyn Records,
     keyring: &Keyring,

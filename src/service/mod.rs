@@ -7,20 +7,20 @@
 //! (what a presented token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`], [`clock`],
 //! [`readiness`]; for operators [`manage`].
 
-pub mod clients;
-pub mod clock;
-pub mod codes;
+pub(crate) mod clients;
+pub(crate) mod clock;
+pub(crate) mod codes;
 mod error;
-pub mod issue;
-pub mod keys;
-pub mod limits;
-pub mod look;
-pub mod manage;
+pub(crate) mod issue;
+pub(crate) mod keys;
+pub(crate) mod limits;
+pub(crate) mod look;
+pub(crate) mod manage;
 mod plans;
-pub mod readiness;
-pub mod replay;
-pub mod revocations;
-pub mod revoke;
-pub mod tokens;
+pub(crate) mod readiness;
+pub(crate) mod replay;
+pub(crate) mod revocations;
+pub(crate) mod revoke;
+pub(crate) mod tokens;
 
-pub use error::{Cause, Error};
+pub(crate) use error::{Cause, Error};

@@ -39,7 +39,7 @@ const ALIKE: usize = 1_000;
 const IMPORTED_TTL: Duration = Duration::from_secs(1);
 
 /// The wrapper.
-pub struct Cached {
+pub(crate) struct Cached {
     inner: Arc<dyn Store>,
     agents: Cache<AgentId, Arc<AgentRecord>>,
     alike: Alike,
@@ -49,7 +49,7 @@ pub struct Cached {
 
 impl Cached {
     /// Wraps `inner` with nothing remembered.
-    pub fn over(inner: Arc<dyn Store>) -> Self {
+    pub(crate) fn over(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,
             agents: Cache::with_weighter(EXPECTED, AGENTS, UnitWeighter),

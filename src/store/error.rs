@@ -20,7 +20,7 @@ pub enum StoreError {
 /// Somebody else's open transaction holds all that was asked for. Nothing was done.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("another transaction holds what is needed")]
-pub struct LockedElsewhere;
+pub(crate) struct LockedElsewhere;
 
 impl StoreError {
     /// Whether it is for certain that nothing was done, since somebody else holds what is needed.

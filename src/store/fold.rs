@@ -39,7 +39,7 @@ pub(in crate::store) struct Slot<'a> {
 
 impl Slot<'_> {
     /// How many credentials must be alive.
-    pub fn proofs(&self) -> i64 {
+    pub(super) fn proofs(&self) -> i64 {
         i64::try_from(self.credentials.len()).unwrap_or(i64::MAX)
     }
 }
@@ -69,7 +69,7 @@ pub(in crate::store) struct Folded<'a> {
 
 impl<'a> Folded<'a> {
     /// Folds the grants of a batch.
-    pub fn new(grants: &'a [Arc<Grant>]) -> Self {
+    pub(super) fn new(grants: &'a [Arc<Grant>]) -> Self {
         let decided_on = |g: &'a Grant| (g.agent_id(), g.agent_version(), g.catalogue_version());
         let mut tokens: Vec<(usize, &'a Grant)> =
             grants.iter().map(AsRef::as_ref).enumerate().collect();
@@ -114,7 +114,7 @@ impl<'a> Folded<'a> {
     }
 
     /// The grants in folded order: those of one slot lie together, from its [`Slot::first`] on.
-    pub fn tokens(&self) -> impl Iterator<Item = &'a Grant> + '_ {
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &'a Grant> + '_ {
         self.places
             .iter()
             .filter_map(|place| self.grants.get(*place))
@@ -122,7 +122,7 @@ impl<'a> Folded<'a> {
     }
 
     /// The grants that `counted` lets through, each with its count.
-    pub fn granted<'s>(
+    pub(super) fn granted<'s>(
         &'s self,
         counted: &'s [Counted],
     ) -> impl Iterator<Item = (usize, &'a Grant, Counted)> + 's {
@@ -133,7 +133,7 @@ impl<'a> Folded<'a> {
     }
 
     /// One verdict a grant, in the batch's order. A slot without a count is stale.
-    pub fn verdicts(&self, counted: &[Counted]) -> Vec<Verdict> {
+    pub(super) fn verdicts(&self, counted: &[Counted]) -> Vec<Verdict> {
         let mut verdicts = vec![Verdict::Stale; self.grants.len()];
         let mut put = |place: usize, verdict| {
             if let Some(slot) = verdicts.get_mut(place) {
@@ -192,7 +192,7 @@ pub(in crate::store) struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// Of `whole`, without the tokens of the agents `out`.
-    pub fn without(whole: &'a Batch, out: &'a HashSet<AgentId>) -> Self {
+    pub(super) fn without(whole: &'a Batch, out: &'a HashSet<AgentId>) -> Self {
         let is_in = |grant: &&Arc<Grant>| !out.contains(grant.agent_id());
         let grants = whole.grants.iter().filter(is_in).cloned().collect();
         Self {
@@ -207,7 +207,7 @@ impl<'a> Part<'a> {
     }
 
     /// One verdict a grant of the whole batch, from those of the others.
-    pub fn verdicts(&self, counted: Vec<Verdict>) -> Vec<Verdict> {
+    pub(super) fn verdicts(&self, counted: Vec<Verdict>) -> Vec<Verdict> {
         let mut counted = counted.into_iter();
         let verdict = |grant: &Arc<Grant>| {
             if self.out.contains(grant.agent_id()) {

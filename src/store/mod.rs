@@ -21,31 +21,31 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
 
-pub mod batch;
-pub mod cache;
+pub(crate) mod batch;
+pub(crate) mod cache;
 mod error;
 mod fold;
 mod key;
-pub mod postgres;
-pub mod records;
+pub(crate) mod postgres;
+pub(crate) mod records;
 mod redeem;
 mod retry;
 mod revocation;
 mod row;
 #[cfg(test)]
 mod scripted;
-pub mod sqlite;
+pub(crate) mod sqlite;
 mod token;
-pub mod write;
+pub(crate) mod write;
 
-pub use error::{LockedElsewhere, OpenError, StoreError};
+pub(crate) use error::LockedElsewhere;
+pub use error::{OpenError, StoreError};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey};
 pub use records::Records;
-pub use revocation::{
-    ExchangedToken, KilledAgent, KilledTokens, REVOCATION_GRACE, Revocations, Sought,
-};
+pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations};
 #[cfg(test)]
-pub use revocation::{KilledToken, RevokedToken};
+pub(crate) use revocation::{KilledToken, RevokedToken};
+pub use revocation::{KilledTokens, REVOCATION_GRACE, Sought};
 pub use token::{
     AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
 };

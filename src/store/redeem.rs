@@ -84,7 +84,7 @@ pub(in crate::store) struct Entitled<'a> {
 
 impl<'a> Entitled<'a> {
     /// Of `whole`, when the codes of the tokens `taken` were taken for them.
-    pub fn new(whole: &'a Batch, taken: &HashSet<Jti>) -> Self {
+    pub(super) fn new(whole: &'a Batch, taken: &HashSet<Jti>) -> Self {
         let may = |grant: &Arc<Grant>| grant.code().is_none() || taken.contains(&grant.jti());
         let kept: Vec<bool> = whole.grants.iter().map(may).collect();
         let grants = whole
@@ -105,7 +105,7 @@ impl<'a> Entitled<'a> {
     }
 
     /// The codes that were taken for tokens which then were not counted: they live on.
-    pub fn unspent(&self, verdicts: &[Verdict]) -> HashMap<CodeId, Verdict> {
+    pub(super) fn unspent(&self, verdicts: &[Verdict]) -> HashMap<CodeId, Verdict> {
         let uncounted = |(grant, verdict): (&Arc<Grant>, &Verdict)| match verdict {
             Verdict::Counted(_) => None,
             other => Some((grant.code()?.id, other.clone())),
@@ -120,7 +120,7 @@ impl<'a> Entitled<'a> {
 
     /// One verdict a grant of the whole batch, from those of the grants that may be counted. Whoever
     /// came second for a code that lives on is told what the first was told, for they are one agent's.
-    pub fn verdicts(&self, counted: Vec<Verdict>) -> Vec<Verdict> {
+    pub(super) fn verdicts(&self, counted: Vec<Verdict>) -> Vec<Verdict> {
         let unspent = self.unspent(&counted);
         let mut counted = counted.into_iter();
         let verdict = |(grant, kept): (&Arc<Grant>, &bool)| match grant.code() {

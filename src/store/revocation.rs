@@ -141,7 +141,7 @@ pub(in crate::store) struct Gathered {
 }
 
 impl Gathered {
-    pub fn new(sought: &[Sought], most: usize) -> Self {
+    pub(super) fn new(sought: &[Sought], most: usize) -> Self {
         Self {
             found: vec![KilledTokens::default(); sought.len()],
             most,
@@ -149,7 +149,7 @@ impl Gathered {
     }
 
     /// Takes over rows of a place, a token's id and its `exp`.
-    pub fn extend(&mut self, rows: Vec<(i64, uuid::Uuid, i64)>) {
+    pub(super) fn extend(&mut self, rows: Vec<(i64, uuid::Uuid, i64)>) {
         for (place, jti, expires_at) in rows {
             let place = usize::try_from(place)
                 .ok()
@@ -166,7 +166,7 @@ impl Gathered {
         }
     }
 
-    pub fn settle(mut self) -> Vec<KilledTokens> {
+    pub(super) fn settle(mut self) -> Vec<KilledTokens> {
         for found in &mut self.found {
             found.settle(self.most);
         }

@@ -80,7 +80,7 @@ pub(in crate::store) struct AgentRow {
 }
 
 impl AgentRow {
-    pub fn parse(self) -> Result<Agent, Broken> {
+    pub(super) fn parse(self) -> Result<Agent, Broken> {
         Ok(Agent {
             agent_id: AgentId::parse(&self.agent_id)?,
             profile: Profile {
@@ -117,7 +117,7 @@ pub(in crate::store) struct KeyRow {
 }
 
 impl KeyRow {
-    pub fn parse(self) -> Result<KeyRecord, Broken> {
+    pub(super) fn parse(self) -> Result<KeyRecord, Broken> {
         Ok(KeyRecord {
             kid: Kid(self.kid),
             public_jwk: self.public_jwk,

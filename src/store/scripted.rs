@@ -21,7 +21,7 @@ use super::{
 
 /// The store. Calls are counted from 0, whatever they ask.
 #[derive(Default)]
-pub struct Scripted {
+pub(super) struct Scripted {
     fails: Vec<usize>,
     hangs_from: Option<usize>,
     takes: Duration,
@@ -46,7 +46,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Scripted {
     /// One that is unavailable at these calls.
-    pub fn failing(calls: &[usize]) -> Self {
+    pub(super) fn failing(calls: &[usize]) -> Self {
         Self {
             fails: calls.to_vec(),
             ..Self::default()
@@ -54,7 +54,7 @@ impl Scripted {
     }
 
     /// The same, answering no call from this one on.
-    pub fn hanging_from(self, call: usize) -> Self {
+    pub(super) fn hanging_from(self, call: usize) -> Self {
         Self {
             hangs_from: Some(call),
             ..self
@@ -62,32 +62,32 @@ impl Scripted {
     }
 
     /// The same, taking so long for each call.
-    pub fn slow(self, takes: Duration) -> Self {
+    pub(super) fn slow(self, takes: Duration) -> Self {
         Self { takes, ..self }
     }
 
     /// How often it was called.
-    pub fn calls(&self) -> usize {
+    pub(super) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
     /// The ids of the batches that it was sent, in order.
-    pub fn batches(&self) -> Vec<u128> {
+    pub(super) fn batches(&self) -> Vec<u128> {
         lock(&self.batches).clone()
     }
 
     /// How many writes each commit held, in order.
-    pub fn commits(&self) -> Vec<usize> {
+    pub(super) fn commits(&self) -> Vec<usize> {
         lock(&self.commits).clone()
     }
 
     /// What the next read of any agent finds.
-    pub fn set_agent(&self, record: Option<AgentRecord>) {
+    pub(super) fn set_agent(&self, record: Option<AgentRecord>) {
         *lock(&self.agent) = record.map(Arc::new);
     }
 
     /// Whether the next read finds imported credentials.
-    pub fn set_imported(&self, held: bool) {
+    pub(super) fn set_imported(&self, held: bool) {
         self.imported.store(held, Ordering::SeqCst);
     }
 
@@ -180,7 +180,7 @@ impl Store for Scripted {
 
 /// What the tests of both wrappers ask for.
 #[cfg(test)]
-pub mod samples {
+pub(super) mod samples {
     use std::error::Error;
     use std::sync::Arc;
 
@@ -203,7 +203,7 @@ pub mod samples {
     const CALLBACK: &str = "https://app.example/cb";
 
     /// The error and its causes.
-    pub fn chain(error: &dyn Error) -> String {
+    pub(crate) fn chain(error: &dyn Error) -> String {
         error.source().map_or_else(
             || error.to_string(),
             |cause| format!("{error}: {}", chain(cause)),
@@ -211,7 +211,7 @@ pub mod samples {
     }
 
     /// An agent of that version without credentials.
-    pub fn record(agent_id: &str, version: i64) -> AgentRecord {
+    pub(crate) fn record(agent_id: &str, version: i64) -> AgentRecord {
         AgentRecord {
             agent: agent(agent_id, version),
             credentials: Box::default(),
@@ -242,12 +242,12 @@ pub mod samples {
     }
 
     /// A batch of that id with one grant.
-    pub fn batch(id: u128) -> Batch {
+    pub(crate) fn batch(id: u128) -> Batch {
         batch_for(id, &Basis::Own)
     }
 
     /// A batch of that id with one grant, which costs a code.
-    pub fn exchange(id: u128) -> Batch {
+    pub(crate) fn exchange(id: u128) -> Batch {
         let reference = CodeRef {
             id: CodeId(Uuid::from_u128(id)),
             expires_at: Timestamp(60),

@@ -12,7 +12,7 @@ use crate::domain::id::{AgentId, BatchId, Jti};
 use crate::domain::time::{Moment, Timestamp};
 
 /// The most grants in one batch, and the most tokens in one look-up.
-pub const MAX_BATCH: usize = 256;
+pub(super) const MAX_BATCH: usize = 256;
 
 /// A spent code is remembered this many seconds past its end: far longer than the clocks of two
 /// processes may differ, so that none takes it for a live one.
@@ -20,7 +20,7 @@ pub const SPENT_GRACE: i64 = 3_600;
 
 /// How many different costs of imported hashes are told apart: all that there are, wherever somebody did not
 /// make them differ on purpose.
-pub const MAX_COSTS: i64 = 32;
+pub(super) const MAX_COSTS: i64 = 32;
 
 /// Whether a read may be answered from memory. A remembered row may only say yes: before any
 /// refusal that rests on stored state the row is read [`Freshness::Fresh`].

@@ -53,12 +53,12 @@ const METRICS: &[(&str, Kind, &str)] = &[
 ];
 
 /// A token request was answered: `issued`, or the error's word.
-pub fn token_request(outcome: &'static str) {
+pub(crate) fn token_request(outcome: &'static str) {
     counter!(TOKEN_REQUESTS, "outcome" => outcome).increment(1);
 }
 
 /// A request was answered. `route` is the route's pattern, never the path that was asked for.
-pub fn request(route: &'static str, status: u16, took: Duration) {
+pub(crate) fn request(route: &'static str, status: u16, took: Duration) {
     let class = match status / 100 {
         1 => "1xx",
         2 => "2xx",
@@ -70,45 +70,45 @@ pub fn request(route: &'static str, status: u16, took: Duration) {
 }
 
 /// A statement counted this many tokens.
-pub fn batch_size(grants: usize) {
+pub(crate) fn batch_size(grants: usize) {
     // The batcher's limit is far below the 2^53 from which on this would round.
     #[expect(clippy::cast_precision_loss)]
     histogram!(BATCH_SIZE).record(grants as f64);
 }
 
 /// A proven secret was remembered, or not.
-pub fn credential_cache(hit: bool) {
+pub(crate) fn credential_cache(hit: bool) {
     counter!(CREDENTIAL_CACHE, "result" => if hit { "hit" } else { "miss" }).increment(1);
 }
 
 /// A hash was asked for and has a place in the queue.
-pub fn hash() {
+pub(crate) fn hash() {
     counter!(HASHES).increment(1);
 }
 
 /// So much was computed for one hash, comparison or both.
-pub fn hash_work(bcrypt_rounds: u64, argon2_kib: u64) {
+pub(crate) fn hash_work(bcrypt_rounds: u64, argon2_kib: u64) {
     counter!(HASH_WORK, "kind" => "bcrypt").increment(bcrypt_rounds);
     counter!(HASH_WORK, "kind" => "argon2").increment(argon2_kib);
 }
 
 /// A login was turned away because the hash queue was full.
-pub fn hash_shed() {
+pub(crate) fn hash_shed() {
     counter!(HASH_SHED).increment(1);
 }
 
 /// An introspection was answered.
-pub fn introspection(active: bool) {
+pub(crate) fn introspection(active: bool) {
     counter!(INTROSPECTIONS, "result" => if active { "active" } else { "inactive" }).increment(1);
 }
 
 /// A request could not be served: `unavailable` or `fault`.
-pub fn failed_request(kind: &'static str) {
+pub(crate) fn failed_request(kind: &'static str) {
     counter!(FAILED_REQUESTS, "kind" => kind).increment(1);
 }
 
 /// So many live tokens of killed agents have no room in the revocation list.
-pub fn unlisted_tokens(tokens: u64) {
+pub(crate) fn unlisted_tokens(tokens: u64) {
     // Counts far below the 2^53 from which on this would round.
     #[expect(clippy::cast_precision_loss)]
     gauge!(UNLISTED_TOKENS).set(tokens as f64);
@@ -116,7 +116,7 @@ pub fn unlisted_tokens(tokens: u64) {
 
 /// What there was too much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shed {
+pub(crate) enum Shed {
     /// Connections in all.
     Connections,
     /// Connections from one address.
@@ -138,7 +138,7 @@ impl Shed {
 }
 
 /// A connection or a request was told to come again.
-pub fn shed(what: Shed) {
+pub(crate) fn shed(what: Shed) {
     counter!(SHED, "of" => what.word()).increment(1);
 }
 

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-pub mod metrics;
+pub(crate) mod metrics;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub fn start_logging(filter: &str, format: Format, output: Output) -> (Guard, Lo
 }
 
 /// An error and its causes in one line.
-pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

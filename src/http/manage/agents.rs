@@ -18,7 +18,10 @@ impl Input for Asked {
 }
 
 /// One page of agents, in the order of their ids.
-pub async fn list_agents(state: Arc<State>, call: Call<Asked>) -> Result<Page<AgentJson>, Failure> {
+pub(super) async fn list_agents(
+    state: Arc<State>,
+    call: Call<Asked>,
+) -> Result<Page<AgentJson>, Failure> {
     let asked = &call.input;
     let agents = state
         .agents
@@ -29,7 +32,7 @@ pub async fn list_agents(state: Arc<State>, call: Call<Asked>) -> Result<Page<Ag
 }
 
 /// The agent that the path names.
-pub struct OneAgent(AgentId);
+pub(super) struct OneAgent(AgentId);
 
 impl Input for OneAgent {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
@@ -38,6 +41,9 @@ impl Input for OneAgent {
 }
 
 /// One agent.
-pub async fn get_agent(state: Arc<State>, call: Call<OneAgent>) -> Result<AgentJson, Failure> {
+pub(super) async fn get_agent(
+    state: Arc<State>,
+    call: Call<OneAgent>,
+) -> Result<AgentJson, Failure> {
     Ok(state.agents.show(&call.input.0).await?.into())
 }

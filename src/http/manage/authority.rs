@@ -10,7 +10,11 @@ use crate::http::state::State;
 use crate::service::tokens::Caller;
 
 /// The caller, if the route is open to it.
-pub async fn admit(opens: Opens, state: &State, incoming: &Incoming) -> Result<Caller, Failure> {
+pub(super) async fn admit(
+    opens: Opens,
+    state: &State,
+    incoming: &Incoming,
+) -> Result<Caller, Failure> {
     let caller = state
         .tokens
         .caller(&bearer(&incoming.headers, Refusal::InvalidToken)?)

@@ -18,7 +18,7 @@ use super::authority;
 use super::fields::{Fields, Input};
 
 /// A request that may be answered.
-pub struct Call<I> {
+pub(crate) struct Call<I> {
     /// Whose token came with it; the route's scope is granted.
     pub caller: Caller,
     /// What it says.
@@ -26,7 +26,7 @@ pub struct Call<I> {
 }
 
 /// Runs one operation: what the route demands, then the input with all its faults at once, then the operation.
-pub async fn run<I, R, F>(
+pub(crate) async fn run<I, R, F>(
     opens: Opens,
     operation: fn(Arc<State>, Call<I>) -> F,
     state: Arc<State>,

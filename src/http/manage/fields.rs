@@ -15,7 +15,7 @@ use crate::http::incoming::Incoming;
 const MAX_TOLD_NAME: usize = 64;
 
 /// What one operation takes.
-pub trait Input: Sized {
+pub(crate) trait Input: Sized {
     /// Reads all of it, the rest too when one part is wrong, and only then puts it together: `None` when a part that is
     /// needed was not to be had, which is noted by then.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
@@ -28,7 +28,7 @@ impl Input for () {
 }
 
 /// The parts of a request, and what is wrong with them.
-pub struct Fields<'r> {
+pub(crate) struct Fields<'r> {
     path_part: Option<&'r str>,
     query: Vec<(Cow<'r, str>, Cow<'r, str>)>,
     known: Vec<&'static str>,
@@ -38,7 +38,7 @@ pub struct Fields<'r> {
 
 impl<'r> Fields<'r> {
     /// Of this request.
-    pub fn of(incoming: &'r Incoming) -> Result<Self, Failure> {
+    pub(crate) fn of(incoming: &'r Incoming) -> Result<Self, Failure> {
         let query = serde_urlencoded::from_str(&incoming.query)
             .map_err(|_| Refusal::InvalidRequest("The query is not valid form encoding."))?;
         let path_part = incoming.path_part.as_deref();
@@ -52,14 +52,14 @@ impl<'r> Fields<'r> {
     }
 
     /// The agent that the path names. An id outside the alphabet is simply unknown (contract D10).
-    pub fn agent_id(&mut self) -> Option<AgentId> {
+    pub(crate) fn agent_id(&mut self) -> Option<AgentId> {
         let agent_id = self.path_part.and_then(|text| AgentId::parse(text).ok());
         self.no_such_agent |= agent_id.is_none();
         agent_id
     }
 
     /// A parameter of the query, read by its rule; `None` when it is absent, empty or wrong, which is noted.
-    pub fn query<T>(
+    pub(crate) fn query<T>(
         &mut self,
         name: &'static str,
         read: impl FnOnce(&str) -> Result<T, &'static str>,
@@ -89,7 +89,7 @@ impl<'r> Fields<'r> {
     }
 
     /// The input, unless anything is wrong with it.
-    pub fn finish<I>(mut self, input: Option<I>) -> Result<I, Failure> {
+    pub(crate) fn finish<I>(mut self, input: Option<I>) -> Result<I, Failure> {
         if self.no_such_agent {
             return Err(Rejection::from(RejectionCode::AgentNotFound).into());
         }

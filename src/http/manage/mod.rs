@@ -8,8 +8,8 @@ use super::route::Route;
 
 mod agents;
 mod authority;
-pub mod endpoint;
-pub mod fields;
+pub(crate) mod endpoint;
+pub(crate) mod fields;
 mod page;
 mod whoami;
 

@@ -15,7 +15,7 @@ const DEFAULT_PAGE: i64 = 50;
 const MAX_PAGE: i64 = 200;
 
 /// Which page is asked for.
-pub struct Asked {
+pub(super) struct Asked {
     /// The most rows that it may hold.
     pub limit: i64,
     /// The row that it begins behind.
@@ -24,7 +24,7 @@ pub struct Asked {
 
 impl Asked {
     /// Reads `limit` and `cursor`.
-    pub fn read(fields: &mut Fields<'_>) -> Self {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
         let limit = fields.query("limit", |text| match text.parse::<i64>() {
             Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
             _ => Err("must be a number from 1 to 200"),
@@ -37,7 +37,7 @@ impl Asked {
     }
 
     /// How many rows to read: one more than the page holds tells whether there is a next one.
-    pub fn rows(&self) -> i64 {
+    pub(super) fn rows(&self) -> i64 {
         self.limit + 1
     }
 }
@@ -45,7 +45,7 @@ impl Asked {
 /// One page.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Page<T> {
+pub(super) struct Page<T> {
     data: Vec<T>,
     limit: i64,
     next_cursor: Option<String>,
@@ -53,7 +53,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// The page of these rows, [`Asked::rows`] at most, in the order of their ids.
-    pub fn of(mut rows: Vec<T>, asked: &Asked, id: impl Fn(&T) -> &str) -> Self {
+    pub(super) fn of(mut rows: Vec<T>, asked: &Asked, id: impl Fn(&T) -> &str) -> Self {
         let most = usize::try_from(asked.limit).unwrap_or(usize::MAX);
         let more = rows.len() > most;
         rows.truncate(most);

@@ -14,7 +14,7 @@ use super::endpoint::Call;
 /// The caller.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Whoami {
+pub(super) struct Whoami {
     agent_id: String,
     org_id: &'static str,
     /// The token's scopes.
@@ -26,7 +26,7 @@ pub struct Whoami {
 }
 
 /// Who calls.
-pub async fn get_whoami(state: Arc<State>, call: Call<()>) -> Result<Whoami, Failure> {
+pub(super) async fn get_whoami(state: Arc<State>, call: Call<()>) -> Result<Whoami, Failure> {
     let shown = state.agents.show(call.caller.agent_id()).await?;
     Ok(Whoami {
         agent_id: shown.agent.agent_id.to_string(),

@@ -33,7 +33,10 @@ const KNOWN: [&str; 6] = [
 ];
 
 /// `GET /api/oauth2`.
-pub async fn authorize_agent(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+pub(crate) async fn authorize_agent(
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure> {
     let query = incoming.query_parameters(&KNOWN)?;
     let client_id = ClientId::parse(query.required("client_id")?);
     let redirect_uri = query.required("redirect_uri")?;

@@ -16,17 +16,17 @@ use crate::http::parameters::Parameters;
 use crate::http::state::State;
 
 /// What callers may send, besides what proves a client.
-pub const KNOWN: [&str; 3] = ["token", "token_type_hint", "access_token"];
+pub(super) const KNOWN: [&str; 3] = ["token", "token_type_hint", "access_token"];
 
 /// A caller's proof, and the token that it asks about.
-pub struct TokenQuestion<'f> {
+pub(super) struct TokenQuestion<'f> {
     /// The `token` parameter.
     pub token: &'f str,
     authorization: Authorization,
 }
 
 /// How a caller proved itself.
-pub enum CallerProof<'c> {
+pub(super) enum CallerProof<'c> {
     /// With a Bearer token, not looked at yet.
     Bearer(&'c str),
     /// With its secret: an active agent, and what it is allowed.
@@ -35,7 +35,7 @@ pub enum CallerProof<'c> {
 
 impl<'f> TokenQuestion<'f> {
     /// Reads the parameters, before anybody is authenticated (contract D6).
-    pub fn read(incoming: &Incoming, form: &'f Parameters<'_>) -> Result<Self, Failure> {
+    pub(super) fn read(incoming: &Incoming, form: &'f Parameters<'_>) -> Result<Self, Failure> {
         let authorization = authorization(&incoming.headers)?;
         let token = form
             .one("token")?
@@ -51,7 +51,7 @@ impl<'f> TokenQuestion<'f> {
 
     /// Authenticates the caller. No counting statement compares a version here, so a client's row is
     /// read fresh.
-    pub async fn prove(
+    pub(super) async fn prove(
         &self,
         state: &State,
         incoming: &Incoming,

@@ -51,12 +51,15 @@ enum QueryOf {
 ///
 /// Unlike this server's own endpoints it takes a token of any audience and of any user (contract §3
 /// binds what opens *them*): whose token opens the service behind the gateway, the demands say.
-pub async fn check_bearer(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+pub(crate) async fn check_bearer(
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure> {
     check(&state, &incoming, QueryOf::Gateway).await
 }
 
 /// As [`check_bearer`], below that path, where the client's own query is.
-pub async fn check_bearer_below(
+pub(crate) async fn check_bearer_below(
     state: Arc<State>,
     incoming: Incoming,
 ) -> Result<Response, Failure> {

@@ -33,7 +33,10 @@ struct IntrospectionReply<'a> {
 }
 
 /// Says whether a token is alive, to a caller that may ask.
-pub async fn introspect_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+pub(crate) async fn introspect_token(
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure> {
     let form = incoming.parameters(&KNOWN)?;
     let call = TokenQuestion::read(&incoming, &form)?;
     let found = match call.prove(&state, &incoming, &form).await? {

@@ -10,7 +10,7 @@ use crate::http::reply::{self, Kept};
 use crate::http::state::State;
 
 /// The published keys.
-pub async fn get_jwks(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+pub(crate) async fn get_jwks(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     Ok(reply::document(
         &incoming.headers,
         &state.keyring.jwks(),

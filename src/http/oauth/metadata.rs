@@ -13,7 +13,10 @@ use crate::http::reply::{self, Kept};
 use crate::http::state::State;
 
 /// The metadata document.
-pub async fn get_metadata(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+pub(crate) async fn get_metadata(
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure> {
     Ok(reply::document(
         &incoming.headers,
         state.metadata.document(),
@@ -22,7 +25,7 @@ pub async fn get_metadata(state: Arc<State>, incoming: Incoming) -> Result<Respo
 }
 
 /// `GET /oauth/authorize`: a clear answer to those whom the metadata sends here.
-pub async fn refuse_authorization(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
+pub(crate) async fn refuse_authorization(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
     let body = json!({
         "error": "unsupported_response_type",
         "error_description": "There is no authorization endpoint for browsers here: machines get their tokens at the token endpoint.",

@@ -3,11 +3,11 @@
 //!
 //! Owns what each reads and replies. Must not know how a token is verified, revoked or stored.
 
-pub mod authorize;
+pub(crate) mod authorize;
 mod caller;
-pub mod forward_auth;
-pub mod introspect;
-pub mod jwks;
-pub mod metadata;
-pub mod revocations;
-pub mod revoke;
+pub(crate) mod forward_auth;
+pub(crate) mod introspect;
+pub(crate) mod jwks;
+pub(crate) mod metadata;
+pub(crate) mod revocations;
+pub(crate) mod revoke;

@@ -16,7 +16,10 @@ use crate::http::state::State;
 const MIN_GZIP_BYTES: usize = 1_024;
 
 /// The list from memory; 304 when the client has it.
-pub async fn get_revocations(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+pub(crate) async fn get_revocations(
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure> {
     let listing = state.list.current();
     let document = &listing.document;
     let headers = &incoming.headers;

@@ -14,7 +14,10 @@ use crate::http::reply;
 use crate::http::state::State;
 
 /// Revokes a token; `token_type_hint` is advice that nobody needs (RFC 7009 §2.1).
-pub async fn revoke_token(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+pub(crate) async fn revoke_token(
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure> {
     let form = incoming.parameters(&KNOWN)?;
     let call = TokenQuestion::read(&incoming, &form)?;
     let revoker = match call.prove(&state, &incoming, &form).await? {

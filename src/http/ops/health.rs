@@ -13,13 +13,13 @@ use crate::http::state::State;
 use crate::service::readiness::Check;
 
 /// 200 as long as the process can answer at all.
-pub async fn get_livez(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
+pub(crate) async fn get_livez(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
     Ok(reply::json(StatusCode::OK, "{\"status\":\"ok\"}"))
 }
 
 /// 200 when tokens can be issued: not draining, a signing key at hand, a clock that agrees with the
 /// database's, the database answering and taking what is written. With `?verbose` each of these is told.
-pub async fn get_readyz(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
+pub(crate) async fn get_readyz(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     let checks = state.readiness.checks(&state.mint, &state.keyring).await;
     let failed = checks.iter().find(|check| !check.passed);
     let (status, word) = match failed {

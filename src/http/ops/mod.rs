@@ -2,5 +2,5 @@
 //!
 //! Owns how these are shown. Must not know what readiness rests on.
 
-pub mod health;
-pub mod metrics;
+pub(crate) mod health;
+pub(crate) mod metrics;

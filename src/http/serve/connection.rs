@@ -30,7 +30,7 @@ use super::stream::Timed;
 use super::upload::Upload;
 
 /// The largest head of a request, in bytes.
-pub const MAX_HEAD: usize = 32 * 1024;
+pub(super) const MAX_HEAD: usize = 32 * 1024;
 
 /// When the process stops, a connection without a request is kept so much longer: one may be on its way,
 /// and would be lost unread. What is answered meanwhile is the connection's last.
@@ -40,7 +40,7 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves one connection to its end. What breaks it is the client's affair.
-pub async fn carry<I>(
+pub(super) async fn carry<I>(
     io: I,
     peer: SocketAddr,
     router: Router,

@@ -9,11 +9,11 @@ use tokio::time::timeout;
 const MAX_DISCARDED: u64 = 16 * 1024 * 1024;
 
 /// How long it is read.
-pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads and forgets what a client still sends when its answer is written and the connection half closed. A
 /// connection that is closed amid what the client sends is reset, and the answer with it.
-pub async fn discard(io: &mut (impl AsyncRead + Unpin)) {
+pub(super) async fn discard(io: &mut (impl AsyncRead + Unpin)) {
     let mut rest = io.take(MAX_DISCARDED);
     let _ = timeout(
         DISCARD_TIMEOUT,

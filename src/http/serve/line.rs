@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// Where a connection stands between two requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(super) enum Phase {
     /// No byte of a request has arrived.
     Idle,
     /// A part of a head has.
@@ -22,7 +22,7 @@ pub enum Phase {
 
 /// One connection's state.
 #[derive(Debug)]
-pub struct Line {
+pub(super) struct Line {
     opened: Instant,
     phase: AtomicU8,
     /// Milliseconds from `opened`, and one more, since which the server waits for the client and for nothing
@@ -38,7 +38,7 @@ pub struct Line {
 
 impl Line {
     /// Idle from now on.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             opened: Instant::now(),
             phase: AtomicU8::new(0),
@@ -51,7 +51,7 @@ impl Line {
     }
 
     /// Where it stands.
-    pub fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Idle,
             1 => Phase::Head,
@@ -61,7 +61,7 @@ impl Line {
     }
 
     /// It stands there from now on.
-    pub fn set_phase(&self, phase: Phase) {
+    pub(super) fn set_phase(&self, phase: Phase) {
         let word = match phase {
             Phase::Idle => 0,
             Phase::Head => 1,
@@ -72,13 +72,13 @@ impl Line {
     }
 
     /// A request begins.
-    pub fn begin(&self) {
+    pub(super) fn begin(&self) {
         self.set_phase(Phase::Busy);
         self.waits_no_more();
     }
 
     /// From now on the server waits for the client and for nothing else.
-    pub fn waits(&self) -> Instant {
+    pub(super) fn waits(&self) -> Instant {
         let now = Instant::now();
         let millis = now.saturating_duration_since(self.opened).as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1);
@@ -87,64 +87,64 @@ impl Line {
     }
 
     /// The server has something to do for it.
-    pub fn waits_no_more(&self) {
+    pub(super) fn waits_no_more(&self) {
         self.waiting.store(0, Ordering::Relaxed);
     }
 
     /// The request's body has not arrived whole, and nothing can be done without it. What arrives of it by and
     /// by does not begin the wait anew.
-    pub fn waits_for_body(&self) {
+    pub(super) fn waits_for_body(&self) {
         if !self.awaits_body.swap(true, Ordering::Relaxed) {
             self.waits();
         }
     }
 
     /// Nobody waits for the body any longer.
-    pub fn has_body(&self) {
+    pub(super) fn has_body(&self) {
         if self.awaits_body.swap(false, Ordering::Relaxed) {
             self.waits_no_more();
         }
     }
 
     /// Whether the client owes a request's body.
-    pub fn awaits_body(&self) -> bool {
+    pub(super) fn awaits_body(&self) -> bool {
         self.awaits_body.load(Ordering::Relaxed)
     }
 
     /// The connection is looked at once more.
-    pub fn take_turn(&self) {
+    pub(super) fn take_turn(&self) {
         self.turn
             .store(self.turn().wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Which look at the connection this is.
-    pub fn turn(&self) -> u64 {
+    pub(super) fn turn(&self) -> u64 {
         self.turn.load(Ordering::Relaxed)
     }
 
     /// Since when the server waits for the client, when it does.
-    pub fn waiting_since(&self) -> Option<Instant> {
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
         let millis = self.waiting.load(Ordering::Relaxed).checked_sub(1)?;
         self.opened.checked_add(Duration::from_millis(millis))
     }
 
     /// The next answer is the connection's last.
-    pub fn end_after_answer(&self) {
+    pub(super) fn end_after_answer(&self) {
         self.last.store(true, Ordering::Relaxed);
     }
 
     /// Whether the next answer is the last.
-    pub fn is_last(&self) -> bool {
+    pub(super) fn is_last(&self) -> bool {
         self.last.load(Ordering::Relaxed)
     }
 
     /// The client may still be sending what nobody will read: the answer must reach it all the same.
-    pub fn linger(&self) {
+    pub(super) fn linger(&self) {
         self.lingering.store(true, Ordering::Relaxed);
     }
 
     /// Whether the client may still be sending.
-    pub fn lingers(&self) -> bool {
+    pub(super) fn lingers(&self) -> bool {
         self.lingering.load(Ordering::Relaxed)
     }
 }

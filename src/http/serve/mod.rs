@@ -35,7 +35,7 @@ use table::{BARREN, Full, Seat, Table};
 
 /// How many connections can wait to be taken in: the length of the system's queue, which the system's own
 /// limit may shorten.
-pub const BACKLOG: i32 = 4_096;
+pub(crate) const BACKLOG: i32 = 4_096;
 
 /// How long the system tries to deliver what a client does not acknowledge, its probes of a client that does
 /// not read included; a little more than such a client has here, so that it outlives the process's own

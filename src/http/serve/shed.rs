@@ -24,7 +24,7 @@ const ANSWER: &str = concat!(
 );
 
 /// Says that the client is to come again, and ends the connection.
-pub async fn turn_away(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+pub(super) async fn turn_away(mut io: impl AsyncRead + AsyncWrite + Unpin) {
     let asked = timeout(QUESTION_TIMEOUT, io.read(&mut [0; 1_024])).await;
     if !asked.is_ok_and(|read| read.is_ok_and(|length| length > 0)) {
         return;
@@ -33,7 +33,7 @@ pub async fn turn_away(mut io: impl AsyncRead + AsyncWrite + Unpin) {
 }
 
 /// The answer alone, to one who has asked.
-pub async fn tell_to_return(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+pub(super) async fn tell_to_return(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let told = async {
         io.write_all(ANSWER.as_bytes()).await?;
         io.shutdown().await

@@ -14,13 +14,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::line::{Line, Phase};
 
 /// How long a client may take for a request's head, from its first byte.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a client may take nothing of what is written to it.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A stream that fails once a deadline has passed.
-pub struct Timed<I> {
+pub(super) struct Timed<I> {
     io: I,
     line: Arc<Line>,
     idle_timeout: Duration,
@@ -38,7 +38,7 @@ pub struct Timed<I> {
 
 impl<I> Timed<I> {
     /// Idle from now on.
-    pub fn new(io: I, line: Arc<Line>, idle_timeout: Duration) -> Self {
+    pub(super) fn new(io: I, line: Arc<Line>, idle_timeout: Duration) -> Self {
         let timer = Box::pin(sleep_until(Instant::now() + idle_timeout));
         let (since, blocked_since, answered_in) = (None, None, None);
         Self {
@@ -54,12 +54,12 @@ impl<I> Timed<I> {
     }
 
     /// The stream without its deadlines.
-    pub fn into_inner(self) -> I {
+    pub(super) fn into_inner(self) -> I {
         self.io
     }
 
     /// Whether the client has not taken all that was written.
-    pub fn is_blocked(&self) -> bool {
+    pub(super) fn is_blocked(&self) -> bool {
         self.blocked_since.is_some()
     }
 

@@ -20,7 +20,7 @@ const ROOM_PART: usize = 32;
 const LEAVING_PART: usize = 16;
 
 /// Where no connection could be ended, it is not looked again for so long.
-pub const BARREN: Duration = Duration::from_millis(50);
+pub(super) const BARREN: Duration = Duration::from_millis(50);
 
 /// For how long a connection has waited for its client before it is ended to make room.
 const MIN_WAIT: Duration = Duration::from_millis(250);
@@ -36,7 +36,7 @@ pub struct Caps {
 
 /// Why a connection has no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
+pub(super) enum Full {
     /// There are too many in all.
     Total,
     /// There are too many from its address.
@@ -44,7 +44,7 @@ pub enum Full {
 }
 
 /// The connections that are open.
-pub struct Table {
+pub(super) struct Table {
     caps: Caps,
     open: Mutex<OpenSlots>,
 }
@@ -73,7 +73,7 @@ struct SourceSlots {
 }
 
 /// A connection's place in the table, which it gives back when dropped.
-pub struct Seat {
+pub(super) struct Seat {
     table: Arc<Table>,
     number: u64,
     /// Ready once the connection is to end.
@@ -91,7 +91,7 @@ impl Drop for Seat {
 
 impl Table {
     /// Empty.
-    pub fn new(caps: Caps) -> Arc<Self> {
+    pub(super) fn new(caps: Caps) -> Arc<Self> {
         Arc::new(Self {
             caps,
             open: Mutex::default(),
@@ -104,7 +104,11 @@ impl Table {
     /// Where there is none, the connections that have waited longest for their clients end, whatever they wait
     /// for: a request, the rest of a head or of a body, a client that reads. One whose answer is being made
     /// keeps its place.
-    pub fn admit(self: &Arc<Self>, source: Option<IpAddr>, line: &Arc<Line>) -> Result<Seat, Full> {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        source: Option<IpAddr>,
+        line: &Arc<Line>,
+    ) -> Result<Seat, Full> {
         let source = source.map(network);
         let mut open = self.lock();
         if let Some(source) = source.filter(|_| self.caps.per_source > 0) {
@@ -143,7 +147,7 @@ impl Table {
 
     /// Whether some connection is on its way out, or waits for its client: it makes room once it has waited
     /// long enough.
-    pub fn will_have_room(&self) -> bool {
+    pub(super) fn will_have_room(&self) -> bool {
         let open = self.lock();
         open.leaving > 0
             || open
@@ -153,18 +157,18 @@ impl Table {
     }
 
     /// Whether as many are on their way out as may be at once: the next of them is gone within a second.
-    pub fn is_emptying(&self) -> bool {
+    pub(super) fn is_emptying(&self) -> bool {
         self.lock().is_emptying(self.caps)
     }
 
     /// Ends those that have waited longest for their clients: the system has no descriptor left, although
     /// there may be more connections by the caps.
-    pub fn make_room(&self) {
+    pub(super) fn make_room(&self) {
         self.lock().make_room(None);
     }
 
     /// Ends all connections, each after the answer that it waits for.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         let mut open = self.lock();
         for entry in open.entries.values() {
             entry.line.end_after_answer();

@@ -12,14 +12,14 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use super::line::Line;
 
 /// A request's body, for which the connection waits as for a request: it can make room until then.
-pub struct Upload {
+pub(super) struct Upload {
     body: Incoming,
     line: Arc<Line>,
 }
 
 impl Upload {
     /// All of it is still to arrive.
-    pub fn new(body: Incoming, line: Arc<Line>) -> Self {
+    pub(super) fn new(body: Incoming, line: Arc<Line>) -> Self {
         Self { body, line }
     }
 }

@@ -14,7 +14,7 @@ use super::dialect::{Credentials, Dialect};
 use super::grants::AUTHORIZATION_CODE;
 
 /// The dialect. Its clients need not name their grant: there is no other one here.
-pub static AIRISK: Dialect = Dialect {
+pub(crate) static AIRISK: Dialect = Dialect {
     known: AUTHORIZATION_CODE.known,
     grants: &[&AUTHORIZATION_CODE],
     grant_when_unnamed: Some(&AUTHORIZATION_CODE),

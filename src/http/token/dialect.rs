@@ -10,7 +10,7 @@ use crate::keys::SignedToken;
 use super::grants::GrantType;
 
 /// A way to ask for a token and to be answered.
-pub struct Dialect {
+pub(crate) struct Dialect {
     /// What its clients may send, besides what proves them: all that its grants know.
     pub known: &'static [&'static str],
     /// The grants that are served here.
@@ -29,7 +29,7 @@ pub struct Dialect {
 
 /// What becomes of a request in which nothing proves the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// A failed client authentication (RFC 6749 §5.2).
     Optional,
     /// A malformed request, which lacks `client_id` or `client_secret`.

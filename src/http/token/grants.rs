@@ -14,7 +14,7 @@ use crate::service::issue::Ask;
 const MAX_AUDIENCES: usize = 32;
 
 /// A way to be granted a token (RFC 6749 §1.3).
-pub struct GrantType {
+pub(crate) struct GrantType {
     /// The value of `grant_type`.
     pub name: &'static str,
     /// What its clients may send, besides what proves them.
@@ -24,7 +24,7 @@ pub struct GrantType {
 }
 
 /// RFC 6749 §4.4: a token of the agent's own.
-pub static CLIENT_CREDENTIALS: GrantType = GrantType {
+pub(crate) static CLIENT_CREDENTIALS: GrantType = GrantType {
     name: "client_credentials",
     known: &["grant_type", "scope", "audience", "resource"],
     read: |parameters| {
@@ -36,7 +36,7 @@ pub static CLIENT_CREDENTIALS: GrantType = GrantType {
 };
 
 /// RFC 6749 §4.1.3: the token that a code stands for, with the names of AIRisk's clients and RFC 7636's verifier.
-pub static AUTHORIZATION_CODE: GrantType = GrantType {
+pub(crate) static AUTHORIZATION_CODE: GrantType = GrantType {
     name: "authorization_code",
     known: &[
         "grant_type",

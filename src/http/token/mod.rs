@@ -20,11 +20,11 @@ use super::route::{Opens, REQUEST_TIMEOUT, Route};
 use super::shape::Shape;
 use super::state::State;
 
-pub mod airisk;
-pub mod dialect;
-pub mod grants;
-pub mod oculus_orum;
-pub mod rfc6749;
+pub(crate) mod airisk;
+pub(crate) mod dialect;
+pub(crate) mod grants;
+pub(crate) mod oculus_orum;
+pub(crate) mod rfc6749;
 
 use dialect::{Credentials, Dialect};
 use grants::GrantType;

@@ -15,7 +15,7 @@ use super::grants::CLIENT_CREDENTIALS;
 use super::rfc6749::render_token;
 
 /// The dialect. Its clients need not name their grant: there is no other one here.
-pub static OCULUS_ORUM: Dialect = Dialect {
+pub(crate) static OCULUS_ORUM: Dialect = Dialect {
     known: CLIENT_CREDENTIALS.known,
     grants: &[&CLIENT_CREDENTIALS],
     grant_when_unnamed: Some(&CLIENT_CREDENTIALS),

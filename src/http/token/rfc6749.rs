@@ -12,7 +12,7 @@ use super::dialect::{Credentials, Dialect};
 use super::grants::CLIENT_CREDENTIALS;
 
 /// The dialect.
-pub static RFC6749: Dialect = Dialect {
+pub(crate) static RFC6749: Dialect = Dialect {
     known: CLIENT_CREDENTIALS.known,
     grants: &[&CLIENT_CREDENTIALS],
     grant_when_unnamed: None,
@@ -30,7 +30,7 @@ struct TokenReply<'a> {
 }
 
 /// RFC 6749 §5.1.
-pub fn render_token(token: &SignedToken) -> Result<Response, Failure> {
+pub(crate) fn render_token(token: &SignedToken) -> Result<Response, Failure> {
     reply::json_of(&TokenReply {
         access_token: &token.jwt,
         token_type: "Bearer",

@@ -2,7 +2,7 @@
 //!
 //! Owns secrets, how they are compared, and how often a source may fail. Must not know what the client wants.
 
-pub mod authenticate;
-pub mod credentials;
-pub mod failures;
-pub mod secret;
+pub(crate) mod authenticate;
+pub(crate) mod credentials;
+pub(crate) mod failures;
+pub(crate) mod secret;

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::view::NewSecret;
 
 /// The longest that an old secret may live beside the new one, in seconds: 30 days.
-pub const MAX_OVERLAP: i64 = 2_592_000;
+pub(crate) const MAX_OVERLAP: i64 = 2_592_000;
 
 impl Agents {
     /// Gives an agent a new secret, `chosen` or drawn. Each live one ends at its own end or `overlap` seconds

@@ -29,7 +29,7 @@ use super::error::Error;
 use super::row::{Row, RowFault, broken};
 
 /// How many lines are best imported at once: each call holds the store's lock once, and briefly.
-pub const PIECE: usize = 100;
+pub(crate) const PIECE: usize = 100;
 
 /// A row that keeps every rule.
 struct Candidate {

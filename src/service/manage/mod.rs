@@ -6,17 +6,17 @@
 //! update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`], [`tokens`];
 //! `checks` has what they share.
 
-pub mod agents;
+pub(crate) mod agents;
 mod checks;
 mod credentials;
 mod error;
-pub mod import;
-pub mod patch;
-pub mod row;
-pub mod scopes;
-pub mod tokens;
+pub(crate) mod import;
+pub(crate) mod patch;
+pub(crate) mod row;
+pub(crate) mod scopes;
+pub(crate) mod tokens;
 mod update;
-pub mod view;
+pub(crate) mod view;
 
-pub use credentials::MAX_OVERLAP;
-pub use error::Error;
+pub(crate) use credentials::MAX_OVERLAP;
+pub(crate) use error::Error;

@@ -9,7 +9,7 @@ use crate::domain::rejection::Rejection;
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
 
-pub use crate::store::LiveTokens;
+pub(crate) use crate::store::LiveTokens;
 
 /// What to change of a profile; `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]

@@ -49,7 +49,7 @@ pub struct Scopes {
 }
 
 /// Accepts 1–200 characters, none of them a control character.
-pub fn parse_description(text: &str) -> Result<String, Invalid> {
+pub(crate) fn parse_description(text: &str) -> Result<String, Invalid> {
     if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
         return Err(Invalid(
             "a description is 1 to 200 characters without control characters",

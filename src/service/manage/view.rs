@@ -116,7 +116,7 @@ pub struct ShortenedView {
 
 /// What may be shown of a signing key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyView {
+pub(crate) struct KeyView {
     /// Its id in the JWKS.
     pub kid: Kid,
     /// The word for where it is in its life.

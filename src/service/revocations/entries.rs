@@ -64,19 +64,19 @@ pub(super) struct Entries {
 
 impl Entries {
     /// From this second on an entry has expired.
-    pub fn valid_until(&self) -> Timestamp {
+    pub(super) fn valid_until(&self) -> Timestamp {
         self.text.valid_until()
     }
 
     /// The version up to which the news are known.
-    pub fn version(&self) -> i64 {
+    pub(super) fn version(&self) -> i64 {
         self.version
     }
 
     /// Forgets everything: what is known is not what the store holds. The tokens of killed agents are kept for
     /// the news that come next, since clients that read only `revoked_jtis` must not miss them until they were
     /// looked up again.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.version = 0;
         self.agents.clear();
         for entry in std::mem::take(&mut self.by_version).into_values() {
@@ -88,7 +88,7 @@ impl Entries {
     }
 
     /// Takes over the news; whether there were any.
-    pub fn apply(&mut self, news: Revocations, now: Timestamp) -> bool {
+    pub(super) fn apply(&mut self, news: Revocations, now: Timestamp) -> bool {
         let changed = news.version != self.version;
         self.version = news.version;
         for token in news.tokens {
@@ -138,7 +138,7 @@ impl Entries {
     }
 
     /// The kills whose tokens are to be looked up: those of which nothing is known, and the others.
-    pub fn sought(&self, default_ttl: Ttl) -> (Kills, Kills) {
+    pub(super) fn sought(&self, default_ttl: Ttl) -> (Kills, Kills) {
         let (mut first, mut further) = (Kills::default(), Kills::default());
         for (version, entry) in &self.by_version {
             let Entry::Agent(killed) = entry else {
@@ -168,7 +168,7 @@ impl Entries {
 
     /// Files what was found for the kill of that version, unless a later one has taken its place. `settled`
     /// is a place up to which no transaction is under way any more, where one is known.
-    pub fn put_tokens(
+    pub(super) fn put_tokens(
         &mut self,
         version: i64,
         found: KilledTokens,
@@ -200,7 +200,7 @@ impl Entries {
     }
 
     /// Says once of each kill that there is no room for all of its tokens; how many there are in all.
-    pub fn warn_of_unlisted(&mut self, most: usize) -> u64 {
+    pub(super) fn warn_of_unlisted(&mut self, most: usize) -> u64 {
         let mut all: u64 = 0;
         for entry in self.by_version.values_mut() {
             let Entry::Agent(killed) = entry else {
@@ -224,7 +224,7 @@ impl Entries {
     }
 
     /// Drops what has expired and writes all others anew.
-    pub fn expire(&mut self, now: Timestamp) {
+    pub(super) fn expire(&mut self, now: Timestamp) {
         let agents = &mut self.agents;
         self.by_version.retain(|version, entry| match entry {
             Entry::Token { expires_at, .. } => now < *expires_at,
@@ -241,7 +241,7 @@ impl Entries {
     }
 
     /// Writes all entries anew when tokens came or went in their midst; whether that was so.
-    pub fn rewrite_if_moved(&mut self) -> bool {
+    pub(super) fn rewrite_if_moved(&mut self) -> bool {
         let moved = self.has_moved;
         if moved {
             self.rewrite();
@@ -268,7 +268,7 @@ impl Entries {
     }
 
     /// The list as the text has it.
-    pub fn write_down(&self) -> Listing {
+    pub(super) fn write_down(&self) -> Listing {
         self.text.write_down(self.version)
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Packer {
 
 impl Packer {
     /// The packed form of this list, under a tag of its own.
-    pub fn pack(&mut self, listing: &Listing) -> Result<Document, CompressError> {
+    pub(super) fn pack(&mut self, listing: &Listing) -> Result<Document, CompressError> {
         let body: &[u8] = &listing.document.body;
         if self.edition != listing.edition {
             self.blocks.clear();

@@ -19,7 +19,7 @@ use crate::telemetry::metrics;
 use crate::service::error::Error;
 use entries::{Entries, KILL_LISTED, LOOKS};
 use gzip::Packer;
-pub use text::Listing;
+pub(crate) use text::Listing;
 
 mod entries;
 mod gzip;

@@ -64,7 +64,7 @@ impl Text {
     }
 
     /// An empty text in place of this one, with room for as much.
-    pub fn next(&self) -> Self {
+    pub(super) fn next(&self) -> Self {
         Self::with_room(
             self.listed.len(),
             self.agents.len(),
@@ -73,7 +73,7 @@ impl Text {
     }
 
     /// Adds a token, unless it stands there.
-    pub fn add_token(&mut self, jti: Jti, expires_at: Timestamp) {
+    pub(super) fn add_token(&mut self, jti: Jti, expires_at: Timestamp) {
         if !self.listed.insert(jti) {
             return;
         }
@@ -93,7 +93,7 @@ impl Text {
     }
 
     /// Adds an agent that stays for so many seconds after its kill.
-    pub fn add_agent(&mut self, killed: &KilledAgent, listed_for: i64) {
+    pub(super) fn add_agent(&mut self, killed: &KilledAgent, listed_for: i64) {
         let comma = if self.agents.is_empty() { "" } else { "," };
         let (agent, epoch) = (hashed(&killed.agent_id), killed.epoch.0);
         // A text takes all that is written to it.
@@ -107,17 +107,17 @@ impl Text {
     }
 
     /// From this second on an entry has expired.
-    pub fn valid_until(&self) -> Timestamp {
+    pub(super) fn valid_until(&self) -> Timestamp {
         self.valid_until
     }
 
     /// Takes all agents away, for them to be added anew.
-    pub fn clear_agents(&mut self) {
+    pub(super) fn clear_agents(&mut self) {
         self.agents.clear();
     }
 
     /// The whole list at this version.
-    pub fn write_down(&self, version: i64) -> Listing {
+    pub(super) fn write_down(&self, version: i64) -> Listing {
         let tail = format!(
             "],\"revoked_agents\":[{}],\"version\":{version}}}",
             self.agents

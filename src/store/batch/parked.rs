@@ -35,7 +35,7 @@ pub(super) struct Unit {
 
 impl Unit {
     /// All of a batch that may have been sent before, under its own id.
-    pub fn whole(batch: Batch, waiting: Vec<Token>) -> Self {
+    pub(super) fn whole(batch: Batch, waiting: Vec<Token>) -> Self {
         Self {
             batch,
             waiting,
@@ -45,7 +45,7 @@ impl Unit {
     }
 
     /// Tokens that are known to be uncounted: those of one agent, or of one code, wait together.
-    pub fn apart(waiting: Vec<Token>) -> Vec<Self> {
+    pub(super) fn apart(waiting: Vec<Token>) -> Vec<Self> {
         let mut groups: HashMap<(AgentId, Option<CodeId>), Vec<Token>> = HashMap::new();
         for one in waiting {
             let Some(grant) = one.ask.grants.first() else {
@@ -66,7 +66,7 @@ impl Unit {
     }
 
     /// Answers everybody.
-    pub fn refuse(self, error: &StoreError) {
+    pub(super) fn refuse(self, error: &StoreError) {
         answer_all(self.waiting, error);
     }
 

@@ -25,14 +25,14 @@ impl Allowance {
     }
 
     /// The most connections that the lane may have now.
-    pub fn max_connections(&self) -> usize {
+    pub(super) fn max_connections(&self) -> usize {
         let mut lowered = self.lowered();
         *lowered = lowered.filter(|lowered| Instant::now() < lowered.until);
         lowered.map_or(usize::MAX, |lowered| lowered.max_connections)
     }
 
     /// The database gave a lane with so many connections no further one.
-    pub fn lower(&self, open: usize) {
+    pub(super) fn lower(&self, open: usize) {
         let max_connections = (open / 2).max(1);
         *self.lowered() = Some(Lowered {
             max_connections,

@@ -31,13 +31,16 @@ const DRAWN_BEFORE: i64 = 900;
 /// See [`DRAWN_BEFORE`].
 const DRAWN_AFTER: i64 = 300;
 
-pub async fn newest_event(conn: &mut PgConnection) -> sqlx::Result<i64> {
+pub(super) async fn newest_event(conn: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("select coalesce(max(id), 0) from audit_event")
         .fetch_one(conn)
         .await
 }
 
-pub async fn issued_token(conn: &mut PgConnection, jti: Jti) -> sqlx::Result<Option<IssuedToken>> {
+pub(super) async fn issued_token(
+    conn: &mut PgConnection,
+    jti: Jti,
+) -> sqlx::Result<Option<IssuedToken>> {
     let Some(drawn) = drawn_at(jti) else {
         return Ok(None);
     };

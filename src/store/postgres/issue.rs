@@ -87,7 +87,7 @@ const COUNT: &str = "
 
 /// One verdict a grant. A broken connection is tried again under the same batch id, so that a
 /// batch whose answer was lost is neither lost nor counted twice.
-pub async fn issue(
+pub(super) async fn issue(
     lane: &Lane,
     locked: &LockedAgents,
     batch: &Batch,
@@ -101,7 +101,7 @@ pub async fn issue(
 }
 
 /// When somebody else holds all of a batch, that is no verdict about anybody.
-pub fn unless_all_locked(verdicts: Vec<Verdict>) -> Result<Vec<Verdict>, StoreError> {
+pub(super) fn unless_all_locked(verdicts: Vec<Verdict>) -> Result<Vec<Verdict>, StoreError> {
     if !verdicts.is_empty()
         && verdicts
             .iter()
@@ -177,7 +177,7 @@ async fn count_free(
     }
 }
 
-pub async fn count(
+pub(super) async fn count(
     conn: &mut PgConnection,
     batch: &Batch,
     folded: &Folded<'_>,
@@ -226,12 +226,12 @@ pub async fn count(
 }
 
 /// Whether a batch of this id was committed by an earlier sending.
-pub fn landed_before(error: &sqlx::Error) -> bool {
+pub(super) fn landed_before(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(e) if e.constraint() == Some("batch_pkey"))
 }
 
 /// The verdicts of a batch that landed before, from its tokens' events.
-pub async fn recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
+pub(super) async fn recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let jtis: Vec<Uuid> = batch.grants.iter().map(|g| g.jti().0).collect();
     let events: Vec<(Uuid, i64, i64)> = sqlx::query_as(
         "select jti, epoch, at

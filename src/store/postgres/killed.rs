@@ -34,7 +34,7 @@ struct Columns<'a> {
     now: i64,
 }
 
-pub async fn killed_tokens(
+pub(super) async fn killed_tokens(
     lane: &Lane,
     sought: &[Sought],
     after: Option<i64>,

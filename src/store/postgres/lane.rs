@@ -75,7 +75,12 @@ impl std::fmt::Debug for Lane {
 
 impl Lane {
     /// The lane of that number with one connection at most; see [`Lane::widen`].
-    pub fn new(options: PgConnectOptions, plan: Plan, shelf: &Arc<Shelf>, number: usize) -> Self {
+    pub(super) fn new(
+        options: PgConnectOptions,
+        plan: Plan,
+        shelf: &Arc<Shelf>,
+        number: usize,
+    ) -> Self {
         Self {
             options,
             plan,
@@ -89,7 +94,7 @@ impl Lane {
     }
 
     /// Allows so many connections more.
-    pub fn widen(&self, connections: u32) {
+    pub(super) fn widen(&self, connections: u32) {
         self.permits
             .add_permits(usize::try_from(connections).unwrap_or(0));
     }
@@ -97,7 +102,7 @@ impl Lane {
     /// Takes a connection out of the lane, or opens one when none lies idle. When the database gives no
     /// more, the idle ones of the other lanes are given back, and whichever comes first is taken: one
     /// that comes back to this lane, or a new one.
-    pub async fn take(&self) -> sqlx::Result<Held<'_>> {
+    pub(super) async fn take(&self) -> sqlx::Result<Held<'_>> {
         let permit = self
             .permits
             .acquire()
@@ -136,7 +141,10 @@ impl Lane {
 
     /// One read, once more on a new connection when the first one turns out to be broken, as all
     /// are after a restart of the database.
-    pub async fn read<'a, T, F>(&'a self, query: impl Fn(Held<'a>) -> F) -> Result<T, StoreError>
+    pub(super) async fn read<'a, T, F>(
+        &'a self,
+        query: impl Fn(Held<'a>) -> F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = sqlx::Result<T>>,
     {
@@ -155,7 +163,7 @@ impl Lane {
 
     /// Work that may be done again after it failed in passing: it says itself what became of an earlier
     /// try, or failed before anything was changed.
-    pub async fn retry<T, F>(&self, work: impl Fn() -> F) -> sqlx::Result<T>
+    pub(super) async fn retry<T, F>(&self, work: impl Fn() -> F) -> sqlx::Result<T>
     where
         F: Future<Output = sqlx::Result<T>>,
     {
@@ -174,12 +182,12 @@ impl Lane {
     }
 
     /// Drops all idle connections: when one is broken, they are.
-    pub fn forget(&self) {
+    pub(super) fn forget(&self) {
         self.shelf.clear(|lane| lane == self.number);
     }
 
     /// Keeps one connection at hand and alive, and gives back what nobody has used for a while.
-    pub async fn rest(&self) -> sqlx::Result<()> {
+    pub(super) async fn rest(&self) -> sqlx::Result<()> {
         self.shelf
             .shrink(self.number, self.open.load(Ordering::Relaxed));
         let is_at_rest = self
@@ -251,7 +259,7 @@ pub(super) struct Held<'a> {
 
 impl Held<'_> {
     /// Keeps the connection if what was done with it went well.
-    pub fn settle<T>(self, done: sqlx::Result<T>) -> sqlx::Result<T> {
+    pub(super) fn settle<T>(self, done: sqlx::Result<T>) -> sqlx::Result<T> {
         if done.is_ok() {
             self.keep();
         }
@@ -260,7 +268,7 @@ impl Held<'_> {
 
     /// After a statement that the database refused or gave up: ends what was begun and puts the connection
     /// back. One that failed in another way is dropped.
-    pub async fn recover(mut self, error: sqlx::Error) -> sqlx::Error {
+    pub(super) async fn recover(mut self, error: sqlx::Error) -> sqlx::Error {
         let is_sound = is_lock_timeout(&error) || is_rolled_back(&error);
         if is_sound
             && sqlx::raw_sql("rollback")
@@ -274,7 +282,7 @@ impl Held<'_> {
     }
 
     /// Puts the connection back: for a connection that has nothing unfinished on it.
-    pub fn keep(self) {
+    pub(super) fn keep(self) {
         let Self {
             conn,
             lane,

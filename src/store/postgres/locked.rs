@@ -39,7 +39,7 @@ impl LockedAgents {
 
     /// Whether every token of the batch is of somebody who was seen locked a moment ago: then it need not
     /// stand in line to be told so again. Many that wait would keep the line busy for all others.
-    pub fn all_were_just_now(&self, batch: &Batch) -> bool {
+    pub(super) fn all_were_just_now(&self, batch: &Batch) -> bool {
         let known = self.known();
         let was = |id: &AgentId| {
             known
@@ -53,7 +53,7 @@ impl LockedAgents {
 
     /// Those of the batch's agents that were found locked and still are. Asks nothing while nobody is
     /// known to be.
-    pub async fn still(
+    pub(super) async fn still(
         &self,
         conn: &mut PgConnection,
         batch: &Batch,
@@ -100,7 +100,7 @@ impl LockedAgents {
 
     /// Who of the batch may have kept it waiting: agents whose counters can be seen and not be had, else
     /// those who have none to be seen.
-    pub async fn find(
+    pub(super) async fn find(
         &self,
         conn: &mut PgConnection,
         batch: &Batch,

@@ -19,7 +19,7 @@ impl Plan {
     /// not hold its locks for ever; one that waits for a lock gives up far sooner, since others wait for
     /// this connection. A standby cannot say who was revoked a moment ago, so it is asked
     /// whether it is one.
-    pub fn greeting(self) -> &'static str {
+    pub(super) fn greeting(self) -> &'static str {
         match self {
             Self::Free => {
                 "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \

@@ -33,11 +33,11 @@ impl Upkeep for PostgresStore {
     }
 }
 
-pub async fn ping(conn: &mut PgConnection) -> sqlx::Result<()> {
+pub(super) async fn ping(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("select 1").execute(conn).await.map(drop)
 }
 
-pub async fn clock(conn: &mut PgConnection) -> sqlx::Result<i64> {
+pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<i64> {
     let sql = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
     sqlx::query_scalar(sql).fetch_one(conn).await
 }
@@ -47,7 +47,7 @@ const BATCH_TTL: i64 = 86_400;
 
 /// What is to go, each with the seconds for which it is kept past its time. The smaller of both clocks
 /// decides, and the database's is read in the statement itself.
-pub async fn prune(
+pub(super) async fn prune(
     lane: &Lane,
     now: Timestamp,
     keep_events: i64,

@@ -27,7 +27,7 @@ use super::locked::LockedAgents;
 use super::write::apply_all;
 
 /// One verdict a grant. A broken connection is tried again under the same batch id.
-pub async fn issue(
+pub(super) async fn issue(
     lane: &Lane,
     locked: &LockedAgents,
     batch: &Batch,
@@ -238,7 +238,7 @@ async fn landed(
 }
 
 /// The token of a spent code. One of a release that did not write down its end may live as long as any.
-pub async fn exchanged(
+pub(super) async fn exchanged(
     conn: &mut PgConnection,
     code: CodeId,
 ) -> sqlx::Result<Option<ExchangedToken>> {

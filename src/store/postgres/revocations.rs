@@ -37,7 +37,7 @@ impl ReadRevocations for PostgresStore {
     }
 }
 
-pub async fn revocations(
+pub(super) async fn revocations(
     conn: &mut PgConnection,
     since: i64,
     now: Timestamp,

@@ -68,7 +68,7 @@ pub(super) fn migrator() -> Migrator {
 pub(super) type LockWait = (String, Option<i32>);
 
 /// The encoding, and how many connections the database and this role may have, if fewer than any.
-pub async fn terms(conn: &mut PgConnection) -> sqlx::Result<LockWait> {
+pub(super) async fn terms(conn: &mut PgConnection) -> sqlx::Result<LockWait> {
     let sql = "select current_setting('server_encoding'), least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
                from pg_database d
                left join pg_roles r on r.rolname = current_user and not r.rolsuper
@@ -86,14 +86,14 @@ pub(super) fn demand_utf8(encoding: String) -> Result<(), OpenError> {
 }
 
 /// In which encoding the database keeps text.
-pub async fn server_encoding(conn: &mut PgConnection) -> sqlx::Result<String> {
+pub(super) async fn server_encoding(conn: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_scalar("select current_setting('server_encoding')")
         .fetch_one(conn)
         .await
 }
 
 /// The versions of all migrations that were applied; `None` before the first.
-pub async fn applied_migrations(conn: &mut PgConnection) -> sqlx::Result<Option<Vec<i64>>> {
+pub(super) async fn applied_migrations(conn: &mut PgConnection) -> sqlx::Result<Option<Vec<i64>>> {
     let table: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
         .fetch_one(&mut *conn)
         .await?;
@@ -109,7 +109,7 @@ pub async fn applied_migrations(conn: &mut PgConnection) -> sqlx::Result<Option<
 
 /// Who has held tables of this schema in an open transaction for a second or longer, each in words. What
 /// a role may not see of another's session is left out.
-pub async fn table_holders(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+pub(super) async fn table_holders(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     let sql = "select concat('pid ', a.pid, ' (', concat_ws(', ',
                    coalesce(nullif(a.application_name, ''), 'without a name'),
                    'user ' || a.usename,

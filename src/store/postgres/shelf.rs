@@ -28,14 +28,14 @@ pub(super) struct Shelf(Mutex<Vec<Idle>>);
 
 impl Shelf {
     /// The last connection of a lane is asked for a sign of life after so long.
-    pub const CHECKED: Duration = Duration::from_secs(30);
+    pub(super) const CHECKED: Duration = Duration::from_secs(30);
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection of that lane that was used last.
-    pub fn take(&self, lane: usize) -> Option<(PgConnection, Open)> {
+    pub(super) fn take(&self, lane: usize) -> Option<(PgConnection, Open)> {
         let mut idle = self.idle();
         let place = idle.iter().rposition(|one| one.lane == lane)?;
         let one = idle.remove(place);
@@ -44,7 +44,7 @@ impl Shelf {
     }
 
     /// The connection of that lane that nobody has used for the longest time.
-    pub fn take_oldest(&self, lane: usize) -> Option<(PgConnection, Open)> {
+    pub(super) fn take_oldest(&self, lane: usize) -> Option<(PgConnection, Open)> {
         let mut idle = self.idle();
         let place = idle.iter().position(|one| one.lane == lane)?;
         let one = idle.remove(place);
@@ -52,7 +52,7 @@ impl Shelf {
     }
 
     /// For how long nobody has used that one.
-    pub fn oldest(&self, lane: usize) -> Option<Duration> {
+    pub(super) fn oldest(&self, lane: usize) -> Option<Duration> {
         self.idle()
             .iter()
             .find(|one| one.lane == lane)
@@ -60,7 +60,7 @@ impl Shelf {
     }
 
     /// Lays a connection back.
-    pub fn put(&self, lane: usize, conn: PgConnection, open: Open) {
+    pub(super) fn put(&self, lane: usize, conn: PgConnection, open: Open) {
         self.idle().push(Idle {
             lane,
             since: Instant::now(),
@@ -70,12 +70,12 @@ impl Shelf {
     }
 
     /// Drops the connections of these lanes.
-    pub fn clear(&self, lanes: impl Fn(usize) -> bool) {
+    pub(super) fn clear(&self, lanes: impl Fn(usize) -> bool) {
         self.drop_if(|one| lanes(one.lane));
     }
 
     /// Drops what lay idle for too long, but for the last of the lane's `open` ones.
-    pub fn shrink(&self, lane: usize, open: usize) {
+    pub(super) fn shrink(&self, lane: usize, open: usize) {
         let mut spare = open.saturating_sub(1);
         self.drop_if(|one| {
             let is_spare = one.lane == lane && one.since.elapsed() >= IDLE_TTL && spare > 0;
@@ -103,7 +103,7 @@ pub(super) struct Open(Arc<AtomicUsize>);
 
 impl Open {
     /// One more in this count.
-    pub fn one_of(count: &Arc<AtomicUsize>) -> Self {
+    pub(super) fn one_of(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))
     }

@@ -11,7 +11,10 @@ use crate::store::token::{Standing, TokenRef};
 
 use super::errors::broken;
 
-pub async fn standing(conn: &mut PgConnection, tokens: &[TokenRef]) -> sqlx::Result<Vec<Standing>> {
+pub(super) async fn standing(
+    conn: &mut PgConnection,
+    tokens: &[TokenRef],
+) -> sqlx::Result<Vec<Standing>> {
     if tokens.is_empty() {
         return Ok(Vec::new());
     }
@@ -32,7 +35,7 @@ pub async fn standing(conn: &mut PgConnection, tokens: &[TokenRef]) -> sqlx::Res
 }
 
 /// Which of these tokens are revoked by themselves.
-pub async fn revoked(conn: &mut PgConnection, jtis: &[Jti]) -> sqlx::Result<HashSet<Jti>> {
+pub(super) async fn revoked(conn: &mut PgConnection, jtis: &[Jti]) -> sqlx::Result<HashSet<Jti>> {
     let jtis: Vec<Uuid> = jtis.iter().map(|jti| jti.0).collect();
     let sql = "select jti from revoked_token where jti = any($1)";
     let rows: Vec<Uuid> = sqlx::query_scalar(sql).bind(jtis).fetch_all(conn).await?;

@@ -36,7 +36,7 @@ impl ReadAgents for SqliteStore {
     }
 }
 
-pub async fn agent(
+pub(super) async fn agent(
     conn: &mut SqliteConnection,
     agent_id: &AgentId,
 ) -> sqlx::Result<Option<Arc<AgentRecord>>> {
@@ -66,7 +66,7 @@ pub async fn agent(
 
 /// All three questions are put whatever the others' answers, to lists that stand in when there is no such
 /// agent: time is not to tell who there is.
-pub async fn admits_code(
+pub(super) async fn admits_code(
     conn: &mut SqliteConnection,
     agent_id: &AgentId,
     redirect_uri: &RedirectUri,
@@ -85,7 +85,7 @@ pub async fn admits_code(
 }
 
 /// From one cost to the next: an index makes it as many steps as there are different ones.
-pub async fn imported_costs(conn: &mut SqliteConnection) -> sqlx::Result<Arc<[HashCost]>> {
+pub(super) async fn imported_costs(conn: &mut SqliteConnection) -> sqlx::Result<Arc<[HashCost]>> {
     let costs: Vec<String> = sqlx::query_scalar(
         "with recursive held (cost) as (
              select min(cost) from credential where tag is null
@@ -104,7 +104,7 @@ pub async fn imported_costs(conn: &mut SqliteConnection) -> sqlx::Result<Arc<[Ha
         .collect())
 }
 
-pub async fn agents(
+pub(super) async fn agents(
     conn: &mut SqliteConnection,
     after: Option<&AgentId>,
     limit: i64,
@@ -125,7 +125,7 @@ pub async fn agents(
     rows.iter().map(agent_row).collect()
 }
 
-pub async fn used(
+pub(super) async fn used(
     conn: &mut SqliteConnection,
     agent_ids: &[AgentId],
     month: Month,

@@ -29,16 +29,19 @@ impl ReadEvents for SqliteStore {
 const CHUNK: i64 = 10_000;
 
 /// How far out of order events may lie, in seconds: a clock may have been set back a little.
-pub const DISORDER: i64 = 3_600;
+pub(super) const DISORDER: i64 = 3_600;
 
-pub async fn newest_event(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
+pub(super) async fn newest_event(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("select coalesce(max(id), 0) from audit_event")
         .fetch_one(conn)
         .await
 }
 
 /// Looks back chunk by chunk, each with the patience of a call of its own: the id tells when it was drawn.
-pub async fn issued_token(lane: &Readers, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
+pub(super) async fn issued_token(
+    lane: &Readers,
+    jti: Jti,
+) -> Result<Option<IssuedToken>, StoreError> {
     let Some(drawn) = drawn_at(jti) else {
         return Ok(None);
     };
@@ -57,7 +60,10 @@ pub async fn issued_token(lane: &Readers, jti: Jti) -> Result<Option<IssuedToken
 }
 
 /// The oldest of the [`CHUNK`] events before `id`, and its time; `None` when there are fewer.
-pub async fn floor(conn: &mut SqliteConnection, id: i64) -> sqlx::Result<Option<(i64, i64)>> {
+pub(super) async fn floor(
+    conn: &mut SqliteConnection,
+    id: i64,
+) -> sqlx::Result<Option<(i64, i64)>> {
     let sql = "select id, at from audit_event where id < ?1 order by id desc limit 1 offset ?2";
     sqlx::query_as(sql)
         .bind(id)

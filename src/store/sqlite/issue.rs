@@ -55,7 +55,7 @@ const RECORD: &str = "
     order by key";
 
 /// One verdict a grant.
-pub async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+pub(super) async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
     let folded = Folded::new(&batch.grants);
     bounded(try_issue(lane, batch, &folded)).await
 }
@@ -86,7 +86,7 @@ async fn try_issue(
     Ok(verdicts)
 }
 
-pub async fn count(
+pub(super) async fn count(
     conn: &mut SqliteConnection,
     batch: &Batch,
     folded: &Folded<'_>,
@@ -134,7 +134,7 @@ fn credentials(slot: &Slot<'_>) -> String {
     text
 }
 
-pub async fn record(
+pub(super) async fn record(
     conn: &mut SqliteConnection,
     batch: &Batch,
     folded: &Folded<'_>,
@@ -164,7 +164,10 @@ pub async fn record(
 }
 
 /// The verdicts of a batch that landed before, from its tokens' events.
-pub async fn recall(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
+pub(super) async fn recall(
+    conn: &mut SqliteConnection,
+    batch: &Batch,
+) -> sqlx::Result<Vec<Verdict>> {
     let sql = "select at from batch where batch_id = ?1";
     let at: i64 = sqlx::query_scalar(sql)
         .bind(batch.id.0)

@@ -24,7 +24,7 @@ impl ReadKeys for SqliteStore {
     }
 }
 
-pub async fn keys(conn: &mut SqliteConnection) -> sqlx::Result<Vec<KeyRecord>> {
+pub(super) async fn keys(conn: &mut SqliteConnection) -> sqlx::Result<Vec<KeyRecord>> {
     let rows = sqlx::query(
         "select kid, public_jwk, private_key, state, announced_at, signs_from, signs_until, published_until,
                 seal
@@ -36,7 +36,7 @@ pub async fn keys(conn: &mut SqliteConnection) -> sqlx::Result<Vec<KeyRecord>> {
     rows.iter().map(key_row).collect()
 }
 
-pub async fn store_keys(conn: &mut SqliteConnection) -> sqlx::Result<Vec<StoreKey>> {
+pub(super) async fn store_keys(conn: &mut SqliteConnection) -> sqlx::Result<Vec<StoreKey>> {
     let sql = "select purpose, key_id, sealed from store_key order by purpose, key_id";
     let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(sql).fetch_all(conn).await?;
     let key = |(purpose, key_id, sealed)| StoreKey {

@@ -15,7 +15,7 @@ use super::events::{DISORDER, floor};
 use super::lane::{Readers, ask_again};
 
 /// Looks back from the newest event until the events are well older than what is sought.
-pub async fn killed_tokens(
+pub(super) async fn killed_tokens(
     lane: &Readers,
     sought: &[Sought],
     after: Option<i64>,

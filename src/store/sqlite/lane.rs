@@ -40,7 +40,7 @@ const READERS: u32 = 3;
 pub(super) struct Readers(SqlitePool);
 
 impl Readers {
-    pub fn new(options: SqliteConnectOptions) -> Self {
+    pub(super) fn new(options: SqliteConnectOptions) -> Self {
         let pool = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(TIMEOUT);
@@ -50,12 +50,12 @@ impl Readers {
     }
 
     /// Closes all connections; a read that comes later fails.
-    pub async fn close(&self) {
+    pub(super) async fn close(&self) {
         self.0.close().await;
     }
 
     /// One read.
-    pub async fn read<T, F>(
+    pub(super) async fn read<T, F>(
         &self,
         query: impl Fn(PoolConnection<Sqlite>) -> F,
     ) -> Result<T, StoreError>
@@ -75,7 +75,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn new(options: SqliteConnectOptions, database: &Path) -> Self {
+    pub(super) fn new(options: SqliteConnectOptions, database: &Path) -> Self {
         Self {
             options,
             turns: Turns::new(database),
@@ -85,7 +85,7 @@ impl Writer {
 
     /// Waits for this call's turn within the process, then for the process's turn among all, and
     /// takes the connection, or opens one when the last was dropped.
-    pub async fn take(&self) -> sqlx::Result<Held<'_>> {
+    pub(super) async fn take(&self) -> sqlx::Result<Held<'_>> {
         let mut slot = self.idle.lock().await;
         let turn = self.turns.take().await?;
         let conn = match slot.take() {
@@ -98,7 +98,7 @@ impl Writer {
 
 impl Writer {
     /// Closes the connection, in this process's turn; a write that comes later opens another.
-    pub async fn close(&self) {
+    pub(super) async fn close(&self) {
         if let Ok(held) = self.take().await {
             let Held { conn, turn, slot } = held;
             // A connection that does not close cleanly leaves its log for the next to open.
@@ -119,7 +119,7 @@ pub(super) struct Held<'a> {
 
 impl Held<'_> {
     /// Puts the connection back: for a connection that has nothing unfinished on it.
-    pub fn keep(self) {
+    pub(super) fn keep(self) {
         let Self {
             conn,
             turn,

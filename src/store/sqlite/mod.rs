@@ -41,7 +41,8 @@ mod write;
 
 use lane::ask;
 pub use open::SqliteStore;
-pub use turn::{NotAlone, give_to_owner_of};
+pub use turn::NotAlone;
+pub(crate) use turn::give_to_owner_of;
 
 #[async_trait]
 impl Store for SqliteStore {

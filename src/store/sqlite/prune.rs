@@ -24,14 +24,14 @@ impl Upkeep for SqliteStore {
     }
 }
 
-pub async fn ping(conn: &mut SqliteConnection) -> sqlx::Result<()> {
+pub(super) async fn ping(conn: &mut SqliteConnection) -> sqlx::Result<()> {
     sqlx::query("select 1").execute(conn).await.map(drop)
 }
 
 /// Seconds for which a batch remembers that it landed: far longer than anybody sends it again.
 const BATCH_TTL: i64 = 86_400;
 
-pub async fn prune(
+pub(super) async fn prune(
     lane: &Writer,
     now: Timestamp,
     keep_events: i64,

@@ -26,7 +26,7 @@ use super::lane::Writer;
 use super::write::apply_all;
 
 /// One verdict a grant.
-pub async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+pub(super) async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
     bounded(try_issue(lane, batch)).await
 }
 
@@ -134,7 +134,7 @@ async fn take(conn: &mut SqliteConnection, claims: &[Claim]) -> sqlx::Result<Has
 }
 
 /// The token of a spent code. One of a release that did not write down its end may live as long as any.
-pub async fn exchanged(
+pub(super) async fn exchanged(
     conn: &mut SqliteConnection,
     code: CodeId,
 ) -> sqlx::Result<Option<ExchangedToken>> {

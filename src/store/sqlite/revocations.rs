@@ -37,7 +37,7 @@ impl ReadRevocations for SqliteStore {
     }
 }
 
-pub async fn revocations(
+pub(super) async fn revocations(
     conn: &mut SqliteConnection,
     since: i64,
     now: Timestamp,

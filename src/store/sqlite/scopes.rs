@@ -10,7 +10,7 @@ use crate::domain::scope::Scope;
 
 use super::errors::broken;
 
-pub async fn catalogue(conn: &mut SqliteConnection) -> sqlx::Result<Arc<Catalogue>> {
+pub(super) async fn catalogue(conn: &mut SqliteConnection) -> sqlx::Result<Arc<Catalogue>> {
     let rows = sqlx::query(
         "select r.version, s.name, s.description, s.high_risk
          from revision r

@@ -12,7 +12,7 @@ use crate::store::token::{Standing, TokenRef};
 
 use super::errors::broken;
 
-pub async fn standing(
+pub(super) async fn standing(
     conn: &mut SqliteConnection,
     tokens: &[TokenRef],
 ) -> sqlx::Result<Vec<Standing>> {
@@ -37,7 +37,10 @@ pub async fn standing(
 }
 
 /// Which of these tokens are revoked by themselves.
-pub async fn revoked(conn: &mut SqliteConnection, jtis: &[Jti]) -> sqlx::Result<HashSet<Jti>> {
+pub(super) async fn revoked(
+    conn: &mut SqliteConnection,
+    jtis: &[Jti],
+) -> sqlx::Result<HashSet<Jti>> {
     let jtis: Vec<String> = jtis.iter().map(|jti| jti.0.simple().to_string()).collect();
     let sql = "select jti from revoked_token where jti in (select unhex(value) from json_each(?1))";
     let rows: Vec<Uuid> = sqlx::query_scalar(sql)

@@ -93,7 +93,7 @@ pub(super) fn open_private(path: &Path, like: &Path) -> io::Result<File> {
 
 /// Gives a file that was just made to whom `like` belongs to, where this process may: what root makes must
 /// not lock the service's own user out of its store.
-pub fn give_to_owner_of(like: &Path, made: &File) -> io::Result<()> {
+pub(crate) fn give_to_owner_of(like: &Path, made: &File) -> io::Result<()> {
     let (like, own) = (fs::metadata(like)?, made.metadata()?);
     if own.uid() == like.uid() {
         return Ok(());
@@ -143,7 +143,7 @@ impl Drop for Turn {
 
 impl Turns {
     /// By the lock beside this database file, which is made when there is none.
-    pub fn new(database: &Path) -> Self {
+    pub(super) fn new(database: &Path) -> Self {
         let path = beside(database, ".turn");
         Self {
             database: database.to_owned(),
@@ -157,7 +157,7 @@ impl Turns {
     ///
     /// Two callers never share an opening of the file: a lock belongs to one, so a caller who gave up while
     /// he waited can neither keep a turn that comes to him later nor end somebody else's.
-    pub async fn take(&self) -> io::Result<Turn> {
+    pub(super) async fn take(&self) -> io::Result<Turn> {
         let spare = next(&self.spare).take();
         let file = spare.map_or_else(|| open_private(&self.path, &self.database), Ok)?;
         match file.try_lock() {

@@ -75,7 +75,7 @@ pub enum Presented {
 }
 
 /// Draws a secret for `agent_id` under `key`.
-pub fn generate(
+pub(crate) fn generate(
     key: &TagKey,
     agent_id: &AgentId,
     entropy: &dyn Entropy,
@@ -95,7 +95,7 @@ pub fn generate(
 }
 
 /// Says what `secret` can be for `client_id`. Costs one HMAC at most and reads nothing.
-pub fn inspect(keys: &[TagKey], client_id: &[u8], secret: &str) -> Presented {
+pub(crate) fn inspect(keys: &[TagKey], client_id: &[u8], secret: &str) -> Presented {
     let shaped = secret.len() == LENGTH
         && secret.starts_with(PREFIX)
         && secret[PREFIX.len()..]

@@ -25,7 +25,7 @@ pub struct Workspace {
 
 /// How much was computed, in each algorithm's own measure.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Done {
+pub(crate) struct Done {
     /// Rounds of bcrypt's key set-up: two to the power of the cost.
     pub bcrypt_rounds: u64,
     /// KiB that argon2 wrote: its memory once in each pass.
@@ -164,7 +164,7 @@ fn read_argon2(text: &str) -> Option<(Algorithm, Version, Params, PasswordHash)>
 }
 
 /// Whether a successful verification should replace `hash` by our own argon2id.
-pub fn is_foreign(hash: &SecretHash) -> bool {
+pub(crate) fn is_foreign(hash: &SecretHash) -> bool {
     match read_argon2(&hash.0) {
         Some((Algorithm::Argon2id, Version::V0x13, params, _)) => {
             params.m_cost() != Params::DEFAULT_M_COST
@@ -177,7 +177,7 @@ pub fn is_foreign(hash: &SecretHash) -> bool {
 
 /// Accepts a hash for import: bcrypt up to cost 14, argon2 up to 64 MiB, t = 10, p = 4. A dearer one
 /// would be a lever for anybody who sends wrong secrets.
-pub fn check_imported(text: &str) -> Result<SecretHash, Invalid> {
+pub(crate) fn check_imported(text: &str) -> Result<SecretHash, Invalid> {
     if text.starts_with("$2") {
         return check_bcrypt(text);
     }

@@ -18,16 +18,17 @@ use crate::telemetry::metrics;
 use super::failures::Guess;
 use crate::service::error::Error;
 
-pub mod bulk;
-pub mod format;
-pub mod kdf;
+pub(crate) mod bulk;
+pub(crate) mod format;
+pub(crate) mod kdf;
 mod memory;
-pub mod pool;
+pub(crate) mod pool;
 mod whole;
 
-pub use format::{Presented, Secret};
-pub use kdf::HashFault;
-pub use pool::{HashPool, Lane, Shed};
+pub(crate) use format::Presented;
+pub use format::Secret;
+pub(crate) use kdf::HashFault;
+pub(crate) use pool::{HashPool, Lane, Shed};
 
 use memory::Memory;
 use whole::Whole;

@@ -11,7 +11,7 @@ use crate::store::write::{CredentialChange, Outcome};
 use super::status::status_of;
 
 /// One change.
-pub async fn apply(
+pub(super) async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,
     change: &CredentialChange,
@@ -99,7 +99,7 @@ async fn rehash_credential(
     ))
 }
 
-pub async fn insert_credential(
+pub(super) async fn insert_credential(
     conn: &mut PgConnection,
     credential: &Credential,
 ) -> sqlx::Result<()> {

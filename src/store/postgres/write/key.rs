@@ -8,7 +8,7 @@ use crate::store::key::{KeyRecord, KeyState, StoreKey};
 use crate::store::write::{KeyChange, Outcome, Retires};
 
 /// One change.
-pub async fn apply(
+pub(super) async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,
     change: &KeyChange,

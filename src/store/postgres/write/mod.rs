@@ -34,7 +34,7 @@ const LOCKED_TIMEOUT: Duration = Duration::from_millis(2_100);
 /// Applies the writes in one transaction. Whatever fails before the commit is asked for has
 /// changed nothing; a passing failure is tried again, one at the commit too when the database says that
 /// it gave the transaction up. What else fails there is unknown.
-pub async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
+pub(super) async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
     if writes.is_empty() {
         return Ok(Vec::new());
     }
@@ -77,7 +77,7 @@ async fn apply_now(conn: &mut PgConnection, writes: &[Write]) -> sqlx::Result<Ve
 }
 
 /// Runs all writes in the transaction that is open.
-pub async fn apply_all(
+pub(super) async fn apply_all(
     conn: &mut PgConnection,
     now: Timestamp,
     writes: &[Write],

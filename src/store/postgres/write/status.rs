@@ -6,7 +6,7 @@ use crate::domain::agent::AgentStatus;
 use crate::domain::id::AgentId;
 
 /// Where an agent stands, held until the commit; `None` when there is none.
-pub async fn status_of(
+pub(super) async fn status_of(
     conn: &mut PgConnection,
     agent_id: &AgentId,
 ) -> sqlx::Result<Option<AgentStatus>> {

@@ -7,7 +7,7 @@ use crate::domain::time::Timestamp;
 use crate::store::write::{Outcome, TokenChange};
 
 /// One change; `killed` is the version of the revocation list if this change raises it.
-pub async fn apply(
+pub(super) async fn apply(
     conn: &mut PgConnection,
     change: &TokenChange,
     killed: i64,
@@ -46,13 +46,16 @@ async fn revoke_token(
 /// The version of the revocation list, locked: who raises it holds it until the commit, so that
 /// versions become visible in their order. It is locked before any agent, by every process. The next one is no
 /// less than the database's unix milliseconds, so that none is given twice, after a restore either.
-pub async fn revocation_version(conn: &mut PgConnection) -> sqlx::Result<i64> {
+pub(super) async fn revocation_version(conn: &mut PgConnection) -> sqlx::Result<i64> {
     let sql = "select greatest(version, floor(extract(epoch from now()) * 1000)::bigint - 1)
                from revision where name = 'revocation' for update";
     sqlx::query_scalar(sql).fetch_one(conn).await
 }
 
-pub async fn set_revocation_version(conn: &mut PgConnection, version: i64) -> sqlx::Result<()> {
+pub(super) async fn set_revocation_version(
+    conn: &mut PgConnection,
+    version: i64,
+) -> sqlx::Result<()> {
     let sql = "update revision set version = $1 where name = 'revocation'";
     sqlx::query(sql).bind(version).execute(conn).await.map(drop)
 }

@@ -17,7 +17,7 @@ use super::credential::insert_credential;
 use super::status::status_of;
 
 /// One change; `killed` is the version of the revocation list if this change raises it.
-pub async fn apply(
+pub(super) async fn apply(
     conn: &mut SqliteConnection,
     at: Moment,
     change: &AgentChange,

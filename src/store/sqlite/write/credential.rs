@@ -11,7 +11,7 @@ use crate::store::write::{CredentialChange, Outcome};
 use super::status::status_of;
 
 /// One change.
-pub async fn apply(
+pub(super) async fn apply(
     conn: &mut SqliteConnection,
     at: Moment,
     change: &CredentialChange,
@@ -100,7 +100,7 @@ async fn rehash_credential(
     ))
 }
 
-pub async fn insert_credential(
+pub(super) async fn insert_credential(
     conn: &mut SqliteConnection,
     credential: &Credential,
 ) -> sqlx::Result<()> {

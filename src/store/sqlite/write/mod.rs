@@ -25,7 +25,7 @@ mod token;
 use token::{revocation_version, set_revocation_version};
 
 /// Applies the writes in one transaction. What fails at its commit is unknown.
-pub async fn commit(lane: &Writer, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
+pub(super) async fn commit(lane: &Writer, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
     if writes.is_empty() {
         return Ok(Vec::new());
     }
@@ -49,7 +49,7 @@ async fn stage<'a>(lane: &'a Writer, writes: &[Write]) -> sqlx::Result<(Held<'a>
 }
 
 /// Runs all writes in the transaction that is open.
-pub async fn apply_all(
+pub(super) async fn apply_all(
     conn: &mut SqliteConnection,
     writes: &[Write],
 ) -> sqlx::Result<Vec<Outcome>> {

@@ -8,7 +8,7 @@ use crate::domain::time::Moment;
 use crate::store::write::{Outcome, ScopeChange};
 
 /// One change.
-pub async fn apply(
+pub(super) async fn apply(
     conn: &mut SqliteConnection,
     at: Moment,
     change: &ScopeChange,

@@ -6,7 +6,7 @@ use crate::domain::agent::AgentStatus;
 use crate::domain::id::AgentId;
 
 /// Where an agent stands; `None` when there is none. The transaction holds the write lock.
-pub async fn status_of(
+pub(super) async fn status_of(
     conn: &mut SqliteConnection,
     agent_id: &AgentId,
 ) -> sqlx::Result<Option<AgentStatus>> {

@@ -7,7 +7,7 @@ use crate::domain::time::{Moment, Timestamp};
 use crate::store::write::{Outcome, TokenChange};
 
 /// One change; `killed` is the version of the revocation list if this change raises it.
-pub async fn apply(
+pub(super) async fn apply(
     conn: &mut SqliteConnection,
     change: &TokenChange,
     killed: i64,
@@ -46,12 +46,18 @@ async fn revoke_token(
 /// The version of the revocation list. The transaction holds the write lock from its beginning, so
 /// versions become visible in their order. The next one is no less than the unix milliseconds of `at`, so that
 /// none is given twice, after a restore either.
-pub async fn revocation_version(conn: &mut SqliteConnection, at: Moment) -> sqlx::Result<i64> {
+pub(super) async fn revocation_version(
+    conn: &mut SqliteConnection,
+    at: Moment,
+) -> sqlx::Result<i64> {
     let sql = "select max(version, ?1 - 1) from revision where name = 'revocation'";
     sqlx::query_scalar(sql).bind(at.0).fetch_one(conn).await
 }
 
-pub async fn set_revocation_version(conn: &mut SqliteConnection, version: i64) -> sqlx::Result<()> {
+pub(super) async fn set_revocation_version(
+    conn: &mut SqliteConnection,
+    version: i64,
+) -> sqlx::Result<()> {
     let sql = "update revision set version = ?1 where name = 'revocation'";
     sqlx::query(sql).bind(version).execute(conn).await.map(drop)
 }

@@ -1,0 +1,95 @@
+//! What the head of a request must hold, whatever its route does: one host, a coding and a media type that are read.
+//!
+//! Must not know what is asked for.
+
+use std::net::Ipv6Addr;
+
+use axum::http::Version;
+use axum::http::header::{CONTENT_TYPE, HOST, HeaderMap, TRANSFER_ENCODING};
+
+use crate::domain::refusal::Refusal;
+
+use super::accepts::Reads;
+use super::error::Failure;
+use super::parameters::Encoding;
+
+/// RFC 9112 §6.1: no coding but `chunked` is understood, so what another one wraps is not the body.
+pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), Failure> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(one) = codings.next() else {
+        return Ok(());
+    };
+    if codings.next().is_none() && one.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    Err(Refusal::InvalidRequest("The body may have no transfer coding but chunked.").into())
+}
+
+/// RFC 9112 §3.2: one Host that names a host, so that nothing in front of this server can have read another one.
+pub(crate) fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
+    let refused = |why| Err(Refusal::InvalidRequest(why).into());
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (Some(_), None) => refused("The Host header names no host."),
+        (None, _) if version < Version::HTTP_11 => Ok(()),
+        _ => refused("The request needs exactly one Host header."),
+    }
+}
+
+/// RFC 9110 §7.2, RFC 3986 §3.2: a name or an address, and a port. It may be empty: nobody has a use for it here.
+fn is_host(value: &[u8]) -> bool {
+    let name_end = match value.first() {
+        Some(b'[') => value.iter().position(|b| *b == b']').map_or(0, |at| at + 1),
+        _ => value.iter().position(|b| *b == b':').unwrap_or(value.len()),
+    };
+    let (name, port) = value.split_at(name_end);
+    let is_port = port
+        .split_first()
+        .is_none_or(|(colon, digits)| *colon == b':' && digits.iter().all(u8::is_ascii_digit));
+    is_port && is_name(name)
+}
+
+fn is_name(name: &[u8]) -> bool {
+    if let [b'[', address @ .., b']'] = name {
+        return std::str::from_utf8(address)
+            .is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let mut rest = name.iter();
+    while let Some(byte) = rest.next() {
+        let fits = match byte {
+            b'%' => [rest.next(), rest.next()]
+                .iter()
+                .all(|b| b.is_some_and(u8::is_ascii_hexdigit)),
+            b => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(b),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    true
+}
+
+/// The body's encoding by its media type, in any letter case and with any parameter behind it:
+/// RFC 6749 App. B has forms alone.
+pub(crate) fn encoding_of(reads: Reads, headers: &HeaderMap) -> Result<Encoding, Failure> {
+    let refused = Failure::MediaType(reads);
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(one), None) = (types.next(), types.next()) else {
+        return Err(refused);
+    };
+    let essence = one
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Ok(Encoding::Form)
+    } else if reads == Reads::FormOrJson && essence.eq_ignore_ascii_case("application/json") {
+        Ok(Encoding::Json)
+    } else {
+        Err(refused)
+    }
+}
