@@ -8,6 +8,7 @@
 //! - `rooms`: which part of `src/` may name which, and which crates ([`ROOMS`], [`CRATES`], [`KEPT_APART`])
 //! - `routes`: every row of a table of routes says who may ask and how long an answer may take
 //! - `shape`: file ceilings, opening comments, the map
+//! - `names`: a type name is used for one type
 //! - `words`: what must not be written (panics, casts, loose ends, paths of one machine)
 //! - `programs`: which programs the tests may start
 //! - `citations`: what comments refer to is in the repository, and every page is reached from README.md
@@ -31,6 +32,8 @@ mod citations;
 mod composition;
 #[path = "tidy/dependencies.rs"]
 mod dependencies;
+#[path = "tidy/names.rs"]
+mod names;
 #[path = "tidy/papers.rs"]
 mod papers;
 #[path = "tidy/programs.rs"]

@@ -17,7 +17,7 @@ use crate::service::manage::agents::{Agents, NewAgent};
 use crate::service::manage::patch::{LiveTokens, ProfilePatch};
 
 use super::agent_sheet::{HEAD, properties, row};
-use super::failure::Failure;
+use super::failure::CommandFailure;
 use super::import;
 use super::input::{self, Item, ScopeWords, TtlWord, all_items, all_scopes};
 use super::new_secret::{self, Occasion, SecretSource, renew_file};
@@ -144,7 +144,7 @@ pub(super) async fn run(
     command: AgentCommand,
     config: &Config,
     out: Printer,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     // A secret is read before the store is opened: nobody waits for a person's typing.
     let chosen = match &command {
         AgentCommand::Create(CreateAgent { rest, .. })
@@ -221,11 +221,11 @@ pub(super) async fn run(
 }
 
 /// A text that cannot be an id belongs to no agent: it is answered as an unknown one, not as bad usage.
-fn find(id: &str) -> Result<AgentId, Failure> {
+fn find(id: &str) -> Result<AgentId, CommandFailure> {
     AgentId::parse(id).map_err(|_| Rejection::from(RejectionCode::AgentNotFound).into())
 }
 
-async fn list(agents: &Agents, out: Printer) -> Result<(), Failure> {
+async fn list(agents: &Agents, out: Printer) -> Result<(), CommandFailure> {
     let mut all: Vec<AgentJson> = Vec::new();
     loop {
         let after = all

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use clap::CommandFactory;
 
 use super::commands::Cli;
-use super::failure::Failure;
+use super::failure::CommandFailure;
 
 /// Prints the script.
-pub(super) fn print(shell: clap_complete::Shell) -> Result<(), Failure> {
+pub(super) fn print(shell: clap_complete::Shell) -> Result<(), CommandFailure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "sealwright", &mut script);
     Ok(io::stdout().write_all(&script)?)

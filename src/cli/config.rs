@@ -12,7 +12,7 @@ use crate::config::raw::Raw;
 use crate::domain::ttl::HIGH_RISK_CAP;
 use crate::telemetry::error_chain;
 
-use super::failure::{Failure, tell};
+use super::failure::{CommandFailure, tell};
 use super::output::{Printer, Sheet};
 use super::runtime::block_on;
 
@@ -30,7 +30,7 @@ pub(super) fn run(
     config: &Config,
     raw: &Raw,
     out: Printer,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     match command {
         ConfigCommand::Check => {
             tell("the configuration has no fault");
@@ -76,7 +76,7 @@ async fn shortened(config: &Config) -> Vec<ShortenedJson> {
     })
 }
 
-async fn tell_shortened(config: &Config, out: Printer) -> Result<(), Failure> {
+async fn tell_shortened(config: &Config, out: Printer) -> Result<(), CommandFailure> {
     let shortened = shortened(config).await;
     if shortened.is_empty() && !out.is_json() {
         return Ok(());

@@ -13,7 +13,7 @@ use crate::telemetry::error_chain;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum CommandFailure {
     /// Bad usage that the parser cannot see: exit 2.
     Usage(String),
     /// Bad configuration: exit 2.
@@ -28,7 +28,7 @@ pub(super) enum Failure {
     ClosedPipe,
 }
 
-impl Failure {
+impl CommandFailure {
     /// Says on stderr what went wrong and gives the exit code.
     pub(super) fn report(self) -> ExitCode {
         match self {
@@ -71,7 +71,7 @@ pub(super) fn tell(text: &str) {
     );
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CommandFailure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::ClosedPipe
@@ -81,29 +81,29 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<service::Error> for Failure {
+impl From<service::Error> for CommandFailure {
     fn from(error: service::Error) -> Self {
         Self::Store(error_chain(&error))
     }
 }
 
-impl From<manage::Error> for Failure {
-    fn from(error: manage::Error) -> Self {
+impl From<manage::ManageError> for CommandFailure {
+    fn from(error: manage::ManageError) -> Self {
         match error {
-            manage::Error::Failed(error) => error.into(),
-            manage::Error::Rejected(rejection) => rejection.into(),
+            manage::ManageError::Failed(error) => error.into(),
+            manage::ManageError::Rejected(rejection) => rejection.into(),
         }
     }
 }
 
-impl From<Rejection> for Failure {
+impl From<Rejection> for CommandFailure {
     /// Every class of them is exit 1: bad usage is what the parser of the arguments refuses.
     fn from(rejection: Rejection) -> Self {
         Self::Failed(rejection.to_string())
     }
 }
 
-impl From<AppError> for Failure {
+impl From<AppError> for CommandFailure {
     fn from(fault: AppError) -> Self {
         match fault {
             AppError::Service(error) => error.into(),

@@ -7,20 +7,22 @@ use std::time::Duration;
 
 use crate::config::Config;
 
-use super::failure::Failure;
+use super::failure::CommandFailure;
 
 /// A server that needs longer is not ready.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Succeeds when `/readyz` of the configured listen address answers 200.
-pub(super) fn run(config: &Config) -> Result<(), Failure> {
+pub(super) fn run(config: &Config) -> Result<(), CommandFailure> {
     let address = reachable(config.server.listen);
     match ask(address) {
         Ok(200) => Ok(()),
-        Ok(status) => Err(Failure::Failed(format!(
+        Ok(status) => Err(CommandFailure::Failed(format!(
             "{address} is not ready: it answered {status}"
         ))),
-        Err(error) => Err(Failure::Failed(format!("{address} is not ready: {error}"))),
+        Err(error) => Err(CommandFailure::Failed(format!(
+            "{address} is not ready: {error}"
+        ))),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::service::manage::agents::Agents;
 use crate::service::manage::import::{Imported, PIECE};
 use crate::service::manage::row::Row;
 
-use super::failure::{Failure, tell};
+use super::failure::{CommandFailure, tell};
 use super::output::{Printer, Sheet};
 use super::rows::{self, FileLine};
 
@@ -64,9 +64,10 @@ pub(super) async fn run(
     act: &Act,
     path: &Path,
     out: Printer,
-) -> Result<(), Failure> {
-    let cannot =
-        |error: std::io::Error| Failure::Failed(format!("cannot read {}: {error}", path.display()));
+) -> Result<(), CommandFailure> {
+    let cannot = |error: std::io::Error| {
+        CommandFailure::Failed(format!("cannot read {}: {error}", path.display()))
+    };
     let lines = rows::open(path).map_err(cannot)?;
     let bar = progress_bar(path);
     let mut report = Report::default();
@@ -122,7 +123,7 @@ pub(super) async fn run(
     if report.refused == 0 {
         Ok(())
     } else {
-        Err(Failure::Reported)
+        Err(CommandFailure::Reported)
     }
 }
 
@@ -131,7 +132,7 @@ async fn import_piece(
     act: &Act,
     piece: &mut Vec<(u64, Row)>,
     report: &mut Report,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let (numbers, rows): (Vec<u64>, Vec<Row>) = piece.drain(..).unzip();
     let verdicts = agents.import(&rows, act).await?;
     for ((number, row), verdict) in numbers.into_iter().zip(&rows).zip(verdicts) {
@@ -158,7 +159,7 @@ fn shown_id(row: &Row) -> Option<String> {
     AgentId::parse(&row.client_id).ok().map(|id| id.to_string())
 }
 
-fn tell_report(report: &Report, out: Printer) -> Result<(), Failure> {
+fn tell_report(report: &Report, out: Printer) -> Result<(), CommandFailure> {
     if out.is_json() {
         return out.print(report, || Sheet::of(vec![]));
     }

@@ -8,7 +8,7 @@ use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
 use crate::service::clients::secret::Secret;
 
-use super::failure::Failure;
+use super::failure::CommandFailure;
 
 /// The longest text that is read from stdin, in bytes. Tokens and secrets are shorter.
 const MAX_STDIN_BYTES: u64 = 16_384;
@@ -100,29 +100,30 @@ pub(super) fn all_items<T>(items: Vec<Item<T>>) -> Option<Vec<T>> {
 const MIN_SECRET: usize = 16;
 
 /// A secret from stdin, without the newline at its end.
-pub(super) fn secret_from_stdin() -> Result<Secret, Failure> {
+pub(super) fn secret_from_stdin() -> Result<Secret, CommandFailure> {
     let text = text_from_stdin()?;
     let text = text
         .strip_suffix('\n')
         .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
     if text.chars().count() < MIN_SECRET {
         let why = format!("the secret on stdin: it has at least {MIN_SECRET} characters");
-        return Err(Failure::Usage(why));
+        return Err(CommandFailure::Usage(why));
     }
-    Secret::parse_given(text).map_err(|rule| Failure::Usage(format!("the secret on stdin: {rule}")))
+    Secret::parse_given(text)
+        .map_err(|rule| CommandFailure::Usage(format!("the secret on stdin: {rule}")))
 }
 
 /// What stands on stdin, bounded.
-pub(super) fn text_from_stdin() -> Result<zeroize::Zeroizing<String>, Failure> {
+pub(super) fn text_from_stdin() -> Result<zeroize::Zeroizing<String>, CommandFailure> {
     let mut text = zeroize::Zeroizing::new(String::new());
     let mut stdin = io::stdin().take(MAX_STDIN_BYTES);
     match stdin.read_to_string(&mut text) {
-        Ok(_) if stdin.limit() == 0 => Err(Failure::Usage(format!(
+        Ok(_) if stdin.limit() == 0 => Err(CommandFailure::Usage(format!(
             "stdin holds more than {MAX_STDIN_BYTES} bytes"
         ))),
         Ok(_) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(Failure::Usage("stdin is not UTF-8".to_owned()))
+            Err(CommandFailure::Usage("stdin is not UTF-8".to_owned()))
         }
         Err(error) => Err(error.into()),
     }

@@ -7,7 +7,7 @@ use crate::app;
 use crate::config::Config;
 use crate::service::manage::view::KeyView;
 
-use super::failure::Failure;
+use super::failure::CommandFailure;
 use super::output::{Printer, Sheet};
 
 #[derive(Subcommand)]
@@ -27,7 +27,11 @@ const HEAD: [&str; 6] = [
     "published until",
 ];
 
-pub(super) async fn run(command: KeyCommand, config: &Config, out: Printer) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: KeyCommand,
+    config: &Config,
+    out: Printer,
+) -> Result<(), CommandFailure> {
     let opened = app::open(config).await?;
     match command {
         KeyCommand::List => {

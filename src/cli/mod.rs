@@ -36,7 +36,7 @@ mod serve;
 mod token;
 
 use commands::{Cli, Command};
-use failure::Failure;
+use failure::CommandFailure;
 use output::Printer;
 use runtime::block_on;
 
@@ -61,7 +61,7 @@ pub fn run(
 fn execute(
     cli: Cli,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let command = cli
         .command
         .unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()));
@@ -82,7 +82,7 @@ fn execute(
         )
     };
     let raw = reread();
-    let config = Config::resolve(&raw, need).map_err(Failure::Configuration)?;
+    let config = Config::resolve(&raw, need).map_err(CommandFailure::Configuration)?;
     let out = Printer::new(cli.json);
     let (_logging, filter) = match command {
         Command::Serve(_) => {

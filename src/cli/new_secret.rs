@@ -17,7 +17,7 @@ use crate::service::manage::view::NewSecret;
 use crate::telemetry::error_chain;
 
 use super::agent_sheet::properties;
-use super::failure::{Failure, tell};
+use super::failure::{CommandFailure, tell};
 use super::output::{Printer, Sheet};
 
 /// Where a secret came from.
@@ -72,7 +72,7 @@ pub(super) async fn print(
     made: NewSecret,
     (source, occasion): (SecretSource, Occasion),
     out: Printer,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let read = agents.show(&made.agent_id).await;
     let unread = read.as_ref().err().map(|error| error_chain(error));
     let (warnings, agent_id) = (made.warnings, made.agent_id.to_string());
@@ -142,8 +142,8 @@ pub(super) async fn print(
             }
             Ok(())
         }
-        Err(Failure::ClosedPipe) => Err(Failure::Failed(lost("stdout is closed"))),
-        Err(Failure::Failed(why)) => Err(Failure::Failed(lost(&why))),
+        Err(CommandFailure::ClosedPipe) => Err(CommandFailure::Failed(lost("stdout is closed"))),
+        Err(CommandFailure::Failed(why)) => Err(CommandFailure::Failed(lost(&why))),
         Err(other) => Err(other),
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::failure::{Failure, tell};
+use super::failure::{CommandFailure, tell};
 
 /// What people see of an answer.
 pub(super) struct Sheet {
@@ -81,14 +81,14 @@ impl Printer {
         self,
         value: &impl Serialize,
         sheet: impl FnOnce() -> Sheet,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandFailure> {
         let text = if self.json {
             let json = if self.terminal {
                 serde_json::to_string_pretty(value)
             } else {
                 serde_json::to_string(value)
             };
-            json.map_err(|e| Failure::of(&e))? + "\n"
+            json.map_err(|e| CommandFailure::of(&e))? + "\n"
         } else if self.terminal {
             sheet().to_table()
         } else {

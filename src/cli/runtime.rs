@@ -1,9 +1,11 @@
 //! The runtime that a command's work is done on.
 
-use super::failure::Failure;
+use super::failure::CommandFailure;
 
 /// Runs a command's work on a runtime of its own.
-pub(super) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(super) fn block_on(
+    work: impl Future<Output = Result<(), CommandFailure>>,
+) -> Result<(), CommandFailure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

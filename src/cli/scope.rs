@@ -9,7 +9,7 @@ use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::scope::Scope;
 use crate::service::manage::scopes::{ScopePatch, parse_description};
 
-use super::failure::Failure;
+use super::failure::CommandFailure;
 use super::output::{Printer, Sheet};
 
 #[derive(Subcommand)]
@@ -53,7 +53,7 @@ pub(super) async fn run(
     command: ScopeCommand,
     config: &Config,
     out: Printer,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let opened = app::open(config).await?;
     let (scopes, act) = (opened.scopes(config), opened.operator());
     match command {
@@ -96,7 +96,11 @@ pub(super) async fn run(
     }
 }
 
-fn print(json: &impl serde::Serialize, scopes: &[ScopeJson], out: Printer) -> Result<(), Failure> {
+fn print(
+    json: &impl serde::Serialize,
+    scopes: &[ScopeJson],
+    out: Printer,
+) -> Result<(), CommandFailure> {
     out.print(json, || {
         Sheet::list(
             &["name", "description", "high risk", "built in"],

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::app::{self, NewStore, Reloading};
 use crate::config::Config;
 
-use super::failure::{Failure, tell};
+use super::failure::{CommandFailure, tell};
 use super::runtime::block_on;
 
 #[derive(Args, Default)]
@@ -16,7 +16,11 @@ pub(super) struct ServeArgs {
 }
 
 /// Serves until it is told to stop.
-pub(super) fn run(args: &ServeArgs, config: Config, reloading: Reloading) -> Result<(), Failure> {
+pub(super) fn run(
+    args: &ServeArgs,
+    config: Config,
+    reloading: Reloading,
+) -> Result<(), CommandFailure> {
     let new_store = if args.new_store {
         NewStore::Anywhere
     } else {
@@ -26,7 +30,7 @@ pub(super) fn run(args: &ServeArgs, config: Config, reloading: Reloading) -> Res
 }
 
 /// Brings the store's schema up to date.
-pub(super) fn migrate(config: &Config) -> Result<(), Failure> {
+pub(super) fn migrate(config: &Config) -> Result<(), CommandFailure> {
     block_on(async {
         app::migrate(config).await?;
         tell("the schema is up to date");

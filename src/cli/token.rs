@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::domain::id::Jti;
 use crate::domain::time::Timestamp;
 
-use super::failure::Failure;
+use super::failure::CommandFailure;
 use super::input::text_from_stdin;
 use super::output::{Printer, Sheet};
 
@@ -31,7 +31,7 @@ pub(super) async fn run(
     command: TokenCommand,
     config: &Config,
     out: Printer,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     match command {
         TokenCommand::Inspect { token } => {
             let token = if token == "-" {

@@ -175,11 +175,11 @@ impl From<Rejection> for Failure {
     }
 }
 
-impl From<manage::Error> for Failure {
-    fn from(error: manage::Error) -> Self {
+impl From<manage::ManageError> for Failure {
+    fn from(error: manage::ManageError) -> Self {
         match error {
-            manage::Error::Rejected(rejection) => Self::Rejected(rejection),
-            manage::Error::Failed(error) => error.into(),
+            manage::ManageError::Rejected(rejection) => Self::Rejected(rejection),
+            manage::ManageError::Failed(error) => error.into(),
         }
     }
 }
@@ -252,10 +252,10 @@ mod tests {
             (RejectionCode::ScopeNotFound, 404),
             (RejectionCode::AgentDecommissioned, 409),
         ] {
-            let failure = Failure::from(manage::Error::from(code));
+            let failure = Failure::from(manage::ManageError::from(code));
             assert_eq!(failure.problem().status.as_u16(), status, "{code:?}");
         }
-        let failure = Failure::from(manage::Error::Failed(Refusal::InvalidToken.into()));
+        let failure = Failure::from(manage::ManageError::Failed(Refusal::InvalidToken.into()));
         assert_eq!(failure.problem().status.as_u16(), 401);
     }
 }

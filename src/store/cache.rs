@@ -44,7 +44,7 @@ pub(crate) struct Cached {
     agents: Cache<AgentId, Arc<AgentRecord>>,
     alike: Alike,
     catalogue: ArcSwapOption<Catalogue>,
-    imported: Imported,
+    imported: ImportedCosts,
 }
 
 impl Cached {
@@ -55,7 +55,7 @@ impl Cached {
             agents: Cache::with_weighter(EXPECTED, AGENTS, UnitWeighter),
             alike: Alike::default(),
             catalogue: ArcSwapOption::empty(),
-            imported: Imported::default(),
+            imported: ImportedCosts::default(),
         }
     }
 }
@@ -85,21 +85,21 @@ impl Alike {
 }
 
 /// What a read of the imported credentials' costs brought.
-type Held = Result<Arc<[HashCost]>, StoreError>;
+type CostsRead = Result<Arc<[HashCost]>, StoreError>;
 
 /// What imported credentials cost, read once for all who ask at the same time: any junk that is
 /// presented asks, and may come in floods.
 #[derive(Default)]
-struct Imported {
+struct ImportedCosts {
     /// What is held, and until when that may be repeated; that nothing is held never may.
     known: Mutex<Option<(Instant, Arc<[HashCost]>)>>,
     /// How many reads have begun.
     begun: AtomicU64,
-    /// Held while one reads: the number of the last read and what it brought.
-    last: tokio::sync::Mutex<Option<(u64, Held)>>,
+    /// CostsRead while one reads: the number of the last read and what it brought.
+    last: tokio::sync::Mutex<Option<(u64, CostsRead)>>,
 }
 
-impl Imported {
+impl ImportedCosts {
     fn known(&self) -> Option<Arc<[HashCost]>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known
@@ -108,7 +108,7 @@ impl Imported {
             .map(|(_, costs)| Arc::clone(costs))
     }
 
-    async fn read(&self, store: &dyn Store) -> Held {
+    async fn read(&self, store: &dyn Store) -> CostsRead {
         let begun_before = self.begun.load(Ordering::SeqCst);
         let mut last = if let Ok(free) = self.last.try_lock() {
             free

@@ -34,10 +34,10 @@ pub(super) struct Scripted {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Told(String);
+struct ScriptedFault(String);
 
 fn told(what: String) -> Arc<dyn Error + Send + Sync> {
-    Arc::new(Told(what))
+    Arc::new(ScriptedFault(what))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -52,14 +52,14 @@ pub(super) struct Table {
 #[derive(Default)]
 struct OpenSlots {
     next: u64,
-    entries: HashMap<u64, Slot>,
+    entries: HashMap<u64, ConnectionEntry>,
     /// How many have no entry any longer and are not gone.
     leaving: usize,
     sources: HashMap<IpAddr, SourceSlots>,
     barren_until: Option<Instant>,
 }
 
-struct Slot {
+struct ConnectionEntry {
     source: Option<IpAddr>,
     line: Arc<Line>,
     /// Dropped with the entry, which the connection sees.
@@ -128,7 +128,7 @@ impl Table {
         let (told, ending) = oneshot::channel();
         open.entries.insert(
             number,
-            Slot {
+            ConnectionEntry {
                 source,
                 line: Arc::clone(line),
                 _told: told,

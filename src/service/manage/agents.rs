@@ -21,7 +21,7 @@ use crate::service::clients::secret::{Secret, Secrets};
 use crate::service::plans::SharedPlans;
 
 use super::checks::{accepted, demand_none, fault, no_outcome, scope_errors};
-use super::error::Error;
+use super::error::ManageError;
 use super::scopes::open_warnings;
 use super::view::{AgentView, NewSecret};
 
@@ -60,7 +60,7 @@ pub struct Agents {
 
 impl Agents {
     /// Makes an agent with its first secret.
-    pub async fn create(&self, new: NewAgent, act: &Act) -> Result<NewSecret, Error> {
+    pub async fn create(&self, new: NewAgent, act: &Act) -> Result<NewSecret, ManageError> {
         let agent_id = match new.agent_id {
             Some(id) => id,
             None => AgentId::parse(&self.draw_id()?.to_string()).map_err(|rule| fault(rule.0))?,
@@ -107,7 +107,7 @@ impl Agents {
     }
 
     /// The agent with its credentials and what it used this month.
-    pub async fn show(&self, agent_id: &AgentId) -> Result<AgentView, Error> {
+    pub async fn show(&self, agent_id: &AgentId) -> Result<AgentView, ManageError> {
         let record = self.find(agent_id).await?;
         let now = self.clock.now();
         let used = self
@@ -139,7 +139,7 @@ impl Agents {
     }
 
     /// Stops an agent and kills its live tokens at once.
-    pub async fn suspend(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
+    pub async fn suspend(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, ManageError> {
         self.change(
             agent_id,
             Change::Agent(AgentChange::Suspend(agent_id.clone())),
@@ -149,7 +149,11 @@ impl Agents {
     }
 
     /// Lets a suspended agent work again. Its old tokens stay dead.
-    pub async fn reactivate(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
+    pub async fn reactivate(
+        &self,
+        agent_id: &AgentId,
+        act: &Act,
+    ) -> Result<AgentView, ManageError> {
         self.change(
             agent_id,
             Change::Agent(AgentChange::Reactivate(agent_id.clone())),
@@ -159,7 +163,11 @@ impl Agents {
     }
 
     /// Stops an agent for ever.
-    pub async fn decommission(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
+    pub async fn decommission(
+        &self,
+        agent_id: &AgentId,
+        act: &Act,
+    ) -> Result<AgentView, ManageError> {
         self.change(
             agent_id,
             Change::Agent(AgentChange::Decommission(agent_id.clone())),
@@ -169,7 +177,11 @@ impl Agents {
     }
 
     /// Kills an agent's live tokens and leaves it active.
-    pub async fn revoke_tokens(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, Error> {
+    pub async fn revoke_tokens(
+        &self,
+        agent_id: &AgentId,
+        act: &Act,
+    ) -> Result<AgentView, ManageError> {
         self.change(
             agent_id,
             Change::Agent(AgentChange::RevokeTokens(agent_id.clone())),
@@ -185,14 +197,14 @@ impl Agents {
     }
 
     /// Refuses an agent that can never change its secret again, before anything is done for it.
-    pub async fn demand_living(&self, agent_id: &AgentId) -> Result<(), Error> {
+    pub async fn demand_living(&self, agent_id: &AgentId) -> Result<(), ManageError> {
         match self.find(agent_id).await?.agent.status {
             AgentStatus::Active | AgentStatus::Suspended => Ok(()),
             AgentStatus::Decommissioned => Err(RejectionCode::AgentDecommissioned.into()),
         }
     }
 
-    pub(super) async fn find(&self, agent_id: &AgentId) -> Result<Arc<AgentRecord>, Error> {
+    pub(super) async fn find(&self, agent_id: &AgentId) -> Result<Arc<AgentRecord>, ManageError> {
         let found = self.store.agent(agent_id, Freshness::Fresh).await?;
         found.ok_or_else(|| RejectionCode::AgentNotFound.into())
     }
@@ -202,7 +214,7 @@ impl Agents {
         agent_id: &AgentId,
         change: Change,
         act: &Act,
-    ) -> Result<AgentView, Error> {
+    ) -> Result<AgentView, ManageError> {
         accepted(self.commit(change, act).await?)?;
         self.show(agent_id).await
     }

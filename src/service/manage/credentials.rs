@@ -12,7 +12,7 @@ use crate::service::clients::secret::Secret;
 
 use super::agents::Agents;
 use super::checks::{accepted, fault};
-use super::error::Error;
+use super::error::ManageError;
 use super::view::NewSecret;
 
 /// The longest that an old secret may live beside the new one, in seconds: 30 days.
@@ -27,7 +27,7 @@ impl Agents {
         chosen: Option<Secret>,
         overlap: i64,
         act: &Act,
-    ) -> Result<NewSecret, Error> {
+    ) -> Result<NewSecret, ManageError> {
         if !(0..=MAX_OVERLAP).contains(&overlap) {
             return Err(Rejection::of_field(
                 "/overlapSeconds",
@@ -71,7 +71,7 @@ impl Agents {
     }
 
     /// Which secrets stand in the way of one more.
-    async fn too_many_credentials(&self, agent_id: &AgentId) -> Result<Rejection, Error> {
+    async fn too_many_credentials(&self, agent_id: &AgentId) -> Result<Rejection, ManageError> {
         let (record, now, limit) = (
             self.find(agent_id).await?,
             self.clock.now(),
@@ -110,7 +110,7 @@ impl Agents {
         &self,
         agent_id: &AgentId,
         chosen: Option<Secret>,
-    ) -> Result<(Secret, Credential), Error> {
+    ) -> Result<(Secret, Credential), ManageError> {
         let (secret, tag) = if let Some(secret) = chosen {
             let tag = self.secrets.tag_of_chosen(agent_id, &secret);
             let tag = tag.map_err(|rule| Rejection::of_field("/clientSecret", rule.0))?;

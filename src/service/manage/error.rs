@@ -6,7 +6,7 @@ use crate::store::StoreError;
 
 /// Why an operation did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ManageError {
     /// The operator asked for what cannot be.
     #[error(transparent)]
     Rejected(#[from] Rejection),
@@ -15,13 +15,13 @@ pub enum Error {
     Failed(#[from] service::Error),
 }
 
-impl From<RejectionCode> for Error {
+impl From<RejectionCode> for ManageError {
     fn from(code: RejectionCode) -> Self {
         Self::Rejected(code.into())
     }
 }
 
-impl From<StoreError> for Error {
+impl From<StoreError> for ManageError {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.into())
     }

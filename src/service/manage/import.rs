@@ -25,7 +25,7 @@ use crate::service::clients::secret::{Secret, kdf};
 
 use super::agents::Agents;
 use super::checks::{demand_none, no_outcome, scope_errors};
-use super::error::Error;
+use super::error::ManageError;
 use super::row::{Row, RowFault, broken};
 
 /// How many lines are best imported at once: each call holds the store's lock once, and briefly.
@@ -74,7 +74,7 @@ impl Agents {
         &self,
         rows: &[Row],
         act: &Act,
-    ) -> Result<Vec<Result<Imported, RowFault>>, Error> {
+    ) -> Result<Vec<Result<Imported, RowFault>>, ManageError> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         let mut verdicts = Vec::with_capacity(rows.len());
         let mut accepted = Vec::new();

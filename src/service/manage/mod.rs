@@ -19,4 +19,4 @@ mod update;
 pub(crate) mod view;
 
 pub(crate) use credentials::MAX_OVERLAP;
-pub(crate) use error::Error;
+pub(crate) use error::ManageError;

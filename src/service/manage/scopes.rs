@@ -18,7 +18,7 @@ use crate::store::{Change, Freshness, Outcome, Records, ScopeChange, Store, Stor
 
 use crate::service;
 
-use super::error::Error;
+use super::error::ManageError;
 use super::view::{ScopeView, ShortenedView};
 
 /// How many agents are read at once.
@@ -96,7 +96,7 @@ impl Scopes {
     }
 
     /// Adds a scope at the end of the catalogue.
-    pub async fn add(&self, entry: CatalogueEntry, act: &Act) -> Result<ScopeView, Error> {
+    pub async fn add(&self, entry: CatalogueEntry, act: &Act) -> Result<ScopeView, ManageError> {
         if self
             .commit(Change::Scope(ScopeChange::Add(entry.clone())), act)
             .await?
@@ -115,7 +115,7 @@ impl Scopes {
         scope: &Scope,
         patch: ScopePatch,
         act: &Act,
-    ) -> Result<ScopeView, Error> {
+    ) -> Result<ScopeView, ManageError> {
         let (catalogue, entry) = self.find(scope).await?;
         let was_high = self.is_high(&entry, &catalogue);
         if patch.high_risk == Some(false)
@@ -199,7 +199,7 @@ impl Scopes {
             .copied())
     }
 
-    async fn find(&self, scope: &Scope) -> Result<(Arc<Catalogue>, CatalogueEntry), Error> {
+    async fn find(&self, scope: &Scope) -> Result<(Arc<Catalogue>, CatalogueEntry), ManageError> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         let entry = catalogue
             .entries()

@@ -9,7 +9,7 @@ use crate::service::clients::secret::Secret;
 
 use super::agents::Agents;
 use super::checks::{demand_none, scope_errors};
-use super::error::Error;
+use super::error::ManageError;
 use super::patch::{ProfilePatch, narrowed_warning};
 use super::scopes::open_warnings;
 use super::view::AgentView;
@@ -21,7 +21,7 @@ const MAX_CONFLICTS: usize = 5;
 #[derive(Debug)]
 pub struct Replaced {
     /// The agent as it is now, or why it cannot be told or its tokens were not killed.
-    pub agent: Result<AgentView, Error>,
+    pub agent: Result<AgentView, ManageError>,
 }
 
 impl Agents {
@@ -33,7 +33,7 @@ impl Agents {
         agent_id: &AgentId,
         patch: &ProfilePatch,
         act: &Act,
-    ) -> Result<AgentView, Error> {
+    ) -> Result<AgentView, ManageError> {
         patch.demand_own_id(agent_id)?;
         if patch.is_empty() {
             return self.show(agent_id).await;
@@ -84,7 +84,7 @@ impl Agents {
         patch: &ProfilePatch,
         secret: Secret,
         act: &Act,
-    ) -> Result<Replaced, Error> {
+    ) -> Result<Replaced, ManageError> {
         patch.demand_own_id(agent_id)?;
         // Asked before the profile is changed, so that not half of it is done.
         self.demand_living(agent_id).await?;

@@ -102,7 +102,7 @@ impl Lane {
     /// Takes a connection out of the lane, or opens one when none lies idle. When the database gives no
     /// more, the idle ones of the other lanes are given back, and whichever comes first is taken: one
     /// that comes back to this lane, or a new one.
-    pub(super) async fn take(&self) -> sqlx::Result<Held<'_>> {
+    pub(super) async fn take(&self) -> sqlx::Result<LaneConnection<'_>> {
         let permit = self
             .permits
             .acquire()
@@ -111,7 +111,7 @@ impl Lane {
         let began = Instant::now();
         loop {
             if let Some((conn, open)) = self.shelf.take(self.number) {
-                return Ok(Held {
+                return Ok(LaneConnection {
                     conn,
                     lane: self,
                     open,
@@ -121,7 +121,7 @@ impl Lane {
             if self.may_open() {
                 match self.connect().await {
                     Ok((conn, open)) => {
-                        return Ok(Held {
+                        return Ok(LaneConnection {
                             conn,
                             lane: self,
                             open,
@@ -143,7 +143,7 @@ impl Lane {
     /// are after a restart of the database.
     pub(super) async fn read<'a, T, F>(
         &'a self,
-        query: impl Fn(Held<'a>) -> F,
+        query: impl Fn(LaneConnection<'a>) -> F,
     ) -> Result<T, StoreError>
     where
         F: Future<Output = sqlx::Result<T>>,
@@ -201,7 +201,7 @@ impl Lane {
         };
         if is_at_rest && let Some((mut conn, open)) = self.shelf.take_oldest(self.number) {
             conn.ping().await?;
-            Held {
+            LaneConnection {
                 conn,
                 lane: self,
                 open,
@@ -210,7 +210,7 @@ impl Lane {
             .keep();
         } else if is_without {
             let (conn, open) = self.connect().await?;
-            Held {
+            LaneConnection {
                 conn,
                 lane: self,
                 open,
@@ -249,15 +249,15 @@ impl Lane {
     }
 }
 
-/// A connection in use. Dropped, it is closed; [`Held::keep`] puts it back.
-pub(super) struct Held<'a> {
+/// A connection in use. Dropped, it is closed; [`LaneConnection::keep`] puts it back.
+pub(super) struct LaneConnection<'a> {
     pub conn: PgConnection,
     lane: &'a Lane,
     open: Open,
     _permit: SemaphorePermit<'a>,
 }
 
-impl Held<'_> {
+impl LaneConnection<'_> {
     /// Keeps the connection if what was done with it went well.
     pub(super) fn settle<T>(self, done: sqlx::Result<T>) -> sqlx::Result<T> {
         if done.is_ok() {

@@ -85,14 +85,14 @@ impl Writer {
 
     /// Waits for this call's turn within the process, then for the process's turn among all, and
     /// takes the connection, or opens one when the last was dropped.
-    pub(super) async fn take(&self) -> sqlx::Result<Held<'_>> {
+    pub(super) async fn take(&self) -> sqlx::Result<LaneConnection<'_>> {
         let mut slot = self.idle.lock().await;
         let turn = self.turns.take().await?;
         let conn = match slot.take() {
             Some(conn) => conn,
             None => SqliteConnection::connect_with(&self.options).await?,
         };
-        Ok(Held { conn, turn, slot })
+        Ok(LaneConnection { conn, turn, slot })
     }
 }
 
@@ -100,7 +100,7 @@ impl Writer {
     /// Closes the connection, in this process's turn; a write that comes later opens another.
     pub(super) async fn close(&self) {
         if let Ok(held) = self.take().await {
-            let Held { conn, turn, slot } = held;
+            let LaneConnection { conn, turn, slot } = held;
             // A connection that does not close cleanly leaves its log for the next to open.
             let _ = conn.close().await;
             drop(turn);
@@ -110,14 +110,14 @@ impl Writer {
 }
 
 /// The connection and the turn to write. Dropped, the connection is closed, then the turn ends;
-/// [`Held::keep`] puts the connection back first.
-pub(super) struct Held<'a> {
+/// [`LaneConnection::keep`] puts the connection back first.
+pub(super) struct LaneConnection<'a> {
     pub conn: SqliteConnection,
     turn: Turn,
     slot: MutexGuard<'a, Option<SqliteConnection>>,
 }
 
-impl Held<'_> {
+impl LaneConnection<'_> {
     /// Puts the connection back: for a connection that has nothing unfinished on it.
     pub(super) fn keep(self) {
         let Self {

@@ -28,7 +28,7 @@ mod whole;
 pub(crate) use format::Presented;
 pub use format::Secret;
 pub(crate) use kdf::HashFault;
-pub(crate) use pool::{HashPool, Lane, Shed};
+pub(crate) use pool::{HashLane, HashPool, HashQueueFull};
 
 use memory::Memory;
 use whole::Whole;
@@ -47,7 +47,7 @@ pub enum Proof {
 pub enum NotHashed {
     /// Too many others are being hashed.
     #[error(transparent)]
-    Shed(#[from] Shed),
+    QueueFull(#[from] HashQueueFull),
     /// Hashing itself failed.
     #[error(transparent)]
     Fault(#[from] HashFault),
@@ -128,7 +128,9 @@ impl Secrets {
         let (secret, entropy) = (secret.clone(), Arc::clone(&self.entropy));
         Ok(self
             .pool
-            .run(Lane::Own, move |work| kdf::hash(&secret, &*entropy, work))
+            .run(HashLane::Own, move |work| {
+                kdf::hash(&secret, &*entropy, work)
+            })
             .await??)
     }
 
@@ -157,7 +159,7 @@ impl Secrets {
         credential: &Credential,
         secret: &Secret,
         now: Timestamp,
-    ) -> Result<Proof, Shed> {
+    ) -> Result<Proof, HashQueueFull> {
         let mac = self.memory.mac(credential, &credential.hash, secret);
         let flight = self.memory.join_flight(mac);
         let _turn = flight.lock().await;
@@ -170,7 +172,7 @@ impl Secrets {
         let (text, hash) = (secret.clone(), credential.hash.clone());
         if !self
             .pool
-            .run(Lane::Own, move |work| kdf::verify(&text, &hash, work))
+            .run(HashLane::Own, move |work| kdf::verify(&text, &hash, work))
             .await?
         {
             return Ok(Proof::Wrong);
@@ -201,9 +203,9 @@ impl Secrets {
         }
         metrics::credential_cache(false);
         let lane = if guess.is_suspect() && !foreign.was_proven {
-            Lane::Suspect
+            HashLane::Suspect
         } else {
-            Lane::Foreign
+            HashLane::Foreign
         };
         let verify = self.comparison(foreign, guess.clone());
         let proof = self.pool.run(lane, verify).await??;
@@ -268,9 +270,9 @@ impl Secrets {
     }
 }
 
-impl From<Shed> for Error {
-    fn from(shed: Shed) -> Self {
-        Self::Unavailable(Arc::new(shed))
+impl From<HashQueueFull> for Error {
+    fn from(full: HashQueueFull) -> Self {
+        Self::Unavailable(Arc::new(full))
     }
 }
 
@@ -283,7 +285,7 @@ impl From<HashFault> for Error {
 impl From<NotHashed> for Error {
     fn from(not: NotHashed) -> Self {
         match not {
-            NotHashed::Shed(shed) => shed.into(),
+            NotHashed::QueueFull(full) => full.into(),
             NotHashed::Fault(fault) => fault.into(),
         }
     }

@@ -28,11 +28,11 @@ const LARGE_PIECE: usize = 4 * 1024 * 1024;
 /// The queue is full or the wait was too long. Never a verdict about a secret.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("too many secrets are being hashed")]
-pub struct Shed;
+pub struct HashQueueFull;
 
 /// Where a job waits, by what is known before it is hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
+pub enum HashLane {
     /// A secret with this store's own tag, or a new one: nobody can send many that are wrong.
     Own,
     /// A secret of a foreign form that was proven before, or from a source without failures.
@@ -45,12 +45,12 @@ type Job = (Instant, Box<dyn FnOnce(Option<&mut Workspace>) + Send>);
 
 /// What waits for the threads of one lane. Every idle thread waits by itself, so that each gives its memory back.
 struct Queue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Jobs>,
     changed: Condvar,
     depth: usize,
 }
 
-struct Waiting {
+struct Jobs {
     jobs: VecDeque<Job>,
     is_closed: bool,
 }
@@ -63,10 +63,10 @@ enum Next {
 }
 
 impl Queue {
-    fn push(&self, job: Job) -> Result<(), Shed> {
+    fn push(&self, job: Job) -> Result<(), HashQueueFull> {
         let mut waiting = self.lock();
         if waiting.jobs.len() >= self.depth {
-            return Err(Shed);
+            return Err(HashQueueFull);
         }
         waiting.jobs.push_back(job);
         drop(waiting);
@@ -75,7 +75,7 @@ impl Queue {
     }
 
     fn next(&self, idle: Duration) -> Next {
-        let nothing = |waiting: &mut Waiting| waiting.jobs.is_empty() && !waiting.is_closed;
+        let nothing = |waiting: &mut Jobs| waiting.jobs.is_empty() && !waiting.is_closed;
         let woken = self.changed.wait_timeout_while(self.lock(), idle, nothing);
         let (mut waiting, _) = woken.unwrap_or_else(PoisonError::into_inner);
         match waiting.jobs.pop_front() {
@@ -85,7 +85,7 @@ impl Queue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,7 +107,7 @@ impl Drop for HashPool {
 }
 
 impl HashPool {
-    /// Starts `threads` threads for each lane, but one for [`Lane::Suspect`], each lane behind a queue of
+    /// Starts `threads` threads for each lane, but one for [`HashLane::Suspect`], each lane behind a queue of
     /// `depth` jobs.
     pub fn start(threads: usize, depth: usize) -> std::io::Result<Self> {
         Self::start_with(threads, depth, IDLE)
@@ -115,7 +115,7 @@ impl HashPool {
 
     fn start_with(threads: usize, depth: usize, idle: Duration) -> std::io::Result<Self> {
         let queue = || {
-            let waiting = Mutex::new(Waiting {
+            let waiting = Mutex::new(Jobs {
                 jobs: VecDeque::new(),
                 is_closed: false,
             });
@@ -147,16 +147,16 @@ impl HashPool {
         Ok(pool)
     }
 
-    fn queue(&self, lane: Lane) -> &Queue {
+    fn queue(&self, lane: HashLane) -> &Queue {
         match lane {
-            Lane::Own => &self.own,
-            Lane::Foreign => &self.foreign,
-            Lane::Suspect => &self.suspect,
+            HashLane::Own => &self.own,
+            HashLane::Foreign => &self.foreign,
+            HashLane::Suspect => &self.suspect,
         }
     }
 
     /// Runs `job` on a thread of its lane.
-    pub async fn run<T, F>(&self, lane: Lane, job: F) -> Result<T, Shed>
+    pub async fn run<T, F>(&self, lane: HashLane, job: F) -> Result<T, HashQueueFull>
     where
         T: Send + 'static,
         F: FnOnce(&mut Workspace) -> T + Send + 'static,
@@ -179,7 +179,7 @@ impl HashPool {
         metrics::hash();
         let Ok((answer, done)) = result.await else {
             metrics::hash_shed();
-            return Err(Shed);
+            return Err(HashQueueFull);
         };
         metrics::hash_work(done.bcrypt_rounds, done.argon2_kib);
         Ok(answer)
@@ -229,7 +229,7 @@ mod tests {
         let first = tokio::spawn({
             let pool = Arc::clone(&pool);
             async move {
-                pool.run(Lane::Own, move |_| {
+                pool.run(HashLane::Own, move |_| {
                     let _ = started.send(());
                     let _ = gate.recv();
                     1
@@ -240,24 +240,24 @@ mod tests {
         running.await.unwrap();
         let second = tokio::spawn({
             let pool = Arc::clone(&pool);
-            async move { pool.run(Lane::Own, |_| 2).await }
+            async move { pool.run(HashLane::Own, |_| 2).await }
         });
         tokio::task::yield_now().await;
         assert!(
-            pool.run(Lane::Own, |_| 3).await.is_err(),
+            pool.run(HashLane::Own, |_| 3).await.is_err(),
             "a third job found room"
         );
         release.send(()).unwrap();
         assert_eq!(first.await.unwrap().unwrap(), 1);
         assert_eq!(second.await.unwrap().unwrap(), 2);
-        assert_eq!(pool.run(Lane::Own, |_| 4).await.unwrap(), 4);
+        assert_eq!(pool.run(HashLane::Own, |_| 4).await.unwrap(), 4);
     }
 
     #[tokio::test]
     async fn a_lane_that_is_held_and_full_keeps_no_other_waiting() {
         use futures_util::future::join_all;
         let pool = HashPool::start(1, 1).unwrap();
-        for held in [Lane::Own, Lane::Foreign, Lane::Suspect] {
+        for held in [HashLane::Own, HashLane::Foreign, HashLane::Suspect] {
             let (release, gate) = std::sync::mpsc::channel::<()>();
             let holding = pool.run(held, move |_| gate.recv().is_err());
             let others = async {
@@ -265,7 +265,7 @@ mod tests {
                 full.iter().filter(|one| one.is_err()).count()
             };
             let free = async {
-                for lane in [Lane::Own, Lane::Foreign, Lane::Suspect] {
+                for lane in [HashLane::Own, HashLane::Foreign, HashLane::Suspect] {
                     if lane != held {
                         pool.run(lane, |_| ()).await.unwrap();
                     }
@@ -282,12 +282,12 @@ mod tests {
         let pool = HashPool::start(1, 8).unwrap();
         for _ in 0..3 {
             assert!(
-                pool.run(Lane::Own, |_| panic!("as a test wants it"))
+                pool.run(HashLane::Own, |_| panic!("as a test wants it"))
                     .await
                     .is_err()
             );
         }
-        assert_eq!(pool.run(Lane::Own, |_| 1).await.unwrap(), 1);
+        assert_eq!(pool.run(HashLane::Own, |_| 1).await.unwrap(), 1);
     }
 
     #[tokio::test]
@@ -296,7 +296,7 @@ mod tests {
         let both = Arc::new(std::sync::Barrier::new(2));
         let job = || {
             let both = Arc::clone(&both);
-            pool.run(Lane::Own, move |workspace: &mut Workspace| {
+            pool.run(HashLane::Own, move |workspace: &mut Workspace| {
                 // Each thread has one of the two jobs.
                 both.wait();
                 let was_empty = workspace.is_empty();

@@ -17,7 +17,7 @@ use crate::store::error::StoreError;
 use crate::store::write::{Change, Outcome, Write};
 
 use super::errors::{bounded, is_lock_timeout, is_rolled_back};
-use super::lane::{Held, Lane, RETRIES};
+use super::lane::{Lane, LaneConnection, RETRIES};
 
 mod agent;
 mod credential;
@@ -63,7 +63,10 @@ pub(super) async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>
 }
 
 /// Runs all writes in an open transaction.
-async fn stage<'a>(lane: &'a Lane, writes: &[Write]) -> sqlx::Result<(Held<'a>, Vec<Outcome>)> {
+async fn stage<'a>(
+    lane: &'a Lane,
+    writes: &[Write],
+) -> sqlx::Result<(LaneConnection<'a>, Vec<Outcome>)> {
     let mut held = lane.take().await?;
     match apply_now(&mut held.conn, writes).await {
         Ok(outcomes) => Ok((held, outcomes)),

@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 use crate::store::write::{Change, Outcome, Write};
 
 use super::errors::bounded;
-use super::lane::{Held, Writer};
+use super::lane::{LaneConnection, Writer};
 
 mod agent;
 mod credential;
@@ -39,7 +39,10 @@ pub(super) async fn commit(lane: &Writer, writes: &[Write]) -> Result<Vec<Outcom
 }
 
 /// Runs all writes in an open transaction.
-async fn stage<'a>(lane: &'a Writer, writes: &[Write]) -> sqlx::Result<(Held<'a>, Vec<Outcome>)> {
+async fn stage<'a>(
+    lane: &'a Writer,
+    writes: &[Write],
+) -> sqlx::Result<(LaneConnection<'a>, Vec<Outcome>)> {
     let mut held = lane.take().await?;
     sqlx::raw_sql("begin immediate")
         .execute(&mut held.conn)
