@@ -95,7 +95,7 @@ struct ImportedCosts {
     known: Mutex<Option<(Instant, Arc<[HashCost]>)>>,
     /// How many reads have begun.
     begun: AtomicU64,
-    /// CostsRead while one reads: the number of the last read and what it brought.
+    /// Held while one reads: the number of the last read and what it brought.
     last: tokio::sync::Mutex<Option<(u64, CostsRead)>>,
 }
 

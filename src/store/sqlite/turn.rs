@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::OFlags;
 use tokio::sync::oneshot;
 
-/// LaneConnection while a process serves from a database file. Dropped, or with its process, it is free.
+/// Held while a process serves from a database file. Dropped, or with its process, it is free.
 #[derive(Debug)]
 pub struct ServeLock {
     _file: File,
