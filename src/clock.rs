@@ -1,5 +1,5 @@
-//! The clock, as a trait: the only place that asks the system for the time of day. And the store's clock,
-//! which is what everything else is told the time by.
+//! The clock, as a trait. This file is the only place that asks the system for the time of day. All
+//! other code reads the time from the store's clock ([`StoreClock`]).
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,11 @@ pub trait Clock: Send + Sync {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn unix_millis(&self) -> i64;
 
-    /// Milliseconds since some moment of this process. Nobody sets this clock: it tells how much time
-    /// has passed, whatever was done to the time of day meanwhile.
+    /// Milliseconds since some moment of this process. This clock cannot be set: it measures how
+    /// much time has passed, even if the time of day was changed meanwhile.
     fn steady_millis(&self) -> i64;
 
-    /// The same, as a value.
+    /// The time of day as a [`Moment`].
     fn moment(&self) -> Moment {
         Moment(self.unix_millis())
     }
@@ -27,16 +27,16 @@ pub trait Clock: Send + Sync {
     }
 }
 
-/// The last second of the year 9999: no date is written of a later one.
+/// The last second of the year 9999. A later date cannot be written.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// Why a clock cannot be gone by.
+/// The clock shows a time that the server cannot use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this machine's clock shows a time {0}: set it, and try again")]
 pub(crate) struct NoTime(&'static str);
 
-/// Refuses a clock that shows a time of which no date can be written. What lies before 1970 is what a machine
-/// shows whose clock was not set yet.
+/// Refuses a clock that shows a time which cannot be written as a date. A machine whose clock was
+/// not set yet may show a time before 1970.
 pub(crate) fn require_time(clock: &dyn Clock) -> Result<(), NoTime> {
     match clock.unix_millis().div_euclid(1_000) {
         ..0 => Err(NoTime("before 1970")),
@@ -78,27 +78,30 @@ impl Clock for SystemClock {
     }
 }
 
-/// What the store keeps times by, as this process knows it. Services are given this clock and no other, so
-/// that what they compare with a stored time, or have stored, comes from it.
+/// The clock by which the store keeps times, as this process knows it. Services get this clock and
+/// no other. So the times that they store and the times that they compare with stored ones come
+/// from the same clock.
 ///
-/// A store with a clock of its own (Postgres) is asked for it again and again ([`StoreClock::learn`]). In
-/// between the process's steady clock carries it on, so a time of day that is wrong or set here changes
-/// nothing. Otherwise (SQLite) the process's clock is the store's.
+/// A store with a clock of its own (Postgres) is asked for its time again and again
+/// ([`StoreClock::learn`]). Between two answers, the process's steady clock carries that time on,
+/// so a time of day that is wrong or set on this machine changes nothing. If the store has no clock
+/// (SQLite), the process's clock is the store's.
 pub struct StoreClock {
     own: Arc<dyn Clock>,
-    /// The store's time less the steady clock's, in milliseconds; [`OWN`] when the store has no clock.
+    /// The store's time minus the steady clock's, in milliseconds; [`OWN`] if the store has no
+    /// clock.
     offset: AtomicI64,
     readings: Mutex<Readings>,
 }
 
-/// The store has no clock of its own.
+/// The value of the offset if the store has no clock of its own.
 const OWN: i64 = i64::MIN;
 
-/// For so many milliseconds a reading of the process's clock must have stood before anything is removed by
-/// it: a machine whose clock is wrong when it starts sets it right within minutes.
+/// How old, in milliseconds, a reading of the process's clock must be before anything is removed by
+/// that clock. A machine that starts with a wrong clock corrects it within minutes.
 const SETTLING_MILLIS: i64 = 300_000;
 
-/// What the process's clock showed at some moment of the steady one, both in milliseconds.
+/// What the process's clock showed at some moment of the steady clock, both in milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     steady: i64,
@@ -113,20 +116,20 @@ impl Reading {
         }
     }
 
-    /// What time it is at `steady` if this reading was right.
+    /// The time of day at `steady`, if this reading was right.
     fn carried_on_to(self, steady: i64) -> i64 {
         self.unix.saturating_add(steady.saturating_sub(self.steady))
     }
 }
 
-/// The newest reading, and one that is older than it by [`SETTLING_MILLIS`].
+/// The newest reading, and one that is at least [`SETTLING_MILLIS`] older.
 struct Readings {
     newer: Reading,
     older: Option<Reading>,
 }
 
 impl StoreClock {
-    /// By the process's own clock until the store's was learned.
+    /// A clock that shows the process's own time until it has learned the store's.
     pub fn new(own: Arc<dyn Clock>) -> Self {
         let readings = Mutex::new(Readings {
             newer: Reading::of(&*own),
@@ -139,14 +142,14 @@ impl StoreClock {
         }
     }
 
-    /// The process's clock, to measure how long asking the store took.
+    /// The process's steady clock, to measure how long the store took to answer.
     pub fn steady(&self) -> i64 {
         self.own.steady_millis()
     }
 
-    /// Learns that the store's clock showed `millis` at some moment after `asked` and before now, both by
-    /// the steady clock. What is known already is moved no further than this proves it wrong, so a slow
-    /// answer, which proves little, spoils nothing.
+    /// Learns that the store's clock showed `millis` at some moment between `asked` and now, both
+    /// by the steady clock. The known offset moves only as far as this answer proves it wrong. A
+    /// slow answer proves little, so it cannot make the known offset worse.
     pub fn learn(&self, asked: i64, millis: i64) {
         let (least, most) = (
             millis.saturating_sub(self.own.steady_millis()),
@@ -159,21 +162,23 @@ impl StoreClock {
         self.offset.store(known, Ordering::Relaxed);
     }
 
-    /// What this process's own clock shows. A token's `iat` is the smaller of this and the
-    /// store's (contract §2); nothing else rests on it.
+    /// What this process's own clock shows. A token's `iat` is the smaller of this time and the
+    /// store's (contract §2). This time is used for nothing else.
     pub fn own_moment(&self) -> Moment {
         self.own.moment()
     }
 
-    /// By how many milliseconds the process's clock is ahead of the store's; negative when behind.
+    /// How many milliseconds the process's clock is ahead of the store's; negative if it is behind.
     pub fn ahead_millis(&self) -> i64 {
         self.own.unix_millis().saturating_sub(self.unix_millis())
     }
 
-    /// The time that has come for certain: what only time removes, or makes sign, goes by this one. The
-    /// smaller of both clocks, where the store has one. Where it has none, what the process's shows now and
-    /// what it showed minutes ago agree on: a minute in which it is wrong, as after a start without a
-    /// network, takes nothing away. `None` while there is no reading of so long ago.
+    /// A time that has certainly come. Only this time decides when expired rows are removed and
+    /// when an announced key starts to sign. If the store has a clock, it is the smaller of both
+    /// clocks. If the store has none, it is the smallest of three times: what the process's clock
+    /// shows now, and what two readings of minutes ago give for now. So a clock that is wrong for a
+    /// minute, as after a start without a network, removes nothing. `None` while there is no
+    /// reading that is old enough.
     pub fn settled(&self) -> Option<Timestamp> {
         if self.offset.load(Ordering::Relaxed) != OWN {
             return Some(self.now().min(self.own.now()));
@@ -216,7 +221,7 @@ pub struct FakeClock {
 }
 
 impl FakeClock {
-    /// Stands at `now`.
+    /// Starts at `now`.
     pub fn at(now: Timestamp) -> Self {
         Self {
             unix: AtomicI64::new(now.0.saturating_mul(1_000)),
@@ -224,7 +229,7 @@ impl FakeClock {
         }
     }
 
-    /// Lets time pass until `now`, and where that lies in the past, takes it back.
+    /// Lets time pass until `now`. If `now` is in the past, both clocks go back.
     pub fn set(&self, now: Timestamp) {
         self.advance(now.0.saturating_sub(self.now().0));
     }
@@ -236,7 +241,8 @@ impl FakeClock {
             .fetch_add(seconds.saturating_mul(1_000), Ordering::SeqCst);
     }
 
-    /// Sets the time of day by `seconds` without letting time pass, as when a wrong clock is set right.
+    /// Sets the time of day by `seconds` without letting time pass, as when a wrong clock is
+    /// corrected.
     pub fn step(&self, seconds: i64) {
         self.unix
             .fetch_add(seconds.saturating_mul(1_000), Ordering::SeqCst);
@@ -292,10 +298,10 @@ mod tests {
         clock.learn(clock.steady(), 500_000);
         let asked = clock.steady();
         fake.advance(4);
-        // The store said so up to four seconds ago, which agrees with what is known.
+        // The store's clock showed this up to four seconds ago, which agrees with the known offset.
         clock.learn(asked, 502_000);
         assert_eq!(clock.now(), Timestamp(504));
-        // It was set ahead by a minute: at least so much is certain.
+        // The store's clock was set ahead by a minute: at least this offset is certain.
         let asked = clock.steady();
         fake.advance(4);
         clock.learn(asked, 562_000);
@@ -330,7 +336,7 @@ mod tests {
         fake.step(-90_000);
         fake.advance(60);
         assert_eq!(clock.settled(), Some(Timestamp(87_820)));
-        // Set ahead for good, it is believed after some minutes.
+        // A clock that was set ahead and stays there is believed after some minutes.
         fake.step(90_000);
         for _ in 0..3 {
             clock.settled();

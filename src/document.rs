@@ -1,7 +1,7 @@
 //! A document that is made once and served many times: its bytes and their entity tag.
 //!
-//! A leaf: owns how a tag is computed, so that equal documents have equal tags on every replica. Must
-//! not know HTTP.
+//! A leaf module: it owns how an entity tag is computed, so that equal documents have equal tags on
+//! every replica. It must not know HTTP.
 
 use aws_lc_rs::digest;
 use base64::Engine;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 pub struct Document {
     /// The text.
     pub body: Bytes,
-    /// A strong entity tag, quotes included: base64url of the first 16 bytes of SHA-256 of the body.
+    /// A strong entity tag, quotes included: base64url of the first 16 bytes of the body's SHA-256.
     pub etag: String,
 }
 
@@ -25,7 +25,7 @@ impl Document {
         Self::hashed(body, hash)
     }
 
-    /// Takes over `body`, all of which went through `hash`.
+    /// Takes over `body`. The caller has fed all of `body` to `hash`.
     pub fn hashed(body: String, hash: TagHash) -> Self {
         let hash = hash.0.finish();
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]));
@@ -35,13 +35,14 @@ impl Document {
         }
     }
 
-    /// The tag of the form packed with gzip: other bytes, so another strong tag (RFC 9110 §8.8.3).
+    /// The entity tag of the gzip representation: its bytes differ, so it needs another strong tag
+    /// (RFC 9110 §8.8.3).
     pub fn gzip_etag(&self) -> String {
         format!("{}-gzip\"", self.etag.trim_end_matches('"'))
     }
 }
 
-/// The hash behind a tag, of a text that comes piece by piece.
+/// The hash behind an entity tag, for a text that arrives in pieces.
 #[derive(Clone)]
 pub struct TagHash(digest::Context);
 

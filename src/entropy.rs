@@ -1,4 +1,4 @@
-//! Randomness, as a trait: secrets, token ids and batch ids are drawn through it.
+//! Randomness, as a trait: secrets, token ids and batch ids are drawn through [`Entropy`].
 
 #[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use crate::clock::Clock;
 
 /// Draws random bytes.
 pub trait Entropy: Send + Sync {
-    /// Fills `bytes`; an error when the system gives none.
+    /// Fills `bytes`; an error if the system gives no random bytes.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy>;
 }
 
@@ -46,7 +46,7 @@ impl SeededEntropy {
 impl Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
         for chunk in bytes.chunks_mut(8) {
-            // SplitMix64: enough to tell values apart in a test, and nothing more.
+            // SplitMix64: good enough to tell values apart in a test, and not for anything else.
             let mut z = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
             z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
             z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

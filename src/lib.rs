@@ -1,8 +1,9 @@
-//! Sealwright: a standalone OAuth 2.0 client-credentials token server for agents and other machines.
+//! Sealwright: a standalone OAuth 2.0 client-credentials token server for agents and other
+//! machines.
 //!
-//! An agent posts its credentials and gets a short-lived RS256 token; a service introspects it, or
-//! verifies it offline with the JWKS and the revocation list; an operator runs one binary, on an
-//! embedded SQLite file or on Postgres with any number of replicas.
+//! An agent posts its credentials and gets a short-lived RS256 access token. A service introspects
+//! the token, or verifies it offline with the JWKS and the revocation list. An operator runs one
+//! binary, on an embedded SQLite file or on Postgres with any number of replicas.
 //!
 //! # The map, in reading order
 //!
@@ -12,51 +13,54 @@
 //! | [`clock`], [`entropy`] | the time of day and randomness, as traits |
 //! | [`document`] | bytes with their entity tag |
 //! | [`store`] | what a store promises; group commit and cache around any store; the two backends |
-//! | [`keys`] | signing, verifying, publishing, sealing; private key bytes live there and nowhere else |
-//! | [`service`] | what the server does, each operation with two front doors |
-//! | [`api`] | the wire types of the management API, for every door |
-//! | [`http`] | routes, error shapes, limits; from bytes to an operation and back |
-//! | [`tasks`] | runs background loops; one that dies ends the process |
+//! | [`keys`] | signing, verifying, publishing, sealing; private key bytes are in this module only |
+//! | [`service`] | what the server does; HTTP and the command line call the same operations |
+//! | [`api`] | the wire types of the management API, for HTTP and the command line |
+//! | [`http`] | routes, error shapes, limits; turns bytes into an operation, and its result into bytes |
+//! | [`tasks`] | runs background loops; if one ends, the process ends |
 //! | [`telemetry`] | how logs look and what is counted |
-//! | [`config`] | the configuration as written and as meant |
-//! | [`app`] | the composition root: the only namer of concrete types, with the table of loops |
+//! | [`config`] | the configuration as written and as interpreted |
+//! | [`app`] | the composition root: only it names concrete types; it has the table of loops |
 //! | [`cli`] | the commands |
-//! | [`testing`] | what tests and benches take hold of; all else is private to the crate |
+//! | [`testing`] | what tests and benches use; everything else is private to the crate |
 //!
 //! # Who may name whom
 //!
-//! Left may name right, nothing else; `tests/tidy.rs` has the table (`ROOMS`) and enforces it:
-//! `main → cli → app → {http → api, tasks, config, store backends} → service → keys → store → domain`, each
-//! also what lies further right; [`clock`], [`entropy`], [`document`] and [`telemetry`] are leaves that
-//! those who need them name. Only `app` names a backend.
+//! A module on the left may name the modules on its right, and nothing else. `tests/tidy.rs` has
+//! the table (`ROOMS`) and enforces it:
+//! `main → cli → app → {http → api, tasks, config, store backends} → service → keys → store → domain`.
+//! Each may also name all modules further right. [`clock`], [`entropy`], [`document`] and
+//! [`telemetry`] are leaves: the modules that need them name them. Only `app` names a backend.
 //!
-//! # A token's way
+//! # The path of a token request
 //!
 //! `http::layers` (method, size, time) → `http::token` (phases) → `service::issue` (the mint):
-//! `service::clients::authenticate` (whose secret) → `service::codes` (only with a code: what it stands for) →
-//! `domain::grant::decide` (may it) → `store::batch` (wait for the group) → a backend's `issue` (count and
-//! record, one statement; `redeem`, in one transaction, where codes are spent) → `keys::Keyring::sign`.
+//! `service::clients::authenticate` (is the secret this client's) → `service::codes` (only with an
+//! authorization code: what the code was made for) → `domain::grant::decide` (may the agent have
+//! this token) → `store::batch` (wait for the group) → a backend's `issue` (count and record, one
+//! statement; with an authorization code `redeem`, in one transaction) → `keys::Keyring::sign`.
 //!
 //! # Invariants
 //!
-//! - The domain never awaits; no SQL stands outside two folders.
-//! - No token without a recorded grant: only `decide` makes a [`domain::grant::Grant`], only a store's
-//!   receipt makes it [`store::Recorded`], and only that is signed.
-//! - Counter == `token.issued` events ≤ limit; delivered ≤ counter ≤ delivered + unanswered (a 503 counts as
-//!   unanswered: its token may have been counted and went to nobody).
-//! - An authorization code is exchanged once: it is spent in the commit that counts its token, or not at all.
-//! - No agent and user ever have one id.
+//! - The domain never awaits; SQL is in two folders only.
+//! - Every token has a recorded grant: only `decide` makes a [`domain::grant::Grant`], only a
+//!   store's receipt makes it [`store::Recorded`], and only a [`store::Recorded`] is signed.
+//! - Counter == `token.issued` events ≤ limit; delivered ≤ counter ≤ delivered + unanswered (a 503
+//!   counts as unanswered: its token may have been counted, but no client received it).
+//! - An authorization code is exchanged at most once: the commit that counts its token also spends
+//!   it.
+//! - An agent and a user never have the same id.
 //! - Every state change has its audit event in the same commit.
-//! - Revoked, suspended, decommissioned or rotated away is durable before the 200 and true on every
-//!   replica from then on.
-//! - Every key but a store's first is published before it signs, and until the last token that it
-//!   signed has expired.
-//! - Only time removes a revocation, 120 s after its token's `exp`, in small batches.
-//! - A fault's text never reaches a caller, a secret never a log.
-//! - Infrastructure failure is a 503, never a verdict.
-//! - Nothing after start reads the environment.
+//! - Revocation, suspension, decommissioning and rotation are durable before the 200, and from then
+//!   on in force on every replica.
+//! - Every key except a store's first is published before it signs, and stays published until the
+//!   last token that it signed has expired.
+//! - A revocation is removed only by time, 120 s after its token's `exp`, in small batches.
+//! - A fault's text never reaches a caller. A secret never reaches a log.
+//! - An infrastructure failure is a 503, never a verdict.
+//! - Only the start reads the environment.
 
-// Of all that other modules can see (`missing-docs-in-crate-items`).
+// Checks the items that other modules can see (`missing-docs-in-crate-items`).
 #![warn(clippy::missing_docs_in_private_items)]
 #![warn(unreachable_pub)]
 

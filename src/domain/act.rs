@@ -1,4 +1,4 @@
-//! Who does what from where: what every change is done by. Must not know what is changed.
+//! Acts: who makes a change, from where and when. Must not know what is changed.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -28,23 +28,23 @@ impl fmt::Display for Actor {
     }
 }
 
-/// Somebody's doing, made at the door and carried to the commit.
+/// One act of an actor: made where the request or command arrives, and carried to the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
     /// Who.
     pub who: Actor,
-    /// The client's address, where there is one and it is known.
+    /// The client's address, if there is a client and its address is known.
     pub from: Option<IpAddr>,
-    /// The id of the request that asked for it.
+    /// The id of the request that asked for the change.
     pub request_id: Option<String>,
-    /// The credential that the agent proved itself with, where that is known.
+    /// The credential with which the agent authenticated, if it is known.
     pub credential: Option<CredentialId>,
     /// When.
     pub at: Moment,
 }
 
 impl Act {
-    /// An operator's at the command line.
+    /// An act of an operator at the command line.
     pub fn operator(at: Moment) -> Self {
         Self {
             who: Actor::Operator,
@@ -55,7 +55,7 @@ impl Act {
         }
     }
 
-    /// The server's own.
+    /// An act of the server itself.
     pub fn system(at: Moment) -> Self {
         Self {
             who: Actor::System,
@@ -63,7 +63,7 @@ impl Act {
         }
     }
 
-    /// An agent's, by a request.
+    /// An act of an agent that sent a request.
     pub fn of_request(context: &RequestContext, agent_id: AgentId, at: Moment) -> Self {
         let (from, request_id) = (context.from, Some(context.request_id.clone()));
         Self {
@@ -75,8 +75,9 @@ impl Act {
         }
     }
 
-    /// The same, at the moment of its commit: hashing a secret lies between that and the door, and a kill must not
-    /// look older than what it kills.
+    /// The same act, at the moment of its commit. Time passes between the arrival of a request and
+    /// its commit, for example to hash a secret, and a kill must not look older than the tokens
+    /// that it kills.
     #[must_use]
     pub fn committed_at(&self, at: Moment) -> Self {
         Self { at, ..self.clone() }

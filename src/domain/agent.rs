@@ -13,7 +13,7 @@ use super::scope::Scope;
 use super::time::Timestamp;
 use super::ttl::Ttl;
 
-/// Where an agent stands (contract D8).
+/// The state of an agent (contract D8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AgentStatus {
     /// May obtain tokens.
@@ -34,7 +34,7 @@ impl AgentStatus {
         }
     }
 
-    /// The state of that name.
+    /// The state with this name.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         match text {
             "active" => Ok(Self::Active),
@@ -44,7 +44,7 @@ impl AgentStatus {
         }
     }
 
-    /// Refuses every state but active. Asked only after the secret was proven (contract D6).
+    /// Refuses every state except active. Called only after the secret was verified (contract D6).
     pub fn admit(self) -> Result<(), Refusal> {
         match self {
             Self::Active => Ok(()),
@@ -54,12 +54,12 @@ impl AgentStatus {
     }
 }
 
-/// An agent's label: 1–200 characters without control characters. Need not be unique.
+/// An agent's label: 1–200 characters, without control characters. It need not be unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentName(Box<str>);
 
 impl AgentName {
-    /// Accepts 1–200 characters, none of them a control character.
+    /// Accepts 1–200 characters without control characters.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.trim().is_empty()
             || text.chars().count() > 200
@@ -78,13 +78,15 @@ impl AgentName {
     }
 }
 
-/// A resource server that a token is for (`aud`): a URI, or a name of a URI's characters.
+/// A resource server that a token is for (`aud`): a URI, or a name written in the characters of a
+/// URI.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Audience(Arc<str>);
 
 impl Audience {
-    /// Accepts 1–512 of the characters of RFC 3986, with valid percent-encoding: no other text could be
-    /// demanded at a gateway, where a space separates two.
+    /// Accepts 1–512 of the characters of RFC 3986, with valid percent-encoding. A gateway
+    /// separates two audiences with a space, so it could not demand an audience with other
+    /// characters.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() || text.len() > 512 || !is_written_as_uri(text) {
             return Err(Invalid(
@@ -94,9 +96,9 @@ impl Audience {
         Ok(Self(text.into()))
     }
 
-    /// An audience that an operator listed under the wider rule of an earlier release, or that comes from
-    /// the issuer's own rule: 1–512 bytes, none of which JSON would have to escape. It stays in the list
-    /// and in tokens; no request can ask for it.
+    /// An audience that an operator listed under the wider rule of an earlier release, or that
+    /// comes from the issuer's own rule: 1–512 bytes that JSON need not escape. It stays in the
+    /// list and in tokens, but a request cannot ask for it.
     pub fn parse_stored(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() || text.len() > 512 || text.chars().any(grows_in_json) {
             return Err(Invalid(
@@ -106,25 +108,25 @@ impl Audience {
         Ok(Self(text.into()))
     }
 
-    /// The audience as it stands in `aud`.
+    /// The audience as written in `aud`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether JSON writes the character longer than it is: a token has a longest length, for which
-/// what stands in it is bounded byte by byte.
+/// Whether JSON writes the character with more bytes than it has. A token has a maximum length, so
+/// each value in it must have a known maximum of bytes.
 fn grows_in_json(c: char) -> bool {
     c.is_control() || c == '"' || c == '\\'
 }
 
-/// A user on whose behalf an agent may act: 1–256 bytes without control
-/// characters, quotes and backslashes.
+/// A user on whose behalf an agent may act: 1–256 bytes without control characters, quotes and
+/// backslashes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// Accepts 1–256 bytes, none of which JSON would have to escape.
+    /// Accepts 1–256 bytes that JSON need not escape.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() || text.len() > 256 || text.chars().any(grows_in_json) {
             return Err(Invalid(
@@ -134,31 +136,31 @@ impl UserId {
         Ok(Self(text.into()))
     }
 
-    /// The id as it stands in `sub`.
+    /// The id as written in `sub`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// A registered redirect URI (contract §6): `https://`, or `http://` on loopback, without fragment
-/// and user, and without the `code` and `state` that are added to it; at most 2,048 of the characters of
-/// RFC 3986. Compared as text, so it is kept exactly as
-/// registered; sent as it is in a `Location`, so no browser may read it otherwise than it was meant.
+/// and user, and without the `code` and `state` that are added to it; at most 2,048 of the
+/// characters of RFC 3986. It is compared as text, so it is kept exactly as registered. It is sent
+/// unchanged in a `Location` header field, so every browser must read it as it was meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RedirectUri(String);
 
 impl RedirectUri {
-    /// Accepts an absolute URI that keeps to the rule above.
+    /// Accepts an absolute URI that obeys the rule above.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let fault = Invalid(
             "a redirect URI is https://, or http:// on loopback, in ASCII, without fragment and user, and \
              without code and state in its query",
         );
-        // A browser takes a backslash for a slash, and drops what is no character of a URI.
+        // A browser reads a backslash as a slash, and drops characters that a URI cannot have.
         if text.len() > 2_048 || !is_written_as_uri(text) {
             return Err(fault);
         }
-        // Without its slashes a URI of the page's own scheme is a relative one.
+        // Without the slashes, a URI with the scheme of the page is a relative reference.
         let has_authority = text
             .split_once("://")
             .is_some_and(|(_, rest)| !rest.starts_with('/'));
@@ -171,7 +173,8 @@ impl RedirectUri {
         };
         let scheme_ok = url.scheme() == "https" || (url.scheme() == "http" && loopback);
         let has_user = !url.username().is_empty() || url.password().is_some();
-        // RFC 6749 §3.1: no parameter is sent twice, and these two are added to what is registered.
+        // RFC 6749 §3.1: a parameter must not be sent twice, and these two are added to the
+        // registered URI.
         let has_ours = url
             .query_pairs()
             .any(|(name, _)| name == "code" || name == "state");
@@ -187,13 +190,13 @@ impl RedirectUri {
     }
 }
 
-/// RFC 3986 §2: its characters alone, a fragment's `#` included.
+/// RFC 3986 §2: whether the text has only a URI's characters, including the `#` of a fragment.
 fn is_written_as_uri(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b);
     text.bytes().all(allowed) && percent_is_followed_by_hex(text)
 }
 
-/// RFC 3986 §2.1: two hexadecimal digits behind each `%`.
+/// RFC 3986 §2.1: whether two hexadecimal digits follow each `%`.
 fn percent_is_followed_by_hex(text: &str) -> bool {
     let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
     text.split('%')
@@ -201,8 +204,8 @@ fn percent_is_followed_by_hex(text: &str) -> bool {
         .all(|rest| is_hex(rest.as_bytes().first()) && is_hex(rest.as_bytes().get(1)))
 }
 
-/// Rises with each kill of an agent's tokens, to a number that none had before. A token lives only while its
-/// `epoch` claim equals its agent's (contract D8).
+/// Rises with each kill of an agent's tokens, to a number that no earlier epoch had. A token lives
+/// only while its `epoch` claim equals its agent's epoch (contract D8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(pub i64);
 
@@ -211,20 +214,20 @@ pub struct Epoch(pub i64);
 pub struct Profile {
     /// Its label.
     pub name: AgentName,
-    /// What it may have. Many agents have the same, and then they may share it in memory.
+    /// What the agent may have. Agents with equal terms may share them in memory.
     pub terms: Arc<Terms>,
 }
 
-/// On what terms an agent gets tokens.
+/// The terms on which an agent gets tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Terms {
     /// The scopes that it may ask for.
     pub scopes: Vec<Scope>,
-    /// Its own token lifetime; `None` takes the server's default.
+    /// The agent's own token lifetime; `None` means the server's default.
     pub ttl: Option<Ttl>,
     /// Its plan.
     pub plan: PlanName,
-    /// The audiences that it may ask for; empty allows any.
+    /// The audiences that it may ask for; an empty list allows every audience.
     pub audiences: Vec<Audience>,
     /// Where authorization codes may be sent.
     pub redirect_uris: Vec<RedirectUri>,
@@ -239,7 +242,7 @@ pub struct Agent {
     pub agent_id: AgentId,
     /// What operators decide.
     pub profile: Profile,
-    /// Where it stands.
+    /// Its state.
     pub status: AgentStatus,
     /// Raised in the same commit as each suspension, decommission or mass revocation.
     pub epoch: Epoch,

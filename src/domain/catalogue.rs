@@ -15,7 +15,7 @@ pub struct CatalogueEntry {
     pub scope: Scope,
     /// What it is for, one sentence.
     pub description: String,
-    /// Marked high-risk by the operator. The name alone can make it so too.
+    /// Whether the operator marked it high-risk. The name alone can make it high-risk too.
     pub high_risk: bool,
 }
 
@@ -24,7 +24,7 @@ pub struct CatalogueEntry {
 pub struct Catalogue {
     version: i64,
     entries: Vec<CatalogueEntry>,
-    /// What each entry's name says: read once, not for every token.
+    /// What each entry's name says about its risk: computed once, and not for every token.
     names: Vec<NameRisk>,
     position: HashMap<Scope, usize>,
 }
@@ -64,7 +64,7 @@ impl Catalogue {
         self.position.contains_key(scope)
     }
 
-    /// `scopes` that exist, sorted into catalogue order, without doubles (contract D3).
+    /// Those of `scopes` that exist, sorted into catalogue order, without duplicates (contract D3).
     pub fn in_order(&self, scopes: &[Scope]) -> Vec<Scope> {
         let mut places: Vec<usize> = scopes
             .iter()
@@ -92,13 +92,14 @@ impl Catalogue {
         }
     }
 
-    /// Whether neither a name nor a hand has judged the scope: see [`RiskRules::leaves_open`].
+    /// Whether neither the name, nor the catalogue's mark, nor the configuration decides the
+    /// scope's risk: see [`RiskRules::leaves_open`].
     pub fn is_open(&self, scope: &Scope, rules: &RiskRules) -> bool {
         let (name, marked) = self.judge(scope);
         !marked && rules.leaves_open(name) && !rules.lists(scope)
     }
 
-    /// What the name of a scope says, and whether the catalogue marks it.
+    /// What the name of a scope says about its risk, and whether the catalogue marks it.
     fn judge(&self, scope: &Scope) -> (NameRisk, bool) {
         let known = self.position.get(scope);
         let known =

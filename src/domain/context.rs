@@ -1,22 +1,23 @@
-//! Where a request came from, and which agent proved to stand behind it. Must not know how it travelled.
+//! Where a request came from, and which agent authenticated. Must not know how the request
+//! travelled.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use super::id::AgentId;
 
-/// The outside of a request, made at the door and carried along.
+/// What surrounds a request: made where the request arrives, and carried along.
 #[derive(Debug, Default)]
 pub struct RequestContext {
-    /// The client's address, where it is known.
+    /// The client's address, if it is known.
     pub from: Option<IpAddr>,
-    /// What the log and the reply call the request.
+    /// The request's id, as in the log and in the response.
     pub request_id: String,
     agent_id: OnceLock<AgentId>,
 }
 
 impl RequestContext {
-    /// Of a request from this address.
+    /// The context of a request from this address.
     pub fn new(from: Option<IpAddr>, request_id: String) -> Self {
         Self {
             from,
@@ -25,12 +26,13 @@ impl RequestContext {
         }
     }
 
-    /// Notes who proved to be the client, or whose token it holds. The first to prove itself stays.
+    /// Notes which agent authenticated as the client, or whose token the client holds. The first
+    /// agent that is noted stays.
     pub fn prove(&self, agent_id: &AgentId) {
         let _ = self.agent_id.set(agent_id.clone());
     }
 
-    /// Who that is; `None` as long as nobody proved anything.
+    /// The agent that was noted; `None` until an agent has authenticated.
     pub fn agent_id(&self) -> Option<&AgentId> {
         self.agent_id.get()
     }

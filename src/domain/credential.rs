@@ -1,4 +1,5 @@
-//! Credentials as stored: never a secret, only what can check one. Must not know how hashes are computed.
+//! Credentials as stored: never a secret, only what can verify one. Must not know how hashes are
+//! computed.
 
 use std::fmt;
 
@@ -15,12 +16,13 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// What a hash says before its salt: how it is computed and what that costs, as in `$2b$10$` or
+/// The part of a hash before its salt: the algorithm and its cost, as in `$2b$10$` or
 /// `$argon2id$v=19$m=19456,t=2,p=1$`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HashCost(pub Box<str>);
 
-/// The keyed tag inside a generated secret: it tells a real secret of this agent from junk without a hash.
+/// The keyed tag inside a generated secret. It tells a real secret of this agent from junk without
+/// computing a hash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tag(pub Box<str>);
 
@@ -35,24 +37,25 @@ impl fmt::Debug for Tag {
 pub struct Credential {
     /// Its id, which may be shown.
     pub credential_id: CredentialId,
-    /// Whose it is.
+    /// The agent that it belongs to.
     pub agent_id: AgentId,
-    /// What checks the secret.
+    /// The hash that verifies the secret.
     pub hash: SecretHash,
     /// The tag of a generated secret; `None` for an imported one.
     pub tag: Option<Tag>,
-    /// The first characters of a generated secret, for people to tell credentials apart; else empty.
+    /// The first characters of a generated secret, so that people can tell credentials apart;
+    /// otherwise empty.
     pub prefix: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// From this second on it opens nothing; `None` is without end.
+    /// The credential is expired from this second on; `None` means that it does not expire.
     pub expires_at: Option<Timestamp>,
-    /// Whether its client sends it in HTTP Basic as it is, and not form-encoded (RFC 6749 §2.3.1).
+    /// Whether its client sends it unencoded in HTTP Basic, and not form-encoded (RFC 6749 §2.3.1).
     pub raw_basic: bool,
 }
 
 impl Credential {
-    /// Whether it opens anything at `now`. Nothing but the clock decides: no clean-up has to run.
+    /// Whether the credential is valid at `now`. Only the clock decides, so no clean-up has to run.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }

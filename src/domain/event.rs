@@ -1,18 +1,18 @@
-//! Audit events: what changed, and to whom. Must not know where they are kept.
+//! Audit events: what changed, and which agent it concerns. Must not know where events are kept.
 
 use super::id::{AgentId, CredentialId, Jti, Kid};
 use super::scope::Scope;
 use super::time::Timestamp;
 
-/// What happened, with what is recorded of it. A token that was counted has its own event, `token.issued`: the
-/// statement that counts writes it.
+/// What happened, with what is recorded about it. A counted token has its own event,
+/// `token.issued`, which the counting statement writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// One token was revoked.
     TokenRevoked {
         /// The token.
         jti: Jti,
-        /// Whose it is, when known.
+        /// The agent that it was issued to, if known.
         agent_id: Option<AgentId>,
         /// When it expires.
         expires_at: Timestamp,
@@ -21,9 +21,9 @@ pub enum Event {
     AgentCreated(AgentId),
     /// An agent's profile was changed.
     AgentUpdated {
-        /// Whose.
+        /// The agent.
         agent_id: AgentId,
-        /// Whether its live tokens were killed with that.
+        /// Whether the change also killed the agent's live tokens.
         tokens_revoked: bool,
     },
     /// An agent was suspended.
@@ -36,16 +36,16 @@ pub enum Event {
     AgentTokensRevoked(AgentId),
     /// An agent got a new secret.
     CredentialRotated {
-        /// Whose.
+        /// The agent.
         agent_id: AgentId,
-        /// The new one.
+        /// The new credential.
         credential_id: CredentialId,
     },
     /// An imported hash was replaced by argon2id.
     CredentialRehashed {
-        /// Whose.
+        /// The agent.
         agent_id: AgentId,
-        /// Which credential.
+        /// The credential.
         credential_id: CredentialId,
     },
     /// A scope was added to the catalogue.
@@ -60,7 +60,7 @@ pub enum Event {
     KeyRemoved(Kid),
     /// A key of the store itself was made.
     StoreKeyCreated {
-        /// What it is for: `tag`, `code`.
+        /// What the key is for: `tag`, `code`.
         purpose: String,
     },
 }
@@ -108,7 +108,7 @@ impl Event {
         }
     }
 
-    /// The token that it concerns, and when that expires.
+    /// The token that it concerns, and when that token expires.
     pub fn token(&self) -> Option<(Jti, Timestamp)> {
         match self {
             Self::TokenRevoked {
@@ -118,7 +118,7 @@ impl Event {
         }
     }
 
-    /// A few words more: a scope's name, a key's id. Never a secret.
+    /// A short detail: a scope's name, a key's id. Never a secret.
     pub fn detail(&self) -> String {
         match self {
             Self::AgentUpdated {

@@ -1,4 +1,4 @@
-//! The decision: may this agent have this token. The only maker of a [`Grant`].
+//! The decision whether this agent may have this token. Only this file makes a [`Grant`].
 //!
 //! Must not know the clock, the store or how the agent proved itself.
 
@@ -12,43 +12,44 @@ use super::risk::RiskRules;
 use super::scope::{Scope, join};
 use super::ttl::{Risk, Ttl, lifetime};
 
-/// The longest joined scope list that a token carries, in bytes: every token stays far below the
-/// length at which this server would refuse to read it back.
+/// The longest joined scope list that a token carries, in bytes. It keeps every token far below the
+/// length at which this server would refuse to read the token back.
 pub(crate) const MAX_SCOPE_LIST_BYTES: usize = 3_072;
 
 /// The longest list of audiences that a token carries, in bytes.
 pub(crate) const MAX_AUDIENCE_BYTES: usize = 1_024;
 
-/// What a client asked for, its syntax already checked.
+/// What a client asked for. Its syntax is already checked.
 #[derive(Debug, Clone, Default)]
 pub struct TokenRequest {
-    /// The scopes asked for, in their order; `None` when omitted or empty.
+    /// The scopes asked for, in the client's order; `None` if omitted or empty.
     pub scopes: Option<Vec<Scope>>,
-    /// The audiences asked for; empty when none was.
+    /// The audiences asked for; empty if the client named none.
     pub audience: Vec<Audience>,
 }
 
-/// What a token is granted on, besides the agent's own proof.
+/// The basis for a token, besides the agent's own authentication.
 #[derive(Debug, Clone)]
 pub enum Basis {
-    /// Nothing more: a token of the agent's own (RFC 6749 §4.4).
+    /// Nothing more: the agent's own token (RFC 6749 §4.4).
     Own,
-    /// An authorization code, which the token costs (RFC 6749 §4.1.3).
+    /// An authorization code, which the token spends (RFC 6749 §4.1.3).
     Code(Code),
 }
 
 /// The server's own rules.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// The lifetime of a token whose agent has none of its own.
+    /// The lifetime of a token if its agent has no lifetime of its own.
     pub default_ttl: Ttl,
-    /// The `aud` of a token that asked for none, unless its agent has a list without it.
+    /// The `aud` of a token if the request named no audience. An agent's list that lacks it
+    /// overrides it.
     pub default_audience: Audience,
     /// Which scopes are high-risk (contract D2).
     pub risk: RiskRules,
 }
 
-/// A token that was decided and is not yet counted. Only [`decide`] makes one.
+/// A token that was decided and is not counted yet. Only [`decide`] makes one.
 #[derive(Debug, Clone)]
 pub struct Grant {
     jti: Jti,
@@ -71,15 +72,15 @@ impl Grant {
     pub fn jti(&self) -> Jti {
         self.jti
     }
-    /// Whose token it is: the `client_id`.
+    /// The agent that gets the token: the `client_id`.
     pub fn agent_id(&self) -> &AgentId {
         &self.agent_id
     }
-    /// The agent's version that the decision rests on.
+    /// The agent's version on which the decision rests.
     pub fn agent_version(&self) -> i64 {
         self.agent_version
     }
-    /// The catalogue's version that the decision rests on.
+    /// The catalogue's version on which the decision rests.
     pub fn catalogue_version(&self) -> i64 {
         self.catalogue_version
     }
@@ -111,8 +112,8 @@ impl Grant {
     pub fn limit(&self) -> Limit {
         self.limit
     }
-    /// The same, when the agent proved itself with this credential: the commit that counts the token finds it
-    /// alive, or counts nothing.
+    /// The same grant, for an agent that authenticated with this credential. The commit that counts
+    /// the token checks that the credential is still valid; otherwise it counts nothing.
     #[must_use]
     pub fn proven_by(self, credential: CredentialId) -> Self {
         Self {
@@ -120,19 +121,20 @@ impl Grant {
             ..self
         }
     }
-    /// What the agent proved itself with.
+    /// The credential with which the agent authenticated.
     pub fn credential(&self) -> Option<CredentialId> {
         self.credential
     }
-    /// The authorization code that the token costs: spent in the commit that counts it, or both not.
+    /// The authorization code that the token costs. One commit counts the token and spends the
+    /// code.
     pub fn code(&self) -> Option<CodeRef> {
         self.code
     }
 }
 
 /// Decides about one token: agent status, then the code if there is one, then scope, then audience
-/// (contract D6). The quota is decided where it is counted, in the store's commit, and there too
-/// whether the code was spent before.
+/// (contract D6). The quota is decided where the token is counted, in the store's commit. The same
+/// commit decides whether the code was spent before.
 pub fn decide(
     agent: &Agent,
     catalogue: &Catalogue,
@@ -175,7 +177,7 @@ fn decide_scopes(
     asked: Option<&[Scope]>,
 ) -> Result<Vec<Scope>, Refusal> {
     match asked {
-        // Contract D3: all that this agent is allowed, in the catalogue's order.
+        // Contract D3: all scopes that this agent is allowed, in the catalogue's order.
         None | Some([]) => {
             let all = catalogue.in_order(&agent.profile.terms.scopes);
             if all.is_empty() {
@@ -197,7 +199,7 @@ fn decide_scopes(
     }
 }
 
-/// More scopes than a token carries are refused, never cut short (contract D4).
+/// Refuses more scopes than a token carries. The list is never cut short (contract D4).
 fn fits(scopes: Vec<Scope>) -> Result<Vec<Scope>, Refusal> {
     let length: usize = scopes.iter().map(|s| s.as_str().len() + 1).sum();
     if length <= MAX_SCOPE_LIST_BYTES {
@@ -214,7 +216,7 @@ fn decide_audience(
 ) -> Result<Vec<Audience>, Refusal> {
     let list = &agent.profile.terms.audiences;
     if asked.is_empty() {
-        // The list binds every token, so that of a client that names no audience as well.
+        // The agent's list binds every token, so also the token of a client that names no audience.
         let default = &policy.default_audience;
         let first = list
             .first()
@@ -230,8 +232,8 @@ fn decide_audience(
     }
 }
 
-/// Whether a token of `epoch` still lives under an agent that stands so (contract D8): one rule
-/// for introspection, Bearer checks and the revocation list.
+/// Whether a token of epoch `token` still lives, for an agent with this status and epoch
+/// (contract D8). Introspection, Bearer checks and the revocation list all use this rule.
 pub(crate) fn epoch_lives(status: super::agent::AgentStatus, agent: Epoch, token: Epoch) -> bool {
     status == super::agent::AgentStatus::Active && agent == token
 }
@@ -380,8 +382,8 @@ mod tests {
     }
 
     proptest! {
-        /// No grant ever holds a scope that was not allowed, and none with a high-risk scope
-        /// outlives the cap, whatever was asked for.
+        /// A grant never holds a scope that was not allowed, and a grant with a high-risk scope
+        /// never outlives the cap, whatever was asked for.
         #[test]
         fn a_grant_never_exceeds_what_is_allowed(
             known in proptest::collection::btree_set("[a-c]:(read|write|delete)", 1..6),

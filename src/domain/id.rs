@@ -13,7 +13,7 @@ use super::Invalid;
 pub struct AgentId(Arc<str>);
 
 impl AgentId {
-    /// Accepts `text` when it keeps to the alphabet and the length.
+    /// Accepts `text` if it has the alphabet and the length.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._~:-".contains(&b);
         if text.is_empty() || text.len() > 128 || !text.bytes().all(allowed) {
@@ -36,13 +36,13 @@ impl fmt::Display for AgentId {
     }
 }
 
-/// A `client_id` as a request has it (contract D10).
+/// A `client_id` as a request sends it (contract D10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientId {
-    /// What may be an agent's.
+    /// A valid agent id.
     Agent(AgentId),
-    /// What no agent can have: it is simply unknown. The text is kept, so that it costs the same work as one that may
-    /// be known.
+    /// A text that no agent can have as its id, so the client is unknown. The text is kept, so that
+    /// this request costs the same work as one with a valid agent id.
     Unknown(String),
 }
 
@@ -60,7 +60,7 @@ impl ClientId {
         }
     }
 
-    /// The agent that may have it.
+    /// The agent id, if the text is a valid one.
     pub fn agent_id(&self) -> Option<&AgentId> {
         match self {
             Self::Agent(agent_id) => Some(agent_id),
@@ -84,8 +84,8 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// A token's `jti` (RFC 7519 §4.1.7): a UUID of version 7, so that rows made together lie together.
-    /// It names a token and is no secret.
+    /// A token's `jti` (RFC 7519 §4.1.7): a UUID of version 7, so that rows made together are
+    /// stored together. It names a token and is not a secret.
     Jti
 }
 uuid_id! {
@@ -97,7 +97,7 @@ uuid_id! {
     CodeId
 }
 uuid_id! {
-    /// One group commit. A batch that is sent twice under one id counts once.
+    /// One group commit. A batch that is sent twice with one id counts once.
     BatchId
 }
 
@@ -105,7 +105,8 @@ impl Jti {
     /// Accepts a UUID of any version, in hyphenated form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let id = Uuid::try_parse(text).map_err(|_| Invalid("a jti is a UUID"))?;
-        // Uuid also reads the braced, urn and simple forms, which no token of ours carries.
+        // `Uuid` also reads the braced, urn and simple forms, which this server's tokens never
+        // carry.
         if text.len() == 36 {
             Ok(Self(id))
         } else {

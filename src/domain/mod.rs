@@ -1,8 +1,7 @@
 //! Pure values and decisions.
 //!
-//! Owns the nouns of the product and the one decision that matters: may this
-//! agent have this token. Must not know async, I/O, the clock, randomness or
-//! logging: time and random values arrive as arguments.
+//! Owns the nouns of the product and its main decision: may this agent have this token. Must not
+//! know async, I/O, the clock, randomness or logging: time and random values arrive as arguments.
 
 pub(crate) mod act;
 pub(crate) mod agent;
@@ -23,7 +22,7 @@ pub(crate) mod scope;
 pub(crate) mod time;
 pub(crate) mod ttl;
 
-/// A value from outside that is not what its type demands.
+/// A value from outside that breaks the rule of its type.
 ///
 /// The text names the rule that was broken and never repeats the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

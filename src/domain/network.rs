@@ -1,4 +1,4 @@
-//! Networks of addresses, as `10.0.0.0/8` writes them.
+//! Networks of IP addresses, written as in `10.0.0.0/8`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,7 +13,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// An address, or an address and the length of its prefix; no bit may stand behind the prefix.
+    /// Reads an address, or an address and its prefix length. All bits after the prefix must be
+    /// zero.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         const RULE: Invalid = Invalid("networks such as 10.0.0.0/8, fd00::/8 or 192.0.2.7");
         let (address, prefix) = match text.split_once('/') {
@@ -29,7 +30,8 @@ impl Network {
         Ok(Self { address, prefix })
     }
 
-    /// Whether the address, as IPv4 where it is one, lies in the network.
+    /// Whether the address is in the network. An IPv4-mapped IPv6 address counts as its IPv4
+    /// address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4()
@@ -68,7 +70,7 @@ fn ends_in_zeros(address: IpAddr, bits: u8) -> bool {
 pub struct Networks(pub Vec<Network>);
 
 impl Networks {
-    /// Whether the address lies in one of them.
+    /// Whether the address is in one of the networks.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }

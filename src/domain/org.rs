@@ -1,4 +1,5 @@
-//! Organisations. Every agent belongs to one; today a store holds only the first.
+//! Organisations. Every agent belongs to one organisation; today a store holds only the first.
 
-/// The organisation that every store begins with and that owns each agent made without another.
+/// The organisation that every store begins with. It owns each agent that was made without another
+/// one.
 pub(crate) const DEFAULT_ORG: &str = "default";

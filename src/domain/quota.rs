@@ -1,4 +1,5 @@
-//! Monthly quotas (contract D5). Owns plans and what a refusal says; must not know how tokens are counted.
+//! Monthly quotas (contract D5). Owns plans and the text of a refusal; must not know how tokens are
+//! counted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +40,7 @@ impl fmt::Display for PlanName {
     }
 }
 
-/// How many tokens a month a plan allows; `None` is without limit.
+/// How many tokens a month a plan allows; `None` means no limit.
 pub type Limit = Option<i64>;
 
 /// The configured plans.
@@ -64,7 +65,7 @@ pub struct Usage {
     pub limit: Limit,
 }
 
-/// The sentence of a refusal for quota, exactly as contract §3 has it.
+/// The message of a refusal for quota, exactly as in contract §3.
 pub(crate) fn reached_message(plan: &PlanName, limit: i64) -> String {
     let mut name = plan.as_str().to_owned();
     if let Some(first) = name.get_mut(0..1) {

@@ -1,31 +1,31 @@
-//! Refusals: what a caller may be told. Typed, public and expected; must not know HTTP.
+//! Refusals: what a client may be told. They are typed, public and expected; must not know HTTP.
 
 use super::quota::{Limit, PlanName, reached_message};
 
-/// Why a request was refused. Each carries only fixed text or the server's own values, so that
-/// nothing a caller sent is ever reflected.
+/// Why a request was refused. Each refusal carries only fixed text or the server's own values, so
+/// that text from the client is never reflected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The request is malformed (RFC 6749 §5.2 `invalid_request`).
     InvalidRequest(&'static str),
-    /// A required parameter, by its name, is absent or empty (RFC 6749 §5.2 `invalid_request`).
+    /// A required parameter is absent or empty (RFC 6749 §5.2 `invalid_request`). Holds its name.
     MissingParameter(&'static str),
-    /// A parameter, by its name, is no text (RFC 6749 §5.2 `invalid_request`).
+    /// The value of a parameter is not text (RFC 6749 §5.2 `invalid_request`). Holds its name.
     MistypedParameter(&'static str),
-    /// A parameter, by its name, stands there more than once (RFC 6749 §3.2 `invalid_request`).
+    /// A parameter was sent more than once (RFC 6749 §3.2 `invalid_request`). Holds its name.
     RepeatedParameter(&'static str),
-    /// A parameter, by its name, was sent with brackets behind the name, as some languages write lists
-    /// (`invalid_request`).
+    /// A parameter was sent with brackets behind its name, as some languages write lists
+    /// (`invalid_request`). Holds its name.
     BracketedParameter(&'static str),
-    /// A parameter, by its name, stands in the URI of a POST (`invalid_request`).
+    /// A parameter was sent in the URI of a POST (`invalid_request`). Holds its name.
     ParameterInUri(&'static str),
-    /// Any other `grant_type` than this endpoint serves (RFC 6749 §5.2).
+    /// The `grant_type` is another one than this endpoint serves (RFC 6749 §5.2).
     UnsupportedGrantType,
-    /// Unknown id, wrong secret or no credentials: one refusal for all (contract D6).
+    /// Unknown id, wrong secret or no credentials: all have this one refusal (contract D6).
     InvalidClient,
-    /// The secret was right, the agent is suspended.
+    /// The secret was right, but the agent is suspended.
     AgentSuspended,
-    /// The secret was right, the agent is decommissioned.
+    /// The secret was right, but the agent is decommissioned.
     AgentDecommissioned,
     /// The scope parameter breaks the grammar of RFC 6749 §3.3.
     MalformedScope,
@@ -33,9 +33,10 @@ pub enum Refusal {
     ScopeNotAllowed,
     /// No scope was asked for and this agent is allowed none (contract D3).
     NoScopes,
-    /// The audience is outside the agent's list, or more than a token carries (RFC 8707 §2).
+    /// The audience is outside the agent's list, or longer than a token can carry (RFC 8707 §2).
     InvalidTarget,
-    /// A parameter, by its name, holds no audience (RFC 8707 §2 `invalid_target`).
+    /// The value of a parameter is not a valid audience (RFC 8707 §2 `invalid_target`). Holds its
+    /// name.
     MalformedTarget(&'static str),
     /// The authorization code is unknown, expired, spent, or was made for something else
     /// (RFC 6749 §5.2 `invalid_grant`).
@@ -47,24 +48,25 @@ pub enum Refusal {
         /// Its limit.
         limit: i64,
     },
-    /// Over the request rate.
+    /// The client exceeds the request rate.
     SlowDown {
         /// Milliseconds until a request may pass again.
         retry_after_ms: u64,
     },
-    /// No Bearer token was sent where one is needed (RFC 6750 §3.1: no error code).
+    /// A Bearer token is required, but none was sent (RFC 6750 §3.1: no error code).
     MissingToken,
     /// The Bearer token is malformed, expired, revoked or not for this server (RFC 6750 §3.1).
     InvalidToken,
     /// The Bearer token lacks this scope (RFC 6750 §3.1).
     InsufficientScope(&'static str),
-    /// The Bearer token lacks a scope that a gateway demands. Which one is not said: it is text of the
-    /// request, and whether it exists is nobody's business.
+    /// The Bearer token lacks a scope that a gateway demands. The refusal does not name that scope:
+    /// the name is text of the request, and the caller must not learn whether such a scope exists.
     DemandNotMet,
 }
 
 impl Refusal {
-    /// Why, in one word for logs and counters. Whether a client is unknown or its secret wrong is told to nobody.
+    /// The reason in one word, for logs and counters. It does not reveal whether the client is
+    /// unknown or its secret wrong.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::InvalidRequest(_)
@@ -94,15 +96,16 @@ impl Refusal {
 
     /// The refusal of an agent whose plan allows `limit` tokens a month.
     pub fn quota(plan: &PlanName, limit: Limit) -> Self {
-        // A plan without limit never refuses; should a store say otherwise, the largest number is shown.
+        // A plan without limit never refuses. If a store says otherwise, the largest number is
+        // shown.
         Self::QuotaReached {
             plan: plan.clone(),
             limit: limit.unwrap_or(i64::MAX),
         }
     }
 
-    /// The sentence for people; those of contract §3 to the letter. Its characters keep to
-    /// RFC 6749 §5.2 (`%x20-21 / %x23-5B / %x5D-7E`).
+    /// The message for people; the messages of contract §3 are exact. Only characters that
+    /// RFC 6749 §5.2 allows appear in it (`%x20-21 / %x23-5B / %x5D-7E`).
     pub fn message(&self) -> String {
         match self {
             Self::InvalidRequest(text) => (*text).to_owned(),

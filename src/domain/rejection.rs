@@ -1,32 +1,35 @@
-//! What an operator is told who asks for what cannot be. What a client is told is a `Refusal`.
+//! What an operator is told if a request cannot be done. What a client is told is a `Refusal`.
 //!
-//! Owns the codes (management API) and their sentences. Must not know statuses, exit codes, or who asks.
+//! Owns the codes (management API) and their sentences. Must not know statuses, exit codes, or who
+//! makes the request.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why an operator's request is not done. Each door makes of it what its kind of caller reads.
+/// Why an operator's request is not done. HTTP and the command line each show it in their own form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// What for, as programs compare it.
+    /// The reason, as programs compare it.
     pub code: RejectionCode,
-    /// What for, as people read it: the code's sentence, or one that says which and how many.
+    /// The reason, as people read it: the code's sentence, or a more precise one with names and
+    /// numbers.
     pub message: Cow<'static, str>,
-    /// Every part of the input that breaks a rule; none unless the code is [`RejectionCode::ValidationError`].
+    /// Every part of the input that breaks a rule; empty unless the code is
+    /// [`RejectionCode::ValidationError`].
     pub errors: Vec<FieldError>,
 }
 
 /// A part of an operator's input that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// Which: a JSON Pointer (`/scopes/1`), or the name of a parameter.
+    /// The part of the input: a JSON Pointer (`/scopes/1`), or the name of a parameter.
     pub field: Cow<'static, str>,
-    /// The rule.
+    /// The rule that it breaks.
     pub reason: Cow<'static, str>,
 }
 
 impl FieldError {
-    /// That `field` breaks this rule.
+    /// The error that `field` breaks this rule.
     pub fn new(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self {
             field: field.into(),
@@ -35,44 +38,45 @@ impl FieldError {
     }
 }
 
-/// What kind of rejection it is: what a status or an exit code is made from.
+/// The class of a rejection, from which a status or an exit code is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// The input breaks a rule, whatever is stored.
+    /// The input breaks a rule, independent of what is stored.
     Invalid,
-    /// What the request names is not there.
+    /// What the request names does not exist.
     NotFound,
-    /// What is stored stands in the way.
+    /// The request conflicts with what is stored.
     Conflict,
 }
 
-/// What a rejection is for.
+/// The reason for a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RejectionCode {
     /// The input breaks a rule.
     ValidationError,
-    /// Nobody has this id.
+    /// No agent has this id.
     AgentNotFound,
-    /// Somebody has this id already.
+    /// An agent has this id already.
     AgentExists,
-    /// Tokens about a user must not be taken for tokens of an agent.
+    /// An agent and a user would have the same id: a token about a user must not look like a
+    /// token of an agent.
     IdOfUser,
-    /// Decommissioned agents stay so.
+    /// The agent is decommissioned, which cannot be undone.
     AgentDecommissioned,
-    /// An agent is not to have more live secrets than the configuration says.
+    /// The agent would have more live secrets than the configuration allows.
     TooManyCredentials,
-    /// Others kept changing the agent.
+    /// Other requests changed the agent again and again meanwhile.
     AgentKeptChanging,
     /// The catalogue has no such scope.
     ScopeNotFound,
     /// The catalogue has this scope already.
     ScopeExists,
-    /// What makes the scope high-risk is not the operator's mark.
+    /// The scope is high-risk for another reason than the operator's mark.
     ScopeStaysHighRisk,
 }
 
 impl RejectionCode {
-    /// The table of codes: the word, the class, and what is said where there is no more to say.
+    /// The table of codes: the word, the class, and the message if there is no more precise one.
     #[rustfmt::skip]
     fn row(self) -> (&'static str, Class, &'static str) {
         match self {
@@ -101,7 +105,7 @@ impl RejectionCode {
 }
 
 impl Rejection {
-    /// That input breaks these rules.
+    /// The input breaks these rules.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         Self {
             errors,
@@ -109,7 +113,7 @@ impl Rejection {
         }
     }
 
-    /// That one part of the input breaks a rule.
+    /// One part of the input breaks a rule.
     pub fn of_field(
         field: impl Into<Cow<'static, str>>,
         reason: impl Into<Cow<'static, str>>,
@@ -117,7 +121,7 @@ impl Rejection {
         Self::invalid(vec![FieldError::new(field, reason)])
     }
 
-    /// For this code, with more to say than its sentence.
+    /// A rejection with this code and a more precise message than the code's sentence.
     pub fn with(code: RejectionCode, message: String) -> Self {
         Self {
             code,
@@ -126,7 +130,7 @@ impl Rejection {
         }
     }
 
-    /// The message as a sentence of its own.
+    /// The message as a full sentence.
     pub fn sentence(&self) -> String {
         let mut characters = self.message.chars();
         let first = characters.next().map(|c| c.to_ascii_uppercase());
@@ -145,7 +149,7 @@ impl From<RejectionCode> for Rejection {
 }
 
 impl fmt::Display for Rejection {
-    /// The rules that were broken, or else the message.
+    /// Writes the rules that were broken, or the message if there are none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut reasons = self.errors.iter().map(|error| &error.reason);
         let Some(first) = reasons.next() else {

@@ -4,7 +4,7 @@
 
 use super::scope::Scope;
 
-/// Verbs that change something. `tests/vectors/scope-words.toml` lists the same.
+/// Verbs that change something. `tests/vectors/scope-words.toml` has the same list.
 #[rustfmt::skip]
 const WRITING: &[&str] = &[
     "write", "writes", "writer", "writeonly", "readwrite", "rw", "delete", "deletes", "remove", "destroy",
@@ -24,7 +24,8 @@ const READING: &[&str] = &[
     "search", "query", "describe", "history", "monitor", "audit", "introspect", "download", "export", "count",
 ];
 
-/// Writing verbs that are nouns more often than verbs where they stand first: they decide only as the last.
+/// Writing verbs that are usually nouns when they are the first word of a name. They decide only if
+/// they are the name's last verb.
 const NOT_FIRST: &[&str] = &[
     "run",
     "share",
@@ -38,29 +39,30 @@ const NOT_FIRST: &[&str] = &[
     "full",
 ];
 
-/// A segment of its own that stands for everything: it counts as a writing verb.
+/// A segment that means everything, if it is the whole segment. It counts as a writing verb.
 const WILDCARD: &str = "*";
 
-/// What a name says, whatever the configuration makes of it.
+/// What a name says about risk, independent of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameRisk {
-    /// The last segment is `write`, `delete` or `admin`, or the first is `admin`: high under every rule.
+    /// The last segment is `write`, `delete` or `admin`, or the first is `admin`: high-risk under
+    /// every rule.
     Floor,
     /// Its words change something.
     Writing,
     /// Its words only read.
     Reading,
-    /// No word of it is a known verb.
+    /// Its words contain no known verb.
     Unclassified,
 }
 
 /// Which names count as high-risk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NameRule {
-    /// Those whose words change something.
+    /// Names whose words change something.
     #[default]
     Words,
-    /// The floor alone.
+    /// Only names of [`NameRisk::Floor`].
     Suffix,
 }
 
@@ -79,7 +81,7 @@ pub enum Unclassified {
 pub struct RiskRules {
     /// How names are judged.
     pub rule: NameRule,
-    /// What a name without a known verb counts as; only the words rule asks.
+    /// What a name without a known verb counts as. Only [`NameRule::Words`] uses it.
     pub unclassified: Unclassified,
     /// Scopes that are high-risk whatever their names say.
     pub high_risk: Vec<Scope>,
@@ -102,8 +104,8 @@ impl RiskRules {
             .any(|listed| listed.as_str().eq_ignore_ascii_case(scope.as_str()))
     }
 
-    /// Whether nobody has judged a scope with a name of this kind: its tokens may live for a day although
-    /// the scope may change something.
+    /// Whether a name of this kind leaves the risk undecided: the scope may change something, but
+    /// its tokens may live for a day.
     pub fn leaves_open(&self, name: NameRisk) -> bool {
         self.rule == NameRule::Words
             && name == NameRisk::Unclassified
@@ -112,7 +114,7 @@ impl RiskRules {
 }
 
 impl NameRisk {
-    /// Reads a name, in any letter case.
+    /// Classifies a name. Letter case does not matter.
     pub fn of(name: &str) -> Self {
         if is_floor(name) {
             return Self::Floor;
@@ -149,8 +151,8 @@ fn is_writing(word: &str) -> bool {
     word == WILDCARD || WRITING.contains(&word)
 }
 
-/// The words of a name in lower case: split at every character that is no letter or digit, and where a
-/// capital begins a word of its own.
+/// The words of a name in lower case. A word ends at every character that is not an ASCII letter or
+/// digit, and before a capital letter that begins a new word.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for segment in name.split([':', '.', '/']) {
@@ -175,7 +177,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// `userReadWrite` is three words, `APIConnectors` two.
+/// Splits at capital letters: `userReadWrite` is three words, `APIConnectors` two.
 fn camel_words(part: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut before: Option<char> = None;
@@ -320,8 +322,8 @@ mod tests {
         );
     }
 
-    /// Real vocabularies: how much of what changes something is high or taken for reading, and how much of
-    /// what only reads is high.
+    /// Real vocabularies. Of the scopes that change something: how many are high-risk, and how many
+    /// are mistaken for reading. Of the scopes that only read: how many are high-risk.
     #[test]
     fn real_vocabularies_are_judged_as_the_contract_demands() {
         let rules = RiskRules::default();

@@ -1,5 +1,5 @@
-//! Scopes and requests for them. Owns the grammar of RFC 6749 §3.3 and the built-in names; must not know which scopes
-//! a store holds.
+//! Scopes and requests for them. Owns the grammar of RFC 6749 §3.3 and the built-in names; must not
+//! know which scopes a store holds.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::Invalid;
 pub struct Scope(Arc<str>);
 
 impl Scope {
-    /// Accepts `text` when every character is one the RFC allows.
+    /// Accepts `text` if the RFC allows every character.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         // RFC 6749 §3.3: NQCHAR without the space.
         let allowed = |b: u8| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
@@ -23,7 +23,7 @@ impl Scope {
         Ok(Self(text.into()))
     }
 
-    /// The scope as it travels.
+    /// The scope as sent in requests and tokens.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -35,12 +35,12 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Splits a `scope` parameter at single spaces, keeping the order and dropping doubles.
+/// Splits a `scope` parameter at single spaces, keeps the order and drops duplicates.
 ///
-/// Anything else between, before or after the scopes is malformed (RFC 6749 §3.3).
+/// Any other separator, or anything before or after the scopes, is malformed (RFC 6749 §3.3).
 pub fn parse_scope_list(text: &str) -> Result<Vec<Scope>, Invalid> {
     let mut scopes: Vec<Scope> = Vec::new();
-    // The set of names bounds the work on a list of thousands of doubles.
+    // The set of names bounds the work on a list of thousands of duplicates.
     let mut seen = std::collections::HashSet::new();
     for part in text.split(' ') {
         let scope = Scope::parse(part)?;
@@ -51,7 +51,7 @@ pub fn parse_scope_list(text: &str) -> Result<Vec<Scope>, Invalid> {
     Ok(scopes)
 }
 
-/// Joins scopes with single spaces, as `scope` travels in replies and claims.
+/// Joins scopes with single spaces, as `scope` is written in responses and claims.
 pub(crate) fn join(scopes: &[Scope]) -> String {
     let mut text = String::with_capacity(scopes.iter().map(|s| s.as_str().len() + 1).sum());
     for scope in scopes {
@@ -63,12 +63,12 @@ pub(crate) fn join(scopes: &[Scope]) -> String {
     text
 }
 
-/// A scope that the server ships with and that opens its own endpoints.
+/// A scope that the server ships with and that gives access to the server's own endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuiltIn {
     /// The scope's name.
     pub name: &'static str,
-    /// What it opens.
+    /// What it gives access to.
     pub description: &'static str,
 }
 
@@ -104,8 +104,8 @@ pub const BUILT_IN: [BuiltIn; 7] = [
     },
 ];
 
-/// Whether `name` is a built-in scope whose first segment is `admin`: it opens what belongs to
-/// other agents. A scope that an operator added never does (contract §3).
+/// Whether `name` is a built-in scope whose first segment is `admin`. Such a scope gives access to
+/// what belongs to other agents. A scope that an operator added never does (contract §3).
 pub(crate) fn is_admin(name: &str) -> bool {
     BUILT_IN.iter().any(|b| b.name == name) && name.split([':', '.']).next() == Some("admin")
 }

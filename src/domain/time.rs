@@ -17,7 +17,8 @@ impl Timestamp {
         self.0.checked_add(seconds).map(Self)
     }
 
-    /// As [`Self::checked_add`], held at the ends of the range: for bounds that are only compared.
+    /// Like [`Self::checked_add`], but stops at the ends of the range: for bounds that are only
+    /// compared.
     #[must_use]
     pub fn saturating_add(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))
@@ -31,7 +32,8 @@ impl Timestamp {
             .unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
     }
 
-    /// The UTC calendar month of this moment; a moment outside the years 1970–9999 counts to its end.
+    /// The UTC calendar month of this moment. A moment outside the years 1970–9999 counts as the
+    /// nearest moment in them.
     pub fn month(self) -> Month {
         let bounded = self.0.clamp(0, 253_402_300_799);
         let date = OffsetDateTime::from_unix_timestamp(bounded)
@@ -44,13 +46,13 @@ impl Timestamp {
     }
 }
 
-/// A moment in milliseconds since 1970-01-01T00:00:00Z: what was changed twice within a second is told apart
-/// by it.
+/// A moment in milliseconds since 1970-01-01T00:00:00Z. It tells two changes within one second
+/// apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(pub i64);
 
 impl Moment {
-    /// The second that it lies in.
+    /// The second that contains this moment.
     pub fn second(self) -> Timestamp {
         Timestamp(self.0.div_euclid(1_000))
     }
@@ -71,7 +73,7 @@ pub struct Month {
 }
 
 impl Month {
-    /// The key under which stores keep it: `202611` for November 2026.
+    /// The key under which stores keep the month: `202611` for November 2026.
     pub fn key(self) -> i64 {
         i64::from(self.year) * 100 + i64::from(self.month)
     }

@@ -1,11 +1,13 @@
-//! Token lifetimes (contract D1). Owns the bounds and the cap; must not know where they are configured.
+//! Token lifetimes (contract D1). Owns the bounds and the cap; must not know where they are
+//! configured.
 
 use super::Invalid;
 
-/// The longest life of a token that carries a high-risk scope, in seconds. Nothing can raise it.
+/// The longest lifetime of a token that carries a high-risk scope, in seconds. No setting raises
+/// it.
 pub(crate) const HIGH_RISK_CAP: i64 = 900;
 
-/// The longest life of any token, in seconds.
+/// The longest lifetime of any token, in seconds.
 pub(crate) const MAX_TTL: i64 = 86_400;
 
 /// A configured token lifetime: 300 to 86,400 seconds inclusive.
@@ -13,7 +15,7 @@ pub(crate) const MAX_TTL: i64 = 86_400;
 pub struct Ttl(i64);
 
 impl Ttl {
-    /// The server's default when the configuration names none: 600 s.
+    /// The server's default if the configuration names none: 600 s.
     pub const DEFAULT: Ttl = Ttl(600);
 
     /// Accepts 300 to 86,400 seconds inclusive.
@@ -36,11 +38,11 @@ impl Ttl {
 pub enum Risk {
     /// No granted scope is high-risk.
     Ordinary,
-    /// At least one is: the cap applies.
+    /// At least one granted scope is high-risk: the cap applies.
     High,
 }
 
-/// The seconds a token lives: `min(custom or default, 900 if high-risk)` (contract D1).
+/// The lifetime of a token in seconds: `min(custom or default, 900 if high-risk)` (contract D1).
 pub(crate) fn lifetime(custom: Option<Ttl>, default: Ttl, risk: Risk) -> i64 {
     let wanted = custom.unwrap_or(default).secs();
     match risk {

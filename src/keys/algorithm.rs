@@ -1,4 +1,4 @@
-//! RS256 (RFC 7518 §3.3): the only file that signs, and the only one that names the libraries for it.
+//! RS256 (RFC 7518 §3.3). Only this file signs, and only this file names the libraries for signing.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -18,7 +18,7 @@ use crate::domain::id::Kid;
 use super::claims::Claims;
 use super::fault::KeyFault;
 
-/// The size of a new RSA key. Nothing below 2,048 bits exists here (contract D11).
+/// The size of a new RSA key. A size below 2,048 bits does not exist here (contract D11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RsaBits {
     /// 2,048 bits.
@@ -40,7 +40,7 @@ pub struct GeneratedKey {
     pub private_der: Zeroizing<Vec<u8>>,
 }
 
-/// Makes a key. Takes 50–2,000 ms of one core, so never on a thread that serves requests.
+/// Makes a key. This takes 50–2,000 ms of one core, so call it on a thread that serves no requests.
 pub fn generate(bits: RsaBits) -> Result<GeneratedKey, KeyFault> {
     let size = match bits {
         RsaBits::B2048 => KeySize::Rsa2048,
@@ -57,7 +57,8 @@ pub fn generate(bits: RsaBits) -> Result<GeneratedKey, KeyFault> {
     })
 }
 
-/// RFC 7517 public members only, `use` and `alg` set, and the RFC 7638 SHA-256 thumbprint as `kid`.
+/// The public JWK with RFC 7517 public members only, `use` and `alg` set, and the RFC 7638 SHA-256
+/// thumbprint as `kid`.
 fn public_jwk(pair: &KeyPair) -> Result<(Kid, String), KeyFault> {
     let public = pair.public_key();
     let mut jwk = Jwk {
@@ -80,10 +81,11 @@ fn public_jwk(pair: &KeyPair) -> Result<(Kid, String), KeyFault> {
     Ok((Kid(thumbprint), json))
 }
 
-/// A private key, parsed once: parsing at every signature would cost more than the signature.
+/// A private key, parsed once. Parsing it for every signature would cost more than the signature.
 pub struct PrivateKey {
     pair: KeyPair,
-    /// The library's interface asks for a generator and its implementation ignores it.
+    /// The library's interface demands a random generator. Its implementation ignores the
+    /// generator.
     random: SystemRandom,
 }
 
@@ -104,7 +106,7 @@ impl PrivateKey {
 
     /// Signs `text` and appends a dot and the signature (RFC 7515 §5.1).
     pub fn sign_onto(&self, text: &mut String) -> Result<(), KeyFault> {
-        // 4,096 bits are the largest key there is.
+        // The largest key has 4,096 bits.
         let mut buffer = [0u8; 512];
         let signature = buffer
             .get_mut(..self.pair.public_modulus_len())
@@ -118,14 +120,14 @@ impl PrivateKey {
     }
 }
 
-/// A public key, parsed once, that verifies RS256 and nothing else (RFC 8725 §3.1).
+/// A public key, parsed once. It verifies RS256 and nothing else (RFC 8725 §3.1).
 pub(crate) struct PublicKey {
     key: DecodingKey,
     validation: Validation,
 }
 
 impl PublicKey {
-    /// Reads a stored JWK and proves that `kid` is its thumbprint.
+    /// Reads a stored JWK and checks that `kid` is its thumbprint.
     pub(crate) fn from_jwk(kid: &Kid, json: &str) -> Result<Self, KeyFault> {
         let damaged = |why| KeyFault::Damaged(kid.clone(), why);
         let jwk: Jwk =
@@ -142,8 +144,8 @@ impl PublicKey {
         let key =
             DecodingKey::from_jwk(&jwk).map_err(|_| damaged("its public part is no RSA key"))?;
         let mut validation = Validation::new(Algorithm::RS256);
-        // Only the signature is the library's to check: time comes from our clock, and the issuer
-        // is compared by the keyring.
+        // The library checks only the signature. This server checks times with its own clock, and
+        // the keyring compares the issuer.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;

@@ -1,4 +1,4 @@
-//! The wire shape of a token: RFC 9068 header and claims, written and read.
+//! The wire format of a token: RFC 9068 header and claims, written and read.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,8 @@ use crate::domain::agent::Audience;
 use crate::domain::ttl::Risk;
 use crate::store::Recorded;
 
-/// A token longer than this is refused unread, in bytes. Every token that is minted is shorter.
+/// The maximum length of a token in bytes. A longer token is refused unread. Every minted token is
+/// shorter.
 pub(crate) const MAX_TOKEN_BYTES: usize = 8_192;
 
 /// The header of a minted token (RFC 9068 §2.1).
@@ -28,11 +29,11 @@ pub(crate) struct TokenHeader<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PresentedHeader {
-    /// What it claims to be signed with.
+    /// The algorithm that the token claims to be signed with.
     pub alg: String,
-    /// What it claims to be.
+    /// The type that the token claims to have.
     pub typ: String,
-    /// The key it names. Attacker's data until the signature is proven.
+    /// The key that the token names. It is the attacker's data until the signature is verified.
     pub kid: String,
 }
 
@@ -42,17 +43,17 @@ pub(crate) struct PresentedHeader {
 pub enum Aud {
     /// A single audience.
     One(String),
-    /// Several.
+    /// Several audiences.
     Many(Vec<String>),
 }
 
 impl Aud {
-    /// Whether `audience` is among them.
+    /// Whether `audience` is among the audiences.
     pub fn contains(&self, audience: &str) -> bool {
         self.as_slice().iter().any(|a| a == audience)
     }
 
-    /// All of them, however many there are.
+    /// All audiences, however many there are.
     pub fn as_slice(&self) -> &[String] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
@@ -61,7 +62,8 @@ impl Aud {
     }
 }
 
-/// The claims of a genuine token. Times must be JSON integers: any other type is no token of ours.
+/// The claims of a genuine token. Times must be JSON integers. This server never minted a token
+/// with another type there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Issuer.
@@ -80,12 +82,13 @@ pub struct Claims {
     pub epoch: i64,
     /// Issued at, epoch seconds.
     pub iat: i64,
-    /// Expires at, epoch seconds: dead from this second on.
+    /// Expires at, epoch seconds: the token is expired from this second on.
     pub exp: i64,
-    /// `high` where a granted scope is high-risk.
+    /// `high` if a granted scope is high-risk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<String>,
-    /// Not before (RFC 7519 §4.1.5). No token is minted with it, so one that has it is none of ours.
+    /// Not before (RFC 7519 §4.1.5). This server never mints a token with it, so a token that has
+    /// it is refused.
     #[serde(default, deserialize_with = "refuse")]
     pub nbf: (),
 }
@@ -141,12 +144,14 @@ pub(crate) fn encode(issuer: &str, recorded: &Recorded) -> Vec<u8> {
         exp: recorded.expires_at().0,
         risk: (grant.risk() == Risk::High).then_some("high"),
     };
-    // Strings and integers always serialise; an empty payload would only fail to verify.
+    // Strings and integers always serialise. If they did not, the empty payload would only fail to
+    // verify.
     serde_json::to_vec(&minted).unwrap_or_default()
 }
 
-/// The header of a token that has the shape of one of ours: at most [`MAX_TOKEN_BYTES`] bytes, three
-/// parts, and a header of exactly the three known members. Decides nothing about the signature.
+/// The header of a token that has the shape of this server's tokens: at most [`MAX_TOKEN_BYTES`]
+/// bytes, three parts, and a header with exactly the three known members. The signature is not
+/// checked here.
 pub(crate) fn read_header(token: &str) -> Option<PresentedHeader> {
     if token.len() > MAX_TOKEN_BYTES || token.bytes().filter(|b| *b == b'.').count() != 2 {
         return None;

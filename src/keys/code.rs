@@ -1,9 +1,9 @@
-//! Authorization codes (contract §6): sealed under a key of the store, so that none is written down
-//! when it is made, and every process of the store can open it.
+//! Authorization codes (contract §6). A code is sealed under a key of the store. So it need
+//! not be stored when it is made, and every process of the store can open it.
 //!
-//! The code's id and its end are encrypted; whose it is, where it was sent and about whom are the
-//! associated data. So a code is 71 characters long whatever it is for, and opens only for what it
-//! was made for. Owns that form. Must not know the clock, or which codes were spent.
+//! The code's id and its expiry are encrypted. The client, the redirect URI and the user are the
+//! associated data. So every code has 71 characters, and a code opens only for the request that it
+//! was made for. Owns that format. Must not know the clock, or which codes were spent.
 
 use aws_lc_rs::aead::LessSafeKey;
 use aws_lc_rs::digest;
@@ -25,13 +25,13 @@ use super::store_key;
 /// The purpose under which code keys are stored.
 pub(crate) const PURPOSE: &str = "code";
 
-/// What stands in place of [`PURPOSE`] in the binding of a code that was asked for with a challenge.
+/// Replaces [`PURPOSE`] in the binding of a code whose authorization request had a code challenge.
 const CHALLENGED: &str = "code/S256";
 
-/// The id and the end.
+/// The length of the id and the expiry, in bytes.
 const PLAIN: usize = 16 + 8;
 
-/// A code in base64url without padding.
+/// The length of a code in base64url without padding, in characters.
 const LENGTH: usize = ((seal::OVERHEAD + PLAIN) * 4).div_ceil(3);
 
 /// A code challenge of the method S256 (RFC 7636 §4.2): SHA-256 of the verifier in base64url.
@@ -49,8 +49,8 @@ impl Challenge {
         bytes.map(|_| Self(text.to_owned())).ok_or(fault)
     }
 
-    /// The challenge that this verifier answers: 43 to 128 of a URI's unreserved characters
-    /// (RFC 7636 §4.1).
+    /// The challenge that belongs to this verifier. A verifier has 43 to 128 of a URI's unreserved
+    /// characters (RFC 7636 §4.1).
     pub fn of_verifier(verifier: &str) -> Result<Self, Invalid> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
         if !(43..=128).contains(&verifier.len()) || !verifier.bytes().all(allowed) {
@@ -68,19 +68,20 @@ impl Challenge {
 /// What a code is made for.
 #[derive(Debug, Clone, Copy)]
 pub struct Binding<'a> {
-    /// Whose.
+    /// The client that the code is for.
     pub client_id: &'a str,
-    /// Where it is sent.
+    /// The redirect URI to which the code is sent.
     pub redirect_uri: &'a str,
     /// The user on whose behalf the client acts.
     pub user: Option<&'a str>,
-    /// What its exchange must have the verifier of (RFC 7636).
+    /// The challenge whose verifier the exchange must present (RFC 7636).
     pub challenge: Option<&'a Challenge>,
 }
 
 impl Binding<'_> {
-    /// Each field with its length before it: no two bindings are the same bytes. Without a challenge they
-    /// are those of releases that knew none, whose codes open here and the other way round.
+    /// Each field with its length before it, so two different bindings never have the same bytes.
+    /// Without a challenge, the bytes are those of releases before challenges: their codes open
+    /// here, and codes of this release open there.
     fn to_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let purpose = if self.challenge.is_some() {
@@ -110,12 +111,12 @@ impl std::fmt::Debug for CodeKey {
 }
 
 impl CodeKey {
-    /// The stored code key; `None` when it is for another purpose or does not open.
+    /// The stored code key; `None` if it is for another purpose or does not open.
     pub fn open(stored: &StoreKey, master: &MasterKey) -> Option<Self> {
         seal::cipher(&store_key::open(stored, PURPOSE, master)?).map(Self)
     }
 
-    /// A code in the characters of base64url, which a URI carries as they are.
+    /// A code in the characters of base64url, which a URI carries unencoded.
     pub fn seal(
         &self,
         code: CodeRef,
@@ -129,8 +130,8 @@ impl CodeKey {
         Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
 
-    /// Opens a code; `None` when it was made for anything else, by another store, or changed. Nothing
-    /// is said of its time.
+    /// Opens a code; `None` if it was made for anything else, was made by another store, or was
+    /// changed. The expiry is not checked here.
     pub fn unseal(&self, code: &str, binding: Binding<'_>) -> Option<CodeRef> {
         if code.len() != LENGTH {
             return None;
@@ -236,7 +237,7 @@ mod tests {
                 ..FOR
             },
             Binding { user: None, ..FOR },
-            // The same letters in other fields.
+            // The same letters, split over other fields.
             Binding {
                 client_id: "ahttps://a.example/cb",
                 redirect_uri: "",
@@ -272,7 +273,7 @@ mod tests {
             challenge: Some(&own),
             ..FOR
         });
-        // A user of the challenge's letters is no challenge.
+        // A user with the same text as the challenge does not replace the challenge.
         let user = Some(own.0.as_str());
         for binding in [
             FOR,
@@ -303,7 +304,7 @@ mod tests {
         );
     }
 
-    /// Made by the release that knew no challenge, with the same key.
+    /// These codes were made with the same key by a release without challenges.
     #[test]
     fn a_code_of_an_earlier_release_opens() {
         let old = "AYoUKzqXONLbzlaXHAMGUUetK2NOrbb9BgcS--LXNRQmzHatd9no0DBYGhHsq2w-FyY35Cc";

@@ -1,4 +1,4 @@
-//! Keys: private key bytes live here and nowhere else.
+//! Keys: private key bytes are here and nowhere else.
 //!
 //! Owns signing, verifying and publishing. Must not know who may have a token: it signs what a
 //! store recorded ([`Recorded`], by value) and nothing else. Must not know the clock either.
@@ -36,19 +36,19 @@ pub(crate) use prefixed::length_prefixed;
 pub(crate) use token::{SignedToken, TokenTyp, Verified};
 
 struct SigningKey {
-    /// The first part of each token and the dot behind it.
+    /// The first part of each token, with the dot behind it.
     encoded_header: String,
     pair: Arc<Pair>,
 }
 
-/// A key that was proven to be this store's: its private part opened under the master key for its kid, and
-/// its public part is that one's.
+/// A key that was proven to be this store's: its private part opened under the master key for its
+/// kid, and its public part belongs to its private part.
 struct Pair {
-    /// The row that it was read from.
+    /// The row that the key was read from.
     row: (String, Sealed),
     public: PublicKey,
     private: PrivateKey,
-    /// The public part as the private one has it: what is published.
+    /// The public part as computed from the private part. This one is published.
     public_jwk: String,
 }
 
@@ -83,9 +83,10 @@ impl Keyring {
         }
     }
 
-    /// Takes over the store's keys. A row that is not proven to be a key of this store, or to stand as its
-    /// servers put it, is refused: it neither verifies nor is published, and why is returned. When that is
-    /// the key which signs, it is a fault, and the last good set stays.
+    /// Takes over the store's keys. A row is refused if it is not proven to be a key of this store,
+    /// or not in the state that the store's servers gave it. A refused key does not verify and is
+    /// not published; its fault is returned in the list. If the signing key is refused, that fault
+    /// is the error, and the last good key set stays.
     pub fn load(&self, records: &[KeyRecord]) -> Result<Vec<KeyFault>, KeyFault> {
         let before = self.current.load();
         let (mut signing, mut pairs, mut published) = (None, HashMap::new(), Vec::new());
@@ -125,7 +126,7 @@ impl Keyring {
         Ok(refused)
     }
 
-    /// Those of the store's keys that are proven to be its own: nothing is to be done about others.
+    /// Those of the store's keys that are proven to be its own. Rotation leaves all others alone.
     pub fn genuine(&self, records: Vec<KeyRecord>) -> Vec<KeyRecord> {
         let known = self.current.load();
         records
@@ -134,8 +135,8 @@ impl Keyring {
             .collect()
     }
 
-    /// Proves a row: whoever can write to the database but has no master key can neither make one nor change
-    /// its state or times.
+    /// Proves a row. Somebody who can write to the database but lacks the master key can neither
+    /// make such a row nor change its state or times.
     fn prove(&self, known: &KeySet, record: &KeyRecord) -> Result<Arc<Pair>, KeyFault> {
         let pair = self.prove_pair(known, record)?;
         let is_believed = standing::is_believed(&self.master_key, record);
@@ -146,7 +147,7 @@ impl Keyring {
         }
     }
 
-    /// Unseals a private key and proves that it belongs to its public part and its kid.
+    /// Unseals a private key and checks that its public part and its kid belong to it.
     fn prove_pair(&self, known: &KeySet, record: &KeyRecord) -> Result<Arc<Pair>, KeyFault> {
         let (kid, row) = (&record.kid, (&record.public_jwk, &record.private_key));
         if let Some(pair) = known.pairs.get(kid)
@@ -177,7 +178,7 @@ impl Keyring {
         }))
     }
 
-    /// Whether a key is there to sign with.
+    /// Whether there is a signing key.
     pub fn can_sign(&self) -> bool {
         self.current.load().signing.is_some()
     }
@@ -208,13 +209,13 @@ impl Keyring {
         })
     }
 
-    /// Whether a key of this id verifies tokens now.
+    /// Whether a key with this id verifies tokens now.
     pub fn knows(&self, kid: &Kid) -> bool {
         self.current.load().pairs.contains_key(kid)
     }
 
-    /// Checks shape, header, signature, issuer and length of life, in that order; the algorithm is the key's
-    /// (RFC 8725 §3.1), never the header's. Time, revocation and epoch are the caller's to check.
+    /// Checks shape, header, signature, issuer and lifetime, in that order. The key determines the
+    /// algorithm (RFC 8725 §3.1), never the header. The caller checks time, revocation and epoch.
     pub fn verify(&self, token: &str) -> Verified {
         let Some(header) = claims::read_header(token) else {
             return Verified::Rejected;
@@ -228,8 +229,9 @@ impl Keyring {
             return Verified::UnknownKey;
         };
         match pair.public.verify(token) {
-            // RFC 8725 §3.8: the issuer is compared as an exact string. No token of ours lives longer than a
-            // day, so one that does was signed elsewhere with a key of ours.
+            // RFC 8725 §3.8: the issuer is compared as an exact string. This server mints no token
+            // that lives longer than a day. A longer-lived token was signed elsewhere with one of
+            // this store's keys.
             Some(claims) if claims.iss == self.issuer && lives_as_minted(&claims) => {
                 Verified::Genuine(kid, Box::new(claims))
             }
@@ -242,13 +244,13 @@ impl Keyring {
         Arc::clone(&self.current.load().jwks)
     }
 
-    /// The master key, for those who make new keys of this store.
+    /// The master key, for code that makes new keys of this store.
     pub fn master_key(&self) -> &MasterKey {
         &self.master_key
     }
 }
 
-/// Whether some lifetime that a token is minted with lies between `iat` and `exp`.
+/// Whether the time from `iat` to `exp` is a lifetime that this server mints.
 fn lives_as_minted(claims: &Claims) -> bool {
     claims
         .exp
@@ -256,7 +258,7 @@ fn lives_as_minted(claims: &Claims) -> bool {
         .is_some_and(|life| (1..=ttl::MAX_TTL).contains(&life))
 }
 
-/// RFC 7517: the signing key first, then the announced, then the retiring ones.
+/// RFC 7517: the signing key first, then the announced keys, then the retiring keys.
 fn render_jwks(mut keys: Vec<(KeyState, String)>) -> Document {
     keys.sort_by_key(|(state, _)| match state {
         KeyState::Signing => 0,

@@ -1,6 +1,7 @@
-//! Fields joined so that no two lists of them look alike: what every MAC here is computed over.
+//! Joins fields so that two different lists never give the same bytes. Every MAC here is computed
+//! over such bytes.
 
-/// Feeds each field with its length before it, so that no byte can move from one to the next.
+/// Feeds each field with its length before it, so that no byte can move from one field to the next.
 pub(crate) fn length_prefixed<'a>(
     fields: impl IntoIterator<Item = &'a [u8]>,
     mut feed: impl FnMut(&[u8]),

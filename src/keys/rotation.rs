@@ -1,18 +1,19 @@
 //! Rotation as a pure plan: announced → signing → retiring → gone.
 //!
-//! Owns when a key changes its state. Must not know how a plan is carried out: each step is a
-//! compare-and-set, so that processes that plan the same step at once carry it out once.
+//! Owns when a key changes its state. Must not know how a plan is carried out. Each step is a
+//! compare-and-set, so if several processes plan the same step at once, it is carried out once.
 
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl;
 use crate::store::{Change, KeyChange, KeyRecord, KeyState, Retires};
 
-/// How long a retired key stays published past the last token it may have signed, in seconds:
-/// processes re-read the keyring once a minute, and clocks differ.
+/// How long a retired key stays published after the expiry of the last token that it may have
+/// signed, in seconds. Processes re-read the keyring once a minute, and clocks differ.
 pub(crate) const SKEW: i64 = 180;
 
-/// What is to be done about the keys at `now`, first things first; `seal` seals a key that stands as it will.
+/// The steps that are due for the keys at `now`, in their order. `seal` computes the seal of a key
+/// in the state that it will have.
 pub(crate) fn plan(
     keys: &[KeyRecord],
     now: Timestamp,
@@ -52,7 +53,8 @@ pub(crate) fn plan(
     steps
 }
 
-/// What a new key is to be: the first of a store signs at once, each later one is announced first.
+/// The state of a new key, and when it signs. The first key of a store signs at once; each later
+/// key is announced first.
 pub(crate) fn announce(
     keys: &[KeyRecord],
     now: Timestamp,
@@ -90,7 +92,7 @@ mod tests {
         }
     }
 
-    /// In place of a seal, what it would cover.
+    /// Instead of a seal, returns the text that the seal would cover.
     fn plan(keys: &[KeyRecord], now: Timestamp) -> Vec<Change> {
         super::plan(keys, now, |key| {
             let end = key.published_until.map_or(-1, |end| end.0);

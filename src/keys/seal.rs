@@ -1,8 +1,8 @@
-//! Sealing with AES-256-GCM: the keys of a store under the operator's master key, authorization codes
-//! under a key of the store.
+//! Sealing with AES-256-GCM: the keys of a store under the operator's master key, authorization
+//! codes under a key of the store.
 //!
 //! A sealed value is one version byte, a 12-byte nonce, the ciphertext and a 16-byte tag. The
-//! associated data says what it was sealed for, so that rows cannot be swapped.
+//! associated data says what the value was sealed for, so that rows cannot be swapped.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
@@ -17,13 +17,13 @@ use crate::store::Sealed;
 const VERSION: u8 = 1;
 const NONCE: usize = 12;
 
-/// How the nonce of a private part begins whose row bears a seal of its standing. Nobody without the master key
-/// can change it, and releases that know no such seal open it all the same. 64 random bits are left,
-/// plenty for the few keys of a store.
+/// The first bytes of the nonce of a private part whose row has a seal of its state. Only with the
+/// master key can the nonce be changed. Releases that do not know such seals can still open the
+/// private part. 64 random bits remain, which is enough for the few keys of a store.
 const DEMANDS_SEAL: [u8; 4] = *b"seal";
 
 impl Sealed {
-    /// Whether this private part was made by a release that seals how its key stands.
+    /// Whether this private part was made by a release that seals the state of its keys.
     pub(super) fn demands_a_seal(&self) -> bool {
         self.0
             .get(1..)
@@ -31,7 +31,7 @@ impl Sealed {
     }
 }
 
-/// The operator's master key: 32 bytes, never stored beside what it seals by choice of ours.
+/// The operator's master key: 32 bytes. This code never stores it next to the values that it seals.
 #[derive(Clone)]
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
@@ -51,7 +51,7 @@ impl MasterKey {
         Ok(Self(Zeroizing::new(array)))
     }
 
-    /// Draws a new one.
+    /// Draws a new master key.
     pub fn generate(entropy: &dyn Entropy) -> Result<Self, NoEntropy> {
         let mut bytes = Zeroizing::new([0u8; 32]);
         entropy.fill(bytes.as_mut_slice())?;
@@ -63,12 +63,12 @@ impl MasterKey {
         Zeroizing::new(STANDARD.encode(self.0.as_slice()))
     }
 
-    /// Seals `plain` for the row that `aad` names; `None` when no random nonce could be drawn.
+    /// Seals `plain` for the row that `aad` names; `None` if no random nonce could be drawn.
     pub fn seal(&self, plain: &[u8], aad: &[u8], entropy: &dyn Entropy) -> Option<Sealed> {
         seal(&cipher(self.0.as_slice())?, plain, aad, entropy).map(Sealed)
     }
 
-    /// As [`MasterKey::seal`], for the private part of a key whose row bears a seal.
+    /// Like [`MasterKey::seal`], for the private part of a key whose row has a seal.
     pub fn seal_private_key(
         &self,
         der: &[u8],
@@ -81,7 +81,7 @@ impl MasterKey {
         seal_with(&cipher(self.0.as_slice())?, nonce, der, aad).map(Sealed)
     }
 
-    /// A key of its own for each purpose.
+    /// Derives a separate key for each purpose.
     pub(super) fn derive(&self, purpose: &[u8]) -> hmac::Key {
         let bytes = hmac::sign(
             &hmac::Key::new(hmac::HMAC_SHA256, self.0.as_slice()),
@@ -90,23 +90,24 @@ impl MasterKey {
         hmac::Key::new(hmac::HMAC_SHA256, bytes.as_ref())
     }
 
-    /// Opens what [`MasterKey::seal`] made; `None` under another key, for another row, or changed.
+    /// Opens what [`MasterKey::seal`] made; `None` if the key or the row is another one, or the
+    /// value was changed.
     pub fn unseal(&self, sealed: &Sealed, aad: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         unseal(&cipher(self.0.as_slice())?, &sealed.0, aad)
     }
 }
 
-/// How much longer than what was sealed in it a sealed value is, in bytes.
+/// How many bytes longer a sealed value is than its plaintext.
 pub(super) const OVERHEAD: usize = 1 + NONCE + 16;
 
-/// A key of 32 bytes, ready for use.
+/// A 32-byte key, ready for use.
 pub(super) fn cipher(key: &[u8]) -> Option<LessSafeKey> {
     UnboundKey::new(&AES_256_GCM, key)
         .ok()
         .map(LessSafeKey::new)
 }
 
-/// Seals `plain` for what `aad` says; `None` when no random nonce could be drawn.
+/// Seals `plain` for what `aad` says; `None` if no random nonce could be drawn.
 pub(super) fn seal(
     cipher: &LessSafeKey,
     plain: &[u8],
@@ -139,7 +140,7 @@ fn seal_with(
     Some(sealed)
 }
 
-/// Opens what [`seal`] made; `None` under another key, for anything else, or changed.
+/// Opens what [`seal`] made; `None` if the key or `aad` is another one, or the value was changed.
 pub(super) fn unseal(
     cipher: &LessSafeKey,
     sealed: &[u8],

@@ -1,7 +1,7 @@
-//! How a signing key stands, under seal: its kid, its state and its times, authenticated under the master key.
+//! The seal of a signing key's row: its kid, state and times, authenticated under the master key.
 //!
-//! Owns what a seal covers and which rows are believed. A row as a whole can be put back as it once was, as a
-//! restored backup does it; no seal tells that.
+//! Owns what a seal covers and which rows are believed. A seal cannot show that a whole row was set
+//! back to an earlier version of itself, as a restored backup does.
 
 use aws_lc_rs::hmac;
 
@@ -13,10 +13,10 @@ use super::algorithm::GeneratedKey;
 use super::prefixed::length_prefixed;
 use super::seal::MasterKey;
 
-/// What the key of seals is derived for.
+/// The purpose for which the key of these seals is derived.
 const PURPOSE: &[u8] = b"signing key standing";
 
-/// A key that was just made, as a store is to hold it; `None` when no random nonce could be drawn.
+/// The row of a key that was just made; `None` if no random nonce could be drawn.
 pub fn new_record(
     master: &MasterKey,
     made: &GeneratedKey,
@@ -39,17 +39,18 @@ pub fn new_record(
     Some(record)
 }
 
-/// The seal of a key that stands as this record says. `signs_until` is not covered: the database's clock
-/// writes it and nobody goes by it.
+/// The seal of a key with the state and times of this record. `signs_until` is not covered: the
+/// database's clock writes it, and no decision uses it.
 pub(crate) fn seal(master: &MasterKey, record: &KeyRecord) -> Vec<u8> {
     hmac::sign(&master.derive(PURPOSE), &covered(record, record.state))
         .as_ref()
         .to_vec()
 }
 
-/// Whether a key stands as some server of this store put it. Releases that know no seal move a key on and leave
-/// the seal that it had, so a seal also fits a later state, never an earlier one; a row without any is
-/// believed only when such a release made the key, which its private part tells.
+/// Whether some server of this store gave the key this state and these times. Releases without
+/// seals change a key's state and keep its old seal. So a seal also fits a later state, but never
+/// an earlier one. A row without a seal is believed only if such a release made the key. The
+/// private part shows this.
 pub(super) fn is_believed(master: &MasterKey, record: &KeyRecord) -> bool {
     if (record.state == KeyState::Retiring) != record.published_until.is_some() {
         return false;
@@ -62,7 +63,7 @@ pub(super) fn is_believed(master: &MasterKey, record: &KeyRecord) -> bool {
     reached_by(record.state).iter().any(fits)
 }
 
-/// A state and those before it.
+/// A state, and the states before it.
 fn reached_by(state: KeyState) -> &'static [KeyState] {
     match state {
         KeyState::Announced => &[KeyState::Announced],
@@ -71,7 +72,7 @@ fn reached_by(state: KeyState) -> &'static [KeyState] {
     }
 }
 
-/// What the seal of this key in that state covers.
+/// What the seal of this key covers if the key is in `state`.
 fn covered(record: &KeyRecord, state: KeyState) -> Vec<u8> {
     let end = record
         .published_until
@@ -122,7 +123,7 @@ mod tests {
         record
     }
 
-    /// The record changed, and whether it is believed then.
+    /// Changes the record, and returns whether it is believed afterwards.
     fn believed(state: KeyState, change: impl Fn(&mut KeyRecord)) -> bool {
         let mut record = record(state);
         change(&mut record);
@@ -156,7 +157,7 @@ mod tests {
                     key.published_until = (to == KeyState::Retiring).then_some(Timestamp(3));
                 });
                 assert_eq!(moved, j >= i, "{from:?} {to:?}");
-                // Only a key that retires has an end.
+                // Only a retiring key has an end of publication.
                 let shape = believed(from, |key| {
                     key.state = to;
                     key.published_until = (to != KeyState::Retiring).then_some(Timestamp(3));

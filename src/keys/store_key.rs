@@ -1,7 +1,7 @@
 //! Keys of the store itself: 32 random bytes for one purpose, sealed under the master key.
 //!
-//! Drawn at random, never derived from the master key: another master key leaves whatever was made
-//! with them valid. Must not know what a purpose is for.
+//! A store key is drawn at random and never derived from the master key. So what was made with it
+//! stays valid under another master key. Must not know what a purpose is for.
 
 use zeroize::Zeroizing;
 
@@ -30,7 +30,7 @@ pub(crate) fn generate(
     })
 }
 
-/// Opens a stored key; `None` when it is for another purpose or does not open.
+/// Opens a stored key; `None` if it is for another purpose or does not open.
 pub(super) fn open(
     stored: &StoreKey,
     purpose: &str,

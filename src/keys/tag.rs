@@ -1,6 +1,8 @@
-//! Tag keys: they put a keyed tag into each generated secret, so that junk dies in microseconds.
+//! Tag keys: they put a keyed tag into each generated secret, so that junk is refused in
+//! microseconds.
 //!
-//! Owns the tag's computation. Must not know the layout of a secret (service/secret/format.rs).
+//! Owns the tag's computation. Must not know the layout of a secret
+//! (src/service/clients/secret/format.rs).
 
 use aws_lc_rs::hmac;
 
@@ -13,9 +15,10 @@ use super::store_key;
 /// The purpose under which tag keys are stored.
 pub(crate) const PURPOSE: &str = "tag";
 
-/// A store's tag key. Drawn at random, never derived: another master key leaves every secret valid.
+/// A store's tag key. It is drawn at random and never derived, so every secret stays valid under
+/// another master key.
 pub struct TagKey {
-    /// One character of `[0-9A-Za-z]` that a secret carries to name its tag key.
+    /// One character of `[0-9A-Za-z]`. A secret carries it to name its tag key.
     pub key_id: char,
     key: hmac::Key,
 }
@@ -27,7 +30,7 @@ impl std::fmt::Debug for TagKey {
 }
 
 impl TagKey {
-    /// The stored tag key; `None` when it is for another purpose or does not open.
+    /// The stored tag key; `None` if it is for another purpose or does not open.
     pub fn open(stored: &StoreKey, master: &MasterKey) -> Option<Self> {
         let bytes = store_key::open(stored, PURPOSE, master)?;
         let mut characters = stored.key_id.chars();

@@ -1,4 +1,4 @@
-//! A token as it is signed and as it is read back. Must not know the keys.
+//! A token as it is signed, and as it is read back. Must not know the keys.
 
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
@@ -25,11 +25,11 @@ impl TokenTyp {
     }
 }
 
-/// A signed token and what a reply says of it.
+/// A signed token, and what a token response says about it.
 pub struct SignedToken {
     /// The compact serialisation (RFC 7515 §3.1).
     pub jwt: String,
-    /// Seconds it lives.
+    /// Its lifetime in seconds.
     pub expires_in: i64,
     /// Its `exp`.
     pub expires_at: Timestamp,
@@ -43,14 +43,15 @@ impl std::fmt::Debug for SignedToken {
     }
 }
 
-/// What became of a token that was presented.
+/// The result of verifying a token.
 #[derive(Debug)]
 pub enum Verified {
-    /// Signed by a key of this store, for this issuer: which key, and what it says. Nothing is said of its
-    /// time or standing.
+    /// Signed by a key of this store, for this issuer. Holds the key's id and the claims. Expiry,
+    /// revocation and epoch are not checked.
     Genuine(Kid, Box<Claims>),
-    /// Names a key that this process does not know: another process may have made it.
+    /// The token names a key that this process does not know. Another process may have made that
+    /// key.
     UnknownKey,
-    /// Malformed, forged or foreign.
+    /// Malformed, forged, or from another issuer.
     Rejected,
 }
