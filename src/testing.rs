@@ -1,5 +1,5 @@
-//! What tests and benches take hold of, and nothing else does: everything inside is private to the crate, so that the
-//! compiler says what is dead. Names stand here under the paths that they have inside.
+//! What tests and benches use. Everything else in the crate is private, so that the compiler
+//! reports dead code. Each name has the same path here as inside the crate.
 
 pub mod api {
     pub mod agents {

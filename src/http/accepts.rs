@@ -5,13 +5,14 @@ use axum::http::Method;
 /// The methods of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Methods {
-    /// GET, and HEAD as every GET answers it.
+    /// GET, and HEAD, which every GET route answers.
     Get,
-    /// GET and HEAD of a document that scripts of any origin may read, and OPTIONS, by which they ask whether they may.
+    /// GET and HEAD of a document that scripts of any origin may read, and OPTIONS, with which
+    /// scripts ask whether they may read.
     PublicGet,
     /// POST.
     Post,
-    /// All, since a gateway passes its client's method on, or since there is nothing here that a method could do.
+    /// All methods: a gateway passes its client's method on, or the method makes no difference.
     Any,
 }
 
@@ -21,7 +22,7 @@ impl Methods {
         self == Self::Any || self.names().contains(&method.as_str())
     }
 
-    /// Their names, for `Allow` (RFC 9110 §10.2.1).
+    /// The names of the methods, for `Allow` (RFC 9110 §10.2.1).
     pub fn names(self) -> &'static [&'static str] {
         match self {
             Self::Get => &["GET", "HEAD"],
@@ -35,18 +36,18 @@ impl Methods {
 /// Which request bodies a route reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
-    /// None.
+    /// No body.
     Nothing,
     /// `application/x-www-form-urlencoded`.
     Form,
     /// A form or a JSON object (`application/json`).
     FormOrJson,
-    /// None, and a gateway may announce one that it does not send.
+    /// No body. A gateway may still announce a body that it does not send.
     Relayed,
 }
 
 impl Reads {
-    /// Whether a client may prove itself in the body.
+    /// Whether a client may send its credentials in the body.
     pub fn takes_credentials(self) -> bool {
         matches!(self, Self::Form | Self::FormOrJson)
     }

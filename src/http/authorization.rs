@@ -1,5 +1,6 @@
-//! The `Authorization` header, and how a client proves itself by it or by the body. Owns the rules of RFC 6749 and
-//! contract D15; must not know what the client wants.
+//! The `Authorization` header field, and how a client authenticates by that field or by the body.
+//!
+//! Owns the rules of RFC 6749 and contract D15. Must not know what the client wants.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -20,11 +21,11 @@ use super::urlencoded::decode;
 const TWO_METHODS: Refusal =
     Refusal::InvalidRequest("More than one client authentication method is used.");
 
-/// What the `Authorization` header holds.
+/// What the `Authorization` header field holds.
 pub(crate) enum Authorization {
-    /// There is none.
+    /// The field is absent.
     Absent,
-    /// `Basic`, decoded; `None` when it cannot be.
+    /// `Basic`, decoded; `None` if decoding failed.
     Basic(Option<Basic>),
     /// `Bearer` and its token.
     Bearer(String),
@@ -33,25 +34,27 @@ pub(crate) enum Authorization {
 }
 
 impl Authorization {
-    /// Whether no client authenticates by it, so that the body must hold its credentials. A Bearer says
-    /// who holds a token, and is no method of client authentication (RFC 6749 §2.3): a program that sends
-    /// one with all its requests is served by its body.
+    /// Whether this field authenticates no client, so that the body must hold the client's
+    /// credentials. A Bearer token names the holder of a token and is not a method of client
+    /// authentication (RFC 6749 §2.3): a program that sends a Bearer token with all its requests
+    /// authenticates by the body.
     pub(crate) fn names_no_client(&self) -> bool {
         matches!(self, Self::Absent | Self::Bearer(_))
     }
 }
 
-/// What stands in HTTP Basic.
+/// The credentials of HTTP Basic.
 pub(crate) struct Basic {
     id: String,
     secret: String,
-    /// The secret without decoding, where that makes a difference.
+    /// The secret without decoding, if decoding changes it.
     raw_secret: Option<String>,
 }
 
-/// Reads the `Authorization` header; two of them are refused, unless all are empty, which is none (contract
-/// D15): clients with an unset variable send it beside what they mean. Of an empty one beside another nobody
-/// can say which of them the service behind a gateway reads.
+/// Reads the `Authorization` header field. Several fields are refused, unless all of them are
+/// empty: then they count as absent (contract D15). Clients with an unset variable send an empty
+/// field beside the credentials that they mean. An empty field beside a filled one is refused,
+/// because nobody can say which of the two the service behind a gateway reads.
 pub(crate) fn authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
@@ -67,8 +70,9 @@ pub(crate) fn authorization(headers: &HeaderMap) -> Result<Authorization, Refusa
             };
         }
     };
-    // Whatever stands behind a scheme, that scheme was tried. RFC 9110 §11.4: spaces alone stand between,
-    // so a tab stays in front of what is no token then, and so do bytes that are no text.
+    // A scheme counts as tried, whatever follows it. RFC 9110 §11.4: only spaces separate the
+    // scheme from the rest. A tab therefore stays in front of the rest, which is then not a valid
+    // token. The same is true of bytes that are not UTF-8.
     let end = value
         .as_bytes()
         .iter()
@@ -86,7 +90,8 @@ pub(crate) fn authorization(headers: &HeaderMap) -> Result<Authorization, Refusa
     })
 }
 
-/// The Bearer token of a path that takes nothing else (RFC 6750 §2.1). `otherwise` is for one who tried another scheme.
+/// The Bearer token of a path that accepts nothing else (RFC 6750 §2.1). `otherwise` is the refusal
+/// for a request that uses another scheme.
 pub(crate) fn bearer(headers: &HeaderMap, otherwise: Refusal) -> Result<String, Refusal> {
     match authorization(headers)? {
         Authorization::Bearer(token) => Ok(token),
@@ -96,9 +101,9 @@ pub(crate) fn bearer(headers: &HeaderMap, otherwise: Refusal) -> Result<String, 
 }
 
 /// RFC 6749 §2.3.1: id and secret are form-encoded, joined by a colon, then base64. Missing padding
-/// is accepted. Clients that do not form-encode are served as well: a half that is no valid
-/// form encoding is taken as it is. Of a half that is valid by chance only an agent's credential can say
-/// what it is.
+/// is accepted. Clients that do not form-encode are served as well: an id or a secret that is not
+/// valid form encoding is taken as it is. If such a secret is valid form encoding by chance, only
+/// the agent's credential can tell which of the two readings is meant.
 fn decode_basic(text: &str) -> Option<Basic> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,
@@ -121,8 +126,8 @@ fn decode_basic(text: &str) -> Option<Basic> {
 
 /// The client's credentials by either method (contract D15).
 ///
-/// `Ok(None)` says that none were sent at all. Every shape of malformed Basic is a failed
-/// authentication, so that it cannot be told from an unknown client.
+/// `Ok(None)` means that the request has no credentials. Malformed Basic of any kind is a failed
+/// authentication, so that the client cannot tell it from an unknown id.
 pub(crate) fn client_credentials(
     authorization: &Authorization,
     form: &Parameters<'_>,
@@ -135,7 +140,7 @@ pub(crate) fn client_credentials(
         .or(form.one("client_assertion_type")?);
     match authorization {
         Authorization::Absent | Authorization::Bearer(_) => {
-            // RFC 6749 §2.3: one method a request.
+            // RFC 6749 §2.3: one authentication method a request.
             if secret.is_some() && assertion.is_some() {
                 return Err(TWO_METHODS);
             }
@@ -145,7 +150,8 @@ pub(crate) fn client_credentials(
         }
         _ if secret.is_some() || assertion.is_some() => Err(TWO_METHODS),
         Authorization::Basic(Some(basic)) => {
-            // RFC 6749 §3.2.1: an equal client_id beside Basic is fine, another one is a contradiction.
+            // RFC 6749 §3.2.1: beside Basic, the same client_id is fine and a different one is a
+            // contradiction.
             if id.is_some_and(|id| id != basic.id) {
                 return Err(Refusal::InvalidRequest(
                     "The client_id differs from the one in the Authorization header.",

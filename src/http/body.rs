@@ -1,6 +1,7 @@
-//! A request's body: read within bounds of size, time and number, or read and forgotten.
+//! A request's body: read within bounds of size, time and number, or read and discarded.
 //!
-//! Owns these bounds, and whether a connection can be kept after the answer. Must not know what a body says.
+//! Owns these bounds, and whether a connection can be kept after the response. Must not know what a
+//! body says.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,16 +24,19 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a body that nobody wants may take to arrive. When it has, the connection is kept.
+/// How long an unwanted body may take to arrive. If it arrives in this time, the connection is
+/// kept.
 const UNWANTED_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many bytes the bodies that are still arriving may come to, by what they announce.
+/// The most bytes that all arriving bodies together may have, counted by the lengths that they
+/// announce.
 const MAX_ARRIVING: usize = 32 * 1024 * 1024;
 
-/// As how many bytes a body counts at least, and so how many there may be: 8,192.
+/// A smaller body counts as this many bytes. This also bounds the number of arriving bodies: 8,192.
 const MIN_COUNTED: usize = 4 * 1024;
 
-/// What larger bodies leave to those of one packet or two, which all clients send that ask for a token.
+/// The part of `MAX_ARRIVING` that larger bodies leave to bodies of one or two packets. Every
+/// client that asks for a token sends such a small body.
 const RESERVED_FOR_SMALL: usize = MAX_ARRIVING / 4;
 
 type Received = Result<Collected<Bytes>, Box<dyn std::error::Error + Send + Sync>>;
@@ -43,7 +47,7 @@ pub struct Bodies {
     arriving: AtomicUsize,
 }
 
-/// A body's part of the bound, given back when dropped.
+/// A body's share of `MAX_ARRIVING`. It is given back when dropped.
 struct Reservation<'b> {
     bodies: &'b Bodies,
     bytes: usize,
@@ -76,14 +80,14 @@ impl Bodies {
     }
 }
 
-/// A request's body, as far as nobody has read it.
+/// The unread part of a request's body.
 pub(crate) struct Arriving {
     body: Body,
     is_lost: bool,
 }
 
 impl Arriving {
-    /// All of it is still to be read.
+    /// A body of which nothing has been read.
     pub(crate) fn new(body: Body) -> Self {
         Self {
             body,
@@ -91,26 +95,26 @@ impl Arriving {
         }
     }
 
-    /// Where it ends cannot be known.
+    /// Records that the end of the body cannot be known.
     pub(crate) fn lose(&mut self) {
         self.is_lost = true;
     }
 
-    /// The whole body.
+    /// Reads the whole body.
     pub(crate) async fn read(
         &mut self,
         headers: &HeaderMap,
         bodies: &Bodies,
     ) -> Result<Bytes, Failure> {
-        // For as long as the reading is under way: it may be given up.
+        // The body counts as lost while it is being read, because the caller may drop this future.
         self.is_lost = true;
         let read = read_body(headers, std::mem::take(&mut self.body), bodies).await;
         self.is_lost = read.is_err();
         read
     }
 
-    /// Whether the whole body has been read, so that the connection can be kept. One rule for every answer,
-    /// whatever its reason: a small body that nobody wanted is read and forgotten first.
+    /// Whether the whole body has been read, so that the connection can be kept. The rule is the
+    /// same for every response: a small unwanted body is read and discarded first.
     pub(crate) async fn finish(self, reads: Reads, expects: bool) -> bool {
         if self.is_lost {
             return false;
@@ -118,8 +122,9 @@ impl Arriving {
         if self.body.is_end_stream() {
             return true;
         }
-        // Somebody else's request could follow in place of a body that a gateway announces and does not send.
-        // RFC 9110 §10.1.1: whoever asks first sends nothing to one who answers at once.
+        // A gateway may announce a body that it does not send: another client's request could
+        // follow in the place of that body. RFC 9110 §10.1.1: a client that sends `Expect` sends no
+        // body if the response comes at once.
         let is_large =
             usize::try_from(self.body.size_hint().lower()).map_or(true, |least| least > MAX_BODY);
         if reads == Reads::Relayed || expects || is_large {
@@ -148,7 +153,7 @@ async fn read_body(headers: &HeaderMap, body: Body, bodies: &Bodies) -> Result<B
         return Err(Failure::TooLarge);
     }
     let mut receiving = std::pin::pin!(Limited::new(body, MAX_BODY).collect());
-    // Most bodies are here with their heads, and cost no place.
+    // Most bodies arrive together with their heads. They need no reservation.
     if let Some(received) = receiving.as_mut().now_or_never() {
         return of_received(received);
     }
@@ -165,7 +170,7 @@ fn of_received(received: Received) -> Result<Bytes, Failure> {
     match received {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
-        // The client broke off or sent no valid HTTP: nobody reads the answer.
+        // The client closed the connection or sent invalid HTTP: nobody reads the response.
         Err(_) => Err(Failure::BrokenBody),
     }
 }

@@ -1,5 +1,7 @@
-//! Whether a refusal challenges, and how: a fact of the request and its path (RFC 6749 §5.2, RFC 6750 §3), decided once
-//! behind every handler. Must not know how the refusal itself is written.
+//! Whether a refusal has a challenge, and which one (RFC 6749 §5.2, RFC 6750 §3). This depends on
+//! the request and its path alone, so it is decided once, behind every handler.
+//!
+//! Must not know how the refusal itself is written.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderValue, StatusCode};
@@ -14,7 +16,8 @@ use super::parameters::{Encoding, Parameters};
 const BEARER: &str = "Bearer realm=\"sealwright\"";
 const BASIC: &str = "Basic realm=\"sealwright\", charset=\"UTF-8\"";
 
-/// What a request showed of how its client meant to prove itself. Looked into only when it is refused.
+/// What a request shows of how its client tried to authenticate. Read only when the request is
+/// refused.
 pub(super) struct Tried {
     header: Option<HeaderValue>,
     encoding: Encoding,
@@ -22,7 +25,7 @@ pub(super) struct Tried {
 }
 
 impl Tried {
-    /// Of this request.
+    /// What this request shows.
     pub(super) fn of(incoming: &Incoming) -> Self {
         let header = incoming.headers.get(AUTHORIZATION).cloned();
         Self {
@@ -32,8 +35,9 @@ impl Tried {
         }
     }
 
-    /// The fields of `WWW-Authenticate`, each with one challenge, since clients that read one a field are many.
-    /// `reads_body` says that the path takes a client's credentials as well as a token.
+    /// The `WWW-Authenticate` header fields, one challenge in each, because many clients read only
+    /// one challenge a field. `reads_body` says that the path accepts a client's credentials as
+    /// well as a token.
     pub(super) fn challenges(
         &self,
         refusal: &Refusal,
@@ -49,7 +53,8 @@ impl Tried {
             Refusal::DemandNotMet => vec![fixed(
                 "Bearer realm=\"sealwright\", error=\"insufficient_scope\"",
             )],
-            // RFC 9110 §15.5.2: a 401 says what was expected, whatever the dialect calls the reason.
+            // RFC 9110 §15.5.2: a 401 says which credentials were expected, whatever error code the
+            // dialect uses.
             _ if status != StatusCode::UNAUTHORIZED => vec![],
             // RFC 6750 §3.1: a request without a token gets no error code.
             Refusal::MissingToken if reads_body => vec![fixed(BEARER), fixed(BASIC)],
@@ -57,8 +62,8 @@ impl Tried {
             Refusal::InvalidToken => vec![fixed(
                 "Bearer realm=\"sealwright\", error=\"invalid_token\", error_description=\"The access token is invalid, expired or revoked.\"",
             )],
-            // RFC 6749 §5.2: a client that tried no HTTP scheme need not be challenged, and libraries would show
-            // the challenge in place of the message.
+            // RFC 6749 §5.2: a client that tried no HTTP scheme need not be challenged. Libraries
+            // would show the challenge in place of the message.
             _ if self.proves_itself_in_the_body() => vec![],
             _ => vec![fixed(BASIC)],
         }

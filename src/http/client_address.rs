@@ -1,7 +1,8 @@
-//! Whose address a request counts for, where proxies stand in front.
+//! Which client address a request counts for, if proxies stand in front.
 //!
-//! A header is believed only from those that are trusted, and only as far as they wrote it: whatever stands
-//! before the first address that is no proxy's, the client may have written itself.
+//! The header field is believed only if a trusted proxy sent it, and only as far as trusted proxies
+//! wrote it. The entries are read from the last to the first. The first address that is not a
+//! proxy's is the client's. The client may have written everything before that address.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName};
 
 use crate::domain::network::Networks;
 
-/// Who is trusted, and where they write the client's address.
+/// Which proxies are trusted, and in which header field they write the client's address.
 #[derive(Debug)]
 pub struct ClientAddresses {
     proxies: Networks,
@@ -17,7 +18,7 @@ pub struct ClientAddresses {
 }
 
 impl ClientAddresses {
-    /// Without a header, or without proxies, the address that connects is the client's.
+    /// Without a header field, or without proxies, the peer's address is the client's.
     pub fn new(proxies: Networks, header: Option<&str>) -> Self {
         Self {
             proxies,
@@ -25,7 +26,8 @@ impl ClientAddresses {
         }
     }
 
-    /// The client's address: the last in the header that is no proxy's, where the peer is one.
+    /// The client's address. If the peer is a proxy, this is the last address in the header field
+    /// that is not a proxy's.
     pub fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let Some(header) = &self.header else {
             return peer;
@@ -36,7 +38,7 @@ impl ClientAddresses {
         let mut client = peer;
         for value in headers.get_all(header).iter().rev() {
             for entry in value.as_bytes().rsplit(|byte| *byte == b',') {
-                // What cannot be read hides everything before it.
+                // An unreadable entry makes all entries before it unusable.
                 let Some(address) = read(entry) else {
                     return client;
                 };
@@ -50,7 +52,7 @@ impl ClientAddresses {
     }
 }
 
-/// An address, with a port or without.
+/// Reads an address, with or without a port.
 fn read(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry).ok()?.trim();
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
@@ -95,7 +97,7 @@ mod tests {
             ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
             ("10.0.0.1", &["192.0.2.1:5000"], "192.0.2.1"),
             ("::ffff:10.0.0.1", &["::ffff:192.0.2.1"], "192.0.2.1"),
-            // All are proxies: the farthest of them.
+            // All are proxies: the client's address is that of the farthest proxy.
             ("10.0.0.1", &["10.0.0.7, 10.0.0.8"], "10.0.0.7"),
             ("10.0.0.1", &[], "10.0.0.1"),
         ] {
@@ -106,7 +108,7 @@ mod tests {
     #[test]
     fn nobody_else_is_believed() {
         assert_eq!(of("192.0.2.1", &["198.51.100.9"]), "192.0.2.1");
-        // What a client wrote before an unreadable entry is never reached.
+        // An entry that a client wrote before an unreadable one is never reached.
         assert_eq!(
             of("10.0.0.1", &["198.51.100.9, unknown, 10.0.0.2"]),
             "10.0.0.2"

@@ -1,6 +1,7 @@
-//! The error → status map. A dialect may move a row, where the system that it imitates answers otherwise.
+//! The map from errors to statuses. A dialect may change a row if the system that it imitates
+//! answers differently.
 //!
-//! Owns what a caller is told; must not know in which shape. A fault's text goes to the log alone.
+//! Owns what a client is told. Must not know in which shape. A fault's text goes to the log alone.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -16,12 +17,12 @@ use super::accepts::Reads;
 
 type SharedError = Arc<dyn StdError + Send + Sync>;
 
-/// Why a request was not answered with what it asked for.
+/// Why a request did not succeed.
 #[derive(Debug)]
 pub enum Failure {
-    /// RFC 9110 §15.5.6; the methods that the path answers, for `Allow`.
+    /// RFC 9110 §15.5.6, with the methods that the path answers, for `Allow`.
     MethodNotAllowed(String),
-    /// A media type that the path does not read; what it reads.
+    /// A media type that the path does not read, with the bodies that the path does read.
     MediaType(Reads),
     /// A body above the limit.
     TooLarge,
@@ -37,7 +38,7 @@ pub enum Failure {
     TooSlow,
     /// An expected refusal.
     Refused(Refusal),
-    /// What an operator asked for cannot be.
+    /// An operator's request that cannot be carried out.
     Rejected(Rejection),
     /// Infrastructure failed; the cause is for the log.
     Unavailable(SharedError),
@@ -46,12 +47,13 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A fault that is nothing but a sentence for the log.
+    /// A fault without an underlying error, only a sentence for the log.
     pub fn fault(why: &str) -> Self {
         Self::Fault(Arc::new(service::Cause(why.to_owned())))
     }
 
-    /// Logs a fault once, with its chain; refusals are expected and logged for debugging only.
+    /// Logs a fault once, with its chain of causes. Refusals are expected, so they are logged at
+    /// debug level.
     pub fn log(&self, route: &'static str, request_id: &str) {
         match self {
             Self::Fault(cause) => {
@@ -83,7 +85,7 @@ impl Failure {
         }
     }
 
-    /// Why, in one word for the request's line in the log.
+    /// The reason in one word, for the request's line in the log.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.reason(),
@@ -194,7 +196,8 @@ impl From<Error> for Failure {
     }
 }
 
-/// RFC 6749 §5.2, RFC 6750 §3.1 and RFC 8707 §2 codes; 403 where the imitated systems answer so.
+/// Codes of RFC 6749 §5.2, RFC 6750 §3.1 and RFC 8707 §2. The status is 403 where the imitated
+/// systems answer 403.
 fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
     match refusal {
         Refusal::InvalidRequest(_)
@@ -219,7 +222,8 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
     }
 }
 
-/// Where a rejection's class becomes a status. The words are for shapes that have no code of a rejection's own.
+/// The status of a rejection's class. The code is for shapes that do not show the rejection's own
+/// code.
 fn of_class(class: Class) -> (u16, &'static str) {
     match class {
         Class::Invalid => (400, "invalid_request"),
@@ -228,7 +232,7 @@ fn of_class(class: Class) -> (u16, &'static str) {
     }
 }
 
-/// What is told, before it takes a shape.
+/// What a client is told, before a shape writes it.
 #[derive(Debug)]
 pub struct Problem {
     /// HTTP status.

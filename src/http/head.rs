@@ -1,4 +1,5 @@
-//! What the head of a request must hold, whatever its route does: one host, a coding and a media type that are read.
+//! What every request's head must hold, whatever the route does: one host, and a transfer coding
+//! and a media type that this server can read.
 //!
 //! Must not know what is asked for.
 
@@ -13,7 +14,8 @@ use super::accepts::Reads;
 use super::error::Failure;
 use super::parameters::Encoding;
 
-/// RFC 9112 §6.1: no coding but `chunked` is understood, so what another one wraps is not the body.
+/// RFC 9112 §6.1: this server understands no transfer coding but `chunked`. Bytes in another coding
+/// are not the body.
 pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), Failure> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(one) = codings.next() else {
@@ -25,7 +27,8 @@ pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), Failure> {
     Err(Refusal::InvalidRequest("The body may have no transfer coding but chunked.").into())
 }
 
-/// RFC 9112 §3.2: one Host that names a host, so that nothing in front of this server can have read another one.
+/// RFC 9112 §3.2: exactly one Host header field that names a host, so that a proxy in front of this
+/// server cannot have read a different host.
 pub(crate) fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
     let refused = |why| Err(Refusal::InvalidRequest(why).into());
     let mut hosts = headers.get_all(HOST).iter();
@@ -37,7 +40,8 @@ pub(crate) fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Fa
     }
 }
 
-/// RFC 9110 §7.2, RFC 3986 §3.2: a name or an address, and a port. It may be empty: nobody has a use for it here.
+/// RFC 9110 §7.2, RFC 3986 §3.2: a name or an address, and a port. The name may be empty, because
+/// this server does not use it.
 fn is_host(value: &[u8]) -> bool {
     let name_end = match value.first() {
         Some(b'[') => value.iter().position(|b| *b == b']').map_or(0, |at| at + 1),
@@ -70,8 +74,8 @@ fn is_name(name: &[u8]) -> bool {
     true
 }
 
-/// The body's encoding by its media type, in any letter case and with any parameter behind it:
-/// RFC 6749 App. B has forms alone.
+/// The body's encoding by its media type, in any letter case and with any parameters: RFC 6749 App.
+/// B knows forms alone.
 pub(crate) fn encoding_of(reads: Reads, headers: &HeaderMap) -> Result<Encoding, Failure> {
     let refused = Failure::MediaType(reads);
     let mut types = headers.get_all(CONTENT_TYPE).iter();

@@ -1,5 +1,7 @@
-//! A request as a handler gets it. Owns the rules of contract D14 on where a parameter may stand; must not know
-//! what it means.
+//! A request as a handler gets it.
+//!
+//! Owns the rules of contract D14 on where a parameter may stand. Must not know what a parameter
+//! means.
 
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use crate::domain::refusal::Refusal;
 
 use super::parameters::{Encoding, Parameters};
 
-/// What a client may prove itself with, on every path that authenticates clients.
+/// The parameters with which a client may authenticate, on every path that authenticates clients.
 pub(crate) const CREDENTIALS: [&str; 4] = [
     "client_id",
     "client_secret",
@@ -19,12 +21,12 @@ pub(crate) const CREDENTIALS: [&str; 4] = [
     "client_assertion_type",
 ];
 
-/// What must not stand in the URI of any POST, where logs keep it (RFC 6749 §2.3.1), whether the path knows
-/// it or not.
+/// Parameters that must not be in the URI of any POST, because logs keep the URI (RFC 6749 §2.3.1).
+/// This holds even if the path does not know the parameter.
 const NEVER_IN_URI: [&str; 2] = ["code", "token"];
 
-/// A request whose method, media type and size have been checked. It holds secrets, so neither it nor
-/// what is read from it has a `Debug`.
+/// A request whose method, media type and size have been checked. It holds secrets, so neither this
+/// type nor what is read from it has a `Debug`.
 pub struct Incoming {
     /// All headers.
     pub headers: HeaderMap,
@@ -32,18 +34,18 @@ pub struct Incoming {
     pub query: String,
     /// The part of the path that varies, percent-decoded.
     pub path_part: Option<String>,
-    /// How the body is written; a form where none is read.
+    /// How the body is written. [`Encoding::Form`] if no body is read.
     pub encoding: Encoding,
     /// The body, at most 64 KiB.
     pub body: Bytes,
-    /// Where it comes from, and who proves to stand behind it.
+    /// The client's address, the request id, and the agent that authenticated.
     pub context: Arc<RequestContext>,
 }
 
 impl Incoming {
-    /// The body's parameters, of which the path knows these and the client's credentials (contract D14).
-    /// None of them may stand in the query, whatever the body holds: a scope that is asked for there and
-    /// ignored would be all scopes.
+    /// The parameters of the body. The path knows `known` and the client's credentials (contract
+    /// D14). No known parameter may be in the query, whatever the body holds: if a scope in the
+    /// query were ignored, the request would get all scopes.
     pub fn parameters(&self, known: &[&'static str]) -> Result<Parameters<'_>, Refusal> {
         let body = Parameters::read(self.encoding, &self.body)?;
         if !self.query.is_empty() {
@@ -60,7 +62,7 @@ impl Incoming {
         Ok(body)
     }
 
-    /// The query's parameters, of which a path that reads no body knows these.
+    /// The parameters of the query, for a path that reads no body and knows `known`.
     pub fn query_parameters(&self, known: &[&'static str]) -> Result<Parameters<'_>, Refusal> {
         let query = Parameters::of_form(self.query.as_bytes())?;
         query.refuse_brackets(known)?;

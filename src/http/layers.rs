@@ -1,6 +1,7 @@
 //! What happens around every handler: method, media type, size, time, panic, request id, log line.
 //!
-//! In this order (contract D6), so that nothing is evaluated for a request that is refused earlier.
+//! In this order (contract D6), so that nothing more is evaluated for a request that is already
+//! refused.
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -37,13 +38,13 @@ use super::state::State;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The routes of one path with all of this around their handlers.
+/// The routes of one path, with all these layers around their handlers.
 pub(crate) fn around(place: &Arc<[&'static Route]>, state: &Arc<State>) -> MethodRouter {
     let (place, state) = (Arc::clone(place), Arc::clone(state));
     any(move |request| answer(Arc::clone(&place), Arc::clone(&state), request))
 }
 
-/// Answers one request at a path that has these routes, one at least.
+/// Answers one request at a path that has these routes. There must be at least one.
 pub(crate) async fn answer(
     place: Arc<[&'static Route]>,
     state: Arc<State>,
@@ -52,7 +53,7 @@ pub(crate) async fn answer(
     let route = place
         .iter()
         .find(|route| route.methods.allows(request.method()));
-    // All routes of a path write their errors alike.
+    // All routes of a path write their errors in the same shape.
     let (route, allowed) = match (route, place.first()) {
         (Some(route), _) => (*route, true),
         (None, Some(first)) => (*first, false),
@@ -95,12 +96,13 @@ pub(crate) async fn answer(
         }
     };
     let headers = response.headers_mut();
-    // RFC 6749 §5.1: whatever speaks of a token is not to be kept.
+    // RFC 6749 §5.1: a response about a token must not be cached.
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     }
-    // What was not read would be taken for the next request, or the next request for what was not read.
+    // If we leave an announced body unread and keep the connection, the next request would be read
+    // as that body, or that body as the next request. Close the connection.
     if leaves_body {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -167,7 +169,7 @@ async fn handle(
         .unwrap_or(Err(Failure::TooSlow))
 }
 
-/// Says in `WWW-Authenticate` what a refused client may try.
+/// Adds to `WWW-Authenticate` what a refused client may try.
 fn challenge(response: &mut Response, failure: &Failure, reads: Reads, tried: Option<&Tried>) {
     let (Failure::Refused(refusal), Some(tried)) = (failure, tried) else {
         return;
@@ -187,7 +189,7 @@ fn allow(place: &[&Route]) -> String {
         .join(", ")
 }
 
-/// Contract D13: the client's own id when it is 1–64 characters of `[A-Za-z0-9._-]`.
+/// Contract D13: the client's own id if it is 1–64 characters of `[A-Za-z0-9._-]`.
 fn request_id(state: &State, headers: &HeaderMap) -> String {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     headers
@@ -204,7 +206,7 @@ fn peer_of(request: &Request) -> Option<IpAddr> {
         .map(|info| info.0.ip())
 }
 
-/// A method is the client's text; the log holds only words of ours.
+/// The method is text that the client wrote. The log holds only fixed words.
 fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

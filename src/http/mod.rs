@@ -1,9 +1,10 @@
-//! HTTP: the routes, and for each request the way from bytes to an operation and back.
+//! HTTP: the routes, and each request's way from bytes to an operation and back.
 //!
 //! Owns the table of routes, error shapes and limits on what is read. Must not know how a token is
 //! decided, counted or signed. Reading order: this table, [`layers`] (what happens around every
-//! handler), [`incoming`], [`parameters`], [`authorization`], [`error`] (the error → status map), [`shape`] (how
-//! it is written), `challenge` (what a 401 asks for), then one endpoint a file: [`token`], [`oauth`], [`manage`], [`ops`].
+//! handler), [`incoming`], [`parameters`], [`authorization`], [`error`] (the map from errors to
+//! statuses), [`shape`] (how an error is written), `challenge` (what a 401 asks for), then one
+//! endpoint a file: [`token`], [`oauth`], [`manage`], [`ops`].
 
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub(crate) mod urlencoded;
 use oauth::{authorize, forward_auth, introspect, jwks, metadata, revocations, revoke};
 use ops::{health, metrics};
 
-/// The errors of both ends of AIRisk's flow.
+/// The errors of both endpoints of AIRisk's flow.
 const AIRISK: Shape = Shape::Dialect(|failure, request_id| {
     (token::airisk::AIRISK.write_failure)(failure, request_id)
 });
@@ -68,7 +69,7 @@ pub static PUBLIC_ROUTES: &[Route] = &[
     route!(Get       "/readyz",                                 Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  health::get_readyz),
 ];
 
-/// What operators reach, on a listener of its own.
+/// What operators reach, on a separate listener.
 #[rustfmt::skip]
 pub static OPS_ROUTES: &[Route] = &[
     route!(Get "/metrics", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, metrics::get_metrics),
@@ -77,7 +78,8 @@ pub static OPS_ROUTES: &[Route] = &[
     route!(Get "/readyz",  Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_readyz),
 ];
 
-/// Paths that are written in any letter case: AIRisk's own server reads its routes so (contract §6).
+/// Paths that match in any letter case, because AIRisk's own server matches its routes in this way
+/// (contract §6).
 const IN_ANY_CASE: &[&str] = &["/api/oauth2", "/api/oauth2/Token"];
 
 static UNKNOWN: Route = Route {
@@ -100,7 +102,7 @@ fn every_public_route() -> impl Iterator<Item = &'static Route> {
         .chain(manage::MANAGE_ROUTES)
 }
 
-/// The places of a table, in its order.
+/// The places of a table, in the order of the table.
 fn places(routes: impl Iterator<Item = &'static Route>) -> Vec<Place> {
     let mut places: Vec<Vec<&'static Route>> = Vec::new();
     for route in routes {
@@ -125,15 +127,15 @@ pub fn public_router(state: &Arc<State>) -> Router {
     let all = places(every_public_route());
     let mut router = router(&all, state);
     if let Some(issuer_path) = &issuer_path {
-        // A proxy may pass the issuer's path on, so everything answers behind it too: OpenID Connect
-        // Discovery §4 looks for the metadata there.
+        // A proxy may keep the issuer's path when it forwards a request, so every route also
+        // answers below that path. OpenID Connect Discovery §4 looks for the metadata there.
         for place in &all {
             router = router.route(
                 &format!("{issuer_path}{}", path_of(place)),
                 layers::around(place, state),
             );
         }
-        // RFC 8414 §3.1: the well-known part stands before the issuer's path.
+        // RFC 8414 §3.1: the well-known part comes before the issuer's path.
         for place in all
             .iter()
             .filter(|place| METADATA.contains(&path_of(place)))
@@ -161,8 +163,8 @@ const METADATA: [&str; 2] = [
     "/.well-known/openid-configuration",
 ];
 
-/// The place that this path names when the letters' case does not count, behind the issuer's path too,
-/// whose own letters do count.
+/// The place that this path names if letter case is ignored. The issuer's path may come first; its
+/// letter case is not ignored.
 fn in_any_case<'a>(all: &'a [Place], path: &str, issuer_path: Option<&str>) -> Option<&'a Place> {
     let behind = issuer_path.and_then(|issuer_path| path.strip_prefix(issuer_path));
     let names = |known: &str| {
@@ -184,8 +186,8 @@ pub fn ops_router(state: &Arc<State>) -> Router {
 }
 
 fn router(places: &[Place], state: &Arc<State>) -> Router {
-    // An issuer's path may hold a segment that begins with a colon or an asterisk, which stand for
-    // nothing but themselves.
+    // An issuer's path may hold a segment that begins with a colon or an asterisk. These characters
+    // have no special meaning there.
     let table = Router::new().without_v07_checks();
     places.iter().fold(table, |table, place| {
         table.route(path_of(place), layers::around(place, state))

@@ -1,8 +1,8 @@
-//! Parameters: the pairs of a form or of a JSON object, under the rules of RFC 6749 and contract D14 on
-//! what a client may write. Must not know which of them anybody asks for.
+//! Parameters: the pairs of a form or of a JSON object, under the rules of RFC 6749 and contract
+//! D14 on what a client may write. Must not know which parameters are used.
 //!
-//! They are parsed to pairs by hand: an extractor into a struct sees no repeated parameter and turns
-//! bytes that are not UTF-8 into replacement characters.
+//! This module parses them into pairs by hand. An extractor into a struct would not see repeated
+//! parameters, and would turn bytes that are not UTF-8 into replacement characters.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,8 +17,8 @@ const MALFORMED_FORM: Refusal = Refusal::InvalidRequest("The request is not vali
 const MALFORMED_JSON: Refusal = Refusal::InvalidRequest("The request is not a valid JSON object.");
 const TOO_MANY: Refusal = Refusal::InvalidRequest("The request has more than 1,024 parameters.");
 
-/// The most parameters of a request, those included that nobody asks for: enough for every client, and
-/// few enough that reading them costs nothing worth a flood.
+/// The most parameters of a request, unknown ones included: enough for every client, and few enough
+/// that a flood of such requests gains nothing.
 const MAX_PARAMETERS: usize = 1_024;
 
 /// The parameters of a request, in the order in which they came.
@@ -33,13 +33,14 @@ pub enum Encoding {
     Json,
 }
 
-/// What a parameter holds. A form has texts alone.
+/// What a parameter holds. A form holds texts alone.
 enum Value<'a> {
     Text(Cow<'a, str>),
     Null,
-    /// An array of texts: a parameter that repeats, as JSON writes it.
+    /// An array of texts: how JSON writes a parameter that repeats.
     Texts(Vec<Cow<'a, str>>),
-    /// A number, a boolean, any other array or an object: no parameter is one, so nobody asks which.
+    /// A number, a boolean, any other array or an object. No parameter has such a value, so they
+    /// are not told apart.
     Other,
 }
 
@@ -52,9 +53,9 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// Parses `application/x-www-form-urlencoded`. Raw spaces and colons are accepted, since real
-    /// clients send them; anything that is not valid percent-encoding of UTF-8 is refused, in a
-    /// parameter that nobody asked for too.
+    /// Parses `application/x-www-form-urlencoded`. Raw spaces and colons are accepted, because real
+    /// clients send them. Anything that is not valid percent-encoding of UTF-8 is refused, in an
+    /// unknown parameter too.
     pub fn of_form(text: &'a [u8]) -> Result<Self, Refusal> {
         let pairs = || text.split(|b| *b == b'&').filter(|pair| !pair.is_empty());
         if pairs().nth(MAX_PARAMETERS).is_some() {
@@ -74,9 +75,9 @@ impl<'a> Parameters<'a> {
             .ok_or(MALFORMED_FORM)
     }
 
-    /// Parses a JSON object of at most `MAX_DEPTH` levels, itself the first. A member that nobody
-    /// asked for may hold anything, but the whole must be JSON: a number that no double holds, half
-    /// a surrogate pair, or anything behind the object is refused.
+    /// Parses a JSON object of at most `MAX_DEPTH` levels; the object itself is the first level. An
+    /// unknown member may hold anything, but the whole body must be JSON. A number that does not
+    /// fit a double, half a surrogate pair, and anything after the object are refused.
     pub fn of_json(text: &'a [u8]) -> Result<Self, Refusal> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let mut too_many = false;
@@ -87,9 +88,9 @@ impl<'a> Parameters<'a> {
         read.map_err(|_| if too_many { TOO_MANY } else { MALFORMED_JSON })
     }
 
-    /// The value of a parameter: `None` when it is absent or empty (RFC 6749 §3.1), and when it is
-    /// `null`, as many serializers write what is absent. Refused when it is repeated, with the same
-    /// value too (RFC 6749 §3.2), or no text.
+    /// The value of a parameter. `None` if it is absent or empty (RFC 6749 §3.1), or if it is
+    /// `null`, because many serializers write an absent value as `null`. A parameter is refused if
+    /// it is repeated, even with the same value (RFC 6749 §3.2), or if it is not a text.
     pub fn one(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
         let mut values = self.values(name);
         match (values.next(), values.next()) {
@@ -100,12 +101,12 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The value of a parameter that must be there.
+    /// The value of a required parameter.
     pub fn required(&self, name: &'static str) -> Result<&str, Refusal> {
         self.one(name)?.ok_or(Refusal::MissingParameter(name))
     }
 
-    /// As [`Self::one`], but `null` is refused like any other value that is no text.
+    /// The same as [`Self::one`], but `null` is refused like any other value that is not a text.
     pub fn one_text(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
         match self.one(name)? {
             None if self.values(name).any(|value| matches!(value, Value::Null)) => {
@@ -115,7 +116,8 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The first of these names that occurs, with whatever value, brackets behind it or not.
+    /// The first of these names that occurs, with any value, with or without brackets after the
+    /// name.
     pub fn find_any(&self, names: &[&'static str]) -> Option<&'static str> {
         self.0.iter().find_map(|(name, _)| {
             let plain = name.split_once('[').map_or(&**name, |(plain, _)| plain);
@@ -123,9 +125,9 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    /// Refuses each of these names with brackets behind it. PHP and others write a list so, and read
-    /// `scope[]` as `scope`: ignored like an unknown parameter, it would ask for something else than its
-    /// sender meant (contract D14).
+    /// Refuses each of these names if brackets follow it. PHP and others write a list in this way,
+    /// and read `scope[]` as `scope`. If it were ignored like an unknown parameter, the request
+    /// would ask for something that its sender did not mean (contract D14).
     pub fn refuse_brackets(&self, known: &[&'static str]) -> Result<(), Refusal> {
         let bracketed = self.0.iter().filter_map(|(name, _)| name.split_once('['));
         for (plain, _) in bracketed {
@@ -136,8 +138,8 @@ impl<'a> Parameters<'a> {
         Ok(())
     }
 
-    /// All values of a parameter that may repeat, as a JSON array of texts too, those left out that are
-    /// empty or `null`.
+    /// All values of a parameter that may repeat, also as a JSON array of texts. Values that are
+    /// empty or `null` are left out.
     pub fn all(&self, name: &'static str) -> Result<Vec<&str>, Refusal> {
         let mut all: Vec<&str> = Vec::new();
         for value in self.values(name) {
@@ -164,12 +166,12 @@ fn mistyped(name: &'static str) -> Refusal {
     Refusal::MistypedParameter(name)
 }
 
-/// How many levels of arrays and objects a JSON body may have. Bounds the stack, whatever is sent.
+/// The most levels of arrays and objects in a JSON body. This bounds the use of the stack.
 const MAX_DEPTH: u8 = 32;
 
-/// Reads the members of the outermost object, doubles and all, which a map would hide.
+/// Reads the members of the outermost object, repeated ones too, which a map would hide.
 struct Members<'t> {
-    /// Set when there are more than [`MAX_PARAMETERS`], at which the reading ends.
+    /// Set if there are more than [`MAX_PARAMETERS`]. Reading then stops.
     too_many: &'t mut bool,
 }
 
@@ -197,7 +199,7 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// Reads a value that may have so many levels.
+/// Reads a value that may have this many levels.
 #[derive(Clone, Copy)]
 struct Below(u8);
 

@@ -1,6 +1,6 @@
-//! Replies: JSON with a status, and documents that a client may already have.
+//! Responses: JSON with a status, and documents that a client may have cached.
 //!
-//! Owns content types and conditional answers. Must not know what a reply says.
+//! Owns content types and conditional responses. Must not know what a response says.
 
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -16,13 +16,13 @@ use crate::document::Document;
 
 use super::error::Failure;
 
-/// How a document may be kept.
+/// How a client may cache a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// Asked for anew each time; the tag spares the body.
+    /// The client asks again each time; the entity tag saves it the body.
     Revalidated,
-    /// By anybody for five minutes, far shorter than a new key is announced before it signs, and by
-    /// scripts of any origin.
+    /// Anybody may cache the document for five minutes, and scripts of any origin may read it. A
+    /// new key is announced for far longer than that before it signs.
     Public,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
 
 /// A problem as JSON (RFC 9457 §3).
 pub(crate) fn problem<T: Serialize>(status: StatusCode, details: &T) -> Response {
-    // Strings and a number always serialise; without a body the status still stands.
+    // Strings and a number always serialise. Without a body the status would still be right.
     typed(
         status,
         "application/problem+json",
@@ -62,13 +62,13 @@ pub(crate) fn json_of<T: Serialize>(value: &T) -> Result<Response, Failure> {
     }
 }
 
-/// A document: 304 without body when `If-None-Match` holds its tag.
+/// A document, or 304 without a body if `If-None-Match` holds the document's tag.
 pub(crate) fn document(headers: &HeaderMap, document: &Document, kept: Kept) -> Response {
     let body = (!matches_etag(headers, &document.etag)).then(|| document.body.clone());
     described(body, &document.etag, kept)
 }
 
-/// The headers that go with a document's body, or with a 304 in its place.
+/// The header fields that go with a document's body, or with a 304 in its place.
 pub(crate) fn described(body: Option<Bytes>, etag: &str, kept: Kept) -> Response {
     let mut response = match body {
         Some(body) => json(StatusCode::OK, body),
@@ -93,8 +93,9 @@ pub(crate) fn described(body: Option<Bytes>, etag: &str, kept: Kept) -> Response
     response
 }
 
-/// The answer to a script that asks whether it may read a public document, with headers of its own
-/// (`If-None-Match`, `MCP-Protocol-Version`) too: it may, and need not ask again for a day.
+/// The response to a script that asks whether it may read a public document, also with its own
+/// header fields (`If-None-Match`, `MCP-Protocol-Version`). It may, and it need not ask again for a
+/// day.
 pub(crate) fn preflight() -> Response {
     let headers = [
         (ALLOW, "GET, HEAD, OPTIONS"),

@@ -1,5 +1,5 @@
-//! One route: its method and path, who may ask, how long it may take, what it reads, how its errors look, and what it
-//! does.
+//! One route: its method and path, who may ask, how long the response may take, what body is read,
+//! how errors look, and what the handler does.
 //!
 //! Must not know which routes there are.
 
@@ -15,42 +15,44 @@ use super::incoming::Incoming;
 use super::shape::Shape;
 use super::state::State;
 
-/// How long an answer may take where nothing else is said: a lost database is told within three seconds (contract D9).
+/// How long a response may take unless the route says otherwise. The client learns of a lost
+/// database within three seconds (contract D9).
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(2_800);
 
 /// A handler's answer: a response, or a failure that the route's shape renders.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
 
-/// What opens a route.
+/// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opens {
-    /// Nothing is asked for.
+    /// Anyone, without authentication.
     Anyone,
-    /// The endpoint judges by the rules of its RFC: clients that prove themselves, or Bearer tokens, or both.
+    /// The endpoint follows its RFC: it accepts clients that authenticate, or Bearer tokens, or
+    /// both.
     Protocol,
-    /// Any live Bearer token that was made for this server.
+    /// Any live Bearer token that was issued for this server.
     AnyToken,
     /// A token with this built-in scope.
     Scope(&'static str),
-    /// A token with this built-in scope, or one of the very agent that the path names.
+    /// A token with this built-in scope, or a token of the agent that the path names.
     ScopeOrOwn(&'static str),
 }
 
 /// One route.
 pub struct Route {
-    /// The methods that it answers.
+    /// The methods that the route answers.
     pub methods: Methods,
-    /// The path, with axum's `{name}` for a part that varies.
+    /// The path. A variable part is written as axum's `{name}`.
     pub path: &'static str,
     /// Who may ask.
     pub opens: Opens,
-    /// How long its handler may take.
+    /// How long the handler may take.
     pub deadline: Duration,
-    /// What body it reads.
+    /// Which body the route reads.
     pub reads: Reads,
-    /// How its errors look.
+    /// How the route's errors look.
     pub shape: Shape,
-    /// What it does.
+    /// What the route does.
     pub handler: fn(Arc<State>, Incoming) -> Answer,
 }
 

@@ -1,4 +1,6 @@
-//! Authorization server metadata (RFC 8414): the document, and the issuer's path. Must not know where it is served.
+//! Authorization server metadata (RFC 8414): the document, and the issuer's path.
+//!
+//! Must not know where the document is served.
 
 use serde_json::json;
 use url::Url;
@@ -6,22 +8,24 @@ use url::Url;
 use crate::document::Document;
 use crate::domain::scope::BUILT_IN;
 
-/// The document, made once: nothing in it changes while the process runs.
+/// The document. It is made once, because nothing in it changes while the process runs.
 pub struct ServerMetadata {
     document: Document,
     issuer: String,
 }
 
 impl ServerMetadata {
-    /// For this issuer, whose text stands in the document exactly as configured.
+    /// Makes the document for this issuer. The document holds the issuer's text exactly as
+    /// configured.
     pub fn new(issuer: &str) -> Self {
         let methods = ["client_secret_basic", "client_secret_post"];
         let scopes: Vec<&str> = BUILT_IN.iter().map(|b| b.name).collect();
         let document = json!({
             "issuer": issuer,
-            // MCP SDKs and OpenID libraries refuse a document without the next three, or with an empty list
-            // of response types. No code is ever issued at that endpoint: those of `/api/oauth2`, to which
-            // all this applies, are for clients that know it.
+            // MCP SDKs and OpenID libraries refuse a document that lacks one of the next three
+            // members, or that has an empty list of response types. The endpoint named here never
+            // issues a code. `/api/oauth2` issues codes, to which all these members apply, but only
+            // to clients that know that path.
             "authorization_endpoint": format!("{issuer}/oauth/authorize"),
             "response_types_supported": ["code"],
             "code_challenge_methods_supported": ["S256"],
@@ -57,13 +61,14 @@ impl ServerMetadata {
         &self.issuer
     }
 
-    /// The path of the issuer; `None` without one, or where what answers behind it would hide the
-    /// documents, or let something pass that a gateway asks about.
+    /// The issuer's path. `None` if the issuer has no path. Also `None` if the routes below that
+    /// path would hide the metadata documents, or would let a request pass that a gateway asks
+    /// about.
     pub fn path_of_issuer(&self) -> Option<String> {
         let url = Url::parse(&self.issuer).ok()?;
         let path = url.path().trim_end_matches('/');
         let first = path.split('/').nth(1)?;
-        // The URL parser writes braces, which would be a router's pattern, as percent-encoded bytes.
+        // The URL parser percent-encodes braces, which would otherwise be a pattern of the router.
         (first != ".well-known" && first != "forward-auth").then(|| path.to_owned())
     }
 }

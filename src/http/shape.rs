@@ -1,6 +1,6 @@
-//! How a failure is written: the body of each shape, and the headers that go with it.
+//! How a failure is written: the body of each shape, and the header fields that go with it.
 //!
-//! Owns the words and bytes that a caller gets. Nothing a caller sent is ever written back.
+//! Owns the words and bytes that a client gets. Nothing that a client sent is ever written back.
 
 use axum::http::HeaderValue;
 use axum::http::header::{ALLOW, HeaderName, RETRY_AFTER};
@@ -16,11 +16,12 @@ use super::reply;
 /// How a path writes its errors.
 #[derive(Clone, Copy)]
 pub enum Shape {
-    /// RFC 6749 §5.2; a failed Bearer has the management members beside it (contract §3).
+    /// RFC 6749 §5.2. If a Bearer token fails, the members of the management shape are added
+    /// (contract §3).
     OAuth,
     /// `{"code","message","details"}`.
     Management,
-    /// As the dialect spoken there has it: from the failure and the request's id.
+    /// As the path's dialect writes it, from the failure and the request id.
     Dialect(fn(&Failure, &str) -> Response),
 }
 
@@ -38,9 +39,10 @@ pub(crate) fn render(shape: Shape, failure: &Failure, request_id: &str) -> Respo
     response
 }
 
-// The bodies are written by hand, since the contract has them to the letter, members in order.
+// The bodies are written by hand, because the contract fixes them byte for byte, with the members
+// in order.
 
-/// [`Shape::OAuth`]'s body and status.
+/// The body and status of [`Shape::OAuth`].
 pub(crate) fn oauth_error(failure: &Failure) -> Response {
     let problem = failure.problem();
     let (error, text) = (json!(problem.code), json!(problem.message));
@@ -96,7 +98,8 @@ fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
         }
         Failure::TooSlow | Failure::Crowded | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
         Failure::Refused(Refusal::SlowDown { retry_after_ms }) => {
-            // Whole seconds, rounded up: coming a moment too early would be refused again.
+            // Whole seconds, rounded up: a client that retries a moment too early would be refused
+            // again.
             vec![(
                 RETRY_AFTER,
                 HeaderValue::from(retry_after_ms.div_ceil(1_000).max(1)),

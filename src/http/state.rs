@@ -1,4 +1,4 @@
-//! What handlers share: one struct with exactly the services they call.
+//! What handlers share: one struct with exactly the services that handlers call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,9 +24,9 @@ pub struct State {
     pub mint: Mint,
     /// Makes authorization codes.
     pub codes: Arc<Codes>,
-    /// Authenticates clients of the other endpoints.
+    /// Authenticates clients at the other endpoints.
     pub authenticator: Arc<Authenticator>,
-    /// Says what presented tokens are worth.
+    /// Says whether a presented token is valid, and what it holds.
     pub tokens: Arc<Tokens>,
     /// Revokes tokens.
     pub revocation: Revocation,
@@ -38,21 +38,21 @@ pub struct State {
     pub agents: Agents,
     /// The metadata documents.
     pub metadata: ServerMetadata,
-    /// Whether requests should be sent here.
+    /// Whether this process should get requests.
     pub readiness: Readiness,
     /// The counters.
     pub metrics: Metrics,
     /// Whether each request gets a line in the log.
     pub log_requests: bool,
-    /// Whose address a request counts for.
+    /// Which client address a request counts for.
     pub clients: ClientAddresses,
     /// The bodies that are still arriving.
     pub bodies: Bodies,
-    /// Numbers requests that came without an id of their own.
+    /// Makes ids for requests that came without one.
     pub request_ids: RequestIds,
 }
 
-/// Makes request ids: a random word for this process and a counter.
+/// Makes request ids from a random number of this process and a counter.
 pub struct RequestIds {
     process: u64,
     count: AtomicU64,

@@ -1,12 +1,14 @@
-//! `application/x-www-form-urlencoded`: one name or value of it, and the values of a query.
+//! `application/x-www-form-urlencoded`: decoding one name or value, and the values of a query.
 //!
-//! Owns the decoding. Must not know which parameters there are, nor what a fault in one is answered with.
+//! Owns the decoding. Must not know which parameters there are, or how a malformed parameter is
+//! answered.
 
 use std::borrow::Cow;
 
-/// All values of a parameter in a query that another program's client may have written. What cannot be
-/// decoded there is its affair, but in a value of this parameter, which is then `None`. A name that cannot
-/// be decoded is nobody's.
+/// All values of one parameter in a query that a client of another program may have written.
+/// Another parameter that cannot be decoded is that program's concern and is skipped. A value of
+/// this parameter that cannot be decoded is `None`. A name that cannot be decoded matches no
+/// parameter.
 pub(crate) fn values_in_query<'a>(
     query: &'a str,
     name: &str,

@@ -1,5 +1,7 @@
-//! Who may ask what of the management API: a Bearer token that lives and was made for this server, with the scope that
-//! the route names. Must not know what the route does.
+//! Who may use which route of the management API: a caller with a live Bearer token that was issued
+//! for this server and has the scope that the route names.
+//!
+//! Must not know what the route does.
 
 use crate::domain::refusal::Refusal;
 use crate::http::authorization::bearer;
@@ -9,7 +11,7 @@ use crate::http::route::Opens;
 use crate::http::state::State;
 use crate::service::tokens::Caller;
 
-/// The caller, if the route is open to it.
+/// The caller, if the route is open to that caller.
 pub(super) async fn admit(
     opens: Opens,
     state: &State,

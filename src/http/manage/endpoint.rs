@@ -1,6 +1,7 @@
-//! One operation of the management API: typed request in, typed reply out.
+//! One operation of the management API: typed request in, typed response out.
 //!
-//! Owns the order: who asks, may it, what does it say, do it, write the reply. Must not know which operations there are.
+//! Owns the order: authenticate the caller, check the scope, read the input, run the operation,
+//! write the response. Must not know which operations there are.
 
 use std::sync::Arc;
 
@@ -17,15 +18,16 @@ use crate::service::tokens::Caller;
 use super::authority;
 use super::fields::{Fields, Input};
 
-/// A request that may be answered.
+/// A request whose caller is authorized.
 pub(crate) struct Call<I> {
-    /// Whose token came with it; the route's scope is granted.
+    /// The caller that the token names. The scope that the route requires has been checked.
     pub caller: Caller,
-    /// What it says.
+    /// The request's input.
     pub input: I,
 }
 
-/// Runs one operation: what the route demands, then the input with all its faults at once, then the operation.
+/// Runs one operation: first the route's scope is checked, then the input is read and all its
+/// errors are reported at once, then the operation runs.
 pub(crate) async fn run<I, R, F>(
     opens: Opens,
     operation: fn(Arc<State>, Call<I>) -> F,

@@ -1,7 +1,8 @@
-//! What a request of the management API says, read to typed values with all faults at once.
+//! A request of the management API, read into typed values. All errors are reported at once.
 //!
-//! Owns the rules for queries: a name that the operation does not know, or one that stands there twice, is refused, since
-//! a misspelt filter must not list everything. Must not know what a value means.
+//! Owns the rules for queries. A parameter that the operation does not know, or that is repeated,
+//! is refused, because a misspelt filter must not list everything. Must not know what a value
+//! means.
 
 use std::borrow::Cow;
 
@@ -11,13 +12,13 @@ use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 
-/// The longest name of an unknown parameter that is told back, in bytes.
+/// The longest name of an unknown parameter that an error repeats, in bytes.
 const MAX_TOLD_NAME: usize = 64;
 
-/// What one operation takes.
+/// The input of one operation.
 pub(crate) trait Input: Sized {
-    /// Reads all of it, the rest too when one part is wrong, and only then puts it together: `None` when a part that is
-    /// needed was not to be had, which is noted by then.
+    /// Reads all parts, even if one of them is wrong, and only then builds the input. `None` if a
+    /// required part is missing or wrong. The error has been noted by then.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 }
 
@@ -27,7 +28,7 @@ impl Input for () {
     }
 }
 
-/// The parts of a request, and what is wrong with them.
+/// The parts of a request, and the errors found in them.
 pub(crate) struct Fields<'r> {
     path_part: Option<&'r str>,
     query: Vec<(Cow<'r, str>, Cow<'r, str>)>,
@@ -37,7 +38,7 @@ pub(crate) struct Fields<'r> {
 }
 
 impl<'r> Fields<'r> {
-    /// Of this request.
+    /// The parts of this request.
     pub(crate) fn of(incoming: &'r Incoming) -> Result<Self, Failure> {
         let query = serde_urlencoded::from_str(&incoming.query)
             .map_err(|_| Refusal::InvalidRequest("The query is not valid form encoding."))?;
@@ -58,7 +59,8 @@ impl<'r> Fields<'r> {
         agent_id
     }
 
-    /// A parameter of the query, read by its rule; `None` when it is absent, empty or wrong, which is noted.
+    /// A parameter of the query, read by the given rule. `None` if the parameter is absent, empty
+    /// or wrong. A wrong parameter is noted as an error.
     pub(crate) fn query<T>(
         &mut self,
         name: &'static str,
@@ -88,7 +90,7 @@ impl<'r> Fields<'r> {
         }
     }
 
-    /// The input, unless anything is wrong with it.
+    /// The input, or all its errors.
     pub(crate) fn finish<I>(mut self, input: Option<I>) -> Result<I, Failure> {
         if self.no_such_agent {
             return Err(Rejection::from(RejectionCode::AgentNotFound).into());
@@ -118,7 +120,8 @@ impl<'r> Fields<'r> {
     }
 }
 
-/// The name of a parameter as it may be told back: a short word, else nothing of it.
+/// The name of a parameter if an error may repeat it, that is, if it is a short word. Otherwise an
+/// empty text.
 fn told(name: &str) -> String {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
     if name.len() <= MAX_TOLD_NAME && name.bytes().all(is_word) {

@@ -1,8 +1,8 @@
 //! The management API: camelCase members, errors `{"code","message","details"}`.
 //!
-//! Owns its table of routes, how a request becomes typed values, and who may ask. Must not know how anything is changed:
-//! each handler calls one operation of a service. Reading order: this table, [`mod@endpoint`], `authority`, [`fields`],
-//! `page`, then a file a noun.
+//! Owns its table of routes, how a request becomes typed values, and who may ask. Must not know how
+//! anything is changed: each handler calls one operation of a service. Reading order: this table,
+//! [`mod@endpoint`], `authority`, [`fields`], `page`, then one resource a file.
 
 use super::route::Route;
 
@@ -15,7 +15,8 @@ mod whoami;
 
 use endpoint::endpoint;
 
-/// The management API. Whatever a row's scope does not open is refused before its handler is asked.
+/// The routes of the management API. A request that lacks the row's scope is refused before the
+/// handler is called.
 #[rustfmt::skip]
 pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Get "/api/v1/agents",      Scope("agents:read"),      REQUEST_TIMEOUT, Nothing, agents::list_agents),

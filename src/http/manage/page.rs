@@ -1,4 +1,4 @@
-//! Pages: how many rows of a list, and where the next page begins.
+//! Pages: how many rows of a list a response holds, and where the next page begins.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,17 +8,17 @@ use crate::domain::id::AgentId;
 
 use super::fields::Fields;
 
-/// How many rows a page holds when nobody says.
+/// How many rows a page holds if the request has no `limit`.
 const DEFAULT_PAGE: i64 = 50;
 
 /// The most rows of a page.
 const MAX_PAGE: i64 = 200;
 
-/// Which page is asked for.
+/// Which page the request asks for.
 pub(super) struct Asked {
-    /// The most rows that it may hold.
+    /// The most rows that the page may hold.
     pub limit: i64,
-    /// The row that it begins behind.
+    /// The page begins after this row.
     pub after: Option<AgentId>,
 }
 
@@ -36,7 +36,7 @@ impl Asked {
         }
     }
 
-    /// How many rows to read: one more than the page holds tells whether there is a next one.
+    /// How many rows to read: one more than the page holds, to see whether there is a next page.
     pub(super) fn rows(&self) -> i64 {
         self.limit + 1
     }
@@ -52,7 +52,7 @@ pub(super) struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The page of these rows, [`Asked::rows`] at most, in the order of their ids.
+    /// The page of these rows, which are at most [`Asked::rows`], in the order of their ids.
     pub(super) fn of(mut rows: Vec<T>, asked: &Asked, id: impl Fn(&T) -> &str) -> Self {
         let most = usize::try_from(asked.limit).unwrap_or(usize::MAX);
         let more = rows.len() > most;
@@ -69,7 +69,8 @@ impl<T> Page<T> {
     }
 }
 
-/// A cursor is the last id of the page before: typed, so that a tampered one is refused or harmless.
+/// A cursor is the last id of the previous page. It is parsed as an id, so that a changed cursor is
+/// refused or harmless.
 fn read_cursor(text: &str) -> Result<AgentId, &'static str> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
     let id = bytes

@@ -1,4 +1,4 @@
-//! `GET /api/v1/whoami`: what the caller's own token says, and how its agent stands.
+//! `GET /api/v1/whoami`: what the caller's own token says, and the state of its agent.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ pub(super) struct Whoami {
     org_id: &'static str,
     /// The token's scopes.
     scopes: Vec<String>,
-    /// When the agent ends, RFC 3339 UTC; `null` is never.
+    /// When the agent expires, in RFC 3339 UTC. `null` means never.
     expires_at: Option<String>,
     plan: String,
     usage: UsageJson,
 }
 
-/// Who calls.
+/// Shows the caller.
 pub(super) async fn get_whoami(state: Arc<State>, call: Call<()>) -> Result<Whoami, Failure> {
     let shown = state.agents.show(call.caller.agent_id()).await?;
     Ok(Whoami {

@@ -17,8 +17,9 @@ pub(crate) async fn get_livez(_: Arc<State>, _: Incoming) -> Result<Response, Fa
     Ok(reply::json(StatusCode::OK, "{\"status\":\"ok\"}"))
 }
 
-/// 200 when tokens can be issued: not draining, a signing key at hand, a clock that agrees with the
-/// database's, the database answering and taking what is written. With `?verbose` each of these is told.
+/// 200 if tokens can be issued. This requires that the process is not draining, that it has a
+/// signing key, that its clock agrees with the database's, and that the database responds and
+/// accepts writes. `?verbose` shows the result of each check.
 pub(crate) async fn get_readyz(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     let checks = state.readiness.checks(&state.mint, &state.keyring).await;
     let failed = checks.iter().find(|check| !check.passed);
@@ -26,7 +27,7 @@ pub(crate) async fn get_readyz(state: Arc<State>, incoming: Incoming) -> Result<
         None => (StatusCode::OK, "ok"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
-    // All words are this file's own, and need no escape.
+    // All these words are constants in the source code, and need no escape.
     let member = |name: &str, value: &str| format!("\"{name}\":\"{value}\"");
     let mut members = vec![member("status", word)];
     members.extend(failed.map(|failed| member("reason", failed.reason)));

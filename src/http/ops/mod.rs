@@ -1,6 +1,6 @@
-//! What operators and their machines ask: liveness, readiness, counters.
+//! What operators and their monitoring ask for: liveness, readiness, counters.
 //!
-//! Owns how these are shown. Must not know what readiness rests on.
+//! Owns how these are shown. Must not know how readiness is decided.
 
 pub(crate) mod health;
 pub(crate) mod metrics;
