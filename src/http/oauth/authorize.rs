@@ -1,7 +1,7 @@
-//! `GET /api/oauth2`: gives out an authorization code by redirect (contract §6).
+//! `GET /api/oauth2`: issues an authorization code by redirect (contract §6).
 //!
-//! Must not know what a code holds. Nobody proves anything here, so a refusal tells nobody which
-//! agents, addresses and users there are, and none is sent anywhere.
+//! Must not know what a code holds. The client does not authenticate here. A refusal therefore does
+//! not reveal which agents, redirect URIs and users exist, and is never sent by redirect.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::http::parameters::Parameters;
 use crate::http::state::State;
 use crate::http::urlencoded::values_in_query;
 
-/// The longest `state` that is handed back, in bytes.
+/// The longest `state` that is sent back, in bytes.
 const MAX_STATE_BYTES: usize = 1_024;
 
 const KNOWN: [&str; 6] = [
@@ -46,7 +46,8 @@ pub(crate) async fn authorize_agent(
         return Err(refused("The state parameter is longer than 1,024 bytes.").into());
     }
     let challenge = read_challenge(&query)?;
-    // RFC 9207 §2: who uses PKCE is told whose answer it is; AIRisk's own clients get what they know.
+    // RFC 9207 §2: a client that uses PKCE gets `iss`, the issuer of the response. AIRisk's own
+    // clients get only the parameters that they know.
     let issuer = challenge.as_ref().map(|_| state.metadata.issuer());
     if issuer.is_some() && names_issuer(redirect_uri) {
         return Err(refused("The redirect URI has an issuer of its own.").into());
@@ -55,21 +56,21 @@ pub(crate) async fn authorize_agent(
         .codes
         .authorize(&client_id, redirect_uri, user, challenge.as_ref())
         .await?;
-    // Equal to a registered one by now, which holds characters of a URI alone.
+    // By now the redirect URI equals a registered one, which holds only characters of a URI.
     let location = HeaderValue::from_str(&location(redirect_uri, &code, echo, issuer))
         .map_err(|error| Failure::fault(&error.to_string()))?;
     let mut response = StatusCode::FOUND.into_response();
     response.headers_mut().insert(LOCATION, location);
-    // RFC 9700 §4.2.4: a page that the code arrives at must not hand it on in `Referer`.
+    // RFC 9700 §4.2.4: the page that receives the code must not pass it on in `Referer`.
     response
         .headers_mut()
         .insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     Ok(response)
 }
 
-/// The challenge that the exchange must have the verifier of, if the client asks for one (RFC 7636 §4.3).
-/// Its method is S256 and must be named: without a name it would be `plain`, which protects nobody who can
-/// read the request.
+/// The code challenge, if the client sends one (RFC 7636 §4.3). The exchange of the code then
+/// requires the verifier. The method must be S256 and must be named: without a name it would be
+/// `plain`, which does not protect against somebody who can read the request.
 fn read_challenge(query: &Parameters<'_>) -> Result<Option<Challenge>, Refusal> {
     match (
         query.one("code_challenge")?,
@@ -84,7 +85,8 @@ fn read_challenge(query: &Parameters<'_>) -> Result<Option<Challenge>, Refusal> 
     }
 }
 
-/// Whether the redirect URI's own query would be taken for this server's answer.
+/// Whether the redirect URI's own query has an `iss`, which the client would take for this
+/// server's.
 fn names_issuer(redirect_uri: &str) -> bool {
     let query = redirect_uri.split_once('?').map_or("", |(_, query)| query);
     values_in_query(query, "iss").next().is_some()
@@ -94,8 +96,8 @@ fn refused(why: &'static str) -> Refusal {
     Refusal::InvalidRequest(why)
 }
 
-/// The redirect URI with its own query, and behind it the code, the state (RFC 6749 §4.1.2) and the issuer
-/// (RFC 9207 §2).
+/// The redirect URI with its own query, followed by the code, the state (RFC 6749 §4.1.2) and the
+/// issuer (RFC 9207 §2).
 fn location(redirect_uri: &str, code: &str, state: Option<&str>, issuer: Option<&str>) -> String {
     let separator = match redirect_uri.split_once('?') {
         None => "?",
@@ -106,7 +108,8 @@ fn location(redirect_uri: &str, code: &str, state: Option<&str>, issuer: Option<
     for (name, value) in [("state", state), ("iss", issuer)] {
         let Some(value) = value else { continue };
         location.extend(["&", name, "="]);
-        // A space as `%20`: readers of forms and of plain percent-encoding both understand it.
+        // A space is written as `%20`, which both form decoding and plain percent-decoding
+        // understand.
         location.extend(
             byte_serialize(value.as_bytes()).map(|part| if part == "+" { "%20" } else { part }),
         );

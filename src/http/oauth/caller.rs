@@ -1,6 +1,8 @@
-//! Who calls introspection and revocation: the holder of a Bearer token, or a client with its secret.
+//! The caller of introspection and revocation: the holder of a Bearer token, or a client with its
+//! secret.
 //!
-//! Owns what both endpoints ask of a request before they look at its token. Must not know what they do.
+//! Owns what both endpoints require of a request before they examine its token. Must not know what
+//! the endpoints do.
 
 use std::sync::Arc;
 
@@ -15,32 +17,33 @@ use crate::http::incoming::{CREDENTIALS, Incoming};
 use crate::http::parameters::Parameters;
 use crate::http::state::State;
 
-/// What callers may send, besides what proves a client.
+/// The parameters that a caller may send, besides the client's credentials.
 pub(super) const KNOWN: [&str; 3] = ["token", "token_type_hint", "access_token"];
 
-/// A caller's proof, and the token that it asks about.
+/// The token that the caller asks about, and how the caller authenticates.
 pub(super) struct TokenQuestion<'f> {
     /// The `token` parameter.
     pub token: &'f str,
     authorization: Authorization,
 }
 
-/// How a caller proved itself.
+/// How a caller authenticated.
 pub(super) enum CallerProof<'c> {
-    /// With a Bearer token, not looked at yet.
+    /// With a Bearer token, which has not been verified yet.
     Bearer(&'c str),
-    /// With its secret: an active agent, and what it is allowed.
+    /// With its secret: the id of an active agent, and the terms of that agent.
     Client(AgentId, Arc<Terms>),
 }
 
 impl<'f> TokenQuestion<'f> {
-    /// Reads the parameters, before anybody is authenticated (contract D6).
+    /// Reads the parameters, before the caller is authenticated (contract D6).
     pub(super) fn read(incoming: &Incoming, form: &'f Parameters<'_>) -> Result<Self, Failure> {
         let authorization = authorization(&incoming.headers)?;
         let token = form
             .one("token")?
             .ok_or(Refusal::MissingParameter("token"))?;
-        // RFC 7009 §2.1, RFC 7662 §2.1: advice that nobody needs, but it must be well-formed.
+        // RFC 7009 §2.1, RFC 7662 §2.1: a hint that this server does not use, but it must be
+        // well-formed.
         form.one("token_type_hint")?;
         form.one("access_token")?;
         Ok(Self {
@@ -49,8 +52,8 @@ impl<'f> TokenQuestion<'f> {
         })
     }
 
-    /// Authenticates the caller. No counting statement compares a version here, so a client's row is
-    /// read fresh.
+    /// Authenticates the caller. No statement that counts tokens compares the row's version here,
+    /// so a client's row is read fresh.
     pub(super) async fn prove(
         &self,
         state: &State,
@@ -58,7 +61,7 @@ impl<'f> TokenQuestion<'f> {
         form: &Parameters<'_>,
     ) -> Result<CallerProof<'_>, Failure> {
         if let Authorization::Bearer(bearer) = &self.authorization {
-            // RFC 6749 §2.3: a Bearer token beside a secret or another token is two methods.
+            // RFC 6749 §2.3: a Bearer token beside a secret or another token makes two methods.
             if form.one("client_secret")?.is_some() || form.one("access_token")?.is_some() {
                 return Err(Refusal::InvalidRequest(
                     "More than one authentication method is used.",
@@ -70,7 +73,8 @@ impl<'f> TokenQuestion<'f> {
         let Some(credentials) =
             client_credentials(&self.authorization, form, incoming.context.from)?
         else {
-            // Half of a client's credentials is a client that failed; nothing at all may become either.
+            // If a part of a client's credentials was sent, client authentication has failed. If
+            // nothing was sent, the caller may still use either method.
             let mut tried = false;
             for name in CREDENTIALS {
                 tried |= form.one(name)?.is_some();

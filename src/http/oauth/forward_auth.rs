@@ -1,9 +1,11 @@
-//! `/forward-auth` and all below it: the answer to a gateway that asks whether a request may pass.
+//! `/forward-auth` and all paths below it: the response to a gateway that asks whether a request
+//! may pass.
 //!
 //! For nginx `auth_request`, Traefik and Caddy forward auth, Envoy `ext_authz`. Envoy appends the
-//! client's own method, path and query, so nothing that stands there may weaken the answer: a client
-//! can add demands and never take one away. On the path itself the gateway alone writes the query, and a
-//! word of it that is not understood is a demand that would not be made: refused.
+//! client's own method, path and query, so nothing in these may weaken the response: a client can
+//! add demands and can never remove one. On `/forward-auth` itself, only the gateway writes the
+//! query. An unknown parameter there may be meant as a demand that would not be made, so it is
+//! refused.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use crate::http::incoming::Incoming;
 use crate::http::state::State;
 use crate::http::urlencoded::{decode, values_in_query};
 
-/// How many scopes and audiences one request may demand, so that a list of thousands costs nothing.
+/// The most scopes and audiences that one request may demand, so that a list of thousands costs
+/// nothing.
 const MAX_DEMANDS: usize = 64;
 
 const REQUIRED_SCOPE: &str = "x-required-scope";
@@ -37,20 +40,21 @@ const fn refused(why: &'static str) -> Refusal {
     Refusal::InvalidRequest(why)
 }
 
-/// Whose query stands behind the path.
+/// Whose query the URI has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QueryOf {
-    /// The gateway's: demands and nothing else.
+    /// The gateway's query: it may hold demands and nothing else.
     Gateway,
-    /// The client's own, as far as it demands nothing.
+    /// The client's own query: everything in it but demands is ignored.
     Client,
 }
 
-/// `/forward-auth`: 200 for a live token of this server that meets every demand, with what a service behind
-/// the gateway wants to know of it.
+/// `/forward-auth`: 200 if the token is live, was issued by this server and meets every demand. The
+/// response tells the service behind the gateway about the token.
 ///
-/// Unlike this server's own endpoints it takes a token of any audience and of any user (contract §3
-/// binds what opens *them*): whose token opens the service behind the gateway, the demands say.
+/// Unlike this server's own endpoints, this endpoint accepts a token of any audience and of any
+/// user (contract §3 applies only to those other endpoints). The demands decide whose token opens
+/// the service behind the gateway.
 pub(crate) async fn check_bearer(
     state: Arc<State>,
     incoming: Incoming,
@@ -58,7 +62,7 @@ pub(crate) async fn check_bearer(
     check(&state, &incoming, QueryOf::Gateway).await
 }
 
-/// As [`check_bearer`], below that path, where the client's own query is.
+/// The same as [`check_bearer`], for paths below it, where the query is the client's own.
 pub(crate) async fn check_bearer_below(
     state: Arc<State>,
     incoming: Incoming,
@@ -67,7 +71,7 @@ pub(crate) async fn check_bearer_below(
 }
 
 async fn check(state: &State, incoming: &Incoming, query_of: QueryOf) -> Result<Response, Failure> {
-    // RFC 6750 §3.1: no error code for one who tried another method either.
+    // RFC 6750 §3.1: a request that uses another scheme gets no error code either.
     let bearer = bearer(&incoming.headers, Refusal::MissingToken)?;
     if query_of == QueryOf::Gateway {
         refuse_unknown_demands(&incoming.query)?;
@@ -82,8 +86,8 @@ async fn check(state: &State, incoming: &Incoming, query_of: QueryOf) -> Result<
     Ok((StatusCode::OK, identity_headers(&token.claims)?).into_response())
 }
 
-/// Refuses all that a gateway's query may not hold: `?scopes=`, `?Scope=` and `?scope[]=` were meant to
-/// demand something.
+/// Refuses everything that a gateway's query may not hold: `?scopes=`, `?Scope=` and `?scope[]=`
+/// were meant to demand something.
 fn refuse_unknown_demands(query: &str) -> Result<(), Refusal> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let name = pair.split_once('=').map_or(pair, |(name, _)| name);
@@ -95,8 +99,9 @@ fn refuse_unknown_demands(query: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses headers that a gateway's author may have taken for one of the two: `X_Required_Scope`,
-/// `X-Required-Scopes`, `Required-Scope`. A client that sends one refuses itself.
+/// Refuses header fields that the author of a gateway's configuration may have mistaken for one of
+/// the two: `X_Required_Scope`, `X-Required-Scopes`, `Required-Scope`. If a client sends such a
+/// field, only its own request is refused.
 fn refuse_near_misses(headers: &HeaderMap) -> Result<(), Refusal> {
     let is_near = |name: &str| {
         let mut letters = name
@@ -121,8 +126,8 @@ fn refuse_near_misses(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(UNKNOWN_HEADER)
 }
 
-/// What the query and the headers demand, all of it: values that repeat add up, and each may hold
-/// several, separated by spaces. An empty one demands nothing (contract D14).
+/// All demands of the query and the header fields. Repeated values add up, and each value may hold
+/// several demands, separated by spaces. An empty value demands nothing (contract D14).
 fn read_demands(
     incoming: &Incoming,
     parameter: &str,
@@ -150,7 +155,8 @@ fn read_demands(
     Ok(words)
 }
 
-/// Every header on every 200, so that a gateway which copies them overwrites whatever the client sent.
+/// All these header fields are in every 200, so that a gateway that copies them overwrites what the
+/// client sent.
 fn identity_headers(claims: &Claims) -> Result<HeaderMap, Failure> {
     let subject = percent_encode(&claims.sub);
     let mut headers = HeaderMap::with_capacity(4);
@@ -167,8 +173,9 @@ fn identity_headers(claims: &Claims) -> Result<HeaderMap, Failure> {
     Ok(headers)
 }
 
-/// A user's id may hold what a header loses or mangles, spaces at its ends for one: all but visible ASCII
-/// is percent-encoded, and `%` itself, so that no two users look alike.
+/// A user's id may hold characters that a header field loses or changes, for example spaces at its
+/// ends. All characters but visible ASCII are percent-encoded, and `%` itself, so that two
+/// different users never look alike.
 fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -32,7 +32,7 @@ struct IntrospectionReply<'a> {
     jti: &'a str,
 }
 
-/// Says whether a token is alive, to a caller that may ask.
+/// Tells a caller with the necessary scope whether a token is active.
 pub(crate) async fn introspect_token(
     state: Arc<State>,
     incoming: Incoming,
@@ -58,7 +58,7 @@ pub(crate) async fn introspect_token(
     render(found.as_deref().map(|genuine| &genuine.claims))
 }
 
-/// RFC 7662 §2.2: an inactive token is told nothing else about.
+/// RFC 7662 §2.2: the response says nothing else about an inactive token.
 fn render(claims: Option<&Claims>) -> Result<Response, Failure> {
     let Some(claims) = claims else {
         return Ok(reply::json(StatusCode::OK, "{\"active\":false}"));

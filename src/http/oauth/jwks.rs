@@ -1,4 +1,4 @@
-//! `GET /.well-known/jwks.json` (RFC 7517): from memory, through a database outage too.
+//! `GET /.well-known/jwks.json` (RFC 7517): served from memory, during a database outage too.
 
 use std::sync::Arc;
 

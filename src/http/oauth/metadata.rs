@@ -1,5 +1,5 @@
-//! `GET /.well-known/oauth-authorization-server` and its other name, and the endpoint that the metadata names only
-//! because libraries demand it.
+//! `GET /.well-known/oauth-authorization-server` and its other name, and the authorization
+//! endpoint, which the metadata names only because libraries demand it.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) async fn get_metadata(
     ))
 }
 
-/// `GET /oauth/authorize`: a clear answer to those whom the metadata sends here.
+/// `GET /oauth/authorize`: a clear error for clients that follow the metadata to this endpoint.
 pub(crate) async fn refuse_authorization(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
     let body = json!({
         "error": "unsupported_response_type",

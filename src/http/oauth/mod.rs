@@ -1,7 +1,8 @@
-//! The OAuth endpoints besides those that issue tokens: introspection, revocation and the list, the public documents,
-//! authorization codes, and the answer to gateways.
+//! The OAuth endpoints that do not issue tokens: introspection, revocation and the revocation list,
+//! the public documents, authorization codes, and the response to gateways.
 //!
-//! Owns what each reads and replies. Must not know how a token is verified, revoked or stored.
+//! Owns what each endpoint reads and responds. Must not know how a token is verified, revoked or
+//! stored.
 
 pub(crate) mod authorize;
 mod caller;

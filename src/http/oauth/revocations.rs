@@ -1,5 +1,5 @@
-//! `GET /api/v1/token/revoked` and `/oauth/revoked-tokens`: the revocation list (contract §4), packed with
-//! gzip for those who take it.
+//! `GET /api/v1/token/revoked` and `/oauth/revoked-tokens`: the revocation list (contract §4),
+//! compressed with gzip for clients that accept it.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::http::incoming::Incoming;
 use crate::http::reply::{self, Kept};
 use crate::http::state::State;
 
-/// A list below this many bytes is sent as it is: it fits into one packet.
+/// A list smaller than this many bytes is sent uncompressed: it fits into one packet.
 const MIN_GZIP_BYTES: usize = 1_024;
 
-/// The list from memory; 304 when the client has it.
+/// The list from memory, or 304 if the client has it.
 pub(crate) async fn get_revocations(
     state: Arc<State>,
     incoming: Incoming,
@@ -24,7 +24,8 @@ pub(crate) async fn get_revocations(
     let document = &listing.document;
     let headers = &incoming.headers;
     let mut response = if document.body.len() >= MIN_GZIP_BYTES && prefers_gzip(headers) {
-        // Who has the list in either form has it. The tag says which (RFC 9110 §15.4.5).
+        // A client that has the list in either form needs no new copy. The tag of the 304 says
+        // which form that is (RFC 9110 §15.4.5).
         let held = [document.gzip_etag(), document.etag.clone()];
         if let Some(tag) = held.iter().find(|tag| reply::matches_etag(headers, tag)) {
             reply::described(None, tag, Kept::Revalidated)
@@ -50,8 +51,9 @@ pub(crate) async fn get_revocations(
     Ok(response)
 }
 
-/// RFC 9110 §12.5.3: gzip is named, or all that are not named are accepted, and the list as it is is not liked
-/// better. Without the header, and where it cannot be read, the list goes out as it is.
+/// RFC 9110 §12.5.3: whether the client prefers gzip. It does if it accepts gzip by name or by `*`,
+/// with a weight at least that of `identity`. If the header field is missing or unreadable, the
+/// list is sent uncompressed.
 fn prefers_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, None);
     for part in headers

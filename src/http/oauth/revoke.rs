@@ -13,7 +13,7 @@ use crate::http::incoming::Incoming;
 use crate::http::reply;
 use crate::http::state::State;
 
-/// Revokes a token; `token_type_hint` is advice that nobody needs (RFC 7009 §2.1).
+/// Revokes a token. `token_type_hint` is a hint that this server does not use (RFC 7009 §2.1).
 pub(crate) async fn revoke_token(
     state: Arc<State>,
     incoming: Incoming,

@@ -1,5 +1,5 @@
-//! The dialect of `/api/oauth2/Token`: form or JSON, as AIRisk's clients exchange an authorization code
-//! (contract §6). Owns also how `/api/oauth2` writes its errors.
+//! The dialect of `/api/oauth2/Token`: form or JSON, in which AIRisk's clients exchange an
+//! authorization code (contract §6). Also owns how `/api/oauth2` writes its errors.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -13,7 +13,7 @@ use crate::keys::SignedToken;
 use super::dialect::{Credentials, Dialect};
 use super::grants::AUTHORIZATION_CODE;
 
-/// The dialect. Its clients need not name their grant: there is no other one here.
+/// The dialect. A request need not name its grant type, because this endpoint has only one.
 pub(crate) static AIRISK: Dialect = Dialect {
     known: AUTHORIZATION_CODE.known,
     grants: &[&AUTHORIZATION_CODE],
@@ -31,7 +31,7 @@ struct CodeReply<'a> {
     expires_in: i64,
 }
 
-/// RFC 9457 §3.1.
+/// A problem document (RFC 9457 §3.1).
 #[derive(Serialize)]
 struct Details<'a> {
     #[serde(rename = "type")]
@@ -53,8 +53,9 @@ fn render_token(token: &SignedToken) -> Result<Response, Failure> {
     })
 }
 
-/// What the client can mend is one line of text; all else is RFC 9457's problem, whose `title` is the
-/// status's own since its `type` says no more.
+/// A 400, which the client can correct, is one line of text. Every other failure is a problem
+/// document of RFC 9457. Its `title` is the phrase of the status, because its `type` says nothing
+/// more than the status.
 fn write_failure(failure: &Failure, request_id: &str) -> Response {
     let problem = failure.problem();
     let refusal = match failure {
@@ -62,7 +63,7 @@ fn write_failure(failure: &Failure, request_id: &str) -> Response {
         _ => None,
     };
     let status = match refusal {
-        // It is the agent that lacks the right, whatever the request asks for.
+        // The agent has no scopes: the request cannot change that.
         Some(Refusal::NoScopes) => StatusCode::FORBIDDEN,
         _ => problem.status,
     };
@@ -75,14 +76,14 @@ fn write_failure(failure: &Failure, request_id: &str) -> Response {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            // One 401 for all, with what its clients know and no more.
+            // All 401 responses are the same. They hold only the members that the clients know.
             detail: (status != StatusCode::UNAUTHORIZED).then_some(problem.message.as_str()),
             trace_id: request_id,
         },
     )
 }
 
-/// The line of text. It names what is wrong in the contract's words and repeats nothing that was sent.
+/// The line of text. It names the error in the contract's words and repeats nothing that was sent.
 fn words(refusal: Option<&Refusal>) -> String {
     match refusal {
         Some(Refusal::InvalidCode) => "Invalid Code".to_owned(),

@@ -1,6 +1,8 @@
-//! What differs between the systems that clients come from: what they send and how they are answered, nothing else.
+//! The differences between the systems that clients come from: what clients send and how they are
+//! answered, nothing else.
 //!
-//! A dialect is a row of values. It reads no request, so it can neither skip a phase nor change their order.
+//! A dialect is a row of values. It does not read requests, so it can neither skip a phase nor
+//! change the order of the phases.
 
 use axum::response::Response;
 
@@ -9,29 +11,31 @@ use crate::keys::SignedToken;
 
 use super::grants::GrantType;
 
-/// A way to ask for a token and to be answered.
+/// One way to ask for a token and to respond.
 pub(crate) struct Dialect {
-    /// What its clients may send, besides what proves them: all that its grants know.
+    /// The parameters that clients may send besides their credentials: all that the grants of this
+    /// dialect know.
     pub known: &'static [&'static str],
-    /// The grants that are served here.
+    /// The grants that this dialect serves.
     pub grants: &'static [&'static GrantType],
-    /// The grant of a request that names none; without one `grant_type` is required.
+    /// The grant of a request without `grant_type`. If this is `None`, `grant_type` is required.
     pub grant_when_unnamed: Option<&'static GrantType>,
-    /// What becomes of a request without credentials.
+    /// How a request without credentials is answered.
     pub credentials: Credentials,
-    /// Writes the reply to a granted one. It carries no `refresh_token`, ever (contract D12).
+    /// Writes the response to a request that was granted. It never holds a `refresh_token`
+    /// (contract D12).
     pub render: fn(&SignedToken) -> Result<Response, Failure>,
-    /// Writes any failure of the path from the failure and the request's id, those too that came before the phases
-    /// (method, media type, size). Headers that every path sends, such as `Allow` and `Retry-After`, are added behind
-    /// it.
+    /// Writes any failure of the path from the failure and the request id, also a failure before
+    /// the phases (method, media type, size). Header fields that every path sends, such as `Allow`
+    /// and `Retry-After`, are added afterwards.
     pub write_failure: fn(&Failure, &str) -> Response,
 }
 
-/// What becomes of a request in which nothing proves the client.
+/// How a request is answered that has no credentials of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Credentials {
-    /// A failed client authentication (RFC 6749 §5.2).
+    /// As a failed client authentication (RFC 6749 §5.2).
     Optional,
-    /// A malformed request, which lacks `client_id` or `client_secret`.
+    /// As a malformed request, which lacks `client_id` or `client_secret`.
     Required,
 }

@@ -1,4 +1,5 @@
-//! The grants: what each reads of a request. Must not know at which endpoint, or how the reply looks.
+//! The grants: what each grant reads from a request. Must not know the endpoint, or how the
+//! response looks.
 
 use url::Url;
 
@@ -10,20 +11,21 @@ use crate::http::parameters::Parameters;
 use crate::service::codes::PresentedCode;
 use crate::service::issue::Ask;
 
-/// The most audiences that a request may ask for: a token carries few, and a list of thousands must cost nothing.
+/// The most audiences that a request may ask for: a token has few, and a list of thousands must
+/// cost nothing.
 const MAX_AUDIENCES: usize = 32;
 
 /// A way to be granted a token (RFC 6749 §1.3).
 pub(crate) struct GrantType {
     /// The value of `grant_type`.
     pub name: &'static str,
-    /// What its clients may send, besides what proves them.
+    /// The parameters that clients may send besides their credentials.
     pub known: &'static [&'static str],
-    /// Reads what is asked for, and what it is asked on.
+    /// Reads what the request asks for, and the code that it presents, if any.
     pub read: fn(&Parameters<'_>) -> Result<Ask, Refusal>,
 }
 
-/// RFC 6749 §4.4: a token of the agent's own.
+/// RFC 6749 §4.4: a token for the agent itself.
 pub(crate) static CLIENT_CREDENTIALS: GrantType = GrantType {
     name: "client_credentials",
     known: &["grant_type", "scope", "audience", "resource"],
@@ -35,7 +37,8 @@ pub(crate) static CLIENT_CREDENTIALS: GrantType = GrantType {
     },
 };
 
-/// RFC 6749 §4.1.3: the token that a code stands for, with the names of AIRisk's clients and RFC 7636's verifier.
+/// RFC 6749 §4.1.3: exchanges a code for its token. The parameters have the names that AIRisk's
+/// clients use, and `code_verifier` is RFC 7636's.
 pub(crate) static AUTHORIZATION_CODE: GrantType = GrantType {
     name: "authorization_code",
     known: &[
@@ -62,9 +65,9 @@ pub(crate) static AUTHORIZATION_CODE: GrantType = GrantType {
     },
 };
 
-/// What every grant may ask for: `scope`, `audience` and `resource`. The latter two may repeat (RFC 8693
-/// §2.1, RFC 8707 §2), and an `audience` may hold several between spaces, as clients with one field send
-/// them.
+/// What a request may ask for with any grant: `scope`, `audience` and `resource`. `audience` and
+/// `resource` may repeat (RFC 8693 §2.1, RFC 8707 §2). One `audience` may hold several audiences,
+/// separated by spaces, because some clients have only one field for them.
 fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Refusal> {
     let scopes = match form.one("scope")? {
         None => None,
@@ -101,7 +104,7 @@ fn read_request(form: &Parameters<'_>) -> Result<TokenRequest, Refusal> {
     Ok(TokenRequest { scopes, audience })
 }
 
-/// RFC 8707 §2: a resource is an absolute URI without fragment.
+/// RFC 8707 §2: a resource is an absolute URI without a fragment.
 fn is_absolute_uri(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| url.fragment().is_none())
 }

@@ -1,8 +1,9 @@
-//! The token endpoints: one sequence of phases, and a dialect for each system that clients come from.
+//! The token endpoints: one sequence of phases, and a dialect for each system that clients come
+//! from.
 //!
-//! Owns the phases: authorization header and parameters → grant → what it asks for → credentials → mint → reply. Each
-//! takes what the one before it gave. Must not know how a token is decided. Reading order: this file, [`grants`],
-//! [`dialect`], then one dialect a file.
+//! Owns the phases: authorization header and parameters → grant → what is asked for → credentials →
+//! mint → response. Each phase takes the result of the phase before it. Must not know how a token
+//! is decided. Reading order: this file, [`grants`], [`dialect`], then one dialect a file.
 
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ macro_rules! dialect {
     };
 }
 
-/// The dialects: where each is spoken, which bodies it reads, and who speaks it.
+/// The token endpoints: the path, which bodies it reads, and its dialect.
 #[rustfmt::skip]
 pub static TOKEN_ROUTES: &[Route] = &[
     dialect!("/api/v1/token",     Form,       rfc6749::RFC6749),
@@ -88,7 +89,8 @@ async fn run_phases(
     (dialect.render)(&token)
 }
 
-/// The grant that the request names, or the dialect's own, once the body holds what this dialect demands.
+/// The grant that the request names, or else the dialect's default grant. Also checks that the body
+/// holds the credentials that the dialect requires.
 fn choose_grant(
     dialect: &Dialect,
     authorization: &Authorization,
@@ -106,8 +108,8 @@ fn choose_grant(
             .ok_or(Refusal::MissingParameter("grant_type")),
     }?;
     if dialect.credentials == Credentials::Required && authorization.names_no_client() {
-        // Whatever the second is, the first that is missing or no text is named. `null` is no text here: where
-        // nothing else proves the client, Orum has no optional credentials.
+        // The error names the first of the two that is missing or is not a text. `null` is not a
+        // text here: if the request has no other credentials, Orum requires both of these.
         for name in ["client_id", "client_secret"] {
             parameters
                 .one_text(name)?

@@ -1,5 +1,5 @@
-//! The dialect of `/oauth/token`: form or JSON, as Oculus's, Orum's and RFC 6749's clients speak it, with
-//! one error body that all three understand (contract §4 and §5).
+//! The dialect of `/oauth/token`: form or JSON, for clients of Oculus, Orum and RFC 6749. All three
+//! understand the one error body (contract §4 and §5).
 
 use axum::http::header::HeaderName;
 use axum::http::{HeaderValue, StatusCode};
@@ -14,7 +14,7 @@ use super::dialect::{Credentials, Dialect};
 use super::grants::CLIENT_CREDENTIALS;
 use super::rfc6749::render_token;
 
-/// The dialect. Its clients need not name their grant: there is no other one here.
+/// The dialect. A request need not name its grant type, because this endpoint has only one.
 pub(crate) static OCULUS_ORUM: Dialect = Dialect {
     known: CLIENT_CREDENTIALS.known,
     grants: &[&CLIENT_CREDENTIALS],
@@ -26,7 +26,7 @@ pub(crate) static OCULUS_ORUM: Dialect = Dialect {
 
 static RETRY_IN: HeaderName = HeaderName::from_static("x-retry-in");
 
-/// Writes any failure of the path in the one body that all its clients understand.
+/// Writes any failure of the path in the one body that all clients of this dialect understand.
 fn write_failure(failure: &Failure, request_id: &str) -> Response {
     let refusal = match failure {
         Failure::Refused(refusal) => Some(refusal),
@@ -43,8 +43,8 @@ fn write_failure(failure: &Failure, request_id: &str) -> Response {
     } else {
         message
     };
-    // `error` is an object, since Oculus's client breaks on a text; `error_description` beside it
-    // tells RFC 6749's clients that this is no token.
+    // `error` is an object, because Oculus's client fails on a text. `error_description` beside it
+    // tells RFC 6749's clients that this is not a token.
     let (message, orum_message) = (json!(message), json!(orum_message));
     let error = format!(
         "{{\"code\":\"{code}\",\"message\":{message},\"request_id\":{}}}",
@@ -64,8 +64,8 @@ fn write_failure(failure: &Failure, request_id: &str) -> Response {
     response
 }
 
-/// Status, Oculus's `error.code` and Orum's `error_code`: the table of contract §4. It differs from the
-/// statuses of [`Problem`] in two rows only.
+/// Status, Oculus's `error.code` and Orum's `error_code`: the table of contract §4. Only two rows
+/// have a status different from that of [`Problem`].
 fn codes(refusal: Option<&Refusal>, problem: &Problem) -> (StatusCode, &'static str, &'static str) {
     let (unauthorized, forbidden) = (StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN);
     match (refusal, problem.status) {
@@ -91,7 +91,8 @@ fn codes(refusal: Option<&Refusal>, problem: &Problem) -> (StatusCode, &'static 
     }
 }
 
-/// What Orum calls credentials that are missing or no text: its `error_code`, and the sentence.
+/// Orum's `error_code` and message for a `client_id` or `client_secret` that is missing or not a
+/// text.
 fn credential_words(refusal: Option<&Refusal>) -> Option<(&'static str, &'static str)> {
     match refusal? {
         Refusal::MissingParameter("client_id") => {
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
     use crate::http::shape::{Shape, render};
 
-    /// Status, `error.code`, `error_code` and the headers that say when to come again.
+    /// Status, `error.code`, `error_code` and the header fields that say when to retry.
     fn told(failure: &Failure) -> (u16, String, String, [String; 2]) {
         let response = render(Shape::Dialect(super::write_failure), failure, "r-1");
         let wait = ["retry-after", "x-retry-in"].map(|name| {

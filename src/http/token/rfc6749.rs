@@ -1,4 +1,4 @@
-//! The canonical dialect: RFC 6749 §4.4, form-encoded, as SentryAgent's clients speak it.
+//! The canonical dialect: RFC 6749 §4.4, form-encoded, for SentryAgent's clients.
 
 use axum::response::Response;
 use serde::Serialize;
