@@ -1,6 +1,6 @@
-//! One connection, from its first byte to the last answer's arrival.
+//! One connection, from its first byte until the last response has arrived.
 //!
-//! Owns how a connection ends. Must not know why it was admitted.
+//! Owns how a connection ends. Must not know why the connection was admitted.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -32,14 +32,16 @@ use super::upload::Upload;
 /// The largest head of a request, in bytes.
 pub(super) const MAX_HEAD: usize = 32 * 1024;
 
-/// When the process stops, a connection without a request is kept so much longer: one may be on its way,
-/// and would be lost unread. What is answered meanwhile is the connection's last.
+/// When the process stops, a connection without a request is kept for this long. A request may be
+/// on its way, and would otherwise be lost unread. The response to such a request is the
+/// connection's last.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
-/// How long a connection that makes room for another may take to write what it has begun.
+/// How long a connection that is ended to make room may take to finish what it is writing.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves one connection to its end. What breaks it is the client's affair.
+/// Serves one connection to its end. An error that breaks the connection is the client's concern,
+/// so it is not reported.
 pub(super) async fn carry<I>(
     io: I,
     peer: SocketAddr,
@@ -65,7 +67,8 @@ pub(super) async fn carry<I>(
     });
     let io = TokioIo::new(Timed::new(io, Arc::clone(&line), idle_timeout));
     let mut builder = http1::Builder::new();
-    // The stream has deadlines of its own, which tell a head from the time between two requests.
+    // The stream has its own deadlines, which distinguish a head from the time between two
+    // requests.
     builder.header_read_timeout(None).max_buf_size(MAX_HEAD);
     let mut connection = builder.serve_connection(io, service);
     let ended = tokio::select! {
@@ -85,7 +88,8 @@ pub(super) async fn carry<I>(
         }
         None if line.awaits_body() => {
             let io = connection.into_parts().io.into_inner();
-            // Behind half an answer it would be taken for the rest of that.
+            // If part of another response has been written, the client would read this response as
+            // its rest.
             if !io.is_blocked() {
                 let _ = timeout(ROOM_TIMEOUT, shed::tell_to_return(&mut io.into_inner())).await;
             }
@@ -95,7 +99,8 @@ pub(super) async fn carry<I>(
             Pin::new(&mut connection).graceful_shutdown();
             match timeout(ROOM_TIMEOUT, turns(&mut connection, &line)).await {
                 Ok(ended) => ended,
-                // A request that is being answered is answered; one who does not read has had his time.
+                // A request that is being answered still gets its response. A client that does not
+                // read has had its time.
                 Err(_) if line.waiting_since().is_none() => turns(&mut connection, &line).await,
                 Err(_) => return,
             }
@@ -106,7 +111,8 @@ pub(super) async fn carry<I>(
     }
 }
 
-/// A connection whose turns are counted, for its stream to know one from the next.
+/// Polls the connection and counts the polls as turns, so that its stream can tell one turn from
+/// the next.
 async fn turns<C: Future + Unpin>(connection: &mut C, line: &Line) -> C::Output {
     poll_fn(|cx| {
         line.take_turn();
@@ -115,13 +121,13 @@ async fn turns<C: Future + Unpin>(connection: &mut C, line: &Line) -> C::Output 
     .await
 }
 
-/// What the connection learns from an answer, and tells with it: after its last one the client is to open
-/// another connection, elsewhere.
+/// Notes on the line what a response means for the connection. The connection's last response says
+/// `Connection: close`, so that the client opens another connection, elsewhere.
 fn leave(mut response: Response, line: &Line) -> Response {
     line.set_phase(Phase::Answered);
     let headers = response.headers_mut();
     if headers.contains_key(CONNECTION) {
-        // A body was left unread.
+        // The response says `Connection: close` already: a body was left unread.
         line.linger();
     } else if line.is_last() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -150,12 +156,12 @@ mod tests {
         began: Instant,
     }
 
-    /// A server of one connection, whose answers are so long.
+    /// A server of one connection, whose responses have a body of this many bytes.
     fn served(answer: usize) -> Served {
         served_in(answer, Duration::ZERO)
     }
 
-    /// The same, which takes so long for an answer.
+    /// The same server, which takes this long for a response.
     fn served_in(answer: usize, time: Duration) -> Served {
         let (client, server) = tokio::io::duplex(16 * 1024);
         let body = "x".repeat(answer);
@@ -187,7 +193,7 @@ mod tests {
             self.client.write_all(bytes.as_bytes()).await.unwrap();
         }
 
-        /// One answer of two bytes' body.
+        /// Reads one response with a body of two bytes.
         async fn answer(&mut self) -> String {
             let mut read = Vec::new();
             while !read.ends_with(b"\r\n\r\nxx") {
@@ -201,7 +207,7 @@ mod tests {
             String::from_utf8(read).unwrap()
         }
 
-        /// When the server ended the connection, having sent nothing more.
+        /// The time until the server ended the connection. The server must have sent nothing more.
         async fn end(&mut self) -> Duration {
             let mut rest = Vec::new();
             self.client.read_to_end(&mut rest).await.unwrap();
@@ -237,7 +243,7 @@ mod tests {
         used.send(GET).await;
         used.answer().await;
         assert!(near(used.end().await, Duration::from_secs(40) + IDLE));
-        // A line break behind a body begins no request.
+        // A line break after a body does not begin a request.
         let mut old = served(2);
         old.send(POST).await;
         old.answer().await;
@@ -253,7 +259,7 @@ mod tests {
         let mut half = served(2);
         half.send("GET / HTTP/1.1\r\nx-a: ").await;
         assert!(near(half.end().await, HEAD_TIMEOUT));
-        // Behind a request and an idle time it has the same.
+        // After a request and an idle time, a head has the same timeout.
         let mut later = served(2);
         later.send(GET).await;
         later.answer().await;
@@ -337,7 +343,7 @@ mod tests {
                 .line
                 .waiting_since()
                 .expect("it waits for its client");
-            // What comes by and by is no new wait.
+            // More bytes of the body do not begin a new wait.
             stalling.send("=").await;
             sleep(Duration::from_secs(1)).await;
             assert_eq!(stalling.line.waiting_since(), Some(since));
@@ -357,7 +363,7 @@ mod tests {
         for (whole, half, ends_after) in [
             (GET, "GET / HTTP/1.1\r\nx-a: ", HEAD_TIMEOUT),
             (POST, "G", HEAD_TIMEOUT),
-            // A line break behind a body begins no request.
+            // A line break after a body does not begin a request.
             (POST, "\r\n", IDLE),
             (GET, "", IDLE),
             (POST, "", IDLE),
@@ -367,7 +373,8 @@ mod tests {
             served.answer().await;
             assert!(near(served.end().await, ends_after), "{half:?}");
         }
-        // The rest of it is a request like any other, and an idle time comes after it.
+        // The rest of the head completes a request like any other. An idle time follows its
+        // response.
         let mut served = served(2);
         served.send(&format!("{POST}{}", &GET[..10])).await;
         served.answer().await;

@@ -1,22 +1,22 @@
-//! What a connection, its service and the table of connections know of each other.
+//! The state that a connection, its service and the table of connections share.
 //!
-//! Owns a few words that they share without a lock. Must not know who acts on them.
+//! Owns a few values that are shared without a lock. Must not know who acts on them.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Where a connection stands between two requests.
+/// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// No byte of a request has arrived.
     Idle,
-    /// A part of a head has.
+    /// A part of a request's head has arrived.
     Head,
-    /// A request is being answered, or its body is read.
+    /// A request is being answered, or its body is being read.
     Busy,
-    /// The answer is made and may not have left yet.
+    /// The response is made, but may not have been sent yet.
     Answered,
 }
 
@@ -25,19 +25,19 @@ pub(super) enum Phase {
 pub(super) struct Line {
     opened: Instant,
     phase: AtomicU8,
-    /// Milliseconds from `opened`, and one more, since which the server waits for the client and for nothing
-    /// else; 0 while it does not.
+    /// Since when the server has waited for the client and for nothing else: milliseconds from
+    /// `opened`, plus one. 0 while the server does not wait for the client.
     waiting: AtomicU64,
-    /// The request's body is waited for.
+    /// Whether the server waits for the rest of the request's body.
     awaits_body: AtomicBool,
-    /// How often the connection was looked at.
+    /// How often the connection was polled.
     turn: AtomicU64,
     last: AtomicBool,
     lingering: AtomicBool,
 }
 
 impl Line {
-    /// Idle from now on.
+    /// A connection that is idle from now on.
     pub(super) fn new() -> Self {
         Self {
             opened: Instant::now(),
@@ -50,7 +50,7 @@ impl Line {
         }
     }
 
-    /// Where it stands.
+    /// The present phase.
     pub(super) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Idle,
@@ -60,7 +60,7 @@ impl Line {
         }
     }
 
-    /// It stands there from now on.
+    /// Sets the phase.
     pub(super) fn set_phase(&self, phase: Phase) {
         let word = match phase {
             Phase::Idle => 0,
@@ -71,13 +71,13 @@ impl Line {
         self.phase.store(word, Ordering::Relaxed);
     }
 
-    /// A request begins.
+    /// Records that a request begins.
     pub(super) fn begin(&self) {
         self.set_phase(Phase::Busy);
         self.waits_no_more();
     }
 
-    /// From now on the server waits for the client and for nothing else.
+    /// Records that from now on the server waits for the client and for nothing else.
     pub(super) fn waits(&self) -> Instant {
         let now = Instant::now();
         let millis = now.saturating_duration_since(self.opened).as_millis();
@@ -86,59 +86,60 @@ impl Line {
         now
     }
 
-    /// The server has something to do for it.
+    /// Records that the server has work to do for this connection.
     pub(super) fn waits_no_more(&self) {
         self.waiting.store(0, Ordering::Relaxed);
     }
 
-    /// The request's body has not arrived whole, and nothing can be done without it. What arrives of it by and
-    /// by does not begin the wait anew.
+    /// Records that the request's body has not arrived completely, and that the server can do
+    /// nothing without the rest. Further bytes of the body do not begin the wait anew.
     pub(super) fn waits_for_body(&self) {
         if !self.awaits_body.swap(true, Ordering::Relaxed) {
             self.waits();
         }
     }
 
-    /// Nobody waits for the body any longer.
+    /// Records that the server no longer waits for the body.
     pub(super) fn has_body(&self) {
         if self.awaits_body.swap(false, Ordering::Relaxed) {
             self.waits_no_more();
         }
     }
 
-    /// Whether the client owes a request's body.
+    /// Whether the server waits for the rest of the request's body.
     pub(super) fn awaits_body(&self) -> bool {
         self.awaits_body.load(Ordering::Relaxed)
     }
 
-    /// The connection is looked at once more.
+    /// Counts one more poll of the connection.
     pub(super) fn take_turn(&self) {
         self.turn
             .store(self.turn().wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Which look at the connection this is.
+    /// The number of the present poll.
     pub(super) fn turn(&self) -> u64 {
         self.turn.load(Ordering::Relaxed)
     }
 
-    /// Since when the server waits for the client, when it does.
+    /// Since when the server has waited for the client, if it waits.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         let millis = self.waiting.load(Ordering::Relaxed).checked_sub(1)?;
         self.opened.checked_add(Duration::from_millis(millis))
     }
 
-    /// The next answer is the connection's last.
+    /// Makes the next response the connection's last.
     pub(super) fn end_after_answer(&self) {
         self.last.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the next answer is the last.
+    /// Whether the next response is the connection's last.
     pub(super) fn is_last(&self) -> bool {
         self.last.load(Ordering::Relaxed)
     }
 
-    /// The client may still be sending what nobody will read: the answer must reach it all the same.
+    /// Records that the client may still be sending bytes that nobody will read. The response must
+    /// reach the client all the same.
     pub(super) fn linger(&self) {
         self.lingering.store(true, Ordering::Relaxed);
     }

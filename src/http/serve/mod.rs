@@ -1,9 +1,9 @@
 //! The listener: from a bound socket and a shutdown future to served connections.
 //!
-//! Owns how many connections there are and how long each may wait. Must not know any route. `table` counts
-//! connections, `connection` carries one, `stream` has its deadlines, `upload`
-//! is a request's body on its way, `line` is what they share, `shed` sends away whom there is no place for, and
-//! `discard` reads what is left over.
+//! Owns how many connections there are and how long each may wait. Must not know any route. `table`
+//! counts connections, `connection` serves one, `stream` has the deadlines, `upload` is a request's
+//! body while it arrives, `line` is the state that these share, `shed` turns away clients for whom
+//! there is no room, and `discard` reads what such clients still send.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
@@ -33,43 +33,46 @@ use line::Line;
 pub use table::Caps;
 use table::{BARREN, Full, Seat, Table};
 
-/// How many connections can wait to be taken in: the length of the system's queue, which the system's own
-/// limit may shorten.
+/// The most connections that wait to be accepted: the length of the system's queue. The system's
+/// own limit may be lower.
 pub(crate) const BACKLOG: i32 = 4_096;
 
-/// How long the system tries to deliver what a client does not acknowledge, its probes of a client that does
-/// not read included; a little more than such a client has here, so that it outlives the process's own
-/// deadline and nothing else.
+/// How long the system tries to deliver data that a client does not acknowledge, in milliseconds.
+/// The system's probes of a client that does not read count too. This time is a little longer than
+/// the process's own deadline for such a client, so that only that deadline comes first.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT_MILLIS: u32 = 20_000;
 
-/// How many connections are told at once that there is no place for them; more are closed without a word.
+/// How many clients at once are told that there is no room. More connections are closed without a
+/// response.
 const MAX_TOLD: usize = 32;
 
-/// After an accept that failed, for want of file descriptors for example.
+/// The pause after an accept that failed, for example because no file descriptor was left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a newcomer waits for those on their way out, who have less.
+/// How long a new connection waits for connections that are ending. Those have less time to end.
 const LEAVING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where every place was taken just now, the next connection waits at the door, and those behind it in the
-/// system's queue, so often in such a time. Who comes then is turned away at once.
+/// If all places were taken a moment ago, the next connection waits before it is admitted, and the
+/// connections after it wait in the system's queue. There may be `MAX_WAITS` such waits in each
+/// `WAITS_WINDOW`. After that, a connection that finds no room is turned away at once.
 const MAX_WAITS: u32 = 40;
 const WAITS_WINDOW: Duration = Duration::from_secs(10);
 
-/// What holds for all connections of one listener.
+/// The rules for all connections of one listener.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// How long a connection is kept between two requests.
     pub idle_timeout: Duration,
     /// How many connections there may be.
     pub caps: Caps,
-    /// The proxies in front, which speak for many clients: no cap per address binds them.
+    /// The proxies in front of this server. A proxy sends the requests of many clients, so the cap
+    /// per address does not apply to it.
     pub proxies: Networks,
 }
 
 impl Default for Rules {
-    /// As the default configuration has them, for a process with some 1,000 descriptors.
+    /// The values of the default configuration, for a process with about 1,000 file descriptors.
     fn default() -> Self {
         Self {
             idle_timeout: Duration::from_secs(75),
@@ -82,8 +85,8 @@ impl Default for Rules {
     }
 }
 
-/// Serves `router` until `shutdown` resolves; then stops accepting at once and waits up to `drain` for
-/// what is in flight.
+/// Serves `router` until `shutdown` resolves. Then stops accepting at once, and waits up to `drain`
+/// for the requests in flight.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -114,14 +117,16 @@ pub async fn serve(
             }
         }
     }
-    // The system has accepted these for this process already; a listener that is closed resets them.
+    // The system has already accepted these connections for this process. Closing the listener
+    // would reset them.
     for _ in 0..BACKLOG {
         let Some(Ok((stream, peer))) = listener.accept().now_or_never() else {
             break;
         };
         door.let_in(stream, peer).await;
     }
-    // Closed before anybody is sent away: who is must not knock again in vain.
+    // Close the listener before any connection is told to end. Otherwise its client could connect
+    // to this process again in vain.
     drop(listener);
     door.table.end();
     let _ = timeout(drain, async {
@@ -131,14 +136,14 @@ pub async fn serve(
     Ok(())
 }
 
-/// Takes connections in, or sends them away.
+/// Admits connections, or turns them away.
 struct Door {
     router: Router,
     rules: Rules,
     table: Arc<Table>,
     open: JoinSet<()>,
     told: Arc<Semaphore>,
-    /// How often connections have waited since then.
+    /// The beginning of the present window, and how often connections have waited since then.
     waits: (Instant, u32),
 }
 
@@ -183,15 +188,18 @@ impl Door {
         }
     }
 
-    /// A place, and what its connection shares. Where all were taken just now, some make room in a moment.
+    /// A place for a connection, and the line that the connection shares. If all places were taken
+    /// a moment ago, some connections make room soon.
     async fn admit(&mut self, source: Option<IpAddr>) -> Result<(Seat, Arc<Line>), Full> {
         let began = Instant::now();
         loop {
-            // It waits for its client from now on: what it waited at the door was not the client's doing.
+            // The line's wait for the client begins now: the time before admission is not the
+            // client's fault.
             let line = Arc::new(Line::new());
             match self.table.admit(source, &line) {
                 Ok(seat) => return Ok((seat, line)),
-                // Nobody is sent away for those who are about to be gone: newcomers wait in the system's queue.
+                // Nobody is turned away while connections are ending: new connections wait in the
+                // system's queue.
                 Err(_) if self.table.is_emptying() && began.elapsed() < LEAVING_TIMEOUT => {
                     sleep(BARREN).await;
                 }
@@ -216,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    /// What a server answers to these bytes, read for as long as it takes to have one reply.
+    /// What a server sends in response to these bytes. One read, which waits for the response.
     async fn reply_to(bytes: &[u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -284,7 +292,8 @@ mod tests {
     #[tokio::test]
     async fn bytes_behind_a_request_do_not_hold_back_its_reply() {
         let post = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na=b";
-        // Old clients end a body with a line break; others have begun to send the next request.
+        // Old clients send a line break after a body. Other clients have begun to send the next
+        // request.
         for behind in ["", "\r\n", "\n", "GET / HT"] {
             let reply = reply_to(format!("{post}{behind}").as_bytes()).await;
             assert!(reply.starts_with("HTTP/1.1 200 "), "{behind:?}: {reply:?}");

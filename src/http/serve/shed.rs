@@ -1,4 +1,4 @@
-//! The answer to whom there is no place for, or no longer. Must not know why there is none.
+//! The response to a client for whom there is no room, or no room any longer. Must not know why.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use super::discard::{DISCARD_TIMEOUT, discard};
 
-/// How long the first bytes of a request are waited for: an answer to a question that nobody has asked yet
-/// is taken for a fault.
+/// How long to wait for the first bytes of a request. A client would take a response before its
+/// request for an error.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 const ANSWER: &str = concat!(
@@ -23,7 +23,7 @@ const ANSWER: &str = concat!(
     "{\"error\":\"temporarily_unavailable\",\"error_description\":\"The service is temporarily unavailable. Retry later.\"}",
 );
 
-/// Says that the client is to come again, and ends the connection.
+/// Tells the client to retry, and ends the connection.
 pub(super) async fn turn_away(mut io: impl AsyncRead + AsyncWrite + Unpin) {
     let asked = timeout(QUESTION_TIMEOUT, io.read(&mut [0; 1_024])).await;
     if !asked.is_ok_and(|read| read.is_ok_and(|length| length > 0)) {
@@ -32,7 +32,7 @@ pub(super) async fn turn_away(mut io: impl AsyncRead + AsyncWrite + Unpin) {
     let _ = timeout(QUESTION_TIMEOUT + DISCARD_TIMEOUT, tell_to_return(&mut io)).await;
 }
 
-/// The answer alone, to one who has asked.
+/// Sends the response alone, to a client that has sent a request.
 pub(super) async fn tell_to_return(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let told = async {
         io.write_all(ANSWER.as_bytes()).await?;

@@ -1,6 +1,8 @@
-//! A connection's bytes with deadlines: for a head, for idling between requests, for a client that reads.
+//! A connection's bytes with deadlines: for a request's head, for the idle time between requests,
+//! and for a client that does not read.
 //!
-//! Owns the times. Must not know what the bytes mean, but that a request's first byte ends an idle time.
+//! Owns the deadlines. Must not know what the bytes mean, except that a request's first byte ends
+//! an idle time.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,7 +18,7 @@ use super::line::{Line, Phase};
 /// How long a client may take for a request's head, from its first byte.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a client may take nothing of what is written to it.
+/// How long a client may read nothing of what is written to it.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A stream that fails once a deadline has passed.
@@ -24,20 +26,21 @@ pub(super) struct Timed<I> {
     io: I,
     line: Arc<Line>,
     idle_timeout: Duration,
-    /// Since when the present phase is waited in: from the first time that nothing arrived.
+    /// Since when the server has waited in the present phase: the first time that nothing arrived.
     since: Option<Instant>,
-    /// Since when nothing of what is written was taken.
+    /// Since when the client has read nothing of what is written.
     blocked_since: Option<Instant>,
-    /// The connection's turn in which the last answer left.
+    /// The connection's turn in which the last response was sent.
     answered_in: Option<u64>,
-    /// Whether what arrived last ends a line.
+    /// Whether the bytes that arrived last end with a line feed.
     ends_line: bool,
-    /// Set to no later than the next deadline. It is moved when it fires, not at each request.
+    /// The timer fires no later than the next deadline. It is moved when it fires, not at each
+    /// request.
     timer: Pin<Box<Sleep>>,
 }
 
 impl<I> Timed<I> {
-    /// Idle from now on.
+    /// A stream that is idle from now on.
     pub(super) fn new(io: I, line: Arc<Line>, idle_timeout: Duration) -> Self {
         let timer = Box::pin(sleep_until(Instant::now() + idle_timeout));
         let (since, blocked_since, answered_in) = (None, None, None);
@@ -58,13 +61,13 @@ impl<I> Timed<I> {
         self.io
     }
 
-    /// Whether the client has not taken all that was written.
+    /// Whether the client has left unread a part of what is written.
     pub(super) fn is_blocked(&self) -> bool {
         self.blocked_since.is_some()
     }
 
-    /// What arrived: the first byte of a request ends the idle time. Old clients end a body with a line
-    /// break that is none.
+    /// Handles bytes that arrived. The first byte of a request ends the idle time. A line break
+    /// does not: old clients send one after a body.
     fn arrived(&mut self, bytes: &[u8]) {
         self.ends_line = bytes.last() == Some(&b'\n');
         let between = matches!(self.line.phase(), Phase::Idle | Phase::Answered);
@@ -74,9 +77,9 @@ impl<I> Timed<I> {
         }
     }
 
-    /// hyper asks for more in the very turn in which the answer left only when it holds something that arrived
-    /// behind the request: the beginning of the next one, whose time begins now. Old clients end a body with a
-    /// line break that is none.
+    /// In the same turn in which the response was sent, hyper reads again only if it already holds
+    /// bytes that arrived after the request. These bytes begin the next request, and that request's
+    /// time begins now. A line break does not begin a request: old clients send one after a body.
     fn look_behind_the_request(&mut self) {
         let is_same_turn = self.answered_in.take() == Some(self.line.turn());
         if is_same_turn && self.line.phase() == Phase::Idle && !self.ends_line {
@@ -85,7 +88,7 @@ impl<I> Timed<I> {
         }
     }
 
-    /// Nothing arrives: an error once the client has had its time.
+    /// Nothing arrives. Returns an error once the client's time is over.
     fn wait_for_request(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let timeout = match self.line.phase() {
             Phase::Idle => self.idle_timeout,
@@ -97,7 +100,7 @@ impl<I> Timed<I> {
         self.expire(cx, since + timeout)
     }
 
-    /// Nothing is taken: an error once the client has had its time.
+    /// The client reads nothing. Returns an error once the client's time is over.
     fn wait_for_reader(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let line = &self.line;
         let since = *self.blocked_since.get_or_insert_with(|| line.waits());
@@ -117,7 +120,7 @@ impl<I> Timed<I> {
         Poll::Pending
     }
 
-    /// Something was taken: what is written in an idle time is still the answer.
+    /// The client read something. If it read during an idle time, the response is still being sent.
     fn taken(&mut self) {
         if self.blocked_since.take().is_some() && !self.line.awaits_body() {
             self.line.waits_no_more();
@@ -127,8 +130,8 @@ impl<I> Timed<I> {
         }
     }
 
-    /// All that was written has been taken: behind an answer an idle time begins. Nobody asks for the next
-    /// request now whom an earlier reading will wake.
+    /// The client has taken all that was written. After a response, an idle time begins. The wait
+    /// begins here, because hyper does not read again now if an earlier read is still pending.
     fn flushed(&mut self, cx: &mut Context<'_>) {
         if self.line.phase() == Phase::Answered {
             self.line.set_phase(Phase::Idle);

@@ -1,4 +1,5 @@
-//! The table of open connections: how many there may be, in all and from one address, and who makes room.
+//! The table of open connections: how many there may be, in all and from one address, and which of
+//! them make room.
 //!
 //! Owns the count. Must not know HTTP. A connection whose entry is removed is told to end.
 
@@ -12,17 +13,18 @@ use tokio::time::Instant;
 
 use super::line::Line;
 
-/// Room is made for so many at once, as a part of the cap: each look goes through the whole table.
+/// Making room ends one in `ROOM_PART` of the open connections at once, because each search goes
+/// through the whole table.
 const ROOM_PART: usize = 32;
 
-/// How many that were ended may still be on their way out, each with its descriptor, as a part of the cap:
-/// one that does not read has a second.
+/// One in `LEAVING_PART` of the cap may be ending at once, each with its file descriptor. A
+/// connection whose client does not read takes a second to end.
 const LEAVING_PART: usize = 16;
 
-/// Where no connection could be ended, it is not looked again for so long.
+/// If no connection could be ended, the table does not search again for this long.
 pub(super) const BARREN: Duration = Duration::from_millis(50);
 
-/// For how long a connection has waited for its client before it is ended to make room.
+/// How long a connection must have waited for its client before it may be ended to make room.
 const MIN_WAIT: Duration = Duration::from_millis(250);
 
 /// How many connections there may be.
@@ -30,11 +32,11 @@ const MIN_WAIT: Duration = Duration::from_millis(250);
 pub struct Caps {
     /// In all.
     pub total: usize,
-    /// From one address, of IPv6 from one /64; 0 is without a cap.
+    /// From one address, or from one /64 of IPv6. 0 means that there is no cap.
     pub per_source: usize,
 }
 
-/// Why a connection has no place.
+/// Why a connection gets no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
     /// There are too many in all.
@@ -53,7 +55,7 @@ pub(super) struct Table {
 struct OpenSlots {
     next: u64,
     entries: HashMap<u64, ConnectionEntry>,
-    /// How many have no entry any longer and are not gone.
+    /// How many connections have no entry any longer but have not ended yet.
     leaving: usize,
     sources: HashMap<IpAddr, SourceSlots>,
     barren_until: Option<Instant>,
@@ -62,7 +64,7 @@ struct OpenSlots {
 struct ConnectionEntry {
     source: Option<IpAddr>,
     line: Arc<Line>,
-    /// Dropped with the entry, which the connection sees.
+    /// Dropped with the entry. The connection notices the drop.
     _told: oneshot::Sender<()>,
 }
 
@@ -72,11 +74,11 @@ struct SourceSlots {
     barren_until: Option<Instant>,
 }
 
-/// A connection's place in the table, which it gives back when dropped.
+/// A connection's place in the table. It is given back when dropped.
 pub(super) struct Seat {
     table: Arc<Table>,
     number: u64,
-    /// Ready once the connection is to end.
+    /// Ready when the connection must end.
     pub ending: oneshot::Receiver<()>,
 }
 
@@ -90,7 +92,7 @@ impl Drop for Seat {
 }
 
 impl Table {
-    /// Empty.
+    /// An empty table.
     pub(super) fn new(caps: Caps) -> Arc<Self> {
         Arc::new(Self {
             caps,
@@ -98,12 +100,12 @@ impl Table {
         })
     }
 
-    /// A place for a connection. `source` is whom it counts for; a proxy that speaks for many counts for
-    /// nobody.
+    /// Gives a connection a place. `source` is the address that the connection counts for. It is
+    /// `None` for a proxy that sends the requests of many clients.
     ///
-    /// Where there is none, the connections that have waited longest for their clients end, whatever they wait
-    /// for: a request, the rest of a head or of a body, a client that reads. One whose answer is being made
-    /// keeps its place.
+    /// If there is no free place, the connections that have waited longest for their clients end,
+    /// whatever they wait for: a request, the rest of a head or of a body, a client that does not
+    /// read. A connection whose response is being made keeps its place.
     pub(super) fn admit(
         self: &Arc<Self>,
         source: Option<IpAddr>,
@@ -117,7 +119,8 @@ impl Table {
                 return Err(Full::Source);
             }
         }
-        // Each holds a descriptor until it is gone: those that were ended are bounded too.
+        // Each connection holds a file descriptor until it has ended, so the number of ending
+        // connections is bounded too.
         if open.is_emptying(self.caps)
             || (open.entries.len() >= self.caps.total && !open.make_room(None))
         {
@@ -145,8 +148,8 @@ impl Table {
         })
     }
 
-    /// Whether some connection is on its way out, or waits for its client: it makes room once it has waited
-    /// long enough.
+    /// Whether some connection is ending, or waits for its client: such a connection makes room
+    /// once it has waited long enough.
     pub(super) fn will_have_room(&self) -> bool {
         let open = self.lock();
         open.leaving > 0
@@ -156,18 +159,19 @@ impl Table {
                 .any(|entry| entry.line.waiting_since().is_some())
     }
 
-    /// Whether as many are on their way out as may be at once: the next of them is gone within a second.
+    /// Whether the most connections that may be ending at once are ending. The next of them has
+    /// ended within a second.
     pub(super) fn is_emptying(&self) -> bool {
         self.lock().is_emptying(self.caps)
     }
 
-    /// Ends those that have waited longest for their clients: the system has no descriptor left, although
-    /// there may be more connections by the caps.
+    /// Ends the connections that have waited longest for their clients. For the case that the
+    /// system has no file descriptor left although the caps would allow more connections.
     pub(super) fn make_room(&self) {
         self.lock().make_room(None);
     }
 
-    /// Ends all connections, each after the answer that it waits for.
+    /// Ends all connections, each after the response that it waits for.
     pub(super) fn end(&self) {
         let mut open = self.lock();
         for entry in open.entries.values() {
@@ -193,7 +197,7 @@ impl OpenSlots {
         self.leaving > caps.total / LEAVING_PART + 1
     }
 
-    /// Whether it had an entry.
+    /// Removes an entry. Returns whether there was one.
     fn remove(&mut self, number: u64) -> bool {
         let Some(entry) = self.entries.remove(&number) else {
             return false;
@@ -209,7 +213,8 @@ impl OpenSlots {
         true
     }
 
-    /// Ends those that have waited longest, of one source or of all; whether there were any.
+    /// Ends the connections that have waited longest, of one source or of all. Returns whether
+    /// there were any.
     fn make_room(&mut self, source: Option<IpAddr>) -> bool {
         let now = Instant::now();
         if self.barren(source).is_some_and(|until| now < until) {
@@ -248,7 +253,7 @@ impl OpenSlots {
     }
 }
 
-/// Whoever has one address of IPv6 has its whole /64.
+/// The network that an address counts for: a client with one IPv6 address has the whole /64.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
@@ -301,7 +306,7 @@ mod tests {
                 .try_recv()
                 .is_err_and(|e| e == oneshot::error::TryRecvError::Empty)
         );
-        // It counts no more, before it is gone and after.
+        // The ended connection does not count any more, neither before it is gone nor after.
         assert_eq!(table.len(), 2);
         drop(first);
         assert_eq!(table.len(), 2);
@@ -316,7 +321,7 @@ mod tests {
         let admit = || table.admit(None, &idle);
         let mut seats: Vec<Seat> = (0..64).map(|_| admit().unwrap()).collect();
         tokio::time::advance(Duration::from_secs(1)).await;
-        // All are deaf: none that is told to end does.
+        // No client reads, so a connection that is told to end does not end.
         while let Ok(seat) = admit() {
             seats.push(seat);
             assert!(seats.len() < 100, "descriptors without a bound");
@@ -374,7 +379,7 @@ mod tests {
                 .try_recv()
                 .is_err_and(|e| e == oneshot::error::TryRecvError::Empty)
         );
-        // A proxy that speaks for many counts for nobody.
+        // A proxy that sends the requests of many clients does not count.
         for _ in 0..5 {
             seats.push(table.admit(None, &lines[4]).unwrap());
         }

@@ -1,6 +1,7 @@
 //! A request's body while it arrives.
 //!
-//! Owns nothing: it tells the connection's line when the client owes the rest. Must not know what a body says.
+//! Owns nothing: it tells the connection's line when the client owes the rest. Must not know what a
+//! body says.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,14 +12,15 @@ use hyper::body::{Frame, Incoming, SizeHint};
 
 use super::line::Line;
 
-/// A request's body, for which the connection waits as for a request: it can make room until then.
+/// A request's body. The connection waits for the body as it waits for a request, and may be ended
+/// to make room until the body has arrived.
 pub(super) struct Upload {
     body: Incoming,
     line: Arc<Line>,
 }
 
 impl Upload {
-    /// All of it is still to arrive.
+    /// A body of which nothing has arrived.
     pub(super) fn new(body: Incoming, line: Arc<Line>) -> Self {
         Self { body, line }
     }
