@@ -1,4 +1,5 @@
-//! Runs background loops: each a name, a period and a step. Must not know what a step does.
+//! Runs background loops. Each loop has a name, a period and a step. Must not know what a step
+//! does.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,12 +8,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// One turn of a loop. Its errors are its own to log: a loop goes on after a failed turn.
+/// One turn of a loop. A step logs its own errors: the loop goes on after a failed turn.
 pub(crate) type Step = Box<dyn FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// A background loop.
 pub struct Loop {
-    /// For the log.
+    /// Its name in the log.
     pub name: &'static str,
     /// The time between two turns.
     pub period: Duration,
@@ -20,8 +21,9 @@ pub struct Loop {
     pub step: Step,
 }
 
-/// Runs `loops` for ever. Returns only when one of them died, with its name: the process must end
-/// then, since a server whose keys or lists no longer move is worse than none.
+/// Runs `loops` for ever. Returns only when one of them has died, with the name of that loop. The
+/// process must then end: a server that no longer refreshes its keys or lists is worse than no
+/// server.
 pub(crate) async fn run(loops: Vec<Loop>) -> &'static str {
     let mut running = JoinSet::new();
     let mut names = std::collections::HashMap::new();
@@ -30,7 +32,7 @@ pub(crate) async fn run(loops: Vec<Loop>) -> &'static str {
         let handle = running.spawn(async move {
             let mut ticks = interval(one.period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            // The first tick is immediate, and what it would do was done at the start.
+            // The first tick comes at once. Skip it: the start of the server has done its work.
             ticks.tick().await;
             loop {
                 ticks.tick().await;

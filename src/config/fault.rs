@@ -1,4 +1,6 @@
-//! What is wrong with a configuration. Owns how a fault reads; must not know how values are parsed.
+//! What is wrong with a configuration.
+//!
+//! Owns the text of a fault. Must not know how values are parsed.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,10 +14,10 @@ pub enum Origin {
     File {
         /// The file.
         path: PathBuf,
-        /// Counted from 1; `None` when the fault is the file's own.
+        /// The line, counted from 1; `None` when the fault concerns the whole file.
         line: Option<usize>,
     },
-    /// In an environment variable of that name, or in the file that a `…_FILE` variable names.
+    /// In the environment variable of this name, or in the file that a `…_FILE` variable names.
     Environment(String),
     /// On the command line.
     Flag,
@@ -43,7 +45,7 @@ pub struct Fault {
     pub key: String,
     /// Where it was set.
     pub origin: Origin,
-    /// What was written; never there for a secret or an unknown key.
+    /// The text that was written. Always `None` for a secret and for an unknown key.
     pub value: Option<String>,
     /// The rule that was broken.
     pub rule: String,
@@ -60,7 +62,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Everything that is wrong with a configuration, one line a fault.
+/// Everything that is wrong with a configuration, one line for each fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 

@@ -1,14 +1,16 @@
 //! Text files that hold the configuration, or one value of it.
 //!
-//! Owns how much is read and what may be said of a file. Must not know what a value means.
+//! Owns how many bytes are read, and what an error message may say about a file. Must not know what
+//! a value means.
 
 use std::io::Read;
 use std::path::Path;
 
-/// The largest file that is read, in bytes: configuration is never larger, a device file always is.
+/// The largest file that is read, in bytes. A configuration is never larger. A device file has no
+/// end, so this limit stops it.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// A text file of bounded size; the error is fit to print.
+/// Reads a text file of at most [`MAX_FILE_BYTES`]. The error may be shown to the operator.
 pub(super) fn read_text(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
@@ -20,7 +22,8 @@ pub(super) fn read_text(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
-/// Editors and `echo` end a file with a newline that is no part of the value.
+/// Removes one newline at the end. Editors and `echo` end a file with a newline, which does not
+/// belong to the value.
 pub(super) fn without_newline(mut text: String) -> String {
     if text.ends_with('\n') {
         text.pop();
@@ -31,8 +34,9 @@ pub(super) fn without_newline(mut text: String) -> String {
     text
 }
 
-/// What may be said of the file that a `…_FILE` variable names: somebody may have put the secret itself
-/// there, which looks like a bare name, or like one below a folder that is not there.
+/// How an error message names the file that a `…_FILE` variable points to. The operator may have
+/// put the secret itself into that variable. Such a secret looks like a bare file name, or like a
+/// path below a folder that does not exist, so the message does not repeat those.
 pub(super) fn named_file(path: &Path) -> String {
     let unnamed = |place: &str| format!("the file that it names, in {place},");
     match path.parent() {

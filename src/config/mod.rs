@@ -1,9 +1,12 @@
 //! The configuration.
 //!
-//! Owns what each value may be and which values go together; reports every fault at once, each
-//! with its key, where it was set and the rule. Must not know what the values are used for.
-//! Reading order: [`table`] (every key on one screen), [`model`] (as meant), [`raw`] (the layers, as `written`),
-//! [`value`], `postgres` (the parameters of its URL), `resolve` (from written to meant), [`rule`] and [`fault`].
+//! Owns what each value may be and which values go together. Reports all faults at once: each names
+//! its key, the place where the key was set, and the rule that was broken. Must not know what the
+//! values are used for.
+//!
+//! Reading order: [`table`] (every key on one screen), [`model`] (the typed values), [`raw`] (the
+//! layers, with each value as `written`), [`value`], `postgres` (the parameters of its URL),
+//! `resolve` (from written text to typed values), [`rule`] and [`fault`].
 
 pub(crate) mod fault;
 mod files;

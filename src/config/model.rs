@@ -1,4 +1,4 @@
-//! The configuration as meant: what every key comes to. Must not know how it was written.
+//! The typed configuration: the meaning of every key. Must not know how a value was written.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,8 @@ use crate::keys::seal::MasterKey;
 
 use super::value::DatabaseUrl;
 
-/// Everything that can be configured. Nothing after start reads it from anywhere else.
+/// Everything that can be configured. After the start, the program reads configuration from here
+/// only.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Listeners.
@@ -24,9 +25,9 @@ pub struct Config {
     pub token: TokenConfig,
     /// Signing keys.
     pub keys: KeysConfig,
-    /// Protection against too much.
+    /// Limits that protect the server against overload.
     pub limits: LimitsConfig,
-    /// Tokens a month by plan; `free` and `unlimited` are always there.
+    /// Tokens a month by plan. The plans `free` and `unlimited` always exist.
     pub plans: Plans,
     /// Which scopes are high-risk.
     pub scopes: RiskRules,
@@ -39,25 +40,27 @@ pub struct Config {
 /// Listeners.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
-    /// Where clients connect.
+    /// The address to which clients connect.
     pub listen: SocketAddr,
-    /// Where metrics are served.
+    /// The address that serves metrics.
     pub ops_listen: SocketAddr,
     /// Where plain HTTP may be spoken.
     pub plaintext: Plaintext,
-    /// How many seconds a stop waits for requests that are being answered.
+    /// How many seconds a stopping server waits for requests that are in flight.
     pub drain_seconds: u64,
-    /// How many seconds a stop still takes in connections, and says that it is not ready.
+    /// How many seconds a stopping server still accepts connections while it reports that it is not
+    /// ready.
     pub drain_delay_seconds: u64,
-    /// How many seconds a connection is kept between two requests.
+    /// How many seconds an idle connection is kept between two requests.
     pub idle_seconds: u64,
-    /// The most connections; 0 takes nine tenths of the descriptors, 65,536 at most.
+    /// The most connections. 0 means nine tenths of the file descriptors, but at most 65,536.
     pub max_connections: usize,
-    /// The most connections from one address; 0 is off, `None` takes half of all, 4,096 at most.
+    /// The most connections from one address. 0 sets no limit. `None` means half of all
+    /// connections, but at most 4,096.
     pub max_connections_per_source: Option<usize>,
-    /// Whose word about a client's address is taken.
+    /// The proxies that may name a client's address.
     pub trusted_proxies: Networks,
-    /// The header in which it stands.
+    /// The header field in which these proxies write the client's address.
     pub client_address_header: Option<String>,
 }
 
@@ -66,7 +69,7 @@ pub struct ServerConfig {
 pub enum Plaintext {
     /// On loopback addresses only.
     Loopback,
-    /// Anywhere: a proxy in front ends TLS.
+    /// On any address: a proxy in front terminates TLS.
     BehindProxy,
 }
 
@@ -80,7 +83,7 @@ impl Plaintext {
 /// The store.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
-    /// Which and where.
+    /// Which database, and where it is.
     pub url: DatabaseUrl,
     /// The most connections that this process opens to Postgres.
     pub max_connections: u32,
@@ -92,40 +95,42 @@ pub struct TokenConfig {
     /// The `iss` claim and the base of every published URL: absolute, without query, fragment or
     /// trailing slash, exactly as written.
     pub issuer: String,
-    /// The lifetime of a token whose agent has none of its own.
+    /// The lifetime of a token when its agent has no lifetime of its own.
     pub default_ttl: Ttl,
-    /// The `aud` of a token that asked for none; `None` takes the issuer.
+    /// The `aud` of a token when its request asked for no audience. `None` means the issuer.
     pub default_audience: Option<Audience>,
-    /// The `typ` in a token's header.
+    /// The `typ` in an access token's JOSE header.
     pub typ: TokenTyp,
 }
 
 /// Signing keys.
 #[derive(Debug, Clone)]
 pub struct KeysConfig {
-    /// Seals private keys; `None` on SQLite takes the one in the data folder.
+    /// The key that seals private keys. `None` with SQLite means the key file in the data folder.
     pub master_key: Option<MasterKey>,
     /// The size of new keys.
     pub rsa_bits: RsaBits,
-    /// Seconds that a new key is published before it signs: at least the minute until every replica
-    /// has read it and the five for which a verifier keeps the JWKS.
+    /// How many seconds a new key is published before it signs. At least six minutes: every replica
+    /// has read the key after one minute, and a verifier may cache the JWKS for five.
     pub announce_seconds: i64,
 }
 
-/// Protection against too much.
+/// Limits that protect the server against overload.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
-    /// Requests a minute of one agent to this process, counted once its secret was proven; 0 is off.
+    /// Requests a minute of one agent to this process, counted after the agent has proven its
+    /// secret. 0 sets no limit.
     pub requests_per_minute: u32,
-    /// Introspections a minute of one caller, in this process; 0 is off.
+    /// Introspections a minute of one caller, in this process. 0 sets no limit.
     pub introspections_per_minute: u32,
-    /// Revocations a minute of one caller, in this process; 0 is off.
+    /// Revocations a minute of one caller, in this process. 0 sets no limit.
     pub revocations_per_minute: u32,
-    /// Failed logins a minute of one source prefix that cost a hash; 0 is off.
+    /// Failed logins a minute from one source prefix, counting only those that cost a password
+    /// hash. 0 sets no limit.
     pub failures_per_minute: u32,
-    /// Threads that hash passwords; 0 takes half the cores.
+    /// Threads that hash passwords. 0 means half the cores.
     pub hash_threads: usize,
-    /// How many logins may wait for one of them.
+    /// How many logins may wait for a hash thread.
     pub hash_queue: usize,
     /// How many tokens of one killed agent the revocation list names one by one.
     pub listed_tokens: usize,
@@ -136,7 +141,7 @@ pub struct LimitsConfig {
 /// The audit log.
 #[derive(Debug, Clone)]
 pub struct AuditConfig {
-    /// Days that `token.issued` events are kept, at least one.
+    /// How many days `token.issued` events are kept, at least one.
     pub keep_days: u32,
 }
 
@@ -145,20 +150,20 @@ pub struct AuditConfig {
 pub struct LogConfig {
     /// A level, or levels by module.
     pub filter: String,
-    /// How a line looks.
+    /// The format of a line.
     pub format: LogFormat,
-    /// Whether each request that was answered gets a line.
+    /// Whether each answered request is logged, one line for each.
     pub requests: bool,
 }
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Human on a terminal, JSON elsewhere.
+    /// [`Human`](Self::Human) on a terminal, [`Json`](Self::Json) elsewhere.
     Auto,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
-    /// For people.
+    /// Text for people.
     Human,
 }
 

@@ -1,7 +1,8 @@
-//! What a `postgres://` URL may say: libpq's usual parameters, each with what it may hold.
+//! The parameters that a `postgres://` URL may contain: libpq's usual ones, each with its allowed
+//! values.
 //!
-//! Owns which of them are understood, which change nothing here, and which ask for what this program
-//! does not do. Must not know how a connection is made.
+//! Owns which parameters are understood, which are accepted without effect, and which ask for
+//! something that this program does not do. Must not know how a connection is made.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -16,7 +17,7 @@ enum Holds {
     Text,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// A whole number, negative for the default.
+    /// A whole number. A negative number means the default.
     Integer,
     /// A port.
     Port,
@@ -26,15 +27,16 @@ enum Holds {
 
 use Holds::{Address, Integer, Port, Text, Word};
 
-/// Every parameter, in the order of the alphabet. A value that asks for what is not done here is left
-/// out, so that it is a fault instead of a promise that nobody keeps.
+/// Every accepted parameter, in alphabetical order. The lists leave out each value that asks for
+/// something this program does not do: the operator then gets a fault, instead of a setting that is
+/// silently ignored.
 #[rustfmt::skip]
 const PARAMETERS: &[(&str, Holds)] = &[
     ("application_name", Text),
-    // Binding is not spoken. `verify-full` keeps out whom it would keep out.
+    // The driver does no channel binding. `sslmode=verify-full` keeps out the same servers.
     ("channel_binding", Word(&["disable", "prefer", "require"])),
     ("client_encoding", Word(&["UTF8", "UTF-8", "utf8", "utf-8", "auto"])),
-    // Every call has a deadline of its own, the connecting included.
+    // This has no effect: every call has a timeout of its own, which covers connecting too.
     ("connect_timeout", Integer),
     ("dbname", Text),
     ("fallback_application_name", Text),
@@ -63,7 +65,8 @@ const PARAMETERS: &[(&str, Holds)] = &[
     ("sslrootcert", Text),
     ("sslsni", Word(&["0", "1"])),
     ("statement-cache-capacity", Integer),
-    // A standby cannot say who was revoked a moment ago: one that takes writes is always asked for.
+    // This has no effect: the store always asks for a server that accepts writes. A standby may
+    // not know yet of a revocation that was committed a moment ago.
     ("target_session_attrs", Word(&["any", "read-write", "primary", "prefer-standby"])),
     ("tcp_user_timeout", Integer),
     ("user", Text),
@@ -83,12 +86,13 @@ const SAY_SSLMODE: &str = "the host is not this machine, so the URL says how it 
                            encrypt without asking who answers, or sslmode=disable on a network that nobody \
                            else reads";
 
-/// Checks all that the URL says.
+/// Checks every part of the URL.
 pub(super) fn check(url: &Url) -> Result<(), Rule> {
     let mut said_before = HashSet::new();
     for (name, value) in url.query_pairs() {
         check_parameter(&name, &value)?;
-        // The driver goes by the last one: a second `sslmode=disable` would undo the first without a word.
+        // The driver takes the last value: a second `sslmode=disable` would silently override the
+        // first `sslmode`.
         if !said_before.insert(one_name(&name)) {
             return Err(format!("`{name}` is said twice in the postgres:// URL").into());
         }
@@ -107,7 +111,8 @@ pub(super) fn check(url: &Url) -> Result<(), Rule> {
             .filter(|host| !host.is_empty())
             .map(ToOwned::to_owned),
     );
-    // Nobody could see which others were meant: they would be guessed from the surroundings.
+    // Without these the driver would guess the host and the user from the process's environment,
+    // which the configuration does not show.
     if hosts.is_empty() || (url.username().is_empty() && said(&["user"]).is_empty()) {
         return Err("a postgres:// URL names its host and its user".into());
     }
@@ -118,7 +123,8 @@ pub(super) fn check(url: &Url) -> Result<(), Rule> {
     if modes.is_empty() && !hosts.iter().all(|host| is_this_machine(host)) {
         return Err(SAY_SSLMODE.into());
     }
-    // As libpq has it: roots that sign for the whole world prove nothing without the name.
+    // As in libpq: the system's roots sign for any server in the world, so a certificate proves
+    // nothing unless the host name is checked too.
     if said(&["sslrootcert"]).iter().any(|root| root == "system")
         && !modes
             .iter()
@@ -129,7 +135,7 @@ pub(super) fn check(url: &Url) -> Result<(), Rule> {
     Ok(())
 }
 
-/// The driver knows some parameters by several names.
+/// One name for each parameter: the driver knows some of them by several names.
 fn one_name(name: &str) -> String {
     match name {
         "ssl-ca" => "sslrootcert".to_owned(),
@@ -139,7 +145,7 @@ fn one_name(name: &str) -> String {
 }
 
 fn check_parameter(name: &str, value: &str) -> Result<(), Rule> {
-    // `options[lock_timeout]=1s` sets one value of the session.
+    // `options[lock_timeout]=1s` sets one setting of the session.
     if name
         .strip_prefix("options[")
         .is_some_and(|rest| rest.ends_with(']'))
@@ -147,7 +153,8 @@ fn check_parameter(name: &str, value: &str) -> Result<(), Rule> {
         return Ok(());
     }
     let Some((_, holds)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
-        // A name that is none may be part of a password with an `&` in it.
+        // The text may be a part of a password that contains an `&`. Repeat it only when it looks
+        // like a parameter's name.
         let is_name = name.len() <= 40 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
         let named = if is_name {
             format!("`{name}`")
@@ -179,7 +186,7 @@ fn check_parameter(name: &str, value: &str) -> Result<(), Rule> {
     Err(format!("the query parameter `{name}` of a postgres:// URL is {rule}").into())
 }
 
-/// A socket, a loopback address or the name that every machine has for itself.
+/// Whether the host is a socket, a loopback address or `localhost`.
 fn is_this_machine(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let socket = bare.starts_with('/') || bare.to_ascii_lowercase().starts_with("%2f");
@@ -243,7 +250,7 @@ mod tests {
             let told = fault(&format!("postgres://sw@127.0.0.1/sw?{name}={bad}")).expect(name);
             assert!(told.contains(&format!("`{name}`")), "{name}={bad}: {told}");
         }
-        // A text that cannot be a name may be the rest of a password.
+        // A text that cannot be a parameter's name may be the rest of a password.
         for secret in ["pa%20ss=x", "Hunter2=x", "hunter2=x", "options[x=1"] {
             let told = fault(&format!("postgres://sw@127.0.0.1/sw?{secret}")).unwrap();
             assert!(

@@ -1,4 +1,4 @@
-//! The configuration as written: which text stands under which key, and who put it there.
+//! The configuration as it was written: the text of each key, and the layer that set it.
 //!
 //! Owns the layers (`default.toml`, then the file of `--config`, then the environment, then
 //! flags) and their syntax. Must not know what a value means. The environment is read here once,
@@ -25,14 +25,15 @@ const PREFIX: &str = "SEALWRIGHT_";
 pub struct Setting {
     /// `section.key`.
     pub key: String,
-    /// What was written.
+    /// The value as it was written.
     pub written: Written,
-    /// Where.
+    /// Where it was set.
     pub origin: Origin,
 }
 
 impl Setting {
-    /// That it breaks `rule`. What was written is repeated as far as it can hold no secret.
+    /// The fault that this setting breaks `rule`. The fault repeats the written value, but leaves
+    /// out every part that may be a secret.
     pub(super) fn fault(&self, rule: Rule) -> Fault {
         let value = match &self.written {
             _ if table::is_secret(&self.key) => None,
@@ -48,7 +49,8 @@ impl Setting {
     }
 }
 
-/// A value without what may be a URL's user and password, query and fragment, wherever that was written.
+/// Removes from a value what may be the user, password, query and fragment of a URL. A URL may be
+/// written under a key that expects none, so this applies to every value.
 fn without_secrets(text: &str) -> String {
     let (hidden, shown) = text
         .rsplit_once('@')
@@ -59,7 +61,7 @@ fn without_secrets(text: &str) -> String {
     }
 }
 
-/// All layers: later settings of a key win.
+/// The settings of all layers. Of two settings of one key, the later one wins.
 #[derive(Clone, Default)]
 pub struct Raw {
     pub(super) settings: Vec<Setting>,
@@ -67,8 +69,8 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Reads all layers. Faults are collected, not returned: they are reported together with those
-    /// of the values.
+    /// Reads all layers. Collects the faults instead of returning them, so that they are reported
+    /// together with the faults of the values.
     pub fn read(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -84,7 +86,7 @@ impl Raw {
         raw
     }
 
-    /// The setting of `key` that wins.
+    /// The effective setting of `key`: the one from the last layer that sets it.
     pub fn effective(&self, key: &str) -> Option<&Setting> {
         self.settings.iter().rev().find(|s| s.key == key)
     }
@@ -112,13 +114,14 @@ impl Raw {
         };
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
-            // Only the message: the error's own display repeats the line, which may hold a secret.
+            // Use the message only: the error's `Display` repeats the line, which may hold a
+            // secret.
             let place = error
                 .span()
                 .map_or_else(|| at(None), |span| line(span.start));
             self.fault("toml", place, error.message().to_owned());
         }
-        // What was recovered from a broken document would only give faults of a second kind.
+        // The parts recovered from a broken document would only add misleading faults.
         if !errors.is_empty() {
             return;
         }
@@ -167,13 +170,14 @@ impl Raw {
         let mut variables: Vec<(String, OsString)> = environment
             .into_iter()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
-            // Without a double underscore it is somebody else's, a Kubernetes service link for one.
+            // A name without a double underscore belongs to another program: for example,
+            // Kubernetes sets such variables for each service.
             .filter(|(name, _)| {
                 name.strip_prefix(PREFIX)
                     .is_some_and(|rest| rest.contains("__"))
             })
             .collect();
-        // The system gives them in any order; faults read better in one.
+        // The system gives the variables in any order. Sort them, so that faults come in one order.
         variables.sort();
         let names: Vec<String> = variables.iter().map(|(name, _)| name.clone()).collect();
         for (name, value) in variables {
@@ -229,7 +233,7 @@ impl Raw {
             if !table::is_known(key) {
                 self.fault(key, Origin::Flag, table::unknown_key(key));
             } else if table::is_secret(key) {
-                // Every user of the machine can read every process's arguments.
+                // Every user of the machine can read the arguments of every process.
                 self.fault(
                     key,
                     Origin::Flag,
@@ -256,7 +260,7 @@ impl Raw {
     }
 }
 
-/// `SEALWRIGHT_SERVER__LISTEN` is `server.listen`.
+/// The key of an environment variable: `server.listen` for `SEALWRIGHT_SERVER__LISTEN`.
 fn key_of(variable: &str) -> String {
     let rest = variable.strip_prefix(PREFIX).unwrap_or(variable);
     rest.replacen("__", ".", 1).to_ascii_lowercase()

@@ -1,4 +1,4 @@
-//! From the configuration as written to the one as meant, with every fault at once.
+//! Turns the written configuration into the typed one, and reports all faults at once.
 //!
 //! Owns which values go together. Must not know what they are used for.
 
@@ -21,16 +21,17 @@ use super::raw::Raw;
 use super::table;
 use super::value::DatabaseUrl;
 
-/// Whether a command opens the store and with it sealed keys.
+/// Whether a command opens the store, which holds sealed keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MasterKeyNeed {
-    /// Postgres without a master key is a fault: every command but two.
+    /// With Postgres, a missing master key is a fault. This holds for every command except
+    /// `migrate` and `healthcheck`.
     WithPostgres,
-    /// `migrate` and `healthcheck` touch no key.
+    /// The command uses no key: `migrate` and `healthcheck`.
     Never,
 }
 
-/// One key as `config show` has it.
+/// One key as `config show` prints it.
 #[derive(Debug, Clone)]
 pub struct Shown {
     /// `section.key`.
@@ -42,17 +43,17 @@ pub struct Shown {
 }
 
 impl Config {
-    /// Reads the meaning of what was written. All faults are reported, not the first.
+    /// Parses the written values. Reports all faults, not only the first.
     pub fn resolve(raw: &Raw, need: MasterKeyNeed) -> Result<Self, Faults> {
         let mut config = Self::blank();
         let mut faults = raw.faults.clone();
-        // Layer by layer, so that a value which another layer overrides is checked too.
+        // Go layer by layer, so that a value is checked even if a later layer overrides it.
         for setting in &raw.settings {
             if let Err(rule) = table::put(&mut config, &setting.key, &setting.written) {
                 faults.push(setting.fault(rule));
             }
         }
-        // A key with a fault holds its default by now, so no fault is reported twice.
+        // A key with a fault has kept its earlier value, so no fault is reported twice.
         for (key, rule) in config.contradictions(need) {
             let origin = raw
                 .effective(key)
@@ -98,7 +99,7 @@ impl Config {
         all
     }
 
-    /// Values that are fine alone and not together: the key to blame and the rule.
+    /// Values that are valid alone but not together. Each item is the key to blame and the rule.
     fn contradictions(&self, need: MasterKeyNeed) -> Vec<(&'static str, &'static str)> {
         const PLAINTEXT: &str = "plain HTTP on an address that is not loopback needs server.plaintext = \"behind-proxy\"";
         let (server, mut found) = (&self.server, Vec::new());
@@ -128,7 +129,8 @@ impl Config {
         found
     }
 
-    /// Where reading starts. `default.toml` sets every key, so nothing of this is ever seen.
+    /// The value from which [`Config::resolve`] starts. `default.toml` sets every key, so nothing
+    /// of this is ever used.
     fn blank() -> Self {
         Self {
             server: ServerConfig {

@@ -1,10 +1,10 @@
-//! The rule that a value broke. Owns its words; must not know which value it was.
+//! The rule that a value broke. Owns the rule's text; must not know the value.
 
 use std::borrow::Cow;
 
 use crate::domain::Invalid;
 
-/// A rule, and never the value that broke it: it may be a secret.
+/// The text of a rule. It never contains the value that broke the rule, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule(pub Cow<'static, str>);
 

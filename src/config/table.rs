@@ -1,4 +1,4 @@
-//! The table of configuration keys: adding one is one line here and one in `default.toml`.
+//! The table of configuration keys. To add a key, add one line here and one in `default.toml`.
 
 use serde_json::{Value, json};
 
@@ -20,11 +20,12 @@ use super::value::{
 };
 use super::written::Written;
 
-/// One key: its name, how its value gets into a [`Config`], and how it is shown.
+/// One key: its name, how its value is put into a [`Config`], and how it is shown.
 pub(crate) struct Key {
     /// `section.key`.
     pub name: &'static str,
-    /// A secret's value is never repeated, and it is not taken from the command line.
+    /// Whether the value is a secret: then no message repeats it, and the command line may not set
+    /// it.
     pub secret: bool,
     put: fn(&mut Config, &Written) -> Result<(), Rule>,
     /// The effective value, secrets redacted.
@@ -57,7 +58,8 @@ const fn secret(
     }
 }
 
-/// Every key, in the order of `default.toml`. Plans have names of their own: see [`put`].
+/// Every key, in the order of `default.toml`. The keys of plans are missing, since an operator
+/// names plans freely: see [`put`].
 #[rustfmt::skip]
 pub(crate) const KEYS: &[Key] = &[
     key("server.listen", |c, w| set(&mut c.server.listen, address(w)), |c| json!(c.server.listen)),
@@ -108,7 +110,7 @@ const BITS: &[(&str, RsaBits)] = &[
 
 const PLANS: &str = "plans.";
 
-/// Puts a value where its key belongs.
+/// Parses a value and stores it in the field of its key.
 pub(crate) fn put(config: &mut Config, name: &str, written: &Written) -> Result<(), Rule> {
     if let Some(plan) = name.strip_prefix(PLANS) {
         return put_plan(config, plan, written);
@@ -121,7 +123,7 @@ pub(crate) fn put(config: &mut Config, name: &str, written: &Written) -> Result<
 
 fn put_plan(config: &mut Config, plan: &str, written: &Written) -> Result<(), Rule> {
     let name = PlanName::parse(plan)?;
-    // SEALWRIGHT_PLANS__X_FILE always names a file (contract §7).
+    // SEALWRIGHT_PLANS__X_FILE always names a file that holds the value (contract §7).
     if plan.ends_with("_file") {
         return Err("a plan's name does not end in _file".into());
     }
@@ -159,7 +161,7 @@ fn bits(value: RsaBits) -> Value {
     })
 }
 
-/// Whether `name` is a key; any plan is.
+/// Whether `name` is a key. The name of any plan is one.
 pub(crate) fn is_known(name: &str) -> bool {
     let plan = name
         .strip_prefix(PLANS)
@@ -184,7 +186,7 @@ fn sections() -> impl Iterator<Item = &'static str> {
         .chain(["plans"])
 }
 
-/// What to say about a key that nobody knows.
+/// The message for an unknown key.
 pub(crate) fn unknown_key(name: &str) -> String {
     let last = |n: &'static str| n.split_once('.').map_or(n, |(_, last)| last);
     let same = KEYS
@@ -197,12 +199,13 @@ pub(crate) fn unknown_key(name: &str) -> String {
     )
 }
 
-/// What to say about a section that nobody knows.
+/// The message for an unknown section.
 pub(crate) fn unknown_section(name: &str) -> String {
     did_you_mean("no section has this name", nearest(name, sections()))
 }
 
-/// What to say about an environment variable whose key nobody knows; `key` is as it was read.
+/// The message for an environment variable with an unknown key. `key` is the key as it was read
+/// from the variable's name.
 pub(crate) fn unknown_variable(key: &str) -> String {
     let near = if is_known(key) {
         Some(key)

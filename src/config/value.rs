@@ -1,6 +1,6 @@
-//! Readers of single values: from what was written to what it means.
+//! Parsers of single values: from the written text to a typed value.
 //!
-//! Each returns the rule when a value breaks it, and never the value: it may be a secret.
+//! An error holds the rule that was broken. It never holds the value, which may be a secret.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,12 +16,12 @@ use super::postgres;
 use super::rule::Rule;
 use super::written::Written;
 
-/// Where the store is. Shown without passwords, by `Debug` too.
+/// Where the store is. Neither `Display` nor `Debug` shows its passwords.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// The path of a SQLite file.
     Sqlite(PathBuf),
-    /// A `postgres://` URL, password included.
+    /// A `postgres://` URL, including its password.
     Postgres(String),
 }
 
@@ -75,7 +75,8 @@ const SHOWN: &[&str] = &[
     "user",
 ];
 
-/// A password may stand before the host and, as libpq allows, in the query.
+/// The URL with its passwords redacted. A password may be written before the host and, as libpq
+/// allows, in the query.
 fn without_passwords(text: &str) -> String {
     let Ok(mut url) = Url::parse(text) else {
         return "postgres://(redacted)".to_owned();
@@ -84,7 +85,8 @@ fn without_passwords(text: &str) -> String {
         return "postgres://(redacted)".to_owned();
     }
     if url.query().is_some() {
-        // The others may hold one in some form: `options` a setting, `sslkey` the key itself.
+        // Any other parameter may hold a secret: `options` may set one, `sslkey` may be the key
+        // itself.
         let secret = |name: &str| !SHOWN.contains(&name);
         let pairs: Vec<(String, String)> = url
             .query_pairs()
@@ -109,7 +111,7 @@ pub(crate) fn database_url(written: &Written) -> Result<DatabaseUrl, Rule> {
     DatabaseUrl::parse(text(written)?)
 }
 
-/// The value of a key that takes one.
+/// The value of a key that takes a single value.
 pub(crate) fn text(written: &Written) -> Result<&str, Invalid> {
     match written {
         Written::One(text) => Ok(text),
@@ -117,7 +119,7 @@ pub(crate) fn text(written: &Written) -> Result<&str, Invalid> {
     }
 }
 
-/// The values of a key that takes a list: an array, or text separated by commas or spaces.
+/// The values of a key that takes a list: an array, or a text separated by commas or spaces.
 pub(crate) fn list(written: &Written) -> Vec<&str> {
     match written {
         Written::One(text) => text
@@ -128,7 +130,7 @@ pub(crate) fn list(written: &Written) -> Vec<&str> {
     }
 }
 
-/// A whole number inside `range`; `rule` names the range.
+/// A whole number inside `range`. The text of `rule` names the range.
 pub(crate) fn number<T: TryFrom<i64>>(
     written: &Written,
     range: RangeInclusive<i64>,
@@ -141,7 +143,7 @@ pub(crate) fn number<T: TryFrom<i64>>(
     T::try_from(number).map_err(|_| Invalid(rule))
 }
 
-/// A number as [`number`], or `auto`, which leaves it to the server.
+/// A number as in [`number`], or `None` for `auto`: the server then chooses the number.
 pub(crate) fn automatic<T: TryFrom<i64>>(
     written: &Written,
     range: RangeInclusive<i64>,
@@ -153,7 +155,7 @@ pub(crate) fn automatic<T: TryFrom<i64>>(
     number(written, range, rule).map(Some)
 }
 
-/// One of a few words; `rule` names them.
+/// One of a few words. The text of `rule` names them.
 pub(crate) fn choice<T: Copy>(
     written: &Written,
     words: &[(&str, T)],
@@ -167,7 +169,7 @@ pub(crate) fn choice<T: Copy>(
         .ok_or(Invalid(rule))
 }
 
-/// `None` when empty, else what `parse` makes of it.
+/// `None` for an empty text, otherwise the text parsed by `parse`.
 pub(crate) fn optional<T>(
     written: &Written,
     parse: impl FnOnce(&str) -> Result<T, Invalid>,
@@ -185,13 +187,14 @@ pub(crate) fn address(written: &Written) -> Result<SocketAddr, Invalid> {
         .map_err(|_| Invalid("an IP address and a port, 127.0.0.1:3000 or [::1]:3000"))
 }
 
-/// An issuer (RFC 8414 §2): kept to the character, since verifiers compare it so.
+/// An issuer (RFC 8414 §2). It is kept exactly as written, since verifiers compare it character by
+/// character.
 pub(crate) fn issuer(written: &Written) -> Result<String, Invalid> {
     const RULE: Invalid = Invalid(
         "an absolute, normalised http: or https: URL without user, query, fragment or trailing slash, at most 512 bytes",
     );
     let text = text(written)?;
-    // It stands in every token, whose length is bounded.
+    // Every token contains the issuer, and a token's length is bounded.
     if text.len() > 512 {
         return Err(RULE);
     }
@@ -199,7 +202,8 @@ pub(crate) fn issuer(written: &Written) -> Result<String, Invalid> {
     let scheme = text.starts_with("https://") || text.starts_with("http://");
     let bare = !has_user(text) && url.host().is_some();
     let plain = |c: char| c.is_ascii_graphic() && !"?#\"\\".contains(c);
-    // Clients ask at the path as a URL parser reads it, without `/./` for one.
+    // A client's URL parser normalizes the path of its request, for example by removing `/./`. So
+    // the issuer's path must be normalized already.
     let path = text.splitn(4, '/').nth(3).unwrap_or_default();
     let bare = bare && url.path().trim_start_matches('/') == path.trim_start_matches('/');
     if scheme && bare && !text.ends_with('/') && text.chars().all(plain) {
@@ -209,7 +213,7 @@ pub(crate) fn issuer(written: &Written) -> Result<String, Invalid> {
     }
 }
 
-/// Whether a URL names a user, be it an empty one.
+/// Whether a URL names a user. An empty user counts too.
 fn has_user(text: &str) -> bool {
     let rest = text.split_once("://").map_or("", |(_, rest)| rest);
     rest.split(['/', '?', '#'])
@@ -217,7 +221,8 @@ fn has_user(text: &str) -> bool {
         .is_some_and(|authority| authority.contains('@'))
 }
 
-/// What tokens are for unless they ask. It stands in all of them, so a password in it would be everybody's.
+/// The audience of a token whose request asked for none. Many tokens contain it, so a password in
+/// it would become public.
 pub(crate) fn default_audience(text: &str) -> Result<Audience, Invalid> {
     if has_user(text) {
         return Err(Invalid(
@@ -227,19 +232,19 @@ pub(crate) fn default_audience(text: &str) -> Result<Audience, Invalid> {
     Audience::parse(text)
 }
 
-/// The name of a header that holds addresses, in small letters.
+/// The name of a header field that holds addresses, in lower case.
 pub(crate) fn header_name(text: &str) -> Result<String, Invalid> {
     const RULE: Invalid =
         Invalid("the name of a header that lists addresses, such as X-Forwarded-For");
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    // RFC 7239 writes more than addresses.
+    // The `Forwarded` header field of RFC 7239 holds more than addresses.
     if !plain || text.len() > 64 || text.eq_ignore_ascii_case("forwarded") {
         return Err(RULE);
     }
     Ok(text.to_ascii_lowercase())
 }
 
-/// What log lines come from: this program, its modules, and the libraries that log.
+/// The targets of log lines: this program, and the libraries that log.
 #[rustfmt::skip]
 const TARGETS: &[&str] = &[
     "sealwright", "axum", "hyper", "hyper_util", "metrics_exporter_prometheus", "mio", "rustls", "sqlx",
@@ -251,8 +256,9 @@ const MODULES: &[&str] = &[
     "telemetry", "request",
 ];
 
-/// Levels by module, without the spaces between them. `tracing_subscriber` takes any word for a module that
-/// may log one day, and a misspelt level would silence everything.
+/// A log filter: levels by module, with the spaces between them removed. We check the words because
+/// `tracing_subscriber` takes any word for the name of a module, so that a misspelt level would
+/// silence everything.
 pub(crate) fn filter(written: &Written) -> Result<String, Invalid> {
     const RULE: Invalid = Invalid(
         "one level (off, error, warn, info, debug, trace), or several with commas between, all but one for a \
@@ -367,7 +373,7 @@ mod tests {
                 .strip_prefix("mod ")?
                 .strip_suffix(';')
         };
-        // What tests take hold of logs nothing.
+        // The module `testing` logs nothing.
         let modules: Vec<&str> = lib
             .filter_map(module)
             .filter(|module| *module != "testing")

@@ -1,10 +1,10 @@
-//! A value as somebody wrote it. Must not know under which key.
+//! A value as the operator wrote it. Must not know its key.
 
-/// A value as written. It may be a secret, so it has no `Debug`.
+/// A value as it was written. It may be a secret, so this type has no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Written {
     /// A text, number or truth value.
     One(String),
-    /// An array of them.
+    /// An array of such values.
     Many(Vec<String>),
 }
