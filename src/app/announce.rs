@@ -1,4 +1,4 @@
-//! What a server says of itself when it begins to serve. Must never say a secret.
+//! What a server logs about itself when it begins to serve. Must never print a secret.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::config::Config;
 
-/// Says where the server listens, and on a first start how to get a token. Never a secret.
+/// Logs where the server listens and, on a first start, how to get a token. Prints no secret.
 pub(super) fn announce(
     config: &Config,
     public: &TcpListener,
@@ -31,12 +31,14 @@ pub(super) fn announce(
         ". {file} && curl -s -d grant_type=client_credentials -d client_id=$CLIENT_ID -d client_secret=$CLIENT_SECRET {base}/api/v1/token"
     );
     tracing::info!(curl = line, "first start: an agent named operator was made");
-    // A log escapes what it is given; this stands on a line of its own, to be pasted. One write, so that no
-    // line of the log comes between its pieces; nobody may be there to read it.
+    // The log escapes the command, so print it once more on a line of its own, ready to be pasted.
+    // Use one write, so that no log line comes between its pieces. Ignore an error: stderr may
+    // have no reader.
     let _ = std::io::stderr().write_all(format!("\n{line}\n\n").as_bytes());
 }
 
-/// A path as a shell reads it from a pasted line. A bare name would be looked for in `PATH`.
+/// A path as one word of a shell command. A shell would look for a bare file name in `PATH`, so
+/// such a name gets a `./`.
 fn shell_word(path: &Path) -> String {
     let path = path.display().to_string();
     let path = if path.contains('/') {
@@ -53,7 +55,8 @@ fn shell_word(path: &Path) -> String {
     format!("'{}'", path.replace('\'', "'\\''"))
 }
 
-/// Where a client on this machine reaches a listener: one on all addresses by loopback.
+/// The URL at which a client on this machine reaches a listener. A listener on all addresses is
+/// reached by loopback.
 fn reachable(listener: &TcpListener) -> String {
     let Ok(mut address) = listener.local_addr() else {
         return "http://127.0.0.1:3000".to_owned();

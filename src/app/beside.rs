@@ -1,7 +1,7 @@
-//! The files beside a SQLite database: which of them tell that it was lost, who may read them, and the one
-//! that holds an agent's secret.
+//! The files beside a SQLite database.
 //!
-//! Must not know what a store holds.
+//! Owns which of them show that the database was lost, who may read them, and the file that holds
+//! an agent's secret. Must not know what a store holds.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _};
@@ -17,25 +17,25 @@ use crate::service::clients::secret::Secret;
 use super::error::{AppError, system};
 use super::files::{folder_of, replace_file};
 
-/// Whether a store may be begun where files of another one lie.
+/// Whether a new store may be created beside the files of an earlier store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NewStore {
-    /// No: its database was lost, or is somewhere else.
+    /// No: the earlier store's database was lost, or is in another place.
     OnCleanGround,
-    /// Yes: the operator said so.
+    /// Yes: the operator asked for it.
     Anywhere,
 }
 
-/// The longest file that is taken for one of credentials, in bytes.
+/// The longest file that is read as a file of credentials, in bytes.
 const MAX_CREDENTIALS: u64 = 64 * 1024;
 
-/// The file of the first start's credentials.
+/// The path of the operator file, which holds the credentials of the first start.
 pub(super) fn operator_file(database: &Path) -> PathBuf {
     folder_of(database).join("operator.env")
 }
 
-/// Refuses to take a database that is not there, or empty, for a first start while files beside it belong
-/// to one that was.
+/// Refuses a missing or empty database while files of an earlier store lie beside it. Otherwise the
+/// server would take this for a first start.
 pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
     let DatabaseUrl::Sqlite(database) = url else {
         return Ok(());
@@ -47,7 +47,8 @@ pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
         operator_file(database),
         log.into(),
     ];
-    // Looked for before the database: another process that makes a store makes its database first.
+    // Look for these files before looking at the database. A process that creates a store at the
+    // same time creates its database first, so its other files are never seen without the database.
     let remains: Vec<String> = candidates
         .iter()
         .filter(|path| fs::symlink_metadata(path).is_ok_and(|file| file.len() > 0))
@@ -56,7 +57,7 @@ pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
     let what = match fs::metadata(database) {
         Ok(file) if file.len() == 0 => "is empty",
         Err(error) if error.kind() == io::ErrorKind::NotFound => "is not there",
-        // Whatever else is wrong with it is found when it is opened, and said then.
+        // Opening the database reports any other fault.
         Ok(_) | Err(_) => return Ok(()),
     };
     if remains.is_empty() {
@@ -71,7 +72,8 @@ pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
     )))
 }
 
-/// Refuses a file that somebody else than the database's owner can write what they like into.
+/// Refuses a file whose owner is not the database's owner: that other user could change its
+/// content.
 pub(super) fn demand_same_owner(file: &Path, database: &Path) -> Result<(), AppError> {
     let owner = |path: &Path| {
         fs::metadata(path)
@@ -89,8 +91,10 @@ pub(super) fn demand_same_owner(file: &Path, database: &Path) -> Result<(), AppE
     )))
 }
 
-/// Refuses a file of secrets that others may open. Its group may where a folder hands its own group down to
-/// all that is in it (setgid), as a pod's `fsGroup` has it: who runs the pod has given that group the volume.
+/// Refuses a file of secrets that other users may open.
+///
+/// The file's group may open it when the folder passes its own group to its files (setgid), as with
+/// `fsGroup` of a Kubernetes pod: the operator of the pod has given the volume to that group.
 pub(super) fn demand_private(path: &Path) -> Result<(), AppError> {
     let shown = path.display();
     let about =
@@ -105,8 +109,8 @@ pub(super) fn demand_private(path: &Path) -> Result<(), AppError> {
     )))
 }
 
-/// Warns of files of the store that every user of the machine may read or write, and of their folders where
-/// they may write: they could put files of their own in their place.
+/// Warns of files of the store that every user of the machine may read or write. Warns too of a
+/// folder of these files that every user may write to: any user could replace the files.
 pub(super) fn warn_of_open_files(database: &Path) {
     let real = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     let (named, real) = (folder_of(database), folder_of(&real));
@@ -137,9 +141,9 @@ pub(super) fn warn_of_open_files(database: &Path) {
     }
 }
 
-/// Puts a new secret of `agent_id` into the file of the first start's credentials, or takes the file away
-/// when there is none to put there, if it holds that agent's: it must never hold a dead one. Returns the file
-/// when it was touched.
+/// Keeps the operator file free of a dead secret. If the file holds the credentials of `agent_id`,
+/// writes the new `secret` into it, or removes the file when `secret` is `None`. Returns the path
+/// if the file was changed or removed.
 pub(crate) fn renew_operator_file(
     config: &Config,
     agent_id: &AgentId,
@@ -155,7 +159,7 @@ pub(crate) fn renew_operator_file(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(system(format!("cannot read {shown}"))(error)),
     };
-    // A shell reads the line with quotes and `export` just as well.
+    // An operator may have added quotes or `export`: a shell reads the line in that form too.
     let names_agent = |line: &str| {
         let line = line.trim().strip_prefix("export ").unwrap_or(line.trim());
         line.strip_prefix("CLIENT_ID=")
@@ -175,8 +179,8 @@ pub(crate) fn renew_operator_file(
     Ok(Some(path))
 }
 
-/// What is in an ordinary file of at most [`MAX_CREDENTIALS`] bytes. Neither a pipe that lies there nor an
-/// endless file keeps a command that has something to say after this.
+/// Reads a regular file of at most [`MAX_CREDENTIALS`] bytes. Neither a pipe at this path nor an
+/// endless file can block the command, which still has its result to print.
 fn read_bounded(path: &Path) -> io::Result<zeroize::Zeroizing<String>> {
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new()
@@ -195,7 +199,7 @@ fn read_bounded(path: &Path) -> io::Result<zeroize::Zeroizing<String>> {
     Ok(text)
 }
 
-/// What that file holds, for a shell to read.
+/// The content of the operator file: shell variables.
 pub(super) fn credentials(agent_id: &AgentId, secret: &Secret) -> String {
     format!("CLIENT_ID={agent_id}\nCLIENT_SECRET={}", secret.expose())
 }

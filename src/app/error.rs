@@ -18,20 +18,20 @@ pub enum AppError {
     /// Something failed on the way.
     #[error(transparent)]
     Service(#[from] service::Error),
-    /// A file or a listener could not be had.
+    /// A system call for a file or a listener failed.
     #[error("{what}: {cause}")]
     System {
-        /// What was being done.
+        /// What the program tried to do.
         what: String,
-        /// What the system said.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// Anything else that only an operator can mend.
+    /// Any other problem that only an operator can solve.
     #[error("{0}")]
     Other(String),
 }
 
-/// The system's refusal of `what` was being done.
+/// Wraps a system error with `what`: what the program tried to do.
 pub(super) fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> AppError {
     move |cause| AppError::System {
         what: what.into(),

@@ -1,6 +1,7 @@
-//! Files of this process's own: each is there whole or not at all, and its owner's alone.
+//! Files that this process writes. Each file exists completely or not at all, and only its owner
+//! may open it.
 //!
-//! Must not know what is in them.
+//! Must not know what the files contain.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -20,7 +21,7 @@ pub(super) fn folder_of(database: &Path) -> PathBuf {
         .to_owned()
 }
 
-/// Makes the folder of a database file, for its owner alone.
+/// Creates the folder of a database file. Only the owner may use it.
 pub(super) fn create_folder(database: &Path) -> Result<(), AppError> {
     let folder = folder_of(database);
     if folder.is_dir() {
@@ -33,9 +34,11 @@ pub(super) fn create_folder(database: &Path) -> Result<(), AppError> {
     made.map_err(system(format!("cannot create {}", folder.display())))
 }
 
-/// Writes a file of mode 0600 under a name of its own and then gives it the name `path`, so that `path`
-/// never holds half of it. A file that is there already stays as it is. It belongs to whom `like` belongs to.
-/// When this returns, neither the file nor its name is lost with the machine's power.
+/// Creates the file `path` with mode 0600. Writes it under a temporary name first and then links it
+/// to `path`, so that `path` never holds half of it. An existing file at `path` stays unchanged.
+///
+/// The new file belongs to the owner of `like`. When this function returns, a power failure loses
+/// neither the file nor its name.
 pub(super) fn publish_file(path: &Path, text: &[u8], like: &Path) -> io::Result<()> {
     publish_by(|draft, path| fs::hard_link(draft, path), path, text, like)
 }
@@ -49,7 +52,8 @@ fn publish_by(
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);
-    // A process that ended half-way may have had this number. The mode binds only a file that is made.
+    // An earlier process with the same process id may have left its draft. Remove that draft: the
+    // mode below applies only to a file that is created.
     allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
     let mut file = OpenOptions::new()
         .write(true)
@@ -64,7 +68,8 @@ fn publish_by(
         .and_then(|()| file.sync_all())
         .and_then(|()| match link(&draft, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            // FAT, some network and FUSE file systems know no hard links, and say so each in its own way.
+            // FAT and some network and FUSE file systems have no hard links. Each reports that with
+            // a different error.
             Err(_) => rename_once(&draft, path),
             Ok(()) => Ok(()),
         });
@@ -73,10 +78,11 @@ fn publish_by(
     fs::File::open(folder_of(path))?.sync_all()
 }
 
-/// Renames without replacing: those who do it at once take turns by a lock on the folder.
+/// Renames `draft` to `path` without replacing a file. A lock on the folder makes concurrent
+/// processes take turns.
 fn rename_once(draft: &Path, path: &Path) -> io::Result<()> {
     let folder = fs::File::open(folder_of(path))?;
-    // Where a folder cannot be locked either, only two first starts in the same moment could meet.
+    // Ignore a failed lock: the only risk is two first starts at the same moment.
     let _locked = folder.lock();
     if fs::symlink_metadata(path).is_ok() {
         return Ok(());
@@ -94,7 +100,8 @@ fn allow(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
     })
 }
 
-/// Writes a file of mode 0600 and the old one's owner in the place of one that is there, whole or not at all.
+/// Replaces an existing file, completely or not at all. The new file has mode 0600 and the old
+/// file's owner.
 pub(super) fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     let old = fs::metadata(path)?;
     let mut draft = path.as_os_str().to_owned();
@@ -137,7 +144,7 @@ mod tests {
     fn a_secret_file_is_its_owners_alone_and_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
-        // What an earlier process with this number left open to everybody.
+        // A draft that an earlier process with the same process id left, open to every user.
         let leftover = folder
             .path()
             .join(format!("master.key.{}", std::process::id()));

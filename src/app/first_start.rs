@@ -1,6 +1,7 @@
-//! The first start on an empty SQLite store: an operator whose secret lies in a file.
+//! The first start on an empty SQLite store: it creates an agent named operator and writes the
+//! agent's secret to a file.
 //!
-//! Owns that file. Must not know what the operator does with it.
+//! Owns when that file is written. Must not know what the agent does with its secret.
 
 use std::fs;
 use std::io;
@@ -22,8 +23,11 @@ use super::error::{AppError, system};
 use super::files::publish_file;
 use super::open::Opened;
 
-/// The first start on an empty SQLite store: an operator with all scopes, its secret in a file of mode
-/// 0600. The file is written first, so that no agent exists whose secret nobody has. Returns the file.
+/// On the first start with an empty SQLite store, creates the agent `operator` with all built-in
+/// scopes and writes its secret to a file of mode 0600. Returns the path of that file.
+///
+/// The file is written before the agent is created. Otherwise a failure between both steps would
+/// leave an agent whose secret is lost.
 pub(super) async fn create_operator(
     config: &Config,
     opened: &Opened,
@@ -42,7 +46,7 @@ pub(super) async fn create_operator(
     }
     let invalid = |rule: crate::domain::Invalid| AppError::Other(rule.to_string());
     let agent_id = AgentId::parse("operator").map_err(invalid)?;
-    // The built-in defaults have this plan, and no other layer can take a plan away.
+    // The built-in defaults contain this plan, and no other layer can remove a plan.
     let plan = PlanName::parse("unlimited").map_err(invalid)?;
     let scopes: Result<Vec<Scope>, _> = BUILT_IN.iter().map(|b| Scope::parse(b.name)).collect();
     let profile = Profile {
@@ -65,7 +69,8 @@ pub(super) async fn create_operator(
     let path = operator_file(database);
     let text = credentials(&agent_id, &secret);
     let shown = path.display().to_string();
-    // One of an earlier start that ended half-way holds a secret of nobody.
+    // An earlier start may have failed before it created the agent. Its file then holds a secret
+    // that belongs to no agent.
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(system(format!("cannot replace {shown}"))(error));

@@ -1,6 +1,6 @@
 //! Listeners and the file descriptors behind them.
 //!
-//! Owns how many connections this process can have. Must not know what is served on them.
+//! Owns how many connections this process may have. Must not know what the connections serve.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -15,26 +15,26 @@ use crate::http::serve::{BACKLOG, Caps, Rules, serve};
 
 use super::error::{AppError, system};
 
-/// What is left to everything but clients' connections, at least: the store's files and connections, the
-/// operators' listener, connections that are being sent away.
+/// The least number of file descriptors kept for everything except clients' connections: the
+/// store's files and connections, the operators' listener, and connections that are being refused.
 const RESERVE: usize = 128;
 
-/// The operators' connections: a few scrapers and probes.
+/// The most connections to the operators' listener: a few scrapers and probes.
 const MAX_OPS_CONNECTIONS: usize = 32;
 
-/// Where the system sets no limit.
+/// The number of descriptors to assume when the system sets no limit.
 const UNLIMITED: usize = 1_000_000;
 
-/// The most connections where the configuration names no number: more than this is memory that an operator
-/// should know of.
+/// The most connections when the configuration names no number. More connections need so much
+/// memory that the operator should ask for them.
 const MAX_AUTOMATIC: usize = 65_536;
 
-/// The most connections from one address where the configuration names no number; less where half of all are
-/// less: no address alone fills the table.
+/// The most connections from one address when the configuration names no number. If half of all
+/// connections is a smaller number, that number applies: one address alone cannot fill the table.
 const MAX_AUTOMATIC_PER_SOURCE: usize = 4_096;
 
-/// Raises the number of descriptors that this process may have to all that it is allowed, and says how
-/// many that are. Where it may not be raised it stays.
+/// Raises the soft limit of file descriptors to the hard limit and returns the limit that now
+/// holds. If the soft limit cannot be raised, it stays unchanged.
 pub(super) fn raise_descriptors() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = current != maximum
@@ -52,7 +52,7 @@ pub(super) fn raise_descriptors() -> usize {
     })
 }
 
-/// What holds for clients' connections.
+/// The rules for clients' connections.
 pub(super) fn public_rules(server: &ServerConfig, descriptors: usize) -> Rules {
     let fitting = clients_part(descriptors);
     let total = match server.max_connections {
@@ -82,7 +82,7 @@ pub(super) fn public_rules(server: &ServerConfig, descriptors: usize) -> Rules {
     }
 }
 
-/// What holds for operators' connections, of which clients can take none.
+/// The rules for operators' connections. Clients' connections do not count against their limit.
 pub(super) fn ops_rules(server: &ServerConfig) -> Rules {
     Rules {
         idle_timeout: Duration::from_secs(server.idle_seconds),
@@ -94,7 +94,8 @@ pub(super) fn ops_rules(server: &ServerConfig) -> Rules {
     }
 }
 
-/// Nine tenths of the descriptors, or all but the reserve where that is less.
+/// The clients' part of the descriptors: nine tenths of them, or all except the reserve if that is
+/// less. It is a quarter of them at least.
 fn clients_part(descriptors: usize) -> usize {
     let nine_tenths = descriptors - descriptors.div_ceil(10);
     nine_tenths
@@ -107,8 +108,8 @@ fn automatic_per_source(total: usize) -> usize {
     (total / 2).clamp(1, MAX_AUTOMATIC_PER_SOURCE)
 }
 
-/// A socket that listens, with a queue as long as the server believes. The key says which setting to change
-/// when another program has the port.
+/// A listening socket whose queue holds [`BACKLOG`] connections. `key` tells the operator which
+/// setting to change when another program uses the port.
 pub(super) fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, AppError> {
     let failed = || format!("cannot listen on {key} {address}");
     let listener = TcpListener::bind(address).map_err(system(failed()))?;
@@ -116,7 +117,7 @@ pub(super) fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, AppErr
     Ok(listener)
 }
 
-/// A server in a task of its own that stops when the sender is dropped.
+/// Starts a server in a task of its own. The server stops when the returned sender is dropped.
 pub(super) fn spawn_server(
     listener: TcpListener,
     router: axum::Router,
@@ -190,7 +191,7 @@ mod tests {
         );
     }
 
-    /// The system's own queue was 128 connections long.
+    /// By default the queue holds only 128 connections, fewer than this burst.
     #[test]
     fn a_burst_of_connections_waits_until_it_is_taken_in() {
         let listener = bind("server.listen", SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();

@@ -15,7 +15,7 @@ use crate::telemetry::error_chain;
 
 use super::open::Opened;
 
-/// The size of one clean-up step, in rows of each kind.
+/// The most rows of each kind that one clean-up step removes.
 const PRUNE_STEP: i64 = 1_000;
 
 /// The table of background loops.
@@ -50,7 +50,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> 
             let list = Arc::clone(&list);
             async move { list.catch_up().await.map_err(|e| error_chain(&e)) }
         }),
-        // Apart from the news, which wait for nothing.
+        // In a loop of its own, so that new revocations need not wait for this slower look-up.
         every("killed tokens", 1, move || {
             let list = Arc::clone(&kills);
             async move { list.look_up().await.map_err(|e| error_chain(&e)) }
@@ -89,7 +89,7 @@ where
         step: Box::new(move || {
             let (turn, failing) = (step(), Arc::clone(&failing));
             let logged: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-                // Each outage is told once at its beginning and once at its end.
+                // Log each outage once when it begins and once when it ends.
                 match turn.await {
                     Ok(()) if failing.swap(false, Ordering::Relaxed) => {
                         tracing::info!(name, "a background step works again");
@@ -109,7 +109,7 @@ where
     }
 }
 
-/// Removes what only time removes, in small steps with room between them for everybody else.
+/// Removes expired rows in small steps. A pause between two steps lets other transactions run.
 async fn prune(records: &dyn Records, clock: &StoreClock, keep_seconds: i64) -> Result<(), String> {
     loop {
         let Some(now) = clock.settled() else {

@@ -1,10 +1,15 @@
-//! The composition root: from a configuration to a store, a keyring, services, routers and tasks.
+//! The composition root: it turns a configuration into a store, a keyring, services, routers and
+//! tasks.
 //!
-//! The only namer of concrete types. Owns start-up and shut-down; must not know protocol rules.
-//! `open` opens a store for any command, `services` puts the services over it, `serve` is a server's life,
-//! `first_start` an empty store's, `beside` the files next to a store and `files` how they are written,
-//! `listen` the listeners and their limits, `loops` the background loops, `reload` a configuration read again,
-//! `signals` what a server hears, `announce` what it says, `time` waits for a clock that was set.
+//! Owns start-up and shut-down; must not know protocol rules. No other module names the concrete
+//! types.
+//!
+//! - `open` opens a store for any command, and `services` builds the services over the store.
+//! - `serve` runs a server from start to stop, and `first_start` sets up an empty store.
+//! - `beside` knows the files next to a store, and `files` writes them.
+//! - `listen` has the listeners and their limits, `loops` the background loops.
+//! - `reload` reads the configuration again, `signals` receives signals.
+//! - `announce` prints what a starting server says, `time` waits until the clock is set.
 
 mod announce;
 mod beside;

@@ -1,4 +1,4 @@
-//! Opening a store: the backend that the URL names, its wrappers, its master key and tag keys.
+//! Opens a store: the backend that the URL names, its wrappers, its master key and tag keys.
 //!
 //! Must not know what a command does with the store.
 
@@ -25,13 +25,14 @@ use super::beside::{demand_no_remains, demand_private, demand_same_owner, warn_o
 use super::error::{AppError, system};
 use super::files::{create_folder, folder_of, publish_file};
 
-/// A store and what belongs to it: enough for any command that works on it directly.
+/// A store and everything that belongs to it: enough for any command that works directly on a
+/// store.
 pub struct Opened {
-    /// The store, wrapped as asked.
+    /// The store, wrapped as the caller asked.
     pub store: Arc<dyn Store>,
-    /// What is read beside the way of a token, from the same database.
+    /// Reads that no token request needs, from the same database.
     pub records: Arc<dyn Records>,
-    /// An empty keyring under the store's master key; [`KeyService::refresh`] fills it.
+    /// An empty keyring with the store's master key. [`KeyService::refresh`] fills it.
     pub keyring: Arc<Keyring>,
     /// Makes and checks secrets.
     pub secrets: Arc<Secrets>,
@@ -48,14 +49,14 @@ pub struct Opened {
 /// How a store is wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrapping {
-    /// Not at all: a command reads what is there now and waits for its own commit.
+    /// Not at all, for a command: it reads the current rows and waits for its own commit.
     Direct,
     /// `Cached(Batched(store))`, for a server.
     Serving,
 }
 
-/// Opens the configured store for a command. SQLite stores are made and migrated; on Postgres only
-/// `migrate` migrates.
+/// Opens the configured store for a command. Creates and migrates a SQLite store. On Postgres, only
+/// the command `migrate` migrates.
 pub async fn open(config: &Config) -> Result<Opened, AppError> {
     demand_no_remains(&config.database.url)?;
     let clock = SystemClock::default();
@@ -69,7 +70,7 @@ pub async fn open(config: &Config) -> Result<Opened, AppError> {
     .await
 }
 
-/// As [`open`], with a wrapping, a clock of the process and entropy of the caller's.
+/// Like [`open`], but the caller chooses the wrapping, the clock of the process and the entropy.
 pub async fn open_with(
     config: &Config,
     wrapping: Wrapping,
@@ -84,7 +85,8 @@ pub async fn open_with(
             Arc::new(store)
         }
         DatabaseUrl::Postgres(url) => {
-            // A command does one thing after the other, beside servers that need the rest.
+            // One connection is enough: a command does one thing after the other. The servers
+            // need the other connections.
             let most = if wrapping == Wrapping::Direct {
                 1
             } else {
@@ -94,7 +96,8 @@ pub async fn open_with(
                 .await
                 .map_err(not_opened(config))?;
             if wrapping == Wrapping::Serving {
-                // What cannot be had now is asked for every second, and says so then.
+                // Open the idle connections now. Ignore an error: a background loop tries again
+                // every second and logs its error.
                 let _ = store.rest().await;
             }
             Arc::new(store)
@@ -105,7 +108,7 @@ pub async fn open_with(
         Wrapping::Direct => backend,
         Wrapping::Serving => Arc::new(Cached::over(Arc::new(Batched::over(backend)))),
     };
-    // Before anything is written: a command has no later chance to learn what time it is.
+    // Read the store's clock before anything is written: a command has no later chance to do it.
     let clock = Arc::new(StoreClock::new(process));
     measure_clock(&*records, &clock).await?;
     let master_key = master_key(config, &*records, &*entropy).await?;
@@ -151,7 +154,8 @@ pub async fn open_with(
     })
 }
 
-/// The configured store if there is one, to read from: a SQLite file is neither made nor migrated.
+/// Opens the configured store for reading, if it exists. A SQLite file is neither created nor
+/// migrated.
 pub(super) async fn open_to_read(config: &Config) -> Result<Option<Arc<dyn Backend>>, AppError> {
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => Ok(path
@@ -183,7 +187,8 @@ fn not_opened(config: &Config) -> impl FnOnce(OpenError) -> AppError {
     move |cause| AppError::Open { url, cause }
 }
 
-/// The configured master key; with SQLite one is made beside the database when there is none.
+/// The configured master key. With SQLite and no configured key, the key file beside the database,
+/// which is created if it is missing.
 async fn master_key(
     config: &Config,
     records: &dyn Records,
@@ -197,9 +202,11 @@ async fn master_key(
     };
     let path = folder_of(database).join("master.key");
     let shown = path.display().to_string();
-    // Two processes may start at once: one of them links its whole file into place, both read that one.
+    // Two processes may start at once. One of them links its complete file to `path`; both then
+    // read that file.
     if !path.exists() {
-        // A new key opens nothing that an old one sealed: better to say so than to make one.
+        // A new master key cannot open what the old one sealed. Report the missing file instead of
+        // creating a new key.
         if !records
             .store_keys()
             .await

@@ -1,6 +1,6 @@
-//! SIGHUP: the configuration is read again, and what can change without a restart changes.
+//! SIGHUP: reads the configuration again and applies the keys that can change without a restart.
 //!
-//! Owns which keys those are. Must not know what they do.
+//! Owns which keys can change. Must not know what they do.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,23 +20,24 @@ use super::signals::received;
 
 /// What a process can change while it runs.
 pub(crate) struct Reloading {
-    /// Reads all layers again: the file, the files that variables name, and what else was given at start.
+    /// Reads all layers again: the file, the files that environment variables name, and the
+    /// environment and flags as they were at the start.
     pub reread: Arc<dyn Fn() -> Result<Reread, Faults> + Send + Sync>,
     /// Changes what is logged.
     pub filter: LogFilter,
-    /// Every value that the process runs with.
+    /// Every value that the process uses now.
     pub running: Vec<Shown>,
 }
 
-/// A configuration, and each of its values as it is shown.
+/// A configuration that was read again, in two forms.
 pub(crate) struct Reread {
-    /// As it is meant.
+    /// The typed configuration.
     pub config: Config,
     /// Every key with its value, secrets redacted.
     pub shown: Vec<Shown>,
 }
 
-/// The keys that change without a restart; of plans, all.
+/// The keys that change without a restart. All keys of plans do so too.
 const LIVE: &[&str] = &[
     "limits.requests_per_minute",
     "limits.introspections_per_minute",
@@ -45,7 +46,7 @@ const LIVE: &[&str] = &[
     "log.filter",
 ];
 
-/// After so long a reading that has not ended is told.
+/// If reading the configuration takes longer than this, the log says so.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The rates that a configuration sets.
@@ -63,9 +64,9 @@ fn is_live(key: &str) -> bool {
 }
 
 impl Reloading {
-    /// Reads the configuration again, in a thread of its own: a pipe in a file's place, or a file server that
-    /// has gone, may keep a reader for ever, and must keep neither requests nor a stop. Nobody waits for that
-    /// thread when the process ends.
+    /// Reads the configuration again, in a thread of its own. A pipe in place of a file, or a file
+    /// server that is gone, may block the read for ever. That must block neither requests nor a
+    /// stop: the process ends without waiting for this thread.
     async fn reread(&self) -> Option<Result<Reread, Faults>> {
         let (reread, (tell, mut told)) = (Arc::clone(&self.reread), oneshot::channel());
         let reading = move || {
@@ -87,8 +88,8 @@ impl Reloading {
         told.await.ok()
     }
 
-    /// Changes what can change. A configuration with a fault changes nothing. Keys that need a restart stay as
-    /// they were and are told each time.
+    /// Applies the keys that can change. A configuration with a fault changes nothing. A key that
+    /// needs a restart keeps its value, and each SIGHUP logs it again.
     fn apply(&mut self, given: Result<Reread, Faults>, state: &State) {
         let running = &mut self.running;
         let given = match given {
@@ -117,7 +118,8 @@ impl Reloading {
                 "SIGHUP: these keys need a restart, and stay as they were"
             );
         }
-        // What needs a restart is compared with what runs, the next time too.
+        // For a key that needs a restart, keep the value in use: the next SIGHUP must be compared
+        // with it too.
         let stays = std::mem::take(running)
             .into_iter()
             .filter(|shown| !is_live(&shown.key));
@@ -139,7 +141,8 @@ fn changed_keys<'a>(old: &'a [Shown], new: &'a [Shown]) -> Vec<&'a str> {
     gone.chain(set).map(|shown| shown.key.as_str()).collect()
 }
 
-/// Reads the configuration again at each SIGHUP. Those that come during a reading are answered by one more.
+/// Reads the configuration again at each SIGHUP. If signals arrive while it is being read, it is
+/// read once more for all of them.
 pub(super) async fn run(
     hangups: &mut Option<Signal>,
     mut reloading: Reloading,

@@ -1,4 +1,4 @@
-//! A server's life: it opens its store, serves, and stops in order. Must not know what it serves.
+//! Runs a server: opens its store, serves, and stops in order. Must not know what it serves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,9 @@ use super::services::compose;
 use super::signals::{Stops, hangups};
 use super::time::wait_for_time;
 
-/// Runs a server until SIGTERM, SIGINT or SIGQUIT: stops accepting and finishes what is in flight, the batch
-/// that it waits for included. A second signal ends it at once. SIGHUP has it read its configuration again.
+/// Runs a server until SIGTERM, SIGINT or SIGQUIT. Then the server stops accepting connections and
+/// finishes the requests in flight, including the batch that they wait for. A second signal ends
+/// the process at once. On SIGHUP the server reads its configuration again.
 pub(crate) async fn serve(
     config: Config,
     new_store: NewStore,
@@ -42,7 +43,7 @@ pub(crate) async fn serve(
         () = stops.next() => return Ok(()),
     }
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
-    // The first draw of a process gathers entropy for some 25 ms: let that happen while the store opens.
+    // The first draw of random bytes in a process takes about 25 ms. Do it while the store opens.
     let warm = Arc::clone(&entropy);
     let warming = std::thread::spawn(move || warm.fill(&mut [0u8; 1]));
     let _alone = match &config.database.url {
@@ -63,7 +64,7 @@ pub(crate) async fn serve(
     let public = listen::bind("server.listen", config.server.listen)?;
     let ops = listen::bind("server.ops_listen", config.server.ops_listen)?;
     let opened = open_with(&config, Wrapping::Serving, Arc::new(clock), entropy).await?;
-    // A thread that could not draw is seen by everybody who draws after it.
+    // Ignore a failed draw in that thread: each later draw would fail and report it.
     let _ = warming.join();
     opened.keys.ensure_signing_key().await?;
     let draining = Arc::new(Draining::default());
@@ -84,7 +85,7 @@ pub(crate) async fn serve(
         () = stops.next() => {}
         never = reload::run(&mut hangups, reloading, &state) => match never {},
         name = loops => return Err(AppError::Other(format!("background loop {name} died"))),
-        // A server that nobody reaches is better restarted.
+        // A server without its listener is unreachable. End the process, so that it is restarted.
         ended = &mut public_server => return finished(ended).and(Err(unasked("public"))),
         ended = &mut ops_server => return finished(ended).and(Err(unasked("operators'"))),
     }
@@ -105,7 +106,8 @@ pub(crate) async fn serve(
         ended = public_server => finished(ended)?,
         () = stops.next() => return Err(AppError::Other("stopped by a second signal".to_owned())),
     }
-    // The operators' listener outlives the public one, so that probes see why it is gone.
+    // Stop the operators' listener after the public one, so that probes can see why the public one
+    // is gone.
     drop(stop_ops);
     finished(ops_server.await)?;
     opened.store.close().await;

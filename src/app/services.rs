@@ -1,6 +1,6 @@
-//! The services over an opened store: for a command those that it asks for, for a server all of them.
+//! Builds the services over an opened store: a server gets all of them, a command those it needs.
 //!
-//! Nobody else puts a service together. Must not know what they are used for.
+//! No other module builds a service. Must not know what the services are used for.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use super::open::{Opened, open_to_read};
 use super::reload;
 
 impl Opened {
-    /// What an operator at the command line does now.
+    /// The act of an operator at the command line, at the current time.
     pub fn operator(&self) -> Act {
         Act::operator(self.clock.moment())
     }
@@ -66,8 +66,8 @@ impl Opened {
 
     /// The operations on single tokens.
     pub fn issued_tokens(&self) -> IssuedTokens {
-        // No audience is the operator's own, and the keyring may be empty: the first token names a key that it
-        // does not know, which has the keys read.
+        // A command line has no audience of its own. The keyring may still be empty: the first
+        // token then names an unknown key, and `Tokens` reads the keys again.
         let tokens = Arc::new(self.tokens(vec![]));
         IssuedTokens::new(
             Arc::clone(&self.store),
@@ -89,8 +89,8 @@ impl Opened {
     }
 }
 
-/// The operations on the catalogue of the configured store if there is one, for what only reads: a SQLite file
-/// is neither made nor migrated.
+/// The operations on the catalogue of the configured store, if the store exists. For reading only:
+/// a SQLite file is neither created nor migrated.
 pub(crate) async fn look(config: &Config) -> Result<Option<Scopes>, AppError> {
     let Some(records) = open_to_read(config).await? else {
         return Ok(None);
@@ -107,7 +107,7 @@ pub(crate) async fn look(config: &Config) -> Result<Option<Scopes>, AppError> {
     }))
 }
 
-/// The services of a server, as its routers share them.
+/// Builds the services of a server, which its routers share.
 pub fn compose(
     config: &Config,
     opened: &Opened,

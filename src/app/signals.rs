@@ -1,9 +1,9 @@
-//! The signals that a server hears. Must not know what it does about them.
+//! The signals that a server receives. Must not know how the server reacts to them.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that stop a server. One listener for its whole life: a signal that came while nobody listened
-/// would be lost.
+/// The signals that stop a server. Each keeps one listener from start to end: a signal that arrives
+/// while there is no listener would be lost.
 pub(super) struct Stops([Option<Signal>; 3]);
 
 impl Stops {
@@ -13,11 +13,11 @@ impl Stops {
             SignalKind::interrupt(),
             SignalKind::quit(),
         ];
-        // Without a handler the system's own ends the process.
+        // If a handler cannot be installed, the signal's default action ends the process.
         Self(kinds.map(|kind| signal(kind).ok()))
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) {
         let [term, int, quit] = &mut self.0;
         tokio::select! {
@@ -37,7 +37,8 @@ pub(super) async fn received(signal: &mut Option<Signal>) {
     std::future::pending::<()>().await;
 }
 
-/// SIGHUP from now on: before this it ends the process. `None` where there are no such signals.
+/// Receives SIGHUP from now on. Until this call, SIGHUP ends the process. `None` if the handler
+/// cannot be installed.
 pub(super) fn hangups() -> Option<Signal> {
     signal(SignalKind::hangup()).ok()
 }

@@ -1,14 +1,14 @@
-//! Waiting for a clock that can be gone by.
+//! Waits until the system clock shows a usable time.
 
 use std::time::Duration;
 
 use crate::clock::{Clock, require_time};
 
-/// How often the clock is looked at again.
+/// The time between two looks at the clock.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Returns once the clock shows a time that has a date. Dates stand in every reply, so a server that went
-/// by such a clock would answer nobody.
+/// Returns once the clock shows a time that can be written as a date. Every response contains a
+/// date, so before that the server could not answer.
 pub(super) async fn wait_for_time(clock: &dyn Clock) {
     let mut told = false;
     while let Err(why) = require_time(clock) {

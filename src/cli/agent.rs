@@ -1,4 +1,4 @@
-//! `sealwright agent`: an operator's hand on agents.
+//! `sealwright agent`: the commands with which an operator manages agents.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::input::{self, Item, ScopeWords, TtlWord, all_items, all_scopes};
 use super::new_secret::{self, Occasion, SecretSource, renew_file};
 use super::output::{Printer, Sheet};
 
-/// How many agents are read at once for a list.
+/// How many agents one read returns for a list.
 const PAGE: i64 = 500;
 
 #[derive(Subcommand)]
@@ -145,7 +145,8 @@ pub(super) async fn run(
     config: &Config,
     out: Printer,
 ) -> Result<(), CommandFailure> {
-    // A secret is read before the store is opened: nobody waits for a person's typing.
+    // Read the secret before the store is opened: otherwise other processes might wait for the
+    // store while the operator types.
     let chosen = match &command {
         AgentCommand::Create(CreateAgent { rest, .. })
         | AgentCommand::Update(UpdateAgent { rest, .. })
@@ -197,7 +198,7 @@ pub(super) async fn run(
             match chosen {
                 Some(secret) => {
                     let replaced = agents.update_with_secret(&id, &patch, secret, act).await?;
-                    // The operator chose this secret and knows it: it is written nowhere.
+                    // The operator chose this secret and knows it, so do not write it to the file.
                     renew_file(config, &id, None);
                     replaced.agent?
                 }
@@ -220,7 +221,8 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// A text that cannot be an id belongs to no agent: it is answered as an unknown one, not as bad usage.
+/// Parses an agent's id. A text that cannot be an id belongs to no agent, so the error is
+/// `AgentNotFound`, not bad usage.
 fn find(id: &str) -> Result<AgentId, CommandFailure> {
     AgentId::parse(id).map_err(|_| Rejection::from(RejectionCode::AgentNotFound).into())
 }

@@ -1,4 +1,4 @@
-//! What people see of agents: a row of a list, and the properties of one.
+//! How agents are shown to people: one row of a list, or all properties of one agent.
 
 use crate::api::agents::AgentJson;
 
@@ -7,7 +7,7 @@ pub(super) const HEAD: [&str; 8] = [
     "id", "name", "status", "scopes", "ttl", "plan", "issued", "limit",
 ];
 
-/// An agent in a list.
+/// An agent as a row of a list.
 pub(super) fn row(a: &AgentJson) -> Vec<String> {
     let ttl = a
         .ttl
@@ -33,7 +33,7 @@ fn limit(agent: &AgentJson) -> String {
         .map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
 }
 
-/// One agent, a property a row.
+/// One agent, one property in each row.
 pub(super) fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
     let usage = &agent.usage;
     let mut rows = vec![

@@ -1,4 +1,4 @@
-//! The table of commands, as the command line is parsed.
+//! The table of commands, from which the command line is parsed.
 
 use std::path::PathBuf;
 

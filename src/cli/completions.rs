@@ -1,4 +1,4 @@
-//! `sealwright completions`: a script that teaches a shell this command line.
+//! `sealwright completions`: a script that lets a shell complete this command line.
 
 use std::io::{self, Write};
 

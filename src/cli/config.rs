@@ -1,4 +1,4 @@
-//! `sealwright config`: what is configured, and where each value comes from.
+//! `sealwright config`: shows the configuration and where each value comes from.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) enum ConfigCommand {
     Show,
 }
 
-/// Runs on a configuration that was resolved, so it has no fault.
+/// Runs the command. `config` was resolved already, so it has no fault.
 pub(super) fn run(
     command: &ConfigCommand,
     config: &Config,
@@ -57,8 +57,10 @@ pub(super) fn run(
     }
 }
 
-/// Who has shorter tokens since the words of a scope's name count. A store that cannot be read is no fault
-/// of the configuration, which may be checked where the store is out of reach.
+/// The agents whose tokens live shorter since a scope counts as high-risk by the words of its name.
+///
+/// An unreadable store is not a fault of the configuration: an operator may check a configuration
+/// on a machine that cannot reach the store.
 async fn shortened(config: &Config) -> Vec<ShortenedJson> {
     let found = async {
         let Some(scopes) = app::look(config).await? else {

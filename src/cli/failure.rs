@@ -1,4 +1,4 @@
-//! How a command fails: what is said on stderr and the exit code.
+//! How a command fails: the message on stderr and the exit code.
 
 use std::error::Error as StdError;
 use std::io;
@@ -11,25 +11,25 @@ use crate::domain::rejection::Rejection;
 use crate::service::{self, manage};
 use crate::telemetry::error_chain;
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug)]
 pub(super) enum CommandFailure {
-    /// Bad usage that the parser cannot see: exit 2.
+    /// Bad usage that the argument parser cannot detect: exit 2.
     Usage(String),
     /// Bad configuration: exit 2.
     Configuration(Faults),
-    /// It could not be done: exit 1.
+    /// The command failed for another reason: exit 1.
     Failed(String),
     /// The store gave no answer: exit 1.
     Store(String),
-    /// The command said itself what went wrong: exit 1.
+    /// The command has already printed what went wrong: exit 1.
     Reported,
-    /// The reader of stdout has gone: nobody is left to tell.
+    /// The reader of stdout has closed the pipe: print nothing, exit 0.
     ClosedPipe,
 }
 
 impl CommandFailure {
-    /// Says on stderr what went wrong and gives the exit code.
+    /// Prints on stderr what went wrong and returns the exit code.
     pub(super) fn report(self) -> ExitCode {
         match self {
             Self::Usage(why) => {
@@ -49,7 +49,7 @@ impl CommandFailure {
         }
     }
 
-    /// Names the store whose fault it is.
+    /// Adds the store's URL to a failure of the store.
     pub(super) fn of_store(self, url: &DatabaseUrl) -> Self {
         match self {
             Self::Store(why) => Self::Failed(format!("{url}: {why}")),
@@ -57,13 +57,13 @@ impl CommandFailure {
         }
     }
 
-    /// The error and its causes in one line.
+    /// A failure with the error and its causes in one line.
     pub(super) fn of(error: &(dyn StdError + 'static)) -> Self {
         Self::Failed(error_chain(error))
     }
 }
 
-/// A line on stderr. When nobody reads it, nobody can be told.
+/// Prints a line on stderr. Ignores a write error, since it could not be reported anywhere.
 pub(super) fn tell(text: &str) {
     let _ = io::Write::write_all(
         &mut io::stderr(),
@@ -97,7 +97,7 @@ impl From<manage::ManageError> for CommandFailure {
 }
 
 impl From<Rejection> for CommandFailure {
-    /// Every class of them is exit 1: bad usage is what the parser of the arguments refuses.
+    /// Every class of rejection exits with 1: only what the argument parser refuses is bad usage.
     fn from(rejection: Rejection) -> Self {
         Self::Failed(rejection.to_string())
     }

@@ -1,5 +1,5 @@
-//! `sealwright healthcheck`: asks the server on this machine whether it is ready. For containers,
-//! which have no other program to ask with. Opens no store.
+//! `sealwright healthcheck`: asks the server on this machine whether it is ready. A container image
+//! has no other program that could send this request. Opens no store.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -9,10 +9,10 @@ use crate::config::Config;
 
 use super::failure::CommandFailure;
 
-/// A server that needs longer is not ready.
+/// A server that takes longer to answer is not ready.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Succeeds when `/readyz` of the configured listen address answers 200.
+/// Succeeds if `/readyz` at the configured listen address answers 200.
 pub(super) fn run(config: &Config) -> Result<(), CommandFailure> {
     let address = reachable(config.server.listen);
     match ask(address) {
@@ -26,7 +26,7 @@ pub(super) fn run(config: &Config) -> Result<(), CommandFailure> {
     }
 }
 
-/// A server that listens on every address is asked on loopback.
+/// The address to ask. A server that listens on every address is asked on loopback.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -42,7 +42,7 @@ fn ask(address: SocketAddr) -> std::io::Result<u16> {
     stream.set_write_timeout(Some(TIMEOUT))?;
     let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    // "HTTP/1.1 200" and no more: the rest is for others to read.
+    // Read only "HTTP/1.1 200": this check needs no more of the response.
     let mut head = [0u8; 12];
     stream.read_exact(&mut head)?;
     let status = head

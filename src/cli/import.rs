@@ -1,4 +1,5 @@
-//! `sealwright agent import`: many agents from a file, piece by piece, with a report at the end.
+//! `sealwright agent import`: imports many agents from a file, a group of lines at a time, and
+//! prints a report at the end.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::IsTerminal;
@@ -18,11 +19,11 @@ use super::failure::{CommandFailure, tell};
 use super::output::{Printer, Sheet};
 use super::rows::{self, FileLine};
 
-/// What became of an import.
+/// The result of an import.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     imported: u64,
-    /// Lines whose agent was there as the line describes it.
+    /// Lines whose agent already existed exactly as the line describes it.
     existing: u64,
     refused: u64,
     refusals: Vec<RefusedLine>,
@@ -58,7 +59,7 @@ impl Report {
     }
 }
 
-/// Imports the file. What was imported stays when a later piece fails.
+/// Imports the file. If a group of lines fails, the earlier groups stay imported.
 pub(super) async fn run(
     agents: &Agents,
     act: &Act,
@@ -80,7 +81,8 @@ pub(super) async fn run(
                 number,
                 row: Ok(row),
             }) => {
-                // Once it is imported, nothing tells it from one of an earlier run.
+                // Look for a repeated id here: after its import, an agent looks like one of an
+                // earlier run.
                 if seen.insert(row.client_id.clone()) {
                     piece.push((number, row));
                 } else {
@@ -109,7 +111,7 @@ pub(super) async fn run(
         ended = import_piece(agents, act, &mut piece, &mut report).await;
     }
     bar.finish_and_clear();
-    // Lines that could not be read were refused before those of their piece.
+    // A line that could not be read was refused before the other lines of its group.
     report.refusals.sort_by_key(|r| r.line);
     let scopes: Vec<Scope> = report.scopes.iter().cloned().collect();
     if ended.is_ok() && !scopes.is_empty() {
@@ -154,7 +156,8 @@ async fn import_piece(
     Ok(())
 }
 
-/// The id, if the text can be one: anything else may be a secret in the wrong column.
+/// The agent's id, if the text is a valid id. Any other text may be a secret in the wrong column
+/// and is not shown.
 fn shown_id(row: &Row) -> Option<String> {
     AgentId::parse(&row.client_id).ok().map(|id| id.to_string())
 }
@@ -184,12 +187,12 @@ fn tell_report(report: &Report, out: Printer) -> Result<(), CommandFailure> {
     Ok(())
 }
 
-/// A bar on a terminal, nothing elsewhere.
+/// A progress bar on a terminal, nothing elsewhere.
 fn progress_bar(path: &Path) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    // Counted beforehand, which costs nothing beside the hashing.
+    // Count the lines in a first pass. This costs little compared with hashing the secrets.
     let lines = rows::open(path).map_or(0, |lines| lines.take_while(Result::is_ok).count());
     let length = u64::try_from(lines).ok();
     let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());

@@ -13,15 +13,15 @@ use super::failure::CommandFailure;
 /// The longest text that is read from stdin, in bytes. Tokens and secrets are shorter.
 const MAX_STDIN_BYTES: u64 = 16_384;
 
-/// One `--scope`: scopes separated by spaces; empty names none.
+/// One `--scope`: scopes separated by spaces. An empty text names no scope.
 #[derive(Debug, Clone)]
 pub(super) struct ScopeWords(pub Vec<Scope>);
 
-/// One `--ttl`: seconds, or `default` for the server's.
+/// One `--ttl`: seconds, or `default` for the server's default lifetime.
 #[derive(Debug, Clone)]
 pub(super) struct TtlWord(pub Option<Ttl>);
 
-/// One value of a list; empty names none, which clears the list.
+/// One value of a list. An empty text is `None`, which clears the list.
 #[derive(Debug, Clone)]
 pub(super) struct Item<T>(Option<T>);
 
@@ -76,7 +76,7 @@ pub(super) fn key_value(text: &str) -> Result<(String, String), Invalid> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// All scopes of all `--scope`, in order, without doubles; `None` when there was no `--scope`.
+/// All scopes of all `--scope` flags, in order, without duplicates. `None` without any `--scope`.
 pub(super) fn all_scopes(words: Vec<ScopeWords>) -> Option<Vec<Scope>> {
     if words.is_empty() {
         return None;
@@ -90,16 +90,16 @@ pub(super) fn all_scopes(words: Vec<ScopeWords>) -> Option<Vec<Scope>> {
     Some(all)
 }
 
-/// All values of a repeated flag; `None` when it was not given.
+/// All values of a repeated flag. `None` without any such flag.
 pub(super) fn all_items<T>(items: Vec<Item<T>>) -> Option<Vec<T>> {
     (!items.is_empty()).then(|| items.into_iter().filter_map(|i| i.0).collect())
 }
 
-/// The shortest secret that an operator may choose, in characters. Clients that exist have what they have:
-/// an import takes shorter ones.
+/// The shortest secret that an operator may choose, in characters. An import accepts shorter
+/// secrets, since existing clients keep theirs.
 const MIN_SECRET: usize = 16;
 
-/// A secret from stdin, without the newline at its end.
+/// Reads a secret from stdin, without the newline at its end.
 pub(super) fn secret_from_stdin() -> Result<Secret, CommandFailure> {
     let text = text_from_stdin()?;
     let text = text
@@ -113,7 +113,7 @@ pub(super) fn secret_from_stdin() -> Result<Secret, CommandFailure> {
         .map_err(|rule| CommandFailure::Usage(format!("the secret on stdin: {rule}")))
 }
 
-/// What stands on stdin, bounded.
+/// Reads all of stdin, which must be shorter than [`MAX_STDIN_BYTES`].
 pub(super) fn text_from_stdin() -> Result<zeroize::Zeroizing<String>, CommandFailure> {
     let mut text = zeroize::Zeroizing::new(String::new());
     let mut stdin = io::stdin().take(MAX_STDIN_BYTES);

@@ -1,8 +1,8 @@
 //! The command line.
 //!
-//! Owns the commands (their table is `commands`), exit codes (0 done, 1 failed, 2 bad usage or configuration) and what a
-//! person sees: data on stdout, everything else on stderr. Must not know how anything is done: each
-//! command reads its arguments, calls a service and prints the answer.
+//! Owns the commands (their table is `commands`), the exit codes (0 done, 1 failed, 2 bad usage or
+//! configuration) and what a person sees: data on stdout, everything else on stderr. Must not know
+//! how anything is done: each command reads its arguments, calls a service and prints the answer.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -40,7 +40,8 @@ use failure::CommandFailure;
 use output::Printer;
 use runtime::block_on;
 
-/// Runs one command and says how the process is to end. `arguments` begin with the program's name.
+/// Runs one command and returns the exit code of the process. The first of `arguments` is the
+/// program's name.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -51,7 +52,8 @@ pub fn run(
             Err(failure) => failure.report(),
         },
         Err(error) => {
-            // Help and version go to stdout and end well; a pipe that is closed ends them too.
+            // Help and version are printed on stdout and exit with 0. Ignore a write error: the
+            // reader may have closed the pipe.
             let _ = error.print();
             ExitCode::from(if error.use_stderr() { 2 } else { 0 })
         }
@@ -93,7 +95,7 @@ fn execute(
             };
             telemetry::start_logging(&config.log.filter, format, Output::Stdout)
         }
-        // A command's own words say what it did; the log says only what went wrong besides.
+        // A command prints what it did. Its log only adds warnings and errors.
         _ => telemetry::start_logging("warn", Format::Human, Output::Stderr),
     };
     let url = config.database.url.clone();

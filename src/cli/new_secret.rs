@@ -1,6 +1,6 @@
-//! A secret that was just made: printed, this once, before anything that could fail.
+//! Prints a new secret. This happens only once, and before any later step that could fail.
 //!
-//! Owns what is said when it was not shown. Must not know how secrets are made.
+//! Owns the message for a secret that could not be shown. Must not know how secrets are made.
 
 use std::path::PathBuf;
 
@@ -23,22 +23,22 @@ use super::output::{Printer, Sheet};
 /// Where a secret came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SecretSource {
-    /// The server drew it: nobody has it but who is shown it.
+    /// The program drew it at random: only a person who sees the output knows it.
     Drawn,
-    /// The operator chose it, and has it.
+    /// The operator chose it, and knows it.
     Chosen,
 }
 
 /// Whether an agent had a secret before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Occasion {
-    /// It was made with this one.
+    /// No: this secret was made together with the agent.
     Creation,
-    /// It had, and the file of the first start's credentials may hold that.
+    /// Yes: the operator file may hold the old secret.
     Rotation,
 }
 
-/// An agent with the secret that was just made for it.
+/// An agent with its new secret.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WithSecret {
@@ -46,12 +46,12 @@ struct WithSecret {
     agent: AgentPart,
     client_secret: String,
     credential_id: String,
-    /// When the secret before it ends.
+    /// When the old secret expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     old_secret_expires_at: Option<String>,
 }
 
-/// The agent; its id alone where it could not be read.
+/// The agent, or only its id if the agent could not be read.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum AgentPart {
@@ -64,8 +64,10 @@ enum AgentPart {
     },
 }
 
-/// Prints a new secret, then keeps the file of the first start's credentials free of the old one. The agent
-/// is read for what is printed beside it, and does without where that fails.
+/// Prints a new secret, and then removes the old secret from the operator file.
+///
+/// Reads the agent first, to print its properties beside the secret. If that read fails, prints the
+/// secret without them.
 pub(super) async fn print(
     agents: &Agents,
     config: &Config,
@@ -130,7 +132,7 @@ pub(super) async fn print(
     };
     match printed {
         Ok(()) if is_null_device() => {
-            // Somebody may have meant it, so it is no failure.
+            // The operator may have sent stdout there on purpose, so this is not a failure.
             if !is_elsewhere {
                 tell(&lost("stdout is the null device"));
             }
@@ -148,8 +150,8 @@ pub(super) async fn print(
     }
 }
 
-/// Keeps the file of the first start's credentials free of a dead secret. Returns the file when it holds the
-/// new one.
+/// Keeps the operator file (the credentials of the first start) free of a dead secret. Returns its
+/// path if it now holds the new secret.
 pub(super) fn renew_file(
     config: &Config,
     agent_id: &AgentId,
@@ -177,7 +179,8 @@ pub(super) fn renew_file(
     }
 }
 
-/// Whether stdout leads nowhere: sent there, or closed, for which the null device stands in by now.
+/// Whether stdout is the null device. The operator may have redirected it there. A stdout that was
+/// closed at the start is also the null device by now.
 fn is_null_device() -> bool {
     match (
         rustix::fs::fstat(std::io::stdout()),

@@ -1,4 +1,4 @@
-//! What goes to stdout: JSON when asked for, a table on a terminal, tab-separated lines elsewhere.
+//! Writes stdout: JSON with `--json`, else a table on a terminal and tab-separated lines elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -7,15 +7,15 @@ use serde::Serialize;
 
 use super::failure::{CommandFailure, tell};
 
-/// What people see of an answer.
+/// An answer in the form for people.
 pub(super) struct Sheet {
-    /// The names of the columns; none for the two columns of a single thing.
+    /// The names of the columns. Empty for a single thing, which has two columns without names.
     head: Vec<&'static str>,
     rows: Vec<Vec<String>>,
 }
 
 impl Sheet {
-    /// Many things of a kind, one a row.
+    /// Many things of one kind, one in each row.
     pub(super) fn list(head: &[&'static str], rows: Vec<Vec<String>>) -> Self {
         Self {
             head: head.to_vec(),
@@ -23,7 +23,7 @@ impl Sheet {
         }
     }
 
-    /// One thing, a property a row.
+    /// One thing, one property in each row.
     pub(super) fn of(properties: Vec<(&'static str, String)>) -> Self {
         let rows = properties
             .into_iter()
@@ -63,7 +63,7 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// For this process's stdout.
+    /// A printer for this process's stdout.
     pub(super) fn new(json: bool) -> Self {
         Self {
             json,
@@ -76,7 +76,7 @@ impl Printer {
         self.json
     }
 
-    /// Prints `value` as JSON, or as what people see of it.
+    /// Prints `value` as JSON, or prints `sheet`, its form for people.
     pub(super) fn print(
         self,
         value: &impl Serialize,
@@ -99,7 +99,8 @@ impl Printer {
         Ok(stdout.flush()?)
     }
 
-    /// Says on stderr what an answer in JSON holds as `warnings`.
+    /// Prints the warnings on stderr. Prints nothing with `--json`, since a JSON answer contains
+    /// them as `warnings`.
     pub(super) fn warn<'a>(self, warnings: impl IntoIterator<Item = &'a String>) {
         if !self.json {
             warnings

@@ -1,11 +1,12 @@
-//! A JSON object of an import's file, with every member that it has.
+//! A JSON object of an import's file, with all its members, including repeated ones.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-/// The members of a JSON object in their order: a map would keep only the last of those that repeat.
+/// The members of a JSON object, in order. A map would keep only the last of several members with
+/// one name.
 pub(super) struct RowMembers(pub Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for RowMembers {

@@ -1,6 +1,6 @@
 //! The files that `sealwright agent import` reads: JSON lines and CSV, both into [`Row`]s.
 //!
-//! A message names the field and the rule, and never a value: it may be a secret.
+//! A message names the field and the rule. It never repeats a value, which may be a secret.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,10 +12,10 @@ use crate::service::manage::row::Row;
 
 use super::row_members::RowMembers;
 
-/// The longest line, in bytes. A longer one is refused, not read.
+/// The longest line, in bytes. A longer line is refused, not kept in memory.
 const MAX_LINE_BYTES: u64 = 1 << 18;
 
-/// The fields of a row; as keys in JSON, as the first line in CSV.
+/// The fields of a row: the keys of a JSON object, or the first line of a CSV file.
 const FIELDS: [&str; 12] = [
     "clientId",
     "name",
@@ -31,18 +31,18 @@ const FIELDS: [&str; 12] = [
     "rawBasic",
 ];
 
-/// A line of the file: its number, counted from 1, and what it holds or why it cannot be read.
+/// A line of the file: its number, and its row or the reason why it cannot be read.
 pub(super) struct FileLine {
-    /// Its number.
+    /// Its number, counted from 1.
     pub number: u64,
-    /// Its row.
+    /// Its row, or why the line cannot be read.
     pub row: Result<Row, String>,
 }
 
-/// The lines of a file, blank ones left out. An error ends the file.
+/// The lines of a file, without blank lines. After an error there are no more lines.
 pub(super) type Lines = Box<dyn Iterator<Item = io::Result<FileLine>>>;
 
-/// Ends a file in an error when a line does not end: the CSV reader would hold all of it.
+/// Fails when a line is too long: otherwise the CSV reader would keep the whole line in memory.
 struct BoundedLines<R> {
     inner: R,
     since_line_end: u64,
@@ -65,7 +65,8 @@ impl<R: Read> Read for BoundedLines<R> {
     }
 }
 
-/// Opens `path`. CSV or JSON lines is told by the extension, else by the first character.
+/// Opens `path`. The extension tells CSV from JSON lines. With another extension, the first
+/// character does.
 pub(super) fn open(path: &Path) -> io::Result<Lines> {
     let mut file = BufReader::new(File::open(path)?);
     let extension = path
@@ -140,7 +141,7 @@ fn json_row(line: &[u8]) -> Result<Row, String> {
     let members = match serde_json::from_slice(line) {
         Ok(RowMembers(members)) => members,
         Err(error) if error.is_data() => return Err("the line is no JSON object".to_owned()),
-        // The library's message may repeat a value.
+        // Give the column only: the library's message may repeat a value.
         Err(error) => return Err(format!("the line is not JSON: column {}", error.column())),
     };
     let mut object = Map::new();
@@ -148,7 +149,7 @@ fn json_row(line: &[u8]) -> Result<Row, String> {
         if !FIELDS.contains(&name.as_str()) {
             return Err(format!("no field is called {name:?}"));
         }
-        // Whichever of the two was meant, the other is not.
+        // Nothing tells which of the two values is meant.
         if object.contains_key(&name) {
             return Err(format!("{name}: the field is repeated"));
         }
@@ -239,7 +240,7 @@ fn csv_row(columns: &[&str], record: &csv::ByteRecord) -> Result<Row, String> {
     for (field, value) in columns.iter().zip(record) {
         let text = std::str::from_utf8(value).map_err(|_| format!("{field}: it is not UTF-8"))?;
         let text = cell(field, text)?;
-        // An empty cell leaves a value out: CSV has no other way to say so.
+        // An empty cell means no value: CSV has no other way to leave a value out.
         let some = || (!text.is_empty()).then(|| text.to_owned());
         match *field {
             "clientId" => text.clone_into(&mut row.client_id),
@@ -259,8 +260,10 @@ fn csv_row(columns: &[&str], record: &csv::ByteRecord) -> Result<Row, String> {
     Ok(row)
 }
 
-/// What a cell holds, without the spaces that many programs write behind a comma. A secret with such spaces
-/// is refused: nobody can tell whether they are its own, and the reader of CSV does not say what was quoted.
+/// The text of a cell, without the spaces that many programs write after a comma.
+///
+/// A secret with spaces around it is refused. The CSV reader does not report which cells were
+/// quoted, so we cannot know whether the spaces belong to the secret.
 fn cell<'a>(field: &str, text: &'a str) -> Result<&'a str, String> {
     let trimmed = text.trim();
     if trimmed.len() != text.len() {
@@ -271,7 +274,7 @@ fn cell<'a>(field: &str, text: &'a str) -> Result<&'a str, String> {
                     .to_owned(),
             );
         }
-        // A quote begins a quoted cell only directly behind the comma.
+        // A quote starts a quoted cell only when it follows the comma directly.
         if trimmed.starts_with('"') {
             return Err(format!("{field}: a space stands before a quote: remove it"));
         }
@@ -357,7 +360,7 @@ mod tests {
             assert!(!fault(refused).contains("hunter2"));
         }
         assert_eq!(fault(2), "name: a space stands before a quote: remove it");
-        // A cell of spaces is an empty one.
+        // A cell that holds only spaces is empty.
         let row = lines[4].row.clone().unwrap();
         assert_eq!((row.secret, row.scopes.len(), row.ttl), (None, 0, None));
     }

@@ -1,4 +1,4 @@
-//! The runtime that a command's work is done on.
+//! The asynchronous runtime for a command's work.
 
 use super::failure::CommandFailure;
 
@@ -10,7 +10,7 @@ pub(super) fn block_on(
         .enable_all()
         .build()?;
     let done = runtime.block_on(work);
-    // What still waits for a file's lock may wait for ever: it has no say in when the process ends.
+    // A blocking thread may still wait for a file's lock, perhaps for ever. Do not wait for it.
     runtime.shutdown_background();
     done
 }

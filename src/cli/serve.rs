@@ -1,4 +1,4 @@
-//! `sealwright serve` and `sealwright migrate`: both are the composition root's work.
+//! `sealwright serve` and `sealwright migrate`: both call the composition root (`app`).
 
 use clap::Args;
 
@@ -15,7 +15,7 @@ pub(super) struct ServeArgs {
     new_store: bool,
 }
 
-/// Serves until it is told to stop.
+/// Serves until a signal stops the server.
 pub(super) fn run(
     args: &ServeArgs,
     config: Config,

@@ -1,4 +1,4 @@
-//! `sealwright token`: one token at a time.
+//! `sealwright token`: inspects or revokes one token.
 
 use clap::Subcommand;
 

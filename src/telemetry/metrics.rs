@@ -1,6 +1,8 @@
-//! Every metric, its labels and its buckets. Adding one is one line in the table and one function.
+//! Every metric, its labels and its buckets. To add a metric, add a line in the table and a
+//! function.
 //!
-//! Labels take fixed words only, never an id or anything that a caller sent: their number is bounded.
+//! A label's value is one of a few fixed words, never an id or anything that a caller sent, so that
+//! the number of time series is bounded.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -24,13 +26,13 @@ const BUILD_INFO: &str = "sealwright_build_info";
 enum Kind {
     Counter,
     Gauge,
-    /// With the upper bounds of its buckets.
+    /// A histogram, with the upper bounds of its buckets.
     Histogram(&'static [f64]),
 }
 
 use Kind::{Counter, Gauge, Histogram};
 
-/// From a token in half a millisecond to an answer that nobody waits for.
+/// From a token in half a millisecond to a response for which no client still waits.
 const SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
@@ -52,12 +54,12 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (BUILD_INFO,       Gauge,              "Always 1; the label tells the version."),
 ];
 
-/// A token request was answered: `issued`, or the error's word.
+/// Counts an answered token request. `outcome` is `issued`, or the error code.
 pub(crate) fn token_request(outcome: &'static str) {
     counter!(TOKEN_REQUESTS, "outcome" => outcome).increment(1);
 }
 
-/// A request was answered. `route` is the route's pattern, never the path that was asked for.
+/// Records an answered request. `route` is the route's pattern, never the path of the request.
 pub(crate) fn request(route: &'static str, status: u16, took: Duration) {
     let class = match status / 100 {
         1 => "1xx",
@@ -69,52 +71,52 @@ pub(crate) fn request(route: &'static str, status: u16, took: Duration) {
     histogram!(REQUEST_SECONDS, "route" => route, "status" => class).record(took.as_secs_f64());
 }
 
-/// A statement counted this many tokens.
+/// Records how many tokens one statement counted.
 pub(crate) fn batch_size(grants: usize) {
-    // The batcher's limit is far below the 2^53 from which on this would round.
+    // The batcher's limit is far below 2^53, from where an `f64` would round.
     #[expect(clippy::cast_precision_loss)]
     histogram!(BATCH_SIZE).record(grants as f64);
 }
 
-/// A proven secret was remembered, or not.
+/// Counts a look-up of a proven secret in the cache.
 pub(crate) fn credential_cache(hit: bool) {
     counter!(CREDENTIAL_CACHE, "result" => if hit { "hit" } else { "miss" }).increment(1);
 }
 
-/// A hash was asked for and has a place in the queue.
+/// Counts a requested hash that got a place in the queue.
 pub(crate) fn hash() {
     counter!(HASHES).increment(1);
 }
 
-/// So much was computed for one hash, comparison or both.
+/// Adds the work that was done for one hash, one comparison or both.
 pub(crate) fn hash_work(bcrypt_rounds: u64, argon2_kib: u64) {
     counter!(HASH_WORK, "kind" => "bcrypt").increment(bcrypt_rounds);
     counter!(HASH_WORK, "kind" => "argon2").increment(argon2_kib);
 }
 
-/// A login was turned away because the hash queue was full.
+/// Counts a login that was refused because the hash queue was full.
 pub(crate) fn hash_shed() {
     counter!(HASH_SHED).increment(1);
 }
 
-/// An introspection was answered.
+/// Counts an answered introspection.
 pub(crate) fn introspection(active: bool) {
     counter!(INTROSPECTIONS, "result" => if active { "active" } else { "inactive" }).increment(1);
 }
 
-/// A request could not be served: `unavailable` or `fault`.
+/// Counts a request that could not be served. `kind` is `unavailable` or `fault`.
 pub(crate) fn failed_request(kind: &'static str) {
     counter!(FAILED_REQUESTS, "kind" => kind).increment(1);
 }
 
-/// So many live tokens of killed agents have no room in the revocation list.
+/// Sets how many live tokens of killed agents have no room in the revocation list.
 pub(crate) fn unlisted_tokens(tokens: u64) {
-    // Counts far below the 2^53 from which on this would round.
+    // The count is far below 2^53, from where an `f64` would round.
     #[expect(clippy::cast_precision_loss)]
     gauge!(UNLISTED_TOKENS).set(tokens as f64);
 }
 
-/// What there was too much of.
+/// The resource of which there was too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shed {
     /// Connections in all.
@@ -137,18 +139,18 @@ impl Shed {
     }
 }
 
-/// A connection or a request was told to come again.
+/// Counts a connection or a request that was told to try again later.
 pub(crate) fn shed(what: Shed) {
     counter!(SHED, "of" => what.word()).increment(1);
 }
 
-/// What was counted so far, for the ops listener.
+/// Everything that was counted so far, for the operators' listener.
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
 impl Metrics {
-    /// Starts counting, once a process; later calls give the same counters. Before the first call
-    /// the functions above do nothing.
+    /// Starts counting, once for each process. Later calls return the same counters. Before the
+    /// first call, the functions above do nothing.
     pub fn install() -> Result<Self, BuildError> {
         static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
         let mut builder = PrometheusBuilder::new();
@@ -169,13 +171,13 @@ impl Metrics {
         Ok(Self(handle.clone()))
     }
 
-    /// In the Prometheus text format, version 0.0.4.
+    /// All metrics in the Prometheus text format, version 0.0.4.
     pub fn render(&self) -> String {
         self.0.render()
     }
 
-    /// Folds what was recorded into the histograms. Call it every few seconds, or memory grows
-    /// until somebody asks for the metrics.
+    /// Folds the recorded values into the histograms. Call this every few seconds: otherwise memory
+    /// grows until the metrics are read.
     pub fn upkeep(&self) {
         self.0.run_upkeep();
     }
@@ -190,7 +192,7 @@ fn describe() {
         }
     }
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    // An alert on the rise of a counter needs it to be there at zero.
+    // An alert on the increase of a counter works only if the counter exists at zero before.
     gauge!(UNLISTED_TOKENS).set(0.0);
     counter!(HASHES).increment(0);
     counter!(HASH_SHED).increment(0);

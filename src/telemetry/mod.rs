@@ -1,7 +1,8 @@
 //! Logs and metrics.
 //!
-//! Owns how a log line looks and where it goes, how an error reads there, and ([`metrics`]) every metric's
-//! name. A leaf: it names nothing else of ours. Must not know what is worth logging.
+//! Owns the format of log lines and where they go, the text of an error in the log, and every
+//! metric's name ([`metrics`]). This module uses no other module of this crate. Must not know what
+//! is worth logging.
 
 use std::error::Error;
 use std::fmt;
@@ -12,30 +13,30 @@ use tracing_subscriber::EnvFilter;
 
 pub(crate) mod metrics;
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Human on a terminal, JSON elsewhere.
+    /// [`Human`](Self::Human) on a terminal, [`Json`](Self::Json) elsewhere.
     Auto,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
-    /// For people.
+    /// Text for people.
     Human,
 }
 
 /// Where log lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// For `serve`, whose product its log is.
+    /// For `serve`, whose only output is its log.
     Stdout,
-    /// For every other command, whose stdout is data.
+    /// For every other command, whose stdout carries data.
     Stderr,
 }
 
-/// How many lines wait to be written at most: seconds of a busy server, and a few megabytes.
+/// The most lines that wait to be written: seconds of a busy server, and a few megabytes.
 const WAITING: usize = 16_384;
 
-/// Writes what is still waiting when it is dropped. Keep it until the process ends.
+/// Writes the waiting lines when it is dropped. Keep this guard until the process ends.
 #[must_use = "log lines are lost when the guard is dropped early"]
 pub struct Guard(#[expect(dead_code, reason = "only its drop does something")] WorkerGuard);
 
@@ -43,16 +44,16 @@ pub struct Guard(#[expect(dead_code, reason = "only its drop does something")] W
 pub struct LogFilter(Box<dyn Fn(EnvFilter) -> bool + Send + Sync>);
 
 impl LogFilter {
-    /// One that cannot be read changes nothing.
+    /// Sets the filter. A filter that cannot be parsed changes nothing.
     pub fn set(&self, filter: &str) {
         let _ = EnvFilter::try_new(filter).is_ok_and(&self.0);
     }
 }
 
-/// Starts logging for the whole process. `filter` is a level or `target=level,…`; one that cannot be
-/// read counts as `info`. A second call changes nothing.
+/// Starts logging for the whole process. `filter` is a level or `target=level,…`. A filter that
+/// cannot be parsed counts as `info`. A second call changes nothing.
 ///
-/// Lines are written by a thread of their own; when nobody reads them, lines are dropped and
+/// A thread of its own writes the lines. If the output has no reader, lines are dropped and
 /// requests are still answered.
 pub fn start_logging(filter: &str, format: Format, output: Output) -> (Guard, LogFilter) {
     let (writer, terminal): (Box<dyn Write + Send>, bool) = match output {
@@ -72,7 +73,7 @@ pub fn start_logging(filter: &str, format: Format, output: Output) -> (Guard, Lo
         .with_env_filter(filter)
         .with_writer(writer)
         .with_ansi(false);
-    // An error says that logging was started before, which is what was asked for.
+    // Ignore an error from `try_init`: it says that logging has been started already.
     let filter = if json {
         let builder = builder
             .json()
@@ -97,7 +98,7 @@ pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();
-        // Wrappers often repeat what they wrap.
+        // A wrapper's text often ends with the text of the error it wraps.
         if !text.ends_with(&next) {
             text.push_str(": ");
             text.push_str(&next);
@@ -107,15 +108,16 @@ pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// A writer of lines in which nothing acts on a terminal or begins a line of its own.
+/// A writer that escapes control characters, so that logged text can neither control a terminal nor
+/// begin a line of its own.
 ///
-/// Each call to `write` is one line. Every control character in it but the newline at its end is
-/// written as JSON escapes it, so a JSON line stays what it was.
+/// Each call to `write` is one line. Every control character except the newline at the end is
+/// escaped as in JSON.
 struct OneLine<W>(W);
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // Nearly every line is nothing but printable ASCII, which is told at a glance.
+        // Nearly every line is printable ASCII only, which this quick check recognizes.
         if let Some((b'\n', body)) = line.split_last()
             && body.iter().all(|b| matches!(b, b' '..=b'~'))
         {
@@ -133,7 +135,7 @@ impl<W: Write> Write for OneLine<W> {
         let mut escaped = String::with_capacity(body.len() + 16);
         for c in body.chars() {
             if c.is_control() {
-                // The form that JSON has for it; writing to a string cannot fail.
+                // This is JSON's escape. Writing to a string cannot fail.
                 let _ =
                     fmt::Write::write_fmt(&mut escaped, format_args!("\\u{:04x}", u32::from(c)));
             } else {
