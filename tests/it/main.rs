@@ -1,10 +1,11 @@
-//! The tests that run the program's parts together: one binary, so that it links once.
+//! The tests that run the parts of the program together. They are one binary, so that it is linked
+//! only once.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that meets the unexpected fails"
+    reason = "a test fails when something unexpected happens"
 )]
 
 mod harness;

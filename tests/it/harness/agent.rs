@@ -1,4 +1,4 @@
-//! An agent with its secret, and how both are written in a request.
+//! An agent with its secret, and the forms in which a request carries both.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -13,7 +13,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Its credentials as parameters.
+    /// The agent's credentials as form parameters.
     pub fn form(&self) -> String {
         format!(
             "client_id={}&client_secret={}",
@@ -22,12 +22,12 @@ impl Agent {
         )
     }
 
-    /// Its credentials as a JSON object.
+    /// The agent's credentials as a JSON object.
     pub fn json(&self) -> String {
         serde_json::json!({ "client_id": self.id, "client_secret": self.secret }).to_string()
     }
 
-    /// Its credentials as a header.
+    /// The agent's credentials as an `Authorization` header.
     pub fn basic(&self) -> String {
         basic(&self.id, &self.secret)
     }
@@ -40,7 +40,7 @@ impl Agent {
         }
     }
 
-    /// Its secret with the last character changed.
+    /// The agent's secret with the last character changed.
     pub fn forged_secret(&self) -> String {
         let (head, last) = self.secret.split_at(self.secret.len() - 1);
         format!("{head}{}", if last == "x" { "y" } else { "x" })
@@ -51,7 +51,7 @@ impl Agent {
     }
 }
 
-/// An `Authorization` header of the Basic scheme, form-encoded as RFC 6749 §2.3.1 has it.
+/// An `Authorization` header of the Basic scheme, form-encoded as RFC 6749 §2.3.1 demands.
 pub fn basic(id: &str, secret: &str) -> String {
     raw_basic(format!("{}:{}", encode(id), encode(secret)))
 }

@@ -1,9 +1,9 @@
-//! An answer as it came over the wire, and what it must look like.
+//! A response as it came over the wire, and what it must look like.
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -12,7 +12,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The only header of that name, or an empty text.
+    /// The value of the only header field of that name, or an empty text.
     pub fn header(&self, name: &str) -> &str {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next().map_or("", |value| value.to_str().unwrap());
@@ -46,7 +46,8 @@ impl Answer {
         self.is_not_kept()
     }
 
-    /// Demands an error of RFC 6749 §5.2: exactly its two members, in its alphabet.
+    /// Demands an error of RFC 6749 §5.2: exactly two members, `error` and `error_description`, in
+    /// the characters that the RFC allows.
     #[track_caller]
     pub fn is_error(&self, status: u16, code: &str) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
@@ -64,7 +65,7 @@ impl Answer {
         self.is_json().is_not_kept()
     }
 
-    /// Demands the one error body of `/oauth/token` (contract §4), its members in order.
+    /// Demands the error body of `/oauth/token` (contract §4), with its members in order.
     #[track_caller]
     pub fn is_merged_error(&self, status: u16, code: &str, error_code: &str) -> &Self {
         let told = self.json();
@@ -103,7 +104,7 @@ impl Answer {
         self.is_json().keeps_to_the_alphabet().is_not_kept()
     }
 
-    /// Demands a reply that no cache keeps and that names its request (contract D13).
+    /// Demands a response that no cache may store and that names its request (contract D13).
     #[track_caller]
     pub fn is_not_kept(&self) -> &Self {
         assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
@@ -111,7 +112,7 @@ impl Answer {
         self.names_its_request()
     }
 
-    /// Demands an `X-Request-ID` of the contract's alphabet.
+    /// Demands an `X-Request-ID` in the characters that the contract allows.
     #[track_caller]
     pub fn names_its_request(&self) -> &Self {
         let id = self.header("x-request-id");
@@ -139,7 +140,7 @@ impl Answer {
         self
     }
 
-    /// Everything that may tell two answers apart: all but the request's id and the date.
+    /// Everything that could distinguish two responses: all except the request's id and the date.
     pub fn fingerprint(&self) -> (u16, Vec<(String, String)>, &str) {
         let mut headers: Vec<(String, String)> = self
             .headers
@@ -152,7 +153,7 @@ impl Answer {
     }
 }
 
-/// An object's names in order; a name that comes twice is refused.
+/// The names of a JSON object's members, in order. A name that comes twice fails the test.
 struct Members(Vec<String>);
 
 impl<'de> serde::Deserialize<'de> for Members {

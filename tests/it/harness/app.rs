@@ -1,4 +1,5 @@
-//! The server in this process, on port 0, over a test's own database and a clock set by hand.
+//! Runs the server inside the test process, on port 0, with the test's own database and a clock
+//! that the test sets.
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
@@ -51,16 +52,16 @@ pub const AGENTS: &str = "/api/v1/agents";
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// How long anything that only has to happen may take before a test gives up.
+/// How long a test waits for an event before it gives up.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A server. Several of them over one database are what several processes would be.
+/// A server. Several of them over one database act as several processes would.
 pub struct TestApp<'d> {
     pub database: &'d Database,
     pub config: Config,
     pub opened: Opened,
     pub state: Arc<State>,
-    /// Lets time pass, for every process of the test and the database.
+    /// Lets time pass for every process of the test and for the database.
     pub clock: Arc<Time>,
     /// The clock of this process alone.
     pub own_clock: Arc<FakeClock>,
@@ -71,7 +72,8 @@ pub struct TestApp<'d> {
     client: reqwest::Client,
 }
 
-/// Asks until `done` says so: for what another thread or the database does in its own time.
+/// Polls `done` until it returns true: for work that another thread or the database does in the
+/// background.
 pub async fn wait_until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + TIMEOUT;
     while !done().await {
@@ -83,7 +85,7 @@ pub async fn wait_until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A configuration for this database: the defaults, and these keys besides.
+/// A configuration for this database: the defaults, with these keys on top.
 pub fn config(database: &Database, settings: &[(&str, &str)]) -> Config {
     let url = match database {
         Database::Sqlite { path, .. } => format!("sqlite://{}", path.display()),
@@ -115,7 +117,7 @@ pub fn config(database: &Database, settings: &[(&str, &str)]) -> Config {
 }
 
 impl<'d> TestApp<'d> {
-    /// A server as the defaults make it.
+    /// A server with the default configuration.
     pub async fn start(database: &'d Database) -> Self {
         Self::start_with(database, &[]).await
     }
@@ -178,23 +180,23 @@ impl<'d> TestApp<'d> {
         self.beside_with(&[]).await
     }
 
-    /// As [`Self::beside`], configured differently.
+    /// As [`Self::beside`], with these configuration keys.
     pub async fn beside_with(&self, settings: &[(&str, &str)]) -> Self {
         Self::at(self.database, settings, Arc::clone(&self.clock), 0).await
     }
 
-    /// Another process over the same database, whose clock is ahead by so many seconds.
+    /// Another process over the same database. Its clock is ahead by `seconds`.
     pub async fn beside_ahead(&self, seconds: i64, settings: &[(&str, &str)]) -> Self {
         Self::at(self.database, settings, Arc::clone(&self.clock), seconds).await
     }
 
-    // ---- agents and their like, as an operator changes them
+    // ---- agents, credentials and scopes, changed as an operator changes them
 
     pub fn agents(&self) -> Agents {
         self.opened.agents(&self.config)
     }
 
-    /// An agent with a drawn id that is allowed these scopes.
+    /// An agent with a random id that is allowed these scopes.
     pub async fn agent(&self, scopes: &str) -> Agent {
         self.agent_like(None, scopes, |_| ()).await
     }
@@ -204,7 +206,7 @@ impl<'d> TestApp<'d> {
         self.agent_like(Some(id), scopes, |_| ()).await
     }
 
-    /// An agent on terms that `shape` has changed.
+    /// An agent whose terms `shape` has changed.
     pub async fn agent_like(
         &self,
         id: Option<&str>,
@@ -246,7 +248,7 @@ impl<'d> TestApp<'d> {
         }
     }
 
-    /// An agent imported with a secret of a foreign form.
+    /// An agent imported with a secret that another token server made.
     pub async fn imported(&self, id: &str, secret: &str, scopes: &str) -> Agent {
         let row = Row {
             client_id: id.to_owned(),
@@ -294,7 +296,7 @@ impl<'d> TestApp<'d> {
             .unwrap();
     }
 
-    /// The agent with its new secret.
+    /// Rotates the agent's secret, and returns the agent with the new one.
     pub async fn rotate(&self, agent: &Agent, overlap: i64) -> Agent {
         let made = self
             .agents()
@@ -318,7 +320,7 @@ impl<'d> TestApp<'d> {
         scopes.add(entry, &self.opened.operator()).await.unwrap();
     }
 
-    /// Sets how many tokens the agent has used this month, past the store.
+    /// Sets how many tokens the agent has used this month, directly in the database.
     pub async fn set_used(&self, agent: &Agent, used: i64) {
         let month = self.clock.now().month().key();
         let key = format!("agent_id = '{}' and month = {month}", agent.id);
@@ -332,7 +334,7 @@ impl<'d> TestApp<'d> {
             .await;
     }
 
-    /// One more hash on the hashing threads, as an operator's change asks for.
+    /// Asks the hashing threads for one more hash, as an operator's change does.
     pub async fn hash_something(&self) -> bool {
         self.opened
             .secrets
@@ -421,20 +423,21 @@ impl<'d> TestApp<'d> {
             .await
     }
 
-    /// Bytes as they are, for what no client library would send; the answer, or `None` when the
-    /// connection ended without one.
+    /// Sends bytes unchanged, for requests that a client library refuses to send. Returns the
+    /// response, or `None` when the connection ended without one.
     pub async fn raw(&self, request: &[u8]) -> Option<Answer> {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         // The server may answer and close before it has read everything.
         let _ = stream.write_all(request).await;
         let mut reply = Vec::new();
         let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut reply)).await;
-        // A connection that was reset after the answer has still brought it.
+        // A connection that was reset after the response has still delivered the response.
         let _ = read.unwrap_or_else(|_| panic!("no end of the answer: {}", reply.escape_ascii()));
         parse_answer(&reply)
     }
 
-    /// A request head and a body, on a connection that ends with the answer.
+    /// Sends a POST with these header fields and this body, on a connection that ends with the
+    /// response.
     pub async fn raw_post(&self, path: &str, headers: &[u8], body: &[u8]) -> Option<Answer> {
         let mut request =
             format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n").into_bytes();
@@ -446,7 +449,7 @@ impl<'d> TestApp<'d> {
 
     // ---- tokens
 
-    /// Asks for a token with the secret in the form; `parameters` besides.
+    /// Asks for a token with the secret in the form, and with `parameters` added.
     pub async fn ask(&self, agent: &Agent, parameters: &str) -> Answer {
         let join = if parameters.is_empty() { "" } else { "&" };
         let body = format!(
@@ -481,7 +484,7 @@ impl<'d> TestApp<'d> {
             .await
     }
 
-    /// Whether introspection says that the token is alive, whatever else it says.
+    /// Whether introspection says that the token is active. Its other members are ignored.
     pub async fn is_active(&self, caller: &Agent, token: &str) -> bool {
         let answer = self.introspect(caller, token).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -496,7 +499,7 @@ impl<'d> TestApp<'d> {
 fn listen(router: axum::Router) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    // The test's end takes the runtime with it and so the server.
+    // The runtime ends with the test, and the server with the runtime.
     tokio::spawn(http::serve::serve(
         listener,
         router,
@@ -507,7 +510,8 @@ fn listen(router: axum::Router) -> SocketAddr {
     address
 }
 
-/// Gives a fresh store the signing key that the tests share, since making one takes long.
+/// Gives a fresh store the signing key that the tests share: generating one for each test takes
+/// long.
 async fn plant_signing_key(opened: &Opened) {
     static KEY: OnceLock<GeneratedKey> = OnceLock::new();
     if !opened.records.keys().await.unwrap().is_empty() {
@@ -528,9 +532,9 @@ async fn plant_signing_key(opened: &Opened) {
         .unwrap();
 }
 
-/// Reads one HTTP/1.1 answer with a length, or without a body.
+/// Parses one HTTP/1.1 response. Its body is all that follows the head.
 fn parse_answer(reply: &[u8]) -> Option<Answer> {
-    // An interim answer comes before the real one.
+    // An interim response (100) may come before the final one.
     let reply = reply
         .strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n")
         .unwrap_or(reply);

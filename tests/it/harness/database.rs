@@ -1,4 +1,4 @@
-//! Fresh databases, one a test, of both kinds.
+//! Fresh databases of both kinds (SQLite and PostgreSQL), one for each test.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::time::{DatabaseClock, NOW, SEARCH_PATH};
 
-/// A database of its own, empty but for the schema.
+/// A database for one test, empty except for the schema.
 pub enum Database {
     Sqlite {
         _folder: TempDir,
@@ -38,8 +38,8 @@ impl Database {
         }
     }
 
-    /// A database on the server that `TEST_DATABASE_URL` names, migrated. Its clock shows the `NOW` of the
-    /// store's tests.
+    /// A migrated database on the server that `TEST_DATABASE_URL` names. Its clock shows the `NOW`
+    /// of the store's tests.
     pub async fn postgres() -> Self {
         let database = Self::postgres_without_schema().await;
         postgres::migrate(database.url()).await.unwrap();
@@ -76,7 +76,7 @@ impl Database {
         }
     }
 
-    /// Sets the database's own clock, where it has one.
+    /// Sets the database's own clock. Does nothing on SQLite, which has none.
     pub fn set_clock(&self, now: Timestamp) {
         if let Some(clock) = self.clock() {
             clock.set(now.0.saturating_mul(1_000));
@@ -91,7 +91,7 @@ impl Database {
         }
     }
 
-    /// What a PostgreSQL store opens.
+    /// The URL that a PostgreSQL store opens.
     pub fn url(&self) -> &str {
         match self {
             Self::Postgres { url, .. } => url,
@@ -99,7 +99,7 @@ impl Database {
         }
     }
 
-    /// What a SQLite store opens.
+    /// The path that a SQLite store opens.
     pub fn path(&self) -> &std::path::Path {
         match self {
             Self::Sqlite { path, .. } => path,
@@ -107,7 +107,7 @@ impl Database {
         }
     }
 
-    /// Another store on this database, as another process would have it.
+    /// Opens another store on this database, as another process would.
     pub async fn open(&self) -> Arc<dyn Backend> {
         match self {
             Self::Sqlite { path, .. } => Arc::new(SqliteStore::open(path).await.unwrap()),
@@ -115,7 +115,7 @@ impl Database {
         }
     }
 
-    /// Runs SQL past the store.
+    /// Runs SQL directly in the database, without the store.
     pub async fn execute(&self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
@@ -134,7 +134,7 @@ impl Database {
         }
     }
 
-    /// The one number that `sql` selects, read past the store.
+    /// The one number that `sql` selects, read without the store.
     pub async fn number(&self, sql: &str) -> i64 {
         let sql = AssertSqlSafe(format!("select cast(({sql}) as bigint)"));
         match self {
@@ -151,7 +151,7 @@ impl Database {
         }
     }
 
-    /// The texts of one column, read past the store.
+    /// The texts of one column, read without the store.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
@@ -168,7 +168,8 @@ impl Database {
         }
     }
 
-    /// Takes the database away again. One that a failed test left behind has a name of its own.
+    /// Drops the database. A database that a failed test left behind disturbs no other test, since
+    /// each has its own random name.
     pub async fn remove(self) {
         if let Self::Postgres { server, name, .. } = self {
             let mut conn = PgConnection::connect(&server).await.unwrap();

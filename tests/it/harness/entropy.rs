@@ -1,10 +1,10 @@
-//! Randomness that can hold the hashing threads up: a hash that is being made draws its salt.
+//! Entropy that can block the hashing threads: each new hash reads a salt from it.
 
 use std::sync::{Condvar, Mutex};
 
 use sealwright::testing::entropy::{Entropy, NoEntropy, SystemEntropy};
 
-/// The system's generator behind a gate that only hashing threads pass through.
+/// The system's generator behind a gate. Only hashing threads pass through the gate.
 #[derive(Default)]
 pub struct GatedEntropy {
     system: SystemEntropy,
@@ -19,18 +19,18 @@ struct Gate {
 }
 
 impl GatedEntropy {
-    /// From now on a hashing thread that draws a salt waits.
+    /// From now on, a hashing thread that reads a salt waits.
     pub fn close(&self) {
         self.gate.lock().unwrap().closed = true;
     }
 
-    /// Lets all of them go on.
+    /// Lets all waiting hashing threads continue.
     pub fn open(&self) {
         self.gate.lock().unwrap().closed = false;
         self.moved.notify_all();
     }
 
-    /// How many hashing threads wait.
+    /// How many hashing threads are waiting.
     pub fn held(&self) -> usize {
         self.gate.lock().unwrap().held
     }

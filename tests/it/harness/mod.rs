@@ -1,4 +1,5 @@
-//! What tests need around the program.
+//! The test harness: the server in this process, its database, its clock, its entropy and its
+//! clients.
 
 pub mod agent;
 pub mod answer;

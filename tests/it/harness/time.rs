@@ -1,5 +1,5 @@
-//! Time as a test lets it pass: for every process of the test, and for its database, each of which may
-//! have a clock of its own.
+//! Time under a test's control. Every process of the test and its database may have a clock of its
+//! own; the test moves all of them.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -7,15 +7,16 @@ use sealwright::testing::clock::{Clock, FakeClock};
 use sealwright::testing::domain::time::Timestamp;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// 2023-11-14T22:13:20Z: where the clock of a new database stands.
+/// 2023-11-14T22:13:20Z: what the clock of a new database shows.
 pub const NOW: Timestamp = Timestamp(1_700_000_000);
 
-/// What a database of the tests is connected to with, so that its `now()` is the test's: functions of a
-/// schema of its own are found before those of the system.
+/// The connection option that makes `now()` the test's clock: PostgreSQL finds the functions of the
+/// schema `sw_clock` before those of the system.
 pub const SEARCH_PATH: &str = "-c search_path=public,sw_clock,pg_catalog";
 
-/// Until a test sets it, it goes by the system's. The reading is found by an index, since a lane that may not
-/// look through tables would take any other plan for a costly one and compile it.
+/// Until a test sets this clock, it shows the system's time. The primary key lets the reading be
+/// found through an index. A lane that may not scan tables would take any other plan for a costly
+/// one and compile it.
 const SCHEMA: &str = "
     create schema sw_clock;
     create table sw_clock.reading (id int primary key, millis bigint not null);
@@ -26,8 +27,8 @@ const SCHEMA: &str = "
         return coalesce((select to_timestamp(millis / 1000.0) from sw_clock.reading where id = 1), pg_catalog.now());
     end $$";
 
-/// The clock of one PostgreSQL database. Setting it waits until it is set, on a thread of its own, so that a
-/// test need not be in a runtime.
+/// The clock of one PostgreSQL database. [`Self::set`] returns once the clock is set. A separate
+/// thread does the work, so that a test need not run in a Tokio runtime.
 #[derive(Debug, Clone)]
 pub struct DatabaseClock(mpsc::Sender<(i64, mpsc::Sender<()>)>);
 
@@ -61,7 +62,7 @@ fn carry_out(url: &str, orders: &mpsc::Receiver<(i64, mpsc::Sender<()>)>) {
             "insert into sw_clock.reading values (1, {millis}) on conflict (id) do update set millis = {millis}"
         );
         runtime.block_on(async {
-            // A test may have ended the connection with all others.
+            // A test may have ended all connections, this one included.
             for _ in 0..2 {
                 let open = match conn.take() {
                     Some(open) => Ok(open),
@@ -85,7 +86,7 @@ fn carry_out(url: &str, orders: &mpsc::Receiver<(i64, mpsc::Sender<()>)>) {
 /// The time that all processes of a test and its database share.
 #[derive(Debug)]
 pub struct Time {
-    /// What time it really is.
+    /// The true time, from which the clock of a process may deviate.
     true_clock: FakeClock,
     processes: Mutex<Vec<Arc<FakeClock>>>,
     database: Option<DatabaseClock>,
@@ -102,7 +103,7 @@ impl Time {
         time
     }
 
-    /// The clock of one more process, which is ahead of the time by so many seconds.
+    /// The clock of one more process. It is `ahead` seconds ahead of the true time.
     pub fn process(&self, ahead: i64) -> Arc<FakeClock> {
         let clock = Arc::new(FakeClock::at(self.now().saturating_add(ahead)));
         self.processes.lock().unwrap().push(Arc::clone(&clock));
@@ -118,7 +119,7 @@ impl Time {
         self.tell_database();
     }
 
-    /// Lets time pass until `now`, and where that lies in the past, takes it back.
+    /// Lets time pass until `now`, or sets it back when `now` is in the past.
     pub fn set(&self, now: Timestamp) {
         self.advance(now.0.saturating_sub(self.now().0));
     }

@@ -1,4 +1,4 @@
-//! One connection, byte for byte: for what no client library would send, and when.
+//! One connection, byte for byte: for bytes and for timing that client libraries do not allow.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use super::answer::Answer;
 
-/// How long an answer may take before a test gives up.
+/// How long a response may take before a test gives up.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection and what was read ahead.
+/// A connection, and the bytes that were read ahead.
 pub struct Wire {
     stream: TcpStream,
     read: Vec<u8>,
@@ -34,14 +34,16 @@ impl Wire {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
-    /// Sends as [`Self::send`], in a packet of its own.
+    /// As [`Self::send`], but in a separate packet.
     pub async fn send_apart(&mut self, bytes: impl AsRef<[u8]>) {
-        // Only so that two writes arrive as two: whatever the server makes of it must be right.
+        // The pause only makes it likely that two writes arrive as two packets. The test must pass
+        // either way.
         tokio::time::sleep(Duration::from_millis(5)).await;
         self.send(bytes).await;
     }
 
-    /// The next answer, interim ones included; to a HEAD it has no body. `None` when the connection ended.
+    /// The next response, interim ones included, or `None` when the connection ended. `to` is the
+    /// request's method: a response to HEAD has no body.
     pub async fn answer(&mut self, to: &str) -> Option<Answer> {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -97,7 +99,7 @@ impl Wire {
         })
     }
 
-    /// Waits for the connection's end, and demands that nothing comes before it.
+    /// Waits for the connection's end, and demands that no more bytes come before that.
     pub async fn ends(&mut self) {
         let more = self.read_more().await;
         assert!(
@@ -107,7 +109,7 @@ impl Wire {
         );
     }
 
-    /// Whether more came; not so when the connection has ended, in whatever way.
+    /// Whether more bytes came. False when the connection has ended, cleanly or by an error.
     async fn read_more(&mut self) -> bool {
         let read = timeout(TIMEOUT, self.stream.read_buf(&mut self.read)).await;
         read.expect("neither an answer nor an end")
