@@ -1,4 +1,4 @@
-//! Agents: made, changed, listed, suspended.
+//! Agents: creation, changes, lists, suspension.
 
 use std::sync::Arc;
 

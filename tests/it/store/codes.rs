@@ -1,5 +1,5 @@
-//! Counting tokens that cost an authorization code: each code is spent once, in the commit that counts
-//! its token, or not at all.
+//! Counting tokens that are issued for an authorization code: each code is spent at most once, in
+//! the same commit that counts its token.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ on_both! {
 
 const SPENT: &str = "select count(*) from spent_code";
 
-/// A batch of one exchange of this code.
+/// A batch with one grant, which exchanges this code.
 async fn one(store: &dyn Store, agent_id: &str, code: CodeRef) -> Batch {
     batch(vec![exchange(store, agent_id, code, None).await])
 }
@@ -91,7 +91,8 @@ async fn of_two_grants_of_one_batch_the_first_gets_the_code(db: &Database) {
     for _ in 0..4 {
         twins.push(exchange(&*store, "a", code, None).await);
     }
-    // The ids of the tokens rise; who comes first is told by the batch alone.
+    // Token ids rise in the order in which they were made. In reverse order, only the position in
+    // the batch can decide which grant comes first.
     twins.reverse();
     let seen = send(&*store, &batch(twins)).await;
     assert_eq!(seen, [counted(0), Seen::Spent, Seen::Spent, Seen::Spent]);
@@ -152,7 +153,8 @@ async fn a_batch_mixes_codes_and_none_and_each_gets_its_own_verdict(db: &Databas
         plain[1].clone(),
     ];
     let seen = send(&*store, &batch(mixed)).await;
-    // Of the three that `a` may have one is gone; those before come first.
+    // `a` may have three tokens and has used one. The grants earlier in the batch get the other
+    // two.
     assert_eq!(
         seen,
         [
@@ -242,7 +244,7 @@ async fn batches_of_the_same_codes_in_any_order_count_each_once(db: &Database) {
     let twice = "select count(*) from (select jti from audit_event where kind = 'token.issued'
                  group by jti having count(*) > 1) t";
     assert_eq!(db.number(twice).await, 0);
-    // Each code came again, so each first token is dead.
+    // Each code was presented twice, so the token of its first use is revoked.
     let dead = "select count(*) from spent_code s join revoked_token r on r.jti = s.jti
                 where r.expires_at = s.token_expires_at";
     assert_eq!(db.number(dead).await, 100);
@@ -261,7 +263,8 @@ async fn a_batch_that_comes_twice_recalls_its_codes(db: &Database) {
         send(&*store, &batch).await,
         [counted(0), counted(0), Seen::Spent]
     );
-    // What was not counted is decided again, and then its code is spent as before.
+    // A grant that was not counted is stale when the batch comes again: the server decides about it
+    // again. Then its code is spent, as before.
     for store in [&store, &elsewhere] {
         assert_eq!(
             send(&**store, &batch).await,
@@ -292,7 +295,7 @@ async fn a_batch_that_is_sent_twice_at_once_recalls_its_codes(db: &Database) {
     let (one, other) = (db.open().await, db.open().await);
     create(&*one, "a").await;
     for round in 1..=10 {
-        // With others and alone.
+        // In rounds 1 to 5 the exchange is alone in its batch, then it comes with plain tokens.
         let mut tokens = grants(&*one, "a", usize::from(round > 5), None).await;
         tokens.push(exchange(&*one, "a", code(), None).await);
         let batch = batch(tokens);
@@ -358,7 +361,8 @@ async fn a_spent_code_is_forgotten_long_after_its_end(db: &Database) {
 async fn an_ordinary_batch_leaves_no_trace_among_the_codes(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    // It does not even ask: the table may be missing.
+    // A batch without codes does not touch the table, so it succeeds even when the table is
+    // missing.
     db.execute("drop table spent_code").await;
     assert_eq!(
         send(&*store, &batch_at(NOW, grants(&*store, "a", 2, None).await)).await,
@@ -379,7 +383,8 @@ async fn an_ordinary_batch_leaves_no_trace_among_the_codes(db: &Database) {
     assert_eq!(commit(&*store, update).await, Outcome::Applied);
 }
 
-/// As an older release leaves it: kept for as long as any token lives.
+/// A row of an older release has no `token_expires_at`. Its revocation is kept for as long as any
+/// token can live.
 async fn a_code_that_an_older_release_spent_revokes_its_token_too(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;

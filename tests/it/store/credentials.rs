@@ -1,4 +1,4 @@
-//! Credentials: rotated, re-hashed, imported.
+//! Credentials: rotation, re-hashing, import.
 
 use sealwright::testing::domain::credential::{Credential, SecretHash};
 use sealwright::testing::domain::id::CredentialId;
@@ -42,7 +42,7 @@ async fn rotate(
     commit_at(store, Timestamp(at), change).await
 }
 
-/// The credentials as (prefix, end), newest first.
+/// The agent's credentials as (prefix, expiry), newest first.
 async fn held(store: &dyn Store) -> Vec<(String, Option<i64>)> {
     let record = read(store, "a").await;
     record
@@ -81,7 +81,8 @@ async fn a_rotation_ends_each_old_secret_at_the_earlier_of_its_end_and_the_overl
         ("first".to_owned(), Some(NOW.0 + 100)),
     ];
     assert_eq!(held(&*store).await, two);
-    // All in one second: what is newest is known whatever the clock says.
+    // All rotations happen in one second: the order of the credentials does not depend on the
+    // clock.
     rotate(db, &*store, NOW.0, "third", NOW.0 + 200).await;
     let mut all = vec![
         ("third".to_owned(), None),
@@ -133,7 +134,7 @@ async fn a_rotation_that_would_leave_too_many_secrets_changes_nothing(db: &Datab
             .await,
         1
     );
-    // The first one has ended by then.
+    // The first credential has expired by then.
     assert_eq!(
         rotate(NOW.0 + 100, "third", NOW.0 + 300).await,
         Outcome::Applied

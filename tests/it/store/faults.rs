@@ -1,4 +1,4 @@
-//! Calls that fail or are given up, and what is left after them.
+//! Calls that fail or are cancelled, and the state that they leave.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ async fn a_failed_call_leaves_the_store_usable(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     db.execute("alter table audit_event rename to hidden").await;
-    // The count fits, the events do not: neither is kept.
+    // Counting works, but the events cannot be written: the store keeps neither.
     let lost = batch(grants(&*store, "a", 3, None).await);
     assert!(store.issue(&lost).await.is_err());
     assert!(store.commit(vec![write(creation("b"))]).await.is_err());
@@ -94,7 +94,7 @@ async fn a_failed_call_leaves_the_store_usable(db: &Database) {
     );
 }
 
-/// Longer and longer times, after which a call is given up: it ends in every phase.
+/// Rising timeouts, after which a call is cancelled, so that calls are cancelled in every phase.
 fn patiences() -> impl Iterator<Item = Duration> {
     (0..3_000).step_by(60).map(Duration::from_micros)
 }
@@ -129,7 +129,7 @@ async fn commits_that_are_given_up_leave_the_store_usable(db: &Database) {
         commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
         Outcome::Applied
     );
-    // Each commit is there as a whole or not at all.
+    // Each commit is stored completely or not at all.
     let epoch = db.number("select epoch from agent").await;
     let revoked = db.number("select count(*) from revoked_token").await;
     assert_eq!(epoch, MILLIS + revoked);
@@ -161,8 +161,8 @@ async fn reads_that_are_given_up_leave_the_store_usable(db: &Database) {
     );
 }
 
-/// The counter is as high as there are events, both seen at once: a statement that was given up may
-/// still be running.
+/// The counter equals the number of events. One statement reads both, since a cancelled statement
+/// may still be running.
 async fn consistent(db: &Database, store: &dyn Backend) {
     let counted = "select cast((select coalesce(sum(used), 0) from quota) as bigint)";
     assert_eq!(db.number(&format!("{counted} - ({EVENTS})")).await, 0);

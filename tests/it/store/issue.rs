@@ -1,4 +1,4 @@
-//! Counting tokens: what a batch leaves behind, what is stale, and batches that come twice.
+//! Counting tokens: what a batch stores, which grants are stale, and batches that arrive twice.
 
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ async fn a_batch_of_many_agents_gets_each_its_own_verdict(db: &Database) {
         grants(&*store, "b", 2, None).await,
         grants(&*store, "c", 1, None).await,
     );
-    // Out of order, and two decisions on different versions of one agent beside each other.
+    // The agents are out of order, and the batch holds decisions on two versions of one agent.
     let mixed = [&b[0], &a[0], &stale, &a[1], &c[0], &a[2], &b[1]]
         .map(Arc::clone)
         .to_vec();
@@ -171,7 +171,8 @@ async fn a_decision_on_an_old_agent_is_stale(db: &Database) {
     let before = grants(&*store, "a", 1, None).await;
     commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
     assert_eq!(send(&*store, &batch(before)).await, [Seen::Stale]);
-    // Even a decision on the right version: only an active agent is counted for.
+    // This decision has the right version but calls the agent active. The store counts only for an
+    // agent whose row is active.
     let mut lying = read(&*store, "a").await.agent.clone();
     lying.status = sealwright::testing::domain::agent::AgentStatus::Active;
     let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
@@ -230,7 +231,8 @@ async fn a_batch_that_comes_twice_counts_once(db: &Database) {
     let batch = batch(tokens);
     let first = send(&*store, &batch).await;
     assert_eq!(first, vec![counted(0); 5]);
-    // Its clock may have moved on, and it may come from another process.
+    // When the batch comes again, the process's clock may have moved on, and another process may
+    // send it.
     let again = Batch {
         now: Timestamp(NOW.0 + 7).into(),
         ..batch
@@ -249,7 +251,7 @@ async fn a_batch_that_comes_again_after_a_kill_keeps_its_verdicts(db: &Database)
     let batch = batch(grants(&*store, "a", 2, None).await);
     let first = send(&*store, &batch).await;
     commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
-    // Counted under the old epoch, and dead.
+    // The tokens were counted under the old epoch, so they are already revoked.
     assert_eq!(send(&*store, &batch).await, first);
     assert_eq!(db.number(EVENTS).await, 2);
 }
@@ -286,7 +288,8 @@ async fn what_a_landed_batch_did_not_count_is_decided_again(db: &Database) {
 async fn no_clock_makes_it_panic(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    // A process's clock counts milliseconds: the ends are its.
+    // A process's clock counts milliseconds: the first and the last value are its limits in
+    // seconds.
     for now in [i64::MIN / 1_000, -1, 0, 253_402_300_800, i64::MAX / 1_000] {
         let batch = batch_at(Timestamp(now), grants(&*store, "a", 1, None).await);
         let batch = Batch {
@@ -299,7 +302,7 @@ async fn no_clock_makes_it_panic(db: &Database) {
             unreachable!()
         };
         assert!(iat.0 <= now);
-        // A database of its own time counts in its own month.
+        // A database with its own clock counts in the month of that clock.
         let month = if db.clock().is_some() { NOW } else { iat };
         assert!(used_in(&*store, month).await);
     }

@@ -1,4 +1,4 @@
-//! Signing keys and the store's own keys.
+//! Signing keys, and the store's own keys.
 
 use sealwright::testing::domain::id::Kid;
 use sealwright::testing::domain::time::Timestamp;
@@ -185,7 +185,7 @@ async fn two_servers_that_start_at_once_agree_on_one_key(db: &Database) {
         tokio::join!(commit(&*one, insertion(&a)), commit(&*other, insertion(&b))).into();
     assert!(outcomes.contains(&Outcome::Applied) && outcomes.contains(&Outcome::Conflict));
     assert_eq!(one.keys().await.unwrap(), other.keys().await.unwrap());
-    // Of two that activate at once, one does.
+    // When two processes each activate a key at once, only one succeeds.
     for kid in ["c", "d"] {
         commit(&*one, insertion(&key(kid, KeyState::Announced, NOW.0))).await;
     }

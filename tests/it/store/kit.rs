@@ -1,5 +1,5 @@
-//! Agents, grants and batches for the store's tests. Grants come through the one decision, as in
-//! the program.
+//! Agents, grants and batches for the store's tests. `domain::grant::decide` makes every grant, as
+//! in the program.
 
 use std::sync::Arc;
 
@@ -27,14 +27,15 @@ use uuid::Uuid;
 
 pub use crate::harness::time::NOW;
 
-/// What a first kill at `NOW` raises an epoch to, and any change a version.
+/// A first kill at `NOW` raises an epoch to this number, and any change at `NOW` raises a version
+/// to it.
 pub const MILLIS: i64 = NOW.0 * 1_000;
 
-/// Where the codes of every agent are sent, and the user that it may act for.
+/// The redirect URI of every agent, and the user that every agent may act for.
 pub const REDIRECT_URI: &str = "https://app.example/callback";
 pub const USER: &str = "user 42";
 
-/// A UUID of version 7 drawn at `at`.
+/// A UUID of version 7, made at `at`.
 pub fn uuid(at: Timestamp) -> Uuid {
     uuid_v7(&FakeClock::at(at), &SystemEntropy::default()).unwrap()
 }
@@ -69,7 +70,7 @@ pub fn agent(agent_id: &str) -> Agent {
     }
 }
 
-/// A generated credential; `prefix` tells it apart.
+/// A generated credential. `prefix` distinguishes it from others.
 pub fn credential(agent_id: &str, prefix: &str) -> Credential {
     Credential {
         credential_id: CredentialId(uuid(NOW)),
@@ -129,7 +130,7 @@ pub fn policy() -> Policy {
     }
 }
 
-/// Decides about one token of an agent as it stands in memory.
+/// Decides about one token, from this agent in memory and not from the store.
 pub fn grant_for(agent: &Agent, catalogue: &Catalogue, limit: Limit) -> Arc<Grant> {
     let request = TokenRequest::default();
     Arc::new(
@@ -146,7 +147,7 @@ pub fn grant_for(agent: &Agent, catalogue: &Catalogue, limit: Limit) -> Arc<Gran
     )
 }
 
-/// Decides about `n` tokens of an agent as the store has it.
+/// Decides about `n` tokens, from the agent as the store has it.
 pub async fn grants(store: &dyn Store, agent_id: &str, n: usize, limit: Limit) -> Vec<Arc<Grant>> {
     let record = read(store, agent_id).await;
     let catalogue = store.catalogue(Freshness::Fresh).await.unwrap();
@@ -155,7 +156,7 @@ pub async fn grants(store: &dyn Store, agent_id: &str, n: usize, limit: Limit) -
         .collect()
 }
 
-/// A new code that dies a minute after `NOW`.
+/// A new authorization code that expires a minute after `NOW`.
 pub fn code() -> CodeRef {
     CodeRef {
         id: CodeId(uuid(NOW)),
@@ -163,7 +164,8 @@ pub fn code() -> CodeRef {
     }
 }
 
-/// Decides about a token of an agent as the store has it that costs this code and is about [`USER`].
+/// Decides about a token for this authorization code, with [`USER`] as its subject, from the agent
+/// as the store has it.
 pub async fn exchange(
     store: &dyn Store,
     agent_id: &str,
@@ -204,7 +206,7 @@ pub fn batch_at(now: impl Into<Moment>, grants: Vec<Arc<Grant>>) -> Batch {
     }
 }
 
-/// A verdict with what can be seen of it.
+/// The parts of a verdict that tests compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     Counted { epoch: i64, iat: Timestamp },
@@ -214,7 +216,7 @@ pub enum Seen {
     Locked,
 }
 
-/// Sends a batch and looks at its verdicts; each receipt must fit its grant.
+/// Sends a batch and returns its verdicts. Each receipt must belong to its grant.
 pub async fn send(store: &dyn Store, batch: &Batch) -> Vec<Seen> {
     let verdicts = store.issue(batch).await.unwrap();
     assert_eq!(verdicts.len(), batch.grants.len());
@@ -250,7 +252,7 @@ pub fn count(seen: &[Seen]) -> usize {
         .count()
 }
 
-/// How many tokens the store says that the agent was issued in the month of `NOW`.
+/// How many tokens the agent got in the month of `NOW`, as the store counts.
 pub async fn used(store: &dyn Records, agent_id: &str) -> Option<i64> {
     store
         .used(&[id(agent_id)], NOW.month())
@@ -267,5 +269,5 @@ pub fn token(jti: Jti, agent_id: &str) -> TokenRef {
     }
 }
 
-/// Counts what `token.issued` events there are.
+/// SQL that counts the `token.issued` events.
 pub const EVENTS: &str = "select count(*) from audit_event where kind = 'token.issued'";

@@ -1,7 +1,7 @@
-//! Somebody else's open transaction holds a row: whoever needs that row waits, and nobody waits with them.
+//! Another program's open transaction holds a row lock: only requests that need that row wait.
 //!
-//! Over group commit, as in a server. What others got while the lock was held shows that they did not wait
-//! for it: no time is measured.
+//! The tests use group commit, as a server does. They measure no time: the other requests are
+//! answered while the lock is held, which shows that they did not wait for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::kit::{
 };
 use crate::harness::database::Database;
 
-/// Another program, in the middle of a transaction.
+/// A connection of another program, in an open transaction that has run `sql`.
 async fn holding(db: &Database, sql: &str) -> PgConnection {
     let mut conn = PgConnection::connect(db.url()).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(format!("begin; {sql}")))
@@ -29,7 +29,8 @@ async fn holding(db: &Database, sql: &str) -> PgConnection {
     conn
 }
 
-/// Ends that transaction. A connection that closes is let go of only after it looks closed from here.
+/// Rolls the transaction back, then closes the connection. Closing alone is not enough: PostgreSQL
+/// ends the transaction only after the connection looks closed from here.
 async fn let_go(mut held: PgConnection) {
     sqlx::raw_sql("rollback").execute(&mut held).await.unwrap();
     held.close().await.unwrap();
@@ -60,7 +61,7 @@ fn is_unavailable<T: std::fmt::Debug>(answer: &Result<T, StoreError>) {
     );
 }
 
-/// Asks until it is counted, as a client does that was told to come again.
+/// Asks for a token until one is counted, as a client does when the server tells it to retry.
 async fn until_counted(store: &Arc<dyn Store>, agent_id: &str) {
     for _ in 0..100 {
         if matches!(
@@ -74,7 +75,7 @@ async fn until_counted(store: &Arc<dyn Store>, agent_id: &str) {
     panic!("{agent_id} is never counted");
 }
 
-/// The counter is what the events say, for all agents together.
+/// Demands that the counters of all agents together equal the number of `token.issued` events.
 async fn adds_up(db: &Database) {
     assert_eq!(
         db.number("select sum(used) from quota").await,
@@ -87,7 +88,8 @@ async fn adds_up(db: &Database) {
 
 const OTHERS: [&str; 4] = ["a", "b", "z", "y"];
 
-/// Sends tokens of `x0` and of others, again and again, while `sql` holds what the former need.
+/// Sends tokens of `x0` and of other agents, in several rounds, while `sql` holds the lock that
+/// `x0` needs.
 async fn only_x0_waits(sql: &str, has_counter: bool) {
     let db = Database::postgres().await;
     let plain = db.open().await;
@@ -102,7 +104,7 @@ async fn only_x0_waits(sql: &str, has_counter: bool) {
     let mut waiting = Vec::new();
     for round in 0..6 {
         let mut sent = Vec::new();
-        // The one that waits stands in the middle of those that go out together.
+        // `x0` waits. Its token is in the middle of those that are sent together.
         for agent_id in ["a", "b", "x0", "z", "y", "new"] {
             let batch = token(&store, agent_id).await;
             let one = send(&store, batch);
@@ -117,7 +119,7 @@ async fn only_x0_waits(sql: &str, has_counter: bool) {
         }
         assert!(
             round > 0 || waiting.iter().all(|one| !one.is_finished()),
-            "x0 was told no at once"
+            "x0 was refused at once"
         );
     }
     for one in waiting {
@@ -195,7 +197,7 @@ async fn while_somebody_holds_a_code_only_its_exchange_waits() {
     db.remove().await;
 }
 
-/// Each of many exchanges of `x0` waits, and neither exchanges nor plain tokens of others wait with them.
+/// Many exchanges of `x0` wait. Exchanges and plain tokens of other agents do not wait with them.
 async fn only_the_exchanges_of_x0_wait(sql: &str, has_counter: bool) {
     let db = Database::postgres().await;
     let plain = db.open().await;
@@ -223,7 +225,7 @@ async fn only_the_exchanges_of_x0_wait(sql: &str, has_counter: bool) {
         }
         assert!(
             round > 0 || waiting.iter().all(|one| !one.is_finished()),
-            "x0 was told no at once"
+            "x0 was refused at once"
         );
     }
     for one in waiting {
@@ -251,7 +253,8 @@ async fn while_somebody_is_about_to_make_an_agents_counter_only_its_exchanges_wa
     only_the_exchanges_of_x0_wait(sql, false).await;
 }
 
-/// One batch that reaches the database twice, with what it leaves out free or held.
+/// One batch reaches the database several times, with the counter of a left-out exchange first
+/// locked, then free.
 #[tokio::test]
 async fn a_batch_that_left_out_exchanges_counts_nobody_twice_when_it_comes_again() {
     let db = Database::postgres().await;
@@ -267,7 +270,8 @@ async fn a_batch_that_left_out_exchanges_counts_nobody_twice_when_it_comes_again
     let both = batch(vec![theirs.clone(), mine]);
     let held = holding(&db, "update quota set used = used where agent_id = 'x0'").await;
     for _ in 0..2 {
-        // The second time it is known to have landed, so that what was left out is decided again.
+        // The second time, the store knows that the batch has landed, so the exchange that was left
+        // out is stale: the server decides about it again.
         let seen = sent(&*store, &both).await;
         assert!(
             seen == [Seen::Locked, counted(0)] || seen == [Seen::Stale, counted(0)],
@@ -328,7 +332,7 @@ async fn what_is_revoked_already_waits_for_no_lock() {
             expires_at: NOW,
         });
         assert_eq!(commit(&*store, revocation.clone()).await, Outcome::Applied);
-        // All that any writer needs.
+        // Lock everything that any writer needs.
         let (mut postgres, mut sqlite) = (None, None);
         match &db {
             Database::Postgres { .. } => {

@@ -1,5 +1,5 @@
-//! What a store must promise: one suite, run on each backend. `kit` makes what the tests need;
-//! `postgres` and `sqlite` hold what only one of them can show.
+//! What a store must promise: one suite that runs on each backend. `kit` makes the agents, grants
+//! and batches of the tests. `postgres` and `sqlite` hold the tests that only one backend can run.
 
 mod agents;
 mod catalogue;
@@ -21,7 +21,8 @@ mod settings;
 mod sqlite;
 mod versions;
 
-/// Runs each of these tests, `async fn(&Database)`, on a fresh database of either kind.
+/// Runs each of these tests, `async fn(&Database)`, twice: on a fresh SQLite database and on a
+/// fresh PostgreSQL database.
 macro_rules! on_both {
     ($($test:ident),* $(,)?) => {
         mod on_sqlite {

@@ -1,4 +1,5 @@
-//! The ids of agents and users: none is ever both (item 56; RFC 9700 §4.15).
+//! The ids of agents and users: no id ever names both an agent and a user (item 56; RFC 9700
+//! §4.15).
 
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ async fn an_agent_gets_no_id_of_a_user(db: &Database) {
         commit(&*store, creation_for("own", &["own"])).await,
         Outcome::Clash
     );
-    // Tokens about a user may outlive its leave to be acted for.
+    // No agent may act for this user any more, but tokens about the user may still be valid.
     let cleared = update_for(&*store, "a", &[]).await;
     assert_eq!(commit(&*store, cleared).await, Outcome::Applied);
     assert_eq!(commit(&*store, creation("u")).await, Outcome::Clash);
@@ -77,7 +78,7 @@ async fn nobody_acts_for_a_user_with_an_agents_id(db: &Database) {
             Outcome::Clash
         );
     }
-    // A user that nobody was allowed to act for may still become an agent.
+    // Each change for the user `u` was refused, so an agent may still get this id.
     assert_eq!(commit(&*store, creation("u")).await, Outcome::Applied);
     // Several agents may act for one user.
     for agent_id in ["d", "e"] {
@@ -173,7 +174,7 @@ async fn users_that_were_there_before_are_known(db: &Database) {
         Outcome::Applied
     );
     drop(store);
-    // As before the migration.
+    // Restore the schema from before migration 4, which makes `known_user`.
     db.execute("drop table known_user; delete from _sqlx_migrations where version = 4")
         .await;
     if let Database::Postgres { url, .. } = db {

@@ -1,4 +1,5 @@
-//! What only PostgreSQL can show: waiting for rows, lost connections, schemas that others migrate.
+//! What only PostgreSQL can show: waits for row locks, lost connections, schemas that other
+//! processes migrate.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use super::kit::{
 };
 use crate::harness::database::Database;
 
-/// Waits until some statement on this database waits for a lock.
+/// Returns once a statement on this database waits for a lock.
 async fn until_somebody_waits(db: &Database) {
     let waiting = "select count(*) from pg_stat_activity
                    where datname = current_database() and wait_event_type = 'Lock'";
@@ -282,7 +283,7 @@ async fn an_older_schema_names_the_command_that_helps() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_is_unreachable_within_seconds() {
-    // A socket that listens and never answers, and one that nobody listens on.
+    // One port accepts connections and never answers; on the other port nothing listens.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let ports = [

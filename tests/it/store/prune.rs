@@ -1,4 +1,4 @@
-//! What only time removes.
+//! Pruning: revocations, events, batches and spent codes are removed once they are old enough.
 
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::store::{AgentChange, Change, REVOCATION_GRACE, TokenChange};
@@ -66,7 +66,7 @@ async fn only_events_of_tokens_go_and_only_when_old(db: &Database) {
     assert_eq!(store.prune(late, 0, 100).await.unwrap(), 2);
     let kinds = db.texts("select kind from audit_event order by id").await;
     assert_eq!(kinds, ["agent.created", "agent.tokens_revoked"]);
-    // The counter is not an event: it stays.
+    // The counter is not an event, so pruning keeps it.
     assert_eq!(db.number("select used from quota").await, 6);
 }
 

@@ -1,4 +1,4 @@
-//! Quotas: never more than the limit, whoever counts at once.
+//! Quotas: the limit is never exceeded, even when several stores count at once.
 
 use std::sync::Arc;
 
@@ -44,7 +44,8 @@ async fn the_first_of_a_batch_get_through_up_to_the_limit(db: &Database) {
     );
 }
 
-/// Sends `n` batches at once, spread over the stores, `each` tokens a batch; how many were counted.
+/// Sends `n` batches of `each` tokens at once, spread over the stores. Returns how many tokens were
+/// counted.
 async fn storm(stores: &[Arc<dyn Backend>], n: usize, each: usize, limit: i64) -> usize {
     let mut tasks = tokio::task::JoinSet::new();
     for i in 0..n {

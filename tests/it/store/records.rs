@@ -1,4 +1,5 @@
-//! What is read beside the way of a token, by nobody but whoever asks: nothing that wraps a store asks again.
+//! Reads that are not part of issuing a token (`store::Records`). No wrapper repeats them, so the
+//! backend itself must retry a broken connection.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use super::kit::{NOW, create, id, issue, jti};
 use crate::harness::database::Database;
 
-/// Ends all connections to a database of PostgreSQL and lets nobody in, or lets everybody in again.
+/// With `may_enter` false, ends all connections to a PostgreSQL database and refuses new ones. With
+/// true, allows connections again.
 async fn let_in(db: &Database, may_enter: bool) {
     let Database::Postgres { server, name, .. } = db else {
         unreachable!()

@@ -1,4 +1,4 @@
-//! Revocations: of one token, of all tokens of an agent, and the list that tells of them.
+//! Revocations: of one token, of all tokens of an agent, and the list of both.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -209,7 +209,7 @@ async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database)
         Change::Agent(AgentChange::Decommission(id("a"))),
     )
     .await;
-    // A clock that was set back takes no kill away.
+    // A clock that was set back does not undo a kill.
     let later = LATER.0 * 1_000;
     db.set_clock(NOW);
     commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("b")))).await;
@@ -248,7 +248,7 @@ async fn versions_are_complete_and_in_order_under_concurrent_revocations(db: &Da
             }
         });
     }
-    // Whoever follows the list by its versions misses nothing.
+    // A reader that follows the list by its versions misses no revocation.
     let reader = db.open().await;
     let (mut since, mut followed) = (0, BTreeSet::new());
     loop {
@@ -294,7 +294,7 @@ async fn an_issued_token_is_found_by_the_time_in_its_id(db: &Database) {
     assert_eq!(found.expires_at, Timestamp(NOW.0 + 603));
     assert_eq!(store.issued_token(jti()).await.unwrap(), None);
     assert_eq!(store.issued_token(Jti(Uuid::nil())).await.unwrap(), None);
-    // A revocation of a token that was never issued is no issued token.
+    // The revocation of a token that was never issued does not make it an issued token.
     let other = jti();
     commit(&*store, revocation(other, LATER)).await;
     assert_eq!(store.issued_token(other).await.unwrap(), None);

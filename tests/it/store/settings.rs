@@ -1,4 +1,5 @@
-//! What a PostgreSQL's own settings, and those who work on it beside the servers, must not change.
+//! What must not depend on PostgreSQL's own settings, nor on programs and people that use the
+//! database beside the servers.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,8 @@ async fn whatever_isolation_is_the_default_all_writes_at_once_succeed() {
                         .await;
                     assert_eq!(killed.unwrap(), [Outcome::Applied]);
                     let token = exchange(&*store, "a", code(), None).await;
-                    // Another kill may have come between the decision and its counting.
+                    // The token may be stale: another kill may have come between its decision and
+                    // its counting.
                     store.issue(&batch(vec![token])).await.unwrap();
                 }
             });
@@ -62,7 +64,7 @@ async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again()
     let db = Database::postgres().await;
     let store = db.open().await;
     create(&*store, "a").await;
-    // The sequence counts on, whatever becomes of the transaction.
+    // A sequence is not transactional: it counts failed attempts too.
     db.execute(
         "create sequence tries;
          create function give_up() returns trigger language plpgsql as $$
@@ -91,7 +93,7 @@ async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again()
     let token = exchange(&*store, "a", code(), None).await;
     assert_eq!(send(&*store, &batch(vec![token])).await.len(), 1);
     assert_eq!(db.number("select last_value from tries").await, 15);
-    // One that is never let through is unavailable, and has changed nothing.
+    // A transaction that fails every time is reported as unavailable, and has changed nothing.
     db.execute(
         "create or replace function give_up() returns trigger language plpgsql as $$
                 begin raise exception 'not now' using errcode = '40P01'; end $$",
@@ -164,7 +166,7 @@ async fn a_migration_gives_up_on_a_held_table_says_who_holds_it_and_delays_no_re
     let migration = tokio::spawn(async move { migrate(&url).await });
     let began = Instant::now();
     while !migration.is_finished() {
-        // As the replicas of the release before read it meanwhile.
+        // Replicas of the previous release read the table during the migration.
         sqlx::raw_sql("select count(*) from credential")
             .execute(&mut reader)
             .await
@@ -220,7 +222,7 @@ async fn a_right_that_is_lost_is_an_outage_and_passes() {
         store.issue(&batch).await,
         Err(StoreError::Unavailable(_))
     ));
-    // Readiness asks so.
+    // Readiness checks the store with an empty batch.
     let nobody = super::kit::batch(vec![]);
     assert!(matches!(
         store.issue(&nobody).await,
@@ -244,7 +246,7 @@ async fn a_right_that_is_lost_is_an_outage_and_passes() {
         Outcome::Applied
     );
     drop(store);
-    // At the start it is the role that is wrong.
+    // At start-up, missing rights are a fault of the configured role and not an outage.
     db.execute(&format!(
         "revoke all on all tables in schema public from {role}"
     ))

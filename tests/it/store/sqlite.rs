@@ -1,4 +1,4 @@
-//! What only SQLite can show: one file, several processes that take turns on it.
+//! What only SQLite can show: one file, and several processes that take turns to write it.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::kit::{
 };
 use crate::harness::database::Database;
 
-/// Takes the turn as another process would.
+/// Takes the turn to write, the lock on the `.turn` file, as another process would.
 fn take_turn(db: &Database) -> File {
     let mut name = db.path().as_os_str().to_owned();
     name.push(".turn");
@@ -56,7 +56,7 @@ async fn a_turn_that_does_not_come_is_unavailable_and_is_not_taken_later() {
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
     assert!(began.elapsed() < Duration::from_secs(4));
     drop(turn);
-    // The call that gave up lets go of a turn that comes to it afterwards.
+    // A call that gave up may still get the turn later. It must release the turn at once.
     for _ in 0..3 {
         drop(take_turn(&db));
         assert_eq!(send(&*store, &batch).await, [counted(0)]);
@@ -132,7 +132,7 @@ async fn only_one_process_serves_from_a_file() {
         SqliteStore::lock_serve(db.path()),
         Err(NotAlone::AlreadyServing)
     ));
-    // Commands work beside it.
+    // Commands work while another process serves.
     create(&*db.open().await, "a").await;
     drop(first);
     SqliteStore::lock_serve(db.path()).unwrap();
@@ -166,7 +166,8 @@ async fn only_one_process_serves_from_a_file_whatever_name_it_gives_it() {
             );
         }
         drop(serving);
-        // Turns are taken, and the log is looked for, beside the one file as well.
+        // The lock for turns and the write-ahead log lie beside the real file too, not beside the
+        // link.
         let store = SqliteStore::open(first).await.unwrap();
         assert!(
             SqliteStore::look(first)
@@ -184,7 +185,7 @@ async fn only_one_process_serves_from_a_file_whatever_name_it_gives_it() {
         .map(|one| one.unwrap().file_name())
         .collect();
     assert_eq!(beside.len(), 2, "{beside:?}");
-    // Each of two hard links would get a log of its own.
+    // SQLite would make a separate write-ahead log for each of two hard links.
     let second_name = elsewhere.path().join("second.db");
     std::fs::hard_link(db.path(), &second_name).unwrap();
     for name in [db.path(), &second_name] {
@@ -285,11 +286,13 @@ async fn a_file_that_is_damaged_or_no_database_is_unavailable() {
         let store = db.open().await;
         create(&*store, "a").await;
         let batch = batch(grants(&*store, "a", 1, None).await);
-        // What was written lies in the file itself once the last connection is closed.
+        // Once the last connection is closed, SQLite has moved everything from the log into the
+        // file.
         while std::fs::exists(db.path().with_extension("db-wal")).unwrap() {
             store.close().await;
         }
-        // As a disk does that loses what it held: with the head of the file (11, CORRUPT) or without (26, NOTADB).
+        // Simulate a disk that loses data, with the file's first page kept (SQLite error 11,
+        // CORRUPT) or lost (26, NOTADB).
         let mut bytes = std::fs::read(db.path()).unwrap();
         bytes[healthy..].fill(0x5a);
         std::fs::write(db.path(), bytes).unwrap();

@@ -1,5 +1,5 @@
-//! Epochs and versions are never given twice, and a second is long: rows that are wound back between two changes of
-//! one second get others than they had.
+//! Epochs and versions are never given twice, even within one second: when rows are wound back
+//! between two changes of the same second, the second change gets other numbers than the first.
 
 use sealwright::testing::domain::catalogue::CatalogueEntry;
 use sealwright::testing::domain::id::CredentialId;
@@ -22,7 +22,8 @@ on_both! {
     a_list_wound_back_within_a_second_gets_other_versions,
 }
 
-/// Each change at that many milliseconds of the second, by the database's clock and the process's.
+/// Makes the change `millis` milliseconds into the second, by the clocks of the database and of the
+/// process.
 async fn at(db: &Database, store: &dyn Store, millis: i64, change: Change) {
     set(db, millis);
     assert_eq!(
@@ -37,7 +38,7 @@ fn set(db: &Database, millis: i64) {
     }
 }
 
-/// What an agent and the catalogue are told apart by.
+/// The agent's epoch, the agent's version and the catalogue's version.
 async fn seen(store: &dyn Store) -> (i64, i64, i64) {
     let agent = &read(store, "a").await.agent;
     (
@@ -136,7 +137,8 @@ async fn a_list_wound_back_within_a_second_gets_other_versions(db: &Database) {
         });
         at(db, &*store, millis, revocation).await;
         by_revocation.push(db.number(version).await);
-        // A code that comes again revokes in the commit that finds it spent.
+        // A code that is presented again revokes its first token, in the commit that finds the code
+        // spent.
         db.execute("update revision set version = 0").await;
         db.execute("delete from revoked_token").await;
         let again = batch(vec![exchange(&*store, "a", presented, None).await]);
