@@ -153,7 +153,7 @@ async fn every_fault_of_a_query_is_told_at_once(app: &TestApp<'_>) {
             { "field": "", "reason": "is not known here" },
         ])
     );
-    // The scope comes first: who may not ask is not told how.
+    // The scope is checked first: a caller without it does not learn which parameters are valid.
     let other = app.agent("tokens:read").await;
     let token = bearer(&app.token(&other).await);
     app.get_as(&token, &format!("{AGENTS}?limt=2"))
@@ -248,7 +248,7 @@ async fn an_id_is_read_percent_decoded(app: &TestApp<'_>) {
             "org:a~b"
         );
     }
-    // Once, not twice.
+    // The path is percent-decoded once, not twice.
     app.get_as(&token, &format!("{AGENTS}/org%253Aa~b"))
         .await
         .is_management_error(403, "FORBIDDEN");

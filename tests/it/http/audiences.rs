@@ -1,4 +1,5 @@
-//! What a token is for: what `audience` and `resource` may say, and how an agent's list binds.
+//! The audience of a token: what `audience` and `resource` may contain, and how an agent's list of
+//! audiences limits it.
 
 use sealwright::testing::api::agents::AgentJson;
 use sealwright::testing::domain::agent::Audience;
@@ -27,7 +28,8 @@ async fn listed(app: &TestApp<'_>, list: &[&str]) -> Agent {
         .await
 }
 
-/// The `aud` of the token that this asks for, on the canonical path and on `/oauth/token`.
+/// The `aud` of a token asked for with these parameters. It must be the same on the canonical path
+/// and on `/oauth/token`.
 async fn aud(app: &TestApp<'_>, agent: &Agent, parameters: &str) -> Value {
     let canonical = claims(&app.token_with(agent, parameters).await)["aud"].clone();
     let merged = app
@@ -73,7 +75,7 @@ async fn several_audiences_are_asked_for_by_spaces_or_by_repeating(app: &TestApp
         let answer = app.post_json(OAUTH_TOKEN, &body.to_string()).await;
         assert_eq!(claims(&answer.text("access_token"))["aud"], two, "{body}");
     }
-    // Each is asked for, so each must be on the list.
+    // Every audience in the request must be on the agent's list.
     let bound = listed(app, &["https://a", "https://b"]).await;
     assert_eq!(
         aud(app, &bound, "audience=https://b https://a").await,
@@ -85,7 +87,7 @@ async fn several_audiences_are_asked_for_by_spaces_or_by_repeating(app: &TestApp
     ] {
         app.ask(&bound, out).await.is_error(400, "invalid_target");
     }
-    // Demands name them one by one.
+    // A gateway's demand names one audience and matches each audience of the token.
     let token = app.token_with(&agent, "audience=https://a https://b").await;
     for (demand, status) in [
         ("https://a", 200),
@@ -221,7 +223,7 @@ async fn a_list_binds_the_token_that_asked_for_nothing(app: &TestApp<'_>) {
                 .is_error(400, "invalid_target");
         }
     }
-    // The default that is configured, not the issuer.
+    // The configured default audience counts, not the issuer.
     let other = app
         .beside_with(&[("token.default_audience", "https://default.example")])
         .await;
@@ -236,7 +238,7 @@ async fn a_list_binds_the_token_that_asked_for_nothing(app: &TestApp<'_>) {
         let agent = listed(app, list).await;
         assert_eq!(aud(&other, &agent, "").await, expected, "{list:?}");
     }
-    // A list that is given holds on the next request.
+    // A new list holds from the next request on.
     let agent = app.agent("agents:read").await;
     assert_eq!(aud(app, &agent, "").await, ISSUER);
     let audiences = Some(vec![Audience::parse("https://new.example").unwrap()]);
@@ -309,7 +311,7 @@ async fn an_agents_list_is_held_to_the_same_when_it_is_made(app: &TestApp<'_>) {
     );
 }
 
-/// An upgrade neither loses an agent nor changes what its operator listed.
+/// An upgrade keeps every agent, and the audiences that its operator listed.
 async fn a_list_of_an_older_release_is_kept_as_it_is(app: &TestApp<'_>) {
     let agent = listed(app, &["https://a"]).await;
     let older = r#"["urn:é","x:y z","https://a"]"#;
@@ -335,7 +337,7 @@ async fn a_list_of_an_older_release_is_kept_as_it_is(app: &TestApp<'_>) {
             .await
             .is_error(400, "invalid_target");
     }
-    // A change of anything else leaves the list.
+    // A change of something else leaves the list as it is.
     let patch = ProfilePatch {
         scopes: Some(vec![]),
         ..ProfilePatch::default()

@@ -1,5 +1,5 @@
-//! Properties: no bytes anywhere in a request give a 5xx or come back in a reply, and errors keep to
-//! their alphabet (items 22–24; known failures 14, 36).
+//! Property tests: no bytes anywhere in a request cause a 5xx or come back in a response, and
+//! errors use only the characters that they may (items 22–24; known failures 14, 36).
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -13,20 +13,20 @@ use crate::harness::app::{
     raw_basic,
 };
 
-/// Where a token is asked for, and how.
+/// A path that issues tokens, and how a request to it looks.
 struct Dialect {
     path: &'static str,
     /// Whether a body may be JSON.
     json: bool,
-    /// What stands beside them and the credentials.
+    /// The parameters that a valid request has beside the credentials.
     with: &'static str,
-    /// The parameters whose values are tried out.
+    /// The parameters whose values the tests vary.
     names: &'static [&'static str],
-    /// Demands a refusal in the path's own shape, reading no more than the shape.
+    /// Demands a refusal in the path's own shape, whatever its status and code.
     refused: fn(&Answer),
 }
 
-/// One row for each that the server speaks.
+/// One row for each dialect of the token endpoint.
 const DIALECTS: [Dialect; 3] = [
     Dialect {
         path: TOKEN,
@@ -91,21 +91,21 @@ const DIALECTS: [Dialect; 3] = [
 ];
 
 impl Dialect {
-    /// What holds for every answer of this path.
+    /// Demands what holds for every response of this path.
     #[track_caller]
     fn holds(&self, answer: &Answer, sent: &dyn std::fmt::Debug) {
         is_no_fault(answer, sent);
-        // What is no HTTP never gets as far as the dialect, and its answer names no request.
+        // Bytes that are not HTTP never reach the dialect, and their response has no request id.
         if answer.status >= 400 && answer.headers.contains_key("x-request-id") {
             (self.refused)(answer);
         }
     }
 }
 
-/// How many requests a property makes for each place that it looks at.
+/// How many values a property test draws for each place in a request.
 const CASES: usize = 48;
 
-/// Stands in every generated value; the server's own texts do not hold it.
+/// Every generated value contains this mark. The server's own texts do not contain it.
 const MARK: &str = "zQ7xK9wV";
 
 on_both! {
@@ -119,7 +119,8 @@ on_both! {
     no_request_line_stops_the_server,
 }
 
-/// Values drawn from `strategy`, a new series at each run; a failure names its own.
+/// Values drawn from `strategy`, different ones in each run. A failure prints the value that caused
+/// it.
 fn drawn<S: Strategy>(strategy: &S) -> impl Iterator<Item = S::Value> {
     let mut runner = TestRunner::default();
     std::iter::repeat_with(move || strategy.new_tree(&mut runner).unwrap().current()).take(CASES)
@@ -135,14 +136,14 @@ fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
         .prop_map(move |(bytes, at)| marked(bytes, at))
 }
 
-/// Percent-encodes every byte, so that it arrives whatever it is.
+/// Percent-encodes every byte, so that any byte arrives.
 fn percent(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::new(), |text, b| text + &format!("%{b:02X}"))
 }
 
-/// Neither a fault of the server nor what the client has sent.
+/// Demands a status below 500, and a response that repeats nothing that the client sent.
 #[track_caller]
 fn is_no_fault(answer: &Answer, sent: &dyn std::fmt::Debug) {
     assert!((200..500).contains(&answer.status), "{sent:?}: {answer:?}");
@@ -150,7 +151,7 @@ fn is_no_fault(answer: &Answer, sent: &dyn std::fmt::Debug) {
     assert!(!told.contains(MARK), "{sent:?}: {answer:?}");
 }
 
-/// What holds for every answer of the other paths to whatever was sent.
+/// Demands what holds for every response of the other paths.
 #[track_caller]
 fn holds(answer: &Answer, sent: &dyn std::fmt::Debug) {
     is_no_fault(answer, sent);
@@ -182,7 +183,7 @@ fn sized(media_type: &str, body: &[u8]) -> Vec<u8> {
 
 async fn no_body_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
-    // Behind valid parameters, so that more than the parser sees it.
+    // The bytes also follow valid parameters, so that code behind the parser sees them too.
     let form = format!("grant_type=client_credentials&{}&token=", agent.form());
     let json = agent.json().replace('}', ",");
     for body in drawn(&bytes(300)) {
@@ -213,7 +214,7 @@ async fn no_body_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     }
 }
 
-/// JSON of any shape, in which the mark stands wherever a text can.
+/// JSON of any shape. Every text in it ends with the mark.
 fn documents() -> impl Strategy<Value = serde_json::Value> {
     use serde_json::Value;
     let text = || ".{0,20}".prop_map(|text: String| text + MARK);
@@ -233,7 +234,7 @@ fn documents() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
-/// Every known parameter as every kind of JSON, and the whole body as well.
+/// Every known parameter, and the whole body, as every kind of JSON value.
 async fn no_json_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
     let credentials = agent.json();
@@ -269,7 +270,7 @@ async fn no_byte_in_any_parameter_gives_a_fault_or_comes_back(app: &TestApp<'_>)
         for dialect in &DIALECTS {
             let name = dialect.names[i % dialect.names.len()];
             let body = form_with(dialect, &agent, name, &percent(&value));
-            // An audience that is allowed stands in the token, which is base64.
+            // A valid audience comes back only inside the token, which is base64.
             dialect.holds(&app.post(dialect.path, &body).await, &body);
             if dialect.json {
                 let member =
@@ -311,7 +312,7 @@ async fn no_query_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
             dialect.holds(&app.post(&path, &body).await, &value);
         }
     }
-    // Not percent-encoded at all.
+    // These values are not percent-encoded.
     for value in drawn(&"[!-~&&[^#]]{0,40}") {
         let head =
             format!("GET {AGENTS}?{value}{MARK} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -338,7 +339,7 @@ async fn no_authorization_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
             holds(&app.get_as(authorization, "/forward-auth").await, &value);
         }
         for scheme in ["Basic ", "Bearer ", ""] {
-            // The raw bytes; a line's end among them would be another header.
+            // The raw bytes, without CR and LF, which would start another header field.
             let line: Vec<u8> = value
                 .iter()
                 .copied()
@@ -363,10 +364,10 @@ async fn no_presented_token_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     let token = app.token(&agent).await;
     let authorization = agent.basic();
     let mut presented: Vec<String> = drawn(&bytes(200))
-        // What is not UTF-8 never gets as far as the token.
+        // Parameters that are not UTF-8 are refused before the token is read.
         .map(|bytes| percent(String::from_utf8_lossy(&bytes).as_bytes()))
         .collect();
-    // Tokens with one of their characters changed, cut off or doubled.
+    // Tokens with characters inserted or replaced, and tokens that are cut off.
     for at in drawn(&(0..token.len())) {
         let (head, tail) = token.split_at(at);
         presented.extend([
@@ -413,7 +414,8 @@ async fn no_header_or_path_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
             "cookie",
             "accept",
         ] {
-            // The mark alone would be an id that is kept.
+            // The mark alone would be a valid request id, which the response repeats. The comma
+            // prevents that.
             let line = [name.as_bytes(), b": ", &line, b" ,\r\n"].concat();
             for dialect in &DIALECTS {
                 if let Some(answer) = app.raw_post(dialect.path, &line, b"").await {
@@ -424,7 +426,7 @@ async fn no_header_or_path_gives_a_fault_or_comes_back(app: &TestApp<'_>) {
     }
 }
 
-/// What is no HTTP ends its own connection and nothing else.
+/// Bytes that are not HTTP end only their own connection.
 async fn no_request_line_stops_the_server(app: &TestApp<'_>) {
     for value in drawn(&bytes(200)) {
         let request = [&value, b"\r\n\r\n".as_slice()].concat();

@@ -73,7 +73,7 @@ async fn the_scheme_is_read_in_any_letter_case(app: &TestApp<'_>) {
     assert_eq!(with(app, &unpadded).await.status, 200);
 }
 
-/// Item 11: never to be told from an unknown client.
+/// Item 11: the response is the same as for an unknown client.
 async fn a_malformed_basic_is_a_failed_authentication(app: &TestApp<'_>) {
     let unknown = with(app, &basic("nobody", "x")).await;
     unknown.is(401, INVALID_CLIENT);
@@ -104,7 +104,8 @@ async fn a_malformed_basic_is_a_failed_authentication(app: &TestApp<'_>) {
     }
 }
 
-/// A Bearer is no method of client authentication (RFC 6749 §2.3), and programs send one by default.
+/// Bearer is not a method of client authentication (RFC 6749 §2.3), and some programs send such a
+/// header by default.
 async fn a_bearer_beside_the_body_s_credentials_changes_nothing(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     for authorization in ["Bearer x", "bearer", "Bearer \u{e9}"] {
@@ -152,7 +153,8 @@ async fn more_than_one_method_is_an_invalid_request(app: &TestApp<'_>) {
             .post_as(&agent.basic(), TOKEN, &format!("{GRANT}&{extra}"))
             .await;
         answer.is_error(400, "invalid_request");
-        // So with a Basic that fails, and with one that cannot be read.
+        // The same holds for Basic credentials that fail, and for a Basic header that cannot be
+        // decoded.
         for bad in [basic("nobody", "x"), "Basic !".to_owned()] {
             app.post_as(&bad, TOKEN, &format!("{GRANT}&{extra}"))
                 .await
@@ -162,7 +164,7 @@ async fn more_than_one_method_is_an_invalid_request(app: &TestApp<'_>) {
     app.ask(&agent, "client_assertion=x")
         .await
         .is_error(400, "invalid_request");
-    // An empty one is none.
+    // An empty `client_secret` counts as absent.
     let answer = app
         .post_as(&agent.basic(), TOKEN, &format!("{GRANT}&client_secret="))
         .await;
@@ -218,7 +220,7 @@ async fn no_credentials_are_a_failed_authentication(app: &TestApp<'_>) {
     }
 }
 
-/// D10: of any length or bytes.
+/// D10: an id may have any length and any bytes.
 async fn an_id_outside_the_alphabet_is_simply_unknown(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let unknown = app.ask(&agent.with_secret("x"), "").await;
@@ -264,9 +266,10 @@ async fn a_variant_of_an_id_is_another_id(app: &TestApp<'_>) {
     }
 }
 
-/// Item 15; D6; T5: byte-equal but for the request's id and the date.
+/// Item 15; D6; T5: the responses are equal byte for byte, except for the request's id and the
+/// date.
 async fn nobody_can_tell_which_ids_exist(app: &TestApp<'_>) {
-    // Failures that cost a hash are limited by the real clock, which is not under test here.
+    // The limit on failures that cost a hash goes by the real clock, so it is switched off here.
     let app = &app
         .beside_with(&[("limits.failures_per_minute", "0")])
         .await;
@@ -323,7 +326,7 @@ async fn nobody_can_tell_which_ids_exist(app: &TestApp<'_>) {
     with(app, &retired.basic()).await.is(403, DECOMMISSIONED);
 }
 
-/// Known failures 24, 25: a secret longer than 72 bytes, and every byte of it.
+/// Known failures 24, 25: every byte of a secret counts, also in one longer than 72 bytes.
 async fn a_secret_is_compared_to_its_last_byte(app: &TestApp<'_>) {
     let secret = format!("{}y", "x".repeat(79));
     let agent = app.imported("long", &secret, "agents:read").await;

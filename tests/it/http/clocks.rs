@@ -1,5 +1,5 @@
-//! Clocks that differ: of several processes, and of the database from all of them (faults C1–C4; contract §2,
-//! D7). The processes' clocks are the tests' own, and so is the database's.
+//! Clocks that differ: those of several processes, and the database's from all of them (faults
+//! C1–C4; contract §2, D7). The tests set the clocks of the processes and of the database.
 
 use sealwright::testing::clock::Clock as _;
 use sealwright::testing::domain::time::Timestamp;
@@ -23,7 +23,7 @@ async fn on_postgres(test: impl AsyncFn(&TestApp<'_>, &TestApp<'_>, i64)) {
     }
 }
 
-/// What a process removes once a minute.
+/// Runs the clean-up that a process runs once a minute.
 async fn clean_up(app: &TestApp<'_>) {
     let Some(now) = app.opened.clock.settled() else {
         return;
@@ -109,7 +109,7 @@ async fn a_token_is_issued_at_the_smaller_second_and_lives_by_the_databases() {
         for app in [right, wrong] {
             assert_eq!(app.is_active(&agent, &token).await, exp > NOW.0, "{skew}");
         }
-        // It is counted in the month that the database shows.
+        // The token is counted in the month that the database's clock shows.
         let month = right.database.number("select month from quota").await;
         assert_eq!(month, NOW.month().key());
     })
@@ -199,7 +199,7 @@ async fn a_database_whose_clock_is_set_is_followed() {
     let agent = app.agent("tokens:read").await;
     let token = app.token(&agent).await;
     database.set_clock(Timestamp(NOW.0 + 600));
-    // The next measurement, which comes once a second.
+    // The next measurement. A server makes one each second.
     measure_clock(&*app.opened.records, &app.opened.clock)
         .await
         .unwrap();
@@ -209,7 +209,7 @@ async fn a_database_whose_clock_is_set_is_followed() {
     database.remove().await;
 }
 
-/// A machine that starts without a network: its clock is a day ahead for a minute.
+/// A machine starts without a network, so its clock is a day ahead for a minute.
 #[tokio::test]
 async fn a_minute_with_a_clock_a_day_ahead_takes_nothing_away() {
     let database = Database::sqlite().await;

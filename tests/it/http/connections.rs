@@ -1,5 +1,5 @@
-//! One connection and several requests: what an early answer leaves of it (RFC 9112 §9), and what is read
-//! when the server answers before the client has sent all.
+//! Several requests on one connection: whether the connection lives on after an early response (RFC
+//! 9112 §9), and whether a client that still sends can read that response.
 
 use futures_util::future::join_all;
 use sealwright::testing::http::manage::MANAGE_ROUTES;
@@ -25,7 +25,8 @@ const METHODS: [&str; 8] = [
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "X-OWN",
 ];
 
-/// What stands between the request line and the next request: headers, then a body in a packet of its own.
+/// What comes between the request line and the next request: header fields, then a body in a
+/// separate packet.
 const REASONS: &[(&str, &str)] = &[
     ("", ""),
     ("content-length: 0\r\n", ""),
@@ -70,7 +71,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Every path of both listeners, and one that is none.
+/// Every path of both listeners, and a path that does not exist.
 fn paths(app: &TestApp<'_>) -> Vec<(std::net::SocketAddr, String)> {
     let public = TOKEN_ROUTES
         .iter()
@@ -133,7 +134,8 @@ async fn after_every_answer_the_connection_ends_as_announced_or_serves_the_next_
     }
 }
 
-/// Behind a proxy the connection is shared: who sends what is refused must not cost others theirs.
+/// Clients behind a proxy share a connection. A refused request of one client must not cost the
+/// others the connection.
 async fn a_small_body_that_nobody_wants_is_read_and_the_connection_kept(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let form = format!("grant_type=client_credentials&{}", agent.form());
@@ -214,7 +216,8 @@ async fn an_unknown_transfer_coding_is_refused_and_the_connection_ends(app: &Tes
     }
 }
 
-/// RFC 9112 §6.3: what hides a request behind another is refused or at least the last of its connection.
+/// RFC 9112 §6.3: a message that could hide a second request is refused, or the connection ends
+/// after it.
 async fn a_message_that_could_be_read_in_two_ways_is_the_connections_last(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let form = format!("grant_type=client_credentials&{}", agent.form());
@@ -222,7 +225,7 @@ async fn a_message_that_could_be_read_in_two_ways_is_the_connections_last(app: &
     let hidden = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut faults = Vec::new();
     for (headers, body) in [
-        // RFC 9112 §6.1: the chunks count, and the connection ends.
+        // RFC 9112 §6.1: the chunked coding decides the length, and the connection ends.
         (
             "content-length: 4\r\ntransfer-encoding: chunked\r\n",
             &*chunks,
@@ -270,7 +273,8 @@ async fn a_message_that_could_be_read_in_two_ways_is_the_connections_last(app: &
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// A connection that is closed amid what the client sends is reset, and the answer with it.
+/// If the server closed the connection while the client still sends, TCP would reset it and the
+/// response would be lost.
 async fn an_answer_is_read_although_the_client_still_writes(app: &TestApp<'_>) {
     let (long, body) = ("x".repeat(60_000), "x".repeat(2_000_000));
     let form = "content-type: application/x-www-form-urlencoded\r\n";
@@ -316,7 +320,7 @@ async fn an_answer_is_read_although_the_client_still_writes(app: &TestApp<'_>) {
         ),
     ] {
         let mut wire = Wire::connect(app.address).await;
-        // In pieces: a client that writes for a while before it looks for an answer.
+        // Send in pieces, as a client does that writes for a while before it reads the response.
         for piece in request.as_bytes().chunks(30_000) {
             wire.send(piece).await;
             tokio::task::yield_now().await;
@@ -391,7 +395,8 @@ async fn a_host_that_is_none_is_refused_and_any_other_is_served(app: &TestApp<'_
     }
 }
 
-/// RFC 9112 §2.2, RFC 9110 §8.6: a recipient may take these, and what follows is still the next request.
+/// RFC 9112 §2.2, RFC 9110 §8.6: a recipient may accept these messages. The bytes that follow are
+/// still the next request.
 async fn what_may_be_read_in_one_way_only_is_served_although_it_is_oddly_written(
     app: &TestApp<'_>,
 ) {

@@ -1,4 +1,4 @@
-//! A table of connections that is full of requests whose bodies do not come.
+//! The table of connections is full of requests whose bodies never arrive.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -14,7 +14,8 @@ on_both! {
     requests_whose_bodies_stall_make_room_for_those_that_come,
 }
 
-/// A client that owes a body is waited for as one that owes a request.
+/// A connection that still waits for a body may be closed for a new one, like a connection that
+/// waits for a request.
 async fn requests_whose_bodies_stall_make_room_for_those_that_come(app: &TestApp<'_>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -65,7 +66,7 @@ async fn requests_whose_bodies_stall_make_room_for_those_that_come(app: &TestApp
             "number {number}"
         );
     }
-    // Who made room is told so.
+    // A client whose connection was closed to make room gets a response that says so.
     let told = stalled[0]
         .answer("POST")
         .await

@@ -1,4 +1,4 @@
-//! `/forward-auth`: what a gateway may demand, and that a demand it misspelt lets nobody in.
+//! `/forward-auth`: what a gateway may demand. A misspelt demand lets no request pass.
 
 use super::on_both;
 use crate::harness::answer::Answer;
@@ -10,7 +10,7 @@ on_both! {
     a_header_that_nearly_names_a_demand_lets_nobody_in,
 }
 
-/// Asks with a raw head, for what no client library would send.
+/// Asks with a raw request head, which a client library might refuse to send.
 async fn ask(app: &TestApp<'_>, token: &str, target: &str, headers: &str) -> Answer {
     let head = format!(
         "GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {}\r\n{headers}\r\n",
@@ -38,7 +38,7 @@ const NEARLY: [&str; 16] = [
     "%ff=audit:read",
 ];
 
-/// Fault Q14: what is not understood there is a demand that would not be made.
+/// Fault Q14: a query that the server ignored would be a demand that is not enforced.
 async fn on_the_path_itself_only_scope_and_audience_are_demanded(app: &TestApp<'_>) {
     let token = app.token(&app.agent("agents:read").await).await;
     for query in NEARLY {
@@ -72,7 +72,7 @@ async fn on_the_path_itself_only_scope_and_audience_are_demanded(app: &TestApp<'
             "{query}"
         );
     }
-    // Who sent no token is asked for one first.
+    // A request without a token gets 401 before its query is judged.
     for query in NEARLY {
         let head =
             format!("GET /forward-auth?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -84,7 +84,7 @@ async fn on_the_path_itself_only_scope_and_audience_are_demanded(app: &TestApp<'
     }
 }
 
-/// Envoy's `path_prefix` has the client's own path and query behind it.
+/// Envoy appends the client's own path and query to its `path_prefix`.
 async fn below_the_path_a_client_s_own_query_passes(app: &TestApp<'_>) {
     let token = app.token(&app.agent("agents:read").await).await;
     for query in NEARLY {

@@ -34,7 +34,7 @@ async fn keys(app: &TestApp<'_>) -> Vec<Value> {
         .clone()
 }
 
-/// Item 43: in every state of a rotation.
+/// Item 43: this holds in every state of a key rotation.
 async fn the_key_set_holds_public_rsa_members_only(app: &TestApp<'_>) {
     let mut counts = Vec::new();
     for step in 0..4 {
@@ -244,7 +244,8 @@ async fn an_issuer_with_a_path_has_its_metadata_in_all_known_places(app: &TestAp
     );
 }
 
-/// With a proxy in front that passes the issuer's path on, or without any; one that strips it is served too.
+/// The issuer's path works when the proxy in front passes it on, and when there is no proxy. A
+/// proxy that strips the path works too.
 async fn an_issuer_with_a_path_has_all_its_endpoints_below_it(app: &TestApp<'_>) {
     let issuer = format!("{ISSUER}/tenants/t1");
     let app = app.beside_with(&[("token.issuer", &issuer)]).await;
@@ -299,7 +300,7 @@ async fn an_issuer_with_a_path_has_all_its_endpoints_below_it(app: &TestApp<'_>)
     );
 }
 
-/// A path that makes no route of its own, or one that is there already.
+/// The issuer's path is one that cannot become a route, or one that is already a route.
 async fn no_issuer_keeps_the_server_from_its_routes(app: &TestApp<'_>) {
     for path in [
         "/*",
@@ -321,14 +322,16 @@ async fn no_issuer_keeps_the_server_from_its_routes(app: &TestApp<'_>) {
         assert_eq!(app.get(METADATA).await.text("issuer"), issuer);
         assert_eq!(app.get(JWKS).await.status, 200, "{path}");
         let behind = app.get(&format!("{path}{JWKS}")).await.status;
-        // What lies below it would otherwise pass at a gateway without a token.
+        // If paths below `/forward-auth` answered 200 here, a gateway would pass requests without a
+        // token.
         let hidden = if path == "/forward-auth" { 401 } else { 404 };
         let is_served = !path.starts_with("/.well-known") && path != "/forward-auth";
         assert_eq!(behind, if is_served { 200 } else { hidden }, "{path}");
     }
 }
 
-/// Fetch standard: a header that is not on its list, as the MCP SDK and conditional requests send, asks first.
+/// Fetch standard: a browser sends a preflight request for header fields that are not on the
+/// standard's list. The MCP SDK and conditional requests send such fields.
 async fn a_script_of_any_origin_may_read_the_documents(app: &TestApp<'_>) {
     for path in [JWKS, METADATA, OPENID] {
         let headers = [

@@ -1,4 +1,4 @@
-//! `/forward-auth`: what a gateway is told about a request that it holds.
+//! `/forward-auth`: what the server answers to a gateway that asks about a request.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,7 +66,8 @@ fn refuses<'a>(answer: &'a Answer, status: u16, error: &str) -> &'a Answer {
     answer.is_bearer_error(status, error, code)
 }
 
-/// Asks as a gateway does, with the client's token and these headers of anybody's.
+/// Asks as a gateway does, with the client's token and these header fields, which may be the
+/// gateway's or the client's.
 async fn ask(app: &TestApp<'_>, token: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let authorization = bearer(token);
     let all: Vec<(&str, &str)> = headers
@@ -88,7 +89,7 @@ async fn a_live_token_passes_and_is_described(app: &TestApp<'_>) {
     assert_eq!(answer.header("content-length"), "0");
 }
 
-/// Envoy sends the client's own method and path behind its prefix.
+/// Envoy sends the client's own method, and appends the client's path to its prefix.
 async fn any_method_and_any_path_below_is_answered_alike(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let token = app.token(&agent).await;
@@ -155,7 +156,8 @@ async fn every_demand_must_hold_wherever_it_stands(app: &TestApp<'_>) {
             false,
         ),
         ("", vec![(SCOPE, "agents:read audit:read")], false),
-        // Proxies may join headers of one name with a comma, which is a character of scopes.
+        // Proxies may join header fields of one name with a comma, and a comma is a valid character
+        // in a scope.
         ("", vec![(SCOPE, "agents:read,tokens:read")], false),
         ("?scope=AGENTS:READ", vec![], false),
         ("?scope=agents", vec![], false),
@@ -174,7 +176,7 @@ async fn every_demand_must_hold_wherever_it_stands(app: &TestApp<'_>) {
     }
 }
 
-/// Whatever of its own a client adds to a gateway's demand, it still has to meet it.
+/// A client may add header fields of its own. It still has to meet the gateway's demand.
 async fn a_client_adds_demands_and_takes_none_away(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let token = app.token(&agent).await;
@@ -199,7 +201,7 @@ async fn a_client_adds_demands_and_takes_none_away(app: &TestApp<'_>) {
             }
         }
     }
-    // An empty demand demands nothing (D14), and a token nevertheless.
+    // An empty demand adds no condition (D14), but a token is still needed.
     passes(
         &ask(
             app,
@@ -277,7 +279,7 @@ async fn a_demand_that_cannot_be_read_lets_nobody_in(app: &TestApp<'_>) {
     }
 }
 
-/// RFC 9068 §4: a token for another resource is an invalid one there.
+/// RFC 9068 §4: a resource must reject a token that was issued for another resource.
 async fn a_demanded_audience_must_be_the_tokens(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let one = app.token_with(&agent, "audience=https://svc").await;
@@ -326,7 +328,8 @@ async fn a_demanded_audience_must_be_the_tokens(app: &TestApp<'_>) {
     }
 }
 
-/// Contract §3 binds this server's own endpoints: what else a token opens, the demands say.
+/// Contract §3 limits which tokens this server's own endpoints accept. At a gateway, only its
+/// demands decide.
 async fn a_token_for_any_service_and_any_user_passes(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let elsewhere = app.token_with(&agent, "audience=https://elsewhere").await;
@@ -384,7 +387,7 @@ async fn no_token_is_challenged_without_an_error_and_a_bad_one_with_it(app: &Tes
             "{challenge}"
         );
     }
-    // Nowhere else is a token looked for (item 29).
+    // The token is read from the `Authorization` header only (item 29).
     assert_eq!(
         app.get(&format!("{GATE}?access_token={token}"))
             .await
@@ -443,7 +446,7 @@ async fn what_is_revoked_suspended_or_expired_is_refused_at_once_on_every_proces
     refuses(&ask(app, &expired, GATE, &[]).await, 401, "invalid_token");
 }
 
-/// Sends all of it before it reads, and is told at once nevertheless; whether the connection is to live on.
+/// Sends the whole request, then demands a 200. Returns whether the connection may be used again.
 async fn is_let_through(
     stream: &mut TcpStream,
     authorization: &str,
@@ -471,7 +474,8 @@ async fn is_let_through(
     !text.contains("connection: close\r\n")
 }
 
-/// Gateways are told at once, whether or not what was announced ever comes; what comes is passed over.
+/// The server answers a gateway at once, whether or not the announced body ever arrives. It ignores
+/// a body that arrives.
 async fn a_body_is_ignored_however_it_is_announced(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let authorization = bearer(&app.token(&agent).await);
@@ -489,7 +493,7 @@ async fn a_body_is_ignored_however_it_is_announced(app: &TestApp<'_>) {
         ),
         ("transfer-encoding: chunked\r\n", b"5\r\nhello\r\n0\r\n\r\n"),
         (&sized, &large),
-        // A gateway that passes on its client's length and not the body.
+        // A gateway may pass on its client's `Content-Length` without the body.
         ("content-length: 5\r\n", b""),
         ("content-length: 5000000000\r\n", b"x"),
         ("content-length: 5\r\nexpect: 100-continue\r\n", b""),
@@ -502,8 +506,8 @@ async fn a_body_is_ignored_however_it_is_announced(app: &TestApp<'_>) {
     }
 }
 
-/// A client that chose the length could make this server take the head of the next one's request for its
-/// body, and what stands in that one's headers for a request.
+/// Otherwise a client that chose the length could make this server read the head of the next
+/// client's request as a body, and a value in that client's header fields as a request.
 async fn a_body_that_never_came_is_not_looked_for_in_the_next_request(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let authorization = bearer(&app.token(&agent).await);
@@ -512,7 +516,7 @@ async fn a_body_that_never_came_is_not_looked_for_in_the_next_request(app: &Test
     let hidden = format!("GET {GATE} HTTP/1.0\r\nauthorization: {authorization}\r\n\r\n");
     let announced = format!("content-length: {}\r\n", next.len());
     is_let_through(&mut stream, &authorization, &announced, b"").await;
-    // The other end may have closed already.
+    // The server may have closed the connection already.
     let _ = stream.write_all(format!("{next}{hidden}").as_bytes()).await;
     let mut reply = Vec::new();
     let _ = stream.read_to_end(&mut reply).await;

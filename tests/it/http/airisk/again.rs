@@ -1,4 +1,5 @@
-//! A code that is presented again (RFC 6749 §4.1.2): who kills its first token by it, and who does not.
+//! A code that is presented again (RFC 6749 §4.1.2): which requests revoke the code's first token
+//! by that, and which do not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ async fn a_code_that_comes_again_kills_its_first_token_on_every_process(app: &Te
         let listed = process.get(REVOKED).await.json()["revoked_jtis"].clone();
         assert_eq!(listed, Value::Array(vec![claims(&first)["jti"].clone()]));
     }
-    // It is listed until it expires, and a clean-up forgets it then.
+    // The list names the token until the token expires. A clean-up deletes it after that.
     app.clock.advance(569);
     assert_eq!(
         app.get(REVOKED).await.json()["revoked_jtis"]
@@ -85,7 +86,7 @@ async fn only_a_whole_exchange_kills_the_first_token(app: &TestApp<'_>) {
     for (redirect_uri, more) in [
         (WITH_QUERY, ""),
         (CALLBACK, user.as_str()),
-        // What cannot be read is no exchange.
+        // A request with an invalid parameter does not count as an exchange.
         (CALLBACK, "&scope=%22"),
         (CALLBACK, "&resource=x"),
         (
@@ -101,7 +102,7 @@ async fn only_a_whole_exchange_kills_the_first_token(app: &TestApp<'_>) {
         );
     }
     assert!(app.is_active(&mine, &first).await);
-    // The secret was rotated away, and this process remembers it as proven.
+    // The old secret has been rotated away, but this process still remembers it as proven.
     exchange(&elsewhere, &mine, &rest).await;
     let new = app.rotate(&mine, 0).await;
     exchange(&elsewhere, &mine, &code)
@@ -110,7 +111,7 @@ async fn only_a_whole_exchange_kills_the_first_token(app: &TestApp<'_>) {
     assert!(app.is_active(&new, &first).await);
 }
 
-/// Whether the list of the process that answered names the token at once.
+/// Whether the revocation list of this process names the token, without a refresh.
 async fn lists(app: &TestApp<'_>, token: &str) -> bool {
     let listed = app.get(REVOKED).await.json()["revoked_jtis"].clone();
     listed.as_array().unwrap().contains(&claims(token)["jti"])
@@ -153,7 +154,7 @@ async fn a_code_that_comes_again_kills_its_first_token_whatever_it_is_refused_fo
             },
             0,
         ),
-        // The code has died, and its token lives.
+        // The code has expired, but its token has not.
         ("", 400, unchanged.clone(), 60),
         ("", 400, unchanged.clone(), 599),
     ] {
@@ -172,7 +173,7 @@ async fn a_code_that_comes_again_kills_its_first_token_whatever_it_is_refused_fo
                 "{more} {seconds}"
             );
         }
-        // A refusal spends nothing still.
+        // A refusal still does not spend a code.
         if seconds == 0 && !more.is_empty() {
             token_of(&exchange(&other, &agent, &kept).await);
         }
@@ -200,7 +201,8 @@ async fn a_code_that_comes_again_beyond_a_limit_kills_its_first_token(app: &Test
     app.set_used(&mine, 10_000).await;
     exchange(app, &mine, &codes[1]).await.is_line(CODE);
     assert!(!app.is_active(&watcher, &first).await && lists(app, &first).await);
-    // A plan that the configuration lacks is no verdict, and the code came again all the same.
+    // A plan that the configuration lacks is an error and not a verdict. The code was presented
+    // again all the same.
     without
         .state
         .mint

@@ -1,4 +1,4 @@
-//! What a code is worth: where it opens, what it survives, and what a token about a user opens.
+//! Where and when a code is valid, and what a token about a user may be used for.
 
 use futures_util::future::join_all;
 use proptest::test_runner::{Config, TestRunner};
@@ -65,7 +65,7 @@ async fn a_code_of_another_store_is_nothing(app: &TestApp<'_>) {
     let shape = |terms: &mut sealwright::testing::domain::agent::Terms| {
         terms.redirect_uris = vec![RedirectUri::parse(CALLBACK).unwrap()];
     };
-    // The same id, the same address, the same master key.
+    // Both stores have the same agent id, the same redirect URI and the same master key.
     let (here, there) = (
         app.agent_like(Some("twin"), "agents:read", shape).await,
         elsewhere
@@ -194,7 +194,7 @@ async fn a_suspension_and_a_new_secret_between_both_steps_hold(app: &TestApp<'_>
     exchange(app, &agent, &code)
         .await
         .is_problem(403, "Forbidden");
-    // Status is told before the code is looked at.
+    // The agent's status is checked before the code.
     exchange(app, &agent, "junk")
         .await
         .is_problem(403, "Forbidden");
@@ -222,7 +222,8 @@ async fn a_token_about_a_user_opens_nothing_here(app: &TestApp<'_>) {
             .await;
         refused.is_bearer_error(401, "invalid_token", "UNAUTHORIZED");
     }
-    // The agent's own one that came by a code opens what any other does.
+    // A token about the agent itself that was issued for a code works like any other token of the
+    // agent.
     let generic = token_of(&exchange(app, &agent, &super::code(app, &agent).await).await);
     assert_eq!(app.get_as(&bearer(&generic), AGENTS).await.status, 200);
     assert!(app.is_active(&agent, &own).await);
@@ -251,7 +252,8 @@ async fn a_token_about_a_user_dies_as_any_other(app: &TestApp<'_>) {
     }
 }
 
-/// D3, D4: all scopes of the agent, or those that are asked for; never fewer without a word.
+/// D3, D4: the token gets all scopes of the agent, or those in the request. The server never drops
+/// a scope silently.
 async fn a_scope_and_an_audience_may_be_asked_for_as_anywhere(app: &TestApp<'_>) {
     let agent = agent_with(app, "agents:read tokens:read").await;
     let ask = async |more: &str| {
@@ -301,7 +303,7 @@ async fn a_scope_and_an_audience_may_be_asked_for_as_anywhere(app: &TestApp<'_>)
             .await
             .is_line(line);
     }
-    // None of these spent it.
+    // None of these requests spent the code.
     token_of(&exchange(app, &agent, &code).await);
 }
 
@@ -323,7 +325,8 @@ async fn a_code_is_exchanged_nowhere_else(app: &TestApp<'_>) {
     token_of(&exchange(app, &agent, &code).await);
 }
 
-/// D6: status before the code. Each process remembers the agent as it was.
+/// D6: the status comes before the code. Each process remembers the agent as it was before the
+/// suspension.
 async fn a_spent_code_does_not_hide_where_its_agent_stands(app: &TestApp<'_>) {
     let elsewhere = app.beside().await;
     let agent = agent(app).await;
@@ -427,7 +430,7 @@ async fn processes_that_start_at_once_on_postgres_agree_on_the_code_key() {
     Box::pin(agree_on_the_code_key(Database::postgres().await)).await;
 }
 
-/// Whatever is brought as a code, it is refused in the words of the path.
+/// Any text presented as a code is refused in the form that the path prescribes.
 #[test]
 fn no_text_as_a_code_is_a_fault() {
     let runtime = tokio::runtime::Builder::new_current_thread()

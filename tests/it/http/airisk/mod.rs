@@ -1,5 +1,6 @@
-//! AIRisk's flow (contract §6): `rows` has what V1 to V7 say, `codes` what a code is worth and when,
-//! `again` what comes of a second exchange, `pkce` what a challenge binds, `requests` what else is sent to its two paths.
+//! AIRisk's flow (contract §6). `rows` tests V1 to V7; `codes`, where and when a code is valid;
+//! `again`, a second exchange of a code; `pkce`, code challenges; `requests`, other requests to the
+//! two paths.
 
 mod again;
 mod codes;
@@ -19,7 +20,7 @@ use crate::harness::app::{Agent, TestApp, encode};
 pub const AUTHORIZE: &str = "/api/oauth2";
 pub const EXCHANGE: &str = "/api/oauth2/Token";
 
-/// Where the agents of these tests have their codes sent, and the users that they may act for.
+/// The redirect URIs of the agents of these tests, and the users that they may act for.
 pub const CALLBACK: &str = "https://app.example/cb";
 const WITH_QUERY: &str = "https://app.example/cb?tenant=1";
 const USERS: [&str; 2] = ["user_42", "User 43"];
@@ -50,7 +51,7 @@ pub async fn agent_for(app: &TestApp<'_>, scopes: &str, users: &[&str]) -> Agent
     .await
 }
 
-/// A token about a user, by a code and its exchange.
+/// A token about a user, from the exchange of a code.
 pub async fn user_token(app: &TestApp<'_>, agent: &Agent, user: &str) -> String {
     let code = code_about(app, agent, user).await;
     let more = format!("&userid={}", encode(user));
@@ -75,7 +76,7 @@ async fn authorize(app: &TestApp<'_>, client_id: &str, redirect_uri: &str, more:
     app.get(&format!("{AUTHORIZE}?{query}")).await
 }
 
-/// The code that a redirect carries.
+/// The code in a redirect.
 #[track_caller]
 fn code_of(answer: &Answer) -> String {
     assert_eq!(answer.status, 302, "{answer:?}");
@@ -135,7 +136,7 @@ fn token_of(answer: &Answer) -> String {
 }
 
 impl Answer {
-    /// Demands a refusal of one line of text that sends nobody anywhere.
+    /// Demands a refusal with one line of text and without a redirect.
     #[track_caller]
     pub fn is_line(&self, line: &str) -> &Self {
         assert_eq!(self.header("content-type"), "text/plain", "{self:?}");
@@ -143,7 +144,7 @@ impl Answer {
         self.is(400, line)
     }
 
-    /// Demands RFC 9457's problem, which names its request.
+    /// Demands a problem document of RFC 9457 that names its request.
     #[track_caller]
     pub fn is_problem(&self, status: u16, title: &str) -> &Self {
         assert_eq!(self.status, status, "{self:?}");

@@ -50,7 +50,7 @@ async fn a_code_got_with_a_challenge_needs_its_verifier(app: &TestApp<'_>) {
         String::new(),
         "&code_verifier=".to_owned(),
         format!("&code_verifier={other}"),
-        // The challenge itself, as `plain` would have it.
+        // The challenge itself, which the method `plain` would accept.
         format!("&code_verifier={CHALLENGE}"),
         format!("&code_verifier={VERIFIER}="),
         format!("&code_verifier={}", VERIFIER.to_lowercase()),
@@ -79,7 +79,7 @@ async fn a_code_got_with_a_challenge_needs_its_verifier(app: &TestApp<'_>) {
     )
     .await
     .is_line(CODE);
-    // By JSON, on another process, about a user.
+    // The exchange works with JSON too, on another process, and for a token about a user.
     let other_process = app.beside().await;
     let query = format!("&userid=user_42{}", challenged(CHALLENGE));
     let code = code_of(&authorize(app, &agent.id, CALLBACK, &query).await);
@@ -88,7 +88,7 @@ async fn a_code_got_with_a_challenge_needs_its_verifier(app: &TestApp<'_>) {
         "userid": "user_42", "code_verifier": VERIFIER,
     });
     token_of(&other_process.post_json(EXCHANGE, &body.to_string()).await);
-    // The bounds of RFC 7636 §4.1, whatever a client hashed.
+    // The bounds of RFC 7636 §4.1 hold for any verifier, even when its hash matches the challenge.
     for (verifier, good) in [
         ("x".repeat(42), false),
         ("x".repeat(43), true),
@@ -108,7 +108,8 @@ async fn a_code_got_with_a_challenge_needs_its_verifier(app: &TestApp<'_>) {
     }
 }
 
-/// RFC 9700 §4.8: else whoever strips the challenge from an authorization request has undone it.
+/// RFC 9700 §4.8: otherwise an attacker could remove the challenge from an authorization request
+/// and so switch PKCE off.
 async fn a_verifier_is_refused_where_no_challenge_was_sent(app: &TestApp<'_>) {
     let agent = agent(app).await;
     let code = code(app, &agent).await;
@@ -125,7 +126,7 @@ async fn every_challenge_but_one_of_s256_is_refused(app: &TestApp<'_>) {
     let agent = agent(app).await;
     let (long, short) = (format!("{CHALLENGE}A"), &CHALLENGE[1..]);
     let (padded, plus) = (format!("{CHALLENGE}="), CHALLENGE.replace('-', "+"));
-    // Bits that no 32 bytes have.
+    // The last character has bits set that the encoding of 32 bytes leaves zero.
     let spare = format!("{}N", &CHALLENGE[..42]);
     for (challenge, method) in [
         (CHALLENGE, ""),
@@ -201,7 +202,7 @@ async fn the_issuer_stands_in_the_redirect_where_a_challenge_was_sent(app: &Test
     );
 }
 
-/// A second `iss` could be read in place of this server's.
+/// A client could read the redirect URI's own `iss` instead of this server's.
 async fn a_redirect_that_has_an_issuer_of_its_own_gets_no_code_with_a_challenge(app: &TestApp<'_>) {
     let agent = agent(app).await;
     for uri in [

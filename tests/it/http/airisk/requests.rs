@@ -1,4 +1,5 @@
-//! What else is sent to AIRisk's two paths: other methods, letters, bodies and doubles.
+//! Other requests to AIRisk's two paths: other methods, other letter case, other bodies, repeated
+//! parameters.
 
 use super::{
     AUTHORIZE, CALLBACK, CODE, EXCHANGE, REQUEST, agent, authorize, code, code_of, exchange_at,
@@ -53,7 +54,8 @@ async fn both_paths_are_read_in_any_letter_case(app: &TestApp<'_>) {
             .await
             .is_management_error(404, "NOT_FOUND");
     }
-    // Below an issuer's path too, whose own letters stand as they are.
+    // The same holds below the issuer's path. The letter case of the issuer's path itself must
+    // match.
     let below = app
         .beside_with(&[("token.issuer", "https://issuer.example/Auth")])
         .await;
@@ -80,7 +82,7 @@ async fn both_paths_are_read_in_any_letter_case(app: &TestApp<'_>) {
         .send_to(app.ops_address, "POST", "/api/oauth2/token", &[], vec![])
         .await;
     ops.is_management_error(404, "NOT_FOUND");
-    // One name for all of them where requests are counted.
+    // The metrics count all spellings under one name.
     let metrics = app
         .send_to(app.ops_address, "GET", "/metrics", &[], vec![])
         .await
@@ -281,7 +283,7 @@ async fn basic_proves_the_client_as_well(app: &TestApp<'_>) {
         encode(CALLBACK)
     );
     token_of(&app.post_as(&agent.basic(), EXCHANGE, &form).await);
-    // Beside Basic these may be left out, as serializers write what is.
+    // With Basic credentials these members may be null, as serializers write an absent value.
     let code = code(app, &agent).await;
     let body = serde_json::json!({
         "client_id": null, "client_secret": null, "redirect_uri": CALLBACK, "code": code,
@@ -297,7 +299,8 @@ async fn basic_proves_the_client_as_well(app: &TestApp<'_>) {
     );
 }
 
-/// A Bearer is no client authentication: a program may send one with all that it asks for.
+/// Bearer is not a method of client authentication: a program may send such a header with every
+/// request.
 async fn a_bearer_beside_the_body_s_credentials_changes_nothing(app: &TestApp<'_>) {
     let agent = agent(app).await;
     for authorization in ["Bearer x", "bearer", "Bearer \u{e9}"] {

@@ -123,7 +123,7 @@ async fn v3_a_code_is_good_once(app: &TestApp<'_>) {
     for app in [app, &other, app] {
         exchange(app, &agent, &code).await.is_line(CODE);
     }
-    // Even a wrong secret learns nothing of a code.
+    // A client with a wrong secret does not learn whether the code was spent.
     let wrong = agent.with_secret(&agent.forged_secret());
     exchange(app, &wrong, &code)
         .await
@@ -148,7 +148,7 @@ async fn v3_a_hundred_exchanges_at_once_give_one_token(app: &TestApp<'_>) {
         for answer in refused {
             answer.is_line(CODE);
         }
-        // RFC 6749 §4.1.2: it came again, so its token is dead.
+        // RFC 6749 §4.1.2: the code was presented again, so its token is revoked.
         assert!(!app.is_active(agent, &token_of(granted[0])).await);
     }
     assert_eq!(app.database.number("select sum(used) from quota").await, 2);
@@ -196,7 +196,7 @@ async fn v3_a_code_is_good_only_for_what_it_was_made_for(app: &TestApp<'_>) {
             .await
             .is_line(CODE);
     }
-    // None of these spent anything.
+    // None of these requests spent a code.
     token_of(&exchange(app, &mine, &plain).await);
     token_of(&exchange_at(app, &mine, &about, CALLBACK, &user).await);
 }
@@ -274,7 +274,7 @@ async fn v4_what_is_missing_or_no_text_is_named(app: &TestApp<'_>) {
         .collect();
     object["userid"] = json!(42);
     post(object.clone()).await.is_line("Invalid userid");
-    // As serializers write a user that there is not.
+    // Serializers write an absent user as null.
     object["userid"] = json!(null);
     token_of(&post(object).await);
 }
@@ -318,7 +318,7 @@ async fn v5_an_unknown_client_and_a_wrong_secret_are_told_the_same(app: &TestApp
             "type, title, status, traceId: {answer:?}"
         );
         assert_eq!(shape(&answer), shape(&first));
-        // A code that is nothing makes no difference.
+        // These responses are the same when the code is not a code at all.
         assert_eq!(shape(&exchange(app, agent, "junk").await), shape(&first));
     }
     let form = format!("code={code}&redirect_uri={}", encode(CALLBACK));
