@@ -1,4 +1,5 @@
-//! What a wrong secret of a foreign form costs: the same for every id, counted in what was computed.
+//! The cost of a wrong secret that does not have the form of a generated one: it is the same for
+//! every id. The tests count the work of the hash functions, not time.
 
 use sealwright::testing::service::manage::import::{Imported, Row};
 
@@ -86,7 +87,7 @@ async fn a_wrong_secret_costs_the_same_for_every_id_and_length(app: &TestApp<'_>
             drop(counts);
         }
     }
-    // The same where it is asked without a remembered row, and by Basic.
+    // The cost is the same where no remembered row is used (introspection), and with Basic.
     for id in ids {
         let counts = Counts::here();
         let agent = agent(id).with_secret(&"y".repeat(73));
@@ -117,7 +118,7 @@ async fn a_right_secret_costs_its_own_hash(app: &TestApp<'_>) {
         (0.0, 19_456.0 * 2.0)
     );
     drop(counts);
-    // Its own, and the one that takes its place.
+    // The imported hash is computed, and then the hash that replaces it.
     let counts = Counts::here();
     app.token(&Agent {
         id: "bcrypt".to_owned(),

@@ -1,5 +1,5 @@
-//! Who waits for whom when secrets are hashed, and what the limit on failed logins saves (security:
-//! credentials under attack): counted in hashes, never in time.
+//! Which logins wait for which when secrets are hashed, and which hashes the limit on failed logins
+//! saves (security: credentials under attack). The tests count hashes and measure no time.
 
 use futures_util::future::join_all;
 use sealwright::testing::service::manage::import::{Imported, Row};
@@ -21,8 +21,8 @@ on_both! {
 
 const ONE_THREAD: [(&str, &str); 2] = [("limits.hash_threads", "1"), ("limits.hash_queue", "1")];
 
-/// Agents whose imported hashes are replaced at their first success, which needs a salt: so a test can hold
-/// the thread that does it.
+/// Agents with imported hashes, which their first successful login replaces. The new hash needs a
+/// salt, so a test can hold the thread that makes it.
 async fn to_be_replaced<const N: usize>(app: &TestApp<'_>, ids: [&str; N]) -> [Agent; N] {
     let agents = ids.map(|id| Agent {
         id: id.to_owned(),
@@ -44,11 +44,11 @@ async fn to_be_replaced<const N: usize>(app: &TestApp<'_>, ids: [&str; N]) -> [A
     agents
 }
 
-/// Logins of imported agents beside which `then` is done: every thread that may serve them is held and
-/// their queue is full.
+/// Runs `then` while logins of imported agents hold every thread that may serve them and fill their
+/// queue.
 async fn beside_held_logins(app: &TestApp<'_>, agents: &[Agent], then: impl AsyncFnOnce()) {
     app.entropy.close();
-    // They may be shed in the end, when the rest takes its time.
+    // These logins may end with a 503 when `then` takes long.
     let logins = join_all(agents.iter().map(|agent| app.ask(agent, "")));
     let then = async {
         wait_until("a thread is held", async || app.entropy.held() > 0).await;
@@ -80,7 +80,7 @@ async fn a_first_login_with_a_generated_secret_waits_behind_no_imported_one(app:
                 .status,
             200
         );
-        // What dies by its tag is answered as ever.
+        // A secret that fails by its tag needs no hash, so it is refused at once.
         app.ask(&cold[0].with_secret(&cold[1].secret), "")
             .await
             .is(401, INVALID_CLIENT);
@@ -127,12 +127,13 @@ async fn junk_of_a_source_that_failed_before_keeps_no_imported_agent_waiting(app
     let agents = to_be_replaced(app, ["slow-1", "slow-2", "slow-3", "proven"]).await;
     let proven = &agents[3];
     app.token(proven).await;
-    // From here on this source's unproven secrets go last.
+    // From here on, unproven secrets from this source are hashed last.
     app.ask(&proven.with_secret("junk"), "")
         .await
         .is(401, INVALID_CLIENT);
     beside_held_logins(app, &agents[..3], async || {
-        // Its hash is another since it was read, as after a restore: proven here once, it is compared anew.
+        // The stored hash has changed since this process read it, as after a restore. The secret
+        // was proven here once, and it is now compared with the new hash.
         let hash = bcrypt::hash(&proven.secret, 4).unwrap();
         let sql = format!("update credential set hash = '{hash}' where agent_id = 'proven'");
         app.database.execute(&sql).await;
@@ -153,7 +154,8 @@ async fn a_proof_that_is_in_use_is_not_dropped(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
     let [imported] = to_be_replaced(app, ["imported"]).await;
     let counts = Counts::here();
-    // More than the memory's hour, in steps that are shorter.
+    // The memory keeps a proof for an hour. The test takes longer in all, in steps of less than an
+    // hour.
     for _ in 0..12 {
         for one in [&agent, &imported] {
             app.token(one).await;
@@ -171,7 +173,7 @@ async fn a_proof_that_is_in_use_is_not_dropped(app: &TestApp<'_>) {
         2,
         "a proof was dropped while it was in use"
     );
-    // What nobody uses is forgotten.
+    // A proof that is not used is forgotten.
     app.clock.advance(2 * 3_600);
     for one in [&agent, &imported] {
         app.token(one).await;
@@ -183,7 +185,7 @@ async fn a_proof_outlives_the_replacement_of_its_hash(app: &TestApp<'_>) {
     let [imported] = to_be_replaced(app, ["imported"]).await;
     let counts = Counts::here();
     app.token(&imported).await;
-    // These read the row anew, with the hash that took the place of the imported one.
+    // These requests read the row anew. It now holds the hash that replaced the imported one.
     for path in [INTROSPECT, REVOKE] {
         assert_eq!(
             app.post_as(&imported.basic(), path, "token=x").await.status,
@@ -220,12 +222,13 @@ async fn a_source_over_its_failures_costs_no_hash_and_locks_no_proven_secret_out
         (20, 180),
         "the limit saves the hash"
     );
-    // A right one that nobody proved here is a guess as well, and tells nothing.
+    // A correct secret that was not proven here counts as a guess too, and the response does not
+    // tell that it is correct.
     let answer = app.ask(unproven, "").await;
     answer.is_error(429, "slow_down");
     assert_ne!(answer.header("retry-after"), "");
     assert_eq!(counts.hashes(), 20);
-    // What was proven, and what has a right tag, passes at every door.
+    // A proven secret and a secret with a correct tag pass at every endpoint.
     for agent in [proven, &cold] {
         app.token(agent).await;
         for path in [INTROSPECT, REVOKE] {
@@ -240,7 +243,7 @@ async fn a_source_over_its_failures_costs_no_hash_and_locks_no_proven_secret_out
         21,
         "a generated secret costs its first hash"
     );
-    // Nobody else is refused anything: another process has seen no failure.
+    // Only this process refuses. Another process has seen no failure.
     app.beside().await.token(unproven).await;
 }
 

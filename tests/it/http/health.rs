@@ -1,4 +1,4 @@
-//! `/livez` and `/readyz` on both listeners, and `/metrics` on the operators' alone.
+//! `/livez` and `/readyz` on both listeners, and `/metrics` on the operators' listener only.
 
 use sqlx::{Connection, SqliteConnection};
 
@@ -54,12 +54,12 @@ async fn readiness_writes_once_however_many_ask(app: &TestApp<'_>) {
     for _ in 0..20 {
         app.get("/readyz").await.is(200, OK);
     }
-    // A slow machine may need longer than the five seconds that a write is good for.
+    // One write is good for five seconds. On a slow machine the requests may take longer.
     assert!(app.database.number("select count(*) from batch").await <= 3);
 }
 
-/// Not a right that is there for reads alone, a full disk, or a standby: a server that can count nobody's
-/// tokens is sent no requests.
+/// The database may allow only reads: by its rights, on a full disk, or as a standby. Such a server
+/// cannot count tokens, so it must not get requests.
 async fn a_database_that_takes_no_write_is_not_ready_until_it_does(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
     let mut holder = None;
@@ -115,7 +115,7 @@ async fn a_draining_server_is_alive_and_not_ready(app: &TestApp<'_>) {
     let answer = app.get("/readyz").await;
     answer.is(503, "{\"status\":\"unavailable\",\"reason\":\"draining\"}");
     assert_eq!(answer.header("retry-after"), "1");
-    // What still arrives is served.
+    // Requests that still arrive are served.
     let agent = app.agent("agents:read").await;
     app.token(&agent).await;
 }

@@ -1,6 +1,7 @@
-//! Tokens that must never count as one of this server's (items 37, 38, 40, 46–56; known failures
-//! 11, 15–19). The vectors stand in `tests/vectors/hostile_jwts.json`, where other verifiers can read
-//! them too; here each is made with this server's own key, so that it fails for the reason it names.
+//! Tokens that this server must never accept as its own (items 37, 38, 40, 46–56; known failures
+//! 11, 15–19). The vectors are in `tests/vectors/hostile_jwts.json`, where other verifiers can read
+//! them too. The tests make each token with this server's own key, so that it fails for the reason
+//! that its name gives.
 
 use std::collections::BTreeMap;
 
@@ -36,21 +37,23 @@ struct Corpus {
     vectors: Vec<Vector>,
 }
 
-/// How one hostile token is made; what is absent is as in a genuine one.
+/// How one hostile token is made. An absent member means that the token is like a genuine one
+/// there.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Vector {
     name: String,
-    #[expect(dead_code, reason = "for the reader")]
+    #[expect(dead_code, reason = "only readers of the file need it")]
     item: String,
     header: Option<String>,
     #[serde(default)]
     claims: ClaimsEdit,
     sign: Option<String>,
     shape: Option<String>,
-    /// Who may revoke it is another question for a well-signed token of another agent.
+    /// The status of a revocation, for a token of another agent with a valid signature: it depends
+    /// on who may revoke that token.
     revoke: Option<u16>,
-    /// Whether it can stand in a header and is still what its name says.
+    /// Whether the token can be sent in a header field and still be what its name says.
     #[serde(default = "yes")]
     bearer: bool,
 }
@@ -74,7 +77,7 @@ fn corpus() -> Corpus {
     serde_json::from_str(include_str!("../../vectors/hostile_jwts.json")).unwrap()
 }
 
-/// A genuine token and all that a forger, or the server's own key, needs.
+/// A genuine token, the server's own key, and all else that the vectors need.
 struct Forge {
     own: KeyPair,
     own_jwk: String,
@@ -149,7 +152,8 @@ impl Forge {
         }
     }
 
-    /// Puts the known values in. A jti is drawn anew, so that no token touches another's.
+    /// Replaces the placeholders by their values. Each jti is new, so that no token affects
+    /// another.
     fn fill(&self, text: &str) -> String {
         let mut text = text.replace("{jti}", &uuid::Uuid::from_bytes(random()).to_string());
         for (name, value) in &self.values {
@@ -229,7 +233,7 @@ impl Forge {
             "cut" => kept[..255].to_vec(),
             "longer" => [&kept[..], &[0]].concat(),
             "zeros" => vec![0; 256],
-            // The last character of 256 bytes has four bits that mean nothing.
+            // The last character of the encoding of 256 bytes has four unused bits.
             "loose bits" => {
                 let mut text = self.genuine[2].clone();
                 let last = text.pop().unwrap();
@@ -253,7 +257,7 @@ impl Forge {
         URL_SAFE_NO_PAD.encode(signature)
     }
 
-    /// The public key as a careless verifier might take it for an HMAC's secret.
+    /// The public key in the forms that a careless verifier might use as an HMAC secret.
     fn public_bytes(&self, form: &str) -> Vec<u8> {
         let public: &rsa::PublicKey = self.own.public_key();
         let der: PublicKeyX509Der<'_> = public.as_der().unwrap();
@@ -316,7 +320,7 @@ async fn no_hostile_token_counts(app: &TestApp<'_>) {
         let name = &vector.name;
         assert_ne!(token, genuine, "{name}");
         let form = format!("token={}", encode(&token));
-        // A body or a head beyond the limits is not even read.
+        // A body or a head beyond the limits is not read.
         let (status, inactive, revoked) = if form.len() > 65_536 {
             (413, None, None)
         } else {
@@ -368,12 +372,12 @@ async fn no_hostile_token_counts(app: &TestApp<'_>) {
         corpus.vectors.len(),
         faults.join("\n")
     );
-    // The control: nothing of this has touched the genuine token.
+    // The control: the genuine token is still active.
     assert!(app.is_active(&agent, &genuine).await);
     assert_eq!(app.get_as(&bearer(&genuine), AGENTS).await.status, 200);
 }
 
-/// Without it a vector might fail for how it was made and not for what it is.
+/// Without this test, a vector might fail because the tests sign wrongly.
 async fn a_token_that_the_tests_sign_counts(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read agents:read").await;
     let genuine = app.token(&agent).await;
@@ -392,7 +396,8 @@ async fn a_token_that_the_tests_sign_counts(app: &TestApp<'_>) {
     }
 }
 
-/// Item 31: another issuer's token, signed well, about an agent of the same id and a live jti.
+/// Item 31: a token of another issuer with a valid signature, the id of an agent of this server,
+/// and a live jti.
 async fn a_token_of_another_server_with_the_same_ids_does_not_count(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read agents:read").await;
     let renamed = app
@@ -414,7 +419,7 @@ async fn a_token_of_the_configured_typ_counts_and_of_another_does_not(app: &Test
     let plain = app.beside_with(&[("token.typ", "JWT")]).await;
     let (at, jwt) = (app.token(&agent).await, plain.token(&agent).await);
     assert!(plain.is_active(&agent, &jwt).await);
-    // What was issued before the setting changed lives on.
+    // Tokens that were issued before the setting changed stay active.
     assert!(plain.is_active(&agent, &at).await);
     app.introspect(&agent, &jwt).await.is(200, INACTIVE);
 }

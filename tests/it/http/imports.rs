@@ -1,4 +1,4 @@
-//! Agents that came from another system: their clients go on with the ids and secrets that they have.
+//! Agents imported from another system: their clients keep their ids and secrets.
 
 use sealwright::testing::api::agents::AgentJson;
 use sealwright::testing::service::manage::import::{Imported, Row};
@@ -14,7 +14,7 @@ on_both! {
     an_agent_that_was_there_is_not_changed,
 }
 
-/// `sk_live_` and 64 digits: exactly what bcrypt reads.
+/// `sk_live_` and 64 digits: 72 bytes, exactly as many as bcrypt reads.
 const SENTRY_SECRET: &str =
     "sk_live_7f3a2b1c9d8e4f0a6b5c3d2e1f0a9b8c7f3a2b1c9d8e4f0a6b5c3d2e1f0a9b8c";
 const SENTRY_ID: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
@@ -113,7 +113,8 @@ async fn clients_of_four_systems_keep_their_ids_and_secrets(app: &TestApp<'_>) {
     }
 }
 
-/// Known failures 24, 25. A longer secret is cut by bcrypt, and so by whoever presents one.
+/// Known failures 24, 25. bcrypt reads only the first 72 bytes, so a longer secret is never
+/// accepted.
 async fn no_longer_and_no_shorter_secret_opens_a_bcrypt_hash(app: &TestApp<'_>) {
     let app = &app
         .beside_with(&[("limits.failures_per_minute", "0")])

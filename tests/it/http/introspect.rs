@@ -55,7 +55,7 @@ async fn a_token_for_several_audiences_shows_them_all(app: &TestApp<'_>) {
     );
 }
 
-/// Items 37, 40: byte for byte the same, whatever the reason.
+/// Items 37, 40: the response is the same byte for byte, whatever the reason.
 async fn every_dead_token_gets_the_same_answer(app: &TestApp<'_>) {
     let caller = app.agent("tokens:read").await;
     let (agent, killed, retired) = (
@@ -89,7 +89,7 @@ async fn every_dead_token_gets_the_same_answer(app: &TestApp<'_>) {
     assert!(app.is_active(&caller, &live).await);
 }
 
-/// D7; known failure 9: nothing cleans up here, and time alone kills it.
+/// D7; known failure 9: no clean-up runs in this test. Time alone makes the token inactive.
 async fn a_token_is_dead_from_the_second_exp_on(app: &TestApp<'_>) {
     let caller = app.agent("tokens:read").await;
     let token = app.token(&caller).await;
@@ -190,7 +190,7 @@ async fn a_caller_without_tokens_read_is_insufficient(app: &TestApp<'_>) {
     let caller = app.agent("agents:read admin:orgs").await;
     let both = app.agent("agents:read tokens:read").await;
     let token = app.token(&caller).await;
-    // A token without the scope opens nothing, though its agent may have it.
+    // A token without the scope is refused, even if its agent is allowed the scope.
     let narrow = app.token_with(&both, "scope=agents:read").await;
     for authorization in [caller.basic(), bearer(&token), bearer(&narrow)] {
         let answer = app
@@ -332,13 +332,13 @@ async fn a_token_may_inspect_itself(app: &TestApp<'_>) {
         app.post_as(&bearer(&token), INTROSPECT, &body).await.json()["active"],
         true
     );
-    // A token is no secret: it authenticates nobody as a client.
+    // A token does not work as a client secret.
     let as_secret = format!(
         "grant_type=client_credentials&client_id={}&client_secret={token}",
         caller.id
     );
     app.post(TOKEN, &as_secret).await.is(401, INVALID_CLIENT);
-    // Item 54: nor is it an assertion.
+    // Item 54: a token does not work as a client assertion.
     let as_assertion = format!(
         "grant_type=client_credentials&client_id={}&client_assertion={token}&client_assertion_type={}",
         caller.id, "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"

@@ -1,4 +1,5 @@
-//! Somebody who can write to the database changes how a signing key stands; an older release does it rightly.
+//! Changes to the row of a signing key: an attacker who can write to the database makes them, or an
+//! older release, which may.
 
 use sealwright::testing::keys::algorithm::{RsaBits, generate};
 use sealwright::testing::store::{Change, KeyChange, KeyRecord, KeyState, Write};
@@ -41,7 +42,7 @@ async fn demand_standing(app: &TestApp<'_>, agent: &Agent, token: &str, is_genui
     assert_eq!(status, if is_genuine { 200 } else { 401 });
 }
 
-/// Takes effect with the next reading of the keys.
+/// Changes the key's row. The change takes effect when the keys are read next.
 async fn change(app: &TestApp<'_>, kid: &str, set: &str) {
     app.database
         .execute(&format!("update signing_key set {set} where kid = '{kid}'"))
@@ -49,7 +50,7 @@ async fn change(app: &TestApp<'_>, kid: &str, set: &str) {
     app.clock.advance(1);
 }
 
-/// A process, and a token of the key that retired just now; another one signs.
+/// A process, and a token of the key that retired just now. Another key signs now.
 async fn rotated<'a>(app: &TestApp<'a>, agent: &Agent) -> (TestApp<'a>, String) {
     let process = app.beside_with(&[("keys.announce_seconds", "360")]).await;
     process
@@ -125,7 +126,7 @@ async fn a_key_that_was_moved_back_never_signs_again(app: &TestApp<'_>) {
     for seal in ["", ", seal = null"] {
         let back = format!("state = 'signing', signs_until = null, published_until = null{seal}");
         change(app, &retired, &back).await;
-        // The last good set stays until it is too old to sign with.
+        // The process keeps its last good key set until that is too old to sign with.
         let fault = process.opened.keys.refresh().await.unwrap_err();
         assert!(format!("{fault:?}").contains(&retired), "{fault:?}");
         assert_eq!(process.get(JWKS).await.body, published);
@@ -157,7 +158,7 @@ async fn an_announced_key_whose_times_were_changed_is_refused(app: &TestApp<'_>)
         ),
     ] {
         change(app, &added, changed).await;
-        // Past the time before which no key begins to sign in a new process.
+        // A new process lets no key begin to sign at first. Go beyond that time.
         app.clock.advance(310);
         for _ in 0..2 {
             app.opened.keys.refresh().await.unwrap();
@@ -174,7 +175,7 @@ async fn an_announced_key_whose_times_were_changed_is_refused(app: &TestApp<'_>)
     }
 }
 
-/// As a release writes it that knows no seal.
+/// A key's row as a release without seals writes it.
 fn older(app: &TestApp<'_>, state: KeyState) -> KeyRecord {
     let made = generate(RsaBits::B2048).unwrap();
     let now = app.clock.now();
@@ -256,7 +257,7 @@ async fn a_move_that_an_older_release_makes_beside_this_one_counts(app: &TestApp
         demand_standing(app, &agent, &token, true).await;
         demand_standing(app, &agent, &old, true).await;
     }
-    // A key that it announces is published too.
+    // A key that the older release announces is published too.
     let record = older(app, KeyState::Announced);
     let announced = record.kid.0.clone();
     insert(app, record).await;

@@ -1,4 +1,5 @@
-//! What a token is worth when its key goes, and what introspection and revocation cost their callers.
+//! What becomes of a token when its key is removed, and the rate limits of introspection and
+//! revocation.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -38,7 +39,7 @@ async fn a_token_that_is_remembered_dies_with_its_keys_row(app: &TestApp<'_>) {
         .await;
     app.clock.advance(1);
     for process in [app, &other] {
-        // With the next reading of the keys at the latest.
+        // The tokens are inactive after the next reading of the keys at the latest.
         process.opened.keys.refresh().await.unwrap();
         process.introspect(&agent, &token).await.is(200, INACTIVE);
         assert_eq!(
@@ -86,7 +87,7 @@ async fn introspections_have_a_rate_of_their_own_for_each_caller(app: &TestApp<'
         answer.is_error(429, "slow_down");
         assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
     }
-    // A wrong secret draws nothing, and neither tokens nor revocations are held up.
+    // A wrong secret does not count against the rate. Tokens and revocations are not limited by it.
     let wrong = two.with_secret(&two.forged_secret());
     assert_eq!(limited.introspect(&wrong, &token).await.status, 401);
     limited.token(&one).await;
@@ -120,13 +121,13 @@ async fn revocations_have_a_rate_of_their_own_for_each_caller(app: &TestApp<'_>)
     assert!(limited.is_active(&two, &spared).await);
     let own = app.token(&two).await;
     limited.revoke(&two, &own).await.is(200, "{}");
-    // Another process counts for itself.
+    // Each process has a rate of its own.
     app.revoke(&one, &spared).await.is(200, "{}");
 }
 
 const JWKS: &str = "/.well-known/jwks.json";
 
-/// By somebody who can write to the database and has no master key.
+/// The attacker can write to the database but has no master key.
 async fn a_key_that_was_put_into_the_database_is_refused(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read admin:orgs").await;
     let published = app.get(JWKS).await.body;
@@ -142,7 +143,7 @@ async fn a_key_that_was_put_into_the_database_is_refused(app: &TestApp<'_>) {
     ]
     .join(".");
     private.sign_onto(&mut forged).unwrap();
-    // Without a private part, and with that of the genuine key.
+    // With the private part of the genuine key, and without a private part.
     for private_key in ["private_key", "substr(private_key, 1, 0)"] {
         for state in ["retiring", "announced"] {
             app.database
@@ -193,7 +194,7 @@ async fn what_is_published_is_the_private_parts_own(app: &TestApp<'_>) {
     app.clock.advance(1);
     app.opened.keys.refresh().await.unwrap();
     assert_eq!(app.get(JWKS).await.body, published);
-    // Another key under a genuine kid is none: the last good set stays.
+    // Another key under a genuine kid is refused: the process keeps its last good key set.
     let own = generate(RsaBits::B2048).unwrap();
     app.database
         .execute(&format!(

@@ -1,4 +1,5 @@
-//! What is read of a request at all: paths, sizes, heads, request ids (D6, D13; items 1, 11, 24).
+//! The limits of what the server reads of a request: paths, sizes, heads, request ids (D6, D13;
+//! items 1, 11, 24).
 
 use super::on_both;
 use crate::harness::app::{AGENTS, INTROSPECT, REVOKE, REVOKED, TOKEN, TestApp};
@@ -20,7 +21,7 @@ on_both! {
     a_compressed_body_is_not_unpacked,
 }
 
-/// A form of exactly this length that asks for a token.
+/// A form that asks for a token and has exactly this length.
 fn padded(form: &str, length: usize) -> String {
     let start = format!("grant_type=client_credentials&{form}&pad=");
     format!("{start}{}", "x".repeat(length - start.len()))
@@ -43,7 +44,8 @@ async fn a_body_of_64_kib_is_read_and_one_byte_more_is_not(app: &TestApp<'_>) {
             answer.is_error(413, "invalid_request");
         }
     }
-    // An announced size is refused before a byte of it arrives, on every path that reads a body.
+    // On every path that reads a body, a `Content-Length` beyond the limit is refused before a byte
+    // of the body arrives.
     for path in [TOKEN, INTROSPECT, REVOKE, "/oauth/revoke"] {
         let head = [FORM, b"content-length: 10000000000\r\n"].concat();
         app.raw_post(path, &head, b"")
@@ -51,8 +53,8 @@ async fn a_body_of_64_kib_is_read_and_one_byte_more_is_not(app: &TestApp<'_>) {
             .unwrap()
             .is_error(413, "invalid_request");
     }
-    // Who would have kept the connection is told that it ends, for what was not read would be taken for the
-    // next request.
+    // The response to a client that would keep the connection says `close`. Otherwise the unread
+    // body would be read as the next request.
     let kept = format!("POST {TOKEN} HTTP/1.1\r\nhost: x\r\ncontent-length: 70000\r\n");
     let answer = app
         .raw(&[kept.as_bytes(), FORM, b"\r\n"].concat())
@@ -140,7 +142,7 @@ async fn a_head_beyond_the_limit_is_431(app: &TestApp<'_>) {
     assert_eq!(app.raw(many.as_bytes()).await.unwrap().status, 431);
     let path = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(70_000));
     assert!((400..500).contains(&app.raw(path.as_bytes()).await.unwrap().status));
-    // Far below it nothing is in the way.
+    // A head far below the limit is accepted.
     let some = format!(
         "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\na: {}\r\n\r\n",
         "x".repeat(16_000)
@@ -238,7 +240,7 @@ async fn connections_are_kept_and_requests_may_be_pipelined(app: &TestApp<'_>) {
     );
 }
 
-/// Known failure 33: one message in is at most one answer out.
+/// Known failure 33: one message gets at most one response.
 async fn a_message_with_two_lengths_never_hides_another(app: &TestApp<'_>) {
     let hidden = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
     for lengths in [
@@ -261,7 +263,7 @@ async fn a_message_with_two_lengths_never_hides_another(app: &TestApp<'_>) {
     }
 }
 
-/// RFC 9112 §3.2; HTTP/1.0 knows no Host.
+/// RFC 9112 §3.2; HTTP/1.0 does not demand Host.
 async fn a_request_names_its_host_exactly_once(app: &TestApp<'_>) {
     for (line, hosts, status) in [
         ("GET /livez HTTP/1.1", "host: a\r\n", 200),
@@ -285,7 +287,7 @@ async fn what_is_not_http_is_answered_with_400(app: &TestApp<'_>) {
         "G\u{0}T / HTTP/1.1\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ] {
-        // A connection may also just end.
+        // The server may also close the connection without a response.
         if let Some(answer) = app.raw(request.as_bytes()).await {
             assert!(
                 (400..500).contains(&answer.status),

@@ -1,5 +1,5 @@
-//! A long revocation list: what is named when there is too much, in which form it is sent, and that the news
-//! wait for nothing.
+//! A long revocation list: which tokens it names when there are too many, in which encoding it is
+//! sent, and that new revocations do not wait for slow look-ups.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -33,7 +33,7 @@ async fn listed(app: &TestApp<'_>) -> Vec<Value> {
         .clone()
 }
 
-/// So many events of tokens that live for five minutes, past the store.
+/// Writes events of this many tokens with a lifetime of five minutes, directly into the database.
 async fn record_many(app: &TestApp<'_>, agent_id: &str, tokens: i64) {
     let (at, ends) = (NOW.0, NOW.0 + 300);
     let rows = match app.database {
@@ -89,7 +89,7 @@ async fn of_more_tokens_than_are_listed_those_that_expire_last_are(app: &TestApp
     );
     app.clock.advance(300);
     assert_eq!(listed(app).await, [jti(&long)]);
-    // Another process comes to the same list, whenever it looks.
+    // Another process makes the same list, at whatever time it reads the database.
     let other = app.beside_with(&[("limits.listed_tokens", "10")]).await;
     assert_eq!(
         other.get(REVOKED).await.fingerprint(),
@@ -121,7 +121,7 @@ async fn many_agents_are_killed_and_all_their_tokens_listed(app: &TestApp<'_>) {
         assert_eq!(tokens, named);
         assert_eq!(list["revoked_agents"].as_array().unwrap().len(), 12);
     }
-    // Further steps find nothing new and change nothing.
+    // Further refreshes find nothing new, so the list stays the same.
     let before = app.get(REVOKED).await.header("etag").to_owned();
     for _ in 0..20 {
         app.state.list.refresh().await.unwrap();
@@ -137,7 +137,7 @@ async fn revoke_many(app: &TestApp<'_>) {
     }
 }
 
-/// Status, `ETag`, `Content-Encoding`, `Vary` and the bytes.
+/// The response's status, `ETag`, `Content-Encoding`, `Vary` and body.
 async fn get(app: &TestApp<'_>, headers: &[(&str, &str)]) -> (u16, [String; 3], Vec<u8>) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut request = client.get(format!("http://{}{REVOKED}", app.address));
@@ -161,7 +161,7 @@ async fn get(app: &TestApp<'_>, headers: &[(&str, &str)]) -> (u16, [String; 3], 
 
 const GZIP: (&str, &str) = ("accept-encoding", "gzip, deflate");
 
-/// RFC 9110 §8.8.3.3: another form has another strong tag.
+/// RFC 9110 §8.8.3.3: a representation with another content coding needs another strong `ETag`.
 async fn a_long_list_is_packed_for_those_who_ask(app: &TestApp<'_>) {
     let (_, short, _) = get(app, &[GZIP]).await;
     assert_eq!(
@@ -190,7 +190,7 @@ async fn a_long_list_is_packed_for_those_who_ask(app: &TestApp<'_>) {
         packed[0],
         format!("{}-gzip\"", plain[0].trim_end_matches('"'))
     );
-    // Equal on every replica, as a strong tag promises.
+    // The bytes are equal on every replica, as a strong `ETag` promises.
     let other = app.beside().await;
     assert_eq!(get(&other, &[GZIP]).await, (200, packed, bytes));
     assert_eq!(
@@ -207,7 +207,7 @@ async fn whoever_has_the_list_in_either_form_has_it(app: &TestApp<'_>) {
     for (held, accepts_gzip, told) in [
         (&plain, false, &plain),
         (&packed, true, &packed),
-        // A proxy or a client that changed its mind: the tag says which form is meant.
+        // The client asks for another encoding than it holds: the `ETag` says which one it holds.
         (&plain, true, &plain),
         (&packed, false, &packed),
         (&both, true, &packed),
@@ -232,7 +232,7 @@ fn named(loops: &mut Vec<Loop>, name: &str) -> Loop {
     loops.swap_remove(place.unwrap_or_else(|| panic!("no loop is named {name}")))
 }
 
-/// While the look-ups hang at a lock, a revocation of another process comes in.
+/// The look-ups wait for a lock. A revocation by another process must be listed nevertheless.
 #[tokio::test]
 async fn news_do_not_wait_for_the_tokens_of_killed_agents() {
     let database = Database::postgres().await;
@@ -260,7 +260,8 @@ async fn news_do_not_wait_for_the_tokens_of_killed_agents() {
         .execute(&mut lock)
         .await
         .unwrap();
-    // A look-up gives up after a while, which a busy machine may not leave to the news.
+    // A look-up times out after a while. On a busy machine it may do so before the other loop's
+    // step ends, so try several times.
     let mut came_first = false;
     for _ in 0..20 {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! The line that each request leaves in the log: who proved to ask, and why it was refused.
+//! The log line of each request: which agent authenticated, and why the request was refused.
 
 use serde_json::{Value, json};
 

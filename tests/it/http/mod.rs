@@ -1,4 +1,5 @@
-//! The server as clients see it, over the wire: one file for each endpoint, then what holds for all.
+//! The server as clients see it, over the wire: one file for each endpoint, and files for what
+//! holds at all endpoints.
 //!
 //! Numbers such as `item 29` are those of the security checklist (RFC 6749, 6750, 7009, 7662, 8414,
 //! 9068 and 8725); `D6`, `T1` are rows of the wire contract.
@@ -44,7 +45,8 @@ mod skewed;
 mod time;
 mod token;
 
-/// Runs each of these tests, `async fn(&TestApp<'_>)`, on a server over a fresh database of either kind.
+/// Runs each of these tests, `async fn(&TestApp<'_>)`, twice: on a server over a fresh SQLite
+/// database, and on one over a fresh PostgreSQL database.
 macro_rules! on_both {
     ($($test:ident),* $(,)?) => {
         mod sqlite {

@@ -1,5 +1,6 @@
-//! Known failure 2: whatever happens in whatever order, a token is inactive exactly when it expired,
-//! was revoked, or its agent was stopped since it was counted. A model of three lines says so.
+//! Known failure 2: after any steps in any order, a token is inactive exactly when it has expired,
+//! was revoked, or its agent was stopped after the token was counted. The tests compare the server
+//! with a model of three lines.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -36,7 +37,7 @@ fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
     prop::collection::vec((0usize..2, step), 8..25)
 }
 
-/// A token as the model knows it.
+/// A token in the model.
 struct Token {
     text: String,
     epoch: i64,
@@ -55,7 +56,7 @@ async fn a_token_is_inactive_exactly_when_anything_hit_it(app: &TestApp<'_>) {
     }
 }
 
-/// Each step goes to one process, and both are asked about every token after it.
+/// Sends each step to one process. After each step, asks both processes about every token.
 async fn run(apps: [&TestApp<'_>; 2], caller: &Agent, agent: &Agent, steps: &[(usize, Step)]) {
     let (mut now, mut active) = (apps[0].clock.now().0, true);
     let mut epoch = now * 1_000;

@@ -1,4 +1,5 @@
-//! How a client of `POST /oauth/token` may prove itself, and what is no method of doing so (contract D15).
+//! How a client of `POST /oauth/token` may authenticate, and what does not count as a method
+//! (contract D15).
 
 use super::oauth_token::{FORM, GRANT, JSON, is_invalid, is_unknown, send};
 use super::on_both;
@@ -13,7 +14,7 @@ on_both! {
     a_bearer_is_neither_credentials_nor_in_their_way,
 }
 
-/// D15: as four families of libraries write it.
+/// D15: four families of libraries encode the credentials in four ways.
 async fn basic_is_read_in_all_four_encodings(app: &TestApp<'_>) {
     let percent = |text: &str| encode(text).replace('+', "%20");
     let strict = |text: &str| {
@@ -54,7 +55,7 @@ fn percent_of(c: char) -> String {
         .fold(String::new(), |text, b| text + &format!("%{b:02X}"))
 }
 
-/// D15: never to be told from an unknown client.
+/// D15: the response is the same as for an unknown client.
 async fn a_malformed_basic_is_a_failed_authentication(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     for authorization in [
@@ -116,7 +117,8 @@ async fn more_than_one_method_is_an_invalid_request(app: &TestApp<'_>) {
     is_invalid(&app.send("POST", OAUTH_TOKEN, &twice, b"{}".to_vec()).await);
 }
 
-/// A Bearer is no method of client authentication (RFC 6749 §2.3), and programs send one by default.
+/// Bearer is not a method of client authentication (RFC 6749 §2.3), and some programs send such a
+/// header by default.
 async fn a_bearer_is_neither_credentials_nor_in_their_way(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     for authorization in ["Bearer x", "bearer", "Bearer \u{e9}"] {

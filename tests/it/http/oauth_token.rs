@@ -1,5 +1,5 @@
-//! `POST /oauth/token`: what its clients may write, and how it refuses everything else (contract §4, §5,
-//! D6, D10–D15). What they do write stands in `tests/vectors/oculus_orum.json`.
+//! `POST /oauth/token`: which requests are valid, and how it refuses all others (contract §4, §5,
+//! D6, D10–D15). The requests that real clients send are in `tests/vectors/oculus_orum.json`.
 
 use super::on_both;
 use crate::harness::answer::Answer;
@@ -51,12 +51,12 @@ async fn json(app: &TestApp<'_>, body: impl AsRef<[u8]>) -> Answer {
     send(app, JSON, None, body.as_ref()).await
 }
 
-/// The agent's credentials, and these members besides.
+/// The agent's credentials as JSON, with these members added.
 fn with(agent: &Agent, members: &str) -> String {
     agent.json().replacen('{', &format!("{{{members},"), 1)
 }
 
-/// D6, D12: nothing is evaluated, so the right secret gets nothing.
+/// D6, D12: such a request is not evaluated, so even the right secret gets no token.
 async fn other_methods_and_media_types_are_refused_in_the_same_shape(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     for method in [
@@ -138,7 +138,7 @@ async fn a_body_beyond_the_limit_is_refused_in_the_same_shape(app: &TestApp<'_>)
     answer.is_merged_error(413, "VALIDATION_ERROR", "bad_request");
 }
 
-/// D6: each request breaks two rules, and the earlier one answers.
+/// D6: each request breaks two rules. The response is that of the earlier check.
 async fn each_check_comes_before_the_next(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let wrong = agent.with_secret("wrong");
@@ -163,7 +163,7 @@ async fn each_check_comes_before_the_next(app: &TestApp<'_>) {
     suspended.is_merged_error(403, "AUTH_AGENT_SUSPENDED", "forbidden");
 }
 
-/// W5. What is no JSON in a member that nobody asked for is none at all.
+/// W5. A body with invalid JSON in an unknown member is invalid as a whole.
 async fn what_is_no_json_is_an_invalid_request(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let good = agent.json();
@@ -233,7 +233,7 @@ async fn json_may_be_large_deep_and_strange_within_its_bounds(app: &TestApp<'_>)
         let answer = json(app, with(&agent, &members)).await;
         assert_eq!(answer.status, 200, "{members}: {answer:?}");
     }
-    // D10: of whatever bytes, an id or a secret that nobody has is simply unknown.
+    // D10: an id or a secret may have any bytes. If no agent has it, the client is unknown.
     for (name, value) in [
         ("client_id", "\\u0000"),
         ("client_id", "é \\n"),
@@ -247,7 +247,7 @@ async fn json_may_be_large_deep_and_strange_within_its_bounds(app: &TestApp<'_>)
         is_unknown(&json(app, format!("{{\"{name}\":\"{value}\",\"{other}\":\"x\"}}")).await);
     }
     is_invalid(&json(app, with(&agent, "\"scope\":\"a\\u0000\"")).await);
-    // RFC 8707 §2: as often as there are resources, in JSON as an array of them.
+    // RFC 8707 §2: `resource` may be repeated. In JSON, an array holds several resources.
     let answer = json(
         app,
         with(&agent, "\"resource\":[\"https://a\",\"https://b\"]"),
@@ -282,7 +282,7 @@ async fn a_member_that_comes_twice_is_refused_if_it_is_known(app: &TestApp<'_>) 
     ] {
         is_invalid(&json(app, with(&agent, members)).await);
     }
-    // Audiences and resources are several that way.
+    // `audience` may be repeated, and so may members that the server does not know.
     for members in [
         "\"audience\":\"a\",\"audience\":\"b\"",
         "\"task_id\":1,\"task_id\":2",
@@ -356,7 +356,8 @@ async fn an_unreadable_form_is_an_invalid_request(app: &TestApp<'_>) {
     }
 }
 
-/// W2 to W4: that `client_id` is there, then what it is, then the same of `client_secret`.
+/// W2 to W4: the checks are whether `client_id` is present, then what it is, then the same for
+/// `client_secret`.
 async fn what_is_missing_is_told_before_what_stands_behind_it(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     for (body, error_code) in [
@@ -376,7 +377,7 @@ async fn what_is_missing_is_told_before_what_stands_behind_it(app: &TestApp<'_>)
             .await
             .is_merged_error(400, "VALIDATION_ERROR", error_code);
     }
-    // Beside Basic they may be left out, as serializers write what is.
+    // With Basic credentials these members may be null, as serializers write an absent value.
     for (body, status) in [
         ("{\"client_id\":null,\"client_secret\":null}", 200),
         ("{\"client_id\":null}", 200),
@@ -393,7 +394,7 @@ async fn what_is_missing_is_told_before_what_stands_behind_it(app: &TestApp<'_>)
     }
 }
 
-/// T5, D6: byte-equal, the request's id being the same.
+/// T5, D6: the responses are equal byte for byte. All requests have the same request id.
 async fn nobody_can_tell_which_ids_exist(app: &TestApp<'_>) {
     let app = &app
         .beside_with(&[("limits.failures_per_minute", "0")])

@@ -1,4 +1,5 @@
-//! The order of checks (D6): each request here breaks two rules, and the earlier one answers.
+//! The order of checks (D6): each request here breaks two rules. The response is that of the
+//! earlier check.
 
 use super::on_both;
 use super::token::{DECOMMISSIONED, INVALID_CLIENT, QUOTA, SLOW_DOWN, SUSPENDED, UNSUPPORTED};
@@ -110,7 +111,7 @@ async fn status_comes_before_rate_scope_and_quota(app: &TestApp<'_>) {
         app.set_used(one, 10_000).await;
         app.ask(one, "").await.is(429, SLOW_DOWN);
     }
-    // By another process, so that this one remembers them as they were.
+    // Another process makes the changes, so that this one remembers the agents as they were.
     let elsewhere = app.beside().await;
     elsewhere.suspend(&agent).await;
     elsewhere.decommission(&retired).await;
@@ -141,7 +142,7 @@ async fn rate_comes_before_scope(app: &TestApp<'_>) {
     answer.is(429, SLOW_DOWN);
     let wait: u64 = answer.header("retry-after").parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
-    // A refusal for its scope is a request like any other.
+    // A request that is refused for its scope counts against the rate too.
     let other = app.agent("agents:read").await;
     app.ask(&other, "scope=tokens:read")
         .await
@@ -167,7 +168,8 @@ async fn scope_comes_before_quota(app: &TestApp<'_>) {
     app.ask(&agent, "").await.is(403, QUOTA);
 }
 
-/// Known failure 22, the other way round: nobody spends another's allowance without its secret.
+/// Known failure 22, the other way round: a client without an agent's secret cannot use up the
+/// agent's rate.
 async fn wrong_secrets_draw_nothing_from_the_request_rate(app: &TestApp<'_>) {
     let app = &app
         .beside_with(&[("limits.requests_per_minute", "1")])
@@ -203,7 +205,7 @@ async fn the_request_rate_is_each_agents_own_and_each_processes(app: &TestApp<'_
     }
     one.token(&b).await;
     two.token(&a).await;
-    // Only the token endpoint draws from it.
+    // Only the token endpoint counts against this rate.
     assert_eq!(one.introspect(&a, &token).await.json()["active"], true);
     assert_eq!(
         one.post_as(&bearer(&token), INTROSPECT, "token=x")
@@ -214,7 +216,8 @@ async fn the_request_rate_is_each_agents_own_and_each_processes(app: &TestApp<'_
     assert_eq!(app.database.number("select sum(used) from quota").await, 4);
 }
 
-/// Security: verify first, throttle after; a source over its limit of failures locks nobody out.
+/// Security: verify first, throttle after. A source over its limit of failures does not lock out
+/// good credentials.
 async fn failures_are_throttled_after_they_were_verified(app: &TestApp<'_>) {
     let app = &app
         .beside_with(&[("limits.failures_per_minute", "1")])
@@ -230,12 +233,12 @@ async fn failures_are_throttled_after_they_were_verified(app: &TestApp<'_>) {
         } else {
             answer.is(401, INVALID_CLIENT);
         }
-        // The first of each is cold and costs a hash, right in the middle of the flood.
+        // The first request of each agent needs a hash, in the middle of the flood.
         app.token(&good).await;
         app.token(&imported).await;
     }
     assert!(refused >= 3, "{refused}");
-    // A secret that dies by its tag costs nothing and draws nothing.
+    // A secret that fails by its tag costs no hash and does not count as a failure.
     app.ask(&imported.with_secret(&good.secret), "")
         .await
         .is(401, INVALID_CLIENT);

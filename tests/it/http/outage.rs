@@ -1,4 +1,5 @@
-//! A database that is away or stuck is never a verdict (D9; items 27, 33; known failure 1).
+//! A database that is unreachable or stuck never causes a verdict about a token or a client (D9;
+//! items 27, 33; known failure 1).
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
@@ -16,14 +17,14 @@ fn is_unavailable(answer: &Answer) {
     assert_eq!(answer.header("retry-after"), "1");
 }
 
-/// W5: the same in the one error body of `/oauth/token`.
+/// W5: the same as [`is_unavailable`], in the error body of `/oauth/token`.
 #[track_caller]
 fn is_unavailable_there(answer: &Answer) {
     answer.is_merged_error(503, "SERVICE_UNAVAILABLE", "service_unavailable");
     assert_eq!(answer.header("retry-after"), "1");
 }
 
-/// What needs no database is served from memory.
+/// Demands the responses that the server gives from memory, without the database.
 async fn memory_is_served(app: &TestApp<'_>, list: &Answer) {
     assert_eq!(app.get("/livez").await.status, 200);
     assert_eq!(app.get(REVOKED).await.fingerprint(), list.fingerprint());
@@ -107,7 +108,7 @@ async fn a_lost_postgres_is_503_everywhere_and_comes_back() {
         assert_eq!(answer.header("retry-after"), "1");
     }
     ready.is(503, "{\"status\":\"unavailable\",\"reason\":\"database\"}");
-    // A secret whose tag is wrong dies without a read, and a bad request before everything.
+    // A secret with a wrong tag is refused without a read. A bad request is refused before that.
     app.ask(&nobody, "")
         .await
         .is(401, super::token::INVALID_CLIENT);
@@ -152,7 +153,7 @@ async fn a_locked_sqlite_file_is_503_for_writes_and_comes_back() {
     is_unavailable(&issued);
     is_unavailable(&revoked);
     is_unavailable_there(&app.post_json(OAUTH_TOKEN, &agent.json()).await);
-    // Reads go on: the revocation that was answered with 503 has not happened.
+    // Reads still work: the revocation that was answered with 503 has not happened.
     assert!(app.is_active(&agent, &token).await);
     memory_is_served(&app, &list).await;
     sqlx::raw_sql("rollback")
@@ -164,7 +165,8 @@ async fn a_locked_sqlite_file_is_503_for_writes_and_comes_back() {
         app.ask(&agent, "").await.status == 200
     })
     .await;
-    // A write whose outcome was unknown may have landed meanwhile; asking again is always right.
+    // A write with an unknown outcome may have landed meanwhile. Repeating the request is always
+    // right.
     app.revoke(&agent, &token).await.is(200, "{}");
     assert!(!app.is_active(&agent, &token).await);
     drop(app);

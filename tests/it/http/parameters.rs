@@ -1,4 +1,5 @@
-//! Which parameters a path knows, and what a known one must not look like, on every path that reads any.
+//! Which parameters each path knows, and which forms of a known parameter are refused. The tests
+//! cover every path that reads parameters.
 
 use super::{airisk, on_both};
 use crate::harness::answer::Answer;
@@ -25,11 +26,11 @@ const ASKING: [&str; 3] = [INTROSPECT, REVOKE, "/oauth/revoke"];
 enum Sent {
     Form,
     Json,
-    /// In the query of a GET, which has no body.
+    /// In the query of a GET request.
     Query,
 }
 
-/// A path that reads parameters: what it is asked with, all that it knows, and what of that may repeat.
+/// A path that reads parameters: the parameters of a valid request, and all that the path knows.
 struct Place {
     path: &'static str,
     sent: Sent,
@@ -97,7 +98,7 @@ fn places(agent: &Agent) -> Vec<Place> {
 }
 
 impl Place {
-    /// Asks with what is given and this besides, and with `query` in the URI.
+    /// Sends the parameters of a valid request and `more`, with `query` in the URI.
     async fn ask(
         &self,
         app: &TestApp<'_>,
@@ -138,7 +139,7 @@ impl Place {
         }
     }
 
-    /// Demands a 400 in the path's own shape, which names the parameter.
+    /// Demands a 400 in the path's own shape that names the parameter.
     #[track_caller]
     fn refuses(&self, answer: &Answer, name: &str, how: &str) {
         let what = format!("{} {how}: {answer:?}", self.path);
@@ -170,7 +171,8 @@ async fn caller(app: &TestApp<'_>) -> (Agent, String) {
     (agent, token)
 }
 
-/// D14, RFC 6749 §3.2: with the same value, with an empty one, read by the path or not.
+/// D14, RFC 6749 §3.2: the second value may be the same or empty, and the path may use the
+/// parameter or not.
 async fn a_known_parameter_is_refused_by_name_when_it_is_repeated(app: &TestApp<'_>) {
     let (agent, token) = caller(app).await;
     for place in places(&agent) {
@@ -199,7 +201,7 @@ async fn a_known_parameter_is_refused_by_name_when_it_is_repeated(app: &TestApp<
     }
 }
 
-/// D14: as PHP and several HTTP clients write a list.
+/// D14: PHP and several HTTP clients write a list with brackets.
 async fn a_known_name_with_brackets_is_that_name_and_refused(app: &TestApp<'_>) {
     let (agent, token) = caller(app).await;
     for place in places(&agent) {
@@ -215,7 +217,7 @@ async fn a_known_name_with_brackets_is_that_name_and_refused(app: &TestApp<'_>) 
     }
 }
 
-/// D14, fault Q2: an unread scope would be all scopes.
+/// D14, fault Q2: if the server ignored a scope in the query, the token would get all scopes.
 async fn a_known_parameter_in_the_query_of_a_post_is_refused_whatever_the_body_holds(
     app: &TestApp<'_>,
 ) {
@@ -263,7 +265,8 @@ async fn what_a_path_does_not_know_is_ignored_however_it_is_written(app: &TestAp
     }
 }
 
-/// What was seen: Basic, nothing in the body but the grant, and a token with all scopes.
+/// This was seen: a request with Basic, and only the grant in the body, got a token with all
+/// scopes.
 async fn a_scope_in_the_query_or_in_brackets_never_becomes_all_scopes(app: &TestApp<'_>) {
     let agent = app.agent("agents:read tokens:read").await;
     let basic = agent.basic();
@@ -309,7 +312,7 @@ async fn a_scope_in_the_query_or_in_brackets_never_becomes_all_scopes(app: &Test
     }
 }
 
-/// D15: a client with an unset variable sends it beside its form.
+/// D15: a client whose variable is unset sends an empty header beside the credentials in its form.
 async fn an_empty_authorization_header_is_none(app: &TestApp<'_>) {
     let (agent, token) = caller(app).await;
     for empty in ["", " ", "\t "] {
@@ -356,7 +359,7 @@ async fn an_empty_authorization_header_is_none(app: &TestApp<'_>) {
             );
         }
     }
-    // A scheme without credentials was tried.
+    // A scheme without credentials counts as an attempt to authenticate.
     for scheme in ["Basic ", "Basic", &raw_basic(""), "Digest"] {
         let body = format!("grant_type=client_credentials&{}", agent.form());
         app.post_as(scheme, TOKEN, &body)
@@ -371,7 +374,8 @@ async fn an_empty_authorization_header_is_none(app: &TestApp<'_>) {
     }
 }
 
-/// As one is; beside one that says something each is a second header.
+/// Several empty header fields count as absent, as a single one does. Beside a header field with a
+/// value, each empty one is a second header field, which is refused.
 async fn several_empty_authorization_headers_are_none_too(app: &TestApp<'_>) {
     let (agent, token) = caller(app).await;
     let proof = bearer(&token);
@@ -429,7 +433,7 @@ async fn several_empty_authorization_headers_are_none_too(app: &TestApp<'_>) {
     }
 }
 
-/// Contract §3: without a Bearer it is a failed client authentication.
+/// Contract §3: half of the credentials without a Bearer token is a failed client authentication.
 async fn half_of_the_credentials_is_a_client_that_failed(app: &TestApp<'_>) {
     let (agent, token) = caller(app).await;
     for path in ASKING {
@@ -451,7 +455,7 @@ async fn half_of_the_credentials_is_a_client_that_failed(app: &TestApp<'_>) {
                 "{answer:?}"
             );
         }
-        // Beside a Bearer an id alone proves and spoils nothing.
+        // Beside a Bearer token, an id alone has no effect.
         let answer = app
             .post_as(
                 &bearer(&token),
@@ -492,7 +496,7 @@ async fn without_credentials_and_bearer_both_are_asked_for(app: &TestApp<'_>) {
             );
         }
     }
-    // Where only a token opens, only that is asked for.
+    // Endpoints that accept only a Bearer token challenge only for that.
     for path in ["/forward-auth", AGENTS] {
         assert_eq!(
             app.get(path).await.header("www-authenticate"),

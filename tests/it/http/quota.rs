@@ -58,7 +58,7 @@ async fn the_ten_thousandth_token_passes_and_the_next_is_refused(app: &TestApp<'
         .await
         .is(401, INVALID_CLIENT);
     assert_eq!(used(app, &agent).await, 10_000);
-    // What was issued lives on.
+    // Tokens that were issued before stay active.
     let shown = app
         .get_as(&last, &format!("{AGENTS}/{}", agent.id))
         .await
@@ -94,7 +94,8 @@ async fn the_limit_holds_under_concurrency_and_across_a_restart(app: &TestApp<'_
     restarted.token(&other).await;
 }
 
-/// Counter == `token.issued` events == tokens in hand.
+/// The counter equals the number of `token.issued` events and the number of tokens that clients
+/// got.
 async fn the_counter_is_what_was_recorded_and_delivered(app: &TestApp<'_>) {
     let replica = app.beside_with(&[("plans.free", "40")]).await;
     let other = app.beside_with(&[("plans.free", "40")]).await;
@@ -139,7 +140,7 @@ async fn the_month_turns_at_midnight_utc(app: &TestApp<'_>) {
     assert_eq!(shown["usage"]["month"], "2025-02");
     assert_eq!(shown["usage"]["issued"], 1);
     assert_eq!(shown["usage"]["resetsAt"], "2025-03-01T00:00:00Z");
-    // January stays as it was.
+    // The counter of January stays as it was.
     assert_eq!(
         app.database
             .number("select used from quota where month = 202501")
@@ -214,8 +215,8 @@ async fn a_limit_below_what_is_used_refuses_and_leaves_the_counter(app: &TestApp
     assert_eq!(used(app, &agent).await, 6);
 }
 
-/// Known failure 42: an operator's mistake is no verdict (D9), is told to nobody without the
-/// secret, and a remembered row must not outlive it.
+/// Known failure 42: an operator's mistake must not cause a verdict (D9). A client without the
+/// secret does not learn of it, and the remembered row must not outlive it.
 async fn a_plan_that_is_not_configured_is_503_until_it_is_back(app: &TestApp<'_>) {
     let configured = app.beside_with(&[("plans.gold", "5")]).await;
     let agent = app.agent("agents:read").await;

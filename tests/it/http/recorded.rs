@@ -1,5 +1,5 @@
-//! Exchanges of other systems' clients, replayed byte for byte. They stand in `tests/vectors/`, one
-//! file a dialect, whose head says how they are written.
+//! Replays recorded exchanges of other systems' clients byte for byte. They are in
+//! `tests/vectors/`, one file for each dialect. The head of a file describes its format.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ struct Exchange {
     steps: Vec<Step>,
 }
 
-/// The exchange's agent.
+/// The agent of an exchange.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Given {
@@ -109,7 +109,7 @@ struct Reply {
     body: String,
 }
 
-/// Replays every exchange of a record and tells of all that went otherwise.
+/// Replays every exchange of a record, then fails with all differences.
 async fn replay(app: &TestApp<'_>, text: &str) {
     let record: Record = serde_json::from_str(text).unwrap();
     for scope in ["db:read", "db:write"] {
@@ -117,7 +117,7 @@ async fn replay(app: &TestApp<'_>, text: &str) {
     }
     let mut faults = Vec::new();
     for exchange in &record.exchanges {
-        // What the exchange before has left on the revocation list is gone by now.
+        // After this time, nothing of the previous exchange is left on the revocation list.
         app.clock.advance(90_000);
         let settings: Vec<_> = exchange
             .settings
@@ -187,7 +187,7 @@ async fn run(app: &TestApp<'_>, exchange: &Exchange) -> Result<(), String> {
     Ok(())
 }
 
-/// What an operator does to the exchange's agent, or the clock.
+/// Does what an operator does to the agent, or moves the clock.
 async fn act(app: &TestApp<'_>, agent: &Agent, what: &str) {
     match what {
         "suspend" => app.suspend(agent).await,
@@ -220,7 +220,7 @@ async fn ask(app: &TestApp<'_>, request: &Request, values: &Values) -> Answer {
         .await
 }
 
-/// What the names in braces stand for.
+/// The values of the names in braces.
 struct Values(BTreeMap<String, String>);
 
 impl Values {
@@ -247,7 +247,7 @@ impl Values {
         text
     }
 
-    /// Compares an answer with what is expected of it, and takes the values that it brings.
+    /// Compares a response with the expected one, and keeps the values that the response brings.
     fn see(
         &mut self,
         reply: &Reply,
@@ -298,7 +298,7 @@ impl Values {
         Ok(())
     }
 
-    /// Demands that a text is what the pattern says, and binds the names that stand for nothing yet.
+    /// Demands that a text matches the pattern, and binds the names that have no value yet.
     fn take(&mut self, pattern: &str, text: &str) -> Result<(), String> {
         let pattern = self.fill(pattern);
         let differs = || format!("{text:?} is not {pattern:?}");
@@ -326,7 +326,7 @@ impl Values {
     }
 }
 
-/// The text up to the first name in braces, the name, and the rest. A brace of JSON begins no name.
+/// The text up to the first name in braces, the name, and the rest. Braces of JSON are not names.
 fn next_name(pattern: &str) -> Option<(&str, &str, &str)> {
     pattern.match_indices('{').find_map(|(at, _)| {
         let (name, rest) = pattern[at + 1..].split_once('}')?;

@@ -1,5 +1,5 @@
-//! What one process did holds on the next request to any other, and after a restart (D7, D8;
-//! item 35; known failures 3–9).
+//! A change by one process holds on the next request to any other process, and after a restart (D7,
+//! D8; item 35; known failures 3–9).
 
 use futures_util::future::join_all;
 use sealwright::testing::domain::scope::parse_scope_list;
@@ -28,7 +28,7 @@ on_both! {
     a_secret_is_remembered_no_longer_than_its_credential,
 }
 
-/// Item 35: 1,000 introspections that started after the revocation's answer.
+/// Item 35: 1,000 introspections that started after the response to the revocation.
 async fn a_token_revoked_on_one_process_is_inactive_on_all(app: &TestApp<'_>) {
     let others = [app.beside().await, app.beside().await];
     let apps = [app, &others[0], &others[1]];
@@ -36,7 +36,7 @@ async fn a_token_revoked_on_one_process_is_inactive_on_all(app: &TestApp<'_>) {
     let (token, own) = (app.token(&caller).await, bearer(&app.token(&caller).await));
     let body = format!("token={token}");
     for app in apps {
-        // Each remembers the signature by now.
+        // After this, each process remembers the token's signature as verified.
         assert_eq!(
             app.post_as(&own, INTROSPECT, &body).await.json()["active"],
             true
@@ -101,7 +101,7 @@ async fn what_was_killed_stays_dead_after_a_restart(app: &TestApp<'_>) {
     assert!(restarted.is_active(&caller, &live).await);
 }
 
-/// D8: the clock stands still and takes no part.
+/// D8: the clock does not move in this test, so it cannot decide.
 async fn a_reactivated_agent_issues_and_its_old_tokens_stay_dead_within_one_second(
     app: &TestApp<'_>,
 ) {
@@ -196,7 +196,8 @@ async fn every_kill_stops_every_use(app: &TestApp<'_>) {
     }
 }
 
-/// Known failure 3: 64 requests at once; whatever came before the kill's answer is dead after it.
+/// Known failure 3: 64 requests run at once. Every token that was issued before the response to the
+/// kill is dead after it.
 async fn a_kill_among_other_requests_kills_what_was_issued_before_it(app: &TestApp<'_>) {
     let other = app.beside().await;
     let (caller, agent) = (
@@ -279,7 +280,7 @@ async fn each_secret_opens_until_the_end_that_it_was_promised(app: &TestApp<'_>)
     opens(&[(&first, true), (&second, true), (&third, true)]).await;
     app.clock.advance(600);
     opens(&[(&first, false), (&second, true), (&third, true)]).await;
-    // Two are live, which is what this process allows.
+    // Two secrets are live, and this process allows no more than two.
     assert!(
         app.agents()
             .rotate_secret(&first.parsed_id(), None, 60, &app.opened.operator())
@@ -379,8 +380,9 @@ async fn a_secret_is_remembered_no_longer_than_its_credential(app: &TestApp<'_>)
     app.ask(&agent, "").await.is(401, INVALID_CLIENT);
 }
 
-/// D8: a batch that waits for a counter while the suspension commits hands out a token that is dead. It waits for
-/// 200 ms at most and then counts anew, so on a slow machine it may take several tries to be there.
+/// D8: a batch that waits for a counter while the suspension commits hands out a dead token. The
+/// batch waits for 200 ms at most and then counts anew, so on a slow machine the test may need
+/// several tries.
 #[tokio::test]
 async fn a_batch_that_waited_across_a_suspension_yields_dead_tokens() {
     let database = Database::postgres().await;
@@ -413,7 +415,8 @@ async fn a_batch_that_waited_across_a_suspension_yields_dead_tokens() {
             held.rollback().await.unwrap();
         };
         let (answer, ()) = tokio::join!(ask, meanwhile);
-        // A 503 or a token of the new epoch was not counted in that batch.
+        // After a 503, or with a token of the new epoch, the batch did not wait across the
+        // suspension. Try again.
         assert!([200, 503].contains(&answer.status), "{answer:?}");
         if answer.status == 200 && claims(&answer.text("access_token"))["epoch"] == NOW.0 * 1_000 {
             break (agent, answer.text("access_token"));

@@ -1,4 +1,4 @@
-//! The revocation list under both its names (contract §4, T6; D7).
+//! The revocation list at both of its paths (contract §4, T6; D7).
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -71,7 +71,7 @@ async fn a_revoked_token_is_listed_at_once_and_until_it_expires(app: &TestApp<'_
     app.revoke(&agent, &second).await;
     app.clock.advance(1);
     app.revoke(&agent, &first).await;
-    // The milliseconds of the last revocation.
+    // The version is the time of the last revocation in milliseconds.
     let version = (NOW.0 + 1) * 1_000;
     let body = format!(
         r#"{{"revoked_jtis":[{},{}],"revoked_agents":[],"version":{}}}"#,
@@ -87,7 +87,7 @@ async fn a_revoked_token_is_listed_at_once_and_until_it_expires(app: &TestApp<'_
     app.clock.advance(598);
     assert_eq!(app.get(REVOKED).await.body, body);
     app.clock.advance(1);
-    // Time alone takes it off, without any step of a loop.
+    // Time alone removes the token from the list. No loop has to run.
     let empty = app.get(REVOKED).await;
     is_a_list(&empty);
     assert_eq!(
@@ -148,7 +148,7 @@ async fn a_conditional_request_may_name_several_tags(app: &TestApp<'_>) {
     assert_eq!(app.send("GET", REVOKED, &two, vec![]).await.status, 304);
 }
 
-/// T6: those of its tokens that still live, newest first.
+/// T6: the list names the agent's tokens that have not expired, newest first.
 async fn a_suspended_agent_is_listed_with_its_live_tokens(app: &TestApp<'_>) {
     let (agent, other) = (
         app.agent_named("agt_1", "tokens:read").await,
@@ -203,7 +203,8 @@ async fn every_kill_lists_its_tokens(app: &TestApp<'_>) {
         agents(&answer),
         json!([entry("b", 1), entry("a", 1), entry("c", 1)])
     );
-    // What was issued since lives; a later kill moves its agent's entry to the end.
+    // A token that was issued after the kill is active. A later kill moves its agent's entry to the
+    // end.
     let live = app.token(&a).await;
     assert!(app.is_active(&a, &live).await);
     assert_eq!(listed(&app.get(REVOKED).await).len(), 3);
@@ -234,7 +235,7 @@ async fn an_agents_entry_outlives_its_longest_token_and_then_goes(app: &TestApp<
     assert_eq!(entries().await, 0);
 }
 
-/// Contract §4, known failure 8: read anew, from an empty memory.
+/// Contract §4, known failure 8: the second process reads the list anew, with an empty memory.
 async fn equal_lists_have_equal_tags_on_every_process(app: &TestApp<'_>) {
     let (a, b) = (
         app.agent("tokens:read").await,

@@ -1,4 +1,4 @@
-//! `POST /api/v1/token/revoke`, and `/oauth/revoke`, which is the same (RFC 7009; items 30–34).
+//! `POST /api/v1/token/revoke`, and `/oauth/revoke`, which does the same (RFC 7009; items 30–34).
 
 use super::introspect::INACTIVE;
 use super::on_both;
@@ -198,7 +198,7 @@ async fn the_credential_goes_on_working(app: &TestApp<'_>) {
     assert_ne!(claims(&token)["jti"], claims(&next)["jti"]);
 }
 
-/// D7: recorded until 120 s past `exp`, and a clean-up takes it no sooner.
+/// D7: the revocation stays recorded until 120 s past `exp`. A clean-up does not delete it sooner.
 async fn a_token_stays_revoked_past_its_end(app: &TestApp<'_>) {
     let agent = app.agent("tokens:read").await;
     let token = app.token(&agent).await;
@@ -223,7 +223,8 @@ async fn an_expired_token_of_another_agent_is_nobodys_business(app: &TestApp<'_>
     let token = app.token(&owner).await;
     app.clock.advance(600);
     app.revoke(&other, &token).await.is(200, "{}");
-    // Its owner may still put a fresh one on record for clocks that are behind.
+    // The token's owner may still have the revocation recorded, for processes whose clocks are
+    // behind.
     app.revoke(&owner, &token).await.is(200, "{}");
     assert_eq!(
         app.database

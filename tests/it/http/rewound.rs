@@ -1,5 +1,6 @@
-//! A database that is wound back under running processes, by a restore or a failover that lost the last commits,
-//! and then changed again (faults R2, R2b): what was never given twice is told from what was.
+//! The database is wound back under running processes, by a restore or by a failover that lost the
+//! last commits, and is then changed again (faults R2, R2b). Processes must distinguish the lost
+//! state from the new one.
 
 use super::introspect::INACTIVE;
 use super::on_both;
@@ -26,7 +27,7 @@ async fn back_up(app: &TestApp<'_>) {
     }
 }
 
-/// The rows as they were backed up; the processes run on.
+/// Restores the rows of the backup. The processes keep running.
 async fn wind_back(app: &TestApp<'_>) {
     let ids = "credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic";
     for table in TABLES {
@@ -61,11 +62,12 @@ async fn a_token_that_was_killed_stays_dead_when_a_backup_is_killed_again(app: &
         app.revoke_tokens(&agent).await;
         app.introspect(&caller, &token).await.is(200, INACTIVE);
     }
-    // JSON holds integers below 2^53.
+    // JSON parsers read integers exactly only below 2^53.
     assert!(claims(&app.token(&agent).await)["epoch"].as_i64().unwrap() < 1 << 53);
 }
 
-/// In the very second of the loss: the versions may be equal, and the counting asks for the credential.
+/// When the new change comes in the same second as the lost one, the versions may be equal. The
+/// counting statement also compares the credential.
 async fn a_secret_that_was_lost_opens_nothing(app: &TestApp<'_>) {
     let other = app.beside().await;
     for seconds in [0, 1] {

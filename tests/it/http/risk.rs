@@ -1,4 +1,5 @@
-//! High-risk scopes (contract D2) as tokens show them: by name, by the catalogue's mark, by configuration.
+//! High-risk scopes (contract D2) and their effect on tokens: by name, by the catalogue's mark, by
+//! configuration.
 
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::ttl::Ttl;
@@ -8,7 +9,7 @@ use serde_json::json;
 use super::on_both;
 use crate::harness::app::{Agent, OAUTH_TOKEN, TOKEN, TestApp, claims};
 
-/// Names that change something without ending in `write`, `delete` or `admin`.
+/// Names of scopes that change something, without the suffix `write`, `delete` or `admin`.
 const WRITING: [&str; 6] = [
     "write:db",
     "delete:users",

@@ -1,5 +1,5 @@
-//! What must never be written down: secrets and tokens, whatever is logged (item 9; known failures
-//! 36–39), and raw bytes of a caller.
+//! Secrets and tokens must never be logged or stored, at any log level (item 9; known failures
+//! 36–39). Raw bytes of a caller must never be logged.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ on_both! {
     no_secret_and_no_token_is_stored,
 }
 
-/// Everything that this test's thread logs, at every level.
+/// Everything that this test's thread logs, at all levels.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -42,7 +42,7 @@ impl<'a> MakeWriter<'a> for Log {
 impl Log {
     pub fn here() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
-        // The tests' own client is not the server.
+        // Leave out the log lines of the tests' own HTTP client.
         let filter = "trace,reqwest=off,hyper_util::client=off";
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
@@ -57,7 +57,8 @@ impl Log {
     }
 }
 
-/// Presents these credentials and this token in every place where they can stand, rightly or not.
+/// Presents these credentials and this token in every place of a request that can hold them, in
+/// valid and in invalid requests.
 async fn present_everywhere(app: &TestApp<'_>, agent: &Agent, token: &str) {
     let (form, basic) = (agent.form(), agent.basic());
     let grant = "grant_type=client_credentials";

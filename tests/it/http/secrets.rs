@@ -1,5 +1,5 @@
-//! What a secret may cost (security: credentials under attack; known failures 20, 26, 28): forged ones
-//! nothing, all others one hash at most, and too many of them a 503, never a verdict.
+//! What a secret may cost (security: credentials under attack; known failures 20, 26, 28). A forged
+//! secret costs no hash, and any other at most one. Too many at once get a 503, never a verdict.
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
@@ -18,7 +18,7 @@ on_both! {
     a_raw_secret_in_basic_is_compared_where_its_line_said_so,
 }
 
-/// Counts what this test's thread counts, apart from all other tests.
+/// The metrics of this test's thread, separate from those of all other tests.
 pub struct Counts(
     PrometheusHandle,
     #[expect(dead_code)] metrics::LocalRecorderGuard<'static>,
@@ -31,7 +31,7 @@ impl Counts {
         Self(handle, metrics::set_default_local_recorder(recorder))
     }
 
-    /// How many hashes were asked for so far.
+    /// How many hashes have been requested so far.
     pub fn hashes(&self) -> u64 {
         let text = self.0.render();
         let line = text
@@ -40,7 +40,7 @@ impl Counts {
         line.map_or(0, |value| value.parse().unwrap())
     }
 
-    /// What they cost so far, in the measure of one algorithm.
+    /// What the hashes have cost so far, in the unit of one algorithm.
     pub fn work(&self, kind: &str) -> f64 {
         let (text, name) = (
             self.0.render(),
@@ -52,7 +52,7 @@ impl Counts {
     }
 }
 
-/// Holds every hashing thread up and fills the queue behind them.
+/// Blocks every hashing thread and fills their queue.
 async fn occupy_hashing(app: &TestApp<'_>) -> Vec<tokio::task::JoinHandle<bool>> {
     app.entropy.close();
     let secrets = app.opened.secrets.clone();
@@ -101,7 +101,8 @@ async fn no_flood_of_secrets_computes_a_hash_while_nothing_is_imported(app: &Tes
     );
     app.token(&victim).await;
     let counts = Counts::here();
-    // With every thread held and the queue full, a hash would be a 503.
+    // Every thread is blocked and the queue is full, so a request that needs a hash would get a
+    // 503.
     let waiting = occupy_hashing(app).await;
     let before = counts.hashes();
     for secret in junk(&[&attacker]) {
@@ -128,7 +129,7 @@ async fn no_flood_of_secrets_computes_a_hash_while_nothing_is_imported(app: &Tes
             }
         }
     }
-    // Who was proven before goes on working meanwhile.
+    // A client whose secret was proven before can still get tokens.
     app.token(&victim).await;
     assert_eq!(counts.hashes(), before);
     app.entropy.open();
@@ -146,7 +147,7 @@ async fn a_full_hash_queue_is_503_and_never_401(app: &TestApp<'_>) {
     app.token(&warm).await;
     let waiting = occupy_hashing(app).await;
     demand_shed(app, &cold).await;
-    // What needs no hash is answered as ever.
+    // Requests that need no hash are answered as usual.
     app.token(&warm).await;
     app.ask(&cold.with_secret(&warm.secret), "")
         .await
@@ -158,7 +159,7 @@ async fn a_full_hash_queue_is_503_and_never_401(app: &TestApp<'_>) {
     app.token(&cold).await;
 }
 
-/// The answer while the queue is full, at each door.
+/// Demands a 503 at the token endpoint and at introspection, as the queue is full.
 pub async fn demand_shed(app: &TestApp<'_>, agent: &Agent) {
     let answer = app.ask(agent, "").await;
     answer.is_error(503, "temporarily_unavailable");
@@ -167,7 +168,7 @@ pub async fn demand_shed(app: &TestApp<'_>, agent: &Agent) {
     answer.is_error(503, "temporarily_unavailable");
 }
 
-/// Known failure 28: as soon as one imported credential exists.
+/// Known failure 28: this holds also when an imported credential exists.
 async fn a_request_computes_one_hash_at_most(app: &TestApp<'_>) {
     let app = &app
         .beside_with(&[("limits.failures_per_minute", "0")])
@@ -236,7 +237,7 @@ async fn a_request_computes_one_hash_at_most(app: &TestApp<'_>) {
 
 async fn an_imported_hash_is_replaced_at_its_first_success(app: &TestApp<'_>) {
     use sealwright::testing::service::manage::import::{Imported, Row};
-    // The vector of the bcrypt library's documentation: "U*U" at cost 5.
+    // The test vector of the bcrypt library's documentation: "U*U" at cost 5.
     let hash = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
     let row = Row {
         client_id: "abc123".to_owned(),
@@ -293,7 +294,8 @@ async fn wrong_secrets_evict_nobody(app: &TestApp<'_>) {
     assert_eq!(counts.hashes(), 0);
 }
 
-/// RFC 6749 §2.3.1 has Basic form-encoded; kafka's client, some MCP clients and curl's users do not.
+/// RFC 6749 §2.3.1 demands form-encoded credentials in Basic. kafka's client, some MCP clients and
+/// users of curl send them raw.
 async fn a_raw_secret_in_basic_is_compared_where_its_line_said_so(app: &TestApp<'_>) {
     use sealwright::testing::service::manage::import::{Imported, Row};
     let app = &app
@@ -362,7 +364,7 @@ async fn a_raw_secret_in_basic_is_compared_where_its_line_said_so(app: &TestApp<
                 }
                 drop(counts);
             }
-            // In a form there is nothing to guess.
+            // In a form the encoding is unambiguous.
             let agent = Agent {
                 id: id.to_owned(),
                 secret: secret.to_owned(),

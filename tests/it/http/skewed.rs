@@ -1,6 +1,7 @@
-//! Two replicas whose clocks are 20 minutes or 26 hours apart, either way, and a database with a third: ten
-//! minutes of everything that a clock could spoil. No revoked token is active anywhere, no code is good twice,
-//! no key signs before its time, no token has an `iat` in the future.
+//! Two replicas whose clocks are 20 minutes or 26 hours apart, in either direction, and a database
+//! with a third clock. For ten minutes the tests do everything that a wrong clock could break. No
+//! revoked token is active anywhere, no code is valid twice, no key signs before its time, no token
+//! has an `iat` in the future.
 
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ const SKEWS: [(i64, i64); 6] = [
 
 const STEP: i64 = 20;
 
-/// What must stay dead, and what must stay spent.
+/// Tokens that must stay inactive, and codes that must stay spent.
 #[derive(Default)]
 struct Gone {
     tokens: Vec<String>,
@@ -40,7 +41,7 @@ impl Stage<'_> {
         self.apps[0].clock.now().0
     }
 
-    /// A token, whose `iat` is no second that has yet to come.
+    /// Gets a token, and demands that its `iat` is not in the future.
     async fn token(&self, app: &TestApp<'_>, agent: &Agent) -> String {
         let token = app.token(agent).await;
         self.is_of_the_past(&token);
@@ -92,7 +93,7 @@ impl Stage<'_> {
             app.state.list.refresh().await.unwrap();
             let body = app.get("/oauth/revoked-tokens").await.json();
             let listed = body["revoked_jtis"].as_array().unwrap();
-            // All of them once in a while, and the newest always.
+            // Check all tokens in every sixth step, and the newest six in every step.
             let newest = if step.is_multiple_of(6) {
                 usize::MAX
             } else {
@@ -113,7 +114,8 @@ impl Stage<'_> {
     }
 }
 
-/// What the loops of a process do. Events are kept for as long as a token can live, as they are at least.
+/// Does what the loops of a process do. Events are kept for as long as a token can live, which is
+/// the shortest time that the configuration allows.
 async fn turn_loops(app: &TestApp<'_>) {
     app.opened.keys.refresh().await.unwrap();
     let Some(now) = app.opened.clock.settled() else {

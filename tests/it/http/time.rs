@@ -1,4 +1,5 @@
-//! Clocks far away and ahead (D8; known failure 45): no overflow, and no token of the future.
+//! Clocks that are far off (D8; known failure 45): no overflow, and no token with an `iat` in the
+//! future.
 
 use sealwright::testing::domain::time::Timestamp;
 
@@ -7,7 +8,8 @@ use super::on_both;
 use crate::harness::app::{NOW, TestApp, claims};
 use crate::harness::database::Database;
 
-/// Moments at which a second count has broken something: 2038, 2106, and the last of year 9999.
+/// Times at which counts of seconds have broken programs: 2038, 2106, and the last second of year
+/// 9999.
 const EDGES: [i64; 7] = [
     0,
     951_782_400,
@@ -41,7 +43,8 @@ async fn no_clock_gives_a_fault(app: &TestApp<'_>) {
                 app.revoke(&agent, &token).await.is(200, "{}");
                 app.introspect(&agent, &token).await.is(200, INACTIVE);
             }
-            // The database's clock bounds it: a process that is ahead makes no token of the future.
+            // The database's clock limits `iat`, so a process that is ahead issues no token with an
+            // `iat` in the future.
             Database::Postgres { .. } => {
                 let theirs = app
                     .database

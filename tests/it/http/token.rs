@@ -1,4 +1,4 @@
-//! `POST /api/v1/token`: what it grants, and every way in which it refuses (contract §3, D1–D15).
+//! `POST /api/v1/token`: what it grants, and all its refusals (contract §3, D1–D15).
 
 use serde_json::json;
 
@@ -134,7 +134,7 @@ async fn an_agent_without_scopes_gets_invalid_scope(app: &TestApp<'_>) {
         .is_error(400, "invalid_scope");
 }
 
-/// D4; item 19: never a silent narrowing.
+/// D4; item 19: the server never drops a scope silently.
 async fn a_scope_that_is_not_allowed_refuses_the_whole_request(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     for scope in [
@@ -216,7 +216,8 @@ async fn a_lifetime_is_the_agents_own_or_the_default_and_capped_by_risk(app: &Te
             expected
         );
     }
-    // Configuration adds to what is high-risk; the server's default lifetime is capped as well.
+    // The configuration can mark more scopes as high-risk. The server's default lifetime is capped
+    // too.
     let other = app
         .beside_with(&[
             ("scopes.high_risk", "DB:READ"),
@@ -350,7 +351,7 @@ async fn a_missing_grant_type_is_an_invalid_request(app: &TestApp<'_>) {
     app.post(TOKEN, "").await.is_error(400, "invalid_request");
 }
 
-/// Item 6; D14: with the same value too.
+/// Item 6; D14: this holds for a repetition with the same value too.
 async fn a_repeated_known_parameter_is_an_invalid_request(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     for parameters in [
@@ -383,7 +384,7 @@ async fn unknown_parameters_are_ignored(app: &TestApp<'_>) {
         let answer = app.ask(&agent, parameters).await;
         assert_eq!(answer.status, 200, "{parameters}: {answer:?}");
     }
-    // The grant, the credentials, and so many more.
+    // The grant and the credentials are three parameters more.
     assert_eq!(
         app.ask(&agent, &vec!["a=1"; 1_021].join("&")).await.status,
         200
@@ -431,7 +432,7 @@ async fn credentials_in_the_query_are_refused(app: &TestApp<'_>) {
     assert!(app.is_active(&agent, &token).await);
 }
 
-/// Item 6: one in the query and one in the body.
+/// Item 6: a parameter that is in the query and in the body counts as repeated.
 async fn a_parameter_in_the_query_and_in_the_body_is_repeated(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let body = format!(
@@ -449,7 +450,7 @@ async fn a_parameter_in_the_query_and_in_the_body_is_repeated(app: &TestApp<'_>)
     }
 }
 
-/// D14: `curl -d "scope=a:b c:d"` sends them so.
+/// D14: `curl -d "scope=a:b c:d"` sends spaces and colons unencoded.
 async fn raw_spaces_and_colons_are_accepted(app: &TestApp<'_>) {
     let agent = app
         .agent_named("org:a~1.b-c_d", "agents:read tokens:read")
@@ -464,7 +465,7 @@ async fn raw_spaces_and_colons_are_accepted(app: &TestApp<'_>) {
     );
 }
 
-/// Item 24; D14: in an unknown parameter too.
+/// Item 24; D14: this holds for unknown parameters too.
 async fn what_is_not_percent_encoded_utf8_is_an_invalid_request(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     for parameters in [
@@ -532,7 +533,7 @@ async fn the_media_type_is_read_in_any_letter_case_and_with_parameters(app: &Tes
     }
 }
 
-/// Item 1; D6: nothing is evaluated, so the right secret gets nothing.
+/// Item 1; D6: such a request is not evaluated, so even the right secret gets no token.
 async fn other_methods_are_not_allowed(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;
     let body = format!("grant_type=client_credentials&{}", agent.form());
