@@ -13,10 +13,10 @@
 //! | [`clock`], [`entropy`] | the time of day and randomness, as traits |
 //! | [`document`] | bytes with their entity tag |
 //! | [`store`] | what a store promises; group commit and cache around any store; the two backends |
-//! | [`keys`] | signing, verifying, publishing, sealing; private key bytes are in this module only |
+//! | [`keys`] | signing, verifying, publishing, sealing; only it has the bytes of private keys |
 //! | [`service`] | what the server does; HTTP and the command line call the same operations |
 //! | [`api`] | the wire types of the management API, for HTTP and the command line |
-//! | [`http`] | routes, error shapes, limits; turns bytes into an operation, and its result into bytes |
+//! | [`http`] | routes, error shapes, limits; from bytes to an operation and back |
 //! | [`tasks`] | runs background loops; if one ends, the process ends |
 //! | [`telemetry`] | how logs look and what is counted |
 //! | [`config`] | the configuration as written and as interpreted |

@@ -1,9 +1,9 @@
-//! Group commit over any store: whatever waits is counted in one statement.
+//! Group commit over any store: all waiting requests are counted in one statement.
 //!
-//! Owns queues and deadlines; `waiting` is what stands in them, `lanes` sends it, `parked` keeps what nobody can
-//! count at the moment. Must not know SQL. There is no timer: a batch forms while the one before it is being committed, so an idle
-//! store adds no latency. A request that goes away only drops its receiver; what was sent to the store
-//! runs to its end.
+//! Owns queues and deadlines. `waiting` is an entry of a queue, `lanes` sends the entries, `parked`
+//! keeps the tokens that cannot be counted at the moment. Must not know SQL. There is no timer: a
+//! batch forms while the batch before it is being committed, so an idle store adds no latency. A
+//! request that goes away only drops its receiver; what was sent to the store runs to its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,29 +31,31 @@ use super::{
     Verdict, Write,
 };
 
-/// How many requests may wait for a batch; past it the caller is told to come again.
+/// How many requests may wait for a batch. Beyond that, the caller is told to try again later.
 const QUEUE: usize = 4_096;
 
-/// How much longer a caller listens: what a lane needs to say why it gave up.
+/// How much longer than the deadline a caller waits, so that a lane can still report why it gave
+/// up.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
-/// How many units may be parked; past it they are told to come again.
+/// How many units may be parked. Beyond that, their callers are told to try again later.
 const PARKED: usize = 1_024;
 
 /// The wrapper. Its tasks end when it is dropped.
 pub struct Batched {
     inner: Arc<dyn Store>,
     issues: mpsc::Sender<Waiting<Batch, Vec<Verdict>>>,
-    /// Tokens that cost a code: their transaction takes several round trips, and no other token is to
-    /// wait in it.
+    /// Tokens that cost a code. Their transaction takes several round trips, and no other token
+    /// must wait for it.
     exchanges: mpsc::Sender<Waiting<Batch, Vec<Verdict>>>,
     standings: mpsc::Sender<Waiting<Vec<TokenRef>, Vec<Standing>>>,
-    /// Revocations of single tokens, which any client may ask for: those that wait share a commit.
+    /// Revocations of single tokens, which any client may request. Waiting revocations share a
+    /// commit.
     revocations: mpsc::Sender<Waiting<Vec<Write>, Vec<Outcome>>>,
 }
 
 impl Batched {
-    /// Wraps `inner`. Call it within a runtime: it spawns its lanes.
+    /// Wraps `inner`. Call it within a runtime, because it spawns its lanes.
     pub fn over(inner: Arc<dyn Store>) -> Self {
         let (issues, issue_queue) = mpsc::channel(QUEUE);
         let (exchanges, exchange_queue) = mpsc::channel(QUEUE);
@@ -90,7 +92,8 @@ async fn ask<Ask, Answer>(
         .map_err(|_| StoreError::Busy)?;
     match timeout_at(deadline + LAST_WORDS, result).await {
         Ok(Ok(result)) => result,
-        // The lane dropped the request unanswered: its own deadline had passed.
+        // The lane dropped the request without an answer, because the request's deadline had
+        // passed.
         Ok(Err(_)) | Err(_) => Err(too_late(None)),
     }
 }
@@ -114,9 +117,10 @@ impl Store for Batched {
         ask(&self.standings, tokens.to_vec()).await
     }
 
-    /// Kills and other writes have a lane of their own in the store, never queue behind tokens, and
-    /// run to their end even when the one who asked has gone. Revocations of single tokens share a commit
-    /// and are sent again when the connection breaks; the fate of all else is for the caller to find out.
+    /// Kills and other writes have their own lane in the store, so they never queue behind tokens.
+    /// They run to their end even if the caller has gone. Revocations of single tokens share a
+    /// commit and are sent again if the connection breaks. For all other writes, the caller must
+    /// find out what happened.
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
         if writes.is_empty() {
             return Ok(vec![]);
@@ -231,7 +235,7 @@ mod tests {
             let batched = Arc::clone(&batched);
             async move { batched.issue(&batch(n)).await }
         };
-        // While the first is being counted the two others wait, and one of them goes away.
+        // While the first batch is being counted, two others wait, and the caller of one goes away.
         let first = tokio::spawn(ask(1));
         sleep(Duration::from_millis(10)).await;
         let gone = tokio::spawn(ask(2));
@@ -293,7 +297,8 @@ mod tests {
         let (first, rest) = tokio::join!(batched.issue(&one), later);
         let all = [first, rest.0, rest.1, rest.2, rest.3, rest.4, rest.5];
         assert!(all.into_iter().all(|verdicts| verdicts.unwrap().len() == 1));
-        // An exchange waits for no other token; what waits goes with its like.
+        // An exchange does not wait for other tokens. Waiting requests share a batch with their own
+        // kind.
         assert_eq!(store.batches(), [1, 3, 2, 5]);
     }
 
@@ -312,7 +317,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn revocations_that_wait_share_a_commit_and_fail_apart() {
-        // The second commit, which is shared, fails, and so does the first try of one that went alone.
+        // The second commit, which is shared, fails. Then the first try of a revocation sent alone
+        // fails too.
         let store = Arc::new(Scripted::failing(&[1, 2]).slow(Duration::from_millis(100)));
         let batched = Batched::over(store.clone());
         let later = async {
@@ -328,7 +334,7 @@ mod tests {
         let mut commits = store.commits();
         assert_eq!(commits[..2], [1, 3]);
         commits.sort_unstable();
-        // Two that went alone, and the try that failed.
+        // Two revocations that were sent alone, and the try that failed.
         assert_eq!(commits.len(), 5);
     }
 }

@@ -1,8 +1,8 @@
-//! Read-through memory over any store. A remembered row may only say yes: its version is compared
-//! where a token is counted, and before a refusal the caller reads the row fresh.
+//! Read-through cache over any store. A cached row may only lead to a yes: the statement that
+//! counts a token compares its version, and before a refusal the caller reads the row fresh.
 //!
-//! Owns what is remembered. Must not know what a row is used for. There is no message that empties
-//! it, so there is none to lose.
+//! Owns what is cached. Must not know what a row is used for. No message invalidates the cache, so
+//! no such message can be lost.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,17 +25,17 @@ use super::{
     Verdict, Write,
 };
 
-/// How many agents are remembered.
+/// How many agents are cached.
 const AGENTS: u64 = 100_000;
 
-/// How many are expected: room for these is taken at the start, and more when they come.
+/// How many agents are expected. Memory for these is allocated at the start, for others on demand.
 const EXPECTED: usize = 1_000;
 
-/// How many different terms are kept to be shared.
+/// How many different terms are kept for sharing.
 const ALIKE: usize = 1_000;
 
-/// How long it is remembered which imported credentials are held. Not for ever: once the last is gone,
-/// secrets of a foreign form cost no hash any more.
+/// How long the costs of the imported credentials are cached. Not forever: once the last imported
+/// credential is gone, a secret without this server's own form costs no hash any more.
 const IMPORTED_TTL: Duration = Duration::from_secs(1);
 
 /// The wrapper.
@@ -48,7 +48,7 @@ pub(crate) struct Cached {
 }
 
 impl Cached {
-    /// Wraps `inner` with nothing remembered.
+    /// Wraps `inner` with an empty cache.
     pub(crate) fn over(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,
@@ -60,13 +60,13 @@ impl Cached {
     }
 }
 
-/// The terms that many agents have alike, held once for all of them.
+/// The terms that many agents have in common, held once for all of them.
 #[derive(Default)]
 struct Alike(Mutex<HashSet<Arc<Terms>>>);
 
 impl Alike {
     fn share(&self, record: &mut Arc<AgentRecord>) {
-        // A record that somebody else holds already stays as it is.
+        // A record that other code holds too cannot be changed, so it keeps its own terms.
         let Some(record) = Arc::get_mut(record) else {
             return;
         };
@@ -76,7 +76,8 @@ impl Alike {
             *mine = Arc::clone(same);
             return;
         }
-        // Begun anew, so that terms which no agent has any more take no room for ever.
+        // Start again from empty, so that terms that no agent has any more do not use memory
+        // forever.
         if known.len() >= ALIKE {
             known.clear();
         }
@@ -84,18 +85,18 @@ impl Alike {
     }
 }
 
-/// What a read of the imported credentials' costs brought.
+/// The result of reading the imported credentials' costs.
 type CostsRead = Result<Arc<[HashCost]>, StoreError>;
 
-/// What imported credentials cost, read once for all who ask at the same time: any junk that is
-/// presented asks, and may come in floods.
+/// The costs of the imported credentials, read once for all who ask at the same time. Every junk
+/// secret that is presented asks for them, and junk may come in floods.
 #[derive(Default)]
 struct ImportedCosts {
-    /// What is held, and until when that may be repeated; that nothing is held never may.
+    /// The costs, and until when they may be used. An empty list is never kept here.
     known: Mutex<Option<(Instant, Arc<[HashCost]>)>>,
     /// How many reads have begun.
     begun: AtomicU64,
-    /// Held while one reads: the number of the last read and what it brought.
+    /// Locked during a read. Holds the number of the last read and its result.
     last: tokio::sync::Mutex<Option<(u64, CostsRead)>>,
 }
 
@@ -115,7 +116,8 @@ impl ImportedCosts {
         } else {
             let last = self.last.lock().await;
             match &*last {
-                // A no must be true after the question was put; a failure says nothing about anybody.
+                // A result is used only if its read began after this call. An error is not a
+                // verdict about a client, so every waiting caller may take it.
                 Some((number, Ok(held))) if *number > begun_before => return Ok(Arc::clone(held)),
                 Some((_, Err(error))) => return Err(error.clone()),
                 _ => last,
@@ -146,7 +148,7 @@ impl Store for Cached {
         }
         let mut read = self.inner.agent(agent_id, Freshness::Fresh).await?;
         match &mut read {
-            // Only ids that exist are remembered, so a flood of others takes no room.
+            // Only ids that exist are cached, so a flood of other ids uses no memory.
             Some(record) => {
                 self.alike.share(record);
                 self.agents
@@ -245,7 +247,7 @@ mod tests {
         store.set_agent(None);
         assert_eq!(read(Freshness::Fresh).await, None);
         assert_eq!(read(Freshness::Cached).await, None);
-        // Nobody's id is remembered: each of the last two asked.
+        // The absence of an agent is not cached: each of the last two reads asked the store.
         assert_eq!(store.calls(), 4);
     }
 
@@ -303,7 +305,7 @@ mod tests {
                 .all(|held| held.unwrap().is_empty())
         );
         assert_eq!(store.calls(), 2);
-        // What was imported just now is found by the next question.
+        // The next read finds a credential that was imported just now.
         store.set_imported(true);
         assert!(
             !cached

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-/// Why a store gave no answer. Never a verdict about anybody (contract D9).
+/// Why a store gave no answer. Never a verdict about a client or a token (contract D9).
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached or did not answer in time. The outcome of a write is unknown.
@@ -17,13 +17,13 @@ pub enum StoreError {
     Fault(#[source] Arc<dyn Error + Send + Sync>),
 }
 
-/// Somebody else's open transaction holds all that was asked for. Nothing was done.
+/// Another open transaction holds the locks on all that was asked for. Nothing was done.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("another transaction holds what is needed")]
 pub(crate) struct LockedElsewhere;
 
 impl StoreError {
-    /// Whether it is for certain that nothing was done, since somebody else holds what is needed.
+    /// Whether another transaction holds what is needed. Then it is certain that nothing was done.
     pub(in crate::store) fn is_locked(&self) -> bool {
         matches!(self, Self::Unavailable(cause) if cause.is::<LockedElsewhere>())
     }
@@ -38,13 +38,13 @@ pub enum OpenError {
     /// The database has an older schema than this program needs.
     #[error("the database's schema is older than this program: run `sealwright migrate`")]
     SchemaOlder,
-    /// The database keeps text in this encoding, which has no place for every name.
+    /// The database stores text in this encoding, which cannot represent every name.
     #[error(
         "the database's encoding is {0}, which cannot hold every name: make one with `create database … \
          encoding 'UTF8' template template0`"
     )]
     Encoding(String),
-    /// Tables were held, by these, for as long as a change of the schema may wait for them.
+    /// These sessions held the tables for longer than a schema change may wait.
     #[error(
         "the schema was not changed: its tables are held by {0}. Run `sealwright migrate` again after that"
     )]

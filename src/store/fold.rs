@@ -1,8 +1,8 @@
-//! Folding a batch: the tokens of one agent, decided on the same rows, become one slot that a
-//! store counts at once.
+//! Folding a batch: the tokens of one agent that were decided on the same rows become one slot,
+//! which a store counts at once.
 //!
-//! Owns the order in which slots are counted and how counts become verdicts, once for both
-//! backends. Must not know SQL.
+//! Owns the order in which slots are counted and how counts become verdicts, for both backends.
+//! Must not know SQL.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,25 +20,27 @@ use super::token::{Batch, Receipt, Verdict};
 /// The tokens of one agent that were decided on the same versions.
 #[derive(Debug)]
 pub(in crate::store) struct Slot<'a> {
-    /// Whose tokens.
+    /// The agent that the tokens are for.
     pub agent_id: &'a AgentId,
-    /// The agent's version that the decisions rest on.
+    /// The agent's version on which the decisions rest.
     pub agent_version: i64,
-    /// The catalogue's version that the decisions rest on.
+    /// The catalogue's version on which the decisions rest.
     pub catalogue_version: i64,
-    /// What the agent proved itself with for them: all must be alive, or none of the tokens is counted.
+    /// The credentials with which the agent authenticated for these tokens. All must be
+    /// valid; otherwise none of the tokens is counted.
     pub credentials: Vec<CredentialId>,
     /// How many tokens.
     pub asked: i64,
-    /// Up to where the month may be counted, never negative. When the grants of a slot carry
-    /// different limits the lowest holds for all, so that none is ever exceeded.
+    /// The month's counter must not exceed this number, which is never negative. If the grants of a
+    /// slot carry different limits, the lowest limit holds for all, so that no limit is ever
+    /// exceeded.
     pub ceiling: i64,
-    /// The place of its first token among the folded tokens: what names the slot in SQL.
+    /// The place of the slot's first token among the folded tokens. It names the slot in SQL.
     pub first: i64,
 }
 
 impl Slot<'_> {
-    /// How many credentials must be alive.
+    /// How many credentials must be valid.
     pub(super) fn proofs(&self) -> i64 {
         i64::try_from(self.credentials.len()).unwrap_or(i64::MAX)
     }
@@ -47,7 +49,7 @@ impl Slot<'_> {
 /// What a store counted for one slot.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Counted {
-    /// Which slot: its [`Slot::first`].
+    /// The slot, by its [`Slot::first`].
     pub slot: i64,
     /// How many of its tokens were counted.
     pub granted: i64,
@@ -61,9 +63,9 @@ pub(in crate::store) struct Counted {
 #[derive(Debug)]
 pub(in crate::store) struct Folded<'a> {
     grants: &'a [Arc<Grant>],
-    /// Sorted by agent id, so that every process locks the counters in one order.
+    /// Sorted by agent id, so that every process locks the counters in the same order.
     pub slots: Vec<Slot<'a>>,
-    /// Where in the batch each folded token came from; within a slot, in the batch's order.
+    /// The place in the batch of each folded token; within a slot, in the batch's order.
     places: Vec<usize>,
 }
 
@@ -73,7 +75,7 @@ impl<'a> Folded<'a> {
         let decided_on = |g: &'a Grant| (g.agent_id(), g.agent_version(), g.catalogue_version());
         let mut tokens: Vec<(usize, &'a Grant)> =
             grants.iter().map(AsRef::as_ref).enumerate().collect();
-        // The sort is stable: first come, first counted.
+        // The sort is stable: the token that came first is counted first.
         tokens.sort_by_key(|(_, grant)| decided_on(grant));
         let mut slots: Vec<Slot<'a>> = Vec::new();
         for (first, (_, grant)) in (0i64..).zip(&tokens) {
@@ -113,7 +115,8 @@ impl<'a> Folded<'a> {
         }
     }
 
-    /// The grants in folded order: those of one slot lie together, from its [`Slot::first`] on.
+    /// The grants in folded order: the grants of a slot are consecutive, from its [`Slot::first`]
+    /// on.
     pub(super) fn tokens(&self) -> impl Iterator<Item = &'a Grant> + '_ {
         self.places
             .iter()
@@ -121,7 +124,7 @@ impl<'a> Folded<'a> {
             .map(AsRef::as_ref)
     }
 
-    /// The grants that `counted` lets through, each with its count.
+    /// The grants that were counted, each with its place and its count.
     pub(super) fn granted<'s>(
         &'s self,
         counted: &'s [Counted],
@@ -132,7 +135,7 @@ impl<'a> Folded<'a> {
         })
     }
 
-    /// One verdict a grant, in the batch's order. A slot without a count is stale.
+    /// One verdict for each grant, in the batch's order. A slot without a count is stale.
     pub(super) fn verdicts(&self, counted: &[Counted]) -> Vec<Verdict> {
         let mut verdicts = vec![Verdict::Stale; self.grants.len()];
         let mut put = |place: usize, verdict| {
@@ -162,8 +165,8 @@ impl<'a> Folded<'a> {
     }
 }
 
-/// The verdicts of a batch that landed before, from the events of its tokens as (jti, epoch, iat).
-/// What has no event was not counted, for whatever reason, so it is decided again.
+/// The verdicts of a batch that was committed before, from the events of its tokens as (jti, epoch,
+/// iat). A token without an event was not counted, for whatever reason, so it is decided again.
 pub(in crate::store) fn recalled(
     grants: &[Arc<Grant>],
     events: &[(Uuid, i64, i64)],
@@ -181,17 +184,17 @@ pub(in crate::store) fn recalled(
     grants.iter().map(verdict).collect()
 }
 
-/// A batch without those of its grants that somebody else's transaction holds up.
+/// A batch without the grants whose counters another transaction holds.
 #[derive(Debug)]
 pub(in crate::store) struct Part<'a> {
     whole: &'a Batch,
-    /// The batch of the others alone.
+    /// The batch of the remaining grants.
     pub batch: Batch,
     out: &'a HashSet<AgentId>,
 }
 
 impl<'a> Part<'a> {
-    /// Of `whole`, without the tokens of the agents `out`.
+    /// The part of `whole` without the tokens of the agents in `out`.
     pub(super) fn without(whole: &'a Batch, out: &'a HashSet<AgentId>) -> Self {
         let is_in = |grant: &&Arc<Grant>| !out.contains(grant.agent_id());
         let grants = whole.grants.iter().filter(is_in).cloned().collect();
@@ -206,7 +209,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// One verdict a grant of the whole batch, from those of the others.
+    /// One verdict for each grant of the whole batch, from the verdicts of the remaining grants.
     pub(super) fn verdicts(&self, counted: Vec<Verdict>) -> Vec<Verdict> {
         let mut counted = counted.into_iter();
         let verdict = |grant: &Arc<Grant>| {
@@ -220,12 +223,12 @@ impl<'a> Part<'a> {
     }
 }
 
-/// `None` is without limit; a negative limit allows nothing.
+/// `None` means no limit; a negative limit allows nothing.
 fn ceiling(limit: Limit) -> i64 {
     limit.map_or(i64::MAX, |n| n.max(0))
 }
 
-/// `count` places from `first` on; none when either is no place at all.
+/// `count` places from `first` on; empty if either number is not a valid place.
 fn range(first: i64, count: i64) -> std::ops::Range<usize> {
     match (usize::try_from(first), usize::try_from(count)) {
         (Ok(first), Ok(count)) => first..first.saturating_add(count),
@@ -233,8 +236,9 @@ fn range(first: i64, count: i64) -> std::ops::Range<usize> {
     }
 }
 
-/// What the `token.issued` event says of a grant: its scopes and, when the token is about somebody
-/// else than the agent, in quotation marks who. No scope holds one (RFC 6749 §3.3).
+/// The detail of a grant's `token.issued` event: its scopes and, if the token is not about the
+/// agent itself, its subject in quotation marks. A scope cannot contain a quotation mark
+/// (RFC 6749 §3.3).
 pub(in crate::store) fn detail(grant: &Grant) -> String {
     if grant.subject() == grant.agent_id().as_str() {
         grant.scope().to_owned()

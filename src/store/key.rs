@@ -1,6 +1,8 @@
-//! Keys as a store holds them: signing keys, and keys of the store itself. All private bytes are sealed.
+//! Keys as a store holds them: signing keys, and keys of the store itself. All private bytes are
+//! sealed.
 //!
-//! Owns where a signing key stands. Must not know what seals a key, or when one moves on.
+//! Owns the states of a signing key. Must not know how a key is sealed, or when a key changes its
+//! state.
 
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
@@ -15,14 +17,14 @@ impl std::fmt::Debug for Sealed {
     }
 }
 
-/// Where a signing key stands (design: announced → signing → retiring → gone).
+/// The state of a signing key (design: announced → signing → retiring → gone).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
-    /// Published, signs nothing yet.
+    /// Published, but signs nothing yet.
     Announced,
-    /// Signs. At most one key of a store does.
+    /// Signs. At most one key of a store is in this state.
     Signing,
-    /// Published until the last token it signed has expired.
+    /// Published until the last token that it signed has expired.
     Retiring,
 }
 
@@ -36,7 +38,7 @@ impl KeyState {
         }
     }
 
-    /// The state of that name.
+    /// The state with this name.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "announced" => Some(Self::Announced),
@@ -56,26 +58,26 @@ pub struct KeyRecord {
     pub public_jwk: String,
     /// The private key, sealed with the `kid` as associated data.
     pub private_key: Sealed,
-    /// Where it stands.
+    /// Its state.
     pub state: KeyState,
     /// When it was first published.
     pub announced_at: Timestamp,
-    /// From when on it may sign.
+    /// The time from which on it may sign.
     pub signs_from: Timestamp,
     /// When it stopped signing.
     pub signs_until: Option<Timestamp>,
-    /// Until when it stays published once it retires.
+    /// Until when a retiring key stays published.
     pub published_until: Option<Timestamp>,
-    /// What authenticates its kid, its state and its times; `None` from a release that made none.
+    /// Authenticates its kid, its state and its times; `None` from a release without seals.
     pub seal: Option<Vec<u8>>,
 }
 
-/// A key of the store itself, sealed: `purpose` says what for (`tag`, `code`).
+/// A key of the store itself, sealed. `purpose` says what the key is for (`tag`, `code`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreKey {
-    /// What it is for.
+    /// What the key is for.
     pub purpose: String,
-    /// Which one of that purpose: one character of `[0-9A-Za-z]`.
+    /// Distinguishes the keys of one purpose: one character of `[0-9A-Za-z]`.
     pub key_id: String,
     /// The key, sealed with `purpose:key_id` as associated data.
     pub sealed: Sealed,

@@ -1,16 +1,17 @@
-//! Where state lives: one trait for the way of a token, one for what is read beside it, two real backends, two
-//! wrappers around the first.
+//! Where state is stored: one trait for the path of a token ([`Store`]), one for all other reads
+//! ([`Records`]), two real backends, and two wrappers around a [`Store`].
 //!
-//! Owns what a store must promise. Must not know HTTP, keys' private bytes, or what a refusal
-//! looks like to a client. Writes are values ([`Write`]): each is one atomic unit of work that
-//! carries its own audit event, so nobody can change state and forget the audit.
+//! Owns what a store must promise. Must not know HTTP, keys' private bytes, or what a refusal looks
+//! like to a client. Writes are values ([`Write`]): each is one atomic unit of work that carries
+//! its own audit event, so a change of state cannot lack its audit event.
 //!
-//! Reading order: this file, [`records`] (what is read beside the way of a token), `token` (what the way of a token reads and writes), [`mod@write`], [`batch`] (group
-//! commit over any store), [`cache`] (read-through over any store), then `postgres` and `sqlite`, which hold the
-//! same functions in the same order in files of the same names. What both share without SQL is in `fold` (a batch
-//! in the order in which it is counted), `redeem` (what a batch's authorization codes make of it), `revocation`
-//! (what the revocation list is made of), `key`, `error`, `retry` (asking again until the time is over) and `row`
-//! (what is text in a database and a type in the domain).
+//! Reading order: this file, [`records`] (the other reads), `token` (what the path of a token reads
+//! and writes), [`mod@write`], [`batch`] (group commit over any store), [`cache`] (read-through
+//! over any store), then `postgres` and `sqlite`, which have the same functions in the same order
+//! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
+//! order in which it is counted), `redeem` (how authorization codes affect a batch), `revocation`
+//! (the values of the revocation list), `key`, `error`, `retry` (trying again until the timeout)
+//! and `row` (values that are text in a database and a type in the domain).
 
 use std::sync::Arc;
 
@@ -54,19 +55,19 @@ pub use write::{
     TokenChange, Write,
 };
 
-/// A store of record, as the way of a token needs it. Missing is `None`, never an error. What is read beside that way
-/// is [`Records`]'.
+/// A store of record, as the path of a token needs it. A missing row is `None`, never an error. All
+/// other reads are in [`Records`].
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// The agent of that id with its credentials.
+    /// The agent with this id, and its credentials.
     async fn agent(
         &self,
         agent_id: &AgentId,
         freshness: Freshness,
     ) -> Result<Option<Arc<AgentRecord>>, StoreError>;
 
-    /// Whether this agent is active and has both on its lists, from the store of record. Anybody may
-    /// ask, so it is one look-up with one answer, whether there is such an agent or not.
+    /// Whether this agent is active and has both values on its lists, from the store of record.
+    /// Anybody may ask, so an unknown agent costs the same one look-up with one answer.
     async fn admits_code(
         &self,
         agent_id: &AgentId,
@@ -77,37 +78,39 @@ pub trait Store: Send + Sync {
     /// The scope catalogue.
     async fn catalogue(&self, freshness: Freshness) -> Result<Arc<Catalogue>, StoreError>;
 
-    /// The different costs of the imported credentials that are held (those without a tag), at most
-    /// `MAX_COSTS` of them; empty when none is held.
+    /// The different costs of the stored imported credentials (those without a tag), at most
+    /// `MAX_COSTS` of them; empty if no imported credential is stored.
     async fn imported_costs(&self, freshness: Freshness) -> Result<Arc<[HashCost]>, StoreError>;
 
-    /// How each token stands, in the order asked. Always from the store of record.
+    /// The standing of each token, in the order asked. Always from the store of record.
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError>;
 
-    /// What that authorization code was exchanged for, while it is remembered as spent: until
-    /// [`SPENT_GRACE`] past its end.
+    /// The token that this authorization code was exchanged for. A spent code is remembered until
+    /// [`SPENT_GRACE`] past its expiry.
     async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError>;
 
-    /// Whether the store answers, within the caller's patience.
+    /// Whether the store answers within the time that the caller waits.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// Counts and records tokens: one atomic statement, one verdict a grant, in order. A batch
-    /// whose id was committed before counts nothing again: what was counted then is
-    /// [`Verdict::Counted`] as then, all else [`Verdict::Stale`], so that it is decided again. A grant's
-    /// authorization code is spent with its counting, once, or not at all. A batch of nobody counts
-    /// nothing, and shows by its commit that tokens could be counted now. When somebody else holds
-    /// everything of a batch, the cause of the error is [`LockedElsewhere`].
+    /// Counts and records tokens: one atomic statement, one verdict for each grant, in order. A
+    /// batch whose id was committed before counts nothing again: a grant that was counted then is
+    /// [`Verdict::Counted`] as then, and every other grant is [`Verdict::Stale`], so that it is
+    /// decided again. One commit counts a grant and spends its authorization code; a code is spent
+    /// at most once. An empty batch counts nothing, but its commit shows that tokens can be counted
+    /// now. If other transactions hold everything that a batch needs, the cause of the error is
+    /// [`LockedElsewhere`].
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
 
-    /// Applies each write as a unit of its own inside one transaction, one outcome a write, in order.
+    /// Applies each write as its own unit inside one transaction, with one outcome for each write,
+    /// in order.
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError>;
 
-    /// Puts the store to rest before the process ends: nothing is lost without it, but a file is left
-    /// in one piece.
+    /// Closes the store before the process ends. Without this nothing is lost, but with it a
+    /// database file is left in one piece.
     async fn close(&self) {}
 }
 
-/// A store of record with all that it can do: what the two backends are, and what nothing else is.
+/// A store of record with all functions. The two backends implement it, and nothing else does.
 pub trait Backend: Store + Records {}
 
 impl<T: Store + Records> Backend for T {}

@@ -1,8 +1,9 @@
-//! What people, commands and background loops ask of a store, beside the way of a token.
+//! What people, commands and background loops read from a store, besides the path of a token.
 //!
-//! A trait a noun. Each backend implements it in its file of that noun, and nothing wraps it: a new read is a method
-//! here, one in each backend and its caller. A read that meets a broken connection is asked again inside the backend
-//! until the time of a call is over. Must not know how a token is counted.
+//! There is one trait for each noun. Each backend implements the trait in its file of that noun,
+//! and no wrapper wraps it. A new read needs a method here, one in each backend, and its caller. If
+//! a read meets a broken connection, the backend tries it again until the call's timeout. Must not
+//! know how a token is counted.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,7 @@ use super::error::StoreError;
 use super::key::{KeyRecord, StoreKey};
 use super::revocation::{IssuedToken, KilledTokens, Revocations, Sought};
 
-/// All of them.
+/// All read traits together.
 pub trait Records: ReadAgents + ReadRevocations + ReadEvents + ReadKeys + Upkeep {}
 
 impl<T: ReadAgents + ReadRevocations + ReadEvents + ReadKeys + Upkeep> Records for T {}
@@ -24,10 +25,11 @@ impl<T: ReadAgents + ReadRevocations + ReadEvents + ReadKeys + Upkeep> Records f
 /// Agents, as operators read them.
 #[async_trait]
 pub trait ReadAgents: Send + Sync {
-    /// Up to `limit` agents in the byte order of their ids, those after `after`.
+    /// Up to `limit` agents in the byte order of their ids, starting after the id `after`.
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError>;
 
-    /// How many tokens each of these agents was issued in `month`; agents without any are absent.
+    /// How many tokens each of these agents was issued in `month`. Agents without tokens are
+    /// absent.
     async fn used(
         &self,
         agent_ids: &[AgentId],
@@ -39,7 +41,7 @@ pub trait ReadAgents: Send + Sync {
 #[async_trait]
 pub trait ReadRevocations: Send + Sync {
     /// What changed in the revocation list after version `since`. Tokens whose `exp` is at or
-    /// before `now` and agents killed at or before `kills_after` are left out.
+    /// before `now`, and agents killed at or before `kills_after`, are left out.
     async fn revocations(
         &self,
         since: i64,
@@ -47,8 +49,9 @@ pub trait ReadRevocations: Send + Sync {
         kills_after: Timestamp,
     ) -> Result<Revocations, StoreError>;
 
-    /// The live tokens of each of `sought` that its kill hit, in that order: those that expire last first,
-    /// at most `most` an agent. Only events behind the place `after` are looked through, where it is given.
+    /// For each agent of `sought`, in that order, its live tokens that the kill hit: the tokens
+    /// that expire last come first, at most `most` for each agent. If `after` is given, only events
+    /// behind that place are searched.
     async fn killed_tokens(
         &self,
         sought: &[Sought],
@@ -61,11 +64,11 @@ pub trait ReadRevocations: Send + Sync {
 /// The record of events.
 #[async_trait]
 pub trait ReadEvents: Send + Sync {
-    /// The place of the newest event. What is recorded from now on lies behind it, but for what a
-    /// transaction under way has numbered already.
+    /// The place of the newest event. Later events have a greater place, except events that a
+    /// running transaction has already numbered.
     async fn newest_event(&self) -> Result<i64, StoreError>;
 
-    /// The `token.issued` event of that token, when it is still kept.
+    /// The `token.issued` event of this token, if the event is still kept.
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError>;
 }
 
@@ -82,17 +85,19 @@ pub trait ReadKeys: Send + Sync {
 /// What keeps a store in order while it is used.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
-    /// What the store's own clock shows, in milliseconds since 1970; `None` when it has none, and the
-    /// process's is the store's.
+    /// What the store's own clock shows, in milliseconds since 1970. `None` if the store has no
+    /// clock: then the process's clock is the store's.
     async fn clock(&self) -> Result<Option<i64>, StoreError>;
 
     /// Removes what only time removes, at most `most` rows of each kind: revocations past their
-    /// grace, `token.issued` events more than `keep_events` seconds old, batch ids older than a day, spent
-    /// codes past their grace. A store with a clock of its own goes by the smaller of that and `now`.
-    /// Returns how many rows went, so that the caller goes on while there is more.
+    /// grace, `token.issued` events more than `keep_events` seconds old, batch ids older than a
+    /// day, spent codes past their grace. A store with a clock of its own uses the smaller of its
+    /// clock and `now`. Returns how many rows were removed, so that the caller goes on while there
+    /// is more.
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError>;
 
-    /// What a store needs every second: what must be at hand is, and what nobody uses is given back.
+    /// The upkeep that a store needs every second: it keeps needed connections ready, and closes
+    /// unused ones.
     async fn rest(&self) -> Result<(), StoreError> {
         Ok(())
     }

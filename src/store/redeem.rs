@@ -1,7 +1,7 @@
-//! A batch in which tokens cost authorization codes: whose code is taken, and who is counted at all.
+//! A batch in which tokens cost authorization codes: which token takes a code, and which grants are
+//! counted.
 //!
-//! Owns how the spending of codes becomes part of a batch's verdicts, once for both backends. Must
-//! not know SQL.
+//! Owns how the spending of codes affects a batch's verdicts, for both backends. Must not know SQL.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::domain::time::{Moment, Timestamp};
 use super::token::{Batch, Verdict};
 use super::write::{Change, TokenChange, Write};
 
-/// A code and the first token of the batch that costs it.
+/// A code, and the first token of the batch that costs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Claim {
     pub code: CodeRef,
     pub jti: Jti,
-    /// When that token expires at the latest: its `iat` is no later than the batch's time.
+    /// When that token expires at the latest: its `iat` is not later than the batch's time.
     pub token_expires_at: Timestamp,
 }
 
-/// The claims of a batch, one a code: first come, first served. In the order of the codes, so that
-/// every process locks them in one order.
+/// The claims of a batch, one for each code: the first grant gets the code. Sorted by code, so that
+/// every process locks the codes in the same order.
 pub(in crate::store) fn claims(batch: &Batch) -> Vec<Claim> {
     let claim = |grant: &Arc<Grant>| {
         let token_expires_at = batch.now.second().saturating_add(grant.ttl());
@@ -36,13 +36,14 @@ pub(in crate::store) fn claims(batch: &Batch) -> Vec<Claim> {
         })
     };
     let mut claims: Vec<Claim> = batch.grants.iter().filter_map(claim).collect();
-    // The sort is stable, and of equal neighbours the first stays.
+    // The sort is stable, and of equal neighbours `dedup` keeps the first.
     claims.sort_by_key(|claim| claim.code.id);
     claims.dedup_by_key(|claim| claim.code.id);
     claims
 }
 
-/// The grants of a batch whose code went to another token: each presents a code a second time.
+/// The grants of a batch whose code went to another token: each of them presents a code for the
+/// second time.
 pub(in crate::store) fn repeated<'a>(
     batch: &'a Batch,
     taken: &HashSet<Jti>,
@@ -71,19 +72,19 @@ pub(in crate::store) fn revocation(
     })
 }
 
-/// The grants of a batch that may be counted: those without a code, and those whose code was taken
-/// for them.
+/// The grants of a batch that may be counted: grants without a code, and grants whose code was
+/// taken for them.
 #[derive(Debug)]
 pub(in crate::store) struct Entitled<'a> {
     whole: &'a Batch,
-    /// The batch of these alone.
+    /// The batch of only these grants.
     pub batch: Batch,
-    /// For each grant of the whole batch whether it is among them.
+    /// For each grant of the whole batch, whether it may be counted.
     kept: Vec<bool>,
 }
 
 impl<'a> Entitled<'a> {
-    /// Of `whole`, when the codes of the tokens `taken` were taken for them.
+    /// The entitled part of `whole`, if the tokens in `taken` got their codes.
     pub(super) fn new(whole: &'a Batch, taken: &HashSet<Jti>) -> Self {
         let may = |grant: &Arc<Grant>| grant.code().is_none() || taken.contains(&grant.jti());
         let kept: Vec<bool> = whole.grants.iter().map(may).collect();
@@ -104,7 +105,7 @@ impl<'a> Entitled<'a> {
         }
     }
 
-    /// The codes that were taken for tokens which then were not counted: they live on.
+    /// The codes that were taken for tokens which then were not counted. These codes stay unspent.
     pub(super) fn unspent(&self, verdicts: &[Verdict]) -> HashMap<CodeId, Verdict> {
         let uncounted = |(grant, verdict): (&Arc<Grant>, &Verdict)| match verdict {
             Verdict::Counted(_) => None,
@@ -118,8 +119,9 @@ impl<'a> Entitled<'a> {
             .collect()
     }
 
-    /// One verdict a grant of the whole batch, from those of the grants that may be counted. Whoever
-    /// came second for a code that lives on is told what the first was told, for they are one agent's.
+    /// One verdict for each grant of the whole batch, from the verdicts of the grants that may be
+    /// counted. If a code stays unspent, the second grant for it gets the same verdict as the
+    /// first, because both are of one agent.
     pub(super) fn verdicts(&self, counted: Vec<Verdict>) -> Vec<Verdict> {
         let unspent = self.unspent(&counted);
         let mut counted = counted.into_iter();

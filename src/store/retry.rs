@@ -1,6 +1,7 @@
-//! Asking again what may be asked again, until its caller has waited long enough.
+//! Repeats calls that may be repeated, until the caller has waited long enough.
 //!
-//! Owns how long any call may take, the pauses, and what is told at the end. Must not know what is asked.
+//! Owns the timeout of every call, the pauses, and the error at the end. Must not know what is
+//! called.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::StoreError;
 
-/// How long any one call may take. Longer is an answer of its own: unavailable. Below three seconds, so that
-/// the reply to a lost database comes within them.
+/// The timeout of every call. A call that takes longer is answered with unavailable. It is below
+/// three seconds, so that the response about a lost database comes within them.
 pub(in crate::store) const TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// The first pause before a call is made again; it doubles with each try.
@@ -21,13 +22,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[error("the store did not answer within {} ms", TIMEOUT.as_millis())]
 struct TooLate(#[source] Option<Arc<dyn Error + Send + Sync>>);
 
-/// The time is over; `cause` is what the last try met, if any came to an end.
+/// The timeout has passed. `cause` is the error of the last try, if a try came to an end.
 pub(in crate::store) fn too_late(cause: Option<Arc<dyn Error + Send + Sync>>) -> StoreError {
     StoreError::Unavailable(Arc::new(TooLate(cause)))
 }
 
-/// Until the time of a call is over: what changes nothing, or nothing more when done twice, rides out
-/// a database that restarts.
+/// Repeats a call until its timeout, so that it survives a restart of the database. Only for calls
+/// that change nothing, or change nothing more when repeated.
 pub(in crate::store) async fn again<T, F>(call: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
@@ -45,7 +46,7 @@ where
     let (mut pause, mut last) = (PAUSE, None);
     loop {
         match timeout_at(deadline, call()).await {
-            // That is for the caller to wait for, apart from all others.
+            // Not repeated here: the caller waits for the lock, apart from all other requests.
             Ok(Err(error)) if error.is_locked() => return Err(error),
             Ok(Err(StoreError::Unavailable(cause))) if Instant::now() + pause < deadline => {
                 tracing::debug!(%cause, "sending again");

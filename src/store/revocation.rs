@@ -1,7 +1,8 @@
-//! What the revocation list is made of: revoked tokens, killed agents, and which of a killed agent's
-//! tokens there is room for.
+//! The values of the revocation list: revoked tokens, killed agents, and the tokens of a killed
+//! agent for which there is room.
 //!
-//! Owns those values and the choice among too many tokens. Must not know SQL, or how the list looks.
+//! Owns those values and the choice among too many tokens. Must not know SQL, or the format of the
+//! list.
 
 use std::cmp::Reverse;
 
@@ -9,17 +10,17 @@ use crate::domain::agent::Epoch;
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
 
-/// A revoked token is remembered this many seconds past its `exp` (contract D7).
+/// A revoked token is remembered for this many seconds past its `exp` (contract D7).
 pub const REVOCATION_GRACE: i64 = 120;
 
-/// A token that was revoked by itself.
+/// A token that was revoked individually.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevokedToken {
     /// The token.
     pub jti: Jti,
     /// Its `exp`.
     pub expires_at: Timestamp,
-    /// The list's version that this revocation made.
+    /// The list's version that this revocation created.
     pub version: i64,
 }
 
@@ -28,13 +29,13 @@ pub struct RevokedToken {
 pub struct KilledAgent {
     /// The agent.
     pub agent_id: AgentId,
-    /// Its epoch: tokens with a lower one are dead.
+    /// Its epoch: tokens with a lower epoch are revoked.
     pub epoch: Epoch,
     /// When the last kill was.
     pub killed_at: Timestamp,
-    /// The longest custom lifetime this agent ever had, in seconds; 0 without one.
+    /// The longest custom lifetime that this agent ever had, in seconds; 0 if it never had one.
     pub longest_ttl: i64,
-    /// The list's version that the kill made.
+    /// The list's version that the kill created.
     pub version: i64,
 }
 
@@ -43,18 +44,18 @@ pub struct KilledAgent {
 pub struct Revocations {
     /// The list's version now.
     pub version: i64,
-    /// Tokens revoked by themselves.
+    /// Tokens that were revoked individually.
     pub tokens: Vec<RevokedToken>,
     /// Agents whose tokens were killed.
     pub agents: Vec<KilledAgent>,
 }
 
-/// A token as its `token.issued` event has it.
+/// A token as recorded in its `token.issued` event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedToken {
     /// The token.
     pub jti: Jti,
-    /// Whose it is.
+    /// The agent that it was issued to.
     pub agent_id: AgentId,
     /// Its `exp`.
     pub expires_at: Timestamp,
@@ -67,18 +68,18 @@ pub struct ExchangedToken {
     pub jti: Jti,
     /// When it expires at the latest.
     pub expires_at: Timestamp,
-    /// Whether it was revoked by itself.
+    /// Whether it was revoked individually.
     pub is_revoked: bool,
 }
 
-/// A killed agent whose tokens are looked up.
+/// A killed agent whose tokens are searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sought {
     /// The agent.
     pub agent_id: AgentId,
-    /// Its tokens with a lower epoch are sought.
+    /// Tokens with a lower epoch are searched for.
     pub below: Epoch,
-    /// No token that was issued before lives any more.
+    /// Every token that was issued before this time has expired.
     pub issued_from: Timestamp,
 }
 
@@ -91,18 +92,19 @@ pub struct KilledToken {
     pub expires_at: Timestamp,
 }
 
-/// The tokens of a killed agent that there is room for: those that expire last first, and of those that
-/// expire together the one with the greater id, so that every process chooses the same.
+/// The tokens of a killed agent for which there is room. The token that expires last comes first.
+/// Of tokens that expire together, the one with the greater id comes first. So every process
+/// chooses the same tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KilledTokens {
-    /// These, in that order once [`KilledTokens::settle`] was called.
+    /// The tokens, in that order after [`KilledTokens::settle`].
     pub tokens: Vec<KilledToken>,
-    /// How many more live than there is room for.
+    /// How many more live tokens there are than room.
     pub omitted: u64,
 }
 
 impl KilledTokens {
-    /// Adds a token. Never holds more than twice as many as there is room for.
+    /// Adds a token. Holds at most twice `most` tokens, or 1,000 if that is more.
     pub fn add(&mut self, token: KilledToken, most: usize) {
         self.tokens.push(token);
         if self.tokens.len() >= most.saturating_mul(2).max(1_000) {
@@ -110,7 +112,7 @@ impl KilledTokens {
         }
     }
 
-    /// Puts the tokens in order, each once, and drops those that there is no room for.
+    /// Sorts the tokens, removes duplicates, and drops those for which there is no room.
     pub fn settle(&mut self, most: usize) {
         self.tokens
             .sort_unstable_by_key(|token| Reverse((token.expires_at, token.jti)));
@@ -122,7 +124,8 @@ impl KilledTokens {
             .saturating_add(u64::try_from(over).unwrap_or(u64::MAX));
     }
 
-    /// Drops what has expired; whether anything did. What found no room expired before what did.
+    /// Drops expired tokens, and returns whether there were any. The omitted tokens expire before
+    /// the others, so then all of them have expired.
     pub fn expire(&mut self, now: Timestamp) -> bool {
         let before = self.tokens.len();
         self.tokens.retain(|token| now < token.expires_at);
@@ -134,7 +137,7 @@ impl KilledTokens {
     }
 }
 
-/// Gathers look-ups of several agents, each under its place among those sought.
+/// Collects the tokens of several agents, each agent by its place in `sought`.
 pub(in crate::store) struct Gathered {
     found: Vec<KilledTokens>,
     most: usize,
@@ -148,7 +151,7 @@ impl Gathered {
         }
     }
 
-    /// Takes over rows of a place, a token's id and its `exp`.
+    /// Adds rows: the agent's place, a token's id and the token's `exp`.
     pub(super) fn extend(&mut self, rows: Vec<(i64, uuid::Uuid, i64)>) {
         for (place, jti, expires_at) in rows {
             let place = usize::try_from(place)

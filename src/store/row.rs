@@ -1,7 +1,7 @@
-//! Rows as both backends hold them: what is text in a database and a type in the domain.
+//! Rows as both backends hold them: values that are text in a database and a type in the domain.
 //!
-//! Owns the stored form of lists and agents. Must not know SQL. A value that breaks its type's
-//! rule is a fault of the store, never a refusal.
+//! Owns the stored form of lists and agents. Must not know SQL. A value that breaks its type's rule
+//! is a fault of the store, never a refusal.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::domain::ttl::Ttl;
 use super::key::{KeyRecord, KeyState, Sealed};
 use super::revocation::{IssuedToken, KilledAgent, Revocations, RevokedToken};
 
-/// A stored value that is not what its column promises.
+/// A stored value that breaks the rule of its column.
 pub(in crate::store) type Broken = Box<dyn Error + Send + Sync>;
 
 /// A list as JSON text.
@@ -30,7 +30,7 @@ pub(in crate::store) fn list<'a>(items: impl Iterator<Item = &'a str>) -> String
         .to_string()
 }
 
-/// Rows for a statement that reads them from JSON.
+/// Rows as JSON, for a statement that reads its rows from JSON.
 pub(in crate::store) fn json(rows: &impl serde::Serialize) -> Result<String, Broken> {
     Ok(serde_json::to_string(rows)?)
 }
@@ -43,7 +43,7 @@ fn parse_list<T>(json: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Resu
         .collect::<Result<_, _>>()?)
 }
 
-/// A profile's lists as they are stored.
+/// A profile's lists in their stored form.
 pub(in crate::store) struct ProfileLists {
     pub scopes: String,
     pub audiences: String,
@@ -132,8 +132,8 @@ impl KeyRow {
     }
 }
 
-/// A line of the revocation list: its version, a token revoked by itself, or a killed agent.
-/// They come from one statement, so that the version covers exactly the lines beside it.
+/// A row of the revocation list: its version, an individually revoked token, or a killed agent. All
+/// rows come from one statement, so that the version covers exactly the rows that come with it.
 pub(in crate::store) struct RevocationRow {
     pub version: i64,
     pub jti: Option<uuid::Uuid>,
@@ -144,7 +144,7 @@ pub(in crate::store) struct RevocationRow {
     pub longest_ttl: i64,
 }
 
-/// Puts the lines together; they come in version order.
+/// Builds the list from its rows, which come in version order.
 pub(in crate::store) fn revocations(
     rows: impl Iterator<Item = Result<RevocationRow, Broken>>,
 ) -> Result<Revocations, Broken> {
@@ -171,7 +171,7 @@ pub(in crate::store) fn revocations(
     Ok(list)
 }
 
-/// The columns of a `token.issued` event that say which token it was.
+/// The columns of a `token.issued` event that identify the token.
 pub(in crate::store) fn issued(
     (jti, agent_id, expires_at): (uuid::Uuid, String, i64),
 ) -> Result<IssuedToken, Broken> {
@@ -182,8 +182,8 @@ pub(in crate::store) fn issued(
     })
 }
 
-/// The second in which a token id was drawn, which its first 48 bits tell (RFC 9562 §5.7); `None`
-/// for an id of another version, which no token of ours carries.
+/// The second in which a token id was drawn. Its first 48 bits tell this (RFC 9562 §5.7). `None`
+/// for an id of another version, which this server's tokens never have.
 pub(in crate::store) fn drawn_at(jti: Jti) -> Option<Timestamp> {
     if jti.0.get_version_num() != 7 {
         return None;

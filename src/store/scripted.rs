@@ -1,6 +1,6 @@
-//! A store for tests of the wrappers: it counts its calls and fails, hangs or waits as it was told.
+//! A store for tests of the wrappers: it counts its calls, and fails, hangs or waits as scripted.
 //!
-//! Must not know what is wrapped around it. What the wrappers only hand on is left out.
+//! Must not know which wrapper is around it. Calls that the wrappers only pass on are left out.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use super::{
     Verdict, Write,
 };
 
-/// The store. Calls are counted from 0, whatever they ask.
+/// The store. Calls are counted from 0, whatever they ask for.
 #[derive(Default)]
 pub(super) struct Scripted {
     fails: Vec<usize>,
@@ -45,7 +45,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Scripted {
-    /// One that is unavailable at these calls.
+    /// A store that is unavailable at these calls.
     pub(super) fn failing(calls: &[usize]) -> Self {
         Self {
             fails: calls.to_vec(),
@@ -53,7 +53,7 @@ impl Scripted {
         }
     }
 
-    /// The same, answering no call from this one on.
+    /// The same store, but it does not answer from this call on.
     pub(super) fn hanging_from(self, call: usize) -> Self {
         Self {
             hangs_from: Some(call),
@@ -61,37 +61,37 @@ impl Scripted {
         }
     }
 
-    /// The same, taking so long for each call.
+    /// The same store, but each call takes this long.
     pub(super) fn slow(self, takes: Duration) -> Self {
         Self { takes, ..self }
     }
 
-    /// How often it was called.
+    /// How often the store was called.
     pub(super) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// The ids of the batches that it was sent, in order.
+    /// The ids of the batches that were sent to the store, in order.
     pub(super) fn batches(&self) -> Vec<u128> {
         lock(&self.batches).clone()
     }
 
-    /// How many writes each commit held, in order.
+    /// The number of writes in each commit, in order.
     pub(super) fn commits(&self) -> Vec<usize> {
         lock(&self.commits).clone()
     }
 
-    /// What the next read of any agent finds.
+    /// Sets what the next read of any agent finds.
     pub(super) fn set_agent(&self, record: Option<AgentRecord>) {
         *lock(&self.agent) = record.map(Arc::new);
     }
 
-    /// Whether the next read finds imported credentials.
+    /// Sets whether the next read finds imported credentials.
     pub(super) fn set_imported(&self, held: bool) {
         self.imported.store(held, Ordering::SeqCst);
     }
 
-    /// Counts a call and does what was told for it.
+    /// Counts a call, and does what is scripted for it.
     async fn call(&self) -> Result<(), StoreError> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         if self.hangs_from.is_some_and(|from| call >= from) {
@@ -178,7 +178,7 @@ impl Store for Scripted {
     }
 }
 
-/// What the tests of both wrappers ask for.
+/// Values for the tests of both wrappers.
 #[cfg(test)]
 pub(super) mod samples {
     use std::error::Error;
@@ -202,7 +202,7 @@ pub(super) mod samples {
 
     const CALLBACK: &str = "https://app.example/cb";
 
-    /// The error and its causes.
+    /// The error's message, followed by those of its causes.
     pub(crate) fn chain(error: &dyn Error) -> String {
         error.source().map_or_else(
             || error.to_string(),
@@ -210,7 +210,7 @@ pub(super) mod samples {
         )
     }
 
-    /// An agent of that version without credentials.
+    /// An agent with this version and without credentials.
     pub(crate) fn record(agent_id: &str, version: i64) -> AgentRecord {
         AgentRecord {
             agent: agent(agent_id, version),
@@ -241,12 +241,12 @@ pub(super) mod samples {
         }
     }
 
-    /// A batch of that id with one grant.
+    /// A batch with this id and one grant.
     pub(crate) fn batch(id: u128) -> Batch {
         batch_for(id, &Basis::Own)
     }
 
-    /// A batch of that id with one grant, which costs a code.
+    /// A batch with this id and one grant, which costs a code.
     pub(crate) fn exchange(id: u128) -> Batch {
         let reference = CodeRef {
             id: CodeId(Uuid::from_u128(id)),

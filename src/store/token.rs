@@ -1,7 +1,7 @@
-//! What the way of a token reads and writes: an agent with its credentials, a batch of grants and what became
-//! of each, how a token stands.
+//! What the path of a token reads and writes: an agent with its credentials, a batch of grants and
+//! the verdict about each, and the standing of a token.
 //!
-//! Owns the receipt, without which no token is signed. Must not know how a store counts.
+//! Owns the receipt. Without a receipt, a token cannot be signed. Must not know how a store counts.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::domain::time::{Moment, Timestamp};
 /// The most grants in one batch, and the most tokens in one look-up.
 pub(super) const MAX_BATCH: usize = 256;
 
-/// A spent code is remembered this many seconds past its end: far longer than the clocks of two
-/// processes may differ, so that none takes it for a live one.
+/// A spent code is remembered for this many seconds past its expiry. This is far longer than the
+/// clocks of two processes may differ, so no process takes the code for a live one.
 pub const SPENT_GRACE: i64 = 3_600;
 
-/// How many different costs of imported hashes are told apart: all that there are, wherever somebody did not
-/// make them differ on purpose.
+/// How many different costs of imported hashes are told apart. Real hashes have fewer different
+/// costs; only hashes made to differ on purpose exceed this number.
 pub(super) const MAX_COSTS: i64 = 32;
 
-/// Whether a read may be answered from memory. A remembered row may only say yes: before any
-/// refusal that rests on stored state the row is read [`Freshness::Fresh`].
+/// Whether a read may be answered from the cache. A cached row may only lead to a yes: before any
+/// refusal that rests on stored state, the row is read [`Freshness::Fresh`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// A remembered row will do.
+    /// A cached row is enough.
     Cached,
     /// From the store of record.
     Fresh,
@@ -44,17 +44,17 @@ pub struct AgentRecord {
 /// Tokens to count and record in one atomic statement.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// A batch that is sent again under the same id counts once.
+    /// The batch's id. A batch that is sent again under the same id counts once.
     pub id: BatchId,
-    /// The process's own clock: the one time that is not the store's. A store with a clock of its own
-    /// takes the smaller of the two as `iat` and counts in the month that its own one shows.
+    /// The process's own clock: the only time that is not the store's. A store with a clock of its
+    /// own takes the smaller of the two as `iat`, and counts in the month that its own clock shows.
     pub now: Moment,
-    /// What was decided, at most [`MAX_BATCH`].
+    /// The decided grants, at most [`MAX_BATCH`].
     pub grants: Vec<Arc<Grant>>,
 }
 
 impl Batch {
-    /// A batch of one.
+    /// A batch with one grant.
     pub fn of(id: BatchId, now: Moment, grant: Arc<Grant>) -> Self {
         Self {
             id,
@@ -64,7 +64,7 @@ impl Batch {
     }
 }
 
-/// What became of one grant of a batch, in the batch's order.
+/// The result for one grant of a batch, in the batch's order.
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// Counted and recorded.
@@ -73,15 +73,15 @@ pub enum Verdict {
     Stale,
     /// The month's tokens are used up. Nothing was counted.
     QuotaReached,
-    /// The authorization code was exchanged before, or by an earlier grant of the batch. Nothing was
-    /// counted.
+    /// The authorization code was exchanged before, or by an earlier grant of the batch. Nothing
+    /// was counted.
     Spent,
-    /// Somebody else's open transaction holds the agent's counter. Nothing was counted; the others of the
-    /// batch did not wait for it.
+    /// Another open transaction holds the agent's counter. Nothing was counted. The other grants of
+    /// the batch did not wait for it.
     Locked,
 }
 
-/// Proof that a store counted a token. Only stores make one.
+/// Proof that a store counted a token. Only stores make receipts.
 #[derive(Debug, Clone, Copy)]
 pub struct Receipt {
     jti: Jti,
@@ -90,13 +90,13 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// For a token that a committed statement counted under `epoch` at `iat`.
+    /// The receipt for a token that a committed statement counted under `epoch` at `iat`.
     pub(in crate::store) fn new(jti: Jti, epoch: Epoch, iat: Timestamp) -> Self {
         Self { jti, epoch, iat }
     }
 }
 
-/// A grant that was counted: what the keyring signs. There is no other way to make one.
+/// A grant that was counted. The keyring signs only this type. Only [`Recorded::new`] makes one.
 #[derive(Debug)]
 pub struct Recorded {
     grant: Arc<Grant>,
@@ -105,7 +105,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Joins a grant with its receipt; `None` when the receipt is another token's.
+    /// Joins a grant with its receipt; `None` if the receipt is another token's.
     pub fn new(grant: Arc<Grant>, receipt: Receipt) -> Option<Self> {
         (grant.jti() == receipt.jti).then_some(Self {
             grant,
@@ -114,7 +114,7 @@ impl Recorded {
         })
     }
 
-    /// What was granted.
+    /// The grant.
     pub fn grant(&self) -> &Grant {
         &self.grant
     }
@@ -141,11 +141,11 @@ pub struct TokenRef {
     pub agent_id: AgentId,
 }
 
-/// How a token and its agent stand, read together from the store of record.
+/// The state of a token and its agent, read together from the store of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// Whether the token was revoked by itself.
+    /// Whether the token was revoked individually.
     pub revoked: bool,
-    /// The agent's status and epoch; `None` when no such agent exists.
+    /// The agent's status and epoch; `None` if no such agent exists.
     pub agent: Option<(AgentStatus, Epoch)>,
 }

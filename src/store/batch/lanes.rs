@@ -1,6 +1,7 @@
-//! The lanes of the wrapper: each takes what waits, sends it to the store at once and deals the answers out.
+//! The lanes of the wrapper. Each takes the waiting requests, sends them to the store together and
+//! gives each caller its answers.
 //!
-//! Owns what goes out together. Must not know SQL, or how a caller waits.
+//! Owns what is sent together. Must not know SQL, or how a caller waits.
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub(super) async fn run_issues(
         let units = match send(&*store, &batch, last_deadline(&all), &mut sendings).await {
             Ok(verdicts) => Unit::apart(deal_counted(all, verdicts)),
             Err(error) if error.is_locked() && sendings == 1 => Unit::apart(all),
-            // What became of an earlier sending is not known.
+            // It is unknown whether an earlier sending was counted, so the batch keeps its id.
             Err(error) if error.is_locked() => vec![Unit::whole(batch, all)],
             Err(error) => {
                 answer_all(all, &error);
@@ -47,9 +48,9 @@ pub(super) async fn run_issues(
                 refused.into_inner().refuse(&StoreError::Busy);
             }
         }
-        // Whatever is ready to run goes first: those who were just answered sign, and requests that
-        // have arrived get in line. A busy server counts more tokens a batch, an idle one waits for
-        // nobody.
+        // Let other ready tasks run first: answered requests sign their tokens, and new requests
+        // enter the queue. So a busy server counts more tokens in a batch, and an idle server does
+        // not wait.
         tokio::task::yield_now().await;
     }
 }
@@ -70,7 +71,8 @@ pub(super) async fn run_standings(
     }
 }
 
-/// Revocations are the same when done twice, so those that fail together are sent again one by one.
+/// Revoking a token twice has the same effect as once. So revocations that fail together are sent
+/// again one by one.
 pub(super) async fn run_revocations(
     store: Arc<dyn Store>,
     mut queue: mpsc::Receiver<Waiting<Vec<Write>, Vec<Outcome>>>,
@@ -100,8 +102,9 @@ pub(super) async fn run_revocations(
     }
 }
 
-/// Sends a batch until it is answered. A lost connection leaves it open whether the batch was
-/// counted, so it goes out again under the same id: the store tells what became of the first.
+/// Sends a batch until it is answered. After a lost connection, it is unknown whether the batch was
+/// counted. So the batch is sent again under the same id, and the store says what the first sending
+/// counted.
 async fn send(
     store: &dyn Store,
     batch: &Batch,

@@ -1,8 +1,8 @@
-//! Tokens that nobody can count at the moment, since somebody else's transaction holds their agent's
-//! counter or their code: they wait here, and nobody waits with them.
+//! Tokens that cannot be counted at the moment, because another transaction holds their agent's
+//! counter or their code. They wait here, so that no other token waits with them.
 //!
-//! Owns when they are tried again. Must not know SQL. A unit is sent under one id and never changed, so
-//! that it counts once whatever becomes of a sending.
+//! Owns when they are tried again. Must not know SQL. A unit is sent under one id and never
+//! changed, so that it counts once, whatever happens to a sending.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 type Token = Waiting<Batch, Vec<Verdict>>;
 
-/// What is tried together.
+/// Tokens that are tried together.
 pub(super) struct Unit {
     batch: Batch,
     waiting: Vec<Token>,
@@ -34,7 +34,7 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    /// All of a batch that may have been sent before, under its own id.
+    /// A whole batch that may have been sent before, under its own id.
     pub(super) fn whole(batch: Batch, waiting: Vec<Token>) -> Self {
         Self {
             batch,
@@ -44,12 +44,13 @@ impl Unit {
         }
     }
 
-    /// Tokens that are known to be uncounted: those of one agent, or of one code, wait together.
+    /// Splits tokens that are known to be uncounted: tokens of one agent, or of one code, wait
+    /// together.
     pub(super) fn apart(waiting: Vec<Token>) -> Vec<Self> {
         let mut groups: HashMap<(AgentId, Option<CodeId>), Vec<Token>> = HashMap::new();
         for one in waiting {
             let Some(grant) = one.ask.grants.first() else {
-                // Nothing was asked for, so nothing is locked: readiness asks so.
+                // An empty request asks for no lock. The readiness check sends such a request.
                 let _ = one.answer.send(Ok(Vec::new()));
                 continue;
             };
@@ -58,19 +59,20 @@ impl Unit {
         }
         let unit = |waiting: Vec<Token>| {
             let mut batch = merge(&waiting)?;
-            // The first one's id may have gone out with others. Nobody draws this one.
+            // The first request's id may have been sent with other tokens. No request draws this
+            // id.
             batch.id = BatchId(Uuid::from_u128(batch.id.0.as_u128() ^ 1));
             Some(Self::whole(batch, waiting))
         };
         groups.into_values().filter_map(unit).collect()
     }
 
-    /// Answers everybody.
+    /// Answers all waiting callers with the error.
     pub(super) fn refuse(self, error: &StoreError) {
         answer_all(self.waiting, error);
     }
 
-    /// One more try; what is left after it.
+    /// Tries once more. Returns the units that are left.
     async fn try_again(mut self, store: &dyn Store) -> Vec<Self> {
         let deadline = last_deadline(&self.waiting);
         let is_late =
@@ -98,7 +100,7 @@ impl Unit {
     }
 }
 
-/// Deals the verdicts out, each caller as many as it asked for, and hands back those who have to wait.
+/// Gives each caller its share of the verdicts. Returns the requests that still have to wait.
 pub(super) fn deal_counted(waiting: Vec<Token>, verdicts: Vec<Verdict>) -> Vec<Token> {
     let mut verdicts = verdicts.into_iter();
     let mut held_up = Vec::new();
@@ -111,14 +113,14 @@ pub(super) fn deal_counted(waiting: Vec<Token>, verdicts: Vec<Verdict>) -> Vec<T
         {
             held_up.push(one);
         } else {
-            // Nobody waits any more: what was counted stays counted and goes to nobody.
+            // If the caller has gone, the token stays counted, but no client receives it.
             let _ = one.answer.send(Ok(share));
         }
     }
     held_up
 }
 
-/// Tries what is parked until it is counted or late; ends with the lanes that park.
+/// Tries parked units until they are counted or too late. Ends when the lanes that park units end.
 pub(super) async fn run_parked(store: Arc<dyn Store>, mut queue: mpsc::Receiver<Unit>) {
     let mut parked: Vec<Unit> = Vec::new();
     loop {

@@ -1,6 +1,6 @@
-//! What stands in the queues: one request, and where its answer goes.
+//! An entry of a queue: one request, and where its answer goes.
 //!
-//! Owns who gets which answer. Must not know how a request is sent.
+//! Owns which caller gets which answer. Must not know how a request is sent.
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -8,14 +8,15 @@ use tokio::time::Instant;
 use crate::store::error::StoreError;
 use crate::store::token::{Batch, MAX_BATCH, Verdict};
 
-/// One request that waits, and where its answer goes.
+/// One waiting request, and where its answer goes.
 pub(super) struct Waiting<Ask, Answer> {
     pub ask: Ask,
     pub deadline: Instant,
     pub answer: oneshot::Sender<Result<Answer, StoreError>>,
 }
 
-/// Takes what waits, drops what nobody waits for any more, and gives up when the wrapper is gone.
+/// Takes the waiting requests, and drops those whose caller no longer waits. Returns `false` when
+/// the wrapper is gone.
 pub(super) async fn next<Ask, Answer>(
     queue: &mut mpsc::Receiver<Waiting<Ask, Answer>>,
     waiting: &mut Vec<Waiting<Ask, Answer>>,
@@ -29,7 +30,7 @@ pub(super) async fn next<Ask, Answer>(
     true
 }
 
-/// Deals `answers` out to those who asked, each as many as it asked for.
+/// Gives each caller as many of the answers as it asked for.
 pub(super) fn deal<Ask, Answer>(
     waiting: &mut Vec<Waiting<Ask, Vec<Answer>>>,
     count: impl Fn(&Ask) -> usize,
@@ -40,7 +41,8 @@ pub(super) fn deal<Ask, Answer>(
             let mut answers = answers.into_iter();
             for one in waiting.drain(..) {
                 let share: Vec<Answer> = answers.by_ref().take(count(&one.ask)).collect();
-                // Nobody waits any more: what was counted stays counted and goes to nobody.
+                // If the caller has gone, what was counted stays counted, but no client receives
+                // it.
                 let _ = one.answer.send(Ok(share));
             }
         }
@@ -65,7 +67,7 @@ pub(super) fn last_deadline<Ask, Answer>(waiting: &[Waiting<Ask, Answer>]) -> In
         .unwrap_or_else(Instant::now)
 }
 
-/// All that wait as one batch: the first one's id, the latest clock.
+/// All waiting requests as one batch, with the first request's id and the latest clock.
 pub(super) fn merge(waiting: &[Waiting<Batch, Vec<Verdict>>]) -> Option<Batch> {
     let first = waiting.first()?;
     let grants = waiting

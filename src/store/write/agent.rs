@@ -5,45 +5,47 @@ use crate::domain::credential::Credential;
 use crate::domain::event::Event;
 use crate::domain::id::AgentId;
 
-/// What can be changed about an agent. Each variant says which outcomes it can have besides `Applied`.
+/// What can be changed about an agent. Each variant lists the outcomes that it can have besides
+/// `Applied`.
 #[derive(Debug, Clone)]
 pub enum AgentChange {
-    /// A new agent, active or (imported) suspended, with its first credential. `Conflict` when the id is
-    /// taken, `Clash`; no row is written then.
+    /// A new agent, active or (imported) suspended, with its first credential. `Conflict` if the id
+    /// is taken, `Clash`; in both cases no row is written.
     Create {
-        /// The agent; `epoch` and `version` the store's unix milliseconds, which no agent of this id had before.
+        /// The agent. Its `epoch` and `version` are the store's unix milliseconds, which no agent
+        /// with this id had before.
         agent: Box<Agent>,
         /// Its first credential.
         credential: Box<Credential>,
     },
-    /// A changed profile; raises the version, and the epoch where the tokens are killed. `NotFound`,
-    /// `Clash`; `Conflict` when the version is no longer `expected_version`.
+    /// A changed profile; raises the version, and also the epoch if the tokens are killed.
+    /// `NotFound`, `Clash`; `Conflict` if the version is no longer `expected_version`.
     Update {
-        /// Whose.
+        /// The agent.
         agent_id: AgentId,
-        /// The version that the new profile was made from.
+        /// The version from which the new profile was made.
         expected_version: i64,
-        /// All of the new profile.
+        /// The whole new profile.
         profile: Box<Profile>,
-        /// What becomes of the tokens that the old profile gave.
+        /// What happens to the tokens that were issued under the old profile.
         tokens: LiveTokens,
     },
-    /// Active → suspended; raises epoch and version. `NotFound`, `Unchanged`; `Conflict` when
+    /// Active → suspended; raises epoch and version. `NotFound`, `Unchanged`; `Conflict` if
     /// decommissioned.
     Suspend(AgentId),
-    /// Suspended → active; raises the version, never the epoch. `NotFound`, `Unchanged`;
-    /// `Conflict` when decommissioned.
+    /// Suspended → active; raises the version, never the epoch. `NotFound`, `Unchanged`; `Conflict`
+    /// if decommissioned.
     Reactivate(AgentId),
     /// Any state → decommissioned; raises epoch and version. `NotFound`, `Unchanged`.
     Decommission(AgentId),
-    /// Kills all live tokens, leaves the status; raises epoch and version. `NotFound`.
+    /// Kills all live tokens, but keeps the status; raises epoch and version. `NotFound`.
     RevokeTokens(AgentId),
 }
 
-/// What becomes of an agent's live tokens when its profile is changed.
+/// What happens to an agent's live tokens when its profile is changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LiveTokens {
-    /// They live on, with what they were given.
+    /// They stay valid, with the rights that they have.
     #[default]
     Keep,
     /// They are killed in the same commit.
@@ -51,7 +53,7 @@ pub enum LiveTokens {
 }
 
 impl AgentChange {
-    /// Whether this change gives an agent its id or users to act for.
+    /// Whether this change sets an agent's id, or users on whose behalf an agent may act.
     pub(in crate::store) fn names(&self) -> bool {
         match self {
             Self::Create { .. } => true,
@@ -74,7 +76,7 @@ impl AgentChange {
         )
     }
 
-    /// What is recorded of it.
+    /// The audit event of the change.
     pub(super) fn event(&self) -> Event {
         match self {
             Self::Create { agent, .. } => Event::AgentCreated(agent.agent_id.clone()),

@@ -4,35 +4,38 @@ use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::event::Event;
 use crate::domain::id::{AgentId, CredentialId};
 
-/// What can be changed about an agent's secrets. Each variant says which outcomes it can have besides `Applied`.
+/// What can be changed about an agent's secrets. Each variant lists the outcomes that it can have
+/// besides `Applied`.
 #[derive(Debug, Clone)]
 pub enum CredentialChange {
-    /// A new credential; each old one ends after `overlap` or at its own earlier end. Raises the version.
-    /// `NotFound`; `Conflict` when decommissioned; `TooMany` when more than `max_live` would be live.
+    /// A new credential. Each old credential ends after `overlap`, or at its own earlier end.
+    /// Raises the version. `NotFound`; `Conflict` if decommissioned; `TooMany` if more than
+    /// `max_live` would be live.
     Rotate {
-        /// The new one.
+        /// The new credential.
         credential: Box<Credential>,
-        /// How many seconds the credentials before it live on at most, by the store's clock; 0 ends them at
-        /// once.
+        /// How many seconds the older credentials stay valid at most, by the store's clock; 0 ends
+        /// them at once.
         overlap: i64,
-        /// How many may be live at once where the old ones live on.
+        /// How many credentials may be live at once, if the old ones stay valid.
         max_live: i64,
     },
-    /// Replaces an imported hash. The version stays. `NotFound` when the hash is no longer `from`.
+    /// Replaces an imported hash. The version stays the same. `NotFound` if the hash is no longer
+    /// `from`.
     Rehash {
-        /// Whose.
+        /// The agent.
         agent_id: AgentId,
-        /// Which credential.
+        /// The credential.
         credential_id: CredentialId,
         /// The hash that was verified.
         from: SecretHash,
-        /// The same secret's argon2id hash.
+        /// The argon2id hash of the same secret.
         to: SecretHash,
     },
 }
 
 impl CredentialChange {
-    /// What is recorded of it.
+    /// The audit event of the change.
     pub(super) fn event(&self) -> Event {
         match self {
             Self::Rotate { credential, .. } => Event::CredentialRotated {

@@ -1,4 +1,5 @@
-//! Writes as values. Owns what can be changed, a file a noun, and the audit event of each change; must not know SQL.
+//! Writes as values. Owns what can be changed, one file for each noun, and the audit event of each
+//! change; must not know SQL.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -22,13 +23,13 @@ pub(in crate::store) use outcome::transition;
 pub use scope::ScopeChange;
 pub use token::TokenChange;
 
-/// One unit of work: a change, and whose act it is.
+/// One unit of work: a change, and the act that causes it.
 #[derive(Debug, Clone)]
 pub struct Write {
-    /// Who asked, from where and when. The time is the store's, as the process knows it; a store with a clock of its
-    /// own has the change happen by that instead.
+    /// Who asked, from where and when. The time is the store's, as the process knows it. A store
+    /// with a clock of its own uses that clock instead.
     pub act: Act,
-    /// What is to change.
+    /// The change.
     pub change: Change,
 }
 
@@ -48,13 +49,13 @@ pub enum Change {
 }
 
 impl Change {
-    /// Whether doing it twice leaves what doing it once does, so that it can be sent again when its
-    /// answer is lost.
+    /// Whether doing the change twice has the same effect as once. Then the change can be sent
+    /// again if its answer is lost.
     pub(in crate::store) fn may_repeat(&self) -> bool {
         matches!(self, Self::Token(TokenChange::Revoke { .. }))
     }
 
-    /// Whether this change gives an agent its id or users to act for.
+    /// Whether this change sets an agent's id, or users on whose behalf an agent may act.
     pub(in crate::store) fn names(&self) -> bool {
         matches!(self, Self::Agent(change) if change.names())
     }
@@ -68,7 +69,7 @@ impl Change {
         }
     }
 
-    /// What is recorded of it, in the same commit, when it is applied.
+    /// The audit event of the change. It is recorded in the same commit, if the change is applied.
     pub fn event(&self) -> Event {
         match self {
             Self::Agent(change) => change.event(),
@@ -80,7 +81,7 @@ impl Change {
     }
 }
 
-/// The tokens that are to be revoked, when nothing else is asked for.
+/// The tokens to revoke, if all writes are revocations; otherwise `None`.
 pub(in crate::store) fn revoked_jtis(writes: &[Write]) -> Option<Vec<Jti>> {
     let jti = |write: &Write| match &write.change {
         Change::Token(TokenChange::Revoke { jti, .. }) => Some(*jti),
@@ -93,7 +94,7 @@ fn is_known(write: &Write, known: &HashSet<Jti>) -> bool {
     matches!(&write.change, Change::Token(TokenChange::Revoke { jti, .. }) if known.contains(jti))
 }
 
-/// The writes that do not ask for what is so already.
+/// The writes, except revocations of tokens in `known`, which are already revoked.
 pub(in crate::store) fn without_known<'a>(
     writes: &'a [Write],
     known: &HashSet<Jti>,
@@ -110,7 +111,7 @@ pub(in crate::store) fn without_known<'a>(
     )
 }
 
-/// One outcome a write, from those of the writes that did not ask for what was so already.
+/// One outcome for each write, from the outcomes of the writes that [`without_known`] kept.
 pub(in crate::store) fn with_known(
     writes: &[Write],
     known: &HashSet<Jti>,

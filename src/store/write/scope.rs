@@ -4,17 +4,19 @@ use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::event::Event;
 use crate::domain::scope::Scope;
 
-/// What can be changed about the scope catalogue. Each variant says which outcomes it can have besides `Applied`.
+/// What can be changed about the scope catalogue. Each variant lists the outcomes that it can have
+/// besides `Applied`.
 #[derive(Debug, Clone)]
 pub enum ScopeChange {
-    /// A new scope at the end of the catalogue; raises the catalogue's version. `Conflict` when it exists.
+    /// A new scope at the end of the catalogue; raises the catalogue's version. `Conflict` if it
+    /// exists.
     Add(CatalogueEntry),
-    /// Another description or mark for a scope, `None` leaves it; raises the catalogue's version.
-    /// `NotFound`, `Unchanged`.
+    /// A new description or mark for a scope; `None` keeps the old value. Raises the catalogue's
+    /// version. `NotFound`, `Unchanged`.
     Update {
-        /// Which.
+        /// The scope.
         scope: Scope,
-        /// What it is for.
+        /// What the scope is for.
         description: Option<String>,
         /// The operator's mark.
         high_risk: Option<bool>,
@@ -22,7 +24,7 @@ pub enum ScopeChange {
 }
 
 impl ScopeChange {
-    /// What is recorded of it.
+    /// The audit event of the change.
     pub(super) fn event(&self) -> Event {
         match self {
             Self::Add(entry) => Event::ScopeAdded(entry.scope.clone()),

@@ -1,18 +1,19 @@
-//! What can be changed about one token, and the event of it. Must not know SQL.
+//! What can be changed about one token, and the event of the change. Must not know SQL.
 
 use crate::domain::event::Event;
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
 
-/// What can be changed about one token. Each variant says which outcomes it can have besides `Applied`.
+/// What can be changed about one token. Each variant lists the outcomes that it can have besides
+/// `Applied`.
 #[derive(Debug, Clone)]
 pub enum TokenChange {
-    /// Revokes one token until [`crate::store::REVOCATION_GRACE`] past its `exp`. `Unchanged` when it is
-    /// revoked already.
+    /// Revokes one token until [`crate::store::REVOCATION_GRACE`] past its `exp`. `Unchanged` if it
+    /// is revoked already.
     Revoke {
         /// The token.
         jti: Jti,
-        /// Whose it is, when known.
+        /// The agent that it was issued to, if known.
         agent_id: Option<AgentId>,
         /// Its `exp`.
         expires_at: Timestamp,
@@ -20,7 +21,7 @@ pub enum TokenChange {
 }
 
 impl TokenChange {
-    /// What is recorded of it.
+    /// The audit event of the change.
     pub(super) fn event(&self) -> Event {
         let Self::Revoke {
             jti,
