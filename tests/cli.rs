@@ -1,11 +1,13 @@
-//! The command line, from outside: the real program on a store of its own, once a test.
+//! Tests of the command line: each test runs the real program on a store of its own.
 //!
-//! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: a family of commands each
-//! - `narrowing`, `secrets`: what a change leaves alive
-//! - `printed`: secrets that are shown once
-//! - `failures`, `files`: what is said when something cannot be had, and the files beside a database
-//! - `owners`: whose those files are
-//! - `postgres`: the same on PostgreSQL (`tests/run` starts one)
+//! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: one family of commands
+//!   each
+//! - `narrowing`, `secrets`: which tokens and secrets stay valid after a change
+//! - `printed`: secrets that are shown only once
+//! - `failures`: the message when a file, an address or a port is not available
+//! - `files`: the files beside a SQLite database
+//! - `owners`: the owners of these files
+//! - `postgres`: commands on PostgreSQL (`tests/run` starts one)
 //! - `server`: commands beside a running server
 #![expect(
     clippy::unwrap_used,
@@ -64,13 +66,14 @@ mod time;
 #[path = "cli/usage.rs"]
 mod usage;
 
-/// A folder in which the program runs, with an environment that holds nothing else.
+/// A folder in which the program runs, and the environment variables that it gets. It gets no
+/// others.
 struct Home {
     folder: TempDir,
     environment: Vec<(String, String)>,
 }
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
 struct Ran {
     code: i32,
@@ -110,7 +113,7 @@ impl Home {
         command
     }
 
-    /// Runs a command, with something on its stdin.
+    /// Runs a command with `input` on its stdin.
     fn feed(&self, input: &str, arguments: &[&str]) -> Ran {
         let mut command = self.command(arguments);
         command
@@ -128,12 +131,12 @@ impl Home {
         }
     }
 
-    /// Runs a command.
+    /// Runs a command with an empty stdin.
     fn run(&self, arguments: &[&str]) -> Ran {
         self.feed("", arguments)
     }
 
-    /// Runs a command that must succeed, and reads its JSON.
+    /// Runs a command with `--json` that must succeed, and parses its JSON.
     fn json(&self, arguments: &[&str]) -> Value {
         let ran = self.run(&[arguments, &["--json"]].concat());
         assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
@@ -154,7 +157,8 @@ impl Home {
 }
 
 impl Ran {
-    /// It failed with this exit code, said why on stderr, and printed no data.
+    /// Demands that the command failed with this exit code, printed `why` on stderr, and printed no
+    /// data.
     fn refused(&self, code: i32, why: &str) {
         assert_eq!(self.code, code, "{self:?}");
         assert!(self.stderr.contains(why), "{why:?} is not in {self:?}");

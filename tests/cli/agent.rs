@@ -1,4 +1,4 @@
-//! `sealwright agent`.
+//! Tests of `sealwright agent`.
 
 use serde_json::json;
 
@@ -121,7 +121,7 @@ fn a_scope_must_be_in_the_catalogue_first() {
     home.run(&create)
         .refused(1, "scope db:read is not in the catalogue");
     assert_eq!(home.json(&["agent", "list"]), json!([]));
-    // Everything that is wrong is told at once, when an agent is changed too.
+    // All faults are reported at once. The same holds when an agent is changed.
     let all = ["--scope", "a:a agents:read b:b", "--plan", "gold"];
     let told = "scope a:a is not in the catalogue: add it first; scope b:b is not in the catalogue: add it first; \
                 plan gold is not configured";
@@ -207,7 +207,7 @@ fn a_taken_id_is_refused_and_its_agent_left_alone() {
     assert_eq!(home.json(&["agent", "show", "a"])["name"], first["name"]);
 }
 
-/// Item 56: tokens about a user must not be taken for an agent's.
+/// Item 56: a token about a user must not be mistaken for a token of an agent.
 #[test]
 fn an_agent_and_a_user_never_have_one_id() {
     let home = Home::new();
@@ -498,7 +498,8 @@ fn an_update_can_replace_the_secret_too() {
     let live = changed["credentials"].as_array().unwrap();
     assert_eq!(live.len(), 1);
     assert_ne!(live[0]["credentialId"], made["credentialId"]);
-    // Nothing of it is shown, and a refused one takes the rest of the update with it.
+    // The chosen secret is not shown, not even its prefix. If the secret is refused, the rest of
+    // the update is refused too.
     assert_eq!(
         home.json(&["agent", "show", "a"])["credentials"][0]["prefix"],
         ""

@@ -1,4 +1,4 @@
-//! Configuration, as commands meet it.
+//! Tests of how commands read and report the configuration.
 
 use serde_json::json;
 
@@ -79,7 +79,7 @@ fn a_password_in_a_url_is_refused_and_repeated_nowhere() {
             }
         }
     }
-    // What holds no secret is shown, so that a fault is found.
+    // A value that is not a secret is shown, so that the operator can find the fault.
     Home::new()
         .with("SEALWRIGHT_TOKEN__ISSUER", "https://auth.example/")
         .run(&["config", "check"])
@@ -159,7 +159,7 @@ fn a_secret_on_the_command_line_is_refused() {
 
 #[test]
 fn postgres_needs_a_master_key_for_every_command_but_migrate_and_healthcheck() {
-    // Nothing listens there: who gets past the configuration fails with 1.
+    // No server listens there, so a command whose configuration is accepted fails with 1.
     let home = Home::new()
         .with("SEALWRIGHT_DATABASE__URL", "postgres://sw@127.0.0.1:1/sw")
         .with("SEALWRIGHT_SERVER__LISTEN", "127.0.0.1:1");

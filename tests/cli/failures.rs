@@ -1,11 +1,12 @@
-//! What a command says when a file, an address or a port cannot be had: its name, and the cause.
+//! The message of a command when a file, an address or a port is not available: it names that thing
+//! and the cause.
 
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt as _;
 
 use crate::Home;
 
-/// The program with ports that are free.
+/// The command `serve` on free ports.
 const SERVE: [&str; 5] = [
     "--set",
     "server.listen=127.0.0.1:0",

@@ -1,4 +1,5 @@
-//! The files beside a SQLite database: what is refused for their sake, and the one that holds a secret.
+//! The files beside a SQLite database: what the program refuses because of them, and the operator
+//! file, which holds a secret.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -20,7 +21,7 @@ const PORTS: [&str; 4] = [
     "server.ops_listen=127.0.0.1:0",
 ];
 
-/// Every file of the data folder with its content.
+/// Every file of the data folder, with its content.
 fn files(home: &Home) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(home.path("sealwright-data"))
         .unwrap()
@@ -121,7 +122,7 @@ fn a_new_store_is_begun_where_an_old_one_was_only_when_it_is_meant() {
             .unwrap()
             .contains("lost")
     );
-    // From here on it is a store like any other.
+    // The new store now works like any other.
     assert_eq!(home.json(&["agent", "list"])[0]["agentId"], "operator");
 }
 
@@ -129,7 +130,7 @@ fn a_new_store_is_begun_where_an_old_one_was_only_when_it_is_meant() {
 fn a_master_key_of_somebody_else_is_refused() {
     let home = Home::new();
     home.json(&["scope", "list"]);
-    // Only root can give a file away; somebody else has nobody's to test with.
+    // Only root can change a file's owner. Another user cannot run this test, and its chown fails.
     match std::os::unix::fs::chown(home.path(MASTER_KEY), Some(65_534), None) {
         Ok(()) => home
             .run(&["agent", "list"])
@@ -160,7 +161,7 @@ fn a_file_that_every_user_may_open_is_warned_of() {
 fn a_folder_that_every_user_may_write_into_is_warned_of() {
     let home = Home::new();
     home.json(&["scope", "list"]);
-    // A link to the file does not hide the folder that it lies in.
+    // A link to the database does not hide the folder in which the database lies.
     symlink(home.path(DATABASE), home.path("link.db")).unwrap();
     let folder = home.path("sealwright-data");
     for (mode, warns) in [
@@ -180,7 +181,7 @@ fn a_folder_that_every_user_may_write_into_is_warned_of() {
                 .unwrap();
             let said = String::from_utf8(ran.stderr).unwrap();
             let told = said.contains(&format!("sealwright-data (mode {mode:04o})"));
-            // Beside the link lies no master key, so by that name the store does not open.
+            // There is no master key beside the link, so the store does not open by that name.
             let code = i32::from(url.contains("link"));
             assert_eq!(
                 (told, ran.status.code()),
@@ -191,7 +192,8 @@ fn a_folder_that_every_user_may_write_into_is_warned_of() {
     }
 }
 
-/// Whoever may write into the folder could have root make a file anywhere.
+/// Otherwise a user who may write to the folder could make a process of root create a file
+/// anywhere.
 #[test]
 fn no_file_is_made_or_used_through_a_link_that_lies_beside_the_database() {
     const SCOPES: &[&str] = &["scope", "list"];
@@ -214,7 +216,7 @@ fn no_file_is_made_or_used_through_a_link_that_lies_beside_the_database() {
             }
             let target = home.path("elsewhere");
             if is_there {
-                // A link to a database and to a key is the operator's own.
+                // An operator may link an existing database or key here on purpose.
                 if !name.contains(".db.") {
                     continue;
                 }
@@ -263,7 +265,7 @@ async fn the_file_of_the_first_start_never_holds_a_dead_secret() {
         ("0", "export CLIENT_ID=\"operator\""),
         ("600", "CLIENT_ID=operator"),
     ] {
-        // As somebody may have edited it: a shell reads both.
+        // An operator may have edited the file: a shell reads both forms.
         let edited = fs::read_to_string(&path)
             .unwrap()
             .replace("CLIENT_ID=operator", line);
@@ -297,7 +299,7 @@ async fn the_file_of_the_first_start_never_holds_a_dead_secret() {
         kept,
         "a rotation that was refused"
     );
-    // A secret that somebody chose is written nowhere.
+    // A secret that the operator chose is not written to the file.
     let ran = home.feed(
         "a secret of sixteen",
         &["agent", "update", "operator", "--secret-stdin"],
@@ -381,7 +383,7 @@ fn a_secret_of_white_space_alone_is_refused_at_every_door() {
         let ran = home.run(&["agent", "import", "rows", "--json"]);
         assert!(ran.code == 1 && ran.stdout.contains(why), "{ran:?}");
     }
-    // One character of any other kind is the rest's worth.
+    // White space is accepted if the secret has one other character.
     let spaced = format!("{}x", " ".repeat(15));
     assert_eq!(home.feed(&spaced, &create).code, 0);
     home.feed(&" ".repeat(16), &["agent", "update", "a", "--secret-stdin"])

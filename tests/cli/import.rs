@@ -1,4 +1,4 @@
-//! `sealwright agent import`.
+//! Tests of `sealwright agent import`.
 
 use serde_json::{Value, json};
 
@@ -176,7 +176,8 @@ fn a_second_run_imports_only_what_is_missing_and_changes_nobody() {
     let again = home.run(&["agent", "import", "a.jsonl", "--json"]);
     let expected = json!({"imported": 110, "existing": 150, "refused": 0, "refusals": []});
     assert_eq!((again.code, report(&again)), (0, expected));
-    // Who was changed meanwhile stays so, and the line is told; so is one that names another agent.
+    // An agent that was changed since the first import stays as it is, and its line is refused. A
+    // repeated id and an id with another secret are refused too.
     home.json(&["agent", "reactivate", "agt_7"]);
     home.write(
         "a.jsonl",

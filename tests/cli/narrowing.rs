@@ -1,4 +1,5 @@
-//! Agents that are given less: what their live tokens keep is said, or they are killed.
+//! Updates that take something from an agent: a warning says what its live tokens keep, or the
+//! tokens are killed.
 
 use serde_json::{Value, json};
 
@@ -66,7 +67,7 @@ fn an_update_that_gives_less_says_that_live_tokens_keep_what_they_had() {
     for change in widenings {
         assert_eq!(update(&home, change)["warnings"], json!(null), "{change:?}");
     }
-    // A list where any audience was allowed is less.
+    // A list of audiences allows less than no list, which allows any audience.
     assert!(
         text(&update(&home, &["--audience", "https://a.example"])["warnings"][0])
             .contains("(audiences)")
@@ -108,7 +109,7 @@ async fn tokens_that_are_revoked_beside_an_update_are_dead_on_the_servers_next_r
     assert_eq!(verdict(&first), "killed");
     let second = token().await;
     assert_eq!(verdict(&second), "active");
-    // An update that is refused kills nothing.
+    // A refused update kills no token.
     home.run(&[
         "agent",
         "update",

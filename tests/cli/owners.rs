@@ -1,4 +1,4 @@
-//! Whose the files beside a database are, and what a group may do with them.
+//! The owners of the files beside a database, and what a group may do with these files.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -6,7 +6,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use crate::Home;
 use crate::server::start_in;
 
-/// A pod's `fsGroup`: the volume and all in it belong to a group, which may read and write it.
+/// As with `fsGroup` of a Kubernetes pod: the volume and all its files belong to a group, which may
+/// read and write them.
 #[test]
 fn the_group_that_owns_the_folder_may_read_the_master_key() {
     let home = Home::new();
@@ -28,12 +29,13 @@ fn the_group_that_owns_the_folder_may_read_the_master_key() {
         home.run(&["scope", "list"])
             .refused(1, "must be readable by its owner alone");
     }
-    // A folder that hands no group down gives its group nothing either.
+    // Without setgid the folder does not pass its group to its files, and the group may not open
+    // the key.
     set(&folder, 0o770);
     set(&key, 0o660);
     home.run(&["scope", "list"])
         .refused(1, "must be readable by its owner alone");
-    // Only root can give a file to a group that it is not in.
+    // Only root can give a file to a group of which the process is not a member.
     set(&folder, 0o2770);
     if chown(&key, None, Some(65_534)).is_ok() {
         home.run(&["scope", "list"])
@@ -46,7 +48,7 @@ fn what_root_makes_belongs_to_the_owner_of_the_database() {
     let home = Home::new();
     let folder = home.path("sealwright-data");
     fs::create_dir(&folder).unwrap();
-    // Only root can give a folder away; for anybody else there is nothing to hand over.
+    // Only root can change a folder's owner. Another user cannot run this test.
     if chown(&folder, Some(65_534), Some(65_534)).is_err() {
         return;
     }
@@ -70,7 +72,7 @@ fn what_root_makes_belongs_to_the_owner_of_the_database() {
     for name in ["master.key", "sealwright.db", "sealwright.db.turn"] {
         assert!(made.contains(&name.to_owned()), "{name}: {made:?}");
     }
-    // The files of a server: its lock, its first credentials, and SQLite's own.
+    // A server adds files: its lock, the credentials of the first start, and SQLite's own files.
     let server = start_in(home);
     let names = demand_owner();
     for name in [

@@ -1,4 +1,4 @@
-//! The command line on PostgreSQL: the same answers, and nothing migrated unasked.
+//! The command line on PostgreSQL: it gives the same answers, and only `migrate` migrates.
 
 use serde_json::json;
 

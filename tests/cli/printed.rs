@@ -1,4 +1,5 @@
-//! Secrets that are printed once: whatever else goes wrong must not lose them, and what was not shown is told.
+//! Secrets that are printed only once. Another failure must not lose such a secret, and the command
+//! says so if the secret was not shown.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -21,7 +22,7 @@ const CREATE: [&str; 7] = [
 ];
 const ROTATE: [&str; 3] = ["agent", "rotate-secret", "operator"];
 
-/// A store whose agent `operator` has a file of its credentials.
+/// A store with an agent `operator` and a file of that agent's credentials.
 fn home_with_operator() -> Home {
     let home = Home::new();
     home.json(&[&CREATE[..], &["operator"]].concat());
@@ -30,7 +31,7 @@ fn home_with_operator() -> Home {
     home
 }
 
-/// Runs a command whose stdout cannot be written to: what it said on stderr, and its exit code.
+/// Runs a command whose stdout cannot be written to. Returns its exit code and its stderr.
 fn run_without_stdout(
     home: &Home,
     arguments: &[&str],
@@ -44,7 +45,7 @@ fn run_without_stdout(
         .stdout(stdout)
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // Of a pipe this is the end that reads.
+    // If stdout is a pipe, this closes its reading end.
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     (
@@ -122,7 +123,7 @@ fn a_secret_that_was_not_shown_is_a_failure_that_says_what_to_do() {
                     "{command:?}: {said}"
                 );
             }
-            // The file has it.
+            // The file holds this new secret.
             let before = fs::read_to_string(home.path(OPERATOR)).unwrap();
             let rotate = [&ROTATE[..], extra].concat();
             let (code, said) = run_without_stdout(&home, &rotate, "", stdout());
@@ -135,7 +136,7 @@ fn a_secret_that_was_not_shown_is_a_failure_that_says_what_to_do() {
                 "{said}"
             );
             assert_ne!(fs::read_to_string(home.path(OPERATOR)).unwrap(), before);
-            // Whoever chose it has it.
+            // The operator chose this secret, so it is not lost.
             let id = if extra.is_empty() { "c" } else { "d" };
             let chosen = [&CREATE[..], &[id, "--secret-stdin"], extra].concat();
             let (code, said) = run_without_stdout(&home, &chosen, "a secret of sixteen", stdout());
@@ -152,7 +153,7 @@ fn a_secret_that_was_not_shown_is_a_failure_that_says_what_to_do() {
     }
 }
 
-/// A closed stdout is the null device by the time that the program looks.
+/// This covers a closed stdout too: the program sees it as the null device.
 #[test]
 fn a_secret_that_went_to_the_null_device_is_told() {
     let home = home_with_operator();
@@ -179,7 +180,8 @@ fn a_secret_that_went_to_the_null_device_is_told() {
 async fn a_new_secret_is_printed_when_its_agent_cannot_be_read() {
     let home = Home::new();
     home.json(&[&CREATE[..], &["a"]].concat());
-    // From now on an agent that gets a secret gets a lifetime too that no reader takes.
+    // From now on, a new secret also sets a lifetime in the agent's row that is invalid. Reading
+    // the agent then fails.
     let url = format!(
         "sqlite://{}",
         home.path("sealwright-data/sealwright.db").display()

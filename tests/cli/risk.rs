@@ -1,4 +1,4 @@
-//! High-risk scopes (contract D2) at every door where a scope is made, listed, changed or given.
+//! High-risk scopes (contract D2) in every command that creates, lists, changes or grants a scope.
 
 use serde_json::{Value, json};
 

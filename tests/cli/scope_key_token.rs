@@ -1,4 +1,4 @@
-//! `sealwright scope`, `key` and `token`, on a store without a server.
+//! Tests of `sealwright scope`, `key` and `token`, on a store without a server.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Secrets that are rotated and chosen, on both stores.
+//! Rotated secrets and chosen secrets, on SQLite and on Postgres.
 
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ fn each_secret_ends_when_it_was_promised(home: &Home) {
         held,
         "a refused rotation changed something"
     );
-    // Without an overlap all end at once, whatever they were promised.
+    // Without an overlap all old secrets end at once, even if their overlap has not passed.
     let third = rotate(home, "0");
     let held = credentials(home);
     assert_eq!(
@@ -99,7 +99,7 @@ fn the_configuration_says_how_many_secrets_an_agent_may_have() {
     let held = credentials(&home);
     assert_eq!(held.len(), 3);
     assert_eq!(held[0]["expiresAt"], json!(null));
-    // The second rotation's overlap is the earlier one for the first secret too.
+    // The second rotation's overlap ends earlier, so it ends the first secret too.
     assert_eq!(held[1]["expiresAt"], held[2]["expiresAt"]);
     home.run(&["agent", "rotate-secret", "a", "--overlap", "1"])
         .refused(1, text(&held[2]["credentialId"]));

@@ -1,4 +1,4 @@
-//! Commands beside a running server, on one SQLite file.
+//! Commands and a running server on one SQLite file.
 
 use std::io::Read as _;
 use std::net::TcpListener;
@@ -36,7 +36,7 @@ pub fn start() -> Server {
     start_in(Home::new())
 }
 
-/// On the store of this home.
+/// Starts a server on the store of this home.
 pub fn start_in(home: Home) -> Server {
     let listen = format!("127.0.0.1:{}", free_port());
     let home = home.with("SEALWRIGHT_SERVER__LISTEN", &listen).with(
@@ -165,7 +165,7 @@ async fn what_a_command_changes_holds_on_the_servers_next_request() {
 #[tokio::test]
 async fn imported_agents_use_the_secrets_that_they_had() {
     let server = start();
-    // The bcrypt hash of "correct horse" by another library, cost 4.
+    // A bcrypt hash of "correct horse" with cost 4, made by another library.
     let hash = bcrypt::hash("correct horse", 4).unwrap();
     let lines = format!(
         "{{\"clientId\":\"hashed\",\"secretHash\":\"{hash}\",\"scopes\":\"agents:read\"}}\n\

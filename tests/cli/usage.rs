@@ -1,4 +1,4 @@
-//! The parser: exit codes, help, completions.
+//! Tests of the argument parser: exit codes, help, completions.
 
 use crate::Home;
 
