@@ -1,23 +1,26 @@
-//! The rules of the house, checked: what a workspace of crates would enforce, and what rots unread.
+//! Structure tests. They check the rules that a workspace of crates would enforce, and the
+//! documents that nobody would otherwise notice to be out of date.
 //!
-//! The tables below are the design's: change them only together with the map in `src/lib.rs`.
-//! Every other rule stands at the top of the file that checks it:
+//! The tables below describe the design. Change them only together with the map in `src/lib.rs`.
+//! Every other rule is explained at the top of the file that checks it:
 //!
-//! - `composition`: services are put together in `app` alone
-//! - `circles`: no two files name each other, directly or around a corner
-//! - `rooms`: which part of `src/` may name which, and which crates ([`ROOMS`], [`CRATES`], [`KEPT_APART`])
-//! - `routes`: every row of a table of routes says who may ask and how long an answer may take
-//! - `shape`: file ceilings, opening comments, the map
+//! - `composition`: only `app` builds services
+//! - `circles`: no two files name each other, neither directly nor through other files
+//! - `rooms`: which part of `src/` may name which other part, and which crates ([`ROOMS`],
+//!   [`CRATES`], [`KEPT_APART`])
+//! - `routes`: every row of a table of routes says who may send a request and how long the response
+//!   may take
+//! - `shape`: the greatest length of a file, opening comments, the map
 //! - `names`: a type name is used for one type
-//! - `words`: what must not be written (panics, casts, loose ends, paths of one machine)
+//! - `words`: what must not be written (panics, casts, unfinished code, paths of one machine)
 //! - `programs`: which programs the tests may start
-//! - `citations`: what comments refer to is in the repository, and every page is reached from README.md
+//! - `citations`: the targets of citations exist, and README.md leads to every page
 //! - `papers`: documents that must agree with the code (config keys, routes, migrations)
 //! - `recipes`: pages that show what the tests run, and the clients that the README lists
 //! - `dependencies`: banned crates, licences and sources, as `.deny.toml` lists them
-//! - `scan`, `tree`: how the others read a file, and which files there are
+//! - `scan`, `tree`: how the other files read a source file and list the files
 //!
-//! A message names the place, the rule and the way to mend it.
+//! A message names the place, the rule and the way to fix it.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -53,14 +56,15 @@ mod tree;
 #[path = "tidy/words.rs"]
 mod words;
 
-/// Who may name whom: `(room, what it may name besides itself)`. A room names only rows below its own.
+/// Which room may name which: `(room, what it may name besides itself)`. A room names only rows
+/// below its own.
 ///
-/// A room is a module under `src/` with all that is in it, less any room inside it: a right to
-/// `store` is one to the trait and its types, never to a backend. An entry that is not a room
-/// (`telemetry::metrics`) is a right to that part alone.
+/// A room is a module under `src/` with everything in it, except the rooms inside it. So the entry
+/// `store` allows the trait and its types, but never a backend. An entry that is not a room
+/// (`telemetry::metrics`) allows that part alone.
 const ROOMS: &[(&str, &str)] = &[
     ("main", "cli"),
-    // What tests and benches take hold of.
+    // What tests and benches use.
     (
         "testing",
         "cli app api http service tasks config store::postgres store::sqlite keys store entropy clock document domain \
@@ -73,18 +77,18 @@ const ROOMS: &[(&str, &str)] = &[
         "http service tasks config store::postgres store::sqlite keys store entropy clock domain telemetry",
     ),
     ("http", "api service keys clock document domain telemetry"),
-    // For Claims, which an inspection shows as they are.
+    // It needs `keys` for `Claims`, which an inspection shows unchanged.
     ("api", "service keys domain"),
     (
         "service",
         "keys store entropy clock document domain telemetry",
     ),
     ("tasks", "telemetry"),
-    // For the master key's type.
+    // It needs `keys` for the master key's type.
     ("config", "keys domain"),
     ("store::postgres", "store domain telemetry::metrics"),
     ("store::sqlite", "store domain telemetry::metrics"),
-    // For what a store records and holds: Recorded, KeyRecord, Sealed.
+    // It needs `store` for the types of what a store holds: Recorded, KeyRecord, Sealed.
     ("keys", "store entropy document domain"),
     ("store", "domain telemetry::metrics"),
     ("entropy", "clock"),
@@ -94,11 +98,12 @@ const ROOMS: &[(&str, &str)] = &[
     ("telemetry", ""),
 ];
 
-/// What every room's `#[cfg(test)]` code may name as well: the clock and the entropy that tests set by hand.
+/// What the `#[cfg(test)]` code of every room may name besides: the clock and the entropy, which
+/// tests set by hand, and the domain.
 const TESTS_MAY_NAME: &str = "clock entropy domain";
 
-/// Where a crate, or a part of one, may be named: `(names, places, why)`. A place that ends in `/`
-/// is a folder, any other a file; `#[cfg(test)]` code is exempt.
+/// Where a crate, or a part of a crate, may be named: `(names, places, why)`. A place that ends in
+/// `/` is a folder, any other place is a file. `#[cfg(test)]` code is exempt.
 const CRATES: &[(&str, &str, &str)] = &[
     (
         "axum axum_server tower tower_http hyper hyper_util http_body_util",
@@ -152,7 +157,8 @@ const CRATES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What stays apart inside a room: `(places, names, why)`. The places may not name any of these.
+/// What is kept apart inside a room: `(places, names, why)`. The places must not name any of these
+/// names.
 const KEPT_APART: &[(&str, &str, &str)] = &[
     (
         "src/http/token/dialect.rs src/http/token/rfc6749.rs src/http/token/oculus_orum.rs src/http/token/airisk.rs",
@@ -167,7 +173,7 @@ const KEPT_APART: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Fails with every fault at once, so that one run shows all there is to mend.
+/// Fails with every fault at once, so that one run shows everything that needs fixing.
 fn demand_none(faults: &[String]) {
     assert!(
         faults.is_empty(),

@@ -1,4 +1,5 @@
-//! The graph of who names whom at the grain of files: no two files name each other, directly or around a corner.
+//! The graph of which file names which: no two files name each other, neither directly nor through
+//! other files.
 //!
 //! `cargo test --test tidy print_the_graph_of_files -- --nocapture` prints it.
 
@@ -44,7 +45,8 @@ fn print_the_graph_of_files() {
     );
 }
 
-/// Which file names which, tests apart. A file that a folder's `mod.rs` declares is not named by that alone.
+/// Which file names which, without test code. A `mod` declaration in a folder's `mod.rs` does not
+/// count as naming that file.
 fn graph(sources: &[Source]) -> Graph {
     let files: BTreeMap<Vec<String>, &str> = sources
         .iter()
@@ -71,7 +73,7 @@ fn graph(sources: &[Source]) -> Graph {
     graph
 }
 
-/// The strongly connected parts of more than one file.
+/// The strongly connected components of more than one file.
 fn circles(graph: &Graph) -> Vec<Vec<String>> {
     let reached = |from: &str| {
         let mut seen = BTreeSet::new();

@@ -1,8 +1,8 @@
-//! Citations: what comments and tests refer to stands in the repository, and a reader of README.md gets to
-//! every page.
+//! Citations: everything that comments and tests cite exists in the repository, and links lead from
+//! README.md to every page.
 //!
-//! A citation is `contract §3`, a row of the contract (`D6`, `T1`, `W2`, `V3`), `item 29`, `known failure 8` or
-//! `fault C1`, alone or several in a row (`items 8–15, 21`).
+//! A citation is `contract §3`, a row of the contract (`D6`, `T1`, `W2`, `V3`), `item 29`, `known
+//! failure 8` or `fault C1`, alone or as a list (`items 8–15, 21`).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ const CONTRACT: &str = "docs/contract.md";
 const CHECKS: &str = "docs/checks.md";
 const README: &str = "README.md";
 
-/// Where citations are looked for.
+/// The folders in which citations are checked.
 const CITING: &[&str] = &[
     "src/",
     "tests/",
@@ -28,7 +28,7 @@ fn every_citation_has_its_target() {
     let targets = targets(&tree::read(CONTRACT), &tree::read(CHECKS));
     let mut faults = Vec::new();
     for file in tree::tracked() {
-        // This file's own examples have none.
+        // The examples in this file have no target.
         let cites =
             CITING.iter().any(|place| file.starts_with(place)) && file != "tests/tidy/citations.rs";
         let text = [".rs", ".sql", ".toml", ".md", ".json", "run"]
@@ -95,7 +95,7 @@ fn every_link_of_a_page_leads_somewhere() {
     demand_none(&faults);
 }
 
-/// What may be cited: `§3`, `D6`, `item 29`, `failure 8`, `fault C1`.
+/// The targets that may be cited: `§3`, `D6`, `item 29`, `failure 8`, `fault C1`.
 fn targets(contract: &str, checks: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for line in contract.lines() {
@@ -134,7 +134,7 @@ fn first_cell(line: &str) -> Option<&str> {
         .map(str::trim)
 }
 
-/// `D6`, `T1`, `W2`, `V3`.
+/// Whether the word is a row of the contract: `D6`, `T1`, `W2`, `V3`.
 fn is_row(word: &str) -> bool {
     let mut chars = word.chars();
     chars.next().is_some_and(|c| "DTWV".contains(c)) && is_number(chars.as_str())
@@ -144,10 +144,10 @@ fn is_number(word: &str) -> bool {
     !word.is_empty() && word.len() <= 2 && word.chars().all(|c| c.is_ascii_digit())
 }
 
-/// Every citation of a file with its line.
+/// Every citation of a file, with its line.
 fn citations(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
-    // A list of citations may go on in the next line of a comment.
+    // A list of citations may continue on the next line of a comment.
     let mut kind = "";
     for (line, number) in text.lines().zip(1..) {
         let comment = line.trim_start().starts_with("//");
@@ -162,13 +162,13 @@ fn citations(text: &str) -> Vec<(usize, String)> {
                 "item" | "items" => kind = "item",
                 "failure" | "failures" => kind = "failure",
                 "fault" | "faults" => kind = "fault",
-                // Words that join a list, and the marks of a comment.
+                // Skip words that join a list, and comment marks.
                 "and" | "to" | "//" | "//!" | "///" | "" => {}
                 _ => {
                     let mut cited = cited(kind, bare);
                     if cited.is_empty() {
                         kind = "";
-                        // In a comment a row of the contract needs no word before it.
+                        // In a comment, a row of the contract needs no word before it.
                         if comment && !bare.starts_with('§') {
                             cited = self::cited("contract", bare);
                         }
@@ -176,7 +176,7 @@ fn citations(text: &str) -> Vec<(usize, String)> {
                     found.extend(cited.into_iter().map(|cited| (number, cited)));
                 }
             }
-            // What stands behind a colon or a full stop is the sentence.
+            // A colon or a full stop ends the list of citations.
             if word.ends_with([':', '.']) {
                 kind = "";
             }
@@ -185,7 +185,7 @@ fn citations(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// What one word cites, behind a word that says of what kind it is.
+/// What one word cites. `kind` is the kind that a word before it named.
 fn cited(kind: &str, word: &str) -> Vec<String> {
     let (from, to) = word.split_once(['–', '-']).unwrap_or((word, word));
     match kind {
@@ -226,7 +226,7 @@ fn rows(letter: &str, from: &str, to: &str) -> Vec<String> {
         .collect()
 }
 
-/// The files that a page links to, with the line.
+/// The files to which a page links, with the line of each link.
 fn links<'a>(page: &str, text: &'a str) -> impl Iterator<Item = (usize, String)> + use<'a> {
     let folder: Vec<String> = page.split('/').rev().skip(1).map(str::to_owned).collect();
     text.lines().zip(1..).flat_map(move |(line, number)| {

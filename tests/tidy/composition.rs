@@ -1,13 +1,13 @@
-//! Services are put together in one place: `src/app/` hands them out, everybody else receives them.
+//! Services are built in one place: `src/app/` builds them, all other code receives them.
 //!
-//! A service is a struct of `src/service/` that holds a store, or another service.
+//! A service is a struct of `src/service/` that holds a store or another service.
 
 use std::collections::BTreeSet;
 
 use crate::scan::Source;
 use crate::{demand_none, tree};
 
-/// Where services are composed.
+/// The folder that builds services.
 const ROOT: &str = "src/app/";
 
 #[test]
@@ -54,7 +54,7 @@ fn services(sources: &[Source]) -> BTreeSet<String> {
     }
 }
 
-/// Every struct of a file outside its tests, with the words of its body.
+/// Every struct of a file outside its tests, with all words of the struct's body.
 fn structs(source: &Source) -> Vec<(String, Vec<String>)> {
     let tokens = &source.tokens;
     let text = |i: usize| tokens.get(i).map_or("", |token| token.text.as_str());
@@ -79,7 +79,8 @@ fn structs(source: &Source) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-/// Where a file makes a service, by a function of its type or by a literal.
+/// The places where a file builds a service: by a function of the service's type, or by a struct
+/// literal.
 fn faults(source: &Source, services: &BTreeSet<String>) -> Vec<String> {
     let own: BTreeSet<String> = structs(source).into_iter().map(|(name, _)| name).collect();
     let foreign = |name: &str| services.contains(name) && !own.contains(name);
@@ -107,7 +108,7 @@ fn faults(source: &Source, services: &BTreeSet<String>) -> Vec<String> {
         let [before, service, behind] = three else {
             continue;
         };
-        // What follows is a body or a pattern, no literal.
+        // After such a word the brace opens a body or a pattern, not a literal.
         let is_type = ["struct", "impl", "for", "let", ">", "&", "enum", "mod"]
             .contains(&before.text.as_str());
         if behind.text == "{"

@@ -1,7 +1,8 @@
-//! Banned crates, licences and sources, as `.deny.toml` lists them, for what this machine builds.
+//! Banned crates, licences and sources, as `.deny.toml` lists them, for the crates that this
+//! machine builds.
 //!
-//! `cargo deny` reads the same file and looks at every target; this needs nothing but cargo. It asks
-//! `cargo tree` and not `cargo metadata`: the latter counts crates behind features that are off.
+//! `cargo deny` reads the same file and checks every target. This test needs only cargo. It uses
+//! `cargo tree`, because `cargo metadata` also counts crates behind features that are off.
 
 use toml::{Table, Value};
 
@@ -27,7 +28,8 @@ fn dependencies_are_allowed_by_name_licence_and_source() {
     demand_none(&faults(&built(), &banned, &allowed));
 }
 
-/// Every crate that goes into the binary or runs in its build, a line each: `name v1.2.3 (origin)|licence`.
+/// Every crate that is part of the binary or runs in its build, one on each line:
+/// `name v1.2.3 (origin)|licence`.
 fn built() -> String {
     let tree = [
         "tree",
@@ -83,7 +85,7 @@ fn faults(built: &str, banned: &[&str], allowed: &[&str]) -> Vec<String> {
                  the licence there after reading it."
             ));
         }
-        // What is not from crates.io says where it is from.
+        // For a crate that is not from crates.io, `cargo tree` prints its origin.
         if package.contains(" (") && !package.ends_with("(proc-macro)") {
             faults.push(format!(
                 "Cargo.lock:1: {package} is not from crates.io. Depend on a released version."
@@ -93,7 +95,7 @@ fn faults(built: &str, banned: &[&str], allowed: &[&str]) -> Vec<String> {
     faults
 }
 
-/// Whether an SPDX expression can be met with these licences. `/` is an old way to write `OR`.
+/// Whether the allowed licences satisfy an SPDX expression. `/` is an old notation for `OR`.
 fn permits(expression: &str, allowed: &[&str]) -> bool {
     let spaced = expression
         .replace('(', " ( ")

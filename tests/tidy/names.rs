@@ -1,6 +1,7 @@
-//! One meaning a type name, across all rooms: a reader who greps for a type finds one.
+//! Across all rooms, a type name belongs to one type, so that a search for a type finds one.
 //!
-//! The two backends of the store have the same types under the same names: there they mean the same.
+//! The two backends of the store are an exception: a type of the same name has the same meaning in
+//! both.
 
 use std::collections::BTreeMap;
 
@@ -34,13 +35,13 @@ fn faults(sources: &[Source]) -> Vec<String> {
     places.iter().map(fault).collect()
 }
 
-/// Whether `places` are one in each backend.
+/// Whether `places` has exactly one place in each backend.
 fn are_the_backends(places: &[String]) -> bool {
     let has = |backend: &str| places.iter().any(|place| place.starts_with(backend));
     places.len() == BACKENDS.len() && BACKENDS.iter().all(|backend| has(backend))
 }
 
-/// The structs, enums and traits that a file declares, tests apart.
+/// The structs, enums and traits that a file declares outside its tests.
 fn types(source: &Source) -> Vec<(&str, usize)> {
     let pairs = source.tokens.windows(2);
     let declares = |pair: &&[crate::scan::Token]| {

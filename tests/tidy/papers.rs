@@ -43,7 +43,7 @@ fn every_migration_has_its_twin_for_the_other_backend() {
 
 #[test]
 fn the_default_configuration_documents_every_key_and_no_other() {
-    // As long as neither exists there is nothing to compare.
+    // If neither file exists, there is nothing to compare.
     if !tree::exists(KEY_TABLE) && !tree::exists(DEFAULT_CONFIG) {
         return;
     }
@@ -57,7 +57,7 @@ fn the_default_configuration_documents_every_key_and_no_other() {
     );
     let known = keys_of_table(&Source::parse(KEY_TABLE, &tree::read(KEY_TABLE)));
     let mut documented = keys_of_file(&tree::read(DEFAULT_CONFIG));
-    // Plans have names of their own.
+    // An operator names plans freely, so the table of keys has no plans.
     documented.retain(|key| !key.starts_with("plans."));
     assert!(
         !known.is_empty(),
@@ -74,7 +74,7 @@ fn the_default_configuration_documents_every_key_and_no_other() {
 
 #[test]
 fn the_reference_lists_every_route_and_no_other() {
-    // Until there is a router there is nothing to compare.
+    // Without a router there is nothing to compare.
     if !tree::exists(ROUTER) {
         return;
     }
@@ -112,7 +112,7 @@ fn demand_file(file: &str, why: &str) {
     );
 }
 
-/// The string literals `"section.key"` of the table of keys. A file's name is no key.
+/// The string literals `"section.key"` of the table of keys. A file's name is not a key.
 fn keys_of_table(source: &Source) -> BTreeSet<String> {
     let word = |part: &str| !part.is_empty() && part.chars().all(is_key_char);
     let is_key = |text: &&String| {
@@ -129,7 +129,7 @@ fn keys_of_table(source: &Source) -> BTreeSet<String> {
         .collect()
 }
 
-/// The keys of a configuration file as `section.key`, those included that are commented out.
+/// The keys of a configuration file as `section.key`, including keys that are commented out.
 fn keys_of_file(text: &str) -> BTreeSet<String> {
     let mut section = String::new();
     let mut keys = BTreeSet::new();
@@ -177,15 +177,15 @@ fn until_end(tokens: &[Token]) -> impl Iterator<Item = &Token> {
     })
 }
 
-/// Whether the text names this very path, and not only one that goes on from it.
+/// Whether the text names exactly this path. A longer path that begins with it does not count.
 fn mentions(text: &str, path: &str) -> bool {
-    // A full stop ends a sentence, unless the path goes on behind it.
+    // A full stop ends the sentence, unless the path continues after it.
     let rest = |at: usize| text[at + path.len()..].trim_start_matches('.');
     text.match_indices(path)
         .any(|(at, _)| !rest(at).starts_with(is_path_char))
 }
 
-/// The paths in the tables under headings that contain "Endpoints", with their lines.
+/// The paths in the tables under headings that contain "Endpoints", with the line of each path.
 fn endpoint_table(reference: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut inside = false;

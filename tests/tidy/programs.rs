@@ -1,10 +1,12 @@
-//! Which programs the tests start: a bare machine has no `ps`, and none of `kill` as a program.
+//! Which programs the tests may start. A bare machine has no program `ps` and no program `kill`.
 
 use crate::scan::Source;
 use crate::{demand_none, tree};
 
-/// What every machine has that builds the server, and why each is needed. Others are given by their path: a test
-/// looks for what it can do without (the reverse proxies of `tests/faults`), and names it where it is missing.
+/// The programs that every machine has which builds the server, and why the tests need each.
+///
+/// Other programs are given by their path. A test looks for an optional program (the reverse
+/// proxies of `tests/faults`), and reports it if it is missing.
 const PROGRAMS: &[(&str, &str)] = &[
     (
         "sh",

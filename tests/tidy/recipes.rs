@@ -1,8 +1,9 @@
-//! The pages of `docs/` and `README.md` show what the tests run, and nothing that no test has run.
+//! The pages of `docs/` and `README.md` show only code that a test has run.
 //!
-//! A file under `tests/clients/` marks what a page shows by two comments: `recipe: NAME` above it and
-//! `end of recipe` below. The page names it over the code, `<!-- tests/clients/FILE: NAME -->`, and has it
-//! word for word. What a reader types into a shell is fenced as `sh`, and a drawing as `text`: both may stand without a source.
+//! A file under `tests/clients/` marks the code for a page with two comments: `recipe: NAME` above
+//! it and `end of recipe` below it. The page repeats that code word for word, and names its source
+//! above it: `<!-- tests/clients/FILE: NAME -->`. Shell commands for the reader (fenced as `sh`)
+//! and drawings (fenced as `text`) need no source.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,7 +81,7 @@ fn the_page_of_clients_lists_every_client_that_is_run_and_no_other() {
 struct Block {
     line: usize,
     language: String,
-    /// `FILE: NAME`, when the line above is a comment that says so.
+    /// `FILE: NAME`, if a comment on the line above names it.
     source: Option<String>,
     names_a_source: bool,
     text: Vec<String>,
@@ -120,7 +121,8 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// The marked parts of a file by `FILE: NAME`, without the indentation that all of their lines share.
+/// The marked parts of a file by `FILE: NAME`, without the indentation that all lines of a part
+/// share.
 fn marked(file: &str, text: &str) -> Vec<(String, Vec<String>)> {
     let mut parts: Vec<(String, Vec<&str>)> = Vec::new();
     let mut open = false;

@@ -1,5 +1,5 @@
-//! The import tables: which room may name which ([`ROOMS`]), which crate where ([`CRATES`]), and what stays apart inside
-//! a room ([`KEPT_APART`]).
+//! Checks the import tables: which room may name which ([`ROOMS`]), where a crate may be named
+//! ([`CRATES`]), and what is kept apart inside a room ([`KEPT_APART`]).
 
 use crate::scan::{Name, Source, module_of};
 use crate::{CRATES, KEPT_APART, ROOMS, TESTS_MAY_NAME, demand_none, tree};
@@ -36,7 +36,7 @@ fn what_is_kept_apart_is_not_named() {
 
 #[test]
 fn a_row_of_the_import_table_names_only_rows_below_it() {
-    // So the table has no circle, and reads from the door to the cellar.
+    // This rules out a circle. It also orders the table from the outermost room to the innermost.
     for (row, (room, may_name)) in ROOMS.iter().enumerate() {
         for entry in may_name.split_whitespace() {
             let below = ROOMS[row + 1..]
@@ -50,7 +50,7 @@ fn a_row_of_the_import_table_names_only_rows_below_it() {
     }
 }
 
-/// Every name of the file that its room has no right to, once for each room named.
+/// Every name in the file that its room may not use, once for each named room.
 fn room_faults(source: &Source) -> Vec<String> {
     let file = &source.file;
     let Some((room, may_name)) = room_of_file(file) else {
@@ -84,7 +84,7 @@ fn room_faults(source: &Source) -> Vec<String> {
     faults
 }
 
-/// What this name reaches that `room` has no right to, in words.
+/// What this name reaches although `room` may not name it, as text for a message.
 fn forbidden(room: &str, rights: &str, name: &Name) -> Vec<String> {
     let path: Vec<&str> = name.path[1..].iter().map(String::as_str).collect();
     let may =
@@ -105,7 +105,8 @@ fn forbidden(room: &str, rights: &str, name: &Name) -> Vec<String> {
     if !may(target) && !rights.split_whitespace().any(part) {
         reached.push(format!("`{target}`"));
     }
-    // Everything of a room includes the rooms inside it; a test's `use super::*` is no import.
+    // An import of everything in a room includes the rooms inside it. A test's `use super::*` does
+    // not count.
     let inside = ROOMS
         .iter()
         .filter(|(other, _)| all && !name.test && segments(other).starts_with(path));
@@ -117,7 +118,7 @@ fn forbidden(room: &str, rights: &str, name: &Name) -> Vec<String> {
     reached
 }
 
-/// The room of a file and what it may name. `src/lib.rs` is the map: it names no one.
+/// The room of a file, and what that room may name. `src/lib.rs` is the map and names no room.
 fn room_of_file(file: &str) -> Option<(&'static str, &'static str)> {
     match file {
         "src/lib.rs" => Some(("lib", "")),
@@ -129,7 +130,7 @@ fn room_of_file(file: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// The row of the longest room that holds this path.
+/// The row of the innermost room that contains this path.
 fn innermost_room(path: &[&str]) -> Option<(&'static str, &'static str)> {
     ROOMS
         .iter()
@@ -150,7 +151,7 @@ fn within(path: &[&str], outer: &str) -> bool {
     path.starts_with(&segments(outer))
 }
 
-/// Every crate that the file names without being one of its places, once for each rule.
+/// Every crate that the file may not name but does, once for each rule.
 fn crate_faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     for (names, places, why) in CRATES {
@@ -179,7 +180,7 @@ fn crate_faults(source: &Source) -> Vec<String> {
     faults
 }
 
-/// Every name of the file that [`KEPT_APART`] keeps from it.
+/// Every name in the file that [`KEPT_APART`] forbids there.
 fn apart_faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     for (places, names, why) in KEPT_APART {
@@ -203,7 +204,7 @@ fn apart_faults(source: &Source) -> Vec<String> {
     faults
 }
 
-/// Whether a name is `rule`, lies in it, or takes it in by `*`.
+/// Whether a name is `rule`, lies inside `rule`, or includes `rule` by `*`.
 fn reaches(name: &Name, rule: &str) -> bool {
     let path: Vec<&str> = name.path.iter().map(String::as_str).collect();
     match path.split_last() {

@@ -1,9 +1,9 @@
-//! Tables of routes: every row says who may ask and how long an answer may take.
+//! Tables of routes: every row says who may send the request and how long the response may take.
 
 use crate::scan::Source;
 use crate::{demand_none, tree};
 
-/// The words of `Opens` (src/http/route.rs).
+/// The variants of `Opens` (src/http/route.rs).
 const OPENS: &[&str] = &["Anyone", "Protocol", "AnyToken", "Scope", "ScopeOrOwn"];
 
 #[test]
@@ -16,7 +16,8 @@ fn every_route_says_who_may_ask_and_how_long_it_may_take() {
     );
 }
 
-/// Every row (`route!(…)`, `endpoint!(…)`, `Route { … }`) outside of a macro's own definition that lacks one of the two.
+/// Every row (`route!(…)`, `endpoint!(…)`, `Route { … }`) that lacks one of the two. The definition
+/// of a macro is exempt.
 fn faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     for (at, token) in source.tokens.iter().enumerate() {
@@ -35,7 +36,7 @@ fn faults(source: &Source) -> Vec<String> {
             continue;
         }
         let row: Vec<&str> = inside(source, at).collect();
-        // What a macro stands for is said where it is used.
+        // This is a macro's definition: each use of the macro names the two values.
         if row.contains(&"$") && row.contains(&"opens") && row.contains(&"deadline") {
             continue;
         }
@@ -56,7 +57,7 @@ fn faults(source: &Source) -> Vec<String> {
     faults
 }
 
-/// The words between the first bracket behind `at` and its end.
+/// The words between the first bracket after `at` and its closing bracket.
 fn inside(source: &Source, at: usize) -> impl Iterator<Item = &str> {
     let mut depth = 0_i32;
     let from = source.tokens[at..]

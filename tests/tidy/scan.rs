@@ -1,7 +1,7 @@
-//! Reads a Rust file as tokens and tells which paths it names.
+//! Reads a Rust file as tokens and finds the paths that it names.
 //!
-//! Tokens, not syntax trees: what stands inside a macro call counts like everything else. Comments
-//! and strings never count as code.
+//! It uses tokens instead of a syntax tree, so that code inside a macro call counts like other
+//! code. Comments and strings never count as code.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ pub struct Source {
     pub file: String,
     /// Its text.
     pub text: String,
-    /// Its tokens in order, brackets included.
+    /// Its tokens in order, including brackets.
     pub tokens: Vec<Token>,
     /// Every path that it names.
     pub names: Vec<Name>,
@@ -24,9 +24,9 @@ pub struct Source {
 pub struct Token {
     /// As written.
     pub text: String,
-    /// The value, when it is a string literal without escapes.
+    /// Its value, if it is a string literal without escapes.
     pub string: Option<String>,
-    /// Where it stands.
+    /// Its line.
     pub line: usize,
     /// Whether it is part of an item under `#[cfg(test)]`.
     pub test: bool,
@@ -40,19 +40,20 @@ impl Token {
     }
 }
 
-/// A path that a file names, resolved through the file's imports: one that begins with `crate` is
-/// ours, any other begins with a foreign crate or a type. An import of everything ends in `*`.
+/// A path that a file names, resolved through the file's imports. A path of this crate begins with
+/// `crate`. Any other path begins with another crate or a type. An import of everything ends in
+/// `*`.
 pub struct Name {
     /// Its segments.
     pub path: Vec<String>,
-    /// Where it stands.
+    /// Its line.
     pub line: usize,
-    /// Whether it stands under `#[cfg(test)]`.
+    /// Whether it is in code under `#[cfg(test)]`.
     pub test: bool,
 }
 
 impl Source {
-    /// Reads the file at `file` (from the root of the project) with this text.
+    /// Parses `text`, the content of the file at `file` (from the root of the project).
     pub fn parse(file: &str, text: &str) -> Self {
         let stream: TokenStream = text
             .parse()
@@ -68,7 +69,8 @@ impl Source {
         }
     }
 
-    /// Where these tokens stand next to each other: the first of each such run.
+    /// Finds the places where these tokens follow each other. Returns the first token of each
+    /// place.
     pub fn runs<'a>(&'a self, wanted: &'a [&'a str]) -> impl Iterator<Item = &'a Token> {
         let fits = move |run: &&[Token]| {
             run.iter()
@@ -82,7 +84,7 @@ impl Source {
     }
 }
 
-/// The module that a file of `src/` holds: `src/store/mod.rs` is `store`, `src/lib.rs` the root.
+/// The module of a file of `src/`: `store` for `src/store/mod.rs`, the root for `src/lib.rs`.
 pub fn module_of(file: &str) -> Vec<String> {
     let path = file
         .strip_prefix("src/")
@@ -96,11 +98,11 @@ pub fn module_of(file: &str) -> Vec<String> {
     }
 }
 
-/// Writes a token tree out in a row, noting for each token its module and whether it is test code.
+/// Flattens token trees into a list. Notes for each token its module and whether it is test code.
 fn flatten(stream: TokenStream, module: &Rc<Vec<String>>, test: bool, out: &mut Vec<Token>) {
     let trees: Vec<TokenTree> = stream.into_iter().collect();
     let written = |i: usize| trees.get(i).map(ToString::to_string).unwrap_or_default();
-    // Whether the rest of this stream is test code, and whether the item at hand is.
+    // `rest`: the rest of this stream is test code. `item`: the current item is test code.
     let (mut rest, mut item) = (test, false);
     let mut at_keyword = false;
     let mut i = 0;
@@ -149,7 +151,8 @@ fn flatten(stream: TokenStream, module: &Rc<Vec<String>>, test: bool, out: &mut 
             }
             TokenTree::Punct(mark) => {
                 out.push(token(mark.to_string()));
-                // A field or a variant ends at its comma; an item's own commas stand before its body.
+                // A field or a variant ends at its comma. The commas of an item with a keyword come
+                // before its body, so they end nothing.
                 if mark.as_char() == ';' || (mark.as_char() == ',' && !at_keyword) {
                     (item, at_keyword) = (false, false);
                 }
@@ -187,13 +190,14 @@ fn string_value(literal: &str) -> Option<String> {
     Some(literal.strip_prefix('"')?.strip_suffix('"')?.to_owned())
 }
 
-/// What a module's own imports and child modules are called in it, by `(module, name)`.
+/// The paths of a module's imports and child modules, by `(module, name in that module)`.
 type Aliases = HashMap<(Vec<String>, String), Vec<String>>;
 
-/// All paths of a file: every leaf of its imports, and every path of two segments or more elsewhere.
+/// All paths of a file: every leaf of its imports, and elsewhere every path of two or more
+/// segments.
 fn names(tokens: &[Token]) -> Vec<Name> {
     let mut aliases = Aliases::new();
-    // As written, with the place of the last segment.
+    // The paths as written, each with the token of its last segment.
     let mut written: Vec<(Vec<String>, &Token)> = Vec::new();
     let text = |i: usize| tokens.get(i).map_or("", |token| token.text.as_str());
     let mut i = 0;
@@ -206,7 +210,7 @@ fn names(tokens: &[Token]) -> Vec<Name> {
                 let mut leaves = Vec::new();
                 import(tokens, &mut i, &[], &mut leaves);
                 for (path, alias, place) in leaves {
-                    // An import under its own name (`use time;`) says nothing new.
+                    // An import under its own name (`use time;`) adds no alias.
                     if path.first() != Some(&alias) || path.len() > 1 {
                         aliases.insert((token.module.to_vec(), alias), path.clone());
                     }
@@ -222,7 +226,7 @@ fn names(tokens: &[Token]) -> Vec<Name> {
                 aliases.insert((token.module.to_vec(), child), path);
                 i += 2;
             }
-            // A visibility names no one.
+            // Skip a visibility: it names no dependency.
             "pub" if text(i + 1) == "(" => {
                 i += tokens[i..]
                     .iter()
@@ -251,12 +255,13 @@ fn names(tokens: &[Token]) -> Vec<Name> {
     written.into_iter().map(resolved).collect()
 }
 
-/// Whether the word at `i` goes on from a path that began before it, as in `Vec::<u8>::new`.
+/// Whether the word at `i` continues a path that began before it, as in `Vec::<u8>::new`.
 fn continues_a_path(tokens: &[Token], i: usize) -> bool {
     i >= 2 && tokens[i - 1].text == "::" && (tokens[i - 2].is_word() || tokens[i - 2].text == ">")
 }
 
-/// Reads one tree of a `use` at `i` and adds its leaves: path, the name it goes by here, place.
+/// Reads one tree of a `use` at `i` and adds its leaves. Each leaf is a path, its local name and
+/// its token.
 fn import<'a>(
     tokens: &'a [Token],
     i: &mut usize,
@@ -277,7 +282,7 @@ fn import<'a>(
                 return;
             }
             word => {
-                // `x::{self}` is `x`.
+                // `x::{self}` means `x`.
                 if word != "self" || path.is_empty() {
                     path.push(word.to_owned());
                 }
@@ -296,16 +301,16 @@ fn import<'a>(
     }
 }
 
-/// The path from the root: `self`, `super` and the file's own imports followed to where they lead.
+/// The path from the root of the crate: resolves `self`, `super` and the file's own imports.
 fn resolve(path: &[String], module: &[String], aliases: &Aliases) -> Vec<String> {
     let mut path = path.to_vec();
-    // An import may build on another; more than a few steps would be a riddle.
+    // An import may build on another one. Eight steps are enough, and they end a circle.
     for _ in 0..8 {
         let ours =
             |module: &[String], rest: &[String]| [&["crate".to_owned()], module, rest].concat();
         match path[0].as_str() {
             "crate" => return path,
-            // The binary and the tests call the library by its name.
+            // The binary and the tests refer to the library by its name.
             "sealwright" => return ours(&[], &path[1..]),
             "self" => return ours(module, &path[1..]),
             "super" => {
@@ -316,7 +321,7 @@ fn resolve(path: &[String], module: &[String], aliases: &Aliases) -> Vec<String>
                 return ours(&module[..module.len().saturating_sub(up)], &path[up..]);
             }
             first => {
-                // Inner modules see the outer one's names through `use super::*`.
+                // An inner module may see an outer module's names through `use super::*`.
                 let seen =
                     |depth: usize| aliases.get(&(module[..depth].to_vec(), first.to_owned()));
                 match (0..=module.len()).rev().find_map(seen) {
@@ -333,7 +338,8 @@ fn resolve(path: &[String], module: &[String], aliases: &Aliases) -> Vec<String>
 mod tests {
     use super::*;
 
-    /// The paths that a file of that name and text names, outside and inside of its tests.
+    /// The paths that a file with this name and text names: those outside its tests, and those
+    /// inside.
     fn named(file: &str, text: &str) -> (Vec<String>, Vec<String>) {
         let join = |name: &Name| name.path.join("::");
         let source = Source::parse(file, text);

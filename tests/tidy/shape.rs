@@ -1,12 +1,13 @@
-//! The shape of files: how long they are, how they open, and that the map is whole.
+//! The shape of files: their length, their opening comment, and the completeness of the map.
 
 use crate::{demand_none, tree};
 
-/// Lines of a file of `src/` before its tests, and of the tests below them or a file of `tests/`.
+/// The most lines of a file of `src/` before its tests (`CODE_CEILING`), and the most lines of its
+/// tests or of a file of `tests/` or `benches/` (`TEST_CEILING`).
 const CODE_CEILING: usize = 300;
 const TEST_CEILING: usize = 600;
 
-/// Flat tables, one entry a line, may be longer. Nothing else may.
+/// Files that may be longer: flat tables with one entry on each line.
 const FLAT_TABLES: &[&str] = &[];
 
 #[test]
@@ -86,7 +87,7 @@ fn the_map_names_every_module() {
     demand_none(&faults.collect::<Vec<_>>());
 }
 
-/// How many lines stand before `#[cfg(test)] mod …`, and how many from there on.
+/// The number of lines before `#[cfg(test)] mod …`, and the number of lines from there on.
 fn code_and_test_lines(text: &str) -> (usize, usize) {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let opens_tests = |i: &usize| {
@@ -97,7 +98,7 @@ fn code_and_test_lines(text: &str) -> (usize, usize) {
     (code, lines.len() - code)
 }
 
-/// The opening comment in one line.
+/// The opening comment, joined to one line.
 fn head(text: &str) -> String {
     let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
     lines

@@ -1,4 +1,4 @@
-//! Which files there are, and how they are read.
+//! Lists the files of the project and reads them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,8 +20,8 @@ pub fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|fault| panic!("{path}: {fault}"))
 }
 
-/// All files under a folder whose names end in `suffix`, as paths from the root, in order. None when
-/// there is no such folder.
+/// All files under a folder whose names end in `suffix`, as sorted paths from the root. Empty if
+/// the folder does not exist.
 pub fn files(folder: &str, suffix: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -42,7 +42,8 @@ pub fn files(folder: &str, suffix: &str) -> Vec<String> {
     found
 }
 
-/// All files that belong to the project: what git tracks or would, or every file where there is no git.
+/// All files that belong to the project: the files that git tracks, and the new files that it does
+/// not ignore. Without git, every file.
 pub fn tracked() -> Vec<String> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -65,7 +66,7 @@ pub fn tracked() -> Vec<String> {
 pub fn tracked_lines() -> Vec<(String, usize, String)> {
     let mut lines = Vec::new();
     for file in tracked() {
-        // What is not UTF-8 is not text.
+        // Skip a file that is not UTF-8: it is not text.
         let Ok(text) = std::fs::read_to_string(root().join(&file)) else {
             continue;
         };
@@ -78,7 +79,7 @@ pub fn tracked_lines() -> Vec<(String, usize, String)> {
     lines
 }
 
-/// Every Rust file under `folder`, scanned.
+/// Every Rust file under `folder`, parsed.
 pub fn sources(folder: &str) -> Vec<Source> {
     files(folder, ".rs")
         .into_iter()

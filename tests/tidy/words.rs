@@ -1,24 +1,24 @@
-//! What must not be written: panics, silent casts, loose ends, paths of one machine, and effects in
-//! the domain.
+//! What must not be written: panics, silent casts, unfinished code, paths of one machine, and
+//! effects in the domain.
 
 use crate::scan::Source;
 use crate::{demand_none, tree};
 
-/// Where a failure may still end the process: before it serves.
+/// The files in which a failure may end the process, because the server does not serve yet.
 const START_UP: &[&str] = &["src/main.rs"];
 
-/// What ends the process on a bad day.
+/// Methods that panic.
 const PANICS: &[&str] = &["unwrap", "expect", "unwrap_err", "expect_err"];
 
-/// What `as` changes without a word when the value does not fit.
+/// Types for which `as` silently changes a value that does not fit.
 const INTEGERS: &[&str] = &[
     "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
 ];
 
-/// Macros that mark what is not done.
+/// Macros that mark unfinished code.
 const UNDONE: &[&str] = &["todo", "unimplemented", "dbg"];
 
-/// What only a function that waits, or that tells somebody, has to name.
+/// Words that only a function needs which waits, logs, counts or prints.
 const EFFECTS: &[&str] = &[
     "async",
     "await",
@@ -31,7 +31,8 @@ const EFFECTS: &[&str] = &[
     "eprintln",
 ];
 
-/// Notes that mark the same; in two parts, so that this file may be searched too.
+/// Notes that mark unfinished code. Each is written in two parts, so that this file itself contains
+/// none.
 const NOTES: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME")];
 
 /// Folders that exist on one machine only.
@@ -123,7 +124,8 @@ fn effect_faults(source: &Source) -> Vec<String> {
     words.map(message).collect()
 }
 
-/// Whether the line names this absolute folder; `docs/home/` and `https://host/home/` do not.
+/// Whether the line names this absolute folder. `docs/home/` and `https://host/home/` do not name
+/// `home` at the root.
 fn names_folder(line: &str, folder: &str) -> bool {
     line.match_indices(folder).any(|(at, _)| {
         let before = line[..at].chars().next_back();
@@ -136,7 +138,7 @@ fn panic_faults(source: &Source) -> Vec<String> {
         let method = source.tokens.windows(3).filter(|run| {
             run[0].text == "." && run[1].text == **call && run[2].text == "(" && !run[1].test
         });
-        // `.map(Result::unwrap)` says the same.
+        // `.map(Result::unwrap)` panics in the same way.
         let named = source
             .names
             .iter()
@@ -160,7 +162,7 @@ fn cast_faults(source: &Source) -> Vec<String> {
     let lines: Vec<&str> = source.text.lines().collect();
     let casts = source.tokens.windows(2).filter(|run| {
         let cast = run[0].text == "as" && INTEGERS.contains(&run[1].text.as_str()) && !run[0].test;
-        // The comment that gives the reason stands on the same line.
+        // The comment with the reason must be on the same line.
         cast && !lines[run[1].line - 1].contains("// ")
     });
     let message = |run: &[crate::scan::Token]| {
