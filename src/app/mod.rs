@@ -32,3 +32,4 @@ pub(crate) use reload::{Reloading, Reread};
 pub(crate) use serve::serve;
 pub use services::compose;
 pub(crate) use services::look;
+pub(crate) use time::prepare_thread;

@@ -1,8 +1,10 @@
-//! Waits until the system clock shows a usable time.
+//! Waits until the system clock shows a usable time, and prepares threads for one that is set
+//! wrongly later.
 
 use std::time::Duration;
 
-use crate::clock::{Clock, require_time};
+use crate::clock::{Clock, SystemClock, require_time};
+use crate::http::serve::make_first_date;
 
 /// The time between two looks at the clock.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -20,6 +22,13 @@ pub(super) async fn wait_for_time(clock: &dyn Clock) {
     }
     if told {
         tracing::info!("the clock shows a time that can be gone by");
+    }
+}
+
+/// Makes a thread of the runtime ready to answer, whatever is done to the clock later.
+pub(crate) fn prepare_thread() {
+    if require_time(&SystemClock::default()).is_ok() {
+        make_first_date();
     }
 }
 

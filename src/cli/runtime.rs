@@ -1,5 +1,7 @@
 //! The asynchronous runtime for a command's work.
 
+use crate::app;
+
 use super::failure::CommandFailure;
 
 /// Runs a command's work on a runtime of its own.
@@ -8,6 +10,7 @@ pub(super) fn block_on(
 ) -> Result<(), CommandFailure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .on_thread_start(app::prepare_thread)
         .build()?;
     let done = runtime.block_on(work);
     // A blocking thread may still wait for a file's lock, perhaps for ever. Do not wait for it.

@@ -346,3 +346,28 @@ fn a_server_whose_clock_shows_a_time_before_1970_serves_as_soon_as_it_is_set() {
         }
     });
 }
+
+#[test]
+fn a_server_whose_clock_is_set_before_1970_while_it_serves_still_answers_on_every_thread() {
+    play(async {
+        let mut site = Site::sqlite();
+        let Some(clock) = FakeClock::new(&site, "set back", 0) else {
+            return cannot_run("a server whose clock is set before 1970", LIBFAKETIME);
+        };
+        site.wear(&clock);
+        let mut server = site.start();
+        clock.set(-1_900_000_000);
+        // Connections that are all open at once reach every thread.
+        for _ in 0..20 {
+            let mut clients: Vec<Client> = (0..20).map(|_| server.client()).collect();
+            let asked = clients
+                .iter_mut()
+                .map(|client| client.get("/.well-known/jwks.json"));
+            for reply in join_all(asked).await {
+                assert_eq!(reply.status, 200);
+            }
+        }
+        assert_eq!(server.said("panicked"), 0);
+        assert!(server.is_alive());
+    });
+}

@@ -2,8 +2,9 @@
 //!
 //! Owns how many connections there are and how long each may wait. Must not know any route. `table`
 //! counts connections, `connection` serves one, `stream` has the deadlines, `upload` is a request's
-//! body while it arrives, `line` is the state that these share, `shed` turns away clients for whom
-//! there is no room, and `discard` reads what such clients still send.
+//! body while it arrives, `date` makes the first `Date` of a thread, `line` is the state that these
+//! share, `shed` turns away clients for whom there is no room, and `discard` reads what such clients
+//! still send.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
@@ -22,6 +23,7 @@ use crate::domain::network::Networks;
 use crate::telemetry::metrics::{self, Shed};
 
 mod connection;
+mod date;
 mod discard;
 mod line;
 mod shed;
@@ -29,6 +31,7 @@ mod stream;
 mod table;
 mod upload;
 
+pub(crate) use date::make_first_date;
 use line::Line;
 pub use table::Caps;
 use table::{BARREN, Full, Seat, Table};
