@@ -1,7 +1,8 @@
-//! Client authentication: whose secret is this.
+//! Client authentication: verifies that a secret belongs to an agent.
 //!
-//! Owns the order that keeps it cheap and fair: tag, memory, fresh row, one hash at most. Must not
-//! know what the agent wants. Its status is judged here alone, after its secret was proven (contract D6).
+//! Owns the order that keeps authentication cheap and fair: tag, memory, fresh row, at most one
+//! hash. Must not know what the agent wants. The agent's status is checked only here, after its
+//! secret was proven (contract D6).
 
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Over this store.
+    /// Authenticates the agents of this store.
     pub fn new(
         store: Arc<dyn Store>,
         secrets: Arc<Secrets>,
@@ -47,8 +48,9 @@ impl Authenticator {
         }
     }
 
-    /// The active agent whose secret was presented. A remembered row may be an old one: good for a yes whose version
-    /// is checked where it counts. Every no rests on a fresh row, but for a secret whose tag is wrong.
+    /// The active agent whose secret was presented. A cached row may be out of date. It is good
+    /// enough to grant a request, because the row's version is compared where the token is counted.
+    /// Every refusal rests on a fresh row, except for a secret whose tag is wrong.
     pub async fn authenticate(
         &self,
         credentials: &ClientCredentials,
@@ -65,7 +67,7 @@ impl Authenticator {
         }
     }
 
-    /// The agent whose secret was presented, whatever its status.
+    /// The agent whose secret was presented, whatever the agent's status.
     async fn prove(
         &self,
         credentials: &ClientCredentials,
@@ -89,13 +91,14 @@ impl Authenticator {
         }
     }
 
-    /// Which credential of an agent that proved itself it did so with; `None` when its time has ended since.
+    /// The credential with which an agent authenticated. `None` if the credential has expired
+    /// since.
     pub fn credential_of(
         &self,
         record: &AgentRecord,
         credentials: &ClientCredentials,
     ) -> Option<CredentialId> {
-        // Mostly there is one, and none to be told from it.
+        // Most agents have one credential, so there is nothing to choose.
         if let [only] = &*record.credentials {
             return Some(only.credential_id);
         }
@@ -110,10 +113,11 @@ impl Authenticator {
         candidate(record, tag.as_ref(), self.clock.now()).map(|credential| credential.credential_id)
     }
 
-    /// A secret of any foreign form costs nothing while nothing was imported, and else one comparison for
-    /// every id, known or not, so that time tells nobody which ids exist. A source whose failures are used
-    /// up is told so before anything is read or hashed, whatever the id; a secret that was proven before
-    /// passes all the same, so nobody is locked out by a neighbour.
+    /// Proves a foreign secret. It costs nothing while the store holds no imported credential.
+    /// Otherwise it costs one comparison for every id, known or unknown, so that the response time
+    /// does not reveal which ids exist. A source that has used up its failures is refused before
+    /// anything is read or hashed, whatever the id. A secret that was proven before passes all the
+    /// same, so that a source in the same network cannot lock the client out.
     async fn authenticate_imported(
         &self,
         credentials: &ClientCredentials,
@@ -168,7 +172,8 @@ impl Authenticator {
         }
     }
 
-    /// A secret with a right tag: by memory on a remembered row, else on a fresh row by at most one hash.
+    /// Proves a secret whose tag is right: by memory on a cached row, or else on a fresh row by at
+    /// most one hash.
     async fn authenticate_generated(
         &self,
         agent_id: &AgentId,
@@ -198,7 +203,8 @@ impl Authenticator {
         }
     }
 
-    /// The agent as it is remembered, which can only say yes: when the secret is remembered to be its live credential's.
+    /// The agent's cached row, if memory knows that the secret belongs to a live credential of that
+    /// row. A cached row can only grant.
     async fn recall(
         &self,
         agent_id: &AgentId,
@@ -217,7 +223,7 @@ impl Authenticator {
         Ok(known.then_some(record))
     }
 
-    /// Moves an imported hash to argon2id. Failing costs nothing but another try at the next success.
+    /// Replaces an imported hash by argon2id. If this fails, the next success tries it again.
     async fn replace_hash(
         &self,
         credential: &Credential,
@@ -242,7 +248,7 @@ impl Authenticator {
     }
 }
 
-/// The one live credential that a secret with this tag, or without any, can match.
+/// The one live credential that a secret with this tag, or without a tag, can match.
 fn candidate<'a>(
     record: &'a AgentRecord,
     tag: Option<&Tag>,

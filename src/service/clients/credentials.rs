@@ -1,4 +1,4 @@
-//! What a client sent to prove itself, before anybody has looked whether it does.
+//! What a client sent to authenticate, before it is verified.
 
 use std::net::IpAddr;
 
@@ -7,21 +7,22 @@ use crate::domain::id::ClientId;
 
 use super::secret::Secret;
 
-/// What a client sent to prove itself.
+/// What a client sent to authenticate.
 #[derive(Debug)]
 pub struct ClientCredentials {
-    /// Whose it claims to be.
+    /// The id that the client claims.
     pub client_id: ClientId,
-    /// The secret as sent; `None` when it is empty, too long or holds a NUL: it matches nothing.
+    /// The secret as sent. `None` if it is empty, too long or holds a NUL: such a secret matches
+    /// nothing.
     pub secret: Option<Secret>,
-    /// The secret as it stood in HTTP Basic, where form-decoding changed it.
+    /// The secret as it stood in HTTP Basic, if form-decoding changed it.
     pub raw_secret: Option<Secret>,
-    /// Where the request came from, for the limit on failures.
+    /// The client's address, for the limit on failures.
     pub source: Option<IpAddr>,
 }
 
 impl ClientCredentials {
-    /// Takes what was sent.
+    /// The credentials as the client sent them.
     pub fn new(client_id: ClientId, secret: &str, source: Option<IpAddr>) -> Self {
         Self {
             client_id,
@@ -31,7 +32,7 @@ impl ClientCredentials {
         }
     }
 
-    /// With the secret as it stood in HTTP Basic, where form-decoding changed it.
+    /// Adds the secret as it stood in HTTP Basic, if form-decoding changed it.
     #[must_use]
     pub fn with_raw_secret(self, raw: Option<&str>) -> Self {
         Self {
@@ -40,7 +41,8 @@ impl ClientCredentials {
         }
     }
 
-    /// What is to be compared with this credential: one of the two, so that no request costs two hashes.
+    /// The secret to compare with this credential: only one of the two, so that no request costs
+    /// two hashes.
     pub(super) fn secret_for<'a>(
         &'a self,
         credential: &Credential,

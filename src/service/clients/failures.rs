@@ -1,7 +1,8 @@
-//! Failed logins that cost a hash, counted by source: asked before a hash, charged after it.
+//! Failed logins that cost a hash, counted by source: checked before a hash, charged after it.
 //!
-//! Owns the allowance of each source. A source that has used it up costs no further hash; nobody else is
-//! refused anything, and no id is ever locked. Must not know HTTP, nor what was guessed.
+//! Owns the allowance of each source. A source that has used up its allowance costs no further
+//! hash. No other source is refused, and no id is ever locked. Must not know HTTP, or what was
+//! guessed.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,21 +15,22 @@ use crate::domain::refusal::Refusal;
 /// How many failures a source may make at once before the rate binds.
 const BURST: u32 = 20;
 
-/// How many sources are told apart. Past it the others count together.
+/// The most sources that are counted separately. Beyond this number, the other sources count
+/// together.
 const MAX_SOURCES: usize = 100_000;
 
-/// Where sources are counted that nobody can tell, or that the table has no room for.
+/// The source for requests without an address, and for sources that the table has no room for.
 const ANYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// The allowances of this process: for each source the moment when all that it used is given back.
+/// The allowances of this process: for each source, the time when it has its full allowance again.
 pub struct Failures {
-    /// How many nanoseconds one failure takes to be given back; 0 switches the limit off.
+    /// After how many nanoseconds one failure is given back. 0 switches the limit off.
     every: AtomicU64,
     sources: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 impl Failures {
-    /// So many failures a minute and source; 0 switches the limit off.
+    /// Allows each source this many failures a minute. 0 switches the limit off.
     pub fn new(per_minute: u32) -> Self {
         let failures = Self {
             every: AtomicU64::new(0),
@@ -38,7 +40,7 @@ impl Failures {
         failures
     }
 
-    /// Another limit from now on. What a source owes stays.
+    /// Sets the limit. What a source owes is kept.
     pub fn set(&self, per_minute: u32) {
         let every = 60_000_000_000_u64
             .checked_div(u64::from(per_minute))
@@ -46,15 +48,15 @@ impl Failures {
         self.every.store(every, Ordering::Relaxed);
     }
 
-    /// How long one failure takes to be given back; `None` while the limit is off.
+    /// After how long one failure is given back. `None` while the limit is off.
     fn every(&self) -> Option<Duration> {
         Some(self.every.load(Ordering::Relaxed))
             .filter(|nanos| *nanos > 0)
             .map(Duration::from_nanos)
     }
 
-    /// A guess that comes from `source`. Sources are counted by prefix, /24 and /48, since an attacker owns
-    /// whole ones; without an address all count together.
+    /// A guess that comes from `source`. Sources are counted by prefix, /24 and /48, because an
+    /// attacker owns whole prefixes. Requests without an address count together.
     pub fn guess(self: &Arc<Self>, source: Option<IpAddr>) -> Guess {
         Guess {
             failures: Arc::clone(self),
@@ -62,14 +64,14 @@ impl Failures {
         }
     }
 
-    /// Forgets sources that have their full allowance.
+    /// Removes sources that have their full allowance again.
     pub fn sweep(&self, now: Instant) {
         let mut sources = self.lock();
         sources.retain(|_, full_at| *full_at > now);
         sources.shrink_to_fit();
     }
 
-    /// How long until `source` has its full allowance again; `None` when it has.
+    /// How long until `source` has its full allowance again. `None` if it has.
     fn owes(&self, source: IpAddr, now: Instant) -> Option<Duration> {
         let sources = self.lock();
         let known = sources
@@ -85,12 +87,12 @@ impl Failures {
             return Ok(());
         };
         let owed = self.owes(source, now).unwrap_or_default();
-        // One more must fit into the burst.
+        // One more failure must fit into the burst.
         let wait = owed.saturating_sub(every.saturating_mul(BURST - 1));
         if wait.is_zero() {
             return Ok(());
         }
-        // Rounded up: coming a moment too early would be refused again.
+        // Rounded up: a client that retries a moment too early would be refused again.
         let millis = wait.as_nanos().div_ceil(1_000_000);
         Err(Refusal::SlowDown {
             retry_after_ms: u64::try_from(millis).unwrap_or(u64::MAX),
@@ -122,7 +124,7 @@ fn is_full(sources: &HashMap<IpAddr, Instant>) -> bool {
     sources.len() >= MAX_SOURCES
 }
 
-/// A secret that may turn out wrong, and the source whose allowance pays for it then.
+/// A secret that may be wrong, and the source that is charged if it is wrong.
 #[derive(Clone)]
 pub struct Guess {
     failures: Arc<Failures>,
@@ -130,17 +132,17 @@ pub struct Guess {
 }
 
 impl Guess {
-    /// Whether the source may cost another hash.
+    /// Whether the source may cause another hash.
     pub fn admit(&self) -> Result<(), Refusal> {
         self.failures.admit(self.source, Instant::now())
     }
 
-    /// Whether the source failed lately.
+    /// Whether the source failed recently.
     pub fn is_suspect(&self) -> bool {
         self.failures.owes(self.source, Instant::now()).is_some()
     }
 
-    /// It was wrong.
+    /// Charges the source, because the secret was wrong.
     pub fn charge(&self) {
         self.failures.charge(self.source, Instant::now());
     }
@@ -200,7 +202,7 @@ mod tests {
             failures.admit(attacker, start + Duration::from_mins(1)),
             refused
         );
-        // After a rest the whole burst is there again, and no more than that.
+        // After a rest, the whole burst is allowed again, but no more than that.
         let rested = start + Duration::from_mins(100);
         assert_eq!(failures.owes(attacker, rested), None);
         for _ in 0..BURST {

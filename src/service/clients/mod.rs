@@ -1,6 +1,7 @@
-//! Client authentication: whose secret is this.
+//! Client authentication: verifies that a secret belongs to an agent.
 //!
-//! Owns secrets, how they are compared, and how often a source may fail. Must not know what the client wants.
+//! Owns secrets, how they are compared, and how often a source may fail. Must not know what the
+//! client wants.
 
 pub(crate) mod authenticate;
 pub(crate) mod credentials;

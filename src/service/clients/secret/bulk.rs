@@ -1,4 +1,4 @@
-//! Hashing many secrets at once, on every core: for an import, which nobody else waits for.
+//! Hashes many secrets at once, on every core. This is for an import, for which no request waits.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};

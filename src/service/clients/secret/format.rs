@@ -1,7 +1,9 @@
-//! The layout of secrets. Owns what a generated secret looks like and what a presented one can be.
+//! The layout of secrets. Owns what a generated secret looks like and how a presented one is
+//! classified.
 //!
-//! `sw_` + tag key id (1 character) + 43 base62 (256 random bits) + 11 base62 (64-bit tag) +
-//! 6 base62 (CRC-32): one double-click, nothing to escape, findable by secret scanners.
+//! `sw_` + tag key id (1 character) + 43 base62 (256 random bits) + 11 base62 (64-bit tag) + 6
+//! base62 (CRC-32). A double-click selects all of it, no character needs an escape, and secret
+//! scanners can find it.
 
 use std::fmt;
 
@@ -21,10 +23,10 @@ const TAG: usize = 11;
 const CRC: usize = 6;
 const LENGTH: usize = PREFIX.len() + 1 + RANDOM + TAG + CRC;
 
-/// How many characters of a generated secret may be shown: enough to tell credentials apart.
+/// How many characters of a generated secret may be shown: enough to distinguish credentials.
 const SHOWN: usize = 8;
 
-/// A secret in clear. `Debug` shows nothing, comparison does not compile, memory is wiped.
+/// A secret in clear. `Debug` shows nothing, comparison does not compile, and the memory is wiped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -37,8 +39,9 @@ impl Secret {
         Ok(Self(Zeroizing::new(text.to_owned())))
     }
 
-    /// As [`Self::parse`], of one that somebody gives an agent: white space and control characters alone are
-    /// a slip, such as a variable that was not set. Whoever has such a secret from before keeps it.
+    /// The same as [`Self::parse`], for a secret that somebody gives to an agent. A secret of only
+    /// white space and control characters is a mistake, such as a variable that was not set. An
+    /// agent that has such a secret from before keeps it.
     pub fn parse_given(text: &str) -> Result<Self, Invalid> {
         if !text.is_empty() && text.chars().all(|c| c.is_whitespace() || c.is_control()) {
             return Err(Invalid("a secret is more than white space"));
@@ -46,12 +49,13 @@ impl Secret {
         Self::parse(text)
     }
 
-    /// The secret in clear, for the one who made it and for hashing.
+    /// The secret in clear, for its owner and for hashing.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The first characters, for a generated secret only: of another one they may be half a word.
+    /// The first characters. Only for a generated secret: of another secret they may be half a
+    /// word.
     pub fn prefix(&self) -> String {
         self.0.chars().take(SHOWN).collect()
     }
@@ -63,14 +67,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What a presented secret can be, before anything is read or hashed.
+/// The class of a presented secret, before anything is read or hashed.
 #[derive(Debug)]
 pub enum Presented {
-    /// A secret that this store generated for this client id. It may be rotated away.
+    /// A secret that this store generated for this client id. It may have been rotated away.
     Generated(Tag),
-    /// It has the form of this store's secrets and is none for this client id.
+    /// A secret that has the form of this store's secrets but does not belong to this client id.
     Forged,
-    /// Any other form: only an imported credential can match it.
+    /// A foreign secret, that is, one of any other form: only an imported credential can match it.
     Other,
 }
 
@@ -94,7 +98,7 @@ pub(crate) fn generate(
     Ok((Secret(text), Tag(format!("{}{tag}", key.key_id).into())))
 }
 
-/// Says what `secret` can be for `client_id`. Costs one HMAC at most and reads nothing.
+/// Classifies `secret` for `client_id`. Costs one HMAC at most and reads nothing.
 pub(crate) fn inspect(keys: &[TagKey], client_id: &[u8], secret: &str) -> Presented {
     let shaped = secret.len() == LENGTH
         && secret.starts_with(PREFIX)
@@ -122,14 +126,15 @@ pub(crate) fn inspect(keys: &[TagKey], client_id: &[u8], secret: &str) -> Presen
     }
 }
 
-/// 43 characters drawn evenly: 256 bits.
+/// 43 characters, each equally likely: 256 bits.
 fn draw_base62(entropy: &dyn Entropy) -> Result<Zeroizing<String>, NoEntropy> {
     let mut text = Zeroizing::new(String::with_capacity(RANDOM));
     let mut bytes = Zeroizing::new([0u8; 64]);
     while text.len() < RANDOM {
         entropy.fill(bytes.as_mut_slice())?;
         for byte in bytes.iter() {
-            // Six bits, the two values past the alphabet thrown away, so that none is likelier.
+            // Six bits. The two values beyond the alphabet are discarded, so that every character
+            // is equally likely.
             if let Some(c) = ALPHABET.get(usize::from(byte & 63))
                 && text.len() < RANDOM
             {
@@ -151,7 +156,7 @@ fn base62<const N: usize>(mut value: u128) -> String {
     digits.iter().map(|d| char::from(*d)).collect()
 }
 
-/// CRC-32 (ISO 3309, the one of zip and gzip): lets a scanner check a find offline.
+/// CRC-32 (ISO 3309, as in zip and gzip). With it, a scanner can check a found secret offline.
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in bytes {

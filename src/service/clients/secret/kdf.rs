@@ -1,6 +1,8 @@
-//! Password hashes: argon2id for what we store, bcrypt and argon2 for what was imported.
+//! Password hashes: argon2id for secrets that this store hashes, bcrypt and argon2 for imported
+//! ones.
 //!
-//! Every function here blocks for milliseconds; `pool` keeps them off the threads that serve.
+//! Every function here blocks for milliseconds. `pool` keeps them off the threads that serve
+//! requests.
 
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
@@ -12,8 +14,8 @@ use crate::entropy::{Entropy, NoEntropy};
 
 use super::format::Secret;
 
-/// bcrypt reads no more than this many bytes of a secret. One of exactly this length it reads whole, and
-/// real ones have it (`sk_live_` and 64 digits).
+/// The most bytes of a secret that bcrypt reads. bcrypt reads a secret of exactly this length
+/// completely, and real secrets have this length (`sk_live_` and 64 digits).
 const BCRYPT_MAX_BYTES: usize = 72;
 
 /// Memory for argon2, reused from one hash to the next, and a count of what was computed.
@@ -23,22 +25,22 @@ pub struct Workspace {
     done: Done,
 }
 
-/// How much was computed, in each algorithm's own measure.
+/// How much was computed, in the unit of each algorithm.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Done {
-    /// Rounds of bcrypt's key set-up: two to the power of the cost.
+    /// Rounds of bcrypt's key setup: two to the power of the cost.
     pub bcrypt_rounds: u64,
-    /// KiB that argon2 wrote: its memory once in each pass.
+    /// KiB that argon2 wrote: its memory size times the number of passes.
     pub argon2_kib: u64,
 }
 
 impl Workspace {
-    /// Whether it holds no memory.
+    /// Whether the workspace holds no memory.
     pub(super) fn is_empty(&self) -> bool {
         self.blocks.is_empty()
     }
 
-    /// What was computed since this was asked last.
+    /// What was computed since the last call.
     pub(super) fn take_done(&mut self) -> Done {
         std::mem::take(&mut self.done)
     }
@@ -52,7 +54,7 @@ impl Workspace {
     }
 }
 
-/// Why nothing was hashed.
+/// Why a secret was not hashed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub enum HashFault {
     /// No salt could be drawn.
@@ -102,11 +104,12 @@ pub fn verify(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> bool 
 
 fn verify_bcrypt(secret: &Secret, hash: &SecretHash, work: &mut Workspace) -> Option<bool> {
     let cost = hash.0.parse::<bcrypt::HashParts>().ok()?.get_cost();
-    // A longer secret is compared as well, or its time would tell that this is bcrypt.
+    // A longer secret is compared as well. Otherwise the response time would reveal that the hash
+    // is bcrypt.
     let is_equal = bcrypt::verify(secret.expose(), &hash.0).ok()?;
     work.done.bcrypt_rounds += 1 << cost;
-    // bcrypt ignores what lies past its limit, so that any longer secret with this beginning would
-    // match, and nobody can tell which of them was meant: none is let in.
+    // bcrypt ignores the bytes beyond its limit. Any longer secret with the same beginning would
+    // match, and nobody can tell which of them was meant. So none of them is accepted.
     Some(is_equal & (secret.expose().len() <= BCRYPT_MAX_BYTES))
 }
 
@@ -147,7 +150,7 @@ fn work_of(params: &Params) -> u64 {
     u64::from(params.m_cost()) * u64::from(params.t_cost())
 }
 
-/// How much an argon2 hash costs, in KiB written; `None` when it is none.
+/// The cost of an argon2 hash, in KiB written. `None` if `hash` is not argon2.
 pub(super) fn argon2_work(hash: &SecretHash) -> Option<u64> {
     read_argon2(&hash.0).map(|(_, _, params, _)| work_of(&params))
 }
@@ -163,7 +166,7 @@ fn read_argon2(text: &str) -> Option<(Algorithm, Version, Params, PasswordHash)>
     Some((algorithm, version, params, phc))
 }
 
-/// Whether a successful verification should replace `hash` by our own argon2id.
+/// Whether a successful verification should replace `hash` by this server's own argon2id.
 pub(crate) fn is_foreign(hash: &SecretHash) -> bool {
     match read_argon2(&hash.0) {
         Some((Algorithm::Argon2id, Version::V0x13, params, _)) => {
@@ -175,8 +178,8 @@ pub(crate) fn is_foreign(hash: &SecretHash) -> bool {
     }
 }
 
-/// Accepts a hash for import: bcrypt up to cost 14, argon2 up to 64 MiB, t = 10, p = 4. A dearer one
-/// would be a lever for anybody who sends wrong secrets.
+/// Accepts a hash for import: bcrypt up to cost 14, argon2 up to 64 MiB, t = 10, p = 4. With a more
+/// expensive hash, anybody who sends wrong secrets could overload the server.
 pub(crate) fn check_imported(text: &str) -> Result<SecretHash, Invalid> {
     if text.starts_with("$2") {
         return check_bcrypt(text);
@@ -184,7 +187,8 @@ pub(crate) fn check_imported(text: &str) -> Result<SecretHash, Invalid> {
     let unknown = Invalid("the hash is neither bcrypt ($2a$, $2b$, $2y$) nor argon2 in PHC form");
     let (_, _, params, phc) = read_argon2(text).ok_or(unknown)?;
     let output = phc.hash.as_ref().map_or(0, Output::len);
-    // Of a salt that argon2 refuses nothing could ever be compared, and its time would tell so.
+    // Nothing can be compared with a hash whose salt argon2 refuses, and the response time would
+    // reveal that.
     if phc
         .salt
         .is_none_or(|salt| salt.len() < argon2::MIN_SALT_LEN)
@@ -260,7 +264,8 @@ mod tests {
                 "{length} bytes"
             );
             let others = [length - 1, length + 1, 71, 72, 73, 144].into_iter();
-            // Of a secret that was cut when it was hashed, the part that was kept is all that is known.
+            // bcrypt keeps only the first 72 bytes of a longer secret, so a secret of exactly these
+            // bytes matches and is left out here.
             for other in others.filter(|other| ![0, length, length.min(72)].contains(other)) {
                 assert!(
                     !verify(&secret(&"x".repeat(other)), &hashed, &mut work),

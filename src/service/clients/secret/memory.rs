@@ -1,7 +1,8 @@
-//! The memory of proven secrets, and turns for those that are being proven.
+//! The memory of proven secrets, and the order among requests that prove the same secret.
 //!
-//! Owns how long a proof is remembered. Holds MACs under a key that the process draws and never writes
-//! down, and of successes only: wrong secrets cannot evict anybody. Must not know how a secret is proven.
+//! Owns how long a proof is remembered. Holds MACs under a key that the process draws and never
+//! writes down, and only of successes: wrong secrets cannot evict a proof. Must not know how a
+//! secret is proven.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,29 +18,31 @@ use crate::keys::length_prefixed;
 
 use super::format::Secret;
 
-/// How long a proven secret is remembered after it was used, in seconds.
+/// How long a proof is remembered after its secret was used, in seconds.
 const PROOF_TTL: i64 = 3_600;
 
-/// By how many seconds at most that is shortened, so that not all are forgotten at once.
+/// The most seconds by which this time is shortened, so that the proofs do not all end at once.
 const JITTER: i64 = 600;
 
-/// A proof that is used with less than these seconds left is remembered anew, so that what is in use is never
-/// dropped. A new hash would prove no more: the credential's own hash is part of what is remembered.
+/// If a proof is used when fewer seconds than this are left, it is remembered for the full time
+/// again, so that a secret in use is never forgotten. Hashing again would prove nothing more,
+/// because the credential's own hash is part of what is remembered.
 const RENEWED_BELOW: i64 = PROOF_TTL / 2;
 
-/// How many proven secrets are remembered at most.
+/// The most proofs that are remembered.
 const MAX_PROOFS: u64 = 100_000;
 
-/// How many are expected: room for these is taken at the start, and more when they come.
+/// The memory has room for this many at the start, and grows if there are more.
 const EXPECTED: usize = 1_000;
 
 pub(super) type Mac = [u8; 32];
 
 pub(super) struct Memory {
     mac_key: hmac::Key,
-    /// Until when each counts. Looked up as they are, for nobody can aim at one without the key.
+    /// Until when each proof counts. The look-up need not take constant time, because without the
+    /// key nobody can aim at a MAC.
     proven: Cache<Mac, Timestamp>,
-    /// One hash at a time for one and the same secret; different secrets do not wait for each other.
+    /// One hash at a time for the same secret. Different secrets do not wait for each other.
     flights: Mutex<HashMap<Mac, Weak<tokio::sync::Mutex<()>>>>,
 }
 
@@ -54,8 +57,8 @@ impl Memory {
         })
     }
 
-    /// That `secret` matches `hash`, of this credential. The hash is the credential's version, so a
-    /// credential that was replaced is forgotten with it.
+    /// The proof that `secret` matches `hash`, of this credential. The hash is the credential's
+    /// version, so the proof of a credential that was replaced no longer counts.
     pub(super) fn mac(&self, credential: &Credential, hash: &SecretHash, secret: &Secret) -> Mac {
         let id = credential.credential_id.0;
         let agent = credential.agent_id.as_str();
@@ -67,12 +70,13 @@ impl Memory {
         ])
     }
 
-    /// That `secret` opened `client_id`, by whichever credential: what can be asked before any is read.
+    /// The proof that `secret` authenticated `client_id`, by whichever credential. It can be looked
+    /// up before any credential is read.
     pub(super) fn pair(&self, client_id: &str, secret: &Secret) -> Mac {
         self.sign([client_id.as_bytes(), b"", b"", secret.expose().as_bytes()])
     }
 
-    /// HMAC over length-prefixed fields: no byte can move from one field to the next.
+    /// HMAC over length-prefixed fields, so that no byte can move from one field to the next.
     fn sign(&self, fields: [&[u8]; 4]) -> Mac {
         let mut context = hmac::Context::with_key(&self.mac_key);
         length_prefixed(fields, |part| context.update(part));
@@ -81,7 +85,7 @@ impl Memory {
         mac
     }
 
-    /// Whether it is remembered; then it is for longer.
+    /// Whether the proof is remembered. If it is, its time is extended.
     pub(super) fn recalls(&self, mac: &Mac, now: Timestamp) -> bool {
         let Some(until) = self.proven.get(mac).filter(|until| now < *until) else {
             return false;
@@ -93,7 +97,7 @@ impl Memory {
     }
 
     pub(super) fn keep(&self, mac: Mac, now: Timestamp) {
-        // The MAC is random enough to spread the end of the memory.
+        // The MAC is random enough to spread the times at which proofs end.
         let jitter = i64::from(u16::from_be_bytes([mac[0], mac[1]])) % JITTER;
         self.proven
             .insert(mac, now.saturating_add(PROOF_TTL - jitter));
@@ -108,7 +112,7 @@ impl Memory {
         if let Some(flight) = flights.get(&mac).and_then(Weak::upgrade) {
             return flight;
         }
-        // What has landed is swept when the table has doubled, so that it stays as small as the queue.
+        // Turns that have ended are removed once the table has 256 entries, so that it stays small.
         if flights.len() >= 256 {
             flights.retain(|_, flight| flight.strong_count() > 0);
         }

@@ -1,7 +1,9 @@
-//! Secrets: made, hashed, recognised and remembered.
+//! Secrets: made, hashed, recognised and remembered. A foreign secret is one that does not have the
+//! form of this store's secrets ([`Presented::Other`]).
 //!
-//! Owns the cost of a secret: a forged one dies by its tag, a proven one is remembered, and only
-//! what is left is hashed, on threads of its own. Must not know agents' status, stores or HTTP.
+//! Owns the cost of a secret: a forged secret is refused by its tag, a proven one is remembered,
+//! and only the others are hashed, on separate threads. Must not know agents' status, stores or
+//! HTTP.
 
 use std::sync::Arc;
 
@@ -33,19 +35,19 @@ pub(crate) use pool::{HashLane, HashPool, HashQueueFull};
 use memory::Memory;
 use whole::Whole;
 
-/// What a presented secret turned out to be against one credential.
+/// The result of comparing a presented secret with one credential.
 #[derive(Debug)]
 pub enum Proof {
-    /// It matches. `Some` carries an argon2id hash that should replace an imported one.
+    /// The secret matches. `Some` holds an argon2id hash that should replace an imported one.
     Right(Option<SecretHash>),
-    /// It does not.
+    /// The secret does not match.
     Wrong,
 }
 
 /// Why a secret was not hashed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub enum NotHashed {
-    /// Too many others are being hashed.
+    /// Too many other secrets are being hashed.
     #[error(transparent)]
     QueueFull(#[from] HashQueueFull),
     /// Hashing itself failed.
@@ -53,17 +55,17 @@ pub enum NotHashed {
     Fault(#[from] HashFault),
 }
 
-/// A secret of a foreign form, as it is to be proven.
+/// A foreign secret that is to be proven.
 pub struct Foreign<'a> {
-    /// The id that came with it, known or not.
+    /// The id that was sent with the secret, known or unknown.
     pub client_id: &'a str,
-    /// What the imported hashes of the store cost, its agent's among them.
+    /// The costs of the store's imported hashes, those of this agent among them.
     pub costs: &'a Arc<[HashCost]>,
     /// The secret as sent.
     pub presented: &'a Secret,
-    /// The credential that it may match, and what of it is to be compared with that.
+    /// The credential that the secret may match, and the form of the secret to compare with it.
     pub against: Option<(&'a Credential, &'a Secret)>,
-    /// Whether it opened that id before ([`Secrets::was_proven`]).
+    /// Whether the secret authenticated this id before ([`Secrets::was_proven`]).
     pub was_proven: bool,
 }
 
@@ -73,12 +75,12 @@ pub struct Secrets {
     entropy: Arc<dyn Entropy>,
     pool: HashPool,
     memory: Memory,
-    /// What a secret of a foreign form costs, for the costs that were last asked for.
+    /// The work for one foreign secret, for the costs that were last asked for.
     whole: ArcSwapOption<(Arc<[HashCost]>, Whole)>,
 }
 
 impl Secrets {
-    /// For the store whose tag keys these are; the first one tags new secrets.
+    /// For the store that has these tag keys. The first key tags new secrets.
     pub fn new(
         tag_keys: Vec<TagKey>,
         entropy: Arc<dyn Entropy>,
@@ -94,7 +96,7 @@ impl Secrets {
         })
     }
 
-    /// Draws a secret for a new credential of `agent_id`; `None` when the store has no tag key.
+    /// Draws a secret for a new credential of `agent_id`. `None` if the store has no tag key.
     pub fn generate(&self, agent_id: &AgentId) -> Result<Option<(Secret, Tag)>, NoEntropy> {
         let Some(key) = self.tag_keys.first() else {
             return Ok(None);
@@ -102,13 +104,14 @@ impl Secrets {
         format::generate(key, agent_id, &*self.entropy).map(Some)
     }
 
-    /// Says what `secret` can be for `client_id`, at the cost of one HMAC.
+    /// Classifies `secret` for `client_id`, at the cost of one HMAC.
     pub fn inspect(&self, client_id: &str, secret: &str) -> Presented {
         format::inspect(&self.tag_keys, client_id.as_bytes(), secret)
     }
 
-    /// The tag of an operator's own secret: `None` for a foreign form. One that has the form of this
-    /// store's secrets but belongs to another agent could never be presented, so it is refused.
+    /// The tag of a secret that an operator chose: `None` for a foreign secret. A secret with the
+    /// form of this store's secrets that belongs to another agent could never be presented, so it
+    /// is refused.
     pub fn tag_of_chosen(
         &self,
         agent_id: &AgentId,
@@ -134,7 +137,7 @@ impl Secrets {
             .await??)
     }
 
-    /// Whether `secret` was proven to be `credential`'s before, by memory alone.
+    /// Whether `secret` was proven for `credential` before. Uses memory alone.
     pub fn recalls(&self, credential: &Credential, secret: &Secret, now: Timestamp) -> bool {
         let known = self
             .memory
@@ -145,15 +148,15 @@ impl Secrets {
         known
     }
 
-    /// Whether `secret` opened `client_id` lately, by memory alone and without any row: the same work for
-    /// every id. It is no proof, for the credential may be gone since.
+    /// Whether `secret` authenticated `client_id` recently. Uses memory alone and no row: the same
+    /// work for every id. This is not a proof, because the credential may have been removed since.
     pub fn was_proven(&self, client_id: &str, secret: &Secret, now: Timestamp) -> bool {
         self.memory
             .recalls(&self.memory.pair(client_id, secret), now)
     }
 
-    /// Whether `secret`, whose tag is right, is `credential`'s: from memory, or by one hash, for which no
-    /// secret of a foreign form keeps it waiting.
+    /// Whether `secret`, whose tag is right, belongs to `credential`: from memory, or by one hash,
+    /// which never waits for foreign secrets.
     pub async fn prove(
         &self,
         credential: &Credential,
@@ -163,7 +166,7 @@ impl Secrets {
         let mac = self.memory.mac(credential, &credential.hash, secret);
         let flight = self.memory.join_flight(mac);
         let _turn = flight.lock().await;
-        // Whoever flew first may have brought the answer.
+        // The request that had the turn before may have proven this secret.
         if self.memory.recalls(&mac, now) {
             metrics::credential_cache(true);
             return Ok(Proof::Right(None));
@@ -181,9 +184,10 @@ impl Secrets {
         Ok(Proof::Right(None))
     }
 
-    /// Whether a secret of a foreign form is its credential's: from memory, or by one comparison, which
-    /// costs the same where there is no credential. A source whose failures are used up costs none, unless
-    /// the secret was proven before; one that failed lately goes last.
+    /// Whether a foreign secret matches its credential: from memory, or by one comparison, which
+    /// costs the same if there is no credential. A source that has used up its failures costs no
+    /// comparison, unless the secret was proven before. A source that failed recently waits in
+    /// [`HashLane::Suspect`].
     pub async fn prove_foreign(
         &self,
         foreign: &Foreign<'_>,
@@ -191,7 +195,8 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Proof, Error> {
         let pair = self.memory.pair(foreign.client_id, foreign.presented);
-        // By the pair, so that equal secrets of unknown ids wait for each other as those of known ones do.
+        // The turn is that of the pair of id and secret, so that equal secrets of unknown ids wait
+        // for each other like those of known ids.
         let flight = self.memory.join_flight(pair);
         let _turn = flight.lock().await;
         let mac = foreign
@@ -211,7 +216,7 @@ impl Secrets {
         let proof = self.pool.run(lane, verify).await??;
         match (&proof, foreign.against) {
             (Proof::Right(better), Some((credential, secret))) => {
-                // The row holds one of the two from now on.
+                // From now on, the row holds one of these two hashes.
                 for hash in [Some(&credential.hash), better.as_ref()]
                     .into_iter()
                     .flatten()
@@ -237,7 +242,7 @@ impl Secrets {
         made
     }
 
-    /// What a hashing thread does for one secret of a foreign form.
+    /// What a hashing thread does for one foreign secret.
     fn comparison(
         &self,
         foreign: &Foreign<'_>,
@@ -250,7 +255,7 @@ impl Secrets {
         let (whole, entropy) = (self.whole(foreign.costs), Arc::clone(&self.entropy));
         let was_proven = foreign.was_proven;
         move |work| {
-            // Others of this source may have failed while this one waited.
+            // Other secrets from this source may have failed while this one waited.
             if !was_proven {
                 guess.admit()?;
             }
@@ -341,7 +346,7 @@ mod tests {
         ));
         assert!(secrets.recalls(&credential, &right, now));
         assert!(!secrets.recalls(&credential, &wrong, now));
-        // An hour later it is gone.
+        // More than an hour later, the proof is forgotten.
         assert!(!secrets.recalls(&credential, &right, Timestamp(1_000 + 2 * 3_600)));
     }
 }

@@ -1,7 +1,8 @@
-//! Threads of their own for hashing, with bounded queues: argon2 never runs where requests are served.
+//! Separate threads for hashing, with bounded queues: argon2 never runs on the threads that serve
+//! requests.
 //!
-//! Three lanes, each with its own threads and its own queue: whatever fills one keeps nobody waiting in
-//! another, be it the dearest bcrypt.
+//! There are three lanes, each with its own threads and its own queue. A full lane never delays
+//! another lane, even if it is full of the most expensive bcrypt.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -15,35 +16,39 @@ use crate::telemetry::metrics;
 
 use super::kdf::Workspace;
 
-/// The longest a job waits for a thread; past it the caller is told to come again.
+/// The longest that a job waits for a thread. After that, the caller is told to retry.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An idle thread gives its memory back after this time, and the allocator gives it to the system after
-/// as much again ([`purge`]). Taking it anew costs the next hash a few milliseconds.
+/// An idle thread frees its memory after this time. The allocator returns the memory to the system
+/// after the same time again ([`purge`]). Allocating it anew costs the next hash a few
+/// milliseconds.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// In bytes. Never touched, so it costs no memory.
+/// The size of the piece that [`purge`] frees, in bytes. Its memory is never touched, so it costs
+/// none.
 const LARGE_PIECE: usize = 4 * 1024 * 1024;
 
-/// The queue is full or the wait was too long. Never a verdict about a secret.
+/// The queue is full or the wait was too long. This is never a verdict about a secret.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("too many secrets are being hashed")]
 pub struct HashQueueFull;
 
-/// Where a job waits, by what is known before it is hashed.
+/// The queue in which a job waits, by what is known before the secret is hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HashLane {
-    /// A secret with this store's own tag, or a new one: nobody can send many that are wrong.
+    /// A secret with this store's own tag, or a new one. Nobody can send many wrong secrets of this
+    /// kind.
     Own,
-    /// A secret of a foreign form that was proven before, or from a source without failures.
+    /// A foreign secret that was proven before, or that comes from a source without failures.
     Foreign,
-    /// A secret of a foreign form from a source that failed lately. One thread serves these.
+    /// A foreign secret from a source that failed recently. One thread serves these.
     Suspect,
 }
 
 type Job = (Instant, Box<dyn FnOnce(Option<&mut Workspace>) + Send>);
 
-/// What waits for the threads of one lane. Every idle thread waits by itself, so that each gives its memory back.
+/// The jobs that wait for the threads of one lane. Every idle thread waits separately, so that each
+/// frees its memory.
 struct Queue {
     waiting: Mutex<Jobs>,
     changed: Condvar,
@@ -107,8 +112,8 @@ impl Drop for HashPool {
 }
 
 impl HashPool {
-    /// Starts `threads` threads for each lane, but one for [`HashLane::Suspect`], each lane behind a queue of
-    /// `depth` jobs.
+    /// Starts `threads` threads for each lane, but only one for [`HashLane::Suspect`]. Each lane
+    /// has a queue of `depth` jobs.
     pub fn start(threads: usize, depth: usize) -> std::io::Result<Self> {
         Self::start_with(threads, depth, IDLE)
     }
@@ -125,7 +130,8 @@ impl HashPool {
                 depth: depth.max(1),
             })
         };
-        // Made first, so that the threads which did start end when one does not.
+        // The pool is made first. If a thread does not start, the pool is dropped and the threads
+        // that did start end.
         let pool = Self {
             own: queue(),
             foreign: queue(),
@@ -163,7 +169,7 @@ impl HashPool {
     {
         let (answer, result) = oneshot::channel();
         let boxed = Box::new(move |workspace: Option<&mut Workspace>| {
-            // A caller that has gone needs no hash.
+            // If the caller has gone, no hash is needed.
             if let Some(workspace) = workspace.filter(|_| !answer.is_closed()) {
                 let done = job(workspace);
                 let _ = answer.send((done, workspace.take_done()));
@@ -192,8 +198,8 @@ fn work(queue: &Queue, idle: Duration) {
         match queue.next(idle) {
             Next::Work((deadline, job)) => {
                 let in_time = Instant::now() <= deadline;
-                // A job that dies takes its answer with it and must not take the thread: no other
-                // would ever stand in for it.
+                // A job that panics drops the sender of its result. The thread must survive,
+                // because nothing would replace it.
                 let done =
                     catch_unwind(AssertUnwindSafe(|| job(in_time.then_some(&mut workspace))));
                 if done.is_err() {
@@ -208,9 +214,9 @@ fn work(queue: &Queue, idle: Duration) {
     }
 }
 
-/// Has the allocator (mimalloc, set in `main.rs`) hand what was freed back to the system. It does so a
-/// second later at the earliest, and only when another large piece is freed, which a server at rest does
-/// nowhere else. Under another allocator this costs nothing and does nothing.
+/// Makes the allocator (mimalloc, set in `main.rs`) return freed memory to the system. mimalloc
+/// does so a second later at the earliest, and only when another large piece is freed, which an
+/// idle server does nowhere else. Under another allocator this costs nothing and has no effect.
 fn purge() {
     drop(black_box(Vec::<u8>::with_capacity(LARGE_PIECE)));
 }

@@ -1,8 +1,9 @@
-//! What a secret of a foreign form costs: the same for every id, whatever hash its agent has.
+//! The work for a foreign secret: the same for every id, whatever hash its agent has.
 //!
-//! Hashes of one store differ in what they cost, so time would tell which kind an id has, or that it has
-//! none. So each comparison is filled up to one sum: the dearest bcrypt that the store holds, and each of
-//! its argon2 once. Owns that sum. Must not know agents or stores.
+//! The hashes of one store differ in cost, so the response time would reveal which kind of hash an
+//! id has, or that it has none. Each comparison is therefore extended to the same total: the most
+//! expensive bcrypt that the store holds, and each argon2 cost of the store once. Owns that total.
+//! Must not know agents or stores.
 
 use std::hint::black_box;
 
@@ -11,21 +12,22 @@ use crate::domain::credential::{HashCost, SecretHash};
 use super::format::Secret;
 use super::kdf::{self, Workspace};
 
-/// How many different costs of argon2 are filled up: the dearest.
+/// The most argon2 costs that are part of the total. The most expensive ones are taken.
 const MAX_ARGON2: usize = 4;
 
-/// What stands after the cost of a hash that nobody's secret is compared with.
+/// The part after the cost in a decoy hash, with which no real secret is compared.
 const BCRYPT_END: &str = "CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
 const ARGON2_END: &str = "c2VhbHdyaWdodC1kZWNveQ$c2VhbHdyaWdodCBkZWNveSBvdXRwdXQgb2YgMzIgYnl0ZXM";
 
-/// The sum, of one store at one time.
+/// The total work, of one store at one time.
 pub(super) struct Whole {
     bcrypt: Option<u32>,
     argon2: Vec<SecretHash>,
 }
 
 impl Whole {
-    /// For a store that holds imported hashes of these costs. One that cannot be read costs nothing.
+    /// For a store that holds imported hashes of these costs. A cost that cannot be read adds no
+    /// work.
     pub(super) fn of(costs: &[HashCost]) -> Self {
         let mut argon2: Vec<(u64, SecretHash)> = costs
             .iter()
@@ -40,8 +42,8 @@ impl Whole {
         }
     }
 
-    /// Whether `secret` is the one that was hashed. A wrong one, and one without any hash, costs the sum; a
-    /// right one is answered at once, for that it is right is no secret.
+    /// Whether `secret` is the one that was hashed. A wrong secret, or a secret without any hash,
+    /// costs the total. A right secret returns at once, because its success is no secret.
     pub(super) fn verify(
         &self,
         secret: &Secret,
@@ -57,10 +59,11 @@ impl Whole {
         false
     }
 
-    /// What is missing from the sum once `hash` was compared.
+    /// The hashes that are missing from the total after `hash` was compared.
     fn rest(&self, hash: Option<&SecretHash>) -> Vec<SecretHash> {
         let compared = hash.and_then(|hash| bcrypt_cost(&hash.0));
-        // Each cost is twice the one below it: from c on, 2^c + 2^c + 2^(c+1) + … make the dearest.
+        // Each bcrypt cost is twice the work of the cost below it: after a comparison of cost c,
+        // the sum 2^c + 2^c + 2^(c+1) + … reaches the most expensive cost.
         let bcrypt = match (compared, self.bcrypt) {
             (Some(compared), Some(dearest)) => compared..dearest,
             (None, Some(dearest)) => dearest..dearest + 1,
@@ -83,7 +86,7 @@ fn bcrypt_cost(text: &str) -> Option<u32> {
         .filter(|cost| (4..=31).contains(cost))
 }
 
-/// All of an argon2 hash before its salt.
+/// The part of an argon2 hash before its salt.
 fn cost_of(text: &str) -> Option<&str> {
     let (rest, _) = text.rsplit_once('$')?;
     Some(rest.rsplit_once('$')?.0)
