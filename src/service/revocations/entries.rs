@@ -1,5 +1,5 @@
-//! What is on the list: each entry under the version that made it, and which killed agents' tokens are still
-//! to be looked up. Must not know the store, or when anything is read.
+//! What is on the list: each entry under the version that made it, and which killed agents' tokens
+//! must still be looked up. Must not know the store, or when anything is read.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,16 +10,17 @@ use crate::store::{KilledAgent, KilledTokens, REVOCATION_GRACE, Revocations, Sou
 
 use super::text::{Listing, Text};
 
-/// An agent stays listed until the longest token that the kill can have hit has expired: its life,
-/// and the time that a batch may have waited on a lock while the kill was committed.
+/// How long an agent stays listed: until the longest token that the kill can have hit has expired.
+/// That is the token's life, plus the time that a batch may have waited on a lock while the kill
+/// was committed.
 pub(super) const KILL_LISTED: i64 = ttl::MAX_TTL + REVOCATION_GRACE;
 
-/// How often, a second apart, a kill's tokens are looked up: a batch that was under way may be committed
-/// after it.
+/// How often a kill's tokens are looked up, one second apart: a batch that was in progress may be
+/// committed after the kill.
 pub(super) const LOOKS: usize = 16;
 
-/// A kill that is older than this many seconds when this process reads of it is looked up once: whatever was
-/// under way has long been committed.
+/// A kill that is older than this many seconds when this process reads it is looked up only once:
+/// every batch that was in progress has long been committed.
 const LONG_AGO: i64 = 60;
 
 /// One line of the list.
@@ -32,15 +33,17 @@ enum Entry {
 struct Killed {
     agent: KilledAgent,
     tokens: KilledTokens,
-    /// How often its tokens are still to be looked up.
+    /// How many look-ups of its tokens remain.
     looks: usize,
-    /// All of its tokens up to this place among the events are known; `None` before.
+    /// All of its tokens up to this position in the record of events are known. `None` if no such
+    /// position is known yet.
     known_to: Option<i64>,
-    /// Whether it was said that there is no room for all of its tokens.
+    /// Whether the warning that not all of its tokens fit has been logged.
     is_warned_of: bool,
 }
 
-/// Kills to look up, each with its entry's version, and the place behind which there is something new.
+/// The kills to look up, each with its entry's version, and the position in the record of events
+/// after which to look.
 #[derive(Default)]
 pub(super) struct Kills {
     pub kills: Vec<(Sought, i64)>,
@@ -52,18 +55,18 @@ pub(super) struct Kills {
 pub(super) struct Entries {
     version: i64,
     by_version: BTreeMap<i64, Entry>,
-    /// Where an agent's entry is, since a later kill replaces it.
+    /// The version of each agent's entry, because a later kill replaces the entry.
     agents: HashMap<AgentId, i64>,
-    /// Killed agents' tokens of before [`Entries::forget`], for the news that come next.
+    /// The tokens of killed agents from before [`Entries::forget`], for the next news.
     forgotten: HashMap<AgentId, KilledTokens>,
-    /// The entries written down, but for what moved since.
+    /// The entries as text, without what has moved since.
     text: Text,
-    /// Whether tokens came or went where the text cannot be added to.
+    /// Whether tokens came or went in the middle of the text, where nothing can be added.
     has_moved: bool,
 }
 
 impl Entries {
-    /// From this second on an entry has expired.
+    /// The second from which an entry has expired.
     pub(super) fn valid_until(&self) -> Timestamp {
         self.text.valid_until()
     }
@@ -73,9 +76,9 @@ impl Entries {
         self.version
     }
 
-    /// Forgets everything: what is known is not what the store holds. The tokens of killed agents are kept for
-    /// the news that come next, since clients that read only `revoked_jtis` must not miss them until they were
-    /// looked up again.
+    /// Forgets everything, because the entries differ from what the store holds. The tokens of
+    /// killed agents are kept for the next news: clients that read only `revoked_jtis` must not
+    /// miss them until they are looked up again.
     pub(super) fn forget(&mut self) {
         self.version = 0;
         self.agents.clear();
@@ -87,7 +90,7 @@ impl Entries {
         self.rewrite();
     }
 
-    /// Takes over the news; whether there were any.
+    /// Applies the news. Returns whether there were any.
     pub(super) fn apply(&mut self, news: Revocations, now: Timestamp) -> bool {
         let changed = news.version != self.version;
         self.version = news.version;
@@ -99,10 +102,11 @@ impl Entries {
         }
         let mut replaced = false;
         for mut agent in news.agents {
-            // A clock may have been ahead at the kill: the tokens that it hit are not of the future.
+            // A clock may have been ahead at the kill. The kill cannot have hit tokens of the
+            // future.
             agent.killed_at = agent.killed_at.min(now);
-            // The tokens of an earlier kill are dead all the same. They stay where they stand in the text
-            // until those of this one are known.
+            // The tokens of an earlier kill stay dead. They keep their place in the text until the
+            // tokens of this kill are known.
             let old = self.agents.insert(agent.agent_id.clone(), agent.version);
             let tokens = match old.and_then(|version| self.by_version.remove(&version)) {
                 Some(Entry::Agent(killed)) => killed.tokens,
@@ -137,7 +141,7 @@ impl Entries {
         changed
     }
 
-    /// The kills whose tokens are to be looked up: those of which nothing is known, and the others.
+    /// The kills whose tokens must be looked up: those of which nothing is known, and the others.
     pub(super) fn sought(&self, default_ttl: Ttl) -> (Kills, Kills) {
         let (mut first, mut further) = (Kills::default(), Kills::default());
         for (version, entry) in &self.by_version {
@@ -148,7 +152,7 @@ impl Entries {
                 continue;
             }
             let agent = &killed.agent;
-            // No further back than the agent's longest token can live.
+            // No further back than the agent's longest token lives.
             let longest = agent.longest_ttl.max(default_ttl.secs());
             let sought = Sought {
                 agent_id: agent.agent_id.clone(),
@@ -166,8 +170,9 @@ impl Entries {
         (first, further)
     }
 
-    /// Files what was found for the kill of that version, unless a later one has taken its place. `settled`
-    /// is a place up to which no transaction is under way any more, where one is known.
+    /// Stores what was found for the kill of that version, unless a later kill has replaced it.
+    /// `settled` is a position in the record of events up to which every transaction has ended, if
+    /// such a position is known.
     pub(super) fn put_tokens(
         &mut self,
         version: i64,
@@ -182,7 +187,7 @@ impl Entries {
             self.has_moved |= killed.tokens.tokens != found.tokens;
             killed.tokens = found;
         } else if found.tokens.is_empty() {
-            // So it is at nearly every further look, and what is known stays in its order.
+            // Nearly every later look-up finds nothing, and the known tokens keep their order.
             killed.tokens.omitted = killed.tokens.omitted.max(found.omitted);
         } else {
             let (before, omitted) = (
@@ -199,7 +204,8 @@ impl Entries {
         killed.known_to = settled.or(killed.known_to);
     }
 
-    /// Says once of each kill that there is no room for all of its tokens; how many there are in all.
+    /// Warns once for each kill whose tokens do not all fit. Returns how many tokens do not fit in
+    /// total.
     pub(super) fn warn_of_unlisted(&mut self, most: usize) -> u64 {
         let mut all: u64 = 0;
         for entry in self.by_version.values_mut() {
@@ -223,7 +229,7 @@ impl Entries {
         all
     }
 
-    /// Drops what has expired and writes all others anew.
+    /// Removes expired entries and writes all others anew.
     pub(super) fn expire(&mut self, now: Timestamp) {
         let agents = &mut self.agents;
         self.by_version.retain(|version, entry| match entry {
@@ -240,7 +246,7 @@ impl Entries {
         self.rewrite();
     }
 
-    /// Writes all entries anew when tokens came or went in their midst; whether that was so.
+    /// Writes all entries anew if tokens came or went in the middle. Returns whether they did.
     pub(super) fn rewrite_if_moved(&mut self) -> bool {
         let moved = self.has_moved;
         if moved {
@@ -249,7 +255,8 @@ impl Entries {
         moved
     }
 
-    /// In version order, each token once: it may have been revoked by itself and with its agent.
+    /// In the order of versions, each token once: a token may have been revoked by itself and with
+    /// its agent.
     fn rewrite(&mut self) {
         self.has_moved = false;
         let mut text = self.text.next();
@@ -360,7 +367,7 @@ mod tests {
         String::from_utf8(entries.write_down().document.body.to_vec()).unwrap()
     }
 
-    /// What is added behind the text is what a writing of the whole gives.
+    /// Adding to the text must give the same as writing the whole list.
     fn is_as_written_anew(entries: &mut Entries) {
         let before = entries.write_down().document;
         entries.rewrite();
@@ -441,7 +448,7 @@ mod tests {
             "{body}"
         );
         assert_eq!(body.matches("\"agent\"").count(), 2);
-        // What was looked up for the earlier kill comes too late to matter.
+        // The result for the earlier kill comes too late to be used.
         entries.put_tokens(1, found(&[]), Some(5), MAX);
         assert_eq!(looks_left(&entries), (2, 0));
         entries.put_tokens(3, found(&[(7, 900), (8, 900)]), None, MAX);
@@ -469,7 +476,7 @@ mod tests {
     #[test]
     fn a_kill_is_looked_up_whole_once_and_then_for_what_is_new() {
         let mut entries = with(vec![], vec![killed("a", 1, 1)]);
-        // As long as it is not known where the events ended long ago, all of them are looked through.
+        // While no settled position is known, each look-up reads all events.
         entries.put_tokens(1, found(&[(7, 900)]), None, MAX);
         assert_eq!(looks_left(&entries), (1, 0));
         entries.put_tokens(1, found(&[(7, 900)]), Some(40), MAX);

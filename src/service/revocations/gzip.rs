@@ -1,6 +1,6 @@
-//! The list packed with gzip (RFC 1952): block by block, each packed by itself, so that a longer list costs
-//! what is new in it. The blocks begin at fixed places, so equal lists are packed to equal bytes on every
-//! replica of one release, as a strong entity tag promises.
+//! The list compressed with gzip (RFC 1952). Each block is compressed separately, so that a longer
+//! list costs only what is new in it. The blocks begin at fixed positions, so equal lists are
+//! compressed to equal bytes on every replica of one release, as a strong entity tag promises.
 
 use flate2::{Compress, CompressError, Compression, Crc, FlushCompress, Status};
 
@@ -8,23 +8,24 @@ use crate::document::Document;
 
 use super::text::Listing;
 
-/// Bytes of a block. Each is packed without a look at the one before, which costs some 1 % of the size.
+/// The bytes of a block. Each block is compressed without the block before it, which adds about 1 %
+/// to the size.
 const BLOCK: usize = 64 * 1024;
 
 /// RFC 1952 §2.3: deflate, no flags, no time, from an unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// RFC 1951 §3.2.4: the empty stored block that a flush ends with. The library may take in all of a text and
-/// flush it only when it is called again.
+/// RFC 1951 §3.2.4: the empty stored block that ends a flush. The library may read the whole text
+/// and flush it only in the next call.
 const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// A packed block and the checksum of what is in it.
+/// A compressed block and the checksum of its text.
 struct Block {
     packed: Vec<u8>,
     checksum: Crc,
 }
 
-/// Packs lists, and keeps the blocks that the next longer one begins with.
+/// Compresses lists, and keeps the blocks that the next longer list begins with.
 #[derive(Default)]
 pub(super) struct Packer {
     edition: u64,
@@ -32,7 +33,7 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    /// The packed form of this list, under a tag of its own.
+    /// The compressed form of this list, with its own entity tag.
     pub(super) fn pack(&mut self, listing: &Listing) -> Result<Document, CompressError> {
         let body: &[u8] = &listing.document.body;
         if self.edition != listing.edition {
@@ -40,7 +41,7 @@ impl Packer {
             self.edition = listing.edition;
         }
         let (blocks, rest) = body.split_at(listing.lasting.min(body.len()) / BLOCK * BLOCK);
-        // A list that is older than the last one packed has fewer of them.
+        // A list that is older than the last one has fewer of these blocks.
         let known = self.blocks.len().min(blocks.len() / BLOCK);
         for block in blocks.chunks_exact(BLOCK).skip(known) {
             let mut checksum = Crc::new();
@@ -125,7 +126,8 @@ mod tests {
     fn lists_of_every_length_are_packed_whole_and_alike_however_they_grew() {
         let (mut text, mut kept) = (Text::default(), Packer::default());
         let (mut from, mut shorter) = (1, text.write_down(0));
-        // Empty, within a block, at the end of one, over several, and one more each time.
+        // Empty, within a block, at the end of a block, over several blocks, and one token more
+        // each time.
         for tokens in [0, 1, 1_500, 180, 1, 1, 6_000, 1] {
             add(&mut text, from, tokens);
             from += tokens;
@@ -141,7 +143,7 @@ mod tests {
                 packed.etag,
                 format!("{}-gzip\"", listing.document.etag.trim_end_matches('"'))
             );
-            // Who asks for the list before is served too.
+            // The list before this one can still be compressed.
             assert_eq!(
                 unpacked(&kept.pack(&shorter).unwrap()),
                 shorter.document.body
@@ -157,7 +159,7 @@ mod tests {
 
     #[test]
     fn any_text_is_deflated_whole() {
-        // What cannot be packed becomes longer.
+        // Noise cannot be compressed, and becomes longer.
         let mut word: u64 = 88_172_645_463_325_252;
         let mut noise = || {
             word ^= word << 13;

@@ -1,8 +1,8 @@
-//! The revocation list (contract §4) that clients poll: kept in memory, read by version, served even
-//! while the database is away.
+//! The revocation list (contract §4) that clients poll. It is kept in memory, updated by version,
+//! and served even during a database outage.
 //!
-//! Owns when what is new is read and when the list is written down; `entries` owns what is on it, `text` its
-//! exact bytes, `gzip` their packed form. Must not know HTTP.
+//! Owns when news are read and when the list is written down; `entries` owns what is on the list,
+//! `text` its exact bytes, `gzip` its compressed form. Must not know HTTP.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -25,7 +25,8 @@ mod entries;
 mod gzip;
 mod text;
 
-/// A clock that goes back by more than so many seconds was ahead, and entries are gone that still hold.
+/// If the clock goes back by more than this many seconds, it was ahead before, and entries that are
+/// still valid may have been removed.
 const MAX_STEP_BACK: i64 = 2;
 
 /// The list of this process.
@@ -33,23 +34,24 @@ pub struct RevocationList {
     records: Arc<dyn Records>,
     clock: Arc<StoreClock>,
     default_ttl: Ttl,
-    /// At most so many tokens of one killed agent are listed one by one.
+    /// The most tokens of one killed agent that are listed one by one.
     max_tokens: usize,
     /// How many readings of the news have begun.
     readings: AtomicU64,
-    /// The second of the last reading. What had expired by then is gone from the entries.
+    /// The second of the last reading. Entries that had expired by then have been removed.
     read_at: AtomicI64,
-    /// Which reading was the last to succeed. Held while the news are read, so that they are read in order.
+    /// The number of the last successful reading. The lock is held while the news are read, so that
+    /// they are read in order.
     reading: tokio::sync::Mutex<u64>,
-    /// Where the record of events ended at each of the last steps that looked up tokens, the oldest first.
-    /// Held while they are looked up.
+    /// The end of the record of events at each of the last look-ups of tokens, the oldest first.
+    /// The lock is held during a look-up.
     looking: tokio::sync::Mutex<VecDeque<i64>>,
     /// Never held across an await: an outage must not keep anybody from the list.
     entries: Mutex<Entries>,
-    /// Whether the entries hold more than was written down.
+    /// Whether the entries hold more than the written list.
     is_stale: AtomicBool,
     written: ArcSwap<Listing>,
-    /// What packs the list, held by whoever packs; and the form that was packed last.
+    /// The packer, locked while it packs a list, and the list that was packed last.
     packing: tokio::sync::Mutex<Arc<Mutex<Packer>>>,
     packed: ArcSwapOption<Document>,
 }
@@ -80,16 +82,17 @@ impl RevocationList {
         }
     }
 
-    /// All that there is to know: for the start, before anybody is served.
+    /// Reads everything, before the first request is served.
     pub async fn refresh(&self) -> Result<(), Error> {
         self.catch_up().await?;
         self.look_up().await
     }
 
-    /// Reads what changed since the last time. Versions are handed out under a row lock, so what was
-    /// read up to a version is complete up to it. Run once a second, and after each revocation of this
-    /// process, so it reads nothing but the news; whoever waited while a reading began that was later than
-    /// its own revocation need not read again.
+    /// Reads what changed since the last reading. Versions are assigned under a row lock, so a
+    /// reading up to a version is complete up to that version. Run once a second, and after each
+    /// revocation of this process, so it reads only the news. If a later reading began and
+    /// succeeded while a caller waited, that reading includes the caller's own revocation, and the
+    /// caller need not read again.
     pub async fn catch_up(&self) -> Result<(), Error> {
         let begun = self.readings.load(Ordering::SeqCst);
         let mut last = self.reading.lock().await;
@@ -119,20 +122,21 @@ impl RevocationList {
             let changed = self.entries().apply(news, now);
             self.is_stale.fetch_or(changed, Ordering::SeqCst);
         }
-        // Only now: a reading anew that failed is made up for at the next turn.
+        // Set only now: if the complete reading failed, the next call tries it again.
         self.read_at.store(now.0, Ordering::SeqCst);
         *last = this;
         Ok(())
     }
 
-    /// Looks up the tokens of recently killed agents, for clients that read only `revoked_jtis`: all of them
-    /// once, then what was recorded since, until no batch that was under way at the kill can still be
-    /// committed. Run once a second, apart from the news.
+    /// Looks up the tokens of recently killed agents, for clients that read only `revoked_jtis`.
+    /// The first look-up reads all of an agent's tokens, and later ones read what was recorded
+    /// since. The look-ups end when no batch that was in progress at the kill can still be
+    /// committed. Run once a second, separately from the news.
     pub async fn look_up(&self) -> Result<(), Error> {
         let mut ends = self.looking.lock().await;
         let end = self.records.newest_event().await?;
         ends.push_back(end);
-        // A step comes a second after the one before, so this one was long enough ago.
+        // Look-ups are a second apart, so the oldest position is from long enough ago.
         let settled = if ends.len() > LOOKS {
             ends.pop_front()
         } else {
@@ -150,7 +154,8 @@ impl RevocationList {
                 .killed_tokens(&sought, after, now, self.max_tokens)
                 .await?;
             for ((_, version), found) in kills.iter().zip(found) {
-                // Locked for each by itself: whoever reads the list waits for one agent's tokens at most.
+                // The lock is taken for each agent separately, so that a reader of the list waits
+                // for one agent's tokens at most.
                 self.entries()
                     .put_tokens(*version, found, settled, self.max_tokens);
             }
@@ -163,8 +168,8 @@ impl RevocationList {
         Ok(())
     }
 
-    /// The list as it is now. Reads nothing: an expired entry is dropped from memory alone. What was added is
-    /// behind what was written before, so nothing but the end is written and hashed anew.
+    /// The present list. It is made from memory alone, expired entries removed. New entries come
+    /// after what was already written, so only the end is written and hashed anew.
     pub fn current(&self) -> Arc<Listing> {
         let now = self.clock.now();
         let is_true =
@@ -174,17 +179,19 @@ impl RevocationList {
             return written;
         }
         let mut entries = self.entries();
-        // Whoever held the lock before may have written it.
+        // Another caller may have written the list while it held the lock.
         let written = self.written.load_full();
         if is_true(&written) {
             return written;
         }
-        // Before the entries are read: what is added from now on is not in them.
+        // Cleared before the entries are read: entries that are added later are not in this list.
         self.is_stale.store(false, Ordering::SeqCst);
-        // By what is in memory: what was added since the last writing may have expired unseen.
+        // Decided by the entries in memory: an entry that was added since the last writing may have
+        // expired already.
         if entries.valid_until() <= now {
             entries.expire(now);
-            // A clock that was ahead here and is set back has the list read anew.
+            // If the clock was ahead here and is set back later, this time makes the list be read
+            // anew.
             self.read_at.fetch_max(now.0, Ordering::SeqCst);
         }
         let listing = Arc::new(entries.write_down());
@@ -192,8 +199,8 @@ impl RevocationList {
         listing
     }
 
-    /// A list packed with gzip, once for all who ask. Not on a thread that serves requests: millions of
-    /// bytes take a while.
+    /// The list compressed with gzip, once for all clients. The work is not done on a thread that
+    /// serves requests, because millions of bytes take a while.
     pub async fn gzipped(&self, listing: &Arc<Listing>) -> Result<Arc<Document>, Error> {
         let tag = listing.document.gzip_etag();
         let known = || self.packed.load_full().filter(|packed| packed.etag == tag);

@@ -1,5 +1,5 @@
-//! The list as text (contract §4): what is new is written behind what is there, and hashed likewise, so
-//! that one more revocation costs no more on a long list than on a short one.
+//! The list as text (contract §4). New entries are written after the existing ones, and hashed
+//! likewise, so that one more revocation costs the same on a long list as on a short one.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -14,24 +14,25 @@ use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
 use crate::store::KilledAgent;
 
-/// Never true again: an empty list says nothing that time could make untrue.
+/// The expiry of an empty list: it holds nothing that time could make untrue.
 pub(super) const FOR_EVER: Timestamp = Timestamp(i64::MAX);
 const HEAD: &str = "{\"revoked_jtis\":[";
 
-/// The list as it was written down at one version.
+/// The list as it was written at one version.
 #[derive(Debug)]
 pub struct Listing {
-    /// Its bytes and their tag.
+    /// The list's bytes and their entity tag.
     pub document: Arc<Document>,
-    /// From this second on an entry has expired and the document is no longer true.
+    /// The second from which an entry has expired and the document is no longer right.
     pub(super) valid_until: Timestamp,
-    /// Of two lists of one edition the longer begins with this many bytes of the shorter.
+    /// If two lists have the same edition, the longer one begins with this many bytes of the
+    /// shorter one.
     pub(super) lasting: usize,
-    /// Which writing of the whole list this is.
+    /// The number of the complete writing that this list continues.
     pub(super) edition: u64,
 }
 
-/// The pieces that are only ever added to, and the hash of the first.
+/// The parts to which entries are only added, and the hash of the first part.
 pub(super) struct Text {
     jtis: String,
     hash: TagHash,
@@ -63,7 +64,7 @@ impl Text {
         }
     }
 
-    /// An empty text in place of this one, with room for as much.
+    /// An empty text that replaces this one, with room for as many entries.
     pub(super) fn next(&self) -> Self {
         Self::with_room(
             self.listed.len(),
@@ -72,7 +73,7 @@ impl Text {
         )
     }
 
-    /// Adds a token, unless it stands there.
+    /// Adds a token, unless the text has it.
     pub(super) fn add_token(&mut self, jti: Jti, expires_at: Timestamp) {
         if !self.listed.insert(jti) {
             return;
@@ -92,11 +93,11 @@ impl Text {
         self.valid_until = self.valid_until.min(expires_at);
     }
 
-    /// Adds an agent that stays for so many seconds after its kill.
+    /// Adds an agent that stays listed for `listed_for` seconds after its kill.
     pub(super) fn add_agent(&mut self, killed: &KilledAgent, listed_for: i64) {
         let comma = if self.agents.is_empty() { "" } else { "," };
         let (agent, epoch) = (hashed(&killed.agent_id), killed.epoch.0);
-        // A text takes all that is written to it.
+        // Writing to a `String` cannot fail.
         let _ = write!(
             self.agents,
             "{comma}{{\"agent\":\"{agent}\",\"epoch\":{epoch}}}"
@@ -106,12 +107,12 @@ impl Text {
             .min(killed.killed_at.saturating_add(listed_for));
     }
 
-    /// From this second on an entry has expired.
+    /// The second from which an entry has expired.
     pub(super) fn valid_until(&self) -> Timestamp {
         self.valid_until
     }
 
-    /// Takes all agents away, for them to be added anew.
+    /// Removes all agents, so that they can be added anew.
     pub(super) fn clear_agents(&mut self) {
         self.agents.clear();
     }
@@ -138,8 +139,8 @@ impl Text {
     }
 }
 
-/// `base64url(SHA-256(client_id))`: who reads the list learns no agent's id from it, but whoever guesses one
-/// can confirm it here.
+/// `base64url(SHA-256(client_id))`: the list does not reveal an agent's id, but somebody who
+/// guesses an id can confirm it here.
 fn hashed(agent_id: &AgentId) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(
         &digest::SHA256,
