@@ -13,31 +13,31 @@ use crate::service::manage::view::{AgentView, CredentialView};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentJson {
-    /// Its id, which is its `client_id`.
+    /// The agent's id, which is its `client_id`.
     pub agent_id: String,
     /// Its label.
     pub name: String,
     /// `active`, `suspended` or `decommissioned`.
     pub status: &'static str,
-    /// The scopes that it may ask for.
+    /// The scopes that the agent may ask for.
     pub scopes: Vec<String>,
-    /// Its own token lifetime in seconds; `null` takes the server's default.
+    /// The agent's own token lifetime in seconds; `null` means the server's default.
     pub ttl: Option<i64>,
     /// Its plan.
     pub plan: String,
-    /// The audiences that it may ask for; empty allows any.
+    /// The audiences that the agent may ask for; an empty list allows any.
     pub audiences: Vec<String>,
-    /// Where authorization codes may be sent.
+    /// Where the agent's authorization codes may be sent.
     pub redirect_uris: Vec<String>,
-    /// The users on whose behalf it may act.
+    /// The users on whose behalf the agent may act.
     pub user_ids: Vec<String>,
     /// Tokens issued this month.
     pub usage: UsageJson,
-    /// When it was made.
+    /// When the agent was made.
     pub created_at: String,
-    /// When it was last changed.
+    /// When the agent was last changed.
     pub updated_at: String,
-    /// Its live credentials, newest first; only where one agent is shown.
+    /// The agent's live credentials, newest first; only where one agent is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Vec<CredentialJson>>,
     /// What an operator should know about the change that was just made.
@@ -45,31 +45,31 @@ pub struct AgentJson {
     pub warnings: Vec<String>,
 }
 
-/// A month's tokens.
+/// The tokens issued in a month.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageJson {
     /// The UTC calendar month, `2026-11`.
     pub month: String,
-    /// Tokens issued in it.
+    /// Tokens issued in this month.
     pub issued: i64,
-    /// The plan's limit; `null` is without limit.
+    /// The plan's limit; `null` means no limit.
     pub limit: Option<i64>,
-    /// When the count starts anew.
+    /// When the count starts again from 0.
     pub resets_at: String,
 }
 
-/// What may be shown of a credential.
+/// The part of a credential that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialJson {
-    /// Its id.
+    /// The credential's id.
     pub credential_id: String,
-    /// The first characters of its secret; empty unless this store generated it.
+    /// The first characters of the secret; empty unless this store generated the secret.
     pub prefix: String,
-    /// When it was made.
+    /// When the credential was made.
     pub created_at: String,
-    /// When it ends; `null` is without end.
+    /// When the credential expires; `null` means never.
     pub expires_at: Option<String>,
 }
 

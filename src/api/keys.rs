@@ -9,17 +9,17 @@ use crate::service::manage::view::KeyView;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeyJson {
-    /// Its id in the JWKS.
+    /// The key's id in the JWKS.
     pub kid: String,
-    /// `announced`, `signing`, `retired` or what else a key's life has.
+    /// The key's state: `announced`, `signing` or `retiring`.
     pub state: &'static str,
-    /// When it was made and published.
+    /// When the key was made and published.
     pub announced_at: String,
-    /// From when on it signs.
+    /// From when the key signs.
     pub signs_from: String,
-    /// Until when it signed; `null` while no end is set.
+    /// Until when the key signed; `null` while no end is set.
     pub signs_until: Option<String>,
-    /// Until when it stays published; `null` while no end is set.
+    /// Until when the key stays published; `null` while no end is set.
     pub published_until: Option<String>,
 }
 

@@ -9,29 +9,30 @@ use crate::service::manage::view::{ScopeView, ShortenedView};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ScopeJson {
-    /// Its name.
+    /// The scope's name.
     pub name: String,
-    /// What it is for.
+    /// What the scope is for.
     pub description: String,
-    /// Whether a token that carries it lives 15 minutes at most: by its name, the catalogue's mark or
-    /// the configuration.
+    /// Whether a token with this scope lives 15 minutes at most: by the scope's name, the
+    /// catalogue's mark or the configuration.
     pub high_risk: bool,
-    /// Whether the server ships with it.
+    /// Whether the scope is a built-in scope of the server.
     pub built_in: bool,
-    /// What the operator should know about it.
+    /// What an operator should know about the scope.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// An agent whose tokens the words of its scopes' names shorten, which the floor alone would not.
+/// An agent whose tokens live shorter because of the words in its scopes' names. The floor alone
+/// would not shorten them (contract D2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ShortenedJson {
     /// The agent.
     pub agent_id: String,
-    /// How many seconds its other tokens live.
+    /// The lifetime of the agent's other tokens, in seconds.
     pub ttl: i64,
-    /// The scopes that cap a token's life.
+    /// The scopes that limit a token's lifetime.
     pub scopes: Vec<String>,
 }
 

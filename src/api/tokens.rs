@@ -5,26 +5,26 @@ use serde::Serialize;
 use crate::keys::claims::Claims;
 use crate::service::manage::tokens::{Inspection, RevokedById};
 
-/// A token's claims and verdict.
+/// A token's claims and the verdict on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct InspectionJson {
-    /// Whether it is alive.
+    /// Whether the token is alive.
     pub active: bool,
-    /// And why, or why not.
+    /// Why the token is alive, or why not.
     pub verdict: &'static str,
-    /// What it says; `null` unless this store's keys signed it.
+    /// The token's claims; `null` unless this store's keys signed the token.
     pub claims: Option<Claims>,
 }
 
-/// What is known of a token that was revoked.
+/// What is known of a revoked token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RevokedTokenJson {
-    /// Its id.
+    /// The token's id.
     pub jti: String,
-    /// `null` when no event of this token is kept.
+    /// The agent that owns the token; `null` if no event of the token is kept.
     pub agent_id: Option<String>,
-    /// Its `exp`; the latest possible one when no event of it is kept.
+    /// The token's `exp`; the latest possible one if no event of the token is kept.
     pub expires_at: String,
 }
 

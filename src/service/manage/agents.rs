@@ -1,4 +1,4 @@
-//! Agents under an operator's hand: made, shown, changed, stopped. Owns the order of steps.
+//! The operations on agents: make, show, change, stop. Owns the order of steps.
 
 use std::sync::Arc;
 
@@ -28,9 +28,9 @@ use super::view::{AgentView, NewSecret};
 /// An agent to be made.
 #[derive(Debug, Clone)]
 pub struct NewAgent {
-    /// Its id; `None` draws a UUID.
+    /// The agent's id. If it is `None`, a UUID is drawn.
     pub agent_id: Option<AgentId>,
-    /// Its secret; `None` draws one.
+    /// The agent's secret. If it is `None`, a secret is drawn.
     pub secret: Option<Secret>,
     /// What the operator decides.
     pub profile: Profile,
@@ -38,11 +38,11 @@ pub struct NewAgent {
 
 /// The operations on agents.
 pub struct Agents {
-    /// Where they are kept.
+    /// Where agents are kept.
     pub store: Arc<dyn Store>,
-    /// Where they are read in pages, and what they used.
+    /// Reads agents in pages, and how many tokens they used.
     pub records: Arc<dyn Records>,
-    /// What makes and hashes secrets.
+    /// Makes and hashes secrets.
     pub secrets: Arc<Secrets>,
     /// The configured plans.
     pub plans: SharedPlans,
@@ -54,7 +54,7 @@ pub struct Agents {
     pub credentials_per_agent: i64,
     /// The clock.
     pub clock: Arc<StoreClock>,
-    /// Where ids come from.
+    /// The source of ids.
     pub entropy: Arc<dyn Entropy>,
 }
 
@@ -75,7 +75,7 @@ impl Agents {
             .concat(),
         )?;
         let warnings = open_warnings(&terms.scopes, &catalogue, &self.rules);
-        // Asked before the secret is hashed, and again by the commit.
+        // Checked before the secret is hashed, and again by the commit.
         if self
             .store
             .agent(&agent_id, Freshness::Fresh)
@@ -106,7 +106,7 @@ impl Agents {
         }
     }
 
-    /// The agent with its credentials and what it used this month.
+    /// The agent with its credentials and the number of tokens that it used this month.
     pub async fn show(&self, agent_id: &AgentId) -> Result<AgentView, ManageError> {
         let record = self.find(agent_id).await?;
         let now = self.clock.now();
@@ -123,7 +123,7 @@ impl Agents {
         Ok(view.with_credentials(&record.credentials, now))
     }
 
-    /// Up to `limit` agents in the order of their ids, those after `after`.
+    /// Up to `limit` agents after `after`, in the order of their ids.
     pub async fn list(
         &self,
         after: Option<&AgentId>,
@@ -190,13 +190,14 @@ impl Agents {
         .await
     }
 
-    /// A warning for each of `scopes` that neither its name nor a hand has judged.
+    /// A warning for each of `scopes` whose risk neither its name nor an operator has decided.
     pub async fn scope_warnings(&self, scopes: &[Scope]) -> Result<Vec<String>, service::Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         Ok(open_warnings(scopes, &catalogue, &self.rules))
     }
 
-    /// Refuses an agent that can never change its secret again, before anything is done for it.
+    /// Refuses a decommissioned agent, whose secret can never be changed again, before any other
+    /// step.
     pub async fn demand_living(&self, agent_id: &AgentId) -> Result<(), ManageError> {
         match self.find(agent_id).await?.agent.status {
             AgentStatus::Active | AgentStatus::Suspended => Ok(()),
@@ -234,7 +235,7 @@ impl Agents {
         outcomes.first().copied().ok_or_else(no_outcome)
     }
 
-    /// What is wrong with a plan: plans come from the configuration.
+    /// The errors of a plan: the plan must be in the configuration.
     pub(super) fn plan_errors(&self, plan: &PlanName) -> Vec<FieldError> {
         match self.plans.load().limit(plan) {
             Some(_) => vec![],

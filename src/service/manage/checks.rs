@@ -1,4 +1,4 @@
-//! What operators' operations have in common: what is wrong with their input, and what an outcome means.
+//! What the operators' operations share: checks of the input, and what an outcome means.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use crate::domain::scope::{Scope, join};
 use crate::service;
 use crate::store::Outcome;
 
-/// What is wrong with an agent's scopes: each must be in the catalogue before an agent can be given it.
+/// The errors of an agent's scopes. Each scope must be in the catalogue before an agent may have
+/// it.
 pub(super) fn scope_errors(scopes: &[Scope], catalogue: &Catalogue) -> Vec<FieldError> {
     let unknown = scopes
         .iter()
@@ -20,7 +21,7 @@ pub(super) fn scope_errors(scopes: &[Scope], catalogue: &Catalogue) -> Vec<Field
         FieldError::new(format!("/scopes/{place}"), reason)
     };
     let mut errors: Vec<FieldError> = unknown.map(error).collect();
-    // More than one token carries would make the request without a scope fail (contract D3).
+    // If the scopes did not fit into one token, a request without a scope would fail (contract D3).
     if join(scopes).len() >= MAX_SCOPE_LIST_BYTES {
         let rule = "an agent's scopes, joined by spaces, are shorter than 3072 bytes";
         errors.push(FieldError::new("/scopes", rule));
@@ -28,7 +29,7 @@ pub(super) fn scope_errors(scopes: &[Scope], catalogue: &Catalogue) -> Vec<Field
     errors
 }
 
-/// Rejects input with any of these faults.
+/// Rejects the input if there are any errors.
 pub(super) fn demand_none(errors: Vec<FieldError>) -> Result<(), Rejection> {
     if errors.is_empty() {
         Ok(())
@@ -37,12 +38,13 @@ pub(super) fn demand_none(errors: Vec<FieldError>) -> Result<(), Rejection> {
     }
 }
 
-/// What a change of state may come to: done, so already, or rejected.
+/// Whether a change of state was accepted: it was made, or the state was so already.
 pub(super) fn accepted(outcome: Outcome) -> Result<(), Rejection> {
     match outcome {
         Outcome::Applied | Outcome::Unchanged => Ok(()),
         Outcome::NotFound => Err(RejectionCode::AgentNotFound.into()),
-        // No other state of an agent stands in the way of a change, and none of these gives a name.
+        // Only a decommissioned agent refuses a change of state. These changes set no id, so there
+        // is no clash.
         Outcome::Conflict | Outcome::Clash | Outcome::TooMany => {
             Err(RejectionCode::AgentDecommissioned.into())
         }

@@ -1,4 +1,5 @@
-//! Secrets of agents: made, and rotated with or without an overlap. Must not know who may ask.
+//! Secrets of agents: making them, and rotating them with or without an overlap. Must not know who
+//! may ask.
 
 use crate::clock::Clock as _;
 use crate::domain::act::Act;
@@ -19,8 +20,8 @@ use super::view::NewSecret;
 pub(crate) const MAX_OVERLAP: i64 = 2_592_000;
 
 impl Agents {
-    /// Gives an agent a new secret, `chosen` or drawn. Each live one ends at its own end or `overlap` seconds
-    /// from now, whichever comes first.
+    /// Gives an agent a new secret, `chosen` or drawn. Each live secret ends at its own end or
+    /// `overlap` seconds from now, whichever is first.
     pub async fn rotate_secret(
         &self,
         agent_id: &AgentId,
@@ -35,7 +36,7 @@ impl Agents {
             )
             .into());
         }
-        // Asked before the secret is hashed, and again by the commit.
+        // Checked before the secret is hashed, and again by the commit.
         self.demand_living(agent_id).await?;
         let (secret, credential) = self.make_credential(agent_id, chosen).await?;
         let credential_id = credential.credential_id;
@@ -49,7 +50,8 @@ impl Agents {
             Outcome::TooMany => return Err(self.too_many_credentials(agent_id).await?.into()),
             outcome => accepted(outcome)?,
         }
-        // The store said when the old ones end. Without an answer the secret, which is made, still has one.
+        // The store has decided when the old secrets end. If the row cannot be read now, the new
+        // secret is returned all the same, because it has been made.
         let (record, now) = (self.find(agent_id).await, self.clock.now());
         let old = record.iter().flat_map(|record| &record.credentials);
         let ends = old
@@ -70,14 +72,15 @@ impl Agents {
         })
     }
 
-    /// Which secrets stand in the way of one more.
+    /// The rejection that names the secrets that would have to end before there may be one more.
     async fn too_many_credentials(&self, agent_id: &AgentId) -> Result<Rejection, ManageError> {
         let (record, now, limit) = (
             self.find(agent_id).await?,
             self.clock.now(),
             self.credentials_per_agent,
         );
-        // The oldest first, and then those that end first: without an end is last.
+        // Sorted by their end, and from the oldest on if the end is the same. A secret without an
+        // end is last.
         let mut live: Vec<&Credential> = record
             .credentials
             .iter()
@@ -139,7 +142,8 @@ impl Agents {
         tag: Option<Tag>,
         secret: Option<&Secret>,
     ) -> Result<Credential, service::Error> {
-        // An operator may have chosen a word for a secret: nothing of a chosen one is written down.
+        // An operator may have chosen a word as the secret, so no part of such a secret is stored
+        // in clear.
         let prefix = secret
             .filter(|_| tag.is_some())
             .map(Secret::prefix)

@@ -1,4 +1,5 @@
-//! Why an operation of an operator's was not done: rejected, which he is told, or failed, which is logged.
+//! Why an operator's operation was not done: it was rejected, and the operator is told why, or it
+//! failed, and the failure is logged.
 
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::service;
@@ -7,7 +8,7 @@ use crate::store::StoreError;
 /// Why an operation did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ManageError {
-    /// The operator asked for what cannot be.
+    /// What the operator asked for is not possible.
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// Something failed.

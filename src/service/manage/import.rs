@@ -1,8 +1,8 @@
-//! Many agents at once, from another system, their ids and secrets kept.
+//! Imports many agents at once from another system, with their ids and secrets.
 //!
-//! Owns what a line must be and that each is imported whole or not at all. Must not know the file's
-//! format. An agent that exists is never changed, so an import that broke off is resumed by running it
-//! again.
+//! Owns the rules for a line, and that each line is imported completely or not at all. Must not
+//! know the file's format. An existing agent is never changed, so an import that stopped half-way
+//! is resumed by running it again.
 
 use std::sync::Arc;
 
@@ -28,10 +28,11 @@ use super::checks::{demand_none, no_outcome, scope_errors};
 use super::error::ManageError;
 use super::row::{Row, RowFault, broken};
 
-/// How many lines are best imported at once: each call holds the store's lock once, and briefly.
+/// The best number of lines for one import. Each call holds the store's lock once, and only
+/// briefly.
 pub(crate) const PIECE: usize = 100;
 
-/// A row that keeps every rule.
+/// A row that meets every rule.
 struct Candidate {
     agent_id: AgentId,
     profile: Profile,
@@ -43,7 +44,7 @@ struct Candidate {
 impl Candidate {
     fn describes(&self, there: &AgentRecord) -> bool {
         let agent = &there.agent;
-        // Only a secret of a foreign form is ever read as it is.
+        // Only a foreign secret is ever compared as it stands in HTTP Basic.
         let raw_basic = there
             .credentials
             .iter()
@@ -57,19 +58,19 @@ enum GivenSecret {
     Hashed(SecretHash),
 }
 
-/// What became of a row that keeps every rule.
+/// What became of a row that meets every rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Imported {
-    /// Its agent was made.
+    /// The row's agent was made.
     Made,
-    /// There was an agent with this id, and with all that the row says of it but the secret, which cannot
+    /// An agent with this id exists, and equals the row in everything but the secret, which cannot
     /// be compared. Nothing was changed.
     Existing,
 }
 
 impl Agents {
-    /// Imports `rows`, at best [`PIECE`] of them, and says what became of each, or why it was refused. When
-    /// it fails, no row of this call was imported.
+    /// Imports `rows`, best [`PIECE`] of them at once. Returns what became of each row, or why it
+    /// was refused. If the call fails, none of its rows was imported.
     pub async fn import(
         &self,
         rows: &[Row],
@@ -80,7 +81,8 @@ impl Agents {
         let mut accepted = Vec::new();
         for row in rows {
             verdicts.push(match self.check(row, &catalogue) {
-                // Asked before the secret is hashed, so that a second run is quick; the commit asks again.
+                // Checked before the secret is hashed, so that a second run is quick. The commit
+                // checks it again.
                 Ok(candidate) => match self
                     .store
                     .agent(&candidate.agent_id, Freshness::Fresh)
@@ -190,7 +192,7 @@ impl Agents {
         }
     }
 
-    /// One write a candidate. Hashes what is in clear, which no lock waits for.
+    /// One write for each candidate. Secrets in clear are hashed here, while no lock is held.
     async fn writes(
         &self,
         candidates: Vec<Candidate>,
@@ -219,7 +221,8 @@ impl Agents {
             };
             credential.raw_basic = candidate.raw_basic;
             let mut agent = self.new_agent(agent_id, candidate.profile);
-            // Suspended from its first moment on: it never had a token that would have to be killed.
+            // The agent is suspended from its first moment, so it never had a token that would have
+            // to be killed.
             agent.status = candidate.status;
             let change = Change::Agent(AgentChange::Create {
                 agent: Box::new(agent),
@@ -241,7 +244,7 @@ fn taken_fault() -> RowFault {
     }
 }
 
-/// Without users it is the id that is wrong.
+/// In a row without users, the id is the field at fault.
 fn namesake_fault(row: &Row) -> RowFault {
     let field = if row.user_ids.is_empty() {
         "clientId"

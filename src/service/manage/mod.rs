@@ -1,10 +1,10 @@
-//! What an operator does, whichever door he comes through: agents, their secrets, the catalogue, many agents at once,
-//! and single tokens.
+//! What an operator does, by the command line or by an endpoint: agents, their secrets, the
+//! catalogue, many agents at once, and single tokens.
 //!
-//! Owns the order of steps and what an operator is refused. Must not know who asks (the command line or an endpoint)
-//! or how the answer is printed. Reading order: [`agents`], `credentials` (secrets made and rotated), `update`, [`patch`] (what an
-//! update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`], [`tokens`];
-//! `checks` has what they share.
+//! Owns the order of steps and what an operator is refused. Must not know who asks (the command
+//! line or an endpoint) or how the result is shown. Reading order: [`agents`], `credentials` (makes
+//! and rotates secrets), `update`, [`patch`] (what an update changes), [`view`] (what is shown),
+//! [`row`] and [`import`], [`scopes`], [`tokens`]; `checks` has what these share.
 
 pub(crate) mod agents;
 mod checks;

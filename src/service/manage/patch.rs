@@ -1,4 +1,5 @@
-//! What an update changes of a profile, and what that leaves alive. Must not know whether it may.
+//! What an update changes in a profile, and what the agent's live tokens keep. Must not know
+//! whether the update is allowed.
 
 use std::sync::Arc;
 
@@ -11,16 +12,16 @@ use crate::domain::ttl::Ttl;
 
 pub(crate) use crate::store::LiveTokens;
 
-/// What to change of a profile; `None` leaves a value as it is.
+/// The changes to a profile. `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]
 pub struct ProfilePatch {
-    /// Only the id that it has: an id never changes.
+    /// If it is given, it must be the agent's own id: an id never changes.
     pub agent_id: Option<AgentId>,
     /// Its label.
     pub name: Option<AgentName>,
     /// All its scopes.
     pub scopes: Option<Vec<Scope>>,
-    /// Its lifetime; `Some(None)` takes the server's default again.
+    /// Its lifetime; `Some(None)` returns to the server's default.
     pub ttl: Option<Option<Ttl>>,
     /// Its plan.
     pub plan: Option<PlanName>,
@@ -30,13 +31,13 @@ pub struct ProfilePatch {
     pub redirect_uris: Option<Vec<RedirectUri>>,
     /// All its users.
     pub user_ids: Option<Vec<UserId>>,
-    /// What becomes of the tokens that it has.
+    /// Whether the agent's live tokens are kept or killed.
     pub tokens: LiveTokens,
 }
 
 impl ProfilePatch {
     pub(super) fn is_empty(&self) -> bool {
-        // By name, so that a new member cannot be forgotten here.
+        // The members are listed by name, so that a new member cannot be forgotten here.
         let Self {
             agent_id: _,
             name,
@@ -53,7 +54,7 @@ impl ProfilePatch {
         keeps && texts && audiences.is_none() && redirect_uris.is_none() && user_ids.is_none()
     }
 
-    /// Refuses to change an id.
+    /// Rejects a change of the id.
     pub(super) fn demand_own_id(&self, agent_id: &AgentId) -> Result<(), Rejection> {
         match &self.agent_id {
             Some(new) if new != agent_id => Err(Rejection::of_field(
@@ -80,7 +81,8 @@ impl ProfilePatch {
     }
 }
 
-/// What live tokens keep although the agent gets less from now on; `None` when there is nothing or no token.
+/// A warning of what live tokens keep although the agent may do less from now on. `None` if nothing
+/// is taken away or there are no live tokens.
 pub(super) fn narrowed_warning(
     agent: &Agent,
     profile: &Profile,
@@ -106,7 +108,7 @@ pub(super) fn narrowed_warning(
         .filter(|(_, narrowed)| *narrowed)
         .map(|(name, _)| *name)
         .collect();
-    // The tokens of an agent that was stopped are dead.
+    // A stopped agent has no live tokens.
     if kept.is_empty() || agent.status != AgentStatus::Active {
         return None;
     }

@@ -1,37 +1,37 @@
-//! One line of an import, as the file has it, and what may be wrong with it.
+//! One line of an import as the file has it, and the error of a wrong line.
 
 use crate::domain::Invalid;
 
 /// One agent as the file has it. It may hold a secret, so it has no `Debug`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Row {
-    /// The id to keep.
+    /// The id, which the agent keeps.
     pub client_id: String,
-    /// Its label; the id when absent.
+    /// The agent's label; the id if absent.
     pub name: Option<String>,
-    /// Its secret in clear.
+    /// The agent's secret in clear.
     pub secret: Option<String>,
-    /// Or what a bcrypt or argon2 library made of it.
+    /// The secret's hash, by a bcrypt or argon2 library. A row has either this or `secret`.
     pub secret_hash: Option<String>,
-    /// The scopes that it may ask for.
+    /// The scopes that the agent may ask for.
     pub scopes: Vec<String>,
-    /// Its own token lifetime in seconds.
+    /// The agent's own token lifetime in seconds.
     pub ttl: Option<String>,
-    /// Its plan; `free` when absent.
+    /// The agent's plan; `free` if absent.
     pub plan: Option<String>,
-    /// The audiences that it may ask for.
+    /// The audiences that the agent may ask for.
     pub audiences: Vec<String>,
-    /// Where authorization codes may be sent.
+    /// Where the agent's authorization codes may be sent.
     pub redirect_uris: Vec<String>,
-    /// The users on whose behalf it may act.
+    /// The users on whose behalf the agent may act.
     pub user_ids: Vec<String>,
-    /// `active` or `suspended`; active when absent.
+    /// `active` or `suspended`; active if absent.
     pub status: Option<String>,
-    /// `true` when its client sends the secret in HTTP Basic without form-encoding it first.
+    /// `true` if the client sends the secret in HTTP Basic without form-encoding it.
     pub raw_basic: Option<String>,
 }
 
-/// Which rule of which field a row breaks.
+/// Which field of a row breaks which rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
 pub struct RowFault {

@@ -1,6 +1,7 @@
-//! The scope catalogue under an operator's hand.
+//! The operations on the scope catalogue.
 //!
-//! Owns what an operator is refused and warned of. Must not know who asks or how the answer is printed.
+//! Owns what an operator is refused and warned of. Must not know who asks or how the result is
+//! shown.
 
 use std::sync::Arc;
 
@@ -27,20 +28,20 @@ const PAGE: i64 = 500;
 /// How many agents a warning names.
 const MAX_NAMED: usize = 10;
 
-/// What to change of a scope; `None` leaves a value as it is.
+/// The changes to a scope. `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]
 pub struct ScopePatch {
-    /// What it is for.
+    /// What the scope is for.
     pub description: Option<String>,
-    /// The operator's mark.
+    /// The operator's mark as high-risk.
     pub high_risk: Option<bool>,
 }
 
 /// The operations on the catalogue.
 pub struct Scopes {
-    /// Where it is kept.
+    /// Where the catalogue is kept.
     pub store: Arc<dyn Store>,
-    /// Where the agents that have them are read.
+    /// Reads the agents that have a scope.
     pub records: Arc<dyn Records>,
     /// Which scopes the configuration makes high-risk.
     pub rules: RiskRules,
@@ -48,7 +49,7 @@ pub struct Scopes {
     pub clock: Arc<StoreClock>,
 }
 
-/// Accepts 1–200 characters, none of them a control character.
+/// Accepts 1–200 characters without control characters.
 pub(crate) fn parse_description(text: &str) -> Result<String, Invalid> {
     if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
         return Err(Invalid(
@@ -58,7 +59,7 @@ pub(crate) fn parse_description(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-/// A warning for each of `scopes` that neither its name nor a hand has judged.
+/// A warning for each of `scopes` whose risk neither its name nor an operator has decided.
 pub(super) fn open_warnings(
     scopes: &[Scope],
     catalogue: &Catalogue,
@@ -108,8 +109,8 @@ impl Scopes {
         Err(RejectionCode::ScopeExists.into())
     }
 
-    /// Changes a scope's description or mark. A mark is taken back only where nothing else makes the scope
-    /// high-risk.
+    /// Changes a scope's description or mark. The mark can be removed only if nothing else makes
+    /// the scope high-risk.
     pub async fn update(
         &self,
         scope: &Scope,
@@ -144,8 +145,9 @@ impl Scopes {
         Ok(view)
     }
 
-    /// The agents, but for decommissioned ones, that have shorter tokens than `scopes.rule = "suffix"` would
-    /// give them: who is hit by an upgrade from a version that knew only that rule.
+    /// The agents, except decommissioned ones, whose tokens live shorter than they would under
+    /// `scopes.rule = "suffix"`. An upgrade from a version that knew only that rule affects these
+    /// agents.
     pub async fn shortened(&self, default: Ttl) -> Result<Vec<ShortenedView>, service::Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
         let floor = RiskRules {
@@ -176,7 +178,7 @@ impl Scopes {
         Ok(all)
     }
 
-    /// Shows every agent to `see`, in the order of their ids.
+    /// Calls `see` with every agent, in the order of their ids.
     async fn each_agent(&self, mut see: impl FnMut(&Agent)) -> Result<(), StoreError> {
         let mut after: Option<AgentId> = None;
         loop {
@@ -209,7 +211,7 @@ impl Scopes {
         Ok((catalogue, entry.ok_or_else(|| scope_not_found(scope))?))
     }
 
-    /// What makes the scope high-risk without the catalogue's mark.
+    /// The reason why the scope is high-risk even without the catalogue's mark.
     fn why_high_unmarked(&self, scope: &Scope) -> Option<&'static str> {
         let name = NameRisk::of(scope.as_str());
         match name {
@@ -229,7 +231,8 @@ impl Scopes {
         }
     }
 
-    /// That tokens of before the mark keep their longer lives, and whose they are.
+    /// A warning that tokens from before the mark keep their longer lives. It names the agents that
+    /// have the scope.
     async fn living_warning(&self, scope: &Scope) -> Result<Option<String>, service::Error> {
         let mut holders: Vec<AgentId> = Vec::new();
         self.each_agent(|agent| {

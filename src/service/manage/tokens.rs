@@ -1,6 +1,7 @@
-//! Single tokens under an operator's hand: laid open, and revoked by their ids.
+//! An operator's operations on single tokens: inspect a token, and revoke it by its id.
 //!
-//! Says more than introspection may: a caller is told only that a token is dead, an operator why.
+//! Says more than introspection may: a client learns only that a token is dead, an operator also
+//! why.
 
 use std::sync::Arc;
 
@@ -18,22 +19,22 @@ use crate::service::error::Error;
 use crate::service::revoke::is_long_over;
 use crate::service::tokens::{Genuine, Tokens};
 
-/// What a token is worth, and why.
+/// Whether a token is valid, and why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worth {
-    /// It opens what it was made for.
+    /// The token is valid.
     Active,
-    /// Its time is over.
+    /// The token has expired.
     Expired,
-    /// It was revoked by itself.
+    /// The token itself was revoked.
     Revoked,
-    /// Its agent is suspended.
+    /// The token's agent is suspended.
     AgentSuspended,
-    /// Its agent is decommissioned.
+    /// The token's agent is decommissioned.
     AgentDecommissioned,
-    /// It was killed with all of its agent's tokens of that time.
+    /// The token was killed with all tokens that its agent had at that time.
     Killed,
-    /// No key of this store signed it for this issuer, or no agent has its id.
+    /// No key of this store signed the token for this issuer, or no agent has its id.
     NotOurs,
 }
 
@@ -52,25 +53,25 @@ impl Worth {
     }
 }
 
-/// A token's claims and verdict.
+/// A token's claims and the verdict on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
-    /// Whether it is alive.
+    /// Whether the token is alive.
     pub active: bool,
-    /// And why, or why not.
+    /// Why the token is alive, or why not.
     pub verdict: Worth,
-    /// What it says; `null` unless this store's keys signed it.
+    /// The token's claims; `None` unless this store's keys signed the token.
     pub claims: Option<Claims>,
 }
 
 /// A token that was revoked by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevokedById {
-    /// Its id.
+    /// The token's id.
     pub jti: Jti,
-    /// Whose it is; `None` when no event of it is kept.
+    /// The agent that owns the token; `None` if no event of the token is kept.
     pub agent_id: Option<AgentId>,
-    /// Its `exp`; the latest possible one when no event of it is kept.
+    /// The token's `exp`; the latest possible one if no event of the token is kept.
     pub expires_at: Timestamp,
 }
 
@@ -83,7 +84,7 @@ pub struct IssuedTokens {
 }
 
 impl IssuedTokens {
-    /// Over this store, whose tokens `tokens` reads.
+    /// `tokens` verifies the tokens of this store.
     pub fn new(
         store: Arc<dyn Store>,
         records: Arc<dyn Records>,
@@ -98,7 +99,7 @@ impl IssuedTokens {
         }
     }
 
-    /// Reads `token` and looks its standing up.
+    /// Verifies `token` and looks up its state.
     pub async fn inspect(&self, token: &str) -> Result<Inspection, Error> {
         let Some(genuine) = self.tokens.read(token).await? else {
             return Ok(Inspection {
@@ -122,8 +123,8 @@ impl IssuedTokens {
         })
     }
 
-    /// Revokes a token by its id alone: agent and expiry come from its event; without one it is kept
-    /// revoked for as long as any token can live.
+    /// Revokes a token by its id alone. The agent and the expiry come from the token's event.
+    /// Without an event, the token stays revoked for as long as any token can live.
     pub async fn revoke(&self, jti: Jti, act: &Act) -> Result<RevokedById, Error> {
         let now = self.clock.now();
         let (agent_id, expires_at) = match self.records.issued_token(jti).await? {

@@ -1,4 +1,5 @@
-//! Agents changed by an operator: their profiles, alone or together with their secret. Owns the order of steps.
+//! Changes to agents by an operator: to a profile, alone or together with the secret. Owns the
+//! order of steps.
 
 use crate::domain::act::Act;
 use crate::domain::id::AgentId;
@@ -14,20 +15,20 @@ use super::patch::{ProfilePatch, narrowed_warning};
 use super::scopes::open_warnings;
 use super::view::AgentView;
 
-/// How often an update is made again because somebody else changed the agent meanwhile.
+/// How often an update is repeated because somebody else changed the agent meanwhile.
 const MAX_CONFLICTS: usize = 5;
 
-/// An agent whose secret was replaced, whatever became of the steps after that.
+/// An agent whose secret was replaced, even if a later step failed.
 #[derive(Debug)]
 pub struct Replaced {
-    /// The agent as it is now, or why it cannot be told or its tokens were not killed.
+    /// The agent as it is now. An error if the agent cannot be read or its tokens were not killed.
     pub agent: Result<AgentView, ManageError>,
 }
 
 impl Agents {
-    /// Changes a profile. When somebody else changed it meanwhile, the change is made again on theirs.
-    /// A patch that holds nothing leaves no trace. Tokens that are kept keep what they were given, which the
-    /// answer's warnings say where less is given now.
+    /// Changes a profile. If somebody else changed it meanwhile, the change is made again on the
+    /// other's version. An empty patch writes nothing. If live tokens are kept, they keep their
+    /// rights, and the warnings of the result say which rights the agent has lost.
     pub async fn update(
         &self,
         agent_id: &AgentId,
@@ -38,7 +39,7 @@ impl Agents {
         if patch.is_empty() {
             return self.show(agent_id).await;
         }
-        // Only what is given is checked: a scope or plan that was taken away since stays as it is.
+        // Only given values are checked: a scope or plan that was removed meanwhile stays as it is.
         let (mut warnings, mut errors) = (Vec::new(), Vec::new());
         if let Some(scopes) = &patch.scopes {
             let catalogue = self.store.catalogue(Freshness::Fresh).await?;
@@ -76,8 +77,8 @@ impl Agents {
         Err(RejectionCode::AgentKeptChanging.into())
     }
 
-    /// As [`Self::update`], and gives the agent a secret that its operator chose. An error leaves it the old
-    /// one.
+    /// The same as [`Self::update`], and gives the agent a secret that its operator chose. If this
+    /// returns an error, the agent keeps the old secret.
     pub async fn update_with_secret(
         &self,
         agent_id: &AgentId,
@@ -86,12 +87,12 @@ impl Agents {
         act: &Act,
     ) -> Result<Replaced, ManageError> {
         patch.demand_own_id(agent_id)?;
-        // Asked before the profile is changed, so that not half of it is done.
+        // Checked before the profile is changed, so that the operation is not done by halves.
         self.demand_living(agent_id).await?;
         let updated = self.update(agent_id, patch, act).await?;
         self.rotate_secret(agent_id, Some(secret), 0, act).await?;
         let rest = async {
-            // Those that the old secret got meanwhile die with the others.
+            // Tokens that were issued for the old secret meanwhile must be killed too.
             if patch.tokens == LiveTokens::Kill {
                 self.revoke_tokens(agent_id, act).await?;
             }

@@ -1,4 +1,5 @@
-//! What operators are shown, as plain values. Must not know how a door writes them: the wire types are `api`'s.
+//! What operators are shown, as plain values. Must not know how it is written: the types for JSON
+//! are in `api`.
 
 use crate::domain::agent::Agent;
 use crate::domain::catalogue::CatalogueEntry;
@@ -10,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::service::clients::secret::Secret;
 use crate::store::KeyRecord;
 
-/// An agent as operators and clients see it. Holds nothing of a secret.
+/// An agent as operators and clients see it. It holds no part of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentView {
     /// The agent.
@@ -23,7 +24,7 @@ pub struct AgentView {
     pub warnings: Vec<String>,
 }
 
-/// What may be shown of a credential.
+/// The part of a credential that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialView {
     /// Its id.
@@ -32,14 +33,15 @@ pub struct CredentialView {
     pub prefix: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it ends; `None` is without end.
+    /// When the credential expires; `None` means never.
     pub expires_at: Option<Timestamp>,
 }
 
 impl AgentView {
-    /// The agent with what it used in the month of `now`; `used` is `None` when it used nothing.
+    /// The agent with the number of tokens that it used in the month of `now`. `used` is `None` if
+    /// it used none.
     pub fn of(agent: &Agent, plans: &Plans, used: Option<i64>, now: Timestamp) -> Self {
-        // A plan that was taken out of the configuration allows nothing until it is back.
+        // A plan that was removed from the configuration allows nothing until it is back.
         let limit = plans.limit(&agent.profile.terms.plan).unwrap_or(Some(0));
         let usage = Usage {
             month: now.month(),
@@ -54,7 +56,7 @@ impl AgentView {
         }
     }
 
-    /// The same with those of `credentials` that still open something at `now`.
+    /// Adds those of `credentials` that are live at `now`.
     #[must_use]
     pub fn with_credentials(mut self, credentials: &[Credential], now: Timestamp) -> Self {
         let live = credentials.iter().filter(|c| c.is_live(now));
@@ -74,16 +76,16 @@ impl CredentialView {
     }
 }
 
-/// A secret that was just made, to be shown this once.
+/// A secret that was just made. It is shown only once.
 #[derive(Debug)]
 pub struct NewSecret {
-    /// Whose.
+    /// The agent of the secret.
     pub agent_id: AgentId,
-    /// The credential that it opens.
+    /// The credential that the secret belongs to.
     pub credential_id: CredentialId,
     /// The secret in clear.
     pub secret: Secret,
-    /// When the last of the secrets before it ends; `None` when there was none.
+    /// When the last of the older secrets ends; `None` if there was none.
     pub old_expires_at: Option<Timestamp>,
     /// What the operator should know about the agent.
     pub warnings: Vec<String>,
@@ -92,42 +94,43 @@ pub struct NewSecret {
 /// A scope of the catalogue as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeView {
-    /// As it stands in the catalogue; its mark is the operator's alone.
+    /// The entry of the catalogue. Its mark is the operator's own.
     pub entry: CatalogueEntry,
-    /// Whether a token that carries it lives 15 minutes at most: by its name, the catalogue's mark or
-    /// the configuration.
+    /// Whether a token with this scope lives 15 minutes at most: by the scope's name, the
+    /// catalogue's mark or the configuration.
     pub high_risk: bool,
-    /// Whether the server ships with it.
+    /// Whether the scope is a built-in scope of the server.
     pub built_in: bool,
-    /// What the operator should know about it.
+    /// What an operator should know about the scope.
     pub warnings: Vec<String>,
 }
 
-/// An agent whose tokens the words of its scopes' names shorten, which the floor alone would not.
+/// An agent whose tokens live shorter because of the words in its scopes' names. The floor alone
+/// would not shorten them (contract D2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShortenedView {
     /// The agent.
     pub agent_id: AgentId,
-    /// How many seconds its other tokens live.
+    /// The lifetime of the agent's other tokens, in seconds.
     pub ttl: i64,
-    /// The scopes that cap a token's life.
+    /// The scopes that limit a token's lifetime.
     pub scopes: Vec<Scope>,
 }
 
-/// What may be shown of a signing key.
+/// The part of a signing key that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyView {
-    /// Its id in the JWKS.
+    /// The key's id in the JWKS.
     pub kid: Kid,
-    /// The word for where it is in its life.
+    /// The name of the key's state.
     pub state: &'static str,
-    /// When it was made and published.
+    /// When the key was made and published.
     pub announced_at: Timestamp,
-    /// From when on it signs.
+    /// From when the key signs.
     pub signs_from: Timestamp,
-    /// Until when it signed; `None` while no end is set.
+    /// Until when the key signed; `None` while no end is set.
     pub signs_until: Option<Timestamp>,
-    /// Until when it stays published; `None` while no end is set.
+    /// Until when the key stays published; `None` while no end is set.
     pub published_until: Option<Timestamp>,
 }
 
