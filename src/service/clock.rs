@@ -1,6 +1,6 @@
-//! Learning the store's clock, and noticing that the process's differs from it.
+//! Reads the store's clock, and detects that the process's clock differs from it.
 //!
-//! Owns by how much it may differ. Must not know how a store tells the time.
+//! Owns by how much the clocks may differ. Must not know how a store tells the time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,11 +9,12 @@ use crate::store::Records;
 
 use super::error::Error;
 
-/// A process whose clock is further from the store's, in milliseconds, is not ready for requests: tokens
-/// that it issues would be older, or seem older to others, than they are.
+/// The largest difference between the process's clock and the store's, in milliseconds. With a
+/// larger difference the process is not ready for requests: its tokens would be older than they
+/// are, or would seem older to others.
 pub(crate) const MAX_SKEW_MILLIS: i64 = 2_000;
 
-/// Asks the store what time it is. Run once a second.
+/// Asks the store for the time. Run once a second.
 pub async fn measure_clock(records: &dyn Records, clock: &StoreClock) -> Result<(), Error> {
     let asked = clock.steady();
     if let Some(millis) = records.clock().await? {
@@ -22,17 +23,17 @@ pub async fn measure_clock(records: &dyn Records, clock: &StoreClock) -> Result<
     Ok(())
 }
 
-/// Whether the process's clock is too far from the store's.
+/// Whether the process's clock differs too much from the store's.
 pub(crate) fn is_off(clock: &StoreClock) -> bool {
     clock.ahead_millis().saturating_abs() > MAX_SKEW_MILLIS
 }
 
-/// Says in the log when the process's clock goes off the store's, and when it agrees again.
+/// Logs when the process's clock starts to differ from the store's, and when it agrees again.
 #[derive(Debug, Default)]
 pub(crate) struct SkewLog(AtomicBool);
 
 impl SkewLog {
-    /// To be called after each measurement.
+    /// Call this after each measurement.
     pub(crate) fn note(&self, clock: &StoreClock) {
         let is_off = is_off(clock);
         let was_off = self.0.swap(is_off, Ordering::Relaxed);

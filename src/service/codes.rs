@@ -1,7 +1,9 @@
-//! Authorization codes: given out to whoever asks for an agent, worth nothing without its secret.
+//! Authorization codes. Anybody who names an agent may get one, but without the agent's secret the
+//! code is worthless.
 //!
-//! Owns who is given one and when it has died. Must not know how it travels. Nothing is written when a
-//! code is made; that it is exchanged once is the store's part, in the commit that counts the token.
+//! Owns who gets a code and when the code has expired. Must not know how a code is transported.
+//! Making a code writes nothing. That a code is exchanged only once is the store's part, in the
+//! commit that counts the token.
 
 use std::sync::Arc;
 
@@ -17,20 +19,20 @@ use crate::store::Store;
 use super::clock::MAX_SKEW_MILLIS;
 use super::error::Error;
 
-/// One refusal for all that is not allowed, so that nobody learns which agents, addresses and users
-/// there are.
+/// The same refusal for everything that is not allowed, so that it does not reveal which agents,
+/// redirect URIs and users exist.
 const REFUSED: Refusal = Refusal::InvalidRequest("The authorization request is not allowed.");
 
-/// A code as a client brings it, with what it says that the code was made for. It has no `Debug`: a
-/// code is not for the log.
+/// A code as a client presents it, with what the client says about the authorization request. It
+/// has no `Debug`, because a code must not be logged.
 pub struct PresentedCode {
     /// The code.
     pub code: String,
-    /// Where it was sent.
+    /// The redirect URI to which the code was sent.
     pub redirect_uri: String,
     /// The user on whose behalf the agent acts.
     pub user: Option<String>,
-    /// What answers the challenge that the code was asked for with (RFC 7636 §4.5).
+    /// The code verifier (RFC 7636 §4.5) for the challenge of the authorization request.
     pub verifier: Option<String>,
 }
 
@@ -43,7 +45,7 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// Over this store, with its code key.
+    /// Makes codes for this store, with its code key.
     pub fn new(
         store: Arc<dyn Store>,
         key: CodeKey,
@@ -58,8 +60,9 @@ impl Codes {
         }
     }
 
-    /// A code of the active agent `client_id` for one of its redirect URIs and, if asked for, one of
-    /// its users, as the store of record has it now: what an operator changes holds on the next request.
+    /// A code of the active agent `client_id` for one of its redirect URIs and, if asked for, for
+    /// one of its users. The agent is read from the store of record, so an operator's change holds
+    /// for the next request.
     pub async fn authorize(
         &self,
         client_id: &ClientId,
@@ -90,9 +93,10 @@ impl Codes {
             .seal(CodeRef { id, expires_at }, binding, &*self.entropy)?)
     }
 
-    /// Which code of this store it is, dead or alive, when it was made for this agent and for all that comes
-    /// with it. One with a challenge needs the verifier, and one without takes none: whoever strips the
-    /// challenge from a request on its way gains nothing (RFC 9700 §4.8.2).
+    /// The reference of a code, expired or not, if this store made the code for this agent and for
+    /// everything that is presented with it. A code with a challenge needs the verifier. A code
+    /// without a challenge accepts no verifier: an attacker who removes the challenge from a
+    /// request on its way gains nothing (RFC 9700 §4.8.2).
     pub fn recognize(&self, agent_id: &AgentId, presented: &PresentedCode) -> Option<CodeRef> {
         let PresentedCode {
             code,
@@ -117,14 +121,14 @@ impl Codes {
         )
     }
 
-    /// What a code stands for, when this store made it for this agent and it lives. Whether it was spent, the
-    /// store says where the token is counted.
+    /// What a code stands for, if this store made it for this agent and it has not expired. Whether
+    /// the code is already spent is decided by the store, where the token is counted.
     pub fn open(&self, agent_id: &AgentId, presented: &PresentedCode) -> Result<Code, Refusal> {
         let reference = self
             .recognize(agent_id, presented)
             .ok_or(Refusal::InvalidCode)?;
         let rest = reference.expires_at.0.saturating_sub(self.clock.now().0);
-        // One that would live longer than any code does was made while a clock was ahead.
+        // A code that would live longer than any code does was made while a clock was ahead.
         if !(1..=code::LIFETIME + MAX_SKEW_MILLIS / 1_000).contains(&rest) {
             return Err(Refusal::InvalidCode);
         }

@@ -1,4 +1,5 @@
-//! The two kinds of failure of an operation: refusals, which are expected and public, and faults, which are neither.
+//! How an operation fails: by a refusal, which is expected and public, or by a fault, which is
+//! neither.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -14,10 +15,10 @@ pub enum Error {
     /// Expected and public: the caller is told why.
     #[error("refused: {}", .0.message())]
     Refused(Refusal),
-    /// Infrastructure failed or is overloaded: the caller may come again. Never a verdict (contract D9).
+    /// Infrastructure failed or is overloaded: the caller may retry. Never a verdict (contract D9).
     #[error("unavailable")]
     Unavailable(#[source] Arc<dyn StdError + Send + Sync>),
-    /// A bug or a broken row: opaque to the caller, logged once where it leaves.
+    /// A bug or a broken row: opaque to the caller. It is logged once, where the response is made.
     #[error("fault")]
     Fault(#[source] Arc<dyn StdError + Send + Sync>),
 }
@@ -53,7 +54,7 @@ impl From<KeyFault> for Error {
     }
 }
 
-/// A fault that is nothing but a sentence for the log.
+/// A fault without an underlying error, only a sentence for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Cause(pub String);

@@ -1,6 +1,6 @@
 //! The mint: authenticate, decide, count, sign. In this order and nowhere else.
 //!
-//! Must not know how a request arrived or how its reply looks.
+//! Must not know how a request arrived or how its response looks.
 
 use std::sync::Arc;
 
@@ -23,46 +23,46 @@ use super::look::{Look, No, Told};
 use super::plans::SharedPlans;
 use super::replay::Replays;
 
-/// How often a decision is made again because the agent changed under it; past that the caller is
-/// told to come again, never refused.
+/// How often a decision is repeated because the agent changed meanwhile. After that, the caller is
+/// told to retry and is never refused.
 const MAX_STALE: usize = 3;
 
-/// What a client asks for, once it has proven itself.
+/// What a client asks for after it has authenticated.
 pub struct Ask {
     /// Scopes and audiences.
     pub request: TokenRequest,
-    /// The authorization code that it brings in exchange, if any.
+    /// The authorization code that the client presents, if any.
     pub code: Option<PresentedCode>,
 }
 
 /// Issues tokens.
 pub struct Mint {
-    /// Who asks.
+    /// Authenticates clients.
     pub authenticator: Arc<Authenticator>,
-    /// Where tokens are counted.
+    /// Counts tokens.
     pub store: Arc<dyn Store>,
-    /// Says whether the keys are fit to sign with.
+    /// Says whether the keys may be used to sign.
     pub keys: Arc<KeyService>,
-    /// What opens authorization codes.
+    /// Opens authorization codes.
     pub codes: Arc<Codes>,
-    /// What becomes of those that come again.
+    /// Handles codes that are presented again.
     pub replays: Replays,
-    /// What signs them.
+    /// Signs tokens.
     pub keyring: Arc<Keyring>,
     /// The server's rules.
     pub policy: Policy,
     /// The configured plans.
     pub plans: SharedPlans,
-    /// The request rate.
+    /// The request rates.
     pub limits: Arc<Limits>,
     /// The clock.
     pub clock: Arc<StoreClock>,
-    /// Where token ids come from.
+    /// The source of token ids.
     pub entropy: Arc<dyn Entropy>,
 }
 
 impl Mint {
-    /// Issues one token to the agent that proves itself (contract D6: client authentication → agent
+    /// Issues one token to the agent that authenticates (contract D6: client authentication → agent
     /// status → request rate → scope → quota → issue).
     pub async fn issue(
         &self,
@@ -92,7 +92,8 @@ impl Mint {
         ))))
     }
 
-    /// Whether tokens can be counted: commits a batch of nobody on the way that theirs take.
+    /// Whether tokens can be counted: commits an empty batch in the same way as a batch with
+    /// tokens.
     pub async fn count_nobody(&self) -> Result<(), Error> {
         let id = BatchId(uuid_v7(&*self.clock, &*self.entropy)?);
         self.store
@@ -105,7 +106,8 @@ impl Mint {
         Ok(())
     }
 
-    /// What to answer when the agent of a fresh row gets nothing.
+    /// The error for a refusal that rests on a fresh row. First revokes the token of an earlier
+    /// exchange of the same code.
     async fn refuse(&self, record: &AgentRecord, ask: &Ask, told: Told) -> Error {
         let killed = match &ask.code {
             Some(presented) => {
@@ -118,7 +120,8 @@ impl Mint {
         killed.err().unwrap_or_else(|| told.into())
     }
 
-    /// One decision on rows that were read by this look, and what it comes to. The request is `charged` once.
+    /// One decision on rows that were read with this `look`, and the token or refusal that follows
+    /// from it. The request is charged only once, which `charged` records.
     async fn attempt(
         &self,
         record: &AgentRecord,
@@ -134,7 +137,7 @@ impl Mint {
                 .map_err(|refusal| look.no(refusal))?;
             *charged = true;
         }
-        // Its time may have ended since it was proven: then the next turn says so.
+        // The credential may have expired since it was verified. The next attempt then refuses it.
         let credential = self
             .authenticator
             .credential_of(record, credentials)
@@ -145,7 +148,8 @@ impl Mint {
             .load()
             .limit(&agent.profile.terms.plan)
             .ok_or_else(|| {
-                // A configuration that lacks a plan is no verdict about the agent (contract D9).
+                // A plan that is missing in the configuration is not a verdict about the agent
+                // (contract D9).
                 let why = format!("plan {} is not configured", agent.profile.terms.plan);
                 look.no(Error::Unavailable(Arc::new(Cause(why))))
             })?;
@@ -170,7 +174,7 @@ impl Mint {
                 .map_err(|refusal| look.no(refusal))?
                 .proven_by(credential),
         );
-        // A token is in one batch only, so its id can name the batch as well.
+        // A token is in one batch only, so its id can also be the id of the batch.
         let batch = Batch::of(BatchId(jti.0), self.clock.own_moment(), Arc::clone(&grant));
         match self.store.issue(&batch).await?.into_iter().next() {
             Some(Verdict::Counted(receipt)) => {
@@ -182,8 +186,8 @@ impl Mint {
             Some(Verdict::QuotaReached) => {
                 Err(No::counted(Refusal::quota(grant.plan(), grant.limit())))
             }
-            // Status comes before the code (contract D6), and the store compares no version of an agent
-            // whose code is spent.
+            // The agent's status comes before the code (contract D6), and the store does not
+            // compare an agent's version if the code is spent.
             Some(Verdict::Spent) => Err(look.no(Refusal::InvalidCode)),
             Some(Verdict::Stale) => Err(No::LookAgain),
             Some(Verdict::Locked) => Err(StoreError::Unavailable(Arc::new(LockedElsewhere)).into()),

@@ -1,6 +1,7 @@
-//! The life of keys: the first ones made, later ones announced, each carried from state to state.
+//! The life of keys: makes the first ones, announces later ones, and moves each key from state to
+//! state.
 //!
-//! Must not know private bytes beyond handing them to be sealed.
+//! Must not know private bytes, except to pass them on for sealing.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,22 +20,22 @@ use crate::store::{
 
 use super::error::{Cause, Error};
 
-/// Keys are signed with for so many milliseconds after they were last read; below [`rotation::SKEW`], with
-/// room for what a reading takes.
+/// How many milliseconds after the last reading the keys may still sign. Below [`rotation::SKEW`],
+/// with room for the time that a reading takes.
 const TRUSTED: i64 = 120_000;
 
-/// Keys are not read again within so many milliseconds because of an unknown kid.
+/// For how many milliseconds after a reading an unknown kid does not cause another reading.
 const REREAD: i64 = 1_000;
 
-/// Before any reading.
+/// The time of the last reading before there was any.
 const NEVER: i64 = i64::MIN;
 
-/// Which key is to be made.
+/// Which key to make.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    /// The first of a store, unless another process makes it meanwhile.
+    /// The first key of a store, unless another process makes one meanwhile.
     First,
-    /// One more, to sign after those before it.
+    /// One more key, which signs after the existing keys.
     Another,
 }
 
@@ -47,17 +48,17 @@ pub struct KeyService {
     entropy: Arc<dyn Entropy>,
     rsa_bits: RsaBits,
     announce_seconds: i64,
-    /// When the keys were last read, by the steady clock; [`NEVER`] before. Its lock makes readings follow
-    /// one another, so that none puts an older set over a newer one.
+    /// When the keys were last read, by the steady clock, or [`NEVER`]. The lock makes readings
+    /// follow one another, so that no reading replaces a newer set of keys by an older one.
     read_at: tokio::sync::Mutex<i64>,
-    /// The same for those who only look.
+    /// The same time, for readers that do not take the lock.
     last_read: AtomicI64,
-    /// What was said of keys that were refused, so that it is said once.
+    /// The reasons why keys were refused, so that each reason is logged once.
     refused: Mutex<HashSet<String>>,
 }
 
 impl KeyService {
-    /// New keys are of `rsa_bits` and announced `announce_seconds` before they sign.
+    /// New keys have `rsa_bits` and are announced `announce_seconds` before they sign.
     pub fn new(
         store: Arc<dyn Store>,
         records: Arc<dyn Records>,
@@ -81,13 +82,13 @@ impl KeyService {
         }
     }
 
-    /// All keys that the store has, oldest first.
+    /// All keys of the store, the oldest first.
     pub async fn list(&self) -> Result<Vec<KeyRecord>, Error> {
         Ok(self.records.keys().await?)
     }
 
-    /// Makes the store's first signing key when it has none, and loads all. Processes that start at
-    /// once agree on one key: the store takes a single signing one.
+    /// Makes the store's first signing key if there is none, and loads all keys. Processes that
+    /// start at the same time agree on one key, because the store accepts only one signing key.
     pub async fn ensure_signing_key(&self) -> Result<(), Error> {
         if !self
             .records
@@ -102,7 +103,7 @@ impl KeyService {
         self.refresh().await
     }
 
-    /// Announces a new key; the first of a store signs at once. Returns it as stored.
+    /// Announces a new key. The first key of a store signs at once. Returns the key as stored.
     pub async fn rotate(&self, act: &Act) -> Result<KeyRecord, Error> {
         for _ in 0..3 {
             if let Some(added) = self.add_key(Wanted::Another, act).await? {
@@ -115,7 +116,7 @@ impl KeyService {
         ))))
     }
 
-    /// `None` when another process was first.
+    /// `None` if another process was first.
     async fn add_key(&self, wanted: Wanted, act: &Act) -> Result<Option<KeyRecord>, Error> {
         let bits = self.rsa_bits;
         let made = tokio::task::spawn_blocking(move || algorithm::generate(bits));
@@ -143,11 +144,11 @@ impl KeyService {
         Ok((outcome == Outcome::Applied).then_some(record))
     }
 
-    /// Reads the keys, carries out what is due, and takes them over. Run once a minute.
+    /// Reads the keys, carries out the steps that are due, and loads the result. Run once a minute.
     pub async fn refresh(&self) -> Result<(), Error> {
         let mut read_at = self.read_at.lock().await;
         let keys = self.keyring.genuine(self.records.keys().await?);
-        // While it is not certain what time it is, no key's time has come.
+        // While the time is not certain, no step is due.
         let seal = |key: &KeyRecord| standing::seal(self.keyring.master_key(), key);
         let steps = self
             .clock
@@ -160,8 +161,9 @@ impl KeyService {
         self.read(&mut read_at).await
     }
 
-    /// Reads the keys once more before an unknown kid is refused, at most once a second. A failure is a
-    /// failure for all who wait: it must not turn into a verdict about their tokens.
+    /// Reads the keys once more before an unknown kid is refused, at most once a second. If the
+    /// reading fails, it fails for all callers that wait for it: a failure must not become a
+    /// verdict about their tokens.
     pub async fn reload_for_unknown_kid(&self) -> Result<(), Error> {
         let mut read_at = self.read_at.lock().await;
         let age = self.clock.steady().saturating_sub(*read_at);
@@ -172,8 +174,8 @@ impl KeyService {
         }
     }
 
-    /// Refuses to sign with keys that were last read too long ago: their successor may be signing by
-    /// now, and they would leave the key set before their last token expires.
+    /// Refuses to sign with keys that were last read too long ago. Their successor may be signing
+    /// already, and they would leave the key set before their last token expires.
     pub async fn ready_to_sign(&self) -> Result<(), Error> {
         let now = self.clock.steady();
         let fresh = |at: i64| now.saturating_sub(at) <= TRUSTED;
@@ -181,7 +183,7 @@ impl KeyService {
             return Ok(());
         }
         let mut read_at = self.read_at.lock().await;
-        // Whoever held the lock before may have read them.
+        // Another caller may have read the keys while it held the lock.
         if !fresh(*read_at) {
             self.read(&mut read_at).await?;
         }
@@ -223,16 +225,16 @@ impl KeyService {
     }
 }
 
-/// The keys of a store itself.
+/// The keys that belong to the store itself.
 pub(crate) struct StoreKeys {
-    /// What the tags of secrets are computed with.
+    /// The keys that compute the tags of secrets.
     pub tags: Vec<TagKey>,
-    /// What authorization codes are sealed with.
+    /// The key that seals authorization codes.
     pub code: CodeKey,
 }
 
-/// The store's own keys, made now where it has none. A key that does not open under this master key
-/// is a fault that names what is wrong.
+/// The store's own keys. They are made now if the store has none. A key that does not open under
+/// this master key is a fault that says so.
 pub(crate) async fn ensure_store_keys(
     store: &dyn Store,
     records: &dyn Records,
@@ -257,7 +259,7 @@ pub(crate) async fn ensure_store_keys(
                     change,
                 }])
                 .await?;
-            // Another process may have been first: what the store holds is what counts.
+            // Another process may have been first: only the keys that the store holds count.
             stored = records.store_keys().await?;
         }
     }

@@ -1,5 +1,5 @@
-//! Rates: requests, introspections and revocations of an agent after it was authenticated, failed logins of a
-//! source.
+//! Rates: requests, introspections and revocations of an authenticated agent, and failed logins of
+//! a source.
 //!
 //! Owns all limits (contract D6). Must not know HTTP.
 
@@ -16,7 +16,7 @@ use crate::domain::refusal::Refusal;
 
 use super::clients::failures::Failures;
 
-/// How many a minute; 0 is without a limit.
+/// Rates a minute. 0 means that there is no limit.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rates {
     /// Requests of one agent.
@@ -25,22 +25,22 @@ pub struct Rates {
     pub introspections: u32,
     /// Revocations of one caller.
     pub revocations: u32,
-    /// Failed logins of one source that cost a hash.
+    /// Failed logins of one source that caused a hash.
     pub failures: u32,
 }
 
-/// A rate that binds each agent, and what it was made from.
+/// A rate that applies to each agent, and the number that it was made from.
 struct Bound {
     per_minute: NonZeroU32,
     limiter: DefaultKeyedRateLimiter<AgentId>,
 }
 
-/// A rate of each agent, if there is one, which may change.
+/// An optional rate for each agent. It may change while the process runs.
 #[derive(Default)]
 struct Rate(ArcSwapOption<Bound>);
 
 impl Rate {
-    /// Another rate from now on; the same one goes on where it was.
+    /// Sets the rate. If the rate is unchanged, its counts go on.
     fn set(&self, per_minute: u32) {
         let running = self
             .0
@@ -65,13 +65,13 @@ pub struct Limits {
     requests: Rate,
     introspections: Rate,
     revocations: Rate,
-    /// Failed logins that cost a hash.
+    /// Failed logins that caused a hash.
     pub failures: Arc<Failures>,
     clock: DefaultClock,
 }
 
 impl Limits {
-    /// With these rates.
+    /// Limits with these rates.
     pub fn new(rates: &Rates) -> Self {
         let limits = Self {
             requests: Rate::default(),
@@ -84,7 +84,7 @@ impl Limits {
         limits
     }
 
-    /// Other rates from now on; those that stay the same go on where they were.
+    /// Sets the rates. Rates that are unchanged keep their counts.
     pub fn set(&self, rates: &Rates) {
         self.requests.set(rates.requests);
         self.introspections.set(rates.introspections);
@@ -114,7 +114,7 @@ impl Limits {
         };
         bound.limiter.check_key(agent_id).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());
-            // Rounded up: coming a moment too early would be refused again.
+            // Rounded up: a client that retries a moment too early would be refused again.
             let millis = wait.as_nanos().div_ceil(1_000_000);
             Refusal::SlowDown {
                 retry_after_ms: u64::try_from(millis).unwrap_or(u64::MAX),
@@ -122,7 +122,8 @@ impl Limits {
         })
     }
 
-    /// Forgets keys that are back at their full allowance, so that the tables stay bounded.
+    /// Removes agents and sources that have their full allowance again, so that the tables stay
+    /// bounded.
     pub fn sweep(&self) {
         for rate in [&self.requests, &self.introspections, &self.revocations] {
             if let Some(bound) = rate.0.load().as_ref() {
@@ -209,7 +210,7 @@ mod tests {
             limits.set(&rates(1));
             assert!(
                 charge(&limits, &id).is_err(),
-                "the same begins no new minute"
+                "an unchanged rate starts no new minute"
             );
             limits.set(&rates(2));
             assert!(charge(&limits, &id).is_ok());

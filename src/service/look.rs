@@ -1,7 +1,7 @@
-//! A remembered row may only say yes.
+//! A decision on cached rows may grant a request, but it may not refuse one.
 //!
-//! Owns what becomes of a no: one that rests on remembered rows has them read again, one on fresh rows is told. Must
-//! not know what is decided.
+//! Owns what follows a refusal: if it rests on cached rows, the rows are read again; if it rests on
+//! fresh rows, it is returned. Must not know what is decided.
 
 use crate::domain::refusal::Refusal;
 use crate::entropy::NoEntropy;
@@ -10,44 +10,46 @@ use crate::store::{Freshness, StoreError};
 
 use super::error::Error;
 
-/// How the rows are read that a decision rests on.
+/// How the rows for a decision are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look(Freshness);
 
-/// Why a decision said no. A [`Refusal`] gets in here by [`Look::no`] or [`No::counted`] alone, so that `?` lets none
-/// out that rests on remembered rows.
+/// Why a decision did not grant the request. Only [`Look::no`] and [`No::counted`] turn a
+/// [`Refusal`] into this type, so that `?` cannot return a refusal that rests on cached rows.
 pub enum No {
-    /// The rows were remembered, or changed meanwhile: they are read again.
+    /// The rows were cached, or have changed meanwhile. They must be read again.
     LookAgain,
-    /// On fresh rows.
+    /// The refusal rests on fresh rows.
     Told(Told),
-    /// Nothing was decided here: something failed, or the statement that counts has decided on rows of its own.
+    /// No decision was made here: something failed, or the statement that counts tokens decided on
+    /// its own rows.
     Ended(Ended),
 }
 
-/// A no that rests on fresh rows.
+/// A refusal that rests on fresh rows.
 pub struct Told(Error);
 
 /// An end without a decision on the rows.
 pub struct Ended(Error);
 
 impl Look {
-    /// At rows as they are remembered.
+    /// Cached rows may be used.
     pub const REMEMBERED: Self = Self(Freshness::Cached);
-    /// At the store of record.
+    /// Rows are read from the store of record.
     pub const FRESH: Self = Self(Freshness::Fresh);
 
-    /// How the store is asked.
+    /// The freshness to ask the store for.
     pub fn freshness(self) -> Freshness {
         self.0
     }
 
-    /// Whether a remembered row may say yes.
+    /// Whether a cached row may be used.
     pub fn is_remembered(self) -> bool {
         self.0 == Freshness::Cached
     }
 
-    /// The look that follows a no on rows that were read so; on fresh rows the no is told.
+    /// The next look after a refusal on rows that were read with this look. On fresh rows, the
+    /// refusal is returned.
     pub fn again(self, why: impl Into<Error>) -> Result<Self, Error> {
         if self.is_remembered() {
             Ok(Self::FRESH)
@@ -56,7 +58,7 @@ impl Look {
         }
     }
 
-    /// What a no on rows that were read so comes to.
+    /// What follows a refusal on rows that were read with this look.
     pub fn no(self, why: impl Into<Error>) -> No {
         if self.is_remembered() {
             No::LookAgain
@@ -67,7 +69,8 @@ impl Look {
 }
 
 impl No {
-    /// A no of the statement that counts: it compares the versions of the rows itself.
+    /// A refusal by the statement that counts tokens, which compares the versions of the rows
+    /// itself.
     pub fn counted(refusal: Refusal) -> Self {
         Self::Ended(Ended(refusal.into()))
     }
@@ -114,7 +117,7 @@ mod tests {
             No::LookAgain
         ));
         let No::Told(told) = Look::FRESH.no(Refusal::InvalidClient) else {
-            panic!("it was not told")
+            panic!("the refusal was not returned")
         };
         assert!(matches!(
             Error::from(told),

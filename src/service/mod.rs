@@ -1,10 +1,10 @@
-//! What the server does, behind two front doors: HTTP and the command line.
+//! What the server does, for its two callers: HTTP and the command line.
 //!
-//! Owns the order of steps and the two kinds of failure. Must not know HTTP, SQL, or the environment.
+//! Owns the order of steps and the kinds of failure. Must not know HTTP, SQL, or the environment.
 //!
-//! Reading order: `error`, [`clients`] (whose secret is this), [`codes`], [`look`] (what a no on a
-//! remembered row is worth), [`issue`] (the mint), [`replay`], [`tokens`]
-//! (what a presented token is worth), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`], [`clock`],
+//! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
+//! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
+//! token is valid), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`], [`clock`],
 //! [`readiness`]; for operators [`manage`].
 
 pub(crate) mod clients;

@@ -1,5 +1,5 @@
-//! Whether this process should be sent requests. Reads from the database once a second and writes to it once in
-//! five, whoever asks.
+//! Whether this process should get requests. Reads from the database at most once a second and
+//! writes to it at most once in five seconds, however many callers ask.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,16 +13,16 @@ use crate::store::Store;
 use super::clock;
 use super::issue::Mint;
 
-/// How long one look at the database is good for.
+/// How long the result of one read counts.
 const READ_TTL: Duration = Duration::from_secs(1);
 
-/// How long one write is good for.
+/// How long the result of one write counts.
 const WRITE_TTL: Duration = Duration::from_secs(5);
 
-/// How long a look may take: a prober's patience is short.
+/// How long a read or a write may take, because probes wait only a short time.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(900);
 
-/// Whether this process should be sent requests.
+/// Whether this process should get requests.
 pub struct Readiness {
     draining: Arc<Draining>,
     store: Arc<dyn Store>,
@@ -30,21 +30,22 @@ pub struct Readiness {
     written: LastCheck,
 }
 
-/// When the database was last looked at, and whether that went well.
+/// When the database was last checked, and whether the check passed.
 type LastCheck = Mutex<Option<(Instant, bool)>>;
 
-/// One thing that readiness rests on.
+/// One condition of readiness.
 pub struct Check {
-    /// Its word.
+    /// The name of the check.
     pub name: &'static str,
-    /// Whether it did.
+    /// Whether the check passed.
     pub passed: bool,
-    /// What is told when it did not.
+    /// The reason to show if the check did not pass.
     pub reason: &'static str,
 }
 
 impl Readiness {
-    /// Ready until `draining` begins, while the database answers and tokens can be counted.
+    /// The process is ready until `draining` begins, while the database responds and tokens can be
+    /// counted.
     pub fn new(draining: Arc<Draining>, store: Arc<dyn Store>) -> Self {
         Self {
             draining,
@@ -54,7 +55,8 @@ impl Readiness {
         }
     }
 
-    /// Everything that readiness rests on; the first that did not pass is the reason that is told.
+    /// All conditions of readiness. The first check that did not pass gives the reason that is
+    /// shown.
     pub async fn checks(&self, mint: &Mint, keyring: &Keyring) -> [Check; 5] {
         let (answers, counts) = tokio::join!(self.store_answers(), self.tokens_are_counted(mint));
         let check = |name, passed, reason| Check {
@@ -79,19 +81,20 @@ impl Readiness {
         looked(&self.read, READ_TTL, self.store.ping()).await
     }
 
-    /// On the way of a token, so that its queue, its connection, its rights and the disk are asked.
+    /// Takes the same way as a token, so that the check covers the token's queue, its connection,
+    /// its rights and the disk.
     async fn tokens_are_counted(&self, mint: &Mint) -> bool {
         looked(&self.written, WRITE_TTL, mint.count_nobody()).await
     }
 }
 
-/// What the last look found, or a new one when that is older than `ttl`.
+/// The result of the last check, or of a new one if the last is older than `ttl`.
 async fn looked<E>(
     last: &LastCheck,
     ttl: Duration,
     look: impl Future<Output = Result<(), E>>,
 ) -> bool {
-    // One look at a time: whoever waits here finds the answer of the one before.
+    // One check at a time: a caller that waits here gets the result of the check before it.
     let mut last = last.lock().await;
     if let Some((at, passed)) = *last
         && at.elapsed() < ttl
@@ -103,7 +106,7 @@ async fn looked<E>(
     passed
 }
 
-/// Says once, to all who ask, that the process is about to stop.
+/// Tells everything that shares this value that the process is about to stop.
 #[derive(Debug, Default)]
 pub struct Draining(AtomicBool);
 
@@ -113,7 +116,7 @@ impl Draining {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it has begun.
+    /// Whether draining has begun.
     pub fn has_begun(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

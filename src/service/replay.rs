@@ -1,8 +1,9 @@
-//! Authorization codes that come again: whatever the second exchange is refused for, the token of the first
-//! one is dead (RFC 6749 §4.1.2).
+//! Authorization codes that are presented again. Whatever the reason why the second exchange is
+//! refused, the token of the first one is revoked (RFC 6749 §4.1.2).
 //!
-//! Owns what is asked of a refused exchange. Must not know why it was refused. Where the code alone is to blame,
-//! the store has killed the token in the commit that found it spent.
+//! Owns what is done before an exchange is refused. Must not know why it was refused. If the code
+//! is refused because it is spent, the store has already revoked the token in the commit that found
+//! the code spent.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::codes::{Codes, PresentedCode};
 use super::error::Error;
 use super::revocations::RevocationList;
 
-/// Kills what was given for a code that comes again.
+/// Revokes the token that was issued for a code that is presented again.
 pub struct Replays {
     store: Arc<dyn Store>,
     codes: Arc<Codes>,
@@ -24,7 +25,7 @@ pub struct Replays {
 }
 
 impl Replays {
-    /// Over this store; `list` is the list that this process answers with.
+    /// `list` is the list that this process serves.
     pub fn new(
         store: Arc<dyn Store>,
         codes: Arc<Codes>,
@@ -39,9 +40,10 @@ impl Replays {
         }
     }
 
-    /// To be asked before an exchange is refused, of an agent that has just proven itself on a fresh row and is
-    /// active. A code that is not genuine, or was made for anything else, costs no look; one that nobody
-    /// exchanged lives on. Durable, and in this process's list, before the answer.
+    /// Call this before an exchange is refused, for an active agent that has just authenticated on
+    /// a fresh row. A code that is not genuine, or that was made for another binding, costs no read
+    /// of the store. A code that was not exchanged stays valid. When this returns, the revocation
+    /// is durable and in this process's list.
     pub async fn kill_first(
         &self,
         agent_id: &AgentId,

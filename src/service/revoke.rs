@@ -1,4 +1,5 @@
-//! Revocation (RFC 7009). Durable before the answer, and in this process's list with it (contract D7).
+//! Revocation (RFC 7009). It is durable and in this process's list before the response (contract
+//! D7).
 
 use std::sync::Arc;
 
@@ -14,20 +15,20 @@ use super::error::Error;
 use super::revocations::RevocationList;
 use super::tokens::{Caller, Tokens};
 
-/// For so many seconds past its `exp` a token is revoked all the same.
+/// A token is still revoked up to this many seconds after its `exp`.
 const LONG_OVER: i64 = 86_400;
 
 /// Who asks for a revocation.
 #[derive(Debug)]
 pub enum Revoker {
-    /// An agent that proved itself with its secret.
+    /// An agent that authenticated with its secret.
     Client(AgentId),
     /// The holder of a live Bearer token.
     Bearer(Caller),
 }
 
 impl Revoker {
-    /// The agent that asks.
+    /// The agent that asks for the revocation.
     pub fn agent_id(&self) -> &AgentId {
         match self {
             Self::Client(id) => id,
@@ -35,7 +36,8 @@ impl Revoker {
         }
     }
 
-    /// Own tokens freely; another agent's only with a Bearer that carries an admin scope.
+    /// An agent may revoke its own tokens. Another agent's token may be revoked only with a Bearer
+    /// token that has an admin scope.
     fn may_revoke(&self, owner: &AgentId) -> bool {
         self.agent_id() == owner || matches!(self, Self::Bearer(caller) if caller.is_admin())
     }
@@ -50,7 +52,7 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// Over this store; `list` is the list that this process answers with.
+    /// `list` is the list that this process serves.
     pub fn new(
         store: Arc<dyn Store>,
         tokens: Arc<Tokens>,
@@ -65,7 +67,8 @@ impl Revocation {
         }
     }
 
-    /// Revokes `token`. What is no token of ours, or has expired, needs nothing (RFC 7009 §2.2).
+    /// Revokes `token`. A token that this store did not issue, or that has expired, needs no
+    /// revocation (RFC 7009 §2.2).
     pub async fn revoke(
         &self,
         revoker: &Revoker,
@@ -78,7 +81,8 @@ impl Revocation {
         let now = self.clock.now();
         let owner = &token.reference.agent_id;
         if !revoker.may_revoke(owner) {
-            // An expired token needs no protection, and its owner is nobody's business.
+            // An expired token needs no protection, and the response does not reveal that another
+            // agent owns it.
             return if token.is_expired(now) {
                 Ok(())
             } else {
@@ -100,8 +104,8 @@ impl Revocation {
     }
 }
 
-/// Whether a token expired so long ago that no clock can take it for a live one. A revocation that was not
-/// needed costs a row until the next clean-up; one that is missing costs more.
+/// Whether a token expired so long ago that no clock can take it for a live one. An unnecessary
+/// revocation costs a row until the next clean-up. A missing revocation costs more.
 pub(super) fn is_long_over(expires_at: Timestamp, clock: &StoreClock) -> bool {
     clock
         .settled()

@@ -1,6 +1,6 @@
-//! What a presented token is worth: genuine, in time, and alive in the store of record.
+//! Whether a presented token is valid: genuine, not expired, and alive in the store of record.
 //!
-//! Owns introspection and Bearer checks, which share one rule. Must not know how a reply looks.
+//! Owns introspection and Bearer checks, which share one rule. Must not know how a response looks.
 
 use std::sync::Arc;
 
@@ -22,23 +22,25 @@ use crate::store::{Standing, Store, TokenRef};
 use super::error::Error;
 use super::keys::KeyService;
 
-/// How many verified signatures are remembered. Time, revocation, status and epoch are read anyway.
+/// The most verified signatures that are cached. Expiry, revocation, status and epoch are checked
+/// anew each time.
 const MAX_VERIFIED: u64 = 20_000;
 
-/// How many are expected: room for these is taken at the start, and more when they come.
+/// The cache has room for this many at the start, and grows if there are more.
 const EXPECTED: usize = 1_000;
 
 /// A token that this store's keys signed, with its ids parsed.
 #[derive(Debug)]
 pub struct Genuine {
-    /// What it says.
+    /// The claims of the token.
     pub claims: Claims,
-    /// Where to look it up.
+    /// The ids by which the store knows the token.
     pub reference: TokenRef,
 }
 
 impl Genuine {
-    /// Whether it has expired: dead from the second `exp` on, without leeway (contract D7).
+    /// Whether the token has expired: it is dead from the second `exp` on, without leeway (contract
+    /// D7).
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now.0 >= self.claims.exp
     }
@@ -53,7 +55,7 @@ impl Genuine {
     }
 }
 
-/// Who calls one of the server's own endpoints with a Bearer token.
+/// The caller of one of the server's own endpoints, by its Bearer token.
 #[derive(Debug, Clone)]
 pub struct Caller(Arc<Genuine>);
 
@@ -72,7 +74,7 @@ impl Caller {
             .filter(|scope| !scope.is_empty())
     }
 
-    /// Whether the token carries this built-in scope; no other opens anything here (contract §3).
+    /// Whether the token has this built-in scope. No other scope opens anything here (contract §3).
     pub fn may(&self, scope: &str) -> bool {
         BUILT_IN.iter().any(|b| b.name == scope) && self.0.claims.has_scope(scope)
     }
@@ -86,30 +88,31 @@ impl Caller {
         }
     }
 
-    /// Whether the token carries an admin scope, which opens what belongs to other agents.
+    /// Whether the token has an admin scope, which gives access to what belongs to other agents.
     pub fn is_admin(&self) -> bool {
         self.0.claims.scope.split(' ').any(scope::is_admin)
     }
 }
 
-/// What a gateway demands of a token besides its being alive: all of it.
+/// What a gateway demands of a live token. All demands must be met.
 #[derive(Debug, Default)]
 pub struct Demands {
-    /// Scopes that it must carry.
+    /// Scopes that the token must have.
     pub scopes: Vec<String>,
-    /// Audiences that it must have been made for.
+    /// Audiences that the token must have.
     pub audiences: Vec<String>,
 }
 
-/// Reads presented tokens.
+/// Verifies presented tokens.
 pub struct Tokens {
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
     keys: Arc<KeyService>,
     clock: Arc<StoreClock>,
-    /// A Bearer opens this server's endpoints when its `aud` holds one of these.
+    /// A Bearer token opens this server's endpoints only if its `aud` holds one of these.
     own_audiences: Vec<String>,
-    /// Each with the key that signed it: what is remembered of a token holds while its key does.
+    /// Verified tokens, each with the key that signed it. An entry counts only while the keyring
+    /// knows that key.
     verified: Cache<[u8; 32], (Kid, Arc<Genuine>)>,
 }
 
@@ -132,9 +135,11 @@ impl Tokens {
         }
     }
 
-    /// The token's claims when this store's keys signed it. Nothing is said of its time or standing.
+    /// The token's claims if this store's keys signed it. This does not check whether the token has
+    /// expired or is revoked.
     pub async fn read(&self, token: &str) -> Result<Option<Arc<Genuine>>, Error> {
-        // The whole token is the key, so that no other signature can borrow a verified one.
+        // The cache key covers the whole token, so that a token with another signature never
+        // matches a verified one.
         let mut key = [0u8; 32];
         key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
         if let Some((kid, known)) = self.verified.get(&key)
@@ -164,13 +169,14 @@ impl Tokens {
         Ok(Some(genuine))
     }
 
-    /// Which of `tokens` are alive: one look-up for all of them, from the store of record.
+    /// Which of `tokens` are alive. One look-up for all of them, in the store of record.
     async fn alive<const N: usize>(
         &self,
         tokens: [Option<Arc<Genuine>>; N],
     ) -> Result<[Option<Arc<Genuine>>; N], Error> {
         let now = self.clock.now();
-        // An expired token is dead whatever the store says: the clean-up may have forgotten it.
+        // An expired token is dead whatever the store says, because the clean-up may have removed
+        // what the store knew of it.
         let mut tokens = tokens.map(|t| t.filter(|t| !t.is_expired(now)));
         let references: Vec<TokenRef> = tokens
             .iter()
@@ -194,13 +200,14 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// RFC 7662 for a caller that proved itself with its secret: the token when it is alive.
+    /// RFC 7662 for a caller that authenticated with its secret: the token if it is alive.
     pub async fn introspect(&self, token: &str) -> Result<Option<Arc<Genuine>>, Error> {
         let [token] = self.alive([self.read(token).await?]).await?;
         Ok(token)
     }
 
-    /// RFC 7662 for a caller with a Bearer token: both tokens in one look-up. Says who called, too.
+    /// RFC 7662 for a caller with a Bearer token: both tokens in one look-up. Also returns the
+    /// caller.
     pub async fn introspect_as(
         &self,
         bearer: &str,
@@ -213,13 +220,14 @@ impl Tokens {
         Ok((caller, token))
     }
 
-    /// The caller behind a Bearer token (RFC 6750), when it lives and was made for this server.
+    /// The caller that a Bearer token names (RFC 6750), if the token is alive and was issued for
+    /// this server.
     pub async fn caller(&self, bearer: &str) -> Result<Caller, Error> {
         let [caller] = self.alive([self.read(bearer).await?]).await?;
         Ok(self.admit(caller)?)
     }
 
-    /// The live token behind a gateway's request, whoever it was made for, when it meets all demands.
+    /// The live token of a request at a gateway, for any audience, if it meets all demands.
     pub async fn check_bearer(
         &self,
         bearer: &str,
@@ -228,7 +236,7 @@ impl Tokens {
         let [token] = self.alive([self.read(bearer).await?]).await?;
         let token = token.ok_or(Refusal::InvalidToken)?;
         let claims = &token.claims;
-        // RFC 9068 §4: a token that was not made for this resource is no valid token there.
+        // RFC 9068 §4: a token that was not issued for this resource is not valid there.
         if !demands
             .audiences
             .iter()

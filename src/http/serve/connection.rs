@@ -342,7 +342,7 @@ mod tests {
             let since = stalling
                 .line
                 .waiting_since()
-                .expect("it waits for its client");
+                .expect("the server waits for the client");
             // More bytes of the body do not begin a new wait.
             stalling.send("=").await;
             sleep(Duration::from_secs(1)).await;

@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(
             table.admit(Some(address(3)), &new).err(),
             Some(Full::Total),
-            "all just came"
+            "no connection has waited long enough"
         );
         tokio::time::advance(Duration::from_secs(1)).await;
         let third = table.admit(Some(address(3)), &new).unwrap();
