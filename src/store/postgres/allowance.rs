@@ -1,15 +1,15 @@
-//! How many connections a lane makes do with after the database gave no more.
+//! How many connections a lane may have after the database refused to give more.
 //!
-//! Owns for how long. Must not know how a connection is opened.
+//! Owns how long this lasts. Must not know how a connection is opened.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A lane that met the database's limit makes do with half of what it had for this long, so that others,
-/// commands among them, find a connection.
+/// How long a lane that met the database's limit uses half of the connections that it had, so that
+/// others, among them commands, can get a connection.
 const LOWERED_TTL: Duration = Duration::from_secs(10);
 
-/// What a lane is allowed: everything, until the database refuses it a connection.
+/// How many connections a lane may have: no limit, until the database refuses it a connection.
 #[derive(Debug, Default)]
 pub(super) struct Allowance(Mutex<Option<Lowered>>);
 
@@ -31,7 +31,8 @@ impl Allowance {
         lowered.map_or(usize::MAX, |lowered| lowered.max_connections)
     }
 
-    /// The database gave a lane with so many connections no further one.
+    /// Lowers the limit, after the database refused another connection to a lane with `open`
+    /// connections.
     pub(super) fn lower(&self, open: usize) {
         let max_connections = (open / 2).max(1);
         *self.lowered() = Some(Lowered {

@@ -1,7 +1,7 @@
-//! What an error of PostgreSQL means: the one place where its codes are read.
+//! What an error of PostgreSQL means. Only this file reads its codes.
 //!
-//! Owns which failures are infrastructure, which pass by themselves and which left nothing behind. Must
-//! not know what was being asked.
+//! Owns which failures are infrastructure, which pass by themselves and which changed nothing. Must
+//! not know what was asked.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::store::error::{OpenError, StoreError};
 use crate::store::retry::TIMEOUT;
 use crate::store::row::Broken;
 
-/// Bounds a call and says what its error means.
+/// Runs `work` with the call timeout, and classifies its error.
 pub(super) async fn bounded<T>(
     work: impl Future<Output = sqlx::Result<T>>,
 ) -> Result<T, StoreError> {
@@ -27,12 +27,12 @@ fn store_error(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// Classes of codes that are the machine's or the operator's affair and never a caller's: short of disk,
-/// memory or connections, an operator who stepped in, an error of the system below.
+/// Classes of codes whose cause is the machine or the operator, never the caller: lack of disk,
+/// memory or connections, an operator's intervention, an error of the operating system.
 const INFRASTRUCTURE: [&str; 3] = ["53", "57", "58"];
 
-/// Single codes of the same kind: a lock not had in time, a standby, a transaction that was given up too
-/// often, an object in another state than it has to be, a right that was lost, damaged data.
+/// Single codes of the same kind: a lock that was not granted in time, a standby, a transaction
+/// that was rolled back too often, an object in the wrong state, a missing privilege, damaged data.
 const INFRASTRUCTURE_CODES: [&str; 9] = [
     "55P03", "25006", "40001", "40003", "40P01", "55000", "42501", "XX001", "XX002",
 ];
@@ -44,15 +44,15 @@ fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
         || refuses_entry(error)
 }
 
-/// A login that is refused, or a database that is gone.
+/// Whether the login is refused, or the database does not exist.
 fn refuses_entry(error: &dyn sqlx::error::DatabaseError) -> bool {
     let code = error.code().unwrap_or_default();
     code.starts_with("28") || code == "3D000"
 }
 
-/// What an error means before anything was ever read. While running, a refused login or a missing right
-/// is an outage, since somebody changes passwords or restores a database; at the start the address or the
-/// role is wrong, and waiting mends nothing.
+/// What an error means before anything was read. In a running server, a refused login or a missing
+/// privilege is an outage, because somebody changes passwords or restores a database. At the start,
+/// the address or the role is wrong, and waiting does not help.
 pub(super) fn open_error(error: StoreError) -> OpenError {
     match error {
         StoreError::Unavailable(cause) if is_refused_entry(&*cause) => OpenError::Fault(cause),
@@ -67,7 +67,7 @@ fn is_refused_entry(cause: &(dyn std::error::Error + 'static)) -> bool {
     matches!(cause.downcast_ref(), Some(sqlx::Error::Database(e)) if refuses(&**e))
 }
 
-/// Whether the connection is gone, so that another one may do better.
+/// Whether the connection is broken, so that another connection may succeed.
 pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
@@ -80,28 +80,30 @@ pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether doing the same again may succeed although nothing of it was done: a broken connection,
-/// a serialization failure, a deadlock, or a row that another process inserted in this moment.
+/// Whether the same work may succeed if it is repeated, and nothing of it was done: a broken
+/// connection, a serialization failure, a deadlock, or a row that another process inserted just
+/// now.
 pub(super) fn is_passing(error: &sqlx::Error) -> bool {
     is_broken(error) || is_rolled_back(error) || has_code(error, &["23505"])
 }
 
-/// Whether the database gave the transaction up, at its commit too: nothing of it was done.
+/// Whether the database rolled the transaction back, even at its commit. Then nothing of it was
+/// done.
 pub(super) fn is_rolled_back(error: &sqlx::Error) -> bool {
     has_code(error, &["40001", "40P01"])
 }
 
-/// Whether the database gives this role, or anybody, no further connection.
+/// Whether the database refuses another connection to this role, or to every role.
 pub(super) fn is_full(error: &sqlx::Error) -> bool {
     has_code(error, &["53300"])
 }
 
-/// The same of what a [`StoreError`] rests on.
+/// Like [`is_full`], for the cause of a [`StoreError`].
 pub(super) fn says_full(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.downcast_ref().is_some_and(is_full)
 }
 
-/// Whether a lock was not had in time: nothing was done.
+/// Whether a lock was not granted in time. Then nothing was done.
 pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
     has_code(error, &["55P03"])
 }
@@ -110,7 +112,7 @@ fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
     matches!(error, sqlx::Error::Database(e) if codes.contains(&&*e.code().unwrap_or_default()))
 }
 
-/// A stored value that is not what its column promises.
+/// An error for a stored value that breaks the rule of its column.
 pub(super) fn broken(error: impl Into<Broken>) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
 }

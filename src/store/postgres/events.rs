@@ -1,4 +1,4 @@
-//! Look-ups among the events, on PostgreSQL. The same functions in the same order as on SQLite.
+//! Reads of events, on PostgreSQL. The same functions in the same order as on SQLite.
 
 use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
@@ -25,8 +25,8 @@ impl ReadEvents for PostgresStore {
     }
 }
 
-/// How long before its id was drawn a token may have been issued, by a database whose clock is
-/// behind, and how long after, in seconds.
+/// How many seconds before its id was drawn a token may have been issued, because the database's
+/// clock is behind. [`DRAWN_AFTER`] is how many seconds after.
 const DRAWN_BEFORE: i64 = 900;
 /// See [`DRAWN_BEFORE`].
 const DRAWN_AFTER: i64 = 300;

@@ -1,4 +1,4 @@
-//! Counting tokens on PostgreSQL: one statement a batch, which is its own transaction.
+//! Counting tokens on PostgreSQL: one statement for each batch, which is its own transaction.
 //!
 //! Owns that statement and what happens when its answer is lost. Must not know what a token is for.
 
@@ -19,19 +19,20 @@ use super::errors::{bounded, is_broken, is_lock_timeout};
 use super::lane::Lane;
 use super::locked::LockedAgents;
 
-/// In the order in which it runs:
+/// The parts, in the order in which they run:
 ///
-/// - `entered` makes the batch count once: a second sending of it fails here, or waits here for
-///   the first. It remembers the database's time: by that one it is forgotten.
-/// - `period` tells the month by the same clock. `iat` never lies in the future of either clock.
+/// - `entered` makes the batch count once: a second sending fails here, or waits here for the
+///   first. It records the database's time, which decides when this row is removed.
+/// - `period` finds the month by the same clock. `iat` is never in the future of either clock.
 /// - `counted` joins each slot with its agent and the catalogue as the decision saw them, and
-///   counts in the order of the slots. No agent's row is locked: a batch that waits for a counter
-///   while a suspension commits goes on under the epoch of its snapshot, and its tokens are dead.
-///   Only what the agents proved themselves with is counted for: a remembered secret that the database does not
-///   hold opens nothing, whatever version its row has.
-///   `greatest` keeps a lowered limit from winding the counter back. Neither side can overflow,
-///   for 0 <= used and 0 <= ceiling.
-/// - `recorded` writes one event a token: the first of each slot, as many as were granted.
+///   counts in the order of the slots. It locks no agent's row: if a batch waits for a counter
+///   while a suspension commits, the batch continues with the epoch of its snapshot, and its tokens
+///   are dead. A slot is counted only if the database holds the credentials with which the agent
+///   authenticated: a cached secret that the database does not hold opens nothing, whatever version
+///   its row has. `greatest` prevents a lowered limit from reducing the counter. Neither side can
+///   overflow, because 0 <= used and 0 <= ceiling.
+/// - `recorded` writes one event for each token: the first tokens of each slot, as many as were
+///   granted.
 const COUNT: &str = "
     with entered as (
         insert into batch (batch_id, at)
@@ -85,8 +86,8 @@ const COUNT: &str = "
     from counted c
     cross join period p";
 
-/// One verdict a grant. A broken connection is tried again under the same batch id, so that a
-/// batch whose answer was lost is neither lost nor counted twice.
+/// One verdict for each grant. After a broken connection, the batch is sent again under the same
+/// batch id. So a batch whose answer was lost is neither lost nor counted twice.
 pub(super) async fn issue(
     lane: &Lane,
     locked: &LockedAgents,
@@ -100,7 +101,7 @@ pub(super) async fn issue(
     done.and_then(unless_all_locked)
 }
 
-/// When somebody else holds all of a batch, that is no verdict about anybody.
+/// If other transactions hold everything that the batch needs, this is an error and not a verdict.
 pub(super) fn unless_all_locked(verdicts: Vec<Verdict>) -> Result<Vec<Verdict>, StoreError> {
     if !verdicts.is_empty()
         && verdicts
@@ -112,7 +113,7 @@ pub(super) fn unless_all_locked(verdicts: Vec<Verdict>) -> Result<Vec<Verdict>, 
     Ok(verdicts)
 }
 
-/// `is_lost` remembers that an earlier sending may still be under way.
+/// `is_lost` remembers that an earlier sending may still be running.
 async fn try_issue(
     lane: &Lane,
     locked: &LockedAgents,
@@ -139,8 +140,8 @@ async fn try_issue(
     }
 }
 
-/// Counts the batch without those whose counters somebody else holds. The rest goes under the batch's own
-/// id, so that no sending of it counts anybody a second time, whatever it leaves out.
+/// Counts the batch without the agents whose counters other transactions hold. The rest is sent
+/// under the batch's own id. So no token is counted twice, whichever agents a sending leaves out.
 async fn count_free(
     conn: &mut PgConnection,
     locked: &LockedAgents,
@@ -225,12 +226,12 @@ pub(super) async fn count(
     Ok(rows.into_iter().map(counted).collect())
 }
 
-/// Whether a batch of this id was committed by an earlier sending.
+/// Whether an earlier sending committed a batch with this id.
 pub(super) fn landed_before(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(e) if e.constraint() == Some("batch_pkey"))
 }
 
-/// The verdicts of a batch that landed before, from its tokens' events.
+/// The verdicts of a batch that was committed before, from its tokens' events.
 pub(super) async fn recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let jtis: Vec<Uuid> = batch.grants.iter().map(|g| g.jti().0).collect();
     let events: Vec<(Uuid, i64, i64)> = sqlx::query_as(

@@ -1,5 +1,5 @@
-//! The tokens of killed agents, on PostgreSQL: from the `token.issued` events, piece by piece, so that no
-//! statement has more to look through than its time allows.
+//! The tokens of killed agents, on PostgreSQL. They are read from the `token.issued` events, piece
+//! by piece, so that each statement can finish within its timeout.
 
 use std::time::{Duration, Instant};
 
@@ -15,18 +15,19 @@ use crate::store::revocation::{Gathered, KilledTokens, Sought};
 use super::events::newest_event;
 use super::lane::{Lane, ask_again};
 
-/// How many seconds of events the first statement looks through, and the most that any does. Each that was
-/// done within [`QUICK`] lets the next look through twice as many, so that a busy day is as safe as a quiet one.
+/// How many seconds of events the first statement reads, and the most that any statement reads
+/// ([`MAX_WINDOW`]). After a statement that took less than [`QUICK`], the next one reads twice as
+/// many seconds. So a busy day is as safe as a quiet one.
 const FIRST_WINDOW: i64 = 5;
 /// See [`FIRST_WINDOW`].
 const MAX_WINDOW: i64 = 3_600;
 /// See [`FIRST_WINDOW`].
 const QUICK: Duration = Duration::from_millis(250);
 
-/// How many events behind a place one statement looks through.
+/// How many events behind a place one statement reads.
 const CHUNK: i64 = 50_000;
 
-/// What is sought, as columns.
+/// The agents of [`Sought`], as columns.
 struct Columns<'a> {
     agent_ids: Vec<&'a str>,
     below: Vec<i64>,
@@ -42,7 +43,7 @@ pub(super) async fn killed_tokens(
     most: usize,
 ) -> Result<Vec<KilledTokens>, StoreError> {
     let mut found = Gathered::new(sought, most);
-    // What was issued longer ago than any token lives has expired.
+    // A token that was issued longer ago than the longest lifetime has expired.
     let oldest = now.saturating_add(-MAX_TTL);
     let columns = Columns {
         agent_ids: sought
@@ -59,7 +60,7 @@ pub(super) async fn killed_tokens(
         let mut from = after;
         while from < newest {
             let until = from.saturating_add(CHUNK);
-            // The last stretch is open: more may have come.
+            // The last range has no end: new events may have been added.
             let until_or_open = if until < newest { until } else { i64::MAX };
             found.extend(ask_again!(lane, killed_behind, columns, (from, until_or_open)).await?);
             from = until;
@@ -70,7 +71,7 @@ pub(super) async fn killed_tokens(
         return Ok(found.settle());
     };
     let mut window = FIRST_WINDOW;
-    // The newest window is open: another server's clock may be ahead.
+    // The newest window has no end: another server's clock may be ahead.
     let (mut from, mut until) = (now.0.saturating_sub(window).max(issued_from), i64::MAX);
     while from < until {
         let began = Instant::now();
@@ -86,7 +87,7 @@ pub(super) async fn killed_tokens(
     Ok(found.settle())
 }
 
-/// Those whose events lie in this stretch of time.
+/// The killed tokens whose events lie in this range of time.
 async fn killed_between(
     conn: &mut PgConnection,
     sought: &Columns<'_>,
@@ -101,7 +102,7 @@ async fn killed_between(
     fetch(conn, sql, sought, (from, until)).await
 }
 
-/// Those whose events lie in this stretch of places, without its first.
+/// The killed tokens whose events lie in this range of places, without its first place.
 async fn killed_behind(
     conn: &mut PgConnection,
     sought: &Columns<'_>,

@@ -1,8 +1,8 @@
 //! Connections to PostgreSQL, one lane for each kind of traffic.
 //!
-//! Owns when a connection is opened, kept, given back and dropped. Must not know any table. A connection
-//! is taken out of its lane for use and put back only after success, so a call that failed or was
-//! cancelled drops its socket, and nobody meets a transaction that somebody else left open.
+//! Owns when a connection is opened, kept, given back and dropped. Must not know any table. A
+//! connection is taken out of its lane and put back only after success. So a call that failed or
+//! was cancelled drops its socket, and no other call meets a transaction that it left open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,36 +30,36 @@ macro_rules! ask {
 }
 pub(super) use ask;
 
-/// As `ask!`, and again while the database cannot be reached, until the time of a call is over: nothing that wraps
-/// a store asks these reads again.
+/// Like `ask!`, but repeated while the database cannot be reached, until the call's timeout. No
+/// wrapper of a store repeats these reads.
 macro_rules! ask_again {
     ($($read:tt)*) => { $crate::store::retry::again(|| crate::store::postgres::lane::ask!($($read)*)) };
 }
 pub(super) use ask_again;
 
-/// How often a transaction that the database gave up, or that met a broken connection before its
-/// commit, is tried again.
+/// How often a transaction is tried again if the database rolled it back, or if its connection
+/// broke before the commit.
 pub(super) const RETRIES: u32 = 3;
 
-/// How long a call waits for a connection when the database gives no more: a little less than any call
-/// may take, so that the reason is told.
+/// How long a call waits for a connection if the database gives no more: a little less than the
+/// timeout of every call, so that the call can still report the reason.
 const FULL_TIMEOUT: Duration = Duration::from_millis(2_200);
 
-/// The pause before such a call asks again, if no connection of its lane comes back meanwhile.
+/// The pause before such a call tries again, unless a connection comes back to its lane earlier.
 const FULL_PAUSE: Duration = Duration::from_millis(50);
 
-/// At most so many connections, given out first come, first served.
+/// A limited number of connections, given out first come, first served.
 pub(super) struct Lane {
     options: PgConnectOptions,
     plan: Plan,
     permits: Semaphore,
-    /// Which lane of the store this is: what its connections are filed under.
+    /// The number of this lane in the store. Its connections are stored under this number.
     number: usize,
-    /// Where the idle connections of all lanes lie.
+    /// Holds the idle connections of all lanes.
     shelf: Arc<Shelf>,
-    /// How many connections of this lane there are, in use and idle.
+    /// How many connections this lane has, in use and idle.
     open: Arc<AtomicUsize>,
-    /// Told when one comes back.
+    /// Notified when a connection comes back.
     returned: Notify,
     allowance: Allowance,
 }
@@ -74,7 +74,7 @@ impl std::fmt::Debug for Lane {
 }
 
 impl Lane {
-    /// The lane of that number with one connection at most; see [`Lane::widen`].
+    /// The lane with this number, with one connection at most; see [`Lane::widen`].
     pub(super) fn new(
         options: PgConnectOptions,
         plan: Plan,
@@ -93,15 +93,15 @@ impl Lane {
         }
     }
 
-    /// Allows so many connections more.
+    /// Allows this many more connections.
     pub(super) fn widen(&self, connections: u32) {
         self.permits
             .add_permits(usize::try_from(connections).unwrap_or(0));
     }
 
-    /// Takes a connection out of the lane, or opens one when none lies idle. When the database gives no
-    /// more, the idle ones of the other lanes are given back, and whichever comes first is taken: one
-    /// that comes back to this lane, or a new one.
+    /// Takes a connection out of the lane, or opens one if none is idle. If the database gives no
+    /// more, the other lanes close their idle connections, and this call takes whichever comes
+    /// first: a connection that comes back to this lane, or a new one.
     pub(super) async fn take(&self) -> sqlx::Result<LaneConnection<'_>> {
         let permit = self
             .permits
@@ -134,12 +134,12 @@ impl Lane {
                     Err(error) => return Err(error),
                 }
             }
-            // Either is as good: whoever comes back is found on the shelf.
+            // Try again after a notice or the pause: a connection that came back is on the shelf.
             let _ = tokio::time::timeout(FULL_PAUSE, self.returned.notified()).await;
         }
     }
 
-    /// One read, once more on a new connection when the first one turns out to be broken, as all
+    /// One read. It is repeated once on a new connection if the first connection is broken, as all
     /// are after a restart of the database.
     pub(super) async fn read<'a, T, F>(
         &'a self,
@@ -161,8 +161,8 @@ impl Lane {
         .await
     }
 
-    /// Work that may be done again after it failed in passing: it says itself what became of an earlier
-    /// try, or failed before anything was changed.
+    /// Repeats work after a passing failure. Only for work that itself finds out what an earlier
+    /// try did, or that fails before it changes anything.
     pub(super) async fn retry<T, F>(&self, work: impl Fn() -> F) -> sqlx::Result<T>
     where
         F: Future<Output = sqlx::Result<T>>,
@@ -181,12 +181,12 @@ impl Lane {
         }
     }
 
-    /// Drops all idle connections: when one is broken, they are.
+    /// Drops all idle connections: if one is broken, all are.
     pub(super) fn forget(&self) {
         self.shelf.clear(|lane| lane == self.number);
     }
 
-    /// Keeps one connection at hand and alive, and gives back what nobody has used for a while.
+    /// Keeps one connection open and alive, and closes connections that were unused for a while.
     pub(super) async fn rest(&self) -> sqlx::Result<()> {
         self.shelf
             .shrink(self.number, self.open.load(Ordering::Relaxed));
@@ -195,7 +195,7 @@ impl Lane {
             .oldest(self.number)
             .is_some_and(|age| age >= Shelf::CHECKED);
         let is_without = self.open.load(Ordering::Relaxed) == 0 && self.may_open();
-        // Whoever is at work has one, and is not to be waited for.
+        // If no permit is free, the connections are in use. Do not wait for them.
         let Ok(permit) = self.permits.try_acquire() else {
             return Ok(());
         };
@@ -222,7 +222,7 @@ impl Lane {
     }
 
     async fn connect(&self) -> sqlx::Result<(PgConnection, Open)> {
-        // Counted before it is there, so that two that connect at once see each other.
+        // Counted before it is open, so that two calls that connect at once see each other.
         let open = Open::one_of(&self.open);
         let mut conn = PgConnection::connect_with(&self.options).await?;
         let row = sqlx::raw_sql(self.plan.greeting())
@@ -236,20 +236,20 @@ impl Lane {
         Ok((conn, open))
     }
 
-    /// Whether this lane may have one connection more.
+    /// Whether this lane may open one more connection.
     fn may_open(&self) -> bool {
         self.open.load(Ordering::Relaxed) < self.allowance.max_connections()
     }
 
-    /// The database gives no more connections: makes do with fewer for a while, and has the other lanes
-    /// give back what they do not use.
+    /// The database gives no more connections: this lane uses fewer for a while, and the other
+    /// lanes close their idle ones.
     fn lower_allowance(&self) {
         self.allowance.lower(self.open.load(Ordering::Relaxed));
         self.shelf.clear(|lane| lane != self.number);
     }
 }
 
-/// A connection in use. Dropped, it is closed; [`LaneConnection::keep`] puts it back.
+/// A connection in use. Dropping it closes it; [`LaneConnection::keep`] puts it back.
 pub(super) struct LaneConnection<'a> {
     pub conn: PgConnection,
     lane: &'a Lane,
@@ -258,7 +258,7 @@ pub(super) struct LaneConnection<'a> {
 }
 
 impl LaneConnection<'_> {
-    /// Keeps the connection if what was done with it went well.
+    /// Puts the connection back if the work on it succeeded.
     pub(super) fn settle<T>(self, done: sqlx::Result<T>) -> sqlx::Result<T> {
         if done.is_ok() {
             self.keep();
@@ -266,8 +266,8 @@ impl LaneConnection<'_> {
         done
     }
 
-    /// After a statement that the database refused or gave up: ends what was begun and puts the connection
-    /// back. One that failed in another way is dropped.
+    /// After a statement that the database refused or rolled back: ends the transaction and puts
+    /// the connection back. After any other error, the connection is dropped.
     pub(super) async fn recover(mut self, error: sqlx::Error) -> sqlx::Error {
         let is_sound = is_lock_timeout(&error) || is_rolled_back(&error);
         if is_sound
@@ -281,7 +281,7 @@ impl LaneConnection<'_> {
         error
     }
 
-    /// Puts the connection back: for a connection that has nothing unfinished on it.
+    /// Puts the connection back. Only for a connection without unfinished work.
     pub(super) fn keep(self) {
         let Self {
             conn,
@@ -292,7 +292,7 @@ impl LaneConnection<'_> {
         if lane.open.load(Ordering::Relaxed) <= lane.allowance.max_connections() {
             lane.shelf.put(lane.number, conn, open);
         } else {
-            // Before anybody is woken, who would find its place taken still.
+            // Close it before a waiting call is woken, because that call must not count it as open.
             drop((conn, open));
         }
         lane.returned.notify_one();

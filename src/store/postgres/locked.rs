@@ -1,7 +1,7 @@
-//! Agents whose counters somebody else's transaction holds: they are left out of a batch, so that nobody
-//! else waits with them.
+//! Agents whose counters another transaction holds. They are left out of a batch, so that the other
+//! agents do not wait with them.
 //!
-//! Owns who was found so a moment ago. Must not know what is counted.
+//! Owns which agents were found locked a moment ago. Must not know what is counted.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,23 +12,24 @@ use sqlx::postgres::PgConnection;
 use crate::domain::id::AgentId;
 use crate::store::token::Batch;
 
-/// A counter that somebody is about to make cannot be seen, only waited for: so long nobody tries.
+/// Another transaction's new counter cannot be seen; a statement can only wait for it. For this
+/// long, no statement tries.
 const UNSEEN_TTL: Duration = Duration::from_millis(500);
 
-/// Past so many, those are forgotten who were found first: each is found again at the cost of one wait.
+/// Beyond this number, all agents found earlier are forgotten. Finding one again costs one wait.
 const MAX_KNOWN: usize = 1_024;
 
-/// For so long who was seen locked is believed to be, without a look.
+/// How long an agent that was seen locked is believed to be locked, without looking again.
 const LOOK_TTL: Duration = Duration::from_millis(20);
 
-/// When an agent was found locked, and when it was last seen so.
+/// When an agent was found locked, and when it was last seen locked.
 #[derive(Debug, Clone, Copy)]
 struct Found {
     since: Instant,
     seen: Instant,
 }
 
-/// Who was found locked.
+/// The agents that were found locked.
 #[derive(Debug, Default)]
 pub(super) struct LockedAgents(Mutex<HashMap<AgentId, Found>>);
 
@@ -37,8 +38,9 @@ impl LockedAgents {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether every token of the batch is of somebody who was seen locked a moment ago: then it need not
-    /// stand in line to be told so again. Many that wait would keep the line busy for all others.
+    /// Whether each token of the batch is for an agent that was seen locked a moment ago. Then the
+    /// batch need not wait in line for the same answer. Many such batches would keep the line busy
+    /// for all others.
     pub(super) fn all_were_just_now(&self, batch: &Batch) -> bool {
         let known = self.known();
         let was = |id: &AgentId| {
@@ -51,8 +53,8 @@ impl LockedAgents {
             && batch.grants.iter().all(|grant| was(grant.agent_id()))
     }
 
-    /// Those of the batch's agents that were found locked and still are. Asks nothing while nobody is
-    /// known to be.
+    /// Those of the batch's agents that were found locked and still are. The database is not asked
+    /// while no agent is known to be locked.
     pub(super) async fn still(
         &self,
         conn: &mut PgConnection,
@@ -98,8 +100,8 @@ impl LockedAgents {
         Ok(locked.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// Who of the batch may have kept it waiting: agents whose counters can be seen and not be had, else
-    /// those who have none to be seen.
+    /// The agents that may have kept the batch waiting: those whose counter can be seen but not
+    /// locked, or else those without a visible counter.
     pub(super) async fn find(
         &self,
         conn: &mut PgConnection,
@@ -134,13 +136,13 @@ impl LockedAgents {
     }
 }
 
-/// This month's counters of these agents that can be seen, and whether each can be had.
+/// This month's visible counters of these agents, and whether each can be locked.
 async fn look(
     conn: &mut PgConnection,
     agents: impl Iterator<Item = &AgentId>,
 ) -> sqlx::Result<HashMap<String, bool>> {
     let ids: Vec<&str> = agents.map(AgentId::as_str).collect();
-    // The lock of the counting statement, given back at once.
+    // Takes the same lock as the counting statement, and releases it at once.
     let sql = "with month as (
                    select (extract(year from t) * 100 + extract(month from t))::bigint as key
                    from (select now() at time zone 'UTC' as t) as moment

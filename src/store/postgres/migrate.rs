@@ -1,6 +1,6 @@
-//! Changing the schema beside processes that use it.
+//! Changing the schema while other processes use it.
 //!
-//! Owns how long a change may wait for the tables and what is said when it has waited in vain. Must not
+//! Owns how long a change may wait for the tables, and the error if it waited in vain. Must not
 //! know what a migration does.
 
 use std::error::Error;
@@ -17,22 +17,23 @@ use super::errors::{bounded, is_lock_timeout, is_rolled_back, open_error};
 use super::options::options;
 use super::schema::{demand_utf8, migrator, server_encoding, table_holders};
 
-/// How often a change of the schema is tried. A change that waits for a table has every later read of it
-/// wait too, so it waits shortly and lets them pass in between.
+/// How often a change of the schema is tried. While a change waits for a table, every later read of
+/// the table waits too. So a change waits only briefly, and those reads run between two tries.
 const TRIES: u32 = 3;
 
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Processes that migrate at once wait for each other, which keeps nobody else from anything.
+/// Session settings for the wait for other processes that migrate at once. This wait blocks nobody
+/// else.
 const AMONG_MIGRATIONS: &str = "set lock_timeout = '60s'; set statement_timeout = 0; \
                                 set default_transaction_isolation = 'read committed'";
 
-/// How long one try waits for any table: well below the time that a server gives a read.
+/// How long one try waits for any table: well below the timeout that a server has for a read.
 const FOR_TABLES: &str = "set lock_timeout = '1s'";
 
-/// Brings the schema up to date. Processes that do so at once wait for each other; tables that somebody
-/// holds are not waited for without end, since every read would queue behind the change.
+/// Brings the schema up to date. Processes that migrate at once wait for each other. The wait for
+/// tables that somebody holds is limited, because every read would queue behind the change.
 pub async fn migrate(url: &str) -> Result<(), OpenError> {
     let options = options(url)?;
     let mut tries = 1;
@@ -51,8 +52,8 @@ pub async fn migrate(url: &str) -> Result<(), OpenError> {
             let holders = bounded(table_holders(&mut conn)).await.unwrap_or_default();
             return Err(OpenError::Locked(told(&holders)));
         }
-        // The schema stands, or the next try has a connection of its own; a farewell that fails changes
-        // nothing.
+        // The schema is done, or the next try opens its own connection. So an error on closing
+        // changes nothing.
         let _ = conn.close().await;
         if tries == TRIES || !(is_locked || failed_on(is_rolled_back)) {
             return done.map_err(|error| OpenError::Fault(Arc::new(error)));
@@ -75,13 +76,13 @@ async fn change(conn: &mut PgConnection) -> Result<(), MigrateError> {
         .await
         .map_err(MigrateError::Execute)?;
     let mut migrator = migrator();
-    // It is held already.
+    // `conn.lock()` already holds the lock.
     migrator.set_locking(false);
     migrator.run_direct(None, conn, false).await?;
     conn.unlock().await
 }
 
-/// Whether the database said so, however deep the error lies.
+/// Whether the database reported this error, however deep it is in the chain of causes.
 fn is(error: &(dyn Error + 'static), test: fn(&sqlx::Error) -> bool) -> bool {
     error.downcast_ref::<sqlx::Error>().is_some_and(test)
         || error.source().is_some_and(|cause| is(cause, test))

@@ -1,11 +1,12 @@
 //! The store on PostgreSQL: the store of record for one or many servers.
 //!
 //! Owns the connections, the schema's version and what an error of the database means. Must not
-//! know what is cached or batched in front of it. `options` reads the URL, `open` shares connections out,
-//! `schema` lists its changes, `migrate` makes them, `errors` says what an error means, `lane` and `shelf` keep
-//! connections; `agents`, `scopes`, `tokens`, `revocations`, `killed`, `events` and `keys` ask, `write` changes,
-//! `prune` removes; `issue` counts tokens (`locked` knows whose cannot be counted now), `redeem` those that cost
-//! a code.
+//! know what is cached or batched in front of it. `options` reads the URL, `open` distributes
+//! connections over lanes, `plan` has the settings of a session, `schema` lists the changes of the
+//! schema, `migrate` applies them, `errors` says what an error means, `lane`, `allowance` and
+//! `shelf` keep connections. `agents`, `scopes`, `tokens`, `revocations`, `killed`, `events` and
+//! `keys` read, `write` changes, `prune` removes. `issue` counts tokens (`locked` knows the agents
+//! whose tokens cannot be counted now), `redeem` counts those that cost a code.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -96,7 +97,8 @@ impl Store for PostgresStore {
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-        // Whether any token costs a code is asked here, so that counting the others does not ask.
+        // Decided here, so that counting tokens without a code need not ask whether a code is
+        // spent.
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
             redeem::issue(&self.issue, &self.locked, batch).await
         } else {
@@ -112,7 +114,7 @@ impl Store for PostgresStore {
         } else {
             &self.commit
         };
-        // What is revoked already costs no lock.
+        // A token that is already revoked costs no lock.
         let known = match revoked_jtis(&writes) {
             Some(jtis) => {
                 let jtis = &jtis;

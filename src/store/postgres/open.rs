@@ -1,6 +1,6 @@
-//! Opening PostgreSQL: which lanes there are, and what must be so before anything is asked.
+//! Opening PostgreSQL: which lanes there are, and what is checked before anything is asked.
 //!
-//! Owns how the connections that may be had are shared out. Must not know any table.
+//! Owns how the available connections are distributed. Must not know any table.
 
 use std::sync::Arc;
 
@@ -14,32 +14,33 @@ use super::plan::Plan;
 use super::schema::{self, LockWait, MIGRATIONS, demand_utf8};
 use super::shelf::Shelf;
 
-/// How often the first call of a process asks for a connection when the database gives no more; each try
-/// waits for two seconds.
+/// How often the first call of a process tries to get a connection if the database gives no more.
+/// Each try waits for two seconds.
 const FULL_TRIES: u32 = 5;
 
 /// A PostgreSQL database that holds everything.
 #[derive(Debug)]
 pub struct PostgresStore {
-    /// Counts tokens: one connection, so that batches stand in line.
+    /// Counts tokens. It has one connection, so that batches wait in line.
     pub(super) issue: Arc<Lane>,
-    /// Whose tokens nobody can count at the moment.
+    /// The agents whose tokens cannot be counted at the moment.
     pub(super) locked: LockedAgents,
-    /// Every other write, kills above all: never behind tokens.
+    /// Every other write, above all kills. They never wait behind tokens.
     pub(super) commit: Arc<Lane>,
-    /// Revocations of single tokens, which any client may ask for: never before an operator's kill.
+    /// Revocations of single tokens, which any client may request. They never delay an operator's
+    /// kill.
     pub(super) revoke: Arc<Lane>,
-    /// Reads that decide whether a token lives, the news of the revocation list among them: a long look-up in
-    /// the other lane must not keep them.
+    /// Reads that decide whether a token is valid, and reads of changes to the revocation list. A
+    /// long look-up in the general lane must not delay them.
     pub(super) standing: Arc<Lane>,
-    /// Every other read, and the pruning.
+    /// Every other read, and pruning.
     pub(super) general: Arc<Lane>,
 }
 
 impl PostgresStore {
-    /// Connects and checks the schema. Fails within a few seconds when the database is away, and
-    /// by name when only `migrate` is missing. A newer schema is accepted. With five connections each
-    /// lane has one of its own, with fewer some share.
+    /// Connects and checks the schema. Fails within a few seconds if the database cannot be
+    /// reached. Has its own error if only `migrate` is missing. Accepts a newer schema. With five
+    /// connections, each lane has its own; with fewer, some lanes share.
     pub async fn open(url: &str, max_connections: u32) -> Result<PostgresStore, OpenError> {
         let options = options(url)?;
         let shelf = Arc::new(Shelf::default());
@@ -57,7 +58,7 @@ impl PostgresStore {
         {
             return Err(OpenError::SchemaOlder);
         }
-        // One is left to the commands, which are processes of their own.
+        // One connection is left to the commands, which are separate processes.
         let limit = limit
             .and_then(|limit| u32::try_from(limit).ok())
             .map(|limit| limit.saturating_sub(1));
@@ -85,7 +86,7 @@ impl PostgresStore {
         })
     }
 
-    /// Each lane once.
+    /// Every lane once, even if it is shared.
     pub(super) fn lanes(&self) -> Vec<&Arc<Lane>> {
         let mut lanes = vec![
             &self.issue,
@@ -100,8 +101,7 @@ impl PostgresStore {
     }
 }
 
-/// Servers that met the limit give connections back within seconds: whoever comes for the first time
-/// waits so long.
+/// Servers that met the limit give connections back within seconds. A new process waits that long.
 async fn first_answer(lane: &Lane) -> Result<LockWait, StoreError> {
     let mut tries = 1;
     loop {

@@ -1,6 +1,6 @@
 //! From a `postgres://` URL to the driver's options.
 //!
-//! Owns which parameters the driver is handed. Must not know which ones a configuration may hold.
+//! Owns which parameters the driver gets. Must not know which parameters a configuration may hold.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use url::Url;
 
 use crate::store::error::OpenError;
 
-/// What the driver reads. It would log any other parameter with its value, so it gets no other: what
-/// libpq knows besides changes nothing here.
+/// The parameters that the driver reads. It would log any other parameter with its value, so it
+/// gets no others. Other parameters of libpq have no effect here.
 const UNDERSTOOD: &[&str] = &[
     "application_name",
     "dbname",
@@ -33,8 +33,9 @@ const UNDERSTOOD: &[&str] = &[
     "user",
 ];
 
-/// What the URL says and, where it says nothing, defaults of our own: the driver would fill the gaps
-/// from `PGPORT`, `PGPASSWORD`, `~/.pgpass` and their like, of which the configuration shows nothing.
+/// The options from the URL. Where the URL says nothing, our own defaults apply: the driver would
+/// take the missing values from `PGPORT`, `PGPASSWORD`, `~/.pgpass` and similar sources, which the
+/// configuration does not show.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
     let fault = |error| OpenError::Fault(Arc::new(error));
     let mut url = Url::parse(url).map_err(|e| fault(sqlx::Error::Configuration(e.into())))?;
@@ -48,7 +49,7 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
             .map(|(_, value)| value.as_str())
     };
     let gives = |names: &[&str]| names.iter().any(|name| value_of(name).is_some());
-    // The roots that are built in are those of the system.
+    // The built-in roots are those of the system.
     let is_own_root = |name: &str, value: &str| !(name == "sslrootcert" && value == "system");
     let is_understood = |name: &str| UNDERSTOOD.contains(&name) || name.starts_with("options[");
     let names_database = !url.path().trim_matches('/').is_empty() || gives(&["dbname"]);
@@ -57,7 +58,7 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
     let application = value_of("fallback_application_name").unwrap_or("sealwright");
     let defaults = [
         ("port", "5432", url.port().is_some() || gives(&["port"])),
-        // An empty one is none at all, and what keeps the driver out of `~/.pgpass`.
+        // An empty password counts as no password, and stops the driver from reading `~/.pgpass`.
         (
             "password",
             "",
@@ -81,14 +82,14 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .chain(filled);
     url.query_pairs_mut().clear().extend_pairs(pairs);
-    // PGOPTIONS, PGSSLCERT and PGSSLKEY are still read: the driver has no way to set these to none.
+    // PGOPTIONS, PGSSLCERT and PGSSLKEY are still read: the driver has no way to unset them.
     let mut options = PgConnectOptions::from_url(&url).map_err(fault)?;
     if !names_database {
         let user = options.get_username().to_owned();
         options = options.database(&user);
     }
     if !names_root {
-        // No certificate beside the built-in roots.
+        // No certificates besides the built-in roots.
         options = options.ssl_root_cert_from_pem(Vec::new());
     }
     Ok(options)

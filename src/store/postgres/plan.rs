@@ -1,24 +1,24 @@
-//! What a new connection is told before its first statement.
+//! The settings of a new connection, sent before its first statement.
 //!
 //! Owns the settings of a session. Must not know when a connection is opened.
 
 /// How the database may plan the statements of a lane.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Plan {
-    /// As it thinks best.
+    /// The database chooses freely.
     Free,
-    /// Row by row along the indexes: three to four times faster for a batch of ids against a large
-    /// table, and rows are locked in the order in which they were asked for.
+    /// Row by row along the indexes. For a batch of ids and a large table, this is three to four
+    /// times faster, and rows are locked in the order in which they were asked for.
     Indexed,
 }
 
 impl Plan {
-    /// What a new connection is told first. A commit is durable before it answers, whatever the
-    /// server's own setting, and a statement sees what was committed when it began: what is decided here
-    /// rests on locks and versions, not on stricter isolation. A statement that its caller gave up must
-    /// not hold its locks for ever; one that waits for a lock gives up far sooner, since others wait for
-    /// this connection. A standby cannot say who was revoked a moment ago, so it is asked
-    /// whether it is one.
+    /// The first statements on a new connection. A commit is durable before it is answered,
+    /// whatever the server's own setting. A statement sees what was committed when it began: the
+    /// decisions here rest on locks and versions, not on stricter isolation. A statement that its
+    /// caller gave up must not hold its locks forever. A statement that waits for a lock gives up
+    /// far sooner, because others wait for this connection. A standby may not know what was revoked
+    /// a moment ago, so the database is asked whether it is a standby.
     pub(super) fn greeting(self) -> &'static str {
         match self {
             Self::Free => {

@@ -1,4 +1,5 @@
-//! What a store needs now and then, on PostgreSQL: signs of life, its clock, and the removal of what only time removes. The same functions in the same order as on SQLite.
+//! Upkeep of a store, on PostgreSQL: signs of life, its clock, and the removal of what only time
+//! removes. The same functions in the same order as on SQLite.
 
 use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
@@ -23,7 +24,7 @@ impl Upkeep for PostgresStore {
         prune(&self.general, now, keep_events, most).await
     }
 
-    /// Keeps one connection of each lane at hand, and gives back what lies idle.
+    /// Keeps one connection of each lane open, and closes connections that are idle.
     async fn rest(&self) -> Result<(), StoreError> {
         let mut done = Ok(());
         for lane in self.lanes() {
@@ -42,11 +43,11 @@ pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar(sql).fetch_one(conn).await
 }
 
-/// Seconds for which a batch remembers that it landed: far longer than anybody sends it again.
+/// How many seconds a batch id is remembered: far longer than any batch is sent again.
 const BATCH_TTL: i64 = 86_400;
 
-/// What is to go, each with the seconds for which it is kept past its time. The smaller of both clocks
-/// decides, and the database's is read in the statement itself.
+/// The rows to remove, each kind with the seconds for which it is kept past its time. The smaller
+/// of both clocks decides, and each statement reads the database's clock itself.
 pub(super) async fn prune(
     lane: &Lane,
     now: Timestamp,

@@ -1,8 +1,8 @@
-//! Counting tokens of which some cost an authorization code, on PostgreSQL: the codes are spent in
-//! the transaction that counts.
+//! Counting tokens if some of them cost an authorization code, on PostgreSQL. The transaction that
+//! counts also spends the codes.
 //!
-//! Owns the statements about codes and what happens when an answer is lost; the statement that counts
-//! is `issue`'s. Must not know what a code was made for.
+//! Owns the statements about codes, and what happens when an answer is lost. The statement that
+//! counts is in `issue`. Must not know what a code was made for.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ use super::lane::Lane;
 use super::locked::LockedAgents;
 use super::write::apply_all;
 
-/// One verdict a grant. A broken connection is tried again under the same batch id.
+/// One verdict for each grant. After a broken connection, it is sent again under the same batch id.
 pub(super) async fn issue(
     lane: &Lane,
     locked: &LockedAgents,
@@ -40,8 +40,8 @@ pub(super) async fn issue(
     done.and_then(unless_all_locked)
 }
 
-/// Codes are locked before counters, by every process, so no two batches wait for each other. When
-/// somebody else holds a code, the whole batch waits: its tokens are asked for again one by one.
+/// Every process locks codes before counters, so two batches never wait for each other. If another
+/// transaction holds a code, the whole batch waits: its tokens are then sent again one by one.
 async fn try_issue(
     lane: &Lane,
     locked: &LockedAgents,
@@ -72,8 +72,9 @@ async fn try_issue(
     }
 }
 
-/// Counts the batch without those whose counters somebody else holds, under its own id. One that may be
-/// under way still goes out whole, so that it is told what became of that.
+/// Counts the batch, under its own id, without the agents whose counters other transactions hold.
+/// If an earlier sending may still be running, the batch is sent whole, to learn the result of that
+/// sending.
 async fn redeem_free(
     conn: &mut PgConnection,
     locked: &LockedAgents,
@@ -116,12 +117,12 @@ async fn redeem_free(
     }
 }
 
-/// What became of a batch in its transaction.
+/// The result of a batch in its transaction.
 enum Redeemed {
     Now(Vec<Verdict>),
-    /// An earlier sending of the batch landed and took codes for its tokens.
+    /// An earlier sending of the batch was committed and took codes for its tokens.
     Before,
-    /// Somebody else holds a counter.
+    /// Another transaction holds a counter.
     CounterLocked(sqlx::Error),
 }
 
@@ -146,10 +147,10 @@ async fn redeem(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Redeemed
     Ok(Redeemed::Now(entitled.verdicts(verdicts)))
 }
 
-/// RFC 6749 §4.1.2: whoever presents a code again kills the token that it was exchanged for, in the same
-/// commit. Only an active agent as the decision saw it does: a secret that was rotated away meanwhile, or an
-/// agent that was suspended, is told so first. The list's version is locked after all codes and counters, and
-/// nobody who holds it waits for these.
+/// RFC 6749 §4.1.2: if a client presents a code again, the token that the code was exchanged for is
+/// revoked, in the same commit. Only an active agent, as the decision saw it, can cause this: a
+/// secret that was rotated meanwhile, or a suspended agent, is refused first. The list's version is
+/// locked after all codes and counters. A transaction that holds the version never waits for those.
 async fn revoke_first(conn: &mut PgConnection, repeated: &[(&Grant, CodeId)]) -> sqlx::Result<()> {
     if repeated.is_empty() {
         return Ok(());
@@ -196,8 +197,8 @@ async fn revoke_first(conn: &mut PgConnection, repeated: &[(&Grant, CodeId)]) ->
     .map(drop)
 }
 
-/// Takes the codes that nobody has spent; the tokens that have theirs. Waits for whoever is about to
-/// spend one.
+/// Takes the codes that are not spent yet. Returns the tokens that got their codes. Waits for any
+/// transaction that is about to spend one of the codes.
 async fn take(conn: &mut PgConnection, claims: &[Claim]) -> sqlx::Result<HashSet<Jti>> {
     let codes: Vec<Uuid> = claims.iter().map(|c| c.code.id.0).collect();
     let jtis: Vec<Uuid> = claims.iter().map(|c| c.jti.0).collect();
@@ -218,7 +219,7 @@ async fn take(conn: &mut PgConnection, claims: &[Claim]) -> sqlx::Result<HashSet
     Ok(taken.into_iter().map(Jti).collect())
 }
 
-/// Whether any of the codes that could not be taken is spent for the very token that claims it.
+/// Whether a code that could not be taken was spent by the very token that claims it.
 async fn landed(
     conn: &mut PgConnection,
     claims: &[Claim],
@@ -237,7 +238,8 @@ async fn landed(
         .await
 }
 
-/// The token of a spent code. One of a release that did not write down its end may live as long as any.
+/// The token of a spent code. If a release did not record the token's expiry, the longest lifetime
+/// is assumed.
 pub(super) async fn exchanged(
     conn: &mut PgConnection,
     code: CodeId,
@@ -259,7 +261,7 @@ pub(super) async fn exchanged(
     Ok(row.map(token))
 }
 
-/// Gives back the codes of those who were not counted.
+/// Gives back the codes of tokens that were not counted.
 async fn give_back(conn: &mut PgConnection, codes: HashMap<CodeId, Verdict>) -> sqlx::Result<()> {
     if codes.is_empty() {
         return Ok(());

@@ -1,4 +1,5 @@
-//! What changed in the revocation list, on PostgreSQL. The same functions in the same order as on SQLite.
+//! What changed in the revocation list, on PostgreSQL. The same functions in the same order as on
+//! SQLite.
 
 use async_trait::async_trait;
 use sqlx::Row;

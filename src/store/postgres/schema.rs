@@ -1,6 +1,6 @@
-//! The schema on PostgreSQL: every change of it, in order, and what the database says of itself.
+//! The schema on PostgreSQL: all its changes, in order, and what the database reports about itself.
 //!
-//! Must not know when it is changed, or who waits for that.
+//! Must not know when the schema is changed, or who waits for that.
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::store::error::OpenError;
 
-/// Every schema change, in order. A line here goes with a file of the same number on the other side.
+/// Every schema change, in order. Each entry needs a file with the same number for SQLite.
 pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
@@ -47,7 +47,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
     ),
 ];
 
-/// What brings a schema up to date.
+/// Applies the missing changes of the schema.
 pub(super) fn migrator() -> Migrator {
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(
@@ -59,15 +59,17 @@ pub(super) fn migrator() -> Migrator {
         )
     };
     let mut migrator = Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect());
-    // A newer program may have been here: migrations only expand, so this one goes on.
+    // A newer program may have migrated this database. Migrations only expand, so this program
+    // works too.
     migrator.set_ignore_missing(true);
     migrator
 }
 
-/// What the database says of itself and of the role before anything else is asked.
+/// What the first query asks about the database and the role; see [`terms`].
 pub(super) type LockWait = (String, Option<i32>);
 
-/// The encoding, and how many connections the database and this role may have, if fewer than any.
+/// The encoding, and how many connections the database and this role may have; `None` if there is
+/// no limit.
 pub(super) async fn terms(conn: &mut PgConnection) -> sqlx::Result<LockWait> {
     let sql = "select current_setting('server_encoding'), least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
                from pg_database d
@@ -76,7 +78,8 @@ pub(super) async fn terms(conn: &mut PgConnection) -> sqlx::Result<LockWait> {
     sqlx::query_as(sql).fetch_one(conn).await
 }
 
-/// Whoever may name a user names one in any script, and every such text has to find its place.
+/// Refuses other encodings than UTF-8. A user id may be in any script, and every such text must
+/// fit.
 pub(super) fn demand_utf8(encoding: String) -> Result<(), OpenError> {
     if encoding == "UTF8" {
         Ok(())
@@ -85,14 +88,14 @@ pub(super) fn demand_utf8(encoding: String) -> Result<(), OpenError> {
     }
 }
 
-/// In which encoding the database keeps text.
+/// The encoding in which the database stores text.
 pub(super) async fn server_encoding(conn: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_scalar("select current_setting('server_encoding')")
         .fetch_one(conn)
         .await
 }
 
-/// The versions of all migrations that were applied; `None` before the first.
+/// The versions of all applied migrations; `None` before the first.
 pub(super) async fn applied_migrations(conn: &mut PgConnection) -> sqlx::Result<Option<Vec<i64>>> {
     let table: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
         .fetch_one(&mut *conn)
@@ -107,8 +110,8 @@ pub(super) async fn applied_migrations(conn: &mut PgConnection) -> sqlx::Result<
         .map(Some)
 }
 
-/// Who has held tables of this schema in an open transaction for a second or longer, each in words. What
-/// a role may not see of another's session is left out.
+/// The sessions that have held tables of this schema in an open transaction for a second or longer,
+/// each described in words. What the role may not see of other sessions is left out.
 pub(super) async fn table_holders(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     let sql = "select concat('pid ', a.pid, ' (', concat_ws(', ',
                    coalesce(nullif(a.application_name, ''), 'without a name'),

@@ -1,6 +1,6 @@
-//! Where the idle connections of all lanes lie.
+//! Holds the idle connections of all lanes.
 //!
-//! Owns how long one may lie idle. Must not know what a lane is for.
+//! Owns how long a connection may be idle. Must not know what a lane is for.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
 
-/// A connection that nobody used for so long is not trusted: something between here and the
-/// database may have forgotten it without a word.
+/// A connection that was unused for this long is not trusted: something between this process and
+/// the database may have dropped it silently.
 const TRUSTED_IDLE: Duration = Duration::from_mins(2);
 
-/// A connection that nobody used for so long is given back, but for the last of its lane.
+/// A connection that was unused for this long is closed, unless it is the last of its lane.
 const IDLE_TTL: Duration = Duration::from_secs(3);
 
 struct Idle {
@@ -22,19 +22,19 @@ struct Idle {
     open: Open,
 }
 
-/// Idle connections; of each lane the one that was used last lies last.
+/// Idle connections. Of each lane, the most recently used connection is last.
 #[derive(Default)]
 pub(super) struct Shelf(Mutex<Vec<Idle>>);
 
 impl Shelf {
-    /// The last connection of a lane is asked for a sign of life after so long.
+    /// How long the last connection of a lane may be idle before it is checked.
     pub(super) const CHECKED: Duration = Duration::from_secs(30);
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection of that lane that was used last.
+    /// The most recently used connection of this lane.
     pub(super) fn take(&self, lane: usize) -> Option<(PgConnection, Open)> {
         let mut idle = self.idle();
         let place = idle.iter().rposition(|one| one.lane == lane)?;
@@ -43,7 +43,7 @@ impl Shelf {
         (one.since.elapsed() < TRUSTED_IDLE).then_some((one.conn, one.open))
     }
 
-    /// The connection of that lane that nobody has used for the longest time.
+    /// The connection of this lane that was unused for the longest time.
     pub(super) fn take_oldest(&self, lane: usize) -> Option<(PgConnection, Open)> {
         let mut idle = self.idle();
         let place = idle.iter().position(|one| one.lane == lane)?;
@@ -51,7 +51,7 @@ impl Shelf {
         Some((one.conn, one.open))
     }
 
-    /// For how long nobody has used that one.
+    /// How long the connection of [`Shelf::take_oldest`] was unused.
     pub(super) fn oldest(&self, lane: usize) -> Option<Duration> {
         self.idle()
             .iter()
@@ -59,7 +59,7 @@ impl Shelf {
             .map(|one| one.since.elapsed())
     }
 
-    /// Lays a connection back.
+    /// Puts a connection back.
     pub(super) fn put(&self, lane: usize, conn: PgConnection, open: Open) {
         self.idle().push(Idle {
             lane,
@@ -74,7 +74,8 @@ impl Shelf {
         self.drop_if(|one| lanes(one.lane));
     }
 
-    /// Drops what lay idle for too long, but for the last of the lane's `open` ones.
+    /// Drops the connections that were idle too long, but keeps the last of the lane's `open`
+    /// connections.
     pub(super) fn shrink(&self, lane: usize, open: usize) {
         let mut spare = open.saturating_sub(1);
         self.drop_if(|one| {
@@ -85,7 +86,7 @@ impl Shelf {
     }
 
     fn drop_if(&self, mut is_dropped: impl FnMut(&Idle) -> bool) {
-        // Dropped outside of the lock.
+        // The connections are dropped after the lock is released.
         let dropped: Vec<Idle> = self.idle().extract_if(.., |one| is_dropped(one)).collect();
         drop(dropped);
     }
@@ -97,12 +98,12 @@ impl std::fmt::Debug for Shelf {
     }
 }
 
-/// Counts a connection of its lane for as long as there is one.
+/// Counts a connection of its lane as long as the connection exists.
 #[derive(Debug)]
 pub(super) struct Open(Arc<AtomicUsize>);
 
 impl Open {
-    /// One more in this count.
+    /// Adds one connection to this count.
     pub(super) fn one_of(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))

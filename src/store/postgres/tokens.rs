@@ -1,4 +1,4 @@
-//! How tokens stand, on PostgreSQL. The same functions in the same order as on SQLite.
+//! The standing of tokens, on PostgreSQL. The same functions in the same order as on SQLite.
 
 use std::collections::HashSet;
 
@@ -34,7 +34,7 @@ pub(super) async fn standing(
     rows.into_iter().map(standing_row).collect()
 }
 
-/// Which of these tokens are revoked by themselves.
+/// Which of these tokens were revoked individually.
 pub(super) async fn revoked(conn: &mut PgConnection, jtis: &[Jti]) -> sqlx::Result<HashSet<Jti>> {
     let jtis: Vec<Uuid> = jtis.iter().map(|jti| jti.0).collect();
     let sql = "select jti from revoked_token where jti = any($1)";

@@ -1,10 +1,11 @@
 //! What can be changed, on PostgreSQL. The same functions in the same order as on SQLite.
 //!
-//! Each write is a unit of its own: a conflict is read from what a statement found or changed and
-//! never thrown, so that one write that cannot be done leaves its neighbours alone. Each happens at the
-//! time of the database's clock, whatever the process's says.
+//! Each write is its own unit: a conflict is read from what a statement found or changed, and is
+//! never raised as an error. So one write that cannot be done does not affect the other writes.
+//! Each write has the time of the database's clock, whatever the process's clock says.
 //!
-//! Owns the transaction and the audit event of each change; a file a noun has its statements. Must not know who asked.
+//! Owns the transaction and the audit event of each change; there is one file of statements for
+//! each noun. Must not know who asked.
 
 use std::time::{Duration, Instant};
 
@@ -28,12 +29,13 @@ mod token;
 
 use token::{revocation_version, set_revocation_version};
 
-/// How long a write asks again for a row that somebody else holds: a little less than any call may take.
+/// How long a write keeps asking for a row that another transaction holds: a little less than the
+/// timeout of every call.
 const LOCKED_TIMEOUT: Duration = Duration::from_millis(2_100);
 
-/// Applies the writes in one transaction. Whatever fails before the commit is asked for has
-/// changed nothing; a passing failure is tried again, one at the commit too when the database says that
-/// it gave the transaction up. What else fails there is unknown.
+/// Applies the writes in one transaction. A failure before the commit was sent has changed nothing.
+/// A passing failure is tried again; a failure at the commit only if the database says that it
+/// rolled the transaction back. After any other failure at the commit, the outcome is unknown.
 pub(super) async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
     if writes.is_empty() {
         return Ok(Vec::new());
@@ -43,7 +45,7 @@ pub(super) async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>
         loop {
             let (mut held, outcomes) = match lane.retry(|| stage(lane, writes)).await {
                 Ok(staged) => staged,
-                // Between two tries others have their turn.
+                // Between two tries, other writes get the lane.
                 Err(error) if is_lock_timeout(&error) && began.elapsed() < LOCKED_TIMEOUT => {
                     continue;
                 }
@@ -79,7 +81,7 @@ async fn apply_now(conn: &mut PgConnection, writes: &[Write]) -> sqlx::Result<Ve
     apply_all(conn, now, writes).await
 }
 
-/// Runs all writes in the transaction that is open.
+/// Runs all writes in the open transaction.
 pub(super) async fn apply_all(
     conn: &mut PgConnection,
     now: Timestamp,
@@ -110,7 +112,7 @@ pub(super) async fn apply_all(
     Ok(outcomes)
 }
 
-/// Opens a transaction; the database's time at which it begins.
+/// Opens a transaction. Returns the database's time at its begin.
 async fn begin(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
     let row = sqlx::raw_sql("begin; select floor(extract(epoch from now()))::bigint")
         .fetch_one(conn)
@@ -118,8 +120,8 @@ async fn begin(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
     row.try_get(0).map(Timestamp)
 }
 
-/// Agents and users get their ids one process after the other, so that none overlooks a name that
-/// another one is about to give.
+/// Lets only one process at a time give ids to agents and users, so that no process overlooks an id
+/// that another process is about to give.
 async fn lock_names(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::raw_sql("lock table known_user in share row exclusive mode")
         .execute(conn)
@@ -143,7 +145,7 @@ async fn apply(
     }
 }
 
-/// The event of a write that was applied at this time.
+/// Records the audit event of a write that was applied at this time.
 async fn record(conn: &mut PgConnection, at: Timestamp, write: &Write) -> sqlx::Result<()> {
     let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail)
                values ($1, $2, $3, $4, $5, $6, $7)";

@@ -1,4 +1,5 @@
-//! What can be changed about the scope catalogue, on PostgreSQL. The same functions in the same order as on SQLite.
+//! What can be changed about the scope catalogue, on PostgreSQL. The same functions in the same
+//! order as on SQLite.
 
 use sqlx::postgres::PgConnection;
 

@@ -1,11 +1,11 @@
-//! Where an agent stands when a write asks, on PostgreSQL.
+//! The current status of an agent, for a write, on PostgreSQL.
 
 use sqlx::postgres::PgConnection;
 
 use crate::domain::agent::AgentStatus;
 use crate::domain::id::AgentId;
 
-/// Where an agent stands, held until the commit; `None` when there is none.
+/// The status of an agent, locked until the commit; `None` if there is no such agent.
 pub(super) async fn status_of(
     conn: &mut PgConnection,
     agent_id: &AgentId,

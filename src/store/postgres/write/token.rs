@@ -1,4 +1,5 @@
-//! The revocation of one token, on PostgreSQL, and the version of the revocation list. The same functions in the same order as on SQLite.
+//! The revocation of one token, on PostgreSQL, and the version of the revocation list. The same
+//! functions in the same order as on SQLite.
 
 use sqlx::postgres::PgConnection;
 
@@ -43,9 +44,10 @@ async fn revoke_token(
     ))
 }
 
-/// The version of the revocation list, locked: who raises it holds it until the commit, so that
-/// versions become visible in their order. It is locked before any agent, by every process. The next one is no
-/// less than the database's unix milliseconds, so that none is given twice, after a restore either.
+/// The version of the revocation list, locked. A transaction that raises it holds the lock until
+/// the commit, so that versions become visible in their order. Every process locks it before any
+/// agent. The next version is at least the database's unix milliseconds, so that no version is used
+/// twice, even after a restore.
 pub(super) async fn revocation_version(conn: &mut PgConnection) -> sqlx::Result<i64> {
     let sql = "select greatest(version, floor(extract(epoch from now()) * 1000)::bigint - 1)
                from revision where name = 'revocation' for update";
