@@ -1,4 +1,4 @@
-//! The auditor: compares a ledger with the database, by SQL and past the program.
+//! The auditor: compares a ledger with the database, by SQL and without the program.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Site {
         }
     }
 
-    /// What `sql` selects, one column of text.
+    /// The texts that `sql` selects, in one column.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(sql.to_owned());
         if self.is_sqlite() {
@@ -49,7 +49,7 @@ impl Site {
         }
     }
 
-    /// Runs statements past the program.
+    /// Runs statements directly in the database, without the program.
     pub async fn execute(&self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());
         if self.is_sqlite() {
@@ -63,7 +63,8 @@ impl Site {
         }
     }
 
-    /// The second that the store's clock shows: the database's, or the machine's.
+    /// The time that the store's clock shows, in seconds: that of PostgreSQL, or the machine's on
+    /// SQLite.
     pub async fn now(&self) -> i64 {
         let sqlite = "select unixepoch()";
         let postgres = "select floor(extract(epoch from clock_timestamp()))";
@@ -79,7 +80,7 @@ impl Site {
         }
     }
 
-    /// How many tokens the counter says that an agent was issued, in all months.
+    /// An agent's counter of issued tokens, summed over all months.
     pub async fn used(&self, agent_id: &str) -> i64 {
         self.number(&format!(
             "select sum(used) from quota where agent_id = '{agent_id}'"
@@ -132,7 +133,7 @@ impl Site {
         self.audit_revocations(ledger).await;
     }
 
-    /// What was promised stands in the table.
+    /// Demands that every revocation that was answered 200 is in the table.
     async fn audit_revocations(&self, ledger: &Ledger) {
         let jti = self.hex("jti");
         let rows = self
@@ -149,7 +150,8 @@ impl Site {
     }
 }
 
-/// Checks at the server that what was promised is inactive and what was kept is active.
+/// Demands by introspection that the tokens whose revocation was answered 200 are inactive, and
+/// that the kept token is active.
 pub async fn introspect_all(server: &Server, asker: &Agent, ledger: &Ledger) {
     let mut client = server.client();
     for one in ledger.revoked.iter().filter(|one| one.promised) {

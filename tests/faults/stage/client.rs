@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 client that can tell a request that was never sent from one without an answer.
+//! A small HTTP/1.1 client. It distinguishes a request that was never sent from one without a
+//! response.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,19 +11,19 @@ use tokio::net::TcpStream;
 
 use super::server::Agent;
 
-/// Where agents have their authorization codes sent.
+/// The redirect URI of the agents.
 pub const CALLBACK: &str = "https://app.example/cb";
 
-/// Why there is no reply.
+/// Why there is no response.
 #[derive(Debug)]
 pub enum Lost {
-    /// The server could not be reached: it never saw the request.
+    /// The server could not be reached, so it never saw the request.
     NotSent(#[allow(dead_code, reason = "shown when a test fails")] io::Error),
-    /// Sent, at least in part; whether it was served is not known.
+    /// The request was sent, at least in part. The server may have served it or not.
     Unanswered(#[allow(dead_code, reason = "shown when a test fails")] io::Error),
 }
 
-/// What the server said.
+/// The server's response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -52,14 +53,14 @@ impl Reply {
         self.json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// Whether an introspection said that the token is alive.
+    /// Whether an introspection response says that the token is active.
     pub fn active(&self) -> bool {
         assert_eq!(self.status, 200, "{}", self.text());
         self.json()["active"].as_bool().unwrap()
     }
 }
 
-/// One connection at a time, kept alive.
+/// A client with one connection at a time, which it keeps alive.
 pub struct Client {
     pub address: SocketAddr,
     stream: Option<TcpStream>,
@@ -73,7 +74,7 @@ impl Client {
         }
     }
 
-    /// Sends what is written and waits for the reply.
+    /// Sends these bytes and waits for the response.
     pub async fn send(&mut self, request: &[u8]) -> Result<Reply, Lost> {
         let began = Instant::now();
         let mut stream = self.take().await.map_err(Lost::NotSent)?;
@@ -112,7 +113,7 @@ impl Client {
         Ok(stream)
     }
 
-    /// Sends and goes away without reading, after that much time.
+    /// Sends the request, waits for `after`, and closes the connection without reading.
     pub async fn abandon(&mut self, request: &[u8], after: Duration) -> io::Result<()> {
         let mut stream = self.take().await?;
         stream.write_all(request).await?;
@@ -120,8 +121,8 @@ impl Client {
         Ok(())
     }
 
-    /// One request that must be answered; a kept connection that the server closed meanwhile is
-    /// opened again.
+    /// Sends a request that must get a response. If the server has closed the kept connection
+    /// meanwhile, sends it again on a new one.
     pub async fn ask(&mut self, request: &[u8]) -> Reply {
         let reused = self.stream.is_some();
         match self.send(request).await {
@@ -135,12 +136,12 @@ impl Client {
         self.ask(&get(path, "")).await
     }
 
-    /// A token request with these credentials.
+    /// Requests a token with these credentials.
     pub async fn issue(&mut self, agent: &Agent) -> Reply {
         self.ask(&token_request(agent)).await
     }
 
-    /// Whether `token` is alive, asked with the credentials of `agent`.
+    /// Introspects `token` with the credentials of `agent`.
     pub async fn introspect(&mut self, agent: &Agent, token: &str) -> Reply {
         let form = format!(
             "client_id={}&client_secret={}&token={token}",
@@ -149,7 +150,7 @@ impl Client {
         self.ask(&post("/api/v1/token/introspect", "", &form)).await
     }
 
-    /// An authorization code for [`CALLBACK`].
+    /// Requests an authorization code for [`CALLBACK`].
     pub async fn code(&mut self, agent: &Agent) -> String {
         let path = format!("/api/oauth2?client_id={}&redirect_uri={CALLBACK}", agent.id);
         let reply = self.get(&path).await;
@@ -206,8 +207,8 @@ pub fn revoke_request(agent: &Agent, token: &str) -> Vec<u8> {
     post("/api/v1/token/revoke", "", &form)
 }
 
-/// One reply: its head, and its body by length, in chunks, or up to the connection's end when the head
-/// announces that. Interim replies are passed over.
+/// Reads one response: its head, and its body by length, in chunks, or up to the end of the
+/// connection if the head announces that. Skips interim responses.
 pub async fn read_reply(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     let mut rest = Vec::with_capacity(2_048);
     let head = loop {
@@ -239,7 +240,7 @@ pub async fn read_reply(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)>
     Ok((head, body))
 }
 
-/// The chunks of a body, and what trails it.
+/// Reads the chunks of a body and its trailers.
 async fn read_chunks(stream: &mut TcpStream, rest: &mut Vec<u8>) -> io::Result<Vec<u8>> {
     let mut body = vec![];
     loop {
@@ -256,7 +257,7 @@ async fn read_chunks(stream: &mut TcpStream, rest: &mut Vec<u8>) -> io::Result<V
     Ok(body)
 }
 
-/// What stands before `mark`; it and the mark are taken from `rest`.
+/// Reads up to `mark` and returns the text before it. Removes the text and the mark from `rest`.
 async fn read_to(stream: &mut TcpStream, rest: &mut Vec<u8>, mark: &[u8]) -> io::Result<String> {
     let end = loop {
         if let Some(end) = rest.windows(mark.len()).position(|window| window == mark) {

@@ -1,14 +1,14 @@
-//! Clocks of a process's own, ahead of the machine's or behind it: libfaketime stands between the two. Only the
-//! time of day is another; how much time has passed is told as it is.
+//! Gives a process its own clock, ahead of the machine's or behind it, by libfaketime. Only the
+//! time of day differs. The monotonic clock is the machine's.
 
 use std::path::{Path, PathBuf};
 
 use super::server::Site;
 
-/// What a machine that has no such library lacks.
+/// Why a test cannot run on a machine without the library.
 pub const LIBFAKETIME: &str = "needs libfaketime, which the system's package of that name brings";
 
-/// Where the packages of the systems put it.
+/// The folders where the packages of the systems put the library.
 const FOLDERS: [&str; 6] = [
     "/usr/lib/x86_64-linux-gnu/faketime",
     "/usr/lib/aarch64-linux-gnu/faketime",
@@ -18,14 +18,14 @@ const FOLDERS: [&str; 6] = [
     "/usr/local/lib64/faketime",
 ];
 
-/// The clock of whatever wears it.
+/// The clock of the processes that are started with it.
 pub struct FakeClock {
     library: PathBuf,
     file: PathBuf,
 }
 
 impl FakeClock {
-    /// So many seconds ahead of the machine's clock; `None` where libfaketime is absent.
+    /// A clock that is `ahead` seconds ahead of the machine's. `None` if libfaketime is absent.
     pub fn new(site: &Site, name: &str, ahead: i64) -> Option<Self> {
         let mut libraries = FOLDERS
             .iter()
@@ -39,9 +39,10 @@ impl FakeClock {
         Some(clock)
     }
 
-    /// Sets it, under processes that run too.
+    /// Sets the clock, also for processes that are already running.
     pub fn set(&self, ahead: i64) {
-        // Whoever looks meanwhile finds the old time or the new one, and no empty file.
+        // A process that reads the file meanwhile gets the old time or the new one, never an empty
+        // file.
         let next = self.file.with_extension("next");
         std::fs::write(&next, format!("{ahead:+}\n")).unwrap();
         std::fs::rename(next, &self.file).unwrap();
@@ -49,7 +50,7 @@ impl FakeClock {
 }
 
 impl Site {
-    /// Gives this clock to all that is started from now on.
+    /// Gives this clock to all processes that are started from now on.
     pub fn wear(&mut self, clock: &FakeClock) {
         self.set("LD_PRELOAD", clock.library.to_str().unwrap());
         self.set("FAKETIME_TIMESTAMP_FILE", clock.file.to_str().unwrap());

@@ -11,13 +11,14 @@ use tempfile::TempDir;
 use super::server::signal;
 use super::{eventually, free_port, pause};
 
-/// One server in a folder of its own, on loopback.
+/// One PostgreSQL server with its own folder, on loopback.
 pub struct Cluster {
     programs: PathBuf,
     folder: TempDir,
     port: u16,
     databases: AtomicU32,
-    /// Stops the server when this process ends, however it ends: its standard input closes then.
+    /// Stops the server when this process ends, even if it is killed: the guard's standard input
+    /// closes then.
     guard: Child,
 }
 
@@ -44,12 +45,14 @@ impl Cluster {
             "--locale=C",
             "--no-sync",
         ]));
-        // Processes are killed here, never the machine: what was handed to the system survives.
+        // `fsync` is off: the tests kill processes but never the machine, so data that was handed
+        // to the system survives.
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nfsync = off\n\
              max_connections = 80\nshared_buffers = 32MB\nlog_min_messages = warning\nrestart_after_crash = on\n"
         );
-        // Appended by the shell's user, who may write to a folder of anybody when root.
+        // This process appends the settings. If it is root, it may write to the folder of another
+        // user.
         let mut file = std::fs::OpenOptions::new()
             .append(true)
             .open(data.join("postgresql.conf"))
@@ -104,8 +107,8 @@ impl Cluster {
             .unwrap()
     }
 
-    /// Starts the server, again after a stop or a kill: then the old one's processes may still be
-    /// about to notice, and a start is refused until they are gone.
+    /// Starts the server, for the first time or after a stop or a kill. After a kill, the old
+    /// server's processes may still run for a moment, and a start is refused until they have ended.
     pub async fn start_again(&self) {
         eventually("PostgreSQL starts", async || {
             self.control(&["start"]).status.success()
@@ -113,7 +116,7 @@ impl Cluster {
         .await;
     }
 
-    /// `pg_ctl stop -m immediate`: as after a crash.
+    /// `pg_ctl stop -m immediate`, which acts like a crash.
     pub fn stop_at_once(&self) {
         let stopped = self.control(&["-m", "immediate", "stop"]);
         assert!(
@@ -123,7 +126,7 @@ impl Cluster {
         );
     }
 
-    /// `pg_ctl restart -m fast`: as an administrator does it.
+    /// `pg_ctl restart -m fast`, which administrators use.
     pub fn restart(&self) {
         let restarted = self.control(&["-m", "fast", "restart"]);
         assert!(
@@ -139,7 +142,7 @@ impl Cluster {
         signal(Signal::KILL, text.lines().next().unwrap().parse().unwrap());
     }
 
-    /// SIGKILL to one of the server's sessions: the postmaster then ends all and recovers.
+    /// SIGKILL to one of the server's sessions: the postmaster then ends all sessions and recovers.
     pub async fn kill_a_session(&self, database: &str) {
         let mut conn = PgConnection::connect(database).await.unwrap();
         let pids: Vec<i32> = sqlx::query_scalar(
@@ -150,7 +153,7 @@ impl Cluster {
         .unwrap();
         assert!(!pids.is_empty(), "no session to kill");
         signal(Signal::KILL, u32::try_from(pids[pids.len() / 2]).unwrap());
-        // It is noticed when this session, too, has been ended.
+        // The postmaster has noticed the crash once this session has been ended too.
         eventually("the crash is noticed", async || {
             sqlx::raw_sql("select 1").execute(&mut conn).await.is_err()
         })
@@ -165,12 +168,12 @@ impl Cluster {
         format!("postgres://sealwright@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// A new empty database; its address.
+    /// Creates an empty database, and returns its URL.
     pub async fn create_database(&self) -> String {
         self.create_database_with("").await
     }
 
-    /// A new empty database whose tables are in this folder.
+    /// Creates an empty database whose tables are in this folder, and returns its URL.
     pub async fn create_database_in(&self, folder: &Path) -> String {
         give_to_user(folder);
         let mut conn = PgConnection::connect(&self.url("postgres")).await.unwrap();
@@ -193,7 +196,7 @@ impl Cluster {
         self.url(&name)
     }
 
-    /// An empty folder that PostgreSQL reaches.
+    /// An empty folder that PostgreSQL can reach.
     pub fn folder_for_a_disk(&self) -> PathBuf {
         let folder = self.folder.path().join("disk");
         std::fs::create_dir(&folder).unwrap();
@@ -208,8 +211,8 @@ impl Drop for Cluster {
     }
 }
 
-/// Holds a lock in a session of its own until it is dropped.
-pub struct Locked(#[expect(dead_code, reason = "held, not used")] PgConnection);
+/// Holds a lock in a separate session until it is dropped.
+pub struct Locked(#[expect(dead_code, reason = "held for its lock, never used")] PgConnection);
 
 impl Locked {
     pub async fn table(database: &str, table: &str) -> Self {
@@ -220,7 +223,7 @@ impl Locked {
         .await
     }
 
-    /// What `sql` locks.
+    /// Holds the locks that `sql` takes.
     pub async fn rows(database: &str, sql: &str) -> Self {
         let mut conn = PgConnection::connect(database).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(format!("begin; {sql}")))
@@ -232,7 +235,8 @@ impl Locked {
     }
 }
 
-/// Where `initdb` and its kin are. Their absence is a failure, never a silent pass.
+/// The folder with `initdb` and the other server programs. If they are absent, the test fails and
+/// does not pass silently.
 fn programs() -> PathBuf {
     let named = std::env::var_os("TEST_PG_BIN").map(PathBuf::from);
     let installed = std::fs::read_dir("/usr/lib/postgresql")
@@ -251,7 +255,7 @@ fn programs() -> PathBuf {
     )
 }
 
-/// Makes a folder the one's who runs PostgreSQL.
+/// Gives a folder to the user that runs PostgreSQL.
 fn give_to_user(folder: &Path) {
     if is_root() {
         run(Command::new("chown").args(["-R", &user(), folder.to_str().unwrap()]));
@@ -262,12 +266,12 @@ fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// Who runs PostgreSQL, which refuses root.
+/// The user that runs PostgreSQL, which refuses to run as root.
 fn user() -> String {
     std::env::var("TEST_PG_USER").unwrap_or_else(|_| "postgres".to_owned())
 }
 
-/// The command that runs `words` as the one who may run PostgreSQL.
+/// The command that runs `words` as the user that runs PostgreSQL.
 fn as_user_words(words: &[&str]) -> Vec<String> {
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let user = user();

@@ -1,4 +1,4 @@
-//! Load, and a ledger of what each request of it was answered.
+//! A load generator, and a ledger of the response to each of its requests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -15,31 +15,31 @@ use super::client::{Client, Lost, revoke_request, token_request};
 use super::server::Agent;
 use super::{eventually, pause};
 
-/// What one agent's requests came to.
+/// The results of one agent's requests.
 #[derive(Debug, Default, Clone)]
 pub struct Account {
-    /// The ids of the tokens that arrived.
+    /// The ids of the tokens that the client got.
     pub delivered: Vec<String>,
-    /// Requests that got no answer, or a 5xx: whether they were counted is not known.
+    /// Requests that got no response, or a 5xx. The server may have counted their tokens or not.
     pub unknown: i64,
 }
 
-/// A revocation that was asked for.
+/// A token whose revocation was requested.
 #[derive(Debug, Clone)]
 pub struct Revoked {
     pub token: String,
-    /// Whether it was answered 200.
+    /// Whether the revocation was answered 200.
     pub promised: bool,
 }
 
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub accounts: HashMap<String, Account>,
-    /// How often each status was answered, by path.
+    /// The number of responses by path and status.
     pub statuses: BTreeMap<(&'static str, u16), u64>,
     pub unanswered: u64,
     pub revoked: Vec<Revoked>,
-    /// A token that nobody revoked.
+    /// A token whose revocation was not requested.
     pub kept: Option<String>,
     pub times: Vec<Duration>,
 }
@@ -67,12 +67,12 @@ impl Ledger {
             .sum()
     }
 
-    /// How often a path was answered with that status.
+    /// The number of responses with this status on this path.
     pub fn count(&self, path: &'static str, status: u16) -> u64 {
         self.statuses.get(&(path, status)).copied().unwrap_or(0)
     }
 
-    /// How the answers are distributed, in a line.
+    /// The ledger in one line.
     pub fn summary(&self) -> String {
         let promised = self.revoked.iter().filter(|r| r.promised).count();
         format!(
@@ -89,16 +89,16 @@ impl Ledger {
     }
 }
 
-/// What is asked, and of whom.
+/// What the load generator sends, and to which servers.
 #[derive(Clone)]
 pub struct Load {
     pub servers: Vec<SocketAddr>,
     pub agents: Arc<Vec<Agent>>,
-    /// Connections in all, spread over the servers.
+    /// The number of connections in total, spread over the servers.
     pub connections: usize,
-    /// One in so many tokens is revoked at once; 0 for none.
+    /// One in so many tokens is revoked right after it arrives. 0 for none.
     pub revoke_every: u64,
-    /// Stops by itself after so many token requests.
+    /// The load stops by itself after so many token requests.
     pub most: Option<u64>,
 }
 
@@ -140,7 +140,7 @@ impl Load {
     }
 }
 
-/// A load under way.
+/// A load that is running.
 pub struct Running {
     stop: Arc<AtomicBool>,
     arrived: Arc<AtomicU64>,
@@ -148,7 +148,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits until so many tokens have arrived, on a slow machine too.
+    /// Waits until this many more tokens have arrived, however slow the machine is.
     pub async fn delivers(&self, count: u64) {
         let enough = self.arrived.load(Ordering::Relaxed) + count;
         eventually("the load delivers", async || {
@@ -157,7 +157,7 @@ impl Running {
         .await;
     }
 
-    /// Lets each worker finish the request that it waits for.
+    /// Stops the load. Each worker finishes the request that it has sent.
     pub async fn stop(self) -> Ledger {
         self.stop.store(true, Ordering::Relaxed);
         self.finish().await
@@ -219,7 +219,7 @@ async fn work(
         account.delivered.push(jti_of(&token));
         arrived.fetch_add(1, Ordering::Relaxed);
         issued += 1;
-        // Not all in the same turn.
+        // The workers revoke in different turns.
         let place = issued + u64::try_from(worker).unwrap();
         if load.revoke_every == 0 || !place.is_multiple_of(load.revoke_every) {
             ledger.kept = Some(token);
@@ -246,12 +246,12 @@ pub fn jti_of(token: &str) -> String {
     claims(token)["jti"].as_str().unwrap().replace('-', "")
 }
 
-/// What a token says.
+/// The claims of a token.
 pub fn claims(token: &str) -> Value {
     part_of(token, 1)
 }
 
-/// The head of a token: which key signed it.
+/// The header of a token, which names the signing key.
 pub fn head(token: &str) -> Value {
     part_of(token, 0)
 }

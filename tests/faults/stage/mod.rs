@@ -1,4 +1,5 @@
-//! What the tests need around the program: processes, a database, a client, a ledger, a proxy.
+//! What the fault tests need around the program: processes, a database, a client, a ledger,
+//! proxies.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -16,16 +17,16 @@ pub mod proxy;
 pub mod reverse_proxy;
 pub mod server;
 
-/// The issue's own deadline: with the database gone an answer comes within three seconds.
+/// The deadline of a response while the database is away: three seconds.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long anything may take that has no deadline of its own before a test gives up on it. Far above
-/// what it takes on the slowest machine, so that only what never comes fails.
+/// How long a test waits for an event that has no deadline of its own. The limit is far above the
+/// time on the slowest machine, so that a test fails only if the event never comes.
 pub const GENEROUS: Duration = Duration::from_mins(1);
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// How much a test does: the first in `tests/run`, the second in `tests/faults/run --long`.
+/// How much a test does: `short` in `tests/run`, `long` in `tests/faults/run --long`.
 pub fn scaled<T>(short: T, long: T) -> T {
     if std::env::var_os("FAULTS_LONG").is_some() {
         long
@@ -34,16 +35,16 @@ pub fn scaled<T>(short: T, long: T) -> T {
     }
 }
 
-/// Names a test that this machine cannot run, and why.
+/// Prints that this machine cannot run a test, and why.
 pub fn cannot_run(what: &str, why: &str) {
-    // Not by a macro, whose words are kept from who reads the output of a test that has passed.
+    // Do not use `eprintln!`: its output is hidden when the test passes.
     let line = format!("tests/faults: {what} cannot run here: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-/// Runs one test, alone.
+/// Runs one test while no other runs.
 pub fn play(scene: impl Future<Output = ()>) {
-    // A test that failed while it held the turn has said so itself.
+    // A poisoned lock means that another test failed. That test has reported it.
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -58,7 +59,7 @@ pub async fn pause(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
-/// Asks again until the answer is yes.
+/// Asks again until `question` returns true. Returns how long that took.
 pub async fn eventually(what: &str, mut question: impl AsyncFnMut() -> bool) -> Duration {
     let began = Instant::now();
     while !question().await {
@@ -72,8 +73,8 @@ pub async fn eventually(what: &str, mut question: impl AsyncFnMut() -> bool) -> 
     began.elapsed()
 }
 
-/// A port that is free and no client's: below the range from which the system gives clients theirs, or
-/// one that asks a dead server again and again may in the end be connected to itself.
+/// A free port below the range from which the system takes the ports of clients. With a port of
+/// that range, a client that tries to reach a dead server many times could be connected to itself.
 pub fn free_port() -> u16 {
     let mut dice = Dice::new();
     loop {
@@ -84,7 +85,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// A small generator of a test's choices: another sequence in each run.
+/// A small random generator for a test's choices, with a different sequence in each run.
 pub struct Dice(u64);
 
 impl Dice {

@@ -1,11 +1,11 @@
-//! What an answer must look like while the database is away.
+//! What a response must look like while the database is away.
 
 use std::time::Duration;
 
 use super::ANSWER_WITHIN;
 use super::client::Reply;
 
-/// 503 with `Retry-After`, within the three seconds, in the shape of the canonical paths.
+/// Demands a 503 with `Retry-After`, within three seconds, in the shape of the canonical paths.
 pub fn expect_unavailable(what: &str, reply: &Reply) {
     assert_eq!(reply.status, 503, "{what}: {}", reply.text());
     assert!(
@@ -29,7 +29,7 @@ pub fn expect_unavailable(what: &str, reply: &Reply) {
     assert!(body["error_description"].is_string(), "{what}");
 }
 
-/// No answer of a whole load took longer.
+/// Demands that no response of a whole load took longer than [`ANSWER_WITHIN`].
 pub fn expect_in_time(times: &[Duration]) {
     let most = times.iter().max().copied().unwrap_or_default();
     assert!(

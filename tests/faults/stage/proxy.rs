@@ -1,8 +1,8 @@
-//! A TCP proxy that misbehaves: between the server and its database it delays, stalls, resets,
-//! half-closes, and loses answers after the question was forwarded.
+//! A TCP proxy between the server and its database that misbehaves: it delays, stalls, resets,
+//! half-closes, and loses a response after it has forwarded the request.
 //!
-//! It reads just enough of PostgreSQL's protocol to know when a statement that counts tokens, or a
-//! commit, has been sent completely.
+//! The proxy reads just enough of PostgreSQL's protocol to know when the server has sent a whole
+//! statement that counts tokens, or a whole commit.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,26 +13,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What happens to what passes through.
+/// What the proxy does with the bytes that pass through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Forward,
-    /// Each piece waits so long, in both directions.
+    /// Delays each piece by this time, in both directions.
     Delay(Duration),
-    /// Connections stay open and nothing moves.
+    /// Keeps connections open and forwards nothing.
     Stall,
-    /// One in so many writes (see [`Kind`]) is answered to nobody: the database's answer is awaited,
-    /// then the connection is cut.
+    /// Loses the response to one in so many writes (see [`Kind`]): waits for the database's
+    /// response, then cuts the connection.
     LoseAnswer(u64),
-    /// One in so many writes is cut as soon as it was forwarded, finished or not.
+    /// Cuts the connection right after forwarding one in so many writes, whether the database has
+    /// finished it or not.
     CutAtOnce(u64),
-    /// One in so many pieces from the server resets the connection.
+    /// Resets the connection after one in so many pieces from the server.
     Reset(u64),
-    /// One in so many pieces from the server ends the database's direction and leaves the other.
+    /// Closes the direction from the database after one in so many pieces from the server, and
+    /// leaves the other direction open.
     HalfClose(u64),
 }
 
-/// What counts as a write.
+/// Which statements count as writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The statement that counts a batch of tokens.
@@ -49,14 +51,14 @@ struct Shared {
     cuts: AtomicU64,
 }
 
-/// The proxy. Dropped, its listener goes with the runtime.
+/// The proxy. Its listener ends with the runtime, not when this value is dropped.
 pub struct Proxy {
     pub address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 impl Proxy {
-    /// In front of a local port.
+    /// Starts a proxy in front of a local port.
     pub async fn start(port: u16, kind: Kind) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -80,12 +82,12 @@ impl Proxy {
         self.shared.mode.send_replace(mode);
     }
 
-    /// How many connections were cut so far.
+    /// How many connections have been cut so far.
     pub fn cuts(&self) -> u64 {
         self.shared.cuts.load(Ordering::Relaxed)
     }
 
-    /// The address of a database behind the proxy.
+    /// The URL of a database through the proxy.
     pub fn url(&self, direct: &str) -> String {
         let mut url = url::Url::parse(direct).unwrap();
         url.set_port(Some(self.address.port())).unwrap();
@@ -93,10 +95,10 @@ impl Proxy {
     }
 }
 
-/// What is to be done with a connection after a piece from the server.
+/// What the proxy does with a connection after a piece from the server.
 enum Fate {
     Goes,
-    /// Cut after the database's next answer, or at once.
+    /// Cut after the database's next response, or at once.
     Cut {
         answered: bool,
     },
@@ -132,7 +134,7 @@ async fn carry(mut near: TcpStream, shared: Arc<Shared>) {
             return;
         }
         if !from_server {
-            // The answer that the server was not to see.
+            // This is the database's response that the server must not get.
             if doomed || near.write_all(&down[..count]).await.is_err() {
                 return;
             }
@@ -151,7 +153,7 @@ async fn carry(mut near: TcpStream, shared: Arc<Shared>) {
             }
             Fate::HalfClose => {
                 let _ = near.shutdown().await;
-                // The other direction goes on until the server gives up.
+                // Keep the other direction open until the server closes it.
                 while near.read(&mut up).await.is_ok_and(|n| n > 0) {}
                 return;
             }
@@ -159,7 +161,7 @@ async fn carry(mut near: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// What is known of the statement that is being sent.
+/// What the proxy knows about the statement that is being sent.
 #[derive(Default)]
 struct Sentence {
     counts_batches: bool,
@@ -170,7 +172,8 @@ impl Sentence {
     fn fate(&mut self, piece: &[u8], mode: Mode, shared: &Shared) -> Fate {
         let holds = |words: &[u8]| piece.windows(words.len()).any(|w| w == words);
         self.counts_batches |= holds(b"insert into batch");
-        // Bind begins what executes a prepared statement, Sync ends it; a commit is a simple query.
+        // Bind begins the execution of a prepared statement and Sync ends it. A commit is a simple
+        // query.
         self.under_way |= match shared.kind {
             Kind::Batches => self.counts_batches && piece.first() == Some(&b'B'),
             Kind::Commits => piece.first() == Some(&b'Q') && holds(b"commit\0"),

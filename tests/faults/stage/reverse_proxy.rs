@@ -1,6 +1,7 @@
-//! Reverse proxies as processes of their own, in front of a server.
+//! Reverse proxies as separate processes in front of a server.
 //!
-//! One is looked for in `PATH`, and where `tests/clients/run` keeps what it brings. Its file is in `proxies/`.
+//! The program of a proxy is looked for in `PATH`, and in the folder where `tests/clients/run`
+//! keeps what it installs. Its configuration file is in `proxies/`.
 
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -18,13 +19,13 @@ use super::{GENEROUS, free_port, pause};
 /// A kind of reverse proxy.
 pub struct Kind {
     pub name: &'static str,
-    /// Its program.
+    /// The name of its program.
     program: &'static str,
     /// How a machine gets the program.
     brought_by: &'static str,
-    /// Its file here, with `LISTEN` and `UPSTREAM` for the two ports.
+    /// The text of its configuration file, with `LISTEN` and `UPSTREAM` for the two ports.
     file: &'static str,
-    /// The program's arguments, with `FILE` and `FOLDER` too.
+    /// The program's arguments, which may also contain `FILE` and `FOLDER`.
     arguments: &'static [&'static str],
 }
 
@@ -90,7 +91,7 @@ pub const GO: Kind = Kind {
 };
 
 impl Kind {
-    /// Starts one in front of `server`, or says why it cannot run on this machine.
+    /// Starts a proxy in front of `server`, or returns why it cannot run on this machine.
     pub async fn start(&self, server: &Server) -> Result<ReverseProxy, String> {
         let Some(program) = find(self.program) else {
             return Err(format!(
@@ -119,7 +120,7 @@ impl Kind {
         };
         let mut command = Command::new(program);
         command.args(self.arguments.iter().map(|argument| complete(argument)));
-        // Some keep files in the user's folders.
+        // Some proxies keep files in the user's folders.
         for name in ["HOME", "TMPDIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
             command.env(name, folder.path());
         }
@@ -128,7 +129,8 @@ impl Kind {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log).unwrap());
-        // Some are started by a script.
+        // Some proxies are started by a script, so they need a process group that can be killed as
+        // a whole.
         command.process_group(0);
         let address = format!("127.0.0.1:{listen}").parse().unwrap();
         let mut proxy = ReverseProxy {
@@ -145,7 +147,7 @@ impl Kind {
     }
 }
 
-/// A running reverse proxy. Dropped, it is ended.
+/// A running reverse proxy. Dropping it kills its process group.
 pub struct ReverseProxy {
     name: &'static str,
     child: Child,
@@ -172,7 +174,7 @@ impl ReverseProxy {
         }
     }
 
-    /// What it wrote to its log.
+    /// The text of its log.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -185,7 +187,7 @@ impl Drop for ReverseProxy {
     }
 }
 
-/// A program of `PATH`, of where it is usually installed, or of the clients' packages.
+/// Finds a program in `PATH`, in the usual folders, or in the packages of the clients' tests.
 pub fn find(program: &str) -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect())
@@ -206,7 +208,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// The folders of programs that `tests/clients/run` has brought.
+/// The folders of programs that `tests/clients/run` has installed.
 fn packages() -> Vec<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cache = folder("SEALWRIGHT_CLIENTS_CACHE").or_else(|| {
@@ -219,13 +221,13 @@ fn packages() -> Vec<PathBuf> {
         .flatten()
         .filter_map(Result::ok)
         .map(|kit| kit.path());
-    // What was not installed to its end has no such file.
+    // A package whose installation did not finish has no such file.
     kits.filter(|kit| kit.join("installed").is_file())
         .map(|kit| kit.join("bin"))
         .collect()
 }
 
-/// Builds a program of one file, beside it.
+/// Builds a Go program of one file, beside that file.
 fn build(go: &Path, file: &Path) -> PathBuf {
     let program = file.with_extension("");
     let mut command = Command::new(go);

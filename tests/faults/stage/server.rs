@@ -1,4 +1,4 @@
-//! The program as a process: where it keeps its state, how it is started, asked and killed.
+//! The program as a process: where it keeps its state, and how it is started, queried and killed.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -18,26 +18,26 @@ use super::{GENEROUS, free_port, pause};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sealwright");
 
-/// For tests alone: any 32 bytes.
+/// A key for the tests: any 32 bytes.
 const MASTER_KEY: &str = "c2VhbHdyaWdodC1mYXVsdC10ZXN0LW1hc3Rlci1rZXk=";
 
-/// Who asks for tokens.
+/// An agent that requests tokens.
 #[derive(Debug, Clone)]
 pub struct Agent {
     pub id: String,
     pub secret: String,
 }
 
-/// A store and the configuration around it: where servers and commands of one test work.
+/// A store and its configuration, which the servers and commands of one test use.
 pub struct Site {
     folder: TempDir,
-    /// Of the store itself, past any proxy.
+    /// The URL of the store itself, without a proxy.
     pub database: String,
     settings: Vec<(String, String)>,
 }
 
 impl Site {
-    /// A SQLite file in a folder of its own.
+    /// A SQLite file in a new folder.
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}", folder.path().join("sealwright.db").display());
@@ -53,7 +53,7 @@ impl Site {
         Self::migrated(cluster.create_database().await)
     }
 
-    /// The same, with its tables in this folder.
+    /// As [`Self::postgres`], with its tables in this folder.
     pub async fn postgres_in(cluster: &Cluster, folder: &Path) -> Self {
         Self::migrated(cluster.create_database_in(folder).await)
     }
@@ -82,12 +82,12 @@ impl Site {
         self.folder.path().join("sealwright.db")
     }
 
-    /// Where everything of this site is.
+    /// The folder that holds all files of this site.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Sets one configuration key for all that is started from now on.
+    /// Sets an environment variable for all processes that are started from now on.
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.retain(|(known, _)| known != key);
         self.settings.push((key.to_owned(), value.to_owned()));
@@ -99,7 +99,8 @@ impl Site {
         command
     }
 
-    /// Gives a command this site's configuration and none of the environment's.
+    /// Gives a command this site's configuration, and nothing else of the environment except
+    /// `PATH`.
     fn dress(&self, command: &mut Command) {
         command
             .env_clear()
@@ -124,7 +125,7 @@ impl Site {
         self.command().args(arguments).output().unwrap()
     }
 
-    /// Runs one command that must succeed; what it printed.
+    /// Runs one command that must succeed, and returns what it printed.
     pub fn must(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -136,12 +137,12 @@ impl Site {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs one command that must succeed and prints JSON.
+    /// Runs one command that must succeed, and returns the JSON that it printed.
     pub fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.must(&[&["--json"], arguments].concat())).unwrap()
     }
 
-    /// Gives an agent a new secret; the old one lives on for so many seconds.
+    /// Gives an agent a new secret. The old secret stays valid for `overlap` seconds.
     pub fn rotate(&self, agent: &Agent, overlap: u64) -> Agent {
         let made = self.json(&[
             "agent",
@@ -156,7 +157,7 @@ impl Site {
         }
     }
 
-    /// Makes an agent with all that these tests ask for.
+    /// Makes an agent with all scopes that these tests use.
     pub fn agent(&self, name: &str, plan: &str) -> Agent {
         let scopes = "tokens:read agents:read";
         let made = self.json(&[
@@ -169,7 +170,7 @@ impl Site {
         }
     }
 
-    /// Imports agents by these ids and hashes.
+    /// Imports agents with these ids and hashes.
     pub fn import(&self, hashes: &[(&str, &str)]) {
         let line = |(id, hash): &(&str, &str)| {
             let line =
@@ -182,7 +183,7 @@ impl Site {
     }
 
     pub fn agents(&self, count: usize) -> Arc<Vec<Agent>> {
-        // Two at a time: a command's time is mostly its own start.
+        // Two commands run at a time: most of a command's time is its start.
         let numbers: Vec<usize> = (0..count).collect();
         let create = |number: &usize| self.agent(&format!("load-{number}"), "unlimited");
         Arc::new(std::thread::scope(|scope| {
@@ -201,14 +202,15 @@ impl Site {
         try_start(self.command()).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
-    /// Starts a server whose database address is another, a proxy's.
+    /// Starts a server with another database URL, that of a proxy.
     pub fn start_at(&self, database: &str) -> Server {
         let mut command = self.command();
         command.env("SEALWRIGHT_DATABASE__URL", database);
         try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
-    /// Starts a server that is told by a failed write, and not by a signal, that a file may not grow.
+    /// Starts a server that ignores SIGXFSZ: when a file may not grow, the write fails and no
+    /// signal ends the process.
     pub fn start_without_file_size_signal(&self) -> Server {
         let mut command = Command::new("sh");
         self.dress(&mut command);
@@ -219,7 +221,7 @@ impl Site {
         try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
-    /// Starts a server that may have only so many descriptors.
+    /// Starts a server that may have at most this many file descriptors.
     pub fn start_with_descriptors(&self, most: usize) -> Server {
         let mut command = Command::new("sh");
         self.dress(&mut command);
@@ -230,7 +232,8 @@ impl Site {
         try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
-    /// Starts a server that waits for something, says so, and is then given it.
+    /// Starts a server that waits at start-up. Once its log contains `saying`, `give` provides what
+    /// it waits for.
     pub fn start_waiting(&self, saying: &str, give: impl FnOnce()) -> Server {
         let waits = |log: &Log| {
             let began = Instant::now();
@@ -248,18 +251,18 @@ impl Site {
             .unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
-    /// Starts a server that may refuse to: then how it ended and what it said.
+    /// Starts a server. If it does not start, returns its exit status and its log.
     pub fn start_or_refusal(&self) -> Result<Server, (ExitStatus, String)> {
         try_start(self.command())
     }
 }
 
-/// Starts a server and waits until it listens, or has ended.
+/// Starts a server and waits until it listens or has ended.
 fn try_start(command: Command) -> Result<Server, (ExitStatus, String)> {
     try_start_with(command, |_| ())
 }
 
-/// The same, and does something meanwhile.
+/// As [`try_start`], and calls `meanwhile` before it waits.
 fn try_start_with(
     mut command: Command,
     meanwhile: impl FnOnce(&Log),
@@ -300,7 +303,7 @@ impl Log {
     ) -> std::thread::JoinHandle<()> {
         let log = self.clone();
         std::thread::spawn(move || {
-            // Dropped after the announcement, or when the server ends without one.
+            // The sender is dropped after the announcement, or when the server ends without one.
             let mut found = found;
             for line in BufReader::new(source).lines().map_while(Result::ok) {
                 if let Some(addresses) = announced(&line)
@@ -327,14 +330,14 @@ impl Log {
     }
 }
 
-/// The two addresses of the line that says that the server serves.
+/// The two addresses in the log line that announces that the server serves.
 fn announced(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let line: Value = serde_json::from_str(line).ok()?;
     let address = |key: &str| line[key].as_str()?.parse().ok();
     Some((address("listen")?, address("ops_listen")?))
 }
 
-/// A running server. Dropped, it is killed.
+/// A running server. Dropping it kills the process.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
@@ -355,13 +358,13 @@ impl Server {
         self.child.id()
     }
 
-    /// SIGKILL, and waits for its end.
+    /// Sends SIGKILL and waits for the end of the process.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         signal(Signal::TERM, self.pid());
     }
@@ -397,7 +400,7 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// In how many of its last lines the server said this.
+    /// How many of the last log lines contain this text.
     pub fn said(&self, text: &str) -> usize {
         self.log
             .text()
@@ -406,7 +409,7 @@ impl Server {
             .count()
     }
 
-    /// The value of one metric, 0 when it was never counted.
+    /// The value of one metric, or 0 if the metric is absent.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.ops_client().get("/metrics").await.text();
         let line = text.lines().find(|line| {
@@ -429,7 +432,7 @@ impl Drop for Server {
     }
 }
 
-/// Lets this process have as many connections as it may.
+/// Raises this process's limit of file descriptors to the maximum that it may have.
 pub fn raise_descriptors() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(
@@ -447,7 +450,7 @@ pub fn signal(signal: Signal, pid: u32) {
         .unwrap_or_else(|fault| panic!("{signal:?} to {pid}: {fault}"));
 }
 
-/// The system's name of a process.
+/// A process id in the form that the system's calls take.
 pub fn process_id(pid: u32) -> Pid {
     i32::try_from(pid)
         .ok()
@@ -455,7 +458,7 @@ pub fn process_id(pid: u32) -> Pid {
         .unwrap_or_else(|| panic!("{pid} is no process"))
 }
 
-/// Prints how something that was measured is distributed.
+/// Prints the distribution of measured times.
 pub fn report(what: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1_000.0;
