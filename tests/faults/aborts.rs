@@ -1,4 +1,4 @@
-//! Clients that send and go away.
+//! Clients that send a request and close the connection without reading.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ fn clients_that_go_away_leave_no_open_transaction_and_no_wrong_count() {
         let mut server = site.start_at(&proxy.url(&site.database));
         let mut client = server.client();
         let token = client.issue(&agents[0]).await.token();
-        // Slow enough for the client to leave in the midst of everything.
+        // The delay is long enough that clients leave in every phase of a request.
         proxy.set(Mode::Delay(Duration::from_millis(25)));
         let mut storm = JoinSet::new();
         for worker in 0..48 {

@@ -1,7 +1,9 @@
-//! Processes whose clocks are wrong, on a database with the right one: minutes or a day ahead or behind. No revoked
-//! token is active anywhere, no code is good twice, no key signs before its time, no token has an `iat` in the future.
+//! Processes whose clocks are wrong, minutes or a day ahead or behind, on a database with the right
+//! clock. No revoked token is active anywhere, no code is valid twice, no key signs before its
+//! time, no token has an `iat` in the future.
 //!
-//! The long form takes ten minutes, so that clean-up and the steps of keys, which come once a minute, have their turns.
+//! The long form takes ten minutes, so that the clean-up and the steps of key rotation, which run
+//! once a minute, run several times.
 
 use futures_util::future::join_all;
 
@@ -28,12 +30,13 @@ struct Replica {
     server: Server,
 }
 
-/// What must stay dead, what must stay spent, and who may not sign yet.
+/// Tokens that must stay inactive, codes that must stay spent, and the key that may not sign yet.
 struct Stage {
     site: Site,
     replicas: [Replica; 2],
     asker: Agent,
-    /// Whose tokens are revoked one by one, all at once, and by a suspension.
+    /// Three agents. The tokens of the first are revoked one by one, those of the second all at
+    /// once, those of the third by a suspension.
     agents: Vec<Agent>,
     tokens: Vec<String>,
     codes: Vec<String>,
@@ -66,7 +69,7 @@ impl Stage {
                 server: site.start(),
             }
         });
-        // By the second clock.
+        // The command runs with the second clock.
         site.must(&["key", "rotate"]);
         let announced = site
             .texts("select kid from signing_key where state = 'announced'")
@@ -92,7 +95,8 @@ impl Stage {
         self.replicas[replica].server.client()
     }
 
-    /// A token is issued at no second that has yet to come, and signed by no key before its time.
+    /// Demands that the token's `iat` is not in the future, and that its key did not sign before
+    /// its time.
     async fn check_issued(&self, token: &str) {
         let (claims, now) = (claims(token), self.site.now().await);
         let (iat, exp) = (
@@ -117,7 +121,8 @@ impl Stage {
         token
     }
 
-    /// Kills tokens of both replicas in every way, by requests and commands with the clock of `here`.
+    /// Kills tokens of both replicas in every way. Requests go to the replica `here`, and commands
+    /// run with its clock.
     async fn kill(&mut self, here: usize) {
         self.site.wear(&self.replicas[here].clock);
         for agent in 0..self.agents.len() {
@@ -155,11 +160,12 @@ impl Stage {
         let token = reply.token();
         self.check_issued(&token).await;
         self.codes.push(code);
-        // The second try, below, kills it.
+        // `check` exchanges the code again, which revokes this token.
         self.tokens.push(token);
     }
 
-    /// All that is dead or spent is so for both replicas, and the newest is on their lists.
+    /// Demands that both replicas refuse all spent codes and dead tokens, and that their lists name
+    /// the newest tokens.
     async fn check(&self) {
         for (number, replica) in self.replicas.iter().enumerate() {
             let mut client = self.client(number);
@@ -191,7 +197,8 @@ impl Stage {
         }
     }
 
-    /// The old secret opens both replicas for as long as it was promised, by the database's clock, and no longer.
+    /// Demands that both replicas accept the old secret exactly until the end of its overlap, by
+    /// the database's clock.
     async fn check_overlap(&self, old: &Agent, ends: i64) {
         for replica in 0..2 {
             let before = self.site.now().await;
@@ -202,7 +209,7 @@ impl Stage {
                 "{status} {} s before the end",
                 ends - after
             );
-            // A process knows the database's time to the milliseconds that asking takes.
+            // A process knows the database's time only to the few milliseconds that a query takes.
             assert!(
                 before <= ends || status == 401,
                 "{status} {} s after the end",
@@ -269,7 +276,7 @@ fn replicas_whose_clocks_differ_by_minutes_or_a_day_revive_nothing() {
     });
 }
 
-/// A machine that starts without a network: there is no second clock to go by.
+/// A machine starts without a network, and SQLite offers no second clock to compare with.
 #[test]
 fn a_server_on_sqlite_whose_clock_is_a_day_ahead_until_it_is_set_loses_nothing() {
     play(async {
@@ -301,7 +308,7 @@ fn a_server_on_sqlite_whose_clock_is_a_day_ahead_until_it_is_set_loses_nothing()
             );
         }
         assert_eq!(client.revoke(&agent, &late).await.status, 200);
-        // Long enough for clean-up, which comes once a minute.
+        // In the long form this is long enough for the clean-up, which runs once a minute.
         pause(scaled(1_500, 130_000)).await;
         clock.set(0);
         eventually("the clock is right", async || {

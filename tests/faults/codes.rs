@@ -1,4 +1,4 @@
-//! Authorization codes whose exchange loses its answer.
+//! Authorization codes whose exchange loses the database's response.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::stage::play;
 use crate::stage::proxy::{Kind, Mode, Proxy};
 use crate::stage::server::{Agent, Site};
 
-/// Fetches codes and exchanges each twice at once; how often each status came.
+/// Fetches codes and exchanges each twice at once. Returns how often each status came.
 async fn exchange_codes(
     client: impl Fn() -> Client,
     agent: &Agent,

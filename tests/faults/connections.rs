@@ -1,5 +1,5 @@
-//! A database that gives few connections: whoever comes is served or shed, nobody starves, and an
-//! operator's command finds a connection.
+//! A database that allows few connections: every request is served or shed, no client starves, and
+//! an operator's command gets a connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Server, Site};
 use crate::stage::{eventually, play, scaled};
 
-/// A site whose servers and commands come as a role of their own, which may have so many connections.
+/// A site whose servers and commands use a separate role, whose connections a test can limit.
 async fn limited(cluster: &Cluster) -> Site {
     let mut site = Site::postgres(cluster).await;
     let sql = "create role limited login;
@@ -32,7 +32,8 @@ async fn run(site: &Site, sql: &str) {
     conn.close().await.unwrap();
 }
 
-/// All ask at once, each on a connection of its own, and each is answered or shed.
+/// All agents ask at once, each on its own connection. Each request must be answered or shed.
+/// Returns how many were answered.
 async fn burst(servers: &[&Server], agents: &Arc<Vec<Agent>>, rounds: usize) -> usize {
     let mut asked = JoinSet::new();
     for (number, agent) in agents
@@ -61,7 +62,7 @@ async fn burst(servers: &[&Server], agents: &Arc<Vec<Agent>>, rounds: usize) -> 
     replies.iter().filter(|reply| reply.status == 200).count()
 }
 
-/// Every agent gets its token and the server says that it is ready; how long that took.
+/// Waits until every agent gets its token and the server is ready. Returns how long that took.
 async fn all_is_well(server: &Server, agents: &Arc<Vec<Agent>>) -> Duration {
     let mut client = server.client();
     eventually("all is well after the burst", async || {
@@ -75,8 +76,8 @@ async fn all_is_well(server: &Server, agents: &Arc<Vec<Agent>>) -> Duration {
     .await
 }
 
-/// All is well five seconds after the burst, on a machine on which the same round took `quiet` before it; one that
-/// is busy with something else meanwhile is given so many times as long.
+/// Demands that all is well five seconds after the burst. `quiet` is the time of the same round
+/// before the burst. If the machine is slower than expected, the bound grows by the same factor.
 async fn all_is_well_in_time(server: &Server, agents: &Arc<Vec<Agent>>, quiet: Duration) {
     const IN_TIME: Duration = Duration::from_secs(5);
     const QUIET_ROUND: Duration = Duration::from_millis(500);
@@ -114,7 +115,8 @@ fn a_burst_is_answered_or_shed_however_few_connections_a_role_may_have() {
                 println!("limit {limit}: {answered} of {} answered", agents.len() * 2);
                 all_is_well_in_time(&server, &agents, quiet).await;
             }
-            // Kills find a connection, by HTTP and by command, while others ask.
+            // Kills get a connection while others ask: a revocation by HTTP, and a suspension by a
+            // command.
             let held = server.client().issue(&agents[0]).await.token();
             let one = [&server];
             let (answered, killed) = tokio::join!(burst(&one, &agents, 2), async {
@@ -151,13 +153,13 @@ fn replicas_that_share_too_few_connections_leave_some_to_the_commands() {
         for server in &servers {
             all_is_well(server, &agents).await;
         }
-        // A pool shrinks when nobody uses it: what is left is one connection a lane.
+        // An unused pool shrinks to one connection for each lane.
         let open = "select count(*) from pg_stat_activity where usename = 'limited'";
         eventually("idle connections are given back", async || {
             site.number(open).await <= 3 * 5
         })
         .await;
-        // With fewer than one a lane, they share what there is.
+        // With fewer connections than lanes, the lanes share the connections.
         run(&site, "alter role limited connection limit 8").await;
         run(
             &site,

@@ -1,4 +1,5 @@
-//! `kill -9` of the server under load: nothing is lost, nothing counted twice, no revocation forgotten.
+//! `kill -9` of the server under load: nothing is lost, nothing is counted twice, and no revocation
+//! is forgotten.
 
 use crate::stage::audit::introspect_all;
 use crate::stage::cluster::Cluster;
@@ -24,11 +25,11 @@ async fn kill_twenty_times(site: &Site) {
     let mut dice = Dice::new();
     let mut all = Ledger::default();
     for _ in 0..20 {
-        // The store opens by itself: the next start is nothing but a start.
+        // The store recovers when it is opened. The next start needs no other step.
         let server = site.start();
         let load = Load::on(server.address, &agents, 24).revoking(6).start();
         load.delivers(dice.below(120)).await;
-        // Where in a batch's life it is killed is left to chance.
+        // The phase of a batch in which the kill comes is random.
         pause(dice.below(25)).await;
         server.kill();
         let ledger = load.stop().await;

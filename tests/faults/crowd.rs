@@ -1,4 +1,4 @@
-//! More connections than the process has descriptors for, and clients that stall in every way.
+//! More connections than the process has file descriptors for, and clients that stall in every way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::stage::ledger::Load;
 use crate::stage::server::{Server, Site, raise_descriptors};
 use crate::stage::{GENEROUS, eventually, pause, play, scaled};
 
-/// A connection of a client that nobody wants; one that is turned away is one too.
+/// Opens a connection of a hostile client. The server may turn it away at once.
 async fn connect(server: &Server) -> Option<TcpStream> {
     timeout(GENEROUS, TcpStream::connect(server.address))
         .await
@@ -22,7 +22,7 @@ async fn connect(server: &Server) -> Option<TcpStream> {
         .ok()
 }
 
-/// Reads a byte now and then, for as long as there are any.
+/// Reads a byte every 200 ms, for as long as bytes come.
 async fn read_slowly(mut stream: TcpStream) {
     while stream.read_u8().await.is_ok() {
         pause(200).await;
@@ -42,8 +42,8 @@ fn hostile_connections_beyond_the_descriptors_cost_good_agents_nothing_on_postgr
     });
 }
 
-/// `ulimit -n 1024`, and all from one address: idle connections, half heads, slow readers, and clients that
-/// pipeline and never read.
+/// `ulimit -n 1024`, and all clients come from one address: idle connections, half heads, slow
+/// readers, and clients that pipeline and never read.
 async fn beside_hostile_connections(site: &Site) {
     raise_descriptors();
     let (idle, slow, deaf) = scaled((1_100, 50, 120), (3_000, 200, 500));
@@ -56,7 +56,7 @@ async fn beside_hostile_connections(site: &Site) {
         let Some(mut stream) = connect(&server).await else {
             continue;
         };
-        // Some say nothing, some half a head, some have been served.
+        // Some clients send nothing, some send half a head, and some have been served.
         let said: &[u8] = match number % 3 {
             0 => b"",
             1 => b"POST /api/v1/token HTTP/1.1\r\nhost: a\r\nx-a: ",
@@ -70,7 +70,7 @@ async fn beside_hostile_connections(site: &Site) {
         let Some(mut stream) = connect(&server).await else {
             continue;
         };
-        // Until the server takes no more: its own answers are not read.
+        // Send until the server accepts no more, since nobody reads its responses.
         let _ = timeout(Duration::from_millis(20), async {
             while stream.write_all(&documents).await.is_ok() {}
         })
@@ -82,7 +82,7 @@ async fn beside_hostile_connections(site: &Site) {
         }
     }
     load.delivers(scaled(200, 5_000)).await;
-    // Who comes now is served too.
+    // A client that comes now is served too.
     for number in 0..scaled(30, 300) {
         assert_eq!(
             server.client().issue(&late).await.status,
@@ -110,7 +110,8 @@ async fn beside_hostile_connections(site: &Site) {
     site.audit(&ledger).await;
 }
 
-/// More connections allowed than descriptors: those that idle make room when the system has none left.
+/// The server allows more connections than it has descriptors. When the system has no descriptor
+/// left, idle connections make room.
 #[test]
 fn a_cap_above_the_descriptors_locks_nobody_out() {
     play(async {
@@ -174,7 +175,7 @@ fn bodies_that_stall_are_bounded_and_good_agents_are_served() {
             turned_away.load(Ordering::Relaxed) > 50
         })
         .await;
-        // A client that sends its body apart from its head has a place all the same.
+        // A client that sends its body separately from its head is served all the same.
         let request = token_request(&agent);
         let (start, rest) = request.split_at(request.len() - 20);
         let mut stream = connect(&server).await.unwrap();
@@ -201,7 +202,7 @@ fn bodies_that_stall_are_bounded_and_good_agents_are_served() {
     });
 }
 
-/// The Oculus SDK's HTTP settings: kept connections, a poll every 15 s, no second try.
+/// The HTTP settings of the Oculus SDK: kept connections, a poll every 15 s, no retry.
 #[test]
 fn pollers_keep_their_connections() {
     play(async {

@@ -1,4 +1,4 @@
-//! A connection to the database that breaks at the worst moment.
+//! A connection to the database breaks at the worst moment.
 
 use crate::stage::audit::introspect_all;
 use crate::stage::client::{get, token_request};
@@ -26,7 +26,7 @@ fn a_batch_whose_answer_is_lost_is_counted_once_and_its_tokens_arrive() {
             let ledger = load.stop().await;
             let cuts = proxy.cuts() - before;
             println!("{mode:?}: {cuts} cuts, {}", ledger.summary());
-            // The resend succeeds behind the cut, so everybody gets what he waited for.
+            // The server sends the batch again after the cut, so every client gets its token.
             assert_eq!(ledger.unanswered, 0);
             assert!(
                 ledger.statuses.keys().all(|(_, status)| *status == 200),
@@ -65,7 +65,8 @@ fn a_revocation_whose_commit_is_cut_is_never_promised_and_lost() {
                 ledger.summary()
             );
             assert_eq!(ledger.unanswered, 0);
-            // A revocation may be asked for twice, so it is: everybody gets his 200.
+            // A revocation may be written twice. The server repeats it after a cut, so every client
+            // gets a 200.
             assert!(
                 ledger.statuses.keys().all(|(_, status)| *status == 200),
                 "{}",
@@ -121,7 +122,7 @@ fn a_stalled_database_is_a_503_within_three_seconds_and_heals_by_itself() {
         let cluster = Cluster::start().await;
         let site = Site::postgres(&cluster).await;
         let agents = site.agents(2);
-        // Not on the ledger.
+        // This agent is not on the ledger.
         let other = site.agent("other", "unlimited");
         let proxy = Proxy::start(cluster.port(), Kind::Batches).await;
         let server = site.start_at(&proxy.url(&site.database));
@@ -129,7 +130,8 @@ fn a_stalled_database_is_a_503_within_three_seconds_and_heals_by_itself() {
         load.delivers(50).await;
         proxy.set(Mode::Stall);
         pause(100).await;
-        // Requests that came before the stall, in its midst and at its end all meet the same limit.
+        // Requests that came before the stall, during it and at its end all have the same time
+        // limit.
         for _ in 0..2 {
             let reply = server.client().ask(&token_request(&other)).await;
             expect_unavailable("token", &reply);

@@ -1,4 +1,5 @@
-//! No room left to write: requests that need some are 503 until there is room again, and what was answered is kept.
+//! No room left to write: requests that must write get a 503 until there is room again. What was
+//! answered 200 is kept.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::stage::reverse_proxy::find;
 use crate::stage::server::{Server, Site, process_id};
 use crate::stage::{cannot_run, eventually, play};
 
-/// Says how large the files of a running process may grow.
+/// Limits how large the files of a running process may grow.
 fn limit_files(server: &Server, bytes: Option<u64>) {
     let process = Some(process_id(server.pid()));
     let old = prlimit(
@@ -43,14 +44,14 @@ fn a_file_that_may_not_grow_is_a_503_and_passes() {
     });
 }
 
-/// What a small disk of its own needs.
+/// Why a test with its own small disk cannot run on some machines.
 const MOUNT: &str = "needs the right to mount, which root has outside of containers";
 
-/// A small disk. Dropped, it is gone.
+/// A small disk. Dropping it unmounts it.
 struct Disk(PathBuf);
 
 impl Disk {
-    /// Mounts one of so many bytes on a folder; `None` without the right to.
+    /// Mounts a disk of this size on a folder. `None` without the right to mount.
     fn mount(folder: &Path, size: &str) -> Option<Self> {
         let mut mount = Command::new(find("mount")?);
         mount
@@ -70,7 +71,7 @@ impl Disk {
         self.0.join("ballast")
     }
 
-    /// Takes what room there is.
+    /// Fills the disk.
     fn fill(&self) {
         let mut ballast = std::fs::File::create(self.ballast()).unwrap();
         let block = vec![1; 4096];
@@ -84,7 +85,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Whoever has files open there keeps them until it ends.
+        // Unmount lazily: a process with open files on the disk keeps them until it ends.
         let _ =
             find("umount").map(|umount| Command::new(umount).arg("--lazy").arg(&self.0).status());
     }
@@ -102,7 +103,7 @@ fn a_full_disk_is_a_503_and_passes_on_sqlite() {
     });
 }
 
-/// A database's own disk; the log of the cluster is on another.
+/// The database has its own disk. The log of the PostgreSQL cluster is on another.
 #[test]
 fn a_full_disk_is_a_503_and_passes_on_postgres() {
     play(async {
@@ -117,7 +118,7 @@ fn a_full_disk_is_a_503_and_passes_on_postgres() {
     });
 }
 
-/// Under load the disk is filled, and some time later there is room again.
+/// Fills the disk under load, and some time later makes room again.
 async fn fill_up(
     site: &Site,
     mut server: Server,
@@ -135,7 +136,7 @@ async fn fill_up(
     .await;
     for _ in 0..3 {
         expect_unavailable("token", &server.client().issue(&apart).await);
-        // PostgreSQL may have room on a page for one that is small.
+        // A revocation is small, so PostgreSQL may have room for it on a page that it has already.
         if site.is_sqlite() {
             expect_unavailable("revocation", &server.client().revoke(&apart, &kept).await);
         }
@@ -173,7 +174,7 @@ async fn fill_up(
     expect_in_time(&ledger.times);
     ledger.kept = Some(kept);
     site.audit(&ledger).await;
-    // What was written is whole.
+    // The written data is complete after a restart.
     server.kill();
     let server = site.start();
     crate::stage::audit::introspect_all(&server, &agents[0], &ledger).await;

@@ -1,4 +1,4 @@
-//! The SQLite file: one server at a time, and a turn to write that somebody keeps.
+//! The SQLite file: only one server at a time, and another process that keeps the turn to write.
 
 use tokio::task::JoinSet;
 
@@ -24,7 +24,7 @@ fn a_second_server_on_one_file_is_refused_until_the_first_is_gone() {
             "{said}"
         );
         assert_eq!(first.client().issue(&agent).await.status, 200);
-        // Every other command works beside it.
+        // Every other command works while the server runs.
         site.must(&["agent", "list"]);
         first.kill();
         let second = site.start();
@@ -48,7 +48,7 @@ fn a_turn_to_write_that_somebody_keeps_is_a_503_and_passes() {
             .push(ledger::jti_of(&kept));
         let load = Load::on(server.address, &agents, 16).revoking(3).start();
         load.delivers(100).await;
-        // As a command does that is stopped in the midst of its commit.
+        // Hold the lock, as a command does that is stopped in the middle of its commit.
         let turn = std::fs::File::open(site.file().with_extension("db.turn")).unwrap();
         turn.lock().unwrap();
         let threads = server.threads();
@@ -57,7 +57,7 @@ fn a_turn_to_write_that_somebody_keeps_is_a_503_and_passes() {
         }
         assert!(server.client().introspect(&agents[1], &kept).await.active());
         assert_eq!(server.client().get("/livez").await.status, 200);
-        // Whoever waited and gave up has left nothing behind that waits on.
+        // Requests that gave up have left no thread behind that still waits.
         let more = server.threads();
         assert!(more <= threads + 8, "{threads} threads became {more}");
         drop(turn);
@@ -99,7 +99,7 @@ fn a_turn_to_write_that_somebody_keeps_is_a_503_and_passes() {
     });
 }
 
-/// So many revocations side by side, each a 503.
+/// Sends this many revocations at once. Each must get a 503.
 async fn revoke_at_once(server: &Server, agent: &Agent, token: &str, count: usize) {
     let mut asked = JoinSet::new();
     for _ in 0..count {

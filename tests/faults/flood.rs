@@ -1,4 +1,4 @@
-//! Guessing secrets, in every form, beside agents that know theirs.
+//! A flood of guessed secrets, in every form, beside agents with valid secrets.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use crate::stage::ledger::Load;
 use crate::stage::server::{Agent, Site};
 use crate::stage::{Dice, play, scaled};
 
-/// Far above what a server of this kind needs, far below what one hash of 19 MiB a guess would take.
+/// This is far above what such a server needs, and far below what a hash of 19 MiB for each guess
+/// would take.
 const MAX_MEMORY_MIB: u64 = 256;
 
 #[test]
@@ -23,7 +24,7 @@ fn a_flood_of_wrong_secrets_costs_no_hash_and_no_good_agent_anything() {
         );
         let server = site.start();
         assert_eq!(server.client().issue(&victim).await.status, 200);
-        // Each agent's secret is hashed once, and known from then on.
+        // Each agent's secret is hashed once and known from then on.
         let warming = Load::on(server.address, &good, 4).start();
         warming.delivers(100).await;
         let mut ledger = warming.stop().await;
@@ -76,8 +77,8 @@ fn a_flood_of_wrong_secrets_costs_no_hash_and_no_good_agent_anything() {
     });
 }
 
-/// A wrong pair: ids known and random, secrets of the generated form, of other forms, and another
-/// agent's own valid one.
+/// A wrong pair of id and secret. Ids are known or random. Secrets have the generated form or
+/// another form, or are another agent's valid secret.
 fn guess(dice: &mut Dice, victim: &Agent, other: &Agent) -> Agent {
     let random_id = format!("{:032x}", u128::from(dice.below(u64::MAX)));
     let id = if dice.below(2) == 0 {

@@ -1,4 +1,4 @@
-//! Revocations of others, beside a client that revokes without end.
+//! Revocations by other clients, beside a client that revokes without end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,13 +44,13 @@ impl Flood {
                 while !stop.load(Ordering::Relaxed) {
                     match client.send(&request).await.map(|reply| reply.status) {
                         Ok(200) => revoked += 1,
-                        // More than one caller may revoke in a minute, or than can be answered.
+                        // 429: the caller is over its rate. 503: the server cannot answer them all.
                         Ok(429 | 503) => refused += 1,
                         Ok(status) => panic!("{status}"),
                         Err(Lost::NotSent(_) | Lost::Unanswered(_)) => {}
                     }
-                    // In all some 1,500 a second: what is shown is that they hold nothing that others need, and
-                    // not what a machine does that has more to answer than it can.
+                    // About 1,500 requests a second in total. The test shows that they hold nothing
+                    // that others need. It does not test an overloaded machine.
                     pause(scaled(20, 2_000)).await;
                 }
                 (revoked, refused)
@@ -67,7 +67,8 @@ impl Flood {
     }
 }
 
-/// Revokes a token of each agent by a request, and suspends each by a command; how long both took.
+/// Revokes tokens of each agent by requests, and suspends each agent by a command. Returns how long
+/// both took.
 async fn kill(site: &Site, server: &Server, agents: &[Agent]) -> (Vec<Duration>, Vec<Duration>) {
     let (mut client, mut revocations, mut suspensions) = (server.client(), Vec::new(), Vec::new());
     for agent in agents {
@@ -107,13 +108,13 @@ async fn beside_hostile_revocations(site: &Site, count: usize) {
         report(what, times);
     }
     assert!(revoked > 0, "nothing was revoked twice");
-    // A debug build on a machine that others load tells nothing by its times.
+    // The times of a debug build on a machine with other load say nothing.
     assert!(
         most <= scaled(GENEROUS, ANSWER_WITHIN),
         "one took {} ms",
         most.as_millis()
     );
-    // What one revoked a thousand times is recorded once.
+    // A token that was revoked a thousand times is recorded once.
     let rows = site.number("select count(*) from revoked_token").await;
     let tokens = i64::try_from((first.len() + second.len()) * 5 + 1).unwrap();
     assert_eq!(rows, tokens);

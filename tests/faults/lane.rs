@@ -1,5 +1,5 @@
-//! Neighbours on one commit lane: while somebody holds an agent's counter, that agent waits and nobody else, however
-//! many requests it makes.
+//! Agents that share a commit lane: while another program holds the lock on an agent's counter,
+//! only that agent waits, however many requests it makes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,8 @@ use crate::stage::outcome::expect_in_time;
 use crate::stage::server::{Agent, Server, Site, report};
 use crate::stage::{eventually, play, scaled};
 
-/// Exchanges codes of an agent on several connections until it is stopped; which statuses were answered.
+/// Exchanges codes of an agent on several connections until it is stopped. Returns the statuses of
+/// the responses.
 fn exchange(servers: &[Server], agent: &Agent, stop: &Arc<AtomicBool>) -> JoinSet<Vec<u16>> {
     let mut tasks = JoinSet::new();
     for number in 0..8 {
@@ -40,7 +41,7 @@ fn an_agent_whose_counter_is_held_keeps_nobody_else_waiting() {
         let held = site.agent("held", "unlimited");
         site.must(&["agent", "update", &held.id, "--redirect-uri", CALLBACK]);
         let servers = [site.start(), site.start()];
-        // Its counter is there from now on.
+        // The agent's counter exists from now on.
         assert_eq!(servers[0].client().issue(&held).await.status, 200);
         let on_both = |agents: &Arc<Vec<Agent>>, connections| Load {
             servers: servers.iter().map(|server| server.address).collect(),

@@ -1,5 +1,5 @@
-//! First logins of agents with generated secrets beside junk, where imported credentials make junk cost
-//! hashes.
+//! First logins of agents with generated secrets, beside junk secrets. There are imported
+//! credentials, so each junk secret costs a hash.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,20 +16,21 @@ const ARGON2: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$MTIz
 const BCRYPT_10: &str = "$2b$10$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
 const BCRYPT_14: &str = "$2b$14$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
 
-/// What comes beside the first logins, all from one network.
+/// The junk requests beside the first logins, all from one network.
 struct Junk {
-    /// How many requests a second are sent.
+    /// How many requests are sent in a second.
     rate: u32,
-    /// How many of them must be answered.
+    /// How many of them must be answered in a second.
     min_rate: f64,
-    /// Whom they name, one after the other; `None` is an id that nobody has, another each time.
+    /// The ids that they name, in turn. `None` is an unknown id, a different one each time.
     ids: &'static [Option<&'static str>],
 }
 
 #[test]
 fn a_thousand_junk_secrets_a_second_cost_no_first_login_anything() {
     play(async {
-        // A little more than is asked for, as no sender is ever early.
+        // The rate is a little above the demanded one, since a sender may be late but is never
+        // early.
         let junk = Junk {
             rate: scaled(200, 1_050),
             min_rate: scaled(1.0, 1_000.0),
@@ -39,7 +40,7 @@ fn a_thousand_junk_secrets_a_second_cost_no_first_login_anything() {
     });
 }
 
-/// With the limit on failures off, so that the lanes alone keep them apart.
+/// The limit on failures is off, so that only the lanes separate the requests.
 #[test]
 fn wrong_secrets_at_the_dearest_hash_keep_no_first_login_waiting() {
     play(async {
@@ -60,7 +61,7 @@ async fn first_logins_beside(junk: &Junk, hashes: &[(&str, &str)], settings: &[(
     }
     site.import(hashes);
     let agents = site.agents(scaled(12, 200));
-    // Each process hashes each secret once.
+    // Each process hashes each secret once, so each measurement needs a new process.
     let alone = site.start();
     let quiet = first_logins(&alone, &agents).await;
     drop(alone);
@@ -86,18 +87,19 @@ async fn first_logins_beside(junk: &Junk, hashes: &[(&str, &str)], settings: &[(
         rate >= junk.min_rate,
         "{rate:.0} junk requests a second are too few"
     );
-    // A machine that others load as well tells nothing by ratios of a dozen.
+    // The short form has only a dozen samples. On a machine with other load their ratio says
+    // nothing.
     assert!(
         scaled(true, ratio < 2.0),
         "p99 is {ratio:.2} times as long beside junk"
     );
 }
 
-/// One after the other with a little time between them; each must succeed.
+/// Makes the first login of each agent, one after the other with a short pause. Each must succeed.
 async fn first_logins(server: &Server, agents: &[Agent]) -> Vec<Duration> {
     let (mut client, mut times) = (server.client(), Vec::new());
     let mut pace = interval(Duration::from_millis(50));
-    // What a process does once, the first of all requests pays.
+    // The first request pays for what a process does only once, so send another request first.
     client.get("/readyz").await;
     for agent in agents {
         pace.tick().await;
@@ -108,7 +110,8 @@ async fn first_logins(server: &Server, agents: &[Agent]) -> Vec<Duration> {
     times
 }
 
-/// Sends at its rate on several connections until it is stopped; how many requests were answered.
+/// Sends junk at its rate on several connections until it is stopped. Returns how many requests
+/// were answered.
 fn send(junk: &Junk, server: &Server, stop: &Arc<AtomicBool>) -> JoinSet<u64> {
     const CONNECTIONS: u32 = 16;
     let mut senders = JoinSet::new();

@@ -1,26 +1,26 @@
-//! Faults, done to the real program: kills, cuts, stalls, full disks, floods.
+//! Fault tests of the real program: kills, cut connections, stalls, full disks, floods.
 //!
-//! Every test here starts `sealwright` as a process of its own and, where it needs one, a private
-//! PostgreSQL that it may stop and kill. A load generator keeps a ledger of what each request was
-//! answered; an auditor compares the ledger with the database by SQL. Must not know how the server
-//! is built: it speaks HTTP, SQL, signals and the command line only.
+//! Every test here starts `sealwright` as a separate process and, if it needs one, a private
+//! PostgreSQL that it may stop and kill. A load generator keeps a ledger of the responses. An
+//! auditor compares the ledger with the database by SQL. Must not know how the server is built: the
+//! tests use only HTTP, SQL, signals and the command line.
 //!
-//! The invariants, by the names under which failures report them:
+//! The invariants, by the names that failures report:
 //!
 //! - *counted once*: counter == `token.issued` events, and no `jti` twice among them
 //! - *nothing delivered uncounted*: every delivered `jti` is among the events
-//! - *bounded loss*: delivered ≤ counter ≤ delivered + requests without an answer
-//! - *kept revocations*: what was answered 200 is revoked, after any restart
+//! - *bounded loss*: delivered ≤ counter ≤ delivered + requests without a response
+//! - *kept revocations*: a token whose revocation was answered 200 is revoked, after any restart
 //!
-//! Tests take turns: a fault that one of them makes must not become a finding of another.
+//! The tests run one at a time, so that a fault that one test causes does not fail another.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on must stop"
+    reason = "a test that cannot continue must stop"
 )]
 #![allow(
     missing_docs,
-    reason = "a test binary has no readers of its documentation"
+    reason = "nobody reads the documentation of a test binary"
 )]
 
 mod aborts;

@@ -1,6 +1,7 @@
-//! Reverse proxies share their connections among clients: what one client is refused must cost no other anything.
+//! Reverse proxies share their connections among clients: a refused request of one client must not
+//! affect other clients.
 //!
-//! A proxy that is not on the machine is named and passed over.
+//! If a proxy is not on the machine, the test prints that and passes.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -49,16 +50,17 @@ fn no_refused_neighbour_costs_a_good_agent_its_answer_behind_a_go_reverse_proxy(
     play(beside_refused_neighbours(&GO));
 }
 
-/// What a neighbour sends after its head.
+/// What a neighbour (another client of the proxy) sends after its head.
 #[derive(Clone, Copy)]
 enum Sent {
-    /// All of it.
+    /// This body, as a whole.
     Body(&'static str),
-    /// A token request of an agent that is suspended.
+    /// The form of a token request by a suspended agent.
     Suspended,
-    /// More than is read.
+    /// A body that is larger than the server reads.
     Large,
-    /// A part of it; then the neighbour waits for its answer, or goes away.
+    /// A part of the body. Then the neighbour waits for the response (`Stalls`), or goes away
+    /// (`Leaves`).
     Stalls,
     Leaves,
 }
@@ -69,11 +71,11 @@ const SHORT: Sent = Body("whatnot");
 const CHUNKED: Sent = Body("7\r\nwhatnot\r\n0\r\n\r\n");
 const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 
-/// A request line and its headers, with `FORM` for a form's content type, `LENGTH` for the body's and `LONG` for
-/// what is too long; and what is sent then.
+/// A request line with its header fields, and what is sent after the head. `FORM` is the content
+/// type of a form, `LENGTH` the length of the body, and `LONG` a text that is too long.
 #[rustfmt::skip]
 const REFUSED: &[(&str, Sent)] = &[
-    // The method, the path, the content type, the coding.
+    // Refused for the method, the path, the content type or the coding.
     ("PUT /api/v1/token\r\ncontent-length: 7", SHORT),
     ("POST /nothing\r\ncontent-length: 7", SHORT),
     ("POST /.well-known/jwks.json\r\ncontent-length: 7", SHORT),
@@ -85,7 +87,7 @@ const REFUSED: &[(&str, Sent)] = &[
     ("POST /oauth/token\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked", CHUNKED),
     ("POST /api/v1/token\r\nFORMcontent-encoding: gzip\r\ncontent-length: 7", SHORT),
     ("POST /api/v1/token\r\nFORMtransfer-encoding: gzip, chunked", CHUNKED),
-    // The body.
+    // Refused for the form or the size of the body.
     ("POST /api/v1/token\r\nFORMtransfer-encoding: chunked", Body("zz\r\n")),
     ("POST /api/v1/token\r\nFORMcontent-length: 70000", Large),
     ("POST /api/v1/token\r\nFORMcontent-length: 9000000000", Large),
@@ -94,7 +96,7 @@ const REFUSED: &[(&str, Sent)] = &[
     ("POST /api/v1/token\r\nFORMcontent-length: 7", Leaves),
     ("POST /nothing\r\ntransfer-encoding: chunked", Leaves),
     ("POST /api/v1/token\r\ncontent-type: application/json\r\ncontent-length: 70000", Leaves),
-    // What it says, and who says it.
+    // Refused for what the request says, or for who sends it.
     ("POST /api/v1/token\r\nFORMcontent-length: 7", SHORT),
     ("POST /oauth/token\r\nFORMcontent-length: 60",
         Body("grant_type=client_credentials&client_id=aaaa&client_secret=a")),
@@ -108,14 +110,14 @@ const REFUSED: &[(&str, Sent)] = &[
     ("GET /livez\r\nx-long: LONG", Body("")),
 ];
 
-/// The same, for who has the time that the server waits for a body.
+/// More such requests, for the long form only: the server waits for each body until its timeout.
 const STALLED: &[(&str, Sent)] = &[
     ("POST /api/v1/token\r\nFORMcontent-length: 7", Stalls),
     ("POST /nothing\r\ncontent-length: 7", Stalls),
     ("DELETE /oauth/token\r\ntransfer-encoding: chunked", Stalls),
 ];
 
-/// Neighbours of the good agents, and how often they were given each answer.
+/// The neighbours of the good agents. Each counts the responses that it gets by their status.
 struct Neighbours {
     stop: Arc<AtomicBool>,
     /// How many neighbours have sent all of their requests.
@@ -143,7 +145,7 @@ impl Neighbours {
             );
             tasks.spawn(async move {
                 let mut answers = BTreeMap::new();
-                // Each begins with another one.
+                // Each neighbour begins with a different request.
                 let turns = (number * requests.len() / count..).map(|turn| turn % requests.len());
                 for (sent, turn) in (1..).zip(turns) {
                     let status = offend(address, requests[turn], number, &suspended).await;
@@ -165,7 +167,7 @@ impl Neighbours {
         }
     }
 
-    /// Waits until every one has sent all of the requests.
+    /// Waits until every neighbour has sent each request once.
     async fn have_sent_all(&self) {
         let count = self.tasks.len();
         eventually("all is refused", async || {
@@ -184,13 +186,15 @@ impl Neighbours {
     }
 }
 
-/// How long a neighbour waits for its answer; one that no proxy gives is no fault of the server's.
+/// How long a neighbour waits for its response. If the proxy gives none, that is not a fault of the
+/// server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A little more than the server waits for a body. Go's library tells nobody of an answer before it has the body.
+/// A little longer than the server waits for a body. Go's library does not pass a response on
+/// before it has the whole body.
 const STALL_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// Sends one request that must be refused: its answer's status, 0 for none.
+/// Sends one request that must be refused. Returns the status of the response, or 0 without one.
 async fn offend(
     address: SocketAddr,
     (head, sent): (&str, Sent),
@@ -210,7 +214,8 @@ async fn offend(
         .replace("LENGTH", &suspended.len().to_string())
         .replace("LONG", &"x".repeat(70_000));
     let _ = stream.write_all(format!("{head}\r\n").as_bytes()).await;
-    // Some send their body with the head, others when they may have their answer already.
+    // Some neighbours send the body together with the head. Others send it later, when the response
+    // may have come already.
     pause(u64::try_from(number % 5).unwrap() * 10).await;
     let large = "x".repeat(70_000);
     let (body, wait) = match sent {

@@ -1,4 +1,5 @@
-//! How soon a revocation is on another server's list, beside kills whose tokens are to be looked up among many.
+//! How soon a revocation is on another server's list, beside kills whose tokens must be looked up
+//! among many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +10,15 @@ use crate::stage::ledger::claims;
 use crate::stage::server::{Agent, Site, report};
 use crate::stage::{eventually, play, scaled};
 
-/// One in so many of a day's tokens is an agent's that will be killed.
+/// One in so many of a day's tokens belongs to an agent that will be killed.
 const KILLED_SHARE: usize = 100;
 
-/// A day's tokens, recorded as if they had been issued.
+/// Records a day's tokens as if they had been issued.
 async fn fill(site: &Site, agents: &[Agent], tokens: usize) {
     for agent in agents {
         site.must(&["agent", "update", &agent.id, "--ttl", "86400"]);
     }
-    // In the order in which they would have been.
+    // The rows are in the order in which the tokens would have been issued.
     let sql = format!(
         "with agents as (select array_agg(agent_id) as ids from agent where ttl = 86400)
          insert into audit_event (at, kind, actor, agent_id, jti, expires_at, epoch, detail)
@@ -33,7 +34,7 @@ async fn fill(site: &Site, agents: &[Agent], tokens: usize) {
     site.execute(&sql).await;
 }
 
-/// How long a revocation of one server takes to be on the other's list.
+/// How long a revocation by one server takes to reach the other server's list.
 async fn reach(agent: &Agent, here: &mut Client, there: &mut Client) -> Duration {
     let token = here.issue(agent).await.token();
     assert_eq!(here.revoke(agent, &token).await.status, 200);
@@ -83,12 +84,12 @@ fn news_reach_another_servers_list_beside_a_row_of_suspensions() {
         report("a revocation's way to another server alone", alone);
         report("the same beside suspensions", beside);
         println!("{tokens} tokens of a day; p90 beside suspensions / alone: {ratio:.2}");
-        // A few of them on a machine that others load tell nothing.
+        // The short form has few samples. On a machine with other load they say nothing.
         assert!(
             scaled(true, ratio < 1.8),
             "news take {ratio:.2} times as long beside kills"
         );
-        // In their own time, the killed agents' tokens are there too.
+        // Later the tokens of the killed agents are on the lists too.
         let killed = tokens / KILLED_SHARE;
         eventually("the killed tokens are on both lists", async || {
             let lists = [

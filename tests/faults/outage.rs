@@ -1,4 +1,4 @@
-//! The database goes away, in every manner, and comes back.
+//! The database goes away, in every way, and comes back.
 
 use crate::stage::client::{Reply, get, post, revoke_request, token_request};
 use crate::stage::cluster::{Cluster, Locked};
@@ -7,11 +7,11 @@ use crate::stage::outcome::{expect_in_time, expect_unavailable};
 use crate::stage::server::{Agent, Server, Site};
 use crate::stage::{ANSWER_WITHIN, eventually, play};
 
-/// What a client holds when the database goes.
+/// What a client has when the database goes away.
 struct Holder {
-    /// Known to the server: its secret was proven a moment ago.
+    /// An agent that the server knows: its secret was proven a moment ago.
     warm: Agent,
-    /// Never seen by this server.
+    /// An agent that this server has never seen.
     cold: Agent,
     token: String,
 }
@@ -26,7 +26,7 @@ impl Holder {
         Self { warm, cold, token }
     }
 
-    /// Every request whose answer rests on the database, by name.
+    /// Every kind of request that needs the database, with a name.
     fn questions(&self) -> Vec<(&'static str, Vec<u8>)> {
         let bearer = format!("authorization: Bearer {}\r\n", self.token);
         let form = format!("token={}", self.token);
@@ -64,7 +64,7 @@ impl Holder {
     }
 }
 
-/// Asks all questions at once.
+/// Sends all requests at once.
 async fn ask_all(
     server: &Server,
     questions: Vec<(&'static str, Vec<u8>)>,
@@ -80,7 +80,7 @@ async fn ask_all(
     replies
 }
 
-/// What is served from memory goes on; liveness too, and readiness tells the truth.
+/// Demands that the documents in memory and liveness are still served.
 async fn expect_memory(server: &Server) {
     for path in [
         "/livez",
@@ -173,7 +173,7 @@ fn a_stopped_database_is_a_503_until_it_returns() {
         cluster.start_again().await;
         expect_back(&server, &holder).await;
         cluster.kill_postmaster();
-        // Its sessions see their master's death, and until then may still answer.
+        // The sessions may still answer until they notice that the postmaster is dead.
         eventually("the sessions end", async || {
             server.client().issue(&holder.warm).await.status == 503
         })
@@ -230,7 +230,7 @@ fn a_locked_table_is_a_503_and_never_a_verdict() {
         let mut promised = false;
         for (what, reply) in ask_all(&server, holder.questions()).await {
             if what.starts_with("revocation with a secret") && reply.status == 200 {
-                // The secret is known and the agent's row is not asked.
+                // The secret is known, so this revocation does not read the agent's row.
                 promised = true;
                 continue;
             }

@@ -1,4 +1,4 @@
-//! A herd that polls: what is served from memory costs the database nothing.
+//! Many clients that poll: documents that are served from memory cost the database nothing.
 
 use tokio::task::JoinSet;
 
@@ -44,14 +44,15 @@ fn a_herd_of_pollers_does_not_reach_the_database() {
             });
         }
         herd.join_all().await;
-        // The database's statistics follow within a second or so.
+        // The database updates its statistics within about a second.
         pause(1_500).await;
         let (cost, seconds) = (
             site.number(transactions).await - before,
             began.elapsed().as_secs(),
         );
         println!("12800 polls in {seconds} s cost the database {cost} transactions");
-        // One look at the version a second, the other loops, and this test's own connections.
+        // The transactions are one read of the version a second, the other loops, and this test's
+        // own connections.
         assert!(cost < 200, "{cost} transactions for 12800 polls");
     });
 }

@@ -32,7 +32,8 @@ fn two_servers_give_out_exactly_the_months_tokens() {
         site.audit(&ledger).await;
         assert_eq!(site.used(&agent.id).await, LIMIT);
 
-        // A limit below what is used refuses and leaves the counter, here and after a restart.
+        // After a restart with a limit below what is used, the server refuses tokens and leaves the
+        // counter as it is.
         drop((one, two));
         site.set("SEALWRIGHT_PLANS__FREE", "100");
         let lowered = site.start();
@@ -44,7 +45,7 @@ fn two_servers_give_out_exactly_the_months_tokens() {
             refused.text()
         );
         assert_eq!(site.used(&agent.id).await, LIMIT);
-        // Another plan, given by a command, holds on the next request.
+        // A command gives the agent another plan, which holds on the next request.
         site.must(&["agent", "update", &agent.id, "--plan", "unlimited"]);
         assert_eq!(lowered.client().issue(&agent).await.status, 200);
         assert_eq!(site.used(&agent.id).await, LIMIT + 1);

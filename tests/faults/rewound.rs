@@ -1,5 +1,6 @@
-//! Rows that are wound back under running processes, by a restore or a failover that lost the last commits, and are
-//! then changed again: what was lost opens nothing, and what was killed stays dead.
+//! Rows are wound back under running processes, by a restore or by a failover that lost the last
+//! commits, and are then changed again. Lost secrets and scopes are not accepted, and killed tokens
+//! stay dead.
 
 use crate::stage::client::Client;
 use crate::stage::cluster::Cluster;
@@ -7,14 +8,15 @@ use crate::stage::ledger::claims;
 use crate::stage::server::{Agent, Server, Site};
 use crate::stage::{eventually, play};
 
-/// In an order in which they can be written again; they are deleted in the other.
+/// The tables in an order in which they can be written again. They are deleted in the reverse
+/// order.
 const TABLES: [&str; 4] = ["agent", "credential", "revision", "revoked_token"];
 
-/// What a credential's row holds but for its position, which the store gives.
+/// The columns of a credential, except its position, which the store assigns.
 const CREDENTIAL: &str =
     "credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic";
 
-/// A store with its servers: two on Postgres, one on a SQLite file.
+/// A store and its servers: two on PostgreSQL, one on a SQLite file.
 struct Stage {
     site: Site,
     servers: Vec<Server>,
@@ -46,7 +48,7 @@ impl Stage {
         }
     }
 
-    /// The rows as they were backed up; the processes run on.
+    /// Restores the rows of the backup. The processes keep running.
     async fn wind_back(&self) {
         let delete = TABLES
             .iter()
@@ -62,13 +64,14 @@ impl Stage {
         self.site.execute(&format!("begin; {sql} commit")).await;
     }
 
-    /// The store gives numbers by its clock: by the second on SQLite.
+    /// Waits for the next second of the store's clock. The store derives its numbers from its
+    /// clock, on SQLite by the second.
     async fn next_second(&self) {
         let second = self.site.now().await;
         eventually("a second passes", async || self.site.now().await > second).await;
     }
 
-    /// Each server answers `status` to the agent's credentials, however often it is asked.
+    /// Demands that each server answers the agent's credentials with `status`, the second time too.
     async fn answer(&self, agent: &Agent, status: u16) {
         for mut client in self.clients() {
             for _ in 0..2 {
@@ -88,7 +91,7 @@ impl Stage {
         }
     }
 
-    /// All servers' lists hold the tokens that they should, and not the other.
+    /// Waits until the lists of all servers hold `tokens` and not `missing`.
     async fn are_listed(&self, tokens: &[&String], missing: Option<&String>) {
         for mut client in self.clients() {
             eventually("the list follows the store", async || {
@@ -128,7 +131,7 @@ fn rows_that_are_wound_back_under_running_servers_revive_nothing_on_postgres() {
 }
 
 async fn a_secret_that_was_lost_opens_nothing(stage: &Stage) {
-    // Right after the loss, and when a second has passed.
+    // The loss comes right after the rotation, or a second later.
     for waits in [false, true] {
         let first = stage.site.agent("agent", "unlimited");
         stage.answer(&first, 200).await;
@@ -165,7 +168,7 @@ async fn a_token_that_was_killed_stays_dead_when_it_is_killed_again(stage: &Stag
         }
         kill();
     }
-    // Whoever is killed by nobody lives on.
+    // The agent itself still gets tokens.
     stage.answer(&agent, 200).await;
 }
 

@@ -1,4 +1,4 @@
-//! SIGHUP reads the configuration again, SIGQUIT drains as SIGTERM does.
+//! SIGHUP reads the configuration again. SIGQUIT drains, as SIGTERM does.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -20,7 +20,7 @@ async fn statuses(client: &mut Client, agent: &Agent, count: usize) -> Vec<u16> 
     statuses
 }
 
-/// SIGHUP, and waits until the server has said what it made of it.
+/// Sends SIGHUP and waits until the server has logged the outcome.
 async fn hang_up(server: &Server, says: &str) {
     let before = server.said(says);
     signal(Signal::HUP, server.pid());
@@ -62,10 +62,10 @@ fn a_hangup_changes_limits_plans_and_the_log_and_ends_nothing() {
         write(&rate, "3");
         hang_up(&server, "the configuration was read again").await;
         assert_eq!(statuses(&mut client, &fast, 4).await, [200, 200, 200, 429]);
-        // The same again begins no new minute.
+        // Reading an unchanged configuration does not reset the rates.
         hang_up(&server, "the configuration was read again").await;
         assert_eq!(client.issue(&fast).await.status, 429);
-        // A fault changes nothing and is told.
+        // A configuration with faults changes nothing, and the log says so.
         write(&rate, "many");
         write(&plan, "0");
         hang_up(&server, "the configuration has faults, the old one stays").await;
@@ -117,7 +117,7 @@ fn what_needs_a_restart_is_told() {
     });
 }
 
-/// The other end of a pipe, once the server has begun to read it.
+/// Opens the writing end of a pipe once the server has begun to read the pipe.
 async fn writer(pipe: &Path) -> File {
     let mut options = OpenOptions::new();
     options
@@ -151,7 +151,7 @@ fn a_file_that_cannot_be_read_to_its_end_keeps_neither_requests_nor_a_stop() {
         signal(Signal::HUP, server.pid());
         let mut pipe = writer(&rate).await;
         assert_eq!(statuses(&mut client, &agent, 5).await, [200; 5]);
-        // What comes late counts all the same.
+        // A value that arrives late counts all the same.
         pipe.write_all(b"2").unwrap();
         drop(pipe);
         eventually("the rate is read", async || {
@@ -182,7 +182,7 @@ fn a_hangup_changes_the_rates_of_callers_and_of_failures() {
             file
         });
         let agent = site.agent("agent", "unlimited");
-        // At bcrypt's least cost: each failure costs a hash.
+        // The hash has bcrypt's least cost, since each failure computes it.
         site.import(&[(
             "imported",
             "$2b$04$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",

@@ -1,4 +1,4 @@
-//! Clients that send too slowly, too much, or without end.
+//! Clients that send too slowly, too much, or without an end.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::stage::client::{get, read_reply, token_request};
 use crate::stage::server::Site;
 use crate::stage::{GENEROUS, pause, play, scaled};
 
-/// Waits until the server closes; whatever it says before that is its own affair.
+/// Waits until the server closes the connection. Ignores what the server sends before that.
 async fn closed(stream: &mut TcpStream) {
     let mut buffer = [0u8; 1_024];
     let end = async { while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {} };
@@ -41,10 +41,11 @@ fn half_a_head_is_not_waited_for_nor_is_one_who_never_reads() {
         for _ in 0..scaled(5, 50) {
             let mut stream = TcpStream::connect(server.address).await.unwrap();
             let documents = documents.clone();
-            // Nothing is read: at some time nothing more is taken, and then the server closes.
+            // The client reads nothing. At some point the server accepts no more, and then it
+            // closes.
             deaf.spawn(async move { while stream.write_all(&documents).await.is_ok() {} });
         }
-        // One that drips never finishes its head in time either.
+        // A client that sends its head in small pieces does not finish it in time either.
         let mut dripping = TcpStream::connect(server.address).await.unwrap();
         let drips = async {
             dripping
@@ -65,7 +66,7 @@ fn half_a_head_is_not_waited_for_nor_is_one_who_never_reads() {
             .await
             .expect("one who never reads is never cut off");
         assert_eq!(server.client().issue(&agent).await.status, 200);
-        // A body that stops is not waited for either.
+        // The server does not wait without end for a body that stops.
         let request = token_request(&agent);
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream
@@ -88,7 +89,8 @@ fn a_body_without_end_is_refused_early() {
         let site = Site::sqlite();
         let mut server = site.start();
         let head = "POST /api/v1/token HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-        // Announced as ten gigabytes: refused before the first byte of it.
+        // The head announces ten gigabytes. The request is refused before the first byte of the
+        // body.
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream
             .write_all(format!("{head}content-length: 10000000000\r\n\r\n").as_bytes())
@@ -102,7 +104,8 @@ fn a_body_without_end_is_refused_early() {
         assert!(String::from_utf8_lossy(&body).contains("invalid_request"));
         closed(&mut stream).await;
 
-        // Unannounced and endless: refused after the limit, and the rest is not read.
+        // The length is not announced and the body has no end. The request is refused at the limit,
+        // and the rest is not read.
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream
             .write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes())
@@ -114,7 +117,8 @@ fn a_body_without_end_is_refused_early() {
             let mut sent = 0usize;
             while writer.write_all(chunk.as_bytes()).await.is_ok() && sent < 1 << 30 {
                 sent += chunk.len();
-                // Leaves the answer time to arrive before the reset that its closing makes.
+                // The pause lets the response arrive before the reset that the server's close
+                // causes.
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             sent

@@ -1,4 +1,4 @@
-//! SIGTERM under load: what was accepted is finished, what was counted is delivered.
+//! SIGTERM under load: accepted requests are finished, and counted tokens are delivered.
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -22,13 +22,13 @@ fn a_stop_under_load_delivers_all_that_was_counted_on_postgres() {
     });
 }
 
-/// A request whose last bytes are still to come.
+/// Begins a request. Returns its connection and the last bytes, which are not sent yet.
 async fn begin(server: &Server, agent: &Agent) -> (TcpStream, Vec<u8>) {
     let mut request = token_request(agent);
     let rest = request.split_off(request.len() - 10);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(&request).await.unwrap();
-    // It is under way only once the server has read its head.
+    // The request counts as running only once the server has read its head.
     pause(300).await;
     (stream, rest)
 }
@@ -41,7 +41,7 @@ async fn stop_under_load(site: &Site) {
     let (mut stream, rest) = begin(&server, &late).await;
     load.delivers(100).await;
     server.terminate();
-    // Operators' probes see the stop for as long as it lasts.
+    // The probes on the operators' listener see the stop for as long as it lasts.
     eventually("readiness ends", async || {
         server.ops_client().get("/readyz").await.status == 503
     })
@@ -63,8 +63,8 @@ async fn stop_under_load(site: &Site) {
     let ledger = load.stop().await;
     println!("stop: {}", ledger.summary());
     assert!(ledger.delivered() > 0);
-    // Whoever could still connect, and whoever had a connection, was served: the rest was turned away
-    // before it sent anything.
+    // Clients that could still connect, or had a connection, were served. The others could not
+    // connect, so they sent nothing.
     assert_eq!(ledger.unanswered, 0, "accepted and lost");
     assert!(
         ledger.statuses.keys().all(|(_, status)| *status == 200),
@@ -97,7 +97,7 @@ fn a_second_signal_ends_a_stop_at_once() {
         .await;
         assert!(server.is_alive(), "a request is under way");
         server.terminate();
-        // The first signal alone would wait for that request for ten seconds.
+        // With the first signal alone, the server would wait for that request for ten seconds.
         let began = std::time::Instant::now();
         assert!(
             !server.ended().await.success(),

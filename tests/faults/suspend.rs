@@ -1,4 +1,4 @@
-//! Kills beside a server under full load on one SQLite file.
+//! Suspensions by commands, beside a server under full load on one SQLite file.
 
 use std::time::{Duration, Instant};
 

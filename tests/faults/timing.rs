@@ -1,4 +1,4 @@
-//! Whether time tells which ids exist.
+//! Whether response times reveal which ids exist.
 
 use std::ops::RangeInclusive;
 
@@ -7,10 +7,11 @@ use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Server, Site};
 use crate::stage::{Dice, play, scaled};
 
-/// Of each kind. Under equal distributions the AUC of n against n samples has a standard error of
-/// sqrt((2n + 1) / (12 n²)), 0.0105 for 1,500: the band below is nine of them wide on each side, for
-/// samples on a shared machine are not independent. A single read of the store moves it far outside,
-/// which the control shows in the same run; a hash, of some 15 ms, moves it to 1.
+/// The samples of each kind. If two distributions are equal, the AUC of n against n samples has a
+/// standard error of sqrt((2n + 1) / (12 n²)), which is 0.0105 for 1,500. The band below is nine
+/// standard errors wide on each side, since samples on a shared machine are not independent. A
+/// single read of the store moves the AUC far outside the band, as the control shows in the same
+/// run. A hash, of some 15 ms, moves it to 1.
 const SAMPLES: usize = 1_500;
 const BAND: RangeInclusive<f64> = 0.40..=0.60;
 const CONTROL: f64 = 0.70;
@@ -24,7 +25,8 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
             site.agent("suspended", "unlimited"),
         );
         let foreign = site.agent("foreign", "unlimited").secret;
-        // A secret that was once good is the only one that costs a read, and only its owner has it.
+        // Of the wrong secrets, only one that was once valid costs a read, and only its owner has
+        // it.
         let rotated = site.agent("rotated", "unlimited");
         site.must(&["agent", "rotate-secret", &rotated.id]);
         let server = site.start();
@@ -39,7 +41,7 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
         let unknown = with("01a20229-96ee-7f86-b4fb-a2f4dcc142fa");
         let kinds = [&unknown, &with(&known.id), &with(&suspended.id)].map(token_request);
         let times = sample(&server, &kinds).await;
-        // Apart from the others, since whatever comes after a read finds other caches.
+        // The control runs separately, since a read changes the caches that the next request finds.
         let control = sample(&server, &[&unknown, &rotated].map(token_request)).await;
         let control = auc(&control[0], &control[1]);
         println!("control (costs one read): AUC {control:.3}");
@@ -58,8 +60,9 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
     });
 }
 
-/// Contract D6 and ASVS 6.3.8 for secrets that are no generated ones: each costs hashes of tens of
-/// milliseconds, so the samples are fewer, and the band of the short form is as wide as its noise.
+/// Contract D6 and ASVS 6.3.8 for secrets that do not have the generated form. Each costs hashes of
+/// tens of milliseconds, so there are fewer samples, and the band of the short form is as wide as
+/// its noise.
 #[test]
 fn a_foreign_secret_takes_the_same_time_for_every_id_and_length() {
     play(async {
@@ -175,8 +178,8 @@ fn demand_within(name: &str, a: &[f64], b: &[f64], band: &RangeInclusive<f64>) {
     );
 }
 
-/// Interleaved in an order that is drawn anew each time, so that whatever else the machine does, and
-/// whatever one request leaves behind for the next, meets all kinds alike.
+/// Interleaves the kinds in a new random order in each round. So other load on the machine, and
+/// effects of one request on the next, affect all kinds alike.
 async fn sample(server: &Server, kinds: &[Vec<u8>]) -> Vec<Vec<f64>> {
     sample_some(server, kinds, SAMPLES).await
 }
@@ -199,7 +202,7 @@ async fn sample_some(server: &Server, kinds: &[Vec<u8>], samples: usize) -> Vec<
                 &seen,
                 "equal but for request id and date"
             );
-            // The first rounds warm the connection and the program.
+            // The first rounds warm up the connection and the program.
             if round >= warming {
                 times[kind].push(reply.took.as_secs_f64());
             }
@@ -216,7 +219,7 @@ fn without_request_id(head: &str) -> String {
     kept.collect::<Vec<_>>().join("\n")
 }
 
-/// How often a sample of `b` is slower than one of `a`: 0.5 when nothing tells them apart.
+/// How often a sample of `b` is slower than one of `a`: 0.5 if the two are alike.
 fn auc(a: &[f64], b: &[f64]) -> f64 {
     let mut all: Vec<(f64, bool)> = a
         .iter()

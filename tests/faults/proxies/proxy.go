@@ -1,4 +1,4 @@
-// A reverse proxy of Go's own library.
+// A reverse proxy made with Go's standard library.
 package main
 
 import (
