@@ -1,4 +1,4 @@
-//! What can be asked about agents, on SQLite. The same functions in the same order as on PostgreSQL.
+//! Reads about agents, on SQLite. The same functions in the same order as on PostgreSQL.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,8 +64,8 @@ pub(super) async fn agent(
     Ok(Some(Arc::new(AgentRecord { agent, credentials })))
 }
 
-/// All three questions are put whatever the others' answers, to lists that stand in when there is no such
-/// agent: time is not to tell who there is.
+/// All three conditions are always checked. If there is no such agent, placeholder lists are
+/// checked instead of its lists, so that the response time does not tell which agents exist.
 pub(super) async fn admits_code(
     conn: &mut SqliteConnection,
     agent_id: &AgentId,
@@ -84,7 +84,8 @@ pub(super) async fn admits_code(
     asked.bind(user.map(UserId::as_str)).fetch_one(conn).await
 }
 
-/// From one cost to the next: an index makes it as many steps as there are different ones.
+/// Steps from one cost to the next. With an index, this takes as many steps as there are different
+/// costs.
 pub(super) async fn imported_costs(conn: &mut SqliteConnection) -> sqlx::Result<Arc<[HashCost]>> {
     let costs: Vec<String> = sqlx::query_scalar(
         "with recursive held (cost) as (
@@ -117,7 +118,7 @@ pub(super) async fn agents(
          order by agent_id
          limit ?2",
     )
-    // The empty string lies before every id.
+    // The empty string sorts before every id.
     .bind(after.map_or("", AgentId::as_str))
     .bind(limit)
     .fetch_all(conn)

@@ -1,6 +1,6 @@
-//! What an error of SQLite means: the one place where its codes are read.
+//! What an error of SQLite means. Only this file reads its codes.
 //!
-//! Owns which failures are infrastructure. Must not know what was being asked.
+//! Owns which failures are infrastructure. Must not know what was asked.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::store::error::{OpenError, StoreError};
 use crate::store::retry::TIMEOUT;
 use crate::store::row::Broken;
 
-/// Bounds a call and says what its error means.
+/// Runs `work` with the call timeout, and classifies its error.
 pub(super) async fn bounded<T>(
     work: impl Future<Output = sqlx::Result<T>>,
 ) -> Result<T, StoreError> {
@@ -34,7 +34,7 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// At the start, waiting mends no file that is damaged or no database.
+/// At the start, waiting does not help if the file is damaged or is not a database.
 pub(super) fn open_error(error: StoreError) -> OpenError {
     match error {
         StoreError::Unavailable(cause) if is_damage(&*cause) => OpenError::Fault(cause),
@@ -61,7 +61,7 @@ fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
     [3, 5, 6, 7, 8, 10, 11, 13, 14, 15, 26].contains(&primary_code(error))
 }
 
-/// A stored value that is not what its column promises.
+/// An error for a stored value that breaks the rule of its column.
 pub(super) fn broken(error: impl Into<Broken>) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
 }

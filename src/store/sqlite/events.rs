@@ -1,4 +1,4 @@
-//! Look-ups among the events, on SQLite. The same functions in the same order as on PostgreSQL.
+//! Reads of events, on SQLite. The same functions in the same order as on PostgreSQL.
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
@@ -25,10 +25,10 @@ impl ReadEvents for SqliteStore {
     }
 }
 
-/// How many events one statement looks through.
+/// How many events one statement reads.
 const CHUNK: i64 = 10_000;
 
-/// How far out of order events may lie, in seconds: a clock may have been set back a little.
+/// How far out of order events may be, in seconds: a clock may have been set back a little.
 pub(super) const DISORDER: i64 = 3_600;
 
 pub(super) async fn newest_event(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
@@ -37,7 +37,8 @@ pub(super) async fn newest_event(conn: &mut SqliteConnection) -> sqlx::Result<i6
         .await
 }
 
-/// Looks back chunk by chunk, each with the patience of a call of its own: the id tells when it was drawn.
+/// Searches back chunk by chunk. Each chunk has the timeout of a call of its own. The token id
+/// tells when it was drawn, and so where to stop.
 pub(super) async fn issued_token(
     lane: &Readers,
     jti: Jti,
@@ -59,7 +60,7 @@ pub(super) async fn issued_token(
     }
 }
 
-/// The oldest of the [`CHUNK`] events before `id`, and its time; `None` when there are fewer.
+/// The oldest of the [`CHUNK`] events before `id`, and its time; `None` if there are fewer.
 pub(super) async fn floor(
     conn: &mut SqliteConnection,
     id: i64,
@@ -72,7 +73,7 @@ pub(super) async fn floor(
         .await
 }
 
-/// The token of that id in one stretch of events; see [`issued_token`].
+/// The token with this id in one range of events; see [`issued_token`].
 async fn issued_between(
     conn: &mut SqliteConnection,
     jti: Jti,

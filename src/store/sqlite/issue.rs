@@ -1,7 +1,8 @@
-//! Counting tokens on SQLite: one transaction a batch, a handful of statements however large.
+//! Counting tokens on SQLite: one transaction for each batch, with a handful of statements, however
+//! large the batch is.
 //!
-//! Owns those statements and what happens when a batch comes again. Must not know what a token is
-//! for.
+//! Owns those statements, and what happens when a batch is sent again. Must not know what a token
+//! is for.
 
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
@@ -16,11 +17,12 @@ use super::errors::bounded;
 use super::events::{DISORDER, floor};
 use super::lane::Writer;
 
-/// Joins each slot with its agent and the catalogue as the decision saw them, and counts, for what the agents
-/// proved themselves with alone: a remembered secret that the file does not hold opens nothing. `max`
-/// keeps a lowered limit from winding the counter back. Neither side can overflow, for 0 <= used
-/// and 0 <= ceiling. `jsonb_each` hands each row out parsed; `json_each` would write it as text again for
-/// each column that is asked of it.
+/// Joins each slot with its agent and the catalogue as the decision saw them, and counts. A slot is
+/// counted only if the file holds the credentials with which the agent authenticated: a cached
+/// secret that the file does not hold opens nothing. `max` prevents a lowered limit from reducing
+/// the counter. Neither side can overflow, because 0 <= used and 0 <= ceiling. `jsonb_each` returns
+/// each row parsed; `json_each` would write the row as text again for each column that is read from
+/// it.
 const COUNT: &str = "
     insert into quota (agent_id, month, used, granted, ceiling, slot, epoch)
     select a.agent_id, ?2, min(s.asked, s.ceiling), min(s.asked, s.ceiling), s.ceiling, s.slot, a.epoch
@@ -46,7 +48,7 @@ const COUNT: &str = "
         epoch = excluded.epoch
     returning granted, slot, epoch";
 
-/// Writes one event a granted token.
+/// Writes one event for each granted token.
 const RECORD: &str = "
     insert into audit_event (at, kind, actor, agent_id, jti, expires_at, epoch, detail)
     select ?2, 'token.issued', 'agent:' || (value ->> 1), value ->> 1, unhex(value ->> 0), value ->> 2,
@@ -54,7 +56,7 @@ const RECORD: &str = "
     from jsonb_each(?1)
     order by key";
 
-/// One verdict a grant.
+/// One verdict for each grant.
 pub(super) async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
     let folded = Folded::new(&batch.grants);
     bounded(try_issue(lane, batch, &folded)).await
@@ -124,7 +126,7 @@ pub(super) async fn count(
     Ok(rows.into_iter().map(counted).collect())
 }
 
-/// The credentials of a slot as `hex` writes them.
+/// The credentials of a slot, in the format of SQLite's `hex`.
 fn credentials(slot: &Slot<'_>) -> String {
     let mut text = String::with_capacity(slot.credentials.len() * 33);
     for credential in &slot.credentials {
@@ -163,7 +165,7 @@ pub(super) async fn record(
         .map(drop)
 }
 
-/// The verdicts of a batch that landed before, from its tokens' events.
+/// The verdicts of a batch that was committed before, from its tokens' events.
 pub(super) async fn recall(
     conn: &mut SqliteConnection,
     batch: &Batch,

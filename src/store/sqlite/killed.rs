@@ -1,5 +1,5 @@
-//! The tokens of killed agents, on SQLite: from the `token.issued` events, chunk by chunk, so that no
-//! statement has more to look through than its time allows.
+//! The tokens of killed agents, on SQLite. They are read from the `token.issued` events, chunk by
+//! chunk, so that each statement can finish within its timeout.
 
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use super::errors::store_error;
 use super::events::{DISORDER, floor};
 use super::lane::{Readers, ask_again};
 
-/// Looks back from the newest event until the events are well older than what is sought.
+/// Searches back from the newest event until the events are well older than what is searched for.
 pub(super) async fn killed_tokens(
     lane: &Readers,
     sought: &[Sought],
@@ -23,7 +23,7 @@ pub(super) async fn killed_tokens(
     most: usize,
 ) -> Result<Vec<KilledTokens>, StoreError> {
     let mut found = Gathered::new(sought, most);
-    // What was issued longer ago than any token lives has expired.
+    // A token that was issued longer ago than the longest lifetime has expired.
     let oldest = now.saturating_add(-MAX_TTL);
     let Some(issued_from) = sought.iter().map(|s| s.issued_from.max(oldest)).min() else {
         return Ok(found.settle());
@@ -51,8 +51,8 @@ pub(super) async fn killed_tokens(
     }
 }
 
-/// Those of one stretch of events. The events come first in the join, and what is sought is looked up in an
-/// index that SQLite makes for the statement.
+/// The killed tokens in one range of events. The events come first in the join; the agents are
+/// looked up in an index that SQLite builds for the statement.
 async fn killed_between(
     conn: &mut SqliteConnection,
     sought: &str,

@@ -1,8 +1,8 @@
 //! Connections to a SQLite file: one that writes, and a few that read.
 //!
 //! Owns when a connection is opened, kept and dropped. Must not know any table. The writing
-//! connection is taken out for use and put back only after success, so a call that failed or was
-//! cancelled closes it, which rolls back whatever it had begun.
+//! connection is taken out for use and put back only after success. So a call that failed or was
+//! cancelled closes the connection, which rolls back what the call had begun.
 
 use std::path::Path;
 
@@ -25,17 +25,17 @@ macro_rules! ask {
 }
 pub(super) use ask;
 
-/// As `ask!`, and again while the file cannot be read, until the time of a call is over: nothing that wraps a store
-/// asks these reads again.
+/// Like `ask!`, but repeated while the file cannot be read, until the call's timeout. No wrapper of
+/// a store repeats these reads.
 macro_rules! ask_again {
     ($($read:tt)*) => { $crate::store::retry::again(|| crate::store::sqlite::lane::ask!($($read)*)) };
 }
 pub(super) use ask_again;
 
-/// How many reads run at once: each has a thread of its own.
+/// How many reads run at once. Each one has its own thread.
 const READERS: u32 = 3;
 
-/// Connections that only read. They see what was committed and never wait for a writer.
+/// Connections that only read. They see what was committed, and never wait for a writer.
 #[derive(Debug)]
 pub(super) struct Readers(SqlitePool);
 
@@ -44,12 +44,13 @@ impl Readers {
         let pool = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(TIMEOUT);
-        // KiB. They look up single rows, whose pages the system has in memory as well.
+        // In KiB. These connections look up single rows, whose pages the system has in memory as
+        // well.
         let options = options.pragma("cache_size", "-512");
         Self(pool.connect_lazy_with(options.read_only(true)))
     }
 
-    /// Closes all connections; a read that comes later fails.
+    /// Closes all connections. A later read fails.
     pub(super) async fn close(&self) {
         self.0.close().await;
     }
@@ -83,8 +84,8 @@ impl Writer {
         }
     }
 
-    /// Waits for this call's turn within the process, then for the process's turn among all, and
-    /// takes the connection, or opens one when the last was dropped.
+    /// Waits for this call's turn within the process, then for the process's turn among all
+    /// processes. Then takes the connection, or opens one if the last one was dropped.
     pub(super) async fn take(&self) -> sqlx::Result<LaneConnection<'_>> {
         let mut slot = self.idle.lock().await;
         let turn = self.turns.take().await?;
@@ -97,11 +98,11 @@ impl Writer {
 }
 
 impl Writer {
-    /// Closes the connection, in this process's turn; a write that comes later opens another.
+    /// Closes the connection, in this process's turn. A later write opens another connection.
     pub(super) async fn close(&self) {
         if let Ok(held) = self.take().await {
             let LaneConnection { conn, turn, slot } = held;
-            // A connection that does not close cleanly leaves its log for the next to open.
+            // If closing fails, the next process that opens the file handles the log that is left.
             let _ = conn.close().await;
             drop(turn);
             drop(slot);
@@ -109,7 +110,7 @@ impl Writer {
     }
 }
 
-/// The connection and the turn to write. Dropped, the connection is closed, then the turn ends;
+/// The connection and the turn to write. Dropping it closes the connection and then ends the turn;
 /// [`LaneConnection::keep`] puts the connection back first.
 pub(super) struct LaneConnection<'a> {
     pub conn: SqliteConnection,
@@ -118,7 +119,7 @@ pub(super) struct LaneConnection<'a> {
 }
 
 impl LaneConnection<'_> {
-    /// Puts the connection back: for a connection that has nothing unfinished on it.
+    /// Puts the connection back. Only for a connection without unfinished work.
     pub(super) fn keep(self) {
         let Self {
             conn,

@@ -1,9 +1,10 @@
 //! The store in a SQLite file: the default, which needs no set-up.
 //!
 //! Owns the file, its schema and what an error of SQLite means. Must not know what is cached or
-//! batched in front of it. `open` opens the file, `schema` lists its changes, `errors` says what an error means,
-//! `lane` keeps connections, `turn` has processes take turns; `agents`, `scopes`, `tokens`, `revocations`, `killed`,
-//! `events` and `keys` ask, `write` changes, `prune` removes; `issue` counts tokens, `redeem` those that cost a code.
+//! batched in front of it. `open` opens the file, `schema` lists the changes of the schema,
+//! `errors` says what an error means, `lane` keeps connections, `turn` makes processes take turns.
+//! `agents`, `scopes`, `tokens`, `revocations`, `killed`, `events` and `keys` read, `write`
+//! changes, `prune` removes. `issue` counts tokens, `redeem` counts those that cost a code.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -91,7 +92,8 @@ impl Store for SqliteStore {
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-        // Whether any token costs a code is asked here, so that counting the others does not ask.
+        // Decided here, so that counting tokens without a code need not ask whether a code is
+        // spent.
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
             redeem::issue(&self.writer, batch).await
         } else {
@@ -100,7 +102,7 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
-        // What is revoked already costs no turn.
+        // A token that is already revoked costs no turn.
         let known = match revoked_jtis(&writes) {
             Some(jtis) => {
                 let jtis = &jtis;
@@ -113,8 +115,8 @@ impl Store for SqliteStore {
         Ok(with_known(&writes, &known, outcomes))
     }
 
-    /// The last connection to close moves what is in the write-ahead log into the file. Somebody who
-    /// keeps the turn to write must not keep the process.
+    /// The last connection that closes moves the content of the write-ahead log into the file. A
+    /// process that keeps the turn to write must not keep this process from ending.
     async fn close(&self) {
         let close = async {
             self.readers.close().await;

@@ -1,6 +1,6 @@
-//! Opening a SQLite file: who may read it, how it is written, and how it is only looked into.
+//! Opening a SQLite file: who may read the file, how it is written, and how it is only read.
 //!
-//! Owns what SQLite is told of the file. Must not know any table.
+//! Owns the settings of SQLite for the file. Must not know any table.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use super::lane::{Readers, Writer};
 use super::schema::migrator;
 use super::turn::{self, NotAlone, ServeLock};
 
-/// How long SQLite itself waits for a lock. Turns make it rare: a connection that was dropped in
-/// the middle of its work may still be rolling back.
+/// How long SQLite itself waits for a lock. Turns make such a wait rare: a connection that was
+/// dropped in the middle of its work may still be rolling back.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the log may stay, in bytes, once everything in it is in the database too. Twice what it grows to
-/// by itself: only a reader that stays open makes it longer, and the second write after that one has gone
-/// cuts it.
+/// How long the log may stay, in bytes, after everything in it is in the database too. This is
+/// twice the length to which it grows by itself. Only a reader that stays open makes the log
+/// longer; the second write after that reader has gone cuts the log.
 const MAX_LOG: u32 = 8 * 1024 * 1024;
 
 /// A SQLite file that holds everything.
@@ -34,11 +34,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, which it makes, readable for its owner only, when there is none; the folder
-    /// must exist. Brings the schema up to date. A newer schema is accepted.
+    /// Opens the file. If there is none, creates it, readable only for its owner; the folder must
+    /// exist. Brings the schema up to date. Accepts a newer schema.
     pub async fn open(path: &Path) -> Result<SqliteStore, OpenError> {
         let real = turn::real_path(path);
-        // A new store belongs to whom its folder belongs to.
+        // A new store belongs to the owner of its folder.
         let owner = real.parent().unwrap_or(&real);
         turn::open_private(&real, owner).map_err(|e| OpenError::from(store_error(e.into())))?;
         let path = &turn::real_path(path);
@@ -46,7 +46,8 @@ impl SqliteStore {
             .filename(path)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
-            // What was answered survives a loss of power: Apple's disks need to be told twice.
+            // A write that was answered survives a loss of power. Apple's disks need `fullfsync`
+            // for this.
             .synchronous(SqliteSynchronous::Full)
             .pragma("fullfsync", "on");
         let readers = Readers::new(options.clone());
@@ -60,11 +61,12 @@ impl SqliteStore {
         Ok(SqliteStore { writer, readers })
     }
 
-    /// A look into a file that is there: nothing is written, made or migrated.
+    /// Opens an existing file for reading. Nothing is written, created or migrated.
     pub fn look(path: &Path) -> SqliteStore {
         let path = &turn::real_path(path);
         let log = turn::beside(path, "-wal");
-        // Without a log nobody has the file open, and a reader need not make the files of one.
+        // If there is no log, no process has the file open, and a reader need not create the log's
+        // files.
         let is_closed = std::fs::metadata(log).map_or(true, |log| log.len() == 0);
         let options = SqliteConnectOptions::new()
             .filename(path)

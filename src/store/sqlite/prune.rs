@@ -1,4 +1,5 @@
-//! What a store needs now and then, on SQLite: signs of life, and the removal of what only time removes. The same functions in the same order as on PostgreSQL.
+//! Upkeep of a store, on SQLite: signs of life, and the removal of what only time removes. The same
+//! functions in the same order as on PostgreSQL.
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
@@ -28,7 +29,7 @@ pub(super) async fn ping(conn: &mut SqliteConnection) -> sqlx::Result<()> {
     sqlx::query("select 1").execute(conn).await.map(drop)
 }
 
-/// Seconds for which a batch remembers that it landed: far longer than anybody sends it again.
+/// How many seconds a batch id is remembered: far longer than any batch is sent again.
 const BATCH_TTL: i64 = 86_400;
 
 pub(super) async fn prune(
@@ -44,8 +45,8 @@ pub(super) async fn prune(
             now.saturating_add(-REVOCATION_GRACE),
         ),
         (
-            // Events lie in the order of their times but for those of a clock that was wrong for a
-            // while, so the search ends at the thousandth that is too young.
+            // Events are in the order of their times, except those of a clock that was wrong for a
+            // while. So the search ends at the thousandth event that is too young.
             "delete from audit_event where id in (
                  select id from audit_event
                  where at < ?1 and kind = 'token.issued' and id < coalesce(
@@ -71,7 +72,7 @@ pub(super) async fn prune(
     Ok(gone)
 }
 
-/// One statement, which is its own transaction.
+/// Runs one statement, which is its own transaction.
 async fn delete(
     lane: &Writer,
     sql: &'static str,

@@ -1,8 +1,8 @@
-//! Counting tokens of which some cost an authorization code, on SQLite: the codes are spent in the
-//! transaction that counts.
+//! Counting tokens if some of them cost an authorization code, on SQLite. The transaction that
+//! counts also spends the codes.
 //!
-//! Owns the statements about codes; those that count are `issue`'s. Must not know what a code was
-//! made for.
+//! Owns the statements about codes. The statements that count are in `issue`. Must not know what a
+//! code was made for.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,7 +25,7 @@ use super::issue::{count, recall, record};
 use super::lane::Writer;
 use super::write::apply_all;
 
-/// One verdict a grant.
+/// One verdict for each grant.
 pub(super) async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
     bounded(try_issue(lane, batch)).await
 }
@@ -65,9 +65,9 @@ async fn redeem(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<Vec<
     Ok(entitled.verdicts(verdicts))
 }
 
-/// RFC 6749 §4.1.2: whoever presents a code again kills the token that it was exchanged for, in the same
-/// commit. Only an active agent as the decision saw it does: a secret that was rotated away meanwhile, or an
-/// agent that was suspended, is told so first.
+/// RFC 6749 §4.1.2: if a client presents a code again, the token that the code was exchanged for is
+/// revoked, in the same commit. Only an active agent, as the decision saw it, can cause this: a
+/// secret that was rotated meanwhile, or a suspended agent, is refused first.
 async fn revoke_first(
     conn: &mut SqliteConnection,
     now: Moment,
@@ -109,7 +109,7 @@ async fn revoke_first(
         .map(drop)
 }
 
-/// Takes the codes that nobody has spent; the tokens that have theirs.
+/// Takes the codes that are not spent yet. Returns the tokens that got their codes.
 async fn take(conn: &mut SqliteConnection, claims: &[Claim]) -> sqlx::Result<HashSet<Jti>> {
     let hex = |id: Uuid| id.simple().to_string();
     let rows: Vec<(String, String, i64, i64)> = claims
@@ -133,7 +133,8 @@ async fn take(conn: &mut SqliteConnection, claims: &[Claim]) -> sqlx::Result<Has
     Ok(taken.into_iter().map(Jti).collect())
 }
 
-/// The token of a spent code. One of a release that did not write down its end may live as long as any.
+/// The token of a spent code. If a release did not record the token's expiry, the longest lifetime
+/// is assumed.
 pub(super) async fn exchanged(
     conn: &mut SqliteConnection,
     code: CodeId,
@@ -155,7 +156,7 @@ pub(super) async fn exchanged(
     Ok(row.map(token))
 }
 
-/// Gives back the codes of those who were not counted.
+/// Gives back the codes of tokens that were not counted.
 async fn give_back(
     conn: &mut SqliteConnection,
     codes: HashMap<CodeId, Verdict>,

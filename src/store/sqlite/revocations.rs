@@ -1,4 +1,5 @@
-//! What changed in the revocation list, on SQLite. The same functions in the same order as on PostgreSQL.
+//! What changed in the revocation list, on SQLite. The same functions in the same order as on
+//! PostgreSQL.
 
 use async_trait::async_trait;
 use sqlx::Row;

@@ -1,11 +1,11 @@
-//! The schema on SQLite: every change of it, in order.
+//! The schema on SQLite: all its changes, in order.
 //!
-//! Must not know what is kept in it.
+//! Must not know what is stored in it.
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// Every schema change, in order. A line here goes with a file of the same number on the other side.
+/// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
 const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
@@ -55,7 +55,8 @@ pub(super) fn migrator() -> Migrator {
         )
     };
     let mut migrator = Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect());
-    // A newer program may have been here: migrations only expand, so this one goes on.
+    // A newer program may have migrated this file. Migrations only expand, so this program works
+    // too.
     migrator.set_ignore_missing(true);
     migrator
 }

@@ -1,4 +1,4 @@
-//! How tokens stand, on SQLite. The same functions in the same order as on PostgreSQL.
+//! The standing of tokens, on SQLite. The same functions in the same order as on PostgreSQL.
 
 use std::collections::HashSet;
 
@@ -36,7 +36,7 @@ pub(super) async fn standing(
     rows.into_iter().map(standing_row).collect()
 }
 
-/// Which of these tokens are revoked by themselves.
+/// Which of these tokens were revoked individually.
 pub(super) async fn revoked(
     conn: &mut SqliteConnection,
     jtis: &[Jti],

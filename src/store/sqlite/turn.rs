@@ -1,7 +1,9 @@
-//! Taking turns on one SQLite file: locks of the operating system, which die with their process.
+//! Taking turns on one SQLite file, by locks of the operating system, which are released when their
+//! process ends.
 //!
-//! Owns the files beside the database that carry the locks. Must not know SQL. SQLite alone has a
-//! busy server starve everybody else who wants to write; here each stands in line.
+//! Owns the files beside the database that carry the locks. Must not know SQL. With SQLite's own
+//! locks alone, a busy server would starve all other writers; with turns, each writer waits in
+//! line.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -12,7 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::OFlags;
 use tokio::sync::oneshot;
 
-/// Held while a process serves from a database file. Dropped, or with its process, it is free.
+/// Held while a process serves from a database file. The lock is released when this value is
+/// dropped or the process ends.
 #[derive(Debug)]
 pub struct ServeLock {
     _file: File,
@@ -24,7 +27,7 @@ pub enum NotAlone {
     /// Another process serves from this file.
     #[error("another server runs on this database file")]
     AlreadyServing,
-    /// The file has several names in the file system, each of which would get a log of its own.
+    /// The file has several names in the file system. Each name would get its own log.
     #[error(
         "the database file has hard links, and two programs that open it by two of its names damage it: \
          leave it one name"
@@ -42,13 +45,13 @@ pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The file itself, by whichever links it was named: SQLite keeps its log beside that one, and so must the
-/// locks lie.
+/// The file itself, with all links resolved. SQLite keeps its log beside that file, so the locks
+/// must be beside it too.
 pub(super) fn real_path(path: &Path) -> PathBuf {
     if let Ok(real) = fs::canonicalize(path) {
         return real;
     }
-    // Not there yet, but its folder may have several names.
+    // The file does not exist yet, but its folder may have several names.
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -59,9 +62,9 @@ pub(super) fn real_path(path: &Path) -> PathBuf {
     }
 }
 
-/// Opens or makes a file that only its owner may read. One that is made belongs to whom `like` belongs to.
-/// A symbolic link is refused: whoever may write into the folder could have another user, root for one, make
-/// or use a file anywhere.
+/// Opens or creates a file that only its owner may read. A created file gets the owner of `like`. A
+/// symbolic link is refused: somebody who may write into the folder could make another user, for
+/// example root, create or use a file anywhere.
 pub(super) fn open_private(path: &Path, like: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options
@@ -73,7 +76,7 @@ pub(super) fn open_private(path: &Path, like: &Path) -> io::Result<File> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             match options.clone().create_new(true).open(path) {
                 Ok(made) => give_to_owner_of(like, &made).map(|()| made),
-                // Another process was first.
+                // Another process created it first.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
                 failed => failed,
             }
@@ -91,8 +94,8 @@ pub(super) fn open_private(path: &Path, like: &Path) -> io::Result<File> {
     })
 }
 
-/// Gives a file that was just made to whom `like` belongs to, where this process may: what root makes must
-/// not lock the service's own user out of its store.
+/// Gives a file that was just created to the owner of `like`, if this process may do that. A file
+/// that root creates must not lock the service's own user out of its store.
 pub(crate) fn give_to_owner_of(like: &Path, made: &File) -> io::Result<()> {
     let (like, own) = (fs::metadata(like)?, made.metadata()?);
     if own.uid() == like.uid() {
@@ -104,26 +107,29 @@ pub(crate) fn give_to_owner_of(like: &Path, made: &File) -> io::Result<()> {
     }
 }
 
-/// The same error, with the file that it is about.
+/// The same error, with the path of its file.
 fn naming(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Where this process stands in line to write.
+/// Gives this process its turns to write.
 #[derive(Debug)]
 pub(super) struct Turns {
     database: PathBuf,
     path: PathBuf,
-    /// An opening of the file that nobody uses: a process without a free descriptor writes on.
+    /// An open file that no turn uses at the moment, so that a process without a free descriptor
+    /// can still write.
     spare: Spare,
-    /// Who gets the turn for which a thread waits. Callers give up; the thread cannot, so the next
-    /// caller inherits it: there is one at most, however long somebody else keeps the turn.
+    /// The caller that gets the turn for which a thread waits. A caller can give up, but the thread
+    /// cannot, so the next caller inherits it. So there is at most one such thread, however long
+    /// another process keeps the turn.
     next: Arc<Mutex<Option<oneshot::Sender<io::Result<Turn>>>>>,
 }
 
 type Spare = Arc<Mutex<Option<File>>>;
 
-/// This process's turn to write. Dropped, it ends, and its opening of the file waits for the next.
+/// This process's turn to write. Dropping it ends the turn, and keeps its open file for the next
+/// turn.
 #[derive(Debug)]
 pub(super) struct Turn {
     file: Option<File>,
@@ -132,7 +138,7 @@ pub(super) struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // One that cannot be unlocked is closed, which ends the turn too.
+        // If unlocking fails, the file is closed, which ends the turn too.
         if let Some(file) = self.file.take()
             && file.unlock().is_ok()
         {
@@ -142,7 +148,7 @@ impl Drop for Turn {
 }
 
 impl Turns {
-    /// By the lock beside this database file, which is made when there is none.
+    /// Uses the lock file beside this database file. It is created if there is none.
     pub(super) fn new(database: &Path) -> Self {
         let path = beside(database, ".turn");
         Self {
@@ -155,8 +161,9 @@ impl Turns {
 
     /// Waits for this process's turn to write.
     ///
-    /// Two callers never share an opening of the file: a lock belongs to one, so a caller who gave up while
-    /// he waited can neither keep a turn that comes to him later nor end somebody else's.
+    /// Two callers never share an open file. A lock belongs to one open file, so a caller that gave
+    /// up while waiting can neither keep a turn that comes later nor end the turn of another
+    /// caller.
     pub(super) async fn take(&self) -> io::Result<Turn> {
         let spare = next(&self.spare).take();
         let file = spare.map_or_else(|| open_private(&self.path, &self.database), Ok)?;
@@ -182,7 +189,7 @@ impl Turns {
                     file: Some(file),
                     spare,
                 });
-                // When nobody wants it any more it is dropped, which ends it.
+                // If no caller wants the turn any more, it is dropped, which ends it.
                 if let Some(caller) = next(&waiting).take() {
                     let _ = caller.send(turn);
                 }
@@ -202,7 +209,7 @@ pub(super) fn lock_serve(database: &Path) -> Result<ServeLock, NotAlone> {
     let owner = match fs::metadata(&database) {
         Ok(file) if file.is_file() && file.nlink() > 1 => return Err(NotAlone::SeveralNames),
         Ok(_) => &*database,
-        // It will be made, for the owner of its folder.
+        // The database will be created for the owner of its folder.
         Err(_) => database.parent().unwrap_or(&database),
     };
     let file = open_private(&path, owner).map_err(NotAlone::Fault)?;
@@ -226,7 +233,7 @@ mod tests {
         fs::write(&database, "").unwrap();
         let turns = Turns::new(&database);
         drop(turns.take().await.unwrap());
-        // Whoever opens it now fails, as one does who has no descriptor left.
+        // Opening the lock file fails from now on, as in a process without a free descriptor.
         folder.close().unwrap();
         for _ in 0..3 {
             drop(turns.take().await.unwrap());

@@ -1,6 +1,7 @@
-//! What can be changed about an agent, on SQLite. The same functions in the same order as on PostgreSQL. Runs inside the transaction that `write` opened. Epochs and
-//! versions are never given twice, after a restore either: each is the greater of its successor and the
-//! moment's unix milliseconds.
+//! What can be changed about an agent, on SQLite. The same functions in the same order as on
+//! PostgreSQL. Runs inside the transaction that `write` opened. Epochs and versions are never used
+//! twice, even after a restore: each new one is the old one plus one, or the moment's unix
+//! milliseconds, whichever is greater.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -128,7 +129,7 @@ async fn update_agent(
         .map_or(Outcome::NotFound, |_| Outcome::Conflict))
 }
 
-/// Kills all tokens of an agent and makes it stand at `to`, if that is given.
+/// Kills all tokens of an agent, and sets its status to `to` if that is given.
 async fn kill_agent(
     conn: &mut SqliteConnection,
     at: Moment,
@@ -177,7 +178,7 @@ async fn reactivate_agent(
     Ok(outcome)
 }
 
-/// Whether the agent's id is a user's, or one of its users an agent (RFC 9700 §4.15).
+/// Whether the agent's id is a user's, or one of its users has an agent's id (RFC 9700 §4.15).
 async fn clashes(
     conn: &mut SqliteConnection,
     agent_id: &AgentId,

@@ -1,4 +1,5 @@
-//! What can be changed about an agent's secrets, on SQLite. The same functions in the same order as on PostgreSQL.
+//! What can be changed about an agent's secrets, on SQLite. The same functions in the same order as
+//! on PostgreSQL.
 
 use sqlx::sqlite::SqliteConnection;
 

@@ -1,9 +1,10 @@
 //! What can be changed, on SQLite. The same functions in the same order as on PostgreSQL.
 //!
-//! Each write is a unit of its own: a conflict is read from what a statement found or changed and
-//! never thrown, so that one write that cannot be done leaves its neighbours alone.
+//! Each write is its own unit: a conflict is read from what a statement found or changed, and is
+//! never raised as an error. So one write that cannot be done does not affect the other writes.
 //!
-//! Owns the transaction and the audit event of each change; a file a noun has its statements. Must not know who asked.
+//! Owns the transaction and the audit event of each change; there is one file of statements for
+//! each noun. Must not know who asked.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -24,7 +25,7 @@ mod token;
 
 use token::{revocation_version, set_revocation_version};
 
-/// Applies the writes in one transaction. What fails at its commit is unknown.
+/// Applies the writes in one transaction. If the commit fails, the outcome is unknown.
 pub(super) async fn commit(lane: &Writer, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
     if writes.is_empty() {
         return Ok(Vec::new());
@@ -51,7 +52,7 @@ async fn stage<'a>(
     Ok((held, outcomes))
 }
 
-/// Runs all writes in the transaction that is open.
+/// Runs all writes in the open transaction.
 pub(super) async fn apply_all(
     conn: &mut SqliteConnection,
     writes: &[Write],
@@ -94,7 +95,7 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
     }
 }
 
-/// The event of a write that was applied at this time.
+/// Records the audit event of a write that was applied at this time.
 async fn record(conn: &mut SqliteConnection, at: Timestamp, write: &Write) -> sqlx::Result<()> {
     let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail)
                values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

@@ -1,11 +1,11 @@
-//! Where an agent stands when a write asks, on SQLite.
+//! The current status of an agent, for a write, on SQLite.
 
 use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::agent::AgentStatus;
 use crate::domain::id::AgentId;
 
-/// Where an agent stands; `None` when there is none. The transaction holds the write lock.
+/// The status of an agent; `None` if there is no such agent. The transaction holds the write lock.
 pub(super) async fn status_of(
     conn: &mut SqliteConnection,
     agent_id: &AgentId,

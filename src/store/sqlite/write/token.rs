@@ -1,4 +1,5 @@
-//! The revocation of one token, on SQLite, and the version of the revocation list. The same functions in the same order as on PostgreSQL.
+//! The revocation of one token, on SQLite, and the version of the revocation list. The same
+//! functions in the same order as on PostgreSQL.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -44,8 +45,8 @@ async fn revoke_token(
 }
 
 /// The version of the revocation list. The transaction holds the write lock from its beginning, so
-/// versions become visible in their order. The next one is no less than the unix milliseconds of `at`, so that
-/// none is given twice, after a restore either.
+/// versions become visible in their order. The next version is at least the unix milliseconds of
+/// `at`, so that no version is used twice, even after a restore.
 pub(super) async fn revocation_version(
     conn: &mut SqliteConnection,
     at: Moment,
