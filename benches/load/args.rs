@@ -1,4 +1,4 @@
-//! What can be asked of the harness. Must not know how anything is measured.
+//! The command line of the harness. Must not know how anything is measured.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ pub struct Args {
     pub list: bool,
 }
 
-/// What the program does besides measuring: it plays these parts for itself.
+/// What the program does besides measuring. The harness starts itself in some of these modes.
 #[derive(Subcommand)]
 pub enum Mode {
     /// Serve tokens the usual way, on the same tables
@@ -89,12 +89,12 @@ pub enum Mode {
     },
 }
 
-/// How others do it.
+/// A usual token server, for comparison.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Baseline {
-    /// A transaction a request, and `jsonwebtoken::encode`
+    /// One transaction for each request, and `jsonwebtoken::encode`
     TxnJsonwebtoken,
-    /// One autocommitted UPDATE a request, and a parsed key
+    /// One autocommitted UPDATE for each request, and a parsed key
     Update,
 }
 
@@ -107,20 +107,20 @@ impl Baseline {
     }
 }
 
-/// How long and how often is measured, and how much is loaded.
+/// The length and the number of the measurements, and the sizes of the stores.
 #[derive(Clone, Copy)]
 pub struct Timing {
     pub warm: Duration,
     pub measured: Duration,
     pub repetitions: usize,
-    /// How long each core signs beside a repetition.
+    /// How long each core signs before and after a repetition.
     pub raw: Duration,
     pub starts: usize,
     /// Agents that the server knows when its memory is read.
     pub known: usize,
     /// Agents of a cold start, besides those of the storm.
     pub cold: usize,
-    /// The longest that a cold start is watched.
+    /// The longest time for which a cold start is measured.
     pub cold_cap: Duration,
     pub grown_agents: i64,
     pub grown_revocations: i64,
@@ -157,7 +157,7 @@ impl Args {
         }
     }
 
-    /// Whether the row of this name is asked for.
+    /// Whether the row of this name is to be measured.
     pub fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
     }

@@ -1,6 +1,6 @@
-//! How token servers are usually written, on the same tables, for comparison: a small server that
-//! reads the same form, checks the secret by HMAC and writes the same audit row, so that only the
-//! way to the store and the signature differ.
+//! A usual token server on the same tables, for comparison. It reads the same form, checks the
+//! secret by HMAC and writes the same audit row, so that only the access to the store and the
+//! signature differ.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ use uuid::Uuid;
 use crate::args::Baseline;
 use crate::{Fallible, Problem, seed};
 
-/// As many connections as the real server may open.
+/// The most database connections: as many as the real server may open.
 const CONNECTIONS: u32 = 16;
 
 const TTL: i64 = 600;
@@ -44,7 +44,7 @@ const ISSUER: &str = "http://localhost:3000";
 struct Usual {
     kind: Baseline,
     pool: PgPool,
-    /// By agent: the HMAC of its secret.
+    /// The HMAC of each agent's secret, by agent id.
     secrets: HashMap<String, hmac::Tag>,
     mac_key: hmac::Key,
     pair: RsaKeyPair,
@@ -75,7 +75,7 @@ struct Reply<'a> {
     scope: &'a str,
 }
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub fn serve(kind: Baseline, database: &str, listen: SocketAddr, agents: &Path) -> Fallible<()> {
     let _logging = telemetry::start_logging("info", Format::Json, Output::Stdout);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -101,7 +101,8 @@ pub fn serve(kind: Baseline, database: &str, listen: SocketAddr, agents: &Path) 
 
 impl Usual {
     async fn open(kind: Baseline, database: &str, agents: &Path) -> Fallible<Self> {
-        // The ordinary server takes the pool as it comes; the better one saves the ping before each use.
+        // The first kind uses the pool's default: a ping before each use of a connection. The
+        // better kind does without the ping.
         let ping = kind == Baseline::TxnJsonwebtoken;
         let options = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
@@ -143,7 +144,7 @@ impl Usual {
         })
     }
 
-    /// Whether the form carries an agent's secret; the agent.
+    /// The agent whose secret the form carries, if the secret is right.
     fn authenticate<'f>(&self, form: &'f Parameters<'_>) -> Option<&'f str> {
         let (id, secret) = (
             form.one("client_id").ok()??,
@@ -188,7 +189,7 @@ impl Usual {
         }
     }
 
-    /// The agent read, the counter locked, raised and recorded: five statements and a commit.
+    /// Reads the agent, then locks, raises and records the counter: five statements and a commit.
     async fn count_in_transaction(
         &self,
         agent_id: &str,
@@ -234,7 +235,7 @@ impl Usual {
         Ok(epoch)
     }
 
-    /// Everything in one statement that commits by itself.
+    /// Does everything in one statement, which commits automatically.
     async fn count_in_one(
         &self,
         agent_id: &str,
@@ -329,12 +330,12 @@ async fn answer(usual: &Usual, body: &[u8]) -> Result<Response, (StatusCode, Pro
         .into_response())
 }
 
-/// The `RSAPrivateKey` (RFC 8017 App. A.1.2) inside a PKCS #8 key: the last of its elements.
+/// The `RSAPrivateKey` (RFC 8017 App. A.1.2) inside a PKCS #8 key: its OCTET STRING element.
 fn pkcs1(pkcs8: &[u8]) -> Fallible<&[u8]> {
     let (_, mut elements, _) = element(pkcs8)?;
     while !elements.is_empty() {
         let (tag, content, rest) = element(elements)?;
-        // An OCTET STRING.
+        // This tag is OCTET STRING.
         if tag == 4 {
             return Ok(content);
         }
@@ -343,7 +344,7 @@ fn pkcs1(pkcs8: &[u8]) -> Fallible<&[u8]> {
     Err("no private key in the PKCS #8 key".into())
 }
 
-/// The tag and content of the first DER element, and what follows it.
+/// The tag and the content of the first DER element, and the bytes after it.
 fn element(der: &[u8]) -> Fallible<(u8, &[u8], &[u8])> {
     let malformed = "malformed DER";
     let (tag, short) = (

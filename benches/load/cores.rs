@@ -1,13 +1,14 @@
-//! Who runs where: the cores of this process, dealt out between what is measured and what measures.
+//! Divides the cores of this process between the measured processes and the load generator.
 //!
-//! A process or thread inherits the cores of the thread that starts it, so a thread takes its
-//! children's cores while it starts them.
+//! A process or thread inherits the cores of the thread that starts it. So a thread moves to the
+//! cores of its children while it starts them.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Fallible;
 
-/// The two halves; both hold every core where there is only one, or when they are to share.
+/// The two groups of cores. With a single core, or when the groups share all cores, both groups
+/// hold every core.
 pub struct Cores {
     /// For the server and the database.
     pub served: Vec<usize>,
@@ -16,7 +17,8 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// One core in four measures, and at least one; the rest is measured.
+    /// Gives a quarter of the cores to the load generator, at least one core. The server and the
+    /// database get the others.
     pub fn deal(shared: bool) -> Fallible<Self> {
         let allowed = sched_getaffinity(None)?;
         let all: Vec<usize> = (0..CpuSet::MAX_CPU)
@@ -43,7 +45,7 @@ impl Cores {
         all
     }
 
-    /// Runs `start` so that whatever it starts runs on the cores of what is measured.
+    /// Runs `start` on the cores of the server, so that the processes that it starts stay there.
     pub fn start_served<T>(&self, start: impl FnOnce() -> T) -> Fallible<T> {
         let before = sched_getaffinity(None)?;
         pin(&self.served)?;
@@ -53,7 +55,7 @@ impl Cores {
     }
 }
 
-/// Keeps the calling thread on these cores.
+/// Restricts the calling thread to these cores.
 pub fn pin(cores: &[usize]) -> Fallible<()> {
     let mut set = CpuSet::new();
     for core in cores {

@@ -1,8 +1,9 @@
-//! The load generator: connections that are kept, on cores of their own, each sending its next
-//! request when the last was answered (closed loop) or when it is due (open loop).
+//! The load generator: persistent connections on cores of their own. Each connection sends its next
+//! request when the last one was answered (closed loop), or when the request is due (open loop).
 //!
-//! In the open loop a request's time counts from when it was due, whether or not a connection was
-//! free by then: a server that stalls is charged for all who would have come meanwhile.
+//! In the open loop, the time of a request counts from the moment when it was due, even if no
+//! connection was free then. So a stall of the server counts for all requests that were due
+//! meanwhile.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -21,27 +22,27 @@ use crate::process::thread_cpu;
 use crate::seed::Agent;
 use crate::wire::{self, Wire};
 
-/// How long one waits who is told to come again.
+/// How long a connection waits before it repeats a request that was answered with 503.
 const COME_AGAIN: Duration = Duration::from_millis(250);
 
-/// What is sent.
+/// The requests to send.
 pub struct Load {
-    /// In turn, over all connections.
+    /// The requests. All connections together send them in turn.
     pub requests: Vec<Vec<u8>>,
     /// The status of a success.
     pub expect: u16,
-    /// Takes one token in a hundred back, in the name of the agent that it was issued to.
+    /// Revokes one token in a hundred, in the name of the agent to which it was issued.
     pub revoking: Option<Vec<Agent>>,
 }
 
-/// When it is sent.
+/// When the requests are sent.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// As soon as the last was answered.
+    /// Each connection sends a request as soon as its last one was answered.
     Closed,
-    /// So many a second, at random times (a Poisson process).
+    /// This number of requests a second, at random times (a Poisson process).
     Open(f64),
-    /// Each request once; one that is told to come again does.
+    /// Each request once. A request that is answered with 503 is repeated.
     Once,
 }
 
@@ -80,7 +81,7 @@ struct Phase {
     stopped: AtomicBool,
 }
 
-/// What became of a stream since it was started.
+/// The counters of a stream since its start.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
     pub succeeded: u64,
@@ -89,17 +90,17 @@ pub struct Progress {
     pub told_to_wait: u64,
 }
 
-/// What a stream came to.
+/// The result of a stream.
 pub struct Driven {
-    /// Times of successes while it was measured.
+    /// The times of the successes while the stream was measured.
     pub times: Histogram,
     pub first_failure: Option<String>,
 }
 
-/// What a thread of the generator brings back: times of each stream, and how busy it was.
+/// The result of a thread of the generator: the times of each stream, and how busy the thread was.
 type Share = (Vec<Histogram>, f64);
 
-/// A load that is under way.
+/// A running load.
 pub struct Drive {
     phase: Arc<Phase>,
     counts: Vec<Arc<Counts>>,
@@ -111,7 +112,7 @@ impl Drive {
         let phase = Arc::new(Phase::default());
         let counts: Vec<Arc<Counts>> = streams.iter().map(|_| Arc::default()).collect();
         let all: usize = streams.iter().map(|s| s.connections).sum();
-        // A core each, and no more threads than connections.
+        // One thread for each core, but no more threads than connections.
         let count = cores.client.len().clamp(1, all);
         let mut threads = Vec::new();
         for place in 0..count {
@@ -145,7 +146,7 @@ impl Drive {
         })
     }
 
-    /// From now on times are taken.
+    /// Records times from now on.
     pub fn measure(&self) {
         self.phase.measuring.store(true, Ordering::Relaxed);
     }
@@ -165,7 +166,7 @@ impl Drive {
         self.threads.iter().all(JoinHandle::is_finished)
     }
 
-    /// Ends the load; also returns how much of its cores the generator used.
+    /// Ends the load. Also returns the share of its cores that the generator used.
     pub fn stop(self) -> Fallible<(Vec<Driven>, f64)> {
         self.phase.measuring.store(false, Ordering::Relaxed);
         self.phase.stopped.store(true, Ordering::Relaxed);
@@ -199,7 +200,7 @@ impl Drive {
     }
 }
 
-/// This thread's share of every stream's connections.
+/// Runs this thread's share of the connections of every stream.
 async fn run_thread(
     address: SocketAddr,
     streams: &[Stream],
@@ -234,7 +235,7 @@ async fn run_thread(
     all_times.into_iter().map(|times| times.take()).collect()
 }
 
-/// When the next request of an open loop is due.
+/// Tells when the next request of an open loop is due.
 struct Schedule {
     gap: f64,
     due: Cell<Instant>,
@@ -253,7 +254,7 @@ impl Schedule {
 
     fn next(&self) -> Instant {
         let due = self.due.get();
-        // Xorshift; the exponential distribution by its inverse.
+        // Xorshift, then the exponential distribution by inverting its distribution function.
         let mut x = self.random.get();
         x ^= x << 13;
         x ^= x >> 7;
@@ -266,7 +267,8 @@ impl Schedule {
     }
 }
 
-/// Timers of the runtime are a millisecond coarse, so the last stretch is waited out awake.
+/// Waits until `due`. The runtime's timers have a resolution of only one millisecond, so the last
+/// part of the wait is busy.
 async fn wait_until(due: Instant, phase: &Phase) {
     loop {
         let left = due.saturating_duration_since(Instant::now());

@@ -1,8 +1,8 @@
-//! Makes a store large, inside the database: agents that nobody logs in as, with one hash for all,
-//! and revocations whose tokens have expired.
+//! Fills a store with SQL: many agents that never log in, all with the same hash, and many
+//! revocations whose tokens have expired.
 //!
-//! The server removes expired revocations a thousand at a time; a trigger keeps them here, so that
-//! the table is as large at the end of the row as at its beginning.
+//! The server removes expired revocations a thousand at a time. Here a trigger keeps them, so that
+//! the table has the same size from the beginning of the row to its end.
 
 use sealwright::testing::clock::{Clock as _, SystemClock};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use crate::Fallible;
 use crate::postgres::Postgres;
 
-/// Of the form of a real one; no secret matches it.
+/// A hash in the form of a real one. No secret matches it.
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bG9hZC1oYXJuZXNzLW9uZQ$\
                     MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
 
@@ -23,11 +23,11 @@ const CREDENTIAL: &str =
 const QUOTA: &str = "insert into quota (agent_id, month, used, granted, ceiling, slot, epoch)";
 const REVOKED: &str = "insert into revoked_token (jti, agent_id, expires_at, version)";
 
-/// The columns behind the id, the same for all agents.
+/// The values of the columns after the id. They are the same for all agents.
 const SAME: &str =
     "'default', 'filler', 'active', '[\"agents:read\"]', '[]', '[]', '[]', 'unlimited', 0, 1, 0";
 
-/// When the tokens expired, for those whose revocations fill the table: an hour ago.
+/// How many seconds ago the revoked tokens expired: an hour.
 const EXPIRED: i64 = 3_600;
 
 pub fn postgres(
@@ -40,7 +40,7 @@ pub fn postgres(
     let (at, month) = (now.0, now.month().key());
     let (past, first) = (at - EXPIRED, (at - 86_400) * 1_000);
     let id = "'filler-' || lpad(i::text, 8, '0')";
-    // As the server draws them: version 7, in the order of time.
+    // The same form as the server's ids: UUID version 7, in the order of time.
     let jti = format!(
         "(lpad(to_hex({first} + i), 12, '0') || '7' || substr(md5(i::text), 1, 3) || '8'
           || substr(md5(i::text), 4, 15))::uuid"
@@ -64,7 +64,7 @@ pub fn postgres(
     postgres.execute(database, "checkpoint")
 }
 
-/// Rows in one transaction: more would only lengthen the log.
+/// Rows in one transaction. More rows would only make the write-ahead log longer.
 const PIECE: i64 = 500_000;
 
 pub fn sqlite(url: &str, agents: i64, revocations: i64) -> Fallible<()> {

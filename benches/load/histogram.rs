@@ -1,4 +1,4 @@
-//! Times, counted in buckets that are at most 1.6 % wide.
+//! A histogram of times, with buckets that are at most 1.6 % wide.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        // Up to 2^40 ns, a quarter of an hour.
+        // The buckets reach 2^40 ns, about a quarter of an hour.
         Self {
             counts: vec![0; 41 * 64],
             total: 0,
@@ -36,7 +36,7 @@ impl Histogram {
         self.total += other.total;
     }
 
-    /// The time in seconds that this share of all stayed below; `NaN` when there are none.
+    /// The time in seconds below which this share of all times lies. `NaN` without any times.
     pub fn quantile(&self, share: f64) -> f64 {
         if self.total == 0 {
             return f64::NAN;
@@ -53,7 +53,8 @@ impl Histogram {
     }
 }
 
-/// Below `STEPS` each value has a bucket of its own; above, each power of two has `STEPS`.
+/// The bucket of a value. Each value below `STEPS` has a bucket of its own. Above that, each power
+/// of two has `STEPS` buckets.
 fn index(value: u64) -> usize {
     if value < STEPS {
         return value as usize;

@@ -1,9 +1,9 @@
-//! How many instructions one warm token costs outside its signature: a figure without noise, which
-//! tells of a change of one per cent on a busy machine too.
+//! Counts the instructions that one warm token costs outside its signature. This figure has no
+//! noise: it shows a change of one per cent even on a busy machine.
 //!
-//! A process issues tokens to itself, through the whole router and over a SQLite file, under
-//! callgrind, which does not count while the signing function runs and writes down what it counted
-//! between two marks: neither start-up nor warm-up is in the figure.
+//! A process issues tokens to itself, through the whole router and on a SQLite file, under
+//! callgrind. Callgrind does not count while the signing function runs. It reports what it counted
+//! between two marks, so the figure contains neither start-up nor warm-up.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -28,27 +28,28 @@ use crate::machine::toolchain;
 use crate::seed::{self, Wanted};
 use crate::server::Place;
 
-/// Requests at once, and so tokens in a batch.
+/// The number of concurrent requests, and so of tokens in a batch.
 const AT_ONCE: usize = 16;
 
-/// Rounds between the marks.
+/// The rounds between the two marks.
 const ROUNDS: usize = 32;
 
-/// Rounds before, at most: under callgrind on a busy machine the first ones may be too slow to be
-/// answered.
+/// The most rounds before the first mark. Under callgrind on a busy machine, the first rounds may
+/// be so slow that requests fail.
 const WARM_ROUNDS: usize = 50;
 
-/// A pattern for the function whose instructions are not counted, with all that it calls: the C
-/// library's entrance to signing. Its name begins with the library's version.
+/// A pattern for the function whose instructions are not counted, including the functions that it
+/// calls. It is the signing function of the C library, whose name begins with the library's
+/// version.
 const SIGNING: &str = "*EVP_DigestSign";
 
 /// A pattern for [`mark`].
 const MARK: &str = "*instructions*mark*";
 
-/// More than this above the baseline fails.
+/// A count above the baseline times this factor fails.
 const TOLERANCE: f64 = 1.10;
 
-/// What was counted, and with what.
+/// The count, and the toolchain with which it was made.
 #[derive(Debug, Clone, Serialize)]
 pub struct Count {
     pub instructions_per_token: u64,
@@ -56,7 +57,8 @@ pub struct Count {
     pub target: String,
 }
 
-/// Prints the count and compares it; an error when it is too high or cannot be had.
+/// Prints the count and compares it with the baseline. Fails if the count is too high or could not
+/// be made.
 pub fn check(baseline: &Path, update: bool) -> Fallible<()> {
     let count = count()?;
     let pair = format!("{} | {}", count.rustc, count.target);
@@ -100,7 +102,8 @@ pub fn count() -> Fallible<Count> {
         .prefix("sealwright-count-")
         .tempdir()?;
     let place = place(folder.path())?;
-    // Made outside of callgrind, which would take a minute over the key, and not the same one twice.
+    // Create the store outside of callgrind. Under callgrind, generating the key would take about
+    // a minute, and a different time in each run.
     let seeded = seed::seed(
         &place,
         Wanted {
@@ -119,7 +122,7 @@ pub fn count() -> Fallible<Count> {
     })
 }
 
-/// The instructions of so many rounds.
+/// The instructions of this number of rounds.
 fn run(folder: &Path, rounds: usize) -> Fallible<u64> {
     let out = folder.join("callgrind.out");
     let output = Command::new("valgrind")
@@ -128,7 +131,8 @@ fn run(folder: &Path, rounds: usize) -> Fallible<u64> {
             &format!("--dump-before={MARK}"),
             &format!("--toggle-collect={SIGNING}"),
         ])
-        // Behind the other option, which would have counting begin with the signature.
+        // This must come after `--toggle-collect`, which alone would start counting at the first
+        // signature.
         .arg("--collect-atstart=yes")
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe()?)
@@ -146,7 +150,7 @@ fn run(folder: &Path, rounds: usize) -> Fallible<u64> {
     if !output.status.success() {
         return Err(format!("the counted run failed: {said}").into());
     }
-    // The first dump ends at the first mark, the second at the second.
+    // The first dump ends at the first mark. The second dump covers the rounds between the marks.
     let total = fs::read_to_string(out.with_extension("out.2"))?;
     let line = total.lines().find_map(|line| line.strip_prefix("totals: "));
     let instructions = line.and_then(|rest| rest.split(' ').next()?.trim().parse().ok());
@@ -161,7 +165,8 @@ fn place(folder: &Path) -> Fallible<Place> {
     })
 }
 
-/// Issues `rounds` times as many tokens as there are agents in `folder`, all of a round at once.
+/// Issues tokens in `rounds` rounds. In each round, every agent in `folder` gets one token, all at
+/// the same time.
 pub fn issue_in_process(folder: &Path, rounds: usize) -> Fallible<()> {
     let database = format!("sqlite://{}", folder.join("sealwright.db").display());
     let place = Place {
@@ -200,7 +205,7 @@ pub fn issue_in_process(folder: &Path, rounds: usize) -> Fallible<()> {
     })
 }
 
-/// Callgrind knows this function by its name.
+/// Marks a point in the run. Callgrind finds this function by its name.
 #[inline(never)]
 fn mark(which: u32) -> u32 {
     std::hint::black_box(which)

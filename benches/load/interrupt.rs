@@ -1,4 +1,5 @@
-//! A run that is told to stop ends its servers and removes their data, as one that has finished.
+//! Lets a signal stop the run in order: it ends its servers and removes their data, like a finished
+//! run.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use crate::Fallible;
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Heeds SIGINT and SIGTERM from now on; a second one ends the process at once.
+/// Handles SIGINT and SIGTERM from now on. A second signal ends the process at once.
 pub fn watch() -> Fallible<()> {
     let listen = || {
         crate::block_on(async {
@@ -34,7 +35,7 @@ pub fn watch() -> Fallible<()> {
     Ok(())
 }
 
-/// Sleeps, unless the run is told to stop.
+/// Sleeps for `time`. Fails as soon as a signal has stopped the run.
 pub fn pause(time: Duration) -> Fallible<()> {
     let begun = Instant::now();
     loop {
@@ -47,7 +48,7 @@ pub fn pause(time: Duration) -> Fallible<()> {
     }
 }
 
-/// An error once the run was told to stop.
+/// Fails if a signal has stopped the run.
 pub fn check() -> Fallible<()> {
     if STOPPED.load(Ordering::Relaxed) {
         Err("stopped".into())

@@ -1,4 +1,4 @@
-//! What this was measured on.
+//! The machine on which the figures were measured.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub struct Machine {
     pub commit: String,
     /// The kind of file system under the databases.
     pub disk: String,
-    /// Processes that wanted to run when the harness began: above zero, the figures are not to be trusted.
+    /// The load average when the harness began. Above zero, the figures are not reliable.
     pub load_before: f64,
 }
 
@@ -94,7 +94,7 @@ impl Machine {
     }
 }
 
-/// The compiler's version and target, as it names them itself.
+/// The compiler's version and target, as the compiler prints them.
 pub fn toolchain() -> Fallible<(String, String)> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let output = Command::new(rustc).arg("-vV").output()?;
@@ -123,7 +123,7 @@ pub fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The type of the mount that lies nearest above `folder`.
+/// The file system type of the mount that contains `folder`.
 fn file_system(folder: &Path) -> String {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());

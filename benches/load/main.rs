@@ -1,8 +1,8 @@
-//! The load harness: what a token costs, as a share of what the machine can sign at all.
+//! The load harness: it measures the cost of a token, compared with the machine's signing rate.
 //!
-//! `README.md` beside this file tells the method. Reading order: [`rows`] (the table of what is
-//! measured), [`measure`] (one repetition), [`drive`] (the load generator), [`raw`] (the floor),
-//! [`report`]; the rest starts, fills and reads what they need.
+//! `README.md` beside this file explains the method. Reading order: [`rows`] (the table of what is
+//! measured), [`measure`] (one repetition), [`drive`] (the load generator), [`raw`] (the signing
+//! rate), [`report`]. The other modules start, fill and read what these need.
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -47,7 +47,7 @@ mod server;
 mod session;
 mod wire;
 
-/// As in the program, so that the baselines and the counted tokens have the same one.
+/// The same allocator as the program's, so that the baselines and the counted tokens use it too.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -55,7 +55,7 @@ type Problem = Box<dyn Error + Send + Sync>;
 type Fallible<T> = Result<T, Problem>;
 
 fn main() -> ExitCode {
-    // Cargo adds a word of its own.
+    // Drop the argument that cargo adds.
     let args = Args::parse_from(std::env::args_os().filter(|word| word != "--bench"));
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,7 +82,7 @@ fn run(args: &Args) -> Fallible<()> {
     }
 }
 
-/// Runs the harness's own talk with databases.
+/// Runs the harness's own database access.
 fn block_on<T>(work: impl Future<Output = Fallible<T>>) -> Fallible<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

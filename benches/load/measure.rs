@@ -1,5 +1,5 @@
-//! One repetition: a load on a server, the CPU time that it cost, and the machine's signing rate
-//! immediately before and after.
+//! One repetition: puts a load on a server, and measures its CPU time and the machine's signing
+//! rate immediately before and after.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use crate::process;
 use crate::raw::{Raw, Signer};
 use crate::server::Server;
 
-/// A signing rate older than this is no longer that of the moment.
+/// A signing rate older than this is measured anew.
 const FRESH: Duration = Duration::from_millis(300);
 
-/// The tools of every row.
+/// The tools that every row uses.
 pub struct Bench {
     pub cores: Cores,
     pub timing: Timing,
@@ -28,7 +28,7 @@ pub struct Bench {
     last_raw: Cell<Option<(Instant, Raw)>>,
 }
 
-/// What is measured: a server, and the Postgres under it.
+/// What is measured: a server, and its Postgres.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     pub server: &'a Server,
@@ -41,22 +41,22 @@ impl Subject<'_> {
     }
 }
 
-/// What one repetition came to. Of several streams the first is the one that counts.
+/// The result of one repetition. With several streams, the figures are those of the first one.
 #[derive(Debug, Clone, Serialize)]
 pub struct Repetition {
     pub seconds: f64,
     pub succeeded: u64,
     pub failed: u64,
-    /// Seconds of CPU time.
+    /// CPU time of the server, in seconds; `database_cpu` is the same for the database.
     pub server_cpu: f64,
     pub database_cpu: f64,
-    /// Seconds.
+    /// Quantiles of the response time, in seconds.
     pub p50: f64,
     pub p99: f64,
     pub p999: f64,
     /// The mean number of tokens that one statement counted.
     pub batch: Option<f64>,
-    /// How much of its cores the load generator used.
+    /// The share of its cores that the load generator used.
     pub client_busy: f64,
     pub raw: Raw,
     #[serde(skip)]
@@ -72,7 +72,7 @@ impl Repetition {
         cpu / self.succeeded as f64
     }
 
-    /// CPU seconds of one success, server and database.
+    /// CPU seconds of one success, of the server and the database together.
     pub fn cost(&self) -> f64 {
         self.each(self.server_cpu + self.database_cpu)
     }
@@ -85,7 +85,7 @@ impl Repetition {
         self.each(self.database_cpu)
     }
 
-    /// Successes per CPU second over raw signatures per CPU second.
+    /// Successes per CPU second, divided by raw signatures per CPU second.
     pub fn share(&self) -> f64 {
         1.0 / self.cost() / self.raw.sign
     }
@@ -94,7 +94,7 @@ impl Repetition {
         1.0 / self.server_cost() / self.raw.sign
     }
 
-    /// A time in raw signatures.
+    /// A time in units of one raw signature.
     pub fn in_signatures(&self, seconds: f64) -> f64 {
         seconds * self.raw.sign
     }
@@ -104,7 +104,7 @@ impl Repetition {
     }
 }
 
-/// What the counters show at one moment.
+/// The counters at one moment.
 struct Reading {
     at: Instant,
     server: Duration,
@@ -123,7 +123,7 @@ impl Bench {
         }
     }
 
-    /// The signing rate of this moment.
+    /// The current signing rate.
     pub fn raw(&self) -> Fallible<Raw> {
         if let Some((at, raw)) = self.last_raw.get()
             && at.elapsed() < FRESH
@@ -135,12 +135,12 @@ impl Bench {
         Ok(raw)
     }
 
-    /// Drives a stream, warms up, measures.
+    /// Starts a stream, lets it warm up, and measures it.
     pub fn repeat(&self, subject: Subject<'_>, stream: &Stream) -> Fallible<Repetition> {
         self.repeat_beside(subject, std::slice::from_ref(stream))
     }
 
-    /// Drives several streams beside each other; the first is the one that counts.
+    /// Runs several streams at the same time. The figures are those of the first one.
     pub fn repeat_beside(&self, subject: Subject<'_>, streams: &[Stream]) -> Fallible<Repetition> {
         let before = self.raw()?;
         let drive = Drive::start(&self.cores, subject.address(), streams)?;
@@ -160,7 +160,7 @@ impl Bench {
         ))
     }
 
-    /// Drives [`Pace::Once`] until every request was answered, or for `cap`.
+    /// Runs a stream with [`Pace::Once`] until every request was answered, but at most for `cap`.
     pub fn run_once(
         &self,
         subject: Subject<'_>,
@@ -178,7 +178,7 @@ impl Bench {
         let ended = Reading::after(subject, &drive)?;
         let (driven, busy) = drive.stop()?;
         self.last_raw.set(None);
-        // What was answered between the start and the first reading is part of the whole.
+        // Requests that were answered between the start and the first reading count too.
         let whole = Reading {
             progress: vec![Progress::default()],
             ..begun
@@ -192,14 +192,15 @@ impl Bench {
         ))
     }
 
-    /// One value from each repetition.
+    /// Calls `each` once for each repetition and collects the values.
     pub fn times<T>(&self, mut each: impl FnMut() -> Fallible<T>) -> Fallible<Vec<T>> {
         (0..self.timing.repetitions).map(|_| each()).collect()
     }
 }
 
 impl Reading {
-    /// The batches first: asking for them costs the server a little, which belongs to no row.
+    /// The reading before the measurement. Reads the batches first: reading them costs the server
+    /// some CPU time, which must not count.
     fn before(subject: Subject<'_>, drive: &Drive) -> Fallible<Self> {
         let batches = subject.server.batches()?;
         Ok(Self {
@@ -208,7 +209,7 @@ impl Reading {
         })
     }
 
-    /// And last.
+    /// The reading after the measurement. Reads the batches last, for the same reason.
     fn after(subject: Subject<'_>, drive: &Drive) -> Fallible<Self> {
         let reading = Self::without_batches(subject, drive)?;
         Ok(Self {

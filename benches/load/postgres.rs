@@ -1,7 +1,7 @@
-//! A private Postgres, as a default installation runs it, for the time of the run.
+//! A private Postgres for the time of the run, with the settings of a default installation.
 //!
-//! Nothing is tuned and nothing is switched off: what `initdb` writes holds, but for the listener,
-//! which is a socket in a private folder.
+//! Nothing is tuned and nothing is switched off. The settings are those that `initdb` writes,
+//! except the listener, which is a socket in a private folder.
 
 use std::fs::{self, File};
 use std::os::unix::fs::chown;
@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use crate::cores::Cores;
 use crate::{Fallible, Problem};
 
-/// What decides over durability and cost, shown with the figures.
+/// The settings that affect durability and cost. The report shows them with the figures.
 const SHOWN: [&str; 9] = [
     "server_version",
     "fsync",
@@ -36,7 +36,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster in `folder`, which must exist, and starts it on the cores of what is measured.
+    /// Creates a cluster in `folder`, which must exist, and starts it on the cores of the server.
     pub fn start(folder: &Path, cores: &Cores) -> Fallible<Self> {
         let binaries = find_binaries().ok_or(
             "no PostgreSQL here: install the system's package (Debian: apt-get install postgresql), \
@@ -110,7 +110,7 @@ impl Postgres {
         }
     }
 
-    /// The postmaster.
+    /// The process id of the postmaster.
     pub fn process(&self) -> u32 {
         self.postmaster.id()
     }
@@ -127,7 +127,7 @@ impl Postgres {
         Ok(self.url(name))
     }
 
-    /// Runs statements on a connection of their own.
+    /// Runs statements on a new connection.
     pub fn execute(&self, database: &str, sql: &str) -> Fallible<()> {
         crate::block_on(async {
             let mut conn = PgConnection::connect(&self.url(database)).await?;
@@ -138,7 +138,7 @@ impl Postgres {
         })
     }
 
-    /// The settings that the figures depend on.
+    /// The settings on which the figures depend.
     pub fn settings(&self) -> Fallible<Vec<(String, String)>> {
         crate::block_on(async {
             let mut conn = PgConnection::connect(&self.url("postgres")).await?;
@@ -161,7 +161,7 @@ impl Drop for Postgres {
         let process = i32::try_from(self.postmaster.id())
             .ok()
             .and_then(Pid::from_raw);
-        // SIGQUIT ends it at once: the data goes with the folder.
+        // SIGQUIT ends Postgres at once. That is safe, since its data is deleted with the folder.
         if let Some(process) = process
             && kill_process(process, Signal::QUIT).is_ok()
         {
@@ -170,7 +170,8 @@ impl Drop for Postgres {
     }
 }
 
-/// Whose the cluster is. Postgres refuses to run as root, so root gives it to somebody else.
+/// The user and group that own the cluster. Postgres refuses to run as root, so root gives the
+/// folder to another user. `None` means the current user.
 fn owner(folder: &Path) -> Fallible<Option<(u32, u32)>> {
     if !geteuid().is_root() {
         return Ok(None);
@@ -190,7 +191,7 @@ fn owner(folder: &Path) -> Fallible<Option<(u32, u32)>> {
     Ok(Some((user, group)))
 }
 
-/// The folder that holds initdb and postgres, the newest version first.
+/// The folder that holds initdb and postgres. Prefers the newest version.
 fn find_binaries() -> Option<PathBuf> {
     let mut folders: Vec<(u32, PathBuf)> = Vec::new();
     for (root, prefix, below) in [
@@ -217,7 +218,7 @@ fn find_binaries() -> Option<PathBuf> {
         .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
 }
 
-/// A failure with the end of the log that explains it.
+/// An error with the end of the log, which explains the failure.
 fn said(what: &str, log: &Path) -> Problem {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();

@@ -1,4 +1,4 @@
-//! What the kernel says about a process: the CPU time it used and the memory it holds.
+//! What the kernel reports about a process: its CPU time and its memory.
 
 use std::fs;
 use std::path::Path;
@@ -17,13 +17,14 @@ pub fn thread_cpu() -> Duration {
     )
 }
 
-/// The CPU time of a process with all its threads, those that have ended too.
+/// The CPU time of a process with all its threads, including those that have ended.
 pub fn cpu(process: u32) -> Fallible<Duration> {
     let stat = Stat::read(process)?;
     Ok(ticks(stat.own))
 }
 
-/// The CPU time of a Postgres server: the postmaster, its children, and those it has reaped.
+/// The CPU time of a Postgres server: the postmaster, its children, and the children that it has
+/// reaped.
 pub fn family_cpu(postmaster: u32) -> Fallible<Duration> {
     let parent = Stat::read(postmaster)?;
     let mut sum = ticks(parent.own + parent.reaped);
@@ -33,9 +34,11 @@ pub fn family_cpu(postmaster: u32) -> Fallible<Duration> {
     Ok(sum)
 }
 
-/// A child's time. Ticks of 10 ms are too coarse for a process that worked for 50 ms; the scheduler
-/// counts nanoseconds, for one thread, and a child of Postgres has no other. A kernel that does not
-/// count them says 0.
+/// The CPU time of a child of Postgres.
+///
+/// Ticks of 10 ms are too coarse for a process that worked for 50 ms. The scheduler counts
+/// nanoseconds, but for one thread only, and a child of Postgres has only one. A kernel that does
+/// not count them reports 0; then the ticks are used.
 fn child_cpu(child: u32) -> Fallible<Duration> {
     if let Ok(text) = fs::read_to_string(format!("/proc/{child}/schedstat"))
         && let Some(nanos @ 1..) = text.split(' ').next().and_then(|n| n.parse().ok())
@@ -52,7 +55,7 @@ fn children(parent: u32) -> Fallible<Vec<u32>> {
         let Some(process) = name.to_str().and_then(|n| n.parse::<u32>().ok()) else {
             continue;
         };
-        // One that ended meanwhile is no child any more.
+        // Skip a process that ended meanwhile.
         if Stat::read(process).is_ok_and(|stat| stat.parent == parent) {
             found.push(process);
         }
@@ -69,7 +72,7 @@ struct Stat {
 impl Stat {
     fn read(process: u32) -> Fallible<Self> {
         let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
-        // The name of the program, in parentheses, may hold anything.
+        // Start after the program's name in parentheses, which may contain any character.
         let fields: Vec<&str> = text
             .rsplit_once(')')
             .map_or("", |(_, rest)| rest)
@@ -117,7 +120,7 @@ pub fn memory(process: u32) -> Fallible<Memory> {
     })
 }
 
-/// From now on the peak is that of what follows.
+/// Resets the peak memory, so that [`memory`] reports the peak from now on.
 pub fn reset_peak(process: u32) -> Fallible<()> {
     Ok(fs::write(
         Path::new("/proc")

@@ -1,5 +1,5 @@
-//! The floor of a token: how fast this machine signs and verifies with the library and keys that
-//! the server uses. Everything else is a ratio to it.
+//! The least cost of a token: how fast this machine signs and verifies with the library and the
+//! kind of keys that the server uses. All other figures are ratios to these rates.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::cores::{Cores, pin};
 use crate::process::thread_cpu;
 use crate::{Fallible, Problem};
 
-/// As long as the header and claims of a token.
+/// A message as long as the header and claims of a token.
 const MESSAGE: [u8; 400] = [b'm'; 400];
 
 /// Operations in a second of one core's CPU time.
@@ -54,8 +54,8 @@ impl Signer {
         })
     }
 
-    /// All cores work at once, as they do in a row, each for `time` and a quarter of it; what counts
-    /// is the mean of those that serve.
+    /// Measures on all cores at once, since all cores are busy in a row too. Each core signs for
+    /// `time` and verifies for a quarter of it. The result is the mean of the server's cores.
     pub fn measure(&self, cores: &Cores, time: Duration) -> Fallible<Raw> {
         let rates: Vec<(usize, Fallible<Raw>)> = std::thread::scope(|scope| {
             let start = |core| (core, scope.spawn(move || self.rates_on(core, time)));
@@ -92,7 +92,7 @@ impl Signer {
             self.pair
                 .sign(&RSA_PKCS1_SHA256, &self.random, &MESSAGE, &mut signature)
         };
-        // A thread's first signature makes its state.
+        // The first signature of a thread also sets up the thread's state. Do not count it.
         sign()?;
         let sign_rate = rate(time, 8, || Ok(sign()?))?;
         let verify = || self.public.verify_sig(&MESSAGE, &signature);
@@ -104,7 +104,7 @@ impl Signer {
     }
 }
 
-/// Runs `work` in groups until `time` has passed.
+/// Runs `work` in groups until `time` has passed. Returns the runs in a second of CPU time.
 fn rate(time: Duration, group: u32, mut work: impl FnMut() -> Fallible<()>) -> Fallible<f64> {
     let (begun, cpu, mut count) = (Instant::now(), thread_cpu(), 0u32);
     while begun.elapsed() < time {

@@ -1,4 +1,4 @@
-//! What was found, for people on stdout and for programs as JSON.
+//! Reports the figures: for people on stdout, and for programs as JSON.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::measure::Repetition;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// A ratio: what travels from one machine to another.
+    /// A ratio. Only ratios can be compared between machines.
     Ratio,
     PerSecond,
     Micros,
@@ -39,7 +39,7 @@ impl Unit {
     }
 }
 
-/// What a figure should reach.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
@@ -63,7 +63,7 @@ impl Reach {
     }
 }
 
-/// One figure of a row, a value for each repetition.
+/// One figure of a row, with one value for each repetition.
 #[derive(Debug, Clone)]
 pub struct Figure {
     pub name: &'static str,
@@ -135,13 +135,13 @@ impl Figure {
 pub struct Row {
     pub name: String,
     pub figures: Vec<Figure>,
-    /// What a reader must know beside the figures.
+    /// What a reader must know besides the figures.
     pub notes: Vec<String>,
     pub repetitions: Vec<Repetition>,
 }
 
 impl Row {
-    /// Adds what every driven row reports beside its ratios.
+    /// Adds the repetitions, and a note if requests failed.
     pub fn with(mut self, repetitions: Vec<Repetition>) -> Self {
         let failed: u64 = repetitions.iter().map(|r| r.failed).sum();
         if failed > 0 {
@@ -157,15 +157,15 @@ impl Row {
     }
 }
 
-/// Everything that was found.
+/// All results.
 #[derive(Default)]
 pub struct Found {
     pub rows: Vec<Row>,
-    /// Of Postgres.
+    /// The settings of Postgres.
     pub settings: Vec<(String, String)>,
 }
 
-/// The opening of the table.
+/// Prints the head of the table.
 pub fn begin() {
     println!(
         "\n{:<34} {:>11}   {:<25} {:>12}  reached",
@@ -173,7 +173,7 @@ pub fn begin() {
     );
 }
 
-/// Prints a row as soon as it was measured, ratios first.
+/// Prints a measured row. Ratios and figures with a target come first.
 pub fn show(row: &Row) {
     println!("{}", row.name);
     let (ratios, absolute): (Vec<&Figure>, Vec<&Figure>) = row
@@ -209,7 +209,7 @@ pub fn show(row: &Row) {
     }
 }
 
-/// How many figures were to be reached, and which were not.
+/// Prints how many figures have reached their target, and which have not.
 pub fn conclude(rows: &[Row]) {
     let judged = || {
         rows.iter()
@@ -235,7 +235,7 @@ pub fn conclude(rows: &[Row]) {
     }
 }
 
-/// Everything that was found, with every repetition.
+/// Writes all results, with every repetition, as JSON.
 pub fn write(path: &Path, machine: &Machine, facts: &Value, found: &Found) -> Fallible<()> {
     let rows: Vec<Value> = found
         .rows

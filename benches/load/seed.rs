@@ -1,7 +1,7 @@
-//! Loads agents past the server, in bulk, each with a secret that the server will accept.
+//! Inserts agents directly into the store, in bulk, each with a secret that the server will accept.
 //!
-//! Owns what an agent of the load looks like. The secrets are true ones of the store, with its tag;
-//! how dear their hashes are is said at [`Wanted::real`].
+//! Owns the form of an agent of the load. The generated secrets are real secrets of the store, with
+//! its tag. [`Wanted::real`] explains how much their hashes cost.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -30,7 +30,7 @@ use crate::cores::Cores;
 use crate::server::Place;
 use crate::{Fallible, raw};
 
-/// So many agents of a store have a hash with the cost of a production one: see [`Wanted::real`].
+/// The number of agents whose hash costs as much as in production: see [`Wanted::real`].
 pub const REAL: usize = 256;
 
 /// The scopes of every agent of the load.
@@ -39,22 +39,22 @@ const SCOPES: &str = "[\"agents:read\",\"tokens:read\"]";
 /// Rows in one statement.
 const PIECE: usize = 5_000;
 
-/// An agent as a client knows it.
+/// An agent's credentials, as a client has them.
 #[derive(Clone)]
 pub struct Agent {
     pub id: String,
     pub secret: String,
 }
 
-/// What a store was filled with.
+/// The agents that were inserted into a store.
 pub struct Seeded {
-    /// Generated secrets, for all that is measured warm.
+    /// Agents with generated secrets, for the rows that are measured warm.
     pub warm: Vec<Agent>,
-    /// One imported secret, with a true argon2id hash, for as many agents.
+    /// Agents with one imported secret, the same for all, and a real argon2id hash of it.
     pub cold: Vec<Agent>,
 }
 
-/// An id and a secret a line, for the owner's eyes only.
+/// Writes an id and a secret on each line, to a file that only its owner may read.
 pub fn write_agents(path: &Path, agents: &[Agent]) -> Fallible<()> {
     let mut file = File::options()
         .write(true)
@@ -79,7 +79,7 @@ pub fn read_agents(path: &Path) -> Fallible<Vec<Agent>> {
         .collect())
 }
 
-/// An agent as the store holds it.
+/// An agent's row in the store.
 struct Row {
     id: String,
     credential_id: Uuid,
@@ -106,14 +106,14 @@ pub fn config(place: &Place) -> Fallible<Config> {
 #[derive(Clone, Copy)]
 pub struct Wanted {
     pub warm: usize,
-    /// So many of the warm ones have a hash with the cost of a production one. The others' hashes
-    /// cost microseconds, so that thousands can be warmed up: once a secret is proven, its hash is
-    /// not looked at again, and its cost with it.
+    /// How many of the warm agents have a hash that costs as much as in production. The hashes of
+    /// the others cost only microseconds, so that thousands of agents can be warmed up. This does
+    /// not change the figures: once a secret is proven, the server does not use its hash again.
     pub real: usize,
     pub cold: usize,
 }
 
-/// Makes the schema, the keys and the agents.
+/// Creates the schema, the keys and the agents.
 pub fn seed(place: &Place, wanted: Wanted) -> Fallible<Seeded> {
     let config = config(place)?;
     let opened = crate::block_on(async {
@@ -194,7 +194,8 @@ fn imported() -> Fallible<(Secret, SecretHash)> {
     Ok((secret, hash))
 }
 
-/// One secret and one hash for all: an imported secret is not bound to its agent.
+/// Agents with one secret and one hash for all. This works since an imported secret is not bound to
+/// its agent.
 fn cold_agents(count: usize) -> Fallible<(Vec<Agent>, Vec<Row>)> {
     let entropy = SystemEntropy::default();
     let (secret, SecretHash(hash)) = imported()?;
@@ -218,7 +219,7 @@ fn cold_agents(count: usize) -> Fallible<(Vec<Agent>, Vec<Row>)> {
     Ok((agents, rows))
 }
 
-/// argon2id with 8 KiB and one pass.
+/// A cheap hash: argon2id with 8 KiB and one pass.
 fn cheap_hash(secret: &Secret) -> Fallible<String> {
     const SALT: &[u8; 16] = b"load-harness-one";
     let params = Params::new(8, 1, 1, Some(32)).map_err(|e| e.to_string())?;

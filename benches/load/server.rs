@@ -1,4 +1,4 @@
-//! The real program, started as an operator would start it, on free ports.
+//! The real program, started as an operator would start it, but on free ports.
 
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -11,16 +11,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::cores::{Cores, pin};
 use crate::{Fallible, wire};
 
-/// What is measured: the binary that cargo built beside this one, with the same profile.
+/// The measured program: the binary that cargo built together with this one, with the same profile.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_sealwright");
 
 /// A running process that answers HTTP.
 pub struct Server {
     process: Child,
     pub address: SocketAddr,
-    /// Where its counters are; a baseline has none.
+    /// The address of its metrics. A baseline has no metrics.
     pub ops: Option<SocketAddr>,
-    /// From its start to its first 200.
+    /// The time from its start to its first response with 200.
     pub started_in: Duration,
 }
 
@@ -80,7 +80,8 @@ impl Server {
         }
     }
 
-    /// Somebody reads the log, as a journal would: its lines are written, and paid for.
+    /// Reads the server's log in a thread, like a journal would, so that the cost of writing log
+    /// lines counts.
     fn read_log(&mut self, cores: Vec<usize>) -> Fallible<()> {
         let mut log = self
             .process
@@ -101,7 +102,7 @@ impl Server {
         self.process.id()
     }
 
-    /// How many batches were counted and how many tokens were in them, since the start.
+    /// The number of batches since the start, and the number of tokens in them.
     pub fn batches(&self) -> Fallible<Option<(f64, f64)>> {
         let Some(ops) = self.ops else { return Ok(None) };
         let reply = wire::ask_once(ops, &wire::get("/metrics", ""))?;
@@ -143,7 +144,7 @@ pub fn free_address() -> Fallible<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// The size of the program without its symbols, in bytes; `None` where no `strip` is installed.
+/// The size of the program without its symbols, in bytes. `None` if `strip` is not installed.
 pub fn stripped_size(folder: &Path) -> Option<f64> {
     let copy = folder.join("stripped");
     let done = Command::new("strip")

@@ -1,4 +1,5 @@
-//! One store: made, filled, started, warmed up, and measured row by row.
+//! Measures one store: creates and fills the store, starts and warms up the server, and measures
+//! row by row.
 
 use std::time::Duration;
 
@@ -11,10 +12,11 @@ use crate::seed::{self, REAL, Wanted};
 use crate::server::{Place, Server};
 use crate::{Fallible, interrupt, master_key, process};
 
-/// A server's memory is idle when its start has settled.
+/// How long after its start a server's memory is measured as idle.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Measures the wanted rows of a store, with one start of the server for all but the first.
+/// Measures the wanted rows of a store. The first row starts the server several times. All other
+/// rows share one server.
 pub fn measure_store(
     kind: Kind,
     args: &Args,
@@ -35,7 +37,7 @@ pub fn measure_store(
             .prefix("sealwright-load-")
             .tempdir_in(&args.data)
     };
-    // Postgres gives its folder to another user, so it has one of its own.
+    // Postgres needs a folder of its own, because the folder may be given to another user.
     let (folder, cluster) = (temporary()?, temporary()?);
     let postgres = match kind {
         Kind::Postgres => Some(Postgres::start(cluster.path(), &bench.cores)?),
@@ -104,7 +106,7 @@ pub fn measure_store(
     Ok(())
 }
 
-/// A row that failed says so and keeps no other from being measured.
+/// Keeps and prints a row. A row that failed gets a note, and the other rows are still measured.
 fn keep(found: &mut Found, name: String, row: Fallible<Row>) {
     let row = match row {
         Ok(row) => Row { name, ..row },

@@ -1,5 +1,5 @@
-//! HTTP/1.1 as a client writes and reads it, with as little work as possible: the load generator
-//! should cost less than what it measures.
+//! A minimal HTTP/1.1 client. It does as little work as possible, since the load generator should
+//! cost less than the server that it measures.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -10,12 +10,12 @@ use tokio::net::TcpStream;
 
 use crate::Fallible;
 
-/// A GET with further header lines, each ended by CRLF.
+/// A GET request. Each line of `headers` ends with CRLF.
 pub fn get(path: &str, headers: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n").into_bytes()
 }
 
-/// A POST of a form.
+/// A POST request with a form as its body.
 pub fn post(path: &str, headers: &str, form: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\n\
@@ -25,7 +25,7 @@ pub fn post(path: &str, headers: &str, form: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A reply that was read whole.
+/// A complete response.
 pub struct Reply {
     pub status: u16,
     pub head: String,
@@ -40,7 +40,7 @@ impl Reply {
         })
     }
 
-    /// The text of a member of the reply's JSON object.
+    /// The text of a member of the response's JSON object.
     pub fn text(&self, member: &str) -> Fallible<String> {
         let json: serde_json::Value = serde_json::from_slice(&self.body)?;
         let text = json.get(member).and_then(serde_json::Value::as_str);
@@ -50,7 +50,7 @@ impl Reply {
     }
 }
 
-/// One exchange on a connection of its own, for whatever is not measured.
+/// One request and its response on a new connection, for requests that are not measured.
 pub fn ask_once(address: SocketAddr, request: &[u8]) -> Fallible<Reply> {
     let end = request
         .windows(4)
@@ -72,7 +72,7 @@ pub fn ask_once(address: SocketAddr, request: &[u8]) -> Fallible<Reply> {
     })
 }
 
-/// A connection that is kept.
+/// A persistent connection.
 pub struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -92,7 +92,7 @@ impl Wire {
         })
     }
 
-    /// Sends a request and reads its whole reply; returns the status.
+    /// Sends a request, reads the complete response, and returns its status.
     pub async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
         self.stream.write_all(request).await?;
         self.filled = 0;
@@ -114,13 +114,13 @@ impl Wire {
         }
     }
 
-    /// The body of the last reply.
+    /// The body of the last response.
     pub fn body(&self) -> &[u8] {
         &self.buffer[self.head..self.filled]
     }
 }
 
-/// What a reply's head says of it.
+/// The status of a response, and the lengths of its head and body in bytes.
 struct Shape {
     status: u16,
     head: usize,
@@ -128,7 +128,7 @@ struct Shape {
 }
 
 impl Shape {
-    /// `None` until the head is whole.
+    /// Parses the head of a response. `None` until the head is complete.
     fn read(text: &[u8]) -> io::Result<Option<Self>> {
         let Some(head) = text
             .windows(4)

@@ -1,4 +1,5 @@
-//! Wrong secrets, as many as the server could issue tokens, beside agents who know theirs.
+//! A flood of requests with wrong secrets, at the rate at which the server could issue tokens,
+//! beside agents with right secrets.
 
 use std::sync::Arc;
 
@@ -11,14 +12,15 @@ use crate::seed::Agent;
 use super::token::capacity;
 use super::{World, token_requests, token_stream};
 
-/// Agents who go on working.
+/// The number of agents with right secrets.
 const GOOD: usize = 200;
 
-/// What they ask for, as a share of the capacity, and how many wrong secrets come, as the same.
+/// The rate of requests with right secrets (`CALM`) and with wrong ones (`FLOOD`), each as a share
+/// of the capacity.
 const CALM: f64 = 0.2;
 const FLOOD: f64 = 1.0;
 
-/// Measured without and with the flood in turn, so that drift cancels out.
+/// Measures in turn without and with the flood, so that drift cancels out.
 pub fn flood(world: &World<'_>) -> Fallible<Row> {
     let good = GOOD.min(world.seeded.warm.len());
     let wrong: Vec<Agent> = world.seeded.warm[..good].iter().map(forge).collect();
@@ -93,7 +95,7 @@ pub fn flood(world: &World<'_>) -> Fallible<Row> {
     ))
 }
 
-/// A generated secret with one character changed: it has the form and not the tag.
+/// A generated secret with one character changed: it has the right form, but a wrong tag.
 fn forge(agent: &Agent) -> Agent {
     let mut secret = agent.secret.clone().into_bytes();
     secret[20] = if secret[20] == b'x' { b'y' } else { b'x' };

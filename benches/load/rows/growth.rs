@@ -1,4 +1,4 @@
-//! A store that has grown beside a small one: a token should cost the same on both.
+//! Compares a large store with a small one: a token should cost the same on both.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::server::{Place, Server};
 
 use super::{Kind, World, token_stream, warm_up};
 
-/// The small store.
+/// The number of agents in the small store.
 const SMALL: usize = 1_000;
 
-/// Two stores, two servers, in turn. The load is the same on both: their first 256 agents.
+/// Measures two servers on two stores in turn. Both get the same load: the first 256 agents.
 pub fn compare(world: &World<'_>) -> Fallible<Row> {
     let timing = &world.bench.timing;
     let (small, grown) = (make(world, "small")?, make(world, "grown")?);

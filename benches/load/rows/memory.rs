@@ -1,4 +1,4 @@
-//! What the server holds in memory.
+//! The memory of the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::report::{Figure, Reach, Row, Unit};
 
 use super::{World, token_requests, token_stream, warm_up};
 
-/// Logins at once that all have to be hashed.
+/// The number of concurrent logins whose secrets all have to be hashed.
 pub const STORM: usize = 256;
 
-/// The longest that agents are made known.
+/// The longest time for making agents known to the server.
 const KNOWN_CAP: Duration = Duration::from_mins(3);
 
 pub fn idle(world: &World<'_>) -> Row {
@@ -24,7 +24,7 @@ pub fn idle(world: &World<'_>) -> Row {
     }
 }
 
-/// Agents whose secrets were imported come all at once, none of them known.
+/// The memory while many agents with imported secrets log in at once for the first time.
 pub fn storm(world: &World<'_>) -> Fallible<Row> {
     let agents = &world.seeded.cold[..STORM.min(world.seeded.cold.len())];
     let load = Load {
@@ -63,7 +63,8 @@ pub fn storm(world: &World<'_>) -> Fallible<Row> {
     .with(vec![done]))
 }
 
-/// Every agent of the store was served once, and then 256 connections went through all of them.
+/// The memory after every agent of the store was served once, and 256 connections then requested
+/// tokens for all of them in turn.
 pub fn known(world: &World<'_>) -> Fallible<Row> {
     let agents = &world.seeded.warm[..world.bench.timing.known.min(world.seeded.warm.len())];
     let notes = warm_up(world.bench, world.subject, agents, KNOWN_CAP)?.notes;

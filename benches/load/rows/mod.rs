@@ -1,6 +1,6 @@
-//! The rows: one table of what is measured on a store and what it should reach.
+//! The rows: one table of what is measured on a store, with the targets.
 //!
-//! Adding a row is one line in [`plan`] and one function in a file beside this one.
+//! To add a row, add one line in [`plan`] and one function in a file beside this one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,16 +44,17 @@ impl Kind {
     }
 }
 
-/// What a row measures on: a store with its agents, and the one server that runs on it.
+/// What a row needs for its measurement: a store with its agents, and the only server on that
+/// store.
 pub struct World<'a> {
     pub kind: Kind,
     pub bench: &'a Bench,
     pub subject: Subject<'a>,
     pub place: &'a Place,
     pub seeded: &'a Seeded,
-    /// The server's memory when it had just started.
+    /// The server's memory just after its start.
     pub idle: Memory,
-    /// For files of the run.
+    /// The folder for files of the run.
     pub folder: &'a Path,
     /// argon2id verifications in a second of CPU time.
     pub argon2: f64,
@@ -61,13 +62,13 @@ pub struct World<'a> {
 
 type Measure = Box<dyn Fn(&World<'_>) -> Fallible<Row>>;
 
-/// A row that is to be measured.
+/// A row that will be measured.
 pub struct Planned {
     pub name: String,
     pub measure: Measure,
 }
 
-/// What a token row should reach; `None` where the table of figures names nothing.
+/// The targets of a token row. `None` for a figure without a target.
 #[derive(Clone, Copy, Default)]
 struct TokenReach {
     share: Option<f64>,
@@ -75,12 +76,13 @@ struct TokenReach {
     p50: Option<f64>,
 }
 
-/// The starts come first, while no server runs on the store: see [`start`].
+/// The name of the row of starts. It comes first, while no server runs on the store: see [`start`].
 pub fn start_name(kind: Kind) -> String {
     format!("{}: start and size", kind.word())
 }
 
-/// All rows of a store, in order. Memory comes first and last: idle, after a storm, with all known.
+/// All rows of a store, in order. The rows of memory come first (idle, then with a storm) and last
+/// (with all agents known).
 pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
     let mut rows: Vec<Planned> = Vec::new();
     let mut add = |name: &str, measure: Measure| {
@@ -138,7 +140,7 @@ pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
     rows
 }
 
-/// `1 agent`, `256 agents`.
+/// A number with a noun: `1 agent`, `256 agents`.
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
@@ -197,7 +199,7 @@ fn token_requests(agents: &[Agent]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Tokens for the first `agents` of the store, by all in turn.
+/// Token requests of the first `agents` of the store, in turn.
 fn token_stream(world: &World<'_>, connections: usize, agents: usize, pace: Pace) -> Stream {
     let agents = &world.seeded.warm[..agents.min(world.seeded.warm.len())];
     let load = Load {
@@ -212,7 +214,7 @@ fn token_stream(world: &World<'_>, connections: usize, agents: usize, pace: Pace
     }
 }
 
-/// Has each of these agents log in once, so that the server knows it and its secret.
+/// Lets each of these agents log in once, so that the server knows the agent and its secret.
 pub fn warm_up(
     bench: &Bench,
     subject: Subject<'_>,

@@ -1,4 +1,4 @@
-//! A store full of agents whom the server meets for the first time.
+//! The first logins of many agents that the server does not know yet.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use crate::report::{Figure, Row, Unit};
 
 use super::{STORM, World, token_requests};
 
-/// Fewer than may wait for a hash, so that nobody is told to come again without need.
+/// Fewer connections than logins may wait for a hash, so that the server needs to refuse no login.
 const CONNECTIONS: usize = 32;
 
 /// Every login costs one argon2id.
 pub fn cold_start(world: &World<'_>) -> Fallible<Row> {
-    // The first ones were met in the storm.
+    // The server knows the first agents already, from the storm.
     let agents = &world.seeded.cold[STORM.min(world.seeded.cold.len())..];
     let load = Load {
         requests: token_requests(agents),

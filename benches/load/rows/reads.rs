@@ -1,4 +1,4 @@
-//! What services ask about tokens: introspection and the revocation list.
+//! The requests of services about tokens: introspection and the revocation list.
 
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use crate::wire;
 
 use super::{World, token_request};
 
-/// Tokens that are asked about, in turn.
+/// The number of tokens that are introspected in turn.
 const TOKENS: usize = 500;
 
-/// Services that ask, each with a Bearer of its own.
+/// The number of services that introspect, each with a Bearer token of its own.
 const CALLERS: usize = 8;
 
-/// Every request's own Bearer is checked too: two tokens an introspection.
+/// Introspections. The Bearer token of each request is checked too, so an introspection checks two
+/// tokens.
 pub fn introspection(world: &World<'_>, reach: Option<Reach>) -> Fallible<Row> {
     let agents = &world.seeded.warm;
     let mint = |i: usize, scope: &str| {
@@ -57,7 +58,7 @@ pub fn introspection(world: &World<'_>, reach: Option<Reach>) -> Fallible<Row> {
     .with(repetitions))
 }
 
-/// Clients that have the list ask again whether it changed.
+/// Conditional requests: clients that have the revocation list ask whether it has changed.
 pub fn revoked_list(world: &World<'_>) -> Fallible<Row> {
     const PATH: &str = "/api/v1/token/revoked";
     let first = wire::ask_once(world.subject.address(), &wire::get(PATH, ""))?;

@@ -1,4 +1,5 @@
-//! From the start of the process to its first 200, and the size of the program.
+//! The time from the start of the process to its first response with 200, and the size of the
+//! program.
 
 use std::path::Path;
 
@@ -7,7 +8,8 @@ use crate::measure::Bench;
 use crate::report::{Figure, Reach, Row, Unit};
 use crate::server::{self, Place, Server};
 
-/// The store and its keys are there already, and nothing else runs on them.
+/// Measures the starts. The store and its keys exist already, and no other server runs on the
+/// store.
 pub fn measure_starts(bench: &Bench, place: &Place, folder: &Path) -> Fallible<Row> {
     let mut times = Vec::new();
     for _ in 0..bench.timing.starts {

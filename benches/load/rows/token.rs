@@ -1,4 +1,5 @@
-//! Tokens: closed loops for what a CPU second is worth, an open one for how long a client waits.
+//! Token requests: closed loops measure the tokens of a CPU second, and an open loop measures how
+//! long a client waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +12,10 @@ use crate::seed::REAL;
 
 use super::{TokenReach, World, token_requests, token_stream, warm_up};
 
-/// Warming up costs one login an agent.
+/// The longest time for a warm-up, in which each agent logs in once.
 const WARM_UP: Duration = Duration::from_mins(2);
 
-/// What every row of tokens tells.
+/// The figures of every row of tokens.
 pub fn figures(repetitions: &[Repetition]) -> Vec<Figure> {
     let of = |name, unit, value: fn(&Repetition) -> f64| Figure::of(name, unit, repetitions, value);
     vec![
@@ -69,13 +70,13 @@ pub fn closed(
     Ok(row.with(repetitions))
 }
 
-/// The rate that 64 connections reach, in tokens a second.
+/// The rate that 64 connections reach, in tokens per second.
 pub fn capacity(world: &World<'_>) -> Fallible<f64> {
     let stream = token_stream(world, 64, REAL, Pace::Closed);
     Ok(world.bench.repeat(world.subject, &stream)?.per_second())
 }
 
-/// At a share of the capacity, requests come when they come.
+/// An open loop: requests come at random times, at a share of the capacity.
 pub fn open(world: &World<'_>, share: f64) -> Fallible<Row> {
     let mut rates = Vec::new();
     let repetitions = world.bench.times(|| {
@@ -98,7 +99,7 @@ pub fn open(world: &World<'_>, share: f64) -> Fallible<Row> {
     Ok(row.with(repetitions))
 }
 
-/// One token in a hundred is taken back by the agent that got it.
+/// A closed loop in which agents revoke one token in a hundred.
 pub fn revoking(world: &World<'_>) -> Fallible<Row> {
     let agents = world.seeded.warm[..REAL.min(world.seeded.warm.len())].to_vec();
     let load = Load {

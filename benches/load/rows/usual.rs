@@ -1,4 +1,4 @@
-//! The real server beside a usual one on the same database, in turn.
+//! Compares the real server with a usual one on the same database, in turn.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ use super::{World, token_stream};
 
 type Pair = (Repetition, Repetition);
 
-/// 64 connections on each.
+/// Measures both servers in turn, with 64 connections each.
 pub fn compare(world: &World<'_>, kind: Baseline, agents: usize) -> Fallible<Row> {
     let server = start(world, kind)?;
     let usual = Subject {
@@ -29,7 +29,8 @@ pub fn compare(world: &World<'_>, kind: Baseline, agents: usize) -> Fallible<Row
     let of = |name, unit, value: fn(&Pair) -> f64| {
         Figure::new(name, unit, pairs.iter().map(value).collect::<Vec<f64>>())
     };
-    // Each in raw signatures of its own moment, so that drift between the two cancels out.
+    // Each cost is in raw signatures measured at the same time, so that drift between the two
+    // cancels out.
     let cost = of(
         "CPU a token, ours over theirs",
         Unit::Ratio,
@@ -85,7 +86,7 @@ pub fn compare(world: &World<'_>, kind: Baseline, agents: usize) -> Fallible<Row
     ))
 }
 
-/// The usual server is this program in another part.
+/// Starts the usual server, which is this program in another mode.
 fn start(world: &World<'_>, kind: Baseline) -> Fallible<Server> {
     let file = world.folder.join("agents");
     seed::write_agents(&file, &world.seeded.warm[..REAL])?;
