@@ -67,7 +67,7 @@ impl Clock for SystemClock {
     fn unix_millis(&self) -> i64 {
         let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_millis()),
-            // A clock before 1970 counts down from it.
+            // A time before 1970 is negative.
             Err(before) => i64::try_from(before.duration().as_millis()).map(|m| -m),
         };
         millis.unwrap_or(i64::MAX)

@@ -31,7 +31,7 @@ impl fmt::Display for Actor {
 /// One act of an actor: made where the request or command arrives, and carried to the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
-    /// Who.
+    /// The actor.
     pub who: Actor,
     /// The client's address, if there is a client and its address is known.
     pub from: Option<IpAddr>,
@@ -39,7 +39,7 @@ pub struct Act {
     pub request_id: Option<String>,
     /// The credential with which the agent authenticated, if it is known.
     pub credential: Option<CredentialId>,
-    /// When.
+    /// The time of the act.
     pub at: Moment,
 }
 

@@ -18,9 +18,9 @@ use super::ttl::Ttl;
 pub enum AgentStatus {
     /// May obtain tokens.
     Active,
-    /// May not, until an operator reactivates it.
+    /// May not obtain tokens until an operator reactivates it.
     Suspended,
-    /// May not, ever again.
+    /// May never obtain tokens again.
     Decommissioned,
 }
 
@@ -240,7 +240,7 @@ pub struct Terms {
 pub struct Agent {
     /// Its id, which is its `client_id`.
     pub agent_id: AgentId,
-    /// What operators decide.
+    /// What an operator decides.
     pub profile: Profile,
     /// Its state.
     pub status: AgentStatus,

@@ -8,7 +8,7 @@ use super::risk::{NameRisk, RiskRules};
 use super::scope::Scope;
 use super::ttl::Risk;
 
-/// One line of the catalogue.
+/// One entry of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogueEntry {
     /// The scope.

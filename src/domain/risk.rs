@@ -76,14 +76,14 @@ pub enum Unclassified {
     High,
 }
 
-/// Which scopes the configuration makes high-risk, beside the catalogue's marks.
+/// Which scopes the configuration makes high-risk, besides the catalogue's marks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RiskRules {
     /// How names are judged.
     pub rule: NameRule,
     /// What a name without a known verb counts as. Only [`NameRule::Words`] uses it.
     pub unclassified: Unclassified,
-    /// Scopes that are high-risk whatever their names say.
+    /// Scopes that are high-risk, independent of their names.
     pub high_risk: Vec<Scope>,
 }
 

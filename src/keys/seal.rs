@@ -17,8 +17,8 @@ use crate::store::Sealed;
 const VERSION: u8 = 1;
 const NONCE: usize = 12;
 
-/// The first bytes of the nonce of a private part whose row has a seal of its state. Only with the
-/// master key can the nonce be changed. Releases that do not know such seals can still open the
+/// The first bytes of the nonce of a private part whose row has a seal of its state. The nonce
+/// can be changed only with the master key. Releases that do not know such seals can still open the
 /// private part. 64 random bits remain, which is enough for the few keys of a store.
 const DEMANDS_SEAL: [u8; 4] = *b"seal";
 

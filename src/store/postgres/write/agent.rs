@@ -17,7 +17,7 @@ use crate::store::write::{AgentChange, LiveTokens, Outcome, transition};
 use super::credential::insert_credential;
 use super::status::status_of;
 
-/// One change; `killed` is the version of the revocation list if this change raises it.
+/// Applies one change. `killed` is the version of the revocation list if this change raises it.
 pub(super) async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,

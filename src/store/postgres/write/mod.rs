@@ -129,7 +129,7 @@ async fn lock_names(conn: &mut PgConnection) -> sqlx::Result<()> {
         .map(drop)
 }
 
-/// One change; `killed` is the version of the revocation list if this change raises it.
+/// Applies one change. `killed` is the version of the revocation list if this change raises it.
 async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,

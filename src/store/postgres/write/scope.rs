@@ -7,7 +7,7 @@ use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::scope::Scope;
 use crate::store::write::{Outcome, ScopeChange};
 
-/// One change.
+/// Applies one change.
 pub(super) async fn apply(conn: &mut PgConnection, change: &ScopeChange) -> sqlx::Result<Outcome> {
     match change {
         ScopeChange::Add(entry) => add_scope(conn, entry).await,

@@ -11,7 +11,7 @@ use crate::store::write::{CredentialChange, Outcome};
 
 use super::status::status_of;
 
-/// One change.
+/// Applies one change.
 pub(super) async fn apply(
     conn: &mut SqliteConnection,
     at: Moment,

@@ -8,7 +8,7 @@ use crate::domain::time::Timestamp;
 use crate::store::key::{KeyRecord, KeyState, StoreKey};
 use crate::store::write::{KeyChange, Outcome, Retires};
 
-/// One change.
+/// Applies one change.
 pub(super) async fn apply(
     conn: &mut SqliteConnection,
     at: Timestamp,

@@ -84,7 +84,7 @@ pub(super) async fn apply_all(
     Ok(outcomes)
 }
 
-/// One change; `killed` is the version of the revocation list if this change raises it.
+/// Applies one change. `killed` is the version of the revocation list if this change raises it.
 async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx::Result<Outcome> {
     match &write.change {
         Change::Agent(change) => agent::apply(conn, write.act.at, change, killed).await,

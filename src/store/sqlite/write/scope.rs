@@ -8,7 +8,7 @@ use crate::domain::scope::Scope;
 use crate::domain::time::Moment;
 use crate::store::write::{Outcome, ScopeChange};
 
-/// One change.
+/// Applies one change.
 pub(super) async fn apply(
     conn: &mut SqliteConnection,
     at: Moment,

@@ -7,7 +7,7 @@ use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::{Moment, Timestamp};
 use crate::store::write::{Outcome, TokenChange};
 
-/// One change; `killed` is the version of the revocation list if this change raises it.
+/// Applies one change. `killed` is the version of the revocation list if this change raises it.
 pub(super) async fn apply(
     conn: &mut SqliteConnection,
     change: &TokenChange,
