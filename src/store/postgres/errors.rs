@@ -80,9 +80,9 @@ pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the same work may succeed if it is repeated, and nothing of it was done: a broken
-/// connection, a serialization failure, a deadlock, or a row that another process inserted just
-/// now.
+/// Whether the same work may succeed if it is repeated: after a broken connection, a serialization
+/// failure, a deadlock, or a row that another process inserted just now. Except perhaps after a
+/// broken connection, nothing of the work was done.
 pub(super) fn is_passing(error: &sqlx::Error) -> bool {
     is_broken(error) || is_rolled_back(error) || has_code(error, &["23505"])
 }
