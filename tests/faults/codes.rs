@@ -52,7 +52,7 @@ fn an_exchange_whose_answer_is_lost_gives_its_one_token_all_the_same() {
         }
         let delivered = i64::try_from(delivered).unwrap();
         assert_eq!(delivered, 300);
-        // Exactly once: the counter, the events and the spent codes, one another's equal.
+        // Exactly once: the counter, the events and the spent codes are equal in number.
         assert_eq!(site.used(&agent.id).await, delivered);
         let events =
             "select count(distinct e.jti) from audit_event e join spent_code s on s.jti = e.jti";

@@ -235,7 +235,7 @@ fn auc(a: &[f64], b: &[f64]) -> f64 {
             faster += 1.0;
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    #[expect(clippy::cast_precision_loss, reason = "each factor is a few thousand")]
     let pairs = (a.len() * b.len()) as f64;
     wins / pairs
 }

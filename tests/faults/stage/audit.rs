@@ -169,7 +169,7 @@ pub async fn introspect_all(server: &Server, asker: &Agent, ledger: &Ledger) {
 }
 
 impl Site {
-    /// Clears counters and events, so that the next ledger starts from nothing.
+    /// Clears counters and events, so that the next ledger starts from zero.
     pub async fn forget_counts(&self) {
         self.execute("delete from quota; delete from audit_event where kind = 'token.issued'")
             .await;

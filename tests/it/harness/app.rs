@@ -39,7 +39,7 @@ use super::database::Database;
 use super::entropy::GatedEntropy;
 use super::time::Time;
 
-/// 2025-01-31T12:00:00Z: near a month's end.
+/// 2025-01-31T12:00:00Z, near the end of a month.
 pub const NOW: Timestamp = Timestamp(1_738_324_800);
 
 pub const ISSUER: &str = "https://auth.sealwright.test";
