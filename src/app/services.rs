@@ -182,6 +182,7 @@ pub fn compose(
         ),
         tokens,
         list,
+        keys: Arc::clone(keys),
         keyring: Arc::clone(keyring),
         agents,
         metadata: ServerMetadata::new(issuer),

@@ -7,6 +7,7 @@ use crate::keys::Keyring;
 use crate::service::clients::authenticate::Authenticator;
 use crate::service::codes::Codes;
 use crate::service::issue::Mint;
+use crate::service::keys::KeyService;
 use crate::service::manage::agents::Agents;
 use crate::service::readiness::Readiness;
 use crate::service::revocations::RevocationList;
@@ -32,6 +33,8 @@ pub struct State {
     pub revocation: Revocation,
     /// The revocation list.
     pub list: Arc<RevocationList>,
+    /// Lists signing keys.
+    pub keys: Arc<KeyService>,
     /// The published keys.
     pub keyring: Arc<Keyring>,
     /// Shows agents.

@@ -12,7 +12,7 @@ use super::fields::Fields;
 const DEFAULT_PAGE: i64 = 50;
 
 /// The most rows of a page.
-const MAX_PAGE: i64 = 200;
+pub(super) const MAX_PAGE: i64 = 200;
 
 /// Which page the request asks for.
 pub(super) struct Asked {
@@ -61,9 +61,14 @@ impl<T> Page<T> {
             .last()
             .filter(|_| more)
             .map(|last| URL_SAFE_NO_PAD.encode(id(last)));
+        Self::new(rows, asked.limit, next_cursor)
+    }
+
+    /// These rows. Without a cursor there are no further ones, as in a list that has no pages.
+    pub(super) fn new(rows: Vec<T>, limit: i64, next_cursor: Option<String>) -> Self {
         Self {
             data: rows,
-            limit: asked.limit,
+            limit,
             next_cursor,
         }
     }
