@@ -10,6 +10,7 @@ mod agents;
 mod authority;
 pub(crate) mod endpoint;
 pub(crate) mod fields;
+mod keys;
 mod page;
 mod whoami;
 
@@ -21,5 +22,6 @@ use endpoint::endpoint;
 pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Get "/api/v1/agents",      Scope("agents:read"),      REQUEST_TIMEOUT, Nothing, agents::list_agents),
     endpoint!(Get "/api/v1/agents/{id}", ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_agent),
+    endpoint!(Get "/api/v1/keys",        Scope("admin:orgs"),       REQUEST_TIMEOUT, Nothing, keys::list_keys),
     endpoint!(Get "/api/v1/whoami",      AnyToken,                  REQUEST_TIMEOUT, Nothing, whoami::get_whoami),
 ];

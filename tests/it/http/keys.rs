@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sealwright::testing::keys::algorithm::{PrivateKey, RsaBits, generate};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::on_both;
 use crate::harness::app::{INTROSPECT, ISSUER, NOW, REVOKE, TestApp, bearer, header};
@@ -15,8 +15,46 @@ on_both! {
     a_key_that_was_put_into_the_database_is_refused,
     what_is_published_is_the_private_parts_own,
     a_token_that_is_remembered_dies_with_its_keys_row,
+    the_keys_and_their_times_are_listed_for_an_administrator,
     introspections_have_a_rate_of_their_own_for_each_caller,
     revocations_have_a_rate_of_their_own_for_each_caller,
+}
+
+async fn the_keys_and_their_times_are_listed_for_an_administrator(app: &TestApp<'_>) {
+    const KEYS: &str = "/api/v1/keys";
+    let admin = app.agent("admin:orgs agents:read").await;
+    let token = app.token(&admin).await;
+    let signing = header(&token)["kid"].clone();
+    app.clock.advance(1);
+    app.opened
+        .keys
+        .rotate(&app.opened.operator())
+        .await
+        .unwrap();
+    let page = app.get_as(&bearer(&token), KEYS).await.json();
+    assert_eq!(page["nextCursor"], Value::Null);
+    let [first, second] = page["data"].as_array().unwrap().as_slice() else {
+        panic!("{page}");
+    };
+    assert_eq!(
+        (&first["kid"], &first["state"]),
+        (&signing, &json!("signing"))
+    );
+    assert_eq!(second["state"], "announced");
+    assert!(second["signsFrom"].as_str() > second["announcedAt"].as_str());
+    assert_eq!(second["signsUntil"], Value::Null);
+    assert_eq!(
+        second.as_object().unwrap().len(),
+        6,
+        "no private part: {second}"
+    );
+    let reader = app.token(&app.agent("agents:read").await).await;
+    assert_eq!(app.get_as(&bearer(&reader), KEYS).await.status, 403);
+    assert_eq!(app.get(KEYS).await.status, 401);
+    let page = app
+        .get_as(&bearer(&token), &format!("{KEYS}?limit=1"))
+        .await;
+    assert_eq!(page.json()["details"]["errors"][0]["field"], "limit");
 }
 
 async fn a_token_that_is_remembered_dies_with_its_keys_row(app: &TestApp<'_>) {
