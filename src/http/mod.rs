@@ -187,7 +187,7 @@ pub fn ops_router(state: &Arc<State>) -> Router {
 
 fn router(places: &[Place], state: &Arc<State>) -> Router {
     // An issuer's path may hold a segment that begins with a colon or an asterisk. These characters
-    // have no special meaning there.
+    // have no special meaning there, so the router must accept them.
     let table = Router::new().without_v07_checks();
     places.iter().fold(table, |table, place| {
         table.route(path_of(place), layers::around(place, state))

@@ -24,8 +24,8 @@ impl ServerMetadata {
             "issuer": issuer,
             // MCP SDKs and OpenID libraries refuse a document that lacks one of the next three
             // members, or that has an empty list of response types. The endpoint named here never
-            // issues a code. `/api/oauth2` issues codes, to which all these members apply, but only
-            // to clients that know that path.
+            // issues a code. `/api/oauth2` issues codes, for clients that know that path, and all
+            // these members apply to its codes.
             "authorization_endpoint": format!("{issuer}/oauth/authorize"),
             "response_types_supported": ["code"],
             "code_challenge_methods_supported": ["S256"],

@@ -81,8 +81,8 @@ impl Readiness {
         looked(&self.read, READ_TTL, self.store.ping()).await
     }
 
-    /// Takes the same way as a token, so that the check covers the token's queue, its connection,
-    /// its rights and the disk.
+    /// Counts in the same way as for a token, so that the check covers the token's queue, its
+    /// connection, its rights and the disk.
     async fn tokens_are_counted(&self, mint: &Mint) -> bool {
         looked(&self.written, WRITE_TTL, mint.count_nobody()).await
     }

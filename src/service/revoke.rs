@@ -67,7 +67,7 @@ impl Revocation {
         }
     }
 
-    /// Revokes `token`. A token that this store did not issue, or that has expired, needs no
+    /// Revokes `token`. A token that this store did not issue, or that expired long ago, needs no
     /// revocation (RFC 7009 §2.2).
     pub async fn revoke(
         &self,

@@ -1,8 +1,8 @@
 //! The OAuth endpoints that do not issue tokens: introspection, revocation and the revocation list,
 //! the public documents, authorization codes, and the response to gateways.
 //!
-//! Owns what each endpoint reads and responds. Must not know how a token is verified, revoked or
-//! stored.
+//! Owns what each endpoint reads and what it responds. Must not know how a token is verified,
+//! revoked or stored.
 
 pub(crate) mod authorize;
 mod caller;

@@ -42,7 +42,8 @@ pub(crate) const BACKLOG: i32 = 4_096;
 
 /// How long the system tries to deliver data that a client does not acknowledge, in milliseconds.
 /// The system's probes of a client that does not read count too. This time is a little longer than
-/// the process's own deadline for such a client, so that only that deadline comes first.
+/// the process's own deadline for such a client, so the process's deadline comes first, and no
+/// other.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT_MILLIS: u32 = 20_000;
 

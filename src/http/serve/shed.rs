@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use super::discard::{DISCARD_TIMEOUT, discard};
 
-/// How long to wait for the first bytes of a request. A client would take a response before its
-/// request for an error.
+/// How long to wait for the first bytes of a request. If a response comes before the request, a
+/// client takes it for an error.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 const ANSWER: &str = concat!(

@@ -159,8 +159,8 @@ impl Table {
                 .any(|entry| entry.line.waiting_since().is_some())
     }
 
-    /// Whether the most connections that may be ending at once are ending. The next of them has
-    /// ended within a second.
+    /// Whether the number of ending connections has reached its limit. The next of them has ended
+    /// within a second.
     pub(super) fn is_emptying(&self) -> bool {
         self.lock().is_emptying(self.caps)
     }
