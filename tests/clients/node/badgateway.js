@@ -1,4 +1,4 @@
-// @badgateway/oauth2-client: finds every endpoint by the server's URL (RFC 8414), and revokes by itself.
+// @badgateway/oauth2-client: finds every endpoint by the server's URL (RFC 8414), and can revoke tokens.
 
 import assert from 'node:assert/strict';
 import { OAuth2Client } from '@badgateway/oauth2-client';

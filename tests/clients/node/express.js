@@ -1,4 +1,4 @@
-// express-oauth2-jwt-bearer: an Express service that verifies offline, in the strict RFC 9068 way.
+// express-oauth2-jwt-bearer: an Express service that verifies tokens offline, strictly as in RFC 9068.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ app.use(
     issuerBaseURL: ISSUER,
     audience: AUDIENCE,
     strict: true,
-    // The list forgets what has expired.
+    // Accept no expired token: the revocation list drops them.
     clockTolerance: 0,
     validators: { jti: (jti, claims) => typeof jti === 'string' && !revocations.has(claims) },
   }),

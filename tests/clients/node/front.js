@@ -1,12 +1,13 @@
-// A stand-in for the way to the server's documents, which can be made to fail, and what each recipe is held to with it.
+// A proxy for the server's documents that can be made to fail, and a check of recipes that uses it.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { CLIENT_ID, ISSUER, revoke, sealwright } from './given.js';
 
-// Passes a request on to the server; or answers 503 as JSON, to all or for the keys alone; or hangs up; or leaves out
-// every `jti`, as the server does with those that are too many of one agent.
+// Opens the proxy. Its mode is `pass` (forwards a request to the server), `unavailable` (answers 503 with JSON),
+// `keyless` (does so for the keys only), `gone` (closes the connection), or `cut` (leaves out every `jti`, as the
+// server does when an agent has too many).
 export async function openFront() {
   const front = { mode: 'pass', failures: 0 };
   const server = createServer(async (request, response) => {
@@ -43,7 +44,7 @@ export async function until(holds) {
   }
 }
 
-// `lives(token)` is whether the service lets a token in that only a revocation could keep out.
+// `lives(token)` tells whether the service accepts the token. The token is valid except for a revocation.
 export async function provesRevocations(revocations, newToken, lives) {
   const front = await openFront();
   revocations.list = revocations.list.replace(ISSUER, front.url);
@@ -68,7 +69,7 @@ export async function provesRevocations(revocations, newToken, lives) {
     assert.ok(await lives(next));
   }
 
-  // The loop lives, and an agent's epoch counts without any `jti`.
+  // The polling loop still runs, and the agent's epoch revokes its tokens even without any `jti`.
   sealwright('agent', 'revoke-tokens', CLIENT_ID);
   front.mode = 'cut';
   await until(async () => !(await lives(next)));

@@ -1,4 +1,4 @@
-// What tests/clients/run hands to every Node client, and what a client asks beside its library.
+// The values that tests/clients/run gives to every Node client, and requests that a check sends without the library.
 
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
@@ -6,18 +6,18 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 
 export const { ISSUER, METADATA, METRICS, CLIENT_ID, CLIENT_SECRET, SERVICE_ID, SERVICE_SECRET, SCOPE } = process.env;
-// As well formed as the real one, and of nobody.
+// A secret in the form of a real one. It belongs to no agent.
 export const WRONG_SECRET = 'sw_wrong' + 'x'.repeat(56);
 
-// The server's own description, for libraries that do not look for it.
+// The server's metadata (RFC 8414), for libraries that do not fetch it.
 export const metadata = await (await fetch(METADATA)).json();
 
-// What a service is told about a token.
+// The introspection response of a token.
 export async function introspect(token) {
   return (await post(metadata.introspection_endpoint, [SERVICE_ID, SERVICE_SECRET], { token })).json();
 }
 
-// A token for the form's members, for what only verifies.
+// Requests a token with these form parameters, for libraries that only verify tokens.
 export async function requestToken(form) {
   const answer = await post(metadata.token_endpoint, [CLIENT_ID, CLIENT_SECRET], {
     grant_type: 'client_credentials',
@@ -26,23 +26,23 @@ export async function requestToken(form) {
   return (await answer.json()).access_token;
 }
 
-// Takes the client's own token back, for libraries that cannot.
+// Revokes the client's own token, for libraries that cannot do it.
 export async function revoke(token) {
   await post(metadata.revocation_endpoint, [CLIENT_ID, CLIENT_SECRET], { token });
 }
 
-// Whether a service that introspects would let this client in, with both scopes.
+// Whether introspection accepts the token for this client with both scopes.
 export async function accepted(token) {
   const told = await introspect(token);
   return told.active && told.client_id === CLIENT_ID && told.scope === SCOPE;
 }
 
-// Whether a service is told that the token is worth nothing, and nothing else.
+// Whether introspection says only that the token is not active.
 export async function refused(token) {
   return JSON.stringify(await introspect(token)) === '{"active":false}';
 }
 
-// A port of loopback that nobody holds.
+// A free port on loopback.
 export async function freePort() {
   const listener = createServer().listen(0, '127.0.0.1');
   await once(listener, 'listening');
@@ -52,7 +52,7 @@ export async function freePort() {
   return port;
 }
 
-// How often the server has answered well at a route.
+// How many requests to a route the server has answered with 2xx.
 export async function answered(route) {
   const line = `sealwright_http_request_duration_seconds_count{route="${route}",status="2xx"} `;
   const counters = (await (await fetch(METRICS)).text()).split('\n');
@@ -61,17 +61,17 @@ export async function answered(route) {
 
 const proven = [];
 
-// Says what the checks above have proven. The words of all stand in the table of docs/clients.md.
+// Notes what the checks so far have proven. The table of docs/clients.md has the same words.
 export function did(what) {
   proven.push(what);
 }
 
-// What an operator types.
+// Runs a command of the operator.
 export function sealwright(...args) {
   execFileSync(process.env.SEALWRIGHT, args);
 }
 
-// The line that tests/clients/run takes; for what comes with Node the version is `-`.
+// Prints the last line, which tests/clients/run reads. For a module of Node itself, the version is `-`.
 export function done(name) {
   if (!name) return console.log(`-: ${proven.join('; ')}`);
   const { version } = JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, import.meta.url)));

@@ -1,4 +1,4 @@
-// jose: a service that verifies offline, with the JWKS and the revocation list.
+// jose: a service that verifies tokens offline, with the JWKS and the revocation list.
 
 import assert from 'node:assert/strict';
 import { SignJWT, errors, generateKeyPair } from 'jose';
@@ -18,7 +18,7 @@ did('`createRemoteJWKSet`: verified offline');
 await assert.rejects(verifier.verify(await requestToken({})), errors.JWTClaimValidationFailed);
 await assert.rejects(verifier.verify(token.slice(0, -8) + 'AAAAAAAA'), errors.JWSSignatureVerificationFailed);
 
-// The same claims under a key of our own, so that the type alone decides.
+// The same claims, signed with a key of our own, so that only the `typ` decides.
 const { privateKey, publicKey } = await generateKeyPair('RS256');
 const typed = (typ) => new SignJWT(claims).setProtectedHeader({ alg: 'RS256', typ }).sign(privateKey);
 const own = Object.assign(new Verifier(ISSUER, AUDIENCE), { keys: publicKey });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import * as client from 'openid-client';
 import { CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, answered, did, done, refused } from './given.js';
 
-// The first argument picks one of the two documents; http is for loopback only.
+// The first argument chooses one of the two metadata documents. Plain http is for loopback only.
 const discover = (algorithm, authentication) =>
   client.discovery(new URL(ISSUER), CLIENT_ID, undefined, authentication, {
     algorithm,
@@ -13,7 +13,7 @@ const discover = (algorithm, authentication) =>
 
 const methods = [
   [client.ClientSecretPost, { name: 'ResponseBodyError', status: 401, error: 'invalid_client' }],
-  // It shows the challenge that HTTP Basic demands, and leaves the body unread.
+  // With HTTP Basic, the library reports the challenge of the response and does not read the body.
   [client.ClientSecretBasic, { name: 'WWWAuthenticateChallengeError', status: 401 }],
 ];
 

@@ -1,4 +1,4 @@
-// The recipe's `service.js`, an Express service, started as it stands.
+// Checks the recipe's `service.js`, an unmodified Express service.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -33,7 +33,7 @@ assert.equal((await service.ask(await requestToken({})))[0], 401);
 did('401 for another audience');
 service.stop();
 
-// A list is fetched at the start, so it knows of what was revoked before.
+// The service fetches the list at its start, so it knows earlier revocations.
 await revoke(token);
 const later = await start(ISSUER);
 assert.deepEqual(await later.ask(token), [401, 'the token was revoked\n', 'Bearer error="invalid_token"']);
@@ -46,7 +46,7 @@ const cut = await start(front.url);
 const good = await requestToken({ audience: AUDIENCE });
 assert.deepEqual(await cut.ask(good), [503, 'try again\n', '5']);
 front.mode = 'pass';
-// The keys are there, and another's tokens are refused.
+// Now the keys are available, and the token is refused, since its issuer is another one.
 assert.equal((await cut.ask(good))[0], 401);
 cut.stop();
 front.close();

@@ -1,4 +1,4 @@
-// simple-oauth2: HTTP Basic, form-encoded; it revokes by itself.
+// simple-oauth2: HTTP Basic, form-encoded. It can revoke tokens.
 
 import assert from 'node:assert/strict';
 import { ClientCredentials } from 'simple-oauth2';

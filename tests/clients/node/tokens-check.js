@@ -1,4 +1,4 @@
-// The recipe's `tokens.js`: it keeps a token, renews it in time, and gets another when a service says that it is dead.
+// Checks the recipe's `tokens.js`: it keeps a token, renews it in time, and gets another when a service refuses it.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -8,8 +8,8 @@ import { Tokens } from './tokens.js';
 
 const AUDIENCE = 'https://api.example';
 
-// Passes requests for a token on to the server, and says that it lasts `expiresIn` seconds where that is set. To any
-// other request it is a service: 401 unless the token is live and made for the audience.
+// Forwards token requests to the server, and replaces the token's lifetime by `expiresIn` seconds if that is set. To
+// any other request it acts as a service: it answers 401 unless the token is live and has the right audience.
 const stage = { expiresIn: undefined, issued: 0, seen: [] };
 const server = createServer(async (request, response) => {
   if (request.method === 'POST') {
@@ -40,7 +40,7 @@ assert.equal(await call(tokens), 200);
 assert.equal(stage.issued, 1);
 did('one token for many calls');
 
-// 60 s before its end a token is renewed, and a quarter of a minute earlier it is not.
+// A token is renewed 60 s before it expires, but not yet 75 s before.
 for (const [lifetime, issued] of [[60, 3], [75, 1]]) {
   reset();
   stage.expiresIn = lifetime;

@@ -1,4 +1,4 @@
-"""Authlib: HTTP Basic; it revokes by itself."""
+"""Authlib: HTTP Basic. It can revoke tokens."""
 
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
@@ -18,7 +18,7 @@ with OAuth2Session(CLIENT_ID, CLIENT_SECRET, scope=SCOPE) as session:
     assert refused(token["access_token"])
     did("revocation")
 
-# It renews by itself, and forgets the audience then: the agent's own list has the last word.
+# The library renews a token without its audience. The agent's own list of audiences then decides.
 AUDIENCE = "https://api.example"
 sealwright("agent", "update", CLIENT_ID, "--audience", AUDIENCE)
 grant = {"grant_type": "client_credentials", "token_endpoint": server["token_endpoint"]}

@@ -1,4 +1,4 @@
-"""A stand-in for the way to the server's documents, which can be made to fail."""
+"""A proxy for the server's documents that can be made to fail."""
 
 import json
 import threading
@@ -11,9 +11,9 @@ from given import ISSUER
 
 
 class Front:
-    """Passes a request on to the server; or is `unavailable`, with a 503 in JSON; or is `gone` and hangs up; or is
-    `keyless`, unavailable for the keys alone; or is `cut`: leaves out every `jti`, as the server does with those
-    that are too many of one agent."""
+    """The proxy. Its mode is `pass` (forwards a request to the server), `unavailable` (answers 503 with JSON), `gone`
+    (closes the connection), `keyless` (unavailable for the keys only), or `cut` (leaves out every `jti`, as the server
+    does when an agent has too many)."""
 
     def __init__(self):
         self.mode, self.failures = "pass", 0

@@ -1,4 +1,4 @@
-"""What tests/clients/run hands to every Python client, and what a client asks beside its library."""
+"""The values that tests/clients/run gives to every client, and requests that a check sends without the library."""
 
 import json
 import os
@@ -17,57 +17,57 @@ CLIENT_SECRET = os.environ["CLIENT_SECRET"]
 SCOPE = os.environ["SCOPE"]
 SERVICE_ID = os.environ["SERVICE_ID"]
 SERVICE_SECRET = os.environ["SERVICE_SECRET"]
-# As well formed as the real one, and of nobody.
+# A secret in the form of a real one. It belongs to no agent.
 WRONG_SECRET = "sw_wrong" + "x" * 56
 
 
 def metadata():
-    """The server's own description, for libraries that do not look for it."""
+    """The server's metadata (RFC 8414), for libraries that do not fetch it."""
     with urllib.request.urlopen(METADATA) as answer:
         return json.load(answer)
 
 
 def request_token(**form):
-    """A token for the form's members, for what only verifies."""
+    """Requests a token with these form parameters, for libraries that only verify tokens."""
     form = {"grant_type": "client_credentials", **form}
     return _post(metadata()["token_endpoint"], f"{CLIENT_ID}:{CLIENT_SECRET}", form)["access_token"]
 
 
 def introspect(token):
-    """What a service is told about a token."""
+    """The introspection response of a token."""
     return _post(metadata()["introspection_endpoint"], f"{SERVICE_ID}:{SERVICE_SECRET}", {"token": token})
 
 
 def revoke(token):
-    """Takes the client's own token back, for libraries that cannot."""
+    """Revokes the client's own token, for libraries that cannot do it."""
     _post(metadata()["revocation_endpoint"], f"{CLIENT_ID}:{CLIENT_SECRET}", {"token": token})
 
 
 def sealwright(*arguments):
-    """What an operator types."""
+    """Runs a command of the operator."""
     subprocess.run([os.environ["SEALWRIGHT"], *arguments], check=True, capture_output=True)
 
 
 def accepted(token):
-    """Whether a service that introspects would let this client in, with both scopes."""
+    """Whether introspection accepts the token for this client with both scopes."""
     answer = introspect(token)
     return answer["active"] and (answer["client_id"], answer["scope"]) == (CLIENT_ID, SCOPE)
 
 
 def refused(token):
-    """Whether a service is told that the token is worth nothing, and nothing else."""
+    """Whether introspection says only that the token is not active."""
     return introspect(token) == {"active": False}
 
 
 def free_port():
-    """A port of loopback that nobody holds."""
+    """A free port on loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 def answered(route):
-    """How often the server has answered well at a route."""
+    """How many requests to a route the server has answered with 2xx."""
     line = f'sealwright_http_request_duration_seconds_count{{route="{route}",status="2xx"}} '
     with urllib.request.urlopen(METRICS) as counters:
         found = [text.removeprefix(line) for text in counters.read().decode().splitlines() if text.startswith(line)]
@@ -78,12 +78,12 @@ _proven = []
 
 
 def did(what):
-    """Says what the checks above have proven. The words of all stand in the table of docs/clients.md."""
+    """Notes what the checks so far have proven. The table of docs/clients.md has the same words."""
     _proven.append(what)
 
 
 def done(package):
-    """The line that tests/clients/run takes; for what comes with Python the version is `-`."""
+    """Prints the last line, which tests/clients/run reads. For a module of Python itself, the version is `-`."""
     print(f"{version(package) if package else '-'}: {'; '.join(_proven)}")
 
 

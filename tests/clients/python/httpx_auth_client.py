@@ -1,4 +1,4 @@
-"""httpx-auth: HTTP Basic; it puts the token on a request by itself and keeps it."""
+"""httpx-auth: HTTP Basic. It adds the token to each request and keeps it."""
 
 import httpx
 from httpx_auth import InvalidGrantRequest, OAuth2ClientCredentials
@@ -6,7 +6,7 @@ from httpx_auth import InvalidGrantRequest, OAuth2ClientCredentials
 from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, did, done, metadata, revoke
 
 token_endpoint = metadata()["token_endpoint"]
-# Each agent may read itself: a service whose answer is known.
+# Use the server itself as a service: each agent may read itself.
 myself = f"{ISSUER}/api/v1/agents/{CLIENT_ID}"
 
 auth = OAuth2ClientCredentials(token_endpoint, CLIENT_ID, CLIENT_SECRET, scope=SCOPE)

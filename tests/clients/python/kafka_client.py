@@ -1,7 +1,7 @@
-"""confluent-kafka (librdkafka): gets its token by itself, and hands it to a broker.
+"""confluent-kafka (librdkafka): requests a token and sends it to a broker.
 
-No broker comes in a wheel, so one is played here as far as the token goes: it takes a connection's
-authentication and asks the server about the token, as a broker's verifier would.
+PyPI has no broker, so this file plays a small part of one: it takes the authentication of a connection
+and introspects the token, as a broker's verifier would.
 """
 
 import socketserver
@@ -18,7 +18,7 @@ seen = []
 
 
 class Broker(socketserver.StreamRequestHandler):
-    """Kafka's wire protocol up to the end of authentication; then it hangs up, and the client comes again."""
+    """Kafka's wire protocol up to the end of authentication. Then it closes the connection; the client reconnects."""
 
     def handle(self):
         while size := self.rfile.read(4):
@@ -31,7 +31,7 @@ class Broker(socketserver.StreamRequestHandler):
                 return
 
     def versions(self, _body):
-        """ApiVersions 3: which requests it takes, and in which versions."""
+        """ApiVersions 3: the requests that the broker accepts, with their versions."""
         apis = [(18, 0, 3), (17, 0, 1), (36, 0, 0)]
         listed = b"".join(struct.pack(">hhhb", *api, 0) for api in apis)
         return struct.pack(">hb", 0, len(apis) + 1) + listed + struct.pack(">ib", 0, 0)
@@ -41,7 +41,7 @@ class Broker(socketserver.StreamRequestHandler):
         return struct.pack(">hih", 0, 1, len(b"OAUTHBEARER")) + b"OAUTHBEARER"
 
     def authenticate(self, body):
-        """SaslAuthenticate 0 around RFC 7628."""
+        """SaslAuthenticate 0, which carries a message of RFC 7628."""
         token = body.split(b"auth=Bearer ")[1].split(b"\x01")[0].decode()
         live = introspect(token)["active"]
         seen.append((token, live))
@@ -52,7 +52,7 @@ class Broker(socketserver.StreamRequestHandler):
 
 
 def connect(address, secret):
-    """A producer, and the failed authentications that its user is told of."""
+    """Returns a producer, and the list of authentication failures that it reports to its user."""
     failures = []
 
     def note(error):

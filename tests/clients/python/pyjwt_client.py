@@ -1,4 +1,4 @@
-"""PyJWT: a service that verifies offline, with the JWKS and the revocation list."""
+"""PyJWT: a service that verifies tokens offline, with the JWKS and the revocation list."""
 
 import base64
 import logging
@@ -17,7 +17,7 @@ from verifier import Unavailable, Verifier
 
 
 def refusal(token):
-    """The name of the error, and for those of the recipe its words."""
+    """The name of the verifier's error. For an error of the recipe itself, the message."""
     try:
         verifier.verify(token)
     except jwt.PyJWTError as error:
@@ -60,7 +60,7 @@ for mode in ("unavailable", "gone"):
     front.mode, before = mode, front.failures
     until(lambda: front.failures > before + 2)
     assert (refusal(token), refusal(following)) == ("the token was revoked", None)
-# The thread lives, and an agent's epoch counts without any `jti`.
+# The polling thread still runs, and the agent's epoch revokes its tokens even without any `jti`.
 sealwright("agent", "revoke-tokens", CLIENT_ID)
 front.mode = "cut"
 until(lambda: refusal(following) == "the token was revoked")
@@ -68,7 +68,7 @@ assert refusal(request_token(audience=AUDIENCE)) is None
 did("a revoked `jti` and a revoked agent are refused, and stay refused while the list cannot be had")
 
 def refusal_of_service(port, token):
-    """How the recipe's service answers: its status, and the name of its challenge or when to come again."""
+    """The response of the recipe's service: its status, and its body, challenge or `Retry-After`."""
     bearer = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/rows", headers=bearer)) as answer:
@@ -108,7 +108,7 @@ for issuer in (ISSUER, front.url):
         front.mode = "keyless"
         assert refusal_of_service(port, fresh) == (503, "5")
         front.mode = "pass"
-        # The keys are there, and another's tokens are refused.
+        # Now the keys are available, and the token is refused, since its issuer is another one.
         assert refusal_of_service(port, fresh) == (401, 'Bearer error="invalid_token"')
     finally:
         service.kill()

@@ -1,4 +1,4 @@
-"""README.md's own agent calls a recipe's service, with the commands that stand there."""
+"""Runs the commands of README.md, in which an agent calls the service of a recipe."""
 
 import os
 import re
@@ -16,7 +16,7 @@ commands = dict(re.findall(r"# recipe[:] (\w+)\n(.*?)# end[ ]of recipe\n", text,
 
 
 def type_in(name, **values):
-    """Runs one block, told where server, program and service are. This server's catalogue has the scope already."""
+    """Runs one block with the addresses of this server, program and service. Skips `scope add`: the scope exists."""
     port = str(values.get("port", 8000))
     block = commands[name].replace("http://127.0.0.1:3000", ISSUER).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     block = re.sub("^target/release/sealwright scope add .*\n", "", block, flags=re.MULTILINE)

@@ -6,7 +6,7 @@ from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepte
 
 
 def discover(secret):
-    # `testing` lets it speak http, to loopback.
+    # `testing` lets the library use plain http, here to loopback.
     return OAuth2Client.from_discovery_endpoint(
         issuer=ISSUER, client_id=CLIENT_ID, client_secret=secret, testing=True
     )

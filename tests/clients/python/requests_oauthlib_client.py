@@ -1,4 +1,4 @@
-"""requests-oauthlib: HTTP Basic; it has no revocation, and raises when the granted scope is another."""
+"""requests-oauthlib: HTTP Basic. It cannot revoke tokens, and raises if another scope is granted than requested."""
 
 import os
 
@@ -7,7 +7,7 @@ from requests_oauthlib import OAuth2Session
 
 from given import CLIENT_ID, CLIENT_SECRET, SCOPE, WRONG_SECRET, accepted, did, done, metadata, refused, revoke
 
-# It insists on https, which a server on loopback does not speak.
+# The library demands https, but the server on loopback speaks plain http.
 os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 token_endpoint = metadata()["token_endpoint"]

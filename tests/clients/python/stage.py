@@ -1,4 +1,4 @@
-"""A server and a service at one address, for programs that get tokens: what they ask for is counted."""
+"""A token server and a service at one address, for programs that get tokens. It counts their requests."""
 
 import json
 import threading
@@ -10,8 +10,8 @@ from given import ISSUER, introspect
 
 
 class Stage:
-    """Passes requests for a token on to the server, and says that it lasts `expires_in` seconds where that is set. To any
-    other request it is a service: 401 unless the token is live and made for `audience`."""
+    """Forwards token requests to the server, and replaces the token's lifetime by `expires_in` seconds if that is
+    set. To any other request it acts as a service: it answers 401 unless the token is live and made for `audience`."""
 
     def __init__(self, audience):
         self.audience, self.expires_in, self.issued, self.seen = audience, None, 0, []

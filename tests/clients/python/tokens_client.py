@@ -1,4 +1,4 @@
-"""The recipe's `tokens.py`: it keeps a token, renews it in time, and gets another when a service says that it is dead."""
+"""Checks the recipe's `tokens.py`: it keeps a token, renews it in time, and gets another when a service refuses it."""
 
 import threading
 import urllib.error
@@ -25,7 +25,7 @@ for thread in threads:
 assert stage.issued == 1 and len(set(stage.seen)) == 1, (stage.issued, stage.seen)
 did("one token for many calls")
 
-# 60 s before its end a token is renewed, and a quarter of a minute earlier it is not.
+# A token is renewed 60 s before it expires, but not yet 75 s before.
 for lifetime, issued in ((60, 3), (75, 1)):
     stage.expires_in, stage.issued = lifetime, 0
     tokens = program()

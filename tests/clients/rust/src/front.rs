@@ -1,4 +1,4 @@
-//! A stand-in for the way to the server's documents, which can be made to fail.
+//! A proxy for the server's documents that can be made to fail.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -15,13 +15,13 @@ use crate::Outcome;
 #[derive(Clone, Copy, PartialEq)]
 #[repr(u8)]
 pub enum Mode {
-    /// Passes a request on to the server.
+    /// Forwards a request to the server.
     Pass,
-    /// Leaves out every `jti`, as the server does with those that are too many of one agent.
+    /// Leaves out every `jti`, as the server does when an agent has too many.
     Cut,
     /// Answers 503, with JSON.
     Unavailable,
-    /// Hangs up.
+    /// Closes the connection without a response.
     Gone,
 }
 
@@ -48,7 +48,7 @@ impl Front {
         let serving = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that hung up is no concern of ours.
+                // Ignore a client that closed the connection.
                 let _ = serving.answer(stream);
             }
         });
@@ -59,7 +59,7 @@ impl Front {
         self.state.mode.store(mode as u8, Ordering::SeqCst);
     }
 
-    /// How many requests failed by intent.
+    /// How many requests were made to fail.
     pub fn failures(&self) -> usize {
         self.state.failures.load(Ordering::SeqCst)
     }

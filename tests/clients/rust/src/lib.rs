@@ -1,4 +1,5 @@
-//! What tests/clients/run hands to every Rust client, and what a client asks beside its library.
+//! The values that tests/clients/run gives to every Rust client, and requests that a check sends
+//! without the library.
 
 pub mod front;
 pub mod stub;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 pub type Outcome = Result<(), Box<dyn Error>>;
 
-/// As well formed as the real one, and of nobody.
+/// A secret in the form of a real one. It belongs to no agent.
 pub const WRONG_SECRET: &str = "sw_wrongxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 pub struct Given {
@@ -20,7 +21,7 @@ pub struct Given {
     pub service_id: String,
     pub service_secret: String,
     pub scope: String,
-    /// The server's own description.
+    /// The server's metadata (RFC 8414).
     pub metadata: Value,
 }
 
@@ -42,7 +43,7 @@ impl Given {
         self.metadata[name].as_str().unwrap_or_default().to_owned()
     }
 
-    /// A token for the form's members, for what only verifies.
+    /// Requests a token with these form parameters, for libraries that only verify tokens.
     pub fn request_token(&self, form: &[(&str, &str)]) -> Result<String, Box<dyn Error>> {
         let mut members = vec![
             ("grant_type", "client_credentials"),
@@ -58,7 +59,7 @@ impl Given {
             .to_owned())
     }
 
-    /// Takes the client's own token back, for libraries that cannot.
+    /// Revokes the client's own token, for libraries that cannot do it.
     pub fn revoke(&self, token: &str) -> Outcome {
         let form = [
             ("token", token),
@@ -69,7 +70,7 @@ impl Given {
         Ok(())
     }
 
-    /// Takes all the client's tokens back, as an operator does.
+    /// Revokes all tokens of the client, as an operator does.
     pub fn revoke_agent(&self) -> Outcome {
         let done = Command::new(variable("SEALWRIGHT")?)
             .args(["agent", "revoke-tokens", &self.client_id])
@@ -82,7 +83,7 @@ impl Given {
     }
 }
 
-/// What the checks have proven so far. The words of all stand in the table of docs/clients.md.
+/// What the checks have proven so far. The table of docs/clients.md has the same words.
 #[derive(Default)]
 pub struct Report(Vec<&'static str>);
 
@@ -91,7 +92,7 @@ impl Report {
         self.0.push(what);
     }
 
-    /// The line that tests/clients/run takes; the version is the one in the lock.
+    /// Prints the last line, which tests/clients/run reads. The version is the one in `Cargo.lock`.
     pub fn done(&self, package: &str) -> Outcome {
         let lock = include_str!("../Cargo.lock");
         let entry = lock

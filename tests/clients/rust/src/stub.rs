@@ -1,4 +1,4 @@
-//! A server whose answers a test makes up, and counts.
+//! A server that gives the responses that a test makes up, and counts them.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +15,7 @@ pub struct Stub {
 }
 
 impl Stub {
-    /// `answer` is told how many came before, and says status and body.
+    /// Opens a server. `answer` gets the number of earlier requests and returns status and body.
     pub fn open(
         answer: impl Fn(usize) -> (u16, String) + Send + 'static,
     ) -> Result<Self, Box<dyn Error>> {
@@ -26,7 +26,7 @@ impl Stub {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (status, body) = answer(count.fetch_add(1, Ordering::SeqCst));
-                // A client that hung up is no concern of ours.
+                // Ignore a client that closed the connection.
                 let _ = exchange(stream, status, &body);
             }
         });

@@ -1,4 +1,4 @@
-//! oauth2: HTTP Basic, form-encoded; it introspects by itself, and revokes by https only.
+//! oauth2: HTTP Basic, form-encoded. It can introspect tokens, and revokes tokens over https only.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use oauth2::{
     TokenIntrospectionResponse, TokenResponse, TokenUrl,
 };
 
-/// The library takes any function that carries out a request.
+/// Sends a request. The library accepts any function that does this.
 fn send(request: HttpRequest) -> Result<HttpResponse, ureq::Error> {
     let agent = ureq::Agent::from(
         ureq::config::Config::builder()

@@ -14,19 +14,19 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntFunction;
 import tokens.Tokens;
 
-/** The recipe's Tokens: kept, renewed in time, and replaced when a service says that one is dead. */
+/** Checks the recipe's Tokens: it keeps a token, renews it in time, and gets another when a service refuses it. */
 final class Getting {
     private static final String ID = System.getenv("CLIENT_ID");
     private static final String SECRET = System.getenv("CLIENT_SECRET");
 
     static void check() throws Exception {
-        // Each agent may read itself with a token for the issuer: a service whose answer is known.
+        // Use the server itself as a service: each agent may read itself with a token for the issuer.
         Tokens tokens = tokens(Given.ISSUER + "/api/v1/token", SECRET);
         expect("a good token", ask(tokens, Given.ISSUER + "/api/v1/agents/" + ID), 200);
         String first = tokens.get();
         expect("the token is kept", tokens.get(), first);
 
-        // 60 s before its end a token is renewed, and a quarter of a minute earlier it is not.
+        // A token is renewed 60 s before it expires, but not yet 75 s before.
         for (int[] lifetime : new int[][] {{60, 3}, {75, 1}}) {
             var stub = new Stub(200, number -> "{\"access_token\":\"" + number
                     + "\",\"token_type\":\"Bearer\",\"expires_in\":" + lifetime[0] + "}");
@@ -65,7 +65,7 @@ final class Getting {
         return tokens.send(HttpRequest.newBuilder(URI.create(url))).statusCode();
     }
 
-    /** A server whose answers are made up, and counted. */
+    /** A server that gives made-up responses and counts them. */
     private static final class Stub {
         final AtomicInteger answered = new AtomicInteger();
         private final HttpServer server;

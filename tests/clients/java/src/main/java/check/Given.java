@@ -15,11 +15,11 @@ import com.nimbusds.oauth2.sdk.id.ClientID;
 import com.nimbusds.oauth2.sdk.id.Issuer;
 import com.nimbusds.oauth2.sdk.token.AccessToken;
 
-/** What the Nimbus SDK does as a client of the server, and what the checks are given. */
+/** Requests to the server with the Nimbus SDK, and the values that all checks use. */
 final class Given {
     static final String ISSUER = System.getenv("ISSUER");
     static final String AUDIENCE = "https://api.example";
-    // As well formed as the real one, and of nobody.
+    // A secret in the form of a real one. It belongs to no agent.
     static final String WRONG_SECRET = "sw_wrong" + "x".repeat(56);
 
     static TokenResponse requestToken(String issuer, String id, String secret, String scope, String audience)
@@ -63,7 +63,7 @@ final class Given {
         }
     }
 
-    /** The line that tests/clients/run takes. */
+    /** Prints the last line, which tests/clients/run reads. */
     static void done(String version, String did) {
         System.out.println(version + ": " + did);
     }

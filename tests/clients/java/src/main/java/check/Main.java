@@ -1,6 +1,6 @@
 package check;
 
-/** The checks, by their names in tests/clients/table. */
+/** Runs one check, by its name in tests/clients/table. */
 public final class Main {
     public static void main(String[] arguments) throws Exception {
         switch (arguments[0]) {
@@ -11,7 +11,7 @@ public final class Main {
             case "spring-introspection" -> Spring.checkIntrospection();
             default -> throw new IllegalArgumentException(arguments[0]);
         }
-        // Pools of idle connections and threads would keep the process for a while.
+        // Pools of idle connections and threads would keep the process running for a while.
         System.exit(0);
     }
 }

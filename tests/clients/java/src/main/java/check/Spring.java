@@ -16,7 +16,7 @@ import org.springframework.context.ConfigurableApplicationContext;
 import org.springframework.security.oauth2.server.resource.introspection.OAuth2IntrospectionException;
 import org.springframework.security.oauth2.server.resource.introspection.SpringOpaqueTokenIntrospector;
 
-/** Services made with Spring Boot and Spring Security, each started and asked over HTTP. */
+/** Checks services made with Spring Boot and Spring Security: starts each and sends HTTP requests to it. */
 final class Spring {
     private static final HttpClient CLIENT = HttpClient.newHttpClient();
     private static String service;
@@ -72,7 +72,7 @@ final class Spring {
         Given.done(VERSION, BOOT + "introspected; 403 without the scope, 401 for another audience and after revocation; 503, not 401, while the server cannot be asked; a wrong secret is `401 Unauthorized`");
     }
 
-    /** What a service answers that cannot reach the server: 503, never a verdict about the token. */
+    /** Checks that a service that cannot reach the server answers 503, and never judges the token. */
     private static void expectNoVerdict(String configuration, String setting, Class<?>... classes) throws Exception {
         AccessToken token = Given.token("db:read", Given.AUDIENCE);
         try (var running = start(configuration, classes, setting)) {
@@ -113,7 +113,7 @@ final class Spring {
         return CLIENT.send(request.build(), HttpResponse.BodyHandlers.ofString());
     }
 
-    /** The challenge of a refusal must tell why. */
+    /** Checks a response. The challenge of a refusal must give the reason. */
     private static void expectAnswer(String path, AccessToken token, int status, String why)
             throws IOException, InterruptedException {
         HttpResponse<String> response = ask(path, token);
