@@ -91,8 +91,8 @@ impl Authenticator {
         }
     }
 
-    /// The credential with which an agent authenticated. `None` if the credential has expired
-    /// since.
+    /// The credential with which an agent authenticated. `None` if the agent has several and this
+    /// one has expired since.
     pub fn credential_of(
         &self,
         record: &AgentRecord,
