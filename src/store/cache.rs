@@ -117,9 +117,10 @@ impl ImportedCosts {
             let last = self.last.lock().await;
             match &*last {
                 // A result is used only if its read began after this call. An error is not a
-                // verdict about a client, so every waiting caller may take it.
+                // verdict about a client, so a caller may take the one of the read that it waited
+                // for. When that read was cancelled, an older error says nothing about now.
                 Some((number, Ok(held))) if *number > begun_before => return Ok(Arc::clone(held)),
-                Some((_, Err(error))) => return Err(error.clone()),
+                Some((number, Err(error))) if *number >= begun_before => return Err(error.clone()),
                 _ => last,
             }
         };
@@ -333,6 +334,24 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_failure_is_not_repeated_to_those_who_waited_for_a_read_that_was_cancelled() {
+        let store = Scripted::failing(&[0]).slow(Duration::from_secs(1));
+        let cached = Cached::over(Arc::new(store));
+        assert!(cached.imported_costs(Freshness::Cached).await.is_err());
+        let waits = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            cached.imported_costs(Freshness::Cached).await
+        };
+        let cancelled = tokio::time::timeout(
+            Duration::from_millis(500),
+            cached.imported_costs(Freshness::Cached),
+        );
+        let (cancelled, waited) = tokio::join!(cancelled, waits);
+        assert!(cancelled.is_err());
+        assert!(waited.is_ok(), "{waited:?}");
     }
 
     #[tokio::test(start_paused = true)]

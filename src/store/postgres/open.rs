@@ -11,7 +11,7 @@ use super::lane::{Lane, ask};
 use super::locked::LockedAgents;
 use super::options::options;
 use super::plan::Plan;
-use super::schema::{self, LockWait, MIGRATIONS, demand_utf8};
+use super::schema::{self, MIGRATIONS, ServerTerms, demand_utf8};
 use super::shelf::Shelf;
 
 /// How often the first call of a process tries to get a connection if the database gives no more.
@@ -45,7 +45,7 @@ impl PostgresStore {
         let options = options(url)?;
         let shelf = Arc::new(Shelf::default());
         let general = Arc::new(Lane::new(options.clone(), Plan::Free, &shelf, 0));
-        let (encoding, limit): LockWait = first_answer(&general).await.map_err(open_error)?;
+        let (encoding, limit): ServerTerms = first_answer(&general).await.map_err(open_error)?;
         demand_utf8(encoding)?;
         if ask!(general, schema::applied_migrations)
             .await
@@ -102,7 +102,7 @@ impl PostgresStore {
 }
 
 /// Servers that met the limit give connections back within seconds. A new process waits that long.
-async fn first_answer(lane: &Lane) -> Result<LockWait, StoreError> {
+async fn first_answer(lane: &Lane) -> Result<ServerTerms, StoreError> {
     let mut tries = 1;
     loop {
         match ask!(lane, schema::terms).await {

@@ -66,11 +66,11 @@ pub(super) fn migrator() -> Migrator {
 }
 
 /// What the first query asks about the database and the role; see [`terms`].
-pub(super) type LockWait = (String, Option<i32>);
+pub(super) type ServerTerms = (String, Option<i32>);
 
 /// The encoding, and how many connections the database and this role may have; `None` if there is
 /// no limit.
-pub(super) async fn terms(conn: &mut PgConnection) -> sqlx::Result<LockWait> {
+pub(super) async fn terms(conn: &mut PgConnection) -> sqlx::Result<ServerTerms> {
     let sql = "select current_setting('server_encoding'), least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
                from pg_database d
                left join pg_roles r on r.rolname = current_user and not r.rolsuper
