@@ -5,6 +5,7 @@
 //! means.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::domain::id::AgentId;
 use crate::domain::refusal::Refusal;
@@ -96,13 +97,14 @@ impl<'r> Fields<'r> {
             return Err(Rejection::from(RejectionCode::AgentNotFound).into());
         }
         let known = std::mem::take(&mut self.known);
-        let mut unknown: Vec<String> = self
+        let mut noted = HashSet::new();
+        let unknown: Vec<String> = self
             .query
             .iter()
             .filter(|(name, _)| !known.contains(&&**name))
             .map(|(name, _)| told(name))
+            .filter(|name| noted.insert(name.clone()))
             .collect();
-        unknown.dedup();
         for name in unknown {
             self.note(&name, "is not known here");
         }
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_at_once() {
-        let found = faults("number=x&word=a&word=a&limt=2&limt=3&a%20b=1");
+        let found = faults("number=x&word=a&word=a&limt=2&a%20b=1&limt=3");
         let expected = [
             ("number", "must be a small number"),
             ("word", "is given more than once"),
