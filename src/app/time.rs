@@ -1,4 +1,4 @@
-//! Waits until the system clock shows a usable time, and prepares threads for one that is set
+//! Waits until the system clock shows a usable time, and prepares threads for a clock that is set
 //! wrongly later.
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) async fn wait_for_time(clock: &dyn Clock) {
     }
 }
 
-/// Makes a thread of the runtime ready to answer, whatever is done to the clock later.
+/// Prepares a thread of the runtime, so that it can answer even if the clock is set wrongly later.
 pub(crate) fn prepare_thread() {
     if require_time(&SystemClock::default()).is_ok() {
         make_first_date();
