@@ -46,6 +46,6 @@ async fn kill_twenty_times(site: &Site) {
     println!("20 kills: {}", all.summary());
     assert!(
         all.delivered() > 0 && all.unanswered > 0 && all.revoked.iter().any(|one| one.promised),
-        "the kills met no load"
+        "the kills did not meet any load"
     );
 }

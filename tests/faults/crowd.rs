@@ -191,7 +191,7 @@ fn bodies_that_stall_are_bounded_and_good_agents_are_served() {
         if scaled(false, true) {
             timeout(GENEROUS, stalled.join_all())
                 .await
-                .expect("a body that stalls is waited for for ever");
+                .expect("the server waits for a stalled body without end");
         }
         let shed = server.metric("sealwright_shed_total{of=\"bodies\"}").await;
         println!(

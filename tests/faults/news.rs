@@ -87,7 +87,7 @@ fn news_reach_another_servers_list_beside_a_row_of_suspensions() {
         // The short form has few samples. On a machine with other load they say nothing.
         assert!(
             scaled(true, ratio < 1.8),
-            "news take {ratio:.2} times as long beside kills"
+            "a revocation takes {ratio:.2} times as long beside kills"
         );
         // Later the tokens of the killed agents are on the lists too.
         let killed = tokens / KILLED_SHARE;

@@ -24,7 +24,7 @@ async fn statuses(client: &mut Client, agent: &Agent, count: usize) -> Vec<u16> 
 async fn hang_up(server: &Server, says: &str) {
     let before = server.said(says);
     signal(Signal::HUP, server.pid());
-    eventually("the server says what came of SIGHUP", async || {
+    eventually("the server logs the outcome of SIGHUP", async || {
         server.said(says) > before
     })
     .await;

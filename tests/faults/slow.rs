@@ -64,7 +64,7 @@ fn half_a_head_is_not_waited_for_nor_is_one_who_never_reads() {
         }
         timeout(GENEROUS, deaf.join_all())
             .await
-            .expect("one who never reads is never cut off");
+            .expect("a client that never reads is never cut off");
         assert_eq!(server.client().issue(&agent).await.status, 200);
         // The server does not wait without end for a body that stops.
         let request = token_request(&agent);

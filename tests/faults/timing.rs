@@ -55,7 +55,7 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
         }
         assert!(
             control > CONTROL,
-            "the measurement is blind: a read is not seen, AUC {control:.3}"
+            "the measurement does not detect a read: AUC {control:.3}"
         );
     });
 }

@@ -163,7 +163,7 @@ pub async fn introspect_all(server: &Server, asker: &Agent, ledger: &Ledger) {
     if let Some(kept) = &ledger.kept {
         assert!(
             client.introspect(asker, kept).await.active(),
-            "a token that nobody revoked is dead"
+            "a token without a revocation is inactive"
         );
     }
 }

@@ -427,7 +427,7 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            println!("the server's last words:\n{}", self.log.text());
+            println!("the server's last log lines:\n{}", self.log.text());
         }
     }
 }

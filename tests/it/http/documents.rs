@@ -105,7 +105,7 @@ async fn a_new_key_is_published_before_it_signs_and_until_its_last_token_has_exp
     app.opened.keys.refresh().await.unwrap();
     assert!(
         app.is_active(&agent, &last).await,
-        "the old key went too early"
+        "the old key was removed too early"
     );
     assert!(app.is_active(&agent, &new).await);
 }

@@ -360,7 +360,7 @@ async fn a_raw_secret_in_basic_is_compared_where_its_line_said_so(app: &TestApp<
                         unknown.fingerprint(),
                         "{id}, warm: {warm}"
                     );
-                    assert_eq!(counts.hashes(), 1, "{id}: its time tells that it exists");
+                    assert_eq!(counts.hashes(), 1, "{id}: its time reveals that it exists");
                 }
                 drop(counts);
             }

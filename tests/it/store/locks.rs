@@ -233,7 +233,7 @@ async fn only_the_exchanges_of_x0_wait(sql: &str, has_counter: bool) {
     }
     adds_up(&db).await;
     let spent = db.number("select count(*) from spent_code").await;
-    assert_eq!(spent, 12, "a code was spent that bought nothing");
+    assert_eq!(spent, 12, "a code was spent without a token");
     let_go(held).await;
     until_counted(&store, "x0").await;
     is_counted(&store.issue(&exchange_of("x0").await).await);

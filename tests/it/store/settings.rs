@@ -173,7 +173,7 @@ async fn a_migration_gives_up_on_a_held_table_says_who_holds_it_and_delays_no_re
             .unwrap();
         assert!(
             began.elapsed() < Duration::from_mins(1),
-            "the migration has no end"
+            "the migration does not end"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
