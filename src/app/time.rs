@@ -21,7 +21,7 @@ pub(super) async fn wait_for_time(clock: &dyn Clock) {
         tokio::time::sleep(PAUSE).await;
     }
     if told {
-        tracing::info!("the clock shows a time that can be gone by");
+        tracing::info!("the clock shows a usable time");
     }
 }
 

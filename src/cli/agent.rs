@@ -83,7 +83,7 @@ pub(super) struct UpdateAgent {
     /// A new label
     #[arg(long, value_parser = AgentName::parse)]
     name: Option<AgentName>,
-    /// Only the id that it has: an id never changes
+    /// Must be the id that it already has: an id never changes
     #[arg(long, value_name = "ID", value_parser = AgentId::parse)]
     client_id: Option<AgentId>,
     /// All the scopes that it may ask for; '' clears
@@ -119,8 +119,8 @@ struct RestArgs {
     /// Its plan
     #[arg(long, value_parser = PlanName::parse)]
     plan: Option<PlanName>,
-    /// An audience that it may ask for; repeatable; none allows any. Unasked it gets the first, or the default if
-    /// that is listed
+    /// An audience that it may ask for; repeatable; without any, all are allowed. A request without an
+    /// audience gets the server's default, or the first listed one if the default is not listed
     #[arg(long, value_name = "A", value_parser = input::audience)]
     audience: Vec<Item<Audience>>,
     /// Where its authorization codes may be sent; repeatable

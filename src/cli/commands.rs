@@ -33,7 +33,7 @@ pub(super) struct Cli {
 /// The table of commands.
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Serve tokens; what `sealwright` alone does
+    /// Serve tokens; the default command
     Serve(ServeArgs),
     /// Make, show, change and stop agents
     #[command(subcommand)]
@@ -44,7 +44,7 @@ pub(super) enum Command {
     /// Signing keys
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Lay a token open, or revoke it
+    /// Inspect a token, or revoke it
     #[command(subcommand)]
     Token(TokenCommand),
     /// Bring the store's schema up to date

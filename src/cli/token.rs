@@ -14,7 +14,7 @@ use super::output::{Printer, Sheet};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
-    /// Show a token's claims and what it is worth
+    /// Show a token's claims, and whether it is active
     Inspect {
         /// The token; '-' reads it from stdin
         token: String,

@@ -10,15 +10,21 @@ use crate::{demand_none, tree};
 const PROGRAMS: &[(&str, &str)] = &[
     (
         "sh",
-        "it outlives the test, or sets a signal aside, for another program",
+        "another program must outlive the test, or start with a signal ignored",
     ),
-    ("chown", "PostgreSQL refuses root, and a file of root's"),
-    ("runuser", "the same; where it is not, `su`"),
+    (
+        "chown",
+        "PostgreSQL refuses to run as root, and on a file that root owns",
+    ),
+    (
+        "runuser",
+        "PostgreSQL refuses to run as root; `su` stands in where it is missing",
+    ),
     (
         "git",
-        "tells which files belong to the project; without it every file does",
+        "lists the files of the project; without git every file counts",
     ),
-    ("strip", "of the compiler's own tools"),
+    ("strip", "comes with the compiler"),
     (
         "valgrind",
         "tests/instructions installs it, or names what is skipped",
