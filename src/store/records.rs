@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use crate::domain::agent::Agent;
+use crate::domain::agent::{Agent, AgentName};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::{Month, Timestamp};
 
@@ -27,6 +27,10 @@ impl<T: ReadAgents + ReadRevocations + ReadEvents + ReadKeys + Upkeep> Records f
 pub trait ReadAgents: Send + Sync {
     /// Up to `limit` agents in the byte order of their ids, starting after the id `after`.
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError>;
+
+    /// Up to `limit` agents with this name that are not decommissioned, in the byte order of their
+    /// ids. Several agents may have one name.
+    async fn agents_named(&self, name: &AgentName, limit: i64) -> Result<Vec<Agent>, StoreError>;
 
     /// How many tokens each of these agents was issued in `month`. Agents without tokens are
     /// absent.

@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
-use crate::domain::agent::{Agent, AgentStatus, Epoch, Profile};
+use crate::domain::agent::{Agent, AgentName, AgentStatus, Epoch, Profile};
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
-use crate::domain::rejection::{FieldError, RejectionCode};
+use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::domain::risk::RiskRules;
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
@@ -24,6 +24,9 @@ use super::checks::{accepted, demand_none, fault, no_outcome, scope_errors};
 use super::error::ManageError;
 use super::scopes::open_warnings;
 use super::view::{AgentView, NewSecret};
+
+/// How many agents with one name an error lists.
+const MAX_NAMESAKES: i64 = 10;
 
 /// An agent to be made.
 #[derive(Debug, Clone)]
@@ -136,6 +139,23 @@ impl Agents {
         let view =
             |a: &Agent| AgentView::of(a, &self.plans.load(), used.get(&a.agent_id).copied(), now);
         Ok(agents.iter().map(view).collect())
+    }
+
+    /// The id of the one agent with this name that is not decommissioned.
+    pub async fn find_named(&self, name: &AgentName) -> Result<AgentId, ManageError> {
+        let found = self.records.agents_named(name, MAX_NAMESAKES).await?;
+        match found.as_slice() {
+            [] => {
+                let code = RejectionCode::AgentNotFound;
+                Err(Rejection::with(code, "no agent has this name".to_owned()).into())
+            }
+            [only] => Ok(only.agent_id.clone()),
+            several => {
+                let ids: Vec<&str> = several.iter().map(|a| a.agent_id.as_str()).collect();
+                let reason = format!("several agents have this name: {}", ids.join(", "));
+                Err(Rejection::invalid(vec![FieldError::new("/name", reason)]).into())
+            }
+        }
     }
 
     /// Stops an agent and kills its live tokens at once.

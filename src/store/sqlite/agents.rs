@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use uuid::Uuid;
 
-use crate::domain::agent::{Agent, RedirectUri, UserId};
+use crate::domain::agent::{Agent, AgentName, RedirectUri, UserId};
 use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::{Month, Timestamp};
@@ -25,6 +25,10 @@ use super::open::SqliteStore;
 impl ReadAgents for SqliteStore {
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
         ask_again!(self.readers, agents, after, limit).await
+    }
+
+    async fn agents_named(&self, name: &AgentName, limit: i64) -> Result<Vec<Agent>, StoreError> {
+        ask_again!(self.readers, agents_named, name, limit).await
     }
 
     async fn used(
@@ -120,6 +124,26 @@ pub(super) async fn agents(
     )
     // The empty string sorts before every id.
     .bind(after.map_or("", AgentId::as_str))
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(agent_row).collect()
+}
+
+pub(super) async fn agents_named(
+    conn: &mut SqliteConnection,
+    name: &AgentName,
+    limit: i64,
+) -> sqlx::Result<Vec<Agent>> {
+    let rows = sqlx::query(
+        "select agent_id, name, status, scopes, audiences, redirect_uris, user_ids, ttl, plan, epoch,
+                version, created_at, updated_at
+         from agent
+         where name = ?1 and status <> 'decommissioned'
+         order by agent_id
+         limit ?2",
+    )
+    .bind(name.as_str())
     .bind(limit)
     .fetch_all(conn)
     .await?;
