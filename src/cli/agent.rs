@@ -11,11 +11,11 @@ use crate::config::Config;
 use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, Terms, UserId};
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
-use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::service::manage::MAX_OVERLAP;
 use crate::service::manage::agents::{Agents, NewAgent};
 use crate::service::manage::patch::{LiveTokens, ProfilePatch};
 
+use super::agent_ref::{AgentRef, parse_id};
 use super::agent_sheet::{HEAD, properties, row};
 use super::failure::CommandFailure;
 use super::import;
@@ -33,31 +33,25 @@ pub(super) enum AgentCommand {
     /// List all agents
     List,
     /// Show one agent
-    Show(Id),
+    Show(AgentRef),
     /// Change an agent; each value that is given replaces the old one
     Update(UpdateAgent),
     /// Stop an agent and kill its live tokens at once
-    Suspend(Id),
+    Suspend(AgentRef),
     /// Let a suspended agent work again
-    Reactivate(Id),
+    Reactivate(AgentRef),
     /// Stop an agent for ever
-    Decommission(Id),
+    Decommission(AgentRef),
     /// Give an agent a new secret and print it, once
     RotateSecret(RotateArgs),
     /// Kill an agent's live tokens and leave it active
-    RevokeTokens(Id),
+    RevokeTokens(AgentRef),
     /// Import agents from a file of JSON lines or CSV, their ids and secrets kept
     Import {
         /// Fields: clientId, name, secret or secretHash, scopes, ttl, plan, audiences, redirectUris,
         /// userIds, status, rawBasic
         file: PathBuf,
     },
-}
-
-#[derive(Args)]
-pub(super) struct Id {
-    /// The agent's id
-    id: String,
 }
 
 #[derive(Args)]
@@ -133,8 +127,8 @@ struct RestArgs {
 
 #[derive(Args)]
 pub(super) struct RotateArgs {
-    /// The agent's id
-    id: String,
+    #[command(flatten)]
+    who: AgentRef,
     /// Seconds that the old secret lives on
     #[arg(long, value_name = "SECS", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=MAX_OVERLAP))]
     overlap: i64,
@@ -178,7 +172,7 @@ pub(super) async fn run(
         }
         AgentCommand::RotateSecret(args) => {
             let made = agents
-                .rotate_secret(&find(&args.id)?, None, args.overlap, act)
+                .rotate_secret(&args.who.find(&agents).await?, None, args.overlap, act)
                 .await?;
             return new_secret::print(
                 &agents,
@@ -191,9 +185,9 @@ pub(super) async fn run(
         }
         AgentCommand::Import { file } => return import::run(&agents, act, &file, out).await,
         AgentCommand::List => return list(&agents, out).await,
-        AgentCommand::Show(Id { id }) => agents.show(&find(&id)?).await?,
+        AgentCommand::Show(who) => agents.show(&who.find(&agents).await?).await?,
         AgentCommand::Update(args) => {
-            let id = find(&args.id)?;
+            let id = parse_id(&args.id)?;
             let patch = args.patch();
             match chosen {
                 Some(secret) => {
@@ -205,26 +199,22 @@ pub(super) async fn run(
                 None => agents.update(&id, &patch, act).await?,
             }
         }
-        AgentCommand::Suspend(Id { id }) => agents.suspend(&find(&id)?, act).await?,
-        AgentCommand::Reactivate(Id { id }) => agents.reactivate(&find(&id)?, act).await?,
-        AgentCommand::Decommission(Id { id }) => {
-            let id = find(&id)?;
+        AgentCommand::Suspend(who) => agents.suspend(&who.find(&agents).await?, act).await?,
+        AgentCommand::Reactivate(who) => agents.reactivate(&who.find(&agents).await?, act).await?,
+        AgentCommand::Decommission(who) => {
+            let id = who.find(&agents).await?;
             let view = agents.decommission(&id, act).await?;
             renew_file(config, &id, None);
             view
         }
-        AgentCommand::RevokeTokens(Id { id }) => agents.revoke_tokens(&find(&id)?, act).await?,
+        AgentCommand::RevokeTokens(who) => {
+            agents.revoke_tokens(&who.find(&agents).await?, act).await?
+        }
     };
     let agent = AgentJson::from(view);
     out.print(&agent, || Sheet::of(properties(&agent)))?;
     out.warn(&agent.warnings);
     Ok(())
-}
-
-/// Parses an agent's id. A text that cannot be an id belongs to no agent, so the error is
-/// `AgentNotFound`, not bad usage.
-fn find(id: &str) -> Result<AgentId, CommandFailure> {
-    AgentId::parse(id).map_err(|_| Rejection::from(RejectionCode::AgentNotFound).into())
 }
 
 async fn list(agents: &Agents, out: Printer) -> Result<(), CommandFailure> {

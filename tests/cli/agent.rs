@@ -552,3 +552,46 @@ fn more_scopes_than_a_token_carries_are_refused_when_they_are_given() {
     create(&names.join(" ")).refused(1, "shorter than 3072 bytes");
     assert_eq!(create(&names[..25].join(" ")).code, 0);
 }
+
+#[test]
+fn an_agent_is_found_by_its_name_where_no_other_living_agent_has_it() {
+    let home = Home::new();
+    let named =
+        |name: &str| home.json(&["agent", "create", "--scope", "agents:read", "--name", name]);
+    let (billing, twin) = (named("Billing, north"), named("Twin"));
+    let id = text(&billing["agentId"]);
+    let by_name = ["--name", "Billing, north"];
+    let shown = home.json(&[&["agent", "show"], &by_name[..]].concat());
+    assert_eq!(shown["agentId"], id);
+    for (verb, status) in [
+        ("suspend", "suspended"),
+        ("reactivate", "active"),
+        ("revoke-tokens", "active"),
+        ("rotate-secret", "active"),
+        ("decommission", "decommissioned"),
+    ] {
+        let done = home.json(&[&["agent", verb], &by_name[..]].concat());
+        assert_eq!(
+            (text(&done["agentId"]), text(&done["status"])),
+            (id, status)
+        );
+    }
+    // A decommissioned agent gives its name away.
+    home.run(&[&["agent", "show"], &by_name[..]].concat())
+        .refused(1, "no agent has this name");
+    // An ambiguous name changes nothing and tells the ids.
+    let other = named("Twin");
+    let refused = home.run(&["agent", "suspend", "--name", "Twin"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    for made in [&twin, &other] {
+        let id = text(&made["agentId"]);
+        assert!(refused.stderr.contains(id), "{refused:?}");
+        assert_eq!(home.json(&["agent", "show", id])["status"], "active");
+    }
+    for usage in [
+        vec!["agent", "show"],
+        vec!["agent", "show", id, "--name", "Twin"],
+    ] {
+        assert_eq!(home.run(&usage).code, 2, "{usage:?}");
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sealwright::testing::domain::agent::Epoch;
+use sealwright::testing::domain::agent::{AgentName, Epoch};
 use sealwright::testing::store::Sought;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -41,6 +41,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
             issued_from: NOW,
         }],
     );
+    let name = AgentName::parse("x").unwrap();
     macro_rules! rides_out {
         ($($read:ident($($argument:expr),*)),* $(,)?) => {$(
             let_in(&db, false).await;
@@ -53,6 +54,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
     }
     rides_out!(
         agents(None, 10),
+        agents_named(&name, 10),
         used(&agents, NOW.month()),
         revocations(0, NOW, NOW),
         killed_tokens(&tokens, None, NOW, 10),
