@@ -16,7 +16,7 @@ pub mod clock {
     pub use crate::clock::{Clock, FakeClock, SystemClock};
 }
 pub mod config {
-    pub use crate::config::{Config, DatabaseUrl, MasterKeyNeed, RsaBits};
+    pub use crate::config::{Config, DatabaseUrl, MasterKeyNeed};
     pub mod raw {
         pub use crate::config::raw::Raw;
     }
@@ -27,7 +27,8 @@ pub mod domain {
     }
     pub mod agent {
         pub use crate::domain::agent::{
-            Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
+            Agent, AgentName, AgentStatus, Audience, Epoch, LiveTokens, Profile, RedirectUri,
+            Terms, UserId,
         };
     }
     pub mod catalogue {
@@ -130,9 +131,9 @@ pub mod service {
 pub mod store {
     pub use crate::store::{
         AgentChange, AgentRecord, Backend, Batch, Change, CredentialChange, Freshness, KeyChange,
-        KeyRecord, KeyState, KilledTokens, LiveTokens, OpenError, Outcome, REVOCATION_GRACE,
-        Recorded, Records, Retires, SPENT_GRACE, ScopeChange, Sealed, Sought, Standing, Store,
-        StoreError, StoreKey, TokenChange, TokenRef, Verdict, Write,
+        KeyRecord, KeyState, KilledTokens, OpenError, Outcome, REVOCATION_GRACE, Recorded, Records,
+        Retires, SPENT_GRACE, ScopeChange, Sealed, Sought, Standing, Store, StoreError, StoreKey,
+        TokenChange, TokenRef, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

@@ -8,12 +8,12 @@ use clap::{ArgGroup, Args, Subcommand};
 use crate::api::agents::AgentJson;
 use crate::app;
 use crate::config::Config;
-use crate::domain::agent::{AgentName, Audience, Profile, RedirectUri, Terms, UserId};
+use crate::domain::agent::{AgentName, Audience, LiveTokens, Profile, RedirectUri, Terms, UserId};
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::service::manage::MAX_OVERLAP;
 use crate::service::manage::agents::{Agents, NewAgent};
-use crate::service::manage::patch::{LiveTokens, ProfilePatch};
+use crate::service::manage::patch::ProfilePatch;
 
 use super::agent_ref::{AgentRef, parse_id};
 use super::agent_sheet::{HEAD, properties, row};

@@ -24,5 +24,3 @@ pub(crate) use model::{LogFormat, ServerConfig};
 pub use resolve::MasterKeyNeed;
 pub(crate) use resolve::Shown;
 pub use value::DatabaseUrl;
-
-pub use crate::keys::algorithm::RsaBits;

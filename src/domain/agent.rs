@@ -235,6 +235,16 @@ pub struct Terms {
     pub user_ids: Vec<UserId>,
 }
 
+/// What happens to an agent's live tokens when its profile is changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LiveTokens {
+    /// They stay valid, with the rights that they have.
+    #[default]
+    Keep,
+    /// They are killed in the same commit.
+    Kill,
+}
+
 /// An agent as a store holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {

@@ -51,8 +51,8 @@ pub use token::{
     AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
 };
 pub use write::{
-    AgentChange, Change, CredentialChange, KeyChange, LiveTokens, Outcome, Retires, ScopeChange,
-    TokenChange, Write,
+    AgentChange, Change, CredentialChange, KeyChange, Outcome, Retires, ScopeChange, TokenChange,
+    Write,
 };
 
 /// A store of record, as the path of a token needs it. A missing row is `None`, never an error. All

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use crate::domain::agent::{Agent, AgentName, AgentStatus, Audience, Profile, RedirectUri, UserId};
+use crate::domain::agent::{
+    Agent, AgentName, AgentStatus, Audience, LiveTokens, Profile, RedirectUri, UserId,
+};
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::Rejection;
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
-
-pub(crate) use crate::store::LiveTokens;
 
 /// The changes to a profile. `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]

@@ -2,9 +2,10 @@
 //! order of steps.
 
 use crate::domain::act::Act;
+use crate::domain::agent::LiveTokens;
 use crate::domain::id::AgentId;
 use crate::domain::rejection::RejectionCode;
-use crate::store::{AgentChange, Change, Freshness, LiveTokens, Outcome};
+use crate::store::{AgentChange, Change, Freshness, Outcome};
 
 use crate::service::clients::secret::Secret;
 

@@ -1,6 +1,6 @@
 //! What can be changed about an agent, and the event of each change. Must not know SQL.
 
-use crate::domain::agent::{Agent, Profile};
+use crate::domain::agent::{Agent, LiveTokens, Profile};
 use crate::domain::credential::Credential;
 use crate::domain::event::Event;
 use crate::domain::id::AgentId;
@@ -40,16 +40,6 @@ pub enum AgentChange {
     Decommission(AgentId),
     /// Kills all live tokens, but keeps the status; raises epoch and version. `NotFound`.
     RevokeTokens(AgentId),
-}
-
-/// What happens to an agent's live tokens when its profile is changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum LiveTokens {
-    /// They stay valid, with the rights that they have.
-    #[default]
-    Keep,
-    /// They are killed in the same commit.
-    Kill,
 }
 
 impl AgentChange {

@@ -15,7 +15,7 @@ mod outcome;
 mod scope;
 mod token;
 
-pub use agent::{AgentChange, LiveTokens};
+pub use agent::AgentChange;
 pub use credential::CredentialChange;
 pub use key::{KeyChange, Retires};
 pub use outcome::Outcome;

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use sealwright::testing::domain::agent::{
-    AgentName, AgentStatus, Audience, Epoch, RedirectUri, UserId,
+    AgentName, AgentStatus, Audience, Epoch, LiveTokens, RedirectUri, UserId,
 };
 use sealwright::testing::domain::credential::Credential;
 use sealwright::testing::domain::quota::PlanName;
 use sealwright::testing::domain::scope::parse_scope_list;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
-use sealwright::testing::store::{
-    AgentChange, Change, CredentialChange, Freshness, LiveTokens, Outcome,
-};
+use sealwright::testing::store::{AgentChange, Change, CredentialChange, Freshness, Outcome};
 
 use super::kit::{
     MILLIS, NOW, agent, commit, commit_at, create, creation, credential, id, read, write,

@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use sealwright::testing::domain::agent::LiveTokens;
 use sealwright::testing::domain::code::CodeRef;
 use sealwright::testing::domain::grant::Grant;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::store::{
-    AgentChange, Batch, Change, LiveTokens, Outcome, SPENT_GRACE, Store, StoreError,
+    AgentChange, Batch, Change, Outcome, SPENT_GRACE, Store, StoreError,
 };
 
 use super::kit::{

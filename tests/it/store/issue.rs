@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use sealwright::testing::domain::agent::LiveTokens;
 use sealwright::testing::domain::catalogue::CatalogueEntry;
 use sealwright::testing::domain::id::BatchId;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Timestamp;
-use sealwright::testing::store::{
-    AgentChange, Batch, Change, Freshness, LiveTokens, Outcome, ScopeChange,
-};
+use sealwright::testing::store::{AgentChange, Batch, Change, Freshness, Outcome, ScopeChange};
 
 use super::kit::{
     EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create,

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use sealwright::testing::domain::agent::Epoch;
+use sealwright::testing::domain::agent::{Epoch, LiveTokens};
 use sealwright::testing::domain::id::Jti;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
-use sealwright::testing::store::{
-    AgentChange, Change, KilledTokens, LiveTokens, Records, Sought, Store,
-};
+use sealwright::testing::store::{AgentChange, Change, KilledTokens, Records, Sought, Store};
 
 use super::kit::{NOW, agent, batch, batch_at, commit, create, grants, id, issue, read, send};
 use super::on_both;

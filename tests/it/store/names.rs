@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use sealwright::testing::domain::agent::UserId;
-use sealwright::testing::store::{AgentChange, Change, Freshness, LiveTokens, Outcome, Store};
+use sealwright::testing::domain::agent::{LiveTokens, UserId};
+use sealwright::testing::store::{AgentChange, Change, Freshness, Outcome, Store};
 use tokio::task::JoinSet;
 
 use super::kit::{USER, agent, commit, create, creation, credential, id, read, write};

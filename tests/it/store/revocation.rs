@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sealwright::testing::domain::agent::{AgentStatus, Epoch};
+use sealwright::testing::domain::agent::{AgentStatus, Epoch, LiveTokens};
 use sealwright::testing::domain::id::Jti;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
-use sealwright::testing::store::{
-    AgentChange, Backend, Change, LiveTokens, Outcome, Standing, TokenChange,
-};
+use sealwright::testing::store::{AgentChange, Backend, Change, Outcome, Standing, TokenChange};
 use uuid::Uuid;
 
 use super::kit::{

@@ -1,13 +1,14 @@
 //! Epochs and versions are never given twice, even within one second: when rows are wound back
 //! between two changes of the same second, the second change gets other numbers than the first.
 
+use sealwright::testing::domain::agent::LiveTokens;
 use sealwright::testing::domain::catalogue::CatalogueEntry;
 use sealwright::testing::domain::id::CredentialId;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Moment;
 use sealwright::testing::store::{
-    AgentChange, Batch, Change, CredentialChange, Freshness, LiveTokens, Outcome, ScopeChange,
-    Store, TokenChange,
+    AgentChange, Batch, Change, CredentialChange, Freshness, Outcome, ScopeChange, Store,
+    TokenChange,
 };
 
 use super::kit::{

@@ -5,14 +5,14 @@
 
 use sqlx::postgres::PgConnection;
 
-use crate::domain::agent::{Agent, AgentStatus, Profile, UserId};
+use crate::domain::agent::{Agent, AgentStatus, LiveTokens, Profile, UserId};
 use crate::domain::credential::Credential;
 use crate::domain::id::AgentId;
 use crate::domain::org::DEFAULT_ORG;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 use crate::store::row::ProfileLists;
-use crate::store::write::{AgentChange, LiveTokens, Outcome, transition};
+use crate::store::write::{AgentChange, Outcome, transition};
 
 use super::credential::insert_credential;
 use super::status::status_of;
