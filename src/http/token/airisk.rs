@@ -15,7 +15,7 @@ use super::grants::AUTHORIZATION_CODE;
 
 /// The dialect. A request need not name its grant type, because this endpoint has only one.
 pub(crate) static AIRISK: Dialect = Dialect {
-    known: AUTHORIZATION_CODE.known,
+    known: AUTHORIZATION_CODE.known(),
     grants: &[&AUTHORIZATION_CODE],
     grant_when_unnamed: Some(&AUTHORIZATION_CODE),
     credentials: Credentials::Required,

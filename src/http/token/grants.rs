@@ -15,14 +15,29 @@ use crate::service::issue::Ask;
 /// cost nothing.
 const MAX_AUDIENCES: usize = 32;
 
-/// A way to be granted a token (RFC 6749 §1.3).
+/// A way to be granted a token (RFC 6749 §1.3). Its fields are private, so that only this file makes
+/// one: a grant that a dialect made could read the request in its own way.
 pub(crate) struct GrantType {
+    name: &'static str,
+    known: &'static [&'static str],
+    read: fn(&Parameters<'_>) -> Result<Ask, Refusal>,
+}
+
+impl GrantType {
     /// The value of `grant_type`.
-    pub name: &'static str,
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The parameters that clients may send besides their credentials.
-    pub known: &'static [&'static str],
+    pub(crate) const fn known(&self) -> &'static [&'static str] {
+        self.known
+    }
+
     /// Reads what the request asks for, and the code that it presents, if any.
-    pub read: fn(&Parameters<'_>) -> Result<Ask, Refusal>,
+    pub(crate) fn read(&self, parameters: &Parameters<'_>) -> Result<Ask, Refusal> {
+        (self.read)(parameters)
+    }
 }
 
 /// RFC 6749 §4.4: a token for the agent itself.

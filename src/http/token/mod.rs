@@ -76,7 +76,7 @@ async fn run_phases(
     let authorization = authorization(&incoming.headers)?;
     let parameters = incoming.parameters(dialect.known)?;
     let grant = choose_grant(dialect, &authorization, &parameters)?;
-    let ask = (grant.read)(&parameters)?;
+    let ask = grant.read(&parameters)?;
     let credentials = client_credentials(&authorization, &parameters, incoming.context.from)?;
     let token = state
         .mint
@@ -101,7 +101,7 @@ fn choose_grant(
             .grants
             .iter()
             .copied()
-            .find(|grant| grant.name == name)
+            .find(|grant| grant.name() == name)
             .ok_or(Refusal::UnsupportedGrantType),
         None => dialect
             .grant_when_unnamed

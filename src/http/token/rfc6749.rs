@@ -13,7 +13,7 @@ use super::grants::CLIENT_CREDENTIALS;
 
 /// The dialect.
 pub(crate) static RFC6749: Dialect = Dialect {
-    known: CLIENT_CREDENTIALS.known,
+    known: CLIENT_CREDENTIALS.known(),
     grants: &[&CLIENT_CREDENTIALS],
     grant_when_unnamed: None,
     credentials: Credentials::Optional,
