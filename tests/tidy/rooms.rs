@@ -1,7 +1,7 @@
 //! Checks the import tables: which room may name which ([`ROOMS`]), where a crate may be named
 //! ([`CRATES`]), and what is kept apart inside a room ([`KEPT_APART`]).
 
-use crate::scan::{Name, Source, module_of};
+use crate::scan::{Name, Source, Token, module_of};
 use crate::{CRATES, KEPT_APART, ROOMS, TESTS_MAY_NAME, demand_none, tree};
 
 #[test]
@@ -35,6 +35,18 @@ fn what_is_kept_apart_is_not_named() {
 }
 
 #[test]
+fn a_room_exports_nothing_of_another_room() {
+    let sources = tree::sources("src").into_iter();
+    // It is the face for tests: it exports again what they use.
+    let sources = sources.filter(|source| source.file != "src/testing.rs");
+    demand_none(
+        &sources
+            .flat_map(|source| export_faults(&source))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
 fn a_row_of_the_import_table_names_only_rows_below_it() {
     // This rules out a circle. It also orders the table from the outermost room to the innermost.
     for (row, (room, may_name)) in ROOMS.iter().enumerate() {
@@ -61,32 +73,40 @@ fn room_faults(source: &Source) -> Vec<String> {
     };
     let mut faults = Vec::new();
     let mut reported = Vec::new();
-    for name in source.names.iter().filter(|name| name.path[0] == "crate") {
+    for name in &source.names {
         let rights = if name.test {
             format!("{may_name} {TESTS_MAY_NAME}")
         } else {
             may_name.to_owned()
         };
-        for target in forbidden(room, &rights, name) {
-            if reported.contains(&target) {
-                continue;
+        for path in ways(name).filter(|path| path[0] == "crate") {
+            for target in forbidden(room, &rights, path, name.test) {
+                if reported.contains(&target) {
+                    continue;
+                }
+                faults.push(format!(
+                    "{file}:{}: `{room}` names `{}`, but may name only [{may_name}] and not {target}. Take what \
+                     you need as an argument, or move this code to a room that may; to change the rule, change \
+                     ROOMS (tests/tidy.rs) and the map in src/lib.rs together.",
+                    name.line,
+                    path.join("::"),
+                ));
+                reported.push(target);
             }
-            faults.push(format!(
-                "{file}:{}: `{room}` names `{}`, but may name only [{may_name}] and not {target}. Take what \
-                 you need as an argument, or move this code to a room that may; to change the rule, change \
-                 ROOMS (tests/tidy.rs) and the map in src/lib.rs together.",
-                name.line,
-                name.path.join("::"),
-            ));
-            reported.push(target);
         }
     }
     faults
 }
 
-/// What this name reaches although `room` may not name it, as text for a message.
-fn forbidden(room: &str, rights: &str, name: &Name) -> Vec<String> {
-    let path: Vec<&str> = name.path[1..].iter().map(String::as_str).collect();
+/// The path of a name in its own file, and the path to which the imports of other files lead.
+fn ways(name: &Name) -> impl Iterator<Item = &[String]> {
+    let elsewhere = (name.origin != name.path).then_some(name.origin.as_slice());
+    [name.path.as_slice()].into_iter().chain(elsewhere)
+}
+
+/// What this path reaches although `room` may not name it, as text for a message.
+fn forbidden(room: &str, rights: &str, path: &[String], test: bool) -> Vec<String> {
+    let path: Vec<&str> = path[1..].iter().map(String::as_str).collect();
     let may =
         |target: &str| target == room || rights.split_whitespace().any(|right| right == target);
     let (all, path) = match path.split_last() {
@@ -109,7 +129,7 @@ fn forbidden(room: &str, rights: &str, name: &Name) -> Vec<String> {
     // not count.
     let inside = ROOMS
         .iter()
-        .filter(|(other, _)| all && !name.test && segments(other).starts_with(path));
+        .filter(|(other, _)| all && !test && segments(other).starts_with(path));
     reached.extend(
         inside
             .filter(|(other, _)| !may(other) && *other != target)
@@ -155,14 +175,7 @@ fn within(path: &[&str], outer: &str) -> bool {
 fn crate_faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     for (names, places, why) in CRATES {
-        let here = |place: &str| {
-            if place.ends_with('/') {
-                source.file.starts_with(place)
-            } else {
-                source.file == place
-            }
-        };
-        if places.split_whitespace().any(here) {
+        if is_at(&source.file, places) {
             continue;
         }
         let breaks =
@@ -180,18 +193,39 @@ fn crate_faults(source: &Source) -> Vec<String> {
     faults
 }
 
+/// Every name of another room that the file exports again.
+fn export_faults(source: &Source) -> Vec<String> {
+    let Some((room, _)) = room_of_file(&source.file) else {
+        return vec![];
+    };
+    let foreign = |name: &&Name| {
+        let path: Vec<&str> = name.path[1..].iter().map(String::as_str).collect();
+        let other = innermost_room(&path).is_some_and(|(target, _)| target != room);
+        let macro_of_this_file = |word: &str| source.runs(&["macro_rules", "!", word]).count() > 0;
+        let ours = match name.path.as_slice() {
+            [word] => macro_of_this_file(word),
+            [first, ..] => first == "crate" && !other,
+            [] => true,
+        };
+        name.exported && !name.test && !ours
+    };
+    let message = |name: &Name| {
+        format!(
+            "{}:{}: exports `{}`, which is not of `{room}`, so that who may name `{room}` could name it too. Let \
+             each user import it from where it is, or move it to a room below both.",
+            source.file,
+            name.line,
+            name.path.join("::"),
+        )
+    };
+    source.names.iter().filter(foreign).map(message).collect()
+}
+
 /// Every name in the file that [`KEPT_APART`] forbids there.
 fn apart_faults(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
     for (places, names, why) in KEPT_APART {
-        let here = |place: &str| {
-            if place.ends_with('/') {
-                source.file.starts_with(place)
-            } else {
-                source.file == place
-            }
-        };
-        if !places.split_whitespace().any(here) {
+        if !is_at(&source.file, places) {
             continue;
         }
         let kept =
@@ -200,48 +234,91 @@ fn apart_faults(source: &Source) -> Vec<String> {
             let path = name.path.join("::");
             format!("{}:{}: names `{path}`, but {why}.", source.file, name.line)
         }));
+        let header = |rule: &str| Some(rule.rsplit_once("::header::")?.1.replace('_', "-"));
+        let headers: Vec<String> = names.split_whitespace().filter_map(header).collect();
+        let written = |token: &&Token| {
+            let is = |text: &String| headers.iter().any(|name| name.eq_ignore_ascii_case(text));
+            !token.test && token.string.as_ref().is_some_and(is)
+        };
+        faults.extend(source.tokens.iter().filter(written).map(|token| {
+            let text = &token.text;
+            format!("{}:{}: names {text}, but {why}.", source.file, token.line)
+        }));
     }
     faults
 }
 
+/// Whether a file is at one of these places. A place that ends in `/` is a folder; a place that
+/// begins with `!` is taken out.
+fn is_at(file: &str, places: &str) -> bool {
+    let is = |place: &str| file == place || (place.ends_with('/') && file.starts_with(place));
+    let out = |place: &str| place.strip_prefix('!').is_some_and(is);
+    places.split_whitespace().any(is) && !places.split_whitespace().any(out)
+}
+
 /// Whether a name is `rule`, lies inside `rule`, or includes `rule` by `*`.
 fn reaches(name: &Name, rule: &str) -> bool {
-    let path: Vec<&str> = name.path.iter().map(String::as_str).collect();
-    match path.split_last() {
-        Some((&"*", parent)) => within(parent, rule) || segments(rule).starts_with(parent),
-        _ => within(&path, rule),
-    }
+    ways(name).any(|path| {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match path.split_last() {
+            Some((&"*", parent)) => within(parent, rule) || segments(rule).starts_with(parent),
+            _ => within(&path, rule),
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn apart(file: &str, text: &str) -> usize {
+        apart_faults(&Source::parse(file, text)).len()
+    }
+
     #[test]
-    fn a_handler_that_challenges_and_a_dialect_that_reads_are_faults() {
-        let apart = |file: &str, text: &str| apart_faults(&Source::parse(file, text)).len();
-        assert_eq!(
-            apart(
+    fn a_challenge_outside_of_its_file_is_a_fault_by_its_constant_and_by_its_text() {
+        for text in [
+            "use axum::http::header::WWW_AUTHENTICATE;",
+            "use axum::http::header; fn f() { h.insert(header::WWW_AUTHENTICATE, v) }",
+            "fn f() { headers.insert(\"www-authenticate\", v) }",
+            "static NAME: HeaderName = HeaderName::from_static(\"WWW-Authenticate\");",
+            "use crate::http::challenge::Tried;",
+        ] {
+            for file in [
                 "src/http/oauth/revoke.rs",
-                "use axum::http::header::WWW_AUTHENTICATE;"
-            ),
-            1
-        );
-        assert_eq!(
-            apart(
-                "src/http/manage/agents.rs",
-                "use crate::http::challenge::Tried;"
-            ),
-            1
-        );
-        assert_eq!(
-            apart("src/http/layers.rs", "use super::challenge::Tried;"),
-            0
-        );
+                "src/http/reply.rs",
+                "src/app/open.rs",
+            ] {
+                assert_eq!(apart(file, text), 1, "{file}: {text}");
+            }
+            assert_eq!(apart("src/http/layers.rs", text), 0, "{text}");
+        }
+        let in_a_sentence = "fn f() { log(\"no www-authenticate\") }";
+        assert_eq!(apart("src/http/reply.rs", in_a_sentence), 0);
+    }
+
+    #[test]
+    fn a_dialect_that_reads_a_request_is_a_fault_in_every_file_and_around_a_corner() {
         let reads =
             "use crate::http::parameters::Parameters; fn f(p: &Parameters) { p.all(\"scope\") }";
-        assert!(apart("src/http/token/airisk.rs", reads) > 0);
-        assert_eq!(apart("src/http/token/grants.rs", reads), 0);
+        for file in ["airisk", "dialect", "a_new_one", "a_folder/mod"] {
+            let file = format!("src/http/token/{file}.rs");
+            assert!(apart(&file, reads) > 0, "{file}");
+            assert!(
+                apart(&file, "use crate::service::issue::Ask;") > 0,
+                "{file}"
+            );
+        }
+        for file in ["src/http/token/grants.rs", "src/http/token/mod.rs"] {
+            assert_eq!(apart(file, reads), 0);
+        }
+        let grants = "pub(crate) use crate::http::parameters::Parameters as Form;";
+        let mut sources = [
+            Source::parse("src/http/token/grants.rs", grants),
+            Source::parse("src/http/token/airisk.rs", "use super::grants::Form;"),
+        ];
+        crate::scan::link(&mut sources);
+        assert_eq!(apart_faults(&sources[1]).len(), 1);
     }
 
     fn rooms(file: &str, text: &str) -> usize {
@@ -286,6 +363,44 @@ mod tests {
                 "src/keys/mod.rs",
                 "#[cfg(test)] mod tests { use crate::clock::FakeClock; }"
             ),
+            0
+        );
+    }
+
+    #[test]
+    fn a_name_that_another_room_exports_again_counts_as_its_origin() {
+        let mut sources = [
+            Source::parse(
+                "src/service/look.rs",
+                "pub(crate) use crate::store::Store as Held;",
+            ),
+            Source::parse("src/cli/agent.rs", "use crate::service::look::Held;"),
+            Source::parse("src/app/open.rs", "use crate::service::look::Held;"),
+        ];
+        crate::scan::link(&mut sources);
+        assert_eq!(sources.map(|source| room_faults(&source).len()), [0, 1, 0]);
+        let through_self = "use self::super::super::http::state::State;";
+        assert_eq!(rooms("src/service/issue.rs", through_self), 1);
+    }
+
+    #[test]
+    fn an_export_of_another_rooms_name_is_a_fault() {
+        let exports =
+            |text: &str| export_faults(&Source::parse("src/service/manage/patch.rs", text)).len();
+        assert_eq!(exports("pub(crate) use crate::store::{Store, Write};"), 2);
+        assert_eq!(exports("pub use crate::keys as hidden;"), 1);
+        assert_eq!(exports("pub(in crate::service) use axum::Router;"), 1);
+        assert_eq!(exports("pub use sqlx;"), 1);
+        assert_eq!(
+            exports("macro_rules! row { () => {} } pub(crate) use row;"),
+            0
+        );
+        assert_eq!(
+            exports("pub use super::row::Row; use crate::store::Store;"),
+            0
+        );
+        assert_eq!(
+            exports("#[cfg(test)] pub(crate) use crate::clock::FakeClock;"),
             0
         );
     }

@@ -3,7 +3,7 @@
 //! It uses tokens instead of a syntax tree, so that code inside a macro call counts like other
 //! code. Comments and strings never count as code.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
@@ -18,6 +18,8 @@ pub struct Source {
     pub tokens: Vec<Token>,
     /// Every path that it names.
     pub names: Vec<Name>,
+    /// Its imports outside its tests, which other files can name too.
+    imports: Aliases,
 }
 
 /// A token: a word, a literal, `::`, or one character of punctuation.
@@ -46,10 +48,14 @@ impl Token {
 pub struct Name {
     /// Its segments.
     pub path: Vec<String>,
+    /// The path to which the imports of other files lead from there ([`link`]).
+    pub origin: Vec<String>,
     /// Its line.
     pub line: usize,
     /// Whether it is in code under `#[cfg(test)]`.
     pub test: bool,
+    /// Whether it is an import that the file exports (`pub use`).
+    pub exported: bool,
 }
 
 impl Source {
@@ -60,12 +66,13 @@ impl Source {
             .unwrap_or_else(|fault| panic!("{file}: {fault}"));
         let mut tokens = Vec::new();
         flatten(stream, &Rc::new(module_of(file)), false, &mut tokens);
-        let names = names(&tokens);
+        let (names, imports) = names(&tokens);
         Self {
             file: file.to_owned(),
             text: text.to_owned(),
             tokens,
             names,
+            imports,
         }
     }
 
@@ -81,6 +88,18 @@ impl Source {
             .windows(wanted.len())
             .filter(fits)
             .map(|run| &run[0])
+    }
+}
+
+/// Follows every name through the imports of all these files, so that a name that another file
+/// imports or exports again counts as what it is.
+pub fn link(sources: &mut [Source]) {
+    let all: Aliases = sources
+        .iter()
+        .flat_map(|source| source.imports.clone())
+        .collect();
+    for name in sources.iter_mut().flat_map(|source| &mut source.names) {
+        name.origin = follow(name.path.clone(), &all);
     }
 }
 
@@ -194,11 +213,12 @@ fn string_value(literal: &str) -> Option<String> {
 type Aliases = HashMap<(Vec<String>, String), Vec<String>>;
 
 /// All paths of a file: every leaf of its imports, and elsewhere every path of two or more
-/// segments.
-fn names(tokens: &[Token]) -> Vec<Name> {
-    let mut aliases = Aliases::new();
-    // The paths as written, each with the token of its last segment.
-    let mut written: Vec<(Vec<String>, &Token)> = Vec::new();
+/// segments. Also the imports outside its tests, resolved.
+fn names(tokens: &[Token]) -> (Vec<Name>, Aliases) {
+    let (mut aliases, mut imports) = (Aliases::new(), Vec::new());
+    let mut modules = HashSet::new();
+    // The paths as written, each with the token of its last segment and whether it is exported.
+    let mut written: Vec<(Vec<String>, &Token, bool)> = Vec::new();
     let text = |i: usize| tokens.get(i).map_or("", |token| token.text.as_str());
     let mut i = 0;
     while i < tokens.len() {
@@ -206,15 +226,21 @@ fn names(tokens: &[Token]) -> Vec<Name> {
         match token.text.as_str() {
             // `use<'a>` is a capture, not an import.
             "use" if text(i + 1) != "<" => {
+                // `pub use` or `pub(…) use`.
+                let exported = i > 0 && ["pub", ")"].contains(&text(i - 1));
                 i += 1;
                 let mut leaves = Vec::new();
                 import(tokens, &mut i, &[], &mut leaves);
                 for (path, alias, place) in leaves {
                     // An import under its own name (`use time;`) adds no alias.
-                    if path.first() != Some(&alias) || path.len() > 1 {
-                        aliases.insert((token.module.to_vec(), alias), path.clone());
+                    let key = (token.module.to_vec(), alias);
+                    if (path.first() != Some(&key.1) || path.len() > 1) && !modules.contains(&key) {
+                        if !token.test {
+                            imports.push(key.clone());
+                        }
+                        aliases.insert(key, path.clone());
                     }
-                    written.push((path, place));
+                    written.push((path, place, exported));
                 }
             }
             "mod" if [";", "{"].contains(&text(i + 2)) => {
@@ -223,7 +249,10 @@ fn names(tokens: &[Token]) -> Vec<Name> {
                     .into_iter()
                     .chain(token.module.iter().cloned());
                 let path = path.chain([child.clone()]).collect();
-                aliases.insert((token.module.to_vec(), child), path);
+                // A path goes on from the module, even if a function of its name is imported.
+                let key = (token.module.to_vec(), child);
+                modules.insert(key.clone());
+                aliases.insert(key, path);
                 i += 2;
             }
             // Skip a visibility: it names no dependency.
@@ -240,19 +269,31 @@ fn names(tokens: &[Token]) -> Vec<Name> {
                     i += 2;
                 }
                 if path.len() > 1 {
-                    written.push((path, &tokens[i]));
+                    written.push((path, &tokens[i], false));
                 }
                 i += 1;
             }
             _ => i += 1,
         }
     }
-    let resolved = |(path, place): (Vec<String>, &Token)| Name {
-        path: resolve(&path, &place.module, &aliases),
-        line: place.line,
-        test: place.test,
+    let resolved = |(path, place, exported): (Vec<String>, &Token, bool)| {
+        let path = resolve(&path, &place.module, &aliases);
+        Name {
+            origin: path.clone(),
+            path,
+            line: place.line,
+            test: place.test,
+            exported,
+        }
     };
-    written.into_iter().map(resolved).collect()
+    let names = written.into_iter().map(resolved).collect();
+    let leads = |key: (Vec<String>, String)| {
+        let target = aliases.get(&key)?;
+        let target = resolve(target, &key.0, &aliases);
+        Some((key, target))
+    };
+    let imports = imports.into_iter().filter_map(leads).collect();
+    (names, imports)
 }
 
 /// Whether the word at `i` continues a path that began before it, as in `Vec::<u8>::new`.
@@ -306,29 +347,47 @@ fn resolve(path: &[String], module: &[String], aliases: &Aliases) -> Vec<String>
     let mut path = path.to_vec();
     // An import may build on another one. Eight steps are enough, and they end a circle.
     for _ in 0..8 {
-        let ours =
-            |module: &[String], rest: &[String]| [&["crate".to_owned()], module, rest].concat();
-        match path[0].as_str() {
-            "crate" => return path,
-            // The binary and the tests refer to the library by its name.
-            "sealwright" => return ours(&[], &path[1..]),
-            "self" => return ours(module, &path[1..]),
-            "super" => {
-                let up = path
-                    .iter()
-                    .take_while(|segment| *segment == "super")
-                    .count();
-                return ours(&module[..module.len().saturating_sub(up)], &path[up..]);
-            }
-            first => {
-                // An inner module may see an outer module's names through `use super::*`.
-                let seen =
-                    |depth: usize| aliases.get(&(module[..depth].to_vec(), first.to_owned()));
-                match (0..=module.len()).rev().find_map(seen) {
-                    Some(target) if target != &path[..1] => path = [target, &path[1..]].concat(),
-                    _ => return path,
-                }
-            }
+        // The binary and the tests refer to the library by its name.
+        if ["crate", "sealwright"].contains(&path[0].as_str()) {
+            "crate".clone_into(&mut path[0]);
+            return follow(path, aliases);
+        }
+        let here = path[0] == "self";
+        let rest = &path[usize::from(here)..];
+        let up = rest
+            .iter()
+            .take_while(|segment| *segment == "super")
+            .count();
+        if here || up > 0 {
+            let module = &module[..module.len().saturating_sub(up)];
+            path = [&["crate".to_owned()], module, &rest[up..]].concat();
+            continue;
+        }
+        // An inner module may see an outer module's names through `use super::*`.
+        let seen = |depth: usize| aliases.get(&(module[..depth].to_vec(), path[0].clone()));
+        match (0..=module.len()).rev().find_map(seen) {
+            Some(target) if target != &path[..1] => path = [target, &path[1..]].concat(),
+            _ => return path,
+        }
+    }
+    path
+}
+
+/// Where a path of this crate leads if a module on its way imports the next segment.
+fn follow(mut path: Vec<String>, aliases: &Aliases) -> Vec<String> {
+    for _ in 0..8 {
+        let leads = |at: usize| {
+            let (module, name) = (path.get(1..at)?, path.get(at)?);
+            let target = aliases.get(&(module.to_vec(), name.clone()))?;
+            let target = resolve(target, module, &Aliases::new());
+            (target != path[..=at]).then(|| [&target, &path[at + 1..]].concat())
+        };
+        if path[0] != "crate" {
+            return path;
+        }
+        match (1..path.len()).find_map(leads) {
+            Some(further) => path = further,
+            None => return path,
         }
     }
     path
@@ -419,6 +478,44 @@ mod tests {
     }
 
     #[test]
+    fn self_before_super_and_an_import_of_the_module_itself_hide_nothing() {
+        assert_eq!(
+            code("src/service/issue.rs", "use self::super::super::http::X;"),
+            ["crate::http::X"]
+        );
+        let alias = "use crate::store as s; fn f() { self::s::sqlite::open() }
+                     mod inner { fn g() { super::s::postgres::open() } }";
+        let seen = code("src/service/issue.rs", alias);
+        assert!(seen.contains(&"crate::store::sqlite::open".to_owned()));
+        assert!(seen.contains(&"crate::store::postgres::open".to_owned()));
+    }
+
+    #[test]
+    fn a_name_that_another_file_exports_again_leads_to_its_origin() {
+        let mut sources = [
+            Source::parse(
+                "src/a/mod.rs",
+                "use super::b::{B, c as d}; use axum::Router;",
+            ),
+            Source::parse("src/b/mod.rs", "pub use e::B; mod e;"),
+            Source::parse(
+                "src/a/x.rs",
+                "use super::{B, Router}; fn f() { super::d::g() }",
+            ),
+        ];
+        link(&mut sources);
+        let origins: Vec<_> = sources[2]
+            .names
+            .iter()
+            .map(|name| name.origin.join("::"))
+            .collect();
+        assert_eq!(
+            origins,
+            ["crate::b::e::B", "axum::Router", "crate::b::c::g"]
+        );
+    }
+
+    #[test]
     fn a_name_leads_to_where_it_was_imported_from() {
         let now = "use std::time::{self, SystemTime as Clock}; fn f() { Clock::now(); time::Instant::now(); }";
         assert!(code("src/a.rs", now).contains(&"std::time::SystemTime::now".to_owned()));
@@ -434,6 +531,9 @@ mod tests {
             code("src/domain/mod.rs", text),
             ["crate::domain::time::now"]
         );
+        for text in ["mod open; use open::open;", "use open::open; mod open;"] {
+            assert_eq!(code("src/app/mod.rs", text), ["crate::app::open::open"]);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::scan::Source;
+use crate::scan::{Source, link};
 
 /// The root of the project.
 fn root() -> &'static Path {
@@ -79,12 +79,14 @@ pub fn tracked_lines() -> Vec<(String, usize, String)> {
     lines
 }
 
-/// Every Rust file under `folder`, parsed.
+/// Every Rust file under `folder`, parsed, with its names followed through the others' imports.
 pub fn sources(folder: &str) -> Vec<Source> {
-    files(folder, ".rs")
+    let mut sources: Vec<Source> = files(folder, ".rs")
         .into_iter()
         .map(|file| Source::parse(&file, &read(&file)))
-        .collect()
+        .collect();
+    link(&mut sources);
+    sources
 }
 
 /// A command that runs cargo on this project.
