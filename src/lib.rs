@@ -26,19 +26,21 @@
 //!
 //! # Who may name whom
 //!
-//! A module on the left may name the modules on its right, and nothing else. `tests/tidy.rs` has
-//! the table (`ROOMS`) and enforces it:
 //! `main → cli → app → {http → api, tasks, config, store backends} → service → keys → store → domain`.
-//! Each may also name all modules further right. [`clock`], [`entropy`], [`document`] and
+//!
+//! A module may name only modules to its right, and of these only the ones in its row of `ROOMS`
+//! (`tests/tidy.rs`). The test `rooms_name_only_the_rooms_they_may` enforces it. [`http`] and
+//! [`cli`] never name [`store`]: they call a service. [`clock`], [`entropy`], [`document`] and
 //! [`telemetry`] are leaves: the modules that need them name them. Only `app` names a backend.
 //!
 //! # The path of a token request
 //!
-//! `http::layers` (method, size, time) → `http::token` (phases) → `service::issue` (the mint):
-//! `service::clients::authenticate` (is the secret this client's) → `service::codes` (only with an
-//! authorization code: what the code was made for) → `domain::grant::decide` (may the agent have
-//! this token) → `store::batch` (wait for the group) → a backend's `issue` (count and record, one
-//! statement; with an authorization code `redeem`, in one transaction) → `keys::Keyring::sign`.
+//! `http::layers` (transfer coding, Host, method, media type, size, time) → `http::token` (phases)
+//! → `service::issue` (the mint): `service::clients::authenticate` (is the secret this client's) →
+//! `service::codes` (only with an authorization code: what the code was made for) →
+//! `domain::grant::decide` (may the agent have this token) → `store::batch` (wait for the group) →
+//! a backend's `issue` (count and record, one statement; with an authorization code `redeem`, in
+//! one transaction) → `keys::Keyring::sign`.
 //!
 //! # Invariants
 //!

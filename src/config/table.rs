@@ -1,4 +1,7 @@
-//! The table of configuration keys. To add a key, add one line here and one in `default.toml`.
+//! The table of configuration keys.
+//!
+//! To add a key: a line here, a line in `config/default.toml`, a field in `model`, and its value in
+//! `Config::blank()` (`resolve`). If SIGHUP may change the key, also `LIVE` in `src/app/reload.rs`.
 
 use serde_json::{Value, json};
 

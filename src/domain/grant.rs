@@ -233,7 +233,7 @@ fn decide_audience(
 }
 
 /// Whether a token of epoch `token` still lives, for an agent with this status and epoch
-/// (contract D8). Introspection, Bearer checks and the revocation list all use this rule.
+/// (contract D8). Introspection, Bearer checks and the command `token inspect` use this rule.
 pub(crate) fn epoch_lives(status: super::agent::AgentStatus, agent: Epoch, token: Epoch) -> bool {
     status == super::agent::AgentStatus::Active && agent == token
 }

@@ -63,16 +63,17 @@ pub(crate) fn join(scopes: &[Scope]) -> String {
     text
 }
 
-/// A scope that the server ships with and that gives access to the server's own endpoints.
+/// A scope that the server ships with. Only these scopes give access to the server's own endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuiltIn {
     /// The scope's name.
     pub name: &'static str,
-    /// What it gives access to.
+    /// What it gives access to, or is reserved for.
     pub description: &'static str,
 }
 
-/// The seven built-in scopes, in catalogue order (contract §3).
+/// The seven built-in scopes, in catalogue order (contract §3). Four are reserved and give access to
+/// nothing yet: `agents:write`, `audit:read`, `webhooks:read` and `webhooks:write`.
 pub const BUILT_IN: [BuiltIn; 7] = [
     BuiltIn {
         name: "agents:read",

@@ -1,4 +1,4 @@
-//! Time as values: epoch seconds, milliseconds and UTC calendar months. Must not know the clock.
+//! Time as values: Unix seconds, milliseconds and UTC calendar months. Must not know the clock.
 
 use std::fmt;
 

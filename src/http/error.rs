@@ -196,8 +196,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Codes of RFC 6749 §5.2, RFC 6750 §3.1 and RFC 8707 §2. The status is 403 where the imitated
-/// systems answer 403.
+/// Codes of RFC 6749 §5.2, RFC 6750 §3.1 and RFC 8707 §2. A dialect may answer otherwise.
 fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
     match refusal {
         Refusal::InvalidRequest(_)

@@ -1,7 +1,8 @@
-//! What happens around every handler: method, media type, size, time, panic, request id, log line.
+//! What happens around every handler: the checks before it, its time limit, its panics, the request
+//! id and the log line.
 //!
-//! In this order (contract D6), so that nothing more is evaluated for a request that is already
-//! refused.
+//! The checks come in this order (contract D6): transfer coding, Host, method, media type, size.
+//! The first one that fails refuses the request, and nothing more of the request is evaluated.
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;

@@ -15,8 +15,9 @@ use super::incoming::Incoming;
 use super::shape::Shape;
 use super::state::State;
 
-/// How long a response may take unless the route says otherwise. The client learns of a lost
-/// database within three seconds (contract D9).
+/// How long a handler may take unless the route says otherwise. The client learns of a lost
+/// database within three seconds (contract D9). The body is read before that, with a timeout of its
+/// own.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(2_800);
 
 /// A handler's answer: a response, or a failure that the route's shape renders.

@@ -80,9 +80,9 @@ pub struct Claims {
     pub jti: String,
     /// The agent's epoch when the token was counted.
     pub epoch: i64,
-    /// Issued at, epoch seconds.
+    /// Issued at, Unix seconds.
     pub iat: i64,
-    /// Expires at, epoch seconds: the token is expired from this second on.
+    /// Expires at, Unix seconds: the token is expired from this second on.
     pub exp: i64,
     /// `high` if a granted scope is high-risk.
     #[serde(default, skip_serializing_if = "Option::is_none")]

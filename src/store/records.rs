@@ -1,9 +1,9 @@
 //! What people, commands and background loops read from a store, besides the path of a token.
 //!
 //! There is one trait for each noun. Each backend implements the trait in its file of that noun,
-//! and no wrapper wraps it. A new read needs a method here, one in each backend, and its caller. If
-//! a read meets a broken connection, the backend tries it again until the call's timeout. Must not
-//! know how a token is counted.
+//! and no wrapper wraps it. `docs/adding-an-endpoint.md` lists the steps of a new read. If a read
+//! meets a broken connection, the backend tries it again until the call's timeout. Must not know
+//! how a token is counted.
 
 use std::collections::HashMap;
 

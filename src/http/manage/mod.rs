@@ -1,4 +1,5 @@
-//! The management API: camelCase members, errors `{"code","message","details"}`.
+//! The management API: camelCase members, errors `{"code","message","details"}`. It only reads, so
+//! far.
 //!
 //! Owns its table of routes, how a request becomes typed values, and who may ask. Must not know how
 //! anything is changed: each handler calls one operation of a service. Reading order: this table,

@@ -19,7 +19,8 @@ pub(super) struct Whoami {
     org_id: &'static str,
     /// The token's scopes.
     scopes: Vec<String>,
-    /// When the agent expires, in RFC 3339 UTC. `null` means never.
+    /// When the agent expires, in RFC 3339 UTC. `null` means never. It is always `null` for now,
+    /// because agents do not expire yet.
     expires_at: Option<String>,
     plan: String,
     usage: UsageJson,

@@ -1,8 +1,8 @@
 //! The server as clients see it, over the wire: one file for each endpoint, and files for what
 //! holds at all endpoints.
 //!
-//! Numbers such as `item 29` are those of the security checklist (RFC 6749, 6750, 7009, 7662, 8414,
-//! 9068 and 8725); `D6`, `T1` are rows of the wire contract.
+//! Numbers such as `item 29` are those of the numbered checks (`docs/checks.md`: RFC 6749, 6750,
+//! 7009, 7662, 8414, 9068 and 8725); `D6`, `T1` are rows of the wire contract.
 
 mod agents;
 mod airisk;

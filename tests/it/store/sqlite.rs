@@ -32,6 +32,7 @@ async fn a_writer_waits_for_its_turn() {
         let store = store.clone();
         async move { send(&*store, &batch).await }
     });
+    // No condition shows that the writer waits for its turn, so this test waits for a fixed time.
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!sent.is_finished());
     // Reads need no turn.
