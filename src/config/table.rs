@@ -1,7 +1,8 @@
 //! The table of configuration keys.
 //!
 //! To add a key: a line here, a line in `config/default.toml`, a field in `model`, and its value in
-//! `Config::blank()` (`resolve`). If SIGHUP may change the key, also `LIVE` in `src/app/reload.rs`.
+//! `Config::blank()` (`resolve`). If SIGHUP may change the key, also `LIVE` and `apply` in
+//! `src/app/reload.rs`.
 
 use serde_json::{Value, json};
 
