@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::response::Response;
 use axum::routing::any;
 
-use accepts::{Methods, Reads};
 use error::Failure;
-use route::{Opens, REQUEST_TIMEOUT, Route, route};
+use incoming::Incoming;
+use route::{REQUEST_TIMEOUT, Route, route};
 use shape::Shape::{self, Management, OAuth};
 use state::State;
 
@@ -82,15 +83,13 @@ pub static OPS_ROUTES: &[Route] = &[
 /// (contract §6).
 const IN_ANY_CASE: &[&str] = &["/api/oauth2", "/api/oauth2/Token"];
 
-static UNKNOWN: Route = Route {
-    methods: Methods::Any,
-    path: "unknown",
-    opens: Opens::Anyone,
-    deadline: REQUEST_TIMEOUT,
-    reads: Reads::Nothing,
-    shape: Management,
-    handler: |_, _| Box::pin(async { Err(Failure::NotFound) }),
-};
+/// What answers where no route is.
+static UNKNOWN: Route =
+    route!(Any "unknown", Anyone, REQUEST_TIMEOUT, Nothing, Management, refuse_unknown);
+
+async fn refuse_unknown(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
+    Err(Failure::NotFound)
+}
 
 /// The routes of one path: one for each method.
 type Place = Arc<[&'static Route]>;
@@ -196,6 +195,7 @@ fn router(places: &[Place], state: &Arc<State>) -> Router {
 
 #[cfg(test)]
 mod tests {
+    use super::route::{Needs, Opens};
     use super::*;
     use crate::domain::scope::BUILT_IN;
 
@@ -207,7 +207,7 @@ mod tests {
                 "{}",
                 route.path
             );
-            if let Opens::Scope(scope) | Opens::ScopeOrOwn(scope) = route.opens {
+            if let Opens::Bearer(Needs::Scope(scope) | Needs::ScopeOrOwn(scope)) = route.opens {
                 assert!(
                     BUILT_IN.iter().any(|b| b.name == scope),
                     "{}: {scope}",

@@ -31,7 +31,15 @@ pub enum Opens {
     /// The endpoint follows its RFC: it accepts clients that authenticate, or Bearer tokens, or
     /// both.
     Protocol,
-    /// Any live Bearer token that was issued for this server.
+    /// A live Bearer token that was issued for this server and meets this need. A row is an
+    /// `endpoint!`, whose caller is checked before the operation runs.
+    Bearer(Needs),
+}
+
+/// What a Bearer token must hold to open a route of the management API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing more: any live token of this server.
     AnyToken,
     /// A token with this built-in scope.
     Scope(&'static str),
@@ -57,7 +65,8 @@ pub struct Route {
     pub handler: fn(Arc<State>, Incoming) -> Answer,
 }
 
-/// A row of a table of routes.
+/// A row of a table of routes, whose handler decides who may ask. It takes `Anyone` and `Protocol`
+/// only, because nothing would check the scope of another row.
 macro_rules! route {
     ($methods:ident $path:literal, $opens:ident, $deadline:expr, $reads:ident, $shape:expr, $handler:path) => {
         $crate::http::route::Route {

@@ -7,13 +7,13 @@ use crate::domain::refusal::Refusal;
 use crate::http::authorization::bearer;
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
-use crate::http::route::Opens;
+use crate::http::route::Needs;
 use crate::http::state::State;
 use crate::service::tokens::Caller;
 
 /// The caller, if the route is open to that caller.
 pub(super) async fn admit(
-    opens: Opens,
+    needs: Needs,
     state: &State,
     incoming: &Incoming,
 ) -> Result<Caller, Failure> {
@@ -22,10 +22,10 @@ pub(super) async fn admit(
         .caller(&bearer(&incoming.headers, Refusal::InvalidToken)?)
         .await?;
     incoming.context.prove(caller.agent_id());
-    match opens {
-        Opens::Anyone | Opens::Protocol | Opens::AnyToken => {}
-        Opens::Scope(scope) => caller.require(scope)?,
-        Opens::ScopeOrOwn(scope) => {
+    match needs {
+        Needs::AnyToken => {}
+        Needs::Scope(scope) => caller.require(scope)?,
+        Needs::ScopeOrOwn(scope) => {
             if incoming.path_part.as_deref() != Some(caller.agent_id().as_str()) {
                 caller.require(scope)?;
             }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::reply;
-use crate::http::route::Opens;
+use crate::http::route::Needs;
 use crate::http::state::State;
 use crate::service::tokens::Caller;
 
@@ -29,7 +29,7 @@ pub(crate) struct Call<I> {
 /// Runs one operation: first the route's scope is checked, then the input is read and all its
 /// errors are reported at once, then the operation runs.
 pub(crate) async fn run<I, R, F>(
-    opens: Opens,
+    needs: Needs,
     operation: fn(Arc<State>, Call<I>) -> F,
     state: Arc<State>,
     incoming: Incoming,
@@ -39,26 +39,27 @@ where
     R: Serialize,
     F: Future<Output = Result<R, Failure>>,
 {
-    let caller = authority::admit(opens, &state, &incoming).await?;
+    let caller = authority::admit(needs, &state, &incoming).await?;
     let mut fields = Fields::of(&incoming)?;
     let input = I::read(&mut fields);
     let input = fields.finish(input)?;
     reply::json_of(&operation(state, Call { caller, input }).await?)
 }
 
-/// A row of the table of the management API.
+/// A row of the table of the management API. It says what the caller's token needs; a route without
+/// a token is no row of this table.
 macro_rules! endpoint {
-    ($methods:ident $path:literal, $opens:ident $(($scope:literal))?, $deadline:ident, $reads:ident, $operation:path) => {
+    ($methods:ident $path:literal, $needs:ident $(($scope:literal))?, $deadline:ident, $reads:ident, $operation:path) => {
         $crate::http::route::Route {
             methods: $crate::http::accepts::Methods::$methods,
             path: $path,
-            opens: $crate::http::route::Opens::$opens $(($scope))?,
+            opens: $crate::http::route::Opens::Bearer($crate::http::route::Needs::$needs $(($scope))?),
             deadline: $crate::http::route::$deadline,
             reads: $crate::http::accepts::Reads::$reads,
             shape: $crate::http::shape::Shape::Management,
             handler: |state, incoming| {
-                let opens = $crate::http::route::Opens::$opens $(($scope))?;
-                Box::pin($crate::http::manage::endpoint::run(opens, $operation, state, incoming))
+                let needs = $crate::http::route::Needs::$needs $(($scope))?;
+                Box::pin($crate::http::manage::endpoint::run(needs, $operation, state, incoming))
             },
         }
     };
