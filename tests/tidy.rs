@@ -8,8 +8,8 @@
 //! - `circles`: no two files name each other, neither directly nor through other files
 //! - `rooms`: which part of `src/` may name which other part, and which crates ([`ROOMS`],
 //!   [`CRATES`], [`KEPT_APART`])
-//! - `routes`: every row of a table of routes says who may send a request and how long the response
-//!   may take
+//! - `routes`: every route is a row of a table, which says who may send a request and how long the
+//!   response may take
 //! - `shape`: the greatest length of a file, opening comments, the map
 //! - `names`: a type name is used for one type
 //! - `words`: what must not be written (panics, casts, unfinished code, paths of one machine)
@@ -18,7 +18,8 @@
 //! - `papers`: documents that must agree with the code (config keys, routes, migrations)
 //! - `recipes`: pages that show what the tests run, and the clients that the README lists
 //! - `dependencies`: banned crates, licences and sources, as `.deny.toml` lists them
-//! - `scan`, `tree`: how the other files read a source file and list the files
+//! - `scan`, `paths`, `tree`: how the other files read a source file, follow the names in it, and
+//!   list the files
 //!
 //! A message names the place, the rule and the way to fix it.
 #![expect(
@@ -39,6 +40,8 @@ mod dependencies;
 mod names;
 #[path = "tidy/papers.rs"]
 mod papers;
+#[path = "tidy/paths.rs"]
+mod paths;
 #[path = "tidy/programs.rs"]
 mod programs;
 #[path = "tidy/recipes.rs"]
@@ -109,6 +112,11 @@ const CRATES: &[(&str, &str, &str)] = &[
         "axum axum_server tower tower_http hyper hyper_util http_body_util",
         "src/http/ src/app/",
         "services know no HTTP: hand them plain values",
+    ),
+    (
+        "axum::routing axum::Router::route",
+        "src/http/mod.rs src/http/layers.rs",
+        "a route is a row of a table, which says who may ask: add the row to src/http/mod.rs or src/http/manage/mod.rs",
     ),
     (
         "sqlx",

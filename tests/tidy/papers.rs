@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::scan::{Source, Token};
+use crate::routes::routes;
+use crate::scan::Source;
 use crate::{demand_none, tree};
 
 const KEY_TABLE: &str = "src/config/table.rs";
@@ -44,10 +45,6 @@ fn every_migration_has_its_twin_for_the_other_backend() {
 
 #[test]
 fn the_default_configuration_documents_every_key_and_no_other() {
-    // If neither file exists, there is nothing to compare.
-    if !tree::exists(KEY_TABLE) && !tree::exists(DEFAULT_CONFIG) {
-        return;
-    }
     demand_file(
         DEFAULT_CONFIG,
         "every key that src/config/table.rs knows stands there with its default",
@@ -75,35 +72,30 @@ fn the_default_configuration_documents_every_key_and_no_other() {
 
 #[test]
 fn the_reference_lists_every_route_and_no_other() {
-    // Without a router there is nothing to compare.
-    if !tree::exists(ROUTER) {
-        return;
-    }
     demand_file(REFERENCE, "the routes are listed there under \"Endpoints\"");
-    let served: BTreeSet<String> = tree::sources("src/http").iter().flat_map(routes).collect();
+    let served: BTreeSet<String> = tree::sources("src").iter().flat_map(routes).collect();
     assert!(
         !served.is_empty(),
-        "{ROUTER}:1: no path found in a table whose name ends in ROUTES. Keep the routes in such tables."
+        "{ROUTER}:1: no row of a table of routes is found. Keep the routes in tables."
     );
-    let reference = tree::read(REFERENCE);
+    demand_none(&route_faults(&served, &tree::read(REFERENCE)));
+}
+
+/// What the table of endpoints lacks or has too much.
+fn route_faults(served: &BTreeSet<String>, reference: &str) -> Vec<String> {
+    let listed = endpoint_table(reference);
     let missing = served
         .iter()
-        .filter(|route| !mentions(&reference, route))
+        .filter(|route| listed.iter().all(|(_, listed)| listed != *route))
         .map(|route| {
             format!(
-                "{REFERENCE}:1: does not name `{route}`. Add it to the table under \"Endpoints\"."
+                "{REFERENCE}:1: the table under \"Endpoints\" has no `{route}`. Add a row with the method and the path."
             )
         });
-    let listed = endpoint_table(&reference);
-    let no_table = listed.is_empty().then(|| {
-        format!(
-            "{REFERENCE}:1: has no table of routes under a heading with \"Endpoints\". Add one."
-        )
+    let unknown = listed.iter().filter(|(_, route)| !served.contains(route)).map(|(line, route)| {
+        format!("{REFERENCE}:{line}: `{route}` is in no table of routes ({ROUTE_TABLES}). Correct the page, or serve it.")
     });
-    let unknown = listed.iter().filter(|(_, path)| !served.contains(path)).map(|(line, path)| {
-        format!("{REFERENCE}:{line}: `{path}` is in no table of routes ({ROUTE_TABLES}). Correct the page, or serve it.")
-    });
-    demand_none(&missing.chain(no_table).chain(unknown).collect::<Vec<_>>());
+    missing.chain(unknown).collect()
 }
 
 fn demand_file(file: &str, why: &str) {
@@ -152,61 +144,21 @@ fn is_key_char(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
 }
 
-/// The paths in every `const` or `static` whose name ends in `ROUTES`.
-fn routes(source: &Source) -> Vec<String> {
-    let starts = source.tokens.windows(2).zip(2..).filter(|(run, _)| {
-        ["const", "static"].contains(&run[0].text.as_str())
-            && run[1].text.ends_with("ROUTES")
-            && !run[0].test
-    });
-    let strings = starts
-        .flat_map(|(_, start)| until_end(&source.tokens[start..]))
-        .filter_map(|token| token.string.clone());
-    strings.filter(|text| text.starts_with('/')).collect()
-}
-
-/// The tokens up to the `;` outside of all brackets.
-fn until_end(tokens: &[Token]) -> impl Iterator<Item = &Token> {
-    let mut depth = 0_i32;
-    tokens.iter().take_while(move |token| {
-        match token.text.as_str() {
-            "(" | "[" | "{" => depth += 1,
-            ")" | "]" | "}" => depth -= 1,
-            _ => {}
-        }
-        depth > 0 || token.text != ";"
-    })
-}
-
-/// Whether the text names exactly this path. A longer path that begins with it does not count.
-fn mentions(text: &str, path: &str) -> bool {
-    // A full stop ends the sentence, unless the path continues after it.
-    let rest = |at: usize| text[at + path.len()..].trim_start_matches('.');
-    text.match_indices(path)
-        .any(|(at, _)| !rest(at).starts_with(is_path_char))
-}
-
-/// The paths in the tables under headings that contain "Endpoints", with the line of each path.
+/// The code spans in the first cells of the table under the heading "Endpoints": `METHOD /path`, or
+/// `/path` alone for any method. With the line of each.
 fn endpoint_table(reference: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut inside = false;
     for (line, number) in reference.lines().zip(1..) {
         if line.starts_with('#') {
-            inside = line.to_lowercase().contains("endpoints");
-        } else if inside && line.starts_with('|') {
-            let words = line.split(|c: char| !is_path_char(c));
-            found.extend(
-                words
-                    .filter(|word| word.starts_with('/'))
-                    .map(|path| (number, path.to_owned())),
-            );
+            inside = line.trim_start_matches('#').trim() == "Endpoints";
+        } else if inside && let Some(cells) = line.strip_prefix('|') {
+            let cell = cells.split('|').next().unwrap_or_default();
+            let spans = cell.split('`').skip(1).step_by(2);
+            found.extend(spans.map(|route| (number, route.to_owned())));
         }
     }
     found
-}
-
-fn is_path_char(c: char) -> bool {
-    c.is_alphanumeric() || "/_-.{}*".contains(c)
 }
 
 #[cfg(test)]
@@ -227,18 +179,28 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_read_from_their_tables_only() {
-        let text = "const ROUTES: [&str; 2] = [(\"/a\", x), (\"/a/{id}\", y)]; const OTHER: &str = \"/b\";";
-        assert_eq!(routes(&Source::parse(ROUTER, text)), ["/a", "/a/{id}"]);
-    }
-
-    #[test]
-    fn a_longer_path_does_not_stand_for_a_shorter_one() {
-        assert!(!mentions("`/a/b`", "/a"));
-        assert!(!mentions("`/a.json`", "/a"));
-        assert!(mentions("Send `POST /a`", "/a"));
-        assert!(mentions("Ask /a.", "/a"));
-        let reference = "| `/x` |\n## Endpoints\n| `GET /.a/b.json` | and/or |\n|---|\ntext /y\n## Next\n| `/z` |";
-        assert_eq!(endpoint_table(reference), [(3, "/.a/b.json".to_owned())]);
+    fn a_route_is_listed_by_its_method_in_the_table_of_endpoints_alone() {
+        let reference = "`GET /c` | `/c`\n## Endpoints\n| path | what |\n|---|---|\n| `GET /.a/b.json` | like `/x` |\n\
+                         | `/f`, `/f/{*rest}` | y |\nPOST /y\n### Next\n| `GET /z` |";
+        let faults = |served: &[&str]| {
+            let served = served.iter().map(|route| (*route).to_owned()).collect();
+            route_faults(&served, reference)
+        };
+        let all = ["GET /.a/b.json", "/f", "/f/{*rest}"];
+        assert!(faults(&all).is_empty());
+        // Another method, a longer path, a path of the text and one of another table.
+        for more in [
+            "POST /.a/b.json",
+            "GET /f",
+            "GET /.a",
+            "POST /y",
+            "GET /c",
+            "GET /z",
+            "/x",
+        ] {
+            let served = [&all[..], &[more]].concat();
+            assert_eq!(faults(&served).len(), 1, "{more}");
+        }
+        assert!(faults(&all[1..])[0].starts_with("docs/reference.md:5: "));
     }
 }

@@ -1,7 +1,8 @@
 //! Checks the import tables: which room may name which ([`ROOMS`]), where a crate may be named
 //! ([`CRATES`]), and what is kept apart inside a room ([`KEPT_APART`]).
 
-use crate::scan::{Name, Source, Token, module_of};
+use crate::paths::Name;
+use crate::scan::{Source, Token, module_of};
 use crate::{CRATES, KEPT_APART, ROOMS, TESTS_MAY_NAME, demand_none, tree};
 
 #[test]
@@ -317,7 +318,7 @@ mod tests {
             Source::parse("src/http/token/grants.rs", grants),
             Source::parse("src/http/token/airisk.rs", "use super::grants::Form;"),
         ];
-        crate::scan::link(&mut sources);
+        crate::paths::link(&mut sources);
         assert_eq!(apart_faults(&sources[1]).len(), 1);
     }
 
@@ -377,7 +378,7 @@ mod tests {
             Source::parse("src/cli/agent.rs", "use crate::service::look::Held;"),
             Source::parse("src/app/open.rs", "use crate::service::look::Held;"),
         ];
-        crate::scan::link(&mut sources);
+        crate::paths::link(&mut sources);
         assert_eq!(sources.map(|source| room_faults(&source).len()), [0, 1, 0]);
         let through_self = "use self::super::super::http::state::State;";
         assert_eq!(rooms("src/service/issue.rs", through_self), 1);

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::scan::{Source, link};
+use crate::paths::link;
+use crate::scan::Source;
 
 /// The root of the project.
 fn root() -> &'static Path {
