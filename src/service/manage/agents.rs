@@ -160,12 +160,7 @@ impl Agents {
 
     /// Stops an agent and kills its live tokens at once.
     pub async fn suspend(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, ManageError> {
-        self.change(
-            agent_id,
-            Change::Agent(AgentChange::Suspend(agent_id.clone())),
-            act,
-        )
-        .await
+        self.change(AgentChange::Suspend, agent_id, act).await
     }
 
     /// Lets a suspended agent work again. Its old tokens stay dead.
@@ -174,12 +169,7 @@ impl Agents {
         agent_id: &AgentId,
         act: &Act,
     ) -> Result<AgentView, ManageError> {
-        self.change(
-            agent_id,
-            Change::Agent(AgentChange::Reactivate(agent_id.clone())),
-            act,
-        )
-        .await
+        self.change(AgentChange::Reactivate, agent_id, act).await
     }
 
     /// Stops an agent for ever.
@@ -188,12 +178,7 @@ impl Agents {
         agent_id: &AgentId,
         act: &Act,
     ) -> Result<AgentView, ManageError> {
-        self.change(
-            agent_id,
-            Change::Agent(AgentChange::Decommission(agent_id.clone())),
-            act,
-        )
-        .await
+        self.change(AgentChange::Decommission, agent_id, act).await
     }
 
     /// Kills an agent's live tokens and leaves it active.
@@ -202,12 +187,7 @@ impl Agents {
         agent_id: &AgentId,
         act: &Act,
     ) -> Result<AgentView, ManageError> {
-        self.change(
-            agent_id,
-            Change::Agent(AgentChange::RevokeTokens(agent_id.clone())),
-            act,
-        )
-        .await
+        self.change(AgentChange::RevokeTokens, agent_id, act).await
     }
 
     /// A warning for each of `scopes` whose risk neither its name nor an operator has decided.
@@ -230,12 +210,14 @@ impl Agents {
         found.ok_or_else(|| RejectionCode::AgentNotFound.into())
     }
 
+    /// Makes one change of state, and shows the agent after it.
     async fn change(
         &self,
+        change: fn(AgentId) -> AgentChange,
         agent_id: &AgentId,
-        change: Change,
         act: &Act,
     ) -> Result<AgentView, ManageError> {
+        let change = Change::Agent(change(agent_id.clone()));
         accepted(self.commit(change, act).await?)?;
         self.show(agent_id).await
     }
