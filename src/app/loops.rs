@@ -28,7 +28,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> 
     );
     let (records, clock) = (Arc::clone(&opened.records), Arc::clone(&opened.clock));
     let idle = Arc::clone(&opened.records);
-    let (limits, metrics) = (Arc::clone(&state.mint.limits), state.metrics.clone());
+    let (limits, metrics) = (Arc::clone(&state.limits), state.metrics.clone());
     let (measured, told, skew) = (
         Arc::clone(&records),
         Arc::clone(&clock),

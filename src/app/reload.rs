@@ -105,8 +105,8 @@ impl Reloading {
         };
         let changed = changed_keys(running, &given.shown);
         self.filter.set(&given.config.log.filter);
-        state.mint.limits.set(&rates(&given.config));
-        state.mint.plans.store(Arc::new(given.config.plans.clone()));
+        state.limits.set(&rates(&given.config));
+        state.mint.set_plans(given.config.plans.clone());
         let (live, restart): (Vec<&str>, Vec<&str>) = changed.iter().partition(|key| is_live(key));
         tracing::info!(
             changed = live.join(" "),

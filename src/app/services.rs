@@ -16,16 +16,18 @@ use crate::http::client_address::ClientAddresses;
 use crate::http::server_metadata::ServerMetadata;
 use crate::http::state::{RequestIds, State};
 use crate::service::clients::authenticate::Authenticator;
-use crate::service::issue::Mint;
+use crate::service::issue::{Mint, MintParts};
 use crate::service::limits::Limits;
-use crate::service::manage::agents::Agents;
+use crate::service::manage::agents::{Agents, AgentsParts};
 use crate::service::manage::scopes::Scopes;
 use crate::service::manage::tokens::IssuedTokens;
+use crate::service::plans::SharedPlans;
 use crate::service::readiness::{Draining, Readiness};
 use crate::service::replay::Replays;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
 use crate::service::tokens::Tokens;
+use crate::store::{Records, Store};
 use crate::telemetry::metrics::Metrics;
 
 use super::error::AppError;
@@ -40,28 +42,27 @@ impl Opened {
 
     /// The operations on agents.
     pub fn agents(&self, config: &Config) -> Agents {
-        Agents {
+        self.agents_with(config, shared_plans(config))
+    }
+
+    fn agents_with(&self, config: &Config, plans: SharedPlans) -> Agents {
+        Agents::new(AgentsParts {
             store: Arc::clone(&self.store),
             records: Arc::clone(&self.records),
             secrets: Arc::clone(&self.secrets),
-            plans: Arc::new(ArcSwap::from_pointee(config.plans.clone())),
+            plans,
             rules: config.scopes.clone(),
             default_ttl: config.token.default_ttl,
             credentials_per_agent: config.limits.credentials_per_agent,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
-        }
+        })
     }
 
     /// The operations on the catalogue.
     pub fn scopes(&self, config: &Config) -> Scopes {
         let (store, records) = (Arc::clone(&self.store), Arc::clone(&self.records));
-        Scopes {
-            store,
-            records,
-            rules: config.scopes.clone(),
-            clock: Arc::clone(&self.clock),
-        }
+        scopes(config, store, records, Arc::clone(&self.clock))
     }
 
     /// The operations on single tokens.
@@ -99,12 +100,20 @@ pub(crate) async fn look(config: &Config) -> Result<Option<Scopes>, AppError> {
         Arc::clone(&records),
         Arc::new(StoreClock::new(Arc::new(SystemClock::default()))),
     );
-    Ok(Some(Scopes {
-        store,
-        records,
-        rules: config.scopes.clone(),
-        clock,
-    }))
+    Ok(Some(scopes(config, store, records, clock)))
+}
+
+fn scopes(
+    config: &Config,
+    store: Arc<dyn Store>,
+    records: Arc<dyn Records>,
+    clock: Arc<StoreClock>,
+) -> Scopes {
+    Scopes::new(store, records, config.scopes.clone(), clock)
+}
+
+fn shared_plans(config: &Config) -> SharedPlans {
+    Arc::new(ArcSwap::from_pointee(config.plans.clone()))
 }
 
 /// Builds the services of a server, which its routers share.
@@ -143,8 +152,8 @@ pub fn compose(
         config.token.default_ttl,
         config.limits.listed_tokens,
     ));
-    let agents = opened.agents(config);
-    let mint = Mint {
+    let plans = shared_plans(config);
+    let mint = Mint::new(MintParts {
         authenticator: Arc::clone(&authenticator),
         store: Arc::clone(store),
         keys: Arc::clone(keys),
@@ -161,11 +170,11 @@ pub fn compose(
             default_audience,
             risk: config.scopes.clone(),
         },
-        plans: Arc::clone(&agents.plans),
+        plans: Arc::clone(&plans),
         limits: Arc::clone(&limits),
         clock: Arc::clone(clock),
         entropy: Arc::clone(entropy),
-    };
+    });
     let mut process = [0u8; 8];
     entropy
         .fill(&mut process)
@@ -181,12 +190,13 @@ pub fn compose(
             Arc::clone(clock),
         ),
         tokens,
+        limits,
         list,
         keys: Arc::clone(keys),
         keyring: Arc::clone(keyring),
-        agents,
+        agents: opened.agents_with(config, plans),
         metadata: ServerMetadata::new(issuer),
-        readiness: Readiness::new(draining, Arc::clone(store)),
+        readiness: Readiness::new(draining, Arc::clone(store), Arc::clone(clock)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
         log_requests: config.log.requests,
         clients: ClientAddresses::new(

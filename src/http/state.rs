@@ -8,6 +8,7 @@ use crate::service::clients::authenticate::Authenticator;
 use crate::service::codes::Codes;
 use crate::service::issue::Mint;
 use crate::service::keys::KeyService;
+use crate::service::limits::Limits;
 use crate::service::manage::agents::Agents;
 use crate::service::readiness::Readiness;
 use crate::service::revocations::RevocationList;
@@ -29,6 +30,8 @@ pub struct State {
     pub authenticator: Arc<Authenticator>,
     /// Says whether a presented token is valid, and what it holds.
     pub tokens: Arc<Tokens>,
+    /// How often an agent may use an endpoint.
+    pub limits: Arc<Limits>,
     /// Revokes tokens.
     pub revocation: Revocation,
     /// The revocation list.

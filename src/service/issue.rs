@@ -8,6 +8,7 @@ use crate::clock::StoreClock;
 use crate::domain::context::RequestContext;
 use crate::domain::grant::{Basis, Policy, TokenRequest, decide};
 use crate::domain::id::{BatchId, Jti};
+use crate::domain::quota::Plans;
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
 use crate::keys::{Keyring, SignedToken};
@@ -35,8 +36,8 @@ pub struct Ask {
     pub code: Option<PresentedCode>,
 }
 
-/// Issues tokens.
-pub struct Mint {
+/// What a mint is made of.
+pub struct MintParts {
     /// Authenticates clients.
     pub authenticator: Arc<Authenticator>,
     /// Counts tokens.
@@ -61,7 +62,22 @@ pub struct Mint {
     pub entropy: Arc<dyn Entropy>,
 }
 
+/// Issues tokens. The parts are private, so that a handler reaches no store through the mint.
+pub struct Mint {
+    parts: MintParts,
+}
+
 impl Mint {
+    /// A mint of these parts.
+    pub fn new(parts: MintParts) -> Self {
+        Self { parts }
+    }
+
+    /// Replaces the configured plans. The operations on agents share them.
+    pub fn set_plans(&self, plans: Plans) {
+        self.parts.plans.store(Arc::new(plans));
+    }
+
     /// Issues one token to the agent that authenticates (contract D6: client authentication → agent
     /// status → request rate → scope → quota → issue).
     pub async fn issue(
@@ -70,10 +86,11 @@ impl Mint {
         ask: &Ask,
         context: &RequestContext,
     ) -> Result<SignedToken, Error> {
-        self.keys.ready_to_sign().await?;
+        self.parts.keys.ready_to_sign().await?;
         let (mut look, mut charged) = (Look::REMEMBERED, false);
         for _ in 0..=MAX_STALE {
             let record = self
+                .parts
                 .authenticator
                 .authenticate(credentials, look, context)
                 .await?;
@@ -95,11 +112,12 @@ impl Mint {
     /// Whether tokens can be counted: commits an empty batch in the same way as a batch with
     /// tokens.
     pub async fn count_nobody(&self) -> Result<(), Error> {
-        let id = BatchId(uuid_v7(&*self.clock, &*self.entropy)?);
-        self.store
+        let id = BatchId(uuid_v7(&*self.parts.clock, &*self.parts.entropy)?);
+        self.parts
+            .store
             .issue(&Batch {
                 id,
-                now: self.clock.own_moment(),
+                now: self.parts.clock.own_moment(),
                 grants: vec![],
             })
             .await?;
@@ -111,7 +129,8 @@ impl Mint {
     async fn refuse(&self, record: &AgentRecord, ask: &Ask, told: Told) -> Error {
         let killed = match &ask.code {
             Some(presented) => {
-                self.replays
+                self.parts
+                    .replays
                     .kill_first(&record.agent.agent_id, presented)
                     .await
             }
@@ -132,18 +151,21 @@ impl Mint {
     ) -> Result<SignedToken, No> {
         let agent = &record.agent;
         if !*charged {
-            self.limits
+            self.parts
+                .limits
                 .charge_request(&agent.agent_id)
                 .map_err(|refusal| look.no(refusal))?;
             *charged = true;
         }
         // The credential may have expired since it was verified. The next attempt then refuses it.
         let credential = self
+            .parts
             .authenticator
             .credential_of(record, credentials)
             .ok_or(No::LookAgain)?;
-        let catalogue = self.store.catalogue(look.freshness()).await?;
+        let catalogue = self.parts.store.catalogue(look.freshness()).await?;
         let limit = self
+            .parts
             .plans
             .load()
             .limit(&agent.profile.terms.plan)
@@ -153,16 +175,20 @@ impl Mint {
                 let why = format!("plan {} is not configured", agent.profile.terms.plan);
                 look.no(Error::Unavailable(Arc::new(Cause(why))))
             })?;
-        let jti = Jti(uuid_v7(&*self.clock, &*self.entropy)?);
+        let jti = Jti(uuid_v7(&*self.parts.clock, &*self.parts.entropy)?);
         let basis = match &ask.code {
-            Some(presented) => self.codes.open(&agent.agent_id, presented).map(Basis::Code),
+            Some(presented) => self
+                .parts
+                .codes
+                .open(&agent.agent_id, presented)
+                .map(Basis::Code),
             None => Ok(Basis::Own),
         };
         let decided = basis.and_then(|basis| {
             decide(
                 agent,
                 &catalogue,
-                &self.policy,
+                &self.parts.policy,
                 limit,
                 &basis,
                 &ask.request,
@@ -175,12 +201,16 @@ impl Mint {
                 .proven_by(credential),
         );
         // A token is in one batch only, so its id can also be the id of the batch.
-        let batch = Batch::of(BatchId(jti.0), self.clock.own_moment(), Arc::clone(&grant));
-        match self.store.issue(&batch).await?.into_iter().next() {
+        let batch = Batch::of(
+            BatchId(jti.0),
+            self.parts.clock.own_moment(),
+            Arc::clone(&grant),
+        );
+        match self.parts.store.issue(&batch).await?.into_iter().next() {
             Some(Verdict::Counted(receipt)) => {
                 let recorded = Recorded::new(grant, receipt)
                     .ok_or_else(|| fault("a receipt was another token's"))?;
-                Ok(self.keyring.sign(recorded)?)
+                Ok(self.parts.keyring.sign(recorded)?)
             }
             // The counting statement compared the agent's version, so this verdict is fresh.
             Some(Verdict::QuotaReached) => {

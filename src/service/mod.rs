@@ -16,7 +16,7 @@ pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod look;
 pub(crate) mod manage;
-mod plans;
+pub(crate) mod plans;
 pub(crate) mod readiness;
 pub(crate) mod replay;
 pub(crate) mod revocations;

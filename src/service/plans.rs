@@ -7,4 +7,4 @@ use arc_swap::ArcSwap;
 use crate::domain::quota::Plans;
 
 /// The configured plans, which can change while the process runs.
-pub(super) type SharedPlans = Arc<ArcSwap<Plans>>;
+pub(crate) type SharedPlans = Arc<ArcSwap<Plans>>;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
+use crate::clock::StoreClock;
 use crate::keys::Keyring;
 use crate::store::Store;
 
@@ -26,6 +27,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(900);
 pub struct Readiness {
     draining: Arc<Draining>,
     store: Arc<dyn Store>,
+    clock: Arc<StoreClock>,
     read: LastCheck,
     written: LastCheck,
 }
@@ -46,10 +48,11 @@ pub struct Check {
 impl Readiness {
     /// The process is ready until `draining` begins, while the database responds and tokens can be
     /// counted.
-    pub fn new(draining: Arc<Draining>, store: Arc<dyn Store>) -> Self {
+    pub fn new(draining: Arc<Draining>, store: Arc<dyn Store>, clock: Arc<StoreClock>) -> Self {
         Self {
             draining,
             store,
+            clock,
             read: LastCheck::default(),
             written: LastCheck::default(),
         }
@@ -69,7 +72,7 @@ impl Readiness {
             check("signing_key", keyring.can_sign(), "no signing key"),
             check(
                 "clock",
-                !clock::is_off(&mint.clock),
+                !clock::is_off(&self.clock),
                 "this machine's clock differs from the database's",
             ),
             check("database", answers, "database"),

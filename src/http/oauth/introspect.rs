@@ -43,11 +43,11 @@ pub(crate) async fn introspect_token(
         CallerProof::Bearer(bearer) => {
             let (caller, found) = state.tokens.introspect_as(bearer, call.token).await?;
             incoming.context.prove(caller.agent_id());
-            state.mint.limits.charge_introspection(caller.agent_id())?;
+            state.limits.charge_introspection(caller.agent_id())?;
             found
         }
         CallerProof::Client(agent_id, terms) => {
-            state.mint.limits.charge_introspection(&agent_id)?;
+            state.limits.charge_introspection(&agent_id)?;
             if !terms.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
                 return Err(Refusal::InsufficientScope(TOKENS_READ).into());
             }

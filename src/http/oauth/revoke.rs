@@ -25,7 +25,7 @@ pub(crate) async fn revoke_token(
         CallerProof::Client(agent_id, _) => Revoker::Client(agent_id),
     };
     incoming.context.prove(revoker.agent_id());
-    state.mint.limits.charge_revocation(revoker.agent_id())?;
+    state.limits.charge_revocation(revoker.agent_id())?;
     state
         .revocation
         .revoke(&revoker, call.token, &incoming.context)

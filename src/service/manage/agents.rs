@@ -39,8 +39,8 @@ pub struct NewAgent {
     pub profile: Profile,
 }
 
-/// The operations on agents.
-pub struct Agents {
+/// What the operations on agents are made of.
+pub struct AgentsParts {
     /// Where agents are kept.
     pub store: Arc<dyn Store>,
     /// Reads agents in pages, and how many tokens they used.
@@ -61,14 +61,25 @@ pub struct Agents {
     pub entropy: Arc<dyn Entropy>,
 }
 
+/// The operations on agents. The parts are private, so that a handler reaches no store through
+/// them.
+pub struct Agents {
+    pub(super) parts: AgentsParts,
+}
+
 impl Agents {
+    /// The operations with these parts.
+    pub fn new(parts: AgentsParts) -> Self {
+        Self { parts }
+    }
+
     /// Makes an agent with its first secret.
     pub async fn create(&self, new: NewAgent, act: &Act) -> Result<NewSecret, ManageError> {
         let agent_id = match new.agent_id {
             Some(id) => id,
             None => AgentId::parse(&self.draw_id()?.to_string()).map_err(|rule| fault(rule.0))?,
         };
-        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+        let catalogue = self.parts.store.catalogue(Freshness::Fresh).await?;
         let terms = &new.profile.terms;
         demand_none(
             [
@@ -77,9 +88,10 @@ impl Agents {
             ]
             .concat(),
         )?;
-        let warnings = open_warnings(&terms.scopes, &catalogue, &self.rules);
+        let warnings = open_warnings(&terms.scopes, &catalogue, &self.parts.rules);
         // Checked before the secret is hashed, and again by the commit.
         if self
+            .parts
             .store
             .agent(&agent_id, Freshness::Fresh)
             .await?
@@ -112,14 +124,15 @@ impl Agents {
     /// The agent with its credentials and the number of tokens that it used this month.
     pub async fn show(&self, agent_id: &AgentId) -> Result<AgentView, ManageError> {
         let record = self.find(agent_id).await?;
-        let now = self.clock.now();
+        let now = self.parts.clock.now();
         let used = self
+            .parts
             .records
             .used(std::slice::from_ref(agent_id), now.month())
             .await?;
         let view = AgentView::of(
             &record.agent,
-            &self.plans.load(),
+            &self.parts.plans.load(),
             used.get(agent_id).copied(),
             now,
         );
@@ -132,18 +145,24 @@ impl Agents {
         after: Option<&AgentId>,
         limit: i64,
     ) -> Result<Vec<AgentView>, service::Error> {
-        let agents = self.records.agents(after, limit).await?;
+        let agents = self.parts.records.agents(after, limit).await?;
         let ids: Vec<AgentId> = agents.iter().map(|a| a.agent_id.clone()).collect();
-        let now = self.clock.now();
-        let used = self.records.used(&ids, now.month()).await?;
-        let view =
-            |a: &Agent| AgentView::of(a, &self.plans.load(), used.get(&a.agent_id).copied(), now);
+        let now = self.parts.clock.now();
+        let used = self.parts.records.used(&ids, now.month()).await?;
+        let view = |a: &Agent| {
+            AgentView::of(
+                a,
+                &self.parts.plans.load(),
+                used.get(&a.agent_id).copied(),
+                now,
+            )
+        };
         Ok(agents.iter().map(view).collect())
     }
 
     /// The id of the one agent with this name that is not decommissioned.
     pub async fn find_named(&self, name: &AgentName) -> Result<AgentId, ManageError> {
-        let found = self.records.agents_named(name, MAX_NAMESAKES).await?;
+        let found = self.parts.records.agents_named(name, MAX_NAMESAKES).await?;
         match found.as_slice() {
             [] => {
                 let code = RejectionCode::AgentNotFound;
@@ -192,8 +211,8 @@ impl Agents {
 
     /// A warning for each of `scopes` whose risk neither its name nor an operator has decided.
     pub async fn scope_warnings(&self, scopes: &[Scope]) -> Result<Vec<String>, service::Error> {
-        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
-        Ok(open_warnings(scopes, &catalogue, &self.rules))
+        let catalogue = self.parts.store.catalogue(Freshness::Fresh).await?;
+        Ok(open_warnings(scopes, &catalogue, &self.parts.rules))
     }
 
     /// Refuses a decommissioned agent, whose secret can never be changed again, before any other
@@ -206,7 +225,7 @@ impl Agents {
     }
 
     pub(super) async fn find(&self, agent_id: &AgentId) -> Result<Arc<AgentRecord>, ManageError> {
-        let found = self.store.agent(agent_id, Freshness::Fresh).await?;
+        let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
         found.ok_or_else(|| RejectionCode::AgentNotFound.into())
     }
 
@@ -228,9 +247,10 @@ impl Agents {
         act: &Act,
     ) -> Result<Outcome, service::Error> {
         let outcomes = self
+            .parts
             .store
             .commit(vec![Write {
-                act: act.committed_at(self.clock.moment()),
+                act: act.committed_at(self.parts.clock.moment()),
                 change,
             }])
             .await?;
@@ -239,7 +259,7 @@ impl Agents {
 
     /// The errors of a plan: the plan must be in the configuration.
     pub(super) fn plan_errors(&self, plan: &PlanName) -> Vec<FieldError> {
-        match self.plans.load().limit(plan) {
+        match self.parts.plans.load().limit(plan) {
             Some(_) => vec![],
             None => vec![FieldError::new(
                 "/plan",
@@ -249,7 +269,7 @@ impl Agents {
     }
 
     pub(super) fn new_agent(&self, agent_id: &AgentId, profile: Profile) -> Agent {
-        let (now, millis) = (self.clock.now(), self.clock.unix_millis());
+        let (now, millis) = (self.parts.clock.now(), self.parts.clock.unix_millis());
         Agent {
             agent_id: agent_id.clone(),
             profile,
@@ -262,6 +282,6 @@ impl Agents {
     }
 
     pub(super) fn draw_id(&self) -> Result<Uuid, service::Error> {
-        Ok(uuid_v7(&*self.clock, &*self.entropy)?)
+        Ok(uuid_v7(&*self.parts.clock, &*self.parts.entropy)?)
     }
 }

@@ -40,7 +40,7 @@ impl Agents {
         self.demand_living(agent_id).await?;
         let (secret, credential) = self.make_credential(agent_id, chosen).await?;
         let credential_id = credential.credential_id;
-        let max_live = self.credentials_per_agent;
+        let max_live = self.parts.credentials_per_agent;
         let change = Change::Credential(CredentialChange::Rotate {
             credential: Box::new(credential),
             overlap,
@@ -52,7 +52,7 @@ impl Agents {
         }
         // The store has decided when the old secrets end. If the row cannot be read now, the new
         // secret is returned all the same, because it has been made.
-        let (record, now) = (self.find(agent_id).await, self.clock.now());
+        let (record, now) = (self.find(agent_id).await, self.parts.clock.now());
         let old = record.iter().flat_map(|record| &record.credentials);
         let ends = old
             .filter(|old| old.credential_id != credential_id)
@@ -76,8 +76,8 @@ impl Agents {
     async fn too_many_credentials(&self, agent_id: &AgentId) -> Result<Rejection, ManageError> {
         let (record, now, limit) = (
             self.find(agent_id).await?,
-            self.clock.now(),
-            self.credentials_per_agent,
+            self.parts.clock.now(),
+            self.parts.credentials_per_agent,
         );
         // Sorted by their end, and from the oldest on if the end is the same. A secret without an
         // end is last.
@@ -115,11 +115,12 @@ impl Agents {
         chosen: Option<Secret>,
     ) -> Result<(Secret, Credential), ManageError> {
         let (secret, tag) = if let Some(secret) = chosen {
-            let tag = self.secrets.tag_of_chosen(agent_id, &secret);
+            let tag = self.parts.secrets.tag_of_chosen(agent_id, &secret);
             let tag = tag.map_err(|rule| Rejection::of_field("/clientSecret", rule.0))?;
             (secret, tag)
         } else {
             let generated = self
+                .parts
                 .secrets
                 .generate(agent_id)
                 .map_err(service::Error::from)?;
@@ -127,6 +128,7 @@ impl Agents {
             (secret, Some(tag))
         };
         let hash = self
+            .parts
             .secrets
             .hash(&secret)
             .await
@@ -154,7 +156,7 @@ impl Agents {
             hash,
             tag,
             prefix: prefix.into(),
-            created_at: self.clock.now(),
+            created_at: self.parts.clock.now(),
             expires_at: None,
             raw_basic: false,
         })

@@ -76,7 +76,7 @@ impl Agents {
         rows: &[Row],
         act: &Act,
     ) -> Result<Vec<Result<Imported, RowFault>>, ManageError> {
-        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+        let catalogue = self.parts.store.catalogue(Freshness::Fresh).await?;
         let mut verdicts = Vec::with_capacity(rows.len());
         let mut accepted = Vec::new();
         for row in rows {
@@ -84,6 +84,7 @@ impl Agents {
                 // Checked before the secret is hashed, so that a second run is quick. The commit
                 // checks it again.
                 Ok(candidate) => match self
+                    .parts
                     .store
                     .agent(&candidate.agent_id, Freshness::Fresh)
                     .await?
@@ -103,7 +104,7 @@ impl Agents {
         if writes.is_empty() {
             return Ok(verdicts);
         }
-        let outcomes = self.store.commit(writes).await?;
+        let outcomes = self.parts.store.commit(writes).await?;
         if outcomes.len() != places.len() {
             return Err(no_outcome().into());
         }
@@ -177,6 +178,7 @@ impl Agents {
             (Some(text), None) => {
                 let secret = Secret::parse_given(text).map_err(broken("secret"))?;
                 let tag = self
+                    .parts
                     .secrets
                     .tag_of_chosen(agent_id, &secret)
                     .map_err(broken("secret"))?;
@@ -203,7 +205,7 @@ impl Agents {
             GivenSecret::Hashed(_) => None,
         };
         let secrets: Vec<Secret> = candidates.iter().filter_map(clear).collect();
-        let entropy = Arc::clone(&self.entropy);
+        let entropy = Arc::clone(&self.parts.entropy);
         let hashes = tokio::task::spawn_blocking(move || hash_all(&secrets, &*entropy));
         let mut hashes = hashes
             .await
@@ -229,7 +231,7 @@ impl Agents {
                 credential: Box::new(credential),
             });
             writes.push(Write {
-                act: act.committed_at(self.clock.moment()),
+                act: act.committed_at(self.parts.clock.moment()),
                 change,
             });
         }

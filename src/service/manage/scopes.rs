@@ -39,14 +39,10 @@ pub struct ScopePatch {
 
 /// The operations on the catalogue.
 pub struct Scopes {
-    /// Where the catalogue is kept.
-    pub store: Arc<dyn Store>,
-    /// Reads the agents that have a scope.
-    pub records: Arc<dyn Records>,
-    /// Which scopes the configuration makes high-risk.
-    pub rules: RiskRules,
-    /// The clock.
-    pub clock: Arc<StoreClock>,
+    store: Arc<dyn Store>,
+    records: Arc<dyn Records>,
+    rules: RiskRules,
+    clock: Arc<StoreClock>,
 }
 
 /// Accepts 1–200 characters without control characters.
@@ -86,6 +82,21 @@ fn scope_not_found(scope: &Scope) -> Rejection {
 }
 
 impl Scopes {
+    /// `rules`: which scopes the configuration makes high-risk.
+    pub fn new(
+        store: Arc<dyn Store>,
+        records: Arc<dyn Records>,
+        rules: RiskRules,
+        clock: Arc<StoreClock>,
+    ) -> Self {
+        Self {
+            store,
+            records,
+            rules,
+            clock,
+        }
+    }
+
     /// All scopes in catalogue order.
     pub async fn list(&self) -> Result<Vec<ScopeView>, service::Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;

@@ -43,9 +43,9 @@ impl Agents {
         // Only given values are checked: a scope or plan that was removed meanwhile stays as it is.
         let (mut warnings, mut errors) = (Vec::new(), Vec::new());
         if let Some(scopes) = &patch.scopes {
-            let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+            let catalogue = self.parts.store.catalogue(Freshness::Fresh).await?;
             errors = scope_errors(scopes, &catalogue);
-            warnings = open_warnings(scopes, &catalogue, &self.rules);
+            warnings = open_warnings(scopes, &catalogue, &self.parts.rules);
         }
         errors.extend(patch.plan.iter().flat_map(|plan| self.plan_errors(plan)));
         demand_none(errors)?;
@@ -53,7 +53,9 @@ impl Agents {
             let record = self.find(agent_id).await?;
             let profile = patch.apply(&record.agent.profile);
             let narrowed = match patch.tokens {
-                LiveTokens::Keep => narrowed_warning(&record.agent, &profile, self.default_ttl),
+                LiveTokens::Keep => {
+                    narrowed_warning(&record.agent, &profile, self.parts.default_ttl)
+                }
                 LiveTokens::Kill => None,
             };
             let change = Change::Agent(AgentChange::Update {

@@ -2,7 +2,6 @@
 //! by that, and which do not.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use futures_util::future::join_all;
 use sealwright::testing::domain::agent::{Audience, RedirectUri};
@@ -203,11 +202,7 @@ async fn a_code_that_comes_again_beyond_a_limit_kills_its_first_token(app: &Test
     assert!(!app.is_active(&watcher, &first).await && lists(app, &first).await);
     // A plan that the configuration lacks is an error and not a verdict. The code was presented
     // again all the same.
-    without
-        .state
-        .mint
-        .plans
-        .store(Arc::new(Plans(BTreeMap::new())));
+    without.state.mint.set_plans(Plans(BTreeMap::new()));
     exchange(&without, &mine, &codes[2])
         .await
         .is_problem(503, "Service Unavailable");
