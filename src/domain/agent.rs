@@ -44,6 +44,12 @@ impl AgentStatus {
         }
     }
 
+    /// Whether the state is for ever: no operation changes it, or gives such an agent anything
+    /// (contract D8).
+    pub fn is_final(self) -> bool {
+        self == Self::Decommissioned
+    }
+
     /// Refuses every state except active. Called only after the secret was verified (contract D6).
     pub fn admit(self) -> Result<(), Refusal> {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! Must not know the clock, the store or how the agent proved itself.
 
-use super::agent::{Agent, Audience, Epoch, UserId};
+use super::agent::{Agent, Audience, UserId};
 use super::catalogue::Catalogue;
 use super::code::{Code, CodeRef};
 use super::id::{AgentId, CredentialId, Jti};
@@ -232,19 +232,13 @@ fn decide_audience(
     }
 }
 
-/// Whether a token of epoch `token` still lives, for an agent with this status and epoch
-/// (contract D8). Introspection, Bearer checks and the command `token inspect` use this rule.
-pub(crate) fn epoch_lives(status: super::agent::AgentStatus, agent: Epoch, token: Epoch) -> bool {
-    status == super::agent::AgentStatus::Active && agent == token
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use proptest::prelude::*;
 
-    use super::super::agent::{AgentName, AgentStatus, Profile, Terms};
+    use super::super::agent::{AgentName, AgentStatus, Epoch, Profile, Terms};
     use super::super::catalogue::CatalogueEntry;
     use super::super::scope::parse_scope_list;
     use super::super::time::Timestamp;

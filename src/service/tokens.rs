@@ -10,11 +10,11 @@ use quick_cache::sync::Cache;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::Epoch;
-use crate::domain::grant::epoch_lives;
 use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::{self, BUILT_IN};
 use crate::domain::time::Timestamp;
+use crate::domain::token::{TokenVerdict, is_expired, judge_token};
 use crate::keys::claims::Claims;
 use crate::keys::{Keyring, Verified};
 use crate::store::{Standing, Store, TokenRef};
@@ -39,19 +39,15 @@ pub struct Genuine {
 }
 
 impl Genuine {
-    /// Whether the token has expired: it is dead from the second `exp` on, without leeway (contract
-    /// D7).
+    /// Whether the token has expired.
     pub fn is_expired(&self, now: Timestamp) -> bool {
-        now.0 >= self.claims.exp
+        is_expired(Timestamp(self.claims.exp), now)
     }
 
-    fn lives(&self, standing: Standing, now: Timestamp) -> bool {
-        let epoch = Epoch(self.claims.epoch);
-        !self.is_expired(now)
-            && !standing.revoked
-            && standing
-                .agent
-                .is_some_and(|(status, current)| epoch_lives(status, current, epoch))
+    /// The verdict on the token, with what the store knows of it.
+    pub(super) fn verdict(&self, standing: Standing, now: Timestamp) -> TokenVerdict {
+        let (exp, epoch) = (Timestamp(self.claims.exp), Epoch(self.claims.epoch));
+        judge_token(exp, epoch, standing.revoked, standing.agent, now)
     }
 }
 
@@ -191,7 +187,7 @@ impl Tokens {
             if let Some(token) = slot {
                 let lives = standings
                     .next()
-                    .is_some_and(|standing| token.lives(standing, now));
+                    .is_some_and(|standing| token.verdict(standing, now) == TokenVerdict::Active);
                 if !lives {
                     *slot = None;
                 }

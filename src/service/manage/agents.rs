@@ -218,10 +218,10 @@ impl Agents {
     /// Refuses a decommissioned agent, whose secret can never be changed again, before any other
     /// step.
     pub async fn demand_living(&self, agent_id: &AgentId) -> Result<(), ManageError> {
-        match self.find(agent_id).await?.agent.status {
-            AgentStatus::Active | AgentStatus::Suspended => Ok(()),
-            AgentStatus::Decommissioned => Err(RejectionCode::AgentDecommissioned.into()),
+        if self.find(agent_id).await?.agent.status.is_final() {
+            return Err(RejectionCode::AgentDecommissioned.into());
         }
+        Ok(())
     }
 
     pub(super) async fn find(&self, agent_id: &AgentId) -> Result<Arc<AgentRecord>, ManageError> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::Invalid;
 use crate::domain::act::Act;
-use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::agent::Agent;
 use crate::domain::catalogue::{Catalogue, CatalogueEntry};
 use crate::domain::id::AgentId;
 use crate::domain::rejection::{Rejection, RejectionCode};
@@ -174,10 +174,7 @@ impl Scopes {
             let terms = &agent.profile.terms;
             let ttl = terms.ttl.unwrap_or(default).secs();
             let scopes: Vec<Scope> = terms.scopes.iter().filter(is_cut).cloned().collect();
-            if ttl > HIGH_RISK_CAP
-                && !scopes.is_empty()
-                && agent.status != AgentStatus::Decommissioned
-            {
+            if ttl > HIGH_RISK_CAP && !scopes.is_empty() && !agent.status.is_final() {
                 all.push(ShortenedView {
                     agent_id: agent.agent_id.clone(),
                     ttl,

@@ -7,51 +7,16 @@ use std::sync::Arc;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
-use crate::domain::agent::{AgentStatus, Epoch};
-use crate::domain::grant::epoch_lives;
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
+use crate::domain::token::TokenVerdict;
 use crate::domain::ttl;
 use crate::keys::claims::Claims;
-use crate::store::{Change, Records, Standing, Store, TokenChange, Write};
+use crate::store::{Change, Records, Store, TokenChange, Write};
 
 use crate::service::error::Error;
 use crate::service::revoke::is_long_over;
-use crate::service::tokens::{Genuine, Tokens};
-
-/// Whether a token is valid, and why not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Worth {
-    /// The token is valid.
-    Active,
-    /// The token has expired.
-    Expired,
-    /// The token itself was revoked.
-    Revoked,
-    /// The token's agent is suspended.
-    AgentSuspended,
-    /// The token's agent is decommissioned.
-    AgentDecommissioned,
-    /// The token was killed with all tokens that its agent had at that time.
-    Killed,
-    /// No key of this store signed the token for this issuer, or no agent has its id.
-    NotOurs,
-}
-
-impl Worth {
-    /// The word in JSON and for people.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::AgentSuspended => "agent_suspended",
-            Self::AgentDecommissioned => "agent_decommissioned",
-            Self::Killed => "killed",
-            Self::NotOurs => "not_ours",
-        }
-    }
-}
+use crate::service::tokens::Tokens;
 
 /// A token's claims and the verdict on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +24,7 @@ pub struct Inspection {
     /// Whether the token is alive.
     pub active: bool,
     /// Why the token is alive, or why not.
-    pub verdict: Worth,
+    pub verdict: TokenVerdict,
     /// The token's claims; `None` unless this store's keys signed the token.
     pub claims: Option<Claims>,
 }
@@ -104,7 +69,7 @@ impl IssuedTokens {
         let Some(genuine) = self.tokens.read(token).await? else {
             return Ok(Inspection {
                 active: false,
-                verdict: Worth::NotOurs,
+                verdict: TokenVerdict::NotOurs,
                 claims: None,
             });
         };
@@ -114,10 +79,13 @@ impl IssuedTokens {
             .await?
             .into_iter()
             .next();
-        let verdict = judge(&genuine, standing, self.clock.now());
+        // A store that knows nothing of the token has no such agent either.
+        let verdict = standing.map_or(TokenVerdict::NotOurs, |standing| {
+            genuine.verdict(standing, self.clock.now())
+        });
         let claims = Some(Claims::clone(&genuine.claims));
         Ok(Inspection {
-            active: verdict == Worth::Active,
+            active: verdict == TokenVerdict::Active,
             verdict,
             claims,
         })
@@ -149,29 +117,5 @@ impl IssuedTokens {
             agent_id,
             expires_at,
         })
-    }
-}
-
-fn judge(token: &Genuine, standing: Option<Standing>, now: Timestamp) -> Worth {
-    let Some(Standing {
-        revoked,
-        agent: Some((status, epoch)),
-    }) = standing
-    else {
-        return Worth::NotOurs;
-    };
-    if token.is_expired(now) {
-        return Worth::Expired;
-    }
-    if revoked {
-        return Worth::Revoked;
-    }
-    match status {
-        AgentStatus::Suspended => Worth::AgentSuspended,
-        AgentStatus::Decommissioned => Worth::AgentDecommissioned,
-        AgentStatus::Active if epoch_lives(status, epoch, Epoch(token.claims.epoch)) => {
-            Worth::Active
-        }
-        AgentStatus::Active => Worth::Killed,
     }
 }

@@ -27,12 +27,12 @@ impl Outcome {
 }
 
 /// The outcome of moving an agent from the status `from` to the status `to`: one rule for every
-/// backend. A decommissioned agent stays decommissioned.
+/// backend.
 pub(in crate::store) fn transition(from: Option<AgentStatus>, to: AgentStatus) -> Outcome {
     match from {
         None => Outcome::NotFound,
         Some(from) if from == to => Outcome::Unchanged,
-        Some(AgentStatus::Decommissioned) => Outcome::Conflict,
+        Some(from) if from.is_final() => Outcome::Conflict,
         Some(_) => Outcome::Applied,
     }
 }

@@ -3,7 +3,6 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use crate::domain::agent::AgentStatus;
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::Moment;
@@ -42,8 +41,8 @@ async fn rotate_secret(
     let (agent_id, now) = (&credential.agent_id, at.second());
     match status_of(conn, agent_id).await? {
         None => return Ok(Outcome::NotFound),
-        Some(AgentStatus::Decommissioned) => return Ok(Outcome::Conflict),
-        Some(AgentStatus::Active | AgentStatus::Suspended) => {}
+        Some(status) if status.is_final() => return Ok(Outcome::Conflict),
+        Some(_) => {}
     }
     let sql = "select count(*) from credential where agent_id = ?1 and (expires_at is null or expires_at > ?2)";
     let live: i64 = sqlx::query_scalar(sql)
