@@ -16,6 +16,7 @@ use crate::http::client_address::ClientAddresses;
 use crate::http::server_metadata::ServerMetadata;
 use crate::http::state::{RequestIds, State};
 use crate::service::clients::authenticate::Authenticator;
+use crate::service::introspection::Introspection;
 use crate::service::issue::{Mint, MintParts};
 use crate::service::limits::Limits;
 use crate::service::manage::agents::{Agents, AgentsParts};
@@ -189,6 +190,7 @@ pub fn compose(
             Arc::clone(&list),
             Arc::clone(clock),
         ),
+        introspection: Introspection::new(Arc::clone(&tokens), Arc::clone(&limits)),
         tokens,
         limits,
         list,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::keys::Keyring;
 use crate::service::clients::authenticate::Authenticator;
 use crate::service::codes::Codes;
+use crate::service::introspection::Introspection;
 use crate::service::issue::Mint;
 use crate::service::keys::KeyService;
 use crate::service::limits::Limits;
@@ -32,6 +33,8 @@ pub struct State {
     pub tokens: Arc<Tokens>,
     /// How often an agent may use an endpoint.
     pub limits: Arc<Limits>,
+    /// Answers questions about tokens.
+    pub introspection: Introspection,
     /// Revokes tokens.
     pub revocation: Revocation,
     /// The revocation list.

@@ -4,13 +4,14 @@
 //!
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
-//! token is valid), [`revoke`], [`revocations`] (the list), [`keys`], [`limits`], [`clock`],
-//! [`readiness`]; for operators [`manage`].
+//! token is valid), [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`],
+//! [`limits`], [`clock`], [`readiness`]; for operators [`manage`].
 
 pub(crate) mod clients;
 pub(crate) mod clock;
 pub(crate) mod codes;
 mod error;
+pub(crate) mod introspection;
 pub(crate) mod issue;
 pub(crate) mod keys;
 pub(crate) mod limits;

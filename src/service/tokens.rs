@@ -1,6 +1,7 @@
 //! Whether a presented token is valid: genuine, not expired, and alive in the store of record.
 //!
-//! Owns introspection and Bearer checks, which share one rule. Must not know how a response looks.
+//! Owns which of the presented tokens are alive, and the checks of Bearer tokens. Must not know how
+//! a response looks.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use quick_cache::sync::Cache;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::Epoch;
+use crate::domain::context::RequestContext;
 use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::{self, BUILT_IN};
@@ -196,24 +198,22 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// RFC 7662 for a caller that authenticated with its secret: the token if it is alive.
-    pub async fn introspect(&self, token: &str) -> Result<Option<Arc<Genuine>>, Error> {
+    /// The token if it is alive.
+    pub(super) async fn live(&self, token: &str) -> Result<Option<Arc<Genuine>>, Error> {
         let [token] = self.alive([self.read(token).await?]).await?;
         Ok(token)
     }
 
-    /// RFC 7662 for a caller with a Bearer token: both tokens in one look-up. Also returns the
-    /// caller.
-    pub async fn introspect_as(
+    /// The caller that the Bearer token names, as in [`Self::caller`], and `token` if it is alive.
+    /// One look-up for both.
+    pub(super) async fn caller_and_live(
         &self,
         bearer: &str,
         token: &str,
     ) -> Result<(Caller, Option<Arc<Genuine>>), Error> {
         let (caller, token) = (self.read(bearer).await?, self.read(token).await?);
         let [caller, token] = self.alive([caller, token]).await?;
-        let caller = self.admit(caller)?;
-        caller.require("tokens:read")?;
-        Ok((caller, token))
+        Ok((self.admit(caller)?, token))
     }
 
     /// The caller that a Bearer token names (RFC 6750), if the token is alive and was issued for
@@ -223,14 +223,17 @@ impl Tokens {
         Ok(self.admit(caller)?)
     }
 
-    /// The live token of a request at a gateway, for any audience, if it meets all demands.
+    /// The live token of a request at a gateway, for any audience, if it meets all demands. Notes
+    /// in `context` whose token it is, before a demand refuses it.
     pub async fn check_bearer(
         &self,
         bearer: &str,
         demands: &Demands,
+        context: &RequestContext,
     ) -> Result<Arc<Genuine>, Error> {
         let [token] = self.alive([self.read(bearer).await?]).await?;
         let token = token.ok_or(Refusal::InvalidToken)?;
+        context.prove(&token.reference.agent_id);
         let claims = &token.claims;
         // RFC 9068 §4: a token that was not issued for this resource is not valid there.
         if !demands

@@ -81,8 +81,10 @@ async fn check(state: &State, incoming: &Incoming, query_of: QueryOf) -> Result<
         scopes: read_demands(incoming, "scope", REQUIRED_SCOPE)?,
         audiences: read_demands(incoming, "audience", REQUIRED_AUDIENCE)?,
     };
-    let token = state.tokens.check_bearer(&bearer, &demands).await?;
-    incoming.context.prove(&token.reference.agent_id);
+    let token = state
+        .tokens
+        .check_bearer(&bearer, &demands, &incoming.context)
+        .await?;
     Ok((StatusCode::OK, identity_headers(&token.claims)?).into_response())
 }
 

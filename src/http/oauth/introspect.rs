@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::domain::refusal::Refusal;
 use crate::keys::claims::{Aud, Claims};
+use crate::service::introspection::Introspector;
 use crate::telemetry::metrics;
 
 use super::caller::{CallerProof, KNOWN, TokenQuestion};
@@ -15,8 +15,6 @@ use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::reply;
 use crate::http::state::State;
-
-const TOKENS_READ: &str = "tokens:read";
 
 #[derive(Serialize)]
 struct IntrospectionReply<'a> {
@@ -39,21 +37,15 @@ pub(crate) async fn introspect_token(
 ) -> Result<Response, Failure> {
     let form = incoming.parameters(&KNOWN)?;
     let call = TokenQuestion::read(&incoming, &form)?;
-    let found = match call.prove(&state, &incoming, &form).await? {
-        CallerProof::Bearer(bearer) => {
-            let (caller, found) = state.tokens.introspect_as(bearer, call.token).await?;
-            incoming.context.prove(caller.agent_id());
-            state.limits.charge_introspection(caller.agent_id())?;
-            found
-        }
-        CallerProof::Client(agent_id, terms) => {
-            state.limits.charge_introspection(&agent_id)?;
-            if !terms.scopes.iter().any(|s| s.as_str() == TOKENS_READ) {
-                return Err(Refusal::InsufficientScope(TOKENS_READ).into());
-            }
-            state.tokens.introspect(call.token).await?
-        }
+    let proof = call.prove(&state, &incoming, &form).await?;
+    let asks = match &proof {
+        CallerProof::Bearer(bearer) => Introspector::Bearer(bearer),
+        CallerProof::Client(agent_id, terms) => Introspector::Client(agent_id, terms),
     };
+    let found = state
+        .introspection
+        .introspect(&asks, call.token, &incoming.context)
+        .await?;
     metrics::introspection(found.is_some());
     render(found.as_deref().map(|genuine| &genuine.claims))
 }

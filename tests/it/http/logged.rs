@@ -17,8 +17,9 @@ async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_
     let app = &app.beside_with(&[("log.requests", "true")]).await;
     let agent = app.agent_named("agt_1", "tokens:read").await;
     let stopped = app.agent_named("agt_2", "tokens:read").await;
+    let narrow = app.agent_named("agt_3", "audit:read").await;
     app.suspend(&stopped).await;
-    let token = app.token(&agent).await;
+    let (token, its) = (app.token(&agent).await, app.token(&narrow).await);
     app.ask(&agent, "scope=db:write").await;
     app.ask(&agent.with_secret("not the secret of this agent"), "")
         .await;
@@ -29,6 +30,12 @@ async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_
     app.post(INTROSPECT, "token=x").await;
     app.post_as(&bearer(&token), REVOKE, &format!("token={token}"))
         .await;
+    app.post_as(&bearer(&its), INTROSPECT, "token=x").await;
+    app.get_as(&bearer(&its), "/forward-auth?scope=db:write")
+        .await;
+    app.get_as(&bearer(&its), "/forward-auth?audience=other")
+        .await;
+    app.get_as(&bearer("x"), "/forward-auth").await;
     app.get("/nothing").await;
     let lines: Vec<Value> = log
         .text()
@@ -45,9 +52,10 @@ async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_
             )
         })
         .collect();
-    let (agt, none) = (json!("agt_1"), Value::Null);
+    let (agt, narrow, none) = (json!("agt_1"), json!("agt_3"), Value::Null);
     let expected = [
         (agt.clone(), none.clone()),
+        (narrow.clone(), none.clone()),
         (agt.clone(), json!("scope")),
         (none.clone(), json!("invalid_client")),
         (json!("agt_2"), json!("suspended")),
@@ -56,6 +64,10 @@ async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_
         (agt.clone(), json!("scope")),
         (none.clone(), json!("no_token")),
         (agt, none.clone()),
+        (narrow.clone(), json!("scope")),
+        (narrow.clone(), json!("scope")),
+        (narrow, json!("invalid_token")),
+        (none.clone(), json!("invalid_token")),
         (none, json!("not_found")),
     ];
     assert_eq!(told, expected);

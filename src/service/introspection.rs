@@ -1,0 +1,71 @@
+//! Introspection (RFC 7662): who may ask about a token, and what the caller is told.
+//!
+//! Owns the scope that the caller needs. Must not know how the caller's proof arrived, or how the
+//! response looks.
+
+use std::sync::Arc;
+
+use crate::domain::agent::Terms;
+use crate::domain::context::RequestContext;
+use crate::domain::id::AgentId;
+use crate::domain::refusal::Refusal;
+
+use super::error::Error;
+use super::limits::Limits;
+use super::tokens::{Genuine, Tokens};
+
+/// The scope that a caller needs.
+const SCOPE: &str = "tokens:read";
+
+/// Who asks about a token.
+pub enum Introspector<'a> {
+    /// An active agent that authenticated with its secret, and its terms.
+    Client(&'a AgentId, &'a Terms),
+    /// The holder of this Bearer token, which has not been verified yet.
+    Bearer(&'a str),
+}
+
+/// Answers questions about tokens.
+pub struct Introspection {
+    tokens: Arc<Tokens>,
+    limits: Arc<Limits>,
+}
+
+impl Introspection {
+    /// `tokens` verifies the tokens of this store.
+    pub fn new(tokens: Arc<Tokens>, limits: Arc<Limits>) -> Self {
+        Self { tokens, limits }
+    }
+
+    /// The token, if it is alive. Notes in `context` who holds the Bearer token, before anything is
+    /// refused to that holder.
+    pub async fn introspect(
+        &self,
+        asks: &Introspector<'_>,
+        token: &str,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<Genuine>>, Error> {
+        match asks {
+            Introspector::Client(agent_id, terms) => {
+                self.limits.charge_introspection(agent_id)?;
+                demand_scope(terms.scopes.iter().any(|scope| scope.as_str() == SCOPE))?;
+                self.tokens.live(token).await
+            }
+            Introspector::Bearer(bearer) => {
+                let (caller, found) = self.tokens.caller_and_live(bearer, token).await?;
+                context.prove(caller.agent_id());
+                demand_scope(caller.may(SCOPE))?;
+                self.limits.charge_introspection(caller.agent_id())?;
+                Ok(found)
+            }
+        }
+    }
+}
+
+fn demand_scope(has_it: bool) -> Result<(), Refusal> {
+    if has_it {
+        Ok(())
+    } else {
+        Err(Refusal::InsufficientScope(SCOPE))
+    }
+}
