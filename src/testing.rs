@@ -58,6 +58,38 @@ pub mod domain {
     pub mod time {
         pub use crate::domain::time::{Moment, Timestamp, parse_rfc3339};
     }
+    pub mod tree {
+        pub mod bundle {
+            pub use crate::domain::tree::bundle::{
+                MAX_ENTRY_BYTES, bundle_prefix, push_entry, split_bundle,
+            };
+        }
+        pub mod frontier {
+            pub use crate::domain::tree::frontier::Frontier;
+        }
+        pub mod growth {
+            pub use crate::domain::tree::growth::{TileGrowth, TreeGrowth};
+        }
+        pub mod hash {
+            pub use crate::domain::tree::hash::{
+                HASH_BYTES, NodeHash, empty_tree_hash, leaf_hash, node_hash,
+            };
+        }
+        pub mod node {
+            pub use crate::domain::tree::node::NodeId;
+        }
+        pub mod proof {
+            pub use crate::domain::tree::proof::{ProofNodes, inclusion_path};
+        }
+        pub mod tile {
+            pub use crate::domain::tree::tile::{HashTile, TILE_WIDTH, Tile, TileLevel};
+        }
+        pub mod verify {
+            pub use crate::domain::tree::verify::{
+                TreeHead, root_from_inclusion, verify_consistency, verify_inclusion,
+            };
+        }
+    }
     pub mod ttl {
         pub use crate::domain::ttl::Ttl;
     }

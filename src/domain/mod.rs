@@ -21,6 +21,7 @@ pub(crate) mod risk;
 pub(crate) mod scope;
 pub(crate) mod time;
 pub(crate) mod token;
+pub(crate) mod tree;
 pub(crate) mod ttl;
 
 /// A value from outside that breaks the rule of its type.
