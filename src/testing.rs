@@ -59,10 +59,16 @@ pub mod domain {
         pub use crate::domain::time::{Moment, Timestamp, parse_rfc3339};
     }
     pub mod tree {
+        pub mod block {
+            pub use crate::domain::tree::block::{BlockBuilder, BlockProof, TokenBlock};
+        }
         pub mod bundle {
             pub use crate::domain::tree::bundle::{
                 MAX_ENTRY_BYTES, bundle_prefix, push_entry, split_bundle,
             };
+        }
+        pub mod checkpoint {
+            pub use crate::domain::tree::checkpoint::Checkpoint;
         }
         pub mod frontier {
             pub use crate::domain::tree::frontier::Frontier;
@@ -78,11 +84,22 @@ pub mod domain {
         pub mod node {
             pub use crate::domain::tree::node::NodeId;
         }
+        pub mod note {
+            pub use crate::domain::tree::note::{
+                MAX_SIGNATURES, NoteSignature, NoteText, SignedNote,
+            };
+        }
         pub mod proof {
             pub use crate::domain::tree::proof::{ProofNodes, inclusion_path};
         }
         pub mod tile {
             pub use crate::domain::tree::tile::{HashTile, TILE_WIDTH, Tile, TileLevel};
+        }
+        pub mod tlog_proof {
+            pub use crate::domain::tree::tlog_proof::TlogProof;
+        }
+        pub mod verifier_key {
+            pub use crate::domain::tree::verifier_key::{KeyName, VerifierKey};
         }
         pub mod verify {
             pub use crate::domain::tree::verify::{
