@@ -31,6 +31,9 @@ pub mod domain {
             Terms, UserId,
         };
     }
+    pub mod canonical {
+        pub use crate::domain::canonical::{NotCanonical, SafeInteger, canonicalize};
+    }
     pub mod catalogue {
         pub use crate::domain::catalogue::{Catalogue, CatalogueEntry};
     }
@@ -38,7 +41,36 @@ pub mod domain {
         pub use crate::domain::code::{Code, CodeRef, LIFETIME};
     }
     pub mod credential {
-        pub use crate::domain::credential::{Credential, SecretHash, Tag};
+        pub use crate::domain::credential::{Credential, CredentialKind, SecretHash, Tag};
+    }
+    pub mod event {
+        pub use crate::domain::event::Event;
+        pub mod changes {
+            pub use crate::domain::event::changes::Changes;
+        }
+        pub mod facts {
+            pub use crate::domain::event::facts::{
+                CredentialFacts, OrgFacts, PartnerFacts, TokenTerms,
+            };
+        }
+        pub mod kind {
+            pub use crate::domain::event::kind::EventKind;
+        }
+        pub mod logged {
+            pub use crate::domain::event::logged::{Detail, LoggedEvent};
+        }
+        pub mod reason {
+            pub use crate::domain::event::reason::{RefusalCount, RefusalReason};
+        }
+        pub mod request {
+            pub use crate::domain::event::request::RequestRef;
+        }
+        pub mod row {
+            pub use crate::domain::event::row::EventRow;
+        }
+        pub mod source {
+            pub use crate::domain::event::source::{EventSource, SourcePrecision};
+        }
     }
     pub mod grant {
         pub use crate::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};

@@ -32,6 +32,28 @@ impl fmt::Debug for Tag {
     }
 }
 
+/// What a credential is checked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A secret that client and server share.
+    Secret,
+    /// A public key of the client.
+    PublicKey,
+    /// A token of a partner.
+    Federated,
+}
+
+impl CredentialKind {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::PublicKey => "publicKey",
+            Self::Federated => "federated",
+        }
+    }
+}
+
 /// One stored credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {

@@ -5,10 +5,12 @@
 
 pub(crate) mod act;
 pub(crate) mod agent;
+pub(crate) mod canonical;
 pub(crate) mod catalogue;
 pub(crate) mod code;
 pub(crate) mod context;
 pub(crate) mod credential;
+pub(crate) mod digest;
 pub(crate) mod event;
 pub(crate) mod grant;
 pub(crate) mod id;

@@ -1,8 +1,11 @@
 //! What can be changed about an agent, and the event of each change. Must not know SQL.
 
+use serde_json::Value;
+
 use crate::domain::agent::{Agent, LiveTokens, Profile};
 use crate::domain::credential::Credential;
 use crate::domain::event::Event;
+use crate::domain::event::changes::Changes;
 use crate::domain::id::AgentId;
 
 /// What can be changed about an agent. Each variant lists the outcomes that it can have besides
@@ -69,17 +72,26 @@ impl AgentChange {
     /// The audit event of the change.
     pub(super) fn event(&self) -> Event {
         match self {
-            Self::Create { agent, .. } => Event::AgentCreated(agent.agent_id.clone()),
+            Self::Create { agent, credential } => Event::AgentCreated {
+                agent_id: agent.agent_id.clone(),
+                credential_id: Some(credential.credential_id),
+                changed: Changes::of_new_profile(&agent.profile).with(
+                    "status",
+                    Value::Null,
+                    agent.status.as_str(),
+                ),
+            },
             Self::Update {
                 agent_id, tokens, ..
             } => Event::AgentUpdated {
                 agent_id: agent_id.clone(),
                 tokens_revoked: *tokens == LiveTokens::Kill,
+                changed: Changes::default(),
             },
-            Self::Suspend(id) => Event::AgentSuspended(id.clone()),
+            Self::Suspend(id) => Event::AgentSuspended(id.clone(), None),
             Self::Reactivate(id) => Event::AgentReactivated(id.clone()),
-            Self::Decommission(id) => Event::AgentDecommissioned(id.clone()),
-            Self::RevokeTokens(id) => Event::AgentTokensRevoked(id.clone()),
+            Self::Decommission(id) => Event::AgentDecommissioned(id.clone(), None),
+            Self::RevokeTokens(id) => Event::AgentTokensRevoked(id.clone(), None),
         }
     }
 }

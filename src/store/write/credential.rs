@@ -2,6 +2,7 @@
 
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::event::Event;
+use crate::domain::event::facts::CredentialFacts;
 use crate::domain::id::{AgentId, CredentialId};
 
 /// What can be changed about an agent's secrets. Each variant lists the outcomes that it can have
@@ -38,18 +39,18 @@ impl CredentialChange {
     /// The audit event of the change.
     pub(super) fn event(&self) -> Event {
         match self {
-            Self::Rotate { credential, .. } => Event::CredentialRotated {
-                agent_id: credential.agent_id.clone(),
-                credential_id: credential.credential_id,
-            },
+            Self::Rotate { credential, .. } => Event::CredentialRotated(CredentialFacts {
+                expires_at: credential.expires_at,
+                ..CredentialFacts::of_secret(credential.agent_id.clone(), credential.credential_id)
+            }),
             Self::Rehash {
                 agent_id,
                 credential_id,
                 ..
-            } => Event::CredentialRehashed {
-                agent_id: agent_id.clone(),
-                credential_id: *credential_id,
-            },
+            } => Event::CredentialRehashed(CredentialFacts::of_secret(
+                agent_id.clone(),
+                *credential_id,
+            )),
         }
     }
 }

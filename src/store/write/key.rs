@@ -49,6 +49,7 @@ impl KeyChange {
             Self::Remove(kid) => Event::KeyRemoved(kid.clone()),
             Self::InsertStoreKey(key) => Event::StoreKeyCreated {
                 purpose: key.purpose.clone(),
+                key_id: Some(key.key_id.clone()),
             },
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::event::Event;
+use crate::domain::event::changes::Changes;
 use crate::domain::scope::Scope;
 
 /// What can be changed about the scope catalogue. Each variant lists the outcomes that it can have
@@ -27,8 +28,17 @@ impl ScopeChange {
     /// The audit event of the change.
     pub(super) fn event(&self) -> Event {
         match self {
-            Self::Add(entry) => Event::ScopeAdded(entry.scope.clone()),
-            Self::Update { scope, .. } => Event::ScopeUpdated(scope.clone()),
+            Self::Add(entry) => Event::ScopeAdded {
+                scope: entry.scope.clone(),
+                high_risk: Some(entry.high_risk),
+            },
+            Self::Update {
+                scope, high_risk, ..
+            } => Event::ScopeChanged {
+                scope: scope.clone(),
+                high_risk: *high_risk,
+                changed: Changes::default(),
+            },
         }
     }
 }

@@ -103,12 +103,12 @@ async fn record(conn: &mut SqliteConnection, at: Timestamp, write: &Write) -> sq
     let (jti, expires_at) = event.token().unzip();
     sqlx::query(sql)
         .bind(at.0)
-        .bind(event.kind())
+        .bind(event.kind().row_text())
         .bind(write.act.who.to_string())
         .bind(event.agent_id().map(AgentId::as_str))
         .bind(jti.map(|jti| jti.0))
         .bind(expires_at.map(|t| t.0))
-        .bind(event.detail())
+        .bind(event.row_text())
         .execute(conn)
         .await
         .map(drop)

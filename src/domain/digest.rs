@@ -1,0 +1,62 @@
+//! SHA-256, and bytes as hexadecimal text. Must not know what is hashed.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::digest;
+
+/// The SHA-256 hash of the bytes.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; digest::SHA256_OUTPUT_LEN] {
+    let mut hash = [0; digest::SHA256_OUTPUT_LEN];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    hash
+}
+
+/// The bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The bytes that hexadecimal digits of any case stand for; `None` if the text is something else,
+/// or stands for another number of bytes.
+pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != N.checked_mul(2)? {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        for digit in pair {
+            let value = char::from(*digit).to_digit(16)?;
+            *byte = (*byte << 4) | u8::try_from(value).ok()?;
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_abc_is_the_one_of_fips_180() {
+        let text = hex(&sha256(b"abc"));
+        assert!(
+            text.starts_with("ba7816bf8f01cfea") && text.ends_with("f20015ad"),
+            "{text}"
+        );
+        assert_eq!(parse_hex(&text), Some(sha256(b"abc")));
+    }
+
+    #[test]
+    fn what_is_not_so_many_digits_is_refused() {
+        for text in ["", "0", "000", "00000", "0g00", "+100", "é00"] {
+            assert_eq!(parse_hex::<2>(text), None, "{text}");
+        }
+        assert_eq!(parse_hex::<2>("Ab01"), Some([0xab, 0x01]));
+    }
+}
