@@ -61,6 +61,7 @@ impl Agents {
             let change = Change::Agent(AgentChange::Update {
                 agent_id: agent_id.clone(),
                 expected_version: record.agent.version,
+                before: Box::new(record.agent.profile.clone()),
                 profile: Box::new(profile),
                 tokens: patch.tokens,
             });

@@ -28,6 +28,9 @@ pub enum AgentChange {
         agent_id: AgentId,
         /// The version from which the new profile was made.
         expected_version: i64,
+        /// The profile at that version, for the event. The change is applied only if the version is
+        /// still the same, so this is the profile that the change replaces.
+        before: Box<Profile>,
         /// The whole new profile.
         profile: Box<Profile>,
         /// What happens to the tokens that were issued under the old profile.
@@ -82,11 +85,15 @@ impl AgentChange {
                 ),
             },
             Self::Update {
-                agent_id, tokens, ..
+                agent_id,
+                before,
+                profile,
+                tokens,
+                ..
             } => Event::AgentUpdated {
                 agent_id: agent_id.clone(),
                 tokens_revoked: *tokens == LiveTokens::Kill,
-                changed: Changes::default(),
+                changed: Changes::of_profile(before, profile),
             },
             Self::Suspend(id) => Event::AgentSuspended(id.clone(), None),
             Self::Reactivate(id) => Event::AgentReactivated(id.clone()),

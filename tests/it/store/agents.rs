@@ -80,6 +80,7 @@ async fn strings_survive_unchanged(db: &Database) {
     let change = Change::Agent(AgentChange::Update {
         agent_id: id("A.b_c~d:e-f"),
         expected_version: 1,
+        before: Box::new(agent("A.b_c~d:e-f").profile),
         profile: Box::new(profile.clone()),
         tokens: LiveTokens::Keep,
     });
@@ -118,6 +119,7 @@ async fn an_update_needs_the_version_it_was_made_from(db: &Database) {
         Change::Agent(AgentChange::Update {
             agent_id: id(agent_id),
             expected_version,
+            before: Box::new(agent("a").profile),
             profile: Box::new(profile.clone()),
             tokens: LiveTokens::Keep,
         })
@@ -391,6 +393,7 @@ async fn an_update_that_kills_raises_the_epoch_in_its_commit_or_does_neither(db:
         Change::Agent(AgentChange::Update {
             agent_id,
             expected_version,
+            before: profile.clone(),
             profile,
             tokens: LiveTokens::Kill,
         })

@@ -378,6 +378,7 @@ async fn an_ordinary_batch_leaves_no_trace_among_the_codes(db: &Database) {
     let update = Change::Agent(AgentChange::Update {
         agent_id: id("a"),
         expected_version: 1,
+        before: profile.clone(),
         profile,
         tokens: LiveTokens::Keep,
     });

@@ -162,6 +162,7 @@ async fn a_decision_on_an_old_agent_is_stale(db: &Database) {
     let update = Change::Agent(AgentChange::Update {
         agent_id: id("a"),
         expected_version: 1,
+        before: profile.clone(),
         profile,
         tokens: LiveTokens::Keep,
     });

@@ -56,6 +56,7 @@ async fn with_ttl(store: &dyn Store, agent_id: &str, expected_version: i64, ttl:
     let change = Change::Agent(AgentChange::Update {
         agent_id: id(agent_id),
         expected_version,
+        before: Box::new(agent(agent_id).profile),
         profile: Box::new(profile),
         tokens: LiveTokens::Keep,
     });

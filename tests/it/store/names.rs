@@ -42,6 +42,7 @@ async fn update_for(store: &dyn Store, agent_id: &str, users: &[&str]) -> Change
     Change::Agent(AgentChange::Update {
         agent_id: id(agent_id),
         expected_version: record.agent.version,
+        before: Box::new(record.agent.profile.clone()),
         profile: Box::new(profile),
         tokens: LiveTokens::Keep,
     })

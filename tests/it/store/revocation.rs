@@ -188,6 +188,7 @@ async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database)
         let change = Change::Agent(AgentChange::Update {
             agent_id: id("a"),
             expected_version: version,
+            before: Box::new(agent("a").profile),
             profile: Box::new(profile),
             tokens: LiveTokens::Keep,
         });

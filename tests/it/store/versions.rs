@@ -71,6 +71,7 @@ async fn rows_wound_back_within_a_second_get_other_epochs_and_versions(db: &Data
         Change::Agent(AgentChange::Update {
             agent_id: id("a"),
             expected_version: 1,
+            before: Box::new(agent("a").profile),
             profile: Box::new(agent("a").profile),
             tokens,
         })

@@ -30,6 +30,7 @@ pub(super) async fn apply(
         AgentChange::Update {
             agent_id,
             expected_version,
+            before: _,
             profile,
             tokens,
         } => {
