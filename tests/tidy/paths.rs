@@ -28,8 +28,13 @@ pub fn link(sources: &mut [Source]) {
         .iter()
         .flat_map(|source| source.imports.clone())
         .collect();
-    for name in sources.iter_mut().flat_map(|source| &mut source.names) {
-        name.origin = follow(name.path.clone(), &all);
+    for source in sources {
+        for name in &mut source.names {
+            name.origin = follow(name.path.clone(), &all);
+        }
+        for target in source.imports.values_mut() {
+            *target = follow(std::mem::take(target), &all);
+        }
     }
 }
 
