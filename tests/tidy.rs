@@ -8,6 +8,7 @@
 //! - `circles`: no two files name each other, neither directly nor through other files
 //! - `rooms`: which part of `src/` may name which other part, and which crates ([`ROOMS`],
 //!   [`CRATES`], [`KEPT_APART`])
+//! - `places`: the places and the names of these tables exist
 //! - `routes`: every route is a row of a table, which says who may send a request and how long the
 //!   response may take
 //! - `shape`: the greatest length of a file, opening comments, the map
@@ -42,6 +43,8 @@ mod names;
 mod papers;
 #[path = "tidy/paths.rs"]
 mod paths;
+#[path = "tidy/places.rs"]
+mod places;
 #[path = "tidy/programs.rs"]
 mod programs;
 #[path = "tidy/recipes.rs"]

@@ -2,7 +2,8 @@
 //! README.md to every page.
 //!
 //! A citation is `contract §3`, a row of the contract (`D6`, `T1`, `W2`, `V3`), `item 29`, `known
-//! failure 8` or `fault C1`, alone or as a list (`items 8–15, 21`).
+//! failure 8` or `fault C1`, alone or as a list (`items 8–15, 21`). A section sign in code follows the
+//! contract or a standard ([`STANDARDS`]); on a page it may belong to the heading.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +24,12 @@ const CITING: &[&str] = &[
     ".ci/",
 ];
 
+/// Words that begin or end the name of a document whose sections are cited.
+const STANDARDS: &[&str] = &["rfc", "rfcs", "discovery"];
+
+/// What a section sign cites that follows no document.
+const NO_DOCUMENT: &str = "of no document";
+
 #[test]
 fn every_citation_has_its_target() {
     let targets = targets(&tree::read(CONTRACT), &tree::read(CHECKS));
@@ -38,6 +45,9 @@ fn every_citation_has_its_target() {
             continue;
         }
         for (line, cited) in citations(&tree::read(&file)) {
+            if cited.ends_with(NO_DOCUMENT) && is_page(&file) {
+                continue;
+            }
             if !targets.contains(&cited) {
                 faults.push(format!(
                     "{file}:{line}: cites {cited}, which is no row or section of {CONTRACT} or {CHECKS}. Correct the \
@@ -157,13 +167,18 @@ fn citations(text: &str) -> Vec<(usize, String)> {
         for word in words.iter().filter(|word| !word.is_empty()) {
             let bare = word.trim_matches(|c: char| ",.:`'’*".contains(c));
             let lower = bare.to_lowercase();
-            match lower.as_str() {
+            match lower.trim_end_matches("'s").trim_end_matches("’s") {
                 "contract" => kind = "contract",
+                name if STANDARDS.contains(&name) => kind = "standard",
                 "item" | "items" => kind = "item",
                 "failure" | "failures" => kind = "failure",
                 "fault" | "faults" => kind = "fault",
                 // Skip words that join a list, and comment marks.
-                "and" | "to" | "//" | "//!" | "///" | "" => {}
+                "and" | "to" | "//" | "//!" | "///" | "--" | "#" | "" => {}
+                // The number of an RFC, or one of its sections.
+                number
+                    if kind == "standard"
+                        && number.starts_with(|c: char| c == '§' || c.is_ascii_digit()) => {}
                 _ => {
                     let mut cited = cited(kind, bare);
                     if cited.is_empty() {
@@ -171,6 +186,9 @@ fn citations(text: &str) -> Vec<(usize, String)> {
                         // In a comment, a row of the contract needs no word before it.
                         if comment && !bare.starts_with('§') {
                             cited = self::cited("contract", bare);
+                        }
+                        if bare.starts_with('§') {
+                            cited = vec![format!("{bare} {NO_DOCUMENT}")];
                         }
                     }
                     found.extend(cited.into_iter().map(|cited| (number, cited)));
@@ -193,10 +211,19 @@ fn cited(kind: &str, word: &str) -> Vec<String> {
         "contract" if is_row(from) && is_row(to) => {
             rows(&from[..1], &from[1..], to.trim_start_matches(&from[..1]))
         }
+        // `D6b` is no row, which the message says.
+        "contract" if is_row(word.trim_end_matches(|c: char| c.is_ascii_lowercase())) => {
+            vec![word.to_owned()]
+        }
         "item" | "failure" if is_number(from) && is_number(to) => rows("", from, to)
             .into_iter()
             .map(|n| format!("{kind} {n}"))
             .collect(),
+        "item" | "failure"
+            if is_number(word.trim_end_matches(|c: char| c.is_ascii_lowercase())) =>
+        {
+            vec![format!("{kind} {word}")]
+        }
         "fault"
             if from.len() >= 2
                 && from.starts_with(|c: char| c.is_ascii_uppercase())
@@ -298,6 +325,28 @@ mod tests {
             ["failure 4", "failure 8"]
         );
         assert_eq!(found("an item of 12, a fault, contract"), [""; 0]);
+    }
+
+    #[test]
+    fn a_citation_that_is_miswritten_is_one_without_a_target() {
+        assert_eq!(
+            found("/// The contract's §9 (item 29b)"),
+            ["§9", "item 29b"]
+        );
+        assert_eq!(
+            found("/// contract’s §9 and D6b; failure 503"),
+            ["§9", "D6b"]
+        );
+        assert_eq!(found("/// As §9 says"), ["§9 of no document"]);
+        assert_eq!(
+            found("/// RFC 6749\n/// §4.1, §5.2. But §9"),
+            ["§9 of no document"]
+        );
+        assert_eq!(
+            found("/// OpenID Connect Discovery §4, RFCs 7009 §2 and 7662 §2.1"),
+            [""; 0]
+        );
+        assert_eq!(found("-- RFC 6749\n-- §2.3.1 has it"), [""; 0]);
     }
 
     #[test]

@@ -9,10 +9,10 @@ use crate::scan::{Source, Token};
 use crate::{demand_none, tree};
 
 /// The folder that builds services.
-const ROOT: &str = "src/app/";
+pub const ROOT: &str = "src/app/";
 
 /// The files that declare what a store can do.
-const TRAITS: &[&str] = &["src/store/mod.rs", "src/store/records.rs"];
+pub const TRAITS: &[&str] = &["src/store/mod.rs", "src/store/records.rs"];
 
 #[test]
 fn services_are_composed_in_app_alone() {

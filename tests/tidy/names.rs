@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::scan::Source;
+use crate::scan::{Source, module_of};
 use crate::{demand_none, tree};
 
-const BACKENDS: [&str; 2] = ["src/store/postgres/", "src/store/sqlite/"];
+pub const BACKENDS: [&str; 2] = ["src/store/postgres/", "src/store/sqlite/"];
 
 #[test]
 fn a_type_name_is_used_for_one_type() {
@@ -41,18 +41,48 @@ fn are_the_backends(places: &[String]) -> bool {
     places.len() == BACKENDS.len() && BACKENDS.iter().all(|backend| has(backend))
 }
 
-/// The structs, enums and traits that a file declares outside its tests.
+/// The structs, enums, unions, traits and type aliases that a file declares outside its tests. The
+/// associated types of a trait, which are in braces, belong to the trait.
 fn types(source: &Source) -> Vec<(&str, usize)> {
-    let pairs = source.tokens.windows(2);
-    let declares = |pair: &&[crate::scan::Token]| {
-        ["struct", "enum", "trait"].contains(&pair[0].text.as_str())
-            && !pair[0].test
-            && pair[1].text.starts_with(char::is_uppercase)
+    let mut found = Vec::new();
+    let mut depth = 0_usize;
+    for pair in source.tokens.windows(2) {
+        match pair[0].text.as_str() {
+            "{" => depth += 1,
+            "}" => depth = depth.saturating_sub(1),
+            word => {
+                let alias = word == "type" && depth == pair[0].module.len() - file_depth(source);
+                let declares = alias || ["struct", "enum", "union", "trait"].contains(&word);
+                if declares && !pair[0].test && pair[1].text.starts_with(char::is_uppercase) {
+                    found.push((pair[1].text.as_str(), pair[1].line));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// How deep the file's own module is. A module inside the file is deeper, and so are its braces.
+fn file_depth(source: &Source) -> usize {
+    module_of(&source.file).len()
+}
+
+#[test]
+fn an_alias_is_a_type_name_and_an_associated_type_is_none() {
+    let held = Source::parse("src/a.rs", "struct Held;");
+    let faults = |text: &str| {
+        faults(&[
+            Source::parse("src/b/mod.rs", text),
+            Source::parse("src/a.rs", "struct Held;"),
+        ])
+        .len()
     };
-    pairs
-        .filter(declares)
-        .map(|pair| (pair[1].text.as_str(), pair[1].line))
-        .collect()
+    assert_eq!(types(&held), [("Held", 1)]);
+    assert_eq!(faults("pub(crate) type Held = u8;"), 1);
+    assert_eq!(faults("mod inner { type Held = u8; }"), 1);
+    assert_eq!(faults("impl Iterator for B { type Held = u8; }"), 0);
+    assert_eq!(faults("mod inner { trait T { type Held; } }"), 0);
+    assert_eq!(faults("#[cfg(test)] type Held = u8;"), 0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! ([`CRATES`]), and what is kept apart inside a room ([`KEPT_APART`]).
 
 use crate::paths::Name;
+use crate::places::is_at;
 use crate::scan::{Source, Token, module_of};
 use crate::{CRATES, KEPT_APART, ROOMS, TESTS_MAY_NAME, demand_none, tree};
 
@@ -247,14 +248,6 @@ fn apart_faults(source: &Source) -> Vec<String> {
         }));
     }
     faults
-}
-
-/// Whether a file is at one of these places. A place that ends in `/` is a folder; a place that
-/// begins with `!` is taken out.
-fn is_at(file: &str, places: &str) -> bool {
-    let is = |place: &str| file == place || (place.ends_with('/') && file.starts_with(place));
-    let out = |place: &str| place.strip_prefix('!').is_some_and(is);
-    places.split_whitespace().any(is) && !places.split_whitespace().any(out)
 }
 
 /// Whether a name is `rule`, lies inside `rule`, or includes `rule` by `*`.

@@ -6,7 +6,7 @@ use crate::{demand_none, tree};
 
 /// The macros that make a row, the files that define them, and who may ask (the variants of `Opens`
 /// and `Needs` in src/http/route.rs) as their rows say it. The rows of `dialect!` all say the same.
-const ROWS: &[(&str, &str, &[&str])] = &[
+pub const ROWS: &[(&str, &str, &[&str])] = &[
     ("route", "src/http/route.rs", &["Anyone", "Protocol"]),
     (
         "endpoint",
@@ -27,7 +27,7 @@ const ADDS: &[&str] = &[
     "fallback_service",
     "method_not_allowed_fallback",
 ];
-const CALLS: &[(&str, usize)] = &[("src/http/mod.rs", 5), ("src/http/layers.rs", 0)];
+pub const CALLS: &[(&str, usize)] = &[("src/http/mod.rs", 5), ("src/http/layers.rs", 0)];
 
 #[test]
 fn every_route_says_who_may_ask_and_how_long_it_may_take() {

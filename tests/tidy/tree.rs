@@ -21,9 +21,13 @@ pub fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|fault| panic!("{path}: {fault}"))
 }
 
-/// All files under a folder whose names end in `suffix`, as sorted paths from the root. Empty if
-/// the folder does not exist.
+/// All files under a folder whose names end in `suffix`, as sorted paths from the root. The folder
+/// must exist: a rule about a folder that was moved away would hold for no file.
 pub fn files(folder: &str, suffix: &str) -> Vec<String> {
+    assert!(
+        root().join(folder).is_dir(),
+        "{folder}: there is no such folder. Correct the rule that names it."
+    );
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -100,4 +104,10 @@ pub fn cargo() -> Command {
 fn from_root(path: &Path) -> String {
     let relative: PathBuf = path.strip_prefix(root()).unwrap().components().collect();
     relative.to_string_lossy().into_owned()
+}
+
+#[test]
+#[should_panic(expected = "src/moved_away: there is no such folder")]
+fn a_folder_that_is_not_there_is_no_empty_folder() {
+    files("src/moved_away", ".rs");
 }

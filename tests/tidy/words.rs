@@ -5,10 +5,21 @@ use crate::scan::Source;
 use crate::{demand_none, tree};
 
 /// The files in which a failure may end the process, because the server does not serve yet.
-const START_UP: &[&str] = &["src/main.rs"];
+pub const START_UP: &[&str] = &["src/main.rs"];
 
 /// Methods that panic.
 const PANICS: &[&str] = &["unwrap", "expect", "unwrap_err", "expect_err"];
+
+/// Macros that panic. `debug_assert!` is in no release.
+const PANIC_MACROS: &[&str] = &[
+    "panic",
+    "unreachable",
+    "todo",
+    "unimplemented",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+];
 
 /// Types for which `as` silently changes a value that does not fit.
 const INTEGERS: &[&str] = &[
@@ -50,6 +61,16 @@ fn nothing_in_the_server_panics_on_purpose() {
     demand_none(
         &sources
             .flat_map(|source| panic_faults(&source))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn nothing_is_hidden_from_the_other_rules() {
+    demand_none(
+        &tree::sources("src")
+            .iter()
+            .flat_map(hiding_faults)
             .collect::<Vec<_>>(),
     );
 }
@@ -148,6 +169,13 @@ fn panic_faults(source: &Source) -> Vec<String> {
             .chain(named.map(|name| name.line))
             .map(move |line| (line, *call))
     });
+    let macros = PANIC_MACROS.iter().flat_map(|name| {
+        let uses = source
+            .tokens
+            .windows(2)
+            .filter(move |run| run[0].text == **name && run[1].text == "!" && !run[0].test);
+        uses.map(move |run| (run[0].line, *name))
+    });
     let message = |(line, call)| {
         format!(
             "{}:{line}: `{call}` outside of tests and start-up. Return the failure with `?`, or make it \
@@ -155,7 +183,40 @@ fn panic_faults(source: &Source) -> Vec<String> {
             source.file
         )
     };
-    calls.map(message).collect()
+    calls.chain(macros).map(message).collect()
+}
+
+/// What would hide code or a name from the other rules: a name for this crate of the file's own, a
+/// module from a file elsewhere, code from a file that is no module, and an import of everything,
+/// after which a name does not say where it is from.
+fn hiding_faults(source: &Source) -> Vec<String> {
+    let runs: [&[&str]; 3] = [&["extern", "crate"], &["#", "[", "path"], &["include", "!"]];
+    let written = runs.iter().flat_map(|run| {
+        let places = source.runs(run).filter(|token| !token.test);
+        places.map(|token| (token.line, run.concat()))
+    });
+    let inside_attribute = |run: &&[crate::scan::Token]| {
+        run[0].text == "path" && run[1].text == "=" && run[2].string.is_some() && !run[0].test
+    };
+    let path_if = source
+        .tokens
+        .windows(3)
+        .filter(inside_attribute)
+        .map(|run| (run[0].line, "path =".to_owned()));
+    let all = source.names.iter().filter(|name| {
+        !name.test && name.path[0] == "crate" && name.path.last().is_some_and(|last| last == "*")
+    });
+    let all = all.map(|name| (name.line, format!("use {}", name.path.join("::"))));
+    let message = |(line, what)| {
+        format!(
+            "{}:{line}: `{what}` hides code or names from the other rules. Put the file where its module is, and \
+             import each name from where it is.",
+            source.file
+        )
+    };
+    let mut faults: Vec<String> = written.chain(path_if).chain(all).map(message).collect();
+    faults.dedup();
+    faults
 }
 
 fn cast_faults(source: &Source) -> Vec<String> {
@@ -217,6 +278,33 @@ mod tests {
         let fine = "#[expect(x, reason = \"y\")] fn f() { a.unwrap_or(1); }
                     #[cfg(test)] mod tests { fn f() { a.unwrap(); } }";
         assert!(panic_faults(&source(fine)).is_empty());
+    }
+
+    #[test]
+    fn a_macro_that_panics_is_found_outside_of_tests_only() {
+        for name in PANIC_MACROS {
+            let text = format!("fn f() {{ {name}!(a); }} #[cfg(test)] fn g() {{ {name}!(b); }}");
+            assert_eq!(panic_faults(&source(&text)).len(), 1, "{name}");
+        }
+        let fine = "fn f() { debug_assert!(a); std::panic::catch_unwind(g); }";
+        assert!(panic_faults(&source(fine)).is_empty());
+    }
+
+    #[test]
+    fn what_hides_code_or_names_is_found() {
+        for text in [
+            "extern crate self as me;",
+            "#[path = \"../elsewhere.rs\"] mod a;",
+            "#[cfg_attr(unix, path = \"elsewhere.rs\")] mod a;",
+            "include!(\"elsewhere.rs\");",
+            "use super::*;",
+            "use crate::store::{Store, write::*};",
+        ] {
+            assert!(!hiding_faults(&source(text)).is_empty(), "{text}");
+        }
+        let fine = "const A: &str = include_str!(\"a.sql\"); use axum::http::header::*; fn f(path: &str) {}
+                    #[cfg(test)] mod tests { use super::*; }";
+        assert!(hiding_faults(&source(fine)).is_empty());
     }
 
     #[test]
