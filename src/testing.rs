@@ -168,6 +168,9 @@ pub mod keys {
     pub mod algorithm {
         pub use crate::keys::algorithm::{GeneratedKey, PrivateKey, RsaBits, generate};
     }
+    pub mod log {
+        pub use crate::keys::log::{LogKey, NoteError, verify_checkpoint, verify_note};
+    }
     pub mod seal {
         pub use crate::keys::seal::MasterKey;
     }

@@ -127,9 +127,14 @@ const CRATES: &[(&str, &str, &str)] = &[
         "SQL lives in two folders: add a read to src/store/records.rs, or a Write",
     ),
     (
-        "jsonwebtoken aws_lc_rs::signature aws_lc_rs::rsa",
+        "jsonwebtoken aws_lc_rs::rsa",
         "src/keys/algorithm.rs",
         "one file knows how a token is signed: go through the Keyring",
+    ),
+    (
+        "aws_lc_rs::signature",
+        "src/keys/algorithm.rs src/keys/log.rs",
+        "two files sign, one tokens and one the log: go through the Keyring or the LogKey",
     ),
     (
         "argon2 bcrypt",

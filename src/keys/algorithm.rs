@@ -1,4 +1,5 @@
-//! RS256 (RFC 7518 §3.3). Only this file signs, and only this file names the libraries for signing.
+//! RS256 (RFC 7518 §3.3). Only this file signs tokens, and only this file names the libraries for
+//! that.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;

@@ -23,6 +23,7 @@ pub(crate) mod algorithm;
 pub(crate) mod claims;
 pub(crate) mod code;
 mod fault;
+pub(crate) mod log;
 mod prefixed;
 pub(crate) mod rotation;
 pub(crate) mod seal;

@@ -72,7 +72,8 @@ pub struct KeyRecord {
     pub seal: Option<Vec<u8>>,
 }
 
-/// A key of the store itself, sealed. `purpose` says what the key is for (`tag`, `code`).
+/// A key of the store itself, sealed. `purpose` says what the key is for (`tag`, `code`,
+/// `log`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreKey {
     /// What the key is for.

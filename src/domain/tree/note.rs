@@ -1,5 +1,5 @@
 //! Signed notes (C2SP signed-note): a text and signature lines. Must not know how a signature is
-//! made or verified.
+//! made or verified: `keys::log` does both.
 
 use std::fmt;
 
