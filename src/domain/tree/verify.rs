@@ -1,4 +1,4 @@
-//! The verification of proofs (RFC 9162 §2.1.3.2 and §2.1.4.2). Must not know how a proof came here.
+//! The verification of proofs (RFC 9162 §2.1.3.2 and §2.1.4.2). Must not know where they come from.
 
 use crate::domain::Invalid;
 
