@@ -63,15 +63,27 @@ impl Act {
         }
     }
 
-    /// An act of an agent that sent a request.
-    pub fn of_request(context: &RequestContext, agent_id: AgentId, at: Moment) -> Self {
-        let (from, request_id) = (context.from, Some(context.request_id.clone()));
+    /// An act of an agent, of which only the agent is known.
+    pub fn agent(agent_id: AgentId, at: Moment) -> Self {
         Self {
             who: Actor::Agent(agent_id),
-            from,
-            request_id,
-            credential: None,
-            at,
+            ..Self::operator(at)
+        }
+    }
+
+    /// An act of an agent that sent a request. `credential`: the one with which it authenticated.
+    /// `None` if it sent a Bearer token.
+    pub fn of_request(
+        context: &RequestContext,
+        agent_id: AgentId,
+        credential: Option<CredentialId>,
+        at: Moment,
+    ) -> Self {
+        Self {
+            from: context.from,
+            request_id: Some(context.request_id.clone()),
+            credential,
+            ..Self::agent(agent_id, at)
         }
     }
 
@@ -86,12 +98,15 @@ impl Act {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
     fn an_act_tells_its_request_and_the_moment_of_its_commit() {
         let context = RequestContext::new(Some([192, 0, 2, 7].into()), "r-1".to_owned());
-        let act = Act::of_request(&context, AgentId::parse("a").unwrap(), Moment(1))
+        let (agent_id, credential) = (AgentId::parse("a").unwrap(), CredentialId(Uuid::nil()));
+        let act = Act::of_request(&context, agent_id.clone(), Some(credential), Moment(1))
             .committed_at(Moment(5));
         assert_eq!(
             (act.who.to_string().as_str(), act.at),
@@ -101,6 +116,8 @@ mod tests {
             (act.from, act.request_id.as_deref()),
             (Some([192, 0, 2, 7].into()), Some("r-1"))
         );
+        assert_eq!(act.credential, Some(credential));
+        assert_eq!(Act::agent(agent_id, Moment(0)).who.to_string(), "agent:a");
         assert_eq!(Act::system(Moment(0)).who.to_string(), "system");
         assert_eq!(Act::operator(Moment(0)).who.to_string(), "operator");
     }

@@ -100,7 +100,10 @@ impl Mint {
             {
                 Ok(token) => return Ok(token),
                 Err(No::LookAgain) => look = Look::FRESH,
-                Err(No::Told(told)) => return Err(self.refuse(&record, ask, told).await),
+                Err(No::Told(told)) => {
+                    let refused = self.refuse(&record, credentials, ask, told, context);
+                    return Err(refused.await);
+                }
                 Err(No::Ended(ended)) => return Err(ended.into()),
             }
         }
@@ -126,12 +129,20 @@ impl Mint {
 
     /// The error for a refusal that rests on a fresh row. First revokes the token of an earlier
     /// exchange of the same code.
-    async fn refuse(&self, record: &AgentRecord, ask: &Ask, told: Told) -> Error {
+    async fn refuse(
+        &self,
+        record: &AgentRecord,
+        credentials: &ClientCredentials,
+        ask: &Ask,
+        told: Told,
+        context: &RequestContext,
+    ) -> Error {
         let killed = match &ask.code {
             Some(presented) => {
+                let credential = self.parts.authenticator.credential_of(record, credentials);
                 self.parts
                     .replays
-                    .kill_first(&record.agent.agent_id, presented)
+                    .kill_first(&record.agent.agent_id, credential, presented, context)
                     .await
             }
             None => Ok(()),

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
-use crate::domain::id::AgentId;
+use crate::domain::context::RequestContext;
+use crate::domain::id::{AgentId, CredentialId};
 use crate::store::{Change, Store, TokenChange, Write};
 
 use super::codes::{Codes, PresentedCode};
@@ -41,13 +42,15 @@ impl Replays {
     }
 
     /// Call this before an exchange is refused, for an active agent that has just authenticated on
-    /// a fresh row. A code that is not genuine, or that was made for another binding, costs no read
-    /// of the store. A code that was not exchanged stays valid. When this returns, the revocation
-    /// is durable and in this process's list.
+    /// a fresh row with this `credential`. A code that is not genuine, or that was made for another
+    /// binding, costs no read of the store. A code that was not exchanged stays valid. When this
+    /// returns, the revocation is durable and in this process's list.
     pub async fn kill_first(
         &self,
         agent_id: &AgentId,
+        credential: Option<CredentialId>,
         presented: &PresentedCode,
+        context: &RequestContext,
     ) -> Result<(), Error> {
         let Some(code) = self.codes.recognize(agent_id, presented) else {
             return Ok(());
@@ -56,17 +59,14 @@ impl Replays {
             return Ok(());
         };
         if !first.is_revoked {
-            let (agent_id, expires_at) = (Some(agent_id.clone()), first.expires_at);
+            let at = self.clock.moment();
+            let act = Act::of_request(context, agent_id.clone(), credential, at);
             let change = Change::Token(TokenChange::Revoke {
                 jti: first.jti,
-                agent_id,
-                expires_at,
+                agent_id: Some(agent_id.clone()),
+                expires_at: first.expires_at,
             });
-            let write = Write {
-                act: Act::system(self.clock.moment()),
-                change,
-            };
-            self.store.commit(vec![write]).await?;
+            self.store.commit(vec![Write { act, change }]).await?;
         }
         self.list.catch_up().await
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::domain::context::RequestContext;
-use crate::domain::id::AgentId;
+use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::store::{Change, Store, TokenChange, Write};
@@ -21,8 +21,8 @@ const LONG_OVER: i64 = 86_400;
 /// Who asks for a revocation.
 #[derive(Debug)]
 pub enum Revoker {
-    /// An agent that authenticated with its secret.
-    Client(AgentId),
+    /// An agent that authenticated with its secret, and the credential that the secret belongs to.
+    Client(AgentId, Option<CredentialId>),
     /// The holder of a live Bearer token.
     Bearer(Caller),
 }
@@ -31,8 +31,15 @@ impl Revoker {
     /// The agent that asks for the revocation.
     pub fn agent_id(&self) -> &AgentId {
         match self {
-            Self::Client(id) => id,
+            Self::Client(id, _) => id,
             Self::Bearer(caller) => caller.agent_id(),
+        }
+    }
+
+    fn credential(&self) -> Option<CredentialId> {
+        match self {
+            Self::Client(_, credential) => *credential,
+            Self::Bearer(_) => None,
         }
     }
 
@@ -98,7 +105,8 @@ impl Revocation {
             agent_id: Some(owner.clone()),
             expires_at,
         });
-        let act = Act::of_request(context, revoker.agent_id().clone(), self.clock.moment());
+        let (by, credential) = (revoker.agent_id().clone(), revoker.credential());
+        let act = Act::of_request(context, by, credential, self.clock.moment());
         self.store.commit(vec![Write { act, change }]).await?;
         self.list.catch_up().await
     }

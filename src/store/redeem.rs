@@ -55,19 +55,21 @@ pub(in crate::store) fn repeated<'a>(
     batch.grants.iter().filter_map(lost).collect()
 }
 
-/// RFC 6749 §4.1.2: the revocation of a token whose code was presented again.
+/// RFC 6749 §4.1.2: the revocation of a token whose code was presented again. It is an act of the
+/// agent that presented the code, which is the agent of the token: a code is made for one agent. A
+/// batch does not tell the request, so the act names none.
 pub(in crate::store) fn revocation(
     at: Moment,
     (jti, agent_id, expires_at): (uuid::Uuid, String, i64),
 ) -> Result<Write, crate::domain::Invalid> {
-    let agent_id = Some(AgentId::parse(&agent_id)?);
+    let agent_id = AgentId::parse(&agent_id)?;
     let change = Change::Token(TokenChange::Revoke {
         jti: Jti(jti),
-        agent_id,
+        agent_id: Some(agent_id.clone()),
         expires_at: Timestamp(expires_at),
     });
     Ok(Write {
-        act: Act::system(at),
+        act: Act::agent(agent_id, at),
         change,
     })
 }

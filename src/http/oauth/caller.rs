@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::domain::agent::Terms;
-use crate::domain::id::AgentId;
+use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::service::look::Look;
 
@@ -31,8 +31,15 @@ pub(super) struct TokenQuestion<'f> {
 pub(super) enum CallerProof<'c> {
     /// With a Bearer token, which has not been verified yet.
     Bearer(&'c str),
-    /// With its secret: the id of an active agent, and the terms of that agent.
-    Client(AgentId, Arc<Terms>),
+    /// With its secret.
+    Client {
+        /// An active agent.
+        agent_id: AgentId,
+        /// The agent's terms.
+        terms: Arc<Terms>,
+        /// The credential that the secret belongs to. `None` if it has expired since.
+        credential: Option<CredentialId>,
+    },
 }
 
 impl<'f> TokenQuestion<'f> {
@@ -91,9 +98,10 @@ impl<'f> TokenQuestion<'f> {
             .authenticator
             .authenticate(&credentials, Look::FRESH, context)
             .await?;
-        Ok(CallerProof::Client(
-            record.agent.agent_id.clone(),
-            Arc::clone(&record.agent.profile.terms),
-        ))
+        Ok(CallerProof::Client {
+            agent_id: record.agent.agent_id.clone(),
+            terms: Arc::clone(&record.agent.profile.terms),
+            credential: state.authenticator.credential_of(&record, &credentials),
+        })
     }
 }

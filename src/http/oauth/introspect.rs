@@ -40,7 +40,9 @@ pub(crate) async fn introspect_token(
     let proof = call.prove(&state, &incoming, &form).await?;
     let asks = match &proof {
         CallerProof::Bearer(bearer) => Introspector::Bearer(bearer),
-        CallerProof::Client(agent_id, terms) => Introspector::Client(agent_id, terms),
+        CallerProof::Client {
+            agent_id, terms, ..
+        } => Introspector::Client(agent_id, terms),
     };
     let found = state
         .introspection

@@ -22,7 +22,11 @@ pub(crate) async fn revoke_token(
     let call = TokenQuestion::read(&incoming, &form)?;
     let revoker = match call.prove(&state, &incoming, &form).await? {
         CallerProof::Bearer(bearer) => Revoker::Bearer(state.tokens.caller(bearer).await?),
-        CallerProof::Client(agent_id, _) => Revoker::Client(agent_id),
+        CallerProof::Client {
+            agent_id,
+            credential,
+            ..
+        } => Revoker::Client(agent_id, credential),
     };
     incoming.context.prove(revoker.agent_id());
     state.limits.charge_revocation(revoker.agent_id())?;

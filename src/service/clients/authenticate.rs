@@ -58,7 +58,7 @@ impl Authenticator {
         context: &RequestContext,
     ) -> Result<Arc<AgentRecord>, Error> {
         loop {
-            let record = self.prove(credentials, look).await?;
+            let record = self.prove(credentials, look, context).await?;
             context.prove(&record.agent.agent_id);
             match record.agent.status.admit() {
                 Ok(()) => return Ok(record),
@@ -72,6 +72,7 @@ impl Authenticator {
         &self,
         credentials: &ClientCredentials,
         look: Look,
+        context: &RequestContext,
     ) -> Result<Arc<AgentRecord>, Error> {
         let secret = credentials.secret.as_ref().ok_or(Refusal::InvalidClient)?;
         match self
@@ -87,7 +88,10 @@ impl Authenticator {
                 self.authenticate_generated(agent_id, credentials, secret, &tag, look)
                     .await
             }
-            Presented::Other => self.authenticate_imported(credentials, secret, look).await,
+            Presented::Other => {
+                self.authenticate_imported(credentials, secret, look, context)
+                    .await
+            }
         }
     }
 
@@ -123,6 +127,7 @@ impl Authenticator {
         credentials: &ClientCredentials,
         secret: &Secret,
         look: Look,
+        context: &RequestContext,
     ) -> Result<Arc<AgentRecord>, Error> {
         let costs = self.store.imported_costs(Freshness::Cached).await?;
         if costs.is_empty() {
@@ -164,7 +169,7 @@ impl Authenticator {
         ) {
             (Proof::Right(rehashed), Some(credential)) => {
                 if let Some(to) = rehashed {
-                    self.replace_hash(credential, to).await;
+                    self.replace_hash(credential, to, context).await;
                 }
                 record.ok_or(Refusal::InvalidClient.into())
             }
@@ -228,18 +233,17 @@ impl Authenticator {
         &self,
         credential: &Credential,
         to: crate::domain::credential::SecretHash,
+        context: &RequestContext,
     ) {
+        let (agent_id, proven) = (credential.agent_id.clone(), Some(credential.credential_id));
+        let act = Act::of_request(context, agent_id, proven, self.clock.moment());
         let change = Change::Credential(CredentialChange::Rehash {
             agent_id: credential.agent_id.clone(),
             credential_id: credential.credential_id,
             from: credential.hash.clone(),
             to,
         });
-        let write = Write {
-            act: Act::system(self.clock.moment()),
-            change,
-        };
-        if let Err(error) = self.store.commit(vec![write]).await {
+        if let Err(error) = self.store.commit(vec![Write { act, change }]).await {
             tracing::warn!(
                 error = error_chain(&error),
                 "an imported hash was not replaced"

@@ -263,6 +263,8 @@ async fn an_imported_hash_is_replaced_at_its_first_success(app: &TestApp<'_>) {
     assert_eq!(app.database.texts(stored).await, [hash]);
     app.token(&agent).await;
     assert!(app.database.texts(stored).await[0].starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+    let event = "select actor from audit_event where kind = 'credential.rehashed'";
+    assert_eq!(app.database.texts(event).await, ["agent:abc123"]);
     app.token(&agent).await;
     let other = app.beside().await;
     other.token(&agent).await;

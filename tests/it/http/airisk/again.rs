@@ -207,6 +207,9 @@ async fn a_code_that_comes_again_beyond_a_limit_kills_its_first_token(app: &Test
         .await
         .is_problem(503, "Service Unavailable");
     assert!(!app.is_active(&watcher, &last).await && lists(&without, &last).await);
+    let events = "select distinct actor from audit_event where kind = 'token.revoked'";
+    let by = format!("agent:{}", mine.id);
+    assert_eq!(app.database.texts(events).await, [by]);
 }
 
 async fn a_refusal_of_a_code_that_nobody_exchanged_kills_nothing(app: &TestApp<'_>) {
@@ -236,7 +239,8 @@ async fn the_first_token_is_killed_once(app: &TestApp<'_>) {
         exchange(app, &agent, &code).await.is_line(CODE);
     }
     let events = "select kind || ' ' || actor from audit_event where kind = 'token.revoked'";
-    assert_eq!(app.database.texts(events).await, ["token.revoked system"]);
+    let event = format!("token.revoked agent:{}", agent.id);
+    assert_eq!(app.database.texts(events).await, [event]);
     assert_eq!(
         app.database
             .number("select version from revision where name = 'revocation'")
