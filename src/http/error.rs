@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use axum::http::header::InvalidHeaderValue;
 
 use crate::domain::refusal::Refusal;
 use crate::domain::rejection::{Class, Rejection};
@@ -193,6 +194,18 @@ impl From<Error> for Failure {
             Error::Unavailable(cause) => Self::Unavailable(cause),
             Error::Fault(cause) => Self::Fault(cause),
         }
+    }
+}
+
+impl From<InvalidHeaderValue> for Failure {
+    fn from(error: InvalidHeaderValue) -> Self {
+        Self::Fault(Arc::new(error))
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Fault(Arc::new(error))
     }
 }
 

@@ -56,10 +56,7 @@ fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -
 
 /// A value as JSON, with status 200.
 pub(crate) fn json_of<T: Serialize>(value: &T) -> Result<Response, Failure> {
-    match serde_json::to_vec(value) {
-        Ok(body) => Ok(json(StatusCode::OK, body)),
-        Err(error) => Err(Failure::fault(&error.to_string())),
-    }
+    Ok(json(StatusCode::OK, serde_json::to_vec(value)?))
 }
 
 /// A document, or 304 without a body if `If-None-Match` holds the document's tag.

@@ -57,8 +57,7 @@ pub(crate) async fn authorize_agent(
         .authorize(&client_id, redirect_uri, user, challenge.as_ref())
         .await?;
     // By now the redirect URI equals a registered one, which holds only characters of a URI.
-    let location = HeaderValue::from_str(&location(redirect_uri, &code, echo, issuer))
-        .map_err(|error| Failure::fault(&error.to_string()))?;
+    let location = HeaderValue::from_str(&location(redirect_uri, &code, echo, issuer))?;
     let mut response = StatusCode::FOUND.into_response();
     response.headers_mut().insert(LOCATION, location);
     // RFC 9700 §4.2.4: the page that receives the code must not pass it on in `Referer`.

@@ -168,9 +168,7 @@ fn identity_headers(claims: &Claims) -> Result<HeaderMap, Failure> {
         ("x-scopes", &claims.scope),
         ("x-token-jti", &claims.jti),
     ] {
-        let value =
-            HeaderValue::from_str(text).map_err(|error| Failure::fault(&error.to_string()))?;
-        headers.insert(HeaderName::from_static(name), value);
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(text)?);
     }
     Ok(headers)
 }
