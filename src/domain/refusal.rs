@@ -21,6 +21,8 @@ pub enum Refusal {
     ParameterInUri(&'static str),
     /// The `grant_type` is another one than this endpoint serves (RFC 6749 §5.2).
     UnsupportedGrantType,
+    /// There is no authorization endpoint for browsers (RFC 6749 §4.1.2.1).
+    UnsupportedResponseType,
     /// Unknown id, wrong secret or no credentials: all have this one refusal (contract D6).
     InvalidClient,
     /// The secret was right, but the agent is suspended.
@@ -76,6 +78,7 @@ impl Refusal {
             | Self::BracketedParameter(_)
             | Self::ParameterInUri(_)
             | Self::UnsupportedGrantType
+            | Self::UnsupportedResponseType
             | Self::MalformedScope
             | Self::MalformedTarget(_) => "malformed",
             Self::InvalidClient => "invalid_client",
@@ -120,6 +123,10 @@ impl Refusal {
             }
             Self::UnsupportedGrantType => {
                 "Only 'client_credentials' grant type is supported.".to_owned()
+            }
+            Self::UnsupportedResponseType => {
+                "There is no authorization endpoint for browsers here: machines get their tokens at the token endpoint."
+                    .to_owned()
             }
             Self::InvalidClient => {
                 "Client authentication failed. Invalid client_id or client_secret.".to_owned()

@@ -209,7 +209,8 @@ impl From<serde_json::Error> for Failure {
     }
 }
 
-/// Codes of RFC 6749 §5.2, RFC 6750 §3.1 and RFC 8707 §2. A dialect may answer otherwise.
+/// Codes of RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1 and RFC 8707 §2. A dialect may answer
+/// otherwise.
 fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
     match refusal {
         Refusal::InvalidRequest(_)
@@ -219,6 +220,7 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
         | Refusal::BracketedParameter(_)
         | Refusal::ParameterInUri(_) => (400, "invalid_request"),
         Refusal::UnsupportedGrantType => (400, "unsupported_grant_type"),
+        Refusal::UnsupportedResponseType => (400, "unsupported_response_type"),
         Refusal::InvalidCode => (400, "invalid_grant"),
         Refusal::InvalidClient => (401, "invalid_client"),
         Refusal::AgentSuspended | Refusal::AgentDecommissioned | Refusal::QuotaReached { .. } => {

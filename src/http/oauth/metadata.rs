@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
+use crate::domain::refusal::Refusal;
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::reply::{self, Kept};
@@ -26,9 +25,5 @@ pub(crate) async fn get_metadata(
 
 /// `GET /oauth/authorize`: a clear error for clients that follow the metadata to this endpoint.
 pub(crate) async fn refuse_authorization(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
-    let body = json!({
-        "error": "unsupported_response_type",
-        "error_description": "There is no authorization endpoint for browsers here: machines get their tokens at the token endpoint.",
-    });
-    Ok(reply::json(StatusCode::BAD_REQUEST, body.to_string()))
+    Err(Refusal::UnsupportedResponseType.into())
 }

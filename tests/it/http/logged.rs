@@ -36,6 +36,7 @@ async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_
     app.get_as(&bearer(&its), "/forward-auth?audience=other")
         .await;
     app.get_as(&bearer("x"), "/forward-auth").await;
+    app.get("/oauth/authorize").await;
     app.get("/nothing").await;
     let lines: Vec<Value> = log
         .text()
@@ -68,6 +69,7 @@ async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_
         (narrow.clone(), json!("scope")),
         (narrow, json!("invalid_token")),
         (none.clone(), json!("invalid_token")),
+        (none.clone(), json!("malformed")),
         (none, json!("not_found")),
     ];
     assert_eq!(told, expected);
