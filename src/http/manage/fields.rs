@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::domain::id::AgentId;
-use crate::domain::refusal::Refusal;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
@@ -42,7 +41,7 @@ impl<'r> Fields<'r> {
     /// The parts of this request.
     pub(crate) fn of(incoming: &'r Incoming) -> Result<Self, Failure> {
         let query = serde_urlencoded::from_str(&incoming.query)
-            .map_err(|_| Refusal::InvalidRequest("The query is not valid form encoding."))?;
+            .map_err(|_| Rejection::of_field("", "the query is not valid form encoding"))?;
         let path_part = incoming.path_part.as_deref();
         Ok(Self {
             path_part,
