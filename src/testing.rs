@@ -88,7 +88,7 @@ pub mod domain {
         pub use crate::domain::scope::{BUILT_IN, Scope, parse_scope_list};
     }
     pub mod time {
-        pub use crate::domain::time::{Moment, Timestamp, parse_rfc3339};
+        pub use crate::domain::time::{Moment, Timestamp};
     }
     pub mod tree {
         pub mod block {

@@ -1,6 +1,7 @@
 //! Builds the services over an opened store: a server gets all of them, a command those it needs.
 //!
-//! No other module builds a service. Must not know what the services are used for.
+//! `open` builds those that it needs to open a store: keys, codes and secrets. No other module
+//! builds a service. Must not know what the services are used for.
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ use super::ttl::{Risk, Ttl, lifetime};
 pub(crate) const MAX_SCOPE_LIST_BYTES: usize = 3_072;
 
 /// The longest list of audiences that a token carries, in bytes.
-pub(crate) const MAX_AUDIENCE_BYTES: usize = 1_024;
+const MAX_AUDIENCE_BYTES: usize = 1_024;
 
 /// What a client asked for. Its syntax is already checked.
 #[derive(Debug, Clone, Default)]

@@ -19,7 +19,7 @@ use super::accepts::Reads;
 use super::error::Failure;
 
 /// The largest request body, in bytes.
-pub(crate) const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

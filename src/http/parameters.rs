@@ -78,7 +78,7 @@ impl<'a> Parameters<'a> {
     /// Parses a JSON object of at most `MAX_DEPTH` levels; the object itself is the first level. An
     /// unknown member may hold anything, but the whole body must be JSON. A number that does not
     /// fit a double, half a surrogate pair, and anything after the object are refused.
-    pub fn of_json(text: &'a [u8]) -> Result<Self, Refusal> {
+    fn of_json(text: &'a [u8]) -> Result<Self, Refusal> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let mut too_many = false;
         let members = deserializer.deserialize_map(Members {

@@ -120,7 +120,7 @@ impl Draining {
     }
 
     /// Whether draining has begun.
-    pub fn has_begun(&self) -> bool {
+    fn has_begun(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

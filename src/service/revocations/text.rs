@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::store::KilledAgent;
 
 /// The expiry of an empty list: it holds nothing that time could make untrue.
-pub(super) const FOR_EVER: Timestamp = Timestamp(i64::MAX);
+const FOR_EVER: Timestamp = Timestamp(i64::MAX);
 const HEAD: &str = "{\"revoked_jtis\":[";
 
 /// The list as it was written at one version.
