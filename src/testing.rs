@@ -38,7 +38,7 @@ pub mod domain {
         pub use crate::domain::catalogue::{Catalogue, CatalogueEntry};
     }
     pub mod code {
-        pub use crate::domain::code::{Code, CodeRef, LIFETIME};
+        pub use crate::domain::code::{CODE_TTL, Code, CodeRef};
     }
     pub mod credential {
         pub use crate::domain::credential::{Credential, CredentialKind, SecretHash, Tag};
@@ -174,8 +174,8 @@ pub mod keys {
     pub mod seal {
         pub use crate::keys::seal::MasterKey;
     }
-    pub mod standing {
-        pub use crate::keys::standing::new_record;
+    pub mod row_seal {
+        pub use crate::keys::row_seal::new_record;
     }
 }
 pub mod service {
@@ -215,9 +215,9 @@ pub mod service {
 pub mod store {
     pub use crate::store::{
         AgentChange, AgentRecord, Backend, Batch, Change, CredentialChange, Freshness, KeyChange,
-        KeyRecord, KeyState, KilledTokens, OpenError, Outcome, REVOCATION_GRACE, Recorded, Records,
-        Retires, SPENT_GRACE, ScopeChange, Sealed, Sought, Standing, Store, StoreError, StoreKey,
-        TokenChange, TokenRef, Verdict, Write,
+        KeyRecord, KeyState, KilledAgentQuery, KilledTokens, OpenError, Outcome, REVOCATION_GRACE,
+        Recorded, Records, Retires, SPENT_GRACE, ScopeChange, Sealed, Standing, Store, StoreError,
+        StoreKey, TokenChange, TokenRef, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

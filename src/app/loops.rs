@@ -48,12 +48,12 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> 
         }),
         every("revocation list", 1, move || {
             let list = Arc::clone(&list);
-            async move { list.catch_up().await.map_err(|e| error_chain(&e)) }
+            async move { list.read_changes().await.map_err(|e| error_chain(&e)) }
         }),
         // In a loop of its own, so that new revocations need not wait for this slower look-up.
         every("killed tokens", 1, move || {
             let list = Arc::clone(&kills);
-            async move { list.look_up().await.map_err(|e| error_chain(&e)) }
+            async move { list.find_killed_tokens().await.map_err(|e| error_chain(&e)) }
         }),
         every("keys", 60, move || {
             let keys = Arc::clone(&keys);

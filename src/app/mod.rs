@@ -31,5 +31,5 @@ pub use open::{Opened, Wrapping, migrate, open, open_with};
 pub(crate) use reload::{Reloading, Reread};
 pub(crate) use serve::serve;
 pub use services::compose;
-pub(crate) use services::look;
+pub(crate) use services::open_scopes_to_read;
 pub(crate) use time::prepare_thread;

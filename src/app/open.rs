@@ -160,7 +160,7 @@ pub(super) async fn open_to_read(config: &Config) -> Result<Option<Arc<dyn Backe
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => Ok(path
             .is_file()
-            .then(|| -> Arc<dyn Backend> { Arc::new(SqliteStore::look(path)) })),
+            .then(|| -> Arc<dyn Backend> { Arc::new(SqliteStore::open_to_read(path)) })),
         DatabaseUrl::Postgres(url) => Ok(Some(Arc::new(
             PostgresStore::open(url, 1)
                 .await

@@ -94,7 +94,7 @@ impl Opened {
 
 /// The operations on the catalogue of the configured store, if the store exists. For reading only:
 /// a SQLite file is neither created nor migrated.
-pub(crate) async fn look(config: &Config) -> Result<Option<Scopes>, AppError> {
+pub(crate) async fn open_scopes_to_read(config: &Config) -> Result<Option<Scopes>, AppError> {
     let Some(records) = open_to_read(config).await? else {
         return Ok(None);
     };
@@ -202,7 +202,7 @@ pub fn compose(
         readiness: Readiness::new(draining, Arc::clone(store), Arc::clone(clock)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
         log_requests: config.log.requests,
-        clients: ClientAddresses::new(
+        client_addresses: ClientAddresses::new(
             config.server.trusted_proxies.clone(),
             config.server.client_address_header.as_deref(),
         ),

@@ -63,7 +63,7 @@ pub(super) fn run(
 /// on a machine that cannot reach the store.
 async fn shortened(config: &Config) -> Vec<ShortenedJson> {
     let found = async {
-        let Some(scopes) = app::look(config).await? else {
+        let Some(scopes) = app::open_scopes_to_read(config).await? else {
             return Ok(vec![]);
         };
         let shortened = scopes.shortened(config.token.default_ttl).await?;

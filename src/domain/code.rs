@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 use super::time::Timestamp;
 
 /// The lifetime of a code in seconds: it is expired from this second on, without leeway.
-pub const LIFETIME: i64 = 60;
+pub const CODE_TTL: i64 = 60;
 
 /// What is kept of a code after its exchange: its id, and when it would have expired anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

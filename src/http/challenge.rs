@@ -18,13 +18,13 @@ const BASIC: &str = "Basic realm=\"sealwright\", charset=\"UTF-8\"";
 
 /// What a request shows of how its client tried to authenticate. Read only when the request is
 /// refused.
-pub(super) struct Tried {
+pub(super) struct AuthAttempt {
     header: Option<HeaderValue>,
     encoding: Encoding,
     body: Bytes,
 }
 
-impl Tried {
+impl AuthAttempt {
     /// What this request shows.
     pub(super) fn of(incoming: &Incoming) -> Self {
         let header = incoming.headers.get(AUTHORIZATION).cloned();

@@ -80,7 +80,7 @@ impl Failure {
                 tracing::warn!(route, request_id, "request took too long");
             }
             other => {
-                let code = other.problem().code;
+                let code = other.error_text().code;
                 tracing::debug!(route, request_id, code, "request refused");
             }
         }
@@ -107,7 +107,7 @@ impl Failure {
     }
 
     /// The one map from failures to statuses and RFC 6749 codes.
-    pub fn problem(&self) -> Problem {
+    pub fn error_text(&self) -> ErrorText {
         let (status, code, message) = match self {
             Self::MethodNotAllowed(_) => (
                 405,
@@ -158,7 +158,7 @@ impl Failure {
             ),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Problem {
+        ErrorText {
             status,
             code,
             message,
@@ -248,7 +248,7 @@ fn of_class(class: Class) -> (u16, &'static str) {
 
 /// What a client is told, before a shape writes it.
 #[derive(Debug)]
-pub struct Problem {
+pub struct ErrorText {
     /// HTTP status.
     pub status: StatusCode,
     /// RFC 6749 `error`.
@@ -271,9 +271,9 @@ mod tests {
             (RejectionCode::AgentDecommissioned, 409),
         ] {
             let failure = Failure::from(manage::ManageError::from(code));
-            assert_eq!(failure.problem().status.as_u16(), status, "{code:?}");
+            assert_eq!(failure.error_text().status.as_u16(), status, "{code:?}");
         }
         let failure = Failure::from(manage::ManageError::Failed(Refusal::InvalidToken.into()));
-        assert_eq!(failure.problem().status.as_u16(), 401);
+        assert_eq!(failure.error_text().status.as_u16(), 401);
     }
 }

@@ -27,7 +27,7 @@ use crate::telemetry::metrics;
 
 use super::accepts::{Methods, Reads};
 use super::body::Arriving;
-use super::challenge::Tried;
+use super::challenge::AuthAttempt;
 use super::error::Failure;
 use super::head::{check_coding, check_host, encoding_of};
 use super::incoming::Incoming;
@@ -62,7 +62,7 @@ pub(crate) async fn answer(
     };
     let started = Instant::now();
     let method = request.method().clone();
-    let peer = peer_of(&request).map(|peer| state.clients.of(peer, request.headers()));
+    let peer = peer_of(&request).map(|peer| state.client_addresses.of(peer, request.headers()));
     let context = Arc::new(RequestContext::new(
         peer,
         request_id(&state, request.headers()),
@@ -71,7 +71,7 @@ pub(crate) async fn answer(
     let (parts, body) = request.into_parts();
     let mut arriving = Arriving::new(body);
     let expects = parts.headers.contains_key(EXPECT);
-    let mut tried = None;
+    let mut attempt = None;
     let not_allowed = (!allowed).then(|| Failure::MethodNotAllowed(allow(&place)));
     let handling = handle(
         route,
@@ -80,7 +80,7 @@ pub(crate) async fn answer(
         parts,
         &mut arriving,
         &context,
-        &mut tried,
+        &mut attempt,
     );
     let handled = AssertUnwindSafe(handling).catch_unwind().await;
     let result = handled.unwrap_or_else(|_| Err(Failure::fault("a handler panicked")));
@@ -92,7 +92,7 @@ pub(crate) async fn answer(
             reason = Some(failure.reason());
             failure.log(route.path, request_id);
             let mut response = render(route.shape, &failure, request_id);
-            challenge(&mut response, &failure, route.reads, tried.as_ref());
+            challenge(&mut response, &failure, route.reads, attempt.as_ref());
             response
         }
     };
@@ -130,7 +130,7 @@ async fn handle(
     mut parts: Parts,
     arriving: &mut Arriving,
     context: &Arc<RequestContext>,
-    tried: &mut Option<Tried>,
+    attempt: &mut Option<AuthAttempt>,
 ) -> Result<Response, Failure> {
     check_coding(&parts.headers).inspect_err(|_| arriving.lose())?;
     check_host(parts.version, &parts.headers)?;
@@ -163,7 +163,7 @@ async fn handle(
         body,
         context: Arc::clone(context),
     };
-    *tried = Some(Tried::of(&incoming));
+    *attempt = Some(AuthAttempt::of(&incoming));
     let work = (route.handler)(Arc::clone(state), incoming);
     tokio::time::timeout(route.deadline, work)
         .await
@@ -171,11 +171,16 @@ async fn handle(
 }
 
 /// Adds to `WWW-Authenticate` what a refused client may try.
-fn challenge(response: &mut Response, failure: &Failure, reads: Reads, tried: Option<&Tried>) {
-    let (Failure::Refused(refusal), Some(tried)) = (failure, tried) else {
+fn challenge(
+    response: &mut Response,
+    failure: &Failure,
+    reads: Reads,
+    attempt: Option<&AuthAttempt>,
+) {
+    let (Failure::Refused(refusal), Some(attempt)) = (failure, attempt) else {
         return;
     };
-    for value in tried.challenges(refusal, response.status(), reads.takes_credentials()) {
+    for value in attempt.challenges(refusal, response.status(), reads.takes_credentials()) {
         response.headers_mut().append(WWW_AUTHENTICATE, value);
     }
 }

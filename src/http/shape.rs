@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::domain::refusal::Refusal;
 use crate::domain::rejection::{FieldError, Rejection};
 
-use super::error::{Failure, Problem};
+use super::error::{ErrorText, Failure};
 use super::reply;
 
 /// How a path writes its errors.
@@ -44,24 +44,24 @@ pub(crate) fn render(shape: Shape, failure: &Failure, request_id: &str) -> Respo
 
 /// The body and status of [`Shape::OAuth`].
 pub(crate) fn oauth_error(failure: &Failure) -> Response {
-    let problem = failure.problem();
-    let (error, text) = (json!(problem.code), json!(problem.message));
-    let body = if matches!(problem.code, "invalid_token" | "insufficient_scope") {
-        let code = json!(management_code(failure, &problem));
+    let shown = failure.error_text();
+    let (error, text) = (json!(shown.code), json!(shown.message));
+    let body = if matches!(shown.code, "invalid_token" | "insufficient_scope") {
+        let code = json!(management_code(failure, &shown));
         format!(
             "{{\"error\":{error},\"error_description\":{text},\"code\":{code},\"message\":{text}}}"
         )
     } else {
         format!("{{\"error\":{error},\"error_description\":{text}}}")
     };
-    reply::json(problem.status, body)
+    reply::json(shown.status, body)
 }
 
 fn management_error(failure: &Failure, request_id: &str) -> Response {
-    let problem = failure.problem();
+    let shown = failure.error_text();
     let (code, text) = (
-        json!(management_code(failure, &problem)),
-        json!(problem.message),
+        json!(management_code(failure, &shown)),
+        json!(shown.message),
     );
     let details = match failure {
         Failure::Rejected(Rejection { errors, .. }) if !errors.is_empty() => {
@@ -71,13 +71,13 @@ fn management_error(failure: &Failure, request_id: &str) -> Response {
         _ => json!({ "requestId": request_id }),
     };
     reply::json(
-        problem.status,
+        shown.status,
         format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}"),
     )
 }
 
-fn management_code(failure: &Failure, problem: &Problem) -> &'static str {
-    match (failure, problem.status.as_u16()) {
+fn management_code(failure: &Failure, shown: &ErrorText) -> &'static str {
+    match (failure, shown.status.as_u16()) {
         (Failure::Rejected(rejection), _) => rejection.code.as_str(),
         (_, 401) => "UNAUTHORIZED",
         (_, 403) => "FORBIDDEN",

@@ -54,7 +54,7 @@ pub struct State {
     /// Whether each request gets a line in the log.
     pub log_requests: bool,
     /// Which client address a request counts for.
-    pub clients: ClientAddresses,
+    pub client_addresses: ClientAddresses,
     /// The bodies that are still arriving.
     pub bodies: Bodies,
     /// Makes ids for requests that came without one.

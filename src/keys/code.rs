@@ -36,9 +36,9 @@ const LENGTH: usize = ((seal::OVERHEAD + PLAIN) * 4).div_ceil(3);
 
 /// A code challenge of the method S256 (RFC 7636 §4.2): SHA-256 of the verifier in base64url.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Challenge(String);
+pub struct PkceChallenge(String);
 
-impl Challenge {
+impl PkceChallenge {
     /// The challenge that a client sends with its authorization request.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let bytes = URL_SAFE_NO_PAD
@@ -75,7 +75,7 @@ pub struct Binding<'a> {
     /// The user on whose behalf the client acts.
     pub user: Option<&'a str>,
     /// The challenge whose verifier the exchange must present (RFC 7636).
-    pub challenge: Option<&'a Challenge>,
+    pub challenge: Option<&'a PkceChallenge>,
 }
 
 impl Binding<'_> {
@@ -171,8 +171,8 @@ mod tests {
     }
 
     /// RFC 7636, Appendix B.
-    fn challenge() -> Challenge {
-        Challenge::of_verifier("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap()
+    fn challenge() -> PkceChallenge {
+        PkceChallenge::of_verifier("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap()
     }
 
     fn code() -> CodeRef {
@@ -267,7 +267,7 @@ mod tests {
     fn a_code_with_a_challenge_opens_for_that_challenge_alone() {
         let (own, other) = (
             challenge(),
-            Challenge::of_verifier(&"x".repeat(43)).unwrap(),
+            PkceChallenge::of_verifier(&"x".repeat(43)).unwrap(),
         );
         let text = sealed(Binding {
             challenge: Some(&own),
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_challenge_is_32_bytes_in_base64url_of_a_verifier_of_43_to_128_characters() {
         assert_eq!(challenge().0, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
-        assert_eq!(Challenge::parse(&challenge().0), Ok(challenge()));
+        assert_eq!(PkceChallenge::parse(&challenge().0), Ok(challenge()));
         let spare_bits = format!("{}N", &challenge().0[..42]);
         for bad in [
             "",
@@ -328,7 +328,7 @@ mod tests {
             &format!("{}A", challenge().0),
             &spare_bits,
         ] {
-            assert!(Challenge::parse(bad).is_err(), "{bad}");
+            assert!(PkceChallenge::parse(bad).is_err(), "{bad}");
         }
         for bad in [
             "x".repeat(42),
@@ -336,9 +336,9 @@ mod tests {
             "+".repeat(43),
             "é".repeat(43),
         ] {
-            assert!(Challenge::of_verifier(&bad).is_err(), "{bad}");
+            assert!(PkceChallenge::of_verifier(&bad).is_err(), "{bad}");
         }
-        assert!(Challenge::of_verifier(&"-._~".repeat(32)).is_ok());
+        assert!(PkceChallenge::of_verifier(&"-._~".repeat(32)).is_ok());
     }
 
     #[test]

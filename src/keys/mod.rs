@@ -26,8 +26,8 @@ mod fault;
 pub(crate) mod log;
 mod prefixed;
 pub(crate) mod rotation;
+pub(crate) mod row_seal;
 pub(crate) mod seal;
-pub(crate) mod standing;
 pub(crate) mod store_key;
 pub(crate) mod tag;
 mod token;
@@ -140,7 +140,7 @@ impl Keyring {
     /// make such a row nor change its state or times.
     fn prove(&self, known: &KeySet, record: &KeyRecord) -> Result<Arc<Pair>, KeyFault> {
         let pair = self.prove_pair(known, record)?;
-        let is_believed = standing::is_believed(&self.master_key, record);
+        let is_believed = row_seal::is_believed(&self.master_key, record);
         if is_believed {
             Ok(pair)
         } else {

@@ -13,7 +13,7 @@ use crate::domain::code::{self, Code, CodeRef};
 use crate::domain::id::{AgentId, ClientId, CodeId};
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
-use crate::keys::code::{Binding, Challenge, CodeKey};
+use crate::keys::code::{Binding, CodeKey, PkceChallenge};
 use crate::store::Store;
 
 use super::clock::MAX_SKEW_MILLIS;
@@ -68,7 +68,7 @@ impl Codes {
         client_id: &ClientId,
         redirect_uri: &str,
         user: Option<&str>,
-        challenge: Option<&Challenge>,
+        challenge: Option<&PkceChallenge>,
     ) -> Result<String, Error> {
         let agent_id = client_id.agent_id().ok_or(REFUSED)?;
         let registered = RedirectUri::parse(redirect_uri).map_err(|_| REFUSED)?;
@@ -81,7 +81,7 @@ impl Codes {
             return Err(REFUSED.into());
         }
         let id = CodeId(uuid_v7(&*self.clock, &*self.entropy)?);
-        let expires_at = self.clock.now().saturating_add(code::LIFETIME);
+        let expires_at = self.clock.now().saturating_add(code::CODE_TTL);
         let binding = Binding {
             client_id: agent_id.as_str(),
             redirect_uri,
@@ -106,7 +106,7 @@ impl Codes {
         } = presented;
         let challenge = verifier
             .as_deref()
-            .map(Challenge::of_verifier)
+            .map(PkceChallenge::of_verifier)
             .transpose()
             .ok()?;
         let (client_id, user, challenge) = (agent_id.as_str(), user.as_deref(), challenge.as_ref());
@@ -129,7 +129,7 @@ impl Codes {
             .ok_or(Refusal::InvalidCode)?;
         let rest = reference.expires_at.0.saturating_sub(self.clock.now().0);
         // A code that would live longer than any code does was made while a clock was ahead.
-        if !(1..=code::LIFETIME + MAX_SKEW_MILLIS / 1_000).contains(&rest) {
+        if !(1..=code::CODE_TTL + MAX_SKEW_MILLIS / 1_000).contains(&rest) {
             return Err(Refusal::InvalidCode);
         }
         let (redirect_uri, user) = (presented.redirect_uri.clone(), presented.user.clone());

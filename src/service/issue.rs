@@ -20,7 +20,7 @@ use super::codes::{Codes, PresentedCode};
 use super::error::{Cause, Error};
 use super::keys::KeyService;
 use super::limits::Limits;
-use super::look::{Look, No, Told};
+use super::look::{Look, NotGranted, Refused};
 use super::plans::SharedPlans;
 use super::replay::Replays;
 
@@ -99,12 +99,12 @@ impl Mint {
                 .await
             {
                 Ok(token) => return Ok(token),
-                Err(No::LookAgain) => look = Look::FRESH,
-                Err(No::Told(told)) => {
-                    let refused = self.refuse(&record, credentials, ask, told, context);
-                    return Err(refused.await);
+                Err(NotGranted::LookAgain) => look = Look::FRESH,
+                Err(NotGranted::Refused(refused)) => {
+                    let error = self.refuse(&record, credentials, ask, refused, context);
+                    return Err(error.await);
                 }
-                Err(No::Ended(ended)) => return Err(ended.into()),
+                Err(NotGranted::Undecided(undecided)) => return Err(undecided.into()),
             }
         }
         Err(Error::Unavailable(Arc::new(Cause(
@@ -134,7 +134,7 @@ impl Mint {
         record: &AgentRecord,
         credentials: &ClientCredentials,
         ask: &Ask,
-        told: Told,
+        refused: Refused,
         context: &RequestContext,
     ) -> Error {
         let killed = match &ask.code {
@@ -147,7 +147,7 @@ impl Mint {
             }
             None => Ok(()),
         };
-        killed.err().unwrap_or_else(|| told.into())
+        killed.err().unwrap_or_else(|| refused.into())
     }
 
     /// One decision on rows that were read with this `look`, and the token or refusal that follows
@@ -159,13 +159,13 @@ impl Mint {
         ask: &Ask,
         look: Look,
         charged: &mut bool,
-    ) -> Result<SignedToken, No> {
+    ) -> Result<SignedToken, NotGranted> {
         let agent = &record.agent;
         if !*charged {
             self.parts
                 .limits
                 .charge_request(&agent.agent_id)
-                .map_err(|refusal| look.no(refusal))?;
+                .map_err(|refusal| look.refuse(refusal))?;
             *charged = true;
         }
         // The credential may have expired since it was verified. The next attempt then refuses it.
@@ -173,7 +173,7 @@ impl Mint {
             .parts
             .authenticator
             .credential_of(record, credentials)
-            .ok_or(No::LookAgain)?;
+            .ok_or(NotGranted::LookAgain)?;
         let catalogue = self.parts.store.catalogue(look.freshness()).await?;
         let limit = self
             .parts
@@ -184,7 +184,7 @@ impl Mint {
                 // A plan that is missing in the configuration is not a verdict about the agent
                 // (contract D9).
                 let why = format!("plan {} is not configured", agent.profile.terms.plan);
-                look.no(Error::Unavailable(Arc::new(Cause(why))))
+                look.refuse(Error::Unavailable(Arc::new(Cause(why))))
             })?;
         let jti = Jti(uuid_v7(&*self.parts.clock, &*self.parts.entropy)?);
         let basis = match &ask.code {
@@ -208,7 +208,7 @@ impl Mint {
         });
         let grant = Arc::new(
             decided
-                .map_err(|refusal| look.no(refusal))?
+                .map_err(|refusal| look.refuse(refusal))?
                 .proven_by(credential),
         );
         // A token is in one batch only, so its id can also be the id of the batch.
@@ -224,13 +224,14 @@ impl Mint {
                 Ok(self.parts.keyring.sign(recorded)?)
             }
             // The counting statement compared the agent's version, so this verdict is fresh.
-            Some(Verdict::QuotaReached) => {
-                Err(No::counted(Refusal::quota(grant.plan(), grant.limit())))
-            }
+            Some(Verdict::QuotaReached) => Err(NotGranted::counted(Refusal::quota(
+                grant.plan(),
+                grant.limit(),
+            ))),
             // The agent's status comes before the code (contract D6), and the store does not
             // compare an agent's version if the code is spent.
-            Some(Verdict::Spent) => Err(look.no(Refusal::InvalidCode)),
-            Some(Verdict::Stale) => Err(No::LookAgain),
+            Some(Verdict::Spent) => Err(look.refuse(Refusal::InvalidCode)),
+            Some(Verdict::Stale) => Err(NotGranted::LookAgain),
             Some(Verdict::Locked) => Err(StoreError::Unavailable(Arc::new(LockedElsewhere)).into()),
             None => Err(fault("the store gave no verdict").into()),
         }

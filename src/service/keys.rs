@@ -13,7 +13,7 @@ use crate::entropy::Entropy;
 use crate::keys::algorithm::{self, RsaBits};
 use crate::keys::code::{self, CodeKey};
 use crate::keys::tag::{self, TagKey};
-use crate::keys::{KeyFault, Keyring, rotation, standing, store_key};
+use crate::keys::{KeyFault, Keyring, rotation, row_seal, store_key};
 use crate::store::{
     Change, KeyChange, KeyRecord, KeyState, Outcome, Records, Store, StoreKey, Write,
 };
@@ -22,10 +22,10 @@ use super::error::{Cause, Error};
 
 /// How many milliseconds after the last reading the keys may still sign. Below [`rotation::SKEW`],
 /// with room for the time that a reading takes.
-const TRUSTED: i64 = 120_000;
+const TRUST_TTL: i64 = 120_000;
 
 /// For how many milliseconds after a reading an unknown kid does not cause another reading.
-const REREAD: i64 = 1_000;
+const REREAD_INTERVAL: i64 = 1_000;
 
 /// The time of the last reading before there was any.
 const NEVER: i64 = i64::MIN;
@@ -130,7 +130,7 @@ impl KeyService {
         let times = (now, signs_from);
         let master = self.keyring.master_key();
         let record =
-            standing::new_record(master, &made, state, times, &*self.entropy).ok_or_else(|| {
+            row_seal::new_record(master, &made, state, times, &*self.entropy).ok_or_else(|| {
                 Error::Fault(Arc::new(Cause(
                     "a private key could not be sealed".to_owned(),
                 )))
@@ -149,7 +149,7 @@ impl KeyService {
         let mut read_at = self.read_at.lock().await;
         let keys = self.keyring.genuine(self.records.keys().await?);
         // While the time is not certain, no step is due.
-        let seal = |key: &KeyRecord| standing::seal(self.keyring.master_key(), key);
+        let seal = |key: &KeyRecord| row_seal::seal(self.keyring.master_key(), key);
         let steps = self
             .clock
             .settled()
@@ -167,7 +167,7 @@ impl KeyService {
     pub async fn reload_for_unknown_kid(&self) -> Result<(), Error> {
         let mut read_at = self.read_at.lock().await;
         let age = self.clock.steady().saturating_sub(*read_at);
-        if (0..REREAD).contains(&age) {
+        if (0..REREAD_INTERVAL).contains(&age) {
             Ok(())
         } else {
             self.read(&mut read_at).await
@@ -178,7 +178,7 @@ impl KeyService {
     /// already, and they would leave the key set before their last token expires.
     pub async fn ready_to_sign(&self) -> Result<(), Error> {
         let now = self.clock.steady();
-        let fresh = |at: i64| now.saturating_sub(at) <= TRUSTED;
+        let fresh = |at: i64| now.saturating_sub(at) <= TRUST_TTL;
         if fresh(self.last_read.load(Ordering::Relaxed)) && self.keyring.can_sign() {
             return Ok(());
         }

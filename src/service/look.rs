@@ -14,23 +14,23 @@ use super::error::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look(Freshness);
 
-/// Why a decision did not grant the request. Only [`Look::no`] and [`No::counted`] turn a
-/// [`Refusal`] into this type, so that `?` cannot return a refusal that rests on cached rows.
-pub enum No {
+/// Why a decision did not grant the request. Only [`Look::refuse`] and [`NotGranted::counted`] turn
+/// a [`Refusal`] into this type, so that `?` cannot return a refusal that rests on cached rows.
+pub enum NotGranted {
     /// The rows were cached, or have changed meanwhile. They must be read again.
     LookAgain,
     /// The refusal rests on fresh rows.
-    Told(Told),
+    Refused(Refused),
     /// No decision was made here: something failed, or the statement that counts tokens decided on
     /// its own rows.
-    Ended(Ended),
+    Undecided(Undecided),
 }
 
 /// A refusal that rests on fresh rows.
-pub struct Told(Error);
+pub struct Refused(Error);
 
 /// An end without a decision on the rows.
-pub struct Ended(Error);
+pub struct Undecided(Error);
 
 impl Look {
     /// Cached rows may be used.
@@ -59,50 +59,50 @@ impl Look {
     }
 
     /// What follows a refusal on rows that were read with this look.
-    pub fn no(self, why: impl Into<Error>) -> No {
+    pub fn refuse(self, why: impl Into<Error>) -> NotGranted {
         if self.is_remembered() {
-            No::LookAgain
+            NotGranted::LookAgain
         } else {
-            No::Told(Told(why.into()))
+            NotGranted::Refused(Refused(why.into()))
         }
     }
 }
 
-impl No {
+impl NotGranted {
     /// A refusal by the statement that counts tokens, which compares the versions of the rows
     /// itself.
     pub fn counted(refusal: Refusal) -> Self {
-        Self::Ended(Ended(refusal.into()))
+        Self::Undecided(Undecided(refusal.into()))
     }
 }
 
-impl From<StoreError> for No {
+impl From<StoreError> for NotGranted {
     fn from(error: StoreError) -> Self {
-        Self::Ended(Ended(error.into()))
+        Self::Undecided(Undecided(error.into()))
     }
 }
 
-impl From<NoEntropy> for No {
+impl From<NoEntropy> for NotGranted {
     fn from(none: NoEntropy) -> Self {
-        Self::Ended(Ended(none.into()))
+        Self::Undecided(Undecided(none.into()))
     }
 }
 
-impl From<KeyFault> for No {
+impl From<KeyFault> for NotGranted {
     fn from(fault: KeyFault) -> Self {
-        Self::Ended(Ended(fault.into()))
+        Self::Undecided(Undecided(fault.into()))
     }
 }
 
-impl From<Told> for Error {
-    fn from(told: Told) -> Self {
-        told.0
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        refused.0
     }
 }
 
-impl From<Ended> for Error {
-    fn from(ended: Ended) -> Self {
-        ended.0
+impl From<Undecided> for Error {
+    fn from(undecided: Undecided) -> Self {
+        undecided.0
     }
 }
 
@@ -113,14 +113,14 @@ mod tests {
     #[test]
     fn a_refusal_is_told_on_fresh_rows_alone() {
         assert!(matches!(
-            Look::REMEMBERED.no(Refusal::InvalidClient),
-            No::LookAgain
+            Look::REMEMBERED.refuse(Refusal::InvalidClient),
+            NotGranted::LookAgain
         ));
-        let No::Told(told) = Look::FRESH.no(Refusal::InvalidClient) else {
+        let NotGranted::Refused(refused) = Look::FRESH.refuse(Refusal::InvalidClient) else {
             panic!("the refusal was not returned")
         };
         assert!(matches!(
-            Error::from(told),
+            Error::from(refused),
             Error::Refused(Refusal::InvalidClient)
         ));
         assert_eq!(

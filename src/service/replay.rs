@@ -68,6 +68,6 @@ impl Replays {
             });
             self.store.commit(vec![Write { act, change }]).await?;
         }
-        self.list.catch_up().await
+        self.list.read_changes().await
     }
 }

@@ -32,14 +32,14 @@ use super::{
 };
 
 /// How many requests may wait for a batch. Beyond that, the caller is told to try again later.
-const QUEUE: usize = 4_096;
+const MAX_QUEUED: usize = 4_096;
 
 /// How much longer than the deadline a caller waits, so that a lane can still report why it gave
 /// up.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// How many units may be parked. Beyond that, their callers are told to try again later.
-const PARKED: usize = 1_024;
+const MAX_PARKED: usize = 1_024;
 
 /// The wrapper. Its tasks end when it is dropped.
 pub struct Batched {
@@ -57,11 +57,11 @@ pub struct Batched {
 impl Batched {
     /// Wraps `inner`. Call it within a runtime, because it spawns its lanes.
     pub fn over(inner: Arc<dyn Store>) -> Self {
-        let (issues, issue_queue) = mpsc::channel(QUEUE);
-        let (exchanges, exchange_queue) = mpsc::channel(QUEUE);
-        let (standings, standing_queue) = mpsc::channel(QUEUE);
-        let (revocations, revocation_queue) = mpsc::channel(QUEUE);
-        let (park, parked) = mpsc::channel(PARKED);
+        let (issues, issue_queue) = mpsc::channel(MAX_QUEUED);
+        let (exchanges, exchange_queue) = mpsc::channel(MAX_QUEUED);
+        let (standings, standing_queue) = mpsc::channel(MAX_QUEUED);
+        let (revocations, revocation_queue) = mpsc::channel(MAX_QUEUED);
+        let (park, parked) = mpsc::channel(MAX_PARKED);
         tokio::spawn(run_issues(Arc::clone(&inner), issue_queue, park.clone()));
         tokio::spawn(run_issues(Arc::clone(&inner), exchange_queue, park));
         tokio::spawn(run_parked(Arc::clone(&inner), parked));

@@ -26,13 +26,13 @@ use super::{
 };
 
 /// How many agents are cached.
-const AGENTS: u64 = 100_000;
+const MAX_AGENTS: u64 = 100_000;
 
 /// How many agents are expected. Memory for these is allocated at the start, for others on demand.
 const EXPECTED: usize = 1_000;
 
 /// How many different terms are kept for sharing.
-const ALIKE: usize = 1_000;
+const MAX_SHARED_TERMS: usize = 1_000;
 
 /// How long the costs of the imported credentials are cached. Not forever: once the last imported
 /// credential is gone, a secret without this server's own form costs no hash any more.
@@ -42,7 +42,7 @@ const IMPORTED_TTL: Duration = Duration::from_secs(1);
 pub(crate) struct Cached {
     inner: Arc<dyn Store>,
     agents: Cache<AgentId, Arc<AgentRecord>>,
-    alike: Alike,
+    shared_terms: SharedTerms,
     catalogue: ArcSwapOption<Catalogue>,
     imported: ImportedCosts,
 }
@@ -52,8 +52,8 @@ impl Cached {
     pub(crate) fn over(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,
-            agents: Cache::with_weighter(EXPECTED, AGENTS, UnitWeighter),
-            alike: Alike::default(),
+            agents: Cache::with_weighter(EXPECTED, MAX_AGENTS, UnitWeighter),
+            shared_terms: SharedTerms::default(),
             catalogue: ArcSwapOption::empty(),
             imported: ImportedCosts::default(),
         }
@@ -62,9 +62,9 @@ impl Cached {
 
 /// The terms that many agents have in common, held once for all of them.
 #[derive(Default)]
-struct Alike(Mutex<HashSet<Arc<Terms>>>);
+struct SharedTerms(Mutex<HashSet<Arc<Terms>>>);
 
-impl Alike {
+impl SharedTerms {
     fn share(&self, record: &mut Arc<AgentRecord>) {
         // A record that other code holds too cannot be changed, so it keeps its own terms.
         let Some(record) = Arc::get_mut(record) else {
@@ -78,7 +78,7 @@ impl Alike {
         }
         // Start again from empty, so that terms that no agent has any more do not use memory
         // forever.
-        if known.len() >= ALIKE {
+        if known.len() >= MAX_SHARED_TERMS {
             known.clear();
         }
         known.insert(Arc::clone(mine));
@@ -151,7 +151,7 @@ impl Store for Cached {
         match &mut read {
             // Only ids that exist are cached, so a flood of other ids uses no memory.
             Some(record) => {
-                self.alike.share(record);
+                self.shared_terms.share(record);
                 self.agents
                     .insert(record.agent.agent_id.clone(), Arc::clone(record));
             }
@@ -254,10 +254,10 @@ mod tests {
 
     #[test]
     fn agents_on_the_same_terms_share_them() {
-        let alike = Alike::default();
+        let shared_terms = SharedTerms::default();
         let read = |id: &str, version| {
             let mut read = Arc::new(record(id, version));
-            alike.share(&mut read);
+            shared_terms.share(&mut read);
             read
         };
         let (a, b) = (read("a", 1), read("b", 2));
@@ -267,14 +267,14 @@ mod tests {
 
     #[test]
     fn what_is_shared_is_bounded() {
-        let alike = Alike::default();
-        for seconds in 0..3 * ALIKE {
+        let shared_terms = SharedTerms::default();
+        for seconds in 0..3 * MAX_SHARED_TERMS {
             let mut record = record("a", 1);
             let seconds = i64::try_from(300 + seconds).unwrap();
             Arc::make_mut(&mut record.agent.profile.terms).ttl = Some(Ttl::new(seconds).unwrap());
-            alike.share(&mut Arc::new(record));
+            shared_terms.share(&mut Arc::new(record));
         }
-        assert!(alike.0.into_inner().unwrap().len() <= ALIKE);
+        assert!(shared_terms.0.into_inner().unwrap().len() <= MAX_SHARED_TERMS);
     }
 
     #[tokio::test]

@@ -44,9 +44,9 @@ pub use error::{OpenError, StoreError};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey};
 pub use records::Records;
 pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations};
+pub use revocation::{KilledAgentQuery, KilledTokens, REVOCATION_GRACE};
 #[cfg(test)]
 pub(crate) use revocation::{KilledToken, RevokedToken};
-pub use revocation::{KilledTokens, REVOCATION_GRACE, Sought};
 pub use token::{
     AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
 };

@@ -15,7 +15,7 @@ use crate::domain::time::{Month, Timestamp};
 
 use super::error::StoreError;
 use super::key::{KeyRecord, StoreKey};
-use super::revocation::{IssuedToken, KilledTokens, Revocations, Sought};
+use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
 
 /// All read traits together.
 pub trait Records: ReadAgents + ReadRevocations + ReadEvents + ReadKeys + Upkeep {}
@@ -58,7 +58,7 @@ pub trait ReadRevocations: Send + Sync {
     /// behind that place are searched.
     async fn killed_tokens(
         &self,
-        sought: &[Sought],
+        sought: &[KilledAgentQuery],
         after: Option<i64>,
         now: Timestamp,
         most: usize,

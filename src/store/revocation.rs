@@ -74,7 +74,7 @@ pub struct ExchangedToken {
 
 /// A killed agent whose tokens are searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sought {
+pub struct KilledAgentQuery {
     /// The agent.
     pub agent_id: AgentId,
     /// Tokens with a lower epoch are searched for.
@@ -144,7 +144,7 @@ pub(in crate::store) struct Gathered {
 }
 
 impl Gathered {
-    pub(super) fn new(sought: &[Sought], most: usize) -> Self {
+    pub(super) fn new(sought: &[KilledAgentQuery], most: usize) -> Self {
         Self {
             found: vec![KilledTokens::default(); sought.len()],
             most,

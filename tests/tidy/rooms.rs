@@ -276,7 +276,7 @@ mod tests {
             "use axum::http::header; fn f() { h.insert(header::WWW_AUTHENTICATE, v) }",
             "fn f() { headers.insert(\"www-authenticate\", v) }",
             "static NAME: HeaderName = HeaderName::from_static(\"WWW-Authenticate\");",
-            "use crate::http::challenge::Tried;",
+            "use crate::http::challenge::AuthAttempt;",
         ] {
             for file in [
                 "src/http/oauth/revoke.rs",

@@ -9,9 +9,9 @@ use crate::http::state::State;
 
 use super::endpoint::Call;
 use super::fields::{Fields, Input};
-use super::page::{Asked, Page};
+use super::page::{Page, PageQuery};
 
-impl Input for Asked {
+impl Input for PageQuery {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         Some(Self::read(fields))
     }
@@ -20,15 +20,15 @@ impl Input for Asked {
 /// One page of agents, in the order of their ids.
 pub(super) async fn list_agents(
     state: Arc<State>,
-    call: Call<Asked>,
+    call: Call<PageQuery>,
 ) -> Result<Page<AgentJson>, Failure> {
-    let asked = &call.input;
+    let query = &call.input;
     let agents = state
         .agents
-        .list(asked.after.as_ref(), asked.rows())
+        .list(query.after.as_ref(), query.rows())
         .await?;
     let agents = agents.into_iter().map(AgentJson::from).collect();
-    Ok(Page::of(agents, asked, |agent| &agent.agent_id))
+    Ok(Page::of(agents, query, |agent| &agent.agent_id))
 }
 
 /// The agent that the path names.

@@ -15,14 +15,14 @@ const DEFAULT_PAGE: i64 = 50;
 pub(super) const MAX_PAGE: i64 = 200;
 
 /// Which page the request asks for.
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     /// The most rows that the page may hold.
     pub limit: i64,
     /// The page begins after this row.
     pub after: Option<AgentId>,
 }
 
-impl Asked {
+impl PageQuery {
     /// Reads `limit` and `cursor`.
     pub(super) fn read(fields: &mut Fields<'_>) -> Self {
         let limit = fields.query("limit", |text| match text.parse::<i64>() {
@@ -52,16 +52,16 @@ pub(super) struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The page of these rows, which are at most [`Asked::rows`], in the order of their ids.
-    pub(super) fn of(mut rows: Vec<T>, asked: &Asked, id: impl Fn(&T) -> &str) -> Self {
-        let most = usize::try_from(asked.limit).unwrap_or(usize::MAX);
+    /// The page of these rows, which are at most [`PageQuery::rows`], in the order of their ids.
+    pub(super) fn of(mut rows: Vec<T>, query: &PageQuery, id: impl Fn(&T) -> &str) -> Self {
+        let most = usize::try_from(query.limit).unwrap_or(usize::MAX);
         let more = rows.len() > most;
         rows.truncate(most);
         let next_cursor = rows
             .last()
             .filter(|_| more)
             .map(|last| URL_SAFE_NO_PAD.encode(id(last)));
-        Self::new(rows, asked.limit, next_cursor)
+        Self::new(rows, query.limit, next_cursor)
     }
 
     /// These rows. Without a cursor there are no further ones, as in a list that has no pages.

@@ -12,7 +12,7 @@ use url::form_urlencoded::byte_serialize;
 
 use crate::domain::id::ClientId;
 use crate::domain::refusal::Refusal;
-use crate::keys::code::Challenge;
+use crate::keys::code::PkceChallenge;
 
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
@@ -70,13 +70,13 @@ pub(crate) async fn authorize_agent(
 /// The code challenge, if the client sends one (RFC 7636 §4.3). The exchange of the code then
 /// requires the verifier. The method must be S256 and must be named: without a name it would be
 /// `plain`, which does not protect against somebody who can read the request.
-fn read_challenge(query: &Parameters<'_>) -> Result<Option<Challenge>, Refusal> {
+fn read_challenge(query: &Parameters<'_>) -> Result<Option<PkceChallenge>, Refusal> {
     match (
         query.one("code_challenge")?,
         query.one("code_challenge_method")?,
     ) {
         (None, None) => Ok(None),
-        (Some(challenge), Some("S256")) => match Challenge::parse(challenge) {
+        (Some(challenge), Some("S256")) => match PkceChallenge::parse(challenge) {
             Ok(challenge) => Ok(Some(challenge)),
             Err(rule) => Err(refused(rule.0)),
         },

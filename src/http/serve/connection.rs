@@ -35,7 +35,7 @@ pub(super) const MAX_HEAD: usize = 32 * 1024;
 /// When the process stops, a connection without a request is kept for this long. A request may be
 /// on its way, and would otherwise be lost unread. The response to such a request is the
 /// connection's last.
-const LAST_CALL: Duration = Duration::from_millis(500);
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a connection that is ended to make room may take to finish what it is writing.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
@@ -79,7 +79,7 @@ pub(super) async fn carry<I>(
     let ended = match ended {
         Some(ended) => ended,
         None if line.is_last() => {
-            if let Ok(ended) = timeout(LAST_CALL, turns(&mut connection, &line)).await {
+            if let Ok(ended) = timeout(LAST_REQUEST_TIMEOUT, turns(&mut connection, &line)).await {
                 ended
             } else {
                 Pin::new(&mut connection).graceful_shutdown();
@@ -391,7 +391,7 @@ mod tests {
         served.answer().await;
         served.line.end_after_answer();
         drop(served.told.take());
-        sleep(LAST_CALL / 2).await;
+        sleep(LAST_REQUEST_TIMEOUT / 2).await;
         served.send(GET).await;
         assert!(served.answer().await.contains("connection: close"));
         served.end().await;

@@ -57,7 +57,7 @@ fn render_token(token: &SignedToken) -> Result<Response, Failure> {
 /// document of RFC 9457. Its `title` is the phrase of the status, because its `type` says nothing
 /// more than the status.
 fn write_failure(failure: &Failure, request_id: &str) -> Response {
-    let problem = failure.problem();
+    let shown = failure.error_text();
     let refusal = match failure {
         Failure::Refused(refusal) => Some(refusal),
         _ => None,
@@ -65,7 +65,7 @@ fn write_failure(failure: &Failure, request_id: &str) -> Response {
     let status = match refusal {
         // The agent has no scopes: the request cannot change that.
         Some(Refusal::NoScopes) => StatusCode::FORBIDDEN,
-        _ => problem.status,
+        _ => shown.status,
     };
     if status == StatusCode::BAD_REQUEST {
         return reply::text(status, words(refusal));
@@ -77,7 +77,7 @@ fn write_failure(failure: &Failure, request_id: &str) -> Response {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             // All 401 responses are the same. They hold only the members that the clients know.
-            detail: (status != StatusCode::UNAUTHORIZED).then_some(problem.message.as_str()),
+            detail: (status != StatusCode::UNAUTHORIZED).then_some(shown.message.as_str()),
             trace_id: request_id,
         },
     )

@@ -62,7 +62,7 @@ async fn issue_token(
     let result = run_phases(dialect, &state, &incoming).await;
     metrics::token_request(match &result {
         Ok(_) => "issued",
-        Err(failure) => failure.problem().code,
+        Err(failure) => failure.error_text().code,
     });
     result
 }

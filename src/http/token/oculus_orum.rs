@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::domain::refusal::Refusal;
-use crate::http::error::{Failure, Problem};
+use crate::http::error::{ErrorText, Failure};
 use crate::http::reply;
 
 use super::dialect::{Credentials, Dialect};
@@ -32,9 +32,9 @@ fn write_failure(failure: &Failure, request_id: &str) -> Response {
         Failure::Refused(refusal) => Some(refusal),
         _ => None,
     };
-    let problem = failure.problem();
-    let (status, code, mut error_code) = codes(refusal, &problem);
-    let mut message = problem.message.as_str();
+    let shown = failure.error_text();
+    let (status, code, mut error_code) = codes(refusal, &shown);
+    let mut message = shown.message.as_str();
     if let Some(words) = credential_words(refusal) {
         (error_code, message) = words;
     }
@@ -65,10 +65,10 @@ fn write_failure(failure: &Failure, request_id: &str) -> Response {
 }
 
 /// Status, Oculus's `error.code` and Orum's `error_code`: the table of contract §4. Only two rows
-/// have a status different from that of [`Problem`].
-fn codes(refusal: Option<&Refusal>, problem: &Problem) -> (StatusCode, &'static str, &'static str) {
+/// have a status different from that of [`ErrorText`].
+fn codes(refusal: Option<&Refusal>, shown: &ErrorText) -> (StatusCode, &'static str, &'static str) {
     let (unauthorized, forbidden) = (StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN);
-    match (refusal, problem.status) {
+    match (refusal, shown.status) {
         (Some(Refusal::AgentSuspended), _) => (forbidden, "AUTH_AGENT_SUSPENDED", "forbidden"),
         (Some(Refusal::AgentDecommissioned), _) => {
             (unauthorized, "AUTH_AGENT_REVOKED", "unauthorized")

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::{self, Ttl};
-use crate::store::{KilledAgent, KilledTokens, REVOCATION_GRACE, Revocations, Sought};
+use crate::store::{KilledAgent, KilledAgentQuery, KilledTokens, REVOCATION_GRACE, Revocations};
 
 use super::text::{Listing, Text};
 
@@ -17,11 +17,11 @@ pub(super) const KILL_LISTED: i64 = ttl::MAX_TTL + REVOCATION_GRACE;
 
 /// How often a kill's tokens are looked up, one second apart: a batch that was in progress may be
 /// committed after the kill.
-pub(super) const LOOKS: usize = 16;
+pub(super) const MAX_LOOK_UPS: usize = 16;
 
 /// A kill that is older than this many seconds when this process reads it is looked up only once:
 /// every batch that was in progress has long been committed.
-const LONG_AGO: i64 = 60;
+const RECENT_KILL_TTL: i64 = 60;
 
 /// One line of the list.
 enum Entry {
@@ -46,7 +46,7 @@ struct Killed {
 /// after which to look.
 #[derive(Default)]
 pub(super) struct Kills {
-    pub kills: Vec<(Sought, i64)>,
+    pub kills: Vec<(KilledAgentQuery, i64)>,
     pub after: Option<i64>,
 }
 
@@ -114,10 +114,10 @@ impl Entries {
             };
             replaced |= old.is_some();
             self.has_moved |= !tokens.tokens.is_empty();
-            let looks = if agent.killed_at.saturating_add(LONG_AGO) <= now {
+            let looks = if agent.killed_at.saturating_add(RECENT_KILL_TTL) <= now {
                 1
             } else {
-                LOOKS
+                MAX_LOOK_UPS
             };
             self.text.add_agent(&agent, KILL_LISTED);
             let version = agent.version;
@@ -154,7 +154,7 @@ impl Entries {
             let agent = &killed.agent;
             // No further back than the agent's longest token lives.
             let longest = agent.longest_ttl.max(default_ttl.secs());
-            let sought = Sought {
+            let sought = KilledAgentQuery {
                 agent_id: agent.agent_id.clone(),
                 below: agent.epoch,
                 issued_from: agent.killed_at.saturating_add(-longest),
@@ -503,7 +503,7 @@ mod tests {
             agents: vec![killed("a", 1, 1)],
         };
         let mut entries = Entries::default();
-        entries.apply(news, Timestamp(NOW.0 + LONG_AGO));
+        entries.apply(news, Timestamp(NOW.0 + RECENT_KILL_TTL));
         entries.put_tokens(1, found(&[]), None, MAX);
         assert_eq!(looks_left(&entries), (0, 0));
     }

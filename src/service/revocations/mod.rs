@@ -17,7 +17,7 @@ use crate::store::Records;
 use crate::telemetry::metrics;
 
 use crate::service::error::Error;
-use entries::{Entries, KILL_LISTED, LOOKS};
+use entries::{Entries, KILL_LISTED, MAX_LOOK_UPS};
 use gzip::Packer;
 pub(crate) use text::Listing;
 
@@ -84,8 +84,8 @@ impl RevocationList {
 
     /// Reads everything, before the first request is served.
     pub async fn refresh(&self) -> Result<(), Error> {
-        self.catch_up().await?;
-        self.look_up().await
+        self.read_changes().await?;
+        self.find_killed_tokens().await
     }
 
     /// Reads what changed since the last reading. Versions are assigned under a row lock, so a
@@ -93,7 +93,7 @@ impl RevocationList {
     /// revocation of this process, so it reads only the news. If a later reading began and
     /// succeeded while a caller waited, that reading includes the caller's own revocation, and the
     /// caller need not read again.
-    pub async fn catch_up(&self) -> Result<(), Error> {
+    pub async fn read_changes(&self) -> Result<(), Error> {
         let begun = self.readings.load(Ordering::SeqCst);
         let mut last = self.reading.lock().await;
         if *last > begun {
@@ -132,12 +132,12 @@ impl RevocationList {
     /// The first look-up reads all of an agent's tokens, and later ones read what was recorded
     /// since. The look-ups end when no batch that was in progress at the kill can still be
     /// committed. Run once a second, separately from the news.
-    pub async fn look_up(&self) -> Result<(), Error> {
+    pub async fn find_killed_tokens(&self) -> Result<(), Error> {
         let mut ends = self.looking.lock().await;
         let end = self.records.newest_event().await?;
         ends.push_back(end);
         // Look-ups are a second apart, so the oldest position is from long enough ago.
-        let settled = if ends.len() > LOOKS {
+        let settled = if ends.len() > MAX_LOOK_UPS {
             ends.pop_front()
         } else {
             None

@@ -10,7 +10,7 @@ use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::MAX_TTL;
 use crate::store::error::StoreError;
-use crate::store::revocation::{Gathered, KilledTokens, Sought};
+use crate::store::revocation::{Gathered, KilledAgentQuery, KilledTokens};
 
 use super::events::newest_event;
 use super::lane::{Lane, ask_again};
@@ -27,7 +27,7 @@ const QUICK: Duration = Duration::from_millis(250);
 /// How many events behind a place one statement reads.
 const CHUNK: i64 = 50_000;
 
-/// The agents of [`Sought`], as columns.
+/// The agents of [`KilledAgentQuery`], as columns.
 struct Columns<'a> {
     agent_ids: Vec<&'a str>,
     below: Vec<i64>,
@@ -37,7 +37,7 @@ struct Columns<'a> {
 
 pub(super) async fn killed_tokens(
     lane: &Lane,
-    sought: &[Sought],
+    sought: &[KilledAgentQuery],
     after: Option<i64>,
     now: Timestamp,
     most: usize,

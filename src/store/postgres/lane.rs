@@ -16,7 +16,7 @@ use crate::store::error::StoreError;
 
 use super::allowance::Allowance;
 use super::errors::{bounded, is_broken, is_full, is_lock_timeout, is_passing, is_rolled_back};
-use super::plan::Plan;
+use super::query_planning::QueryPlanning;
 use super::shelf::{Open, Shelf};
 
 /// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
@@ -51,7 +51,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// A limited number of connections, given out first come, first served.
 pub(super) struct Lane {
     options: PgConnectOptions,
-    plan: Plan,
+    planning: QueryPlanning,
     permits: Semaphore,
     /// The number of this lane in the store. Its connections are stored under this number.
     number: usize,
@@ -68,7 +68,7 @@ impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The options hold a password.
         f.debug_struct("Lane")
-            .field("plan", &self.plan)
+            .field("planning", &self.planning)
             .finish_non_exhaustive()
     }
 }
@@ -77,13 +77,13 @@ impl Lane {
     /// The lane with this number, with one connection at most; see [`Lane::widen`].
     pub(super) fn new(
         options: PgConnectOptions,
-        plan: Plan,
+        planning: QueryPlanning,
         shelf: &Arc<Shelf>,
         number: usize,
     ) -> Self {
         Self {
             options,
-            plan,
+            planning,
             permits: Semaphore::new(1),
             number,
             shelf: Arc::clone(shelf),
@@ -225,7 +225,7 @@ impl Lane {
         // Counted before it is open, so that two calls that connect at once see each other.
         let open = Open::one_of(&self.open);
         let mut conn = PgConnection::connect_with(&self.options).await?;
-        let row = sqlx::raw_sql(self.plan.greeting())
+        let row = sqlx::raw_sql(self.planning.greeting())
             .fetch_one(&mut conn)
             .await?;
         if sqlx::Row::try_get(&row, 0)? {

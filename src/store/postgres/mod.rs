@@ -2,11 +2,11 @@
 //!
 //! Owns the connections, the schema's version and what an error of the database means. Must not
 //! know what is cached or batched in front of it. `options` reads the URL, `open` distributes
-//! connections over lanes, `plan` has the settings of a session, `schema` lists the changes of the
-//! schema, `migrate` applies them, `errors` says what an error means, `lane`, `allowance` and
-//! `shelf` keep connections. `agents`, `scopes`, `tokens`, `revocations`, `killed`, `events` and
-//! `keys` read, `write` changes, `prune` removes. `issue` counts tokens (`locked` knows the agents
-//! whose tokens cannot be counted now), `redeem` counts those that cost a code.
+//! connections over lanes, `query_planning` has the settings of a session, `schema` lists the
+//! changes of the schema, `migrate` applies them, `errors` says what an error means, `lane`,
+//! `allowance` and `shelf` keep connections. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
+//! `events` and `keys` read, `write` changes, `prune` removes. `issue` counts tokens (`locked`
+//! knows the agents whose tokens cannot be counted now), `redeem` counts those that cost a code.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ mod locked;
 mod migrate;
 mod open;
 mod options;
-mod plan;
 mod prune;
+mod query_planning;
 mod redeem;
 mod revocations;
 mod schema;

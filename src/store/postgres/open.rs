@@ -10,7 +10,7 @@ use super::errors::{open_error, says_full};
 use super::lane::{Lane, ask};
 use super::locked::LockedAgents;
 use super::options::options;
-use super::plan::Plan;
+use super::query_planning::QueryPlanning;
 use super::schema::{self, MIGRATIONS, ServerTerms, demand_utf8};
 use super::shelf::Shelf;
 
@@ -44,7 +44,12 @@ impl PostgresStore {
     pub async fn open(url: &str, max_connections: u32) -> Result<PostgresStore, OpenError> {
         let options = options(url)?;
         let shelf = Arc::new(Shelf::default());
-        let general = Arc::new(Lane::new(options.clone(), Plan::Free, &shelf, 0));
+        let general = Arc::new(Lane::new(
+            options.clone(),
+            QueryPlanning::ByServer,
+            &shelf,
+            0,
+        ));
         let (encoding, limit): ServerTerms = first_answer(&general).await.map_err(open_error)?;
         demand_utf8(encoding)?;
         if ask!(general, schema::applied_migrations)
@@ -63,18 +68,18 @@ impl PostgresStore {
             .and_then(|limit| u32::try_from(limit).ok())
             .map(|limit| limit.saturating_sub(1));
         let budget = max_connections.min(limit.unwrap_or(u32::MAX));
-        let own = |from: u32, plan, number, otherwise: &Arc<Lane>| {
+        let own = |from: u32, planning, number, otherwise: &Arc<Lane>| {
             let has_own = budget >= from;
             if has_own {
-                Arc::new(Lane::new(options.clone(), plan, &shelf, number))
+                Arc::new(Lane::new(options.clone(), planning, &shelf, number))
             } else {
                 Arc::clone(otherwise)
             }
         };
-        let issue = own(2, Plan::Indexed, 1, &general);
-        let commit = own(3, Plan::Free, 2, &general);
-        let standing = own(4, Plan::Indexed, 3, &general);
-        let revoke = own(5, Plan::Free, 4, &commit);
+        let issue = own(2, QueryPlanning::ByIndex, 1, &general);
+        let commit = own(3, QueryPlanning::ByServer, 2, &general);
+        let standing = own(4, QueryPlanning::ByIndex, 3, &general);
+        let revoke = own(5, QueryPlanning::ByServer, 4, &commit);
         general.widen(budget.saturating_sub(5));
         Ok(PostgresStore {
             issue,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::MAX_TTL;
 use crate::store::error::StoreError;
-use crate::store::revocation::{Gathered, KilledTokens, Sought};
+use crate::store::revocation::{Gathered, KilledAgentQuery, KilledTokens};
 use crate::store::row::json;
 
 use super::errors::store_error;
@@ -17,7 +17,7 @@ use super::lane::{Readers, ask_again};
 /// Searches back from the newest event until the events are well older than what is searched for.
 pub(super) async fn killed_tokens(
     lane: &Readers,
-    sought: &[Sought],
+    sought: &[KilledAgentQuery],
     after: Option<i64>,
     now: Timestamp,
     most: usize,

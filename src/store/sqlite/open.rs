@@ -62,7 +62,7 @@ impl SqliteStore {
     }
 
     /// Opens an existing file for reading. Nothing is written, created or migrated.
-    pub fn look(path: &Path) -> SqliteStore {
+    pub fn open_to_read(path: &Path) -> SqliteStore {
         let path = &turn::real_path(path);
         let log = turn::beside(path, "-wal");
         // If there is no log, no process has the file open, and a reader need not create the log's

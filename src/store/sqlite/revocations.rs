@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::records::ReadRevocations;
-use crate::store::revocation::{KilledTokens, Revocations, Sought};
+use crate::store::revocation::{KilledAgentQuery, KilledTokens, Revocations};
 use crate::store::row::{self, Broken, RevocationRow};
 
 use super::errors::broken;
@@ -29,7 +29,7 @@ impl ReadRevocations for SqliteStore {
 
     async fn killed_tokens(
         &self,
-        sought: &[Sought],
+        sought: &[KilledAgentQuery],
         after: Option<i64>,
         now: Timestamp,
         most: usize,

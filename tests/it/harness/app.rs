@@ -24,7 +24,7 @@ use sealwright::testing::http;
 use sealwright::testing::http::serve::Rules;
 use sealwright::testing::http::state::State;
 use sealwright::testing::keys::algorithm::{GeneratedKey, RsaBits, generate};
-use sealwright::testing::keys::standing;
+use sealwright::testing::keys::row_seal;
 use sealwright::testing::service::clients::secret::Secret;
 use sealwright::testing::service::manage::agents::{Agents, NewAgent};
 use sealwright::testing::service::manage::import::{Imported, Row};
@@ -520,7 +520,7 @@ async fn plant_signing_key(opened: &Opened) {
     let key = KEY.get_or_init(|| generate(RsaBits::B2048).unwrap());
     let now = opened.clock.now();
     let master = opened.keyring.master_key();
-    let record = standing::new_record(master, key, KeyState::Signing, (now, now), &*opened.entropy);
+    let record = row_seal::new_record(master, key, KeyState::Signing, (now, now), &*opened.entropy);
     let change = Change::Key(KeyChange::Insert(Box::new(record.unwrap())));
     opened
         .store

@@ -240,7 +240,7 @@ async fn news_do_not_wait_for_the_tokens_of_killed_agents() {
     let agent = app.agent("tokens:read").await;
     app.token(&agent).await;
     app.suspend(&agent).await;
-    app.state.list.catch_up().await.unwrap();
+    app.state.list.read_changes().await.unwrap();
     let mut loops = loops::loops(&app.config, &app.opened, &app.state);
     let (mut news, mut kills) = (
         named(&mut loops, "revocation list"),

@@ -6,7 +6,9 @@ use sealwright::testing::domain::agent::{Epoch, LiveTokens};
 use sealwright::testing::domain::id::Jti;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
-use sealwright::testing::store::{AgentChange, Change, KilledTokens, Records, Sought, Store};
+use sealwright::testing::store::{
+    AgentChange, Change, KilledAgentQuery, KilledTokens, Records, Store,
+};
 
 use super::kit::{NOW, agent, batch, batch_at, commit, create, grants, id, issue, read, send};
 use super::on_both;
@@ -20,15 +22,15 @@ on_both! {
     only_what_was_recorded_behind_a_place_is_looked_through,
 }
 
-fn sought(agent_id: &str, below: i64, issued_from: i64) -> Sought {
-    Sought {
+fn sought(agent_id: &str, below: i64, issued_from: i64) -> KilledAgentQuery {
+    KilledAgentQuery {
         agent_id: id(agent_id),
         below: Epoch(below),
         issued_from: Timestamp(issued_from),
     }
 }
 
-async fn one(store: &dyn Records, sought: Sought, most: usize) -> KilledTokens {
+async fn one(store: &dyn Records, sought: KilledAgentQuery, most: usize) -> KilledTokens {
     let mut found = store
         .killed_tokens(&[sought], None, NOW, most)
         .await

@@ -160,7 +160,7 @@ pub async fn grants(store: &dyn Store, agent_id: &str, n: usize, limit: Limit) -
 pub fn code() -> CodeRef {
     CodeRef {
         id: CodeId(uuid(NOW)),
-        expires_at: Timestamp(NOW.0 + code::LIFETIME),
+        expires_at: Timestamp(NOW.0 + code::CODE_TTL),
     }
 }
 

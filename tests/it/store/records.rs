@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sealwright::testing::domain::agent::{AgentName, Epoch};
-use sealwright::testing::store::Sought;
+use sealwright::testing::store::KilledAgentQuery;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{NOW, create, id, issue, jti};
@@ -35,7 +35,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
     issue(&*store, "a", 1, None).await;
     let (agents, tokens) = (
         [id("a")],
-        [Sought {
+        [KilledAgentQuery {
             agent_id: id("a"),
             below: Epoch(9),
             issued_from: NOW,

@@ -171,7 +171,7 @@ async fn only_one_process_serves_from_a_file_whatever_name_it_gives_it() {
         // link.
         let store = SqliteStore::open(first).await.unwrap();
         assert!(
-            SqliteStore::look(first)
+            SqliteStore::open_to_read(first)
                 .agents(None, 1)
                 .await
                 .unwrap()

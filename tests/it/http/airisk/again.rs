@@ -40,7 +40,7 @@ async fn a_code_that_comes_again_kills_its_first_token_on_every_process(app: &Te
     for process in [app, &other] {
         assert!(!process.is_active(&agent, &first).await);
         assert!(process.is_active(&agent, &kept).await);
-        process.state.list.catch_up().await.unwrap();
+        process.state.list.read_changes().await.unwrap();
         let listed = process.get(REVOKED).await.json()["revoked_jtis"].clone();
         assert_eq!(listed, Value::Array(vec![claims(&first)["jti"].clone()]));
     }

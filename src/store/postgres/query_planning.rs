@@ -4,15 +4,15 @@
 
 /// How the database may plan the statements of a lane.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Plan {
+pub(super) enum QueryPlanning {
     /// The database chooses freely.
-    Free,
+    ByServer,
     /// Row by row along the indexes. For a batch of ids and a large table, this is three to four
     /// times faster, and rows are locked in the order in which they were asked for.
-    Indexed,
+    ByIndex,
 }
 
-impl Plan {
+impl QueryPlanning {
     /// The first statements on a new connection. A commit is durable before it is answered,
     /// whatever the server's own setting. A statement sees what was committed when it began: the
     /// decisions here rest on locks and versions, not on stricter isolation. A statement that its
@@ -21,13 +21,13 @@ impl Plan {
     /// a moment ago, so the database is asked whether it is a standby.
     pub(super) fn greeting(self) -> &'static str {
         match self {
-            Self::Free => {
+            Self::ByServer => {
                 "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
                  set statement_timeout = 2500; set lock_timeout = 200; \
                  set idle_in_transaction_session_timeout = 5000; \
                  select pg_is_in_recovery()"
             }
-            Self::Indexed => {
+            Self::ByIndex => {
                 "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
                  set statement_timeout = 2500; set lock_timeout = 200; \
                  set idle_in_transaction_session_timeout = 5000; \
