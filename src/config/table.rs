@@ -11,7 +11,7 @@ use crate::domain::network::{Network, Networks};
 use crate::domain::quota::PlanName;
 use crate::domain::risk::{NameRule, Unclassified};
 use crate::domain::scope::Scope;
-use crate::domain::ttl::Ttl;
+use crate::domain::ttl::{MAX_TTL, TTL_RULE, Ttl};
 use crate::keys::TokenTyp;
 use crate::keys::algorithm::RsaBits;
 use crate::keys::seal::MasterKey;
@@ -79,7 +79,7 @@ pub(crate) const KEYS: &[Key] = &[
     secret("database.url", |c, w| set(&mut c.database.url, database_url(w)), |c| json!(c.database.url.to_string())),
     key("database.max_connections", |c, w| set(&mut c.database.max_connections, number(w, 4..=1_000, "4 to 1000 connections")), |c| json!(c.database.max_connections)),
     key("token.issuer", |c, w| set(&mut c.token.issuer, issuer(w)), |c| json!(c.token.issuer)),
-    key("token.default_ttl", |c, w| set(&mut c.token.default_ttl, number(w, 300..=86_400, "a token lifetime is 300 to 86400 seconds").and_then(Ttl::new)), |c| json!(c.token.default_ttl.secs())),
+    key("token.default_ttl", |c, w| set(&mut c.token.default_ttl, number(w, 300..=MAX_TTL, TTL_RULE).and_then(Ttl::new)), |c| json!(c.token.default_ttl.secs())),
     key("token.default_audience", |c, w| set(&mut c.token.default_audience, optional(w, default_audience)), |c| json!(c.token.default_audience.as_ref().map(Audience::as_str))),
     key("token.typ", |c, w| set(&mut c.token.typ, choice(w, TYPS, "at+jwt or JWT")), |c| word(c.token.typ, TYPS)),
     secret("keys.master_key", |c, w| set(&mut c.keys.master_key, optional(w, MasterKey::parse)), |c| json!(c.keys.master_key.as_ref().map(|_| "(set)"))),

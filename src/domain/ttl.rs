@@ -10,6 +10,9 @@ pub(crate) const HIGH_RISK_CAP: i64 = 900;
 /// The longest lifetime of any token, in seconds.
 pub(crate) const MAX_TTL: i64 = 86_400;
 
+/// The rule of a configured lifetime, as it is told to whoever breaks it.
+pub(crate) const TTL_RULE: &str = "a token lifetime is 300 to 86400 seconds";
+
 /// A configured token lifetime: 300 to 86,400 seconds inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ttl(i64);
@@ -23,7 +26,7 @@ impl Ttl {
         if (300..=MAX_TTL).contains(&seconds) {
             Ok(Self(seconds))
         } else {
-            Err(Invalid("a token lifetime is 300 to 86400 seconds"))
+            Err(Invalid(TTL_RULE))
         }
     }
 

@@ -86,6 +86,9 @@ pub trait ReadKeys: Send + Sync {
     async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError>;
 }
 
+/// How many seconds a batch id is remembered: far longer than any batch is sent again.
+pub(in crate::store) const BATCH_TTL: i64 = 86_400;
+
 /// What keeps a store in order while it is used.
 #[async_trait]
 pub trait Upkeep: Send + Sync {

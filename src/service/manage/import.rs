@@ -16,7 +16,7 @@ use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::scope::Scope;
-use crate::domain::ttl::Ttl;
+use crate::domain::ttl::{TTL_RULE, Ttl};
 use crate::store::{AgentChange, AgentRecord, Change, Freshness, Outcome, Write};
 
 use crate::service;
@@ -261,7 +261,7 @@ fn namesake_fault(row: &Row) -> RowFault {
 
 fn parse_ttl(text: &str) -> Result<Ttl, Invalid> {
     text.parse()
-        .map_err(|_| Invalid("a token lifetime is 300 to 86400 seconds"))
+        .map_err(|_| Invalid(TTL_RULE))
         .and_then(Ttl::new)
 }
 

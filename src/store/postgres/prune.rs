@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::records::Upkeep;
+use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::revocation::REVOCATION_GRACE;
 use crate::store::token::SPENT_GRACE;
 
@@ -42,9 +42,6 @@ pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<i64> {
     let sql = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
     sqlx::query_scalar(sql).fetch_one(conn).await
 }
-
-/// How many seconds a batch id is remembered: far longer than any batch is sent again.
-const BATCH_TTL: i64 = 86_400;
 
 /// The rows to remove, each kind with the seconds for which it is kept past its time. The smaller
 /// of both clocks decides, and each statement reads the database's clock itself.

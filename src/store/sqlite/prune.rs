@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::records::Upkeep;
+use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::revocation::REVOCATION_GRACE;
 use crate::store::token::SPENT_GRACE;
 
@@ -28,9 +28,6 @@ impl Upkeep for SqliteStore {
 pub(super) async fn ping(conn: &mut SqliteConnection) -> sqlx::Result<()> {
     sqlx::query("select 1").execute(conn).await.map(drop)
 }
-
-/// How many seconds a batch id is remembered: far longer than any batch is sent again.
-const BATCH_TTL: i64 = 86_400;
 
 pub(super) async fn prune(
     lane: &Writer,
