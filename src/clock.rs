@@ -1,5 +1,8 @@
 //! The clock, as a trait. This file is the only place that asks the system for the time of day. All
 //! other code reads the time from the store's clock ([`StoreClock`]).
+//!
+//! Owns how the time of day follows from the two clocks. Must not know how the store's clock is
+//! read, or what a time is used for.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,6 @@
 //! Randomness, as a trait: secrets, token ids and batch ids are drawn through [`Entropy`].
+//!
+//! Owns the source of random bytes and the form of an id. Must not know what is drawn.
 
 #[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};

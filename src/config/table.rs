@@ -1,5 +1,8 @@
 //! The table of configuration keys.
 //!
+//! Owns the name of each key, the rule of its value and how it is shown. Must not know from which
+//! layer a value comes, or what it is used for.
+//!
 //! To add a key: a line here, a line in `config/default.toml`, a field in `model`, and its value in
 //! `Config::blank()` (`resolve`). If SIGHUP may change the key, also `LIVE` and `apply` in
 //! `src/app/reload.rs`.

@@ -3,6 +3,8 @@
 //!
 //! The checks come in this order (contract D6): transfer coding, Host, method, media type, size.
 //! The first one that fails refuses the request, and nothing more of the request is evaluated.
+//!
+//! Owns the order of these checks. Must not know what a handler does.
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;

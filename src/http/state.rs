@@ -1,4 +1,7 @@
 //! What handlers share: one struct with exactly the services that handlers call.
+//!
+//! Owns the ids of requests that came without one. Must not know how a service is built, or which
+//! handler uses it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,6 @@
 //! The wire format of a token: RFC 9068 header and claims, written and read.
+//!
+//! Owns which claims a token has. Must not know how a token is signed, or whether it lives.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

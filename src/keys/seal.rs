@@ -1,6 +1,8 @@
 //! Sealing with AES-256-GCM: the keys of a store under the operator's master key, authorization
 //! codes under a key of the store.
 //!
+//! Owns the master key and the form of a sealed value. Must not know where a sealed value is kept.
+//!
 //! A sealed value is one version byte, a 12-byte nonce, the ciphertext and a 16-byte tag. The
 //! associated data says what the value was sealed for, so that rows cannot be swapped.
 

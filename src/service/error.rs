@@ -1,5 +1,8 @@
 //! How an operation fails: by a refusal, which is expected and public, or by a fault, which is
 //! neither.
+//!
+//! Owns which failure of a store or a key is a fault, and which one may be tried again. Must not
+//! know how a failure is shown to a caller.
 
 use std::error::Error as StdError;
 use std::sync::Arc;

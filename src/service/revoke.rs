@@ -1,5 +1,8 @@
 //! Revocation (RFC 7009). It is durable and in this process's list before the response (contract
 //! D7).
+//!
+//! Owns who may revoke which token. Must not know how the caller's proof arrived, or how the list
+//! is published.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! Pages: how many rows of a list a response holds, and where the next page begins.
+//!
+//! Owns the limits and the cursor. Must not know what the rows are, or how they are read.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,8 +1,8 @@
 //! The differences between the systems that clients come from: what clients send and how they are
 //! answered, nothing else.
 //!
-//! A dialect is a row of values. It does not read requests, so it can neither skip a phase nor
-//! change the order of the phases.
+//! Owns what may differ. A dialect is a row of values. It must not know how a request is read, so
+//! it can neither skip a phase nor change the order of the phases.
 
 use axum::response::Response;
 
