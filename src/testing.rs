@@ -76,7 +76,7 @@ pub mod domain {
         pub use crate::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
     }
     pub mod id {
-        pub use crate::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti, Kid};
+        pub use crate::domain::id::{AgentId, BatchId, CodeId, CredentialId, HolderId, Jti, Kid};
     }
     pub mod quota {
         pub use crate::domain::quota::{Limit, PlanName, Plans};
@@ -215,9 +215,10 @@ pub mod service {
 pub mod store {
     pub use crate::store::{
         AgentChange, AgentRecord, Backend, Batch, Change, CredentialChange, Freshness, KeyChange,
-        KeyRecord, KeyState, KilledAgentQuery, KilledTokens, OpenError, Outcome, REVOCATION_GRACE,
-        Recorded, Records, Retires, SPENT_GRACE, ScopeChange, Sealed, Standing, Store, StoreError,
-        StoreKey, TokenChange, TokenRef, Verdict, Write,
+        KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease, OpenError, Outcome, Pass,
+        PassOutcome, REVOCATION_GRACE, Recorded, Records, Retires, SPENT_GRACE, ScopeChange,
+        Sealed, Settlement, Standing, Store, StoreError, StoreKey, TokenChange, TokenRef,
+        Unsettled, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

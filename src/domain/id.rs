@@ -100,6 +100,10 @@ uuid_id! {
     /// One group commit. A batch that is sent twice with one id counts once.
     BatchId
 }
+uuid_id! {
+    /// One reader of the events in one process. It tells whose a lease is.
+    HolderId
+}
 
 impl Jti {
     /// Accepts a UUID of any version, in hyphenated form.

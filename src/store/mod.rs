@@ -10,8 +10,9 @@
 //! over any store), then `postgres` and `sqlite`, which have the same functions in the same order
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `revocation`
-//! (the values of the revocation list), `key`, `error`, `retry` (trying again until the timeout)
-//! and `row` (values that are text in a database and a type in the domain).
+//! (the values of the revocation list), `journal` (those of reading events in order), `key`,
+//! `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! and a type in the domain).
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub(crate) mod batch;
 pub(crate) mod cache;
 mod error;
 mod fold;
+mod journal;
 mod key;
 pub(crate) mod postgres;
 pub(crate) mod records;
@@ -41,6 +43,7 @@ pub(crate) mod write;
 
 pub(crate) use error::LockedElsewhere;
 pub use error::{OpenError, StoreError};
+pub use journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey};
 pub use records::Records;
 pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations};

@@ -6,21 +6,24 @@
 //! how a token is counted.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::domain::agent::{Agent, AgentName};
-use crate::domain::id::{AgentId, Jti};
-use crate::domain::time::{Month, Timestamp};
+use crate::domain::event::row::EventRow;
+use crate::domain::id::{AgentId, HolderId, Jti};
+use crate::domain::time::{Moment, Month, Timestamp};
 
 use super::error::StoreError;
+use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 use super::key::{KeyRecord, StoreKey};
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
 
 /// All read traits together.
-pub trait Records: ReadAgents + ReadRevocations + ReadEvents + ReadKeys + Upkeep {}
+pub trait Records: ReadAgents + ReadRevocations + ReadEvents + Places + ReadKeys + Upkeep {}
 
-impl<T: ReadAgents + ReadRevocations + ReadEvents + ReadKeys + Upkeep> Records for T {}
+impl<T: ReadAgents + ReadRevocations + ReadEvents + Places + ReadKeys + Upkeep> Records for T {}
 
 /// Agents, as operators read them.
 #[async_trait]
@@ -74,6 +77,46 @@ pub trait ReadEvents: Send + Sync {
 
     /// The `token.issued` event of this token, if the event is still kept.
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError>;
+
+    /// Up to which id the events are settled. If transactions are open that may still commit an
+    /// event with a smaller id, the answer is [`Settlement::Unsettled`], and the next question
+    /// passes it on as `earlier`. Each question is answered at once, and no transaction stays open
+    /// between two of them.
+    async fn settled_event(&self, earlier: Option<Unsettled>) -> Result<Settlement, StoreError>;
+
+    /// Up to `limit` events with ids from `after` (exclusive) to `through` (inclusive), in the
+    /// order of their ids.
+    async fn events(
+        &self,
+        after: i64,
+        through: i64,
+        limit: i64,
+    ) -> Result<Vec<EventRow>, StoreError>;
+}
+
+/// How far each reader of the events has come, and who works for it.
+#[async_trait]
+pub trait Places: Send + Sync {
+    /// Takes the lease of this reader for `ttl`, or renews the holder's own lease. `None` if it is
+    /// another holder's. A lease that ends later than twice `ttl` from now counts as over: it was
+    /// taken by a clock that was ahead. A store with a clock of its own uses that clock instead of
+    /// `now`.
+    async fn take_lease(
+        &self,
+        reader: &'static str,
+        holder: HolderId,
+        ttl: Duration,
+        now: Moment,
+    ) -> Result<Option<Lease>, StoreError>;
+
+    /// The id up to which this reader has read; `None` if it never had a lease.
+    async fn place(&self, reader: &str) -> Result<Option<i64>, StoreError>;
+
+    /// Writes what the reader made of the events, and moves its place, in one commit. The commit
+    /// needs the lease of the pass to be as it was granted, with its holder, its place and the run
+    /// of the database server. So a holder that was stopped until another took its lease changes
+    /// nothing. If this call fails, the place tells whether the commit was done.
+    async fn commit_pass(&self, pass: &Pass) -> Result<PassOutcome, StoreError>;
 }
 
 /// Signing keys and the keys of the store itself.

@@ -10,6 +10,7 @@ use crate::domain::Invalid;
 use crate::domain::agent::{
     Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
 };
+use crate::domain::event::row::EventRow;
 use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::quota::PlanName;
 use crate::domain::scope::Scope;
@@ -180,6 +181,35 @@ pub(in crate::store) fn issued(
         agent_id: AgentId::parse(&agent_id)?,
         expires_at: Timestamp(expires_at),
     })
+}
+
+/// The columns of an event, in the order of [`EventRow`].
+pub(in crate::store) type EventColumns = (
+    i64,
+    i64,
+    String,
+    String,
+    Option<String>,
+    Option<uuid::Uuid>,
+    Option<i64>,
+    Option<i64>,
+    String,
+);
+
+/// An event from its columns. What they mean is checked where the event is read from its row.
+pub(in crate::store) fn event(columns: EventColumns) -> EventRow {
+    let (id, at, kind, actor, agent_id, jti, expires_at, epoch, detail) = columns;
+    EventRow {
+        id,
+        at,
+        kind,
+        actor,
+        agent_id,
+        jti,
+        expires_at,
+        epoch,
+        detail,
+    }
 }
 
 /// The second in which a token id was drawn. Its first 48 bits tell this (RFC 9562 §5.7). `None`

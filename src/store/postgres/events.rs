@@ -4,11 +4,13 @@ use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
+use crate::domain::event::row::EventRow;
 use crate::domain::id::Jti;
 use crate::store::error::StoreError;
+use crate::store::journal::{Settlement, Unsettled};
 use crate::store::records::ReadEvents;
 use crate::store::revocation::IssuedToken;
-use crate::store::row::{drawn_at, issued};
+use crate::store::row::{EventColumns, drawn_at, event, issued};
 
 use super::errors::broken;
 use super::lane::ask_again;
@@ -22,6 +24,20 @@ impl ReadEvents for PostgresStore {
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
         ask_again!(self.general, issued_token, jti).await
+    }
+
+    async fn settled_event(&self, earlier: Option<Unsettled>) -> Result<Settlement, StoreError> {
+        let earlier = earlier.as_ref();
+        ask_again!(self.general, settled_event, earlier).await
+    }
+
+    async fn events(
+        &self,
+        after: i64,
+        through: i64,
+        limit: i64,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        ask_again!(self.general, events, after, through, limit).await
     }
 }
 
@@ -56,4 +72,89 @@ pub(super) async fn issued_token(
     .fetch_optional(conn)
     .await?;
     row.map(issued).transpose().map_err(broken)
+}
+
+/// The newest event, and in a later statement the transactions that may still commit an older one.
+///
+/// A transaction that inserts an event takes `RowExclusiveLock` on the table before it draws the
+/// id, and drops the lock after its commit is visible. So a transaction that holds a smaller id
+/// than a visible event, and is not visible itself, has the lock when the second statement runs.
+/// The sequence has no cache, so ids are drawn in the order of the ids.
+///
+/// `pg_snapshot_xmin` and its kind cannot replace the locks: a transaction has no transaction id
+/// until it stores its first row, and the id of an event is drawn before that. For a moment such a
+/// transaction is in no snapshot (`store::settled` in the tests stops one there).
+async fn settled_event(
+    conn: &mut PgConnection,
+    earlier: Option<&Unsettled>,
+) -> sqlx::Result<Settlement> {
+    let newest = match earlier {
+        Some(earlier) => earlier.newest,
+        None => newest_event(conn).await?,
+    };
+    let (run, writers) = writers(conn, earlier).await?;
+    if let Some(earlier) = earlier
+        && earlier.run != run
+    {
+        // Another server answers, for example after a failover. It may lack the newest event.
+        let newest = newest_event(conn).await?;
+        let (run, writers) = self::writers(conn, None).await?;
+        return Ok(settlement(newest, writers, run));
+    }
+    Ok(settlement(newest, writers, run))
+}
+
+fn settlement(newest: i64, writers: Vec<String>, run: i64) -> Settlement {
+    if writers.is_empty() {
+        Settlement::Settled(newest)
+    } else {
+        Settlement::Unsettled(Unsettled {
+            newest,
+            writers,
+            run,
+        })
+    }
+}
+
+/// The transactions that write events now: with `earlier`, only those of its transactions that
+/// still do. Also names the run of the server.
+///
+/// The locks of subtransactions are listed under their transaction. A prepared transaction is
+/// always counted, since its name changes when the server is started again. Other tables, other
+/// databases and locks of mere readers are not counted.
+async fn writers(
+    conn: &mut PgConnection,
+    earlier: Option<&Unsettled>,
+) -> sqlx::Result<(i64, Vec<String>)> {
+    let sql = "select floor(extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint,
+                   array(select distinct virtualtransaction from pg_locks
+                         where locktype = 'relation' and mode = 'RowExclusiveLock' and granted
+                           and database = (select oid from pg_database where datname = current_database())
+                           and relation = to_regclass('audit_event')
+                           and ($1::text[] is null or virtualtransaction = any($1) or pid is null))";
+    sqlx::query_as(sql)
+        .bind(earlier.map(|earlier| &earlier.writers[..]))
+        .fetch_one(conn)
+        .await
+}
+
+async fn events(
+    conn: &mut PgConnection,
+    after: i64,
+    through: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<EventRow>> {
+    let rows: Vec<EventColumns> = sqlx::query_as(
+        "select id, at, kind, actor, agent_id, jti, expires_at, epoch, detail
+         from audit_event
+         where id > $1 and id <= $2
+         order by id
+         limit $3",
+    )
+    .bind(after)
+    .bind(through)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(event).collect())
 }

@@ -5,8 +5,9 @@
 //! connections over lanes, `query_planning` has the settings of a session, `schema` lists the
 //! changes of the schema, `migrate` applies them, `errors` says what an error means, `lane`,
 //! `allowance` and `shelf` keep connections. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
-//! `events` and `keys` read, `write` changes, `prune` removes. `issue` counts tokens (`locked`
-//! knows the agents whose tokens cannot be counted now), `redeem` counts those that cost a code.
+//! `events` and `keys` read, `places` keeps how far the events were read, `write` changes, `prune`
+//! removes. `issue` counts tokens (`locked` knows the agents whose tokens cannot be counted now),
+//! `redeem` counts those that cost a code.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ mod locked;
 mod migrate;
 mod open;
 mod options;
+mod places;
 mod prune;
 mod query_planning;
 mod redeem;

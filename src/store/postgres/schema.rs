@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 8] = [
     (
         1,
         "initial",
@@ -44,6 +44,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
         7,
         "signing_key_seal",
         include_str!("../../../migrations/postgres/0007_signing_key_seal.sql"),
+    ),
+    (
+        8,
+        "reader",
+        include_str!("../../../migrations/postgres/0008_reader.sql"),
     ),
 ];
 

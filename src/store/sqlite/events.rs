@@ -4,11 +4,13 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
+use crate::domain::event::row::EventRow;
 use crate::domain::id::Jti;
 use crate::store::error::StoreError;
+use crate::store::journal::{Settlement, Unsettled};
 use crate::store::records::ReadEvents;
 use crate::store::revocation::IssuedToken;
-use crate::store::row::{drawn_at, issued};
+use crate::store::row::{EventColumns, drawn_at, event, issued};
 
 use super::errors::broken;
 use super::lane::{Readers, ask_again};
@@ -22,6 +24,20 @@ impl ReadEvents for SqliteStore {
 
     async fn issued_token(&self, jti: Jti) -> Result<Option<IssuedToken>, StoreError> {
         issued_token(&self.readers, jti).await
+    }
+
+    /// One transaction at a time writes, so ids are committed in the order in which they are drawn.
+    async fn settled_event(&self, _earlier: Option<Unsettled>) -> Result<Settlement, StoreError> {
+        self.newest_event().await.map(Settlement::Settled)
+    }
+
+    async fn events(
+        &self,
+        after: i64,
+        through: i64,
+        limit: i64,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        ask_again!(self.readers, events, after, through, limit).await
     }
 }
 
@@ -91,4 +107,25 @@ async fn issued_between(
     .fetch_optional(conn)
     .await?;
     row.map(issued).transpose().map_err(broken)
+}
+
+async fn events(
+    conn: &mut SqliteConnection,
+    after: i64,
+    through: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<EventRow>> {
+    let rows: Vec<EventColumns> = sqlx::query_as(
+        "select id, at, kind, actor, agent_id, jti, expires_at, epoch, detail
+         from audit_event
+         where id > ?1 and id <= ?2
+         order by id
+         limit ?3",
+    )
+    .bind(after)
+    .bind(through)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(event).collect())
 }

@@ -3,8 +3,9 @@
 //! Owns the file, its schema and what an error of SQLite means. Must not know what is cached or
 //! batched in front of it. `open` opens the file, `schema` lists the changes of the schema,
 //! `errors` says what an error means, `lane` keeps connections, `turn` makes processes take turns.
-//! `agents`, `scopes`, `tokens`, `revocations`, `killed`, `events` and `keys` read, `write`
-//! changes, `prune` removes. `issue` counts tokens, `redeem` counts those that cost a code.
+//! `agents`, `scopes`, `tokens`, `revocations`, `killed`, `events` and `keys` read, `places` keeps
+//! how far the events were read, `write` changes, `prune` removes. `issue` counts tokens, `redeem`
+//! counts those that cost a code.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ mod keys;
 mod killed;
 mod lane;
 mod open;
+mod places;
 mod prune;
 mod redeem;
 mod revocations;

@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (
         1,
         "initial",
@@ -41,6 +41,11 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
         7,
         "signing_key_seal",
         include_str!("../../../migrations/sqlite/0007_signing_key_seal.sql"),
+    ),
+    (
+        8,
+        "reader",
+        include_str!("../../../migrations/sqlite/0008_reader.sql"),
     ),
 ];
 

@@ -8,23 +8,24 @@ use sealwright::testing::domain::act::Act;
 use sealwright::testing::domain::agent::{
     Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
 };
-use sealwright::testing::domain::catalogue::Catalogue;
+use sealwright::testing::domain::catalogue::{Catalogue, CatalogueEntry};
 use sealwright::testing::domain::code::{self, Code, CodeRef};
 use sealwright::testing::domain::credential::{Credential, SecretHash, Tag};
 use sealwright::testing::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
 use sealwright::testing::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
 use sealwright::testing::domain::quota::{Limit, PlanName};
 use sealwright::testing::domain::risk::RiskRules;
-use sealwright::testing::domain::scope::parse_scope_list;
+use sealwright::testing::domain::scope::{Scope, parse_scope_list};
 use sealwright::testing::domain::time::{Moment, Timestamp};
 use sealwright::testing::domain::ttl::Ttl;
 use sealwright::testing::entropy::{SystemEntropy, uuid_v7};
 use sealwright::testing::store::{
-    AgentChange, AgentRecord, Batch, Change, Freshness, Outcome, Recorded, Records, Store,
-    TokenRef, Verdict, Write,
+    AgentChange, AgentRecord, Batch, Change, Freshness, Outcome, Recorded, Records, ScopeChange,
+    Store, TokenRef, Verdict, Write,
 };
 use uuid::Uuid;
 
+use crate::harness::database::Database;
 pub use crate::harness::time::NOW;
 
 /// A first kill at `NOW` raises an epoch to this number, and any change at `NOW` raises a version
@@ -271,3 +272,19 @@ pub fn token(jti: Jti, agent_id: &str) -> TokenRef {
 
 /// SQL that counts the `token.issued` events.
 pub const EVENTS: &str = "select count(*) from audit_event where kind = 'token.issued'";
+
+/// What a reader of events writes, in these tests: a scope. It can be written only once, since the
+/// second write is a `Conflict`.
+pub fn result(name: &str) -> Write {
+    write(Change::Scope(ScopeChange::Add(CatalogueEntry {
+        scope: Scope::parse(&format!("seen:{name}")).unwrap(),
+        description: String::new(),
+        high_risk: false,
+    })))
+}
+
+/// The names of these writes, in the order in which they were committed.
+pub async fn results(db: &Database) -> Vec<String> {
+    let sql = "select substr(name, 6) from scope where name like 'seen:%' order by position";
+    db.texts(sql).await
+}

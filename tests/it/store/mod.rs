@@ -12,12 +12,14 @@ mod killed;
 mod kit;
 mod locks;
 mod names;
+mod places;
 mod postgres;
 mod prune;
 mod quota;
 mod records;
 mod revocation;
 mod settings;
+mod settled;
 mod sqlite;
 mod versions;
 

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use sealwright::testing::domain::agent::{AgentName, Epoch};
+use sealwright::testing::domain::id::HolderId;
+use sealwright::testing::domain::time::Moment;
 use sealwright::testing::store::KilledAgentQuery;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::kit::{NOW, create, id, issue, jti};
+use super::kit::{NOW, create, id, issue, jti, uuid};
 use crate::harness::database::Database;
 
 /// With `may_enter` false, ends all connections to a PostgreSQL database and refuses new ones. With
@@ -42,6 +44,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         }],
     );
     let name = AgentName::parse("x").unwrap();
+    let holder = HolderId(uuid(NOW));
     macro_rules! rides_out {
         ($($read:ident($($argument:expr),*)),* $(,)?) => {$(
             let_in(&db, false).await;
@@ -60,6 +63,10 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         killed_tokens(&tokens, None, NOW, 10),
         killed_tokens(&tokens, Some(0), NOW, 10),
         newest_event(),
+        settled_event(None),
+        events(0, 10, 10),
+        take_lease("test", holder, Duration::from_secs(1), Moment::from(NOW)),
+        place("test"),
         issued_token(jti()),
         keys(),
         store_keys(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sealwright::testing::store::records::ReadAgents;
 use sealwright::testing::store::sqlite::{NotAlone, SqliteStore};
 use sealwright::testing::store::{AgentChange, Change, OpenError, Outcome, Store, StoreError};
+use sqlx::{Connection, SqliteConnection};
 
 use super::kit::{
     EVENTS, MILLIS, batch, commit, counted, create, grants, id, read, send, used, write,
@@ -311,4 +312,87 @@ async fn a_file_that_is_damaged_or_no_database_is_unavailable() {
         }
         db.remove().await;
     }
+}
+
+/// A file of the release before migration 8: its events have plain row ids, which are used again.
+async fn file_with_plain_ids() -> Database {
+    let (new, folder) = (Database::sqlite().await, tempfile::tempdir().unwrap());
+    let path = folder.path().join("sealwright.db");
+    File::create(&path).unwrap();
+    let db = Database::Sqlite {
+        _folder: folder,
+        path,
+    };
+    let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+    let files = std::fs::read_dir(migrations).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort_unstable();
+    db.execute("pragma journal_mode = wal").await;
+    for file in &files[..7] {
+        db.execute(&std::fs::read_to_string(file).unwrap()).await;
+    }
+    let applied = new
+        .texts("select sql from sqlite_schema where name = '_sqlx_migrations'")
+        .await
+        .remove(0);
+    db.execute(&format!(
+        "{applied}; attach '{}' as new;
+         insert into _sqlx_migrations select * from new._sqlx_migrations where version < 8",
+        new.path().display()
+    ))
+    .await;
+    db
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_file_gives_no_event_id_twice_once_it_was_opened() {
+    const EVENT: &str =
+        "insert into audit_event (at, kind, actor, detail) values (1, 'k', 'a', '{}')";
+    const NEWEST: &str = "select max(id) from audit_event";
+    let db = file_with_plain_ids().await;
+    // The newest event is pruned, and the next one gets its id.
+    for sql in [EVENT, EVENT, "delete from audit_event where id = 2", EVENT] {
+        db.execute(sql).await;
+    }
+    assert_eq!(db.number(NEWEST).await, 2);
+    let mut old = SqliteConnection::connect(db.path().to_str().unwrap())
+        .await
+        .unwrap();
+    sqlx::query(EVENT).execute(&mut old).await.unwrap();
+
+    let store = db.open().await;
+    let kept = "select count(*) from audit_event";
+    assert_eq!(db.number(kept).await, 3, "the old rows stay");
+    // A process of the older release still has the file open. Its prepared statement goes by the
+    // new definition.
+    for expected in [4, 5] {
+        db.execute("delete from audit_event").await;
+        sqlx::query(EVENT).execute(&mut old).await.unwrap();
+        assert_eq!(db.number(NEWEST).await, expected);
+    }
+    old.close().await.unwrap();
+    db.execute("delete from audit_event").await;
+    create(&*store, "a").await;
+    assert_eq!(db.number(NEWEST).await, 6);
+    assert_eq!(db.texts("pragma integrity_check").await, ["ok"]);
+    // The file is defined as a new one is.
+    let new = Database::sqlite().await;
+    let definition = "select sql from sqlite_schema where sql is not null order by name";
+    assert_eq!(db.texts(definition).await, new.texts(definition).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_events_of_an_older_file_are_kept_without_a_copy() {
+    let db = file_with_plain_ids().await;
+    db.execute(
+        "insert into audit_event (at, kind, actor, detail)
+         with recursive n (i) as (values (1) union all select i + 1 from n where i < 20000)
+         select i, 'k', 'a', printf('%.200c', 'x') from n",
+    )
+    .await;
+    let pages = "select page_count from pragma_page_count";
+    let before = db.number(pages).await;
+    db.open().await;
+    assert!(db.number(pages).await < before + 10, "{before}");
+    assert_eq!(db.number("select max(id) from audit_event").await, 20_000);
 }

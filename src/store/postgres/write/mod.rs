@@ -113,7 +113,7 @@ pub(super) async fn apply_all(
 }
 
 /// Opens a transaction. Returns the database's time at its begin.
-async fn begin(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
+pub(super) async fn begin(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
     let row = sqlx::raw_sql("begin; select floor(extract(epoch from now()))::bigint")
         .fetch_one(conn)
         .await?;
