@@ -13,7 +13,7 @@ pub mod app {
     }
 }
 pub mod clock {
-    pub use crate::clock::{Clock, FakeClock, SystemClock};
+    pub use crate::clock::{Clock, FakeClock, StoreClock, SystemClock};
 }
 pub mod config {
     pub use crate::config::{Config, DatabaseUrl, MasterKeyNeed};
@@ -192,6 +192,14 @@ pub mod service {
     }
     pub mod clock {
         pub use crate::service::clock::measure_clock;
+    }
+    pub use crate::service::Error;
+    pub mod journal {
+        pub mod settle {
+            pub use crate::service::journal::settle::{
+                EventConsumer, JournalReader, LEASE_TTL, Piece, Progress,
+            };
+        }
     }
     pub mod manage {
         pub mod agents {

@@ -5,7 +5,8 @@
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
 //! token is valid), [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`],
-//! [`limits`], [`clock`], [`readiness`]; for operators [`manage`].
+//! [`limits`], [`clock`], [`readiness`]; for operators [`manage`]; what follows
+//! from recorded events [`journal`].
 
 pub(crate) mod clients;
 pub(crate) mod clock;
@@ -13,6 +14,7 @@ pub(crate) mod codes;
 mod error;
 pub(crate) mod introspection;
 pub(crate) mod issue;
+pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod look;
@@ -24,4 +26,5 @@ pub(crate) mod revocations;
 pub(crate) mod revoke;
 pub(crate) mod tokens;
 
-pub(crate) use error::{Cause, Error};
+pub(crate) use error::Cause;
+pub use error::Error;

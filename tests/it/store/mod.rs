@@ -16,6 +16,7 @@ mod places;
 mod postgres;
 mod prune;
 mod quota;
+mod reader;
 mod records;
 mod revocation;
 mod settings;

@@ -1,0 +1,9 @@
+//! What the server makes of the recorded events, after the commit that recorded them.
+//!
+//! Owns the order in which events are read: each reader sees every event once, however the commits
+//! overlapped and whichever process works for it. Must not know how an event comes about, and must
+//! not delay the path of a token.
+//!
+//! Every reader goes through [`settle`].
+
+pub(crate) mod settle;
