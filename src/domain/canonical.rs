@@ -15,13 +15,20 @@ use super::Invalid;
 /// The greatest integer that every reader of JSON reads exactly: 2^53 - 1 (RFC 7493 §2.2).
 pub(crate) const MAX_INTEGER: i64 = 9_007_199_254_740_991;
 
+/// The double after [`MAX_INTEGER`]: 2^53.
+const FIRST_UNSAFE_DOUBLE: f64 = 9_007_199_254_740_992.0;
+
+/// The first double that is written with a positive exponent, and so never looks like an integer.
+const FIRST_WITH_EXPONENT: f64 = 1e21;
+
 /// How many lists and objects may stand in each other. `serde_json` reads no deeper text.
 const MAX_DEPTH: usize = 128;
 
 /// Why a value has no canonical text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotCanonical {
-    /// An integer that readers would round: its absolute value is above 2^53 - 1.
+    /// An integer that some readers would round: its absolute value is above 2^53 - 1. A double is
+    /// refused too if its text looks like such an integer, since it would be read as one.
     #[error("an integer in canonical JSON is at most 2^53 - 1")]
     IntegerTooLarge,
     /// A number that is not finite.
@@ -170,7 +177,11 @@ fn write_number(number: &Number, out: &mut String) -> Result<(), NotCanonical> {
     if number.is_u64() {
         return Err(NotCanonical::IntegerTooLarge);
     }
-    write_double(number.as_f64().ok_or(NotCanonical::NotFinite)?, out)
+    let double = number.as_f64().ok_or(NotCanonical::NotFinite)?;
+    if (FIRST_UNSAFE_DOUBLE..FIRST_WITH_EXPONENT).contains(&double.abs()) {
+        return Err(NotCanonical::IntegerTooLarge);
+    }
+    write_double(double, out)
 }
 
 /// Writes a double as ECMAScript does (RFC 8785 §3.2.2.3). No detail of ours holds a fraction, but
@@ -364,12 +375,18 @@ mod tests {
             (json!([-MAX_INTEGER - 1]), NotCanonical::IntegerTooLarge),
             (json!({ "a": u64::MAX }), NotCanonical::IntegerTooLarge),
             (json!(i64::MIN), NotCanonical::IntegerTooLarge),
+            (json!(FIRST_UNSAFE_DOUBLE), NotCanonical::IntegerTooLarge),
+            (json!(-1e20), NotCanonical::IntegerTooLarge),
         ] {
             assert_eq!(canonicalize(&value), Err(fault), "{value}");
         }
         assert_eq!(
             canonicalize(&json!([MAX_INTEGER, -MAX_INTEGER])).unwrap(),
             "[9007199254740991,-9007199254740991]"
+        );
+        assert_eq!(
+            canonicalize(&json!([FIRST_WITH_EXPONENT, -9_007_199_254_740_991.0])).unwrap(),
+            "[1e+21,-9007199254740991]"
         );
         let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
         assert!(canonicalize(&nested(128)).is_ok());
