@@ -102,3 +102,43 @@ impl AgentChange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::agent::{AgentName, Terms};
+    use crate::domain::quota::PlanName;
+
+    fn profile(name: &str) -> Profile {
+        let terms = Terms {
+            scopes: vec![],
+            ttl: None,
+            plan: PlanName::free(),
+            audiences: vec![],
+            redirect_uris: vec![],
+            user_ids: vec![],
+        };
+        Profile {
+            name: AgentName::parse(name).unwrap(),
+            terms: Arc::new(terms),
+        }
+    }
+
+    #[test]
+    fn the_event_of_an_update_tells_the_old_and_the_new_value() {
+        let change = AgentChange::Update {
+            agent_id: AgentId::parse("a").unwrap(),
+            expected_version: 1,
+            before: Box::new(profile("old")),
+            profile: Box::new(profile("new")),
+            tokens: LiveTokens::Keep,
+        };
+        let detail = change.event().detail_json().map(Value::Object);
+        let expected = json!({ "changed": { "name": { "from": "old", "to": "new" } } });
+        assert_eq!(detail, Some(expected));
+    }
+}
