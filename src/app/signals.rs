@@ -7,7 +7,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) struct Stops([Option<Signal>; 3]);
 
 impl Stops {
+    /// Listens from now on. SIGUSR1 and SIGUSR2, which log rotation and supervisors send, end the
+    /// process by default: they are received too, and do nothing.
     pub(super) fn listen() -> Self {
+        // A handler that was installed once stays, also without a listener.
+        for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
+            drop(signal(kind));
+        }
         let kinds = [
             SignalKind::terminate(),
             SignalKind::interrupt(),

@@ -218,3 +218,20 @@ fn a_hangup_changes_the_rates_of_callers_and_of_failures() {
         assert_eq!(server.said("these keys need a restart"), 0);
     });
 }
+
+#[test]
+fn a_signal_of_log_rotation_ends_nothing() {
+    play(async {
+        let site = Site::sqlite();
+        let agent = site.agent("agent", "unlimited");
+        let mut server = site.start();
+        let mut client = server.client();
+        for of_rotation in [Signal::USR1, Signal::USR2] {
+            signal(of_rotation, server.pid());
+            assert_eq!(client.issue(&agent).await.status, 200);
+        }
+        // A stop that follows shows that both signals were delivered.
+        signal(Signal::TERM, server.pid());
+        assert!(server.ended().await.success());
+    });
+}
