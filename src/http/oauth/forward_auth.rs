@@ -102,18 +102,18 @@ fn refuse_unknown_demands(query: &str) -> Result<(), Refusal> {
 }
 
 /// Refuses header fields that the author of a gateway's configuration may have mistaken for one of
-/// the two: `X_Required_Scope`, `X-Required-Scopes`, `Required-Scope`. If a client sends such a
+/// the two: `X_Required_Scope`, `X-Required-Scopes`, `Required-Scope`, `X-Require-Scope`. If a client sends such a
 /// field, only its own request is refused.
 fn refuse_near_misses(headers: &HeaderMap) -> Result<(), Refusal> {
     let is_near = |name: &str| {
-        let mut letters = name
-            .bytes()
-            .filter(|b| !matches!(b, b'-' | b'_'))
-            .peekable();
-        letters.next_if_eq(&b'x');
-        b"required"
+        if !name.starts_with(['x', 'r']) {
+            return false;
+        }
+        let name = name.replace(['-', '_', '.'], "");
+        let name = name.strip_prefix('x').unwrap_or(&name);
+        ["required", "requirescope", "requireaud"]
             .iter()
-            .all(|expected| letters.next() == Some(*expected))
+            .any(|near| name.starts_with(near))
     };
     let near = headers
         .keys()

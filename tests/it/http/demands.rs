@@ -113,6 +113,8 @@ async fn a_header_that_nearly_names_a_demand_lets_nobody_in(app: &TestApp<'_>) {
     let token = app.token(&app.agent("agents:read").await).await;
     for name in [
         "X_Required_Scope",
+        "X-Require-Scope",
+        "X.Required.Scope",
         "X-Required_Scope",
         "x_required-scope",
         "X-Required-Scopes",
