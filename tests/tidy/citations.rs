@@ -101,8 +101,48 @@ fn every_link_of_a_page_leads_somewhere() {
                 faults.push(format!("{page}:{line}: links to {to}, which is not there."));
             }
         }
+        for (line, to, anchor) in anchored_links(&page, &tree::read(&page)) {
+            if is_page(&to) && !anchors(&tree::read(&to)).contains(&anchor) {
+                faults.push(format!(
+                    "{page}:{line}: links to the heading #{anchor} of {to}, which is not there."
+                ));
+            }
+        }
     }
     demand_none(&faults);
+}
+
+/// The anchors of a page: its headings in lower case, without punctuation, with hyphens for spaces.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+/// The links of a page to a heading, of another page or of its own.
+fn anchored_links(page: &str, text: &str) -> Vec<(usize, String, String)> {
+    let mut found = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        let targets = line
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for (file, anchor) in targets.filter_map(|target| target.split_once('#')) {
+            let to = match links(page, &format!("]({file})")).next() {
+                Some((_, to)) => to,
+                None if file.is_empty() => page.to_owned(),
+                None => continue,
+            };
+            found.push((number, to, anchor.to_owned()));
+        }
+    }
+    found
 }
 
 /// The targets that may be cited: `§3`, `D6`, `item 29`, `failure 8`, `fault C1`.
@@ -355,6 +395,22 @@ mod tests {
         let checks = "| item | what |\n|---|---|\n| 29 | x |\n| failure | y |\n| 8 | z |\n| fault | f |\n| R2b | z |";
         let expected = ["§3", "D6", "V1", "item 29", "failure 8", "fault R2b"].map(str::to_owned);
         assert_eq!(targets(contract, checks), expected.into());
+    }
+
+    #[test]
+    fn links_to_headings_are_read_with_the_page_that_has_them() {
+        let text = "[a](../b.md#one-two) [c](#own)\n[d](https://x/#e)";
+        let found = anchored_links("docs/recipes/a.md", text);
+        let expected = [(1, "docs/b.md", "one-two"), (1, "docs/recipes/a.md", "own")];
+        assert_eq!(
+            found,
+            expected.map(|(line, to, anchor)| (line, to.to_owned(), anchor.to_owned()))
+        );
+        let headings = anchors("# One\n## Which `TTL`, and why?\ntext\n");
+        assert_eq!(
+            headings.into_iter().collect::<Vec<_>>(),
+            ["one", "which-ttl-and-why"]
+        );
     }
 
     #[test]
