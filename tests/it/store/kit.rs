@@ -288,3 +288,12 @@ pub async fn results(db: &Database) -> Vec<String> {
     let sql = "select substr(name, 6) from scope where name like 'seen:%' order by position";
     db.texts(sql).await
 }
+
+/// SQL after which the database names this run of its server. Another number is another run, as
+/// after a failover. The store finds this function before the one of the system.
+pub fn server_run(number: u32) -> String {
+    format!(
+        "create or replace function public.pg_postmaster_start_time() returns timestamptz
+         stable language sql as $$ select to_timestamp({number}) $$"
+    )
+}

@@ -6,7 +6,7 @@ use sealwright::testing::domain::id::HolderId;
 use sealwright::testing::domain::time::{Moment, Timestamp};
 use sealwright::testing::store::{Backend, Lease, Outcome, Pass, PassOutcome, Write};
 
-use super::kit::{NOW, result, results, uuid};
+use super::kit::{NOW, result, results, server_run, uuid};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -189,4 +189,26 @@ async fn of_many_holders_that_ask_at_once_one_gets_the_lease() {
         assert_eq!(taken.iter().flatten().count(), 1);
         db.remove().await;
     }
+}
+
+/// A failover may lose the newest commits. A holder that read them before must not move the place
+/// behind the events that get their ids now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_ends_with_the_run_of_the_database_server() {
+    let db = Database::postgres().await;
+    db.execute(&server_run(1)).await;
+    let (store, a) = (db.open().await, holder());
+    let now = after(&db, 0);
+    let before = lease(&*store, a, now).await.unwrap();
+    db.execute(&server_run(2)).await;
+    assert_eq!(
+        pass(&*store, &before, 3, result("a"), now).await,
+        PassOutcome::LeaseLost
+    );
+    let renewed = lease(&*store, a, now).await.unwrap();
+    assert_ne!(renewed, before);
+    let outcome = pass(&*store, &renewed, 2, result("b"), now).await;
+    assert_eq!(outcome, COMMITTED());
+    assert_eq!(results(&db).await, ["b"]);
+    db.remove().await;
 }

@@ -9,7 +9,7 @@ use sealwright::testing::store::{AgentChange, Backend, Change, Settlement, Unset
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
 
-use super::kit::{NOW, batch, commit, create, grants, id, issue, send, uuid};
+use super::kit::{NOW, batch, commit, create, grants, id, issue, send, server_run, uuid};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -252,6 +252,29 @@ async fn a_transaction_that_is_idle_holds_the_settled_id_back_and_nothing_waits_
     }
     end(idle, "commit").await;
     assert_eq!(asked(&*store, Some(open)).await, Settlement::Settled(2));
+    db.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_run_of_the_server_is_asked_anew() {
+    let db = Database::postgres().await;
+    db.execute(&server_run(1)).await;
+    let store = db.open().await;
+    let late = holding(db.url(), EVENT).await;
+    create(&*store, "a").await;
+    let open = unsettled(asked(&*store, None).await);
+    end(late, "rollback").await;
+    // The failover lost the newest event, and a new writer draws its id.
+    db.execute("delete from audit_event; alter table audit_event alter id restart")
+        .await;
+    db.execute(&server_run(2)).await;
+    let mut late = holding(db.url(), EVENT).await;
+    create(&*store, "b").await;
+    assert_eq!(newest(&db).await, 2);
+    let open = unsettled(asked(&*store, Some(open)).await);
+    run(&mut late, "commit").await;
+    assert_eq!(asked(&*store, Some(open)).await, Settlement::Settled(2));
+    end(late, "rollback").await;
     db.remove().await;
 }
 
