@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::context::RequestContext;
+use super::event::request::RequestRef;
 use super::id::{AgentId, CredentialId};
 use super::time::Moment;
 
@@ -35,8 +36,8 @@ pub struct Act {
     pub who: Actor,
     /// The client's address, if there is a client and its address is known.
     pub from: Option<IpAddr>,
-    /// The id of the request that asked for the change.
-    pub request_id: Option<String>,
+    /// The request that asked for the change.
+    pub request_id: Option<RequestRef>,
     /// The credential with which the agent authenticated, if it is known.
     pub credential: Option<CredentialId>,
     /// The time of the act.
@@ -81,7 +82,7 @@ impl Act {
     ) -> Self {
         Self {
             from: context.from,
-            request_id: Some(context.request_id.clone()),
+            request_id: Some(context.request_id.reference()),
             credential,
             ..Self::agent(agent_id, at)
         }
@@ -101,10 +102,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::context::RequestId;
 
     #[test]
     fn an_act_tells_its_request_and_the_moment_of_its_commit() {
-        let context = RequestContext::new(Some([192, 0, 2, 7].into()), "r-1".to_owned());
+        let context = RequestContext::new(Some([192, 0, 2, 7].into()), RequestId::sent("r-1"));
         let (agent_id, credential) = (AgentId::parse("a").unwrap(), CredentialId(Uuid::nil()));
         let act = Act::of_request(&context, agent_id.clone(), Some(credential), Moment(1))
             .committed_at(Moment(5));
@@ -113,8 +115,11 @@ mod tests {
             ("agent:a", Moment(5))
         );
         assert_eq!(
-            (act.from, act.request_id.as_deref()),
-            (Some([192, 0, 2, 7].into()), Some("r-1"))
+            (act.from, act.request_id),
+            (
+                Some([192, 0, 2, 7].into()),
+                Some(RequestRef::of_client("r-1"))
+            )
         );
         assert_eq!(act.credential, Some(credential));
         assert_eq!(Act::agent(agent_id, Moment(0)).who.to_string(), "agent:a");

@@ -1,24 +1,63 @@
-//! Where a request came from, and which agent authenticated. Must not know how the request
+//! Where a request came from, its id, and which agent authenticated. Must not know how the request
 //! travelled.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
+use super::event::request::RequestRef;
 use super::id::AgentId;
+
+/// The id of a request, and who chose it. A client may send an id that looks like one of ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestId {
+    text: String,
+    /// The id as this server counts it; `None` if the client sent the text.
+    ours: Option<RequestRef>,
+}
+
+impl RequestId {
+    /// An id that this server makes, from the number of the process and the number of the request.
+    pub fn made(process: u64, count: u64) -> Self {
+        let ours = RequestRef::Ours { process, count };
+        Self {
+            text: ours.to_string(),
+            ours: Some(ours),
+        }
+    }
+
+    /// An id that the client sent.
+    pub fn sent(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            ours: None,
+        }
+    }
+
+    /// The id as in the log and in the response.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The id as in events. The text of a client is hashed on each call.
+    pub fn reference(&self) -> RequestRef {
+        self.ours
+            .unwrap_or_else(|| RequestRef::of_client(&self.text))
+    }
+}
 
 /// What surrounds a request: made where the request arrives, and carried along.
 #[derive(Debug, Default)]
 pub struct RequestContext {
     /// The client's address, if it is known.
     pub from: Option<IpAddr>,
-    /// The request's id, as in the log and in the response.
-    pub request_id: String,
+    /// The request's id.
+    pub request_id: RequestId,
     agent_id: OnceLock<AgentId>,
 }
 
 impl RequestContext {
     /// The context of a request from this address.
-    pub fn new(from: Option<IpAddr>, request_id: String) -> Self {
+    pub fn new(from: Option<IpAddr>, request_id: RequestId) -> Self {
         Self {
             from,
             request_id,
@@ -35,5 +74,20 @@ impl RequestContext {
     /// The agent that was noted; `None` until an agent has authenticated.
     pub fn agent_id(&self) -> Option<&AgentId> {
         self.agent_id.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_a_client_made_up_is_never_taken_for_ours() {
+        let ours = RequestId::made(0xab, 7);
+        let sent = RequestId::sent(ours.as_str());
+        assert_eq!(ours.as_str(), "00000000000000ab-7");
+        assert_eq!(sent.as_str(), ours.as_str());
+        assert_eq!(ours.reference().to_string(), ours.as_str());
+        assert_eq!(sent.reference(), RequestRef::of_client(ours.as_str()));
     }
 }

@@ -23,7 +23,7 @@ use axum::routing::{MethodRouter, any};
 use bytes::Bytes;
 use futures_util::FutureExt;
 
-use crate::domain::context::RequestContext;
+use crate::domain::context::{RequestContext, RequestId};
 use crate::domain::id::AgentId;
 use crate::telemetry::metrics;
 
@@ -198,13 +198,13 @@ fn allow(place: &[&Route]) -> String {
 }
 
 /// Contract D13: the client's own id if it is 1–64 characters of `[A-Za-z0-9._-]`.
-fn request_id(state: &State, headers: &HeaderMap) -> String {
+fn request_id(state: &State, headers: &HeaderMap) -> RequestId {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     headers
         .get(&REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(allowed))
-        .map_or_else(|| state.request_ids.next(), str::to_owned)
+        .map_or_else(|| state.request_ids.next(), RequestId::sent)
 }
 
 fn peer_of(request: &Request) -> Option<IpAddr> {

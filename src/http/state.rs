@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::domain::context::RequestId;
 use crate::keys::Keyring;
 use crate::service::clients::authenticate::Authenticator;
 use crate::service::codes::Codes;
@@ -80,11 +81,7 @@ impl RequestIds {
     }
 
     /// The next id: 16 hexadecimal digits, a hyphen and a number.
-    pub fn next(&self) -> String {
-        format!(
-            "{:016x}-{}",
-            self.process,
-            self.count.fetch_add(1, Ordering::Relaxed)
-        )
+    pub fn next(&self) -> RequestId {
+        RequestId::made(self.process, self.count.fetch_add(1, Ordering::Relaxed))
     }
 }
