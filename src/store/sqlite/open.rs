@@ -42,6 +42,7 @@ impl SqliteStore {
         let owner = real.parent().unwrap_or(&real);
         turn::open_private(&real, owner).map_err(|e| OpenError::from(store_error(e.into())))?;
         let path = &turn::real_path(path);
+        turn::demand_one_name(path).map_err(|e| OpenError::Fault(Arc::new(e)))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .busy_timeout(BUSY_TIMEOUT)

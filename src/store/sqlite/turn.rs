@@ -203,11 +203,19 @@ fn next<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Refuses a file with hard links: SQLite would keep a log of its own for each of its names.
+pub(super) fn demand_one_name(database: &Path) -> Result<(), NotAlone> {
+    match fs::metadata(database) {
+        Ok(file) if file.is_file() && file.nlink() > 1 => Err(NotAlone::SeveralNames),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 pub(super) fn lock_serve(database: &Path) -> Result<ServeLock, NotAlone> {
     let database = real_path(database);
     let path = beside(&database, ".serve");
+    demand_one_name(&database)?;
     let owner = match fs::metadata(&database) {
-        Ok(file) if file.is_file() && file.nlink() > 1 => return Err(NotAlone::SeveralNames),
         Ok(_) => &*database,
         // The database will be created for the owner of its folder.
         Err(_) => database.parent().unwrap_or(&database),

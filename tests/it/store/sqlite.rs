@@ -195,9 +195,16 @@ async fn only_one_process_serves_from_a_file_whatever_name_it_gives_it() {
             SqliteStore::lock_serve(name),
             Err(NotAlone::SeveralNames)
         ));
+        // A command would lose what it writes, without a word.
+        let refused = SqliteStore::open(name).await.map(drop).unwrap_err();
+        assert!(
+            format!("{refused:?}").contains("SeveralNames"),
+            "{refused:?}"
+        );
     }
     std::fs::remove_file(second_name).unwrap();
     SqliteStore::lock_serve(db.path()).unwrap();
+    SqliteStore::open(db.path()).await.unwrap();
 }
 
 #[tokio::test]
