@@ -111,23 +111,11 @@ impl Lane {
         let began = Instant::now();
         loop {
             if let Some((conn, open)) = self.shelf.take(self.number) {
-                return Ok(LaneConnection {
-                    conn,
-                    lane: self,
-                    open,
-                    _permit: permit,
-                });
+                return Ok(self.lend(conn, open, permit));
             }
             if self.may_open() {
                 match self.connect().await {
-                    Ok((conn, open)) => {
-                        return Ok(LaneConnection {
-                            conn,
-                            lane: self,
-                            open,
-                            _permit: permit,
-                        });
-                    }
+                    Ok((conn, open)) => return Ok(self.lend(conn, open, permit)),
                     Err(error) if is_full(&error) && began.elapsed() < FULL_TIMEOUT => {
                         self.lower_allowance();
                     }
@@ -201,24 +189,27 @@ impl Lane {
         };
         if is_at_rest && let Some((mut conn, open)) = self.shelf.take_oldest(self.number) {
             conn.ping().await?;
-            LaneConnection {
-                conn,
-                lane: self,
-                open,
-                _permit: permit,
-            }
-            .keep();
+            self.lend(conn, open, permit).keep();
         } else if is_without {
             let (conn, open) = self.connect().await?;
-            LaneConnection {
-                conn,
-                lane: self,
-                open,
-                _permit: permit,
-            }
-            .keep();
+            self.lend(conn, open, permit).keep();
         }
         Ok(())
+    }
+
+    /// A connection that is taken out of the lane.
+    fn lend<'a>(
+        &'a self,
+        conn: PgConnection,
+        open: Open,
+        permit: SemaphorePermit<'a>,
+    ) -> LaneConnection<'a> {
+        LaneConnection {
+            conn,
+            lane: self,
+            open,
+            _permit: permit,
+        }
     }
 
     async fn connect(&self) -> sqlx::Result<(PgConnection, Open)> {
