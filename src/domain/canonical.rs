@@ -26,26 +26,31 @@ const MAX_DEPTH: usize = 128;
 
 /// Why a value has no canonical text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.rule())]
 pub enum NotCanonical {
     /// An integer that some readers would round: its absolute value is above 2^53 - 1. A double is
     /// refused too if its text looks like such an integer, since it would be read as one.
-    #[error("an integer in canonical JSON is at most 2^53 - 1")]
     IntegerTooLarge,
     /// A number that is not finite.
-    #[error("a number in canonical JSON is finite")]
     NotFinite,
     /// Lists and objects stand in each other more than 128 deep.
-    #[error("canonical JSON is at most 128 lists and objects deep")]
     TooDeep,
+}
+
+impl NotCanonical {
+    /// The rule that the value breaks.
+    fn rule(self) -> &'static str {
+        match self {
+            Self::IntegerTooLarge => "an integer in canonical JSON is at most 2^53 - 1",
+            Self::NotFinite => "a number in canonical JSON is finite",
+            Self::TooDeep => "canonical JSON is at most 128 lists and objects deep",
+        }
+    }
 }
 
 impl From<NotCanonical> for Invalid {
     fn from(fault: NotCanonical) -> Self {
-        Self(match fault {
-            NotCanonical::IntegerTooLarge => "an integer in canonical JSON is at most 2^53 - 1",
-            NotCanonical::NotFinite => "a number in canonical JSON is finite",
-            NotCanonical::TooDeep => "canonical JSON is at most 128 lists and objects deep",
-        })
+        Self(fault.rule())
     }
 }
 
