@@ -223,10 +223,10 @@ pub mod service {
 pub mod store {
     pub use crate::store::{
         AgentChange, AgentRecord, Backend, Batch, Change, CredentialChange, Freshness, KeyChange,
-        KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease, OpenError, Outcome, Pass,
-        PassOutcome, REVOCATION_GRACE, Recorded, Records, Retires, SPENT_GRACE, ScopeChange,
-        Sealed, Settlement, Standing, Store, StoreError, StoreKey, TokenChange, TokenRef,
-        Unsettled, Verdict, Write,
+        KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease, LogAppend, LogChange, LogEntry,
+        LogEntryKind, LogHead, LogNode, OpenError, Outcome, Pass, PassOutcome, REVOCATION_GRACE,
+        Recorded, Records, Retires, SPENT_GRACE, ScopeChange, Sealed, Settlement, Standing, Store,
+        StoreError, StoreKey, TokenChange, TokenRef, Unsettled, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

@@ -10,7 +10,7 @@
 //! over any store), then `postgres` and `sqlite`, which have the same functions in the same order
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `revocation`
-//! (the values of the revocation list), `journal` (those of reading events in order), `key`,
+//! (the values of the revocation list), `journal` (those of reading events in order), `key`, `log`,
 //! `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
@@ -29,6 +29,7 @@ mod error;
 mod fold;
 mod journal;
 mod key;
+mod log;
 pub(crate) mod postgres;
 pub(crate) mod records;
 mod redeem;
@@ -45,6 +46,7 @@ pub(crate) use error::LockedElsewhere;
 pub use error::{OpenError, StoreError};
 pub use journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey};
+pub use log::{LogAppend, LogEntry, LogEntryKind, LogHead, LogNode};
 pub use records::Records;
 pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations};
 pub use revocation::{KilledAgentQuery, KilledTokens, REVOCATION_GRACE};
@@ -54,8 +56,8 @@ pub use token::{
     AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
 };
 pub use write::{
-    AgentChange, Change, CredentialChange, KeyChange, Outcome, Retires, ScopeChange, TokenChange,
-    Write,
+    AgentChange, Change, CredentialChange, KeyChange, LogChange, Outcome, Retires, ScopeChange,
+    TokenChange, Write,
 };
 
 /// A store of record, as the path of a token needs it. A missing row is `None`, never an error. All

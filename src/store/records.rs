@@ -14,16 +14,24 @@ use crate::domain::agent::{Agent, AgentName};
 use crate::domain::event::row::EventRow;
 use crate::domain::id::{AgentId, HolderId, Jti};
 use crate::domain::time::{Moment, Month, Timestamp};
+use crate::domain::tree::hash::NodeHash;
 
 use super::error::StoreError;
 use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 use super::key::{KeyRecord, StoreKey};
+use super::log::{LogEntry, LogEntryKind, LogHead};
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
 
 /// All read traits together.
-pub trait Records: ReadAgents + ReadRevocations + ReadEvents + Places + ReadKeys + Upkeep {}
+pub trait Records:
+    ReadAgents + ReadRevocations + ReadEvents + Places + ReadLog + ReadKeys + Upkeep
+{
+}
 
-impl<T: ReadAgents + ReadRevocations + ReadEvents + Places + ReadKeys + Upkeep> Records for T {}
+impl<T: ReadAgents + ReadRevocations + ReadEvents + Places + ReadLog + ReadKeys + Upkeep> Records
+    for T
+{
+}
 
 /// Agents, as operators read them.
 #[async_trait]
@@ -117,6 +125,33 @@ pub trait Places: Send + Sync {
     /// of the database server. So a holder that was stopped until another took its lease changes
     /// nothing. If this call fails, the place tells whether the commit was done.
     async fn commit_pass(&self, pass: &Pass) -> Result<PassOutcome, StoreError>;
+}
+
+/// The tamper-evident log. Its entries and nodes never change, so several reads of a log at one size
+/// need no common snapshot.
+#[async_trait]
+pub trait ReadLog: Send + Sync {
+    /// The log of each generation, in their order. The last one is the log that grows.
+    async fn log_heads(&self) -> Result<Vec<LogHead>, StoreError>;
+
+    /// The hashes of the tiles of this level, beginning with the hash at `from`: `count`, or as many
+    /// as there are.
+    async fn log_hashes(
+        &self,
+        level: u8,
+        from: u64,
+        count: u16,
+    ) -> Result<Vec<NodeHash>, StoreError>;
+
+    /// Up to `limit` entries, beginning with the one at `from`, in the order of their indexes.
+    async fn log_entries(&self, from: u64, limit: i64) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// The entry of this kind for the event with this id, or else the next entry of this kind.
+    async fn log_entry_from(
+        &self,
+        kind: LogEntryKind,
+        id: i64,
+    ) -> Result<Option<LogEntry>, StoreError>;
 }
 
 /// Signing keys and the keys of the store itself.

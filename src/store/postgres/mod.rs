@@ -34,6 +34,7 @@ mod keys;
 mod killed;
 mod lane;
 mod locked;
+mod log;
 mod migrate;
 mod open;
 mod options;

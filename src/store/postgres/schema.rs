@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 8] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 9] = [
     (
         1,
         "initial",
@@ -49,6 +49,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 8] = [
         8,
         "reader",
         include_str!("../../../migrations/postgres/0008_reader.sql"),
+    ),
+    (
+        9,
+        "log",
+        include_str!("../../../migrations/postgres/0009_log.sql"),
     ),
 ];
 

@@ -31,6 +31,7 @@ mod issue;
 mod keys;
 mod killed;
 mod lane;
+mod log;
 mod open;
 mod places;
 mod prune;

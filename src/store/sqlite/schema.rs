@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (
         1,
         "initial",
@@ -46,6 +46,11 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
         8,
         "reader",
         include_str!("../../../migrations/sqlite/0008_reader.sql"),
+    ),
+    (
+        9,
+        "log",
+        include_str!("../../../migrations/sqlite/0009_log.sql"),
     ),
 ];
 

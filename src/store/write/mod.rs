@@ -11,6 +11,7 @@ use crate::domain::id::Jti;
 mod agent;
 mod credential;
 mod key;
+mod log;
 mod outcome;
 mod scope;
 mod token;
@@ -18,6 +19,7 @@ mod token;
 pub use agent::AgentChange;
 pub use credential::CredentialChange;
 pub use key::{KeyChange, Retires};
+pub use log::LogChange;
 pub use outcome::Outcome;
 pub(in crate::store) use outcome::transition;
 pub use scope::ScopeChange;
@@ -46,6 +48,8 @@ pub enum Change {
     Scope(ScopeChange),
     /// The keys that the store holds.
     Key(KeyChange),
+    /// The tamper-evident log.
+    Log(LogChange),
 }
 
 impl Change {
@@ -65,18 +69,20 @@ impl Change {
         match self {
             Self::Agent(change) => change.kills(),
             Self::Token(TokenChange::Revoke { .. }) => true,
-            Self::Credential(_) | Self::Scope(_) | Self::Key(_) => false,
+            Self::Credential(_) | Self::Scope(_) | Self::Key(_) | Self::Log(_) => false,
         }
     }
 
     /// The audit event of the change. It is recorded in the same commit, if the change is applied.
-    pub fn event(&self) -> Event {
+    /// `None` for the log, which is made of events.
+    pub fn event(&self) -> Option<Event> {
         match self {
-            Self::Agent(change) => change.event(),
-            Self::Credential(change) => change.event(),
-            Self::Token(change) => change.event(),
-            Self::Scope(change) => change.event(),
-            Self::Key(change) => change.event(),
+            Self::Agent(change) => Some(change.event()),
+            Self::Credential(change) => Some(change.event()),
+            Self::Token(change) => Some(change.event()),
+            Self::Scope(change) => Some(change.event()),
+            Self::Key(change) => Some(change.event()),
+            Self::Log(_) => None,
         }
     }
 }

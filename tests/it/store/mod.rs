@@ -11,6 +11,7 @@ mod keys;
 mod killed;
 mod kit;
 mod locks;
+mod log;
 mod names;
 mod places;
 mod postgres;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sealwright::testing::domain::agent::{AgentName, Epoch};
 use sealwright::testing::domain::id::HolderId;
 use sealwright::testing::domain::time::Moment;
-use sealwright::testing::store::KilledAgentQuery;
+use sealwright::testing::store::{KilledAgentQuery, LogEntryKind};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{NOW, create, id, issue, jti, uuid};
@@ -68,6 +68,10 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         take_lease("test", holder, Duration::from_secs(1), Moment::from(NOW)),
         place("test"),
         issued_token(jti()),
+        log_heads(),
+        log_hashes(0, 0, 1),
+        log_entries(0, 10),
+        log_entry_from(LogEntryKind::Event, 1),
         keys(),
         store_keys(),
         clock(),

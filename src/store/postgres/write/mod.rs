@@ -23,6 +23,7 @@ use super::lane::{Lane, LaneConnection, RETRIES};
 mod agent;
 mod credential;
 mod key;
+mod log;
 mod scope;
 mod status;
 mod token;
@@ -142,14 +143,17 @@ async fn apply(
         Change::Token(change) => token::apply(conn, change, killed).await,
         Change::Scope(change) => scope::apply(conn, change).await,
         Change::Key(change) => key::apply(conn, at, change).await,
+        Change::Log(change) => log::apply(conn, at, change).await,
     }
 }
 
-/// Records the audit event of a write that was applied at this time.
+/// Records the audit event of a write that was applied at this time, if it has one.
 async fn record(conn: &mut PgConnection, at: Timestamp, write: &Write) -> sqlx::Result<()> {
     let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail)
                values ($1, $2, $3, $4, $5, $6, $7)";
-    let event = write.change.event();
+    let Some(event) = write.change.event() else {
+        return Ok(());
+    };
     let (jti, expires_at) = event.token().unzip();
     sqlx::query(sql)
         .bind(at.0)

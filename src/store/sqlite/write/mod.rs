@@ -19,6 +19,7 @@ use super::lane::{LaneConnection, Writer};
 mod agent;
 mod credential;
 mod key;
+mod log;
 mod scope;
 mod status;
 mod token;
@@ -92,14 +93,17 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
         Change::Token(change) => token::apply(conn, change, killed).await,
         Change::Scope(change) => scope::apply(conn, write.act.at, change).await,
         Change::Key(change) => key::apply(conn, write.act.at.second(), change).await,
+        Change::Log(change) => log::apply(conn, write.act.at.second(), change).await,
     }
 }
 
-/// Records the audit event of a write that was applied at this time.
+/// Records the audit event of a write that was applied at this time, if it has one.
 async fn record(conn: &mut SqliteConnection, at: Timestamp, write: &Write) -> sqlx::Result<()> {
     let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail)
                values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let event = write.change.event();
+    let Some(event) = write.change.event() else {
+        return Ok(());
+    };
     let (jti, expires_at) = event.token().unzip();
     sqlx::query(sql)
         .bind(at.0)
