@@ -1,4 +1,4 @@
-//! The life of keys: makes the first ones, announces later ones, and moves each key from state to
+//! The life of signing keys: makes the first ones, announces later ones, and moves each key from state to
 //! state.
 //!
 //! Must not know private bytes, except to pass them on for sealing.
@@ -11,12 +11,8 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::entropy::Entropy;
 use crate::keys::algorithm::{self, RsaBits};
-use crate::keys::code::{self, CodeKey};
-use crate::keys::tag::{self, TagKey};
-use crate::keys::{KeyFault, Keyring, rotation, row_seal, store_key};
-use crate::store::{
-    Change, KeyChange, KeyRecord, KeyState, Outcome, Records, Store, StoreKey, Write,
-};
+use crate::keys::{KeyFault, Keyring, rotation, row_seal};
+use crate::store::{Change, KeyChange, KeyRecord, KeyState, Outcome, Records, Store, Write};
 
 use super::error::{Cause, Error};
 
@@ -222,68 +218,5 @@ impl KeyService {
             .first()
             .copied()
             .ok_or_else(|| Error::Fault(Arc::new(Cause("the store gave no outcome".to_owned()))))
-    }
-}
-
-/// The keys that belong to the store itself.
-pub(crate) struct StoreKeys {
-    /// The keys that compute the tags of secrets.
-    pub tags: Vec<TagKey>,
-    /// The key that seals authorization codes.
-    pub code: CodeKey,
-}
-
-/// The store's own keys. They are made now if the store has none. A key that does not open under
-/// this master key is a fault that says so.
-pub(crate) async fn ensure_store_keys(
-    store: &dyn Store,
-    records: &dyn Records,
-    keyring: &Keyring,
-    clock: &StoreClock,
-    entropy: &dyn Entropy,
-) -> Result<StoreKeys, Error> {
-    let master = keyring.master_key();
-    let mut stored = records.store_keys().await?;
-    let lacks = |stored: &[StoreKey], purpose| !stored.iter().any(|key| key.purpose == purpose);
-    for purpose in [tag::PURPOSE, code::PURPOSE] {
-        if lacks(&stored, purpose) {
-            let change = Change::Key(KeyChange::InsertStoreKey(store_key::generate(
-                purpose,
-                draw_key_id(entropy)?,
-                master,
-                entropy,
-            )?));
-            store
-                .commit(vec![Write {
-                    act: Act::system(clock.moment()),
-                    change,
-                }])
-                .await?;
-            // Another process may have been first: only the keys that the store holds count.
-            stored = records.store_keys().await?;
-        }
-    }
-    let foreign = || {
-        let why = "the store's keys do not open under this master key".to_owned();
-        Error::Fault(Arc::new(Cause(why)))
-    };
-    let of = |purpose| stored.iter().filter(move |key| key.purpose == purpose);
-    let tags = of(tag::PURPOSE)
-        .map(|key| TagKey::open(key, master).ok_or_else(foreign))
-        .collect::<Result<_, _>>()?;
-    let code = of(code::PURPOSE)
-        .find_map(|key| CodeKey::open(key, master))
-        .ok_or_else(foreign)?;
-    Ok(StoreKeys { tags, code })
-}
-
-fn draw_key_id(entropy: &dyn Entropy) -> Result<char, Error> {
-    loop {
-        let mut byte = [0u8; 1];
-        entropy.fill(&mut byte)?;
-        let drawn = char::from(byte[0] & 0x7F);
-        if drawn.is_ascii_alphanumeric() {
-            return Ok(drawn);
-        }
     }
 }

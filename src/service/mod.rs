@@ -5,7 +5,7 @@
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
 //! token is valid), [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`],
-//! [`limits`], [`clock`], [`readiness`]; for operators [`manage`]; what follows
+//! [`store_keys`], [`limits`], [`clock`], [`readiness`]; for operators [`manage`]; what follows
 //! from recorded events [`journal`].
 
 pub(crate) mod clients;
@@ -24,6 +24,7 @@ pub(crate) mod readiness;
 pub(crate) mod replay;
 pub(crate) mod revocations;
 pub(crate) mod revoke;
+pub(crate) mod store_keys;
 pub(crate) mod tokens;
 
 pub(crate) use error::Cause;

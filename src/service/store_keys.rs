@@ -1,0 +1,78 @@
+//! The keys that belong to the store itself: made when the store has none, and opened.
+//!
+//! Must not know what a key is used for.
+
+use std::sync::Arc;
+
+use crate::clock::{Clock as _, StoreClock};
+use crate::domain::act::Act;
+use crate::entropy::Entropy;
+use crate::keys::code::{self, CodeKey};
+use crate::keys::tag::{self, TagKey};
+use crate::keys::{Keyring, store_key};
+use crate::store::{Change, KeyChange, Records, Store, StoreKey, Write};
+
+use super::error::{Cause, Error};
+
+/// The keys that belong to the store itself.
+pub(crate) struct StoreKeys {
+    /// The keys that compute the tags of secrets.
+    pub tags: Vec<TagKey>,
+    /// The key that seals authorization codes.
+    pub code: CodeKey,
+}
+
+/// The store's own keys. They are made now if the store has none. A key that does not open under
+/// this master key is a fault that says so.
+pub(crate) async fn ensure_store_keys(
+    store: &dyn Store,
+    records: &dyn Records,
+    keyring: &Keyring,
+    clock: &StoreClock,
+    entropy: &dyn Entropy,
+) -> Result<StoreKeys, Error> {
+    let master = keyring.master_key();
+    let mut stored = records.store_keys().await?;
+    let lacks = |stored: &[StoreKey], purpose| !stored.iter().any(|key| key.purpose == purpose);
+    for purpose in [tag::PURPOSE, code::PURPOSE] {
+        if lacks(&stored, purpose) {
+            let change = Change::Key(KeyChange::InsertStoreKey(store_key::generate(
+                purpose,
+                draw_key_id(entropy)?,
+                master,
+                entropy,
+            )?));
+            store
+                .commit(vec![Write {
+                    act: Act::system(clock.moment()),
+                    change,
+                }])
+                .await?;
+            // Another process may have been first: only the keys that the store holds count.
+            stored = records.store_keys().await?;
+        }
+    }
+    let foreign = || {
+        let why = "the store's keys do not open under this master key".to_owned();
+        Error::Fault(Arc::new(Cause(why)))
+    };
+    let of = |purpose| stored.iter().filter(move |key| key.purpose == purpose);
+    let tags = of(tag::PURPOSE)
+        .map(|key| TagKey::open(key, master).ok_or_else(foreign))
+        .collect::<Result<_, _>>()?;
+    let code = of(code::PURPOSE)
+        .find_map(|key| CodeKey::open(key, master))
+        .ok_or_else(foreign)?;
+    Ok(StoreKeys { tags, code })
+}
+
+fn draw_key_id(entropy: &dyn Entropy) -> Result<char, Error> {
+    loop {
+        let mut byte = [0u8; 1];
+        entropy.fill(&mut byte)?;
+        let drawn = char::from(byte[0] & 0x7F);
+        if drawn.is_ascii_alphanumeric() {
+            return Ok(drawn);
+        }
+    }
+}
