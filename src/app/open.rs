@@ -9,6 +9,7 @@ use crate::clock::{Clock, StoreClock, SystemClock, require_time};
 use crate::config::{Config, DatabaseUrl};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::keys::Keyring;
+use crate::keys::cursor::CursorKey;
 use crate::keys::seal::MasterKey;
 use crate::service::clients::secret::{HashPool, Secrets};
 use crate::service::clock::measure_clock;
@@ -41,6 +42,8 @@ pub struct Opened {
     pub keys: Arc<KeyService>,
     /// Makes and opens authorization codes.
     pub codes: Arc<Codes>,
+    /// Authenticates the cursors of lists.
+    pub cursors: Arc<CursorKey>,
     /// The store's clock.
     pub clock: Arc<StoreClock>,
     /// Randomness.
@@ -143,6 +146,7 @@ pub async fn open_with(
         Arc::clone(&entropy),
     );
     let (secrets, codes) = (Arc::new(secrets), Arc::new(codes));
+    let cursors = Arc::new(store_keys.cursor);
     Ok(Opened {
         store,
         records,
@@ -150,6 +154,7 @@ pub async fn open_with(
         secrets,
         keys,
         codes,
+        cursors,
         clock,
         entropy,
     })

@@ -131,6 +131,7 @@ pub fn compose(
         secrets,
         keys,
         codes,
+        cursors,
         clock,
         entropy,
     } = opened;
@@ -198,6 +199,7 @@ pub fn compose(
         keys: Arc::clone(keys),
         keyring: Arc::clone(keyring),
         agents: opened.agents_with(config, plans),
+        cursors: Arc::clone(cursors),
         metadata: ServerMetadata::new(issuer),
         readiness: Readiness::new(draining, Arc::clone(store), Arc::clone(clock)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::context::RequestId;
 use crate::keys::Keyring;
+use crate::keys::cursor::CursorKey;
 use crate::service::clients::authenticate::Authenticator;
 use crate::service::codes::Codes;
 use crate::service::introspection::Introspection;
@@ -49,6 +50,8 @@ pub struct State {
     pub keyring: Arc<Keyring>,
     /// Shows agents.
     pub agents: Agents,
+    /// Authenticates the cursors of lists.
+    pub cursors: Arc<CursorKey>,
     /// The metadata documents.
     pub metadata: ServerMetadata,
     /// Whether this process should get requests.

@@ -22,6 +22,7 @@ use seal::MasterKey;
 pub(crate) mod algorithm;
 pub(crate) mod claims;
 pub(crate) mod code;
+pub(crate) mod cursor;
 mod fault;
 pub(crate) mod log;
 mod prefixed;

@@ -8,6 +8,7 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::entropy::Entropy;
 use crate::keys::code::{self, CodeKey};
+use crate::keys::cursor::{self, CursorKey};
 use crate::keys::tag::{self, TagKey};
 use crate::keys::{Keyring, store_key};
 use crate::store::{Change, KeyChange, Records, Store, StoreKey, Write};
@@ -20,6 +21,8 @@ pub(crate) struct StoreKeys {
     pub tags: Vec<TagKey>,
     /// The key that seals authorization codes.
     pub code: CodeKey,
+    /// The key that authenticates the cursors of lists.
+    pub cursor: CursorKey,
 }
 
 /// The store's own keys. They are made now if the store has none. A key that does not open under
@@ -34,7 +37,7 @@ pub(crate) async fn ensure_store_keys(
     let master = keyring.master_key();
     let mut stored = records.store_keys().await?;
     let lacks = |stored: &[StoreKey], purpose| !stored.iter().any(|key| key.purpose == purpose);
-    for purpose in [tag::PURPOSE, code::PURPOSE] {
+    for purpose in [tag::PURPOSE, code::PURPOSE, cursor::PURPOSE] {
         if lacks(&stored, purpose) {
             let change = Change::Key(KeyChange::InsertStoreKey(store_key::generate(
                 purpose,
@@ -63,7 +66,10 @@ pub(crate) async fn ensure_store_keys(
     let code = of(code::PURPOSE)
         .find_map(|key| CodeKey::open(key, master))
         .ok_or_else(foreign)?;
-    Ok(StoreKeys { tags, code })
+    let cursor = of(cursor::PURPOSE)
+        .find_map(|key| CursorKey::open(key, master))
+        .ok_or_else(foreign)?;
+    Ok(StoreKeys { tags, code, cursor })
 }
 
 fn draw_key_id(entropy: &dyn Entropy) -> Result<char, Error> {

@@ -13,6 +13,7 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::Epoch;
 use crate::domain::context::RequestContext;
 use crate::domain::id::{AgentId, Jti, Kid};
+use crate::domain::org::Reach;
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::{self, BUILT_IN};
 use crate::domain::time::Timestamp;
@@ -89,6 +90,15 @@ impl Caller {
     /// Whether the token has an admin scope, which gives access to what belongs to other agents.
     pub fn is_admin(&self) -> bool {
         self.0.claims.scope.split(' ').any(scope::is_admin)
+    }
+
+    /// Which organisations' data the caller sees.
+    pub(crate) fn reach(&self) -> Reach {
+        if self.is_admin() {
+            Reach::All
+        } else {
+            Reach::Own
+        }
     }
 }
 

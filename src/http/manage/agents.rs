@@ -7,28 +7,37 @@ use crate::domain::id::AgentId;
 use crate::http::error::Failure;
 use crate::http::state::State;
 
+use super::cursor::CursorScope;
 use super::endpoint::Call;
 use super::fields::{Fields, Input};
 use super::page::{Page, PageQuery};
 
-impl Input for PageQuery {
+/// A page of agents; a position is the id of an agent.
+pub(super) struct AgentsPage(PageQuery<AgentId>);
+
+impl Input for AgentsPage {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self::read(fields))
+        let position = |bytes: &[u8]| AgentId::parse(std::str::from_utf8(bytes).ok()?).ok();
+        let page = PageQuery::read(fields, "agents", String::new(), position);
+        Some(Self(page))
     }
 }
 
 /// One page of agents, in the order of their ids.
 pub(super) async fn list_agents(
     state: Arc<State>,
-    call: Call<PageQuery>,
+    call: Call<AgentsPage>,
 ) -> Result<Page<AgentJson>, Failure> {
-    let query = &call.input;
+    let query = &call.input.0;
     let agents = state
         .agents
         .list(query.after.as_ref(), query.rows())
         .await?;
     let agents = agents.into_iter().map(AgentJson::from).collect();
-    Ok(Page::of(agents, query, |agent| &agent.agent_id))
+    let cursors = CursorScope::new(&state.cursors, call.caller.reach());
+    Ok(Page::of(agents, query, cursors, |agent: &AgentJson| {
+        agent.agent_id.as_bytes()
+    }))
 }
 
 /// The agent that the path names.

@@ -16,6 +16,7 @@ use crate::http::state::State;
 use crate::service::tokens::Caller;
 
 use super::authority;
+use super::cursor::CursorScope;
 use super::fields::{Fields, Input};
 
 /// A request whose caller is authorized.
@@ -40,7 +41,8 @@ where
     F: Future<Output = Result<R, Failure>>,
 {
     let caller = authority::admit(needs, &state, &incoming).await?;
-    let mut fields = Fields::of(&incoming)?;
+    let pages = CursorScope::new(&state.cursors, caller.reach());
+    let mut fields = Fields::of(&incoming, pages)?;
     let input = I::read(&mut fields);
     let input = fields.finish(input)?;
     reply::json_of(&operation(state, Call { caller, input }).await?)

@@ -12,6 +12,8 @@ use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 
+use super::cursor::CursorScope;
+
 /// The longest name of an unknown parameter that an error repeats, in bytes.
 const MAX_TOLD_NAME: usize = 64;
 
@@ -32,20 +34,22 @@ impl Input for () {
 pub(crate) struct Fields<'r> {
     path_part: Option<&'r str>,
     query: Vec<(Cow<'r, str>, Cow<'r, str>)>,
+    cursors: CursorScope<'r>,
     known: Vec<&'static str>,
     errors: Vec<FieldError>,
     no_such_agent: bool,
 }
 
 impl<'r> Fields<'r> {
-    /// The parts of this request.
-    pub(crate) fn of(incoming: &'r Incoming) -> Result<Self, Failure> {
+    /// The parts of this request, whose caller may use the cursors of this scope.
+    pub(crate) fn of(incoming: &'r Incoming, cursors: CursorScope<'r>) -> Result<Self, Failure> {
         let query = serde_urlencoded::from_str(&incoming.query)
             .map_err(|_| Rejection::of_field("", "the query is not valid form encoding"))?;
         let path_part = incoming.path_part.as_deref();
         Ok(Self {
             path_part,
             query,
+            cursors,
             known: vec![],
             errors: vec![],
             no_such_agent: false,
@@ -88,6 +92,23 @@ impl<'r> Fields<'r> {
                 None
             }
         }
+    }
+
+    /// The position of the cursor, if the request has one. The cursor must come from this list under
+    /// these filters.
+    pub(crate) fn cursor<T>(
+        &mut self,
+        list: &str,
+        filters: &str,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let cursors = self.cursors;
+        self.query("cursor", |text| {
+            cursors
+                .read(list, filters, text)
+                .and_then(|position| read(&position))
+                .ok_or("is no cursor of this list")
+        })
     }
 
     /// The input, or all its errors.
@@ -140,7 +161,12 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::domain::org::Reach;
+    use crate::entropy::SeededEntropy;
     use crate::http::parameters::Encoding;
+    use crate::keys::cursor::{CursorKey, PURPOSE};
+    use crate::keys::seal::MasterKey;
+    use crate::keys::store_key;
 
     struct Two {
         number: Option<u8>,
@@ -167,7 +193,12 @@ mod tests {
             body,
             context: Arc::default(),
         };
-        let mut fields = Fields::of(&incoming).unwrap();
+        let entropy = SeededEntropy::new(1);
+        let master = MasterKey::generate(&entropy).unwrap();
+        let stored = store_key::generate(PURPOSE, 'x', &master, &entropy).unwrap();
+        let key = CursorKey::open(&stored, &master).unwrap();
+        let cursors = CursorScope::new(&key, Reach::Own);
+        let mut fields = Fields::of(&incoming, cursors).unwrap();
         let input = Two::read(&mut fields);
         fields.finish(input)
     }

@@ -3,12 +3,13 @@
 //!
 //! Owns its table of routes, how a request becomes typed values, and who may ask. Must not know how
 //! anything is changed: each handler calls one operation of a service. Reading order: this table,
-//! [`mod@endpoint`], `authority`, [`fields`], `page`, then one resource a file.
+//! [`mod@endpoint`], `authority`, [`fields`], `page`, `cursor`, then one resource a file.
 
 use super::route::Route;
 
 mod agents;
 mod authority;
+pub(crate) mod cursor;
 pub(crate) mod endpoint;
 pub(crate) mod fields;
 mod keys;

@@ -1,13 +1,10 @@
 //! Pages: how many rows of a list a response holds, and where the next page begins.
 //!
-//! Owns the limits and the cursor. Must not know what the rows are, or how they are read.
+//! Owns the limits. Must not know what the rows are, or how they are read.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-use crate::domain::id::AgentId;
-
+use super::cursor::CursorScope;
 use super::fields::Fields;
 
 /// How many rows a page holds if the request has no `limit`.
@@ -16,31 +13,45 @@ const DEFAULT_PAGE: i64 = 50;
 /// The most rows of a page.
 pub(super) const MAX_PAGE: i64 = 200;
 
-/// Which page the request asks for.
-pub(super) struct PageQuery {
+/// Which page of a list the request asks for. `P` is a position in the list.
+pub(super) struct PageQuery<P> {
     /// The most rows that the page may hold.
     pub limit: i64,
-    /// The page begins after this row.
-    pub after: Option<AgentId>,
+    /// The page begins after this position.
+    pub after: Option<P>,
+    list: &'static str,
+    filters: String,
 }
 
-impl PageQuery {
-    /// Reads `limit` and `cursor`.
-    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+impl<P> PageQuery<P> {
+    /// Reads `limit` and `cursor`. `filters` is the same text for the same filters of this list.
+    pub(super) fn read(
+        fields: &mut Fields<'_>,
+        list: &'static str,
+        filters: String,
+        position: impl FnOnce(&[u8]) -> Option<P>,
+    ) -> Self {
         let limit = fields.query("limit", |text| match text.parse::<i64>() {
             Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
             _ => Err("must be a number from 1 to 200"),
         });
-        let after = fields.query("cursor", read_cursor);
+        let after = fields.cursor(list, &filters, position);
         Self {
             limit: limit.unwrap_or(DEFAULT_PAGE),
             after,
+            list,
+            filters,
         }
     }
 
     /// How many rows to read: one more than the page holds, to see whether there is a next page.
     pub(super) fn rows(&self) -> i64 {
         self.limit + 1
+    }
+
+    /// The cursor of the page that begins after this position.
+    pub(super) fn cursor(&self, cursors: CursorScope<'_>, position: &[u8]) -> String {
+        cursors.write(self.list, &self.filters, position)
     }
 }
 
@@ -54,15 +65,21 @@ pub(super) struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The page of these rows, which are at most [`PageQuery::rows`], in the order of their ids.
-    pub(super) fn of(mut rows: Vec<T>, query: &PageQuery, id: impl Fn(&T) -> &str) -> Self {
+    /// The page of these rows, which are at most [`PageQuery::rows`], in the order of their
+    /// positions.
+    pub(super) fn of<P>(
+        mut rows: Vec<T>,
+        query: &PageQuery<P>,
+        cursors: CursorScope<'_>,
+        position: impl Fn(&T) -> &[u8],
+    ) -> Self {
         let most = usize::try_from(query.limit).unwrap_or(usize::MAX);
         let more = rows.len() > most;
         rows.truncate(most);
         let next_cursor = rows
             .last()
             .filter(|_| more)
-            .map(|last| URL_SAFE_NO_PAD.encode(id(last)));
+            .map(|last| query.cursor(cursors, position(last)));
         Self::new(rows, query.limit, next_cursor)
     }
 
@@ -74,14 +91,4 @@ impl<T> Page<T> {
             next_cursor,
         }
     }
-}
-
-/// A cursor is the last id of the previous page. It is parsed as an id, so that a changed cursor is
-/// refused or harmless.
-fn read_cursor(text: &str) -> Result<AgentId, &'static str> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-    let id = bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .and_then(|id| AgentId::parse(&id).ok());
-    id.ok_or("is no cursor of this server")
 }

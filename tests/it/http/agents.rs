@@ -1,5 +1,7 @@
 //! `GET /api/v1/agents` and `/api/v1/agents/{id}`: the management API, and how a Bearer is checked.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::on_both;
@@ -10,6 +12,7 @@ const WHOAMI: &str = "/api/v1/whoami";
 on_both! {
     an_agent_is_shown_with_its_usage_and_without_its_secret,
     agents_come_in_pages,
+    a_cursor_belongs_to_its_server_and_to_the_reach_of_its_caller,
     a_bad_page_is_a_validation_error,
     every_fault_of_a_query_is_told_at_once,
     an_agent_asks_who_it_is_with_any_token,
@@ -102,6 +105,43 @@ async fn agents_come_in_pages(app: &TestApp<'_>) {
         .len(),
         5
     );
+}
+
+async fn a_cursor_belongs_to_its_server_and_to_the_reach_of_its_caller(app: &TestApp<'_>) {
+    for id in ["a", "b", "c"] {
+        app.agent_named(id, "agents:read").await;
+    }
+    let reader = bearer(&app.token(&app.agent_named("d", "agents:read").await).await);
+    let admin = app.agent_named("e", "agents:read admin:orgs").await;
+    let admin = bearer(&app.token(&admin).await);
+    let page = app.get_as(&reader, &format!("{AGENTS}?limit=1")).await;
+    let cursor = page.text("nextCursor");
+    let next = format!("{AGENTS}?limit=1&cursor={cursor}");
+    // Every process of the store and every caller of the same reach goes on with it.
+    let other = app.beside().await;
+    for reading in [
+        &reader,
+        &bearer(&app.token(&app.agent("agents:read").await).await),
+    ] {
+        let page = other.get_as(reading, &next).await.json();
+        assert_eq!(page["data"][0]["agentId"], "b");
+    }
+    app.get_as(&admin, &next)
+        .await
+        .is_management_error(400, "VALIDATION_ERROR");
+    // The last id alone, as earlier releases wrote it, and the same position with another MAC.
+    let mut forged = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
+    forged[0] ^= 1;
+    for text in ["YQ", &URL_SAFE_NO_PAD.encode(forged)] {
+        let answer = app
+            .get_as(&reader, &format!("{AGENTS}?cursor={text}"))
+            .await;
+        answer.is_management_error(400, "VALIDATION_ERROR");
+        assert_eq!(
+            answer.json()["details"]["errors"],
+            json!([{ "field": "cursor", "reason": "is no cursor of this list" }])
+        );
+    }
 }
 
 /// Known failure 14: a tampered cursor.
