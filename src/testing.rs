@@ -40,6 +40,9 @@ pub mod domain {
     pub mod code {
         pub use crate::domain::code::{CODE_TTL, Code, CodeRef};
     }
+    pub mod context {
+        pub use crate::domain::context::{RequestContext, RequestId};
+    }
     pub mod credential {
         pub use crate::domain::credential::{Credential, CredentialKind, SecretHash, Tag};
     }

@@ -208,6 +208,7 @@ pub fn compose(
             config.server.trusted_proxies.clone(),
             config.server.client_address_header.as_deref(),
         ),
+        source_precision: config.audit.source,
         bodies: Bodies::default(),
         request_ids: RequestIds::new(u64::from_be_bytes(process)),
     }))

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::domain::agent::Audience;
+use crate::domain::event::source::SourcePrecision;
 use crate::domain::network::Networks;
 use crate::domain::quota::Plans;
 use crate::domain::risk::RiskRules;
@@ -143,6 +144,8 @@ pub struct LimitsConfig {
 pub struct AuditConfig {
     /// How many days `token.issued` events are kept, at least one.
     pub keep_days: u32,
+    /// How precisely events tell a client's address.
+    pub source: SourcePrecision,
 }
 
 /// What is logged.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::domain::event::source::SourcePrecision;
 use crate::domain::network::Networks;
 use crate::domain::quota::Plans;
 use crate::domain::risk::RiskRules;
@@ -172,7 +173,10 @@ impl Config {
             },
             plans: Plans(BTreeMap::new()),
             scopes: RiskRules::default(),
-            audit: AuditConfig { keep_days: 0 },
+            audit: AuditConfig {
+                keep_days: 0,
+                source: SourcePrecision::default(),
+            },
             log: LogConfig {
                 filter: String::new(),
                 format: LogFormat::Auto,

@@ -10,6 +10,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::agent::Audience;
+use crate::domain::event::source::SourcePrecision;
 use crate::domain::network::{Network, Networks};
 use crate::domain::quota::PlanName;
 use crate::domain::risk::{NameRule, Unclassified};
@@ -100,6 +101,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("scopes.unclassified", |c, w| set(&mut c.scopes.unclassified, choice(w, UNCLASSIFIED, "low or high")), |c| word(c.scopes.unclassified, UNCLASSIFIED)),
     key("scopes.high_risk", |c, w| set(&mut c.scopes.high_risk, list(w).into_iter().map(Scope::parse).collect()), |c| json!(c.scopes.high_risk.iter().map(Scope::as_str).collect::<Vec<_>>())),
     key("audit.keep_days", |c, w| set(&mut c.audit.keep_days, number(w, 1..=36_500, "1 to 36500 days")), |c| json!(c.audit.keep_days)),
+    key("audit.source", |c, w| set(&mut c.audit.source, text(w).and_then(SourcePrecision::parse)), |c| json!(c.audit.source.as_str())),
     key("log.filter", |c, w| set(&mut c.log.filter, filter(w)), |c| json!(c.log.filter)),
     key("log.format", |c, w| set(&mut c.log.format, choice(w, LogFormat::WORDS, "auto, json or human")), |c| word(c.log.format, LogFormat::WORDS)),
     key("log.requests", |c, w| set(&mut c.log.requests, choice(w, &[("true", true), ("false", false)], "true or false")), |c| json!(c.log.requests)),

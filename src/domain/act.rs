@@ -1,10 +1,10 @@
 //! Acts: who makes a change, from where and when. Must not know what is changed.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use super::context::RequestContext;
 use super::event::request::RequestRef;
+use super::event::source::EventSource;
 use super::id::{AgentId, CredentialId};
 use super::time::Moment;
 
@@ -34,8 +34,9 @@ impl fmt::Display for Actor {
 pub struct Act {
     /// The actor.
     pub who: Actor,
-    /// The client's address, if there is a client and its address is known.
-    pub from: Option<IpAddr>,
+    /// What events tell of the client's address, if there is a client. The address itself reaches
+    /// no store.
+    pub source: Option<EventSource>,
     /// The request that asked for the change.
     pub request_id: Option<RequestRef>,
     /// The credential with which the agent authenticated, if it is known.
@@ -49,7 +50,7 @@ impl Act {
     pub fn operator(at: Moment) -> Self {
         Self {
             who: Actor::Operator,
-            from: None,
+            source: None,
             request_id: None,
             credential: None,
             at,
@@ -81,7 +82,7 @@ impl Act {
         at: Moment,
     ) -> Self {
         Self {
-            from: context.from,
+            source: context.source,
             request_id: Some(context.request_id.reference()),
             credential,
             ..Self::agent(agent_id, at)
@@ -103,10 +104,15 @@ mod tests {
 
     use super::*;
     use crate::domain::context::RequestId;
+    use crate::domain::event::source::SourcePrecision;
 
     #[test]
     fn an_act_tells_its_request_and_the_moment_of_its_commit() {
-        let context = RequestContext::new(Some([192, 0, 2, 7].into()), RequestId::sent("r-1"));
+        let context = RequestContext::new(
+            Some([192, 0, 2, 7].into()),
+            SourcePrecision::Prefix,
+            RequestId::sent("r-1"),
+        );
         let (agent_id, credential) = (AgentId::parse("a").unwrap(), CredentialId(Uuid::nil()));
         let act = Act::of_request(&context, agent_id.clone(), Some(credential), Moment(1))
             .committed_at(Moment(5));
@@ -115,9 +121,9 @@ mod tests {
             ("agent:a", Moment(5))
         );
         assert_eq!(
-            (act.from, act.request_id),
+            (act.source, act.request_id),
             (
-                Some([192, 0, 2, 7].into()),
+                Some(EventSource::Network4([192, 0, 2])),
                 Some(RequestRef::of_client("r-1"))
             )
         );

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use super::event::request::RequestRef;
+use super::event::source::{EventSource, SourcePrecision};
 use super::id::AgentId;
 
 /// The id of a request, and who chose it. A client may send an id that looks like one of ours.
@@ -50,16 +51,20 @@ impl RequestId {
 pub struct RequestContext {
     /// The client's address, if it is known.
     pub from: Option<IpAddr>,
+    /// What events tell of that address.
+    pub source: Option<EventSource>,
     /// The request's id.
     pub request_id: RequestId,
     agent_id: OnceLock<AgentId>,
 }
 
 impl RequestContext {
-    /// The context of a request from this address.
-    pub fn new(from: Option<IpAddr>, request_id: RequestId) -> Self {
+    /// The context of a request from this address, of which events tell no more than `precision`
+    /// says.
+    pub fn new(from: Option<IpAddr>, precision: SourcePrecision, request_id: RequestId) -> Self {
         Self {
             from,
+            source: from.and_then(|address| precision.cut(address)),
             request_id,
             agent_id: OnceLock::new(),
         }

@@ -67,6 +67,7 @@ pub(crate) async fn answer(
     let peer = peer_of(&request).map(|peer| state.client_addresses.of(peer, request.headers()));
     let context = Arc::new(RequestContext::new(
         peer,
+        state.source_precision,
         request_id(&state, request.headers()),
     ));
     let request_id = context.request_id.as_str();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::context::RequestId;
+use crate::domain::event::source::SourcePrecision;
 use crate::keys::Keyring;
 use crate::keys::cursor::CursorKey;
 use crate::service::clients::authenticate::Authenticator;
@@ -62,6 +63,8 @@ pub struct State {
     pub log_requests: bool,
     /// Which client address a request counts for.
     pub client_addresses: ClientAddresses,
+    /// How precisely events tell a client's address.
+    pub source_precision: SourcePrecision,
     /// The bodies that are still arriving.
     pub bodies: Bodies,
     /// Makes ids for requests that came without one.

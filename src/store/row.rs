@@ -194,11 +194,18 @@ pub(in crate::store) type EventColumns = (
     Option<i64>,
     Option<i64>,
     String,
+    Option<uuid::Uuid>,
+    Option<String>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<String>,
+    Option<String>,
 );
 
 /// An event from its columns. What they mean is checked where the event is read from its row.
 pub(in crate::store) fn event(columns: EventColumns) -> EventRow {
-    let (id, at, kind, actor, agent_id, jti, expires_at, epoch, detail) = columns;
+    let (id, at, kind, actor, agent_id, jti, expires_at, epoch, detail, ..) = columns;
+    let (.., credential_id, org_id, source, request, reason, data) = columns;
     EventRow {
         id,
         at,
@@ -209,6 +216,12 @@ pub(in crate::store) fn event(columns: EventColumns) -> EventRow {
         expires_at,
         epoch,
         detail,
+        credential_id,
+        org_id,
+        source,
+        request,
+        reason,
+        data,
     }
 }
 

@@ -14,7 +14,10 @@ fn every_fault_is_reported_at_once_and_no_secret_with_it() {
         .with("SEALWRIGHT_DATABASE__URL", "mysql://u:hunter2@h/d")
         .with("SEALWRIGHT_KEYS__MASTER_KEY", "hunter2")
         .with("SEALWRIGHT_TOKEN__ISUER", "x");
-    home.write("s.toml", "[log]\nformat = \"xml\"\n");
+    home.write(
+        "s.toml",
+        "[log]\nformat = \"xml\"\n[audit]\nsource = \"whole\"\n",
+    );
     for command in [
         &["config", "check"][..],
         &["config", "show"],
@@ -23,7 +26,7 @@ fn every_fault_is_reported_at_once_and_no_secret_with_it() {
         &[],
     ] {
         let ran = home.run(&[command, &["--config", "s.toml"]].concat());
-        ran.refused(2, "6 configuration faults");
+        ran.refused(2, "7 configuration faults");
         for part in [
             "token.default_ttl = \"299\" (environment variable SEALWRIGHT_TOKEN__DEFAULT_TTL): a token lifetime",
             "server.listen (environment variable SEALWRIGHT_SERVER__LISTEN): plain HTTP",
@@ -31,6 +34,7 @@ fn every_fault_is_reported_at_once_and_no_secret_with_it() {
             "keys.master_key (environment variable SEALWRIGHT_KEYS__MASTER_KEY): a master key is",
             "did you mean SEALWRIGHT_TOKEN__ISSUER?",
             "log.format = \"xml\" (file s.toml line 2): auto, json or human",
+            "audit.source = \"whole\" (file s.toml line 4): prefix, full or none",
         ] {
             assert!(ran.stderr.contains(part), "{part}\n{}", ran.stderr);
         }

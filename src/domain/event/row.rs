@@ -1,5 +1,6 @@
-//! Events in the rows of the table `audit_event`, whose details are short texts: how they are
-//! written there, and how they are read back.
+//! Events in the rows of the table `audit_event`: how they are written there, and how they are read
+//! back. Earlier releases know an event's details as a short text only; this release writes that
+//! text too, and beside it the whole details.
 //!
 //! Must not know SQL.
 
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::Invalid;
 use crate::domain::agent::Epoch;
-use crate::domain::canonical::SafeInteger;
+use crate::domain::canonical::{NotCanonical, SafeInteger};
 use crate::domain::id::{AgentId, CredentialId, Jti, Kid};
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
@@ -17,6 +18,8 @@ use super::changes::Changes;
 use super::facts::{CredentialFacts, TokenTerms};
 use super::kind::EventKind;
 use super::logged::{Detail, LoggedEvent};
+use super::request::RequestRef;
+use super::source::EventSource;
 
 /// The text of an update that also killed the agent's tokens.
 const TOKENS_REVOKED: &str = "tokens revoked";
@@ -39,6 +42,12 @@ impl Event {
             Self::StoreKeyCreated { purpose, .. } => purpose.clone(),
             _ => String::new(),
         }
+    }
+
+    /// The details in the row of a change, in canonical JSON; `None` if there are none.
+    pub fn data(&self) -> Result<Option<Detail>, NotCanonical> {
+        let members = self.detail_json();
+        members.map(|members| Detail::new(&members)).transpose()
     }
 }
 
@@ -64,11 +73,53 @@ pub struct EventRow {
     /// The text of [`Event::row_text`]; of an issued token, its scopes and, if it is about a user,
     /// the user in quotation marks.
     pub detail: String,
+    /// The credential that it concerns, or with which the actor authenticated.
+    pub credential_id: Option<Uuid>,
+    /// The organisation that it concerns.
+    pub org_id: Option<String>,
+    /// Where the request came from: the bytes of an [`EventSource`].
+    pub source: Option<Vec<u8>>,
+    /// The request that asked for it: the bytes of a [`RequestRef`].
+    pub request: Option<Vec<u8>>,
+    /// The reason that the actor gave.
+    pub reason: Option<String>,
+    /// The text of [`Event::data`]; `None` in the rows of earlier releases, and if the event has no
+    /// details.
+    pub data: Option<String>,
 }
 
 impl EventRow {
     /// The event as it is listed. What the row does not hold is absent.
     pub fn logged(&self) -> Result<LoggedEvent, Invalid> {
+        let told = match &self.data {
+            Some(data) => self.of_columns(Detail::parse(data)?)?,
+            None => self.of_text()?,
+        };
+        let source = self.source.as_deref().map(EventSource::from_bytes);
+        let request_id = self.request.as_deref().map(RequestRef::from_bytes);
+        Ok(LoggedEvent {
+            credential_id: self.credential_id.map(CredentialId).or(told.credential_id),
+            org_id: self.org_id.clone(),
+            reason: self.reason.clone(),
+            request_id: request_id.transpose()?,
+            source: source.transpose()?,
+            ..told
+        })
+    }
+
+    /// What an event with this detail tells, if its columns tell the rest.
+    fn of_columns(&self, detail: Detail) -> Result<LoggedEvent, Invalid> {
+        Ok(LoggedEvent {
+            agent_id: self.agent_id.as_deref().map(AgentId::parse).transpose()?,
+            detail: Some(detail),
+            exp: self.expires_at.map(Timestamp),
+            jti: self.jti.map(Jti),
+            ..self.common(EventKind::parse_row_text(&self.kind)?)?
+        })
+    }
+
+    /// What an event tells whose details are in the text.
+    fn of_text(&self) -> Result<LoggedEvent, Invalid> {
         let event = self.event()?;
         let detail = event.detail_json().map(|members| Detail::new(&members));
         let scope = match &event {
@@ -77,26 +128,39 @@ impl EventRow {
         };
         let (jti, exp) = event.token().unzip();
         Ok(LoggedEvent {
-            actor: self.actor.clone(),
             agent_id: event.agent_id().cloned(),
-            at: Timestamp(self.at),
             credential_id: event.credential_id(),
             detail: detail.transpose()?,
-            epoch: self.epoch.map(SafeInteger::new).transpose()?,
             exp,
-            id: SafeInteger::new(self.id)?,
             jti,
-            kind: event.kind(),
+            scope,
+            ..self.common(event.kind())?
+        })
+    }
+
+    /// What the row of every event tells.
+    fn common(&self, kind: EventKind) -> Result<LoggedEvent, Invalid> {
+        Ok(LoggedEvent {
+            actor: self.actor.clone(),
+            agent_id: None,
+            at: Timestamp(self.at),
+            credential_id: None,
+            detail: None,
+            epoch: self.epoch.map(SafeInteger::new).transpose()?,
+            exp: None,
+            id: SafeInteger::new(self.id)?,
+            jti: None,
+            kind,
             org_id: None,
             reason: None,
             request_id: None,
-            scope,
+            scope: None,
             source: None,
         })
     }
 
-    /// What happened.
-    pub fn event(&self) -> Result<Event, Invalid> {
+    /// What happened, as far as the text tells it.
+    fn event(&self) -> Result<Event, Invalid> {
         let kind = EventKind::parse_row_text(&self.kind)?;
         Ok(match kind {
             EventKind::TokenIssued => {
@@ -208,6 +272,12 @@ mod tests {
             expires_at: Some(1_600),
             epoch: Some(3),
             detail: detail.to_owned(),
+            credential_id: None,
+            org_id: None,
+            source: None,
+            request: None,
+            reason: None,
+            data: None,
         }
     }
 
@@ -297,6 +367,40 @@ mod tests {
         assert!(row("scope.added", "").event().is_err());
     }
 
+    #[test]
+    fn a_row_with_data_needs_no_text() {
+        let whole = EventRow {
+            credential_id: Some(Uuid::from_u128(5)),
+            org_id: Some("o".to_owned()),
+            source: Some(vec![192, 0, 2]),
+            request: Some([0; 16].to_vec()),
+            reason: Some("why".to_owned()),
+            data: Some("{\"expiresAt\":\"1970-01-01T00:10:00Z\"}".to_owned()),
+            epoch: None,
+            jti: None,
+            expires_at: None,
+            ..row("agent.expired", "")
+        };
+        assert_eq!(
+            String::from_utf8(whole.logged().unwrap().bytes()).unwrap(),
+            "{\"actor\":\"operator\",\"agentId\":\"a\",\"at\":\"1970-01-01T00:16:40Z\",\
+             \"credentialId\":\"00000000-0000-0000-0000-000000000005\",\
+             \"detail\":{\"expiresAt\":\"1970-01-01T00:10:00Z\"},\"id\":7,\"kind\":\"agent.expired\",\"orgId\":\"o\",\
+             \"reason\":\"why\",\"requestId\":\"0000000000000000-0\",\"source\":\"192.0.2.0/24\",\"v\":1}"
+        );
+        let broken: [fn(&mut EventRow); 4] = [
+            |row| row.data = Some("[]".to_owned()),
+            |row| row.source = Some(vec![1]),
+            |row| row.request = Some(vec![1]),
+            |row| row.agent_id = Some("a b".to_owned()),
+        ];
+        for change in broken {
+            let mut row = whole.clone();
+            change(&mut row);
+            assert!(row.logged().is_err(), "{row:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_user_is_told_from_the_scopes(
@@ -319,8 +423,11 @@ mod tests {
             text in any::<String>(),
             at in any::<i64>(),
             expires_at in proptest::option::of(any::<i64>()),
+            data in proptest::option::of(any::<String>()),
+            source in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..20)),
         ) {
-            let row = EventRow { at, expires_at, ..row(EventKind::ALL[kind].row_text(), &text) };
+            let request = source.clone();
+            let row = EventRow { at, expires_at, source, request, data, ..row(EventKind::ALL[kind].row_text(), &text) };
             let _ = row.logged().map(|logged| logged.bytes());
         }
     }

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 9] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 10] = [
     (
         1,
         "initial",
@@ -54,6 +54,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 9] = [
         9,
         "log",
         include_str!("../../../migrations/postgres/0009_log.sql"),
+    ),
+    (
+        10,
+        "event_facts",
+        include_str!("../../../migrations/postgres/0010_event_facts.sql"),
     ),
 ];
 

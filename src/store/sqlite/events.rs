@@ -116,7 +116,8 @@ async fn events(
     limit: i64,
 ) -> sqlx::Result<Vec<EventRow>> {
     let rows: Vec<EventColumns> = sqlx::query_as(
-        "select id, at, kind, actor, agent_id, jti, expires_at, epoch, detail
+        "select id, at, kind, actor, agent_id, jti, expires_at, epoch, detail, credential_id, org_id, source,
+                request, reason, data
          from audit_event
          where id > ?1 and id <= ?2
          order by id

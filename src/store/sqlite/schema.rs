@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 9] = [
+const MIGRATIONS: [(i64, &str, &str); 10] = [
     (
         1,
         "initial",
@@ -51,6 +51,11 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
         9,
         "log",
         include_str!("../../../migrations/sqlite/0009_log.sql"),
+    ),
+    (
+        10,
+        "event_facts",
+        include_str!("../../../migrations/sqlite/0010_event_facts.sql"),
     ),
 ];
 

@@ -14,6 +14,7 @@ mod connections;
 mod crowded;
 mod demands;
 mod documents;
+mod events;
 mod forward_auth;
 mod hash_cost;
 mod hash_lanes;

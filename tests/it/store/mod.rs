@@ -3,6 +3,7 @@
 
 mod agents;
 mod catalogue;
+mod changes;
 mod codes;
 mod credentials;
 mod faults;

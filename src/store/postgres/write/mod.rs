@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
+use crate::domain::event::logged::Detail;
+use crate::domain::event::request::RequestRef;
+use crate::domain::event::source::EventSource;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
@@ -102,7 +105,7 @@ pub(super) async fn apply_all(
     for write in writes {
         let outcome = apply(conn, now, write, version + 1).await?;
         if outcome == Outcome::Applied {
-            record(conn, now, write).await?;
+            record(conn, now, write, version + 1).await?;
             version += i64::from(write.change.kills());
         }
         outcomes.push(outcome);
@@ -147,22 +150,37 @@ async fn apply(
     }
 }
 
-/// Records the audit event of a write that was applied at this time, if it has one.
-async fn record(conn: &mut PgConnection, at: Timestamp, write: &Write) -> sqlx::Result<()> {
-    let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail)
-               values ($1, $2, $3, $4, $5, $6, $7)";
+/// Records the audit event of a write that was applied at this time, if it has one. `killed` is as
+/// for [`apply`].
+async fn record(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    write: &Write,
+    killed: i64,
+) -> sqlx::Result<()> {
+    let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail, credential_id, org_id,
+                                        source, request, data)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     let Some(event) = write.change.event() else {
         return Ok(());
     };
+    let (act, event) = (&write.act, event.killed_in(killed));
+    let credential_id = event.credential_id().or(act.credential);
+    let data = event.data().map_err(|e| sqlx::Error::Encode(e.into()))?;
     let (jti, expires_at) = event.token().unzip();
     sqlx::query(sql)
         .bind(at.0)
         .bind(event.kind().row_text())
-        .bind(write.act.who.to_string())
+        .bind(act.who.to_string())
         .bind(event.agent_id().map(AgentId::as_str))
         .bind(jti.map(|jti| jti.0))
         .bind(expires_at.map(|t| t.0))
         .bind(event.row_text())
+        .bind(credential_id.map(|id| id.0))
+        .bind(event.org_id())
+        .bind(act.source.map(EventSource::to_bytes))
+        .bind(act.request_id.map(RequestRef::to_bytes))
+        .bind(data.as_ref().map(Detail::as_str))
         .execute(conn)
         .await
         .map(drop)
