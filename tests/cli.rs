@@ -6,6 +6,7 @@
 //! - `printed`: secrets that are shown only once
 //! - `failures`: the message when a file, an address or a port is not available
 //! - `files`: the files beside a SQLite database
+//! - `lost_files`: these files, removed, replaced or damaged while a server uses them
 //! - `owners`: the owners of these files
 //! - `postgres`: commands on PostgreSQL (`tests/run` starts one)
 //! - `server`: commands beside a running server
@@ -39,6 +40,8 @@ mod failures;
 mod files;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/lost_files.rs"]
+mod lost_files;
 #[path = "cli/narrowing.rs"]
 mod narrowing;
 #[path = "cli/owners.rs"]

@@ -72,6 +72,21 @@ pub fn start_in(home: Home) -> Server {
 }
 
 impl Server {
+    /// Stops the server in order, and returns what it logged.
+    pub fn stop(&mut self) -> String {
+        stop(self);
+        let mut log = String::new();
+        let mut stdout = self.child.stdout.take().unwrap();
+        stdout.read_to_string(&mut log).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{log}");
+        log
+    }
+
+    /// The home of a server that has stopped.
+    pub fn take_home(&mut self) -> Home {
+        std::mem::replace(&mut self.home, Home::new())
+    }
+
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
         let reply = reqwest::Client::new()
             .post(format!("{}{path}", self.base))

@@ -37,13 +37,16 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
 /// At the start, waiting does not help if the file is damaged or is not a database.
 pub(super) fn open_error(error: StoreError) -> OpenError {
     match error {
-        StoreError::Unavailable(cause) if is_damage(&*cause) => OpenError::Fault(cause),
+        StoreError::Unavailable(cause) if cause.downcast_ref().is_some_and(is_damage) => {
+            OpenError::Fault(cause)
+        }
         error => error.into(),
     }
 }
 
-fn is_damage(cause: &(dyn std::error::Error + 'static)) -> bool {
-    matches!(cause.downcast_ref(), Some(sqlx::Error::Database(e)) if [11, 26].contains(&primary_code(&**e)))
+/// Whether the file is damaged, or is not a database: CORRUPT, NOTADB.
+pub(super) fn is_damage(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(e) if [11, 26].contains(&primary_code(&**e)))
 }
 
 /// The low byte of an extended code.

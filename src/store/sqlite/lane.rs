@@ -5,6 +5,7 @@
 //! cancelled closes the connection, which rolls back what the call had begun.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
@@ -14,7 +15,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::store::error::StoreError;
 use crate::store::retry::TIMEOUT;
 
-use super::errors::bounded;
+use super::errors::{bounded, is_damage};
+use super::file::{DatabaseFile, LogFiles};
 use super::turn::{Turn, Turns};
 
 /// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
@@ -37,22 +39,30 @@ const READERS: u32 = 3;
 
 /// Connections that only read. They see what was committed, and never wait for a writer.
 #[derive(Debug)]
-pub(super) struct Readers(SqlitePool);
+pub(super) struct Readers {
+    pool: SqlitePool,
+    options: SqliteConnectOptions,
+    file: Arc<DatabaseFile>,
+}
 
 impl Readers {
-    pub(super) fn new(options: SqliteConnectOptions) -> Self {
+    pub(super) fn new(options: SqliteConnectOptions, file: &Arc<DatabaseFile>) -> Self {
         let pool = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(TIMEOUT);
         // In KiB. These connections look up single rows, whose pages the system has in memory as
         // well.
-        let options = options.pragma("cache_size", "-512");
-        Self(pool.connect_lazy_with(options.read_only(true)))
+        let options = options.pragma("cache_size", "-512").read_only(true);
+        Self {
+            pool: pool.connect_lazy_with(options.clone()),
+            options,
+            file: Arc::clone(file),
+        }
     }
 
     /// Closes all connections. A later read fails.
     pub(super) async fn close(&self) {
-        self.0.close().await;
+        self.pool.close().await;
     }
 
     /// One read.
@@ -63,7 +73,33 @@ impl Readers {
     where
         F: Future<Output = sqlx::Result<T>>,
     {
-        bounded(async { query(self.0.acquire().await?).await }).await
+        bounded(async {
+            self.file.demand()?;
+            query(self.pool.acquire().await?).await
+        })
+        .await
+    }
+
+    /// One read on a new connection, which remembers no page of the file. It finds out whether the
+    /// file is damaged, and every other call of this store then depends on that.
+    pub(super) async fn look(&self, sql: &'static str) -> Result<(), StoreError> {
+        bounded(async {
+            self.file.demand_content()?;
+            let looked = async {
+                let mut conn = SqliteConnection::connect_with(&self.options).await?;
+                sqlx::query(sql).execute(&mut conn).await?;
+                conn.close().await
+            };
+            match looked.await {
+                Ok(()) => {
+                    let _ = self.file.note_damage(false);
+                    Ok(())
+                }
+                Err(error) if is_damage(&error) => Err(self.file.note_damage(true).into()),
+                Err(error) => Err(error),
+            }
+        })
+        .await
     }
 }
 
@@ -71,14 +107,27 @@ impl Readers {
 #[derive(Debug)]
 pub(super) struct Writer {
     options: SqliteConnectOptions,
+    file: Arc<DatabaseFile>,
     turns: Turns,
-    idle: Mutex<Option<SqliteConnection>>,
+    idle: Mutex<Option<IdleConnection>>,
+}
+
+/// A connection that nobody uses now, and the log files that it writes.
+#[derive(Debug)]
+struct IdleConnection {
+    conn: SqliteConnection,
+    log: LogFiles,
 }
 
 impl Writer {
-    pub(super) fn new(options: SqliteConnectOptions, database: &Path) -> Self {
+    pub(super) fn new(
+        options: SqliteConnectOptions,
+        database: &Path,
+        file: Arc<DatabaseFile>,
+    ) -> Self {
         Self {
             options,
+            file,
             turns: Turns::new(database),
             idle: Mutex::new(None),
         }
@@ -89,24 +138,50 @@ impl Writer {
     pub(super) async fn take(&self) -> sqlx::Result<LaneConnection<'_>> {
         let mut slot = self.idle.lock().await;
         let turn = self.turns.take().await?;
-        let conn = match slot.take() {
-            Some(conn) => conn,
-            None => SqliteConnection::connect_with(&self.options).await?,
+        self.file.demand()?;
+        if let Some(idle) = &*slot {
+            self.file.demand_log(&idle.log)?;
+        }
+        let IdleConnection { conn, log } = match slot.take() {
+            Some(idle) => idle,
+            None => self.connect().await?,
         };
-        Ok(LaneConnection { conn, turn, slot })
+        Ok(LaneConnection {
+            conn,
+            log,
+            file: &self.file,
+            turn,
+            slot,
+        })
     }
-}
 
-impl Writer {
+    async fn connect(&self) -> sqlx::Result<IdleConnection> {
+        self.file.demand()?;
+        let conn = SqliteConnection::connect_with(&self.options).await?;
+        // Somebody may have put another file there before SQLite opened it.
+        self.file.demand()?;
+        let log = self.file.log_files();
+        Ok(IdleConnection { conn, log })
+    }
+
     /// Closes the connection, in this process's turn. A later write opens another connection.
+    ///
+    /// A connection whose file was replaced is closed too: SQLite then leaves the new file and its
+    /// log alone.
     pub(super) async fn close(&self) {
-        if let Ok(held) = self.take().await {
-            let LaneConnection { conn, turn, slot } = held;
+        let mut slot = self.idle.lock().await;
+        let Ok(turn) = self.turns.take().await else {
+            return;
+        };
+        let idle = match slot.take() {
+            Some(idle) => Ok(idle),
+            None => self.connect().await,
+        };
+        if let Ok(IdleConnection { conn, .. }) = idle {
             // If closing fails, the next process that opens the file handles the log that is left.
             let _ = conn.close().await;
-            drop(turn);
-            drop(slot);
         }
+        drop(turn);
     }
 }
 
@@ -114,8 +189,10 @@ impl Writer {
 /// [`LaneConnection::keep`] puts the connection back first.
 pub(super) struct LaneConnection<'a> {
     pub conn: SqliteConnection,
+    log: LogFiles,
+    file: &'a DatabaseFile,
     turn: Turn,
-    slot: MutexGuard<'a, Option<SqliteConnection>>,
+    slot: MutexGuard<'a, Option<IdleConnection>>,
 }
 
 impl LaneConnection<'_> {
@@ -123,10 +200,17 @@ impl LaneConnection<'_> {
     pub(super) fn keep(self) {
         let Self {
             conn,
+            log,
+            file,
             turn,
             mut slot,
         } = self;
-        *slot = Some(conn);
+        let log = if log.iter().any(Option::is_none) {
+            file.log_files()
+        } else {
+            log
+        };
+        *slot = Some(IdleConnection { conn, log });
         drop(turn);
     }
 }

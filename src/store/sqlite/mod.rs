@@ -1,11 +1,11 @@
 //! The store in a SQLite file: the default, which needs no set-up.
 //!
 //! Owns the file, its schema and what an error of SQLite means. Must not know what is cached or
-//! batched in front of it. `open` opens the file, `schema` lists the changes of the schema,
-//! `errors` says what an error means, `lane` keeps connections, `turn` makes processes take turns.
-//! `agents`, `scopes`, `tokens`, `revocations`, `killed`, `events` and `keys` read, `places` keeps
-//! how far the events were read, `write` changes, `prune` removes. `issue` counts tokens, `redeem`
-//! counts those that cost a code.
+//! batched in front of it. `open` opens the file, `file` knows whether it is still there, `schema`
+//! lists the changes of the schema, `errors` says what an error means, `lane` keeps connections,
+//! `turn` makes processes take turns. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
+//! `events` and `keys` read, `places` keeps how far the events were read, `write` changes, `prune`
+//! removes. `issue` counts tokens, `redeem` counts those that cost a code.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use crate::store::{
 mod agents;
 mod errors;
 mod events;
+mod file;
 mod issue;
 mod keys;
 mod killed;
@@ -91,7 +92,7 @@ impl Store for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        ask!(self.readers, prune::ping).await
+        prune::ping(&self.readers).await
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {

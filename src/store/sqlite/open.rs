@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use crate::store::error::OpenError;
 
 use super::errors::{bounded, open_error, store_error};
+use super::file::DatabaseFile;
 use super::lane::{Readers, Writer};
 use super::schema::migrator;
 use super::turn::{self, NotAlone, ServeLock};
@@ -51,10 +52,11 @@ impl SqliteStore {
             // for this.
             .synchronous(SqliteSynchronous::Full)
             .pragma("fullfsync", "on");
-        let readers = Readers::new(options.clone());
+        let file = Arc::new(DatabaseFile::at(path));
+        let readers = Readers::new(options.clone(), &file);
         let options = options.journal_mode(SqliteJournalMode::Wal);
         let options = options.pragma("journal_size_limit", MAX_LOG.to_string());
-        let writer = Writer::new(options, path);
+        let writer = Writer::new(options, path, file);
         let mut held = bounded(writer.take()).await.map_err(open_error)?;
         let migrated = migrator().run_direct(None, &mut held.conn, false).await;
         migrated.map_err(|e| OpenError::Fault(Arc::new(e)))?;
@@ -73,10 +75,11 @@ impl SqliteStore {
             .filename(path)
             .busy_timeout(BUSY_TIMEOUT)
             .immutable(is_closed);
-        let writer = Writer::new(options.clone().read_only(true), path);
+        let file = Arc::new(DatabaseFile::at(path));
+        let readers = Readers::new(options.clone(), &file);
         SqliteStore {
-            writer,
-            readers: Readers::new(options),
+            writer: Writer::new(options.read_only(true), path, file),
+            readers,
         }
     }
 

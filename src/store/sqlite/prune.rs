@@ -2,7 +2,6 @@
 //! functions in the same order as on PostgreSQL.
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
@@ -11,7 +10,7 @@ use crate::store::revocation::REVOCATION_GRACE;
 use crate::store::token::SPENT_GRACE;
 
 use super::errors::bounded;
-use super::lane::Writer;
+use super::lane::{Readers, Writer};
 use super::open::SqliteStore;
 
 #[async_trait]
@@ -23,10 +22,21 @@ impl Upkeep for SqliteStore {
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
         prune(&self.writer, now, keep_events, most).await
     }
+
+    /// Finds out whether the file is still there and undamaged.
+    async fn rest(&self) -> Result<(), StoreError> {
+        ping(&self.readers).await
+    }
 }
 
-pub(super) async fn ping(conn: &mut SqliteConnection) -> sqlx::Result<()> {
-    sqlx::query("select 1").execute(conn).await.map(drop)
+/// Reads the file's header, its schema and one row of each table that a token needs.
+pub(super) async fn ping(lane: &Readers) -> Result<(), StoreError> {
+    const SQL: &str =
+        "select (select max(agent_id) from agent), (select max(position) from credential),
+                      (select max(version) from revision), (select max(agent_id) from quota),
+                      (select max(at) from batch), (select max(id) from audit_event),
+                      (select max(version) from revoked_token), (select max(kid) from signing_key)";
+    lane.look(SQL).await
 }
 
 pub(super) async fn prune(

@@ -108,7 +108,7 @@ pub(crate) fn give_to_owner_of(like: &Path, made: &File) -> io::Result<()> {
 }
 
 /// The same error, with the path of its file.
-fn naming(path: &Path, error: &io::Error) -> io::Error {
+pub(super) fn naming(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 

@@ -1,0 +1,117 @@
+//! Files of the store that are removed, replaced or damaged while a server uses them.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
+
+use crate::server::{Server, start, start_in};
+use crate::{Home, text};
+
+const DATABASE: &str = "sealwright-data/sealwright.db";
+
+/// Waits until `healthcheck` ends with this code.
+fn wait_for_health(server: &Server, code: i32) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while server.home.run(&["healthcheck"]).code != code {
+        assert!(
+            Instant::now() < deadline,
+            "healthcheck does not come to {code}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// An agent's secret.
+fn create_agent(home: &Home) -> String {
+    let create = [
+        "agent",
+        "create",
+        "--name",
+        "n",
+        "--client-id",
+        "a",
+        "--scope",
+        "agents:read",
+    ];
+    text(&home.json(&create)["clientSecret"]).to_owned()
+}
+
+#[tokio::test]
+async fn no_token_is_counted_in_a_file_that_was_moved_away_or_replaced() {
+    let mut server = start();
+    let secret = create_agent(&server.home);
+    assert_eq!(server.token("a", &secret).await.0, 200);
+    let (path, aside) = (
+        server.home.path(DATABASE),
+        server.home.path("sealwright-data/aside"),
+    );
+    for is_replaced in [false, true] {
+        fs::rename(&path, &aside).unwrap();
+        if is_replaced {
+            // A backup that is copied beside the file and then renamed over it.
+            fs::copy(&aside, server.home.path("backup")).unwrap();
+            fs::rename(server.home.path("backup"), &path).unwrap();
+        }
+        let (status, reply) = server.token("a", &secret).await;
+        assert_eq!(status, 503, "{is_replaced}: {reply}");
+        wait_for_health(&server, 1);
+        fs::rename(&aside, &path).unwrap();
+        wait_for_health(&server, 0);
+        assert_eq!(server.token("a", &secret).await.0, 200, "{is_replaced}");
+    }
+    assert_eq!(
+        server.home.json(&["agent", "show", "a"])["usage"]["issued"],
+        3
+    );
+    let log = server.stop();
+    let names = |what: &str| log.contains(&format!("{}{what}", path.display()));
+    assert!(
+        names(" was removed") && names(" is another file"),
+        "the log names neither file nor cause: {log}"
+    );
+    assert!(log.contains("works again"), "{log}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_under_a_server_makes_it_not_ready() {
+    for keeps_a_page in [false, true] {
+        let mut server = start();
+        let secret = create_agent(&server.home);
+        assert_eq!(server.token("a", &secret).await.0, 200);
+        // A clean stop moves everything from the log into the file.
+        server.stop();
+        let server = start_in(server.take_home());
+        assert_eq!(server.token("a", &secret).await.0, 200);
+        let file = File::options()
+            .write(true)
+            .open(server.home.path(DATABASE))
+            .unwrap();
+        if keeps_a_page {
+            let length = usize::try_from(file.metadata().unwrap().len()).unwrap();
+            file.write_all_at(&vec![0x5a; length - 4096], 4096).unwrap();
+        } else {
+            file.set_len(0).unwrap();
+        }
+        wait_for_health(&server, 1);
+        let (status, reply) = server.token("a", &secret).await;
+        assert_eq!(status, 503, "{keeps_a_page}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_was_removed_loses_no_token() {
+    for suffix in ["-wal", "-shm"] {
+        let mut server = start();
+        let secret = create_agent(&server.home);
+        for _ in 0..3 {
+            assert_eq!(server.token("a", &secret).await.0, 200);
+        }
+        fs::remove_file(server.home.path(&format!("{DATABASE}{suffix}"))).unwrap();
+        assert_eq!(server.token("a", &secret).await.0, 503, "{suffix}");
+        server.stop();
+        let server = start_in(server.take_home());
+        let issued = &server.home.json(&["agent", "show", "a"])["usage"]["issued"];
+        assert_eq!(issued, 3, "{suffix}");
+        assert_eq!(server.token("a", &secret).await.0, 200);
+    }
+}
