@@ -108,9 +108,6 @@ pub mod domain {
         pub mod frontier {
             pub use crate::domain::tree::frontier::Frontier;
         }
-        pub mod growth {
-            pub use crate::domain::tree::growth::{TileGrowth, TreeGrowth};
-        }
         pub mod hash {
             pub use crate::domain::tree::hash::{
                 HASH_BYTES, NodeHash, empty_tree_hash, leaf_hash, node_hash,
@@ -198,6 +195,11 @@ pub mod service {
     }
     pub use crate::service::Error;
     pub mod journal {
+        pub mod ledger {
+            pub use crate::service::journal::ledger::{
+                Ledger, MAX_PASS_EVENTS, TOKEN_PASS_INTERVAL,
+            };
+        }
         pub mod settle {
             pub use crate::service::journal::settle::{
                 EventConsumer, JournalReader, LEASE_TTL, Piece, Progress,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use crate::clock::StoreClock;
 use crate::config::Config;
 use crate::http::state::State;
@@ -13,13 +15,14 @@ use crate::store::Records;
 use crate::tasks::Loop;
 use crate::telemetry::error_chain;
 
+use super::error::AppError;
 use super::open::Opened;
 
 /// The most rows of each kind that one clean-up step removes.
 const PRUNE_STEP: i64 = 1_000;
 
 /// The table of background loops.
-pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> {
+pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec<Loop>, AppError> {
     let keep = i64::from(config.audit.keep_days).saturating_mul(86_400);
     let (keys, list, kills) = (
         Arc::clone(&opened.keys),
@@ -34,7 +37,8 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> 
         Arc::clone(&clock),
         Arc::new(SkewLog::default()),
     );
-    vec![
+    let ledger = Arc::new(Mutex::new(opened.ledger(config)?));
+    Ok(vec![
         every("clock", 1, move || {
             let (records, clock, skew) =
                 (Arc::clone(&measured), Arc::clone(&told), Arc::clone(&skew));
@@ -75,7 +79,18 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Vec<Loop> 
             metrics.upkeep();
             async { Ok(()) }
         }),
-    ]
+        every("ledger", 1, move || {
+            let ledger = Arc::clone(&ledger);
+            async move {
+                ledger
+                    .lock()
+                    .await
+                    .step()
+                    .await
+                    .map_err(|e| error_chain(&e))
+            }
+        }),
+    ])
 }
 
 fn every<F>(name: &'static str, seconds: u64, mut step: impl FnMut() -> F + Send + 'static) -> Loop

@@ -80,7 +80,7 @@ pub(crate) async fn serve(
     let rules = listen::ops_rules(&config.server);
     let (mut ops_server, stop_ops) =
         listen::spawn_server(ops, http::ops_router(&state), rules, Duration::from_secs(1));
-    let loops = tasks::run(loops(&config, &opened, &state));
+    let loops = tasks::run(loops(&config, &opened, &state)?);
     tokio::select! {
         () = stops.next() => {}
         never = reload::run(&mut hangups, reloading, &state) => match never {},

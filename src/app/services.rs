@@ -12,6 +12,8 @@ use crate::config::Config;
 use crate::domain::act::Act;
 use crate::domain::agent::Audience;
 use crate::domain::grant::Policy;
+use crate::domain::id::HolderId;
+use crate::entropy::uuid_v7;
 use crate::http::body::Bodies;
 use crate::http::client_address::ClientAddresses;
 use crate::http::server_metadata::ServerMetadata;
@@ -19,6 +21,9 @@ use crate::http::state::{RequestIds, State};
 use crate::service::clients::authenticate::Authenticator;
 use crate::service::introspection::Introspection;
 use crate::service::issue::{Mint, MintParts};
+use crate::service::journal::ledger::{self, Ledger};
+use crate::service::journal::log::open::LogOpener;
+use crate::service::journal::settle::JournalReader;
 use crate::service::limits::Limits;
 use crate::service::manage::agents::{Agents, AgentsParts};
 use crate::service::manage::scopes::Scopes;
@@ -77,6 +82,31 @@ impl Opened {
             Arc::clone(&self.records),
             tokens,
             Arc::clone(&self.clock),
+        )
+    }
+
+    /// The ledger of this process.
+    pub fn ledger(&self, config: &Config) -> Result<Ledger, AppError> {
+        let (records, clock) = (Arc::clone(&self.records), Arc::clone(&self.clock));
+        let drawn = uuid_v7(&*clock, &*self.entropy).map_err(crate::service::Error::from)?;
+        let reader = JournalReader::new(
+            Arc::clone(&records),
+            Arc::clone(&clock),
+            ledger::LEDGER,
+            HolderId(drawn),
+            ledger::MAX_PIECE_EVENTS,
+        );
+        Ok(Ledger::new(reader, records, self.log_opener(config), clock))
+    }
+
+    fn log_opener(&self, config: &Config) -> LogOpener {
+        LogOpener::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.records),
+            Arc::clone(&self.keyring),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.entropy),
+            config.token.issuer.clone(),
         )
     }
 

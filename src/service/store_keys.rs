@@ -9,6 +9,7 @@ use crate::domain::act::Act;
 use crate::entropy::Entropy;
 use crate::keys::code::{self, CodeKey};
 use crate::keys::cursor::{self, CursorKey};
+use crate::keys::seal::MasterKey;
 use crate::keys::tag::{self, TagKey};
 use crate::keys::{Keyring, store_key};
 use crate::store::{Change, KeyChange, Records, Store, StoreKey, Write};
@@ -39,12 +40,7 @@ pub(crate) async fn ensure_store_keys(
     let lacks = |stored: &[StoreKey], purpose| !stored.iter().any(|key| key.purpose == purpose);
     for purpose in [tag::PURPOSE, code::PURPOSE, cursor::PURPOSE] {
         if lacks(&stored, purpose) {
-            let change = Change::Key(KeyChange::InsertStoreKey(store_key::generate(
-                purpose,
-                draw_key_id(entropy)?,
-                master,
-                entropy,
-            )?));
+            let change = new_store_key(purpose, master, entropy)?;
             store
                 .commit(vec![Write {
                     act: Act::system(clock.moment()),
@@ -70,6 +66,16 @@ pub(crate) async fn ensure_store_keys(
         .find_map(|key| CursorKey::open(key, master))
         .ok_or_else(foreign)?;
     Ok(StoreKeys { tags, code, cursor })
+}
+
+/// The change that gives the store a key for this purpose, unless it has one.
+pub(super) fn new_store_key(
+    purpose: &str,
+    master: &MasterKey,
+    entropy: &dyn Entropy,
+) -> Result<Change, Error> {
+    let key = store_key::generate(purpose, draw_key_id(entropy)?, master, entropy)?;
+    Ok(Change::Key(KeyChange::InsertStoreKey(key)))
 }
 
 fn draw_key_id(entropy: &dyn Entropy) -> Result<char, Error> {

@@ -10,4 +10,5 @@
 
 mod harness;
 mod http;
+mod journal;
 mod store;

@@ -131,28 +131,22 @@ impl TokenBlock {
 #[derive(Debug, Clone)]
 pub struct BlockBuilder {
     from: i64,
-    to: i64,
     /// The ids of the first and the last token.
     ends: Option<(i64, i64)>,
     tree: Frontier,
 }
 
 impl BlockBuilder {
-    /// For the tokens of the pass that covers the ids in (`from`, `to`].
-    pub fn new(from: i64, to: i64) -> Self {
+    /// For the tokens of the pass that begins behind the id `from`.
+    pub fn new(from: i64) -> Self {
         let (ends, tree) = (None, Frontier::new());
-        Self {
-            from,
-            to,
-            ends,
-            tree,
-        }
+        Self { from, ends, tree }
     }
 
     /// Takes the next token by its id and the bytes of its event.
     pub fn push(&mut self, id: i64, event: &[u8]) -> Result<(), Invalid> {
         let before = self.ends.map_or(self.from, |(_, last)| last);
-        if id <= before || id > self.to {
+        if id <= before {
             return Err(Invalid(
                 "a block takes its tokens in the order of their ids, all of them of its pass",
             ));
@@ -162,14 +156,19 @@ impl BlockBuilder {
         Ok(())
     }
 
-    /// The block; `None` if the pass had no tokens.
-    pub fn finish(self) -> Result<Option<TokenBlock>, Invalid> {
+    /// How many tokens it took.
+    pub fn count(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// The block of the pass that ends with the id `to`; `None` if the pass had no tokens.
+    pub fn finish(self, to: i64) -> Result<Option<TokenBlock>, Invalid> {
         let Some((first, last)) = self.ends else {
             return Ok(None);
         };
         let block = TokenBlock {
             from: self.from,
-            to: self.to,
+            to,
             first,
             last,
             count: i64::try_from(self.tree.size()).map_err(|_| RULE)?,
@@ -269,11 +268,11 @@ mod tests {
     }
 
     fn block(ids: &[i64], from: i64, to: i64) -> TokenBlock {
-        let mut builder = BlockBuilder::new(from, to);
+        let mut builder = BlockBuilder::new(from);
         for id in ids {
             builder.push(*id, &event(*id)).unwrap();
         }
-        builder.finish().unwrap().unwrap()
+        builder.finish(to).unwrap().unwrap()
     }
 
     #[test]
@@ -325,16 +324,16 @@ mod tests {
 
     #[test]
     fn a_block_takes_tokens_of_its_pass_in_order() {
-        let mut builder = BlockBuilder::new(10, 20);
-        assert!(builder.push(10, b"").is_err() && builder.push(21, b"").is_err());
+        let mut builder = BlockBuilder::new(10);
+        assert!(builder.push(10, b"").is_err());
         builder.push(11, b"").unwrap();
         assert!(builder.push(11, b"").is_err() && builder.push(9, b"").is_err());
         builder.push(20, b"").unwrap();
-        assert_eq!(builder.finish().unwrap().unwrap().count(), 2);
-        assert_eq!(BlockBuilder::new(10, 20).finish(), Ok(None));
-        let mut builder = BlockBuilder::new(10, i64::MAX);
-        builder.push(11, b"").unwrap();
-        assert!(builder.finish().is_err());
+        assert_eq!(builder.count(), 2);
+        assert!(builder.clone().finish(19).is_err());
+        assert!(builder.clone().finish(i64::MAX).is_err());
+        assert_eq!(builder.finish(20).unwrap().unwrap().count(), 2);
+        assert_eq!(BlockBuilder::new(10).finish(20), Ok(None));
     }
 
     #[test]

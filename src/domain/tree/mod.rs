@@ -10,7 +10,6 @@ pub(crate) mod bundle;
 pub(crate) mod checkpoint;
 mod decimal;
 pub(crate) mod frontier;
-pub(crate) mod growth;
 pub(crate) mod hash;
 pub(crate) mod node;
 pub(crate) mod note;

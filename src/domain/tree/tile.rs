@@ -137,6 +137,17 @@ impl Tile {
         Self::of_tree(TileLevel::Hashes(level), first >> TILE_HEIGHT, size)
     }
 
+    /// The level of the tiles that hold the hash of this node. Nodes between the levels are in no
+    /// tile: they are joined from its hashes.
+    pub fn level_of(node: NodeId) -> Option<u8> {
+        (node.level.is_multiple_of(TILE_HEIGHT)).then_some(node.level / TILE_HEIGHT)
+    }
+
+    /// The index of the first hash or entry of this tile among all of its level.
+    pub fn first(self) -> u64 {
+        self.index.saturating_mul(u64::from(TILE_WIDTH))
+    }
+
     /// The bundle with this entry, as wide as a tree of `size` entries has it; `None` if such a tree
     /// does not have the entry.
     pub fn holding_entry(index: u64, size: u64) -> Option<Self> {
@@ -231,17 +242,29 @@ impl HashTile {
     /// The tile with its bytes, which are its hashes one after the other. The bytes of a wider tile
     /// are refused: a narrower tile has only the first of them.
     pub fn from_bytes(tile: Tile, bytes: &[u8]) -> Result<Self, Invalid> {
+        let (hashes, rest) = bytes.as_chunks::<HASH_BYTES>();
+        if !rest.is_empty() {
+            return Err(Invalid("a tile is as many bytes as its hashes"));
+        }
+        Self::new(
+            tile,
+            hashes.iter().map(|hash| NodeHash::new(*hash)).collect(),
+        )
+    }
+
+    /// The tile with its hashes, which must be as many as it is wide.
+    pub fn new(tile: Tile, hashes: Vec<NodeHash>) -> Result<Self, Invalid> {
         let TileLevel::Hashes(level) = tile.level else {
             return Err(Invalid("a bundle of entries has no hashes"));
         };
-        let (hashes, rest) = bytes.as_chunks::<HASH_BYTES>();
-        if !rest.is_empty() || hashes.len() != usize::from(tile.width) {
-            return Err(Invalid("a tile is as many bytes as its hashes"));
+        if hashes.len() != usize::from(tile.width) {
+            return Err(Invalid("a tile has as many hashes as it is wide"));
         }
+        let index = tile.index;
         Ok(Self {
             level,
-            index: tile.index,
-            hashes: hashes.iter().map(|hash| NodeHash::new(*hash)).collect(),
+            index,
+            hashes,
         })
     }
 

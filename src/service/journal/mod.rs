@@ -4,6 +4,9 @@
 //! overlapped and whichever process works for it. Must not know how an event comes about, and must
 //! not delay the path of a token.
 //!
-//! Every reader goes through [`settle`].
+//! Every reader goes through [`settle`]. [`ledger`] is the one that makes the tamper-evident log
+//! ([`log`]).
 
+pub(crate) mod ledger;
+pub(crate) mod log;
 pub(crate) mod settle;

@@ -46,6 +46,15 @@ pub trait EventConsumer: Send {
     /// `through`. `None` commits nothing: the next piece continues this one. Called in every step,
     /// even without new events, so that a consumer can commit what it has after some time.
     async fn consume(&mut self, piece: Piece<'_>) -> Result<Option<Vec<Write>>, Error>;
+
+    /// How many events it takes in its next piece at most. A piece has fewer only if no more are
+    /// settled.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
+    /// The writes that it returned last are committed, and the store has acknowledged that.
+    fn committed(&mut self) {}
 }
 
 /// The result of one step.
@@ -114,7 +123,8 @@ impl JournalReader {
             Settlement::Settled(id) => (id, None),
             Settlement::Unsettled(open) => (session.read, Some(open)),
         };
-        let events = self.events(session.read, settled).await?;
+        let room = consumer.room().min(self.max_events);
+        let events = self.events(session.read, settled, room).await?;
         // The ids between the last row and the settled id have no row. The place stays at an event
         // that was read, so that it is never ahead of a database that lost its newest commits.
         let through = events.last().map_or(session.read, |last| last.id);
@@ -125,14 +135,15 @@ impl JournalReader {
             through,
         };
         session.read = through;
-        if let Some(writes) = consumer.consume(piece).await?
-            && !self.commit(&mut session, writes).await?
-        {
-            return Ok(Progress::Elsewhere);
+        if let Some(writes) = consumer.consume(piece).await? {
+            if !self.commit(&mut session, writes).await? {
+                return Ok(Progress::Elsewhere);
+            }
+            consumer.committed();
         }
         let progress = if unsettled.is_some() {
             Progress::Waiting
-        } else if events.len() >= self.max_events {
+        } else if events.len() >= room {
             Progress::More
         } else {
             Progress::Done
@@ -183,11 +194,11 @@ impl JournalReader {
         Ok(answer)
     }
 
-    async fn events(&self, after: i64, through: i64) -> Result<Vec<EventRow>, Error> {
+    async fn events(&self, after: i64, through: i64, most: usize) -> Result<Vec<EventRow>, Error> {
         if through <= after {
             return Ok(Vec::new());
         }
-        let limit = i64::try_from(self.max_events).unwrap_or(i64::MAX);
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
         Ok(self.records.events(after, through, limit).await?)
     }
 

@@ -241,7 +241,7 @@ async fn news_do_not_wait_for_the_tokens_of_killed_agents() {
     app.token(&agent).await;
     app.suspend(&agent).await;
     app.state.list.read_changes().await.unwrap();
-    let mut loops = loops::loops(&app.config, &app.opened, &app.state);
+    let mut loops = loops::loops(&app.config, &app.opened, &app.state).unwrap();
     let (mut news, mut kills) = (
         named(&mut loops, "revocation list"),
         named(&mut loops, "killed tokens"),
