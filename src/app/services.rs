@@ -39,12 +39,13 @@ use crate::telemetry::metrics::Metrics;
 
 use super::error::AppError;
 use super::open::{Opened, open_to_read};
+use super::operator::operator;
 use super::reload;
 
 impl Opened {
     /// The act of an operator at the command line, at the current time.
     pub fn operator(&self) -> Act {
-        Act::operator(self.clock.moment())
+        Act::operator(operator(), self.clock.moment())
     }
 
     /// The operations on agents.
