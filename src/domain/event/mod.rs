@@ -20,6 +20,7 @@ pub(crate) mod reason;
 pub(crate) mod request;
 pub(crate) mod row;
 pub(crate) mod source;
+pub(crate) mod token_row;
 
 use changes::Changes;
 use facts::{CredentialFacts, OrgFacts, PartnerFacts, TokenTerms};
