@@ -30,6 +30,7 @@ use crate::service::manage::scopes::Scopes;
 use crate::service::manage::tokens::IssuedTokens;
 use crate::service::plans::SharedPlans;
 use crate::service::readiness::{Draining, Readiness};
+use crate::service::refusals::Refusals;
 use crate::service::replay::Replays;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
@@ -231,6 +232,11 @@ pub fn compose(
         keyring: Arc::clone(keyring),
         agents: opened.agents_with(config, plans),
         cursors: Arc::clone(cursors),
+        refusals: Arc::new(Refusals::new(
+            Arc::clone(store),
+            Arc::clone(records),
+            Arc::clone(clock),
+        )),
         metadata: ServerMetadata::new(issuer),
         readiness: Readiness::new(draining, Arc::clone(store), Arc::clone(clock)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,

@@ -55,6 +55,7 @@ pub(crate) use revocation::{KilledToken, RevokedToken};
 pub use token::{
     AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
 };
+pub(crate) use write::RefusedRequests;
 pub use write::{
     AgentChange, Change, CredentialChange, KeyChange, LogChange, Outcome, Retires, ScopeChange,
     TokenChange, Write,

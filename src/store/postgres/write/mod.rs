@@ -148,6 +148,7 @@ async fn apply(
         Change::Scope(change) => scope::apply(conn, change).await,
         Change::Key(change) => key::apply(conn, at, change).await,
         Change::Log(change) => log::apply(conn, at, change).await,
+        Change::Refusals(_) => Ok(Outcome::Applied),
     }
 }
 

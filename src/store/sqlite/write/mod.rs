@@ -98,6 +98,7 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
         Change::Scope(change) => scope::apply(conn, write.act.at, change).await,
         Change::Key(change) => key::apply(conn, write.act.at.second(), change).await,
         Change::Log(change) => log::apply(conn, write.act.at.second(), change).await,
+        Change::Refusals(_) => Ok(Outcome::Applied),
     }
 }
 
