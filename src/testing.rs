@@ -23,7 +23,7 @@ pub mod config {
 }
 pub mod domain {
     pub mod act {
-        pub use crate::domain::act::{Act, ChangeReason, Operator};
+        pub use crate::domain::act::Act;
     }
     pub mod agent {
         pub use crate::domain::agent::{
@@ -70,6 +70,11 @@ pub mod domain {
         }
         pub mod row {
             pub use crate::domain::event::row::EventRow;
+        }
+        pub mod search {
+            pub use crate::domain::event::search::{
+                EventCriteria, EventFilter, EventOrder, KindFilter,
+            };
         }
         pub mod source {
             pub use crate::domain::event::source::{EventSource, SourcePrecision};
@@ -227,11 +232,12 @@ pub mod service {
 }
 pub mod store {
     pub use crate::store::{
-        AgentChange, AgentRecord, Backend, Batch, Change, CredentialChange, Freshness, KeyChange,
-        KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease, LogAppend, LogChange, LogEntry,
-        LogEntryKind, LogHead, LogNode, OpenError, Outcome, Pass, PassOutcome, REVOCATION_GRACE,
-        Recorded, Records, Retires, SPENT_GRACE, ScopeChange, Sealed, Settlement, Standing, Store,
-        StoreError, StoreKey, TokenChange, TokenRef, Unsettled, Verdict, Write,
+        AgentChange, AgentRecord, Backend, Batch, Change, CredentialChange, Freshness, IdRange,
+        KeyChange, KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease, LogAppend,
+        LogChange, LogEntry, LogEntryKind, LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome,
+        Pass, PassOutcome, REVOCATION_GRACE, Recorded, Records, Retires, SPENT_GRACE, ScopeChange,
+        Sealed, Settlement, Standing, Store, StoreError, StoreKey, TokenChange, TokenRef,
+        Unsettled, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

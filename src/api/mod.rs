@@ -5,6 +5,7 @@
 //! who asks, or where the JSON is sent. Nothing here holds any part of a secret.
 
 pub(crate) mod agents;
+pub(crate) mod audit;
 pub(crate) mod keys;
 pub(crate) mod scopes;
 pub(crate) mod tokens;

@@ -26,11 +26,11 @@ use crate::service::journal::log::open::LogOpener;
 use crate::service::journal::settle::JournalReader;
 use crate::service::limits::Limits;
 use crate::service::manage::agents::{Agents, AgentsParts};
+use crate::service::manage::audit::Audit;
 use crate::service::manage::scopes::Scopes;
 use crate::service::manage::tokens::IssuedTokens;
 use crate::service::plans::SharedPlans;
 use crate::service::readiness::{Draining, Readiness};
-use crate::service::refusals::Refusals;
 use crate::service::replay::Replays;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
@@ -40,13 +40,12 @@ use crate::telemetry::metrics::Metrics;
 
 use super::error::AppError;
 use super::open::{Opened, open_to_read};
-use super::operator::operator;
 use super::reload;
 
 impl Opened {
     /// The act of an operator at the command line, at the current time.
     pub fn operator(&self) -> Act {
-        Act::operator(operator(), self.clock.moment())
+        Act::operator(self.clock.moment())
     }
 
     /// The operations on agents.
@@ -72,6 +71,11 @@ impl Opened {
     pub fn scopes(&self, config: &Config) -> Scopes {
         let (store, records) = (Arc::clone(&self.store), Arc::clone(&self.records));
         scopes(config, store, records, Arc::clone(&self.clock))
+    }
+
+    /// The operations on events.
+    pub fn audit(&self) -> Audit {
+        Audit::new(Arc::clone(&self.records))
     }
 
     /// The operations on single tokens.
@@ -231,12 +235,8 @@ pub fn compose(
         keys: Arc::clone(keys),
         keyring: Arc::clone(keyring),
         agents: opened.agents_with(config, plans),
+        audit: opened.audit(),
         cursors: Arc::clone(cursors),
-        refusals: Arc::new(Refusals::new(
-            Arc::clone(store),
-            Arc::clone(records),
-            Arc::clone(clock),
-        )),
         metadata: ServerMetadata::new(issuer),
         readiness: Readiness::new(draining, Arc::clone(store), Arc::clone(clock)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,

@@ -5,6 +5,8 @@ use std::fmt;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::Invalid;
+
 /// A moment in whole seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
@@ -28,6 +30,17 @@ impl Timestamp {
             .ok()
             .and_then(|t| t.format(&Rfc3339).ok())
             .unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
+    }
+
+    /// Reads RFC 3339 with whole seconds.
+    pub fn parse_rfc3339(text: &str) -> Result<Self, Invalid> {
+        let fault = Invalid("a time is RFC 3339 with whole seconds, such as 2026-03-31T13:12:17Z");
+        let read = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| fault)?;
+        if read.nanosecond() == 0 && !text.contains('.') {
+            Ok(Self(read.unix_timestamp()))
+        } else {
+            Err(fault)
+        }
     }
 
     /// The UTC calendar month of this moment. A moment outside the years 1970–9999 counts as the
@@ -118,6 +131,29 @@ mod tests {
         assert_eq!(t.to_rfc3339(), "2026-12-05T00:00:00Z");
         assert_eq!(t.month().resets_at().to_rfc3339(), "2027-01-01T00:00:00Z");
         assert_eq!(t.month().key(), 202_612);
+    }
+
+    #[test]
+    fn a_time_is_read_as_it_is_written() {
+        for seconds in [0, 1, 1_769_903_999, 253_402_300_799] {
+            let text = Timestamp(seconds).to_rfc3339();
+            assert_eq!(Timestamp::parse_rfc3339(&text), Ok(Timestamp(seconds)));
+        }
+        let with_offset = Timestamp::parse_rfc3339("2026-01-31T23:59:59+01:00");
+        assert_eq!(with_offset, Ok(Timestamp(1_769_900_399)));
+        for text in [
+            "",
+            "2026-01-31",
+            "2026-01-31T23:59:59",
+            "2026-01-31T23:59:59.0Z",
+            "2026-01-31T23:59:59.5Z",
+            "2026-01-31T23:59:59 01:00",
+            "2026-02-30T00:00:00Z",
+            "1769903999",
+            "99999-01-01T00:00:00Z",
+        ] {
+            assert!(Timestamp::parse_rfc3339(text).is_err(), "{text}");
+        }
     }
 
     #[test]

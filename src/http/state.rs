@@ -17,8 +17,8 @@ use crate::service::issue::Mint;
 use crate::service::keys::KeyService;
 use crate::service::limits::Limits;
 use crate::service::manage::agents::Agents;
+use crate::service::manage::audit::Audit;
 use crate::service::readiness::Readiness;
-use crate::service::refusals::Refusals;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
 use crate::service::tokens::Tokens;
@@ -52,12 +52,12 @@ pub struct State {
     pub keyring: Arc<Keyring>,
     /// Shows agents.
     pub agents: Agents,
+    /// Reads events.
+    pub audit: Audit,
     /// Authenticates the cursors of lists.
     pub cursors: Arc<CursorKey>,
     /// The metadata documents.
     pub metadata: ServerMetadata,
-    /// Counts refused requests.
-    pub refusals: Arc<Refusals>,
     /// Whether this process should get requests.
     pub readiness: Readiness,
     /// The counters.

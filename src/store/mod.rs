@@ -10,7 +10,7 @@
 //! over any store), then `postgres` and `sqlite`, which have the same functions in the same order
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `revocation`
-//! (the values of the revocation list), `journal` (those of reading events in order), `key`, `log`,
+//! (the values of the revocation list), `journal` (those of reading events in order), `search`, `key`, `log`,
 //! `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
@@ -38,6 +38,7 @@ mod revocation;
 mod row;
 #[cfg(test)]
 mod scripted;
+mod search;
 pub(crate) mod sqlite;
 mod token;
 pub(crate) mod write;
@@ -52,10 +53,10 @@ pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations};
 pub use revocation::{KilledAgentQuery, KilledTokens, REVOCATION_GRACE};
 #[cfg(test)]
 pub(crate) use revocation::{KilledToken, RevokedToken};
+pub use search::{IdRange, MAX_WINDOW_ROWS};
 pub use token::{
     AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
 };
-pub(crate) use write::RefusedRequests;
 pub use write::{
     AgentChange, Change, CredentialChange, KeyChange, LogChange, Outcome, Retires, ScopeChange,
     TokenChange, Write,

@@ -5,13 +5,14 @@
 //! meets a broken connection, the backend tries it again until the call's timeout. Must not know
 //! how a token is counted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::domain::agent::{Agent, AgentName};
 use crate::domain::event::row::EventRow;
+use crate::domain::event::search::{EventCriteria, EventOrder};
 use crate::domain::id::{AgentId, HolderId, Jti};
 use crate::domain::time::{Moment, Month, Timestamp};
 use crate::domain::tree::hash::NodeHash;
@@ -21,15 +22,23 @@ use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 use super::key::{KeyRecord, StoreKey};
 use super::log::{LogEntry, LogEntryKind, LogHead};
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
+use super::search::IdRange;
 
 /// All read traits together.
 pub trait Records:
-    ReadAgents + ReadRevocations + ReadEvents + Places + ReadLog + ReadKeys + Upkeep
+    ReadAgents + ReadRevocations + ReadEvents + SearchEvents + Places + ReadLog + ReadKeys + Upkeep
 {
 }
 
-impl<T: ReadAgents + ReadRevocations + ReadEvents + Places + ReadLog + ReadKeys + Upkeep> Records
-    for T
+impl<T> Records for T where
+    T: ReadAgents
+        + ReadRevocations
+        + ReadEvents
+        + SearchEvents
+        + Places
+        + ReadLog
+        + ReadKeys
+        + Upkeep
 {
 }
 
@@ -50,9 +59,6 @@ pub trait ReadAgents: Send + Sync {
         agent_ids: &[AgentId],
         month: Month,
     ) -> Result<HashMap<AgentId, i64>, StoreError>;
-
-    /// Those of these ids that an agent has.
-    async fn existing_agents(&self, agent_ids: &[AgentId]) -> Result<HashSet<AgentId>, StoreError>;
 }
 
 /// The revocation list.
@@ -101,6 +107,26 @@ pub trait ReadEvents: Send + Sync {
         &self,
         after: i64,
         through: i64,
+        limit: i64,
+    ) -> Result<Vec<EventRow>, StoreError>;
+}
+
+/// The search for events. Every part of a range is searched in windows, so that each call reads a
+/// bounded number of rows.
+#[async_trait]
+pub trait SearchEvents: Send + Sync {
+    /// The first part of `range` in this order that has at most `MAX_WINDOW_ROWS` rows of
+    /// `audit_event`; the whole range if it has no more.
+    async fn change_window(&self, order: EventOrder, range: IdRange)
+    -> Result<IdRange, StoreError>;
+
+    /// The first `limit` events of `audit_event` in this range and order that meet `sought`. Reads
+    /// all rows of the range if there are fewer, so `range` should be a window.
+    async fn search_changes(
+        &self,
+        sought: &EventCriteria,
+        order: EventOrder,
+        range: IdRange,
         limit: i64,
     ) -> Result<Vec<EventRow>, StoreError>;
 }

@@ -24,7 +24,6 @@
 )]
 
 mod aborts;
-mod bursts;
 mod clocks;
 mod codes;
 mod connections;

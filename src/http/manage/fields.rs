@@ -70,28 +70,52 @@ impl<'r> Fields<'r> {
         name: &'static str,
         read: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
+        let value = self.filter(name, |text| {
+            let given = Some(text).filter(|text| !text.is_empty());
+            given.map(read).transpose()
+        });
+        value.flatten()
+    }
+
+    /// A filter of the query, read by the given rule. An empty filter is not an absent one: it must
+    /// not list everything.
+    pub(crate) fn filter<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
         self.known.push(name);
-        let mut values = self
-            .query
-            .iter()
-            .filter(|(other, _)| other == name)
-            .map(|(_, value)| value);
-        let (value, again) = (values.next(), values.next());
-        if again.is_some() {
+        let (value, again) = {
+            let mut values = self.values(name);
+            (values.next().map(str::to_owned), values.next().is_some())
+        };
+        if again {
             self.note(name, "is given more than once");
             return None;
         }
-        match value
-            .filter(|value| !value.is_empty())
-            .map(|value| read(value))
-        {
-            None => None,
-            Some(Ok(value)) => Some(value),
-            Some(Err(reason)) => {
-                self.note(name, reason);
-                None
-            }
-        }
+        self.noted(name, read(&value?))
+    }
+
+    /// A filter of the query that may repeat. Every wrong value is noted as an error.
+    pub(crate) fn filters<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Vec<T> {
+        self.known.push(name);
+        let read: Vec<_> = self.values(name).map(read).collect();
+        read.into_iter()
+            .filter_map(|value| self.noted(name, value))
+            .collect()
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        let pairs = self.query.iter().filter(move |(other, _)| other == name);
+        pairs.map(|(_, value)| &**value)
+    }
+
+    fn noted<T>(&mut self, name: &str, value: Result<T, &'static str>) -> Option<T> {
+        value.map_err(|reason| self.note(name, reason)).ok()
     }
 
     /// The position of the cursor, if the request has one. The cursor must come from this list under
@@ -137,7 +161,8 @@ impl<'r> Fields<'r> {
         }
     }
 
-    fn note(&mut self, field: &str, reason: &'static str) {
+    /// Notes an error of this field.
+    pub(crate) fn note(&mut self, field: &str, reason: &'static str) {
         self.errors.push(FieldError::new(field.to_owned(), reason));
     }
 }

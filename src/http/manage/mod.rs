@@ -8,6 +8,7 @@
 use super::route::Route;
 
 mod agents;
+mod audit;
 mod authority;
 pub(crate) mod cursor;
 pub(crate) mod endpoint;
@@ -24,6 +25,7 @@ use endpoint::endpoint;
 pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Get "/api/v1/agents",      Scope("agents:read"),      REQUEST_TIMEOUT, Nothing, agents::list_agents),
     endpoint!(Get "/api/v1/agents/{id}", ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_agent),
+    endpoint!(Get "/api/v1/audit",       Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit::list_events),
     endpoint!(Get "/api/v1/keys",        Scope("admin:orgs"),       REQUEST_TIMEOUT, Nothing, keys::list_keys),
     endpoint!(Get "/api/v1/whoami",      AnyToken,                  REQUEST_TIMEOUT, Nothing, whoami::get_whoami),
 ];

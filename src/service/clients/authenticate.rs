@@ -12,7 +12,6 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::domain::context::RequestContext;
 use crate::domain::credential::{Credential, Tag};
-use crate::domain::event::reason::RefusalReason::{self, UnknownClient, WrongSecret};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -24,9 +23,6 @@ use super::secret::{Foreign, Presented, Proof, Secret, Secrets};
 use crate::service::error::Error;
 use crate::service::limits::Limits;
 use crate::service::look::Look;
-
-/// The agent that authenticated, or why none did.
-type Compared = Result<Arc<AgentRecord>, RefusalReason>;
 
 /// Authenticates clients.
 pub struct Authenticator {
@@ -78,36 +74,20 @@ impl Authenticator {
         look: Look,
         context: &RequestContext,
     ) -> Result<Arc<AgentRecord>, Error> {
-        let proven = self.compare(credentials, look, context).await?;
-        proven.map_err(|reason| {
-            context.fail_proof(&credentials.client_id, reason);
-            Refusal::InvalidClient.into()
-        })
-    }
-
-    /// The agent whose secret was presented, or why there is none. An id is not looked up for a
-    /// secret that cannot be right, so most unknown clients count as a wrong secret here.
-    async fn compare(
-        &self,
-        credentials: &ClientCredentials,
-        look: Look,
-        context: &RequestContext,
-    ) -> Result<Compared, Error> {
-        let Some(secret) = &credentials.secret else {
-            return Ok(Err(WrongSecret));
-        };
+        let secret = credentials.secret.as_ref().ok_or(Refusal::InvalidClient)?;
         match self
             .secrets
             .inspect(credentials.client_id.as_str(), secret.expose())
         {
-            Presented::Forged => Ok(Err(WrongSecret)),
-            Presented::Generated(tag) => match credentials.client_id.agent_id() {
-                Some(agent_id) => {
-                    self.authenticate_generated(agent_id, credentials, secret, &tag, look)
-                        .await
-                }
-                None => Ok(Err(UnknownClient)),
-            },
+            Presented::Forged => Err(Refusal::InvalidClient.into()),
+            Presented::Generated(tag) => {
+                let agent_id = credentials
+                    .client_id
+                    .agent_id()
+                    .ok_or(Refusal::InvalidClient)?;
+                self.authenticate_generated(agent_id, credentials, secret, &tag, look)
+                    .await
+            }
             Presented::Other => {
                 self.authenticate_imported(credentials, secret, look, context)
                     .await
@@ -148,10 +128,10 @@ impl Authenticator {
         secret: &Secret,
         look: Look,
         context: &RequestContext,
-    ) -> Result<Compared, Error> {
+    ) -> Result<Arc<AgentRecord>, Error> {
         let costs = self.store.imported_costs(Freshness::Cached).await?;
         if costs.is_empty() {
-            return Ok(Err(WrongSecret));
+            return Err(Refusal::InvalidClient.into());
         }
         let (client_id, now) = (credentials.client_id.as_str(), self.clock.now());
         let agent_id = credentials.client_id.agent_id();
@@ -165,7 +145,7 @@ impl Authenticator {
                 .recall(agent_id, credentials, secret, None, now)
                 .await?
         {
-            return Ok(Ok(record));
+            return Ok(record);
         }
         let record = match agent_id {
             Some(agent_id) => self.store.agent(agent_id, Freshness::Fresh).await?,
@@ -191,13 +171,9 @@ impl Authenticator {
                 if let Some(to) = rehashed {
                     self.replace_hash(credential, to, context).await;
                 }
-                Ok(record.ok_or(UnknownClient))
+                record.ok_or(Refusal::InvalidClient.into())
             }
-            _ => Ok(Err(if record.is_some() {
-                WrongSecret
-            } else {
-                UnknownClient
-            })),
+            _ => Err(Refusal::InvalidClient.into()),
         }
     }
 
@@ -210,25 +186,25 @@ impl Authenticator {
         secret: &Secret,
         tag: &Tag,
         look: Look,
-    ) -> Result<Compared, Error> {
+    ) -> Result<Arc<AgentRecord>, Error> {
         let now = self.clock.now();
         if look.is_remembered()
             && let Some(record) = self
                 .recall(agent_id, credentials, secret, Some(tag), now)
                 .await?
         {
-            return Ok(Ok(record));
+            return Ok(record);
         }
-        let Some(record) = self.store.agent(agent_id, Freshness::Fresh).await? else {
-            return Ok(Err(UnknownClient));
-        };
-        let Some(credential) = candidate(&record, Some(tag), now) else {
-            return Ok(Err(WrongSecret));
-        };
+        let record = self
+            .store
+            .agent(agent_id, Freshness::Fresh)
+            .await?
+            .ok_or(Refusal::InvalidClient)?;
+        let credential = candidate(&record, Some(tag), now).ok_or(Refusal::InvalidClient)?;
         let secret = credentials.secret_for(credential, secret);
         match self.secrets.prove(credential, secret, now).await? {
-            Proof::Right(_) => Ok(Ok(record)),
-            Proof::Wrong => Ok(Err(WrongSecret)),
+            Proof::Right(_) => Ok(record),
+            Proof::Wrong => Err(Refusal::InvalidClient.into()),
         }
     }
 

@@ -5,8 +5,9 @@
 //! not delay the path of a token.
 //!
 //! Every reader goes through [`settle`]. [`ledger`] is the one that makes the tamper-evident log
-//! ([`log`]).
+//! ([`log`]). [`search`] is for people, who look for some events.
 
 pub(crate) mod ledger;
 pub(crate) mod log;
+pub(crate) mod search;
 pub(crate) mod settle;

@@ -119,7 +119,7 @@ impl JournalReader {
         let Some(mut session) = self.lease(session).await? else {
             return Ok(Progress::Elsewhere);
         };
-        let (settled, unsettled) = match self.settle(unsettled).await? {
+        let (settled, unsettled) = match settle(&*self.records, unsettled).await? {
             Settlement::Settled(id) => (id, None),
             Settlement::Unsettled(open) => (session.read, Some(open)),
         };
@@ -180,20 +180,6 @@ impl JournalReader {
         }))
     }
 
-    /// Asks up to which id the events are settled, and gives the transactions that are open a short
-    /// time to end.
-    async fn settle(&self, unsettled: Option<Unsettled>) -> Result<Settlement, Error> {
-        let mut answer = self.records.settled_event(unsettled).await?;
-        for _ in 1..SETTLE_TRIES {
-            let Settlement::Unsettled(open) = answer else {
-                break;
-            };
-            tokio::time::sleep(SETTLE_PAUSE).await;
-            answer = self.records.settled_event(Some(open)).await?;
-        }
-        Ok(answer)
-    }
-
     async fn events(&self, after: i64, through: i64, most: usize) -> Result<Vec<EventRow>, Error> {
         if through <= after {
             return Ok(Vec::new());
@@ -222,4 +208,21 @@ impl JournalReader {
             }
         }
     }
+}
+
+/// Asks up to which id the events are settled, and gives the transactions that are open a short
+/// time to end.
+pub(super) async fn settle(
+    records: &dyn Records,
+    unsettled: Option<Unsettled>,
+) -> Result<Settlement, Error> {
+    let mut answer = records.settled_event(unsettled).await?;
+    for _ in 1..SETTLE_TRIES {
+        let Settlement::Unsettled(open) = answer else {
+            break;
+        };
+        tokio::time::sleep(SETTLE_PAUSE).await;
+        answer = records.settled_event(Some(open)).await?;
+    }
+    Ok(answer)
 }

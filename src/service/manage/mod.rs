@@ -4,9 +4,11 @@
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command
 //! line or an endpoint) or how the result is shown. Reading order: [`agents`], `credentials` (makes
 //! and rotates secrets), `update`, [`patch`] (what an update changes), [`view`] (what is shown),
-//! [`row`] and [`import`], [`scopes`], [`tokens`]; `checks` has what these share.
+//! [`row`] and [`import`], [`scopes`], [`tokens`], [`audit`] (reads
+//! events); `checks` has what these share.
 
 pub(crate) mod agents;
+pub(crate) mod audit;
 mod checks;
 mod credentials;
 mod error;

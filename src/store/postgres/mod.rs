@@ -45,6 +45,7 @@ mod redeem;
 mod revocations;
 mod schema;
 mod scopes;
+mod search;
 mod shelf;
 mod tokens;
 mod write;

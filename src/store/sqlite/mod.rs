@@ -40,6 +40,7 @@ mod redeem;
 mod revocations;
 mod schema;
 mod scopes;
+mod search;
 mod tokens;
 mod turn;
 mod write;

@@ -7,6 +7,7 @@
 mod agents;
 mod airisk;
 mod audiences;
+mod audit;
 mod bytes;
 mod client;
 mod clocks;
@@ -35,7 +36,6 @@ mod outage;
 mod parameters;
 mod quota;
 mod recorded;
-mod refusals;
 mod replicas;
 mod revocations;
 mod revoke;

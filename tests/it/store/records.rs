@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use sealwright::testing::domain::agent::{AgentName, Epoch};
+use sealwright::testing::domain::event::search::{EventCriteria, EventOrder};
 use sealwright::testing::domain::id::HolderId;
 use sealwright::testing::domain::time::Moment;
-use sealwright::testing::store::{KilledAgentQuery, LogEntryKind};
+use sealwright::testing::store::{IdRange, KilledAgentQuery, LogEntryKind};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{NOW, create, id, issue, jti, uuid};
@@ -45,6 +46,13 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
     );
     let name = AgentName::parse("x").unwrap();
     let holder = HolderId(uuid(NOW));
+    let (sought, range) = (
+        EventCriteria::default(),
+        IdRange {
+            after: 0,
+            through: 10,
+        },
+    );
     macro_rules! rides_out {
         ($($read:ident($($argument:expr),*)),* $(,)?) => {$(
             let_in(&db, false).await;
@@ -58,7 +66,6 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
     rides_out!(
         agents(None, 10),
         agents_named(&name, 10),
-        existing_agents(&agents),
         used(&agents, NOW.month()),
         revocations(0, NOW, NOW),
         killed_tokens(&tokens, None, NOW, 10),
@@ -66,6 +73,8 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         newest_event(),
         settled_event(None),
         events(0, 10, 10),
+        change_window(EventOrder::Ascending, range),
+        search_changes(&sought, EventOrder::Ascending, range, 10),
         take_lease("test", holder, Duration::from_secs(1), Moment::from(NOW)),
         place("test"),
         issued_token(jti()),

@@ -1,0 +1,90 @@
+//! `GET /api/v1/audit`: the events, in pages.
+
+use std::sync::Arc;
+
+use crate::api::audit::AuditJson;
+use crate::domain::Invalid;
+use crate::domain::event::search::{EventFilter, EventOrder, KindFilter};
+use crate::domain::time::Timestamp;
+use crate::http::error::Failure;
+use crate::http::state::State;
+use crate::service::manage::audit::AuditQuery;
+
+use super::cursor::CursorScope;
+use super::endpoint::Call;
+use super::fields::{Fields, Input};
+use super::page::{Page, PageQuery};
+
+/// Which events are asked for. A position is the id of an event.
+pub(super) struct EventsPage {
+    filter: EventFilter,
+    order: EventOrder,
+    page: PageQuery<i64>,
+}
+
+impl Input for EventsPage {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let filter = read_filter(fields);
+        let order = fields.filter("order", |text| EventOrder::parse(text).map_err(rule));
+        let order = order.unwrap_or(EventOrder::Descending);
+        // JSON, so that no two filters have the same text.
+        let bound = serde_json::to_string(&filter.members()).unwrap_or_default();
+        let bound = format!("{} {bound}", order.as_str());
+        let page = PageQuery::read(fields, "audit", bound, |position| {
+            Some(i64::from_be_bytes(position.try_into().ok()?))
+        });
+        Some(Self {
+            filter,
+            order,
+            page,
+        })
+    }
+}
+
+fn read_filter(fields: &mut Fields<'_>) -> EventFilter {
+    // An id that no agent or token can have is no fault: it finds nothing.
+    let text = |text: &str| Ok(text.to_owned());
+    let time = |text: &str| Timestamp::parse_rfc3339(text).map_err(rule);
+    let filter = EventFilter {
+        agent_id: fields.filter("agentId", text),
+        actor: fields.filter("actor", text),
+        kinds: fields.filters("kind", |text| KindFilter::parse(text).map_err(rule)),
+        jti: fields.filter("jti", text),
+        request_id: fields.filter("requestId", text),
+        from: fields.filter("from", time),
+        to: fields.filter("to", time),
+    };
+    if filter.ends_before_it_begins() {
+        fields.note("to", "is before from");
+    }
+    filter
+}
+
+fn rule(invalid: Invalid) -> &'static str {
+    invalid.0
+}
+
+/// One page of events, the newest first unless the request says otherwise.
+pub(super) async fn list_events(
+    state: Arc<State>,
+    call: Call<EventsPage>,
+) -> Result<Page<AuditJson>, Failure> {
+    let EventsPage {
+        filter,
+        order,
+        page,
+    } = call.input;
+    let query = AuditQuery {
+        filter,
+        order,
+        after: page.after,
+        limit: usize::try_from(page.limit).unwrap_or(0),
+    };
+    let found = state.audit.page(&query).await?;
+    let events: Result<_, _> = found.events.iter().map(AuditJson::of).collect();
+    let cursors = CursorScope::new(&state.cursors, call.caller.reach());
+    let next = found
+        .next
+        .map(|position| page.cursor(cursors, &position.to_be_bytes()));
+    Ok(Page::new(events?, page.limit, next))
+}
