@@ -23,7 +23,7 @@ pub mod config {
 }
 pub mod domain {
     pub mod act {
-        pub use crate::domain::act::Act;
+        pub use crate::domain::act::{Act, ChangeReason, Operator};
     }
     pub mod agent {
         pub use crate::domain::agent::{

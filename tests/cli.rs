@@ -2,6 +2,7 @@
 //!
 //! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: one family of commands
 //!   each
+//! - `reasons`: who runs a command, and why
 //! - `narrowing`, `secrets`: which tokens and secrets stay valid after a change
 //! - `printed`: secrets that are shown only once
 //! - `failures`: the message when a file, an address or a port is not available
@@ -50,6 +51,8 @@ mod owners;
 mod postgres;
 #[path = "cli/printed.rs"]
 mod printed;
+#[path = "cli/reasons.rs"]
+mod reasons;
 #[path = "cli/risk.rs"]
 mod risk;
 #[path = "cli/scope_key_token.rs"]

@@ -152,6 +152,11 @@ const CRATES: &[(&str, &str, &str)] = &[
         "nothing after start reads the environment: take a value of Config",
     ),
     (
+        "whoami",
+        "src/app/operator.rs",
+        "who runs a command is an argument: take an Act",
+    ),
+    (
         "std::time::SystemTime::now time::OffsetDateTime::now_utc time::OffsetDateTime::now_local",
         "src/clock.rs",
         "time is an argument: take a Timestamp, or ask a Clock",

@@ -32,6 +32,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
     let (records, clock) = (Arc::clone(&opened.records), Arc::clone(&opened.clock));
     let idle = Arc::clone(&opened.records);
     let (limits, metrics) = (Arc::clone(&state.limits), state.metrics.clone());
+    let refusals = Arc::clone(&state.refusals);
     let (measured, told, skew) = (
         Arc::clone(&records),
         Arc::clone(&clock),
@@ -70,6 +71,10 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
         every("prune", 60, move || {
             let (records, clock) = (Arc::clone(&records), Arc::clone(&clock));
             async move { prune(&*records, &clock, keep).await }
+        }),
+        every("refusals", 60, move || {
+            let refusals = Arc::clone(&refusals);
+            async move { refusals.write().await.map_err(|e| error_chain(&e)) }
         }),
         every("limits", 30, move || {
             limits.sweep();

@@ -9,6 +9,7 @@
 //! - `beside` knows the files next to a store, and `files` writes them.
 //! - `listen` has the listeners and their limits, `loops` the background loops.
 //! - `reload` reads the configuration again, `signals` receives signals.
+//! - `operator` tells who runs a command.
 //! - `announce` prints what a starting server says, `time` waits until the clock is set.
 
 mod announce;
@@ -19,6 +20,7 @@ mod first_start;
 mod listen;
 pub(crate) mod loops;
 mod open;
+mod operator;
 mod reload;
 mod serve;
 mod services;

@@ -110,6 +110,12 @@ pub(crate) async fn serve(
     // is gone.
     drop(stop_ops);
     finished(ops_server.await)?;
+    if let Err(error) = state.refusals.write().await {
+        tracing::warn!(
+            error = error_chain(&error),
+            "the counts of refused requests were not recorded"
+        );
+    }
     opened.store.close().await;
     tracing::info!("stopped");
     Ok(())

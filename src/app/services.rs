@@ -31,6 +31,7 @@ use crate::service::manage::scopes::Scopes;
 use crate::service::manage::tokens::IssuedTokens;
 use crate::service::plans::SharedPlans;
 use crate::service::readiness::{Draining, Readiness};
+use crate::service::refusals::Refusals;
 use crate::service::replay::Replays;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
@@ -40,12 +41,13 @@ use crate::telemetry::metrics::Metrics;
 
 use super::error::AppError;
 use super::open::{Opened, open_to_read};
+use super::operator::operator;
 use super::reload;
 
 impl Opened {
     /// The act of an operator at the command line, at the current time.
     pub fn operator(&self) -> Act {
-        Act::operator(self.clock.moment())
+        Act::operator(operator(), self.clock.moment())
     }
 
     /// The operations on agents.
@@ -237,6 +239,11 @@ pub fn compose(
         agents: opened.agents_with(config, plans),
         audit: opened.audit(),
         cursors: Arc::clone(cursors),
+        refusals: Arc::new(Refusals::new(
+            Arc::clone(store),
+            Arc::clone(records),
+            Arc::clone(clock),
+        )),
         metadata: ServerMetadata::new(issuer),
         readiness: Readiness::new(draining, Arc::clone(store), Arc::clone(clock)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,

@@ -2,7 +2,10 @@
 
 use std::io::{self, Read};
 
+use clap::Args;
+
 use crate::domain::Invalid;
+use crate::domain::act::ChangeReason;
 use crate::domain::agent::{Audience, RedirectUri, UserId};
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
@@ -24,6 +27,14 @@ pub(super) struct TtlWord(pub Option<Ttl>);
 /// One value of a list. An empty text is `None`, which clears the list.
 #[derive(Debug, Clone)]
 pub(super) struct Item<T>(Option<T>);
+
+/// The `--reason` of a command that changes something.
+#[derive(Debug, Args)]
+pub(super) struct Why {
+    /// Why, in 200 characters at most; stands in the audit event
+    #[arg(long, value_name = "TEXT", value_parser = ChangeReason::parse)]
+    pub reason: Option<ChangeReason>,
+}
 
 /// Reads one `--scope`.
 pub(super) fn scopes(text: &str) -> Result<ScopeWords, Invalid> {

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::service::manage::view::KeyView;
 
 use super::failure::CommandFailure;
+use super::input::Why;
 use super::output::{Printer, Sheet};
 
 #[derive(Subcommand)]
@@ -15,7 +16,7 @@ pub(super) enum KeyCommand {
     /// List signing keys, oldest first
     List,
     /// Announce a new key, which signs once it was published long enough
-    Rotate,
+    Rotate(Why),
 }
 
 const HEAD: [&str; 6] = [
@@ -39,10 +40,9 @@ pub(super) async fn run(
             let keys: Vec<KeyJson> = keys.iter().map(|key| KeyView::from(key).into()).collect();
             out.print(&keys, || Sheet::list(&HEAD, keys.iter().map(row).collect()))
         }
-        KeyCommand::Rotate => {
-            let key = KeyJson::from(KeyView::from(
-                &opened.keys.rotate(&opened.operator()).await?,
-            ));
+        KeyCommand::Rotate(why) => {
+            let act = opened.operator().because(why.reason);
+            let key = KeyJson::from(KeyView::from(&opened.keys.rotate(&act).await?));
             out.print(&key, || Sheet::list(&HEAD, vec![row(&key)]))
         }
     }

@@ -17,6 +17,7 @@ use crate::config::{Config, LogFormat, MasterKeyNeed};
 use crate::telemetry::{self, Format, Output};
 
 mod agent;
+mod agent_args;
 mod agent_ref;
 mod agent_sheet;
 mod commands;

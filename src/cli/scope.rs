@@ -10,6 +10,7 @@ use crate::domain::scope::Scope;
 use crate::service::manage::scopes::{ScopePatch, parse_description};
 
 use super::failure::CommandFailure;
+use super::input::Why;
 use super::output::{Printer, Sheet};
 
 #[derive(Subcommand)]
@@ -27,6 +28,8 @@ pub(super) enum ScopeCommand {
         /// Let tokens that carry it live 15 minutes at most
         #[arg(long)]
         high_risk: bool,
+        #[command(flatten)]
+        why: Why,
     },
     /// Change a scope's description or mark
     Update(UpdateScope),
@@ -47,6 +50,8 @@ pub(super) struct UpdateScope {
     /// Take that mark back; where the name or the configuration makes the scope high-risk, it stays so
     #[arg(long, conflicts_with = "high_risk")]
     no_high_risk: bool,
+    #[command(flatten)]
+    why: Why,
 }
 
 pub(super) async fn run(
@@ -70,7 +75,9 @@ pub(super) async fn run(
             name,
             description,
             high_risk,
+            why,
         } => {
+            let act = act.because(why.reason);
             let entry = CatalogueEntry {
                 scope: name,
                 description,
@@ -85,7 +92,9 @@ pub(super) async fn run(
                 description,
                 high_risk,
                 no_high_risk,
+                why,
             } = args;
+            let act = act.because(why.reason);
             let patch = ScopePatch {
                 description,
                 high_risk: (high_risk || no_high_risk).then_some(high_risk),

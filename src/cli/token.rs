@@ -9,7 +9,7 @@ use crate::domain::id::Jti;
 use crate::domain::time::Timestamp;
 
 use super::failure::CommandFailure;
-use super::input::text_from_stdin;
+use super::input::{Why, text_from_stdin};
 use super::output::{Printer, Sheet};
 
 #[derive(Subcommand)]
@@ -24,6 +24,8 @@ pub(super) enum TokenCommand {
         /// The token's jti
         #[arg(long, value_parser = Jti::parse)]
         jti: Jti,
+        #[command(flatten)]
+        why: Why,
     },
 }
 
@@ -43,13 +45,10 @@ pub(super) async fn run(
             let found: InspectionJson = opened.issued_tokens().inspect(token.trim()).await?.into();
             out.print(&found, || Sheet::of(properties(&found)))
         }
-        TokenCommand::Revoke { jti } => {
+        TokenCommand::Revoke { jti, why } => {
             let opened = app::open(config).await?;
-            let revoked: RevokedTokenJson = opened
-                .issued_tokens()
-                .revoke(jti, &opened.operator())
-                .await?
-                .into();
+            let act = opened.operator().because(why.reason);
+            let revoked: RevokedTokenJson = opened.issued_tokens().revoke(jti, &act).await?.into();
             out.print(&revoked, || {
                 let agent = revoked
                     .agent_id

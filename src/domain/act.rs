@@ -2,17 +2,75 @@
 
 use std::fmt;
 
+use super::Invalid;
 use super::context::RequestContext;
 use super::event::request::RequestRef;
 use super::event::source::EventSource;
 use super::id::{AgentId, CredentialId};
 use super::time::Moment;
 
+/// The most characters of a user's name in an [`Operator`].
+const MAX_USER_CHARS: usize = 64;
+
+/// The most characters of a host's name in an [`Operator`]: the most that a name in DNS has.
+const MAX_HOST_CHARS: usize = 253;
+
+/// Who runs a command: the user of the operating system, and the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator(Box<str>);
+
+impl Operator {
+    /// The system may tell any text. What is neither a letter nor a digit nor usual in such names
+    /// becomes a `_`, so that the name stands on one line wherever it is shown.
+    pub fn new(user: &str, host: &str) -> Self {
+        // Directory services have names such as `DOMAIN\user` and `user@domain`.
+        let user = plain(user, "._-+$\\@", MAX_USER_CHARS);
+        let host = plain(host, "._-:", MAX_HOST_CHARS);
+        Self(format!("{user}@{host}").into())
+    }
+}
+
+fn plain(text: &str, usual: &str, max_chars: usize) -> String {
+    let kept = |c: char| c.is_alphanumeric() || usual.contains(c);
+    let chars = text.chars().take(max_chars);
+    let name: String = chars.map(|c| if kept(c) { c } else { '_' }).collect();
+    if name.is_empty() {
+        "unknown".to_owned()
+    } else {
+        name
+    }
+}
+
+/// Why an operator makes a change, in the operator's own words: 1 to 200 characters, none of them a
+/// control character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeReason(Box<str>);
+
+impl ChangeReason {
+    /// Accepts 1 to 200 characters without control characters.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.trim().is_empty()
+            || text.chars().count() > 200
+            || text.chars().any(char::is_control)
+        {
+            return Err(Invalid(
+                "a reason is 1 to 200 characters without control characters",
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Who causes a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
     /// An operator at the command line.
-    Operator,
+    Operator(Operator),
     /// An agent, with its own credentials or token.
     Agent(AgentId),
     /// The server itself.
@@ -22,7 +80,7 @@ pub enum Actor {
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Operator => f.write_str("operator"),
+            Self::Operator(operator) => write!(f, "operator:{}", operator.0),
             Self::Agent(id) => write!(f, "agent:{id}"),
             Self::System => f.write_str("system"),
         }
@@ -41,19 +99,18 @@ pub struct Act {
     pub request_id: Option<RequestRef>,
     /// The credential with which the agent authenticated, if it is known.
     pub credential: Option<CredentialId>,
+    /// The reason that the actor gave.
+    pub reason: Option<ChangeReason>,
     /// The time of the act.
     pub at: Moment,
 }
 
 impl Act {
     /// An act of an operator at the command line.
-    pub fn operator(at: Moment) -> Self {
+    pub fn operator(operator: Operator, at: Moment) -> Self {
         Self {
-            who: Actor::Operator,
-            source: None,
-            request_id: None,
-            credential: None,
-            at,
+            who: Actor::Operator(operator),
+            ..Self::system(at)
         }
     }
 
@@ -61,7 +118,11 @@ impl Act {
     pub fn system(at: Moment) -> Self {
         Self {
             who: Actor::System,
-            ..Self::operator(at)
+            source: None,
+            request_id: None,
+            credential: None,
+            reason: None,
+            at,
         }
     }
 
@@ -69,7 +130,7 @@ impl Act {
     pub fn agent(agent_id: AgentId, at: Moment) -> Self {
         Self {
             who: Actor::Agent(agent_id),
-            ..Self::operator(at)
+            ..Self::system(at)
         }
     }
 
@@ -87,6 +148,12 @@ impl Act {
             credential,
             ..Self::agent(agent_id, at)
         }
+    }
+
+    /// The same act, with the reason that the actor gave.
+    #[must_use]
+    pub fn because(self, reason: Option<ChangeReason>) -> Self {
+        Self { reason, ..self }
     }
 
     /// The same act, at the moment of its commit. Time passes between the arrival of a request and
@@ -130,6 +197,32 @@ mod tests {
         assert_eq!(act.credential, Some(credential));
         assert_eq!(Act::agent(agent_id, Moment(0)).who.to_string(), "agent:a");
         assert_eq!(Act::system(Moment(0)).who.to_string(), "system");
-        assert_eq!(Act::operator(Moment(0)).who.to_string(), "operator");
+        let operator = Act::operator(Operator::new("alice", "db-1.example"), Moment(0));
+        assert_eq!(operator.who.to_string(), "operator:alice@db-1.example");
+    }
+
+    #[test]
+    fn an_operator_is_named_in_one_short_line() {
+        for (user, host, expected) in [
+            ("ACME\\j.doe", "web-1", "ACME\\j.doe@web-1"),
+            ("j@acme.example", "fe80::1", "j@acme.example@fe80::1"),
+            ("J\u{fc}rgen", "h", "J\u{fc}rgen@h"),
+            ("a b\n\u{202e}\"", "x@y\0", "a_b___@x_y_"),
+            ("", "", "unknown@unknown"),
+        ] {
+            assert_eq!(&*Operator::new(user, host).0, expected);
+        }
+        let long = Operator::new(&"u".repeat(999), &"\u{e9}".repeat(999));
+        assert_eq!(long.0.chars().count(), MAX_USER_CHARS + 1 + MAX_HOST_CHARS);
+    }
+
+    #[test]
+    fn a_reason_is_a_short_line() {
+        for good in ["x", "leaked: INC-7 \u{1f600}", &"\u{1f600}".repeat(200)] {
+            assert_eq!(ChangeReason::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", " ", "a\nb", "a\0", &"x".repeat(201)] {
+            assert!(ChangeReason::parse(bad).is_err(), "{bad:?}");
+        }
     }
 }

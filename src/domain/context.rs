@@ -4,9 +4,10 @@
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
+use super::event::reason::RefusalReason;
 use super::event::request::RequestRef;
 use super::event::source::{EventSource, SourcePrecision};
-use super::id::AgentId;
+use super::id::{AgentId, ClientId};
 
 /// The id of a request, and who chose it. A client may send an id that looks like one of ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +57,17 @@ pub struct RequestContext {
     /// The request's id.
     pub request_id: RequestId,
     agent_id: OnceLock<AgentId>,
+    failed_proof: OnceLock<FailedProof>,
+}
+
+/// Why a client did not authenticate. The client is told less.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedProof {
+    /// The agent that the request named, whether it exists or not. `None` if the text is no id.
+    pub named: Option<AgentId>,
+    /// [`RefusalReason::UnknownClient`] if the agent was looked up and does not exist, otherwise
+    /// [`RefusalReason::WrongSecret`].
+    pub reason: RefusalReason,
 }
 
 impl RequestContext {
@@ -67,6 +79,7 @@ impl RequestContext {
             source: from.and_then(|address| precision.cut(address)),
             request_id,
             agent_id: OnceLock::new(),
+            failed_proof: OnceLock::new(),
         }
     }
 
@@ -79,6 +92,19 @@ impl RequestContext {
     /// The agent that was noted; `None` until an agent has authenticated.
     pub fn agent_id(&self) -> Option<&AgentId> {
         self.agent_id.get()
+    }
+
+    /// Notes why the client did not authenticate.
+    pub fn fail_proof(&self, client_id: &ClientId, reason: RefusalReason) {
+        let _ = self.failed_proof.set(FailedProof {
+            named: client_id.agent_id().cloned(),
+            reason,
+        });
+    }
+
+    /// Why the client did not authenticate, if it tried to.
+    pub fn failed_proof(&self) -> Option<&FailedProof> {
+        self.failed_proof.get()
     }
 }
 

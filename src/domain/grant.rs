@@ -88,6 +88,10 @@ impl Grant {
     pub fn subject(&self) -> &str {
         &self.subject
     }
+    /// The user whom the token is about, if it is not about the agent itself.
+    pub fn user(&self) -> Option<&str> {
+        (self.subject != self.agent_id.as_str()).then_some(self.subject.as_str())
+    }
     /// The granted scopes, joined by spaces.
     pub fn scope(&self) -> &str {
         &self.scope

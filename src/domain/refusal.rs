@@ -1,5 +1,6 @@
 //! Refusals: what a client may be told. They are typed, public and expected; must not know HTTP.
 
+use super::event::reason::RefusalReason;
 use super::quota::{Limit, PlanName, reached_message};
 
 /// Why a request was refused. Each refusal carries only fixed text or the server's own values, so
@@ -67,9 +68,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The reason in one word, for logs and counters. It does not reveal whether the client is
-    /// unknown or its secret wrong.
-    pub fn reason(&self) -> &'static str {
+    /// The reason, for logs and counters. Client authentication knows more about
+    /// [`Self::InvalidClient`] than this value tells.
+    pub fn reason(&self) -> RefusalReason {
         match self {
             Self::InvalidRequest(_)
             | Self::MissingParameter(_)
@@ -80,20 +81,20 @@ impl Refusal {
             | Self::UnsupportedGrantType
             | Self::UnsupportedResponseType
             | Self::MalformedScope
-            | Self::MalformedTarget(_) => "malformed",
-            Self::InvalidClient => "invalid_client",
-            Self::AgentSuspended => "suspended",
-            Self::AgentDecommissioned => "decommissioned",
+            | Self::MalformedTarget(_) => RefusalReason::Malformed,
+            Self::InvalidClient | Self::MissingToken | Self::InvalidToken => {
+                RefusalReason::NoCredentials
+            }
+            Self::AgentSuspended => RefusalReason::Suspended,
+            Self::AgentDecommissioned => RefusalReason::Decommissioned,
             Self::ScopeNotAllowed
             | Self::NoScopes
             | Self::InsufficientScope(_)
-            | Self::DemandNotMet => "scope",
-            Self::InvalidTarget => "audience",
-            Self::InvalidCode => "code",
-            Self::QuotaReached { .. } => "quota",
-            Self::SlowDown { .. } => "rate",
-            Self::MissingToken => "no_token",
-            Self::InvalidToken => "invalid_token",
+            | Self::DemandNotMet => RefusalReason::Scope,
+            Self::InvalidTarget => RefusalReason::Audience,
+            Self::InvalidCode => RefusalReason::Code,
+            Self::QuotaReached { .. } => RefusalReason::Quota,
+            Self::SlowDown { .. } => RefusalReason::Rate,
         }
     }
 

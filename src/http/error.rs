@@ -9,6 +9,8 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::http::header::InvalidHeaderValue;
 
+use crate::domain::context::RequestContext;
+use crate::domain::event::reason::RefusalReason;
 use crate::domain::refusal::Refusal;
 use crate::domain::rejection::{Class, Rejection};
 use crate::service::{self, Error, manage};
@@ -86,23 +88,38 @@ impl Failure {
         }
     }
 
-    /// The reason in one word, for the request's line in the log.
-    pub fn reason(&self) -> &'static str {
+    /// Why the request was refused. `None` if it was not refused: something was not found, was in
+    /// conflict with the stored state, or is a fault.
+    pub fn refusal_reason(&self, context: &RequestContext) -> Option<RefusalReason> {
         match self {
-            Self::Refused(refusal) => refusal.reason(),
-            Self::Rejected(rejection) => match rejection.code.class() {
-                Class::Invalid => "malformed",
-                Class::NotFound => "not_found",
-                Class::Conflict => "conflict",
-            },
-            Self::TooSlow | Self::Crowded | Self::Unavailable(_) => "unavailable",
-            Self::Fault(_) => "fault",
-            Self::NotFound => "not_found",
+            Self::Refused(Refusal::InvalidClient) => Some(
+                context
+                    .failed_proof()
+                    .map_or(RefusalReason::NoCredentials, |failed| failed.reason),
+            ),
+            Self::Refused(refusal) => Some(refusal.reason()),
+            Self::Rejected(rejection) => {
+                (rejection.code.class() == Class::Invalid).then_some(RefusalReason::Malformed)
+            }
+            Self::TooSlow | Self::Crowded | Self::Unavailable(_) => {
+                Some(RefusalReason::Unavailable)
+            }
             Self::MethodNotAllowed(_)
             | Self::MediaType(_)
             | Self::TooLarge
             | Self::SlowBody
-            | Self::BrokenBody => "malformed",
+            | Self::BrokenBody => Some(RefusalReason::Malformed),
+            Self::Fault(_) | Self::NotFound => None,
+        }
+    }
+
+    /// The word in the request's line in the log, if the request was not refused.
+    pub fn other_reason(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Rejected(rejection) if rejection.code.class() == Class::NotFound => "not_found",
+            Self::Rejected(_) => "conflict",
+            _ => "fault",
         }
     }
 

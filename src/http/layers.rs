@@ -24,6 +24,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 
 use crate::domain::context::{RequestContext, RequestId};
+use crate::domain::event::reason::RefusalReason;
 use crate::domain::id::AgentId;
 use crate::telemetry::metrics;
 
@@ -92,7 +93,11 @@ pub(crate) async fn answer(
     let mut response = match result {
         Ok(response) => response,
         Err(failure) => {
-            reason = Some(failure.reason());
+            let refused = failure.refusal_reason(&context);
+            if let Some(why) = refused {
+                state.refusals.count(&context, why);
+            }
+            reason = Some(refused.map_or(failure.other_reason().into(), RefusalReason::as_str));
             failure.log(route.path, request_id);
             let mut response = render(route.shape, &failure, request_id);
             challenge(&mut response, &failure, route.reads, attempt.as_ref());
@@ -121,7 +126,7 @@ pub(crate) async fn answer(
         let method = known_method(&method);
         let agent = context.agent_id().map(AgentId::as_str);
         let peer = peer.map(tracing::field::display);
-        tracing::info!(target: "sealwright::request", request_id, method, route = route.path, status, micros, peer, agent, reason);
+        tracing::info!(target: "sealwright::request", request_id, method, route = route.path, status, micros, peer, agent, reason = reason.as_deref());
     }
     response
 }

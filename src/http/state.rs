@@ -19,6 +19,7 @@ use crate::service::limits::Limits;
 use crate::service::manage::agents::Agents;
 use crate::service::manage::audit::Audit;
 use crate::service::readiness::Readiness;
+use crate::service::refusals::Refusals;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
 use crate::service::tokens::Tokens;
@@ -58,6 +59,8 @@ pub struct State {
     pub cursors: Arc<CursorKey>,
     /// The metadata documents.
     pub metadata: ServerMetadata,
+    /// Counts refused requests.
+    pub refusals: Arc<Refusals>,
     /// Whether this process should get requests.
     pub readiness: Readiness,
     /// The counters.

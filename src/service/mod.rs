@@ -5,8 +5,8 @@
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
 //! token is valid), [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`],
-//! [`store_keys`], [`limits`], [`clock`], [`readiness`]; for operators [`manage`]; what follows
-//! from recorded events [`journal`].
+//! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`]; for operators [`manage`];
+//! what follows from recorded events [`journal`].
 
 pub(crate) mod clients;
 pub(crate) mod clock;
@@ -21,6 +21,7 @@ pub(crate) mod look;
 pub(crate) mod manage;
 pub(crate) mod plans;
 pub(crate) mod readiness;
+pub(crate) mod refusals;
 pub(crate) mod replay;
 pub(crate) mod revocations;
 pub(crate) mod revoke;

@@ -310,7 +310,7 @@ mod tests {
             expires_at: Timestamp(0),
         });
         Write {
-            act: crate::domain::act::Act::operator(Moment(0)),
+            act: crate::domain::act::Act::system(Moment(0)),
             change,
         }
     }

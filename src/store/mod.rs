@@ -57,6 +57,7 @@ pub use search::{IdRange, MAX_WINDOW_ROWS};
 pub use token::{
     AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
 };
+pub(crate) use write::RefusedRequests;
 pub use write::{
     AgentChange, Change, CredentialChange, KeyChange, LogChange, Outcome, Retires, ScopeChange,
     TokenChange, Write,

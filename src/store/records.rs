@@ -5,7 +5,7 @@
 //! meets a broken connection, the backend tries it again until the call's timeout. Must not know
 //! how a token is counted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -59,6 +59,9 @@ pub trait ReadAgents: Send + Sync {
         agent_ids: &[AgentId],
         month: Month,
     ) -> Result<HashMap<AgentId, i64>, StoreError>;
+
+    /// Those of these ids that an agent has.
+    async fn existing_agents(&self, agent_ids: &[AgentId]) -> Result<HashSet<AgentId>, StoreError>;
 }
 
 /// The revocation list.

@@ -11,6 +11,7 @@ use crate::domain::agent::{
     Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
 };
 use crate::domain::event::row::EventRow;
+use crate::domain::event::token_row::{InternedTerms, TokenRow};
 use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::quota::PlanName;
 use crate::domain::scope::Scope;
@@ -223,6 +224,60 @@ pub(in crate::store) fn event(columns: EventColumns) -> EventRow {
         reason,
         data,
     }
+}
+
+/// The columns of a token's event, in the order of [`TokenRow`], and of its row of `token_terms`.
+pub(in crate::store) type TokenColumns = (
+    i64,
+    i64,
+    uuid::Uuid,
+    i64,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<String>,
+    Option<String>,
+    Option<uuid::Uuid>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+);
+
+/// A token's event from its columns.
+fn token_event(columns: TokenColumns) -> EventRow {
+    let (id, at, jti, epoch, request, source, agent_id, inline, ..) = columns;
+    let (.., credential_id, scope, audience, ttl) = columns;
+    let terms = credential_id.zip(scope).zip(audience).zip(ttl);
+    let interned = terms.map(|(((credential_id, scope), audience), ttl)| InternedTerms {
+        credential_id,
+        scope,
+        audience,
+        ttl,
+    });
+    let row = TokenRow {
+        id,
+        at,
+        jti,
+        epoch,
+        request,
+        source,
+        agent_id,
+        inline,
+        interned,
+    };
+    row.event_row()
+}
+
+/// The first `limit` events of both tables, in the order of their ids.
+pub(in crate::store) fn merged_events(
+    changes: Vec<EventColumns>,
+    tokens: Vec<TokenColumns>,
+    limit: i64,
+) -> Vec<EventRow> {
+    let tokens = tokens.into_iter().map(token_event);
+    let mut events: Vec<EventRow> = changes.into_iter().map(event).chain(tokens).collect();
+    events.sort_by_key(|event| event.id);
+    events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    events
 }
 
 /// The second in which a token id was drawn. Its first 48 bits tell this (RFC 9562 §5.7). `None`

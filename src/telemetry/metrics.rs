@@ -4,6 +4,7 @@
 //! A label's value is one of a few fixed words, never an id or anything that a caller sent, so that
 //! the number of time series is bounded.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ const HASH_WORK: &str = "sealwright_hash_work_total";
 const HASH_SHED: &str = "sealwright_hash_shed_total";
 const INTROSPECTIONS: &str = "sealwright_introspections_total";
 const FAILED_REQUESTS: &str = "sealwright_failed_requests_total";
+const REFUSALS: &str = "sealwright_refused_requests_total";
 const UNLISTED_TOKENS: &str = "sealwright_unlisted_tokens";
 const SHED: &str = "sealwright_shed_total";
 const BUILD_INFO: &str = "sealwright_build_info";
@@ -49,6 +51,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (HASH_SHED,        Counter,            "Logins turned away because the hash queue was full."),
     (INTROSPECTIONS,   Counter,            "Introspections by answer: active or inactive."),
     (FAILED_REQUESTS,     Counter,            "Requests that could not be served, by kind: unavailable or fault."),
+    (REFUSALS,         Counter,            "Refused requests by reason, as in the log."),
     (UNLISTED_TOKENS,  Gauge,              "Live tokens of killed agents that revoked_jtis has no room for."),
     (SHED,             Counter,            "Connections and requests that were told to come again, by what there was too much of."),
     (BUILD_INFO,       Gauge,              "Always 1; the label tells the version."),
@@ -107,6 +110,11 @@ pub(crate) fn introspection(active: bool) {
 /// Counts a request that could not be served. `kind` is `unavailable` or `fault`.
 pub(crate) fn failed_request(kind: &'static str) {
     counter!(FAILED_REQUESTS, "kind" => kind).increment(1);
+}
+
+/// Counts a refused request. `reason` is one of a few words.
+pub(crate) fn refused_request(reason: Cow<'static, str>) {
+    counter!(REFUSALS, "reason" => reason).increment(1);
 }
 
 /// Sets how many live tokens of killed agents have no room in the revocation list.
@@ -217,6 +225,7 @@ mod tests {
         batch_size(3);
         credential_cache(true);
         introspection(false);
+        refused_request("scope".into());
         let text = Metrics::install().unwrap().render();
         metrics.upkeep();
         for (name, _, help) in METRICS {
@@ -231,6 +240,7 @@ mod tests {
             "sealwright_token_batch_size_bucket{le=\"4\"}",
             "sealwright_credential_cache_total{result=\"hit\"}",
             "sealwright_hash_shed_total 0",
+            "sealwright_refused_requests_total{reason=\"scope\"} 1",
             "sealwright_introspections_total{result=\"inactive\"}",
             "sealwright_failed_requests_total{kind=\"fault\"} 0",
         ] {

@@ -24,6 +24,7 @@
 )]
 
 mod aborts;
+mod bursts;
 mod clocks;
 mod codes;
 mod connections;

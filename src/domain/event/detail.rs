@@ -18,27 +18,27 @@ use super::reason::RefusalCount;
 /// stays below the limit of a detail.
 const MAX_COUNTS_BYTES: usize = 16_000;
 
-impl Event {
-    /// As many events as are needed to tell all counts, so that no detail is too large.
-    pub fn refusals(from: Timestamp, to: Timestamp, counts: Vec<RefusalCount>) -> Vec<Self> {
-        let mut parts: Vec<Vec<RefusalCount>> = Vec::new();
-        let mut room = 0;
-        for count in counts {
-            // One more byte for the comma.
-            let length = count_json(&count).to_string().len().saturating_add(1);
-            match parts.last_mut() {
-                Some(part) if length <= room => part.push(count),
-                _ => {
-                    parts.push(vec![count]);
-                    room = MAX_COUNTS_BYTES;
-                }
+/// The counts in as many parts as `auth.refused` events are needed to tell them, so that no detail
+/// is too large.
+pub(crate) fn split(counts: Vec<RefusalCount>) -> Vec<Vec<RefusalCount>> {
+    let mut parts: Vec<Vec<RefusalCount>> = Vec::new();
+    let mut room = 0;
+    for count in counts {
+        // One more byte for the comma.
+        let length = count_json(&count).to_string().len().saturating_add(1);
+        match parts.last_mut() {
+            Some(part) if length <= room => part.push(count),
+            _ => {
+                parts.push(vec![count]);
+                room = MAX_COUNTS_BYTES;
             }
-            room = room.saturating_sub(length);
         }
-        let event = |counts| Self::AuthRefused { from, to, counts };
-        parts.into_iter().map(event).collect()
+        room = room.saturating_sub(length);
     }
+    parts
+}
 
+impl Event {
     /// The agent that it concerns.
     pub fn agent_id(&self) -> Option<&AgentId> {
         match self {
@@ -599,17 +599,18 @@ mod tests {
         let counts: Vec<RefusalCount> = (0..10_000)
             .map(|i| count(AgentId::parse(&format!("{i:a<128}")).ok()))
             .collect();
-        let events = Event::refusals(Timestamp(0), Timestamp(60), counts.clone());
         let mut told = Vec::new();
-        for event in events {
+        for counts in split(counts.clone()) {
+            let event = Event::AuthRefused {
+                from: Timestamp(0),
+                to: Timestamp(60),
+                counts: counts.clone(),
+            };
             let detail = event.detail_json().unwrap();
             assert!(canonicalize_object(&detail).unwrap().len() <= MAX_DETAIL_BYTES);
-            let Event::AuthRefused { counts, .. } = event else {
-                panic!("another event");
-            };
             told.extend(counts);
         }
         assert_eq!(told, counts);
-        assert!(Event::refusals(Timestamp(0), Timestamp(60), vec![]).is_empty());
+        assert!(split(vec![]).is_empty());
     }
 }

@@ -24,12 +24,11 @@ pub struct TokenTerms {
 
 impl From<&Grant> for TokenTerms {
     fn from(grant: &Grant) -> Self {
-        let about_a_user = grant.subject() != grant.agent_id().as_str();
         Self {
             scope: grant.scope().to_owned(),
             audience: Some(grant.audience().to_vec()),
             ttl: grant.ttl(),
-            user: about_a_user.then(|| grant.subject().to_owned()),
+            user: grant.user().map(str::to_owned),
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod request;
 pub(crate) mod row;
 pub(crate) mod search;
 pub(crate) mod source;
+pub(crate) mod token_row;
 
 use changes::Changes;
 use facts::{CredentialFacts, OrgFacts, PartnerFacts, TokenTerms};

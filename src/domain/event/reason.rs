@@ -13,9 +13,9 @@ use super::source::EventSource;
 pub enum RefusalReason {
     /// No agent has this `client_id`.
     UnknownClient,
-    /// The agent's secrets do not match.
+    /// The secret is none of this client's.
     WrongSecret,
-    /// The request has no credentials.
+    /// The request has no credentials, or a Bearer token that is not valid.
     NoCredentials,
     /// A check of a client assertion failed. Holds the check's name, a word in lower case.
     Assertion(&'static str),

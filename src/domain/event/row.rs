@@ -109,12 +109,15 @@ impl EventRow {
 
     /// What an event with this detail tells, if its columns tell the rest.
     fn of_columns(&self, detail: Detail) -> Result<LoggedEvent, Invalid> {
+        let kind = EventKind::parse_row_text(&self.kind)?;
         Ok(LoggedEvent {
             agent_id: self.agent_id.as_deref().map(AgentId::parse).transpose()?,
             detail: Some(detail),
             exp: self.expires_at.map(Timestamp),
             jti: self.jti.map(Jti),
-            ..self.common(EventKind::parse_row_text(&self.kind)?)?
+            // Both the scopes of a token and its user are in the text.
+            scope: (kind == EventKind::TokenIssued).then(|| self.terms(Timestamp(self.at)).scope),
+            ..self.common(kind)?
         })
     }
 

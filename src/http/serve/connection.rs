@@ -26,6 +26,7 @@ use tower::Service;
 use super::discard::discard;
 use super::line::{Line, Phase};
 use super::shed;
+use super::slots::LEAVING_TIMEOUT;
 use super::stream::Timed;
 use super::upload::Upload;
 
@@ -37,9 +38,6 @@ pub(super) const MAX_HEAD: usize = 32 * 1024;
 /// connection's last.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a connection that is ended to make room may take to finish what it is writing.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Serves one connection to its end. An error that breaks the connection is the client's concern,
 /// so it is not reported.
 pub(super) async fn carry<I>(
@@ -47,7 +45,7 @@ pub(super) async fn carry<I>(
     peer: SocketAddr,
     router: Router,
     line: Arc<Line>,
-    ending: &mut oneshot::Receiver<()>,
+    ending: &mut oneshot::Receiver<Duration>,
     idle_timeout: Duration,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -73,12 +71,12 @@ pub(super) async fn carry<I>(
     let mut connection = builder.serve_connection(io, service);
     let ended = tokio::select! {
         biased;
-        ended = turns(&mut connection, &line) => Some(ended),
-        _ = ending => None,
+        ended = turns(&mut connection, &line) => Ok(ended),
+        told = ending => Err(told.unwrap_or(LEAVING_TIMEOUT)),
     };
     let ended = match ended {
-        Some(ended) => ended,
-        None if line.is_last() => {
+        Ok(ended) => ended,
+        Err(_) if line.is_last() => {
             if let Ok(ended) = timeout(LAST_REQUEST_TIMEOUT, turns(&mut connection, &line)).await {
                 ended
             } else {
@@ -86,18 +84,18 @@ pub(super) async fn carry<I>(
                 turns(&mut connection, &line).await
             }
         }
-        None if line.awaits_body() => {
+        Err(room_timeout) if line.awaits_body() => {
             let io = connection.into_parts().io.into_inner();
             // If part of another response has been written, the client would read this response as
             // its rest.
             if !io.is_blocked() {
-                let _ = timeout(ROOM_TIMEOUT, shed::tell_to_return(&mut io.into_inner())).await;
+                let _ = timeout(room_timeout, shed::tell_to_return(&mut io.into_inner())).await;
             }
             return;
         }
-        None => {
+        Err(room_timeout) => {
             Pin::new(&mut connection).graceful_shutdown();
-            match timeout(ROOM_TIMEOUT, turns(&mut connection, &line)).await {
+            match timeout(room_timeout, turns(&mut connection, &line)).await {
                 Ok(ended) => ended,
                 // A request that is being answered still gets its response. A client that does not
                 // read has had its time.
@@ -151,7 +149,7 @@ mod tests {
     struct Served {
         client: DuplexStream,
         line: Arc<Line>,
-        told: Option<oneshot::Sender<()>>,
+        told: Option<oneshot::Sender<Duration>>,
         server: JoinHandle<()>,
         began: Instant,
     }
@@ -313,7 +311,7 @@ mod tests {
         (&mut deaf.server).await.unwrap();
         assert!(near(
             deaf.began.elapsed(),
-            Duration::from_secs(1) + ROOM_TIMEOUT
+            Duration::from_secs(1) + LEAVING_TIMEOUT
         ));
     }
 

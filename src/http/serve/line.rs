@@ -10,7 +10,9 @@ use tokio::time::Instant;
 /// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// No byte of a request has arrived.
+    /// No byte of the first request has arrived.
+    New,
+    /// No byte of the next request has arrived.
     Idle,
     /// A part of a request's head has arrived.
     Head,
@@ -37,7 +39,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A connection that is idle from now on.
+    /// A connection that waits for its first request from now on.
     pub(super) fn new() -> Self {
         Self {
             opened: Instant::now(),
@@ -53,9 +55,10 @@ impl Line {
     /// The present phase.
     pub(super) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Idle,
-            1 => Phase::Head,
-            2 => Phase::Busy,
+            0 => Phase::New,
+            1 => Phase::Idle,
+            2 => Phase::Head,
+            3 => Phase::Busy,
             _ => Phase::Answered,
         }
     }
@@ -63,10 +66,11 @@ impl Line {
     /// Sets the phase.
     pub(super) fn set_phase(&self, phase: Phase) {
         let word = match phase {
-            Phase::Idle => 0,
-            Phase::Head => 1,
-            Phase::Busy => 2,
-            Phase::Answered => 3,
+            Phase::New => 0,
+            Phase::Idle => 1,
+            Phase::Head => 2,
+            Phase::Busy => 3,
+            Phase::Answered => 4,
         };
         self.phase.store(word, Ordering::Relaxed);
     }
@@ -109,6 +113,12 @@ impl Line {
     /// Whether the server waits for the rest of the request's body.
     pub(super) fn awaits_body(&self) -> bool {
         self.awaits_body.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server waits for the connection's first request, or for the rest of a request of
+    /// which a part has arrived.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.awaits_body() || matches!(self.phase(), Phase::New | Phase::Head)
     }
 
     /// Counts one more poll of the connection.

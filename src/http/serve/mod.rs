@@ -1,93 +1,42 @@
 //! The listener: from a bound socket and a shutdown future to served connections.
 //!
-//! Owns how many connections there are and how long each may wait. Must not know any route. `table`
-//! counts connections, `connection` serves one, `stream` has the deadlines, `upload` is a request's
-//! body while it arrives, `date` makes the first `Date` of a thread, `line` is the state that these
-//! share, `shed` turns away clients for whom there is no room, and `discard` reads what such clients
-//! still send.
+//! Owns the order of start and end. Must not know any route. `door` admits newcomers, `table` counts
+//! connections, `slots` says which of them make room, `connection` serves one, `stream` has the
+//! deadlines, `upload` is a request's body while it arrives, `date` makes the first `Date` of a
+//! thread, `line` is the state that these share, `shed` turns away clients for whom there is no room,
+//! and `discard` reads what such clients still send.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use futures_util::FutureExt;
 use rustix::io::Errno;
-use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
-
-use crate::domain::network::Networks;
-use crate::telemetry::metrics::{self, Shed};
+use tokio::time::{sleep, timeout};
 
 mod connection;
 mod date;
 mod discard;
+mod door;
 mod line;
 mod shed;
+mod slots;
 mod stream;
 mod table;
 mod upload;
 
 pub(crate) use date::make_first_date;
-use line::Line;
+use door::Door;
+pub use door::Rules;
 pub use table::Caps;
-use table::{BARREN, Full, Seat, Table};
 
 /// The most connections that wait to be accepted: the length of the system's queue. The system's
 /// own limit may be lower.
 pub(crate) const BACKLOG: i32 = 4_096;
 
-/// How long the system tries to deliver data that a client does not acknowledge, in milliseconds.
-/// The system's probes of a client that does not read count too. This time is a little longer than
-/// the process's own deadline for such a client, so the process's deadline comes first, and no
-/// other.
-#[cfg(target_os = "linux")]
-const USER_TIMEOUT_MILLIS: u32 = 20_000;
-
-/// How many clients at once are told that there is no room. More connections are closed without a
-/// response.
-const MAX_TOLD: usize = 32;
-
 /// The pause after an accept that failed, for example because no file descriptor was left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long a new connection waits for connections that are ending. Those have less time to end.
-const LEAVING_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// If all places were taken a moment ago, the next connection waits before it is admitted, and the
-/// connections after it wait in the system's queue. There may be `MAX_WAITS` such waits in each
-/// `WAITS_WINDOW`. After that, a connection that finds no room is turned away at once.
-const MAX_WAITS: u32 = 40;
-const WAITS_WINDOW: Duration = Duration::from_secs(10);
-
-/// The rules for all connections of one listener.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// How long a connection is kept between two requests.
-    pub idle_timeout: Duration,
-    /// How many connections there may be.
-    pub caps: Caps,
-    /// The proxies in front of this server. A proxy sends the requests of many clients, so the cap
-    /// per address does not apply to it.
-    pub proxies: Networks,
-}
-
-impl Default for Rules {
-    /// The values of the default configuration, for a process with about 1,000 file descriptors.
-    fn default() -> Self {
-        Self {
-            idle_timeout: Duration::from_secs(75),
-            caps: Caps {
-                total: 900,
-                per_source: 0,
-            },
-            proxies: Networks::default(),
-        }
-    }
-}
 
 /// Serves `router` until `shutdown` resolves. Then stops accepting at once, and waits up to `drain`
 /// for the requests in flight.
@@ -106,7 +55,7 @@ pub async fn serve(
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => accepted,
-            Some(_) = door.open.join_next() => continue,
+            () = door.reap() => continue,
         };
         match accepted {
             Ok((stream, peer)) => door.let_in(stream, peer).await,
@@ -115,7 +64,7 @@ pub async fn serve(
                     Errno::from_io_error(&error),
                     Some(Errno::MFILE | Errno::NFILE)
                 ) {
-                    door.table.make_room();
+                    door.make_room();
                 }
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -132,99 +81,14 @@ pub async fn serve(
     // Close the listener before any connection is told to end. Otherwise its client could connect
     // to this process again in vain.
     drop(listener);
-    door.table.end();
-    let _ = timeout(drain, async {
-        while door.open.join_next().await.is_some() {}
-    })
-    .await;
+    let _ = timeout(drain, door.close()).await;
     Ok(())
-}
-
-/// Admits connections, or turns them away.
-struct Door {
-    router: Router,
-    rules: Rules,
-    table: Arc<Table>,
-    open: JoinSet<()>,
-    told: Arc<Semaphore>,
-    /// The beginning of the present window, and how often connections have waited since then.
-    waits: (Instant, u32),
-}
-
-impl Door {
-    fn new(router: Router, rules: Rules) -> Self {
-        let table = Table::new(rules.caps);
-        let told = Arc::new(Semaphore::new(MAX_TOLD));
-        Self {
-            router,
-            rules,
-            table,
-            open: JoinSet::new(),
-            told,
-            waits: (Instant::now(), 0),
-        }
-    }
-
-    async fn let_in(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let _ = stream.set_nodelay(true);
-        #[cfg(target_os = "linux")]
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, USER_TIMEOUT_MILLIS);
-        let source = (!self.rules.proxies.contains(peer.ip())).then(|| peer.ip());
-        match self.admit(source).await {
-            Ok((mut seat, line)) => {
-                let (router, idle) = (self.router.clone(), self.rules.idle_timeout);
-                self.open.spawn(async move {
-                    connection::carry(stream, peer, router, line, &mut seat.ending, idle).await;
-                });
-            }
-            Err(full) => {
-                metrics::shed(match full {
-                    Full::Total => Shed::Connections,
-                    Full::Source => Shed::ConnectionsOfSource,
-                });
-                if let Ok(place) = Arc::clone(&self.told).try_acquire_owned() {
-                    self.open.spawn(async move {
-                        shed::turn_away(stream).await;
-                        drop(place);
-                    });
-                }
-            }
-        }
-    }
-
-    /// A place for a connection, and the line that the connection shares. If all places were taken
-    /// a moment ago, some connections make room soon.
-    async fn admit(&mut self, source: Option<IpAddr>) -> Result<(Seat, Arc<Line>), Full> {
-        let began = Instant::now();
-        loop {
-            // The line's wait for the client begins now: the time before admission is not the
-            // client's fault.
-            let line = Arc::new(Line::new());
-            match self.table.admit(source, &line) {
-                Ok(seat) => return Ok((seat, line)),
-                // Nobody is turned away while connections are ending: new connections wait in the
-                // system's queue.
-                Err(_) if self.table.is_emptying() && began.elapsed() < LEAVING_TIMEOUT => {
-                    sleep(BARREN).await;
-                }
-                Err(full) if !self.table.will_have_room() || !self.may_wait() => return Err(full),
-                Err(_) => sleep(BARREN).await,
-            }
-        }
-    }
-
-    fn may_wait(&mut self) -> bool {
-        if self.waits.0.elapsed() >= WAITS_WINDOW {
-            self.waits = (Instant::now(), 0);
-        }
-        self.waits.1 = self.waits.1.saturating_add(1);
-        self.waits.1 <= MAX_WAITS
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 

@@ -70,7 +70,10 @@ impl<I> Timed<I> {
     /// does not: old clients send one after a body.
     fn arrived(&mut self, bytes: &[u8]) {
         self.ends_line = bytes.last() == Some(&b'\n');
-        let between = matches!(self.line.phase(), Phase::Idle | Phase::Answered);
+        let between = matches!(
+            self.line.phase(),
+            Phase::New | Phase::Idle | Phase::Answered
+        );
         if between && bytes.iter().any(|b| !matches!(b, b'\r' | b'\n')) {
             self.line.set_phase(Phase::Head);
             self.since = None;
@@ -91,7 +94,7 @@ impl<I> Timed<I> {
     /// Nothing arrives. Returns an error once the client's time is over.
     fn wait_for_request(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let timeout = match self.line.phase() {
-            Phase::Idle => self.idle_timeout,
+            Phase::New | Phase::Idle => self.idle_timeout,
             Phase::Head => HEAD_TIMEOUT,
             Phase::Answered | Phase::Busy => return Poll::Pending,
         };

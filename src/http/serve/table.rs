@@ -1,31 +1,19 @@
-//! The table of open connections: how many there may be, in all and from one address, and which of
-//! them make room.
+//! The table of open connections: how many there may be, in all and from one address.
 //!
-//! Owns the count. Must not know HTTP. A connection whose entry is removed is told to end.
+//! Owns the count, also of newcomers that wait for a place. Must not know HTTP, or which connections
+//! make room.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::line::Line;
+use super::slots::{ConnectionEntry, OpenSlots, leaving_limit};
 
-/// Making room ends one in `ROOM_PART` of the open connections at once, because each search goes
-/// through the whole table.
-const ROOM_PART: usize = 32;
-
-/// One in `LEAVING_PART` of the cap may be ending at once, each with its file descriptor. A
-/// connection whose client does not read takes a second to end.
-const LEAVING_PART: usize = 16;
-
-/// If no connection could be ended, the table does not search again for this long.
-pub(super) const BARREN: Duration = Duration::from_millis(50);
-
-/// How long a connection must have waited for its client before it may be ended to make room.
-const MIN_WAIT: Duration = Duration::from_millis(250);
+/// How many newcomers may wait for a place at once.
+const MAX_WAITING: usize = 256;
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,43 +39,45 @@ pub(super) struct Table {
     open: Mutex<OpenSlots>,
 }
 
-#[derive(Default)]
-struct OpenSlots {
-    next: u64,
-    entries: HashMap<u64, ConnectionEntry>,
-    /// How many connections have no entry any longer but have not ended yet.
-    leaving: usize,
-    sources: HashMap<IpAddr, SourceSlots>,
-    barren_until: Option<Instant>,
-}
-
-struct ConnectionEntry {
-    source: Option<IpAddr>,
-    line: Arc<Line>,
-    /// Dropped with the entry. The connection notices the drop.
-    _told: oneshot::Sender<()>,
-}
-
-#[derive(Default)]
-struct SourceSlots {
-    count: usize,
-    barren_until: Option<Instant>,
-}
-
 /// A connection's place in the table. It is given back when dropped.
 pub(super) struct Seat {
     table: Arc<Table>,
     number: u64,
-    /// Ready when the connection must end.
-    pub ending: oneshot::Receiver<()>,
+    source: Option<IpAddr>,
+    /// Ready when the connection must end: with the time that this may take, or with an error if
+    /// the process stops.
+    pub ending: oneshot::Receiver<Duration>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut open = self.table.lock();
-        if !open.remove(self.number) {
+        if open.remove(self.number).is_none() {
             open.leaving = open.leaving.saturating_sub(1);
+            open.update_source(self.source, |slots| {
+                slots.leaving = slots.leaving.saturating_sub(1);
+            });
         }
+    }
+}
+
+/// A newcomer's right to wait for a place. It is given back when dropped.
+pub(super) struct Wait {
+    table: Arc<Table>,
+}
+
+impl Wait {
+    /// Whether the newcomer must give way to clients of other sources.
+    pub(super) fn is_over(&self) -> bool {
+        let open = self.table.lock();
+        open.entries.len() + open.waiting > self.table.caps.total
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let mut open = self.table.lock();
+        open.waiting = open.waiting.saturating_sub(1);
     }
 }
 
@@ -103,9 +93,10 @@ impl Table {
     /// Gives a connection a place. `source` is the address that the connection counts for. It is
     /// `None` for a proxy that sends the requests of many clients.
     ///
-    /// If there is no free place, the connections that have waited longest for their clients end,
-    /// whatever they wait for: a request, the rest of a head or of a body, a client that does not
-    /// read. A connection whose response is being made keeps its place.
+    /// If there is no free place in all, the connections that have waited longest for their clients
+    /// end, whatever they wait for: a request, the rest of a head or of a body, a client that does
+    /// not read. If its source has too many, connections of this source end, first of all those
+    /// without a complete request. A connection whose response is being made keeps its place.
     pub(super) fn admit(
         self: &Arc<Self>,
         source: Option<IpAddr>,
@@ -115,37 +106,48 @@ impl Table {
         let mut open = self.lock();
         if let Some(source) = source.filter(|_| self.caps.per_source > 0) {
             let count = open.sources.get(&source).map_or(0, |s| s.count);
-            if count >= self.caps.per_source && !open.make_room(Some(source)) {
+            if count >= self.caps.per_source && !open.make_room_in(source, self.caps.per_source) {
                 return Err(Full::Source);
             }
         }
-        // Each connection holds a file descriptor until it has ended, so the number of ending
-        // connections is bounded too.
-        if open.is_emptying(self.caps)
-            || (open.entries.len() >= self.caps.total && !open.make_room(None))
-        {
+        if open.entries.len() >= self.caps.total && !open.make_room(self.caps.total) {
             return Err(Full::Total);
         }
         let number = open.next;
         open.next += 1;
         let (told, ending) = oneshot::channel();
-        open.entries.insert(
-            number,
-            ConnectionEntry {
-                source,
-                line: Arc::clone(line),
-                _told: told,
-            },
-        );
-        if let Some(source) = source {
-            open.sources.entry(source).or_default().count += 1;
+        if open.is_closed {
+            line.end_after_answer();
+            open.leaving += 1;
+        } else {
+            let line = Arc::clone(line);
+            let entry = ConnectionEntry { source, line, told };
+            open.entries.insert(number, entry);
+            if let Some(source) = source {
+                open.sources.entry(source).or_default().count += 1;
+            }
         }
         drop(open);
         Ok(Seat {
             table: Arc::clone(self),
             number,
+            source,
             ending,
         })
+    }
+
+    /// Lets a newcomer whose source has too many connections wait for a place, as long as clients
+    /// of other sources find a quarter of all places free, and not too many wait.
+    pub(super) fn wait(self: &Arc<Self>) -> Option<Wait> {
+        let mut open = self.lock();
+        let is_crowded = open.entries.len() + open.waiting >= self.caps.total - self.caps.total / 4;
+        if is_crowded || open.waiting >= MAX_WAITING {
+            return None;
+        }
+        open.waiting += 1;
+        drop(open);
+        let table = Arc::clone(self);
+        Some(Wait { table })
     }
 
     /// Whether some connection is ending, or waits for its client: such a connection makes room
@@ -159,16 +161,15 @@ impl Table {
                 .any(|entry| entry.line.waiting_since().is_some())
     }
 
-    /// Whether the number of ending connections has reached its limit. The next of them has ended
-    /// within a second.
+    /// Whether the number of ending connections has reached its limit.
     pub(super) fn is_emptying(&self) -> bool {
-        self.lock().is_emptying(self.caps)
+        self.lock().leaving >= leaving_limit(self.caps.total)
     }
 
     /// Ends the connections that have waited longest for their clients. For the case that the
     /// system has no file descriptor left although the caps would allow more connections.
     pub(super) fn make_room(&self) {
-        self.lock().make_room(None);
+        self.lock().make_room(self.caps.total);
     }
 
     /// Ends all connections, each after the response that it waits for.
@@ -180,6 +181,7 @@ impl Table {
         open.leaving += open.entries.len();
         open.entries.clear();
         open.sources.clear();
+        open.is_closed = true;
     }
 
     #[cfg(test)]
@@ -189,67 +191,6 @@ impl Table {
 
     fn lock(&self) -> MutexGuard<'_, OpenSlots> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl OpenSlots {
-    fn is_emptying(&self, caps: Caps) -> bool {
-        self.leaving > caps.total / LEAVING_PART + 1
-    }
-
-    /// Removes an entry. Returns whether there was one.
-    fn remove(&mut self, number: u64) -> bool {
-        let Some(entry) = self.entries.remove(&number) else {
-            return false;
-        };
-        if let Some(source) = entry.source
-            && let Some(counted) = self.sources.get_mut(&source)
-        {
-            counted.count = counted.count.saturating_sub(1);
-            if counted.count == 0 {
-                self.sources.remove(&source);
-            }
-        }
-        true
-    }
-
-    /// Ends the connections that have waited longest, of one source or of all. Returns whether
-    /// there were any.
-    fn make_room(&mut self, source: Option<IpAddr>) -> bool {
-        let now = Instant::now();
-        if self.barren(source).is_some_and(|until| now < until) {
-            return false;
-        }
-        let mut waiting: Vec<(Instant, u64)> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| source.is_none() || entry.source == source)
-            .filter_map(|(number, entry)| Some((entry.line.waiting_since()?, *number)))
-            .filter(|(since, _)| now.saturating_duration_since(*since) >= MIN_WAIT)
-            .collect();
-        if waiting.is_empty() {
-            *self.barren(source) = Some(now + BARREN);
-            return false;
-        }
-        let open = match source {
-            Some(source) => self.sources.get(&source).map_or(0, |counted| counted.count),
-            None => self.entries.len(),
-        };
-        let room = (open / ROOM_PART + 1).min(waiting.len());
-        waiting.select_nth_unstable(room - 1);
-        for (_, number) in waiting.iter().take(room) {
-            if self.remove(*number) {
-                self.leaving += 1;
-            }
-        }
-        true
-    }
-
-    fn barren(&mut self, source: Option<IpAddr>) -> &mut Option<Instant> {
-        match source {
-            Some(source) => &mut self.sources.entry(source).or_default().barren_until,
-            None => &mut self.barren_until,
-        }
     }
 }
 
@@ -266,6 +207,8 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use super::super::line::Phase;
+    use super::super::slots::{CROWDED_LEAVING_TIMEOUT, LEAVING_PART, LEAVING_TIMEOUT};
     use super::*;
 
     fn address(last: u8) -> IpAddr {
@@ -294,12 +237,7 @@ mod tests {
         );
         tokio::time::advance(Duration::from_secs(1)).await;
         let third = table.admit(Some(address(3)), &new).unwrap();
-        assert!(
-            first
-                .ending
-                .try_recv()
-                .is_err_and(|e| e == oneshot::error::TryRecvError::Closed)
-        );
+        assert!(first.ending.try_recv().is_ok());
         assert!(
             second
                 .ending
@@ -367,12 +305,7 @@ mod tests {
         lines[2].waits();
         tokio::time::advance(Duration::from_secs(1)).await;
         seats.push(table.admit(Some(address(2)), &lines[3]).unwrap());
-        assert!(
-            seats[1]
-                .ending
-                .try_recv()
-                .is_err_and(|e| e == oneshot::error::TryRecvError::Closed)
-        );
+        assert!(seats[1].ending.try_recv().is_ok());
         assert!(
             other
                 .ending
@@ -383,6 +316,103 @@ mod tests {
         for _ in 0..5 {
             seats.push(table.admit(None, &lines[4]).unwrap());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_of_one_source_that_end_slowly_take_no_place_of_another() {
+        let table = table(64, 32);
+        let line = Arc::new(Line::new());
+        let mut seats: Vec<Seat> = (0..32)
+            .map(|_| table.admit(Some(address(1)), &line).unwrap())
+            .collect();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // No client reads, so a connection that is told to end does not end.
+        let full = loop {
+            match table.admit(Some(address(1)), &line) {
+                Ok(seat) => seats.push(seat),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!(
+            (full, seats.len()),
+            (Full::Source, 32 + 32 / LEAVING_PART + 1)
+        );
+        seats.extend((0..32).map(|_| table.admit(Some(address(2)), &line).unwrap()));
+        let times: Vec<Duration> = seats
+            .iter_mut()
+            .filter_map(|seat| seat.ending.try_recv().ok())
+            .collect();
+        assert_eq!(
+            times,
+            [
+                LEAVING_TIMEOUT,
+                CROWDED_LEAVING_TIMEOUT,
+                CROWDED_LEAVING_TIMEOUT
+            ]
+        );
+        drop(seats);
+        assert!(table.lock().sources.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_do_not_complete_end_before_a_kept_connection_of_their_source() {
+        let table = table(64, 16);
+        let kept = Arc::new(Line::new());
+        let mut seat = table.admit(Some(address(1)), &kept).unwrap();
+        kept.begin();
+        kept.set_phase(Phase::Idle);
+        kept.waits();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let line = Arc::new(Line::new());
+        let burst: Vec<Seat> = (0..15)
+            .map(|_| table.admit(Some(address(1)), &line).unwrap())
+            .collect();
+        assert_eq!(
+            table.admit(Some(address(1)), &line).err(),
+            Some(Full::Source),
+            "the burst has not waited long enough, and the kept connection is left alone"
+        );
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let later = table.admit(Some(address(1)), &line).unwrap();
+        assert!(seat.ending.try_recv().is_err());
+        // Without such requests, the kept connection makes room.
+        drop(burst);
+        line.begin();
+        let busy: Vec<Seat> = (0..15)
+            .map_while(|_| table.admit(Some(address(1)), &line).ok())
+            .collect();
+        assert_eq!(busy.len(), 15);
+        assert!(seat.ending.try_recv().is_ok());
+        drop(later);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn newcomers_that_wait_leave_places_to_other_sources() {
+        let table = table(64, 32);
+        let line = Arc::new(Line::new());
+        let mut seats: Vec<Seat> = (0..32)
+            .map(|_| table.admit(Some(address(1)), &line).unwrap())
+            .collect();
+        let waits: Vec<Wait> = std::iter::from_fn(|| table.wait()).collect();
+        assert_eq!(waits.len(), 16);
+        seats.extend((0..16).map(|_| table.admit(Some(address(2)), &line).unwrap()));
+        assert!(!waits[0].is_over());
+        seats.push(table.admit(Some(address(2)), &line).unwrap());
+        assert!(waits[0].is_over());
+        drop(waits);
+        assert_eq!(table.lock().waiting, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_admitted_after_the_end_is_told_to_end() {
+        let table = table(8, 0);
+        table.end();
+        let line = Arc::new(Line::new());
+        let mut seat = table.admit(None, &line).unwrap();
+        assert!(line.is_last() && seat.ending.try_recv().is_err());
+        assert_eq!(table.lock().leaving, 1);
+        drop(seat);
+        assert_eq!(table.lock().leaving, 0);
     }
 
     #[test]

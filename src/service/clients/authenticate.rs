@@ -12,6 +12,7 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::domain::context::RequestContext;
 use crate::domain::credential::{Credential, Tag};
+use crate::domain::event::reason::RefusalReason::{self, UnknownClient, WrongSecret};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -23,6 +24,9 @@ use super::secret::{Foreign, Presented, Proof, Secret, Secrets};
 use crate::service::error::Error;
 use crate::service::limits::Limits;
 use crate::service::look::Look;
+
+/// The agent that authenticated, or why none did.
+type Compared = Result<Arc<AgentRecord>, RefusalReason>;
 
 /// Authenticates clients.
 pub struct Authenticator {
@@ -74,20 +78,36 @@ impl Authenticator {
         look: Look,
         context: &RequestContext,
     ) -> Result<Arc<AgentRecord>, Error> {
-        let secret = credentials.secret.as_ref().ok_or(Refusal::InvalidClient)?;
+        let proven = self.compare(credentials, look, context).await?;
+        proven.map_err(|reason| {
+            context.fail_proof(&credentials.client_id, reason);
+            Refusal::InvalidClient.into()
+        })
+    }
+
+    /// The agent whose secret was presented, or why there is none. An id is not looked up for a
+    /// secret that cannot be right, so most unknown clients count as a wrong secret here.
+    async fn compare(
+        &self,
+        credentials: &ClientCredentials,
+        look: Look,
+        context: &RequestContext,
+    ) -> Result<Compared, Error> {
+        let Some(secret) = &credentials.secret else {
+            return Ok(Err(WrongSecret));
+        };
         match self
             .secrets
             .inspect(credentials.client_id.as_str(), secret.expose())
         {
-            Presented::Forged => Err(Refusal::InvalidClient.into()),
-            Presented::Generated(tag) => {
-                let agent_id = credentials
-                    .client_id
-                    .agent_id()
-                    .ok_or(Refusal::InvalidClient)?;
-                self.authenticate_generated(agent_id, credentials, secret, &tag, look)
-                    .await
-            }
+            Presented::Forged => Ok(Err(WrongSecret)),
+            Presented::Generated(tag) => match credentials.client_id.agent_id() {
+                Some(agent_id) => {
+                    self.authenticate_generated(agent_id, credentials, secret, &tag, look)
+                        .await
+                }
+                None => Ok(Err(UnknownClient)),
+            },
             Presented::Other => {
                 self.authenticate_imported(credentials, secret, look, context)
                     .await
@@ -128,10 +148,10 @@ impl Authenticator {
         secret: &Secret,
         look: Look,
         context: &RequestContext,
-    ) -> Result<Arc<AgentRecord>, Error> {
+    ) -> Result<Compared, Error> {
         let costs = self.store.imported_costs(Freshness::Cached).await?;
         if costs.is_empty() {
-            return Err(Refusal::InvalidClient.into());
+            return Ok(Err(WrongSecret));
         }
         let (client_id, now) = (credentials.client_id.as_str(), self.clock.now());
         let agent_id = credentials.client_id.agent_id();
@@ -145,7 +165,7 @@ impl Authenticator {
                 .recall(agent_id, credentials, secret, None, now)
                 .await?
         {
-            return Ok(record);
+            return Ok(Ok(record));
         }
         let record = match agent_id {
             Some(agent_id) => self.store.agent(agent_id, Freshness::Fresh).await?,
@@ -171,9 +191,13 @@ impl Authenticator {
                 if let Some(to) = rehashed {
                     self.replace_hash(credential, to, context).await;
                 }
-                record.ok_or(Refusal::InvalidClient.into())
+                Ok(record.ok_or(UnknownClient))
             }
-            _ => Err(Refusal::InvalidClient.into()),
+            _ => Ok(Err(if record.is_some() {
+                WrongSecret
+            } else {
+                UnknownClient
+            })),
         }
     }
 
@@ -186,25 +210,25 @@ impl Authenticator {
         secret: &Secret,
         tag: &Tag,
         look: Look,
-    ) -> Result<Arc<AgentRecord>, Error> {
+    ) -> Result<Compared, Error> {
         let now = self.clock.now();
         if look.is_remembered()
             && let Some(record) = self
                 .recall(agent_id, credentials, secret, Some(tag), now)
                 .await?
         {
-            return Ok(record);
+            return Ok(Ok(record));
         }
-        let record = self
-            .store
-            .agent(agent_id, Freshness::Fresh)
-            .await?
-            .ok_or(Refusal::InvalidClient)?;
-        let credential = candidate(&record, Some(tag), now).ok_or(Refusal::InvalidClient)?;
+        let Some(record) = self.store.agent(agent_id, Freshness::Fresh).await? else {
+            return Ok(Err(UnknownClient));
+        };
+        let Some(credential) = candidate(&record, Some(tag), now) else {
+            return Ok(Err(WrongSecret));
+        };
         let secret = credentials.secret_for(credential, secret);
         match self.secrets.prove(credential, secret, now).await? {
-            Proof::Right(_) => Ok(record),
-            Proof::Wrong => Err(Refusal::InvalidClient.into()),
+            Proof::Right(_) => Ok(Ok(record)),
+            Proof::Wrong => Ok(Err(WrongSecret)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Reads about agents, on PostgreSQL. The same functions in the same order as on SQLite.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -37,6 +37,10 @@ impl ReadAgents for PostgresStore {
         month: Month,
     ) -> Result<HashMap<AgentId, i64>, StoreError> {
         ask_again!(self.general, used, agent_ids, month).await
+    }
+
+    async fn existing_agents(&self, agent_ids: &[AgentId]) -> Result<HashSet<AgentId>, StoreError> {
+        ask_again!(self.general, existing_agents, agent_ids).await
     }
 }
 
@@ -167,6 +171,20 @@ pub(super) async fn used(
         .await?;
     let used = |(id, used): (String, i64)| Ok((AgentId::parse(&id).map_err(broken)?, used));
     rows.into_iter().map(used).collect()
+}
+
+pub(super) async fn existing_agents(
+    conn: &mut PgConnection,
+    agent_ids: &[AgentId],
+) -> sqlx::Result<HashSet<AgentId>> {
+    let ids: Vec<&str> = agent_ids.iter().map(AgentId::as_str).collect();
+    let rows: Vec<String> =
+        sqlx::query_scalar("select agent_id from agent where agent_id = any($1)")
+            .bind(&ids)
+            .fetch_all(conn)
+            .await?;
+    let id = |id: String| AgentId::parse(&id).map_err(broken);
+    rows.into_iter().map(id).collect()
 }
 
 fn agent_row(row: &PgRow) -> sqlx::Result<Agent> {

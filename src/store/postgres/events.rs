@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::{Settlement, Unsettled};
 use crate::store::records::ReadEvents;
 use crate::store::revocation::IssuedToken;
-use crate::store::row::{EventColumns, drawn_at, event, issued};
+use crate::store::row::{EventColumns, TokenColumns, drawn_at, issued, merged_events};
 
 use super::errors::broken;
 use super::lane::ask_again;
@@ -48,9 +48,10 @@ const DRAWN_BEFORE: i64 = 900;
 const DRAWN_AFTER: i64 = 300;
 
 pub(super) async fn newest_event(conn: &mut PgConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("select coalesce(max(id), 0) from audit_event")
-        .fetch_one(conn)
-        .await
+    let sql = "select greatest(
+                   (select coalesce(max(id), 0) from audit_event),
+                   (select coalesce(max(id), 0) from token_event))";
+    sqlx::query_scalar(sql).fetch_one(conn).await
 }
 
 pub(super) async fn issued_token(
@@ -64,6 +65,11 @@ pub(super) async fn issued_token(
         "select jti, agent_id, expires_at
          from audit_event
          where at between $1 and $2 and kind = 'token.issued' and jti = $3
+         union all
+         select e.jti, coalesce(e.agent_id, t.agent_id), e.at + coalesce(t.ttl, (e.inline::json ->> 'ttl')::bigint)
+         from token_event e
+         left join token_terms t on t.id = e.terms
+         where e.at between $1 and $2 and e.jti = $3
          limit 1",
     )
     .bind(drawn.0.saturating_sub(DRAWN_BEFORE))
@@ -76,7 +82,7 @@ pub(super) async fn issued_token(
 
 /// The newest event, and in a later statement the transactions that may still commit an older one.
 ///
-/// A transaction that inserts an event takes `RowExclusiveLock` on the table before it draws the
+/// A transaction that inserts an event takes `RowExclusiveLock` on its table before it draws the
 /// id, and drops the lock after its commit is visible. So a transaction that holds a smaller id
 /// than a visible event, and is not visible itself, has the lock when the second statement runs.
 /// The sequence has no cache, so ids are drawn in the order of the ids.
@@ -130,7 +136,7 @@ async fn writers(
                    array(select distinct virtualtransaction from pg_locks
                          where locktype = 'relation' and mode = 'RowExclusiveLock' and granted
                            and database = (select oid from pg_database where datname = current_database())
-                           and relation = to_regclass('audit_event')
+                           and relation in (to_regclass('audit_event'), to_regclass('token_event'))
                            and ($1::text[] is null or virtualtransaction = any($1) or pid is null))";
     sqlx::query_as(sql)
         .bind(earlier.map(|earlier| &earlier.writers[..]))
@@ -138,12 +144,28 @@ async fn writers(
         .await
 }
 
+/// The events of both tables. Two statements are enough: up to a settled id, both tables are
+/// complete.
 async fn events(
     conn: &mut PgConnection,
     after: i64,
     through: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<EventRow>> {
+    let tokens: Vec<TokenColumns> = sqlx::query_as(
+        "select e.id, e.at, e.jti, e.epoch, e.request, e.source, coalesce(e.agent_id, t.agent_id), e.inline,
+                t.credential_id, t.scope, t.audience, t.ttl
+         from token_event e
+         left join token_terms t on t.id = e.terms
+         where e.id > $1 and e.id <= $2
+         order by e.id
+         limit $3",
+    )
+    .bind(after)
+    .bind(through)
+    .bind(limit)
+    .fetch_all(&mut *conn)
+    .await?;
     let rows: Vec<EventColumns> = sqlx::query_as(
         "select id, at, kind, actor, agent_id, jti, expires_at, epoch, detail, credential_id, org_id, source,
                 request, reason, data
@@ -157,5 +179,5 @@ async fn events(
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(event).collect())
+    Ok(merged_events(rows, tokens, limit))
 }

@@ -93,12 +93,23 @@ async fn killed_between(
     sought: &Columns<'_>,
     (from, until): (i64, i64),
 ) -> sqlx::Result<Vec<(i64, Uuid, i64)>> {
-    let sql = "select k.place - 1, e.jti, e.expires_at
+    let sql = "with k as (
+                   select * from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality
+                       as k (agent_id, below, issued_from, place)
+               )
+               select k.place - 1, e.jti, e.expires_at
                from audit_event e
-               join unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality
-                   as k (agent_id, below, issued_from, place) on k.agent_id = e.agent_id
+               join k on k.agent_id = e.agent_id
                where e.at >= $5 and e.at < $6 and e.kind = 'token.issued' and e.epoch < k.below
-                 and e.at >= k.issued_from and e.expires_at > $4";
+                 and e.at >= k.issued_from and e.expires_at > $4
+               union all
+               select k.place - 1, e.jti, e.at + l.ttl
+               from token_event e
+               left join token_terms t on t.id = e.terms
+               join k on k.agent_id = coalesce(e.agent_id, t.agent_id)
+               cross join lateral (select coalesce(t.ttl, (e.inline::json ->> 'ttl')::bigint) as ttl) as l
+               where e.at >= $5 and e.at < $6 and e.epoch < k.below
+                 and e.at >= k.issued_from and e.at + l.ttl > $4";
     fetch(conn, sql, sought, (from, until)).await
 }
 
@@ -108,12 +119,23 @@ async fn killed_behind(
     sought: &Columns<'_>,
     (after, until): (i64, i64),
 ) -> sqlx::Result<Vec<(i64, Uuid, i64)>> {
-    let sql = "select k.place - 1, e.jti, e.expires_at
+    let sql = "with k as (
+                   select * from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality
+                       as k (agent_id, below, issued_from, place)
+               )
+               select k.place - 1, e.jti, e.expires_at
                from audit_event e
-               join unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality
-                   as k (agent_id, below, issued_from, place) on k.agent_id = e.agent_id
+               join k on k.agent_id = e.agent_id
                where e.id > $5 and e.id <= $6 and e.kind = 'token.issued' and e.epoch < k.below
-                 and e.at >= k.issued_from and e.expires_at > $4";
+                 and e.at >= k.issued_from and e.expires_at > $4
+               union all
+               select k.place - 1, e.jti, e.at + l.ttl
+               from token_event e
+               left join token_terms t on t.id = e.terms
+               join k on k.agent_id = coalesce(e.agent_id, t.agent_id)
+               cross join lateral (select coalesce(t.ttl, (e.inline::json ->> 'ttl')::bigint) as ttl) as l
+               where e.id > $5 and e.id <= $6 and e.epoch < k.below
+                 and e.at >= k.issued_from and e.at + l.ttl > $4";
     fetch(conn, sql, sought, (after, until)).await
 }
 

@@ -67,6 +67,12 @@ pub(super) async fn prune(
             keep_events,
         ),
         (
+            "delete from token_event where ctid in (
+                 select ctid from token_event
+                 where at < least($1, floor(extract(epoch from now()))::bigint) - $2 limit $3)",
+            keep_events,
+        ),
+        (
             "delete from batch where batch_id in (
                  select batch_id from batch
                  where at < least($1, floor(extract(epoch from now()))::bigint) - $2 limit $3)",

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 10] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 11] = [
     (
         1,
         "initial",
@@ -59,6 +59,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 10] = [
         10,
         "event_facts",
         include_str!("../../../migrations/postgres/0010_event_facts.sql"),
+    ),
+    (
+        11,
+        "token_event",
+        include_str!("../../../migrations/postgres/0011_token_event.sql"),
     ),
 ];
 

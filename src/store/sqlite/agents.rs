@@ -1,6 +1,6 @@
 //! Reads about agents, on SQLite. The same functions in the same order as on PostgreSQL.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -37,6 +37,10 @@ impl ReadAgents for SqliteStore {
         month: Month,
     ) -> Result<HashMap<AgentId, i64>, StoreError> {
         ask_again!(self.readers, used, agent_ids, month).await
+    }
+
+    async fn existing_agents(&self, agent_ids: &[AgentId]) -> Result<HashSet<AgentId>, StoreError> {
+        ask_again!(self.readers, existing_agents, agent_ids).await
     }
 }
 
@@ -165,6 +169,17 @@ pub(super) async fn used(
         .await?;
     let used = |(id, used): (String, i64)| Ok((AgentId::parse(&id).map_err(broken)?, used));
     rows.into_iter().map(used).collect()
+}
+
+pub(super) async fn existing_agents(
+    conn: &mut SqliteConnection,
+    agent_ids: &[AgentId],
+) -> sqlx::Result<HashSet<AgentId>> {
+    let ids = row::list(agent_ids.iter().map(AgentId::as_str));
+    let sql = "select agent_id from agent where agent_id in (select value from json_each(?1))";
+    let rows: Vec<String> = sqlx::query_scalar(sql).bind(ids).fetch_all(conn).await?;
+    let id = |id: String| AgentId::parse(&id).map_err(broken);
+    rows.into_iter().map(id).collect()
 }
 
 fn agent_row(row: &SqliteRow) -> sqlx::Result<Agent> {

@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::{Settlement, Unsettled};
 use crate::store::records::ReadEvents;
 use crate::store::revocation::IssuedToken;
-use crate::store::row::{EventColumns, drawn_at, event, issued};
+use crate::store::row::{EventColumns, TokenColumns, drawn_at, issued, merged_events};
 
 use super::errors::broken;
 use super::lane::{Readers, ask_again};
@@ -48,9 +48,10 @@ const CHUNK: i64 = 10_000;
 pub(super) const DISORDER: i64 = 3_600;
 
 pub(super) async fn newest_event(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("select coalesce(max(id), 0) from audit_event")
-        .fetch_one(conn)
-        .await
+    let sql = "select max(
+                   (select coalesce(max(id), 0) from audit_event),
+                   (select coalesce(max(id), 0) from token_event))";
+    sqlx::query_scalar(sql).fetch_one(conn).await
 }
 
 /// Searches back chunk by chunk. Each chunk has the timeout of a call of its own. The token id
@@ -81,7 +82,10 @@ pub(super) async fn floor(
     conn: &mut SqliteConnection,
     id: i64,
 ) -> sqlx::Result<Option<(i64, i64)>> {
-    let sql = "select id, at from audit_event where id < ?1 order by id desc limit 1 offset ?2";
+    let sql = "select id, at from audit_event where id < ?1
+               union all
+               select id, at from token_event where id < ?1
+               order by id desc limit 1 offset ?2";
     sqlx::query_as(sql)
         .bind(id)
         .bind(CHUNK - 1)
@@ -99,6 +103,11 @@ async fn issued_between(
         "select jti, agent_id, expires_at
          from audit_event
          where id >= ?1 and id < ?2 and kind = 'token.issued' and jti = ?3
+         union all
+         select e.jti, coalesce(e.agent_id, t.agent_id), e.at + coalesce(t.ttl, e.inline ->> 'ttl')
+         from token_event e
+         left join token_terms t on t.id = e.terms
+         where e.id >= ?1 and e.id < ?2 and e.jti = ?3
          limit 1",
     )
     .bind(from)
@@ -109,12 +118,28 @@ async fn issued_between(
     row.map(issued).transpose().map_err(broken)
 }
 
+/// The events of both tables. Two statements are enough: up to a settled id, both tables are
+/// complete.
 async fn events(
     conn: &mut SqliteConnection,
     after: i64,
     through: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<EventRow>> {
+    let tokens: Vec<TokenColumns> = sqlx::query_as(
+        "select e.id, e.at, e.jti, e.epoch, e.request, e.source, coalesce(e.agent_id, t.agent_id), e.inline,
+                t.credential_id, t.scope, t.audience, t.ttl
+         from token_event e
+         left join token_terms t on t.id = e.terms
+         where e.id > ?1 and e.id <= ?2
+         order by e.id
+         limit ?3",
+    )
+    .bind(after)
+    .bind(through)
+    .bind(limit)
+    .fetch_all(&mut *conn)
+    .await?;
     let rows: Vec<EventColumns> = sqlx::query_as(
         "select id, at, kind, actor, agent_id, jti, expires_at, epoch, detail, credential_id, org_id, source,
                 request, reason, data
@@ -128,5 +153,5 @@ async fn events(
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(event).collect())
+    Ok(merged_events(rows, tokens, limit))
 }

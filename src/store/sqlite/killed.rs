@@ -68,7 +68,14 @@ async fn killed_between(
          from audit_event e
          cross join k on k.agent_id = e.agent_id
          where e.id >= ?2 and e.id < ?3 and e.kind = 'token.issued' and e.epoch < k.below
-           and e.at >= k.issued_from and e.expires_at > ?4",
+           and e.at >= k.issued_from and e.expires_at > ?4
+         union all
+         select k.place, e.jti, e.at + coalesce(t.ttl, e.inline ->> 'ttl')
+         from token_event e
+         left join token_terms t on t.id = e.terms
+         cross join k on k.agent_id = coalesce(e.agent_id, t.agent_id)
+         where e.id >= ?2 and e.id < ?3 and e.epoch < k.below
+           and e.at >= k.issued_from and e.at + coalesce(t.ttl, e.inline ->> 'ttl') > ?4",
     )
     .bind(sought)
     .bind(from)

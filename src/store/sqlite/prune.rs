@@ -35,6 +35,7 @@ pub(super) async fn ping(lane: &Readers) -> Result<(), StoreError> {
         "select (select max(agent_id) from agent), (select max(position) from credential),
                       (select max(version) from revision), (select max(agent_id) from quota),
                       (select max(at) from batch), (select max(id) from audit_event),
+                      (select max(id) from token_event), (select max(id) from token_terms),
                       (select max(version) from revoked_token), (select max(kid) from signing_key)";
     lane.look(SQL).await
 }
@@ -58,6 +59,15 @@ pub(super) async fn prune(
                  select id from audit_event
                  where at < ?1 and kind = 'token.issued' and id < coalesce(
                      (select id from audit_event where at >= ?1 order by id limit 1 offset 999),
+                     9223372036854775807)
+                 order by id limit ?2)",
+            now.saturating_add(-keep_events),
+        ),
+        (
+            "delete from token_event where id in (
+                 select id from token_event
+                 where at < ?1 and id < coalesce(
+                     (select id from token_event where at >= ?1 order by id limit 1 offset 999),
                      9223372036854775807)
                  order by id limit ?2)",
             now.saturating_add(-keep_events),

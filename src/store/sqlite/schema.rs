@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 10] = [
+const MIGRATIONS: [(i64, &str, &str); 11] = [
     (
         1,
         "initial",
@@ -56,6 +56,11 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
         10,
         "event_facts",
         include_str!("../../../migrations/sqlite/0010_event_facts.sql"),
+    ),
+    (
+        11,
+        "token_event",
+        include_str!("../../../migrations/sqlite/0011_token_event.sql"),
     ),
 ];
 

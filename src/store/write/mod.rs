@@ -13,6 +13,7 @@ mod credential;
 mod key;
 mod log;
 mod outcome;
+mod refusal;
 mod scope;
 mod token;
 
@@ -22,6 +23,7 @@ pub use key::{KeyChange, Retires};
 pub use log::LogChange;
 pub use outcome::Outcome;
 pub(in crate::store) use outcome::transition;
+pub(crate) use refusal::RefusedRequests;
 pub use scope::ScopeChange;
 pub use token::TokenChange;
 
@@ -50,6 +52,8 @@ pub enum Change {
     Key(KeyChange),
     /// The tamper-evident log.
     Log(LogChange),
+    /// Nothing: the write only records what was refused.
+    Refusals(RefusedRequests),
 }
 
 impl Change {
@@ -69,7 +73,11 @@ impl Change {
         match self {
             Self::Agent(change) => change.kills(),
             Self::Token(TokenChange::Revoke { .. }) => true,
-            Self::Credential(_) | Self::Scope(_) | Self::Key(_) | Self::Log(_) => false,
+            Self::Credential(_)
+            | Self::Scope(_)
+            | Self::Key(_)
+            | Self::Log(_)
+            | Self::Refusals(_) => false,
         }
     }
 
@@ -83,6 +91,7 @@ impl Change {
             Self::Scope(change) => Some(change.event()),
             Self::Key(change) => Some(change.event()),
             Self::Log(_) => None,
+            Self::Refusals(refused) => Some(refused.event()),
         }
     }
 }

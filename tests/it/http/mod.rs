@@ -36,6 +36,7 @@ mod outage;
 mod parameters;
 mod quota;
 mod recorded;
+mod refusals;
 mod replicas;
 mod revocations;
 mod revoke;

@@ -55,7 +55,7 @@ async fn an_agent_is_read_back_as_it_was_made(db: &Database) {
     let event = "select kind || ' ' || actor || ' ' || agent_id || ' ' || at from audit_event";
     assert_eq!(
         db.texts(event).await,
-        [format!("agent.created operator a {}", NOW.0)]
+        [format!("agent.created operator:op@host a {}", NOW.0)]
     );
 }
 

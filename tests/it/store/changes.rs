@@ -1,14 +1,14 @@
 //! The event of each change: the row in the change's commit, read back as the bytes that are listed,
 //! exported and hashed.
 
-use sealwright::testing::domain::act::Act;
+use sealwright::testing::domain::act::{Act, ChangeReason};
 use sealwright::testing::domain::context::{RequestContext, RequestId};
 use sealwright::testing::domain::event::source::SourcePrecision;
 use sealwright::testing::domain::id::CredentialId;
 use sealwright::testing::store::{AgentChange, Backend, Change, Outcome, TokenChange, Write};
 use uuid::Uuid;
 
-use super::kit::{NOW, agent, credential, id};
+use super::kit::{NOW, agent, credential, id, operator_at};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -67,7 +67,8 @@ async fn a_change_tells_its_actor_request_source_and_credential(db: &Database) {
         request(SourcePrecision::Prefix, RequestId::made(0xab, 7)),
         request(SourcePrecision::Full, RequestId::sent("abc")),
         request(SourcePrecision::None, RequestId::made(0xab, 8)),
-        Act::operator(NOW.into()),
+        operator_at(NOW),
+        operator_at(NOW).because(ChangeReason::parse("lost: \"INC-7\"").ok()),
         Act::system(NOW.into()),
     ]
     .into_iter()
@@ -106,15 +107,21 @@ async fn a_change_tells_its_actor_request_source_and_credential(db: &Database) {
                 proven,
                 "\"requestId\":\"00000000000000ab-8\","
             ),
-            expected(3, "operator", "", ""),
-            expected(4, "system", "", ""),
+            expected(3, "operator:op@host", "", ""),
+            expected(
+                4,
+                "operator:op@host",
+                "",
+                "\"reason\":\"lost: \\\"INC-7\\\"\","
+            ),
+            expected(5, "system", "", ""),
         ]
     );
 }
 
 async fn a_change_tells_what_is_fixed_for_its_kind(db: &Database) {
     let store = db.open().await;
-    let operator = || Act::operator(NOW.into());
+    let operator = || operator_at(NOW);
     for change in [
         creation("a"),
         Change::Agent(AgentChange::Suspend(id("a"))),
@@ -127,20 +134,20 @@ async fn a_change_tells_what_is_fixed_for_its_kind(db: &Database) {
     assert_eq!(
         events(&*store).await,
         [
-            "{\"actor\":\"operator\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
+            "{\"actor\":\"operator:op@host\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
              \"credentialId\":\"00000000-0000-0000-0000-000000000001\",\"detail\":{\"changed\":{\
              \"name\":{\"from\":null,\"to\":\"An agent\"},\"plan\":{\"from\":null,\"to\":\"free\"},\
              \"redirectUris\":{\"from\":null,\"to\":[\"https://app.example/callback\"]},\
              \"scopes\":{\"from\":null,\"to\":[\"agents:read\",\"tokens:read\"]},\
              \"status\":{\"from\":null,\"to\":\"active\"},\"userIds\":{\"from\":null,\"to\":[\"user 42\"]}}},\
              \"id\":1,\"kind\":\"agent.created\",\"v\":1}",
-            "{\"actor\":\"operator\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
+            "{\"actor\":\"operator:op@host\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
              \"detail\":{\"revocationVersion\":1700000000000},\"id\":2,\"kind\":\"agent.suspended\",\"v\":1}",
-            "{\"actor\":\"operator\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
+            "{\"actor\":\"operator:op@host\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
              \"id\":3,\"kind\":\"agent.reactivated\",\"v\":1}",
-            "{\"actor\":\"operator\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
+            "{\"actor\":\"operator:op@host\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
              \"detail\":{\"revocationVersion\":1700000000001},\"id\":4,\"kind\":\"agent.tokens_revoked\",\"v\":1}",
-            "{\"actor\":\"operator\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
+            "{\"actor\":\"operator:op@host\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
              \"detail\":{\"revocationVersion\":1700000000002},\"id\":5,\"kind\":\"agent.decommissioned\",\"v\":1}",
         ]
     );

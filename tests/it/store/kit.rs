@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sealwright::testing::clock::FakeClock;
-use sealwright::testing::domain::act::Act;
+use sealwright::testing::domain::act::{Act, Operator};
 use sealwright::testing::domain::agent::{
     Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
 };
@@ -85,9 +85,14 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
     }
 }
 
+/// An act of an operator named `op` on a host named `host`.
+pub fn operator_at(at: impl Into<Moment>) -> Act {
+    Act::operator(Operator::new("op", "host"), at.into())
+}
+
 pub fn write_at(at: impl Into<Moment>, change: Change) -> Write {
     Write {
-        act: Act::operator(at.into()),
+        act: operator_at(at),
         change,
     }
 }

@@ -25,6 +25,7 @@ mod search;
 mod settings;
 mod settled;
 mod sqlite;
+mod tokens;
 mod versions;
 
 /// Runs each of these tests, `async fn(&Database)`, twice: on a fresh SQLite database and on a

@@ -66,6 +66,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
     rides_out!(
         agents(None, 10),
         agents_named(&name, 10),
+        existing_agents(&agents),
         used(&agents, NOW.month()),
         revocations(0, NOW, NOW),
         killed_tokens(&tokens, None, NOW, 10),

@@ -49,7 +49,8 @@ async fn end(mut conn: PgConnection, how: &str) {
 }
 
 async fn newest(db: &Database) -> i64 {
-    db.number("select max(id) from audit_event").await
+    let sql = "select max(id) from (select id from audit_event union all select id from token_event) as e";
+    db.number(sql).await
 }
 
 /// Asks, and demands that open transactions hold the settled id back.
@@ -265,7 +266,7 @@ async fn another_run_of_the_server_is_asked_anew() {
     let open = unsettled(asked(&*store, None).await);
     end(late, "rollback").await;
     // The failover lost the newest event, and a new writer draws its id.
-    db.execute("delete from audit_event; alter table audit_event alter id restart")
+    db.execute("delete from audit_event; delete from token_event; alter table audit_event alter id restart")
         .await;
     db.execute(&server_run(2)).await;
     let mut late = holding(db.url(), EVENT).await;
@@ -441,7 +442,8 @@ async fn after_all_events_were_pruned_the_next_one_has_a_greater_id(db: &Databas
     create(&*store, "a").await;
     issue(&*store, "a", 5, None).await;
     let place = newest(db).await;
-    db.execute("delete from audit_event").await;
+    db.execute("delete from audit_event; delete from token_event")
+        .await;
     // Nothing is left, so nothing is new, and the reader stays where it is.
     assert_eq!(asked(&*store, None).await, Settlement::Settled(0));
     commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;

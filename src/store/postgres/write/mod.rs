@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
+use crate::domain::act::ChangeReason;
 use crate::domain::event::logged::Detail;
 use crate::domain::event::request::RequestRef;
 use crate::domain::event::source::EventSource;
@@ -147,6 +148,7 @@ async fn apply(
         Change::Scope(change) => scope::apply(conn, change).await,
         Change::Key(change) => key::apply(conn, at, change).await,
         Change::Log(change) => log::apply(conn, at, change).await,
+        Change::Refusals(_) => Ok(Outcome::Applied),
     }
 }
 
@@ -159,8 +161,8 @@ async fn record(
     killed: i64,
 ) -> sqlx::Result<()> {
     let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail, credential_id, org_id,
-                                        source, request, data)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+                                        source, request, reason, data)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     let Some(event) = write.change.event() else {
         return Ok(());
     };
@@ -180,6 +182,7 @@ async fn record(
         .bind(event.org_id())
         .bind(act.source.map(EventSource::to_bytes))
         .bind(act.request_id.map(RequestRef::to_bytes))
+        .bind(act.reason.as_ref().map(ChangeReason::as_str))
         .bind(data.as_ref().map(Detail::as_str))
         .execute(conn)
         .await
