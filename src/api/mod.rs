@@ -7,5 +7,6 @@
 pub(crate) mod agents;
 pub(crate) mod audit;
 pub(crate) mod keys;
+pub(crate) mod log;
 pub(crate) mod scopes;
 pub(crate) mod tokens;

@@ -23,6 +23,7 @@ use crate::service::introspection::Introspection;
 use crate::service::issue::{Mint, MintParts};
 use crate::service::journal::ledger::{self, Ledger};
 use crate::service::journal::log::open::LogOpener;
+use crate::service::journal::log::read::AuditLog;
 use crate::service::journal::settle::JournalReader;
 use crate::service::limits::Limits;
 use crate::service::manage::agents::{Agents, AgentsParts};
@@ -105,6 +106,11 @@ impl Opened {
             ledger::MAX_PIECE_EVENTS,
         );
         Ok(Ledger::new(reader, records, self.log_opener(config), clock))
+    }
+
+    /// The log, to be read.
+    pub(crate) fn audit_log(&self, config: &Config) -> AuditLog {
+        AuditLog::new(Arc::clone(&self.records), self.log_opener(config))
     }
 
     fn log_opener(&self, config: &Config) -> LogOpener {
@@ -244,6 +250,7 @@ pub fn compose(
             Arc::clone(records),
             Arc::clone(clock),
         )),
+        audit_log: opened.audit_log(config),
         metadata: ServerMetadata::new(issuer),
         readiness: Readiness::new(draining, Arc::clone(store), Arc::clone(clock)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,

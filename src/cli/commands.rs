@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::agent::AgentCommand;
+use super::audit::AuditCommand;
 use super::config::ConfigCommand;
 use super::input;
 use super::key::KeyCommand;
@@ -47,6 +48,9 @@ pub(super) enum Command {
     /// Inspect a token, or revoke it
     #[command(subcommand)]
     Token(TokenCommand),
+    /// The tamper-evident log of events
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Bring the store's schema up to date
     Migrate,
     /// Check or show the configuration

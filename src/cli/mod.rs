@@ -20,6 +20,7 @@ mod agent;
 mod agent_args;
 mod agent_ref;
 mod agent_sheet;
+mod audit;
 mod commands;
 mod completions;
 mod config;
@@ -127,6 +128,7 @@ fn execute(
         Command::Scope(command) => block_on(scope::run(command, &config, out)),
         Command::Key(command) => block_on(key::run(command, &config, out)),
         Command::Token(command) => block_on(token::run(command, &config, out)),
+        Command::Audit(command) => block_on(audit::run(command, &config, out)),
         Command::Config(command) => config::run(&command, &config, &raw, out),
         Command::Healthcheck => healthcheck::run(&config),
         Command::Completions { shell } => completions::print(shell),

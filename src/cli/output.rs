@@ -99,6 +99,20 @@ impl Printer {
         Ok(stdout.flush()?)
     }
 
+    /// Prints `value` as JSON, or else `text` as it is, with its newline at the end.
+    pub(super) fn print_text(
+        self,
+        value: &impl Serialize,
+        text: &str,
+    ) -> Result<(), CommandFailure> {
+        if self.json {
+            return self.print(value, || Sheet::of(vec![]));
+        }
+        let mut stdout = io::stdout();
+        stdout.write_all(text.as_bytes())?;
+        Ok(stdout.flush()?)
+    }
+
     /// Prints the warnings on stderr. Prints nothing with `--json`, since a JSON answer contains
     /// them as `warnings`.
     pub(super) fn warn<'a>(self, warnings: impl IntoIterator<Item = &'a String>) {

@@ -71,6 +71,10 @@ pub enum RejectionCode {
     ScopeNotFound,
     /// The catalogue has this scope already.
     ScopeExists,
+    /// No event has this id, or it was pruned.
+    EventNotFound,
+    /// The event, or any event, is not in the tamper-evident log yet.
+    NotLoggedYet,
     /// The scope is high-risk for another reason than the operator's mark.
     ScopeStaysHighRisk,
 }
@@ -89,6 +93,8 @@ impl RejectionCode {
             Self::AgentKeptChanging => ("AGENT_KEPT_CHANGING", Class::Conflict, "the agent kept changing under this update: try again"),
             Self::ScopeNotFound => ("SCOPE_NOT_FOUND", Class::NotFound, "the scope is not in the catalogue"),
             Self::ScopeExists => ("SCOPE_EXISTS", Class::Conflict, "the catalogue has this scope already"),
+            Self::EventNotFound => ("EVENT_NOT_FOUND", Class::NotFound, "no event has this id, or it is not kept any more"),
+            Self::NotLoggedYet => ("NOT_LOGGED_YET", Class::NotFound, "it is not in the log yet: try again in a moment"),
             Self::ScopeStaysHighRisk => ("SCOPE_STAYS_HIGH_RISK", Class::Conflict, "the scope stays high-risk"),
         }
     }

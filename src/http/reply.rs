@@ -46,6 +46,18 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
     typed(status, "text/plain", body)
 }
 
+/// Bytes of no further type.
+pub(crate) fn octets(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    typed(status, "application/octet-stream", body)
+}
+
+/// The response with this `Cache-Control`.
+pub(crate) fn with_caching(mut response: Response, caching: &'static str) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    response
+}
+
 fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = (status, body.into()).into_response();
     response

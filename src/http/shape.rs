@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::domain::refusal::Refusal;
-use crate::domain::rejection::{FieldError, Rejection};
+use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 
 use super::error::{ErrorText, Failure};
 use super::reply;
@@ -90,6 +90,9 @@ fn management_code(failure: &Failure, shown: &ErrorText) -> &'static str {
     }
 }
 
+/// How many seconds to wait for an event to be in the log: a token waits ten at most.
+const NOT_LOGGED_RETRY: &str = "10";
+
 fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
     let fixed = |name, text: &'static str| vec![(name, HeaderValue::from_static(text))];
     match failure {
@@ -97,6 +100,9 @@ fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
             HeaderValue::from_str(allow).map_or_else(|_| vec![], |value| vec![(ALLOW, value)])
         }
         Failure::TooSlow | Failure::Crowded | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
+        Failure::Rejected(rejection) if rejection.code == RejectionCode::NotLoggedYet => {
+            fixed(RETRY_AFTER, NOT_LOGGED_RETRY)
+        }
         Failure::Refused(Refusal::SlowDown { retry_after_ms }) => {
             // Whole seconds, rounded up: a client that retries a moment too early would be refused
             // again.

@@ -14,6 +14,7 @@ use crate::service::clients::authenticate::Authenticator;
 use crate::service::codes::Codes;
 use crate::service::introspection::Introspection;
 use crate::service::issue::Mint;
+use crate::service::journal::log::read::AuditLog;
 use crate::service::keys::KeyService;
 use crate::service::limits::Limits;
 use crate::service::manage::agents::Agents;
@@ -57,6 +58,8 @@ pub struct State {
     pub audit: Audit,
     /// Authenticates the cursors of lists.
     pub cursors: Arc<CursorKey>,
+    /// The tamper-evident log.
+    pub audit_log: AuditLog,
     /// The metadata documents.
     pub metadata: ServerMetadata,
     /// Counts refused requests.

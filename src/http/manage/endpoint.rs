@@ -37,7 +37,7 @@ pub(crate) async fn run<I, R, F>(
 ) -> Result<Response, Failure>
 where
     I: Input,
-    R: Serialize,
+    R: Answers,
     F: Future<Output = Result<R, Failure>>,
 {
     let caller = authority::admit(needs, &state, &incoming).await?;
@@ -45,7 +45,28 @@ where
     let mut fields = Fields::of(&incoming, pages)?;
     let input = I::read(&mut fields);
     let input = fields.finish(input)?;
-    reply::json_of(&operation(state, Call { caller, input }).await?)
+    operation(state, Call { caller, input }).await?.answer()
+}
+
+/// What an operation returns: a value, which is written as JSON, or a whole response.
+pub(crate) trait Answers {
+    /// The response.
+    fn answer(self) -> Result<Response, Failure>;
+}
+
+impl<T: Serialize> Answers for T {
+    fn answer(self) -> Result<Response, Failure> {
+        reply::json_of(&self)
+    }
+}
+
+/// A response that is no JSON, such as a file of the log.
+pub(crate) struct RawReply(pub Response);
+
+impl Answers for RawReply {
+    fn answer(self) -> Result<Response, Failure> {
+        Ok(self.0)
+    }
 }
 
 /// A row of the table of the management API. It says what the caller's token needs; a route without

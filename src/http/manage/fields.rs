@@ -63,6 +63,11 @@ impl<'r> Fields<'r> {
         agent_id
     }
 
+    /// The part of the path that varies, percent-decoded.
+    pub(crate) fn path_part(&self) -> Option<&str> {
+        self.path_part
+    }
+
     /// A parameter of the query, read by the given rule. `None` if the parameter is absent, empty
     /// or wrong. A wrong parameter is noted as an error.
     pub(crate) fn query<T>(

@@ -9,6 +9,7 @@ use super::route::Route;
 
 mod agents;
 mod audit;
+mod audit_log;
 mod authority;
 pub(crate) mod cursor;
 pub(crate) mod endpoint;
@@ -23,9 +24,11 @@ use endpoint::endpoint;
 /// handler is called.
 #[rustfmt::skip]
 pub static MANAGE_ROUTES: &[Route] = &[
-    endpoint!(Get "/api/v1/agents",      Scope("agents:read"),      REQUEST_TIMEOUT, Nothing, agents::list_agents),
-    endpoint!(Get "/api/v1/agents/{id}", ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_agent),
-    endpoint!(Get "/api/v1/audit",       Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit::list_events),
-    endpoint!(Get "/api/v1/keys",        Scope("admin:orgs"),       REQUEST_TIMEOUT, Nothing, keys::list_keys),
-    endpoint!(Get "/api/v1/whoami",      AnyToken,                  REQUEST_TIMEOUT, Nothing, whoami::get_whoami),
+    endpoint!(Get "/api/v1/agents",            Scope("agents:read"),      REQUEST_TIMEOUT, Nothing, agents::list_agents),
+    endpoint!(Get "/api/v1/agents/{id}",       ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_agent),
+    endpoint!(Get "/api/v1/audit",             Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit::list_events),
+    endpoint!(Get "/api/v1/audit/log/{*file}", Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit_log::get_log_file),
+    endpoint!(Get "/api/v1/audit/{id}/proof",  Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit_log::get_proof),
+    endpoint!(Get "/api/v1/keys",              Scope("admin:orgs"),       REQUEST_TIMEOUT, Nothing, keys::list_keys),
+    endpoint!(Get "/api/v1/whoami",            AnyToken,                  REQUEST_TIMEOUT, Nothing, whoami::get_whoami),
 ];

@@ -4,11 +4,13 @@
 //! from them. Must not know when a pass begins, or how anything is served.
 //!
 //! Reading order: `pass` (from events to entries), `open` (the key and the name of the log), `tree`
-//! (the hashes that a store holds), `append` (one pass as one commit).
+//! (the hashes that a store holds), `append` (one pass as one commit), `read` (checkpoints, tiles
+//! and proofs).
 
 pub(crate) mod append;
 pub(crate) mod open;
 pub(crate) mod pass;
+pub(crate) mod read;
 pub(crate) mod tree;
 
 use std::sync::Arc;

@@ -1,0 +1,42 @@
+//! `sealwright audit`: the tamper-evident log.
+
+use clap::Subcommand;
+
+use crate::api::log::{CheckpointJson, LogKeyJson};
+use crate::app;
+use crate::config::Config;
+
+use super::failure::CommandFailure;
+use super::output::Printer;
+
+#[derive(Subcommand)]
+pub(super) enum AuditCommand {
+    /// Print the newest checkpoint of the log, a signed note to keep outside the database
+    Checkpoint,
+    /// Print the key that verifies the log's checkpoints
+    Key,
+}
+
+pub(super) async fn run(
+    command: AuditCommand,
+    config: &Config,
+    out: Printer,
+) -> Result<(), CommandFailure> {
+    let opened = app::open(config).await?;
+    let log = opened.audit_log(config);
+    match command {
+        AuditCommand::Checkpoint => {
+            let newest = log.checkpoint(None).await?.ok_or_else(|| {
+                CommandFailure::Failed(
+                    "the log has no checkpoint yet: a running server makes it".to_owned(),
+                )
+            })?;
+            let shown = CheckpointJson::from(&newest);
+            out.print_text(&shown, &shown.note)
+        }
+        AuditCommand::Key => {
+            let shown = LogKeyJson::from(&log.verifier_key().await?);
+            out.print_text(&shown, &format!("{}\n", shown.key))
+        }
+    }
+}
