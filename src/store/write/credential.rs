@@ -5,6 +5,8 @@ use crate::domain::event::Event;
 use crate::domain::event::facts::CredentialFacts;
 use crate::domain::id::{AgentId, CredentialId};
 
+use super::Found;
+
 /// What can be changed about an agent's secrets. Each variant lists the outcomes that it can have
 /// besides `Applied`.
 #[derive(Debug, Clone)]
@@ -37,20 +39,27 @@ pub enum CredentialChange {
 
 impl CredentialChange {
     /// The audit event of the change.
-    pub(super) fn event(&self) -> Event {
+    pub(super) fn event(&self, found: Found) -> Event {
         match self {
             Self::Rotate { credential, .. } => Event::CredentialRotated(CredentialFacts {
                 expires_at: credential.expires_at,
+                ends: match found {
+                    Found::Ends(ends) => ends,
+                    _ => vec![],
+                },
                 ..CredentialFacts::of_secret(credential.agent_id.clone(), credential.credential_id)
             }),
             Self::Rehash {
                 agent_id,
                 credential_id,
                 ..
-            } => Event::CredentialRehashed(CredentialFacts::of_secret(
-                agent_id.clone(),
-                *credential_id,
-            )),
+            } => Event::CredentialRehashed(CredentialFacts {
+                expires_at: match found {
+                    Found::Expiry(expires_at) => expires_at,
+                    _ => None,
+                },
+                ..CredentialFacts::of_secret(agent_id.clone(), *credential_id)
+            }),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::id::Jti;
 
 mod agent;
 mod credential;
+mod found;
 mod key;
 mod log;
 mod outcome;
@@ -19,6 +20,7 @@ mod token;
 
 pub use agent::AgentChange;
 pub use credential::CredentialChange;
+pub(in crate::store) use found::{Done, Found, done};
 pub use key::{KeyChange, Retires};
 pub use log::LogChange;
 pub use outcome::Outcome;
@@ -81,14 +83,14 @@ impl Change {
         }
     }
 
-    /// The audit event of the change. It is recorded in the same commit, if the change is applied.
-    /// `None` for the log, which is made of events.
-    pub fn event(&self) -> Option<Event> {
+    /// The audit event of the change, with what the store found when it applied the change. It is
+    /// recorded in the same commit. `None` for the log, which is made of events.
+    pub(in crate::store) fn event(&self, found: Found) -> Option<Event> {
         match self {
             Self::Agent(change) => Some(change.event()),
-            Self::Credential(change) => Some(change.event()),
+            Self::Credential(change) => Some(change.event(found)),
             Self::Token(change) => Some(change.event()),
-            Self::Scope(change) => Some(change.event()),
+            Self::Scope(change) => Some(change.event(found)),
             Self::Key(change) => Some(change.event()),
             Self::Log(_) => None,
             Self::Refusals(refused) => Some(refused.event()),
@@ -145,4 +147,111 @@ pub(in crate::store) fn with_known(
         .map(outcome)
         .map(|outcome| outcome.unwrap_or(Outcome::Unchanged))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::agent::{Agent, AgentName, AgentStatus, Epoch, Profile, Terms};
+    use crate::domain::credential::{Credential, SecretHash, Tag};
+    use crate::domain::id::{AgentId, CredentialId, Kid};
+    use crate::domain::quota::PlanName;
+    use crate::domain::time::Timestamp;
+    use crate::store::key::{KeyRecord, KeyState, Sealed, StoreKey};
+
+    fn agent() -> Agent {
+        Agent {
+            agent_id: AgentId::parse("a").unwrap(),
+            profile: Profile {
+                name: AgentName::parse("n").unwrap(),
+                terms: Arc::new(Terms {
+                    scopes: vec![],
+                    ttl: None,
+                    plan: PlanName::free(),
+                    audiences: vec![],
+                    redirect_uris: vec![],
+                    user_ids: vec![],
+                }),
+            },
+            status: AgentStatus::Active,
+            epoch: Epoch(1),
+            version: 1,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+        }
+    }
+
+    /// Every change that holds something of a secret or a private key.
+    fn changes(secret: &str) -> Vec<Change> {
+        let hash = SecretHash(format!("$argon2id${secret}").into());
+        let sealed = Sealed(secret.as_bytes().to_vec());
+        let credential = Credential {
+            credential_id: CredentialId(Uuid::from_u128(1)),
+            agent_id: agent().agent_id,
+            hash: hash.clone(),
+            tag: Some(Tag(secret.into())),
+            prefix: secret.into(),
+            created_at: Timestamp(0),
+            expires_at: None,
+            raw_basic: false,
+        };
+        let key = KeyRecord {
+            kid: Kid("k".to_owned()),
+            public_jwk: String::new(),
+            private_key: sealed.clone(),
+            state: KeyState::Announced,
+            announced_at: Timestamp(0),
+            signs_from: Timestamp(0),
+            signs_until: None,
+            published_until: None,
+            seal: Some(secret.as_bytes().to_vec()),
+        };
+        vec![
+            Change::Agent(AgentChange::Create {
+                agent: Box::new(agent()),
+                credential: Box::new(credential.clone()),
+            }),
+            Change::Credential(CredentialChange::Rehash {
+                agent_id: agent().agent_id,
+                credential_id: credential.credential_id,
+                from: hash.clone(),
+                to: hash,
+            }),
+            Change::Credential(CredentialChange::Rotate {
+                credential: Box::new(credential),
+                overlap: 0,
+                max_live: 2,
+            }),
+            Change::Key(KeyChange::Insert(Box::new(key))),
+            Change::Key(KeyChange::Activate {
+                kid: Kid("k".to_owned()),
+                seal: secret.as_bytes().to_vec(),
+                retires: None,
+                published_until: Timestamp(0),
+            }),
+            Change::Key(KeyChange::InsertStoreKey(StoreKey {
+                purpose: "tag".to_owned(),
+                key_id: "0".to_owned(),
+                sealed,
+            })),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_event_holds_anything_of_a_secret(secret in "[A-Za-z0-9+/]{16,43}") {
+            for change in changes(&secret) {
+                let event = change.event(Found::Nothing).unwrap();
+                let row = format!("{event:?} {} {:?}", event.row_text(), event.data());
+                prop_assert!(!row.contains(&secret), "{row}");
+                let bytes = format!("{:?}", secret.as_bytes());
+                prop_assert!(!row.contains(bytes.trim_matches(['[', ']'])), "{row}");
+            }
+        }
+    }
 }

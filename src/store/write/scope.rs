@@ -5,6 +5,8 @@ use crate::domain::event::Event;
 use crate::domain::event::changes::Changes;
 use crate::domain::scope::Scope;
 
+use super::Found;
+
 /// What can be changed about the scope catalogue. Each variant lists the outcomes that it can have
 /// besides `Applied`.
 #[derive(Debug, Clone)]
@@ -26,19 +28,41 @@ pub enum ScopeChange {
 
 impl ScopeChange {
     /// The audit event of the change.
-    pub(super) fn event(&self) -> Event {
+    pub(super) fn event(&self, found: Found) -> Event {
         match self {
             Self::Add(entry) => Event::ScopeAdded {
                 scope: entry.scope.clone(),
                 high_risk: Some(entry.high_risk),
             },
             Self::Update {
-                scope, high_risk, ..
-            } => Event::ScopeChanged {
-                scope: scope.clone(),
-                high_risk: *high_risk,
-                changed: Changes::default(),
-            },
+                scope,
+                description,
+                high_risk,
+            } => {
+                let (marked, changed) = match found {
+                    Found::Before(before) => after(&before, description.as_deref(), *high_risk),
+                    _ => (*high_risk, Changes::default()),
+                };
+                Event::ScopeChanged {
+                    scope: scope.clone(),
+                    high_risk: marked,
+                    changed,
+                }
+            }
         }
     }
+}
+
+/// The mark after an update, and what the update changed.
+fn after(
+    before: &CatalogueEntry,
+    description: Option<&str>,
+    high_risk: Option<bool>,
+) -> (Option<bool>, Changes) {
+    let description = description.unwrap_or(&before.description);
+    let high_risk = high_risk.unwrap_or(before.high_risk);
+    let changed = Changes::default()
+        .with("description", before.description.as_str(), description)
+        .with("highRisk", before.high_risk, high_risk);
+    (Some(high_risk), changed)
 }

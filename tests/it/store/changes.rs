@@ -1,20 +1,33 @@
 //! The event of each change: the row in the change's commit, read back as the bytes that are listed,
 //! exported and hashed.
 
+use std::sync::Arc;
+
 use sealwright::testing::domain::act::{Act, ChangeReason};
+use sealwright::testing::domain::agent::{AgentName, LiveTokens, Profile};
+use sealwright::testing::domain::catalogue::CatalogueEntry;
 use sealwright::testing::domain::context::{RequestContext, RequestId};
+use sealwright::testing::domain::credential::{Credential, SecretHash};
 use sealwright::testing::domain::event::source::SourcePrecision;
-use sealwright::testing::domain::id::CredentialId;
-use sealwright::testing::store::{AgentChange, Backend, Change, Outcome, TokenChange, Write};
+use sealwright::testing::domain::id::{CredentialId, Jti, Kid};
+use sealwright::testing::domain::scope::Scope;
+use sealwright::testing::domain::ttl::Ttl;
+use sealwright::testing::store::{
+    AgentChange, Backend, Change, CredentialChange, KeyChange, KeyRecord, KeyState, Outcome,
+    Retires, ScopeChange, Sealed, StoreKey, TokenChange, Write,
+};
 use uuid::Uuid;
 
-use super::kit::{NOW, agent, credential, id, operator_at};
+use super::kit::{MILLIS, NOW, agent, credential, id, operator_at, write};
 use super::on_both;
 use crate::harness::database::Database;
 
 on_both! {
     a_change_tells_its_actor_request_source_and_credential,
-    a_change_tells_what_is_fixed_for_its_kind,
+    a_change_of_an_agent_tells_what_is_fixed_for_its_kind,
+    a_change_of_a_credential_tells_what_ends,
+    a_change_of_the_catalogue_tells_old_and_new,
+    a_change_of_a_key_tells_which,
     a_row_of_an_earlier_release_is_read_as_before,
 }
 
@@ -51,7 +64,7 @@ fn creation(agent_id: &str) -> Change {
 
 fn revocation(number: u128) -> Change {
     Change::Token(TokenChange::Revoke {
-        jti: sealwright::testing::domain::id::Jti(Uuid::from_u128(number)),
+        jti: Jti(Uuid::from_u128(number)),
         agent_id: Some(id("a")),
         expires_at: NOW.saturating_add(600),
     })
@@ -119,38 +132,270 @@ async fn a_change_tells_its_actor_request_source_and_credential(db: &Database) {
     );
 }
 
-async fn a_change_tells_what_is_fixed_for_its_kind(db: &Database) {
-    let store = db.open().await;
-    let operator = || operator_at(NOW);
-    for change in [
-        creation("a"),
-        Change::Agent(AgentChange::Suspend(id("a"))),
-        Change::Agent(AgentChange::Reactivate(id("a"))),
-        Change::Agent(AgentChange::RevokeTokens(id("a"))),
-        Change::Agent(AgentChange::Decommission(id("a"))),
-    ] {
-        commit_as(&*store, operator(), change).await;
+/// The event of [`creation`].
+const CREATED: &str = concat!(
+    r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","#,
+    r#""credentialId":"00000000-0000-0000-0000-000000000001","detail":{"changed":{"#,
+    r#""name":{"from":null,"to":"An agent"},"plan":{"from":null,"to":"free"},"#,
+    r#""redirectUris":{"from":null,"to":["https://app.example/callback"]},"#,
+    r#""scopes":{"from":null,"to":["agents:read","tokens:read"]},"#,
+    r#""status":{"from":null,"to":"active"},"userIds":{"from":null,"to":["user 42"]}}},"#,
+    r#""id":N,"kind":"agent.created","v":1}"#,
+);
+
+/// Commits each change as an operator, and demands the bytes of its event: `"at"` and `"id"` come
+/// from the order of the changes, everything else is written out.
+async fn demand(store: &dyn Backend, rows: Vec<(Change, &str)>) {
+    let mut expected = vec![];
+    for (change, told) in rows {
+        let outcomes = store.commit(vec![write(change)]).await.unwrap();
+        assert_eq!(outcomes, [Outcome::Applied], "{told}");
+        let id = expected.len() + 1;
+        let told = told.replace("\"id\":N", &format!("\"id\":{id}"));
+        expected.push(told.replace("NOW", "2023-11-14T22:13:20Z"));
     }
-    assert_eq!(
-        events(&*store).await,
-        [
-            "{\"actor\":\"operator:op@host\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
-             \"credentialId\":\"00000000-0000-0000-0000-000000000001\",\"detail\":{\"changed\":{\
-             \"name\":{\"from\":null,\"to\":\"An agent\"},\"plan\":{\"from\":null,\"to\":\"free\"},\
-             \"redirectUris\":{\"from\":null,\"to\":[\"https://app.example/callback\"]},\
-             \"scopes\":{\"from\":null,\"to\":[\"agents:read\",\"tokens:read\"]},\
-             \"status\":{\"from\":null,\"to\":\"active\"},\"userIds\":{\"from\":null,\"to\":[\"user 42\"]}}},\
-             \"id\":1,\"kind\":\"agent.created\",\"v\":1}",
-            "{\"actor\":\"operator:op@host\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
-             \"detail\":{\"revocationVersion\":1700000000000},\"id\":2,\"kind\":\"agent.suspended\",\"v\":1}",
-            "{\"actor\":\"operator:op@host\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
-             \"id\":3,\"kind\":\"agent.reactivated\",\"v\":1}",
-            "{\"actor\":\"operator:op@host\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
-             \"detail\":{\"revocationVersion\":1700000000001},\"id\":4,\"kind\":\"agent.tokens_revoked\",\"v\":1}",
-            "{\"actor\":\"operator:op@host\",\"agentId\":\"a\",\"at\":\"2023-11-14T22:13:20Z\",\
-             \"detail\":{\"revocationVersion\":1700000000002},\"id\":5,\"kind\":\"agent.decommissioned\",\"v\":1}",
-        ]
-    );
+    let (events, mut expected) = (events(store).await, expected.iter());
+    for event in events {
+        assert_eq!(Some(&event), expected.next());
+    }
+    assert_eq!(expected.next(), None);
+}
+
+async fn a_change_of_an_agent_tells_what_is_fixed_for_its_kind(db: &Database) {
+    let store = db.open().await;
+    let (before, mut after) = (agent("a").profile, agent("a").profile);
+    after.name = AgentName::parse("Another \u{1f600}").unwrap();
+    let terms = Arc::make_mut(&mut after.terms);
+    terms.ttl = Some(Ttl::new(900).unwrap());
+    terms.user_ids = vec![];
+    let update = |expected_version, profile: &Profile, tokens| {
+        Change::Agent(AgentChange::Update {
+            agent_id: id("a"),
+            expected_version,
+            before: Box::new(before.clone()),
+            profile: Box::new(profile.clone()),
+            tokens,
+        })
+    };
+    let rows = vec![
+        (creation("a"), CREATED),
+        (
+            update(1, &before, LiveTokens::Keep),
+            concat!(
+                r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","detail":{"changed":{}},"#,
+                r#""id":N,"kind":"agent.updated","v":1}"#,
+            ),
+        ),
+        (
+            update(MILLIS, &after, LiveTokens::Kill),
+            concat!(
+                r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","detail":{"changed":{"#,
+                r#""name":{"from":"An agent","to":"Another 😀"},"tokens":{"from":"live","to":"revoked"},"#,
+                r#""ttl":{"from":null,"to":900},"userIds":{"from":["user 42"],"to":[]}}},"#,
+                r#""id":N,"kind":"agent.updated","v":1}"#,
+            ),
+        ),
+        (
+            Change::Agent(AgentChange::Suspend(id("a"))),
+            concat!(
+                r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","#,
+                r#""detail":{"revocationVersion":1700000000001},"id":N,"kind":"agent.suspended","v":1}"#,
+            ),
+        ),
+        (
+            Change::Agent(AgentChange::Reactivate(id("a"))),
+            r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","id":N,"kind":"agent.reactivated","v":1}"#,
+        ),
+        (
+            Change::Agent(AgentChange::RevokeTokens(id("a"))),
+            concat!(
+                r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","#,
+                r#""detail":{"revocationVersion":1700000000002},"id":N,"kind":"agent.tokens_revoked","v":1}"#,
+            ),
+        ),
+        (
+            Change::Agent(AgentChange::Decommission(id("a"))),
+            concat!(
+                r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","#,
+                r#""detail":{"revocationVersion":1700000000003},"id":N,"kind":"agent.decommissioned","v":1}"#,
+            ),
+        ),
+    ];
+    demand(&*store, rows).await;
+}
+
+/// The credential `number` of the agent `a`, which expires after so many seconds, if at all.
+fn numbered(number: u128, expires_after: Option<i64>) -> Credential {
+    Credential {
+        credential_id: credential_id(number),
+        expires_at: expires_after.map(|seconds| NOW.saturating_add(seconds)),
+        ..credential("a", &number.to_string())
+    }
+}
+
+fn rotation(credential: Credential, overlap: i64) -> Change {
+    Change::Credential(CredentialChange::Rotate {
+        credential: Box::new(credential),
+        overlap,
+        max_live: 10,
+    })
+}
+
+fn rehash(credential: &Credential) -> Change {
+    Change::Credential(CredentialChange::Rehash {
+        agent_id: id("a"),
+        credential_id: credential.credential_id,
+        from: credential.hash.clone(),
+        to: SecretHash("$argon2id$of-the-same".into()),
+    })
+}
+
+async fn a_change_of_a_credential_tells_what_ends(db: &Database) {
+    let store = db.open().await;
+    let (second, third) = (numbered(2, Some(60)), numbered(3, None));
+    let told = [
+        CREATED,
+        concat!(
+            r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","#,
+            r#""credentialId":"00000000-0000-0000-0000-000000000002","detail":{"#,
+            r#""ends":[{"credentialId":"00000000-0000-0000-0000-000000000001","endsAt":"2023-11-14T23:13:20Z"}],"#,
+            r#""expiresAt":"2023-11-14T22:14:20Z","kind":"secret"},"id":N,"kind":"credential.rotated","v":1}"#,
+        ),
+        // The second credential has an earlier end of its own.
+        concat!(
+            r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","#,
+            r#""credentialId":"00000000-0000-0000-0000-000000000003","detail":{"#,
+            r#""ends":[{"credentialId":"00000000-0000-0000-0000-000000000001","endsAt":"2023-11-14T22:18:20Z"},"#,
+            r#"{"credentialId":"00000000-0000-0000-0000-000000000002","endsAt":"2023-11-14T22:14:20Z"}],"#,
+            r#""kind":"secret"},"id":N,"kind":"credential.rotated","v":1}"#,
+        ),
+        concat!(
+            r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","#,
+            r#""credentialId":"00000000-0000-0000-0000-000000000002","#,
+            r#""detail":{"expiresAt":"2023-11-14T22:14:20Z","kind":"secret"},"#,
+            r#""id":N,"kind":"credential.rehashed","v":1}"#,
+        ),
+        concat!(
+            r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","#,
+            r#""credentialId":"00000000-0000-0000-0000-000000000003","detail":{"kind":"secret"},"#,
+            r#""id":N,"kind":"credential.rehashed","v":1}"#,
+        ),
+        concat!(
+            r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","#,
+            r#""credentialId":"00000000-0000-0000-0000-000000000004","detail":{"#,
+            r#""ends":[{"credentialId":"00000000-0000-0000-0000-000000000001","endsAt":"NOW"},"#,
+            r#"{"credentialId":"00000000-0000-0000-0000-000000000002","endsAt":"NOW"},"#,
+            r#"{"credentialId":"00000000-0000-0000-0000-000000000003","endsAt":"NOW"}],"#,
+            r#""kind":"secret"},"id":N,"kind":"credential.rotated","v":1}"#,
+        ),
+    ];
+    let changes = [
+        creation("a"),
+        rotation(second.clone(), 3_600),
+        rotation(third.clone(), 300),
+        rehash(&second),
+        rehash(&third),
+        rotation(numbered(4, None), 0),
+    ];
+    demand(&*store, changes.into_iter().zip(told).collect()).await;
+}
+
+async fn a_change_of_the_catalogue_tells_old_and_new(db: &Database) {
+    let store = db.open().await;
+    let scope = |name: &str| Scope::parse(name).unwrap();
+    let added = CatalogueEntry {
+        scope: scope("x:read"),
+        description: "One".to_owned(),
+        high_risk: false,
+    };
+    let update = |description: Option<&str>, high_risk| {
+        Change::Scope(ScopeChange::Update {
+            scope: scope("x:read"),
+            description: description.map(str::to_owned),
+            high_risk,
+        })
+    };
+    let rows = vec![
+        (
+            Change::Scope(ScopeChange::Add(added)),
+            concat!(
+                r#"{"actor":"operator:op@host","at":"NOW","detail":{"highRisk":false,"scope":"x:read"},"#,
+                r#""id":N,"kind":"scope.added","v":1}"#,
+            ),
+        ),
+        (
+            update(None, Some(true)),
+            concat!(
+                r#"{"actor":"operator:op@host","at":"NOW","#,
+                r#""detail":{"changed":{"highRisk":{"from":false,"to":true}},"highRisk":true,"scope":"x:read"},"#,
+                r#""id":N,"kind":"scope.changed","v":1}"#,
+            ),
+        ),
+        (
+            update(Some("Two"), None),
+            concat!(
+                r#"{"actor":"operator:op@host","at":"NOW","#,
+                r#""detail":{"changed":{"description":{"from":"One","to":"Two"}},"highRisk":true,"scope":"x:read"},"#,
+                r#""id":N,"kind":"scope.changed","v":1}"#,
+            ),
+        ),
+    ];
+    demand(&*store, rows).await;
+}
+
+fn key(kid: &str, state: KeyState) -> Change {
+    Change::Key(KeyChange::Insert(Box::new(KeyRecord {
+        kid: Kid(kid.to_owned()),
+        public_jwk: "{}".to_owned(),
+        private_key: Sealed(b"sealed".to_vec()),
+        state,
+        announced_at: NOW,
+        signs_from: NOW,
+        signs_until: None,
+        published_until: None,
+        seal: None,
+    })))
+}
+
+async fn a_change_of_a_key_tells_which(db: &Database) {
+    let store = db.open().await;
+    let activation = KeyChange::Activate {
+        kid: Kid("two".to_owned()),
+        seal: vec![],
+        retires: Some(Retires {
+            kid: Kid("one".to_owned()),
+            seal: vec![],
+        }),
+        published_until: NOW,
+    };
+    let store_key = KeyChange::InsertStoreKey(StoreKey {
+        purpose: "code".to_owned(),
+        key_id: "0".to_owned(),
+        sealed: Sealed(b"sealed".to_vec()),
+    });
+    let rows = vec![
+        (
+            key("one", KeyState::Signing),
+            r#"{"actor":"operator:op@host","at":"NOW","detail":{"kid":"one"},"id":N,"kind":"key.announced","v":1}"#,
+        ),
+        (
+            key("two", KeyState::Announced),
+            r#"{"actor":"operator:op@host","at":"NOW","detail":{"kid":"two"},"id":N,"kind":"key.announced","v":1}"#,
+        ),
+        (
+            Change::Key(activation),
+            r#"{"actor":"operator:op@host","at":"NOW","detail":{"kid":"two"},"id":N,"kind":"key.activated","v":1}"#,
+        ),
+        (
+            Change::Key(KeyChange::Remove(Kid("one".to_owned()))),
+            r#"{"actor":"operator:op@host","at":"NOW","detail":{"kid":"one"},"id":N,"kind":"key.removed","v":1}"#,
+        ),
+        (
+            Change::Key(store_key),
+            r#"{"actor":"operator:op@host","at":"NOW","detail":{"kid":"code:0"},"id":N,"kind":"store_key.created","v":1}"#,
+        ),
+    ];
+    demand(&*store, rows).await;
 }
 
 /// The release before this one inserts no other columns, and may run beside this one.

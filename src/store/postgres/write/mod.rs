@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
-use crate::domain::act::ChangeReason;
+use crate::domain::act::{Act, ChangeReason};
+use crate::domain::event::Event;
 use crate::domain::event::logged::Detail;
 use crate::domain::event::request::RequestRef;
 use crate::domain::event::source::EventSource;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::write::{Change, Outcome, Write};
+use crate::store::write::{Change, Done, Outcome, Write, done};
 
 use super::errors::{bounded, is_lock_timeout, is_rolled_back};
 use super::lane::{Lane, LaneConnection, RETRIES};
@@ -104,9 +105,14 @@ pub(super) async fn apply_all(
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
-        let outcome = apply(conn, now, write, version + 1).await?;
+        let (outcome, found) = apply(conn, now, write, version + 1).await?;
+        if outcome == Outcome::Applied
+            && let Some(event) = write.change.event(found)
+        {
+            let event = event.killed_in(version + 1);
+            record(conn, now, &write.act, &event).await?;
+        }
         if outcome == Outcome::Applied {
-            record(conn, now, write, version + 1).await?;
             version += i64::from(write.change.kills());
         }
         outcomes.push(outcome);
@@ -140,33 +146,28 @@ async fn apply(
     at: Timestamp,
     write: &Write,
     killed: i64,
-) -> sqlx::Result<Outcome> {
+) -> sqlx::Result<Done> {
     match &write.change {
-        Change::Agent(change) => agent::apply(conn, at, change, killed).await,
+        Change::Agent(change) => agent::apply(conn, at, change, killed).await.map(done),
         Change::Credential(change) => credential::apply(conn, at, change).await,
-        Change::Token(change) => token::apply(conn, change, killed).await,
+        Change::Token(change) => token::apply(conn, change, killed).await.map(done),
         Change::Scope(change) => scope::apply(conn, change).await,
-        Change::Key(change) => key::apply(conn, at, change).await,
-        Change::Log(change) => log::apply(conn, at, change).await,
-        Change::Refusals(_) => Ok(Outcome::Applied),
+        Change::Key(change) => key::apply(conn, at, change).await.map(done),
+        Change::Log(change) => log::apply(conn, at, change).await.map(done),
+        Change::Refusals(_) => Ok(done(Outcome::Applied)),
     }
 }
 
-/// Records the audit event of a write that was applied at this time, if it has one. `killed` is as
-/// for [`apply`].
+/// Records an event at this time.
 async fn record(
     conn: &mut PgConnection,
     at: Timestamp,
-    write: &Write,
-    killed: i64,
+    act: &Act,
+    event: &Event,
 ) -> sqlx::Result<()> {
     let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail, credential_id, org_id,
                                         source, request, reason, data)
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-    let Some(event) = write.change.event() else {
-        return Ok(());
-    };
-    let (act, event) = (&write.act, event.killed_in(killed));
     let credential_id = event.credential_id().or(act.credential);
     let data = event.data().map_err(|e| sqlx::Error::Encode(e.into()))?;
     let (jti, expires_at) = event.token().unzip();

@@ -5,12 +5,12 @@ use sqlx::postgres::PgConnection;
 
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::scope::Scope;
-use crate::store::write::{Outcome, ScopeChange};
+use crate::store::write::{Done, Found, Outcome, ScopeChange, done};
 
 /// Applies one change.
-pub(super) async fn apply(conn: &mut PgConnection, change: &ScopeChange) -> sqlx::Result<Outcome> {
+pub(super) async fn apply(conn: &mut PgConnection, change: &ScopeChange) -> sqlx::Result<Done> {
     match change {
-        ScopeChange::Add(entry) => add_scope(conn, entry).await,
+        ScopeChange::Add(entry) => add_scope(conn, entry).await.map(done),
         ScopeChange::Update {
             scope,
             description,
@@ -36,35 +36,42 @@ async fn add_scope(conn: &mut PgConnection, entry: &CatalogueEntry) -> sqlx::Res
     ))
 }
 
+/// Reads the scope first, since the event tells what it was.
 async fn update_scope(
     conn: &mut PgConnection,
     scope: &Scope,
     description: Option<&str>,
     high_risk: Option<bool>,
-) -> sqlx::Result<Outcome> {
-    let sql = "update scope set description = coalesce($2, description), high_risk = coalesce($3, high_risk)
-               where name = $1
-                 and (description <> coalesce($2, description) or high_risk <> coalesce($3, high_risk))";
-    let changed = sqlx::query(sql)
+) -> sqlx::Result<Done> {
+    let sql = "select description, high_risk from scope where name = $1 for update";
+    let found: Option<(String, bool)> = sqlx::query_as(sql)
         .bind(scope.as_str())
-        .bind(description)
-        .bind(high_risk)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some((old_description, old_mark)) = found else {
+        return Ok(done(Outcome::NotFound));
+    };
+    let (new_description, new_mark) = (
+        description.unwrap_or(&old_description),
+        high_risk.unwrap_or(old_mark),
+    );
+    if new_description == old_description && new_mark == old_mark {
+        return Ok(done(Outcome::Unchanged));
+    }
+    let sql = "update scope set description = $2, high_risk = $3 where name = $1";
+    sqlx::query(sql)
+        .bind(scope.as_str())
+        .bind(new_description)
+        .bind(new_mark)
         .execute(&mut *conn)
         .await?;
-    if changed.rows_affected() > 0 {
-        raise_catalogue_version(conn).await?;
-        return Ok(Outcome::Applied);
-    }
-    let sql = "select exists (select 1 from scope where name = $1)";
-    let there: bool = sqlx::query_scalar(sql)
-        .bind(scope.as_str())
-        .fetch_one(conn)
-        .await?;
-    Ok(if there {
-        Outcome::Unchanged
-    } else {
-        Outcome::NotFound
-    })
+    raise_catalogue_version(conn).await?;
+    let before = CatalogueEntry {
+        scope: scope.clone(),
+        description: old_description,
+        high_risk: old_mark,
+    };
+    Ok((Outcome::Applied, Found::Before(before)))
 }
 
 async fn raise_catalogue_version(conn: &mut PgConnection) -> sqlx::Result<()> {

@@ -2,11 +2,12 @@
 //! on PostgreSQL.
 
 use sqlx::sqlite::SqliteConnection;
+use uuid::Uuid;
 
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::id::{AgentId, CredentialId};
-use crate::domain::time::Moment;
-use crate::store::write::{CredentialChange, Outcome};
+use crate::domain::time::{Moment, Timestamp};
+use crate::store::write::{CredentialChange, Done, Found, Outcome, done};
 
 use super::status::status_of;
 
@@ -15,7 +16,7 @@ pub(super) async fn apply(
     conn: &mut SqliteConnection,
     at: Moment,
     change: &CredentialChange,
-) -> sqlx::Result<Outcome> {
+) -> sqlx::Result<Done> {
     match change {
         CredentialChange::Rotate {
             credential,
@@ -37,11 +38,11 @@ async fn rotate_secret(
     credential: &Credential,
     overlap: i64,
     max_live: i64,
-) -> sqlx::Result<Outcome> {
+) -> sqlx::Result<Done> {
     let (agent_id, now) = (&credential.agent_id, at.second());
     match status_of(conn, agent_id).await? {
-        None => return Ok(Outcome::NotFound),
-        Some(status) if status.is_final() => return Ok(Outcome::Conflict),
+        None => return Ok(done(Outcome::NotFound)),
+        Some(status) if status.is_final() => return Ok(done(Outcome::Conflict)),
         Some(_) => {}
     }
     let sql = "select count(*) from credential where agent_id = ?1 and (expires_at is null or expires_at > ?2)";
@@ -51,15 +52,22 @@ async fn rotate_secret(
         .fetch_one(&mut *conn)
         .await?;
     if overlap > 0 && live >= max_live {
-        return Ok(Outcome::TooMany);
+        return Ok(done(Outcome::TooMany));
     }
-    let sql =
-        "update credential set expires_at = min(coalesce(expires_at, ?2), ?2) where agent_id = ?1";
-    sqlx::query(sql)
+    let sql = "update credential set expires_at = min(coalesce(expires_at, ?2), ?2)
+               where agent_id = ?1 and (expires_at is null or expires_at > ?3)
+               returning position, credential_id, expires_at";
+    let mut ended: Vec<(i64, Uuid, i64)> = sqlx::query_as(sql)
         .bind(agent_id.as_str())
         .bind(now.saturating_add(overlap).0)
-        .execute(&mut *conn)
+        .bind(now.0)
+        .fetch_all(&mut *conn)
         .await?;
+    ended.sort_unstable();
+    let ends = ended
+        .into_iter()
+        .map(|(_, id, ends_at)| (CredentialId(id), Timestamp(ends_at)))
+        .collect();
     let sql = "delete from credential where agent_id = ?1 and expires_at <= ?2";
     sqlx::query(sql)
         .bind(agent_id.as_str())
@@ -75,7 +83,7 @@ async fn rotate_secret(
         .bind(at.0)
         .execute(conn)
         .await?;
-    Ok(Outcome::Applied)
+    Ok((Outcome::Applied, Found::Ends(ends)))
 }
 
 async fn rehash_credential(
@@ -84,20 +92,24 @@ async fn rehash_credential(
     credential_id: CredentialId,
     from: &SecretHash,
     to: &SecretHash,
-) -> sqlx::Result<Outcome> {
+) -> sqlx::Result<Done> {
     let sql =
-        "update credential set hash = ?4 where agent_id = ?1 and credential_id = ?2 and hash = ?3";
-    let changed = sqlx::query(sql)
+        "update credential set hash = ?4 where agent_id = ?1 and credential_id = ?2 and hash = ?3
+               returning expires_at";
+    let changed: Option<Option<i64>> = sqlx::query_scalar(sql)
         .bind(agent_id.as_str())
         .bind(credential_id.0)
         .bind(&from.0)
         .bind(&to.0)
-        .execute(conn)
+        .fetch_optional(conn)
         .await?;
-    Ok(Outcome::applied_or(
-        changed.rows_affected(),
-        Outcome::NotFound,
-    ))
+    Ok(match changed {
+        Some(expires_at) => {
+            let expiry = Found::Expiry(expires_at.map(Timestamp));
+            (Outcome::Applied, expiry)
+        }
+        None => done(Outcome::NotFound),
+    })
 }
 
 pub(super) async fn insert_credential(

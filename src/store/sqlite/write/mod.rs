@@ -8,14 +8,15 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use crate::domain::act::ChangeReason;
+use crate::domain::act::{Act, ChangeReason};
+use crate::domain::event::Event;
 use crate::domain::event::logged::Detail;
 use crate::domain::event::request::RequestRef;
 use crate::domain::event::source::EventSource;
 use crate::domain::id::AgentId;
 use crate::domain::time::{Moment, Timestamp};
 use crate::store::error::StoreError;
-use crate::store::write::{Change, Outcome, Write};
+use crate::store::write::{Change, Done, Outcome, Write, done};
 
 use super::errors::bounded;
 use super::lane::{LaneConnection, Writer};
@@ -76,9 +77,14 @@ pub(super) async fn apply_all(
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
-        let outcome = apply(conn, write, version + 1).await?;
+        let (outcome, found) = apply(conn, write, version + 1).await?;
+        if outcome == Outcome::Applied
+            && let Some(event) = write.change.event(found)
+        {
+            let event = event.killed_in(version + 1);
+            record(conn, write.act.at.second(), &write.act, &event).await?;
+        }
         if outcome == Outcome::Applied {
-            record(conn, write.act.at.second(), write, version + 1).await?;
             version += i64::from(write.change.kills());
         }
         outcomes.push(outcome);
@@ -90,33 +96,34 @@ pub(super) async fn apply_all(
 }
 
 /// Applies one change. `killed` is the version of the revocation list if this change raises it.
-async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx::Result<Outcome> {
+async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx::Result<Done> {
     match &write.change {
-        Change::Agent(change) => agent::apply(conn, write.act.at, change, killed).await,
+        Change::Agent(change) => agent::apply(conn, write.act.at, change, killed)
+            .await
+            .map(done),
         Change::Credential(change) => credential::apply(conn, write.act.at, change).await,
-        Change::Token(change) => token::apply(conn, change, killed).await,
+        Change::Token(change) => token::apply(conn, change, killed).await.map(done),
         Change::Scope(change) => scope::apply(conn, write.act.at, change).await,
-        Change::Key(change) => key::apply(conn, write.act.at.second(), change).await,
-        Change::Log(change) => log::apply(conn, write.act.at.second(), change).await,
-        Change::Refusals(_) => Ok(Outcome::Applied),
+        Change::Key(change) => key::apply(conn, write.act.at.second(), change)
+            .await
+            .map(done),
+        Change::Log(change) => log::apply(conn, write.act.at.second(), change)
+            .await
+            .map(done),
+        Change::Refusals(_) => Ok(done(Outcome::Applied)),
     }
 }
 
-/// Records the audit event of a write that was applied at this time, if it has one. `killed` is as
-/// for [`apply`].
+/// Records an event at this time.
 async fn record(
     conn: &mut SqliteConnection,
     at: Timestamp,
-    write: &Write,
-    killed: i64,
+    act: &Act,
+    event: &Event,
 ) -> sqlx::Result<()> {
     let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail, credential_id, org_id,
                                         source, request, reason, data)
                values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-    let Some(event) = write.change.event() else {
-        return Ok(());
-    };
-    let (act, event) = (&write.act, event.killed_in(killed));
     let credential_id = event.credential_id().or(act.credential);
     let data = event.data().map_err(|e| sqlx::Error::Encode(e.into()))?;
     let (jti, expires_at) = event.token().unzip();

@@ -1,0 +1,30 @@
+//! What a store found in the rows that a change replaces: for the event of the change, which tells
+//! it in the same commit. Must not know SQL.
+
+use crate::domain::catalogue::CatalogueEntry;
+use crate::domain::id::CredentialId;
+use crate::domain::time::Timestamp;
+
+use super::Outcome;
+
+/// What a store found besides what the change says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::store) enum Found {
+    /// Nothing that the event tells.
+    #[default]
+    Nothing,
+    /// The credentials that were live before a rotation, oldest first, and when each one ends.
+    Ends(Vec<(CredentialId, Timestamp)>),
+    /// When a credential expires whose hash was replaced; `None` if it does not.
+    Expiry(Option<Timestamp>),
+    /// A scope as it was before an update.
+    Before(CatalogueEntry),
+}
+
+/// The result of a write, and what the store found.
+pub(in crate::store) type Done = (Outcome, Found);
+
+/// The result of a write whose event tells no more than the change says.
+pub(in crate::store) fn done(outcome: Outcome) -> Done {
+    (outcome, Found::Nothing)
+}
