@@ -10,8 +10,10 @@
 //! - `listen` has the listeners and their limits, `loops` the background loops.
 //! - `reload` reads the configuration again, `signals` receives signals.
 //! - `operator` tells who runs a command.
+//! - `alone` keeps the lock of the only server of a SQLite file.
 //! - `announce` prints what a starting server says, `time` waits until the clock is set.
 
+mod alone;
 mod announce;
 mod beside;
 mod error;

@@ -8,10 +8,10 @@ use crate::config::{Config, DatabaseUrl};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::http;
 use crate::service::readiness::Draining;
-use crate::store::sqlite::SqliteStore;
 use crate::tasks;
 use crate::telemetry::error_chain;
 
+use super::alone::Alone;
 use super::announce::announce;
 use super::beside::{NewStore, demand_no_remains};
 use super::error::{AppError, system};
@@ -46,20 +46,14 @@ pub(crate) async fn serve(
     // The first draw of random bytes in a process takes about 25 ms. Do it while the store opens.
     let warm = Arc::clone(&entropy);
     let warming = std::thread::spawn(move || warm.fill(&mut [0u8; 1]));
-    let _alone = match &config.database.url {
+    let file = match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             create_folder(path)?;
-            let taken = |why| {
-                AppError::Other(format!(
-                    "cannot serve {}: {}",
-                    config.database.url,
-                    error_chain(&why)
-                ))
-            };
-            Some(SqliteStore::lock_serve(path).map_err(taken)?)
+            Some(path.as_path())
         }
         DatabaseUrl::Postgres(_) => None,
     };
+    let mut alone = Alone::demand(file, config.database.url.to_string())?;
     let descriptors = listen::raise_descriptors();
     let public = listen::bind("server.listen", config.server.listen)?;
     let ops = listen::bind("server.ops_listen", config.server.ops_listen)?;
@@ -84,6 +78,8 @@ pub(crate) async fn serve(
     tokio::select! {
         () = stops.next() => {}
         never = reload::run(&mut hangups, reloading, &state) => match never {},
+        // The other server goes on with this one's file, so nothing is drained.
+        over = alone.is_over() => return Err(over),
         name = loops => return Err(AppError::Other(format!("background loop {name} died"))),
         // A server without its listener is unreachable. End the process, so that it is restarted.
         ended = &mut public_server => return finished(ended).and(Err(unasked("public"))),

@@ -72,6 +72,36 @@ async fn no_token_is_counted_in_a_file_that_was_moved_away_or_replaced() {
     assert!(log.contains("works again"), "{log}");
 }
 
+#[test]
+fn a_server_makes_its_lock_file_again_or_ends() {
+    let mut server = start();
+    let lock = server.home.path(&format!("{DATABASE}.serve"));
+    let second = [
+        "--set",
+        "server.listen=127.0.0.1:0",
+        "--set",
+        "server.ops_listen=127.0.0.1:0",
+        "serve",
+    ];
+    fs::remove_file(&lock).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !lock.exists() {
+        assert!(Instant::now() < deadline, "the lock file is not made again");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let refused = server.home.run(&second);
+    refused.refused(1, "another server runs on this database file");
+
+    // Another server that starts before the lock file is made again gets the lock.
+    let other = server.home.path("other");
+    let theirs = File::create(&other).unwrap();
+    theirs.lock().unwrap();
+    fs::rename(&other, &lock).unwrap();
+    let (code, said) = server.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("another server runs"), "{said}");
+}
+
 #[tokio::test]
 async fn a_file_that_is_damaged_under_a_server_makes_it_not_ready() {
     for keeps_a_page in [false, true] {

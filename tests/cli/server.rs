@@ -82,6 +82,15 @@ impl Server {
         log
     }
 
+    /// Waits until the server has ended by itself. Returns its exit code and what it said on stderr.
+    pub fn end(&mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        let mut said = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        (code, said)
+    }
+
     /// The home of a server that has stopped.
     pub fn take_home(&mut self) -> Home {
         std::mem::replace(&mut self.home, Home::new())

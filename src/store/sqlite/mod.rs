@@ -3,7 +3,7 @@
 //! Owns the file, its schema and what an error of SQLite means. Must not know what is cached or
 //! batched in front of it. `open` opens the file, `file` knows whether it is still there, `schema`
 //! lists the changes of the schema, `errors` says what an error means, `lane` keeps connections,
-//! `turn` makes processes take turns. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
+//! `turn` makes processes take turns, `serve_lock` lets one process serve. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
 //! `events` and `keys` read, `places` keeps how far the events were read, `write` changes, `prune`
 //! removes. `issue` counts tokens, `redeem` counts those that cost a code.
 
@@ -41,13 +41,15 @@ mod revocations;
 mod schema;
 mod scopes;
 mod search;
+mod serve_lock;
 mod tokens;
 mod turn;
 mod write;
 
 use lane::ask;
 pub use open::SqliteStore;
-pub use turn::NotAlone;
+pub use serve_lock::NotAlone;
+pub(crate) use serve_lock::ServeLock;
 pub(crate) use turn::give_to_owner_of;
 
 #[async_trait]

@@ -14,7 +14,8 @@ use super::errors::{bounded, open_error, store_error};
 use super::file::DatabaseFile;
 use super::lane::{Readers, Writer};
 use super::schema::migrator;
-use super::turn::{self, NotAlone, ServeLock};
+use super::serve_lock::{NotAlone, ServeLock, demand_one_name};
+use super::turn;
 
 /// How long SQLite itself waits for a lock. Turns make such a wait rare: a connection that was
 /// dropped in the middle of its work may still be rolling back.
@@ -43,7 +44,7 @@ impl SqliteStore {
         let owner = real.parent().unwrap_or(&real);
         turn::open_private(&real, owner).map_err(|e| OpenError::from(store_error(e.into())))?;
         let path = &turn::real_path(path);
-        turn::demand_one_name(path).map_err(|e| OpenError::Fault(Arc::new(e)))?;
+        demand_one_name(path).map_err(|e| OpenError::Fault(Arc::new(e)))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .busy_timeout(BUSY_TIMEOUT)
@@ -85,6 +86,6 @@ impl SqliteStore {
 
     /// Makes this process the only one that serves from the file.
     pub fn lock_serve(path: &Path) -> Result<ServeLock, NotAlone> {
-        turn::lock_serve(path)
+        ServeLock::take(path)
     }
 }

@@ -14,30 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::OFlags;
 use tokio::sync::oneshot;
 
-/// Held while a process serves from a database file. The lock is released when this value is
-/// dropped or the process ends.
-#[derive(Debug)]
-pub struct ServeLock {
-    _file: File,
-}
-
-/// Why `SqliteStore::lock_serve` gave no lock.
-#[derive(Debug, thiserror::Error)]
-pub enum NotAlone {
-    /// Another process serves from this file.
-    #[error("another server runs on this database file")]
-    AlreadyServing,
-    /// The file has several names in the file system. Each name would get its own log.
-    #[error(
-        "the database file has hard links, and two programs that open it by two of its names damage it: \
-         leave it one name"
-    )]
-    SeveralNames,
-    /// The lock file cannot be used.
-    #[error("the lock cannot be taken")]
-    Fault(#[source] io::Error),
-}
-
 /// The file beside `database` with `suffix` added to its name.
 pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
@@ -107,6 +83,16 @@ pub(crate) fn give_to_owner_of(like: &Path, made: &File) -> io::Result<()> {
     }
 }
 
+/// Whether this path leads to the open file.
+pub(super) fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(naming(path, &error)),
+    }
+}
+
 /// The same error, with the path of its file.
 pub(super) fn naming(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
@@ -165,8 +151,7 @@ impl Turns {
     /// up while waiting can neither keep a turn that comes later nor end the turn of another
     /// caller.
     pub(super) async fn take(&self) -> io::Result<Turn> {
-        let spare = next(&self.spare).take();
-        let file = spare.map_or_else(|| open_private(&self.path, &self.database), Ok)?;
+        let file = self.open()?;
         match file.try_lock() {
             Ok(()) => Ok(Turn {
                 file: Some(file),
@@ -175,6 +160,19 @@ impl Turns {
             Err(TryLockError::Error(error)) => Err(naming(&self.path, &error)),
             Err(TryLockError::WouldBlock) => self.wait(file).await,
         }
+    }
+
+    /// The lock file, open and with the name at which other processes open it. If somebody removed
+    /// it, a new one is made, so that all processes go on to wait for one lock.
+    fn open(&self) -> io::Result<File> {
+        let Some(spare) = next(&self.spare).take() else {
+            return open_private(&self.path, &self.database);
+        };
+        if has_name(&spare, &self.path)? {
+            return Ok(spare);
+        }
+        // SQLite has locks of its own, so a turn by a file without a name is better than none.
+        Ok(open_private(&self.path, &self.database).unwrap_or(spare))
     }
 
     async fn wait(&self, file: File) -> io::Result<Turn> {
@@ -203,31 +201,6 @@ fn next<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Refuses a file with hard links: SQLite would keep a log of its own for each of its names.
-pub(super) fn demand_one_name(database: &Path) -> Result<(), NotAlone> {
-    match fs::metadata(database) {
-        Ok(file) if file.is_file() && file.nlink() > 1 => Err(NotAlone::SeveralNames),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-pub(super) fn lock_serve(database: &Path) -> Result<ServeLock, NotAlone> {
-    let database = real_path(database);
-    let path = beside(&database, ".serve");
-    demand_one_name(&database)?;
-    let owner = match fs::metadata(&database) {
-        Ok(_) => &*database,
-        // The database will be created for the owner of its folder.
-        Err(_) => database.parent().unwrap_or(&database),
-    };
-    let file = open_private(&path, owner).map_err(NotAlone::Fault)?;
-    match file.try_lock() {
-        Ok(()) => Ok(ServeLock { _file: file }),
-        Err(TryLockError::WouldBlock) => Err(NotAlone::AlreadyServing),
-        Err(TryLockError::Error(error)) => Err(NotAlone::Fault(naming(&path, &error))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
@@ -246,6 +219,22 @@ mod tests {
         for _ in 0..3 {
             drop(turns.take().await.unwrap());
         }
+    }
+
+    #[tokio::test]
+    async fn a_lock_file_that_was_removed_is_made_again_for_all_processes() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a");
+        fs::write(&database, "").unwrap();
+        let (ours, theirs) = (Turns::new(&database), Turns::new(&database));
+        drop(ours.take().await.unwrap());
+        fs::remove_file(folder.path().join("a.turn")).unwrap();
+        let turn = ours.take().await.unwrap();
+        let waiting = theirs.take();
+        let mut waiting = std::pin::pin!(waiting);
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(turn);
+        drop(waiting.await.unwrap());
     }
 
     #[tokio::test]
