@@ -100,6 +100,14 @@ impl Home {
         self
     }
 
+    /// Makes an empty store with its keys.
+    fn make_store(&self) {
+        for command in [&["migrate"][..], &["scope", "list"]] {
+            let ran = self.run(command);
+            assert_eq!(ran.code, 0, "{ran:?}");
+        }
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

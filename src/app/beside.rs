@@ -72,6 +72,35 @@ pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
     )))
 }
 
+/// Refuses a SQLite store that does not exist yet, for a command that works on what is there. A
+/// misspelt path must not answer that there is nothing. Without any path from the operator, every
+/// command makes the store (contract §7).
+pub(super) fn demand_store(config: &Config) -> Result<(), AppError> {
+    let DatabaseUrl::Sqlite(database) = &config.database.url else {
+        return Ok(());
+    };
+    if !config.database.is_chosen {
+        return Ok(());
+    }
+    match fs::symlink_metadata(database) {
+        Ok(file) if file.is_file() && file.len() == 0 => Err(no_store(database, "is empty")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(no_store(database, "is not there"))
+        }
+        // Opening the database reports any other fault.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn no_store(database: &Path, what: &str) -> AppError {
+    let path = std::path::absolute(database).unwrap_or_else(|_| database.to_owned());
+    AppError::Other(format!(
+        "the database {} {what}: correct database.url, or make a store with `sealwright serve`, \
+         `sealwright migrate` or `sealwright agent create`",
+        path.display()
+    ))
+}
+
 /// Refuses a file whose owner is not the database's owner: that other user could change its
 /// content.
 pub(super) fn demand_same_owner(file: &Path, database: &Path) -> Result<(), AppError> {

@@ -31,6 +31,7 @@ mod time;
 
 pub(crate) use beside::{NewStore, renew_operator_file};
 pub(crate) use error::AppError;
+pub(crate) use open::open_or_create;
 pub use open::{Opened, Wrapping, migrate, open, open_with};
 pub(crate) use reload::{Reloading, Reread};
 pub(crate) use serve::serve;

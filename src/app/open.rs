@@ -3,6 +3,7 @@
 //! Must not know what a command does with the store.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::{Clock, StoreClock, SystemClock, require_time};
@@ -23,7 +24,9 @@ use crate::store::records::Upkeep as _;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Backend, OpenError, Records, Store};
 
-use super::beside::{demand_no_remains, demand_private, demand_same_owner, warn_of_open_files};
+use super::beside::{
+    demand_no_remains, demand_private, demand_same_owner, demand_store, warn_of_open_files,
+};
 use super::error::{AppError, system};
 use super::files::{create_folder, folder_of, publish_file};
 
@@ -48,6 +51,8 @@ pub struct Opened {
     pub clock: Arc<StoreClock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// The absolute path of the SQLite file, if it was made just now.
+    pub new_store: Option<PathBuf>,
 }
 
 /// How a store is wrapped.
@@ -59,9 +64,16 @@ pub enum Wrapping {
     Serving,
 }
 
-/// Opens the configured store for a command. Creates and migrates a SQLite store. On Postgres, only
-/// the command `migrate` migrates.
+/// Opens the configured store for a command that works on what is there. Migrates a SQLite store,
+/// and makes it if no operator chose its path. On Postgres, only the command `migrate` migrates.
 pub async fn open(config: &Config) -> Result<Opened, AppError> {
+    demand_no_remains(&config.database.url)?;
+    demand_store(config)?;
+    open_or_create(config).await
+}
+
+/// Like [`open`], for a command that adds to the store. Makes a SQLite store wherever there is none.
+pub(crate) async fn open_or_create(config: &Config) -> Result<Opened, AppError> {
     demand_no_remains(&config.database.url)?;
     let clock = SystemClock::default();
     require_time(&clock).map_err(|why| AppError::Other(why.to_string()))?;
@@ -81,10 +93,11 @@ pub async fn open_with(
     process: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Opened, AppError> {
+    let mut new_store = None;
     let backend: Arc<dyn Backend> = match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
-            create_folder(path)?;
-            let store = SqliteStore::open(path).await.map_err(not_opened(config))?;
+            let (store, made) = open_file(config, path).await?;
+            new_store = made;
             warn_of_open_files(path);
             Arc::new(store)
         }
@@ -157,7 +170,20 @@ pub async fn open_with(
         cursors,
         clock,
         entropy,
+        new_store,
     })
+}
+
+/// Opens a SQLite file. If there is none, makes it and returns its absolute path too.
+async fn open_file(
+    config: &Config,
+    path: &Path,
+) -> Result<(SqliteStore, Option<PathBuf>), AppError> {
+    let is_there = fs::metadata(path).is_ok_and(|file| file.len() > 0);
+    create_folder(path)?;
+    let store = SqliteStore::open(path).await.map_err(not_opened(config))?;
+    let made = (!is_there).then(|| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
+    Ok((store, made))
 }
 
 /// Opens the configured store for reading, if it exists. A SQLite file is neither created nor
@@ -175,17 +201,17 @@ pub(super) async fn open_to_read(config: &Config) -> Result<Option<Arc<dyn Backe
     }
 }
 
-/// Brings the configured store's schema up to date.
-pub async fn migrate(config: &Config) -> Result<(), AppError> {
+/// Brings the configured store's schema up to date. Returns the absolute path of a SQLite file that
+/// was made for it.
+pub async fn migrate(config: &Config) -> Result<Option<PathBuf>, AppError> {
     demand_no_remains(&config.database.url)?;
     match &config.database.url {
-        DatabaseUrl::Sqlite(path) => {
-            create_folder(path)?;
-            SqliteStore::open(path).await.map_err(not_opened(config))?;
+        DatabaseUrl::Sqlite(path) => open_file(config, path).await.map(|(_, made)| made),
+        DatabaseUrl::Postgres(url) => {
+            postgres::migrate(url).await.map_err(not_opened(config))?;
+            Ok(None)
         }
-        DatabaseUrl::Postgres(url) => postgres::migrate(url).await.map_err(not_opened(config))?,
     }
-    Ok(())
 }
 
 fn not_opened(config: &Config) -> impl FnOnce(OpenError) -> AppError {

@@ -64,6 +64,9 @@ pub(crate) async fn serve(
     let draining = Arc::new(Draining::default());
     let state = compose(&config, &opened, Arc::clone(&draining))?;
     state.list.refresh().await?;
+    if let Some(path) = &opened.new_store {
+        tracing::info!(path = %path.display(), "a new store was made");
+    }
     let first_start = create_operator(&config, &opened).await?;
     announce(&config, &public, &ops, first_start.as_deref());
 

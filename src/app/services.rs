@@ -178,6 +178,7 @@ pub fn compose(
         cursors,
         clock,
         entropy,
+        new_store: _,
     } = opened;
     let issuer = &config.token.issuer;
     let default_audience = match &config.token.default_audience {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::api::agents::AgentJson;
-use crate::app;
 use crate::config::Config;
 use crate::domain::act::ChangeReason;
 use crate::domain::id::AgentId;
@@ -19,6 +18,7 @@ use super::import;
 use super::input::{self, Why};
 use super::new_secret::{self, Occasion, SecretSource, renew_file};
 use super::output::{Printer, Sheet};
+use super::runtime::{open, open_or_create};
 
 /// How many agents one read returns for a list.
 const PAGE: i64 = 500;
@@ -86,7 +86,10 @@ pub(super) async fn run(
         }
         _ => None,
     };
-    let opened = app::open(config).await?;
+    let opened = match command {
+        AgentCommand::Create(_) | AgentCommand::Import { .. } => open_or_create(config).await?,
+        _ => open(config).await?,
+    };
     let agents = opened.agents(config);
     let act = &opened.operator().because(command.reason());
     let view = match command {

@@ -3,11 +3,11 @@
 use clap::Subcommand;
 
 use crate::api::log::{CheckpointJson, LogKeyJson};
-use crate::app;
 use crate::config::Config;
 
 use super::failure::CommandFailure;
 use super::output::Printer;
+use super::runtime::open;
 
 #[derive(Subcommand)]
 pub(super) enum AuditCommand {
@@ -22,7 +22,7 @@ pub(super) async fn run(
     config: &Config,
     out: Printer,
 ) -> Result<(), CommandFailure> {
-    let opened = app::open(config).await?;
+    let opened = open(config).await?;
     let log = opened.audit_log(config);
     match command {
         AuditCommand::Checkpoint => {

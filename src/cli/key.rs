@@ -3,13 +3,13 @@
 use clap::Subcommand;
 
 use crate::api::keys::KeyJson;
-use crate::app;
 use crate::config::Config;
 use crate::service::manage::view::KeyView;
 
 use super::failure::CommandFailure;
 use super::input::Why;
 use super::output::{Printer, Sheet};
+use super::runtime::open;
 
 #[derive(Subcommand)]
 pub(super) enum KeyCommand {
@@ -33,7 +33,7 @@ pub(super) async fn run(
     config: &Config,
     out: Printer,
 ) -> Result<(), CommandFailure> {
-    let opened = app::open(config).await?;
+    let opened = open(config).await?;
     match command {
         KeyCommand::List => {
             let keys = opened.keys.list().await?;

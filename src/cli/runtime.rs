@@ -1,8 +1,11 @@
-//! The asynchronous runtime for a command's work.
+//! The asynchronous runtime for a command's work, and the store that it opens.
 
-use crate::app;
+use std::path::Path;
 
-use super::failure::CommandFailure;
+use crate::app::{self, Opened};
+use crate::config::Config;
+
+use super::failure::{CommandFailure, tell};
 
 /// Runs a command's work on a runtime of its own.
 pub(super) fn block_on(
@@ -16,4 +19,27 @@ pub(super) fn block_on(
     // A blocking thread may still wait for a file's lock, perhaps for ever. Do not wait for it.
     runtime.shutdown_background();
     done
+}
+
+/// Opens the store for a command that works on what is there.
+pub(super) async fn open(config: &Config) -> Result<Opened, CommandFailure> {
+    Ok(tell_new_store(app::open(config).await?))
+}
+
+/// Opens the store for a command that adds to it, which may make the store.
+pub(super) async fn open_or_create(config: &Config) -> Result<Opened, CommandFailure> {
+    Ok(tell_new_store(app::open_or_create(config).await?))
+}
+
+fn tell_new_store(opened: Opened) -> Opened {
+    tell_new_path(opened.new_store.as_deref());
+    opened
+}
+
+/// Says where a new SQLite store was made, if one was: somebody in another folder than they think
+/// must not miss it.
+pub(super) fn tell_new_path(path: Option<&Path>) {
+    if let Some(path) = path {
+        tell(&format!("a new store was made: {}", path.display()));
+    }
 }

@@ -3,7 +3,6 @@
 use clap::{ArgGroup, Args, Subcommand};
 
 use crate::api::scopes::ScopeJson;
-use crate::app;
 use crate::config::Config;
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::scope::Scope;
@@ -12,6 +11,7 @@ use crate::service::manage::scopes::{ScopePatch, parse_description};
 use super::failure::CommandFailure;
 use super::input::Why;
 use super::output::{Printer, Sheet};
+use super::runtime::{open, open_or_create};
 
 #[derive(Subcommand)]
 pub(super) enum ScopeCommand {
@@ -59,7 +59,10 @@ pub(super) async fn run(
     config: &Config,
     out: Printer,
 ) -> Result<(), CommandFailure> {
-    let opened = app::open(config).await?;
+    let opened = match command {
+        ScopeCommand::Add { .. } => open_or_create(config).await?,
+        ScopeCommand::List | ScopeCommand::Update(_) => open(config).await?,
+    };
     let (scopes, act) = (opened.scopes(config), opened.operator());
     match command {
         ScopeCommand::List => {

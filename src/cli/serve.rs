@@ -6,7 +6,7 @@ use crate::app::{self, NewStore, Reloading};
 use crate::config::Config;
 
 use super::failure::{CommandFailure, tell};
-use super::runtime::block_on;
+use super::runtime::{block_on, tell_new_path};
 
 #[derive(Args, Default)]
 pub(super) struct ServeArgs {
@@ -32,7 +32,7 @@ pub(super) fn run(
 /// Brings the store's schema up to date.
 pub(super) fn migrate(config: &Config) -> Result<(), CommandFailure> {
     block_on(async {
-        app::migrate(config).await?;
+        tell_new_path(app::migrate(config).await?.as_deref());
         tell("the schema is up to date");
         Ok(())
     })

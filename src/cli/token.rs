@@ -3,7 +3,6 @@
 use clap::Subcommand;
 
 use crate::api::tokens::{InspectionJson, RevokedTokenJson};
-use crate::app;
 use crate::config::Config;
 use crate::domain::id::Jti;
 use crate::domain::time::Timestamp;
@@ -11,6 +10,7 @@ use crate::domain::time::Timestamp;
 use super::failure::CommandFailure;
 use super::input::{Why, text_from_stdin};
 use super::output::{Printer, Sheet};
+use super::runtime::open;
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
@@ -41,12 +41,12 @@ pub(super) async fn run(
             } else {
                 zeroize::Zeroizing::new(token)
             };
-            let opened = app::open(config).await?;
+            let opened = open(config).await?;
             let found: InspectionJson = opened.issued_tokens().inspect(token.trim()).await?.into();
             out.print(&found, || Sheet::of(properties(&found)))
         }
         TokenCommand::Revoke { jti, why } => {
-            let opened = app::open(config).await?;
+            let opened = open(config).await?;
             let act = opened.operator().because(why.reason);
             let revoked: RevokedTokenJson = opened.issued_tokens().revoke(jti, &act).await?.into();
             out.print(&revoked, || {

@@ -86,6 +86,8 @@ impl Plaintext {
 pub struct DatabaseConfig {
     /// Which database, and where it is.
     pub url: DatabaseUrl,
+    /// Whether an operator chose the URL, and not only its default holds.
+    pub is_chosen: bool,
     /// The most connections that this process opens to Postgres.
     pub max_connections: u32,
 }

@@ -54,6 +54,9 @@ impl Config {
                 faults.push(setting.fault(rule));
             }
         }
+        config.database.is_chosen = raw
+            .effective("database.url")
+            .is_some_and(|setting| !matches!(setting.origin, Origin::Default));
         // A key with a fault has kept its earlier value, so no fault is reported twice.
         for (key, rule) in config.contradictions(need) {
             let origin = raw
@@ -148,6 +151,7 @@ impl Config {
             },
             database: DatabaseConfig {
                 url: DatabaseUrl::Sqlite("".into()),
+                is_chosen: false,
                 max_connections: 0,
             },
             token: TokenConfig {

@@ -72,6 +72,75 @@ async fn no_token_is_counted_in_a_file_that_was_moved_away_or_replaced() {
     assert!(log.contains("works again"), "{log}");
 }
 
+/// A misspelt path would answer that there is nothing, and leave a store behind.
+#[test]
+fn only_commands_that_add_something_make_a_store_where_its_path_was_said() {
+    let reading = [
+        &["agent", "list"][..],
+        &["agent", "show", "a"],
+        &["agent", "update", "a", "--name", "n"],
+        &["agent", "suspend", "a"],
+        &["agent", "reactivate", "a"],
+        &["agent", "decommission", "a"],
+        &["agent", "rotate-secret", "a"],
+        &["agent", "revoke-tokens", "a"],
+        &["scope", "list"],
+        &["scope", "update", "a:b", "--high-risk"],
+        &["key", "list"],
+        &["key", "rotate"],
+        &["token", "inspect", "t"],
+        &[
+            "token",
+            "revoke",
+            "--jti",
+            "0195a1b2-0000-7000-8000-000000000000",
+        ],
+    ];
+    let url = format!("sqlite://{DATABASE}");
+    for command in reading {
+        let home = Home::new().with("SEALWRIGHT_DATABASE__URL", &url);
+        let path = home.path(DATABASE);
+        let absolute = format!("{} is not there", path.display());
+        home.run(command).refused(1, &absolute);
+        assert!(!path.parent().unwrap().exists(), "{command:?}");
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        home.write(DATABASE, "");
+        let absolute = format!("{} is empty", path.display());
+        home.run(command).refused(1, &absolute);
+        assert_eq!(fs::metadata(path).unwrap().len(), 0, "{command:?}");
+    }
+    let making = [
+        &["migrate"][..],
+        &["scope", "add", "a:read", "--description", "d"],
+        &["agent", "create", "--name", "n", "--scope", ""],
+        &["agent", "import", "rows"],
+    ];
+    for command in making {
+        let home = Home::new().with("SEALWRIGHT_DATABASE__URL", &url);
+        home.write(
+            "rows",
+            "{\"clientId\":\"b\",\"secret\":\"sixteen chars...\"}\n",
+        );
+        let made = format!("a new store was made: {}\n", home.path(DATABASE).display());
+        for is_new in [true, false] {
+            let ran = home.run(command);
+            let says = ran.stderr.contains(&made);
+            assert_eq!(says, is_new, "{ran:?}");
+        }
+    }
+    // Where no operator said a path, every command makes the store, and says so.
+    let home = Home::new();
+    let made = format!("a new store was made: {}\n", home.path(DATABASE).display());
+    for is_new in [true, false] {
+        let ran = home.run(&["agent", "list"]);
+        assert_eq!(
+            (ran.code, ran.stderr.contains(&made)),
+            (0, is_new),
+            "{ran:?}"
+        );
+    }
+}
+
 #[test]
 fn a_server_makes_its_lock_file_again_or_ends() {
     let mut server = start();

@@ -62,6 +62,7 @@ fn every_shell_gets_its_completions_whatever_the_configuration() {
 #[test]
 fn json_is_one_line_of_data_on_stdout_and_nothing_else() {
     let home = Home::new();
+    home.make_store();
     for line in [
         "--json scope list",
         "scope --json list",
