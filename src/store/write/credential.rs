@@ -5,7 +5,7 @@ use crate::domain::event::Event;
 use crate::domain::event::facts::CredentialFacts;
 use crate::domain::id::{AgentId, CredentialId};
 
-use super::Found;
+use super::previous::Previous;
 
 /// What can be changed about an agent's secrets. Each variant lists the outcomes that it can have
 /// besides `Applied`.
@@ -39,12 +39,12 @@ pub enum CredentialChange {
 
 impl CredentialChange {
     /// The audit event of the change.
-    pub(super) fn event(&self, found: Found) -> Event {
+    pub(super) fn event(&self, previous: Previous) -> Event {
         match self {
             Self::Rotate { credential, .. } => Event::CredentialRotated(CredentialFacts {
                 expires_at: credential.expires_at,
-                ends: match found {
-                    Found::Ends(ends) => ends,
+                ends: match previous {
+                    Previous::Ends(ends) => ends,
                     _ => vec![],
                 },
                 ..CredentialFacts::of_secret(credential.agent_id.clone(), credential.credential_id)
@@ -54,8 +54,8 @@ impl CredentialChange {
                 credential_id,
                 ..
             } => Event::CredentialRehashed(CredentialFacts {
-                expires_at: match found {
-                    Found::Expiry(expires_at) => expires_at,
+                expires_at: match previous {
+                    Previous::Expiry(expires_at) => expires_at,
                     _ => None,
                 },
                 ..CredentialFacts::of_secret(agent_id.clone(), *credential_id)

@@ -10,21 +10,21 @@ use crate::domain::id::Jti;
 
 mod agent;
 mod credential;
-mod found;
 mod key;
 mod log;
 mod outcome;
+mod previous;
 mod refusal;
 mod scope;
 mod token;
 
 pub use agent::AgentChange;
 pub use credential::CredentialChange;
-pub(in crate::store) use found::{Done, Found, done};
 pub use key::{KeyChange, Retires};
 pub use log::LogChange;
 pub use outcome::Outcome;
 pub(in crate::store) use outcome::transition;
+pub(in crate::store) use previous::{Effect, Previous, effect};
 pub(crate) use refusal::RefusedRequests;
 pub use scope::ScopeChange;
 pub use token::TokenChange;
@@ -83,14 +83,14 @@ impl Change {
         }
     }
 
-    /// The audit event of the change, with what the store found when it applied the change. It is
+    /// The audit event of the change, which tells what the change replaced as well. It is
     /// recorded in the same commit. `None` for the log, which is made of events.
-    pub(in crate::store) fn event(&self, found: Found) -> Option<Event> {
+    pub(in crate::store) fn event(&self, previous: Previous) -> Option<Event> {
         match self {
             Self::Agent(change) => Some(change.event()),
-            Self::Credential(change) => Some(change.event(found)),
+            Self::Credential(change) => Some(change.event(previous)),
             Self::Token(change) => Some(change.event()),
-            Self::Scope(change) => Some(change.event(found)),
+            Self::Scope(change) => Some(change.event(previous)),
             Self::Key(change) => Some(change.event()),
             Self::Log(_) => None,
             Self::Refusals(refused) => Some(refused.event()),
@@ -246,7 +246,7 @@ mod tests {
         #[test]
         fn no_event_holds_anything_of_a_secret(secret in "[A-Za-z0-9+/]{16,43}") {
             for change in changes(&secret) {
-                let event = change.event(Found::Nothing).unwrap();
+                let event = change.event(Previous::Nothing).unwrap();
                 let row = format!("{event:?} {} {:?}", event.row_text(), event.data());
                 prop_assert!(!row.contains(&secret), "{row}");
                 let bytes = format!("{:?}", secret.as_bytes());

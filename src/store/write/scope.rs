@@ -5,7 +5,7 @@ use crate::domain::event::Event;
 use crate::domain::event::changes::Changes;
 use crate::domain::scope::Scope;
 
-use super::Found;
+use super::previous::Previous;
 
 /// What can be changed about the scope catalogue. Each variant lists the outcomes that it can have
 /// besides `Applied`.
@@ -28,7 +28,7 @@ pub enum ScopeChange {
 
 impl ScopeChange {
     /// The audit event of the change.
-    pub(super) fn event(&self, found: Found) -> Event {
+    pub(super) fn event(&self, previous: Previous) -> Event {
         match self {
             Self::Add(entry) => Event::ScopeAdded {
                 scope: entry.scope.clone(),
@@ -39,8 +39,8 @@ impl ScopeChange {
                 description,
                 high_risk,
             } => {
-                let (marked, changed) = match found {
-                    Found::Before(before) => after(&before, description.as_deref(), *high_risk),
+                let (marked, changed) = match previous {
+                    Previous::Before(before) => after(&before, description.as_deref(), *high_risk),
                     _ => (*high_risk, Changes::default()),
                 };
                 Event::ScopeChanged {

@@ -20,7 +20,7 @@ use crate::domain::event::source::EventSource;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::write::{Change, Done, Outcome, Write, done};
+use crate::store::write::{Change, Effect, Outcome, Write, effect};
 
 use super::errors::{bounded, is_lock_timeout, is_rolled_back};
 use super::lane::{Lane, LaneConnection, RETRIES};
@@ -105,9 +105,9 @@ pub(super) async fn apply_all(
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
-        let (outcome, found) = apply(conn, now, write, version + 1).await?;
+        let (outcome, previous) = apply(conn, now, write, version + 1).await?;
         if outcome == Outcome::Applied
-            && let Some(event) = write.change.event(found)
+            && let Some(event) = write.change.event(previous)
         {
             let event = event.killed_in(version + 1);
             record(conn, now, &write.act, &event).await?;
@@ -146,15 +146,15 @@ async fn apply(
     at: Timestamp,
     write: &Write,
     killed: i64,
-) -> sqlx::Result<Done> {
+) -> sqlx::Result<Effect> {
     match &write.change {
-        Change::Agent(change) => agent::apply(conn, at, change, killed).await.map(done),
+        Change::Agent(change) => agent::apply(conn, at, change, killed).await.map(effect),
         Change::Credential(change) => credential::apply(conn, at, change).await,
-        Change::Token(change) => token::apply(conn, change, killed).await.map(done),
+        Change::Token(change) => token::apply(conn, change, killed).await.map(effect),
         Change::Scope(change) => scope::apply(conn, change).await,
-        Change::Key(change) => key::apply(conn, at, change).await.map(done),
-        Change::Log(change) => log::apply(conn, at, change).await.map(done),
-        Change::Refusals(_) => Ok(done(Outcome::Applied)),
+        Change::Key(change) => key::apply(conn, at, change).await.map(effect),
+        Change::Log(change) => log::apply(conn, at, change).await.map(effect),
+        Change::Refusals(_) => Ok(effect(Outcome::Applied)),
     }
 }
 

@@ -5,12 +5,12 @@ use sqlx::postgres::PgConnection;
 
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::scope::Scope;
-use crate::store::write::{Done, Found, Outcome, ScopeChange, done};
+use crate::store::write::{Effect, Outcome, Previous, ScopeChange, effect};
 
 /// Applies one change.
-pub(super) async fn apply(conn: &mut PgConnection, change: &ScopeChange) -> sqlx::Result<Done> {
+pub(super) async fn apply(conn: &mut PgConnection, change: &ScopeChange) -> sqlx::Result<Effect> {
     match change {
-        ScopeChange::Add(entry) => add_scope(conn, entry).await.map(done),
+        ScopeChange::Add(entry) => add_scope(conn, entry).await.map(effect),
         ScopeChange::Update {
             scope,
             description,
@@ -42,21 +42,21 @@ async fn update_scope(
     scope: &Scope,
     description: Option<&str>,
     high_risk: Option<bool>,
-) -> sqlx::Result<Done> {
+) -> sqlx::Result<Effect> {
     let sql = "select description, high_risk from scope where name = $1 for update";
     let found: Option<(String, bool)> = sqlx::query_as(sql)
         .bind(scope.as_str())
         .fetch_optional(&mut *conn)
         .await?;
     let Some((old_description, old_mark)) = found else {
-        return Ok(done(Outcome::NotFound));
+        return Ok(effect(Outcome::NotFound));
     };
     let (new_description, new_mark) = (
         description.unwrap_or(&old_description),
         high_risk.unwrap_or(old_mark),
     );
     if new_description == old_description && new_mark == old_mark {
-        return Ok(done(Outcome::Unchanged));
+        return Ok(effect(Outcome::Unchanged));
     }
     let sql = "update scope set description = $2, high_risk = $3 where name = $1";
     sqlx::query(sql)
@@ -71,7 +71,7 @@ async fn update_scope(
         description: old_description,
         high_risk: old_mark,
     };
-    Ok((Outcome::Applied, Found::Before(before)))
+    Ok((Outcome::Applied, Previous::Before(before)))
 }
 
 async fn raise_catalogue_version(conn: &mut PgConnection) -> sqlx::Result<()> {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::domain::credential::{Credential, SecretHash};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::{Moment, Timestamp};
-use crate::store::write::{CredentialChange, Done, Found, Outcome, done};
+use crate::store::write::{CredentialChange, Effect, Outcome, Previous, effect};
 
 use super::status::status_of;
 
@@ -16,7 +16,7 @@ pub(super) async fn apply(
     conn: &mut SqliteConnection,
     at: Moment,
     change: &CredentialChange,
-) -> sqlx::Result<Done> {
+) -> sqlx::Result<Effect> {
     match change {
         CredentialChange::Rotate {
             credential,
@@ -38,11 +38,11 @@ async fn rotate_secret(
     credential: &Credential,
     overlap: i64,
     max_live: i64,
-) -> sqlx::Result<Done> {
+) -> sqlx::Result<Effect> {
     let (agent_id, now) = (&credential.agent_id, at.second());
     match status_of(conn, agent_id).await? {
-        None => return Ok(done(Outcome::NotFound)),
-        Some(status) if status.is_final() => return Ok(done(Outcome::Conflict)),
+        None => return Ok(effect(Outcome::NotFound)),
+        Some(status) if status.is_final() => return Ok(effect(Outcome::Conflict)),
         Some(_) => {}
     }
     let sql = "select count(*) from credential where agent_id = ?1 and (expires_at is null or expires_at > ?2)";
@@ -52,7 +52,7 @@ async fn rotate_secret(
         .fetch_one(&mut *conn)
         .await?;
     if overlap > 0 && live >= max_live {
-        return Ok(done(Outcome::TooMany));
+        return Ok(effect(Outcome::TooMany));
     }
     let sql = "update credential set expires_at = min(coalesce(expires_at, ?2), ?2)
                where agent_id = ?1 and (expires_at is null or expires_at > ?3)
@@ -83,7 +83,7 @@ async fn rotate_secret(
         .bind(at.0)
         .execute(conn)
         .await?;
-    Ok((Outcome::Applied, Found::Ends(ends)))
+    Ok((Outcome::Applied, Previous::Ends(ends)))
 }
 
 async fn rehash_credential(
@@ -92,7 +92,7 @@ async fn rehash_credential(
     credential_id: CredentialId,
     from: &SecretHash,
     to: &SecretHash,
-) -> sqlx::Result<Done> {
+) -> sqlx::Result<Effect> {
     let sql =
         "update credential set hash = ?4 where agent_id = ?1 and credential_id = ?2 and hash = ?3
                returning expires_at";
@@ -105,10 +105,10 @@ async fn rehash_credential(
         .await?;
     Ok(match changed {
         Some(expires_at) => {
-            let expiry = Found::Expiry(expires_at.map(Timestamp));
+            let expiry = Previous::Expiry(expires_at.map(Timestamp));
             (Outcome::Applied, expiry)
         }
-        None => done(Outcome::NotFound),
+        None => effect(Outcome::NotFound),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::domain::event::source::EventSource;
 use crate::domain::id::AgentId;
 use crate::domain::time::{Moment, Timestamp};
 use crate::store::error::StoreError;
-use crate::store::write::{Change, Done, Outcome, Write, done};
+use crate::store::write::{Change, Effect, Outcome, Write, effect};
 
 use super::errors::bounded;
 use super::lane::{LaneConnection, Writer};
@@ -77,9 +77,9 @@ pub(super) async fn apply_all(
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
-        let (outcome, found) = apply(conn, write, version + 1).await?;
+        let (outcome, previous) = apply(conn, write, version + 1).await?;
         if outcome == Outcome::Applied
-            && let Some(event) = write.change.event(found)
+            && let Some(event) = write.change.event(previous)
         {
             let event = event.killed_in(version + 1);
             record(conn, write.act.at.second(), &write.act, &event).await?;
@@ -96,21 +96,21 @@ pub(super) async fn apply_all(
 }
 
 /// Applies one change. `killed` is the version of the revocation list if this change raises it.
-async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx::Result<Done> {
+async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx::Result<Effect> {
     match &write.change {
         Change::Agent(change) => agent::apply(conn, write.act.at, change, killed)
             .await
-            .map(done),
+            .map(effect),
         Change::Credential(change) => credential::apply(conn, write.act.at, change).await,
-        Change::Token(change) => token::apply(conn, change, killed).await.map(done),
+        Change::Token(change) => token::apply(conn, change, killed).await.map(effect),
         Change::Scope(change) => scope::apply(conn, write.act.at, change).await,
         Change::Key(change) => key::apply(conn, write.act.at.second(), change)
             .await
-            .map(done),
+            .map(effect),
         Change::Log(change) => log::apply(conn, write.act.at.second(), change)
             .await
-            .map(done),
-        Change::Refusals(_) => Ok(done(Outcome::Applied)),
+            .map(effect),
+        Change::Refusals(_) => Ok(effect(Outcome::Applied)),
     }
 }
 

@@ -1,15 +1,15 @@
-//! What a store found in the rows that a change replaces: for the event of the change, which tells
+//! What stood in the rows that a change replaces: for the event of the change, which tells
 //! it in the same commit. Must not know SQL.
 
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::id::CredentialId;
 use crate::domain::time::Timestamp;
 
-use super::Outcome;
+use super::outcome::Outcome;
 
-/// What a store found besides what the change says.
+/// What stood there, as far as the event tells more than the change says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::store) enum Found {
+pub(in crate::store) enum Previous {
     /// Nothing that the event tells.
     #[default]
     Nothing,
@@ -21,10 +21,10 @@ pub(in crate::store) enum Found {
     Before(CatalogueEntry),
 }
 
-/// The result of a write, and what the store found.
-pub(in crate::store) type Done = (Outcome, Found);
+/// The result of a write, and what it replaced.
+pub(in crate::store) type Effect = (Outcome, Previous);
 
 /// The result of a write whose event tells no more than the change says.
-pub(in crate::store) fn done(outcome: Outcome) -> Done {
-    (outcome, Found::Nothing)
+pub(in crate::store) fn effect(outcome: Outcome) -> Effect {
+    (outcome, Previous::Nothing)
 }
