@@ -147,6 +147,9 @@ pub mod domain {
     pub mod ttl {
         pub use crate::domain::ttl::Ttl;
     }
+    pub mod usage {
+        pub use crate::domain::usage::Day;
+    }
 }
 pub mod entropy {
     pub use crate::entropy::{Entropy, NoEntropy, SystemEntropy, uuid_v7};
@@ -200,6 +203,9 @@ pub mod service {
     }
     pub use crate::service::Error;
     pub mod journal {
+        pub mod expiry {
+            pub use crate::service::journal::expiry::warn_of_expiry;
+        }
         pub mod ledger {
             pub use crate::service::journal::ledger::{
                 Ledger, MAX_PASS_EVENTS, TOKEN_PASS_INTERVAL,
@@ -232,8 +238,8 @@ pub mod service {
 }
 pub mod store {
     pub use crate::store::{
-        AgentChange, AgentRecord, Backend, Batch, Change, CredentialChange, Freshness, IdRange,
-        KeyChange, KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease, LogAppend,
+        AgentChange, AgentRecord, AgentUsage, Backend, Batch, Change, CredentialChange, Freshness,
+        IdRange, KeyChange, KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease, LogAppend,
         LogChange, LogEntry, LogEntryKind, LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome,
         Pass, PassOutcome, REVOCATION_GRACE, Recorded, Records, Retires, SPENT_GRACE, ScopeChange,
         Sealed, Settlement, Standing, Store, StoreError, StoreKey, TokenChange, TokenRef,

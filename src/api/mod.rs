@@ -10,3 +10,4 @@ pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod scopes;
 pub(crate) mod tokens;
+pub(crate) mod usage;

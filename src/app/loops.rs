@@ -11,6 +11,7 @@ use crate::clock::StoreClock;
 use crate::config::Config;
 use crate::http::state::State;
 use crate::service::clock::{SkewLog, measure_clock};
+use crate::service::journal::expiry::warn_of_expiry;
 use crate::store::Records;
 use crate::tasks::Loop;
 use crate::telemetry::error_chain;
@@ -33,12 +34,17 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
     let idle = Arc::clone(&opened.records);
     let (limits, metrics) = (Arc::clone(&state.limits), state.metrics.clone());
     let refusals = Arc::clone(&state.refusals);
+    let notes = (
+        Arc::clone(&opened.store),
+        Arc::clone(&records),
+        Arc::clone(&clock),
+    );
     let (measured, told, skew) = (
         Arc::clone(&records),
         Arc::clone(&clock),
         Arc::new(SkewLog::default()),
     );
-    let ledger = Arc::new(Mutex::new(opened.ledger(config)?));
+    let ledger = Arc::new(Mutex::new(opened.ledger(config, state.mint.plans())?));
     Ok(vec![
         every("clock", 1, move || {
             let (records, clock, skew) =
@@ -75,6 +81,18 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
         every("refusals", 60, move || {
             let refusals = Arc::clone(&refusals);
             async move { refusals.write().await.map_err(|e| error_chain(&e)) }
+        }),
+        every("expiring credentials", 60, move || {
+            let (store, records, clock) = (
+                Arc::clone(&notes.0),
+                Arc::clone(&notes.1),
+                Arc::clone(&notes.2),
+            );
+            async move {
+                warn_of_expiry(&*store, &*records, &clock)
+                    .await
+                    .map_err(|e| error_chain(&e))
+            }
         }),
         every("limits", 30, move || {
             limits.sweep();

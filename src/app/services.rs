@@ -25,6 +25,7 @@ use crate::service::journal::ledger::{self, Ledger};
 use crate::service::journal::log::open::LogOpener;
 use crate::service::journal::log::read::AuditLog;
 use crate::service::journal::settle::JournalReader;
+use crate::service::journal::usage::UsageLedger;
 use crate::service::limits::Limits;
 use crate::service::manage::agents::{Agents, AgentsParts};
 use crate::service::manage::audit::Audit;
@@ -95,7 +96,7 @@ impl Opened {
     }
 
     /// The ledger of this process.
-    pub fn ledger(&self, config: &Config) -> Result<Ledger, AppError> {
+    pub fn ledger(&self, config: &Config, plans: SharedPlans) -> Result<Ledger, AppError> {
         let (records, clock) = (Arc::clone(&self.records), Arc::clone(&self.clock));
         let drawn = uuid_v7(&*clock, &*self.entropy).map_err(crate::service::Error::from)?;
         let reader = JournalReader::new(
@@ -105,7 +106,14 @@ impl Opened {
             HolderId(drawn),
             ledger::MAX_PIECE_EVENTS,
         );
-        Ok(Ledger::new(reader, records, self.log_opener(config), clock))
+        let usage = UsageLedger::new(Arc::clone(&records), plans);
+        Ok(Ledger::new(
+            reader,
+            records,
+            self.log_opener(config),
+            usage,
+            clock,
+        ))
     }
 
     /// The log, to be read.

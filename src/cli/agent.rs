@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::api::agents::AgentJson;
+use crate::api::usage::AgentUsageJson;
 use crate::config::Config;
 use crate::domain::act::ChangeReason;
 use crate::domain::id::AgentId;
 use crate::service::manage::agents::{Agents, NewAgent};
+use crate::service::manage::usage::UsageQuery;
 
-use super::agent_args::{ChangeArgs, CreateAgent, RotateArgs, UpdateAgent};
+use super::agent_args::{ChangeArgs, CreateAgent, RotateArgs, UpdateAgent, UsageArgs};
 use super::agent_ref::{AgentRef, parse_id};
-use super::agent_sheet::{HEAD, properties, row};
+use super::agent_sheet::{HEAD, properties, row, usage_properties};
 use super::failure::CommandFailure;
 use super::import;
 use super::input::{self, Why};
@@ -31,6 +33,8 @@ pub(super) enum AgentCommand {
     List,
     /// Show one agent
     Show(AgentRef),
+    /// Show what an agent used: tokens and refusals by day, and its scopes
+    Usage(UsageArgs),
     /// Change an agent; each value that is given replaces the old one
     Update(UpdateAgent),
     /// Stop an agent and kill its live tokens at once
@@ -64,7 +68,7 @@ impl AgentCommand {
             | Self::Decommission(args)
             | Self::RevokeTokens(args) => &args.why,
             Self::RotateSecret(RotateArgs { why, .. }) | Self::Import { why, .. } => why,
-            Self::List | Self::Show(_) => return None,
+            Self::List | Self::Show(_) | Self::Usage(_) => return None,
         };
         why.reason.clone()
     }
@@ -125,6 +129,7 @@ pub(super) async fn run(
         AgentCommand::Import { file, .. } => return import::run(&agents, act, &file, out).await,
         AgentCommand::List => return list(&agents, out).await,
         AgentCommand::Show(who) => agents.show(&who.find(&agents).await?).await?,
+        AgentCommand::Usage(args) => return usage(&agents, &args, out).await,
         AgentCommand::Update(args) => {
             let id = parse_id(&args.id)?;
             let patch = args.patch();
@@ -176,4 +181,14 @@ async fn list(agents: &Agents, out: Printer) -> Result<(), CommandFailure> {
         }
     }
     out.print(&all, || Sheet::list(&HEAD, all.iter().map(row).collect()))
+}
+
+async fn usage(agents: &Agents, args: &UsageArgs, out: Printer) -> Result<(), CommandFailure> {
+    let query = UsageQuery {
+        from: args.from,
+        to: args.to,
+    };
+    let view = agents.usage(&args.who.find(agents).await?, query).await?;
+    let usage = AgentUsageJson::from(view);
+    out.print(&usage, || Sheet::of(usage_properties(&usage)))
 }

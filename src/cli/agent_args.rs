@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args};
 use crate::domain::agent::{AgentName, Audience, LiveTokens, Profile, RedirectUri, Terms, UserId};
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
+use crate::domain::usage::Day;
 use crate::service::manage::MAX_OVERLAP;
 use crate::service::manage::patch::ProfilePatch;
 
@@ -145,4 +146,16 @@ impl UpdateAgent {
             },
         }
     }
+}
+
+#[derive(Args)]
+pub(super) struct UsageArgs {
+    #[command(flatten)]
+    pub who: AgentRef,
+    /// The first day, such as 2026-11-26 (default: 30 days before the last one)
+    #[arg(long, value_parser = Day::parse)]
+    pub from: Option<Day>,
+    /// The last day (default: today)
+    #[arg(long, value_parser = Day::parse)]
+    pub to: Option<Day>,
 }

@@ -1,6 +1,7 @@
 //! How agents are shown to people: one row of a list, or all properties of one agent.
 
 use crate::api::agents::AgentJson;
+use crate::api::usage::AgentUsageJson;
 
 /// The columns of a list.
 pub(super) const HEAD: [&str; 8] = [
@@ -73,6 +74,50 @@ pub(super) fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
             "credential",
             format!("{} ({shown}{until})", credential.credential_id),
         ));
+    }
+    rows
+}
+
+/// The usage of one agent, one property or day in each row.
+pub(super) fn usage_properties(usage: &AgentUsageJson) -> Vec<(&'static str, String)> {
+    let limit = usage
+        .limit
+        .map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+    let mut rows = vec![
+        (
+            "issued",
+            format!("{} of {limit} in {}", usage.issued, usage.month),
+        ),
+        ("resets at", usage.resets_at.clone()),
+        (
+            "last used at",
+            usage
+                .last_used_at
+                .clone()
+                .unwrap_or_else(|| "never".to_owned()),
+        ),
+    ];
+    for day in &usage.days {
+        let refused = day.refused.iter();
+        let refused: Vec<String> = refused.map(|(reason, n)| format!("{n} {reason}")).collect();
+        let refused = if refused.is_empty() {
+            String::new()
+        } else {
+            format!("; refused: {}", refused.join(", "))
+        };
+        rows.push((
+            "day",
+            format!("{}: {} issued{refused}", day.day, day.issued),
+        ));
+    }
+    for used in &usage.scopes {
+        rows.push((
+            "scope",
+            format!("{}, last {}", used.scope, used.last_used_at),
+        ));
+    }
+    for scope in &usage.unused_scopes {
+        rows.push(("unused scope", scope.clone()));
     }
     rows
 }

@@ -25,6 +25,7 @@ pub(crate) mod time;
 pub(crate) mod token;
 pub(crate) mod tree;
 pub(crate) mod ttl;
+pub(crate) mod usage;
 
 /// A value from outside that breaks the rule of its type.
 ///

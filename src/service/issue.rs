@@ -73,6 +73,11 @@ impl Mint {
         Self { parts }
     }
 
+    /// The plans, which others may share.
+    pub fn plans(&self) -> SharedPlans {
+        Arc::clone(&self.parts.plans)
+    }
+
     /// Replaces the configured plans. The operations on agents share them.
     pub fn set_plans(&self, plans: Plans) {
         self.parts.plans.store(Arc::new(plans));

@@ -41,6 +41,7 @@ mod scripted;
 mod search;
 pub(crate) mod sqlite;
 mod token;
+mod usage;
 pub(crate) mod write;
 
 pub(crate) use error::LockedElsewhere;
@@ -57,11 +58,13 @@ pub use search::{IdRange, MAX_WINDOW_ROWS};
 pub use token::{
     AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
 };
-pub(crate) use write::RefusedRequests;
+pub use usage::AgentUsage;
+pub(crate) use usage::USAGE_DAYS;
 pub use write::{
     AgentChange, Change, CredentialChange, KeyChange, LogChange, Outcome, Retires, ScopeChange,
     TokenChange, Write,
 };
+pub(crate) use write::{RefusedRequests, UsageChange};
 
 /// A store of record, as the path of a token needs it. A missing row is `None`, never an error. All
 /// other reads are in [`Records`].

@@ -1,11 +1,14 @@
-//! `GET /api/v1/agents` and `/api/v1/agents/{id}` (contract §3).
+//! `GET /api/v1/agents`, `/api/v1/agents/{id}` (contract §3) and `/api/v1/agents/{id}/usage`.
 
 use std::sync::Arc;
 
 use crate::api::agents::AgentJson;
+use crate::api::usage::AgentUsageJson;
 use crate::domain::id::AgentId;
+use crate::domain::usage::Day;
 use crate::http::error::Failure;
 use crate::http::state::State;
+use crate::service::manage::usage::UsageQuery;
 
 use super::cursor::CursorScope;
 use super::endpoint::Call;
@@ -55,4 +58,27 @@ pub(super) async fn get_agent(
     call: Call<OneAgent>,
 ) -> Result<AgentJson, Failure> {
     Ok(state.agents.show(&call.input.0).await?.into())
+}
+
+/// The usage of the agent that the path names.
+pub(super) struct UsageOf(AgentId, UsageQuery);
+
+impl Input for UsageOf {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let day = |text: &str| Day::parse(text).map_err(|rule| rule.0);
+        let query = UsageQuery {
+            from: fields.filter("from", day),
+            to: fields.filter("to", day),
+        };
+        Some(Self(fields.agent_id()?, query))
+    }
+}
+
+/// What one agent used.
+pub(super) async fn get_usage(
+    state: Arc<State>,
+    call: Call<UsageOf>,
+) -> Result<AgentUsageJson, Failure> {
+    let UsageOf(agent_id, query) = &call.input;
+    Ok(state.agents.usage(agent_id, *query).await?.into())
 }

@@ -26,6 +26,7 @@ use endpoint::endpoint;
 pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Get "/api/v1/agents",            Scope("agents:read"),      REQUEST_TIMEOUT, Nothing, agents::list_agents),
     endpoint!(Get "/api/v1/agents/{id}",       ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_agent),
+    endpoint!(Get "/api/v1/agents/{id}/usage", ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_usage),
     endpoint!(Get "/api/v1/audit",             Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit::list_events),
     endpoint!(Get "/api/v1/audit/log/{*file}", Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit_log::get_log_file),
     endpoint!(Get "/api/v1/audit/{id}/proof",  Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit_log::get_proof),

@@ -1,5 +1,5 @@
-//! The reader `ledger`: it makes the tamper-evident log of the events, about once a second, and
-//! tells the checkpoints in the server's own log.
+//! The reader `ledger`: it makes the tamper-evident log of the events, about once a second, adds up
+//! what they tell about usage, and tells the checkpoints in the server's own log.
 //!
 //! Owns when a pass ends, and how often a checkpoint is told. Must not know how an event comes
 //! about. A token never waits for it: while it fails, tokens go on and the log lags behind.
@@ -12,6 +12,7 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::domain::event::row::EventRow;
 use crate::domain::tree::frontier::Frontier;
+use crate::domain::usage::UsageFold;
 use crate::service::error::Error;
 use crate::store::{Change, LogChange, Records, Write};
 
@@ -20,6 +21,7 @@ use super::log::broken;
 use super::log::open::LogOpener;
 use super::log::pass::PassBuilder;
 use super::settle::{EventConsumer, JournalReader, Piece, Progress};
+use super::usage::UsageLedger;
 
 /// The name of the reader. Its place is the id up to which the log covers the events.
 pub(crate) const LEDGER: &str = "ledger";
@@ -54,11 +56,13 @@ impl Ledger {
         reader: JournalReader,
         records: Arc<dyn Records>,
         opener: LogOpener,
+        usage: UsageLedger,
         clock: Arc<StoreClock>,
     ) -> Self {
         let passes = Passes {
             records,
             opener,
+            usage,
             clock,
             edge: None,
             pass: None,
@@ -85,6 +89,7 @@ impl Ledger {
 struct Passes {
     records: Arc<dyn Records>,
     opener: LogOpener,
+    usage: UsageLedger,
     clock: Arc<StoreClock>,
     /// The log behind a place of the reader; `None` if it must be read.
     edge: Option<(i64, LogEdge)>,
@@ -98,6 +103,7 @@ struct Passes {
 /// A pass that takes events.
 struct OpenPass {
     builder: PassBuilder,
+    usage: UsageFold,
     /// When it took the first one, by the steady clock.
     since: i64,
 }
@@ -118,7 +124,7 @@ impl EventConsumer for Passes {
         }
         self.take(piece.place, piece.events)?;
         if self.is_due(more) {
-            self.end(piece.through).map(Some)
+            self.end(piece.through).await.map(Some)
         } else {
             Ok(None)
         }
@@ -146,6 +152,9 @@ impl Passes {
     /// store knows how far the log has come.
     async fn begin_at(&mut self, place: i64) -> Result<(), Error> {
         self.pass = None;
+        if self.sent.is_some() {
+            self.usage.forget();
+        }
         let known = matches!(self.edge, Some((known, _)) if known == place);
         if known && self.sent.is_none() {
             return Ok(());
@@ -165,11 +174,17 @@ impl Passes {
         }
         let pass = self.pass.get_or_insert_with(|| OpenPass {
             builder: PassBuilder::new(place),
+            usage: UsageFold::default(),
             since: self.clock.steady(),
         });
         let mut unreadable = Vec::new();
         for event in events {
-            if let Some(rule) = pass.builder.push(event).map_err(broken)? {
+            let logged = event.logged();
+            if let Ok(logged) = &logged {
+                pass.usage.add(logged);
+            }
+            let logged = logged.as_ref().map_err(|rule| *rule);
+            if let Some(rule) = pass.builder.push(event, logged).map_err(broken)? {
                 unreadable.push((event.id, rule));
             }
         }
@@ -186,7 +201,7 @@ impl Passes {
 
     /// Whether the pass ends here. While more events are at hand, it goes on until it is full.
     fn is_due(&self, more: bool) -> bool {
-        let Some(OpenPass { builder, since }) = &self.pass else {
+        let Some(OpenPass { builder, since, .. }) = &self.pass else {
             return false;
         };
         if builder.events() >= MAX_PASS_EVENTS || builder.entry_bytes() >= MAX_PASS_BYTES {
@@ -196,8 +211,14 @@ impl Passes {
         !more && (builder.has_changes() || waited >= TOKEN_PASS_INTERVAL)
     }
 
-    fn end(&mut self, to: i64) -> Result<Vec<Write>, Error> {
-        let (Some(pass), Some((_, edge))) = (self.pass.take(), &self.edge) else {
+    /// The writes of the pass, which ends here. Usage is a part of its commit, so that no event is
+    /// left out of the sums or counted twice.
+    async fn end(&mut self, to: i64) -> Result<Vec<Write>, Error> {
+        let Some(mut pass) = self.pass.take() else {
+            return Ok(Vec::new());
+        };
+        let mut changes = self.usage.changes(&mut pass.usage).await?;
+        let Some((_, edge)) = &self.edge else {
             return Ok(Vec::new());
         };
         let entries = pass.builder.finish(to).map_err(broken)?;
@@ -207,10 +228,13 @@ impl Passes {
             tree: grown.tree,
             note: grown.append.note.clone(),
         });
-        Ok(vec![Write {
-            act: Act::system(self.clock.moment()),
-            change: Change::Log(LogChange::Append(Box::new(grown.append))),
-        }])
+        changes.push(Change::Log(LogChange::Append(Box::new(grown.append))));
+        let act = Act::system(self.clock.moment());
+        let write = |change| Write {
+            act: act.clone(),
+            change,
+        };
+        Ok(changes.into_iter().map(write).collect())
     }
 
     fn tell(&mut self) {

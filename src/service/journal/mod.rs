@@ -5,9 +5,12 @@
 //! not delay the path of a token.
 //!
 //! Every reader goes through [`settle`]. [`ledger`] is the one that makes the tamper-evident log
-//! ([`log`]). [`search`] is for people, who look for some events.
+//! ([`log`]) and adds up usage ([`usage`]). [`search`] is for people, who look for some events.
+//! [`expiry`] reads no events: it warns of what is to come.
 
+pub(crate) mod expiry;
 pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod search;
 pub(crate) mod settle;
+pub(crate) mod usage;

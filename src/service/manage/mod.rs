@@ -5,7 +5,7 @@
 //! line or an endpoint) or how the result is shown. Reading order: [`agents`], `credentials` (makes
 //! and rotates secrets), `update`, [`patch`] (what an update changes), [`view`] (what is shown),
 //! [`row`] and [`import`], [`scopes`], [`tokens`], [`audit`] (reads
-//! events); `checks` has what these share.
+//! events), [`usage`] (what an agent used); `checks` has what these share.
 
 pub(crate) mod agents;
 pub(crate) mod audit;
@@ -18,6 +18,7 @@ pub(crate) mod row;
 pub(crate) mod scopes;
 pub(crate) mod tokens;
 mod update;
+pub(crate) mod usage;
 pub(crate) mod view;
 
 pub(crate) use credentials::MAX_OVERLAP;

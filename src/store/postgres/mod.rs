@@ -48,6 +48,7 @@ mod scopes;
 mod search;
 mod shelf;
 mod tokens;
+mod usage;
 mod write;
 
 use lane::ask;

@@ -9,6 +9,7 @@ use crate::store::error::StoreError;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::revocation::REVOCATION_GRACE;
 use crate::store::token::SPENT_GRACE;
+use crate::store::usage::KEPT_USAGE;
 
 use super::errors::bounded;
 use super::lane::{Lane, ask, ask_again};
@@ -84,6 +85,20 @@ pub(super) async fn prune(
                  where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
                  order by expires_at limit $3)",
             SPENT_GRACE,
+        ),
+        (
+            "delete from usage_day where (day, agent_id) in (
+                 select day, agent_id from usage_day
+                 where day < (least($1, floor(extract(epoch from now()))::bigint) - $2) / 86400
+                 order by day limit $3)",
+            KEPT_USAGE,
+        ),
+        (
+            "delete from refused_day where (day, agent_id, reason) in (
+                 select day, agent_id, reason from refused_day
+                 where day < (least($1, floor(extract(epoch from now()))::bigint) - $2) / 86400
+                 order by day limit $3)",
+            KEPT_USAGE,
         ),
     ];
     let mut gone = 0;

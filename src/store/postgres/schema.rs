@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 11] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 12] = [
     (
         1,
         "initial",
@@ -64,6 +64,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 11] = [
         11,
         "token_event",
         include_str!("../../../migrations/postgres/0011_token_event.sql"),
+    ),
+    (
+        12,
+        "usage",
+        include_str!("../../../migrations/postgres/0012_usage.sql"),
     ),
 ];
 

@@ -44,6 +44,7 @@ mod search;
 mod serve_lock;
 mod tokens;
 mod turn;
+mod usage;
 mod write;
 
 use lane::ask;

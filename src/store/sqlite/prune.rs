@@ -8,6 +8,7 @@ use crate::store::error::StoreError;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::revocation::REVOCATION_GRACE;
 use crate::store::token::SPENT_GRACE;
+use crate::store::usage::KEPT_USAGE;
 
 use super::errors::bounded;
 use super::lane::{Readers, Writer};
@@ -80,6 +81,17 @@ pub(super) async fn prune(
             "delete from spent_code where code_id in (
                  select code_id from spent_code where expires_at < ?1 order by expires_at limit ?2)",
             now.saturating_add(-SPENT_GRACE),
+        ),
+        (
+            "delete from usage_day where (day, agent_id) in (
+                 select day, agent_id from usage_day where day < ?1 / 86400 order by day limit ?2)",
+            now.saturating_add(-KEPT_USAGE),
+        ),
+        (
+            "delete from refused_day where (day, agent_id, reason) in (
+                 select day, agent_id, reason from refused_day where day < ?1 / 86400
+                 order by day limit ?2)",
+            now.saturating_add(-KEPT_USAGE),
         ),
     ];
     let mut gone = 0;

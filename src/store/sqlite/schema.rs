@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 11] = [
+const MIGRATIONS: [(i64, &str, &str); 12] = [
     (
         1,
         "initial",
@@ -61,6 +61,11 @@ const MIGRATIONS: [(i64, &str, &str); 11] = [
         11,
         "token_event",
         include_str!("../../../migrations/sqlite/0011_token_event.sql"),
+    ),
+    (
+        12,
+        "usage",
+        include_str!("../../../migrations/sqlite/0012_usage.sql"),
     ),
 ];
 

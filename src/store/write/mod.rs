@@ -17,6 +17,7 @@ mod previous;
 mod refusal;
 mod scope;
 mod token;
+mod usage;
 
 pub use agent::AgentChange;
 pub use credential::CredentialChange;
@@ -28,6 +29,7 @@ pub(in crate::store) use previous::{Effect, Previous, effect};
 pub(crate) use refusal::RefusedRequests;
 pub use scope::ScopeChange;
 pub use token::TokenChange;
+pub(crate) use usage::UsageChange;
 
 /// One unit of work: a change, and the act that causes it.
 #[derive(Debug, Clone)]
@@ -56,6 +58,8 @@ pub enum Change {
     Log(LogChange),
     /// Nothing: the write only records what was refused.
     Refusals(RefusedRequests),
+    /// What events tell about usage.
+    Usage(UsageChange),
 }
 
 impl Change {
@@ -79,7 +83,8 @@ impl Change {
             | Self::Scope(_)
             | Self::Key(_)
             | Self::Log(_)
-            | Self::Refusals(_) => false,
+            | Self::Refusals(_)
+            | Self::Usage(_) => false,
         }
     }
 
@@ -94,6 +99,7 @@ impl Change {
             Self::Key(change) => Some(change.event()),
             Self::Log(_) => None,
             Self::Refusals(refused) => Some(refused.event()),
+            Self::Usage(change) => change.event(),
         }
     }
 }

@@ -47,6 +47,7 @@ mod secrets;
 mod skewed;
 mod time;
 mod token;
+mod usage;
 
 /// Runs each of these tests, `async fn(&TestApp<'_>)`, twice: on a server over a fresh SQLite
 /// database, and on one over a fresh PostgreSQL database.

@@ -24,7 +24,9 @@ pub fn random_below(end: u64) -> u64 {
 
 /// The ledger of one more process.
 pub fn ledger(app: &TestApp<'_>) -> Ledger {
-    app.opened.ledger(&app.config).unwrap()
+    app.opened
+        .ledger(&app.config, app.state.mint.plans())
+        .unwrap()
 }
 
 /// Runs steps of a ledger for eleven seconds, so that it logs everything.

@@ -7,6 +7,7 @@ use sealwright::testing::domain::agent::{AgentName, Epoch};
 use sealwright::testing::domain::event::search::{EventCriteria, EventOrder};
 use sealwright::testing::domain::id::HolderId;
 use sealwright::testing::domain::time::Moment;
+use sealwright::testing::domain::usage::Day;
 use sealwright::testing::store::{IdRange, KilledAgentQuery, LogEntryKind};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -67,6 +68,9 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         agents(None, 10),
         agents_named(&name, 10),
         existing_agents(&agents),
+        agent_usage(&agents[0], Day(0), Day(1)),
+        quota_uses(&agents, NOW.month()),
+        expiring_credentials((NOW, NOW), 1, 1),
         used(&agents, NOW.month()),
         revocations(0, NOW, NOW),
         killed_tokens(&tokens, None, NOW, 10),

@@ -3,6 +3,7 @@
 
 use crate::domain::Invalid;
 use crate::domain::event::kind::EventKind;
+use crate::domain::event::logged::LoggedEvent;
 use crate::domain::event::row::EventRow;
 use crate::domain::tree::block::BlockBuilder;
 use crate::domain::tree::bundle::MAX_ENTRY_BYTES;
@@ -44,11 +45,15 @@ impl PassBuilder {
         }
     }
 
-    /// Takes the next event. An event that cannot be decoded must not stop the log for ever. It is
+    /// Takes the next event, as its row and decoded. An event that cannot be decoded must not stop the log for ever. It is
     /// taken as a mark with its id, and the rule that it breaks is returned.
-    pub(crate) fn push(&mut self, row: &EventRow) -> Result<Option<Invalid>, Invalid> {
+    pub(crate) fn push(
+        &mut self,
+        row: &EventRow,
+        logged: Result<&LoggedEvent, Invalid>,
+    ) -> Result<Option<Invalid>, Invalid> {
         self.text.clear();
-        let why = write_event(row, &mut self.text).err();
+        let why = write_logged(row, logged, &mut self.text).err();
         let bytes = self.text.as_bytes();
         if is_token(row) {
             self.block.push(row.id, bytes)?;
@@ -105,8 +110,18 @@ pub(crate) fn is_token(row: &EventRow) -> bool {
 /// Appends the bytes that the log has for this event. If the event cannot be decoded, these are the
 /// bytes of [`unreadable_mark`], and the rule that it breaks is returned.
 pub(crate) fn write_event(row: &EventRow, out: &mut String) -> Result<(), Invalid> {
+    let logged = row.logged();
+    write_logged(row, logged.as_ref().map_err(|rule| *rule), out)
+}
+
+/// Like [`write_event`], for an event that is decoded already.
+fn write_logged(
+    row: &EventRow,
+    logged: Result<&LoggedEvent, Invalid>,
+    out: &mut String,
+) -> Result<(), Invalid> {
     let start = out.len();
-    let why = match row.logged() {
+    let why = match logged {
         Ok(event) => {
             event.write_to(out);
             if is_token(row) || out.len().saturating_sub(start) <= MAX_ENTRY_BYTES {

@@ -32,6 +32,7 @@ mod log;
 mod scope;
 mod status;
 mod token;
+mod usage;
 
 use token::{revocation_version, set_revocation_version};
 
@@ -155,6 +156,7 @@ async fn apply(
         Change::Key(change) => key::apply(conn, at, change).await.map(effect),
         Change::Log(change) => log::apply(conn, at, change).await.map(effect),
         Change::Refusals(_) => Ok(effect(Outcome::Applied)),
+        Change::Usage(change) => usage::apply(conn, change).await.map(effect),
     }
 }
 

@@ -28,6 +28,7 @@ mod log;
 mod scope;
 mod status;
 mod token;
+mod usage;
 
 use token::{revocation_version, set_revocation_version};
 
@@ -111,6 +112,7 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
             .await
             .map(effect),
         Change::Refusals(_) => Ok(effect(Outcome::Applied)),
+        Change::Usage(change) => usage::apply(conn, change).await.map(effect),
     }
 }
 

@@ -1,0 +1,105 @@
+//! Usage as values: what a store tells about one agent, and whom a warning may concern. Must not
+//! know SQL, or when to warn.
+
+use uuid::Uuid;
+
+use crate::domain::event::facts::CredentialFacts;
+use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::quota::PlanName;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Day;
+
+use super::row::Broken;
+
+/// How many days of usage are kept. Earlier ones may be removed.
+pub(crate) const USAGE_DAYS: i64 = 400;
+
+/// The same in seconds.
+pub(super) const KEPT_USAGE: i64 = USAGE_DAYS * 86_400;
+
+/// What the events told about one agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentUsage {
+    /// How many tokens it was issued on each day that has any, in order.
+    pub issued: Vec<(Day, i64)>,
+    /// How many of its requests were refused on each day that has any, by reason, in order.
+    pub refused: Vec<(Day, String, i64)>,
+    /// When it last got a token with each scope, in the byte order of the scopes.
+    pub scopes: Vec<(String, Timestamp)>,
+    /// When each of its credentials last opened a token.
+    pub credentials: Vec<(CredentialId, Timestamp)>,
+}
+
+/// What an agent has used of a month's tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaUse {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its plan.
+    pub plan: PlanName,
+    /// How many tokens it was issued in the month.
+    pub used: i64,
+}
+
+/// A credential of an agent that is not decommissioned, and its expiry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiringCredential {
+    /// The credential.
+    pub credential: CredentialFacts,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+impl AgentUsage {
+    /// The usage in these rows, which are in order.
+    pub(in crate::store) fn of_rows(
+        issued: Vec<(i64, i64)>,
+        refused: Vec<(i64, String, i64)>,
+        scopes: Vec<(String, i64)>,
+        credentials: Vec<(Uuid, i64)>,
+    ) -> Self {
+        Self {
+            issued: issued.into_iter().map(|(day, n)| (Day(day), n)).collect(),
+            refused: refused
+                .into_iter()
+                .map(|(day, reason, n)| (Day(day), reason, n))
+                .collect(),
+            scopes: scopes
+                .into_iter()
+                .map(|(scope, at)| (scope, Timestamp(at)))
+                .collect(),
+            credentials: credentials
+                .into_iter()
+                .map(|(id, at)| (CredentialId(id), Timestamp(at)))
+                .collect(),
+        }
+    }
+}
+
+impl QuotaUse {
+    pub(in crate::store) fn of_row(
+        (agent_id, plan, used): (String, String, i64),
+    ) -> Result<Self, Broken> {
+        Ok(Self {
+            agent_id: AgentId::parse(&agent_id)?,
+            plan: PlanName::parse(&plan)?,
+            used,
+        })
+    }
+}
+
+impl ExpiringCredential {
+    pub(in crate::store) fn of_row(
+        (agent_id, credential_id, expires_at): (String, Uuid, i64),
+    ) -> Result<Self, Broken> {
+        let (agent_id, expires_at) = (AgentId::parse(&agent_id)?, Timestamp(expires_at));
+        let credential = CredentialFacts {
+            expires_at: Some(expires_at),
+            ..CredentialFacts::of_secret(agent_id, CredentialId(credential_id))
+        };
+        Ok(Self {
+            credential,
+            expires_at,
+        })
+    }
+}
