@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// One turn of a loop. A step logs its own errors: the loop goes on after a failed turn.
 pub(crate) type Step = Box<dyn FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
@@ -21,19 +21,21 @@ pub struct Loop {
     pub step: Step,
 }
 
-/// Runs `loops` for ever. Returns only when one of them has died, with the name of that loop. The
-/// process must then end: a server that no longer refreshes its keys or lists is worse than no
-/// server.
+/// Runs `loops` for ever. Each begins at its own part of its first period, so that loops of the same
+/// period do not take their turns, each with a connection, at the same instants. Returns only when
+/// one of them has died, with the name of that loop. The process must then end: a server that no
+/// longer refreshes its keys or lists is worse than no server.
 pub(crate) async fn run(loops: Vec<Loop>) -> &'static str {
     let mut running = JoinSet::new();
     let mut names = std::collections::HashMap::new();
-    for mut one in loops {
+    let count = u32::try_from(loops.len()).unwrap_or(u32::MAX);
+    for (number, mut one) in (1..).zip(loops) {
         let name = one.name;
+        // The start of the server has done the work of a turn, so no turn comes at once.
+        let begins = Instant::now() + one.period / count * number;
         let handle = running.spawn(async move {
-            let mut ticks = interval(one.period);
+            let mut ticks = interval_at(begins, one.period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            // The first tick comes at once. Skip it: the start of the server has done its work.
-            ticks.tick().await;
             loop {
                 ticks.tick().await;
                 (one.step)().await;
