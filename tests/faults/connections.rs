@@ -1,8 +1,8 @@
 //! A database that allows few connections: every request is served or shed, no client starves, and
-//! an operator's command gets a connection.
+//! an operator's command gets a connection, also beside servers that have nothing to do.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
@@ -169,6 +169,75 @@ fn replicas_that_share_too_few_connections_leave_some_to_the_commands() {
         burst(&all, &agents, 2).await;
         for server in &servers {
             all_is_well(server, &agents).await;
+        }
+    });
+}
+
+/// How many connections the servers and commands have.
+const OPEN: &str = "select count(*) from pg_stat_activity where usename = 'limited'";
+
+/// Runs commands beside the servers. Each must succeed. Returns the longest time of one.
+fn commands(site: &Site, victim: &Agent, count: usize) -> Duration {
+    (0..count)
+        .map(|number| {
+            let began = Instant::now();
+            let act = ["suspend", "reactivate"][number % 2];
+            tokio::task::block_in_place(|| site.must(&["agent", act, &victim.id]));
+            began.elapsed()
+        })
+        .max()
+        .unwrap_or_default()
+}
+
+#[test]
+fn idle_servers_that_have_all_connections_leave_one_to_each_command() {
+    play(async {
+        let cluster = Cluster::start().await;
+        let site = limited(&cluster).await;
+        let name = site.database.rsplit('/').next().unwrap().to_owned();
+        let (agents, victim) = (site.agents(6), site.agent("victim", "unlimited"));
+        let undisturbed = commands(&site, &victim, 4);
+        let unlimited = format!(
+            "alter role limited connection limit -1; alter database {name} connection limit -1"
+        );
+        for (limited, limit, count) in [
+            ("role limited", 4, 1),
+            ("role limited", 8, 2),
+            ("role limited", 10, 2),
+            ("database", 10, 2),
+        ] {
+            let limited = limited.replace("database", &format!("database {name}"));
+            let sql = format!("alter {limited} connection limit {limit}");
+            for is_lowered in [false, true] {
+                // The limit is there from the start, or it is lowered below what is open.
+                run(&site, if is_lowered { &unlimited } else { &sql }).await;
+                let servers: Vec<Server> = (0..count).map(|_| site.start()).collect();
+                let all: Vec<&Server> = servers.iter().collect();
+                for server in &all {
+                    all_is_well(server, &agents).await;
+                }
+                let quiet = all_is_well(all[0], &agents).await;
+                run(&site, &sql).await;
+                let freed = eventually("a connection is given back", async || {
+                    site.number(OPEN).await < limit
+                })
+                .await;
+                let longest = commands(&site, &victim, scaled(10, 20));
+                println!(
+                    "{sql}, {count} idle: one given back after {} ms; the longest command took {} ms, {} ms without \
+                     a limit",
+                    freed.as_millis(),
+                    longest.as_millis(),
+                    undisturbed.as_millis()
+                );
+                assert!(
+                    longest < undisturbed * 3 + Duration::from_secs(2),
+                    "{longest:?}, {undisturbed:?} without a limit"
+                );
+                burst(&all, &agents, 4).await;
+                all_is_well_in_time(all[0], &agents, quiet).await;
+            }
+            run(&site, &unlimited).await;
         }
     });
 }

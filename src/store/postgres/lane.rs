@@ -15,27 +15,10 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use crate::store::error::StoreError;
 
 use super::allowance::Allowance;
+pub(super) use super::ask::{ask, ask_again};
 use super::errors::{bounded, is_broken, is_full, is_lock_timeout, is_passing, is_rolled_back};
 use super::query_planning::QueryPlanning;
 use super::shelf::{Open, Shelf};
-
-/// `ask!(lane, function, arguments…)`: one read on a connection of that lane.
-macro_rules! ask {
-    ($lane:expr, $function:expr $(, $argument:expr)*) => {
-        $lane.read(|mut held| async move {
-            let answer = $function(&mut held.conn $(, $argument)*).await;
-            held.settle(answer)
-        })
-    };
-}
-pub(super) use ask;
-
-/// Like `ask!`, but repeated while the database cannot be reached, until the call's timeout. No
-/// wrapper of a store repeats these reads.
-macro_rules! ask_again {
-    ($($read:tt)*) => { $crate::store::retry::again(|| crate::store::postgres::lane::ask!($($read)*)) };
-}
-pub(super) use ask_again;
 
 /// How often a transaction is tried again if the database rolled it back, or if its connection
 /// broke before the commit.
@@ -174,27 +157,53 @@ impl Lane {
         self.shelf.clear(|lane| lane == self.number);
     }
 
-    /// Keeps one connection open and alive, and closes connections that were unused for a while.
+    /// Keeps the last connection alive, and closes connections that were unused for a while.
     pub(super) async fn rest(&self) -> sqlx::Result<()> {
-        self.shelf
-            .shrink(self.number, self.open.load(Ordering::Relaxed));
+        self.shelf.shrink(self.number, self.open());
         let is_at_rest = self
             .shelf
             .oldest(self.number)
             .is_some_and(|age| age >= Shelf::CHECKED);
-        let is_without = self.open.load(Ordering::Relaxed) == 0 && self.may_open();
         // If no permit is free, the connections are in use. Do not wait for them.
-        let Ok(permit) = self.permits.try_acquire() else {
-            return Ok(());
-        };
-        if is_at_rest && let Some((mut conn, open)) = self.shelf.take_oldest(self.number) {
+        if is_at_rest
+            && let Ok(permit) = self.permits.try_acquire()
+            && let Some((mut conn, open)) = self.shelf.take_oldest(self.number)
+        {
             conn.ping().await?;
             self.lend(conn, open, permit).keep();
-        } else if is_without {
+        }
+        Ok(())
+    }
+
+    /// Opens a connection in advance, unless the lane has one.
+    pub(super) async fn open_first(&self) -> sqlx::Result<()> {
+        if self.open() == 0
+            && self.may_open()
+            && let Ok(permit) = self.permits.try_acquire()
+        {
             let (conn, open) = self.connect().await?;
             self.lend(conn, open, permit).keep();
         }
         Ok(())
+    }
+
+    /// Takes a connection out of the lane if one is idle.
+    pub(super) fn take_idle(&self) -> Option<LaneConnection<'_>> {
+        let permit = self.permits.try_acquire().ok()?;
+        let (conn, open) = self.shelf.take(self.number)?;
+        Some(self.lend(conn, open, permit))
+    }
+
+    /// How many connections this lane has, in use and idle.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Others need connections: if this lane has several, it uses fewer for a while.
+    pub(super) fn lower_own_allowance(&self) {
+        if self.open() > 1 {
+            self.allowance.lower(self.open());
+        }
     }
 
     /// A connection that is taken out of the lane.
@@ -229,13 +238,13 @@ impl Lane {
 
     /// Whether this lane may open one more connection.
     fn may_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed) < self.allowance.max_connections()
+        self.open() < self.allowance.max_connections()
     }
 
     /// The database gives no more connections: this lane uses fewer for a while, and the other
     /// lanes close their idle ones.
     fn lower_allowance(&self) {
-        self.allowance.lower(self.open.load(Ordering::Relaxed));
+        self.allowance.lower(self.open());
         self.shelf.clear(|lane| lane != self.number);
     }
 }
@@ -280,7 +289,7 @@ impl LaneConnection<'_> {
             open,
             _permit,
         } = self;
-        if lane.open.load(Ordering::Relaxed) <= lane.allowance.max_connections() {
+        if lane.open() <= lane.allowance.max_connections() {
             lane.shelf.put(lane.number, conn, open);
         } else {
             // Close it before a waiting call is woken, because that call must not count it as open.

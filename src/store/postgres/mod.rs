@@ -1,10 +1,11 @@
 //! The store on PostgreSQL: the store of record for one or many servers.
 //!
 //! Owns the connections, the schema's version and what an error of the database means. Must not
-//! know what is cached or batched in front of it. `options` reads the URL, `open` distributes
-//! connections over lanes, `query_planning` has the settings of a session, `schema` lists the
-//! changes of the schema, `migrate` applies them, `errors` says what an error means, `lane`,
-//! `allowance` and `shelf` keep connections. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
+//! know what is cached or batched in front of it. `options` reads the URL, `open` checks the
+//! database, `lanes` distributes connections and `reserve` leaves one to the commands,
+//! `query_planning` has the settings of a session, `schema` lists the changes of the schema,
+//! `migrate` applies them, `errors` says what an error means, `lane`, `allowance` and `shelf` keep
+//! connections, `ask` is one read on them. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
 //! `events` and `keys` read, `places` keeps how far the events were read, `write` changes, `prune`
 //! removes. `issue` counts tokens (`locked` knows the agents whose tokens cannot be counted now),
 //! `redeem` counts those that cost a code.
@@ -27,12 +28,14 @@ use crate::store::{
 
 mod agents;
 mod allowance;
+mod ask;
 mod errors;
 mod events;
 mod issue;
 mod keys;
 mod killed;
 mod lane;
+mod lanes;
 mod locked;
 mod log;
 mod migrate;
@@ -42,6 +45,7 @@ mod places;
 mod prune;
 mod query_planning;
 mod redeem;
+mod reserve;
 mod revocations;
 mod schema;
 mod scopes;
@@ -90,7 +94,7 @@ impl Store for PostgresStore {
     }
 
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
-        ask!(self.standing, tokens::standing, tokens).await
+        ask!(self.lanes.standing(), tokens::standing, tokens).await
     }
 
     async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
@@ -105,9 +109,9 @@ impl Store for PostgresStore {
         // Decided here, so that counting tokens without a code need not ask whether a code is
         // spent.
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
-            redeem::issue(&self.issue, &self.locked, batch).await
+            redeem::issue(self.lanes.issue(), &self.locked, batch).await
         } else {
-            issue::issue(&self.issue, &self.locked, batch).await
+            issue::issue(self.lanes.issue(), &self.locked, batch).await
         }
     }
 
@@ -115,15 +119,15 @@ impl Store for PostgresStore {
         let is_revocation =
             |write: &Write| matches!(write.change, Change::Token(TokenChange::Revoke { .. }));
         let lane = if writes.iter().all(is_revocation) {
-            &self.revoke
+            self.lanes.revoke()
         } else {
-            &self.commit
+            self.lanes.commit()
         };
         // A token that is already revoked costs no lock.
         let known = match revoked_jtis(&writes) {
             Some(jtis) => {
                 let jtis = &jtis;
-                ask!(self.revoke, tokens::revoked, jtis).await?
+                ask!(self.lanes.revoke(), tokens::revoked, jtis).await?
             }
             None => HashSet::new(),
         };

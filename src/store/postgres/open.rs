@@ -1,6 +1,6 @@
-//! Opening PostgreSQL: which lanes there are, and what is checked before anything is asked.
+//! Opening PostgreSQL: what is checked before anything is asked.
 //!
-//! Owns how the available connections are distributed. Must not know any table.
+//! Owns how long a new process waits for its first connection. Must not know any table.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use crate::store::error::{OpenError, StoreError};
 
 use super::errors::{open_error, says_full};
 use super::lane::{Lane, ask};
+use super::lanes::Lanes;
 use super::locked::LockedAgents;
 use super::options::options;
 use super::query_planning::QueryPlanning;
@@ -21,26 +22,17 @@ const FULL_TRIES: u32 = 5;
 /// A PostgreSQL database that holds everything.
 #[derive(Debug)]
 pub struct PostgresStore {
-    /// Counts tokens. It has one connection, so that batches wait in line.
-    pub(super) issue: Arc<Lane>,
+    /// The connections of the different kinds of work.
+    pub(super) lanes: Lanes,
+    /// The lane of every read that has no lane of its own, and of pruning. It is one of the lanes.
+    pub(super) general: Arc<Lane>,
     /// The agents whose tokens cannot be counted at the moment.
     pub(super) locked: LockedAgents,
-    /// Every other write, above all kills. They never wait behind tokens.
-    pub(super) commit: Arc<Lane>,
-    /// Revocations of single tokens, which any client may request. They never delay an operator's
-    /// kill.
-    pub(super) revoke: Arc<Lane>,
-    /// Reads that decide whether a token is valid, and reads of changes to the revocation list. A
-    /// long look-up in the general lane must not delay them.
-    pub(super) standing: Arc<Lane>,
-    /// Every other read, and pruning.
-    pub(super) general: Arc<Lane>,
 }
 
 impl PostgresStore {
     /// Connects and checks the schema. Fails within a few seconds if the database cannot be
-    /// reached. Has its own error if only `migrate` is missing. Accepts a newer schema. With five
-    /// connections, each lane has its own; with fewer, some lanes share.
+    /// reached. Has its own error if only `migrate` is missing. Accepts a newer schema.
     pub async fn open(url: &str, max_connections: u32) -> Result<PostgresStore, OpenError> {
         let options = options(url)?;
         let shelf = Arc::new(Shelf::default());
@@ -68,41 +60,20 @@ impl PostgresStore {
             .and_then(|limit| u32::try_from(limit).ok())
             .map(|limit| limit.saturating_sub(1));
         let budget = max_connections.min(limit.unwrap_or(u32::MAX));
-        let own = |from: u32, planning, number, otherwise: &Arc<Lane>| {
-            let has_own = budget >= from;
-            if has_own {
-                Arc::new(Lane::new(options.clone(), planning, &shelf, number))
-            } else {
-                Arc::clone(otherwise)
-            }
-        };
-        let issue = own(2, QueryPlanning::ByIndex, 1, &general);
-        let commit = own(3, QueryPlanning::ByServer, 2, &general);
-        let standing = own(4, QueryPlanning::ByIndex, 3, &general);
-        let revoke = own(5, QueryPlanning::ByServer, 4, &commit);
         general.widen(budget.saturating_sub(5));
+        let number = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        let lanes = Lanes::new(
+            &options,
+            &shelf,
+            &general,
+            number(budget),
+            number(max_connections),
+        );
         Ok(PostgresStore {
-            issue,
-            locked: LockedAgents::default(),
-            commit,
-            revoke,
-            standing,
+            lanes,
             general,
+            locked: LockedAgents::default(),
         })
-    }
-
-    /// Every lane once, even if it is shared.
-    pub(super) fn lanes(&self) -> Vec<&Arc<Lane>> {
-        let mut lanes = vec![
-            &self.issue,
-            &self.commit,
-            &self.revoke,
-            &self.standing,
-            &self.general,
-        ];
-        lanes.sort_by_key(|lane| Arc::as_ptr(lane));
-        lanes.dedup_by_key(|lane| Arc::as_ptr(lane));
-        lanes
     }
 }
 

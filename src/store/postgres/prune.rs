@@ -11,27 +11,21 @@ use crate::store::revocation::REVOCATION_GRACE;
 use crate::store::token::SPENT_GRACE;
 use crate::store::usage::KEPT_USAGE;
 
-use super::errors::bounded;
 use super::lane::{Lane, ask, ask_again};
 use super::open::PostgresStore;
 
 #[async_trait]
 impl Upkeep for PostgresStore {
     async fn clock(&self) -> Result<Option<i64>, StoreError> {
-        ask_again!(self.standing, clock).await.map(Some)
+        ask_again!(self.lanes.standing(), clock).await.map(Some)
     }
 
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
         prune(&self.general, now, keep_events, most).await
     }
 
-    /// Keeps one connection of each lane open, and closes connections that are idle.
     async fn rest(&self) -> Result<(), StoreError> {
-        let mut done = Ok(());
-        for lane in self.lanes() {
-            done = done.and(bounded(lane.rest()).await);
-        }
-        done
+        self.lanes.rest().await
     }
 }
 

@@ -24,7 +24,7 @@ impl ReadRevocations for PostgresStore {
         now: Timestamp,
         kills_after: Timestamp,
     ) -> Result<Revocations, StoreError> {
-        ask_again!(self.standing, revocations, since, now, kills_after).await
+        ask_again!(self.lanes.standing(), revocations, since, now, kills_after).await
     }
 
     async fn killed_tokens(

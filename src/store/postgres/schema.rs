@@ -103,6 +103,30 @@ pub(super) async fn terms(conn: &mut PgConnection) -> sqlx::Result<ServerTerms> 
     sqlx::query_as(sql).fetch_one(conn).await
 }
 
+/// How many more connections this role gets, negative if it has more than it may have; `None` for a
+/// superuser, whom no limit holds. The least of what the role's limit, the database's and the
+/// server's leave. The server's counts only while this role has half of all connections or more:
+/// what it gave back otherwise, others would take.
+pub(super) async fn free_connections(conn: &mut PgConnection) -> sqlx::Result<Option<i64>> {
+    let sql = "select least(
+                   nullif(r.rolconnlimit, -1) - count(*) filter (where a.usesysid = r.oid),
+                   nullif(d.datconnlimit, -1) - count(*) filter (where a.datid = d.oid),
+                   case when 2 * count(*) filter (where a.usesysid = r.oid) >= count(*) then
+                       current_setting('max_connections')::bigint - count(*)
+                       - current_setting('superuser_reserved_connections')::bigint
+                       - coalesce(current_setting('reserved_connections', true)::bigint, 0)
+                   end
+               )
+               from pg_database d
+               join pg_roles r on r.rolname = session_user and not r.rolsuper
+               join pg_stat_activity a on a.usesysid is not null and a.datid is not null
+                   and coalesce(a.backend_type, 'client backend') = 'client backend'
+               where d.datname = current_database()
+               group by d.oid, d.datconnlimit, r.oid, r.rolconnlimit";
+    let free: Option<Option<i64>> = sqlx::query_scalar(sql).fetch_optional(conn).await?;
+    Ok(free.flatten())
+}
+
 /// Refuses other encodings than UTF-8. A user id may be in any script, and every such text must
 /// fit.
 pub(super) fn demand_utf8(encoding: String) -> Result<(), OpenError> {
