@@ -211,6 +211,13 @@ pub mod service {
                 Ledger, MAX_PASS_EVENTS, TOKEN_PASS_INTERVAL,
             };
         }
+        pub mod log {
+            pub mod verify {
+                pub use crate::service::journal::log::verify::{
+                    BrokenPart, KeptNote, LogBreak, LogVerifier, Verification,
+                };
+            }
+        }
         pub mod settle {
             pub use crate::service::journal::settle::{
                 EventConsumer, JournalReader, LEASE_TTL, Piece, Progress,

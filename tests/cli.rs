@@ -2,6 +2,7 @@
 //!
 //! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: one family of commands
 //!   each
+//! - `audit`: the tamper-evident log
 //! - `reasons`: who runs a command, and why
 //! - `narrowing`, `secrets`: which tokens and secrets stay valid after a change
 //! - `printed`: secrets that are shown only once
@@ -25,6 +26,8 @@ use tempfile::TempDir;
 
 #[path = "cli/agent.rs"]
 mod agent;
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/configuration.rs"]
 mod configuration;
 #[expect(

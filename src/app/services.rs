@@ -24,6 +24,7 @@ use crate::service::issue::{Mint, MintParts};
 use crate::service::journal::ledger::{self, Ledger};
 use crate::service::journal::log::open::LogOpener;
 use crate::service::journal::log::read::AuditLog;
+use crate::service::journal::log::verify::LogVerifier;
 use crate::service::journal::settle::JournalReader;
 use crate::service::journal::usage::UsageLedger;
 use crate::service::limits::Limits;
@@ -119,6 +120,11 @@ impl Opened {
     /// The log, to be read.
     pub(crate) fn audit_log(&self, config: &Config) -> AuditLog {
         AuditLog::new(Arc::clone(&self.records), self.log_opener(config))
+    }
+
+    /// Verifies the whole log.
+    pub fn log_verifier(&self, config: &Config) -> LogVerifier {
+        LogVerifier::new(Arc::clone(&self.records), self.log_opener(config))
     }
 
     fn log_opener(&self, config: &Config) -> LogOpener {

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use crate::api::log::{CheckpointJson, LogKeyJson};
 use crate::config::Config;
 
+use super::audit_verify::{self, VerifyArgs};
 use super::failure::CommandFailure;
 use super::output::Printer;
 use super::runtime::open;
@@ -15,6 +16,8 @@ pub(super) enum AuditCommand {
     Checkpoint,
     /// Print the key that verifies the log's checkpoints
     Key,
+    /// Verify the whole log against the events, and against checkpoints that were kept
+    Verify(VerifyArgs),
 }
 
 pub(super) async fn run(
@@ -37,6 +40,9 @@ pub(super) async fn run(
         AuditCommand::Key => {
             let shown = LogKeyJson::from(&log.verifier_key().await?);
             out.print_text(&shown, &format!("{}\n", shown.key))
+        }
+        AuditCommand::Verify(args) => {
+            audit_verify::run(&args, &opened.log_verifier(config), out).await
         }
     }
 }

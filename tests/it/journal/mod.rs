@@ -5,6 +5,7 @@ mod kit;
 mod ledger;
 mod served;
 mod usage;
+mod verify;
 
 /// Runs each of these tests, `async fn(&TestApp<'_>)`, twice: on a server over a fresh SQLite
 /// database, and on one over a fresh PostgreSQL database.

@@ -5,13 +5,14 @@
 //!
 //! Reading order: `pass` (from events to entries), `open` (the key and the name of the log), `tree`
 //! (the hashes that a store holds), `append` (one pass as one commit), `read` (checkpoints, tiles
-//! and proofs).
+//! and proofs), [`verify`] (the whole log against the events).
 
 pub(crate) mod append;
 pub(crate) mod open;
 pub(crate) mod pass;
 pub(crate) mod read;
 pub(crate) mod tree;
+pub(crate) mod verify;
 
 use std::sync::Arc;
 

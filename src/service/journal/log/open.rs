@@ -59,6 +59,10 @@ impl LogOpener {
     /// the store has none.
     pub(crate) async fn open(&self) -> Result<OpenLog, Error> {
         let (mut head, mut key) = self.read().await?;
+        if key.is_none() && head.as_ref().is_some_and(|head| head.note.is_some()) {
+            // Another key would be another log, whose checkpoints nobody could compare.
+            return Err(broken("the key of the log was removed from the store"));
+        }
         if head.is_none() || key.is_none() {
             self.make(head.is_none(), key.is_none()).await?;
             // Another process may have been first: only what the store holds counts.
