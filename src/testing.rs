@@ -245,12 +245,12 @@ pub mod service {
 }
 pub mod store {
     pub use crate::store::{
-        AgentChange, AgentRecord, AgentUsage, Backend, Batch, Change, CredentialChange, Freshness,
-        IdRange, KeyChange, KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease, LogAppend,
-        LogChange, LogEntry, LogEntryKind, LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome,
-        Pass, PassOutcome, REVOCATION_GRACE, Recorded, Records, Retires, SPENT_GRACE, ScopeChange,
-        Sealed, Settlement, Standing, Store, StoreError, StoreKey, TokenChange, TokenRef,
-        Unsettled, Verdict, Write,
+        AgentChange, AgentRecord, AgentUsage, Backend, Batch, Change, CredentialChange, EventTable,
+        Freshness, IdRange, KeyChange, KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease,
+        LogAppend, LogChange, LogEntry, LogEntryKind, LogHead, LogNode, MAX_WINDOW_ROWS, OpenError,
+        Outcome, Pass, PassOutcome, REVOCATION_GRACE, Recorded, Records, Retires, SPENT_GRACE,
+        ScopeChange, Sealed, Settlement, Standing, Store, StoreError, StoreKey, TokenChange,
+        TokenRef, Unsettled, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::event::logged::LoggedEvent;
+use crate::service::manage::audit::ListedEvent;
 
 /// An event of a list.
 #[derive(Debug, Serialize)]
@@ -17,13 +17,13 @@ pub(crate) struct AuditJson {
 }
 
 impl AuditJson {
-    /// The event, whose entry in the log is not known.
-    pub(crate) fn of(event: &LoggedEvent) -> Result<Self, serde_json::Error> {
+    /// An event of a page.
+    pub(crate) fn of(listed: &ListedEvent) -> Result<Self, serde_json::Error> {
         let mut text = String::with_capacity(512);
-        event.write_to(&mut text);
+        listed.event.write_to(&mut text);
         Ok(Self {
             event: RawValue::from_string(text)?,
-            entry: None,
+            entry: listed.entry,
         })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Invalid;
+use super::time::Timestamp;
 
 /// An agent's id, which is its `client_id` (contract D10): 1–128 characters of
 /// `[A-Za-z0-9._~:-]`. Cheap to clone.
@@ -116,6 +117,16 @@ impl Jti {
         } else {
             Err(Invalid("a jti is a UUID"))
         }
+    }
+
+    /// The second in which the id was drawn. Its first 48 bits tell this (RFC 9562 §5.7). `None` for
+    /// an id of another version, which this server's tokens never have.
+    pub fn drawn_at(self) -> Option<Timestamp> {
+        if self.0.get_version_num() != 7 {
+            return None;
+        }
+        let (seconds, _) = self.0.get_timestamp()?.to_unix();
+        i64::try_from(seconds).ok().map(Timestamp)
     }
 }
 

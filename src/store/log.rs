@@ -115,6 +115,11 @@ pub(in crate::store) fn log_hash(bytes: &[u8]) -> Result<NodeHash, Broken> {
     Ok(NodeHash::from_slice(bytes)?)
 }
 
+/// An index of the log from its column.
+pub(in crate::store) fn log_index(position: i64) -> Result<u64, Broken> {
+    Ok(u64::try_from(position)?)
+}
+
 /// An index of the log, as a column holds it.
 pub(in crate::store) fn log_position(index: u64) -> Result<i64, Broken> {
     Ok(i64::try_from(index)?)

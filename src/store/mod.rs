@@ -54,7 +54,7 @@ pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations};
 pub use revocation::{KilledAgentQuery, KilledTokens, REVOCATION_GRACE};
 #[cfg(test)]
 pub(crate) use revocation::{KilledToken, RevokedToken};
-pub use search::{IdRange, MAX_WINDOW_ROWS};
+pub use search::{EventTable, IdRange, MAX_WINDOW_ROWS};
 pub use token::{
     AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
 };

@@ -23,7 +23,7 @@ use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 use super::key::{KeyRecord, StoreKey};
 use super::log::{LogEntry, LogEntryKind, LogHead};
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
-use super::search::IdRange;
+use super::search::{EventTable, IdRange};
 use super::usage::{AgentUsage, ExpiringCredential, QuotaUse};
 
 /// All read traits together.
@@ -129,20 +129,39 @@ pub trait ReadEvents: Send + Sync {
 /// bounded number of rows.
 #[async_trait]
 pub trait SearchEvents: Send + Sync {
-    /// The first part of `range` in this order that has at most `MAX_WINDOW_ROWS` rows of
-    /// `audit_event`; the whole range if it has no more.
-    async fn change_window(&self, order: EventOrder, range: IdRange)
-    -> Result<IdRange, StoreError>;
-
-    /// The first `limit` events of `audit_event` in this range and order that meet `sought`. Reads
-    /// all rows of the range if there are fewer, so `range` should be a window.
-    async fn search_changes(
+    /// The first part of `range` in this order that has at most `MAX_WINDOW_ROWS` rows of this
+    /// table; the whole range if it has no more.
+    async fn search_window(
         &self,
+        table: EventTable,
+        order: EventOrder,
+        range: IdRange,
+    ) -> Result<IdRange, StoreError>;
+
+    /// The first `limit` events of this table in this range and order that meet `sought`. Reads all
+    /// rows of the range if there are fewer, so `range` should be a window.
+    async fn search_events(
+        &self,
+        table: EventTable,
         sought: &EventCriteria,
         order: EventOrder,
         range: IdRange,
         limit: i64,
     ) -> Result<Vec<EventRow>, StoreError>;
+
+    /// The id and the time of the first event of `token_event` in this range and order.
+    async fn first_token(
+        &self,
+        order: EventOrder,
+        range: IdRange,
+    ) -> Result<Option<(i64, Timestamp)>, StoreError>;
+
+    /// The indexes of the entries that the log has for these events: an id, and its entry's index.
+    /// An issued token has the entry of its block. Events that the log does not have are left out.
+    async fn log_indexes(
+        &self,
+        events: &[(i64, LogEntryKind)],
+    ) -> Result<Vec<(i64, u64)>, StoreError>;
 }
 
 /// How far each reader of the events has come, and who works for it.

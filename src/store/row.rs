@@ -243,7 +243,7 @@ pub(in crate::store) type TokenColumns = (
 );
 
 /// A token's event from its columns.
-fn token_event(columns: TokenColumns) -> EventRow {
+pub(in crate::store) fn token_event(columns: TokenColumns) -> EventRow {
     let (id, at, jti, epoch, request, source, agent_id, inline, ..) = columns;
     let (.., credential_id, scope, audience, ttl) = columns;
     let terms = credential_id.zip(scope).zip(audience).zip(ttl);
@@ -278,14 +278,4 @@ pub(in crate::store) fn merged_events(
     events.sort_by_key(|event| event.id);
     events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     events
-}
-
-/// The second in which a token id was drawn. Its first 48 bits tell this (RFC 9562 §5.7). `None`
-/// for an id of another version, which this server's tokens never have.
-pub(in crate::store) fn drawn_at(jti: Jti) -> Option<Timestamp> {
-    if jti.0.get_version_num() != 7 {
-        return None;
-    }
-    let (seconds, _) = jti.0.get_timestamp()?.to_unix();
-    i64::try_from(seconds).ok().map(Timestamp)
 }

@@ -9,6 +9,15 @@ use crate::domain::event::search::{EventCriteria, EventOrder};
 /// How many events a window has at most.
 pub const MAX_WINDOW_ROWS: i64 = 10_000;
 
+/// A table of events. Both share one sequence of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventTable {
+    /// `audit_event`: changes, and the tokens of earlier releases.
+    Changes,
+    /// `token_event`: issued tokens.
+    Tokens,
+}
+
 /// A range of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdRange {
@@ -22,6 +31,32 @@ impl IdRange {
     /// Whether no id is in the range.
     pub fn is_empty(self) -> bool {
         self.after >= self.through
+    }
+
+    /// The empty range at its beginning.
+    #[must_use]
+    pub fn nothing(self) -> Self {
+        Self {
+            through: self.after,
+            ..self
+        }
+    }
+
+    /// The part of the range from this id on, and with it, in this order.
+    #[must_use]
+    pub fn starting_at(self, order: EventOrder, id: i64) -> Self {
+        match order {
+            EventOrder::Ascending => self.behind(order, id.saturating_sub(1)),
+            EventOrder::Descending => self.behind(order, id.saturating_add(1)),
+        }
+    }
+
+    /// The first id of the range in this order.
+    pub fn first(self, order: EventOrder) -> i64 {
+        match order {
+            EventOrder::Ascending => self.after.saturating_add(1),
+            EventOrder::Descending => self.through,
+        }
     }
 
     /// The part of the range up to this id, and with it, in this order.
@@ -106,6 +141,9 @@ mod tests {
                 let (first, second): (Vec<i64>, Vec<i64>) = ids(range).into_iter().partition(before);
                 prop_assert_eq!(ids(until), first);
                 prop_assert_eq!(ids(behind), second.clone());
+                let starting = ids(range.starting_at(order, cut));
+                let with_cut = |id: &i64| second.contains(id) || *id == cut;
+                prop_assert_eq!(starting, ids(range).into_iter().filter(with_cut).collect::<Vec<_>>());
                 prop_assert_eq!(ids(range.without(order, until)), second);
             }
         }

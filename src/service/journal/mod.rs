@@ -13,4 +13,5 @@ pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod search;
 pub(crate) mod settle;
+mod span;
 pub(crate) mod usage;

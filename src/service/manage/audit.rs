@@ -2,14 +2,16 @@
 //!
 //! Must not know how a page is numbered for a client, or who receives an export.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::domain::event::kind::EventKind;
 use crate::domain::event::logged::LoggedEvent;
 use crate::domain::event::row::EventRow;
 use crate::domain::event::search::{EventFilter, EventOrder};
 use crate::service::error::{Cause, Error};
 use crate::service::journal::search::{EventSearch, settled_id};
-use crate::store::{IdRange, Records};
+use crate::store::{IdRange, LogEntryKind, Records};
 
 /// Which page of the events an operator asks for.
 #[derive(Debug, Clone)]
@@ -24,11 +26,21 @@ pub struct AuditQuery {
     pub limit: usize,
 }
 
+/// An event of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedEvent {
+    /// The event.
+    pub event: LoggedEvent,
+    /// The index of its entry in the log; of an issued token, that of its block. `None` while the
+    /// log does not have it.
+    pub entry: Option<u64>,
+}
+
 /// A page of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditPage {
     /// The events, perhaps fewer than there are.
-    pub events: Vec<LoggedEvent>,
+    pub events: Vec<ListedEvent>,
     /// The next page begins behind this id; `None` if there is none.
     pub next: Option<i64>,
 }
@@ -49,9 +61,28 @@ impl Audit {
     pub async fn page(&self, query: &AuditQuery) -> Result<AuditPage, Error> {
         let mut search = self.search(query).await?;
         let rows = search.next(&*self.records, query.limit).await?;
-        let events = rows.iter().map(logged).collect::<Result<_, _>>()?;
+        let events = self.listed(&rows).await?;
         let next = (!search.is_done()).then(|| search.position());
         Ok(AuditPage { events, next })
+    }
+
+    async fn listed(&self, rows: &[EventRow]) -> Result<Vec<ListedEvent>, Error> {
+        let events: Vec<LoggedEvent> = rows.iter().map(logged).collect::<Result<_, _>>()?;
+        let kind = |event: &LoggedEvent| match event.kind {
+            EventKind::TokenIssued => LogEntryKind::Tokens,
+            _ => LogEntryKind::Event,
+        };
+        let sought: Vec<_> = events
+            .iter()
+            .map(|event| (event.id.get(), kind(event)))
+            .collect();
+        let found = self.records.log_indexes(&sought).await?;
+        let entries: HashMap<i64, u64> = found.into_iter().collect();
+        let listed = events.into_iter().map(|event| ListedEvent {
+            entry: entries.get(&event.id.get()).copied(),
+            event,
+        });
+        Ok(listed.collect())
     }
 
     async fn search(&self, query: &AuditQuery) -> Result<EventSearch, Error> {

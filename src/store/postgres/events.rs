@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::{Settlement, Unsettled};
 use crate::store::records::ReadEvents;
 use crate::store::revocation::IssuedToken;
-use crate::store::row::{EventColumns, TokenColumns, drawn_at, issued, merged_events};
+use crate::store::row::{EventColumns, TokenColumns, issued, merged_events};
 
 use super::errors::broken;
 use super::lane::ask_again;
@@ -58,7 +58,7 @@ pub(super) async fn issued_token(
     conn: &mut PgConnection,
     jti: Jti,
 ) -> sqlx::Result<Option<IssuedToken>> {
-    let Some(drawn) = drawn_at(jti) else {
+    let Some(drawn) = jti.drawn_at() else {
         return Ok(None);
     };
     let row: Option<(Uuid, String, i64)> = sqlx::query_as(

@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::{Settlement, Unsettled};
 use crate::store::records::ReadEvents;
 use crate::store::revocation::IssuedToken;
-use crate::store::row::{EventColumns, TokenColumns, drawn_at, issued, merged_events};
+use crate::store::row::{EventColumns, TokenColumns, issued, merged_events};
 
 use super::errors::broken;
 use super::lane::{Readers, ask_again};
@@ -60,7 +60,7 @@ pub(super) async fn issued_token(
     lane: &Readers,
     jti: Jti,
 ) -> Result<Option<IssuedToken>, StoreError> {
-    let Some(drawn) = drawn_at(jti) else {
+    let Some(drawn) = jti.drawn_at() else {
         return Ok(None);
     };
     let mut until = i64::MAX;

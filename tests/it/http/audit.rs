@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::on_both;
 use crate::harness::answer::Answer;
 use crate::harness::app::{REVOKE, TestApp, bearer, claims, encode};
+use crate::harness::database::Database;
 
 const AUDIT: &str = "/api/v1/audit";
 
@@ -17,6 +18,7 @@ on_both! {
     each_event_comes_once_whatever_is_written_meanwhile,
     a_cursor_belongs_to_its_filters,
     a_search_that_finds_little_comes_in_short_pages,
+    tokens_of_a_time_are_found_without_reading_all_others,
     only_audit_read_opens_the_events,
 }
 
@@ -328,6 +330,7 @@ async fn a_search_that_finds_little_comes_in_short_pages(app: &TestApp<'_>) {
         let page = page(app, &reader, &format!("agentId=rare{cursor}")).await;
         found += ids(&page).len();
         pages += 1;
+        assert!(pages < 9, "no page comes further");
         let Some(next) = page["nextCursor"].as_str() else {
             break;
         };
@@ -335,6 +338,45 @@ async fn a_search_that_finds_little_comes_in_short_pages(app: &TestApp<'_>) {
     }
     // 100,000 rows for each page.
     assert_eq!((found, pages), (1, 3));
+}
+
+/// One token a second for four days, each with the second in its id.
+async fn tokens_of_a_time_are_found_without_reading_all_others(app: &TestApp<'_>) {
+    const JTI: &str = "018bcfe5-6800-7000-8000-000000000000";
+    let reader = reader(app).await;
+    let first = 1_700_000_000 - 200_000;
+    let (random, jti) = match app.database {
+        Database::Sqlite { .. } => ("randomblob(16)", format!("x'{}'", JTI.replace('-', ""))),
+        Database::Postgres { .. } => ("gen_random_uuid()", format!("'{JTI}'::uuid")),
+    };
+    app.database
+        .execute(&format!(
+            "with recursive n (i) as (select 0 union all select i + 1 from n where i < 345600)
+             insert into token_event (id, jti, at, epoch, agent_id, inline)
+             select 1000 + i, case when i = 200000 then {jti} else {random} end, {first} + i, 0,
+                    'other', '{{\"aud\":[\"x\"],\"scope\":\"s\",\"ttl\":600}}'
+             from n"
+        ))
+        .await;
+    for order in ["asc", "desc"] {
+        let found = page(app, &reader, &format!("jti={JTI}&order={order}")).await;
+        assert_eq!(
+            (ids(&found), &found["nextCursor"]),
+            (vec![201_000], &Value::Null)
+        );
+        let query = format!(
+            "kind=token.issued&from=2023-11-14T22:13:20Z&to=2023-11-14T22:13:22Z&order={order}"
+        );
+        let mut found = ids(&page(app, &reader, &query).await);
+        found.sort_unstable();
+        assert_eq!(found, [201_000, 201_001], "{order}");
+        for query in ["from=2024-01-01T00:00:00Z", "to=2023-01-01T00:00:00Z"] {
+            let query = format!("kind=token.issued&agentId=other&{query}&order={order}");
+            let found = page(app, &reader, &query).await;
+            assert_eq!(found["nextCursor"], Value::Null, "{query}");
+            assert_eq!(ids(&found), Vec::<i64>::new(), "{query}");
+        }
+    }
 }
 
 async fn only_audit_read_opens_the_events(app: &TestApp<'_>) {

@@ -8,7 +8,7 @@ use sealwright::testing::domain::event::search::{EventCriteria, EventOrder};
 use sealwright::testing::domain::id::HolderId;
 use sealwright::testing::domain::time::Moment;
 use sealwright::testing::domain::usage::Day;
-use sealwright::testing::store::{IdRange, KilledAgentQuery, LogEntryKind};
+use sealwright::testing::store::{EventTable, IdRange, KilledAgentQuery, LogEntryKind};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{NOW, create, id, issue, jti, uuid};
@@ -78,8 +78,23 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         newest_event(),
         settled_event(None),
         events(0, 10, 10),
-        change_window(EventOrder::Ascending, range),
-        search_changes(&sought, EventOrder::Ascending, range, 10),
+        search_window(EventTable::Tokens, EventOrder::Ascending, range),
+        search_events(
+            EventTable::Changes,
+            &sought,
+            EventOrder::Ascending,
+            range,
+            10
+        ),
+        search_events(
+            EventTable::Tokens,
+            &sought,
+            EventOrder::Ascending,
+            range,
+            10
+        ),
+        first_token(EventOrder::Ascending, range),
+        log_indexes(&[(1, LogEntryKind::Event)]),
         take_lease("test", holder, Duration::from_secs(1), Moment::from(NOW)),
         place("test"),
         issued_token(jti()),
