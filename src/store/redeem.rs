@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::domain::act::Act;
 use crate::domain::code::CodeRef;
 use crate::domain::grant::Grant;
-use crate::domain::id::{AgentId, CodeId, Jti};
+use crate::domain::id::{CodeId, Jti};
 use crate::domain::time::{Moment, Timestamp};
 
 use super::token::{Batch, Verdict};
@@ -55,23 +55,29 @@ pub(in crate::store) fn repeated<'a>(
     batch.grants.iter().filter_map(lost).collect()
 }
 
+/// A token whose code was presented again: its id, when it expires, and the first of the
+/// [`repeated`] grants that presented the code, counted from 0.
+pub(in crate::store) type FirstToken = (uuid::Uuid, i64, i64);
+
 /// RFC 6749 §4.1.2: the revocation of a token whose code was presented again. It is an act of the
-/// agent that presented the code, which is the agent of the token: a code is made for one agent. A
-/// batch does not tell the request, so the act names none.
+/// agent that presented the code, which is the agent of the token: a code is made for one agent.
+/// `None` if the number of the grant is not one of the batch's.
 pub(in crate::store) fn revocation(
     at: Moment,
-    (jti, agent_id, expires_at): (uuid::Uuid, String, i64),
-) -> Result<Write, crate::domain::Invalid> {
-    let agent_id = AgentId::parse(&agent_id)?;
+    (jti, expires_at, presented_by): FirstToken,
+    repeated: &[(&Grant, CodeId)],
+) -> Option<Write> {
+    let (grant, _) = repeated.get(usize::try_from(presented_by).ok()?)?;
     let change = Change::Token(TokenChange::Revoke {
         jti: Jti(jti),
-        agent_id: Some(agent_id.clone()),
+        agent_id: Some(grant.agent_id().clone()),
         expires_at: Timestamp(expires_at),
     });
-    Ok(Write {
-        act: Act::agent(agent_id, at),
-        change,
-    })
+    let act = Act {
+        credential: grant.credential(),
+        ..Act::agent(grant.agent_id().clone(), at)
+    };
+    Some(Write { act, change })
 }
 
 /// The grants of a batch that may be counted: grants without a code, and grants whose code was

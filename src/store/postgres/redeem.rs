@@ -16,9 +16,10 @@ use crate::domain::time::Timestamp;
 use crate::domain::ttl::MAX_TTL;
 use crate::store::error::StoreError;
 use crate::store::fold::{Folded, Part};
-use crate::store::redeem::{Claim, Entitled, claims, repeated, revocation};
+use crate::store::redeem::{Claim, Entitled, FirstToken, claims, repeated, revocation};
 use crate::store::revocation::ExchangedToken;
 use crate::store::token::{Batch, Verdict};
+use crate::store::write::Write;
 
 use super::errors::{bounded, is_broken, is_lock_timeout};
 use super::issue::{count, landed_before, recall, unless_all_locked};
@@ -165,12 +166,13 @@ async fn revoke_first(conn: &mut PgConnection, repeated: &[(&Grant, CodeId)]) ->
         .iter()
         .map(|(grant, _)| grant.agent_version())
         .collect();
-    let sql = "select distinct s.jti, a.agent_id, coalesce(s.token_expires_at, s.expires_at + $5)
-               from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[])
-                   as r (code_id, jti, agent_id, version)
+    let sql = "select s.jti, coalesce(s.token_expires_at, s.expires_at + $5), min(r.position) - 1
+               from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[]) with ordinality
+                   as r (code_id, jti, agent_id, version, position)
                join spent_code s on s.code_id = r.code_id and s.jti <> r.jti
                join agent a on a.agent_id = r.agent_id and a.version = r.version and a.status = 'active'
                where not exists (select 1 from revoked_token t where t.jti = s.jti)
+               group by s.jti, s.token_expires_at, s.expires_at
                order by s.jti";
     let asked = sqlx::query_as(sql)
         .bind(codes)
@@ -178,23 +180,17 @@ async fn revoke_first(conn: &mut PgConnection, repeated: &[(&Grant, CodeId)]) ->
         .bind(ids)
         .bind(versions)
         .bind(MAX_TTL);
-    let first: Vec<(Uuid, String, i64)> = asked.fetch_all(&mut *conn).await?;
+    let first: Vec<FirstToken> = asked.fetch_all(&mut *conn).await?;
     if first.is_empty() {
         return Ok(());
     }
     let sql = "select floor(extract(epoch from now()))::bigint";
     let now = Timestamp(sqlx::query_scalar(sql).fetch_one(&mut *conn).await?);
-    let writes = first
+    let writes: Vec<Write> = first
         .into_iter()
-        .map(|token| revocation(now.into(), token))
-        .collect::<Result<Vec<_>, _>>();
-    apply_all(
-        conn,
-        now,
-        &writes.map_err(|e| sqlx::Error::Decode(e.into()))?,
-    )
-    .await
-    .map(drop)
+        .filter_map(|token| revocation(now.into(), token, repeated))
+        .collect();
+    apply_all(conn, now, &writes).await.map(drop)
 }
 
 /// Takes the codes that are not spent yet. Returns the tokens that got their codes. Waits for any

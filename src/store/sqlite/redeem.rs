@@ -15,10 +15,11 @@ use crate::domain::time::{Moment, Timestamp};
 use crate::domain::ttl::MAX_TTL;
 use crate::store::error::StoreError;
 use crate::store::fold::Folded;
-use crate::store::redeem::{Claim, Entitled, claims, repeated, revocation};
+use crate::store::redeem::{Claim, Entitled, FirstToken, claims, repeated, revocation};
 use crate::store::revocation::ExchangedToken;
 use crate::store::row::json;
 use crate::store::token::{Batch, Verdict};
+use crate::store::write::Write;
 
 use super::errors::bounded;
 use super::issue::{count, recall, record};
@@ -88,25 +89,24 @@ async fn revoke_first(
             )
         })
         .collect();
-    let sql = "select distinct s.jti, a.agent_id, coalesce(s.token_expires_at, s.expires_at + ?2)
+    let sql = "select s.jti, coalesce(s.token_expires_at, s.expires_at + ?2), min(r.key)
                from json_each(?1) r
                join spent_code s on s.code_id = unhex(r.value ->> 0) and s.jti <> unhex(r.value ->> 1)
                join agent a on a.agent_id = r.value ->> 2 and a.version = r.value ->> 3 and a.status = 'active'
                where not exists (select 1 from revoked_token t where t.jti = s.jti)
+               group by s.jti
                order by s.jti";
     let rows = json(&rows).map_err(sqlx::Error::Encode)?;
-    let first: Vec<(Uuid, String, i64)> = sqlx::query_as(sql)
+    let first: Vec<FirstToken> = sqlx::query_as(sql)
         .bind(rows)
         .bind(MAX_TTL)
         .fetch_all(&mut *conn)
         .await?;
-    let writes = first
+    let writes: Vec<Write> = first
         .into_iter()
-        .map(|token| revocation(now, token))
-        .collect::<Result<Vec<_>, _>>();
-    apply_all(conn, &writes.map_err(|e| sqlx::Error::Decode(e.into()))?)
-        .await
-        .map(drop)
+        .filter_map(|token| revocation(now, token, repeated))
+        .collect();
+    apply_all(conn, &writes).await.map(drop)
 }
 
 /// Takes the codes that are not spent yet. Returns the tokens that got their codes.

@@ -5,7 +5,7 @@ use crate::domain::agent::AgentStatus;
 /// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Effect, with its audit event in the same commit.
+    /// Done, with its audit event in the same commit.
     Applied,
     /// The state was already as asked; nothing was written.
     Unchanged,

@@ -3,11 +3,13 @@
 use sealwright::testing::domain::event::request::RequestRef;
 use serde_json::Value;
 
+use super::airisk::{CALLBACK, agent_for, code, exchange_at};
 use super::on_both;
 use crate::harness::app::{REVOKE, TestApp};
 
 on_both! {
     an_event_tells_the_client_as_precisely_as_it_may,
+    a_kill_by_a_code_tells_who_brought_the_code_again,
 }
 
 /// The events of this kind, oldest first.
@@ -47,4 +49,18 @@ async fn an_event_tells_the_client_as_precisely_as_it_may(app: &TestApp<'_>) {
             assert!(event["credentialId"].is_string(), "{event}");
         }
     }
+}
+
+/// RFC 6749 §4.1.2, in the commit that finds the code spent.
+async fn a_kill_by_a_code_tells_who_brought_the_code_again(app: &TestApp<'_>) {
+    let agent = agent_for(app, "agents:read", &[]).await;
+    let code = code(app, &agent).await;
+    let first = exchange_at(app, &agent, &code, CALLBACK, "").await;
+    assert_eq!(first.status, 200, "{first:?}");
+    let second = exchange_at(app, &agent, &code, CALLBACK, "").await;
+    assert_ne!(second.status, 200, "{second:?}");
+    let event = events(app, "token.revoked").await.pop().unwrap();
+    assert_eq!(event["actor"], format!("agent:{}", agent.id));
+    let made = events(app, "agent.created").await.pop().unwrap();
+    assert_eq!(event["credentialId"], made["credentialId"], "{event}");
 }
