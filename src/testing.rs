@@ -218,6 +218,9 @@ pub mod service {
                 };
             }
         }
+        pub mod prune {
+            pub use crate::service::journal::prune::TokenPruner;
+        }
         pub mod settle {
             pub use crate::service::journal::settle::{
                 EventConsumer, JournalReader, LEASE_TTL, Piece, Progress,

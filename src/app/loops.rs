@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::http::state::State;
 use crate::service::clock::{SkewLog, measure_clock};
 use crate::service::journal::expiry::warn_of_expiry;
+use crate::service::journal::prune::TokenPruner;
 use crate::store::Records;
 use crate::tasks::Loop;
 use crate::telemetry::error_chain;
@@ -44,6 +45,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
         Arc::clone(&clock),
         Arc::new(SkewLog::default()),
     );
+    let pruner = Arc::new(Mutex::new(opened.token_pruner()?));
     let ledger = Arc::new(Mutex::new(opened.ledger(config, state.mint.plans())?));
     Ok(vec![
         every("clock", 1, move || {
@@ -75,8 +77,12 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
             async move { records.rest().await.map_err(|e| error_chain(&e)) }
         }),
         every("prune", 60, move || {
-            let (records, clock) = (Arc::clone(&records), Arc::clone(&clock));
-            async move { prune(&*records, &clock, keep).await }
+            let (records, clock, pruner) = (
+                Arc::clone(&records),
+                Arc::clone(&clock),
+                Arc::clone(&pruner),
+            );
+            async move { prune(&mut *pruner.lock().await, &*records, &clock, keep).await }
         }),
         every("refusals", 60, move || {
             let refusals = Arc::clone(&refusals);
@@ -148,7 +154,18 @@ where
 }
 
 /// Removes expired rows in small steps. A pause between two steps lets other transactions run.
-async fn prune(records: &dyn Records, clock: &StoreClock, keep_seconds: i64) -> Result<(), String> {
+async fn prune(
+    pruner: &mut TokenPruner,
+    records: &dyn Records,
+    clock: &StoreClock,
+    keep_seconds: i64,
+) -> Result<(), String> {
+    if let Some(now) = clock.settled() {
+        pruner
+            .announce(now, keep_seconds)
+            .await
+            .map_err(|e| error_chain(&e))?;
+    }
     loop {
         let Some(now) = clock.settled() else {
             return Ok(());

@@ -25,6 +25,7 @@ use crate::service::journal::ledger::{self, Ledger};
 use crate::service::journal::log::open::LogOpener;
 use crate::service::journal::log::read::AuditLog;
 use crate::service::journal::log::verify::LogVerifier;
+use crate::service::journal::prune::TokenPruner;
 use crate::service::journal::settle::JournalReader;
 use crate::service::journal::usage::UsageLedger;
 use crate::service::limits::Limits;
@@ -115,6 +116,13 @@ impl Opened {
             usage,
             clock,
         ))
+    }
+
+    /// Announces which issued tokens may be removed.
+    pub fn token_pruner(&self) -> Result<TokenPruner, AppError> {
+        let (records, clock) = (Arc::clone(&self.records), Arc::clone(&self.clock));
+        let drawn = uuid_v7(&*clock, &*self.entropy).map_err(crate::service::Error::from)?;
+        Ok(TokenPruner::new(records, clock, HolderId(drawn)))
     }
 
     /// The log, to be read.

@@ -265,8 +265,8 @@ pub trait Upkeep: Send + Sync {
     async fn clock(&self) -> Result<Option<i64>, StoreError>;
 
     /// Removes what only time removes, at most `most` rows of each kind: revocations past their
-    /// grace, `token.issued` events more than `keep_events` seconds old, batch ids older than a
-    /// day, spent codes past their grace. A store with a clock of its own uses the smaller of its
+    /// grace, `token.issued` events more than `keep_events` seconds old and not above the place of
+    /// the reader `prune`, batch ids older than a day, spent codes past their grace. A store with a clock of its own uses the smaller of its
     /// clock and `now`. Returns how many rows were removed, so that the caller goes on while there
     /// is more.
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError>;

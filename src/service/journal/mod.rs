@@ -6,11 +6,12 @@
 //!
 //! Every reader goes through [`settle`]. [`ledger`] is the one that makes the tamper-evident log
 //! ([`log`]) and adds up usage ([`usage`]). [`search`] is for people, who look for some events.
-//! [`expiry`] reads no events: it warns of what is to come.
+//! [`prune`] says which tokens may be removed. [`expiry`] reads no events: it warns of what is to come.
 
 pub(crate) mod expiry;
 pub(crate) mod ledger;
 pub(crate) mod log;
+pub(crate) mod prune;
 pub(crate) mod search;
 pub(crate) mod settle;
 mod span;

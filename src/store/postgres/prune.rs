@@ -39,7 +39,8 @@ pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<i64> {
 }
 
 /// The rows to remove, each kind with the seconds for which it is kept past its time. The smaller
-/// of both clocks decides, and each statement reads the database's clock itself.
+/// of both clocks decides, and each statement reads the database's clock itself. Of the issued
+/// tokens, only those that were announced are removed.
 pub(super) async fn prune(
     lane: &Lane,
     now: Timestamp,
@@ -58,13 +59,15 @@ pub(super) async fn prune(
             "delete from audit_event where ctid in (
                  select ctid from audit_event
                  where at < least($1, floor(extract(epoch from now()))::bigint) - $2
+                   and id <= (select place from reader where name = 'prune')
                    and kind = 'token.issued' limit $3)",
             keep_events,
         ),
         (
             "delete from token_event where ctid in (
                  select ctid from token_event
-                 where at < least($1, floor(extract(epoch from now()))::bigint) - $2 limit $3)",
+                 where at < least($1, floor(extract(epoch from now()))::bigint) - $2
+                   and id <= (select place from reader where name = 'prune') limit $3)",
             keep_events,
         ),
         (

@@ -58,7 +58,8 @@ pub(super) async fn prune(
             // while. So the search ends at the thousandth event that is too young.
             "delete from audit_event where id in (
                  select id from audit_event
-                 where at < ?1 and kind = 'token.issued' and id < coalesce(
+                 where at < ?1 and kind = 'token.issued'
+                   and id <= (select place from reader where name = 'prune') and id < coalesce(
                      (select id from audit_event where at >= ?1 order by id limit 1 offset 999),
                      9223372036854775807)
                  order by id limit ?2)",
@@ -67,7 +68,7 @@ pub(super) async fn prune(
         (
             "delete from token_event where id in (
                  select id from token_event
-                 where at < ?1 and id < coalesce(
+                 where at < ?1 and id <= (select place from reader where name = 'prune') and id < coalesce(
                      (select id from token_event where at >= ?1 order by id limit 1 offset 999),
                      9223372036854775807)
                  order by id limit ?2)",

@@ -97,7 +97,7 @@ impl Change {
             Self::Token(change) => Some(change.event()),
             Self::Scope(change) => Some(change.event(previous)),
             Self::Key(change) => Some(change.event()),
-            Self::Log(_) => None,
+            Self::Log(change) => change.event(),
             Self::Refusals(refused) => Some(refused.event()),
             Self::Usage(change) => change.event(),
         }

@@ -28,6 +28,7 @@ async fn clean_up(app: &TestApp<'_>) {
     let Some(now) = app.opened.clock.settled() else {
         return;
     };
+    app.database.announce_prune().await;
     while app.opened.records.prune(now, 0, 1_000).await.unwrap() > 0 {}
 }
 

@@ -121,6 +121,7 @@ async fn turn_loops(app: &TestApp<'_>) {
     let Some(now) = app.opened.clock.settled() else {
         return;
     };
+    app.database.announce_prune().await;
     while app.opened.records.prune(now, 86_400, 1_000).await.unwrap() > 0 {}
 }
 

@@ -3,6 +3,7 @@
 
 mod kit;
 mod ledger;
+mod prune;
 mod served;
 mod usage;
 mod verify;

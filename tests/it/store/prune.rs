@@ -48,6 +48,7 @@ async fn a_revocation_stays_until_its_grace_is_over(db: &Database) {
 
 async fn only_events_of_tokens_go_and_only_when_old(db: &Database) {
     let store = db.open().await;
+    db.announce_prune().await;
     create(&*store, "a").await;
     for at in [NOW.0 - 1, NOW.0, NOW.0 + 1] {
         db.set_clock(Timestamp(at));
@@ -72,6 +73,7 @@ async fn only_events_of_tokens_go_and_only_when_old(db: &Database) {
 
 async fn a_batch_is_remembered_for_a_day(db: &Database) {
     let store = db.open().await;
+    db.announce_prune().await;
     create(&*store, "a").await;
     send(&*store, &batch_at(NOW, grants(&*store, "a", 1, None).await)).await;
     let day = Timestamp(NOW.0 + 86_400);
@@ -89,6 +91,7 @@ async fn a_batch_is_remembered_for_a_day(db: &Database) {
 
 async fn pruning_goes_in_small_steps(db: &Database) {
     let store = db.open().await;
+    db.announce_prune().await;
     create(&*store, "a").await;
     send(
         &*store,

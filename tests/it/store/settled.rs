@@ -455,6 +455,7 @@ async fn after_all_events_were_pruned_the_next_one_has_a_greater_id(db: &Databas
     issue(&*store, "a", 5, None).await;
     let place = newest(db).await;
     db.set_clock(Timestamp(NOW.0 + 100));
+    db.announce_prune().await;
     let pruned = store.prune(Timestamp(NOW.0 + 100), 50, 1_000).await;
     assert!(pruned.unwrap() >= 5);
     issue(&*store, "a", 1, None).await;

@@ -214,6 +214,12 @@ async fn tokens_of_both_tables_are_pruned_by_time(db: &Database) {
     commit(&*store, Change::Agent(AgentChange::RevokeTokens(id("a")))).await;
     let later = Timestamp(NOW.0 + 100);
     db.set_clock(later);
+    assert_eq!(
+        store.prune(later, 0, 1_000).await.unwrap(),
+        0,
+        "nothing is announced"
+    );
+    db.announce_prune().await;
     assert_eq!(store.prune(later, 100, 1_000).await.unwrap(), 0);
     let mut gone = 0;
     for _ in 0..2 {

@@ -17,6 +17,7 @@ pub(super) async fn apply(
     match change {
         LogChange::Begin { generation, origin } => begin_log(conn, at, *generation, origin).await,
         LogChange::Append(append) => append_to_log(conn, at, append).await,
+        LogChange::Prune { .. } => Ok(Outcome::Applied),
     }
 }
 

@@ -63,8 +63,9 @@ impl LogVerifier {
         let Some((head, place)) = self.consistent_head().await? else {
             return self.without_log(kept).await;
         };
+        let (pending, announced) = self.pending(place).await?;
         let mut found = Verification {
-            pending: self.pending(place).await?,
+            pending,
             ..Verification::default()
         };
         let key = self.opener.open().await?.key.verifier_key().clone();
@@ -81,7 +82,7 @@ impl LogVerifier {
             }
         }
         found.checkpoints = heads.len();
-        let pruned = self.pruned_through(head.size).await?;
+        let pruned = self.pruned_through(head.size).await?.max(announced);
         let tree = TreeCheck::new(heads);
         let mut check = LogCheck::new(tree, place, pruned);
         let done = self.check_entries(&mut check, head.size, place, progress);
@@ -144,7 +145,7 @@ impl LogVerifier {
     async fn without_log(&self, kept: &[KeptNote]) -> Result<Verification, Error> {
         let place = self.records.place(LEDGER).await?.unwrap_or(0);
         let found = Verification {
-            pending: self.pending(place).await?,
+            pending: self.pending(place).await?.0,
             ..Verification::default()
         };
         if place == 0 && kept.is_empty() {
@@ -163,15 +164,22 @@ impl LogVerifier {
         heads.into_iter().map(of).collect()
     }
 
-    async fn pending(&self, place: i64) -> Result<u64, Error> {
-        let (mut after, mut pending) = (place, 0u64);
+    /// How many events are not in the log yet, and up to which id they tell that tokens were pruned.
+    async fn pending(&self, place: i64) -> Result<(u64, i64), Error> {
+        let (mut after, mut pending, mut pruned) = (place, 0u64, 0);
         loop {
             let events = self.records.events(after, i64::MAX, PENDING_CHUNK).await?;
             let Some(last) = events.last() else {
-                return Ok(pending);
+                return Ok((pending, pruned));
             };
             after = last.id;
             pending = pending.saturating_add(u64::try_from(events.len()).unwrap_or(0));
+            let kind = EventKind::AuditPruned.as_str();
+            for event in events.iter().filter(|event| event.kind == kind) {
+                let bytes = event.logged().map(|event| event.bytes());
+                let to_id = bytes.ok().and_then(|bytes| to_id(&bytes));
+                pruned = pruned.max(to_id.unwrap_or(0));
+            }
         }
     }
 
@@ -204,8 +212,13 @@ fn pruned_to(entry: &LogEntry) -> Option<i64> {
     if entry.kind != LogEntryKind::Event || !tells() {
         return None;
     }
-    let event: serde_json::Value = serde_json::from_slice(&entry.bytes).ok()?;
-    (event["kind"] == kind).then_some(())?;
+    to_id(&entry.bytes)
+}
+
+/// The id in the bytes of an `audit.pruned` event.
+fn to_id(event: &[u8]) -> Option<i64> {
+    let event: serde_json::Value = serde_json::from_slice(event).ok()?;
+    (event["kind"] == EventKind::AuditPruned.as_str()).then_some(())?;
     event["detail"]["toId"].as_i64()
 }
 
