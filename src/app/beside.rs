@@ -1,21 +1,20 @@
 //! The files beside a SQLite database.
 //!
-//! Owns which of them show that the database was lost, who may read them, and the file that holds
-//! an agent's secret. Must not know what a store holds.
+//! Owns which of them show that the database was lost, and who may read them. Must not know what a
+//! store holds.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-
-use rustix::fs::OFlags;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 use crate::config::{Config, DatabaseUrl};
-use crate::domain::id::AgentId;
-use crate::service::clients::secret::Secret;
 
 use super::error::{AppError, system};
-use super::files::{folder_of, replace_file};
+use super::files::folder_of;
+
+/// The name of the operator file, which holds the credentials of the first start.
+pub(super) const OPERATOR_FILE: &str = "operator.env";
 
 /// Whether a new store may be created beside the files of an earlier store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +23,6 @@ pub(crate) enum NewStore {
     OnCleanGround,
     /// Yes: the operator asked for it.
     Anywhere,
-}
-
-/// The longest file that is read as a file of credentials, in bytes.
-const MAX_CREDENTIALS: u64 = 64 * 1024;
-
-/// The path of the operator file, which holds the credentials of the first start.
-pub(super) fn operator_file(database: &Path) -> PathBuf {
-    folder_of(database).join("operator.env")
 }
 
 /// Refuses a missing or empty database while files of an earlier store lie beside it. Otherwise the
@@ -44,7 +35,7 @@ pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
     log.push("-wal");
     let candidates = [
         folder_of(database).join("master.key"),
-        operator_file(database),
+        folder_of(database).join(OPERATOR_FILE),
         log.into(),
     ];
     // Look for these files before looking at the database. A process that creates a store at the
@@ -158,7 +149,7 @@ pub(super) fn warn_of_open_files(database: &Path) {
             );
         }
     }
-    for path in [database.to_owned(), operator_file(database)] {
+    for path in [database.to_owned(), folder_of(database).join(OPERATOR_FILE)] {
         if let Ok(file) = fs::metadata(&path)
             && file.permissions().mode() & 0o007 != 0
         {
@@ -168,67 +159,4 @@ pub(super) fn warn_of_open_files(database: &Path) {
             );
         }
     }
-}
-
-/// Keeps the operator file free of a dead secret. If the file holds the credentials of `agent_id`,
-/// writes the new `secret` into it, or removes the file when `secret` is `None`. Returns the path
-/// if the file was changed or removed.
-pub(crate) fn renew_operator_file(
-    config: &Config,
-    agent_id: &AgentId,
-    secret: Option<&Secret>,
-) -> Result<Option<PathBuf>, AppError> {
-    let DatabaseUrl::Sqlite(database) = &config.database.url else {
-        return Ok(None);
-    };
-    let path = operator_file(database);
-    let shown = path.display().to_string();
-    let text = match read_bounded(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(system(format!("cannot read {shown}"))(error)),
-    };
-    // An operator may have added quotes or `export`: a shell reads the line in that form too.
-    let names_agent = |line: &str| {
-        let line = line.trim().strip_prefix("export ").unwrap_or(line.trim());
-        line.strip_prefix("CLIENT_ID=")
-            .is_some_and(|id| id.trim_matches(['"', '\'']) == agent_id.as_str())
-    };
-    if !text.lines().any(names_agent) {
-        return Ok(None);
-    }
-    match secret {
-        Some(secret) => {
-            let text = zeroize::Zeroizing::new(credentials(agent_id, secret) + "\n");
-            replace_file(&path, text.as_bytes())
-                .map_err(system(format!("cannot write {shown}")))?;
-        }
-        None => fs::remove_file(&path).map_err(system(format!("cannot remove {shown}")))?,
-    }
-    Ok(Some(path))
-}
-
-/// Reads a regular file of at most [`MAX_CREDENTIALS`] bytes. Neither a pipe at this path nor an
-/// endless file can block the command, which still has its result to print.
-fn read_bounded(path: &Path) -> io::Result<zeroize::Zeroizing<String>> {
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nonblocking)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no ordinary file"));
-    }
-    let mut text = zeroize::Zeroizing::new(String::new());
-    let mut bounded = file.take(MAX_CREDENTIALS + 1);
-    bounded.read_to_string(&mut text)?;
-    if bounded.limit() == 0 {
-        return Err(io::Error::other("it holds more than 64 KiB"));
-    }
-    Ok(text)
-}
-
-/// The content of the operator file: shell variables.
-pub(super) fn credentials(agent_id: &AgentId, secret: &Secret) -> String {
-    format!("CLIENT_ID={agent_id}\nCLIENT_SECRET={}", secret.expose())
 }

@@ -1,16 +1,22 @@
-//! Files that this process writes. Each file exists completely or not at all, and only its owner
-//! may open it.
+//! Small files of secrets. Each file that this process writes exists completely or not at all, and
+//! only its owner may open it.
 //!
 //! Must not know what the files contain.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
 
 use crate::store::sqlite::give_to_owner_of;
 
 use super::error::{AppError, system};
+
+/// The longest file of credentials or keys that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// The folder that a database file lies in.
 pub(super) fn folder_of(database: &Path) -> PathBuf {
@@ -100,9 +106,34 @@ fn allow(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
     })
 }
 
+/// Reads a regular file of at most [`MAX_FILE_BYTES`]. Neither a pipe at this path nor an endless
+/// file can block the caller.
+pub(super) fn read_bounded(path: &Path) -> io::Result<Zeroizing<String>> {
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)?;
+    let about = file.metadata()?;
+    if about.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !about.is_file() {
+        return Err(io::Error::other("it is no ordinary file"));
+    }
+    let mut text = Zeroizing::new(String::new());
+    let mut bounded = file.take(MAX_FILE_BYTES + 1);
+    bounded.read_to_string(&mut text)?;
+    if bounded.limit() == 0 {
+        return Err(io::Error::other("it holds more than 64 KiB"));
+    }
+    Ok(text)
+}
+
 /// Replaces an existing file, completely or not at all. The new file has mode 0600 and the old
-/// file's owner.
+/// file's owner. If the path is a symbolic link, the file that it leads to is replaced.
 pub(super) fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    let path = &fs::canonicalize(path)?;
     let old = fs::metadata(path)?;
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));

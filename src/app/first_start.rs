@@ -18,10 +18,10 @@ use crate::domain::scope::{BUILT_IN, Scope};
 use crate::service::manage::agents::NewAgent;
 use crate::telemetry::error_chain;
 
-use super::beside::{credentials, operator_file};
 use super::error::{AppError, system};
 use super::files::publish_file;
 use super::open::Opened;
+use super::operator_file::{credentials, operator_file};
 
 /// On the first start with an empty SQLite store, creates the agent `operator` with all built-in
 /// scopes and writes its secret to a file of mode 0600. Returns the path of that file.

@@ -6,7 +6,7 @@
 //!
 //! - `open` opens a store for any command, and `services` builds the services over the store.
 //! - `serve` runs a server from start to stop, and `first_start` sets up an empty store.
-//! - `beside` knows the files next to a store, and `files` writes them.
+//! - `beside` knows the files next to a store, `operator_file` one of them, and `files` writes them.
 //! - `listen` has the listeners and their limits, `loops` the background loops.
 //! - `reload` reads the configuration again, `signals` receives signals.
 //! - `operator` tells who runs a command.
@@ -23,16 +23,18 @@ mod listen;
 pub(crate) mod loops;
 mod open;
 mod operator;
+mod operator_file;
 mod reload;
 mod serve;
 mod services;
 mod signals;
 mod time;
 
-pub(crate) use beside::{NewStore, renew_operator_file};
+pub(crate) use beside::NewStore;
 pub(crate) use error::AppError;
 pub(crate) use open::open_or_create;
 pub use open::{Opened, Wrapping, migrate, open, open_with};
+pub(crate) use operator_file::renew_operator_file;
 pub(crate) use reload::{Reloading, Reread};
 pub(crate) use serve::serve;
 pub use services::compose;

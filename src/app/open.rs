@@ -28,7 +28,7 @@ use super::beside::{
     demand_no_remains, demand_private, demand_same_owner, demand_store, warn_of_open_files,
 };
 use super::error::{AppError, system};
-use super::files::{create_folder, folder_of, publish_file};
+use super::files::{create_folder, folder_of, publish_file, read_bounded};
 
 /// A store and everything that belongs to it: enough for any command that works directly on a
 /// store.
@@ -253,10 +253,14 @@ async fn master_key(
         publish_file(&path, fresh.to_text().as_bytes(), database)
             .map_err(system(format!("cannot write {shown}")))?;
     }
-    demand_private(&path)?;
-    demand_same_owner(&path, database)?;
-    let text = zeroize::Zeroizing::new(
-        fs::read_to_string(&path).map_err(system(format!("cannot read {shown}")))?,
-    );
+    read_master_key(&path, database)
+}
+
+/// Reads a master key from a file that only the database's owner may read.
+pub(super) fn read_master_key(path: &Path, database: &Path) -> Result<MasterKey, AppError> {
+    let shown = path.display();
+    demand_private(path)?;
+    demand_same_owner(path, database)?;
+    let text = read_bounded(path).map_err(system(format!("cannot read {shown}")))?;
     MasterKey::parse(&text).map_err(|rule| AppError::Other(format!("{shown}: {rule}")))
 }

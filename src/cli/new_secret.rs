@@ -164,10 +164,12 @@ pub(super) fn renew_file(
             Some(path)
         }
         Ok(Some(path)) => {
-            tell(&format!(
-                "{} held the old secret and was removed",
-                path.display()
-            ));
+            let what = if path.exists() {
+                "held the old secret, which was taken out of it"
+            } else {
+                "held the old secret and was removed"
+            };
+            tell(&format!("{} {what}", path.display()));
             None
         }
         Err(error) => {

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -34,10 +33,6 @@ fn files(home: &Home) -> BTreeMap<String, Vec<u8>> {
             )
         })
         .collect()
-}
-
-fn is_file_of_operator(path: &Path, secret: &str) -> bool {
-    fs::read_to_string(path).unwrap() == format!("CLIENT_ID=operator\nCLIENT_SECRET={secret}\n")
 }
 
 #[test]
@@ -266,10 +261,9 @@ async fn the_file_of_the_first_start_never_holds_a_dead_secret() {
         ("600", "CLIENT_ID=operator"),
     ] {
         // An operator may have edited the file: a shell reads both forms.
-        let edited = fs::read_to_string(&path)
-            .unwrap()
-            .replace("CLIENT_ID=operator", line);
-        fs::write(&path, edited).unwrap();
+        let edited = fs::read_to_string(&path).unwrap();
+        let (_, secret) = edited.split_once('\n').unwrap();
+        fs::write(&path, format!("{line}\n{secret}")).unwrap();
         let ran = home.run(&[
             "agent",
             "rotate-secret",
@@ -284,7 +278,9 @@ async fn the_file_of_the_first_start_never_holds_a_dead_secret() {
         );
         let made: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
         let secret = text(&made["clientSecret"]);
-        assert!(is_file_of_operator(&path, secret) && !ran.stderr.contains(secret));
+        let expected = format!("{line}\nCLIENT_SECRET={secret}\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        assert!(!ran.stderr.contains(secret));
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
@@ -321,6 +317,33 @@ async fn the_file_of_the_first_start_never_holds_a_dead_secret() {
         .filter(|name| name.starts_with("operator.env"))
         .collect();
     assert_eq!(left, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_file_of_the_first_start_stays_the_operators_own() {
+    let server = start();
+    let home = &server.home;
+    let (path, target) = (home.path(OPERATOR), home.path("linked.env"));
+    // An operator keeps the file elsewhere, with more variables in it.
+    let own = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &target,
+        format!("# of the deployment\n{own}export PROXY=p\n"),
+    )
+    .unwrap();
+    fs::remove_file(&path).unwrap();
+    symlink(&target, &path).unwrap();
+    let made = home.json(&["agent", "rotate-secret", "operator"]);
+    let secret = text(&made["clientSecret"]);
+    assert!(path.is_symlink(), "the link was replaced");
+    let expected = format!(
+        "# of the deployment\nCLIENT_ID=operator\nCLIENT_SECRET={secret}\nexport PROXY=p\n"
+    );
+    assert_eq!(fs::read_to_string(&target).unwrap(), expected);
+    assert_eq!(server.token("operator", secret).await.0, 200);
+    home.json(&["agent", "decommission", "operator"]);
+    let kept = fs::read_to_string(&target).unwrap();
+    assert_eq!(kept, "# of the deployment\nexport PROXY=p\n");
 }
 
 #[test]
