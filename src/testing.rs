@@ -262,7 +262,7 @@ pub mod store {
         pub use crate::store::postgres::{PostgresStore, migrate};
     }
     pub mod records {
-        pub use crate::store::records::ReadAgents;
+        pub use crate::store::records::{ReadAgents, Upkeep};
     }
     pub mod sqlite {
         pub use crate::store::sqlite::{NotAlone, SqliteStore};

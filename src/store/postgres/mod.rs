@@ -4,10 +4,10 @@
 //! know what is cached or batched in front of it. `options` reads the URL, `open` checks the
 //! database, `lanes` distributes connections and `reserve` leaves one to the commands,
 //! `query_planning` has the settings of a session, `schema` lists the changes of the schema,
-//! `migrate` applies them, `errors` says what an error means, `lane`, `allowance` and `shelf` keep
-//! connections, `ask` is one read on them. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
-//! `events` and `keys` read, `places` keeps how far the events were read, `write` changes, `prune`
-//! removes. `issue` counts tokens (`locked` knows the agents whose tokens cannot be counted now),
+//! `migrate` applies them, `errors` says what an error means, `rights` what the role must be
+//! allowed, `lane`, `allowance` and `shelf` keep connections, `ask` is one read on them. `agents`,
+//! `scopes`, `tokens`, `revocations`, `killed`, `events` and `keys` read, `places` keeps how far the
+//! events were read, `write` changes, `prune` removes. `issue` counts tokens (`locked` knows the agents whose tokens cannot be counted now),
 //! `redeem` counts those that cost a code.
 
 use std::collections::HashSet;
@@ -47,6 +47,7 @@ mod query_planning;
 mod redeem;
 mod reserve;
 mod revocations;
+mod rights;
 mod schema;
 mod scopes;
 mod search;
@@ -102,7 +103,7 @@ impl Store for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        ask!(self.general, prune::ping).await
+        rights::demand(&self.general).await
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {

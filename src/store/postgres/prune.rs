@@ -13,6 +13,7 @@ use crate::store::usage::KEPT_USAGE;
 
 use super::lane::{Lane, ask, ask_again};
 use super::open::PostgresStore;
+use super::rights;
 
 #[async_trait]
 impl Upkeep for PostgresStore {
@@ -24,13 +25,12 @@ impl Upkeep for PostgresStore {
         prune(&self.general, now, keep_events, most).await
     }
 
+    /// Keeps connections ready, and looks whether the role may still do what it must: a server that
+    /// lost a right says which one in its log.
     async fn rest(&self) -> Result<(), StoreError> {
-        self.lanes.rest().await
+        let rested = self.lanes.rest().await;
+        rested.and(rights::demand(self.lanes.standing()).await)
     }
-}
-
-pub(super) async fn ping(conn: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query("select 1").execute(conn).await.map(drop)
 }
 
 pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<i64> {
