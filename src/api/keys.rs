@@ -21,6 +21,9 @@ pub(crate) struct KeyJson {
     pub signs_until: Option<String>,
     /// Until when the key stays published; `null` while no end is set.
     pub published_until: Option<String>,
+    /// Why servers refuse the key, which then neither signs nor verifies. Absent for a genuine key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
 }
 
 impl From<KeyView> for KeyJson {
@@ -32,6 +35,7 @@ impl From<KeyView> for KeyJson {
             signs_from: key.signs_from.to_rfc3339(),
             signs_until: key.signs_until.map(Timestamp::to_rfc3339),
             published_until: key.published_until.map(Timestamp::to_rfc3339),
+            unusable: key.refused,
         }
     }
 }

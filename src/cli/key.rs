@@ -19,13 +19,14 @@ pub(super) enum KeyCommand {
     Rotate(Why),
 }
 
-const HEAD: [&str; 6] = [
+const HEAD: [&str; 7] = [
     "kid",
     "state",
     "announced at",
     "signs from",
     "signs until",
     "published until",
+    "unusable",
 ];
 
 pub(super) async fn run(
@@ -37,7 +38,7 @@ pub(super) async fn run(
     match command {
         KeyCommand::List => {
             let keys = opened.keys.list().await?;
-            let keys: Vec<KeyJson> = keys.iter().map(|key| KeyView::from(key).into()).collect();
+            let keys: Vec<KeyJson> = keys.into_iter().map(KeyJson::from).collect();
             out.print(&keys, || Sheet::list(&HEAD, keys.iter().map(row).collect()))
         }
         KeyCommand::Rotate(why) => {
@@ -59,5 +60,6 @@ fn row(key: &KeyJson) -> Vec<String> {
         from,
         until.unwrap_or_default(),
         published.unwrap_or_default(),
+        key.unusable.clone().unwrap_or_default(),
     ]
 }

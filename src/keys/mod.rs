@@ -137,6 +137,11 @@ impl Keyring {
             .collect()
     }
 
+    /// Why this row's key is refused; `None` if it is proven to be this store's own.
+    pub fn fault_of(&self, record: &KeyRecord) -> Option<KeyFault> {
+        self.prove(&self.current.load(), record).err()
+    }
+
     /// Proves a row. Somebody who can write to the database but lacks the master key can neither
     /// make such a row nor change its state or times.
     fn prove(&self, known: &KeySet, record: &KeyRecord) -> Result<Arc<Pair>, KeyFault> {

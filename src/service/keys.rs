@@ -15,6 +15,7 @@ use crate::keys::{KeyFault, Keyring, rotation, row_seal};
 use crate::store::{Change, KeyChange, KeyRecord, KeyState, Outcome, Records, Store, Write};
 
 use super::error::{Cause, Error};
+use super::manage::view::KeyView;
 
 /// How many milliseconds after the last reading the keys may still sign. Below [`rotation::SKEW`],
 /// with room for the time that a reading takes.
@@ -78,9 +79,14 @@ impl KeyService {
         }
     }
 
-    /// All keys of the store, the oldest first.
-    pub async fn list(&self) -> Result<Vec<KeyRecord>, Error> {
-        Ok(self.records.keys().await?)
+    /// All keys of the store, the oldest first. A key that every server refuses has the reason.
+    pub(crate) async fn list(&self) -> Result<Vec<KeyView>, Error> {
+        let keys = self.records.keys().await?;
+        let view = |key: &KeyRecord| KeyView {
+            refused: self.keyring.fault_of(key).map(|fault| fault.to_string()),
+            ..key.into()
+        };
+        Ok(keys.iter().map(view).collect())
     }
 
     /// Makes the store's first signing key if there is none, and loads all keys. Processes that

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::api::keys::KeyJson;
 use crate::http::error::Failure;
 use crate::http::state::State;
-use crate::service::manage::view::KeyView;
 
 use super::endpoint::Call;
 use super::page::{MAX_PAGE, Page};
@@ -16,6 +15,6 @@ pub(super) async fn list_keys(
     _call: Call<()>,
 ) -> Result<Page<KeyJson>, Failure> {
     let keys = state.keys.list().await?;
-    let keys = keys.iter().map(|key| KeyView::from(key).into());
+    let keys = keys.into_iter().map(KeyJson::from);
     Ok(Page::new(keys.collect(), MAX_PAGE, None))
 }

@@ -132,6 +132,9 @@ pub(crate) struct KeyView {
     pub signs_until: Option<Timestamp>,
     /// Until when the key stays published; `None` while no end is set.
     pub published_until: Option<Timestamp>,
+    /// Why servers refuse the key: it neither signs nor verifies, whatever its state says. `None`
+    /// for a genuine key.
+    pub refused: Option<String>,
 }
 
 impl From<&KeyRecord> for KeyView {
@@ -143,6 +146,7 @@ impl From<&KeyRecord> for KeyView {
             signs_from: key.signs_from,
             signs_until: key.signs_until,
             published_until: key.published_until,
+            refused: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use sealwright::testing::keys::algorithm::{RsaBits, generate};
 use sealwright::testing::store::{Change, KeyChange, KeyRecord, KeyState, Write};
+use serde_json::json;
 
 use super::on_both;
 use crate::harness::app::{Agent, TestApp, bearer, header};
@@ -16,6 +17,7 @@ on_both! {
     keys_of_an_older_release_serve_and_are_sealed_with_their_next_move,
     a_move_that_an_older_release_makes_beside_this_one_counts,
     a_key_that_was_put_into_the_database_keeps_none_from_being_made,
+    a_key_that_servers_refuse_is_listed_with_the_reason,
 }
 
 async fn kids(app: &TestApp<'_>) -> Vec<String> {
@@ -274,4 +276,30 @@ async fn a_key_that_was_put_into_the_database_keeps_none_from_being_made(app: &T
     let token = other.token(&agent).await;
     assert_ne!(kid(&token), kept);
     assert_eq!(kids(&other).await, [kid(&token)]);
+}
+
+async fn a_key_that_servers_refuse_is_listed_with_the_reason(app: &TestApp<'_>) {
+    let admin = app.agent("admin:orgs tokens:read").await;
+    let (process, old) = rotated(app, &admin).await;
+    let listed = async || {
+        let token = process.token(&admin).await;
+        let page = process.get_as(&bearer(&token), "/api/v1/keys").await;
+        let keys = page.json()["data"].take();
+        let reason = |kid: &str| {
+            let mut keys = keys.as_array().unwrap().iter();
+            keys.find(|key| key["kid"] == kid).unwrap()["unusable"].clone()
+        };
+        (reason(&kid(&old)), reason(&kid(&token)))
+    };
+    assert_eq!(listed().await, (json!(null), json!(null)));
+    change(app, &kid(&old), "published_until = published_until + 1").await;
+    let (refused, genuine) = listed().await;
+    assert!(
+        refused
+            .as_str()
+            .unwrap()
+            .contains("somebody changed its row"),
+        "{refused}"
+    );
+    assert_eq!(genuine, json!(null));
 }
