@@ -46,7 +46,7 @@ const LIVE: &[&str] = &[
     "log.filter",
 ];
 
-/// If reading the configuration takes longer than this, the log says so.
+/// If reading the configuration takes longer than this, the old one stays.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The rates that a configuration sets.
@@ -64,11 +64,11 @@ fn is_live(key: &str) -> bool {
 }
 
 impl Reloading {
-    /// Reads the configuration again, in a thread of its own. A pipe in place of a file, or a file
-    /// server that is gone, may block the read for ever. That must block neither requests nor a
-    /// stop: the process ends without waiting for this thread.
+    /// Reads the configuration again, in a thread of its own. A file server that is gone may block
+    /// the read for ever. That must block neither requests, nor a stop, nor the next SIGHUP: after
+    /// [`READ_TIMEOUT`], nobody waits for this thread.
     async fn reread(&self) -> Option<Result<Reread, Faults>> {
-        let (reread, (tell, mut told)) = (Arc::clone(&self.reread), oneshot::channel());
+        let (reread, (tell, told)) = (Arc::clone(&self.reread), oneshot::channel());
         let reading = move || {
             let _ = tell.send(reread());
         };
@@ -79,13 +79,14 @@ impl Reloading {
             tracing::error!(%error, "SIGHUP: the configuration cannot be read, the old one stays");
             return None;
         }
-        if let Ok(read) = timeout(READ_TIMEOUT, &mut told).await {
+        if let Ok(read) = timeout(READ_TIMEOUT, told).await {
             return read.ok();
         }
         tracing::error!(
-            "SIGHUP: the configuration is still being read, the old one stays until then"
+            "SIGHUP: the configuration could not be read within {} s, the old one stays",
+            READ_TIMEOUT.as_secs()
         );
-        told.await.ok()
+        None
     }
 
     /// Applies the keys that can change. A configuration with a fault changes nothing. A key that
@@ -153,5 +154,44 @@ pub(super) async fn run(
         if let Some(given) = reloading.reread().await {
             reloading.apply(given, state);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A file server that is gone blocks every read of its files.
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_does_not_end_does_not_keep_the_next_from_its_turn() {
+        let (free, blocked) = mpsc::channel::<()>();
+        let (first, filter) = (
+            std::sync::Mutex::new(Some(blocked)),
+            crate::telemetry::start_logging(
+                "off",
+                crate::telemetry::Format::Json,
+                crate::telemetry::Output::Stderr,
+            )
+            .1,
+        );
+        let reread = move || {
+            let first = first.lock().unwrap().take();
+            if let Some(blocked) = first {
+                let _ = blocked.recv();
+            }
+            Err(Faults(vec![]))
+        };
+        let reloading = Reloading {
+            reread: Arc::new(reread),
+            filter,
+            running: vec![],
+        };
+        assert!(reloading.reread().await.is_none());
+        // Real time passes while the second thread reads, so this test must not skip it.
+        tokio::time::resume();
+        assert!(reloading.reread().await.is_some_and(|read| read.is_err()));
+        drop(free);
     }
 }

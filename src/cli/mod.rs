@@ -13,7 +13,7 @@ use clap::Parser;
 
 use crate::app::{Reloading, Reread};
 use crate::config::raw::Raw;
-use crate::config::{Config, LogFormat, MasterKeyNeed};
+use crate::config::{Config, FileKinds, LogFormat, MasterKeyNeed};
 use crate::telemetry::{self, Format, Output};
 
 mod agent;
@@ -80,14 +80,15 @@ fn execute(
     };
     let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
     let (file, flags) = (cli.config, cli.set);
-    let reread = move || {
-        Raw::read(
+    let read = move |kinds| {
+        Raw::read_kinds(
+            kinds,
             file.as_deref().map(Path::new),
             environment.iter().cloned(),
             &flags,
         )
     };
-    let raw = reread();
+    let raw = read(FileKinds::Any);
     let config = Config::resolve(&raw, need).map_err(CommandFailure::Configuration)?;
     let out = Printer::new(cli.json);
     let (_logging, filter) = match command {
@@ -107,7 +108,7 @@ fn execute(
         Command::Serve(args) => {
             let running = config.show(&raw);
             let reread = Arc::new(move || {
-                let raw = reread();
+                let raw = read(FileKinds::Regular);
                 let config = Config::resolve(&raw, need)?;
                 Ok(Reread {
                     shown: config.show(&raw),

@@ -19,6 +19,7 @@ pub(crate) mod table;
 pub(crate) mod value;
 mod written;
 
+pub(crate) use files::FileKinds;
 pub use model::Config;
 pub(crate) use model::{LogFormat, ServerConfig};
 pub use resolve::MasterKeyNeed;

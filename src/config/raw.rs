@@ -10,7 +10,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Origin};
-use super::files::{named_file, read_text, without_newline};
+use super::files::{FileKinds, named_file, read_text, without_newline};
 use super::rule::Rule;
 use super::table;
 use super::written::Written;
@@ -66,6 +66,7 @@ fn without_secrets(text: &str) -> String {
 pub struct Raw {
     pub(super) settings: Vec<Setting>,
     pub(super) faults: Vec<Fault>,
+    kinds: FileKinds,
 }
 
 impl Raw {
@@ -76,7 +77,20 @@ impl Raw {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: &[(String, String)],
     ) -> Self {
-        let mut raw = Self::default();
+        Self::read_kinds(FileKinds::Any, file, environment, flags)
+    }
+
+    /// Like [`Raw::read`], from files of these kinds only.
+    pub(crate) fn read_kinds(
+        kinds: FileKinds,
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: &[(String, String)],
+    ) -> Self {
+        let mut raw = Self {
+            kinds,
+            ..Self::default()
+        };
         raw.read_toml(DEFAULTS, &|_| Origin::Default);
         if let Some(path) = file {
             raw.read_file(path);
@@ -96,7 +110,7 @@ impl Raw {
             path: path.to_owned(),
             line,
         };
-        match read_text(path) {
+        match read_text(path, self.kinds) {
             Ok(text) => self.read_toml(&text, &at),
             Err(why) => self.fault(
                 "--config",
@@ -206,7 +220,7 @@ impl Raw {
                         return Err("it names no file".to_owned());
                     }
                     let path = Path::new(&path);
-                    read_text(path)
+                    read_text(path, self.kinds)
                         .map_err(|why| format!("{} cannot be read: {why}", named_file(path)))
                 }),
             };
