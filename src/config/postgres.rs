@@ -56,6 +56,9 @@ const PARAMETERS: &[(&str, Holds)] = &[
     ("ssl-key", Text),
     ("ssl-mode", Word(SSLMODES)),
     ("ssl-root-cert", Text),
+    // TLS below 1.2 is never spoken, and 1.3 is not turned off. Only 1.3 as the least cannot be had.
+    ("ssl_max_protocol_version", Word(&["TLSv1.3"])),
+    ("ssl_min_protocol_version", Word(&["TLSv1", "TLSv1.1", "TLSv1.2"])),
     ("sslcert", Text),
     ("sslcertmode", Word(&["disable", "allow"])),
     ("sslcompression", Word(&["0", "1"])),
@@ -214,6 +217,7 @@ mod tests {
             "sslmode=Require&tcp_user_timeout=10000&options=-c%20search_path%3Dapp&client_encoding=UTF8",
             "ssl-mode=disable&statement-cache-capacity=0&sslsni=1&sslcompression=0&load_balance_hosts=random",
             "sslmode=verify-ca&sslnegotiation=postgres&fallback_application_name=y&options[lock_timeout]=1s",
+            "sslmode=require&ssl_min_protocol_version=TLSv1.2&ssl_max_protocol_version=TLSv1.3",
         ] {
             assert_eq!(
                 fault(&format!("postgres://sw:p@db.example/sw?{good}")),
@@ -236,6 +240,8 @@ mod tests {
             ("gssencmode", "require"),
             ("sslnegotiation", "direct"),
             ("sslcertmode", "require"),
+            ("ssl_min_protocol_version", "TLSv1.3"),
+            ("ssl_max_protocol_version", "TLSv1.2"),
             ("client_encoding", "latin1"),
             ("keepalives", "yes"),
             ("keepalives_idle", "1s"),

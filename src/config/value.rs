@@ -71,7 +71,7 @@ const SHOWN: &[&str] = &[
     "application_name", "channel_binding", "connect_timeout", "dbname", "fallback_application_name", "gssencmode",
     "host", "hostaddr", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval",
     "load_balance_hosts", "port", "sslcert", "ssl-cert", "sslmode", "ssl-mode", "sslnegotiation", "sslrootcert",
-    "ssl-root-cert", "ssl-ca", "sslsni", "statement-cache-capacity", "target_session_attrs", "tcp_user_timeout",
+    "ssl-root-cert", "ssl-ca", "ssl_max_protocol_version", "ssl_min_protocol_version", "sslsni", "statement-cache-capacity", "target_session_attrs", "tcp_user_timeout",
     "user",
 ];
 
