@@ -6,6 +6,7 @@
 //!
 //! - `open` opens a store for any command, and `services` builds the services over the store.
 //! - `serve` runs a server from start to stop, and `first_start` sets up an empty store.
+//! - `check` looks at the files that a configuration names.
 //! - `beside` knows the files next to a store, `operator_file` one of them, and `files` writes them.
 //! - `listen` has the listeners and their limits, `loops` the background loops.
 //! - `reload` reads the configuration again, `signals` receives signals.
@@ -16,6 +17,7 @@
 mod alone;
 mod announce;
 mod beside;
+mod check;
 mod error;
 mod files;
 mod first_start;
@@ -31,6 +33,7 @@ mod signals;
 mod time;
 
 pub(crate) use beside::NewStore;
+pub(crate) use check::file_faults;
 pub(crate) use error::AppError;
 pub(crate) use open::open_or_create;
 pub use open::{Opened, Wrapping, migrate, open, open_with};

@@ -257,10 +257,15 @@ async fn master_key(
 }
 
 /// Reads a master key from a file that only the database's owner may read.
-pub(super) fn read_master_key(path: &Path, database: &Path) -> Result<MasterKey, AppError> {
-    let shown = path.display();
+fn read_master_key(path: &Path, database: &Path) -> Result<MasterKey, AppError> {
     demand_private(path)?;
     demand_same_owner(path, database)?;
+    parse_master_key(path)
+}
+
+/// The master key in this file, whoever may read the file.
+pub(super) fn parse_master_key(path: &Path) -> Result<MasterKey, AppError> {
+    let shown = path.display();
     let text = read_bounded(path).map_err(system(format!("cannot read {shown}")))?;
     MasterKey::parse(&text).map_err(|rule| AppError::Other(format!("{shown}: {rule}")))
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::api::scopes::ShortenedJson;
 use crate::app::{self, AppError};
 use crate::config::Config;
+use crate::config::fault::{Fault, Faults, Origin};
 use crate::config::raw::Raw;
 use crate::domain::ttl::HIGH_RISK_CAP;
 use crate::telemetry::error_chain;
@@ -33,6 +34,7 @@ pub(super) fn run(
 ) -> Result<(), CommandFailure> {
     match command {
         ConfigCommand::Check => {
+            block_on(demand_files(config, raw))?;
             tell("the configuration has no fault");
             block_on(tell_shortened(config, out))
         }
@@ -54,6 +56,25 @@ pub(super) fn run(
                 Sheet::list(&["key", "value", "source"], shown.iter().map(row).collect())
             })
         }
+    }
+}
+
+/// Demands that the files that the configuration names can be used.
+async fn demand_files(config: &Config, raw: &Raw) -> Result<(), CommandFailure> {
+    let faults = app::file_faults(config).await.into_iter();
+    let fault = |(key, rule): (&str, String)| Fault {
+        key: key.to_owned(),
+        origin: raw
+            .effective(key)
+            .map_or(Origin::Default, |setting| setting.origin.clone()),
+        value: None,
+        rule,
+    };
+    let faults: Vec<Fault> = faults.map(fault).collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(CommandFailure::Configuration(Faults(faults)))
     }
 }
 

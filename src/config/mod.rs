@@ -22,6 +22,7 @@ mod written;
 pub(crate) use files::FileKinds;
 pub use model::Config;
 pub(crate) use model::{LogFormat, ServerConfig};
+pub(crate) use postgres::certificate_faults;
 pub use resolve::MasterKeyNeed;
 pub(crate) use resolve::Shown;
 pub use value::DatabaseUrl;

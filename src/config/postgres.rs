@@ -4,11 +4,14 @@
 //! Owns which parameters are understood, which are accepted without effect, and which ask for
 //! something that this program does not do. Must not know how a connection is made.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::path::Path;
 
 use url::Url;
 
+use super::files::{FileKinds, read_text};
 use super::rule::Rule;
 
 /// What a parameter may hold.
@@ -137,6 +140,29 @@ pub(super) fn check(url: &Url) -> Result<(), Rule> {
     }
     Ok(())
 }
+
+/// What is wrong with the certificates and keys that a `postgres://` URL names.
+pub(crate) fn certificate_faults(url: &str) -> Vec<String> {
+    let Ok(url) = Url::parse(url) else {
+        return vec![];
+    };
+    let named = url.query_pairs().filter(|(name, value)| {
+        let is_inline = value.trim_start().starts_with("-----BEGIN");
+        FILES.contains(&&*one_name(name)) && !value.is_empty() && !is_inline && value != "system"
+    });
+    let fault = |(name, path): (Cow<'_, str>, Cow<'_, str>)| {
+        let shown = |why: &str| format!("`{name}` of the postgres:// URL names {path}: {why}");
+        match read_text(Path::new(&*path), FileKinds::Regular) {
+            Ok(text) if text.contains("-----BEGIN ") => None,
+            Ok(_) => Some(shown("it holds no PEM")),
+            Err(why) => Some(shown(&why)),
+        }
+    };
+    named.filter_map(fault).collect()
+}
+
+/// The parameters that name files in PEM, by their first names.
+const FILES: &[&str] = &["sslcert", "sslkey", "sslrootcert"];
 
 /// One name for each parameter: the driver knows some of them by several names.
 fn one_name(name: &str) -> String {

@@ -1,5 +1,7 @@
 //! Tests of how commands read and report the configuration.
 
+use std::fs;
+
 use serde_json::json;
 
 use crate::Home;
@@ -270,5 +272,72 @@ fn a_database_url_is_a_providers_own_string_or_a_fault_that_names_what_is_wrong(
         let ran = check(url);
         ran.refused(2, named);
         assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_check_looks_at_the_master_key_beside_the_database() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new();
+    assert_eq!(
+        home.run(&["config", "check"]).code,
+        0,
+        "nothing is there yet"
+    );
+    home.json(&["scope", "list"]);
+    let path = home.path("sealwright-data/master.key");
+    let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let refused = |why: &str| {
+        let ran = home.run(&["config", "check"]);
+        ran.refused(2, "keys.master_key (default): ");
+        assert!(ran.stderr.contains(why), "{ran:?}");
+    };
+    let key = fs::read_to_string(&path).unwrap();
+    mode(0o644);
+    refused("chmod 600 it");
+    mode(0o600);
+    fs::write(&path, &key[..20]).unwrap();
+    refused("master.key: ");
+    fs::write(&path, "").unwrap();
+    refused("master.key: ");
+    fs::remove_file(&path).unwrap();
+    refused("is missing and sealed the keys of this store");
+    fs::create_dir(&path).unwrap();
+    mode(0o700);
+    refused("master.key: ");
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, &key).unwrap();
+    mode(0o600);
+    assert_eq!(home.run(&["config", "check"]).code, 0);
+}
+
+#[test]
+fn a_check_looks_at_the_certificates_that_the_url_names() {
+    let folder = Home::new();
+    let no_pem = folder.write("no.pem", "x");
+    for name in ["sslrootcert", "ssl-ca", "sslcert", "sslkey"] {
+        for (path, why) in [
+            (folder.path("missing.pem"), "No such file"),
+            (no_pem.clone(), "it holds no PEM"),
+            (folder.path("."), "it is no regular file"),
+        ] {
+            let url = format!(
+                "postgres://sw@db.example/sw?sslmode=verify-full&{name}={}",
+                path.display()
+            );
+            let home = Home::new().with("SEALWRIGHT_DATABASE__URL", &url).with(
+                "SEALWRIGHT_KEYS__MASTER_KEY",
+                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            );
+            let ran = home.run(&["config", "check"]);
+            ran.refused(
+                2,
+                &format!("`{name}` of the postgres:// URL names {}", path.display()),
+            );
+            assert!(
+                ran.stderr.contains("database.url (") && ran.stderr.contains(why),
+                "{ran:?}"
+            );
+        }
     }
 }
