@@ -16,8 +16,12 @@ use crate::service::manage::import::{Imported, PIECE};
 use crate::service::manage::row::Row;
 
 use super::failure::{CommandFailure, tell};
+use super::input::MIN_SECRET;
 use super::output::{Printer, Sheet};
 use super::rows::{self, FileLine};
+
+/// How many odd lines are told one by one.
+const MAX_ODDITIES: usize = 100;
 
 /// The result of an import.
 #[derive(Debug, Default, Serialize)]
@@ -29,6 +33,9 @@ struct Report {
     refusals: Vec<RefusedLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    /// What is odd about lines that were imported.
+    #[serde(skip)]
+    oddities: Vec<String>,
     /// The scopes of all imported lines.
     #[serde(skip)]
     scopes: BTreeSet<Scope>,
@@ -141,7 +148,14 @@ async fn import_piece(
         match verdict {
             Ok(imported) => {
                 match imported {
-                    Imported::Made => report.imported += 1,
+                    Imported::Made => {
+                        report.imported += 1;
+                        let id = &row.client_id;
+                        let odd = oddities(row).into_iter();
+                        report
+                            .oddities
+                            .extend(odd.map(|what| format!("line {number} ({id}): {what}")));
+                    }
                     Imported::Existing => report.existing += 1,
                 }
                 report.scopes.extend(
@@ -156,6 +170,28 @@ async fn import_piece(
     Ok(())
 }
 
+/// What `agent create` would refuse, or what an operator would hardly mean. A line is imported all
+/// the same: its client has used the secret elsewhere, and the scopes can be changed later.
+fn oddities(row: &Row) -> Vec<String> {
+    let mut odd = Vec::new();
+    if row
+        .secret
+        .as_ref()
+        .is_some_and(|secret| secret.chars().count() < MIN_SECRET)
+    {
+        odd.push(format!(
+            "secret: it has less than {MIN_SECRET} characters, rotate it soon"
+        ));
+    }
+    if row.scopes.is_empty() {
+        odd.push("scopes: there are none, so that the agent gets no token".to_owned());
+    }
+    let mut seen = HashSet::new();
+    let twice = row.scopes.iter().filter(|scope| !seen.insert(*scope));
+    odd.extend(twice.map(|scope| format!("scopes: {scope} stands there twice")));
+    odd
+}
+
 /// The agent's id, if the text is a valid id. Any other text may be a secret in the wrong column
 /// and is not shown.
 fn shown_id(row: &Row) -> Option<String> {
@@ -163,6 +199,15 @@ fn shown_id(row: &Row) -> Option<String> {
 }
 
 fn tell_report(report: &Report, out: Printer) -> Result<(), CommandFailure> {
+    let (told, rest) = report
+        .oddities
+        .split_at(report.oddities.len().min(MAX_ODDITIES));
+    for oddity in told {
+        tell(&format!("warning: {oddity}"));
+    }
+    if !rest.is_empty() {
+        tell(&format!("warning: {} more like these", rest.len()));
+    }
     if out.is_json() {
         return out.print(report, || Sheet::of(vec![]));
     }

@@ -108,7 +108,7 @@ pub(super) fn all_items<T>(items: Vec<Item<T>>) -> Option<Vec<T>> {
 
 /// The shortest secret that an operator may choose, in characters. An import accepts shorter
 /// secrets, since existing clients keep theirs.
-const MIN_SECRET: usize = 16;
+pub(super) const MIN_SECRET: usize = 16;
 
 /// Reads a secret from stdin, without the newline at its end.
 pub(super) fn secret_from_stdin() -> Result<Secret, CommandFailure> {

@@ -258,3 +258,36 @@ fn a_csv_file_with_spaces_behind_its_commas_never_puts_one_into_a_secret() {
         "{ran:?}"
     );
 }
+
+#[test]
+fn what_is_odd_about_a_line_is_a_warning_that_names_it() {
+    let home = Home::new();
+    home.write(
+        "rows",
+        "{\"clientId\":\"good\",\"secret\":\"sixteen chars...\",\"scopes\":[\"agents:read\"]}\n\
+         {\"clientId\":\"short\",\"secret\":\"fifteen chars..\",\"scopes\":[\"agents:read\"]}\n\
+         {\"clientId\":\"none\",\"secret\":\"sixteen chars...\",\"scopes\":[]}\n\
+         {\"clientId\":\"twice\",\"secret\":\"sixteen chars...\",\
+          \"scopes\":[\"tokens:read\",\"agents:read\",\"tokens:read\"]}\n",
+    );
+    home.make_store();
+    let ran = home.run(&["agent", "import", "rows"]);
+    let told: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(
+        told,
+        [
+            "sealwright: warning: line 2 (short): secret: it has less than 16 characters, rotate it soon",
+            "sealwright: warning: line 3 (none): scopes: there are none, so that the agent gets no token",
+            "sealwright: warning: line 4 (twice): scopes: tokens:read stands there twice",
+            "sealwright: imported 4, there already 0, refused 0",
+        ]
+    );
+    let scopes = &home.json(&["agent", "show", "twice"])["scopes"];
+    assert_eq!(*scopes, json!(["tokens:read", "agents:read"]));
+    // What is there already is not told again.
+    let again = home.run(&["agent", "import", "rows"]);
+    assert_eq!(
+        again.stderr,
+        "sealwright: imported 0, there already 4, refused 0\n"
+    );
+}

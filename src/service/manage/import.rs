@@ -132,7 +132,7 @@ impl Agents {
         let profile = Profile {
             name: AgentName::parse(name).map_err(broken("name"))?,
             terms: Arc::new(Terms {
-                scopes: each(&row.scopes, Scope::parse).map_err(broken("scopes"))?,
+                scopes: once(each(&row.scopes, Scope::parse).map_err(broken("scopes"))?),
                 ttl,
                 plan: plan.map_err(broken("plan"))?,
                 audiences: each(&row.audiences, Audience::parse).map_err(broken("audiences"))?,
@@ -263,6 +263,17 @@ fn parse_ttl(text: &str) -> Result<Ttl, Invalid> {
     text.parse()
         .map_err(|_| Invalid(TTL_RULE))
         .and_then(Ttl::new)
+}
+
+/// Each scope once, in the order of their first places.
+fn once(scopes: Vec<Scope>) -> Vec<Scope> {
+    let mut kept: Vec<Scope> = Vec::with_capacity(scopes.len());
+    for scope in scopes {
+        if !kept.contains(&scope) {
+            kept.push(scope);
+        }
+    }
+    kept
 }
 
 fn each<T>(
