@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use rustix::fs::OFlags;
 use serde::Serialize;
 
 use crate::api::agents::AgentJson;
@@ -131,6 +132,10 @@ pub(super) async fn print(
         )
     };
     match printed {
+        // The runtime opens the null device in place of a closed stdout, for reading and writing.
+        Ok(()) if !is_elsewhere && is_null_device() && is_readable() => {
+            Err(CommandFailure::Failed(lost("stdout is closed")))
+        }
         Ok(()) if is_null_device() => {
             // The operator may have sent stdout there on purpose, so this is not a failure.
             if !is_elsewhere {
@@ -179,6 +184,12 @@ pub(super) fn renew_file(
             None
         }
     }
+}
+
+/// Whether stdout may be read. A shell's `>` opens a file for writing only.
+fn is_readable() -> bool {
+    rustix::fs::fcntl_getfl(std::io::stdout())
+        .is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
 }
 
 /// Whether stdout is the null device. The operator may have redirected it there. A stdout that was

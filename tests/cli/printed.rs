@@ -153,7 +153,39 @@ fn a_secret_that_was_not_shown_is_a_failure_that_says_what_to_do() {
     }
 }
 
-/// This covers a closed stdout too: the program sees it as the null device.
+/// The program sees a closed stdout as the null device, open for reading too.
+#[test]
+fn a_secret_that_met_a_closed_stdout_is_a_failure() {
+    let home = home_with_operator();
+    let closed = |arguments: &[&str]| {
+        let mut options = OpenOptions::new();
+        let null = options.read(true).write(true).open("/dev/null").unwrap();
+        run_without_stdout(&home, arguments, "a secret of sixteen", null.into())
+    };
+    for extra in [&[][..], &["--json"]] {
+        let id = if extra.is_empty() { "a" } else { "b" };
+        for command in [
+            [&CREATE[..], &[id], extra].concat(),
+            [&["agent", "rotate-secret", id], extra].concat(),
+        ] {
+            let (code, said) = closed(&command);
+            let remedy = format!("rotate-secret {id}` makes another");
+            assert!(
+                code == 1 && said.contains("stdout is closed") && said.contains(&remedy),
+                "{command:?}: {said}"
+            );
+        }
+    }
+    // These secrets are not lost: the operator has them.
+    for command in [
+        [&CREATE[..], &["c", "--secret-stdin"]].concat(),
+        ROTATE.to_vec(),
+    ] {
+        let (code, said) = closed(&command);
+        assert_eq!(code, 0, "{command:?}: {said}");
+    }
+}
+
 #[test]
 fn a_secret_that_went_to_the_null_device_is_told() {
     let home = home_with_operator();
