@@ -163,7 +163,7 @@ fn words(name: &str) -> Vec<String> {
             .split(|c: char| !c.is_ascii_alphanumeric())
             .filter(|part| !part.is_empty())
         {
-            for word in camel_words(part) {
+            for word in part_words(part) {
                 match words.last_mut() {
                     // "read only" and "view only" are one word.
                     Some(last) if word == "only" && (last == "read" || last == "view") => {
@@ -175,6 +175,16 @@ fn words(name: &str) -> Vec<String> {
         }
     }
     words
+}
+
+/// A verb in any letter case is one word (`rEmove`). Any other part is split at capital letters.
+fn part_words(part: &str) -> Vec<String> {
+    let lower = part.to_ascii_lowercase();
+    if is_writing(&lower) || READING.contains(&lower.as_str()) {
+        vec![lower]
+    } else {
+        camel_words(part)
+    }
 }
 
 /// Splits at capital letters: `userReadWrite` is three words, `APIConnectors` two.
@@ -239,6 +249,8 @@ mod tests {
         for writing in [
             "write:db",
             "WRITE:DB",
+            "db:rEmove",
+            "dElEtE_repo",
             "delete:users",
             "Mail.ReadWrite",
             "db:*",
@@ -265,6 +277,7 @@ mod tests {
             "drive.read-only",
             "logs.view_only",
             "logsReadOnly",
+            "db:rEad",
             "read:packages",
             "share:read",
             "issue:read",
