@@ -341,3 +341,36 @@ fn a_check_looks_at_the_certificates_that_the_url_names() {
         }
     }
 }
+
+#[test]
+fn an_agent_whose_plan_is_no_longer_configured_is_shown_with_what_follows() {
+    let home = Home::new().with("SEALWRIGHT_PLANS__GOLD", "5");
+    let create = [
+        "agent",
+        "create",
+        "--name",
+        "n",
+        "--client-id",
+        "a",
+        "--scope",
+        "",
+        "--plan",
+        "gold",
+    ];
+    home.json(&create);
+    let quiet = home.run(&["agent", "show", "a"]);
+    assert!(
+        !quiet.stderr.contains("no limit is configured"),
+        "{quiet:?}"
+    );
+    let mut command = home.command(&["agent", "show", "a"]);
+    let shown = command
+        .env_remove("SEALWRIGHT_PLANS__GOLD")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(shown.stderr).unwrap();
+    assert!(
+        said.contains("no limit is configured for the plan gold"),
+        "{said}"
+    );
+}

@@ -136,7 +136,14 @@ impl Agents {
             used.get(agent_id).copied(),
             now,
         );
-        Ok(view.with_credentials(&record.credentials, now))
+        let plan = &record.agent.profile.terms.plan;
+        let mut view = view.with_credentials(&record.credentials, now);
+        if self.parts.plans.load().limit(plan).is_none() {
+            view.warnings.push(format!(
+                "no limit is configured for the plan {plan}: until it is, the agent's token requests are 503"
+            ));
+        }
+        Ok(view)
     }
 
     /// Up to `limit` agents after `after`, in the order of their ids.
