@@ -28,6 +28,8 @@ use tempfile::TempDir;
 mod agent;
 #[path = "cli/audit.rs"]
 mod audit;
+#[path = "cli/audit_events.rs"]
+mod audit_events;
 #[path = "cli/configuration.rs"]
 mod configuration;
 #[expect(

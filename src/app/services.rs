@@ -81,7 +81,11 @@ impl Opened {
 
     /// The operations on events.
     pub fn audit(&self) -> Audit {
-        Audit::new(Arc::clone(&self.records))
+        Audit::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.records),
+            Arc::clone(&self.clock),
+        )
     }
 
     /// The operations on single tokens.

@@ -1,10 +1,11 @@
-//! `sealwright audit`: the tamper-evident log.
+//! `sealwright audit`: the events, and the tamper-evident log.
 
 use clap::Subcommand;
 
 use crate::api::log::{CheckpointJson, LogKeyJson};
 use crate::config::Config;
 
+use super::audit_events::{self, EventArgs, ListArgs};
 use super::audit_verify::{self, VerifyArgs};
 use super::failure::CommandFailure;
 use super::output::Printer;
@@ -12,6 +13,10 @@ use super::runtime::open;
 
 #[derive(Subcommand)]
 pub(super) enum AuditCommand {
+    /// List events, newest first
+    List(ListArgs),
+    /// Write all events as lines of JSON; the last line tells that the export is complete
+    Export(EventArgs),
     /// Print the newest checkpoint of the log, a signed note to keep outside the database
     Checkpoint,
     /// Print the key that verifies the log's checkpoints
@@ -28,6 +33,10 @@ pub(super) async fn run(
     let opened = open(config).await?;
     let log = opened.audit_log(config);
     match command {
+        AuditCommand::List(args) => audit_events::list(args, &opened.audit(), out).await,
+        AuditCommand::Export(args) => {
+            audit_events::export(args, &opened.audit(), opened.operator()).await
+        }
         AuditCommand::Checkpoint => {
             let newest = log.checkpoint(None).await?.ok_or_else(|| {
                 CommandFailure::Failed(

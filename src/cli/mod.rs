@@ -21,6 +21,7 @@ mod agent_args;
 mod agent_ref;
 mod agent_sheet;
 mod audit;
+mod audit_events;
 mod audit_verify;
 mod commands;
 mod completions;

@@ -28,6 +28,8 @@ const NEVER_IN_URI: [&str; 2] = ["code", "token"];
 /// A request whose method, media type and size have been checked. It holds secrets, so neither this
 /// type nor what is read from it has a `Debug`.
 pub struct Incoming {
+    /// Whether the method is HEAD.
+    pub is_head: bool,
     /// All headers.
     pub headers: HeaderMap,
     /// The query string, undecoded.

@@ -164,6 +164,7 @@ async fn handle(
         Err(_) => None,
     };
     let incoming = Incoming {
+        is_head: parts.method == Method::HEAD,
         headers: parts.headers,
         query,
         path_part,

@@ -2,6 +2,7 @@
 //!
 //! Owns content types and conditional responses. Must not know what a response says.
 
+use axum::body::Body;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE,
@@ -63,6 +64,16 @@ fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// Lines of JSON, which are made while they are sent.
+pub(crate) fn ndjson(body: Body) -> Response {
+    let mut response = body.into_response();
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-ndjson"),
+    );
     response
 }
 

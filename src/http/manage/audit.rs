@@ -1,4 +1,4 @@
-//! `GET /api/v1/audit`: the events, in pages.
+//! `GET /api/v1/audit`: the events, in pages or as an export.
 
 use std::sync::Arc;
 
@@ -7,33 +7,51 @@ use crate::domain::Invalid;
 use crate::domain::event::search::{EventFilter, EventOrder, KindFilter};
 use crate::domain::time::Timestamp;
 use crate::http::error::Failure;
+use crate::http::reply;
 use crate::http::state::State;
 use crate::service::manage::audit::AuditQuery;
 
+use super::audit_export::{ExportRequest, export_events, prefers_ndjson};
 use super::cursor::CursorScope;
-use super::endpoint::Call;
+use super::endpoint::{Call, RawReply};
 use super::fields::{Fields, Input};
 use super::page::{Page, PageQuery};
 
-/// Which events are asked for. A position is the id of an event.
-pub(super) struct EventsPage {
-    filter: EventFilter,
-    order: EventOrder,
-    page: PageQuery<i64>,
+/// Which events are asked for, and in which form.
+pub(super) enum EventsQuery {
+    /// A page. A position is the id of an event.
+    Page {
+        /// Which events.
+        filter: EventFilter,
+        /// In which order.
+        order: EventOrder,
+        /// Which of them.
+        page: PageQuery<i64>,
+    },
+    /// All of them.
+    Export(ExportRequest),
 }
 
-impl Input for EventsPage {
+impl Input for EventsQuery {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let filter = read_filter(fields);
         let order = fields.filter("order", |text| EventOrder::parse(text).map_err(rule));
         let order = order.unwrap_or(EventOrder::Descending);
+        if prefers_ndjson(fields.headers()) {
+            // An export knows neither `limit` nor `cursor`.
+            return Some(Self::Export(ExportRequest {
+                filter,
+                order,
+                is_head: fields.is_head(),
+            }));
+        }
         // JSON, so that no two filters have the same text.
         let bound = serde_json::to_string(&filter.members()).unwrap_or_default();
         let bound = format!("{} {bound}", order.as_str());
         let page = PageQuery::read(fields, "audit", bound, |position| {
             Some(i64::from_be_bytes(position.try_into().ok()?))
         });
-        Some(Self {
+        Some(Self::Page {
             filter,
             order,
             page,
@@ -64,16 +82,21 @@ fn rule(invalid: Invalid) -> &'static str {
     invalid.0
 }
 
-/// One page of events, the newest first unless the request says otherwise.
+/// Events, the newest first unless the request says otherwise: a page of them, or all.
 pub(super) async fn list_events(
     state: Arc<State>,
-    call: Call<EventsPage>,
-) -> Result<Page<AuditJson>, Failure> {
-    let EventsPage {
-        filter,
-        order,
-        page,
-    } = call.input;
+    call: Call<EventsQuery>,
+) -> Result<RawReply, Failure> {
+    let (filter, order, page) = match call.input {
+        EventsQuery::Export(request) => {
+            return export_events(state, &call.caller, call.context, request).await;
+        }
+        EventsQuery::Page {
+            filter,
+            order,
+            page,
+        } => (filter, order, page),
+    };
     let query = AuditQuery {
         filter,
         order,
@@ -86,5 +109,6 @@ pub(super) async fn list_events(
     let next = found
         .next
         .map(|position| page.cursor(cursors, &position.to_be_bytes()));
-    Ok(Page::new(events?, page.limit, next))
+    let page: Page<AuditJson> = Page::new(events?, page.limit, next);
+    reply::json_of(&page).map(RawReply)
 }

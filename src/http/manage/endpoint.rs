@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::domain::context::RequestContext;
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::reply;
@@ -25,6 +26,8 @@ pub(crate) struct Call<I> {
     pub caller: Caller,
     /// The request's input.
     pub input: I,
+    /// Where the request came from, and its id.
+    pub context: Arc<RequestContext>,
 }
 
 /// Runs one operation: first the route's scope is checked, then the input is read and all its
@@ -45,7 +48,13 @@ where
     let mut fields = Fields::of(&incoming, pages)?;
     let input = I::read(&mut fields);
     let input = fields.finish(input)?;
-    operation(state, Call { caller, input }).await?.answer()
+    let context = Arc::clone(&incoming.context);
+    let call = Call {
+        caller,
+        input,
+        context,
+    };
+    operation(state, call).await?.answer()
 }
 
 /// What an operation returns: a value, which is written as JSON, or a whole response.

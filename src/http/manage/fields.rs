@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use axum::http::HeaderMap;
+
 use crate::domain::id::AgentId;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::http::error::Failure;
@@ -32,7 +34,7 @@ impl Input for () {
 
 /// The parts of a request, and the errors found in them.
 pub(crate) struct Fields<'r> {
-    path_part: Option<&'r str>,
+    incoming: &'r Incoming,
     query: Vec<(Cow<'r, str>, Cow<'r, str>)>,
     cursors: CursorScope<'r>,
     known: Vec<&'static str>,
@@ -45,9 +47,8 @@ impl<'r> Fields<'r> {
     pub(crate) fn of(incoming: &'r Incoming, cursors: CursorScope<'r>) -> Result<Self, Failure> {
         let query = serde_urlencoded::from_str(&incoming.query)
             .map_err(|_| Rejection::of_field("", "the query is not valid form encoding"))?;
-        let path_part = incoming.path_part.as_deref();
         Ok(Self {
-            path_part,
+            incoming,
             query,
             cursors,
             known: vec![],
@@ -58,14 +59,25 @@ impl<'r> Fields<'r> {
 
     /// The agent that the path names. An id outside the alphabet is simply unknown (contract D10).
     pub(crate) fn agent_id(&mut self) -> Option<AgentId> {
-        let agent_id = self.path_part.and_then(|text| AgentId::parse(text).ok());
+        let agent_id = self.path_part();
+        let agent_id = agent_id.and_then(|text| AgentId::parse(text).ok());
         self.no_such_agent |= agent_id.is_none();
         agent_id
     }
 
     /// The part of the path that varies, percent-decoded.
     pub(crate) fn path_part(&self) -> Option<&str> {
-        self.path_part
+        self.incoming.path_part.as_deref()
+    }
+
+    /// The header fields.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.incoming.headers
+    }
+
+    /// Whether only the head of the response is asked for.
+    pub(crate) fn is_head(&self) -> bool {
+        self.incoming.is_head
     }
 
     /// A parameter of the query, read by the given rule. `None` if the parameter is absent, empty
@@ -187,7 +199,6 @@ fn told(name: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use axum::http::HeaderMap;
     use bytes::Bytes;
 
     use super::*;
@@ -216,6 +227,7 @@ mod tests {
     fn read(query: &str) -> Result<Two, Failure> {
         let (headers, body) = (HeaderMap::new(), Bytes::new());
         let incoming = Incoming {
+            is_head: false,
             headers,
             query: query.to_owned(),
             path_part: None,

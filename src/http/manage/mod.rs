@@ -9,6 +9,7 @@ use super::route::Route;
 
 mod agents;
 mod audit;
+mod audit_export;
 mod audit_log;
 mod authority;
 pub(crate) mod cursor;

@@ -202,6 +202,7 @@ mod tests {
         }
         let query = query.to_owned();
         let incoming = Incoming {
+            is_head: false,
             headers: map,
             query,
             path_part: None,

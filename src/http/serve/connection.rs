@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::discard::discard;
+use super::download::Download;
 use super::line::{Line, Phase};
 use super::shed;
 use super::slots::LEAVING_TIMEOUT;
@@ -60,7 +61,7 @@ pub(super) async fn carry<I>(
         let line = Arc::clone(&shared);
         async move {
             let response = answer.await?;
-            Ok::<_, Infallible>(leave(response, &line))
+            Ok::<_, Infallible>(leave(response, line))
         }
     });
     let io = TokioIo::new(Timed::new(io, Arc::clone(&line), idle_timeout));
@@ -121,7 +122,7 @@ async fn turns<C: Future + Unpin>(connection: &mut C, line: &Line) -> C::Output 
 
 /// Notes on the line what a response means for the connection. The connection's last response says
 /// `Connection: close`, so that the client opens another connection, elsewhere.
-fn leave(mut response: Response, line: &Line) -> Response {
+fn leave(mut response: Response, line: Arc<Line>) -> Response {
     line.set_phase(Phase::Answered);
     let headers = response.headers_mut();
     if headers.contains_key(CONNECTION) {
@@ -130,7 +131,10 @@ fn leave(mut response: Response, line: &Line) -> Response {
     } else if line.is_last() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| Body::new(Download::new(body, line)))
 }
 
 #[cfg(test)]
@@ -139,6 +143,7 @@ mod tests {
     use tokio::task::JoinHandle;
     use tokio::time::{Instant, sleep};
 
+    use super::super::download::DOWNLOAD_TIMEOUT;
     use super::super::stream::{HEAD_TIMEOUT, WRITE_TIMEOUT};
     use super::*;
 
@@ -282,6 +287,90 @@ mod tests {
         }
         (&mut served.server).await.unwrap();
         assert!(near(served.began.elapsed(), WRITE_TIMEOUT));
+    }
+
+    /// A server of one connection, whose response has these parts, each after the pause.
+    fn served_in_parts(parts: u32, bytes: usize, pause: Duration) -> Served {
+        let (client, server) = tokio::io::duplex(16 * 1024);
+        let router = Router::new().route(
+            "/",
+            axum::routing::any(async move || {
+                Body::from_stream(futures_util::stream::unfold(0, move |part| async move {
+                    sleep(pause).await;
+                    let part = Some(part).filter(|part| *part < parts)?;
+                    Some((Ok::<_, Infallible>("x".repeat(bytes)), part + 1))
+                }))
+            }),
+        );
+        let line = Arc::new(Line::new());
+        let (told, mut ending) = oneshot::channel();
+        let shared = Arc::clone(&line);
+        let server = tokio::spawn(async move {
+            let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+            carry(server, peer, router, shared, &mut ending, IDLE).await;
+        });
+        Served {
+            client,
+            line,
+            told: Some(told),
+            server,
+            began: Instant::now(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_that_is_made_while_it_is_sent_is_no_idle_time() {
+        let mut served = served_in_parts(3, 10, 2 * IDLE);
+        served.send(GET).await;
+        sleep(3 * IDLE).await;
+        assert!(served.line.waiting_since().is_none(), "the server works");
+        let mut read = Vec::new();
+        while !read.ends_with(b"0\r\n\r\n") {
+            let bytes = served.client.read_buf(&mut read).await.unwrap();
+            assert_ne!(bytes, 0, "closed: {}", read.escape_ascii());
+        }
+        // After its end, an idle time begins.
+        let ended = served.began.elapsed();
+        assert!(near(served.end().await, ended + IDLE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_that_is_made_while_it_is_sent_has_a_deadline() {
+        // The client reads little at a time, or the server never comes to an end.
+        for (bytes, pause) in [(100_000, Duration::ZERO), (1, Duration::from_secs(1))] {
+            let mut served = served_in_parts(u32::MAX, bytes, pause);
+            served.send(GET).await;
+            let mut read = [0; 100];
+            while served
+                .client
+                .read(&mut read)
+                .await
+                .is_ok_and(|bytes| bytes > 0)
+            {
+                sleep(WRITE_TIMEOUT / 2).await;
+            }
+            (&mut served.server).await.unwrap();
+            let took = served.began.elapsed();
+            assert!(took >= DOWNLOAD_TIMEOUT, "{took:?}");
+        }
+        // The connection ends at the deadline, whatever is left in its buffers.
+        let served = served_in_parts(u32::MAX, 100_000, Duration::ZERO);
+        let Served {
+            mut client,
+            server,
+            began,
+            ..
+        } = served;
+        client.write_all(GET.as_bytes()).await.unwrap();
+        let reading = tokio::spawn(async move {
+            let mut read = [0; 100];
+            while client.read(&mut read).await.is_ok_and(|bytes| bytes > 0) {
+                sleep(WRITE_TIMEOUT / 2).await;
+            }
+        });
+        server.await.unwrap();
+        assert!(near(began.elapsed(), DOWNLOAD_TIMEOUT));
+        reading.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,6 +34,9 @@ pub(super) struct Line {
     awaits_body: AtomicBool,
     /// How often the connection was polled.
     turn: AtomicU64,
+    /// When the response must have been taken: milliseconds from `opened`, plus one. 0 without such
+    /// a time.
+    deadline: AtomicU64,
     last: AtomicBool,
     lingering: AtomicBool,
 }
@@ -47,6 +50,7 @@ impl Line {
             waiting: AtomicU64::new(1),
             awaits_body: AtomicBool::new(false),
             turn: AtomicU64::new(0),
+            deadline: AtomicU64::new(0),
             last: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
         }
@@ -84,9 +88,7 @@ impl Line {
     /// Records that from now on the server waits for the client and for nothing else.
     pub(super) fn waits(&self) -> Instant {
         let now = Instant::now();
-        let millis = now.saturating_duration_since(self.opened).as_millis();
-        let millis = u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1);
-        self.waiting.store(millis, Ordering::Relaxed);
+        self.waiting.store(self.millis(now), Ordering::Relaxed);
         now
     }
 
@@ -134,8 +136,29 @@ impl Line {
 
     /// Since when the server has waited for the client, if it waits.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        let millis = self.waiting.load(Ordering::Relaxed).checked_sub(1)?;
-        self.opened.checked_add(Duration::from_millis(millis))
+        self.instant(self.waiting.load(Ordering::Relaxed))
+    }
+
+    /// Sets when the response must have been taken; `None` if it may take any time.
+    pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
+        let millis = deadline.map_or(0, |at| self.millis(at));
+        self.deadline.store(millis, Ordering::Relaxed);
+    }
+
+    /// When the response must have been taken.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.instant(self.deadline.load(Ordering::Relaxed))
+    }
+
+    /// Milliseconds from `opened`, plus one.
+    fn millis(&self, at: Instant) -> u64 {
+        let millis = at.saturating_duration_since(self.opened).as_millis();
+        u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn instant(&self, millis: u64) -> Option<Instant> {
+        self.opened
+            .checked_add(Duration::from_millis(millis.checked_sub(1)?))
     }
 
     /// Makes the next response the connection's last.

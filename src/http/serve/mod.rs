@@ -2,7 +2,7 @@
 //!
 //! Owns the order of start and end. Must not know any route. `door` admits newcomers, `table` counts
 //! connections, `slots` says which of them make room, `connection` serves one, `stream` has the
-//! deadlines, `upload` is a request's body while it arrives, `date` makes the first `Date` of a
+//! deadlines, `upload` is a request's body while it arrives, `download` a response's body while it is made, `date` makes the first `Date` of a
 //! thread, `line` is the state that these share, `shed` turns away clients for whom there is no room,
 //! and `discard` reads what such clients still send.
 
@@ -19,6 +19,7 @@ mod connection;
 mod date;
 mod discard;
 mod door;
+mod download;
 mod line;
 mod shed;
 mod slots;

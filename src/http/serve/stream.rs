@@ -107,7 +107,9 @@ impl<I> Timed<I> {
     fn wait_for_reader(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let line = &self.line;
         let since = *self.blocked_since.get_or_insert_with(|| line.waits());
-        self.expire(cx, since + WRITE_TIMEOUT)
+        let deadline = since + WRITE_TIMEOUT;
+        let deadline = line.deadline().map_or(deadline, |end| end.min(deadline));
+        self.expire(cx, deadline)
     }
 
     fn expire(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Result<()>> {

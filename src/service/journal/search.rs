@@ -5,10 +5,12 @@
 //! searches, or what becomes of the events.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use crate::domain::event::logged::LoggedEvent;
 use crate::domain::event::row::EventRow;
 use crate::domain::event::search::{EventCriteria, EventOrder};
-use crate::service::error::Error;
+use crate::service::error::{Cause, Error};
 use crate::store::{EventTable, IdRange, Records, Settlement};
 
 use super::ledger::LEDGER;
@@ -251,4 +253,13 @@ pub(crate) async fn settled_id(records: &dyn Records) -> Result<i64, Error> {
         Settlement::Settled(id) => Ok(id),
         Settlement::Unsettled(_) => Ok(records.place(LEDGER).await?.unwrap_or(0)),
     }
+}
+
+/// The event of a row. A row that this release cannot read is a fault: a list without it would say
+/// that the event did not happen.
+pub(crate) fn logged(row: &EventRow) -> Result<LoggedEvent, Error> {
+    row.logged().map_err(|rule| {
+        let why = format!("the event {} cannot be read: {rule}", row.id);
+        Error::Fault(Arc::new(Cause(why)))
+    })
 }

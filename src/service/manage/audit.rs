@@ -5,13 +5,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
+use crate::clock::{Clock as _, StoreClock};
+use crate::domain::act::Act;
 use crate::domain::event::kind::EventKind;
 use crate::domain::event::logged::LoggedEvent;
 use crate::domain::event::row::EventRow;
-use crate::domain::event::search::{EventFilter, EventOrder};
+use crate::domain::event::search::{EventCriteria, EventFilter, EventOrder};
+use crate::domain::time::Moment;
 use crate::service::error::{Cause, Error};
-use crate::service::journal::search::{EventSearch, settled_id};
-use crate::store::{IdRange, LogEntryKind, Records};
+use crate::service::journal::search::{EventSearch, logged, settled_id};
+use crate::store::{Change, IdRange, LogEntryKind, Records, Store, Write};
+
+use super::audit_export::Export;
+
+/// How many exports of one process run at once.
+const MAX_EXPORTS: usize = 4;
 
 /// Which page of the events an operator asks for.
 #[derive(Debug, Clone)]
@@ -47,19 +57,31 @@ pub struct AuditPage {
 
 /// Reads events for operators.
 pub struct Audit {
+    store: Arc<dyn Store>,
     records: Arc<dyn Records>,
+    clock: Arc<StoreClock>,
+    exports: Arc<Semaphore>,
 }
 
 impl Audit {
     /// Reads the events of this store.
-    pub fn new(records: Arc<dyn Records>) -> Self {
-        Self { records }
+    pub fn new(store: Arc<dyn Store>, records: Arc<dyn Records>, clock: Arc<StoreClock>) -> Self {
+        Self {
+            store,
+            records,
+            clock,
+            exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
+        }
     }
 
     /// One page. In descending order, the newest events may be such that an event with a smaller
     /// id is still to be committed. In ascending order a page ends before them.
     pub async fn page(&self, query: &AuditQuery) -> Result<AuditPage, Error> {
-        let mut search = self.search(query).await?;
+        let through = match query.order {
+            EventOrder::Descending => i64::MAX,
+            EventOrder::Ascending => settled_id(&*self.records).await?,
+        };
+        let mut search = search(query, through);
         let rows = search.next(&*self.records, query.limit).await?;
         let events = self.listed(&rows).await?;
         let next = (!search.is_done()).then(|| search.position());
@@ -85,41 +107,51 @@ impl Audit {
         Ok(listed.collect())
     }
 
-    async fn search(&self, query: &AuditQuery) -> Result<EventSearch, Error> {
-        let everything = IdRange {
-            after: 0,
-            through: i64::MAX,
+    /// Begins an export of all events that meet this filter, up to the settled id, and records that
+    /// it begins. `by` tells who exports, at the time of the record.
+    pub async fn export(
+        &self,
+        filter: EventFilter,
+        order: EventOrder,
+        by: impl FnOnce(Moment) -> Act,
+    ) -> Result<Export, Error> {
+        let place = Arc::clone(&self.exports).try_acquire_owned();
+        let place = place.map_err(|_| {
+            let why = format!("{MAX_EXPORTS} exports of events are running");
+            Error::Unavailable(Arc::new(Cause(why)))
+        })?;
+        let through = settled_id(&*self.records).await?;
+        let write = Write {
+            act: by(self.clock.moment()),
+            change: Change::Exported(filter.members()),
         };
-        let range = match query.after {
-            Some(after) => everything.behind(query.order, after),
-            None => everything,
+        self.store.commit(vec![write]).await?;
+        let query = AuditQuery {
+            filter,
+            order,
+            after: None,
+            limit: 0,
         };
-        let range = match query.order {
-            EventOrder::Descending => range,
-            EventOrder::Ascending => IdRange {
-                through: settled_id(&*self.records).await?,
-                ..range
-            },
-        };
-        let sought = query.filter.criteria();
-        let range = match sought {
-            Some(_) => range,
-            // No event meets the filter, so nothing need be read.
-            None => IdRange {
-                through: range.after,
-                ..range
-            },
-        };
-        let sought = sought.unwrap_or_default();
-        Ok(EventSearch::new(sought, query.order, range))
+        Ok(Export::new(search(&query, through), through, place))
+    }
+
+    /// The next piece of an export; `None` after the last one.
+    pub async fn next_piece(&self, export: &mut Export) -> Result<Option<Vec<u8>>, Error> {
+        export.next(&*self.records).await
     }
 }
 
-/// The event of a row. A row that this release cannot read is a fault: a list without it would say
-/// that the event did not happen.
-fn logged(row: &EventRow) -> Result<LoggedEvent, Error> {
-    row.logged().map_err(|rule| {
-        let why = format!("the event {} cannot be read: {rule}", row.id);
-        Error::Fault(Arc::new(Cause(why)))
-    })
+/// The search for the events of a query up to this id.
+fn search(query: &AuditQuery, through: i64) -> EventSearch {
+    let everything = IdRange { after: 0, through };
+    let range = match query.after {
+        Some(after) => everything.behind(query.order, after),
+        None => everything,
+    };
+    let (sought, range) = match query.filter.criteria() {
+        Some(sought) => (sought, range),
+        // No event meets the filter, so nothing need be read.
+        None => (EventCriteria::default(), range.nothing()),
+    };
+    EventSearch::new(sought, query.order, range)
 }

@@ -9,6 +9,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod audit;
+pub(crate) mod audit_export;
 mod checks;
 mod credentials;
 mod error;

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use serde_json::{Map, Value};
+
 use crate::domain::act::Act;
 use crate::domain::event::Event;
 use crate::domain::id::Jti;
@@ -60,6 +62,8 @@ pub enum Change {
     Refusals(RefusedRequests),
     /// What events tell about usage.
     Usage(UsageChange),
+    /// Nothing: the write only records that an export of events with this filter begins.
+    Exported(Map<String, Value>),
 }
 
 impl Change {
@@ -84,7 +88,8 @@ impl Change {
             | Self::Key(_)
             | Self::Log(_)
             | Self::Refusals(_)
-            | Self::Usage(_) => false,
+            | Self::Usage(_)
+            | Self::Exported(_) => false,
         }
     }
 
@@ -100,6 +105,9 @@ impl Change {
             Self::Log(change) => change.event(),
             Self::Refusals(refused) => Some(refused.event()),
             Self::Usage(change) => change.event(),
+            Self::Exported(filter) => Some(Event::AuditExported {
+                filter: filter.clone(),
+            }),
         }
     }
 }

@@ -8,6 +8,7 @@ mod agents;
 mod airisk;
 mod audiences;
 mod audit;
+mod audit_export;
 mod bytes;
 mod client;
 mod clocks;

@@ -155,7 +155,7 @@ async fn apply(
         Change::Scope(change) => scope::apply(conn, change).await,
         Change::Key(change) => key::apply(conn, at, change).await.map(effect),
         Change::Log(change) => log::apply(conn, at, change).await.map(effect),
-        Change::Refusals(_) => Ok(effect(Outcome::Applied)),
+        Change::Refusals(_) | Change::Exported(_) => Ok(effect(Outcome::Applied)),
         Change::Usage(change) => usage::apply(conn, change).await.map(effect),
     }
 }

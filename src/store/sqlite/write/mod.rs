@@ -111,7 +111,7 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
         Change::Log(change) => log::apply(conn, write.act.at.second(), change)
             .await
             .map(effect),
-        Change::Refusals(_) => Ok(effect(Outcome::Applied)),
+        Change::Refusals(_) | Change::Exported(_) => Ok(effect(Outcome::Applied)),
         Change::Usage(change) => usage::apply(conn, change).await.map(effect),
     }
 }
