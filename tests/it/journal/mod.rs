@@ -1,6 +1,7 @@
 //! What the server makes of recorded events: the tamper-evident log. `kit` checks a log against the
 //! events by the definition of its format, without the code that made it.
 
+mod broken_off;
 mod kit;
 mod ledger;
 mod prune;
