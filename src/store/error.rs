@@ -46,7 +46,7 @@ pub enum OpenError {
     Encoding(String),
     /// These sessions held the tables for longer than a schema change may wait.
     #[error(
-        "the schema was not changed: its tables are held by {0}. Run `sealwright migrate` again after that"
+        "the schema was not changed, it waited in vain: {0}. Run `sealwright migrate` again after that"
     )]
     Locked(String),
     /// Anything else: a malformed address, a refused login, a migration that failed.

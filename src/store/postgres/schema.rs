@@ -178,6 +178,34 @@ pub(super) async fn table_holders(conn: &mut PgConnection) -> sqlx::Result<Vec<S
     sqlx::query_scalar(sql).fetch_all(conn).await
 }
 
+/// The process id of this session.
+pub(super) async fn backend_pid(conn: &mut PgConnection) -> sqlx::Result<i32> {
+    sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(conn)
+        .await
+}
+
+/// What keeps the session `pid` waiting, whatever kind of lock it is, in the words of
+/// [`table_holders`]. A prepared transaction has no session.
+pub(super) async fn blocking_sessions(
+    conn: &mut PgConnection,
+    pid: i32,
+) -> sqlx::Result<Vec<String>> {
+    let sql = "select distinct concat('pid ', a.pid, ' (', concat_ws(', ',
+                       coalesce(nullif(a.application_name, ''), 'without a name'),
+                       'user ' || a.usename,
+                       'since ' || to_char(a.xact_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
+                   ), ') holds a lock')
+               from unnest(pg_catalog.pg_blocking_pids($1)) as b (pid)
+               join pg_stat_activity a on a.pid = b.pid
+               union all
+               select concat('prepared transaction ', p.gid, ' (user ', p.owner, ', since ',
+                   to_char(p.prepared at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), ') holds a lock')
+               from pg_prepared_xacts p
+               where 0 = any (pg_catalog.pg_blocking_pids($1)) and p.database = current_database()";
+    sqlx::query_scalar(sql).bind(pid).fetch_all(conn).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::MIGRATIONS;

@@ -306,3 +306,34 @@ async fn each_right_that_a_server_needs_is_a_condition_of_a_ping() {
         .await;
     db.remove().await;
 }
+
+/// Neither the lock among migrations nor a prepared transaction is a table lock of a session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_says_who_holds_a_lock_that_is_on_no_table_of_a_session() {
+    let db = Database::postgres().await;
+    db.execute(
+        "alter table credential rename column raw_basic to kept;
+         delete from _sqlx_migrations where version = 3",
+    )
+    .await;
+    let prepared = db
+        .number("select current_setting('max_prepared_transactions')::int")
+        .await;
+    if prepared == 0 {
+        println!("max_prepared_transactions is 0: prepared transactions are not shown here");
+    } else {
+        let gid = format!("left behind in {}", name(&db));
+        db.execute(&format!(
+            "begin; lock table credential in access share mode; prepare transaction '{gid}'"
+        ))
+        .await;
+        let told = migrate(db.url()).await.unwrap_err().to_string();
+        assert!(
+            told.contains(&format!("prepared transaction {gid} (user ")),
+            "{told}"
+        );
+        db.execute(&format!("rollback prepared '{gid}'")).await;
+    }
+    migrate(db.url()).await.unwrap();
+    db.remove().await;
+}
