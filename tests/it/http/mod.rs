@@ -43,6 +43,7 @@ mod revocations;
 mod revoke;
 mod rewound;
 mod risk;
+mod scopes;
 mod secrecy;
 mod secrets;
 mod skewed;
