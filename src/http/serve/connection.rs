@@ -12,9 +12,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
-use axum::http::HeaderValue;
-use axum::http::header::CONNECTION;
-use axum::response::Response;
+use axum::http::header::{CONNECTION, HeaderName};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -54,13 +54,17 @@ pub(super) async fn carry<I>(
     let shared = Arc::clone(&line);
     let service = service_fn(move |request: axum::http::Request<hyper::body::Incoming>| {
         shared.begin();
+        let large = refuse_large_head(&request);
         let line = Arc::clone(&shared);
         let mut request = request.map(|body| Body::new(Upload::new(body, line)));
         request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = router.clone().call(request);
+        let answer = large.is_none().then(|| router.clone().call(request));
         let line = Arc::clone(&shared);
         async move {
-            let response = answer.await?;
+            let response = match (large, answer) {
+                (None, Some(answer)) => answer.await?,
+                (large, _) => large.unwrap_or_default(),
+            };
             Ok::<_, Infallible>(leave(response, line))
         }
     });
@@ -118,6 +122,25 @@ async fn turns<C: Future + Unpin>(connection: &mut C, line: &Line) -> C::Output 
         Pin::new(&mut *connection).poll(cx)
     })
     .await
+}
+
+/// The refusal of a head that is larger than allowed. Hyper compares the size only while a head has
+/// not arrived completely, so a larger one may pass it.
+fn refuse_large_head<B>(request: &axum::http::Request<B>) -> Option<Response> {
+    let uri = request.uri();
+    let target = uri.authority().map_or(0, |host| host.as_str().len())
+        + uri.path_and_query().map_or(0, |path| path.as_str().len());
+    // Each line has a colon, a space and a line break.
+    let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    let fields: usize = request.headers().iter().map(size).sum();
+    let status = if target > MAX_HEAD {
+        StatusCode::URI_TOO_LONG
+    } else if target + fields > MAX_HEAD {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+    } else {
+        return None;
+    };
+    Some((status, [(CONNECTION, "close")]).into_response())
 }
 
 /// Notes on the line what a response means for the connection. The connection's last response says
@@ -469,6 +492,27 @@ mod tests {
         served.send(&GET[10..]).await;
         served.answer().await;
         assert!(near(served.end().await, Duration::from_secs(10) + IDLE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_follows_a_request_with_trailers() {
+        let chunked =
+            "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\n";
+        // To a reader that ends lines at a bare LF, these bytes hold a second request.
+        for (trailers, is_last) in [
+            ("\r\n", false),
+            ("x: y\r\n\r\n", true),
+            ("x: y\n\nGET / HTTP/1.1\nhost: x\r\n\r\n", true),
+        ] {
+            let mut served = served(2);
+            served.send(&format!("{chunked}{trailers}")).await;
+            let answer = served.answer().await;
+            let says_close = answer.contains("connection: close");
+            assert_eq!(says_close, is_last, "{trailers:?}: {answer}");
+            if is_last {
+                assert!(near(served.end().await, Duration::ZERO));
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

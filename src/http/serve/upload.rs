@@ -1,7 +1,7 @@
 //! A request's body while it arrives.
 //!
-//! Owns nothing: it tells the connection's line when the client owes the rest. Must not know what a
-//! body says.
+//! Owns nothing: it tells the connection's line when the client owes the rest, and that the request
+//! is the last. Must not know what a body says.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,8 +35,14 @@ impl HttpBody for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        match frame {
+        match &frame {
             Poll::Pending => self.line.waits_for_body(),
+            // RFC 9112 §7.1.2: another reader of the same bytes may end a trailer's lines at a bare
+            // LF, and take for a request what was read as a trailer here. So nothing may follow.
+            Poll::Ready(Some(Ok(part))) if part.is_trailers() => {
+                self.line.end_after_answer();
+                self.line.has_body();
+            }
             Poll::Ready(Some(Ok(_))) if !self.body.is_end_stream() => {}
             Poll::Ready(_) => self.line.has_body(),
         }
