@@ -13,7 +13,7 @@ use crate::http::state::State;
 use crate::service::clock::{SkewLog, measure_clock};
 use crate::service::journal::expiry::warn_of_expiry;
 use crate::service::journal::prune::TokenPruner;
-use crate::store::Records;
+use crate::store::{Records, TermsBounds};
 use crate::tasks::Loop;
 use crate::telemetry::error_chain;
 
@@ -100,6 +100,8 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
                     .map_err(|e| error_chain(&e))
             }
         }),
+        known_terms(opened),
+        new_terms(opened),
         every("limits", 30, move || {
             limits.sweep();
             async { Ok(()) }
@@ -120,6 +122,30 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
             }
         }),
     ])
+}
+
+/// Learns which terms of tokens have a row of their own.
+fn known_terms(opened: &Opened) -> Loop {
+    let records = Arc::clone(&opened.records);
+    every("terms", 1, move || {
+        let records = Arc::clone(&records);
+        async move { records.refresh_terms().await.map_err(|e| error_chain(&e)) }
+    })
+}
+
+/// Gives rows of their own to the terms of many tokens.
+fn new_terms(opened: &Opened) -> Loop {
+    let (records, clock) = (Arc::clone(&opened.records), Arc::clone(&opened.clock));
+    every("new terms", 5, move || {
+        let (records, clock) = (Arc::clone(&records), Arc::clone(&clock));
+        async move {
+            let Some(now) = clock.settled() else {
+                return Ok(());
+            };
+            let done = records.intern_terms(now, TermsBounds::DEFAULT).await;
+            done.map_err(|e| error_chain(&e))
+        }
+    })
 }
 
 fn every<F>(name: &'static str, seconds: u64, mut step: impl FnMut() -> F + Send + 'static) -> Loop

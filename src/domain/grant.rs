@@ -5,6 +5,8 @@
 use super::agent::{Agent, Audience, UserId};
 use super::catalogue::Catalogue;
 use super::code::{Code, CodeRef};
+use super::event::request::RequestRef;
+use super::event::source::EventSource;
 use super::id::{AgentId, CredentialId, Jti};
 use super::quota::{Limit, PlanName};
 use super::refusal::Refusal;
@@ -65,6 +67,8 @@ pub struct Grant {
     limit: Limit,
     code: Option<CodeRef>,
     credential: Option<CredentialId>,
+    source: Option<EventSource>,
+    request: Option<RequestRef>,
 }
 
 impl Grant {
@@ -129,6 +133,23 @@ impl Grant {
     pub fn credential(&self) -> Option<CredentialId> {
         self.credential
     }
+    /// The same grant, for a request from this source with this id. Both are recorded.
+    #[must_use]
+    pub fn asked_by(self, source: Option<EventSource>, request: Option<RequestRef>) -> Self {
+        Self {
+            source,
+            request,
+            ..self
+        }
+    }
+    /// Where the request came from.
+    pub fn source(&self) -> Option<EventSource> {
+        self.source
+    }
+    /// The request that asked for the token.
+    pub fn request(&self) -> Option<RequestRef> {
+        self.request
+    }
     /// The authorization code that the token costs. One commit counts the token and spends the
     /// code.
     pub fn code(&self) -> Option<CodeRef> {
@@ -172,6 +193,8 @@ pub fn decide(
         limit,
         code,
         credential: None,
+        source: None,
+        request: None,
     })
 }
 

@@ -100,7 +100,7 @@ impl Mint {
                 .authenticate(credentials, look, context)
                 .await?;
             match self
-                .attempt(&record, credentials, ask, look, &mut charged)
+                .attempt(&record, credentials, ask, look, context, &mut charged)
                 .await
             {
                 Ok(token) => return Ok(token),
@@ -163,6 +163,7 @@ impl Mint {
         credentials: &ClientCredentials,
         ask: &Ask,
         look: Look,
+        context: &RequestContext,
         charged: &mut bool,
     ) -> Result<SignedToken, NotGranted> {
         let agent = &record.agent;
@@ -214,7 +215,8 @@ impl Mint {
         let grant = Arc::new(
             decided
                 .map_err(|refusal| look.refuse(refusal))?
-                .proven_by(credential),
+                .proven_by(credential)
+                .asked_by(context.source, Some(context.request_id.reference())),
         );
         // A token is in one batch only, so its id can also be the id of the batch.
         let batch = Batch::of(

@@ -115,13 +115,12 @@ impl<'a> Folded<'a> {
         }
     }
 
-    /// The grants in folded order: the grants of a slot are consecutive, from its [`Slot::first`]
-    /// on.
-    pub(super) fn tokens(&self) -> impl Iterator<Item = &'a Grant> + '_ {
+    /// The grants in folded order, each with its place in the batch: the grants of a slot are
+    /// consecutive, from its [`Slot::first`] on.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = (usize, &'a Grant)> + '_ {
         self.places
             .iter()
-            .filter_map(|place| self.grants.get(*place))
-            .map(AsRef::as_ref)
+            .filter_map(|place| Some((*place, self.grants.get(*place)?.as_ref())))
     }
 
     /// The grants that were counted, each with its place and its count.
@@ -233,16 +232,5 @@ fn range(first: i64, count: i64) -> std::ops::Range<usize> {
     match (usize::try_from(first), usize::try_from(count)) {
         (Ok(first), Ok(count)) => first..first.saturating_add(count),
         _ => 0..0,
-    }
-}
-
-/// The detail of a grant's `token.issued` event: its scopes and, if the token is not about the
-/// agent itself, its subject in quotation marks. A scope cannot contain a quotation mark
-/// (RFC 6749 §3.3).
-pub(in crate::store) fn detail(grant: &Grant) -> String {
-    if grant.subject() == grant.agent_id().as_str() {
-        grant.scope().to_owned()
-    } else {
-        format!("{} \"{}\"", grant.scope(), grant.subject())
     }
 }

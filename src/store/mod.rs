@@ -9,9 +9,9 @@
 //! and writes), [`mod@write`], [`batch`] (group commit over any store), [`cache`] (read-through
 //! over any store), then `postgres` and `sqlite`, which have the same functions in the same order
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
-//! order in which it is counted), `redeem` (how authorization codes affect a batch), `revocation`
-//! (the values of the revocation list), `journal` (those of reading events in order), `search`, `key`, `log`,
-//! `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! order in which it is counted), `redeem` (how authorization codes affect a batch), `terms` and
+//! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
+//! list), `journal` (those of reading events in order), `search`, `key`, `log`, `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -40,6 +40,8 @@ mod row;
 mod scripted;
 mod search;
 pub(crate) mod sqlite;
+mod terms;
+mod terms_book;
 mod token;
 mod usage;
 pub(crate) mod write;
@@ -55,6 +57,7 @@ pub use revocation::{KilledAgentQuery, KilledTokens, REVOCATION_GRACE};
 #[cfg(test)]
 pub(crate) use revocation::{KilledToken, RevokedToken};
 pub use search::{EventTable, IdRange, MAX_WINDOW_ROWS};
+pub use terms::TermsBounds;
 pub use token::{
     AgentRecord, Batch, Freshness, Recorded, SPENT_GRACE, Standing, TokenRef, Verdict,
 };

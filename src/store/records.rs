@@ -24,6 +24,7 @@ use super::key::{KeyRecord, StoreKey};
 use super::log::{LogEntry, LogEntryKind, LogHead};
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
 use super::search::{EventTable, IdRange};
+use super::terms::TermsBounds;
 use super::usage::{AgentUsage, ExpiringCredential, QuotaUse};
 
 /// All read traits together.
@@ -266,10 +267,19 @@ pub trait Upkeep: Send + Sync {
 
     /// Removes what only time removes, at most `most` rows of each kind: revocations past their
     /// grace, `token.issued` events more than `keep_events` seconds old and not above the place of
-    /// the reader `prune`, batch ids older than a day, spent codes past their grace. A store with a clock of its own uses the smaller of its
+    /// the reader `prune`, rows of terms that no event names any more, batch ids older than a day,
+    /// spent codes past their grace. A store with a clock of its own uses the smaller of its
     /// clock and `now`. Returns how many rows were removed, so that the caller goes on while there
     /// is more.
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError>;
+
+    /// Reads which terms of tokens have a row of their own, if that changed. Until the first call,
+    /// every token is recorded with its terms.
+    async fn refresh_terms(&self) -> Result<(), StoreError>;
+
+    /// Gives rows of their own to terms that many tokens had, within `bounds`, and writes down
+    /// which rows were used.
+    async fn intern_terms(&self, now: Timestamp, bounds: TermsBounds) -> Result<(), StoreError>;
 
     /// The upkeep that a store needs every second: it keeps needed connections ready, and closes
     /// unused ones.

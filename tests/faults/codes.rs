@@ -55,15 +55,14 @@ fn an_exchange_whose_answer_is_lost_gives_its_one_token_all_the_same() {
         // Exactly once: the counter, the events and the spent codes are equal in number.
         assert_eq!(site.used(&agent.id).await, delivered);
         let events =
-            "select count(distinct e.jti) from audit_event e join spent_code s on s.jti = e.jti";
+            "select count(distinct e.jti) from token_event e join spent_code s on s.jti = e.jti";
         assert_eq!(site.number(events).await, delivered);
         assert_eq!(
             site.number("select count(*) from spent_code").await,
             delivered
         );
         assert_eq!(
-            site.number("select count(*) from audit_event where kind = 'token.issued'")
-                .await,
+            site.number("select count(*) from token_event").await,
             delivered
         );
     });

@@ -105,7 +105,8 @@ fn an_agent_whose_counter_is_held_keeps_nobody_else_waiting() {
         })
         .await;
         let events = format!(
-            "select count(*) from audit_event where kind = 'token.issued' and agent_id = '{}'",
+            "select count(*) from token_event e left join token_terms t on t.id = e.terms
+             where coalesce(e.agent_id, t.agent_id) = '{}'",
             held.id
         );
         assert_eq!(

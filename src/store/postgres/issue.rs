@@ -9,10 +9,14 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::agent::Epoch;
-use crate::domain::grant::Grant;
+use crate::domain::event::request::RequestRef;
+use crate::domain::event::source::EventSource;
+use crate::domain::event::token_row::InlineTerms;
 use crate::domain::time::Timestamp;
 use crate::store::error::{LockedElsewhere, StoreError};
-use crate::store::fold::{Counted, Folded, Part, Slot, detail, recalled};
+use crate::store::fold::{Counted, Folded, Part, Slot, recalled};
+use crate::store::row::json;
+use crate::store::terms_book::{BatchTerms, TermsBook};
 use crate::store::token::{Batch, Verdict};
 
 use super::errors::{bounded, is_broken, is_lock_timeout};
@@ -30,7 +34,8 @@ use super::locked::LockedAgents;
 ///   are dead. A slot is counted only if the database holds the credentials with which the agent
 ///   authenticated: a cached secret that the database does not hold opens nothing, whatever version
 ///   its row has. `greatest` prevents a lowered limit from reducing the counter. Neither side can
-///   overflow, because 0 <= used and 0 <= ceiling.
+///   overflow, because 0 <= used and 0 <= ceiling. If tokens are recorded by rows of terms, and
+///   these rows changed since this process read them, nothing is counted.
 /// - `recorded` writes one event for each token: the first tokens of each slot, as many as were
 ///   granted.
 const COUNT: &str = "
@@ -61,6 +66,7 @@ const COUNT: &str = "
               where c.agent_id = s.agent_id and position(c.credential_id::text in s.credentials) > 0
                 and (c.expires_at is null or c.expires_at > p.at)
           )
+          and ($14::bigint is null or $14 = (select version from revision where name = 'terms'))
         order by s.slot
         on conflict (agent_id, month) do update
         set used = q.used + greatest(0, least(excluded.granted, excluded.ceiling - q.used)),
@@ -71,16 +77,18 @@ const COUNT: &str = "
         returning q.agent_id, q.granted, q.slot, q.epoch
     ),
     recorded as (
-        insert into audit_event (at, kind, actor, agent_id, jti, expires_at, epoch, detail)
-        select p.iat, 'token.issued', 'agent:' || c.agent_id, c.agent_id, t.jti, p.iat + t.ttl, c.epoch,
-               t.detail
+        insert into token_event (request, jti, at, epoch, terms, source, agent_id, inline)
+        select t.request, t.jti, p.iat, c.epoch, t.terms, t.source, case when t.terms is null then c.agent_id end,
+               t.inline
         from period p
         cross join counted c
         cross join lateral unnest(
             ($9::uuid[])[c.slot + 1 : c.slot + c.granted],
-            ($10::bigint[])[c.slot + 1 : c.slot + c.granted],
-            ($11::text[])[c.slot + 1 : c.slot + c.granted]
-        ) as t (jti, ttl, detail)
+            ($10::integer[])[c.slot + 1 : c.slot + c.granted],
+            ($11::text[])[c.slot + 1 : c.slot + c.granted],
+            ($15::bytea[])[c.slot + 1 : c.slot + c.granted],
+            ($16::bytea[])[c.slot + 1 : c.slot + c.granted]
+        ) as t (jti, terms, inline, request, source)
     )
     select c.slot, c.granted, c.epoch, p.iat
     from counted c
@@ -91,13 +99,14 @@ const COUNT: &str = "
 pub(super) async fn issue(
     lane: &Lane,
     locked: &LockedAgents,
+    book: &TermsBook,
     batch: &Batch,
 ) -> Result<Vec<Verdict>, StoreError> {
     if locked.all_were_just_now(batch) {
         return unless_all_locked(vec![Verdict::Locked; batch.grants.len()]);
     }
     let is_lost = AtomicBool::new(false);
-    let done = bounded(lane.retry(|| try_issue(lane, locked, batch, &is_lost))).await;
+    let done = bounded(lane.retry(|| try_issue(lane, locked, book, batch, &is_lost))).await;
     done.and_then(unless_all_locked)
 }
 
@@ -117,6 +126,7 @@ pub(super) fn unless_all_locked(verdicts: Vec<Verdict>) -> Result<Vec<Verdict>, 
 async fn try_issue(
     lane: &Lane,
     locked: &LockedAgents,
+    book: &TermsBook,
     batch: &Batch,
     is_lost: &AtomicBool,
 ) -> sqlx::Result<Vec<Verdict>> {
@@ -124,6 +134,7 @@ async fn try_issue(
     match count_free(
         &mut held.conn,
         locked,
+        book,
         batch,
         is_lost.load(Ordering::Relaxed),
     )
@@ -145,6 +156,7 @@ async fn try_issue(
 async fn count_free(
     conn: &mut PgConnection,
     locked: &LockedAgents,
+    book: &TermsBook,
     batch: &Batch,
     is_lost: bool,
 ) -> sqlx::Result<Vec<Verdict>> {
@@ -156,7 +168,8 @@ async fn count_free(
             return Ok(vec![Verdict::Locked; batch.grants.len()]);
         }
         let folded = Folded::new(&counting.grants);
-        match count(conn, counting, &folded).await {
+        let terms = book.terms_of(&counting.grants, batch.now.second());
+        match count(conn, counting, &folded, &terms).await {
             Ok(counted) => {
                 let verdicts = folded.verdicts(&counted);
                 return Ok(match &part {
@@ -178,10 +191,12 @@ async fn count_free(
     }
 }
 
+/// What was counted. `terms` are those of the grants of the batch.
 pub(super) async fn count(
     conn: &mut PgConnection,
     batch: &Batch,
     folded: &Folded<'_>,
+    terms: &BatchTerms,
 ) -> sqlx::Result<Vec<Counted>> {
     let ids: Vec<&str> = folded.slots.iter().map(|s| s.agent_id.as_str()).collect();
     let versions: Vec<i64> = folded.slots.iter().map(|s| s.agent_version).collect();
@@ -198,9 +213,17 @@ pub(super) async fn count(
     };
     let credentials: Vec<String> = folded.slots.iter().map(join).collect();
     let proofs: Vec<i64> = folded.slots.iter().map(Slot::proofs).collect();
-    let jtis: Vec<Uuid> = folded.tokens().map(|g| g.jti().0).collect();
-    let ttls: Vec<i64> = folded.tokens().map(Grant::ttl).collect();
-    let details: Vec<String> = folded.tokens().map(detail).collect();
+    let jtis: Vec<Uuid> = folded.tokens().map(|(_, g)| g.jti().0).collect();
+    let term_ids: Vec<Option<i32>> = folded.tokens().map(|(place, _)| terms.id(place)).collect();
+    let inlines = inlines(folded, terms)?;
+    let requests: Vec<Option<Vec<u8>>> = folded
+        .tokens()
+        .map(|(_, grant)| grant.request().map(RequestRef::to_bytes))
+        .collect();
+    let sources: Vec<Option<Vec<u8>>> = folded
+        .tokens()
+        .map(|(_, grant)| grant.source().map(EventSource::to_bytes))
+        .collect();
     let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(COUNT)
         .bind(batch.id.0)
         .bind(batch.now.second().0)
@@ -211,10 +234,13 @@ pub(super) async fn count(
         .bind(&ceilings)
         .bind(&slots)
         .bind(&jtis)
-        .bind(&ttls)
-        .bind(&details)
+        .bind(&term_ids)
+        .bind(&inlines)
         .bind(&credentials)
         .bind(&proofs)
+        .bind(terms.number())
+        .bind(&requests)
+        .bind(&sources)
         .fetch_all(conn)
         .await?;
     let counted = |(slot, granted, epoch, iat)| Counted {
@@ -223,7 +249,20 @@ pub(super) async fn count(
         epoch: Epoch(epoch),
         iat: Timestamp(iat),
     };
+    if rows.is_empty() {
+        terms.doubt();
+    }
     Ok(rows.into_iter().map(counted).collect())
+}
+
+/// For each token in folded order, its terms as text, unless they have a row.
+fn inlines(folded: &Folded<'_>, terms: &BatchTerms) -> sqlx::Result<Vec<Option<String>>> {
+    let inline = |(place, grant)| match terms.id(place) {
+        Some(_) => Ok(None),
+        None => json(&InlineTerms::from(grant)).map(Some),
+    };
+    let inlines: Result<_, _> = folded.tokens().map(inline).collect();
+    inlines.map_err(sqlx::Error::Encode)
 }
 
 /// Whether an earlier sending committed a batch with this id.
@@ -231,14 +270,14 @@ pub(super) fn landed_before(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(e) if e.constraint() == Some("batch_pkey"))
 }
 
-/// The verdicts of a batch that was committed before, from its tokens' events.
+/// The verdicts of a batch that was committed before, from its tokens' events. Only this release
+/// sends this batch, so the events are in the table of this release.
 pub(super) async fn recall(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let jtis: Vec<Uuid> = batch.grants.iter().map(|g| g.jti().0).collect();
     let events: Vec<(Uuid, i64, i64)> = sqlx::query_as(
         "select jti, epoch, at
-         from audit_event
-         where at = least($3, (select at from batch where batch_id = $1))
-           and kind = 'token.issued' and jti = any($2)",
+         from token_event
+         where at = least($3, (select at from batch where batch_id = $1)) and jti = any($2)",
     )
     .bind(batch.id.0)
     .bind(&jtis)

@@ -52,6 +52,7 @@ mod schema;
 mod scopes;
 mod search;
 mod shelf;
+mod terms;
 mod tokens;
 mod usage;
 mod write;
@@ -110,9 +111,9 @@ impl Store for PostgresStore {
         // Decided here, so that counting tokens without a code need not ask whether a code is
         // spent.
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
-            redeem::issue(self.lanes.issue(), &self.locked, batch).await
+            redeem::issue(self.lanes.issue(), &self.locked, &self.terms, batch).await
         } else {
-            issue::issue(self.lanes.issue(), &self.locked, batch).await
+            issue::issue(self.lanes.issue(), &self.locked, &self.terms, batch).await
         }
     }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::store::error::{OpenError, StoreError};
+use crate::store::terms_book::TermsBook;
 
 use super::errors::{open_error, says_full};
 use super::lane::{Lane, ask};
@@ -28,6 +29,8 @@ pub struct PostgresStore {
     pub(super) general: Arc<Lane>,
     /// The agents whose tokens cannot be counted at the moment.
     pub(super) locked: LockedAgents,
+    /// The terms that have a row of their own.
+    pub(super) terms: TermsBook,
 }
 
 impl PostgresStore {
@@ -71,6 +74,7 @@ impl PostgresStore {
         );
         Ok(PostgresStore {
             lanes,
+            terms: TermsBook::default(),
             general,
             locked: LockedAgents::default(),
         })

@@ -8,12 +8,14 @@ use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::revocation::REVOCATION_GRACE;
+use crate::store::terms::TermsBounds;
 use crate::store::token::SPENT_GRACE;
 use crate::store::usage::KEPT_USAGE;
 
 use super::lane::{Lane, ask, ask_again};
 use super::open::PostgresStore;
 use super::rights;
+use super::terms;
 
 #[async_trait]
 impl Upkeep for PostgresStore {
@@ -22,7 +24,17 @@ impl Upkeep for PostgresStore {
     }
 
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
-        prune(&self.general, now, keep_events, most).await
+        let gone = prune(&self.general, now, keep_events, most).await?;
+        let terms = ask!(self.general, terms::prune, now, keep_events, most).await?;
+        Ok(gone.saturating_add(terms))
+    }
+
+    async fn refresh_terms(&self) -> Result<(), StoreError> {
+        terms::refresh(&self.general, &self.terms).await
+    }
+
+    async fn intern_terms(&self, now: Timestamp, bounds: TermsBounds) -> Result<(), StoreError> {
+        terms::intern(&self.general, &self.terms, now, bounds).await
     }
 
     /// Keeps connections ready, and looks whether the role may still do what it must: a server that

@@ -18,6 +18,7 @@ use crate::store::error::StoreError;
 use crate::store::fold::{Folded, Part};
 use crate::store::redeem::{Claim, Entitled, FirstToken, claims, repeated, revocation};
 use crate::store::revocation::ExchangedToken;
+use crate::store::terms_book::TermsBook;
 use crate::store::token::{Batch, Verdict};
 use crate::store::write::Write;
 
@@ -31,13 +32,14 @@ use super::write::apply_all;
 pub(super) async fn issue(
     lane: &Lane,
     locked: &LockedAgents,
+    book: &TermsBook,
     batch: &Batch,
 ) -> Result<Vec<Verdict>, StoreError> {
     if locked.all_were_just_now(batch) {
         return unless_all_locked(vec![Verdict::Locked; batch.grants.len()]);
     }
     let is_lost = AtomicBool::new(false);
-    let done = bounded(lane.retry(|| try_issue(lane, locked, batch, &is_lost))).await;
+    let done = bounded(lane.retry(|| try_issue(lane, locked, book, batch, &is_lost))).await;
     done.and_then(unless_all_locked)
 }
 
@@ -46,6 +48,7 @@ pub(super) async fn issue(
 async fn try_issue(
     lane: &Lane,
     locked: &LockedAgents,
+    book: &TermsBook,
     batch: &Batch,
     is_lost: &AtomicBool,
 ) -> sqlx::Result<Vec<Verdict>> {
@@ -53,6 +56,7 @@ async fn try_issue(
     match redeem_free(
         &mut held.conn,
         locked,
+        book,
         batch,
         is_lost.load(Ordering::Relaxed),
     )
@@ -79,6 +83,7 @@ async fn try_issue(
 async fn redeem_free(
     conn: &mut PgConnection,
     locked: &LockedAgents,
+    book: &TermsBook,
     batch: &Batch,
     is_lost: bool,
 ) -> sqlx::Result<Vec<Verdict>> {
@@ -93,7 +98,7 @@ async fn redeem_free(
             return Ok(vec![Verdict::Locked; batch.grants.len()]);
         }
         sqlx::raw_sql("begin").execute(&mut *conn).await?;
-        let verdicts = match redeem(conn, &part.batch).await {
+        let verdicts = match redeem(conn, book, &part.batch).await {
             Ok(Redeemed::Now(verdicts)) => part.verdicts(verdicts),
             Ok(Redeemed::Before) => start_over_and_recall(conn, batch).await?,
             Err(error) if landed_before(&error) => start_over_and_recall(conn, batch).await?,
@@ -127,7 +132,11 @@ enum Redeemed {
     CounterLocked(sqlx::Error),
 }
 
-async fn redeem(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Redeemed> {
+async fn redeem(
+    conn: &mut PgConnection,
+    book: &TermsBook,
+    batch: &Batch,
+) -> sqlx::Result<Redeemed> {
     let claims = claims(batch);
     let taken = take(conn, &claims).await?;
     if taken.len() < claims.len() && landed(conn, &claims, &taken).await? {
@@ -137,7 +146,8 @@ async fn redeem(conn: &mut PgConnection, batch: &Batch) -> sqlx::Result<Redeemed
     let mut verdicts = Vec::new();
     if !entitled.batch.grants.is_empty() {
         let folded = Folded::new(&entitled.batch.grants);
-        let counted = match count(conn, &entitled.batch, &folded).await {
+        let terms = book.terms_of(&entitled.batch.grants, batch.now.second());
+        let counted = match count(conn, &entitled.batch, &folded, &terms).await {
             Err(error) if is_lock_timeout(&error) => return Ok(Redeemed::CounterLocked(error)),
             counted => counted?,
         };

@@ -32,7 +32,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("spent_code", "delete"),
     ("spent_code", "insert"),
     ("spent_code", "select"),
+    ("token_event", "insert"),
     ("token_event", "select"),
+    ("token_terms", "select"),
 ];
 
 /// The role lost rights that a server needs.

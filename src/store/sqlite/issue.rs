@@ -4,13 +4,18 @@
 //! Owns those statements, and what happens when a batch is sent again. Must not know what a token
 //! is for.
 
+use serde::Serialize;
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use crate::domain::agent::Epoch;
+use crate::domain::digest::hex;
+use crate::domain::event::token_row::InlineTerms;
+use crate::domain::grant::Grant;
 use crate::store::error::StoreError;
-use crate::store::fold::{Counted, Folded, Slot, detail, recalled};
+use crate::store::fold::{Counted, Folded, Slot, recalled};
 use crate::store::row::json;
+use crate::store::terms_book::{BatchTerms, TermsBook};
 use crate::store::token::{Batch, Verdict};
 
 use super::errors::bounded;
@@ -19,7 +24,8 @@ use super::lane::Writer;
 
 /// Joins each slot with its agent and the catalogue as the decision saw them, and counts. A slot is
 /// counted only if the file holds the credentials with which the agent authenticated: a cached
-/// secret that the file does not hold opens nothing. `max` prevents a lowered limit from reducing
+/// secret that the file does not hold opens nothing. If tokens are recorded by rows of terms, and
+/// these rows changed since this process read them, nothing is counted. `max` prevents a lowered limit from reducing
 /// the counter. Neither side can overflow, because 0 <= used and 0 <= ceiling. `jsonb_each` returns
 /// each row parsed; `json_each` would write the row as text again for each column that is read from
 /// it.
@@ -40,6 +46,7 @@ const COUNT: &str = "
           where c.agent_id = s.agent_id and instr(s.credentials, hex(c.credential_id)) > 0
             and (c.expires_at is null or c.expires_at > ?3)
       )
+      and (?4 is null or ?4 = (select version from revision where name = 'terms'))
     on conflict (agent_id, month) do update
     set used = used + max(0, min(excluded.granted, excluded.ceiling - used)),
         granted = max(0, min(excluded.granted, excluded.ceiling - used)),
@@ -48,24 +55,43 @@ const COUNT: &str = "
         epoch = excluded.epoch
     returning granted, slot, epoch";
 
-/// Writes one event for each granted token.
+/// Draws ids for so many events, from the sequence of all events. Returns the last one. This is
+/// what an insert into `audit_event` does by itself.
+const DRAW: &str =
+    "update sqlite_sequence set seq = seq + ?1 where name = 'audit_event' returning seq";
+
+/// Begins the sequence anew behind all events, if somebody deleted it.
+const RESTART: &str = "
+    insert into sqlite_sequence (name, seq)
+    select 'audit_event', ?1 + max(
+        (select coalesce(max(id), 0) from audit_event),
+        (select coalesce(max(id), 0) from token_event))
+    returning seq";
+
+/// Writes one event for each granted token, with ids from `?3` on.
 const RECORD: &str = "
-    insert into audit_event (at, kind, actor, agent_id, jti, expires_at, epoch, detail)
-    select ?2, 'token.issued', 'agent:' || (value ->> 1), value ->> 1, unhex(value ->> 0), value ->> 2,
-           value ->> 3, value ->> 4
+    insert into token_event (id, at, jti, request, source, epoch, terms, agent_id, inline)
+    select ?3 + key, ?2, unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), value ->> 3,
+           value ->> 4, value ->> 5, value ->> 6
     from jsonb_each(?1)
     order by key";
 
 /// One verdict for each grant.
-pub(super) async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+pub(super) async fn issue(
+    lane: &Writer,
+    book: &TermsBook,
+    batch: &Batch,
+) -> Result<Vec<Verdict>, StoreError> {
     let folded = Folded::new(&batch.grants);
-    bounded(try_issue(lane, batch, &folded)).await
+    let terms = book.terms_of(&batch.grants, batch.now.second());
+    bounded(try_issue(lane, batch, &folded, &terms)).await
 }
 
 async fn try_issue(
     lane: &Writer,
     batch: &Batch,
     folded: &Folded<'_>,
+    terms: &BatchTerms,
 ) -> sqlx::Result<Vec<Verdict>> {
     let mut held = lane.take().await?;
     let conn = &mut held.conn;
@@ -79,8 +105,8 @@ async fn try_issue(
     let verdicts = if entered.rows_affected() == 0 {
         recall(conn, batch).await?
     } else {
-        let counted = count(conn, batch, folded).await?;
-        record(conn, batch, folded, &counted).await?;
+        let counted = count(conn, batch, folded, terms).await?;
+        record(conn, batch, folded, &counted, terms).await?;
         folded.verdicts(&counted)
     };
     sqlx::raw_sql("commit").execute(&mut *conn).await?;
@@ -88,10 +114,12 @@ async fn try_issue(
     Ok(verdicts)
 }
 
+/// What was counted. `terms` are those of the grants of the batch.
 pub(super) async fn count(
     conn: &mut SqliteConnection,
     batch: &Batch,
     folded: &Folded<'_>,
+    terms: &BatchTerms,
 ) -> sqlx::Result<Vec<Counted>> {
     let slots: Vec<_> = folded
         .slots
@@ -115,8 +143,12 @@ pub(super) async fn count(
         .bind(json(&slots).map_err(sqlx::Error::Encode)?)
         .bind(batch.now.second().month().key())
         .bind(batch.now.second().0)
+        .bind(terms.number())
         .fetch_all(conn)
         .await?;
+    if rows.is_empty() {
+        terms.doubt();
+    }
     let counted = |(granted, slot, epoch)| Counted {
         slot,
         granted,
@@ -136,36 +168,86 @@ fn credentials(slot: &Slot<'_>) -> String {
     text
 }
 
+/// Records the tokens that were counted.
 pub(super) async fn record(
     conn: &mut SqliteConnection,
     batch: &Batch,
     folded: &Folded<'_>,
     counted: &[Counted],
+    terms: &BatchTerms,
 ) -> sqlx::Result<()> {
-    let tokens: Vec<(String, &str, i64, i64, String)> = folded
-        .granted(counted)
-        .map(|(_, grant, row)| {
-            let jti = grant.jti().0.simple().to_string();
-            let expires_at = row.iat.saturating_add(grant.ttl()).0;
-            (
-                jti,
-                grant.agent_id().as_str(),
-                expires_at,
-                row.epoch.0,
-                detail(grant),
-            )
-        })
-        .collect();
-    let tokens = json(&tokens).map_err(sqlx::Error::Encode)?;
+    let rows = recorded_rows(folded, counted, terms)?;
+    let asked = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    if asked == 0 {
+        return Ok(());
+    }
+    let drawn: Option<i64> = sqlx::query_scalar(DRAW)
+        .bind(asked)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let last = if let Some(last) = drawn {
+        last
+    } else {
+        let restart = sqlx::query_scalar(RESTART).bind(asked);
+        restart.fetch_one(&mut *conn).await?
+    };
     sqlx::query(RECORD)
-        .bind(tokens)
+        .bind(json(&rows).map_err(sqlx::Error::Encode)?)
         .bind(batch.now.second().0)
+        .bind(last.saturating_sub(asked).saturating_add(1))
         .execute(conn)
         .await
         .map(drop)
 }
 
-/// The verdicts of a batch that was committed before, from its tokens' events.
+/// The row of a token, for [`RECORD`]: its id, its request and its source in hex, its epoch and the
+/// row of its terms; without such a row, the agent and the terms as text.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum RecordedRow<'a> {
+    Interned(String, Option<String>, Option<String>, i64, i32),
+    Inline(
+        String,
+        Option<String>,
+        Option<String>,
+        i64,
+        (),
+        &'a str,
+        String,
+    ),
+}
+
+/// The rows of the tokens that were counted.
+fn recorded_rows<'a>(
+    folded: &Folded<'a>,
+    counted: &[Counted],
+    terms: &BatchTerms,
+) -> sqlx::Result<Vec<RecordedRow<'a>>> {
+    let row = |(place, grant, row): (usize, &'a Grant, Counted)| {
+        let jti = grant.jti().0.simple().to_string();
+        let request = grant.request().map(|request| hex(&request.to_bytes()));
+        let source = grant.source().map(|source| hex(&source.to_bytes()));
+        let epoch = row.epoch.0;
+        if let Some(id) = terms.id(place) {
+            return Ok(RecordedRow::Interned(jti, request, source, epoch, id));
+        }
+        let (agent_id, inline) = (grant.agent_id().as_str(), json(&InlineTerms::from(grant))?);
+        Ok(RecordedRow::Inline(
+            jti,
+            request,
+            source,
+            epoch,
+            (),
+            agent_id,
+            inline,
+        ))
+    };
+    let rows: Result<_, _> = folded.granted(counted).map(row).collect();
+    rows.map_err(sqlx::Error::Encode)
+}
+
+/// The verdicts of a batch that was committed before, from its tokens' events. Only this release
+/// sends this batch, so the events are in the table of this release.
 pub(super) async fn recall(
     conn: &mut SqliteConnection,
     batch: &Batch,
@@ -187,8 +269,8 @@ pub(super) async fn recall(
         let floor = floor(conn, until).await?;
         let part: Vec<(Uuid, i64, i64)> = sqlx::query_as(
             "select jti, epoch, at
-             from audit_event
-             where id >= ?1 and id < ?2 and at = ?3 and kind = 'token.issued'
+             from token_event
+             where id >= ?1 and id < ?2 and at = ?3
                and jti in (select unhex(value) from json_each(?4))",
         )
         .bind(floor.map_or(i64::MIN, |(id, _)| id))

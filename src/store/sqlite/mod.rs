@@ -42,6 +42,7 @@ mod schema;
 mod scopes;
 mod search;
 mod serve_lock;
+mod terms;
 mod tokens;
 mod turn;
 mod usage;
@@ -103,9 +104,9 @@ impl Store for SqliteStore {
         // Decided here, so that counting tokens without a code need not ask whether a code is
         // spent.
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
-            redeem::issue(&self.writer, batch).await
+            redeem::issue(&self.writer, &self.terms, batch).await
         } else {
-            issue::issue(&self.writer, batch).await
+            issue::issue(&self.writer, &self.terms, batch).await
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use crate::store::error::OpenError;
+use crate::store::terms_book::TermsBook;
 
 use super::errors::{bounded, open_error, store_error};
 use super::file::DatabaseFile;
@@ -33,6 +34,8 @@ pub struct SqliteStore {
     pub(super) writer: Writer,
     /// Every read.
     pub(super) readers: Readers,
+    /// The terms that have a row of their own.
+    pub(super) terms: TermsBook,
 }
 
 impl SqliteStore {
@@ -62,7 +65,11 @@ impl SqliteStore {
         let migrated = migrator().run_direct(None, &mut held.conn, false).await;
         migrated.map_err(|e| OpenError::Fault(Arc::new(e)))?;
         held.keep();
-        Ok(SqliteStore { writer, readers })
+        Ok(SqliteStore {
+            writer,
+            readers,
+            terms: TermsBook::default(),
+        })
     }
 
     /// Opens an existing file for reading. Nothing is written, created or migrated.
@@ -81,6 +88,7 @@ impl SqliteStore {
         SqliteStore {
             writer: Writer::new(options.read_only(true), path, file),
             readers,
+            terms: TermsBook::default(),
         }
     }
 

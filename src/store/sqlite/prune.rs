@@ -7,12 +7,14 @@ use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::revocation::REVOCATION_GRACE;
+use crate::store::terms::TermsBounds;
 use crate::store::token::SPENT_GRACE;
 use crate::store::usage::KEPT_USAGE;
 
 use super::errors::bounded;
 use super::lane::{Readers, Writer};
 use super::open::SqliteStore;
+use super::terms;
 
 #[async_trait]
 impl Upkeep for SqliteStore {
@@ -21,7 +23,18 @@ impl Upkeep for SqliteStore {
     }
 
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError> {
-        prune(&self.writer, now, keep_events, most).await
+        let gone = prune(&self.writer, now, keep_events, most).await?;
+        let terms = bounded(terms::prune(&self.writer, now, keep_events, most)).await?;
+        Ok(gone.saturating_add(terms))
+    }
+
+    async fn refresh_terms(&self) -> Result<(), StoreError> {
+        terms::refresh(&self.readers, &self.terms).await
+    }
+
+    async fn intern_terms(&self, now: Timestamp, bounds: TermsBounds) -> Result<(), StoreError> {
+        let lanes = (&self.writer, &self.readers);
+        terms::intern(lanes, &self.terms, now, bounds).await
     }
 
     /// Finds out whether the file is still there and undamaged.

@@ -18,6 +18,7 @@ use crate::store::fold::Folded;
 use crate::store::redeem::{Claim, Entitled, FirstToken, claims, repeated, revocation};
 use crate::store::revocation::ExchangedToken;
 use crate::store::row::json;
+use crate::store::terms_book::TermsBook;
 use crate::store::token::{Batch, Verdict};
 use crate::store::write::Write;
 
@@ -27,11 +28,15 @@ use super::lane::Writer;
 use super::write::apply_all;
 
 /// One verdict for each grant.
-pub(super) async fn issue(lane: &Writer, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-    bounded(try_issue(lane, batch)).await
+pub(super) async fn issue(
+    lane: &Writer,
+    book: &TermsBook,
+    batch: &Batch,
+) -> Result<Vec<Verdict>, StoreError> {
+    bounded(try_issue(lane, book, batch)).await
 }
 
-async fn try_issue(lane: &Writer, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
+async fn try_issue(lane: &Writer, book: &TermsBook, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let mut held = lane.take().await?;
     let conn = &mut held.conn;
     sqlx::raw_sql("begin immediate").execute(&mut *conn).await?;
@@ -44,21 +49,26 @@ async fn try_issue(lane: &Writer, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
     let verdicts = if entered.rows_affected() == 0 {
         recall(conn, batch).await?
     } else {
-        redeem(conn, batch).await?
+        redeem(conn, book, batch).await?
     };
     sqlx::raw_sql("commit").execute(&mut *conn).await?;
     held.keep();
     Ok(verdicts)
 }
 
-async fn redeem(conn: &mut SqliteConnection, batch: &Batch) -> sqlx::Result<Vec<Verdict>> {
+async fn redeem(
+    conn: &mut SqliteConnection,
+    book: &TermsBook,
+    batch: &Batch,
+) -> sqlx::Result<Vec<Verdict>> {
     let taken = take(conn, &claims(batch)).await?;
     let entitled = Entitled::new(batch, &taken);
     let mut verdicts = Vec::new();
     if !entitled.batch.grants.is_empty() {
         let folded = Folded::new(&entitled.batch.grants);
-        let counted = count(conn, &entitled.batch, &folded).await?;
-        record(conn, &entitled.batch, &folded, &counted).await?;
+        let terms = book.terms_of(&entitled.batch.grants, batch.now.second());
+        let counted = count(conn, &entitled.batch, &folded, &terms).await?;
+        record(conn, &entitled.batch, &folded, &counted, &terms).await?;
         verdicts = folded.verdicts(&counted);
         give_back(conn, entitled.unspent(&verdicts)).await?;
     }

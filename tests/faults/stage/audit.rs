@@ -95,7 +95,8 @@ impl Site {
             let jti = self.hex("jti");
             let events = self
                 .texts(&format!(
-                    "select {jti} from audit_event where kind = 'token.issued' and agent_id = '{id}'"
+                    "select {jti} from token_event e left join token_terms t on t.id = e.terms
+                     where coalesce(e.agent_id, t.agent_id) = '{id}'"
                 ))
                 .await;
             let counted = i64::try_from(events.len()).unwrap();
@@ -171,7 +172,7 @@ pub async fn introspect_all(server: &Server, asker: &Agent, ledger: &Ledger) {
 impl Site {
     /// Clears counters and events, so that the next ledger starts from zero.
     pub async fn forget_counts(&self) {
-        self.execute("delete from quota; delete from audit_event where kind = 'token.issued'")
+        self.execute("delete from quota; delete from token_event")
             .await;
     }
 }

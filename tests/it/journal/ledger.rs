@@ -149,7 +149,7 @@ fn many_tokens(count: usize) -> String {
 }
 
 /// An id of a token that both kinds of store take.
-const JTI: &str = "(select jti from audit_event where kind = 'token.issued' limit 1)";
+const JTI: &str = "(select jti from token_event limit 1)";
 
 async fn a_backlog_is_logged_in_commits_of_bounded_size(app: &TestApp<'_>) {
     let agent = app.agent("agents:read").await;

@@ -200,7 +200,7 @@ async fn an_event_that_was_changed_has_no_proof(app: &TestApp<'_>) {
         .map(|e| e.id)
         .collect();
     let sql = format!(
-        "update audit_event set epoch = epoch + 1 where id = {}",
+        "update token_event set epoch = epoch + 1 where id = {}",
         tokens[0]
     );
     app.database.execute(&sql).await;

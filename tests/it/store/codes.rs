@@ -64,7 +64,7 @@ async fn a_code_is_spent_with_the_counting_of_its_token(db: &Database) {
         ),
         (Some(1), 1, 1)
     );
-    let joined = "select count(*) from spent_code s join audit_event e on e.jti = s.jti
+    let joined = "select count(*) from spent_code s join token_event e on e.jti = s.jti
                   where s.expires_at = e.at + 60";
     assert_eq!(db.number(joined).await, 1);
     assert_eq!(grant.subject(), super::kit::USER);
@@ -242,7 +242,7 @@ async fn batches_of_the_same_codes_in_any_order_count_each_once(db: &Database) {
         [Some(100), Some(200)]
     );
     assert_eq!(db.number(SPENT).await, 100);
-    let twice = "select count(*) from (select jti from audit_event where kind = 'token.issued'
+    let twice = "select count(*) from (select jti from token_event
                  group by jti having count(*) > 1) t";
     assert_eq!(db.number(twice).await, 0);
     // Each code was presented twice, so the token of its first use is revoked.

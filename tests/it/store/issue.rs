@@ -39,12 +39,11 @@ async fn a_counted_token_leaves_its_event(db: &Database) {
     let batch = batch(grants(&*store, "a", 1, Some(10)).await);
     assert_eq!(send(&*store, &batch).await, [counted(0)]);
     assert_eq!(used(&*store, "a").await, Some(1));
-    let event =
-        "select kind || '|' || actor || '|' || agent_id || '|' || at || '|' || expires_at || '|' || epoch
-                        || '|' || detail
-                 from audit_event where kind = 'token.issued'";
+    let event = "select agent_id || '|' || at || '|' || epoch || '|' || inline from token_event";
     let (from, until) = (NOW.0, NOW.0 + 600);
-    let expected = format!("token.issued|agent:a|a|{from}|{until}|0|agents:read tokens:read");
+    let terms =
+        "{\"aud\":[\"https://issuer.example\"],\"scope\":\"agents:read tokens:read\",\"ttl\":600}";
+    let expected = format!("a|{from}|0|{terms}");
     assert_eq!(db.texts(event).await, [expected]);
     let jti = batch.grants[0].jti();
     let issued = store.issued_token(jti).await.unwrap().unwrap();
@@ -62,10 +61,12 @@ async fn a_token_about_a_user_says_so_in_its_event(db: &Database) {
         &batch(vec![exchange(&*store, "a", code(), None).await]),
     )
     .await;
-    let detail = "select detail from audit_event where kind = 'token.issued'";
+    let events = store.events(0, i64::MAX, 10).await.unwrap();
+    let issued = events.last().unwrap().logged().unwrap();
+    assert_eq!(issued.scope.unwrap(), "agents:read tokens:read");
     assert_eq!(
-        db.texts(detail).await,
-        ["agents:read tokens:read \"user 42\""]
+        issued.detail.unwrap().as_str(),
+        "{\"aud\":[\"https://issuer.example\"],\"ttl\":600,\"user\":\"user 42\"}"
     );
 }
 
@@ -144,7 +145,7 @@ async fn a_full_batch_of_different_agents_is_counted(db: &Database) {
     );
     assert_eq!(db.number("select sum(used) from quota").await, 256);
     assert_eq!(
-        db.number("select count(distinct jti) from audit_event")
+        db.number("select count(distinct jti) from token_event")
             .await,
         256
     );

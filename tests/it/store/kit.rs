@@ -276,7 +276,7 @@ pub fn token(jti: Jti, agent_id: &str) -> TokenRef {
 }
 
 /// SQL that counts the `token.issued` events.
-pub const EVENTS: &str = "select count(*) from audit_event where kind = 'token.issued'";
+pub const EVENTS: &str = "select count(*) from token_event";
 
 /// What a reader of events writes, in these tests: a scope. It can be written only once, since the
 /// second write is a `Conflict`.

@@ -25,6 +25,7 @@ mod search;
 mod settings;
 mod settled;
 mod sqlite;
+mod terms;
 mod tokens;
 mod versions;
 

@@ -241,15 +241,17 @@ async fn a_commit_is_durable_whatever_the_database_says_by_default() {
     .await;
     db.execute(
         "create function say() returns trigger language plpgsql as $$
-         begin new.detail = current_setting('synchronous_commit'); return new; end $$;
-         create trigger say before insert on audit_event for each row execute function say()",
+         begin new.agent_id = current_setting('synchronous_commit'); return new; end $$;
+         create trigger say before insert on audit_event for each row execute function say();
+         create trigger say before insert on token_event for each row execute function say()",
     )
     .await;
     let store = db.open().await;
     create(&*store, "a").await;
     issue(&*store, "a", 1, None).await;
     assert_eq!(
-        db.texts("select detail from audit_event").await,
+        db.texts("select agent_id from audit_event union all select agent_id from token_event")
+            .await,
         ["on", "on"]
     );
     db.remove().await;

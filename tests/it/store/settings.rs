@@ -74,6 +74,8 @@ async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again()
              return null;
          end $$;
          create constraint trigger give_up after insert on audit_event
+             deferrable initially deferred for each row execute function give_up();
+         create constraint trigger give_up after insert on token_event
              deferrable initially deferred for each row execute function give_up()",
     )
     .await;

@@ -105,6 +105,30 @@ async fn an_event_that_is_committed_after_a_later_one_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_is_committed_after_a_later_event_is_waited_for() {
+    let db = Database::postgres().await;
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let token = "insert into token_event (jti, at, epoch, agent_id, inline)
+                 values (gen_random_uuid(), 1, 0, 'a', '{}')";
+    let late = holding(db.url(), token).await;
+    create(&*store, "b").await;
+    issue(&*store, "a", 1, None).await;
+    let open = unsettled(asked(&*store, None).await);
+    end(late, "commit").await;
+    assert_eq!(asked(&*store, Some(open)).await, Settlement::Settled(4));
+    assert_eq!(ids(&*store, 0, 4).await, [1, 2, 3, 4]);
+    // A token is waited for where a later event is one of the other table, and the other way round.
+    let late = holding(db.url(), EVENT).await;
+    issue(&*store, "a", 1, None).await;
+    let open = unsettled(asked(&*store, None).await);
+    end(late, "commit").await;
+    assert_eq!(asked(&*store, Some(open)).await, Settlement::Settled(6));
+    assert_eq!(ids(&*store, 4, 6).await, [5, 6]);
+    db.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_begins_later_is_not_waited_for() {
     let db = Database::postgres().await;
     let store = db.open().await;
