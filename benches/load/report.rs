@@ -20,6 +20,7 @@ pub enum Unit {
     Micros,
     Millis,
     Megabytes,
+    Bytes,
     Count,
 }
 
@@ -33,6 +34,7 @@ impl Unit {
             Self::PerSecond => format!("{value:.0}/s"),
             Self::Micros => format!("{:.1} us", value * 1e6),
             Self::Millis => format!("{:.2} ms", value * 1e3),
+            Self::Bytes => format!("{value:.1} B"),
             Self::Megabytes => format!("{:.1} MB", value / 1e6),
             Self::Ratio | Self::Count => format!("{value:.1}"),
         }

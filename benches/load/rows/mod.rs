@@ -21,6 +21,7 @@ mod growth;
 mod memory;
 mod other;
 mod reads;
+mod room;
 mod start;
 mod token;
 mod usual;
@@ -133,6 +134,7 @@ pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
             Box::new(|world| usual::compare(world, Baseline::Update, 1))
         });
     }
+    add("bytes a token, 32 agents", Box::new(room::measure));
     add("memory, all agents known", Box::new(memory::known));
     if args.growth {
         add("growth", Box::new(growth::compare));
