@@ -74,6 +74,8 @@ pub(in crate::store) fn revocation(
         expires_at: Timestamp(expires_at),
     });
     let act = Act {
+        source: grant.source(),
+        request_id: grant.request(),
         credential: grant.credential(),
         ..Act::agent(grant.agent_id().clone(), at)
     };

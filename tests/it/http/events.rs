@@ -66,6 +66,8 @@ async fn a_kill_by_a_code_tells_who_brought_the_code_again(app: &TestApp<'_>) {
     assert_eq!(event["actor"], format!("agent:{}", agent.id));
     let made = events(app, "agent.created").await.pop().unwrap();
     assert_eq!(event["credentialId"], made["credentialId"], "{event}");
+    assert_eq!(event["requestId"], second.header("x-request-id"));
+    assert_eq!(event["source"], "127.0.0.0/24");
 }
 
 /// The test vector of the bcrypt library's documentation: "U*U" at cost 5.
