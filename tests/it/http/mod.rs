@@ -47,6 +47,7 @@ mod scopes;
 mod secrecy;
 mod secrets;
 mod skewed;
+mod terms;
 mod time;
 mod token;
 mod usage;
