@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::on_both;
 use crate::harness::app::{TestApp, bearer};
+use crate::journal::kit::{ledger, log_all};
 
 on_both! {
     usage_tells_days_scopes_and_what_is_left,
@@ -15,16 +16,6 @@ fn path(id: &str) -> String {
     format!("/api/v1/agents/{id}/usage")
 }
 
-async fn log_all(app: &TestApp<'_>) {
-    let mut ledger = app
-        .opened
-        .ledger(&app.config, app.state.mint.plans())
-        .unwrap();
-    ledger.step().await.unwrap();
-    app.clock.advance(11);
-    ledger.step().await.unwrap();
-}
-
 async fn usage_tells_days_scopes_and_what_is_left(app: &TestApp<'_>) {
     let reader = app.agent_named("reader", "agents:read").await;
     let agent = app.agent_named("agt_1", "tokens:read audit:read").await;
@@ -32,7 +23,7 @@ async fn usage_tells_days_scopes_and_what_is_left(app: &TestApp<'_>) {
     app.token_with(&agent, "scope=tokens:read").await;
     app.ask(&agent, "scope=db:write").await;
     app.state.refusals.write().await.unwrap();
-    log_all(app).await;
+    log_all(app, &mut ledger(app)).await;
     let now = app.clock.now();
     let answer = app.get_as(&bearer(&token), &path("agt_1")).await;
     assert_eq!(answer.status, 200);

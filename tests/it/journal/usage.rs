@@ -61,6 +61,9 @@ async fn tokens_and_refusals_are_added_up_by_day(app: &TestApp<'_>) {
         .collect();
     assert_eq!(scopes, [("agents:read", minute), ("tokens:read", minute)]);
 
+    let credentials: Vec<i64> = told.credentials.iter().map(|(_, at)| at.0).collect();
+    assert_eq!(credentials, [minute]);
+
     app.clock.advance(DAY);
     app.token_with(&agent, "scope=tokens:read").await;
     log_all(app, &mut ledger).await;
