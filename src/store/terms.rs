@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use crate::domain::agent::Audience;
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, CredentialId};
-use crate::domain::time::Timestamp;
 
 use super::row::{Broken, list};
 
@@ -230,9 +229,4 @@ pub(in crate::store) fn terms_edition(rows: Vec<TermsColumns>) -> Result<TermsEd
         known.push((id, terms, i64::from(used_on)));
     }
     Ok(TermsEdition::new(number, known))
-}
-
-/// Days since 1970.
-pub(in crate::store) fn day(at: Timestamp) -> i64 {
-    at.0.div_euclid(86_400)
 }

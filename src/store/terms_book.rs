@@ -11,8 +11,9 @@ use arc_swap::ArcSwapOption;
 use crate::domain::grant::Grant;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
+use crate::domain::usage::Day;
 
-use super::terms::{CommonTerms, TermsEdition, day};
+use super::terms::{CommonTerms, TermsEdition};
 
 /// How many terms without a row are counted at a time. When there are more, counting begins anew.
 const MAX_MISSES: usize = 4_096;
@@ -77,7 +78,7 @@ impl TermsBook {
                 edition: None,
             };
         };
-        let today = day(now);
+        let today = Day::of(now).0;
         let mut is_used = false;
         let id = |grant: &Arc<Grant>| {
             let row = edition.use_row(grant, today);

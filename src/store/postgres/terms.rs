@@ -7,10 +7,9 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
+use crate::domain::usage::Day;
 use crate::store::error::StoreError;
-use crate::store::terms::{
-    CommonTerms, TermsBounds, TermsColumns, TermsEdition, day, terms_edition,
-};
+use crate::store::terms::{CommonTerms, TermsBounds, TermsColumns, TermsEdition, terms_edition};
 use crate::store::terms_book::TermsBook;
 
 use super::errors::broken;
@@ -115,7 +114,7 @@ async fn add(
         .bind(scopes)
         .bind(audiences)
         .bind(ttls)
-        .bind(day(now))
+        .bind(Day::of(now).0)
         .bind(bounds.agent)
         .bind(bounds.store)
         .execute(&mut *conn)

@@ -6,11 +6,10 @@
 use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::time::Timestamp;
+use crate::domain::usage::Day;
 use crate::store::error::StoreError;
 use crate::store::row::json;
-use crate::store::terms::{
-    CommonTerms, TermsBounds, TermsColumns, TermsEdition, day, terms_edition,
-};
+use crate::store::terms::{CommonTerms, TermsBounds, TermsColumns, TermsEdition, terms_edition};
 use crate::store::terms_book::TermsBook;
 
 use super::errors::{bounded, broken};
@@ -114,7 +113,7 @@ async fn add(
     let mut held = lane.take().await?;
     sqlx::query(sql)
         .bind(json(&rows).map_err(sqlx::Error::Encode)?)
-        .bind(day(now))
+        .bind(Day::of(now).0)
         .bind(bounds.agent)
         .bind(bounds.store)
         .execute(&mut held.conn)
