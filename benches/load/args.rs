@@ -74,6 +74,19 @@ pub enum Mode {
         #[arg(long)]
         rounds: usize,
     },
+    /// Measure Keycloak, Spring Authorization Server and oidc-provider beside this server:
+    /// benches/peers/run brings them and starts this
+    Peers {
+        /// The folder in which benches/peers/run has prepared them
+        #[arg(long, value_name = "FOLDER")]
+        prepared: PathBuf,
+    },
+    /// Print the signing rate, as the environment lets the library sign
+    #[command(hide = true)]
+    RawRate {
+        #[arg(long)]
+        millis: u64,
+    },
     /// Count the instructions of one warm token outside the signature
     Instructions {
         /// Write the count down as the new baseline

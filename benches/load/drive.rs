@@ -94,6 +94,8 @@ pub struct Progress {
 pub struct Driven {
     /// The times of the successes while the stream was measured.
     pub times: Histogram,
+    /// The successes since its start, up to its last request.
+    pub succeeded: u64,
     pub first_failure: Option<String>,
 }
 
@@ -192,6 +194,7 @@ impl Drive {
             driven
                 .map(|(times, c)| Driven {
                     times,
+                    succeeded: c.succeeded.load(Ordering::Relaxed),
                     first_failure: taken(c),
                 })
                 .collect(),

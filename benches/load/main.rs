@@ -2,7 +2,7 @@
 //!
 //! `README.md` beside this file explains the method. Reading order: [`rows`] (the table of what is
 //! measured), [`measure`] (one repetition), [`drive`] (the load generator), [`raw`] (the signing
-//! rate), [`report`]. The other modules start, fill and read what these need.
+//! rate), [`report`]. [`peers`] measures other servers. The other modules start, fill and read what these need.
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -12,6 +12,7 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use mimalloc::MiMalloc;
@@ -37,6 +38,7 @@ mod instructions;
 mod interrupt;
 mod machine;
 mod measure;
+mod peers;
 mod postgres;
 mod process;
 mod raw;
@@ -78,6 +80,8 @@ fn run(args: &Args) -> Fallible<()> {
         Some(Mode::IssueInProcess { folder, rounds }) => {
             instructions::issue_in_process(folder, *rounds)
         }
+        Some(Mode::Peers { prepared }) => peers::compare(args, prepared),
+        Some(Mode::RawRate { millis }) => print_raw_rate(args, Duration::from_millis(*millis)),
         Some(Mode::Instructions { update, baseline }) => instructions::check(baseline, *update),
     }
 }
@@ -94,6 +98,12 @@ fn master_key() -> Fallible<String> {
     Ok(MasterKey::generate(&SystemEntropy::default())?
         .to_text()
         .to_string())
+}
+
+fn print_raw_rate(args: &Args, time: Duration) -> Fallible<()> {
+    let raw = Signer::generate()?.measure(&Cores::deal(args.shared)?, time)?;
+    println!("{}", serde_json::to_string(&raw)?);
+    Ok(())
 }
 
 fn measure_all(args: &Args) -> Fallible<()> {

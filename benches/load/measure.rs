@@ -59,6 +59,9 @@ pub struct Repetition {
     /// The share of its cores that the load generator used.
     pub client_busy: f64,
     pub raw: Raw,
+    /// All successes over the connections of the repetition, those of the warm-up included.
+    #[serde(skip)]
+    pub succeeded_in_all: u64,
     #[serde(skip)]
     pub others: Vec<Progress>,
     #[serde(skip)]
@@ -222,7 +225,7 @@ impl Reading {
         let database = subject
             .postgres
             .map_or(Ok(Duration::ZERO), |p| process::family_cpu(p.process()))?;
-        let server = process::cpu(subject.server.process())?;
+        let server = process::tree_cpu(subject.server.process())?;
         Ok(Self {
             at: Instant::now(),
             server,
@@ -256,9 +259,9 @@ fn sum_up(
                 (count > count_then).then(|| (sum - sum_then) / (count - count_then))
             });
     let mut driven = driven.into_iter();
-    let (times, mut complaint) = driven
+    let (times, succeeded_in_all, mut complaint) = driven
         .next()
-        .map(|d| (d.times, d.first_failure))
+        .map(|d| (d.times, d.succeeded, d.first_failure))
         .unwrap_or_default();
     for other in driven {
         complaint = complaint.or(other.first_failure);
@@ -275,6 +278,7 @@ fn sum_up(
         batch,
         client_busy: busy,
         raw,
+        succeeded_in_all,
         others: progress.collect(),
         first,
         complaint,

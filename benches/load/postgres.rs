@@ -1,7 +1,7 @@
 //! A private Postgres for the time of the run, with the settings of a default installation.
 //!
 //! Nothing is tuned and nothing is switched off. The settings are those that `initdb` writes,
-//! except the listener, which is a socket in a private folder.
+//! except the listener: a socket in a private folder, and a free port for clients that need one.
 
 use std::fs::{self, File};
 use std::os::unix::fs::chown;
@@ -15,6 +15,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::cores::Cores;
+use crate::server::free_address;
 use crate::{Fallible, Problem};
 
 /// The settings that affect durability and cost. The report shows them with the figures.
@@ -30,14 +31,26 @@ const SHOWN: [&str; 9] = [
     "autovacuum",
 ];
 
+const DEFAULT_PORT: u16 = 5432;
+
 pub struct Postgres {
     postmaster: Child,
     folder: PathBuf,
+    /// Names the socket, and the port on the loopback address if it listens there.
+    port: u16,
+}
+
+/// Where a cluster listens besides its socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Listens {
+    OnSocket,
+    /// On the loopback address as well, for clients that cannot use a socket.
+    OnLoopback,
 }
 
 impl Postgres {
     /// Creates a cluster in `folder`, which must exist, and starts it on the cores of the server.
-    pub fn start(folder: &Path, cores: &Cores) -> Fallible<Self> {
+    pub fn start(folder: &Path, cores: &Cores, listens: Listens) -> Fallible<Self> {
         let binaries = find_binaries().ok_or(
             "no PostgreSQL here: install the system's package (Debian: apt-get install postgresql), \
              or measure SQLite alone with --only sqlite",
@@ -74,17 +87,23 @@ impl Postgres {
         if !initdb.success() {
             return Err(said("initdb failed", &log));
         }
+        let (port, addresses) = match listens {
+            Listens::OnSocket => (DEFAULT_PORT, ""),
+            Listens::OnLoopback => (free_address()?.port(), "127.0.0.1"),
+        };
         let mut postgres = as_owner("postgres")?;
         postgres
             .arg("-D")
             .arg(&data)
             .arg("-k")
             .arg(folder)
-            .args(["-c", "listen_addresses="]);
+            .args(["-p", &port.to_string()])
+            .args(["-c", &format!("listen_addresses={addresses}")]);
         let postmaster = cores.start_served(|| postgres.spawn())??;
         let mut started = Self {
             postmaster,
             folder: folder.to_owned(),
+            port,
         };
         started
             .wait()
@@ -117,9 +136,15 @@ impl Postgres {
 
     pub fn url(&self, database: &str) -> String {
         format!(
-            "postgres://sealwright@localhost/{database}?host={}",
+            "postgres://sealwright@localhost:{}/{database}?host={}",
+            self.port,
             self.folder.display()
         )
+    }
+
+    /// A database's place as clients over TCP write it, without scheme and user.
+    pub fn place_on_loopback(&self, database: &str) -> String {
+        format!("127.0.0.1:{}/{database}", self.port)
     }
 
     pub fn create_database(&self, name: &str) -> Fallible<String> {

@@ -23,6 +23,25 @@ pub fn cpu(process: u32) -> Fallible<Duration> {
     Ok(ticks(stat.own))
 }
 
+/// The CPU time of a process and of its descendants. A server may start through a script that waits
+/// for it, so the process that was started may not be the one that works.
+pub fn tree_cpu(process: u32) -> Fallible<Duration> {
+    let mut sum = cpu(process)?;
+    for child in children(process)? {
+        sum += tree_cpu(child).unwrap_or_default();
+    }
+    Ok(sum)
+}
+
+/// The resident memory of a process and of its descendants, in bytes.
+pub fn tree_resident(process: u32) -> Fallible<f64> {
+    let mut sum = memory(process)?.resident;
+    for child in children(process)? {
+        sum += tree_resident(child).unwrap_or_default();
+    }
+    Ok(sum)
+}
+
 /// The CPU time of a Postgres server: the postmaster, its children, and the children that it has
 /// reaped.
 pub fn family_cpu(postmaster: u32) -> Fallible<Duration> {

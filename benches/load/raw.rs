@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 use sealwright::testing::domain::credential::SecretHash;
 use sealwright::testing::service::clients::secret::Secret;
 use sealwright::testing::service::clients::secret::kdf::{self, Workspace};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cores::{Cores, pin};
 use crate::process::thread_cpu;
@@ -21,7 +21,7 @@ use crate::{Fallible, Problem};
 const MESSAGE: [u8; 400] = [b'm'; 400];
 
 /// Operations in a second of one core's CPU time.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Raw {
     pub sign: f64,
     pub verify: f64,

@@ -108,7 +108,8 @@ impl Figure {
         }
     }
 
-    fn range(&self) -> (f64, f64) {
+    /// The least and the most.
+    pub fn range(&self) -> (f64, f64) {
         let least = self.values.iter().copied().fold(f64::INFINITY, f64::min);
         (
             least,

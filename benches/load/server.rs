@@ -2,17 +2,21 @@
 
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::cores::{Cores, pin};
-use crate::{Fallible, wire};
+use crate::{Fallible, interrupt, wire};
 
 /// The measured program: the binary that cargo built together with this one, with the same profile.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_sealwright");
+
+/// How long a server may take to start. Some fill their database first.
+const START_TIMEOUT: Duration = Duration::from_mins(4);
 
 /// A running process that answers HTTP.
 pub struct Server {
@@ -34,6 +38,15 @@ pub struct Place {
 impl Server {
     /// Starts `sealwright serve` and waits until it can issue tokens.
     pub fn start(place: &Place, cores: &Cores) -> Fallible<Self> {
+        Self::start_with(place, cores, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with(
+        place: &Place,
+        cores: &Cores,
+        environment: &[(&str, &str)],
+    ) -> Fallible<Self> {
         let (address, ops) = (free_address()?, free_address()?);
         let mut command = Command::new(PROGRAM);
         command
@@ -42,7 +55,8 @@ impl Server {
             .env("SEALWRIGHT_SERVER__OPS_LISTEN", ops.to_string())
             .env("SEALWRIGHT_DATABASE__URL", &place.database)
             .env("SEALWRIGHT_KEYS__MASTER_KEY", &place.master_key)
-            .env("SEALWRIGHT_LOG__FORMAT", "json");
+            .env("SEALWRIGHT_LOG__FORMAT", "json")
+            .envs(environment.iter().copied());
         Self::spawn(command, address, Some(ops), "/readyz", cores)
     }
 
@@ -54,7 +68,11 @@ impl Server {
         ready: &str,
         cores: &Cores,
     ) -> Fallible<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        // A group of its own, so that a signal reaches what a script has started, too.
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .process_group(0);
         let begun = Instant::now();
         let process = cores.start_served(|| command.spawn())??;
         let mut server = Self {
@@ -73,9 +91,10 @@ impl Server {
             if let Some(status) = server.process.try_wait()? {
                 return Err(format!("the server ended at its start: {status}").into());
             }
-            if begun.elapsed() > Duration::from_mins(2) {
-                return Err("the server is not ready after two minutes".into());
+            if begun.elapsed() > START_TIMEOUT {
+                return Err("the server is not ready after four minutes".into());
             }
+            interrupt::check()?;
             std::thread::sleep(Duration::from_micros(200));
         }
     }
@@ -96,6 +115,24 @@ impl Server {
                 while log.read(&mut buffer).is_ok_and(|length| length > 0) {}
             })?;
         Ok(())
+    }
+
+    /// Stops the server where it is, until [`Self::resume`].
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let process = i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw);
+        if let Some(process) = process {
+            let _ = kill_process_group(process, signal);
+        }
     }
 
     pub fn process(&self) -> u32 {
@@ -121,12 +158,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let process = i32::try_from(self.process.id())
-            .ok()
-            .and_then(Pid::from_raw);
-        if let Some(process) = process {
-            let _ = kill_process(process, Signal::TERM);
-        }
+        self.signal(Signal::TERM);
+        self.resume();
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(5) {
             if matches!(self.process.try_wait(), Ok(Some(_))) {
@@ -134,7 +167,7 @@ impl Drop for Server {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        let _ = self.process.kill();
+        self.signal(Signal::KILL);
         let _ = self.process.wait();
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::args::Args;
 use crate::measure::{Bench, Subject};
-use crate::postgres::Postgres;
+use crate::postgres::{Listens, Postgres};
 use crate::report::{self, Found, Row};
 use crate::rows::{self, Kind, Planned, STORM, World};
 use crate::seed::{self, REAL, Wanted};
@@ -40,7 +40,11 @@ pub fn measure_store(
     // Postgres needs a folder of its own, because the folder may be given to another user.
     let (folder, cluster) = (temporary()?, temporary()?);
     let postgres = match kind {
-        Kind::Postgres => Some(Postgres::start(cluster.path(), &bench.cores)?),
+        Kind::Postgres => Some(Postgres::start(
+            cluster.path(),
+            &bench.cores,
+            Listens::OnSocket,
+        )?),
         Kind::Sqlite => None,
     };
     let database = match &postgres {

@@ -146,6 +146,11 @@ impl Shape {
             name.eq_ignore_ascii_case(CONTENT_LENGTH)
                 .then(|| std::str::from_utf8(value).ok()?.trim().parse().ok())?
         });
+        if body.is_none() && is_in_chunks(&text[..head]) {
+            return Err(io::Error::other(
+                "the reply is in chunks, which this client does not read",
+            ));
+        }
         Ok(Some(Self {
             status: status.ok_or_else(malformed)?,
             head,
@@ -155,3 +160,9 @@ impl Shape {
 }
 
 const CONTENT_LENGTH: &[u8] = b"content-length:";
+
+fn is_in_chunks(head: &[u8]) -> bool {
+    String::from_utf8_lossy(head)
+        .to_ascii_lowercase()
+        .contains("transfer-encoding:")
+}
