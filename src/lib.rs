@@ -12,6 +12,7 @@
 //! | [`domain`] | pure values and decisions: agents, scopes, lifetimes, quotas, the grant |
 //! | [`clock`], [`entropy`] | the time of day and randomness, as traits |
 //! | [`document`] | bytes with their entity tag |
+//! | [`json`] | JSON strings and integers, written by hand |
 //! | [`store`] | what a store promises; group commit and cache around any store; the two backends |
 //! | [`keys`] | signing, verifying, publishing, sealing; only it has the bytes of private keys |
 //! | [`service`] | what the server does; HTTP and the command line call the same operations |
@@ -30,8 +31,9 @@
 //!
 //! A module may name only modules to its right, and of these only the ones in its row of `ROOMS`
 //! (`tests/tidy.rs`). The test `rooms_name_only_the_rooms_they_may` enforces it. [`http`] and
-//! [`cli`] never name [`store`]: they call a service. [`clock`], [`entropy`], [`document`] and
-//! [`telemetry`] are leaves: the modules that need them name them. Only `app` names a backend.
+//! [`cli`] never name [`store`]: they call a service. [`clock`], [`entropy`], [`document`],
+//! [`json`] and [`telemetry`] are leaves: the modules that need them name them. Only `app` names a
+//! backend.
 //!
 //! # The path of a token request
 //!
@@ -75,6 +77,7 @@ mod document;
 mod domain;
 mod entropy;
 mod http;
+mod json;
 mod keys;
 mod service;
 mod store;

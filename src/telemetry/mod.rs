@@ -10,7 +10,11 @@ use std::io::{self, IsTerminal, Write};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::JsonFields;
 
+use log_line::LogLine;
+
+mod log_line;
 pub(crate) mod metrics;
 
 /// The format of a log line.
@@ -76,9 +80,8 @@ pub fn start_logging(filter: &str, format: Format, output: Output) -> (Guard, Lo
     // Ignore an error from `try_init`: it says that logging has been started already.
     let filter = if json {
         let builder = builder
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
+            .fmt_fields(JsonFields::new())
+            .event_format(LogLine::default())
             .with_filter_reloading();
         let handle = builder.reload_handle();
         let _ = builder.try_init();
@@ -117,9 +120,12 @@ struct OneLine<W>(W);
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // Nearly every line is printable ASCII only, which this quick check recognizes.
+        // Nearly every line is printable ASCII only, which this quick check recognizes. It has no
+        // branch for each byte, so that the compiler looks at many bytes at once.
         if let Some((b'\n', body)) = line.split_last()
-            && body.iter().all(|b| matches!(b, b' '..=b'~'))
+            && body
+                .iter()
+                .fold(true, |ok, b| ok & matches!(b, b' '..=b'~'))
         {
             self.0.write_all(line)?;
             return Ok(line.len());

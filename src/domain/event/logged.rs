@@ -8,12 +8,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::domain::Invalid;
-use crate::domain::canonical::{
-    NotCanonical, SafeInteger, canonicalize_object, write_integer, write_string,
-};
+use crate::domain::canonical::{NotCanonical, SafeInteger, canonicalize_object, write_integer};
 use crate::domain::digest::{hex, sha256};
 use crate::domain::id::{AgentId, CredentialId, Jti};
 use crate::domain::time::Timestamp;
+use crate::json::write_string;
 
 use super::kind::EventKind;
 use super::request::RequestRef;
