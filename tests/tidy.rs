@@ -82,7 +82,10 @@ const ROOMS: &[(&str, &str)] = &[
         "app",
         "http service tasks config store::postgres store::sqlite keys store entropy clock domain telemetry",
     ),
-    ("http", "api service keys clock document domain telemetry"),
+    (
+        "http",
+        "api service keys clock document json domain telemetry",
+    ),
     // It needs `keys` for `Claims`, which an inspection shows unchanged.
     ("api", "service keys domain"),
     (
@@ -95,7 +98,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("store::postgres", "store domain telemetry::metrics"),
     ("store::sqlite", "store domain telemetry::metrics"),
     // It needs `store` for the types of what a store holds: Recorded, KeyRecord, Sealed.
-    ("keys", "store entropy document domain"),
+    ("keys", "store entropy document json domain"),
     ("store", "domain telemetry::metrics"),
     ("entropy", "clock"),
     ("clock", "domain"),

@@ -60,7 +60,8 @@ pub(crate) fn with_caching(mut response: Response, caching: &'static str) -> Res
 }
 
 fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
-    let mut response = (status, body.into()).into_response();
+    let mut response = Response::new(Body::from(body.into()));
+    *response.status_mut() = status;
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::domain::refusal::Refusal;
 use crate::http::error::Failure;
 use crate::http::reply;
+use crate::json::{write_integer, write_string};
 use crate::keys::SignedToken;
 
 use super::dialect::{Credentials, Dialect};
@@ -23,13 +24,8 @@ pub(crate) static AIRISK: Dialect = Dialect {
     write_failure,
 };
 
-#[derive(Serialize)]
-struct CodeReply<'a> {
-    access_token: &'a str,
-    expiration: String,
-    token_type: &'static str,
-    expires_in: i64,
-}
+/// The room for all that a reply has besides its token.
+const REST_BYTES: usize = 112;
 
 /// A problem document (RFC 9457 §3.1).
 #[derive(Serialize)]
@@ -44,13 +40,16 @@ struct Details<'a> {
     trace_id: &'a str,
 }
 
-fn render_token(token: &SignedToken) -> Result<Response, Failure> {
-    reply::json_of(&CodeReply {
-        access_token: &token.jwt,
-        expiration: token.expires_at.to_rfc3339(),
-        token_type: "Bearer",
-        expires_in: token.expires_in,
-    })
+fn render_token(token: &SignedToken) -> Response {
+    let mut body = String::with_capacity(token.jwt.len() + REST_BYTES);
+    body.push_str(r#"{"access_token":"#);
+    write_string(&token.jwt, &mut body);
+    body.push_str(r#","expiration":"#);
+    write_string(&token.expires_at.to_rfc3339(), &mut body);
+    body.push_str(r#","token_type":"Bearer","expires_in":"#);
+    write_integer(token.expires_in, &mut body);
+    body.push('}');
+    reply::json(StatusCode::OK, body)
 }
 
 /// A 400, which the client can correct, is one line of text. Every other failure is a problem

@@ -24,7 +24,7 @@ pub(crate) struct Dialect {
     pub credentials: Credentials,
     /// Writes the response to a request that was granted. It never holds a `refresh_token`
     /// (contract D12).
-    pub render: fn(&SignedToken) -> Result<Response, Failure>,
+    pub render: fn(&SignedToken) -> Response,
     /// Writes any failure of the path from the failure and the request id, also a failure before
     /// the phases (method, media type, size). Header fields that every path sends, such as `Allow`
     /// and `Retry-After`, are added afterwards.

@@ -86,7 +86,7 @@ async fn run_phases(
             &incoming.context,
         )
         .await?;
-    (dialect.render)(&token)
+    Ok((dialect.render)(&token))
 }
 
 /// The grant that the request names, or else the dialect's default grant. Also checks that the body
