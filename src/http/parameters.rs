@@ -58,10 +58,7 @@ impl<'a> Parameters<'a> {
     /// unknown parameter too.
     pub fn of_form(text: &'a [u8]) -> Result<Self, Refusal> {
         let pairs = || text.split(|b| *b == b'&').filter(|pair| !pair.is_empty());
-        if pairs().nth(MAX_PARAMETERS).is_some() {
-            return Err(TOO_MANY);
-        }
-        let pairs = pairs().map(|pair| {
+        let read = pairs().take(MAX_PARAMETERS + 1).map(|pair| {
             let mut halves = pair.splitn(2, |b| *b == b'=');
             let (name, value) = (
                 halves.next().unwrap_or_default(),
@@ -69,10 +66,13 @@ impl<'a> Parameters<'a> {
             );
             Some((decode(name)?, Value::Text(decode(value)?)))
         });
-        pairs
-            .collect::<Option<Vec<_>>>()
-            .map(Self)
-            .ok_or(MALFORMED_FORM)
+        match read.collect::<Option<Vec<_>>>() {
+            Some(read) if read.len() <= MAX_PARAMETERS => Ok(Self(read)),
+            // Too many parameters are told first, so that it does not matter where a malformed one
+            // stands.
+            _ if pairs().nth(MAX_PARAMETERS).is_some() => Err(TOO_MANY),
+            _ => Err(MALFORMED_FORM),
+        }
     }
 
     /// Parses a JSON object of at most `MAX_DEPTH` levels; the object itself is the first level. An
