@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
-use url::Url;
+use url::{Host, Url};
 
 use crate::store::error::OpenError;
 
@@ -84,6 +84,12 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
     url.query_pairs_mut().clear().extend_pairs(pairs);
     // PGOPTIONS, PGSSLCERT and PGSSLKEY are still read: the driver has no way to unset them.
     let mut options = PgConnectOptions::from_url(&url).map_err(fault)?;
+    // The driver would look the brackets up as a part of the name (RFC 3986, section 3.2.2).
+    if let Some(Host::Ipv6(address)) = url.host()
+        && !gives(&["host", "hostaddr"])
+    {
+        options = options.host(&address.to_string());
+    }
     if !names_database {
         let user = options.get_username().to_owned();
         options = options.database(&user);
@@ -125,6 +131,20 @@ mod tests {
         assert_eq!(full.get_application_name(), Some("y"));
         assert!(matches!(full.get_ssl_mode(), PgSslMode::Require));
         assert_eq!(full.to_url_lossy().password(), Some("p%26q"));
+    }
+
+    #[test]
+    fn an_ipv6_address_is_a_host_without_its_brackets() {
+        for (url, host) in [
+            ("postgres://sw@[::1]:6000/x", "::1"),
+            (
+                "postgres://sw@[2001:DB8::1]/x?sslmode=require",
+                "2001:db8::1",
+            ),
+            ("postgres://sw@[::1]/x?host=h", "h"),
+        ] {
+            assert_eq!(options(url).unwrap().get_host(), host, "{url}");
+        }
     }
 
     #[test]
