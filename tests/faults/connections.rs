@@ -241,3 +241,23 @@ fn idle_servers_that_have_all_connections_leave_one_to_each_command() {
         }
     });
 }
+
+#[test]
+fn a_migration_waits_for_a_connection_like_every_command() {
+    play(async {
+        let cluster = Cluster::start().await;
+        let site = limited(&cluster).await;
+        let sql = "grant create on schema public to limited; alter role limited connection limit 1";
+        run(&site, sql).await;
+        let url = site.database.replace("//sealwright@", "//limited@");
+        let held = PgConnection::connect(&url).await.unwrap();
+        let release = async {
+            // The migration meets the limit at once, and once more a second later.
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            held.close().await.unwrap();
+        };
+        let migrated = tokio::task::spawn_blocking(move || site.must(&["migrate"]));
+        let (migrated, ()) = tokio::join!(migrated, release);
+        migrated.unwrap();
+    });
+}

@@ -12,9 +12,9 @@ use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 
-use crate::store::error::OpenError;
+use crate::store::error::{OpenError, StoreError};
 
-use super::errors::{bounded, is_lock_timeout, is_rolled_back, open_error};
+use super::errors::{bounded, is_lock_timeout, is_rolled_back, open_error, says_full};
 use super::options::options;
 use super::schema::{
     MIGRATIONS, applied_migrations, backend_pid, blocking_sessions, demand_utf8, migrator,
@@ -24,6 +24,9 @@ use super::schema::{
 /// How often a change of the schema is tried. While a change waits for a table, every later read of
 /// the table waits too. So a change waits only briefly, and those reads run between two tries.
 const TRIES: u32 = 3;
+
+/// How often a connection is tried while the database gives no more.
+const FULL_TRIES: u32 = 10;
 
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -46,7 +49,7 @@ pub async fn migrate(url: &str) -> Result<(), OpenError> {
     let options = options(url)?.disable_statement_logging();
     let (mut tries, mut blockers) = (1, Vec::new());
     loop {
-        let mut conn = bounded(connect(&options)).await.map_err(open_error)?;
+        let mut conn = connect_when_free(&options).await.map_err(open_error)?;
         demand_utf8(
             bounded(server_encoding(&mut conn))
                 .await
@@ -118,6 +121,20 @@ fn with_blockers(mut holders: Vec<String>, blockers: Vec<String>) -> Vec<String>
         .filter(|one| !known.contains(&who(one)));
     holders.extend(unknown);
     holders
+}
+
+/// Servers that met the limit give connections back within seconds. A migration waits that long.
+async fn connect_when_free(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let mut tries = 1;
+    loop {
+        match bounded(connect(options)).await {
+            Err(StoreError::Unavailable(cause)) if tries < FULL_TRIES && says_full(&*cause) => {
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
