@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::config::{Config, DatabaseUrl};
+use crate::store::sqlite::{Content, SqliteStore};
 
 use super::error::{AppError, system};
 use super::files::folder_of;
@@ -25,32 +26,33 @@ pub(crate) enum NewStore {
     Anywhere,
 }
 
-/// Refuses a missing or empty database while files of an earlier store lie beside it. Otherwise the
-/// server would take this for a first start.
-pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
+/// Refuses a database that is missing or holds no store while files of an earlier store lie beside
+/// it. Otherwise the server would take this for a first start.
+pub(super) async fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
     let DatabaseUrl::Sqlite(database) = url else {
         return Ok(());
     };
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");
-    let candidates = [
-        folder_of(database).join("master.key"),
-        folder_of(database).join(OPERATOR_FILE),
-        log.into(),
-    ];
+    let key = folder_of(database).join("master.key");
+    let operator = folder_of(database).join(OPERATOR_FILE);
+    let candidates = [key, operator, log.into()];
     // Look for these files before looking at the database. A process that creates a store at the
-    // same time creates its database first, so its other files are never seen without the database.
-    let remains: Vec<String> = candidates
-        .iter()
-        .filter(|path| fs::symlink_metadata(path).is_ok_and(|file| file.len() > 0))
-        .map(|path| path.display().to_string())
-        .collect();
-    let what = match fs::metadata(database) {
-        Ok(file) if file.len() == 0 => "is empty",
-        Err(error) if error.kind() == io::ErrorKind::NotFound => "is not there",
-        // Opening the database reports any other fault.
-        Ok(_) | Err(_) => return Ok(()),
+    // same time creates its database first, then the tables, the master key, the store's own keys
+    // and the operator file, so a file is never seen without all that comes before it.
+    let remains = candidates.map(|path| {
+        let is_there = fs::symlink_metadata(&path).is_ok_and(|file| file.len() > 0);
+        is_there.then(|| path.display().to_string())
+    });
+    let [key, operator, log] = remains;
+    let (what, remains) = match state_of(database).await {
+        DatabaseState::Missing => ("is not there", vec![key, operator, log]),
+        DatabaseState::Empty => ("is empty", vec![key, operator, log]),
+        DatabaseState::Holds(Content::NoTables) => ("holds no store", vec![key, operator]),
+        DatabaseState::Holds(Content::NoKeys) => ("holds an empty store", vec![operator]),
+        DatabaseState::Holds(Content::Store) | DatabaseState::Unknown => return Ok(()),
     };
+    let remains: Vec<String> = remains.into_iter().flatten().collect();
     if remains.is_empty() {
         return Ok(());
     }
@@ -63,23 +65,45 @@ pub(super) fn demand_no_remains(url: &DatabaseUrl) -> Result<(), AppError> {
     )))
 }
 
+/// What is at the path of a database.
+enum DatabaseState {
+    Missing,
+    Empty,
+    Holds(Content),
+    /// It cannot be read. Opening it reports the fault.
+    Unknown,
+}
+
+async fn state_of(database: &Path) -> DatabaseState {
+    match fs::metadata(database) {
+        Ok(file) if file.is_file() && file.len() == 0 => DatabaseState::Empty,
+        Ok(file) if file.is_file() => {
+            let content = SqliteStore::content(database).await;
+            content.map_or(DatabaseState::Unknown, DatabaseState::Holds)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => DatabaseState::Missing,
+        Ok(_) | Err(_) => DatabaseState::Unknown,
+    }
+}
+
 /// Refuses a SQLite store that does not exist yet, for a command that works on what is there. A
 /// misspelt path must not answer that there is nothing. Without any path from the operator, every
 /// command makes the store (contract §7).
-pub(super) fn demand_store(config: &Config) -> Result<(), AppError> {
+pub(super) async fn demand_store(config: &Config) -> Result<(), AppError> {
     let DatabaseUrl::Sqlite(database) = &config.database.url else {
         return Ok(());
     };
     if !config.database.is_chosen {
         return Ok(());
     }
-    match fs::symlink_metadata(database) {
-        Ok(file) if file.is_file() && file.len() == 0 => Err(no_store(database, "is empty")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    match state_of(database).await {
+        DatabaseState::Empty => Err(no_store(database, "is empty")),
+        // A link that leads nowhere is reported by opening it.
+        DatabaseState::Missing if fs::symlink_metadata(database).is_err() => {
             Err(no_store(database, "is not there"))
         }
-        // Opening the database reports any other fault.
-        Ok(_) | Err(_) => Ok(()),
+        DatabaseState::Holds(Content::NoTables) => Err(no_store(database, "holds no store")),
+        DatabaseState::Holds(_) | DatabaseState::Missing | DatabaseState::Unknown => Ok(()),
     }
 }
 

@@ -5,35 +5,68 @@
 use std::path::Path;
 
 use crate::config::{Config, DatabaseUrl, certificate_faults};
+use crate::keys::seal::MasterKey;
+use crate::service::store_keys::keys_open;
 
-use super::beside::{demand_private, demand_same_owner};
+use super::beside::{demand_no_remains, demand_private, demand_same_owner};
 use super::files::folder_of;
 use super::open::{open_to_read, parse_master_key};
 
-/// The faults of the files that the configuration names: the key to blame and what is wrong.
+/// The faults of the files that the configuration names, and of a master key that does not open the
+/// store: the key to blame and what is wrong.
 pub(crate) async fn file_faults(config: &Config) -> Vec<(&'static str, String)> {
-    match &config.database.url {
+    let mut faults = match &config.database.url {
         DatabaseUrl::Postgres(url) => {
             let faults = certificate_faults(url).into_iter();
             faults.map(|why| ("database.url", why)).collect()
         }
-        DatabaseUrl::Sqlite(_) if config.keys.master_key.is_some() => vec![],
-        DatabaseUrl::Sqlite(database) => {
-            let fault = master_key_fault(config, database).await.into_iter();
-            fault.map(|why| ("keys.master_key", why)).collect()
-        }
+        DatabaseUrl::Sqlite(database) => database_fault(config, database).await,
+    };
+    if faults.is_empty() {
+        let fault = master_key_fault(config).await.into_iter();
+        faults.extend(fault.map(|why| ("keys.master_key", why)));
     }
+    faults
 }
 
-async fn master_key_fault(config: &Config, database: &Path) -> Option<String> {
+async fn database_fault(config: &Config, database: &Path) -> Vec<(&'static str, String)> {
+    let mut faults = vec![];
+    if std::fs::metadata(database).is_ok_and(|file| !file.is_file()) {
+        faults.push(("database.url", format!("{} is no file", database.display())));
+    }
+    if let Err(remains) = demand_no_remains(&config.database.url).await {
+        faults.push(("database.url", remains.to_string()));
+    }
+    faults
+}
+
+async fn master_key_fault(config: &Config) -> Option<String> {
+    let key = match (&config.keys.master_key, &config.database.url) {
+        (Some(key), _) => key.clone(),
+        // Every command but a few demands a key of the configuration.
+        (None, DatabaseUrl::Postgres(_)) => return None,
+        (None, DatabaseUrl::Sqlite(database)) => match key_beside(config, database).await {
+            Ok(key) => key?,
+            Err(fault) => return Some(fault),
+        },
+    };
+    // A store that cannot be read is no fault of the configuration.
+    let store = open_to_read(config).await.ok()??;
+    let opens = keys_open(&*store, &key).await.unwrap_or(true);
+    (!opens).then(|| "the store's keys do not open under this master key".to_owned())
+}
+
+/// The master key beside a SQLite database; `None` if a first start would draw it.
+async fn key_beside(config: &Config, database: &Path) -> Result<Option<MasterKey>, String> {
     let path = folder_of(database).join("master.key");
     if std::fs::symlink_metadata(&path).is_err() {
-        return is_sealed(config).await.then(|| {
-            format!(
-                "{} is missing and sealed the keys of this store: restore it, or set keys.master_key",
-                path.display()
-            )
-        });
+        if !is_sealed(config).await {
+            return Ok(None);
+        }
+        return Err(format!(
+            "{} is missing and sealed the keys of this store: restore it, or set keys.master_key",
+            path.display()
+        ));
     }
     let owned = || {
         if database.exists() {
@@ -44,8 +77,8 @@ async fn master_key_fault(config: &Config, database: &Path) -> Option<String> {
     };
     let checked = demand_private(&path)
         .and_then(|()| owned())
-        .and_then(|()| parse_master_key(&path).map(drop));
-    checked.err().map(|fault| fault.to_string())
+        .and_then(|()| parse_master_key(&path).map(Some));
+    checked.map_err(|fault| fault.to_string())
 }
 
 /// Whether the store holds keys that a master key sealed. A store that cannot be read is no fault

@@ -67,14 +67,14 @@ pub enum Wrapping {
 /// Opens the configured store for a command that works on what is there. Migrates a SQLite store,
 /// and makes it if no operator chose its path. On Postgres, only the command `migrate` migrates.
 pub async fn open(config: &Config) -> Result<Opened, AppError> {
-    demand_no_remains(&config.database.url)?;
-    demand_store(config)?;
+    demand_no_remains(&config.database.url).await?;
+    demand_store(config).await?;
     open_or_create(config).await
 }
 
 /// Like [`open`], for a command that adds to the store. Makes a SQLite store wherever there is none.
 pub(crate) async fn open_or_create(config: &Config) -> Result<Opened, AppError> {
-    demand_no_remains(&config.database.url)?;
+    demand_no_remains(&config.database.url).await?;
     let clock = SystemClock::default();
     require_time(&clock).map_err(|why| AppError::Other(why.to_string()))?;
     open_with(
@@ -204,7 +204,7 @@ pub(super) async fn open_to_read(config: &Config) -> Result<Option<Arc<dyn Backe
 /// Brings the configured store's schema up to date. Returns the absolute path of a SQLite file that
 /// was made for it.
 pub async fn migrate(config: &Config) -> Result<Option<PathBuf>, AppError> {
-    demand_no_remains(&config.database.url)?;
+    demand_no_remains(&config.database.url).await?;
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => open_file(config, path).await.map(|(_, made)| made),
         DatabaseUrl::Postgres(url) => {

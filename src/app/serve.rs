@@ -35,7 +35,7 @@ pub(crate) async fn serve(
 ) -> Result<(), AppError> {
     let (mut hangups, mut stops) = (hangups(), Stops::listen());
     if new_store == NewStore::OnCleanGround {
-        demand_no_remains(&config.database.url)?;
+        demand_no_remains(&config.database.url).await?;
     }
     let clock = SystemClock::default();
     tokio::select! {

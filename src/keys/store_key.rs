@@ -31,7 +31,7 @@ pub(crate) fn generate(
 }
 
 /// Opens a stored key; `None` if it is for another purpose or does not open.
-pub(super) fn open(
+pub(crate) fn open(
     stored: &StoreKey,
     purpose: &str,
     master: &MasterKey,

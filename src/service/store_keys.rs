@@ -68,6 +68,19 @@ pub(crate) async fn ensure_store_keys(
     Ok(StoreKeys { tags, code, cursor })
 }
 
+/// Whether the keys that the store holds open under this master key. A store without keys does.
+pub(crate) async fn keys_open(records: &dyn Records, master: &MasterKey) -> Result<bool, Error> {
+    let stored = records.store_keys().await?;
+    let of = |purpose| stored.iter().filter(move |key| key.purpose == purpose);
+    let opens = |key: &&StoreKey| store_key::open(key, &key.purpose, master).is_some();
+    // Tags were computed with each of the tag keys. Of the others, any one is enough.
+    let others = [code::PURPOSE, cursor::PURPOSE].into_iter();
+    Ok(of(tag::PURPOSE).all(|key| opens(&key))
+        && others
+            .filter(|purpose| of(purpose).next().is_some())
+            .all(|purpose| of(purpose).any(|key| opens(&key))))
+}
+
 /// The change that gives the store a key for this purpose, unless it has one.
 pub(super) fn new_store_key(
     purpose: &str,

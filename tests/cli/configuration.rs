@@ -237,6 +237,9 @@ fn a_store_under_another_master_key_says_so() {
     other
         .run(&["agent", "list"])
         .refused(1, "do not open under this master key");
+    let checked = other.run(&["config", "check"]);
+    checked.refused(2, "keys.master_key (environment variable");
+    checked.refused(2, "do not open under this master key");
 }
 
 #[test]

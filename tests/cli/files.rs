@@ -7,6 +7,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::{Connection as _, SqliteConnection};
+
 use crate::server::{free_port, start};
 use crate::{Home, text};
 
@@ -74,6 +77,65 @@ fn a_database_that_is_lost_is_not_taken_for_a_first_start() {
             }
             assert_eq!(files(&home), before, "{command:?} changed something");
         }
+    }
+}
+
+/// A database file with a header and no table: what is left of a young store whose log is lost.
+async fn write_header(home: &Home) {
+    let options = SqliteConnectOptions::new()
+        .filename(home.path(DATABASE))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal);
+    let conn = SqliteConnection::connect_with(&options).await.unwrap();
+    conn.close().await.unwrap();
+    assert_eq!(fs::metadata(home.path(DATABASE)).unwrap().len(), 4_096);
+}
+
+#[tokio::test]
+async fn a_database_that_lost_its_content_is_not_taken_for_a_first_start() {
+    for (remains, has_tables) in [
+        (&[MASTER_KEY][..], false),
+        (&[OPERATOR], false),
+        (&[MASTER_KEY, OPERATOR], false),
+        (&[OPERATOR], true),
+    ] {
+        let home = Home::new();
+        if has_tables {
+            assert_eq!(home.run(&["migrate"]).code, 0);
+        } else {
+            fs::create_dir(home.path("sealwright-data")).unwrap();
+            write_header(&home).await;
+        }
+        for name in remains {
+            home.write(name, "what was there\n");
+        }
+        // Whoever reads a log writes into the memory file beside it.
+        let files = || {
+            let mut files = files(&home);
+            files.remove("sealwright.db-shm");
+            files
+        };
+        let before = files();
+        for command in [
+            &["agent", "list"][..],
+            &["scope", "list"],
+            &["audit", "key"],
+            &["migrate"],
+            &["agent", "create", "--name", "n", "--scope", ""],
+            &["serve"],
+        ] {
+            let ran = home.run(&[&PORTS[..], command].concat());
+            for part in remains
+                .iter()
+                .copied()
+                .chain([DATABASE, "serve --new-store"])
+            {
+                ran.refused(1, part);
+            }
+            assert!(files() == before, "{command:?} changed something");
+        }
+        home.run(&["config", "check"]).refused(2, "database.url");
+        assert!(files() == before, "the check changed something");
     }
 }
 

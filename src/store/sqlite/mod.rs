@@ -49,6 +49,7 @@ mod usage;
 mod write;
 
 use lane::ask;
+pub(crate) use open::Content;
 pub use open::SqliteStore;
 pub use serve_lock::NotAlone;
 pub(crate) use serve_lock::ServeLock;

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 
-use crate::store::error::OpenError;
+use crate::store::error::{OpenError, StoreError};
 use crate::store::terms_book::TermsBook;
 
 use super::errors::{bounded, open_error, store_error};
 use super::file::DatabaseFile;
-use super::lane::{Readers, Writer};
+use super::lane::{Readers, Writer, ask_again};
 use super::schema::migrator;
 use super::serve_lock::{NotAlone, ServeLock, demand_one_name};
 use super::turn;
@@ -26,6 +26,17 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// twice the length to which it grows by itself. Only a reader that stays open makes the log
 /// longer; the second write after that reader has gone cuts the log.
 const MAX_LOG: u32 = 8 * 1024 * 1024;
+
+/// What a SQLite file holds of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// No table of a store. A young store's file is like this when its log was lost.
+    NoTables,
+    /// The tables, without the keys that the first start draws.
+    NoKeys,
+    /// A store.
+    Store,
+}
 
 /// A SQLite file that holds everything.
 #[derive(Debug)]
@@ -92,8 +103,29 @@ impl SqliteStore {
         }
     }
 
+    /// What an existing file holds. Nothing is written, created or migrated.
+    pub async fn content(path: &Path) -> Result<Content, StoreError> {
+        let store = Self::open_to_read(path);
+        ask_again!(store.readers, content).await
+    }
+
     /// Makes this process the only one that serves from the file.
     pub fn lock_serve(path: &Path) -> Result<ServeLock, NotAlone> {
         ServeLock::take(path)
     }
+}
+
+async fn content(conn: &mut SqliteConnection) -> sqlx::Result<Content> {
+    let tables =
+        "select exists (select 1 from sqlite_master where type = 'table' and name = 'store_key')";
+    if !sqlx::query_scalar(tables).fetch_one(&mut *conn).await? {
+        return Ok(Content::NoTables);
+    }
+    let keys = "select exists (select 1 from store_key)";
+    let has_keys = sqlx::query_scalar(keys).fetch_one(conn).await?;
+    Ok(if has_keys {
+        Content::Store
+    } else {
+        Content::NoKeys
+    })
 }
