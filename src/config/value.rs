@@ -252,7 +252,7 @@ const TARGETS: &[&str] = &[
 ];
 #[rustfmt::skip]
 const MODULES: &[&str] = &[
-    "api", "app", "cli", "clock", "config", "document", "domain", "entropy", "http", "keys", "service", "store", "tasks",
+    "api", "app", "cli", "clock", "config", "document", "domain", "entropy", "http", "json", "keys", "service", "store", "tasks",
     "telemetry", "request",
 ];
 
