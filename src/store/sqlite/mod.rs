@@ -5,7 +5,8 @@
 //! lists the changes of the schema, `errors` says what an error means, `lane` keeps connections,
 //! `turn` makes processes take turns, `serve_lock` lets one process serve. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
 //! `events` and `keys` read, `places` keeps how far the events were read, `write` changes, `prune`
-//! removes. `issue` counts tokens, `redeem` counts those that cost a code.
+//! removes. `issue` counts tokens, `redeem` counts those that cost a code, both by the
+//! statements in `count` and `record`, to which `rows` gives lists of rows.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::store::{
 };
 
 mod agents;
+mod count;
 mod errors;
 mod events;
 mod file;
@@ -36,8 +38,10 @@ mod log;
 mod open;
 mod places;
 mod prune;
+mod record;
 mod redeem;
 mod revocations;
+mod rows;
 mod schema;
 mod scopes;
 mod search;

@@ -1,8 +1,8 @@
 //! Counting tokens if some of them cost an authorization code, on SQLite. The transaction that
 //! counts also spends the codes.
 //!
-//! Owns the statements about codes. The statements that count are in `issue`. Must not know what a
-//! code was made for.
+//! Owns the statements about codes. The statements that count are in `count` and `record`. Must not
+//! know what a code was made for.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,9 +22,11 @@ use crate::store::terms_book::TermsBook;
 use crate::store::token::{Batch, Verdict};
 use crate::store::write::Write;
 
+use super::count::count;
 use super::errors::bounded;
-use super::issue::{count, recall, record};
+use super::issue::recall;
 use super::lane::Writer;
+use super::record::record;
 use super::write::apply_all;
 
 /// One verdict for each grant.
@@ -67,9 +69,9 @@ async fn redeem(
     if !entitled.batch.grants.is_empty() {
         let folded = Folded::new(&entitled.batch.grants);
         let terms = book.terms_of(&entitled.batch.grants, batch.now.second());
-        let counted = count(conn, &entitled.batch, &folded, &terms).await?;
-        record(conn, &entitled.batch, &folded, &counted, &terms).await?;
-        verdicts = folded.verdicts(&counted);
+        let tally = count(conn, &entitled.batch, &folded, &terms).await?;
+        record(conn, &entitled.batch, &folded, &tally, &terms).await?;
+        verdicts = folded.verdicts(&tally.counted);
         give_back(conn, entitled.unspent(&verdicts)).await?;
     }
     revoke_first(conn, batch.now, &repeated(batch, &taken)).await?;
