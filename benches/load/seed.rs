@@ -155,7 +155,7 @@ fn warm_agents(secrets: &Secrets, wanted: Wanted) -> Fallible<(Vec<Agent>, Vec<R
         .collect();
     let mut hashes: Vec<String> = Vec::with_capacity(count);
     for hash in bulk::hash_all(&dear, &entropy) {
-        hashes.push(hash?.0.into());
+        hashes.push(hash?.0.to_string());
     }
     for (_, secret, _) in drawn.iter().skip(wanted.real) {
         hashes.push(cheap_hash(secret)?);

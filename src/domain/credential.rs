@@ -2,13 +2,15 @@
 //! computed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::id::{AgentId, CredentialId};
 use super::time::Timestamp;
 
-/// A password hash in PHC or modular-crypt form. `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretHash(pub Box<str>);
+/// A password hash in PHC or modular-crypt form. `Debug` shows nothing of it. The text is shared,
+/// because the memory of proven secrets holds it too.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SecretHash(pub Arc<str>);
 
 impl fmt::Debug for SecretHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -34,7 +34,6 @@ pub(crate) mod tag;
 mod token;
 
 pub(crate) use fault::KeyFault;
-pub(crate) use prefixed::length_prefixed;
 pub(crate) use token::{SignedToken, TokenTyp, Verified};
 
 struct SigningKey {

@@ -1,8 +1,8 @@
 //! Tag keys: they put a keyed tag into each generated secret, so that junk is refused in
 //! microseconds.
 //!
-//! Owns the tag's computation. Must not know the layout of a secret
-//! (src/service/clients/secret/format.rs).
+//! Owns the computation of the tag, and of the MAC that it is the first part of. Must not know the
+//! layout of a secret (src/service/clients/secret/format.rs).
 
 use aws_lc_rs::hmac;
 
@@ -39,12 +39,41 @@ impl TagKey {
         characters.next().is_none().then_some(Self { key_id, key })
     }
 
-    /// 64 bits of HMAC-SHA-256 over the length-prefixed client id and random part.
-    pub fn tag(&self, client_id: &[u8], random: &[u8]) -> u64 {
-        let mut context = hmac::Context::with_key(&self.key);
-        length_prefixed([client_id, random], |part| context.update(part));
-        let mut first = [0u8; 8];
-        first.copy_from_slice(&context.sign().as_ref()[..8]);
-        u64::from_be_bytes(first)
+    /// The MAC of the random part of a secret of this client id. Each tag key has bytes of its own,
+    /// so the MAC stands for the key's id too.
+    pub fn mac(&self, client_id: &[u8], random: &[u8]) -> SecretMac {
+        SecretMac::sign(&self.key, [client_id, random])
+    }
+}
+
+/// HMAC-SHA-256 that stands for a secret. Equality need not take constant time, because nobody can
+/// aim at a MAC without its key. `Debug` shows nothing of it, since it holds a tag.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SecretMac([u8; 32]);
+
+impl SecretMac {
+    /// The MAC over length-prefixed fields, so that no byte can move from one field to the next.
+    pub(crate) fn sign<const N: usize>(key: &hmac::Key, fields: [&[u8]; N]) -> Self {
+        let mut context = hmac::Context::with_key(key);
+        length_prefixed(fields, |part| context.update(part));
+        let mut mac = [0u8; 32];
+        mac.copy_from_slice(context.sign().as_ref());
+        Self(mac)
+    }
+
+    /// The tag: the first 64 bits.
+    pub(crate) fn tag(&self) -> u64 {
+        self.0.first_chunk().copied().map_or(0, u64::from_be_bytes)
+    }
+
+    /// The last 16 bits. A secret does not show them, and each value is equally likely.
+    pub(crate) fn last_bits(&self) -> u16 {
+        self.0.last_chunk().copied().map_or(0, u16::from_be_bytes)
+    }
+}
+
+impl std::fmt::Debug for SecretMac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretMac(redacted)")
     }
 }

@@ -16,11 +16,12 @@ use crate::domain::event::reason::RefusalReason::{self, UnknownClient, WrongSecr
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
+use crate::keys::tag::SecretMac;
 use crate::store::{AgentRecord, Change, CredentialChange, Freshness, Store, Write};
 use crate::telemetry::error_chain;
 
 use super::credentials::ClientCredentials;
-use super::secret::{Foreign, Presented, Proof, Secret, Secrets};
+use super::secret::{Foreign, Presented, Proof, Secret, Secrets, TaggedSecret};
 use crate::service::error::Error;
 use crate::service::limits::Limits;
 use crate::service::look::Look;
@@ -101,9 +102,9 @@ impl Authenticator {
             .inspect(credentials.client_id.as_str(), secret.expose())
         {
             Presented::Forged => Ok(Err(WrongSecret)),
-            Presented::Generated(tag) => match credentials.client_id.agent_id() {
+            Presented::Generated(tagged) => match credentials.client_id.agent_id() {
                 Some(agent_id) => {
-                    self.authenticate_generated(agent_id, credentials, secret, &tag, look)
+                    self.authenticate_generated(agent_id, credentials, secret, &tagged, look)
                         .await
                 }
                 None => Ok(Err(UnknownClient)),
@@ -131,7 +132,7 @@ impl Authenticator {
             .secrets
             .inspect(credentials.client_id.as_str(), secret.expose())
         {
-            Presented::Generated(tag) => Some(tag),
+            Presented::Generated(tagged) => Some(tagged.tag),
             _ => None,
         };
         candidate(record, tag.as_ref(), self.clock.now()).map(|credential| credential.credential_id)
@@ -162,7 +163,10 @@ impl Authenticator {
         } else if look.is_remembered()
             && let Some(agent_id) = agent_id
             && let Some(record) = self
-                .recall(agent_id, credentials, secret, None, now)
+                .recall(agent_id, None, now, |credential| {
+                    let secret = credentials.secret_for(credential, secret);
+                    Some(self.secrets.foreign_mac(credential, secret))
+                })
                 .await?
         {
             return Ok(Ok(record));
@@ -208,46 +212,46 @@ impl Authenticator {
         agent_id: &AgentId,
         credentials: &ClientCredentials,
         secret: &Secret,
-        tag: &Tag,
+        tagged: &TaggedSecret,
         look: Look,
     ) -> Result<Compared, Error> {
-        let now = self.clock.now();
+        let (tag, now) = (Some(&tagged.tag), self.clock.now());
+        // The MAC is that of the secret as decoded. A secret that decoding changed is not a
+        // generated one, so it matches no credential that takes the secret as it was sent.
+        let mac_for =
+            |credential: &Credential| (!credentials.is_raw_for(credential)).then_some(tagged.mac);
         if look.is_remembered()
-            && let Some(record) = self
-                .recall(agent_id, credentials, secret, Some(tag), now)
-                .await?
+            && let Some(record) = self.recall(agent_id, tag, now, mac_for).await?
         {
             return Ok(Ok(record));
         }
         let Some(record) = self.store.agent(agent_id, Freshness::Fresh).await? else {
             return Ok(Err(UnknownClient));
         };
-        let Some(credential) = candidate(&record, Some(tag), now) else {
+        let found = candidate(&record, tag, now);
+        let Some((credential, mac)) = found.and_then(|found| Some((found, mac_for(found)?))) else {
             return Ok(Err(WrongSecret));
         };
-        let secret = credentials.secret_for(credential, secret);
-        match self.secrets.prove(credential, secret, now).await? {
+        match self.secrets.prove(credential, secret, mac, now).await? {
             Proof::Right(_) => Ok(Ok(record)),
             Proof::Wrong => Ok(Err(WrongSecret)),
         }
     }
 
     /// The agent's cached row, if memory knows that the secret belongs to a live credential of that
-    /// row. A cached row can only grant.
+    /// row. `mac_for` gives the MAC of the secret for that credential. A cached row can only grant.
     async fn recall(
         &self,
         agent_id: &AgentId,
-        credentials: &ClientCredentials,
-        secret: &Secret,
         tag: Option<&Tag>,
         now: Timestamp,
+        mac_for: impl Fn(&Credential) -> Option<SecretMac>,
     ) -> Result<Option<Arc<AgentRecord>>, Error> {
         let Some(record) = self.store.agent(agent_id, Freshness::Cached).await? else {
             return Ok(None);
         };
         let known = candidate(&record, tag, now).is_some_and(|credential| {
-            self.secrets
-                .recalls(credential, credentials.secret_for(credential, secret), now)
+            mac_for(credential).is_some_and(|mac| self.secrets.recalls(credential, mac, now))
         });
         Ok(known.then_some(record))
     }

@@ -53,4 +53,10 @@ impl ClientCredentials {
             .filter(|_| credential.raw_basic)
             .unwrap_or(decoded)
     }
+
+    /// Whether the secret to compare with this credential is the one as it stood in HTTP Basic,
+    /// which form-decoding changed.
+    pub(super) fn is_raw_for(&self, credential: &Credential) -> bool {
+        credential.raw_basic && self.raw_secret.is_some()
+    }
 }

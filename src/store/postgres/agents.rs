@@ -213,7 +213,7 @@ fn credential_row(row: &PgRow, agent_id: &AgentId) -> sqlx::Result<Option<Creden
     Ok(Some(Credential {
         credential_id: CredentialId(credential_id),
         agent_id: agent_id.clone(),
-        hash: SecretHash(row.try_get("hash")?),
+        hash: SecretHash(row.try_get::<String, _>("hash")?.into()),
         tag: row.try_get::<Option<Box<str>>, _>("tag")?.map(Tag),
         prefix: row.try_get("prefix")?,
         created_at: Timestamp(row.try_get("made_at")?),

@@ -14,7 +14,7 @@ use crate::domain::Invalid;
 use crate::domain::credential::Tag;
 use crate::domain::id::AgentId;
 use crate::entropy::{Entropy, NoEntropy};
-use crate::keys::tag::TagKey;
+use crate::keys::tag::{SecretMac, TagKey};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const PREFIX: &str = "sw_";
@@ -71,11 +71,21 @@ impl fmt::Debug for Secret {
 #[derive(Debug)]
 pub enum Presented {
     /// A secret that this store generated for this client id. It may have been rotated away.
-    Generated(Tag),
+    Generated(TaggedSecret),
     /// A secret that has the form of this store's secrets but does not belong to this client id.
     Forged,
     /// A foreign secret, that is, one of any other form: only an imported credential can match it.
     Other,
+}
+
+/// What a generated secret is known by once its tag has turned out right.
+#[derive(Debug)]
+pub struct TaggedSecret {
+    /// The tag, as a credential stores it.
+    pub tag: Tag,
+    /// The MAC of the random part. It stands for every byte of the secret: the rest of a generated
+    /// secret follows from the MAC, and a secret with any other rest is forged.
+    pub mac: SecretMac,
 }
 
 /// Draws a secret for `agent_id` under `key`.
@@ -85,17 +95,16 @@ pub(crate) fn generate(
     entropy: &dyn Entropy,
 ) -> Result<(Secret, Tag), NoEntropy> {
     let random = draw_base62(entropy)?;
-    let tag = base62::<TAG>(u128::from(
-        key.tag(agent_id.as_str().as_bytes(), random.as_bytes()),
-    ));
+    let mac = key.mac(agent_id.as_str().as_bytes(), random.as_bytes());
+    let tag = base62::<TAG>(mac.tag());
     let mut text = Zeroizing::new(String::with_capacity(LENGTH));
     text.push_str(PREFIX);
     text.push(key.key_id);
     text.push_str(&random);
-    text.push_str(&tag);
-    let crc = base62::<CRC>(u128::from(crc32(text.as_bytes())));
-    text.push_str(&crc);
-    Ok((Secret(text), Tag(format!("{}{tag}", key.key_id).into())))
+    text.extend(tag.map(char::from));
+    let crc = base62::<CRC>(u64::from(crc32(text.as_bytes())));
+    text.extend(crc.map(char::from));
+    Ok((Secret(text), stored_tag(key, tag)))
 }
 
 /// Classifies `secret` for `client_id`. Costs one HMAC at most and reads nothing.
@@ -117,10 +126,12 @@ pub(crate) fn inspect(keys: &[TagKey], client_id: &[u8], secret: &str) -> Presen
     let (body, crc) = secret.split_at(LENGTH - CRC);
     let (head, tag) = body.split_at(LENGTH - CRC - TAG);
     let random = &head[PREFIX.len() + 1..];
-    let expected = base62::<TAG>(u128::from(key.tag(client_id, random.as_bytes())));
-    let tag_is_right: bool = expected.as_bytes().ct_eq(tag.as_bytes()).into();
-    if tag_is_right && crc == base62::<CRC>(u128::from(crc32(body.as_bytes()))) {
-        Presented::Generated(Tag(format!("{}{tag}", key.key_id).into()))
+    let mac = key.mac(client_id, random.as_bytes());
+    let expected = base62::<TAG>(mac.tag());
+    let tag_is_right: bool = expected.ct_eq(tag.as_bytes()).into();
+    if tag_is_right && crc.as_bytes() == base62::<CRC>(u64::from(crc32(body.as_bytes()))) {
+        let tag = stored_tag(key, expected);
+        Presented::Generated(TaggedSecret { tag, mac })
     } else {
         Presented::Forged
     }
@@ -145,15 +156,23 @@ fn draw_base62(entropy: &dyn Entropy) -> Result<Zeroizing<String>, NoEntropy> {
     Ok(text)
 }
 
+/// The tag with the id of its key before it.
+fn stored_tag(key: &TagKey, tag: [u8; TAG]) -> Tag {
+    let mut text = String::with_capacity(1 + TAG);
+    text.push(key.key_id);
+    text.extend(tag.map(char::from));
+    Tag(text.into())
+}
+
 /// `value` in base62, most significant first, padded to `N` characters.
-fn base62<const N: usize>(mut value: u128) -> String {
+fn base62<const N: usize>(mut value: u64) -> [u8; N] {
     let mut digits = [b'0'; N];
     for digit in digits.iter_mut().rev() {
         let index = usize::try_from(value % 62).unwrap_or(0);
         *digit = ALPHABET[index];
         value /= 62;
     }
-    digits.iter().map(|d| char::from(*d)).collect()
+    digits
 }
 
 /// CRC-32 (ISO 3309, as in zip and gzip). With it, a scanner can check a found secret offline.
@@ -170,6 +189,13 @@ fn crc32(bytes: &[u8]) -> u32 {
         }
     }
     !crc
+}
+
+/// `body` with the checksum that belongs to it.
+#[cfg(test)]
+pub(super) fn with_crc(body: &str) -> String {
+    let crc = base62::<CRC>(u64::from(crc32(body.as_bytes())));
+    body.chars().chain(crc.map(char::from)).collect()
 }
 
 #[cfg(test)]
@@ -203,7 +229,7 @@ mod tests {
         let (secret, tag) = generate(&keys[0], &id, &SeededEntropy::new(7)).unwrap();
         assert_eq!(secret.expose().len(), 64);
         assert!(
-            matches!(inspect(&keys, b"agent-1", secret.expose()), Presented::Generated(t) if t == tag)
+            matches!(inspect(&keys, b"agent-1", secret.expose()), Presented::Generated(known) if known.tag == tag)
         );
         assert!(matches!(
             inspect(&keys, b"agent-2", secret.expose()),

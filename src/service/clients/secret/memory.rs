@@ -1,8 +1,9 @@
 //! The memory of proven secrets, and the order among requests that prove the same secret.
 //!
-//! Owns how long a proof is remembered. Holds MACs under a key that the process draws and never
-//! writes down, and only of successes: wrong secrets cannot evict a proof. Must not know how a
-//! secret is proven.
+//! Owns how long a proof is remembered. Knows a generated secret by the MAC that its tag is cut
+//! from, which was computed to inspect it, and a foreign one by a MAC under a key that the process
+//! draws and never writes down. Holds only successes: wrong secrets cannot evict a proof. Must not
+//! know how a secret is proven.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,9 +13,10 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
 use crate::domain::credential::{Credential, SecretHash};
+use crate::domain::id::CredentialId;
 use crate::domain::time::Timestamp;
 use crate::entropy::{Entropy, NoEntropy};
-use crate::keys::length_prefixed;
+use crate::keys::tag::SecretMac;
 
 use super::format::Secret;
 
@@ -35,15 +37,38 @@ const MAX_PROOFS: u64 = 100_000;
 /// The memory has room for this many at the start, and grows if there are more.
 const EXPECTED: usize = 1_000;
 
-pub(super) type Mac = [u8; 32];
+/// What was proven. Equal only if every byte of every part is.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) enum Proven {
+    /// That the secret with this MAC matches this hash, of this credential. The hash is the
+    /// credential's version, so the proof of a credential that was replaced no longer counts. The
+    /// id of the credential is its own in the whole store, so it stands for the agent too.
+    Match(SecretMac, CredentialId, SecretHash),
+    /// That the client id and secret with this MAC belong together, by whichever credential. It can
+    /// be looked up before any credential is read.
+    Pair(SecretMac),
+}
+
+impl Proven {
+    /// That the secret with this MAC matches `credential` as it is.
+    pub(super) fn of(mac: SecretMac, credential: &Credential) -> Self {
+        Self::Match(mac, credential.credential_id, credential.hash.clone())
+    }
+
+    fn mac(&self) -> &SecretMac {
+        match self {
+            Self::Match(mac, ..) | Self::Pair(mac) => mac,
+        }
+    }
+}
 
 pub(super) struct Memory {
     mac_key: hmac::Key,
-    /// Until when each proof counts. The look-up need not take constant time, because without the
-    /// key nobody can aim at a MAC.
-    proven: Cache<Mac, Timestamp>,
+    /// Until when each proof counts. The look-up need not take constant time, because nobody can
+    /// aim at a MAC without its key.
+    proven: Cache<Proven, Timestamp>,
     /// One hash at a time for the same secret. Different secrets do not wait for each other.
-    flights: Mutex<HashMap<Mac, Weak<tokio::sync::Mutex<()>>>>,
+    flights: Mutex<HashMap<SecretMac, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl Memory {
@@ -57,59 +82,42 @@ impl Memory {
         })
     }
 
-    /// The proof that `secret` matches `hash`, of this credential. The hash is the credential's
-    /// version, so the proof of a credential that was replaced no longer counts. The digest at its
-    /// end is enough, because it depends on the salt and the parameters before it. The id of the
-    /// credential is its own in the whole store, so it stands for the agent too.
-    pub(super) fn mac(&self, credential: &Credential, hash: &SecretHash, secret: &Secret) -> Mac {
+    /// The MAC of a foreign secret that is compared with `credential`.
+    pub(super) fn mac(&self, credential: &Credential, secret: &Secret) -> SecretMac {
         let id = credential.credential_id.0;
-        let digest = hash.0.rsplit('$').next().unwrap_or_default();
-        self.sign([
-            b"",
-            id.as_bytes(),
-            digest.as_bytes(),
-            secret.expose().as_bytes(),
-        ])
+        let secret = secret.expose().as_bytes();
+        SecretMac::sign(&self.mac_key, [b"", id.as_bytes(), secret])
     }
 
-    /// The proof that `secret` authenticated `client_id`, by whichever credential. It can be looked
-    /// up before any credential is read.
-    pub(super) fn pair(&self, client_id: &str, secret: &Secret) -> Mac {
-        self.sign([client_id.as_bytes(), b"", b"", secret.expose().as_bytes()])
-    }
-
-    /// HMAC over length-prefixed fields, so that no byte can move from one field to the next.
-    fn sign(&self, fields: [&[u8]; 4]) -> Mac {
-        let mut context = hmac::Context::with_key(&self.mac_key);
-        length_prefixed(fields, |part| context.update(part));
-        let mut mac = [0u8; 32];
-        mac.copy_from_slice(context.sign().as_ref());
-        mac
+    /// The MAC of a client id and a foreign secret as they were sent.
+    pub(super) fn pair(&self, client_id: &str, secret: &Secret) -> SecretMac {
+        let secret = secret.expose().as_bytes();
+        SecretMac::sign(&self.mac_key, [client_id.as_bytes(), b"", secret])
     }
 
     /// Whether the proof is remembered. If it is, its time is extended.
-    pub(super) fn recalls(&self, mac: &Mac, now: Timestamp) -> bool {
-        let Some(until) = self.proven.get(mac).filter(|until| now < *until) else {
+    pub(super) fn recalls(&self, proven: &Proven, now: Timestamp) -> bool {
+        let Some(until) = self.proven.get(proven).filter(|until| now < *until) else {
             return false;
         };
         if until < now.saturating_add(RENEWED_BELOW) {
-            self.keep(*mac, now);
+            self.keep(proven.clone(), now);
         }
         true
     }
 
-    pub(super) fn keep(&self, mac: Mac, now: Timestamp) {
+    pub(super) fn keep(&self, proven: Proven, now: Timestamp) {
         // The MAC is random enough to spread the times at which proofs end.
-        let jitter = i64::from(u16::from_be_bytes([mac[0], mac[1]])) % JITTER;
+        let jitter = i64::from(proven.mac().last_bits()) % JITTER;
         self.proven
-            .insert(mac, now.saturating_add(PROOF_TTL - jitter));
+            .insert(proven, now.saturating_add(PROOF_TTL - jitter));
     }
 
-    pub(super) fn forget(&self, mac: &Mac) {
-        self.proven.remove(mac);
+    pub(super) fn forget(&self, proven: &Proven) {
+        self.proven.remove(proven);
     }
 
-    pub(super) fn join_flight(&self, mac: Mac) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn join_flight(&self, mac: SecretMac) -> Arc<tokio::sync::Mutex<()>> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(&mac).and_then(Weak::upgrade) {
             return flight;
@@ -133,7 +141,7 @@ impl Memory {
 mod tests {
     use uuid::Uuid;
 
-    use crate::domain::id::{AgentId, CredentialId};
+    use crate::domain::id::AgentId;
     use crate::entropy::SeededEntropy;
 
     use super::*;
@@ -142,26 +150,30 @@ mod tests {
         Memory::new(&SeededEntropy::new(1)).unwrap()
     }
 
-    #[test]
-    fn what_is_used_is_remembered_for_longer_and_what_is_not_is_forgotten() {
-        let (memory, mac) = (memory(), [7; 32]);
-        let mut now = Timestamp(1_000);
-        assert!(!memory.recalls(&mac, now));
-        memory.keep(mac, now);
-        for _ in 0..10 {
-            now = now.saturating_add(PROOF_TTL - JITTER - 1);
-            assert!(memory.recalls(&mac, now));
-        }
-        assert!(!memory.recalls(&mac, now.saturating_add(PROOF_TTL)));
-        memory.keep(mac, now);
-        memory.forget(&mac);
-        assert!(!memory.recalls(&mac, now));
+    fn secret(text: &str) -> Secret {
+        Secret::parse(text).unwrap()
     }
 
     #[test]
-    fn the_memory_is_keyed_by_every_byte_of_every_field() {
+    fn what_is_used_is_remembered_for_longer_and_what_is_not_is_forgotten() {
         let memory = memory();
-        let secret = |text: &str| Secret::parse(text).unwrap();
+        let proven = Proven::Pair(memory.pair("a", &secret("b")));
+        let mut now = Timestamp(1_000);
+        assert!(!memory.recalls(&proven, now));
+        memory.keep(proven.clone(), now);
+        for _ in 0..10 {
+            now = now.saturating_add(PROOF_TTL - JITTER - 1);
+            assert!(memory.recalls(&proven, now));
+        }
+        assert!(!memory.recalls(&proven, now.saturating_add(PROOF_TTL)));
+        memory.keep(proven.clone(), now);
+        memory.forget(&proven);
+        assert!(!memory.recalls(&proven, now));
+    }
+
+    #[test]
+    fn the_mac_of_a_foreign_secret_depends_on_every_byte_of_every_field() {
+        let memory = memory();
         let base = Credential {
             credential_id: CredentialId(Uuid::from_u128(1)),
             agent_id: AgentId::parse("a").unwrap(),
@@ -172,22 +184,21 @@ mod tests {
             expires_at: None,
             raw_basic: false,
         };
-        let mac = memory.mac(&base, &base.hash, &secret("ab"));
-        let hash = Credential {
-            hash: SecretHash("$argon2id$m=1$salt$hashx".into()),
-            ..base.clone()
-        };
+        let mac = memory.mac(&base, &secret("ab"));
         let id = Credential {
             credential_id: CredentialId(Uuid::from_u128(2)),
             ..base.clone()
         };
-        for (other, text) in [(&hash, "ab"), (&id, "ab"), (&base, "abc"), (&base, "a")] {
-            assert_ne!(memory.mac(other, &other.hash, &secret(text)), mac);
+        for (other, text) in [(&id, "ab"), (&base, "abc"), (&base, "a")] {
+            assert_ne!(memory.mac(other, &secret(text)), mac);
         }
         let pair = memory.pair("a", &secret("ab"));
         assert_ne!(pair, mac);
         for (other, text) in [("aa", "b"), ("aab", ""), ("a", "abc"), ("b", "ab")] {
             assert!(Secret::parse(text).map_or(true, |text| memory.pair(other, &text) != pair));
         }
+        // Another process has another key, so what one remembers says nothing to the other.
+        let other = Memory::new(&SeededEntropy::new(2)).unwrap();
+        assert_ne!(other.pair("a", &secret("ab")), pair);
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::entropy::{Entropy, NoEntropy};
-use crate::keys::tag::TagKey;
+use crate::keys::tag::{SecretMac, TagKey};
 use crate::telemetry::metrics;
 
 use super::failures::Guess;
@@ -27,12 +27,12 @@ mod memory;
 pub(crate) mod pool;
 mod whole;
 
-pub(crate) use format::Presented;
 pub use format::Secret;
+pub(crate) use format::{Presented, TaggedSecret};
 pub(crate) use kdf::HashFault;
 pub(crate) use pool::{HashLane, HashPool, HashQueueFull};
 
-use memory::Memory;
+use memory::{Memory, Proven};
 use whole::Whole;
 
 /// The result of comparing a presented secret with one credential.
@@ -118,7 +118,7 @@ impl Secrets {
         secret: &Secret,
     ) -> Result<Option<Tag>, Invalid> {
         match self.inspect(agent_id.as_str(), secret.expose()) {
-            Presented::Generated(tag) => Ok(Some(tag)),
+            Presented::Generated(tagged) => Ok(Some(tagged.tag)),
             Presented::Other => Ok(None),
             Presented::Forged => Err(Invalid(
                 "the secret has the form of a generated one of another agent",
@@ -137,11 +137,14 @@ impl Secrets {
             .await??)
     }
 
-    /// Whether `secret` was proven for `credential` before. Uses memory alone.
-    pub fn recalls(&self, credential: &Credential, secret: &Secret, now: Timestamp) -> bool {
-        let known = self
-            .memory
-            .recalls(&self.memory.mac(credential, &credential.hash, secret), now);
+    /// The MAC under which a foreign secret is remembered for `credential`.
+    pub fn foreign_mac(&self, credential: &Credential, secret: &Secret) -> SecretMac {
+        self.memory.mac(credential, secret)
+    }
+
+    /// Whether the secret with this MAC was proven for `credential` before. Uses memory alone.
+    pub fn recalls(&self, credential: &Credential, mac: SecretMac, now: Timestamp) -> bool {
+        let known = self.memory.recalls(&Proven::of(mac, credential), now);
         if known {
             metrics::credential_cache(true);
         }
@@ -152,22 +155,23 @@ impl Secrets {
     /// work for every id. This is not a proof, because the credential may have been removed since.
     pub fn was_proven(&self, client_id: &str, secret: &Secret, now: Timestamp) -> bool {
         self.memory
-            .recalls(&self.memory.pair(client_id, secret), now)
+            .recalls(&Proven::Pair(self.memory.pair(client_id, secret)), now)
     }
 
-    /// Whether `secret`, whose tag is right, belongs to `credential`: from memory, or by one hash,
-    /// which never waits for foreign secrets.
+    /// Whether `secret`, whose tag is right and which has this MAC, belongs to `credential`: from
+    /// memory, or by one hash, which never waits for foreign secrets.
     pub async fn prove(
         &self,
         credential: &Credential,
         secret: &Secret,
+        mac: SecretMac,
         now: Timestamp,
     ) -> Result<Proof, HashQueueFull> {
-        let mac = self.memory.mac(credential, &credential.hash, secret);
+        let proven = Proven::of(mac, credential);
         let flight = self.memory.join_flight(mac);
         let _turn = flight.lock().await;
         // The request that had the turn before may have proven this secret.
-        if self.memory.recalls(&mac, now) {
+        if self.memory.recalls(&proven, now) {
             metrics::credential_cache(true);
             return Ok(Proof::Right(None));
         }
@@ -180,7 +184,7 @@ impl Secrets {
         {
             return Ok(Proof::Wrong);
         }
-        self.memory.keep(mac, now);
+        self.memory.keep(proven, now);
         Ok(Proof::Right(None))
     }
 
@@ -199,10 +203,10 @@ impl Secrets {
         // for each other like those of known ids.
         let flight = self.memory.join_flight(pair);
         let _turn = flight.lock().await;
-        let mac = foreign
+        let against = foreign
             .against
-            .map(|(c, secret)| self.memory.mac(c, &c.hash, secret));
-        if mac.is_some_and(|mac| self.memory.recalls(&mac, now)) {
+            .map(|(c, secret)| (c, self.memory.mac(c, secret)));
+        if against.is_some_and(|(c, mac)| self.memory.recalls(&Proven::of(mac, c), now)) {
             metrics::credential_cache(true);
             return Ok(Proof::Right(None));
         }
@@ -214,15 +218,13 @@ impl Secrets {
         };
         let verify = self.comparison(foreign, guess.clone());
         let proof = self.pool.run(lane, verify).await??;
-        match (&proof, foreign.against) {
-            (Proof::Right(better), Some((credential, secret))) => {
+        let pair = Proven::Pair(pair);
+        match (&proof, against) {
+            (Proof::Right(better), Some((c, mac))) => {
                 // From now on, the row holds one of these two hashes.
-                for hash in [Some(&credential.hash), better.as_ref()]
-                    .into_iter()
-                    .flatten()
-                {
-                    self.memory
-                        .keep(self.memory.mac(credential, hash, secret), now);
+                for hash in std::iter::once(&c.hash).chain(better) {
+                    let proven = Proven::Match(mac, c.credential_id, hash.clone());
+                    self.memory.keep(proven, now);
                 }
                 self.memory.keep(pair, now);
             }
@@ -298,6 +300,7 @@ impl From<NotHashed> for Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use uuid::Uuid;
 
     use crate::domain::id::CredentialId;
@@ -307,46 +310,113 @@ mod tests {
     use crate::keys::seal::MasterKey;
     use crate::keys::{store_key, tag};
 
+    const NOW: Timestamp = Timestamp(1_000);
+
     fn secrets() -> Secrets {
         let entropy = Arc::new(SeededEntropy::new(1));
         let master = MasterKey::generate(&*entropy).unwrap();
-        let key = TagKey::open(
-            &store_key::generate(tag::PURPOSE, 'a', &master, &*entropy).unwrap(),
-            &master,
-        )
-        .unwrap();
-        Secrets::new(vec![key], entropy, HashPool::start(1, 8).unwrap()).unwrap()
+        let key = |id| {
+            let stored = store_key::generate(tag::PURPOSE, id, &master, &*entropy).unwrap();
+            TagKey::open(&stored, &master).unwrap()
+        };
+        let keys = vec![key('a'), key('b')];
+        Secrets::new(keys, entropy, HashPool::start(1, 8).unwrap()).unwrap()
+    }
+
+    /// A secret of the agent `agent-1`, and its credential with this hash.
+    fn generated(secrets: &Secrets, hash: SecretHash) -> (Secret, Credential) {
+        let agent_id = AgentId::parse("agent-1").unwrap();
+        let (secret, tag) = secrets.generate(&agent_id).unwrap().unwrap();
+        let credential = Credential {
+            credential_id: CredentialId(Uuid::from_u128(1)),
+            agent_id,
+            hash,
+            tag: Some(tag),
+            prefix: secret.prefix().into(),
+            created_at: Timestamp(0),
+            expires_at: None,
+            raw_basic: false,
+        };
+        (secret, credential)
+    }
+
+    fn mac_of(secrets: &Secrets, client_id: &str, secret: &str) -> Option<SecretMac> {
+        match secrets.inspect(client_id, secret) {
+            Presented::Generated(tagged) => Some(tagged.mac),
+            _ => None,
+        }
+    }
+
+    fn is_recalled(secrets: &Secrets, client_id: &str, secret: &str, of: &Credential) -> bool {
+        mac_of(secrets, client_id, secret).is_some_and(|mac| secrets.recalls(of, mac, NOW))
     }
 
     #[tokio::test]
     async fn only_a_success_is_remembered() {
         let secrets = secrets();
-        let right = Secret::parse("right secret").unwrap();
-        let credential = Credential {
-            credential_id: CredentialId(Uuid::from_u128(1)),
-            agent_id: AgentId::parse("a").unwrap(),
-            hash: secrets.hash(&right).await.unwrap(),
-            tag: None,
-            prefix: "".into(),
-            created_at: Timestamp(0),
-            expires_at: None,
-            raw_basic: false,
-        };
-        let now = Timestamp(1_000);
-        let wrong = Secret::parse("wrong secret").unwrap();
-        assert!(matches!(
-            secrets.prove(&credential, &wrong, now).await.unwrap(),
-            Proof::Wrong
-        ));
+        let (right, mut credential) = generated(&secrets, SecretHash("".into()));
+        credential.hash = secrets.hash(&right).await.unwrap();
+        let (wrong, _) = generated(&secrets, SecretHash("".into()));
+        let [right_mac, wrong_mac] =
+            [&right, &wrong].map(|one| mac_of(&secrets, "agent-1", one.expose()).unwrap());
+        let proof = secrets.prove(&credential, &wrong, wrong_mac, NOW).await;
+        assert!(matches!(proof.unwrap(), Proof::Wrong));
         assert_eq!(secrets.memory.len(), 0);
-        assert!(!secrets.recalls(&credential, &right, now));
-        assert!(matches!(
-            secrets.prove(&credential, &right, now).await.unwrap(),
-            Proof::Right(None)
-        ));
-        assert!(secrets.recalls(&credential, &right, now));
-        assert!(!secrets.recalls(&credential, &wrong, now));
+        assert!(!secrets.recalls(&credential, right_mac, NOW));
+        let proof = secrets.prove(&credential, &right, right_mac, NOW).await;
+        assert!(matches!(proof.unwrap(), Proof::Right(None)));
+        assert!(secrets.recalls(&credential, right_mac, NOW));
+        assert!(!secrets.recalls(&credential, wrong_mac, NOW));
         // More than an hour later, the proof is forgotten.
-        assert!(!secrets.recalls(&credential, &right, Timestamp(1_000 + 2 * 3_600)));
+        assert!(!secrets.recalls(&credential, right_mac, Timestamp(1_000 + 2 * 3_600)));
+    }
+
+    /// `text` with one byte replaced, inserted or removed. `None` if that leaves it as it was, or
+    /// is no text any more.
+    fn change(text: &str, at: prop::sample::Index, byte: u8, how: u8) -> Option<String> {
+        let mut bytes = text.as_bytes().to_vec();
+        let at = at.index(bytes.len());
+        match how {
+            0 => bytes[at] = byte,
+            1 => bytes.insert(at, byte),
+            _ => drop(bytes.remove(at)),
+        }
+        String::from_utf8(bytes).ok().filter(|new| new != text)
+    }
+
+    proptest! {
+        #[test]
+        fn a_change_of_any_byte_of_any_part_is_not_remembered(
+            at in any::<prop::sample::Index>(),
+            byte in prop_oneof![any::<u8>(), prop::char::range('0', 'z').prop_map(|c| c as u8)],
+            how in 0..3u8,
+            bit in 0..128u32,
+        ) {
+            let secrets = secrets();
+            let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA";
+            let (secret, credential) = generated(&secrets, SecretHash(hash.into()));
+            let (id, text) = (credential.agent_id.as_str(), secret.expose());
+            secrets.memory.keep(Proven::of(mac_of(&secrets, id, text).unwrap(), &credential), NOW);
+            prop_assert!(is_recalled(&secrets, id, text, &credential));
+
+            if let Some(text) = change(text, at, byte, how) {
+                prop_assert!(!is_recalled(&secrets, id, &text, &credential));
+                // The checksum holds no key, so anybody can make it right again.
+                if let Some((body, _)) = text.split_at_checked(58) {
+                    let text = format::with_crc(body);
+                    prop_assert!(text == secret.expose() || !is_recalled(&secrets, id, &text, &credential));
+                }
+            }
+            if let Some(id) = change(id, at, byte, how) {
+                prop_assert!(!is_recalled(&secrets, &id, text, &credential));
+            }
+            if let Some(hash) = change(hash, at, byte, how) {
+                let other = Credential { hash: SecretHash(hash.into()), ..credential.clone() };
+                prop_assert!(!is_recalled(&secrets, id, text, &other));
+            }
+            let other = credential.credential_id.0.as_u128() ^ (1 << bit);
+            let other = Credential { credential_id: CredentialId(Uuid::from_u128(other)), ..credential.clone() };
+            prop_assert!(!is_recalled(&secrets, id, text, &other));
+        }
     }
 }

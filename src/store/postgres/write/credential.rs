@@ -121,7 +121,7 @@ pub(super) async fn insert_credential(
     sqlx::query(sql)
         .bind(credential.credential_id.0)
         .bind(credential.agent_id.as_str())
-        .bind(&credential.hash.0)
+        .bind(&*credential.hash.0)
         .bind(credential.tag.as_ref().map(|tag| &*tag.0))
         .bind(&credential.prefix)
         .bind(credential.created_at.0)
