@@ -25,6 +25,9 @@ const UNLISTED_TOKENS: &str = "sealwright_unlisted_tokens";
 const SHED: &str = "sealwright_shed_total";
 const BUILD_INFO: &str = "sealwright_build_info";
 
+/// The outcome of a token request that got its token.
+const ISSUED: &str = "issued";
+
 enum Kind {
     Counter,
     Gauge,
@@ -57,8 +60,23 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (BUILD_INFO,       Gauge,              "Always 1; the label tells the version."),
 ];
 
+/// The series that every token counts in. Finding a series costs more than counting, so these are
+/// found once.
+struct TokenSeries {
+    issued: metrics::Counter,
+    known_secrets: metrics::Counter,
+    batch_size: metrics::Histogram,
+}
+
+static TOKEN_SERIES: OnceLock<TokenSeries> = OnceLock::new();
+
 /// Counts an answered token request. `outcome` is `issued`, or the error code.
 pub(crate) fn token_request(outcome: &'static str) {
+    if outcome == ISSUED
+        && let Some(series) = TOKEN_SERIES.get()
+    {
+        return series.issued.increment(1);
+    }
     counter!(TOKEN_REQUESTS, "outcome" => outcome).increment(1);
 }
 
@@ -78,12 +96,22 @@ pub(crate) fn request(route: &'static str, status: u16, took: Duration) {
 pub(crate) fn batch_size(grants: usize) {
     // The batcher's limit is far below 2^53, from where an `f64` would round.
     #[expect(clippy::cast_precision_loss)]
-    histogram!(BATCH_SIZE).record(grants as f64);
+    let grants = grants as f64;
+    if let Some(series) = TOKEN_SERIES.get() {
+        series.batch_size.record(grants);
+    }
 }
 
 /// Counts a look-up of a proven secret in the cache.
 pub(crate) fn credential_cache(hit: bool) {
-    counter!(CREDENTIAL_CACHE, "result" => if hit { "hit" } else { "miss" }).increment(1);
+    match TOKEN_SERIES.get() {
+        Some(series) if hit => series.known_secrets.increment(1),
+        _ => credential_series(hit).increment(1),
+    }
+}
+
+fn credential_series(hit: bool) -> metrics::Counter {
+    counter!(CREDENTIAL_CACHE, "result" => if hit { "hit" } else { "miss" })
 }
 
 /// Counts a requested hash that got a place in the queue.
@@ -191,6 +219,7 @@ impl Metrics {
     }
 }
 
+/// Describes every metric, and starts the series that must exist before they are counted in.
 fn describe() {
     for (name, kind, help) in METRICS {
         match kind {
@@ -208,6 +237,11 @@ fn describe() {
         counter!(SHED, "of" => what.word()).increment(0);
     }
     hash_work(0, 0);
+    TOKEN_SERIES.get_or_init(|| TokenSeries {
+        issued: counter!(TOKEN_REQUESTS, "outcome" => ISSUED),
+        known_secrets: credential_series(true),
+        batch_size: histogram!(BATCH_SIZE),
+    });
     for kind in ["unavailable", "fault"] {
         counter!(FAILED_REQUESTS, "kind" => kind).increment(0);
     }
