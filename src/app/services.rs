@@ -13,7 +13,7 @@ use crate::domain::act::Act;
 use crate::domain::agent::Audience;
 use crate::domain::grant::Policy;
 use crate::domain::id::HolderId;
-use crate::entropy::uuid_v7;
+use crate::entropy::{IdEntropy, uuid_v7};
 use crate::http::body::Bodies;
 use crate::http::client_address::ClientAddresses;
 use crate::http::server_metadata::ServerMetadata;
@@ -247,7 +247,7 @@ pub fn compose(
         plans: Arc::clone(&plans),
         limits: Arc::clone(&limits),
         clock: Arc::clone(clock),
-        entropy: Arc::clone(entropy),
+        entropy: Arc::new(IdEntropy::new(Arc::clone(entropy))),
     });
     let mut process = [0u8; 8];
     entropy
