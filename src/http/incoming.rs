@@ -59,15 +59,14 @@ impl Incoming {
                 return Err(Refusal::ParameterInUri(name));
             }
         }
-        body.refuse_brackets(known)?;
-        body.refuse_brackets(&CREDENTIALS)?;
+        body.refuse_brackets(&[known, &CREDENTIALS])?;
         Ok(body)
     }
 
     /// The parameters of the query, for a path that reads no body and knows `known`.
     pub fn query_parameters(&self, known: &[&'static str]) -> Result<Parameters<'_>, Refusal> {
         let query = Parameters::of_form(self.query.as_bytes())?;
-        query.refuse_brackets(known)?;
+        query.refuse_brackets(&[known])?;
         Ok(query)
     }
 }

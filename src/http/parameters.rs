@@ -128,11 +128,18 @@ impl<'a> Parameters<'a> {
     /// Refuses each of these names if brackets follow it. PHP and others write a list in this way,
     /// and read `scope[]` as `scope`. If it were ignored like an unknown parameter, the request
     /// would ask for something that its sender did not mean (contract D14).
-    pub fn refuse_brackets(&self, known: &[&'static str]) -> Result<(), Refusal> {
-        let bracketed = self.0.iter().filter_map(|(name, _)| name.split_once('['));
-        for (plain, _) in bracketed {
-            if let Some(name) = known.iter().copied().find(|known| *known == plain) {
-                return Err(Refusal::BracketedParameter(name));
+    pub fn refuse_brackets(&self, known: &[&[&'static str]]) -> Result<(), Refusal> {
+        let has_brackets = |(name, _): &(Cow<'_, str>, _)| name.as_bytes().contains(&b'[');
+        if !self.0.iter().any(has_brackets) {
+            return Ok(());
+        }
+        for known in known.iter().copied().flatten() {
+            let is_bracketed = |(name, _): &(Cow<'_, str>, _)| {
+                name.split_once('[')
+                    .is_some_and(|(plain, _)| plain == *known)
+            };
+            if self.0.iter().any(is_bracketed) {
+                return Err(Refusal::BracketedParameter(known));
             }
         }
         Ok(())
