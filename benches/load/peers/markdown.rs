@@ -20,6 +20,9 @@ const RESIDENT: &str = "resident";
 const ROWS: &str = "rows a token";
 const LOG: &str = "write-ahead log a token";
 
+/// By how much the shares of the first and the last repetition may differ, as a part of the first.
+const MAX_DRIFT: f64 = 0.1;
+
 /// The figures of a row.
 pub fn row(turn: Turn<'_>) -> Row {
     let name = turn.name();
@@ -43,12 +46,22 @@ pub fn row(turn: Turn<'_>) -> Row {
     if !turn.log.is_empty() {
         figures.push(Figure::new(LOG, Unit::Bytes, turn.log));
     }
+    let notes = drift(&repetitions).into_iter().collect();
     Row {
         name,
         figures,
+        notes,
         ..Row::default()
     }
     .with(repetitions)
+}
+
+/// Tells if a program became faster or slower in the course of the series: then its warm-up was too
+/// short, or what it records makes it slower.
+fn drift(repetitions: &[Repetition]) -> Option<String> {
+    let (first, last) = (repetitions.first()?.share(), repetitions.last()?.share());
+    let drifts = (last / first - 1.0).abs() > MAX_DRIFT;
+    drifts.then(|| format!("NOT STEADY: the share was {first:.3} at first and {last:.3} at last"))
 }
 
 /// The versions of the programs that ran, one of each product.
@@ -84,6 +97,11 @@ pub fn print(rows: &[Row], machine: &Machine, versions: &[String]) {
         mean.is_finite()
             .then(|| format!("{} a CPU second", grouped(1.0 / mean)))
     };
+    for row in rows {
+        for note in &row.notes {
+            println!("\n{}: {note}.", row.name);
+        }
+    }
     println!(
         "\n{}, AVX512-IFMA: {ifma}, {} cores, {}, {}.\nRaw RS256 signatures: {}; without AVX512-IFMA: {}.\n{}.",
         machine.cpu,

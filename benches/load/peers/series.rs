@@ -65,15 +65,15 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Checks the endpoint's tokens, lets each client log in, and warms the program up.
+    /// Lets each client log in, checks the endpoint's tokens, and warms the program up.
     pub fn warm_up(&self, bench: &Bench, time: Duration) -> Fallible<()> {
         let subject = self.running.subject();
-        self.check()?;
         let done = bench.run_once(subject, &self.stream(Pace::Once), FIRST_TOKENS_TIMEOUT)?;
         if done.succeeded < self.running.clients.len() as u64 {
             let why = done.complaint.unwrap_or_default();
             return Err(format!("{}: not every client got a token: {why}", self.name()).into());
         }
+        self.check()?;
         let drive = Drive::start(
             &bench.cores,
             subject.address(),
