@@ -7,8 +7,9 @@
 //! `migrate` applies them, `errors` says what an error means, `rights` what the role must be
 //! allowed, `lane`, `allowance` and `shelf` keep connections, `ask` is one read on them. `agents`,
 //! `scopes`, `tokens`, `revocations`, `killed`, `events` and `keys` read, `places` keeps how far the
-//! events were read, `write` changes, `prune` removes. `issue` counts tokens (`locked` knows the agents whose tokens cannot be counted now),
-//! `redeem` counts those that cost a code.
+//! events were read, `write` changes, `prune` removes. `issue` issues tokens with the statement
+//! of `count` (`locked` knows the agents whose tokens cannot be counted now), `redeem` those that
+//! cost a code.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::store::{
 mod agents;
 mod allowance;
 mod ask;
+mod count;
 mod errors;
 mod events;
 mod issue;

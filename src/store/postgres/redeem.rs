@@ -2,7 +2,7 @@
 //! counts also spends the codes.
 //!
 //! Owns the statements about codes, and what happens when an answer is lost. The statement that
-//! counts is in `issue`. Must not know what a code was made for.
+//! counts is in `count`. Must not know what a code was made for.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,8 +22,9 @@ use crate::store::terms_book::TermsBook;
 use crate::store::token::{Batch, Verdict};
 use crate::store::write::Write;
 
+use super::count::count;
 use super::errors::{bounded, is_broken, is_lock_timeout};
-use super::issue::{count, landed_before, recall, unless_all_locked};
+use super::issue::{landed_before, recall, unless_all_locked};
 use super::lane::Lane;
 use super::locked::LockedAgents;
 use super::write::apply_all;

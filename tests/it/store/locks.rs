@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealwright::testing::store::batch::Batched;
+use sealwright::testing::store::postgres::PostgresStore;
 use sealwright::testing::store::{
     AgentChange, Batch, Change, Outcome, Store, StoreError, TokenChange, Verdict,
 };
@@ -141,6 +142,124 @@ async fn while_somebody_is_about_to_make_an_agents_counter_only_that_agent_waits
     let sql = "insert into quota (agent_id, month, used, granted, ceiling, slot, epoch)
                select 'x0', to_char(now() at time zone 'UTC', 'YYYYMM')::bigint, 0, 0, 0, 0, 0";
     only_x0_waits(sql, false).await;
+}
+
+/// The counters that no transaction holds.
+const FREE: &str = "select agent_id from quota order by agent_id for update skip locked";
+
+/// The statements that wait for a lock.
+const WAITING: &str = "select pid || ' since ' || query_start from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'";
+
+/// A batch waits for the counter of `e`. Returns the counters that are free meanwhile. `None` if the
+/// wait was over too early.
+async fn free_while_a_batch_waits_for_e(
+    db: &Database,
+    connections: u32,
+    agents: &[&str],
+) -> Option<Vec<String>> {
+    let store: Arc<dyn Store> = Arc::new(PostgresStore::open(db.url(), connections).await.unwrap());
+    let mut tokens = Vec::new();
+    for agent_id in agents {
+        tokens.extend(grants(&*store, agent_id, 1, None).await);
+    }
+    let held = holding(db, "update quota set used = used where agent_id = 'e'").await;
+    let sent = send(&store, batch(tokens));
+    let mut waiting = Vec::new();
+    while waiting.is_empty() && !sent.is_finished() {
+        waiting = db.texts(WAITING).await;
+    }
+    let free = db.texts(FREE).await;
+    let is_in_time = !waiting.is_empty() && db.texts(WAITING).await == waiting;
+    let_go(held).await;
+    // If the machine is slow, this can be a timeout.
+    let _ = sent.await.unwrap();
+    is_in_time.then_some(free)
+}
+
+/// Two servers that lock the counters of their batches in different orders would wait for each
+/// other. With one connection, the database plans freely.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_are_locked_in_the_order_of_the_agents() {
+    let db = Database::postgres().await;
+    let store = db.open().await;
+    // The counters lie in the table in another order, and so do the tokens in the batch.
+    let agents = ["g", "b", "e", "a", "h", "d", "f", "c"];
+    for agent_id in agents {
+        create(&*store, agent_id).await;
+        issue(&*store, agent_id, 1, None).await;
+    }
+    for is_analyzed in [false, true] {
+        if is_analyzed {
+            db.execute("analyze").await;
+        }
+        for connections in [1, 5] {
+            let mut free = None;
+            while free.is_none() {
+                free = free_while_a_batch_waits_for_e(&db, connections, &agents).await;
+            }
+            let expected = ["f", "g", "h"].map(str::to_owned);
+            assert_eq!(free, Some(expected.into()), "{connections} connections");
+        }
+    }
+    adds_up(&db).await;
+    db.remove().await;
+}
+
+/// Only an insertion writes a slot, and it logs the lock of each counter that exists already.
+#[tokio::test]
+async fn a_counter_that_exists_is_not_inserted_again() {
+    let db = Database::postgres().await;
+    let store = db.open().await;
+    let slot = "select slot from quota where agent_id = 'b'";
+    for agent_id in ["a", "b"] {
+        create(&*store, agent_id).await;
+        issue(&*store, agent_id, 1, None).await;
+    }
+    for (connections, expected) in [(5, 0), (1, 1)] {
+        let store = PostgresStore::open(db.url(), connections).await.unwrap();
+        let mut tokens = grants(&store, "a", 1, None).await;
+        tokens.extend(grants(&store, "b", 1, None).await);
+        assert_eq!(sent(&store, &batch(tokens)).await, [counted(0); 2]);
+        assert_eq!(db.number(slot).await, expected, "{connections} connections");
+    }
+    adds_up(&db).await;
+    db.remove().await;
+}
+
+/// A batch begins while another transaction is about to make the counter, and is counted on top.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_counter_that_appears_during_the_wait_is_counted_on() {
+    let db = Database::postgres().await;
+    let store: Arc<dyn Store> = db.open().await;
+    for agent_id in ["a", "b"] {
+        create(&*store, agent_id).await;
+    }
+    issue(&*store, "b", 1, None).await;
+    let mut held = holding(
+        &db,
+        "insert into quota (agent_id, month, used, granted, ceiling, slot, epoch)
+         select 'a', month, 7, 0, 0, 0, 0 from quota where agent_id = 'b'",
+    )
+    .await;
+    let mut tokens = grants(&*store, "b", 1, None).await;
+    tokens.extend(grants(&*store, "a", 3, Some(9)).await);
+    let waits = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { sent(&*store, &batch(tokens)).await }
+    });
+    while db.texts(WAITING).await.is_empty() && !waits.is_finished() {}
+    sqlx::raw_sql("commit").execute(&mut held).await.unwrap();
+    let seen = waits.await.unwrap();
+    // If the machine is so slow that the wait was too long, these tokens were left out.
+    if seen[1] != Seen::Locked {
+        let expected = [counted(0), counted(0), counted(0), Seen::QuotaReached];
+        assert_eq!(seen, expected);
+        let used = "select used from quota where agent_id = 'a'";
+        assert_eq!(db.number(used).await, 9);
+    }
+    held.close().await.unwrap();
+    db.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,187 @@
+//! The statement that counts a batch of tokens on PostgreSQL, and records them.
+//!
+//! Owns that statement. Must not know what happens when its answer is lost.
+
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::agent::Epoch;
+use crate::domain::event::request::RequestRef;
+use crate::domain::event::source::EventSource;
+use crate::domain::event::token_row::InlineTerms;
+use crate::domain::time::Timestamp;
+use crate::store::fold::{Counted, Folded, Slot};
+use crate::store::row::json;
+use crate::store::terms_book::BatchTerms;
+use crate::store::token::Batch;
+
+/// The parts, in the order in which they run:
+///
+/// - `entered` makes the batch count once: a second sending fails here, or waits here for the
+///   first. It records the database's time, which decides when this row is removed.
+/// - `period` finds the month by the same clock. `iat` is never in the future of either clock.
+/// - `asked` joins each slot with its agent and the catalogue as the decision saw them, in the
+///   order of the slots. It locks no agent's row: if a batch waits for a counter while a suspension
+///   commits, the batch continues with the epoch of its snapshot, and its tokens are dead. A slot is
+///   counted only if the database holds the credentials with which the agent authenticated: a
+///   cached secret that the database does not hold opens nothing, whatever version its row has. If
+///   tokens are recorded by rows of terms, and these rows changed since this process read them,
+///   nothing is counted.
+/// - `updated` counts the slots whose counters exist. `greatest` prevents a lowered limit from
+///   reducing the counter. Neither side can overflow, because 0 <= used and 0 <= ceiling. An update
+///   costs less of the database's log than `on conflict`, which logs the lock of each row as well,
+///   and it need not store what it can return. The log holds what lies between the first and the
+///   last changed byte of a row, so `granted` changes only at the limit: a counter that stays below
+///   the limit has counted all tokens of the slot. An update locks the rows in the order in which
+///   its plan finds them. This is the order of the slots if the plan may not use a hash, as with
+///   [`QueryPlanning::ByIndex`]. Otherwise this part counts nothing.
+/// - `inserted` counts the other slots, usually the first tokens of an agent in a month. A counter
+///   that appeared after this statement began is locked out of order. If two statements then wait
+///   for each other, the lock timeout ends it.
+/// - `recorded` writes one event for each token: the first tokens of each slot, as many as were
+///   granted.
+///
+/// [`QueryPlanning::ByIndex`]: super::query_planning::QueryPlanning::ByIndex
+const COUNT: &str = "
+    with entered as (
+        insert into batch (batch_id, at)
+        values ($1, floor(extract(epoch from now()))::bigint)
+        returning at
+    ),
+    period as (
+        select at, least($2::bigint, at) as iat, (date_part('year', t) * 100 + date_part('month', t))::bigint as month
+        from entered
+        cross join lateral (
+            select to_timestamp(least(greatest(at, 0), 253402300799)) at time zone 'UTC' as t
+        ) as moment
+    ),
+    asked as (
+        select a.agent_id, p.month, s.asked, s.ceiling, s.slot, a.epoch
+        from period p
+        cross join unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+                          $12::text[], $13::bigint[])
+            as s (agent_id, version, catalogue_version, asked, ceiling, slot, credentials, proofs)
+        join agent a on a.agent_id = s.agent_id and a.version = s.version and a.status = 'active'
+        where s.catalogue_version = (select version from revision where name = 'catalogue')
+          and s.proofs = (
+              select count(*) from credential c
+              where c.agent_id = s.agent_id and position(c.credential_id::text in s.credentials) > 0
+                and (c.expires_at is null or c.expires_at > p.at)
+          )
+          and ($14::bigint is null or $14 = (select version from revision where name = 'terms'))
+        order by s.slot
+    ),
+    updated as (
+        update quota q
+        set used = q.used + greatest(0, least(s.asked, s.ceiling - q.used)),
+            granted = case when s.asked < s.ceiling - q.used then q.granted else greatest(0, s.ceiling - q.used) end
+        from asked s
+        where q.agent_id = s.agent_id and q.month = s.month and current_setting('enable_hashjoin') = 'off'
+        returning q.agent_id, case when q.used < s.ceiling then s.asked else q.granted end, s.slot, s.epoch
+    ),
+    inserted as (
+        insert into quota as q (agent_id, month, used, granted, ceiling, slot, epoch)
+        select s.agent_id, s.month, least(s.asked, s.ceiling), least(s.asked, s.ceiling), s.ceiling, s.slot, s.epoch
+        from asked s
+        where s.slot <> all (array(select slot from updated))
+        on conflict (agent_id, month) do update
+        set used = q.used + greatest(0, least(excluded.granted, excluded.ceiling - q.used)),
+            granted = greatest(0, least(excluded.granted, excluded.ceiling - q.used)),
+            ceiling = excluded.ceiling,
+            slot = excluded.slot,
+            epoch = excluded.epoch
+        returning q.agent_id, q.granted, q.slot, q.epoch
+    ),
+    counted (agent_id, granted, slot, epoch) as (
+        select * from updated union all select * from inserted
+    ),
+    recorded as (
+        insert into token_event (request, jti, at, epoch, terms, source, agent_id, inline)
+        select t.request, t.jti, p.iat, c.epoch, t.terms, t.source, case when t.terms is null then c.agent_id end,
+               t.inline
+        from period p
+        cross join counted c
+        cross join lateral unnest(
+            ($9::uuid[])[c.slot + 1 : c.slot + c.granted],
+            ($10::integer[])[c.slot + 1 : c.slot + c.granted],
+            ($11::text[])[c.slot + 1 : c.slot + c.granted],
+            ($15::bytea[])[c.slot + 1 : c.slot + c.granted],
+            ($16::bytea[])[c.slot + 1 : c.slot + c.granted]
+        ) as t (jti, terms, inline, request, source)
+    )
+    select slot, granted, epoch, (select iat from period)
+    from counted";
+
+/// What was counted. `terms` are those of the grants of the batch.
+pub(super) async fn count(
+    conn: &mut PgConnection,
+    batch: &Batch,
+    folded: &Folded<'_>,
+    terms: &BatchTerms,
+) -> sqlx::Result<Vec<Counted>> {
+    let ids: Vec<&str> = folded.slots.iter().map(|s| s.agent_id.as_str()).collect();
+    let versions: Vec<i64> = folded.slots.iter().map(|s| s.agent_version).collect();
+    let catalogues: Vec<i64> = folded.slots.iter().map(|s| s.catalogue_version).collect();
+    let asked: Vec<i64> = folded.slots.iter().map(|s| s.asked).collect();
+    let ceilings: Vec<i64> = folded.slots.iter().map(|s| s.ceiling).collect();
+    let slots: Vec<i64> = folded.slots.iter().map(|s| s.first).collect();
+    let join = |s: &Slot<'_>| {
+        s.credentials
+            .iter()
+            .map(|c| c.0.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let credentials: Vec<String> = folded.slots.iter().map(join).collect();
+    let proofs: Vec<i64> = folded.slots.iter().map(Slot::proofs).collect();
+    let jtis: Vec<Uuid> = folded.tokens().map(|(_, g)| g.jti().0).collect();
+    let term_ids: Vec<Option<i32>> = folded.tokens().map(|(place, _)| terms.id(place)).collect();
+    let inlines = inlines(folded, terms)?;
+    let requests: Vec<Option<Vec<u8>>> = folded
+        .tokens()
+        .map(|(_, grant)| grant.request().map(RequestRef::to_bytes))
+        .collect();
+    let sources: Vec<Option<Vec<u8>>> = folded
+        .tokens()
+        .map(|(_, grant)| grant.source().map(EventSource::to_bytes))
+        .collect();
+    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(COUNT)
+        .bind(batch.id.0)
+        .bind(batch.now.second().0)
+        .bind(&ids)
+        .bind(&versions)
+        .bind(&catalogues)
+        .bind(&asked)
+        .bind(&ceilings)
+        .bind(&slots)
+        .bind(&jtis)
+        .bind(&term_ids)
+        .bind(&inlines)
+        .bind(&credentials)
+        .bind(&proofs)
+        .bind(terms.number())
+        .bind(&requests)
+        .bind(&sources)
+        .fetch_all(conn)
+        .await?;
+    let counted = |(slot, granted, epoch, iat)| Counted {
+        slot,
+        granted,
+        epoch: Epoch(epoch),
+        iat: Timestamp(iat),
+    };
+    if rows.is_empty() {
+        terms.doubt();
+    }
+    Ok(rows.into_iter().map(counted).collect())
+}
+
+/// For each token in folded order, its terms as text, unless they have a row.
+fn inlines(folded: &Folded<'_>, terms: &BatchTerms) -> sqlx::Result<Vec<Option<String>>> {
+    let inline = |(place, grant)| match terms.id(place) {
+        Some(_) => Ok(None),
+        None => json(&InlineTerms::from(grant)).map(Some),
+    };
+    let inlines: Result<_, _> = folded.tokens().map(inline).collect();
+    inlines.map_err(sqlx::Error::Encode)
+}
