@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::id::Kid;
 
+use super::base64url;
 use super::claims::Claims;
 use super::fault::KeyFault;
 
@@ -116,7 +117,7 @@ impl PrivateKey {
             .sign(&RSA_PKCS1_SHA256, &self.random, text.as_bytes(), signature)
             .map_err(|_| KeyFault::Signing)?;
         text.push('.');
-        URL_SAFE_NO_PAD.encode_string(&*signature, text);
+        base64url::append(signature, text);
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ use claims::{Claims, MAX_TOKEN_BYTES, TokenHeader};
 use seal::MasterKey;
 
 pub(crate) mod algorithm;
+mod base64url;
 pub(crate) mod claims;
 pub(crate) mod code;
 pub(crate) mod cursor;
@@ -200,7 +201,7 @@ impl Keyring {
         let claims = claims::encode(&self.issuer, &recorded);
         let mut jwt = String::with_capacity(key.encoded_header.len() + claims.len() * 4 / 3 + 700);
         jwt.push_str(&key.encoded_header);
-        URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
+        base64url::append(claims.as_bytes(), &mut jwt);
         key.pair.private.sign_onto(&mut jwt)?;
         if jwt.len() > MAX_TOKEN_BYTES {
             return Err(KeyFault::TooLong);
