@@ -206,6 +206,9 @@ pub mod service {
         pub mod expiry {
             pub use crate::service::journal::expiry::warn_of_expiry;
         }
+        pub mod lag {
+            pub use crate::service::journal::lag::{LedgerLag, measure_lag};
+        }
         pub mod ledger {
             pub use crate::service::journal::ledger::{
                 Ledger, MAX_PASS_EVENTS, TOKEN_PASS_INTERVAL,

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::http::state::State;
 use crate::service::clock::{SkewLog, measure_clock};
 use crate::service::journal::expiry::warn_of_expiry;
+use crate::service::journal::lag::measure_lag;
 use crate::service::journal::prune::TokenPruner;
 use crate::store::{Records, TermsBounds};
 use crate::tasks::Loop;
@@ -100,6 +101,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
                     .map_err(|e| error_chain(&e))
             }
         }),
+        ledger_lag(opened),
         known_terms(opened),
         new_terms(opened),
         every("limits", 30, move || {
@@ -122,6 +124,18 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
             }
         }),
     ])
+}
+
+/// Tells how far the ledger lags. Not a part of the ledger's own loop, which may be what hangs.
+fn ledger_lag(opened: &Opened) -> Loop {
+    let (records, clock) = (Arc::clone(&opened.records), Arc::clone(&opened.clock));
+    every("ledger lag", 5, move || {
+        let (records, clock) = (Arc::clone(&records), Arc::clone(&clock));
+        async move {
+            let measured = measure_lag(&*records, &clock).await;
+            measured.map(drop).map_err(|e| error_chain(&e))
+        }
+    })
 }
 
 /// Learns which terms of tokens have a row of their own.

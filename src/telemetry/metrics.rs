@@ -22,6 +22,8 @@ const INTROSPECTIONS: &str = "sealwright_introspections_total";
 const FAILED_REQUESTS: &str = "sealwright_failed_requests_total";
 const REFUSALS: &str = "sealwright_refused_requests_total";
 const UNLISTED_TOKENS: &str = "sealwright_unlisted_tokens";
+const LEDGER_LAG_EVENTS: &str = "sealwright_ledger_lag_events";
+const LEDGER_LAG_SECONDS: &str = "sealwright_ledger_lag_seconds";
 const SHED: &str = "sealwright_shed_total";
 const BUILD_INFO: &str = "sealwright_build_info";
 
@@ -56,6 +58,8 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (FAILED_REQUESTS,     Counter,            "Requests that could not be served, by kind: unavailable or fault."),
     (REFUSALS,         Counter,            "Refused requests by reason, as in the log."),
     (UNLISTED_TOKENS,  Gauge,              "Live tokens of killed agents that revoked_jtis has no room for."),
+    (LEDGER_LAG_EVENTS,   Gauge,           "Events that the tamper-evident log does not cover yet, at most."),
+    (LEDGER_LAG_SECONDS,  Gauge,           "Age in seconds of the oldest event that the tamper-evident log does not cover yet."),
     (SHED,             Counter,            "Connections and requests that were told to come again, by what there was too much of."),
     (BUILD_INFO,       Gauge,              "Always 1; the label tells the version."),
 ];
@@ -152,6 +156,15 @@ pub(crate) fn unlisted_tokens(tokens: u64) {
     gauge!(UNLISTED_TOKENS).set(tokens as f64);
 }
 
+/// Sets how many events are not logged yet, and the age of the oldest in seconds.
+pub(crate) fn ledger_lag(events: u64, seconds: u64) {
+    // Both numbers are far below 2^53, from where an `f64` would round.
+    #[expect(clippy::cast_precision_loss)]
+    let (events, seconds) = (events as f64, seconds as f64);
+    gauge!(LEDGER_LAG_EVENTS).set(events);
+    gauge!(LEDGER_LAG_SECONDS).set(seconds);
+}
+
 /// The resource of which there was too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shed {
@@ -231,6 +244,7 @@ fn describe() {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     // An alert on the increase of a counter works only if the counter exists at zero before.
     gauge!(UNLISTED_TOKENS).set(0.0);
+    ledger_lag(0, 0);
     counter!(HASHES).increment(0);
     counter!(HASH_SHED).increment(0);
     for what in Shed::ALL {
@@ -274,6 +288,8 @@ mod tests {
             "sealwright_token_batch_size_bucket{le=\"4\"}",
             "sealwright_credential_cache_total{result=\"hit\"}",
             "sealwright_hash_shed_total 0",
+            "sealwright_ledger_lag_events 0",
+            "sealwright_ledger_lag_seconds 0",
             "sealwright_refused_requests_total{reason=\"scope\"} 1",
             "sealwright_introspections_total{result=\"inactive\"}",
             "sealwright_failed_requests_total{kind=\"fault\"} 0",

@@ -6,9 +6,10 @@
 //!
 //! Every reader goes through [`settle`]. [`ledger`] is the one that makes the tamper-evident log
 //! ([`log`]) and adds up usage ([`usage`]). [`search`] is for people, who look for some events.
-//! [`prune`] says which tokens may be removed. [`expiry`] reads no events: it warns of what is to come.
+//! [`prune`] says which tokens may be removed. [`lag`] tells how far the ledger lags. [`expiry`] reads no events: it warns of what is to come.
 
 pub(crate) mod expiry;
+pub(crate) mod lag;
 pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod prune;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sealwright::testing::service::journal::lag::measure_lag;
 use sealwright::testing::service::journal::ledger::MAX_PASS_EVENTS;
 use sealwright::testing::store::LogEntryKind;
 use serde_json::Value;
@@ -20,6 +21,7 @@ on_both! {
     a_ledger_that_was_stopped_adds_nothing_when_it_wakes,
     ledgers_of_two_processes_make_one_history,
     a_log_that_was_changed_is_not_continued,
+    the_lag_tells_what_is_not_logged_yet,
 }
 
 async fn changes_are_logged_with_the_next_step_and_tokens_within_ten_seconds(app: &TestApp<'_>) {
@@ -262,4 +264,25 @@ async fn a_log_that_was_changed_is_not_continued(app: &TestApp<'_>) {
     assert_eq!(head(app).await.size, size);
     // Tokens go on.
     app.token(&app.agent("agents:read").await).await;
+}
+
+async fn the_lag_tells_what_is_not_logged_yet(app: &TestApp<'_>) {
+    let lag = async || {
+        let (records, clock) = (&*app.opened.records, &app.opened.clock);
+        let lag = measure_lag(records, clock).await.unwrap();
+        (lag.events, lag.seconds)
+    };
+    let mut ledger = ledger(app);
+    log_all(app, &mut ledger).await;
+    assert_eq!(lag().await, (0, 0));
+    let agent = app.agent("agents:read").await;
+    let changes = lag().await.0;
+    assert!(changes > 0);
+    app.clock.advance(100);
+    app.token(&agent).await;
+    assert_eq!(lag().await, (changes + 1, 100));
+    log_all(app, &mut ledger).await;
+    assert_eq!(lag().await, (0, 0));
+    app.token(&agent).await;
+    assert_eq!(lag().await, (1, 0));
 }
