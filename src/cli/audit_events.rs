@@ -110,7 +110,7 @@ fn row(listed: &ListedEvent) -> Vec<String> {
         event.id.get().to_string(),
         event.at.to_rfc3339(),
         event.kind.as_str().to_owned(),
-        event.actor.clone(),
+        event.actor.to_string(),
         text(event.agent_id.as_ref().map(ToString::to_string)),
         text(event.request_id.map(|request| request.to_string())),
         text(listed.entry.map(|entry| entry.to_string())),

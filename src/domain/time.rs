@@ -26,10 +26,36 @@ impl Timestamp {
 
     /// RFC 3339 in UTC with whole seconds, `2026-03-31T13:12:17Z`.
     pub fn to_rfc3339(self) -> String {
-        OffsetDateTime::from_unix_timestamp(self.0)
-            .ok()
-            .and_then(|t| t.format(&Rfc3339).ok())
-            .unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
+        let mut text = String::with_capacity(20);
+        self.write_rfc3339(&mut text);
+        text
+    }
+
+    /// Appends the text of [`Self::to_rfc3339`]. Every event has such a text, so the digits are
+    /// written without a format description. A moment that RFC 3339 cannot tell is written as the
+    /// last one that it can.
+    pub fn write_rfc3339(self, out: &mut String) {
+        let moment = OffsetDateTime::from_unix_timestamp(self.0).ok();
+        let Some(moment) = moment.filter(|moment| (0..=9_999).contains(&moment.year())) else {
+            out.push_str("9999-12-31T23:59:59Z");
+            return;
+        };
+        let (year, month, day) = moment.to_calendar_date();
+        let (hour, minute, second) = moment.to_hms();
+        let year = year.unsigned_abs();
+        let mut pair = |number: u32, end: &str| {
+            for digit in [number / 10 % 10, number % 10] {
+                out.push(char::from_digit(digit, 10).unwrap_or('0'));
+            }
+            out.push_str(end);
+        };
+        pair(year / 100, "");
+        pair(year % 100, "-");
+        pair(u8::from(month).into(), "-");
+        pair(day.into(), "T");
+        pair(hour.into(), ":");
+        pair(minute.into(), ":");
+        pair(second.into(), "Z");
     }
 
     /// Reads RFC 3339 with whole seconds.
@@ -114,6 +140,8 @@ impl fmt::Display for Month {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -153,6 +181,31 @@ mod tests {
             "99999-01-01T00:00:00Z",
         ] {
             assert!(Timestamp::parse_rfc3339(text).is_err(), "{text}");
+        }
+    }
+
+    /// What the library writes.
+    fn library_text(at: i64) -> String {
+        let moment = OffsetDateTime::from_unix_timestamp(at).ok();
+        let text = moment.and_then(|moment| moment.format(&Rfc3339).ok());
+        text.unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_is_written_as_the_library_does(
+            at in prop_oneof![any::<i64>(), -70_000_000_000..260_000_000_000i64, 0..4_000_000_000i64],
+        ) {
+            prop_assert_eq!(Timestamp(at).to_rfc3339(), library_text(at));
+        }
+    }
+
+    #[test]
+    fn the_ends_of_rfc_3339_are_written_as_the_library_does() {
+        for end in [-62_167_219_200, 0, 253_402_300_799] {
+            for at in end - 1..=end + 1 {
+                assert_eq!(Timestamp(at).to_rfc3339(), library_text(at));
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use time::{Date, Duration};
@@ -112,7 +113,7 @@ pub(crate) struct UsageFold {
 struct AgentUse {
     days: BTreeMap<Day, i64>,
     /// By the whole list of scopes, which few tokens of an agent change.
-    scope_lists: HashMap<String, Timestamp>,
+    scope_lists: HashMap<Arc<str>, Timestamp>,
     credentials: HashMap<CredentialId, Timestamp>,
 }
 
@@ -155,7 +156,7 @@ impl UsageFold {
             match agent.scope_lists.get_mut(scope) {
                 Some(last) => *last = minute.max(*last),
                 None => {
-                    agent.scope_lists.insert(scope.clone(), minute);
+                    agent.scope_lists.insert(Arc::clone(scope), minute);
                 }
             }
         }

@@ -210,19 +210,20 @@ pub(in crate::store) fn event(columns: EventColumns) -> EventRow {
     EventRow {
         id,
         at,
-        kind,
-        actor,
-        agent_id,
+        kind: kind.into(),
+        actor: actor.into(),
+        agent_id: agent_id.map(Arc::from),
         jti,
         expires_at,
         epoch,
-        detail,
+        detail: detail.into(),
         credential_id,
         org_id,
         source,
         request,
         reason,
-        data,
+        data: data.map(Arc::from),
+        decoded: None,
     }
 }
 
@@ -265,17 +266,4 @@ pub(in crate::store) fn token_event(columns: TokenColumns) -> EventRow {
         interned,
     };
     row.event_row()
-}
-
-/// The first `limit` events of both tables, in the order of their ids.
-pub(in crate::store) fn merged_events(
-    changes: Vec<EventColumns>,
-    tokens: Vec<TokenColumns>,
-    limit: i64,
-) -> Vec<EventRow> {
-    let tokens = tokens.into_iter().map(token_event);
-    let mut events: Vec<EventRow> = changes.into_iter().map(event).chain(tokens).collect();
-    events.sort_by_key(|event| event.id);
-    events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    events
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::domain::Invalid;
 use crate::domain::canonical::{NotCanonical, SafeInteger, canonicalize_object, write_integer};
@@ -56,7 +57,7 @@ impl Detail {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedEvent {
     /// Who caused it: `agent:<id>`, `operator:<user>@<host>` or `system`.
-    pub actor: String,
+    pub actor: Arc<str>,
     /// The agent that it concerns.
     pub agent_id: Option<AgentId>,
     /// When it happened.
@@ -82,7 +83,7 @@ pub struct LoggedEvent {
     /// The request that asked for it.
     pub request_id: Option<RequestRef>,
     /// The scopes of an issued token, joined by spaces.
-    pub scope: Option<String>,
+    pub scope: Option<Arc<str>>,
     /// Where the request came from, as precisely as events may tell it.
     pub source: Option<EventSource>,
 }
@@ -121,9 +122,9 @@ impl LoggedEvent {
         if let Some(agent_id) = agent_id {
             write_plain("agentId", agent_id.as_str(), out);
         }
-        write_plain("at", &at.to_rfc3339(), out);
+        write_time("at", *at, out);
         if let Some(credential_id) = credential_id {
-            write_shown("credentialId", credential_id, out);
+            write_uuid("credentialId", credential_id.0, out);
         }
         if let Some(detail) = detail {
             out.push_str(",\"detail\":");
@@ -134,12 +135,12 @@ impl LoggedEvent {
             write_integer(*epoch, out);
         }
         if let Some(exp) = exp {
-            write_plain("exp", &exp.to_rfc3339(), out);
+            write_time("exp", *exp, out);
         }
         out.push_str(",\"id\":");
         write_integer(*id, out);
         if let Some(jti) = jti {
-            write_shown("jti", jti, out);
+            write_uuid("jti", jti.0, out);
         }
         write_plain("kind", kind.as_str(), out);
         write_text("orgId", org_id.as_deref(), out);
@@ -170,6 +171,18 @@ fn write_plain(name: &str, value: &str, out: &mut String) {
     out.push('"');
 }
 
+fn write_time(name: &str, at: Timestamp, out: &mut String) {
+    write_name(name, out);
+    out.push('"');
+    at.write_rfc3339(out);
+    out.push('"');
+}
+
+fn write_uuid(name: &str, id: Uuid, out: &mut String) {
+    let mut text = Uuid::encode_buffer();
+    write_plain(name, id.hyphenated().encode_lower(&mut text), out);
+}
+
 /// Like [`write_plain`], without a string between the value and its text.
 fn write_shown(name: &str, value: &impl std::fmt::Display, out: &mut String) {
     write_name(name, out);
@@ -190,7 +203,6 @@ mod tests {
     use proptest::option;
     use proptest::prelude::*;
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
     use crate::domain::canonical::{MAX_INTEGER, canonicalize};
@@ -198,7 +210,7 @@ mod tests {
 
     fn least() -> LoggedEvent {
         LoggedEvent {
-            actor: "system".to_owned(),
+            actor: "system".into(),
             agent_id: None,
             at: Timestamp(0),
             credential_id: None,
@@ -227,7 +239,7 @@ mod tests {
             "{\"actor\":\"system\",\"at\":\"1970-01-01T00:00:00Z\",\"id\":1,\"kind\":\"key.removed\",\"v\":1}"
         );
         let full = LoggedEvent {
-            actor: "operator:o\"p@h".to_owned(),
+            actor: "operator:o\"p@h".into(),
             agent_id: AgentId::parse("a~1").ok(),
             at: Timestamp(1),
             credential_id: Some(CredentialId(Uuid::from_u128(1))),
@@ -243,7 +255,7 @@ mod tests {
                 process: 1,
                 count: 2,
             }),
-            scope: Some("db:read x".to_owned()),
+            scope: Some("db:read x".into()),
             source: SourcePrecision::Prefix.cut([192, 0, 2, 1].into()),
         };
         assert_eq!(
@@ -318,7 +330,7 @@ mod tests {
             )),
         );
         (texts, numbers, ids).prop_map(|(texts, numbers, ids)| LoggedEvent {
-            actor: texts.0,
+            actor: texts.0.into(),
             agent_id: texts.1.map(|id| AgentId::parse(&id).unwrap()),
             at: Timestamp(numbers.0),
             credential_id: ids.0.map(|id| CredentialId(Uuid::from_u128(id))),
@@ -336,7 +348,7 @@ mod tests {
             org_id: texts.2,
             reason: texts.3,
             request_id: ids.2.map(|text| RequestRef::of_client(&text)),
-            scope: texts.4,
+            scope: texts.4.map(Arc::from),
             source: ids.3.and_then(|address| SourcePrecision::Full.cut(address)),
         })
     }
@@ -347,7 +359,7 @@ mod tests {
             let bytes = event.bytes();
             let read: Value = serde_json::from_slice(&bytes).unwrap();
             prop_assert_eq!(canonicalize(&read).unwrap().into_bytes(), bytes);
-            prop_assert_eq!(read["actor"].as_str(), Some(event.actor.as_str()));
+            prop_assert_eq!(read["actor"].as_str(), Some(&*event.actor));
             prop_assert_eq!(read["reason"].as_str(), event.reason.as_deref());
             prop_assert_eq!(read["id"].as_i64(), Some(event.id.get()));
             prop_assert_eq!(read["kind"].as_str(), Some(event.kind.as_str()));

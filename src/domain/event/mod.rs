@@ -12,6 +12,7 @@ use super::scope::Scope;
 use super::time::{Month, Timestamp};
 
 pub(crate) mod changes;
+pub(crate) mod decoded_terms;
 pub(crate) mod detail;
 pub(crate) mod facts;
 pub(crate) mod kind;

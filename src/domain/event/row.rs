@@ -4,6 +4,9 @@
 //!
 //! Must not know SQL.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::domain::Invalid;
@@ -15,6 +18,7 @@ use crate::domain::time::Timestamp;
 
 use super::Event;
 use super::changes::Changes;
+use super::decoded_terms::DecodedTerms;
 use super::facts::{CredentialFacts, TokenTerms};
 use super::kind::EventKind;
 use super::logged::{Detail, LoggedEvent};
@@ -59,11 +63,11 @@ pub struct EventRow {
     /// When it happened, in unix seconds.
     pub at: i64,
     /// The name of its kind.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// Who caused it.
-    pub actor: String,
+    pub actor: Arc<str>,
     /// The agent that it concerns.
-    pub agent_id: Option<String>,
+    pub agent_id: Option<Arc<str>>,
     /// The token that it concerns.
     pub jti: Option<Uuid>,
     /// When that token expires, in unix seconds.
@@ -72,7 +76,7 @@ pub struct EventRow {
     pub epoch: Option<i64>,
     /// The text of [`Event::row_text`]; of an issued token, its scopes and, if it is about a user,
     /// the user in quotation marks.
-    pub detail: String,
+    pub detail: Arc<str>,
     /// The credential that it concerns, or with which the actor authenticated.
     pub credential_id: Option<Uuid>,
     /// The organisation that it concerns.
@@ -85,15 +89,19 @@ pub struct EventRow {
     pub reason: Option<String>,
     /// The text of [`Event::data`]; `None` in the rows of earlier releases, and if the event has no
     /// details.
-    pub data: Option<String>,
+    pub data: Option<Arc<str>>,
+    /// What the terms of an issued token tell, if they were decoded already. They are those that the
+    /// other members tell.
+    pub decoded: Option<DecodedTerms>,
 }
 
 impl EventRow {
     /// The event as it is listed. What the row does not hold is absent.
     pub fn logged(&self) -> Result<LoggedEvent, Invalid> {
-        let told = match &self.data {
-            Some(data) => self.of_columns(Detail::parse(data)?)?,
-            None => self.of_text()?,
+        let told = match (&self.decoded, &self.data) {
+            (Some(terms), _) => self.of_terms(terms)?,
+            (None, Some(data)) => self.of_columns(Detail::parse(data)?)?,
+            (None, None) => self.of_text()?,
         };
         let source = self.source.as_deref().map(EventSource::from_bytes);
         let request_id = self.request.as_deref().map(RequestRef::from_bytes);
@@ -107,6 +115,18 @@ impl EventRow {
         })
     }
 
+    /// What the event of a token with these terms tells.
+    fn of_terms(&self, terms: &DecodedTerms) -> Result<LoggedEvent, Invalid> {
+        Ok(LoggedEvent {
+            agent_id: Some(terms.agent_id.clone()),
+            detail: Some(terms.detail.clone()),
+            exp: self.expires_at.map(Timestamp),
+            jti: self.jti.map(Jti),
+            scope: Some(Arc::clone(&terms.scope)),
+            ..self.common(EventKind::TokenIssued)?
+        })
+    }
+
     /// What an event with this detail tells, if its columns tell the rest.
     fn of_columns(&self, detail: Detail) -> Result<LoggedEvent, Invalid> {
         let kind = EventKind::parse_row_text(&self.kind)?;
@@ -116,7 +136,8 @@ impl EventRow {
             exp: self.expires_at.map(Timestamp),
             jti: self.jti.map(Jti),
             // Both the scopes of a token and its user are in the text.
-            scope: (kind == EventKind::TokenIssued).then(|| self.terms(Timestamp(self.at)).scope),
+            scope: (kind == EventKind::TokenIssued)
+                .then(|| self.terms(Timestamp(self.at)).scope.into()),
             ..self.common(kind)?
         })
     }
@@ -126,7 +147,7 @@ impl EventRow {
         let event = self.event()?;
         let detail = event.detail_json().map(|members| Detail::new(&members));
         let scope = match &event {
-            Event::TokenIssued { terms, .. } => Some(terms.scope.clone()),
+            Event::TokenIssued { terms, .. } => Some(terms.scope.as_str().into()),
             _ => None,
         };
         let (jti, exp) = event.token().unzip();
@@ -144,7 +165,7 @@ impl EventRow {
     /// What the row of every event tells.
     fn common(&self, kind: EventKind) -> Result<LoggedEvent, Invalid> {
         Ok(LoggedEvent {
-            actor: self.actor.clone(),
+            actor: Arc::clone(&self.actor),
             agent_id: None,
             at: Timestamp(self.at),
             credential_id: None,
@@ -192,7 +213,7 @@ impl EventRow {
             },
             EventKind::AgentUpdated => Event::AgentUpdated {
                 agent_id: self.agent()?,
-                tokens_revoked: self.detail == TOKENS_REVOKED,
+                tokens_revoked: &*self.detail == TOKENS_REVOKED,
                 changed: Changes::default(),
             },
             EventKind::AgentSuspended => Event::AgentSuspended(self.agent()?, None),
@@ -210,11 +231,11 @@ impl EventRow {
                 high_risk: None,
                 changed: Changes::default(),
             },
-            EventKind::KeyAnnounced => Event::KeyAnnounced(Kid(self.detail.clone())),
-            EventKind::KeyActivated => Event::KeyActivated(Kid(self.detail.clone())),
-            EventKind::KeyRemoved => Event::KeyRemoved(Kid(self.detail.clone())),
+            EventKind::KeyAnnounced => Event::KeyAnnounced(Kid(self.detail.to_string())),
+            EventKind::KeyActivated => Event::KeyActivated(Kid(self.detail.to_string())),
+            EventKind::KeyRemoved => Event::KeyRemoved(Kid(self.detail.to_string())),
             EventKind::StoreKeyCreated => Event::StoreKeyCreated {
-                purpose: self.detail.clone(),
+                purpose: self.detail.to_string(),
                 key_id: None,
             },
             _ => return Err(Invalid("no release wrote an event of this kind as text")),
@@ -246,7 +267,7 @@ impl EventRow {
             .and_then(|(scope, rest)| Some((scope, rest.strip_suffix('"')?)));
         let (scope, user) = match about_a_user {
             Some((scope, user)) => (scope, Some(user.to_owned())),
-            None => (self.detail.as_str(), None),
+            None => (&*self.detail, None),
         };
         TokenTerms {
             scope: scope.to_owned(),
@@ -268,19 +289,20 @@ mod tests {
         EventRow {
             id: 7,
             at: 1_000,
-            kind: kind.to_owned(),
-            actor: "operator".to_owned(),
-            agent_id: Some("a".to_owned()),
+            kind: kind.to_owned().into(),
+            actor: "operator".into(),
+            agent_id: Some("a".into()),
             jti: Some(Uuid::from_u128(1)),
             expires_at: Some(1_600),
             epoch: Some(3),
-            detail: detail.to_owned(),
+            detail: detail.into(),
             credential_id: None,
             org_id: None,
             source: None,
             request: None,
             reason: None,
             data: None,
+            decoded: None,
         }
     }
 
@@ -294,7 +316,7 @@ mod tests {
     #[test]
     fn a_token_of_an_earlier_release_is_read_from_its_row() {
         let mut own = row("token.issued", "db:read files:read");
-        own.actor = "agent:a".to_owned();
+        own.actor = "agent:a".into();
         assert_eq!(
             String::from_utf8(own.logged().unwrap().bytes()).unwrap(),
             "{\"actor\":\"agent:a\",\"agentId\":\"a\",\"at\":\"1970-01-01T00:16:40Z\",\"detail\":{\"ttl\":600},\
@@ -359,13 +381,13 @@ mod tests {
         };
         assert!(without(|_| ()).is_ok());
         assert!(without(|row| row.agent_id = None).is_err());
-        assert!(without(|row| row.agent_id = Some("a b".to_owned())).is_err());
+        assert!(without(|row| row.agent_id = Some("a b".into())).is_err());
         assert!(without(|row| row.jti = None).is_err());
         assert!(without(|row| row.expires_at = None).is_err());
         assert!(without(|row| row.id = i64::MAX).is_err());
         assert!(without(|row| row.epoch = Some(i64::MIN)).is_err());
-        assert!(without(|row| row.kind = "token.gone".to_owned()).is_err());
-        assert!(without(|row| row.kind = "org.created".to_owned()).is_err());
+        assert!(without(|row| row.kind = "token.gone".into()).is_err());
+        assert!(without(|row| row.kind = "org.created".into()).is_err());
         assert!(row("credential.rotated", "x").event().is_err());
         assert!(row("scope.added", "").event().is_err());
     }
@@ -378,7 +400,7 @@ mod tests {
             source: Some(vec![192, 0, 2]),
             request: Some([0; 16].to_vec()),
             reason: Some("why".to_owned()),
-            data: Some("{\"expiresAt\":\"1970-01-01T00:10:00Z\"}".to_owned()),
+            data: Some("{\"expiresAt\":\"1970-01-01T00:10:00Z\"}".into()),
             epoch: None,
             jti: None,
             expires_at: None,
@@ -392,10 +414,10 @@ mod tests {
              \"reason\":\"why\",\"requestId\":\"0000000000000000-0\",\"source\":\"192.0.2.0/24\",\"v\":1}"
         );
         let broken: [fn(&mut EventRow); 4] = [
-            |row| row.data = Some("[]".to_owned()),
+            |row| row.data = Some("[]".into()),
             |row| row.source = Some(vec![1]),
             |row| row.request = Some(vec![1]),
-            |row| row.agent_id = Some("a b".to_owned()),
+            |row| row.agent_id = Some("a b".into()),
         ];
         for change in broken {
             let mut row = whole.clone();
@@ -429,7 +451,7 @@ mod tests {
             data in proptest::option::of(any::<String>()),
             source in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..20)),
         ) {
-            let request = source.clone();
+            let (request, data) = (source.clone(), data.map(Arc::from));
             let row = EventRow { at, expires_at, source, request, data, ..row(EventKind::ALL[kind].row_text(), &text) };
             let _ = row.logged().map(|logged| logged.bytes());
         }

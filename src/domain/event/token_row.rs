@@ -4,6 +4,7 @@
 //! Must not know SQL, or which terms have a row of their own.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 use crate::domain::agent::Audience;
 use crate::domain::grant::Grant;
 
+use super::decoded_terms::DecodedTerms;
 use super::kind::EventKind;
 use super::row::EventRow;
 
@@ -92,7 +94,7 @@ impl TokenRow {
             (None, Some(interned)) => interned.inline(),
             (None, None) => None,
         };
-        let (agent_id, told) = self.agent_id.zip(told).unzip();
+        let (agent_id, told) = self.agent_id.map(Arc::from).zip(told).unzip();
         let credential_id = told.as_ref().and_then(|terms| terms.credential);
         let expires_at = told.as_ref().map(|terms| self.at.saturating_add(terms.ttl));
         let detail = told.as_ref().map(InlineTerms::row_text);
@@ -100,20 +102,70 @@ impl TokenRow {
         EventRow {
             id: self.id,
             at: self.at,
-            kind: EventKind::TokenIssued.row_text().to_owned(),
-            actor: format!("agent:{}", agent_id.as_deref().unwrap_or_default()),
+            kind: EventKind::TokenIssued.row_text().into(),
+            actor: format!("agent:{}", agent_id.as_deref().unwrap_or_default()).into(),
             agent_id,
             jti: Some(self.jti),
             expires_at,
             epoch: Some(self.epoch),
-            detail: detail.unwrap_or_default(),
+            detail: detail.unwrap_or_default().into(),
             credential_id,
             org_id: None,
             source: self.source,
             request: self.request,
             reason: None,
-            data,
+            data: data.map(Arc::from),
+            decoded: None,
         }
+    }
+}
+
+/// The events of tokens that have the same terms.
+#[derive(Debug)]
+pub(crate) struct DecodedTermsRows {
+    /// The event of a token with these terms, issued at the time 0.
+    model: EventRow,
+    ttl: i64,
+}
+
+impl DecodedTermsRows {
+    /// The events of tokens of this agent with these terms.
+    pub(crate) fn new(agent_id: String, terms: InternedTerms) -> Self {
+        let ttl = terms.ttl;
+        let row = TokenRow {
+            id: 0,
+            at: 0,
+            jti: Uuid::nil(),
+            epoch: 0,
+            request: None,
+            source: None,
+            agent_id: Some(agent_id),
+            inline: None,
+            interned: Some(terms),
+        };
+        let mut model = row.event_row();
+        // Terms that cannot be decoded are refused with each event that has them.
+        model.decoded = model.logged().ok().and_then(DecodedTerms::of);
+        Self { model, ttl }
+    }
+
+    /// The event that [`TokenRow::event_row`] makes of this row with these terms. `None` if the row
+    /// itself tells something of its terms.
+    pub(crate) fn event_row(&self, row: TokenRow) -> Option<EventRow> {
+        if row.agent_id.is_some() || row.inline.is_some() || row.interned.is_some() {
+            return None;
+        }
+        let is_told = self.model.agent_id.is_some();
+        Some(EventRow {
+            id: row.id,
+            at: row.at,
+            jti: Some(row.jti),
+            expires_at: is_told.then(|| row.at.saturating_add(self.ttl)),
+            epoch: Some(row.epoch),
+            request: row.request,
+            source: row.source,
+            ..self.model.clone()
+        })
     }
 }
 
@@ -150,5 +202,52 @@ impl InlineTerms<'_> {
         }
         let (aud, ttl, user) = (self.aud, self.ttl, self.user);
         serde_json::to_string(&TokenDetail { aud, ttl, user }).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_audience() -> impl Strategy<Value = String> {
+        prop_oneof![
+            proptest::collection::vec(any::<String>(), 0..3)
+                .prop_map(|list| serde_json::to_string(&list).unwrap()),
+            any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn terms_that_are_decoded_once_tell_what_each_row_does(
+            (id, at, epoch, ttl) in (any::<i64>(), any::<i64>(), any::<i64>(), any::<i64>()),
+            agent_id in prop_oneof!["[a-z]{1,9}", any::<String>()],
+            scope in prop_oneof!["[a-z]{1,9}( [a-z]{1,9}){0,3}( \"[a-z]\")?", any::<String>()],
+            audience in any_audience(),
+            request in option::of(proptest::collection::vec(any::<u8>(), 16..18)),
+            source in option::of(proptest::collection::vec(any::<u8>(), 3..5)),
+        ) {
+            let (jti, credential_id) = (Uuid::from_u128(7), Uuid::from_u128(9));
+            let terms = InternedTerms { credential_id, scope, audience, ttl };
+            let whole = TokenRow {
+                id,
+                at,
+                jti,
+                epoch,
+                request,
+                source,
+                agent_id: Some(agent_id.clone()),
+                inline: None,
+                interned: Some(terms.clone()),
+            };
+            let lean = TokenRow { agent_id: None, interned: None, ..whole.clone() };
+            let (shared, whole) = (DecodedTermsRows::new(agent_id, terms), whole.event_row());
+            let lean = shared.event_row(lean).unwrap();
+            prop_assert_eq!(lean.logged(), whole.logged());
+            prop_assert_eq!(EventRow { decoded: None, ..lean }, whole);
+        }
     }
 }

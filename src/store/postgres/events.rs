@@ -8,9 +8,12 @@ use crate::domain::event::row::EventRow;
 use crate::domain::id::Jti;
 use crate::store::error::StoreError;
 use crate::store::journal::{Settlement, Unsettled};
+use crate::store::piece::{
+    LeanColumns, NamedTermsColumns, merged_events, named_terms, token_events, whole_token_events,
+};
 use crate::store::records::ReadEvents;
 use crate::store::revocation::IssuedToken;
-use crate::store::row::{EventColumns, TokenColumns, issued, merged_events};
+use crate::store::row::{EventColumns, TokenColumns, issued};
 
 use super::errors::broken;
 use super::lane::ask_again;
@@ -144,9 +147,68 @@ async fn writers(
         .await
 }
 
-/// The events of both tables. Two statements are enough: up to a settled id, both tables are
-/// complete.
+/// The events of both tables. Up to a settled id, both tables are complete, so no common snapshot
+/// is needed.
 async fn events(
+    conn: &mut PgConnection,
+    after: i64,
+    through: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<EventRow>> {
+    let tokens: Vec<LeanColumns> = sqlx::query_as(
+        "select id, at, jti, epoch, request, source, agent_id, inline, terms
+         from token_event
+         where id > $1 and id <= $2
+         order by id
+         limit $3",
+    )
+    .bind(after)
+    .bind(through)
+    .bind(limit)
+    .fetch_all(&mut *conn)
+    .await?;
+    let terms = terms_of(conn, &tokens).await?;
+    let tokens = match token_events(tokens, terms) {
+        Some(tokens) => tokens,
+        None => whole_tokens(conn, after, through, limit).await?,
+    };
+    let rows: Vec<EventColumns> = sqlx::query_as(
+        "select id, at, kind, actor, agent_id, jti, expires_at, epoch, detail, credential_id, org_id, source,
+                request, reason, data
+         from audit_event
+         where id > $1 and id <= $2
+         order by id
+         limit $3",
+    )
+    .bind(after)
+    .bind(through)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    Ok(merged_events(rows, tokens, limit))
+}
+
+/// The terms that these tokens name.
+async fn terms_of(
+    conn: &mut PgConnection,
+    tokens: &[LeanColumns],
+) -> sqlx::Result<Vec<NamedTermsColumns>> {
+    let named = named_terms(tokens);
+    if named.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(
+        "select id, agent_id, credential_id, scope, audience, ttl
+         from token_terms
+         where id = any($1)",
+    )
+    .bind(&named)
+    .fetch_all(conn)
+    .await
+}
+
+/// The events of tokens, read in one snapshot with their terms.
+async fn whole_tokens(
     conn: &mut PgConnection,
     after: i64,
     through: i64,
@@ -164,20 +226,7 @@ async fn events(
     .bind(after)
     .bind(through)
     .bind(limit)
-    .fetch_all(&mut *conn)
-    .await?;
-    let rows: Vec<EventColumns> = sqlx::query_as(
-        "select id, at, kind, actor, agent_id, jti, expires_at, epoch, detail, credential_id, org_id, source,
-                request, reason, data
-         from audit_event
-         where id > $1 and id <= $2
-         order by id
-         limit $3",
-    )
-    .bind(after)
-    .bind(through)
-    .bind(limit)
     .fetch_all(conn)
     .await?;
-    Ok(merged_events(rows, tokens, limit))
+    Ok(whole_token_events(tokens))
 }

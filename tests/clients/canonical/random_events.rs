@@ -139,7 +139,7 @@ fn parts() -> impl Strategy<Value = Parts> {
             Err(text) => RequestRef::of_client(&text),
         });
         let event = LoggedEvent {
-            actor: texts.0,
+            actor: texts.0.into(),
             agent_id: texts.1.map(|id| AgentId::parse(&id).unwrap()),
             at: Timestamp(numbers.0),
             credential_id: ids.0.map(|id| CredentialId(Uuid::from_u128(id))),
@@ -152,7 +152,7 @@ fn parts() -> impl Strategy<Value = Parts> {
             org_id: texts.2,
             reason: texts.3,
             request_id,
-            scope: texts.4,
+            scope: texts.4.map(Into::into),
             source: from.0.and_then(|address| from.1.cut(address)),
         };
         Parts {
@@ -174,7 +174,7 @@ fn line(parts: &Parts) -> Value {
     json!({
         "event": {
             "v": 1,
-            "scope": event.scope,
+            "scope": event.scope.as_deref(),
             "reason": event.reason,
             "orgId": event.org_id,
             "kind": event.kind.as_str(),
@@ -185,7 +185,7 @@ fn line(parts: &Parts) -> Value {
             "credentialId": event.credential_id.map(|id| id.to_string()),
             "at": event.at.to_rfc3339(),
             "agentId": event.agent_id.as_ref().map(AgentId::as_str),
-            "actor": event.actor
+            "actor": &*event.actor
         },
         "detail": parts.detail,
         "request": request,

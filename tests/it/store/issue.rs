@@ -63,7 +63,7 @@ async fn a_token_about_a_user_says_so_in_its_event(db: &Database) {
     .await;
     let events = store.events(0, i64::MAX, 10).await.unwrap();
     let issued = events.last().unwrap().logged().unwrap();
-    assert_eq!(issued.scope.unwrap(), "agents:read tokens:read");
+    assert_eq!(&*issued.scope.unwrap(), "agents:read tokens:read");
     assert_eq!(
         issued.detail.unwrap().as_str(),
         "{\"aud\":[\"https://issuer.example\"],\"ttl\":600,\"user\":\"user 42\"}"

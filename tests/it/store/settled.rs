@@ -423,7 +423,7 @@ async fn an_event_is_read_as_it_is_stored(db: &Database) {
     let batch = batch(grants(&*store, "a", 1, None).await);
     send(&*store, &batch).await;
     let events = store.events(0, i64::MAX, 10).await.unwrap();
-    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    let kinds: Vec<_> = events.iter().map(|event| &*event.kind).collect();
     assert_eq!(kinds, ["agent.created", "token.issued"]);
     let (created, issued) = (&events[0], &events[1]);
     assert_eq!(created.agent_id.as_deref(), Some("a"));
@@ -433,12 +433,12 @@ async fn an_event_is_read_as_it_is_stored(db: &Database) {
     );
     assert_eq!(created.at, NOW.0);
     assert_eq!(issued.id, created.id + 1);
-    assert_eq!(issued.actor, "agent:a");
+    assert_eq!(&*issued.actor, "agent:a");
     assert_eq!(issued.agent_id.as_deref(), Some("a"));
     assert_eq!(issued.jti, Some(batch.grants[0].jti().0));
     assert_eq!(issued.expires_at, Some(NOW.0 + Ttl::DEFAULT.secs()));
     assert_eq!(issued.epoch, Some(0));
-    assert_eq!(issued.detail, "agents:read tokens:read");
+    assert_eq!(&*issued.detail, "agents:read tokens:read");
 }
 
 async fn events_are_read_between_two_ids_in_bounded_pieces(db: &Database) {

@@ -231,7 +231,7 @@ async fn tokens_of_both_tables_are_pruned_by_time(db: &Database) {
         .await
         .unwrap()
         .into_iter()
-        .map(|e| e.kind)
+        .map(|e| e.kind.into_owned())
         .collect();
     assert_eq!(kinds, ["agent.created", "agent.tokens_revoked"]);
 }
