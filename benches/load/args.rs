@@ -137,6 +137,12 @@ pub struct Timing {
     pub cold_cap: Duration,
     pub grown_agents: i64,
     pub grown_revocations: i64,
+    /// The events whose logging is measured at once.
+    pub logged_events: u32,
+    /// The events of a log that is verified and exported.
+    pub verified_events: u32,
+    /// The tokens that wait for the ledger while others are requested.
+    pub waiting_tokens: u32,
 }
 
 impl Args {
@@ -154,6 +160,9 @@ impl Args {
                 cold_cap: ms(2_000),
                 grown_agents: 20_000,
                 grown_revocations: 100_000,
+                logged_events: 20_000,
+                verified_events: 20_000,
+                waiting_tokens: 20_000,
             };
         }
         Timing {
@@ -167,6 +176,9 @@ impl Args {
             cold_cap: Duration::from_mins(4),
             grown_agents: 1_000_000,
             grown_revocations: 10_000_000,
+            logged_events: 200_000,
+            verified_events: 1_000_000,
+            waiting_tokens: 65_536,
         }
     }
 

@@ -32,6 +32,7 @@ mod args;
 mod baseline;
 mod cores;
 mod drive;
+mod events;
 mod fill;
 mod histogram;
 mod instructions;

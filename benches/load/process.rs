@@ -17,6 +17,15 @@ pub fn thread_cpu() -> Duration {
     )
 }
 
+/// The CPU time of this process with all its threads.
+pub fn own_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(
+        time.tv_sec.try_into().unwrap_or(0),
+        time.tv_nsec.try_into().unwrap_or(0),
+    )
+}
+
 /// The CPU time of a process with all its threads, including those that have ended.
 pub fn cpu(process: u32) -> Fallible<Duration> {
     let stat = Stat::read(process)?;
@@ -40,6 +49,11 @@ pub fn tree_resident(process: u32) -> Fallible<f64> {
         sum += tree_resident(child).unwrap_or_default();
     }
     Ok(sum)
+}
+
+/// The CPU time of those children of this process that have ended.
+pub fn reaped_cpu() -> Fallible<Duration> {
+    Ok(ticks(Stat::read(std::process::id())?.reaped))
 }
 
 /// The CPU time of a Postgres server: the postmaster, its children, and the children that it has

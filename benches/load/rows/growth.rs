@@ -8,9 +8,9 @@ use crate::fill;
 use crate::measure::{Repetition, Subject};
 use crate::report::{Figure, Reach, Row, Unit};
 use crate::seed::{self, REAL, Wanted};
-use crate::server::{Place, Server};
+use crate::server::Server;
 
-use super::{Kind, World, token_stream, warm_up};
+use super::{World, token_stream, warm_up};
 
 /// The number of agents in the small store.
 const SMALL: usize = 1_000;
@@ -18,7 +18,7 @@ const SMALL: usize = 1_000;
 /// Measures two servers on two stores in turn. Both get the same load: the first 256 agents.
 pub fn compare(world: &World<'_>) -> Fallible<Row> {
     let timing = &world.bench.timing;
-    let (small, grown) = (make(world, "small")?, make(world, "grown")?);
+    let (small, grown) = (world.place_beside("small")?, world.place_beside("grown")?);
     let small_seeds = seed::seed(
         &small,
         Wanted {
@@ -123,19 +123,4 @@ fn figures(pairs: &[(Repetition, Repetition)], started: Figure) -> Vec<Figure> {
         }),
         started,
     ]
-}
-
-fn make(world: &World<'_>, name: &str) -> Fallible<Place> {
-    let master_key = world.place.master_key.clone();
-    let database = match (world.kind, world.subject.postgres) {
-        (Kind::Postgres, Some(postgres)) => postgres.create_database(name)?,
-        _ => format!(
-            "sqlite://{}",
-            world.folder.join(name).join("sealwright.db").display()
-        ),
-    };
-    Ok(Place {
-        database,
-        master_key,
-    })
 }

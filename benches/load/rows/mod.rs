@@ -16,8 +16,10 @@ use crate::seed::{Agent, Seeded};
 use crate::server::Place;
 use crate::wire;
 
+mod audit;
 mod flood;
 mod growth;
+mod ledger;
 mod memory;
 mod other;
 mod reads;
@@ -25,6 +27,7 @@ mod room;
 mod start;
 mod token;
 mod usual;
+mod waiting;
 
 pub use memory::STORM;
 pub use start::measure_starts;
@@ -59,6 +62,24 @@ pub struct World<'a> {
     pub folder: &'a Path,
     /// argon2id verifications in a second of CPU time.
     pub argon2: f64,
+}
+
+impl World<'_> {
+    /// An empty database beside that of the server.
+    fn place_beside(&self, name: &str) -> Fallible<Place> {
+        let database = match (self.kind, self.subject.postgres) {
+            (Kind::Postgres, Some(postgres)) => postgres.create_database(name)?,
+            _ => format!(
+                "sqlite://{}",
+                self.folder.join(name).join("sealwright.db").display()
+            ),
+        };
+        let master_key = self.place.master_key.clone();
+        Ok(Place {
+            database,
+            master_key,
+        })
+    }
 }
 
 type Measure = Box<dyn Fn(&World<'_>) -> Fallible<Row>>;
@@ -135,6 +156,11 @@ pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
         });
     }
     add("bytes a token, 32 agents", Box::new(room::measure));
+    add("ledger", Box::new(ledger::cost));
+    add("token, many waiting for the ledger", {
+        Box::new(waiting::compare)
+    });
+    add("audit verify and export", Box::new(audit::commands));
     add("memory, all agents known", Box::new(memory::known));
     if args.growth {
         add("growth", Box::new(growth::compare));
