@@ -1,11 +1,12 @@
 //! `kill -9` of the server under load: nothing is lost, nothing is counted twice, and no revocation
 //! is forgotten.
 
+use crate::journal::demand_whole_log;
 use crate::stage::audit::introspect_all;
 use crate::stage::cluster::Cluster;
 use crate::stage::ledger::{Ledger, Load};
 use crate::stage::server::Site;
-use crate::stage::{Dice, eventually, pause, play};
+use crate::stage::{Dice, pause, play};
 
 #[test]
 fn a_killed_server_loses_and_doubles_nothing_on_sqlite() {
@@ -44,10 +45,7 @@ async fn kill_twenty_times(site: &Site) {
     let server = site.start();
     introspect_all(&server, &agents[0], &all).await;
     // Each kill met the ledger somewhere too. Its log is whole: the command fails if it is not.
-    eventually("the log has every event", async || {
-        site.json(&["audit", "verify"])["pending"] == 0
-    })
-    .await;
+    demand_whole_log(site).await;
     println!("20 kills: {}", all.summary());
     assert!(
         all.delivered() > 0 && all.unanswered > 0 && all.revoked.iter().any(|one| one.promised),

@@ -35,6 +35,7 @@ mod disk;
 mod files;
 mod flood;
 mod hostile_revokers;
+mod journal;
 mod lane;
 mod logins;
 mod neighbours;
