@@ -1,14 +1,15 @@
-//! The tamper-evident log of the real program beside transactions that pause: every event is logged
-//! once, whatever the order of the commits.
+//! The tamper-evident log of the real program beside pauses, kills and restarts: every event is
+//! logged once, and every checkpoint that left the process belongs to one history.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::stage::cluster::{Cluster, Locked};
-use crate::stage::ledger::Load;
+use crate::stage::ledger::{Ledger, Load};
 use crate::stage::server::Site;
-use crate::stage::{GENEROUS, eventually, pause, play, scaled};
+use crate::stage::{Dice, GENEROUS, eventually, pause, play, scaled};
 
 /// Waits until the log covers every event. Demands that it has each of them once and that nothing
 /// is broken. Returns what the command told. A server of the store must run.
@@ -95,5 +96,62 @@ fn every_committed_event_is_logged_beside_transactions_that_pause() {
             ledger.summary()
         );
         assert!(slowest <= max_lag(), "{} ms", slowest.as_millis());
+    });
+}
+
+/// Kills the server again and again under load, and keeps every checkpoint that somebody could have
+/// read. All of them must be states of the log as it is in the end. So each two are consistent.
+async fn keep_checkpoints(site: &Site) {
+    let agents = site.agents(2);
+    let (mut kept, mut ledger, mut starts) = (BTreeSet::new(), Ledger::default(), 0);
+    let (began, mut dice) = (Instant::now(), Dice::new());
+    let least = scaled(Duration::ZERO, Duration::from_mins(30));
+    while began.elapsed() < least || starts < 3 {
+        let server = site.start();
+        starts += 1;
+        let load = Load::on(server.address, &agents, 8).revoking(9).start();
+        // The ledger of this server waits until the lease of the killed one has ended.
+        eventually("there is a new checkpoint", async || {
+            let read = site.run(&["audit", "checkpoint"]);
+            read.status.success() && kept.insert(String::from_utf8(read.stdout).unwrap())
+        })
+        .await;
+        let killed = Instant::now() + Duration::from_millis(dice.below(scaled(2_000, 10_000)));
+        while Instant::now() < killed {
+            let read = site.run(&["audit", "checkpoint"]);
+            kept.insert(String::from_utf8(read.stdout).unwrap());
+            pause(100).await;
+        }
+        server.kill();
+        ledger.add(load.stop().await);
+    }
+    let _server = site.start();
+    site.audit(&ledger).await;
+    demand_whole_log(site).await;
+    let lines = kept.iter().map(|note| {
+        let line = json!({ "message": "checkpoint", "note": note });
+        format!("{line}\n")
+    });
+    let file = site.folder().join("kept");
+    std::fs::write(&file, lines.collect::<String>()).unwrap();
+    let told = site.json(&["audit", "verify", "--against", file.to_str().unwrap()]);
+    println!(
+        "kills under load: {starts} starts, {} checkpoints are one history; {}",
+        kept.len(),
+        ledger.summary()
+    );
+    assert_eq!(told["checkpoints"], kept.len(), "{told}");
+}
+
+#[test]
+fn every_checkpoint_belongs_to_one_history_on_sqlite() {
+    play(async { keep_checkpoints(&Site::sqlite()).await });
+}
+
+#[test]
+fn every_checkpoint_belongs_to_one_history_on_postgres() {
+    play(async {
+        let cluster = Cluster::start().await;
+        keep_checkpoints(&Site::postgres(&cluster).await).await;
     });
 }
