@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -24,12 +25,19 @@ impl Drop for Server {
     }
 }
 
+/// A free port that this process has not drawn before, below the range from which the system takes
+/// the ports of clients.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static DRAWN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let drawn = std::process::id()
+            .wrapping_mul(97)
+            .wrapping_add(DRAWN.fetch_add(1, Ordering::Relaxed));
+        let port = 11_000 + u16::try_from(drawn % 20_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub fn start() -> Server {
