@@ -255,8 +255,8 @@ pub mod store {
         Freshness, IdRange, KeyChange, KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease,
         LogAppend, LogChange, LogEntry, LogEntryKind, LogHead, LogNode, MAX_WINDOW_ROWS, OpenError,
         Outcome, Pass, PassOutcome, REVOCATION_GRACE, Recorded, Records, Retires, SPENT_GRACE,
-        ScopeChange, Sealed, Settlement, Standing, Store, StoreError, StoreKey, TermsBounds,
-        TokenChange, TokenRef, Unsettled, Verdict, Write,
+        ScopeChange, ScopeHolders, Sealed, Settlement, Standing, Store, StoreError, StoreKey,
+        TermsBounds, TokenChange, TokenRef, Unsettled, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

@@ -3,21 +3,26 @@
 use serde::Serialize;
 
 use crate::domain::scope::Scope;
-use crate::service::manage::view::{ScopeView, ShortenedView};
+use crate::service::manage::view::{HighRiskBy, ScopeView, ShortenedView};
 
 /// A scope of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ScopeJson {
-    /// The scope's name.
-    pub name: String,
+    /// The scope.
+    pub scope: String,
     /// What the scope is for.
     pub description: String,
     /// Whether a token with this scope lives 15 minutes at most: by the scope's name, the
     /// catalogue's mark or the configuration.
     pub high_risk: bool,
+    /// What makes the scope high-risk: `name`, `configuration`, or `catalogue` if it is only the
+    /// mark, which an operator may remove. `null` if it is not high-risk.
+    pub high_risk_by: Option<&'static str>,
     /// Whether the scope is a built-in scope of the server.
     pub built_in: bool,
+    /// How many agents hold the scope. Decommissioned agents hold nothing.
+    pub agents: i64,
     /// What an operator should know about the scope.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -40,16 +45,18 @@ impl From<ScopeView> for ScopeJson {
     fn from(view: ScopeView) -> Self {
         let ScopeView {
             entry,
-            high_risk,
+            high_risk_by,
             built_in,
+            agents,
             warnings,
         } = view;
-        let (name, description) = (entry.scope.to_string(), entry.description);
         Self {
-            name,
-            description,
-            high_risk,
+            scope: entry.scope.to_string(),
+            description: entry.description,
+            high_risk: high_risk_by.is_some(),
+            high_risk_by: high_risk_by.map(HighRiskBy::as_str),
             built_in,
+            agents,
             warnings,
         }
     }

@@ -1,12 +1,14 @@
 //! `sealwright scope`: the catalogue.
 
 use clap::{ArgGroup, Args, Subcommand};
+use serde::Serialize;
 
 use crate::api::scopes::ScopeJson;
 use crate::config::Config;
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::scope::Scope;
 use crate::service::manage::scopes::{ScopePatch, parse_description};
+use crate::service::manage::view::ScopeView;
 
 use super::failure::CommandFailure;
 use super::input::Why;
@@ -33,6 +35,14 @@ pub(super) enum ScopeCommand {
     },
     /// Change a scope's description or mark
     Update(UpdateScope),
+    /// Delete a scope that no agent holds
+    Delete {
+        /// Its name
+        #[arg(value_parser = Scope::parse)]
+        name: Scope,
+        #[command(flatten)]
+        why: Why,
+    },
 }
 
 #[derive(Args)]
@@ -61,17 +71,15 @@ pub(super) async fn run(
 ) -> Result<(), CommandFailure> {
     let opened = match command {
         ScopeCommand::Add { .. } => open_or_create(config).await?,
-        ScopeCommand::List | ScopeCommand::Update(_) => open(config).await?,
+        ScopeCommand::List | ScopeCommand::Update(_) | ScopeCommand::Delete { .. } => {
+            open(config).await?
+        }
     };
     let (scopes, act) = (opened.scopes(config), opened.operator());
     match command {
         ScopeCommand::List => {
-            let all: Vec<ScopeJson> = scopes
-                .list()
-                .await?
-                .into_iter()
-                .map(ScopeJson::from)
-                .collect();
+            let all = scopes.list().await?.into_iter().map(ScopeRow::from);
+            let all: Vec<ScopeRow> = all.collect();
             print(&all, &all, out)
         }
         ScopeCommand::Add {
@@ -86,8 +94,7 @@ pub(super) async fn run(
                 description,
                 high_risk,
             };
-            let scope: ScopeJson = scopes.add(entry, &act).await?.into();
-            print(&scope, std::slice::from_ref(&scope), out)
+            print_one(scopes.add(entry, &act).await?, out)
         }
         ScopeCommand::Update(args) => {
             let UpdateScope {
@@ -102,33 +109,56 @@ pub(super) async fn run(
                 description,
                 high_risk: (high_risk || no_high_risk).then_some(high_risk),
             };
-            let scope: ScopeJson = scopes.update(&name, patch, &act).await?.into();
-            print(&scope, std::slice::from_ref(&scope), out)
+            print_one(scopes.update(&name, patch, &act).await?, out)
+        }
+        ScopeCommand::Delete { name, why } => {
+            let act = act.because(why.reason);
+            print_one(scopes.delete(&name, &act).await?, out)
         }
     }
 }
 
-fn print(
-    json: &impl serde::Serialize,
-    scopes: &[ScopeJson],
-    out: Printer,
-) -> Result<(), CommandFailure> {
+/// A scope as commands print it. Scripts of earlier releases read `name`.
+#[derive(Serialize)]
+struct ScopeRow {
+    name: String,
+    #[serde(flatten)]
+    scope: ScopeJson,
+}
+
+impl From<ScopeView> for ScopeRow {
+    fn from(view: ScopeView) -> Self {
+        let scope = ScopeJson::from(view);
+        Self {
+            name: scope.scope.clone(),
+            scope,
+        }
+    }
+}
+
+fn print_one(view: ScopeView, out: Printer) -> Result<(), CommandFailure> {
+    let row = ScopeRow::from(view);
+    print(&row, std::slice::from_ref(&row), out)
+}
+
+fn print(json: &impl Serialize, scopes: &[ScopeRow], out: Printer) -> Result<(), CommandFailure> {
     out.print(json, || {
         Sheet::list(
-            &["name", "description", "high risk", "built in"],
+            &["name", "description", "high risk", "built in", "agents"],
             scopes.iter().map(row).collect(),
         )
     })?;
-    out.warn(scopes.iter().flat_map(|scope| &scope.warnings));
+    out.warn(scopes.iter().flat_map(|row| &row.scope.warnings));
     Ok(())
 }
 
-fn row(scope: &ScopeJson) -> Vec<String> {
+fn row(ScopeRow { scope, .. }: &ScopeRow) -> Vec<String> {
     let yes = |is| if is { "yes" } else { "no" }.to_owned();
     vec![
-        scope.name.clone(),
+        scope.scope.clone(),
         scope.description.clone(),
         yes(scope.high_risk),
         yes(scope.built_in),
+        scope.agents.to_string(),
     ]
 }

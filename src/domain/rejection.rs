@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::Value;
+
 /// Why an operator's request is not done. HTTP and the command line each show it in their own form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
@@ -17,6 +19,8 @@ pub struct Rejection {
     /// Every part of the input that breaks a rule; empty unless the code is
     /// [`RejectionCode::ValidationError`].
     pub errors: Vec<FieldError>,
+    /// What programs may want to know besides: the name and the value of each fact.
+    pub facts: Vec<(&'static str, Value)>,
 }
 
 /// A part of an operator's input that breaks a rule.
@@ -77,6 +81,10 @@ pub enum RejectionCode {
     NotLoggedYet,
     /// The scope is high-risk for another reason than the operator's mark.
     ScopeStaysHighRisk,
+    /// Agents hold the scope.
+    ScopeInUse,
+    /// The scope opens a part of this server.
+    ScopeBuiltIn,
 }
 
 impl RejectionCode {
@@ -96,6 +104,8 @@ impl RejectionCode {
             Self::EventNotFound => ("EVENT_NOT_FOUND", Class::NotFound, "no event has this id, or it is not kept any more"),
             Self::NotLoggedYet => ("NOT_LOGGED_YET", Class::NotFound, "it is not in the log yet: try again in a moment"),
             Self::ScopeStaysHighRisk => ("SCOPE_STAYS_HIGH_RISK", Class::Conflict, "the scope stays high-risk"),
+            Self::ScopeInUse => ("SCOPE_IN_USE", Class::Conflict, "agents hold the scope"),
+            Self::ScopeBuiltIn => ("SCOPE_BUILT_IN", Class::Conflict, "the scope is built in: it opens a part of this server"),
         }
     }
 
@@ -132,8 +142,14 @@ impl Rejection {
         Self {
             code,
             message: message.into(),
-            errors: vec![],
+            ..code.into()
         }
+    }
+
+    /// The same rejection with these facts.
+    #[must_use]
+    pub fn and(self, facts: Vec<(&'static str, Value)>) -> Self {
+        Self { facts, ..self }
     }
 
     /// The message as a full sentence.
@@ -150,6 +166,7 @@ impl From<RejectionCode> for Rejection {
             code,
             message: code.row().2.into(),
             errors: vec![],
+            facts: vec![],
         }
     }
 }

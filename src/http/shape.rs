@@ -63,13 +63,16 @@ fn management_error(failure: &Failure, request_id: &str) -> Response {
         json!(management_code(failure, &shown)),
         json!(shown.message),
     );
-    let details = match failure {
-        Failure::Rejected(Rejection { errors, .. }) if !errors.is_empty() => {
-            let error = |e: &FieldError| json!({ "field": e.field, "reason": e.reason });
-            json!({ "requestId": request_id, "errors": errors.iter().map(error).collect::<Vec<_>>() })
+    let mut details = json!({ "requestId": request_id });
+    if let Failure::Rejected(Rejection { errors, facts, .. }) = failure {
+        let error = |e: &FieldError| json!({ "field": e.field, "reason": e.reason });
+        if !errors.is_empty() {
+            details["errors"] = errors.iter().map(error).collect();
         }
-        _ => json!({ "requestId": request_id }),
-    };
+        for (name, value) in facts {
+            details[name] = value.clone();
+        }
+    }
     reply::json(
         shown.status,
         format!("{{\"code\":{code},\"message\":{text},\"details\":{details}}}"),

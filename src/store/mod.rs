@@ -11,7 +11,7 @@
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
-//! list), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `log`, `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! list), `holders` (who holds a scope), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `log`, `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub(crate) mod batch;
 pub(crate) mod cache;
 mod error;
 mod fold;
+mod holders;
 mod journal;
 mod key;
 mod log;
@@ -49,6 +50,7 @@ pub(crate) mod write;
 
 pub(crate) use error::LockedElsewhere;
 pub use error::{OpenError, StoreError};
+pub use holders::ScopeHolders;
 pub use journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey};
 pub use log::{LogAppend, LogEntry, LogEntryKind, LogHead, LogNode};

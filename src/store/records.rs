@@ -19,6 +19,7 @@ use crate::domain::tree::hash::NodeHash;
 use crate::domain::usage::Day;
 
 use super::error::StoreError;
+use super::holders::ReadHolders;
 use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 use super::key::{KeyRecord, StoreKey};
 use super::log::{LogEntry, LogEntryKind, LogHead};
@@ -30,6 +31,7 @@ use super::usage::{AgentUsage, ExpiringCredential, QuotaUse};
 /// All read traits together.
 pub trait Records:
     ReadAgents
+    + ReadHolders
     + ReadRevocations
     + ReadEvents
     + SearchEvents
@@ -43,6 +45,7 @@ pub trait Records:
 
 impl<T> Records for T where
     T: ReadAgents
+        + ReadHolders
         + ReadRevocations
         + ReadEvents
         + SearchEvents

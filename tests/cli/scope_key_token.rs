@@ -44,7 +44,8 @@ fn a_scope_is_added_once_at_the_end() {
         "Send money",
         "--high-risk",
     ];
-    let added = json!({"name": "pay:send", "description": "Send money", "highRisk": true, "builtIn": false});
+    let added = json!({"name": "pay:send", "scope": "pay:send", "description": "Send money", "highRisk": true,
+                       "highRiskBy": "name", "builtIn": false, "agents": 0});
     assert_eq!(home.json(&add), added);
     assert_eq!(home.json(&["scope", "list"])[7], added);
     home.run(&add).refused(1, "has this scope already");
@@ -61,10 +62,50 @@ fn the_configuration_makes_a_scope_high_risk_and_never_the_other_way() {
     let home = Home::new().with("SEALWRIGHT_SCOPES__HIGH_RISK", "audit:read");
     let listed = home.json(&["scope", "list"]);
     assert_eq!(
-        (&listed[3]["name"], &listed[3]["highRisk"]),
-        (&json!("audit:read"), &json!(true))
+        (
+            &listed[3]["name"],
+            &listed[3]["highRisk"],
+            &listed[3]["highRiskBy"]
+        ),
+        (&json!("audit:read"), &json!(true), &json!("configuration"))
     );
-    assert_eq!(listed[1]["highRisk"], true);
+    assert_eq!(
+        (&listed[1]["highRisk"], &listed[1]["highRiskBy"]),
+        (&json!(true), &json!("name"))
+    );
+    assert_eq!(listed[0]["highRiskBy"], json!(null));
+}
+
+#[test]
+fn a_scope_is_deleted_unless_it_is_built_in_or_an_agent_holds_it() {
+    let home = Home::new();
+    let add = |name: &str| home.json(&["scope", "add", name, "--description", "x", "--high-risk"]);
+    assert_eq!(add("stock:view")["highRiskBy"], "catalogue");
+    add("stock:vie");
+    home.run(&["scope", "delete", "audit:read"])
+        .refused(1, "is built in");
+    home.run(&["scope", "delete", "gone:read"])
+        .refused(1, "is not in the catalogue");
+    let agents = ["a", "b"].map(|id| {
+        let create = ["agent", "create", "--name", "n", "--client-id", id];
+        home.json(&[&create[..], &["--scope", "stock:view"]].concat())
+    });
+    assert_eq!(text(&agents[1]["agentId"]), "b");
+    let delete = ["scope", "delete", "stock:view", "--reason", "sold"];
+    home.run(&delete)
+        .refused(1, "agents hold scope stock:view: a, b");
+    home.json(&["agent", "decommission", "a"]);
+    home.json(&["agent", "update", "b", "--scope", "stock:vie"]);
+    assert_eq!(home.json(&["scope", "list"])[7]["agents"], 0);
+    assert_eq!(home.json(&["scope", "list"])[8]["agents"], 1);
+    assert_eq!(home.json(&delete)["scope"], "stock:view");
+    home.run(&delete).refused(1, "is not in the catalogue");
+    let events = home.json(&["audit", "list", "--kind", "scope.deleted"]);
+    assert_eq!(
+        events[0]["event"]["detail"],
+        json!({"scope": "stock:view", "highRisk": true})
+    );
+    assert_eq!(events[0]["event"]["reason"], "sold");
 }
 
 #[test]

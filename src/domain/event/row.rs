@@ -39,7 +39,9 @@ impl Event {
             Self::CredentialRotated(credential) | Self::CredentialRehashed(credential) => {
                 credential.credential_id.to_string()
             }
-            Self::ScopeAdded { scope, .. } | Self::ScopeChanged { scope, .. } => scope.to_string(),
+            Self::ScopeAdded { scope, .. }
+            | Self::ScopeChanged { scope, .. }
+            | Self::ScopeDeleted { scope, .. } => scope.to_string(),
             Self::KeyAnnounced(kid) | Self::KeyActivated(kid) | Self::KeyRemoved(kid) => {
                 kid.0.clone()
             }

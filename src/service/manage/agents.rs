@@ -22,7 +22,7 @@ use crate::service::plans::SharedPlans;
 
 use super::checks::{accepted, demand_none, fault, no_outcome, scope_errors};
 use super::error::ManageError;
-use super::scopes::open_warnings;
+use super::scope_risk::open_warnings;
 use super::view::{AgentView, NewSecret};
 
 /// How many agents with one name an error lists.

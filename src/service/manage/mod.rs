@@ -4,7 +4,7 @@
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command
 //! line or an endpoint) or how the result is shown. Reading order: [`agents`], `credentials` (makes
 //! and rotates secrets), `update`, [`patch`] (what an update changes), [`view`] (what is shown),
-//! [`row`] and [`import`], [`scopes`], [`tokens`], [`audit`] (reads
+//! [`row`] and [`import`], [`scopes`] with `scope_risk` (why a scope is high-risk), [`tokens`], [`audit`] (reads
 //! events), [`usage`] (what an agent used); `checks` has what these share.
 
 pub(crate) mod agents;
@@ -16,6 +16,7 @@ mod error;
 pub(crate) mod import;
 pub(crate) mod patch;
 pub(crate) mod row;
+mod scope_risk;
 pub(crate) mod scopes;
 pub(crate) mod tokens;
 mod update;

@@ -3,6 +3,7 @@
 //! Owns what an operator is refused and warned of. Must not know who asks or how the result is
 //! shown.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::clock::{Clock as _, StoreClock};
@@ -12,21 +13,24 @@ use crate::domain::agent::Agent;
 use crate::domain::catalogue::{Catalogue, CatalogueEntry};
 use crate::domain::id::AgentId;
 use crate::domain::rejection::{Rejection, RejectionCode};
-use crate::domain::risk::{NameRisk, NameRule, RiskRules};
+use crate::domain::risk::{NameRule, RiskRules};
 use crate::domain::scope::{BUILT_IN, Scope};
 use crate::domain::ttl::{HIGH_RISK_CAP, Risk, Ttl};
-use crate::store::{Change, Freshness, Outcome, Records, ScopeChange, Store, StoreError, Write};
+use crate::store::{
+    Change, Freshness, Outcome, Records, ScopeChange, ScopeHolders, Store, StoreError, Write,
+};
 
 use crate::service;
 
 use super::error::ManageError;
+use super::scope_risk::{high_risk_by, living_warning, named, open_warnings, why_high_unmarked};
 use super::view::{ScopeView, ShortenedView};
 
 /// How many agents are read at once.
 const PAGE: i64 = 500;
 
-/// How many agents a warning names.
-const MAX_NAMED: usize = 10;
+/// How many agents a warning or a rejection names.
+const MAX_NAMED: i64 = 10;
 
 /// The changes to a scope. `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]
@@ -55,25 +59,6 @@ pub(crate) fn parse_description(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-/// A warning for each of `scopes` whose risk neither its name nor an operator has decided.
-pub(super) fn open_warnings(
-    scopes: &[Scope],
-    catalogue: &Catalogue,
-    rules: &RiskRules,
-) -> Vec<String> {
-    let open = scopes
-        .iter()
-        .filter(|scope| catalogue.is_open(scope, rules));
-    let warning = |scope: &Scope| {
-        format!(
-            "scope {scope}: no word of its name says whether it changes something, so it does not count as \
-             high-risk; if it does change something, `scope update {scope} --high-risk` has its tokens live \
-             15 minutes at most"
-        )
-    };
-    open.map(warning).collect()
-}
-
 fn scope_not_found(scope: &Scope) -> Rejection {
     Rejection::with(
         RejectionCode::ScopeNotFound,
@@ -100,24 +85,60 @@ impl Scopes {
     /// All scopes in catalogue order.
     pub async fn list(&self) -> Result<Vec<ScopeView>, service::Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
-        Ok(catalogue
-            .entries()
-            .iter()
-            .map(|entry| self.view(entry, &catalogue))
-            .collect())
+        let counts: HashMap<Scope, i64> = self.records.scope_counts().await?.into_iter().collect();
+        let view = |entry: &CatalogueEntry| {
+            let agents = counts.get(&entry.scope).copied().unwrap_or(0);
+            self.view(entry, &catalogue, agents)
+        };
+        Ok(catalogue.entries().iter().map(view).collect())
+    }
+
+    /// One scope.
+    pub async fn show(&self, scope: &Scope) -> Result<ScopeView, ManageError> {
+        let (catalogue, entry) = self.find(scope).await?;
+        let agents = self.holders(scope).await?.count;
+        Ok(self.view(&entry, &catalogue, agents))
     }
 
     /// Adds a scope at the end of the catalogue.
     pub async fn add(&self, entry: CatalogueEntry, act: &Act) -> Result<ScopeView, ManageError> {
-        if self
-            .commit(Change::Scope(ScopeChange::Add(entry.clone())), act)
+        let scope = entry.scope.clone();
+        match self
+            .commit(Change::Scope(ScopeChange::Add(entry)), act)
             .await?
-            == Some(Outcome::Applied)
         {
-            let catalogue = Catalogue::new(0, vec![entry.clone()]);
-            return Ok(self.view(&entry, &catalogue));
+            Some(Outcome::Applied) => self.show(&scope).await,
+            _ => Err(RejectionCode::ScopeExists.into()),
         }
-        Err(RejectionCode::ScopeExists.into())
+    }
+
+    /// Deletes a scope that no agent holds, and returns what it was. Tokens that carry it live on.
+    pub async fn delete(&self, scope: &Scope, act: &Act) -> Result<ScopeView, ManageError> {
+        if is_built_in(scope) {
+            let message = format!("scope {scope} is built in: it opens a part of this server");
+            return Err(Rejection::with(RejectionCode::ScopeBuiltIn, message).into());
+        }
+        let shown = self.show(scope).await?;
+        let change = Change::Scope(ScopeChange::Delete(scope.clone()));
+        match self.commit(change, act).await? {
+            Some(Outcome::Applied) => Ok(shown),
+            Some(Outcome::Conflict) => {
+                let holders = self.holders(scope).await?;
+                let (message, agents) = (
+                    format!("agents hold scope {scope}: {}", named(&holders)),
+                    holders
+                        .first
+                        .iter()
+                        .map(AgentId::as_str)
+                        .collect::<Vec<_>>(),
+                );
+                let facts = vec![("agents", agents.into()), ("count", holders.count.into())];
+                Err(Rejection::with(RejectionCode::ScopeInUse, message)
+                    .and(facts)
+                    .into())
+            }
+            _ => Err(scope_not_found(scope).into()),
+        }
     }
 
     /// Changes a scope's description or mark. The mark can be removed only if nothing else makes
@@ -131,7 +152,7 @@ impl Scopes {
         let (catalogue, entry) = self.find(scope).await?;
         let was_high = self.is_high(&entry, &catalogue);
         if patch.high_risk == Some(false)
-            && let Some(why) = self.why_high_unmarked(scope)
+            && let Some(why) = why_high_unmarked(scope, &self.rules)
         {
             let message = format!("scope {scope} stays high-risk: {why}");
             return Err(Rejection::with(RejectionCode::ScopeStaysHighRisk, message).into());
@@ -149,9 +170,10 @@ impl Scopes {
             return Err(scope_not_found(scope).into());
         }
         let (catalogue, entry) = self.find(scope).await?;
-        let mut view = self.view(&entry, &catalogue);
-        if view.high_risk && !was_high {
-            view.warnings.extend(self.living_warning(scope).await?);
+        let holders = self.holders(scope).await?;
+        let mut view = self.view(&entry, &catalogue, holders.count);
+        if view.high_risk_by.is_some() && !was_high {
+            view.warnings.extend(living_warning(&holders));
         }
         Ok(view)
     }
@@ -219,68 +241,26 @@ impl Scopes {
         Ok((catalogue, entry.ok_or_else(|| scope_not_found(scope))?))
     }
 
-    /// The reason why the scope is high-risk even without the catalogue's mark.
-    fn why_high_unmarked(&self, scope: &Scope) -> Option<&'static str> {
-        let name = NameRisk::of(scope.as_str());
-        match name {
-            _ if self.rules.lists(scope) => {
-                Some("the configuration lists it under scopes.high_risk")
-            }
-            _ if !self.rules.is_high(name) => None,
-            NameRisk::Floor => Some(
-                "its last part is write, delete or admin, or its first one is admin, and nothing lifts that",
-            ),
-            NameRisk::Writing => Some(
-                "a word of its name changes something, which counts under scopes.rule = \"words\"",
-            ),
-            NameRisk::Reading | NameRisk::Unclassified => Some(
-                "no word of its name is a known verb, which counts under scopes.unclassified = \"high\"",
-            ),
-        }
-    }
-
-    /// A warning that tokens from before the mark keep their longer lives. It names the agents that
-    /// have the scope.
-    async fn living_warning(&self, scope: &Scope) -> Result<Option<String>, service::Error> {
-        let mut holders: Vec<AgentId> = Vec::new();
-        self.each_agent(|agent| {
-            if agent.profile.terms.scopes.contains(scope) {
-                holders.push(agent.agent_id.clone());
-            }
-        })
-        .await?;
-        if holders.is_empty() {
-            return Ok(None);
-        }
-        let named: Vec<&str> = holders
-            .iter()
-            .take(MAX_NAMED)
-            .map(AgentId::as_str)
-            .collect();
-        let more = holders.len().saturating_sub(named.len());
-        let more = if more == 0 {
-            String::new()
-        } else {
-            format!(" and {more} more")
-        };
-        Ok(Some(format!(
-            "tokens that carry it already live on as long as they were made for; `agent revoke-tokens` ends \
-             those of an agent, and these have the scope: {}{more}",
-            named.join(", ")
-        )))
+    async fn holders(&self, scope: &Scope) -> Result<ScopeHolders, StoreError> {
+        self.records.scope_holders(scope, MAX_NAMED).await
     }
 
     fn is_high(&self, entry: &CatalogueEntry, catalogue: &Catalogue) -> bool {
         catalogue.risk(std::slice::from_ref(&entry.scope), &self.rules) == Risk::High
     }
 
-    fn view(&self, entry: &CatalogueEntry, catalogue: &Catalogue) -> ScopeView {
+    fn view(&self, entry: &CatalogueEntry, catalogue: &Catalogue, agents: i64) -> ScopeView {
         let scope = &entry.scope;
         ScopeView {
             entry: entry.clone(),
-            high_risk: self.is_high(entry, catalogue),
-            built_in: BUILT_IN.iter().any(|b| b.name == scope.as_str()),
+            high_risk_by: high_risk_by(entry, &self.rules),
+            built_in: is_built_in(scope),
+            agents,
             warnings: open_warnings(std::slice::from_ref(scope), catalogue, &self.rules),
         }
     }
+}
+
+fn is_built_in(scope: &Scope) -> bool {
+    BUILT_IN.iter().any(|b| b.name == scope.as_str())
 }

@@ -13,7 +13,7 @@ use super::agents::Agents;
 use super::checks::{demand_none, scope_errors};
 use super::error::ManageError;
 use super::patch::{ProfilePatch, narrowed_warning};
-use super::scopes::open_warnings;
+use super::scope_risk::open_warnings;
 use super::view::AgentView;
 
 /// How often an update is repeated because somebody else changed the agent meanwhile.

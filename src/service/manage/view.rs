@@ -91,16 +91,39 @@ pub struct NewSecret {
     pub warnings: Vec<String>,
 }
 
+/// What makes a scope high-risk. If several things do, it is the first of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HighRiskBy {
+    /// Its name.
+    Name,
+    /// The configuration.
+    Configuration,
+    /// The catalogue's mark. An operator may remove the mark, and then the scope is not high-risk.
+    Catalogue,
+}
+
+impl HighRiskBy {
+    /// The word that programs compare.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Configuration => "configuration",
+            Self::Catalogue => "catalogue",
+        }
+    }
+}
+
 /// A scope of the catalogue as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeView {
     /// The entry of the catalogue. Its mark is the operator's own.
     pub entry: CatalogueEntry,
-    /// Whether a token with this scope lives 15 minutes at most: by the scope's name, the
-    /// catalogue's mark or the configuration.
-    pub high_risk: bool,
+    /// Why a token with this scope lives 15 minutes at most; `None` if it may live longer.
+    pub high_risk_by: Option<HighRiskBy>,
     /// Whether the scope is a built-in scope of the server.
     pub built_in: bool,
+    /// How many agents hold the scope. Decommissioned agents hold nothing.
+    pub agents: i64,
     /// What an operator should know about the scope.
     pub warnings: Vec<String>,
 }

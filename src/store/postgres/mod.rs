@@ -33,6 +33,7 @@ mod ask;
 mod count;
 mod errors;
 mod events;
+mod holders;
 mod issue;
 mod keys;
 mod killed;

@@ -30,6 +30,7 @@ mod count;
 mod errors;
 mod events;
 mod file;
+mod holders;
 mod issue;
 mod keys;
 mod killed;

@@ -17,7 +17,7 @@ pub(in crate::store) enum Previous {
     Ends(Vec<(CredentialId, Timestamp)>),
     /// When a credential expires whose hash was replaced; `None` if it does not.
     Expiry(Option<Timestamp>),
-    /// A scope as it was before an update.
+    /// A scope as it was before it was updated or deleted.
     Before(CatalogueEntry),
 }
 

@@ -24,6 +24,8 @@ pub enum ScopeChange {
         /// The operator's mark.
         high_risk: Option<bool>,
     },
+    /// Deletes a scope; raises the catalogue's version. `NotFound`; `Conflict` if an agent holds it.
+    Delete(Scope),
 }
 
 impl ScopeChange {
@@ -49,6 +51,13 @@ impl ScopeChange {
                     changed,
                 }
             }
+            Self::Delete(scope) => Event::ScopeDeleted {
+                scope: scope.clone(),
+                high_risk: match previous {
+                    Previous::Before(before) => Some(before.high_risk),
+                    _ => None,
+                },
+            },
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The scope catalogue.
 
 use sealwright::testing::domain::catalogue::CatalogueEntry;
+use sealwright::testing::domain::quota::PlanName;
 use sealwright::testing::domain::scope::{BUILT_IN, Scope};
-use sealwright::testing::store::{Change, Freshness, Outcome, ScopeChange};
+use sealwright::testing::store::{
+    AgentChange, Change, Freshness, Outcome, ScopeChange, ScopeHolders,
+};
 
-use super::kit::{MILLIS, commit};
+use super::kit::{MILLIS, commit, create, id};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -12,6 +15,8 @@ on_both! {
     a_new_store_knows_the_built_in_scopes_in_order,
     a_new_scope_comes_last_and_raises_the_version,
     a_scope_that_is_changed_raises_the_version_and_one_that_stays_does_not,
+    a_scope_is_deleted_if_no_agent_holds_it,
+    holders_are_counted_by_scope_and_by_plan,
 }
 
 async fn a_new_store_knows_the_built_in_scopes_in_order(db: &Database) {
@@ -97,4 +102,56 @@ async fn a_scope_that_is_changed_raises_the_version_and_one_that_stays_does_not(
     assert_eq!(after.entries(), expected);
     let events = "select detail from audit_event where kind = 'scope.updated'";
     assert_eq!(db.texts(events).await, ["audit:read", "audit:read"]);
+}
+
+fn scope(name: &str) -> Scope {
+    Scope::parse(name).unwrap()
+}
+
+async fn a_scope_is_deleted_if_no_agent_holds_it(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let delete = |name: &str| Change::Scope(ScopeChange::Delete(scope(name)));
+    let version = async || store.catalogue(Freshness::Fresh).await.unwrap().version();
+    let before = version().await;
+    for (name, expected) in [
+        ("agents:read", Outcome::Conflict),
+        // A part of a name that is held.
+        ("agents", Outcome::NotFound),
+        ("audit:read", Outcome::Applied),
+        ("audit:read", Outcome::NotFound),
+    ] {
+        assert_eq!(commit(&*store, delete(name)).await, expected, "{name}");
+    }
+    assert!(version().await > before);
+    let end = Change::Agent(AgentChange::Decommission(id("a")));
+    assert_eq!(commit(&*store, end).await, Outcome::Applied);
+    assert_eq!(
+        commit(&*store, delete("agents:read")).await,
+        Outcome::Applied
+    );
+    let events = "select detail from audit_event where kind = 'scope.deleted' order by id";
+    assert_eq!(db.texts(events).await, ["audit:read", "agents:read"]);
+}
+
+async fn holders_are_counted_by_scope_and_by_plan(db: &Database) {
+    let store = db.open().await;
+    assert_eq!(store.scope_counts().await.unwrap(), []);
+    for agent in ["c", "a", "b", "gone"] {
+        create(&*store, agent).await;
+    }
+    let end = Change::Agent(AgentChange::Decommission(id("gone")));
+    commit(&*store, end).await;
+    let counts = [(scope("agents:read"), 3), (scope("tokens:read"), 3)];
+    assert_eq!(store.scope_counts().await.unwrap(), counts);
+    assert_eq!(store.plan_counts().await.unwrap(), [(PlanName::free(), 3)]);
+    let holders = async |name: &str| store.scope_holders(&scope(name), 2).await.unwrap();
+    let two = ScopeHolders {
+        count: 3,
+        first: vec![id("a"), id("b")],
+    };
+    assert_eq!(holders("tokens:read").await, two);
+    for name in ["tokens", "okens:read", "gone:read"] {
+        assert_eq!(holders(name).await, ScopeHolders::default());
+    }
 }

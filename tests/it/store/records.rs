@@ -6,6 +6,7 @@ use std::time::Duration;
 use sealwright::testing::domain::agent::{AgentName, Epoch};
 use sealwright::testing::domain::event::search::{EventCriteria, EventOrder};
 use sealwright::testing::domain::id::HolderId;
+use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Moment;
 use sealwright::testing::domain::usage::Day;
 use sealwright::testing::store::{EventTable, IdRange, KilledAgentQuery, LogEntryKind};
@@ -47,6 +48,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
     );
     let name = AgentName::parse("x").unwrap();
     let holder = HolderId(uuid(NOW));
+    let scope = Scope::parse("agents:read").unwrap();
     let (sought, range) = (
         EventCriteria::default(),
         IdRange {
@@ -72,6 +74,9 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         quota_uses(&agents, NOW.month()),
         expiring_credentials((NOW, NOW), 1, 1),
         used(&agents, NOW.month()),
+        scope_counts(),
+        scope_holders(&scope, 10),
+        plan_counts(),
         revocations(0, NOW, NOW),
         killed_tokens(&tokens, None, NOW, 10),
         killed_tokens(&tokens, Some(0), NOW, 10),

@@ -16,6 +16,7 @@ pub(super) async fn apply(conn: &mut PgConnection, change: &ScopeChange) -> sqlx
             description,
             high_risk,
         } => update_scope(conn, scope, description.as_deref(), *high_risk).await,
+        ScopeChange::Delete(scope) => delete_scope(conn, scope).await,
     }
 }
 
@@ -70,6 +71,33 @@ async fn update_scope(
         scope: scope.clone(),
         description: old_description,
         high_risk: old_mark,
+    };
+    Ok((Outcome::Applied, Previous::Before(before)))
+}
+
+/// A decommissioned agent holds nothing. [`crate::store::holders`] says why the text is searched.
+async fn delete_scope(conn: &mut PgConnection, scope: &Scope) -> sqlx::Result<Effect> {
+    let sql = "select exists (select 1 from agent where status <> 'decommissioned' and strpos(scopes, '\"' || $1 || '\"') > 0)";
+    let is_held: bool = sqlx::query_scalar(sql)
+        .bind(scope.as_str())
+        .fetch_one(&mut *conn)
+        .await?;
+    if is_held {
+        return Ok(effect(Outcome::Conflict));
+    }
+    let sql = "delete from scope where name = $1 returning description, high_risk";
+    let deleted: Option<(String, bool)> = sqlx::query_as(sql)
+        .bind(scope.as_str())
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some((description, high_risk)) = deleted else {
+        return Ok(effect(Outcome::NotFound));
+    };
+    raise_catalogue_version(conn).await?;
+    let before = CatalogueEntry {
+        scope: scope.clone(),
+        description,
+        high_risk,
     };
     Ok((Outcome::Applied, Previous::Before(before)))
 }
