@@ -22,13 +22,16 @@ pub mod config {
     }
 }
 pub mod domain {
+    pub mod about {
+        pub use crate::domain::about::{About, Description, LabelText, Labels, Owner, parse_label};
+    }
     pub mod act {
         pub use crate::domain::act::{Act, ChangeReason, Operator};
     }
     pub mod agent {
         pub use crate::domain::agent::{
             Agent, AgentName, AgentStatus, Audience, Epoch, LiveTokens, Profile, RedirectUri,
-            Terms, UserId,
+            SuspendedBy, Terms, UserId,
         };
     }
     pub mod canonical {
@@ -85,6 +88,9 @@ pub mod domain {
     }
     pub mod id {
         pub use crate::domain::id::{AgentId, BatchId, CodeId, CredentialId, HolderId, Jti, Kid};
+    }
+    pub mod org {
+        pub use crate::domain::org::OrgId;
     }
     pub mod quota {
         pub use crate::domain::quota::{Limit, PlanName, Plans};

@@ -2,6 +2,7 @@
 //!
 //! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: one family of commands
 //!   each
+//! - `about`: what operators say about agents
 //! - `audit`: the tamper-evident log
 //! - `reasons`: who runs a command, and why
 //! - `narrowing`, `secrets`: which tokens and secrets stay valid after a change
@@ -24,6 +25,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "cli/about.rs"]
+mod about;
 #[path = "cli/agent.rs"]
 mod agent;
 #[path = "cli/audit.rs"]

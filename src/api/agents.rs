@@ -1,7 +1,10 @@
 //! Agents as JSON.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use crate::domain::about::{Description, Owner};
 use crate::domain::agent::{Audience, RedirectUri, UserId};
 use crate::domain::quota::Usage;
 use crate::domain::scope::Scope;
@@ -15,10 +18,20 @@ use crate::service::manage::view::{AgentView, CredentialView};
 pub struct AgentJson {
     /// The agent's id, which is its `client_id`.
     pub agent_id: String,
-    /// Its label.
+    /// The organization that it belongs to.
+    pub org_id: String,
+    /// Its name.
     pub name: String,
+    /// What it is for; `null` without a description.
+    pub description: Option<String>,
+    /// Who answers for it; `null` without an owner.
+    pub owner: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// `active`, `suspended` or `decommissioned`.
     pub status: &'static str,
+    /// Whether its `expiresAt` has passed.
+    pub expired: bool,
     /// The scopes that the agent may ask for.
     pub scopes: Vec<String>,
     /// The agent's own token lifetime in seconds; `null` means the server's default.
@@ -31,6 +44,8 @@ pub struct AgentJson {
     pub redirect_uris: Vec<String>,
     /// The users on whose behalf the agent may act.
     pub user_ids: Vec<String>,
+    /// From when on the agent is expired; `null` means never.
+    pub expires_at: Option<String>,
     /// Tokens issued this month.
     pub usage: UsageJson,
     /// When the agent was made.
@@ -77,21 +92,31 @@ impl From<AgentView> for AgentJson {
     fn from(view: AgentView) -> Self {
         let AgentView {
             agent,
+            expired,
             usage,
             credentials,
             warnings,
         } = view;
-        let terms = &agent.profile.terms;
+        let (about, terms) = (&agent.profile.about, &agent.profile.terms);
+        let labels = about.labels.iter();
         Self {
             agent_id: agent.agent_id.to_string(),
+            org_id: agent.org_id.to_string(),
             name: agent.profile.name.as_str().to_owned(),
+            description: owned(about.description.as_ref().map(Description::as_str)),
+            owner: owned(about.owner.as_ref().map(Owner::as_str)),
+            labels: labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
             status: agent.status.as_str(),
+            expired,
             scopes: texts(&terms.scopes, Scope::as_str),
             ttl: terms.ttl.map(Ttl::secs),
             plan: terms.plan.to_string(),
             audiences: texts(&terms.audiences, Audience::as_str),
             redirect_uris: texts(&terms.redirect_uris, RedirectUri::as_str),
             user_ids: texts(&terms.user_ids, UserId::as_str),
+            expires_at: agent.profile.expires_at.map(Timestamp::to_rfc3339),
             usage: usage.into(),
             created_at: agent.created_at.to_rfc3339(),
             updated_at: agent.updated_at.to_rfc3339(),
@@ -121,6 +146,10 @@ impl From<CredentialView> for CredentialJson {
             expires_at: credential.expires_at.map(Timestamp::to_rfc3339),
         }
     }
+}
+
+fn owned(text: Option<&str>) -> Option<String> {
+    text.map(str::to_owned)
 }
 
 fn texts<T>(values: &[T], text: impl Fn(&T) -> &str) -> Vec<String> {

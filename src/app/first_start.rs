@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock as _;
 use crate::config::{Config, DatabaseUrl};
+use crate::domain::about::About;
 use crate::domain::act::Act;
 use crate::domain::agent::{AgentName, Profile, Terms};
 use crate::domain::id::AgentId;
@@ -51,6 +52,7 @@ pub(super) async fn create_operator(
     let scopes: Result<Vec<Scope>, _> = BUILT_IN.iter().map(|b| Scope::parse(b.name)).collect();
     let profile = Profile {
         name: AgentName::parse("operator").map_err(invalid)?,
+        about: About::default(),
         terms: Arc::new(Terms {
             scopes: scopes.map_err(invalid)?,
             ttl: None,
@@ -59,6 +61,7 @@ pub(super) async fn create_operator(
             redirect_uris: vec![],
             user_ids: vec![],
         }),
+        expires_at: None,
     };
     let drawn = opened
         .secrets

@@ -8,6 +8,7 @@ use crate::api::agents::AgentJson;
 use crate::api::usage::AgentUsageJson;
 use crate::config::Config;
 use crate::domain::act::ChangeReason;
+use crate::domain::agent::SuspendedBy;
 use crate::domain::id::AgentId;
 use crate::service::manage::agents::{Agents, NewAgent};
 use crate::service::manage::usage::UsageQuery;
@@ -50,7 +51,7 @@ pub(super) enum AgentCommand {
     /// Import agents from a file of JSON lines or CSV, their ids and secrets kept
     Import {
         /// Fields: clientId, name, secret or secretHash, scopes, ttl, plan, audiences, redirectUris,
-        /// userIds, status, rawBasic
+        /// userIds, status, rawBasic, description, owner, labels, expiresAt
         file: PathBuf,
         #[command(flatten)]
         why: Why,
@@ -107,7 +108,7 @@ pub(super) async fn run(
             let new = NewAgent {
                 agent_id,
                 secret: chosen,
-                profile: args.profile(),
+                profile: args.profile()?,
             };
             let made = agents.create(new, act).await?;
             return new_secret::print(&agents, config, made, (source, Occasion::Creation), out)
@@ -132,7 +133,7 @@ pub(super) async fn run(
         AgentCommand::Usage(args) => return usage(&agents, &args, out).await,
         AgentCommand::Update(args) => {
             let id = parse_id(&args.id)?;
-            let patch = args.patch();
+            let patch = args.patch()?;
             match chosen {
                 Some(secret) => {
                     let replaced = agents.update_with_secret(&id, &patch, secret, act).await?;
@@ -143,7 +144,10 @@ pub(super) async fn run(
                 None => agents.update(&id, &patch, act).await?,
             }
         }
-        AgentCommand::Suspend(args) => agents.suspend(&args.who.find(&agents).await?, act).await?,
+        AgentCommand::Suspend(args) => {
+            let id = args.who.find(&agents).await?;
+            agents.suspend(&id, SuspendedBy::Operator, act).await?
+        }
         AgentCommand::Reactivate(args) => {
             agents
                 .reactivate(&args.who.find(&agents).await?, act)

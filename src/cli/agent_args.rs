@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
 
+use crate::domain::about::{About, Description, Label, Labels, Owner};
 use crate::domain::agent::{AgentName, Audience, LiveTokens, Profile, RedirectUri, Terms, UserId};
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
@@ -13,7 +14,8 @@ use crate::service::manage::MAX_OVERLAP;
 use crate::service::manage::patch::ProfilePatch;
 
 use super::agent_ref::AgentRef;
-use super::input::{self, Item, ScopeWords, TtlWord, Why, all_items, all_scopes};
+use super::failure::CommandFailure;
+use super::input::{self, ExpiryWord, Item, ScopeWords, TtlWord, Why, all_items, all_scopes};
 
 /// An agent, and why it is changed.
 #[derive(Args)]
@@ -26,7 +28,7 @@ pub(super) struct ChangeArgs {
 
 #[derive(Args)]
 pub(super) struct CreateAgent {
-    /// A label; need not be unique
+    /// A name; need not be unique
     #[arg(long, value_parser = AgentName::parse)]
     pub name: AgentName,
     /// The id to use instead of a new UUID
@@ -44,7 +46,7 @@ pub(super) struct CreateAgent {
 pub(super) struct UpdateAgent {
     /// The agent's id
     pub id: String,
-    /// A new label
+    /// A new name
     #[arg(long, value_parser = AgentName::parse)]
     pub name: Option<AgentName>,
     /// Must be the id that it already has: an id never changes
@@ -60,8 +62,11 @@ pub(super) struct UpdateAgent {
     pub revoke_tokens: bool,
 }
 
-const CHANGES: [&str; 9] = [
+const CHANGES: [&str; 13] = [
     "name",
+    "description",
+    "owner",
+    "label",
     "client_id",
     "scope",
     "secret_stdin",
@@ -70,6 +75,7 @@ const CHANGES: [&str; 9] = [
     "audience",
     "redirect_uri",
     "user_id",
+    "expires_at",
 ];
 
 #[derive(Args)]
@@ -77,6 +83,15 @@ pub(super) struct RestArgs {
     /// Read its secret from stdin: 16 characters at least
     #[arg(long)]
     pub secret_stdin: bool,
+    /// What it is for, in 1000 characters at most; '' clears
+    #[arg(long, value_name = "TEXT", value_parser = input::description)]
+    pub description: Option<Item<Description>>,
+    /// Who answers for it, in 200 characters at most; '' clears
+    #[arg(long, value_name = "WHO", value_parser = input::owner)]
+    pub owner: Option<Item<Owner>>,
+    /// A label by which it is found; repeatable, 16 at most
+    #[arg(long, value_name = "KEY=VALUE", value_parser = input::label)]
+    pub label: Vec<Item<Label>>,
     /// Seconds that its tokens live, 300 to 86400, or 'default'
     #[arg(long, value_name = "SECS", value_parser = input::ttl)]
     pub ttl: Option<TtlWord>,
@@ -93,6 +108,9 @@ pub(super) struct RestArgs {
     /// A user on whose behalf it may act; repeatable
     #[arg(long, value_name = "U", value_parser = input::user_id)]
     pub user_id: Vec<Item<UserId>>,
+    /// From when on it is expired, such as 2026-03-31T13:12:17Z, or 'never'
+    #[arg(long, value_name = "TIME", value_parser = input::expiry)]
+    pub expires_at: Option<ExpiryWord>,
     #[command(flatten)]
     pub why: Why,
 }
@@ -109,11 +127,17 @@ pub(super) struct RotateArgs {
 }
 
 impl CreateAgent {
-    /// The new agent's profile.
-    pub(super) fn profile(self) -> Profile {
+    /// The new agent's profile. An error if the labels contradict each other.
+    pub(super) fn profile(self) -> Result<Profile, CommandFailure> {
         let rest = self.rest;
-        Profile {
+        let about = About {
+            description: rest.description.and_then(Item::into_value),
+            owner: rest.owner.and_then(Item::into_value),
+            labels: labels(rest.label)?.unwrap_or_default(),
+        };
+        Ok(Profile {
             name: self.name,
+            about,
             terms: Arc::new(Terms {
                 scopes: all_scopes(self.scope).unwrap_or_default(),
                 ttl: rest.ttl.and_then(|word| word.0),
@@ -122,30 +146,41 @@ impl CreateAgent {
                 redirect_uris: all_items(rest.redirect_uri).unwrap_or_default(),
                 user_ids: all_items(rest.user_id).unwrap_or_default(),
             }),
-        }
+            expires_at: rest.expires_at.and_then(|word| word.0),
+        })
     }
 }
 
 impl UpdateAgent {
-    /// What changes in the profile.
-    pub(super) fn patch(self) -> ProfilePatch {
+    /// What changes in the profile. An error if the labels contradict each other.
+    pub(super) fn patch(self) -> Result<ProfilePatch, CommandFailure> {
         let rest = self.rest;
-        ProfilePatch {
+        Ok(ProfilePatch {
             agent_id: self.client_id,
             name: self.name,
+            description: rest.description.map(Item::into_value),
+            owner: rest.owner.map(Item::into_value),
+            labels: labels(rest.label)?,
             scopes: all_scopes(self.scope),
             ttl: rest.ttl.map(|word| word.0),
             plan: rest.plan,
             audiences: all_items(rest.audience),
             redirect_uris: all_items(rest.redirect_uri),
             user_ids: all_items(rest.user_id),
+            expires_at: rest.expires_at.map(|word| word.0),
             tokens: if self.revoke_tokens {
                 LiveTokens::Kill
             } else {
                 LiveTokens::Keep
             },
-        }
+        })
     }
+}
+
+/// The labels of all `--label` flags; `None` without any.
+fn labels(flags: Vec<Item<Label>>) -> Result<Option<Labels>, CommandFailure> {
+    let labels = all_items(flags).map(Labels::new).transpose();
+    labels.map_err(|rule| CommandFailure::Usage(format!("--label: {rule}")))
 }
 
 #[derive(Args)]

@@ -14,7 +14,7 @@ pub(super) fn row(a: &AgentJson) -> Vec<String> {
         .ttl
         .map_or_else(|| "default".to_owned(), |ttl| ttl.to_string());
     let (issued, limit) = (a.usage.issued.to_string(), limit(a));
-    let (id, name, status) = (a.agent_id.clone(), a.name.clone(), a.status.to_owned());
+    let (id, name, status) = (a.agent_id.clone(), a.name.clone(), status(a));
     vec![
         id,
         name,
@@ -27,6 +27,11 @@ pub(super) fn row(a: &AgentJson) -> Vec<String> {
     ]
 }
 
+fn status(agent: &AgentJson) -> String {
+    let expired = if agent.expired { ", expired" } else { "" };
+    format!("{}{expired}", agent.status)
+}
+
 fn limit(agent: &AgentJson) -> String {
     agent
         .usage
@@ -37,10 +42,18 @@ fn limit(agent: &AgentJson) -> String {
 /// One agent, one property in each row.
 pub(super) fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
     let usage = &agent.usage;
+    let labels = agent.labels.iter();
+    let labels: Vec<String> = labels
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let mut rows = vec![
         ("id", agent.agent_id.clone()),
         ("name", agent.name.clone()),
-        ("status", agent.status.to_owned()),
+        ("description", agent.description.clone().unwrap_or_default()),
+        ("owner", agent.owner.clone().unwrap_or_default()),
+        ("labels", labels.join(" ")),
+        ("organization", agent.org_id.clone()),
+        ("status", status(agent)),
         ("scopes", agent.scopes.join(" ")),
         (
             "ttl",
@@ -57,6 +70,13 @@ pub(super) fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
         ("audiences", agent.audiences.join(" ")),
         ("redirect uris", agent.redirect_uris.join(" ")),
         ("user ids", agent.user_ids.join(" ")),
+        (
+            "expires at",
+            agent
+                .expires_at
+                .clone()
+                .unwrap_or_else(|| "never".to_owned()),
+        ),
         ("created at", agent.created_at.clone()),
         ("updated at", agent.updated_at.clone()),
     ];

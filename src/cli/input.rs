@@ -5,9 +5,11 @@ use std::io::{self, Read};
 use clap::Args;
 
 use crate::domain::Invalid;
+use crate::domain::about::{self, Description, Label, Owner};
 use crate::domain::act::ChangeReason;
 use crate::domain::agent::{Audience, RedirectUri, UserId};
 use crate::domain::scope::Scope;
+use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 use crate::service::clients::secret::Secret;
 
@@ -24,9 +26,20 @@ pub(super) struct ScopeWords(pub Vec<Scope>);
 #[derive(Debug, Clone)]
 pub(super) struct TtlWord(pub Option<Ttl>);
 
-/// One value of a list. An empty text is `None`, which clears the list.
+/// One `--expires-at`: a time, or `never`.
+#[derive(Debug, Clone)]
+pub(super) struct ExpiryWord(pub Option<Timestamp>);
+
+/// One value, or one of a list. An empty text is `None`, which clears the value or the list.
 #[derive(Debug, Clone)]
 pub(super) struct Item<T>(Option<T>);
+
+impl<T> Item<T> {
+    /// The value; `None` clears.
+    pub(super) fn into_value(self) -> Option<T> {
+        self.0
+    }
+}
 
 /// The `--reason` of a command that changes something.
 #[derive(Debug, Args)]
@@ -54,6 +67,30 @@ pub(super) fn ttl(text: &str) -> Result<TtlWord, Invalid> {
     Ttl::new(seconds)
         .map(|ttl| TtlWord(Some(ttl)))
         .map_err(|_| rule)
+}
+
+/// Reads one `--expires-at`.
+pub(super) fn expiry(text: &str) -> Result<ExpiryWord, Invalid> {
+    if text == "never" {
+        return Ok(ExpiryWord(None));
+    }
+    let time = about::parse_expiry(text)?;
+    Ok(ExpiryWord(Some(time)))
+}
+
+/// Reads one `--description`.
+pub(super) fn description(text: &str) -> Result<Item<Description>, Invalid> {
+    item(text, Description::parse)
+}
+
+/// Reads one `--owner`.
+pub(super) fn owner(text: &str) -> Result<Item<Owner>, Invalid> {
+    item(text, Owner::parse)
+}
+
+/// Reads one `--label`.
+pub(super) fn label(text: &str) -> Result<Item<Label>, Invalid> {
+    item(text, about::parse_label)
 }
 
 /// Reads one `--audience`.

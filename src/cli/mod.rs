@@ -30,6 +30,7 @@ mod failure;
 mod healthcheck;
 mod import;
 mod input;
+mod json_row;
 mod key;
 mod new_secret;
 mod output;

@@ -2,12 +2,23 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 /// The members of a JSON object, in order. A map would keep only the last of several members with
 /// one name.
-pub(super) struct RowMembers(pub Vec<(String, Value)>);
+pub(super) struct RowMembers(pub Vec<(String, RowValue)>);
+
+/// The value of a member.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum RowValue {
+    /// An object.
+    Members(RowMembers),
+    /// Any other value.
+    Plain(Value),
+}
 
 impl<'de> Deserialize<'de> for RowMembers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -6,17 +6,15 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use serde_json::{Map, Value};
-
 use crate::service::manage::row::Row;
 
-use super::row_members::RowMembers;
+use super::json_row::{json_row, words};
 
 /// The longest line, in bytes. A longer line is refused, not kept in memory.
 const MAX_LINE_BYTES: u64 = 1 << 18;
 
 /// The fields of a row: the keys of a JSON object, or the first line of a CSV file.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 16] = [
     "clientId",
     "name",
     "secret",
@@ -29,6 +27,10 @@ const FIELDS: [&str; 12] = [
     "userIds",
     "status",
     "rawBasic",
+    "description",
+    "owner",
+    "labels",
+    "expiresAt",
 ];
 
 /// A line of the file: its number, and its row or the reason why it cannot be read.
@@ -130,64 +132,11 @@ impl Iterator for JsonLines {
             if !line.trim_ascii().is_empty() {
                 return Some(Ok(FileLine {
                     number,
-                    row: json_row(line),
+                    row: json_row(line, &FIELDS),
                 }));
             }
         }
     }
-}
-
-fn json_row(line: &[u8]) -> Result<Row, String> {
-    let members = match serde_json::from_slice(line) {
-        Ok(RowMembers(members)) => members,
-        Err(error) if error.is_data() => return Err("the line is no JSON object".to_owned()),
-        // Give the column only: the library's message may repeat a value.
-        Err(error) => return Err(format!("the line is not JSON: column {}", error.column())),
-    };
-    let mut object = Map::new();
-    for (name, value) in members {
-        if !FIELDS.contains(&name.as_str()) {
-            return Err(format!("no field is called {name:?}"));
-        }
-        // Nothing tells which of the two values is meant.
-        if object.contains_key(&name) {
-            return Err(format!("{name}: the field is repeated"));
-        }
-        object.insert(name, value);
-    }
-    let text = |field: &str| match object.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Number(number)) if field == "ttl" => Ok(Some(number.to_string())),
-        Some(Value::Bool(yes)) if field == "rawBasic" => Ok(Some(yes.to_string())),
-        Some(_) => Err(format!("{field}: a text is needed")),
-    };
-    let list = |field: &str| match object.get(field) {
-        None | Some(Value::Null) => Ok(vec![]),
-        Some(Value::String(text)) => Ok(words(text)),
-        Some(Value::Array(parts)) => {
-            let texts: Option<Vec<String>> = parts
-                .iter()
-                .map(|p| p.as_str().map(str::to_owned))
-                .collect();
-            texts.ok_or_else(|| format!("{field}: a list of texts is needed"))
-        }
-        Some(_) => Err(format!("{field}: a list of texts is needed")),
-    };
-    Ok(Row {
-        client_id: text("clientId")?.unwrap_or_default(),
-        name: text("name")?,
-        secret: text("secret")?,
-        secret_hash: text("secretHash")?,
-        scopes: list("scopes")?,
-        ttl: text("ttl")?,
-        plan: text("plan")?,
-        audiences: list("audiences")?,
-        redirect_uris: list("redirectUris")?,
-        user_ids: list("userIds")?,
-        status: text("status")?,
-        raw_basic: text("rawBasic")?,
-    })
 }
 
 fn read_csv(file: BufReader<File>) -> io::Result<Lines> {
@@ -254,6 +203,10 @@ fn csv_row(columns: &[&str], record: &csv::ByteRecord) -> Result<Row, String> {
             "redirectUris" => row.redirect_uris = words(text),
             "userIds" => row.user_ids = words(text),
             "status" => row.status = some(),
+            "description" => row.description = some(),
+            "owner" => row.owner = some(),
+            "labels" => row.labels = words(text),
+            "expiresAt" => row.expires_at = some(),
             _ => row.raw_basic = some(),
         }
     }
@@ -280,10 +233,6 @@ fn cell<'a>(field: &str, text: &'a str) -> Result<&'a str, String> {
         }
     }
     Ok(trimmed)
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
 }
 
 #[cfg(test)]

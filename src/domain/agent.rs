@@ -1,66 +1,20 @@
-//! Agents: who may ask for tokens. Owns their fields and states; must not know their secrets.
+//! Agents: who may ask for tokens. Owns their fields; must not know their secrets.
 
-use std::fmt;
 use std::sync::Arc;
 
 use url::Url;
 
 use super::Invalid;
+use super::about::About;
 use super::id::AgentId;
+use super::org::OrgId;
 use super::quota::PlanName;
-use super::refusal::Refusal;
 use super::scope::Scope;
+pub use super::status::{AgentStatus, SuspendedBy};
 use super::time::Timestamp;
 use super::ttl::Ttl;
 
-/// The state of an agent (contract D8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AgentStatus {
-    /// May obtain tokens.
-    Active,
-    /// May not obtain tokens until an operator reactivates it.
-    Suspended,
-    /// May never obtain tokens again.
-    Decommissioned,
-}
-
-impl AgentStatus {
-    /// The word in JSON, on the command line and in stores.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Decommissioned => "decommissioned",
-        }
-    }
-
-    /// The state with this name.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "active" => Ok(Self::Active),
-            "suspended" => Ok(Self::Suspended),
-            "decommissioned" => Ok(Self::Decommissioned),
-            _ => Err(Invalid("an agent is active, suspended or decommissioned")),
-        }
-    }
-
-    /// Whether the state is for ever: no operation changes it, or gives such an agent anything
-    /// (contract D8).
-    pub fn is_final(self) -> bool {
-        self == Self::Decommissioned
-    }
-
-    /// Refuses every state except active. Called only after the secret was verified (contract D6).
-    pub fn admit(self) -> Result<(), Refusal> {
-        match self {
-            Self::Active => Ok(()),
-            Self::Suspended => Err(Refusal::AgentSuspended),
-            Self::Decommissioned => Err(Refusal::AgentDecommissioned),
-        }
-    }
-}
-
-/// An agent's label: 1–200 characters, without control characters. It need not be unique.
+/// An agent's name: 1–200 characters, without control characters. It need not be unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentName(Box<str>);
 
@@ -78,7 +32,7 @@ impl AgentName {
         Ok(Self(text.into()))
     }
 
-    /// The label.
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -218,10 +172,21 @@ pub struct Epoch(pub i64);
 /// What an operator decides about an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Its label.
+    /// Its name.
     pub name: AgentName,
+    /// What people say about it.
+    pub about: About,
     /// What the agent may have. Agents with equal terms may share them in memory.
     pub terms: Arc<Terms>,
+    /// From this second on the agent is expired; `None` means never.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Profile {
+    /// Whether the agent is expired at `now`. Only the clock decides, so no clean-up has to run.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
 }
 
 /// The terms on which an agent gets tokens.
@@ -256,10 +221,14 @@ pub enum LiveTokens {
 pub struct Agent {
     /// Its id, which is its `client_id`.
     pub agent_id: AgentId,
+    /// The organisation that it belongs to. It never changes.
+    pub org_id: OrgId,
     /// What an operator decides.
     pub profile: Profile,
     /// Its state.
     pub status: AgentStatus,
+    /// With whose authority it was suspended; `None` unless it is suspended.
+    pub suspended_by: Option<SuspendedBy>,
     /// Raised in the same commit as each suspension, decommission or mass revocation.
     pub epoch: Epoch,
     /// Raised in the same commit as each change to the agent, its credentials or its plan.
@@ -268,12 +237,6 @@ pub struct Agent {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-}
-
-impl fmt::Display for AgentStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 #[cfg(test)]

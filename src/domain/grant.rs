@@ -265,8 +265,10 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::about::About;
     use super::super::agent::{AgentName, AgentStatus, Epoch, Profile, Terms};
     use super::super::catalogue::CatalogueEntry;
+    use super::super::org::OrgId;
     use super::super::scope::parse_scope_list;
     use super::super::time::Timestamp;
     use super::*;
@@ -274,8 +276,10 @@ mod tests {
     fn agent(status: AgentStatus, scopes: &[Scope], ttl: Option<Ttl>) -> Agent {
         Agent {
             agent_id: AgentId::parse("a").unwrap(),
+            org_id: OrgId::default(),
             profile: Profile {
                 name: AgentName::parse("a").unwrap(),
+                about: About::default(),
                 terms: Arc::new(Terms {
                     scopes: scopes.to_vec(),
                     ttl,
@@ -284,8 +288,10 @@ mod tests {
                     redirect_uris: vec![],
                     user_ids: vec![],
                 }),
+                expires_at: None,
             },
             status,
+            suspended_by: None,
             epoch: Epoch(0),
             version: 1,
             created_at: Timestamp(0),

@@ -3,6 +3,7 @@
 //! Owns the nouns of the product and its main decision: may this agent have this token. Must not
 //! know async, I/O, the clock, randomness or logging: time and random values arrive as arguments.
 
+pub(crate) mod about;
 pub(crate) mod act;
 pub(crate) mod agent;
 pub(crate) mod canonical;
@@ -21,6 +22,7 @@ pub(crate) mod refusal;
 pub(crate) mod rejection;
 pub(crate) mod risk;
 pub(crate) mod scope;
+pub(crate) mod status;
 pub(crate) mod time;
 pub(crate) mod token;
 pub(crate) mod tree;

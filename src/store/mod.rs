@@ -23,6 +23,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
 
+mod agent_row;
 pub(crate) mod batch;
 pub(crate) mod cache;
 mod error;

@@ -1,22 +1,16 @@
 //! Rows as both backends hold them: values that are text in a database and a type in the domain.
 //!
-//! Owns the stored form of lists and agents. Must not know SQL. A value that breaks its type's rule
+//! Owns the stored form of lists, keys, revocations and events; that of agents is in `agent_row`. Must not know SQL. A value that breaks its type's rule
 //! is a fault of the store, never a refusal.
 
 use std::error::Error;
 use std::sync::Arc;
 
-use crate::domain::Invalid;
-use crate::domain::agent::{
-    Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
-};
+use crate::domain::agent::Epoch;
 use crate::domain::event::row::EventRow;
 use crate::domain::event::token_row::{InternedTerms, TokenRow};
 use crate::domain::id::{AgentId, Jti, Kid};
-use crate::domain::quota::PlanName;
-use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
-use crate::domain::ttl::Ttl;
 
 use super::key::{KeyRecord, KeyState, Sealed};
 use super::revocation::{IssuedToken, KilledAgent, Revocations, RevokedToken};
@@ -35,74 +29,6 @@ pub(in crate::store) fn list<'a>(items: impl Iterator<Item = &'a str>) -> String
 /// Rows as JSON, for a statement that reads its rows from JSON.
 pub(in crate::store) fn json(rows: &impl serde::Serialize) -> Result<String, Broken> {
     Ok(serde_json::to_string(rows)?)
-}
-
-fn parse_list<T>(json: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Broken> {
-    let items: Vec<String> = serde_json::from_str(json)?;
-    Ok(items
-        .iter()
-        .map(|item| parse(item))
-        .collect::<Result<_, _>>()?)
-}
-
-/// A profile's lists in their stored form.
-pub(in crate::store) struct ProfileLists {
-    pub scopes: String,
-    pub audiences: String,
-    pub redirect_uris: String,
-    pub user_ids: String,
-}
-
-impl From<&Profile> for ProfileLists {
-    fn from(profile: &Profile) -> Self {
-        Self {
-            scopes: list(profile.terms.scopes.iter().map(Scope::as_str)),
-            audiences: list(profile.terms.audiences.iter().map(Audience::as_str)),
-            redirect_uris: list(profile.terms.redirect_uris.iter().map(RedirectUri::as_str)),
-            user_ids: list(profile.terms.user_ids.iter().map(UserId::as_str)),
-        }
-    }
-}
-
-/// The columns of an agent.
-pub(in crate::store) struct AgentRow {
-    pub agent_id: String,
-    pub name: String,
-    pub status: String,
-    pub scopes: String,
-    pub audiences: String,
-    pub redirect_uris: String,
-    pub user_ids: String,
-    pub ttl: Option<i64>,
-    pub plan: String,
-    pub epoch: i64,
-    pub version: i64,
-    pub created_at: i64,
-    pub updated_at: i64,
-}
-
-impl AgentRow {
-    pub(super) fn parse(self) -> Result<Agent, Broken> {
-        Ok(Agent {
-            agent_id: AgentId::parse(&self.agent_id)?,
-            profile: Profile {
-                name: AgentName::parse(&self.name)?,
-                terms: Arc::new(Terms {
-                    scopes: parse_list(&self.scopes, Scope::parse)?,
-                    ttl: self.ttl.map(Ttl::new).transpose()?,
-                    plan: PlanName::parse(&self.plan)?,
-                    audiences: parse_list(&self.audiences, Audience::parse_stored)?,
-                    redirect_uris: parse_list(&self.redirect_uris, RedirectUri::parse)?,
-                    user_ids: parse_list(&self.user_ids, UserId::parse)?,
-                }),
-            },
-            status: AgentStatus::parse(&self.status)?,
-            epoch: Epoch(self.epoch),
-            version: self.version,
-            created_at: Timestamp(self.created_at),
-            updated_at: Timestamp(self.updated_at),
-        })
-    }
 }
 
 /// The columns of a signing key.

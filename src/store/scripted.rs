@@ -186,6 +186,7 @@ pub(super) mod samples {
 
     use uuid::Uuid;
 
+    use crate::domain::about::About;
     use crate::domain::agent::{
         Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms,
     };
@@ -193,6 +194,7 @@ pub(super) mod samples {
     use crate::domain::code::{Code, CodeRef};
     use crate::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
     use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
+    use crate::domain::org::OrgId;
     use crate::domain::quota::PlanName;
     use crate::domain::risk::RiskRules;
     use crate::domain::scope::Scope;
@@ -221,6 +223,7 @@ pub(super) mod samples {
     fn agent(agent_id: &str, version: i64) -> Agent {
         let profile = Profile {
             name: AgentName::parse("n").unwrap(),
+            about: About::default(),
             terms: Arc::new(Terms {
                 scopes: vec![Scope::parse("db:read").unwrap()],
                 ttl: None,
@@ -229,11 +232,14 @@ pub(super) mod samples {
                 redirect_uris: vec![RedirectUri::parse(CALLBACK).unwrap()],
                 user_ids: vec![],
             }),
+            expires_at: None,
         };
         Agent {
             agent_id: AgentId::parse(agent_id).unwrap(),
+            org_id: OrgId::default(),
             profile,
             status: AgentStatus::Active,
+            suspended_by: None,
             epoch: Epoch(0),
             version,
             created_at: Timestamp(0),

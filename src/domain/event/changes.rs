@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::about::{Description, Owner};
 use crate::domain::agent::{Audience, Profile, RedirectUri, UserId};
 use crate::domain::scope::Scope;
+use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 
 /// The members that changed, each with its value before and after. A member that was made has null
@@ -29,7 +31,7 @@ impl Changes {
     pub fn of_new_profile(profile: &Profile) -> Self {
         members(profile)
             .into_iter()
-            .filter(|(_, value)| *value != json!([]))
+            .filter(|(_, value)| *value != json!([]) && *value != json!({}))
             .fold(Self::default(), |all, (name, value)| {
                 all.with(name, Value::Null, value)
             })
@@ -65,11 +67,23 @@ impl Changes {
 }
 
 /// What an operator decides about an agent, under the names of the management API.
-fn members(profile: &Profile) -> [(&'static str, Value); 7] {
-    let terms = &profile.terms;
+fn members(profile: &Profile) -> [(&'static str, Value); 11] {
+    let (about, terms) = (&profile.about, &profile.terms);
+    let labels = about.labels.iter();
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.into()));
     [
         ("audiences", texts(&terms.audiences, Audience::as_str)),
+        (
+            "description",
+            about.description.as_ref().map(Description::as_str).into(),
+        ),
+        (
+            "expiresAt",
+            profile.expires_at.map(Timestamp::to_rfc3339).into(),
+        ),
+        ("labels", Value::Object(labels.collect())),
         ("name", profile.name.as_str().into()),
+        ("owner", about.owner.as_ref().map(Owner::as_str).into()),
         ("plan", terms.plan.as_str().into()),
         (
             "redirectUris",
@@ -90,12 +104,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::domain::about::{About, Labels, parse_label};
     use crate::domain::agent::{AgentName, Terms};
     use crate::domain::quota::PlanName;
 
     fn profile() -> Profile {
         Profile {
             name: AgentName::parse("\u{fb33} \u{1f600}").unwrap(),
+            about: About::default(),
             terms: Arc::new(Terms {
                 scopes: vec![Scope::parse("db:read").unwrap()],
                 ttl: None,
@@ -104,6 +120,7 @@ mod tests {
                 redirect_uris: vec![],
                 user_ids: vec![],
             }),
+            expires_at: None,
         }
     }
 
@@ -128,10 +145,20 @@ mod tests {
         terms.audiences = vec![Audience::parse("https://a.example").unwrap()];
         terms.redirect_uris = vec![RedirectUri::parse("https://a.example/cb").unwrap()];
         terms.user_ids = vec![UserId::parse("u").unwrap()];
+        to.about = About {
+            description: Some(Description::parse("two\nlines").unwrap()),
+            owner: Some(Owner::parse("Payments").unwrap()),
+            labels: Labels::new([parse_label("env=prod").unwrap()]).unwrap(),
+        };
+        to.expires_at = Some(Timestamp(0));
         assert_eq!(
             Changes::of_profile(&from, &to).to_json(),
             json!({
                 "audiences": { "from": [], "to": ["https://a.example"] },
+                "description": { "from": null, "to": "two\nlines" },
+                "expiresAt": { "from": null, "to": "1970-01-01T00:00:00Z" },
+                "labels": { "from": {}, "to": { "env": "prod" } },
+                "owner": { "from": null, "to": "Payments" },
                 "redirectUris": { "from": [], "to": ["https://a.example/cb"] },
                 "ttl": { "from": null, "to": 900 },
                 "userIds": { "from": [], "to": ["u"] }

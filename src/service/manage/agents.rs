@@ -8,6 +8,7 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::domain::agent::{Agent, AgentName, AgentStatus, Epoch, Profile};
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::domain::risk::RiskRules;
@@ -20,7 +21,7 @@ use crate::service;
 use crate::service::clients::secret::{Secret, Secrets};
 use crate::service::plans::SharedPlans;
 
-use super::checks::{accepted, demand_none, fault, no_outcome, scope_errors};
+use super::checks::{demand_none, fault, no_outcome, scope_errors};
 use super::error::ManageError;
 use super::scope_risk::open_warnings;
 use super::view::{AgentView, NewSecret};
@@ -184,38 +185,6 @@ impl Agents {
         }
     }
 
-    /// Stops an agent and kills its live tokens at once.
-    pub async fn suspend(&self, agent_id: &AgentId, act: &Act) -> Result<AgentView, ManageError> {
-        self.change(AgentChange::Suspend, agent_id, act).await
-    }
-
-    /// Lets a suspended agent work again. Its old tokens stay dead.
-    pub async fn reactivate(
-        &self,
-        agent_id: &AgentId,
-        act: &Act,
-    ) -> Result<AgentView, ManageError> {
-        self.change(AgentChange::Reactivate, agent_id, act).await
-    }
-
-    /// Stops an agent for ever.
-    pub async fn decommission(
-        &self,
-        agent_id: &AgentId,
-        act: &Act,
-    ) -> Result<AgentView, ManageError> {
-        self.change(AgentChange::Decommission, agent_id, act).await
-    }
-
-    /// Kills an agent's live tokens and leaves it active.
-    pub async fn revoke_tokens(
-        &self,
-        agent_id: &AgentId,
-        act: &Act,
-    ) -> Result<AgentView, ManageError> {
-        self.change(AgentChange::RevokeTokens, agent_id, act).await
-    }
-
     /// A warning for each of `scopes` whose risk neither its name nor an operator has decided.
     pub async fn scope_warnings(&self, scopes: &[Scope]) -> Result<Vec<String>, service::Error> {
         let catalogue = self.parts.store.catalogue(Freshness::Fresh).await?;
@@ -234,18 +203,6 @@ impl Agents {
     pub(super) async fn find(&self, agent_id: &AgentId) -> Result<Arc<AgentRecord>, ManageError> {
         let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
         found.ok_or_else(|| RejectionCode::AgentNotFound.into())
-    }
-
-    /// Makes one change of state, and shows the agent after it.
-    async fn change(
-        &self,
-        change: fn(AgentId) -> AgentChange,
-        agent_id: &AgentId,
-        act: &Act,
-    ) -> Result<AgentView, ManageError> {
-        let change = Change::Agent(change(agent_id.clone()));
-        accepted(self.commit(change, act).await?)?;
-        self.show(agent_id).await
     }
 
     pub(super) async fn commit(
@@ -279,8 +236,10 @@ impl Agents {
         let (now, millis) = (self.parts.clock.now(), self.parts.clock.unix_millis());
         Agent {
             agent_id: agent_id.clone(),
+            org_id: OrgId::default(),
             profile,
             status: AgentStatus::Active,
+            suspended_by: None,
             epoch: Epoch(millis),
             version: millis,
             created_at: now,

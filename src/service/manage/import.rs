@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use crate::clock::Clock as _;
 use crate::domain::Invalid;
+use crate::domain::about::parse_expiry;
 use crate::domain::act::Act;
-use crate::domain::agent::{AgentName, AgentStatus, Audience, Profile, RedirectUri, Terms, UserId};
+use crate::domain::agent::{
+    AgentName, AgentStatus, Audience, Profile, RedirectUri, SuspendedBy, Terms, UserId,
+};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::scope::Scope;
-use crate::domain::ttl::{TTL_RULE, Ttl};
 use crate::store::{AgentChange, AgentRecord, Change, Freshness, Outcome, Write};
 
 use crate::service;
@@ -26,7 +28,7 @@ use crate::service::clients::secret::{Secret, kdf};
 use super::agents::Agents;
 use super::checks::{demand_none, no_outcome, scope_errors};
 use super::error::ManageError;
-use super::row::{Row, RowFault, broken};
+use super::row::{Row, RowFault, about, broken, each, once, optional, parse_ttl};
 
 /// The best number of lines for one import. Each call holds the store's lock once, and only
 /// briefly.
@@ -131,6 +133,7 @@ impl Agents {
             .map_or_else(|| Ok(PlanName::free()), PlanName::parse);
         let profile = Profile {
             name: AgentName::parse(name).map_err(broken("name"))?,
+            about: about(row)?,
             terms: Arc::new(Terms {
                 scopes: once(each(&row.scopes, Scope::parse).map_err(broken("scopes"))?),
                 ttl,
@@ -140,6 +143,8 @@ impl Agents {
                     .map_err(broken("redirectUris"))?,
                 user_ids: each(&row.user_ids, UserId::parse).map_err(broken("userIds"))?,
             }),
+            expires_at: optional(row.expires_at.as_ref(), parse_expiry)
+                .map_err(broken("expiresAt"))?,
         };
         let refused = |field| {
             move |why: Rejection| RowFault {
@@ -226,6 +231,9 @@ impl Agents {
             // The agent is suspended from its first moment, so it never had a token that would have
             // to be killed.
             agent.status = candidate.status;
+            if candidate.status == AgentStatus::Suspended {
+                agent.suspended_by = Some(SuspendedBy::Operator);
+            }
             let change = Change::Agent(AgentChange::Create {
                 agent: Box::new(agent),
                 credential: Box::new(credential),
@@ -257,28 +265,4 @@ fn namesake_fault(row: &Row) -> RowFault {
         field,
         rule: Rejection::from(RejectionCode::IdOfUser).to_string(),
     }
-}
-
-fn parse_ttl(text: &str) -> Result<Ttl, Invalid> {
-    text.parse()
-        .map_err(|_| Invalid(TTL_RULE))
-        .and_then(Ttl::new)
-}
-
-/// Each scope once, in the order of their first places.
-fn once(scopes: Vec<Scope>) -> Vec<Scope> {
-    let mut kept: Vec<Scope> = Vec::with_capacity(scopes.len());
-    for scope in scopes {
-        if !kept.contains(&scope) {
-            kept.push(scope);
-        }
-    }
-    kept
-}
-
-fn each<T>(
-    texts: &[String],
-    parse: impl Fn(&str) -> Result<T, Invalid>,
-) -> Result<Vec<T>, Invalid> {
-    texts.iter().map(|text| parse(text)).collect()
 }

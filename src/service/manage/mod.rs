@@ -2,10 +2,11 @@
 //! catalogue, many agents at once, and single tokens.
 //!
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command
-//! line or an endpoint) or how the result is shown. Reading order: [`agents`], `credentials` (makes
-//! and rotates secrets), `update`, [`patch`] (what an update changes), [`view`] (what is shown),
-//! [`row`] and [`import`], [`scopes`] with `scope_risk` (why a scope is high-risk), [`tokens`], [`audit`] (reads
-//! events), [`usage`] (what an agent used); `checks` has what these share.
+//! line or an endpoint) or how the result is shown. Reading order: [`agents`], `status` (stops them
+//! and lets them work again), `credentials` (makes and rotates secrets), `update`, [`patch`] (what an
+//! update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`] with `scope_risk`
+//! (why a scope is high-risk), [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used);
+//! `checks` has what these share.
 
 pub(crate) mod agents;
 pub(crate) mod audit;
@@ -18,6 +19,7 @@ pub(crate) mod patch;
 pub(crate) mod row;
 mod scope_risk;
 pub(crate) mod scopes;
+mod status;
 pub(crate) mod tokens;
 mod update;
 pub(crate) mod usage;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::about::{About, Description, Labels, Owner};
 use crate::domain::agent::{
     Agent, AgentName, AgentStatus, Audience, LiveTokens, Profile, RedirectUri, UserId,
 };
@@ -10,6 +11,7 @@ use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::Rejection;
 use crate::domain::scope::Scope;
+use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 
 /// The changes to a profile. `None` leaves a value as it is.
@@ -17,8 +19,14 @@ use crate::domain::ttl::Ttl;
 pub struct ProfilePatch {
     /// If it is given, it must be the agent's own id: an id never changes.
     pub agent_id: Option<AgentId>,
-    /// Its label.
+    /// Its name.
     pub name: Option<AgentName>,
+    /// Its description; `Some(None)` removes it.
+    pub description: Option<Option<Description>>,
+    /// Its owner; `Some(None)` removes it.
+    pub owner: Option<Option<Owner>>,
+    /// All its labels.
+    pub labels: Option<Labels>,
     /// All its scopes.
     pub scopes: Option<Vec<Scope>>,
     /// Its lifetime; `Some(None)` returns to the server's default.
@@ -31,6 +39,8 @@ pub struct ProfilePatch {
     pub redirect_uris: Option<Vec<RedirectUri>>,
     /// All its users.
     pub user_ids: Option<Vec<UserId>>,
+    /// When it expires; `Some(None)` means never.
+    pub expires_at: Option<Option<Timestamp>>,
     /// Whether the agent's live tokens are kept or killed.
     pub tokens: LiveTokens,
 }
@@ -41,17 +51,27 @@ impl ProfilePatch {
         let Self {
             agent_id: _,
             name,
+            description,
+            owner,
+            labels,
             scopes,
             ttl,
             plan,
             audiences,
             redirect_uris,
             user_ids,
+            expires_at,
             tokens,
         } = self;
-        let texts = name.is_none() && scopes.is_none() && ttl.is_none() && plan.is_none();
-        let keeps = *tokens == LiveTokens::Keep;
-        keeps && texts && audiences.is_none() && redirect_uris.is_none() && user_ids.is_none()
+        let said = name.is_none() && description.is_none() && owner.is_none() && labels.is_none();
+        let single = ttl.is_none() && plan.is_none() && expires_at.is_none();
+        let lists = [
+            audiences.is_none(),
+            redirect_uris.is_none(),
+            user_ids.is_none(),
+        ];
+        let keeps = *tokens == LiveTokens::Keep && scopes.is_none();
+        keeps && said && single && lists.iter().all(|absent| *absent)
     }
 
     /// Rejects a change of the id.
@@ -73,11 +93,21 @@ impl ProfilePatch {
         set(&mut terms.audiences, self.audiences.as_ref());
         set(&mut terms.redirect_uris, self.redirect_uris.as_ref());
         set(&mut terms.user_ids, self.user_ids.as_ref());
-        let name = self.name.as_ref().unwrap_or(&profile.name).clone();
-        Profile {
-            name,
+        let mut changed = Profile {
             terms: Arc::new(terms),
-        }
+            ..profile.clone()
+        };
+        let About {
+            description,
+            owner,
+            labels,
+        } = &mut changed.about;
+        set(description, self.description.as_ref());
+        set(owner, self.owner.as_ref());
+        set(labels, self.labels.as_ref());
+        set(&mut changed.name, self.name.as_ref());
+        set(&mut changed.expires_at, self.expires_at.as_ref());
+        changed
     }
 }
 

@@ -16,6 +16,8 @@ use crate::store::KeyRecord;
 pub struct AgentView {
     /// The agent.
     pub agent: Agent,
+    /// Whether it is expired.
+    pub expired: bool,
     /// Tokens issued this month.
     pub usage: Usage,
     /// Its live credentials, newest first; only where one agent is shown.
@@ -50,6 +52,7 @@ impl AgentView {
         };
         Self {
             agent: agent.clone(),
+            expired: agent.profile.is_expired(now),
             usage,
             credentials: None,
             warnings: vec![],

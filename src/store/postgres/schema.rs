@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 12] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 13] = [
     (
         1,
         "initial",
@@ -69,6 +69,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 12] = [
         12,
         "usage",
         include_str!("../../../migrations/postgres/0012_usage.sql"),
+    ),
+    (
+        13,
+        "agent_fields",
+        include_str!("../../../migrations/postgres/0013_agent_fields.sql"),
     ),
 ];
 

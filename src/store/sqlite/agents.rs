@@ -12,14 +12,24 @@ use crate::domain::agent::{Agent, AgentName, RedirectUri, UserId};
 use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::{Month, Timestamp};
+use crate::store::agent_row::AgentRow;
 use crate::store::error::StoreError;
 use crate::store::records::ReadAgents;
-use crate::store::row::{self, AgentRow};
+use crate::store::row;
 use crate::store::token::{AgentRecord, MAX_COSTS};
 
 use super::errors::broken;
 use super::lane::ask_again;
 use super::open::SqliteStore;
+
+/// The columns of an agent, for [`agent_row`]. The table's alias is `a`.
+macro_rules! agent_columns {
+    () => {
+        "a.agent_id, a.org_id, a.name, a.description, a.owner, a.labels, a.status, a.agent_suspension_epoch,
+         a.scopes, a.audiences, a.redirect_uris, a.user_ids, a.ttl, a.plan, a.expires_at, a.epoch, a.version,
+         a.created_at, a.updated_at"
+    };
+}
 
 #[async_trait]
 impl ReadAgents for SqliteStore {
@@ -48,16 +58,15 @@ pub(super) async fn agent(
     conn: &mut SqliteConnection,
     agent_id: &AgentId,
 ) -> sqlx::Result<Option<Arc<AgentRecord>>> {
-    let rows = sqlx::query(
-        "select a.agent_id, a.name, a.status, a.scopes, a.audiences, a.redirect_uris, a.user_ids, a.ttl,
-                a.plan, a.epoch, a.version, a.created_at, a.updated_at,
-                c.credential_id, c.hash, c.tag, c.prefix, c.created_at as made_at, c.expires_at,
-                c.raw_basic
+    let rows = sqlx::query(concat!(
+        "select ",
+        agent_columns!(),
+        ", c.credential_id, c.hash, c.tag, c.prefix, c.created_at as made_at, c.expires_at as ends_at, c.raw_basic
          from agent a
          left join credential c on c.agent_id = a.agent_id
          where a.agent_id = ?1
          order by c.position desc",
-    )
+    ))
     .bind(agent_id.as_str())
     .fetch_all(conn)
     .await?;
@@ -118,14 +127,14 @@ pub(super) async fn agents(
     after: Option<&AgentId>,
     limit: i64,
 ) -> sqlx::Result<Vec<Agent>> {
-    let rows = sqlx::query(
-        "select agent_id, name, status, scopes, audiences, redirect_uris, user_ids, ttl, plan, epoch,
-                version, created_at, updated_at
-         from agent
+    let rows = sqlx::query(concat!(
+        "select ",
+        agent_columns!(),
+        " from agent a
          where agent_id > ?1
          order by agent_id
          limit ?2",
-    )
+    ))
     // The empty string sorts before every id.
     .bind(after.map_or("", AgentId::as_str))
     .bind(limit)
@@ -139,14 +148,14 @@ pub(super) async fn agents_named(
     name: &AgentName,
     limit: i64,
 ) -> sqlx::Result<Vec<Agent>> {
-    let rows = sqlx::query(
-        "select agent_id, name, status, scopes, audiences, redirect_uris, user_ids, ttl, plan, epoch,
-                version, created_at, updated_at
-         from agent
+    let rows = sqlx::query(concat!(
+        "select ",
+        agent_columns!(),
+        " from agent a
          where name = ?1 and status <> 'decommissioned'
          order by agent_id
          limit ?2",
-    )
+    ))
     .bind(name.as_str())
     .bind(limit)
     .fetch_all(conn)
@@ -185,14 +194,20 @@ pub(super) async fn existing_agents(
 fn agent_row(row: &SqliteRow) -> sqlx::Result<Agent> {
     let row = AgentRow {
         agent_id: row.try_get("agent_id")?,
+        org_id: row.try_get("org_id")?,
         name: row.try_get("name")?,
+        description: row.try_get("description")?,
+        owner: row.try_get("owner")?,
+        labels: row.try_get("labels")?,
         status: row.try_get("status")?,
+        agent_suspension_epoch: row.try_get("agent_suspension_epoch")?,
         scopes: row.try_get("scopes")?,
         audiences: row.try_get("audiences")?,
         redirect_uris: row.try_get("redirect_uris")?,
         user_ids: row.try_get("user_ids")?,
         ttl: row.try_get("ttl")?,
         plan: row.try_get("plan")?,
+        expires_at: row.try_get("expires_at")?,
         epoch: row.try_get("epoch")?,
         version: row.try_get("version")?,
         created_at: row.try_get("created_at")?,
@@ -212,7 +227,7 @@ fn credential_row(row: &SqliteRow, agent_id: &AgentId) -> sqlx::Result<Option<Cr
         tag: row.try_get::<Option<Box<str>>, _>("tag")?.map(Tag),
         prefix: row.try_get("prefix")?,
         created_at: Timestamp(row.try_get("made_at")?),
-        expires_at: row.try_get::<Option<i64>, _>("expires_at")?.map(Timestamp),
+        expires_at: row.try_get::<Option<i64>, _>("ends_at")?.map(Timestamp),
         raw_basic: row.try_get("raw_basic")?,
     }))
 }

@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 12] = [
+const MIGRATIONS: [(i64, &str, &str); 13] = [
     (
         1,
         "initial",
@@ -66,6 +66,11 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
         12,
         "usage",
         include_str!("../../../migrations/sqlite/0012_usage.sql"),
+    ),
+    (
+        13,
+        "agent_fields",
+        include_str!("../../../migrations/sqlite/0013_agent_fields.sql"),
     ),
 ];
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::agent::{Agent, LiveTokens, Profile};
+use crate::domain::agent::{Agent, LiveTokens, Profile, SuspendedBy};
 use crate::domain::credential::Credential;
 use crate::domain::event::Event;
 use crate::domain::event::changes::Changes;
@@ -36,9 +36,9 @@ pub enum AgentChange {
         /// What happens to the tokens that were issued under the old profile.
         tokens: LiveTokens,
     },
-    /// Active → suspended; raises epoch and version. `NotFound`, `Unchanged`; `Conflict` if
-    /// decommissioned.
-    Suspend(AgentId),
+    /// Active → suspended, or suspended by an agent → suspended by an operator; raises epoch and
+    /// version. `NotFound`, `Unchanged`; `Conflict` if decommissioned.
+    Suspend(AgentId, SuspendedBy),
     /// Suspended → active; raises the version, never the epoch. `NotFound`, `Unchanged`; `Conflict`
     /// if decommissioned.
     Reactivate(AgentId),
@@ -62,7 +62,7 @@ impl AgentChange {
     pub(super) fn kills(&self) -> bool {
         matches!(
             self,
-            Self::Suspend(_)
+            Self::Suspend(..)
                 | Self::Decommission(_)
                 | Self::RevokeTokens(_)
                 | Self::Update {
@@ -95,7 +95,7 @@ impl AgentChange {
                 tokens_revoked: *tokens == LiveTokens::Kill,
                 changed: Changes::of_profile(before, profile),
             },
-            Self::Suspend(id) => Event::AgentSuspended(id.clone(), None),
+            Self::Suspend(id, _) => Event::AgentSuspended(id.clone(), None),
             Self::Reactivate(id) => Event::AgentReactivated(id.clone()),
             Self::Decommission(id) => Event::AgentDecommissioned(id.clone(), None),
             Self::RevokeTokens(id) => Event::AgentTokensRevoked(id.clone(), None),
@@ -110,6 +110,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::about::About;
     use crate::domain::agent::{AgentName, Terms};
     use crate::domain::quota::PlanName;
 
@@ -124,7 +125,9 @@ mod tests {
         };
         Profile {
             name: AgentName::parse(name).unwrap(),
+            about: About::default(),
             terms: Arc::new(terms),
+            expires_at: None,
         }
     }
 

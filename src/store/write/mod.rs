@@ -26,7 +26,7 @@ pub use credential::CredentialChange;
 pub use key::{KeyChange, Retires};
 pub use log::LogChange;
 pub use outcome::Outcome;
-pub(in crate::store) use outcome::transition;
+pub(in crate::store) use outcome::{Kill, transition};
 pub(in crate::store) use previous::{Effect, Previous, effect};
 pub(crate) use refusal::RefusedRequests;
 pub use scope::ScopeChange;
@@ -171,9 +171,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::about::About;
     use crate::domain::agent::{Agent, AgentName, AgentStatus, Epoch, Profile, Terms};
     use crate::domain::credential::{Credential, SecretHash, Tag};
     use crate::domain::id::{AgentId, CredentialId, Kid};
+    use crate::domain::org::OrgId;
     use crate::domain::quota::PlanName;
     use crate::domain::time::Timestamp;
     use crate::store::key::{KeyRecord, KeyState, Sealed, StoreKey};
@@ -181,8 +183,10 @@ mod tests {
     fn agent() -> Agent {
         Agent {
             agent_id: AgentId::parse("a").unwrap(),
+            org_id: OrgId::default(),
             profile: Profile {
                 name: AgentName::parse("n").unwrap(),
+                about: About::default(),
                 terms: Arc::new(Terms {
                     scopes: vec![],
                     ttl: None,
@@ -191,8 +195,10 @@ mod tests {
                     redirect_uris: vec![],
                     user_ids: vec![],
                 }),
+                expires_at: None,
             },
             status: AgentStatus::Active,
+            suspended_by: None,
             epoch: Epoch(1),
             version: 1,
             created_at: Timestamp(0),

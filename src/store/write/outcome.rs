@@ -1,6 +1,6 @@
 //! The result of a write. Must not know what was asked for.
 
-use crate::domain::agent::AgentStatus;
+use crate::domain::agent::{AgentStatus, SuspendedBy};
 
 /// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,53 @@ impl Outcome {
     /// [`Outcome::Applied`] if any row was changed.
     pub(in crate::store) fn applied_or(rows: u64, otherwise: Self) -> Self {
         if rows > 0 { Self::Applied } else { otherwise }
+    }
+}
+
+/// What happens to the status of an agent whose tokens are killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Kill {
+    /// It stays as it is.
+    Tokens,
+    /// It becomes suspended, with this authority.
+    Suspend(SuspendedBy),
+    /// It becomes decommissioned.
+    Decommission,
+}
+
+impl Kill {
+    /// The new status; `None` if it stays as it is.
+    pub(in crate::store) fn status(self) -> Option<AgentStatus> {
+        match self {
+            Self::Tokens => None,
+            Self::Suspend(_) => Some(AgentStatus::Suspended),
+            Self::Decommission => Some(AgentStatus::Decommissioned),
+        }
+    }
+
+    /// Whether an agent without an admin scope suspends.
+    pub(in crate::store) fn is_by_agent(self) -> bool {
+        self == Self::Suspend(SuspendedBy::Agent)
+    }
+
+    /// The outcome for an agent in the status `from` that was suspended with this authority.
+    pub(in crate::store) fn outcome(
+        self,
+        from: Option<AgentStatus>,
+        suspended_by: Option<SuspendedBy>,
+    ) -> Outcome {
+        match (from, self) {
+            (None, _) => Outcome::NotFound,
+            (Some(_), Self::Tokens) => Outcome::Applied,
+            // Now only an operator reactivates it.
+            (Some(AgentStatus::Suspended), Self::Suspend(SuspendedBy::Operator))
+                if suspended_by == Some(SuspendedBy::Agent) =>
+            {
+                Outcome::Applied
+            }
+            (_, Self::Suspend(_)) => transition(from, AgentStatus::Suspended),
+            (_, Self::Decommission) => transition(from, AgentStatus::Decommissioned),
+        }
     }
 }
 

@@ -12,8 +12,9 @@ use sealwright::testing::app::{self, Opened, Wrapping};
 use sealwright::testing::clock::{Clock, FakeClock};
 use sealwright::testing::config::raw::Raw;
 use sealwright::testing::config::{Config, MasterKeyNeed};
+use sealwright::testing::domain::about::About;
 use sealwright::testing::domain::act::Act;
-use sealwright::testing::domain::agent::{AgentName, Profile, Terms};
+use sealwright::testing::domain::agent::{AgentName, Profile, SuspendedBy, Terms};
 use sealwright::testing::domain::catalogue::CatalogueEntry;
 use sealwright::testing::domain::id::AgentId;
 use sealwright::testing::domain::quota::PlanName;
@@ -229,7 +230,9 @@ impl<'d> TestApp<'d> {
         shape(&mut terms);
         let profile = Profile {
             name: AgentName::parse("An agent").unwrap(),
+            about: About::default(),
             terms: Arc::new(terms),
+            expires_at: None,
         };
         let agent_id = id.map(|id| AgentId::parse(id).unwrap());
         let new = NewAgent {
@@ -270,7 +273,11 @@ impl<'d> TestApp<'d> {
 
     pub async fn suspend(&self, agent: &Agent) {
         self.agents()
-            .suspend(&agent.parsed_id(), &self.opened.operator())
+            .suspend(
+                &agent.parsed_id(),
+                SuspendedBy::Operator,
+                &self.opened.operator(),
+            )
             .await
             .unwrap();
     }

@@ -41,9 +41,10 @@ async fn an_agent_is_shown_with_its_usage_and_without_its_secret(app: &TestApp<'
     assert_eq!(
         shown,
         json!({
-            "agentId": "agt_1", "name": "An agent", "status": "active",
+            "agentId": "agt_1", "orgId": "default", "name": "An agent",
+            "description": null, "owner": null, "labels": {}, "status": "active", "expired": false,
             "scopes": ["agents:read", "tokens:read"], "ttl": null, "plan": "free",
-            "audiences": [], "redirectUris": [], "userIds": [],
+            "audiences": [], "redirectUris": [], "userIds": [], "expiresAt": null,
             "usage": {
                 "month": "2025-01", "issued": 1, "limit": 10_000, "resetsAt": "2025-02-01T00:00:00Z",
             },

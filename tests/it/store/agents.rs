@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use sealwright::testing::domain::about::{About, Description, Labels, Owner, parse_label};
 use sealwright::testing::domain::agent::{
-    AgentName, AgentStatus, Audience, Epoch, LiveTokens, RedirectUri, UserId,
+    Agent, AgentName, AgentStatus, Audience, Epoch, LiveTokens, Profile, RedirectUri, SuspendedBy,
+    UserId,
 };
 use sealwright::testing::domain::credential::Credential;
 use sealwright::testing::domain::quota::PlanName;
@@ -13,7 +15,8 @@ use sealwright::testing::domain::ttl::Ttl;
 use sealwright::testing::store::{AgentChange, Change, CredentialChange, Freshness, Outcome};
 
 use super::kit::{
-    MILLIS, NOW, agent, commit, commit_at, create, creation, credential, id, read, write,
+    MILLIS, NOW, agent, commit, commit_at, create, creation, credential, id, read, suspension,
+    write,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -22,6 +25,8 @@ on_both! {
     an_update_that_kills_raises_the_epoch_in_its_commit_or_does_neither,
     an_agent_is_read_back_as_it_was_made,
     strings_survive_unchanged,
+    an_earlier_releases_row_says_nothing_about_its_agent,
+    a_suspended_agent_tells_with_whose_authority_it_was_suspended,
     an_unknown_agent_is_none,
     a_taken_id_conflicts_and_changes_nothing,
     an_update_needs_the_version_it_was_made_from,
@@ -64,6 +69,12 @@ async fn strings_survive_unchanged(db: &Database) {
     create(&*store, "A.b_c~d:e-f").await;
     let mut profile = agent("A.b_c~d:e-f").profile;
     profile.name = AgentName::parse("Ünï \"quoted\" 'single' \\ {} 🦀 $1 ?1 --").unwrap();
+    profile.about = About {
+        description: Some(Description::parse("\"Ünï\"\n\\ {} ?1 $1 🦀").unwrap()),
+        owner: Some(Owner::parse("'NULL' <a@b.example> --").unwrap()),
+        labels: Labels::new(["a/b=NULL", "A.1=-", "a=b"].map(|l| parse_label(l).unwrap())).unwrap(),
+    };
+    profile.expires_at = Some(Timestamp(253_402_300_799));
     let terms = Arc::make_mut(&mut profile.terms);
     terms.scopes = parse_scope_list("!#$%&'()*+,-./ [x]^_`{|}~ ,").unwrap();
     terms.audiences = ["https://a,b", "{'}", "a/b", "\u{1F980}"]
@@ -86,6 +97,102 @@ async fn strings_survive_unchanged(db: &Database) {
     });
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     assert_eq!(read(&*store, "A.b_c~d:e-f").await.agent.profile, profile);
+    let made = Change::Agent(AgentChange::Create {
+        agent: Box::new(Agent {
+            agent_id: id("b"),
+            profile: profile_without_users(profile.clone()),
+            ..agent("b")
+        }),
+        credential: Box::new(credential("b", "first")),
+    });
+    assert_eq!(commit(&*store, made).await, Outcome::Applied);
+    let expected = profile_without_users(profile);
+    assert_eq!(read(&*store, "b").await.agent.profile, expected);
+    let all = store.agents(None, 10).await.unwrap();
+    assert_eq!(all[1].profile, expected);
+}
+
+fn profile_without_users(mut profile: Profile) -> Profile {
+    Arc::make_mut(&mut profile.terms).user_ids = vec![];
+    profile
+}
+
+async fn an_earlier_releases_row_says_nothing_about_its_agent(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    db.execute(
+        "insert into agent (agent_id, org_id, name, status, scopes, audiences, redirect_uris, user_ids, plan, epoch,
+                            version, longest_ttl, created_at, updated_at)
+         select 'b', org_id, name, 'suspended', scopes, audiences, redirect_uris, user_ids, plan, epoch, version,
+                longest_ttl, created_at, updated_at
+         from agent",
+    )
+    .await;
+    let expected = Agent {
+        status: AgentStatus::Suspended,
+        suspended_by: Some(SuspendedBy::Operator),
+        ..agent("b")
+    };
+    assert_eq!(read(&*store, "b").await.agent, expected);
+}
+
+async fn a_suspended_agent_tells_with_whose_authority_it_was_suspended(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    let apply = async |change| commit(&*store, Change::Agent(change)).await;
+    let suspend = async |by| apply(AgentChange::Suspend(id("a"), by)).await;
+    let by = async || read(&*store, "a").await.agent.suspended_by;
+    let (operator, agent) = (SuspendedBy::Operator, SuspendedBy::Agent);
+    assert_eq!(
+        (suspend(agent).await, by().await),
+        (Outcome::Applied, Some(agent))
+    );
+    assert_eq!(
+        (suspend(agent).await, by().await),
+        (Outcome::Unchanged, Some(agent))
+    );
+    // Another kill leaves it as it is.
+    assert_eq!(
+        apply(AgentChange::RevokeTokens(id("a"))).await,
+        Outcome::Applied
+    );
+    assert_eq!(by().await, Some(agent));
+    // An operator takes it over, and no agent takes it back.
+    assert_eq!(
+        (suspend(operator).await, by().await),
+        (Outcome::Applied, Some(operator))
+    );
+    assert_eq!(
+        (suspend(agent).await, by().await),
+        (Outcome::Unchanged, Some(operator))
+    );
+    assert_eq!(
+        (suspend(operator).await, by().await),
+        (Outcome::Unchanged, Some(operator))
+    );
+    assert_eq!(
+        apply(AgentChange::Reactivate(id("a"))).await,
+        Outcome::Applied
+    );
+    assert_eq!(by().await, None);
+    assert_eq!(suspend(agent).await, Outcome::Applied);
+    assert_eq!(
+        apply(AgentChange::Reactivate(id("a"))).await,
+        Outcome::Applied
+    );
+    assert_eq!(by().await, None);
+    // A command of an earlier release knows nothing of this. What it suspends is an operator's.
+    db.execute("update agent set status = 'suspended', epoch = epoch + 1")
+        .await;
+    assert_eq!(by().await, Some(operator));
+    assert_eq!(
+        apply(AgentChange::Decommission(id("a"))).await,
+        Outcome::Applied
+    );
+    assert_eq!(
+        (suspend(operator).await, by().await),
+        (Outcome::Conflict, None)
+    );
 }
 
 async fn an_unknown_agent_is_none(db: &Database) {
@@ -190,13 +297,10 @@ async fn suspension_raises_epoch_and_version_and_reactivation_only_the_version(d
         commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await,
         Outcome::Unchanged
     );
-    assert_eq!(
-        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
-        Outcome::Applied
-    );
+    assert_eq!(commit(&*store, suspension(id("a"))).await, Outcome::Applied);
     assert_eq!(stands().await, (AgentStatus::Suspended, MILLIS, MILLIS));
     assert_eq!(
-        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
+        commit(&*store, suspension(id("a"))).await,
         Outcome::Unchanged
     );
     assert_eq!(stands().await, (AgentStatus::Suspended, MILLIS, MILLIS));
@@ -216,10 +320,7 @@ async fn decommission_is_for_ever(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     create(&*store, "b").await;
-    assert_eq!(
-        commit(&*store, Change::Agent(AgentChange::Suspend(id("b")))).await,
-        Outcome::Applied
-    );
+    assert_eq!(commit(&*store, suspension(id("b"))).await, Outcome::Applied);
     for (agent_id, epoch) in [("a", MILLIS), ("b", MILLIS + 1)] {
         assert_eq!(
             commit(
@@ -238,7 +339,7 @@ async fn decommission_is_for_ever(db: &Database) {
             Outcome::Unchanged
         );
         assert_eq!(
-            commit(&*store, Change::Agent(AgentChange::Suspend(id(agent_id)))).await,
+            commit(&*store, suspension(id(agent_id))).await,
             Outcome::Conflict
         );
         assert_eq!(
@@ -283,7 +384,7 @@ async fn an_unknown_agent_is_not_found_by_any_change(db: &Database) {
         })
     };
     for change in [
-        Change::Agent(AgentChange::Suspend(id("nobody"))),
+        suspension(id("nobody")),
         Change::Agent(AgentChange::Reactivate(id("nobody"))),
         Change::Agent(AgentChange::Decommission(id("nobody"))),
         Change::Agent(AgentChange::RevokeTokens(id("nobody"))),
@@ -306,8 +407,8 @@ async fn one_conflict_leaves_its_neighbours_alone(db: &Database) {
     let writes = [
         creation("x"),
         creation("taken"),
-        Change::Agent(AgentChange::Suspend(id("nobody"))),
-        Change::Agent(AgentChange::Suspend(id("x"))),
+        suspension(id("nobody")),
+        suspension(id("x")),
         creation("y"),
     ];
     let outcomes = store
@@ -370,7 +471,7 @@ async fn a_code_is_for_an_active_agent_and_what_is_on_its_lists(db: &Database) {
     ] {
         assert!(!admits("a", uri, None).await, "{uri}");
     }
-    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
+    commit(&*store, suspension(id("a"))).await;
     assert!(!admits("a", uris[0], None).await);
     commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await;
     assert!(admits("a", uris[0], None).await);

@@ -18,7 +18,7 @@ use sealwright::testing::store::{
 };
 use uuid::Uuid;
 
-use super::kit::{MILLIS, NOW, agent, credential, id, operator_at, write};
+use super::kit::{MILLIS, NOW, agent, credential, id, operator_at, suspension, write};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -196,7 +196,7 @@ async fn a_change_of_an_agent_tells_what_is_fixed_for_its_kind(db: &Database) {
             ),
         ),
         (
-            Change::Agent(AgentChange::Suspend(id("a"))),
+            suspension(id("a")),
             concat!(
                 r#"{"actor":"operator:op@host","agentId":"a","at":"NOW","#,
                 r#""detail":{"revocationVersion":1700000000001},"id":N,"kind":"agent.suspended","v":1}"#,

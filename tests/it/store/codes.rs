@@ -14,7 +14,7 @@ use sealwright::testing::store::{
 
 use super::kit::{
     EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create,
-    exchange, grants, id, send, used,
+    exchange, grants, id, send, suspension, used,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -185,7 +185,7 @@ async fn a_refusal_gives_the_code_back(db: &Database) {
         [Seen::QuotaReached]
     );
     let before = one(&*store, "a", code).await;
-    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
+    commit(&*store, suspension(id("a"))).await;
     assert_eq!(send(&*store, &before).await, [Seen::Stale]);
     commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await;
     assert_eq!(db.number(SPENT).await, 0);
@@ -276,7 +276,7 @@ async fn a_batch_that_comes_twice_recalls_its_codes(db: &Database) {
     for store in [&store, &store, &elsewhere] {
         assert_eq!(send(&**store, &alone).await, [counted(0)]);
     }
-    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
+    commit(&*store, suspension(id("a"))).await;
     assert_eq!(
         send(&*store, &batch).await,
         [counted(0), counted(0), Seen::Stale]

@@ -7,7 +7,9 @@ use sealwright::testing::store::{
     AgentChange, Change, CredentialChange, Freshness, Outcome, Store,
 };
 
-use super::kit::{MILLIS, NOW, agent, commit, commit_at, create, credential, id, read, uuid};
+use super::kit::{
+    MILLIS, NOW, agent, commit, commit_at, create, credential, id, read, suspension, uuid,
+};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -201,7 +203,7 @@ async fn a_rotation_never_lengthens_a_life(db: &Database) {
 async fn a_decommissioned_agent_gets_no_secret(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
-    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
+    commit(&*store, suspension(id("a"))).await;
     assert_eq!(
         rotate(db, &*store, NOW.0, "second", NOW.0).await,
         Outcome::Applied

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::kit::{
     EVENTS, MILLIS, NOW, batch, commit, count, create, creation, grants, id, issue, jti, send,
-    token, used, write,
+    suspension, token, used, write,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -131,10 +131,7 @@ async fn commits_that_are_given_up_leave_the_store_usable(db: &Database) {
         ];
         let _ = timeout(patience, store.commit(writes)).await;
     }
-    assert_eq!(
-        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
-        Outcome::Applied
-    );
+    assert_eq!(commit(&*store, suspension(id("a"))).await, Outcome::Applied);
     // Each commit is stored completely or not at all.
     let epoch = db.number("select epoch from agent").await;
     let revoked = db.number("select count(*) from revoked_token").await;

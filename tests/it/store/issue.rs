@@ -11,7 +11,7 @@ use sealwright::testing::store::{AgentChange, Batch, Change, Freshness, Outcome,
 
 use super::kit::{
     EVENTS, MILLIS, NOW, Seen, agent, batch, batch_at, code, commit, count, counted, create,
-    creation, exchange, grant_for, grants, id, issue, read, send, used, uuid,
+    creation, exchange, grant_for, grants, id, issue, read, send, suspension, used, uuid,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -170,7 +170,7 @@ async fn a_decision_on_an_old_agent_is_stale(db: &Database) {
     assert_eq!(commit(&*store, update).await, Outcome::Applied);
     assert_eq!(send(&*store, &batch(old)).await, [Seen::Stale]);
     let before = grants(&*store, "a", 1, None).await;
-    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
+    commit(&*store, suspension(id("a"))).await;
     assert_eq!(send(&*store, &batch(before)).await, [Seen::Stale]);
     // This decision has the right version but calls the agent active. The store counts only for an
     // agent whose row is active.
@@ -251,7 +251,7 @@ async fn a_batch_that_comes_again_after_a_kill_keeps_its_verdicts(db: &Database)
     create(&*store, "a").await;
     let batch = batch(grants(&*store, "a", 2, None).await);
     let first = send(&*store, &batch).await;
-    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
+    commit(&*store, suspension(id("a"))).await;
     // The tokens were counted under the old epoch, so they are already revoked.
     assert_eq!(send(&*store, &batch).await, first);
     assert_eq!(db.number(EVENTS).await, 2);

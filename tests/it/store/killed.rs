@@ -10,7 +10,9 @@ use sealwright::testing::store::{
     AgentChange, Change, KilledAgentQuery, KilledTokens, Records, Store,
 };
 
-use super::kit::{NOW, agent, batch, batch_at, commit, create, grants, id, issue, read, send};
+use super::kit::{
+    NOW, agent, batch, batch_at, commit, create, grants, id, issue, read, send, suspension,
+};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -80,7 +82,7 @@ async fn killed_tokens_are_those_below_the_epoch_that_still_live(db: &Database) 
     let expired = batch_at(Timestamp(NOW.0 - 600), grants(&*store, "a", 1, None).await);
     send(&*store, &expired).await;
     issue(&*store, "b", 3, None).await;
-    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
+    commit(&*store, suspension(id("a"))).await;
     commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await;
     let alive = batch(grants(&*store, "a", 1, None).await);
     send(&*store, &alive).await;
@@ -138,7 +140,7 @@ async fn of_too_many_killed_tokens_those_that_expire_last_are_found(db: &Databas
         let many = grants(&*store, "a", 100, None).await;
         send(&*store, &batch(many)).await;
     }
-    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
+    commit(&*store, suspension(id("a"))).await;
     let epoch = read(&*store, "a").await.agent.epoch.0;
     let found = one(&*store, sought("a", epoch, NOW.0 - 86_400), 50).await;
     assert_eq!((found.tokens.len(), found.omitted), (50, 1_951));

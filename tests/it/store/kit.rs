@@ -4,15 +4,18 @@
 use std::sync::Arc;
 
 use sealwright::testing::clock::FakeClock;
+use sealwright::testing::domain::about::About;
 use sealwright::testing::domain::act::{Act, Operator};
 use sealwright::testing::domain::agent::{
-    Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, Terms, UserId,
+    Agent, AgentName, AgentStatus, Audience, Epoch, Profile, RedirectUri, SuspendedBy, Terms,
+    UserId,
 };
 use sealwright::testing::domain::catalogue::{Catalogue, CatalogueEntry};
 use sealwright::testing::domain::code::{self, Code, CodeRef};
 use sealwright::testing::domain::credential::{Credential, SecretHash, Tag};
 use sealwright::testing::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
 use sealwright::testing::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
+use sealwright::testing::domain::org::OrgId;
 use sealwright::testing::domain::quota::{Limit, PlanName};
 use sealwright::testing::domain::risk::RiskRules;
 use sealwright::testing::domain::scope::{Scope, parse_scope_list};
@@ -52,8 +55,10 @@ pub fn id(text: &str) -> AgentId {
 pub fn agent(agent_id: &str) -> Agent {
     Agent {
         agent_id: id(agent_id),
+        org_id: OrgId::default(),
         profile: Profile {
             name: AgentName::parse("An agent").unwrap(),
+            about: About::default(),
             terms: Arc::new(Terms {
                 scopes: parse_scope_list("agents:read tokens:read").unwrap(),
                 ttl: None,
@@ -62,8 +67,10 @@ pub fn agent(agent_id: &str) -> Agent {
                 redirect_uris: vec![RedirectUri::parse(REDIRECT_URI).unwrap()],
                 user_ids: vec![UserId::parse(USER).unwrap()],
             }),
+            expires_at: None,
         },
         status: AgentStatus::Active,
+        suspended_by: None,
         epoch: Epoch(0),
         version: 1,
         created_at: NOW,
@@ -106,6 +113,11 @@ pub fn creation(agent_id: &str) -> Change {
         agent: Box::new(agent(agent_id)),
         credential: Box::new(credential(agent_id, "first")),
     })
+}
+
+/// A suspension by an operator.
+pub fn suspension(agent_id: AgentId) -> Change {
+    Change::Agent(AgentChange::Suspend(agent_id, SuspendedBy::Operator))
 }
 
 pub async fn commit(store: &dyn Store, change: Change) -> Outcome {

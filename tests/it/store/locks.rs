@@ -8,15 +8,13 @@ use std::time::Duration;
 
 use sealwright::testing::store::batch::Batched;
 use sealwright::testing::store::postgres::PostgresStore;
-use sealwright::testing::store::{
-    AgentChange, Batch, Change, Outcome, Store, StoreError, TokenChange, Verdict,
-};
+use sealwright::testing::store::{Batch, Change, Outcome, Store, StoreError, TokenChange, Verdict};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::kit::{
     EVENTS, NOW, Seen, batch, code, commit, counted, create, exchange, grants, id, issue, jti,
-    send as sent, write,
+    send as sent, suspension, write,
 };
 use crate::harness::database::Database;
 
@@ -413,15 +411,11 @@ async fn while_somebody_holds_an_agent_every_other_kill_goes_on() {
     let held = holding(&db, "select from agent where agent_id = 'x0' for update").await;
     let waits = tokio::spawn({
         let store = Arc::clone(&store);
-        async move {
-            store
-                .commit(vec![write(Change::Agent(AgentChange::Suspend(id("x0"))))])
-                .await
-        }
+        async move { store.commit(vec![write(suspension(id("x0")))]).await }
     });
     for agent_id in ["a", "b", "c"] {
         assert_eq!(
-            commit(&*store, Change::Agent(AgentChange::Suspend(id(agent_id)))).await,
+            commit(&*store, suspension(id(agent_id))).await,
             Outcome::Applied
         );
         let revocation = Change::Token(TokenChange::Revoke {
@@ -434,7 +428,7 @@ async fn while_somebody_holds_an_agent_every_other_kill_goes_on() {
     is_unavailable(&waits.await.unwrap());
     let_go(held).await;
     assert_eq!(
-        commit(&*store, Change::Agent(AgentChange::Suspend(id("x0")))).await,
+        commit(&*store, suspension(id("x0"))).await,
         Outcome::Applied
     );
     db.remove().await;

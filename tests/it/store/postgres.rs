@@ -13,7 +13,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::kit::{
     EVENTS, MILLIS, NOW, Seen, batch, batch_at, commit, counted, create, creation, grants, id,
-    issue, jti, read, send, token, used, write,
+    issue, jti, read, send, suspension, token, used, write,
 };
 use crate::harness::database::Database;
 
@@ -45,10 +45,7 @@ async fn a_batch_that_waits_while_a_suspension_commits_yields_dead_tokens() {
     });
     until_somebody_waits(&db).await;
     // The suspension overtakes the batch and does not wait for it.
-    assert_eq!(
-        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
-        Outcome::Applied
-    );
+    assert_eq!(commit(&*store, suspension(id("a"))).await, Outcome::Applied);
     lock.rollback().await.unwrap();
     assert_eq!(sent.await.unwrap(), [counted(0), counted(0)]);
     let standing = store.standing(&[token(jti(), "a")]).await.unwrap();
@@ -83,17 +80,14 @@ async fn a_wait_that_takes_too_long_is_unavailable_and_passes() {
     let began = Instant::now();
     let (issued, suspended) = tokio::join!(
         store.issue(&batch),
-        store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))])
+        store.commit(vec![write(suspension(id("a")))])
     );
     assert!(matches!(issued, Err(StoreError::Unavailable(_))));
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
     assert!(began.elapsed() < Duration::from_secs(4));
     lock.rollback().await.unwrap();
     assert_eq!(send(&*store, &batch).await, [counted(0)]);
-    assert_eq!(
-        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
-        Outcome::Applied
-    );
+    assert_eq!(commit(&*store, suspension(id("a"))).await, Outcome::Applied);
     assert_eq!(used(&*store, "a").await, Some(2));
     db.remove().await;
 }
@@ -329,9 +323,7 @@ async fn a_database_that_cannot_be_written_is_unavailable() {
         store.issue(&batch).await,
         Err(StoreError::Unavailable(_))
     ));
-    let suspended = store
-        .commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))])
-        .await;
+    let suspended = store.commit(vec![write(suspension(id("a")))]).await;
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
     assert_eq!(read(&*store, "a").await.agent.status, AgentStatus::Active);
     db.remove().await;

@@ -11,7 +11,8 @@ use sealwright::testing::store::{AgentChange, Backend, Change, Outcome, Standing
 use uuid::Uuid;
 
 use super::kit::{
-    MILLIS, NOW, agent, batch_at, commit, commit_at, create, grants, id, jti, read, send, token,
+    MILLIS, NOW, agent, batch_at, commit, commit_at, create, grants, id, jti, read, send,
+    suspension, token,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -74,7 +75,7 @@ async fn standings_come_in_the_order_asked(db: &Database) {
     let store = db.open().await;
     create(&*store, "a").await;
     create(&*store, "b").await;
-    commit(&*store, Change::Agent(AgentChange::Suspend(id("b")))).await;
+    commit(&*store, suspension(id("b"))).await;
     let revoked = jti();
     commit(&*store, revocation(revoked, LATER)).await;
     let asked = [
@@ -194,7 +195,7 @@ async fn a_kill_names_the_agent_and_the_longest_life_it_ever_gave(db: &Database)
         });
         assert_eq!(commit(&*store, change).await, Outcome::Applied);
     }
-    commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await;
+    commit(&*store, suspension(id("a"))).await;
     db.set_clock(LATER);
     commit_at(
         &*store,

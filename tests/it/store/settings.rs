@@ -10,7 +10,8 @@ use sealwright::testing::store::{AgentChange, Change, OpenError, Outcome, Store,
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{
-    MILLIS, batch, code, commit, counted, create, exchange, grants, id, issue, read, send, write,
+    MILLIS, batch, code, commit, counted, create, exchange, grants, id, issue, read, send,
+    suspension, write,
 };
 use crate::harness::database::Database;
 
@@ -84,10 +85,7 @@ async fn a_transaction_that_the_database_gives_up_at_its_commit_is_tried_again()
         Outcome::Applied
     );
     assert_eq!(read(&*store, "a").await.agent.epoch, Epoch(MILLIS));
-    assert_eq!(
-        commit(&*store, Change::Agent(AgentChange::Suspend(id("a")))).await,
-        Outcome::Applied
-    );
+    assert_eq!(commit(&*store, suspension(id("a"))).await, Outcome::Applied);
     assert_eq!(
         commit(&*store, Change::Agent(AgentChange::Reactivate(id("a")))).await,
         Outcome::Applied
@@ -231,9 +229,7 @@ async fn a_right_that_is_lost_is_an_outage_and_passes() {
         store.issue(&nobody).await,
         Err(StoreError::Unavailable(_))
     ));
-    let suspended = store
-        .commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))])
-        .await;
+    let suspended = store.commit(vec![write(suspension(id("a")))]).await;
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
     let standing = store
         .standing(&[super::kit::token(super::kit::jti(), "a")])
@@ -244,10 +240,7 @@ async fn a_right_that_is_lost_is_an_outage_and_passes() {
     ))
     .await;
     assert_eq!(send(&store, &batch).await, [counted(0)]);
-    assert_eq!(
-        commit(&store, Change::Agent(AgentChange::Suspend(id("a")))).await,
-        Outcome::Applied
-    );
+    assert_eq!(commit(&store, suspension(id("a"))).await, Outcome::Applied);
     drop(store);
     // At start-up, missing rights are a fault of the configured role and not an outage.
     db.execute(&format!(

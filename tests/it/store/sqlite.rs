@@ -9,7 +9,7 @@ use sealwright::testing::store::{AgentChange, Change, OpenError, Outcome, Store,
 use sqlx::{Connection, SqliteConnection};
 
 use super::kit::{
-    EVENTS, MILLIS, batch, commit, counted, create, grants, id, read, send, used, write,
+    EVENTS, MILLIS, batch, commit, counted, create, grants, id, read, send, suspension, used, write,
 };
 use crate::harness::database::Database;
 
@@ -52,7 +52,7 @@ async fn a_turn_that_does_not_come_is_unavailable_and_is_not_taken_later() {
     let began = Instant::now();
     let (issued, suspended) = tokio::join!(
         store.issue(&batch),
-        store.commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))])
+        store.commit(vec![write(suspension(id("a")))])
     );
     assert!(matches!(issued, Err(StoreError::Unavailable(_))));
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
@@ -308,7 +308,7 @@ async fn a_file_that_is_damaged_or_no_database_is_unavailable() {
         for answer in [
             store.issue(&batch).await.map(drop),
             store
-                .commit(vec![write(Change::Agent(AgentChange::Suspend(id("a"))))])
+                .commit(vec![write(suspension(id("a")))])
                 .await
                 .map(drop),
         ] {

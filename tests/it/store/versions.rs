@@ -12,7 +12,8 @@ use sealwright::testing::store::{
 };
 
 use super::kit::{
-    MILLIS, agent, batch, code, commit_at, create, credential, exchange, id, jti, read, send, uuid,
+    MILLIS, agent, batch, code, commit_at, create, credential, exchange, id, jti, read, send,
+    suspension, uuid,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -76,7 +77,7 @@ async fn rows_wound_back_within_a_second_get_other_epochs_and_versions(db: &Data
             tokens,
         })
     };
-    let suspension = || Change::Agent(AgentChange::Suspend(id("a")));
+    let suspension = || suspension(id("a"));
     let changes: [(&str, &dyn Fn() -> Change); 6] = [
         ("kill", &|| {
             Change::Agent(AgentChange::RevokeTokens(id("a")))

@@ -5,14 +5,14 @@
 
 use sqlx::postgres::PgConnection;
 
-use crate::domain::agent::{Agent, AgentStatus, LiveTokens, Profile, UserId};
+use crate::domain::about::{Description, Owner};
+use crate::domain::agent::{Agent, AgentStatus, LiveTokens, Profile, SuspendedBy, UserId};
 use crate::domain::credential::Credential;
 use crate::domain::id::AgentId;
-use crate::domain::org::DEFAULT_ORG;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
-use crate::store::row::ProfileLists;
-use crate::store::write::{AgentChange, Outcome, transition};
+use crate::store::agent_row::ProfileLists;
+use crate::store::write::{AgentChange, Kill, Outcome, transition};
 
 use super::credential::insert_credential;
 use super::status::status_of;
@@ -24,7 +24,6 @@ pub(super) async fn apply(
     change: &AgentChange,
     killed: i64,
 ) -> sqlx::Result<Outcome> {
-    use AgentStatus::{Active, Decommissioned, Suspended};
     match change {
         AgentChange::Create { agent, credential } => create_agent(conn, agent, credential).await,
         AgentChange::Update {
@@ -37,17 +36,15 @@ pub(super) async fn apply(
             let outcome = update_agent(conn, at, agent_id, *expected_version, profile).await?;
             match (outcome, tokens) {
                 (Outcome::Applied, LiveTokens::Kill) => {
-                    kill_agent(conn, at, agent_id, None, killed).await
+                    kill_agent(conn, at, agent_id, Kill::Tokens, killed).await
                 }
                 _ => Ok(outcome),
             }
         }
-        AgentChange::Suspend(id) => kill_agent(conn, at, id, Some(Suspended), killed).await,
-        AgentChange::Reactivate(id) => reactivate_agent(conn, at, id, Active).await,
-        AgentChange::Decommission(id) => {
-            kill_agent(conn, at, id, Some(Decommissioned), killed).await
-        }
-        AgentChange::RevokeTokens(id) => kill_agent(conn, at, id, None, killed).await,
+        AgentChange::Suspend(id, by) => kill_agent(conn, at, id, Kill::Suspend(*by), killed).await,
+        AgentChange::Reactivate(id) => reactivate_agent(conn, at, id, AgentStatus::Active).await,
+        AgentChange::Decommission(id) => kill_agent(conn, at, id, Kill::Decommission, killed).await,
+        AgentChange::RevokeTokens(id) => kill_agent(conn, at, id, Kill::Tokens, killed).await,
     }
 }
 
@@ -62,12 +59,13 @@ async fn create_agent(
     }
     let made = sqlx::query(
         "insert into agent (agent_id, org_id, name, status, scopes, audiences, redirect_uris, user_ids, ttl,
-                            plan, epoch, version, longest_ttl, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($9, 0), $13, $14)
+                            plan, epoch, version, longest_ttl, created_at, updated_at, description, owner,
+                            labels, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($9, 0), $13, $14, $15, $16, $17, $18)
          on conflict do nothing",
     )
     .bind(agent.agent_id.as_str())
-    .bind(DEFAULT_ORG)
+    .bind(agent.org_id.as_str())
     .bind(profile.name.as_str())
     .bind(agent.status.as_str())
     .bind(lists.scopes)
@@ -80,6 +78,10 @@ async fn create_agent(
     .bind(agent.version)
     .bind(agent.created_at.0)
     .bind(agent.updated_at.0)
+    .bind(profile.about.description.as_ref().map(Description::as_str))
+    .bind(profile.about.owner.as_ref().map(Owner::as_str))
+    .bind(lists.labels)
+    .bind(profile.expires_at.map(|time| time.0))
     .execute(&mut *conn)
     .await?;
     if made.rows_affected() == 0 {
@@ -105,7 +107,8 @@ async fn update_agent(
         "update agent
          set name = $3, scopes = $4, audiences = $5, redirect_uris = $6, user_ids = $7, ttl = $8, plan = $9,
              longest_ttl = greatest(longest_ttl, $8),
-             version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint), updated_at = $10
+             version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint), updated_at = $10,
+             description = $11, owner = $12, labels = $13, expires_at = $14
          where agent_id = $1 and version = $2",
     )
     .bind(agent_id.as_str())
@@ -118,6 +121,10 @@ async fn update_agent(
     .bind(profile.terms.ttl.map(Ttl::secs))
     .bind(profile.terms.plan.as_str())
     .bind(at.0)
+    .bind(profile.about.description.as_ref().map(Description::as_str))
+    .bind(profile.about.owner.as_ref().map(Owner::as_str))
+    .bind(lists.labels)
+    .bind(profile.expires_at.map(|time| time.0))
     .execute(&mut *conn)
     .await?;
     if changed.rows_affected() > 0 {
@@ -129,20 +136,20 @@ async fn update_agent(
         .map_or(Outcome::NotFound, |_| Outcome::Conflict))
 }
 
-/// Kills all tokens of an agent, and sets its status to `to` if that is given.
+/// Kills all tokens of an agent, and changes its status as the kill says.
 async fn kill_agent(
     conn: &mut PgConnection,
     at: Timestamp,
     agent_id: &AgentId,
-    to: Option<AgentStatus>,
+    kill: Kill,
     killed: i64,
 ) -> sqlx::Result<Outcome> {
     let from = status_of(conn, agent_id).await?;
-    let outcome = match (from, to) {
-        (_, Some(to)) => transition(from, to),
-        (Some(_), None) => Outcome::Applied,
-        (None, None) => Outcome::NotFound,
+    let suspended_by = match from {
+        Some(AgentStatus::Suspended) => Some(suspended_by(conn, agent_id).await?),
+        _ => None,
     };
+    let outcome = kill.outcome(from, suspended_by);
     if outcome != Outcome::Applied {
         return Ok(outcome);
     }
@@ -151,16 +158,36 @@ async fn kill_agent(
          set status = coalesce($2, status),
              epoch = greatest(epoch + 1, floor(extract(epoch from now()) * 1000)::bigint),
              version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint),
-             killed_at = greatest(killed_at, $3), killed_version = $4, updated_at = $3
+             killed_at = greatest(killed_at, $3), killed_version = $4, updated_at = $3,
+             agent_suspension_epoch = case
+                 when $5 or ($2::text is null and agent_suspension_epoch = epoch)
+                 then greatest(epoch + 1, floor(extract(epoch from now()) * 1000)::bigint)
+             end
          where agent_id = $1",
     )
     .bind(agent_id.as_str())
-    .bind(to.map(AgentStatus::as_str))
+    .bind(kill.status().map(AgentStatus::as_str))
     .bind(at.0)
     .bind(killed)
+    .bind(kill.is_by_agent())
     .execute(conn)
     .await?;
     Ok(outcome)
+}
+
+/// With whose authority a suspended agent was suspended.
+async fn suspended_by(conn: &mut PgConnection, agent_id: &AgentId) -> sqlx::Result<SuspendedBy> {
+    let sql =
+        "select coalesce(agent_suspension_epoch = epoch, false) from agent where agent_id = $1";
+    let by_agent: bool = sqlx::query_scalar(sql)
+        .bind(agent_id.as_str())
+        .fetch_one(conn)
+        .await?;
+    Ok(if by_agent {
+        SuspendedBy::Agent
+    } else {
+        SuspendedBy::Operator
+    })
 }
 
 async fn reactivate_agent(
