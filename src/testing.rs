@@ -161,7 +161,7 @@ pub mod entropy {
     pub use crate::entropy::{Entropy, NoEntropy, SystemEntropy, uuid_v7};
 }
 pub mod http {
-    pub use crate::http::{OPS_ROUTES, PUBLIC_ROUTES, ops_router, public_router};
+    pub use crate::http::{OPS_ROUTES, PUBLIC_ROUTES, ops_router, public_router, write_openapi};
     pub mod manage {
         pub use crate::http::manage::MANAGE_ROUTES;
     }

@@ -151,6 +151,11 @@ const CRATES: &[(&str, &str, &str)] = &[
         "only the command line talks to a person: return a value and let cli print it",
     ),
     (
+        "utoipa",
+        "src/api/ src/http/",
+        "only what is on the wire has a schema: derive it on the type of src/api/ that is made from yours",
+    ),
+    (
         "std::env toml",
         "src/config/raw.rs src/main.rs",
         "nothing after start reads the environment: take a value of Config",
@@ -194,7 +199,7 @@ const KEPT_APART: &[(&str, &str, &str)] = &[
          phase: let src/http/token/mod.rs or a grant read it",
     ),
     (
-        "src/ !src/http/challenge.rs !src/http/layers.rs",
+        "src/ !src/http/challenge.rs !src/http/layers.rs !src/http/openapi/errors.rs",
         "crate::http::challenge axum::http::header::WWW_AUTHENTICATE",
         "how a 401 challenges is a fact of the request: src/http/challenge.rs decides it for every handler",
     ),

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::domain::about::{Description, Owner};
-use crate::domain::agent::{Audience, RedirectUri, UserId};
+use crate::domain::agent::{AgentStatus, Audience, RedirectUri, UserId};
 use crate::domain::quota::Usage;
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
@@ -13,8 +15,9 @@ use crate::domain::ttl::Ttl;
 use crate::service::manage::view::{AgentView, CredentialView};
 
 /// An agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Agent)]
 pub struct AgentJson {
     /// The agent's id, which is its `client_id`.
     pub agent_id: String,
@@ -23,18 +26,22 @@ pub struct AgentJson {
     /// Its name.
     pub name: String,
     /// What it is for; `null` without a description.
+    #[schema(required)]
     pub description: Option<String>,
     /// Who answers for it; `null` without an owner.
+    #[schema(required)]
     pub owner: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// `active`, `suspended` or `decommissioned`.
+    #[schema(schema_with = agent_status)]
     pub status: &'static str,
     /// Whether its `expiresAt` has passed.
     pub expired: bool,
     /// The scopes that the agent may ask for.
     pub scopes: Vec<String>,
     /// The agent's own token lifetime in seconds; `null` means the server's default.
+    #[schema(required)]
     pub ttl: Option<i64>,
     /// Its plan.
     pub plan: String,
@@ -45,12 +52,15 @@ pub struct AgentJson {
     /// The users on whose behalf the agent may act.
     pub user_ids: Vec<String>,
     /// From when on the agent is expired; `null` means never.
+    #[schema(format = DateTime, required)]
     pub expires_at: Option<String>,
     /// Tokens issued this month.
     pub usage: UsageJson,
     /// When the agent was made.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When the agent was last changed.
+    #[schema(format = DateTime)]
     pub updated_at: String,
     /// The agent's live credentials, newest first; only where one agent is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,31 +70,45 @@ pub struct AgentJson {
     pub warnings: Vec<String>,
 }
 
+fn agent_status() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(AgentStatus::ALL.map(AgentStatus::as_str)))
+        .description(Some("The agent's state."))
+        .build()
+}
+
 /// The tokens issued in a month.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = MonthUsage)]
 pub struct UsageJson {
     /// The UTC calendar month, `2026-11`.
     pub month: String,
     /// Tokens issued in this month.
     pub issued: i64,
     /// The plan's limit; `null` means no limit.
+    #[schema(required)]
     pub limit: Option<i64>,
     /// When the count starts again from 0.
+    #[schema(format = DateTime)]
     pub resets_at: String,
 }
 
 /// The part of a credential that may be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Credential)]
 pub struct CredentialJson {
     /// The credential's id.
     pub credential_id: String,
     /// The first characters of the secret; empty unless this store generated the secret.
     pub prefix: String,
     /// When the credential was made.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When the credential expires; `null` means never.
+    #[schema(format = DateTime, required)]
     pub expires_at: Option<String>,
 }
 

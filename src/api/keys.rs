@@ -1,25 +1,31 @@
 //! Signing keys as JSON.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::time::Timestamp;
 use crate::service::manage::view::KeyView;
 
 /// A signing key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SigningKey)]
 pub(crate) struct KeyJson {
     /// The key's id in the JWKS.
     pub kid: String,
     /// The key's state: `announced`, `signing` or `retiring`.
     pub state: &'static str,
     /// When the key was made and published.
+    #[schema(format = DateTime)]
     pub announced_at: String,
     /// From when the key signs.
+    #[schema(format = DateTime)]
     pub signs_from: String,
     /// Until when the key signed; `null` while no end is set.
+    #[schema(format = DateTime, required)]
     pub signs_until: Option<String>,
     /// Until when the key stays published; `null` while no end is set.
+    #[schema(format = DateTime, required)]
     pub published_until: Option<String>,
     /// Why servers refuse the key, which then neither signs nor verifies. Absent for a genuine key.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@
 //! - `beside` knows the files next to a store, `operator_file` one of them, and `files` writes them.
 //! - `listen` has the listeners and their limits, `loops` the background loops.
 //! - `reload` reads the configuration again, `signals` receives signals.
-//! - `operator` tells who runs a command.
+//! - `operator` tells who runs a command, `openapi` writes the document for one.
 //! - `alone` keeps the lock of the only server of a SQLite file.
 //! - `announce` prints what a starting server says, `time` waits until the clock is set.
 
@@ -24,6 +24,7 @@ mod first_start;
 mod listen;
 pub(crate) mod loops;
 mod open;
+mod openapi;
 mod operator;
 mod operator_file;
 mod reload;
@@ -37,6 +38,7 @@ pub(crate) use check::file_faults;
 pub(crate) use error::AppError;
 pub(crate) use open::open_or_create;
 pub use open::{Opened, Wrapping, migrate, open, open_with};
+pub(crate) use openapi::openapi_document;
 pub(crate) use operator_file::renew_operator_file;
 pub(crate) use reload::{Reloading, Reread};
 pub(crate) use serve::serve;

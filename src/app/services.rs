@@ -16,8 +16,10 @@ use crate::domain::id::HolderId;
 use crate::entropy::{IdEntropy, uuid_v7};
 use crate::http::body::Bodies;
 use crate::http::client_address::ClientAddresses;
+use crate::http::openapi::served::ApiDocument;
 use crate::http::server_metadata::ServerMetadata;
 use crate::http::state::{RequestIds, State};
+use crate::http::write_openapi;
 use crate::service::clients::authenticate::Authenticator;
 use crate::service::introspection::Introspection;
 use crate::service::issue::{Mint, MintParts};
@@ -279,6 +281,7 @@ pub fn compose(
         )),
         audit_log: opened.audit_log(config),
         metadata: ServerMetadata::new(issuer),
+        openapi: ApiDocument::new(issuer, write_openapi),
         readiness: Readiness::new(draining, Arc::clone(store), Arc::clone(clock)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
         log_requests: config.log.requests,

@@ -58,6 +58,8 @@ pub(super) enum Command {
     Config(ConfigCommand),
     /// Ask the server on this machine whether it is ready
     Healthcheck,
+    /// Print the OpenAPI document, from which clients are made
+    Openapi,
     /// Print a completion script for a shell
     Completions {
         /// The shell

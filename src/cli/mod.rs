@@ -33,6 +33,7 @@ mod input;
 mod json_row;
 mod key;
 mod new_secret;
+mod openapi;
 mod output;
 mod row_members;
 mod rows;
@@ -77,7 +78,7 @@ fn execute(
         return completions::print(shell);
     }
     let need = match command {
-        Command::Migrate | Command::Healthcheck => MasterKeyNeed::Never,
+        Command::Migrate | Command::Healthcheck | Command::Openapi => MasterKeyNeed::Never,
         _ => MasterKeyNeed::WithPostgres,
     };
     let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
@@ -135,6 +136,7 @@ fn execute(
         Command::Audit(command) => block_on(audit::run(command, &config, out)),
         Command::Config(command) => config::run(&command, &config, &raw, out),
         Command::Healthcheck => healthcheck::run(&config),
+        Command::Openapi => openapi::print(&config),
         Command::Completions { shell } => completions::print(shell),
     };
     done.map_err(|failure| failure.of_store(&url))

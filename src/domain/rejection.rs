@@ -88,6 +88,24 @@ pub enum RejectionCode {
 }
 
 impl RejectionCode {
+    /// Every code.
+    pub const ALL: [Self; 14] = [
+        Self::ValidationError,
+        Self::AgentNotFound,
+        Self::AgentExists,
+        Self::IdOfUser,
+        Self::AgentDecommissioned,
+        Self::TooManyCredentials,
+        Self::AgentKeptChanging,
+        Self::ScopeNotFound,
+        Self::ScopeExists,
+        Self::EventNotFound,
+        Self::NotLoggedYet,
+        Self::ScopeStaysHighRisk,
+        Self::ScopeInUse,
+        Self::ScopeBuiltIn,
+    ];
+
     /// The table of codes: the word, the class, and the message if there is no more precise one.
     #[rustfmt::skip]
     fn row(self) -> (&'static str, Class, &'static str) {

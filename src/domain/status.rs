@@ -17,6 +17,9 @@ pub enum AgentStatus {
 }
 
 impl AgentStatus {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Suspended, Self::Decommissioned];
+
     /// The word in JSON, on the command line and in stores.
     pub fn as_str(self) -> &'static str {
         match self {

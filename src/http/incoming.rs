@@ -27,6 +27,7 @@ const NEVER_IN_URI: [&str; 2] = ["code", "token"];
 
 /// A request whose method, media type and size have been checked. It holds secrets, so neither this
 /// type nor what is read from it has a `Debug`.
+#[derive(Default)]
 pub struct Incoming {
     /// Whether the method is HEAD.
     pub is_head: bool,

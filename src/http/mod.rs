@@ -30,6 +30,7 @@ pub(crate) mod incoming;
 pub(crate) mod layers;
 pub(crate) mod manage;
 pub(crate) mod oauth;
+pub(crate) mod openapi;
 pub(crate) mod ops;
 pub(crate) mod parameters;
 pub(crate) mod reply;
@@ -42,7 +43,8 @@ pub(crate) mod token;
 pub(crate) mod urlencoded;
 
 use oauth::{authorize, forward_auth, introspect, jwks, metadata, revocations, revoke};
-use ops::{health, metrics};
+use openapi::{protocol, public, token as token_docs};
+use ops::{health, metrics, openapi as ops_page};
 
 /// The errors of both endpoints of AIRisk's flow.
 const AIRISK: Shape = Shape::Dialect(|failure, request_id| {
@@ -53,30 +55,32 @@ const AIRISK: Shape = Shape::Dialect(|failure, request_id| {
 /// ([`manage::MANAGE_ROUTES`]).
 #[rustfmt::skip]
 pub static PUBLIC_ROUTES: &[Route] = &[
-    route!(Post      "/api/v1/token/introspect",                Protocol, REQUEST_TIMEOUT, Form,    OAuth,  introspect::introspect_token),
-    route!(Post      "/api/v1/token/revoke",                    Protocol, REQUEST_TIMEOUT, Form,    OAuth,  revoke::revoke_token),
-    route!(Post      "/oauth/revoke",                           Protocol, REQUEST_TIMEOUT, Form,    OAuth,  revoke::revoke_token),
-    route!(Get       "/api/v1/token/revoked",                   Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  revocations::get_revocations),
-    route!(Get       "/oauth/revoked-tokens",                   Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  revocations::get_revocations),
-    route!(Get       "/api/oauth2",                             Anyone,   REQUEST_TIMEOUT, Nothing, AIRISK, authorize::authorize_agent),
-    route!(Get       "/oauth/authorize",                        Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  metadata::refuse_authorization),
-    route!(PublicGet "/.well-known/jwks.json",                  Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  jwks::get_jwks),
-    route!(PublicGet "/.well-known/oauth-authorization-server", Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  metadata::get_metadata),
-    route!(PublicGet "/.well-known/openid-configuration",       Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  metadata::get_metadata),
-    route!(Any       "/forward-auth",                           Protocol, REQUEST_TIMEOUT, Relayed, OAuth,  forward_auth::check_bearer),
-    route!(Any       "/forward-auth/",                          Protocol, REQUEST_TIMEOUT, Relayed, OAuth,  forward_auth::check_bearer_below),
-    route!(Any       "/forward-auth/{*rest}",                   Protocol, REQUEST_TIMEOUT, Relayed, OAuth,  forward_auth::check_bearer_below),
-    route!(Get       "/livez",                                  Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  health::get_livez),
-    route!(Get       "/readyz",                                 Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  health::get_readyz),
+    route!(Post      "/api/v1/token/introspect",                Protocol, REQUEST_TIMEOUT, Form,    OAuth,  introspect::introspect_token,    protocol::introspect),
+    route!(Post      "/api/v1/token/revoke",                    Protocol, REQUEST_TIMEOUT, Form,    OAuth,  revoke::revoke_token,            protocol::revoke),
+    route!(Post      "/oauth/revoke",                           Protocol, REQUEST_TIMEOUT, Form,    OAuth,  revoke::revoke_token,            protocol::revoke_alias),
+    route!(Get       "/api/v1/token/revoked",                   Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  revocations::get_revocations,    public::revocations),
+    route!(Get       "/oauth/revoked-tokens",                   Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  revocations::get_revocations,    public::revocations_alias),
+    route!(Get       "/api/oauth2",                             Anyone,   REQUEST_TIMEOUT, Nothing, AIRISK, authorize::authorize_agent,     token_docs::authorize),
+    route!(Get       "/oauth/authorize",                        Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  metadata::refuse_authorization,  token_docs::refuse_authorization),
+    route!(PublicGet "/.well-known/jwks.json",                  Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  jwks::get_jwks,                  public::jwks),
+    route!(PublicGet "/.well-known/oauth-authorization-server", Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  metadata::get_metadata,          public::metadata),
+    route!(PublicGet "/.well-known/openid-configuration",       Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  metadata::get_metadata,          public::metadata_alias),
+    route!(Any       "/forward-auth",                           Protocol, REQUEST_TIMEOUT, Relayed, OAuth,  forward_auth::check_bearer,      protocol::forward_auth),
+    route!(Any       "/forward-auth/",                          Protocol, REQUEST_TIMEOUT, Relayed, OAuth,  forward_auth::check_bearer_below,protocol::forward_auth_slash),
+    route!(Any       "/forward-auth/{*rest}",                   Protocol, REQUEST_TIMEOUT, Relayed, OAuth,  forward_auth::check_bearer_below,protocol::forward_auth_below),
+    route!(Get       "/api/v1/openapi.json",                    Anyone,   REQUEST_TIMEOUT, Nothing, Management, manage::openapi::get_openapi, public::openapi),
+    route!(Get       "/livez",                                  Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  health::get_livez,               public::livez),
+    route!(Get       "/readyz",                                 Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  health::get_readyz,              public::readyz),
 ];
 
 /// What operators reach, on a separate listener.
 #[rustfmt::skip]
 pub static OPS_ROUTES: &[Route] = &[
-    route!(Get "/metrics", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, metrics::get_metrics),
-    route!(Get "/livez",   Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_livez),
-    route!(Get "/healthz", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_livez),
-    route!(Get "/readyz",  Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_readyz),
+    route!(Get "/metrics", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, metrics::get_metrics,           public::metrics),
+    route!(Get "/livez",   Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_livez, public::livez),
+    route!(Get "/healthz", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_livez, public::healthz),
+    route!(Get "/readyz",  Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_readyz,             public::readyz),
+    route!(Get "/openapi", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, ops_page::get_openapi_page, public::openapi_page),
 ];
 
 /// Paths that match in any letter case, because AIRisk's own server matches its routes in this way
@@ -84,8 +88,9 @@ pub static OPS_ROUTES: &[Route] = &[
 const IN_ANY_CASE: &[&str] = &["/api/oauth2", "/api/oauth2/Token"];
 
 /// What answers where no route is.
-static UNKNOWN: Route =
-    route!(Any "unknown", Anyone, REQUEST_TIMEOUT, Nothing, Management, refuse_unknown);
+static UNKNOWN: Route = route!(
+    Any "unknown", Anyone, REQUEST_TIMEOUT, Nothing, Management, refuse_unknown, public::livez
+);
 
 async fn refuse_unknown(_: Arc<State>, _: Incoming) -> Result<Response, Failure> {
     Err(Failure::NotFound)
@@ -99,6 +104,11 @@ fn every_public_route() -> impl Iterator<Item = &'static Route> {
         .iter()
         .chain(PUBLIC_ROUTES)
         .chain(manage::MANAGE_ROUTES)
+}
+
+/// The OpenAPI document of the server of this issuer.
+pub fn write_openapi(issuer: &str) -> String {
+    openapi::document::write(issuer, every_public_route(), OPS_ROUTES.iter())
 }
 
 /// The places of a table, in the order of the table.

@@ -25,9 +25,10 @@ const MAX_PARAMETERS: usize = 1_024;
 pub struct Parameters<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
 /// How a body is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Encoding {
     /// `application/x-www-form-urlencoded`.
+    #[default]
     Form,
     /// `application/json`.
     Json,

@@ -27,6 +27,15 @@ pub(crate) enum Kept {
     Public,
 }
 
+/// The media type of plain text.
+pub(crate) const TEXT: &str = "text/plain";
+
+/// The media type of bytes of no further type.
+pub(crate) const OCTETS: &str = "application/octet-stream";
+
+/// The media type of lines of JSON.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
+
 /// JSON text.
 pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     typed(status, "application/json", body)
@@ -44,12 +53,12 @@ pub(crate) fn problem<T: Serialize>(status: StatusCode, details: &T) -> Response
 
 /// Plain text.
 pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
-    typed(status, "text/plain", body)
+    typed(status, TEXT, body)
 }
 
 /// Bytes of no further type.
 pub(crate) fn octets(status: StatusCode, body: impl Into<Bytes>) -> Response {
-    typed(status, "application/octet-stream", body)
+    typed(status, OCTETS, body)
 }
 
 /// The response with this `Cache-Control`.
@@ -71,10 +80,9 @@ fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -
 /// Lines of JSON, which are made while they are sent.
 pub(crate) fn ndjson(body: Body) -> Response {
     let mut response = body.into_response();
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-ndjson"),
-    );
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     response
 }
 

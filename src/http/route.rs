@@ -1,5 +1,5 @@
 //! One route: its method and path, who may ask, how long the response may take, what body is read,
-//! how errors look, and what the handler does.
+//! how errors look, what the handler does, and how the document describes it.
 //!
 //! Must not know which routes there are.
 
@@ -12,6 +12,7 @@ use axum::response::Response;
 use super::accepts::{Methods, Reads};
 use super::error::Failure;
 use super::incoming::Incoming;
+use super::openapi::route_doc::RouteDoc;
 use super::shape::Shape;
 use super::state::State;
 
@@ -63,12 +64,14 @@ pub struct Route {
     pub shape: Shape,
     /// What the route does.
     pub handler: fn(Arc<State>, Incoming) -> Answer,
+    /// How the OpenAPI document describes the route.
+    pub doc: fn() -> RouteDoc,
 }
 
 /// A row of a table of routes, whose handler decides who may ask. It takes `Anyone` and `Protocol`
 /// only, because nothing would check the scope of another row.
 macro_rules! route {
-    ($methods:ident $path:literal, $opens:ident, $deadline:expr, $reads:ident, $shape:expr, $handler:path) => {
+    ($methods:ident $path:literal, $opens:ident, $deadline:expr, $reads:ident, $shape:expr, $handler:path, $doc:path) => {
         $crate::http::route::Route {
             methods: $crate::http::accepts::Methods::$methods,
             path: $path,
@@ -77,6 +80,7 @@ macro_rules! route {
             reads: $crate::http::accepts::Reads::$reads,
             shape: $shape,
             handler: |state, incoming| Box::pin($handler(state, incoming)),
+            doc: $doc,
         }
     };
 }

@@ -28,6 +28,7 @@ use crate::telemetry::metrics::Metrics;
 
 use super::body::Bodies;
 use super::client_address::ClientAddresses;
+use super::openapi::served::ApiDocument;
 use super::server_metadata::ServerMetadata;
 
 /// Everything a handler may use.
@@ -62,6 +63,8 @@ pub struct State {
     pub audit_log: AuditLog,
     /// The metadata documents.
     pub metadata: ServerMetadata,
+    /// The document that clients are made from.
+    pub openapi: ApiDocument,
     /// Counts refused requests.
     pub refusals: Arc<Refusals>,
     /// Whether this process should get requests.

@@ -198,6 +198,7 @@ fn checking_and_asking_make_no_store() {
         &["config", "show"],
         &["healthcheck"],
         &["completions", "bash"],
+        &["openapi"],
     ] {
         home.run(command);
     }

@@ -1,5 +1,7 @@
 //! Tests of the argument parser: exit codes, help, completions.
 
+use sealwright::testing::http::write_openapi;
+
 use crate::Home;
 
 #[test]
@@ -57,6 +59,14 @@ fn every_shell_gets_its_completions_whatever_the_configuration() {
         assert_eq!(ran.code, 0, "{shell}");
         assert!(ran.stdout.contains("rotate-secret"), "{shell}");
     }
+}
+
+#[test]
+fn the_openapi_document_names_the_configured_issuer() {
+    let home = Home::new().with("SEALWRIGHT_TOKEN__ISSUER", "https://auth.example/tenant");
+    let ran = home.run(&["openapi"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert_eq!(ran.stdout, write_openapi("https://auth.example/tenant"));
 }
 
 #[test]

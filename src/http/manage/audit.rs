@@ -7,13 +7,15 @@ use crate::domain::Invalid;
 use crate::domain::event::search::{EventFilter, EventOrder, KindFilter};
 use crate::domain::time::Timestamp;
 use crate::http::error::Failure;
+use crate::http::openapi::route_doc::RouteDoc;
+use crate::http::openapi::schema::text;
 use crate::http::reply;
 use crate::http::state::State;
 use crate::service::manage::audit::AuditQuery;
 
 use super::audit_export::{ExportRequest, export_events, prefers_ndjson};
 use super::cursor::CursorScope;
-use super::endpoint::{Call, RawReply};
+use super::endpoint::{Call, RawKind, RawReply};
 use super::fields::{Fields, Input};
 use super::page::{Page, PageQuery};
 
@@ -82,14 +84,25 @@ fn rule(invalid: Invalid) -> &'static str {
     invalid.0
 }
 
+/// A page of events, or all as lines.
+pub(super) enum Events {}
+
+impl RawKind for Events {
+    fn describe(doc: RouteDoc) -> RouteDoc {
+        doc.answers_json::<Page<AuditJson>>(200)
+            .answers(200, reply::NDJSON, text())
+    }
+}
+
 /// Events, the newest first unless the request says otherwise: a page of them, or all.
 pub(super) async fn list_events(
     state: Arc<State>,
     call: Call<EventsQuery>,
-) -> Result<RawReply, Failure> {
+) -> Result<RawReply<Events>, Failure> {
     let (filter, order, page) = match call.input {
         EventsQuery::Export(request) => {
-            return export_events(state, &call.caller, call.context, request).await;
+            let export = export_events(state, &call.caller, call.context, request).await?;
+            return Ok(RawReply::new(export));
         }
         EventsQuery::Page {
             filter,
@@ -110,5 +123,5 @@ pub(super) async fn list_events(
         .next
         .map(|position| page.cursor(cursors, &position.to_be_bytes()));
     let page: Page<AuditJson> = Page::new(events?, page.limit, next);
-    reply::json_of(&page).map(RawReply)
+    reply::json_of(&page).map(RawReply::new)
 }

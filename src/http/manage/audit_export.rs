@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::try_unfold;
 
@@ -18,8 +19,6 @@ use crate::http::reply;
 use crate::http::state::State;
 use crate::service::tokens::Caller;
 use crate::telemetry::error_chain;
-
-use super::endpoint::RawReply;
 
 /// An export that a request asks for.
 pub(super) struct ExportRequest {
@@ -38,9 +37,9 @@ pub(super) async fn export_events(
     caller: &Caller,
     context: Arc<RequestContext>,
     request: ExportRequest,
-) -> Result<RawReply, Failure> {
+) -> Result<Response, Failure> {
     if request.is_head {
-        return Ok(RawReply(reply::ndjson(Body::empty())));
+        return Ok(reply::ndjson(Body::empty()));
     }
     let by = |at| Act::of_request(&context, caller.agent_id().clone(), None, at);
     let export = state
@@ -66,7 +65,7 @@ pub(super) async fn export_events(
             }
         },
     );
-    Ok(RawReply(reply::ndjson(Body::from_stream(pieces))))
+    Ok(reply::ndjson(Body::from_stream(pieces)))
 }
 
 /// Whether a client prefers newline-delimited JSON to JSON (RFC 9110 §12.5.1). Of two types that it

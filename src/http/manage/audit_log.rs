@@ -10,11 +10,13 @@ use axum::http::StatusCode;
 use crate::domain::rejection::RejectionCode;
 use crate::domain::tree::tile::Tile;
 use crate::http::error::Failure;
+use crate::http::openapi::route_doc::RouteDoc;
+use crate::http::openapi::schema::{octets, text};
 use crate::http::reply;
 use crate::http::state::State;
 use crate::service::manage::ManageError;
 
-use super::endpoint::{Call, RawReply};
+use super::endpoint::{Call, RawKind, RawReply};
 use super::fields::{Fields, Input};
 
 /// The cache control of a tile below its generation, which never changes (RFC 8246). Only a
@@ -58,11 +60,19 @@ impl Input for Option<LogFile> {
     }
 }
 
+impl RawKind for LogFile {
+    fn describe(doc: RouteDoc) -> RouteDoc {
+        doc.answers(200, reply::TEXT, text())
+            .answers(200, reply::OCTETS, octets())
+            .with_header("Cache-Control", "How long the file may be kept.")
+    }
+}
+
 /// Sends a checkpoint or a tile.
 pub(super) async fn get_log_file(
     state: Arc<State>,
     call: Call<Option<LogFile>>,
-) -> Result<RawReply, Failure> {
+) -> Result<RawReply<LogFile>, Failure> {
     let file = call.input.ok_or(Failure::NotFound)?;
     let Some(tile) = file.tile else {
         let newest = state.audit_log.checkpoint(file.generation).await?;
@@ -71,7 +81,7 @@ pub(super) async fn get_log_file(
             (None, None) => return Err(ManageError::from(RejectionCode::NotLoggedYet).into()),
             (None, Some(_)) => return Err(Failure::NotFound),
         };
-        return Ok(RawReply(reply::with_caching(
+        return Ok(RawReply::new(reply::with_caching(
             reply::text(StatusCode::OK, newest.note.to_string()),
             REVALIDATED,
         )));
@@ -79,7 +89,7 @@ pub(super) async fn get_log_file(
     let bytes = state.audit_log.tile(file.generation, tile).await?;
     let bytes = bytes.ok_or(Failure::NotFound)?;
     let caching = file.generation.map_or(REVALIDATED, |_| IMMUTABLE);
-    Ok(RawReply(reply::with_caching(
+    Ok(RawReply::new(reply::with_caching(
         reply::octets(StatusCode::OK, bytes),
         caching,
     )))
@@ -94,13 +104,25 @@ impl Input for EventId {
     }
 }
 
+/// The proof of an event.
+pub(super) enum EventProof {}
+
+impl RawKind for EventProof {
+    fn describe(doc: RouteDoc) -> RouteDoc {
+        doc.answers(200, reply::TEXT, text())
+    }
+}
+
 /// Proves that an event is in the log.
-pub(super) async fn get_proof(state: Arc<State>, call: Call<EventId>) -> Result<RawReply, Failure> {
+pub(super) async fn get_proof(
+    state: Arc<State>,
+    call: Call<EventId>,
+) -> Result<RawReply<EventProof>, Failure> {
     let EventId(Some(id)) = call.input else {
         return Err(ManageError::from(RejectionCode::EventNotFound).into());
     };
     let proof = state.audit_log.proof(id).await?;
-    Ok(RawReply(reply::with_caching(
+    Ok(RawReply::new(reply::with_caching(
         reply::text(StatusCode::OK, proof.to_string()),
         REVALIDATED,
     )))

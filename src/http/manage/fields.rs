@@ -13,6 +13,7 @@ use crate::domain::id::AgentId;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
+use crate::http::openapi::parameters::Asked;
 
 use super::cursor::CursorScope;
 
@@ -32,12 +33,29 @@ impl Input for () {
     }
 }
 
+/// The parameters of the query that this input asks for, in order.
+pub(super) fn asked_by<I: Input>() -> Vec<Asked> {
+    let incoming = Incoming::default();
+    let mut fields = Fields {
+        incoming: &incoming,
+        query: vec![],
+        cursors: None,
+        asked: vec![],
+        errors: vec![],
+        no_such_agent: false,
+    };
+    // Nothing is given, so the input may well be faulty.
+    let _ = I::read(&mut fields);
+    fields.asked
+}
+
 /// The parts of a request, and the errors found in them.
 pub(crate) struct Fields<'r> {
     incoming: &'r Incoming,
     query: Vec<(Cow<'r, str>, Cow<'r, str>)>,
-    cursors: CursorScope<'r>,
-    known: Vec<&'static str>,
+    /// `None` if the request is read only to see what is asked for.
+    cursors: Option<CursorScope<'r>>,
+    asked: Vec<Asked>,
     errors: Vec<FieldError>,
     no_such_agent: bool,
 }
@@ -50,8 +68,8 @@ impl<'r> Fields<'r> {
         Ok(Self {
             incoming,
             query,
-            cursors,
-            known: vec![],
+            cursors: Some(cursors),
+            asked: vec![],
             errors: vec![],
             no_such_agent: false,
         })
@@ -101,7 +119,8 @@ impl<'r> Fields<'r> {
         name: &'static str,
         read: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
-        self.known.push(name);
+        let repeats = false;
+        self.asked.push(Asked { name, repeats });
         let (value, again) = {
             let mut values = self.values(name);
             (values.next().map(str::to_owned), values.next().is_some())
@@ -119,7 +138,8 @@ impl<'r> Fields<'r> {
         name: &'static str,
         read: impl Fn(&str) -> Result<T, &'static str>,
     ) -> Vec<T> {
-        self.known.push(name);
+        let repeats = true;
+        self.asked.push(Asked { name, repeats });
         let read: Vec<_> = self.values(name).map(read).collect();
         read.into_iter()
             .filter_map(|value| self.noted(name, value))
@@ -146,7 +166,7 @@ impl<'r> Fields<'r> {
         let cursors = self.cursors;
         self.query("cursor", |text| {
             cursors
-                .read(list, filters, text)
+                .and_then(|cursors| cursors.read(list, filters, text))
                 .and_then(|position| read(&position))
                 .ok_or("is no cursor of this list")
         })
@@ -157,12 +177,12 @@ impl<'r> Fields<'r> {
         if self.no_such_agent {
             return Err(Rejection::from(RejectionCode::AgentNotFound).into());
         }
-        let known = std::mem::take(&mut self.known);
+        let asked = std::mem::take(&mut self.asked);
         let mut noted = HashSet::new();
         let unknown: Vec<String> = self
             .query
             .iter()
-            .filter(|(name, _)| !known.contains(&&**name))
+            .filter(|(name, _)| !asked.iter().any(|asked| asked.name == name))
             .map(|(name, _)| told(name))
             .filter(|name| noted.insert(name.clone()))
             .collect();

@@ -16,8 +16,10 @@ pub(crate) mod cursor;
 pub(crate) mod endpoint;
 pub(crate) mod fields;
 mod keys;
+pub(crate) mod openapi;
 mod page;
 mod whoami;
+mod words;
 
 use endpoint::endpoint;
 
@@ -25,12 +27,12 @@ use endpoint::endpoint;
 /// handler is called.
 #[rustfmt::skip]
 pub static MANAGE_ROUTES: &[Route] = &[
-    endpoint!(Get "/api/v1/agents",            Scope("agents:read"),      REQUEST_TIMEOUT, Nothing, agents::list_agents),
-    endpoint!(Get "/api/v1/agents/{id}",       ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_agent),
-    endpoint!(Get "/api/v1/agents/{id}/usage", ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_usage),
-    endpoint!(Get "/api/v1/audit",             Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit::list_events),
-    endpoint!(Get "/api/v1/audit/log/{*file}", Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit_log::get_log_file),
-    endpoint!(Get "/api/v1/audit/{id}/proof",  Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit_log::get_proof),
-    endpoint!(Get "/api/v1/keys",              Scope("admin:orgs"),       REQUEST_TIMEOUT, Nothing, keys::list_keys),
-    endpoint!(Get "/api/v1/whoami",            AnyToken,                  REQUEST_TIMEOUT, Nothing, whoami::get_whoami),
+    endpoint!(Get "/api/v1/agents",            Scope("agents:read"),      REQUEST_TIMEOUT, Nothing, agents::list_agents,      words::LIST_AGENTS),
+    endpoint!(Get "/api/v1/agents/{id}",       ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_agent,        words::GET_AGENT),
+    endpoint!(Get "/api/v1/agents/{id}/usage", ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_usage,        words::GET_USAGE),
+    endpoint!(Get "/api/v1/audit",             Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit::list_events,       words::LIST_EVENTS),
+    endpoint!(Get "/api/v1/audit/log/{*file}", Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit_log::get_log_file,  words::GET_LOG_FILE),
+    endpoint!(Get "/api/v1/audit/{id}/proof",  Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit_log::get_proof,     words::GET_PROOF),
+    endpoint!(Get "/api/v1/keys",              Scope("admin:orgs"),       REQUEST_TIMEOUT, Nothing, keys::list_keys,          words::LIST_KEYS),
+    endpoint!(Get "/api/v1/whoami",            AnyToken,                  REQUEST_TIMEOUT, Nothing, whoami::get_whoami,       words::GET_WHOAMI),
 ];

@@ -2,7 +2,15 @@
 //!
 //! Owns the limits. Must not know what the rows are, or how they are read.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::http::openapi::parameters::PageLimits;
+use crate::http::openapi::schema::{always, object, within};
 
 use super::cursor::CursorScope;
 use super::fields::Fields;
@@ -12,6 +20,12 @@ const DEFAULT_PAGE: i64 = 50;
 
 /// The most rows of a page.
 pub(super) const MAX_PAGE: i64 = 200;
+
+/// The limits, for the document.
+pub(super) const PAGE_LIMITS: PageLimits = PageLimits {
+    most: MAX_PAGE,
+    default: DEFAULT_PAGE,
+};
 
 /// Which page of a list the request asks for. `P` is a position in the list.
 pub(super) struct PageQuery<P> {
@@ -62,6 +76,35 @@ pub(super) struct Page<T> {
     data: Vec<T>,
     limit: i64,
     next_cursor: Option<String>,
+}
+
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
+
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let rows = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
+        let cursor =
+            ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+        let members = [
+            always("data", rows, "The rows."),
+            always("limit", within(1, MAX_PAGE), "The most rows of the page."),
+            always(
+                "nextCursor",
+                cursor,
+                "The `cursor` of the next page; `null` if this is the last one.",
+            ),
+        ];
+        object("A page of a list.", members).into()
+    }
 }
 
 impl<T> Page<T> {

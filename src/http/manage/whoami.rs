@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::agents::UsageJson;
 use crate::domain::org::DEFAULT_ORG;
@@ -12,17 +13,22 @@ use crate::http::state::State;
 use super::endpoint::Call;
 
 /// The caller.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Whoami {
+    /// The agent that the token names.
     agent_id: String,
+    /// Its organization.
     org_id: &'static str,
     /// The token's scopes.
     scopes: Vec<String>,
     /// When the agent expires, in RFC 3339 UTC. `null` means never. It is always `null` for now,
     /// because agents do not expire yet.
+    #[schema(format = DateTime, required)]
     expires_at: Option<String>,
+    /// Its plan.
     plan: String,
+    /// Tokens issued this month.
     usage: UsageJson,
 }
 

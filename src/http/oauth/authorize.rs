@@ -21,7 +21,7 @@ use crate::http::state::State;
 use crate::http::urlencoded::values_in_query;
 
 /// The longest `state` that is sent back, in bytes.
-const MAX_STATE_BYTES: usize = 1_024;
+pub(crate) const MAX_STATE_BYTES: usize = 1_024;
 
 const KNOWN: [&str; 6] = [
     "client_id",

@@ -18,7 +18,7 @@ use crate::http::parameters::Parameters;
 use crate::http::state::State;
 
 /// The parameters that a caller may send, besides the client's credentials.
-pub(super) const KNOWN: [&str; 3] = ["token", "token_type_hint", "access_token"];
+pub(crate) const KNOWN: [&str; 3] = ["token", "token_type_hint", "access_token"];
 
 /// The token that the caller asks about, and how the caller authenticates.
 pub(super) struct TokenQuestion<'f> {

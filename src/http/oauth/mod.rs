@@ -5,7 +5,7 @@
 //! revoked or stored.
 
 pub(crate) mod authorize;
-mod caller;
+pub(crate) mod caller;
 pub(crate) mod forward_auth;
 pub(crate) mod introspect;
 pub(crate) mod jwks;

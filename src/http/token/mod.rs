@@ -16,6 +16,7 @@ use super::accepts::{Methods, Reads};
 use super::authorization::{Authorization, authorization, client_credentials};
 use super::error::Failure;
 use super::incoming::Incoming;
+use super::openapi;
 use super::parameters::Parameters;
 use super::route::{Opens, REQUEST_TIMEOUT, Route};
 use super::shape::Shape;
@@ -31,7 +32,7 @@ use dialect::{Credentials, Dialect};
 use grants::GrantType;
 
 macro_rules! dialect {
-    ($path:literal, $reads:ident, $dialect:path) => {
+    ($path:literal, $reads:ident, $dialect:path, $doc:path) => {
         Route {
             methods: Methods::Post,
             path: $path,
@@ -42,6 +43,7 @@ macro_rules! dialect {
                 ($dialect.write_failure)(failure, request_id)
             }),
             handler: |state, incoming| Box::pin(issue_token(&$dialect, state, incoming)),
+            doc: $doc,
         }
     };
 }
@@ -49,9 +51,9 @@ macro_rules! dialect {
 /// The token endpoints: the path, which bodies it reads, and its dialect.
 #[rustfmt::skip]
 pub static TOKEN_ROUTES: &[Route] = &[
-    dialect!("/api/v1/token",     Form,       rfc6749::RFC6749),
-    dialect!("/oauth/token",      FormOrJson, oculus_orum::OCULUS_ORUM),
-    dialect!("/api/oauth2/Token", FormOrJson, airisk::AIRISK),
+    dialect!("/api/v1/token",     Form,       rfc6749::RFC6749,         openapi::token::canonical),
+    dialect!("/oauth/token",      FormOrJson, oculus_orum::OCULUS_ORUM, openapi::token::oculus_orum),
+    dialect!("/api/oauth2/Token", FormOrJson, airisk::AIRISK,           openapi::token::airisk),
 ];
 
 async fn issue_token(

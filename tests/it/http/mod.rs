@@ -32,6 +32,7 @@ mod logged;
 mod model;
 mod oauth_basic;
 mod oauth_token;
+mod openapi;
 mod order;
 mod outage;
 mod parameters;

@@ -1,0 +1,83 @@
+//! What people read about each operation of the management API, in the document and on its pages.
+//!
+//! Everything else in the document is taken from the code that reads the request and writes the
+//! reply. Must not know how an operation works.
+
+use crate::http::openapi::route_doc::{ApiTag, Words};
+
+/// `GET /api/v1/agents`.
+pub(super) const LIST_AGENTS: Words = Words {
+    operation_id: "listAgents",
+    tag: ApiTag::Agents,
+    summary: "List agents",
+    description: "In the order of their ids.",
+    reply: "A page of agents.",
+};
+
+/// `GET /api/v1/agents/{id}`.
+pub(super) const GET_AGENT: Words = Words {
+    operation_id: "getAgent",
+    tag: ApiTag::Agents,
+    summary: "Show an agent",
+    description: "",
+    reply: "The agent, with its live credentials.",
+};
+
+/// `GET /api/v1/agents/{id}/usage`.
+pub(super) const GET_USAGE: Words = Words {
+    operation_id: "getAgentUsage",
+    tag: ApiTag::Agents,
+    summary: "Show what an agent used",
+    description: "This month's tokens and what is left, tokens and refusals on each day that had any, and when it last \
+        used each of its scopes. 400 days are kept. Days and last uses lag behind by some ten seconds.",
+    reply: "What the agent used.",
+};
+
+/// `GET /api/v1/audit`.
+pub(super) const LIST_EVENTS: Words = Words {
+    operation_id: "listEvents",
+    tag: ApiTag::Audit,
+    summary: "List events",
+    description: "Each event meets all filters. A page reads a bounded number of events and may be short: go on as long \
+        as there is a `nextCursor`.\n\nWith `Accept: application/x-ndjson` the reply has all events that meet the filters, \
+        one a line, and knows neither `limit` nor `cursor`. Its last line is `{\"complete\":true,\"events\":n,\"through\":id}`: \
+        a reply without it broke off.",
+    reply: "A page of events, or all of them.",
+};
+
+/// `GET /api/v1/audit/log/{*file}`.
+pub(super) const GET_LOG_FILE: Words = Words {
+    operation_id: "getLogFile",
+    tag: ApiTag::Audit,
+    summary: "Get a checkpoint or a tile of the log",
+    description: "C2SP tlog-tiles, byte for byte: `checkpoint`, `tile/<level>/<index>` and `tile/entries/<index>`, of the \
+        current generation, or of the one that comes first in the path.",
+    reply: "The file.",
+};
+
+/// `GET /api/v1/audit/{id}/proof`.
+pub(super) const GET_PROOF: Words = Words {
+    operation_id: "getEventProof",
+    tag: ApiTag::Audit,
+    summary: "Prove that an event is in the log",
+    description: "C2SP tlog-proof. Of a token's event, it proves the block of tokens, and how the event is in the block.",
+    reply: "The proof.",
+};
+
+/// `GET /api/v1/keys`.
+pub(super) const LIST_KEYS: Words = Words {
+    operation_id: "listKeys",
+    tag: ApiTag::Keys,
+    summary: "List signing keys",
+    description: "All of them, the oldest first.",
+    reply: "The keys.",
+};
+
+/// `GET /api/v1/whoami`.
+pub(super) const GET_WHOAMI: Words = Words {
+    operation_id: "getWhoami",
+    tag: ApiTag::Server,
+    summary: "Show the caller",
+    description: "What the token says, and the state of its agent.",
+    reply: "The caller.",
+};
