@@ -84,7 +84,7 @@ pub mod domain {
         }
     }
     pub mod grant {
-        pub use crate::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
+        pub use crate::domain::grant::{Applicant, Basis, Grant, Policy, TokenRequest, decide};
     }
     pub mod id {
         pub use crate::domain::id::{AgentId, BatchId, CodeId, CredentialId, HolderId, Jti, Kid};

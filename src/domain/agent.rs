@@ -9,6 +9,7 @@ use super::about::About;
 use super::id::AgentId;
 use super::org::OrgId;
 use super::quota::PlanName;
+use super::refusal::Refusal;
 use super::scope::Scope;
 pub use super::status::{AgentStatus, SuspendedBy};
 use super::time::Timestamp;
@@ -237,6 +238,18 @@ pub struct Agent {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+impl Agent {
+    /// Refuses an agent that is suspended, decommissioned or expired. Called only after the secret
+    /// was verified (contract D6). The clock is read only for an agent that has an end.
+    pub fn admit(&self, now: impl FnOnce() -> Timestamp) -> Result<(), Refusal> {
+        self.status.admit()?;
+        match self.profile.expires_at {
+            Some(end) if end <= now() => Err(Refusal::AgentExpired),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::quota::{Limit, PlanName};
 use super::refusal::Refusal;
 use super::risk::RiskRules;
 use super::scope::{Scope, join};
+use super::time::Timestamp;
 use super::ttl::{Risk, Ttl, lifetime};
 
 /// The longest joined scope list that a token carries, in bytes. It keeps every token far below the
@@ -28,6 +29,17 @@ pub struct TokenRequest {
     pub scopes: Option<Vec<Scope>>,
     /// The audiences asked for; empty if the client named none.
     pub audience: Vec<Audience>,
+}
+
+/// The agent that asks for a token, and when it asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Applicant<'a> {
+    /// The agent.
+    pub agent: &'a Agent,
+    /// How many tokens a month its plan allows.
+    pub limit: Limit,
+    /// The time, by the store's clock. No token's `iat` may be later if the agent expires.
+    pub now: Timestamp,
 }
 
 /// The basis for a token, besides the agent's own authentication.
@@ -62,6 +74,7 @@ pub struct Grant {
     scope: String,
     audience: Vec<Audience>,
     ttl: i64,
+    latest_iat: Option<Timestamp>,
     risk: Risk,
     plan: PlanName,
     limit: Limit,
@@ -107,6 +120,11 @@ impl Grant {
     /// Seconds from `iat` to `exp`.
     pub fn ttl(&self) -> i64 {
         self.ttl
+    }
+    /// The latest `iat` with which the token does not outlive its agent; `None` if the agent does
+    /// not expire.
+    pub fn latest_iat(&self) -> Option<Timestamp> {
+        self.latest_iat
     }
     /// Whether any granted scope is high-risk.
     pub fn risk(&self) -> Risk {
@@ -161,15 +179,15 @@ impl Grant {
 /// (contract D6). The quota is decided where the token is counted, in the store's commit. The same
 /// commit decides whether the code was spent before.
 pub fn decide(
-    agent: &Agent,
+    applicant: &Applicant<'_>,
     catalogue: &Catalogue,
     policy: &Policy,
-    limit: Limit,
     basis: &Basis,
     request: &TokenRequest,
     jti: Jti,
 ) -> Result<Grant, Refusal> {
-    agent.status.admit()?;
+    let Applicant { agent, limit, now } = *applicant;
+    agent.admit(|| now)?;
     let (user, code) = match basis {
         Basis::Own => (None, None),
         Basis::Code(code) => (code.user(&agent.profile)?, Some(code.reference)),
@@ -177,6 +195,10 @@ pub fn decide(
     let scopes = decide_scopes(agent, catalogue, request.scopes.as_deref())?;
     let audience = decide_audience(agent, policy, &request.audience)?;
     let risk = catalogue.risk(&scopes, &policy.risk);
+    let (terms, end) = (&agent.profile.terms, agent.profile.expires_at);
+    let ttl = lifetime(terms.ttl, policy.default_ttl, risk);
+    // Contract D1: no token outlives its agent. An agent that is not expired has a second left.
+    let ttl = end.map_or(ttl, |end| ttl.min(end.0.saturating_sub(now.0)));
     Ok(Grant {
         jti,
         agent_id: agent.agent_id.clone(),
@@ -187,9 +209,10 @@ pub fn decide(
             .to_owned(),
         scope: join(&scopes),
         audience,
-        ttl: lifetime(agent.profile.terms.ttl, policy.default_ttl, risk),
+        ttl,
+        latest_iat: end.map(|end| end.saturating_add(-ttl)),
         risk,
-        plan: agent.profile.terms.plan.clone(),
+        plan: terms.plan.clone(),
         limit,
         code,
         credential: None,
@@ -270,7 +293,6 @@ mod tests {
     use super::super::catalogue::CatalogueEntry;
     use super::super::org::OrgId;
     use super::super::scope::parse_scope_list;
-    use super::super::time::Timestamp;
     use super::*;
 
     fn agent(status: AgentStatus, scopes: &[Scope], ttl: Option<Ttl>) -> Agent {
@@ -324,11 +346,15 @@ mod tests {
     }
 
     fn ask(agent: &Agent, catalogue: &Catalogue, request: &TokenRequest) -> Result<Grant, Refusal> {
-        decide(
+        let applicant = Applicant {
             agent,
+            limit: Some(10_000),
+            now: Timestamp(0),
+        };
+        decide(
+            &applicant,
             catalogue,
             &policy(),
-            Some(10_000),
             &Basis::Own,
             request,
             Jti(uuid::Uuid::nil()),
@@ -379,6 +405,32 @@ mod tests {
     }
 
     #[test]
+    fn a_token_ends_with_its_agent_and_an_expired_agent_gets_none() {
+        let scopes = parse_scope_list("a").unwrap();
+        let mut agent = agent(AgentStatus::Active, &scopes, None);
+        let mut ttl = |end: Option<i64>| {
+            agent.profile.expires_at = end.map(Timestamp);
+            ask(&agent, &catalogue("a"), &TokenRequest::default()).map(|grant| grant.ttl())
+        };
+        for (end, left) in [
+            (None, 600),
+            (Some(601), 600),
+            (Some(599), 599),
+            (Some(1), 1),
+        ] {
+            assert_eq!(ttl(end), Ok(left), "{end:?}");
+        }
+        for end in [0, -1, i64::MIN] {
+            assert_eq!(ttl(Some(end)), Err(Refusal::AgentExpired));
+        }
+        assert_eq!(ttl(Some(i64::MAX)), Ok(600));
+        agent.profile.expires_at = Some(Timestamp(0));
+        agent.status = AgentStatus::Suspended;
+        let refused = ask(&agent, &catalogue("a"), &TokenRequest::default());
+        assert_eq!(refused.unwrap_err(), Refusal::AgentSuspended);
+    }
+
+    #[test]
     fn an_audience_list_binds_what_is_asked_for() {
         let scopes = parse_scope_list("a").unwrap();
         let mut agent = agent(AgentStatus::Active, &scopes, None);
@@ -418,12 +470,14 @@ mod tests {
             asked in proptest::option::of(proptest::collection::vec("[a-c]:(read|write|delete)", 0..4)),
             ttl in proptest::option::of(300i64..=86_400),
             status in 0usize..3,
+            end in proptest::option::of(-1i64..2_000),
         ) {
             let scopes = |names: Vec<String>| names.iter().map(|n| Scope::parse(n).unwrap()).collect::<Vec<_>>();
             let catalogue = catalogue(&known.into_iter().collect::<Vec<_>>().join(" "));
             let allowed = scopes(allowed.into_iter().collect());
             let status = [AgentStatus::Active, AgentStatus::Suspended, AgentStatus::Decommissioned][status];
-            let agent = agent(status, &allowed, ttl.map(|t| Ttl::new(t).unwrap()));
+            let mut agent = agent(status, &allowed, ttl.map(|t| Ttl::new(t).unwrap()));
+            agent.profile.expires_at = end.map(Timestamp);
             let asked = asked.map(scopes);
             let request = TokenRequest { scopes: asked.clone(), ..TokenRequest::default() };
             if let Ok(grant) = ask(&agent, &catalogue, &request) {
@@ -433,7 +487,10 @@ mod tests {
                 if catalogue.risk(&granted, &RiskRules::default()) == Risk::High {
                     prop_assert!(grant.ttl() <= 900);
                 }
-                prop_assert!(grant.ttl() <= ttl.unwrap_or(600));
+                prop_assert!(grant.ttl() >= 1 && grant.ttl() <= ttl.unwrap_or(600));
+                // It is asked for at second 0.
+                prop_assert!(end.is_none_or(|end| grant.ttl() <= end));
+                prop_assert_eq!(grant.latest_iat().map(|iat| iat.0 + grant.ttl()), end);
                 if let Some(asked) = asked.filter(|a| !a.is_empty()) {
                     prop_assert!(asked.iter().all(|s| granted.contains(s)));
                 }

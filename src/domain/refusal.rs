@@ -28,6 +28,9 @@ pub enum Refusal {
     InvalidClient,
     /// The secret was right, but the agent is suspended.
     AgentSuspended,
+    /// The secret was right, but the agent is expired. The client is told the same as that of a
+    /// suspended agent.
+    AgentExpired,
     /// The secret was right, but the agent is decommissioned.
     AgentDecommissioned,
     /// The scope parameter breaks the grammar of RFC 6749 §3.3.
@@ -86,6 +89,7 @@ impl Refusal {
                 RefusalReason::NoCredentials
             }
             Self::AgentSuspended => RefusalReason::Suspended,
+            Self::AgentExpired => RefusalReason::Expired,
             Self::AgentDecommissioned => RefusalReason::Decommissioned,
             Self::ScopeNotAllowed
             | Self::NoScopes
@@ -132,7 +136,7 @@ impl Refusal {
             Self::InvalidClient => {
                 "Client authentication failed. Invalid client_id or client_secret.".to_owned()
             }
-            Self::AgentSuspended => {
+            Self::AgentSuspended | Self::AgentExpired => {
                 "Agent is currently suspended and cannot obtain tokens.".to_owned()
             }
             Self::AgentDecommissioned => {

@@ -45,8 +45,8 @@ impl AgentStatus {
         self == Self::Decommissioned
     }
 
-    /// Refuses every state except active. Called only after the secret was verified (contract D6).
-    pub fn admit(self) -> Result<(), Refusal> {
+    /// Refuses every state except active.
+    pub(super) fn admit(self) -> Result<(), Refusal> {
         match self {
             Self::Active => Ok(()),
             Self::Suspended => Err(Refusal::AgentSuspended),

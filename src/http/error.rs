@@ -240,9 +240,10 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
         Refusal::UnsupportedResponseType => (400, "unsupported_response_type"),
         Refusal::InvalidCode => (400, "invalid_grant"),
         Refusal::InvalidClient => (401, "invalid_client"),
-        Refusal::AgentSuspended | Refusal::AgentDecommissioned | Refusal::QuotaReached { .. } => {
-            (403, "unauthorized_client")
-        }
+        Refusal::AgentSuspended
+        | Refusal::AgentExpired
+        | Refusal::AgentDecommissioned
+        | Refusal::QuotaReached { .. } => (403, "unauthorized_client"),
         Refusal::MalformedScope | Refusal::ScopeNotAllowed | Refusal::NoScopes => {
             (400, "invalid_scope")
         }

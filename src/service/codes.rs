@@ -75,7 +75,7 @@ impl Codes {
         let about = user.map(UserId::parse).transpose().map_err(|_| REFUSED)?;
         if !self
             .store
-            .admits_code(agent_id, &registered, about.as_ref())
+            .admits_code(agent_id, &registered, about.as_ref(), self.clock.now())
             .await?
         {
             return Err(REFUSED.into());

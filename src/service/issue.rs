@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::clock::StoreClock;
+use crate::clock::{Clock as _, StoreClock};
 use crate::domain::context::RequestContext;
-use crate::domain::grant::{Basis, Policy, TokenRequest, decide};
+use crate::domain::grant::{Applicant, Basis, Policy, TokenRequest, decide};
 use crate::domain::id::{BatchId, Jti};
 use crate::domain::quota::Plans;
 use crate::domain::refusal::Refusal;
@@ -201,12 +201,24 @@ impl Mint {
                 .map(Basis::Code),
             None => Ok(Basis::Own),
         };
+        let mut now = self.parts.clock.own_moment();
+        // The store's time decides when an agent expires. Then the token's `iat` must not be later,
+        // however long the batch waits, so that the token does not outlive the agent.
+        let decided_at = match agent.profile.expires_at {
+            Some(_) => self.parts.clock.moment(),
+            None => now,
+        };
+        now = now.min(decided_at);
+        let applicant = Applicant {
+            agent,
+            limit,
+            now: decided_at.second(),
+        };
         let decided = basis.and_then(|basis| {
             decide(
-                agent,
+                &applicant,
                 &catalogue,
                 &self.parts.policy,
-                limit,
                 &basis,
                 &ask.request,
                 jti,
@@ -219,11 +231,7 @@ impl Mint {
                 .asked_by(context.source, Some(context.request_id.reference())),
         );
         // A token is in one batch only, so its id can also be the id of the batch.
-        let batch = Batch::of(
-            BatchId(jti.0),
-            self.parts.clock.own_moment(),
-            Arc::clone(&grant),
-        );
+        let batch = Batch::of(BatchId(jti.0), now, Arc::clone(&grant));
         match self.parts.store.issue(&batch).await?.into_iter().next() {
             Some(Verdict::Counted(receipt)) => {
                 let recorded = Recorded::new(grant, receipt)

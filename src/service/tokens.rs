@@ -50,6 +50,8 @@ impl Genuine {
     /// The verdict on the token, with what the store knows of it.
     pub(super) fn verdict(&self, standing: Standing, now: Timestamp) -> TokenVerdict {
         let (exp, epoch) = (Timestamp(self.claims.exp), Epoch(self.claims.epoch));
+        // An earlier release does not bound the `exp` of its tokens.
+        let exp = standing.expires_at.map_or(exp, |end| end.min(exp));
         judge_token(exp, epoch, standing.revoked, standing.agent, now)
     }
 }

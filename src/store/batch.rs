@@ -16,6 +16,7 @@ use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
+use crate::domain::time::Timestamp;
 
 mod lanes;
 mod parked;
@@ -154,8 +155,9 @@ impl Store for Batched {
         agent_id: &AgentId,
         redirect_uri: &RedirectUri,
         user: Option<&UserId>,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
-        again(|| self.inner.admits_code(agent_id, redirect_uri, user)).await
+        again(|| self.inner.admits_code(agent_id, redirect_uri, user, now)).await
     }
 
     async fn catalogue(&self, freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
@@ -186,10 +188,18 @@ mod tests {
     use crate::domain::id::Jti;
     use crate::domain::time::{Moment, Timestamp};
     use crate::store::scripted::Scripted;
-    use crate::store::scripted::samples::{batch, chain, exchange};
+    use crate::store::scripted::samples::{batch, exchange};
     use crate::store::{Change, TokenChange};
 
     use super::*;
+
+    /// The error's message, followed by those of its causes.
+    fn chain(error: &dyn std::error::Error) -> String {
+        error.source().map_or_else(
+            || error.to_string(),
+            |cause| format!("{error}: {}", chain(cause)),
+        )
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_was_lost_goes_out_again_under_its_id() {

@@ -19,6 +19,7 @@ use crate::domain::agent::{RedirectUri, Terms, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
+use crate::domain::time::Timestamp;
 
 use super::{
     AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef,
@@ -187,8 +188,11 @@ impl Store for Cached {
         agent_id: &AgentId,
         redirect_uri: &RedirectUri,
         user: Option<&UserId>,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.inner.admits_code(agent_id, redirect_uri, user).await
+        self.inner
+            .admits_code(agent_id, redirect_uri, user, now)
+            .await
     }
 
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {

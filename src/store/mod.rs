@@ -22,6 +22,7 @@ use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
+use crate::domain::time::Timestamp;
 
 mod agent_row;
 pub(crate) mod batch;
@@ -84,13 +85,15 @@ pub trait Store: Send + Sync {
         freshness: Freshness,
     ) -> Result<Option<Arc<AgentRecord>>, StoreError>;
 
-    /// Whether this agent is active and has both values on its lists, from the store of record.
+    /// Whether this agent is active, not expired at `now`, and has both values on its lists, from the
+    /// store of record.
     /// Anybody may ask, so an unknown agent costs the same one look-up with one answer.
     async fn admits_code(
         &self,
         agent_id: &AgentId,
         redirect_uri: &RedirectUri,
         user: Option<&UserId>,
+        now: Timestamp,
     ) -> Result<bool, StoreError>;
 
     /// The scope catalogue.

@@ -13,6 +13,7 @@ use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
+use crate::domain::time::Timestamp;
 
 use super::{
     AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef,
@@ -129,6 +130,7 @@ impl Store for Scripted {
         _agent_id: &AgentId,
         _redirect_uri: &RedirectUri,
         _user: Option<&UserId>,
+        _now: Timestamp,
     ) -> Result<bool, StoreError> {
         unscripted()
     }
@@ -153,6 +155,7 @@ impl Store for Scripted {
             .map(|_| Standing {
                 revoked: false,
                 agent: None,
+                expires_at: None,
             })
             .collect())
     }
@@ -181,7 +184,6 @@ impl Store for Scripted {
 /// Values for the tests of both wrappers.
 #[cfg(test)]
 pub(super) mod samples {
-    use std::error::Error;
     use std::sync::Arc;
 
     use uuid::Uuid;
@@ -192,7 +194,7 @@ pub(super) mod samples {
     };
     use crate::domain::catalogue::{Catalogue, CatalogueEntry};
     use crate::domain::code::{Code, CodeRef};
-    use crate::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
+    use crate::domain::grant::{Applicant, Basis, Grant, Policy, TokenRequest, decide};
     use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
     use crate::domain::org::OrgId;
     use crate::domain::quota::PlanName;
@@ -203,14 +205,6 @@ pub(super) mod samples {
     use crate::store::{AgentRecord, Batch};
 
     const CALLBACK: &str = "https://app.example/cb";
-
-    /// The error's message, followed by those of its causes.
-    pub(crate) fn chain(error: &dyn Error) -> String {
-        error.source().map_or_else(
-            || error.to_string(),
-            |cause| format!("{error}: {}", chain(cause)),
-        )
-    }
 
     /// An agent with this version and without credentials.
     pub(crate) fn record(agent_id: &str, version: i64) -> AgentRecord {
@@ -267,6 +261,11 @@ pub(super) mod samples {
     }
 
     fn batch_for(id: u128, basis: &Basis) -> Batch {
+        batch_of(id, &agent("a", 1), basis, Timestamp(0))
+    }
+
+    /// A batch with this id and one grant, decided at `now` for this agent.
+    pub(crate) fn batch_of(id: u128, agent: &Agent, basis: &Basis, now: Timestamp) -> Batch {
         let scope = Scope::parse("db:read").unwrap();
         let entry = CatalogueEntry {
             scope,
@@ -278,13 +277,17 @@ pub(super) mod samples {
             default_audience: Audience::parse("https://issuer.example").unwrap(),
             risk: RiskRules::default(),
         };
-        let (agent, catalogue) = (agent("a", 1), Catalogue::new(1, vec![entry]));
+        let catalogue = Catalogue::new(1, vec![entry]);
         let jti = Jti(Uuid::from_u128(id));
+        let applicant = Applicant {
+            agent,
+            limit: None,
+            now,
+        };
         let grant: Grant = decide(
-            &agent,
+            &applicant,
             &catalogue,
             &policy,
-            None,
             basis,
             &TokenRequest::default(),
             jti,

@@ -46,7 +46,8 @@ pub struct AgentRecord {
 pub struct Batch {
     /// The batch's id. A batch that is sent again under the same id counts once.
     pub id: BatchId,
-    /// The process's own clock: the only time that is not the store's. A store with a clock of its
+    /// The process's own clock, or an earlier time if an agent of the batch expires: the only time
+    /// that is not the store's. A store with a clock of its
     /// own takes the smaller of the two as `iat`, and counts in the month that its own clock shows.
     pub now: Moment,
     /// The decided grants, at most [`MAX_BATCH`].
@@ -148,4 +149,6 @@ pub struct Standing {
     pub revoked: bool,
     /// The agent's status and epoch; `None` if no such agent exists.
     pub agent: Option<(AgentStatus, Epoch)>,
+    /// When the agent expires, and its tokens with it; `None` means never.
+    pub expires_at: Option<Timestamp>,
 }

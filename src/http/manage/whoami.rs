@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::agents::UsageJson;
-use crate::domain::org::DEFAULT_ORG;
+use crate::domain::time::Timestamp;
 use crate::http::error::Failure;
 use crate::http::state::State;
 
@@ -19,11 +19,10 @@ pub(super) struct Whoami {
     /// The agent that the token names.
     agent_id: String,
     /// Its organization.
-    org_id: &'static str,
+    org_id: String,
     /// The token's scopes.
     scopes: Vec<String>,
-    /// When the agent expires, in RFC 3339 UTC. `null` means never. It is always `null` for now,
-    /// because agents do not expire yet.
+    /// When the agent expires, in RFC 3339 UTC. `null` means never.
     #[schema(format = DateTime, required)]
     expires_at: Option<String>,
     /// Its plan.
@@ -37,9 +36,9 @@ pub(super) async fn get_whoami(state: Arc<State>, call: Call<()>) -> Result<Whoa
     let shown = state.agents.show(call.caller.agent_id()).await?;
     Ok(Whoami {
         agent_id: shown.agent.agent_id.to_string(),
-        org_id: DEFAULT_ORG,
+        org_id: shown.agent.org_id.to_string(),
         scopes: call.caller.scopes().map(str::to_owned).collect(),
-        expires_at: None,
+        expires_at: shown.agent.profile.expires_at.map(Timestamp::to_rfc3339),
         plan: shown.agent.profile.terms.plan.to_string(),
         usage: shown.usage.into(),
     })

@@ -69,7 +69,9 @@ fn write_failure(failure: &Failure, request_id: &str) -> Response {
 fn codes(refusal: Option<&Refusal>, shown: &ErrorText) -> (StatusCode, &'static str, &'static str) {
     let (unauthorized, forbidden) = (StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN);
     match (refusal, shown.status) {
-        (Some(Refusal::AgentSuspended), _) => (forbidden, "AUTH_AGENT_SUSPENDED", "forbidden"),
+        (Some(Refusal::AgentSuspended | Refusal::AgentExpired), _) => {
+            (forbidden, "AUTH_AGENT_SUSPENDED", "forbidden")
+        }
         (Some(Refusal::AgentDecommissioned), _) => {
             (unauthorized, "AUTH_AGENT_REVOKED", "unauthorized")
         }

@@ -150,6 +150,15 @@ pub(super) fn narrowed_warning(
     ))
 }
 
+/// Whether an agent expires earlier than before. Its live tokens might outlive it.
+pub(super) fn brings_end_forward(before: &Profile, after: &Profile) -> bool {
+    match (before.expires_at, after.expires_at) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(before), Some(after)) => after < before,
+    }
+}
+
 fn lacks<T: PartialEq>(new: &[T], old: &[T]) -> bool {
     old.iter().any(|item| !new.contains(item))
 }

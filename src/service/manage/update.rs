@@ -12,12 +12,15 @@ use crate::service::clients::secret::Secret;
 use super::agents::Agents;
 use super::checks::{demand_none, scope_errors};
 use super::error::ManageError;
-use super::patch::{ProfilePatch, narrowed_warning};
+use super::patch::{ProfilePatch, brings_end_forward, narrowed_warning};
 use super::scope_risk::open_warnings;
 use super::view::AgentView;
 
 /// How often an update is repeated because somebody else changed the agent meanwhile.
 const MAX_CONFLICTS: usize = 5;
+
+/// The warning about tokens that were killed without being asked for.
+const ENDED_EARLIER: &str = "the agent expires earlier than before: its live tokens are killed";
 
 /// An agent whose secret was replaced, even if a later step failed.
 #[derive(Debug)]
@@ -29,7 +32,8 @@ pub struct Replaced {
 impl Agents {
     /// Changes a profile. If somebody else changed it meanwhile, the change is made again on the
     /// other's version. An empty patch writes nothing. If live tokens are kept, they keep their
-    /// rights, and the warnings of the result say which rights the agent has lost.
+    /// rights, and the warnings of the result say which rights the agent has lost. An end that is
+    /// brought forward kills live tokens in any case.
     pub async fn update(
         &self,
         agent_id: &AgentId,
@@ -52,7 +56,16 @@ impl Agents {
         for _ in 0..MAX_CONFLICTS {
             let record = self.find(agent_id).await?;
             let profile = patch.apply(&record.agent.profile);
-            let narrowed = match patch.tokens {
+            let is_forward = brings_end_forward(&record.agent.profile, &profile);
+            let tokens = if is_forward {
+                LiveTokens::Kill
+            } else {
+                patch.tokens
+            };
+            let narrowed = match tokens {
+                LiveTokens::Kill if patch.tokens == LiveTokens::Keep => {
+                    Some(ENDED_EARLIER.to_owned())
+                }
                 LiveTokens::Keep => {
                     narrowed_warning(&record.agent, &profile, self.parts.default_ttl)
                 }
@@ -63,7 +76,7 @@ impl Agents {
                 expected_version: record.agent.version,
                 before: Box::new(record.agent.profile.clone()),
                 profile: Box::new(profile),
-                tokens: patch.tokens,
+                tokens,
             });
             match self.commit(change, act).await? {
                 Outcome::Applied | Outcome::Unchanged => {

@@ -67,17 +67,68 @@ pub(super) fn last_deadline<Ask, Answer>(waiting: &[Waiting<Ask, Answer>]) -> In
         .unwrap_or_else(Instant::now)
 }
 
-/// All waiting requests as one batch, with the first request's id and the latest clock.
+/// All waiting requests as one batch, with the first request's id and the latest clock with which no
+/// token outlives its agent.
 pub(super) fn merge(waiting: &[Waiting<Batch, Vec<Verdict>>]) -> Option<Batch> {
     let first = waiting.first()?;
-    let grants = waiting
+    let grants: Vec<_> = waiting
         .iter()
         .flat_map(|w| w.ask.grants.iter().cloned())
         .collect();
     let now = waiting.iter().map(|w| w.ask.now).max()?;
+    let latest = grants.iter().filter_map(|grant| grant.latest_iat()).min();
+    let now = latest.map_or(now, |latest| now.min(latest.into()));
     Some(Batch {
         id: first.ask.id,
         now,
         grants,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::grant::Basis;
+    use crate::domain::time::{Moment, Timestamp};
+    use crate::store::scripted::samples::{batch, batch_of, record};
+
+    #[test]
+    fn no_token_of_a_merged_batch_outlives_its_agent() {
+        let waiting = |ask| Waiting {
+            ask,
+            answer: oneshot::channel().0,
+            deadline: Instant::now(),
+        };
+        let at = |second: i64| Batch {
+            now: Moment(second * 1_000 + 999),
+            ..batch(1)
+        };
+        let until = |end: i64| {
+            let (mut agent, now) = (record("a", 1).agent, Timestamp(100));
+            agent.profile.expires_at = Some(Timestamp(end));
+            Batch {
+                now: now.into(),
+                ..batch_of(2, &agent, &Basis::Own, now)
+            }
+        };
+        for (asks, iat) in [
+            (vec![at(100), at(101)], 101),
+            (vec![at(100), until(150), at(102)], 100),
+            // This agent lives longer than its token, whose lifetime is 600 s.
+            (vec![until(703), at(102)], 102),
+            (vec![until(703), at(105)], 103),
+        ] {
+            let asks: Vec<_> = asks.into_iter().map(waiting).collect();
+            let merged = merge(&asks).unwrap();
+            assert_eq!(merged.now.second(), Timestamp(iat));
+            for grant in &merged.grants {
+                let exp = merged.now.second().saturating_add(grant.ttl());
+                assert!(
+                    grant
+                        .latest_iat()
+                        .is_none_or(|latest| exp.0 - grant.ttl() <= latest.0)
+                );
+            }
+        }
+    }
 }

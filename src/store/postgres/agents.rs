@@ -87,15 +87,20 @@ pub(super) async fn admits_code(
     agent_id: &AgentId,
     redirect_uri: &RedirectUri,
     user: Option<&UserId>,
+    now: Timestamp,
 ) -> sqlx::Result<bool> {
     let sql = "select (coalesce(redirect_uris, '[\"https://a.example/cb\"]')::jsonb ? $2)::int
                     + ($3::text is null or coalesce(user_ids, '[\"a\"]')::jsonb ? $3)::int
-                    + coalesce(status = 'active', false)::int = 3
+                    + coalesce(status = 'active' and coalesce(expires_at > $4, true), false)::int = 3
                from (select $1 as asked) as question left join agent on agent_id = asked";
     let asked = sqlx::query_scalar(sql)
         .bind(agent_id.as_str())
         .bind(redirect_uri.as_str());
-    asked.bind(user.map(UserId::as_str)).fetch_one(conn).await
+    asked
+        .bind(user.map(UserId::as_str))
+        .bind(now.0)
+        .fetch_one(conn)
+        .await
 }
 
 /// Steps from one cost to the next. With an index, this takes as many steps as there are different

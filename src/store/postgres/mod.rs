@@ -20,6 +20,7 @@ use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
+use crate::domain::time::Timestamp;
 
 use crate::store::write::{revoked_jtis, with_known, without_known};
 use crate::store::{
@@ -79,13 +80,15 @@ impl Store for PostgresStore {
         agent_id: &AgentId,
         redirect_uri: &RedirectUri,
         user: Option<&UserId>,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         ask!(
             self.general,
             agents::admits_code,
             agent_id,
             redirect_uri,
-            user
+            user,
+            now
         )
         .await
     }

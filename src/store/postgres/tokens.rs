@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::agent::{AgentStatus, Epoch};
 use crate::domain::id::Jti;
+use crate::domain::time::Timestamp;
 use crate::store::token::{Standing, TokenRef};
 
 use super::errors::broken;
@@ -20,8 +21,8 @@ pub(super) async fn standing(
     }
     let jtis: Vec<Uuid> = tokens.iter().map(|t| t.jti.0).collect();
     let ids: Vec<&str> = tokens.iter().map(|t| t.agent_id.as_str()).collect();
-    let rows: Vec<(bool, Option<String>, Option<i64>)> = sqlx::query_as(
-        "select r.jti is not null, a.status, a.epoch
+    let rows: Vec<StandingColumns> = sqlx::query_as(
+        "select r.jti is not null, a.status, a.epoch, a.expires_at
          from unnest($1::uuid[], $2::text[]) with ordinality as t (jti, agent_id, place)
          left join revoked_token r on r.jti = t.jti
          left join agent a on a.agent_id = t.agent_id
@@ -42,9 +43,10 @@ pub(super) async fn revoked(conn: &mut PgConnection, jtis: &[Jti]) -> sqlx::Resu
     Ok(rows.into_iter().map(Jti).collect())
 }
 
-fn standing_row(
-    (revoked, status, epoch): (bool, Option<String>, Option<i64>),
-) -> sqlx::Result<Standing> {
+/// The columns of a token's standing.
+type StandingColumns = (bool, Option<String>, Option<i64>, Option<i64>);
+
+fn standing_row((revoked, status, epoch, expires_at): StandingColumns) -> sqlx::Result<Standing> {
     let status = status
         .as_deref()
         .map(AgentStatus::parse)
@@ -53,5 +55,6 @@ fn standing_row(
     Ok(Standing {
         revoked,
         agent: status.zip(epoch.map(Epoch)),
+        expires_at: expires_at.map(Timestamp),
     })
 }

@@ -88,17 +88,22 @@ pub(super) async fn admits_code(
     agent_id: &AgentId,
     redirect_uri: &RedirectUri,
     user: Option<&UserId>,
+    now: Timestamp,
 ) -> sqlx::Result<bool> {
     let sql = "select exists (select 1 from json_each(coalesce(redirect_uris, '[\"https://a.example/cb\"]'))
                               where value = ?2)
                     + (?3 is null
                        or exists (select 1 from json_each(coalesce(user_ids, '[\"a\"]')) where value = ?3))
-                    + coalesce(status = 'active', false) = 3
+                    + coalesce(status = 'active' and ifnull(expires_at > ?4, true), false) = 3
                from (select ?1 as asked) left join agent on agent_id = asked";
     let asked = sqlx::query_scalar(sql)
         .bind(agent_id.as_str())
         .bind(redirect_uri.as_str());
-    asked.bind(user.map(UserId::as_str)).fetch_one(conn).await
+    asked
+        .bind(user.map(UserId::as_str))
+        .bind(now.0)
+        .fetch_one(conn)
+        .await
 }
 
 /// Steps from one cost to the next. With an index, this takes as many steps as there are different

@@ -17,6 +17,7 @@ use crate::domain::agent::{RedirectUri, UserId};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
+use crate::domain::time::Timestamp;
 
 use crate::store::retry::TIMEOUT;
 use crate::store::write::{revoked_jtis, with_known, without_known};
@@ -75,13 +76,15 @@ impl Store for SqliteStore {
         agent_id: &AgentId,
         redirect_uri: &RedirectUri,
         user: Option<&UserId>,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         ask!(
             self.readers,
             agents::admits_code,
             agent_id,
             redirect_uri,
-            user
+            user,
+            now
         )
         .await
     }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::agent::{AgentStatus, Epoch};
 use crate::domain::id::Jti;
+use crate::domain::time::Timestamp;
 use crate::store::row::json;
 use crate::store::token::{Standing, TokenRef};
 
@@ -23,8 +24,8 @@ pub(super) async fn standing(
         .iter()
         .map(|t| (t.jti.0.simple().to_string(), t.agent_id.as_str()))
         .collect();
-    let rows: Vec<(bool, Option<String>, Option<i64>)> = sqlx::query_as(
-        "select r.jti is not null, a.status, a.epoch
+    let rows: Vec<StandingColumns> = sqlx::query_as(
+        "select r.jti is not null, a.status, a.epoch, a.expires_at
          from json_each(?1) t
          left join revoked_token r on r.jti = unhex(t.value ->> 0)
          left join agent a on a.agent_id = t.value ->> 1
@@ -50,9 +51,10 @@ pub(super) async fn revoked(
     Ok(rows.into_iter().map(Jti).collect())
 }
 
-fn standing_row(
-    (revoked, status, epoch): (bool, Option<String>, Option<i64>),
-) -> sqlx::Result<Standing> {
+/// The columns of a token's standing.
+type StandingColumns = (bool, Option<String>, Option<i64>, Option<i64>);
+
+fn standing_row((revoked, status, epoch, expires_at): StandingColumns) -> sqlx::Result<Standing> {
     let status = status
         .as_deref()
         .map(AgentStatus::parse)
@@ -61,5 +63,6 @@ fn standing_row(
     Ok(Standing {
         revoked,
         agent: status.zip(epoch.map(Epoch)),
+        expires_at: expires_at.map(Timestamp),
     })
 }

@@ -448,7 +448,7 @@ async fn a_code_is_for_an_active_agent_and_what_is_on_its_lists(db: &Database) {
             user.map(|user| UserId::parse(user).unwrap()),
         );
         store
-            .admits_code(&id(agent_id), &uri, user.as_ref())
+            .admits_code(&id(agent_id), &uri, user.as_ref(), NOW)
             .await
             .unwrap()
     };

@@ -20,7 +20,8 @@ use sealwright::testing::store::{
 };
 
 use super::kit::{
-    NOW, Seen, batch, counted, creation, credential, jti, policy, read, send, uuid, write,
+    NOW, Seen, applicant, batch, counted, creation, credential, jti, policy, read, send, uuid,
+    write,
 };
 use crate::harness::database::Database;
 
@@ -121,10 +122,9 @@ impl World {
             ..TokenRequest::default()
         };
         let grant = decide(
-            &agent,
+            &applicant(&agent, None),
             &self.catalogue,
             &policy(),
-            None,
             &Basis::Own,
             &request,
             jti(),

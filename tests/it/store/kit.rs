@@ -13,7 +13,7 @@ use sealwright::testing::domain::agent::{
 use sealwright::testing::domain::catalogue::{Catalogue, CatalogueEntry};
 use sealwright::testing::domain::code::{self, Code, CodeRef};
 use sealwright::testing::domain::credential::{Credential, SecretHash, Tag};
-use sealwright::testing::domain::grant::{Basis, Grant, Policy, TokenRequest, decide};
+use sealwright::testing::domain::grant::{Applicant, Basis, Grant, Policy, TokenRequest, decide};
 use sealwright::testing::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
 use sealwright::testing::domain::org::OrgId;
 use sealwright::testing::domain::quota::{Limit, PlanName};
@@ -148,15 +148,23 @@ pub fn policy() -> Policy {
     }
 }
 
+/// An agent that asks at `NOW`.
+pub fn applicant(agent: &Agent, limit: Limit) -> Applicant<'_> {
+    Applicant {
+        agent,
+        limit,
+        now: NOW,
+    }
+}
+
 /// Decides about one token, from this agent in memory and not from the store.
 pub fn grant_for(agent: &Agent, catalogue: &Catalogue, limit: Limit) -> Arc<Grant> {
     let request = TokenRequest::default();
     Arc::new(
         decide(
-            agent,
+            &applicant(agent, limit),
             catalogue,
             &policy(),
-            limit,
             &Basis::Own,
             &request,
             jti(),
@@ -200,10 +208,9 @@ pub async fn exchange(
     let (basis, request) = (Basis::Code(code), TokenRequest::default());
     Arc::new(
         decide(
-            &record.agent,
+            &applicant(&record.agent, limit),
             &catalogue,
             &policy(),
-            limit,
             &basis,
             &request,
             jti(),

@@ -47,7 +47,8 @@ async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
         store.standing(&[token(jti, "a")]).await.unwrap(),
         [Standing {
             revoked: false,
-            agent: active
+            agent: active,
+            expires_at: None,
         }]
     );
     assert_eq!(
@@ -60,7 +61,8 @@ async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
             standing,
             [Standing {
                 revoked: true,
-                agent: active
+                agent: active,
+                expires_at: None,
             }]
         );
     }
@@ -84,7 +86,11 @@ async fn standings_come_in_the_order_asked(db: &Database) {
         token(revoked, "a"),
         token(jti(), "a"),
     ];
-    let stands = |revoked, agent| Standing { revoked, agent };
+    let stands = |revoked, agent| Standing {
+        revoked,
+        agent,
+        expires_at: None,
+    };
     let (active, suspended) = (
         (AgentStatus::Active, Epoch(0)),
         (AgentStatus::Suspended, Epoch(MILLIS)),

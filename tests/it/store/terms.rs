@@ -11,7 +11,8 @@ use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::store::{Backend, Freshness, TermsBounds};
 
 use super::kit::{
-    NOW, Seen, batch, batch_at, code, count, counted, create, exchange, jti, policy, read, send,
+    NOW, Seen, applicant, batch, batch_at, code, count, counted, create, exchange, jti, policy,
+    read, send,
 };
 use super::on_both;
 use crate::harness::database::Database;
@@ -41,8 +42,8 @@ async fn grant(store: &dyn Backend, agent_id: &str, audience: &str) -> Arc<Grant
         audience: vec![Audience::parse(audience).unwrap()],
         ..TokenRequest::default()
     };
-    let (agent, basis) = (&record.agent, Basis::Own);
-    let grant = decide(agent, &catalogue, &policy(), None, &basis, &request, jti()).unwrap();
+    let (asks, basis) = (applicant(&record.agent, None), Basis::Own);
+    let grant = decide(&asks, &catalogue, &policy(), &basis, &request, jti()).unwrap();
     let source = SourcePrecision::Prefix.cut([192, 0, 2, 7].into());
     let request = RequestRef::Ours {
         process: 0xab,
