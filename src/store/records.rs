@@ -16,7 +16,6 @@ use crate::domain::event::search::{EventCriteria, EventOrder};
 use crate::domain::id::{AgentId, HolderId, Jti};
 use crate::domain::time::{Moment, Month, Timestamp};
 use crate::domain::tree::hash::NodeHash;
-use crate::domain::usage::Day;
 
 use super::error::StoreError;
 use super::holders::ReadHolders;
@@ -26,7 +25,7 @@ use super::log::{LogEntry, LogEntryKind, LogHead};
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
 use super::search::{EventTable, IdRange};
 use super::terms::TermsBounds;
-use super::usage::{AgentUsage, ExpiringCredential, QuotaUse};
+use super::usage::ReadUsage;
 
 /// All read traits together.
 pub trait Records:
@@ -218,34 +217,6 @@ pub trait ReadLog: Send + Sync {
         kind: LogEntryKind,
         id: i64,
     ) -> Result<Option<LogEntry>, StoreError>;
-}
-
-/// What the events told about usage, as far as the reader `ledger` has come.
-#[async_trait]
-pub trait ReadUsage: Send + Sync {
-    /// The usage of one agent. The days are those from `from` to `to`, both included.
-    async fn agent_usage(
-        &self,
-        agent_id: &AgentId,
-        from: Day,
-        to: Day,
-    ) -> Result<AgentUsage, StoreError>;
-
-    /// What these agents have used of the tokens of a month. Agents without tokens are absent.
-    async fn quota_uses(
-        &self,
-        agent_ids: &[AgentId],
-        month: Month,
-    ) -> Result<Vec<QuotaUse>, StoreError>;
-
-    /// Up to `limit` credentials that expire after the first moment and not after the second one,
-    /// and about which no note for this number of days is recorded.
-    async fn expiring_credentials(
-        &self,
-        between: (Timestamp, Timestamp),
-        days: i64,
-        limit: i64,
-    ) -> Result<Vec<ExpiringCredential>, StoreError>;
 }
 
 /// Signing keys and the keys of the store itself.

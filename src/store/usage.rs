@@ -1,14 +1,16 @@
-//! Usage as values: what a store tells about one agent, and whom a warning may concern. Must not
-//! know SQL, or when to warn.
+//! Usage: what a store tells about one agent, and whom a warning may concern. Must not know SQL, or
+//! when to warn.
 
+use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::event::facts::CredentialFacts;
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::quota::PlanName;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Month, Timestamp};
 use crate::domain::usage::Day;
 
+use super::error::StoreError;
 use super::row::Broken;
 
 /// How many days of usage are kept. Earlier ones may be removed.
@@ -16,6 +18,43 @@ pub(crate) const USAGE_DAYS: i64 = 400;
 
 /// The same in seconds.
 pub(super) const KEPT_USAGE: i64 = USAGE_DAYS * 86_400;
+
+/// What the events told about usage, as far as the reader `ledger` has come.
+#[async_trait]
+pub trait ReadUsage: Send + Sync {
+    /// The usage of one agent. The days are those from `from` to `to`, both included.
+    async fn agent_usage(
+        &self,
+        agent_id: &AgentId,
+        from: Day,
+        to: Day,
+    ) -> Result<AgentUsage, StoreError>;
+
+    /// What these agents have used of the tokens of a month. Agents without tokens are absent.
+    async fn quota_uses(
+        &self,
+        agent_ids: &[AgentId],
+        month: Month,
+    ) -> Result<Vec<QuotaUse>, StoreError>;
+
+    /// Up to `limit` credentials that expire after the first moment and not after the second one,
+    /// and about which no note for this number of days is recorded.
+    async fn expiring_credentials(
+        &self,
+        between: (Timestamp, Timestamp),
+        days: i64,
+        limit: i64,
+    ) -> Result<Vec<ExpiringCredential>, StoreError>;
+
+    /// Up to `limit` agents that expire after the first moment and not after the second one, and
+    /// about which no note for this number of days is recorded; 0 days tell the expiry itself.
+    async fn expiring_agents(
+        &self,
+        between: (Timestamp, Timestamp),
+        days: i64,
+        limit: i64,
+    ) -> Result<Vec<ExpiringAgent>, StoreError>;
+}
 
 /// What the events told about one agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +85,15 @@ pub struct QuotaUse {
 pub struct ExpiringCredential {
     /// The credential.
     pub credential: CredentialFacts,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+/// An agent that is not decommissioned, and its expiry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiringAgent {
+    /// The agent.
+    pub agent_id: AgentId,
     /// When it expires.
     pub expires_at: Timestamp,
 }
@@ -100,6 +148,15 @@ impl ExpiringCredential {
         Ok(Self {
             credential,
             expires_at,
+        })
+    }
+}
+
+impl ExpiringAgent {
+    pub(in crate::store) fn of_row((agent_id, expires_at): (String, i64)) -> Result<Self, Broken> {
+        Ok(Self {
+            agent_id: AgentId::parse(&agent_id)?,
+            expires_at: Timestamp(expires_at),
         })
     }
 }

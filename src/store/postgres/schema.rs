@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 13] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 14] = [
     (
         1,
         "initial",
@@ -74,6 +74,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 13] = [
         13,
         "agent_fields",
         include_str!("../../../migrations/postgres/0013_agent_fields.sql"),
+    ),
+    (
+        14,
+        "agent_expiry",
+        include_str!("../../../migrations/postgres/0014_agent_expiry.sql"),
     ),
 ];
 

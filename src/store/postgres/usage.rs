@@ -8,8 +8,7 @@ use crate::domain::id::AgentId;
 use crate::domain::time::{Month, Timestamp};
 use crate::domain::usage::Day;
 use crate::store::error::StoreError;
-use crate::store::records::ReadUsage;
-use crate::store::usage::{AgentUsage, ExpiringCredential, QuotaUse};
+use crate::store::usage::{AgentUsage, ExpiringAgent, ExpiringCredential, QuotaUse, ReadUsage};
 
 use super::errors::broken;
 use super::lane::ask_again;
@@ -48,6 +47,15 @@ impl ReadUsage for PostgresStore {
             limit
         )
         .await
+    }
+
+    async fn expiring_agents(
+        &self,
+        (after, until): (Timestamp, Timestamp),
+        days: i64,
+        limit: i64,
+    ) -> Result<Vec<ExpiringAgent>, StoreError> {
+        ask_again!(self.general, expiring_agents, (after, until), days, limit).await
     }
 }
 
@@ -136,5 +144,32 @@ async fn expiring_credentials(
         .await?;
     rows.into_iter()
         .map(|row| ExpiringCredential::of_row(row).map_err(broken))
+        .collect()
+}
+
+/// Agents without a note of this kind for their expiry, those that expire first.
+async fn expiring_agents(
+    conn: &mut PgConnection,
+    (after, until): (Timestamp, Timestamp),
+    days: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<ExpiringAgent>> {
+    let sql = "select a.agent_id, a.expires_at
+               from agent a
+               where a.expires_at > $1 and a.expires_at <= $2 and a.status <> 'decommissioned'
+                 and not exists (
+                     select from agent_expiry_notice n
+                     where n.agent_id = a.agent_id and n.days = $3 and n.expires_at = a.expires_at)
+               order by a.expires_at, a.agent_id
+               limit $4";
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql)
+        .bind(after.0)
+        .bind(until.0)
+        .bind(days)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter()
+        .map(|row| ExpiringAgent::of_row(row).map_err(broken))
         .collect()
 }

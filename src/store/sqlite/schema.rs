@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 13] = [
+const MIGRATIONS: [(i64, &str, &str); 14] = [
     (
         1,
         "initial",
@@ -71,6 +71,11 @@ const MIGRATIONS: [(i64, &str, &str); 13] = [
         13,
         "agent_fields",
         include_str!("../../../migrations/sqlite/0013_agent_fields.sql"),
+    ),
+    (
+        14,
+        "agent_expiry",
+        include_str!("../../../migrations/sqlite/0014_agent_expiry.sql"),
     ),
 ];
 

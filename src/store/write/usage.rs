@@ -5,6 +5,7 @@ use crate::domain::event::facts::CredentialFacts;
 use crate::domain::id::AgentId;
 use crate::domain::time::Month;
 use crate::domain::usage::UsageSums;
+use crate::store::usage::ExpiringAgent;
 
 /// What can be changed about usage. Each variant lists the outcomes that it can have besides
 /// `Applied`.
@@ -34,6 +35,9 @@ pub enum UsageChange {
         /// Within how many days: 7 or 1.
         days: i64,
     },
+    /// Records that an agent expires within so many days, 7 or 1, or with 0 that it is expired.
+    /// `Unchanged` if this is recorded already for its expiry.
+    NoteAgentExpiry(ExpiringAgent, i64),
 }
 
 impl UsageChange {
@@ -56,6 +60,13 @@ impl UsageChange {
             }),
             Self::NoteExpiry { credential, .. } => {
                 Some(Event::CredentialExpiring(credential.clone()))
+            }
+            Self::NoteAgentExpiry(expiring, days) => {
+                let (agent_id, expires_at) = (expiring.agent_id.clone(), expiring.expires_at);
+                Some(match days {
+                    0 => Event::AgentExpired(agent_id, expires_at),
+                    _ => Event::AgentExpiring(agent_id, expires_at),
+                })
             }
         }
     }

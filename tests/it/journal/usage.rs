@@ -1,7 +1,9 @@
 //! What the ledger adds up about usage, and the warnings about quotas and expiries.
 
+use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::usage::Day;
 use sealwright::testing::service::journal::expiry::warn_of_expiry;
+use sealwright::testing::service::manage::patch::ProfilePatch;
 use sealwright::testing::store::AgentUsage;
 use serde_json::{Value, json};
 
@@ -15,6 +17,7 @@ on_both! {
     a_quota_is_told_at_80_and_at_100_percent_once_a_month,
     both_thresholds_are_told_when_they_are_passed_at_once,
     an_expiring_credential_is_told_seven_days_and_one_day_before,
+    an_agents_end_is_told_seven_days_and_one_day_before_and_when_it_comes,
 }
 
 const DAY: i64 = 86_400;
@@ -190,4 +193,71 @@ async fn an_expiring_credential_is_told_seven_days_and_one_day_before(app: &Test
     assert_eq!(told().await.len(), 2);
     app.clock.advance(DAY);
     assert_eq!(told().await.len(), 2, "an ended credential is no news");
+}
+
+async fn an_agents_end_is_told_seven_days_and_one_day_before_and_when_it_comes(app: &TestApp<'_>) {
+    let agent = app.agent_named("agt_1", "tokens:read").await;
+    let other = app.beside().await;
+    let end_in = async |seconds: i64| {
+        let end = Timestamp(app.clock.now().0 + seconds);
+        let patch = ProfilePatch {
+            expires_at: Some(Some(end)),
+            ..ProfilePatch::default()
+        };
+        let act = app.opened.operator();
+        let agents = app.agents();
+        agents
+            .update(&agent.parsed_id(), &patch, &act)
+            .await
+            .unwrap();
+        end.to_rfc3339()
+    };
+    let told = async || {
+        for replica in [app, &other, app] {
+            let opened = &replica.opened;
+            warn_of_expiry(&*opened.store, &*opened.records, &opened.clock)
+                .await
+                .unwrap();
+        }
+        let count = async |kind| events(app, kind).await.len();
+        (count("agent.expiring").await, count("agent.expired").await)
+    };
+    let end = end_in(8 * DAY).await;
+    assert_eq!(told().await, (0, 0));
+    app.clock.advance(DAY);
+    assert_eq!(told().await, (1, 0));
+    app.clock.advance(6 * DAY);
+    assert_eq!(told().await, (2, 0));
+    app.clock.advance(DAY - 1);
+    assert_eq!(told().await, (2, 0));
+    app.clock.advance(1);
+    assert_eq!(told().await, (2, 1));
+    app.clock.advance(40 * DAY);
+    assert_eq!(told().await, (2, 1));
+    for event in events(app, "agent.expiring")
+        .await
+        .iter()
+        .chain(&events(app, "agent.expired").await)
+    {
+        let told = (
+            &event["agentId"],
+            &event["actor"],
+            &event["detail"]["expiresAt"],
+        );
+        assert_eq!(
+            told,
+            (&json!("agt_1"), &json!("system"), &json!(end)),
+            "{event}"
+        );
+    }
+    // Another end is other news. One that lies months back is none.
+    end_in(3_600).await;
+    assert_eq!(told().await, (3, 1));
+    end_in(0).await;
+    assert_eq!(told().await, (3, 2));
+    end_in(-90 * DAY).await;
+    assert_eq!(told().await, (3, 2));
+    end_in(DAY).await;
+    app.decommission(&agent).await;
+    assert_eq!(told().await, (3, 2));
 }

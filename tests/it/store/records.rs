@@ -73,6 +73,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         agent_usage(&agents[0], Day(0), Day(1)),
         quota_uses(&agents, NOW.month()),
         expiring_credentials((NOW, NOW), 1, 1),
+        expiring_agents((NOW, NOW), 1, 1),
         used(&agents, NOW.month()),
         scope_counts(),
         scope_holders(&scope, 10),

@@ -8,6 +8,7 @@ use crate::domain::id::AgentId;
 use crate::domain::time::Month;
 use crate::domain::usage::UsageSums;
 use crate::store::row::json;
+use crate::store::usage::ExpiringAgent;
 use crate::store::write::{Outcome, UsageChange};
 
 /// Applies one change.
@@ -24,6 +25,9 @@ pub(super) async fn apply(
             ..
         } => note_quota(conn, agent_id, *month, *percent).await,
         UsageChange::NoteExpiry { credential, days } => note_expiry(conn, credential, *days).await,
+        UsageChange::NoteAgentExpiry(expiring, days) => {
+            note_agent_expiry(conn, expiring, *days).await
+        }
     }
 }
 
@@ -103,6 +107,29 @@ async fn note_expiry(
         .bind(credential.credential_id.0)
         .bind(days)
         .bind(credential.expires_at.map(|at| at.0))
+        .execute(conn)
+        .await?;
+    Ok(Outcome::applied_or(
+        noted.rows_affected(),
+        Outcome::Unchanged,
+    ))
+}
+
+/// An expiry that was moved is noted again.
+async fn note_agent_expiry(
+    conn: &mut SqliteConnection,
+    expiring: &ExpiringAgent,
+    days: i64,
+) -> sqlx::Result<Outcome> {
+    let sql = "insert into agent_expiry_notice as n (agent_id, days, expires_at)
+               select ?1, ?2, ?3
+               where exists (select 1 from agent where agent_id = ?1 and expires_at = ?3)
+               on conflict (agent_id, days) do update set expires_at = excluded.expires_at
+               where n.expires_at <> excluded.expires_at";
+    let noted = sqlx::query(sql)
+        .bind(expiring.agent_id.as_str())
+        .bind(days)
+        .bind(expiring.expires_at.0)
         .execute(conn)
         .await?;
     Ok(Outcome::applied_or(
