@@ -9,11 +9,13 @@ use crate::api::usage::AgentUsageJson;
 use crate::config::Config;
 use crate::domain::act::ChangeReason;
 use crate::domain::agent::SuspendedBy;
+use crate::domain::agent_filter::AgentFilter;
 use crate::domain::id::AgentId;
 use crate::service::manage::agents::{Agents, NewAgent};
 use crate::service::manage::usage::UsageQuery;
 
 use super::agent_args::{ChangeArgs, CreateAgent, RotateArgs, UpdateAgent, UsageArgs};
+use super::agent_filter::FilterArgs;
 use super::agent_ref::{AgentRef, parse_id};
 use super::agent_sheet::{HEAD, properties, row, usage_properties};
 use super::failure::CommandFailure;
@@ -30,8 +32,8 @@ const PAGE: i64 = 500;
 pub(super) enum AgentCommand {
     /// Make an agent and print its secret, once
     Create(CreateAgent),
-    /// List all agents
-    List,
+    /// List all agents, or those that meet every filter
+    List(FilterArgs),
     /// Show one agent
     Show(AgentRef),
     /// Show what an agent used: tokens and refusals by day, and its scopes
@@ -69,7 +71,7 @@ impl AgentCommand {
             | Self::Decommission(args)
             | Self::RevokeTokens(args) => &args.why,
             Self::RotateSecret(RotateArgs { why, .. }) | Self::Import { why, .. } => why,
-            Self::List | Self::Show(_) | Self::Usage(_) => return None,
+            Self::List(_) | Self::Show(_) | Self::Usage(_) => return None,
         };
         why.reason.clone()
     }
@@ -128,7 +130,7 @@ pub(super) async fn run(
             .await;
         }
         AgentCommand::Import { file, .. } => return import::run(&agents, act, &file, out).await,
-        AgentCommand::List => return list(&agents, out).await,
+        AgentCommand::List(args) => return list(&agents, args.filter(), out).await,
         AgentCommand::Show(who) => agents.show(&who.find(&agents).await?).await?,
         AgentCommand::Usage(args) => return usage(&agents, &args, out).await,
         AgentCommand::Update(args) => {
@@ -171,18 +173,15 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn list(agents: &Agents, out: Printer) -> Result<(), CommandFailure> {
-    let mut all: Vec<AgentJson> = Vec::new();
+async fn list(agents: &Agents, filter: AgentFilter, out: Printer) -> Result<(), CommandFailure> {
+    let (mut all, mut after): (Vec<AgentJson>, Option<AgentId>) = (Vec::new(), None);
     loop {
-        let after = all
-            .last()
-            .and_then(|last| AgentId::parse(&last.agent_id).ok());
-        let page = agents.list(after.as_ref(), PAGE).await?;
-        let is_last = i64::try_from(page.len()).is_ok_and(|n| n < PAGE);
-        all.extend(page.into_iter().map(AgentJson::from));
-        if is_last {
+        let page = agents.list(&filter, None, after.as_ref(), PAGE).await?;
+        all.extend(page.agents.into_iter().map(AgentJson::from));
+        if page.next.is_none() {
             break;
         }
+        after = page.next;
     }
     out.print(&all, || Sheet::list(&HEAD, all.iter().map(row).collect()))
 }

@@ -10,9 +10,10 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::domain::context::RequestContext;
 use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::org::Reach;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::store::{Change, Store, TokenChange, Write};
+use crate::store::{Change, Freshness, Store, TokenChange, Write};
 
 use super::error::Error;
 use super::revocations::RevocationList;
@@ -44,12 +45,6 @@ impl Revoker {
             Self::Client(_, credential) => *credential,
             Self::Bearer(_) => None,
         }
-    }
-
-    /// An agent may revoke its own tokens. Another agent's token may be revoked only with a Bearer
-    /// token that has an admin scope.
-    fn may_revoke(&self, owner: &AgentId) -> bool {
-        self.agent_id() == owner || matches!(self, Self::Bearer(caller) if caller.is_admin())
     }
 }
 
@@ -90,7 +85,7 @@ impl Revocation {
         };
         let now = self.clock.now();
         let owner = &token.reference.agent_id;
-        if !revoker.may_revoke(owner) {
+        if !self.may_revoke(revoker, owner).await? {
             // An expired token needs no protection, and the response does not reveal that another
             // agent owns it.
             return if token.is_expired(now) {
@@ -112,6 +107,21 @@ impl Revocation {
         let act = Act::of_request(context, by, credential, self.clock.moment());
         self.store.commit(vec![Write { act, change }]).await?;
         self.list.read_changes().await
+    }
+
+    /// An agent may revoke its own tokens. Another agent's token may be revoked only with a Bearer
+    /// token that has an admin scope, by a caller that reaches the other agent's organisation.
+    async fn may_revoke(&self, revoker: &Revoker, owner: &AgentId) -> Result<bool, Error> {
+        let caller = match revoker {
+            _ if revoker.agent_id() == owner => return Ok(true),
+            Revoker::Bearer(caller) if caller.is_admin() => caller,
+            _ => return Ok(false),
+        };
+        if caller.reach() == Reach::All {
+            return Ok(true);
+        }
+        let record = self.store.agent(owner, Freshness::Fresh).await?;
+        Ok(record.is_some_and(|record| caller.reaches(&record.agent.org_id)))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::Epoch;
 use crate::domain::context::RequestContext;
 use crate::domain::id::{AgentId, Jti, Kid};
-use crate::domain::org::Reach;
+use crate::domain::org::{OrgId, Reach};
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::{self, BUILT_IN};
 use crate::domain::time::Timestamp;
@@ -48,7 +48,7 @@ impl Genuine {
     }
 
     /// The verdict on the token, with what the store knows of it.
-    pub(super) fn verdict(&self, standing: Standing, now: Timestamp) -> TokenVerdict {
+    pub(super) fn verdict(&self, standing: &Standing, now: Timestamp) -> TokenVerdict {
         let (exp, epoch) = (Timestamp(self.claims.exp), Epoch(self.claims.epoch));
         // An earlier release does not bound the `exp` of its tokens.
         let exp = standing.expires_at.map_or(exp, |end| end.min(exp));
@@ -56,19 +56,33 @@ impl Genuine {
     }
 }
 
+/// A token that is alive, and the organisation of its agent.
+struct Living {
+    token: Arc<Genuine>,
+    org_id: OrgId,
+}
+
 /// The caller of one of the server's own endpoints, by its Bearer token.
 #[derive(Debug, Clone)]
-pub struct Caller(Arc<Genuine>);
+pub struct Caller {
+    token: Arc<Genuine>,
+    org_id: OrgId,
+}
 
 impl Caller {
     /// The agent that calls.
     pub fn agent_id(&self) -> &AgentId {
-        &self.0.reference.agent_id
+        &self.token.reference.agent_id
+    }
+
+    /// The organisation of the agent that calls.
+    pub(crate) fn org_id(&self) -> &OrgId {
+        &self.org_id
     }
 
     /// The token's scopes.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0
+        self.token
             .claims
             .scope
             .split(' ')
@@ -77,7 +91,7 @@ impl Caller {
 
     /// Whether the token has this built-in scope. No other scope opens anything here (contract §3).
     pub fn may(&self, scope: &str) -> bool {
-        BUILT_IN.iter().any(|b| b.name == scope) && self.0.claims.has_scope(scope)
+        BUILT_IN.iter().any(|b| b.name == scope) && self.token.claims.has_scope(scope)
     }
 
     /// Refuses a caller without this built-in scope.
@@ -91,16 +105,21 @@ impl Caller {
 
     /// Whether the token has an admin scope, which gives access to what belongs to other agents.
     pub fn is_admin(&self) -> bool {
-        self.0.claims.scope.split(' ').any(scope::is_admin)
+        self.token.claims.scope.split(' ').any(scope::is_admin)
     }
 
     /// Which organisations' data the caller sees.
     pub(crate) fn reach(&self) -> Reach {
-        if self.is_admin() {
+        if self.is_admin() && self.org_id == OrgId::default() {
             Reach::All
         } else {
             Reach::Own
         }
+    }
+
+    /// Whether the caller sees what belongs to this organisation.
+    pub(crate) fn reaches(&self, org_id: &OrgId) -> bool {
+        self.reach() == Reach::All || self.org_id == *org_id
     }
 }
 
@@ -183,37 +202,34 @@ impl Tokens {
     async fn alive<const N: usize>(
         &self,
         tokens: [Option<Arc<Genuine>>; N],
-    ) -> Result<[Option<Arc<Genuine>>; N], Error> {
+    ) -> Result<[Option<Living>; N], Error> {
         let now = self.clock.now();
         // An expired token is dead whatever the store says, because the clean-up may have removed
         // what the store knew of it.
-        let mut tokens = tokens.map(|t| t.filter(|t| !t.is_expired(now)));
+        let tokens = tokens.map(|t| t.filter(|t| !t.is_expired(now)));
         let references: Vec<TokenRef> = tokens
             .iter()
             .flatten()
             .map(|t| t.reference.clone())
             .collect();
         if references.is_empty() {
-            return Ok(tokens);
+            return Ok(tokens.map(|_| None));
         }
         let mut standings = self.store.standing(&references).await?.into_iter();
-        for slot in &mut tokens {
-            if let Some(token) = slot {
-                let lives = standings
-                    .next()
-                    .is_some_and(|standing| token.verdict(standing, now) == TokenVerdict::Active);
-                if !lives {
-                    *slot = None;
-                }
-            }
-        }
-        Ok(tokens)
+        Ok(tokens.map(|token| {
+            let (token, standing) = (token?, standings.next()?);
+            let lives = token.verdict(&standing, now) == TokenVerdict::Active;
+            lives.then(|| Living {
+                token,
+                org_id: standing.org_id.unwrap_or_default(),
+            })
+        }))
     }
 
     /// The token if it is alive.
     pub(super) async fn live(&self, token: &str) -> Result<Option<Arc<Genuine>>, Error> {
         let [token] = self.alive([self.read(token).await?]).await?;
-        Ok(token)
+        Ok(token.map(|living| living.token))
     }
 
     /// The caller that the Bearer token names, as in [`Self::caller`], and `token` if it is alive.
@@ -225,7 +241,7 @@ impl Tokens {
     ) -> Result<(Caller, Option<Arc<Genuine>>), Error> {
         let (caller, token) = (self.read(bearer).await?, self.read(token).await?);
         let [caller, token] = self.alive([caller, token]).await?;
-        Ok((self.admit(caller)?, token))
+        Ok((self.admit(caller)?, token.map(|living| living.token)))
     }
 
     /// The caller that a Bearer token names (RFC 6750), if the token is alive and was issued for
@@ -244,7 +260,7 @@ impl Tokens {
         context: &RequestContext,
     ) -> Result<Arc<Genuine>, Error> {
         let [token] = self.alive([self.read(bearer).await?]).await?;
-        let token = token.ok_or(Refusal::InvalidToken)?;
+        let token = token.ok_or(Refusal::InvalidToken)?.token;
         context.prove(&token.reference.agent_id);
         let claims = &token.claims;
         // RFC 9068 §4: a token that was not issued for this resource is not valid there.
@@ -262,15 +278,15 @@ impl Tokens {
     }
 
     /// A token made for another service, or for a user, opens nothing here (contract §3).
-    fn admit(&self, caller: Option<Arc<Genuine>>) -> Result<Caller, Refusal> {
-        let caller = caller.ok_or(Refusal::InvalidToken)?;
-        let claims = &caller.claims;
+    fn admit(&self, caller: Option<Living>) -> Result<Caller, Refusal> {
+        let Living { token, org_id } = caller.ok_or(Refusal::InvalidToken)?;
+        let claims = &token.claims;
         let for_us = self
             .own_audiences
             .iter()
             .any(|own| claims.aud.contains(own));
         if for_us && claims.sub == claims.client_id {
-            Ok(Caller(caller))
+            Ok(Caller { token, org_id })
         } else {
             Err(Refusal::InvalidToken)
         }

@@ -25,6 +25,7 @@ use crate::domain::id::{AgentId, CodeId};
 use crate::domain::time::Timestamp;
 
 mod agent_row;
+mod agent_search;
 pub(crate) mod batch;
 pub(crate) mod cache;
 mod error;
@@ -50,6 +51,7 @@ mod token;
 mod usage;
 pub(crate) mod write;
 
+pub use agent_search::AgentRows;
 pub(crate) use error::LockedElsewhere;
 pub use error::{OpenError, StoreError};
 pub use holders::ScopeHolders;

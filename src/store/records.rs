@@ -11,12 +11,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::agent::{Agent, AgentName};
+use crate::domain::agent_filter::AgentFilter;
 use crate::domain::event::row::EventRow;
 use crate::domain::event::search::{EventCriteria, EventOrder};
 use crate::domain::id::{AgentId, HolderId, Jti};
+use crate::domain::org::OrgId;
 use crate::domain::time::{Moment, Month, Timestamp};
 use crate::domain::tree::hash::NodeHash;
 
+use super::agent_search::AgentRows;
 use super::error::StoreError;
 use super::holders::ReadHolders;
 use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
@@ -61,6 +64,18 @@ impl<T> Records for T where
 pub trait ReadAgents: Send + Sync {
     /// Up to `limit` agents in the byte order of their ids, starting after the id `after`.
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError>;
+
+    /// Up to `limit` agents that meet the filter and are of this organisation, in the byte order of
+    /// their ids, starting after the id `after`. `None` means agents of all organisations. Reads a
+    /// bounded number of rows, so there may be fewer although there are more: then `through` tells
+    /// where to go on.
+    async fn agents_where(
+        &self,
+        filter: &AgentFilter,
+        org_id: Option<&OrgId>,
+        after: Option<&AgentId>,
+        limit: i64,
+    ) -> Result<AgentRows, StoreError>;
 
     /// Up to `limit` agents with this name that are not decommissioned, in the byte order of their
     /// ids. Several agents may have one name.

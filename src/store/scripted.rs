@@ -155,6 +155,7 @@ impl Store for Scripted {
             .map(|_| Standing {
                 revoked: false,
                 agent: None,
+                org_id: None,
                 expires_at: None,
             })
             .collect())

@@ -9,6 +9,7 @@ use crate::domain::agent::{Agent, AgentStatus, Epoch};
 use crate::domain::credential::Credential;
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, BatchId, Jti};
+use crate::domain::org::OrgId;
 use crate::domain::time::{Moment, Timestamp};
 
 /// The most grants in one batch, and the most tokens in one look-up.
@@ -143,12 +144,14 @@ pub struct TokenRef {
 }
 
 /// The state of a token and its agent, read together from the store of record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// Whether the token was revoked individually.
     pub revoked: bool,
     /// The agent's status and epoch; `None` if no such agent exists.
     pub agent: Option<(AgentStatus, Epoch)>,
+    /// The agent's organisation; `None` if no such agent exists.
+    pub org_id: Option<OrgId>,
     /// When the agent expires, and its tokens with it; `None` means never.
     pub expires_at: Option<Timestamp>,
 }

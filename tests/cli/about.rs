@@ -187,3 +187,70 @@ fn an_import_keeps_what_is_said_about_its_agents() {
     }
     assert_eq!(report["imported"], 0);
 }
+
+#[test]
+fn a_list_has_the_agents_that_meet_every_filter() {
+    let home = Home::new();
+    for (id, rest) in [
+        (
+            "a",
+            [
+                "--owner", "Pay", "--label", "team=pay", "--label", "env=prod",
+            ],
+        ),
+        (
+            "b",
+            [
+                "--owner", "Pay", "--label", "team=pay", "--label", "env=test",
+            ],
+        ),
+        (
+            "c",
+            [
+                "--owner",
+                "Ops",
+                "--plan",
+                "unlimited",
+                "--expires-at",
+                "2026-01-31T22:59:59Z",
+            ],
+        ),
+    ] {
+        home.json(&[&CREATE[..], &["--client-id", id], &rest].concat());
+    }
+    home.json(&["agent", "suspend", "b"]);
+    let expected: [(&[&str], &[&str]); 11] = [
+        (&[], &["a", "b", "c"]),
+        (&["--owner", "Pay"], &["a", "b"]),
+        (&["--label", "team=pay", "--label", "env=prod"], &["a"]),
+        (&["--status", "suspended", "--owner", "Pay"], &["b"]),
+        (&["--scope", "agents:read", "--plan", "unlimited"], &["c"]),
+        (
+            &["--name-prefix", "n", "--id", "b", "--id", "c"],
+            &["b", "c"],
+        ),
+        (&["--name-prefix", "N"], &[]),
+        (&["--never-used"], &["a", "b", "c"]),
+        (&["--used-before", "2100-01-01T00:00:00Z"], &[]),
+        (&["--expires-before", "2026-02-01T00:00:00Z"], &["c"]),
+        (&["--expires-before", "2026-01-31T22:59:59Z"], &[]),
+    ];
+    for (flags, ids) in expected {
+        let listed = home.json(&[&["agent", "list"][..], flags].concat());
+        let found: Vec<&str> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|agent| text(&agent["agentId"]))
+            .collect();
+        assert_eq!(found, ids, "{flags:?}");
+    }
+    home.run(&["agent", "list", "--status", "expired"])
+        .refused(2, "an agent is active, suspended or decommissioned");
+    let ids: Vec<String> = (0..101).map(|n| n.to_string()).collect();
+    let mut many = vec!["agent", "list"];
+    for id in &ids {
+        many.extend(["--id", id]);
+    }
+    home.run(&many).refused(1, "is given more than 100 times");
+}

@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use crate::api::agents::AgentJson;
 use crate::api::usage::AgentUsageJson;
+use crate::domain::agent_filter::AgentFilter;
 use crate::domain::id::AgentId;
+use crate::domain::org::Reach;
+use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::usage::Day;
 use crate::http::error::Failure;
 use crate::http::state::State;
 use crate::service::manage::usage::UsageQuery;
+use crate::service::manage::view::AgentView;
+use crate::service::tokens::Caller;
 
 use super::cursor::CursorScope;
 use super::endpoint::Call;
@@ -31,16 +36,27 @@ pub(super) async fn list_agents(
     state: Arc<State>,
     call: Call<AgentsPage>,
 ) -> Result<Page<AgentJson>, Failure> {
-    let query = &call.input.0;
-    let agents = state
+    let (query, caller) = (&call.input.0, &call.caller);
+    let org_id = match caller.reach() {
+        Reach::Own => Some(caller.org_id()),
+        Reach::All => None,
+    };
+    let page = state
         .agents
-        .list(query.after.as_ref(), query.rows())
+        .list(
+            &AgentFilter::default(),
+            org_id,
+            query.after.as_ref(),
+            query.limit,
+        )
         .await?;
-    let agents = agents.into_iter().map(AgentJson::from).collect();
-    let cursors = CursorScope::new(&state.cursors, call.caller.reach());
-    Ok(Page::of(agents, query, cursors, |agent: &AgentJson| {
-        agent.agent_id.as_bytes()
-    }))
+    let cursors = CursorScope::new(&state.cursors, caller.reach());
+    let next = page
+        .next
+        .as_ref()
+        .map(|id| query.cursor(cursors, id.as_str().as_bytes()));
+    let agents = page.agents.into_iter().map(AgentJson::from).collect();
+    Ok(Page::new(agents, query.limit, next))
 }
 
 /// The agent that the path names.
@@ -57,7 +73,17 @@ pub(super) async fn get_agent(
     state: Arc<State>,
     call: Call<OneAgent>,
 ) -> Result<AgentJson, Failure> {
-    Ok(state.agents.show(&call.input.0).await?.into())
+    let shown = state.agents.show(&call.input.0).await?;
+    Ok(within_reach(&call.caller, shown)?.into())
+}
+
+/// The agent, if the caller reaches its organisation. An agent out of reach does not exist.
+fn within_reach(caller: &Caller, shown: AgentView) -> Result<AgentView, Rejection> {
+    if caller.reaches(&shown.agent.org_id) {
+        Ok(shown)
+    } else {
+        Err(RejectionCode::AgentNotFound.into())
+    }
 }
 
 /// The usage of the agent that the path names.
@@ -80,5 +106,6 @@ pub(super) async fn get_usage(
     call: Call<UsageOf>,
 ) -> Result<AgentUsageJson, Failure> {
     let UsageOf(agent_id, query) = &call.input;
+    within_reach(&call.caller, state.agents.show(agent_id).await?)?;
     Ok(state.agents.usage(agent_id, *query).await?.into())
 }

@@ -58,11 +58,6 @@ impl<P> PageQuery<P> {
         }
     }
 
-    /// How many rows to read: one more than the page holds, to see whether there is a next page.
-    pub(super) fn rows(&self) -> i64 {
-        self.limit + 1
-    }
-
     /// The cursor of the page that begins after this position.
     pub(super) fn cursor(&self, cursors: CursorScope<'_>, position: &[u8]) -> String {
         cursors.write(self.list, &self.filters, position)
@@ -108,24 +103,6 @@ impl<T: ToSchema> PartialSchema for Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The page of these rows, which are at most [`PageQuery::rows`], in the order of their
-    /// positions.
-    pub(super) fn of<P>(
-        mut rows: Vec<T>,
-        query: &PageQuery<P>,
-        cursors: CursorScope<'_>,
-        position: impl Fn(&T) -> &[u8],
-    ) -> Self {
-        let most = usize::try_from(query.limit).unwrap_or(usize::MAX);
-        let more = rows.len() > most;
-        rows.truncate(most);
-        let next_cursor = rows
-            .last()
-            .filter(|_| more)
-            .map(|last| query.cursor(cursors, position(last)));
-        Self::new(rows, query.limit, next_cursor)
-    }
-
     /// These rows. Without a cursor there are no further ones, as in a list that has no pages.
     pub(super) fn new(rows: Vec<T>, limit: i64, next_cursor: Option<String>) -> Self {
         Self {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::domain::agent::{Agent, AgentName, AgentStatus, Epoch, Profile};
+use crate::domain::agent_filter::{AgentFilter, MAX_IDS};
 use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
 use crate::domain::quota::PlanName;
@@ -15,7 +16,9 @@ use crate::domain::risk::RiskRules;
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
 use crate::entropy::{Entropy, uuid_v7};
-use crate::store::{AgentChange, AgentRecord, Change, Freshness, Outcome, Records, Store, Write};
+use crate::store::{
+    AgentChange, AgentRecord, AgentRows, Change, Freshness, Outcome, Records, Store, Write,
+};
 
 use crate::service;
 use crate::service::clients::secret::{Secret, Secrets};
@@ -24,7 +27,7 @@ use crate::service::plans::SharedPlans;
 use super::checks::{demand_none, fault, no_outcome, scope_errors};
 use super::error::ManageError;
 use super::scope_risk::open_warnings;
-use super::view::{AgentView, NewSecret};
+use super::view::{AgentPage, AgentView, NewSecret};
 
 /// How many agents with one name an error lists.
 const MAX_NAMESAKES: i64 = 10;
@@ -147,13 +150,32 @@ impl Agents {
         Ok(view)
     }
 
-    /// Up to `limit` agents after `after`, in the order of their ids.
+    /// Up to `limit` agents that meet the filter, in the order of their ids, starting after the id
+    /// `after`. `org_id` is the organisation that the caller is limited to.
     pub async fn list(
         &self,
+        filter: &AgentFilter,
+        org_id: Option<&OrgId>,
         after: Option<&AgentId>,
         limit: i64,
-    ) -> Result<Vec<AgentView>, service::Error> {
-        let agents = self.parts.records.agents(after, limit).await?;
+    ) -> Result<AgentPage, ManageError> {
+        if filter.ids.len() > MAX_IDS {
+            return Err(Rejection::of_field("id", "is given more than 100 times").into());
+        }
+        // One more than asked for tells whether there are more.
+        let rows = self
+            .parts
+            .records
+            .agents_where(filter, org_id, after, limit + 1);
+        let AgentRows {
+            mut agents,
+            through,
+        } = rows.await?;
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let is_full = agents.len() > most;
+        agents.truncate(most);
+        let last = agents.last().filter(|_| is_full);
+        let next = last.map(|agent| agent.agent_id.clone()).or(through);
         let ids: Vec<AgentId> = agents.iter().map(|a| a.agent_id.clone()).collect();
         let now = self.parts.clock.now();
         let used = self.parts.records.used(&ids, now.month()).await?;
@@ -165,7 +187,10 @@ impl Agents {
                 now,
             )
         };
-        Ok(agents.iter().map(view).collect())
+        Ok(AgentPage {
+            agents: agents.iter().map(view).collect(),
+            next,
+        })
     }
 
     /// The id of the one agent with this name that is not decommissioned.

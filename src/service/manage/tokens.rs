@@ -81,7 +81,7 @@ impl IssuedTokens {
             .next();
         // A store that knows nothing of the token has no such agent either.
         let verdict = standing.map_or(TokenVerdict::NotOurs, |standing| {
-            genuine.verdict(standing, self.clock.now())
+            genuine.verdict(&standing, self.clock.now())
         });
         let claims = Some(Claims::clone(&genuine.claims));
         Ok(Inspection {

@@ -26,6 +26,16 @@ pub struct AgentView {
     pub warnings: Vec<String>,
 }
 
+/// Some agents of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentPage {
+    /// The agents, in the byte order of their ids.
+    pub agents: Vec<AgentView>,
+    /// The next ones begin behind this id; `None` if there are no more. A page may have fewer agents
+    /// than asked for, or none, although there are more.
+    pub next: Option<AgentId>,
+}
+
 /// The part of a credential that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialView {

@@ -28,6 +28,8 @@ use crate::store::{
     TokenChange, TokenRef, Verdict, Write,
 };
 
+mod agent_columns;
+mod agent_search;
 mod agents;
 mod allowance;
 mod ask;

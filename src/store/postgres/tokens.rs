@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::agent::{AgentStatus, Epoch};
 use crate::domain::id::Jti;
+use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
 use crate::store::token::{Standing, TokenRef};
 
@@ -22,7 +23,7 @@ pub(super) async fn standing(
     let jtis: Vec<Uuid> = tokens.iter().map(|t| t.jti.0).collect();
     let ids: Vec<&str> = tokens.iter().map(|t| t.agent_id.as_str()).collect();
     let rows: Vec<StandingColumns> = sqlx::query_as(
-        "select r.jti is not null, a.status, a.epoch, a.expires_at
+        "select r.jti is not null, a.status, a.epoch, a.expires_at, a.org_id
          from unnest($1::uuid[], $2::text[]) with ordinality as t (jti, agent_id, place)
          left join revoked_token r on r.jti = t.jti
          left join agent a on a.agent_id = t.agent_id
@@ -44,9 +45,17 @@ pub(super) async fn revoked(conn: &mut PgConnection, jtis: &[Jti]) -> sqlx::Resu
 }
 
 /// The columns of a token's standing.
-type StandingColumns = (bool, Option<String>, Option<i64>, Option<i64>);
+type StandingColumns = (
+    bool,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    Option<String>,
+);
 
-fn standing_row((revoked, status, epoch, expires_at): StandingColumns) -> sqlx::Result<Standing> {
+fn standing_row(
+    (revoked, status, epoch, expires_at, org_id): StandingColumns,
+) -> sqlx::Result<Standing> {
     let status = status
         .as_deref()
         .map(AgentStatus::parse)
@@ -55,6 +64,11 @@ fn standing_row((revoked, status, epoch, expires_at): StandingColumns) -> sqlx::
     Ok(Standing {
         revoked,
         agent: status.zip(epoch.map(Epoch)),
+        org_id: org_id
+            .as_deref()
+            .map(OrgId::parse)
+            .transpose()
+            .map_err(broken)?,
         expires_at: expires_at.map(Timestamp),
     })
 }

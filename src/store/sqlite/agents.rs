@@ -9,32 +9,37 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use uuid::Uuid;
 
 use crate::domain::agent::{Agent, AgentName, RedirectUri, UserId};
+use crate::domain::agent_filter::AgentFilter;
 use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::org::OrgId;
 use crate::domain::time::{Month, Timestamp};
-use crate::store::agent_row::AgentRow;
+use crate::store::agent_search::AgentRows;
 use crate::store::error::StoreError;
 use crate::store::records::ReadAgents;
 use crate::store::row;
 use crate::store::token::{AgentRecord, MAX_COSTS};
 
+use super::agent_columns::{agent_columns, agent_row};
+use super::agent_search::agents_where;
 use super::errors::broken;
 use super::lane::ask_again;
 use super::open::SqliteStore;
-
-/// The columns of an agent, for [`agent_row`]. The table's alias is `a`.
-macro_rules! agent_columns {
-    () => {
-        "a.agent_id, a.org_id, a.name, a.description, a.owner, a.labels, a.status, a.agent_suspension_epoch,
-         a.scopes, a.audiences, a.redirect_uris, a.user_ids, a.ttl, a.plan, a.expires_at, a.epoch, a.version,
-         a.created_at, a.updated_at"
-    };
-}
 
 #[async_trait]
 impl ReadAgents for SqliteStore {
     async fn agents(&self, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
         ask_again!(self.readers, agents, after, limit).await
+    }
+
+    async fn agents_where(
+        &self,
+        filter: &AgentFilter,
+        org_id: Option<&OrgId>,
+        after: Option<&AgentId>,
+        limit: i64,
+    ) -> Result<AgentRows, StoreError> {
+        ask_again!(self.readers, agents_where, filter, org_id, after, limit).await
     }
 
     async fn agents_named(&self, name: &AgentName, limit: i64) -> Result<Vec<Agent>, StoreError> {
@@ -194,31 +199,6 @@ pub(super) async fn existing_agents(
     let rows: Vec<String> = sqlx::query_scalar(sql).bind(ids).fetch_all(conn).await?;
     let id = |id: String| AgentId::parse(&id).map_err(broken);
     rows.into_iter().map(id).collect()
-}
-
-fn agent_row(row: &SqliteRow) -> sqlx::Result<Agent> {
-    let row = AgentRow {
-        agent_id: row.try_get("agent_id")?,
-        org_id: row.try_get("org_id")?,
-        name: row.try_get("name")?,
-        description: row.try_get("description")?,
-        owner: row.try_get("owner")?,
-        labels: row.try_get("labels")?,
-        status: row.try_get("status")?,
-        agent_suspension_epoch: row.try_get("agent_suspension_epoch")?,
-        scopes: row.try_get("scopes")?,
-        audiences: row.try_get("audiences")?,
-        redirect_uris: row.try_get("redirect_uris")?,
-        user_ids: row.try_get("user_ids")?,
-        ttl: row.try_get("ttl")?,
-        plan: row.try_get("plan")?,
-        expires_at: row.try_get("expires_at")?,
-        epoch: row.try_get("epoch")?,
-        version: row.try_get("version")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-    };
-    row.parse().map_err(broken)
 }
 
 fn credential_row(row: &SqliteRow, agent_id: &AgentId) -> sqlx::Result<Option<Credential>> {

@@ -26,6 +26,8 @@ use crate::store::{
     Verdict, Write,
 };
 
+mod agent_columns;
+mod agent_search;
 mod agents;
 mod count;
 mod errors;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::agent::{AgentStatus, Epoch};
 use crate::domain::id::Jti;
+use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
 use crate::store::row::json;
 use crate::store::token::{Standing, TokenRef};
@@ -25,7 +26,7 @@ pub(super) async fn standing(
         .map(|t| (t.jti.0.simple().to_string(), t.agent_id.as_str()))
         .collect();
     let rows: Vec<StandingColumns> = sqlx::query_as(
-        "select r.jti is not null, a.status, a.epoch, a.expires_at
+        "select r.jti is not null, a.status, a.epoch, a.expires_at, a.org_id
          from json_each(?1) t
          left join revoked_token r on r.jti = unhex(t.value ->> 0)
          left join agent a on a.agent_id = t.value ->> 1
@@ -52,9 +53,17 @@ pub(super) async fn revoked(
 }
 
 /// The columns of a token's standing.
-type StandingColumns = (bool, Option<String>, Option<i64>, Option<i64>);
+type StandingColumns = (
+    bool,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    Option<String>,
+);
 
-fn standing_row((revoked, status, epoch, expires_at): StandingColumns) -> sqlx::Result<Standing> {
+fn standing_row(
+    (revoked, status, epoch, expires_at, org_id): StandingColumns,
+) -> sqlx::Result<Standing> {
     let status = status
         .as_deref()
         .map(AgentStatus::parse)
@@ -63,6 +72,11 @@ fn standing_row((revoked, status, epoch, expires_at): StandingColumns) -> sqlx::
     Ok(Standing {
         revoked,
         agent: status.zip(epoch.map(Epoch)),
+        org_id: org_id
+            .as_deref()
+            .map(OrgId::parse)
+            .transpose()
+            .map_err(broken)?,
         expires_at: expires_at.map(Timestamp),
     })
 }

@@ -39,6 +39,7 @@ mod order;
 mod outage;
 mod parameters;
 mod quota;
+mod reach;
 mod recorded;
 mod refusals;
 mod replicas;

@@ -8,6 +8,7 @@ mod changes;
 mod codes;
 mod credentials;
 mod faults;
+mod filters;
 mod issue;
 mod keys;
 mod killed;

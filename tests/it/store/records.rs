@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use sealwright::testing::domain::agent::{AgentName, Epoch};
+use sealwright::testing::domain::agent_filter::AgentFilter;
 use sealwright::testing::domain::event::search::{EventCriteria, EventOrder};
 use sealwright::testing::domain::id::HolderId;
 use sealwright::testing::domain::scope::Scope;
@@ -46,7 +47,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
             issued_from: NOW,
         }],
     );
-    let name = AgentName::parse("x").unwrap();
+    let (name, filter) = (AgentName::parse("x").unwrap(), AgentFilter::default());
     let holder = HolderId(uuid(NOW));
     let scope = Scope::parse("agents:read").unwrap();
     let (sought, range) = (
@@ -68,6 +69,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
     }
     rides_out!(
         agents(None, 10),
+        agents_where(&filter, None, None, 10),
         agents_named(&name, 10),
         existing_agents(&agents),
         agent_usage(&agents[0], Day(0), Day(1)),

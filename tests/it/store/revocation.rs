@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sealwright::testing::domain::agent::{AgentStatus, Epoch, LiveTokens};
 use sealwright::testing::domain::id::Jti;
+use sealwright::testing::domain::org::OrgId;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
 use sealwright::testing::store::{AgentChange, Backend, Change, Outcome, Standing, TokenChange};
@@ -48,6 +49,7 @@ async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
         [Standing {
             revoked: false,
             agent: active,
+            org_id: Some(OrgId::default()),
             expires_at: None,
         }]
     );
@@ -62,6 +64,7 @@ async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
             [Standing {
                 revoked: true,
                 agent: active,
+                org_id: Some(OrgId::default()),
                 expires_at: None,
             }]
         );
@@ -86,8 +89,9 @@ async fn standings_come_in_the_order_asked(db: &Database) {
         token(revoked, "a"),
         token(jti(), "a"),
     ];
-    let stands = |revoked, agent| Standing {
+    let stands = |revoked, agent: Option<_>| Standing {
         revoked,
+        org_id: agent.is_some().then(OrgId::default),
         agent,
         expires_at: None,
     };

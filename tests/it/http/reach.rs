@@ -1,0 +1,88 @@
+//! Which organisations' agents a caller sees. There is no operation on organisations yet: the test
+//! writes the second one into the store.
+
+use serde_json::{Value, json};
+
+use super::on_both;
+use crate::harness::app::{AGENTS, Agent, REVOKE, TestApp, bearer, encode};
+
+on_both! {
+    a_caller_sees_its_own_organisation_and_an_admin_of_the_first_one_sees_all,
+    an_admin_revokes_tokens_of_the_organisations_that_it_reaches,
+}
+
+/// Moves the agents whose ids begin with `o-`.
+async fn move_to_other(app: &TestApp<'_>) {
+    for sql in [
+        "insert into org (org_id, name, created_at) values ('other', 'other', 0)",
+        "update agent set org_id = 'other' where agent_id like 'o-%'",
+    ] {
+        app.database.execute(sql).await;
+    }
+}
+
+async fn a_caller_sees_its_own_organisation_and_an_admin_of_the_first_one_sees_all(
+    app: &TestApp<'_>,
+) {
+    let scopes = "agents:read admin:orgs";
+    let [reader, admin, there, admin_there] = [
+        app.agent_named("d-reader", "agents:read").await,
+        app.agent_named("d-admin", scopes).await,
+        app.agent_named("o-reader", "agents:read").await,
+        app.agent_named("o-admin", scopes).await,
+    ];
+    move_to_other(app).await;
+    let all = ["d-admin", "d-reader", "o-admin", "o-reader"];
+    let rows: [(&Agent, &str, &[&str]); 4] = [
+        (&reader, "default", &all[..2]),
+        (&admin, "default", &all),
+        (&there, "other", &all[2..]),
+        (&admin_there, "other", &all[2..]),
+    ];
+    for (agent, org_id, seen) in rows {
+        let bearer = bearer(&app.token(agent).await);
+        let page = app.get_as(&bearer, AGENTS).await.json();
+        let ids: Vec<&Value> = page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| &row["agentId"])
+            .collect();
+        assert_eq!(ids, seen, "{agent:?}");
+        for id in all {
+            for path in [format!("{AGENTS}/{id}"), format!("{AGENTS}/{id}/usage")] {
+                let answer = app.get_as(&bearer, &path).await;
+                if seen.contains(&id) {
+                    assert_eq!(answer.status, 200, "{agent:?} {path}");
+                } else {
+                    answer.is_management_error(404, "AGENT_NOT_FOUND");
+                }
+            }
+        }
+        let whoami = app.get_as(&bearer, "/api/v1/whoami").await.json();
+        assert_eq!(whoami["orgId"], json!(org_id));
+    }
+}
+
+async fn an_admin_revokes_tokens_of_the_organisations_that_it_reaches(app: &TestApp<'_>) {
+    let [admin, admin_there, here, there] = [
+        app.agent_named("d-admin", "admin:orgs").await,
+        app.agent_named("o-admin", "admin:orgs").await,
+        app.agent_named("d-agent", "tokens:read").await,
+        app.agent_named("o-agent", "tokens:read").await,
+    ];
+    move_to_other(app).await;
+    for (caller, owner, status) in [
+        (&admin, &here, 200),
+        (&admin, &there, 200),
+        (&admin_there, &there, 200),
+        (&admin_there, &here, 403),
+    ] {
+        let bearer = bearer(&app.token(caller).await);
+        let token = app.token(owner).await;
+        let body = format!("token={}", encode(&token));
+        let answer = app.post_as(&bearer, REVOKE, &body).await;
+        assert_eq!(answer.status, status, "{caller:?} {owner:?}: {answer:?}");
+        assert_eq!(app.is_active(&here, &token).await, status == 403);
+    }
+}
