@@ -122,12 +122,12 @@ fn member(name: &'static str) -> Member {
         ),
         "client_id" => sometimes(
             name,
-            filled(),
+            text(),
             "The agent's id, unless the head proves who asks.",
         ),
         _ => sometimes(
             name,
-            filled(),
+            text(),
             "The agent's secret, unless the head proves who asks.",
         ),
     }
