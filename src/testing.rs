@@ -52,6 +52,9 @@ pub mod domain {
     pub mod credential {
         pub use crate::domain::credential::{Credential, CredentialKind, SecretHash, Tag};
     }
+    pub mod dominance {
+        pub use crate::domain::dominance::{Excess, HeldMember, Holdings, ServerDefaults, excess};
+    }
     pub mod event {
         pub use crate::domain::event::Event;
         pub mod changes {
@@ -94,6 +97,9 @@ pub mod domain {
     }
     pub mod org {
         pub use crate::domain::org::OrgId;
+    }
+    pub mod permission {
+        pub use crate::domain::permission::{AgentOperation, CallerRights, Denial};
     }
     pub mod quota {
         pub use crate::domain::quota::{Limit, PlanName, Plans};

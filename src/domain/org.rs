@@ -49,6 +49,20 @@ pub(crate) enum Reach {
 }
 
 impl Reach {
+    /// The reach of a caller in the organisation `own`. `is_admin`: its token has an admin scope.
+    pub(crate) fn of(own: &str, is_admin: bool) -> Self {
+        if is_admin && own == DEFAULT_ORG {
+            Self::All
+        } else {
+            Self::Own
+        }
+    }
+
+    /// Whether a caller in the organisation `own` reaches what belongs to the organisation `other`.
+    pub(crate) fn covers(self, own: &str, other: &str) -> bool {
+        self == Self::All || own == other
+    }
+
     /// The reach as a word, for what is bound to it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
