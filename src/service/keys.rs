@@ -215,10 +215,7 @@ impl KeyService {
     }
 
     async fn commit(&self, change: Change, act: &Act) -> Result<Outcome, Error> {
-        let write = Write {
-            act: act.committed_at(self.clock.moment()),
-            change,
-        };
+        let write = Write::new(act.committed_at(self.clock.moment()), change);
         let outcomes = self.store.commit(vec![write]).await?;
         outcomes
             .first()

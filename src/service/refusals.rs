@@ -154,9 +154,11 @@ impl Refusals {
         let counts = settle(counts, &existing);
         let writes = split(counts)
             .into_iter()
-            .map(|counts| Write {
-                act: Act::system(self.clock.moment()),
-                change: Change::Refusals(RefusedRequests { from, to, counts }),
+            .map(|counts| {
+                Write::new(
+                    Act::system(self.clock.moment()),
+                    Change::Refusals(RefusedRequests { from, to, counts }),
+                )
             })
             .collect();
         self.store.commit(writes).await?;

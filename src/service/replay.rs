@@ -66,7 +66,7 @@ impl Replays {
                 agent_id: Some(agent_id.clone()),
                 expires_at: first.expires_at,
             });
-            self.store.commit(vec![Write { act, change }]).await?;
+            self.store.commit(vec![Write::new(act, change)]).await?;
         }
         self.list.read_changes().await
     }

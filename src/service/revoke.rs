@@ -105,7 +105,7 @@ impl Revocation {
         });
         let (by, credential) = (revoker.agent_id().clone(), revoker.credential());
         let act = Act::of_request(context, by, credential, self.clock.moment());
-        self.store.commit(vec![Write { act, change }]).await?;
+        self.store.commit(vec![Write::new(act, change)]).await?;
         self.list.read_changes().await
     }
 

@@ -42,10 +42,7 @@ pub(crate) async fn ensure_store_keys(
         if lacks(&stored, purpose) {
             let change = new_store_key(purpose, master, entropy)?;
             store
-                .commit(vec![Write {
-                    act: Act::system(clock.moment()),
-                    change,
-                }])
+                .commit(vec![Write::new(Act::system(clock.moment()), change)])
                 .await?;
             // Another process may have been first: only the keys that the store holds count.
             stored = records.store_keys().await?;

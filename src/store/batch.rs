@@ -319,10 +319,7 @@ mod tests {
             agent_id: None,
             expires_at: Timestamp(0),
         });
-        Write {
-            act: crate::domain::act::Act::system(Moment(0)),
-            change,
-        }
+        Write::new(crate::domain::act::Act::system(Moment(0)), change)
     }
 
     #[tokio::test(start_paused = true)]

@@ -79,7 +79,7 @@ pub(in crate::store) fn revocation(
         credential: grant.credential(),
         ..Act::agent(grant.agent_id().clone(), at)
     };
-    Some(Write { act, change })
+    Some(Write::new(act, change))
 }
 
 /// The grants of a batch that may be counted: grants without a code, and grants whose code was

@@ -271,7 +271,7 @@ impl Authenticator {
             from: credential.hash.clone(),
             to,
         });
-        if let Err(error) = self.store.commit(vec![Write { act, change }]).await {
+        if let Err(error) = self.store.commit(vec![Write::new(act, change)]).await {
             tracing::warn!(
                 error = error_chain(&error),
                 "an imported hash was not replaced"

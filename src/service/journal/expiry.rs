@@ -71,10 +71,7 @@ async fn record(
     changes: impl Iterator<Item = UsageChange>,
 ) -> Result<(), Error> {
     let act = Act::system(clock.moment());
-    let write = |change| Write {
-        act: act.clone(),
-        change: Change::Usage(change),
-    };
+    let write = |change| Write::new(act.clone(), Change::Usage(change));
     let writes: Vec<Write> = changes.map(write).collect();
     if !writes.is_empty() {
         store.commit(writes).await?;

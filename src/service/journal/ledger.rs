@@ -230,10 +230,7 @@ impl Passes {
         });
         changes.push(Change::Log(LogChange::Append(Box::new(grown.append))));
         let act = Act::system(self.clock.moment());
-        let write = |change| Write {
-            act: act.clone(),
-            change,
-        };
+        let write = |change| Write::new(act.clone(), change);
         Ok(changes.into_iter().map(write).collect())
     }
 

@@ -67,10 +67,7 @@ impl TokenPruner {
             let pass = Pass {
                 lease,
                 to: through,
-                writes: vec![Write {
-                    act: Act::system(at),
-                    change,
-                }],
+                writes: vec![Write::new(Act::system(at), change)],
                 ttl: LEASE_TTL,
                 at,
             };

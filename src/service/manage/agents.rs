@@ -238,10 +238,10 @@ impl Agents {
         let outcomes = self
             .parts
             .store
-            .commit(vec![Write {
-                act: act.committed_at(self.parts.clock.moment()),
+            .commit(vec![Write::new(
+                act.committed_at(self.parts.clock.moment()),
                 change,
-            }])
+            )])
             .await?;
         outcomes.first().copied().ok_or_else(no_outcome)
     }

@@ -121,10 +121,7 @@ impl Audit {
             Error::Unavailable(Arc::new(Cause(why)))
         })?;
         let through = settled_id(&*self.records).await?;
-        let write = Write {
-            act: by(self.clock.moment()),
-            change: Change::Exported(filter.members()),
-        };
+        let write = Write::new(by(self.clock.moment()), Change::Exported(filter.members()));
         self.store.commit(vec![write]).await?;
         let query = AuditQuery {
             filter,

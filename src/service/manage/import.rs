@@ -238,10 +238,10 @@ impl Agents {
                 agent: Box::new(agent),
                 credential: Box::new(credential),
             });
-            writes.push(Write {
-                act: act.committed_at(self.parts.clock.moment()),
+            writes.push(Write::new(
+                act.committed_at(self.parts.clock.moment()),
                 change,
-            });
+            ));
         }
         Ok(writes)
     }

@@ -225,7 +225,7 @@ impl Scopes {
         let act = act.committed_at(self.clock.moment());
         Ok(self
             .store
-            .commit(vec![Write { act, change }])
+            .commit(vec![Write::new(act, change)])
             .await?
             .first()
             .copied())

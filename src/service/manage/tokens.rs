@@ -106,10 +106,10 @@ impl IssuedTokens {
                 expires_at,
             });
             self.store
-                .commit(vec![Write {
-                    act: act.committed_at(self.clock.moment()),
+                .commit(vec![Write::new(
+                    act.committed_at(self.clock.moment()),
                     change,
-                }])
+                )])
                 .await?;
         }
         Ok(RevokedById {

@@ -43,6 +43,13 @@ pub struct Write {
     pub change: Change,
 }
 
+impl Write {
+    /// The change, whatever else has changed since it was decided.
+    pub fn new(act: Act, change: Change) -> Self {
+        Self { act, change }
+    }
+}
+
 /// What can be changed, by noun.
 #[derive(Debug, Clone)]
 pub enum Change {

@@ -531,10 +531,7 @@ async fn plant_signing_key(opened: &Opened) {
     let change = Change::Key(KeyChange::Insert(Box::new(record.unwrap())));
     opened
         .store
-        .commit(vec![Write {
-            act: Act::system(now.into()),
-            change,
-        }])
+        .commit(vec![Write::new(Act::system(now.into()), change)])
         .await
         .unwrap();
 }

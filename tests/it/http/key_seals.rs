@@ -201,10 +201,10 @@ fn older(app: &TestApp<'_>, state: KeyState) -> KeyRecord {
 }
 
 async fn insert(app: &TestApp<'_>, record: KeyRecord) {
-    let write = Write {
-        act: app.opened.operator(),
-        change: Change::Key(KeyChange::Insert(Box::new(record))),
-    };
+    let write = Write::new(
+        app.opened.operator(),
+        Change::Key(KeyChange::Insert(Box::new(record))),
+    );
     app.opened.store.commit(vec![write]).await.unwrap();
 }
 

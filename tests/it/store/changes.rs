@@ -44,7 +44,7 @@ async fn events(store: &dyn Backend) -> Vec<String> {
 }
 
 async fn commit_as(store: &dyn Backend, act: Act, change: Change) {
-    let outcomes = store.commit(vec![Write { act, change }]).await.unwrap();
+    let outcomes = store.commit(vec![Write::new(act, change)]).await.unwrap();
     assert_eq!(outcomes, [Outcome::Applied]);
 }
 

@@ -98,10 +98,7 @@ pub fn operator_at(at: impl Into<Moment>) -> Act {
 }
 
 pub fn write_at(at: impl Into<Moment>, change: Change) -> Write {
-    Write {
-        act: operator_at(at),
-        change,
-    }
+    Write::new(operator_at(at), change)
 }
 
 pub fn write(change: Change) -> Write {

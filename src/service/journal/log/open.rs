@@ -97,10 +97,7 @@ impl LogOpener {
                 origin: origin.as_str().to_owned(),
             }));
         }
-        let write = |change| Write {
-            act: Act::system(self.clock.moment()),
-            change,
-        };
+        let write = |change| Write::new(Act::system(self.clock.moment()), change);
         self.store
             .commit(changes.into_iter().map(write).collect())
             .await?;
