@@ -266,12 +266,13 @@ pub mod service {
 }
 pub mod store {
     pub use crate::store::{
-        AgentChange, AgentRecord, AgentRows, AgentUsage, Backend, Batch, Change, CredentialChange,
-        EventTable, Freshness, IdRange, KeyChange, KeyRecord, KeyState, KilledAgentQuery,
-        KilledTokens, Lease, LogAppend, LogChange, LogEntry, LogEntryKind, LogHead, LogNode,
-        MAX_WINDOW_ROWS, OpenError, Outcome, Pass, PassOutcome, REVOCATION_GRACE, Recorded,
-        Records, Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed, Settlement, Standing,
-        Store, StoreError, StoreKey, TermsBounds, TokenChange, TokenRef, Unsettled, Verdict, Write,
+        AgentChange, AgentRecord, AgentRows, AgentUsage, Backend, Batch, Change, CommitCondition,
+        CredentialChange, EventTable, Freshness, IdRange, KeyChange, KeyRecord, KeyState,
+        KilledAgentQuery, KilledTokens, Lease, LogAppend, LogChange, LogEntry, LogEntryKind,
+        LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome, Pass, PassOutcome, REVOCATION_GRACE,
+        Recorded, Records, Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed, Settlement,
+        Standing, Store, StoreError, StoreKey, TermsBounds, TokenChange, TokenRef, Unsettled,
+        Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

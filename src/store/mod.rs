@@ -71,8 +71,8 @@ pub use token::{
 pub use usage::AgentUsage;
 pub(crate) use usage::USAGE_DAYS;
 pub use write::{
-    AgentChange, Change, CredentialChange, KeyChange, LogChange, Outcome, Retires, ScopeChange,
-    TokenChange, Write,
+    AgentChange, Change, CommitCondition, CredentialChange, KeyChange, LogChange, Outcome, Retires,
+    ScopeChange, TokenChange, Write,
 };
 pub(crate) use write::{RefusedRequests, UsageChange};
 

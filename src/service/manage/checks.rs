@@ -48,6 +48,9 @@ pub(super) fn accepted(outcome: Outcome) -> Result<(), Rejection> {
         Outcome::Conflict | Outcome::Clash | Outcome::TooMany => {
             Err(RejectionCode::AgentDecommissioned.into())
         }
+        Outcome::TargetChanged | Outcome::CallerChanged => {
+            Err(RejectionCode::AgentKeptChanging.into())
+        }
     }
 }
 

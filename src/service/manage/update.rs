@@ -88,7 +88,10 @@ impl Agents {
                 }
                 Outcome::NotFound => return Err(RejectionCode::AgentNotFound.into()),
                 Outcome::Clash => return Err(RejectionCode::IdOfUser.into()),
-                Outcome::Conflict | Outcome::TooMany => {}
+                Outcome::Conflict
+                | Outcome::TooMany
+                | Outcome::TargetChanged
+                | Outcome::CallerChanged => {}
             }
         }
         Err(RejectionCode::AgentKeptChanging.into())

@@ -49,6 +49,18 @@ pub enum AgentChange {
 }
 
 impl AgentChange {
+    /// The agent.
+    pub(super) fn agent_id(&self) -> &AgentId {
+        match self {
+            Self::Create { agent, .. } => &agent.agent_id,
+            Self::Update { agent_id, .. }
+            | Self::Suspend(agent_id, _)
+            | Self::Reactivate(agent_id)
+            | Self::Decommission(agent_id)
+            | Self::RevokeTokens(agent_id) => agent_id,
+        }
+    }
+
     /// Whether this change sets an agent's id, or users on whose behalf an agent may act.
     pub(in crate::store) fn names(&self) -> bool {
         match self {

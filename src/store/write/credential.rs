@@ -38,6 +38,14 @@ pub enum CredentialChange {
 }
 
 impl CredentialChange {
+    /// The agent.
+    pub(super) fn agent_id(&self) -> &AgentId {
+        match self {
+            Self::Rotate { credential, .. } => &credential.agent_id,
+            Self::Rehash { agent_id, .. } => agent_id,
+        }
+    }
+
     /// The audit event of the change.
     pub(super) fn event(&self, previous: Previous) -> Event {
         match self {

@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::domain::act::Act;
 use crate::domain::event::Event;
-use crate::domain::id::Jti;
+use crate::domain::id::{AgentId, Jti};
 
 mod agent;
+mod condition;
 mod credential;
 mod key;
 mod log;
@@ -22,6 +23,8 @@ mod token;
 mod usage;
 
 pub use agent::AgentChange;
+pub use condition::CommitCondition;
+pub(in crate::store) use condition::{RowLock, failed, row_locks};
 pub use credential::CredentialChange;
 pub use key::{KeyChange, Retires};
 pub use log::LogChange;
@@ -33,7 +36,7 @@ pub use scope::ScopeChange;
 pub use token::TokenChange;
 pub(crate) use usage::UsageChange;
 
-/// One unit of work: a change, and the act that causes it.
+/// One unit of work: a change, the act that causes it, and what it was decided upon.
 #[derive(Debug, Clone)]
 pub struct Write {
     /// Who asked, from where and when. The time is the store's, as the process knows it. A store
@@ -41,12 +44,25 @@ pub struct Write {
     pub act: Act,
     /// The change.
     pub change: Change,
+    /// What must still be so in the commit, or else nothing is changed. Empty for an operator at the
+    /// command line and for the server itself.
+    pub conditions: Vec<CommitCondition>,
 }
 
 impl Write {
     /// The change, whatever else has changed since it was decided.
     pub fn new(act: Act, change: Change) -> Self {
-        Self { act, change }
+        Self {
+            act,
+            change,
+            conditions: vec![],
+        }
+    }
+
+    /// The same write, which changes nothing unless all of `conditions` are met in the commit.
+    #[must_use]
+    pub fn only_if(self, conditions: Vec<CommitCondition>) -> Self {
+        Self { conditions, ..self }
     }
 }
 
@@ -78,6 +94,15 @@ impl Change {
     /// again if its answer is lost.
     pub(in crate::store) fn may_repeat(&self) -> bool {
         matches!(self, Self::Token(TokenChange::Revoke { .. }))
+    }
+
+    /// The agent whose row the change replaces.
+    pub(in crate::store) fn agent_id(&self) -> Option<&AgentId> {
+        match self {
+            Self::Agent(change) => Some(change.agent_id()),
+            Self::Credential(change) => Some(change.agent_id()),
+            _ => None,
+        }
     }
 
     /// Whether this change sets an agent's id, or users on whose behalf an agent may act.

@@ -15,6 +15,11 @@ pub enum Outcome {
     Conflict,
     /// An agent and a user would have the same id; nothing was written.
     Clash,
+    /// The agent to change has another version than the change was decided upon; nothing was
+    /// written.
+    TargetChanged,
+    /// The agent that asks is not as it was when it was found to be allowed; nothing was written.
+    CallerChanged,
     /// There would be more than the allowed number of something; nothing was written.
     TooMany,
 }

@@ -6,6 +6,7 @@ mod batches;
 mod catalogue;
 mod changes;
 mod codes;
+mod conditions;
 mod credentials;
 mod faults;
 mod filters;

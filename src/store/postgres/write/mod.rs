@@ -26,6 +26,7 @@ use super::errors::{bounded, is_lock_timeout, is_rolled_back};
 use super::lane::{Lane, LaneConnection, RETRIES};
 
 mod agent;
+mod condition;
 mod credential;
 mod key;
 mod log;
@@ -141,13 +142,19 @@ async fn lock_names(conn: &mut PgConnection) -> sqlx::Result<()> {
         .map(drop)
 }
 
-/// Applies one change. `killed` is the version of the revocation list if this change raises it.
+/// Applies one change if its conditions are met. `killed` is the version of the revocation list if
+/// this change raises it.
 async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,
     write: &Write,
     killed: i64,
 ) -> sqlx::Result<Effect> {
+    if !write.conditions.is_empty()
+        && let Some(outcome) = condition::failure(conn, write).await?
+    {
+        return Ok(effect(outcome));
+    }
     match &write.change {
         Change::Agent(change) => agent::apply(conn, at, change, killed).await.map(effect),
         Change::Credential(change) => credential::apply(conn, at, change).await,

@@ -22,6 +22,7 @@ use super::errors::bounded;
 use super::lane::{LaneConnection, Writer};
 
 mod agent;
+mod condition;
 mod credential;
 mod key;
 mod log;
@@ -96,8 +97,14 @@ pub(super) async fn apply_all(
     Ok(outcomes)
 }
 
-/// Applies one change. `killed` is the version of the revocation list if this change raises it.
+/// Applies one change if its conditions are met. `killed` is the version of the revocation list if
+/// this change raises it.
 async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx::Result<Effect> {
+    if !write.conditions.is_empty()
+        && let Some(outcome) = condition::failure(conn, write).await?
+    {
+        return Ok(effect(outcome));
+    }
     match &write.change {
         Change::Agent(change) => agent::apply(conn, write.act.at, change, killed)
             .await

@@ -1,0 +1,30 @@
+//! Whether what a write was decided upon is still so, on PostgreSQL. The same functions in the same
+//! order as on SQLite.
+
+use std::collections::BTreeMap;
+
+use sqlx::postgres::PgConnection;
+
+use crate::store::write::{Outcome, RowLock, Write, failed, row_locks};
+
+/// The outcome of a write if one of its conditions fails. If all are met, the rows stay locked
+/// until the commit.
+pub(super) async fn failure(
+    conn: &mut PgConnection,
+    write: &Write,
+) -> sqlx::Result<Option<Outcome>> {
+    let locks = row_locks(&write.conditions, write.change.agent_id());
+    let mut rows = BTreeMap::new();
+    for (agent_id, lock) in locks {
+        let sql = match lock {
+            RowLock::Share => "select version, epoch from agent where agent_id = $1 for share",
+            RowLock::Update => "select version, epoch from agent where agent_id = $1 for update",
+        };
+        let row: Option<(i64, i64)> = sqlx::query_as(sql)
+            .bind(agent_id.as_str())
+            .fetch_optional(&mut *conn)
+            .await?;
+        rows.extend(row.map(|row| (agent_id, row)));
+    }
+    Ok(failed(&write.conditions, &rows))
+}

@@ -1,0 +1,26 @@
+//! Whether what a write was decided upon is still so, on SQLite. The same functions in the same
+//! order as on PostgreSQL.
+
+use std::collections::BTreeMap;
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::store::write::{Outcome, Write, failed, row_locks};
+
+/// The outcome of a write if one of its conditions fails. The transaction holds the write lock.
+pub(super) async fn failure(
+    conn: &mut SqliteConnection,
+    write: &Write,
+) -> sqlx::Result<Option<Outcome>> {
+    let locks = row_locks(&write.conditions, write.change.agent_id());
+    let mut rows = BTreeMap::new();
+    for agent_id in locks.into_keys() {
+        let sql = "select version, epoch from agent where agent_id = ?1";
+        let row: Option<(i64, i64)> = sqlx::query_as(sql)
+            .bind(agent_id.as_str())
+            .fetch_optional(&mut *conn)
+            .await?;
+        rows.extend(row.map(|row| (agent_id, row)));
+    }
+    Ok(failed(&write.conditions, &rows))
+}

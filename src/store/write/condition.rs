@@ -1,0 +1,168 @@
+//! What a write was decided upon. Must not know SQL.
+
+use std::collections::BTreeMap;
+
+use crate::domain::agent::Epoch;
+use crate::domain::id::AgentId;
+
+use super::outcome::Outcome;
+
+/// What must still be so when a write is applied, because the write was decided upon it. The commit
+/// compares it, so nothing can change between the decision and the commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitCondition {
+    /// The agent that is changed has this version. Otherwise the outcome is `TargetChanged`.
+    Target {
+        /// The agent.
+        agent_id: AgentId,
+        /// Its version.
+        version: i64,
+    },
+    /// The agent that asks has this version, and its tokens have this epoch. Every suspension and
+    /// every change of what it may do raises the version. Otherwise the outcome is `CallerChanged`.
+    Caller {
+        /// The agent.
+        agent_id: AgentId,
+        /// Its version.
+        version: i64,
+        /// The epoch of its token.
+        epoch: Epoch,
+    },
+}
+
+impl CommitCondition {
+    /// The agent that is compared.
+    fn agent_id(&self) -> &AgentId {
+        match self {
+            Self::Target { agent_id, .. } | Self::Caller { agent_id, .. } => agent_id,
+        }
+    }
+
+    /// The outcome of the write if the agent has this version and this epoch now; `None` if the
+    /// write may go on.
+    fn failure(&self, version: i64, epoch: i64) -> Option<Outcome> {
+        match self {
+            Self::Target { version: seen, .. } => {
+                (*seen != version).then_some(Outcome::TargetChanged)
+            }
+            Self::Caller {
+                version: seen,
+                epoch: of_token,
+                ..
+            } => ((*seen, of_token.0) != (version, epoch)).then_some(Outcome::CallerChanged),
+        }
+    }
+}
+
+/// How a row is locked until the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store) enum RowLock {
+    /// Others may read it, also with this lock.
+    Share,
+    /// It will be changed.
+    Update,
+}
+
+/// The agents to compare, each with the lock that its row needs. All writes lock in the order of
+/// ids, and a row that is changed too is locked for that at once, so two writes that need the same
+/// rows never wait for each other.
+pub(in crate::store) fn row_locks<'a>(
+    conditions: &'a [CommitCondition],
+    changed: Option<&'a AgentId>,
+) -> BTreeMap<&'a AgentId, RowLock> {
+    let mut locks = BTreeMap::new();
+    if conditions.is_empty() {
+        return locks;
+    }
+    let needed = conditions.iter().map(|condition| {
+        let lock = match condition {
+            CommitCondition::Target { .. } => RowLock::Update,
+            CommitCondition::Caller { .. } => RowLock::Share,
+        };
+        (condition.agent_id(), lock)
+    });
+    for (agent_id, lock) in needed.chain(changed.map(|agent_id| (agent_id, RowLock::Update))) {
+        let held = locks.entry(agent_id).or_insert(lock);
+        *held = lock.max(*held);
+    }
+    locks
+}
+
+/// The outcome of a write if one of its conditions fails. `rows`: the version and the epoch of
+/// each agent that exists. An agent that does not exist is a change too. A caller that changed is
+/// told before a target that changed: such a caller may not know the target any more.
+pub(in crate::store) fn failed(
+    conditions: &[CommitCondition],
+    rows: &BTreeMap<&AgentId, (i64, i64)>,
+) -> Option<Outcome> {
+    let failure = |condition: &CommitCondition| {
+        let (version, epoch) = rows.get(condition.agent_id()).copied()?;
+        Some(condition.failure(version, epoch))
+    };
+    let missing = |condition: &CommitCondition| match condition {
+        CommitCondition::Target { .. } => Outcome::TargetChanged,
+        CommitCondition::Caller { .. } => Outcome::CallerChanged,
+    };
+    let mut failures: Vec<Outcome> = conditions
+        .iter()
+        .filter_map(|one| failure(one).unwrap_or_else(|| Some(missing(one))))
+        .collect();
+    failures.sort_by_key(|outcome| *outcome != Outcome::CallerChanged);
+    failures.first().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> AgentId {
+        AgentId::parse(text).unwrap()
+    }
+
+    fn target(agent_id: &str) -> CommitCondition {
+        CommitCondition::Target {
+            agent_id: id(agent_id),
+            version: 1,
+        }
+    }
+
+    fn caller(agent_id: &str) -> CommitCondition {
+        CommitCondition::Caller {
+            agent_id: id(agent_id),
+            version: 1,
+            epoch: Epoch(7),
+        }
+    }
+
+    #[test]
+    fn a_caller_that_changed_is_told_first() {
+        let (a, b) = (id("a"), id("b"));
+        let both = [target("a"), caller("b")];
+        let of = |target, caller| failed(&both, &BTreeMap::from([(&a, target), (&b, caller)]));
+        assert_eq!(of((1, 0), (1, 7)), None);
+        assert_eq!(of((2, 0), (1, 7)), Some(Outcome::TargetChanged));
+        assert_eq!(of((1, 0), (2, 7)), Some(Outcome::CallerChanged));
+        assert_eq!(of((1, 0), (1, 8)), Some(Outcome::CallerChanged));
+        assert_eq!(of((2, 0), (2, 7)), Some(Outcome::CallerChanged));
+        assert_eq!(
+            failed(&both, &BTreeMap::new()),
+            Some(Outcome::CallerChanged)
+        );
+        let known = BTreeMap::from([(&b, (1, 7))]);
+        assert_eq!(failed(&both, &known), Some(Outcome::TargetChanged));
+        assert_eq!(failed(&[], &BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn rows_are_locked_in_the_order_of_ids_and_a_changed_one_for_a_change() {
+        let (own, changed) = ([caller("b"), target("b")], id("a"));
+        let locks: Vec<(&str, RowLock)> = row_locks(&own, Some(&changed))
+            .into_iter()
+            .map(|(agent_id, lock)| (agent_id.as_str(), lock))
+            .collect();
+        assert_eq!(locks, [("a", RowLock::Update), ("b", RowLock::Update)]);
+        let share = [caller("b")];
+        assert_eq!(row_locks(&share, None)[&id("b")], RowLock::Share);
+        assert!(row_locks(&[], Some(&changed)).is_empty());
+    }
+}
