@@ -269,10 +269,10 @@ pub mod store {
         AgentChange, AgentRecord, AgentRows, AgentUsage, Backend, Batch, Change, CommitCondition,
         CredentialChange, EventTable, Freshness, IdRange, KeyChange, KeyRecord, KeyState,
         KilledAgentQuery, KilledTokens, Lease, LogAppend, LogChange, LogEntry, LogEntryKind,
-        LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome, Pass, PassOutcome, REVOCATION_GRACE,
-        Recorded, Records, Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed, Settlement,
-        Standing, Store, StoreError, StoreKey, TermsBounds, TokenChange, TokenRef, Unsettled,
-        Verdict, Write,
+        LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome, Pass, PassOutcome, REPLY_TTL,
+        REVOCATION_GRACE, Recorded, Records, ReplyPlace, ReplyRecord, Retires, SPENT_GRACE,
+        ScopeChange, ScopeHolders, Sealed, Settlement, Standing, Store, StoreError, StoreKey,
+        TermsBounds, TokenChange, TokenRef, Unsettled, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

@@ -38,6 +38,7 @@ mod piece;
 pub(crate) mod postgres;
 pub(crate) mod records;
 mod redeem;
+mod reply;
 mod retry;
 mod revocation;
 mod row;
@@ -59,6 +60,7 @@ pub use journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey};
 pub use log::{LogAppend, LogEntry, LogEntryKind, LogHead, LogNode};
 pub use records::Records;
+pub use reply::{REPLY_TTL, ReplyPlace, ReplyRecord};
 pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations};
 pub use revocation::{KilledAgentQuery, KilledTokens, REVOCATION_GRACE};
 #[cfg(test)]

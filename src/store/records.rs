@@ -25,6 +25,7 @@ use super::holders::ReadHolders;
 use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 use super::key::{KeyRecord, StoreKey};
 use super::log::{LogEntry, LogEntryKind, LogHead};
+use super::reply::ReadReplies;
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
 use super::search::{EventTable, IdRange};
 use super::terms::TermsBounds;
@@ -41,6 +42,7 @@ pub trait Records:
     + ReadLog
     + ReadUsage
     + ReadKeys
+    + ReadReplies
     + Upkeep
 {
 }
@@ -55,6 +57,7 @@ impl<T> Records for T where
         + ReadLog
         + ReadUsage
         + ReadKeys
+        + ReadReplies
         + Upkeep
 {
 }
@@ -257,7 +260,7 @@ pub trait Upkeep: Send + Sync {
     /// Removes what only time removes, at most `most` rows of each kind: revocations past their
     /// grace, `token.issued` events more than `keep_events` seconds old and not above the place of
     /// the reader `prune`, rows of terms that no event names any more, batch ids older than a day,
-    /// spent codes past their grace. A store with a clock of its own uses the smaller of its
+    /// spent codes past their grace, replies older than a day. A store with a clock of its own uses the smaller of its
     /// clock and `now`. Returns how many rows were removed, so that the caller goes on while there
     /// is more.
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError>;

@@ -12,7 +12,11 @@ use crate::{demand_none, tree};
 pub const ROOT: &str = "src/app/";
 
 /// The files that declare what a store can do.
-pub const TRAITS: &[&str] = &["src/store/mod.rs", "src/store/records.rs"];
+pub const TRAITS: &[&str] = &[
+    "src/store/mod.rs",
+    "src/store/records.rs",
+    "src/store/reply.rs",
+];
 
 #[test]
 fn services_are_composed_in_app_alone() {

@@ -48,7 +48,7 @@ pub(super) fn accepted(outcome: Outcome) -> Result<(), Rejection> {
         Outcome::Conflict | Outcome::Clash | Outcome::TooMany => {
             Err(RejectionCode::AgentDecommissioned.into())
         }
-        Outcome::TargetChanged | Outcome::CallerChanged => {
+        Outcome::TargetChanged | Outcome::CallerChanged | Outcome::Answered => {
             Err(RejectionCode::AgentKeptChanging.into())
         }
     }

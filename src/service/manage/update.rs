@@ -91,7 +91,8 @@ impl Agents {
                 Outcome::Conflict
                 | Outcome::TooMany
                 | Outcome::TargetChanged
-                | Outcome::CallerChanged => {}
+                | Outcome::CallerChanged
+                | Outcome::Answered => {}
             }
         }
         Err(RejectionCode::AgentKeptChanging.into())

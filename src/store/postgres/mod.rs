@@ -51,6 +51,7 @@ mod places;
 mod prune;
 mod query_planning;
 mod redeem;
+mod replies;
 mod reserve;
 mod revocations;
 mod rights;

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::records::{BATCH_TTL, Upkeep};
+use crate::store::reply::REPLY_TTL;
 use crate::store::revocation::REVOCATION_GRACE;
 use crate::store::terms::TermsBounds;
 use crate::store::token::SPENT_GRACE;
@@ -94,6 +95,13 @@ pub(super) async fn prune(
                  where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
                  order by expires_at limit $3)",
             SPENT_GRACE,
+        ),
+        (
+            "delete from kept_reply where place in (
+                 select place from kept_reply
+                 where made_at <= least($1, floor(extract(epoch from now()))::bigint) - $2
+                 order by made_at limit $3)",
+            REPLY_TTL,
         ),
         (
             "delete from usage_day where (day, agent_id) in (

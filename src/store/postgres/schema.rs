@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 14] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
     (
         1,
         "initial",
@@ -79,6 +79,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 14] = [
         14,
         "agent_expiry",
         include_str!("../../../migrations/postgres/0014_agent_expiry.sql"),
+    ),
+    (
+        15,
+        "kept_reply",
+        include_str!("../../../migrations/postgres/0015_kept_reply.sql"),
     ),
 ];
 

@@ -44,6 +44,7 @@ mod places;
 mod prune;
 mod record;
 mod redeem;
+mod replies;
 mod revocations;
 mod rows;
 mod schema;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::records::{BATCH_TTL, Upkeep};
+use crate::store::reply::REPLY_TTL;
 use crate::store::revocation::REVOCATION_GRACE;
 use crate::store::terms::TermsBounds;
 use crate::store::token::SPENT_GRACE;
@@ -95,6 +96,11 @@ pub(super) async fn prune(
             "delete from spent_code where code_id in (
                  select code_id from spent_code where expires_at < ?1 order by expires_at limit ?2)",
             now.saturating_add(-SPENT_GRACE),
+        ),
+        (
+            "delete from kept_reply where place in (
+                 select place from kept_reply where made_at <= ?1 order by made_at limit ?2)",
+            now.saturating_add(-REPLY_TTL),
         ),
         (
             "delete from usage_day where (day, agent_id) in (

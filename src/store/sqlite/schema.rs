@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 14] = [
+const MIGRATIONS: [(i64, &str, &str); 15] = [
     (
         1,
         "initial",
@@ -76,6 +76,11 @@ const MIGRATIONS: [(i64, &str, &str); 14] = [
         14,
         "agent_expiry",
         include_str!("../../../migrations/sqlite/0014_agent_expiry.sql"),
+    ),
+    (
+        15,
+        "kept_reply",
+        include_str!("../../../migrations/sqlite/0015_kept_reply.sql"),
     ),
 ];
 

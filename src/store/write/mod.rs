@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::domain::act::Act;
 use crate::domain::event::Event;
 use crate::domain::id::{AgentId, Jti};
+use crate::store::reply::ReplyRecord;
 
 mod agent;
 mod condition;
@@ -47,6 +48,9 @@ pub struct Write {
     /// What must still be so in the commit, or else nothing is changed. Empty for an operator at the
     /// command line and for the server itself.
     pub conditions: Vec<CommitCondition>,
+    /// The reply to keep with the change, if the request may be sent again. If such a reply is kept
+    /// already, the outcome is `Answered`.
+    pub reply: Option<ReplyRecord>,
 }
 
 impl Write {
@@ -56,6 +60,7 @@ impl Write {
             act,
             change,
             conditions: vec![],
+            reply: None,
         }
     }
 
@@ -63,6 +68,16 @@ impl Write {
     #[must_use]
     pub fn only_if(self, conditions: Vec<CommitCondition>) -> Self {
         Self { conditions, ..self }
+    }
+
+    /// The same write, which keeps this reply if the change is applied, and changes nothing if a
+    /// reply is kept at its place already.
+    #[must_use]
+    pub fn keeping(self, reply: ReplyRecord) -> Self {
+        Self {
+            reply: Some(reply),
+            ..self
+        }
     }
 }
 
@@ -87,6 +102,8 @@ pub enum Change {
     Usage(UsageChange),
     /// Nothing: the write only records that an export of events with this filter begins.
     Exported(Map<String, Value>),
+    /// Nothing: the write only records that a kept reply was sent again, to a request for this path.
+    Replayed(String),
 }
 
 impl Change {
@@ -121,7 +138,8 @@ impl Change {
             | Self::Log(_)
             | Self::Refusals(_)
             | Self::Usage(_)
-            | Self::Exported(_) => false,
+            | Self::Exported(_)
+            | Self::Replayed(_) => false,
         }
     }
 
@@ -140,6 +158,7 @@ impl Change {
             Self::Exported(filter) => Some(Event::AuditExported {
                 filter: filter.clone(),
             }),
+            Self::Replayed(path) => Some(Event::IdempotencyReplayed { path: path.clone() }),
         }
     }
 }

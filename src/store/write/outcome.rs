@@ -20,6 +20,8 @@ pub enum Outcome {
     TargetChanged,
     /// The agent that asks is not as it was when it was found to be allowed; nothing was written.
     CallerChanged,
+    /// A reply is kept at the place of the write's own reply; nothing was written.
+    Answered,
     /// There would be more than the allowed number of something; nothing was written.
     TooMany,
 }

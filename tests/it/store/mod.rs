@@ -23,6 +23,7 @@ mod prune;
 mod quota;
 mod reader;
 mod records;
+mod replies;
 mod revocation;
 mod search;
 mod settings;

@@ -10,7 +10,7 @@ use sealwright::testing::domain::id::HolderId;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Moment;
 use sealwright::testing::domain::usage::Day;
-use sealwright::testing::store::{EventTable, IdRange, KilledAgentQuery, LogEntryKind};
+use sealwright::testing::store::{EventTable, IdRange, KilledAgentQuery, LogEntryKind, ReplyPlace};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{NOW, create, id, issue, jti, uuid};
@@ -112,6 +112,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         log_entry_from(LogEntryKind::Event, 1),
         keys(),
         store_keys(),
+        kept_reply(ReplyPlace([0; 32]), NOW),
         clock(),
     );
     db.remove().await;

@@ -30,6 +30,7 @@ mod condition;
 mod credential;
 mod key;
 mod log;
+mod reply;
 mod scope;
 mod status;
 mod token;
@@ -107,7 +108,7 @@ pub(super) async fn apply_all(
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
-        let (outcome, previous) = apply(conn, now, write, version + 1).await?;
+        let (outcome, previous) = apply_once(conn, now, write, version + 1).await?;
         if outcome == Outcome::Applied
             && let Some(event) = write.change.event(previous)
         {
@@ -142,6 +143,28 @@ async fn lock_names(conn: &mut PgConnection) -> sqlx::Result<()> {
         .map(drop)
 }
 
+/// Applies one change and keeps its reply, unless such a reply is kept already.
+async fn apply_once(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    write: &Write,
+    killed: i64,
+) -> sqlx::Result<Effect> {
+    let Some(reply) = &write.reply else {
+        return apply(conn, at, write, killed).await;
+    };
+    // The reply comes first: what was decided before an equal request was answered may not hold
+    // after it.
+    if !reply::keep(conn, at, reply).await? {
+        return Ok(effect(Outcome::Answered));
+    }
+    let (outcome, previous) = apply(conn, at, write, killed).await?;
+    if outcome != Outcome::Applied {
+        reply::forget(conn, reply).await?;
+    }
+    Ok((outcome, previous))
+}
+
 /// Applies one change if its conditions are met. `killed` is the version of the revocation list if
 /// this change raises it.
 async fn apply(
@@ -162,7 +185,9 @@ async fn apply(
         Change::Scope(change) => scope::apply(conn, change).await,
         Change::Key(change) => key::apply(conn, at, change).await.map(effect),
         Change::Log(change) => log::apply(conn, at, change).await.map(effect),
-        Change::Refusals(_) | Change::Exported(_) => Ok(effect(Outcome::Applied)),
+        Change::Refusals(_) | Change::Exported(_) | Change::Replayed(_) => {
+            Ok(effect(Outcome::Applied))
+        }
         Change::Usage(change) => usage::apply(conn, change).await.map(effect),
     }
 }

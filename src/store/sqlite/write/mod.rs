@@ -26,6 +26,7 @@ mod condition;
 mod credential;
 mod key;
 mod log;
+mod reply;
 mod scope;
 mod status;
 mod token;
@@ -79,7 +80,7 @@ pub(super) async fn apply_all(
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
-        let (outcome, previous) = apply(conn, write, version + 1).await?;
+        let (outcome, previous) = apply_once(conn, write, version + 1).await?;
         if outcome == Outcome::Applied
             && let Some(event) = write.change.event(previous)
         {
@@ -95,6 +96,27 @@ pub(super) async fn apply_all(
         set_revocation_version(conn, version).await?;
     }
     Ok(outcomes)
+}
+
+/// Applies one change and keeps its reply, unless such a reply is kept already.
+async fn apply_once(
+    conn: &mut SqliteConnection,
+    write: &Write,
+    killed: i64,
+) -> sqlx::Result<Effect> {
+    let Some(reply) = &write.reply else {
+        return apply(conn, write, killed).await;
+    };
+    // The reply comes first: what was decided before an equal request was answered may not hold
+    // after it.
+    if !reply::keep(conn, write.act.at.second(), reply).await? {
+        return Ok(effect(Outcome::Answered));
+    }
+    let (outcome, previous) = apply(conn, write, killed).await?;
+    if outcome != Outcome::Applied {
+        reply::forget(conn, reply).await?;
+    }
+    Ok((outcome, previous))
 }
 
 /// Applies one change if its conditions are met. `killed` is the version of the revocation list if
@@ -118,7 +140,9 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
         Change::Log(change) => log::apply(conn, write.act.at.second(), change)
             .await
             .map(effect),
-        Change::Refusals(_) | Change::Exported(_) => Ok(effect(Outcome::Applied)),
+        Change::Refusals(_) | Change::Exported(_) | Change::Replayed(_) => {
+            Ok(effect(Outcome::Applied))
+        }
         Change::Usage(change) => usage::apply(conn, change).await.map(effect),
     }
 }
