@@ -95,6 +95,9 @@ pub mod domain {
     pub mod id {
         pub use crate::domain::id::{AgentId, BatchId, CodeId, CredentialId, HolderId, Jti, Kid};
     }
+    pub mod idempotency {
+        pub use crate::domain::idempotency::IdempotencyKey;
+    }
     pub mod org {
         pub use crate::domain::org::OrgId;
     }
@@ -103,6 +106,9 @@ pub mod domain {
     }
     pub mod quota {
         pub use crate::domain::quota::{Limit, PlanName, Plans};
+    }
+    pub mod rejection {
+        pub use crate::domain::rejection::RejectionCode;
     }
     pub mod risk {
         pub use crate::domain::risk::RiskRules;
@@ -248,6 +254,12 @@ pub mod service {
     pub mod manage {
         pub mod agents {
             pub use crate::service::manage::agents::{Agents, NewAgent};
+        }
+        pub use crate::service::manage::ManageError;
+        pub mod idempotency {
+            pub use crate::service::manage::idempotency::{
+                Answered, BodyHash, Idempotency, KeptReply, KeyedRequest, NotDone, Recorder,
+            };
         }
         pub mod import {
             pub use crate::service::manage::import::Imported;

@@ -16,6 +16,7 @@ use crate::service::clients::secret::{HashPool, Secrets};
 use crate::service::clock::measure_clock;
 use crate::service::codes::Codes;
 use crate::service::keys::KeyService;
+use crate::service::manage::idempotency::Idempotency;
 use crate::service::store_keys::ensure_store_keys;
 use crate::store::batch::Batched;
 use crate::store::cache::Cached;
@@ -47,6 +48,8 @@ pub struct Opened {
     pub codes: Arc<Codes>,
     /// Authenticates the cursors of lists.
     pub cursors: Arc<CursorKey>,
+    /// Answers requests that are sent again.
+    pub idempotency: Arc<Idempotency>,
     /// The store's clock.
     pub clock: Arc<StoreClock>,
     /// Randomness.
@@ -160,6 +163,13 @@ pub async fn open_with(
     );
     let (secrets, codes) = (Arc::new(secrets), Arc::new(codes));
     let cursors = Arc::new(store_keys.cursor);
+    let idempotency = Arc::new(Idempotency::new(
+        Arc::clone(&store),
+        Arc::clone(&records),
+        store_keys.reply,
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+    ));
     Ok(Opened {
         store,
         records,
@@ -168,6 +178,7 @@ pub async fn open_with(
         keys,
         codes,
         cursors,
+        idempotency,
         clock,
         entropy,
         new_store,

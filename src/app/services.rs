@@ -206,6 +206,8 @@ pub fn compose(
         cursors,
         clock,
         entropy,
+        // Requests that create something do not arrive by HTTP yet.
+        idempotency: _,
         new_store: _,
     } = opened;
     let issuer = &config.token.issuer;

@@ -17,6 +17,7 @@ pub(crate) mod dominance;
 pub(crate) mod event;
 pub(crate) mod grant;
 pub(crate) mod id;
+pub(crate) mod idempotency;
 pub(crate) mod network;
 pub(crate) mod org;
 pub(crate) mod permission;

@@ -51,6 +51,8 @@ pub enum Class {
     NotFound,
     /// The request conflicts with what is stored.
     Conflict,
+    /// The request is another one than was sent under this name before.
+    Reused,
 }
 
 /// The reason for a rejection.
@@ -58,6 +60,10 @@ pub enum Class {
 pub enum RejectionCode {
     /// The input breaks a rule.
     ValidationError,
+    /// The idempotency key was sent with another body before.
+    IdempotencyKeyReused,
+    /// An equal request is under way.
+    IdempotencyInProgress,
     /// No agent has this id.
     AgentNotFound,
     /// An agent has this id already.
@@ -89,8 +95,10 @@ pub enum RejectionCode {
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ValidationError,
+        Self::IdempotencyKeyReused,
+        Self::IdempotencyInProgress,
         Self::AgentNotFound,
         Self::AgentExists,
         Self::IdOfUser,
@@ -111,6 +119,8 @@ impl RejectionCode {
     fn row(self) -> (&'static str, Class, &'static str) {
         match self {
             Self::ValidationError => ("VALIDATION_ERROR", Class::Invalid, "the request is invalid"),
+            Self::IdempotencyKeyReused => ("IDEMPOTENCY_KEY_REUSED", Class::Reused, "the idempotency key was used with another body"),
+            Self::IdempotencyInProgress => ("IDEMPOTENCY_IN_PROGRESS", Class::Conflict, "an equal request is under way: try again in a moment"),
             Self::AgentNotFound => ("AGENT_NOT_FOUND", Class::NotFound, "no agent has this id"),
             Self::AgentExists => ("AGENT_EXISTS", Class::Conflict, "an agent with this id exists already"),
             Self::IdOfUser => ("ID_OF_USER", Class::Conflict, "an agent and a user, now or earlier, would have the same id"),

@@ -261,6 +261,7 @@ fn of_class(class: Class) -> (u16, &'static str) {
         Class::Invalid => (400, "invalid_request"),
         Class::NotFound => (404, "not_found"),
         Class::Conflict => (409, "conflict"),
+        Class::Reused => (422, "unprocessable_content"),
     }
 }
 
@@ -287,6 +288,8 @@ mod tests {
             (RejectionCode::ValidationError, 400),
             (RejectionCode::ScopeNotFound, 404),
             (RejectionCode::AgentDecommissioned, 409),
+            (RejectionCode::IdempotencyKeyReused, 422),
+            (RejectionCode::IdempotencyInProgress, 409),
         ] {
             let failure = Failure::from(manage::ManageError::from(code));
             assert_eq!(failure.error_text().status.as_u16(), status, "{code:?}");

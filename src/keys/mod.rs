@@ -27,6 +27,7 @@ pub(crate) mod cursor;
 mod fault;
 pub(crate) mod log;
 mod prefixed;
+pub(crate) mod reply;
 pub(crate) mod rotation;
 pub(crate) mod row_seal;
 pub(crate) mod seal;

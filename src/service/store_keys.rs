@@ -9,6 +9,7 @@ use crate::domain::act::Act;
 use crate::entropy::Entropy;
 use crate::keys::code::{self, CodeKey};
 use crate::keys::cursor::{self, CursorKey};
+use crate::keys::reply::{self, ReplyKey};
 use crate::keys::seal::MasterKey;
 use crate::keys::tag::{self, TagKey};
 use crate::keys::{Keyring, store_key};
@@ -24,6 +25,8 @@ pub(crate) struct StoreKeys {
     pub code: CodeKey,
     /// The key that authenticates the cursors of lists.
     pub cursor: CursorKey,
+    /// The key that seals replies to requests that may be sent again.
+    pub reply: ReplyKey,
 }
 
 /// The store's own keys. They are made now if the store has none. A key that does not open under
@@ -38,7 +41,7 @@ pub(crate) async fn ensure_store_keys(
     let master = keyring.master_key();
     let mut stored = records.store_keys().await?;
     let lacks = |stored: &[StoreKey], purpose| !stored.iter().any(|key| key.purpose == purpose);
-    for purpose in [tag::PURPOSE, code::PURPOSE, cursor::PURPOSE] {
+    for purpose in [tag::PURPOSE, code::PURPOSE, cursor::PURPOSE, reply::PURPOSE] {
         if lacks(&stored, purpose) {
             let change = new_store_key(purpose, master, entropy)?;
             store
@@ -62,7 +65,15 @@ pub(crate) async fn ensure_store_keys(
     let cursor = of(cursor::PURPOSE)
         .find_map(|key| CursorKey::open(key, master))
         .ok_or_else(foreign)?;
-    Ok(StoreKeys { tags, code, cursor })
+    let reply = of(reply::PURPOSE)
+        .find_map(|key| ReplyKey::open(key, master))
+        .ok_or_else(foreign)?;
+    Ok(StoreKeys {
+        tags,
+        code,
+        cursor,
+        reply,
+    })
 }
 
 /// Whether the keys that the store holds open under this master key. A store without keys does.
@@ -71,7 +82,7 @@ pub(crate) async fn keys_open(records: &dyn Records, master: &MasterKey) -> Resu
     let of = |purpose| stored.iter().filter(move |key| key.purpose == purpose);
     let opens = |key: &&StoreKey| store_key::open(key, &key.purpose, master).is_some();
     // Tags were computed with each of the tag keys. Of the others, any one is enough.
-    let others = [code::PURPOSE, cursor::PURPOSE].into_iter();
+    let others = [code::PURPOSE, cursor::PURPOSE, reply::PURPOSE].into_iter();
     Ok(of(tag::PURPOSE).all(|key| opens(&key))
         && others
             .filter(|purpose| of(purpose).next().is_some())

@@ -9,7 +9,7 @@ const CODE_CEILING: usize = 300;
 const TEST_CEILING: usize = 600;
 
 /// Files that may be longer: flat tables with one entry on each line.
-const FLAT_TABLES: &[&str] = &[];
+const FLAT_TABLES: &[&str] = &["src/testing.rs"];
 
 #[test]
 fn no_file_is_longer_than_a_reader_can_hold() {

@@ -5,8 +5,8 @@
 //! line or an endpoint) or how the result is shown. Reading order: [`agents`], `status` (stops them
 //! and lets them work again), `credentials` (makes and rotates secrets), `update`, [`patch`] (what an
 //! update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`] with `scope_risk`
-//! (why a scope is high-risk), [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used);
-//! `checks` has what these share.
+//! (why a scope is high-risk), [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used),
+//! [`idempotency`] (requests that are sent again); `checks` has what these share.
 
 pub(crate) mod agents;
 pub(crate) mod audit;
@@ -14,6 +14,7 @@ pub(crate) mod audit_export;
 mod checks;
 mod credentials;
 mod error;
+pub(crate) mod idempotency;
 pub(crate) mod import;
 pub(crate) mod patch;
 pub(crate) mod row;
@@ -26,4 +27,4 @@ pub(crate) mod usage;
 pub(crate) mod view;
 
 pub(crate) use credentials::MAX_OVERLAP;
-pub(crate) use error::ManageError;
+pub use error::ManageError;

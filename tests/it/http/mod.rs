@@ -24,6 +24,7 @@ mod hash_cost;
 mod hash_lanes;
 mod health;
 mod hostile;
+mod idempotency;
 mod imports;
 mod introspect;
 mod key_seals;
