@@ -39,7 +39,7 @@ use crate::store::token::Batch;
 ///   that appeared after this statement began is locked out of order. If two statements then wait
 ///   for each other, the lock timeout ends it.
 /// - `recorded` writes one event for each token: the first tokens of each slot, as many as were
-///   granted.
+///   granted. Most slots have one token, and a list function for each would cost more than its row.
 ///
 /// [`QueryPlanning::ByIndex`]: super::query_planning::QueryPlanning::ByIndex
 const COUNT: &str = "
@@ -97,17 +97,11 @@ const COUNT: &str = "
     ),
     recorded as (
         insert into token_event (request, jti, at, epoch, terms, source, agent_id, inline)
-        select t.request, t.jti, p.iat, c.epoch, t.terms, t.source, case when t.terms is null then c.agent_id end,
-               t.inline
+        select ($15::bytea[])[i], ($9::uuid[])[i], p.iat, c.epoch, ($10::integer[])[i], ($16::bytea[])[i],
+               case when ($10::integer[])[i] is null then c.agent_id end, ($11::text[])[i]
         from period p
         cross join counted c
-        cross join lateral unnest(
-            ($9::uuid[])[c.slot + 1 : c.slot + c.granted],
-            ($10::integer[])[c.slot + 1 : c.slot + c.granted],
-            ($11::text[])[c.slot + 1 : c.slot + c.granted],
-            ($15::bytea[])[c.slot + 1 : c.slot + c.granted],
-            ($16::bytea[])[c.slot + 1 : c.slot + c.granted]
-        ) as t (jti, terms, inline, request, source)
+        cross join lateral generate_series(c.slot + 1, c.slot + c.granted) as i
     )
     select slot, granted, epoch, (select iat from period)
     from counted";

@@ -1,7 +1,7 @@
 //! Issuing a batch of tokens on PostgreSQL, in one statement, which is its own transaction.
 //!
 //! Owns what happens when the answer of that statement is lost. Must not know what a token is for.
-//! The statement is in `count`.
+//! The statements are in `count` and `count_one`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +15,7 @@ use crate::store::terms_book::TermsBook;
 use crate::store::token::{Batch, Verdict};
 
 use super::count::count;
+use super::count_one::count_one;
 use super::errors::{bounded, is_broken, is_lock_timeout};
 use super::lane::Lane;
 use super::locked::LockedAgents;
@@ -94,7 +95,12 @@ async fn count_free(
         }
         let folded = Folded::new(&counting.grants);
         let terms = book.terms_of(&counting.grants, batch.now.second());
-        match count(conn, counting, &folded, &terms).await {
+        let done = match count_one(conn, counting, &folded, &terms).await {
+            Ok(Some(counted)) => Ok(vec![counted]),
+            Ok(None) => count(conn, counting, &folded, &terms).await,
+            Err(error) => Err(error),
+        };
+        match done {
             Ok(counted) => {
                 let verdicts = folded.verdicts(&counted);
                 return Ok(match &part {

@@ -8,7 +8,7 @@
 //! allowed, `lane`, `allowance` and `shelf` keep connections, `ask` is one read on them. `agents`,
 //! `scopes`, `tokens`, `revocations`, `killed`, `events` and `keys` read, `places` keeps how far the
 //! events were read, `write` changes, `prune` removes. `issue` issues tokens with the statement
-//! of `count` (`locked` knows the agents whose tokens cannot be counted now), `redeem` those that
+//! of `count` and `count_one` (`locked` knows the agents whose tokens cannot be counted now), `redeem` those that
 //! cost a code.
 
 use std::collections::HashSet;
@@ -34,6 +34,7 @@ mod agents;
 mod allowance;
 mod ask;
 mod count;
+mod count_one;
 mod errors;
 mod events;
 mod holders;
