@@ -12,8 +12,10 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::JsonFields;
 
+use lines::LinesWriter;
 use log_line::LogLine;
 
+mod lines;
 mod log_line;
 pub(crate) mod metrics;
 
@@ -71,7 +73,7 @@ pub fn start_logging(filter: &str, format: Format, output: Output) -> (Guard, Lo
     };
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING)
-        .finish(OneLine(writer));
+        .finish(OneLine(LinesWriter::to(writer)));
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
