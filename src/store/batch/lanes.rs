@@ -18,6 +18,12 @@ use crate::telemetry::metrics;
 use super::parked::{Unit, deal_counted};
 use super::waiting::{Waiting, answer_all, deal, last_deadline, merge, next};
 
+/// How many times the tasks that are ready run between two batches. In the first turn, answered
+/// requests sign their tokens. In the second, the next requests of their clients are read. In the
+/// third, requests that came meanwhile join them. With fewer turns, the clients of a busy server
+/// fall into two halves, and each batch holds one of them.
+const TURNS: usize = 3;
+
 pub(super) async fn run_issues(
     store: Arc<dyn Store>,
     mut queue: mpsc::Receiver<Waiting<Batch, Vec<Verdict>>>,
@@ -48,10 +54,11 @@ pub(super) async fn run_issues(
                 refused.into_inner().refuse(&StoreError::Busy);
             }
         }
-        // Let other ready tasks run first: answered requests sign their tokens, and new requests
-        // enter the queue. So a busy server counts more tokens in a batch, and an idle server does
-        // not wait.
-        tokio::task::yield_now().await;
+        // Let other ready tasks run first. So a busy server counts more tokens in a batch, and an idle
+        // server does not wait.
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
