@@ -50,7 +50,9 @@ pub mod domain {
         pub use crate::domain::context::{RequestContext, RequestId};
     }
     pub mod credential {
-        pub use crate::domain::credential::{Credential, CredentialKind, SecretHash, Tag};
+        pub use crate::domain::credential::{
+            Credential, CredentialKind, CredentialLabel, SecretHash, Tag,
+        };
     }
     pub mod dominance {
         pub use crate::domain::dominance::{Excess, HeldMember, Holdings, ServerDefaults, excess};
@@ -279,12 +281,12 @@ pub mod service {
 pub mod store {
     pub use crate::store::{
         AgentChange, AgentRecord, AgentRows, AgentUsage, Backend, Batch, Change, CommitCondition,
-        CredentialChange, EventTable, Freshness, IdRange, KeyChange, KeyRecord, KeyState,
-        KilledAgentQuery, KilledTokens, Lease, LogAppend, LogChange, LogEntry, LogEntryKind,
-        LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome, Pass, PassOutcome, REPLY_TTL,
-        REVOCATION_GRACE, Recorded, Records, ReplyPlace, ReplyRecord, Retires, SPENT_GRACE,
-        ScopeChange, ScopeHolders, Sealed, Settlement, Standing, Store, StoreError, StoreKey,
-        TermsBounds, TokenChange, TokenRef, Unsettled, Verdict, Write,
+        CredentialChange, CredentialQuery, CredentialRecord, EventTable, Freshness, IdRange,
+        KeyChange, KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease, LogAppend,
+        LogChange, LogEntry, LogEntryKind, LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome,
+        Pass, PassOutcome, REPLY_TTL, REVOCATION_GRACE, Recorded, Records, ReplyPlace, ReplyRecord,
+        Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed, Settlement, Standing, Store,
+        StoreError, StoreKey, TermsBounds, TokenChange, TokenRef, Unsettled, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

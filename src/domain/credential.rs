@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Invalid;
 use super::id::{AgentId, CredentialId};
 use super::time::Timestamp;
 
@@ -56,6 +57,30 @@ impl CredentialKind {
     }
 }
 
+/// What an operator calls a credential. It need not be unique.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialLabel(Box<str>);
+
+impl CredentialLabel {
+    /// Accepts 1–200 characters without control characters.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.trim().is_empty()
+            || text.chars().count() > 200
+            || text.chars().any(char::is_control)
+        {
+            return Err(Invalid(
+                "a label is 1 to 200 characters without control characters",
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// One stored credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
@@ -82,5 +107,20 @@ impl Credential {
     /// Whether the credential is valid at `now`. Only the clock decides, so no clean-up has to run.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_a_short_line() {
+        for good in ["x", "CI of \u{1f600}", &"\u{1f600}".repeat(200)] {
+            assert_eq!(CredentialLabel::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", " ", "a\nb", "a\0", &"x".repeat(201)] {
+            assert!(CredentialLabel::parse(bad).is_err(), "{bad:?}");
+        }
     }
 }

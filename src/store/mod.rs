@@ -11,7 +11,7 @@
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
-//! list), `holders` (who holds a scope), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `log`, `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `log`, `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -28,6 +28,7 @@ mod agent_row;
 mod agent_search;
 pub(crate) mod batch;
 pub(crate) mod cache;
+mod credential;
 mod error;
 mod fold;
 mod holders;
@@ -53,6 +54,7 @@ mod usage;
 pub(crate) mod write;
 
 pub use agent_search::AgentRows;
+pub use credential::{CredentialQuery, CredentialRecord};
 pub(crate) use error::LockedElsewhere;
 pub use error::{OpenError, StoreError};
 pub use holders::ScopeHolders;

@@ -20,6 +20,7 @@ use crate::domain::time::{Moment, Month, Timestamp};
 use crate::domain::tree::hash::NodeHash;
 
 use super::agent_search::AgentRows;
+use super::credential::ReadCredentials;
 use super::error::StoreError;
 use super::holders::ReadHolders;
 use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
@@ -35,6 +36,7 @@ use super::usage::ReadUsage;
 pub trait Records:
     ReadAgents
     + ReadHolders
+    + ReadCredentials
     + ReadRevocations
     + ReadEvents
     + SearchEvents
@@ -50,6 +52,7 @@ pub trait Records:
 impl<T> Records for T where
     T: ReadAgents
         + ReadHolders
+        + ReadCredentials
         + ReadRevocations
         + ReadEvents
         + SearchEvents

@@ -43,6 +43,7 @@ impl Agents {
         let max_live = self.parts.credentials_per_agent;
         let change = Change::Credential(CredentialChange::Rotate {
             credential: Box::new(credential),
+            label: None,
             overlap,
             max_live,
         });

@@ -35,6 +35,7 @@ mod allowance;
 mod ask;
 mod count;
 mod count_one;
+mod credentials;
 mod errors;
 mod events;
 mod holders;

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 
 use crate::domain::time::Timestamp;
+use crate::store::credential::ENDED_CREDENTIAL_TTL;
 use crate::store::error::StoreError;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::reply::REPLY_TTL;
@@ -50,6 +51,34 @@ pub(super) async fn clock(conn: &mut PgConnection) -> sqlx::Result<i64> {
     let sql = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
     sqlx::query_scalar(sql).fetch_one(conn).await
 }
+
+/// The statements that remove credentials which ended long ago, and what is noted of them.
+const REMOVE_ENDED: [&str; 6] = [
+    "delete from credential_use where (agent_id, credential_id) in (
+         select agent_id, credential_id from ended_credential
+         where ended_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+         order by ended_at, credential_id limit $3)",
+    "delete from expiry_notice where credential_id in (
+         select credential_id from ended_credential
+         where ended_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+         order by ended_at, credential_id limit $3)",
+    "delete from ended_credential where credential_id in (
+         select credential_id from ended_credential
+         where ended_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+         order by ended_at, credential_id limit $3)",
+    "delete from credential_use where (agent_id, credential_id) in (
+         select agent_id, credential_id from credential
+         where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+         order by expires_at, credential_id limit $3)",
+    "delete from expiry_notice where credential_id in (
+         select credential_id from credential
+         where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+         order by expires_at, credential_id limit $3)",
+    "delete from credential where credential_id in (
+         select credential_id from credential
+         where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+         order by expires_at, credential_id limit $3)",
+];
 
 /// The rows to remove, each kind with the seconds for which it is kept past its time. The smaller
 /// of both clocks decides, and each statement reads the database's clock itself. Of the issued
@@ -119,7 +148,8 @@ pub(super) async fn prune(
         ),
     ];
     let mut gone = 0;
-    for (sql, kept) in steps {
+    let ended = REMOVE_ENDED.map(|sql| (sql, ENDED_CREDENTIAL_TTL));
+    for (sql, kept) in steps.into_iter().chain(ended) {
         gone += ask!(lane, delete, sql, now, kept, most).await?;
     }
     Ok(gone)

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 16] = [
     (
         1,
         "initial",
@@ -84,6 +84,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
         15,
         "kept_reply",
         include_str!("../../../migrations/postgres/0015_kept_reply.sql"),
+    ),
+    (
+        16,
+        "credential",
+        include_str!("../../../migrations/postgres/0016_credential.sql"),
     ),
 ];
 

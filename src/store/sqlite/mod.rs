@@ -30,6 +30,7 @@ mod agent_columns;
 mod agent_search;
 mod agents;
 mod count;
+mod credentials;
 mod errors;
 mod events;
 mod file;

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 
 use crate::domain::time::Timestamp;
+use crate::store::credential::ENDED_CREDENTIAL_TTL;
 use crate::store::error::StoreError;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::reply::REPLY_TTL;
@@ -54,6 +55,34 @@ pub(super) async fn ping(lane: &Readers) -> Result<(), StoreError> {
                       (select max(version) from revoked_token), (select max(kid) from signing_key)";
     lane.look(SQL).await
 }
+
+/// The statements that remove credentials which ended long ago, and what is noted of them.
+const REMOVE_ENDED: [&str; 6] = [
+    "delete from credential_use where (agent_id, credential_id) in (
+         select agent_id, credential_id from ended_credential
+         where ended_at < ?1
+         order by ended_at, credential_id limit ?2)",
+    "delete from expiry_notice where credential_id in (
+         select credential_id from ended_credential
+         where ended_at < ?1
+         order by ended_at, credential_id limit ?2)",
+    "delete from ended_credential where credential_id in (
+         select credential_id from ended_credential
+         where ended_at < ?1
+         order by ended_at, credential_id limit ?2)",
+    "delete from credential_use where (agent_id, credential_id) in (
+         select agent_id, credential_id from credential
+         where expires_at < ?1
+         order by expires_at, credential_id limit ?2)",
+    "delete from expiry_notice where credential_id in (
+         select credential_id from credential
+         where expires_at < ?1
+         order by expires_at, credential_id limit ?2)",
+    "delete from credential where credential_id in (
+         select credential_id from credential
+         where expires_at < ?1
+         order by expires_at, credential_id limit ?2)",
+];
 
 pub(super) async fn prune(
     lane: &Writer,
@@ -115,7 +144,8 @@ pub(super) async fn prune(
         ),
     ];
     let mut gone = 0;
-    for (sql, before) in steps {
+    let ended = REMOVE_ENDED.map(|sql| (sql, now.saturating_add(-ENDED_CREDENTIAL_TTL)));
+    for (sql, before) in steps.into_iter().chain(ended) {
         gone += delete(lane, sql, before, most).await?;
     }
     Ok(gone)

@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 15] = [
+const MIGRATIONS: [(i64, &str, &str); 16] = [
     (
         1,
         "initial",
@@ -81,6 +81,11 @@ const MIGRATIONS: [(i64, &str, &str); 15] = [
         15,
         "kept_reply",
         include_str!("../../../migrations/sqlite/0015_kept_reply.sql"),
+    ),
+    (
+        16,
+        "credential",
+        include_str!("../../../migrations/sqlite/0016_credential.sql"),
     ),
 ];
 

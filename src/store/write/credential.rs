@@ -1,9 +1,11 @@
 //! What can be changed about an agent's secrets, and the event of each change. Must not know SQL.
 
-use crate::domain::credential::{Credential, SecretHash};
+use crate::domain::agent::LiveTokens;
+use crate::domain::credential::{Credential, CredentialLabel, SecretHash};
 use crate::domain::event::Event;
 use crate::domain::event::facts::CredentialFacts;
 use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::time::Timestamp;
 
 use super::previous::Previous;
 
@@ -11,17 +13,40 @@ use super::previous::Previous;
 /// besides `Applied`.
 #[derive(Debug, Clone)]
 pub enum CredentialChange {
+    /// One more credential. Raises the version. `NotFound`; `Conflict` if decommissioned; `TooMany`
+    /// if more than `max_live` would be live.
+    Create {
+        /// The new credential.
+        credential: Box<Credential>,
+        /// What the operator calls it.
+        label: Option<CredentialLabel>,
+        /// How many credentials may be live at once.
+        max_live: i64,
+    },
     /// A new credential. Each old credential ends after `overlap`, or at its own earlier end.
     /// Raises the version. `NotFound`; `Conflict` if decommissioned; `TooMany` if more than
     /// `max_live` would be live.
     Rotate {
         /// The new credential.
         credential: Box<Credential>,
+        /// What the operator calls it.
+        label: Option<CredentialLabel>,
         /// How many seconds the older credentials stay valid at most, by the store's clock; 0 ends
         /// them at once.
         overlap: i64,
         /// How many credentials may be live at once, if the old ones stay valid.
         max_live: i64,
+    },
+    /// Ends a credential at once. Raises the version, and also the epoch if the tokens are killed.
+    /// `NotFound` if the agent has no such credential; `Unchanged` if it had ended before and no
+    /// tokens are killed.
+    End {
+        /// The agent.
+        agent_id: AgentId,
+        /// The credential.
+        credential_id: CredentialId,
+        /// What happens to the agent's live tokens.
+        tokens: LiveTokens,
     },
     /// Replaces an imported hash. The version stays the same. `NotFound` if the hash is no longer
     /// `from`.
@@ -41,33 +66,85 @@ impl CredentialChange {
     /// The agent.
     pub(super) fn agent_id(&self) -> &AgentId {
         match self {
-            Self::Rotate { credential, .. } => &credential.agent_id,
-            Self::Rehash { agent_id, .. } => agent_id,
+            Self::Create { credential, .. } | Self::Rotate { credential, .. } => {
+                &credential.agent_id
+            }
+            Self::End { agent_id, .. } | Self::Rehash { agent_id, .. } => agent_id,
         }
     }
 
-    /// The audit event of the change.
-    pub(super) fn event(&self, previous: Previous) -> Event {
+    /// Whether this change may kill the agent's tokens.
+    pub(super) fn kills(&self) -> bool {
+        matches!(
+            self,
+            Self::End {
+                tokens: LiveTokens::Kill,
+                ..
+            }
+        )
+    }
+
+    /// The audit events of the change.
+    pub(super) fn events(&self, previous: Previous) -> Vec<Event> {
         match self {
-            Self::Rotate { credential, .. } => Event::CredentialRotated(CredentialFacts {
-                expires_at: credential.expires_at,
-                ends: match previous {
+            Self::Create { credential, .. } => {
+                vec![Event::CredentialCreated(new_facts(credential, vec![]))]
+            }
+            Self::Rotate { credential, .. } => {
+                let ends = match previous {
                     Previous::Ends(ends) => ends,
                     _ => vec![],
-                },
-                ..CredentialFacts::of_secret(credential.agent_id.clone(), credential.credential_id)
-            }),
+                };
+                vec![Event::CredentialRotated(new_facts(credential, ends))]
+            }
+            Self::End {
+                agent_id,
+                credential_id,
+                tokens,
+            } => {
+                let ended = match previous {
+                    Previous::Expiry(expires_at) => {
+                        let facts = old_facts(agent_id, *credential_id, expires_at);
+                        Some(Event::CredentialEnded(facts))
+                    }
+                    // It had ended before.
+                    _ => None,
+                };
+                let killed = (*tokens == LiveTokens::Kill)
+                    .then(|| Event::AgentTokensRevoked(agent_id.clone(), None));
+                ended.into_iter().chain(killed).collect()
+            }
             Self::Rehash {
                 agent_id,
                 credential_id,
                 ..
-            } => Event::CredentialRehashed(CredentialFacts {
-                expires_at: match previous {
+            } => {
+                let expires_at = match previous {
                     Previous::Expiry(expires_at) => expires_at,
                     _ => None,
-                },
-                ..CredentialFacts::of_secret(agent_id.clone(), *credential_id)
-            }),
+                };
+                let facts = old_facts(agent_id, *credential_id, expires_at);
+                vec![Event::CredentialRehashed(facts)]
+            }
         }
+    }
+}
+
+fn new_facts(credential: &Credential, ends: Vec<(CredentialId, Timestamp)>) -> CredentialFacts {
+    CredentialFacts {
+        expires_at: credential.expires_at,
+        ends,
+        ..CredentialFacts::of_secret(credential.agent_id.clone(), credential.credential_id)
+    }
+}
+
+fn old_facts(
+    agent_id: &AgentId,
+    credential_id: CredentialId,
+    expires_at: Option<Timestamp>,
+) -> CredentialFacts {
+    CredentialFacts {
+        expires_at,
+        ..CredentialFacts::of_secret(agent_id.clone(), credential_id)
     }
 }

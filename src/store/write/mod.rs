@@ -131,9 +131,9 @@ impl Change {
     pub(in crate::store) fn kills(&self) -> bool {
         match self {
             Self::Agent(change) => change.kills(),
+            Self::Credential(change) => change.kills(),
             Self::Token(TokenChange::Revoke { .. }) => true,
-            Self::Credential(_)
-            | Self::Scope(_)
+            Self::Scope(_)
             | Self::Key(_)
             | Self::Log(_)
             | Self::Refusals(_)
@@ -143,23 +143,24 @@ impl Change {
         }
     }
 
-    /// The audit event of the change, which tells what the change replaced as well. It is
-    /// recorded in the same commit. `None` for the log, which is made of events.
-    pub(in crate::store) fn event(&self, previous: Previous) -> Option<Event> {
-        match self {
-            Self::Agent(change) => Some(change.event()),
-            Self::Credential(change) => Some(change.event(previous)),
-            Self::Token(change) => Some(change.event()),
-            Self::Scope(change) => Some(change.event(previous)),
-            Self::Key(change) => Some(change.event()),
-            Self::Log(change) => change.event(),
-            Self::Refusals(refused) => Some(refused.event()),
-            Self::Usage(change) => change.event(),
-            Self::Exported(filter) => Some(Event::AuditExported {
+    /// The audit events of the change, which tell what the change replaced as well. They are
+    /// recorded in the same commit. There are none for the log, which is made of events.
+    pub(in crate::store) fn events(&self, previous: Previous) -> Vec<Event> {
+        let one = match self {
+            Self::Agent(change) => change.event(),
+            Self::Credential(change) => return change.events(previous),
+            Self::Token(change) => change.event(),
+            Self::Scope(change) => change.event(previous),
+            Self::Key(change) => change.event(),
+            Self::Log(change) => return Vec::from_iter(change.event()),
+            Self::Refusals(refused) => refused.event(),
+            Self::Usage(change) => return Vec::from_iter(change.event()),
+            Self::Exported(filter) => Event::AuditExported {
                 filter: filter.clone(),
-            }),
-            Self::Replayed(path) => Some(Event::IdempotencyReplayed { path: path.clone() }),
-        }
+            },
+            Self::Replayed(path) => Event::IdempotencyReplayed { path: path.clone() },
+        };
+        vec![one]
     }
 }
 
@@ -293,8 +294,14 @@ mod tests {
                 from: hash.clone(),
                 to: hash,
             }),
+            Change::Credential(CredentialChange::Create {
+                credential: Box::new(credential.clone()),
+                label: None,
+                max_live: 2,
+            }),
             Change::Credential(CredentialChange::Rotate {
                 credential: Box::new(credential),
+                label: None,
                 overlap: 0,
                 max_live: 2,
             }),
@@ -317,11 +324,12 @@ mod tests {
         #[test]
         fn no_event_holds_anything_of_a_secret(secret in "[A-Za-z0-9+/]{16,43}") {
             for change in changes(&secret) {
-                let event = change.event(Previous::Nothing).unwrap();
-                let row = format!("{event:?} {} {:?}", event.row_text(), event.data());
-                prop_assert!(!row.contains(&secret), "{row}");
-                let bytes = format!("{:?}", secret.as_bytes());
-                prop_assert!(!row.contains(bytes.trim_matches(['[', ']'])), "{row}");
+                for event in change.events(Previous::Nothing) {
+                    let row = format!("{event:?} {} {:?}", event.row_text(), event.data());
+                    prop_assert!(!row.contains(&secret), "{row}");
+                    let bytes = format!("{:?}", secret.as_bytes());
+                    prop_assert!(!row.contains(bytes.trim_matches(['[', ']'])), "{row}");
+                }
             }
         }
     }

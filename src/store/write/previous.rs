@@ -15,7 +15,8 @@ pub(in crate::store) enum Previous {
     Nothing,
     /// The credentials that were live before a rotation, oldest first, and when each one ends.
     Ends(Vec<(CredentialId, Timestamp)>),
-    /// When a credential expires whose hash was replaced; `None` if it does not.
+    /// When a credential was to expire that was ended, or whose hash was replaced; `None` if it was
+    /// not to expire.
     Expiry(Option<Timestamp>),
     /// A scope as it was before it was updated or deleted.
     Before(CatalogueEntry),

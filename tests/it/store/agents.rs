@@ -380,6 +380,7 @@ async fn an_unknown_agent_is_not_found_by_any_change(db: &Database) {
         Change::Credential(CredentialChange::Rotate {
             credential: Box::new(credential("nobody", "new")),
             overlap: 0,
+            label: None,
             max_live: 2,
         })
     };

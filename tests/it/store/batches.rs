@@ -93,6 +93,7 @@ impl World {
             write(Change::Credential(CredentialChange::Rotate {
                 credential: Box::new(credential(name, "second")),
                 overlap: 86_400,
+                label: None,
                 max_live: 10,
             }))
         };

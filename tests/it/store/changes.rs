@@ -237,6 +237,7 @@ fn rotation(credential: Credential, overlap: i64) -> Change {
     Change::Credential(CredentialChange::Rotate {
         credential: Box::new(credential),
         overlap,
+        label: None,
         max_live: 10,
     })
 }

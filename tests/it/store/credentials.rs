@@ -38,6 +38,7 @@ async fn rotate(
     let change = Change::Credential(CredentialChange::Rotate {
         credential: Box::new(credential),
         overlap: old_expires_at - at,
+        label: None,
         max_live: 10,
     });
     db.set_clock(Timestamp(at));
@@ -118,6 +119,7 @@ async fn a_rotation_that_would_leave_too_many_secrets_changes_nothing(db: &Datab
             Change::Credential(CredentialChange::Rotate {
                 credential,
                 overlap,
+                label: None,
                 max_live: 2,
             }),
         )
@@ -161,6 +163,7 @@ async fn rotations_at_once_never_leave_more_secrets_than_allowed(db: &Database) 
         let change = Change::Credential(CredentialChange::Rotate {
             credential,
             overlap: 100,
+            label: None,
             max_live: 3,
         });
         commit(&*db.open().await, change).await
@@ -269,6 +272,7 @@ async fn an_imported_credential_is_known_at_once(db: &Database) {
     let change = Change::Credential(CredentialChange::Rotate {
         credential: Box::new(credential("b", "new")),
         overlap: 0,
+        label: None,
         max_live: 2,
     });
     assert_eq!(commit(&*store, change).await, Outcome::Applied);

@@ -8,6 +8,7 @@ mod changes;
 mod codes;
 mod conditions;
 mod credentials;
+mod ended_credentials;
 mod faults;
 mod filters;
 mod issue;

@@ -10,7 +10,9 @@ use sealwright::testing::domain::id::HolderId;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Moment;
 use sealwright::testing::domain::usage::Day;
-use sealwright::testing::store::{EventTable, IdRange, KilledAgentQuery, LogEntryKind, ReplyPlace};
+use sealwright::testing::store::{
+    CredentialQuery, EventTable, IdRange, KilledAgentQuery, LogEntryKind, ReplyPlace,
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{NOW, create, id, issue, jti, uuid};
@@ -48,6 +50,12 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         }],
     );
     let (name, filter) = (AgentName::parse("x").unwrap(), AgentFilter::default());
+    let credentials = CredentialQuery {
+        now: NOW,
+        ended_after: None,
+        before: None,
+        limit: 10,
+    };
     let holder = HolderId(uuid(NOW));
     let scope = Scope::parse("agents:read").unwrap();
     let (sought, range) = (
@@ -72,6 +80,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         agents_where(&filter, None, None, 10),
         agents_named(&name, 10),
         existing_agents(&agents),
+        credentials(&agents[0], credentials),
         agent_usage(&agents[0], Day(0), Day(1)),
         quota_uses(&agents, NOW.month()),
         expiring_credentials((NOW, NOW), 1, 1),

@@ -65,6 +65,7 @@ async fn rows_wound_back_within_a_second_get_other_epochs_and_versions(db: &Data
         Change::Credential(CredentialChange::Rotate {
             credential: Box::new(credential("a", &CredentialId(uuid(NOW)).to_string())),
             overlap: 0,
+            label: None,
             max_live: 2,
         })
     };

@@ -6,6 +6,7 @@
 use sqlx::postgres::PgConnection;
 
 use crate::domain::about::{Description, Owner};
+use crate::domain::act::Actor;
 use crate::domain::agent::{Agent, AgentStatus, LiveTokens, Profile, SuspendedBy, UserId};
 use crate::domain::credential::Credential;
 use crate::domain::id::AgentId;
@@ -14,18 +15,21 @@ use crate::domain::ttl::Ttl;
 use crate::store::agent_row::ProfileLists;
 use crate::store::write::{AgentChange, Kill, Outcome, transition};
 
-use super::credential::insert_credential;
+use super::new_credential::insert_credential;
 use super::status::status_of;
 
-/// Applies one change. `killed` is the version of the revocation list if this change raises it.
+/// Applies one change of `by`. `killed` is the version of the revocation list if this change raises it.
 pub(super) async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,
+    by: &Actor,
     change: &AgentChange,
     killed: i64,
 ) -> sqlx::Result<Outcome> {
     match change {
-        AgentChange::Create { agent, credential } => create_agent(conn, agent, credential).await,
+        AgentChange::Create { agent, credential } => {
+            create_agent(conn, by, agent, credential).await
+        }
         AgentChange::Update {
             agent_id,
             expected_version,
@@ -50,6 +54,7 @@ pub(super) async fn apply(
 
 async fn create_agent(
     conn: &mut PgConnection,
+    by: &Actor,
     agent: &Agent,
     credential: &Credential,
 ) -> sqlx::Result<Outcome> {
@@ -87,7 +92,7 @@ async fn create_agent(
     if made.rows_affected() == 0 {
         return Ok(Outcome::Conflict);
     }
-    insert_credential(conn, credential).await?;
+    insert_credential(conn, credential, None, by).await?;
     remember_users(conn, profile).await?;
     Ok(Outcome::Applied)
 }
@@ -137,7 +142,7 @@ async fn update_agent(
 }
 
 /// Kills all tokens of an agent, and changes its status as the kill says.
-async fn kill_agent(
+pub(super) async fn kill_agent(
     conn: &mut PgConnection,
     at: Timestamp,
     agent_id: &AgentId,

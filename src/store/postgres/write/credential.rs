@@ -4,25 +4,60 @@
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::credential::{Credential, SecretHash};
+use crate::domain::act::Actor;
+use crate::domain::agent::LiveTokens;
+use crate::domain::credential::{Credential, CredentialLabel, SecretHash};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::Timestamp;
-use crate::store::write::{CredentialChange, Effect, Outcome, Previous, effect};
+use crate::store::write::{CredentialChange, Effect, Kill, Outcome, Previous, effect};
 
+use super::agent::kill_agent;
+use super::new_credential::insert_credential;
 use super::status::status_of;
 
-/// Applies one change.
+/// Applies one change of `by`. `killed` is the version of the revocation list if this change raises
+/// it.
 pub(super) async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,
+    by: &Actor,
     change: &CredentialChange,
+    killed: i64,
 ) -> sqlx::Result<Effect> {
     match change {
+        CredentialChange::Create {
+            credential,
+            label,
+            max_live,
+        } => create_secret(conn, at, by, (credential, label.as_ref()), *max_live).await,
         CredentialChange::Rotate {
             credential,
+            label,
             overlap,
             max_live,
-        } => rotate_secret(conn, at, credential, *overlap, *max_live).await,
+        } => {
+            let new = (&**credential, label.as_ref());
+            rotate_secret(conn, at, by, new, *overlap, *max_live).await
+        }
+        CredentialChange::End {
+            agent_id,
+            credential_id,
+            tokens,
+        } => {
+            let end = end_credential(conn, at, by, agent_id, *credential_id).await?;
+            match (end, tokens) {
+                (End::Missing, _) => Ok(effect(Outcome::NotFound)),
+                (End::Before, LiveTokens::Keep) => Ok(effect(Outcome::Unchanged)),
+                (End::Now(expires_at), LiveTokens::Keep) => {
+                    raise_version(conn, at, agent_id).await?;
+                    Ok((Outcome::Applied, Previous::Expiry(expires_at)))
+                }
+                (end, LiveTokens::Kill) => {
+                    let outcome = kill_agent(conn, at, agent_id, Kill::Tokens, killed).await?;
+                    Ok((outcome, end.previous()))
+                }
+            }
+        }
         CredentialChange::Rehash {
             agent_id,
             credential_id,
@@ -32,35 +67,72 @@ pub(super) async fn apply(
     }
 }
 
+/// A new credential, and what the operator calls it.
+type New<'a> = (&'a Credential, Option<&'a CredentialLabel>);
+
+/// What happened to a credential that was to be ended.
+enum End {
+    /// The agent has no such credential.
+    Missing,
+    /// It had ended before.
+    Before,
+    /// It was ended now. It was to expire at this time, if at all.
+    Now(Option<Timestamp>),
+}
+
+impl End {
+    fn previous(self) -> Previous {
+        match self {
+            Self::Now(expires_at) => Previous::Expiry(expires_at),
+            Self::Missing | Self::Before => Previous::Nothing,
+        }
+    }
+}
+
+async fn create_secret(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    by: &Actor,
+    (credential, label): New<'_>,
+    max_live: i64,
+) -> sqlx::Result<Effect> {
+    let agent_id = &credential.agent_id;
+    if let Some(refused) = refuse_final(conn, agent_id).await? {
+        return Ok(effect(refused));
+    }
+    if live_credentials(conn, at, agent_id).await? >= max_live {
+        return Ok(effect(Outcome::TooMany));
+    }
+    move_ended(conn, at, agent_id).await?;
+    insert_credential(conn, credential, label, by).await?;
+    raise_version(conn, at, agent_id).await?;
+    Ok(effect(Outcome::Applied))
+}
+
 async fn rotate_secret(
     conn: &mut PgConnection,
     at: Timestamp,
-    credential: &Credential,
+    by: &Actor,
+    (credential, label): New<'_>,
     overlap: i64,
     max_live: i64,
 ) -> sqlx::Result<Effect> {
     let agent_id = &credential.agent_id;
-    match status_of(conn, agent_id).await? {
-        None => return Ok(effect(Outcome::NotFound)),
-        Some(status) if status.is_final() => return Ok(effect(Outcome::Conflict)),
-        Some(_) => {}
+    if let Some(refused) = refuse_final(conn, agent_id).await? {
+        return Ok(effect(refused));
     }
-    let sql = "select count(*) from credential where agent_id = $1 and (expires_at is null or expires_at > $2)";
-    let live: i64 = sqlx::query_scalar(sql)
-        .bind(agent_id.as_str())
-        .bind(at.0)
-        .fetch_one(&mut *conn)
-        .await?;
-    if overlap > 0 && live >= max_live {
+    if overlap > 0 && live_credentials(conn, at, agent_id).await? >= max_live {
         return Ok(effect(Outcome::TooMany));
     }
-    let sql = "update credential set expires_at = least(expires_at, $2)
+    let sql = "update credential
+               set ends_by = case when expires_at <= $2 then ends_by else $4 end, expires_at = least(expires_at, $2)
                where agent_id = $1 and (expires_at is null or expires_at > $3)
                returning position, credential_id, expires_at";
     let mut ended: Vec<(i64, Uuid, i64)> = sqlx::query_as(sql)
         .bind(agent_id.as_str())
         .bind(at.saturating_add(overlap).0)
         .bind(at.0)
+        .bind(by.to_string())
         .fetch_all(&mut *conn)
         .await?;
     ended.sort_unstable();
@@ -68,13 +140,107 @@ async fn rotate_secret(
         .into_iter()
         .map(|(_, id, ends_at)| (CredentialId(id), Timestamp(ends_at)))
         .collect();
-    let sql = "delete from credential where agent_id = $1 and expires_at <= $2";
+    move_ended(conn, at, agent_id).await?;
+    insert_credential(conn, credential, label, by).await?;
+    raise_version(conn, at, agent_id).await?;
+    Ok((Outcome::Applied, Previous::Ends(ends)))
+}
+
+async fn end_credential(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    by: &Actor,
+    agent_id: &AgentId,
+    credential_id: CredentialId,
+) -> sqlx::Result<End> {
+    if status_of(conn, agent_id).await?.is_none() {
+        return Ok(End::Missing);
+    }
+    let sql = "select expires_at from credential where agent_id = $1 and credential_id = $2";
+    let held: Option<Option<i64>> = sqlx::query_scalar(sql)
+        .bind(agent_id.as_str())
+        .bind(credential_id.0)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(expires_at) = held else {
+        let sql = "select exists (select from ended_credential where agent_id = $1 and credential_id = $2)";
+        let has_ended: bool = sqlx::query_scalar(sql)
+            .bind(agent_id.as_str())
+            .bind(credential_id.0)
+            .fetch_one(conn)
+            .await?;
+        return Ok(if has_ended { End::Before } else { End::Missing });
+    };
+    if expires_at.is_some_and(|end| end <= at.0) {
+        return Ok(End::Before);
+    }
+    let sql = "update credential set expires_at = $3, ends_by = $4 where agent_id = $1 and credential_id = $2";
     sqlx::query(sql)
         .bind(agent_id.as_str())
+        .bind(credential_id.0)
         .bind(at.0)
+        .bind(by.to_string())
         .execute(&mut *conn)
         .await?;
-    insert_credential(conn, credential).await?;
+    move_ended(conn, at, agent_id).await?;
+    Ok(End::Now(expires_at.map(Timestamp)))
+}
+
+/// Why this agent gets no secret, if its status says so. Its row is locked until the commit, so
+/// that no two transactions count its secrets at once.
+async fn refuse_final(
+    conn: &mut PgConnection,
+    agent_id: &AgentId,
+) -> sqlx::Result<Option<Outcome>> {
+    Ok(match status_of(conn, agent_id).await? {
+        None => Some(Outcome::NotFound),
+        Some(status) if status.is_final() => Some(Outcome::Conflict),
+        Some(_) => None,
+    })
+}
+
+async fn live_credentials(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    agent_id: &AgentId,
+) -> sqlx::Result<i64> {
+    let sql = "select count(*) from credential where agent_id = $1 and (expires_at is null or expires_at > $2)";
+    sqlx::query_scalar(sql)
+        .bind(agent_id.as_str())
+        .bind(now.0)
+        .fetch_one(conn)
+        .await
+}
+
+/// Moves the credentials that have ended to their own table, which has nothing that could verify a
+/// secret. A credential may be there already if its row came back from a backup.
+async fn move_ended(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    agent_id: &AgentId,
+) -> sqlx::Result<()> {
+    let sql = "with ended as (
+                   delete from credential where agent_id = $1 and expires_at <= $2
+                   returning credential_id, position, agent_id, label, prefix, created_at, created_by, expires_at,
+                             ends_by
+               )
+               insert into ended_credential (credential_id, position, agent_id, label, prefix, created_at,
+                                             created_by, ended_at, ended_by)
+               select * from ended
+               on conflict (credential_id) do update set ended_at = excluded.ended_at, ended_by = excluded.ended_by";
+    sqlx::query(sql)
+        .bind(agent_id.as_str())
+        .bind(now.0)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+async fn raise_version(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    agent_id: &AgentId,
+) -> sqlx::Result<()> {
     let sql = "update agent
                set version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint), updated_at = $2
                where agent_id = $1";
@@ -82,8 +248,8 @@ async fn rotate_secret(
         .bind(agent_id.as_str())
         .bind(at.0)
         .execute(conn)
-        .await?;
-    Ok((Outcome::Applied, Previous::Ends(ends)))
+        .await
+        .map(drop)
 }
 
 async fn rehash_credential(
@@ -110,24 +276,4 @@ async fn rehash_credential(
         }
         None => effect(Outcome::NotFound),
     })
-}
-
-pub(super) async fn insert_credential(
-    conn: &mut PgConnection,
-    credential: &Credential,
-) -> sqlx::Result<()> {
-    let sql = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic)
-               values ($1, $2, $3, $4, $5, $6, $7, $8)";
-    sqlx::query(sql)
-        .bind(credential.credential_id.0)
-        .bind(credential.agent_id.as_str())
-        .bind(&*credential.hash.0)
-        .bind(credential.tag.as_ref().map(|tag| &*tag.0))
-        .bind(&credential.prefix)
-        .bind(credential.created_at.0)
-        .bind(credential.expires_at.map(|t| t.0))
-        .bind(credential.raw_basic)
-        .execute(conn)
-        .await
-        .map(drop)
 }

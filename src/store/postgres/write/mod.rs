@@ -30,6 +30,7 @@ mod condition;
 mod credential;
 mod key;
 mod log;
+mod new_credential;
 mod reply;
 mod scope;
 mod status;
@@ -109,11 +110,11 @@ pub(super) async fn apply_all(
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
         let (outcome, previous) = apply_once(conn, now, write, version + 1).await?;
-        if outcome == Outcome::Applied
-            && let Some(event) = write.change.event(previous)
-        {
-            let event = event.killed_in(version + 1);
-            record(conn, now, &write.act, &event).await?;
+        if outcome == Outcome::Applied {
+            for event in write.change.events(previous) {
+                let event = event.killed_in(version + 1);
+                record(conn, now, &write.act, &event).await?;
+            }
         }
         if outcome == Outcome::Applied {
             version += i64::from(write.change.kills());
@@ -178,9 +179,10 @@ async fn apply(
     {
         return Ok(effect(outcome));
     }
+    let by = &write.act.who;
     match &write.change {
-        Change::Agent(change) => agent::apply(conn, at, change, killed).await.map(effect),
-        Change::Credential(change) => credential::apply(conn, at, change).await,
+        Change::Agent(change) => agent::apply(conn, at, by, change, killed).await.map(effect),
+        Change::Credential(change) => credential::apply(conn, at, by, change, killed).await,
         Change::Token(change) => token::apply(conn, change, killed).await.map(effect),
         Change::Scope(change) => scope::apply(conn, change).await,
         Change::Key(change) => key::apply(conn, at, change).await.map(effect),

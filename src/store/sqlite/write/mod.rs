@@ -26,6 +26,7 @@ mod condition;
 mod credential;
 mod key;
 mod log;
+mod new_credential;
 mod reply;
 mod scope;
 mod status;
@@ -81,11 +82,11 @@ pub(super) async fn apply_all(
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
         let (outcome, previous) = apply_once(conn, write, version + 1).await?;
-        if outcome == Outcome::Applied
-            && let Some(event) = write.change.event(previous)
-        {
-            let event = event.killed_in(version + 1);
-            record(conn, write.act.at.second(), &write.act, &event).await?;
+        if outcome == Outcome::Applied {
+            for event in write.change.events(previous) {
+                let event = event.killed_in(version + 1);
+                record(conn, write.act.at.second(), &write.act, &event).await?;
+            }
         }
         if outcome == Outcome::Applied {
             version += i64::from(write.change.kills());
@@ -127,19 +128,14 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
     {
         return Ok(effect(outcome));
     }
+    let (at, by) = (write.act.at, &write.act.who);
     match &write.change {
-        Change::Agent(change) => agent::apply(conn, write.act.at, change, killed)
-            .await
-            .map(effect),
-        Change::Credential(change) => credential::apply(conn, write.act.at, change).await,
+        Change::Agent(change) => agent::apply(conn, at, by, change, killed).await.map(effect),
+        Change::Credential(change) => credential::apply(conn, at, by, change, killed).await,
         Change::Token(change) => token::apply(conn, change, killed).await.map(effect),
-        Change::Scope(change) => scope::apply(conn, write.act.at, change).await,
-        Change::Key(change) => key::apply(conn, write.act.at.second(), change)
-            .await
-            .map(effect),
-        Change::Log(change) => log::apply(conn, write.act.at.second(), change)
-            .await
-            .map(effect),
+        Change::Scope(change) => scope::apply(conn, at, change).await,
+        Change::Key(change) => key::apply(conn, at.second(), change).await.map(effect),
+        Change::Log(change) => log::apply(conn, at.second(), change).await.map(effect),
         Change::Refusals(_) | Change::Exported(_) | Change::Replayed(_) => {
             Ok(effect(Outcome::Applied))
         }

@@ -1,0 +1,35 @@
+//! The row of a new credential, on SQLite. Must not know why it is made.
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::domain::act::Actor;
+use crate::domain::credential::{Credential, CredentialLabel};
+
+/// Adds a credential that `by` makes.
+pub(super) async fn insert_credential(
+    conn: &mut SqliteConnection,
+    credential: &Credential,
+    label: Option<&CredentialLabel>,
+    by: &Actor,
+) -> sqlx::Result<()> {
+    // Ended credentials keep their positions, so a position is not given twice.
+    let sql = "insert into credential (position, credential_id, agent_id, hash, tag, prefix, created_at, expires_at,
+                                       raw_basic, label, created_by)
+               select 1 + max((select coalesce(max(position), 0) from credential),
+                              (select coalesce(max(position), 0) from ended_credential where agent_id = ?2)),
+                      ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10";
+    sqlx::query(sql)
+        .bind(credential.credential_id.0)
+        .bind(credential.agent_id.as_str())
+        .bind(&*credential.hash.0)
+        .bind(credential.tag.as_ref().map(|tag| &*tag.0))
+        .bind(&credential.prefix)
+        .bind(credential.created_at.0)
+        .bind(credential.expires_at.map(|t| t.0))
+        .bind(credential.raw_basic)
+        .bind(label.map(CredentialLabel::as_str))
+        .bind(by.to_string())
+        .execute(conn)
+        .await
+        .map(drop)
+}
