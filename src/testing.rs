@@ -257,6 +257,11 @@ pub mod service {
         pub mod agents {
             pub use crate::service::manage::agents::{Agents, NewAgent};
         }
+        pub mod credentials {
+            pub use crate::service::manage::credentials::{
+                CredentialPage, ListedCredentials, Rotation, SecretTerms,
+            };
+        }
         pub use crate::service::manage::ManageError;
         pub mod idempotency {
             pub use crate::service::manage::idempotency::{

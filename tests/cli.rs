@@ -1,6 +1,6 @@
 //! Tests of the command line: each test runs the real program on a store of its own.
 //!
-//! - `agent`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: one family of commands
+//! - `agent`, `credential`, `import`, `risk`, `scope_key_token`, `configuration`, `usage`: one family of commands
 //!   each
 //! - `about`: what operators say about agents
 //! - `audit`: the tamper-evident log
@@ -35,6 +35,8 @@ mod audit;
 mod audit_events;
 #[path = "cli/configuration.rs"]
 mod configuration;
+#[path = "cli/credential.rs"]
+mod credential;
 #[expect(
     dead_code,
     clippy::expect_used,

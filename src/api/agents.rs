@@ -12,7 +12,9 @@ use crate::domain::quota::Usage;
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
-use crate::service::manage::view::{AgentView, CredentialView};
+use crate::service::manage::view::AgentView;
+
+use super::credentials::CredentialJson;
 
 /// An agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -95,23 +97,6 @@ pub struct UsageJson {
     pub resets_at: String,
 }
 
-/// The part of a credential that may be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Credential)]
-pub struct CredentialJson {
-    /// The credential's id.
-    pub credential_id: String,
-    /// The first characters of the secret; empty unless this store generated the secret.
-    pub prefix: String,
-    /// When the credential was made.
-    #[schema(format = DateTime)]
-    pub created_at: String,
-    /// When the credential expires; `null` means never.
-    #[schema(format = DateTime, required)]
-    pub expires_at: Option<String>,
-}
-
 impl From<AgentView> for AgentJson {
     fn from(view: AgentView) -> Self {
         let AgentView {
@@ -157,17 +142,6 @@ impl From<Usage> for UsageJson {
             issued: usage.issued,
             limit: usage.limit,
             resets_at: usage.month.resets_at().to_rfc3339(),
-        }
-    }
-}
-
-impl From<CredentialView> for CredentialJson {
-    fn from(credential: CredentialView) -> Self {
-        Self {
-            credential_id: credential.credential_id.to_string(),
-            prefix: credential.prefix.into(),
-            created_at: credential.created_at.to_rfc3339(),
-            expires_at: credential.expires_at.map(Timestamp::to_rfc3339),
         }
     }
 }

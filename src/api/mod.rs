@@ -2,10 +2,11 @@
 //! UTC.
 //!
 //! Owns how a service's results are written as JSON, for endpoints and for commands. Must not know
-//! who asks, or where the JSON is sent. Nothing here holds any part of a secret.
+//! who asks, or where the JSON is sent. A secret is only in the type for a new one.
 
 pub(crate) mod agents;
 pub(crate) mod audit;
+pub(crate) mod credentials;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod scopes;

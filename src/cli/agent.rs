@@ -12,6 +12,7 @@ use crate::domain::agent::SuspendedBy;
 use crate::domain::agent_filter::AgentFilter;
 use crate::domain::id::AgentId;
 use crate::service::manage::agents::{Agents, NewAgent};
+use crate::service::manage::credentials::Rotation;
 use crate::service::manage::usage::UsageQuery;
 
 use super::agent_args::{ChangeArgs, CreateAgent, RotateArgs, UpdateAgent, UsageArgs};
@@ -117,8 +118,12 @@ pub(super) async fn run(
                 .await;
         }
         AgentCommand::RotateSecret(args) => {
+            let rotation = Rotation {
+                overlap: args.overlap,
+                ..Rotation::default()
+            };
             let made = agents
-                .rotate_secret(&args.who.find(&agents).await?, None, args.overlap, act)
+                .rotate_secret(&args.who.find(&agents).await?, rotation, act)
                 .await?;
             return new_secret::print(
                 &agents,

@@ -10,7 +10,7 @@ use crate::domain::agent::{AgentName, Audience, LiveTokens, Profile, RedirectUri
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::usage::Day;
-use crate::service::manage::MAX_OVERLAP;
+use crate::service::manage::credentials::MAX_OVERLAP;
 use crate::service::manage::patch::ProfilePatch;
 
 use super::agent_ref::AgentRef;

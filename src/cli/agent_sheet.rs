@@ -86,16 +86,22 @@ pub(super) fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
             .as_deref()
             .map(|t| format!(", ends {t}"))
             .unwrap_or_default();
-        let shown = match credential.prefix.as_str() {
-            "" => "not generated here".to_owned(),
-            prefix => format!("{prefix}…"),
-        };
+        let shown = hint(&credential.hint);
         rows.push((
             "credential",
             format!("{} ({shown}{until})", credential.credential_id),
         ));
     }
     rows
+}
+
+/// The beginning of a secret, which tells it from others.
+pub(super) fn hint(hint: &str) -> String {
+    if hint.is_empty() {
+        "not generated here".to_owned()
+    } else {
+        format!("{hint}…")
+    }
 }
 
 /// The usage of one agent, one property or day in each row.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use super::agent::AgentCommand;
 use super::audit::AuditCommand;
 use super::config::ConfigCommand;
+use super::credential::CredentialCommand;
 use super::input;
 use super::key::KeyCommand;
 use super::scope::ScopeCommand;
@@ -39,6 +40,9 @@ pub(super) enum Command {
     /// Make, show, change and stop agents
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// The secrets of an agent: list, make, rotate and revoke them
+    #[command(subcommand)]
+    Credential(CredentialCommand),
     /// The catalogue of scopes
     #[command(subcommand)]
     Scope(ScopeCommand),

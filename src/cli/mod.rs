@@ -27,6 +27,8 @@ mod audit_verify;
 mod commands;
 mod completions;
 mod config;
+mod credential;
+mod credential_sheet;
 mod failure;
 mod healthcheck;
 mod import;
@@ -131,6 +133,7 @@ fn execute(
         }
         Command::Migrate => serve::migrate(&config),
         Command::Agent(command) => block_on(agent::run(command, &config, out)),
+        Command::Credential(command) => block_on(credential::run(command, &config, out)),
         Command::Scope(command) => block_on(scope::run(command, &config, out)),
         Command::Key(command) => block_on(key::run(command, &config, out)),
         Command::Token(command) => block_on(token::run(command, &config, out)),

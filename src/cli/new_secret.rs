@@ -8,6 +8,7 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 
 use crate::api::agents::AgentJson;
+use crate::api::credentials::NewCredentialJson;
 use crate::app;
 use crate::config::Config;
 use crate::domain::id::AgentId;
@@ -18,6 +19,7 @@ use crate::service::manage::view::NewSecret;
 use crate::telemetry::error_chain;
 
 use super::agent_sheet::properties;
+use super::credential_sheet::credential_properties;
 use super::failure::{CommandFailure, tell};
 use super::output::{Printer, Sheet};
 
@@ -35,6 +37,8 @@ pub(super) enum SecretSource {
 pub(super) enum Occasion {
     /// No: this secret was made together with the agent.
     Creation,
+    /// Yes, and the older secret stays valid.
+    Addition,
     /// Yes: the operator file may hold the old secret.
     Rotation,
 }
@@ -78,7 +82,7 @@ pub(super) async fn print(
 ) -> Result<(), CommandFailure> {
     let read = agents.show(&made.agent_id).await;
     let unread = read.as_ref().err().map(|error| error_chain(error));
-    let (warnings, agent_id) = (made.warnings, made.agent_id.to_string());
+    let (warnings, agent_id) = (made.warnings.clone(), made.agent_id.to_string());
     let answer = WithSecret {
         agent: match read {
             Ok(agent) => AgentPart::Whole(Box::new(AgentJson {
@@ -91,7 +95,7 @@ pub(super) async fn print(
             },
         },
         client_secret: made.secret.expose().to_owned(),
-        credential_id: made.credential_id.to_string(),
+        credential_id: made.credential.credential_id.to_string(),
         old_secret_expires_at: made.old_expires_at.map(Timestamp::to_rfc3339),
     };
     let printed = out.print(&answer, || {
@@ -104,16 +108,48 @@ pub(super) async fn print(
         }
         Sheet::of(rows)
     });
-    let file = match occasion {
-        Occasion::Creation => None,
-        Occasion::Rotation => renew_file(config, &made.agent_id, Some(&made.secret)),
-    };
     if let Some(why) = unread {
         tell(&format!(
             "the secret was made; the agent itself cannot be shown: {why}"
         ));
     }
     out.warn(&warnings);
+    finish(config, &made, (source, occasion), printed, out)
+}
+
+/// Prints a new credential with its secret, and then removes the old secret from the operator file.
+pub(super) fn print_credential(
+    config: &Config,
+    made: &NewSecret,
+    occasion: Occasion,
+    out: Printer,
+) -> Result<(), CommandFailure> {
+    let answer = NewCredentialJson::from(made);
+    let printed = out.print(&answer, || {
+        let mut rows = vec![
+            ("client id", answer.agent_id.clone()),
+            ("client secret", answer.client_secret.clone()),
+        ];
+        rows.extend(credential_properties(&answer.credential));
+        let old = answer.old_secret_expires_at.clone();
+        rows.extend(old.map(|end| ("old secrets end", end)));
+        Sheet::of(rows)
+    });
+    finish(config, made, (SecretSource::Drawn, occasion), printed, out)
+}
+
+/// Removes the old secret from the operator file, and says where the new one is.
+fn finish(
+    config: &Config,
+    made: &NewSecret,
+    (source, occasion): (SecretSource, Occasion),
+    printed: Result<(), CommandFailure>,
+    out: Printer,
+) -> Result<(), CommandFailure> {
+    let file = match occasion {
+        Occasion::Creation | Occasion::Addition => None,
+        Occasion::Rotation => renew_file(config, &made.agent_id, Some(&made.secret)),
+    };
     let is_elsewhere = source == SecretSource::Chosen || file.is_some();
     let remedy = match (source, file) {
         (SecretSource::Chosen, _) => "its secret is the one that was given".to_owned(),

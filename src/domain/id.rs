@@ -106,6 +106,18 @@ uuid_id! {
     HolderId
 }
 
+impl CredentialId {
+    /// Accepts a UUID in hyphenated form.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let id = Uuid::try_parse(text).map_err(|_| Invalid("a credential's id is a UUID"))?;
+        if text.len() == 36 {
+            Ok(Self(id))
+        } else {
+            Err(Invalid("a credential's id is a UUID"))
+        }
+    }
+}
+
 impl Jti {
     /// Accepts a UUID of any version, in hyphenated form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {

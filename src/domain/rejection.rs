@@ -75,6 +75,8 @@ pub enum RejectionCode {
     AgentDecommissioned,
     /// The agent would have more live secrets than the configuration allows.
     TooManyCredentials,
+    /// The agent has no credential with this id.
+    CredentialNotFound,
     /// Other requests changed the agent again and again meanwhile.
     AgentKeptChanging,
     /// The catalogue has no such scope.
@@ -95,7 +97,7 @@ pub enum RejectionCode {
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ValidationError,
         Self::IdempotencyKeyReused,
         Self::IdempotencyInProgress,
@@ -104,6 +106,7 @@ impl RejectionCode {
         Self::IdOfUser,
         Self::AgentDecommissioned,
         Self::TooManyCredentials,
+        Self::CredentialNotFound,
         Self::AgentKeptChanging,
         Self::ScopeNotFound,
         Self::ScopeExists,
@@ -126,6 +129,7 @@ impl RejectionCode {
             Self::IdOfUser => ("ID_OF_USER", Class::Conflict, "an agent and a user, now or earlier, would have the same id"),
             Self::AgentDecommissioned => ("AGENT_DECOMMISSIONED", Class::Conflict, "the agent is decommissioned, which is for ever"),
             Self::TooManyCredentials => ("TOO_MANY_CREDENTIALS", Class::Conflict, "the agent has as many live secrets as it may have"),
+            Self::CredentialNotFound => ("CREDENTIAL_NOT_FOUND", Class::NotFound, "the agent has no credential with this id"),
             Self::AgentKeptChanging => ("AGENT_KEPT_CHANGING", Class::Conflict, "the agent kept changing under this update: try again"),
             Self::ScopeNotFound => ("SCOPE_NOT_FOUND", Class::NotFound, "the scope is not in the catalogue"),
             Self::ScopeExists => ("SCOPE_EXISTS", Class::Conflict, "the catalogue has this scope already"),

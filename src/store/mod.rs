@@ -54,6 +54,7 @@ mod usage;
 pub(crate) mod write;
 
 pub use agent_search::AgentRows;
+pub(crate) use credential::ENDED_CREDENTIAL_TTL;
 pub use credential::{CredentialQuery, CredentialRecord};
 pub(crate) use error::LockedElsewhere;
 pub use error::{OpenError, StoreError};

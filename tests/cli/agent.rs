@@ -501,7 +501,7 @@ fn an_update_can_replace_the_secret_too() {
     // The chosen secret is not shown, not even its prefix. If the secret is refused, the rest of
     // the update is refused too.
     assert_eq!(
-        home.json(&["agent", "show", "a"])["credentials"][0]["prefix"],
+        home.json(&["agent", "show", "a"])["credentials"][0]["hint"],
         ""
     );
     home.json(&["agent", "decommission", "a"]);

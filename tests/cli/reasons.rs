@@ -32,6 +32,8 @@ fn every_command_that_changes_something_takes_a_reason() {
         "agent suspend a",
         "agent reactivate a",
         "agent rotate-secret a --overlap 60",
+        "credential rotate a",
+        "credential create --name m",
         "agent revoke-tokens --name m",
         "agent decommission a",
         "agent import agents.csv",
@@ -90,7 +92,13 @@ fn a_command_that_changes_nothing_takes_no_reason() {
         "--scope",
         "agents:read",
     ]);
-    for line in ["agent list", "agent show a", "scope list", "key list"] {
+    for line in [
+        "agent list",
+        "agent show a",
+        "credential list a",
+        "scope list",
+        "key list",
+    ] {
         let arguments: Vec<&str> = line.split(' ').chain(["--reason", "x"]).collect();
         home.run(&arguments).refused(2, "--reason");
     }

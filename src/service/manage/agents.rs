@@ -27,7 +27,7 @@ use crate::service::plans::SharedPlans;
 use super::checks::{demand_none, fault, no_outcome, scope_errors};
 use super::error::ManageError;
 use super::scope_risk::open_warnings;
-use super::view::{AgentPage, AgentView, NewSecret};
+use super::view::{AgentPage, AgentView, CredentialView, NewSecret};
 
 /// How many agents with one name an error lists.
 const MAX_NAMESAKES: i64 = 10;
@@ -104,8 +104,8 @@ impl Agents {
             return Err(RejectionCode::AgentExists.into());
         }
         let (secret, credential) = self.make_credential(&agent_id, new.secret).await?;
-        let (credential_id, agent) = (
-            credential.credential_id,
+        let (view, agent) = (
+            CredentialView::of_new(&credential, None, act),
             self.new_agent(&agent_id, new.profile),
         );
         let change = Change::Agent(AgentChange::Create {
@@ -117,7 +117,7 @@ impl Agents {
             Outcome::Clash => Err(RejectionCode::IdOfUser.into()),
             _ => Ok(NewSecret {
                 agent_id,
-                credential_id,
+                credential: view,
                 secret,
                 old_expires_at: None,
                 warnings,
@@ -141,7 +141,10 @@ impl Agents {
             now,
         );
         let plan = &record.agent.profile.terms.plan;
-        let mut view = view.with_credentials(&record.credentials, now);
+        let mut view = AgentView {
+            credentials: Some(self.live_credentials(agent_id).await?),
+            ..view
+        };
         if self.parts.plans.load().limit(plan).is_none() {
             view.warnings.push(format!(
                 "no limit is configured for the plan {plan}: until it is, the agent's token requests are 503"
@@ -219,10 +222,18 @@ impl Agents {
     /// Refuses a decommissioned agent, whose secret can never be changed again, before any other
     /// step.
     pub async fn demand_living(&self, agent_id: &AgentId) -> Result<(), ManageError> {
-        if self.find(agent_id).await?.agent.status.is_final() {
+        self.find_living(agent_id).await.map(drop)
+    }
+
+    pub(super) async fn find_living(
+        &self,
+        agent_id: &AgentId,
+    ) -> Result<Arc<AgentRecord>, ManageError> {
+        let record = self.find(agent_id).await?;
+        if record.agent.status.is_final() {
             return Err(RejectionCode::AgentDecommissioned.into());
         }
-        Ok(())
+        Ok(record)
     }
 
     pub(super) async fn find(&self, agent_id: &AgentId) -> Result<Arc<AgentRecord>, ManageError> {

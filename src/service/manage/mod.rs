@@ -3,19 +3,21 @@
 //!
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command
 //! line or an endpoint) or how the result is shown. Reading order: [`agents`], `status` (stops them
-//! and lets them work again), `credentials` (makes and rotates secrets), `update`, [`patch`] (what an
-//! update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`] with `scope_risk`
-//! (why a scope is high-risk), [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used),
-//! [`idempotency`] (requests that are sent again); `checks` has what these share.
+//! and lets them work again), [`credentials`] (lists, makes, rotates and ends them), `new_secret`
+//! (makes a secret), `update`, [`patch`] (what an update changes), [`view`] (what is shown), [`row`]
+//! and [`import`], [`scopes`] with `scope_risk` (why a scope is high-risk), [`tokens`], [`audit`]
+//! (reads events), [`usage`] (what an agent used), [`idempotency`] (requests that are sent again);
+//! `checks` has what these share.
 
 pub(crate) mod agents;
 pub(crate) mod audit;
 pub(crate) mod audit_export;
 mod checks;
-mod credentials;
+pub(crate) mod credentials;
 mod error;
 pub(crate) mod idempotency;
 pub(crate) mod import;
+mod new_secret;
 pub(crate) mod patch;
 pub(crate) mod row;
 mod scope_risk;
@@ -26,5 +28,4 @@ mod update;
 pub(crate) mod usage;
 pub(crate) mod view;
 
-pub(crate) use credentials::MAX_OVERLAP;
 pub use error::ManageError;

@@ -11,6 +11,7 @@ use crate::service::clients::secret::Secret;
 
 use super::agents::Agents;
 use super::checks::{demand_none, scope_errors};
+use super::credentials::Rotation;
 use super::error::ManageError;
 use super::patch::{ProfilePatch, brings_end_forward, narrowed_warning};
 use super::scope_risk::open_warnings;
@@ -111,7 +112,11 @@ impl Agents {
         // Checked before the profile is changed, so that the operation is not done by halves.
         self.demand_living(agent_id).await?;
         let updated = self.update(agent_id, patch, act).await?;
-        self.rotate_secret(agent_id, Some(secret), 0, act).await?;
+        let rotation = Rotation {
+            chosen: Some(secret),
+            ..Rotation::default()
+        };
+        self.rotate_secret(agent_id, rotation, act).await?;
         let rest = async {
             // Tokens that were issued for the old secret meanwhile must be killed too.
             if patch.tokens == LiveTokens::Kill {

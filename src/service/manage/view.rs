@@ -1,15 +1,16 @@
 //! What operators are shown, as plain values. Must not know how it is written: the types for JSON
 //! are in `api`.
 
+use crate::domain::act::Act;
 use crate::domain::agent::Agent;
 use crate::domain::catalogue::CatalogueEntry;
-use crate::domain::credential::Credential;
+use crate::domain::credential::{Credential, CredentialKind, CredentialLabel};
 use crate::domain::id::{AgentId, CredentialId, Kid};
 use crate::domain::quota::{Plans, Usage};
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 use crate::service::clients::secret::Secret;
-use crate::store::KeyRecord;
+use crate::store::{CredentialRecord, KeyRecord};
 
 /// An agent as operators and clients see it. It holds no part of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +42,24 @@ pub struct AgentPage {
 pub struct CredentialView {
     /// Its id.
     pub credential_id: CredentialId,
+    /// What it is checked with.
+    pub kind: CredentialKind,
+    /// What the operator calls it.
+    pub label: Option<CredentialLabel>,
     /// The first characters of its secret; empty unless this store generated it.
-    pub prefix: Box<str>,
+    pub hint: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When the credential expires; `None` means never.
+    /// Who made it; unknown for credentials of earlier releases.
+    pub created_by: Option<Box<str>>,
+    /// From when on it is refused; `None` means that it has no end.
     pub expires_at: Option<Timestamp>,
+    /// When it ended; `None` while it is live.
+    pub ended_at: Option<Timestamp>,
+    /// Who ended it; `None` while it is live, and if it expired by itself.
+    pub ended_by: Option<Box<str>>,
+    /// When it last opened a token, as far as the ledger has come.
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl AgentView {
@@ -68,23 +81,43 @@ impl AgentView {
             warnings: vec![],
         }
     }
-
-    /// Adds those of `credentials` that are live at `now`.
-    #[must_use]
-    pub fn with_credentials(mut self, credentials: &[Credential], now: Timestamp) -> Self {
-        let live = credentials.iter().filter(|c| c.is_live(now));
-        self.credentials = Some(live.map(CredentialView::of).collect());
-        self
-    }
 }
 
 impl CredentialView {
-    fn of(credential: &Credential) -> Self {
+    /// A credential that `act` has just made.
+    pub(super) fn of_new(
+        credential: &Credential,
+        label: Option<CredentialLabel>,
+        act: &Act,
+    ) -> Self {
         Self {
             credential_id: credential.credential_id,
-            prefix: credential.prefix.clone(),
+            kind: CredentialKind::Secret,
+            label,
+            hint: credential.prefix.clone(),
             created_at: credential.created_at,
+            created_by: Some(act.who.to_string().into()),
             expires_at: credential.expires_at,
+            ended_at: None,
+            ended_by: None,
+            last_used_at: None,
+        }
+    }
+}
+
+impl From<CredentialRecord> for CredentialView {
+    fn from(record: CredentialRecord) -> Self {
+        Self {
+            credential_id: record.credential_id,
+            kind: record.kind,
+            label: record.label,
+            hint: record.prefix,
+            created_at: record.created_at,
+            created_by: record.created_by,
+            expires_at: record.expires_at,
+            ended_at: record.ended_at,
+            ended_by: record.ended_by,
+            last_used_at: record.last_used_at,
         }
     }
 }
@@ -95,7 +128,7 @@ pub struct NewSecret {
     /// The agent of the secret.
     pub agent_id: AgentId,
     /// The credential that the secret belongs to.
-    pub credential_id: CredentialId,
+    pub credential: CredentialView,
     /// The secret in clear.
     pub secret: Secret,
     /// When the last of the older secrets ends; `None` if there was none.

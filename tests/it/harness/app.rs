@@ -28,6 +28,7 @@ use sealwright::testing::keys::algorithm::{GeneratedKey, RsaBits, generate};
 use sealwright::testing::keys::row_seal;
 use sealwright::testing::service::clients::secret::Secret;
 use sealwright::testing::service::manage::agents::{Agents, NewAgent};
+use sealwright::testing::service::manage::credentials::Rotation;
 use sealwright::testing::service::manage::import::{Imported, Row};
 use sealwright::testing::service::readiness::Draining;
 use sealwright::testing::store::{Change, KeyChange, KeyState, Write};
@@ -305,9 +306,13 @@ impl<'d> TestApp<'d> {
 
     /// Rotates the agent's secret, and returns the agent with the new one.
     pub async fn rotate(&self, agent: &Agent, overlap: i64) -> Agent {
+        let rotation = Rotation {
+            overlap,
+            ..Rotation::default()
+        };
         let made = self
             .agents()
-            .rotate_secret(&agent.parsed_id(), None, overlap, &self.opened.operator())
+            .rotate_secret(&agent.parsed_id(), rotation, &self.opened.operator())
             .await;
         agent.with_secret(made.unwrap().secret.expose())
     }

@@ -53,7 +53,7 @@ async fn an_agent_is_shown_with_its_usage_and_without_its_secret(app: &TestApp<'
         })
     );
     assert_eq!(credentials.as_array().unwrap().len(), 1);
-    assert_eq!(credentials[0]["prefix"], agent.secret[..8]);
+    assert_eq!(credentials[0]["hint"], agent.secret[..8]);
     assert!(!answer.body.contains(&agent.secret[9..]) && !answer.body.contains("argon2"));
 }
 

@@ -13,6 +13,7 @@ mod bytes;
 mod client;
 mod clocks;
 mod connections;
+mod credentials;
 mod crowded;
 mod demands;
 mod disabled;

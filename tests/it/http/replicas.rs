@@ -3,6 +3,7 @@
 
 use futures_util::future::join_all;
 use sealwright::testing::domain::scope::parse_scope_list;
+use sealwright::testing::service::manage::credentials::Rotation;
 use sealwright::testing::service::manage::patch::ProfilePatch;
 use sqlx::{Connection, PgConnection};
 
@@ -281,9 +282,13 @@ async fn each_secret_opens_until_the_end_that_it_was_promised(app: &TestApp<'_>)
     app.clock.advance(600);
     opens(&[(&first, false), (&second, true), (&third, true)]).await;
     // Two secrets are live, and this process allows no more than two.
+    let rotation = Rotation {
+        overlap: 60,
+        ..Rotation::default()
+    };
     assert!(
         app.agents()
-            .rotate_secret(&first.parsed_id(), None, 60, &app.opened.operator())
+            .rotate_secret(&first.parsed_id(), rotation, &app.opened.operator())
             .await
             .is_err()
     );

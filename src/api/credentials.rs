@@ -1,0 +1,85 @@
+//! Credentials as JSON.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::time::Timestamp;
+use crate::service::manage::view::{CredentialView, NewSecret};
+
+/// The part of a credential that may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Credential)]
+pub struct CredentialJson {
+    /// The credential's id.
+    pub credential_id: String,
+    /// `secret`.
+    pub kind: &'static str,
+    /// What the operator calls it.
+    #[schema(required)]
+    pub label: Option<String>,
+    /// The first characters of the secret; empty unless this store generated the secret.
+    pub hint: String,
+    /// When the credential was made.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// Who made it; `null` for credentials of earlier releases.
+    #[schema(required)]
+    pub created_by: Option<String>,
+    /// From when on it is refused; `null` means that it has no end.
+    #[schema(format = DateTime, required)]
+    pub expires_at: Option<String>,
+    /// When it ended; `null` while it is live.
+    #[schema(format = DateTime, required)]
+    pub ended_at: Option<String>,
+    /// Who ended it; `null` while it is live, and if it expired by itself.
+    #[schema(required)]
+    pub ended_by: Option<String>,
+    /// When it last opened a token, to the minute; `null` if never.
+    #[schema(format = DateTime, required)]
+    pub last_used_at: Option<String>,
+}
+
+/// A new credential with its secret, which is shown nowhere else. It has no `Debug`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NewCredentialJson {
+    /// The agent.
+    pub agent_id: String,
+    /// The secret.
+    pub client_secret: String,
+    /// The credential.
+    #[serde(flatten)]
+    pub credential: CredentialJson,
+    /// When the last of the older secrets ends; absent unless they were rotated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_secret_expires_at: Option<String>,
+}
+
+impl From<CredentialView> for CredentialJson {
+    fn from(view: CredentialView) -> Self {
+        Self {
+            credential_id: view.credential_id.to_string(),
+            kind: view.kind.as_str(),
+            label: view.label.map(|label| label.as_str().to_owned()),
+            hint: view.hint.into(),
+            created_at: view.created_at.to_rfc3339(),
+            created_by: view.created_by.map(Into::into),
+            expires_at: view.expires_at.map(Timestamp::to_rfc3339),
+            ended_at: view.ended_at.map(Timestamp::to_rfc3339),
+            ended_by: view.ended_by.map(Into::into),
+            last_used_at: view.last_used_at.map(Timestamp::to_rfc3339),
+        }
+    }
+}
+
+impl From<&NewSecret> for NewCredentialJson {
+    fn from(made: &NewSecret) -> Self {
+        Self {
+            agent_id: made.agent_id.to_string(),
+            client_secret: made.secret.expose().to_owned(),
+            credential: made.credential.clone().into(),
+            old_secret_expires_at: made.old_expires_at.map(Timestamp::to_rfc3339),
+        }
+    }
+}

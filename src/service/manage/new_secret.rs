@@ -1,0 +1,69 @@
+//! Makes secrets of agents, generated or chosen, and what verifies them. Must not know what they are
+//! made for.
+
+use crate::clock::Clock as _;
+use crate::domain::credential::{Credential, SecretHash, Tag};
+use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::rejection::Rejection;
+
+use crate::service;
+use crate::service::clients::secret::Secret;
+
+use super::agents::Agents;
+use super::checks::fault;
+use super::error::ManageError;
+
+impl Agents {
+    pub(super) async fn make_credential(
+        &self,
+        agent_id: &AgentId,
+        chosen: Option<Secret>,
+    ) -> Result<(Secret, Credential), ManageError> {
+        let (secret, tag) = if let Some(secret) = chosen {
+            let tag = self.parts.secrets.tag_of_chosen(agent_id, &secret);
+            let tag = tag.map_err(|rule| Rejection::of_field("/clientSecret", rule.0))?;
+            (secret, tag)
+        } else {
+            let generated = self
+                .parts
+                .secrets
+                .generate(agent_id)
+                .map_err(service::Error::from)?;
+            let (secret, tag) = generated.ok_or_else(|| fault("the store has no tag key"))?;
+            (secret, Some(tag))
+        };
+        let hash = self
+            .parts
+            .secrets
+            .hash(&secret)
+            .await
+            .map_err(service::Error::from)?;
+        let credential = self.new_credential(agent_id, hash, tag, Some(&secret))?;
+        Ok((secret, credential))
+    }
+
+    pub(super) fn new_credential(
+        &self,
+        agent_id: &AgentId,
+        hash: SecretHash,
+        tag: Option<Tag>,
+        secret: Option<&Secret>,
+    ) -> Result<Credential, service::Error> {
+        // An operator may have chosen a word as the secret, so no part of such a secret is stored
+        // in clear.
+        let prefix = secret
+            .filter(|_| tag.is_some())
+            .map(Secret::prefix)
+            .unwrap_or_default();
+        Ok(Credential {
+            credential_id: CredentialId(self.draw_id()?),
+            agent_id: agent_id.clone(),
+            hash,
+            tag,
+            prefix: prefix.into(),
+            created_at: self.parts.clock.now(),
+            expires_at: None,
+            raw_basic: false,
+        })
+    }
+}
