@@ -302,6 +302,9 @@ pub mod store {
     pub mod records {
         pub use crate::store::records::{ReadAgents, Upkeep};
     }
+    pub mod rehearsal {
+        pub use crate::store::rehearsal::{Rehearsal, Rehearse};
+    }
     pub mod sqlite {
         pub use crate::store::sqlite::{NotAlone, SqliteStore};
     }

@@ -11,7 +11,7 @@
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
-//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `log`, `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -39,6 +39,7 @@ mod piece;
 pub(crate) mod postgres;
 pub(crate) mod records;
 mod redeem;
+pub(crate) mod rehearsal;
 mod reply;
 mod retry;
 mod revocation;

@@ -26,6 +26,7 @@ use super::holders::ReadHolders;
 use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 use super::key::{KeyRecord, StoreKey};
 use super::log::{LogEntry, LogEntryKind, LogHead};
+use super::rehearsal::Rehearse;
 use super::reply::ReadReplies;
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
 use super::search::{EventTable, IdRange};
@@ -37,6 +38,7 @@ pub trait Records:
     ReadAgents
     + ReadHolders
     + ReadCredentials
+    + Rehearse
     + ReadRevocations
     + ReadEvents
     + SearchEvents
@@ -53,6 +55,7 @@ impl<T> Records for T where
     T: ReadAgents
         + ReadHolders
         + ReadCredentials
+        + Rehearse
         + ReadRevocations
         + ReadEvents
         + SearchEvents

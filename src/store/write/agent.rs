@@ -71,7 +71,7 @@ impl AgentChange {
     }
 
     /// Whether this change may kill an agent's tokens.
-    pub(super) fn kills(&self) -> bool {
+    pub(crate) fn kills(&self) -> bool {
         matches!(
             self,
             Self::Suspend(..)

@@ -24,6 +24,7 @@ mod prune;
 mod quota;
 mod reader;
 mod records;
+mod rehearsals;
 mod replies;
 mod revocation;
 mod search;

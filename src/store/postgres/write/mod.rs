@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
@@ -20,10 +21,13 @@ use crate::domain::event::source::EventSource;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
+use crate::store::rehearsal::{Rehearsal, Rehearse};
 use crate::store::write::{Change, Effect, Outcome, Write, effect};
 
+use super::agents;
 use super::errors::{bounded, is_lock_timeout, is_rolled_back};
 use super::lane::{Lane, LaneConnection, RETRIES};
+use super::open::PostgresStore;
 
 mod agent;
 mod condition;
@@ -53,14 +57,7 @@ pub(super) async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>
     bounded(async {
         let (mut tries, began) = (0, Instant::now());
         loop {
-            let (mut held, outcomes) = match lane.retry(|| stage(lane, writes)).await {
-                Ok(staged) => staged,
-                // Between two tries, other writes get the lane.
-                Err(error) if is_lock_timeout(&error) && began.elapsed() < LOCKED_TIMEOUT => {
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
+            let (mut held, outcomes) = stage_soon(lane, writes, began).await?;
             match sqlx::raw_sql("commit").execute(&mut held.conn).await {
                 Ok(_) => {
                     held.keep();
@@ -72,6 +69,42 @@ pub(super) async fn commit(lane: &Lane, writes: &[Write]) -> Result<Vec<Outcome>
         }
     })
     .await
+}
+
+#[async_trait]
+impl Rehearse for PostgresStore {
+    async fn rehearse(&self, write: &Write, agent_id: &AgentId) -> Result<Rehearsal, StoreError> {
+        rehearse(self.lanes.commit(), write, agent_id).await
+    }
+}
+
+/// Applies the write in a transaction, reads the agent in it, and rolls it back.
+async fn rehearse(lane: &Lane, write: &Write, agent_id: &AgentId) -> Result<Rehearsal, StoreError> {
+    bounded(async {
+        let writes = std::slice::from_ref(write);
+        let (mut held, outcomes) = stage_soon(lane, writes, Instant::now()).await?;
+        let agent = agents::agent(&mut held.conn, agent_id).await?;
+        sqlx::raw_sql("rollback").execute(&mut held.conn).await?;
+        held.keep();
+        let outcome = outcomes.first().copied().ok_or(sqlx::Error::RowNotFound)?;
+        Ok(Rehearsal { outcome, agent })
+    })
+    .await
+}
+
+/// As [`stage`], tried again while another transaction holds a row.
+async fn stage_soon<'a>(
+    lane: &'a Lane,
+    writes: &[Write],
+    began: Instant,
+) -> sqlx::Result<(LaneConnection<'a>, Vec<Outcome>)> {
+    loop {
+        match lane.retry(|| stage(lane, writes)).await {
+            // Between two tries, other writes get the lane.
+            Err(error) if is_lock_timeout(&error) && began.elapsed() < LOCKED_TIMEOUT => {}
+            done => return done,
+        }
+    }
 }
 
 /// Runs all writes in an open transaction.

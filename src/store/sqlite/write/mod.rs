@@ -6,6 +6,7 @@
 //! Owns the transaction and the audit event of each change; there is one file of statements for
 //! each noun. Must not know who asked.
 
+use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::act::{Act, ChangeReason};
@@ -16,10 +17,13 @@ use crate::domain::event::source::EventSource;
 use crate::domain::id::AgentId;
 use crate::domain::time::{Moment, Timestamp};
 use crate::store::error::StoreError;
+use crate::store::rehearsal::{Rehearsal, Rehearse};
 use crate::store::write::{Change, Effect, Outcome, Write, effect};
 
+use super::agents;
 use super::errors::bounded;
 use super::lane::{LaneConnection, Writer};
+use super::open::SqliteStore;
 
 mod agent;
 mod condition;
@@ -45,6 +49,30 @@ pub(super) async fn commit(lane: &Writer, writes: &[Write]) -> Result<Vec<Outcom
         sqlx::raw_sql("commit").execute(&mut held.conn).await?;
         held.keep();
         Ok(outcomes)
+    })
+    .await
+}
+
+#[async_trait]
+impl Rehearse for SqliteStore {
+    async fn rehearse(&self, write: &Write, agent_id: &AgentId) -> Result<Rehearsal, StoreError> {
+        rehearse(&self.writer, write, agent_id).await
+    }
+}
+
+/// Applies the write in a transaction, reads the agent in it, and rolls it back.
+async fn rehearse(
+    lane: &Writer,
+    write: &Write,
+    agent_id: &AgentId,
+) -> Result<Rehearsal, StoreError> {
+    bounded(async {
+        let (mut held, outcomes) = stage(lane, std::slice::from_ref(write)).await?;
+        let agent = agents::agent(&mut held.conn, agent_id).await?;
+        sqlx::raw_sql("rollback").execute(&mut held.conn).await?;
+        held.keep();
+        let outcome = outcomes.first().copied().ok_or(sqlx::Error::RowNotFound)?;
+        Ok(Rehearsal { outcome, agent })
     })
     .await
 }
