@@ -106,11 +106,14 @@ pub mod domain {
     pub mod permission {
         pub use crate::domain::permission::{AgentOperation, CallerRights, Denial};
     }
+    pub mod precondition {
+        pub use crate::domain::precondition::{Precondition, VersionMatch};
+    }
     pub mod quota {
         pub use crate::domain::quota::{Limit, PlanName, Plans};
     }
     pub mod rejection {
-        pub use crate::domain::rejection::RejectionCode;
+        pub use crate::domain::rejection::{FieldError, RejectionCode};
     }
     pub mod risk {
         pub use crate::domain::risk::RiskRules;
@@ -181,6 +184,12 @@ pub mod http {
     pub use crate::http::{OPS_ROUTES, PUBLIC_ROUTES, ops_router, public_router, write_openapi};
     pub mod manage {
         pub use crate::http::manage::MANAGE_ROUTES;
+        pub mod body {
+            pub use crate::http::manage::body::{FieldPlace, FromJson, ObjectReader, PatchMember};
+        }
+        pub mod json_value {
+            pub use crate::http::manage::json_value::{JsonText, JsonValue};
+        }
     }
     pub mod parameters {
         pub use crate::http::parameters::Parameters;

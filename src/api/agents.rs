@@ -58,6 +58,8 @@ pub struct AgentJson {
     pub expires_at: Option<String>,
     /// Tokens issued this month.
     pub usage: UsageJson,
+    /// Rises with each change of the agent or its credentials.
+    pub version: i64,
     /// When the agent was made.
     #[schema(format = DateTime)]
     pub created_at: String,
@@ -67,6 +69,10 @@ pub struct AgentJson {
     /// The agent's live credentials, newest first; only where one agent is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Vec<CredentialJson>>,
+    /// The version of the revocation list that has the kill, where the change that was just made
+    /// killed tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_version: Option<i64>,
     /// What an operator should know about the change that was just made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -104,6 +110,7 @@ impl From<AgentView> for AgentJson {
             expired,
             usage,
             credentials,
+            tokens_killed: _,
             warnings,
         } = view;
         let (about, terms) = (&agent.profile.about, &agent.profile.terms);
@@ -127,9 +134,11 @@ impl From<AgentView> for AgentJson {
             user_ids: texts(&terms.user_ids, UserId::as_str),
             expires_at: agent.profile.expires_at.map(Timestamp::to_rfc3339),
             usage: usage.into(),
+            version: agent.version,
             created_at: agent.created_at.to_rfc3339(),
             updated_at: agent.updated_at.to_rfc3339(),
             credentials: credentials.map(|all| all.into_iter().map(CredentialJson::from).collect()),
+            revocation_version: None,
             warnings,
         }
     }

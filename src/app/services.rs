@@ -275,6 +275,7 @@ pub fn compose(
         keyring: Arc::clone(keyring),
         agents: opened.agents_with(config, plans),
         audit: opened.audit(),
+        clock: Arc::clone(clock),
         cursors: Arc::clone(cursors),
         refusals: Arc::new(Refusals::new(
             Arc::clone(store),

@@ -21,6 +21,7 @@ pub(crate) mod idempotency;
 pub(crate) mod network;
 pub(crate) mod org;
 pub(crate) mod permission;
+pub(crate) mod precondition;
 pub(crate) mod quota;
 pub(crate) mod refusal;
 pub(crate) mod rejection;

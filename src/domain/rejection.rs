@@ -47,12 +47,16 @@ impl FieldError {
 pub enum Class {
     /// The input breaks a rule, independent of what is stored.
     Invalid,
+    /// Only another caller may do this.
+    Forbidden,
     /// What the request names does not exist.
     NotFound,
     /// The request conflicts with what is stored.
     Conflict,
     /// The request is another one than was sent under this name before.
     Reused,
+    /// What is stored has another version than the request demands.
+    Outdated,
 }
 
 /// The reason for a rejection.
@@ -64,6 +68,10 @@ pub enum RejectionCode {
     IdempotencyKeyReused,
     /// An equal request is under way.
     IdempotencyInProgress,
+    /// The caller needs an admin scope for this.
+    Forbidden,
+    /// What is to be changed has another version than the request demands, or does not exist.
+    VersionMismatch,
     /// No agent has this id.
     AgentNotFound,
     /// An agent has this id already.
@@ -97,10 +105,12 @@ pub enum RejectionCode {
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ValidationError,
         Self::IdempotencyKeyReused,
         Self::IdempotencyInProgress,
+        Self::Forbidden,
+        Self::VersionMismatch,
         Self::AgentNotFound,
         Self::AgentExists,
         Self::IdOfUser,
@@ -124,6 +134,8 @@ impl RejectionCode {
             Self::ValidationError => ("VALIDATION_ERROR", Class::Invalid, "the request is invalid"),
             Self::IdempotencyKeyReused => ("IDEMPOTENCY_KEY_REUSED", Class::Reused, "the idempotency key was used with another body"),
             Self::IdempotencyInProgress => ("IDEMPOTENCY_IN_PROGRESS", Class::Conflict, "an equal request is under way: try again in a moment"),
+            Self::Forbidden => ("FORBIDDEN", Class::Forbidden, "this needs an admin scope as well"),
+            Self::VersionMismatch => ("VERSION_MISMATCH", Class::Outdated, "the version is another one than the request demands"),
             Self::AgentNotFound => ("AGENT_NOT_FOUND", Class::NotFound, "no agent has this id"),
             Self::AgentExists => ("AGENT_EXISTS", Class::Conflict, "an agent with this id exists already"),
             Self::IdOfUser => ("ID_OF_USER", Class::Conflict, "an agent and a user, now or earlier, would have the same id"),

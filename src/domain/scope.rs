@@ -72,8 +72,8 @@ pub struct BuiltIn {
     pub description: &'static str,
 }
 
-/// The seven built-in scopes, in catalogue order (contract §3). Three are reserved and give access to
-/// nothing yet: `agents:write`, `webhooks:read` and `webhooks:write`.
+/// The seven built-in scopes, in catalogue order (contract §3). Two are reserved and give access to
+/// nothing yet: `webhooks:read` and `webhooks:write`.
 pub const BUILT_IN: [BuiltIn; 7] = [
     BuiltIn {
         name: "agents:read",

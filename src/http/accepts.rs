@@ -12,6 +12,12 @@ pub enum Methods {
     PublicGet,
     /// POST.
     Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+    /// DELETE.
+    Delete,
     /// All methods: a gateway passes its client's method on, or the method makes no difference.
     Any,
 }
@@ -28,6 +34,9 @@ impl Methods {
             Self::Get => &["GET", "HEAD"],
             Self::PublicGet => &["GET", "HEAD", "OPTIONS"],
             Self::Post => &["POST"],
+            Self::Put => &["PUT"],
+            Self::Patch => &["PATCH"],
+            Self::Delete => &["DELETE"],
             Self::Any => &[],
         }
     }
@@ -42,11 +51,30 @@ pub enum Reads {
     Form,
     /// A form or a JSON object (`application/json`).
     FormOrJson,
+    /// A JSON object of the management API (`application/json`), or no body.
+    Json,
+    /// A JSON Merge Patch (RFC 7396; `application/merge-patch+json`), also as `application/json`,
+    /// or no body.
+    MergePatch,
     /// No body. A gateway may still announce a body that it does not send.
     Relayed,
 }
 
 impl Reads {
+    /// Whether the body is JSON alone. Such a body may be absent: the operation decides what that
+    /// means.
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::MergePatch)
+    }
+
+    /// The media types of such a body.
+    pub fn json_types(self) -> &'static [&'static str] {
+        match self {
+            Self::MergePatch => &["application/merge-patch+json", "application/json"],
+            _ => &["application/json"],
+        }
+    }
+
     /// Whether a client may send its credentials in the body.
     pub fn takes_credentials(self) -> bool {
         matches!(self, Self::Form | Self::FormOrJson)

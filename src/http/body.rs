@@ -95,6 +95,11 @@ impl Arriving {
         }
     }
 
+    /// Whether it is known that the request has no body.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_lost && self.body.is_end_stream()
+    }
+
     /// Records that the end of the body cannot be known.
     pub(crate) fn lose(&mut self) {
         self.is_lost = true;

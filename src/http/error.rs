@@ -98,9 +98,11 @@ impl Failure {
                     .map_or(RefusalReason::NoCredentials, |failed| failed.reason),
             ),
             Self::Refused(refusal) => Some(refusal.reason()),
-            Self::Rejected(rejection) => {
-                (rejection.code.class() == Class::Invalid).then_some(RefusalReason::Malformed)
-            }
+            Self::Rejected(rejection) => match rejection.code.class() {
+                Class::Invalid => Some(RefusalReason::Malformed),
+                Class::Forbidden => Some(RefusalReason::Scope),
+                Class::NotFound | Class::Conflict | Class::Reused | Class::Outdated => None,
+            },
             Self::TooSlow | Self::Crowded | Self::Unavailable(_) => {
                 Some(RefusalReason::Unavailable)
             }
@@ -132,13 +134,18 @@ impl Failure {
                 "The method is not allowed here.".to_owned(),
             ),
             Self::MediaType(reads) => {
+                let status = if reads.is_json() { 415 } else { 400 };
                 let text = match reads {
+                    Reads::Json => "The body must be application/json.",
+                    Reads::MergePatch => {
+                        "The body must be application/merge-patch+json or application/json."
+                    }
                     Reads::FormOrJson => {
                         "The body must be application/x-www-form-urlencoded or application/json."
                     }
                     _ => "The body must be application/x-www-form-urlencoded.",
                 };
-                (400, "invalid_request", text.to_owned())
+                (status, "invalid_request", text.to_owned())
             }
             Self::TooLarge => (
                 413,
@@ -259,9 +266,11 @@ fn of_refusal(refusal: &Refusal) -> (u16, &'static str) {
 fn of_class(class: Class) -> (u16, &'static str) {
     match class {
         Class::Invalid => (400, "invalid_request"),
+        Class::Forbidden => (403, "access_denied"),
         Class::NotFound => (404, "not_found"),
         Class::Conflict => (409, "conflict"),
         Class::Reused => (422, "unprocessable_content"),
+        Class::Outdated => (412, "precondition_failed"),
     }
 }
 
@@ -286,7 +295,9 @@ mod tests {
     fn a_rejection_has_the_status_of_its_class_and_is_no_fault() {
         for (code, status) in [
             (RejectionCode::ValidationError, 400),
+            (RejectionCode::Forbidden, 403),
             (RejectionCode::ScopeNotFound, 404),
+            (RejectionCode::VersionMismatch, 412),
             (RejectionCode::AgentDecommissioned, 409),
             (RejectionCode::IdempotencyKeyReused, 422),
             (RejectionCode::IdempotencyInProgress, 409),

@@ -74,8 +74,8 @@ fn is_name(name: &[u8]) -> bool {
     true
 }
 
-/// The body's encoding by its media type, in any letter case and with any parameters: RFC 6749 App.
-/// B knows forms alone.
+/// The body's encoding by its media type, in any letter case and with any parameters. RFC 6749 App.
+/// B knows forms alone, the management API JSON alone.
 pub(crate) fn encoding_of(reads: Reads, headers: &HeaderMap) -> Result<Encoding, Failure> {
     let refused = Failure::MediaType(reads);
     let mut types = headers.get_all(CONTENT_TYPE).iter();
@@ -89,9 +89,13 @@ pub(crate) fn encoding_of(reads: Reads, headers: &HeaderMap) -> Result<Encoding,
         .next()
         .unwrap_or_default()
         .trim();
-    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    let is = |media_type: &str| essence.eq_ignore_ascii_case(media_type);
+    let reads_json = reads.is_json() || reads == Reads::FormOrJson;
+    if !reads.is_json() && is("application/x-www-form-urlencoded") {
         Ok(Encoding::Form)
-    } else if reads == Reads::FormOrJson && essence.eq_ignore_ascii_case("application/json") {
+    } else if (reads_json && is("application/json"))
+        || (reads == Reads::MergePatch && is("application/merge-patch+json"))
+    {
         Ok(Encoding::Json)
     } else {
         Err(refused)

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::RawPathParams;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 
@@ -35,8 +36,8 @@ pub struct Incoming {
     pub headers: HeaderMap,
     /// The query string, undecoded.
     pub query: String,
-    /// The part of the path that varies, percent-decoded.
-    pub path_part: Option<String>,
+    /// The parts of the path that vary, percent-decoded. `None` if one of them is not UTF-8.
+    pub path_parts: Option<RawPathParams>,
     /// How the body is written. [`Encoding::Form`] if no body is read.
     pub encoding: Encoding,
     /// The body, at most 64 KiB.
@@ -46,6 +47,12 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// The part of the path that the route calls `{name}` or `{*name}`, percent-decoded.
+    pub fn path_part(&self, name: &str) -> Option<&str> {
+        let mut parts = self.path_parts.iter().flatten();
+        parts.find_map(|(other, part)| (other == name).then_some(part))
+    }
+
     /// The parameters of the body. The path knows `known` and the client's credentials (contract
     /// D14). No known parameter may be in the query, whatever the body holds: if a scope in the
     /// query were ignored, the request would get all scopes.

@@ -37,7 +37,7 @@ use super::incoming::Incoming;
 use super::parameters::Encoding;
 use super::reply;
 use super::route::Route;
-use super::shape::render;
+use super::shape::{Shape, render};
 use super::state::State;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -76,10 +76,10 @@ pub(crate) async fn answer(
     let mut arriving = Arriving::new(body);
     let expects = parts.headers.contains_key(EXPECT);
     let mut attempt = None;
-    let not_allowed = (!allowed).then(|| Failure::MethodNotAllowed(allow(&place)));
+    let instead = (!allowed).then(|| without_route(&method, &place));
     let handling = handle(
         route,
-        not_allowed,
+        instead,
         &state,
         parts,
         &mut arriving,
@@ -133,7 +133,7 @@ pub(crate) async fn answer(
 
 async fn handle(
     route: &'static Route,
-    not_allowed: Option<Failure>,
+    instead: Option<Result<Response, Failure>>,
     state: &Arc<State>,
     mut parts: Parts,
     arriving: &mut Arriving,
@@ -142,8 +142,8 @@ async fn handle(
 ) -> Result<Response, Failure> {
     check_coding(&parts.headers).inspect_err(|_| arriving.lose())?;
     check_host(parts.version, &parts.headers)?;
-    if let Some(failure) = not_allowed {
-        return Err(failure);
+    if let Some(answer) = instead {
+        return answer;
     }
     if route.methods == Methods::PublicGet && parts.method == Method::OPTIONS {
         return Ok(reply::preflight());
@@ -151,7 +151,9 @@ async fn handle(
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let (encoding, body) = match route.reads {
         Reads::Nothing | Reads::Relayed => (Encoding::Form, Bytes::new()),
-        Reads::Form | Reads::FormOrJson => {
+        // RFC 9110 §8.3: a request without content has no media type.
+        Reads::Json | Reads::MergePatch if arriving.is_empty() => (Encoding::Json, Bytes::new()),
+        Reads::Form | Reads::FormOrJson | Reads::Json | Reads::MergePatch => {
             let encoding = encoding_of(route.reads, &parts.headers)?;
             (
                 encoding,
@@ -159,15 +161,14 @@ async fn handle(
             )
         }
     };
-    let path_part = match RawPathParams::from_request_parts(&mut parts, &()).await {
-        Ok(parameters) => parameters.iter().next().map(|(_, value)| value.to_owned()),
-        Err(_) => None,
-    };
+    let path_parts = RawPathParams::from_request_parts(&mut parts, &())
+        .await
+        .ok();
     let incoming = Incoming {
         is_head: parts.method == Method::HEAD,
         headers: parts.headers,
         query,
-        path_part,
+        path_parts,
         encoding,
         body,
         context: Arc::clone(context),
@@ -194,14 +195,20 @@ fn challenge(
     }
 }
 
-/// The methods of all routes of a path, in the order of the table.
-fn allow(place: &[&Route]) -> String {
-    place
+/// What answers a method for which the path has no route: the list of its methods. The management
+/// API tells it to anyone who asks with OPTIONS (RFC 9110 §9.3.7).
+fn without_route(method: &Method, place: &[&Route]) -> Result<Response, Failure> {
+    let is_managed = place
         .iter()
-        .flat_map(|route| route.methods.names())
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ")
+        .all(|route| matches!(route.shape, Shape::Management));
+    let names = place.iter().flat_map(|route| route.methods.names());
+    let names = names.copied().chain(is_managed.then_some("OPTIONS"));
+    let allow = names.collect::<Vec<_>>().join(", ");
+    if is_managed && method == Method::OPTIONS {
+        let reads_patch = place.iter().any(|route| route.reads == Reads::MergePatch);
+        return reply::options(&allow, reads_patch);
+    }
+    Err(Failure::MethodNotAllowed(allow))
 }
 
 /// Contract D13: the client's own id if it is 1–64 characters of `[A-Za-z0-9._-]`.

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE,
-    ETAG, HeaderMap, IF_NONE_MATCH,
+    ETAG, HeaderMap, HeaderName, IF_NONE_MATCH,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -134,6 +134,21 @@ pub(crate) fn preflight() -> Response {
         (ACCESS_CONTROL_MAX_AGE, "86400"),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+/// The media types of a merge patch, for `Accept-Patch` (RFC 5789 §3.1).
+pub(super) const MERGE_PATCH_TYPES: &str = "application/merge-patch+json, application/json";
+
+/// The response to OPTIONS at a path of the management API, with the methods of that path.
+pub(crate) fn options(allow: &str, reads_patch: bool) -> Result<Response, Failure> {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_str(allow)?);
+    if reads_patch {
+        let types = HeaderValue::from_static(MERGE_PATCH_TYPES);
+        headers.insert(HeaderName::from_static("accept-patch"), types);
+    }
+    Ok(response)
 }
 
 /// RFC 9110 §13.1.2: a list of tags or `*`, compared weakly.

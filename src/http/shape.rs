@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::domain::refusal::Refusal;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 
+use super::accepts::Reads;
 use super::error::{ErrorText, Failure};
 use super::reply;
 
@@ -86,6 +87,8 @@ fn management_code(failure: &Failure, shown: &ErrorText) -> &'static str {
         (_, 403) => "FORBIDDEN",
         (_, 404) => "NOT_FOUND",
         (_, 405) => "METHOD_NOT_ALLOWED",
+        (_, 413) => "PAYLOAD_TOO_LARGE",
+        (_, 415) => "UNSUPPORTED_MEDIA_TYPE",
         (_, 429) => "RATE_LIMIT_EXCEEDED",
         (_, 500) => "INTERNAL_ERROR",
         (_, 503) => "SERVICE_UNAVAILABLE",
@@ -101,6 +104,14 @@ fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
     match failure {
         Failure::MethodNotAllowed(allow) => {
             HeaderValue::from_str(allow).map_or_else(|_| vec![], |value| vec![(ALLOW, value)])
+        }
+        // RFC 5789 §3.1, and for POST the field of the Linked Data Platform.
+        Failure::MediaType(Reads::MergePatch) => fixed(
+            HeaderName::from_static("accept-patch"),
+            reply::MERGE_PATCH_TYPES,
+        ),
+        Failure::MediaType(Reads::Json) => {
+            fixed(HeaderName::from_static("accept-post"), "application/json")
         }
         Failure::TooSlow | Failure::Crowded | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
         Failure::Rejected(rejection) if rejection.code == RejectionCode::NotLoggedYet => {

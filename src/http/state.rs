@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::clock::StoreClock;
 use crate::domain::context::RequestId;
 use crate::domain::event::source::SourcePrecision;
 use crate::keys::Keyring;
@@ -59,6 +60,8 @@ pub struct State {
     pub audit: Audit,
     /// Authenticates the cursors of lists.
     pub cursors: Arc<CursorKey>,
+    /// The clock.
+    pub clock: Arc<StoreClock>,
     /// The tamper-evident log.
     pub audit_log: AuditLog,
     /// The metadata documents.

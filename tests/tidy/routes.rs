@@ -113,6 +113,9 @@ pub fn routes(source: &Source) -> Vec<String> {
                     "Any" => "",
                     "Post" => "POST ",
                     "Get" | "PublicGet" => "GET ",
+                    "Put" => "PUT ",
+                    "Patch" => "PATCH ",
+                    "Delete" => "DELETE ",
                     other => {
                         return Some(format!(
                             "`{other}`, which tests/tidy/routes.rs does not know"

@@ -15,6 +15,7 @@ use crate::service::manage::usage::UsageQuery;
 use crate::service::manage::view::AgentView;
 use crate::service::tokens::Caller;
 
+use super::answer::Reply;
 use super::cursor::CursorScope;
 use super::endpoint::Call;
 use super::fields::{Fields, Input};
@@ -72,9 +73,10 @@ impl Input for OneAgent {
 pub(super) async fn get_agent(
     state: Arc<State>,
     call: Call<OneAgent>,
-) -> Result<AgentJson, Failure> {
-    let shown = state.agents.show(&call.input.0).await?;
-    Ok(within_reach(&call.caller, shown)?.into())
+) -> Result<Reply<AgentJson>, Failure> {
+    let view = within_reach(&call.caller, state.agents.show(&call.input.0).await?)?;
+    let version = view.agent.version;
+    Ok(Reply::ok(view.into()).with_version(version))
 }
 
 /// The agent, if the caller reaches its organisation. An agent out of reach does not exist.

@@ -13,9 +13,10 @@ use crate::http::reply;
 use crate::http::state::State;
 use crate::service::manage::audit::AuditQuery;
 
+use super::answer::{RawKind, RawReply};
 use super::audit_export::{ExportRequest, export_events, prefers_ndjson};
 use super::cursor::CursorScope;
-use super::endpoint::{Call, RawKind, RawReply};
+use super::endpoint::Call;
 use super::fields::{Fields, Input};
 use super::page::{Page, PageQuery};
 

@@ -16,7 +16,8 @@ use crate::http::reply;
 use crate::http::state::State;
 use crate::service::manage::ManageError;
 
-use super::endpoint::{Call, RawKind, RawReply};
+use super::answer::{RawKind, RawReply};
+use super::endpoint::Call;
 use super::fields::{Fields, Input};
 
 /// The cache control of a tile below its generation, which never changes (RFC 8246). Only a
@@ -56,7 +57,7 @@ fn generation(text: &str) -> Option<i64> {
 
 impl Input for Option<LogFile> {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(fields.path_part().and_then(LogFile::parse))
+        Some(fields.path_part("file").and_then(LogFile::parse))
     }
 }
 
@@ -100,7 +101,8 @@ pub(super) struct EventId(Option<i64>);
 
 impl Input for EventId {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self(fields.path_part().and_then(|text| text.parse().ok())))
+        let id = fields.path_part("id");
+        Some(Self(id.and_then(|text| text.parse().ok())))
     }
 }
 

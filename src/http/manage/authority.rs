@@ -4,12 +4,22 @@
 //! Must not know what the route does.
 
 use crate::domain::refusal::Refusal;
+use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::http::authorization::bearer;
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::route::Needs;
 use crate::http::state::State;
 use crate::service::tokens::Caller;
+
+/// Rejects a caller without an admin scope.
+pub(super) fn demand_admin(caller: &Caller) -> Result<(), Rejection> {
+    if caller.is_admin() {
+        Ok(())
+    } else {
+        Err(RejectionCode::Forbidden.into())
+    }
+}
 
 /// The caller, if the route is open to that caller.
 pub(super) async fn admit(
@@ -26,7 +36,7 @@ pub(super) async fn admit(
         Needs::AnyToken => {}
         Needs::Scope(scope) => caller.require(scope)?,
         Needs::ScopeOrOwn(scope) => {
-            if incoming.path_part.as_deref() != Some(caller.agent_id().as_str()) {
+            if incoming.path_part("id") != Some(caller.agent_id().as_str()) {
                 caller.require(scope)?;
             }
         }

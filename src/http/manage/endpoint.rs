@@ -1,29 +1,43 @@
 //! One operation of the management API: typed request in, typed response out.
 //!
 //! Owns the order: authenticate the caller, check the scope, read the input, run the operation,
-//! write the response. Must not know which operations there are.
+//! write the response; and what every write reads besides its own input. Must not know which
+//! operations there are.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::ParameterIn;
+use utoipa::openapi::request_body::RequestBodyBuilder;
 
+use crate::clock::Clock as _;
+use crate::domain::act::{Act, ChangeReason};
 use crate::domain::context::RequestContext;
+use crate::domain::precondition::Precondition;
+use crate::domain::rejection::Rejection;
+use crate::http::accepts::Reads;
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::openapi::parameters;
 use crate::http::openapi::route_doc::{ErrorBody, RouteDoc, Words};
-use crate::http::reply;
+use crate::http::openapi::schema::{self, parameter, text};
 use crate::http::route::Needs;
 use crate::http::state::State;
+use crate::service::manage::request::{ChangeMode, ChangeRequest};
 use crate::service::tokens::Caller;
 
+use super::answer::{Answers, Reply};
 use super::authority;
 use super::cursor::CursorScope;
+use super::etag::precondition;
 use super::fields::{self, Fields, Input};
 use super::page::PAGE_LIMITS;
+
+static DRY_RUN: HeaderName = HeaderName::from_static("dry-run");
 
 /// A request whose caller is authorized.
 pub(crate) struct Call<I> {
@@ -35,8 +49,8 @@ pub(crate) struct Call<I> {
     pub context: Arc<RequestContext>,
 }
 
-/// Runs one operation: first the route's scope is checked, then the input is read and all its
-/// errors are reported at once, then the operation runs.
+/// Runs one operation that reads: first the route's scope is checked, then the input is read and
+/// all its errors are reported at once, then the operation runs.
 pub(crate) async fn run<I, R, F>(
     needs: Needs,
     operation: fn(Arc<State>, Call<I>) -> F,
@@ -48,24 +62,15 @@ where
     R: Answers,
     F: Future<Output = Result<R, Failure>>,
 {
-    let caller = authority::admit(needs, &state, &incoming).await?;
-    let pages = CursorScope::new(&state.cursors, caller.reach());
-    let mut fields = Fields::of(&incoming, pages)?;
-    let input = I::read(&mut fields);
-    let input = fields.finish(input)?;
-    let context = Arc::clone(&incoming.context);
-    let call = Call {
-        caller,
-        input,
-        context,
-    };
+    let call = read_call(needs, &state, &incoming, I::read).await?;
     operation(state, call).await?.answer()
 }
 
-/// Describes one operation: its parameters are those that its input asks for, and its replies are
-/// those of its result.
+/// Describes one operation: its parameters and body are those that its input asks for, and its
+/// replies are those of its result.
 pub(crate) fn describe<I, R, F>(
     path: &'static str,
+    _: Reads,
     _: fn(Arc<State>, Call<I>) -> F,
     words: Words,
 ) -> RouteDoc
@@ -74,64 +79,155 @@ where
     R: Answers,
     F: Future<Output = Result<R, Failure>>,
 {
-    let asked = fields::asked_by::<I>();
+    let asked = fields::describe_input::<I>().asked;
     let parameters = asked
         .into_iter()
         .map(|asked| parameters::of_query(path, asked, &PAGE_LIMITS));
     R::describe(RouteDoc::new(words, ErrorBody::Management).takes(parameters))
 }
 
-/// What an operation returns: a value, which is written as JSON, or a whole response.
-pub(crate) trait Answers {
-    /// The response.
-    fn answer(self) -> Result<Response, Failure>;
-
-    /// Adds the replies that [`answer`](Self::answer) makes to a description.
-    fn describe(doc: RouteDoc) -> RouteDoc;
+/// A request to change something, whose caller is authorized.
+pub(crate) struct WriteCall<I> {
+    /// The caller that the token names. The scope that the route requires has been checked.
+    pub caller: Caller,
+    /// The request's input.
+    pub input: I,
+    context: Arc<RequestContext>,
+    precondition: Precondition,
+    mode: ChangeMode,
 }
 
-impl<T: Serialize + ToSchema> Answers for T {
-    fn answer(self) -> Result<Response, Failure> {
-        reply::json_of(&self)
+impl<I> WriteCall<I> {
+    /// The act of the caller, for the event of the change.
+    pub(super) fn act(&self, state: &State, reason: Option<&ChangeReason>) -> Act {
+        let agent_id = self.caller.agent_id().clone();
+        // The credential is unknown: a Bearer token does not tell which one it was issued for.
+        Act::of_request(&self.context, agent_id, None, state.clock.moment())
+            .because(reason.cloned())
     }
 
-    fn describe(doc: RouteDoc) -> RouteDoc {
-        doc.answers_json::<T>(200)
+    /// Rejects the request unless its conditions allow this version. `None` if what it changes does
+    /// not exist.
+    pub(super) fn demand_version(&self, version: Option<i64>) -> Result<(), Rejection> {
+        self.precondition.demand(version).map_err(Rejection::from)
     }
-}
 
-/// What a whole response holds, for its description.
-pub(crate) trait RawKind {
-    /// Adds the replies of this kind to a description.
-    fn describe(doc: RouteDoc) -> RouteDoc;
-}
-
-/// A whole response of a kind, such as a file of the log.
-pub(crate) struct RawReply<K> {
-    response: Response,
-    kind: PhantomData<K>,
-}
-
-impl<K> RawReply<K> {
-    /// A response of this kind.
-    pub(crate) fn new(response: Response) -> Self {
-        let kind = PhantomData;
-        Self { response, kind }
+    /// The change as a service takes it.
+    pub(super) fn request<'a>(&'a self, act: &'a Act) -> ChangeRequest<'a> {
+        ChangeRequest {
+            act,
+            precondition: Some(&self.precondition),
+            mode: self.mode,
+        }
     }
 }
 
-impl<K: RawKind> Answers for RawReply<K> {
-    fn answer(self) -> Result<Response, Failure> {
-        Ok(self.response)
-    }
+/// What a write reads: its input, and whether it is only tried.
+struct WriteInput<I>(I, ChangeMode);
 
-    fn describe(doc: RouteDoc) -> RouteDoc {
-        K::describe(doc)
+impl<I: Input> Input for WriteInput<I> {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let mode = fields.filter("dryRun", |text| match text {
+            "true" => Ok(ChangeMode::DryRun),
+            "false" => Ok(ChangeMode::Commit),
+            _ => Err("must be true or false"),
+        });
+        let mode = mode.unwrap_or_default();
+        I::read(fields).map(|input| Self(input, mode))
     }
+}
+
+/// Runs one operation that changes something: as [`run`], and reads what every write takes.
+pub(crate) async fn run_write<I, T, F>(
+    needs: Needs,
+    operation: fn(Arc<State>, WriteCall<I>) -> F,
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure>
+where
+    I: Input,
+    T: Serialize + ToSchema,
+    F: Future<Output = Result<Reply<T>, Failure>>,
+{
+    let call = read_call(needs, &state, &incoming, WriteInput::<I>::read).await?;
+    let WriteInput(input, mode) = call.input;
+    let call = WriteCall {
+        caller: call.caller,
+        input,
+        context: call.context,
+        precondition: precondition(&incoming.headers),
+        mode,
+    };
+    let mut response = operation(state, call).await?.answer()?;
+    if mode == ChangeMode::DryRun {
+        let headers = response.headers_mut();
+        headers.insert(DRY_RUN.clone(), HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// Describes one operation that changes something.
+pub(crate) fn describe_write<I, T, F>(
+    path: &'static str,
+    reads: Reads,
+    _: fn(Arc<State>, WriteCall<I>) -> F,
+    words: Words,
+) -> RouteDoc
+where
+    I: Input,
+    T: Serialize + ToSchema,
+    F: Future<Output = Result<Reply<T>, Failure>>,
+{
+    let input = fields::describe_input::<WriteInput<I>>();
+    let query = input.asked.into_iter();
+    let query = query.map(|asked| parameters::of_query(path, asked, &PAGE_LIMITS));
+    let conditions = [
+        ("If-Match", "The change is made only to these versions."),
+        (
+            "If-None-Match",
+            "The change is made to none of these versions.",
+        ),
+    ];
+    let conditions = conditions.map(|(name, meaning)| {
+        parameter(name, ParameterIn::Header, Required::False, text(), meaning)
+    });
+    let mut doc = RouteDoc::new(words, ErrorBody::Management)
+        .takes(query)
+        .takes(conditions)
+        .refuses(&[409, 412]);
+    if let Some(body) = input.body {
+        let schema = schema::body("", reads.json_types(), body.schema);
+        let required = if body.is_required {
+            Required::True
+        } else {
+            Required::False
+        };
+        let body = RequestBodyBuilder::from(schema).required(Some(required));
+        doc = doc.reads(body.build());
+    }
+    Reply::<T>::describe(doc)
+}
+
+async fn read_call<I>(
+    needs: Needs,
+    state: &State,
+    incoming: &Incoming,
+    read: impl FnOnce(&mut Fields<'_>) -> Option<I>,
+) -> Result<Call<I>, Failure> {
+    let caller = authority::admit(needs, state, incoming).await?;
+    let pages = CursorScope::new(&state.cursors, caller.reach());
+    let mut fields = Fields::of(incoming, pages);
+    let input = read(&mut fields);
+    Ok(Call {
+        input: fields.finish(input)?,
+        caller,
+        context: Arc::clone(&incoming.context),
+    })
 }
 
 /// A row of the table of the management API. It says what the caller's token needs; a route without
-/// a token is no row of this table.
+/// a token is no row of this table. The operation of a row that changes something takes a
+/// [`WriteCall`] and returns a [`Reply`].
 macro_rules! endpoint {
     ($methods:ident $path:literal, $needs:ident $(($scope:literal))?, $deadline:ident, $reads:ident, $operation:path, $words:path) => {
         $crate::http::route::Route {
@@ -143,10 +239,35 @@ macro_rules! endpoint {
             shape: $crate::http::shape::Shape::Management,
             handler: |state, incoming| {
                 let needs = $crate::http::route::Needs::$needs $(($scope))?;
-                Box::pin($crate::http::manage::endpoint::run(needs, $operation, state, incoming))
+                Box::pin($crate::http::manage::endpoint::runner!($methods)(needs, $operation, state, incoming))
             },
-            doc: || $crate::http::manage::endpoint::describe($path, $operation, $words),
+            doc: || {
+                let reads = $crate::http::accepts::Reads::$reads;
+                $crate::http::manage::endpoint::describer!($methods)($path, reads, $operation, $words)
+            },
         }
     };
 }
 pub(crate) use endpoint;
+
+/// What runs the operation of a row with these methods.
+macro_rules! runner {
+    (Get) => {
+        $crate::http::manage::endpoint::run
+    };
+    ($methods:ident) => {
+        $crate::http::manage::endpoint::run_write
+    };
+}
+pub(crate) use runner;
+
+/// What describes the operation of a row with these methods.
+macro_rules! describer {
+    (Get) => {
+        $crate::http::manage::endpoint::describe
+    };
+    ($methods:ident) => {
+        $crate::http::manage::endpoint::describe_write
+    };
+}
+pub(crate) use describer;

@@ -1,24 +1,26 @@
 //! A request of the management API, read into typed values. All errors are reported at once.
 //!
 //! Owns the rules for queries. A parameter that the operation does not know, or that is repeated,
-//! is refused, because a misspelt filter must not list everything. Must not know what a value
-//! means.
+//! is refused, because a misspelt filter must not list everything. `body` has the rules for bodies.
+//! Must not know what a value means.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use axum::http::HeaderMap;
+use axum::http::header::IF_MATCH;
 
 use crate::domain::id::AgentId;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
 use crate::http::openapi::parameters::Asked;
+use crate::http::openapi::route_doc::BodyDoc;
+use crate::http::urlencoded::decode;
 
+use super::body::{FieldPlace, FromJson, may_tell};
 use super::cursor::CursorScope;
-
-/// The longest name of an unknown parameter that an error repeats, in bytes.
-const MAX_TOLD_NAME: usize = 64;
+use super::json_value::JsonText;
 
 /// The input of one operation.
 pub(crate) trait Input: Sized {
@@ -33,20 +35,32 @@ impl Input for () {
     }
 }
 
-/// The parameters of the query that this input asks for, in order.
-pub(super) fn asked_by<I: Input>() -> Vec<Asked> {
+/// What an input asks for.
+pub(super) struct InputDoc {
+    /// The parameters of the query, in order.
+    pub asked: Vec<Asked>,
+    /// The body, if it reads one.
+    pub body: Option<BodyDoc>,
+}
+
+/// What this input asks for.
+pub(super) fn describe_input<I: Input>() -> InputDoc {
     let incoming = Incoming::default();
     let mut fields = Fields {
         incoming: &incoming,
         query: vec![],
         cursors: None,
         asked: vec![],
+        body_doc: None,
         errors: vec![],
         no_such_agent: false,
     };
     // Nothing is given, so the input may well be faulty.
     let _ = I::read(&mut fields);
-    fields.asked
+    InputDoc {
+        asked: fields.asked,
+        body: fields.body_doc,
+    }
 }
 
 /// The parts of a request, and the errors found in them.
@@ -56,36 +70,49 @@ pub(crate) struct Fields<'r> {
     /// `None` if the request is read only to see what is asked for.
     cursors: Option<CursorScope<'r>>,
     asked: Vec<Asked>,
+    /// What the body is, once it has been asked for.
+    body_doc: Option<BodyDoc>,
     errors: Vec<FieldError>,
     no_such_agent: bool,
 }
 
 impl<'r> Fields<'r> {
     /// The parts of this request, whose caller may use the cursors of this scope.
-    pub(crate) fn of(incoming: &'r Incoming, cursors: CursorScope<'r>) -> Result<Self, Failure> {
-        let query = serde_urlencoded::from_str(&incoming.query)
-            .map_err(|_| Rejection::of_field("", "the query is not valid form encoding"))?;
-        Ok(Self {
+    pub(crate) fn of(incoming: &'r Incoming, cursors: CursorScope<'r>) -> Self {
+        let mut fields = Self {
             incoming,
-            query,
+            query: vec![],
             cursors: Some(cursors),
             asked: vec![],
+            body_doc: None,
             errors: vec![],
             no_such_agent: false,
-        })
+        };
+        let pairs = incoming.query.split('&').filter(|pair| !pair.is_empty());
+        for pair in pairs {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match (decode(name.as_bytes()), decode(value.as_bytes())) {
+                (Some(name), Some(value)) => fields.query.push((name, value)),
+                (name, _) => {
+                    let name = told(&name.unwrap_or_default());
+                    fields.note(&name, "is not valid form encoding");
+                }
+            }
+        }
+        fields
     }
 
     /// The agent that the path names. An id outside the alphabet is simply unknown (contract D10).
     pub(crate) fn agent_id(&mut self) -> Option<AgentId> {
-        let agent_id = self.path_part();
+        let agent_id = self.path_part("id");
         let agent_id = agent_id.and_then(|text| AgentId::parse(text).ok());
         self.no_such_agent |= agent_id.is_none();
         agent_id
     }
 
-    /// The part of the path that varies, percent-decoded.
-    pub(crate) fn path_part(&self) -> Option<&str> {
-        self.incoming.path_part.as_deref()
+    /// The part of the path that the route calls `{name}` or `{*name}`, percent-decoded.
+    pub(crate) fn path_part(&self, name: &str) -> Option<&str> {
+        self.incoming.path_part(name)
     }
 
     /// The header fields.
@@ -155,6 +182,40 @@ impl<'r> Fields<'r> {
         value.map_err(|reason| self.note(name, reason)).ok()
     }
 
+    /// The body of an action. No body is the same as an object without members.
+    pub(crate) fn action_body<B: FromJson>(&mut self) -> Option<B> {
+        self.note_body::<B>(false);
+        match &*self.incoming.body {
+            [] => self.read_body(b"{}"),
+            body => self.read_body(body),
+        }
+    }
+
+    fn note_body<B: FromJson>(&mut self, is_required: bool) {
+        if self.cursors.is_none() {
+            let schema = B::schema();
+            self.body_doc = Some(BodyDoc {
+                schema,
+                is_required,
+            });
+        }
+    }
+
+    fn read_body<B: FromJson>(&mut self, body: &[u8]) -> Option<B> {
+        match JsonText::read(body) {
+            Ok(text) => {
+                if text.is_too_deep {
+                    self.note("", "has more than 32 levels");
+                }
+                B::from_json(&text.value, FieldPlace::Root, &mut self.errors)
+            }
+            Err(reason) => {
+                self.note("", reason);
+                None
+            }
+        }
+    }
+
     /// The position of the cursor, if the request has one. The cursor must come from this list under
     /// these filters.
     pub(crate) fn cursor<T>(
@@ -175,7 +236,13 @@ impl<'r> Fields<'r> {
     /// The input, or all its errors.
     pub(crate) fn finish<I>(mut self, input: Option<I>) -> Result<I, Failure> {
         if self.no_such_agent {
-            return Err(Rejection::from(RejectionCode::AgentNotFound).into());
+            // RFC 9110 §13.1.1: nothing has the version that the request demands.
+            let code = if self.headers().contains_key(IF_MATCH) {
+                RejectionCode::VersionMismatch
+            } else {
+                RejectionCode::AgentNotFound
+            };
+            return Err(Rejection::from(code).into());
         }
         let asked = std::mem::take(&mut self.asked);
         let mut noted = HashSet::new();
@@ -204,15 +271,12 @@ impl<'r> Fields<'r> {
     }
 }
 
-/// The name of a parameter if an error may repeat it, that is, if it is a short word. Otherwise an
-/// empty text.
+/// The name of a parameter if an error may repeat it. Otherwise an empty text.
 fn told(name: &str) -> String {
-    let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
-    if name.len() <= MAX_TOLD_NAME && name.bytes().all(is_word) {
-        name.to_owned()
-    } else {
-        String::new()
-    }
+    Some(name)
+        .filter(|name| may_tell(name))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -250,7 +314,7 @@ mod tests {
             is_head: false,
             headers,
             query: query.to_owned(),
-            path_part: None,
+            path_parts: None,
             encoding: Encoding::Form,
             body,
             context: Arc::default(),
@@ -260,7 +324,7 @@ mod tests {
         let stored = store_key::generate(PURPOSE, 'x', &master, &entropy).unwrap();
         let key = CursorKey::open(&stored, &master).unwrap();
         let cursors = CursorScope::new(&key, Reach::Own);
-        let mut fields = Fields::of(&incoming, cursors).unwrap();
+        let mut fields = Fields::of(&incoming, cursors);
         let input = Two::read(&mut fields);
         fields.finish(input)
     }

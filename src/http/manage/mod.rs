@@ -1,23 +1,29 @@
-//! The management API: camelCase members, errors `{"code","message","details"}`. It only reads, so
-//! far.
+//! The management API: camelCase members, errors `{"code","message","details"}`.
 //!
 //! Owns its table of routes, how a request becomes typed values, and who may ask. Must not know how
 //! anything is changed: each handler calls one operation of a service. Reading order: this table,
-//! [`mod@endpoint`], `authority`, [`fields`], `page`, `cursor`, then one resource a file.
+//! [`mod@endpoint`], `authority`, [`fields`], [`mod@body`], [`json_value`], `values`, `answer`,
+//! `etag`, `page`, `cursor`, then one resource a file.
 
 use super::route::Route;
 
+mod agent_changes;
 mod agents;
+mod answer;
 mod audit;
 mod audit_export;
 mod audit_log;
 mod authority;
+pub(crate) mod body;
 pub(crate) mod cursor;
 pub(crate) mod endpoint;
+mod etag;
 pub(crate) mod fields;
+pub(crate) mod json_value;
 mod keys;
 pub(crate) mod openapi;
 mod page;
+mod values;
 mod whoami;
 mod words;
 
@@ -27,12 +33,17 @@ use endpoint::endpoint;
 /// handler is called.
 #[rustfmt::skip]
 pub static MANAGE_ROUTES: &[Route] = &[
-    endpoint!(Get "/api/v1/agents",            Scope("agents:read"),      REQUEST_TIMEOUT, Nothing, agents::list_agents,      words::LIST_AGENTS),
-    endpoint!(Get "/api/v1/agents/{id}",       ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_agent,        words::GET_AGENT),
-    endpoint!(Get "/api/v1/agents/{id}/usage", ScopeOrOwn("agents:read"), REQUEST_TIMEOUT, Nothing, agents::get_usage,        words::GET_USAGE),
-    endpoint!(Get "/api/v1/audit",             Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit::list_events,       words::LIST_EVENTS),
-    endpoint!(Get "/api/v1/audit/log/{*file}", Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit_log::get_log_file,  words::GET_LOG_FILE),
-    endpoint!(Get "/api/v1/audit/{id}/proof",  Scope("audit:read"),       REQUEST_TIMEOUT, Nothing, audit_log::get_proof,     words::GET_PROOF),
-    endpoint!(Get "/api/v1/keys",              Scope("admin:orgs"),       REQUEST_TIMEOUT, Nothing, keys::list_keys,          words::LIST_KEYS),
-    endpoint!(Get "/api/v1/whoami",            AnyToken,                  REQUEST_TIMEOUT, Nothing, whoami::get_whoami,       words::GET_WHOAMI),
+    endpoint!(Get    "/api/v1/agents",                     Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, agents::list_agents,                 words::LIST_AGENTS),
+    endpoint!(Get    "/api/v1/agents/{id}",                ScopeOrOwn("agents:read"),REQUEST_TIMEOUT, Nothing, agents::get_agent,                   words::GET_AGENT),
+    endpoint!(Delete "/api/v1/agents/{id}",                Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::decommission_agent,   words::DELETE_AGENT),
+    endpoint!(Post   "/api/v1/agents/{id}/suspend",        Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::suspend_agent,        words::SUSPEND_AGENT),
+    endpoint!(Post   "/api/v1/agents/{id}/reactivate",     Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::reactivate_agent,     words::REACTIVATE_AGENT),
+    endpoint!(Post   "/api/v1/agents/{id}/decommission",   Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::decommission_agent,   words::DECOMMISSION_AGENT),
+    endpoint!(Post   "/api/v1/agents/{id}/revoke-tokens",  Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::revoke_agent_tokens,  words::REVOKE_AGENT_TOKENS),
+    endpoint!(Get    "/api/v1/agents/{id}/usage",          ScopeOrOwn("agents:read"),REQUEST_TIMEOUT, Nothing, agents::get_usage,                   words::GET_USAGE),
+    endpoint!(Get    "/api/v1/audit",                      Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, audit::list_events,                  words::LIST_EVENTS),
+    endpoint!(Get    "/api/v1/audit/log/{*file}",          Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, audit_log::get_log_file,             words::GET_LOG_FILE),
+    endpoint!(Get    "/api/v1/audit/{id}/proof",           Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, audit_log::get_proof,                words::GET_PROOF),
+    endpoint!(Get    "/api/v1/keys",                       Scope("admin:orgs"),      REQUEST_TIMEOUT, Nothing, keys::list_keys,                     words::LIST_KEYS),
+    endpoint!(Get    "/api/v1/whoami",                     AnyToken,                 REQUEST_TIMEOUT, Nothing, whoami::get_whoami,                  words::GET_WHOAMI),
 ];

@@ -23,6 +23,52 @@ pub(super) const GET_AGENT: Words = Words {
     reply: "The agent, with its live credentials.",
 };
 
+/// `DELETE /api/v1/agents/{id}`.
+pub(super) const DELETE_AGENT: Words = Words {
+    operation_id: "deleteAgent",
+    tag: ApiTag::Agents,
+    summary: "Decommission an agent",
+    description: "For ever: the id is never free again. Needs an admin scope as well.",
+    reply: "The agent.",
+};
+
+/// `POST /api/v1/agents/{id}/suspend`.
+pub(super) const SUSPEND_AGENT: Words = Words {
+    operation_id: "suspendAgent",
+    tag: ApiTag::Agents,
+    summary: "Stop an agent and kill its live tokens",
+    description: "Holds on every replica when the reply comes. An agent that is allowed an admin scope is stopped only \
+        with an admin scope.",
+    reply: "The agent.",
+};
+
+/// `POST /api/v1/agents/{id}/reactivate`.
+pub(super) const REACTIVATE_AGENT: Words = Words {
+    operation_id: "reactivateAgent",
+    tag: ApiTag::Agents,
+    summary: "Let a suspended agent work again",
+    description: "Its old tokens stay dead. Needs an admin scope as well.",
+    reply: "The agent.",
+};
+
+/// `POST /api/v1/agents/{id}/decommission`.
+pub(super) const DECOMMISSION_AGENT: Words = Words {
+    operation_id: "decommissionAgent",
+    tag: ApiTag::Agents,
+    summary: "Stop an agent for ever",
+    description: "The same as `DELETE`, with a reason. Needs an admin scope as well.",
+    reply: "The agent.",
+};
+
+/// `POST /api/v1/agents/{id}/revoke-tokens`.
+pub(super) const REVOKE_AGENT_TOKENS: Words = Words {
+    operation_id: "revokeAgentTokens",
+    tag: ApiTag::Agents,
+    summary: "Kill an agent's live tokens and leave it active",
+    description: "The tokens of an agent that is allowed an admin scope are killed only with an admin scope.",
+    reply: "The agent.",
+};
+
 /// `GET /api/v1/agents/{id}/usage`.
 pub(super) const GET_USAGE: Words = Words {
     operation_id: "getAgentUsage",

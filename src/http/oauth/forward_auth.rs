@@ -205,7 +205,7 @@ mod tests {
             is_head: false,
             headers: map,
             query,
-            path_part: None,
+            path_parts: None,
             encoding: Encoding::Form,
             body: Bytes::new(),
             context: Arc::default(),

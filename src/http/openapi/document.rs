@@ -122,6 +122,9 @@ fn method(methods: Methods) -> HttpMethod {
     match methods {
         Methods::Get | Methods::PublicGet | Methods::Any => HttpMethod::Get,
         Methods::Post => HttpMethod::Post,
+        Methods::Put => HttpMethod::Put,
+        Methods::Patch => HttpMethod::Patch,
+        Methods::Delete => HttpMethod::Delete,
     }
 }
 
@@ -219,6 +222,9 @@ fn usual_refusals(route: &Route, errors: ErrorBody) -> Vec<u16> {
     }
     if route.reads != Reads::Nothing {
         statuses.extend([408, 413]);
+    }
+    if route.reads.is_json() {
+        statuses.push(415);
     }
     statuses
 }

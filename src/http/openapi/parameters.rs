@@ -11,7 +11,7 @@ use crate::domain::event::kind::EventKind;
 use crate::domain::event::search::EventOrder;
 
 use super::schema::{
-    day, for_example, integer, one_of, parameter, query, repeated, text, time, within,
+    day, for_example, integer, one_of, parameter, query, repeated, text, time, truth, within,
 };
 
 /// The most rows of a page, and how many it holds if the request does not say.
@@ -43,6 +43,7 @@ struct ParameterRow {
 /// The parameters of queries. The first row whose name and path fit counts.
 #[rustfmt::skip]
 const QUERY: &[ParameterRow] = &[
+    ParameterRow { below: "", name: "dryRun", schema: truth, example: None, meaning: "Whether the change is only tried: all is checked and the reply tells what would be, but nothing is written." },
     ParameterRow { below: "", name: "cursor", schema: text, example: None, meaning: "Where the page begins: the `nextCursor` of the page before it, with the same filters." },
     ParameterRow { below: "/api/v1/agents/", name: "from", schema: day, example: Some("2026-11-01"), meaning: "The first day. By default, 30 days before the last one." },
     ParameterRow { below: "/api/v1/agents/", name: "to", schema: day, example: Some("2026-11-26"), meaning: "The last day, included. By default, today." },

@@ -102,6 +102,14 @@ pub enum ProvedBy {
     Bearer,
 }
 
+/// A JSON body.
+pub(crate) struct BodyDoc {
+    /// What it holds.
+    pub schema: RefOr<Schema>,
+    /// Whether the request must have it.
+    pub is_required: bool,
+}
+
 /// The description of one route.
 pub struct RouteDoc {
     /// What people read.

@@ -128,6 +128,12 @@ impl Agents {
     /// The agent with its credentials and the number of tokens that it used this month.
     pub async fn show(&self, agent_id: &AgentId) -> Result<AgentView, ManageError> {
         let record = self.find(agent_id).await?;
+        self.view(&record).await
+    }
+
+    /// What is shown of this record.
+    pub(super) async fn view(&self, record: &AgentRecord) -> Result<AgentView, ManageError> {
+        let agent_id = &record.agent.agent_id;
         let now = self.parts.clock.now();
         let used = self
             .parts
@@ -249,12 +255,13 @@ impl Agents {
         let outcomes = self
             .parts
             .store
-            .commit(vec![Write::new(
-                act.committed_at(self.parts.clock.moment()),
-                change,
-            )])
+            .commit(vec![self.write(change, act)])
             .await?;
         outcomes.first().copied().ok_or_else(no_outcome)
+    }
+
+    pub(super) fn write(&self, change: Change, act: &Act) -> Write {
+        Write::new(act.committed_at(self.parts.clock.moment()), change)
     }
 
     /// The errors of a plan: the plan must be in the configuration.

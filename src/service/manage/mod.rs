@@ -4,8 +4,8 @@
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command
 //! line or an endpoint) or how the result is shown. Reading order: [`agents`], `status` (stops them
 //! and lets them work again), [`credentials`] (lists, makes, rotates and ends them), `new_secret`
-//! (makes a secret), `update`, [`patch`] (what an update changes), [`view`] (what is shown), [`row`]
-//! and [`import`], [`scopes`] with `scope_risk` (why a scope is high-risk), [`tokens`], [`audit`]
+//! (makes a secret), `update`, [`request`] (how a change is asked for), [`patch`] (what an update
+//! changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`] with `scope_risk` (why a scope is high-risk), [`tokens`], [`audit`]
 //! (reads events), [`usage`] (what an agent used), [`idempotency`] (requests that are sent again);
 //! `checks` has what these share.
 
@@ -19,6 +19,7 @@ pub(crate) mod idempotency;
 pub(crate) mod import;
 mod new_secret;
 pub(crate) mod patch;
+pub(crate) mod request;
 pub(crate) mod row;
 mod scope_risk;
 pub(crate) mod scopes;

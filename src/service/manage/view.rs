@@ -23,6 +23,8 @@ pub struct AgentView {
     pub usage: Usage,
     /// Its live credentials, newest first; only where one agent is shown.
     pub credentials: Option<Vec<CredentialView>>,
+    /// Whether the change that was just made killed tokens.
+    pub tokens_killed: bool,
     /// What an operator should know about the change that was just made.
     pub warnings: Vec<String>,
 }
@@ -78,6 +80,7 @@ impl AgentView {
             expired: agent.profile.is_expired(now),
             usage,
             credentials: None,
+            tokens_killed: false,
             warnings: vec![],
         }
     }

@@ -128,6 +128,12 @@ impl RevocationList {
         Ok(())
     }
 
+    /// Reads the caller's own kill, which is committed. Returns a version of the list that has it.
+    pub async fn read_own_kill(&self) -> Result<i64, Error> {
+        self.read_changes().await?;
+        Ok(self.entries().version())
+    }
+
     /// Looks up the tokens of recently killed agents, for clients that read only `revoked_jtis`.
     /// The first look-up reads all of an agent's tokens, and later ones read what was recorded
     /// since. The look-ups end when no batch that was in progress at the kill can still be

@@ -48,6 +48,7 @@ async fn an_agent_is_shown_with_its_usage_and_without_its_secret(app: &TestApp<'
             "usage": {
                 "month": "2025-01", "issued": 1, "limit": 10_000, "resetsAt": "2025-02-01T00:00:00Z",
             },
+            "version": 1_738_324_800_000_i64,
             "createdAt": "2025-01-31T12:00:00Z", "updatedAt": "2025-01-31T12:00:00Z",
             "credentials": null,
         })

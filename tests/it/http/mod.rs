@@ -4,11 +4,13 @@
 //! Numbers such as `item 29` are those of the numbered checks (`docs/checks.md`: RFC 6749, 6750,
 //! 7009, 7662, 8414, 9068 and 8725); `D6`, `T1` are rows of the wire contract.
 
+mod agent_changes;
 mod agents;
 mod airisk;
 mod audiences;
 mod audit;
 mod audit_export;
+mod bodies;
 mod bytes;
 mod client;
 mod clocks;
@@ -57,5 +59,6 @@ mod terms;
 mod time;
 mod token;
 mod usage;
+mod writes;
 
 use crate::harness::on_both;

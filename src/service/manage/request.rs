@@ -1,0 +1,44 @@
+//! How a change is asked for: by whom, on which condition, and whether it is made or only tried.
+//! Must not know what is changed.
+
+use crate::domain::act::Act;
+use crate::domain::precondition::Precondition;
+
+/// Whether a change is made or only tried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ChangeMode {
+    /// It is made.
+    #[default]
+    Commit,
+    /// All is checked and the result is shown, but nothing is written.
+    DryRun,
+}
+
+/// A change as it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangeRequest<'a> {
+    /// Who asks, from where, when and why.
+    pub act: &'a Act,
+    /// What is demanded of the version that is changed. `None` if nothing is.
+    pub precondition: Option<&'a Precondition>,
+    /// Whether the change is made or only tried.
+    pub mode: ChangeMode,
+}
+
+impl ChangeRequest<'_> {
+    /// Whether the change is only tried.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.mode == ChangeMode::DryRun
+    }
+}
+
+impl<'a> From<&'a Act> for ChangeRequest<'a> {
+    /// A change that is made unconditionally, as commands make it.
+    fn from(act: &'a Act) -> Self {
+        Self {
+            act,
+            precondition: None,
+            mode: ChangeMode::Commit,
+        }
+    }
+}
