@@ -11,7 +11,7 @@ use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::usage::Day;
 use crate::service::manage::credentials::MAX_OVERLAP;
-use crate::service::manage::patch::ProfilePatch;
+use crate::service::manage::patch::{LabelsPatch, ProfilePatch};
 
 use super::agent_ref::AgentRef;
 use super::failure::CommandFailure;
@@ -160,7 +160,7 @@ impl UpdateAgent {
             name: self.name,
             description: rest.description.map(Item::into_value),
             owner: rest.owner.map(Item::into_value),
-            labels: labels(rest.label)?,
+            labels: labels(rest.label)?.map(LabelsPatch::Replace),
             scopes: all_scopes(self.scope),
             ttl: rest.ttl.map(|word| word.0),
             plan: rest.plan,

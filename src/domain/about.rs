@@ -119,6 +119,21 @@ impl Labels {
         Ok(Self(all))
     }
 
+    /// These labels after each of the keys got its new value, or was removed.
+    pub(crate) fn merged(
+        &self,
+        changes: &[(LabelText, Option<LabelText>)],
+    ) -> Result<Self, Invalid> {
+        let mut all = self.0.clone();
+        for (key, value) in changes {
+            match value {
+                Some(value) => all.insert(key.clone(), value.clone()),
+                None => all.remove(key),
+            };
+        }
+        Self::new(all)
+    }
+
     /// The labels in the byte order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let pairs = self.0.iter();

@@ -126,7 +126,7 @@ async fn demand_may_kill(state: &State, call: &WriteCall<AgentAction>) -> Result
 
 /// The agent after its change. If tokens were killed, this process's revocation list has the kill
 /// before the response is sent (contract D7).
-async fn shown(state: &State, view: AgentView) -> Result<Reply<AgentJson>, Failure> {
+pub(super) async fn shown(state: &State, view: AgentView) -> Result<Reply<AgentJson>, Failure> {
     let version = view.agent.version;
     let revocation_version = if view.tokens_killed {
         Some(state.list.read_own_kill().await?)

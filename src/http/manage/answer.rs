@@ -4,7 +4,7 @@
 
 use std::marker::PhantomData;
 
-use axum::http::header::ETAG;
+use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
@@ -65,20 +65,60 @@ impl<K: RawKind> Answers for RawReply<K> {
     }
 }
 
-/// A value with the header fields that go with it.
-pub(crate) struct Reply<T> {
-    status: StatusCode,
-    version: Option<i64>,
-    body: T,
+/// Which statuses a kind of reply may have.
+pub(crate) trait ReplyKind {
+    /// The statuses.
+    const STATUSES: &'static [u16];
 }
 
-impl<T: Serialize> Reply<T> {
+/// The reply of an operation that makes nothing.
+pub(crate) enum Shows {}
+
+/// The reply of an operation that makes something.
+pub(crate) enum Makes {}
+
+/// The reply of an operation that makes something unless it exists.
+pub(crate) enum MakesOrShows {}
+
+impl ReplyKind for Shows {
+    const STATUSES: &'static [u16] = &[200];
+}
+
+impl ReplyKind for Makes {
+    const STATUSES: &'static [u16] = &[201];
+}
+
+impl ReplyKind for MakesOrShows {
+    const STATUSES: &'static [u16] = &[200, 201];
+}
+
+/// A value with the header fields that go with it.
+pub(crate) struct Reply<T, K = Shows> {
+    status: StatusCode,
+    location: Option<String>,
+    version: Option<i64>,
+    body: T,
+    kind: PhantomData<K>,
+}
+
+impl<T: Serialize, K> Reply<T, K> {
     /// Status 200.
     pub(crate) fn ok(body: T) -> Self {
         Self {
             status: StatusCode::OK,
+            location: None,
             version: None,
             body,
+            kind: PhantomData,
+        }
+    }
+
+    /// Status 201: something was made, which is at this path.
+    pub(crate) fn created(location: String, body: T) -> Self {
+        Self {
+            status: StatusCode::CREATED,
+            location: Some(location),
+            ..Self::ok(body)
         }
     }
 
@@ -92,9 +132,13 @@ impl<T: Serialize> Reply<T> {
     }
 }
 
-impl<T: Serialize + ToSchema> Answers for Reply<T> {
+impl<T: Serialize + ToSchema, K: ReplyKind> Answers for Reply<T, K> {
     fn answer(self) -> Result<Response, Failure> {
         let mut response = reply::json(self.status, serde_json::to_vec(&self.body)?);
+        if let Some(location) = self.location {
+            let location = HeaderValue::try_from(location)?;
+            response.headers_mut().insert(LOCATION, location);
+        }
         if let Some(version) = self.version {
             let tag = HeaderValue::from_str(&etag(version))?;
             response.headers_mut().insert(ETAG, tag);
@@ -103,7 +147,15 @@ impl<T: Serialize + ToSchema> Answers for Reply<T> {
     }
 
     fn describe(doc: RouteDoc) -> RouteDoc {
-        doc.answers_json::<T>(200)
-            .with_header("ETag", "The version, for `If-Match`.")
+        K::STATUSES.iter().fold(doc, |doc, status| {
+            let doc = doc
+                .answers_json::<T>(*status)
+                .with_header("ETag", "The version, for `If-Match`.");
+            if *status == 201 {
+                doc.with_header("Location", "Where what was made is.")
+            } else {
+                doc
+            }
+        })
     }
 }

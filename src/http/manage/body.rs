@@ -78,6 +78,26 @@ pub enum PatchMember<T> {
     Value(T),
 }
 
+impl<T> PatchMember<T> {
+    /// The change of a value that may be absent: `Some(None)` removes it.
+    #[expect(
+        clippy::option_option,
+        reason = "a patch leaves, removes or sets a value"
+    )]
+    pub(super) fn nullable(self) -> Option<Option<T>> {
+        match self {
+            Self::Absent => None,
+            Self::Null => Some(None),
+            Self::Value(value) => Some(Some(value)),
+        }
+    }
+
+    /// The change of a value that is never absent: `null` makes it the default.
+    pub(super) fn or(self, default: T) -> Option<T> {
+        self.nullable().map(|value| value.unwrap_or(default))
+    }
+}
+
 /// Reads the members of one object.
 pub struct ObjectReader<'v, 'e> {
     members: &'v [(Cow<'v, str>, JsonValue<'v>)],
@@ -130,6 +150,18 @@ impl<'v, 'e> ObjectReader<'v, 'e> {
             FoundMember::Value(JsonValue::Null) | FoundMember::Absent => Some(None),
             FoundMember::Value(value) => self.read(name, value).map(Some),
             FoundMember::Repeated => None,
+        }
+    }
+
+    /// A member of a merge patch that cannot be removed.
+    pub fn patch_required<T: FromJson>(&mut self, name: &'static str) -> Option<Option<T>> {
+        match self.patch(name)? {
+            PatchMember::Absent => Some(None),
+            PatchMember::Value(value) => Some(Some(value)),
+            PatchMember::Null => {
+                self.note(name, "cannot be removed");
+                None
+            }
         }
     }
 
@@ -192,17 +224,21 @@ pub(super) fn may_tell(name: &str) -> bool {
 }
 
 /// A body as a struct, with the names of its members on the wire, and which of them are `required`,
-/// `optional`, or of a `patch`. The document of the API is made from these lines too.
+/// `optional`, or of a `patch` (`patch_required` if `null` cannot remove it). The document of the API
+/// is made from these lines too.
 macro_rules! body {
     (
         $(#[doc = $doc:literal])*
         $vis:vis struct $name:ident {
-            $( $(#[doc = $member_doc:literal])* $kind:ident $member:ident($wire:literal): $type:ty, )*
+            $(
+                $(#[doc = $member_doc:literal])*
+                $(#[expect($($lint:tt)*)])?
+                $kind:ident $member:ident($wire:literal): $type:ty, )*
         }
     ) => {
         $(#[doc = $doc])*
         $vis struct $name {
-            $( $(#[doc = $member_doc])* $vis $member: $crate::http::manage::body::body!(@$kind $type), )*
+            $( $(#[doc = $member_doc])* $(#[expect($($lint)*)])? $vis $member: $crate::http::manage::body::body!(@$kind $type), )*
         }
 
         impl $crate::http::manage::body::FromJson for $name {
@@ -233,6 +269,7 @@ macro_rules! body {
     (@presence $kind:ident) => { $crate::http::openapi::schema::sometimes };
     (@required $type:ty) => { $type };
     (@optional $type:ty) => { Option<$type> };
+    (@patch_required $type:ty) => { Option<$type> };
     (@patch $type:ty) => { $crate::http::manage::body::PatchMember<$type> };
 }
 pub(crate) use body;

@@ -30,7 +30,7 @@ use crate::http::state::State;
 use crate::service::manage::request::{ChangeMode, ChangeRequest};
 use crate::service::tokens::Caller;
 
-use super::answer::{Answers, Reply};
+use super::answer::{Answers, Reply, ReplyKind};
 use super::authority;
 use super::cursor::CursorScope;
 use super::etag::precondition;
@@ -98,6 +98,18 @@ pub(crate) struct WriteCall<I> {
 }
 
 impl<I> WriteCall<I> {
+    /// The input, and the call without it.
+    pub(super) fn split(self) -> (I, WriteCall<()>) {
+        let rest = WriteCall {
+            caller: self.caller,
+            input: (),
+            context: self.context,
+            precondition: self.precondition,
+            mode: self.mode,
+        };
+        (self.input, rest)
+    }
+
     /// The act of the caller, for the event of the change.
     pub(super) fn act(&self, state: &State, reason: Option<&ChangeReason>) -> Act {
         let agent_id = self.caller.agent_id().clone();
@@ -127,18 +139,17 @@ struct WriteInput<I>(I, ChangeMode);
 
 impl<I: Input> Input for WriteInput<I> {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let mode = fields.filter("dryRun", |text| match text {
-            "true" => Ok(ChangeMode::DryRun),
-            "false" => Ok(ChangeMode::Commit),
-            _ => Err("must be true or false"),
-        });
-        let mode = mode.unwrap_or_default();
+        let mode = if fields.flag("dryRun") {
+            ChangeMode::DryRun
+        } else {
+            ChangeMode::Commit
+        };
         I::read(fields).map(|input| Self(input, mode))
     }
 }
 
 /// Runs one operation that changes something: as [`run`], and reads what every write takes.
-pub(crate) async fn run_write<I, T, F>(
+pub(crate) async fn run_write<I, T, K, F>(
     needs: Needs,
     operation: fn(Arc<State>, WriteCall<I>) -> F,
     state: Arc<State>,
@@ -147,7 +158,8 @@ pub(crate) async fn run_write<I, T, F>(
 where
     I: Input,
     T: Serialize + ToSchema,
-    F: Future<Output = Result<Reply<T>, Failure>>,
+    K: ReplyKind,
+    F: Future<Output = Result<Reply<T, K>, Failure>>,
 {
     let call = read_call(needs, &state, &incoming, WriteInput::<I>::read).await?;
     let WriteInput(input, mode) = call.input;
@@ -167,7 +179,7 @@ where
 }
 
 /// Describes one operation that changes something.
-pub(crate) fn describe_write<I, T, F>(
+pub(crate) fn describe_write<I, T, K, F>(
     path: &'static str,
     reads: Reads,
     _: fn(Arc<State>, WriteCall<I>) -> F,
@@ -176,7 +188,8 @@ pub(crate) fn describe_write<I, T, F>(
 where
     I: Input,
     T: Serialize + ToSchema,
-    F: Future<Output = Result<Reply<T>, Failure>>,
+    K: ReplyKind,
+    F: Future<Output = Result<Reply<T, K>, Failure>>,
 {
     let input = fields::describe_input::<WriteInput<I>>();
     let query = input.asked.into_iter();
@@ -205,7 +218,7 @@ where
         let body = RequestBodyBuilder::from(schema).required(Some(required));
         doc = doc.reads(body.build());
     }
-    Reply::<T>::describe(doc)
+    Reply::<T, K>::describe(doc)
 }
 
 async fn read_call<I>(

@@ -159,6 +159,16 @@ impl<'r> Fields<'r> {
         self.noted(name, read(&value?))
     }
 
+    /// A parameter of the query that is `true` or `false`; `false` if it is absent.
+    pub(crate) fn flag(&mut self, name: &'static str) -> bool {
+        let flag = self.filter(name, |text| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err("must be true or false"),
+        });
+        flag.unwrap_or(false)
+    }
+
     /// A filter of the query that may repeat. Every wrong value is noted as an error.
     pub(crate) fn filters<T>(
         &mut self,
@@ -180,6 +190,12 @@ impl<'r> Fields<'r> {
 
     fn noted<T>(&mut self, name: &str, value: Result<T, &'static str>) -> Option<T> {
         value.map_err(|reason| self.note(name, reason)).ok()
+    }
+
+    /// The body, which must be a JSON object.
+    pub(crate) fn body<B: FromJson>(&mut self) -> Option<B> {
+        self.note_body::<B>(true);
+        self.read_body(&self.incoming.body)
     }
 
     /// The body of an action. No body is the same as an object without members.

@@ -2,12 +2,13 @@
 //!
 //! Owns its table of routes, how a request becomes typed values, and who may ask. Must not know how
 //! anything is changed: each handler calls one operation of a service. Reading order: this table,
-//! [`mod@endpoint`], `authority`, [`fields`], [`mod@body`], [`json_value`], `values`, `answer`,
+//! [`mod@endpoint`], `authority`, [`fields`], [`mod@body`], [`json_value`], `json_types`, `values`, `answer`,
 //! `etag`, `page`, `cursor`, then one resource a file.
 
 use super::route::Route;
 
 mod agent_changes;
+mod agent_writes;
 mod agents;
 mod answer;
 mod audit;
@@ -19,6 +20,7 @@ pub(crate) mod cursor;
 pub(crate) mod endpoint;
 mod etag;
 pub(crate) mod fields;
+mod json_types;
 pub(crate) mod json_value;
 mod keys;
 pub(crate) mod openapi;
@@ -34,7 +36,10 @@ use endpoint::endpoint;
 #[rustfmt::skip]
 pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Get    "/api/v1/agents",                     Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, agents::list_agents,                 words::LIST_AGENTS),
+    endpoint!(Post   "/api/v1/agents",                     Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_writes::create_agent,          words::CREATE_AGENT),
     endpoint!(Get    "/api/v1/agents/{id}",                ScopeOrOwn("agents:read"),REQUEST_TIMEOUT, Nothing, agents::get_agent,                   words::GET_AGENT),
+    endpoint!(Put    "/api/v1/agents/{id}",                Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_writes::put_agent,             words::PUT_AGENT),
+    endpoint!(Patch  "/api/v1/agents/{id}",                Scope("agents:write"),    REQUEST_TIMEOUT, MergePatch,agent_writes::patch_agent,           words::PATCH_AGENT),
     endpoint!(Delete "/api/v1/agents/{id}",                Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::decommission_agent,   words::DELETE_AGENT),
     endpoint!(Post   "/api/v1/agents/{id}/suspend",        Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::suspend_agent,        words::SUSPEND_AGENT),
     endpoint!(Post   "/api/v1/agents/{id}/reactivate",     Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::reactivate_agent,     words::REACTIVATE_AGENT),

@@ -1,13 +1,24 @@
 //! Which JSON values and types of the domain are read from. Must not know in which body they stand.
 
+use std::collections::HashSet;
+
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ArrayBuilder, Schema};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaType, Type};
 
 use crate::domain::Invalid;
+use crate::domain::about::{Description, LabelText, Labels, Owner, parse_expiry};
 use crate::domain::act::ChangeReason;
+use crate::domain::agent::{AgentName, Audience, RedirectUri, UserId};
+use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
+use crate::domain::quota::PlanName;
 use crate::domain::rejection::FieldError;
+use crate::domain::scope::Scope;
+use crate::domain::time::Timestamp;
+use crate::domain::ttl::Ttl;
+use crate::service::manage::patch::LabelsPatch;
 
-use crate::http::openapi::schema::{integer, text, truth};
+use crate::http::openapi::schema::{text, time, uri, within};
 
 use super::body::{FieldPlace, FromJson};
 use super::json_value::JsonValue;
@@ -19,11 +30,21 @@ fn parse_text<T>(
     errors: &mut Vec<FieldError>,
     parse: impl FnOnce(&str) -> Result<T, Invalid>,
 ) -> Option<T> {
-    let parsed = match value {
-        JsonValue::Text(text) => parse(text).map_err(|rule| rule.0),
-        _ => Err("must be a text"),
-    };
-    parsed.map_err(|reason| errors.push(at.error(reason))).ok()
+    let text = String::from_json(value, at, errors)?;
+    let parsed = parse(&text);
+    parsed.map_err(|rule| errors.push(at.error(rule.0))).ok()
+}
+
+/// A text of at most this many characters, and at least one.
+fn up_to(most: usize) -> ObjectBuilder {
+    text().min_length(Some(1)).max_length(Some(most))
+}
+
+/// An object of any keys with these values.
+fn labels_schema(value: RefOr<Schema>) -> RefOr<Schema> {
+    let object = ObjectBuilder::new().schema_type(Type::Object);
+    let values = AdditionalProperties::RefOr(value);
+    object.additional_properties(Some(values)).into()
 }
 
 /// Types that parse a text.
@@ -45,9 +66,38 @@ macro_rules! parsed_texts {
     )*};
 }
 
-parsed_texts!(ChangeReason => text().min_length(Some(1)).max_length(Some(200)));
+parsed_texts!(
+    AgentId => up_to(128),
+    AgentName => up_to(200),
+    Audience => up_to(512),
+    ChangeReason => up_to(200),
+    Description => up_to(1_000),
+    Owner => up_to(200),
+    PlanName => text(),
+    RedirectUri => uri(),
+    Scope => text(),
+    UserId => up_to(256),
+);
 
-impl FromJson for String {
+impl FromJson for Ttl {
+    fn schema() -> RefOr<Schema> {
+        within(300, 86_400).into()
+    }
+
+    fn from_json(
+        value: &JsonValue<'_>,
+        at: FieldPlace<'_>,
+        errors: &mut Vec<FieldError>,
+    ) -> Option<Self> {
+        let ttl = Self::new(i64::from_json(value, at, errors)?);
+        ttl.map_err(|rule| errors.push(at.error(rule.0))).ok()
+    }
+}
+
+/// An organization that exists. So far there is only one.
+pub(super) struct KnownOrg;
+
+impl FromJson for KnownOrg {
     fn schema() -> RefOr<Schema> {
         text().into()
     }
@@ -57,56 +107,34 @@ impl FromJson for String {
         at: FieldPlace<'_>,
         errors: &mut Vec<FieldError>,
     ) -> Option<Self> {
-        parse_text(value, at, errors, |text| Ok(text.to_owned()))
-    }
-}
-
-impl FromJson for bool {
-    fn schema() -> RefOr<Schema> {
-        truth().into()
-    }
-
-    fn from_json(
-        value: &JsonValue<'_>,
-        at: FieldPlace<'_>,
-        errors: &mut Vec<FieldError>,
-    ) -> Option<Self> {
-        if let JsonValue::Bool(value) = value {
-            return Some(*value);
+        if parse_text(value, at, errors, OrgId::parse)? == OrgId::default() {
+            return Some(Self);
         }
-        errors.push(at.error("must be true or false"));
+        errors.push(at.error("there is no such organization"));
         None
     }
 }
 
-impl FromJson for i64 {
+/// The time from which on an agent is expired.
+pub(super) struct ExpiryTime(pub(super) Timestamp);
+
+impl FromJson for ExpiryTime {
     fn schema() -> RefOr<Schema> {
-        integer().into()
+        time().into()
     }
 
-    /// A whole number, also one that is written with a fraction of zero, as in JSON Schema.
     fn from_json(
         value: &JsonValue<'_>,
         at: FieldPlace<'_>,
         errors: &mut Vec<FieldError>,
     ) -> Option<Self> {
-        let whole = match value {
-            JsonValue::Number(number) => number.as_i64().or_else(|| {
-                let value = number.as_f64().filter(|value| value.fract() == 0.0)?;
-                format!("{value:.0}").parse().ok()
-            }),
-            _ => None,
-        };
-        if whole.is_none() {
-            errors.push(at.error("must be a whole number"));
-        }
-        whole
+        parse_text(value, at, errors, parse_expiry).map(Self)
     }
 }
 
-impl<T: FromJson> FromJson for Vec<T> {
+impl FromJson for Labels {
     fn schema() -> RefOr<Schema> {
-        ArrayBuilder::new().items(T::schema()).into()
+        labels_schema(text().into())
     }
 
     fn from_json(
@@ -114,15 +142,98 @@ impl<T: FromJson> FromJson for Vec<T> {
         at: FieldPlace<'_>,
         errors: &mut Vec<FieldError>,
     ) -> Option<Self> {
-        let JsonValue::List(items) = value else {
-            errors.push(at.error("must be a list"));
-            return None;
-        };
-        let items = items.iter().enumerate();
-        // Collected before it is judged, so that every item is read.
-        let read: Vec<Option<T>> = items
-            .map(|(index, item)| T::from_json(item, FieldPlace::Item(&at, index), errors))
-            .collect();
-        read.into_iter().collect()
+        let pairs = pairs(value, at, errors, |value, at, errors| {
+            parse_text(value, at, errors, LabelText::parse)
+        })?;
+        let labels = Self::new(pairs);
+        labels.map_err(|rule| errors.push(at.error(rule.0))).ok()
+    }
+}
+
+impl FromJson for LabelsPatch {
+    fn schema() -> RefOr<Schema> {
+        let value = text().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+        labels_schema(value.into())
+    }
+
+    /// RFC 7396: the patch of an object is merged into it, and `null` removes a member.
+    fn from_json(
+        value: &JsonValue<'_>,
+        at: FieldPlace<'_>,
+        errors: &mut Vec<FieldError>,
+    ) -> Option<Self> {
+        let pairs = pairs(value, at, errors, |value, at, errors| match value {
+            JsonValue::Null => Some(None),
+            value => parse_text(value, at, errors, LabelText::parse).map(Some),
+        });
+        pairs.map(Self::Merge)
+    }
+}
+
+/// The members of an object whose names are keys of labels.
+fn pairs<T>(
+    value: &JsonValue<'_>,
+    at: FieldPlace<'_>,
+    errors: &mut Vec<FieldError>,
+    read: impl Fn(&JsonValue<'_>, FieldPlace<'_>, &mut Vec<FieldError>) -> Option<T>,
+) -> Option<Vec<(LabelText, T)>> {
+    let JsonValue::Object(members) = value else {
+        errors.push(at.error("must be a JSON object"));
+        return None;
+    };
+    let before = errors.len();
+    let mut pairs: Vec<(LabelText, T)> = Vec::new();
+    let (mut keys, mut repeated, mut broken_rule) = (HashSet::new(), HashSet::new(), None);
+    for (name, value) in members {
+        let place = FieldPlace::Member(&at, name);
+        match LabelText::parse(name) {
+            Ok(key) if keys.insert(&**name) => {
+                pairs.extend(read(value, place, errors).map(|value| (key, value)));
+            }
+            Ok(_) if repeated.insert(&**name) => {
+                errors.push(place.error("is given more than once"));
+            }
+            Ok(_) => {}
+            // The key is not told: it may be anything.
+            Err(rule) => broken_rule = Some(rule),
+        }
+    }
+    errors.extend(broken_rule.map(|rule| at.error(rule.0)));
+    (errors.len() == before).then_some(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json_value::JsonText;
+    use super::*;
+
+    fn read<T: FromJson>(text: &str) -> Result<T, Vec<(String, String)>> {
+        let (text, mut errors) = (JsonText::read(text.as_bytes()).unwrap(), vec![]);
+        let place = FieldPlace::Member(&FieldPlace::Root, "labels");
+        let value = T::from_json(&text.value, place, &mut errors);
+        let pair = |e: FieldError| (e.field.into_owned(), e.reason.into_owned());
+        value.ok_or_else(|| errors.into_iter().map(pair).collect())
+    }
+
+    #[test]
+    fn labels_tell_every_fault_at_its_key() {
+        let labels: Labels = read(r#"{"team":"a","k8s.io/zone":"b"}"#).unwrap();
+        assert_eq!(labels.to_string(), "k8s.io/zone=b team=a");
+        let rule = "the key and the value of a label are 1 to 63 characters of A-Z a-z 0-9 . _ / -";
+        let found = read::<Labels>(
+            r#"{"a/b":1,"c":"d e","f":"g","f":"h","f":"i","\n":"j","":"k","l":null}"#,
+        );
+        let expected = [
+            ("/labels/a~1b", "must be a text"),
+            ("/labels/c", rule),
+            ("/labels/f", "is given more than once"),
+            ("/labels/l", "must be a text"),
+            ("/labels", rule),
+        ];
+        let expected = expected.map(|(field, reason)| (field.to_owned(), reason.to_owned()));
+        assert_eq!(found.unwrap_err(), expected);
+        let many: Vec<String> = (0..17).map(|n| format!("\"{n}\":\"x\"")).collect();
+        let found = read::<Labels>(&format!("{{{}}}", many.join(",")));
+        assert_eq!(found.unwrap_err()[0].1, "an agent has at most 16 labels");
     }
 }

@@ -23,6 +23,34 @@ pub(super) const GET_AGENT: Words = Words {
     reply: "The agent, with its live credentials.",
 };
 
+/// `POST /api/v1/agents`.
+pub(super) const CREATE_AGENT: Words = Words {
+    operation_id: "createAgent",
+    tag: ApiTag::Agents,
+    summary: "Make an agent",
+    description: "Without an `agentId`, a UUID is drawn. Needs an admin scope as well.",
+    reply: "The agent, with its secret: it is shown this once.",
+};
+
+/// `PUT /api/v1/agents/{id}`.
+pub(super) const PUT_AGENT: Words = Words {
+    operation_id: "putAgent",
+    tag: ApiTag::Agents,
+    summary: "Make an agent, or replace all that was decided about it",
+    description: "A member that is left out gets the value that creation gives it. With `If-None-Match: *` the agent is \
+        only made. Needs an admin scope as well.",
+    reply: "The agent, with its secret if it was just made.",
+};
+
+/// `PATCH /api/v1/agents/{id}`.
+pub(super) const PATCH_AGENT: Words = Words {
+    operation_id: "patchAgent",
+    tag: ApiTag::Agents,
+    summary: "Change an agent",
+    description: "A JSON Merge Patch (RFC 7396): `null` sets what creation would have set. Needs an admin scope as well.",
+    reply: "The agent.",
+};
+
 /// `DELETE /api/v1/agents/{id}`.
 pub(super) const DELETE_AGENT: Words = Words {
     operation_id: "deleteAgent",

@@ -45,6 +45,7 @@ struct ParameterRow {
 const QUERY: &[ParameterRow] = &[
     ParameterRow { below: "", name: "dryRun", schema: truth, example: None, meaning: "Whether the change is only tried: all is checked and the reply tells what would be, but nothing is written." },
     ParameterRow { below: "", name: "cursor", schema: text, example: None, meaning: "Where the page begins: the `nextCursor` of the page before it, with the same filters." },
+    ParameterRow { below: "/api/v1/agents/", name: "revokeTokens", schema: truth, example: None, meaning: "Whether the agent's live tokens are killed in the same commit." },
     ParameterRow { below: "/api/v1/agents/", name: "from", schema: day, example: Some("2026-11-01"), meaning: "The first day. By default, 30 days before the last one." },
     ParameterRow { below: "/api/v1/agents/", name: "to", schema: day, example: Some("2026-11-26"), meaning: "The last day, included. By default, today." },
     ParameterRow { below: "/api/v1/audit", name: "agentId", schema: text, example: None, meaning: "Events that concern this agent. An id that no agent can have finds nothing." },

@@ -16,18 +16,16 @@ use crate::domain::risk::RiskRules;
 use crate::domain::scope::Scope;
 use crate::domain::ttl::Ttl;
 use crate::entropy::{Entropy, uuid_v7};
-use crate::store::{
-    AgentChange, AgentRecord, AgentRows, Change, Freshness, Outcome, Records, Store, Write,
-};
+use crate::store::{AgentRecord, AgentRows, Change, Freshness, Outcome, Records, Store, Write};
 
 use crate::service;
 use crate::service::clients::secret::{Secret, Secrets};
 use crate::service::plans::SharedPlans;
 
-use super::checks::{demand_none, fault, no_outcome, scope_errors};
+use super::checks::no_outcome;
 use super::error::ManageError;
 use super::scope_risk::open_warnings;
-use super::view::{AgentPage, AgentView, CredentialView, NewSecret};
+use super::view::{AgentPage, AgentView};
 
 /// How many agents with one name an error lists.
 const MAX_NAMESAKES: i64 = 10;
@@ -75,54 +73,6 @@ impl Agents {
     /// The operations with these parts.
     pub fn new(parts: AgentsParts) -> Self {
         Self { parts }
-    }
-
-    /// Makes an agent with its first secret.
-    pub async fn create(&self, new: NewAgent, act: &Act) -> Result<NewSecret, ManageError> {
-        let agent_id = match new.agent_id {
-            Some(id) => id,
-            None => AgentId::parse(&self.draw_id()?.to_string()).map_err(|rule| fault(rule.0))?,
-        };
-        let catalogue = self.parts.store.catalogue(Freshness::Fresh).await?;
-        let terms = &new.profile.terms;
-        demand_none(
-            [
-                scope_errors(&terms.scopes, &catalogue),
-                self.plan_errors(&terms.plan),
-            ]
-            .concat(),
-        )?;
-        let warnings = open_warnings(&terms.scopes, &catalogue, &self.parts.rules);
-        // Checked before the secret is hashed, and again by the commit.
-        if self
-            .parts
-            .store
-            .agent(&agent_id, Freshness::Fresh)
-            .await?
-            .is_some()
-        {
-            return Err(RejectionCode::AgentExists.into());
-        }
-        let (secret, credential) = self.make_credential(&agent_id, new.secret).await?;
-        let (view, agent) = (
-            CredentialView::of_new(&credential, None, act),
-            self.new_agent(&agent_id, new.profile),
-        );
-        let change = Change::Agent(AgentChange::Create {
-            agent: Box::new(agent),
-            credential: Box::new(credential),
-        });
-        match self.commit(change, act).await? {
-            Outcome::Conflict => Err(RejectionCode::AgentExists.into()),
-            Outcome::Clash => Err(RejectionCode::IdOfUser.into()),
-            _ => Ok(NewSecret {
-                agent_id,
-                credential: view,
-                secret,
-                old_expires_at: None,
-                warnings,
-            }),
-        }
     }
 
     /// The agent with its credentials and the number of tokens that it used this month.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::about::{About, Description, Labels, Owner};
+use crate::domain::about::{About, Description, LabelText, Labels, Owner};
 use crate::domain::agent::{
     Agent, AgentName, AgentStatus, Audience, LiveTokens, Profile, RedirectUri, UserId,
 };
@@ -13,6 +13,25 @@ use crate::domain::rejection::Rejection;
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
+
+/// The changes to the labels.
+#[derive(Debug, Clone)]
+pub enum LabelsPatch {
+    /// These are all labels.
+    Replace(Labels),
+    /// Each of these keys gets this value, or is removed.
+    Merge(Vec<(LabelText, Option<LabelText>)>),
+}
+
+impl LabelsPatch {
+    fn apply(&self, labels: &Labels) -> Result<Labels, Rejection> {
+        let merged = match self {
+            Self::Replace(labels) => return Ok(labels.clone()),
+            Self::Merge(changes) => labels.merged(changes),
+        };
+        merged.map_err(|rule| Rejection::of_field("/labels", rule.0))
+    }
+}
 
 /// The changes to a profile. `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]
@@ -25,8 +44,8 @@ pub struct ProfilePatch {
     pub description: Option<Option<Description>>,
     /// Its owner; `Some(None)` removes it.
     pub owner: Option<Option<Owner>>,
-    /// All its labels.
-    pub labels: Option<Labels>,
+    /// Its labels.
+    pub labels: Option<LabelsPatch>,
     /// All its scopes.
     pub scopes: Option<Vec<Scope>>,
     /// Its lifetime; `Some(None)` returns to the server's default.
@@ -46,32 +65,30 @@ pub struct ProfilePatch {
 }
 
 impl ProfilePatch {
-    pub(super) fn is_empty(&self) -> bool {
-        // The members are listed by name, so that a new member cannot be forgotten here.
-        let Self {
-            agent_id: _,
+    /// The patch that makes any profile this one.
+    pub(super) fn replacing(profile: Profile) -> Self {
+        let Profile {
             name,
-            description,
-            owner,
-            labels,
-            scopes,
-            ttl,
-            plan,
-            audiences,
-            redirect_uris,
-            user_ids,
+            about,
+            terms,
             expires_at,
-            tokens,
-        } = self;
-        let said = name.is_none() && description.is_none() && owner.is_none() && labels.is_none();
-        let single = ttl.is_none() && plan.is_none() && expires_at.is_none();
-        let lists = [
-            audiences.is_none(),
-            redirect_uris.is_none(),
-            user_ids.is_none(),
-        ];
-        let keeps = *tokens == LiveTokens::Keep && scopes.is_none();
-        keeps && said && single && lists.iter().all(|absent| *absent)
+        } = profile;
+        let terms = Arc::unwrap_or_clone(terms);
+        Self {
+            agent_id: None,
+            name: Some(name),
+            description: Some(about.description),
+            owner: Some(about.owner),
+            labels: Some(LabelsPatch::Replace(about.labels)),
+            scopes: Some(terms.scopes),
+            ttl: Some(terms.ttl),
+            plan: Some(terms.plan),
+            audiences: Some(terms.audiences),
+            redirect_uris: Some(terms.redirect_uris),
+            user_ids: Some(terms.user_ids),
+            expires_at: Some(expires_at),
+            tokens: LiveTokens::Keep,
+        }
     }
 
     /// Rejects a change of the id.
@@ -85,7 +102,7 @@ impl ProfilePatch {
         }
     }
 
-    pub(super) fn apply(&self, profile: &Profile) -> Profile {
+    pub(super) fn apply(&self, profile: &Profile) -> Result<Profile, Rejection> {
         let mut terms = (*profile.terms).clone();
         set(&mut terms.scopes, self.scopes.as_ref());
         set(&mut terms.ttl, self.ttl.as_ref());
@@ -104,10 +121,12 @@ impl ProfilePatch {
         } = &mut changed.about;
         set(description, self.description.as_ref());
         set(owner, self.owner.as_ref());
-        set(labels, self.labels.as_ref());
+        if let Some(patch) = &self.labels {
+            *labels = patch.apply(labels)?;
+        }
         set(&mut changed.name, self.name.as_ref());
         set(&mut changed.expires_at, self.expires_at.as_ref());
-        changed
+        Ok(changed)
     }
 }
 
@@ -144,7 +163,7 @@ pub(super) fn narrowed_warning(
     }
     Some(format!(
         "less is allowed now ({}), but tokens that live already keep what they were given until they expire; \
-         --revoke-tokens beside such a change ends them at once, as `agent revoke-tokens {}` does now",
+         --revoke-tokens (over HTTP revokeTokens=true) beside such a change ends them at once, as `agent revoke-tokens {}` does now",
         kept.join(", "),
         agent.agent_id
     ))

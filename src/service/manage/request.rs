@@ -3,12 +3,12 @@
 
 use crate::domain::act::Act;
 use crate::domain::precondition::Precondition;
+use crate::domain::rejection::RejectionCode;
 
 /// Whether a change is made or only tried.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeMode {
     /// It is made.
-    #[default]
     Commit,
     /// All is checked and the result is shown, but nothing is written.
     DryRun,
@@ -26,6 +26,13 @@ pub struct ChangeRequest<'a> {
 }
 
 impl ChangeRequest<'_> {
+    /// Rejects the change unless this version is one that it may be made to. `None` if what is to be
+    /// changed does not exist.
+    pub(super) fn demand(&self, version: Option<i64>) -> Result<(), RejectionCode> {
+        self.precondition
+            .map_or(Ok(()), |precondition| precondition.demand(version))
+    }
+
     /// Whether the change is only tried.
     pub(super) fn is_dry_run(&self) -> bool {
         self.mode == ChangeMode::DryRun

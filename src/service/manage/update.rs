@@ -2,10 +2,10 @@
 //! order of steps.
 
 use crate::domain::act::Act;
-use crate::domain::agent::LiveTokens;
+use crate::domain::agent::{LiveTokens, Profile};
 use crate::domain::id::AgentId;
 use crate::domain::rejection::RejectionCode;
-use crate::store::{AgentChange, Change, Freshness, Outcome};
+use crate::store::{AgentChange, AgentRecord, Change, Freshness, Outcome};
 
 use crate::service::clients::secret::Secret;
 
@@ -14,6 +14,7 @@ use super::checks::{demand_none, scope_errors};
 use super::credentials::Rotation;
 use super::error::ManageError;
 use super::patch::{ProfilePatch, brings_end_forward, narrowed_warning};
+use super::request::ChangeRequest;
 use super::scope_risk::open_warnings;
 use super::view::AgentView;
 
@@ -32,19 +33,17 @@ pub struct Replaced {
 
 impl Agents {
     /// Changes a profile. If somebody else changed it meanwhile, the change is made again on the
-    /// other's version. An empty patch writes nothing. If live tokens are kept, they keep their
-    /// rights, and the warnings of the result say which rights the agent has lost. An end that is
-    /// brought forward kills live tokens in any case.
+    /// other's version. A patch that changes nothing writes nothing. If live tokens are kept, they
+    /// keep their rights, and the warnings of the result say which rights the agent has lost. An end
+    /// that is brought forward kills live tokens in any case.
     pub async fn update(
         &self,
         agent_id: &AgentId,
         patch: &ProfilePatch,
-        act: &Act,
+        request: impl Into<ChangeRequest<'_>>,
     ) -> Result<AgentView, ManageError> {
+        let request = request.into();
         patch.demand_own_id(agent_id)?;
-        if patch.is_empty() {
-            return self.show(agent_id).await;
-        }
         // Only given values are checked: a scope or plan that was removed meanwhile stays as it is.
         let (mut warnings, mut errors) = (Vec::new(), Vec::new());
         if let Some(scopes) = &patch.scopes {
@@ -55,48 +54,79 @@ impl Agents {
         errors.extend(patch.plan.iter().flat_map(|plan| self.plan_errors(plan)));
         demand_none(errors)?;
         for _ in 0..MAX_CONFLICTS {
-            let record = self.find(agent_id).await?;
-            let profile = patch.apply(&record.agent.profile);
-            let is_forward = brings_end_forward(&record.agent.profile, &profile);
-            let tokens = if is_forward {
-                LiveTokens::Kill
-            } else {
-                patch.tokens
-            };
-            let narrowed = match tokens {
-                LiveTokens::Kill if patch.tokens == LiveTokens::Keep => {
-                    Some(ENDED_EARLIER.to_owned())
-                }
-                LiveTokens::Keep => {
-                    narrowed_warning(&record.agent, &profile, self.parts.default_ttl)
-                }
-                LiveTokens::Kill => None,
-            };
-            let change = Change::Agent(AgentChange::Update {
-                agent_id: agent_id.clone(),
-                expected_version: record.agent.version,
-                before: Box::new(record.agent.profile.clone()),
-                profile: Box::new(profile),
-                tokens,
-            });
-            match self.commit(change, act).await? {
-                Outcome::Applied | Outcome::Unchanged => {
-                    warnings.extend(narrowed);
-                    return Ok(AgentView {
-                        warnings,
-                        ..self.show(agent_id).await?
-                    });
-                }
-                Outcome::NotFound => return Err(RejectionCode::AgentNotFound.into()),
-                Outcome::Clash => return Err(RejectionCode::IdOfUser.into()),
-                Outcome::Conflict
-                | Outcome::TooMany
-                | Outcome::TargetChanged
-                | Outcome::CallerChanged
-                | Outcome::Answered => {}
+            let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
+            request.demand(found.as_ref().map(|record| record.agent.version))?;
+            let record = found.ok_or(RejectionCode::AgentNotFound)?;
+            let profile = patch.apply(&record.agent.profile)?;
+            if profile == record.agent.profile && patch.tokens == LiveTokens::Keep {
+                let shown = self.view(&record).await?;
+                return Ok(AgentView { warnings, ..shown });
+            }
+            if record.agent.status.is_final() {
+                return Err(RejectionCode::AgentDecommissioned.into());
+            }
+            if let Some(mut view) = self.update_once(&record, profile, patch, request).await? {
+                warnings.append(&mut view.warnings);
+                return Ok(AgentView { warnings, ..view });
             }
         }
         Err(RejectionCode::AgentKeptChanging.into())
+    }
+
+    /// Changes the profile of this version of an agent. `None` if somebody else changed it
+    /// meanwhile.
+    async fn update_once(
+        &self,
+        record: &AgentRecord,
+        profile: Profile,
+        patch: &ProfilePatch,
+        request: ChangeRequest<'_>,
+    ) -> Result<Option<AgentView>, ManageError> {
+        let agent_id = &record.agent.agent_id;
+        let is_forward = brings_end_forward(&record.agent.profile, &profile);
+        let tokens = if is_forward {
+            LiveTokens::Kill
+        } else {
+            patch.tokens
+        };
+        let narrowed = match tokens {
+            LiveTokens::Kill if patch.tokens == LiveTokens::Keep => Some(ENDED_EARLIER.to_owned()),
+            LiveTokens::Keep => narrowed_warning(&record.agent, &profile, self.parts.default_ttl),
+            LiveTokens::Kill => None,
+        };
+        let change = Change::Agent(AgentChange::Update {
+            agent_id: agent_id.clone(),
+            expected_version: record.agent.version,
+            before: Box::new(record.agent.profile.clone()),
+            profile: Box::new(profile),
+            tokens,
+        });
+        let (outcome, tried) = if request.is_dry_run() {
+            let write = self.write(change, request.act);
+            let tried = self.parts.records.rehearse(&write, agent_id).await?;
+            (tried.outcome, tried.agent)
+        } else {
+            (self.commit(change, request.act).await?, None)
+        };
+        match outcome {
+            Outcome::Applied | Outcome::Unchanged => {}
+            Outcome::NotFound => return Err(RejectionCode::AgentNotFound.into()),
+            Outcome::Clash => return Err(RejectionCode::IdOfUser.into()),
+            Outcome::Conflict
+            | Outcome::TooMany
+            | Outcome::TargetChanged
+            | Outcome::CallerChanged
+            | Outcome::Answered => return Ok(None),
+        }
+        let view = match &tried {
+            Some(record) => self.view(record).await?,
+            None => self.show(agent_id).await?,
+        };
+        Ok(Some(AgentView {
+            tokens_killed: tokens == LiveTokens::Kill && !request.is_dry_run(),
+            warnings: narrowed.into_iter().collect(),
+            ..view
+        }))
     }
 
     /// The same as [`Self::update`], and gives the agent a secret that its operator chose. If this

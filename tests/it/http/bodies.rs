@@ -176,9 +176,13 @@ fn faults_of(members: &[(String, String)]) -> BTreeSet<(String, String)> {
                 None => note(field, "must be a list"),
                 Some("") => {}
                 Some(items) => {
-                    for (index, item) in items.split(',').enumerate() {
+                    let items: Vec<&str> = items.split(',').collect();
+                    for (index, item) in items.iter().enumerate() {
+                        let field = format!("{field}/{index}");
                         if !item.starts_with('"') {
-                            note(format!("{field}/{index}"), "must be a text");
+                            note(field, "must be a text");
+                        } else if items[..index].contains(item) {
+                            note(field, "stands in the list already");
                         }
                     }
                 }

@@ -150,7 +150,8 @@ async fn a_small_body_that_nobody_wants_is_read_and_the_connection_kept(app: &Te
         (format!("PUT {TOKEN}"), 405),
         (format!("POST {TOKEN}?client_id=x"), 400),
         ("POST /.well-known/jwks.json".to_owned(), 405),
-        ("POST /api/v1/agents".to_owned(), 405),
+        ("PUT /api/v1/agents".to_owned(), 405),
+        ("POST /api/v1/agents".to_owned(), 401),
         ("POST /nothing".to_owned(), 404),
     ] {
         let head = "host: x\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n";

@@ -42,7 +42,10 @@ async fn state_of(app: &TestApp<'_>, token: &str) -> Value {
 
 async fn options_and_refused_methods_tell_the_methods_of_the_path(app: &TestApp<'_>) {
     for (path, allow) in [
-        (format!("{AGENTS}/a"), "GET, HEAD, DELETE, OPTIONS"),
+        (
+            format!("{AGENTS}/a"),
+            "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
+        ),
         (format!("{AGENTS}/a/suspend"), "POST, OPTIONS"),
         ("/api/v1/whoami".to_owned(), "GET, HEAD, OPTIONS"),
     ] {

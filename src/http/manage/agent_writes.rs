@@ -1,0 +1,279 @@
+//! `POST /api/v1/agents`, and `PUT` and `PATCH` of `/api/v1/agents/{id}`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::agents::AgentJson;
+use crate::domain::about::{About, Description, Labels, Owner};
+use crate::domain::agent::{AgentName, Audience, LiveTokens, Profile, RedirectUri, Terms, UserId};
+use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
+use crate::domain::quota::PlanName;
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::scope::Scope;
+use crate::domain::time::Timestamp;
+use crate::domain::ttl::Ttl;
+use crate::http::error::Failure;
+use crate::http::state::State;
+use crate::service::manage::agents::NewAgent;
+use crate::service::manage::create::{CreatedAgent, PutAgent};
+use crate::service::manage::patch::{LabelsPatch, ProfilePatch};
+use crate::service::tokens::Caller;
+
+use super::agent_changes::{demand_reach, shown};
+use super::answer::{Makes, MakesOrShows, Reply};
+use super::authority::demand_admin;
+use super::body::{PatchMember, body};
+use super::endpoint::WriteCall;
+use super::fields::{Fields, Input};
+use super::values::{ExpiryTime, KnownOrg};
+
+body! {
+    /// What an operator decides about an agent. A member that is left out has the value that
+    /// creation gives it.
+    struct AgentBody {
+        /// Its name; need not be unique.
+        required name("name"): AgentName,
+        /// Its id. Without it a UUID is drawn.
+        optional agent_id("agentId"): AgentId,
+        /// Its organization; the caller's own if it is left out. It never changes.
+        #[expect(dead_code, reason = "so far there is only one organization")]
+        optional org_id("orgId"): KnownOrg,
+        /// What it is for.
+        optional description("description"): Description,
+        /// Who answers for it.
+        optional owner("owner"): Owner,
+        /// Its labels.
+        optional labels("labels"): Labels,
+        /// The scopes that it may ask for.
+        required scopes("scopes"): Vec<Scope>,
+        /// How many seconds its tokens live; the server's default if it is left out.
+        optional ttl("ttl"): Ttl,
+        /// Its plan; `free` if it is left out.
+        optional plan("plan"): PlanName,
+        /// The audiences that it may ask for; any if it is left out.
+        optional audiences("audiences"): Vec<Audience>,
+        /// Where its authorization codes may be sent.
+        optional redirect_uris("redirectUris"): Vec<RedirectUri>,
+        /// The users on whose behalf it may act.
+        optional user_ids("userIds"): Vec<UserId>,
+        /// From when on it is expired; never if it is left out.
+        optional expires_at("expiresAt"): ExpiryTime,
+    }
+}
+
+body! {
+    /// A merge patch of what an operator decides about an agent.
+    struct AgentPatch {
+        /// Its name.
+        patch_required name("name"): AgentName,
+        /// What it is for.
+        patch description("description"): Description,
+        /// Who answers for it.
+        patch owner("owner"): Owner,
+        /// Its labels, of which `null` removes one.
+        patch labels("labels"): LabelsPatch,
+        /// The scopes that it may ask for.
+        patch_required scopes("scopes"): Vec<Scope>,
+        /// How many seconds its tokens live.
+        patch ttl("ttl"): Ttl,
+        /// Its plan.
+        patch plan("plan"): PlanName,
+        /// The audiences that it may ask for.
+        patch audiences("audiences"): Vec<Audience>,
+        /// Where its authorization codes may be sent.
+        patch redirect_uris("redirectUris"): Vec<RedirectUri>,
+        /// The users on whose behalf it may act.
+        patch user_ids("userIds"): Vec<UserId>,
+        /// From when on it is expired.
+        patch expires_at("expiresAt"): ExpiryTime,
+    }
+}
+
+impl AgentBody {
+    fn profile(self) -> Profile {
+        Profile {
+            name: self.name,
+            about: About {
+                description: self.description,
+                owner: self.owner,
+                labels: self.labels.unwrap_or_default(),
+            },
+            terms: Arc::new(Terms {
+                scopes: self.scopes,
+                ttl: self.ttl,
+                plan: self.plan.unwrap_or_else(PlanName::free),
+                audiences: self.audiences.unwrap_or_default(),
+                redirect_uris: self.redirect_uris.unwrap_or_default(),
+                user_ids: self.user_ids.unwrap_or_default(),
+            }),
+            expires_at: self.expires_at.map(|end| end.0),
+        }
+    }
+}
+
+/// An agent to be made.
+pub(super) struct NewAgentInput(AgentBody);
+
+impl Input for NewAgentInput {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.body().map(Self)
+    }
+}
+
+/// An agent that is to be exactly so.
+pub(super) struct PutAgentInput(AgentId, AgentBody);
+
+impl Input for PutAgentInput {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let body: Option<AgentBody> = fields.body();
+        let id = fields.path_part("id").unwrap_or_default();
+        // Not an unknown id: the request may be about to make the agent.
+        let id = AgentId::parse(id).map_err(|rule| fields.note("/agentId", rule.0));
+        let (id, body) = (id.ok()?, body?);
+        if body.agent_id.as_ref().is_some_and(|given| *given != id) {
+            fields.note("/agentId", "is another one than in the path");
+        }
+        Some(Self(id, body))
+    }
+}
+
+/// The changes to an agent.
+pub(super) struct PatchAgentInput(AgentId, ProfilePatch);
+
+impl Input for PatchAgentInput {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let (id, body) = (fields.agent_id(), fields.body::<AgentPatch>());
+        let tokens = if fields.flag("revokeTokens") {
+            LiveTokens::Kill
+        } else {
+            LiveTokens::Keep
+        };
+        let (id, body) = (id?, body?);
+        let patch = ProfilePatch {
+            agent_id: None,
+            name: body.name,
+            description: body.description.nullable(),
+            owner: body.owner.nullable(),
+            labels: body.labels.or(LabelsPatch::Replace(Labels::default())),
+            scopes: body.scopes,
+            ttl: body.ttl.nullable(),
+            plan: body.plan.or(PlanName::free()),
+            audiences: body.audiences.or(vec![]),
+            redirect_uris: body.redirect_uris.or(vec![]),
+            user_ids: body.user_ids.or(vec![]),
+            expires_at: expiry(body.expires_at),
+            tokens,
+        };
+        Some(Self(id, patch))
+    }
+}
+
+/// The change of the end.
+#[expect(
+    clippy::option_option,
+    reason = "a patch leaves, removes or sets a value"
+)]
+fn expiry(member: PatchMember<ExpiryTime>) -> Option<Option<Timestamp>> {
+    member.nullable().map(|end| end.map(|end| end.0))
+}
+
+/// An agent, with its secret if it was just made. It holds a secret, so it has no `Debug`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AgentWithSecret)]
+pub(super) struct WrittenAgent {
+    #[serde(flatten)]
+    agent: AgentJson,
+    /// Its secret, shown only where it was just made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+    /// The credential that the secret belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential_id: Option<String>,
+}
+
+/// Only an admin of the organization in which agents are made makes them.
+fn demand_new_agents(caller: &Caller) -> Result<(), Rejection> {
+    demand_admin(caller)?;
+    if caller.reaches(&OrgId::default()) {
+        Ok(())
+    } else {
+        Err(RejectionCode::Forbidden.into())
+    }
+}
+
+/// Makes an agent.
+pub(super) async fn create_agent(
+    state: Arc<State>,
+    call: WriteCall<NewAgentInput>,
+) -> Result<Reply<WrittenAgent, Makes>, Failure> {
+    demand_new_agents(&call.caller)?;
+    let (NewAgentInput(body), call) = call.split();
+    let act = call.act(&state, None);
+    let new = NewAgent {
+        agent_id: body.agent_id.clone(),
+        secret: None,
+        profile: body.profile(),
+    };
+    let created = state
+        .agents
+        .create_and_show(new, call.request(&act))
+        .await?;
+    Ok(made(&state, created))
+}
+
+/// Makes an agent, or replaces all that an operator decides about it.
+pub(super) async fn put_agent(
+    state: Arc<State>,
+    call: WriteCall<PutAgentInput>,
+) -> Result<Reply<WrittenAgent, MakesOrShows>, Failure> {
+    demand_new_agents(&call.caller)?;
+    let (PutAgentInput(id, body), call) = call.split();
+    let act = call.act(&state, None);
+    let (profile, request) = (body.profile(), call.request(&act));
+    match state.agents.put(&id, &profile, request).await? {
+        PutAgent::Created(created) => Ok(made(&state, *created)),
+        PutAgent::Replaced(view) => {
+            let version = view.agent.version;
+            let agent = WrittenAgent {
+                agent: (*view).into(),
+                client_secret: None,
+                credential_id: None,
+            };
+            Ok(Reply::ok(agent).with_version(version))
+        }
+    }
+}
+
+/// Changes an agent.
+pub(super) async fn patch_agent(
+    state: Arc<State>,
+    call: WriteCall<PatchAgentInput>,
+) -> Result<Reply<AgentJson>, Failure> {
+    demand_admin(&call.caller)?;
+    demand_reach(&state, &call, &call.input.0).await?;
+    let act = call.act(&state, None);
+    let PatchAgentInput(id, patch) = &call.input;
+    let changed = state.agents.update(id, patch, call.request(&act)).await?;
+    shown(&state, changed).await
+}
+
+fn made<K>(state: &State, created: CreatedAgent) -> Reply<WrittenAgent, K> {
+    let CreatedAgent { view, secret } = created;
+    let version = view.agent.version;
+    // Every route also answers below the issuer's path, whether or not a proxy strips it.
+    let base = state.metadata.path_of_issuer().unwrap_or_default();
+    let location = format!("{base}/api/v1/agents/{}", view.agent.agent_id);
+    let credential_id = secret
+        .as_ref()
+        .map(|made| made.credential.credential_id.to_string());
+    let agent = WrittenAgent {
+        agent: view.into(),
+        client_secret: secret.map(|made| made.secret.expose().to_owned()),
+        credential_id,
+    };
+    Reply::created(location, agent).with_version(version)
+}
