@@ -1,13 +1,15 @@
 //! The scope catalogue as JSON.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::scope::Scope;
 use crate::service::manage::view::{HighRiskBy, ScopeView, ShortenedView};
 
 /// A scope of the catalogue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Scope)]
 pub(crate) struct ScopeJson {
     /// The scope.
     pub scope: String,

@@ -274,6 +274,7 @@ pub fn compose(
         keys: Arc::clone(keys),
         keyring: Arc::clone(keyring),
         agents: opened.agents_with(config, plans),
+        scopes: opened.scopes(config),
         audit: opened.audit(),
         clock: Arc::clone(clock),
         cursors: Arc::clone(cursors),

@@ -7,7 +7,7 @@ use crate::api::scopes::ScopeJson;
 use crate::config::Config;
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::scope::Scope;
-use crate::service::manage::scopes::{ScopePatch, parse_description};
+use crate::service::manage::scopes::{ScopeDescription, ScopePatch};
 use crate::service::manage::view::ScopeView;
 
 use super::failure::CommandFailure;
@@ -25,8 +25,8 @@ pub(super) enum ScopeCommand {
         #[arg(value_parser = Scope::parse)]
         name: Scope,
         /// What it is for, one sentence
-        #[arg(long, value_parser = parse_description)]
-        description: String,
+        #[arg(long, value_parser = ScopeDescription::parse)]
+        description: ScopeDescription,
         /// Let tokens that carry it live 15 minutes at most
         #[arg(long)]
         high_risk: bool,
@@ -52,8 +52,8 @@ pub(super) struct UpdateScope {
     #[arg(value_parser = Scope::parse)]
     name: Scope,
     /// What it is for, one sentence
-    #[arg(long, value_parser = parse_description)]
-    description: Option<String>,
+    #[arg(long, value_parser = ScopeDescription::parse)]
+    description: Option<ScopeDescription>,
     /// Let tokens that carry it live 15 minutes at most
     #[arg(long)]
     high_risk: bool,
@@ -91,7 +91,7 @@ pub(super) async fn run(
             let act = act.because(why.reason);
             let entry = CatalogueEntry {
                 scope: name,
-                description,
+                description: description.into(),
                 high_risk,
             };
             print_one(scopes.add(entry, &act).await?, out)
@@ -106,7 +106,7 @@ pub(super) async fn run(
             } = args;
             let act = act.because(why.reason);
             let patch = ScopePatch {
-                description,
+                description: description.map(String::from),
                 high_risk: (high_risk || no_high_risk).then_some(high_risk),
             };
             print_one(scopes.update(&name, patch, &act).await?, out)

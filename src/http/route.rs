@@ -21,6 +21,10 @@ use super::state::State;
 /// own.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(2_800);
 
+/// How long a new signing key may take. To find the primes of a large one takes seconds on a slow
+/// processor.
+pub(crate) const KEY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A handler's answer: a response, or a failure that the route's shape renders.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
 

@@ -20,6 +20,7 @@ use crate::service::keys::KeyService;
 use crate::service::limits::Limits;
 use crate::service::manage::agents::Agents;
 use crate::service::manage::audit::Audit;
+use crate::service::manage::scopes::Scopes;
 use crate::service::readiness::Readiness;
 use crate::service::refusals::Refusals;
 use crate::service::revocations::RevocationList;
@@ -54,6 +55,8 @@ pub struct State {
     pub keys: Arc<KeyService>,
     /// The published keys.
     pub keyring: Arc<Keyring>,
+    /// The catalogue of scopes.
+    pub scopes: Scopes,
     /// Shows agents.
     pub agents: Agents,
     /// Reads events.

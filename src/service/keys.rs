@@ -118,25 +118,29 @@ impl KeyService {
         ))))
     }
 
-    /// `None` if another process was first.
-    async fn add_key(&self, wanted: Wanted, act: &Act) -> Result<Option<KeyRecord>, Error> {
+    /// A new key as it would be stored now. It is not stored.
+    pub async fn draft(&self) -> Result<KeyRecord, Error> {
         let bits = self.rsa_bits;
         let made = tokio::task::spawn_blocking(move || algorithm::generate(bits));
         let made = made.await.map_err(|died| Error::Fault(Arc::new(died)))??;
         let keys = self.keyring.genuine(self.records.keys().await?);
         let now = self.clock.now();
         let (state, signs_from) = rotation::announce(&keys, now, self.announce_seconds);
-        if wanted == Wanted::First && state != KeyState::Signing {
-            return Ok(None);
-        }
         let times = (now, signs_from);
         let master = self.keyring.master_key();
-        let record =
-            row_seal::new_record(master, &made, state, times, &*self.entropy).ok_or_else(|| {
-                Error::Fault(Arc::new(Cause(
-                    "a private key could not be sealed".to_owned(),
-                )))
-            })?;
+        row_seal::new_record(master, &made, state, times, &*self.entropy).ok_or_else(|| {
+            Error::Fault(Arc::new(Cause(
+                "a private key could not be sealed".to_owned(),
+            )))
+        })
+    }
+
+    /// `None` if another process was first.
+    async fn add_key(&self, wanted: Wanted, act: &Act) -> Result<Option<KeyRecord>, Error> {
+        let record = self.draft().await?;
+        if wanted == Wanted::First && record.state != KeyState::Signing {
+            return Ok(None);
+        }
         let outcome = self
             .commit(
                 Change::Key(KeyChange::Insert(Box::new(record.clone()))),

@@ -20,7 +20,7 @@ use super::fields::{Fields, Input};
 
 body! {
     /// The body of an action.
-    struct ActionBody {
+    pub(super) struct ActionBody {
         /// Why it is done: 1 to 200 characters, which stand in the event.
         optional reason("reason"): ChangeReason,
     }

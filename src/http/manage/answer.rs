@@ -150,7 +150,7 @@ impl<T: Serialize + ToSchema, K: ReplyKind> Answers for Reply<T, K> {
         K::STATUSES.iter().fold(doc, |doc, status| {
             let doc = doc
                 .answers_json::<T>(*status)
-                .with_header("ETag", "The version, for `If-Match`.");
+                .with_header("ETag", "The version, for `If-Match`, of what has one.");
             if *status == 201 {
                 doc.with_header("Location", "Where what was made is.")
             } else {

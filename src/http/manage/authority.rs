@@ -3,6 +3,7 @@
 //!
 //! Must not know what the route does.
 
+use crate::domain::org::Reach;
 use crate::domain::refusal::Refusal;
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::http::authorization::bearer;
@@ -11,6 +12,14 @@ use crate::http::incoming::Incoming;
 use crate::http::route::Needs;
 use crate::http::state::State;
 use crate::service::tokens::Caller;
+
+/// Rejects a caller that is no admin of the first organisation.
+pub(super) fn demand_reach_over_all(caller: &Caller) -> Result<(), Rejection> {
+    match caller.reach() {
+        Reach::All => Ok(()),
+        Reach::Own => Err(RejectionCode::Forbidden.into()),
+    }
+}
 
 /// Rejects a caller without an admin scope.
 pub(super) fn demand_admin(caller: &Caller) -> Result<(), Rejection> {

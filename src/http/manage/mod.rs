@@ -25,6 +25,7 @@ pub(crate) mod json_value;
 mod keys;
 pub(crate) mod openapi;
 mod page;
+mod scopes;
 mod values;
 mod whoami;
 mod words;
@@ -50,5 +51,11 @@ pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Get    "/api/v1/audit/log/{*file}",          Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, audit_log::get_log_file,             words::GET_LOG_FILE),
     endpoint!(Get    "/api/v1/audit/{id}/proof",           Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, audit_log::get_proof,                words::GET_PROOF),
     endpoint!(Get    "/api/v1/keys",                       Scope("admin:orgs"),      REQUEST_TIMEOUT, Nothing, keys::list_keys,                     words::LIST_KEYS),
+    endpoint!(Post   "/api/v1/keys/rotate",                Scope("admin:orgs"),      KEY_TIMEOUT,     Json,    keys::rotate_keys,                   words::ROTATE_KEYS),
+    endpoint!(Get    "/api/v1/scopes",                     Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, scopes::list_scopes,                 words::LIST_SCOPES),
+    endpoint!(Post   "/api/v1/scopes",                     Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    scopes::add_scope,                   words::ADD_SCOPE),
+    endpoint!(Get    "/api/v1/scopes/{scope}",             Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, scopes::get_scope,                   words::GET_SCOPE),
+    endpoint!(Patch  "/api/v1/scopes/{scope}",             Scope("admin:orgs"),      REQUEST_TIMEOUT, MergePatch,scopes::update_scope,               words::PATCH_SCOPE),
+    endpoint!(Delete "/api/v1/scopes/{scope}",             Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    scopes::delete_scope,                words::DELETE_SCOPE),
     endpoint!(Get    "/api/v1/whoami",                     AnyToken,                 REQUEST_TIMEOUT, Nothing, whoami::get_whoami,                  words::GET_WHOAMI),
 ];

@@ -17,6 +17,7 @@ use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
 use crate::service::manage::patch::LabelsPatch;
+use crate::service::manage::scopes::ScopeDescription;
 
 use crate::http::openapi::schema::{text, time, uri, within};
 
@@ -76,6 +77,7 @@ parsed_texts!(
     PlanName => text(),
     RedirectUri => uri(),
     Scope => text(),
+    ScopeDescription => up_to(200),
     UserId => up_to(256),
 );
 

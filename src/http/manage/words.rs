@@ -147,6 +147,60 @@ pub(super) const LIST_KEYS: Words = Words {
     reply: "The keys.",
 };
 
+/// `POST /api/v1/keys/rotate`.
+pub(super) const ROTATE_KEYS: Words = Words {
+    operation_id: "rotateKeys",
+    tag: ApiTag::Keys,
+    summary: "Announce a new signing key",
+    description: "It signs once it was published long enough. A dry run shows a key that no server ever has.",
+    reply: "The new key.",
+};
+
+/// `GET /api/v1/scopes`.
+pub(super) const LIST_SCOPES: Words = Words {
+    operation_id: "listScopes",
+    tag: ApiTag::Scopes,
+    summary: "List the catalogue of scopes",
+    description: "All scopes in the order of the catalogue; there are no pages.",
+    reply: "The scopes.",
+};
+
+/// `POST /api/v1/scopes`.
+pub(super) const ADD_SCOPE: Words = Words {
+    operation_id: "addScope",
+    tag: ApiTag::Scopes,
+    summary: "Add a scope, so that agents can be given it",
+    description: "",
+    reply: "The scope.",
+};
+
+/// `GET /api/v1/scopes/{scope}`.
+pub(super) const GET_SCOPE: Words = Words {
+    operation_id: "getScope",
+    tag: ApiTag::Scopes,
+    summary: "Show a scope",
+    description: "",
+    reply: "The scope.",
+};
+
+/// `PATCH /api/v1/scopes/{scope}`.
+pub(super) const PATCH_SCOPE: Words = Words {
+    operation_id: "patchScope",
+    tag: ApiTag::Scopes,
+    summary: "Change a scope's description or mark",
+    description: "The mark is taken back only if nothing else makes the scope high-risk.",
+    reply: "The scope.",
+};
+
+/// `DELETE /api/v1/scopes/{scope}`.
+pub(super) const DELETE_SCOPE: Words = Words {
+    operation_id: "deleteScope",
+    tag: ApiTag::Scopes,
+    summary: "Delete a scope that no agent holds",
+    description: "Tokens that carry it live on. A built-in scope is not deleted.",
+    reply: "The scope as it was.",
+};
+
 /// `GET /api/v1/whoami`.
 pub(super) const GET_WHOAMI: Words = Words {
     operation_id: "getWhoami",

@@ -25,6 +25,8 @@ pub enum ApiTag {
     Agents,
     /// The record of events.
     Audit,
+    /// The catalogue of scopes.
+    Scopes,
     /// Signing keys.
     Keys,
     /// What the caller or the server is.
@@ -33,12 +35,13 @@ pub enum ApiTag {
 
 impl ApiTag {
     /// Every tag, in the order of the document.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Tokens,
         Self::Discovery,
         Self::Gateways,
         Self::Agents,
         Self::Audit,
+        Self::Scopes,
         Self::Keys,
         Self::Server,
     ];
@@ -54,6 +57,7 @@ impl ApiTag {
             Self::Gateways => ("Gateways", "Whether a gateway should let a request pass."),
             Self::Agents => ("Agents", "Agents and what they used."),
             Self::Audit => ("Audit", "The events, and the tamper-evident log of them."),
+            Self::Scopes => ("Scopes", "The scopes that agents may be given."),
             Self::Keys => ("Keys", "The keys that sign tokens."),
             Self::Server => ("Server", "The caller, and the health of the server."),
         }

@@ -3,11 +3,12 @@
 //!
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command
 //! line or an endpoint) or how the result is shown. Reading order: [`agents`], [`create`],
-//! `status` (stops them and lets them work again), [`credentials`] (lists, makes, rotates and ends them), `new_secret`
-//! (makes a secret), `update`, [`request`] (how a change is asked for), [`patch`] (what an update
-//! changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`] with `scope_risk` (why a scope is high-risk), [`tokens`], [`audit`]
-//! (reads events), [`usage`] (what an agent used), [`idempotency`] (requests that are sent again);
-//! `checks` has what these share.
+//! `status` (stops them and lets them work again), [`credentials`] (lists, makes, rotates and ends
+//! them), `new_secret` (makes a secret), `update`, [`request`] (how a change is asked for),
+//! [`patch`] (what an update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`]
+//! with `scope_risk` (why a scope is high-risk) and `shortened` (whose tokens live shorter since an
+//! upgrade), [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used), [`idempotency`]
+//! (requests that are sent again); `checks` has what these share.
 
 pub(crate) mod agents;
 pub(crate) mod audit;
@@ -24,6 +25,7 @@ pub(crate) mod request;
 pub(crate) mod row;
 mod scope_risk;
 pub(crate) mod scopes;
+mod shortened;
 mod status;
 pub(crate) mod tokens;
 mod update;

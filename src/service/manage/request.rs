@@ -28,13 +28,13 @@ pub struct ChangeRequest<'a> {
 impl ChangeRequest<'_> {
     /// Rejects the change unless this version is one that it may be made to. `None` if what is to be
     /// changed does not exist.
-    pub(super) fn demand(&self, version: Option<i64>) -> Result<(), RejectionCode> {
+    pub(crate) fn demand(&self, version: Option<i64>) -> Result<(), RejectionCode> {
         self.precondition
             .map_or(Ok(()), |precondition| precondition.demand(version))
     }
 
     /// Whether the change is only tried.
-    pub(super) fn is_dry_run(&self) -> bool {
+    pub(crate) fn is_dry_run(&self) -> bool {
         self.mode == ChangeMode::DryRun
     }
 }

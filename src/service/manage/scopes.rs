@@ -9,13 +9,12 @@ use std::sync::Arc;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::Invalid;
 use crate::domain::act::Act;
-use crate::domain::agent::Agent;
 use crate::domain::catalogue::{Catalogue, CatalogueEntry};
 use crate::domain::id::AgentId;
 use crate::domain::rejection::{Rejection, RejectionCode};
-use crate::domain::risk::{NameRule, RiskRules};
+use crate::domain::risk::RiskRules;
 use crate::domain::scope::{BUILT_IN, Scope};
-use crate::domain::ttl::{HIGH_RISK_CAP, Risk, Ttl};
+use crate::domain::ttl::Risk;
 use crate::store::{
     Change, Freshness, Outcome, Records, ScopeChange, ScopeHolders, Store, StoreError, Write,
 };
@@ -23,14 +22,15 @@ use crate::store::{
 use crate::service;
 
 use super::error::ManageError;
+use super::request::ChangeRequest;
 use super::scope_risk::{high_risk_by, living_warning, named, open_warnings, why_high_unmarked};
-use super::view::{ScopeView, ShortenedView};
-
-/// How many agents are read at once.
-const PAGE: i64 = 500;
+use super::view::ScopeView;
 
 /// How many agents a warning or a rejection names.
 const MAX_NAMED: i64 = 10;
+
+/// What stands for the version of a scope, which has none. No entity tag names it.
+const NO_VERSION: i64 = i64::MIN;
 
 /// The changes to a scope. `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]
@@ -43,20 +43,35 @@ pub struct ScopePatch {
 
 /// The operations on the catalogue.
 pub struct Scopes {
-    store: Arc<dyn Store>,
-    records: Arc<dyn Records>,
-    rules: RiskRules,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) records: Arc<dyn Records>,
+    pub(super) rules: RiskRules,
     clock: Arc<StoreClock>,
 }
 
-/// Accepts 1–200 characters without control characters.
-pub(crate) fn parse_description(text: &str) -> Result<String, Invalid> {
-    if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
-        return Err(Invalid(
-            "a description is 1 to 200 characters without control characters",
-        ));
+/// What a scope is for, in one sentence: 1 to 200 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeDescription(String);
+
+impl ScopeDescription {
+    /// Accepts 1 to 200 characters without control characters.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.trim().is_empty()
+            || text.chars().count() > 200
+            || text.chars().any(char::is_control)
+        {
+            return Err(Invalid(
+                "a description is 1 to 200 characters without control characters",
+            ));
+        }
+        Ok(Self(text.to_owned()))
     }
-    Ok(text.to_owned())
+}
+
+impl From<ScopeDescription> for String {
+    fn from(description: ScopeDescription) -> Self {
+        description.0
+    }
 }
 
 fn scope_not_found(scope: &Scope) -> Rejection {
@@ -101,42 +116,54 @@ impl Scopes {
     }
 
     /// Adds a scope at the end of the catalogue.
-    pub async fn add(&self, entry: CatalogueEntry, act: &Act) -> Result<ScopeView, ManageError> {
-        let scope = entry.scope.clone();
-        match self
-            .commit(Change::Scope(ScopeChange::Add(entry)), act)
-            .await?
-        {
+    pub async fn add(
+        &self,
+        entry: CatalogueEntry,
+        request: impl Into<ChangeRequest<'_>>,
+    ) -> Result<ScopeView, ManageError> {
+        let (scope, request) = (entry.scope.clone(), request.into());
+        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+        let version = catalogue.contains(&scope).then_some(NO_VERSION);
+        request.demand(version)?;
+        if version.is_some() {
+            return Err(RejectionCode::ScopeExists.into());
+        }
+        if request.is_dry_run() {
+            let agents = self.holders(&scope).await?.count;
+            let catalogue = Catalogue::new(0, vec![entry.clone()]);
+            return Ok(self.view(&entry, &catalogue, agents));
+        }
+        let change = Change::Scope(ScopeChange::Add(entry));
+        match self.commit(change, request.act).await? {
             Some(Outcome::Applied) => self.show(&scope).await,
             _ => Err(RejectionCode::ScopeExists.into()),
         }
     }
 
     /// Deletes a scope that no agent holds, and returns what it was. Tokens that carry it live on.
-    pub async fn delete(&self, scope: &Scope, act: &Act) -> Result<ScopeView, ManageError> {
+    pub async fn delete(
+        &self,
+        scope: &Scope,
+        request: impl Into<ChangeRequest<'_>>,
+    ) -> Result<ScopeView, ManageError> {
+        let request = request.into();
         if is_built_in(scope) {
             let message = format!("scope {scope} is built in: it opens a part of this server");
             return Err(Rejection::with(RejectionCode::ScopeBuiltIn, message).into());
         }
-        let shown = self.show(scope).await?;
+        let (catalogue, entry) = self.find_for(scope, request).await?;
+        let holders = self.holders(scope).await?;
+        if holders.count > 0 {
+            return Err(in_use(scope, &holders).into());
+        }
+        let shown = self.view(&entry, &catalogue, 0);
+        if request.is_dry_run() {
+            return Ok(shown);
+        }
         let change = Change::Scope(ScopeChange::Delete(scope.clone()));
-        match self.commit(change, act).await? {
+        match self.commit(change, request.act).await? {
             Some(Outcome::Applied) => Ok(shown),
-            Some(Outcome::Conflict) => {
-                let holders = self.holders(scope).await?;
-                let (message, agents) = (
-                    format!("agents hold scope {scope}: {}", named(&holders)),
-                    holders
-                        .first
-                        .iter()
-                        .map(AgentId::as_str)
-                        .collect::<Vec<_>>(),
-                );
-                let facts = vec![("agents", agents.into()), ("count", holders.count.into())];
-                Err(Rejection::with(RejectionCode::ScopeInUse, message)
-                    .and(facts)
-                    .into())
-            }
+            Some(Outcome::Conflict) => Err(in_use(scope, &self.holders(scope).await?).into()),
             _ => Err(scope_not_found(scope).into()),
         }
     }
@@ -147,9 +174,10 @@ impl Scopes {
         &self,
         scope: &Scope,
         patch: ScopePatch,
-        act: &Act,
+        request: impl Into<ChangeRequest<'_>>,
     ) -> Result<ScopeView, ManageError> {
-        let (catalogue, entry) = self.find(scope).await?;
+        let request = request.into();
+        let (catalogue, entry) = self.find_for(scope, request).await?;
         let was_high = self.is_high(&entry, &catalogue);
         if patch.high_risk == Some(false)
             && let Some(why) = why_high_unmarked(scope, &self.rules)
@@ -161,64 +189,30 @@ impl Scopes {
             description,
             high_risk,
         } = patch;
-        let change = Change::Scope(ScopeChange::Update {
-            scope: scope.clone(),
-            description,
-            high_risk,
-        });
-        if self.commit(change, act).await? == Some(Outcome::NotFound) {
-            return Err(scope_not_found(scope).into());
-        }
-        let (catalogue, entry) = self.find(scope).await?;
+        let (catalogue, entry) = if request.is_dry_run() {
+            let entry = CatalogueEntry {
+                description: description.unwrap_or(entry.description),
+                high_risk: high_risk.unwrap_or(entry.high_risk),
+                ..entry
+            };
+            (Arc::new(Catalogue::new(0, vec![entry.clone()])), entry)
+        } else {
+            let change = Change::Scope(ScopeChange::Update {
+                scope: scope.clone(),
+                description,
+                high_risk,
+            });
+            if self.commit(change, request.act).await? == Some(Outcome::NotFound) {
+                return Err(scope_not_found(scope).into());
+            }
+            self.find(scope).await?
+        };
         let holders = self.holders(scope).await?;
         let mut view = self.view(&entry, &catalogue, holders.count);
         if view.high_risk_by.is_some() && !was_high {
             view.warnings.extend(living_warning(&holders));
         }
         Ok(view)
-    }
-
-    /// The agents, except decommissioned ones, whose tokens live shorter than they would under
-    /// `scopes.rule = "suffix"`. An upgrade from a version that knew only that rule affects these
-    /// agents.
-    pub async fn shortened(&self, default: Ttl) -> Result<Vec<ShortenedView>, service::Error> {
-        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
-        let floor = RiskRules {
-            rule: NameRule::Suffix,
-            ..self.rules.clone()
-        };
-        let is_cut = |scope: &&Scope| {
-            let risk = |rules| catalogue.risk(std::slice::from_ref(*scope), rules);
-            risk(&self.rules) == Risk::High && risk(&floor) == Risk::Ordinary
-        };
-        let mut all = Vec::new();
-        self.each_agent(|agent| {
-            let terms = &agent.profile.terms;
-            let ttl = terms.ttl.unwrap_or(default).secs();
-            let scopes: Vec<Scope> = terms.scopes.iter().filter(is_cut).cloned().collect();
-            if ttl > HIGH_RISK_CAP && !scopes.is_empty() && !agent.status.is_final() {
-                all.push(ShortenedView {
-                    agent_id: agent.agent_id.clone(),
-                    ttl,
-                    scopes,
-                });
-            }
-        })
-        .await?;
-        Ok(all)
-    }
-
-    /// Calls `see` with every agent, in the order of their ids.
-    async fn each_agent(&self, mut see: impl FnMut(&Agent)) -> Result<(), StoreError> {
-        let mut after: Option<AgentId> = None;
-        loop {
-            let page = self.records.agents(after.as_ref(), PAGE).await?;
-            page.iter().for_each(&mut see);
-            after = page.last().map(|agent| agent.agent_id.clone());
-            if i64::try_from(page.len()).is_ok_and(|count| count < PAGE) {
-                return Ok(());
-            }
-        }
     }
 
     async fn commit(&self, change: Change, act: &Act) -> Result<Option<Outcome>, StoreError> {
@@ -241,6 +235,17 @@ impl Scopes {
         Ok((catalogue, entry.ok_or_else(|| scope_not_found(scope))?))
     }
 
+    /// The scope that a request changes. A scope has no version, so `If-Match` is met by `*` alone.
+    async fn find_for(
+        &self,
+        scope: &Scope,
+        request: ChangeRequest<'_>,
+    ) -> Result<(Arc<Catalogue>, CatalogueEntry), ManageError> {
+        let catalogue = self.store.catalogue(Freshness::Fresh).await?;
+        request.demand(catalogue.contains(scope).then_some(NO_VERSION))?;
+        self.find(scope).await
+    }
+
     async fn holders(&self, scope: &Scope) -> Result<ScopeHolders, StoreError> {
         self.records.scope_holders(scope, MAX_NAMED).await
     }
@@ -259,6 +264,13 @@ impl Scopes {
             warnings: open_warnings(std::slice::from_ref(scope), catalogue, &self.rules),
         }
     }
+}
+
+fn in_use(scope: &Scope, holders: &ScopeHolders) -> Rejection {
+    let agents: Vec<&str> = holders.first.iter().map(AgentId::as_str).collect();
+    let facts = vec![("agents", agents.into()), ("count", holders.count.into())];
+    let message = format!("agents hold scope {scope}: {}", named(holders));
+    Rejection::with(RejectionCode::ScopeInUse, message).and(facts)
 }
 
 fn is_built_in(scope: &Scope) -> bool {

@@ -13,6 +13,7 @@ mod audit;
 mod audit_export;
 mod bodies;
 mod bytes;
+mod catalogue;
 mod client;
 mod clocks;
 mod connections;
