@@ -149,11 +149,11 @@ async fn an_export_that_breaks_off_exits_1_and_has_no_last_line() {
     let ran = home.run(&["audit", "export", "--order", "asc"]);
     assert_eq!(ran.code, 1);
     assert!(
-        ran.stderr.contains("the export broke off after 606 events"),
+        ran.stderr.contains("the export broke off after 607 events"),
         "{}",
         ran.stderr
     );
-    assert_eq!(ran.stdout.lines().count(), 606);
+    assert_eq!(ran.stdout.lines().count(), 607);
     assert!(!ran.stdout.contains("complete"));
 }
 
