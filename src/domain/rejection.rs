@@ -17,7 +17,7 @@ pub struct Rejection {
     /// numbers.
     pub message: Cow<'static, str>,
     /// Every part of the input that breaks a rule; empty unless the code is
-    /// [`RejectionCode::ValidationError`].
+    /// [`RejectionCode::ValidationError`] or [`RejectionCode::Forbidden`].
     pub errors: Vec<FieldError>,
     /// What programs may want to know besides: the name and the value of each fact.
     pub facts: Vec<(&'static str, Value)>,
@@ -134,7 +134,7 @@ impl RejectionCode {
             Self::ValidationError => ("VALIDATION_ERROR", Class::Invalid, "the request is invalid"),
             Self::IdempotencyKeyReused => ("IDEMPOTENCY_KEY_REUSED", Class::Reused, "the idempotency key was used with another body"),
             Self::IdempotencyInProgress => ("IDEMPOTENCY_IN_PROGRESS", Class::Conflict, "an equal request is under way: try again in a moment"),
-            Self::Forbidden => ("FORBIDDEN", Class::Forbidden, "this needs an admin scope as well"),
+            Self::Forbidden => ("FORBIDDEN", Class::Forbidden, "the caller may not do this"),
             Self::VersionMismatch => ("VERSION_MISMATCH", Class::Outdated, "the version is another one than the request demands"),
             Self::AgentNotFound => ("AGENT_NOT_FOUND", Class::NotFound, "no agent has this id"),
             Self::AgentExists => ("AGENT_EXISTS", Class::Conflict, "an agent with this id exists already"),

@@ -89,6 +89,11 @@ impl Caller {
             .filter(|scope| !scope.is_empty())
     }
 
+    /// The epoch in which the token was issued.
+    pub(super) fn epoch(&self) -> Epoch {
+        Epoch(self.token.claims.epoch)
+    }
+
     /// Whether the token has this built-in scope. No other scope opens anything here (contract §3).
     pub fn may(&self, scope: &str) -> bool {
         BUILT_IN.iter().any(|b| b.name == scope) && self.token.claims.has_scope(scope)

@@ -128,6 +128,7 @@ impl<I> WriteCall<I> {
     pub(super) fn request<'a>(&'a self, act: &'a Act) -> ChangeRequest<'a> {
         ChangeRequest {
             act,
+            caller: Some(&self.caller),
             precondition: Some(&self.precondition),
             mode: self.mode,
         }

@@ -202,11 +202,11 @@ impl Agents {
         change: Change,
         act: &Act,
     ) -> Result<Outcome, service::Error> {
-        let outcomes = self
-            .parts
-            .store
-            .commit(vec![self.write(change, act)])
-            .await?;
+        self.commit_write(self.write(change, act)).await
+    }
+
+    pub(super) async fn commit_write(&self, write: Write) -> Result<Outcome, service::Error> {
+        let outcomes = self.parts.store.commit(vec![write]).await?;
         outcomes.first().copied().ok_or_else(no_outcome)
     }
 

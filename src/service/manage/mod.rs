@@ -3,8 +3,8 @@
 //!
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command
 //! line or an endpoint) or how the result is shown. Reading order: [`agents`], [`create`],
-//! `status` (stops them and lets them work again), [`credentials`] (lists, makes, rotates and ends
-//! them), `new_secret` (makes a secret), `update`, [`request`] (how a change is asked for),
+//! `status` (stops them and lets them work again), `authority` (whether the caller may),
+//! [`credentials`] (lists, makes, rotates and ends them), `new_secret` (makes a secret), `update`, [`request`] (how a change is asked for),
 //! [`patch`] (what an update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`]
 //! with `scope_risk` (why a scope is high-risk) and `shortened` (whose tokens live shorter since an
 //! upgrade), [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used), [`idempotency`]
@@ -13,6 +13,7 @@
 pub(crate) mod agents;
 pub(crate) mod audit;
 pub(crate) mod audit_export;
+mod authority;
 mod checks;
 pub(crate) mod create;
 pub(crate) mod credentials;

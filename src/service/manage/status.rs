@@ -1,18 +1,25 @@
-//! Changes to the state of an agent. Owns what each of them is. Must not know who may ask.
+//! Changes to the state of an agent. Owns what each of them is, and what an agent must be
+//! allowed to ask for it.
 
-use crate::domain::agent::SuspendedBy;
+use crate::domain::agent::{Agent, AgentStatus, SuspendedBy};
 use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
+use crate::domain::permission::AgentOperation;
 use crate::domain::rejection::RejectionCode;
 use crate::domain::scope;
 use crate::service;
 use crate::store::{AgentChange, Change, Freshness, Outcome};
 
 use super::agents::Agents;
+use super::authority::{holdings, version_of};
 use super::checks::accepted;
 use super::error::ManageError;
 use super::request::ChangeRequest;
 use super::view::AgentView;
+
+/// How often a change of state is decided again because somebody else changed the agent or the
+/// caller meanwhile.
+const MAX_CONFLICTS: usize = 5;
 
 impl Agents {
     /// Stops an agent and kills its live tokens at once.
@@ -23,7 +30,7 @@ impl Agents {
         request: impl Into<ChangeRequest<'_>>,
     ) -> Result<AgentView, ManageError> {
         let suspend = |agent_id| AgentChange::Suspend(agent_id, by);
-        self.change(suspend, agent_id, request.into()).await
+        self.change(suspend, kill, agent_id, request.into()).await
     }
 
     /// Lets a suspended agent work again. Its old tokens stay dead.
@@ -32,8 +39,13 @@ impl Agents {
         agent_id: &AgentId,
         request: impl Into<ChangeRequest<'_>>,
     ) -> Result<AgentView, ManageError> {
-        self.change(AgentChange::Reactivate, agent_id, request.into())
-            .await
+        self.change(
+            AgentChange::Reactivate,
+            reactivation,
+            agent_id,
+            request.into(),
+        )
+        .await
     }
 
     /// Stops an agent for ever.
@@ -42,8 +54,13 @@ impl Agents {
         agent_id: &AgentId,
         request: impl Into<ChangeRequest<'_>>,
     ) -> Result<AgentView, ManageError> {
-        self.change(AgentChange::Decommission, agent_id, request.into())
-            .await
+        self.change(
+            AgentChange::Decommission,
+            decommission,
+            agent_id,
+            request.into(),
+        )
+        .await
     }
 
     /// Kills an agent's live tokens and leaves it active.
@@ -52,7 +69,7 @@ impl Agents {
         agent_id: &AgentId,
         request: impl Into<ChangeRequest<'_>>,
     ) -> Result<AgentView, ManageError> {
-        self.change(AgentChange::RevokeTokens, agent_id, request.into())
+        self.change(AgentChange::RevokeTokens, kill, agent_id, request.into())
             .await
     }
 
@@ -70,31 +87,73 @@ impl Agents {
         }))
     }
 
-    /// Makes one change of state, and shows the agent after it.
+    /// Makes one change of state, and shows the agent after it. What the decision rests on is
+    /// compared in the commit; if it changed meanwhile, the change is decided again.
     async fn change(
         &self,
-        change: impl FnOnce(AgentId) -> AgentChange,
+        change: impl Fn(AgentId) -> AgentChange,
+        operation: fn(&Agent) -> AgentOperation<'_>,
         agent_id: &AgentId,
         request: ChangeRequest<'_>,
     ) -> Result<AgentView, ManageError> {
-        if let Some(precondition) = request.precondition {
+        for _ in 0..MAX_CONFLICTS {
+            let authority = self.authority(&request).await?;
             let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
-            precondition.demand(found.map(|record| record.agent.version))?;
-        }
-        let change = change(agent_id.clone());
-        let kills = change.kills();
-        if request.is_dry_run() {
+            let Some(record) = found.filter(|found| authority.reaches(&found.agent)) else {
+                request.demand(None)?;
+                return Err(RejectionCode::AgentNotFound.into());
+            };
+            let agent = &record.agent;
+            let mut conditions = self.judge(&authority, &operation(agent), agent)?;
+            request.demand(Some(agent.version))?;
+            if request.names_versions() {
+                conditions.push(version_of(agent));
+            }
+            let change = change(agent_id.clone());
+            let kills = change.kills();
             let write = self.write(Change::Agent(change), request.act);
-            let tried = self.parts.records.rehearse(&write, agent_id).await?;
-            accepted(tried.outcome)?;
-            let record = tried.agent.ok_or(RejectionCode::AgentNotFound)?;
-            return self.view(&record).await;
+            let write = write.only_if(conditions);
+            let (outcome, tried) = if request.is_dry_run() {
+                let tried = self.parts.records.rehearse(&write, agent_id).await?;
+                (tried.outcome, tried.agent)
+            } else {
+                (self.commit_write(write).await?, None)
+            };
+            match outcome {
+                Outcome::TargetChanged if request.names_versions() => {
+                    return Err(RejectionCode::VersionMismatch.into());
+                }
+                Outcome::TargetChanged | Outcome::CallerChanged => {}
+                outcome => {
+                    accepted(outcome)?;
+                    if request.is_dry_run() {
+                        let record = tried.ok_or(RejectionCode::AgentNotFound)?;
+                        return self.view(&record).await;
+                    }
+                    return Ok(AgentView {
+                        tokens_killed: kills && outcome == Outcome::Applied,
+                        ..self.show(agent_id).await?
+                    });
+                }
+            }
         }
-        let outcome = self.commit(Change::Agent(change), request.act).await?;
-        accepted(outcome)?;
-        Ok(AgentView {
-            tokens_killed: kills && outcome == Outcome::Applied,
-            ..self.show(agent_id).await?
-        })
+        Err(RejectionCode::AgentKeptChanging.into())
     }
+}
+
+fn kill(agent: &Agent) -> AgentOperation<'_> {
+    AgentOperation::Kill(holdings(agent))
+}
+
+fn reactivation(agent: &Agent) -> AgentOperation<'_> {
+    let by_agent = agent.suspended_by == Some(SuspendedBy::Agent);
+    AgentOperation::Reactivate {
+        target: holdings(agent),
+        // To reactivate an active agent changes nothing.
+        suspended_by_admin: agent.status == AgentStatus::Suspended && !by_agent,
+    }
+}
+
+fn decommission(agent: &Agent) -> AgentOperation<'_> {
+    AgentOperation::Decommission(holdings(agent))
 }

@@ -22,6 +22,7 @@ mod crowded;
 mod demands;
 mod disabled;
 mod documents;
+mod dominance;
 mod events;
 mod expiry;
 mod forward_auth;

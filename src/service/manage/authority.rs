@@ -1,0 +1,145 @@
+//! On whose authority a change is made, and upon what its commit depends.
+//!
+//! Owns who is judged by what. Must not know the rules (`domain::permission`), or how the caller
+//! authenticated.
+
+use std::sync::Arc;
+
+use crate::domain::act::Actor;
+use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::dominance::{Holdings, ServerDefaults};
+use crate::domain::permission::{AgentOperation, CallerRights, Denial};
+use crate::domain::refusal::Refusal;
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::service;
+use crate::store::{AgentRecord, CommitCondition, Freshness};
+
+use super::agents::Agents;
+use super::checks::fault;
+use super::error::ManageError;
+use super::request::ChangeRequest;
+
+/// On whose authority a change is made.
+pub(super) enum Authority {
+    /// An operator's, at the command line, or the server's own: everything is allowed.
+    Operator,
+    /// That of an agent, which is judged by its token and its own record.
+    Agent(JudgedCaller),
+}
+
+impl Authority {
+    /// Whether the agent exists for this authority.
+    pub(super) fn reaches(&self, agent: &Agent) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Agent(caller) => caller.rights().reaches(agent.org_id.as_str()),
+        }
+    }
+}
+
+/// An agent that asks, as it was read for this decision.
+pub(super) struct JudgedCaller {
+    record: Arc<AgentRecord>,
+    is_admin: bool,
+}
+
+impl JudgedCaller {
+    fn rights(&self) -> CallerRights<'_> {
+        CallerRights {
+            own: holdings(&self.record.agent),
+            is_admin: self.is_admin,
+        }
+    }
+}
+
+/// What dominance compares of an agent.
+pub(super) fn holdings(agent: &Agent) -> Holdings<'_> {
+    Holdings {
+        agent_id: &agent.agent_id,
+        org_id: agent.org_id.as_str(),
+        terms: &agent.profile.terms,
+        expires_at: agent.profile.expires_at,
+    }
+}
+
+impl Agents {
+    /// The authority of this request. An agent's own record is read anew, so that it is judged by what
+    /// it is now; a token that died meanwhile has no authority.
+    pub(super) async fn authority(
+        &self,
+        request: &ChangeRequest<'_>,
+    ) -> Result<Authority, ManageError> {
+        let caller = match (&request.act.who, request.caller) {
+            (Actor::Operator(_) | Actor::System, None) => return Ok(Authority::Operator),
+            (Actor::Agent(agent_id), Some(caller)) if agent_id == caller.agent_id() => caller,
+            _ => return Err(fault("an act has another actor than its caller").into()),
+        };
+        let agent_id = caller.agent_id();
+        let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
+        let lives = |record: &Arc<AgentRecord>| {
+            let agent = &record.agent;
+            agent.status == AgentStatus::Active && agent.epoch == caller.epoch()
+        };
+        let record = found.filter(lives);
+        let record = record.ok_or(service::Error::Refused(Refusal::InvalidToken))?;
+        Ok(Authority::Agent(JudgedCaller {
+            record,
+            is_admin: caller.is_admin(),
+        }))
+    }
+}
+
+impl Agents {
+    /// Rejects the operation unless the authority suffices for it. Returns what must still be so in
+    /// the commit. `target`: the agent that is changed, as it was read.
+    pub(super) fn judge(
+        &self,
+        authority: &Authority,
+        operation: &AgentOperation<'_>,
+        target: &Agent,
+    ) -> Result<Vec<CommitCondition>, ManageError> {
+        let Authority::Agent(caller) = authority else {
+            return Ok(vec![]);
+        };
+        let plans = self.parts.plans.load();
+        let defaults = ServerDefaults {
+            ttl: self.parts.default_ttl,
+            plans: &plans,
+        };
+        let own = &caller.record.agent;
+        let rights = caller.rights();
+        rights.may(operation, &defaults).map_err(rejection)?;
+        let caller = CommitCondition::Caller {
+            agent_id: own.agent_id.clone(),
+            version: own.version,
+            epoch: own.epoch,
+        };
+        // With an admin scope nothing of the target is compared but its organisation, which never
+        // changes. So a kill in an incident does not depend on whoever else changes the agent.
+        let mut conditions = vec![caller];
+        if !rights.is_admin {
+            conditions.push(version_of(target));
+        }
+        Ok(conditions)
+    }
+}
+
+/// The condition that the agent has the version with which it was read.
+pub(super) fn version_of(agent: &Agent) -> CommitCondition {
+    CommitCondition::Target {
+        agent_id: agent.agent_id.clone(),
+        version: agent.version,
+    }
+}
+
+/// What the caller is told.
+fn rejection(denial: Denial) -> Rejection {
+    match denial {
+        Denial::OutOfReach => RejectionCode::AgentNotFound.into(),
+        Denial::UnknownOrg => Rejection::of_field("/orgId", "no organization has this id"),
+        Denial::Forbidden(errors) => Rejection {
+            errors,
+            ..RejectionCode::Forbidden.into()
+        },
+    }
+}
