@@ -250,7 +250,7 @@ macro_rules! body {
                         concat!($($member_doc),*).trim_start(),
                     ),
                 )*];
-                $crate::http::openapi::schema::object(concat!($($doc),*).trim_start(), members).into()
+                $crate::http::openapi::schema::closed_object(concat!($($doc),*).trim_start(), members).into()
             }
 
             fn from_json(
@@ -266,7 +266,8 @@ macro_rules! body {
         }
     };
     (@presence required) => { $crate::http::openapi::schema::always };
-    (@presence $kind:ident) => { $crate::http::openapi::schema::sometimes };
+    (@presence patch_required) => { $crate::http::openapi::schema::sometimes };
+    (@presence $kind:ident) => { $crate::http::openapi::schema::or_null };
     (@required $type:ty) => { $type };
     (@optional $type:ty) => { Option<$type> };
     (@patch_required $type:ty) => { Option<$type> };

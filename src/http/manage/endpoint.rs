@@ -219,7 +219,7 @@ where
         let body = RequestBodyBuilder::from(schema).required(Some(required));
         doc = doc.reads(body.build());
     }
-    Reply::<T, K>::describe(doc)
+    Reply::<T, K>::describe(doc).with_header("Dry-Run", "`true` if nothing was written.")
 }
 
 async fn read_call<I>(

@@ -6,7 +6,8 @@ use serde_json::Value;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{
-    Array, ArrayBuilder, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type,
+    AdditionalProperties, Array, ArrayBuilder, KnownFormat, Object, ObjectBuilder, Schema,
+    SchemaFormat, SchemaType, Type,
 };
 use utoipa::openapi::{Content, RefOr, Required};
 
@@ -100,6 +101,40 @@ pub(crate) fn sometimes(
     meaning: &'static str,
 ) -> Member {
     (name, Presence::Sometimes, meaning, schema.into())
+}
+
+/// A member that a body may lack, or have as `null`.
+pub(crate) fn or_null(
+    name: &'static str,
+    schema: impl Into<RefOr<Schema>>,
+    meaning: &'static str,
+) -> Member {
+    let nullable = |known: SchemaType| match known {
+        SchemaType::Type(known) => SchemaType::from_iter([known, Type::Null]),
+        other => other,
+    };
+    let schema = match schema.into() {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.schema_type = nullable(object.schema_type);
+            object.into()
+        }
+        RefOr::T(Schema::Array(mut array)) => {
+            array.schema_type = nullable(array.schema_type);
+            array.into()
+        }
+        other => other,
+    };
+    sometimes(name, schema, meaning)
+}
+
+/// An object that has these members and no others, since a request with others is refused.
+pub(crate) fn closed_object(
+    description: &'static str,
+    members: impl IntoIterator<Item = Member>,
+) -> Object {
+    ObjectBuilder::from(object(description, members))
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+        .build()
 }
 
 /// An object with these members.

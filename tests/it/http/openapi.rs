@@ -189,6 +189,26 @@ fn every_reference_of_the_document_resolves_and_every_schema_is_referred_to() {
     }
 }
 
+#[test]
+fn a_body_of_the_management_api_names_all_its_members() {
+    let document = document();
+    let mut bodies = 0;
+    for (path, method, operation) in operations(&document) {
+        let Some(contents) = operation["requestBody"]["content"].as_object() else {
+            continue;
+        };
+        if !operation["security"][0]["token"].is_array() || !path.starts_with("/api/v1/agents") {
+            continue;
+        }
+        for (media_type, content) in contents {
+            let closed = &content["schema"]["additionalProperties"];
+            assert_eq!(closed, false, "{method} {path} {media_type}");
+            bodies += 1;
+        }
+    }
+    assert!(bodies >= 5, "{bodies} bodies");
+}
+
 fn collect_references<'v>(value: &'v Value, into: &mut BTreeSet<&'v str>) {
     match value {
         Value::Object(members) => {
