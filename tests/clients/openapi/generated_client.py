@@ -26,7 +26,7 @@ with sealwright_client.ApiClient(configuration) as client:
     assert agent_id in listed and listed == sorted(listed), listed
     agent = agents.get_agent(agent_id)
     assert agent.name == "generated" and agent.status == "active"
-    assert agent.credentials[0].prefix == secret[:8], agent
+    assert agent.credentials[0].hint == secret[:8], agent
     assert sealwright_client.ServerApi(client).get_whoami().agent_id == agent_id
     events = sealwright_client.AuditApi(client).list_events(kind=["agent.created"], agent_id=agent_id)
     assert [entry.event.kind for entry in events.data] == ["agent.created"], events

@@ -39,6 +39,11 @@ token = token_of(*new_agent("schemathesis"))
 command = [Path(sys.executable).parent / "st", "run", "strict.json", "--url", os.environ["ISSUER"]]
 command += ["--phases", PHASES, "--header", f"Authorization: Bearer {token}", "--no-color"]
 for path, item in described["paths"].items():
+    # Changes are not sent yet: they would stop the agents of the other clients, and the document does
+    # not say all rules of their bodies.
+    for method, operation in item.items():
+        if method != "get" and operation["tags"][0] in ("Agents", "Keys", "Scopes"):
+            command += ["--exclude-operation-id", operation["operationId"]]
     # The paths of the operators' listener name it.
     if any("servers" in operation for operation in item.values()):
         command += ["--exclude-path", path]
