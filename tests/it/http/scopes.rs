@@ -1,63 +1,340 @@
-//! Which scope opens which route of the management API: the whole matrix, made from the table of
-//! routes.
+//! Which scope opens which route of the management API for whom: the matrix of scopes, routes,
+//! methods, and who asks about which agent, compared with a written table (`matrix.txt`).
 
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
 use sealwright::testing::domain::scope::BUILT_IN;
 use sealwright::testing::http::manage::MANAGE_ROUTES;
+use serde_json::Value;
 
 use super::on_both;
-use crate::harness::app::{TestApp, bearer};
+use crate::harness::answer::Answer;
+use crate::harness::app::{AGENTS, Agent, TestApp, bearer};
+use crate::journal::kit::{ledger, log_all};
 
 on_both! {
-    a_route_is_opened_by_its_own_scope_and_by_no_other,
+    every_cell_of_the_matrix_is_as_the_table_says,
 }
 
-/// The scope that a row names, if it names one.
-fn scope_of(opens: &str) -> Option<&str> {
-    opens.split('"').nth(1)
+const TABLE: &str = include_str!("matrix.txt");
+
+/// A scope that opens nothing here.
+const FOREIGN_SCOPE: &str = "db:read";
+/// A scope of the catalogue that no agent holds.
+const SPARE_SCOPE: &str = "spare:read";
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+/// Who asks about which agent: the columns of the table.
+#[derive(Debug, Clone, Copy)]
+enum Relation {
+    Own,
+    Same,
+    Another,
+    AdminOfOneOwn,
+    AdminOfOneAnother,
+    AdminOfDefaultOwn,
+    AdminOfDefaultAnother,
 }
 
-async fn a_route_is_opened_by_its_own_scope_and_by_no_other(app: &TestApp<'_>) {
-    let mut scopes = Vec::new();
-    for (number, built_in) in BUILT_IN.iter().enumerate() {
-        let agent = app
-            .agent_named(&format!("agent-{number}"), built_in.name)
-            .await;
-        scopes.push((built_in.name, bearer(&app.token(&agent).await)));
+const RELATIONS: [Relation; 7] = [
+    Relation::Own,
+    Relation::Same,
+    Relation::Another,
+    Relation::AdminOfOneOwn,
+    Relation::AdminOfOneAnother,
+    Relation::AdminOfDefaultOwn,
+    Relation::AdminOfDefaultAnother,
+];
+
+/// One block of the table.
+struct Block {
+    method: &'static str,
+    path: &'static str,
+    body: &'static str,
+    /// The scopes of the lines, and the statuses of their columns.
+    lines: Vec<(&'static str, Vec<u16>)>,
+}
+
+impl Block {
+    /// The statuses for callers with this scope.
+    fn statuses(&self, scope: &str) -> &[u16] {
+        let line = |name: &str| self.lines.iter().find(|(scope, _)| *scope == name);
+        let line = line(scope).or_else(|| line("others"));
+        &line.expect("each block has a line for `others`").1
     }
-    let mut opened = 0;
-    for route in MANAGE_ROUTES {
-        let opens = format!("{:?}", route.opens);
-        // What no event, agent, scope or file has as its name.
-        let path = ["{id}", "{scope}", "{*file}"]
-            .iter()
-            .fold(route.path.to_owned(), |path, part| path.replace(part, "0"));
-        let methods = route.methods.names();
-        // Nothing is changed, so that the rows do not depend on one another.
-        let path = if methods.contains(&"GET") {
-            path
+
+    /// The row of the route has this method.
+    fn answers(&self, method: &str) -> bool {
+        self.method == method || (self.method, method) == ("GET", "HEAD")
+    }
+}
+
+fn table() -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let lines = TABLE.lines().filter(|line| !line.starts_with('#'));
+    for line in lines.filter(|line| !line.is_empty()) {
+        if let Some(line) = line.strip_prefix("  ") {
+            let mut words = line.split_whitespace();
+            let scope = words.next().unwrap();
+            let statuses: Vec<u16> = words.map(|word| word.parse().unwrap()).collect();
+            assert_eq!(statuses.len(), RELATIONS.len(), "{line}");
+            blocks.last_mut().unwrap().lines.push((scope, statuses));
         } else {
-            format!("{path}?dryRun=true")
+            let mut words = line.splitn(3, ' ');
+            let [method, path, body] = [(); 3].map(|()| words.next().unwrap_or_default());
+            let lines = vec![];
+            blocks.push(Block {
+                method,
+                path,
+                body,
+                lines,
+            });
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_table_has_a_block_for_each_route_and_no_other() {
+    let routes: BTreeSet<(&str, &str)> = MANAGE_ROUTES
+        .iter()
+        .map(|route| (route.methods.names()[0], route.path))
+        .collect();
+    let table = table();
+    let blocks: BTreeSet<(&str, &str)> = table.iter().map(|b| (b.method, b.path)).collect();
+    assert_eq!(blocks.len(), table.len(), "a route has two blocks");
+    assert_eq!(routes, blocks, "the routes, and those of matrix.txt");
+    for block in &table {
+        let known = |name: &str| BUILT_IN.iter().any(|scope| scope.name == name);
+        for (scope, _) in &block.lines {
+            assert!(known(scope) || *scope == "others", "{scope}");
+        }
+    }
+}
+
+/// The ids of an agent that is asked about.
+struct Target {
+    agent: String,
+    credential: String,
+    /// The event of its creation.
+    event: String,
+}
+
+impl Target {
+    async fn of(app: &TestApp<'_>, reader: &str, agent: &Agent) -> Self {
+        let shown = app.get_as(reader, &format!("{AGENTS}/{}", agent.id)).await;
+        let credential = &shown.json()["credentials"][0]["credentialId"];
+        let of_agent = format!("agent_id = '{}' and kind = 'agent.created'", agent.id);
+        let event = format!("select id from audit_event where {of_agent}");
+        Self {
+            agent: agent.id.clone(),
+            credential: credential.as_str().unwrap().to_owned(),
+            event: app.database.number(&event).await.to_string(),
+        }
+    }
+
+    /// The path of a route about this agent.
+    fn path(&self, route: &str) -> String {
+        let id = if route.starts_with("/api/v1/audit/") {
+            &self.event
+        } else {
+            &self.agent
         };
-        app.send(methods[0], &path, &[], vec![])
-            .await
-            .is_management_error(401, "UNAUTHORIZED");
-        for (scope, token) in &scopes {
-            for method in methods {
-                let headers = [("authorization", token.as_str())];
-                let answer = app.send(method, &path, &headers, vec![]).await;
-                let may = scope_of(&opens).is_none_or(|needed| needed == *scope);
-                let refused = [401, 403].contains(&answer.status);
-                assert_eq!(refused, !may, "{method} {path} with {scope}: {answer:?}");
-                opened += u32::from(may && scope_of(&opens).is_some());
+        let parts = [
+            ("{id}", id.as_str()),
+            ("{credentialId}", &self.credential),
+            ("{scope}", SPARE_SCOPE),
+            ("{*file}", "checkpoint"),
+        ];
+        parts.iter().fold(route.to_owned(), |path, (name, value)| {
+            path.replace(name, value)
+        })
+    }
+}
+
+/// Callers with one scope.
+struct Callers {
+    scope: &'static str,
+    /// A caller of `default`, and what is asked about it as its own agent.
+    own: (String, Target),
+    another: String,
+    admin_of_one: String,
+    admin_of_default: String,
+}
+
+/// The callers with each scope, and the agents in `default` and elsewhere that they ask about.
+struct Stage {
+    callers: Vec<Callers>,
+    here: Target,
+    there: Target,
+    /// No agent, and nothing else, has these names.
+    nobody: Target,
+}
+
+impl Stage {
+    async fn build(app: &TestApp<'_>) -> Self {
+        app.add_scope(FOREIGN_SCOPE).await;
+        app.add_scope(SPARE_SCOPE).await;
+        let here = app.agent_named("d-target", "").await;
+        let there = app.agent_named("o-target", "").await;
+        let mut made = Vec::new();
+        let built_in = BUILT_IN.iter().map(|built_in| built_in.name);
+        for (number, scope) in built_in.chain([FOREIGN_SCOPE]).enumerate() {
+            let both = format!("{scope} admin:orgs");
+            let agents = [
+                app.agent_named(&format!("d-caller-{number}"), scope).await,
+                app.agent_named(&format!("o-caller-{number}"), scope).await,
+                app.agent_named(&format!("o-admin-{number}"), &both).await,
+                app.agent_named(&format!("d-admin-{number}"), &both).await,
+            ];
+            made.push((scope, agents));
+        }
+        for sql in [
+            "insert into org (org_id, name, created_at) values ('other', 'other', 0)",
+            "update agent set org_id = 'other', version = version + 1 where agent_id like 'o-%'",
+            "update audit_event set org_id = 'other' where agent_id like 'o-%'",
+        ] {
+            app.database.execute(sql).await;
+        }
+        log_all(app, &mut ledger(app)).await;
+        let reader = app.agent("agents:read admin:orgs").await;
+        let reader = bearer(&app.token(&reader).await);
+        let mut callers = Vec::new();
+        for (scope, [own, another, admin_of_one, admin_of_default]) in &made {
+            callers.push(Callers {
+                scope,
+                own: (
+                    bearer(&app.token(own).await),
+                    Target::of(app, &reader, own).await,
+                ),
+                another: bearer(&app.token(another).await),
+                admin_of_one: bearer(&app.token(admin_of_one).await),
+                admin_of_default: bearer(&app.token(admin_of_default).await),
+            });
+        }
+        Self {
+            callers,
+            here: Target::of(app, &reader, &here).await,
+            there: Target::of(app, &reader, &there).await,
+            nobody: Target {
+                agent: "nobody".to_owned(),
+                credential: "00000000-0000-4000-8000-000000000000".to_owned(),
+                event: "9007199254740991".to_owned(),
+            },
+        }
+    }
+
+    /// Who asks, and about which agent.
+    fn parts<'s>(&'s self, callers: &'s Callers, relation: Relation) -> (&'s str, &'s Target) {
+        match relation {
+            Relation::Own => (&callers.own.0, &callers.own.1),
+            Relation::Same => (&callers.own.0, &self.here),
+            Relation::Another => (&callers.another, &self.here),
+            Relation::AdminOfOneOwn => (&callers.admin_of_one, &self.there),
+            Relation::AdminOfOneAnother => (&callers.admin_of_one, &self.here),
+            Relation::AdminOfDefaultOwn => (&callers.admin_of_default, &self.here),
+            Relation::AdminOfDefaultAnother => (&callers.admin_of_default, &self.there),
+        }
+    }
+}
+
+async fn send(
+    app: &TestApp<'_>,
+    (method, block): (&str, &Block),
+    token: Option<&str>,
+    target: &Target,
+) -> Answer {
+    let path = target.path(block.path);
+    // Nothing is changed, so that the cells do not depend on one another.
+    let path = if block.method == "GET" {
+        path
+    } else {
+        format!("{path}?dryRun=true")
+    };
+    let mut headers = vec![];
+    headers.extend(token.map(|token| ("authorization", token)));
+    if !block.body.is_empty() {
+        headers.push(("content-type", "application/json"));
+    }
+    app.send(method, &path, &headers, block.body.into()).await
+}
+
+/// What a reply says, without the id of its request.
+fn said(answer: &Answer) -> Value {
+    let mut body = answer.json();
+    body["details"]["requestId"].take();
+    body
+}
+
+/// The cells in which the callers with one scope are answered otherwise than the table says.
+async fn row(
+    app: &TestApp<'_>,
+    request: (&str, &Block),
+    stage: &Stage,
+    callers: &Callers,
+) -> Vec<String> {
+    let (method, block) = request;
+    let place = format!("{method} {} {}", block.path, callers.scope);
+    let mut wrong = Vec::new();
+    let statuses = block.statuses(callers.scope);
+    for (relation, status) in RELATIONS.into_iter().zip(statuses) {
+        let (token, target) = stage.parts(callers, relation);
+        let answer = send(app, request, Some(token), target).await;
+        if answer.status != *status {
+            let Answer {
+                status: is, body, ..
+            } = &answer;
+            wrong.push(format!(
+                "{place} {relation:?}: written {status}, is {is} {body}"
+            ));
+        }
+        // What is out of reach is answered as what does not exist.
+        if answer.status == 404 && method != "HEAD" {
+            let unknown = send(app, request, Some(token), &stage.nobody).await;
+            assert_eq!(said(&answer), said(&unknown), "{place} {relation:?}");
+        }
+    }
+    wrong
+}
+
+async fn every_cell_of_the_matrix_is_as_the_table_says(app: &TestApp<'_>) {
+    let stage = Stage::build(app).await;
+    let table = table();
+    let (mut wrong, mut cells) = (Vec::new(), 0);
+    for block in &table {
+        let answered = METHODS.iter().filter(|method| block.answers(method));
+        for method in answered {
+            let request = (*method, block);
+            let answer = send(app, request, None, &stage.here).await;
+            assert_eq!(answer.status, 401, "{method} {}", block.path);
+            let rows = stage.callers.iter();
+            let rows = rows.map(|callers| row(app, request, &stage, callers));
+            for found in join_all(rows).await {
+                cells += RELATIONS.len();
+                wrong.extend(found);
             }
         }
     }
-    assert!(opened > 0);
-    let audit = MANAGE_ROUTES
-        .iter()
-        .filter(|route| route.path.starts_with("/api/v1/audit"));
-    for route in audit {
-        let opens = format!("{:?}", route.opens);
-        assert_eq!(scope_of(&opens), Some("audit:read"), "{}", route.path);
+    assert!(
+        wrong.is_empty(),
+        "{} of {cells} cells:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    let paths: BTreeSet<&str> = table.iter().map(|block| block.path).collect();
+    for path in paths {
+        for method in METHODS {
+            let of_path = || table.iter().filter(|block| block.path == path);
+            if of_path().any(|block| block.answers(method)) {
+                continue;
+            }
+            let block = of_path().next().unwrap();
+            for callers in &stage.callers {
+                let token = Some(callers.admin_of_default.as_str());
+                let answer = send(app, (method, block), token, &stage.here).await;
+                assert_eq!(answer.status, 405, "{method} {path}");
+            }
+        }
     }
 }
