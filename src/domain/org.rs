@@ -42,7 +42,7 @@ impl fmt::Display for OrgId {
 /// Which organisations' data a caller sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Its own organisation's. Today every agent is in the first one.
+    /// Its own organisation's.
     Own,
     /// All of it: the caller has an admin scope and is in the first organisation.
     All,
@@ -63,10 +63,11 @@ impl Reach {
         self == Self::All || own == other
     }
 
-    /// The reach as a word, for what is bound to it.
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The reach of a caller in the organisation `own` as a text, for what is bound to it. Callers
+    /// that see the same organisations have the same text.
+    pub(crate) fn name(self, own: &str) -> &str {
         match self {
-            Self::Own => DEFAULT_ORG,
+            Self::Own => own,
             // No organisation has this id, since an id has no asterisk.
             Self::All => "*",
         }

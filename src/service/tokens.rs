@@ -115,11 +115,12 @@ impl Caller {
 
     /// Which organisations' data the caller sees.
     pub(crate) fn reach(&self) -> Reach {
-        if self.is_admin() && self.org_id == OrgId::default() {
-            Reach::All
-        } else {
-            Reach::Own
-        }
+        Reach::of(self.org_id.as_str(), self.is_admin())
+    }
+
+    /// The organisation that the caller is limited to; `None` if it sees all of them.
+    pub(crate) fn limited_to(&self) -> Option<&OrgId> {
+        (self.reach() == Reach::Own).then_some(&self.org_id)
     }
 
     /// Whether the caller sees what belongs to this organisation.

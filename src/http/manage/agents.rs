@@ -6,7 +6,6 @@ use crate::api::agents::AgentJson;
 use crate::api::usage::AgentUsageJson;
 use crate::domain::agent_filter::AgentFilter;
 use crate::domain::id::AgentId;
-use crate::domain::org::Reach;
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::usage::Day;
 use crate::http::error::Failure;
@@ -38,20 +37,16 @@ pub(super) async fn list_agents(
     call: Call<AgentsPage>,
 ) -> Result<Page<AgentJson>, Failure> {
     let (query, caller) = (&call.input.0, &call.caller);
-    let org_id = match caller.reach() {
-        Reach::Own => Some(caller.org_id()),
-        Reach::All => None,
-    };
     let page = state
         .agents
         .list(
             &AgentFilter::default(),
-            org_id,
+            caller.limited_to(),
             query.after.as_ref(),
             query.limit,
         )
         .await?;
-    let cursors = CursorScope::new(&state.cursors, caller.reach());
+    let cursors = CursorScope::new(&state.cursors, caller);
     let next = page
         .next
         .as_ref()

@@ -119,7 +119,7 @@ pub(super) async fn list_events(
     };
     let found = state.audit.page(&query).await?;
     let events: Result<_, _> = found.events.iter().map(AuditJson::of).collect();
-    let cursors = CursorScope::new(&state.cursors, call.caller.reach());
+    let cursors = CursorScope::new(&state.cursors, &call.caller);
     let next = found
         .next
         .map(|position| page.cursor(cursors, &position.to_be_bytes()));

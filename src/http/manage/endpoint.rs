@@ -229,7 +229,7 @@ async fn read_call<I>(
     read: impl FnOnce(&mut Fields<'_>) -> Option<I>,
 ) -> Result<Call<I>, Failure> {
     let caller = authority::admit(needs, state, incoming).await?;
-    let pages = CursorScope::new(&state.cursors, caller.reach());
+    let pages = CursorScope::new(&state.cursors, &caller);
     let mut fields = Fields::of(incoming, pages);
     let input = read(&mut fields);
     Ok(Call {

@@ -302,7 +302,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::domain::org::Reach;
     use crate::entropy::SeededEntropy;
     use crate::http::parameters::Encoding;
     use crate::keys::cursor::{CursorKey, PURPOSE};
@@ -339,7 +338,7 @@ mod tests {
         let master = MasterKey::generate(&entropy).unwrap();
         let stored = store_key::generate(PURPOSE, 'x', &master, &entropy).unwrap();
         let key = CursorKey::open(&stored, &master).unwrap();
-        let cursors = CursorScope::new(&key, Reach::Own);
+        let cursors = CursorScope::of_reach(&key, "default");
         let mut fields = Fields::of(&incoming, cursors);
         let input = Two::read(&mut fields);
         fields.finish(input)

@@ -7,6 +7,7 @@ use super::on_both;
 use crate::harness::app::{AGENTS, Agent, REVOKE, TestApp, bearer, encode};
 
 on_both! {
+    a_cursor_goes_on_only_for_callers_with_the_same_reach,
     a_caller_sees_its_own_organisation_and_an_admin_of_the_first_one_sees_all,
     an_admin_revokes_tokens_of_the_organisations_that_it_reaches,
 }
@@ -84,5 +85,34 @@ async fn an_admin_revokes_tokens_of_the_organisations_that_it_reaches(app: &Test
         let answer = app.post_as(&bearer, REVOKE, &body).await;
         assert_eq!(answer.status, status, "{caller:?} {owner:?}: {answer:?}");
         assert_eq!(app.is_active(&here, &token).await, status == 403);
+    }
+}
+
+async fn a_cursor_goes_on_only_for_callers_with_the_same_reach(app: &TestApp<'_>) {
+    let scopes = "agents:read audit:read admin:orgs";
+    let mut callers = Vec::new();
+    for (id, scopes, reach) in [
+        ("d-1", "agents:read audit:read", "default"),
+        ("d-2", "agents:read audit:read", "default"),
+        ("d-admin", scopes, "all"),
+        ("o-1", "agents:read audit:read", "other"),
+        ("o-2", scopes, "other"),
+    ] {
+        let agent = app.agent_named(id, scopes).await;
+        callers.push((reach, bearer(&app.token(&agent).await)));
+    }
+    move_to_other(app).await;
+    for (reach, caller) in &callers {
+        let page = app.get_as(caller, &format!("{AGENTS}?limit=1")).await;
+        let cursor = page.text("nextCursor");
+        for (other, caller) in &callers {
+            let path = format!("{AGENTS}?limit=1&cursor={cursor}");
+            let page = app.get_as(caller, &path).await;
+            if reach == other {
+                assert_eq!(page.status, 200, "{reach} {other}");
+            } else {
+                page.is_management_error(400, "VALIDATION_ERROR");
+            }
+        }
     }
 }
