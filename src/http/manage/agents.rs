@@ -90,8 +90,8 @@ impl Input for UsageOf {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let day = |text: &str| Day::parse(text).map_err(|rule| rule.0);
         let query = UsageQuery {
-            from: fields.filter("from", day),
-            to: fields.filter("to", day),
+            from: fields.query("from", day),
+            to: fields.query("to", day),
         };
         Some(Self(fields.agent_id()?, query))
     }

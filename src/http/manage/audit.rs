@@ -38,7 +38,7 @@ pub(super) enum EventsQuery {
 impl Input for EventsQuery {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let filter = read_filter(fields);
-        let order = fields.filter("order", |text| EventOrder::parse(text).map_err(rule));
+        let order = fields.query("order", |text| EventOrder::parse(text).map_err(rule));
         let order = order.unwrap_or(EventOrder::Descending);
         if prefers_ndjson(fields.headers()) {
             // An export knows neither `limit` nor `cursor`.
@@ -67,13 +67,13 @@ fn read_filter(fields: &mut Fields<'_>) -> EventFilter {
     let text = |text: &str| Ok(text.to_owned());
     let time = |text: &str| Timestamp::parse_rfc3339(text).map_err(rule);
     let filter = EventFilter {
-        agent_id: fields.filter("agentId", text),
-        actor: fields.filter("actor", text),
-        kinds: fields.filters("kind", |text| KindFilter::parse(text).map_err(rule)),
-        jti: fields.filter("jti", text),
-        request_id: fields.filter("requestId", text),
-        from: fields.filter("from", time),
-        to: fields.filter("to", time),
+        agent_id: fields.query("agentId", text),
+        actor: fields.query("actor", text),
+        kinds: fields.queries("kind", |text| KindFilter::parse(text).map_err(rule)),
+        jti: fields.query("jti", text),
+        request_id: fields.query("requestId", text),
+        from: fields.query("from", time),
+        to: fields.query("to", time),
     };
     if filter.ends_before_it_begins() {
         fields.note("to", "is before from");

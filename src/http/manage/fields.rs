@@ -125,23 +125,10 @@ impl<'r> Fields<'r> {
         self.incoming.is_head
     }
 
-    /// A parameter of the query, read by the given rule. `None` if the parameter is absent, empty
-    /// or wrong. A wrong parameter is noted as an error.
+    /// A parameter of the query, read by the given rule. `None` if the parameter is absent or wrong.
+    /// A wrong parameter is noted as an error. An empty parameter is not an absent one: an empty
+    /// filter must not list everything.
     pub(crate) fn query<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(&str) -> Result<T, &'static str>,
-    ) -> Option<T> {
-        let value = self.filter(name, |text| {
-            let given = Some(text).filter(|text| !text.is_empty());
-            given.map(read).transpose()
-        });
-        value.flatten()
-    }
-
-    /// A filter of the query, read by the given rule. An empty filter is not an absent one: it must
-    /// not list everything.
-    pub(crate) fn filter<T>(
         &mut self,
         name: &'static str,
         read: impl FnOnce(&str) -> Result<T, &'static str>,
@@ -161,7 +148,7 @@ impl<'r> Fields<'r> {
 
     /// A parameter of the query that is `true` or `false`; `false` if it is absent.
     pub(crate) fn flag(&mut self, name: &'static str) -> bool {
-        let flag = self.filter(name, |text| match text {
+        let flag = self.query(name, |text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
             _ => Err("must be true or false"),
@@ -169,8 +156,8 @@ impl<'r> Fields<'r> {
         flag.unwrap_or(false)
     }
 
-    /// A filter of the query that may repeat. Every wrong value is noted as an error.
-    pub(crate) fn filters<T>(
+    /// A parameter of the query that may repeat. Every wrong value is noted as an error.
+    pub(crate) fn queries<T>(
         &mut self,
         name: &'static str,
         read: impl Fn(&str) -> Result<T, &'static str>,
@@ -370,8 +357,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_or_empty_is_none() {
-        let two = read("number=&word=a+b").unwrap();
+    fn what_is_empty_is_not_absent() {
+        let two = read("word=a+b").unwrap();
         assert_eq!((two.number, two.word.as_deref()), (None, Some("a b")));
+        assert_eq!(read("word=").unwrap().word.as_deref(), Some(""));
+        let expected = [("number".to_owned(), "must be a small number".to_owned())];
+        assert_eq!(faults("number="), expected);
     }
 }

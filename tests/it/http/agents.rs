@@ -151,12 +151,14 @@ async fn a_bad_page_is_a_validation_error(app: &TestApp<'_>) {
     let reader = app.agent("agents:read").await;
     let token = bearer(&app.token(&reader).await);
     for query in [
+        "limit=",
         "limit=0",
         "limit=201",
         "limit=-1",
         "limit=x",
         "limit=9223372036854775808",
         "limit=1&limit=2",
+        "cursor=",
         "cursor=!",
         "cursor=JyBvciAxPTEgLS0",
         "cursor=YQ&cursor=YQ",

@@ -226,6 +226,8 @@ async fn every_fault_of_a_query_is_told_at_once(app: &TestApp<'_>) {
         ("order=", "order"),
         ("order=asc&order=asc", "order"),
         ("limit=9223372036854775808", "limit"),
+        ("limit=", "limit"),
+        ("cursor=", "cursor"),
         ("orgId=default", "orgId"),
         ("dryRun=true", "dryRun"),
     ] {
