@@ -6,6 +6,7 @@ use crate::domain::about::{self, Label, Owner, parse_label};
 use crate::domain::agent::AgentStatus;
 use crate::domain::agent_filter::{AgentFilter, NamePrefix};
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::quota::PlanName;
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
@@ -30,6 +31,9 @@ pub(super) struct FilterArgs {
     /// The beginning of its name
     #[arg(long, value_name = "TEXT", value_parser = NamePrefix::parse)]
     name_prefix: Option<NamePrefix>,
+    /// Its organization
+    #[arg(long, value_name = "ID", value_parser = OrgId::parse)]
+    org: Option<OrgId>,
     /// Its id; repeatable up to 100 times, then it is one of them
     #[arg(long, value_parser = AgentId::parse)]
     id: Vec<AgentId>,
@@ -54,7 +58,7 @@ impl FilterArgs {
             owner: self.owner,
             labels: self.label,
             name_prefix: self.name_prefix,
-            org_id: None,
+            org_id: self.org,
             ids: self.id,
             used_before: self.used_before,
             never_used: self.never_used.then_some(true),

@@ -14,20 +14,25 @@ use crate::service::manage::usage::UsageQuery;
 use crate::service::manage::view::AgentView;
 use crate::service::tokens::Caller;
 
+use super::agent_filter::read_agent_filter;
 use super::answer::Reply;
 use super::cursor::CursorScope;
 use super::endpoint::Call;
 use super::fields::{Fields, Input};
 use super::page::{Page, PageQuery};
 
-/// A page of agents; a position is the id of an agent.
-pub(super) struct AgentsPage(PageQuery<AgentId>);
+/// A page of the agents that meet a filter; a position is the id of an agent.
+pub(super) struct AgentsPage {
+    filter: AgentFilter,
+    page: PageQuery<AgentId>,
+}
 
 impl Input for AgentsPage {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let filter = read_agent_filter(fields);
         let position = |bytes: &[u8]| AgentId::parse(std::str::from_utf8(bytes).ok()?).ok();
-        let page = PageQuery::read(fields, "agents", String::new(), position);
-        Some(Self(page))
+        let page = PageQuery::read(fields, "agents", filter.canonical(), position);
+        Some(Self { filter, page })
     }
 }
 
@@ -36,16 +41,15 @@ pub(super) async fn list_agents(
     state: Arc<State>,
     call: Call<AgentsPage>,
 ) -> Result<Page<AgentJson>, Failure> {
-    let (query, caller) = (&call.input.0, &call.caller);
-    let page = state
-        .agents
-        .list(
-            &AgentFilter::default(),
-            caller.limited_to(),
-            query.after.as_ref(),
-            query.limit,
-        )
-        .await?;
+    let (
+        AgentsPage {
+            filter,
+            page: query,
+        },
+        caller,
+    ) = (&call.input, &call.caller);
+    let (own, after) = (caller.limited_to(), query.after.as_ref());
+    let page = state.agents.list(filter, own, after, query.limit).await?;
     let cursors = CursorScope::new(&state.cursors, caller);
     let next = page
         .next

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::api::audit::AuditJson;
-use crate::domain::Invalid;
 use crate::domain::event::search::{EventFilter, EventOrder, KindFilter};
 use crate::domain::time::Timestamp;
 use crate::http::error::Failure;
@@ -17,7 +16,7 @@ use super::answer::{RawKind, RawReply};
 use super::audit_export::{ExportRequest, export_events, prefers_ndjson};
 use super::cursor::CursorScope;
 use super::endpoint::Call;
-use super::fields::{Fields, Input};
+use super::fields::{Fields, Input, rule};
 use super::page::{Page, PageQuery};
 
 /// Which events are asked for, and in which form.
@@ -79,10 +78,6 @@ fn read_filter(fields: &mut Fields<'_>) -> EventFilter {
         fields.note("to", "is before from");
     }
     filter
-}
-
-fn rule(invalid: Invalid) -> &'static str {
-    invalid.0
 }
 
 /// A page of events, or all as lines.

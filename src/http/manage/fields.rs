@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 
+use crate::domain::Invalid;
 use crate::domain::id::AgentId;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::http::error::Failure;
@@ -146,14 +147,18 @@ impl<'r> Fields<'r> {
         self.noted(name, read(&value?))
     }
 
-    /// A parameter of the query that is `true` or `false`; `false` if it is absent.
-    pub(crate) fn flag(&mut self, name: &'static str) -> bool {
-        let flag = self.query(name, |text| match text {
+    /// A parameter of the query that is `true` or `false`.
+    pub(crate) fn truth(&mut self, name: &'static str) -> Option<bool> {
+        self.query(name, |text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
             _ => Err("must be true or false"),
-        });
-        flag.unwrap_or(false)
+        })
+    }
+
+    /// A parameter of the query that is `true` or `false`; `false` if it is absent.
+    pub(crate) fn flag(&mut self, name: &'static str) -> bool {
+        self.truth(name).unwrap_or(false)
     }
 
     /// A parameter of the query that may repeat. Every wrong value is noted as an error.
@@ -272,6 +277,11 @@ impl<'r> Fields<'r> {
     pub(crate) fn note(&mut self, field: &str, reason: &'static str) {
         self.errors.push(FieldError::new(field.to_owned(), reason));
     }
+}
+
+/// The rule that a value breaks, as the reason of an error.
+pub(super) fn rule(invalid: Invalid) -> &'static str {
+    invalid.0
 }
 
 /// The name of a parameter if an error may repeat it. Otherwise an empty text.

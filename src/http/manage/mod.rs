@@ -8,6 +8,7 @@
 use super::route::Route;
 
 mod agent_changes;
+mod agent_filter;
 mod agent_writes;
 mod agents;
 mod answer;

@@ -10,7 +10,8 @@ pub(super) const LIST_AGENTS: Words = Words {
     operation_id: "listAgents",
     tag: ApiTag::Agents,
     summary: "List agents",
-    description: "In the order of their ids.",
+    description: "In the order of their ids, those that meet all filters. A page may have fewer agents than `limit`, or none, \
+        although there are more: `nextCursor` tells.",
     reply: "A page of agents.",
 };
 

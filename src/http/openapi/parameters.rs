@@ -7,6 +7,7 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::ObjectBuilder;
 
+use crate::domain::agent::AgentStatus;
 use crate::domain::event::kind::EventKind;
 use crate::domain::event::search::EventOrder;
 
@@ -40,11 +41,24 @@ struct ParameterRow {
     meaning: &'static str,
 }
 
+const AGENTS: &str = "/api/v1/agents";
+
 /// The parameters of queries. The first row whose name and path fit counts.
 #[rustfmt::skip]
 const QUERY: &[ParameterRow] = &[
     ParameterRow { below: "", name: "dryRun", schema: truth, example: None, meaning: "Whether the change is only tried: all is checked and the reply tells what would be, but nothing is written." },
     ParameterRow { below: "", name: "cursor", schema: text, example: None, meaning: "Where the page begins: the `nextCursor` of the page before it, with the same filters." },
+    ParameterRow { below: AGENTS, name: "status", schema: agent_status, example: None, meaning: "Agents in this state, expired ones included." },
+    ParameterRow { below: AGENTS, name: "scope", schema: text, example: None, meaning: "Agents that may ask for this scope." },
+    ParameterRow { below: AGENTS, name: "plan", schema: text, example: None, meaning: "Agents on this plan." },
+    ParameterRow { below: AGENTS, name: "owner", schema: text, example: None, meaning: "Agents with exactly this owner." },
+    ParameterRow { below: AGENTS, name: "label", schema: text, example: Some("team:payments"), meaning: "Agents with this label, written `key:value`. If there are several, agents with all of them." },
+    ParameterRow { below: AGENTS, name: "namePrefix", schema: text, example: None, meaning: "Agents whose name begins so." },
+    ParameterRow { below: AGENTS, name: "orgId", schema: text, example: None, meaning: "Agents of this organization." },
+    ParameterRow { below: AGENTS, name: "id", schema: text, example: None, meaning: "The agent with this id. If there are several, at most 100, agents with one of them." },
+    ParameterRow { below: AGENTS, name: "usedBefore", schema: time, example: Some("2026-09-01T00:00:00Z"), meaning: "Agents whose last token was issued before this time. Those without any are left out, unless `neverUsed=true` stands beside it." },
+    ParameterRow { below: AGENTS, name: "neverUsed", schema: truth, example: None, meaning: "Agents that got no token in the last 400 days, or that got one." },
+    ParameterRow { below: AGENTS, name: "expiresBefore", schema: time, example: Some("2026-12-01T00:00:00Z"), meaning: "Agents whose `expiresAt` is before this time." },
     ParameterRow { below: "/api/v1/agents/", name: "revokeTokens", schema: truth, example: None, meaning: "Whether the agent's live tokens are killed in the same commit." },
     ParameterRow { below: "/api/v1/agents/", name: "from", schema: day, example: Some("2026-11-01"), meaning: "The first day. By default, 30 days before the last one." },
     ParameterRow { below: "/api/v1/agents/", name: "to", schema: day, example: Some("2026-11-26"), meaning: "The last day, included. By default, today." },
@@ -80,6 +94,15 @@ fn event_kinds() -> ObjectBuilder {
         }
     }
     one_of(words.iter().map(String::as_str))
+}
+
+fn agent_status() -> ObjectBuilder {
+    let states = [
+        AgentStatus::Active,
+        AgentStatus::Suspended,
+        AgentStatus::Decommissioned,
+    ];
+    one_of(states.map(AgentStatus::as_str))
 }
 
 fn event_order() -> ObjectBuilder {

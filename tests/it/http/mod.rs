@@ -5,6 +5,7 @@
 //! 7009, 7662, 8414, 9068 and 8725); `D6`, `T1` are rows of the wire contract.
 
 mod agent_changes;
+mod agent_filters;
 mod agent_writes;
 mod agents;
 mod airisk;
