@@ -41,17 +41,20 @@ pub struct CredentialJson {
 }
 
 /// A new credential with its secret, which is shown nowhere else. It has no `Debug`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CredentialWithSecret)]
 pub(crate) struct NewCredentialJson {
     /// The agent.
     pub agent_id: String,
-    /// The secret.
-    pub client_secret: String,
+    /// The secret; absent if it was only tried to make it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
     /// The credential.
     #[serde(flatten)]
     pub credential: CredentialJson,
     /// When the last of the older secrets ends; absent unless they were rotated.
+    #[schema(format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_secret_expires_at: Option<String>,
 }
@@ -77,7 +80,10 @@ impl From<&NewSecret> for NewCredentialJson {
     fn from(made: &NewSecret) -> Self {
         Self {
             agent_id: made.agent_id.to_string(),
-            client_secret: made.secret.expose().to_owned(),
+            client_secret: made
+                .secret
+                .as_ref()
+                .map(|secret| secret.expose().to_owned()),
             credential: made.credential.clone().into(),
             old_secret_expires_at: made.old_expires_at.map(Timestamp::to_rfc3339),
         }

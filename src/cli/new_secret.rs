@@ -49,7 +49,7 @@ pub(super) enum Occasion {
 struct WithSecret {
     #[serde(flatten)]
     agent: AgentPart,
-    client_secret: String,
+    client_secret: Option<String>,
     credential_id: String,
     /// When the old secret expires.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,14 +94,20 @@ pub(super) async fn print(
                 warnings: warnings.clone(),
             },
         },
-        client_secret: made.secret.expose().to_owned(),
+        client_secret: made
+            .secret
+            .as_ref()
+            .map(|secret| secret.expose().to_owned()),
         credential_id: made.credential.credential_id.to_string(),
         old_secret_expires_at: made.old_expires_at.map(Timestamp::to_rfc3339),
     };
     let printed = out.print(&answer, || {
         let mut rows = vec![
             ("client id", agent_id),
-            ("client secret", answer.client_secret.clone()),
+            (
+                "client secret",
+                answer.client_secret.clone().unwrap_or_default(),
+            ),
         ];
         if let AgentPart::Whole(agent) = &answer.agent {
             rows.extend(properties(agent).into_iter().skip(1));
@@ -128,7 +134,10 @@ pub(super) fn print_credential(
     let printed = out.print(&answer, || {
         let mut rows = vec![
             ("client id", answer.agent_id.clone()),
-            ("client secret", answer.client_secret.clone()),
+            (
+                "client secret",
+                answer.client_secret.clone().unwrap_or_default(),
+            ),
         ];
         rows.extend(credential_properties(&answer.credential));
         let old = answer.old_secret_expires_at.clone();
@@ -148,7 +157,7 @@ fn finish(
 ) -> Result<(), CommandFailure> {
     let file = match occasion {
         Occasion::Creation | Occasion::Addition => None,
-        Occasion::Rotation => renew_file(config, &made.agent_id, Some(&made.secret)),
+        Occasion::Rotation => renew_file(config, &made.agent_id, made.secret.as_ref()),
     };
     let is_elsewhere = source == SecretSource::Chosen || file.is_some();
     let remedy = match (source, file) {

@@ -272,7 +272,9 @@ fn made<K>(state: &State, created: CreatedAgent) -> Reply<WrittenAgent, K> {
         .map(|made| made.credential.credential_id.to_string());
     let agent = WrittenAgent {
         agent: view.into(),
-        client_secret: secret.map(|made| made.secret.expose().to_owned()),
+        client_secret: secret
+            .and_then(|made| made.secret)
+            .map(|secret| secret.expose().to_owned()),
         credential_id,
     };
     Reply::created(location, agent).with_version(version)

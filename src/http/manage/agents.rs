@@ -79,7 +79,7 @@ pub(super) async fn get_agent(
 }
 
 /// The agent, if the caller reaches its organisation. An agent out of reach does not exist.
-fn within_reach(caller: &Caller, shown: AgentView) -> Result<AgentView, Rejection> {
+pub(super) fn within_reach(caller: &Caller, shown: AgentView) -> Result<AgentView, Rejection> {
     if caller.reaches(&shown.agent.org_id) {
         Ok(shown)
     } else {

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -80,6 +80,13 @@ pub(crate) enum Makes {}
 /// The reply of an operation that makes something unless it exists.
 pub(crate) enum MakesOrShows {}
 
+/// The reply of an operation that ends something, of which nothing is left to show.
+pub(crate) enum Ends {}
+
+impl ReplyKind for Ends {
+    const STATUSES: &'static [u16] = &[204];
+}
+
 impl ReplyKind for Shows {
     const STATUSES: &'static [u16] = &[200];
 }
@@ -132,8 +139,21 @@ impl<T: Serialize, K> Reply<T, K> {
     }
 }
 
+impl Reply<(), Ends> {
+    /// Status 204, without a body.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            status: StatusCode::NO_CONTENT,
+            ..Self::ok(())
+        }
+    }
+}
+
 impl<T: Serialize + ToSchema, K: ReplyKind> Answers for Reply<T, K> {
     fn answer(self) -> Result<Response, Failure> {
+        if self.status == StatusCode::NO_CONTENT {
+            return Ok(self.status.into_response());
+        }
         let mut response = reply::json(self.status, serde_json::to_vec(&self.body)?);
         if let Some(location) = self.location {
             let location = HeaderValue::try_from(location)?;
@@ -148,6 +168,10 @@ impl<T: Serialize + ToSchema, K: ReplyKind> Answers for Reply<T, K> {
 
     fn describe(doc: RouteDoc) -> RouteDoc {
         K::STATUSES.iter().fold(doc, |doc, status| {
+            if *status == 204 {
+                let meaning = doc.words.reply;
+                return doc.answers_nothing(204, meaning);
+            }
             let doc = doc
                 .answers_json::<T>(*status)
                 .with_header("ETag", "The version, for `If-Match`, of what has one.");

@@ -17,6 +17,7 @@ mod audit_export;
 mod audit_log;
 mod authority;
 pub(crate) mod body;
+mod credentials;
 pub(crate) mod cursor;
 pub(crate) mod endpoint;
 mod etag;
@@ -47,6 +48,10 @@ pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Post   "/api/v1/agents/{id}/reactivate",     Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::reactivate_agent,     words::REACTIVATE_AGENT),
     endpoint!(Post   "/api/v1/agents/{id}/decommission",   Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::decommission_agent,   words::DECOMMISSION_AGENT),
     endpoint!(Post   "/api/v1/agents/{id}/revoke-tokens",  Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_changes::revoke_agent_tokens,  words::REVOKE_AGENT_TOKENS),
+    endpoint!(Get    "/api/v1/agents/{id}/credentials",    ScopeOrOwn("agents:read"),REQUEST_TIMEOUT, Nothing, credentials::list_credentials,       words::LIST_CREDENTIALS),
+    endpoint!(Post   "/api/v1/agents/{id}/credentials",    ScopeOrOwn("agents:write"),REQUEST_TIMEOUT, Json,   credentials::create_credential,      words::CREATE_CREDENTIAL),
+    endpoint!(Post   "/api/v1/agents/{id}/credentials/rotate", ScopeOrOwn("agents:write"),REQUEST_TIMEOUT, Json, credentials::rotate_credentials,   words::ROTATE_CREDENTIALS),
+    endpoint!(Delete "/api/v1/agents/{id}/credentials/{credentialId}", ScopeOrOwn("agents:write"),REQUEST_TIMEOUT, Json, credentials::end_credential, words::END_CREDENTIAL),
     endpoint!(Get    "/api/v1/agents/{id}/usage",          ScopeOrOwn("agents:read"),REQUEST_TIMEOUT, Nothing, agents::get_usage,                   words::GET_USAGE),
     endpoint!(Get    "/api/v1/audit",                      Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, audit::list_events,                  words::LIST_EVENTS),
     endpoint!(Get    "/api/v1/audit/log/{*file}",          Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, audit_log::get_log_file,             words::GET_LOG_FILE),

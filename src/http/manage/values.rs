@@ -9,6 +9,7 @@ use crate::domain::Invalid;
 use crate::domain::about::{Description, LabelText, Labels, Owner, parse_expiry};
 use crate::domain::act::ChangeReason;
 use crate::domain::agent::{AgentName, Audience, RedirectUri, UserId};
+use crate::domain::credential::CredentialLabel;
 use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
 use crate::domain::quota::PlanName;
@@ -16,6 +17,7 @@ use crate::domain::rejection::FieldError;
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
+use crate::service::manage::credentials::MAX_OVERLAP;
 use crate::service::manage::patch::LabelsPatch;
 use crate::service::manage::scopes::ScopeDescription;
 
@@ -72,6 +74,7 @@ parsed_texts!(
     AgentName => up_to(200),
     Audience => up_to(512),
     ChangeReason => up_to(200),
+    CredentialLabel => up_to(200),
     Description => up_to(1_000),
     Owner => up_to(200),
     PlanName => text(),
@@ -117,7 +120,29 @@ impl FromJson for KnownOrg {
     }
 }
 
-/// The time from which on an agent is expired.
+/// How many seconds older secrets stay valid beside a new one.
+pub(super) struct Overlap(pub(super) i64);
+
+impl FromJson for Overlap {
+    fn schema() -> RefOr<Schema> {
+        within(0, MAX_OVERLAP).into()
+    }
+
+    fn from_json(
+        value: &JsonValue<'_>,
+        at: FieldPlace<'_>,
+        errors: &mut Vec<FieldError>,
+    ) -> Option<Self> {
+        let seconds = i64::from_json(value, at, errors)?;
+        if (0..=MAX_OVERLAP).contains(&seconds) {
+            return Some(Self(seconds));
+        }
+        errors.push(at.error("an overlap is 0 to 2592000 seconds"));
+        None
+    }
+}
+
+/// The time from which on an agent is expired, or a secret is refused.
 pub(super) struct ExpiryTime(pub(super) Timestamp);
 
 impl FromJson for ExpiryTime {

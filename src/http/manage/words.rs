@@ -98,6 +98,44 @@ pub(super) const REVOKE_AGENT_TOKENS: Words = Words {
     reply: "The agent.",
 };
 
+/// `GET /api/v1/agents/{id}/credentials`.
+pub(super) const LIST_CREDENTIALS: Words = Words {
+    operation_id: "listCredentials",
+    tag: ApiTag::Credentials,
+    summary: "List an agent's credentials",
+    description: "The live ones, the newest first. An agent may list its own with any token.",
+    reply: "A page of credentials.",
+};
+
+/// `POST /api/v1/agents/{id}/credentials`.
+pub(super) const CREATE_CREDENTIAL: Words = Words {
+    operation_id: "createCredential",
+    tag: ApiTag::Credentials,
+    summary: "Give an agent one more secret",
+    description: "Up to `limits.credentials_per_agent` secrets are live at once. An agent may give itself one with any \
+        token. Other agents need `agents:write`, and an admin scope unless the caller's own agent has all that the agent has.",
+    reply: "The credential, with its secret: it is shown this once.",
+};
+
+/// `POST /api/v1/agents/{id}/credentials/rotate`.
+pub(super) const ROTATE_CREDENTIALS: Words = Words {
+    operation_id: "rotateCredentials",
+    tag: ApiTag::Credentials,
+    summary: "Give an agent a new secret in place of all others",
+    description: "Each live secret ends at its own end or after the overlap, whichever is first. Who may is as for one \
+        more secret.",
+    reply: "The new credential, with its secret: it is shown this once.",
+};
+
+/// `DELETE /api/v1/agents/{id}/credentials/{credentialId}`.
+pub(super) const END_CREDENTIAL: Words = Words {
+    operation_id: "endCredential",
+    tag: ApiTag::Credentials,
+    summary: "End a credential",
+    description: "Every replica refuses it from its next request on. Who may is as for one more secret.",
+    reply: "It has ended, now or before.",
+};
+
 /// `GET /api/v1/agents/{id}/usage`.
 pub(super) const GET_USAGE: Words = Words {
     operation_id: "getAgentUsage",

@@ -62,6 +62,7 @@ const QUERY: &[ParameterRow] = &[
     ParameterRow { below: "/api/v1/agents/", name: "revokeTokens", schema: truth, example: None, meaning: "Whether the agent's live tokens are killed in the same commit." },
     ParameterRow { below: "/api/v1/agents/", name: "from", schema: day, example: Some("2026-11-01"), meaning: "The first day. By default, 30 days before the last one." },
     ParameterRow { below: "/api/v1/agents/", name: "to", schema: day, example: Some("2026-11-26"), meaning: "The last day, included. By default, today." },
+    ParameterRow { below: "/api/v1/agents/{id}/credentials", name: "all", schema: truth, example: None, meaning: "Whether those that ended in the last 90 days are listed too." },
     ParameterRow { below: "/api/v1/audit", name: "agentId", schema: text, example: None, meaning: "Events that concern this agent. An id that no agent can have finds nothing." },
     ParameterRow { below: "/api/v1/audit", name: "actor", schema: text, example: Some("system"), meaning: "What this actor did: `agent:<id>`, `operator:<user>@<host>` or `system`." },
     ParameterRow { below: "/api/v1/audit", name: "kind", schema: event_kinds, example: Some("agent.*"), meaning: "Events of this kind, or of all kinds that begin with this part." },
@@ -76,6 +77,7 @@ const QUERY: &[ParameterRow] = &[
 #[rustfmt::skip]
 const PATH: &[ParameterRow] = &[
     ParameterRow { below: "/api/v1/agents/{id}", name: "id", schema: text, example: None, meaning: "The agent's id." },
+    ParameterRow { below: "/api/v1/agents/{id}/credentials/", name: "credentialId", schema: text, example: None, meaning: "The credential's id." },
     ParameterRow { below: "/api/v1/audit/log/", name: "file", schema: text, example: Some("checkpoint"), meaning: "`checkpoint` or `tile/…`, after a generation or without one. The slashes in it are part of the path." },
     ParameterRow { below: "/api/v1/audit/{id}", name: "id", schema: integer, example: None, meaning: "The event's id." },
     ParameterRow { below: "/api/v1/scopes/", name: "scope", schema: text, example: Some("agents:read"), meaning: "The scope." },

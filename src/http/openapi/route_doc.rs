@@ -23,6 +23,8 @@ pub enum ApiTag {
     Gateways,
     /// Agents.
     Agents,
+    /// What agents prove themselves with.
+    Credentials,
     /// The record of events.
     Audit,
     /// The catalogue of scopes.
@@ -35,11 +37,12 @@ pub enum ApiTag {
 
 impl ApiTag {
     /// Every tag, in the order of the document.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Tokens,
         Self::Discovery,
         Self::Gateways,
         Self::Agents,
+        Self::Credentials,
         Self::Audit,
         Self::Scopes,
         Self::Keys,
@@ -56,6 +59,7 @@ impl ApiTag {
             ),
             Self::Gateways => ("Gateways", "Whether a gateway should let a request pass."),
             Self::Agents => ("Agents", "Agents and what they used."),
+            Self::Credentials => ("Credentials", "The secrets of agents."),
             Self::Audit => ("Audit", "The events, and the tamper-evident log of them."),
             Self::Scopes => ("Scopes", "The scopes that agents may be given."),
             Self::Keys => ("Keys", "The keys that sign tokens."),

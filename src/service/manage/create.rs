@@ -123,7 +123,7 @@ impl Agents {
         let made = NewSecret {
             agent_id: agent_id.clone(),
             credential: CredentialView::of_new(&credential, None, act),
-            secret,
+            secret: Some(secret),
             old_expires_at: None,
             warnings,
         };

@@ -1,23 +1,17 @@
-//! Credentials of agents: listing, making, rotating and ending them. Must not know who may ask, or
-//! how a secret is made.
+//! Credentials of agents: which there are, and what is decided about a new secret. Must not know who
+//! may ask, or how a credential is changed.
 
 use crate::clock::Clock as _;
-use crate::domain::act::Act;
-use crate::domain::agent::LiveTokens;
-use crate::domain::credential::{Credential, CredentialLabel};
-use crate::domain::id::{AgentId, CredentialId};
-use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
+use crate::domain::credential::CredentialLabel;
+use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
-use crate::store::{
-    AgentRecord, Change, CredentialChange, CredentialQuery, ENDED_CREDENTIAL_TTL, Outcome,
-};
+use crate::store::{CredentialQuery, ENDED_CREDENTIAL_TTL};
 
 use crate::service::clients::secret::Secret;
 
 use super::agents::Agents;
-use super::checks::{accepted, demand_none};
 use super::error::ManageError;
-use super::view::{CredentialView, NewSecret};
+use super::view::CredentialView;
 
 /// The longest that an old secret may live beside the new one, in seconds: 30 days.
 pub(crate) const MAX_OVERLAP: i64 = 2_592_000;
@@ -82,13 +76,16 @@ impl Agents {
                 ListedCredentials::All => Some(now.saturating_add(-ENDED_CREDENTIAL_TTL)),
             },
             before,
-            limit,
+            // One more than asked for tells whether there are more.
+            limit: limit.saturating_add(1),
         };
-        let records = self.parts.records.credentials(agent_id, query).await?;
-        let is_full = i64::try_from(records.len()).is_ok_and(|found| found >= limit);
+        let mut records = self.parts.records.credentials(agent_id, query).await?;
+        let most = usize::try_from(limit).unwrap_or_default();
+        let is_last = records.len() <= most;
+        records.truncate(most);
         let last = records.last().map(|record| record.position);
         Ok(CredentialPage {
-            next: last.filter(|_| is_full),
+            next: last.filter(|_| !is_last),
             credentials: records.into_iter().map(CredentialView::from).collect(),
         })
     }
@@ -107,176 +104,4 @@ impl Agents {
         let records = self.parts.records.credentials(agent_id, query).await?;
         Ok(records.into_iter().map(CredentialView::from).collect())
     }
-
-    /// Gives an agent one more secret, if fewer than the configured number are live.
-    pub async fn create_credential(
-        &self,
-        agent_id: &AgentId,
-        terms: SecretTerms,
-        act: &Act,
-    ) -> Result<NewSecret, ManageError> {
-        demand_none(self.terms_errors(&terms))?;
-        // Checked before the secret is hashed, and again by the commit.
-        let record = self.find_living(agent_id).await?;
-        if self.is_full(&record) {
-            return Err(self.too_many(&record, IN_ALL).into());
-        }
-        let (secret, mut credential) = self.make_credential(agent_id, None).await?;
-        credential.expires_at = terms.expires_at;
-        let view = CredentialView::of_new(&credential, terms.label.clone(), act);
-        let change = Change::Credential(CredentialChange::Create {
-            credential: Box::new(credential),
-            label: terms.label,
-            max_live: self.parts.credentials_per_agent,
-        });
-        match self.commit(change, act).await? {
-            Outcome::TooMany => {
-                let record = self.find(agent_id).await?;
-                return Err(self.too_many(&record, IN_ALL).into());
-            }
-            outcome => accepted(outcome)?,
-        }
-        Ok(NewSecret {
-            agent_id: agent_id.clone(),
-            credential: view,
-            secret,
-            old_expires_at: None,
-            warnings: vec![],
-        })
-    }
-
-    /// Gives an agent a new secret, chosen or drawn. Each live secret ends at its own end or after
-    /// the overlap, whichever is first.
-    pub async fn rotate_secret(
-        &self,
-        agent_id: &AgentId,
-        rotation: Rotation,
-        act: &Act,
-    ) -> Result<NewSecret, ManageError> {
-        let Rotation {
-            chosen,
-            overlap,
-            terms,
-        } = rotation;
-        let mut errors = self.terms_errors(&terms);
-        if !(0..=MAX_OVERLAP).contains(&overlap) {
-            let rule = "an overlap is 0 to 2592000 seconds";
-            errors.push(FieldError::new("/overlapSeconds", rule));
-        }
-        demand_none(errors)?;
-        // Checked before the secret is hashed, and again by the commit.
-        let record = self.find_living(agent_id).await?;
-        if overlap > 0 && self.is_full(&record) {
-            return Err(self.too_many(&record, WITH_OVERLAP).into());
-        }
-        let (secret, mut credential) = self.make_credential(agent_id, chosen).await?;
-        credential.expires_at = terms.expires_at;
-        let view = CredentialView::of_new(&credential, terms.label.clone(), act);
-        let change = Change::Credential(CredentialChange::Rotate {
-            credential: Box::new(credential),
-            label: terms.label,
-            overlap,
-            max_live: self.parts.credentials_per_agent,
-        });
-        match self.commit(change, act).await? {
-            Outcome::TooMany => {
-                let record = self.find(agent_id).await?;
-                return Err(self.too_many(&record, WITH_OVERLAP).into());
-            }
-            outcome => accepted(outcome)?,
-        }
-        // The store has decided when the old secrets end. If the row cannot be read now, the new
-        // secret is returned all the same, because it has been made.
-        let (record, now) = (self.find(agent_id).await, self.parts.clock.now());
-        let old = record.iter().flat_map(|record| &record.credentials);
-        let ends = old
-            .filter(|old| old.credential_id != view.credential_id)
-            .filter_map(|old| old.expires_at);
-        let old_expires_at = ends.max().unwrap_or(if record.is_ok() {
-            now
-        } else {
-            now.saturating_add(overlap)
-        });
-        Ok(NewSecret {
-            agent_id: agent_id.clone(),
-            credential: view,
-            secret,
-            old_expires_at: Some(old_expires_at),
-            warnings: vec![],
-        })
-    }
-
-    /// Ends a credential at once, and kills the agent's live tokens if that is asked. A credential
-    /// that has ended before stays as it is.
-    pub async fn end_credential(
-        &self,
-        agent_id: &AgentId,
-        credential_id: CredentialId,
-        tokens: LiveTokens,
-        act: &Act,
-    ) -> Result<(), ManageError> {
-        self.find(agent_id).await?;
-        let change = Change::Credential(CredentialChange::End {
-            agent_id: agent_id.clone(),
-            credential_id,
-            tokens,
-        });
-        match self.commit(change, act).await? {
-            Outcome::NotFound => Err(RejectionCode::CredentialNotFound.into()),
-            outcome => Ok(accepted(outcome)?),
-        }
-    }
-
-    fn terms_errors(&self, terms: &SecretTerms) -> Vec<FieldError> {
-        let is_over = |end: Timestamp| end <= self.parts.clock.now();
-        let rule = "a secret ends later than now";
-        let error = FieldError::new("/expiresAt", rule);
-        Vec::from_iter(terms.expires_at.is_some_and(is_over).then_some(error))
-    }
-
-    /// Whether an agent has as many live secrets as it may have.
-    fn is_full(&self, record: &AgentRecord) -> bool {
-        let now = self.parts.clock.now();
-        let live = record.credentials.iter().filter(|c| c.is_live(now)).count();
-        i64::try_from(live).is_ok_and(|live| live >= self.parts.credentials_per_agent)
-    }
-
-    /// The rejection that names the secrets that would have to end before there may be one more.
-    fn too_many(&self, record: &AgentRecord, (when, remedy): (&str, &str)) -> Rejection {
-        let (now, limit) = (self.parts.clock.now(), self.parts.credentials_per_agent);
-        // Sorted by their end, and from the oldest on if the end is the same. A secret without an
-        // end is last.
-        let mut live: Vec<&Credential> = record
-            .credentials
-            .iter()
-            .rev()
-            .filter(|c| c.is_live(now))
-            .collect();
-        live.sort_by_key(|credential| credential.expires_at.map_or(i64::MAX, |end| end.0));
-        let allowed = usize::try_from(limit.saturating_sub(1)).unwrap_or_default();
-        live.truncate(live.len().saturating_sub(allowed).max(1));
-        let shown = |credential: &&Credential| {
-            let ends = credential.expires_at.map_or_else(
-                || "has no end".to_owned(),
-                |end| format!("ends {}", end.to_rfc3339()),
-            );
-            format!(
-                "{} (created {}, {ends})",
-                credential.credential_id,
-                credential.created_at.to_rfc3339()
-            )
-        };
-        let first_to_end = live.iter().map(shown).collect::<Vec<_>>().join(", ");
-        let message = format!(
-            "an agent has {limit} live secrets at most (limits.credentials_per_agent), and {when} there would be \
-             more: {first_to_end} would have to end first{remedy}"
-        );
-        let ids = live.iter().map(|credential| credential.credential_id);
-        let ids: serde_json::Value = ids.map(|id| id.to_string()).collect();
-        Rejection::with(RejectionCode::TooManyCredentials, message).and(vec![("credentials", ids)])
-    }
 }
-
-/// When there would be too many secrets, and what else is possible.
-const IN_ALL: (&str, &str) = ("with one more", "");
-const WITH_OVERLAP: (&str, &str) = ("with an overlap", "; without an overlap all end at once");

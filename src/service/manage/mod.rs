@@ -4,18 +4,22 @@
 //! Owns the order of steps and what an operator is refused. Must not know who asks (the command
 //! line or an endpoint) or how the result is shown. Reading order: [`agents`], [`create`],
 //! `status` (stops them and lets them work again), `authority` (whether the caller may),
-//! [`credentials`] (lists, makes, rotates and ends them), `new_secret` (makes a secret), `update`, [`request`] (how a change is asked for),
-//! [`patch`] (what an update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`]
+//! `attempt` (one try of a change), [`credentials`] (lists them), `credential_changes` (makes, rotates
+//! and ends them) with `credential_limit`, `new_secret` (makes a secret), `update`, [`request`] (how a
+//! change is asked for), [`patch`] (what an update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`]
 //! with `scope_risk` (why a scope is high-risk) and `shortened` (whose tokens live shorter since an
 //! upgrade), [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used), [`idempotency`]
 //! (requests that are sent again); `checks` has what these share.
 
 pub(crate) mod agents;
+mod attempt;
 pub(crate) mod audit;
 pub(crate) mod audit_export;
 mod authority;
 mod checks;
 pub(crate) mod create;
+mod credential_changes;
+mod credential_limit;
 pub(crate) mod credentials;
 mod error;
 pub(crate) mod idempotency;

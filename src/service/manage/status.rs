@@ -11,15 +11,12 @@ use crate::service;
 use crate::store::{AgentChange, Change, Freshness, Outcome};
 
 use super::agents::Agents;
-use super::authority::{holdings, version_of};
+use super::attempt::MAX_CONFLICTS;
+use super::authority::holdings;
 use super::checks::accepted;
 use super::error::ManageError;
 use super::request::ChangeRequest;
 use super::view::AgentView;
-
-/// How often a change of state is decided again because somebody else changed the agent or the
-/// caller meanwhile.
-const MAX_CONFLICTS: usize = 5;
 
 impl Agents {
     /// Stops an agent and kills its live tokens at once.
@@ -97,45 +94,25 @@ impl Agents {
         request: ChangeRequest<'_>,
     ) -> Result<AgentView, ManageError> {
         for _ in 0..MAX_CONFLICTS {
-            let authority = self.authority(&request).await?;
-            let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
-            let Some(record) = found.filter(|found| authority.reaches(&found.agent)) else {
-                request.demand(None)?;
-                return Err(RejectionCode::AgentNotFound.into());
-            };
-            let agent = &record.agent;
-            let mut conditions = self.judge(&authority, &operation(agent), agent)?;
-            request.demand(Some(agent.version))?;
-            if request.names_versions() {
-                conditions.push(version_of(agent));
-            }
+            let (authority, record) = self.reached(agent_id, &request).await?;
+            let operation = operation(&record.agent);
+            let conditions = self.allowed(&authority, &operation, &record, &request)?;
             let change = change(agent_id.clone());
             let kills = change.kills();
             let write = self.write(Change::Agent(change), request.act);
             let write = write.only_if(conditions);
-            let (outcome, tried) = if request.is_dry_run() {
-                let tried = self.parts.records.rehearse(&write, agent_id).await?;
-                (tried.outcome, tried.agent)
-            } else {
-                (self.commit_write(write).await?, None)
+            let Some(attempt) = self.attempt(write, agent_id, &request).await? else {
+                continue;
             };
-            match outcome {
-                Outcome::TargetChanged if request.names_versions() => {
-                    return Err(RejectionCode::VersionMismatch.into());
-                }
-                Outcome::TargetChanged | Outcome::CallerChanged => {}
-                outcome => {
-                    accepted(outcome)?;
-                    if request.is_dry_run() {
-                        let record = tried.ok_or(RejectionCode::AgentNotFound)?;
-                        return self.view(&record).await;
-                    }
-                    return Ok(AgentView {
-                        tokens_killed: kills && outcome == Outcome::Applied,
-                        ..self.show(agent_id).await?
-                    });
-                }
+            accepted(attempt.outcome)?;
+            if request.is_dry_run() {
+                let record = attempt.tried.ok_or(RejectionCode::AgentNotFound)?;
+                return self.view(&record).await;
             }
+            return Ok(AgentView {
+                tokens_killed: kills && attempt.outcome == Outcome::Applied,
+                ..self.show(agent_id).await?
+            });
         }
         Err(RejectionCode::AgentKeptChanging.into())
     }

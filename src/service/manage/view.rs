@@ -132,8 +132,8 @@ pub struct NewSecret {
     pub agent_id: AgentId,
     /// The credential that the secret belongs to.
     pub credential: CredentialView,
-    /// The secret in clear.
-    pub secret: Secret,
+    /// The secret in clear; `None` if it was only tried to make it.
+    pub secret: Option<Secret>,
     /// When the last of the older secrets ends; `None` if there was none.
     pub old_expires_at: Option<Timestamp>,
     /// What the operator should know about the agent.

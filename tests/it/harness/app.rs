@@ -248,7 +248,7 @@ impl<'d> TestApp<'d> {
             .unwrap();
         Agent {
             id: made.agent_id.to_string(),
-            secret: made.secret.expose().to_owned(),
+            secret: made.secret.as_ref().unwrap().expose().to_owned(),
         }
     }
 
@@ -314,7 +314,7 @@ impl<'d> TestApp<'d> {
             .agents()
             .rotate_secret(&agent.parsed_id(), rotation, &self.opened.operator())
             .await;
-        agent.with_secret(made.unwrap().secret.expose())
+        agent.with_secret(made.unwrap().secret.unwrap().expose())
     }
 
     pub async fn add_scope(&self, name: &str) {

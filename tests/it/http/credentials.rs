@@ -29,7 +29,7 @@ async fn one_more(app: &TestApp<'_>, agent: &Agent) -> (Agent, CredentialId) {
         .create_credential(&id, SecretTerms::default(), &act)
         .await
         .unwrap();
-    let agent = agent.with_secret(made.secret.expose());
+    let agent = agent.with_secret(made.secret.as_ref().unwrap().expose());
     (agent, made.credential.credential_id)
 }
 
@@ -98,7 +98,7 @@ async fn a_secret_opens_until_the_second_of_its_end(app: &TestApp<'_>) {
     };
     let (id, act) = (first.parsed_id(), app.opened.operator());
     let made = app.agents().create_credential(&id, terms, &act).await;
-    let second = first.with_secret(made.unwrap().secret.expose());
+    let second = first.with_secret(made.unwrap().secret.unwrap().expose());
     // The overlap is longer than what is left of the second secret.
     let rotation = Rotation {
         overlap: 600,
@@ -108,7 +108,7 @@ async fn a_secret_opens_until_the_second_of_its_end(app: &TestApp<'_>) {
         .beside_with(&[("limits.credentials_per_agent", "3")])
         .await;
     let made = wide.agents().rotate_secret(&id, rotation, &act).await;
-    let third = first.with_secret(made.unwrap().secret.expose());
+    let third = first.with_secret(made.unwrap().secret.unwrap().expose());
     let opens = async |agents: [(&Agent, bool); 3]| {
         for app in [app, &other] {
             for (agent, opens) in agents {
@@ -206,7 +206,7 @@ async fn a_list_tells_of_each_secret_and_shows_none(app: &TestApp<'_>) {
     assert_eq!(view.created_by.as_deref(), Some(&*by));
     assert_eq!(view.ended_by.as_deref(), Some(&*by));
     assert_eq!(view.label.as_ref().unwrap().as_str(), "CI");
-    assert!(!format!("{made:?} {all:?}").contains(made.secret.expose()));
+    assert!(!format!("{made:?} {all:?}").contains(made.secret.as_ref().unwrap().expose()));
     // The second part has the first secret.
     let rest = app
         .agents()

@@ -18,6 +18,7 @@ mod catalogue;
 mod client;
 mod clocks;
 mod connections;
+mod credential_writes;
 mod credentials;
 mod crowded;
 mod demands;

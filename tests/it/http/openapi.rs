@@ -58,6 +58,7 @@ async fn the_limits_of_pages_are_those_of_the_document(app: &TestApp<'_>) {
             continue;
         };
         lists += 1;
+        let path = &path.replace("{id}", &admin.id);
         let schema = &limit["schema"];
         let [least, most, default] =
             ["minimum", "maximum", "default"].map(|name| schema[name].as_i64().unwrap());

@@ -1,0 +1,222 @@
+//! `GET` and `POST /api/v1/agents/{id}/credentials`, `POST /api/v1/agents/{id}/credentials/rotate`
+//! and `DELETE /api/v1/agents/{id}/credentials/{credentialId}`.
+
+use std::sync::Arc;
+
+use crate::api::credentials::{CredentialJson, NewCredentialJson};
+use crate::domain::act::ChangeReason;
+use crate::domain::agent::LiveTokens;
+use crate::domain::credential::CredentialLabel;
+use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::http::error::Failure;
+use crate::http::state::State;
+use crate::service::manage::credentials::{ListedCredentials, Rotation, SecretTerms};
+use crate::service::manage::view::NewSecret;
+
+use super::agent_changes::ActionBody;
+use super::agents::within_reach;
+use super::answer::{Ends, Makes, Reply};
+use super::body::body;
+use super::cursor::CursorScope;
+use super::endpoint::{Call, WriteCall};
+use super::fields::{Fields, Input};
+use super::page::{Page, PageQuery};
+use super::values::{ExpiryTime, Overlap};
+
+body! {
+    /// What is decided about a new secret.
+    struct NewCredentialBody {
+        /// What it is called.
+        optional label("label"): CredentialLabel,
+        /// From when on it is refused; never if it is left out.
+        optional expires_at("expiresAt"): ExpiryTime,
+    }
+}
+
+body! {
+    /// A rotation of all secrets.
+    struct RotationBody {
+        /// How many seconds the older secrets stay valid at most; 0 if it is left out.
+        optional overlap("overlapSeconds"): Overlap,
+        /// What the new secret is called.
+        optional label("label"): CredentialLabel,
+        /// From when on the new secret is refused; never if it is left out.
+        optional expires_at("expiresAt"): ExpiryTime,
+    }
+}
+
+/// A page of the credentials of the agent that the path names. A position is that of a credential in
+/// the order in which they were made.
+pub(super) struct CredentialsOf {
+    agent_id: AgentId,
+    listed: ListedCredentials,
+    page: PageQuery<i64>,
+}
+
+impl Input for CredentialsOf {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let listed = if fields.flag("all") {
+            ListedCredentials::All
+        } else {
+            ListedCredentials::Live
+        };
+        let agent_id = fields.agent_id();
+        let of = agent_id.as_ref().map_or("", AgentId::as_str);
+        let filters = format!("{listed:?} {of}");
+        let position = |bytes: &[u8]| bytes.try_into().ok().map(i64::from_be_bytes);
+        let page = PageQuery::read(fields, "credentials", filters, position);
+        Some(Self {
+            agent_id: agent_id?,
+            listed,
+            page,
+        })
+    }
+}
+
+/// One page of an agent's credentials, the newest first.
+pub(super) async fn list_credentials(
+    state: Arc<State>,
+    call: Call<CredentialsOf>,
+) -> Result<Page<CredentialJson>, Failure> {
+    let CredentialsOf {
+        agent_id,
+        listed,
+        page,
+    } = &call.input;
+    within_reach(&call.caller, state.agents.show(agent_id).await?)?;
+    let found = state
+        .agents
+        .credentials(agent_id, *listed, page.after, page.limit)
+        .await?;
+    let cursors = CursorScope::new(&state.cursors, &call.caller);
+    let next = found.next.map(|at| page.cursor(cursors, &at.to_be_bytes()));
+    let rows = found.credentials.into_iter().map(CredentialJson::from);
+    Ok(Page::new(rows.collect(), page.limit, next))
+}
+
+/// One more secret for the agent that the path names.
+pub(super) struct CredentialCreation(AgentId, SecretTerms);
+
+impl Input for CredentialCreation {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let agent_id = fields.agent_id();
+        let NewCredentialBody { label, expires_at } = fields.action_body()?;
+        Some(Self(agent_id?, terms(label, expires_at)))
+    }
+}
+
+/// Gives an agent one more secret.
+pub(super) async fn create_credential(
+    state: Arc<State>,
+    call: WriteCall<CredentialCreation>,
+) -> Result<Reply<NewCredentialJson, Makes>, Failure> {
+    let act = call.act(&state, None);
+    let CredentialCreation(agent_id, terms) = &call.input;
+    let request = call.request(&act);
+    let made = state
+        .agents
+        .create_credential(agent_id, terms.clone(), request);
+    Ok(made_reply(&state, &made.await?))
+}
+
+/// A rotation of the secrets of the agent that the path names.
+pub(super) struct CredentialRotation(AgentId, Rotation);
+
+impl Input for CredentialRotation {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let agent_id = fields.agent_id();
+        let RotationBody {
+            overlap,
+            label,
+            expires_at,
+        } = fields.action_body()?;
+        let rotation = Rotation {
+            chosen: None,
+            overlap: overlap.map_or(0, |overlap| overlap.0),
+            terms: terms(label, expires_at),
+        };
+        Some(Self(agent_id?, rotation))
+    }
+}
+
+/// Gives an agent a new secret in place of all others.
+pub(super) async fn rotate_credentials(
+    state: Arc<State>,
+    call: WriteCall<CredentialRotation>,
+) -> Result<Reply<NewCredentialJson, Makes>, Failure> {
+    let act = call.act(&state, None);
+    let CredentialRotation(agent_id, rotation) = &call.input;
+    let request = call.request(&act);
+    let made = state
+        .agents
+        .rotate_secret(agent_id, rotation.clone(), request);
+    Ok(made_reply(&state, &made.await?))
+}
+
+/// The end of the credential that the path names. Its id is `None` if no credential can have it.
+pub(super) struct CredentialEnd {
+    agent_id: AgentId,
+    credential_id: Option<CredentialId>,
+    tokens: LiveTokens,
+    reason: Option<ChangeReason>,
+}
+
+impl Input for CredentialEnd {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let tokens = if fields.flag("revokeTokens") {
+            LiveTokens::Kill
+        } else {
+            LiveTokens::Keep
+        };
+        let credential_id = fields.path_part("credentialId");
+        let credential_id = credential_id.and_then(|text| CredentialId::parse(text).ok());
+        let agent_id = fields.agent_id();
+        let ActionBody { reason } = fields.action_body()?;
+        Some(Self {
+            agent_id: agent_id?,
+            credential_id,
+            tokens,
+            reason,
+        })
+    }
+}
+
+/// Ends one credential of an agent. If tokens were killed, this process's revocation list has the
+/// kill before the response is sent (contract D7).
+pub(super) async fn end_credential(
+    state: Arc<State>,
+    call: WriteCall<CredentialEnd>,
+) -> Result<Reply<(), Ends>, Failure> {
+    let act = call.act(&state, call.input.reason.as_ref());
+    let CredentialEnd {
+        agent_id,
+        credential_id,
+        tokens,
+        ..
+    } = &call.input;
+    let missing = || Rejection::from(RejectionCode::CredentialNotFound);
+    let credential_id = credential_id.ok_or_else(missing)?;
+    let request = call.request(&act);
+    let ended = state
+        .agents
+        .end_credential(agent_id, credential_id, *tokens, request);
+    if ended.await? {
+        state.list.read_own_kill().await?;
+    }
+    Ok(Reply::nothing())
+}
+
+fn terms(label: Option<CredentialLabel>, expires_at: Option<ExpiryTime>) -> SecretTerms {
+    SecretTerms {
+        label,
+        expires_at: expires_at.map(|end| end.0),
+    }
+}
+
+fn made_reply(state: &State, made: &NewSecret) -> Reply<NewCredentialJson, Makes> {
+    let base = state.metadata.path_of_issuer().unwrap_or_default();
+    let (agent_id, credential_id) = (&made.agent_id, made.credential.credential_id);
+    let location = format!("{base}/api/v1/agents/{agent_id}/credentials/{credential_id}");
+    Reply::created(location, NewCredentialJson::from(made))
+}

@@ -1,0 +1,210 @@
+//! Making, rotating and ending credentials of agents. Owns the order of steps. Must not know who may
+//! ask, how a secret is made, or how many secrets are too many.
+
+use std::sync::Arc;
+
+use crate::clock::Clock as _;
+use crate::domain::agent::{Agent, LiveTokens};
+use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::permission::AgentOperation;
+use crate::domain::rejection::{FieldError, RejectionCode};
+use crate::domain::time::Timestamp;
+use crate::store::{AgentRecord, Change, CredentialChange, Outcome};
+
+use super::agents::Agents;
+use super::attempt::MAX_CONFLICTS;
+use super::authority::holdings;
+use super::checks::{accepted, demand_none};
+use super::credential_limit::{IN_ALL, WITH_OVERLAP};
+use super::credentials::{MAX_OVERLAP, Rotation, SecretTerms};
+use super::error::ManageError;
+use super::request::ChangeRequest;
+use super::view::{CredentialView, NewSecret};
+
+impl Agents {
+    /// Gives an agent one more secret, if fewer than the configured number are live.
+    pub async fn create_credential(
+        &self,
+        agent_id: &AgentId,
+        terms: SecretTerms,
+        request: impl Into<ChangeRequest<'_>>,
+    ) -> Result<NewSecret, ManageError> {
+        let request = request.into();
+        demand_none(self.terms_errors(&terms))?;
+        // Checked before the secret is hashed, and again by the commit.
+        let record = self.recipient(agent_id, &request).await?;
+        if self.is_full(&record) {
+            return Err(self.too_many(&record, IN_ALL).into());
+        }
+        let (secret, mut credential) = self.make_credential(agent_id, None).await?;
+        credential.expires_at = terms.expires_at;
+        let made = NewSecret {
+            agent_id: agent_id.clone(),
+            credential: CredentialView::of_new(&credential, terms.label.clone(), request.act),
+            secret: Some(secret).filter(|_| !request.is_dry_run()),
+            old_expires_at: None,
+            warnings: vec![],
+        };
+        let change = Change::Credential(CredentialChange::Create {
+            credential: Box::new(credential),
+            label: terms.label,
+            max_live: self.parts.credentials_per_agent,
+        });
+        let outcome = self
+            .give_credential(agent_id, change, request, |_| {})
+            .await?;
+        if outcome == Outcome::TooMany {
+            let record = self.find(agent_id).await?;
+            return Err(self.too_many(&record, IN_ALL).into());
+        }
+        accepted(outcome)?;
+        Ok(made)
+    }
+
+    /// Gives an agent a new secret, chosen or drawn. Each live secret ends at its own end or after
+    /// the overlap, whichever is first.
+    pub async fn rotate_secret(
+        &self,
+        agent_id: &AgentId,
+        rotation: Rotation,
+        request: impl Into<ChangeRequest<'_>>,
+    ) -> Result<NewSecret, ManageError> {
+        let request = request.into();
+        let Rotation {
+            chosen,
+            overlap,
+            terms,
+        } = rotation;
+        let mut errors = self.terms_errors(&terms);
+        if !(0..=MAX_OVERLAP).contains(&overlap) {
+            let rule = "an overlap is 0 to 2592000 seconds";
+            errors.push(FieldError::new("/overlapSeconds", rule));
+        }
+        demand_none(errors)?;
+        // Checked before the secret is hashed, and again by the commit.
+        let record = self.recipient(agent_id, &request).await?;
+        if overlap > 0 && self.is_full(&record) {
+            return Err(self.too_many(&record, WITH_OVERLAP).into());
+        }
+        let (secret, mut credential) = self.make_credential(agent_id, chosen).await?;
+        credential.expires_at = terms.expires_at;
+        let mut made = NewSecret {
+            agent_id: agent_id.clone(),
+            credential: CredentialView::of_new(&credential, terms.label.clone(), request.act),
+            secret: Some(secret).filter(|_| !request.is_dry_run()),
+            old_expires_at: None,
+            warnings: vec![],
+        };
+        let change = Change::Credential(CredentialChange::Rotate {
+            credential: Box::new(credential),
+            label: terms.label,
+            overlap,
+            max_live: self.parts.credentials_per_agent,
+        });
+        let note_end = |record: &AgentRecord| {
+            made.old_expires_at = Some(self.last_end(record, overlap));
+        };
+        let outcome = self
+            .give_credential(agent_id, change, request, note_end)
+            .await?;
+        if outcome == Outcome::TooMany {
+            let record = self.find(agent_id).await?;
+            return Err(self.too_many(&record, WITH_OVERLAP).into());
+        }
+        accepted(outcome)?;
+        Ok(made)
+    }
+
+    /// Ends a credential at once, and kills the agent's live tokens if that is asked. A credential
+    /// that has ended before stays as it is. Returns whether tokens were killed.
+    pub async fn end_credential(
+        &self,
+        agent_id: &AgentId,
+        credential_id: CredentialId,
+        tokens: LiveTokens,
+        request: impl Into<ChangeRequest<'_>>,
+    ) -> Result<bool, ManageError> {
+        let request = request.into();
+        for _ in 0..MAX_CONFLICTS {
+            let (authority, record) = self.reached(agent_id, &request).await?;
+            let operation = AgentOperation::EndCredential {
+                target: holdings(&record.agent),
+                tokens,
+            };
+            let conditions = self.allowed(&authority, &operation, &record, &request)?;
+            let change = CredentialChange::End {
+                agent_id: agent_id.clone(),
+                credential_id,
+                tokens,
+            };
+            let write = self.write(Change::Credential(change), request.act);
+            let write = write.only_if(conditions);
+            let Some(attempt) = self.attempt(write, agent_id, &request).await? else {
+                continue;
+            };
+            if attempt.outcome == Outcome::NotFound {
+                return Err(RejectionCode::CredentialNotFound.into());
+            }
+            accepted(attempt.outcome)?;
+            let is_kill = tokens == LiveTokens::Kill && attempt.outcome == Outcome::Applied;
+            return Ok(is_kill && !request.is_dry_run());
+        }
+        Err(RejectionCode::AgentKeptChanging.into())
+    }
+
+    /// The agent that a request wants to give a secret, if it may and if the agent may have one.
+    async fn recipient(
+        &self,
+        agent_id: &AgentId,
+        request: &ChangeRequest<'_>,
+    ) -> Result<Arc<AgentRecord>, ManageError> {
+        let (authority, record) = self.reached(agent_id, request).await?;
+        self.allowed(&authority, &gift(&record.agent), &record, request)?;
+        if record.agent.status.is_final() {
+            return Err(RejectionCode::AgentDecommissioned.into());
+        }
+        Ok(record)
+    }
+
+    /// Commits a change that gives an agent a secret. `decided_on` is told the agent that the change
+    /// is decided upon.
+    async fn give_credential(
+        &self,
+        agent_id: &AgentId,
+        change: Change,
+        request: ChangeRequest<'_>,
+        mut decided_on: impl FnMut(&AgentRecord),
+    ) -> Result<Outcome, ManageError> {
+        for _ in 0..MAX_CONFLICTS {
+            let (authority, record) = self.reached(agent_id, &request).await?;
+            let operation = gift(&record.agent);
+            let conditions = self.allowed(&authority, &operation, &record, &request)?;
+            decided_on(&record);
+            let write = self.write(change.clone(), request.act).only_if(conditions);
+            if let Some(attempt) = self.attempt(write, agent_id, &request).await? {
+                return Ok(attempt.outcome);
+            }
+        }
+        Err(RejectionCode::AgentKeptChanging.into())
+    }
+
+    /// When the last of an agent's live secrets ends if they are rotated now.
+    fn last_end(&self, record: &AgentRecord, overlap: i64) -> Timestamp {
+        let now = self.parts.clock.now();
+        let latest = now.saturating_add(overlap);
+        let live = record.credentials.iter().filter(|c| c.is_live(now));
+        let ends = live.map(|c| c.expires_at.map_or(latest, |end| end.min(latest)));
+        ends.max().unwrap_or(now)
+    }
+
+    fn terms_errors(&self, terms: &SecretTerms) -> Vec<FieldError> {
+        let is_over = |end: Timestamp| end <= self.parts.clock.now();
+        let rule = "a secret ends later than now";
+        let error = FieldError::new("/expiresAt", rule);
+        Vec::from_iter(terms.expires_at.is_some_and(is_over).then_some(error))
+    }
+}
+
+fn gift(agent: &Agent) -> AgentOperation<'_> {
+    AgentOperation::GiveCredential(holdings(agent))
+}
