@@ -25,6 +25,7 @@ mod demands;
 mod disabled;
 mod documents;
 mod dominance;
+mod escalation;
 mod events;
 mod expiry;
 mod forward_auth;

@@ -1,0 +1,424 @@
+//! The agents of the search: the bystanders, which live through all sequences, and the caller with
+//! everything that it has got hold of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sealwright::testing::domain::agent::{Agent as StoredAgent, AgentStatus, SuspendedBy};
+use sealwright::testing::domain::id::AgentId;
+use sealwright::testing::service::manage::agents::NewAgent;
+use sealwright::testing::store::{AgentRecord, Freshness};
+use serde_json::Value;
+
+use super::requests::{ChangeRequest, Names};
+use super::sample::{
+    AUDIENCES, Dice, REDIRECT_URIS, SCOPES, Sample, USERS, excess, excess_of_claims,
+};
+use crate::harness::answer::Answer;
+use crate::harness::app::{Agent, ISSUER, OAUTH_TOKEN, TOKEN, TestApp, bearer, claims, encode};
+use crate::http::airisk::{AUTHORIZE, EXCHANGE};
+
+const BYSTANDERS: usize = 10;
+/// How many characters the start of a generated secret, and a whole one, have at least.
+const SECRET_PREFIX: &str = "sw_";
+const MIN_SECRET: usize = 30;
+
+/// How many requests had which end.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub accepted: u64,
+    pub refused: u64,
+    pub tokens: u64,
+    pub secrets: u64,
+    /// By method and route, and by status.
+    pub statuses: BTreeMap<(String, u16), u64>,
+}
+
+/// What the caller has got hold of.
+struct Attack {
+    /// Which run this is, for messages.
+    place: String,
+    /// What the caller has: the bound of everything that it may ever get.
+    sample: Sample,
+    bound: StoredAgent,
+    /// Each agent of which it has had a secret, with all secrets.
+    held: BTreeMap<String, Vec<String>>,
+    tokens: Vec<String>,
+    /// All agents, and all credentials, that it knows.
+    known: Vec<String>,
+    credentials: Vec<String>,
+    sent: Vec<ChangeRequest>,
+}
+
+pub struct World<'a> {
+    app: &'a TestApp<'a>,
+    dice: Dice,
+    /// The agents that others made.
+    bystanders: Vec<String>,
+    /// How they were when the sequence began.
+    before: Vec<Arc<AgentRecord>>,
+    attack: Option<Attack>,
+    pub counts: Counts,
+}
+
+impl<'a> World<'a> {
+    pub async fn build(app: &'a TestApp<'a>, dice: Dice) -> Self {
+        for scope in ["db:read", "db:write"] {
+            app.add_scope(scope).await;
+        }
+        let org = "insert into org (org_id, name, created_at) values ('other', 'other', 0)";
+        app.database.execute(org).await;
+        Self {
+            app,
+            dice,
+            bystanders: vec![],
+            before: vec![],
+            attack: None,
+            counts: Counts::default(),
+        }
+    }
+
+    async fn make(&self, sample: &Sample) -> Agent {
+        let new = NewAgent {
+            agent_id: None,
+            secret: None,
+            profile: sample.profile(),
+        };
+        let operator = self.app.opened.operator();
+        let made = self.app.agents().create(new, &operator).await.unwrap();
+        Agent {
+            id: made.agent_id.to_string(),
+            secret: made.secret.expose().to_owned(),
+        }
+    }
+
+    /// An agent as the store has it now.
+    async fn read(&self, agent_id: &str) -> Option<Arc<AgentRecord>> {
+        // A random id may be none.
+        let agent_id = AgentId::parse(agent_id).ok()?;
+        let store = &self.app.opened.store;
+        store.agent(&agent_id, Freshness::Fresh).await.unwrap()
+    }
+
+    /// Begins a sequence with a caller of its own. Agents that were stopped are replaced or started
+    /// again, now and then.
+    pub async fn begin(&mut self, place: String) {
+        let now = self.app.clock.now();
+        let mut kept = Vec::new();
+        for agent_id in std::mem::take(&mut self.bystanders) {
+            let agent = self.read(&agent_id).await.unwrap().agent.clone();
+            if agent.status == AgentStatus::Decommissioned || self.dice.one_in(12) {
+                continue;
+            }
+            let known = Agent {
+                id: agent_id.clone(),
+                secret: String::new(),
+            };
+            match (agent.status, self.dice.below(6)) {
+                (AgentStatus::Suspended, 0..3) => self.app.reactivate(&known).await,
+                (AgentStatus::Active, 0) => self.app.suspend(&known).await,
+                _ => {}
+            }
+            kept.push(agent_id);
+        }
+        let mut sample = Sample::random(&mut self.dice, now);
+        let low = self.dice.any(&["agents:read", "tokens:read", "db:read"]);
+        sample.scopes = vec!["agents:write", low];
+        // Its tokens must be for this server.
+        if !sample.audiences.is_empty() && !sample.audiences.contains(&ISSUER) {
+            sample.audiences.push(ISSUER);
+        }
+        while kept.len() < BYSTANDERS {
+            let drawn = if self.dice.one_in(2) {
+                sample.like(&mut self.dice, now)
+            } else {
+                Sample::random(&mut self.dice, now)
+            };
+            let made = self.make(&drawn).await;
+            if self.dice.one_in(5) {
+                let move_it = format!(
+                    "update agent set org_id = 'other', version = version + 1 where agent_id = '{}'",
+                    made.id
+                );
+                self.app.database.execute(&move_it).await;
+            }
+            kept.push(made.id);
+        }
+        self.bystanders = kept;
+        self.before = vec![];
+        for agent_id in self.bystanders.clone() {
+            let record = self.read(&agent_id).await.unwrap();
+            self.before.push(record);
+        }
+        let caller = self.make(&sample).await;
+        let bound = self.read(&caller.id).await.unwrap().agent.clone();
+        let for_here = format!("audience={}", encode(ISSUER));
+        let token = self.app.token_with(&caller, &for_here).await;
+        let records = self.before.iter().flat_map(|record| &record.credentials);
+        let credentials = records.map(|credential| credential.credential_id.to_string());
+        let mut known = self.bystanders.clone();
+        known.extend([caller.id.clone(), "nobody".to_owned()]);
+        self.attack = Some(Attack {
+            place,
+            sample,
+            bound,
+            held: BTreeMap::from([(caller.id, vec![caller.secret])]),
+            tokens: vec![token],
+            known,
+            credentials: credentials.collect(),
+            sent: vec![],
+        });
+    }
+
+    fn attack(&mut self) -> &mut Attack {
+        self.attack.as_mut().unwrap()
+    }
+
+    /// Sends one request, and checks what came of it.
+    pub async fn step(&mut self) {
+        match self.dice.below(8) {
+            0 | 1 => self.ask_for_token().await,
+            2 => self.exchange_code().await,
+            _ => self.send_change().await,
+        }
+    }
+
+    async fn send_change(&mut self) {
+        let mut known = self.attack().known.clone();
+        // Agents that it made itself, and itself, are tried more often.
+        let held: Vec<String> = self.attack().held.keys().cloned().collect();
+        known.extend([&held[..], &held[..]].concat());
+        let now = self.app.clock.now();
+        let (dice, attack) = (&mut self.dice, self.attack.as_mut().unwrap());
+        let change = if !attack.sent.is_empty() && dice.one_in(6) {
+            dice.pick(&attack.sent).clone()
+        } else {
+            let names = Names {
+                agents: &known,
+                credentials: &attack.credentials,
+                own: &attack.sample,
+                now,
+            };
+            let mut change = ChangeRequest::random(dice, &names);
+            // A sequence is over when the caller has stopped itself.
+            while change.stops(attack.bound.agent_id.as_str()) && !dice.one_in(10) {
+                change = ChangeRequest::random(dice, &names);
+            }
+            change
+        };
+        let token = if dice.one_in(3) {
+            dice.pick(&attack.tokens)
+        } else {
+            attack.tokens.last().unwrap()
+        };
+        let token = bearer(token);
+        let mut headers = vec![("authorization", token.as_str())];
+        headers.extend(change.headers.iter().map(|(name, value)| (*name, &**value)));
+        let body = change.body.clone().into();
+        let answer = self
+            .app
+            .send(change.method, &change.path, &headers, body)
+            .await;
+        attack.sent.push(change.clone());
+        *self
+            .counts
+            .statuses
+            .entry((change.kind.clone(), answer.status))
+            .or_default() += 1;
+        assert!(
+            answer.status < 500,
+            "{}: {change:?}: {answer:?}",
+            attack.place
+        );
+        if answer.status >= 300 {
+            self.counts.refused += 1;
+        } else {
+            self.counts.accepted += 1;
+            self.learn(&change, &answer).await;
+        }
+    }
+
+    /// Keeps the secrets of a reply, and checks all agents of which there are any.
+    async fn learn(&mut self, change: &ChangeRequest, answer: &Answer) {
+        let attack = self.attack.as_mut().unwrap();
+        let place = format!("{}: {} {}", attack.place, change.method, change.path);
+        let is_about_agents = change.path.starts_with("/api/v1/agents");
+        assert!(is_about_agents, "{place}: {answer:?}");
+        let shown: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        let agent_id = match shown["agentId"].as_str() {
+            Some(agent_id) => agent_id.to_owned(),
+            None => change.agent.clone().unwrap_or_default(),
+        };
+        if !change.is_dry_run && !attack.known.contains(&agent_id) && !agent_id.is_empty() {
+            attack.known.push(agent_id.clone());
+        }
+        if let Some(credential) = shown["credentialId"].as_str() {
+            attack.credentials.push(credential.to_owned());
+        }
+        let mut secrets = Vec::new();
+        secrets_of(&shown, &mut secrets);
+        assert!(
+            secrets.is_empty() || !change.is_dry_run,
+            "{place}: {answer:?}"
+        );
+        for secret in secrets {
+            let held = attack.held.entry(agent_id.clone()).or_default();
+            self.counts.secrets += u64::from(!held.contains(&secret));
+            held.push(secret);
+        }
+        self.check_held(&place).await;
+    }
+
+    /// Demands that no agent of which there is a secret has more than the caller was given.
+    async fn check_held(&mut self, place: &str) {
+        let attack = self.attack.as_ref().unwrap();
+        for agent_id in attack.held.keys() {
+            let found = self.read(agent_id).await;
+            let agent = &found.unwrap_or_else(|| panic!("{place}: {agent_id}")).agent;
+            let more = excess(agent, &attack.bound);
+            let (bound, sent) = (&attack.bound, &attack.sent);
+            assert!(
+                more.is_empty(),
+                "{place}: {more:?}: {agent:?} beyond {bound:?} by {sent:#?}"
+            );
+        }
+    }
+
+    async fn ask_for_token(&mut self) {
+        let agent = self.held_agent();
+        let mut form = format!("grant_type=client_credentials&{}", agent.form());
+        if self.dice.one_in(3) {
+            let scopes = self.dice.some(&SCOPES).join(" ");
+            form = format!("{form}&scope={}", encode(&scopes));
+        }
+        if !self.dice.one_in(4) {
+            let audience = self.dice.any(&AUDIENCES);
+            form = format!("{form}&audience={}", encode(audience));
+        }
+        let path = self.dice.any(&[TOKEN, TOKEN, OAUTH_TOKEN]);
+        let answer = self.app.post(path, &form).await;
+        self.keep_token(&agent, &answer);
+    }
+
+    /// Asks for a code of any agent, and exchanges it with a secret that it holds.
+    async fn exchange_code(&mut self) {
+        let agent = self.held_agent();
+        let known = self.attack().known.clone();
+        let client = if self.dice.one_in(2) {
+            &agent.id
+        } else {
+            self.dice.pick(&known)
+        };
+        let uri = encode(self.dice.any(&REDIRECT_URIS));
+        let user = if self.dice.one_in(3) {
+            String::new()
+        } else {
+            format!("&userid={}", self.dice.any(&USERS))
+        };
+        let query = format!("client_id={}&redirect_uri={uri}{user}", encode(client));
+        let sent_back = self.app.get(&format!("{AUTHORIZE}?{query}")).await;
+        let location = sent_back.headers.get("location");
+        let location = location.and_then(|value| url::Url::parse(value.to_str().ok()?).ok());
+        let code = location.and_then(|location| {
+            let mut pairs = location.query_pairs();
+            let code = pairs.find(|(name, _)| name == "code");
+            code.map(|(_, code)| code.into_owned())
+        });
+        let Some(code) = code else {
+            return;
+        };
+        let form = format!(
+            "{}&code={}&redirect_uri={uri}{user}",
+            agent.form(),
+            encode(&code)
+        );
+        let answer = self.app.post(EXCHANGE, &form).await;
+        self.keep_token(&agent, &answer);
+    }
+
+    fn held_agent(&mut self) -> Agent {
+        let attack = self.attack.as_ref().unwrap();
+        let held: Vec<(&String, &Vec<String>)> = attack.held.iter().collect();
+        let (id, secrets) = self.dice.pick(&held);
+        Agent {
+            id: (*id).clone(),
+            secret: self.dice.pick(secrets).clone(),
+        }
+    }
+
+    fn keep_token(&mut self, agent: &Agent, answer: &Answer) {
+        if answer.status != 200 {
+            return;
+        }
+        self.counts.tokens += 1;
+        let attack = self.attack.as_mut().unwrap();
+        let token = answer.text("access_token");
+        let claims = claims(&token);
+        let place = &attack.place;
+        assert_eq!(claims["client_id"], agent.id.as_str(), "{place}: {claims}");
+        let more = excess_of_claims(&claims, &attack.bound);
+        assert!(
+            more.is_empty(),
+            "{place}: {more:?}: {claims} beyond {:?}",
+            attack.bound
+        );
+        // Others open nothing here.
+        let audiences = claims["aud"].to_string();
+        let scopes = claims["scope"].as_str().unwrap_or_default();
+        if audiences.contains(ISSUER) && scopes.contains("agents:write") {
+            attack.tokens.push(token);
+        }
+    }
+
+    /// Demands that nothing but a stop reached the agents that have more than the caller, and that
+    /// no stop of an operator was undone.
+    pub async fn check_bystanders(&mut self) {
+        let attack = self.attack.as_ref().unwrap();
+        let place = &attack.place;
+        for before in &self.before {
+            let now = self.read(before.agent.agent_id.as_str()).await.unwrap();
+            let (was, is) = (&before.agent, &now.agent);
+            let sent = &attack.sent;
+            if was.suspended_by == Some(SuspendedBy::Operator) {
+                assert_ne!(
+                    is.status,
+                    AgentStatus::Active,
+                    "{place}: {was:?} by {sent:#?}"
+                );
+            }
+            if excess(was, &attack.bound).is_empty() {
+                continue;
+            }
+            let is_admin = was
+                .profile
+                .terms
+                .scopes
+                .iter()
+                .any(|s| s.as_str() == "admin:orgs");
+            let is_away = was.org_id != attack.bound.org_id;
+            if is_admin || is_away {
+                assert_eq!(before, &now, "{place}: by {sent:#?}");
+                continue;
+            }
+            assert_eq!(was.profile, is.profile, "{place}: by {sent:#?}");
+            assert_eq!(before.credentials, now.credentials, "{place}: by {sent:#?}");
+            let stopped = is.status == AgentStatus::Suspended;
+            assert!(
+                is.status == was.status || stopped,
+                "{place}: {is:?} by {sent:#?}"
+            );
+        }
+    }
+}
+
+/// Every text of a reply that looks like a generated secret.
+fn secrets_of(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text.starts_with(SECRET_PREFIX) && text.len() >= MIN_SECRET => {
+            into.push(text.clone());
+        }
+        Value::Object(members) => members.values().for_each(|member| secrets_of(member, into)),
+        Value::Array(items) => items.iter().for_each(|item| secrets_of(item, into)),
+        _ => {}
+    }
+}
