@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Invalid;
-use super::time::Month;
+use super::time::{Month, Timestamp};
 
 /// The name of a plan: 1–64 characters of `[a-z0-9_-]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,33 @@ pub struct Usage {
     pub limit: Limit,
 }
 
+/// A quota as one of the month's requests found it: what the response tells the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaWindow {
+    /// How many tokens the plan allows in the month.
+    pub limit: i64,
+    /// How many of them are left.
+    pub remaining: i64,
+    /// How long the month is, in seconds.
+    pub length: i64,
+    /// How many seconds of it are left: at least one.
+    pub resets_in: i64,
+}
+
+impl QuotaWindow {
+    /// The window at `now`, after `issued` tokens of `limit`. A negative limit allows nothing.
+    pub fn new(limit: i64, issued: i64, now: Timestamp) -> Self {
+        let month = now.month();
+        let (begin, end) = (month.begins_at().0, month.resets_at().0);
+        Self {
+            limit: limit.max(0),
+            remaining: limit.max(0).saturating_sub(issued).max(0),
+            length: end.saturating_sub(begin),
+            resets_in: end.saturating_sub(now.0.max(begin)).max(1),
+        }
+    }
+}
+
 /// The message of a refusal for quota, exactly as in contract §3.
 pub(crate) fn reached_message(plan: &PlanName, limit: i64) -> String {
     let mut name = plan.as_str().to_owned();
@@ -102,6 +129,25 @@ mod tests {
             reached_message(&PlanName::free(), 10_000),
             "Free tier monthly token limit of 10,000 requests has been reached."
         );
+    }
+
+    #[test]
+    fn a_window_ends_with_the_month_and_nothing_in_it_is_negative() {
+        let window = |limit, issued, now| {
+            let found = QuotaWindow::new(limit, issued, Timestamp(now));
+            (found.limit, found.remaining, found.length, found.resets_in)
+        };
+        // 2026-02-28T23:59:59Z and the second after it.
+        assert_eq!(window(10, 3, 1_772_323_199), (10, 7, 28 * 86_400, 1));
+        assert_eq!(
+            window(10, 3, 1_772_323_200),
+            (10, 7, 31 * 86_400, 31 * 86_400)
+        );
+        assert_eq!(window(10, 11, 0).1, 0);
+        assert_eq!(window(-5, i64::MAX, 0), (0, 0, 31 * 86_400, 31 * 86_400));
+        for now in [i64::MIN, i64::MAX] {
+            assert!(window(1, 0, now).3 > 0);
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Refusals: what a client may be told. They are typed, public and expected; must not know HTTP.
 
 use super::event::reason::RefusalReason;
-use super::quota::{Limit, PlanName, reached_message};
+use super::quota::{Limit, PlanName, QuotaWindow, reached_message};
+use super::time::Timestamp;
 
 /// Why a request was refused. Each refusal carries only fixed text or the server's own values, so
 /// that text from the client is never reflected.
@@ -51,8 +52,8 @@ pub enum Refusal {
     QuotaReached {
         /// The agent's plan.
         plan: PlanName,
-        /// Its limit.
-        limit: i64,
+        /// Its limit, and when the month ends.
+        window: QuotaWindow,
     },
     /// The client exceeds the request rate.
     SlowDown {
@@ -102,13 +103,15 @@ impl Refusal {
         }
     }
 
-    /// The refusal of an agent whose plan allows `limit` tokens a month.
-    pub fn quota(plan: &PlanName, limit: Limit) -> Self {
+    /// The refusal of an agent whose plan allows `limit` tokens a month, all of which it had got
+    /// at `now`.
+    pub fn quota(plan: &PlanName, limit: Limit, now: Timestamp) -> Self {
         // A plan without limit never refuses. If a store says otherwise, the largest number is
         // shown.
+        let limit = limit.unwrap_or(i64::MAX);
         Self::QuotaReached {
             plan: plan.clone(),
-            limit: limit.unwrap_or(i64::MAX),
+            window: QuotaWindow::new(limit, limit, now),
         }
     }
 
@@ -150,7 +153,7 @@ impl Refusal {
             }
             Self::MalformedTarget(name) => format!("The {name} parameter is malformed."),
             Self::InvalidCode => "The authorization code is invalid, expired or used.".to_owned(),
-            Self::QuotaReached { plan, limit } => reached_message(plan, *limit),
+            Self::QuotaReached { plan, window } => reached_message(plan, window.limit),
             Self::SlowDown { .. } => "Too many requests. Retry later.".to_owned(),
             Self::MissingToken => "A Bearer token is required.".to_owned(),
             Self::InvalidToken => "The access token is invalid, expired or revoked.".to_owned(),

@@ -115,6 +115,18 @@ impl Month {
         i64::from(self.year) * 100 + i64::from(self.month)
     }
 
+    /// The first second of the month.
+    pub fn begins_at(self) -> Timestamp {
+        let first = time::Month::try_from(self.month)
+            .ok()
+            .and_then(|m| time::Date::from_calendar_date(self.year, m, 1).ok());
+        match first {
+            Some(date) => Timestamp(date.midnight().assume_utc().unix_timestamp()),
+            // The month after the last one that has a date.
+            None => Timestamp(253_402_300_800),
+        }
+    }
+
     /// The first second of the following month, when the quota starts anew.
     pub fn resets_at(self) -> Timestamp {
         let (year, month) = if self.month == 12 {
@@ -122,13 +134,7 @@ impl Month {
         } else {
             (self.year, self.month + 1)
         };
-        let first = time::Month::try_from(month)
-            .ok()
-            .and_then(|m| time::Date::from_calendar_date(year, m, 1).ok());
-        match first {
-            Some(date) => Timestamp(date.midnight().assume_utc().unix_timestamp()),
-            None => Timestamp(253_402_300_800),
-        }
+        Self { year, month }.begins_at()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::context::RequestContext;
 use crate::domain::grant::{Applicant, Basis, Policy, TokenRequest, decide};
 use crate::domain::id::{BatchId, Jti};
-use crate::domain::quota::Plans;
+use crate::domain::quota::{Plans, QuotaWindow};
 use crate::domain::refusal::Refusal;
 use crate::entropy::{Entropy, uuid_v7};
 use crate::keys::{Keyring, SignedToken};
@@ -34,6 +34,16 @@ pub struct Ask {
     pub request: TokenRequest,
     /// The authorization code that the client presents, if any.
     pub code: Option<PresentedCode>,
+}
+
+/// A token that was issued.
+#[derive(Debug)]
+pub struct Issued {
+    /// The token.
+    pub token: SignedToken,
+    /// What is left of the agent's quota, as the statement that counted the token found it. `None`
+    /// if the plan has no limit, or if the answer of that statement was lost.
+    pub quota: Option<QuotaWindow>,
 }
 
 /// What a mint is made of.
@@ -90,7 +100,7 @@ impl Mint {
         credentials: &ClientCredentials,
         ask: &Ask,
         context: &RequestContext,
-    ) -> Result<SignedToken, Error> {
+    ) -> Result<Issued, Error> {
         self.parts.keys.ready_to_sign().await?;
         let (mut look, mut charged) = (Look::REMEMBERED, false);
         for _ in 0..=MAX_STALE {
@@ -103,7 +113,7 @@ impl Mint {
                 .attempt(&record, credentials, ask, look, context, &mut charged)
                 .await
             {
-                Ok(token) => return Ok(token),
+                Ok(issued) => return Ok(issued),
                 Err(NotGranted::LookAgain) => look = Look::FRESH,
                 Err(NotGranted::Refused(refused)) => {
                     let error = self.refuse(&record, credentials, ask, refused, context);
@@ -165,7 +175,7 @@ impl Mint {
         look: Look,
         context: &RequestContext,
         charged: &mut bool,
-    ) -> Result<SignedToken, NotGranted> {
+    ) -> Result<Issued, NotGranted> {
         let agent = &record.agent;
         if !*charged {
             self.parts
@@ -236,12 +246,17 @@ impl Mint {
             Some(Verdict::Counted(receipt)) => {
                 let recorded = Recorded::new(grant, receipt)
                     .ok_or_else(|| fault("a receipt was another token's"))?;
-                Ok(self.parts.keyring.sign(recorded)?)
+                let quota = limit
+                    .zip(receipt.used())
+                    .map(|(limit, used)| QuotaWindow::new(limit, used, self.parts.clock.now()));
+                let token = self.parts.keyring.sign(recorded)?;
+                Ok(Issued { token, quota })
             }
             // The counting statement compared the agent's version, so this verdict is fresh.
             Some(Verdict::QuotaReached) => Err(NotGranted::counted(Refusal::quota(
                 grant.plan(),
-                grant.limit(),
+                limit,
+                self.parts.clock.now(),
             ))),
             // The agent's status comes before the code (contract D6), and the store does not
             // compare an agent's version if the code is spent.

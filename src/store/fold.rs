@@ -57,6 +57,8 @@ pub(in crate::store) struct Counted {
     pub epoch: Epoch,
     /// The `iat` of all tokens of the batch.
     pub iat: Timestamp,
+    /// The month's counter after these tokens.
+    pub used: i64,
 }
 
 /// A batch in the order in which it is counted.
@@ -129,9 +131,16 @@ impl<'a> Folded<'a> {
         counted: &'s [Counted],
     ) -> impl Iterator<Item = (usize, &'a Grant, Counted)> + 's {
         counted.iter().flat_map(|row| {
-            let places = range(row.slot, row.granted).filter_map(|i| self.places.get(i));
-            places.filter_map(|place| Some((*place, self.grants.get(*place)?.as_ref(), *row)))
+            self.granted_of(row)
+                .map(|(place, grant)| (place, grant, *row))
         })
+    }
+
+    /// The grants of one slot that were counted, each with its place.
+    fn granted_of(&self, row: &Counted) -> impl Iterator<Item = (usize, &'a Grant)> + '_ {
+        range(row.slot, row.granted)
+            .filter_map(|i| self.places.get(i))
+            .filter_map(|place| Some((*place, self.grants.get(*place)?.as_ref())))
     }
 
     /// One verdict for each grant, in the batch's order. A slot without a count is stale.
@@ -154,11 +163,14 @@ impl<'a> Folded<'a> {
                 put(*place, Verdict::QuotaReached);
             }
         }
-        for (place, grant, row) in self.granted(counted) {
-            put(
-                place,
-                Verdict::Counted(Receipt::new(grant.jti(), row.epoch, row.iat)),
-            );
+        for row in counted {
+            // The counter after the first token of the slot, the second, and so on.
+            let before = row.used.saturating_sub(row.granted);
+            for (number, (place, grant)) in (1_i64..).zip(self.granted_of(row)) {
+                let used = before.saturating_add(number);
+                let receipt = Receipt::new(grant.jti(), row.epoch, row.iat, Some(used));
+                put(place, Verdict::Counted(receipt));
+            }
         }
         verdicts
     }
@@ -166,6 +178,7 @@ impl<'a> Folded<'a> {
 
 /// The verdicts of a batch that was committed before, from the events of its tokens as (jti, epoch,
 /// iat). A token without an event was not counted, for whatever reason, so it is decided again.
+/// Others may have been counted since, so these receipts do not tell the counter.
 pub(in crate::store) fn recalled(
     grants: &[Arc<Grant>],
     events: &[(Uuid, i64, i64)],
@@ -176,7 +189,8 @@ pub(in crate::store) fn recalled(
         .collect();
     let verdict = |grant: &Arc<Grant>| match found.get(&grant.jti().0) {
         Some((epoch, at)) => {
-            Verdict::Counted(Receipt::new(grant.jti(), Epoch(*epoch), Timestamp(*at)))
+            let (epoch, iat) = (Epoch(*epoch), Timestamp(*at));
+            Verdict::Counted(Receipt::new(grant.jti(), epoch, iat, None))
         }
         None => Verdict::Stale,
     };

@@ -89,12 +89,25 @@ pub struct Receipt {
     jti: Jti,
     epoch: Epoch,
     iat: Timestamp,
+    used: Option<i64>,
 }
 
 impl Receipt {
-    /// The receipt for a token that a committed statement counted under `epoch` at `iat`.
-    pub(in crate::store) fn new(jti: Jti, epoch: Epoch, iat: Timestamp) -> Self {
-        Self { jti, epoch, iat }
+    /// The receipt for a token that a committed statement counted under `epoch` at `iat`, which
+    /// made the month's counter `used`.
+    pub(in crate::store) fn new(jti: Jti, epoch: Epoch, iat: Timestamp, used: Option<i64>) -> Self {
+        Self {
+            jti,
+            epoch,
+            iat,
+            used,
+        }
+    }
+
+    /// How many tokens the agent has got this month, with this one. `None` if the statement's answer
+    /// was lost, and only its commit is known.
+    pub fn used(&self) -> Option<i64> {
+        self.used
     }
 }
 

@@ -31,6 +31,14 @@ const CHALLENGE: &str = "^[A-Za-z0-9_-]{43}$";
 /// What a reply with a token holds.
 const TOKEN_REPLY: &str = "TokenReply";
 
+/// draft-ietf-httpapi-ratelimit-headers, `RateLimit-Policy`.
+const RATE_LIMIT_POLICY: &str = "The quota of the agent's plan: how many tokens (q) in a month of how many seconds (w). \
+     Absent if the plan has no limit.";
+
+/// draft-ietf-httpapi-ratelimit-headers, `RateLimit`.
+const RATE_LIMIT: &str =
+    "How many tokens are left (r), and in how many seconds the month ends (t).";
+
 /// `POST /api/v1/token`.
 pub(crate) fn canonical() -> RouteDoc {
     let words = Words {
@@ -38,13 +46,16 @@ pub(crate) fn canonical() -> RouteDoc {
         tag: ApiTag::Tokens,
         summary: "Get a token",
         description: "RFC 6749 §4.4. The agent's id and secret stand in the body or in the header \
-            (HTTP Basic), never in both. Without `scope`, the token has all scopes of the agent.",
+            (HTTP Basic), never in both. Without `scope`, the token has all scopes of the agent. \
+            The 403 of a used-up quota has `RateLimit-Policy` and `RateLimit` as well.",
         reply: "The token.",
     };
     RouteDoc::new(words, ErrorBody::OAuth)
         .reads(body("What is asked for.", &[FORM], ask(&RFC6749)))
         .proved_by(ProvedBy::Client)
         .answers_named(200, TOKEN_REPLY, token_reply())
+        .with_header("RateLimit-Policy", RATE_LIMIT_POLICY)
+        .with_header("RateLimit", RATE_LIMIT)
         .refuses(&[400, 401, 403, 408, 413, 429, 503])
 }
 
@@ -62,6 +73,8 @@ pub(crate) fn oculus_orum() -> RouteDoc {
         .reads(body("What is asked for.", &[FORM, JSON], ask(&OCULUS_ORUM)))
         .proved_by(ProvedBy::Client)
         .answers_named(200, TOKEN_REPLY, token_reply())
+        .with_header("RateLimit-Policy", RATE_LIMIT_POLICY)
+        .with_header("RateLimit", RATE_LIMIT)
         .refuses(&[400, 401, 403, 408, 413, 429, 503])
 }
 

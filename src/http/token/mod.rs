@@ -26,6 +26,7 @@ pub(crate) mod airisk;
 pub(crate) mod dialect;
 pub(crate) mod grants;
 pub(crate) mod oculus_orum;
+mod rate_limit;
 pub(crate) mod rfc6749;
 
 use dialect::{Credentials, Dialect};
@@ -40,7 +41,7 @@ macro_rules! dialect {
             deadline: REQUEST_TIMEOUT,
             reads: Reads::$reads,
             shape: Shape::Dialect(|failure, request_id| {
-                ($dialect.write_failure)(failure, request_id)
+                write_failure(&$dialect, failure, request_id)
             }),
             handler: |state, incoming| Box::pin(issue_token(&$dialect, state, incoming)),
             doc: $doc,
@@ -80,7 +81,7 @@ async fn run_phases(
     let grant = choose_grant(dialect, &authorization, &parameters)?;
     let ask = grant.read(&parameters)?;
     let credentials = client_credentials(&authorization, &parameters, incoming.context.from)?;
-    let token = state
+    let issued = state
         .mint
         .issue(
             &credentials.ok_or(Refusal::InvalidClient)?,
@@ -88,7 +89,21 @@ async fn run_phases(
             &incoming.context,
         )
         .await?;
-    Ok((dialect.render)(&token))
+    let mut response = (dialect.render)(&issued.token);
+    if dialect.tells_quota {
+        rate_limit::tell(&mut response, issued.quota.as_ref());
+    }
+    Ok(response)
+}
+
+fn write_failure(dialect: &Dialect, failure: &Failure, request_id: &str) -> Response {
+    let mut response = (dialect.write_failure)(failure, request_id);
+    if dialect.tells_quota
+        && let Failure::Refused(Refusal::QuotaReached { window, .. }) = failure
+    {
+        rate_limit::tell(&mut response, Some(window));
+    }
+    response
 }
 
 /// The grant that the request names, or else the dialect's default grant. Also checks that the body

@@ -17,6 +17,7 @@ pub(crate) static RFC6749: Dialect = Dialect {
     grants: &[&CLIENT_CREDENTIALS],
     grant_when_unnamed: None,
     credentials: Credentials::Optional,
+    tells_quota: true,
     render: render_token,
     write_failure: |failure, _| oauth_error(failure),
 };

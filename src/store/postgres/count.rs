@@ -77,7 +77,7 @@ const COUNT: &str = "
             granted = case when s.asked < s.ceiling - q.used then q.granted else greatest(0, s.ceiling - q.used) end
         from asked s
         where q.agent_id = s.agent_id and q.month = s.month and current_setting('enable_hashjoin') = 'off'
-        returning q.agent_id, case when q.used < s.ceiling then s.asked else q.granted end, s.slot, s.epoch
+        returning q.agent_id, case when q.used < s.ceiling then s.asked else q.granted end, s.slot, s.epoch, q.used
     ),
     inserted as (
         insert into quota as q (agent_id, month, used, granted, ceiling, slot, epoch)
@@ -90,9 +90,9 @@ const COUNT: &str = "
             ceiling = excluded.ceiling,
             slot = excluded.slot,
             epoch = excluded.epoch
-        returning q.agent_id, q.granted, q.slot, q.epoch
+        returning q.agent_id, q.granted, q.slot, q.epoch, q.used
     ),
-    counted (agent_id, granted, slot, epoch) as (
+    counted (agent_id, granted, slot, epoch, used) as (
         select * from updated union all select * from inserted
     ),
     recorded as (
@@ -103,7 +103,7 @@ const COUNT: &str = "
         cross join counted c
         cross join lateral generate_series(c.slot + 1, c.slot + c.granted) as i
     )
-    select slot, granted, epoch, (select iat from period)
+    select slot, granted, epoch, (select iat from period), used
     from counted";
 
 /// What was counted. `terms` are those of the grants of the batch.
@@ -139,7 +139,7 @@ pub(super) async fn count(
         .tokens()
         .map(|(_, grant)| grant.source().map(EventSource::to_bytes))
         .collect();
-    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(COUNT)
+    let rows: Vec<(i64, i64, i64, i64, i64)> = sqlx::query_as(COUNT)
         .bind(batch.id.0)
         .bind(batch.now.second().0)
         .bind(&ids)
@@ -158,11 +158,12 @@ pub(super) async fn count(
         .bind(&sources)
         .fetch_all(conn)
         .await?;
-    let counted = |(slot, granted, epoch, iat)| Counted {
+    let counted = |(slot, granted, epoch, iat, used)| Counted {
         slot,
         granted,
         epoch: Epoch(epoch),
         iat: Timestamp(iat),
+        used,
     };
     if rows.is_empty() {
         terms.doubt();

@@ -42,7 +42,7 @@ const COUNT_ONE: &str = "
                 and (c.expires_at is null or c.expires_at > p.at)
           )
           and ($9::bigint is null or $9 = (select version from revision where name = 'terms'))
-        returning a.epoch, p.at, p.iat
+        returning a.epoch, p.at, p.iat, q.used
     ),
     entered as (
         insert into batch (batch_id, at) select $1, at from counted
@@ -52,7 +52,7 @@ const COUNT_ONE: &str = "
         select $10, $11, iat, epoch, $12, $13, case when $12::integer is null then $3 end, $14
         from counted
     )
-    select epoch, iat from counted";
+    select epoch, iat, used from counted";
 
 /// What was counted of a batch of one token. `None` if nothing was counted or entered, or if the
 /// batch has more or fewer tokens.
@@ -71,7 +71,7 @@ pub(super) async fn count_one(
         Some(_) => None,
         None => Some(json(&InlineTerms::from(&**grant)).map_err(sqlx::Error::Encode)?),
     };
-    let rows: Vec<(i64, i64)> = sqlx::query_as(COUNT_ONE)
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(COUNT_ONE)
         .bind(batch.id.0)
         .bind(batch.now.second().0)
         .bind(slot.agent_id.as_str())
@@ -88,10 +88,11 @@ pub(super) async fn count_one(
         .bind(inline)
         .fetch_all(conn)
         .await?;
-    Ok(rows.first().map(|(epoch, iat)| Counted {
+    Ok(rows.first().map(|(epoch, iat, used)| Counted {
         slot: slot.first,
         granted: 1,
         epoch: Epoch(*epoch),
         iat: Timestamp(*iat),
+        used: *used,
     }))
 }

@@ -213,14 +213,15 @@ impl<'s, 'a> Inquiry<'s, 'a> {
             }
             let left = slot.ceiling.saturating_sub(found.used).max(0);
             let granted = slot.asked.min(left);
+            let used = found.used.saturating_add(granted);
             tally.counted.push(Counted {
                 slot: slot.first,
                 granted,
                 epoch: Epoch(found.epoch),
                 iat: self.batch.now.second(),
+                used,
             });
             if granted > 0 {
-                let used = found.used.saturating_add(granted);
                 tally.used.push((slot.agent_id, used));
             }
         }

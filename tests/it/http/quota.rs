@@ -7,7 +7,8 @@ use sealwright::testing::service::manage::patch::ProfilePatch;
 
 use super::on_both;
 use super::token::{INVALID_CLIENT, QUOTA};
-use crate::harness::app::{AGENTS, Agent, TestApp, bearer};
+use crate::harness::answer::Answer;
+use crate::harness::app::{AGENTS, Agent, OAUTH_TOKEN, TOKEN, TestApp, bearer};
 
 on_both! {
     the_ten_thousandth_token_passes_and_the_next_is_refused,
@@ -21,6 +22,9 @@ on_both! {
     a_plan_that_is_not_configured_is_503_until_it_is_back,
     odd_counters_and_limits_have_a_verdict,
     refused_requests_are_not_counted,
+    each_token_tells_what_is_left_of_the_month,
+    tokens_at_once_tell_different_numbers,
+    plans_without_limit_and_other_refusals_tell_no_quota,
 }
 
 async fn used(app: &TestApp<'_>, agent: &Agent) -> i64 {
@@ -275,4 +279,63 @@ async fn refused_requests_are_not_counted(app: &TestApp<'_>) {
     assert_eq!(used(app, &agent).await, 1);
     let events = "select count(*) from token_event";
     assert_eq!(app.database.number(events).await, 1);
+}
+
+/// `RateLimit-Policy` and `RateLimit`, or empty texts.
+fn told(answer: &Answer) -> [&str; 2] {
+    ["ratelimit-policy", "ratelimit"].map(|name| answer.header(name))
+}
+
+/// 2026-02-28T23:59:50Z.
+const END_OF_FEBRUARY: i64 = 1_772_323_190;
+
+async fn each_token_tells_what_is_left_of_the_month(app: &TestApp<'_>) {
+    app.clock.set(Timestamp(END_OF_FEBRUARY));
+    let replica = app.beside_with(&[("plans.free", "3")]).await;
+    let policy = "\"month\";q=3;w=2419200";
+    for path in [TOKEN, OAUTH_TOKEN] {
+        let agent = app.agent("agents:read").await;
+        let form = format!("grant_type=client_credentials&{}", agent.form());
+        for left in [2, 1, 0] {
+            let answer = replica.post(path, &form).await;
+            let left = format!("\"month\";r={left};t=10");
+            assert_eq!((answer.status, told(&answer)), (200, [policy, &left]));
+        }
+        for _ in 0..2 {
+            let refused = replica.post(path, &form).await;
+            assert_eq!((refused.status, refused.header("retry-after")), (403, ""));
+            assert_eq!(told(&refused), [policy, "\"month\";r=0;t=10"]);
+        }
+    }
+    let agent = app.agent("agents:read").await;
+    app.clock.advance(10);
+    let march = replica.ask(&agent, "").await;
+    assert_eq!(
+        told(&march),
+        ["\"month\";q=3;w=2678400", "\"month\";r=2;t=2678400"]
+    );
+}
+
+async fn tokens_at_once_tell_different_numbers(app: &TestApp<'_>) {
+    let replica = app.beside_with(&[("plans.free", "40")]).await;
+    let agent = app.agent("agents:read").await;
+    let answers = join_all((0..50).map(|_| replica.ask(&agent, ""))).await;
+    let left = |answer: &Answer| {
+        let text = answer.header("ratelimit").strip_prefix("\"month\";r=");
+        let (left, _) = text.unwrap().split_once(';').unwrap();
+        left.parse::<i64>().unwrap()
+    };
+    let granted = answers.iter().filter(|answer| answer.status == 200);
+    let mut left: Vec<i64> = granted.map(left).collect();
+    left.sort_unstable();
+    assert_eq!(left, (0..40).collect::<Vec<_>>());
+}
+
+async fn plans_without_limit_and_other_refusals_tell_no_quota(app: &TestApp<'_>) {
+    let agent = app.agent("agents:read").await;
+    let wrong = app.ask(&agent.with_secret("wrong"), "").await;
+    assert_eq!((wrong.status, told(&wrong)), (401, ["", ""]));
+    set_plan(app, &agent, "unlimited").await;
+    let free = app.ask(&agent, "").await;
+    assert_eq!((free.status, told(&free)), (200, ["", ""]));
 }
