@@ -88,7 +88,7 @@ impl<'a> World<'a> {
         let made = self.app.agents().create(new, &operator).await.unwrap();
         Agent {
             id: made.agent_id.to_string(),
-            secret: made.secret.expose().to_owned(),
+            secret: made.secret.unwrap().expose().to_owned(),
         }
     }
 
