@@ -23,7 +23,7 @@ pub(crate) struct ScopeJson {
     pub high_risk_by: Option<&'static str>,
     /// Whether the scope is a built-in scope of the server.
     pub built_in: bool,
-    /// How many agents hold the scope. Decommissioned agents hold nothing.
+    /// How many of the agents that the caller sees hold the scope. Decommissioned agents hold nothing.
     pub agents: i64,
     /// What an operator should know about the scope.
     #[serde(skip_serializing_if = "Vec::is_empty")]

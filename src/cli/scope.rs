@@ -78,7 +78,7 @@ pub(super) async fn run(
     let (scopes, act) = (opened.scopes(config), opened.operator());
     match command {
         ScopeCommand::List => {
-            let all = scopes.list().await?.into_iter().map(ScopeRow::from);
+            let all = scopes.list(None).await?.into_iter().map(ScopeRow::from);
             let all: Vec<ScopeRow> = all.collect();
             print(&all, &all, out)
         }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::quota::PlanName;
 use crate::domain::scope::Scope;
 
@@ -17,15 +18,22 @@ pub struct ScopeHolders {
     pub first: Vec<AgentId>,
 }
 
-/// Who holds what of the catalogue. Decommissioned agents hold nothing.
+/// Who holds what of the catalogue. Decommissioned agents hold nothing. With an `org_id`, only the
+/// agents of this organisation count.
 #[async_trait]
 pub trait ReadHolders: Send + Sync {
     /// How many agents hold each scope. Scopes that no agent holds are absent.
-    async fn scope_counts(&self) -> Result<Vec<(Scope, i64)>, StoreError>;
+    async fn scope_counts(&self, org_id: Option<&OrgId>) -> Result<Vec<(Scope, i64)>, StoreError>;
 
     /// The agents that hold this scope, at most `limit` of them by name.
-    async fn scope_holders(&self, scope: &Scope, limit: i64) -> Result<ScopeHolders, StoreError>;
+    async fn scope_holders(
+        &self,
+        scope: &Scope,
+        org_id: Option<&OrgId>,
+        limit: i64,
+    ) -> Result<ScopeHolders, StoreError>;
 
     /// How many agents are on each plan. Plans without an agent are absent.
-    async fn plan_counts(&self) -> Result<Vec<(PlanName, i64)>, StoreError>;
+    async fn plan_counts(&self, org_id: Option<&OrgId>)
+    -> Result<Vec<(PlanName, i64)>, StoreError>;
 }

@@ -23,9 +23,9 @@ use super::page::{MAX_PAGE, Page};
 /// All scopes in the order of the catalogue. They have no pages.
 pub(super) async fn list_scopes(
     state: Arc<State>,
-    _call: Call<()>,
+    call: Call<()>,
 ) -> Result<Page<ScopeJson>, Failure> {
-    let scopes = state.scopes.list().await?;
+    let scopes = state.scopes.list(call.caller.limited_to()).await?;
     let scopes = scopes.into_iter().map(ScopeJson::from);
     Ok(Page::new(scopes.collect(), MAX_PAGE, None))
 }
@@ -56,7 +56,8 @@ pub(super) async fn get_scope(
     state: Arc<State>,
     call: Call<OneScope>,
 ) -> Result<ScopeJson, Failure> {
-    Ok(state.scopes.show(call.input.known()?).await?.into())
+    let (scope, own) = (call.input.known()?, call.caller.limited_to());
+    Ok(state.scopes.show(scope, own).await?.into())
 }
 
 body! {

@@ -11,6 +11,7 @@ use crate::domain::Invalid;
 use crate::domain::act::Act;
 use crate::domain::catalogue::{Catalogue, CatalogueEntry};
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::risk::RiskRules;
 use crate::domain::scope::{BUILT_IN, Scope};
@@ -97,10 +98,11 @@ impl Scopes {
         }
     }
 
-    /// All scopes in catalogue order.
-    pub async fn list(&self) -> Result<Vec<ScopeView>, service::Error> {
+    /// All scopes in catalogue order. `org_id` is the organisation that the reader is limited to.
+    pub async fn list(&self, org_id: Option<&OrgId>) -> Result<Vec<ScopeView>, service::Error> {
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
-        let counts: HashMap<Scope, i64> = self.records.scope_counts().await?.into_iter().collect();
+        let counts = self.records.scope_counts(org_id).await?;
+        let counts: HashMap<Scope, i64> = counts.into_iter().collect();
         let view = |entry: &CatalogueEntry| {
             let agents = counts.get(&entry.scope).copied().unwrap_or(0);
             self.view(entry, &catalogue, agents)
@@ -108,10 +110,15 @@ impl Scopes {
         Ok(catalogue.entries().iter().map(view).collect())
     }
 
-    /// One scope.
-    pub async fn show(&self, scope: &Scope) -> Result<ScopeView, ManageError> {
+    /// One scope. `org_id` is the organisation that the reader is limited to.
+    pub async fn show(
+        &self,
+        scope: &Scope,
+        org_id: Option<&OrgId>,
+    ) -> Result<ScopeView, ManageError> {
         let (catalogue, entry) = self.find(scope).await?;
-        let agents = self.holders(scope).await?.count;
+        let holders = self.records.scope_holders(scope, org_id, MAX_NAMED);
+        let agents = holders.await?.count;
         Ok(self.view(&entry, &catalogue, agents))
     }
 
@@ -135,7 +142,7 @@ impl Scopes {
         }
         let change = Change::Scope(ScopeChange::Add(entry));
         match self.commit(change, request.act).await? {
-            Some(Outcome::Applied) => self.show(&scope).await,
+            Some(Outcome::Applied) => self.show(&scope, None).await,
             _ => Err(RejectionCode::ScopeExists.into()),
         }
     }
@@ -246,8 +253,9 @@ impl Scopes {
         self.find(scope).await
     }
 
+    /// The holders in all organisations, for those who change the catalogue.
     async fn holders(&self, scope: &Scope) -> Result<ScopeHolders, StoreError> {
-        self.records.scope_holders(scope, MAX_NAMED).await
+        self.records.scope_holders(scope, None, MAX_NAMED).await
     }
 
     fn is_high(&self, entry: &CatalogueEntry, catalogue: &Catalogue) -> bool {

@@ -1,6 +1,7 @@
 //! The scope catalogue.
 
 use sealwright::testing::domain::catalogue::CatalogueEntry;
+use sealwright::testing::domain::org::OrgId;
 use sealwright::testing::domain::quota::PlanName;
 use sealwright::testing::domain::scope::{BUILT_IN, Scope};
 use sealwright::testing::store::{
@@ -136,16 +137,19 @@ async fn a_scope_is_deleted_if_no_agent_holds_it(db: &Database) {
 
 async fn holders_are_counted_by_scope_and_by_plan(db: &Database) {
     let store = db.open().await;
-    assert_eq!(store.scope_counts().await.unwrap(), []);
+    assert_eq!(store.scope_counts(None).await.unwrap(), []);
     for agent in ["c", "a", "b", "gone"] {
         create(&*store, agent).await;
     }
     let end = Change::Agent(AgentChange::Decommission(id("gone")));
     commit(&*store, end).await;
     let counts = [(scope("agents:read"), 3), (scope("tokens:read"), 3)];
-    assert_eq!(store.scope_counts().await.unwrap(), counts);
-    assert_eq!(store.plan_counts().await.unwrap(), [(PlanName::free(), 3)]);
-    let holders = async |name: &str| store.scope_holders(&scope(name), 2).await.unwrap();
+    assert_eq!(store.scope_counts(None).await.unwrap(), counts);
+    assert_eq!(
+        store.plan_counts(None).await.unwrap(),
+        [(PlanName::free(), 3)]
+    );
+    let holders = async |name: &str| store.scope_holders(&scope(name), None, 2).await.unwrap();
     let two = ScopeHolders {
         count: 3,
         first: vec![id("a"), id("b")],
@@ -153,5 +157,22 @@ async fn holders_are_counted_by_scope_and_by_plan(db: &Database) {
     assert_eq!(holders("tokens:read").await, two);
     for name in ["tokens", "okens:read", "gone:read"] {
         assert_eq!(holders(name).await, ScopeHolders::default());
+    }
+    db.execute("insert into org (org_id, name, created_at) values ('acme', 'acme', 0)")
+        .await;
+    db.execute("update agent set org_id = 'acme' where agent_id = 'b'")
+        .await;
+    let [acme, first, nobody] = ["acme", "default", "nobody"].map(|org| OrgId::parse(org).unwrap());
+    for (org, expected) in [(acme, &["b"][..]), (first, &["a", "c"]), (nobody, &[])] {
+        let count = i64::try_from(expected.len()).unwrap();
+        let counts = store.scope_counts(Some(&org)).await.unwrap();
+        assert!(counts.iter().all(|(_, found)| *found == count), "{org}");
+        assert_eq!(counts.is_empty(), expected.is_empty());
+        let plans = store.plan_counts(Some(&org)).await.unwrap();
+        assert_eq!(plans.iter().map(|(_, n)| n).sum::<i64>(), count, "{org}");
+        let tokens = scope("tokens:read");
+        let found = store.scope_holders(&tokens, Some(&org), 9).await.unwrap();
+        let first = expected.iter().map(|name| id(name)).collect();
+        assert_eq!(found, ScopeHolders { count, first });
     }
 }
