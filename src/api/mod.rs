@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod credentials;
 pub(crate) mod keys;
 pub(crate) mod log;
+pub(crate) mod plans;
 pub(crate) mod scopes;
 pub(crate) mod tokens;
 pub(crate) mod usage;

@@ -10,6 +10,7 @@ use super::config::ConfigCommand;
 use super::credential::CredentialCommand;
 use super::input;
 use super::key::KeyCommand;
+use super::plan::PlanCommand;
 use super::scope::ScopeCommand;
 use super::serve::ServeArgs;
 use super::token::TokenCommand;
@@ -43,6 +44,9 @@ pub(super) enum Command {
     /// The secrets of an agent: list, make, rotate and revoke them
     #[command(subcommand)]
     Credential(CredentialCommand),
+    /// The plans: how many tokens a month agents may get
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// The catalogue of scopes
     #[command(subcommand)]
     Scope(ScopeCommand),

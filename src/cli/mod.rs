@@ -38,6 +38,7 @@ mod key;
 mod new_secret;
 mod openapi;
 mod output;
+mod plan;
 mod row_members;
 mod rows;
 mod runtime;
@@ -134,6 +135,7 @@ fn execute(
         Command::Migrate => serve::migrate(&config),
         Command::Agent(command) => block_on(agent::run(command, &config, out)),
         Command::Credential(command) => block_on(credential::run(command, &config, out)),
+        Command::Plan(command) => block_on(plan::run(command, &config, out)),
         Command::Scope(command) => block_on(scope::run(command, &config, out)),
         Command::Key(command) => block_on(key::run(command, &config, out)),
         Command::Token(command) => block_on(token::run(command, &config, out)),

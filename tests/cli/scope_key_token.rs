@@ -1,4 +1,4 @@
-//! Tests of `sealwright scope`, `key` and `token`, on a store without a server.
+//! Tests of `sealwright scope`, `plan`, `key` and `token`, on a store without a server.
 
 use serde_json::json;
 
@@ -150,4 +150,25 @@ fn a_token_that_is_not_known_is_kept_revoked_for_as_long_as_any_can_live() {
     home.run(&["token", "revoke", "--jti", "nonsense"])
         .refused(2, "a jti is a UUID");
     home.run(&["token", "revoke"]).refused(2, "--jti");
+}
+
+#[test]
+fn the_plans_are_listed_with_their_agents() {
+    let home = Home::new();
+    home.json(&[
+        "agent",
+        "create",
+        "--name",
+        "a",
+        "--scope",
+        "agents:read",
+        "--plan",
+        "unlimited",
+    ]);
+    let plans = home.json(&["plan", "list"]);
+    let expected = json!([
+        {"plan": "free", "limit": 10_000, "agents": 0},
+        {"plan": "unlimited", "limit": null, "agents": 1},
+    ]);
+    assert_eq!(plans, expected);
 }

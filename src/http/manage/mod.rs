@@ -27,6 +27,7 @@ pub(crate) mod json_value;
 mod keys;
 pub(crate) mod openapi;
 mod page;
+mod plans;
 mod scopes;
 mod values;
 mod whoami;
@@ -58,6 +59,7 @@ pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Get    "/api/v1/audit/{id}/proof",           Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, audit_log::get_proof,                words::GET_PROOF),
     endpoint!(Get    "/api/v1/keys",                       Scope("admin:orgs"),      REQUEST_TIMEOUT, Nothing, keys::list_keys,                     words::LIST_KEYS),
     endpoint!(Post   "/api/v1/keys/rotate",                Scope("admin:orgs"),      KEY_TIMEOUT,     Json,    keys::rotate_keys,                   words::ROTATE_KEYS),
+    endpoint!(Get    "/api/v1/plans",                      Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, plans::list_plans,                   words::LIST_PLANS),
     endpoint!(Get    "/api/v1/scopes",                     Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, scopes::list_scopes,                 words::LIST_SCOPES),
     endpoint!(Post   "/api/v1/scopes",                     Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    scopes::add_scope,                   words::ADD_SCOPE),
     endpoint!(Get    "/api/v1/scopes/{scope}",             Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, scopes::get_scope,                   words::GET_SCOPE),

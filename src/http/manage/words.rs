@@ -204,6 +204,16 @@ pub(super) const LIST_SCOPES: Words = Words {
     reply: "The scopes.",
 };
 
+/// `GET /api/v1/plans`.
+pub(super) const LIST_PLANS: Words = Words {
+    operation_id: "listPlans",
+    tag: ApiTag::Agents,
+    summary: "List the plans",
+    description: "All plans in the order of their names; there are no pages. A plan that agents are on and the \
+        configuration lacks allows no token until it is back.",
+    reply: "The plans.",
+};
+
 /// `POST /api/v1/scopes`.
 pub(super) const ADD_SCOPE: Words = Words {
     operation_id: "addScope",

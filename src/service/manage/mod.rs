@@ -8,7 +8,7 @@
 //! and ends them) with `credential_limit`, `new_secret` (makes a secret), `update`, [`request`] (how a
 //! change is asked for), [`patch`] (what an update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`]
 //! with `scope_risk` (why a scope is high-risk) and `shortened` (whose tokens live shorter since an
-//! upgrade), [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used), [`idempotency`]
+//! upgrade), [`plans`], [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used), [`idempotency`]
 //! (requests that are sent again); `checks` has what these share.
 
 pub(crate) mod agents;
@@ -26,6 +26,7 @@ pub(crate) mod idempotency;
 pub(crate) mod import;
 mod new_secret;
 pub(crate) mod patch;
+pub(crate) mod plans;
 pub(crate) mod request;
 pub(crate) mod row;
 mod scope_risk;

@@ -7,6 +7,7 @@ use super::on_both;
 use crate::harness::app::{AGENTS, Agent, REVOKE, TestApp, bearer, encode};
 
 on_both! {
+    scopes_and_plans_count_the_agents_in_reach,
     a_cursor_goes_on_only_for_callers_with_the_same_reach,
     a_caller_sees_its_own_organisation_and_an_admin_of_the_first_one_sees_all,
     an_admin_revokes_tokens_of_the_organisations_that_it_reaches,
@@ -113,6 +114,50 @@ async fn a_cursor_goes_on_only_for_callers_with_the_same_reach(app: &TestApp<'_>
             } else {
                 page.is_management_error(400, "VALIDATION_ERROR");
             }
+        }
+    }
+}
+
+async fn scopes_and_plans_count_the_agents_in_reach(app: &TestApp<'_>) {
+    let app = &app.beside_with(&[("plans.rare", "7")]).await;
+    let reader = app.agent_named("d-reader", "agents:read").await;
+    let admin = app.agent_named("d-admin", "agents:read admin:orgs").await;
+    let there = app.agent_named("o-reader", "agents:read").await;
+    let gone = app.agent_named("o-gone", "agents:read").await;
+    app.decommission(&gone).await;
+    move_to_other(app).await;
+    let lost = "update agent set plan = 'lost' where agent_id = 'o-reader'";
+    let there_token = app.token(&there).await;
+    app.database.execute(lost).await;
+    let (own, all) = (app.token(&reader).await, app.token(&admin).await);
+    for (token, held, free, lost) in [(own, 2, 2, 0), (all, 3, 2, 1), (there_token, 1, 0, 1)] {
+        let bearer = bearer(&token);
+        let scope = app.get_as(&bearer, "/api/v1/scopes/agents:read").await;
+        assert_eq!(scope.json()["agents"], held);
+        let scopes = app.get_as(&bearer, "/api/v1/scopes").await.json();
+        let rows = scopes["data"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["scope"] == "agents:read");
+        assert_eq!(row.unwrap()["agents"], held);
+        let page = app.get_as(&bearer, "/api/v1/plans").await;
+        assert_eq!(page.keys(), ["data", "limit", "nextCursor"]);
+        let rows = page.json()["data"].as_array().unwrap().clone();
+        let count = |plan: &str| rows.iter().find(|row| row["plan"] == plan).cloned();
+        assert_eq!(
+            count("free").unwrap(),
+            json!({"plan": "free", "limit": 10_000, "agents": free})
+        );
+        assert_eq!(
+            count("rare").unwrap(),
+            json!({"plan": "rare", "limit": 7, "agents": 0})
+        );
+        assert_eq!(count("unlimited").unwrap()["limit"], Value::Null);
+        match (count("lost"), lost) {
+            (None, 0) => {}
+            (Some(row), 1) => {
+                assert_eq!((&row["limit"], &row["agents"]), (&json!(0), &json!(1)));
+                assert!(row["warnings"][0].as_str().unwrap().contains("lost"));
+            }
+            other => panic!("{other:?}"),
         }
     }
 }
