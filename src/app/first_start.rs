@@ -84,6 +84,7 @@ pub(super) async fn create_operator(
         .map_err(system(format!("cannot write {shown}")))?;
     let new = NewAgent {
         agent_id: Some(agent_id),
+        org_id: None,
         secret: Some(secret),
         profile,
     };

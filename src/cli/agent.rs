@@ -107,9 +107,9 @@ pub(super) async fn run(
             } else {
                 SecretSource::Drawn
             };
-            let agent_id = args.client_id.clone();
             let new = NewAgent {
-                agent_id,
+                agent_id: args.client_id.clone(),
+                org_id: args.org.clone(),
                 secret: chosen,
                 profile: args.profile()?,
             };

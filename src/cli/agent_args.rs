@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args};
 use crate::domain::about::{About, Description, Label, Labels, Owner};
 use crate::domain::agent::{AgentName, Audience, LiveTokens, Profile, RedirectUri, Terms, UserId};
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::quota::PlanName;
 use crate::domain::usage::Day;
 use crate::service::manage::credentials::MAX_OVERLAP;
@@ -34,6 +35,9 @@ pub(super) struct CreateAgent {
     /// The id to use instead of a new UUID
     #[arg(long, value_name = "ID", value_parser = AgentId::parse)]
     pub client_id: Option<AgentId>,
+    /// Its organization
+    #[arg(long, value_parser = OrgId::parse)]
+    pub org: Option<OrgId>,
     /// A scope that it may ask for; repeatable, or separated by spaces
     #[arg(long, required = true, value_parser = input::scopes)]
     pub scope: Vec<ScopeWords>,
@@ -157,6 +161,7 @@ impl UpdateAgent {
         let rest = self.rest;
         Ok(ProfilePatch {
             agent_id: self.client_id,
+            org_id: None,
             name: self.name,
             description: rest.description.map(Item::into_value),
             owner: rest.owner.map(Item::into_value),

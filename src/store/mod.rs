@@ -11,7 +11,7 @@
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
-//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -35,6 +35,7 @@ mod holders;
 mod journal;
 mod key;
 mod log;
+mod org;
 mod piece;
 pub(crate) mod postgres;
 pub(crate) mod records;

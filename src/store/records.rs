@@ -26,6 +26,7 @@ use super::holders::ReadHolders;
 use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 use super::key::{KeyRecord, StoreKey};
 use super::log::{LogEntry, LogEntryKind, LogHead};
+use super::org::ReadOrgs;
 use super::rehearsal::Rehearse;
 use super::reply::ReadReplies;
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
@@ -37,6 +38,7 @@ use super::usage::ReadUsage;
 pub trait Records:
     ReadAgents
     + ReadHolders
+    + ReadOrgs
     + ReadCredentials
     + Rehearse
     + ReadRevocations
@@ -54,6 +56,7 @@ pub trait Records:
 impl<T> Records for T where
     T: ReadAgents
         + ReadHolders
+        + ReadOrgs
         + ReadCredentials
         + Rehearse
         + ReadRevocations

@@ -211,3 +211,24 @@ fn a_misspelt_level_or_module_is_a_fault_of_the_configuration() {
         "warn,sealwright::http=debug,sqlx=off"
     );
 }
+
+#[test]
+fn an_agent_is_made_only_in_an_organization_that_exists() {
+    let home = Home::new();
+    let create = |org| {
+        [
+            "agent",
+            "create",
+            "--name",
+            "n",
+            "--scope",
+            "audit:read",
+            "--org",
+            org,
+        ]
+    };
+    let made = home.json(&create("default"));
+    assert_eq!(made["orgId"], "default");
+    home.run(&create("nowhere"))
+        .refused(1, "no organization has this id");
+}

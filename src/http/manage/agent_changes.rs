@@ -7,7 +7,6 @@ use crate::api::agents::AgentJson;
 use crate::domain::act::ChangeReason;
 use crate::domain::agent::SuspendedBy;
 use crate::domain::id::AgentId;
-use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::http::error::Failure;
 use crate::http::state::State;
 use crate::service::manage::view::AgentView;
@@ -88,25 +87,6 @@ pub(super) async fn revoke_agent_tokens(
     let request = call.request(&act);
     let changed = state.agents.revoke_tokens(&call.input.agent_id, request);
     shown(&state, changed.await?).await
-}
-
-/// Demands that the caller reaches the agent, if it exists. Returns whether the agent is allowed an
-/// admin scope.
-pub(super) async fn demand_reach<I>(
-    state: &State,
-    call: &WriteCall<I>,
-    agent_id: &AgentId,
-) -> Result<bool, Failure> {
-    let Some((org_id, is_admin)) = state.agents.org_and_power(agent_id).await? else {
-        return Ok(false);
-    };
-    if call.caller.reaches(&org_id) {
-        Ok(is_admin)
-    } else {
-        // An agent out of reach does not exist, so it has no version either.
-        call.demand_version(None)?;
-        Err(Rejection::from(RejectionCode::AgentNotFound).into())
-    }
 }
 
 /// The agent after its change. If tokens were killed, this process's revocation list has the kill

@@ -11,7 +11,6 @@ use crate::domain::agent::{AgentName, Audience, LiveTokens, Profile, RedirectUri
 use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
 use crate::domain::quota::PlanName;
-use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
@@ -20,15 +19,13 @@ use crate::http::state::State;
 use crate::service::manage::agents::NewAgent;
 use crate::service::manage::create::{CreatedAgent, PutAgent};
 use crate::service::manage::patch::{LabelsPatch, ProfilePatch};
-use crate::service::tokens::Caller;
 
-use super::agent_changes::{demand_reach, shown};
+use super::agent_changes::shown;
 use super::answer::{Makes, MakesOrShows, Reply};
-use super::authority::demand_admin;
 use super::body::{PatchMember, body};
 use super::endpoint::WriteCall;
 use super::fields::{Fields, Input};
-use super::values::{ExpiryTime, KnownOrg};
+use super::values::ExpiryTime;
 
 body! {
     /// What an operator decides about an agent. A member that is left out has the value that
@@ -39,8 +36,7 @@ body! {
         /// Its id. Without it a UUID is drawn.
         optional agent_id("agentId"): AgentId,
         /// Its organization; the caller's own if it is left out. It never changes.
-        #[expect(dead_code, reason = "so far there is only one organization")]
-        optional org_id("orgId"): KnownOrg,
+        optional org_id("orgId"): OrgId,
         /// What it is for.
         optional description("description"): Description,
         /// Who answers for it.
@@ -154,6 +150,7 @@ impl Input for PatchAgentInput {
         let (id, body) = (id?, body?);
         let patch = ProfilePatch {
             agent_id: None,
+            org_id: None,
             name: body.name,
             description: body.description.nullable(),
             owner: body.owner.nullable(),
@@ -195,26 +192,16 @@ pub(super) struct WrittenAgent {
     credential_id: Option<String>,
 }
 
-/// Only an admin of the organization in which agents are made makes them.
-fn demand_new_agents(caller: &Caller) -> Result<(), Rejection> {
-    demand_admin(caller)?;
-    if caller.reaches(&OrgId::default()) {
-        Ok(())
-    } else {
-        Err(RejectionCode::Forbidden.into())
-    }
-}
-
 /// Makes an agent.
 pub(super) async fn create_agent(
     state: Arc<State>,
     call: WriteCall<NewAgentInput>,
 ) -> Result<Reply<WrittenAgent, Makes>, Failure> {
-    demand_new_agents(&call.caller)?;
     let (NewAgentInput(body), call) = call.split();
     let act = call.act(&state, None);
     let new = NewAgent {
         agent_id: body.agent_id.clone(),
+        org_id: body.org_id.clone(),
         secret: None,
         profile: body.profile(),
     };
@@ -230,11 +217,12 @@ pub(super) async fn put_agent(
     state: Arc<State>,
     call: WriteCall<PutAgentInput>,
 ) -> Result<Reply<WrittenAgent, MakesOrShows>, Failure> {
-    demand_new_agents(&call.caller)?;
     let (PutAgentInput(id, body), call) = call.split();
     let act = call.act(&state, None);
-    let (profile, request) = (body.profile(), call.request(&act));
-    match state.agents.put(&id, &profile, request).await? {
+    let (org_id, profile) = (body.org_id.clone(), body.profile());
+    let request = call.request(&act);
+    let put = state.agents.put(&id, org_id.as_ref(), &profile, request);
+    match put.await? {
         PutAgent::Created(created) => Ok(made(&state, *created)),
         PutAgent::Replaced(view) => {
             let version = view.agent.version;
@@ -253,8 +241,6 @@ pub(super) async fn patch_agent(
     state: Arc<State>,
     call: WriteCall<PatchAgentInput>,
 ) -> Result<Reply<AgentJson>, Failure> {
-    demand_admin(&call.caller)?;
-    demand_reach(&state, &call, &call.input.0).await?;
     let act = call.act(&state, None);
     let PatchAgentInput(id, patch) = &call.input;
     let changed = state.agents.update(id, patch, call.request(&act)).await?;

@@ -21,15 +21,6 @@ pub(super) fn demand_reach_over_all(caller: &Caller) -> Result<(), Rejection> {
     }
 }
 
-/// Rejects a caller without an admin scope.
-pub(super) fn demand_admin(caller: &Caller) -> Result<(), Rejection> {
-    if caller.is_admin() {
-        Ok(())
-    } else {
-        Err(RejectionCode::Forbidden.into())
-    }
-}
-
 /// The caller, if the route is open to that caller.
 pub(super) async fn admit(
     needs: Needs,

@@ -18,7 +18,6 @@ use crate::clock::Clock as _;
 use crate::domain::act::{Act, ChangeReason};
 use crate::domain::context::RequestContext;
 use crate::domain::precondition::Precondition;
-use crate::domain::rejection::Rejection;
 use crate::http::accepts::Reads;
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
@@ -116,12 +115,6 @@ impl<I> WriteCall<I> {
         // The credential is unknown: a Bearer token does not tell which one it was issued for.
         Act::of_request(&self.context, agent_id, None, state.clock.moment())
             .because(reason.cloned())
-    }
-
-    /// Rejects the request unless its conditions allow this version. `None` if what it changes does
-    /// not exist.
-    pub(super) fn demand_version(&self, version: Option<i64>) -> Result<(), Rejection> {
-        self.precondition.demand(version).map_err(Rejection::from)
     }
 
     /// The change as a service takes it.

@@ -76,6 +76,7 @@ parsed_texts!(
     ChangeReason => up_to(200),
     CredentialLabel => up_to(200),
     Description => up_to(1_000),
+    OrgId => up_to(128),
     Owner => up_to(200),
     PlanName => text(),
     RedirectUri => uri(),
@@ -96,27 +97,6 @@ impl FromJson for Ttl {
     ) -> Option<Self> {
         let ttl = Self::new(i64::from_json(value, at, errors)?);
         ttl.map_err(|rule| errors.push(at.error(rule.0))).ok()
-    }
-}
-
-/// An organization that exists. So far there is only one.
-pub(super) struct KnownOrg;
-
-impl FromJson for KnownOrg {
-    fn schema() -> RefOr<Schema> {
-        text().into()
-    }
-
-    fn from_json(
-        value: &JsonValue<'_>,
-        at: FieldPlace<'_>,
-        errors: &mut Vec<FieldError>,
-    ) -> Option<Self> {
-        if parse_text(value, at, errors, OrgId::parse)? == OrgId::default() {
-            return Some(Self);
-        }
-        errors.push(at.error("there is no such organization"));
-        None
     }
 }
 

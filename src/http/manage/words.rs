@@ -29,7 +29,8 @@ pub(super) const CREATE_AGENT: Words = Words {
     operation_id: "createAgent",
     tag: ApiTag::Agents,
     summary: "Make an agent",
-    description: "Without an `agentId`, a UUID is drawn. Needs an admin scope as well.",
+    description: "Without an `agentId`, which only an admin of the organization `default` chooses, a UUID is drawn. Without an admin \
+        scope, a caller makes only agents that have nothing that its own agent lacks.",
     reply: "The agent, with its secret: it is shown this once.",
 };
 
@@ -39,7 +40,7 @@ pub(super) const PUT_AGENT: Words = Words {
     tag: ApiTag::Agents,
     summary: "Make an agent, or replace all that was decided about it",
     description: "A member that is left out gets the value that creation gives it. With `If-None-Match: *` the agent is \
-        only made. Needs an admin scope as well.",
+        only made, which only an admin of the organization `default` does. Who may replace is as for a patch.",
     reply: "The agent, with its secret if it was just made.",
 };
 
@@ -48,7 +49,8 @@ pub(super) const PATCH_AGENT: Words = Words {
     operation_id: "patchAgent",
     tag: ApiTag::Agents,
     summary: "Change an agent",
-    description: "A JSON Merge Patch (RFC 7396): `null` sets what creation would have set. Needs an admin scope as well.",
+    description: "A JSON Merge Patch (RFC 7396): `null` sets what creation would have set. Without an admin scope, a caller changes only \
+        agents that have nothing that its own agent lacks, before and after the change, and never itself.",
     reply: "The agent.",
 };
 
@@ -57,7 +59,7 @@ pub(super) const DELETE_AGENT: Words = Words {
     operation_id: "deleteAgent",
     tag: ApiTag::Agents,
     summary: "Decommission an agent",
-    description: "For ever: the id is never free again. Needs an admin scope as well.",
+    description: "For ever: the id is never free again. Who may is as for a patch.",
     reply: "The agent.",
 };
 
@@ -76,7 +78,7 @@ pub(super) const REACTIVATE_AGENT: Words = Words {
     operation_id: "reactivateAgent",
     tag: ApiTag::Agents,
     summary: "Let a suspended agent work again",
-    description: "Its old tokens stay dead. Needs an admin scope as well.",
+    description: "Its old tokens stay dead. Who may is as for a patch; what an admin or an operator suspended, only these reactivate.",
     reply: "The agent.",
 };
 
@@ -85,7 +87,7 @@ pub(super) const DECOMMISSION_AGENT: Words = Words {
     operation_id: "decommissionAgent",
     tag: ApiTag::Agents,
     summary: "Stop an agent for ever",
-    description: "The same as `DELETE`, with a reason. Needs an admin scope as well.",
+    description: "The same as `DELETE`. Who may is as for a patch.",
     reply: "The agent.",
 };
 
@@ -113,7 +115,7 @@ pub(super) const CREATE_CREDENTIAL: Words = Words {
     tag: ApiTag::Credentials,
     summary: "Give an agent one more secret",
     description: "Up to `limits.credentials_per_agent` secrets are live at once. An agent may give itself one with any \
-        token. Other agents need `agents:write`, and an admin scope unless the caller's own agent has all that the agent has.",
+        token. For other agents, `agents:write` is needed, and an admin scope unless the caller's own agent has all that the agent has.",
     reply: "The credential, with its secret: it is shown this once.",
 };
 

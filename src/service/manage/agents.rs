@@ -35,6 +35,8 @@ const MAX_NAMESAKES: i64 = 10;
 pub struct NewAgent {
     /// The agent's id. If it is `None`, a UUID is drawn.
     pub agent_id: Option<AgentId>,
+    /// Its organization. If it is `None`, that of whoever makes it.
+    pub org_id: Option<OrgId>,
     /// The agent's secret. If it is `None`, a secret is drawn.
     pub secret: Option<Secret>,
     /// What the operator decides.
@@ -197,14 +199,6 @@ impl Agents {
         found.ok_or_else(|| RejectionCode::AgentNotFound.into())
     }
 
-    pub(super) async fn commit(
-        &self,
-        change: Change,
-        act: &Act,
-    ) -> Result<Outcome, service::Error> {
-        self.commit_write(self.write(change, act)).await
-    }
-
     pub(super) async fn commit_write(&self, write: Write) -> Result<Outcome, service::Error> {
         let outcomes = self.parts.store.commit(vec![write]).await?;
         outcomes.first().copied().ok_or_else(no_outcome)
@@ -225,11 +219,11 @@ impl Agents {
         }
     }
 
-    pub(super) fn new_agent(&self, agent_id: &AgentId, profile: Profile) -> Agent {
+    pub(super) fn new_agent(&self, agent_id: &AgentId, org_id: OrgId, profile: Profile) -> Agent {
         let (now, millis) = (self.parts.clock.now(), self.parts.clock.unix_millis());
         Agent {
             agent_id: agent_id.clone(),
-            org_id: OrgId::default(),
+            org_id,
             profile,
             status: AgentStatus::Active,
             suspended_by: None,

@@ -53,7 +53,7 @@ impl Agents {
         target: &AgentRecord,
         request: &ChangeRequest<'_>,
     ) -> Result<Vec<CommitCondition>, ManageError> {
-        let mut conditions = self.judge(authority, operation, &target.agent)?;
+        let mut conditions = self.judge(authority, operation, Some(&target.agent))?;
         request.demand(Some(target.agent.version))?;
         if request.names_versions() {
             conditions.push(version_of(&target.agent));

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use crate::domain::act::Actor;
-use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::agent::{Agent, AgentStatus, Profile};
 use crate::domain::dominance::{Holdings, ServerDefaults};
+use crate::domain::org::OrgId;
 use crate::domain::permission::{AgentOperation, CallerRights, Denial};
 use crate::domain::refusal::Refusal;
 use crate::domain::rejection::{Rejection, RejectionCode};
@@ -18,6 +19,9 @@ use super::agents::Agents;
 use super::checks::fault;
 use super::error::ManageError;
 use super::request::ChangeRequest;
+
+/// What is said of an organization that does not exist, or does not for the caller.
+pub(super) const UNKNOWN_ORG: &str = "no organization has this id";
 
 /// On whose authority a change is made.
 pub(super) enum Authority {
@@ -33,6 +37,14 @@ impl Authority {
         match self {
             Self::Operator => true,
             Self::Agent(caller) => caller.rights().reaches(agent.org_id.as_str()),
+        }
+    }
+
+    /// The organization of what it makes if no other one is named.
+    pub(super) fn org_id(&self) -> OrgId {
+        match self {
+            Self::Operator => OrgId::default(),
+            Self::Agent(caller) => caller.record.agent.org_id.clone(),
         }
     }
 }
@@ -59,6 +71,15 @@ pub(super) fn holdings(agent: &Agent) -> Holdings<'_> {
         org_id: agent.org_id.as_str(),
         terms: &agent.profile.terms,
         expires_at: agent.profile.expires_at,
+    }
+}
+
+/// The same, if the agent had this profile.
+pub(super) fn holdings_with<'a>(agent: &'a Agent, profile: &'a Profile) -> Holdings<'a> {
+    Holdings {
+        terms: &profile.terms,
+        expires_at: profile.expires_at,
+        ..holdings(agent)
     }
 }
 
@@ -91,12 +112,12 @@ impl Agents {
 
 impl Agents {
     /// Rejects the operation unless the authority suffices for it. Returns what must still be so in
-    /// the commit. `target`: the agent that is changed, as it was read.
+    /// the commit. `target`: the agent that is changed, as it was read; `None` if it is made.
     pub(super) fn judge(
         &self,
         authority: &Authority,
         operation: &AgentOperation<'_>,
-        target: &Agent,
+        target: Option<&Agent>,
     ) -> Result<Vec<CommitCondition>, ManageError> {
         let Authority::Agent(caller) = authority else {
             return Ok(vec![]);
@@ -118,7 +139,7 @@ impl Agents {
         // changes. So a kill in an incident does not depend on whoever else changes the agent.
         let mut conditions = vec![caller];
         if !rights.is_admin {
-            conditions.push(version_of(target));
+            conditions.extend(target.map(version_of));
         }
         Ok(conditions)
     }
@@ -136,7 +157,7 @@ pub(super) fn version_of(agent: &Agent) -> CommitCondition {
 fn rejection(denial: Denial) -> Rejection {
     match denial {
         Denial::OutOfReach => RejectionCode::AgentNotFound.into(),
-        Denial::UnknownOrg => Rejection::of_field("/orgId", "no organization has this id"),
+        Denial::UnknownOrg => Rejection::of_field("/orgId", UNKNOWN_ORG),
         Denial::Forbidden(errors) => Rejection {
             errors,
             ..RejectionCode::Forbidden.into()

@@ -43,11 +43,10 @@ pub(super) fn accepted(outcome: Outcome) -> Result<(), Rejection> {
     match outcome {
         Outcome::Applied | Outcome::Unchanged => Ok(()),
         Outcome::NotFound => Err(RejectionCode::AgentNotFound.into()),
-        // Only a decommissioned agent refuses a change of state. These changes set no id, so there
-        // is no clash.
-        Outcome::Conflict | Outcome::Clash | Outcome::TooMany => {
-            Err(RejectionCode::AgentDecommissioned.into())
-        }
+        // Only a decommissioned agent refuses a change of state or of its secrets.
+        Outcome::Conflict => Err(RejectionCode::AgentDecommissioned.into()),
+        Outcome::Clash => Err(RejectionCode::IdOfUser.into()),
+        Outcome::TooMany => Err(RejectionCode::TooManyCredentials.into()),
         Outcome::TargetChanged | Outcome::CallerChanged | Outcome::Answered => {
             Err(RejectionCode::AgentKeptChanging.into())
         }

@@ -36,12 +36,14 @@ impl Agents {
         if self.is_full(&record) {
             return Err(self.too_many(&record, IN_ALL).into());
         }
-        let (secret, mut credential) = self.make_credential(agent_id, None).await?;
+        let (secret, mut credential) = self
+            .make_or_sketch_credential(agent_id, None, &request)
+            .await?;
         credential.expires_at = terms.expires_at;
         let made = NewSecret {
             agent_id: agent_id.clone(),
             credential: CredentialView::of_new(&credential, terms.label.clone(), request.act),
-            secret: Some(secret).filter(|_| !request.is_dry_run()),
+            secret,
             old_expires_at: None,
             warnings: vec![],
         };
@@ -86,12 +88,14 @@ impl Agents {
         if overlap > 0 && self.is_full(&record) {
             return Err(self.too_many(&record, WITH_OVERLAP).into());
         }
-        let (secret, mut credential) = self.make_credential(agent_id, chosen).await?;
+        let (secret, mut credential) = self
+            .make_or_sketch_credential(agent_id, chosen, &request)
+            .await?;
         credential.expires_at = terms.expires_at;
         let mut made = NewSecret {
             agent_id: agent_id.clone(),
             credential: CredentialView::of_new(&credential, terms.label.clone(), request.act),
-            secret: Some(secret).filter(|_| !request.is_dry_run()),
+            secret,
             old_expires_at: None,
             warnings: vec![],
         };

@@ -16,6 +16,7 @@ use crate::domain::agent::{
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::{Credential, SecretHash, Tag};
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::scope::Scope;
@@ -227,7 +228,7 @@ impl Agents {
                 }
             };
             credential.raw_basic = candidate.raw_basic;
-            let mut agent = self.new_agent(agent_id, candidate.profile);
+            let mut agent = self.new_agent(agent_id, OrgId::default(), candidate.profile);
             // The agent is suspended from its first moment, so it never had a token that would have
             // to be killed.
             agent.status = candidate.status;

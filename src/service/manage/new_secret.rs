@@ -12,8 +12,25 @@ use crate::service::clients::secret::Secret;
 use super::agents::Agents;
 use super::checks::fault;
 use super::error::ManageError;
+use super::request::ChangeRequest;
 
 impl Agents {
+    /// A new secret and its credential. If a change is only tried, there is no secret, and nothing
+    /// verifies the credential: to hash is the dearest step, and the credential is never stored.
+    pub(super) async fn make_or_sketch_credential(
+        &self,
+        agent_id: &AgentId,
+        chosen: Option<Secret>,
+        request: &ChangeRequest<'_>,
+    ) -> Result<(Option<Secret>, Credential), ManageError> {
+        if request.is_dry_run() {
+            let hash = SecretHash(String::new().into());
+            return Ok((None, self.new_credential(agent_id, hash, None, None)?));
+        }
+        let (secret, credential) = self.make_credential(agent_id, chosen).await?;
+        Ok((Some(secret), credential))
+    }
+
     pub(super) async fn make_credential(
         &self,
         agent_id: &AgentId,

@@ -8,6 +8,7 @@ use crate::domain::agent::{
     Agent, AgentName, AgentStatus, Audience, LiveTokens, Profile, RedirectUri, UserId,
 };
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::Rejection;
 use crate::domain::scope::Scope;
@@ -38,6 +39,8 @@ impl LabelsPatch {
 pub struct ProfilePatch {
     /// If it is given, it must be the agent's own id: an id never changes.
     pub agent_id: Option<AgentId>,
+    /// If it is given, it must be the agent's own organization, which never changes.
+    pub org_id: Option<OrgId>,
     /// Its name.
     pub name: Option<AgentName>,
     /// Its description; `Some(None)` removes it.
@@ -76,6 +79,7 @@ impl ProfilePatch {
         let terms = Arc::unwrap_or_clone(terms);
         Self {
             agent_id: None,
+            org_id: None,
             name: Some(name),
             description: Some(about.description),
             owner: Some(about.owner),
@@ -97,6 +101,17 @@ impl ProfilePatch {
             Some(new) if new != agent_id => Err(Rejection::of_field(
                 "/agentId",
                 "an agent's id never changes",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Rejects a change of the organization.
+    pub(super) fn demand_own_org(&self, org_id: &OrgId) -> Result<(), Rejection> {
+        match &self.org_id {
+            Some(new) if new != org_id => Err(Rejection::of_field(
+                "/orgId",
+                "an agent never changes its organization",
             )),
             _ => Ok(()),
         }

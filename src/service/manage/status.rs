@@ -3,12 +3,9 @@
 
 use crate::domain::agent::{Agent, AgentStatus, SuspendedBy};
 use crate::domain::id::AgentId;
-use crate::domain::org::OrgId;
 use crate::domain::permission::AgentOperation;
 use crate::domain::rejection::RejectionCode;
-use crate::domain::scope;
-use crate::service;
-use crate::store::{AgentChange, Change, Freshness, Outcome};
+use crate::store::{AgentChange, Change, Outcome};
 
 use super::agents::Agents;
 use super::attempt::MAX_CONFLICTS;
@@ -68,20 +65,6 @@ impl Agents {
     ) -> Result<AgentView, ManageError> {
         self.change(AgentChange::RevokeTokens, kill, agent_id, request.into())
             .await
-    }
-
-    /// The organization of an agent, and whether the agent is allowed an admin scope. `None` for an
-    /// unknown agent.
-    pub(crate) async fn org_and_power(
-        &self,
-        agent_id: &AgentId,
-    ) -> Result<Option<(OrgId, bool)>, service::Error> {
-        let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
-        Ok(found.map(|record| {
-            let scopes = &record.agent.profile.terms.scopes;
-            let is_admin = scopes.iter().any(|held| scope::is_admin(held.as_str()));
-            (record.agent.org_id.clone(), is_admin)
-        }))
     }
 
     /// Makes one change of state, and shows the agent after it. What the decision rests on is

@@ -2,24 +2,24 @@
 //! order of steps.
 
 use crate::domain::act::Act;
-use crate::domain::agent::{LiveTokens, Profile};
+use crate::domain::agent::LiveTokens;
 use crate::domain::id::AgentId;
+use crate::domain::permission::AgentOperation;
 use crate::domain::rejection::RejectionCode;
-use crate::store::{AgentChange, AgentRecord, Change, Freshness, Outcome};
+use crate::store::{AgentChange, Change, Freshness, Outcome};
 
 use crate::service::clients::secret::Secret;
 
 use super::agents::Agents;
-use super::checks::{demand_none, scope_errors};
+use super::attempt::MAX_CONFLICTS;
+use super::authority::{holdings, holdings_with};
+use super::checks::{accepted, demand_none, scope_errors};
 use super::credentials::Rotation;
 use super::error::ManageError;
 use super::patch::{ProfilePatch, brings_end_forward, narrowed_warning};
 use super::request::ChangeRequest;
 use super::scope_risk::open_warnings;
 use super::view::AgentView;
-
-/// How often an update is repeated because somebody else changed the agent meanwhile.
-const MAX_CONFLICTS: usize = 5;
 
 /// The warning about tokens that were killed without being asked for.
 const ENDED_EARLIER: &str = "the agent expires earlier than before: its live tokens are killed";
@@ -54,79 +54,65 @@ impl Agents {
         errors.extend(patch.plan.iter().flat_map(|plan| self.plan_errors(plan)));
         demand_none(errors)?;
         for _ in 0..MAX_CONFLICTS {
-            let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
-            request.demand(found.as_ref().map(|record| record.agent.version))?;
-            let record = found.ok_or(RejectionCode::AgentNotFound)?;
-            let profile = patch.apply(&record.agent.profile)?;
-            if profile == record.agent.profile && patch.tokens == LiveTokens::Keep {
+            let (authority, record) = self.reached(agent_id, &request).await?;
+            let agent = &record.agent;
+            let profile = patch.apply(&agent.profile)?;
+            let is_forward = brings_end_forward(&agent.profile, &profile);
+            let tokens = if is_forward {
+                LiveTokens::Kill
+            } else {
+                patch.tokens
+            };
+            let operation = AgentOperation::Change {
+                before: holdings(agent),
+                after: holdings_with(agent, &profile),
+                tokens,
+            };
+            let conditions = self.allowed(&authority, &operation, &record, &request)?;
+            patch.demand_own_org(&agent.org_id)?;
+            if profile == agent.profile && patch.tokens == LiveTokens::Keep {
                 let shown = self.view(&record).await?;
                 return Ok(AgentView { warnings, ..shown });
             }
-            if record.agent.status.is_final() {
+            if agent.status.is_final() {
                 return Err(RejectionCode::AgentDecommissioned.into());
             }
-            if let Some(mut view) = self.update_once(&record, profile, patch, request).await? {
-                warnings.append(&mut view.warnings);
-                return Ok(AgentView { warnings, ..view });
+            let narrowed = match tokens {
+                LiveTokens::Kill if patch.tokens == LiveTokens::Keep => {
+                    Some(ENDED_EARLIER.to_owned())
+                }
+                LiveTokens::Keep => narrowed_warning(agent, &profile, self.parts.default_ttl),
+                LiveTokens::Kill => None,
+            };
+            let change = Change::Agent(AgentChange::Update {
+                agent_id: agent_id.clone(),
+                expected_version: agent.version,
+                before: Box::new(agent.profile.clone()),
+                profile: Box::new(profile),
+                tokens,
+            });
+            let write = self.write(change, request.act).only_if(conditions);
+            let Some(attempt) = self.attempt(write, agent_id, &request).await? else {
+                continue;
+            };
+            match attempt.outcome {
+                // Somebody else was faster.
+                Outcome::Conflict => continue,
+                Outcome::Clash => return Err(RejectionCode::IdOfUser.into()),
+                outcome => accepted(outcome)?,
             }
+            warnings.extend(narrowed);
+            let view = match &attempt.tried {
+                Some(record) => self.view(record).await?,
+                None => self.show(agent_id).await?,
+            };
+            return Ok(AgentView {
+                tokens_killed: tokens == LiveTokens::Kill && !request.is_dry_run(),
+                warnings,
+                ..view
+            });
         }
         Err(RejectionCode::AgentKeptChanging.into())
-    }
-
-    /// Changes the profile of this version of an agent. `None` if somebody else changed it
-    /// meanwhile.
-    async fn update_once(
-        &self,
-        record: &AgentRecord,
-        profile: Profile,
-        patch: &ProfilePatch,
-        request: ChangeRequest<'_>,
-    ) -> Result<Option<AgentView>, ManageError> {
-        let agent_id = &record.agent.agent_id;
-        let is_forward = brings_end_forward(&record.agent.profile, &profile);
-        let tokens = if is_forward {
-            LiveTokens::Kill
-        } else {
-            patch.tokens
-        };
-        let narrowed = match tokens {
-            LiveTokens::Kill if patch.tokens == LiveTokens::Keep => Some(ENDED_EARLIER.to_owned()),
-            LiveTokens::Keep => narrowed_warning(&record.agent, &profile, self.parts.default_ttl),
-            LiveTokens::Kill => None,
-        };
-        let change = Change::Agent(AgentChange::Update {
-            agent_id: agent_id.clone(),
-            expected_version: record.agent.version,
-            before: Box::new(record.agent.profile.clone()),
-            profile: Box::new(profile),
-            tokens,
-        });
-        let (outcome, tried) = if request.is_dry_run() {
-            let write = self.write(change, request.act);
-            let tried = self.parts.records.rehearse(&write, agent_id).await?;
-            (tried.outcome, tried.agent)
-        } else {
-            (self.commit(change, request.act).await?, None)
-        };
-        match outcome {
-            Outcome::Applied | Outcome::Unchanged => {}
-            Outcome::NotFound => return Err(RejectionCode::AgentNotFound.into()),
-            Outcome::Clash => return Err(RejectionCode::IdOfUser.into()),
-            Outcome::Conflict
-            | Outcome::TooMany
-            | Outcome::TargetChanged
-            | Outcome::CallerChanged
-            | Outcome::Answered => return Ok(None),
-        }
-        let view = match &tried {
-            Some(record) => self.view(record).await?,
-            None => self.show(agent_id).await?,
-        };
-        Ok(Some(AgentView {
-            tokens_killed: tokens == LiveTokens::Kill && !request.is_dry_run(),
-            warnings: narrowed.into_iter().collect(),
-            ..view
-        }))
     }
 
     /// The same as [`Self::update`], and gives the agent a secret that its operator chose. If this

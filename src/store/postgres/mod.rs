@@ -49,6 +49,7 @@ mod log;
 mod migrate;
 mod open;
 mod options;
+mod orgs;
 mod places;
 mod prune;
 mod query_planning;

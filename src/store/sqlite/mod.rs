@@ -41,6 +41,7 @@ mod killed;
 mod lane;
 mod log;
 mod open;
+mod orgs;
 mod places;
 mod prune;
 mod record;

@@ -237,6 +237,7 @@ impl<'d> TestApp<'d> {
         };
         let agent_id = id.map(|id| AgentId::parse(id).unwrap());
         let new = NewAgent {
+            org_id: None,
             agent_id,
             secret: None,
             profile,

@@ -25,6 +25,7 @@ mod demands;
 mod disabled;
 mod documents;
 mod dominance;
+mod dominance_writes;
 mod escalation;
 mod events;
 mod expiry;

@@ -7,6 +7,7 @@ use sealwright::testing::domain::agent::{AgentName, Epoch};
 use sealwright::testing::domain::agent_filter::AgentFilter;
 use sealwright::testing::domain::event::search::{EventCriteria, EventOrder};
 use sealwright::testing::domain::id::HolderId;
+use sealwright::testing::domain::org::OrgId;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Moment;
 use sealwright::testing::domain::usage::Day;
@@ -49,6 +50,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
             issued_from: NOW,
         }],
     );
+    let org = OrgId::default();
     let (name, filter) = (AgentName::parse("x").unwrap(), AgentFilter::default());
     let credentials = CredentialQuery {
         now: NOW,
@@ -89,6 +91,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         scope_counts(None),
         scope_holders(&scope, None, 10),
         plan_counts(None),
+        org_exists(&org),
         revocations(0, NOW, NOW),
         killed_tokens(&tokens, None, NOW, 10),
         killed_tokens(&tokens, Some(0), NOW, 10),

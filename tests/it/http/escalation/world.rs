@@ -80,6 +80,7 @@ impl<'a> World<'a> {
 
     async fn make(&self, sample: &Sample) -> Agent {
         let new = NewAgent {
+            org_id: None,
             agent_id: None,
             secret: None,
             profile: sample.profile(),
