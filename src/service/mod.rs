@@ -4,10 +4,11 @@
 //!
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
-//! token is valid), [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`],
+//! token is valid) with `caller`, [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`],
 //! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`]; for operators [`manage`];
 //! what follows from recorded events [`journal`].
 
+mod caller;
 pub(crate) mod clients;
 pub(crate) mod clock;
 pub(crate) mod codes;

@@ -10,18 +10,15 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
 use crate::clock::{Clock as _, StoreClock};
-use crate::domain::agent::Epoch;
 use crate::domain::context::RequestContext;
 use crate::domain::id::{AgentId, Jti, Kid};
-use crate::domain::org::{OrgId, Reach};
+use crate::domain::org::OrgId;
 use crate::domain::refusal::Refusal;
-use crate::domain::scope::{self, BUILT_IN};
-use crate::domain::time::Timestamp;
-use crate::domain::token::{TokenVerdict, is_expired, judge_token};
-use crate::keys::claims::Claims;
+use crate::domain::token::TokenVerdict;
 use crate::keys::{Keyring, Verified};
-use crate::store::{Standing, Store, TokenRef};
+use crate::store::{Store, TokenRef};
 
+pub use super::caller::{Caller, Genuine};
 use super::error::Error;
 use super::keys::KeyService;
 
@@ -32,101 +29,10 @@ const MAX_VERIFIED: u64 = 20_000;
 /// The cache has room for this many at the start, and grows if there are more.
 const EXPECTED: usize = 1_000;
 
-/// A token that this store's keys signed, with its ids parsed.
-#[derive(Debug)]
-pub struct Genuine {
-    /// The claims of the token.
-    pub claims: Claims,
-    /// The ids by which the store knows the token.
-    pub reference: TokenRef,
-}
-
-impl Genuine {
-    /// Whether the token has expired.
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        is_expired(Timestamp(self.claims.exp), now)
-    }
-
-    /// The verdict on the token, with what the store knows of it.
-    pub(super) fn verdict(&self, standing: &Standing, now: Timestamp) -> TokenVerdict {
-        let (exp, epoch) = (Timestamp(self.claims.exp), Epoch(self.claims.epoch));
-        // An earlier release does not bound the `exp` of its tokens.
-        let exp = standing.expires_at.map_or(exp, |end| end.min(exp));
-        judge_token(exp, epoch, standing.revoked, standing.agent, now)
-    }
-}
-
 /// A token that is alive, and the organisation of its agent.
 struct Living {
     token: Arc<Genuine>,
     org_id: OrgId,
-}
-
-/// The caller of one of the server's own endpoints, by its Bearer token.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    token: Arc<Genuine>,
-    org_id: OrgId,
-}
-
-impl Caller {
-    /// The agent that calls.
-    pub fn agent_id(&self) -> &AgentId {
-        &self.token.reference.agent_id
-    }
-
-    /// The organisation of the agent that calls.
-    pub(crate) fn org_id(&self) -> &OrgId {
-        &self.org_id
-    }
-
-    /// The token's scopes.
-    pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.token
-            .claims
-            .scope
-            .split(' ')
-            .filter(|scope| !scope.is_empty())
-    }
-
-    /// The epoch in which the token was issued.
-    pub(super) fn epoch(&self) -> Epoch {
-        Epoch(self.token.claims.epoch)
-    }
-
-    /// Whether the token has this built-in scope. No other scope opens anything here (contract §3).
-    pub fn may(&self, scope: &str) -> bool {
-        BUILT_IN.iter().any(|b| b.name == scope) && self.token.claims.has_scope(scope)
-    }
-
-    /// Refuses a caller without this built-in scope.
-    pub fn require(&self, scope: &'static str) -> Result<(), Refusal> {
-        if self.may(scope) {
-            Ok(())
-        } else {
-            Err(Refusal::InsufficientScope(scope))
-        }
-    }
-
-    /// Whether the token has an admin scope, which gives access to what belongs to other agents.
-    pub fn is_admin(&self) -> bool {
-        self.token.claims.scope.split(' ').any(scope::is_admin)
-    }
-
-    /// Which organisations' data the caller sees.
-    pub(crate) fn reach(&self) -> Reach {
-        Reach::of(self.org_id.as_str(), self.is_admin())
-    }
-
-    /// The organisation that the caller is limited to; `None` if it sees all of them.
-    pub(crate) fn limited_to(&self) -> Option<&OrgId> {
-        (self.reach() == Reach::Own).then_some(&self.org_id)
-    }
-
-    /// Whether the caller sees what belongs to this organisation.
-    pub(crate) fn reaches(&self, org_id: &OrgId) -> bool {
-        self.reach() == Reach::All || self.org_id == *org_id
-    }
 }
 
 /// What a gateway demands of a live token. All demands must be met.
@@ -292,7 +198,7 @@ impl Tokens {
             .iter()
             .any(|own| claims.aud.contains(own));
         if for_us && claims.sub == claims.client_id {
-            Ok(Caller { token, org_id })
+            Ok(Caller::new(token, org_id))
         } else {
             Err(Refusal::InvalidToken)
         }
