@@ -150,6 +150,14 @@ impl Act {
         }
     }
 
+    /// The agent that acts, if an agent does.
+    pub fn agent_id(&self) -> Option<&AgentId> {
+        match &self.who {
+            Actor::Agent(agent_id) => Some(agent_id),
+            Actor::Operator(_) | Actor::System => None,
+        }
+    }
+
     /// The same act, with the reason that the actor gave.
     #[must_use]
     pub fn because(self, reason: Option<ChangeReason>) -> Self {

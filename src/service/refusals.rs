@@ -4,7 +4,7 @@
 //! its client is told. A refusal never writes on its own request, so a flood of refused requests
 //! costs the store a few rows a minute.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +15,7 @@ use crate::domain::event::detail::split;
 use crate::domain::event::reason::{RefusalCount, RefusalReason};
 use crate::domain::event::source::EventSource;
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
 use crate::store::{Change, Records, RefusedRequests, Store, Write};
 
@@ -144,23 +145,26 @@ impl Refusals {
         to: Timestamp,
         counts: &HashMap<RefusalKey, i64>,
     ) -> Result<(), Error> {
-        let named: HashSet<&AgentId> = counts
+        let told: HashSet<&AgentId> = counts
             .keys()
-            .filter(|counted| counted.is_unproven)
             .filter_map(|counted| counted.agent_id.as_ref())
             .collect();
-        let named: Vec<AgentId> = named.into_iter().cloned().collect();
-        let existing = self.records.existing_agents(&named).await?;
-        let counts = settle(counts, &existing);
-        let writes = split(counts)
-            .into_iter()
-            .map(|counts| {
-                Write::new(
-                    Act::system(self.clock.moment()),
-                    Change::Refusals(RefusedRequests { from, to, counts }),
-                )
-            })
-            .collect();
+        let told: Vec<AgentId> = told.into_iter().cloned().collect();
+        let orgs = self.records.agent_orgs(&told).await?;
+        let mut writes = Vec::new();
+        for (org_id, counts) in by_org(settle(counts, &orgs), &orgs) {
+            let org_id = Some(org_id).filter(|org_id| *org_id != OrgId::default());
+            writes.extend(split(counts).into_iter().map(|counts| {
+                let org_id = org_id.clone();
+                let refused = RefusedRequests {
+                    from,
+                    to,
+                    counts,
+                    org_id,
+                };
+                Write::new(Act::system(self.clock.moment()), Change::Refusals(refused))
+            }));
+        }
         self.store.commit(writes).await?;
         Ok(())
     }
@@ -170,14 +174,32 @@ impl Refusals {
     }
 }
 
+/// The counts of each organisation, so that no event tells one organisation the agents of another.
+/// Counts without an agent belong to the first one.
+fn by_org(
+    counts: Vec<RefusalCount>,
+    orgs: &HashMap<AgentId, OrgId>,
+) -> BTreeMap<OrgId, Vec<RefusalCount>> {
+    let mut parts: BTreeMap<OrgId, Vec<RefusalCount>> = BTreeMap::new();
+    for count in counts {
+        let org_id = count.agent_id.as_ref().and_then(|id| orgs.get(id));
+        let org_id = org_id.cloned().unwrap_or_default();
+        parts.entry(org_id).or_default().push(count);
+    }
+    parts
+}
+
 /// The counts in a fixed order, after the ids that requests named were looked up: an id that does
 /// not exist is an unknown client and is not told.
-fn settle(counts: &HashMap<RefusalKey, i64>, existing: &HashSet<AgentId>) -> Vec<RefusalCount> {
+fn settle(
+    counts: &HashMap<RefusalKey, i64>,
+    existing: &HashMap<AgentId, OrgId>,
+) -> Vec<RefusalCount> {
     let mut settled: HashMap<(Option<&AgentId>, RefusalReason, Option<EventSource>), i64> =
         HashMap::new();
     for (counted, count) in counts {
         let (agent_id, reason) = match &counted.agent_id {
-            Some(id) if counted.is_unproven && existing.contains(id) => {
+            Some(id) if counted.is_unproven && existing.contains_key(id) => {
                 (Some(id), RefusalReason::WrongSecret)
             }
             Some(_) if counted.is_unproven => (None, RefusalReason::UnknownClient),
@@ -250,7 +272,7 @@ mod tests {
             (counted("proven", false, RefusalReason::Suspended), 6),
             (RefusalKey::OTHER, 7),
         ]);
-        let existing = HashSet::from([AgentId::parse("real").unwrap()]);
+        let existing = HashMap::from([(AgentId::parse("real").unwrap(), OrgId::default())]);
         let told: Vec<(Option<String>, String, i64)> = settle(&counts, &existing)
             .into_iter()
             .map(|count| {

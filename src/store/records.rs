@@ -5,7 +5,7 @@
 //! meets a broken connection, the backend tries it again until the call's timeout. Must not know
 //! how a token is counted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -101,8 +101,11 @@ pub trait ReadAgents: Send + Sync {
         month: Month,
     ) -> Result<HashMap<AgentId, i64>, StoreError>;
 
-    /// Those of these ids that an agent has.
-    async fn existing_agents(&self, agent_ids: &[AgentId]) -> Result<HashSet<AgentId>, StoreError>;
+    /// The organisation of each of these agents. Ids that no agent has are absent.
+    async fn agent_orgs(
+        &self,
+        agent_ids: &[AgentId],
+    ) -> Result<HashMap<AgentId, OrgId>, StoreError>;
 }
 
 /// The revocation list.

@@ -65,9 +65,11 @@ impl Event {
         }
     }
 
-    /// The organisation that it concerns. Events about agents do not tell their organisation.
+    /// The organisation that it concerns. Events about an agent do not know the organisation; the
+    /// store adds it.
     pub fn org_id(&self) -> Option<&str> {
         match self {
+            Self::AuthRefused { org_id, .. } => org_id.as_deref(),
             Self::OrgCreated(org)
             | Self::OrgUpdated(org)
             | Self::OrgSuspended(org)
@@ -106,7 +108,9 @@ impl Event {
         let members = match self {
             Self::TokenIssued { terms, .. } => terms.detail_json(),
             Self::TokenRevoked { .. } | Self::AgentReactivated(_) => Map::new(),
-            Self::AuthRefused { from, to, counts } => object([
+            Self::AuthRefused {
+                from, to, counts, ..
+            } => object([
                 ("from", from.to_rfc3339().into()),
                 ("to", to.to_rfc3339().into()),
                 ("counts", counts.iter().map(count_json).collect()),
@@ -349,6 +353,7 @@ mod tests {
             from: Timestamp(0),
             to: Timestamp(60),
             counts: vec![count(Some(agent()))],
+            org_id: None,
         };
         let counts = json!([
             { "agentId": "a", "reason": "wrong_secret", "source": "192.0.2.0/24", "count": 3 }
@@ -605,6 +610,7 @@ mod tests {
                 from: Timestamp(0),
                 to: Timestamp(60),
                 counts: counts.clone(),
+                org_id: None,
             };
             let detail = event.detail_json().unwrap();
             assert!(canonicalize_object(&detail).unwrap().len() <= MAX_DETAIL_BYTES);

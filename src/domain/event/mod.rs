@@ -62,6 +62,9 @@ pub enum Event {
         to: Timestamp,
         /// The counts.
         counts: Vec<RefusalCount>,
+        /// The organisation of all agents in it. `None` for the first one, to which the counts
+        /// without an agent belong too.
+        org_id: Option<String>,
     },
     /// An agent was made.
     AgentCreated {

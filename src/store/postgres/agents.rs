@@ -1,6 +1,6 @@
 //! Reads about agents, on PostgreSQL. The same functions in the same order as on SQLite.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,6 +8,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
+use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentName, RedirectUri, UserId};
 use crate::domain::agent_filter::AgentFilter;
 use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
@@ -53,8 +54,11 @@ impl ReadAgents for PostgresStore {
         ask_again!(self.general, used, agent_ids, month).await
     }
 
-    async fn existing_agents(&self, agent_ids: &[AgentId]) -> Result<HashSet<AgentId>, StoreError> {
-        ask_again!(self.general, existing_agents, agent_ids).await
+    async fn agent_orgs(
+        &self,
+        agent_ids: &[AgentId],
+    ) -> Result<HashMap<AgentId, OrgId>, StoreError> {
+        ask_again!(self.general, agent_orgs, agent_ids).await
     }
 }
 
@@ -191,18 +195,21 @@ pub(super) async fn used(
     rows.into_iter().map(used).collect()
 }
 
-pub(super) async fn existing_agents(
+pub(super) async fn agent_orgs(
     conn: &mut PgConnection,
     agent_ids: &[AgentId],
-) -> sqlx::Result<HashSet<AgentId>> {
+) -> sqlx::Result<HashMap<AgentId, OrgId>> {
     let ids: Vec<&str> = agent_ids.iter().map(AgentId::as_str).collect();
-    let rows: Vec<String> =
-        sqlx::query_scalar("select agent_id from agent where agent_id = any($1)")
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("select agent_id, org_id from agent where agent_id = any($1)")
             .bind(&ids)
             .fetch_all(conn)
             .await?;
-    let id = |id: String| AgentId::parse(&id).map_err(broken);
-    rows.into_iter().map(id).collect()
+    let pair =
+        |(id, org): (String, String)| Ok::<_, Invalid>((AgentId::parse(&id)?, OrgId::parse(&org)?));
+    rows.into_iter()
+        .map(|row| pair(row).map_err(broken))
+        .collect()
 }
 
 fn credential_row(row: &PgRow, agent_id: &AgentId) -> sqlx::Result<Option<Credential>> {

@@ -1,6 +1,6 @@
 //! Reads about agents, on SQLite. The same functions in the same order as on PostgreSQL.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,6 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use uuid::Uuid;
 
+use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentName, RedirectUri, UserId};
 use crate::domain::agent_filter::AgentFilter;
 use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
@@ -54,8 +55,11 @@ impl ReadAgents for SqliteStore {
         ask_again!(self.readers, used, agent_ids, month).await
     }
 
-    async fn existing_agents(&self, agent_ids: &[AgentId]) -> Result<HashSet<AgentId>, StoreError> {
-        ask_again!(self.readers, existing_agents, agent_ids).await
+    async fn agent_orgs(
+        &self,
+        agent_ids: &[AgentId],
+    ) -> Result<HashMap<AgentId, OrgId>, StoreError> {
+        ask_again!(self.readers, agent_orgs, agent_ids).await
     }
 }
 
@@ -190,15 +194,19 @@ pub(super) async fn used(
     rows.into_iter().map(used).collect()
 }
 
-pub(super) async fn existing_agents(
+pub(super) async fn agent_orgs(
     conn: &mut SqliteConnection,
     agent_ids: &[AgentId],
-) -> sqlx::Result<HashSet<AgentId>> {
+) -> sqlx::Result<HashMap<AgentId, OrgId>> {
     let ids = row::list(agent_ids.iter().map(AgentId::as_str));
-    let sql = "select agent_id from agent where agent_id in (select value from json_each(?1))";
-    let rows: Vec<String> = sqlx::query_scalar(sql).bind(ids).fetch_all(conn).await?;
-    let id = |id: String| AgentId::parse(&id).map_err(broken);
-    rows.into_iter().map(id).collect()
+    let sql =
+        "select agent_id, org_id from agent where agent_id in (select value from json_each(?1))";
+    let rows: Vec<(String, String)> = sqlx::query_as(sql).bind(ids).fetch_all(conn).await?;
+    let pair =
+        |(id, org): (String, String)| Ok::<_, Invalid>((AgentId::parse(&id)?, OrgId::parse(&org)?));
+    rows.into_iter()
+        .map(|row| pair(row).map_err(broken))
+        .collect()
 }
 
 fn credential_row(row: &SqliteRow, agent_id: &AgentId) -> sqlx::Result<Option<Credential>> {

@@ -3,6 +3,7 @@
 
 use crate::domain::event::Event;
 use crate::domain::event::reason::RefusalCount;
+use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
 
 /// What one `auth.refused` event tells.
@@ -14,6 +15,8 @@ pub struct RefusedRequests {
     pub to: Timestamp,
     /// The counts: as many as one event has room for.
     pub counts: Vec<RefusalCount>,
+    /// The organisation of their agents, unless it is the first one.
+    pub org_id: Option<OrgId>,
 }
 
 impl RefusedRequests {
@@ -23,6 +26,7 @@ impl RefusedRequests {
             from: self.from,
             to: self.to,
             counts: self.counts.clone(),
+            org_id: self.org_id.as_ref().map(OrgId::to_string),
         }
     }
 }

@@ -81,7 +81,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         agents(None, 10),
         agents_where(&filter, None, None, 10),
         agents_named(&name, 10),
-        existing_agents(&agents),
+        agent_orgs(&agents),
         credentials(&agents[0], credentials),
         agent_usage(&agents[0], Day(0), Day(1)),
         quota_uses(&agents, NOW.month()),

@@ -32,7 +32,7 @@ async fn a_rehearsal_tells_the_outcome_and_the_agent_and_writes_nothing(db: &Dat
     let made = tried.unwrap().agent.unwrap();
     assert_eq!(made.credentials.len(), 1);
     assert_eq!(read(&*store, "a").await, before);
-    let exist = store.existing_agents(&[id("a"), id("b")]).await.unwrap();
+    let exist = store.agent_orgs(&[id("a"), id("b")]).await.unwrap();
     assert_eq!(exist.len(), 1);
     let rows = store.events(0, i64::MAX, 100).await.unwrap();
     assert!(rows.iter().all(|row| row.id <= events), "{rows:?}");

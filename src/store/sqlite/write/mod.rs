@@ -171,7 +171,9 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
     }
 }
 
-/// Records an event at this time.
+/// Records an event at this time. It belongs to the organisation that it names, else to that of
+/// the agent that it concerns, else to that of the agent that caused it. The first organisation is
+/// not written down: it has all events that name none.
 async fn record(
     conn: &mut SqliteConnection,
     at: Timestamp,
@@ -180,7 +182,8 @@ async fn record(
 ) -> sqlx::Result<()> {
     let sql = "insert into audit_event (at, kind, actor, agent_id, jti, expires_at, detail, credential_id, org_id,
                                         source, request, reason, data)
-               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+                       coalesce(?9, (select nullif(org_id, 'default') from agent where agent_id = ?14)), ?10, ?11, ?12, ?13)";
     let credential_id = event.credential_id().or(act.credential);
     let data = event.data().map_err(|e| sqlx::Error::Encode(e.into()))?;
     let (jti, expires_at) = event.token().unzip();
@@ -198,6 +201,7 @@ async fn record(
         .bind(act.request_id.map(RequestRef::to_bytes))
         .bind(act.reason.as_ref().map(ChangeReason::as_str))
         .bind(data.as_ref().map(Detail::as_str))
+        .bind(event.agent_id().or(act.agent_id()).map(AgentId::as_str))
         .execute(conn)
         .await
         .map(drop)
