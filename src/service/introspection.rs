@@ -8,7 +8,9 @@ use std::sync::Arc;
 use crate::domain::agent::Terms;
 use crate::domain::context::RequestContext;
 use crate::domain::id::AgentId;
+use crate::domain::org::{OrgId, Reach};
 use crate::domain::refusal::Refusal;
+use crate::domain::scope::{Scope, is_admin};
 
 use super::error::Error;
 use super::limits::Limits;
@@ -19,8 +21,15 @@ const SCOPE: &str = "tokens:read";
 
 /// Who asks about a token.
 pub enum Introspector<'a> {
-    /// An active agent that authenticated with its secret, and its terms.
-    Client(&'a AgentId, &'a Terms),
+    /// An active agent that authenticated with its secret.
+    Client {
+        /// The agent.
+        agent_id: &'a AgentId,
+        /// Its organisation.
+        org_id: &'a OrgId,
+        /// Its terms.
+        terms: &'a Terms,
+    },
     /// The holder of this Bearer token, which has not been verified yet.
     Bearer(&'a str),
 }
@@ -37,7 +46,7 @@ impl Introspection {
         Self { tokens, limits }
     }
 
-    /// The token, if it is alive. Notes in `context` who holds the Bearer token, before anything is
+    /// The token, if it is alive and within the caller's reach. Notes in `context` who holds the Bearer token, before anything is
     /// refused to that holder.
     pub async fn introspect(
         &self,
@@ -46,10 +55,16 @@ impl Introspection {
         context: &RequestContext,
     ) -> Result<Option<Arc<Genuine>>, Error> {
         match asks {
-            Introspector::Client(agent_id, terms) => {
+            Introspector::Client {
+                agent_id,
+                org_id,
+                terms,
+            } => {
                 self.limits.charge_introspection(agent_id)?;
-                demand_scope(terms.scopes.iter().any(|scope| scope.as_str() == SCOPE))?;
-                self.tokens.live(token).await
+                let mut held = terms.scopes.iter().map(Scope::as_str);
+                demand_scope(held.clone().any(|scope| scope == SCOPE))?;
+                let reach = Reach::of(org_id.as_str(), held.any(is_admin));
+                self.tokens.live(token, reach, org_id).await
             }
             Introspector::Bearer(bearer) => {
                 let (caller, found) = self.tokens.caller_and_live(bearer, token).await?;

@@ -12,13 +12,13 @@ use quick_cache::sync::Cache;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::context::RequestContext;
 use crate::domain::id::{AgentId, Jti, Kid};
-use crate::domain::org::OrgId;
+use crate::domain::org::{OrgId, Reach};
 use crate::domain::refusal::Refusal;
 use crate::domain::token::TokenVerdict;
 use crate::keys::{Keyring, Verified};
 use crate::store::{Store, TokenRef};
 
-pub use super::caller::{Caller, Genuine};
+pub(crate) use super::caller::{Caller, Genuine};
 use super::error::Error;
 use super::keys::KeyService;
 
@@ -138,14 +138,20 @@ impl Tokens {
         }))
     }
 
-    /// The token if it is alive.
-    pub(super) async fn live(&self, token: &str) -> Result<Option<Arc<Genuine>>, Error> {
+    /// The token if it is alive and somebody in the organisation `own` with this reach sees it.
+    pub(super) async fn live(
+        &self,
+        token: &str,
+        reach: Reach,
+        own: &OrgId,
+    ) -> Result<Option<Arc<Genuine>>, Error> {
         let [token] = self.alive([self.read(token).await?]).await?;
-        Ok(token.map(|living| living.token))
+        let seen = token.filter(|living| reach.covers(own.as_str(), living.org_id.as_str()));
+        Ok(seen.map(|living| living.token))
     }
 
-    /// The caller that the Bearer token names, as in [`Self::caller`], and `token` if it is alive.
-    /// One look-up for both.
+    /// The caller that the Bearer token names, as in [`Self::caller`], and `token` if it is alive
+    /// and the caller sees it. One look-up for both.
     pub(super) async fn caller_and_live(
         &self,
         bearer: &str,
@@ -153,7 +159,9 @@ impl Tokens {
     ) -> Result<(Caller, Option<Arc<Genuine>>), Error> {
         let (caller, token) = (self.read(bearer).await?, self.read(token).await?);
         let [caller, token] = self.alive([caller, token]).await?;
-        Ok((self.admit(caller)?, token.map(|living| living.token)))
+        let caller = self.admit(caller)?;
+        let seen = token.filter(|living| caller.reaches(&living.org_id));
+        Ok((caller, seen.map(|living| living.token)))
     }
 
     /// The caller that a Bearer token names (RFC 6750), if the token is alive and was issued for

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::domain::agent::Terms;
 use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::org::OrgId;
 use crate::domain::refusal::Refusal;
 use crate::service::look::Look;
 
@@ -35,7 +36,9 @@ pub(super) enum CallerProof<'c> {
     Client {
         /// An active agent.
         agent_id: AgentId,
-        /// The agent's terms.
+        /// Its organisation.
+        org_id: OrgId,
+        /// Its terms.
         terms: Arc<Terms>,
         /// The credential that the secret belongs to. `None` if it has expired since.
         credential: Option<CredentialId>,
@@ -100,6 +103,7 @@ impl<'f> TokenQuestion<'f> {
             .await?;
         Ok(CallerProof::Client {
             agent_id: record.agent.agent_id.clone(),
+            org_id: record.agent.org_id.clone(),
             terms: Arc::clone(&record.agent.profile.terms),
             credential: state.authenticator.credential_of(&record, &credentials),
         })

@@ -41,8 +41,15 @@ pub(crate) async fn introspect_token(
     let asks = match &proof {
         CallerProof::Bearer(bearer) => Introspector::Bearer(bearer),
         CallerProof::Client {
-            agent_id, terms, ..
-        } => Introspector::Client(agent_id, terms),
+            agent_id,
+            org_id,
+            terms,
+            ..
+        } => Introspector::Client {
+            agent_id,
+            org_id,
+            terms,
+        },
     };
     let found = state
         .introspection

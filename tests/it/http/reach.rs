@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use super::on_both;
-use crate::harness::app::{AGENTS, Agent, REVOKE, TestApp, bearer, encode};
+use crate::harness::app::{AGENTS, Agent, INTROSPECT, REVOKE, TestApp, bearer, encode};
 
 on_both! {
+    a_token_out_of_reach_is_as_unknown_as_a_forged_one,
     scopes_and_plans_count_the_agents_in_reach,
     a_cursor_goes_on_only_for_callers_with_the_same_reach,
     a_caller_sees_its_own_organisation_and_an_admin_of_the_first_one_sees_all,
@@ -158,6 +159,35 @@ async fn scopes_and_plans_count_the_agents_in_reach(app: &TestApp<'_>) {
                 assert!(row["warnings"][0].as_str().unwrap().contains("lost"));
             }
             other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn a_token_out_of_reach_is_as_unknown_as_a_forged_one(app: &TestApp<'_>) {
+    let scopes = "tokens:read admin:orgs";
+    let [here, admin, there, admin_there] = [
+        app.agent_named("d-reader", "tokens:read").await,
+        app.agent_named("d-admin", scopes).await,
+        app.agent_named("o-reader", "tokens:read").await,
+        app.agent_named("o-admin", scopes).await,
+    ];
+    move_to_other(app).await;
+    let tokens = [app.token(&here).await, app.token(&there).await];
+    for (caller, seen) in [
+        (&here, [true, false]),
+        (&admin, [true, true]),
+        (&there, [false, true]),
+        (&admin_there, [false, true]),
+    ] {
+        let bearer = bearer(&app.token(caller).await);
+        for (token, seen) in tokens.iter().zip(seen) {
+            let form = format!("token={}", encode(token));
+            let by_bearer = app.post_as(&bearer, INTROSPECT, &form).await;
+            let by_secret = app.introspect(caller, token).await;
+            for answer in [by_bearer, by_secret] {
+                assert_eq!(answer.json()["active"], seen, "{caller:?}");
+                assert_eq!(answer.keys().len() == 1, !seen, "{answer:?}");
+            }
         }
     }
 }
