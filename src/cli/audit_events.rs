@@ -81,6 +81,7 @@ pub(super) async fn list(
     let mut query = AuditQuery {
         filter,
         order,
+        org_id: None,
         after: None,
         limit,
     };
@@ -125,7 +126,7 @@ pub(super) async fn export(
 ) -> Result<(), CommandFailure> {
     let (filter, order) = args.filter()?;
     let by = |at| operator.committed_at(at);
-    let mut export = audit.export(filter, order, by).await?;
+    let mut export = audit.export(filter, order, None, by).await?;
     let mut stdout = io::stdout();
     loop {
         match audit.next_piece(&mut export).await {

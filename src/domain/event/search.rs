@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::Invalid;
 use crate::domain::id::{AgentId, Jti};
+use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
 
 use super::kind::EventKind;
@@ -127,6 +128,7 @@ impl EventFilter {
             requests: self.request_id.as_deref().map(RequestRef::sought),
             from: self.from,
             to: self.to,
+            org_id: None,
         })
     }
 }
@@ -148,6 +150,9 @@ pub struct EventCriteria {
     pub from: Option<Timestamp>,
     /// The second that ends the range, exclusive.
     pub to: Option<Timestamp>,
+    /// It belongs to this organisation. A token belongs to that of its agent, and what names none to
+    /// the first one.
+    pub org_id: Option<OrgId>,
 }
 
 #[cfg(test)]

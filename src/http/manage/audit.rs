@@ -109,6 +109,7 @@ pub(super) async fn list_events(
     let query = AuditQuery {
         filter,
         order,
+        org_id: call.caller.limited_to().cloned(),
         after: page.after,
         limit: usize::try_from(page.limit).unwrap_or(0),
     };

@@ -42,9 +42,10 @@ pub(super) async fn export_events(
         return Ok(reply::ndjson(Body::empty()));
     }
     let by = |at| Act::of_request(&context, caller.agent_id().clone(), None, at);
+    let own = caller.limited_to().cloned();
     let export = state
         .audit
-        .export(request.filter, request.order, by)
+        .export(request.filter, request.order, own, by)
         .await?;
     let pieces = try_unfold(
         (state, export, context),

@@ -17,6 +17,7 @@ use crate::http::state::State;
 use crate::service::manage::ManageError;
 
 use super::answer::{RawKind, RawReply};
+use super::authority::demand_reach_over_all;
 use super::endpoint::Call;
 use super::fields::{Fields, Input};
 
@@ -74,6 +75,8 @@ pub(super) async fn get_log_file(
     state: Arc<State>,
     call: Call<Option<LogFile>>,
 ) -> Result<RawReply<LogFile>, Failure> {
+    // The log holds the events of all organisations.
+    demand_reach_over_all(&call.caller)?;
     let file = call.input.ok_or(Failure::NotFound)?;
     let Some(tile) = file.tile else {
         let newest = state.audit_log.checkpoint(file.generation).await?;
@@ -123,7 +126,7 @@ pub(super) async fn get_proof(
     let EventId(Some(id)) = call.input else {
         return Err(ManageError::from(RejectionCode::EventNotFound).into());
     };
-    let proof = state.audit_log.proof(id).await?;
+    let proof = state.audit_log.proof(id, call.caller.limited_to()).await?;
     Ok(RawReply::new(reply::with_caching(
         reply::text(StatusCode::OK, proof.to_string()),
         REVALIDATED,

@@ -13,6 +13,7 @@ use crate::domain::event::kind::EventKind;
 use crate::domain::event::logged::LoggedEvent;
 use crate::domain::event::row::EventRow;
 use crate::domain::event::search::{EventCriteria, EventFilter, EventOrder};
+use crate::domain::org::OrgId;
 use crate::domain::time::Moment;
 use crate::service::error::{Cause, Error};
 use crate::service::journal::search::{EventSearch, logged, settled_id};
@@ -30,6 +31,8 @@ pub struct AuditQuery {
     pub filter: EventFilter,
     /// The order of the page.
     pub order: EventOrder,
+    /// The organisation that the reader is limited to. `None` if it sees the events of all.
+    pub org_id: Option<OrgId>,
     /// The page begins behind this id, in its order.
     pub after: Option<i64>,
     /// The most events that the page may hold.
@@ -108,11 +111,13 @@ impl Audit {
     }
 
     /// Begins an export of all events that meet this filter, up to the settled id, and records that
-    /// it begins. `by` tells who exports, at the time of the record.
+    /// it begins. `org_id` is the organisation that the reader is limited to; `by` tells who exports,
+    /// at the time of the record.
     pub async fn export(
         &self,
         filter: EventFilter,
         order: EventOrder,
+        org_id: Option<OrgId>,
         by: impl FnOnce(Moment) -> Act,
     ) -> Result<Export, Error> {
         let place = Arc::clone(&self.exports).try_acquire_owned();
@@ -126,6 +131,7 @@ impl Audit {
         let query = AuditQuery {
             filter,
             order,
+            org_id,
             after: None,
             limit: 0,
         };
@@ -146,7 +152,10 @@ fn search(query: &AuditQuery, through: i64) -> EventSearch {
         None => everything,
     };
     let (sought, range) = match query.filter.criteria() {
-        Some(sought) => (sought, range),
+        Some(sought) => {
+            let org_id = query.org_id.clone();
+            (EventCriteria { org_id, ..sought }, range)
+        }
         // No event meets the filter, so nothing need be read.
         None => (EventCriteria::default(), range.nothing()),
     };

@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnection;
 use crate::domain::event::row::EventRow;
 use crate::domain::event::search::{EventCriteria, EventOrder};
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::log::{LogEntryKind, log_index};
@@ -119,8 +120,9 @@ async fn search_changes(
            and ($7::bytea[] is null or request = any($7))
            and ($8::bigint is null or at >= $8)
            and ($9::bigint is null or at < $9)
+           and ($10::text is null or coalesce(org_id, 'default') = $10)
          order by id",
-        "limit $10"
+        "limit $11"
     );
     let rows: Vec<EventColumns> = sqlx::query_as(sql)
         .bind(range.after)
@@ -132,6 +134,7 @@ async fn search_changes(
         .bind(requests(sought))
         .bind(sought.from.map(|from| from.0))
         .bind(sought.to.map(|to| to.0))
+        .bind(sought.org_id.as_ref().map(OrgId::as_str))
         .bind(limit)
         .fetch_all(conn)
         .await?;
@@ -159,8 +162,9 @@ async fn search_tokens(
            and ($6::bytea[] is null or e.request = any($6))
            and ($7::bigint is null or e.at >= $7)
            and ($8::bigint is null or e.at < $8)
+           and ($9::text is null or coalesce((select a.org_id from agent a where a.agent_id = coalesce(e.agent_id, t.agent_id)), 'default') = $9)
          order by e.id",
-        "limit $9"
+        "limit $10"
     );
     let rows: Vec<TokenColumns> = sqlx::query_as(sql)
         .bind(range.after)
@@ -171,6 +175,7 @@ async fn search_tokens(
         .bind(requests(sought))
         .bind(sought.from.map(|from| from.0))
         .bind(sought.to.map(|to| to.0))
+        .bind(sought.org_id.as_ref().map(OrgId::as_str))
         .bind(limit)
         .fetch_all(conn)
         .await?;

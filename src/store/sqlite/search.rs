@@ -7,6 +7,7 @@ use crate::domain::digest::hex;
 use crate::domain::event::row::EventRow;
 use crate::domain::event::search::{EventCriteria, EventOrder};
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::log::{LogEntryKind, log_index};
@@ -120,8 +121,9 @@ async fn search_changes(
            and (?7 is null or hex(request) in (select value from json_each(?7)))
            and (?8 is null or at >= ?8)
            and (?9 is null or at < ?9)
+           and (?10 is null or coalesce(org_id, 'default') = ?10)
          order by id",
-        "limit ?10"
+        "limit ?11"
     );
     let rows: Vec<EventColumns> = sqlx::query_as(sql)
         .bind(range.after)
@@ -133,6 +135,7 @@ async fn search_changes(
         .bind(requests(sought))
         .bind(sought.from.map(|from| from.0))
         .bind(sought.to.map(|to| to.0))
+        .bind(sought.org_id.as_ref().map(OrgId::as_str))
         .bind(limit)
         .fetch_all(conn)
         .await?;
@@ -160,8 +163,9 @@ async fn search_tokens(
            and (?6 is null or hex(e.request) in (select value from json_each(?6)))
            and (?7 is null or e.at >= ?7)
            and (?8 is null or e.at < ?8)
+           and (?9 is null or coalesce((select a.org_id from agent a where a.agent_id = coalesce(e.agent_id, t.agent_id)), 'default') = ?9)
          order by e.id",
-        "limit ?9"
+        "limit ?10"
     );
     let rows: Vec<TokenColumns> = sqlx::query_as(sql)
         .bind(range.after)
@@ -172,6 +176,7 @@ async fn search_tokens(
         .bind(requests(sought))
         .bind(sought.from.map(|from| from.0))
         .bind(sought.to.map(|to| to.0))
+        .bind(sought.org_id.as_ref().map(OrgId::as_str))
         .bind(limit)
         .fetch_all(conn)
         .await?;

@@ -38,7 +38,7 @@ var (
 )
 
 func main() {
-	auditor = bearer(agent("audit:read"))
+	auditor = bearer(agent("audit:read admin:orgs"))
 	switch os.Args[1] {
 	case "tlog":
 		checkLog()

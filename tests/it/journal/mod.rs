@@ -5,6 +5,7 @@ mod broken_off;
 pub mod kit;
 mod ledger;
 mod prune;
+mod reach;
 mod served;
 mod usage;
 mod verify;

@@ -24,7 +24,7 @@ const LOG: &str = "/api/v1/audit/log";
 /// The log has a few passes. Returns the `Authorization` of a caller who may read it.
 async fn stage(app: &TestApp<'_>) -> String {
     let mut ledger = ledger(app);
-    let agent = app.agent("audit:read agents:read").await;
+    let agent = app.agent("audit:read agents:read admin:orgs").await;
     for round in 0..4 {
         app.add_scope(&format!("scope{round}:read")).await;
         app.token(&agent).await;
@@ -85,7 +85,7 @@ async fn every_file_of_the_log_is_served_in_every_width(app: &TestApp<'_>) {
 }
 
 async fn what_is_no_file_of_the_log_is_not_found(app: &TestApp<'_>) {
-    let agent = app.agent("audit:read").await;
+    let agent = app.agent("audit:read admin:orgs").await;
     let caller = bearer(&app.token(&agent).await);
     // Before the first pass there is nothing.
     let early = app.get_as(&caller, &format!("{LOG}/checkpoint")).await;

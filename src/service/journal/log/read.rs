@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use crate::domain::event::row::EventRow;
+use crate::domain::event::search::{EventCriteria, EventOrder};
+use crate::domain::org::OrgId;
 use crate::domain::rejection::RejectionCode;
 use crate::domain::tree::block::{BlockProof, TokenBlock};
 use crate::domain::tree::bundle::push_entry;
@@ -17,7 +19,7 @@ use crate::domain::tree::verifier_key::VerifierKey;
 use crate::service::error::Error;
 use crate::service::journal::ledger::LEDGER;
 use crate::service::manage::ManageError;
-use crate::store::{LogEntry, LogEntryKind, LogHead, Records};
+use crate::store::{EventTable, IdRange, LogEntry, LogEntryKind, LogHead, Records};
 
 use super::broken;
 use super::open::LogOpener;
@@ -101,11 +103,21 @@ impl AuditLog {
     }
 
     /// The proof that the event with this id is in the log (C2SP tlog-proof). For an issued token it
-    /// is that of its block, with the event and its path within the block as `extra`.
-    pub(crate) async fn proof(&self, id: i64) -> Result<TlogProof, ManageError> {
+    /// is that of its block, with the event and its path within the block as `extra`. `org_id` is
+    /// the organisation that the reader is limited to.
+    pub(crate) async fn proof(
+        &self,
+        id: i64,
+        org_id: Option<&OrgId>,
+    ) -> Result<TlogProof, ManageError> {
         let before = id.saturating_sub(1);
         let rows = self.records.events(before, id, 1).await?;
         let event = rows.first().ok_or(RejectionCode::EventNotFound)?;
+        if let Some(org_id) = org_id
+            && !self.belongs(id, org_id).await?
+        {
+            return Err(RejectionCode::EventNotFound.into());
+        }
         let place = self.records.place(LEDGER).await?;
         if place.is_none_or(|place| place < id) {
             return Err(RejectionCode::NotLoggedYet.into());
@@ -131,6 +143,23 @@ impl AuditLog {
             path,
             checkpoint: newest.note,
         })
+    }
+
+    /// Whether the event with this id belongs to this organisation.
+    async fn belongs(&self, id: i64, org_id: &OrgId) -> Result<bool, Error> {
+        let sought = EventCriteria {
+            org_id: Some(org_id.clone()),
+            ..EventCriteria::default()
+        };
+        let (order, after) = (EventOrder::Ascending, id.saturating_sub(1));
+        let range = IdRange { after, through: id };
+        for table in [EventTable::Changes, EventTable::Tokens] {
+            let found = self.records.search_events(table, &sought, order, range, 1);
+            if !found.await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The entry that covers an event at or before the ledger's place.
