@@ -76,7 +76,7 @@ body! {
 
 impl Input for NewScope {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.action_body()
+        fields.body()
     }
 }
 
@@ -103,7 +103,7 @@ body! {
     /// A change of a scope.
     struct ScopeChanges {
         /// What it is for: 1 to 200 characters.
-        patch description("description"): ScopeDescription,
+        patch_required description("description"): ScopeDescription,
         /// The mark. `null` and `false` take it back, which is refused if the scope stays high-risk.
         patch high_risk("highRisk"): bool,
         /// Why it is changed: 1 to 200 characters, which stand in the event.
@@ -121,14 +121,6 @@ pub(super) struct ScopeUpdate {
 impl Input for ScopeUpdate {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let (scope, changes) = (OneScope::of(fields), fields.action_body::<ScopeChanges>()?);
-        let description = match changes.description {
-            PatchMember::Absent => None,
-            PatchMember::Value(description) => Some(description.into()),
-            PatchMember::Null => {
-                fields.note("/description", "must be a text: a scope has a description");
-                None
-            }
-        };
         let high_risk = match changes.high_risk {
             PatchMember::Absent => None,
             PatchMember::Null => Some(false),
@@ -137,7 +129,7 @@ impl Input for ScopeUpdate {
         Some(Self {
             scope,
             patch: ScopePatch {
-                description,
+                description: changes.description.map(Into::into),
                 high_risk,
             },
             reason: changes.reason,

@@ -21,7 +21,7 @@ use crate::service::manage::credentials::MAX_OVERLAP;
 use crate::service::manage::patch::LabelsPatch;
 use crate::service::manage::scopes::ScopeDescription;
 
-use crate::http::openapi::schema::{text, time, uri, within};
+use crate::http::openapi::schema::{pattern, text, time, uri, within};
 
 use super::body::{FieldPlace, FromJson};
 use super::json_value::JsonValue;
@@ -41,6 +41,30 @@ fn parse_text<T>(
 /// A text of at most this many characters, and at least one.
 fn up_to(most: usize) -> ObjectBuilder {
     text().min_length(Some(1)).max_length(Some(most))
+}
+
+/// A text of one line: no control characters, and something to read.
+fn line(most: usize) -> ObjectBuilder {
+    up_to(most).pattern(Some(
+        r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+    ))
+}
+
+/// A text of several lines.
+fn lines(most: usize) -> ObjectBuilder {
+    up_to(most).pattern(Some(
+        r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x09\x0b-\x1f\x7f-\x9f]*$",
+    ))
+}
+
+/// An id of an agent or of an organization.
+fn id() -> ObjectBuilder {
+    pattern("^[A-Za-z0-9._~:-]{1,128}$")
+}
+
+/// The key or the value of a label.
+fn label_text() -> ObjectBuilder {
+    pattern("^[A-Za-z0-9._/-]{1,63}$")
 }
 
 /// An object of any keys with these values.
@@ -70,19 +94,19 @@ macro_rules! parsed_texts {
 }
 
 parsed_texts!(
-    AgentId => up_to(128),
-    AgentName => up_to(200),
+    AgentId => id(),
+    AgentName => line(200),
     Audience => up_to(512),
-    ChangeReason => up_to(200),
-    CredentialLabel => up_to(200),
-    Description => up_to(1_000),
-    OrgId => up_to(128),
-    Owner => up_to(200),
-    PlanName => text(),
+    ChangeReason => line(200),
+    CredentialLabel => line(200),
+    Description => lines(1_000),
+    OrgId => id(),
+    Owner => line(200),
+    PlanName => pattern("^[a-z0-9_-]{1,64}$"),
     RedirectUri => uri(),
-    Scope => text(),
-    ScopeDescription => up_to(200),
-    UserId => up_to(256),
+    Scope => pattern(r"^[!#-\[\]-~]{1,128}$"),
+    ScopeDescription => line(200),
+    UserId => up_to(256).pattern(Some(r#"^[^"\\\x00-\x1f\x7f-\x9f]+$"#)),
 );
 
 impl FromJson for Ttl {
@@ -141,7 +165,7 @@ impl FromJson for ExpiryTime {
 
 impl FromJson for Labels {
     fn schema() -> RefOr<Schema> {
-        labels_schema(text().into())
+        labels_schema(label_text().into())
     }
 
     fn from_json(
@@ -159,7 +183,7 @@ impl FromJson for Labels {
 
 impl FromJson for LabelsPatch {
     fn schema() -> RefOr<Schema> {
-        let value = text().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+        let value = label_text().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
         labels_schema(value.into())
     }
 

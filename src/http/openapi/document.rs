@@ -18,6 +18,7 @@ use crate::domain::scope::BUILT_IN;
 use crate::http::accepts::{Methods, Reads};
 use crate::http::route::{Needs, Opens, Route};
 
+use super::merged::merge_all;
 use super::route_doc::{ApiTag, ErrorBody, ProvedBy, RouteDoc};
 use super::{errors, parameters};
 
@@ -54,6 +55,7 @@ pub(crate) fn write(
             add(route, Some(server), &mut paths, &mut components);
         }
     }
+    merge_all(&mut components.schemas);
     let license = LicenseBuilder::new()
         .name("Apache-2.0")
         .identifier(Some("Apache-2.0"));
