@@ -2,6 +2,7 @@
 
 import os
 import sys
+import urllib.error
 
 sys.path.insert(0, os.path.join(sys.argv[1], "client"))
 
@@ -30,6 +31,26 @@ with sealwright_client.ApiClient(configuration) as client:
     assert sealwright_client.ServerApi(client).get_whoami().agent_id == agent_id
     events = sealwright_client.AuditApi(client).list_events(kind=["agent.created"], agent_id=agent_id)
     assert [entry.event.kind for entry in events.data] == ["agent.created"], events
+    made = agents.create_agent(
+        sealwright_client.CreateAgentRequest(
+            name="night watch", scopes=["tokens:read"], labels={"team": "a"}, owner="ops"
+        )
+    )
+    assert made.client_secret and made.labels == {"team": "a"}, made
+    new = sealwright_client.CredentialsApi(client).rotate_credentials(
+        made.agent_id,
+        rotate_credentials_request=sealwright_client.RotateCredentialsRequest(overlap_seconds=0),
+    )
+    assert new.client_secret not in (None, made.client_secret), new
+    token_of(made.agent_id, new.client_secret)
+    stopped = agents.suspend_agent(made.agent_id)
+    assert stopped.status == "suspended", stopped
+    try:
+        token_of(made.agent_id, new.client_secret)
+    except urllib.error.HTTPError as refused:
+        assert refused.code == 403, refused
+    else:
+        raise AssertionError("a suspended agent got a token")
     tokens = sealwright_client.TokensApi(client)
     assert tokens.introspect_token(token=configuration.access_token).active
     try:
@@ -45,4 +66,4 @@ with sealwright_client.ApiClient(configuration) as client:
         assert refused.status == 401, refused
     else:
         raise AssertionError("a revoked token was accepted")
-print(f"{sys.argv[2]}: a generated Python client lists and reads agents and events, introspects and revokes its token")
+print(f"{sys.argv[2]}: a generated Python client lists, makes and suspends agents, rotates a secret, reads events, introspects and revokes its token")

@@ -1,6 +1,15 @@
-"""What schemathesis does not send, with the reason."""
+"""What schemathesis does not send, with the reason, and which agents it asks about."""
+
+import collections
+import os
+import random
 
 import schemathesis
+
+CALLER = os.environ["CALLER"]
+ABOUT_AGENT = "/api/v1/agents/{id}"
+# The agents that were made last.
+made = collections.deque(maxlen=8)
 
 
 @schemathesis.hook
@@ -8,3 +17,42 @@ def filter_query(context, query):
     """The server takes an empty `limit` or `cursor` for an absent one, which the type of a parameter
     cannot say."""
     return not query or all(query.get(name) != "" for name in ("limit", "cursor"))
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """The agent that sends the requests must not stop itself, since all later requests would be refused.
+    Half of the requests that the document allows are made such that they can succeed."""
+    if case.method == "GET" or case.meta is None:
+        return
+    parameters = case.path_parameters or {}
+    if case.operation.path.startswith(ABOUT_AGENT) and parameters.get("id") == CALLER:
+        parameters["id"] = "nobody"
+    if case.meta.phase.name.value == "stateful" and case.query:
+        # Later requests ask for what was made, and a dry run makes nothing.
+        case.query.pop("dryRun", None)
+    dice = random.Random(case.id)
+    if case.meta.generation.mode.is_positive and dice.random() < 0.5:
+        make_possible(case, dice)
+
+
+def make_possible(case, dice):
+    """Gives the request an agent that exists, no invented version, and values that exist."""
+    for name in ("If-Match", "If-None-Match"):
+        (case.headers or {}).pop(name, None)
+    if made and case.operation.path.startswith(ABOUT_AGENT):
+        case.path_parameters["id"] = dice.choice(made)
+    if isinstance(case.body, dict):
+        possible = {"scopes": ["agents:read"], "expiresAt": "2030-01-01T00:00:00Z", "labels": {"team": "a"}}
+        possible = {name: value for name, value in possible.items() if name in case.body}
+        invented = ("agentId", "orgId", "plan", "audiences", "redirectUris", "userIds")
+        body = {name: value for name, value in case.body.items() if name not in invented}
+        case.body = body | possible
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    """Notes the agents that were made."""
+    if case.operation.path == "/api/v1/agents" and response.status_code == 201:
+        if "Dry-Run" not in response.headers and "dry-run" not in response.headers:
+            made.append(response.json()["agentId"])
