@@ -226,8 +226,9 @@ impl<'a> World<'a> {
             .statuses
             .entry((change.kind.clone(), answer.status))
             .or_default() += 1;
+        // A slow machine may be too busy to hash a new secret in time.
         assert!(
-            answer.status < 500,
+            answer.status < 500 || answer.status == 503,
             "{}: {change:?}: {answer:?}",
             attack.place
         );
