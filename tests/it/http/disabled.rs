@@ -1,8 +1,12 @@
-//! The matrix of what stops a client and of the ways in: whatever stopped it is in force on the next
-//! request, on the replica that did it and on another one.
+//! The matrix of what stops a client, by command and over HTTP, and of the ways in: whatever stopped
+//! it is in force on the next request, on the replica that did it and on another one.
 
+use sealwright::testing::domain::agent::LiveTokens;
+use sealwright::testing::domain::id::CredentialId;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::service::manage::patch::ProfilePatch;
+use sealwright::testing::store::Freshness;
+use serde_json::json;
 
 use super::airisk::{CALLBACK, agent_for, code, exchange_at};
 use super::introspect::INACTIVE;
@@ -28,16 +32,22 @@ enum Stop {
     CredentialExpired,
     /// A rotation had no overlap.
     CredentialEnded,
+    /// The one credential was ended.
+    CredentialRevoked,
 }
 
-const STOPS: [Stop; 6] = [
+const STOPS: [Stop; 7] = [
     Stop::Suspended,
     Stop::Decommissioned,
     Stop::Expired,
     Stop::ExpiredNow,
     Stop::CredentialExpired,
     Stop::CredentialEnded,
+    Stop::CredentialRevoked,
 ];
+
+/// How long an agent that expires, or a secret that was rotated, still lives.
+const REST: i64 = 10;
 
 impl Stop {
     /// The statuses at the canonical path, at `/oauth/token` and at AIRisk's.
@@ -45,13 +55,18 @@ impl Stop {
         match self {
             Self::Suspended | Self::Expired | Self::ExpiredNow => [403, 403, 403],
             Self::Decommissioned => [403, 401, 403],
-            Self::CredentialExpired | Self::CredentialEnded => [401, 401, 401],
+            _ => [401, 401, 401],
         }
     }
 
     /// Tokens that were got with a secret live on when the secret ends.
     fn kills_tokens(self) -> bool {
-        !matches!(self, Self::CredentialExpired | Self::CredentialEnded)
+        self.statuses()[0] == 403
+    }
+
+    /// It comes by itself after [`REST`] seconds.
+    fn comes_later(self) -> bool {
+        matches!(self, Self::Expired | Self::CredentialExpired)
     }
 }
 
@@ -77,51 +92,95 @@ async fn client(app: &TestApp<'_>, other: &TestApp<'_>) -> Client {
     }
 }
 
-async fn stop(app: &TestApp<'_>, agent: &Agent, stop: Stop) {
-    let end_in = async |seconds| {
-        let end = Timestamp(app.clock.now().0 + seconds);
-        let patch = ProfilePatch {
-            expires_at: Some(Some(end)),
-            ..ProfilePatch::default()
-        };
-        let act = app.opened.operator();
-        app.agents()
-            .update(&agent.parsed_id(), &patch, &act)
-            .await
-            .unwrap();
-    };
+/// The one credential of the agent.
+async fn credential(app: &TestApp<'_>, agent: &Agent) -> CredentialId {
+    let store = &app.opened.store;
+    let found = store.agent(&agent.parsed_id(), Freshness::Fresh).await;
+    found.unwrap().unwrap().credentials[0].credential_id
+}
+
+async fn stop_by_command(app: &TestApp<'_>, agent: &Agent, stop: Stop) {
+    let (agents, id, act) = (app.agents(), agent.parsed_id(), app.opened.operator());
     match stop {
         Stop::Suspended => app.suspend(agent).await,
         Stop::Decommissioned => app.decommission(agent).await,
-        Stop::Expired => {
-            end_in(10).await;
-            app.clock.advance(9);
-            assert_eq!(app.ask(agent, "").await.status, 200);
-            app.clock.advance(1);
+        Stop::Expired | Stop::ExpiredNow => {
+            let rest = if stop.comes_later() { REST } else { 0 };
+            let end = Timestamp(app.clock.now().0 + rest);
+            let patch = ProfilePatch {
+                expires_at: Some(Some(end)),
+                ..ProfilePatch::default()
+            };
+            agents.update(&id, &patch, &act).await.unwrap();
         }
-        Stop::ExpiredNow => end_in(0).await,
         Stop::CredentialExpired => {
-            app.rotate(agent, 10).await;
-            app.clock.advance(9);
-            assert_eq!(app.ask(agent, "").await.status, 200);
-            app.clock.advance(1);
+            app.rotate(agent, REST).await;
         }
         Stop::CredentialEnded => {
             app.rotate(agent, 0).await;
         }
+        Stop::CredentialRevoked => {
+            let credential = credential(app, agent).await;
+            let ended = agents.end_credential(&id, credential, LiveTokens::Keep, &act);
+            ended.await.unwrap();
+        }
     }
+}
+
+async fn stop_over_http(app: &TestApp<'_>, admin: &str, agent: &Agent, stop: Stop) {
+    let ends = |seconds| {
+        let end = Timestamp(app.clock.now().0 + seconds).to_rfc3339();
+        json!({ "expiresAt": end })
+    };
+    let (method, path, body) = match stop {
+        Stop::Suspended => ("POST", "/suspend".to_owned(), json!({})),
+        Stop::Decommissioned => ("DELETE", String::new(), json!({})),
+        Stop::Expired => ("PATCH", String::new(), ends(REST)),
+        Stop::ExpiredNow => ("PATCH", String::new(), ends(0)),
+        Stop::CredentialExpired => {
+            let body = json!({ "overlapSeconds": REST });
+            ("POST", "/credentials/rotate".to_owned(), body)
+        }
+        Stop::CredentialEnded => ("POST", "/credentials/rotate".to_owned(), json!({})),
+        Stop::CredentialRevoked => {
+            let credential = credential(app, agent).await;
+            ("DELETE", format!("/credentials/{credential}"), json!({}))
+        }
+    };
+    let headers = [
+        ("authorization", admin),
+        ("content-type", "application/json"),
+    ];
+    let path = format!("{AGENTS}/{}{path}", agent.id);
+    let answer = app.send(method, &path, &headers, body.to_string().into());
+    let answer = answer.await;
+    assert!((200..300).contains(&answer.status), "{stop:?}: {answer:?}");
 }
 
 async fn whatever_stops_a_client_holds_at_every_way_in_on_the_next_request(app: &TestApp<'_>) {
     let other = app.beside().await;
     let asker = app.agent("tokens:read").await;
-    for what in STOPS {
+    let admin = app.agent("agents:write admin:orgs").await;
+    let by_command = STOPS.map(|what| (what, None));
+    let over_http = STOPS.map(|what| (what, Some(&admin)));
+    for (what, admin) in by_command.into_iter().chain(over_http) {
         let Client {
             agent,
             token,
             codes,
         } = client(app, &other).await;
-        stop(app, &agent, what).await;
+        match admin {
+            None => stop_by_command(app, &agent, what).await,
+            Some(admin) => {
+                let admin = bearer(&app.token(admin).await);
+                stop_over_http(app, &admin, &agent, what).await;
+            }
+        }
+        if what.comes_later() {
+            app.clock.advance(REST - 1);
+            assert_eq!(app.ask(&agent, "").await.status, 200);
+            app.clock.advance(1);
+        }
         let [canonical, oauth, airisk] = what.statuses();
         for (replica, code) in [&other, app].into_iter().zip(&codes) {
             let grant = "grant_type=client_credentials";
