@@ -25,8 +25,8 @@ pub struct ChangeRequest {
 /// What a request may name.
 pub struct Names<'n> {
     pub agents: &'n [String],
-    /// Credentials of any of the agents, which a caller may have read or guessed.
-    pub credentials: &'n [String],
+    /// Credentials of any of the agents, each with its agent, which a caller may have read or guessed.
+    pub credentials: &'n [(String, String)],
     /// What the caller has.
     pub own: &'n Sample,
     pub now: Timestamp,
@@ -46,8 +46,13 @@ impl ChangeRequest {
         };
         let route = route.unwrap();
         let method = route.methods.names()[0];
-        let agent = dice.pick(names.agents).clone();
-        let credential = dice.pick(names.credentials).clone();
+        let (of_agent, credential) = dice.pick(names.credentials).clone();
+        let names_both = route.path.contains("{credentialId}") && !dice.one_in(4);
+        let agent = if names_both {
+            of_agent
+        } else {
+            dice.pick(names.agents).clone()
+        };
         let path = route
             .path
             .replace("{id}", &agent)
@@ -58,7 +63,7 @@ impl ChangeRequest {
         if is_dry_run {
             query.push("dryRun=true");
         }
-        let may_revoke = method == "PATCH" || path.contains("/credentials/");
+        let may_revoke = method == "PATCH" || path.contains("/credentials/") && method == "DELETE";
         if may_revoke && dice.one_in(4) {
             query.push("revokeTokens=true");
         }

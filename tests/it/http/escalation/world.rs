@@ -46,7 +46,7 @@ struct Attack {
     tokens: Vec<String>,
     /// All agents, and all credentials, that it knows.
     known: Vec<String>,
-    credentials: Vec<String>,
+    credentials: Vec<(String, String)>,
     sent: Vec<ChangeRequest>,
 }
 
@@ -155,8 +155,16 @@ impl<'a> World<'a> {
         let bound = self.read(&caller.id).await.unwrap().agent.clone();
         let for_here = format!("audience={}", encode(ISSUER));
         let token = self.app.token_with(&caller, &for_here).await;
-        let records = self.before.iter().flat_map(|record| &record.credentials);
-        let credentials = records.map(|credential| credential.credential_id.to_string());
+        let mut credentials = Vec::new();
+        let caller_now = self.read(&caller.id).await;
+        for record in self.before.iter().chain(&caller_now) {
+            let agent_id = record.agent.agent_id.to_string();
+            let ids = record
+                .credentials
+                .iter()
+                .map(|c| c.credential_id.to_string());
+            credentials.extend(ids.map(|id| (agent_id.clone(), id)));
+        }
         let mut known = self.bystanders.clone();
         known.extend([caller.id.clone(), "nobody".to_owned()]);
         self.attack = Some(Attack {
@@ -166,7 +174,7 @@ impl<'a> World<'a> {
             held: BTreeMap::from([(caller.id, vec![caller.secret])]),
             tokens: vec![token],
             known,
-            credentials: credentials.collect(),
+            credentials,
             sent: vec![],
         });
     }
@@ -188,7 +196,9 @@ impl<'a> World<'a> {
         let mut known = self.attack().known.clone();
         // Agents that it made itself, and itself, are tried more often.
         let held: Vec<String> = self.attack().held.keys().cloned().collect();
-        known.extend([&held[..], &held[..]].concat());
+        for _ in 0..4 {
+            known.extend_from_slice(&held);
+        }
         let now = self.app.clock.now();
         let (dice, attack) = (&mut self.dice, self.attack.as_mut().unwrap());
         let change = if !attack.sent.is_empty() && dice.one_in(6) {
@@ -255,7 +265,8 @@ impl<'a> World<'a> {
             attack.known.push(agent_id.clone());
         }
         if let Some(credential) = shown["credentialId"].as_str() {
-            attack.credentials.push(credential.to_owned());
+            let pair = (agent_id.clone(), credential.to_owned());
+            attack.credentials.push(pair);
         }
         let mut secrets = Vec::new();
         secrets_of(&shown, &mut secrets);
