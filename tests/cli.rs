@@ -33,6 +33,8 @@ mod agent;
 mod audit;
 #[path = "cli/audit_events.rs"]
 mod audit_events;
+#[path = "cli/bulk.rs"]
+mod bulk;
 #[path = "cli/configuration.rs"]
 mod configuration;
 #[path = "cli/credential.rs"]

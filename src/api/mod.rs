@@ -6,6 +6,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod audit;
+pub(crate) mod bulk;
 pub(crate) mod credentials;
 pub(crate) mod keys;
 pub(crate) mod log;

@@ -16,6 +16,7 @@ use crate::service::manage::credentials::Rotation;
 use crate::service::manage::usage::UsageQuery;
 
 use super::agent_args::{ChangeArgs, CreateAgent, RotateArgs, UpdateAgent, UsageArgs};
+use super::agent_bulk::{self, BulkCommand};
 use super::agent_filter::FilterArgs;
 use super::agent_ref::{AgentRef, parse_id};
 use super::agent_sheet::{HEAD, properties, row, usage_properties};
@@ -51,6 +52,9 @@ pub(super) enum AgentCommand {
     RotateSecret(RotateArgs),
     /// Kill an agent's live tokens and leave it active
     RevokeTokens(ChangeArgs),
+    /// Stop many agents at once, or kill their tokens
+    #[command(subcommand)]
+    Bulk(BulkCommand),
     /// Import agents from a file of JSON lines or CSV, their ids and secrets kept
     Import {
         /// Fields: clientId, name, secret or secretHash, scopes, ttl, plan, audiences, redirectUris,
@@ -72,7 +76,7 @@ impl AgentCommand {
             | Self::Decommission(args)
             | Self::RevokeTokens(args) => &args.why,
             Self::RotateSecret(RotateArgs { why, .. }) | Self::Import { why, .. } => why,
-            Self::List(_) | Self::Show(_) | Self::Usage(_) => return None,
+            Self::List(_) | Self::Show(_) | Self::Usage(_) | Self::Bulk(_) => return None,
         };
         why.reason.clone()
     }
@@ -135,6 +139,9 @@ pub(super) async fn run(
             .await;
         }
         AgentCommand::Import { file, .. } => return import::run(&agents, act, &file, out).await,
+        AgentCommand::Bulk(command) => {
+            return agent_bulk::run(command, &agents, act, out).await;
+        }
         AgentCommand::List(args) => return list(&agents, args.filter(), out).await,
         AgentCommand::Show(who) => agents.show(&who.find(&agents).await?).await?,
         AgentCommand::Usage(args) => return usage(&agents, &args, out).await,

@@ -18,6 +18,7 @@ use crate::telemetry::{self, Format, Output};
 
 mod agent;
 mod agent_args;
+mod agent_bulk;
 mod agent_filter;
 mod agent_ref;
 mod agent_sheet;

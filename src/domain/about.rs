@@ -140,6 +140,11 @@ impl Labels {
         pairs.map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
+    /// The labels, in the byte order of their keys.
+    pub(crate) fn into_pairs(self) -> Vec<Label> {
+        self.0.into_iter().collect()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -25,6 +25,11 @@ impl AgentId {
         Ok(Self(text.into()))
     }
 
+    /// The id that is the position of a cursor.
+    pub(crate) fn from_position(bytes: &[u8]) -> Option<Self> {
+        Self::parse(std::str::from_utf8(bytes).ok()?).ok()
+    }
+
     /// The id as sent in `client_id`.
     pub fn as_str(&self) -> &str {
         &self.0

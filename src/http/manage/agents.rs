@@ -30,8 +30,8 @@ pub(super) struct AgentsPage {
 impl Input for AgentsPage {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let filter = read_agent_filter(fields);
-        let position = |bytes: &[u8]| AgentId::parse(std::str::from_utf8(bytes).ok()?).ok();
-        let page = PageQuery::read(fields, "agents", filter.canonical(), position);
+        let bound = filter.canonical();
+        let page = PageQuery::read(fields, "agents", bound, AgentId::from_position);
         Some(Self { filter, page })
     }
 }

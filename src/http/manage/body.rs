@@ -218,9 +218,17 @@ impl<'v, 'e> ObjectReader<'v, 'e> {
 }
 
 /// Whether an error may repeat a name that the caller wrote: if it is a short word.
-pub(super) fn may_tell(name: &str) -> bool {
+fn may_tell(name: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b);
     name.len() <= MAX_TOLD_NAME && name.bytes().all(is_word)
+}
+
+/// This name if an error may repeat it. Otherwise an empty text.
+pub(super) fn told(name: &str) -> String {
+    Some(name)
+        .filter(|name| may_tell(name))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A body as a struct, with the names of its members on the wire, and which of them are `required`,

@@ -19,7 +19,7 @@ use crate::http::openapi::parameters::Asked;
 use crate::http::openapi::route_doc::BodyDoc;
 use crate::http::urlencoded::decode;
 
-use super::body::{FieldPlace, FromJson, may_tell};
+use super::body::{FieldPlace, FromJson, told};
 use super::cursor::CursorScope;
 use super::json_value::JsonText;
 
@@ -241,6 +241,11 @@ impl<'r> Fields<'r> {
         })
     }
 
+    /// The position of a cursor that stands in the body; `None` if it is another list's.
+    pub(crate) fn position(&self, list: &str, filters: &str, cursor: &str) -> Option<Vec<u8>> {
+        self.cursors?.read(list, filters, cursor)
+    }
+
     /// The input, or all its errors.
     pub(crate) fn finish<I>(mut self, input: Option<I>) -> Result<I, Failure> {
         if self.no_such_agent {
@@ -282,14 +287,6 @@ impl<'r> Fields<'r> {
 /// The rule that a value breaks, as the reason of an error.
 pub(super) fn rule(invalid: Invalid) -> &'static str {
     invalid.0
-}
-
-/// The name of a parameter if an error may repeat it. Otherwise an empty text.
-fn told(name: &str) -> String {
-    Some(name)
-        .filter(|name| may_tell(name))
-        .unwrap_or_default()
-        .to_owned()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use super::route::Route;
 
+mod agent_bulk;
 mod agent_changes;
 mod agent_filter;
 mod agent_writes;
@@ -41,6 +42,7 @@ use endpoint::endpoint;
 pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Get    "/api/v1/agents",                     Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, agents::list_agents,                 words::LIST_AGENTS),
     endpoint!(Post   "/api/v1/agents",                     Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_writes::create_agent,          words::CREATE_AGENT),
+    endpoint!(Post   "/api/v1/agents/bulk",                Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_bulk::change_agents,           words::CHANGE_AGENTS),
     endpoint!(Get    "/api/v1/agents/{id}",                ScopeOrOwn("agents:read"),REQUEST_TIMEOUT, Nothing, agents::get_agent,                   words::GET_AGENT),
     endpoint!(Put    "/api/v1/agents/{id}",                Scope("agents:write"),    REQUEST_TIMEOUT, Json,    agent_writes::put_agent,             words::PUT_AGENT),
     endpoint!(Patch  "/api/v1/agents/{id}",                Scope("agents:write"),    REQUEST_TIMEOUT, MergePatch,agent_writes::patch_agent,           words::PATCH_AGENT),

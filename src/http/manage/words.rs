@@ -15,6 +15,16 @@ pub(super) const LIST_AGENTS: Words = Words {
     reply: "A page of agents.",
 };
 
+/// `POST /api/v1/agents/bulk`.
+pub(super) const CHANGE_AGENTS: Words = Words {
+    operation_id: "changeAgents",
+    tag: ApiTag::Agents,
+    summary: "Stop many agents, or kill their live tokens",
+    description: "Every agent that meets the filter, up to 1,000 in a request: while the reply has a `next`, ask again with it as \
+        `cursor`. Try it with `dryRun=true` first. What was changed holds on every replica when the reply comes.",
+    reply: "What became of the agents of this piece.",
+};
+
 /// `GET /api/v1/agents/{id}`.
 pub(super) const GET_AGENT: Words = Words {
     operation_id: "getAgent",

@@ -8,7 +8,7 @@
 //! and ends them) with `credential_limit`, `new_secret` (makes a secret), `update`, [`request`] (how a
 //! change is asked for), [`patch`] (what an update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`]
 //! with `scope_risk` (why a scope is high-risk) and `shortened` (whose tokens live shorter since an
-//! upgrade), [`plans`], [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used), [`idempotency`]
+//! upgrade), [`bulk`] (stops many agents at once), [`plans`], [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used), [`idempotency`]
 //! (requests that are sent again); `checks` has what these share.
 
 pub(crate) mod agents;
@@ -16,6 +16,7 @@ mod attempt;
 pub(crate) mod audit;
 pub(crate) mod audit_export;
 mod authority;
+pub(crate) mod bulk;
 mod checks;
 pub(crate) mod create;
 mod credential_changes;

@@ -8,6 +8,8 @@ use crate::domain::event::Event;
 use crate::domain::event::changes::Changes;
 use crate::domain::id::AgentId;
 
+use super::outcome::{Kill, Outcome};
+
 /// What can be changed about an agent. Each variant lists the outcomes that it can have besides
 /// `Applied`.
 #[derive(Debug, Clone)]
@@ -82,6 +84,19 @@ impl AgentChange {
                     ..
                 }
         )
+    }
+
+    /// The outcome of a kill of this agent, if nothing changes before it.
+    pub(crate) fn kill_outcome(&self, agent: &Agent) -> Outcome {
+        let kill = match self {
+            Self::Suspend(_, by) => Kill::Suspend(*by),
+            Self::Decommission(_) => Kill::Decommission,
+            Self::RevokeTokens(_) => Kill::Tokens,
+            Self::Create { .. } | Self::Update { .. } | Self::Reactivate(_) => {
+                return Outcome::Unchanged;
+            }
+        };
+        kill.outcome(Some(agent.status), agent.suspended_by)
     }
 
     /// The audit event of the change.

@@ -13,6 +13,7 @@ mod audiences;
 mod audit;
 mod audit_export;
 mod bodies;
+mod bulk;
 mod bytes;
 mod catalogue;
 mod client;
