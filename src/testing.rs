@@ -195,7 +195,7 @@ pub mod http {
         pub use crate::http::parameters::Parameters;
     }
     pub mod serve {
-        pub use crate::http::serve::{Caps, Rules, serve};
+        pub use crate::http::serve::{Caps, Rules, Tls, TlsFault, serve};
     }
     pub mod state {
         pub use crate::http::state::State;

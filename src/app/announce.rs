@@ -26,7 +26,12 @@ pub(super) fn announce(
     );
     let Some(path) = operator else { return };
     let file = shell_word(path);
-    let base = reachable(public);
+    let scheme = if config.server.tls_cert.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let base = reachable(scheme, public);
     let line = format!(
         ". {file} && curl -s -d grant_type=client_credentials -d client_id=$CLIENT_ID -d client_secret=$CLIENT_SECRET {base}/api/v1/token"
     );
@@ -57,14 +62,14 @@ fn shell_word(path: &Path) -> String {
 
 /// The URL at which a client on this machine reaches a listener. A listener on all addresses is
 /// reached by loopback.
-fn reachable(listener: &TcpListener) -> String {
+fn reachable(scheme: &str, listener: &TcpListener) -> String {
     let Ok(mut address) = listener.local_addr() else {
-        return "http://127.0.0.1:3000".to_owned();
+        return format!("{scheme}://127.0.0.1:3000");
     };
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    format!("http://{address}")
+    format!("{scheme}://{address}")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Owns how many connections this process may have. Must not know what the connections serve.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::ServerConfig;
 use crate::domain::network::Networks;
-use crate::http::serve::{BACKLOG, Caps, Rules, serve};
+use crate::http::serve::{BACKLOG, Caps, Rules, Tls, serve};
 
 use super::error::{AppError, system};
 
@@ -53,7 +54,11 @@ pub(super) fn raise_descriptors() -> usize {
 }
 
 /// The rules for clients' connections.
-pub(super) fn public_rules(server: &ServerConfig, descriptors: usize) -> Rules {
+pub(super) fn public_rules(
+    server: &ServerConfig,
+    descriptors: usize,
+    tls: Option<Arc<Tls>>,
+) -> Rules {
     let fitting = clients_part(descriptors);
     let total = match server.max_connections {
         0 => fitting.min(MAX_AUTOMATIC),
@@ -79,6 +84,7 @@ pub(super) fn public_rules(server: &ServerConfig, descriptors: usize) -> Rules {
         idle_timeout: Duration::from_secs(server.idle_seconds),
         caps: Caps { total, per_source },
         proxies: server.trusted_proxies.clone(),
+        tls,
     }
 }
 
@@ -91,6 +97,7 @@ pub(super) fn ops_rules(server: &ServerConfig) -> Rules {
             per_source: 0,
         },
         proxies: Networks::default(),
+        tls: None,
     }
 }
 
@@ -158,7 +165,8 @@ mod tests {
     fn no_address_alone_fills_the_table_unless_the_operator_says_so() {
         let raw = Raw::read(None, [], &[]);
         let defaults = Config::resolve(&raw, MasterKeyNeed::Never).unwrap().server;
-        let caps = |server: &ServerConfig, descriptors| public_rules(server, descriptors).caps;
+        let caps =
+            |server: &ServerConfig, descriptors| public_rules(server, descriptors, None).caps;
         for (descriptors, total, per_source) in [
             (1_024, 896, 448),
             (256, 128, 64),

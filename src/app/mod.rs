@@ -9,6 +9,7 @@
 //! - `check` looks at the files that a configuration names.
 //! - `beside` knows the files next to a store, `operator_file` one of them, and `files` writes them.
 //! - `listen` has the listeners and their limits, `loops` the background loops.
+//! - `certificates` reads the certificate and the key of TLS, again when they change.
 //! - `reload` reads the configuration again, `signals` receives signals.
 //! - `operator` tells who runs a command, `openapi` writes the document for one.
 //! - `alone` keeps the lock of the only server of a SQLite file.
@@ -17,6 +18,7 @@
 mod alone;
 mod announce;
 mod beside;
+mod certificates;
 mod check;
 mod error;
 mod files;

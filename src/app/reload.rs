@@ -16,6 +16,7 @@ use crate::http::state::State;
 use crate::service::limits::Rates;
 use crate::telemetry::LogFilter;
 
+use super::certificates::CertificateFiles;
 use super::signals::received;
 
 /// What a process can change while it runs.
@@ -148,9 +149,13 @@ pub(super) async fn run(
     hangups: &mut Option<Signal>,
     mut reloading: Reloading,
     state: &Arc<State>,
+    certificates: Option<&CertificateFiles>,
 ) -> Infallible {
     loop {
         received(hangups).await;
+        if let Some(files) = certificates {
+            files.hurry.notify_one();
+        }
         if let Some(given) = reloading.reread().await {
             reloading.apply(given, state);
         }

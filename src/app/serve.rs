@@ -1,5 +1,6 @@
 //! Runs a server: opens its store, serves, and stops in order. Must not know what it serves.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::telemetry::error_chain;
 use super::alone::Alone;
 use super::announce::announce;
 use super::beside::{NewStore, demand_no_remains};
+use super::certificates::CertificateFiles;
 use super::error::{AppError, system};
 use super::files::create_folder;
 use super::first_start::create_operator;
@@ -55,6 +57,7 @@ pub(crate) async fn serve(
     };
     let mut alone = Alone::demand(file, config.database.url.to_string())?;
     let descriptors = listen::raise_descriptors();
+    let certificates = certificates(&config)?;
     let public = listen::bind("server.listen", config.server.listen)?;
     let ops = listen::bind("server.ops_listen", config.server.ops_listen)?;
     let opened = open_with(&config, Wrapping::Serving, Arc::new(clock), entropy).await?;
@@ -71,7 +74,8 @@ pub(crate) async fn serve(
     announce(&config, &public, &ops, first_start.as_deref());
 
     let drain = Duration::from_secs(config.server.drain_seconds);
-    let rules = listen::public_rules(&config.server, descriptors);
+    let tls = certificates.as_ref().map(|files| Arc::clone(&files.tls));
+    let rules = listen::public_rules(&config.server, descriptors, tls);
     let (mut public_server, stop_public) =
         listen::spawn_server(public, http::public_router(&state), rules, drain);
     let rules = listen::ops_rules(&config.server);
@@ -80,7 +84,8 @@ pub(crate) async fn serve(
     let loops = tasks::run(loops(&config, &opened, &state)?);
     tokio::select! {
         () = stops.next() => {}
-        never = reload::run(&mut hangups, reloading, &state) => match never {},
+        never = reload::run(&mut hangups, reloading, &state, certificates.as_deref()) => match never {},
+        never = watch(certificates.as_ref()) => match never {},
         // The other server goes on with this one's file, so nothing is drained.
         over = alone.is_over() => return Err(over),
         name = loops => return Err(AppError::Other(format!("background loop {name} died"))),
@@ -118,6 +123,23 @@ pub(crate) async fn serve(
     opened.store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn certificates(config: &Config) -> Result<Option<Arc<CertificateFiles>>, AppError> {
+    let (Some(certificate), Some(key)) = (&config.server.tls_cert, &config.server.tls_key) else {
+        return Ok(None);
+    };
+    CertificateFiles::open(certificate.clone(), key.clone()).map(|files| Some(Arc::new(files)))
+}
+
+/// Watches the files of the certificate, if there are any.
+async fn watch(certificates: Option<&Arc<CertificateFiles>>) -> Infallible {
+    loop {
+        match certificates {
+            Some(files) => files.watch().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 fn unasked(which: &str) -> AppError {

@@ -12,9 +12,14 @@ use super::failure::CommandFailure;
 /// A server that takes longer to answer is not ready.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Succeeds if `/readyz` at the configured listen address answers 200.
+/// Succeeds if `/readyz` answers 200. A server that speaks TLS to its clients is asked at the
+/// operators' listener, which speaks plain HTTP.
 pub(super) fn run(config: &Config) -> Result<(), CommandFailure> {
-    let address = reachable(config.server.listen);
+    let server = &config.server;
+    let address = reachable(match server.tls_cert {
+        Some(_) => server.ops_listen,
+        None => server.listen,
+    });
     match ask(address) {
         Ok(200) => Ok(()),
         Ok(status) => Err(CommandFailure::Failed(format!(

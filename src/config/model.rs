@@ -1,6 +1,7 @@
 //! The typed configuration: the meaning of every key. Must not know how a value was written.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::domain::agent::Audience;
 use crate::domain::event::source::SourcePrecision;
@@ -45,6 +46,10 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The address that serves metrics.
     pub ops_listen: SocketAddr,
+    /// The PEM file of the clients' listener's certificate, with its chain. `None` means plain HTTP.
+    pub tls_cert: Option<PathBuf>,
+    /// The PEM file of its private key.
+    pub tls_key: Option<PathBuf>,
     /// Where plain HTTP may be spoken.
     pub plaintext: Plaintext,
     /// How many seconds a stopping server waits for requests that are in flight.

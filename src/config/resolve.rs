@@ -107,6 +107,14 @@ impl Config {
     fn contradictions(&self, need: MasterKeyNeed) -> Vec<(&'static str, &'static str)> {
         const PLAINTEXT: &str = "plain HTTP on an address that is not loopback needs server.plaintext = \"behind-proxy\"";
         let (server, mut found) = (&self.server, Vec::new());
+        let has_tls = server.tls_cert.is_some();
+        match (&server.tls_cert, &server.tls_key) {
+            (Some(_), None) => found.push(("server.tls_key", "server.tls_cert needs its key")),
+            (None, Some(_)) => {
+                found.push(("server.tls_cert", "server.tls_key needs its certificate"));
+            }
+            _ => {}
+        }
         if server.plaintext == Plaintext::Loopback {
             let exposed = [
                 ("server.listen", server.listen),
@@ -115,7 +123,9 @@ impl Config {
             found.extend(
                 exposed
                     .iter()
-                    .filter(|(_, a)| !a.ip().is_loopback())
+                    .filter(|(key, a)| {
+                        !(a.ip().is_loopback() || has_tls && *key == "server.listen")
+                    })
                     .map(|(k, _)| (*k, PLAINTEXT)),
             );
         }
@@ -140,6 +150,8 @@ impl Config {
             server: ServerConfig {
                 listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 ops_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+                tls_cert: None,
+                tls_key: None,
                 plaintext: Plaintext::Loopback,
                 drain_seconds: 0,
                 drain_delay_seconds: 0,
@@ -479,6 +491,25 @@ mod tests {
                 .len(),
             1
         );
+    }
+
+    #[test]
+    fn tls_needs_a_certificate_and_a_key_and_may_be_spoken_anywhere() {
+        let (cert, key) = ("server.tls_cert", "server.tls_key");
+        for (given_one, missing) in [(cert, key), (key, cert)] {
+            let faults = given().set(given_one, "/a.pem").faults();
+            assert_eq!(faults.len(), 1, "{faults:?}");
+            assert!(faults[0].starts_with(missing), "{faults:?}");
+        }
+        let both = || given().set(cert, "/a.pem").set(key, "/b.pem");
+        assert!(
+            both()
+                .set("server.listen", "0.0.0.0:3005")
+                .resolve()
+                .is_ok()
+        );
+        let ops = both().set("server.ops_listen", "0.0.0.0:3005").faults();
+        assert!(ops[0].starts_with("server.ops_listen"), "{ops:?}");
     }
 
     #[test]

@@ -72,6 +72,8 @@ const fn secret(
 pub(crate) const KEYS: &[Key] = &[
     key("server.listen", |c, w| set(&mut c.server.listen, address(w)), |c| json!(c.server.listen)),
     key("server.ops_listen", |c, w| set(&mut c.server.ops_listen, address(w)), |c| json!(c.server.ops_listen)),
+    key("server.tls_cert", |c, w| set(&mut c.server.tls_cert, optional(w, |path| Ok(path.into()))), |c| json!(c.server.tls_cert)),
+    key("server.tls_key", |c, w| set(&mut c.server.tls_key, optional(w, |path| Ok(path.into()))), |c| json!(c.server.tls_key)),
     key("server.plaintext", |c, w| set(&mut c.server.plaintext, choice(w, Plaintext::WORDS, "loopback or behind-proxy")), |c| word(c.server.plaintext, Plaintext::WORDS)),
     key("server.drain_seconds", |c, w| set(&mut c.server.drain_seconds, number(w, 0..=3_600, "0 to 3600 seconds")), |c| json!(c.server.drain_seconds)),
     key("server.drain_delay_seconds", |c, w| set(&mut c.server.drain_delay_seconds, number(w, 0..=300, "0 to 300 seconds")), |c| json!(c.server.drain_delay_seconds)),

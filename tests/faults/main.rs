@@ -50,3 +50,4 @@ mod stage;
 mod stop;
 mod suspend;
 mod timing;
+mod tls;

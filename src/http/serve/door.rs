@@ -17,8 +17,10 @@ use crate::domain::network::Networks;
 use crate::telemetry::metrics::{self, Shed};
 
 use super::line::Line;
+use super::service::Service;
+use super::shed;
 use super::table::{Caps, Full, Seat, Table, Wait};
-use super::{connection, shed};
+use super::tls::Tls;
 
 /// How long the system tries to deliver data that a client does not acknowledge, in milliseconds.
 /// The system's probes of a client that does not read count too. This time is a little longer than
@@ -62,6 +64,8 @@ pub struct Rules {
     /// The proxies in front of this server. A proxy sends the requests of many clients, so the cap
     /// per address does not apply to it.
     pub proxies: Networks,
+    /// What the listener offers in its handshakes. `None` means plain HTTP.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Default for Rules {
@@ -74,6 +78,7 @@ impl Default for Rules {
                 per_source: 0,
             },
             proxies: Networks::default(),
+            tls: None,
         }
     }
 }
@@ -151,25 +156,24 @@ impl Door {
         loop {
             let (full, wait) = match newcomer.enter(&self.table) {
                 Ok((seat, line)) => {
-                    let (router, idle) = (self.router.clone(), self.rules.idle_timeout);
-                    self.open.spawn(newcomer.serve(seat, line, router, idle));
+                    self.open.spawn(newcomer.serve(seat, line, self.service()));
                     return;
                 }
                 Err(Full::Source) => (Full::Source, self.table.wait()),
                 Err(Full::Total) => (Full::Total, None),
             };
             if let Some(wait) = wait {
-                let (router, idle) = (self.router.clone(), self.rules.idle_timeout);
+                let service = self.service();
                 let (table, told) = (Arc::clone(&self.table), Arc::clone(&self.told));
                 self.open.spawn(async move {
                     match wait_for_place(&newcomer, &table, &wait).await {
                         Ok((seat, line)) => {
                             drop(wait);
-                            newcomer.serve(seat, line, router, idle).await;
+                            newcomer.serve(seat, line, service).await;
                         }
                         Err(full) => {
                             drop(wait);
-                            newcomer.turn_away(full, &told).await;
+                            newcomer.turn_away(full, &told, service.tls.is_some()).await;
                         }
                     }
                 });
@@ -183,12 +187,22 @@ impl Door {
             let may_wait =
                 is_emptying || (self.table.will_have_room() && self.pauses.may_pause(full));
             if !may_wait {
-                let told = Arc::clone(&self.told);
+                let (told, is_secret) = (Arc::clone(&self.told), self.rules.tls.is_some());
                 self.open
-                    .spawn(async move { newcomer.turn_away(full, &told).await });
+                    .spawn(async move { newcomer.turn_away(full, &told, is_secret).await });
                 return;
             }
             sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Door {
+    fn service(&self) -> Service {
+        Service {
+            router: self.router.clone(),
+            idle_timeout: self.rules.idle_timeout,
+            tls: self.rules.tls.clone(),
         }
     }
 }
@@ -225,16 +239,19 @@ impl Newcomer {
         Ok((seat, line))
     }
 
-    async fn serve(self, mut seat: Seat, line: Arc<Line>, router: Router, idle: Duration) {
-        let ending = &mut seat.ending;
-        connection::carry(self.stream, self.peer, router, line, ending, idle).await;
+    async fn serve(self, seat: Seat, line: Arc<Line>, service: Service) {
+        service.serve(self.stream, self.peer, seat, line).await;
     }
 
-    async fn turn_away(self, full: Full, told: &Semaphore) {
+    /// Before a handshake, a client of TLS can be told nothing.
+    async fn turn_away(self, full: Full, told: &Semaphore, is_secret: bool) {
         metrics::shed(match full {
             Full::Total => Shed::Connections,
             Full::Source => Shed::ConnectionsOfSource,
         });
+        if is_secret {
+            return;
+        }
         if let Ok(_place) = told.try_acquire() {
             shed::turn_away(self.stream).await;
         }

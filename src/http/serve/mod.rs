@@ -1,8 +1,9 @@
 //! The listener: from a bound socket and a shutdown future to served connections.
 //!
 //! Owns the order of start and end. Must not know any route. `door` admits newcomers, `table` counts
-//! connections, `slots` says which of them make room, `connection` serves one, `stream` has the
-//! deadlines, `upload` is a request's body while it arrives, `download` a response's body while it is made, `date` makes the first `Date` of a
+//! connections, `slots` says which of them make room, `service` and `connection` serve one, `stream` has the
+//! deadlines, `tls` makes a
+//! connection a secret one, `upload` is a request's body while it arrives, `download` a response's body while it is made, `date` makes the first `Date` of a
 //! thread, `line` is the state that these share, `shed` turns away clients for whom there is no room,
 //! and `discard` reads what such clients still send.
 
@@ -21,16 +22,19 @@ mod discard;
 mod door;
 mod download;
 mod line;
+mod service;
 mod shed;
 mod slots;
 mod stream;
 mod table;
+mod tls;
 mod upload;
 
 pub(crate) use date::make_first_date;
 use door::Door;
 pub use door::Rules;
 pub use table::Caps;
+pub use tls::{Tls, TlsFault};
 
 /// The most connections that wait to be accepted: the length of the system's queue. The system's
 /// own limit may be lower.
