@@ -274,8 +274,11 @@ pub mod service {
         pub use crate::service::manage::ManageError;
         pub mod idempotency {
             pub use crate::service::manage::idempotency::{
-                Answered, BodyHash, Idempotency, KeptReply, KeyedRequest, NotDone, Recorder,
+                Answered, BodyHash, Idempotency, KeptReply, KeyedRequest, Recorder,
             };
+        }
+        pub mod keeping {
+            pub use crate::service::manage::keeping::Keep;
         }
         pub mod import {
             pub use crate::service::manage::import::Imported;

@@ -12,6 +12,7 @@
 //! - `certificates` reads the certificate and the key of TLS, again when they change.
 //! - `reload` reads the configuration again, `signals` receives signals.
 //! - `operator` tells who runs a command, `openapi` writes the document for one.
+//! - `request_ids` draws the number of a process.
 //! - `alone` keeps the lock of the only server of a SQLite file.
 //! - `announce` prints what a starting server says, `time` waits until the clock is set.
 
@@ -30,6 +31,7 @@ mod openapi;
 mod operator;
 mod operator_file;
 mod reload;
+mod request_ids;
 mod serve;
 mod services;
 mod signals;

@@ -18,7 +18,7 @@ use crate::http::body::Bodies;
 use crate::http::client_address::ClientAddresses;
 use crate::http::openapi::served::ApiDocument;
 use crate::http::server_metadata::ServerMetadata;
-use crate::http::state::{RequestIds, State};
+use crate::http::state::State;
 use crate::http::write_openapi;
 use crate::service::clients::authenticate::Authenticator;
 use crate::service::introspection::Introspection;
@@ -49,6 +49,7 @@ use super::error::AppError;
 use super::open::{Opened, open_to_read};
 use super::operator::operator;
 use super::reload;
+use super::request_ids::request_ids;
 
 impl Opened {
     /// The act of an operator at the command line, at the current time.
@@ -206,8 +207,7 @@ pub fn compose(
         cursors,
         clock,
         entropy,
-        // Requests that create something do not arrive by HTTP yet.
-        idempotency: _,
+        idempotency,
         new_store: _,
     } = opened;
     let issuer = &config.token.issuer;
@@ -253,10 +253,7 @@ pub fn compose(
         clock: Arc::clone(clock),
         entropy: Arc::new(IdEntropy::new(Arc::clone(entropy))),
     });
-    let mut process = [0u8; 8];
-    entropy
-        .fill(&mut process)
-        .map_err(crate::service::Error::from)?;
+    let request_ids = request_ids(&**entropy)?;
     Ok(Arc::new(State {
         mint,
         codes: Arc::clone(codes),
@@ -274,6 +271,7 @@ pub fn compose(
         keys: Arc::clone(keys),
         keyring: Arc::clone(keyring),
         agents: opened.agents_with(config, plans),
+        idempotency: Arc::clone(idempotency),
         scopes: opened.scopes(config),
         audit: opened.audit(),
         clock: Arc::clone(clock),
@@ -295,6 +293,6 @@ pub fn compose(
         ),
         source_precision: config.audit.source,
         bodies: Bodies::default(),
-        request_ids: RequestIds::new(u64::from_be_bytes(process)),
+        request_ids,
     }))
 }

@@ -13,6 +13,7 @@ use crate::domain::agent_filter::AgentFilter;
 use crate::domain::id::AgentId;
 use crate::service::manage::agents::{Agents, NewAgent};
 use crate::service::manage::credentials::Rotation;
+use crate::service::manage::keeping::Keep;
 use crate::service::manage::usage::UsageQuery;
 
 use super::agent_args::{ChangeArgs, CreateAgent, RotateArgs, UpdateAgent, UsageArgs};
@@ -127,7 +128,12 @@ pub(super) async fn run(
                 ..Rotation::default()
             };
             let made = agents
-                .rotate_secret(&args.who.find(&agents).await?, rotation, act)
+                .rotate_secret(
+                    &args.who.find(&agents).await?,
+                    rotation,
+                    act,
+                    Keep::nothing(),
+                )
                 .await?;
             return new_secret::print(
                 &agents,

@@ -11,6 +11,7 @@ use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::Timestamp;
 use crate::service::manage::agents::Agents;
 use crate::service::manage::credentials::{ListedCredentials, MAX_OVERLAP, Rotation, SecretTerms};
+use crate::service::manage::keeping::Keep;
 
 use super::agent_ref::AgentRef;
 use super::credential_sheet::{HEAD, row};
@@ -122,7 +123,9 @@ pub(super) async fn run(
         }
         CredentialCommand::Create { who, terms, .. } => {
             let id = who.find(&agents).await?;
-            let made = agents.create_credential(&id, terms.into(), act).await?;
+            let made = agents
+                .create_credential(&id, terms.into(), act, Keep::nothing())
+                .await?;
             print_credential(config, &made, Occasion::Addition, out)
         }
         CredentialCommand::Rotate {
@@ -137,7 +140,9 @@ pub(super) async fn run(
                 overlap,
                 terms: terms.into(),
             };
-            let made = agents.rotate_secret(&id, rotation, act).await?;
+            let made = agents
+                .rotate_secret(&id, rotation, act, Keep::nothing())
+                .await?;
             print_credential(config, &made, Occasion::Rotation, out)
         }
         CredentialCommand::Revoke {

@@ -7,6 +7,7 @@ use crate::api::scopes::ScopeJson;
 use crate::config::Config;
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::scope::Scope;
+use crate::service::manage::keeping::Keep;
 use crate::service::manage::scopes::{ScopeDescription, ScopePatch};
 use crate::service::manage::view::ScopeView;
 
@@ -94,7 +95,7 @@ pub(super) async fn run(
                 description: description.into(),
                 high_risk,
             };
-            print_one(scopes.add(entry, &act).await?, out)
+            print_one(scopes.add(entry, &act, Keep::nothing()).await?, out)
         }
         ScopeCommand::Update(args) => {
             let UpdateScope {

@@ -114,6 +114,9 @@ fn extra_headers(failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
             fixed(HeaderName::from_static("accept-post"), "application/json")
         }
         Failure::TooSlow | Failure::Crowded | Failure::Unavailable(_) => fixed(RETRY_AFTER, "1"),
+        Failure::Rejected(rejection) if rejection.code == RejectionCode::IdempotencyInProgress => {
+            fixed(RETRY_AFTER, "1")
+        }
         Failure::Rejected(rejection) if rejection.code == RejectionCode::NotLoggedYet => {
             fixed(RETRY_AFTER, NOT_LOGGED_RETRY)
         }

@@ -20,6 +20,7 @@ use crate::service::keys::KeyService;
 use crate::service::limits::Limits;
 use crate::service::manage::agents::Agents;
 use crate::service::manage::audit::Audit;
+use crate::service::manage::idempotency::Idempotency;
 use crate::service::manage::scopes::Scopes;
 use crate::service::readiness::Readiness;
 use crate::service::refusals::Refusals;
@@ -57,8 +58,10 @@ pub struct State {
     pub keyring: Arc<Keyring>,
     /// The catalogue of scopes.
     pub scopes: Scopes,
-    /// Shows agents.
+    /// Shows and changes agents.
     pub agents: Agents,
+    /// Keeps the replies to requests that may be sent again.
+    pub idempotency: Arc<Idempotency>,
     /// Reads events.
     pub audit: Audit,
     /// Authenticates the cursors of lists.

@@ -21,8 +21,8 @@ use crate::service::manage::bulk::BulkAction;
 
 use super::answer::Reply;
 use super::body::{FieldPlace, FromJson, body};
+use super::call::WriteCall;
 use super::cursor::CursorScope;
-use super::endpoint::WriteCall;
 use super::fields::{Fields, Input};
 use super::json_value::JsonValue;
 

@@ -9,11 +9,12 @@ use crate::domain::agent::SuspendedBy;
 use crate::domain::id::AgentId;
 use crate::http::error::Failure;
 use crate::http::state::State;
+use crate::service;
 use crate::service::manage::view::AgentView;
 
 use super::answer::Reply;
 use super::body::body;
-use super::endpoint::WriteCall;
+use super::call::WriteCall;
 use super::fields::{Fields, Input};
 
 body! {
@@ -89,18 +90,26 @@ pub(super) async fn revoke_agent_tokens(
     shown(&state, changed.await?).await
 }
 
-/// The agent after its change. If tokens were killed, this process's revocation list has the kill
-/// before the response is sent (contract D7).
+/// The reply that shows the agent after its change.
 pub(super) async fn shown(state: &State, view: AgentView) -> Result<Reply<AgentJson>, Failure> {
     let version = view.agent.version;
+    let agent = after_change(state, view).await?;
+    Ok(Reply::ok(agent).with_version(version))
+}
+
+/// The agent after its change. If tokens were killed, this process's revocation list has the kill
+/// before the response is sent (contract D7).
+pub(super) async fn after_change(
+    state: &State,
+    view: AgentView,
+) -> Result<AgentJson, service::Error> {
     let revocation_version = if view.tokens_killed {
         Some(state.list.read_own_kill().await?)
     } else {
         None
     };
-    let agent = AgentJson {
+    Ok(AgentJson {
         revocation_version,
         ..view.into()
-    };
-    Ok(Reply::ok(agent).with_version(version))
+    })
 }

@@ -20,11 +20,12 @@ use crate::service::manage::agents::NewAgent;
 use crate::service::manage::create::{CreatedAgent, PutAgent};
 use crate::service::manage::patch::{LabelsPatch, ProfilePatch};
 
-use super::agent_changes::shown;
-use super::answer::{Makes, MakesOrShows, Reply};
+use super::agent_changes::{after_change, shown};
+use super::answer::{Creates, Makes, MakesOrShows, Reply};
 use super::body::{PatchMember, body};
-use super::endpoint::WriteCall;
+use super::call::WriteCall;
 use super::fields::{Fields, Input};
+use super::keyed::KeyedReply;
 use super::values::ExpiryTime;
 
 body! {
@@ -196,7 +197,7 @@ pub(super) struct WrittenAgent {
 pub(super) async fn create_agent(
     state: Arc<State>,
     call: WriteCall<NewAgentInput>,
-) -> Result<Reply<WrittenAgent, Makes>, Failure> {
+) -> Result<KeyedReply<WrittenAgent, Makes>, Failure> {
     let (NewAgentInput(body), call) = call.split();
     let act = call.act(&state, None);
     let new = NewAgent {
@@ -205,35 +206,51 @@ pub(super) async fn create_agent(
         secret: None,
         profile: body.profile(),
     };
-    let created = state
-        .agents
-        .create_and_show(new, call.request(&act))
-        .await?;
-    Ok(made(&state, created))
+    let request = call.request(&act);
+    state.agents.may_create(&new, &request).await?;
+    let render = |created: &CreatedAgent| made::<Makes>(&state, created).kept();
+    let (state, render) = (&state, &render);
+    call.once(state, &act, |keeper| async move {
+        let keep = keeper.with(render);
+        let created = state.agents.create_and_show(new, request, keep);
+        Ok(made(state, &created.await?))
+    })
+    .await
 }
 
 /// Makes an agent, or replaces all that an operator decides about it.
 pub(super) async fn put_agent(
     state: Arc<State>,
     call: WriteCall<PutAgentInput>,
-) -> Result<Reply<WrittenAgent, MakesOrShows>, Failure> {
+) -> Result<KeyedReply<WrittenAgent, MakesOrShows>, Failure> {
     let (PutAgentInput(id, body), call) = call.split();
     let act = call.act(&state, None);
-    let (org_id, profile) = (body.org_id.clone(), body.profile());
+    let new = NewAgent {
+        agent_id: Some(id.clone()),
+        org_id: body.org_id.clone(),
+        secret: None,
+        profile: body.profile(),
+    };
     let request = call.request(&act);
-    let put = state.agents.put(&id, org_id.as_ref(), &profile, request);
-    match put.await? {
-        PutAgent::Created(created) => Ok(made(&state, *created)),
-        PutAgent::Replaced(view) => {
-            let version = view.agent.version;
-            let agent = WrittenAgent {
-                agent: (*view).into(),
-                client_secret: None,
-                credential_id: None,
-            };
-            Ok(Reply::ok(agent).with_version(version))
+    state.agents.may_put(&id, &new, &request).await?;
+    let render = |created: &CreatedAgent| made::<MakesOrShows>(&state, created).kept();
+    let (state, render) = (&state, &render);
+    call.once(state, &act, |keeper| async move {
+        let keep = keeper.with(render);
+        match state.agents.put(&id, new, request, keep).await? {
+            PutAgent::Created(created) => Ok(made(state, &created)),
+            PutAgent::Replaced(view) => {
+                let version = view.agent.version;
+                let agent = WrittenAgent {
+                    agent: after_change(state, *view).await?,
+                    client_secret: None,
+                    credential_id: None,
+                };
+                Ok(Reply::ok(agent).with_version(version))
+            }
         }
-    }
+    })
+    .await
 }
 
 /// Changes an agent.
@@ -247,21 +264,18 @@ pub(super) async fn patch_agent(
     shown(&state, changed).await
 }
 
-fn made<K>(state: &State, created: CreatedAgent) -> Reply<WrittenAgent, K> {
+fn made<K: Creates>(state: &State, created: &CreatedAgent) -> Reply<WrittenAgent, K> {
     let CreatedAgent { view, secret } = created;
     let version = view.agent.version;
     // Every route also answers below the issuer's path, whether or not a proxy strips it.
     let base = state.metadata.path_of_issuer().unwrap_or_default();
     let location = format!("{base}/api/v1/agents/{}", view.agent.agent_id);
-    let credential_id = secret
-        .as_ref()
-        .map(|made| made.credential.credential_id.to_string());
+    let shown = secret.secret.as_ref();
+    let credential_id = secret.credential.credential_id.to_string();
     let agent = WrittenAgent {
-        agent: view.into(),
-        client_secret: secret
-            .and_then(|made| made.secret)
-            .map(|secret| secret.expose().to_owned()),
-        credential_id,
+        agent: view.clone().into(),
+        client_secret: shown.map(|secret| secret.expose().to_owned()),
+        credential_id: shown.map(|_| credential_id),
     };
     Reply::created(location, agent).with_version(version)
 }

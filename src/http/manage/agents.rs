@@ -16,8 +16,8 @@ use crate::service::tokens::Caller;
 
 use super::agent_filter::read_agent_filter;
 use super::answer::Reply;
+use super::call::Call;
 use super::cursor::CursorScope;
-use super::endpoint::Call;
 use super::fields::{Fields, Input};
 use super::page::{Page, PageQuery};
 

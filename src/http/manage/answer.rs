@@ -3,6 +3,7 @@
 //! Owns the statuses and header fields of success. Must not know what a value means.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
@@ -13,6 +14,8 @@ use utoipa::ToSchema;
 use crate::http::error::Failure;
 use crate::http::openapi::route_doc::RouteDoc;
 use crate::http::reply;
+use crate::service;
+use crate::service::manage::idempotency::KeptReply;
 
 use super::etag::etag;
 
@@ -99,7 +102,21 @@ impl ReplyKind for MakesOrShows {
     const STATUSES: &'static [u16] = &[200, 201];
 }
 
-/// A value with the header fields that go with it.
+/// The kinds of replies of operations that may create something.
+pub(crate) trait Creates: ReplyKind {}
+
+impl Creates for Makes {}
+
+impl Creates for MakesOrShows {}
+
+/// What an operation that changes something returns.
+pub(crate) trait WriteAnswer: Answers {
+    /// Whether the request may have an idempotency key.
+    const IS_KEYED: bool;
+}
+
+/// A value with the header fields that go with it. The reply of an operation that may create
+/// something becomes an answer in [`keyed`](super::keyed).
 pub(crate) struct Reply<T, K = Shows> {
     status: StatusCode,
     location: Option<String>,
@@ -108,7 +125,7 @@ pub(crate) struct Reply<T, K = Shows> {
     kind: PhantomData<K>,
 }
 
-impl<T: Serialize, K> Reply<T, K> {
+impl<T, K> Reply<T, K> {
     /// Status 200.
     pub(crate) fn ok(body: T) -> Self {
         Self {
@@ -117,15 +134,6 @@ impl<T: Serialize, K> Reply<T, K> {
             version: None,
             body,
             kind: PhantomData,
-        }
-    }
-
-    /// Status 201: something was made, which is at this path.
-    pub(crate) fn created(location: String, body: T) -> Self {
-        Self {
-            status: StatusCode::CREATED,
-            location: Some(location),
-            ..Self::ok(body)
         }
     }
 
@@ -139,6 +147,30 @@ impl<T: Serialize, K> Reply<T, K> {
     }
 }
 
+impl<T, K: Creates> Reply<T, K> {
+    /// Status 201: something was made, which is at this path.
+    pub(crate) fn created(location: String, body: T) -> Self {
+        Self {
+            status: StatusCode::CREATED,
+            location: Some(location),
+            ..Self::ok(body)
+        }
+    }
+}
+
+impl<T: Serialize, K> Reply<T, K> {
+    /// The reply as it is sent, and kept for the same request.
+    pub(super) fn kept(&self) -> Result<KeptReply, service::Error> {
+        let body = serde_json::to_string(&self.body);
+        Ok(KeptReply {
+            status: self.status.as_u16(),
+            location: self.location.clone(),
+            etag: self.version.map(etag),
+            body: body.map_err(|error| service::Error::Fault(Arc::new(error)))?,
+        })
+    }
+}
+
 impl Reply<(), Ends> {
     /// Status 204, without a body.
     pub(crate) fn nothing() -> Self {
@@ -149,21 +181,34 @@ impl Reply<(), Ends> {
     }
 }
 
+/// The response that this reply is.
+pub(super) fn respond(reply: KeptReply) -> Result<Response, Failure> {
+    let status = StatusCode::from_u16(reply.status);
+    let status = status.map_err(|_| Failure::fault("a reply has no status"))?;
+    if status == StatusCode::NO_CONTENT {
+        return Ok(status.into_response());
+    }
+    let mut response = reply::json(status, reply.body);
+    for (name, value) in [(LOCATION, reply.location), (ETAG, reply.etag)] {
+        if let Some(value) = value {
+            let value = HeaderValue::try_from(value)?;
+            response.headers_mut().insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+impl<T: Serialize + ToSchema> WriteAnswer for Reply<T, Shows> {
+    const IS_KEYED: bool = false;
+}
+
+impl WriteAnswer for Reply<(), Ends> {
+    const IS_KEYED: bool = false;
+}
+
 impl<T: Serialize + ToSchema, K: ReplyKind> Answers for Reply<T, K> {
     fn answer(self) -> Result<Response, Failure> {
-        if self.status == StatusCode::NO_CONTENT {
-            return Ok(self.status.into_response());
-        }
-        let mut response = reply::json(self.status, serde_json::to_vec(&self.body)?);
-        if let Some(location) = self.location {
-            let location = HeaderValue::try_from(location)?;
-            response.headers_mut().insert(LOCATION, location);
-        }
-        if let Some(version) = self.version {
-            let tag = HeaderValue::from_str(&etag(version))?;
-            response.headers_mut().insert(ETAG, tag);
-        }
-        Ok(response)
+        respond(self.kept()?)
     }
 
     fn describe(doc: RouteDoc) -> RouteDoc {

@@ -14,8 +14,8 @@ use crate::service::manage::audit::AuditQuery;
 
 use super::answer::{RawKind, RawReply};
 use super::audit_export::{ExportRequest, export_events, prefers_ndjson};
+use super::call::Call;
 use super::cursor::CursorScope;
-use super::endpoint::Call;
 use super::fields::{Fields, Input, rule};
 use super::page::{Page, PageQuery};
 

@@ -18,7 +18,7 @@ use crate::service::manage::ManageError;
 
 use super::answer::{RawKind, RawReply};
 use super::authority::demand_reach_over_all;
-use super::endpoint::Call;
+use super::call::Call;
 use super::fields::{Fields, Input};
 
 /// The cache control of a tile below its generation, which never changes (RFC 8246). Only a

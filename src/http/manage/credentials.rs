@@ -18,9 +18,10 @@ use super::agent_changes::ActionBody;
 use super::agents::within_reach;
 use super::answer::{Ends, Makes, Reply};
 use super::body::body;
+use super::call::{Call, WriteCall};
 use super::cursor::CursorScope;
-use super::endpoint::{Call, WriteCall};
 use super::fields::{Fields, Input};
+use super::keyed::KeyedReply;
 use super::page::{Page, PageQuery};
 use super::values::{ExpiryTime, Overlap};
 
@@ -110,14 +111,20 @@ impl Input for CredentialCreation {
 pub(super) async fn create_credential(
     state: Arc<State>,
     call: WriteCall<CredentialCreation>,
-) -> Result<Reply<NewCredentialJson, Makes>, Failure> {
+) -> Result<KeyedReply<NewCredentialJson, Makes>, Failure> {
     let act = call.act(&state, None);
     let CredentialCreation(agent_id, terms) = &call.input;
     let request = call.request(&act);
-    let made = state
-        .agents
-        .create_credential(agent_id, terms.clone(), request);
-    Ok(made_reply(&state, &made.await?))
+    let agents = &state.agents;
+    agents.may_give_credential(agent_id, &request).await?;
+    let render = |made: &NewSecret| made_reply(&state, made).kept();
+    let (state, render) = (&state, &render);
+    call.once(state, &act, |keeper| async move {
+        let keep = keeper.with(render);
+        let made = agents.create_credential(agent_id, terms.clone(), request, keep);
+        Ok(made_reply(state, &made.await?))
+    })
+    .await
 }
 
 /// A rotation of the secrets of the agent that the path names.
@@ -144,14 +151,20 @@ impl Input for CredentialRotation {
 pub(super) async fn rotate_credentials(
     state: Arc<State>,
     call: WriteCall<CredentialRotation>,
-) -> Result<Reply<NewCredentialJson, Makes>, Failure> {
+) -> Result<KeyedReply<NewCredentialJson, Makes>, Failure> {
     let act = call.act(&state, None);
     let CredentialRotation(agent_id, rotation) = &call.input;
     let request = call.request(&act);
-    let made = state
-        .agents
-        .rotate_secret(agent_id, rotation.clone(), request);
-    Ok(made_reply(&state, &made.await?))
+    let agents = &state.agents;
+    agents.may_give_credential(agent_id, &request).await?;
+    let render = |made: &NewSecret| made_reply(&state, made).kept();
+    let (state, render) = (&state, &render);
+    call.once(state, &act, |keeper| async move {
+        let keep = keeper.with(render);
+        let made = agents.rotate_secret(agent_id, rotation.clone(), request, keep);
+        Ok(made_reply(state, &made.await?))
+    })
+    .await
 }
 
 /// The end of the credential that the path names. Its id is `None` if no credential can have it.

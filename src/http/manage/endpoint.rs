@@ -8,16 +8,10 @@ use std::sync::Arc;
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::ParameterIn;
 use utoipa::openapi::request_body::RequestBodyBuilder;
 
-use crate::clock::Clock as _;
-use crate::domain::act::{Act, ChangeReason};
-use crate::domain::context::RequestContext;
-use crate::domain::precondition::Precondition;
 use crate::http::accepts::Reads;
 use crate::http::error::Failure;
 use crate::http::incoming::Incoming;
@@ -26,32 +20,24 @@ use crate::http::openapi::route_doc::{ErrorBody, RouteDoc, Words};
 use crate::http::openapi::schema::{self, parameter, text};
 use crate::http::route::Needs;
 use crate::http::state::State;
-use crate::service::manage::request::{ChangeMode, ChangeRequest};
-use crate::service::tokens::Caller;
+use crate::service::manage::idempotency::{BodyHash, KeyedRequest};
+use crate::service::manage::request::ChangeMode;
 
-use super::answer::{Answers, Reply, ReplyKind};
+use super::answer::{Answers, WriteAnswer};
 use super::authority;
+use super::call::{Call, EndpointRow, WriteCall};
 use super::cursor::CursorScope;
 use super::etag::precondition;
 use super::fields::{self, Fields, Input};
+use super::idempotency_key::{IDEMPOTENCY_KEY, read_key};
 use super::page::PAGE_LIMITS;
 
 static DRY_RUN: HeaderName = HeaderName::from_static("dry-run");
 
-/// A request whose caller is authorized.
-pub(crate) struct Call<I> {
-    /// The caller that the token names. The scope that the route requires has been checked.
-    pub caller: Caller,
-    /// The request's input.
-    pub input: I,
-    /// Where the request came from, and its id.
-    pub context: Arc<RequestContext>,
-}
-
 /// Runs one operation that reads: first the route's scope is checked, then the input is read and
 /// all its errors are reported at once, then the operation runs.
 pub(crate) async fn run<I, R, F>(
-    needs: Needs,
+    row: EndpointRow,
     operation: fn(Arc<State>, Call<I>) -> F,
     state: Arc<State>,
     incoming: Incoming,
@@ -61,7 +47,7 @@ where
     R: Answers,
     F: Future<Output = Result<R, Failure>>,
 {
-    let call = read_call(needs, &state, &incoming, I::read).await?;
+    let call = read_call(row.needs, &state, &incoming, I::read).await?;
     operation(state, call).await?.answer()
 }
 
@@ -85,49 +71,6 @@ where
     R::describe(RouteDoc::new(words, ErrorBody::Management).takes(parameters))
 }
 
-/// A request to change something, whose caller is authorized.
-pub(crate) struct WriteCall<I> {
-    /// The caller that the token names. The scope that the route requires has been checked.
-    pub caller: Caller,
-    /// The request's input.
-    pub input: I,
-    context: Arc<RequestContext>,
-    precondition: Precondition,
-    mode: ChangeMode,
-}
-
-impl<I> WriteCall<I> {
-    /// The input, and the call without it.
-    pub(super) fn split(self) -> (I, WriteCall<()>) {
-        let rest = WriteCall {
-            caller: self.caller,
-            input: (),
-            context: self.context,
-            precondition: self.precondition,
-            mode: self.mode,
-        };
-        (self.input, rest)
-    }
-
-    /// The act of the caller, for the event of the change.
-    pub(super) fn act(&self, state: &State, reason: Option<&ChangeReason>) -> Act {
-        let agent_id = self.caller.agent_id().clone();
-        // The credential is unknown: a Bearer token does not tell which one it was issued for.
-        Act::of_request(&self.context, agent_id, None, state.clock.moment())
-            .because(reason.cloned())
-    }
-
-    /// The change as a service takes it.
-    pub(super) fn request<'a>(&'a self, act: &'a Act) -> ChangeRequest<'a> {
-        ChangeRequest {
-            act,
-            caller: Some(&self.caller),
-            precondition: Some(&self.precondition),
-            mode: self.mode,
-        }
-    }
-}
-
 /// What a write reads: its input, and whether it is only tried.
 struct WriteInput<I>(I, ChangeMode);
 
@@ -143,26 +86,42 @@ impl<I: Input> Input for WriteInput<I> {
 }
 
 /// Runs one operation that changes something: as [`run`], and reads what every write takes.
-pub(crate) async fn run_write<I, T, K, F>(
-    needs: Needs,
+pub(crate) async fn run_write<I, R, F>(
+    row: EndpointRow,
     operation: fn(Arc<State>, WriteCall<I>) -> F,
     state: Arc<State>,
     incoming: Incoming,
 ) -> Result<Response, Failure>
 where
     I: Input,
-    T: Serialize + ToSchema,
-    K: ReplyKind,
-    F: Future<Output = Result<Reply<T, K>, Failure>>,
+    R: WriteAnswer,
+    F: Future<Output = Result<R, Failure>>,
 {
-    let call = read_call(needs, &state, &incoming, WriteInput::<I>::read).await?;
+    let mut key = None;
+    let read = |fields: &mut Fields<'_>| {
+        let input = WriteInput::<I>::read(fields);
+        let is_tried = matches!(input, Some(WriteInput(_, ChangeMode::DryRun)));
+        if R::IS_KEYED && !is_tried {
+            key = read_key(fields);
+        }
+        input
+    };
+    let call = read_call(row.needs, &state, &incoming, read).await?;
     let WriteInput(input, mode) = call.input;
+    let keyed = key.map(|key| KeyedRequest {
+        agent_id: call.caller.agent_id().clone(),
+        method: row.methods.names().first().copied().unwrap_or_default(),
+        path: row.path_of(&incoming),
+        key,
+        body: BodyHash::of(&incoming.body),
+    });
     let call = WriteCall {
         caller: call.caller,
         input,
         context: call.context,
         precondition: precondition(&incoming.headers),
         mode,
+        keyed,
     };
     let mut response = operation(state, call).await?.answer()?;
     if mode == ChangeMode::DryRun {
@@ -173,7 +132,7 @@ where
 }
 
 /// Describes one operation that changes something.
-pub(crate) fn describe_write<I, T, K, F>(
+pub(crate) fn describe_write<I, R, F>(
     path: &'static str,
     reads: Reads,
     _: fn(Arc<State>, WriteCall<I>) -> F,
@@ -181,9 +140,8 @@ pub(crate) fn describe_write<I, T, K, F>(
 ) -> RouteDoc
 where
     I: Input,
-    T: Serialize + ToSchema,
-    K: ReplyKind,
-    F: Future<Output = Result<Reply<T, K>, Failure>>,
+    R: WriteAnswer,
+    F: Future<Output = Result<R, Failure>>,
 {
     let input = fields::describe_input::<WriteInput<I>>();
     let query = input.asked.into_iter();
@@ -202,6 +160,18 @@ where
         .takes(query)
         .takes(conditions)
         .refuses(&[409, 412]);
+    if R::IS_KEYED {
+        let meaning = "For 24 hours, a request with the same key, path and body gets the same reply, and creates nothing.";
+        let key = text().max_length(Some(255));
+        let key = parameter(
+            IDEMPOTENCY_KEY,
+            ParameterIn::Header,
+            Required::False,
+            key,
+            meaning,
+        );
+        doc = doc.takes([key]).refuses(&[409, 412, 422]);
+    }
     if let Some(body) = input.body {
         let schema = schema::body("", reads.json_types(), body.schema);
         let required = if body.is_required {
@@ -212,7 +182,7 @@ where
         let body = RequestBodyBuilder::from(schema).required(Some(required));
         doc = doc.reads(body.build());
     }
-    Reply::<T, K>::describe(doc).with_header("Dry-Run", "`true` if nothing was written.")
+    R::describe(doc).with_header("Dry-Run", "`true` if nothing was written.")
 }
 
 async fn read_call<I>(
@@ -234,7 +204,8 @@ async fn read_call<I>(
 
 /// A row of the table of the management API. It says what the caller's token needs; a route without
 /// a token is no row of this table. The operation of a row that changes something takes a
-/// [`WriteCall`] and returns a [`Reply`].
+/// [`WriteCall`] and returns a [`Reply`](super::answer::Reply), or a
+/// [`KeyedReply`](super::keyed::KeyedReply) if it may create something.
 macro_rules! endpoint {
     ($methods:ident $path:literal, $needs:ident $(($scope:literal))?, $deadline:ident, $reads:ident, $operation:path, $words:path) => {
         $crate::http::route::Route {
@@ -245,8 +216,12 @@ macro_rules! endpoint {
             reads: $crate::http::accepts::Reads::$reads,
             shape: $crate::http::shape::Shape::Management,
             handler: |state, incoming| {
-                let needs = $crate::http::route::Needs::$needs $(($scope))?;
-                Box::pin($crate::http::manage::endpoint::runner!($methods)(needs, $operation, state, incoming))
+                let row = $crate::http::manage::call::EndpointRow {
+                    needs: $crate::http::route::Needs::$needs $(($scope))?,
+                    methods: $crate::http::accepts::Methods::$methods,
+                    path: $path,
+                };
+                Box::pin($crate::http::manage::endpoint::runner!($methods)(row, $operation, state, incoming))
             },
             doc: || {
                 let reads = $crate::http::accepts::Reads::$reads;

@@ -12,7 +12,7 @@ use crate::service::manage::view::KeyView;
 use super::agent_changes::ActionBody;
 use super::answer::Reply;
 use super::authority::demand_reach_over_all;
-use super::endpoint::{Call, WriteCall};
+use super::call::{Call, WriteCall};
 use super::fields::{Fields, Input};
 use super::page::{MAX_PAGE, Page};
 

@@ -2,8 +2,8 @@
 //!
 //! Owns its table of routes, how a request becomes typed values, and who may ask. Must not know how
 //! anything is changed: each handler calls one operation of a service. Reading order: this table,
-//! [`mod@endpoint`], `authority`, [`fields`], [`mod@body`], [`json_value`], `json_types`, `values`, `answer`,
-//! `etag`, `page`, `cursor`, then one resource a file.
+//! [`mod@endpoint`], [`call`], `authority`, [`fields`], [`mod@body`], [`json_value`], `json_types`, `values`, `answer`,
+//! `idempotency_key`, `keyed` (replies that are kept), `etag`, `page`, `cursor`, then one resource a file.
 
 use super::route::Route;
 
@@ -18,13 +18,16 @@ mod audit_export;
 mod audit_log;
 mod authority;
 pub(crate) mod body;
+pub(crate) mod call;
 mod credentials;
 pub(crate) mod cursor;
 pub(crate) mod endpoint;
 mod etag;
 pub(crate) mod fields;
+mod idempotency_key;
 mod json_types;
 pub(crate) mod json_value;
+mod keyed;
 mod keys;
 pub(crate) mod openapi;
 mod page;

@@ -6,7 +6,7 @@ use crate::api::plans::PlanJson;
 use crate::http::error::Failure;
 use crate::http::state::State;
 
-use super::endpoint::Call;
+use super::call::Call;
 use super::page::{MAX_PAGE, Page};
 
 /// All plans in the order of their names. They have no pages.

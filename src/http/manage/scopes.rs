@@ -11,13 +11,15 @@ use crate::http::error::Failure;
 use crate::http::state::State;
 use crate::service::manage::ManageError;
 use crate::service::manage::scopes::{ScopeDescription, ScopePatch};
+use crate::service::manage::view::ScopeView;
 
 use super::agent_changes::ActionBody;
 use super::answer::{Makes, Reply};
 use super::authority::demand_reach_over_all;
 use super::body::{PatchMember, body};
-use super::endpoint::{Call, WriteCall};
+use super::call::{Call, WriteCall};
 use super::fields::{Fields, Input};
+use super::keyed::KeyedReply;
 use super::page::{MAX_PAGE, Page};
 
 /// All scopes in the order of the catalogue. They have no pages.
@@ -84,7 +86,7 @@ impl Input for NewScope {
 pub(super) async fn add_scope(
     state: Arc<State>,
     call: WriteCall<NewScope>,
-) -> Result<Reply<ScopeJson, Makes>, Failure> {
+) -> Result<KeyedReply<ScopeJson, Makes>, Failure> {
     demand_reach_over_all(&call.caller)?;
     let act = call.act(&state, call.input.reason.as_ref());
     let entry = CatalogueEntry {
@@ -92,11 +94,21 @@ pub(super) async fn add_scope(
         description: call.input.description.clone().into(),
         high_risk: call.input.high_risk.unwrap_or(false),
     };
-    let added = state.scopes.add(entry, call.request(&act)).await?;
+    let request = call.request(&act);
+    let render = |added: &ScopeView| added_reply(added.clone()).kept();
+    let (scopes, render) = (&state.scopes, &render);
+    call.once(&state, &act, |keeper| async move {
+        let added = scopes.add(entry, request, keeper.with(render));
+        Ok(added_reply(added.await?))
+    })
+    .await
+}
+
+fn added_reply(added: ScopeView) -> Reply<ScopeJson, Makes> {
     let scope = added.entry.scope.as_str().as_bytes();
     let scope: String = url::form_urlencoded::byte_serialize(scope).collect();
     let location = format!("/api/v1/scopes/{scope}");
-    Ok(Reply::created(location, added.into()))
+    Reply::created(location, added.into())
 }
 
 body! {

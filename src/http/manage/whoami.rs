@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::http::error::Failure;
 use crate::http::state::State;
 
-use super::endpoint::Call;
+use super::call::Call;
 
 /// The caller.
 #[derive(Serialize, ToSchema)]

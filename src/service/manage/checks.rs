@@ -47,9 +47,11 @@ pub(super) fn accepted(outcome: Outcome) -> Result<(), Rejection> {
         Outcome::Conflict => Err(RejectionCode::AgentDecommissioned.into()),
         Outcome::Clash => Err(RejectionCode::IdOfUser.into()),
         Outcome::TooMany => Err(RejectionCode::TooManyCredentials.into()),
-        Outcome::TargetChanged | Outcome::CallerChanged | Outcome::Answered => {
+        Outcome::TargetChanged | Outcome::CallerChanged => {
             Err(RejectionCode::AgentKeptChanging.into())
         }
+        // Whoever sent the request looks for the reply then.
+        Outcome::Answered => Err(RejectionCode::IdempotencyInProgress.into()),
     }
 }
 

@@ -1,20 +1,20 @@
 //! Making an agent with its first secret, and making or replacing one by its id. Owns the order of
 //! steps. Must not know the rules by which a caller is judged.
 
-use std::sync::Arc;
-
-use crate::domain::agent::{Agent, Profile};
+use crate::clock::Clock as _;
+use crate::domain::agent::{Agent, LiveTokens};
 use crate::domain::id::AgentId;
-use crate::domain::org::OrgId;
 use crate::domain::permission::AgentOperation;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
-use crate::store::{AgentChange, AgentRecord, Change, Freshness, Outcome};
+use crate::service;
+use crate::store::{AgentChange, Change, Freshness, Outcome};
 
 use super::agents::{Agents, NewAgent};
 use super::attempt::MAX_CONFLICTS;
-use super::authority::{UNKNOWN_ORG, holdings};
-use super::checks::{demand_none, fault, scope_errors};
+use super::authority::{Authority, UNKNOWN_ORG, holdings, holdings_with};
+use super::checks::{accepted, demand_none, fault, scope_errors};
 use super::error::ManageError;
+use super::keeping::Keep;
 use super::patch::ProfilePatch;
 use super::request::ChangeRequest;
 use super::scope_risk::open_warnings;
@@ -25,8 +25,8 @@ use super::view::{AgentView, CredentialView, NewSecret};
 pub struct CreatedAgent {
     /// The agent.
     pub view: AgentView,
-    /// Its secret; `None` if its creation was only tried.
-    pub secret: Option<NewSecret>,
+    /// Its secret, which is absent from it if its creation was only tried.
+    pub secret: NewSecret,
 }
 
 /// What became of an agent that was to have this profile.
@@ -45,25 +45,42 @@ impl Agents {
         new: NewAgent,
         request: impl Into<ChangeRequest<'_>>,
     ) -> Result<NewSecret, ManageError> {
-        Ok(self.make(new, request.into()).await?.0)
+        let created = self.create_and_show(new, request.into(), Keep::nothing());
+        Ok(created.await?.secret)
     }
 
-    /// The same as [`Self::create`], and shows the agent.
-    pub async fn create_and_show(
+    /// Whether this agent may be made by whoever asks. To be asked before a kept reply is sent
+    /// again.
+    pub async fn may_create(
         &self,
-        new: NewAgent,
-        request: ChangeRequest<'_>,
-    ) -> Result<CreatedAgent, ManageError> {
-        let (mut made, tried) = self.make(new, request).await?;
-        let warnings = std::mem::take(&mut made.warnings);
-        let (view, secret) = if request.is_dry_run() {
-            let record = tried.ok_or(RejectionCode::AgentNotFound)?;
-            (self.view(&record).await?, None)
-        } else {
-            (self.show(&made.agent_id).await?, Some(made))
+        new: &NewAgent,
+        request: &ChangeRequest<'_>,
+    ) -> Result<(), ManageError> {
+        let authority = self.authority(request).await?;
+        let agent = self.sketch(new, &authority)?;
+        let creation = creation(&agent, new.agent_id.is_some());
+        self.judge(&authority, &creation, None).map(drop)
+    }
+
+    /// The same for [`Self::put`].
+    pub async fn may_put(
+        &self,
+        agent_id: &AgentId,
+        new: &NewAgent,
+        request: &ChangeRequest<'_>,
+    ) -> Result<(), ManageError> {
+        let authority = self.authority(request).await?;
+        let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
+        let Some(found) = found.filter(|found| authority.reaches(&found.agent)) else {
+            return self.may_create(new, request).await;
         };
-        let view = AgentView { warnings, ..view };
-        Ok(CreatedAgent { view, secret })
+        let change = AgentOperation::Change {
+            before: holdings(&found.agent),
+            after: holdings_with(&found.agent, &new.profile),
+            tokens: LiveTokens::Keep,
+        };
+        self.judge(&authority, &change, Some(&found.agent))
+            .map(drop)
     }
 
     /// Makes the agent with this id, or replaces all that an operator decides about it. For a caller
@@ -71,20 +88,14 @@ impl Agents {
     pub async fn put(
         &self,
         agent_id: &AgentId,
-        org_id: Option<&OrgId>,
-        profile: &Profile,
+        new: NewAgent,
         request: ChangeRequest<'_>,
+        keep: Keep<'_, CreatedAgent>,
     ) -> Result<PutAgent, ManageError> {
         let authority = self.authority(&request).await?;
         let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
         if !found.is_some_and(|found| authority.reaches(&found.agent)) {
-            let new = NewAgent {
-                agent_id: Some(agent_id.clone()),
-                org_id: org_id.cloned(),
-                secret: None,
-                profile: profile.clone(),
-            };
-            match self.create_and_show(new, request).await {
+            match self.create_and_show(new.clone(), request, keep).await {
                 // Somebody else was faster.
                 Err(ManageError::Rejected(Rejection {
                     code: RejectionCode::AgentExists,
@@ -94,43 +105,50 @@ impl Agents {
             }
         }
         let patch = ProfilePatch {
-            org_id: org_id.cloned(),
-            ..ProfilePatch::replacing(profile.clone())
+            org_id: new.org_id,
+            ..ProfilePatch::replacing(new.profile)
         };
         let view = self.update(agent_id, &patch, request).await?;
         Ok(PutAgent::Replaced(Box::new(view)))
     }
 
-    /// Makes an agent with its first secret. If that is only tried, returns the agent as it would be.
-    async fn make(
+    /// Makes an agent with its first secret, and shows both. The agent is shown as its commit makes
+    /// it, since the reply is kept in that commit.
+    pub async fn create_and_show(
         &self,
         new: NewAgent,
         request: ChangeRequest<'_>,
-    ) -> Result<(NewSecret, Option<Arc<AgentRecord>>), ManageError> {
+        keep: Keep<'_, CreatedAgent>,
+    ) -> Result<CreatedAgent, ManageError> {
         let is_chosen = new.agent_id.is_some();
-        let agent_id = match new.agent_id {
-            Some(id) => id,
-            None => AgentId::parse(&self.draw_id()?.to_string()).map_err(|rule| fault(rule.0))?,
-        };
         let authority = self.authority(&request).await?;
-        let org_id = new.org_id.unwrap_or_else(|| authority.org_id());
-        let agent = self.new_agent(&agent_id, org_id, new.profile);
+        let agent = self.sketch(&new, &authority)?;
         // Checked before the secret is hashed, and again by the commit.
         self.judge(&authority, &creation(&agent, is_chosen), None)?;
         request.demand(None)?;
         let warnings = self.check_new(&agent).await?;
+        let agent_id = agent.agent_id;
         let (secret, credential) = self
             .make_or_sketch_credential(&agent_id, new.secret, &request)
             .await?;
-        let made = NewSecret {
-            agent_id: agent_id.clone(),
-            credential: CredentialView::of_new(&credential, None, request.act),
-            secret,
-            old_expires_at: None,
-            warnings,
-        };
         // The agent begins when its secret has been hashed.
         let agent = Box::new(self.new_agent(&agent_id, agent.org_id, agent.profile));
+        let credential_view = CredentialView::of_new(&credential, None, request.act);
+        let plans = self.parts.plans.load();
+        let created = CreatedAgent {
+            view: AgentView {
+                credentials: Some(vec![credential_view.clone()]),
+                warnings: warnings.clone(),
+                ..AgentView::of(&agent, &plans, None, self.parts.clock.now())
+            },
+            secret: NewSecret {
+                agent_id: agent_id.clone(),
+                credential: credential_view,
+                secret,
+                old_expires_at: None,
+                warnings,
+            },
+        };
         for _ in 0..MAX_CONFLICTS {
             let authority = self.authority(&request).await?;
             let conditions = self.judge(&authority, &creation(&agent, is_chosen), None)?;
@@ -139,12 +157,23 @@ impl Agents {
                 credential: Box::new(credential.clone()),
             });
             let write = self.write(change, request.act).only_if(conditions);
+            let write = keep.keeping(write, &created)?;
             if let Some(attempt) = self.attempt(write, &agent_id, &request).await? {
                 demand_made(attempt.outcome)?;
-                return Ok((made, attempt.tried));
+                return Ok(created);
             }
         }
         Err(RejectionCode::AgentKeptChanging.into())
+    }
+
+    /// The agent that is to be made, as it is judged. Draws its id if none is given.
+    fn sketch(&self, new: &NewAgent, authority: &Authority) -> Result<Agent, service::Error> {
+        let agent_id = match &new.agent_id {
+            Some(id) => id.clone(),
+            None => AgentId::parse(&self.draw_id()?.to_string()).map_err(|rule| fault(rule.0))?,
+        };
+        let org_id = new.org_id.clone().unwrap_or_else(|| authority.org_id());
+        Ok(self.new_agent(&agent_id, org_id, new.profile.clone()))
     }
 
     /// Checks all of a new agent that can be checked before the commit. Returns what the operator
@@ -181,7 +210,6 @@ fn creation(agent: &Agent, is_chosen: bool) -> AgentOperation<'_> {
 fn demand_made(outcome: Outcome) -> Result<(), Rejection> {
     match outcome {
         Outcome::Conflict => Err(RejectionCode::AgentExists.into()),
-        Outcome::Clash => Err(RejectionCode::IdOfUser.into()),
-        _ => Ok(()),
+        outcome => accepted(outcome),
     }
 }

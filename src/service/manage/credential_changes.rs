@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use crate::clock::Clock as _;
+use crate::domain::act::Act;
 use crate::domain::agent::{Agent, LiveTokens};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::permission::AgentOperation;
 use crate::domain::rejection::{FieldError, RejectionCode};
 use crate::domain::time::Timestamp;
-use crate::store::{AgentRecord, Change, CredentialChange, Outcome};
+use crate::service;
+use crate::store::{AgentRecord, Change, CredentialChange, Freshness, Outcome, Write};
 
 use super::agents::Agents;
 use super::attempt::MAX_CONFLICTS;
@@ -18,16 +20,33 @@ use super::checks::{accepted, demand_none};
 use super::credential_limit::{IN_ALL, WITH_OVERLAP};
 use super::credentials::{MAX_OVERLAP, Rotation, SecretTerms};
 use super::error::ManageError;
+use super::keeping::Keep;
 use super::request::ChangeRequest;
 use super::view::{CredentialView, NewSecret};
 
 impl Agents {
+    /// Whether an agent may be given a secret by whoever asks. To be asked before a kept reply is
+    /// sent again.
+    pub async fn may_give_credential(
+        &self,
+        agent_id: &AgentId,
+        request: &ChangeRequest<'_>,
+    ) -> Result<(), ManageError> {
+        let authority = self.authority(request).await?;
+        let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
+        let reached = found.filter(|found| authority.reaches(&found.agent));
+        let record = reached.ok_or(RejectionCode::AgentNotFound)?;
+        self.judge(&authority, &gift(&record.agent), Some(&record.agent))
+            .map(drop)
+    }
+
     /// Gives an agent one more secret, if fewer than the configured number are live.
     pub async fn create_credential(
         &self,
         agent_id: &AgentId,
         terms: SecretTerms,
         request: impl Into<ChangeRequest<'_>>,
+        keep: Keep<'_, NewSecret>,
     ) -> Result<NewSecret, ManageError> {
         let request = request.into();
         demand_none(self.terms_errors(&terms))?;
@@ -53,7 +72,9 @@ impl Agents {
             max_live: self.parts.credentials_per_agent,
         });
         let outcome = self
-            .give_credential(agent_id, change, request, |_| {})
+            .give_credential(agent_id, request, |_, act| {
+                keep.keeping(self.write(change.clone(), act), &made)
+            })
             .await?;
         if outcome == Outcome::TooMany {
             let record = self.find(agent_id).await?;
@@ -70,6 +91,7 @@ impl Agents {
         agent_id: &AgentId,
         rotation: Rotation,
         request: impl Into<ChangeRequest<'_>>,
+        keep: Keep<'_, NewSecret>,
     ) -> Result<NewSecret, ManageError> {
         let request = request.into();
         let Rotation {
@@ -105,11 +127,11 @@ impl Agents {
             overlap,
             max_live: self.parts.credentials_per_agent,
         });
-        let note_end = |record: &AgentRecord| {
-            made.old_expires_at = Some(self.last_end(record, overlap));
-        };
         let outcome = self
-            .give_credential(agent_id, change, request, note_end)
+            .give_credential(agent_id, request, |record, act| {
+                made.old_expires_at = Some(self.last_end(record, overlap));
+                keep.keeping(self.write(change.clone(), act), &made)
+            })
             .await?;
         if outcome == Outcome::TooMany {
             let record = self.find(agent_id).await?;
@@ -170,21 +192,19 @@ impl Agents {
         Ok(record)
     }
 
-    /// Commits a change that gives an agent a secret. `decided_on` is told the agent that the change
-    /// is decided upon.
+    /// Commits a change that gives an agent a secret. `write` makes it from the agent that it is
+    /// decided upon.
     async fn give_credential(
         &self,
         agent_id: &AgentId,
-        change: Change,
         request: ChangeRequest<'_>,
-        mut decided_on: impl FnMut(&AgentRecord),
+        mut write: impl FnMut(&AgentRecord, &Act) -> Result<Write, service::Error>,
     ) -> Result<Outcome, ManageError> {
         for _ in 0..MAX_CONFLICTS {
             let (authority, record) = self.reached(agent_id, &request).await?;
             let operation = gift(&record.agent);
             let conditions = self.allowed(&authority, &operation, &record, &request)?;
-            decided_on(&record);
-            let write = self.write(change.clone(), request.act).only_if(conditions);
+            let write = write(&record, request.act)?.only_if(conditions);
             if let Some(attempt) = self.attempt(write, agent_id, &request).await? {
                 return Ok(attempt.outcome);
             }

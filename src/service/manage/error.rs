@@ -5,6 +5,8 @@ use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::service;
 use crate::store::StoreError;
 
+use super::checks::fault;
+
 /// Why an operation did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ManageError {
@@ -14,6 +16,13 @@ pub enum ManageError {
     /// Something failed.
     #[error(transparent)]
     Failed(#[from] service::Error),
+}
+
+impl ManageError {
+    /// A fault without an underlying error, only a sentence for the log.
+    pub(crate) fn fault(why: &str) -> Self {
+        Self::Failed(fault(why))
+    }
 }
 
 impl From<RejectionCode> for ManageError {

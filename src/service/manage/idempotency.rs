@@ -100,17 +100,6 @@ pub enum Answered {
     Earlier(KeptReply),
 }
 
-/// Why an operation under an idempotency key gave no reply of its own.
-#[derive(Debug, thiserror::Error)]
-pub enum NotDone {
-    /// Another process answered the same request first: the commit changed nothing.
-    #[error("the request was answered by another process")]
-    AnsweredElsewhere,
-    /// The operation failed.
-    #[error(transparent)]
-    Failed(#[from] ManageError),
-}
-
 /// The requests with an idempotency key.
 pub struct Idempotency {
     store: Arc<dyn Store>,
@@ -167,44 +156,47 @@ impl Idempotency {
 
     /// Answers the request: with the reply of an earlier equal one, or by `operation`. The caller
     /// has been authenticated and found allowed. The write of the operation must carry the record
-    /// that its recorder makes, and the operation says `AnsweredElsewhere` if the outcome of that
-    /// write is `Answered`. While an equal request is under way in this process, this one waits for
+    /// that its recorder makes, and if the outcome of that write is `Answered`, the operation is
+    /// rejected as one that is in progress. While an equal request is under way in this process, this one waits for
     /// it, without a connection to the database.
-    pub async fn once(
-        &self,
+    pub async fn once<'a, F>(
+        &'a self,
         request: &KeyedRequest,
         act: &Act,
-        operation: impl AsyncFn(Recorder<'_>) -> Result<KeptReply, NotDone>,
-    ) -> Result<Answered, ManageError> {
+        operation: impl FnOnce(Recorder<'a>) -> F,
+    ) -> Result<Answered, ManageError>
+    where
+        F: Future<Output = Result<KeptReply, ManageError>>,
+    {
         let (place, deadline) = (self.place(request), Instant::now() + WAIT_TIMEOUT);
-        loop {
+        let _answering = loop {
             if let Some(answered) = self.replay(place, request, act).await? {
                 return Ok(answered);
             }
-            let _answering = match self.under_way.begin(place) {
-                Ok(answering) => answering,
-                Err(mut other) => {
-                    // The other's end is the only thing that its channel ever tells.
-                    if timeout_at(deadline, other.changed()).await.is_err() {
-                        return Err(RejectionCode::IdempotencyInProgress.into());
-                    }
-                    continue;
-                }
+            let mut other = match self.under_way.begin(place) {
+                Ok(answering) => break answering,
+                Err(other) => other,
             };
-            let recorder = Recorder {
-                key: &self.key,
-                entropy: &*self.entropy,
-                place,
-                asked: request.body,
-            };
-            match operation(recorder).await {
-                Ok(reply) => return Ok(Answered::Now(reply)),
-                Err(NotDone::Failed(error)) => return Err(error),
-                Err(NotDone::AnsweredElsewhere) => {
-                    let answered = self.replay(place, request, act).await?;
-                    return answered.ok_or_else(|| RejectionCode::IdempotencyInProgress.into());
-                }
+            // The other's end is the only thing that its channel ever tells.
+            if timeout_at(deadline, other.changed()).await.is_err() {
+                return Err(RejectionCode::IdempotencyInProgress.into());
             }
+        };
+        let recorder = Recorder {
+            key: &self.key,
+            entropy: &*self.entropy,
+            place,
+            asked: request.body,
+        };
+        match operation(recorder).await {
+            Ok(reply) => Ok(Answered::Now(reply)),
+            // Another process may have answered the same request meanwhile, and then this one was
+            // rejected for what that one made.
+            Err(rejected @ ManageError::Rejected(_)) => {
+                let answered = self.replay(place, request, act).await?;
+                answered.ok_or(rejected)
+            }
+            Err(failed) => Err(failed),
         }
     }
 

@@ -8,8 +8,9 @@
 //! and ends them) with `credential_limit`, `new_secret` (makes a secret), `update`, [`request`] (how a
 //! change is asked for), [`patch`] (what an update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`]
 //! with `scope_risk` (why a scope is high-risk) and `shortened` (whose tokens live shorter since an
-//! upgrade), [`bulk`] (stops many agents at once), [`plans`], [`tokens`], [`audit`] (reads events), [`usage`] (what an agent used), [`idempotency`]
-//! (requests that are sent again); `checks` has what these share.
+//! upgrade), [`bulk`] (stops many agents at once), [`plans`], [`tokens`], [`audit`] (reads events),
+//! [`usage`] (what an agent used), [`idempotency`] (requests that are sent again) with [`keeping`];
+//! `checks` has what these share.
 
 pub(crate) mod agents;
 mod attempt;
@@ -25,6 +26,7 @@ pub(crate) mod credentials;
 mod error;
 pub(crate) mod idempotency;
 pub(crate) mod import;
+pub(crate) mod keeping;
 mod new_secret;
 pub(crate) mod patch;
 pub(crate) mod plans;

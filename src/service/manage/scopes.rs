@@ -23,6 +23,7 @@ use crate::store::{
 use crate::service;
 
 use super::error::ManageError;
+use super::keeping::Keep;
 use super::request::ChangeRequest;
 use super::scope_risk::{high_risk_by, living_warning, named, open_warnings, why_high_unmarked};
 use super::view::ScopeView;
@@ -122,11 +123,13 @@ impl Scopes {
         Ok(self.view(&entry, &catalogue, agents))
     }
 
-    /// Adds a scope at the end of the catalogue.
+    /// Adds a scope at the end of the catalogue. It is shown as its commit makes it, since the reply
+    /// is kept in that commit.
     pub async fn add(
         &self,
         entry: CatalogueEntry,
         request: impl Into<ChangeRequest<'_>>,
+        keep: Keep<'_, ScopeView>,
     ) -> Result<ScopeView, ManageError> {
         let (scope, request) = (entry.scope.clone(), request.into());
         let catalogue = self.store.catalogue(Freshness::Fresh).await?;
@@ -135,14 +138,16 @@ impl Scopes {
         if version.is_some() {
             return Err(RejectionCode::ScopeExists.into());
         }
+        let agents = self.holders(&scope).await?.count;
+        let catalogue = Catalogue::new(0, vec![entry.clone()]);
+        let added = self.view(&entry, &catalogue, agents);
         if request.is_dry_run() {
-            let agents = self.holders(&scope).await?.count;
-            let catalogue = Catalogue::new(0, vec![entry.clone()]);
-            return Ok(self.view(&entry, &catalogue, agents));
+            return Ok(added);
         }
-        let change = Change::Scope(ScopeChange::Add(entry));
-        match self.commit(change, request.act).await? {
-            Some(Outcome::Applied) => self.show(&scope, None).await,
+        let write = self.write(Change::Scope(ScopeChange::Add(entry)), request.act);
+        match self.commit_write(keep.keeping(write, &added)?).await? {
+            Some(Outcome::Applied) => Ok(added),
+            Some(Outcome::Answered) => Err(RejectionCode::IdempotencyInProgress.into()),
             _ => Err(RejectionCode::ScopeExists.into()),
         }
     }
@@ -222,14 +227,17 @@ impl Scopes {
         Ok(view)
     }
 
+    fn write(&self, change: Change, act: &Act) -> Write {
+        Write::new(act.committed_at(self.clock.moment()), change)
+    }
+
     async fn commit(&self, change: Change, act: &Act) -> Result<Option<Outcome>, StoreError> {
-        let act = act.committed_at(self.clock.moment());
-        Ok(self
-            .store
-            .commit(vec![Write::new(act, change)])
-            .await?
-            .first()
-            .copied())
+        self.commit_write(self.write(change, act)).await
+    }
+
+    async fn commit_write(&self, write: Write) -> Result<Option<Outcome>, StoreError> {
+        let outcomes = self.store.commit(vec![write]).await?;
+        Ok(outcomes.first().copied())
     }
 
     async fn find(&self, scope: &Scope) -> Result<(Arc<Catalogue>, CatalogueEntry), ManageError> {

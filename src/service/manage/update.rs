@@ -16,6 +16,7 @@ use super::authority::{holdings, holdings_with};
 use super::checks::{accepted, demand_none, scope_errors};
 use super::credentials::Rotation;
 use super::error::ManageError;
+use super::keeping::Keep;
 use super::patch::{ProfilePatch, brings_end_forward, narrowed_warning};
 use super::request::ChangeRequest;
 use super::scope_risk::open_warnings;
@@ -132,7 +133,8 @@ impl Agents {
             chosen: Some(secret),
             ..Rotation::default()
         };
-        self.rotate_secret(agent_id, rotation, act).await?;
+        let keep = Keep::nothing();
+        self.rotate_secret(agent_id, rotation, act, keep).await?;
         let rest = async {
             // Tokens that were issued for the old secret meanwhile must be killed too.
             if patch.tokens == LiveTokens::Kill {

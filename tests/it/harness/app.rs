@@ -30,6 +30,7 @@ use sealwright::testing::service::clients::secret::Secret;
 use sealwright::testing::service::manage::agents::{Agents, NewAgent};
 use sealwright::testing::service::manage::credentials::Rotation;
 use sealwright::testing::service::manage::import::{Imported, Row};
+use sealwright::testing::service::manage::keeping::Keep;
 use sealwright::testing::service::readiness::Draining;
 use sealwright::testing::store::{Change, KeyChange, KeyState, Write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -313,7 +314,12 @@ impl<'d> TestApp<'d> {
         };
         let made = self
             .agents()
-            .rotate_secret(&agent.parsed_id(), rotation, &self.opened.operator())
+            .rotate_secret(
+                &agent.parsed_id(),
+                rotation,
+                &self.opened.operator(),
+                Keep::nothing(),
+            )
             .await;
         agent.with_secret(made.unwrap().secret.unwrap().expose())
     }
@@ -330,7 +336,10 @@ impl<'d> TestApp<'d> {
             description: "For a test".to_owned(),
             high_risk,
         };
-        scopes.add(entry, &self.opened.operator()).await.unwrap();
+        scopes
+            .add(entry, &self.opened.operator(), Keep::nothing())
+            .await
+            .unwrap();
     }
 
     /// Sets how many tokens the agent has used this month, directly in the database.

@@ -6,6 +6,7 @@ use sealwright::testing::domain::credential::CredentialLabel;
 use sealwright::testing::domain::id::CredentialId;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::service::manage::credentials::{ListedCredentials, Rotation, SecretTerms};
+use sealwright::testing::service::manage::keeping::Keep;
 
 use super::on_both;
 use super::token::INVALID_CLIENT;
@@ -26,7 +27,7 @@ async fn one_more(app: &TestApp<'_>, agent: &Agent) -> (Agent, CredentialId) {
     let (id, act) = (agent.parsed_id(), app.opened.operator());
     let made = app
         .agents()
-        .create_credential(&id, SecretTerms::default(), &act)
+        .create_credential(&id, SecretTerms::default(), &act, Keep::nothing())
         .await
         .unwrap();
     let agent = agent.with_secret(made.secret.as_ref().unwrap().expose());
@@ -97,7 +98,10 @@ async fn a_secret_opens_until_the_second_of_its_end(app: &TestApp<'_>) {
         expires_at: Some(Timestamp(NOW.0 + 60)),
     };
     let (id, act) = (first.parsed_id(), app.opened.operator());
-    let made = app.agents().create_credential(&id, terms, &act).await;
+    let made = app
+        .agents()
+        .create_credential(&id, terms, &act, Keep::nothing())
+        .await;
     let second = first.with_secret(made.unwrap().secret.unwrap().expose());
     // The overlap is longer than what is left of the second secret.
     let rotation = Rotation {
@@ -107,7 +111,10 @@ async fn a_secret_opens_until_the_second_of_its_end(app: &TestApp<'_>) {
     let wide = app
         .beside_with(&[("limits.credentials_per_agent", "3")])
         .await;
-    let made = wide.agents().rotate_secret(&id, rotation, &act).await;
+    let made = wide
+        .agents()
+        .rotate_secret(&id, rotation, &act, Keep::nothing())
+        .await;
     let third = first.with_secret(made.unwrap().secret.unwrap().expose());
     let opens = async |agents: [(&Agent, bool); 3]| {
         for app in [app, &other] {
@@ -139,7 +146,7 @@ async fn a_secret_too_many_is_refused_with_what_would_have_to_end(app: &TestApp<
         .unwrap();
     let oldest = live.credentials[1].credential_id.to_string();
     let refused = agents
-        .create_credential(&id, SecretTerms::default(), &act)
+        .create_credential(&id, SecretTerms::default(), &act, Keep::nothing())
         .await
         .unwrap_err()
         .to_string();
@@ -169,7 +176,10 @@ async fn every_fault_of_a_rotation_is_told_at_once(app: &TestApp<'_>) {
                 expires_at: Some(NOW),
             },
         };
-        let refused = app.agents().rotate_secret(&id, rotation, &act).await;
+        let refused = app
+            .agents()
+            .rotate_secret(&id, rotation, &act, Keep::nothing())
+            .await;
         let refused = refused.unwrap_err().to_string();
         assert!(
             refused.contains("later than now") && refused.contains("2592000"),
@@ -188,7 +198,7 @@ async fn a_list_tells_of_each_secret_and_shows_none(app: &TestApp<'_>) {
     };
     let made = app
         .agents()
-        .create_credential(&id, terms, &act)
+        .create_credential(&id, terms, &act, Keep::nothing())
         .await
         .unwrap();
     end(app, &first, made.credential.credential_id, LiveTokens::Keep).await;

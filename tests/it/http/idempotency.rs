@@ -14,7 +14,7 @@ use sealwright::testing::domain::rejection::RejectionCode;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::service::manage::ManageError;
 use sealwright::testing::service::manage::idempotency::{
-    Answered, BodyHash, KeptReply, KeyedRequest, NotDone, Recorder,
+    Answered, BodyHash, KeptReply, KeyedRequest, Recorder,
 };
 use sealwright::testing::store::{Change, Outcome, REPLY_TTL, ScopeChange, Write};
 use tokio::sync::Notify;
@@ -52,7 +52,7 @@ fn act(app: &TestApp<'_>) -> Act {
 
 /// Adds a scope to the catalogue in the commit that keeps the reply. Each try has another name, and
 /// another secret in its reply.
-async fn add_scope(app: &TestApp<'_>, recorder: &Recorder<'_>) -> Result<KeptReply, NotDone> {
+async fn add_scope(app: &TestApp<'_>, recorder: &Recorder<'_>) -> Result<KeptReply, ManageError> {
     static TRIES: AtomicU32 = AtomicU32::new(0);
     let name = format!("made:{}", TRIES.fetch_add(1, Ordering::Relaxed));
     let reply = KeptReply {
@@ -66,11 +66,11 @@ async fn add_scope(app: &TestApp<'_>, recorder: &Recorder<'_>) -> Result<KeptRep
         description: String::new(),
         high_risk: false,
     }));
-    let record = recorder.record(&reply).map_err(ManageError::from)?;
+    let record = recorder.record(&reply)?;
     let write = Write::new(act(app), change).keeping(record);
     match app.opened.store.commit(vec![write]).await.unwrap()[0] {
         Outcome::Applied => Ok(reply),
-        Outcome::Answered => Err(NotDone::AnsweredElsewhere),
+        Outcome::Answered => Err(RejectionCode::IdempotencyInProgress.into()),
         outcome => panic!("{outcome:?}"),
     }
 }
@@ -147,7 +147,7 @@ async fn a_key_with_another_body_is_refused(app: &TestApp<'_>) {
 }
 
 async fn a_failed_request_is_made_anew(app: &TestApp<'_>) {
-    let fail = async |_: Recorder<'_>| Err(NotDone::Failed(RejectionCode::AgentExists.into()));
+    let fail = async |_: Recorder<'_>| Err(RejectionCode::AgentExists.into());
     let failed = app
         .opened
         .idempotency

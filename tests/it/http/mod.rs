@@ -39,6 +39,7 @@ mod idempotency;
 mod imports;
 mod introspect;
 mod key_seals;
+mod keyed;
 mod keys;
 mod limits;
 mod list;

@@ -4,6 +4,7 @@
 use futures_util::future::join_all;
 use sealwright::testing::domain::scope::parse_scope_list;
 use sealwright::testing::service::manage::credentials::Rotation;
+use sealwright::testing::service::manage::keeping::Keep;
 use sealwright::testing::service::manage::patch::ProfilePatch;
 use sqlx::{Connection, PgConnection};
 
@@ -288,7 +289,12 @@ async fn each_secret_opens_until_the_end_that_it_was_promised(app: &TestApp<'_>)
     };
     assert!(
         app.agents()
-            .rotate_secret(&first.parsed_id(), rotation, &app.opened.operator())
+            .rotate_secret(
+                &first.parsed_id(),
+                rotation,
+                &app.opened.operator(),
+                Keep::nothing()
+            )
             .await
             .is_err()
     );
