@@ -97,9 +97,8 @@ impl Sample {
         sample
     }
 
-    /// What this agent could give away, more or less: a part of what it has, of which a member or two
-    /// are drawn anew.
-    pub fn like(&self, dice: &mut Dice, now: Timestamp) -> Self {
+    /// A part of what this agent has.
+    pub fn part(&self, dice: &mut Dice) -> Self {
         let mut sample = self.clone();
         for values in [
             &mut sample.scopes,
@@ -108,6 +107,13 @@ impl Sample {
         ] {
             *values = dice.some(values);
         }
+        sample
+    }
+
+    /// What this agent could give away, more or less: a part of what it has, of which a member or two
+    /// are drawn anew.
+    pub fn like(&self, dice: &mut Dice, now: Timestamp) -> Self {
+        let mut sample = self.part(dice);
         for member in 0..7 {
             if dice.one_in(8) {
                 sample.redraw(member, dice, now);

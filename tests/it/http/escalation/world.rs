@@ -19,6 +19,8 @@ use crate::harness::app::{Agent, ISSUER, OAUTH_TOKEN, TOKEN, TestApp, bearer, cl
 use crate::http::airisk::{AUTHORIZE, EXCHANGE};
 
 const BYSTANDERS: usize = 10;
+/// How many of them are made anew for each caller and have less than it.
+const LESSER: usize = 2;
 /// How many characters the start of a generated secret, and a whole one, have at least.
 const SECRET_PREFIX: &str = "sw_";
 const MIN_SECRET: usize = 30;
@@ -129,7 +131,7 @@ impl<'a> World<'a> {
         if !sample.audiences.is_empty() && !sample.audiences.contains(&ISSUER) {
             sample.audiences.push(ISSUER);
         }
-        while kept.len() < BYSTANDERS {
+        while kept.len() < BYSTANDERS - LESSER {
             let drawn = if self.dice.one_in(2) {
                 sample.like(&mut self.dice, now)
             } else {
@@ -142,6 +144,16 @@ impl<'a> World<'a> {
                     made.id
                 );
                 self.app.database.execute(&move_it).await;
+            }
+            kept.push(made.id);
+        }
+        kept.truncate(BYSTANDERS - LESSER);
+        // The caller has all that these have, so only who suspended them keeps them so.
+        for _ in 0..LESSER {
+            let drawn = sample.part(&mut self.dice);
+            let made = self.make(&drawn).await;
+            if self.dice.one_in(2) {
+                self.app.suspend(&made).await;
             }
             kept.push(made.id);
         }
