@@ -6,6 +6,7 @@
 
 mod agent_changes;
 mod agent_filters;
+mod agent_scale;
 mod agent_writes;
 mod agents;
 mod airisk;
