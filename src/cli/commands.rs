@@ -53,7 +53,7 @@ pub(super) enum Command {
     /// Signing keys
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Inspect a token, or revoke it
+    /// Get a token, inspect one, or revoke it
     #[command(subcommand)]
     Token(TokenCommand),
     /// The tamper-evident log of events

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use zeroize::Zeroizing;
 
 use crate::app::{Reloading, Reread};
 use crate::config::raw::Raw;
@@ -46,11 +47,13 @@ mod runtime;
 mod scope;
 mod serve;
 mod token;
+mod token_get;
 
 use commands::{Cli, Command};
 use failure::CommandFailure;
 use output::Printer;
 use runtime::block_on;
+use token::TokenCommand;
 
 /// Runs one command and returns the exit code of the process. The first of `arguments` is the
 /// program's name.
@@ -83,10 +86,18 @@ fn execute(
         return completions::print(shell);
     }
     let need = match command {
-        Command::Migrate | Command::Healthcheck | Command::Openapi => MasterKeyNeed::Never,
+        Command::Migrate
+        | Command::Healthcheck
+        | Command::Openapi
+        | Command::Token(TokenCommand::Get(_)) => MasterKeyNeed::Never,
         _ => MasterKeyNeed::WithPostgres,
     };
     let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
+    let secret = environment
+        .iter()
+        .find(|(name, _)| name == token_get::SECRET_VARIABLE)
+        .and_then(|(_, value)| value.to_str())
+        .map(|value| Zeroizing::new(value.to_owned()));
     let (file, flags) = (cli.config, cli.set);
     let read = move |kinds| {
         Raw::read_kinds(
@@ -139,7 +150,7 @@ fn execute(
         Command::Plan(command) => block_on(plan::run(command, &config, out)),
         Command::Scope(command) => block_on(scope::run(command, &config, out)),
         Command::Key(command) => block_on(key::run(command, &config, out)),
-        Command::Token(command) => block_on(token::run(command, &config, out)),
+        Command::Token(command) => block_on(token::run(command, &config, secret, out)),
         Command::Audit(command) => block_on(audit::run(command, &config, out)),
         Command::Config(command) => config::run(&command, &config, &raw, out),
         Command::Healthcheck => healthcheck::run(&config),

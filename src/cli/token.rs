@@ -1,6 +1,7 @@
-//! `sealwright token`: inspects or revokes one token.
+//! `sealwright token`: gets, inspects or revokes one token.
 
 use clap::Subcommand;
+use zeroize::Zeroizing;
 
 use crate::api::tokens::{InspectionJson, RevokedTokenJson};
 use crate::config::Config;
@@ -11,6 +12,7 @@ use super::failure::CommandFailure;
 use super::input::{Why, text_from_stdin};
 use super::output::{Printer, Sheet};
 use super::runtime::open;
+use super::token_get::{self, GetArgs};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
@@ -19,6 +21,8 @@ pub(super) enum TokenCommand {
         /// The token; '-' reads it from stdin
         token: String,
     },
+    /// Ask the server on this machine for a token, and print it
+    Get(GetArgs),
     /// Revoke a token by its id
     Revoke {
         /// The token's jti
@@ -29,9 +33,11 @@ pub(super) enum TokenCommand {
     },
 }
 
+/// `from_environment`: the secret of an agent in the environment.
 pub(super) async fn run(
     command: TokenCommand,
     config: &Config,
+    from_environment: Option<Zeroizing<String>>,
     out: Printer,
 ) -> Result<(), CommandFailure> {
     match command {
@@ -39,12 +45,13 @@ pub(super) async fn run(
             let token = if token == "-" {
                 text_from_stdin()?
             } else {
-                zeroize::Zeroizing::new(token)
+                Zeroizing::new(token)
             };
             let opened = open(config).await?;
             let found: InspectionJson = opened.issued_tokens().inspect(token.trim()).await?.into();
             out.print(&found, || Sheet::of(properties(&found)))
         }
+        TokenCommand::Get(args) => token_get::run(args, config, from_environment, out),
         TokenCommand::Revoke { jti, why } => {
             let opened = open(config).await?;
             let act = opened.operator().because(why.reason);

@@ -300,3 +300,66 @@ fn a_clean_stop_leaves_the_store_in_one_file() {
 fn stop(server: &Server) {
     kill_process(Pid::from_child(&server.child), Signal::TERM).unwrap();
 }
+
+#[test]
+fn a_token_is_got_with_a_secret_from_a_file_or_the_environment() {
+    let server = start();
+    let made = server.home.json(&[
+        "agent",
+        "create",
+        "--name",
+        "a",
+        "--client-id",
+        "a",
+        "--scope",
+        "agents:read tokens:read",
+    ]);
+    let secret = text(&made["clientSecret"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    let path = file.to_str().unwrap();
+    for content in [
+        format!("{secret}\n"),
+        format!("CLIENT_ID=a\nCLIENT_SECRET={secret}\n"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let got = server
+            .home
+            .run(&["token", "get", "a", "--secret-file", path]);
+        assert_eq!((got.code, got.stderr.as_str()), (0, ""));
+        let token = got.stdout.trim_end();
+        let inspected = server.home.json(&["token", "inspect", token]);
+        assert_eq!(inspected["active"], true);
+    }
+    let by_url = ["--scope", "tokens:read", "--url", &server.base];
+    let get = [&["token", "get", "a", "--secret-file", path][..], &by_url].concat();
+    let reply = server.home.json(&get);
+    assert_eq!(reply["scope"], "tokens:read");
+    server
+        .home
+        .run(&["token", "get", "b", "--secret-file", path])
+        .refused(1, "invalid_client");
+    server
+        .home
+        .run(&["token", "get", "a"])
+        .refused(2, "no secret");
+    server
+        .home
+        .run(&["token", "get", "a", "--url", "https://tokens.example"])
+        .refused(2, "without TLS");
+    let speaks_tls = [
+        "--set",
+        "server.tls_cert=c.pem",
+        "--set",
+        "server.tls_key=k.pem",
+    ];
+    let get = ["token", "get", "a", "--secret-file", path];
+    server
+        .home
+        .run(&[&speaks_tls[..], &get].concat())
+        .refused(2, "speaks TLS");
+    let home = server.home.command(&["token", "get", "a"]);
+    let mut command = home;
+    let output = command.env("CLIENT_SECRET", secret).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
