@@ -36,6 +36,7 @@ mod files;
 mod flood;
 mod hostile_revokers;
 mod journal;
+mod keyed;
 mod lane;
 mod logins;
 mod neighbours;
