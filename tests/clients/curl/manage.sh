@@ -34,15 +34,22 @@ api() { curl -sS -H @auth -H 'Content-Type: application/json' "$@"; }
 # end of recipe
 get_auth
 
-# recipe: create
-api "$B/api/v1/agents" -d '{
-    "name": "Invoices worker",
-    "owner": "billing@example.com",
-    "labels": {"env": "prod", "team": "billing"},
-    "scopes": ["db:read"],
-    "expiresAt": "2199-12-31T00:00:00Z"
-}' >made.json
-# end of recipe
+KEY=$(openssl rand -hex 16)
+create() {
+    # recipe: create
+    api -H "Idempotency-Key: $KEY" "$B/api/v1/agents" -d '{
+        "name": "Invoices worker",
+        "owner": "billing@example.com",
+        "labels": {"env": "prod", "team": "billing"},
+        "scopes": ["db:read"],
+        "expiresAt": "2199-12-31T00:00:00Z"
+    }' >made.json
+    # end of recipe
+}
+create
+cp made.json first.json
+create
+cmp made.json first.json || fail "a request that was sent again made something else"
 expect "a new agent" "$(cat made.json)" '"clientSecret":"'
 AGENT=$(member agentId <made.json)
 SECRET=$(member clientSecret <made.json)
@@ -141,6 +148,21 @@ answer() {
 }
 sealwright agent create --name Sleeper --client-id sleeper --scope db:read >/dev/null
 expect "an agent that was never used" "$(answer)" '"agentId":"sleeper"'
+
+answer() {
+    # recipe: bulk-plan
+    api "$B/api/v1/agents/bulk?dryRun=true" -d '{"action": "suspend", "filter": {"labels": {"env": "prod"}}}'
+    # end of recipe
+}
+expect "who would be stopped" "$(answer)" '"matched":1,"changed":1'
+
+answer() {
+    # recipe: bulk
+    api "$B/api/v1/agents/bulk" -d '{"action": "suspend", "filter": {"labels": {"env": "prod"}}, "reason": "leaked: INC-8"}'
+    # end of recipe
+}
+expect "stopped together" "$(answer)" "$AGENT"
+expect "stopped" "$(api "$B/api/v1/agents/$AGENT")" '"status":"suspended"'
 
 answer() {
     # recipe: usage
