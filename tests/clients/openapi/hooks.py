@@ -9,6 +9,7 @@ import schemathesis
 CALLER = os.environ["CALLER"]
 ABOUT_AGENT = "/api/v1/agents/{id}"
 BULK = "/api/v1/agents/bulk"
+KEY = "Idempotency-Key"
 # The agents that were made last.
 made = collections.deque(maxlen=8)
 
@@ -41,6 +42,13 @@ def before_call(context, case, kwargs):
             case.query = (case.query or {}) | {"dryRun": "true"}
     elif case.meta.generation.mode.is_positive and dice.random() < 0.5:
         make_possible(case, dice)
+    if KEY in (case.headers or {}):
+        if (case.query or {}).get("dryRun") is not None:
+            # A dry run reads no key, so a malformed one is not refused.
+            del case.headers[KEY]
+        elif case.meta.generation.mode.is_positive:
+            # The document does not say which texts are keys. A few of them are sent again and again.
+            case.headers[KEY] = dice.choice(('"one"', "one", "two", '"three"'))
 
 
 def make_possible(case, dice):
