@@ -31,11 +31,13 @@ with sealwright_client.ApiClient(configuration) as client:
     assert sealwright_client.ServerApi(client).get_whoami().agent_id == agent_id
     events = sealwright_client.AuditApi(client).list_events(kind=["agent.created"], agent_id=agent_id)
     assert [entry.event.kind for entry in events.data] == ["agent.created"], events
-    made = agents.create_agent(
-        sealwright_client.CreateAgentRequest(
-            name="night watch", scopes=["tokens:read"], labels={"team": "a"}, owner="ops"
-        )
+    night_watch = sealwright_client.CreateAgentRequest(
+        name="night watch", scopes=["tokens:read"], labels={"team": "a"}, owner="ops"
     )
+    made = agents.create_agent(night_watch, idempotency_key="night-watch-1")
+    # Sent again, as after a lost reply, it is the same agent with the same secret.
+    again = agents.create_agent(night_watch, idempotency_key="night-watch-1")
+    assert again.agent_id == made.agent_id and again.client_secret == made.client_secret
     assert made.client_secret and made.labels == {"team": "a"}, made
     new = sealwright_client.CredentialsApi(client).rotate_credentials(
         made.agent_id,
