@@ -3,13 +3,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::stage::client::{Client, Reply, get};
 use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Server, Site};
-use crate::stage::{Dice, eventually, pause, play, scaled};
+use crate::stage::{Dice, GENEROUS, eventually, pause, play, scaled};
 
 /// How many equal requests are sent at once.
 const BURST: usize = 100;
@@ -38,9 +39,18 @@ async fn manager(site: &Site) -> String {
 
 fn creation(token: &str, key: &str, name: &str) -> Vec<u8> {
     let body = json!({ "name": name, "scopes": ["tokens:read"] }).to_string();
+    post_json(
+        "/api/v1/agents",
+        token,
+        &format!("idempotency-key: {key}\r\n"),
+        &body,
+    )
+}
+
+fn post_json(path: &str, token: &str, headers: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /api/v1/agents HTTP/1.1\r\nhost: sealwright\r\nauthorization: Bearer {token}\r\n\
-         content-type: application/json\r\nidempotency-key: {key}\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: sealwright\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\n{headers}content-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
@@ -152,4 +162,53 @@ fn equal_requests_make_one_agent_if_the_only_server_is_killed() {
             round(&site, None, &token, number, dice.below(400)).await;
         }
     });
+}
+
+/// Suspends an agent while equal requests wait for the first of them, on the same server.
+async fn stop_beside_bursts(site: &Site) {
+    let token = manager(site).await;
+    let target = site.agent("target", "free");
+    let server = site.start();
+    let mut client = server.client();
+    // The connection is open, and the caller's token verified, before anything is measured.
+    let path = format!("/api/v1/agents/{}", target.id);
+    let shown = get(&path, &format!("authorization: Bearer {token}\r\n"));
+    assert_eq!(client.ask(&shown).await.status, 200);
+    let mut times = Vec::new();
+    for number in 0..scaled(3, 30) {
+        let name = format!("beside-{number}");
+        let request = Arc::new(creation(&token, &name, &name));
+        let sent = burst(&[server.address], &request);
+        for action in ["suspend", "reactivate"] {
+            let stop = post_json(&format!("{path}/{action}"), &token, "", "{}");
+            let reply = client.ask(&stop).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            times.push(reply.took);
+        }
+        for one in sent {
+            one.await.unwrap();
+        }
+    }
+    times.sort_unstable();
+    let (median, slowest) = (times[times.len() / 2], times[times.len() - 1]);
+    println!(
+        "an agent is stopped beside {BURST} equal requests: median {median:?}, slowest {slowest:?}"
+    );
+    assert!(
+        median < scaled(GENEROUS, Duration::from_millis(50)),
+        "{median:?}"
+    );
+}
+
+#[test]
+fn an_agent_is_stopped_while_equal_requests_wait_on_postgres() {
+    play(async {
+        let cluster = Cluster::start().await;
+        stop_beside_bursts(&Site::postgres(&cluster).await).await;
+    });
+}
+
+#[test]
+fn an_agent_is_stopped_while_equal_requests_wait_on_sqlite() {
+    play(async { stop_beside_bursts(&Site::sqlite()).await });
 }
