@@ -2,7 +2,6 @@
 B=$ISSUER
 cd "$TMPDIR"
 sealwright() { "$SEALWRIGHT" "$@"; }
-member() { sed 's/.*"'"$1"'":"\([^"]*\)".*/\1/'; }
 fail() {
     echo "$*" >&2
     exit 1
@@ -18,12 +17,14 @@ expect() {
 
 umask 077
 # recipe: manager
-sealwright agent create --name Manager --scope "agents:read agents:write admin:orgs" --json >manager.json
+sealwright agent create --name Manager --scope "agents:read agents:write audit:read admin:orgs" --json >manager.json
 # end of recipe
-MANAGER_ID=$(member agentId <manager.json)
-MANAGER_SECRET=$(member clientSecret <manager.json)
 
 # recipe: token
+# A text member of the JSON in a file.
+member() { sed 's/.*"'"$2"'":"\([^"]*\)".*/\1/' "$1"; }
+MANAGER_ID=$(member manager.json agentId)
+MANAGER_SECRET=$(member manager.json clientSecret)
 # Leaves the header field of a token in the file `auth`.
 get_auth() {
     answer=$(printf 'data-urlencode = "%s"\n' grant_type=client_credentials "client_id=$MANAGER_ID" \
@@ -34,14 +35,24 @@ api() { curl -sS -H @auth -H 'Content-Type: application/json' "$@"; }
 # end of recipe
 get_auth
 
+scopes() {
+    # recipe: scopes
+    api "$B/api/v1/scopes" -d '{"scope": "invoices:read", "description": "Read invoices"}'
+    api "$B/api/v1/scopes" -d '{"scope": "invoices:send", "description": "Send invoices to customers"}'
+    # end of recipe
+}
+expect "the scopes" "$(scopes)" '"highRiskBy":"name"'
+
+# recipe: key-of-request
 KEY=$(openssl rand -hex 16)
+# end of recipe
 create() {
     # recipe: create
     api -H "Idempotency-Key: $KEY" "$B/api/v1/agents" -d '{
         "name": "Invoices worker",
         "owner": "billing@example.com",
         "labels": {"env": "prod", "team": "billing"},
-        "scopes": ["db:read"],
+        "scopes": ["invoices:read"],
         "expiresAt": "2199-12-31T00:00:00Z"
     }' >made.json
     # end of recipe
@@ -51,8 +62,11 @@ cp made.json first.json
 create
 cmp made.json first.json || fail "a request that was sent again made something else"
 expect "a new agent" "$(cat made.json)" '"clientSecret":"'
-AGENT=$(member agentId <made.json)
-SECRET=$(member clientSecret <made.json)
+# recipe: made
+AGENT=$(member made.json agentId)
+SECRET=$(member made.json clientSecret)
+CREDENTIAL=$(member made.json credentialId)
+# end of recipe
 live() {
     curl -sS "$B/api/v1/token" -d grant_type=client_credentials --data-urlencode "client_id=$AGENT" \
         --data-urlencode "client_secret=$SECRET"
@@ -61,7 +75,7 @@ expect "its token" "$(live)" '"access_token":"'
 
 answer() {
     # recipe: faults
-    api "$B/api/v1/agents" -d '{"name": "", "scopes": ["db:read", "no such"], "colour": "red"}'
+    api "$B/api/v1/agents" -d '{"name": "", "scopes": ["invoices:read", "no such"], "colour": "red"}'
     # end of recipe
 }
 told=$(answer)
@@ -80,10 +94,10 @@ expect "its tag" "$ETAG" '"'
 change() {
     # recipe: change
     api -X PATCH -H "If-Match: $ETAG" "$B/api/v1/agents/$AGENT?revokeTokens=true" \
-        -d '{"scopes": ["files:read"], "labels": {"team": null}}'
+        -d '{"scopes": ["invoices:read", "invoices:send"], "labels": {"team": null}}'
     # end of recipe
 }
-expect "the change" "$(change)" '"scopes":["files:read"]'
+expect "the change" "$(change)" '"scopes":["invoices:read","invoices:send"]'
 expect "the same of an old version" "$(change)" '"code":"VERSION_MISMATCH"'
 
 answer() {
@@ -115,7 +129,7 @@ api -X POST "$B/api/v1/agents/$AGENT/credentials/rotate" -d '{"overlapSeconds": 
 expect "one more secret" "$(cat rotated.json)" '"clientSecret":"'
 expect "the old secret" "$(live)" '"access_token":"'
 OLD_SECRET=$SECRET
-SECRET=$(member clientSecret <rotated.json)
+SECRET=$(member rotated.json clientSecret)
 expect "the new secret" "$(live)" '"access_token":"'
 
 answer() {
@@ -124,7 +138,6 @@ answer() {
     # end of recipe
 }
 expect "the new one's label" "$(answer)" '"label":"from October on"'
-CREDENTIAL=$(member credentialId <made.json)
 
 # recipe: end
 api -X DELETE "$B/api/v1/agents/$AGENT/credentials/$CREDENTIAL?revokeTokens=true"
@@ -165,6 +178,13 @@ expect "stopped together" "$(answer)" "$AGENT"
 expect "stopped" "$(api "$B/api/v1/agents/$AGENT")" '"status":"suspended"'
 
 answer() {
+    # recipe: audit
+    api "$B/api/v1/audit?agentId=$AGENT&kind=agent.*"
+    # end of recipe
+}
+expect "who did it, and why" "$(answer)" '"reason":"leaked: INC-8"'
+
+answer() {
     # recipe: usage
     api "$B/api/v1/agents/$AGENT/usage"
     # end of recipe
@@ -173,12 +193,11 @@ expect "its usage" "$(answer)" '"issued":4'
 
 answer() {
     # recipe: scope
-    api "$B/api/v1/scopes" -d '{"scope": "invoices:read", "description": "Read invoices"}'
-    api -X PATCH "$B/api/v1/scopes/invoices:read" -d '{"highRisk": true}'
-    api -X DELETE "$B/api/v1/scopes/invoices:read"
+    api -X PATCH "$B/api/v1/scopes/invoices:send" -d '{"description": "Send invoices"}'
+    api -X DELETE "$B/api/v1/scopes/invoices:send"
     # end of recipe
 }
-expect "the scope" "$(answer)" '"highRiskBy":"catalogue"'
+expect "the scope" "$(answer)" '"code":"SCOPE_IN_USE"'
 
 answer() {
     # recipe: key
@@ -190,7 +209,7 @@ expect "the key" "$(answer)" '"state":"announced"'
 # What a program does that keeps agents as a file says.
 # recipe: wanted
 cat >wanted.json <<'END'
-{"name": "Reports", "owner": "finance@example.com", "labels": {"managed-by": "terraform"}, "scopes": ["db:read"], "ttl": 600}
+{"name": "Reports", "owner": "finance@example.com", "labels": {"managed-by": "terraform"}, "scopes": ["invoices:read"], "ttl": 600}
 END
 WANTED=$B/api/v1/agents/reports
 # end of recipe
