@@ -102,7 +102,9 @@ pub(super) async fn list(
     })
 }
 
-const HEAD: [&str; 7] = ["id", "at", "kind", "actor", "agent", "request", "entry"];
+const HEAD: [&str; 8] = [
+    "id", "at", "kind", "actor", "agent", "reason", "request", "entry",
+];
 
 fn row(listed: &ListedEvent) -> Vec<String> {
     let event = &listed.event;
@@ -113,6 +115,7 @@ fn row(listed: &ListedEvent) -> Vec<String> {
         event.kind.as_str().to_owned(),
         event.actor.to_string(),
         text(event.agent_id.as_ref().map(ToString::to_string)),
+        text(event.reason.clone()),
         text(event.request_id.map(|request| request.to_string())),
         text(listed.entry.map(|entry| entry.to_string())),
     ]

@@ -38,6 +38,11 @@ fn events_are_listed_by_filters_newest_first() {
     assert_eq!(kinds(&listed), ["agent.suspended", "agent.created"]);
     assert_eq!(listed[0]["event"]["reason"], "leaked");
     assert_eq!(listed[0]["entry"], Value::Null);
+    let table = home.run(&["audit", "list", "--agent", "a"]).stdout;
+    assert!(
+        table.contains("reason") && table.contains("leaked"),
+        "{table}"
+    );
     let listed = home.json(&[
         "audit", "list", "--kind", "agent.*", "--order", "asc", "--limit", "2",
     ]);
