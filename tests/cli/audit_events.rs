@@ -71,7 +71,7 @@ fn events_are_listed_by_filters_newest_first() {
     }
     let lines = home.run(&["audit", "list", "--agent", "a"]).stdout;
     assert!(
-        lines.starts_with("id\tat\tkind\tactor\tagent\trequest\tentry\n"),
+        lines.starts_with("id\tat\tkind\tactor\tagent\treason\trequest\tentry\n"),
         "{lines}"
     );
     assert_eq!(lines.lines().count(), 3);
