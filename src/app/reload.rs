@@ -172,6 +172,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_read_that_does_not_end_does_not_keep_the_next_from_its_turn() {
         let (free, blocked) = mpsc::channel::<()>();
+        let (tell_blocked, is_blocked) = mpsc::channel();
         let (first, filter) = (
             std::sync::Mutex::new(Some(blocked)),
             crate::telemetry::start_logging(
@@ -184,6 +185,7 @@ mod tests {
         let reread = move || {
             let first = first.lock().unwrap().take();
             if let Some(blocked) = first {
+                let _ = tell_blocked.send(());
                 let _ = blocked.recv();
             }
             Err(Faults(vec![]))
@@ -194,6 +196,8 @@ mod tests {
             running: vec![],
         };
         assert!(reloading.reread().await.is_none());
+        // The deadline may come before the thread has begun.
+        is_blocked.recv().unwrap();
         // Real time passes while the second thread reads, so this test must not skip it.
         tokio::time::resume();
         assert!(reloading.reread().await.is_some_and(|read| read.is_err()));
