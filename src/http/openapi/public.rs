@@ -80,8 +80,9 @@ pub(crate) fn openapi() -> RouteDoc {
         reply: "The document.",
     };
     let any = ObjectBuilder::new().schema_type(Type::Object);
-    let doc = conditional(RouteDoc::new(words, ErrorBody::Management));
-    tagged(doc.answers(200, "application/json", any))
+    RouteDoc::new(words, ErrorBody::Management)
+        .answers(200, "application/json", any)
+        .refuses(&[400])
 }
 
 /// `GET /openapi`.
