@@ -100,7 +100,10 @@ impl Agents {
         );
         let plan = &record.agent.profile.terms.plan;
         let mut view = AgentView {
-            credentials: Some(self.live_credentials(agent_id).await?),
+            credentials: Some(match record.agent.status {
+                AgentStatus::Decommissioned => vec![],
+                _ => self.live_credentials(agent_id).await?,
+            }),
             ..view
         };
         if self.parts.plans.load().limit(plan).is_none() {

@@ -2,6 +2,7 @@
 //! may ask, or how a credential is changed.
 
 use crate::clock::Clock as _;
+use crate::domain::agent::AgentStatus;
 use crate::domain::credential::CredentialLabel;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
@@ -67,7 +68,15 @@ impl Agents {
         before: Option<i64>,
         limit: i64,
     ) -> Result<CredentialPage, ManageError> {
-        self.find(agent_id).await?;
+        let agent = &self.find(agent_id).await?.agent;
+        // The secrets of a decommissioned agent ended with it, though their rows say nothing of it.
+        let over_since = (agent.status == AgentStatus::Decommissioned).then_some(agent.updated_at);
+        if over_since.is_some() && listed == ListedCredentials::Live {
+            return Ok(CredentialPage {
+                next: None,
+                credentials: vec![],
+            });
+        }
         let now = self.parts.clock.now();
         let query = CredentialQuery {
             now,
@@ -86,11 +95,17 @@ impl Agents {
         let last = records.last().map(|record| record.position);
         Ok(CredentialPage {
             next: last.filter(|_| !is_last),
-            credentials: records.into_iter().map(CredentialView::from).collect(),
+            credentials: records
+                .into_iter()
+                .map(|record| CredentialView {
+                    ended_at: record.ended_at.or(over_since),
+                    ..CredentialView::from(record)
+                })
+                .collect(),
         })
     }
 
-    /// The live credentials of an agent, the newest first.
+    /// The live credentials of an agent that is not decommissioned, the newest first.
     pub(super) async fn live_credentials(
         &self,
         agent_id: &AgentId,

@@ -19,6 +19,7 @@ on_both! {
     a_dry_run_gives_no_secret_and_writes_nothing,
     a_version_that_the_request_does_not_name_is_not_changed,
     everything_that_is_wrong_with_a_secret_is_told_at_once,
+    a_decommissioned_agent_has_no_live_secret,
 }
 
 async fn token(app: &TestApp<'_>, agent: &Agent) -> String {
@@ -335,4 +336,22 @@ async fn everything_that_is_wrong_with_a_secret_is_told_at_once(app: &TestApp<'_
     gone.is_management_error(409, "AGENT_DECOMMISSIONED");
     let nobody = send(app, &by, "POST nobody/credentials", &Value::Null).await;
     nobody.is_management_error(404, "AGENT_NOT_FOUND");
+}
+
+async fn a_decommissioned_agent_has_no_live_secret(app: &TestApp<'_>) {
+    let (by, _) = (admin(app).await, app.agent_named("a", "agents:read").await);
+    assert_eq!(listed(app, &by, "GET a/credentials").await.len(), 1);
+    let gone = send(app, &by, "DELETE a", &json!({})).await;
+    assert_eq!(
+        (gone.status, &gone.json()["credentials"]),
+        (200, &json!([]))
+    );
+    let shown = send(app, &by, "GET a", &Value::Null).await;
+    assert_eq!(shown.json()["credentials"], json!([]));
+    assert!(listed(app, &by, "GET a/credentials").await.is_empty());
+    // It ended with its agent.
+    let all = send(app, &by, "GET a/credentials?all=true", &Value::Null).await;
+    let ended = &all.json()["data"][0]["endedAt"];
+    assert_eq!(ended, &shown.json()["updatedAt"]);
+    assert!(ended.is_string());
 }
