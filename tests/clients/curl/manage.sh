@@ -37,8 +37,8 @@ get_auth
 
 scopes() {
     # recipe: scopes
-    api "$B/api/v1/scopes" -d '{"scope": "invoices:read", "description": "Read invoices"}'
-    api "$B/api/v1/scopes" -d '{"scope": "invoices:send", "description": "Send invoices to customers"}'
+    api "$B/api/v1/scopes" -d '{"scope": "statements:read", "description": "Read statements"}'
+    api "$B/api/v1/scopes" -d '{"scope": "statements:send", "description": "Send statements to customers"}'
     # end of recipe
 }
 expect "the scopes" "$(scopes)" '"highRiskBy":"name"'
@@ -49,10 +49,10 @@ KEY=$(openssl rand -hex 16)
 create() {
     # recipe: create
     api -H "Idempotency-Key: $KEY" "$B/api/v1/agents" -d '{
-        "name": "Invoices worker",
+        "name": "Statements worker",
         "owner": "billing@example.com",
         "labels": {"env": "prod", "team": "billing"},
-        "scopes": ["invoices:read"],
+        "scopes": ["statements:read"],
         "expiresAt": "2199-12-31T00:00:00Z"
     }' >made.json
     # end of recipe
@@ -75,7 +75,7 @@ expect "its token" "$(live)" '"access_token":"'
 
 answer() {
     # recipe: faults
-    api "$B/api/v1/agents" -d '{"name": "", "scopes": ["invoices:read", "no such"], "colour": "red"}'
+    api "$B/api/v1/agents" -d '{"name": "", "scopes": ["statements:read", "no such"], "colour": "red"}'
     # end of recipe
 }
 told=$(answer)
@@ -94,10 +94,10 @@ expect "its tag" "$ETAG" '"'
 change() {
     # recipe: change
     api -X PATCH -H "If-Match: $ETAG" "$B/api/v1/agents/$AGENT?revokeTokens=true" \
-        -d '{"scopes": ["invoices:read", "invoices:send"], "labels": {"team": null}}'
+        -d '{"scopes": ["statements:read", "statements:send"], "labels": {"team": null}}'
     # end of recipe
 }
-expect "the change" "$(change)" '"scopes":["invoices:read","invoices:send"]'
+expect "the change" "$(change)" '"scopes":["statements:read","statements:send"]'
 expect "the same of an old version" "$(change)" '"code":"VERSION_MISMATCH"'
 
 answer() {
@@ -193,8 +193,8 @@ expect "its usage" "$(answer)" '"issued":4'
 
 answer() {
     # recipe: scope
-    api -X PATCH "$B/api/v1/scopes/invoices:send" -d '{"description": "Send invoices"}'
-    api -X DELETE "$B/api/v1/scopes/invoices:send"
+    api -X PATCH "$B/api/v1/scopes/statements:send" -d '{"description": "Send statements"}'
+    api -X DELETE "$B/api/v1/scopes/statements:send"
     # end of recipe
 }
 expect "the scope" "$(answer)" '"code":"SCOPE_IN_USE"'
@@ -209,15 +209,15 @@ expect "the key" "$(answer)" '"state":"announced"'
 # What a program does that keeps agents as a file says.
 # recipe: wanted
 cat >wanted.json <<'END'
-{"name": "Reports", "owner": "finance@example.com", "labels": {"managed-by": "terraform"}, "scopes": ["invoices:read"], "ttl": 600}
+{"name": "Monthly report", "owner": "finance@example.com", "labels": {"managed-by": "terraform"}, "scopes": ["statements:read"], "ttl": 600}
 END
-WANTED=$B/api/v1/agents/reports
+WANTED=$B/api/v1/agents/monthly-report
 # end of recipe
 
 # recipe: put
-api -X PUT -H 'If-None-Match: *' "$WANTED" -d @wanted.json >reports.json
+api -X PUT -H 'If-None-Match: *' "$WANTED" -d @wanted.json >report.json
 # end of recipe
-expect "made" "$(cat reports.json)" '"clientSecret":"'
+expect "made" "$(cat report.json)" '"clientSecret":"'
 expect "made once" "$(api -X PUT -H 'If-None-Match: *' "$WANTED" -d @wanted.json)" '"code":"VERSION_MISMATCH"'
 
 # recipe: drift
@@ -225,7 +225,7 @@ tag() { api -o /dev/null -D - "$1" | tr -d '\r' | sed -n 's/^[Ee][Tt][Aa][Gg]: /
 BEFORE=$(tag "$WANTED")
 # end of recipe
 expect "nothing drifted" "$(tag "$WANTED")" "$BEFORE"
-sealwright agent update reports --ttl 900 --reason "by hand" >/dev/null
+sealwright agent update monthly-report --ttl 900 --reason "by hand" >/dev/null
 [ "$(tag "$WANTED")" != "$BEFORE" ] || fail "a change by hand did not move the tag"
 
 answer() {
