@@ -38,23 +38,36 @@ impl Service {
         line: Arc<Line>,
     ) {
         let (router, idle, ending) = (self.router, self.idle_timeout, &mut seat.ending);
-        let Some(tls) = self.tls else {
-            carry(stream, peer, router, line, ending, idle).await;
-            return;
-        };
-        let mut handshake = pin!(tls.accept(stream));
-        tokio::select! {
-            biased;
-            stream = &mut handshake => if let Some(stream) = stream {
-                carry(stream, peer, router, line, ending, idle).await;
-            },
-            // When the process stops, a request may be on its way behind the handshake. A connection
-            // that must make room has not asked anything yet.
-            told = &mut *ending => if line.is_last() && let Some(stream) = handshake.await {
-                let (tell, mut ending) = oneshot::channel();
-                let _ = tell.send(told.unwrap_or(LEAVING_TIMEOUT));
-                carry(stream, peer, router, line, &mut ending, idle).await;
-            },
+        match self.tls {
+            None => carry(stream, peer, router, line, ending, idle).await,
+            // A plain connection would hold the room of a handshake as long as it lives.
+            Some(tls) => Box::pin(serve_tls(tls, stream, peer, router, line, ending, idle)).await,
         }
+    }
+}
+
+/// Serves a connection behind its handshake to its end.
+async fn serve_tls(
+    tls: Arc<Tls>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    line: Arc<Line>,
+    ending: &mut oneshot::Receiver<Duration>,
+    idle: Duration,
+) {
+    let mut handshake = pin!(tls.accept(stream));
+    tokio::select! {
+        biased;
+        stream = &mut handshake => if let Some(stream) = stream {
+            carry(stream, peer, router, line, ending, idle).await;
+        },
+        // When the process stops, a request may be on its way behind the handshake. A connection
+        // that must make room has not asked anything yet.
+        told = &mut *ending => if line.is_last() && let Some(stream) = handshake.await {
+            let (tell, mut ending) = oneshot::channel();
+            let _ = tell.send(told.unwrap_or(LEAVING_TIMEOUT));
+            carry(stream, peer, router, line, &mut ending, idle).await;
+        },
     }
 }
