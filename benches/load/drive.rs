@@ -6,7 +6,6 @@
 //! meanwhile.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +19,7 @@ use crate::cores::{Cores, pin};
 use crate::histogram::Histogram;
 use crate::process::thread_cpu;
 use crate::seed::Agent;
-use crate::wire::{self, Wire};
+use crate::wire::{self, Target, Wire};
 
 /// How long a connection waits before it repeats a request that was answered with 503.
 const COME_AGAIN: Duration = Duration::from_millis(250);
@@ -110,7 +109,7 @@ pub struct Drive {
 }
 
 impl Drive {
-    pub fn start(cores: &Cores, address: SocketAddr, streams: &[Stream]) -> Fallible<Self> {
+    pub fn start(cores: &Cores, target: &Target, streams: &[Stream]) -> Fallible<Self> {
         let phase = Arc::new(Phase::default());
         let counts: Vec<Arc<Counts>> = streams.iter().map(|_| Arc::default()).collect();
         let all: usize = streams.iter().map(|s| s.connections).sum();
@@ -119,6 +118,7 @@ impl Drive {
         let mut threads = Vec::new();
         for place in 0..count {
             let (phase, counts, streams) = (Arc::clone(&phase), counts.clone(), streams.to_vec());
+            let target = target.clone();
             let core = cores.client[place % cores.client.len()];
             let work = move || {
                 pin(&[core])?;
@@ -128,7 +128,7 @@ impl Drive {
                     .build()?;
                 let histograms = LocalSet::new().block_on(
                     &runtime,
-                    run_thread(address, &streams, &counts, &phase, (place, count)),
+                    run_thread(&target, &streams, &counts, &phase, (place, count)),
                 );
                 Ok((
                     histograms,
@@ -205,7 +205,7 @@ impl Drive {
 
 /// Runs this thread's share of the connections of every stream.
 async fn run_thread(
-    address: SocketAddr,
+    target: &Target,
     streams: &[Stream],
     counts: &[Arc<Counts>],
     phase: &Arc<Phase>,
@@ -228,7 +228,7 @@ async fn run_thread(
                 phase: Arc::clone(phase),
                 times: Rc::clone(&times),
             };
-            tasks.push(tokio::task::spawn_local(connection.run(address)));
+            tasks.push(tokio::task::spawn_local(connection.run(target.clone())));
         }
         all_times.push(times);
     }
@@ -300,7 +300,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(self, address: SocketAddr) {
+    async fn run(self, target: Target) {
         let mut wire = None;
         while !self.stopped() {
             let due = match &self.schedule {
@@ -319,7 +319,7 @@ impl Connection {
                 return;
             }
             if wire.is_none() {
-                match Wire::connect(address).await {
+                match Wire::connect(&target).await {
                     Ok(connected) => wire = Some(connected),
                     Err(error) => {
                         self.counts.fail(|| format!("no connection: {error}"));

@@ -48,6 +48,7 @@ mod rows;
 mod seed;
 mod server;
 mod session;
+mod tls;
 mod wire;
 
 /// The same allocator as the program's, so that the baselines and the counted tokens use it too.

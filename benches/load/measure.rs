@@ -146,7 +146,7 @@ impl Bench {
     /// Runs several streams at the same time. The figures are those of the first one.
     pub fn repeat_beside(&self, subject: Subject<'_>, streams: &[Stream]) -> Fallible<Repetition> {
         let before = self.raw()?;
-        let drive = Drive::start(&self.cores, subject.address(), streams)?;
+        let drive = Drive::start(&self.cores, &subject.server.target(), streams)?;
         pause(self.timing.warm)?;
         let begun = Reading::before(subject, &drive)?;
         drive.measure();
@@ -172,7 +172,11 @@ impl Bench {
     ) -> Fallible<Repetition> {
         debug_assert!(stream.pace == Pace::Once);
         let before = self.raw()?;
-        let drive = Drive::start(&self.cores, subject.address(), std::slice::from_ref(stream))?;
+        let drive = Drive::start(
+            &self.cores,
+            &subject.server.target(),
+            std::slice::from_ref(stream),
+        )?;
         let begun = Reading::before(subject, &drive)?;
         drive.measure();
         while !drive.is_finished() && begun.at.elapsed() < cap {

@@ -8,9 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio_rustls::TlsConnector;
 
 use crate::cores::{Cores, pin};
-use crate::{Fallible, interrupt, wire};
+use crate::wire::Target;
+use crate::{Fallible, interrupt, tls, wire};
 
 /// The measured program: the binary that cargo built together with this one, with the same profile.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_sealwright");
@@ -22,6 +24,8 @@ const START_TIMEOUT: Duration = Duration::from_mins(4);
 pub struct Server {
     process: Child,
     pub address: SocketAddr,
+    /// What makes the handshakes of its clients. `None` means that it speaks plain HTTP.
+    pub tls: Option<TlsConnector>,
     /// The address of its metrics. A baseline has no metrics.
     pub ops: Option<SocketAddr>,
     /// The time from its start to its first response with 200.
@@ -60,7 +64,26 @@ impl Server {
         Self::spawn(command, address, Some(ops), "/readyz", cores)
     }
 
-    /// Starts any server that answers 200 at `ready`.
+    /// The same behind TLS, with an ECDSA certificate.
+    pub fn start_with_tls(place: &Place, cores: &Cores) -> Fallible<Self> {
+        let tls = [
+            ("SEALWRIGHT_SERVER__TLS_CERT", tls::CERTIFICATE),
+            ("SEALWRIGHT_SERVER__TLS_KEY", tls::KEY),
+        ];
+        let mut server = Self::start_with(place, cores, &tls)?;
+        server.tls = Some(tls::connector()?);
+        Ok(server)
+    }
+
+    /// Where its clients send their requests.
+    pub fn target(&self) -> Target {
+        Target {
+            address: self.address,
+            tls: self.tls.clone(),
+        }
+    }
+
+    /// Starts any server that answers 200 at `ready`, on the address of its metrics if it has one.
     pub fn spawn(
         mut command: Command,
         address: SocketAddr,
@@ -78,13 +101,16 @@ impl Server {
         let mut server = Self {
             process,
             address,
+            tls: None,
             ops,
             started_in: Duration::ZERO,
         };
         server.read_log(cores.client.clone())?;
         let request = wire::get(ready, "");
         loop {
-            if wire::ask_once(address, &request).is_ok_and(|reply| reply.status == 200) {
+            if wire::ask_once(ops.unwrap_or(address), &request)
+                .is_ok_and(|reply| reply.status == 200)
+            {
                 server.started_in = begun.elapsed();
                 return Ok(server);
             }

@@ -5,8 +5,10 @@ use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::Fallible;
 
@@ -72,18 +74,38 @@ pub fn ask_once(address: SocketAddr, request: &[u8]) -> Fallible<Reply> {
     })
 }
 
+/// Where requests go, and how.
+#[derive(Clone)]
+pub struct Target {
+    pub address: SocketAddr,
+    /// What makes the handshakes. `None` means plain HTTP.
+    pub tls: Option<TlsConnector>,
+}
+
+/// Bytes in both directions, plain or behind TLS.
+trait Bytes: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Bytes for T {}
+
 /// A persistent connection.
 pub struct Wire {
-    stream: TcpStream,
+    stream: Box<dyn Bytes>,
     buffer: Vec<u8>,
     filled: usize,
     head: usize,
 }
 
 impl Wire {
-    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+    pub async fn connect(target: &Target) -> io::Result<Self> {
+        let stream = TcpStream::connect(target.address).await?;
         stream.set_nodelay(true)?;
+        let stream: Box<dyn Bytes> = match &target.tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+                Box::new(tls.connect(name, stream).await?)
+            }
+        };
         Ok(Self {
             stream,
             buffer: vec![0; 16 * 1_024],
@@ -95,6 +117,7 @@ impl Wire {
     /// Sends a request, reads the complete response, and returns its status.
     pub async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
         self.stream.write_all(request).await?;
+        self.stream.flush().await?;
         self.filled = 0;
         loop {
             if self.filled == self.buffer.len() {

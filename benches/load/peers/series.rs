@@ -76,7 +76,7 @@ impl<'a> Turn<'a> {
         self.check()?;
         let drive = Drive::start(
             &bench.cores,
-            subject.address(),
+            &subject.server.target(),
             &[self.stream(Pace::Closed)],
         )?;
         interrupt::pause(time)?;

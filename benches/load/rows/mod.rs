@@ -25,6 +25,7 @@ mod other;
 mod reads;
 mod room;
 mod start;
+mod tls;
 mod token;
 mod usual;
 mod waiting;
@@ -126,6 +127,10 @@ pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
             Box::new(move |world| token::closed(world, connections, agents, reach)),
         );
     }
+    add(
+        "token, TLS, 64 connections, 256 agents",
+        Box::new(tls::closed),
+    );
     add(
         "token, open loop at 30 %",
         Box::new(|world| token::open(world, 0.3)),
