@@ -24,6 +24,7 @@
 )]
 
 mod aborts;
+mod audiences;
 mod bursts;
 mod clocks;
 mod codes;
