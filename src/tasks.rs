@@ -3,6 +3,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -19,6 +21,41 @@ pub struct Loop {
     pub period: Duration,
     /// One turn.
     pub step: Step,
+}
+
+/// A loop whose step may fail. Each outage is logged once when it begins and once when it ends.
+pub(crate) fn every<F>(
+    name: &'static str,
+    seconds: u64,
+    mut step: impl FnMut() -> F + Send + 'static,
+) -> Loop
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let failing = Arc::new(AtomicBool::new(false));
+    Loop {
+        name,
+        period: Duration::from_secs(seconds),
+        step: Box::new(move || {
+            let (turn, failing) = (step(), Arc::clone(&failing));
+            let logged: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+                match turn.await {
+                    Ok(()) if failing.swap(false, Ordering::Relaxed) => {
+                        tracing::info!(name, "a background step works again");
+                    }
+                    Err(error) if !failing.swap(true, Ordering::Relaxed) => {
+                        tracing::warn!(
+                            name,
+                            error,
+                            "a background step fails and will be tried again"
+                        );
+                    }
+                    _ => {}
+                }
+            });
+            logged
+        }),
+    }
 }
 
 /// Runs `loops` for ever. Each begins at its own part of its first period, so that loops of the same

@@ -1,8 +1,6 @@
 //! The table of background loops. Owns their periods; must not know what a step means.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -15,10 +13,11 @@ use crate::service::journal::expiry::warn_of_expiry;
 use crate::service::journal::lag::measure_lag;
 use crate::service::journal::prune::TokenPruner;
 use crate::store::{Records, TermsBounds};
-use crate::tasks::Loop;
+use crate::tasks::{Loop, every};
 use crate::telemetry::error_chain;
 
 use super::error::AppError;
+use super::gauges;
 use super::open::Opened;
 
 /// The most rows of each kind that one clean-up step removes.
@@ -34,7 +33,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
     );
     let (records, clock) = (Arc::clone(&opened.records), Arc::clone(&opened.clock));
     let idle = Arc::clone(&opened.records);
-    let (limits, metrics) = (Arc::clone(&state.limits), state.metrics.clone());
+    let limits = Arc::clone(&state.limits);
     let refusals = Arc::clone(&state.refusals);
     let notes = (
         Arc::clone(&opened.store),
@@ -108,10 +107,8 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
             limits.sweep();
             async { Ok(()) }
         }),
-        every("metrics", 5, move || {
-            metrics.upkeep();
-            async { Ok(()) }
-        }),
+        gauges::in_memory(opened, state),
+        gauges::near_quota(opened, state),
         every("ledger", 1, move || {
             let ledger = Arc::clone(&ledger);
             async move {
@@ -160,37 +157,6 @@ fn new_terms(opened: &Opened) -> Loop {
             done.map_err(|e| error_chain(&e))
         }
     })
-}
-
-fn every<F>(name: &'static str, seconds: u64, mut step: impl FnMut() -> F + Send + 'static) -> Loop
-where
-    F: Future<Output = Result<(), String>> + Send + 'static,
-{
-    let failing = Arc::new(AtomicBool::new(false));
-    Loop {
-        name,
-        period: Duration::from_secs(seconds),
-        step: Box::new(move || {
-            let (turn, failing) = (step(), Arc::clone(&failing));
-            let logged: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-                // Log each outage once when it begins and once when it ends.
-                match turn.await {
-                    Ok(()) if failing.swap(false, Ordering::Relaxed) => {
-                        tracing::info!(name, "a background step works again");
-                    }
-                    Err(error) if !failing.swap(true, Ordering::Relaxed) => {
-                        tracing::warn!(
-                            name,
-                            error,
-                            "a background step fails and will be tried again"
-                        );
-                    }
-                    _ => {}
-                }
-            });
-            logged
-        }),
-    }
 }
 
 /// Removes expired rows in small steps. A pause between two steps lets other transactions run.

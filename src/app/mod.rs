@@ -8,7 +8,8 @@
 //! - `serve` runs a server from start to stop, and `first_start` sets up an empty store.
 //! - `check` looks at the files that a configuration names.
 //! - `beside` knows the files next to a store, `operator_file` one of them, and `files` writes them.
-//! - `listen` has the listeners and their limits, `loops` the background loops.
+//! - `listen` has the listeners and their limits, `loops` the background loops, `gauges` those
+//!   that measure.
 //! - `certificates` reads the certificate and the key of TLS, again when they change.
 //! - `reload` reads the configuration again, `signals` receives signals.
 //! - `operator` tells who runs a command, `openapi` writes the document for one.
@@ -24,6 +25,7 @@ mod check;
 mod error;
 mod files;
 mod first_start;
+mod gauges;
 mod listen;
 pub(crate) mod loops;
 mod open;

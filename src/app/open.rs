@@ -24,6 +24,7 @@ use crate::store::postgres::{self, PostgresStore};
 use crate::store::records::Upkeep as _;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Backend, OpenError, Records, Store};
+use crate::telemetry::metrics::Metrics;
 
 use super::beside::{
     demand_no_remains, demand_private, demand_same_owner, demand_store, warn_of_open_files,
@@ -96,6 +97,10 @@ pub async fn open_with(
     process: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Opened, AppError> {
+    if wrapping == Wrapping::Serving {
+        // The store's series begin when it opens.
+        Metrics::install().map_err(|error| AppError::Other(error.to_string()))?;
+    }
     let mut new_store = None;
     let backend: Arc<dyn Backend> = match &config.database.url {
         DatabaseUrl::Sqlite(path) => {

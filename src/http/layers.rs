@@ -26,7 +26,6 @@ use futures_util::FutureExt;
 use crate::domain::context::{RequestContext, RequestId};
 use crate::domain::event::reason::RefusalReason;
 use crate::domain::id::AgentId;
-use crate::telemetry::metrics;
 
 use super::accepts::{Methods, Reads};
 use super::body::Arriving;
@@ -35,6 +34,7 @@ use super::error::Failure;
 use super::head::{check_coding, check_host, encoding_of};
 use super::incoming::Incoming;
 use super::parameters::Encoding;
+use super::place::Place;
 use super::reply;
 use super::route::Route;
 use super::shape::{Shape, render};
@@ -43,22 +43,19 @@ use super::state::State;
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The routes of one path, with all these layers around their handlers.
-pub(crate) fn around(place: &Arc<[&'static Route]>, state: &Arc<State>) -> MethodRouter {
+pub(crate) fn around(place: &Arc<Place>, state: &Arc<State>) -> MethodRouter {
     let (place, state) = (Arc::clone(place), Arc::clone(state));
     any(move |request| answer(Arc::clone(&place), Arc::clone(&state), request))
 }
 
-/// Answers one request at a path that has these routes. There must be at least one.
-pub(crate) async fn answer(
-    place: Arc<[&'static Route]>,
-    state: Arc<State>,
-    request: Request,
-) -> Response {
-    let route = place
+/// Answers one request at this place.
+pub(crate) async fn answer(place: Arc<Place>, state: Arc<State>, request: Request) -> Response {
+    let routes = &place.routes;
+    let route = routes
         .iter()
         .find(|route| route.methods.allows(request.method()));
     // All routes of a path write their errors in the same shape.
-    let (route, allowed) = match (route, place.first()) {
+    let (route, allowed) = match (route, routes.first()) {
         (Some(route), _) => (*route, true),
         (None, Some(first)) => (*first, false),
         (None, None) => return StatusCode::NOT_FOUND.into_response(),
@@ -76,7 +73,7 @@ pub(crate) async fn answer(
     let mut arriving = Arriving::new(body);
     let expects = parts.headers.contains_key(EXPECT);
     let mut attempt = None;
-    let instead = (!allowed).then(|| without_route(&method, &place));
+    let instead = (!allowed).then(|| without_route(&method, routes));
     let handling = handle(
         route,
         instead,
@@ -120,7 +117,7 @@ pub(crate) async fn answer(
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
-    metrics::request(route.path, status, took);
+    place.series.count(status, reason.clone(), took);
     if state.log_requests {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let method = known_method(&method);

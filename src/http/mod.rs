@@ -15,6 +15,7 @@ use axum::routing::any;
 
 use error::Failure;
 use incoming::Incoming;
+use place::Place;
 use route::{REQUEST_TIMEOUT, Route, route};
 use shape::Shape::{self, Management, OAuth};
 use state::State;
@@ -33,6 +34,7 @@ pub(crate) mod oauth;
 pub(crate) mod openapi;
 pub(crate) mod ops;
 pub(crate) mod parameters;
+mod place;
 pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod serve;
@@ -96,9 +98,6 @@ async fn refuse_unknown(_: Arc<State>, _: Incoming) -> Result<Response, Failure>
     Err(Failure::NotFound)
 }
 
-/// The routes of one path: one for each method.
-type Place = Arc<[&'static Route]>;
-
 fn every_public_route() -> impl Iterator<Item = &'static Route> {
     token::TOKEN_ROUTES
         .iter()
@@ -112,7 +111,7 @@ pub fn write_openapi(issuer: &str) -> String {
 }
 
 /// The places of a table, in the order of the table.
-fn places(routes: impl Iterator<Item = &'static Route>) -> Vec<Place> {
+fn places(routes: impl Iterator<Item = &'static Route>) -> Vec<Arc<Place>> {
     let mut places: Vec<Vec<&'static Route>> = Vec::new();
     for route in routes {
         match places
@@ -123,11 +122,7 @@ fn places(routes: impl Iterator<Item = &'static Route>) -> Vec<Place> {
             None => places.push(vec![route]),
         }
     }
-    places.into_iter().map(Arc::from).collect()
-}
-
-fn path_of(place: &Place) -> &'static str {
-    place.first().map_or("", |route| route.path)
+    places.into_iter().map(Place::new).map(Arc::new).collect()
 }
 
 /// The public listener's router.
@@ -140,22 +135,19 @@ pub fn public_router(state: &Arc<State>) -> Router {
         // answers below that path. OpenID Connect Discovery §4 looks for the metadata there.
         for place in &all {
             router = router.route(
-                &format!("{issuer_path}{}", path_of(place)),
+                &format!("{issuer_path}{}", place.path()),
                 layers::around(place, state),
             );
         }
         // RFC 8414 §3.1: the well-known part comes before the issuer's path.
-        for place in all
-            .iter()
-            .filter(|place| METADATA.contains(&path_of(place)))
-        {
+        for place in all.iter().filter(|place| METADATA.contains(&place.path())) {
             router = router.route(
-                &format!("{}{issuer_path}", path_of(place)),
+                &format!("{}{issuer_path}", place.path()),
                 layers::around(place, state),
             );
         }
     }
-    let (state, unknown) = (Arc::clone(state), Place::from([&UNKNOWN]));
+    let (state, unknown) = (Arc::clone(state), Arc::new(Place::unknown(&UNKNOWN)));
     router.fallback(any(move |request: Request| {
         let place = in_any_case(&all, request.uri().path(), issuer_path.as_deref());
         layers::answer(
@@ -174,7 +166,11 @@ const METADATA: [&str; 2] = [
 
 /// The place that this path names if letter case is ignored. The issuer's path may come first; its
 /// letter case is not ignored.
-fn in_any_case<'a>(all: &'a [Place], path: &str, issuer_path: Option<&str>) -> Option<&'a Place> {
+fn in_any_case<'a>(
+    all: &'a [Arc<Place>],
+    path: &str,
+    issuer_path: Option<&str>,
+) -> Option<&'a Arc<Place>> {
     let behind = issuer_path.and_then(|issuer_path| path.strip_prefix(issuer_path));
     let names = |known: &str| {
         [Some(path), behind]
@@ -183,23 +179,23 @@ fn in_any_case<'a>(all: &'a [Place], path: &str, issuer_path: Option<&str>) -> O
             .any(|path| known.eq_ignore_ascii_case(path))
     };
     all.iter()
-        .find(|place| IN_ANY_CASE.contains(&path_of(place)) && names(path_of(place)))
+        .find(|place| IN_ANY_CASE.contains(&place.path()) && names(place.path()))
 }
 
 /// The operators' router.
 pub fn ops_router(state: &Arc<State>) -> Router {
-    let (unknown, fallback_state) = (Place::from([&UNKNOWN]), Arc::clone(state));
+    let (unknown, fallback_state) = (Arc::new(Place::unknown(&UNKNOWN)), Arc::clone(state));
     router(&places(OPS_ROUTES.iter()), state).fallback(any(move |request: Request| {
         layers::answer(Arc::clone(&unknown), Arc::clone(&fallback_state), request)
     }))
 }
 
-fn router(places: &[Place], state: &Arc<State>) -> Router {
+fn router(places: &[Arc<Place>], state: &Arc<State>) -> Router {
     // An issuer's path may hold a segment that begins with a colon or an asterisk. These characters
     // have no special meaning there, so the router must accept them.
     let table = Router::new().without_v07_checks();
     places.iter().fold(table, |table, place| {
-        table.route(path_of(place), layers::around(place, state))
+        table.route(place.path(), layers::around(place, state))
     })
 }
 
@@ -234,13 +230,14 @@ mod tests {
             .chain(&places(OPS_ROUTES.iter()))
         {
             let mut names: Vec<_> = place
+                .routes
                 .iter()
                 .flat_map(|route| route.methods.names())
                 .collect();
             let all = names.len();
             names.sort_unstable();
             names.dedup();
-            assert_eq!(names.len(), all, "{}", path_of(place));
+            assert_eq!(names.len(), all, "{}", place.path());
         }
     }
 }

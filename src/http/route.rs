@@ -66,6 +66,8 @@ pub struct Route {
     pub reads: Reads,
     /// How the route's errors look.
     pub shape: Shape,
+    /// The dialect's name, if the route issues tokens.
+    pub dialect: Option<&'static str>,
     /// What the route does.
     pub handler: fn(Arc<State>, Incoming) -> Answer,
     /// How the OpenAPI document describes the route.
@@ -83,6 +85,7 @@ macro_rules! route {
             deadline: $deadline,
             reads: $crate::http::accepts::Reads::$reads,
             shape: $shape,
+            dialect: None,
             handler: |state, incoming| Box::pin($handler(state, incoming)),
             doc: $doc,
         }

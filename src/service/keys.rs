@@ -6,13 +6,16 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
+use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
 use crate::keys::algorithm::{self, RsaBits};
 use crate::keys::{KeyFault, Keyring, rotation, row_seal};
 use crate::store::{Change, KeyChange, KeyRecord, KeyState, Outcome, Records, Store, Write};
+use crate::telemetry::metrics::{self, KeysMeasure};
 
 use super::error::{Cause, Error};
 use super::manage::view::KeyView;
@@ -50,6 +53,8 @@ pub struct KeyService {
     read_at: tokio::sync::Mutex<i64>,
     /// The same time, for readers that do not take the lock.
     last_read: AtomicI64,
+    /// The state of each key as it was last read, and when it signs.
+    seen: Mutex<Vec<(KeyState, Timestamp)>>,
     /// The reasons why keys were refused, so that each reason is logged once.
     refused: Mutex<HashSet<String>>,
 }
@@ -75,6 +80,7 @@ impl KeyService {
             announce_seconds,
             read_at: tokio::sync::Mutex::new(NEVER),
             last_read: AtomicI64::new(NEVER),
+            seen: Mutex::default(),
             refused: Mutex::default(),
         }
     }
@@ -180,6 +186,34 @@ impl KeyService {
         }
     }
 
+    /// Sets the gauges of the keys. Reads memory alone.
+    pub(crate) fn measure(&self) {
+        let seen = self
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let now = self.clock.now();
+        let signing = seen.iter().find(|(state, _)| *state == KeyState::Signing);
+        let announced = seen
+            .iter()
+            .filter(|(state, _)| *state == KeyState::Announced);
+        let between =
+            |from: i64, to: i64| Duration::from_secs(to.saturating_sub(from).max(0).unsigned_abs());
+        let read_at = self.last_read.load(Ordering::Relaxed);
+        let age = self.clock.steady().saturating_sub(read_at);
+        let states = [KeyState::Announced, KeyState::Signing, KeyState::Retiring];
+        metrics::signing_keys(&KeysMeasure {
+            states: states.map(|state| {
+                let keys = seen.iter().filter(|(other, _)| *other == state).count();
+                (state.as_str(), u64::try_from(keys).unwrap_or(u64::MAX))
+            }),
+            signing_for: signing.map_or(Duration::ZERO, |(_, from)| between(from.0, now.0)),
+            next_in: announced.map(|(_, from)| between(now.0, from.0)).min(),
+            age: Duration::from_millis(age.max(0).unsigned_abs()),
+        });
+    }
+
     /// Refuses to sign with keys that were last read too long ago. Their successor may be signing
     /// already, and they would leave the key set before their last token expires.
     pub async fn ready_to_sign(&self) -> Result<(), Error> {
@@ -202,7 +236,10 @@ impl KeyService {
 
     async fn read(&self, read_at: &mut i64) -> Result<(), Error> {
         let now = self.clock.steady();
-        let refused = self.keyring.load(&self.records.keys().await?)?;
+        let keys = self.records.keys().await?;
+        let refused = self.keyring.load(&keys)?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
+            keys.iter().map(|key| (key.state, key.signs_from)).collect();
         let mut told = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let refused: HashSet<String> = refused.iter().map(ToString::to_string).collect();
         for cause in refused.difference(&told) {

@@ -15,6 +15,8 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::store::{Change, Freshness, Store, TokenChange, Write};
 
+use crate::telemetry::metrics;
+
 use super::error::Error;
 use super::revocations::RevocationList;
 use super::tokens::{Caller, Tokens};
@@ -106,6 +108,7 @@ impl Revocation {
         let (by, credential) = (revoker.agent_id().clone(), revoker.credential());
         let act = Act::of_request(context, by, credential, self.clock.moment());
         self.store.commit(vec![Write::new(act, change)]).await?;
+        metrics::token_revoked();
         self.list.read_changes().await
     }
 

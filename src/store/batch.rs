@@ -17,6 +17,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
 use crate::domain::time::Timestamp;
+use crate::telemetry::metrics::{self, Shed};
 
 mod lanes;
 mod parked;
@@ -90,7 +91,10 @@ async fn ask<Ask, Answer>(
             deadline,
             answer,
         })
-        .map_err(|_| StoreError::Busy)?;
+        .map_err(|_| {
+            metrics::shed(Shed::StoreQueue);
+            StoreError::Busy
+        })?;
     match timeout_at(deadline + LAST_WORDS, result).await {
         Ok(Ok(result)) => result,
         // The lane dropped the request without an answer, because the request's deadline had
@@ -176,9 +180,23 @@ impl Store for Batched {
         self.inner.ping().await
     }
 
+    fn queues(&self) -> Vec<(&'static str, usize)> {
+        vec![
+            ("tokens", waiting_in(&self.issues)),
+            ("exchanges", waiting_in(&self.exchanges)),
+            ("standings", waiting_in(&self.standings)),
+            ("revocations", waiting_in(&self.revocations)),
+        ]
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }
+}
+
+/// How many requests wait in this queue.
+fn waiting_in<T>(queue: &mpsc::Sender<T>) -> usize {
+    queue.max_capacity().saturating_sub(queue.capacity())
 }
 
 #[cfg(test)]

@@ -215,6 +215,10 @@ impl Store for Cached {
         self.inner.commit(writes).await
     }
 
+    fn queues(&self) -> Vec<(&'static str, usize)> {
+        self.inner.queues()
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

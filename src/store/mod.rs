@@ -11,7 +11,7 @@
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
-//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -34,6 +34,7 @@ mod fold;
 mod holders;
 mod journal;
 mod key;
+mod lane_use;
 mod log;
 mod org;
 mod piece;
@@ -134,6 +135,11 @@ pub trait Store: Send + Sync {
     /// Applies each write as its own unit inside one transaction, with one outcome for each write,
     /// in order.
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError>;
+
+    /// How many requests wait in each queue in front of the store, by the name of the queue.
+    fn queues(&self) -> Vec<(&'static str, usize)> {
+        vec![]
+    }
 
     /// Closes the store before the process ends. Without this nothing is lost, but with it a
     /// database file is left in one piece.

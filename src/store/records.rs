@@ -25,6 +25,7 @@ use super::error::StoreError;
 use super::holders::ReadHolders;
 use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 use super::key::{KeyRecord, StoreKey};
+use super::lane_use::LaneUse;
 use super::log::{LogEntry, LogEntryKind, LogHead};
 use super::org::ReadOrgs;
 use super::rehearsal::Rehearse;
@@ -284,6 +285,9 @@ pub trait Upkeep: Send + Sync {
     /// Gives rows of their own to terms that many tokens had, within `bounds`, and writes down
     /// which rows were used.
     async fn intern_terms(&self, now: Timestamp, bounds: TermsBounds) -> Result<(), StoreError>;
+
+    /// How many connections each lane to the database has. Asks no database.
+    fn lanes(&self) -> Vec<LaneUse>;
 
     /// The upkeep that a store needs every second: it keeps needed connections ready, and closes
     /// unused ones.

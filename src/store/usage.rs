@@ -37,6 +37,15 @@ pub trait ReadUsage: Send + Sync {
         month: Month,
     ) -> Result<Vec<QuotaUse>, StoreError>;
 
+    /// How many agents that are not decommissioned have used at least so many of the month's tokens
+    /// as `from` says for their plan. Agents whose use was not noted at all are left out: the ledger
+    /// notes it at 80 %.
+    async fn agents_near_quota(
+        &self,
+        month: Month,
+        from: &[(PlanName, i64)],
+    ) -> Result<i64, StoreError>;
+
     /// Up to `limit` credentials that expire after the first moment and not after the second one,
     /// and about which no note for this number of days is recorded.
     async fn expiring_credentials(

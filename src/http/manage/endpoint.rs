@@ -215,6 +215,7 @@ macro_rules! endpoint {
             deadline: $crate::http::route::$deadline,
             reads: $crate::http::accepts::Reads::$reads,
             shape: $crate::http::shape::Shape::Management,
+            dialect: None,
             handler: |state, incoming| {
                 let row = $crate::http::manage::call::EndpointRow {
                     needs: $crate::http::route::Needs::$needs $(($scope))?,

@@ -192,10 +192,22 @@ fn securities(opens: Opens, proof: ProvedBy) -> Vec<SecurityRequirement> {
     }
 }
 
-fn responses(route: &Route, doc: &RouteDoc) -> Responses {
+/// The statuses of the good replies of a route, and those of its errors.
+pub(crate) fn statuses(route: &Route) -> (Vec<u16>, Vec<u16>) {
+    let doc = (route.doc)();
+    let good = doc.replies.iter().map(|(status, _)| *status).collect();
+    (good, refusals(route, &doc))
+}
+
+/// The statuses of the errors to expect.
+fn refusals(route: &Route, doc: &RouteDoc) -> Vec<u16> {
     let own = doc.refusals.iter().copied();
-    let statuses = own.chain(usual_refusals(route, doc.errors));
-    let mut responses: Vec<(String, Response)> = statuses
+    own.chain(usual_refusals(route, doc.errors)).collect()
+}
+
+fn responses(route: &Route, doc: &RouteDoc) -> Responses {
+    let mut responses: Vec<(String, Response)> = refusals(route, doc)
+        .into_iter()
         .map(|status| (status.to_string(), errors::of_status(doc.errors, status)))
         .collect();
     responses.push(("default".to_owned(), errors::any(doc.errors)));

@@ -16,6 +16,7 @@ use super::grants::AUTHORIZATION_CODE;
 
 /// The dialect. A request need not name its grant type, because this endpoint has only one.
 pub(crate) static AIRISK: Dialect = Dialect {
+    name: "airisk",
     known: AUTHORIZATION_CODE.known(),
     grants: &[&AUTHORIZATION_CODE],
     grant_when_unnamed: Some(&AUTHORIZATION_CODE),

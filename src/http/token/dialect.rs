@@ -13,6 +13,8 @@ use super::grants::GrantType;
 
 /// One way to ask for a token and to respond.
 pub(crate) struct Dialect {
+    /// Its name in metrics.
+    pub name: &'static str,
     /// The parameters that clients may send besides their credentials: all that the grants of this
     /// dialect know.
     pub known: &'static [&'static str],

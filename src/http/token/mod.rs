@@ -43,6 +43,7 @@ macro_rules! dialect {
             shape: Shape::Dialect(|failure, request_id| {
                 write_failure(&$dialect, failure, request_id)
             }),
+            dialect: Some($dialect.name),
             handler: |state, incoming| Box::pin(issue_token(&$dialect, state, incoming)),
             doc: $doc,
         }
@@ -63,10 +64,10 @@ async fn issue_token(
     incoming: Incoming,
 ) -> Result<Response, Failure> {
     let result = run_phases(dialect, &state, &incoming).await;
-    metrics::token_request(match &result {
-        Ok(_) => "issued",
-        Err(failure) => failure.error_text().code,
-    });
+    match &result {
+        Ok(_) => metrics::token_issued(),
+        Err(failure) => metrics::token_refused(failure.error_text().code),
+    }
     result
 }
 

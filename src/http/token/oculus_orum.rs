@@ -16,6 +16,7 @@ use super::rfc6749::render_token;
 
 /// The dialect. A request need not name its grant type, because this endpoint has only one.
 pub(crate) static OCULUS_ORUM: Dialect = Dialect {
+    name: "oculus_orum",
     known: CLIENT_CREDENTIALS.known(),
     grants: &[&CLIENT_CREDENTIALS],
     grant_when_unnamed: Some(&CLIENT_CREDENTIALS),

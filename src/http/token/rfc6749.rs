@@ -13,6 +13,7 @@ use super::grants::CLIENT_CREDENTIALS;
 
 /// The dialect.
 pub(crate) static RFC6749: Dialect = Dialect {
+    name: "rfc6749",
     known: CLIENT_CREDENTIALS.known(),
     grants: &[&CLIENT_CREDENTIALS],
     grant_when_unnamed: None,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::domain::id::AgentId;
+use crate::domain::quota::{PlanName, Plans};
 use crate::domain::time::Month;
 use crate::domain::usage::{UsageFold, UsageSums};
 use crate::service::error::Error;
@@ -17,6 +18,33 @@ const THRESHOLDS: [u8; 2] = [80, 100];
 
 /// How many warnings are remembered as recorded. The store knows all of them.
 const MAX_REMEMBERED: usize = 10_000;
+
+/// The part of a quota from which on an agent is near its end, in percent.
+const NEAR: u8 = THRESHOLDS[0];
+
+/// How many agents have used at least 80 % of the month's tokens of their plan.
+pub(crate) async fn count_near_quota(
+    records: &dyn Records,
+    plans: &Plans,
+    month: Month,
+) -> Result<i64, Error> {
+    let from: Vec<(PlanName, i64)> = plans
+        .0
+        .iter()
+        .filter_map(|(plan, limit)| Some((plan.clone(), least_use(limit.as_ref().copied()?)?)))
+        .collect();
+    if from.is_empty() {
+        return Ok(0);
+    }
+    Ok(records.agents_near_quota(month, &from).await?)
+}
+
+/// The least use of this limit that is near its end. `None` if nothing can be used of it.
+fn least_use(limit: i64) -> Option<i64> {
+    let hundredths = i128::from(limit).checked_mul(i128::from(NEAR))?;
+    let least = hundredths.checked_add(99)?.div_euclid(100);
+    (limit > 0).then(|| i64::try_from(least).ok()).flatten()
+}
 
 /// Makes writes of the sums of a pass.
 pub(crate) struct UsageLedger {
@@ -98,7 +126,17 @@ fn has_reached(used: i64, limit: i64, percent: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::has_reached;
+    use super::{NEAR, has_reached, least_use};
+
+    #[test]
+    fn the_least_use_near_the_end_is_where_the_warning_comes() {
+        for limit in [1, 2, 4, 5, 7, 99, 100, 101, 10_000, i64::MAX] {
+            let least = least_use(limit).unwrap();
+            assert!(has_reached(least, limit, NEAR), "{least} of {limit}");
+            assert!(!has_reached(least - 1, limit, NEAR), "{least} of {limit}");
+        }
+        assert_eq!((least_use(0), least_use(-5)), (None, None));
+    }
 
     #[test]
     fn a_threshold_is_reached_with_the_token_that_makes_it_full() {

@@ -76,6 +76,12 @@ impl Entries {
         self.version
     }
 
+    /// How many tokens and how many agents there are.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let agents = self.agents.len();
+        (self.by_version.len().saturating_sub(agents), agents)
+    }
+
     /// Forgets everything, because the entries differ from what the store holds. The tokens of
     /// killed agents are kept for the next news: clients that read only `revoked_jtis` must not
     /// miss them until they are looked up again.

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
@@ -14,7 +15,7 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::document::Document;
 use crate::domain::ttl::Ttl;
 use crate::store::Records;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, ListMeasure};
 
 use crate::service::error::Error;
 use entries::{Entries, KILL_LISTED, MAX_LOOK_UPS};
@@ -40,6 +41,8 @@ pub struct RevocationList {
     readings: AtomicU64,
     /// The second of the last reading. Entries that had expired by then have been removed.
     read_at: AtomicI64,
+    /// When the news were last read, by the steady clock.
+    steady_at: AtomicI64,
     /// The number of the last successful reading. The lock is held while the news are read, so that
     /// they are read in order.
     reading: tokio::sync::Mutex<u64>,
@@ -64,7 +67,7 @@ impl RevocationList {
         default_ttl: Ttl,
         max_tokens: usize,
     ) -> Self {
-        let entries = Entries::default();
+        let (entries, steady) = (Entries::default(), clock.steady());
         Self {
             records,
             clock,
@@ -72,6 +75,7 @@ impl RevocationList {
             max_tokens,
             readings: AtomicU64::new(0),
             read_at: AtomicI64::new(i64::MIN),
+            steady_at: AtomicI64::new(steady),
             reading: tokio::sync::Mutex::new(0),
             looking: tokio::sync::Mutex::default(),
             written: ArcSwap::from_pointee(entries.write_down()),
@@ -124,6 +128,7 @@ impl RevocationList {
         }
         // Set only now: if the complete reading failed, the next call tries it again.
         self.read_at.store(now.0, Ordering::SeqCst);
+        self.steady_at.store(self.clock.steady(), Ordering::SeqCst);
         *last = this;
         Ok(())
     }
@@ -172,6 +177,27 @@ impl RevocationList {
             self.is_stale.store(true, Ordering::SeqCst);
         }
         Ok(())
+    }
+
+    /// Sets the gauges of the list.
+    pub fn measure(&self) {
+        let bytes = self.written.load().document.body.len();
+        let age = self
+            .clock
+            .steady()
+            .saturating_sub(self.steady_at.load(Ordering::SeqCst));
+        let (version, (tokens, agents)) = {
+            let entries = self.entries();
+            (entries.version(), entries.count())
+        };
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        metrics::revocation_list(&ListMeasure {
+            version: version.max(0).unsigned_abs(),
+            tokens: number(tokens),
+            agents: number(agents),
+            bytes: number(bytes),
+            age: Duration::from_millis(age.max(0).unsigned_abs()),
+        });
     }
 
     /// The present list. It is made from memory alone, expired entries removed. New entries come

@@ -34,12 +34,14 @@ pub(super) async fn run_issues(
         let Some(batch) = merge(&waiting) else {
             continue;
         };
-        if !batch.grants.is_empty() {
-            metrics::batch_size(batch.grants.len());
-        }
         let mut sendings = 0u32;
         let all = std::mem::replace(&mut waiting, Vec::with_capacity(MAX_BATCH));
-        let units = match send(&*store, &batch, last_deadline(&all), &mut sendings).await {
+        let began = Instant::now();
+        let sent = send(&*store, &batch, last_deadline(&all), &mut sendings).await;
+        if !batch.grants.is_empty() {
+            metrics::batch(batch.grants.len(), began.elapsed());
+        }
+        let units = match sent {
             Ok(verdicts) => Unit::apart(deal_counted(all, verdicts)),
             Err(error) if error.is_locked() && sendings == 1 => Unit::apart(all),
             // It is unknown whether an earlier sending was counted, so the batch keeps its id.

@@ -13,12 +13,15 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::store::error::StoreError;
+use crate::telemetry::metrics::LaneSeries;
 
 use super::allowance::Allowance;
 pub(super) use super::ask::{ask, ask_again};
 use super::errors::{bounded, is_broken, is_full, is_lock_timeout, is_passing, is_rolled_back};
 use super::query_planning::QueryPlanning;
 use super::shelf::{Open, Shelf};
+
+mod rest;
 
 /// How often a transaction is tried again if the database rolled it back, or if its connection
 /// broke before the commit.
@@ -45,6 +48,7 @@ pub(super) struct Lane {
     /// Notified when a connection comes back.
     returned: Notify,
     allowance: Allowance,
+    series: LaneSeries,
 }
 
 impl std::fmt::Debug for Lane {
@@ -57,12 +61,12 @@ impl std::fmt::Debug for Lane {
 }
 
 impl Lane {
-    /// The lane with this number, with one connection at most; see [`Lane::widen`].
+    /// The lane with this name and number, with one connection at most; see [`Lane::widen`].
     pub(super) fn new(
         options: PgConnectOptions,
         planning: QueryPlanning,
         shelf: &Arc<Shelf>,
-        number: usize,
+        (name, number): (&'static str, usize),
     ) -> Self {
         Self {
             options,
@@ -73,6 +77,7 @@ impl Lane {
             open: Arc::default(),
             returned: Notify::new(),
             allowance: Allowance::default(),
+            series: LaneSeries::of(name),
         }
     }
 
@@ -86,6 +91,7 @@ impl Lane {
     /// more, the other lanes close their idle connections, and this call takes whichever comes
     /// first: a connection that comes back to this lane, or a new one.
     pub(super) async fn take(&self) -> sqlx::Result<LaneConnection<'_>> {
+        let asked = Instant::now();
         let permit = self
             .permits
             .acquire()
@@ -94,11 +100,15 @@ impl Lane {
         let began = Instant::now();
         loop {
             if let Some((conn, open)) = self.shelf.take(self.number) {
+                self.series.waited(asked.elapsed());
                 return Ok(self.lend(conn, open, permit));
             }
             if self.may_open() {
                 match self.connect().await {
-                    Ok((conn, open)) => return Ok(self.lend(conn, open, permit)),
+                    Ok((conn, open)) => {
+                        self.series.waited(asked.elapsed());
+                        return Ok(self.lend(conn, open, permit));
+                    }
                     Err(error) if is_full(&error) && began.elapsed() < FULL_TIMEOUT => {
                         self.lower_allowance();
                     }
@@ -157,36 +167,6 @@ impl Lane {
         self.shelf.clear(|lane| lane == self.number);
     }
 
-    /// Keeps the last connection alive, and closes connections that were unused for a while.
-    pub(super) async fn rest(&self) -> sqlx::Result<()> {
-        self.shelf.shrink(self.number, self.open());
-        let is_at_rest = self
-            .shelf
-            .oldest(self.number)
-            .is_some_and(|age| age >= Shelf::CHECKED);
-        // If no permit is free, the connections are in use. Do not wait for them.
-        if is_at_rest
-            && let Ok(permit) = self.permits.try_acquire()
-            && let Some((mut conn, open)) = self.shelf.take_oldest(self.number)
-        {
-            conn.ping().await?;
-            self.lend(conn, open, permit).keep();
-        }
-        Ok(())
-    }
-
-    /// Opens a connection in advance, unless the lane has one.
-    pub(super) async fn open_first(&self) -> sqlx::Result<()> {
-        if self.open() == 0
-            && self.may_open()
-            && let Ok(permit) = self.permits.try_acquire()
-        {
-            let (conn, open) = self.connect().await?;
-            self.lend(conn, open, permit).keep();
-        }
-        Ok(())
-    }
-
     /// Takes a connection out of the lane if one is idle.
     pub(super) fn take_idle(&self) -> Option<LaneConnection<'_>> {
         let permit = self.permits.try_acquire().ok()?;
@@ -197,6 +177,11 @@ impl Lane {
     /// How many connections this lane has, in use and idle.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many of these are idle.
+    pub(super) fn idle(&self) -> usize {
+        self.shelf.count(self.number)
     }
 
     /// Others need connections: if this lane has several, it uses fewer for a while.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::store::error::StoreError;
+use crate::store::lane_use::LaneUse;
 
 use super::errors::bounded;
 use super::lane::Lane;
@@ -47,12 +48,13 @@ impl Lanes {
         budget: usize,
         max_connections: usize,
     ) -> Self {
-        let lane = |planning, number| Lane::new(options.clone(), planning, shelf, number);
+        let lane =
+            |planning, name, number| Lane::new(options.clone(), planning, shelf, (name, number));
         Self {
-            issue: lane(QueryPlanning::ByIndex, 1),
-            commit: lane(QueryPlanning::ByServer, 2),
-            standing: lane(QueryPlanning::ByIndex, 3),
-            revoke: lane(QueryPlanning::ByServer, 4),
+            issue: lane(QueryPlanning::ByIndex, "issue", 1),
+            commit: lane(QueryPlanning::ByServer, "commit", 2),
+            standing: lane(QueryPlanning::ByIndex, "standing", 3),
+            revoke: lane(QueryPlanning::ByServer, "revoke", 4),
             general: Arc::clone(general),
             reserve: Reserve::new(budget, max_connections.min(MAX_OWN)),
         }
@@ -84,6 +86,27 @@ impl Lanes {
         } else {
             otherwise
         }
+    }
+
+    /// How many connections each lane has.
+    pub(super) fn uses(&self) -> Vec<LaneUse> {
+        [
+            ("general", &*self.general),
+            ("issue", &self.issue),
+            ("commit", &self.commit),
+            ("standing", &self.standing),
+            ("revoke", &self.revoke),
+        ]
+        .into_iter()
+        .map(|(lane, connections)| {
+            let (open, idle) = (connections.open(), connections.idle());
+            LaneUse {
+                lane,
+                used: open.saturating_sub(idle),
+                idle,
+            }
+        })
+        .collect()
     }
 
     /// Keeps one connection of each lane open, closes connections that are idle, and leaves one of

@@ -43,7 +43,7 @@ impl PostgresStore {
             options.clone(),
             QueryPlanning::ByServer,
             &shelf,
-            0,
+            ("general", 0),
         ));
         let (encoding, limit): ServerTerms = first_answer(&general).await.map_err(open_error)?;
         demand_utf8(encoding)?;

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use crate::domain::time::Timestamp;
 use crate::store::credential::ENDED_CREDENTIAL_TTL;
 use crate::store::error::StoreError;
+use crate::store::lane_use::LaneUse;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::reply::REPLY_TTL;
 use crate::store::revocation::REVOCATION_GRACE;
@@ -29,6 +30,10 @@ impl Upkeep for PostgresStore {
         let gone = prune(&self.general, now, keep_events, most).await?;
         let terms = ask!(self.general, terms::prune, now, keep_events, most).await?;
         Ok(gone.saturating_add(terms))
+    }
+
+    fn lanes(&self) -> Vec<LaneUse> {
+        self.lanes.uses()
     }
 
     async fn refresh_terms(&self) -> Result<(), StoreError> {

@@ -59,6 +59,11 @@ impl Shelf {
             .map(|one| one.since.elapsed())
     }
 
+    /// How many connections of this lane are idle.
+    pub(super) fn count(&self, lane: usize) -> usize {
+        self.idle().iter().filter(|one| one.lane == lane).count()
+    }
+
     /// Puts a connection back.
     pub(super) fn put(&self, lane: usize, conn: PgConnection, open: Open) {
         self.idle().push(Idle {

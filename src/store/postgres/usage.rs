@@ -5,6 +5,7 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::id::AgentId;
+use crate::domain::quota::PlanName;
 use crate::domain::time::{Month, Timestamp};
 use crate::domain::usage::Day;
 use crate::store::error::StoreError;
@@ -31,6 +32,14 @@ impl ReadUsage for PostgresStore {
         month: Month,
     ) -> Result<Vec<QuotaUse>, StoreError> {
         ask_again!(self.general, quota_uses, agent_ids, month).await
+    }
+
+    async fn agents_near_quota(
+        &self,
+        month: Month,
+        from: &[(PlanName, i64)],
+    ) -> Result<i64, StoreError> {
+        ask_again!(self.general, agents_near_quota, month, from).await
     }
 
     async fn expiring_credentials(
@@ -116,6 +125,29 @@ async fn quota_uses(
     rows.into_iter()
         .map(|row| QuotaUse::of_row(row).map_err(broken))
         .collect()
+}
+
+async fn agents_near_quota(
+    conn: &mut PgConnection,
+    month: Month,
+    from: &[(PlanName, i64)],
+) -> sqlx::Result<i64> {
+    let (plans, least): (Vec<&str>, Vec<i64>) = from
+        .iter()
+        .map(|(plan, least)| (plan.as_str(), *least))
+        .unzip();
+    let sql = "select count(distinct q.agent_id)
+               from quota_notice n
+               join quota q on q.agent_id = n.agent_id and q.month = n.month
+               join agent a on a.agent_id = n.agent_id and a.status <> 'decommissioned'
+               join unnest($2::text[], $3::bigint[]) as p (plan, least) on p.plan = a.plan
+               where n.month = $1 and q.used >= p.least";
+    sqlx::query_scalar(sql)
+        .bind(month.key())
+        .bind(&plans)
+        .bind(&least)
+        .fetch_one(conn)
+        .await
 }
 
 /// Credentials without a note of this kind for their expiry, those that expire first.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::store::error::{OpenError, StoreError};
 use crate::store::retry::TIMEOUT;
 use crate::store::row::Broken;
+use crate::telemetry::metrics;
 
 /// Runs `work` with the call timeout, and classifies its error.
 pub(super) async fn bounded<T>(
@@ -14,7 +15,10 @@ pub(super) async fn bounded<T>(
 ) -> Result<T, StoreError> {
     match tokio::time::timeout(TIMEOUT, work).await {
         Ok(done) => done.map_err(store_error),
-        Err(elapsed) => Err(StoreError::Unavailable(Arc::new(elapsed))),
+        Err(elapsed) => {
+            metrics::store_error("unavailable");
+            Err(StoreError::Unavailable(Arc::new(elapsed)))
+        }
     }
 }
 
@@ -28,8 +32,10 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
         _ => false,
     };
     if unavailable {
+        metrics::store_error("unavailable");
         StoreError::Unavailable(Arc::new(error))
     } else {
+        metrics::store_error("fault");
         StoreError::Fault(Arc::new(error))
     }
 }

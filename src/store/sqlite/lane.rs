@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
@@ -13,7 +14,9 @@ use sqlx::{Connection, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::store::error::StoreError;
+use crate::store::lane_use::LaneUse;
 use crate::store::retry::TIMEOUT;
+use crate::telemetry::metrics::LaneSeries;
 
 use super::errors::{bounded, is_damage};
 use super::file::{DatabaseFile, LogFiles};
@@ -43,6 +46,7 @@ pub(super) struct Readers {
     pool: SqlitePool,
     options: SqliteConnectOptions,
     file: Arc<DatabaseFile>,
+    series: LaneSeries,
 }
 
 impl Readers {
@@ -57,6 +61,18 @@ impl Readers {
             pool: pool.connect_lazy_with(options.clone()),
             options,
             file: Arc::clone(file),
+            series: LaneSeries::of("read"),
+        }
+    }
+
+    /// How many connections there are.
+    pub(super) fn uses(&self) -> LaneUse {
+        let open = usize::try_from(self.pool.size()).unwrap_or(usize::MAX);
+        let idle = self.pool.num_idle().min(open);
+        LaneUse {
+            lane: "read",
+            used: open.saturating_sub(idle),
+            idle,
         }
     }
 
@@ -75,7 +91,10 @@ impl Readers {
     {
         bounded(async {
             self.file.demand()?;
-            query(self.pool.acquire().await?).await
+            let asked = Instant::now();
+            let conn = self.pool.acquire().await?;
+            self.series.waited(asked.elapsed());
+            query(conn).await
         })
         .await
     }
@@ -110,6 +129,7 @@ pub(super) struct Writer {
     file: Arc<DatabaseFile>,
     turns: Turns,
     idle: Mutex<Option<IdleConnection>>,
+    series: LaneSeries,
 }
 
 /// A connection that nobody uses now, and the log files that it writes.
@@ -130,14 +150,17 @@ impl Writer {
             file,
             turns: Turns::new(database),
             idle: Mutex::new(None),
+            series: LaneSeries::of("write"),
         }
     }
 
     /// Waits for this call's turn within the process, then for the process's turn among all
     /// processes. Then takes the connection, or opens one if the last one was dropped.
     pub(super) async fn take(&self) -> sqlx::Result<LaneConnection<'_>> {
+        let asked = Instant::now();
         let mut slot = self.idle.lock().await;
         let turn = self.turns.take().await?;
+        self.series.waited(asked.elapsed());
         self.file.demand()?;
         if let Some(idle) = &*slot {
             self.file.demand_log(&idle.log)?;
@@ -153,6 +176,19 @@ impl Writer {
             turn,
             slot,
         })
+    }
+
+    /// How many connections there are: one at most, in use or idle.
+    pub(super) fn uses(&self) -> LaneUse {
+        let (used, idle) = match self.idle.try_lock() {
+            Ok(slot) => (0, usize::from(slot.is_some())),
+            Err(_) => (1, 0),
+        };
+        LaneUse {
+            lane: "write",
+            used,
+            idle,
+        }
     }
 
     async fn connect(&self) -> sqlx::Result<IdleConnection> {

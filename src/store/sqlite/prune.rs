@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use crate::domain::time::Timestamp;
 use crate::store::credential::ENDED_CREDENTIAL_TTL;
 use crate::store::error::StoreError;
+use crate::store::lane_use::LaneUse;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::reply::REPLY_TTL;
 use crate::store::revocation::REVOCATION_GRACE;
@@ -28,6 +29,10 @@ impl Upkeep for SqliteStore {
         let gone = prune(&self.writer, now, keep_events, most).await?;
         let terms = bounded(terms::prune(&self.writer, now, keep_events, most)).await?;
         Ok(gone.saturating_add(terms))
+    }
+
+    fn lanes(&self) -> Vec<LaneUse> {
+        vec![self.writer.uses(), self.readers.uses()]
     }
 
     async fn refresh_terms(&self) -> Result<(), StoreError> {

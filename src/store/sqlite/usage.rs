@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use crate::domain::id::AgentId;
+use crate::domain::quota::PlanName;
 use crate::domain::time::{Month, Timestamp};
 use crate::domain::usage::Day;
 use crate::store::error::StoreError;
@@ -32,6 +33,14 @@ impl ReadUsage for SqliteStore {
         month: Month,
     ) -> Result<Vec<QuotaUse>, StoreError> {
         ask_again!(self.readers, quota_uses, agent_ids, month).await
+    }
+
+    async fn agents_near_quota(
+        &self,
+        month: Month,
+        from: &[(PlanName, i64)],
+    ) -> Result<i64, StoreError> {
+        ask_again!(self.readers, agents_near_quota, month, from).await
     }
 
     async fn expiring_credentials(
@@ -123,6 +132,29 @@ async fn quota_uses(
     rows.into_iter()
         .map(|row| QuotaUse::of_row(row).map_err(broken))
         .collect()
+}
+
+async fn agents_near_quota(
+    conn: &mut SqliteConnection,
+    month: Month,
+    from: &[(PlanName, i64)],
+) -> sqlx::Result<i64> {
+    let from: Vec<(&str, i64)> = from
+        .iter()
+        .map(|(plan, least)| (plan.as_str(), *least))
+        .collect();
+    let from = row::json(&from).map_err(broken)?;
+    let sql = "select count(distinct q.agent_id)
+               from quota_notice n
+               join quota q on q.agent_id = n.agent_id and q.month = n.month
+               join agent a on a.agent_id = n.agent_id and a.status <> 'decommissioned'
+               join json_each(?2) p on p.value ->> 0 = a.plan
+               where n.month = ?1 and q.used >= p.value ->> 1";
+    sqlx::query_scalar(sql)
+        .bind(month.key())
+        .bind(from)
+        .fetch_one(conn)
+        .await
 }
 
 /// Credentials without a note of this kind for their expiry, those that expire first.

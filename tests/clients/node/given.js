@@ -54,7 +54,7 @@ export async function freePort() {
 
 // How many requests to a route the server has answered with 2xx.
 export async function answered(route) {
-  const line = `sealwright_http_request_duration_seconds_count{route="${route}",status="2xx"} `;
+  const line = `sealwright_http_requests_total{route="${route}",status="200",reason="none"} `;
   const counters = (await (await fetch(METRICS)).text()).split('\n');
   return Number(counters.find((counter) => counter.startsWith(line))?.slice(line.length) ?? 0);
 }

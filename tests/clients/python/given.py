@@ -68,7 +68,7 @@ def free_port():
 
 def answered(route):
     """How many requests to a route the server has answered with 2xx."""
-    line = f'sealwright_http_request_duration_seconds_count{{route="{route}",status="2xx"}} '
+    line = f'sealwright_http_requests_total{{route="{route}",status="200",reason="none"}} '
     with urllib.request.urlopen(METRICS) as counters:
         found = [text.removeprefix(line) for text in counters.read().decode().splitlines() if text.startswith(line)]
     return int(found[0]) if found else 0

@@ -45,6 +45,7 @@ mod keys;
 mod limits;
 mod list;
 mod logged;
+mod metrics;
 mod model;
 mod oauth_basic;
 mod oauth_token;

@@ -31,6 +31,11 @@ impl Counts {
         Self(handle, metrics::set_default_local_recorder(recorder))
     }
 
+    /// Everything as Prometheus reads it.
+    pub fn text(&self) -> String {
+        self.0.render()
+    }
+
     /// How many hashes have been requested so far.
     pub fn hashes(&self) -> u64 {
         let text = self.0.render();

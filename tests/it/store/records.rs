@@ -8,6 +8,7 @@ use sealwright::testing::domain::agent_filter::AgentFilter;
 use sealwright::testing::domain::event::search::{EventCriteria, EventOrder};
 use sealwright::testing::domain::id::HolderId;
 use sealwright::testing::domain::org::OrgId;
+use sealwright::testing::domain::quota::PlanName;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Moment;
 use sealwright::testing::domain::usage::Day;
@@ -60,6 +61,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
     };
     let holder = HolderId(uuid(NOW));
     let scope = Scope::parse("agents:read").unwrap();
+    let plans = [(PlanName::free(), 1)];
     let (sought, range) = (
         EventCriteria::default(),
         IdRange {
@@ -85,6 +87,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         credentials(&agents[0], credentials),
         agent_usage(&agents[0], Day(0), Day(1)),
         quota_uses(&agents, NOW.month()),
+        agents_near_quota(NOW.month(), &plans),
         expiring_credentials((NOW, NOW), 1, 1),
         expiring_agents((NOW, NOW), 1, 1),
         used(&agents, NOW.month()),

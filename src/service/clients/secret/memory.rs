@@ -113,6 +113,11 @@ impl Memory {
             .insert(proven, now.saturating_add(PROOF_TTL - jitter));
     }
 
+    /// How many proofs are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.proven.len()
+    }
+
     pub(super) fn forget(&self, proven: &Proven) {
         self.proven.remove(proven);
     }
@@ -129,11 +134,6 @@ impl Memory {
         let flight = Arc::new(tokio::sync::Mutex::new(()));
         flights.insert(mac, Arc::downgrade(&flight));
         flight
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.proven.len()
     }
 }
 

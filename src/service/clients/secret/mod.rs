@@ -2,8 +2,7 @@
 //! form of this store's secrets ([`Presented::Other`]).
 //!
 //! Owns the cost of a secret: a forged secret is refused by its tag, a proven one is remembered,
-//! and only the others are hashed, on separate threads. Must not know agents' status, stores or
-//! HTTP.
+//! and only the others are hashed, on own threads. Must not know agents' status, stores or HTTP.
 
 use std::sync::Arc;
 
@@ -23,6 +22,7 @@ use crate::service::error::Error;
 pub(crate) mod bulk;
 pub(crate) mod format;
 pub(crate) mod kdf;
+mod measure;
 mod memory;
 pub(crate) mod pool;
 mod whole;

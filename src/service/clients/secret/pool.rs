@@ -45,6 +45,19 @@ pub enum HashLane {
     Suspect,
 }
 
+impl HashLane {
+    const ALL: [Self; 3] = [Self::Own, Self::Foreign, Self::Suspect];
+
+    /// Its name in metrics.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Foreign => "foreign",
+            Self::Suspect => "suspect",
+        }
+    }
+}
+
 type Job = (Instant, Box<dyn FnOnce(Option<&mut Workspace>) + Send>);
 
 /// The jobs that wait for the threads of one lane. Every idle thread waits separately, so that each
@@ -161,12 +174,18 @@ impl HashPool {
         }
     }
 
+    /// How many jobs wait in each lane, by the lane's name.
+    pub fn waiting(&self) -> [(&'static str, usize); 3] {
+        HashLane::ALL.map(|lane| (lane.word(), self.queue(lane).lock().jobs.len()))
+    }
+
     /// Runs `job` on a thread of its lane.
     pub async fn run<T, F>(&self, lane: HashLane, job: F) -> Result<T, HashQueueFull>
     where
         T: Send + 'static,
         F: FnOnce(&mut Workspace) -> T + Send + 'static,
     {
+        let asked = Instant::now();
         let (answer, result) = oneshot::channel();
         let boxed = Box::new(move |workspace: Option<&mut Workspace>| {
             // If the caller has gone, no hash is needed.
@@ -187,6 +206,7 @@ impl HashPool {
             metrics::hash_shed();
             return Err(HashQueueFull);
         };
+        metrics::hash_seconds(lane.word(), asked.elapsed());
         metrics::hash_work(done.bcrypt_rounds, done.argon2_kib);
         Ok(answer)
     }
