@@ -12,6 +12,7 @@
 //!   that measure.
 //! - `certificates` reads the certificate and the key of TLS, again when they change.
 //! - `reload` reads the configuration again, `signals` receives signals.
+//! - `supervisor` tells systemd how the server is.
 //! - `operator` tells who runs a command, `openapi` writes the document for one.
 //! - `request_ids` draws the number of a process.
 //! - `alone` keeps the lock of the only server of a SQLite file.
@@ -37,6 +38,7 @@ mod request_ids;
 mod serve;
 mod services;
 mod signals;
+mod supervisor;
 mod time;
 
 pub(crate) use beside::NewStore;
@@ -50,4 +52,5 @@ pub(crate) use reload::{Reloading, Reread};
 pub(crate) use serve::serve;
 pub use services::compose;
 pub(crate) use services::open_scopes_to_read;
+pub(crate) use supervisor::{SOCKET_VARIABLE, Supervisor};
 pub(crate) use time::prepare_thread;

@@ -18,6 +18,7 @@ use crate::telemetry::LogFilter;
 
 use super::certificates::CertificateFiles;
 use super::signals::received;
+use super::supervisor::Supervisor;
 
 /// What a process can change while it runs.
 pub(crate) struct Reloading {
@@ -150,15 +151,19 @@ pub(super) async fn run(
     mut reloading: Reloading,
     state: &Arc<State>,
     certificates: Option<&CertificateFiles>,
+    supervisor: &Supervisor,
 ) -> Infallible {
     loop {
         received(hangups).await;
+        supervisor.tell_reloading();
         if let Some(files) = certificates {
             files.hurry.notify_one();
         }
         if let Some(given) = reloading.reread().await {
             reloading.apply(given, state);
         }
+        // A configuration with faults changes nothing, and the server serves as before.
+        supervisor.tell_ready();
     }
 }
 

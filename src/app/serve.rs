@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::SystemClock;
-use crate::config::{Config, DatabaseUrl};
+use crate::config::{Config, DatabaseUrl, ServerConfig};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::http;
 use crate::service::readiness::Draining;
@@ -25,7 +25,12 @@ use super::open::{Wrapping, open_with};
 use super::reload::{self, Reloading};
 use super::services::compose;
 use super::signals::{Stops, hangups};
+use super::supervisor::Supervisor;
 use super::time::wait_for_time;
+
+/// How long a stop may take beyond the times for requests in flight: for the operators' listener, the
+/// last writes, and closing the store.
+const STOP_MARGIN: Duration = Duration::from_secs(15);
 
 /// Runs a server until SIGTERM, SIGINT or SIGQUIT. Then the server stops accepting connections and
 /// finishes the requests in flight, including the batch that they wait for. A second signal ends
@@ -34,6 +39,7 @@ pub(crate) async fn serve(
     config: Config,
     new_store: NewStore,
     reloading: Reloading,
+    supervisor: &Supervisor,
 ) -> Result<(), AppError> {
     let (mut hangups, mut stops) = (hangups(), Stops::listen());
     if new_store == NewStore::OnCleanGround {
@@ -82,9 +88,10 @@ pub(crate) async fn serve(
     let (mut ops_server, stop_ops) =
         listen::spawn_server(ops, http::ops_router(&state), rules, Duration::from_secs(1));
     let loops = tasks::run(loops(&config, &opened, &state)?);
+    supervisor.tell_ready();
     tokio::select! {
         () = stops.next() => {}
-        never = reload::run(&mut hangups, reloading, &state, certificates.as_deref()) => match never {},
+        never = reload::run(&mut hangups, reloading, &state, certificates.as_deref(), supervisor) => match never {},
         never = watch(certificates.as_ref()) => match never {},
         // The other server goes on with this one's file, so nothing is drained.
         over = alone.is_over() => return Err(over),
@@ -94,6 +101,7 @@ pub(crate) async fn serve(
         ended = &mut ops_server => return finished(ended).and(Err(unasked("operators'"))),
     }
     draining.begin();
+    supervisor.tell_stopping(longest_stop(&config.server));
     if config.server.drain_delay_seconds > 0 {
         tracing::info!(
             seconds = config.server.drain_delay_seconds,
@@ -140,6 +148,13 @@ async fn watch(certificates: Option<&Arc<CertificateFiles>>) -> Infallible {
             None => std::future::pending().await,
         }
     }
+}
+
+/// How long a stop may take. A supervisor that waits for less time would kill requests in flight.
+fn longest_stop(server: &ServerConfig) -> Duration {
+    Duration::from_secs(server.drain_delay_seconds)
+        .saturating_add(Duration::from_secs(server.drain_seconds))
+        .saturating_add(STOP_MARGIN)
 }
 
 fn unasked(which: &str) -> AppError {

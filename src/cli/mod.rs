@@ -12,7 +12,7 @@ use std::sync::Arc;
 use clap::Parser;
 use zeroize::Zeroizing;
 
-use crate::app::{Reloading, Reread};
+use crate::app::{Reloading, Reread, SOCKET_VARIABLE, Supervisor};
 use crate::config::raw::Raw;
 use crate::config::{Config, FileKinds, LogFormat, MasterKeyNeed};
 use crate::telemetry::{self, Format, Output};
@@ -93,11 +93,14 @@ fn execute(
         _ => MasterKeyNeed::WithPostgres,
     };
     let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
-    let secret = environment
-        .iter()
-        .find(|(name, _)| name == token_get::SECRET_VARIABLE)
-        .and_then(|(_, value)| value.to_str())
+    let variable = |wanted: &str| {
+        let found = environment.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_os_str())
+    };
+    let secret = variable(token_get::SECRET_VARIABLE)
+        .and_then(|value| value.to_str())
         .map(|value| Zeroizing::new(value.to_owned()));
+    let socket = variable(SOCKET_VARIABLE).map(std::ffi::OsStr::to_owned);
     let (file, flags) = (cli.config, cli.set);
     let read = move |kinds| {
         Raw::read_kinds(
@@ -142,6 +145,7 @@ fn execute(
                     filter,
                     running,
                 },
+                &Supervisor::at(socket.as_deref()),
             )
         }
         Command::Migrate => serve::migrate(&config),

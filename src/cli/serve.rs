@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::app::{self, NewStore, Reloading};
+use crate::app::{self, NewStore, Reloading, Supervisor};
 use crate::config::Config;
 
 use super::failure::{CommandFailure, tell};
@@ -20,13 +20,14 @@ pub(super) fn run(
     args: &ServeArgs,
     config: Config,
     reloading: Reloading,
+    supervisor: &Supervisor,
 ) -> Result<(), CommandFailure> {
     let new_store = if args.new_store {
         NewStore::Anywhere
     } else {
         NewStore::OnCleanGround
     };
-    block_on(async { Ok(app::serve(config, new_store, reloading).await?) })
+    block_on(async { Ok(app::serve(config, new_store, reloading, supervisor).await?) })
 }
 
 /// Brings the store's schema up to date.

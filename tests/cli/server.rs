@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -299,6 +300,38 @@ fn a_clean_stop_leaves_the_store_in_one_file() {
 
 fn stop(server: &Server) {
     kill_process(Pid::from_child(&server.child), Signal::TERM).unwrap();
+}
+
+#[test]
+fn systemd_hears_that_a_server_serves_reads_its_configuration_and_stops() {
+    let home = Home::new();
+    let path = home.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let timeout = Some(Duration::from_secs(30));
+    socket.set_read_timeout(timeout).unwrap();
+    let heard = || {
+        let mut message = [0; 512];
+        let length = socket.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let settings = home
+        .with("NOTIFY_SOCKET", path.to_str().unwrap())
+        .with("SEALWRIGHT_SERVER__DRAIN_SECONDS", "40");
+    let mut server = start_in(settings);
+    assert_eq!(heard(), "READY=1\nSTATUS=serving");
+    kill_process(Pid::from_child(&server.child), Signal::HUP).unwrap();
+    let reloading = heard();
+    assert!(
+        reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="),
+        "{reloading}"
+    );
+    assert_eq!(heard(), "READY=1\nSTATUS=serving");
+    server.stop();
+    let stopping = heard();
+    assert!(
+        stopping.starts_with("STOPPING=1\nEXTEND_TIMEOUT_USEC=55000000\n"),
+        "{stopping}"
+    );
 }
 
 #[test]
