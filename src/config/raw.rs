@@ -193,8 +193,13 @@ impl Raw {
             .collect();
         // The system gives the variables in any order. Sort them, so that faults come in one order.
         variables.sort();
-        let names: Vec<String> = variables.iter().map(|(name, _)| name.clone()).collect();
+        let is_set = |(name, value): &(String, OsString)| (!value.is_empty()).then(|| name.clone());
+        let names: Vec<String> = variables.iter().filter_map(is_set).collect();
         for (name, value) in variables {
+            // Kubernetes cannot unset a variable of an image. It can only make the variable empty.
+            if value.is_empty() && names.contains(&format!("{name}_FILE")) {
+                continue;
+            }
             let from_file = name.strip_suffix("_FILE");
             let key = key_of(from_file.unwrap_or(&name));
             let origin = Origin::Environment(name.clone());

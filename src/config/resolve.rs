@@ -449,6 +449,21 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_variable_gives_way_to_its_file_variable() {
+        let secrets = tempfile::tempdir().unwrap();
+        let path = secrets.path().join("filter");
+        std::fs::write(&path, "warn").unwrap();
+        let both = given()
+            .env("SEALWRIGHT_LOG__FILTER", "")
+            .env("SEALWRIGHT_LOG__FILTER_FILE", &path);
+        assert_eq!(both.resolve().unwrap().log.filter, "warn");
+        let neither = given()
+            .env("SEALWRIGHT_LOG__FILTER", "info")
+            .env("SEALWRIGHT_LOG__FILTER_FILE", "");
+        assert_eq!(neither.faults().len(), 1);
+    }
+
+    #[test]
     fn a_missing_file_is_one_fault() {
         let faults = Config::resolve(
             &Raw::read(Some(Path::new("/nowhere/s.toml")), [], &[]),
