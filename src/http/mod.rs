@@ -73,6 +73,7 @@ pub static PUBLIC_ROUTES: &[Route] = &[
     route!(Get       "/api/v1/openapi.json",                    Anyone,   REQUEST_TIMEOUT, Nothing, Management, manage::openapi::get_openapi, public::openapi),
     route!(Get       "/livez",                                  Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  health::get_livez,               public::livez),
     route!(Get       "/readyz",                                 Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  health::get_readyz,              public::readyz),
+    route!(Get       "/readyz/verify",                          Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  health::get_readyz_verify,       public::readyz_verify),
 ];
 
 /// What operators reach, on a separate listener.
@@ -82,6 +83,7 @@ pub static OPS_ROUTES: &[Route] = &[
     route!(Get "/livez",   Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_livez, public::livez),
     route!(Get "/healthz", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_livez, public::healthz),
     route!(Get "/readyz",  Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_readyz,             public::readyz),
+    route!(Get "/readyz/verify", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, health::get_readyz_verify, public::readyz_verify),
     route!(Get "/openapi", Anyone, REQUEST_TIMEOUT, Nothing, OAuth, ops_page::get_openapi_page, public::openapi_page),
 ];
 

@@ -191,6 +191,11 @@ impl Keyring {
         self.current.load().signing.is_some()
     }
 
+    /// Whether there is a key to verify with, which is published then.
+    pub fn can_verify(&self) -> bool {
+        !self.current.load().pairs.is_empty()
+    }
+
     /// Signs a token that was counted and recorded.
     #[expect(
         clippy::needless_pass_by_value,

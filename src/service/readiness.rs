@@ -13,6 +13,7 @@ use crate::store::Store;
 
 use super::clock;
 use super::issue::Mint;
+use super::revocations::RevocationList;
 
 /// How long the result of one read counts.
 const READ_TTL: Duration = Duration::from_secs(1);
@@ -62,13 +63,8 @@ impl Readiness {
     /// shown.
     pub async fn checks(&self, mint: &Mint, keyring: &Keyring) -> [Check; 5] {
         let (answers, counts) = tokio::join!(self.store_answers(), self.tokens_are_counted(mint));
-        let check = |name, passed, reason| Check {
-            name,
-            passed,
-            reason,
-        };
         [
-            check("draining", !self.draining.has_begun(), "draining"),
+            self.is_staying(),
             check("signing_key", keyring.can_sign(), "no signing key"),
             check(
                 "clock",
@@ -80,6 +76,25 @@ impl Readiness {
         ]
     }
 
+    /// The conditions under which this process should get the requests of those who verify tokens by
+    /// themselves. They read the key set and the revocation list, which are in memory: a lost
+    /// database changes nothing.
+    pub fn verification_checks(&self, keyring: &Keyring, list: &RevocationList) -> [Check; 3] {
+        [
+            self.is_staying(),
+            check("keys", keyring.can_verify(), "no keys"),
+            check(
+                "revocation_list",
+                list.is_loaded(),
+                "the revocation list was not read",
+            ),
+        ]
+    }
+
+    fn is_staying(&self) -> Check {
+        check("draining", !self.draining.has_begun(), "draining")
+    }
+
     async fn store_answers(&self) -> bool {
         looked(&self.read, READ_TTL, self.store.ping()).await
     }
@@ -88,6 +103,14 @@ impl Readiness {
     /// connection, its rights and the disk.
     async fn tokens_are_counted(&self, mint: &Mint) -> bool {
         looked(&self.written, WRITE_TTL, mint.count_nobody()).await
+    }
+}
+
+fn check(name: &'static str, passed: bool, reason: &'static str) -> Check {
+    Check {
+        name,
+        passed,
+        reason,
     }
 }
 

@@ -84,6 +84,7 @@ async fn ask_all(
 async fn expect_memory(server: &Server) {
     for path in [
         "/livez",
+        "/readyz/verify",
         "/.well-known/jwks.json",
         "/.well-known/oauth-authorization-server",
         "/.well-known/openid-configuration",

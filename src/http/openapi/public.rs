@@ -120,21 +120,39 @@ pub(crate) fn healthz() -> RouteDoc {
 
 /// `GET /readyz`.
 pub(crate) fn readyz() -> RouteDoc {
-    let words = Words {
+    readiness(Words {
         operation_id: "getReadyz",
         tag: ApiTag::Server,
         summary: "Whether the server can issue tokens",
         description: "",
         reply: "It can.",
-    };
+    })
+}
+
+/// `GET /readyz/verify`.
+pub(crate) fn readyz_verify() -> RouteDoc {
+    readiness(Words {
+        operation_id: "getReadyzVerify",
+        tag: ApiTag::Server,
+        summary: "Whether the server has the key set and the revocation list in memory",
+        description: "",
+        reply: "It has.",
+    })
+}
+
+fn readiness(words: Words) -> RouteDoc {
     let results = ObjectBuilder::new()
         .schema_type(Type::Object)
         .additional_properties(Some(text()));
     let readiness = object(
-        "Whether the server can issue tokens.",
+        "Whether the server should get requests.",
         [
-            always("status", one_of(["ok", "unavailable"]), "Whether it can."),
-            sometimes("reason", text(), "Why it cannot."),
+            always(
+                "status",
+                one_of(["ok", "unavailable"]),
+                "Whether it should.",
+            ),
+            sometimes("reason", text(), "Why not."),
             sometimes(
                 "checks",
                 results,

@@ -1,4 +1,4 @@
-//! `GET /livez` and `/readyz`. Liveness never touches the database.
+//! `GET /livez`, `/readyz` and `/readyz/verify`. Only `/readyz` touches the database.
 
 use std::sync::Arc;
 
@@ -22,6 +22,22 @@ pub(crate) async fn get_livez(_: Arc<State>, _: Incoming) -> Result<Response, Fa
 /// accepts writes. `?verbose` shows the result of each check.
 pub(crate) async fn get_readyz(state: Arc<State>, incoming: Incoming) -> Result<Response, Failure> {
     let checks = state.readiness.checks(&state.mint, &state.keyring).await;
+    Ok(told(&checks, &incoming))
+}
+
+/// 200 if the key set and the revocation list can be served from memory, and the process is not
+/// draining. `?verbose` shows the result of each check.
+pub(crate) async fn get_readyz_verify(
+    state: Arc<State>,
+    incoming: Incoming,
+) -> Result<Response, Failure> {
+    let readiness = &state.readiness;
+    let checks = readiness.verification_checks(&state.keyring, &state.list);
+    Ok(told(&checks, &incoming))
+}
+
+/// The reply that tells whether all of these checks passed.
+fn told(checks: &[Check], incoming: &Incoming) -> Response {
     let failed = checks.iter().find(|check| !check.passed);
     let (status, word) = match failed {
         None => (StatusCode::OK, "ok"),
@@ -32,9 +48,9 @@ pub(crate) async fn get_readyz(state: Arc<State>, incoming: Incoming) -> Result<
     let mut members = vec![member("status", word)];
     members.extend(failed.map(|failed| member("reason", failed.reason)));
     if url::form_urlencoded::parse(incoming.query.as_bytes()).any(|(name, _)| name == "verbose") {
-        let told =
+        let result =
             |check: &Check| member(check.name, if check.passed { "ok" } else { check.reason });
-        let all: Vec<String> = checks.iter().map(told).collect();
+        let all: Vec<String> = checks.iter().map(result).collect();
         members.push(format!("\"checks\":{{{}}}", all.join(",")));
     }
     let body = format!("{{{}}}", members.join(","));
@@ -44,5 +60,5 @@ pub(crate) async fn get_readyz(state: Arc<State>, incoming: Incoming) -> Result<
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    Ok(response)
+    response
 }

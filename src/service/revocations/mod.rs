@@ -200,6 +200,11 @@ impl RevocationList {
         });
     }
 
+    /// Whether the list was read from the store, so that it lacks nothing from before the start.
+    pub fn is_loaded(&self) -> bool {
+        self.read_at.load(Ordering::SeqCst) != i64::MIN
+    }
+
     /// The present list. It is made from memory alone, expired entries removed. New entries come
     /// after what was already written, so only the end is written and hashed anew.
     pub fn current(&self) -> Arc<Listing> {

@@ -1,4 +1,4 @@
-//! `/livez` and `/readyz` on both listeners, and `/metrics` on the operators' listener only.
+//! `/livez`, `/readyz` and `/readyz/verify` on both listeners, and `/metrics` on the operators' listener only.
 
 use sqlx::{Connection, SqliteConnection};
 
@@ -10,6 +10,7 @@ on_both! {
     a_server_that_can_issue_is_alive_and_ready,
     a_draining_server_is_alive_and_not_ready,
     each_check_of_readiness_is_told_to_whoever_asks,
+    each_check_of_verification_is_told_to_whoever_asks,
     readiness_writes_once_however_many_ask,
     a_database_that_takes_no_write_is_not_ready_until_it_does,
     metrics_are_served_to_operators_alone,
@@ -22,8 +23,10 @@ async fn a_server_that_can_issue_is_alive_and_ready(app: &TestApp<'_>) {
     for (address, path) in [
         (app.address, "/livez"),
         (app.address, "/readyz"),
+        (app.address, "/readyz/verify"),
         (app.ops_address, "/livez"),
         (app.ops_address, "/readyz"),
+        (app.ops_address, "/readyz/verify"),
         (app.ops_address, "/healthz"),
     ] {
         app.send_to(address, "GET", path, &[], vec![])
@@ -48,6 +51,16 @@ async fn each_check_of_readiness_is_told_to_whoever_asks(app: &TestApp<'_>) {
     assert!(
         told.body.contains("\"draining\":\"draining\"") && told.body.contains("\"writes\":\"ok\"")
     );
+}
+
+async fn each_check_of_verification_is_told_to_whoever_asks(app: &TestApp<'_>) {
+    let all = r#""draining":"ok","keys":"ok","revocation_list":"ok""#;
+    let told = app.get("/readyz/verify?verbose").await;
+    told.is(200, &format!("{{\"status\":\"ok\",\"checks\":{{{all}}}}}"));
+    app.draining.begin();
+    let told = app.get("/readyz/verify").await;
+    told.is(503, "{\"status\":\"unavailable\",\"reason\":\"draining\"}");
+    assert_eq!(told.header("retry-after"), "1");
 }
 
 async fn readiness_writes_once_however_many_ask(app: &TestApp<'_>) {

@@ -35,6 +35,7 @@ async fn memory_is_served(app: &TestApp<'_>, list: &Answer) {
         304
     );
     for path in [
+        "/readyz/verify",
         "/.well-known/jwks.json",
         "/.well-known/oauth-authorization-server",
     ] {
