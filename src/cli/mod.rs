@@ -29,6 +29,7 @@ mod audit_verify;
 mod commands;
 mod completions;
 mod config;
+mod core_dumps;
 mod credential;
 mod credential_sheet;
 mod failure;
@@ -85,6 +86,8 @@ fn execute(
     if let Command::Completions { shell } = command {
         return completions::print(shell);
     }
+    // The configuration holds the master key, so dumps are off before it is read.
+    core_dumps::forbid();
     let need = match command {
         Command::Migrate
         | Command::Healthcheck
@@ -112,6 +115,9 @@ fn execute(
     };
     let raw = read(FileKinds::Any);
     let config = Config::resolve(&raw, need).map_err(CommandFailure::Configuration)?;
+    if config.server.core_dumps {
+        core_dumps::allow();
+    }
     let out = Printer::new(cli.json);
     let (_logging, filter) = match command {
         Command::Serve(_) => {

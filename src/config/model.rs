@@ -68,6 +68,8 @@ pub struct ServerConfig {
     pub trusted_proxies: Networks,
     /// The header field in which these proxies write the client's address.
     pub client_address_header: Option<String>,
+    /// Whether the process may leave a core dump, and be read by a debugger of its user.
+    pub core_dumps: bool,
 }
 
 /// Where plain HTTP may be spoken.

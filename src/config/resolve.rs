@@ -160,6 +160,7 @@ impl Config {
                 max_connections_per_source: None,
                 trusted_proxies: Networks::default(),
                 client_address_header: None,
+                core_dumps: false,
             },
             database: DatabaseConfig {
                 url: DatabaseUrl::Sqlite("".into()),

@@ -82,6 +82,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("server.max_connections_per_source", |c, w| set(&mut c.server.max_connections_per_source, automatic(w, 0..=1_000_000, "auto, or 0 (off) to 1000000 connections")), |c| c.server.max_connections_per_source.map_or_else(|| json!("auto"), |n| json!(n))),
     key("server.trusted_proxies", |c, w| set(&mut c.server.trusted_proxies, list(w).into_iter().map(Network::parse).collect::<Result<_, _>>().map(Networks)), |c| json!(c.server.trusted_proxies.0.iter().map(ToString::to_string).collect::<Vec<_>>())),
     key("server.client_address_header", |c, w| set(&mut c.server.client_address_header, optional(w, header_name)), |c| json!(c.server.client_address_header)),
+    key("server.core_dumps", |c, w| set(&mut c.server.core_dumps, choice(w, &[("true", true), ("false", false)], "true or false")), |c| json!(c.server.core_dumps)),
     secret("database.url", |c, w| set(&mut c.database.url, database_url(w)), |c| json!(c.database.url.to_string())),
     key("database.max_connections", |c, w| set(&mut c.database.max_connections, number(w, 4..=1_000, "4 to 1000 connections")), |c| json!(c.database.max_connections)),
     key("token.issuer", |c, w| set(&mut c.token.issuer, issuer(w)), |c| json!(c.token.issuer)),

@@ -26,6 +26,7 @@
 mod aborts;
 mod audiences;
 mod bursts;
+mod canary;
 mod clocks;
 mod codes;
 mod connections;

@@ -1,7 +1,7 @@
 //! The program as a process: where it keeps its state, and how it is started, queried and killed.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -232,6 +232,17 @@ impl Site {
         try_start(command).unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
+    /// Starts a server whose whole log is kept in this file.
+    pub fn start_keeping_log(&self, file: &Path) -> Server {
+        let file = std::fs::File::create(file).unwrap();
+        let log = Log {
+            file: Some(Arc::new(file)),
+            ..Log::default()
+        };
+        try_start_with(self.command(), log, |_| ())
+            .unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
+    }
+
     /// Starts a server that waits at start-up. Once its log contains `saying`, `give` provides what
     /// it waits for.
     pub fn start_waiting(&self, saying: &str, give: impl FnOnce()) -> Server {
@@ -247,7 +258,7 @@ impl Site {
             }
             give();
         };
-        try_start_with(self.command(), waits)
+        try_start_with(self.command(), Log::default(), waits)
             .unwrap_or_else(|(status, said)| panic!("{status}: {said}"))
     }
 
@@ -259,12 +270,13 @@ impl Site {
 
 /// Starts a server and waits until it listens or has ended.
 fn try_start(command: Command) -> Result<Server, (ExitStatus, String)> {
-    try_start_with(command, |_| ())
+    try_start_with(command, Log::default(), |_| ())
 }
 
 /// As [`try_start`], and calls `meanwhile` before it waits.
 fn try_start_with(
     mut command: Command,
+    log: Log,
     meanwhile: impl FnOnce(&Log),
 ) -> Result<Server, (ExitStatus, String)> {
     let mut child = command
@@ -272,7 +284,6 @@ fn try_start_with(
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let log = Log::default();
     let (found, addresses) = mpsc::channel();
     let out = log.follow(child.stdout.take().unwrap(), Some(found));
     let err = log.follow(child.stderr.take().unwrap(), None);
@@ -283,6 +294,7 @@ fn try_start_with(
             address,
             ops,
             log,
+            followers: vec![out, err],
         });
     }
     let _ = child.kill();
@@ -293,7 +305,11 @@ fn try_start_with(
 
 /// The last lines that a server wrote.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<VecDeque<String>>>);
+struct Log {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    /// A file that has all of them.
+    file: Option<Arc<std::fs::File>>,
+}
 
 impl Log {
     fn follow(
@@ -311,7 +327,10 @@ impl Log {
                 {
                     let _ = found.send(addresses);
                 }
-                let mut lines = log.0.lock().unwrap();
+                if let Some(file) = &log.file {
+                    writeln!(&mut &**file, "{line}").unwrap();
+                }
+                let mut lines = log.lines.lock().unwrap();
                 lines.push_back(line);
                 if lines.len() > 60 {
                     lines.pop_front();
@@ -321,7 +340,7 @@ impl Log {
     }
 
     fn text(&self) -> String {
-        self.0
+        self.lines
             .lock()
             .unwrap()
             .iter()
@@ -343,6 +362,8 @@ pub struct Server {
     pub address: SocketAddr,
     pub ops: SocketAddr,
     log: Log,
+    /// The threads that read what it writes.
+    followers: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Server {
@@ -378,6 +399,13 @@ impl Server {
             }
             assert!(began.elapsed() < GENEROUS, "the server does not end");
             pause(2).await;
+        }
+    }
+
+    /// Waits until the rest of its log was read. The server must have ended.
+    pub fn read_log_to_its_end(&mut self) {
+        for follower in self.followers.drain(..) {
+            follower.join().unwrap();
         }
     }
 
