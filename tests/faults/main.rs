@@ -47,6 +47,7 @@ mod outage;
 mod polls;
 mod replicas;
 mod rewound;
+mod rolling;
 mod signals;
 mod slow;
 mod stage;

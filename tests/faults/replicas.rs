@@ -1,40 +1,49 @@
-//! Two servers on one PostgreSQL.
+//! Several servers on one PostgreSQL.
 
 use crate::stage::cluster::Cluster;
 use crate::stage::ledger::Load;
-use crate::stage::play;
 use crate::stage::server::Site;
+use crate::stage::{play, scaled};
 
-const LIMIT: i64 = 5_000;
+/// The limit of a month.
+fn limit() -> i64 {
+    scaled(3_000, 100_000)
+}
 
 #[test]
-fn two_servers_give_out_exactly_the_months_tokens() {
+fn three_servers_give_out_exactly_the_months_tokens() {
     play(async {
         let cluster = Cluster::start().await;
         let mut site = Site::postgres(&cluster).await;
-        site.set("SEALWRIGHT_PLANS__FREE", &LIMIT.to_string());
+        let limit = limit();
+        site.set("SEALWRIGHT_PLANS__FREE", &limit.to_string());
         let agent = site.agent("limited", "free");
-        let (one, two) = (site.start(), site.start());
+        let servers = [site.start(), site.start(), site.start()];
+        let offered = 3 * limit;
         let load = Load {
-            servers: vec![one.address, two.address],
-            connections: 64,
-            most: Some(5_400),
-            ..Load::on(one.address, &std::sync::Arc::new(vec![agent.clone()]), 64)
+            servers: servers.iter().map(|server| server.address).collect(),
+            connections: 96,
+            most: Some(offered.unsigned_abs()),
+            ..Load::on(
+                servers[0].address,
+                &std::sync::Arc::new(vec![agent.clone()]),
+                64,
+            )
         };
         let ledger = load.start().finish().await;
         println!(
-            "two servers, 64 connections, limit {LIMIT}: {}",
+            "three servers, 96 connections, limit {limit}, {offered} asked for: {}",
             ledger.summary()
         );
-        assert_eq!(i64::try_from(ledger.delivered()).unwrap(), LIMIT);
-        assert_eq!(ledger.count("token", 403), 400);
+        assert_eq!(i64::try_from(ledger.delivered()).unwrap(), limit);
+        assert_eq!(ledger.count("token", 403), 2 * limit.unsigned_abs());
         assert_eq!(ledger.unanswered, 0);
         site.audit(&ledger).await;
-        assert_eq!(site.used(&agent.id).await, LIMIT);
+        assert_eq!(site.used(&agent.id).await, limit);
 
         // After a restart with a limit below what is used, the server refuses tokens and leaves the
         // counter as it is.
-        drop((one, two));
+        drop(servers);
         site.set("SEALWRIGHT_PLANS__FREE", "100");
         let lowered = site.start();
         let refused = lowered.client().issue(&agent).await;
@@ -44,11 +53,11 @@ fn two_servers_give_out_exactly_the_months_tokens() {
             "{}",
             refused.text()
         );
-        assert_eq!(site.used(&agent.id).await, LIMIT);
+        assert_eq!(site.used(&agent.id).await, limit);
         // A command gives the agent another plan, which holds on the next request.
         site.must(&["agent", "update", &agent.id, "--plan", "unlimited"]);
         assert_eq!(lowered.client().issue(&agent).await.status, 200);
-        assert_eq!(site.used(&agent.id).await, LIMIT + 1);
+        assert_eq!(site.used(&agent.id).await, limit + 1);
     });
 }
 

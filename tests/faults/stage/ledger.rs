@@ -157,6 +157,11 @@ impl Running {
         .await;
     }
 
+    /// How many tokens have arrived.
+    pub fn arrived(&self) -> u64 {
+        self.arrived.load(Ordering::Relaxed)
+    }
+
     /// Stops the load. Each worker finishes the request that it has sent.
     pub async fn stop(self) -> Ledger {
         self.stop.store(true, Ordering::Relaxed);
