@@ -1,4 +1,4 @@
-//! Two replicas behind HAProxy, with the configuration that `deploy/` has for it, are restarted one
+//! Two replicas behind `HAProxy`, with the configuration that `deploy/` has for it, are restarted one
 //! after the other while clients ask for tokens and revoke them. No client notices.
 
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use crate::stage::reverse_proxy::find;
 use crate::stage::server::{Server, Site};
 use crate::stage::{cannot_run, eventually, free_port, play, scaled};
 
-/// The file with which operators run HAProxy.
+/// The file with which operators run `HAProxy`.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/haproxy/haproxy.cfg");
 
-/// How many seconds a stopping replica is served by while it says that it is not ready. HAProxy
+/// How many seconds a stopping replica is served by while it says that it is not ready. `HAProxy`
 /// asks once a second, and twice more within a second after the first refusal.
 const DRAIN_DELAY: &str = "4";
 
@@ -67,7 +67,7 @@ fn start_at(site: &mut Site, address: SocketAddr) -> Server {
     site.start()
 }
 
-/// A running HAProxy. Dropping it kills it.
+/// A running `HAProxy`. Dropping it kills it.
 struct Balancer {
     child: Child,
     address: SocketAddr,
