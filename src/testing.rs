@@ -303,7 +303,8 @@ pub mod store {
         LogChange, LogEntry, LogEntryKind, LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome,
         Pass, PassOutcome, REPLY_TTL, REVOCATION_GRACE, Recorded, Records, ReplyPlace, ReplyRecord,
         Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed, Settlement, Standing, Store,
-        StoreError, StoreKey, TermsBounds, TokenChange, TokenRef, Unsettled, Verdict, Write,
+        StoreError, StoreKey, StoreSchema, TermsBounds, TokenChange, TokenRef, Unsettled, Verdict,
+        Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

@@ -4,13 +4,15 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, contradictions};
+use crate::store::StoreSchema;
 
-/// Logs where the server listens and, on a first start, how to get a token. Prints no secret.
+/// Logs where the server listens, which store it opened and, on a first start, how to get a token.
+/// Prints no secret.
 pub(super) fn announce(
     config: &Config,
-    public: &TcpListener,
-    ops: &TcpListener,
+    store: &StoreSchema,
+    [public, ops]: [&TcpListener; 2],
     operator: Option<&Path>,
 ) {
     let address = |listener: &TcpListener| {
@@ -22,8 +24,14 @@ pub(super) fn announce(
         listen = address(public),
         ops_listen = address(ops),
         issuer = config.token.issuer,
+        database = %config.database.url,
+        schema = store.name.as_deref().unwrap_or("main"),
+        schema_version = store.version,
         "serving"
     );
+    for contradiction in contradictions(config) {
+        tracing::warn!("{contradiction}");
+    }
     let Some(path) = operator else { return };
     let file = shell_word(path);
     let scheme = if config.server.tls_cert.is_some() {

@@ -77,7 +77,9 @@ pub(crate) async fn serve(
         tracing::info!(path = %path.display(), "a new store was made");
     }
     let first_start = create_operator(&config, &opened).await?;
-    announce(&config, &public, &ops, first_start.as_deref());
+    let schema = opened.records.schema().await;
+    let schema = schema.map_err(crate::service::Error::from)?;
+    announce(&config, &schema, [&public, &ops], first_start.as_deref());
 
     let drain = Duration::from_secs(config.server.drain_seconds);
     let tls = certificates.as_ref().map(|files| Arc::clone(&files.tls));

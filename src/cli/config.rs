@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::api::scopes::ShortenedJson;
 use crate::app::{self, AppError};
-use crate::config::Config;
 use crate::config::fault::{Fault, Faults, Origin};
 use crate::config::raw::Raw;
+use crate::config::{Config, contradictions};
 use crate::domain::ttl::HIGH_RISK_CAP;
 use crate::telemetry::error_chain;
 
@@ -36,6 +36,9 @@ pub(super) fn run(
         ConfigCommand::Check => {
             block_on(demand_files(config, raw))?;
             tell("the configuration has no fault");
+            for contradiction in contradictions(config) {
+                tell(&format!("warning: {contradiction}"));
+            }
             block_on(tell_shortened(config, out))
         }
         ConfigCommand::Show => {

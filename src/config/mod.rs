@@ -6,8 +6,10 @@
 //!
 //! Reading order: [`table`] (every key on one screen), [`model`] (the typed values), [`raw`] (the
 //! layers, with each value as `written`), [`value`], `postgres` (the parameters of its URL),
-//! `resolve` (from written text to typed values), [`rule`] and [`fault`].
+//! `resolve` (from written text to typed values), [`rule`], [`fault`] and `contradiction` (what is allowed
+//! and rarely meant).
 
+mod contradiction;
 pub(crate) mod fault;
 mod files;
 pub(crate) mod model;
@@ -19,6 +21,7 @@ pub(crate) mod table;
 pub(crate) mod value;
 mod written;
 
+pub(crate) use contradiction::contradictions;
 pub(crate) use files::FileKinds;
 pub use model::Config;
 pub(crate) use model::{LogFormat, ServerConfig};

@@ -11,7 +11,7 @@
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
-//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `schema`, `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -46,6 +46,7 @@ mod reply;
 mod retry;
 mod revocation;
 mod row;
+mod schema;
 #[cfg(test)]
 mod scripted;
 mod search;
@@ -71,6 +72,7 @@ pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations};
 pub use revocation::{KilledAgentQuery, KilledTokens, REVOCATION_GRACE};
 #[cfg(test)]
 pub(crate) use revocation::{KilledToken, RevokedToken};
+pub use schema::StoreSchema;
 pub use search::{EventTable, IdRange, MAX_WINDOW_ROWS};
 pub use terms::TermsBounds;
 pub use token::{

@@ -31,6 +31,7 @@ use super::org::ReadOrgs;
 use super::rehearsal::Rehearse;
 use super::reply::ReadReplies;
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
+use super::schema::ReadSchema;
 use super::search::{EventTable, IdRange};
 use super::terms::TermsBounds;
 use super::usage::ReadUsage;
@@ -50,6 +51,7 @@ pub trait Records:
     + ReadUsage
     + ReadKeys
     + ReadReplies
+    + ReadSchema
     + Upkeep
 {
 }
@@ -68,6 +70,7 @@ impl<T> Records for T where
         + ReadUsage
         + ReadKeys
         + ReadReplies
+        + ReadSchema
         + Upkeep
 {
 }

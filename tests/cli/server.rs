@@ -335,6 +335,31 @@ fn systemd_hears_that_a_server_serves_reads_its_configuration_and_stops() {
 }
 
 #[test]
+fn a_server_says_which_store_it_opened_and_that_its_issuer_is_another_address() {
+    let mut server = start();
+    let log = server.stop();
+    let line = |message: &str| {
+        let mut lines = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .rfind(|line| {
+                let said = line["message"].as_str();
+                said.is_some_and(|said| said.contains(message))
+            })
+            .unwrap()
+    };
+    let serving = line("serving");
+    assert_eq!(
+        text(&serving["database"]),
+        "sqlite://sealwright-data/sealwright.db"
+    );
+    assert_eq!(text(&serving["schema"]), "main");
+    assert!(serving["schema_version"].as_i64().unwrap() >= 16);
+    assert_eq!(text(&line("token.issuer is")["level"]), "WARN");
+}
+
+#[test]
 fn a_token_is_got_with_a_secret_from_a_file_or_the_environment() {
     let server = start();
     let made = server.home.json(&[

@@ -36,6 +36,7 @@ mod ask;
 mod count;
 mod count_one;
 mod credentials;
+mod describe;
 mod errors;
 mod events;
 mod holders;

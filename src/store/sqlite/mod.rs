@@ -31,6 +31,7 @@ mod agent_search;
 mod agents;
 mod count;
 mod credentials;
+mod describe;
 mod errors;
 mod events;
 mod file;

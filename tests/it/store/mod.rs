@@ -27,6 +27,7 @@ mod records;
 mod rehearsals;
 mod replies;
 mod revocation;
+mod schema;
 mod search;
 mod settings;
 mod settled;

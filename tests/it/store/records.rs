@@ -129,6 +129,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         store_keys(),
         kept_reply(ReplyPlace([0; 32]), NOW),
         clock(),
+        schema(),
     );
     db.remove().await;
 }

@@ -1,0 +1,21 @@
+//! The schema of a store, as it is told. Must not know SQL, or how a schema changes.
+
+use async_trait::async_trait;
+
+use super::error::StoreError;
+
+/// The schema that a store has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreSchema {
+    /// The name of the schema with the tables. `None` if the backend has one only.
+    pub name: Option<String>,
+    /// The number of the newest migration.
+    pub version: i64,
+}
+
+/// The schema.
+#[async_trait]
+pub trait ReadSchema: Send + Sync {
+    /// The schema of the store.
+    async fn schema(&self) -> Result<StoreSchema, StoreError>;
+}
