@@ -1,4 +1,5 @@
-//! What `config check` finds in the files that a configuration names. Nothing is written.
+//! What `config check` finds in the files and in the store that a configuration names. Nothing is
+//! written.
 //!
 //! Owns which files are looked at. Must not know how faults are printed.
 
@@ -11,6 +12,7 @@ use crate::service::store_keys::keys_open;
 use super::beside::{demand_no_remains, demand_private, demand_same_owner};
 use super::files::folder_of;
 use super::open::{open_to_read, parse_master_key};
+use super::plans::missing_plans;
 
 /// The faults of the files that the configuration names, and of a master key that does not open the
 /// store: the key to blame and what is wrong.
@@ -27,6 +29,14 @@ pub(crate) async fn file_faults(config: &Config) -> Vec<(&'static str, String)> 
         faults.extend(fault.map(|why| ("keys.master_key", why)));
     }
     faults
+}
+
+/// The fault that the configuration lacks plans of agents: the key to blame and what is wrong.
+pub(crate) async fn plan_fault(config: &Config) -> Option<(&'static str, String)> {
+    // A store that cannot be read is no fault of the configuration.
+    let store = open_to_read(config).await.ok()??;
+    let missing = missing_plans(config, &*store).await.ok()??;
+    Some(("plans", missing))
 }
 
 async fn database_fault(config: &Config, database: &Path) -> Vec<(&'static str, String)> {

@@ -6,7 +6,7 @@
 //!
 //! - `open` opens a store for any command, and `services` builds the services over the store.
 //! - `serve` runs a server from start to stop, and `first_start` sets up an empty store.
-//! - `check` looks at the files that a configuration names.
+//! - `check` looks at the files that a configuration names, `plans` at the plans that agents are on.
 //! - `beside` knows the files next to a store, `operator_file` one of them, and `files` writes them.
 //! - `listen` has the listeners and their limits, `loops` the background loops, `gauges` those
 //!   that measure.
@@ -33,6 +33,7 @@ mod open;
 mod openapi;
 mod operator;
 mod operator_file;
+mod plans;
 mod reload;
 mod request_ids;
 mod serve;
@@ -42,7 +43,7 @@ mod supervisor;
 mod time;
 
 pub(crate) use beside::NewStore;
-pub(crate) use check::file_faults;
+pub(crate) use check::{file_faults, plan_fault};
 pub(crate) use error::AppError;
 pub(crate) use open::open_or_create;
 pub use open::{Opened, Wrapping, migrate, open, open_with};

@@ -22,6 +22,7 @@ use super::first_start::create_operator;
 use super::listen;
 use super::loops::loops;
 use super::open::{Wrapping, open_with};
+use super::plans::missing_plans;
 use super::reload::{self, Reloading};
 use super::services::compose;
 use super::signals::{Stops, hangups};
@@ -70,6 +71,9 @@ pub(crate) async fn serve(
     // Ignore a failed draw in that thread: each later draw would fail and report it.
     let _ = warming.join();
     opened.keys.ensure_signing_key().await?;
+    if let Some(missing) = missing_plans(&config, &*opened.records).await? {
+        return Err(AppError::Other(format!("plans: {missing}")));
+    }
     let draining = Arc::new(Draining::default());
     let state = compose(&config, &opened, Arc::clone(&draining))?;
     state.list.refresh().await?;

@@ -62,9 +62,14 @@ pub(super) fn run(
     }
 }
 
-/// Demands that the files that the configuration names can be used.
+/// Demands that the files that the configuration names can be used, and that it has the plans of all
+/// agents.
 async fn demand_files(config: &Config, raw: &Raw) -> Result<(), CommandFailure> {
-    let faults = app::file_faults(config).await.into_iter();
+    let mut faults = app::file_faults(config).await;
+    if faults.is_empty() {
+        faults.extend(app::plan_fault(config).await);
+    }
+    let faults = faults.into_iter();
     let fault = |(key, rule): (&str, String)| Fault {
         key: key.to_owned(),
         origin: raw

@@ -347,6 +347,64 @@ fn a_check_looks_at_the_certificates_that_the_url_names() {
 }
 
 #[test]
+fn a_plan_of_agents_that_the_configuration_lacks_is_a_fault_of_check_and_of_start() {
+    let home = Home::new().with("SEALWRIGHT_PLANS__GOLD", "5");
+    for (id, plan) in [("a", "gold"), ("b", "gold"), ("c", "free")] {
+        home.json(&[
+            "agent",
+            "create",
+            "--name",
+            "n",
+            "--client-id",
+            id,
+            "--scope",
+            "",
+            "--plan",
+            plan,
+        ]);
+    }
+    assert_eq!(home.run(&["config", "check"]).code, 0);
+    let without = Home {
+        folder: home.folder,
+        environment: vec![],
+    };
+    without.run(&["config", "check"]).refused(2, "gold (2)");
+    let ports = [
+        "--set",
+        "server.listen=127.0.0.1:0",
+        "--set",
+        "server.ops_listen=127.0.0.1:0",
+    ];
+    let started = without.run(&[&ports[..], &["serve"]].concat());
+    assert_eq!(started.code, 1, "{started:?}");
+    assert!(
+        started
+            .stderr
+            .contains("plans that the configuration lacks: gold (2)"),
+        "{started:?}"
+    );
+    // The commands that mend it work.
+    for id in ["a", "b"] {
+        without.json(&["agent", "update", id, "--plan", "free"]);
+    }
+    assert_eq!(without.run(&["config", "check"]).code, 0);
+}
+
+#[test]
+fn an_issuer_under_which_nobody_finds_the_server_is_a_warning_of_the_check() {
+    let home = Home::new();
+    let quiet = home.run(&["config", "check"]);
+    assert!(!quiet.stderr.contains("warning"), "{quiet:?}");
+    let told = home.run(&["--set", "server.listen=127.0.0.1:3005", "config", "check"]);
+    assert_eq!(told.code, 0);
+    assert!(
+        told.stderr
+            .contains("warning: token.issuer is http://localhost:3000"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn an_agent_whose_plan_is_no_longer_configured_is_shown_with_what_follows() {
     let home = Home::new().with("SEALWRIGHT_PLANS__GOLD", "5");
     let create = [
