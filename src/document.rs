@@ -52,6 +52,12 @@ impl Default for TagHash {
     }
 }
 
+/// `base64url(SHA-256(text))`. It does not reveal the text, but somebody who guesses the text can
+/// confirm it.
+pub(crate) fn text_digest(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+}
+
 impl TagHash {
     /// Adds a piece.
     pub fn update(&mut self, piece: &str) {

@@ -14,7 +14,7 @@
 //! - `reload` reads the configuration again, `signals` receives signals.
 //! - `supervisor` tells systemd how the server is.
 //! - `operator` tells who runs a command, `openapi` writes the document for one.
-//! - `request_ids` draws the number of a process.
+//! - `request_ids` draws the number of a process, `request_log` tells which requests are logged.
 //! - `alone` keeps the lock of the only server of a SQLite file.
 //! - `announce` prints what a starting server says, `time` waits until the clock is set.
 
@@ -36,6 +36,7 @@ mod operator_file;
 mod plans;
 mod reload;
 mod request_ids;
+mod request_log;
 mod serve;
 mod services;
 mod signals;

@@ -50,6 +50,7 @@ use super::open::{Opened, open_to_read};
 use super::operator::operator;
 use super::reload;
 use super::request_ids::request_ids;
+use super::request_log::request_log;
 
 impl Opened {
     /// The act of an operator at the command line, at the current time.
@@ -286,7 +287,7 @@ pub fn compose(
         openapi: ApiDocument::new(issuer, write_openapi),
         readiness: Readiness::new(draining, Arc::clone(store), Arc::clone(clock)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
-        log_requests: config.log.requests,
+        request_log: request_log(config),
         client_addresses: ClientAddresses::new(
             config.server.trusted_proxies.clone(),
             config.server.client_address_header.as_deref(),

@@ -24,7 +24,7 @@ mod written;
 pub(crate) use contradiction::contradictions;
 pub(crate) use files::FileKinds;
 pub use model::Config;
-pub(crate) use model::{LogFormat, ServerConfig};
+pub(crate) use model::{LogFormat, LoggedRequests, ServerConfig};
 pub(crate) use postgres::certificate_faults;
 pub use resolve::MasterKeyNeed;
 pub(crate) use resolve::Shown;

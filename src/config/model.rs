@@ -164,8 +164,41 @@ pub struct LogConfig {
     pub filter: String,
     /// The format of a line.
     pub format: LogFormat,
-    /// Whether each answered request is logged, one line for each.
-    pub requests: bool,
+    /// Which answered requests are logged, one line for each.
+    pub requests: LoggedRequests,
+    /// Whether requests of probes are logged too.
+    pub probes: bool,
+}
+
+/// Which answered requests are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoggedRequests {
+    /// All of them.
+    All,
+    /// Those that were refused or failed: with a status of 400 or above.
+    Errors,
+    /// None.
+    None,
+}
+
+impl LoggedRequests {
+    /// The words that are read. `true` and `false` are those of earlier releases.
+    pub(crate) const WORDS: [(&str, Self); 5] = [
+        ("all", Self::All),
+        ("errors", Self::Errors),
+        ("none", Self::None),
+        ("true", Self::All),
+        ("false", Self::None),
+    ];
+
+    /// The word that is shown.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Errors => "errors",
+            Self::None => "none",
+        }
+    }
 }
 
 /// The format of a log line.

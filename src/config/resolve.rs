@@ -15,8 +15,8 @@ use crate::keys::algorithm::RsaBits;
 
 use super::fault::{Fault, Faults, Origin};
 use super::model::{
-    AuditConfig, Config, DatabaseConfig, KeysConfig, LimitsConfig, LogConfig, LogFormat, Plaintext,
-    ServerConfig, TokenConfig,
+    AuditConfig, Config, DatabaseConfig, KeysConfig, LimitsConfig, LogConfig, LogFormat,
+    LoggedRequests, Plaintext, ServerConfig, TokenConfig,
 };
 use super::raw::Raw;
 use super::table;
@@ -197,7 +197,8 @@ impl Config {
             log: LogConfig {
                 filter: String::new(),
                 format: LogFormat::Auto,
-                requests: false,
+                requests: LoggedRequests::None,
+                probes: false,
             },
         }
     }
@@ -632,7 +633,7 @@ mod tests {
             "{text}"
         );
         let of = |key: &str| shown.iter().find(|s| s.key == key).unwrap();
-        assert_eq!(of("log.requests").value, serde_json::json!(false));
+        assert_eq!(of("log.requests").value, serde_json::json!("none"));
         assert_eq!(of("log.requests").origin, Origin::Flag);
         assert_eq!(of("plans.free").value, serde_json::json!(10_000));
         assert_eq!(

@@ -20,7 +20,7 @@ use crate::keys::TokenTyp;
 use crate::keys::algorithm::RsaBits;
 use crate::keys::seal::MasterKey;
 
-use super::model::{Config, LogFormat, Plaintext};
+use super::model::{Config, LogFormat, LoggedRequests, Plaintext};
 use super::rule::Rule;
 use super::value::{
     address, automatic, choice, database_url, default_audience, filter, header_name, issuer, list,
@@ -107,7 +107,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("audit.source", |c, w| set(&mut c.audit.source, text(w).and_then(SourcePrecision::parse)), |c| json!(c.audit.source.as_str())),
     key("log.filter", |c, w| set(&mut c.log.filter, filter(w)), |c| json!(c.log.filter)),
     key("log.format", |c, w| set(&mut c.log.format, choice(w, LogFormat::WORDS, "auto, json or human")), |c| word(c.log.format, LogFormat::WORDS)),
-    key("log.requests", |c, w| set(&mut c.log.requests, choice(w, &[("true", true), ("false", false)], "true or false")), |c| json!(c.log.requests)),
+    key("log.requests", |c, w| set(&mut c.log.requests, choice(w, &LoggedRequests::WORDS, "all, errors or none")), |c| json!(c.log.requests.word())),
+    key("log.probes", |c, w| set(&mut c.log.probes, choice(w, &[("true", true), ("false", false)], "true or false")), |c| json!(c.log.probes)),
 ];
 
 const TYPS: &[(&str, TokenTyp)] = &[("at+jwt", TokenTyp::AtJwt), ("JWT", TokenTyp::Jwt)];

@@ -1,12 +1,13 @@
-//! Where a request came from, its id, and which agent authenticated. Must not know how the request
+//! Where a request came from, its id, which agent authenticated, and what was granted to it. Must not know how the request
 //! travelled.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::event::reason::RefusalReason;
 use super::event::request::RequestRef;
 use super::event::source::{EventSource, SourcePrecision};
+use super::grant::Grant;
 use super::id::{AgentId, ClientId};
 
 /// The id of a request, and who chose it. A client may send an id that looks like one of ours.
@@ -58,6 +59,7 @@ pub struct RequestContext {
     pub request_id: RequestId,
     agent_id: OnceLock<AgentId>,
     failed_proof: OnceLock<FailedProof>,
+    granted: OnceLock<Arc<Grant>>,
 }
 
 /// Why a client did not authenticate. The client is told less.
@@ -80,6 +82,7 @@ impl RequestContext {
             request_id,
             agent_id: OnceLock::new(),
             failed_proof: OnceLock::new(),
+            granted: OnceLock::new(),
         }
     }
 
@@ -94,12 +97,27 @@ impl RequestContext {
         self.agent_id.get()
     }
 
+    /// Notes the grant of the token that was issued.
+    pub fn issue(&self, grant: &Arc<Grant>) {
+        let _ = self.granted.set(Arc::clone(grant));
+    }
+
+    /// The grant of the token that was issued, if one was.
+    pub fn granted(&self) -> Option<&Grant> {
+        self.granted.get().map(Arc::as_ref)
+    }
+
     /// Notes why the client did not authenticate.
     pub fn fail_proof(&self, client_id: &ClientId, reason: RefusalReason) {
         let _ = self.failed_proof.set(FailedProof {
             named: client_id.agent_id().cloned(),
             reason,
         });
+    }
+
+    /// The agent that the request named, if it did not prove to be that agent. It may not exist.
+    pub fn claimed_agent(&self) -> Option<&AgentId> {
+        self.failed_proof()?.named.as_ref()
     }
 
     /// Why the client did not authenticate, if it tried to.

@@ -25,7 +25,6 @@ use futures_util::FutureExt;
 
 use crate::domain::context::{RequestContext, RequestId};
 use crate::domain::event::reason::RefusalReason;
-use crate::domain::id::AgentId;
 
 use super::accepts::{Methods, Reads};
 use super::body::Arriving;
@@ -36,9 +35,11 @@ use super::incoming::Incoming;
 use super::parameters::Encoding;
 use super::place::Place;
 use super::reply;
+use super::request_line::RequestLine;
 use super::route::Route;
 use super::shape::{Shape, render};
 use super::state::State;
+use super::trace::TraceId;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -62,9 +63,11 @@ pub(crate) async fn answer(place: Arc<Place>, state: Arc<State>, request: Reques
     };
     let started = Instant::now();
     let method = request.method().clone();
-    let peer = peer_of(&request).map(|peer| state.client_addresses.of(peer, request.headers()));
+    let peer = peer_of(&request);
+    let client = peer.map(|peer| state.client_addresses.of(peer, request.headers()));
+    let trace = TraceId::of(request.headers());
     let context = Arc::new(RequestContext::new(
-        peer,
+        client,
         state.source_precision,
         request_id(&state, request.headers()),
     ));
@@ -118,12 +121,17 @@ pub(crate) async fn answer(place: Arc<Place>, state: Arc<State>, request: Reques
     let status = response.status().as_u16();
     let took = started.elapsed();
     place.series.count(status, reason.clone(), took);
-    if state.log_requests {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let method = known_method(&method);
-        let agent = context.agent_id().map(AgentId::as_str);
-        let peer = peer.map(tracing::field::display);
-        tracing::info!(target: "sealwright::request", request_id, method, route = route.path, status, micros, peer, agent, reason = reason.as_deref());
+    if state.request_log.wants(status, place.is_probe) {
+        RequestLine {
+            method: known_method(&method),
+            route: route.path,
+            status,
+            took,
+            peer,
+            reason: reason.as_deref(),
+            trace: trace.as_ref(),
+        }
+        .write(&context);
     }
     response
 }

@@ -36,12 +36,14 @@ pub(crate) mod ops;
 pub(crate) mod parameters;
 mod place;
 pub(crate) mod reply;
+pub(crate) mod request_line;
 pub(crate) mod route;
 pub(crate) mod serve;
 pub(crate) mod server_metadata;
 pub(crate) mod shape;
 pub(crate) mod state;
 pub(crate) mod token;
+mod trace;
 pub(crate) mod urlencoded;
 
 use oauth::{authorize, forward_auth, introspect, jwks, metadata, revocations, revoke};

@@ -15,7 +15,18 @@ pub(crate) struct Place {
     pub routes: Vec<&'static Route>,
     /// What its requests are counted in.
     pub series: RouteSeries,
+    /// Whether machines ask again and again how the server is.
+    pub is_probe: bool,
 }
+
+/// What machines ask again and again.
+const PROBES: [&str; 5] = [
+    "/livez",
+    "/readyz",
+    "/readyz/verify",
+    "/healthz",
+    "/metrics",
+];
 
 impl Place {
     /// The place of these routes, which have one path. There must be at least one.
@@ -28,6 +39,7 @@ impl Place {
         known.dedup();
         Self {
             series: RouteSeries::new(path, known, dialect),
+            is_probe: PROBES.contains(&path),
             routes,
         }
     }
@@ -37,6 +49,7 @@ impl Place {
         Self {
             series: RouteSeries::new(route.path, [(404, "not_found")], None),
             routes: vec![route],
+            is_probe: false,
         }
     }
 

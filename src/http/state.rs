@@ -32,6 +32,7 @@ use crate::telemetry::metrics::Metrics;
 use super::body::Bodies;
 use super::client_address::ClientAddresses;
 use super::openapi::served::ApiDocument;
+use super::request_line::RequestLog;
 use super::server_metadata::ServerMetadata;
 
 /// Everything a handler may use.
@@ -80,8 +81,8 @@ pub struct State {
     pub readiness: Readiness,
     /// The counters.
     pub metrics: Metrics,
-    /// Whether each request gets a line in the log.
-    pub log_requests: bool,
+    /// Which requests get a line in the log.
+    pub request_log: RequestLog,
     /// Which client address a request counts for.
     pub client_addresses: ClientAddresses,
     /// How precisely events tell a client's address.

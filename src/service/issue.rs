@@ -244,12 +244,14 @@ impl Mint {
         let batch = Batch::of(BatchId(jti.0), now, Arc::clone(&grant));
         match self.parts.store.issue(&batch).await?.into_iter().next() {
             Some(Verdict::Counted(receipt)) => {
+                let granted = Arc::clone(&grant);
                 let recorded = Recorded::new(grant, receipt)
                     .ok_or_else(|| fault("a receipt was another token's"))?;
                 let quota = limit
                     .zip(receipt.used())
                     .map(|(limit, used)| QuotaWindow::new(limit, used, self.parts.clock.now()));
                 let token = self.parts.keyring.sign(recorded)?;
+                context.issue(&granted);
                 Ok(Issued { token, quota })
             }
             // The counting statement compared the agent's version, so this verdict is fresh.

@@ -18,7 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::json;
 
-/// The room that a line gets at first. A line of a request is about 300 bytes long.
+/// The room that a line gets at first. A line of a request is about 400 bytes long.
 const USUAL_BYTES: usize = 512;
 
 /// The target of the events that `tracing_subscriber` makes of the records of the crate `log`.

@@ -131,7 +131,7 @@ fn every_key_is_shown_with_its_source_and_secrets_are_redacted() {
     );
     assert_eq!(
         shown["log.requests"],
-        json!({"value": false, "source": "flag --set"})
+        json!({"value": "none", "source": "flag --set"})
     );
     assert_eq!(
         shown["server.listen"],

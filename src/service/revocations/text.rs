@@ -5,11 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use crate::document::{Document, TagHash};
+use crate::document::{Document, TagHash, text_digest};
 use crate::domain::id::{AgentId, Jti};
 use crate::domain::time::Timestamp;
 use crate::store::KilledAgent;
@@ -139,11 +135,7 @@ impl Text {
     }
 }
 
-/// `base64url(SHA-256(client_id))`: the list does not reveal an agent's id, but somebody who
-/// guesses an id can confirm it here.
+/// The list does not reveal an agent's id, but somebody who guesses an id can confirm it here.
 fn hashed(agent_id: &AgentId) -> String {
-    URL_SAFE_NO_PAD.encode(digest::digest(
-        &digest::SHA256,
-        agent_id.as_str().as_bytes(),
-    ))
+    text_digest(agent_id.as_str())
 }

@@ -1,13 +1,30 @@
 //! The log line of each request: which agent authenticated, and why the request was refused.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::on_both;
 use super::secrecy::Log;
-use crate::harness::app::{AGENTS, INTROSPECT, REVOKE, TestApp, bearer};
+use crate::harness::app::{AGENTS, INTROSPECT, REVOKE, TOKEN, TestApp, bearer, claims};
 
 on_both! {
     a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_refusal,
+    a_requests_line_tells_the_token_the_trace_and_who_was_claimed,
+    every_field_of_a_requests_line_is_on_the_page_and_no_other,
+    errors_are_logged_alone_and_probes_if_they_are_wanted,
+}
+
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// The fields of each request's line.
+fn request_lines(log: &Log) -> Vec<Value> {
+    log.text()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["target"] == "sealwright::request")
+        .map(|mut line| line["fields"].take())
+        .collect()
 }
 
 async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_refusal(
@@ -38,20 +55,9 @@ async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_
     app.get_as(&bearer("x"), "/forward-auth").await;
     app.get("/oauth/authorize").await;
     app.get("/nothing").await;
-    let lines: Vec<Value> = log
-        .text()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let told: Vec<(Value, Value)> = lines
+    let told: Vec<(Value, Value)> = request_lines(&log)
         .iter()
-        .filter(|line| line["target"] == "sealwright::request")
-        .map(|line| {
-            (
-                line["fields"]["agent"].clone(),
-                line["fields"]["reason"].clone(),
-            )
-        })
+        .map(|line| (line["agent"].clone(), line["reason"].clone()))
         .collect();
     let (agt, narrow, none) = (json!("agt_1"), json!("agt_3"), Value::Null);
     let expected = [
@@ -73,4 +79,126 @@ async fn a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_
         (none, json!("not_found")),
     ];
     assert_eq!(told, expected);
+}
+
+async fn a_requests_line_tells_the_token_the_trace_and_who_was_claimed(app: &TestApp<'_>) {
+    let (log, _guard) = Log::here();
+    let app = &app.beside_with(&[("log.requests", "all")]).await;
+    let agent = app.agent_named("agt_1", "tokens:read").await;
+    let headers = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("traceparent", TRACEPARENT),
+    ];
+    let body = format!("grant_type=client_credentials&{}", agent.form());
+    let answer = app.send("POST", TOKEN, &headers, body.into()).await;
+    let token: Value = answer.json();
+    let its = claims(token["access_token"].as_str().unwrap());
+    app.ask(&agent.with_secret("not the secret of this agent"), "")
+        .await;
+    app.ask(&agent, "scope=db:write").await;
+    app.get("/.well-known/jwks.json").await;
+    let lines = request_lines(&log);
+    let [issued, claimed, proven, answered] = &lines[..] else {
+        panic!("{lines:?}");
+    };
+    assert_eq!(issued["message"], "token issued");
+    assert_eq!(issued["issued"], its["jti"]);
+    let aud = &its["aud"];
+    assert_eq!(&issued["aud"], aud.as_array().map_or(aud, |all| &all[0]));
+    assert_eq!(issued["ttl"], token["expires_in"]);
+    assert_eq!(issued["trace"], TRACEPARENT[3..35]);
+    assert_eq!(
+        (&issued["agent"], &issued["client"], &issued["peer"]),
+        (&json!("agt_1"), &json!("127.0.0.1"), &Value::Null)
+    );
+    // base64url(SHA-256("agt_1"))
+    let digest = "qqa6J49mQSx_D2mJ63cc4vOuTL048kODnejOsFp2Or0";
+    assert_eq!(claimed["claimed_agent"], digest);
+    assert_eq!(claimed["agent"], Value::Null);
+    for refused in [claimed, proven] {
+        assert_eq!(refused["message"], "request refused");
+        let absent = [&refused["issued"], &refused["ttl"], &refused["trace"]];
+        assert_eq!(absent, [&Value::Null; 3]);
+    }
+    assert_eq!(proven["claimed_agent"], Value::Null);
+    assert_eq!(answered["message"], "request answered");
+}
+
+async fn every_field_of_a_requests_line_is_on_the_page_and_no_other(app: &TestApp<'_>) {
+    let (log, _guard) = Log::here();
+    let settings = [
+        ("log.requests", "all"),
+        ("server.trusted_proxies", "127.0.0.1"),
+        ("server.client_address_header", "X-Forwarded-For"),
+    ];
+    let app = &app.beside_with(&settings).await;
+    let agent = app.agent("tokens:read").await;
+    let headers = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("traceparent", TRACEPARENT),
+        ("x-forwarded-for", "192.0.2.7"),
+    ];
+    let body = format!("grant_type=client_credentials&{}", agent.form());
+    app.send("POST", TOKEN, &headers, body.into()).await;
+    app.ask(&agent.with_secret("not the secret of this agent"), "")
+        .await;
+    let lines = request_lines(&log);
+    assert_eq!(
+        (&lines[0]["client"], &lines[0]["peer"]),
+        (&json!("192.0.2.7"), &json!("127.0.0.1"))
+    );
+    let mut written: BTreeSet<String> = lines
+        .iter()
+        .flat_map(|line| line.as_object().unwrap().keys().cloned())
+        .collect();
+    // These are beside the fields, or before them.
+    written.extend(["timestamp", "level", "target"].map(str::to_owned));
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/watching.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, section) = page.split_once("## The request line").unwrap();
+    let listed: BTreeSet<String> = section
+        .lines()
+        .take_while(|line| !line.starts_with("## "))
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+        .collect();
+    assert_eq!(listed, written);
+}
+
+async fn errors_are_logged_alone_and_probes_if_they_are_wanted(app: &TestApp<'_>) {
+    let (log, _guard) = Log::here();
+    let routes = || -> Vec<(String, u64)> {
+        request_lines(&log)
+            .iter()
+            .map(|line| {
+                let route = line["route"].as_str().unwrap().to_owned();
+                (route, line["status"].as_u64().unwrap())
+            })
+            .collect()
+    };
+    let ask = async |app: &TestApp<'_>| {
+        app.get("/livez").await;
+        app.get("/readyz").await;
+        app.send_to(app.ops_address, "GET", "/metrics", &[], vec![])
+            .await;
+        app.get("/.well-known/jwks.json").await;
+        app.get("/nothing").await;
+    };
+    for (requests, probes, expected) in [
+        ("none", "true", 0),
+        ("false", "true", 0),
+        ("errors", "true", 1),
+        ("all", "false", 2),
+        ("true", "true", 5),
+    ] {
+        let before = routes().len();
+        let settings = [("log.requests", requests), ("log.probes", probes)];
+        let app = app.beside_with(&settings).await;
+        ask(&app).await;
+        let told = &routes()[before..];
+        assert_eq!(told.len(), expected, "{requests} {probes}: {told:?}");
+        assert!(
+            expected == 0 || told.contains(&("unknown".to_owned(), 404)),
+            "{told:?}"
+        );
+    }
 }
