@@ -6,26 +6,27 @@ use crate::stage::audit::introspect_all;
 use crate::stage::cluster::Cluster;
 use crate::stage::ledger::{Ledger, Load};
 use crate::stage::server::Site;
-use crate::stage::{Dice, pause, play};
+use crate::stage::{Dice, pause, play, scaled};
 
 #[test]
 fn a_killed_server_loses_and_doubles_nothing_on_sqlite() {
-    play(async { kill_twenty_times(&Site::sqlite()).await });
+    play(async { kill_often(&Site::sqlite()).await });
 }
 
 #[test]
 fn a_killed_server_loses_and_doubles_nothing_on_postgres() {
     play(async {
         let cluster = Cluster::start().await;
-        kill_twenty_times(&Site::postgres(&cluster).await).await;
+        kill_often(&Site::postgres(&cluster).await).await;
     });
 }
 
-async fn kill_twenty_times(site: &Site) {
+async fn kill_often(site: &Site) {
+    let kills = scaled(20, 100);
     let agents = site.agents(3);
     let mut dice = Dice::new();
     let mut all = Ledger::default();
-    for _ in 0..20 {
+    for _ in 0..kills {
         // The store recovers when it is opened. The next start needs no other step.
         let server = site.start();
         let load = Load::on(server.address, &agents, 24).revoking(6).start();
@@ -46,7 +47,7 @@ async fn kill_twenty_times(site: &Site) {
     introspect_all(&server, &agents[0], &all).await;
     // Each kill met the ledger somewhere too. Its log is whole: the command fails if it is not.
     demand_whole_log(site).await;
-    println!("20 kills: {}", all.summary());
+    println!("{kills} kills: {}", all.summary());
     assert!(
         all.delivered() > 0 && all.unanswered > 0 && all.revoked.iter().any(|one| one.promised),
         "the kills did not meet any load"

@@ -108,7 +108,8 @@ fn a_certificate_is_replaced_by_a_link_by_two_writes_and_wrongly_and_no_connecti
     play(async {
         let folder = tempfile::tempdir().unwrap();
         mount(folder.path(), "a");
-        let server = Arc::new(secret_site(folder.path()).start());
+        let site = secret_site(folder.path());
+        let server = Arc::new(site.start());
         let mut kept = connect(&server).await;
         ask(&mut kept).await;
         // Connects all the time. A connection that fails fails the test.
@@ -166,7 +167,8 @@ fn certificates_that_change_all_the_time_fail_no_connection() {
     play(async {
         let folder = tempfile::tempdir().unwrap();
         mount(folder.path(), "a");
-        let server = secret_site(folder.path()).start();
+        let site = secret_site(folder.path());
+        let server = site.start();
         let changing = async {
             for turn in 0..scaled(6, 60) {
                 mount(folder.path(), ["b", "a"][turn % 2]);

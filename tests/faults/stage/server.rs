@@ -303,6 +303,12 @@ fn try_start_with(
     Err((status, log.text()))
 }
 
+/// How many of the last lines of a log are kept.
+const MAX_LINES: usize = 1_000;
+
+/// How many of them are shown when a test fails.
+const SHOWN_LINES: usize = 60;
+
 /// The last lines that a server wrote.
 #[derive(Clone, Default)]
 struct Log {
@@ -332,7 +338,7 @@ impl Log {
                 }
                 let mut lines = log.lines.lock().unwrap();
                 lines.push_back(line);
-                if lines.len() > 60 {
+                if lines.len() > MAX_LINES {
                     lines.pop_front();
                 }
             }
@@ -455,7 +461,10 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            println!("the server's last log lines:\n{}", self.log.text());
+            let text = self.log.text();
+            let lines: Vec<&str> = text.lines().collect();
+            let last = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+            println!("the server's last log lines:\n{}", last.join("\n"));
         }
     }
 }
