@@ -27,6 +27,18 @@ pub struct Loop {
 pub(crate) fn every<F>(
     name: &'static str,
     seconds: u64,
+    step: impl FnMut() -> F + Send + 'static,
+) -> Loop
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    each(name, Duration::from_secs(seconds), step)
+}
+
+/// Like [`every`], with a period of less than a second.
+pub(crate) fn each<F>(
+    name: &'static str,
+    period: Duration,
     mut step: impl FnMut() -> F + Send + 'static,
 ) -> Loop
 where
@@ -35,7 +47,7 @@ where
     let failing = Arc::new(AtomicBool::new(false));
     Loop {
         name,
-        period: Duration::from_secs(seconds),
+        period,
         step: Box::new(move || {
             let (turn, failing) = (step(), Arc::clone(&failing));
             let logged: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {

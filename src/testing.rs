@@ -291,6 +291,9 @@ pub mod service {
             pub use crate::service::manage::scopes::ScopePatch;
         }
     }
+    pub mod key_rotation {
+        pub use crate::service::key_rotation::RotationMode;
+    }
     pub mod readiness {
         pub use crate::service::readiness::Draining;
     }
@@ -299,12 +302,12 @@ pub mod store {
     pub use crate::store::{
         AgentChange, AgentRecord, AgentRows, AgentUsage, Backend, Batch, Change, CommitCondition,
         CredentialChange, CredentialQuery, CredentialRecord, EventTable, Freshness, IdRange,
-        KeyChange, KeyRecord, KeyState, KilledAgentQuery, KilledTokens, Lease, LogAppend,
-        LogChange, LogEntry, LogEntryKind, LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome,
-        Pass, PassOutcome, REPLY_TTL, REVOCATION_GRACE, Recorded, Records, ReplyPlace, ReplyRecord,
-        Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed, Settlement, Standing, Store,
-        StoreError, StoreKey, StoreSchema, TermsBounds, TokenChange, TokenRef, Unsettled, Verdict,
-        Write,
+        KeyChange, KeyRecord, KeyReplacement, KeyState, KilledAgentQuery, KilledTokens, Lease,
+        LogAppend, LogChange, LogEntry, LogEntryKind, LogHead, LogNode, MAX_WINDOW_ROWS, OpenError,
+        Outcome, Pass, PassOutcome, REPLY_TTL, REVOCATION_GRACE, Recorded, Records, ReplyPlace,
+        ReplyRecord, Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed, Settlement, Standing,
+        Store, StoreError, StoreKey, StoreSchema, StoredKeys, TermsBounds, TokenChange, TokenRef,
+        Unsettled, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

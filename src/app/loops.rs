@@ -13,7 +13,7 @@ use crate::service::journal::expiry::warn_of_expiry;
 use crate::service::journal::lag::measure_lag;
 use crate::service::journal::prune::TokenPruner;
 use crate::store::{Records, TermsBounds};
-use crate::tasks::{Loop, every};
+use crate::tasks::{Loop, each, every};
 use crate::telemetry::error_chain;
 
 use super::error::AppError;
@@ -22,6 +22,10 @@ use super::open::Opened;
 
 /// The most rows of each kind that one clean-up step removes.
 const PRUNE_STEP: i64 = 1_000;
+
+/// How often a server looks whether the keys changed. With the time that a reading takes, this is well
+/// below the second within which every JWKS shows a change.
+const KEYS_PERIOD: Duration = Duration::from_millis(500);
 
 /// The table of background loops.
 pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec<Loop>, AppError> {
@@ -72,6 +76,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
             let keys = Arc::clone(&keys);
             async move { keys.refresh().await.map_err(|e| error_chain(&e)) }
         }),
+        followed_keys(opened),
         every("connections", 1, move || {
             let records = Arc::clone(&idle);
             async move { records.rest().await.map_err(|e| error_chain(&e)) }
@@ -132,6 +137,15 @@ fn ledger_lag(opened: &Opened) -> Loop {
             let measured = measure_lag(&*records, &clock).await;
             measured.map(drop).map_err(|e| error_chain(&e))
         }
+    })
+}
+
+/// Reads the keys soon after they changed, so that the JWKS shows it within a second.
+fn followed_keys(opened: &Opened) -> Loop {
+    let keys = Arc::clone(&opened.keys);
+    each("changed keys", KEYS_PERIOD, move || {
+        let keys = Arc::clone(&keys);
+        async move { keys.follow().await.map_err(|e| error_chain(&e)) }
     })
 }
 

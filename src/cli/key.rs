@@ -1,12 +1,14 @@
 //! `sealwright key`: signing keys.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use crate::api::keys::KeyJson;
 use crate::config::Config;
+use crate::domain::rejection::Rejection;
+use crate::service::key_rotation::RotationMode;
 use crate::service::manage::view::KeyView;
 
-use super::failure::CommandFailure;
+use super::failure::{CommandFailure, tell};
 use super::input::Why;
 use super::output::{Printer, Sheet};
 use super::runtime::open;
@@ -16,8 +18,24 @@ pub(super) enum KeyCommand {
     /// List signing keys, oldest first
     List,
     /// Announce a new key, which signs once it was published long enough
-    Rotate(Why),
+    Rotate(KeyRotateArgs),
 }
+
+#[derive(Debug, Args)]
+pub(super) struct KeyRotateArgs {
+    /// Let the announced key sign at once; without one, a new key
+    #[arg(long)]
+    now: bool,
+    /// With --now: take all keys that have signed so far away at once, and kill all tokens that they signed
+    #[arg(long, requires = "now")]
+    revoke: bool,
+    #[command(flatten)]
+    why: Why,
+}
+
+/// What a command that revokes a key cannot do.
+const STILL_TRUSTED: &str = "all tokens that the earlier keys signed are dead at every server. Who verifies tokens by a JWKS that he \
+    keeps, for a day at most, learns it when he reads the JWKS again: restart such verifiers to be sure at once";
 
 const HEAD: [&str; 7] = [
     "kid",
@@ -41,9 +59,15 @@ pub(super) async fn run(
             let keys: Vec<KeyJson> = keys.into_iter().map(KeyJson::from).collect();
             out.print(&keys, || Sheet::list(&HEAD, keys.iter().map(row).collect()))
         }
-        KeyCommand::Rotate(why) => {
-            let act = opened.operator().because(why.reason);
-            let key = KeyJson::from(KeyView::from(&opened.keys.rotate(&act).await?));
+        KeyCommand::Rotate(rotate) => {
+            let act = opened.operator().because(rotate.why.reason);
+            let rotation = RotationMode::of(rotate.now, rotate.revoke)
+                .ok_or_else(|| Rejection::of_field("--revoke", RotationMode::RULE))?;
+            let key = opened.keys.rotate(rotation, &act).await?;
+            let key = KeyJson::from(KeyView::from(&key));
+            if rotation == RotationMode::NowRevoking {
+                tell(STILL_TRUSTED);
+            }
             out.print(&key, || Sheet::list(&HEAD, vec![row(&key)]))
         }
     }

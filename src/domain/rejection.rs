@@ -101,11 +101,13 @@ pub enum RejectionCode {
     ScopeInUse,
     /// The scope opens a part of this server.
     ScopeBuiltIn,
+    /// A signing key is announced already.
+    KeyAnnounced,
 }
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ValidationError,
         Self::IdempotencyKeyReused,
         Self::IdempotencyInProgress,
@@ -125,6 +127,7 @@ impl RejectionCode {
         Self::ScopeStaysHighRisk,
         Self::ScopeInUse,
         Self::ScopeBuiltIn,
+        Self::KeyAnnounced,
     ];
 
     /// The table of codes: the word, the class, and the message if there is no more precise one.
@@ -150,6 +153,7 @@ impl RejectionCode {
             Self::ScopeStaysHighRisk => ("SCOPE_STAYS_HIGH_RISK", Class::Conflict, "the scope stays high-risk"),
             Self::ScopeInUse => ("SCOPE_IN_USE", Class::Conflict, "agents hold the scope"),
             Self::ScopeBuiltIn => ("SCOPE_BUILT_IN", Class::Conflict, "the scope is built in: it opens a part of this server"),
+            Self::KeyAnnounced => ("KEY_ANNOUNCED", Class::Conflict, "a signing key is announced already"),
         }
     }
 

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::document::Document;
 use crate::domain::id::Kid;
 use crate::domain::ttl;
-use crate::store::{KeyRecord, KeyState, Recorded, Sealed};
+use crate::store::{KeyRecord, KeyState, Recorded, Sealed, StoredKeys};
 
 use algorithm::{PrivateKey, PublicKey};
 use claims::{Claims, MAX_TOKEN_BYTES, TokenHeader};
@@ -56,6 +56,8 @@ struct Pair {
 }
 
 struct KeySet {
+    /// The version of the stored keys that were read.
+    version: i64,
     signing: Option<SigningKey>,
     pairs: HashMap<Kid, Arc<Pair>>,
     jwks: Arc<Document>,
@@ -74,6 +76,7 @@ impl Keyring {
     pub fn new(issuer: String, typ: TokenTyp, master_key: MasterKey) -> Self {
         let jwks = Arc::new(render_jwks(vec![]));
         let set = KeySet {
+            version: 0,
             signing: None,
             pairs: HashMap::new(),
             jwks,
@@ -90,11 +93,11 @@ impl Keyring {
     /// or not in the state that the store's servers gave it. A refused key does not verify and is
     /// not published; its fault is returned in the list. If the signing key is refused, that fault
     /// is the error, and the last good key set stays.
-    pub fn load(&self, records: &[KeyRecord]) -> Result<Vec<KeyFault>, KeyFault> {
+    pub fn load(&self, stored: &StoredKeys) -> Result<Vec<KeyFault>, KeyFault> {
         let before = self.current.load();
         let (mut signing, mut pairs, mut published) = (None, HashMap::new(), Vec::new());
         let mut refused = Vec::new();
-        for record in records {
+        for record in &stored.keys {
             let kid = &record.kid;
             let pair = match self.prove(&before, record) {
                 Ok(pair) => pair,
@@ -122,6 +125,7 @@ impl Keyring {
         }
         let jwks = Arc::new(render_jwks(published));
         self.current.store(Arc::new(KeySet {
+            version: stored.version,
             signing,
             pairs,
             jwks,
@@ -129,13 +133,14 @@ impl Keyring {
         Ok(refused)
     }
 
-    /// Those of the store's keys that are proven to be its own. Rotation leaves all others alone.
-    pub fn genuine(&self, records: Vec<KeyRecord>) -> Vec<KeyRecord> {
+    /// The store's keys without those that are not proven to be its own. Rotation leaves these
+    /// alone.
+    pub fn genuine(&self, mut stored: StoredKeys) -> StoredKeys {
         let known = self.current.load();
-        records
-            .into_iter()
-            .filter(|record| self.prove(&known, record).is_ok())
-            .collect()
+        stored
+            .keys
+            .retain(|record| self.prove(&known, record).is_ok());
+        stored
     }
 
     /// Why this row's key is refused; `None` if it is proven to be this store's own.
@@ -184,6 +189,11 @@ impl Keyring {
             private,
             public_jwk,
         }))
+    }
+
+    /// The version of the store's keys that this process knows.
+    pub fn version(&self) -> i64 {
+        self.current.load().version
     }
 
     /// Whether there is a signing key.
@@ -310,7 +320,8 @@ mod tests {
             published_until: None,
             seal: None,
         };
-        keyring.load(&[record]).unwrap();
+        let stored = |keys| StoredKeys { version: 0, keys };
+        keyring.load(&stored(vec![record])).unwrap();
         let private = PrivateKey::from_der(&made.private_der).unwrap();
         let encode = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
         let genuine = |iat: i64, exp: i64| {
@@ -336,7 +347,7 @@ mod tests {
             assert_eq!(genuine(iat, exp), is_ours, "{iat} {exp}");
         }
         assert!(keyring.knows(&made.kid));
-        keyring.load(&[]).unwrap();
+        keyring.load(&stored(vec![])).unwrap();
         assert!(!keyring.knows(&made.kid) && !genuine(100, 400));
     }
 }

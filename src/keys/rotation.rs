@@ -6,7 +6,7 @@
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl;
-use crate::store::{Change, KeyChange, KeyRecord, KeyState, Retires};
+use crate::store::{Change, KeyChange, KeyRecord, KeyReplacement, KeyState, Retires, StoredKeys};
 
 /// How long a retired key stays published after the expiry of the last token that it may have
 /// signed, in seconds. Processes re-read the keyring once a minute, and clocks differ.
@@ -20,28 +20,19 @@ pub(crate) fn plan(
     seal: impl Fn(&KeyRecord) -> Vec<u8>,
 ) -> Vec<Change> {
     let mut steps = Vec::new();
-    let signing = keys.iter().find(|k| k.state == KeyState::Signing);
     let due = keys
         .iter()
         .filter(|k| k.state == KeyState::Announced && k.signs_from <= now)
-        .min_by_key(|k| (k.signs_from, k.announced_at, k.kid.clone()));
+        .min_by_key(|k| order(k));
     if let Some(next) = due {
         let published_until = now.saturating_add(ttl::MAX_TTL + SKEW);
-        let retired = |key: &KeyRecord| KeyRecord {
-            state: KeyState::Retiring,
-            published_until: Some(published_until),
-            ..key.clone()
-        };
         steps.push(Change::Key(KeyChange::Activate {
             kid: next.kid.clone(),
             seal: seal(&KeyRecord {
                 state: KeyState::Signing,
                 ..next.clone()
             }),
-            retires: signing.map(|key| Retires {
-                kid: key.kid.clone(),
-                seal: seal(&retired(key)),
-            }),
+            retires: retires(keys, published_until, &seal),
             published_until,
         }));
     }
@@ -51,6 +42,78 @@ pub(crate) fn plan(
         }
     }
     steps
+}
+
+/// The order in which announced keys begin to sign.
+fn order(key: &KeyRecord) -> (Timestamp, Timestamp, Kid) {
+    (key.signs_from, key.announced_at, key.kid.clone())
+}
+
+/// The key that signs now, as it retires.
+fn retires(
+    keys: &[KeyRecord],
+    published_until: Timestamp,
+    seal: &impl Fn(&KeyRecord) -> Vec<u8>,
+) -> Option<Retires> {
+    let signing = keys.iter().find(|k| k.state == KeyState::Signing)?;
+    let retired = KeyRecord {
+        state: KeyState::Retiring,
+        published_until: Some(published_until),
+        ..signing.clone()
+    };
+    Some(Retires {
+        kid: signing.kid.clone(),
+        seal: seal(&retired),
+    })
+}
+
+/// The announced key that signs next.
+pub(crate) fn next(keys: &[KeyRecord]) -> Option<&KeyRecord> {
+    keys.iter()
+        .filter(|k| k.state == KeyState::Announced)
+        .min_by_key(|k| order(k))
+}
+
+/// What becomes of the keys that signed before a key that signs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Predecessors {
+    /// They stay published until the last token that they signed has expired.
+    Retire,
+    /// They are gone at once.
+    Revoke,
+}
+
+/// The change after which `key` signs. `key` is an announced key of the store or a new one.
+pub(crate) fn replace(
+    stored: &StoredKeys,
+    key: &KeyRecord,
+    predecessors: Predecessors,
+    now: Timestamp,
+    seal: impl Fn(&KeyRecord) -> Vec<u8>,
+) -> KeyReplacement {
+    let keys = &stored.keys;
+    let mut key = KeyRecord {
+        state: KeyState::Signing,
+        signs_from: now,
+        ..key.clone()
+    };
+    key.seal = Some(seal(&key));
+    let published_until = now.saturating_add(ttl::MAX_TTL + SKEW);
+    let (retires, revokes) = match predecessors {
+        Predecessors::Retire => (retires(keys, published_until, &seal), vec![]),
+        Predecessors::Revoke => {
+            let signed = keys.iter().filter(|k| k.state != KeyState::Announced);
+            (None, signed.map(|k| k.kid.clone()).collect())
+        }
+    };
+    KeyReplacement {
+        keys_version: stored.version,
+        was_announced: keys.iter().any(|known| known.kid == key.kid),
+        key,
+        retires,
+        published_until,
+        revokes,
+    }
 }
 
 /// The state of a new key, and when it signs. The first key of a store signs at once; each later
@@ -113,6 +176,40 @@ mod tests {
             if kid.0 == "b" && seal == b"b signing -1" && old.kid.0 == "a" && old.seal == b"a retiring 86680"
                 && published_until.0 == 100 + 86_400 + SKEW)
         );
+    }
+
+    #[test]
+    fn a_key_that_signs_at_once_retires_or_revokes_those_before_it() {
+        let keys = vec![
+            key("a", KeyState::Retiring, 0, Some(500)),
+            key("b", KeyState::Signing, 0, None),
+            key("d", KeyState::Announced, 900, None),
+            key("c", KeyState::Announced, 800, None),
+        ];
+        let stored = StoredKeys { version: 7, keys };
+        let next = next(&stored.keys).unwrap();
+        assert_eq!(next.kid.0, "c");
+        let made = key("e", KeyState::Announced, 900, None);
+        for (key, was_announced) in [(next, true), (&made, false)] {
+            for predecessors in [Predecessors::Retire, Predecessors::Revoke] {
+                let seal = |key: &KeyRecord| {
+                    format!("{} {} {}", key.kid.0, key.state.as_str(), key.signs_from.0)
+                        .into_bytes()
+                };
+                let done = replace(&stored, key, predecessors, Timestamp(100), seal);
+                assert_eq!((done.keys_version, done.was_announced), (7, was_announced));
+                let sealed = format!("{} signing 100", key.kid.0).into_bytes();
+                assert_eq!(done.key.seal, Some(sealed));
+                let revoked: Vec<&str> = done.revokes.iter().map(|kid| kid.0.as_str()).collect();
+                let retires = done.retires.map(|old| (old.kid.0, old.seal));
+                if predecessors == Predecessors::Retire {
+                    assert_eq!(retires, Some(("b".to_owned(), b"b retiring 0".to_vec())));
+                    assert!(revoked.is_empty());
+                } else {
+                    assert_eq!((retires, revoked), (None, vec!["a", "b"]));
+                }
+            }
+        }
     }
 
     #[test]

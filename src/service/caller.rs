@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::domain::agent::Epoch;
-use crate::domain::id::AgentId;
+use crate::domain::id::{AgentId, Kid};
 use crate::domain::org::{OrgId, Reach};
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::{self, BUILT_IN};
@@ -20,6 +20,8 @@ pub struct Genuine {
     pub claims: Claims,
     /// The ids by which the store knows the token.
     pub reference: TokenRef,
+    /// The key that signed the token.
+    pub kid: Kid,
 }
 
 impl Genuine {

@@ -57,6 +57,26 @@ impl From<KeyFault> for Error {
     }
 }
 
+/// Why the keys of the store could not be read. Never a refusal.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyReadError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key that signs cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
+}
+
+impl From<KeyReadError> for Error {
+    fn from(error: KeyReadError) -> Self {
+        match error {
+            KeyReadError::Store(error) => error.into(),
+            KeyReadError::Key(fault) => fault.into(),
+        }
+    }
+}
+
 /// A fault without an underlying error, only a sentence for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -136,6 +136,7 @@ impl Mint {
             .issue(&Batch {
                 id,
                 now: self.parts.clock.own_moment(),
+                keys_version: self.parts.keyring.version(),
                 grants: vec![],
             })
             .await?;
@@ -241,7 +242,9 @@ impl Mint {
                 .asked_by(context.source, Some(context.request_id.reference())),
         );
         // A token is in one batch only, so its id can also be the id of the batch.
-        let batch = Batch::of(BatchId(jti.0), now, Arc::clone(&grant));
+        let keys_version = self.parts.keyring.version();
+        let batch = Batch::of(BatchId(jti.0), now, keys_version, Arc::clone(&grant));
+        let asked = self.parts.clock.steady();
         match self.parts.store.issue(&batch).await?.into_iter().next() {
             Some(Verdict::Counted(receipt)) => {
                 let granted = Arc::clone(&grant);
@@ -250,6 +253,7 @@ impl Mint {
                 let quota = limit
                     .zip(receipt.used())
                     .map(|(limit, used)| QuotaWindow::new(limit, used, self.parts.clock.now()));
+                self.parts.keys.renew_lease(asked).await?;
                 let token = self.parts.keyring.sign(recorded)?;
                 context.issue(&granted);
                 Ok(Issued { token, quota })
@@ -263,7 +267,10 @@ impl Mint {
             // The agent's status comes before the code (contract D6), and the store does not
             // compare an agent's version if the code is spent.
             Some(Verdict::Spent) => Err(look.refuse(Refusal::InvalidCode)),
-            Some(Verdict::Stale) => Err(NotGranted::LookAgain),
+            Some(Verdict::Stale) => {
+                self.parts.keys.follow_since(asked).await?;
+                Err(NotGranted::LookAgain)
+            }
             Some(Verdict::Locked) => Err(StoreError::Unavailable(Arc::new(LockedElsewhere)).into()),
             None => Err(fault("the store gave no verdict").into()),
         }

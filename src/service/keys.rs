@@ -1,7 +1,7 @@
-//! The life of signing keys: makes the first ones, announces later ones, and moves each key from state to
-//! state.
+//! The signing keys of a store in this process: reads them when they change, and moves each key from
+//! state to state.
 //!
-//! Must not know private bytes, except to pass them on for sealing.
+//! Owns how old a reading may be. Must not know private bytes, or how a key is made (`key_rotation`).
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,42 +12,42 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::domain::act::Act;
 use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
-use crate::keys::algorithm::{self, RsaBits};
+use crate::keys::algorithm::RsaBits;
 use crate::keys::{KeyFault, Keyring, rotation, row_seal};
-use crate::store::{Change, KeyChange, KeyRecord, KeyState, Outcome, Records, Store, Write};
+use crate::store::{Change, KeyRecord, KeyState, Outcome, Records, Store, Write};
 use crate::telemetry::metrics::{self, KeysMeasure};
 
-use super::error::{Cause, Error};
+use super::error::{Cause, Error, KeyReadError};
 use super::manage::view::KeyView;
 
 /// How many milliseconds after the last reading the keys may still sign. Below [`rotation::SKEW`],
 /// with room for the time that a reading takes.
 const TRUST_TTL: i64 = 120_000;
 
-/// For how many milliseconds after a reading an unknown kid does not cause another reading.
+/// For how many milliseconds after a reading an unknown kid does not cause another reading, unless
+/// the keys changed.
 const REREAD_INTERVAL: i64 = 1_000;
+
+/// For how many milliseconds after a look at the keys' version an unknown kid does not cause another
+/// one. A caller whose kid is unknown waits as long.
+const LOOK_INTERVAL: u64 = 20;
+
+/// How many milliseconds after the last proof that its keys are the store's keys this process may
+/// sign. A command that revokes a key waits as long before it answers.
+pub(super) const SIGNING_LEASE: i64 = 1_000;
 
 /// The time of the last reading before there was any.
 const NEVER: i64 = i64::MIN;
 
-/// Which key to make.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// The first key of a store, unless another process makes one meanwhile.
-    First,
-    /// One more key, which signs after the existing keys.
-    Another,
-}
-
 /// Makes, loads and rotates the keys of a store.
 pub struct KeyService {
     store: Arc<dyn Store>,
-    records: Arc<dyn Records>,
-    keyring: Arc<Keyring>,
-    clock: Arc<StoreClock>,
-    entropy: Arc<dyn Entropy>,
-    rsa_bits: RsaBits,
-    announce_seconds: i64,
+    pub(super) records: Arc<dyn Records>,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) clock: Arc<StoreClock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) rsa_bits: RsaBits,
+    pub(super) announce_seconds: i64,
     /// When the keys were last read, by the steady clock, or [`NEVER`]. The lock makes readings
     /// follow one another, so that no reading replaces a newer set of keys by an older one.
     read_at: tokio::sync::Mutex<i64>,
@@ -55,6 +55,9 @@ pub struct KeyService {
     last_read: AtomicI64,
     /// The state of each key as it was last read, and when it signs.
     seen: Mutex<Vec<(KeyState, Timestamp)>>,
+    /// When the latest look at the keys' version began that found the version of this process, or
+    /// [`NEVER`].
+    confirmed: AtomicI64,
     /// The reasons why keys were refused, so that each reason is logged once.
     refused: Mutex<HashSet<String>>,
 }
@@ -81,13 +84,14 @@ impl KeyService {
             read_at: tokio::sync::Mutex::new(NEVER),
             last_read: AtomicI64::new(NEVER),
             seen: Mutex::default(),
+            confirmed: AtomicI64::new(NEVER),
             refused: Mutex::default(),
         }
     }
 
     /// All keys of the store, the oldest first. A key that every server refuses has the reason.
     pub(crate) async fn list(&self) -> Result<Vec<KeyView>, Error> {
-        let keys = self.records.keys().await?;
+        let keys = self.records.keys().await?.keys;
         let view = |key: &KeyRecord| KeyView {
             refused: self.keyring.fault_of(key).map(|fault| fault.to_string()),
             ..key.into()
@@ -95,94 +99,81 @@ impl KeyService {
         Ok(keys.iter().map(view).collect())
     }
 
-    /// Makes the store's first signing key if there is none, and loads all keys. Processes that
-    /// start at the same time agree on one key, because the store accepts only one signing key.
-    pub async fn ensure_signing_key(&self) -> Result<(), Error> {
-        if !self
-            .records
-            .keys()
-            .await?
-            .iter()
-            .any(|k| k.state == KeyState::Signing)
-        {
-            self.add_key(Wanted::First, &Act::system(self.clock.moment()))
-                .await?;
-        }
-        self.refresh().await
-    }
-
-    /// Announces a new key. The first key of a store signs at once. Returns the key as stored.
-    pub async fn rotate(&self, act: &Act) -> Result<KeyRecord, Error> {
-        for _ in 0..3 {
-            if let Some(added) = self.add_key(Wanted::Another, act).await? {
-                self.refresh().await?;
-                return Ok(added);
-            }
-        }
-        Err(Error::Unavailable(Arc::new(Cause(
-            "another process keeps changing the keys".to_owned(),
-        ))))
-    }
-
-    /// A new key as it would be stored now. It is not stored.
-    pub async fn draft(&self) -> Result<KeyRecord, Error> {
-        let bits = self.rsa_bits;
-        let made = tokio::task::spawn_blocking(move || algorithm::generate(bits));
-        let made = made.await.map_err(|died| Error::Fault(Arc::new(died)))??;
-        let keys = self.keyring.genuine(self.records.keys().await?);
-        let now = self.clock.now();
-        let (state, signs_from) = rotation::announce(&keys, now, self.announce_seconds);
-        let times = (now, signs_from);
-        let master = self.keyring.master_key();
-        row_seal::new_record(master, &made, state, times, &*self.entropy).ok_or_else(|| {
-            Error::Fault(Arc::new(Cause(
-                "a private key could not be sealed".to_owned(),
-            )))
-        })
-    }
-
-    /// `None` if another process was first.
-    async fn add_key(&self, wanted: Wanted, act: &Act) -> Result<Option<KeyRecord>, Error> {
-        let record = self.draft().await?;
-        if wanted == Wanted::First && record.state != KeyState::Signing {
-            return Ok(None);
-        }
-        let outcome = self
-            .commit(
-                Change::Key(KeyChange::Insert(Box::new(record.clone()))),
-                act,
-            )
-            .await?;
-        Ok((outcome == Outcome::Applied).then_some(record))
-    }
-
     /// Reads the keys, carries out the steps that are due, and loads the result. Run once a minute.
     pub async fn refresh(&self) -> Result<(), Error> {
         let mut read_at = self.read_at.lock().await;
-        let keys = self.keyring.genuine(self.records.keys().await?);
+        let stored = self.keyring.genuine(self.records.keys().await?);
         // While the time is not certain, no step is due.
         let seal = |key: &KeyRecord| row_seal::seal(self.keyring.master_key(), key);
         let steps = self
             .clock
             .settled()
-            .map_or_else(Vec::new, |now| rotation::plan(&keys, now, seal));
+            .map_or_else(Vec::new, |now| rotation::plan(&stored.keys, now, seal));
         for step in steps {
             // A conflict means that another process carried the step out first.
             self.commit(step, &Act::system(self.clock.moment())).await?;
         }
+        Ok(self.read(&mut read_at).await?)
+    }
+
+    /// Reads the keys if they changed. Run twice a second.
+    pub(crate) async fn follow(&self) -> Result<(), KeyReadError> {
+        let asked = self.clock.steady();
+        if self.records.keys_version().await? == self.keyring.version() {
+            self.confirm(asked);
+            return Ok(());
+        }
+        let mut read_at = self.read_at.lock().await;
+        // Another caller may have read the keys while it held the lock.
+        if *read_at > asked {
+            return Ok(());
+        }
         self.read(&mut read_at).await
     }
 
-    /// Reads the keys once more before an unknown kid is refused, at most once a second. If the
-    /// reading fails, it fails for all callers that wait for it: a failure must not become a
-    /// verdict about their tokens.
-    pub async fn reload_for_unknown_kid(&self) -> Result<(), Error> {
-        let mut read_at = self.read_at.lock().await;
-        let age = self.clock.steady().saturating_sub(*read_at);
-        if (0..REREAD_INTERVAL).contains(&age) {
+    /// Makes sure that this process knows the keys that the store had after `since`, by the steady
+    /// clock.
+    pub(super) async fn follow_since(&self, since: i64) -> Result<(), KeyReadError> {
+        if self.confirmed.load(Ordering::Relaxed) > since {
             Ok(())
         } else {
-            self.read(&mut read_at).await
+            self.follow().await
+        }
+    }
+
+    /// Makes sure that a token may be signed whose batch was sent at `asked`, by the steady clock, and
+    /// was counted. The store compared the keys after that moment. Once [`SIGNING_LEASE`] has passed
+    /// since, a key may have been revoked by a command that has answered.
+    pub(super) async fn renew_lease(&self, asked: i64) -> Result<(), KeyReadError> {
+        let oldest = self.clock.steady().saturating_sub(SIGNING_LEASE);
+        if asked > oldest {
+            Ok(())
+        } else {
+            self.follow_since(oldest).await
+        }
+    }
+
+    /// Looks for changed keys before an unknown kid is refused. A release that does not raise the
+    /// version may have changed them too, so they are read anyway if they were not for a second. If
+    /// the reading fails, it fails for all callers that wait for it: a failure must not become a
+    /// verdict about their tokens.
+    pub async fn reload_for_unknown_kid(&self) -> Result<(), Error> {
+        let asked = self.clock.steady();
+        let mut read_at = self.read_at.lock().await;
+        let age = self.clock.steady().saturating_sub(*read_at);
+        if !(0..REREAD_INTERVAL).contains(&age) {
+            return Ok(self.read(&mut read_at).await?);
+        }
+        if self.confirmed.load(Ordering::Relaxed) > asked {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(LOOK_INTERVAL)).await;
+        let looked = self.clock.steady();
+        if self.records.keys_version().await? == self.keyring.version() {
+            self.confirm(looked);
+            Ok(())
+        } else {
+            Ok(self.read(&mut read_at).await?)
         }
     }
 
@@ -234,12 +225,19 @@ impl KeyService {
         }
     }
 
-    async fn read(&self, read_at: &mut i64) -> Result<(), Error> {
+    fn confirm(&self, asked: i64) {
+        self.confirmed.fetch_max(asked, Ordering::Relaxed);
+    }
+
+    async fn read(&self, read_at: &mut i64) -> Result<(), KeyReadError> {
         let now = self.clock.steady();
         let keys = self.records.keys().await?;
         let refused = self.keyring.load(&keys)?;
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
-            keys.iter().map(|key| (key.state, key.signs_from)).collect();
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = keys
+            .keys
+            .iter()
+            .map(|key| (key.state, key.signs_from))
+            .collect();
         let mut told = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let refused: HashSet<String> = refused.iter().map(ToString::to_string).collect();
         for cause in refused.difference(&told) {
@@ -252,10 +250,11 @@ impl KeyService {
         drop(told);
         *read_at = now;
         self.last_read.store(now, Ordering::Relaxed);
+        self.confirm(now);
         Ok(())
     }
 
-    async fn commit(&self, change: Change, act: &Act) -> Result<Outcome, Error> {
+    pub(super) async fn commit(&self, change: Change, act: &Act) -> Result<Outcome, Error> {
         let write = Write::new(act.committed_at(self.clock.moment()), change);
         let outcomes = self.store.commit(vec![write]).await?;
         outcomes

@@ -8,7 +8,7 @@ use crate::entropy::NoEntropy;
 use crate::keys::KeyFault;
 use crate::store::{Freshness, StoreError};
 
-use super::error::Error;
+use super::error::{Error, KeyReadError};
 
 /// How the rows for a decision are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,12 @@ impl From<NoEntropy> for NotGranted {
 impl From<KeyFault> for NotGranted {
     fn from(fault: KeyFault) -> Self {
         Self::Undecided(Undecided(fault.into()))
+    }
+}
+
+impl From<KeyReadError> for NotGranted {
+    fn from(error: KeyReadError) -> Self {
+        Self::Undecided(Undecided(error.into()))
     }
 }
 

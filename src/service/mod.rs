@@ -4,7 +4,7 @@
 //!
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
-//! token is valid) with `caller`, [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`],
+//! token is valid) with `caller`, [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`], [`key_rotation`],
 //! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`]; for operators [`manage`];
 //! what follows from recorded events [`journal`].
 
@@ -16,6 +16,7 @@ mod error;
 pub(crate) mod introspection;
 pub(crate) mod issue;
 pub(crate) mod journal;
+pub(crate) mod key_rotation;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod look;

@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::context::RequestContext;
-use crate::domain::id::{AgentId, Jti, Kid};
+use crate::domain::id::{AgentId, Jti};
 use crate::domain::org::{OrgId, Reach};
 use crate::domain::refusal::Refusal;
 use crate::domain::token::TokenVerdict;
@@ -52,9 +52,8 @@ pub struct Tokens {
     clock: Arc<StoreClock>,
     /// A Bearer token opens this server's endpoints only if its `aud` holds one of these.
     own_audiences: Vec<String>,
-    /// Verified tokens, each with the key that signed it. An entry counts only while the keyring
-    /// knows that key.
-    verified: Cache<[u8; 32], (Kid, Arc<Genuine>)>,
+    /// Verified tokens. An entry counts only while the keyring knows the key that signed it.
+    verified: Cache<[u8; 32], Arc<Genuine>>,
 }
 
 impl Tokens {
@@ -83,8 +82,8 @@ impl Tokens {
         // matches a verified one.
         let mut key = [0u8; 32];
         key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-        if let Some((kid, known)) = self.verified.get(&key)
-            && self.keyring.knows(&kid)
+        if let Some(known) = self.verified.get(&key)
+            && self.keyring.knows(&known.kid)
         {
             return Ok(Some(known));
         }
@@ -103,9 +102,10 @@ impl Tokens {
         let genuine = Arc::new(Genuine {
             claims: *claims,
             reference: TokenRef { jti, agent_id },
+            kid,
         });
         if !genuine.is_expired(self.clock.now()) {
-            self.verified.insert(key, (kid, Arc::clone(&genuine)));
+            self.verified.insert(key, Arc::clone(&genuine));
         }
         Ok(Some(genuine))
     }
@@ -127,11 +127,17 @@ impl Tokens {
         if references.is_empty() {
             return Ok(tokens.map(|_| None));
         }
-        let mut standings = self.store.standing(&references).await?.into_iter();
+        let standings = self.store.standing(&references).await?;
+        // Another process may have revoked the key of a token that was verified just now.
+        let known = self.keyring.version();
+        if standings.iter().any(|one| one.keys_version != known) {
+            self.keys.follow().await?;
+        }
+        let mut standings = standings.into_iter();
         Ok(tokens.map(|token| {
             let (token, standing) = (token?, standings.next()?);
             let lives = token.verdict(&standing, now) == TokenVerdict::Active;
-            lives.then(|| Living {
+            (lives && self.keyring.knows(&token.kid)).then(|| Living {
                 token,
                 org_id: standing.org_id.unwrap_or_default(),
             })

@@ -216,6 +216,7 @@ impl<'a> Part<'a> {
             batch: Batch {
                 id: whole.id,
                 now: whole.now,
+                keys_version: whole.keys_version,
                 grants,
             },
             out,

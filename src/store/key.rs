@@ -72,6 +72,16 @@ pub struct KeyRecord {
     pub seal: Option<Vec<u8>>,
 }
 
+/// All signing keys of a store, as one statement read them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKeys {
+    /// The keys' version. Each change of a key raises it, except changes by a release that does not
+    /// know it.
+    pub version: i64,
+    /// The keys, oldest first.
+    pub keys: Vec<KeyRecord>,
+}
+
 /// A key of the store itself, sealed. `purpose` says what the key is for (`tag`, `code`,
 /// `log`).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -64,7 +64,7 @@ pub(crate) use error::LockedElsewhere;
 pub use error::{OpenError, StoreError};
 pub use holders::ScopeHolders;
 pub use journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
-pub use key::{KeyRecord, KeyState, Sealed, StoreKey};
+pub use key::{KeyRecord, KeyState, Sealed, StoreKey, StoredKeys};
 pub use log::{LogAppend, LogEntry, LogEntryKind, LogHead, LogNode};
 pub use records::Records;
 pub use reply::{REPLY_TTL, ReplyPlace, ReplyRecord};
@@ -81,8 +81,8 @@ pub use token::{
 pub use usage::AgentUsage;
 pub(crate) use usage::USAGE_DAYS;
 pub use write::{
-    AgentChange, Change, CommitCondition, CredentialChange, KeyChange, LogChange, Outcome, Retires,
-    ScopeChange, TokenChange, Write,
+    AgentChange, Change, CommitCondition, CredentialChange, KeyChange, KeyReplacement, LogChange,
+    Outcome, Retires, ScopeChange, TokenChange, Write,
 };
 pub(crate) use write::{RefusedRequests, UsageChange};
 

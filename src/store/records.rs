@@ -24,7 +24,7 @@ use super::credential::ReadCredentials;
 use super::error::StoreError;
 use super::holders::ReadHolders;
 use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
-use super::key::{KeyRecord, StoreKey};
+use super::key::{StoreKey, StoredKeys};
 use super::lane_use::LaneUse;
 use super::log::{LogEntry, LogEntryKind, LogHead};
 use super::org::ReadOrgs;
@@ -256,8 +256,11 @@ pub trait ReadLog: Send + Sync {
 /// Signing keys and the keys of the store itself.
 #[async_trait]
 pub trait ReadKeys: Send + Sync {
-    /// All signing keys, oldest first.
-    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
+    /// All signing keys, oldest first, and their version.
+    async fn keys(&self) -> Result<StoredKeys, StoreError>;
+
+    /// The version of the signing keys.
+    async fn keys_version(&self) -> Result<i64, StoreError>;
 
     /// All keys of the store itself.
     async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError>;

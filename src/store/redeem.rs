@@ -109,6 +109,7 @@ impl<'a> Entitled<'a> {
             batch: Batch {
                 id: whole.id,
                 now: whole.now,
+                keys_version: whole.keys_version,
                 grants,
             },
             kept,

@@ -157,6 +157,7 @@ impl Store for Scripted {
                 agent: None,
                 org_id: None,
                 expires_at: None,
+                keys_version: 0,
             })
             .collect())
     }
@@ -294,6 +295,6 @@ pub(super) mod samples {
             jti,
         )
         .unwrap();
-        Batch::of(BatchId(Uuid::from_u128(id)), Moment(0), Arc::new(grant))
+        Batch::of(BatchId(Uuid::from_u128(id)), Moment(0), 0, Arc::new(grant))
     }
 }

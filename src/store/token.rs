@@ -51,16 +51,20 @@ pub struct Batch {
     /// that is not the store's. A store with a clock of its
     /// own takes the smaller of the two as `iat`, and counts in the month that its own clock shows.
     pub now: Moment,
+    /// The version of the signing keys that this process knows. If the store has another one,
+    /// nothing is counted: no token may be signed with keys that are not the store's any more.
+    pub keys_version: i64,
     /// The decided grants, at most [`MAX_BATCH`].
     pub grants: Vec<Arc<Grant>>,
 }
 
 impl Batch {
     /// A batch with one grant.
-    pub fn of(id: BatchId, now: Moment, grant: Arc<Grant>) -> Self {
+    pub fn of(id: BatchId, now: Moment, keys_version: i64, grant: Arc<Grant>) -> Self {
         Self {
             id,
             now,
+            keys_version,
             grants: vec![grant],
         }
     }
@@ -71,7 +75,8 @@ impl Batch {
 pub enum Verdict {
     /// Counted and recorded.
     Counted(Receipt),
-    /// The agent or the catalogue changed since the decision: decide again on fresh rows.
+    /// The agent, the catalogue or the signing keys changed since the decision: decide again on
+    /// fresh rows.
     Stale,
     /// The month's tokens are used up. Nothing was counted.
     QuotaReached,
@@ -167,4 +172,7 @@ pub struct Standing {
     pub org_id: Option<OrgId>,
     /// When the agent expires, and its tokens with it; `None` means never.
     pub expires_at: Option<Timestamp>,
+    /// The version of the store's signing keys. A process that knows another one cannot tell
+    /// whether the key that signed the token is still a key of the store.
+    pub keys_version: i64,
 }

@@ -119,6 +119,25 @@ fn the_first_key_signs_at_once_and_the_next_is_announced() {
     let listed = home.json(&["key", "list"]);
     assert_eq!(listed.as_array().unwrap().len(), 2);
     assert!(listed.as_array().unwrap().contains(&next));
+    let kid = next["kid"].as_str().unwrap();
+    home.run(&["key", "rotate"])
+        .refused(1, &format!("key {kid} is announced already"));
+    assert_eq!(home.json(&["key", "rotate", "--now"])["kid"], next["kid"]);
+}
+
+#[test]
+fn a_key_is_revoked_with_a_word_about_who_learns_it_later() {
+    let home = Home::new();
+    let first = home.json(&["key", "rotate"]);
+    home.run(&["key", "rotate", "--revoke"]).refused(2, "--now");
+    let revoked = home.run(&["key", "rotate", "--now", "--revoke", "--json"]);
+    assert!(revoked.stderr.contains("JWKS"), "{}", revoked.stderr);
+    let listed = home.json(&["key", "list"]);
+    let [only] = listed.as_array().unwrap().as_slice() else {
+        panic!("{listed}");
+    };
+    assert_eq!(only["state"], "signing");
+    assert_ne!(only["kid"], first["kid"]);
 }
 
 #[test]

@@ -42,9 +42,10 @@ impl Event {
             Self::ScopeAdded { scope, .. }
             | Self::ScopeChanged { scope, .. }
             | Self::ScopeDeleted { scope, .. } => scope.to_string(),
-            Self::KeyAnnounced(kid) | Self::KeyActivated(kid) | Self::KeyRemoved(kid) => {
-                kid.0.clone()
-            }
+            Self::KeyAnnounced(kid)
+            | Self::KeyActivated(kid)
+            | Self::KeyRemoved(kid)
+            | Self::KeyRevoked(kid) => kid.0.clone(),
             Self::StoreKeyCreated { purpose, .. } => purpose.clone(),
             _ => String::new(),
         }

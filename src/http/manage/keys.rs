@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use crate::api::keys::KeyJson;
+use crate::domain::act::ChangeReason;
 use crate::domain::rejection::Rejection;
 use crate::http::error::Failure;
 use crate::http::state::State;
+use crate::service::key_rotation::RotationMode;
 use crate::service::manage::view::KeyView;
 
-use super::agent_changes::ActionBody;
 use super::answer::Reply;
 use super::authority::demand_reach_over_all;
+use super::body::body;
 use super::call::{Call, WriteCall};
 use super::fields::{Fields, Input};
 use super::page::{MAX_PAGE, Page};
@@ -24,29 +26,55 @@ pub(super) async fn list_keys(state: Arc<State>, call: Call<()>) -> Result<Page<
     Ok(Page::new(keys.collect(), MAX_PAGE, None))
 }
 
-/// Why a new key is made.
-pub(super) struct KeyRotation(ActionBody);
-
-impl Input for KeyRotation {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.action_body().map(Self)
+body! {
+    /// How the keys are rotated.
+    struct KeyRotationBody {
+        /// Whether the new key signs at once. If a key is announced, that one does.
+        optional now("now"): bool,
+        /// Whether the keys that have signed so far are gone at once and their tokens dead. Needs `now`.
+        optional revoke("revoke"): bool,
+        /// Why it is done: 1 to 200 characters, which stand in the event.
+        optional reason("reason"): ChangeReason,
     }
 }
 
-/// Announces a new key, which signs once it was published long enough. A dry run shows a key as it
-/// would be announced now; no server ever has that key.
+/// How the keys are rotated, and why.
+pub(super) struct KeyRotation {
+    rotation: RotationMode,
+    reason: Option<ChangeReason>,
+}
+
+impl Input for KeyRotation {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let body: KeyRotationBody = fields.action_body()?;
+        let rotation = RotationMode::of(
+            body.now.unwrap_or_default(),
+            body.revoke.unwrap_or_default(),
+        );
+        if rotation.is_none() {
+            fields.note("/revoke", RotationMode::RULE);
+        }
+        Some(Self {
+            rotation: rotation?,
+            reason: body.reason,
+        })
+    }
+}
+
+/// Announces a new key, which signs once it was published long enough, or replaces the key that signs
+/// at once. A dry run shows the key as it would be now; if it is a new one, no server ever has it.
 pub(super) async fn rotate_keys(
     state: Arc<State>,
     call: WriteCall<KeyRotation>,
 ) -> Result<Reply<KeyJson>, Failure> {
     demand_reach_over_all(&call.caller)?;
-    let act = call.act(&state, call.input.0.reason.as_ref());
+    let act = call.act(&state, call.input.reason.as_ref());
     let request = call.request(&act);
     request.demand(None).map_err(Rejection::from)?;
     let key = if request.is_dry_run() {
-        state.keys.draft().await?
+        state.keys.draft(call.input.rotation).await?
     } else {
-        state.keys.rotate(&act).await?
+        state.keys.rotate(call.input.rotation, &act).await?
     };
     Ok(Reply::ok(KeyView::from(&key).into()))
 }

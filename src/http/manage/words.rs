@@ -202,9 +202,13 @@ pub(super) const LIST_KEYS: Words = Words {
 pub(super) const ROTATE_KEYS: Words = Words {
     operation_id: "rotateKeys",
     tag: ApiTag::Keys,
-    summary: "Announce a new signing key",
-    description: "It signs once it was published long enough. A dry run shows a key that no server ever has.",
-    reply: "The new key.",
+    summary: "Rotate the signing keys",
+    description: "Announces a new key, which signs once it was published long enough. While a key is announced, that is refused. \
+        With `now`, the announced key signs at once; without one, a new key does. With `now` and `revoke`, the keys that have \
+        signed so far leave the JWKS, and on the next request to any server all tokens that they signed are dead: for a \
+        key that leaked. Verifiers learn it when they read the JWKS again, after up to a day. A dry run of a new key shows a key \
+        that no server ever has.",
+    reply: "The key that signs next.",
 };
 
 /// `GET /api/v1/scopes`.

@@ -155,6 +155,7 @@ mod tests {
         let ask = Batch {
             id: BatchId(Uuid::nil()),
             now: Moment(0),
+            keys_version: 0,
             grants: vec![],
         };
         assert!(

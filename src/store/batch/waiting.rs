@@ -68,7 +68,8 @@ pub(super) fn last_deadline<Ask, Answer>(waiting: &[Waiting<Ask, Answer>]) -> In
 }
 
 /// All waiting requests as one batch, with the first request's id and the latest clock with which no
-/// token outlives its agent.
+/// token outlives its agent. Its version of the keys is the latest one: a process signs with the
+/// keys that it knows when it signs, and these are never older.
 pub(super) fn merge(waiting: &[Waiting<Batch, Vec<Verdict>>]) -> Option<Batch> {
     let first = waiting.first()?;
     let grants: Vec<_> = waiting
@@ -78,9 +79,11 @@ pub(super) fn merge(waiting: &[Waiting<Batch, Vec<Verdict>>]) -> Option<Batch> {
     let now = waiting.iter().map(|w| w.ask.now).max()?;
     let latest = grants.iter().filter_map(|grant| grant.latest_iat()).min();
     let now = latest.map_or(now, |latest| now.min(latest.into()));
+    let keys_version = waiting.iter().map(|w| w.ask.keys_version).max()?;
     Some(Batch {
         id: first.ask.id,
         now,
+        keys_version,
         grants,
     })
 }

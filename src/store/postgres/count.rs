@@ -26,7 +26,7 @@ use crate::store::token::Batch;
 ///   counted only if the database holds the credentials with which the agent authenticated: a
 ///   cached secret that the database does not hold opens nothing, whatever version its row has. If
 ///   tokens are recorded by rows of terms, and these rows changed since this process read them,
-///   nothing is counted.
+///   nothing is counted. The same holds for the signing keys.
 /// - `updated` counts the slots whose counters exist. `greatest` prevents a lowered limit from
 ///   reducing the counter. Neither side can overflow, because 0 <= used and 0 <= ceiling. An update
 ///   costs less of the database's log than `on conflict`, which logs the lock of each row as well,
@@ -69,6 +69,7 @@ const COUNT: &str = "
                 and (c.expires_at is null or c.expires_at > p.at)
           )
           and ($14::bigint is null or $14 = (select version from revision where name = 'terms'))
+          and $17 = (select version from revision where name = 'keys')
         order by s.slot
     ),
     updated as (
@@ -156,6 +157,7 @@ pub(super) async fn count(
         .bind(terms.number())
         .bind(&requests)
         .bind(&sources)
+        .bind(batch.keys_version)
         .fetch_all(conn)
         .await?;
     let counted = |(slot, granted, epoch, iat, used)| Counted {

@@ -42,6 +42,7 @@ const COUNT_ONE: &str = "
                 and (c.expires_at is null or c.expires_at > p.at)
           )
           and ($9::bigint is null or $9 = (select version from revision where name = 'terms'))
+          and $15 = (select version from revision where name = 'keys')
         returning a.epoch, p.at, p.iat, q.used
     ),
     entered as (
@@ -86,6 +87,7 @@ pub(super) async fn count_one(
         .bind(term_id)
         .bind(grant.source().map(EventSource::to_bytes))
         .bind(inline)
+        .bind(batch.keys_version)
         .fetch_all(conn)
         .await?;
     Ok(rows.first().map(|(epoch, iat, used)| Counted {

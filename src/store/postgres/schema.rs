@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 16] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 17] = [
     (
         1,
         "initial",
@@ -89,6 +89,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 16] = [
         16,
         "credential",
         include_str!("../../../migrations/postgres/0016_credential.sql"),
+    ),
+    (
+        17,
+        "keys_revision",
+        include_str!("../../../migrations/postgres/0017_keys_revision.sql"),
     ),
 ];
 

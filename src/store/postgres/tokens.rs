@@ -23,7 +23,8 @@ pub(super) async fn standing(
     let jtis: Vec<Uuid> = tokens.iter().map(|t| t.jti.0).collect();
     let ids: Vec<&str> = tokens.iter().map(|t| t.agent_id.as_str()).collect();
     let rows: Vec<StandingColumns> = sqlx::query_as(
-        "select r.jti is not null, a.status, a.epoch, a.expires_at, a.org_id
+        "select r.jti is not null, a.status, a.epoch, a.expires_at, a.org_id,
+                (select version from revision where name = 'keys')
          from unnest($1::uuid[], $2::text[]) with ordinality as t (jti, agent_id, place)
          left join revoked_token r on r.jti = t.jti
          left join agent a on a.agent_id = t.agent_id
@@ -51,10 +52,11 @@ type StandingColumns = (
     Option<i64>,
     Option<i64>,
     Option<String>,
+    i64,
 );
 
 fn standing_row(
-    (revoked, status, epoch, expires_at, org_id): StandingColumns,
+    (revoked, status, epoch, expires_at, org_id, keys_version): StandingColumns,
 ) -> sqlx::Result<Standing> {
     let status = status
         .as_deref()
@@ -70,5 +72,6 @@ fn standing_row(
             .transpose()
             .map_err(broken)?,
         expires_at: expires_at.map(Timestamp),
+        keys_version,
     })
 }

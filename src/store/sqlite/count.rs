@@ -39,7 +39,7 @@ const LOOK_PARAMETERS: usize = 4;
 /// decision saw them, and with the month's counter. A slot is counted only if the file holds all
 /// credentials with which the agent authenticated: a cached secret that the file does not hold
 /// opens nothing. If tokens are recorded by rows of terms, and these rows changed since this
-/// process read them, there is no row. `cross join` keeps SQLite from reading all agents for each
+/// process read them, there is no row. The same holds for the signing keys. `cross join` keeps SQLite from reading all agents for each
 /// row.
 ///
 /// The second statement reads the id of the newest event, from the sequence of all events.
@@ -55,7 +55,8 @@ fn look(size: usize) -> String {
            and s.column4 = (select version from revision where name = 'catalogue')
            and (s.column5 is null
                or c.agent_id = a.agent_id and (c.expires_at is null or c.expires_at > ?))
-           and (select version = ifnull(?, version) from revision where name = 'terms');
+           and (select version = ifnull(?, version) from revision where name = 'terms')
+           and (select version = ? from revision where name = 'keys');
          select seq from sqlite_sequence where name = 'audit_event'"
     )
 }
@@ -166,7 +167,7 @@ impl<'s, 'a> Inquiry<'s, 'a> {
         let rows = left.get(..MAX_ROWS).unwrap_or(left);
         let (size, text) = sql.for_rows(rows.len());
         let filled = values.len() + size * LOOK_PARAMETERS;
-        values.reserve(filled + 3);
+        values.reserve(filled + 4);
         for (place, credential) in rows {
             let slot = self.slots.get(*place);
             values.add(slot.map(|slot| slot.agent_id.as_str()))?;
@@ -179,6 +180,7 @@ impl<'s, 'a> Inquiry<'s, 'a> {
         values.add(now.month().key())?;
         values.add(now.0)?;
         values.add(self.terms.number())?;
+        values.add(self.batch.keys_version)?;
         let (found, newest) = (&mut self.found, &mut self.newest);
         let on_row = |row: &SqliteRow| {
             if row.len() == 1 {

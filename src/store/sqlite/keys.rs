@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::store::error::StoreError;
-use crate::store::key::{KeyRecord, Sealed, StoreKey};
+use crate::store::key::{KeyRecord, Sealed, StoreKey, StoredKeys};
 use crate::store::records::ReadKeys;
 use crate::store::row::KeyRow;
 
@@ -15,8 +15,12 @@ use super::open::SqliteStore;
 
 #[async_trait]
 impl ReadKeys for SqliteStore {
-    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+    async fn keys(&self) -> Result<StoredKeys, StoreError> {
         ask_again!(self.readers, keys).await
+    }
+
+    async fn keys_version(&self) -> Result<i64, StoreError> {
+        ask_again!(self.readers, keys_version).await
     }
 
     async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
@@ -24,16 +28,34 @@ impl ReadKeys for SqliteStore {
     }
 }
 
-pub(super) async fn keys(conn: &mut SqliteConnection) -> sqlx::Result<Vec<KeyRecord>> {
+/// All keys and their version, from one statement.
+pub(super) async fn keys(conn: &mut SqliteConnection) -> sqlx::Result<StoredKeys> {
     let rows = sqlx::query(
-        "select kid, public_jwk, private_key, state, announced_at, signs_from, signs_until, published_until,
-                seal
-         from signing_key
-         order by announced_at, kid",
+        "select r.version, k.kid, k.public_jwk, k.private_key, k.state, k.announced_at, k.signs_from, k.signs_until,
+                k.published_until, k.seal
+         from revision r
+         left join signing_key k on true
+         where r.name = 'keys'
+         order by k.announced_at, k.kid",
     )
     .fetch_all(conn)
     .await?;
-    rows.iter().map(key_row).collect()
+    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let is_key = |row: &&SqliteRow| !matches!(row.try_get::<Option<&str>, _>("kid"), Ok(None));
+    Ok(StoredKeys {
+        version: first.try_get("version")?,
+        keys: rows
+            .iter()
+            .filter(is_key)
+            .map(key_row)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+pub(super) async fn keys_version(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select version from revision where name = 'keys'")
+        .fetch_one(conn)
+        .await
 }
 
 pub(super) async fn store_keys(conn: &mut SqliteConnection) -> sqlx::Result<Vec<StoreKey>> {

@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 16] = [
+const MIGRATIONS: [(i64, &str, &str); 17] = [
     (
         1,
         "initial",
@@ -86,6 +86,11 @@ const MIGRATIONS: [(i64, &str, &str); 16] = [
         16,
         "credential",
         include_str!("../../../migrations/sqlite/0016_credential.sql"),
+    ),
+    (
+        17,
+        "keys_revision",
+        include_str!("../../../migrations/sqlite/0017_keys_revision.sql"),
     ),
 ];
 

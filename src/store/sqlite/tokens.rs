@@ -26,7 +26,8 @@ pub(super) async fn standing(
         .map(|t| (t.jti.0.simple().to_string(), t.agent_id.as_str()))
         .collect();
     let rows: Vec<StandingColumns> = sqlx::query_as(
-        "select r.jti is not null, a.status, a.epoch, a.expires_at, a.org_id
+        "select r.jti is not null, a.status, a.epoch, a.expires_at, a.org_id,
+                (select version from revision where name = 'keys')
          from json_each(?1) t
          left join revoked_token r on r.jti = unhex(t.value ->> 0)
          left join agent a on a.agent_id = t.value ->> 1
@@ -59,10 +60,11 @@ type StandingColumns = (
     Option<i64>,
     Option<i64>,
     Option<String>,
+    i64,
 );
 
 fn standing_row(
-    (revoked, status, epoch, expires_at, org_id): StandingColumns,
+    (revoked, status, epoch, expires_at, org_id, keys_version): StandingColumns,
 ) -> sqlx::Result<Standing> {
     let status = status
         .as_deref()
@@ -78,5 +80,6 @@ fn standing_row(
             .transpose()
             .map_err(broken)?,
         expires_at: expires_at.map(Timestamp),
+        keys_version,
     })
 }

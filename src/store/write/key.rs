@@ -13,6 +13,17 @@ pub enum KeyChange {
     /// A new signing key. `Conflict` if the kid is known, or if the key is to sign at once and
     /// another key signs already.
     Insert(Box<KeyRecord>),
+    /// A new signing key that is announced. `Conflict` if the kid is known, or if the keys have
+    /// another version.
+    Announce {
+        /// The key.
+        key: Box<KeyRecord>,
+        /// The version of the keys for which this was decided.
+        keys_version: i64,
+    },
+    /// A key signs at once. `Conflict` if the keys have another version or other states than it was
+    /// decided for.
+    Replace(Box<KeyReplacement>),
     /// Announced → signing, and the key that signed → retiring, both or neither (compare-and-set).
     /// `Conflict` if either key is no longer in its expected state.
     Activate {
@@ -40,17 +51,51 @@ pub struct Retires {
     pub seal: Vec<u8>,
 }
 
+/// A key that signs at once, and what becomes of the keys before it.
+#[derive(Debug, Clone)]
+pub struct KeyReplacement {
+    /// The version of the keys for which this was decided.
+    pub keys_version: i64,
+    /// The key that signs from now on.
+    pub key: KeyRecord,
+    /// Whether this key is an announced one of the store. Otherwise it is new.
+    pub was_announced: bool,
+    /// The key that signs now and retires; `None` if no key signs or if that key is revoked.
+    pub retires: Option<Retires>,
+    /// Until when the retiring key stays published.
+    pub published_until: Timestamp,
+    /// The keys that are revoked: they are gone at once, and all their tokens are dead.
+    pub revokes: Vec<Kid>,
+}
+
+impl KeyReplacement {
+    /// A new key is announced and activated in one commit.
+    fn events(&self) -> Vec<Event> {
+        let kid = &self.key.kid;
+        let announced = (!self.was_announced).then(|| Event::KeyAnnounced(kid.clone()));
+        let revoked = self.revokes.iter().cloned().map(Event::KeyRevoked);
+        let activated = Event::KeyActivated(kid.clone());
+        announced
+            .into_iter()
+            .chain([activated])
+            .chain(revoked)
+            .collect()
+    }
+}
+
 impl KeyChange {
-    /// The audit event of the change.
-    pub(super) fn event(&self) -> Event {
-        match self {
-            Self::Insert(key) => Event::KeyAnnounced(key.kid.clone()),
+    /// The audit events of the change.
+    pub(super) fn events(&self) -> Vec<Event> {
+        let one = match self {
+            Self::Insert(key) | Self::Announce { key, .. } => Event::KeyAnnounced(key.kid.clone()),
+            Self::Replace(replacement) => return replacement.events(),
             Self::Activate { kid, .. } => Event::KeyActivated(kid.clone()),
             Self::Remove(kid) => Event::KeyRemoved(kid.clone()),
             Self::InsertStoreKey(key) => Event::StoreKeyCreated {
                 purpose: key.purpose.clone(),
                 key_id: Some(key.key_id.clone()),
             },
-        }
+        };
+        vec![one]
     }
 }

@@ -27,7 +27,7 @@ pub use agent::AgentChange;
 pub use condition::CommitCondition;
 pub(in crate::store) use condition::{RowLock, failed, row_locks};
 pub use credential::CredentialChange;
-pub use key::{KeyChange, Retires};
+pub use key::{KeyChange, KeyReplacement, Retires};
 pub use log::LogChange;
 pub use outcome::Outcome;
 pub(in crate::store) use outcome::{Kill, transition};
@@ -151,7 +151,7 @@ impl Change {
             Self::Credential(change) => return change.events(previous),
             Self::Token(change) => change.event(),
             Self::Scope(change) => change.event(previous),
-            Self::Key(change) => change.event(),
+            Self::Key(change) => return change.events(),
             Self::Log(change) => return Vec::from_iter(change.event()),
             Self::Refusals(refused) => refused.event(),
             Self::Usage(change) => return Vec::from_iter(change.event()),
@@ -305,7 +305,19 @@ mod tests {
                 overlap: 0,
                 max_live: 2,
             }),
-            Change::Key(KeyChange::Insert(Box::new(key))),
+            Change::Key(KeyChange::Insert(Box::new(key.clone()))),
+            Change::Key(KeyChange::Announce {
+                key: Box::new(key.clone()),
+                keys_version: 0,
+            }),
+            Change::Key(KeyChange::Replace(Box::new(KeyReplacement {
+                keys_version: 0,
+                key,
+                was_announced: false,
+                retires: None,
+                published_until: Timestamp(0),
+                revokes: vec![Kid("old".to_owned())],
+            }))),
             Change::Key(KeyChange::Activate {
                 kid: Kid("k".to_owned()),
                 seal: secret.as_bytes().to_vec(),

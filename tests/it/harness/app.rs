@@ -536,7 +536,7 @@ fn listen(router: axum::Router) -> SocketAddr {
 /// long.
 async fn plant_signing_key(opened: &Opened) {
     static KEY: OnceLock<GeneratedKey> = OnceLock::new();
-    if !opened.records.keys().await.unwrap().is_empty() {
+    if !opened.records.keys().await.unwrap().keys.is_empty() {
         return;
     }
     let key = KEY.get_or_init(|| generate(RsaBits::B2048).unwrap());

@@ -4,6 +4,7 @@
 use sealwright::testing::clock::Clock as _;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::service::clock::measure_clock;
+use sealwright::testing::service::key_rotation::RotationMode;
 
 use super::introspect::INACTIVE;
 use crate::harness::app::{NOW, TestApp, claims};
@@ -146,7 +147,7 @@ async fn a_key_announced_by_a_wrong_clock_signs_at_its_time() {
         let announced = wrong
             .opened
             .keys
-            .rotate(&wrong.opened.operator())
+            .rotate(RotationMode::Announce, &wrong.opened.operator())
             .await
             .unwrap();
         let wait = right.config.keys.announce_seconds;
@@ -225,7 +226,7 @@ async fn a_minute_with_a_clock_a_day_ahead_takes_nothing_away() {
     let announced = app
         .opened
         .keys
-        .rotate(&app.opened.operator())
+        .rotate(RotationMode::Announce, &app.opened.operator())
         .await
         .unwrap();
     let signing = || database.texts("select kid from signing_key where state = 'signing'");

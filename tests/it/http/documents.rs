@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use sealwright::testing::service::key_rotation::RotationMode;
 use serde_json::{Value, json};
 
 use super::on_both;
@@ -64,7 +65,7 @@ async fn the_key_set_holds_public_rsa_members_only(app: &TestApp<'_>) {
             0 => drop(
                 app.opened
                     .keys
-                    .rotate(&app.opened.operator())
+                    .rotate(RotationMode::Announce, &app.opened.operator())
                     .await
                     .unwrap(),
             ),
@@ -89,7 +90,7 @@ async fn a_new_key_is_published_before_it_signs_and_until_its_last_token_has_exp
     let added = app
         .opened
         .keys
-        .rotate(&app.opened.operator())
+        .rotate(RotationMode::Announce, &app.opened.operator())
         .await
         .unwrap();
     assert!(keys(app).await.iter().any(|key| key["kid"] == added.kid.0));
@@ -117,7 +118,7 @@ async fn another_process_knows_a_new_key_by_its_tokens(app: &TestApp<'_>) {
     other
         .opened
         .keys
-        .rotate(&app.opened.operator())
+        .rotate(RotationMode::Announce, &app.opened.operator())
         .await
         .unwrap();
     app.clock.advance(360);

@@ -99,7 +99,7 @@ fn jwk_of(pair: &KeyPair) -> String {
 
 impl Forge {
     async fn open(app: &TestApp<'_>, agent: &Agent, genuine: &str) -> Self {
-        let records = app.opened.records.keys().await.unwrap();
+        let records = app.opened.records.keys().await.unwrap().keys;
         let record = records
             .into_iter()
             .find(|k| k.state == KeyState::Signing)

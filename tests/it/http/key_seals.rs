@@ -2,6 +2,7 @@
 //! older release, which may.
 
 use sealwright::testing::keys::algorithm::{RsaBits, generate};
+use sealwright::testing::service::key_rotation::RotationMode;
 use sealwright::testing::store::{Change, KeyChange, KeyRecord, KeyState, Write};
 use serde_json::json;
 
@@ -58,7 +59,7 @@ async fn rotated<'a>(app: &TestApp<'a>, agent: &Agent) -> (TestApp<'a>, String) 
     process
         .opened
         .keys
-        .rotate(&app.opened.operator())
+        .rotate(RotationMode::Announce, &app.opened.operator())
         .await
         .unwrap();
     let old = process.token(agent).await;
@@ -143,7 +144,7 @@ async fn an_announced_key_whose_times_were_changed_is_refused(app: &TestApp<'_>)
     let added = app
         .opened
         .keys
-        .rotate(&app.opened.operator())
+        .rotate(RotationMode::Announce, &app.opened.operator())
         .await
         .unwrap()
         .kid
@@ -236,7 +237,7 @@ async fn a_move_that_an_older_release_makes_beside_this_one_counts(app: &TestApp
     let added = app
         .opened
         .keys
-        .rotate(&app.opened.operator())
+        .rotate(RotationMode::Announce, &app.opened.operator())
         .await
         .unwrap()
         .kid

@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sealwright::testing::keys::algorithm::{PrivateKey, RsaBits, generate};
+use sealwright::testing::service::key_rotation::RotationMode;
 use serde_json::{Value, json};
 
 use super::on_both;
@@ -28,7 +29,7 @@ async fn the_keys_and_their_times_are_listed_for_an_administrator(app: &TestApp<
     app.clock.advance(1);
     app.opened
         .keys
-        .rotate(&app.opened.operator())
+        .rotate(RotationMode::Announce, &app.opened.operator())
         .await
         .unwrap();
     let page = app.get_as(&bearer(&token), KEYS).await.json();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealwright::testing::app::loops;
+use sealwright::testing::service::key_rotation::RotationMode;
 use sealwright::testing::tasks::Loop;
 
 use super::on_both;
@@ -181,7 +182,7 @@ async fn the_gauges_tell_what_the_process_has_in_memory(app: &TestApp<'_>) {
     assert!(open("idle") + open("used") >= 1.0, "{text}");
     app.opened
         .keys
-        .rotate(&app.opened.operator())
+        .rotate(RotationMode::Announce, &app.opened.operator())
         .await
         .unwrap();
     (loops[turn].step)().await;

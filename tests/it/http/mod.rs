@@ -39,6 +39,7 @@ mod hostile;
 mod idempotency;
 mod imports;
 mod introspect;
+mod key_rotation;
 mod key_seals;
 mod keyed;
 mod keys;

@@ -3,6 +3,7 @@
 //! revoked token is active anywhere, no code is valid twice, no key signs before its time, no token
 //! has an `iat` in the future.
 
+use sealwright::testing::service::key_rotation::RotationMode;
 use serde_json::Value;
 
 use super::airisk::{CALLBACK, agent_for, code, exchange_at};
@@ -150,7 +151,7 @@ async fn ten_minutes(first: i64, second: i64) {
     let announced = two
         .opened
         .keys
-        .rotate(&two.opened.operator())
+        .rotate(RotationMode::Announce, &two.opened.operator())
         .await
         .unwrap();
     for step in 0..30 {

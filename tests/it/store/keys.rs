@@ -1,12 +1,16 @@
 //! Signing keys, and the store's own keys.
 
-use sealwright::testing::domain::id::Kid;
+use sealwright::testing::domain::id::{BatchId, Kid};
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::store::{
-    Change, KeyChange, KeyRecord, KeyState, Outcome, Retires, Sealed, StoreKey,
+    Batch, Change, KeyChange, KeyRecord, KeyReplacement, KeyState, Outcome, Retires, Sealed,
+    StoreKey,
 };
 
-use super::kit::{NOW, commit, commit_at};
+use super::kit::{
+    NOW, Seen, batch, code, commit, commit_at, count, create, exchange, grants, jti, send, token,
+    used, uuid,
+};
 use super::on_both;
 use crate::harness::database::Database;
 
@@ -17,6 +21,10 @@ on_both! {
     an_activation_that_no_longer_fits_changes_nothing,
     two_servers_that_start_at_once_agree_on_one_key,
     a_purpose_has_one_store_key,
+    a_change_of_the_keys_raises_their_version,
+    nothing_is_counted_for_other_keys_than_the_stores,
+    a_change_that_was_decided_for_other_keys_changes_nothing,
+    a_key_that_signs_at_once_takes_the_place_of_others,
 }
 
 fn key(kid: &str, state: KeyState, announced_at: i64) -> KeyRecord {
@@ -58,7 +66,7 @@ async fn keys_are_read_back_oldest_first(db: &Database) {
     for key in [&new, &old] {
         assert_eq!(commit(&*store, insertion(key)).await, Outcome::Applied);
     }
-    assert_eq!(store.keys().await.unwrap(), [old, new]);
+    assert_eq!(store.keys().await.unwrap().keys, [old, new]);
     assert_eq!(
         db.texts("select kind || ' ' || detail from audit_event order by id")
             .await,
@@ -82,14 +90,14 @@ async fn at_most_one_key_signs(db: &Database) {
         commit(&*store, insertion(&key("one", KeyState::Announced, 5))).await,
         Outcome::Conflict
     );
-    assert_eq!(store.keys().await.unwrap(), [signing]);
+    assert_eq!(store.keys().await.unwrap().keys, [signing]);
     assert_eq!(db.number("select count(*) from audit_event").await, 1);
 }
 
 async fn a_key_goes_from_announced_to_signing_to_retiring_to_gone(db: &Database) {
     let store = db.open().await;
     let stands = async || {
-        let keys = store.keys().await.unwrap();
+        let keys = store.keys().await.unwrap().keys;
         let stand = |k: &KeyRecord| (k.kid.0.clone(), k.state, k.signs_until, k.published_until);
         keys.iter().map(stand).collect::<Vec<_>>()
     };
@@ -125,6 +133,7 @@ async fn a_key_goes_from_announced_to_signing_to_retiring_to_gone(db: &Database)
         .keys()
         .await
         .unwrap()
+        .keys
         .into_iter()
         .filter_map(|key| key.seal)
         .collect();
@@ -157,7 +166,7 @@ async fn an_activation_that_no_longer_fits_changes_nothing(db: &Database) {
     ] {
         assert_eq!(commit(&*store, insertion(&new)).await, Outcome::Applied);
     }
-    let before = store.keys().await.unwrap();
+    let before = store.keys().await.unwrap().keys;
     for (kid, retires) in [
         ("next", None),
         ("next", Some("gone")),
@@ -172,7 +181,7 @@ async fn an_activation_that_no_longer_fits_changes_nothing(db: &Database) {
             Outcome::Conflict
         );
     }
-    assert_eq!(store.keys().await.unwrap(), before);
+    assert_eq!(store.keys().await.unwrap().keys, before);
 }
 
 async fn two_servers_that_start_at_once_agree_on_one_key(db: &Database) {
@@ -189,7 +198,7 @@ async fn two_servers_that_start_at_once_agree_on_one_key(db: &Database) {
     for kid in ["c", "d"] {
         commit(&*one, insertion(&key(kid, KeyState::Announced, NOW.0))).await;
     }
-    let signs = one.keys().await.unwrap().remove(0).kid.0;
+    let signs = one.keys().await.unwrap().keys.remove(0).kid.0;
     let outcomes: [Outcome; 2] = tokio::join!(
         commit(&*one, activation("c", Some(&signs))),
         commit(&*other, activation("d", Some(&signs)))
@@ -241,4 +250,157 @@ async fn a_purpose_has_one_store_key(db: &Database) {
         store.store_keys().await.unwrap(),
         [key("code", "0"), key("tag", "0")]
     );
+}
+
+fn announcement(key: &KeyRecord, keys_version: i64) -> Change {
+    let key = Box::new(key.clone());
+    Change::Key(KeyChange::Announce { key, keys_version })
+}
+
+async fn a_change_of_the_keys_raises_their_version(db: &Database) {
+    let store = db.open().await;
+    let mut versions = vec![store.keys().await.unwrap().version];
+    assert_eq!((versions[0], store.keys_version().await.unwrap()), (0, 0));
+    for change in [
+        insertion(&key("one", KeyState::Signing, NOW.0)),
+        announcement(&key("two", KeyState::Announced, NOW.0), NOW.0 * 1_000),
+        activation("two", Some("one")),
+        Change::Key(KeyChange::Remove(Kid("one".to_owned()))),
+    ] {
+        assert_eq!(commit(&*store, change).await, Outcome::Applied);
+        versions.push(store.keys().await.unwrap().version);
+        assert_eq!(versions.last(), Some(&store.keys_version().await.unwrap()));
+    }
+    // No store that was set back within the same second gives out a version again.
+    let first = NOW.0 * 1_000;
+    assert_eq!(versions, [0, first, first + 1, first + 2, first + 3]);
+    commit(&*store, insertion(&key("two", KeyState::Signing, NOW.0))).await;
+    assert_eq!(store.keys_version().await.unwrap(), first + 3);
+}
+
+async fn nothing_is_counted_for_other_keys_than_the_stores(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "a").await;
+    commit(&*store, insertion(&key("one", KeyState::Signing, NOW.0))).await;
+    let version = store.keys_version().await.unwrap();
+    let with = |batch: Batch, keys_version| Batch {
+        id: BatchId(uuid(NOW)),
+        keys_version,
+        ..batch
+    };
+    let (presented, mut counted) = (code(), 0);
+    for keys_version in [version - 1, version + 1, 0, version] {
+        let is_known = keys_version == version;
+        for tokens in [1, 3] {
+            // The first token of a month, and a later one, are counted by different statements.
+            for _ in 0..2 {
+                let grants = grants(&*store, "a", tokens, None).await;
+                let seen = send(&*store, &with(batch(grants), keys_version)).await;
+                counted += count(&seen);
+                assert_eq!(count(&seen), if is_known { tokens } else { 0 });
+                assert!(is_known || seen.iter().all(|seen| *seen == Seen::Stale));
+            }
+        }
+        let paid = batch(vec![exchange(&*store, "a", presented, None).await]);
+        let seen = send(&*store, &with(paid, keys_version)).await;
+        counted += count(&seen);
+        assert_eq!(count(&seen), usize::from(is_known));
+    }
+    assert_eq!(used(&*store, "a").await, i64::try_from(counted).ok());
+    let standing = store.standing(&[token(jti(), "a")]).await.unwrap();
+    assert_eq!(standing[0].keys_version, version);
+}
+
+async fn a_change_that_was_decided_for_other_keys_changes_nothing(db: &Database) {
+    let (store, other) = (db.open().await, db.open().await);
+    let (one, two) = (
+        key("one", KeyState::Signing, NOW.0),
+        key("two", KeyState::Announced, NOW.0 + 1),
+    );
+    commit(&*store, insertion(&one)).await;
+    let version = store.keys_version().await.unwrap();
+    let outcomes: [Outcome; 2] = tokio::join!(
+        commit(&*store, announcement(&two, version)),
+        commit(
+            &*other,
+            announcement(&key("three", KeyState::Announced, NOW.0), version)
+        )
+    )
+    .into();
+    assert!(outcomes.contains(&Outcome::Applied) && outcomes.contains(&Outcome::Conflict));
+    let before = store.keys().await.unwrap();
+    for keys_version in [version, before.version + 1] {
+        for change in [
+            announcement(&key("four", KeyState::Announced, NOW.0), keys_version),
+            replacement(
+                &key("four", KeyState::Signing, NOW.0),
+                keys_version,
+                &["one"],
+            ),
+        ] {
+            assert_eq!(commit(&*store, change).await, Outcome::Conflict);
+        }
+    }
+    // A release that does not raise the version changed the keys.
+    for (kid, revokes) in [("two", &[][..]), ("four", &["two"]), ("one", &["one"])] {
+        let change = replacement(&key(kid, KeyState::Signing, NOW.0), before.version, revokes);
+        assert_eq!(commit(&*store, change).await, Outcome::Conflict, "{kid}");
+    }
+    assert_eq!(store.keys().await.unwrap(), before);
+}
+
+/// A new key signs at once; these are revoked.
+fn replacement(key: &KeyRecord, keys_version: i64, revokes: &[&str]) -> Change {
+    Change::Key(KeyChange::Replace(Box::new(KeyReplacement {
+        keys_version,
+        key: key.clone(),
+        was_announced: false,
+        retires: None,
+        published_until: Timestamp(NOW.0 + 90_000),
+        revokes: revokes.iter().map(|kid| Kid((*kid).to_owned())).collect(),
+    })))
+}
+
+async fn a_key_that_signs_at_once_takes_the_place_of_others(db: &Database) {
+    let store = db.open().await;
+    let announced = key("next", KeyState::Announced, NOW.0 + 2);
+    for new in [
+        key("gone", KeyState::Retiring, NOW.0),
+        key("signs", KeyState::Signing, NOW.0 + 1),
+        announced.clone(),
+    ] {
+        assert_eq!(commit(&*store, insertion(&new)).await, Outcome::Applied);
+    }
+    let taken = KeyRecord {
+        state: KeyState::Signing,
+        signs_from: NOW,
+        seal: Some(b"signs".to_vec()),
+        ..announced
+    };
+    let change = KeyReplacement {
+        keys_version: store.keys_version().await.unwrap(),
+        key: taken.clone(),
+        was_announced: true,
+        retires: Some(Retires {
+            kid: Kid("signs".to_owned()),
+            seal: b"retires".to_vec(),
+        }),
+        published_until: Timestamp(NOW.0 + 90_000),
+        revokes: vec![],
+    };
+    let change = Change::Key(KeyChange::Replace(Box::new(change)));
+    assert_eq!(commit(&*store, change).await, Outcome::Applied);
+    let retired = KeyRecord {
+        state: KeyState::Retiring,
+        signs_until: Some(NOW),
+        published_until: Some(Timestamp(NOW.0 + 90_000)),
+        seal: Some(b"retires".to_vec()),
+        ..key("signs", KeyState::Signing, NOW.0 + 1)
+    };
+    let keys = store.keys().await.unwrap();
+    assert_eq!(keys.keys[1..], [retired, taken]);
+    let new = key("new", KeyState::Signing, NOW.0 + 3);
+    let change = replacement(&new, keys.version, &["gone", "signs", "next"]);
+    assert_eq!(commit(&*store, change).await, Outcome::Applied);
+    assert_eq!(store.keys().await.unwrap().keys, [new]);
 }

@@ -224,6 +224,7 @@ pub fn batch_at(now: impl Into<Moment>, grants: Vec<Arc<Grant>>) -> Batch {
     Batch {
         id: BatchId(uuid(NOW)),
         now: now.into(),
+        keys_version: 0,
         grants,
     }
 }

@@ -51,6 +51,7 @@ async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
             agent: active,
             org_id: Some(OrgId::default()),
             expires_at: None,
+            keys_version: 0,
         }]
     );
     assert_eq!(
@@ -66,6 +67,7 @@ async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
                 agent: active,
                 org_id: Some(OrgId::default()),
                 expires_at: None,
+                keys_version: 0,
             }]
         );
     }
@@ -94,6 +96,7 @@ async fn standings_come_in_the_order_asked(db: &Database) {
         org_id: agent.is_some().then(OrgId::default),
         agent,
         expires_at: None,
+        keys_version: 0,
     };
     let (active, suspended) = (
         (AgentStatus::Active, Epoch(0)),

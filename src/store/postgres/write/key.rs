@@ -6,25 +6,51 @@ use sqlx::postgres::PgConnection;
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
 use crate::store::key::{KeyRecord, KeyState, StoreKey};
-use crate::store::write::{KeyChange, Outcome, Retires};
+use crate::store::write::{KeyChange, KeyReplacement, Outcome, Retires};
 
-/// Applies one change.
+/// Applies one change. A change of a signing key raises their version. It takes the version's row
+/// first, so that such changes follow one another.
 pub(super) async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,
     change: &KeyChange,
 ) -> sqlx::Result<Outcome> {
-    match change {
-        KeyChange::Insert(key) => insert_key(conn, key).await,
+    let version = lock_version(conn).await?;
+    let outcome = match change {
+        KeyChange::Insert(key) => insert_key(conn, key).await?,
+        KeyChange::Announce { key, keys_version } if *keys_version == version => {
+            insert_key(conn, key).await?
+        }
+        KeyChange::Replace(replacement) if replacement.keys_version == version => {
+            replace_key(conn, at, replacement).await?
+        }
+        KeyChange::Announce { .. } | KeyChange::Replace(_) => Outcome::Conflict,
         KeyChange::Activate {
             kid,
             seal,
             retires,
             published_until,
-        } => activate_key(conn, at, (kid, seal), retires.as_ref(), *published_until).await,
-        KeyChange::Remove(kid) => remove_key(conn, kid).await,
-        KeyChange::InsertStoreKey(key) => insert_store_key(conn, key).await,
+        } => activate_key(conn, at, (kid, seal), retires.as_ref(), *published_until).await?,
+        KeyChange::Remove(kid) => remove_key(conn, kid).await?,
+        KeyChange::InsertStoreKey(key) => return insert_store_key(conn, key).await,
+    };
+    if outcome == Outcome::Applied {
+        raise_version(conn).await?;
     }
+    Ok(outcome)
+}
+
+async fn lock_version(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select version from revision where name = 'keys' for update")
+        .fetch_one(conn)
+        .await
+}
+
+async fn raise_version(conn: &mut PgConnection) -> sqlx::Result<()> {
+    let sql =
+        "update revision set version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint)
+               where name = 'keys'";
+    sqlx::query(sql).execute(conn).await.map(drop)
 }
 
 async fn insert_key(conn: &mut PgConnection, key: &KeyRecord) -> sqlx::Result<Outcome> {
@@ -58,27 +84,15 @@ async fn activate_key(
     retires: Option<&Retires>,
     published_until: Timestamp,
 ) -> sqlx::Result<Outcome> {
-    let sql = "select kid, state from signing_key order by kid for update";
-    let keys: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut *conn).await?;
-    let signs = keys
-        .iter()
-        .find(|(_, state)| state == KeyState::Signing.as_str())
-        .map(|(kid, _)| kid);
-    let announced = keys
-        .iter()
-        .any(|(k, state)| *k == kid.0 && state == KeyState::Announced.as_str());
-    if !announced || signs != retires.map(|old| &old.kid.0) {
+    let states = key_states(conn).await?;
+    if state_of(&states, kid) != Some(KeyState::Announced.as_str())
+        || signing(&states) != retires.map(|old| old.kid.0.as_str())
+    {
         return Ok(Outcome::Conflict);
     }
-    let sql = "update signing_key set state = 'retiring', signs_until = $1, published_until = $2, seal = $3
-               where state = 'signing'";
-    let old = retires.map(|old| &old.seal);
-    sqlx::query(sql)
-        .bind(at.0)
-        .bind(published_until.0)
-        .bind(old)
-        .execute(&mut *conn)
-        .await?;
+    if let Some(old) = retires {
+        retire_key(conn, at, &old.seal, published_until).await?;
+    }
     let sql = "update signing_key set state = 'signing', seal = $2 where kid = $1";
     sqlx::query(sql)
         .bind(&kid.0)
@@ -86,6 +100,80 @@ async fn activate_key(
         .execute(conn)
         .await?;
     Ok(Outcome::Applied)
+}
+
+/// The id and the state of each key.
+async fn key_states(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, String)>> {
+    let sql = "select kid, state from signing_key order by kid for update";
+    sqlx::query_as(sql).fetch_all(conn).await
+}
+
+fn state_of<'s>(states: &'s [(String, String)], kid: &Kid) -> Option<&'s str> {
+    let found = states.iter().find(|(other, _)| *other == kid.0);
+    found.map(|(_, state)| state.as_str())
+}
+
+fn signing(states: &[(String, String)]) -> Option<&str> {
+    let found = states
+        .iter()
+        .find(|(_, state)| state == KeyState::Signing.as_str());
+    found.map(|(kid, _)| kid.as_str())
+}
+
+/// A release without the version of the keys may have changed them since the decision. So their
+/// states are compared too, before anything is written.
+async fn replace_key(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    replacement: &KeyReplacement,
+) -> sqlx::Result<Outcome> {
+    let states = key_states(conn).await?;
+    let expected = replacement
+        .was_announced
+        .then_some(KeyState::Announced.as_str());
+    let signs = signing(&states);
+    let makes_way = |kid: &str| {
+        let retires = replacement.retires.as_ref().map(|old| &old.kid);
+        replacement
+            .revokes
+            .iter()
+            .chain(retires)
+            .any(|old| old.0 == kid)
+    };
+    if state_of(&states, &replacement.key.kid) != expected || !signs.is_none_or(makes_way) {
+        return Ok(Outcome::Conflict);
+    }
+    let gone = replacement
+        .revokes
+        .iter()
+        .chain(replacement.was_announced.then_some(&replacement.key.kid));
+    let gone: Vec<&str> = gone.map(|kid| kid.0.as_str()).collect();
+    sqlx::query("delete from signing_key where kid = any($1)")
+        .bind(gone)
+        .execute(&mut *conn)
+        .await?;
+    if let Some(old) = &replacement.retires {
+        retire_key(conn, at, &old.seal, replacement.published_until).await?;
+    }
+    insert_key(conn, &replacement.key).await
+}
+
+/// Retires the key that signs.
+async fn retire_key(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    seal: &[u8],
+    published_until: Timestamp,
+) -> sqlx::Result<()> {
+    let sql = "update signing_key set state = 'retiring', signs_until = $1, published_until = $2, seal = $3
+               where state = 'signing'";
+    sqlx::query(sql)
+        .bind(at.0)
+        .bind(published_until.0)
+        .bind(seal)
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 async fn remove_key(conn: &mut PgConnection, kid: &Kid) -> sqlx::Result<Outcome> {

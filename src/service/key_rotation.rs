@@ -1,0 +1,185 @@
+//! How keys come and go: makes the first one, announces later ones, and replaces a key at once.
+//!
+//! Owns what an operator may ask for. Must not know private bytes, except to pass them on for sealing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock as _;
+use crate::domain::act::Act;
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::keys::algorithm::{self, GeneratedKey};
+use crate::keys::rotation::{self, Predecessors};
+use crate::keys::row_seal;
+use crate::store::{Change, KeyChange, KeyRecord, KeyState, Outcome, StoredKeys};
+
+use super::error::{Cause, Error};
+use super::keys::{KeyService, SIGNING_LEASE};
+use super::manage::ManageError;
+
+/// How many milliseconds longer than the others may sign a command waits: both sides round times.
+const LEASE_MARGIN: i64 = 50;
+
+/// How often a rotation is decided again because the keys changed meanwhile.
+const MAX_TRIES: usize = 3;
+
+/// When the next key signs, and what becomes of the keys before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RotationMode {
+    /// A new key is announced. It signs once it was published long enough.
+    #[default]
+    Announce,
+    /// The announced key signs at once; without one, a new key. The key before it retires.
+    Now,
+    /// As [`RotationMode::Now`], but all keys that have signed so far are gone at once, and all tokens that
+    /// they signed are dead.
+    NowRevoking,
+}
+
+impl RotationMode {
+    /// The rotation that an operator asks for with these two words; `None` if they do not fit.
+    pub(crate) fn of(now: bool, revoke: bool) -> Option<Self> {
+        match (now, revoke) {
+            (false, false) => Some(Self::Announce),
+            (true, false) => Some(Self::Now),
+            (true, true) => Some(Self::NowRevoking),
+            (false, true) => None,
+        }
+    }
+
+    /// The rule that [`RotationMode::of`] enforces.
+    pub(crate) const RULE: &str =
+        "needs now: an announced key cannot replace one that must not sign any more";
+}
+
+/// What is to be done about the keys.
+struct KeyDecision {
+    change: KeyChange,
+    /// The key that was announced or signs, as it will be stored.
+    key: KeyRecord,
+}
+
+impl KeyService {
+    /// Makes the store's first signing key if there is none, and loads all keys. Processes that
+    /// start at the same time agree on one key, because the store accepts only one signing key.
+    pub async fn ensure_signing_key(&self) -> Result<(), Error> {
+        let stored = self.records.keys().await?;
+        if !stored.keys.iter().any(|k| k.state == KeyState::Signing) {
+            self.make_first_key().await?;
+        }
+        self.refresh().await
+    }
+
+    /// Rotates the keys. Returns the new key as stored; with [`RotationMode::Now`] it may have been an
+    /// announced one. After a revocation this waits until no process signs with a revoked key.
+    pub async fn rotate(
+        &self,
+        rotation: RotationMode,
+        act: &Act,
+    ) -> Result<KeyRecord, ManageError> {
+        let mut made = None;
+        for _ in 0..MAX_TRIES {
+            let decision = self.decide(rotation, &mut made).await?;
+            let outcome = self.commit(Change::Key(decision.change), act).await?;
+            if outcome == Outcome::Applied {
+                self.refresh().await?;
+                if rotation == RotationMode::NowRevoking {
+                    let millis = u64::try_from(SIGNING_LEASE + LEASE_MARGIN).unwrap_or_default();
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                }
+                return Ok(decision.key);
+            }
+        }
+        let why = Cause("another process keeps changing the keys".to_owned());
+        Err(Error::Unavailable(Arc::new(why)).into())
+    }
+
+    /// The key that [`KeyService::rotate`] would return now. Nothing is stored.
+    pub async fn draft(&self, rotation: RotationMode) -> Result<KeyRecord, ManageError> {
+        Ok(self.decide(rotation, &mut None).await?.key)
+    }
+
+    /// `made` keeps the key that was made, so that no try makes another one.
+    async fn decide(
+        &self,
+        rotation: RotationMode,
+        made: &mut Option<GeneratedKey>,
+    ) -> Result<KeyDecision, ManageError> {
+        let stored = self.keyring.genuine(self.records.keys().await?);
+        let announced = rotation::next(&stored.keys);
+        let predecessors = match (rotation, announced) {
+            (RotationMode::Announce, Some(key)) => return Err(already_announced(key).into()),
+            (RotationMode::Announce, None) => {
+                let key = self.new_key(&stored, made).await?;
+                return Ok(announcement(&stored, key));
+            }
+            (RotationMode::Now, _) => Predecessors::Retire,
+            (RotationMode::NowRevoking, _) => Predecessors::Revoke,
+        };
+        let key = match announced {
+            Some(key) => key.clone(),
+            None => self.new_key(&stored, made).await?,
+        };
+        let seal = |key: &KeyRecord| row_seal::seal(self.keyring.master_key(), key);
+        let now = self.clock.now();
+        let replacement = rotation::replace(&stored, &key, predecessors, now, seal);
+        Ok(KeyDecision {
+            key: replacement.key.clone(),
+            change: KeyChange::Replace(Box::new(replacement)),
+        })
+    }
+
+    async fn make_first_key(&self) -> Result<(), Error> {
+        let stored = self.keyring.genuine(self.records.keys().await?);
+        let key = self.new_key(&stored, &mut None).await?;
+        if key.state == KeyState::Signing {
+            let change = Change::Key(KeyChange::Insert(Box::new(key)));
+            // On a conflict, another process was first.
+            self.commit(change, &Act::system(self.clock.moment()))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A new key as it would be stored now.
+    async fn new_key(
+        &self,
+        stored: &StoredKeys,
+        made: &mut Option<GeneratedKey>,
+    ) -> Result<KeyRecord, Error> {
+        let made = if let Some(made) = made {
+            made
+        } else {
+            let bits = self.rsa_bits;
+            let task = tokio::task::spawn_blocking(move || algorithm::generate(bits));
+            let key = task.await.map_err(|died| Error::Fault(Arc::new(died)))??;
+            made.insert(key)
+        };
+        let now = self.clock.now();
+        let (state, signs_from) = rotation::announce(&stored.keys, now, self.announce_seconds);
+        let (master, times) = (self.keyring.master_key(), (now, signs_from));
+        row_seal::new_record(master, made, state, times, &*self.entropy).ok_or_else(|| {
+            Error::Fault(Arc::new(Cause(
+                "a private key could not be sealed".to_owned(),
+            )))
+        })
+    }
+}
+
+/// A new key is announced. The first key of a store signs at once.
+fn announcement(stored: &StoredKeys, key: KeyRecord) -> KeyDecision {
+    KeyDecision {
+        change: KeyChange::Announce {
+            key: Box::new(key.clone()),
+            keys_version: stored.version,
+        },
+        key,
+    }
+}
+
+fn already_announced(key: &KeyRecord) -> Rejection {
+    let (kid, from) = (&key.kid.0, key.signs_from.to_rfc3339());
+    let message =
+        format!("key {kid} is announced already and signs from {from}: with now it signs at once");
+    Rejection::with(RejectionCode::KeyAnnounced, message).and(vec![("kid", kid.as_str().into())])
+}
