@@ -74,7 +74,10 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
         }),
         every("keys", 60, move || {
             let keys = Arc::clone(&keys);
-            async move { keys.refresh().await.map_err(|e| error_chain(&e)) }
+            async move {
+                keys.refresh().await.map_err(|e| error_chain(&e))?;
+                keys.announce_due_key().await.map_err(|e| error_chain(&e))
+            }
         }),
         followed_keys(opened),
         every("connections", 1, move || {

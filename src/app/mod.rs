@@ -37,6 +37,7 @@ mod plans;
 mod reload;
 mod request_ids;
 mod request_log;
+mod rotation;
 mod serve;
 mod services;
 mod signals;

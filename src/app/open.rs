@@ -31,6 +31,7 @@ use super::beside::{
 };
 use super::error::{AppError, system};
 use super::files::{create_folder, folder_of, publish_file, read_bounded};
+use super::rotation::rotation_times;
 
 /// A store and everything that belongs to it: enough for any command that works directly on a
 /// store.
@@ -158,7 +159,7 @@ pub async fn open_with(
         Arc::clone(&clock),
         Arc::clone(&entropy),
         config.keys.rsa_bits,
-        config.keys.announce_seconds,
+        rotation_times(config, &*records).await?,
     ));
     let codes = Codes::new(
         Arc::clone(&store),

@@ -123,6 +123,9 @@ pub struct KeysConfig {
     /// How many seconds a new key is published before it signs. At least six minutes: every replica
     /// has read the key after one minute, and a verifier may cache the JWKS for five.
     pub announce_seconds: i64,
+    /// How many days a key signs before the next one takes over. 0 means that keys are rotated by
+    /// hand. `None` leaves it to the store: 30 days, and by hand if an earlier release made it.
+    pub rotate_days: Option<u32>,
 }
 
 /// Limits that protect the server against overload.

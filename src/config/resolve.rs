@@ -132,6 +132,14 @@ impl Config {
         if server.listen == server.ops_listen && server.listen.port() != 0 {
             found.push(("server.ops_listen", "it must differ from server.listen"));
         }
+        let keys = &self.keys;
+        let days = keys.rotate_days.filter(|days| *days > 0);
+        if days.is_some_and(|days| i64::from(days) * 86_400 <= keys.announce_seconds) {
+            found.push((
+                "keys.rotate_days",
+                "a key signs for longer than keys.announce_seconds, in which the next one is announced",
+            ));
+        }
         let postgres = matches!(self.database.url, DatabaseUrl::Postgres(_));
         if postgres && self.keys.master_key.is_none() && need == MasterKeyNeed::WithPostgres {
             found.push((
@@ -177,6 +185,7 @@ impl Config {
                 master_key: None,
                 rsa_bits: RsaBits::B2048,
                 announce_seconds: 0,
+                rotate_days: None,
             },
             limits: LimitsConfig {
                 requests_per_minute: 0,
@@ -591,6 +600,23 @@ mod tests {
                 faults.iter().all(|f| f.contains("360 to 2592000 seconds")),
                 "{faults:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_key_signs_for_longer_than_the_next_one_is_announced() {
+        for (days, seconds, is_fine) in [
+            ("auto", "2592000", true),
+            ("0", "2592000", true),
+            ("1", "86400", false),
+            ("1", "86399", true),
+            ("30", "2592000", false),
+            ("3651", "3600", false),
+        ] {
+            let given = given().set("keys.announce_seconds", seconds);
+            let faults = given.set("keys.rotate_days", days).faults();
+            assert_eq!(faults.is_empty(), is_fine, "{days} {seconds}: {faults:?}");
+            assert!(faults.iter().all(|f| f.contains("keys.rotate_days")));
         }
     }
 

@@ -92,6 +92,7 @@ pub(crate) const KEYS: &[Key] = &[
     secret("keys.master_key", |c, w| set(&mut c.keys.master_key, optional(w, MasterKey::parse)), |c| json!(c.keys.master_key.as_ref().map(|_| "(set)"))),
     key("keys.rsa_bits", |c, w| set(&mut c.keys.rsa_bits, choice(w, BITS, "2048, 3072 or 4096 bits")), |c| bits(c.keys.rsa_bits)),
     key("keys.announce_seconds", |c, w| set(&mut c.keys.announce_seconds, number(w, 360..=2_592_000, "360 to 2592000 seconds, so that every replica and cache has a key before it signs")), |c| json!(c.keys.announce_seconds)),
+    key("keys.rotate_days", |c, w| set(&mut c.keys.rotate_days, automatic(w, 0..=3_650, "auto, or 0 (by hand) to 3650 days")), |c| c.keys.rotate_days.map_or_else(|| json!("auto"), |n| json!(n))),
     key("limits.requests_per_minute", |c, w| set(&mut c.limits.requests_per_minute, number(w, 0..=6_000_000, "0 (off) to 6000000 requests")), |c| json!(c.limits.requests_per_minute)),
     key("limits.introspections_per_minute", |c, w| set(&mut c.limits.introspections_per_minute, number(w, 0..=60_000_000, "0 (off) to 60000000 introspections")), |c| json!(c.limits.introspections_per_minute)),
     key("limits.revocations_per_minute", |c, w| set(&mut c.limits.revocations_per_minute, number(w, 0..=60_000_000, "0 (off) to 60000000 revocations")), |c| json!(c.limits.revocations_per_minute)),

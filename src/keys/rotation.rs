@@ -116,6 +116,35 @@ pub(crate) fn replace(
     }
 }
 
+/// How many seconds before it must be announced the next key is announced. So the time of the key
+/// before it is over when the next one may sign, although servers look only once a minute.
+const LEAD: i64 = 3_600;
+
+/// When keys are made and announced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RotationTimes {
+    /// How many seconds a key is announced before it signs.
+    pub announce_seconds: i64,
+    /// How many seconds a key signs before the next one takes over; 0 until somebody rotates it.
+    pub period_seconds: i64,
+}
+
+/// When the next key is to sign, if it is to be announced now; `None` if it is too early, if a key is
+/// announced already, or if keys are rotated by hand.
+pub(crate) fn scheduled(
+    keys: &[KeyRecord],
+    now: Timestamp,
+    times: RotationTimes,
+) -> Option<Timestamp> {
+    if times.period_seconds == 0 || next(keys).is_some() {
+        return None;
+    }
+    let signing = keys.iter().find(|k| k.state == KeyState::Signing)?;
+    let over = signing.signs_from.saturating_add(times.period_seconds);
+    let earliest = now.saturating_add(times.announce_seconds.max(0));
+    (earliest.saturating_add(LEAD) >= over).then(|| over.max(earliest))
+}
+
 /// The state of a new key, and when it signs. The first key of a store signs at once; each later
 /// key is announced first.
 pub(crate) fn announce(
@@ -210,6 +239,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_next_key_is_announced_in_time_and_never_signs_earlier_than_announced() {
+        const DAY: i64 = 86_400;
+        let times = RotationTimes {
+            announce_seconds: 7_200,
+            period_seconds: 30 * DAY,
+        };
+        let keys = [key("a", KeyState::Signing, 100, None)];
+        let over = 100 + 30 * DAY;
+        for (now, signs_from) in [
+            (100, None),
+            (over - 7_200 - LEAD - 1, None),
+            (over - 7_200 - LEAD, Some(over)),
+            (over - 7_200, Some(over)),
+            (over - 7_199, Some(over + 1)),
+            // Nobody looked for a long time.
+            (over + 300 * DAY, Some(over + 300 * DAY + 7_200)),
+        ] {
+            let found = scheduled(&keys, Timestamp(now), times);
+            assert_eq!(found, signs_from.map(Timestamp), "{now}");
+        }
+        let late = Timestamp(over + DAY);
+        let by_hand = RotationTimes {
+            period_seconds: 0,
+            ..times
+        };
+        assert_eq!(scheduled(&keys, late, by_hand), None);
+        assert_eq!(scheduled(&[], late, times), None);
+        let [signing] = keys;
+        let announced = [signing, key("b", KeyState::Announced, over + DAY, None)];
+        assert_eq!(scheduled(&announced, late, times), None);
     }
 
     #[test]

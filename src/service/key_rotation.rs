@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::Clock as _;
 use crate::domain::act::Act;
 use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::time::Timestamp;
 use crate::keys::algorithm::{self, GeneratedKey};
 use crate::keys::rotation::{self, Predecessors};
 use crate::keys::row_seal;
@@ -141,11 +142,41 @@ impl KeyService {
         Ok(())
     }
 
+    /// Announces the next key if the time of the key that signs is nearly over. If several processes
+    /// do this at once, the store takes one of their keys. Run once a minute.
+    pub async fn announce_due_key(&self) -> Result<(), Error> {
+        // While the time is not certain, no key is due.
+        let Some(now) = self.clock.settled() else {
+            return Ok(());
+        };
+        let stored = self.keyring.genuine(self.records.keys().await?);
+        let Some(signs_from) = rotation::scheduled(&stored.keys, now, self.times) else {
+            return Ok(());
+        };
+        let key = self.new_key_from(&stored, &mut None, signs_from).await?;
+        let change = Change::Key(announcement(&stored, key).change);
+        // A conflict means that another process announced a key first.
+        self.commit(change, &Act::system(self.clock.moment()))
+            .await?;
+        self.refresh().await
+    }
+
     /// A new key as it would be stored now.
     async fn new_key(
         &self,
         stored: &StoredKeys,
         made: &mut Option<GeneratedKey>,
+    ) -> Result<KeyRecord, Error> {
+        self.new_key_from(stored, made, Timestamp(i64::MIN)).await
+    }
+
+    /// A new key as it would be stored now, which signs at `earliest` or later. The first key of a store
+    /// signs at once.
+    async fn new_key_from(
+        &self,
+        stored: &StoredKeys,
+        made: &mut Option<GeneratedKey>,
+        earliest: Timestamp,
     ) -> Result<KeyRecord, Error> {
         let made = if let Some(made) = made {
             made
@@ -156,8 +187,9 @@ impl KeyService {
             made.insert(key)
         };
         let now = self.clock.now();
-        let (state, signs_from) = rotation::announce(&stored.keys, now, self.announce_seconds);
-        let (master, times) = (self.keyring.master_key(), (now, signs_from));
+        let announce_seconds = self.times.announce_seconds;
+        let (state, signs_from) = rotation::announce(&stored.keys, now, announce_seconds);
+        let (master, times) = (self.keyring.master_key(), (now, signs_from.max(earliest)));
         row_seal::new_record(master, made, state, times, &*self.entropy).ok_or_else(|| {
             Error::Fault(Arc::new(Cause(
                 "a private key could not be sealed".to_owned(),

@@ -13,6 +13,7 @@ use crate::domain::act::Act;
 use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
 use crate::keys::algorithm::RsaBits;
+use crate::keys::rotation::RotationTimes;
 use crate::keys::{KeyFault, Keyring, rotation, row_seal};
 use crate::store::{Change, KeyRecord, KeyState, Outcome, Records, Store, Write};
 use crate::telemetry::metrics::{self, KeysMeasure};
@@ -47,7 +48,7 @@ pub struct KeyService {
     pub(super) clock: Arc<StoreClock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) rsa_bits: RsaBits,
-    pub(super) announce_seconds: i64,
+    pub(super) times: RotationTimes,
     /// When the keys were last read, by the steady clock, or [`NEVER`]. The lock makes readings
     /// follow one another, so that no reading replaces a newer set of keys by an older one.
     read_at: tokio::sync::Mutex<i64>,
@@ -63,15 +64,15 @@ pub struct KeyService {
 }
 
 impl KeyService {
-    /// New keys have `rsa_bits` and are announced `announce_seconds` before they sign.
-    pub fn new(
+    /// New keys have `rsa_bits`, and are announced and sign as `times` says.
+    pub(crate) fn new(
         store: Arc<dyn Store>,
         records: Arc<dyn Records>,
         keyring: Arc<Keyring>,
         clock: Arc<StoreClock>,
         entropy: Arc<dyn Entropy>,
         rsa_bits: RsaBits,
-        announce_seconds: i64,
+        times: RotationTimes,
     ) -> Self {
         Self {
             store,
@@ -80,7 +81,7 @@ impl KeyService {
             clock,
             entropy,
             rsa_bits,
-            announce_seconds,
+            times,
             read_at: tokio::sync::Mutex::new(NEVER),
             last_read: AtomicI64::new(NEVER),
             seen: Mutex::default(),

@@ -4,8 +4,12 @@
 //! Owns the states of a signing key. Must not know how a key is sealed, or when a key changes its
 //! state.
 
+use async_trait::async_trait;
+
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
+
+use super::error::StoreError;
 
 /// A private key, encrypted under the master key. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -92,4 +96,21 @@ pub struct StoreKey {
     pub key_id: String,
     /// The key, sealed with `purpose:key_id` as associated data.
     pub sealed: Sealed,
+}
+
+/// Signing keys and the keys of the store itself.
+#[async_trait]
+pub trait ReadKeys: Send + Sync {
+    /// All signing keys, oldest first, and their version.
+    async fn keys(&self) -> Result<StoredKeys, StoreError>;
+
+    /// The version of the signing keys.
+    async fn keys_version(&self) -> Result<i64, StoreError>;
+
+    /// Whether keys are rotated by themselves if the configuration does not say so: only in a store
+    /// that was made by a release which does that.
+    async fn rotates_by_default(&self) -> Result<bool, StoreError>;
+
+    /// All keys of the store itself.
+    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError>;
 }

@@ -24,7 +24,7 @@ use super::credential::ReadCredentials;
 use super::error::StoreError;
 use super::holders::ReadHolders;
 use super::journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
-use super::key::{StoreKey, StoredKeys};
+use super::key::ReadKeys;
 use super::lane_use::LaneUse;
 use super::log::{LogEntry, LogEntryKind, LogHead};
 use super::org::ReadOrgs;
@@ -251,19 +251,6 @@ pub trait ReadLog: Send + Sync {
         kind: LogEntryKind,
         id: i64,
     ) -> Result<Option<LogEntry>, StoreError>;
-}
-
-/// Signing keys and the keys of the store itself.
-#[async_trait]
-pub trait ReadKeys: Send + Sync {
-    /// All signing keys, oldest first, and their version.
-    async fn keys(&self) -> Result<StoredKeys, StoreError>;
-
-    /// The version of the signing keys.
-    async fn keys_version(&self) -> Result<i64, StoreError>;
-
-    /// All keys of the store itself.
-    async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError>;
 }
 
 /// How many seconds a batch id is remembered: far longer than any batch is sent again.

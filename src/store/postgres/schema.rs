@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 17] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 18] = [
     (
         1,
         "initial",
@@ -94,6 +94,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 17] = [
         17,
         "keys_revision",
         include_str!("../../../migrations/postgres/0017_keys_revision.sql"),
+    ),
+    (
+        19,
+        "store_default",
+        include_str!("../../../migrations/postgres/0019_store_default.sql"),
     ),
 ];
 

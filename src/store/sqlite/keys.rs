@@ -5,8 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::store::error::StoreError;
-use crate::store::key::{KeyRecord, Sealed, StoreKey, StoredKeys};
-use crate::store::records::ReadKeys;
+use crate::store::key::{KeyRecord, ReadKeys, Sealed, StoreKey, StoredKeys};
 use crate::store::row::KeyRow;
 
 use super::errors::broken;
@@ -21,6 +20,10 @@ impl ReadKeys for SqliteStore {
 
     async fn keys_version(&self) -> Result<i64, StoreError> {
         ask_again!(self.readers, keys_version).await
+    }
+
+    async fn rotates_by_default(&self) -> Result<bool, StoreError> {
+        ask_again!(self.readers, rotates_by_default).await
     }
 
     async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
@@ -54,6 +57,12 @@ pub(super) async fn keys(conn: &mut SqliteConnection) -> sqlx::Result<StoredKeys
 
 pub(super) async fn keys_version(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("select version from revision where name = 'keys'")
+        .fetch_one(conn)
+        .await
+}
+
+pub(super) async fn rotates_by_default(conn: &mut SqliteConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select exists (select 1 from store_default where name = 'rotation')")
         .fetch_one(conn)
         .await
 }

@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 17] = [
+const MIGRATIONS: [(i64, &str, &str); 18] = [
     (
         1,
         "initial",
@@ -91,6 +91,11 @@ const MIGRATIONS: [(i64, &str, &str); 17] = [
         17,
         "keys_revision",
         include_str!("../../../migrations/sqlite/0017_keys_revision.sql"),
+    ),
+    (
+        19,
+        "store_default",
+        include_str!("../../../migrations/sqlite/0019_store_default.sql"),
     ),
 ];
 

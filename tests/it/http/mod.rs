@@ -63,6 +63,7 @@ mod revocations;
 mod revoke;
 mod rewound;
 mod risk;
+mod rotation_schedule;
 mod scopes;
 mod secrecy;
 mod secrets;

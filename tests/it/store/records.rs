@@ -127,6 +127,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         log_entry_from(LogEntryKind::Event, 1),
         keys(),
         keys_version(),
+        rotates_by_default(),
         store_keys(),
         kept_reply(ReplyPlace([0; 32]), NOW),
         clock(),
