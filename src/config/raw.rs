@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
 
 use super::fault::{Fault, Origin};
 use super::files::{FileKinds, named_file, read_text, without_newline};
@@ -111,7 +112,8 @@ impl Raw {
             line,
         };
         match read_text(path, self.kinds) {
-            Ok(text) => self.read_toml(&text, &at),
+            // The file may hold a secret.
+            Ok(text) => self.read_toml(&Zeroizing::new(text), &at),
             Err(why) => self.fault(
                 "--config",
                 at(None),
