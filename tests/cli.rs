@@ -47,6 +47,8 @@ mod credential;
 )]
 #[path = "it/harness/database.rs"]
 mod database;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/failures.rs"]
 mod failures;
 #[path = "cli/files.rs"]

@@ -6,7 +6,8 @@
 //!
 //! - `open` opens a store for any command, and `services` builds the services over the store.
 //! - `serve` runs a server from start to stop, and `first_start` sets up an empty store.
-//! - `check` looks at the files that a configuration names, `plans` at the plans that agents are on.
+//! - `check` looks at the files that a configuration names, `plans` at the plans that agents are on,
+//!   `doctor` at everything else too.
 //! - `beside` knows the files next to a store, `operator_file` one of them, and `files` writes them.
 //! - `listen` has the listeners and their limits, `loops` the background loops, `gauges` those
 //!   that measure.
@@ -23,6 +24,7 @@ mod announce;
 mod beside;
 mod certificates;
 mod check;
+mod doctor;
 mod error;
 mod files;
 mod first_start;
@@ -46,6 +48,7 @@ mod time;
 
 pub(crate) use beside::NewStore;
 pub(crate) use check::{file_faults, plan_fault};
+pub(crate) use doctor::examine;
 pub(crate) use error::AppError;
 pub(crate) use open::open_or_create;
 pub use open::{Opened, Wrapping, migrate, open, open_with};

@@ -8,6 +8,7 @@ use super::agent::AgentCommand;
 use super::audit::AuditCommand;
 use super::config::ConfigCommand;
 use super::credential::CredentialCommand;
+use super::doctor::DoctorArgs;
 use super::input;
 use super::key::KeyCommand;
 use super::plan::PlanCommand;
@@ -64,6 +65,8 @@ pub(super) enum Command {
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look for what is wrong with a server, its store and this machine; prints no secret
+    Doctor(DoctorArgs),
     /// Ask the server on this machine whether it is ready
     Healthcheck,
     /// Print the OpenAPI document, from which clients are made

@@ -32,6 +32,7 @@ mod config;
 mod core_dumps;
 mod credential;
 mod credential_sheet;
+mod doctor;
 mod failure;
 mod healthcheck;
 mod import;
@@ -163,6 +164,7 @@ fn execute(
         Command::Token(command) => block_on(token::run(command, &config, secret, out)),
         Command::Audit(command) => block_on(audit::run(command, &config, out)),
         Command::Config(command) => config::run(&command, &config, &raw, out),
+        Command::Doctor(args) => block_on(doctor::run(args, &config, &raw, out)),
         Command::Healthcheck => healthcheck::run(&config),
         Command::Openapi => openapi::print(&config),
         Command::Completions { shell } => completions::print(shell),

@@ -12,6 +12,7 @@ mod caller;
 pub(crate) mod clients;
 pub(crate) mod clock;
 pub(crate) mod codes;
+pub(crate) mod doctor;
 mod error;
 pub(crate) mod introspection;
 pub(crate) mod issue;

@@ -11,6 +11,8 @@ pub struct StoreSchema {
     pub name: Option<String>,
     /// The number of the newest migration.
     pub version: i64,
+    /// The number of the newest migration that this program has.
+    pub known: i64,
 }
 
 /// The schema.

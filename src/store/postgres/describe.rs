@@ -9,15 +9,16 @@ use crate::store::schema::ReadSchema;
 
 use super::lane::ask_again;
 use super::open::PostgresStore;
+use super::schema;
 
 #[async_trait]
 impl ReadSchema for PostgresStore {
     async fn schema(&self) -> Result<StoreSchema, StoreError> {
-        ask_again!(self.general, schema).await
+        ask_again!(self.general, described).await
     }
 }
 
-async fn schema(conn: &mut PgConnection) -> sqlx::Result<StoreSchema> {
+async fn described(conn: &mut PgConnection) -> sqlx::Result<StoreSchema> {
     // The schema in which the search path finds the tables, which need not be the first of the path.
     let sql = "select n.nspname::text, (select coalesce(max(version), 0) from _sqlx_migrations where success)
                from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -26,5 +27,6 @@ async fn schema(conn: &mut PgConnection) -> sqlx::Result<StoreSchema> {
     Ok(StoreSchema {
         name: Some(name),
         version,
+        known: schema::newest_known(),
     })
 }

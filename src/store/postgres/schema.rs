@@ -102,6 +102,12 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 18] = [
     ),
 ];
 
+/// The number of the newest change.
+pub(super) fn newest_known() -> i64 {
+    let numbers = MIGRATIONS.iter().map(|(version, _, _)| *version);
+    numbers.max().unwrap_or_default()
+}
+
 /// Applies the missing changes of the schema.
 pub(super) fn migrator() -> Migrator {
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {

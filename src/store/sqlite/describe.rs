@@ -9,19 +9,21 @@ use crate::store::schema::ReadSchema;
 
 use super::lane::ask_again;
 use super::open::SqliteStore;
+use super::schema;
 
 #[async_trait]
 impl ReadSchema for SqliteStore {
     async fn schema(&self) -> Result<StoreSchema, StoreError> {
-        ask_again!(self.readers, schema).await
+        ask_again!(self.readers, described).await
     }
 }
 
-async fn schema(conn: &mut SqliteConnection) -> sqlx::Result<StoreSchema> {
+async fn described(conn: &mut SqliteConnection) -> sqlx::Result<StoreSchema> {
     let sql = "select coalesce(max(version), 0) from _sqlx_migrations where success";
     let version = sqlx::query_scalar(sql).fetch_one(conn).await?;
     Ok(StoreSchema {
         name: None,
         version,
+        known: schema::newest_known(),
     })
 }

@@ -21,4 +21,5 @@ async fn a_store_says_which_schema_it_has(database: &Database) {
     let newest = files.map(|file| number(file.unwrap())).max().unwrap();
     let schema = database.open().await.schema().await.unwrap();
     assert_eq!((schema.name.as_deref(), schema.version), (name, newest));
+    assert_eq!(schema.known, newest);
 }

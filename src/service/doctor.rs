@@ -1,0 +1,320 @@
+//! What an operator should know about a store, or about one agent, and how to mend what is wrong.
+//!
+//! Owns what counts as wrong. Reads only, and says of each read that fails why it failed. Must not
+//! know how a finding is shown.
+
+use std::fmt::Display;
+
+use crate::clock::{Clock as _, StoreClock};
+use crate::domain::agent::Agent;
+use crate::domain::id::AgentId;
+use crate::domain::quota::Plans;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+use crate::store::{AgentRecord, Freshness, KeyState, Records, Store, StoreError};
+use crate::telemetry::error_chain;
+
+use super::clock::{MAX_SKEW_MILLIS, measure_clock};
+use super::journal::lag::measure_lag;
+
+/// How many seconds the ledger may lag before something is wrong. Ten are usual.
+const MAX_LAG: i64 = 60;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FindingLevel {
+    /// As it should be.
+    Fine,
+    /// Worth knowing.
+    Notice,
+    /// Wrong.
+    Wrong,
+}
+
+impl FindingLevel {
+    /// The word for it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Notice => "notice",
+            Self::Wrong => "wrong",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// How bad it is.
+    pub level: FindingLevel,
+    /// What was looked at, in a word or two.
+    pub about: &'static str,
+    /// What was found.
+    pub says: String,
+    /// What to do; empty if there is nothing to do.
+    pub mend: String,
+}
+
+impl Finding {
+    /// Something that is as it should be.
+    pub(crate) fn fine(about: &'static str, says: impl Display) -> Self {
+        Self::new(FindingLevel::Fine, about, says, "")
+    }
+
+    /// Something worth knowing, and what may be done.
+    pub(crate) fn notice(about: &'static str, says: impl Display, mend: impl Display) -> Self {
+        Self::new(FindingLevel::Notice, about, says, mend)
+    }
+
+    /// Something that is wrong, and what to do.
+    pub(crate) fn wrong(about: &'static str, says: impl Display, mend: impl Display) -> Self {
+        Self::new(FindingLevel::Wrong, about, says, mend)
+    }
+
+    fn new(
+        level: FindingLevel,
+        about: &'static str,
+        says: impl Display,
+        mend: impl Display,
+    ) -> Self {
+        Self {
+            level,
+            about,
+            says: says.to_string(),
+            mend: mend.to_string(),
+        }
+    }
+
+    fn unread(about: &'static str, error: &StoreError) -> Self {
+        let mend = "see whether the database answers, and whether its schema is this program's";
+        Self::wrong(about, error_chain(error), mend)
+    }
+}
+
+/// Looks at a store: its schema, its clock, its keys and its ledger.
+pub(crate) async fn examine_store(records: &dyn Records, clock: &StoreClock) -> Vec<Finding> {
+    let mut findings = vec![match records.schema().await {
+        Ok(schema) if schema.version < schema.known => Finding::wrong(
+            "schema",
+            format!("{} of {}", schema.version, schema.known),
+            "run `sealwright migrate`",
+        ),
+        Ok(schema) if schema.version > schema.known => Finding::notice(
+            "schema",
+            format!(
+                "{}, newer than this program's {}",
+                schema.version, schema.known
+            ),
+            "use the program of the newer release",
+        ),
+        Ok(schema) => Finding::fine("schema", schema.version),
+        Err(error) => Finding::unread("schema", &error),
+    }];
+    findings.push(match measure_clock(records, clock).await {
+        Ok(()) => clock_finding(clock.ahead_millis()),
+        Err(error) => Finding::wrong("clock", error_chain(&error), ""),
+    });
+    findings.extend(match records.keys().await {
+        Ok(keys) => {
+            let states: Vec<_> = keys
+                .keys
+                .iter()
+                .map(|key| (key.state, key.signs_from))
+                .collect();
+            key_findings(&states, clock.now())
+        }
+        Err(error) => vec![Finding::unread("keys", &error)],
+    });
+    findings.push(match measure_lag(records, clock).await {
+        Ok(lag) if lag.seconds > MAX_LAG => Finding::wrong(
+            "ledger",
+            format!("lags by {} s and {} events at most", lag.seconds, lag.events),
+            "look into the log of a server for `a background step fails` with the name `ledger`; without a server nothing is logged",
+        ),
+        Ok(lag) => Finding::fine("ledger", format!("lags by {} s", lag.seconds)),
+        Err(error) => Finding::wrong("ledger", error_chain(&error), ""),
+    });
+    findings
+}
+
+fn clock_finding(ahead: i64) -> Finding {
+    let says = format!("{ahead} ms ahead of the database's");
+    if ahead.saturating_abs() > MAX_SKEW_MILLIS {
+        let mend = "set this machine's clock: a server here is not ready until both agree";
+        Finding::wrong("clock", says, mend)
+    } else {
+        Finding::fine("clock", says)
+    }
+}
+
+fn key_findings(keys: &[(KeyState, Timestamp)], now: Timestamp) -> Vec<Finding> {
+    let of = |state| keys.iter().filter(move |(other, _)| *other == state);
+    let mut findings = vec![match of(KeyState::Signing).next() {
+        Some((_, from)) => {
+            let days = now.0.saturating_sub(from.0).max(0) / 86_400;
+            let retiring = of(KeyState::Retiring).count();
+            let says = format!(
+                "one signs since {} ({days} days), {retiring} retiring",
+                from.to_rfc3339()
+            );
+            Finding::fine("keys", says)
+        }
+        None => Finding::wrong(
+            "keys",
+            "none signs: no token can be issued",
+            "start a server, which makes the first key; `sealwright key list` tells why a key is refused",
+        ),
+    }];
+    findings.extend(of(KeyState::Announced).map(|(_, from)| {
+        let says = format!("one is announced and signs from {}", from.to_rfc3339());
+        if from.0.saturating_add(600) < now.0 {
+            let mend = "start a server, which lets it sign";
+            Finding::wrong("keys", format!("{says}, which is over"), mend)
+        } else {
+            Finding::fine("keys", says)
+        }
+    }));
+    findings
+}
+
+/// Looks at one agent: whether it gets tokens now, and if not, why.
+pub(crate) async fn examine_agent(
+    (store, records): (&dyn Store, &dyn Records),
+    plans: &Plans,
+    clock: &StoreClock,
+    agent_id: &AgentId,
+) -> Vec<Finding> {
+    let record = match store.agent(agent_id, Freshness::Fresh).await {
+        Ok(Some(record)) => record,
+        Ok(None) => {
+            let mend =
+                "see whether the client sends this id to the right server: `sealwright agent list`";
+            return vec![Finding::wrong("agent", "no agent has this id: 401", mend)];
+        }
+        Err(error) => return vec![Finding::unread("agent", &error)],
+    };
+    let now = clock.now();
+    let mut findings = vec![status_finding(&record.agent, now)];
+    findings.push(credential_finding(&record, now));
+    if record.agent.profile.terms.scopes.is_empty() {
+        let mend = "`sealwright agent update --scope …`";
+        findings.push(Finding::wrong("scopes", "it has none: 400 or 403", mend));
+    }
+    let used = records
+        .used(std::slice::from_ref(agent_id), now.month())
+        .await;
+    findings.push(match used {
+        Ok(used) => quota_finding(
+            &record.agent,
+            plans,
+            used.get(agent_id).copied().unwrap_or(0),
+        ),
+        Err(error) => Finding::unread("quota", &error),
+    });
+    findings
+}
+
+fn status_finding(agent: &Agent, now: Timestamp) -> Finding {
+    match agent.admit(|| now) {
+        Ok(()) => Finding::fine("agent", "active"),
+        Err(Refusal::AgentSuspended) => {
+            Finding::wrong("agent", "suspended: 403", "`sealwright agent reactivate`")
+        }
+        Err(Refusal::AgentExpired) => Finding::wrong(
+            "agent",
+            "expired: 403",
+            "`sealwright agent update --expires-at …`",
+        ),
+        Err(_) => Finding::wrong(
+            "agent",
+            "decommissioned: 403, or 401 at /oauth/token",
+            "make another agent; this one never works again",
+        ),
+    }
+}
+
+fn credential_finding(record: &AgentRecord, now: Timestamp) -> Finding {
+    let live: Vec<_> = record
+        .credentials
+        .iter()
+        .filter(|one| one.is_live(now))
+        .collect();
+    if live.is_empty() {
+        let says = format!("none of its {} is live: 401", record.credentials.len());
+        return Finding::wrong("credentials", says, "`sealwright credential create`");
+    }
+    let told: Vec<String> = live
+        .iter()
+        .map(|one| {
+            let hint = if one.prefix.is_empty() {
+                "imported"
+            } else {
+                &*one.prefix
+            };
+            let end = one
+                .expires_at
+                .map(|end| format!(" until {}", end.to_rfc3339()));
+            format!("{hint}{}", end.unwrap_or_default())
+        })
+        .collect();
+    Finding::fine("credentials", told.join(", "))
+}
+
+fn quota_finding(agent: &Agent, plans: &Plans, used: i64) -> Finding {
+    let plan = &agent.profile.terms.plan;
+    match plans.limit(plan) {
+        None => Finding::wrong(
+            "quota",
+            format!("its plan {plan} is not configured: 503"),
+            format!("add {plan} to [plans], or `sealwright agent update --plan …`"),
+        ),
+        Some(None) => Finding::fine(
+            "quota",
+            format!("{used} tokens this month, without a limit"),
+        ),
+        Some(Some(limit)) if used >= limit => Finding::wrong(
+            "quota",
+            format!("{used} of {limit} tokens of this month are used: 403"),
+            "wait for the next month, or `sealwright agent update --plan …`",
+        ),
+        Some(Some(limit)) => Finding::fine("quota", format!("{used} of {limit} tokens this month")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn levels(findings: &[Finding]) -> Vec<FindingLevel> {
+        findings.iter().map(|finding| finding.level).collect()
+    }
+
+    #[test]
+    fn a_clock_is_wrong_where_a_server_is_not_ready() {
+        for (ahead, level) in [
+            (0, FindingLevel::Fine),
+            (-2_000, FindingLevel::Fine),
+            (2_001, FindingLevel::Wrong),
+            (i64::MIN, FindingLevel::Wrong),
+        ] {
+            assert_eq!(clock_finding(ahead).level, level, "{ahead}");
+        }
+    }
+
+    #[test]
+    fn a_store_without_a_signing_key_or_with_an_overdue_one_is_wrong() {
+        use FindingLevel::{Fine, Wrong};
+        let now = Timestamp(10_000);
+        let signing = (KeyState::Signing, Timestamp(0));
+        let announced = |from| (KeyState::Announced, Timestamp(from));
+        for (keys, expected) in [
+            (vec![], vec![Wrong]),
+            (vec![signing], vec![Fine]),
+            (vec![signing, announced(12_000)], vec![Fine, Fine]),
+            (vec![signing, announced(9_000)], vec![Fine, Wrong]),
+            (vec![(KeyState::Retiring, now)], vec![Wrong]),
+        ] {
+            assert_eq!(levels(&key_findings(&keys, now)), expected, "{keys:?}");
+        }
+    }
+}
