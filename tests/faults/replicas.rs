@@ -1,5 +1,10 @@
 //! Several servers on one PostgreSQL.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::task::JoinSet;
+
 use crate::stage::cluster::Cluster;
 use crate::stage::ledger::Load;
 use crate::stage::server::Site;
@@ -24,11 +29,7 @@ fn three_servers_give_out_exactly_the_months_tokens() {
             servers: servers.iter().map(|server| server.address).collect(),
             connections: 96,
             most: Some(offered.unsigned_abs()),
-            ..Load::on(
-                servers[0].address,
-                &std::sync::Arc::new(vec![agent.clone()]),
-                64,
-            )
+            ..Load::on(servers[0].address, &Arc::new(vec![agent.clone()]), 64)
         };
         let ledger = load.start().finish().await;
         println!(
@@ -104,5 +105,51 @@ fn what_one_server_revokes_is_dead_on_the_other_on_the_next_request() {
             assert!(!client.introspect(&asker, token).await.active());
         }
         assert!(client.introspect(&asker, &live).await.active());
+    });
+}
+
+/// How often a revoked token is asked about.
+const ASKED: u64 = 20;
+
+#[test]
+fn no_question_begun_after_a_revocation_on_another_server_finds_the_token_active() {
+    play(async {
+        let cluster = Cluster::start().await;
+        let site = Site::postgres(&cluster).await;
+        let asker = Arc::new(site.agent("asker", "unlimited"));
+        let agents = site.agents(4);
+        let (one, two, three) = (site.start(), site.start(), site.start());
+        let wanted = scaled(4_000, 1_000_000);
+        let asked = Arc::new(AtomicU64::new(0));
+        let mut workers = JoinSet::new();
+        for worker in 0..16 {
+            let (asker, agents, asked) =
+                (Arc::clone(&asker), Arc::clone(&agents), Arc::clone(&asked));
+            let mut clients = [one.client(), two.client(), three.client()];
+            workers.spawn(async move {
+                let agent = &agents[worker % agents.len()];
+                while asked.fetch_add(ASKED, Ordering::Relaxed) < wanted {
+                    // Each server revokes in turn, and the others are asked.
+                    clients.rotate_left(1);
+                    let [here, others @ ..] = &mut clients;
+                    let token = here.issue(agent).await.token();
+                    for other in others.iter_mut() {
+                        assert!(other.introspect(&asker, &token).await.active());
+                    }
+                    assert_eq!(here.revoke(agent, &token).await.status, 200);
+                    for turn in 0..ASKED {
+                        let other = &mut others[usize::from(turn % 2 == 1)];
+                        assert!(!other.introspect(&asker, &token).await.active());
+                    }
+                }
+            });
+        }
+        while let Some(done) = workers.join_next().await {
+            done.unwrap();
+        }
+        println!(
+            "{} questions about revoked tokens, none of them active",
+            asked.load(Ordering::Relaxed)
+        );
     });
 }
