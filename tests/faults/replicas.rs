@@ -120,15 +120,18 @@ fn no_question_begun_after_a_revocation_on_another_server_finds_the_token_active
         let agents = site.agents(4);
         let (one, two, three) = (site.start(), site.start(), site.start());
         let wanted = scaled(4_000, 1_000_000);
-        let asked = Arc::new(AtomicU64::new(0));
+        let questions = Arc::new(AtomicU64::new(0));
         let mut workers = JoinSet::new();
         for worker in 0..16 {
-            let (asker, agents, asked) =
-                (Arc::clone(&asker), Arc::clone(&agents), Arc::clone(&asked));
+            let (asker, agents, questions) = (
+                Arc::clone(&asker),
+                Arc::clone(&agents),
+                Arc::clone(&questions),
+            );
             let mut clients = [one.client(), two.client(), three.client()];
             workers.spawn(async move {
                 let agent = &agents[worker % agents.len()];
-                while asked.fetch_add(ASKED, Ordering::Relaxed) < wanted {
+                while questions.fetch_add(ASKED, Ordering::Relaxed) < wanted {
                     // Each server revokes in turn, and the others are asked.
                     clients.rotate_left(1);
                     let [here, others @ ..] = &mut clients;
@@ -149,7 +152,7 @@ fn no_question_begun_after_a_revocation_on_another_server_finds_the_token_active
         }
         println!(
             "{} questions about revoked tokens, none of them active",
-            asked.load(Ordering::Relaxed)
+            questions.load(Ordering::Relaxed)
         );
     });
 }
