@@ -291,6 +291,12 @@ pub mod service {
             pub use crate::service::manage::scopes::ScopePatch;
         }
     }
+    pub mod generation {
+        pub use crate::service::generation::{GenerationWatch, Sight, follow_store};
+    }
+    pub mod restore {
+        pub use crate::service::restore::{Acknowledged, Restores, Unmarked};
+    }
     pub mod key_rotation {
         pub use crate::service::key_rotation::RotationMode;
     }
@@ -301,12 +307,13 @@ pub mod service {
 pub mod store {
     pub use crate::store::{
         AgentChange, AgentRecord, AgentRows, AgentUsage, Backend, Batch, Change, CommitCondition,
-        CredentialChange, CredentialQuery, CredentialRecord, EventTable, Freshness, IdRange,
-        KeyChange, KeyRecord, KeyReplacement, KeyState, KilledAgentQuery, KilledTokens, Lease,
-        LogAppend, LogChange, LogEntry, LogEntryKind, LogHead, LogNode, MAX_WINDOW_ROWS, OpenError,
-        Outcome, Pass, PassOutcome, REPLY_TTL, REVOCATION_GRACE, Recorded, Records, ReplyPlace,
-        ReplyRecord, Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed, Settlement, Standing,
-        Store, StoreError, StoreKey, StoreSchema, StoredKeys, TermsBounds, TokenChange, TokenRef,
+        CredentialChange, CredentialQuery, CredentialRecord, EventTable, Freshness,
+        GenerationChange, IdRange, KeyChange, KeyRecord, KeyReplacement, KeyState,
+        KilledAgentQuery, KilledTokens, Lease, LogAppend, LogChange, LogEntry, LogEntryKind,
+        LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome, Pass, PassOutcome, REPLY_TTL,
+        REVOCATION_GRACE, Recorded, Records, ReplyPlace, ReplyRecord, Retires, SPENT_GRACE,
+        ScopeChange, ScopeHolders, Sealed, Settlement, Standing, Store, StoreError,
+        StoreGeneration, StoreKey, StoreSchema, StoredKeys, TermsBounds, TokenChange, TokenRef,
         Unsettled, Verdict, Write,
     };
     pub mod batch {

@@ -4,6 +4,7 @@
 //!   each
 //! - `about`: what operators say about agents
 //! - `audit`: the tamper-evident log
+//! - `backup`: copies of a SQLite store, and their restore
 //! - `reasons`: who runs a command, and why
 //! - `narrowing`, `secrets`: which tokens and secrets stay valid after a change
 //! - `printed`: secrets that are shown only once
@@ -33,6 +34,8 @@ mod agent;
 mod audit;
 #[path = "cli/audit_events.rs"]
 mod audit_events;
+#[path = "cli/backup.rs"]
+mod backup;
 #[path = "cli/bulk.rs"]
 mod bulk;
 #[path = "cli/configuration.rs"]

@@ -9,9 +9,11 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::config::Config;
 use crate::http::state::State;
 use crate::service::clock::{SkewLog, measure_clock};
+use crate::service::generation::follow_store;
 use crate::service::journal::expiry::warn_of_expiry;
 use crate::service::journal::lag::measure_lag;
 use crate::service::journal::prune::TokenPruner;
+use crate::store::gate::StoreGate;
 use crate::store::{Records, TermsBounds};
 use crate::tasks::{Loop, each, every};
 use crate::telemetry::error_chain;
@@ -30,15 +32,12 @@ const KEYS_PERIOD: Duration = Duration::from_millis(500);
 /// The table of background loops.
 pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec<Loop>, AppError> {
     let keep = i64::from(config.audit.keep_days).saturating_mul(86_400);
-    let (keys, list, kills) = (
-        Arc::clone(&opened.keys),
-        Arc::clone(&state.list),
-        Arc::clone(&state.list),
-    );
+    let (keys, kills) = (Arc::clone(&opened.keys), Arc::clone(&state.list));
     let (records, clock) = (Arc::clone(&opened.records), Arc::clone(&opened.clock));
     let idle = Arc::clone(&opened.records);
     let limits = Arc::clone(&state.limits);
     let refusals = Arc::clone(&state.refusals);
+    let gate = opened.watch.gate();
     let notes = (
         Arc::clone(&opened.store),
         Arc::clone(&records),
@@ -63,16 +62,13 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
                 Ok(())
             }
         }),
-        every("revocation list", 1, move || {
-            let list = Arc::clone(&list);
-            async move { list.read_changes().await.map_err(|e| error_chain(&e)) }
-        }),
+        revocation_list(opened, state),
         // In a loop of its own, so that new revocations need not wait for this slower look-up.
         every("killed tokens", 1, move || {
             let list = Arc::clone(&kills);
             async move { list.find_killed_tokens().await.map_err(|e| error_chain(&e)) }
         }),
-        every("keys", 60, move || {
+        every_open(gate, "keys", 60, move || {
             let keys = Arc::clone(&keys);
             async move {
                 keys.refresh().await.map_err(|e| error_chain(&e))?;
@@ -84,7 +80,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
             let records = Arc::clone(&idle);
             async move { records.rest().await.map_err(|e| error_chain(&e)) }
         }),
-        every("prune", 60, move || {
+        every_open(gate, "prune", 60, move || {
             let (records, clock, pruner) = (
                 Arc::clone(&records),
                 Arc::clone(&clock),
@@ -92,11 +88,11 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
             );
             async move { prune(&mut *pruner.lock().await, &*records, &clock, keep).await }
         }),
-        every("refusals", 60, move || {
+        every_open(gate, "refusals", 60, move || {
             let refusals = Arc::clone(&refusals);
             async move { refusals.write().await.map_err(|e| error_chain(&e)) }
         }),
-        every("expiring credentials", 60, move || {
+        every_open(gate, "expiring credentials", 60, move || {
             let (store, records, clock) = (
                 Arc::clone(&notes.0),
                 Arc::clone(&notes.1),
@@ -117,7 +113,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
         }),
         gauges::in_memory(opened, state),
         gauges::near_quota(opened, state),
-        every("ledger", 1, move || {
+        every_open(gate, "ledger", 1, move || {
             let ledger = Arc::clone(&ledger);
             async move {
                 ledger
@@ -129,6 +125,19 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
             }
         }),
     ])
+}
+
+/// Follows the store: its generation, and its revocations.
+fn revocation_list(opened: &Opened, state: &State) -> Loop {
+    let (watch, keys) = (Arc::clone(&opened.watch), Arc::clone(&opened.keys));
+    let list = Arc::clone(&state.list);
+    every("revocation list", 1, move || {
+        let (watch, list, keys) = (Arc::clone(&watch), Arc::clone(&list), Arc::clone(&keys));
+        async move {
+            let followed = follow_store(&watch, &list, &keys).await;
+            followed.map_err(|e| error_chain(&e))
+        }
+    })
 }
 
 /// Tells how far the ledger lags. Not a part of the ledger's own loop, which may be what hangs.
@@ -164,7 +173,7 @@ fn known_terms(opened: &Opened) -> Loop {
 /// Gives rows of their own to the terms of many tokens.
 fn new_terms(opened: &Opened) -> Loop {
     let (records, clock) = (Arc::clone(&opened.records), Arc::clone(&opened.clock));
-    every("new terms", 5, move || {
+    every_open(opened.watch.gate(), "new terms", 5, move || {
         let (records, clock) = (Arc::clone(&records), Arc::clone(&clock));
         async move {
             // Nothing is removed here, so a clock that has not proven itself is good enough.
@@ -172,6 +181,29 @@ fn new_terms(opened: &Opened) -> Loop {
                 .intern_terms(clock.now(), TermsBounds::DEFAULT)
                 .await;
             done.map_err(|e| error_chain(&e))
+        }
+    })
+}
+
+/// A loop that rests while the store is a restored one that nobody has acknowledged: it would change
+/// the store.
+fn every_open<F>(
+    gate: &Arc<StoreGate>,
+    name: &'static str,
+    seconds: u64,
+    mut step: impl FnMut() -> F + Send + 'static,
+) -> Loop
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let gate = Arc::clone(gate);
+    every(name, seconds, move || {
+        let turn = (!gate.is_closed()).then(&mut step);
+        async move {
+            match turn {
+                Some(turn) => turn.await,
+                None => Ok(()),
+            }
         }
     })
 }

@@ -8,6 +8,7 @@
 //! - `serve` runs a server from start to stop, and `first_start` sets up an empty store.
 //! - `check` looks at the files that a configuration names, `plans` at the plans that agents are on,
 //!   `doctor` at everything else too.
+//! - `backup` makes backups of a SQLite store, and puts them in place.
 //! - `beside` knows the files next to a store, `operator_file` one of them, and `files` writes them.
 //! - `listen` has the listeners and their limits, `loops` the background loops, `gauges` those
 //!   that measure.
@@ -16,11 +17,13 @@
 //! - `supervisor` tells systemd how the server is.
 //! - `operator` tells who runs a command, `openapi` writes the document for one.
 //! - `request_ids` draws the number of a process, `request_log` tells which requests are logged.
+//! - `restore` refuses a restored store that nobody has acknowledged.
 //! - `alone` keeps the lock of the only server of a SQLite file.
 //! - `announce` prints what a starting server says, `time` waits until the clock is set.
 
 mod alone;
 mod announce;
+mod backup;
 mod beside;
 mod certificates;
 mod check;
@@ -39,6 +42,7 @@ mod plans;
 mod reload;
 mod request_ids;
 mod request_log;
+mod restore;
 mod rotation;
 mod serve;
 mod services;
@@ -46,6 +50,7 @@ mod signals;
 mod supervisor;
 mod time;
 
+pub(crate) use backup::{accept_copy, back_up, put_in_place};
 pub(crate) use beside::NewStore;
 pub(crate) use check::{file_faults, plan_fault};
 pub(crate) use doctor::examine;

@@ -15,11 +15,13 @@ use crate::keys::seal::MasterKey;
 use crate::service::clients::secret::{HashPool, Secrets};
 use crate::service::clock::measure_clock;
 use crate::service::codes::Codes;
+use crate::service::generation::GenerationWatch;
 use crate::service::keys::KeyService;
 use crate::service::manage::idempotency::Idempotency;
 use crate::service::store_keys::ensure_store_keys;
 use crate::store::batch::Batched;
 use crate::store::cache::Cached;
+use crate::store::gate::StoreGate;
 use crate::store::postgres::{self, PostgresStore};
 use crate::store::records::Upkeep as _;
 use crate::store::sqlite::SqliteStore;
@@ -42,6 +44,8 @@ pub struct Opened {
     pub records: Arc<dyn Records>,
     /// An empty keyring with the store's master key. [`KeyService::refresh`] fills it.
     pub keyring: Arc<Keyring>,
+    /// Watches whether the store was wound back.
+    pub watch: Arc<GenerationWatch>,
     /// Makes and checks secrets.
     pub secrets: Arc<Secrets>,
     /// Makes and rotates keys.
@@ -130,13 +134,18 @@ pub async fn open_with(
         }
     };
     let records = Arc::clone(&backend) as Arc<dyn Records>;
+    let (direct, gate) = (Arc::clone(&backend), Arc::new(StoreGate::default()));
     let store: Arc<dyn Store> = match wrapping {
         Wrapping::Direct => backend,
-        Wrapping::Serving => Arc::new(Cached::over(Arc::new(Batched::over(backend)))),
+        Wrapping::Serving => {
+            let batched = Arc::new(Batched::over(backend));
+            Arc::new(Cached::over(batched, Arc::clone(&gate)))
+        }
     };
     // Read the store's clock before anything is written: a command has no later chance to do it.
     let clock = Arc::new(StoreClock::new(process));
     measure_clock(&*records, &clock).await?;
+    let watch = GenerationWatch::new(gate, direct, Arc::clone(&records), Arc::clone(&clock));
     let master_key = master_key(config, &*records, &*entropy).await?;
     let keyring = Arc::new(Keyring::new(
         config.token.issuer.clone(),
@@ -180,6 +189,7 @@ pub async fn open_with(
         store,
         records,
         keyring,
+        watch: Arc::new(watch),
         secrets,
         keys,
         codes,
@@ -231,7 +241,8 @@ pub async fn migrate(config: &Config) -> Result<Option<PathBuf>, AppError> {
     }
 }
 
-fn not_opened(config: &Config) -> impl FnOnce(OpenError) -> AppError {
+/// The error of a store that cannot be opened.
+pub(super) fn not_opened(config: &Config) -> impl FnOnce(OpenError) -> AppError {
     let url = config.database.url.to_string();
     move |cause| AppError::Open { url, cause }
 }

@@ -1,14 +1,18 @@
 //! Runs a server: opens its store, serves, and stops in order. Must not know what it serves.
 
 use std::convert::Infallible;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::signal::unix::Signal;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl, ServerConfig};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::http;
 use crate::service::readiness::Draining;
+use crate::store::sqlite::SqliteStore;
 use crate::tasks;
 use crate::telemetry::error_chain;
 
@@ -21,7 +25,7 @@ use super::files::create_folder;
 use super::first_start::create_operator;
 use super::listen;
 use super::loops::loops;
-use super::open::{Wrapping, open_with};
+use super::open::{Opened, Wrapping, not_opened, open_with};
 use super::plans::missing_plans;
 use super::reload::{self, Reloading};
 use super::services::compose;
@@ -42,7 +46,7 @@ pub(crate) async fn serve(
     reloading: Reloading,
     supervisor: &Supervisor,
 ) -> Result<(), AppError> {
-    let (mut hangups, mut stops) = (hangups(), Stops::listen());
+    let (hangups, mut stops) = (hangups(), Stops::listen());
     if new_store == NewStore::OnCleanGround {
         demand_no_remains(&config.database.url).await?;
     }
@@ -62,28 +66,84 @@ pub(crate) async fn serve(
         }
         DatabaseUrl::Postgres(_) => None,
     };
-    let mut alone = Alone::demand(file, config.database.url.to_string())?;
+    let alone = Alone::demand(file, config.database.url.to_string())?;
+    if let Some(file) = file {
+        let whole = SqliteStore::demand_whole(file).await;
+        whole.map_err(not_opened(&config))?;
+    }
     let descriptors = listen::raise_descriptors();
     let certificates = certificates(&config)?;
     let public = listen::bind("server.listen", config.server.listen)?;
     let ops = listen::bind("server.ops_listen", config.server.ops_listen)?;
     let opened = open_with(&config, Wrapping::Serving, Arc::new(clock), entropy).await?;
+    opened.demand_acknowledged().await?;
     // Ignore a failed draw in that thread: each later draw would fail and report it.
     let _ = warming.join();
+    if let Err(error) = opened.records.begin_use().await {
+        // Only a copy of the file by hand is not recognised then.
+        let error = error_chain(&error);
+        tracing::warn!(error, "the database could not be marked as in use");
+    }
+    let start = Start {
+        hangups,
+        stops,
+        alone,
+        descriptors,
+        certificates,
+        public,
+        ops,
+        reloading,
+    };
+    let served = serve_store(&config, &opened, start, supervisor).await;
+    opened.store.close().await;
+    served?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What a server has before it opens its store.
+struct Start {
+    hangups: Option<Signal>,
+    stops: Stops,
+    alone: Alone,
+    descriptors: usize,
+    certificates: Option<Arc<CertificateFiles>>,
+    public: TcpListener,
+    ops: TcpListener,
+    reloading: Reloading,
+}
+
+/// Serves from an open store until a signal stops the server.
+async fn serve_store(
+    config: &Config,
+    opened: &Opened,
+    start: Start,
+    supervisor: &Supervisor,
+) -> Result<(), AppError> {
+    let Start {
+        mut hangups,
+        mut stops,
+        mut alone,
+        descriptors,
+        certificates,
+        public,
+        ops,
+        reloading,
+    } = start;
     opened.keys.ensure_signing_key().await?;
-    if let Some(missing) = missing_plans(&config, &*opened.records).await? {
+    if let Some(missing) = missing_plans(config, &*opened.records).await? {
         return Err(AppError::Other(format!("plans: {missing}")));
     }
     let draining = Arc::new(Draining::default());
-    let state = compose(&config, &opened, Arc::clone(&draining))?;
+    let state = compose(config, opened, Arc::clone(&draining))?;
     state.list.refresh().await?;
     if let Some(path) = &opened.new_store {
         tracing::info!(path = %path.display(), "a new store was made");
     }
-    let first_start = create_operator(&config, &opened).await?;
+    let first_start = create_operator(config, opened).await?;
     let schema = opened.records.schema().await;
     let schema = schema.map_err(crate::service::Error::from)?;
-    announce(&config, &schema, [&public, &ops], first_start.as_deref());
+    announce(config, &schema, [&public, &ops], first_start.as_deref());
 
     let drain = Duration::from_secs(config.server.drain_seconds);
     let tls = certificates.as_ref().map(|files| Arc::clone(&files.tls));
@@ -93,7 +153,7 @@ pub(crate) async fn serve(
     let rules = listen::ops_rules(&config.server);
     let (mut ops_server, stop_ops) =
         listen::spawn_server(ops, http::ops_router(&state), rules, Duration::from_secs(1));
-    let loops = tasks::run(loops(&config, &opened, &state)?);
+    let loops = tasks::run(loops(config, opened, &state)?);
     supervisor.tell_ready();
     tokio::select! {
         () = stops.next() => {}
@@ -134,8 +194,6 @@ pub(crate) async fn serve(
             "the counts of refused requests were not recorded"
         );
     }
-    opened.store.close().await;
-    tracing::info!("stopped");
     Ok(())
 }
 

@@ -202,6 +202,7 @@ pub fn compose(
         store,
         records,
         keyring,
+        watch,
         secrets,
         keys,
         codes,
@@ -226,6 +227,7 @@ pub fn compose(
     ));
     let tokens = Arc::new(opened.tokens(own_audiences));
     let list = Arc::new(RevocationList::new(
+        Arc::clone(watch.gate()),
         Arc::clone(records),
         Arc::clone(clock),
         config.token.default_ttl,
@@ -254,7 +256,6 @@ pub fn compose(
         clock: Arc::clone(clock),
         entropy: Arc::new(IdEntropy::new(Arc::clone(entropy))),
     });
-    let request_ids = request_ids(&**entropy)?;
     Ok(Arc::new(State {
         mint,
         codes: Arc::clone(codes),
@@ -285,7 +286,7 @@ pub fn compose(
         audit_log: opened.audit_log(config),
         metadata: ServerMetadata::new(issuer),
         openapi: ApiDocument::new(issuer, write_openapi),
-        readiness: Readiness::new(draining, Arc::clone(store), Arc::clone(clock)),
+        readiness: Readiness::new(draining, watch, Arc::clone(store), Arc::clone(clock)),
         metrics: Metrics::install().map_err(|error| AppError::Other(error.to_string()))?,
         request_log: request_log(config),
         client_addresses: ClientAddresses::new(
@@ -294,6 +295,6 @@ pub fn compose(
         ),
         source_precision: config.audit.source,
         bodies: Bodies::default(),
-        request_ids,
+        request_ids: request_ids(&**entropy)?,
     }))
 }

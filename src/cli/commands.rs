@@ -6,12 +6,14 @@ use clap::{Parser, Subcommand};
 
 use super::agent::AgentCommand;
 use super::audit::AuditCommand;
+use super::backup::BackupArgs;
 use super::config::ConfigCommand;
 use super::credential::CredentialCommand;
 use super::doctor::DoctorArgs;
 use super::input;
 use super::key::KeyCommand;
 use super::plan::PlanCommand;
+use super::restore::RestoreArgs;
 use super::scope::ScopeCommand;
 use super::serve::ServeArgs;
 use super::token::TokenCommand;
@@ -62,6 +64,10 @@ pub(super) enum Command {
     Audit(AuditCommand),
     /// Bring the store's schema up to date
     Migrate,
+    /// Copy a SQLite store into a file, beside a running server
+    Backup(BackupArgs),
+    /// Put a backup in place, or acknowledge that one was restored
+    Restore(RestoreArgs),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -26,6 +26,7 @@ mod agent_sheet;
 mod audit;
 mod audit_events;
 mod audit_verify;
+mod backup;
 mod commands;
 mod completions;
 mod config;
@@ -43,6 +44,7 @@ mod new_secret;
 mod openapi;
 mod output;
 mod plan;
+mod restore;
 mod row_members;
 mod rows;
 mod runtime;
@@ -91,6 +93,7 @@ fn execute(
     core_dumps::forbid();
     let need = match command {
         Command::Migrate
+        | Command::Backup(_)
         | Command::Healthcheck
         | Command::Openapi
         | Command::Token(TokenCommand::Get(_)) => MasterKeyNeed::Never,
@@ -163,6 +166,8 @@ fn execute(
         Command::Key(command) => block_on(key::run(command, &config, out)),
         Command::Token(command) => block_on(token::run(command, &config, secret, out)),
         Command::Audit(command) => block_on(audit::run(command, &config, out)),
+        Command::Backup(args) => block_on(backup::run(args, &config, out)),
+        Command::Restore(args) => block_on(restore::run(args, &config, out)),
         Command::Config(command) => config::run(&command, &config, &raw, out),
         Command::Doctor(args) => block_on(doctor::run(args, &config, &raw, out)),
         Command::Healthcheck => healthcheck::run(&config),

@@ -132,6 +132,12 @@ impl KeyService {
         self.read(&mut read_at).await
     }
 
+    /// Reads the keys again. Carries out no step.
+    pub(crate) async fn reload(&self) -> Result<(), Error> {
+        let mut read_at = self.read_at.lock().await;
+        Ok(self.read(&mut read_at).await?)
+    }
+
     /// Makes sure that this process knows the keys that the store had after `since`, by the steady
     /// clock.
     pub(super) async fn follow_since(&self, since: i64) -> Result<(), KeyReadError> {

@@ -5,7 +5,7 @@
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
 //! token is valid) with `caller`, [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`], [`key_rotation`],
-//! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`]; for operators [`manage`];
+//! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`], [`generation`] (was the store wound back); for operators [`manage`] and [`restore`];
 //! what follows from recorded events [`journal`].
 
 mod caller;
@@ -14,6 +14,7 @@ pub(crate) mod clock;
 pub(crate) mod codes;
 pub(crate) mod doctor;
 mod error;
+pub(crate) mod generation;
 pub(crate) mod introspection;
 pub(crate) mod issue;
 pub(crate) mod journal;
@@ -26,6 +27,7 @@ pub(crate) mod plans;
 pub(crate) mod readiness;
 pub(crate) mod refusals;
 pub(crate) mod replay;
+pub(crate) mod restore;
 pub(crate) mod revocations;
 pub(crate) mod revoke;
 pub(crate) mod store_keys;

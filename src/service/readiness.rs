@@ -10,8 +10,10 @@ use tokio::sync::Mutex;
 use crate::clock::StoreClock;
 use crate::keys::Keyring;
 use crate::store::Store;
+use crate::store::gate::StoreGate;
 
 use super::clock;
+use super::generation::GenerationWatch;
 use super::issue::Mint;
 use super::revocations::RevocationList;
 
@@ -27,6 +29,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(900);
 /// Whether this process should get requests.
 pub struct Readiness {
     draining: Arc<Draining>,
+    gate: Arc<StoreGate>,
     store: Arc<dyn Store>,
     clock: Arc<StoreClock>,
     read: LastCheck,
@@ -49,9 +52,15 @@ pub struct Check {
 impl Readiness {
     /// The process is ready until `draining` begins, while the database responds and tokens can be
     /// counted.
-    pub fn new(draining: Arc<Draining>, store: Arc<dyn Store>, clock: Arc<StoreClock>) -> Self {
+    pub fn new(
+        draining: Arc<Draining>,
+        watch: &GenerationWatch,
+        store: Arc<dyn Store>,
+        clock: Arc<StoreClock>,
+    ) -> Self {
         Self {
             draining,
+            gate: Arc::clone(watch.gate()),
             store,
             clock,
             read: LastCheck::default(),
@@ -61,8 +70,13 @@ impl Readiness {
 
     /// All conditions of readiness. The first check that did not pass gives the reason that is
     /// shown.
-    pub async fn checks(&self, mint: &Mint, keyring: &Keyring) -> [Check; 5] {
-        let (answers, counts) = tokio::join!(self.store_answers(), self.tokens_are_counted(mint));
+    pub async fn checks(&self, mint: &Mint, keyring: &Keyring) -> [Check; 6] {
+        // A check that fails because of the gate would be remembered after the gate has opened.
+        let (answers, counts) = if self.gate.is_closed() {
+            (false, false)
+        } else {
+            tokio::join!(self.store_answers(), self.tokens_are_counted(mint))
+        };
         [
             self.is_staying(),
             check("signing_key", keyring.can_sign(), "no signing key"),
@@ -70,6 +84,11 @@ impl Readiness {
                 "clock",
                 !clock::is_off(&self.clock),
                 "this machine's clock differs from the database's",
+            ),
+            check(
+                "restore",
+                !self.gate.is_closed(),
+                "a restore of the store is not acknowledged",
             ),
             check("database", answers, "database"),
             check("writes", counts, "the database cannot be written"),

@@ -1,5 +1,6 @@
 //! Read-through cache over any store. A cached row may only lead to a yes: the statement that
-//! counts a token compares its version, and before a refusal the caller reads the row fresh.
+//! counts a token compares its version, and before a refusal the caller reads the row fresh. It is
+//! the outermost wrapper, and asks the gate before each call.
 //!
 //! Owns what is cached. Must not know what a row is used for. No message invalidates the cache, so
 //! no such message can be lost.
@@ -21,6 +22,7 @@ use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
 use crate::domain::time::Timestamp;
 
+use super::gate::StoreGate;
 use super::{
     AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef,
     Verdict, Write,
@@ -42,6 +44,7 @@ const IMPORTED_TTL: Duration = Duration::from_secs(1);
 /// The wrapper.
 pub(crate) struct Cached {
     inner: Arc<dyn Store>,
+    gate: Arc<StoreGate>,
     agents: Cache<AgentId, Arc<AgentRecord>>,
     shared_terms: SharedTerms,
     catalogue: ArcSwapOption<Catalogue>,
@@ -49,10 +52,11 @@ pub(crate) struct Cached {
 }
 
 impl Cached {
-    /// Wraps `inner` with an empty cache.
-    pub(crate) fn over(inner: Arc<dyn Store>) -> Self {
+    /// Wraps `inner` with an empty cache, behind this gate.
+    pub(crate) fn over(inner: Arc<dyn Store>, gate: Arc<StoreGate>) -> Self {
         Self {
             inner,
+            gate,
             agents: Cache::with_weighter(EXPECTED, MAX_AGENTS, UnitWeighter),
             shared_terms: SharedTerms::default(),
             catalogue: ArcSwapOption::empty(),
@@ -136,6 +140,14 @@ impl ImportedCosts {
     }
 }
 
+/// Whether this row is from before the other one. An agent's version and epoch only ever rise.
+fn is_older(read: Option<&AgentRecord>, known: Option<&AgentRecord>) -> bool {
+    let (Some(read), Some(known)) = (read, known) else {
+        return false;
+    };
+    read.agent.version < known.agent.version || read.agent.epoch < known.agent.epoch
+}
+
 #[async_trait]
 impl Store for Cached {
     async fn agent(
@@ -143,12 +155,24 @@ impl Store for Cached {
         agent_id: &AgentId,
         freshness: Freshness,
     ) -> Result<Option<Arc<AgentRecord>>, StoreError> {
+        self.gate.admit()?;
         if freshness == Freshness::Cached
             && let Some(known) = self.agents.get(agent_id)
         {
             return Ok(Some(known));
         }
+        let known = self.agents.get(agent_id);
         let mut read = self.inner.agent(agent_id, Freshness::Fresh).await?;
+        if is_older(read.as_deref(), known.as_deref()) {
+            // Another read of this process may have overtaken this one. A second read began after
+            // it.
+            read = self.inner.agent(agent_id, Freshness::Fresh).await?;
+            if is_older(read.as_deref(), known.as_deref()) {
+                self.gate
+                    .close("an agent's version in the database is lower than it was");
+                self.gate.admit()?;
+            }
+        }
         match &mut read {
             // Only ids that exist are cached, so a flood of other ids uses no memory.
             Some(record) => {
@@ -164,6 +188,7 @@ impl Store for Cached {
     }
 
     async fn catalogue(&self, freshness: Freshness) -> Result<Arc<Catalogue>, StoreError> {
+        self.gate.admit()?;
         if freshness == Freshness::Cached
             && let Some(known) = self.catalogue.load_full()
         {
@@ -175,6 +200,7 @@ impl Store for Cached {
     }
 
     async fn imported_costs(&self, freshness: Freshness) -> Result<Arc<[HashCost]>, StoreError> {
+        self.gate.admit()?;
         if freshness == Freshness::Cached
             && let Some(known) = self.imported.known()
         {
@@ -190,28 +216,34 @@ impl Store for Cached {
         user: Option<&UserId>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        self.gate.admit()?;
         self.inner
             .admits_code(agent_id, redirect_uri, user, now)
             .await
     }
 
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
+        self.gate.admit()?;
         self.inner.standing(tokens).await
     }
 
     async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
+        self.gate.admit()?;
         self.inner.exchanged(code).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        self.gate.admit()?;
         self.inner.ping().await
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+        self.gate.admit()?;
         self.inner.issue(batch).await
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<Outcome>, StoreError> {
+        self.gate.admit()?;
         self.inner.commit(writes).await
     }
 
@@ -237,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn an_agent_is_served_from_memory_until_a_fresh_read_replaces_or_forgets_it() {
         let store = Arc::new(Scripted::failing(&[]));
-        let cached = Cached::over(store.clone());
+        let cached = Cached::over(store.clone(), Arc::default());
         let id = AgentId::parse("a").unwrap();
         let read = async |freshness| {
             cached
@@ -288,7 +320,7 @@ mod tests {
     #[tokio::test]
     async fn a_read_that_failed_leaves_what_is_remembered() {
         let store = Arc::new(Scripted::failing(&[1]));
-        let cached = Cached::over(store.clone());
+        let cached = Cached::over(store.clone(), Arc::default());
         let id = AgentId::parse("a").unwrap();
         store.set_agent(Some(record("a", 1)));
         cached.agent(&id, Freshness::Cached).await.unwrap();
@@ -305,7 +337,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn junk_that_comes_together_shares_a_read_that_began_after_it() {
         let store = Arc::new(Scripted::failing(&[]).slow(Duration::from_millis(10)));
-        let cached = Cached::over(store.clone());
+        let cached = Cached::over(store.clone(), Arc::default());
         let junk = || join_all((0..100).map(|_| cached.imported_costs(Freshness::Cached)));
         assert!(
             junk()
@@ -329,7 +361,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_shared_by_all_who_waited_for_it() {
         let store = Arc::new(Scripted::failing(&[0, 1]).slow(Duration::from_secs(2)));
-        let cached = Cached::over(store.clone());
+        let cached = Cached::over(store.clone(), Arc::default());
         let began = Instant::now();
         let junk = join_all((0..100).map(|_| cached.imported_costs(Freshness::Cached))).await;
         assert!(junk.iter().all(Result::is_err));
@@ -347,7 +379,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_old_failure_is_not_repeated_to_those_who_waited_for_a_read_that_was_cancelled() {
         let store = Scripted::failing(&[0]).slow(Duration::from_secs(1));
-        let cached = Cached::over(Arc::new(store));
+        let cached = Cached::over(Arc::new(store), Arc::default());
         assert!(cached.imported_costs(Freshness::Cached).await.is_err());
         let waits = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -365,7 +397,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn that_imported_credentials_are_held_is_known_for_a_second() {
         let store = Arc::new(Scripted::failing(&[]));
-        let cached = Cached::over(store.clone());
+        let cached = Cached::over(store.clone(), Arc::default());
         store.set_imported(true);
         assert!(
             !cached

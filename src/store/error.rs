@@ -49,6 +49,13 @@ pub enum OpenError {
         "the schema was not changed, it waited in vain: {0}. Run `sealwright migrate` again after that"
     )]
     Locked(String),
+    /// A SQLite file that was copied while a server had it open, without its log.
+    #[error(
+        "{0} was copied while a server had it open, without its log ({0}-wal): the newest changes are missing. \
+         Copy a store with `sealwright backup FILE`, and put that in place with `sealwright restore FILE`. To use \
+         this copy all the same, run `sealwright restore --acknowledge`"
+    )]
+    CopyWithoutLog(String),
     /// Anything else: a malformed address, a refused login, a migration that failed.
     #[error("the store could not be opened")]
     Fault(#[source] Arc<dyn Error + Send + Sync>),

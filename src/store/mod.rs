@@ -11,7 +11,7 @@
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
-//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `schema`, `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `generation` (which life of the store this is), `gate` (whether the store may be used), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `schema`, `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub(crate) mod cache;
 mod credential;
 mod error;
 mod fold;
+pub(crate) mod gate;
+mod generation;
 mod holders;
 mod journal;
 mod key;
@@ -62,6 +64,8 @@ pub(crate) use credential::ENDED_CREDENTIAL_TTL;
 pub use credential::{CredentialQuery, CredentialRecord};
 pub(crate) use error::LockedElsewhere;
 pub use error::{OpenError, StoreError};
+pub(crate) use generation::FIRST_GENERATION;
+pub use generation::StoreGeneration;
 pub use holders::ScopeHolders;
 pub use journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey, StoredKeys};
@@ -81,8 +85,8 @@ pub use token::{
 pub use usage::AgentUsage;
 pub(crate) use usage::USAGE_DAYS;
 pub use write::{
-    AgentChange, Change, CommitCondition, CredentialChange, KeyChange, KeyReplacement, LogChange,
-    Outcome, Retires, ScopeChange, TokenChange, Write,
+    AgentChange, Change, CommitCondition, CredentialChange, GenerationChange, KeyChange,
+    KeyReplacement, LogChange, Outcome, Retires, ScopeChange, TokenChange, Write,
 };
 pub(crate) use write::{RefusedRequests, UsageChange};
 

@@ -50,6 +50,14 @@ pub struct Revocations {
     pub agents: Vec<KilledAgent>,
 }
 
+impl Revocations {
+    /// Leaves out what is known up to this version.
+    pub(crate) fn forget_until(&mut self, known: i64) {
+        self.tokens.retain(|token| token.version > known);
+        self.agents.retain(|agent| agent.version > known);
+    }
+}
+
 /// A token as recorded in its `token.issued` event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedToken {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::error::StoreError;
+use super::generation::ReadGeneration;
 
 /// The schema that a store has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct StoreSchema {
 
 /// The schema.
 #[async_trait]
-pub trait ReadSchema: Send + Sync {
+pub trait ReadSchema: ReadGeneration + Send + Sync {
     /// The schema of the store.
     async fn schema(&self) -> Result<StoreSchema, StoreError>;
 }

@@ -100,6 +100,12 @@ impl Server {
         (code, said)
     }
 
+    /// Kills the server.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// The home of a server that has stopped.
     pub fn take_home(&mut self) -> Home {
         std::mem::replace(&mut self.home, Home::new())

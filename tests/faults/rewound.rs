@@ -1,6 +1,6 @@
 //! Rows are wound back under running processes, by a restore or by a failover that lost the last
-//! commits, and are then changed again. Lost secrets and scopes are not accepted, and killed tokens
-//! stay dead.
+//! commits, and are then changed again. The processes notice it and serve nothing until an operator
+//! acknowledges it. Lost secrets and scopes are not accepted, and killed tokens stay dead.
 
 use crate::stage::client::Client;
 use crate::stage::cluster::Cluster;
@@ -81,6 +81,41 @@ impl Stage {
         }
     }
 
+    /// Waits until every server serves nothing from the store, and demands that it still serves what
+    /// it has in memory.
+    async fn closes(&self) {
+        for mut client in self.clients() {
+            eventually(
+                "the server notices that the store was wound back",
+                async || client.issue(&self.asker).await.status == 503,
+            )
+            .await;
+            let ready = client.get("/readyz").await;
+            assert!(ready.text().contains("restore"), "{}", ready.text());
+            assert_eq!(client.get("/.well-known/jwks.json").await.status, 200);
+        }
+        eventually("a server that starts says what to run", async || {
+            let Err((_, said)) = self.site.start_or_refusal() else {
+                panic!("a server starts on a restored store");
+            };
+            // Another server has the lock of a SQLite file. A slow machine may not reach a database
+            // in time.
+            self.site.is_sqlite() || said.contains("sealwright restore --acknowledge")
+        })
+        .await;
+    }
+
+    /// Acknowledges, and waits until every server serves again.
+    async fn acknowledge(&self) {
+        self.site.must(&["restore", "--acknowledge"]);
+        for mut client in self.clients() {
+            eventually("the server serves again", async || {
+                client.get("/readyz").await.status == 200
+            })
+            .await;
+        }
+    }
+
     async fn is_dead(&self, token: &str) {
         for mut client in self.clients() {
             assert!(
@@ -91,20 +126,14 @@ impl Stage {
         }
     }
 
-    /// Waits until the lists of all servers hold `tokens` and not `missing`.
-    async fn are_listed(&self, tokens: &[&String], missing: Option<&String>) {
+    /// Demands that the lists of all servers hold `tokens`.
+    async fn list(&self, tokens: &[&String]) {
         for mut client in self.clients() {
-            eventually("the list follows the store", async || {
-                let list = client.get("/oauth/revoked-tokens").await.json();
-                let is_listed = |token: &String| {
-                    list["revoked_jtis"]
-                        .as_array()
-                        .unwrap()
-                        .contains(&claims(token)["jti"])
-                };
-                tokens.iter().all(|token| is_listed(token)) && !missing.is_some_and(is_listed)
-            })
-            .await;
+            let list = client.get("/oauth/revoked-tokens").await.json();
+            let jtis = list["revoked_jtis"].as_array().unwrap();
+            for token in tokens {
+                assert!(jtis.contains(&claims(token)["jti"]), "{jtis:?}");
+            }
         }
     }
 }
@@ -113,8 +142,7 @@ async fn play_all(stage: &Stage) {
     a_secret_that_was_lost_opens_nothing(stage).await;
     a_token_that_was_killed_stays_dead_when_it_is_killed_again(stage).await;
     an_agent_that_is_made_again_revives_no_token(stage).await;
-    a_scope_that_was_lost_is_not_granted(stage).await;
-    a_list_that_knows_more_than_the_rows_is_read_anew(stage).await;
+    a_list_that_knows_more_than_the_rows_stays(stage).await;
 }
 
 #[test]
@@ -144,6 +172,21 @@ async fn a_secret_that_was_lost_opens_nothing(stage: &Stage) {
         }
         stage.wind_back().await;
         let now = stage.site.rotate(&first, 0);
+        // A version that is lower than a server has seen closes the store to it; after the rotation
+        // it may be higher.
+        for mut client in stage.clients() {
+            for agent in [&lost, &first] {
+                let status = client.issue(agent).await.status;
+                assert!([401, 503].contains(&status), "{status}");
+            }
+        }
+        stage.site.must(&["restore", "--acknowledge", "--force"]);
+        for mut client in stage.clients() {
+            eventually("the server serves again", async || {
+                client.issue(&now).await.status == 200
+            })
+            .await;
+        }
         stage.answer(&lost, 401).await;
         stage.answer(&first, 401).await;
         stage.answer(&now, 200).await;
@@ -161,7 +204,10 @@ async fn a_token_that_was_killed_stays_dead_when_it_is_killed_again(stage: &Stag
     }
     kill();
     stage.next_second().await;
+    stage.next_second().await;
     stage.wind_back().await;
+    stage.closes().await;
+    stage.acknowledge().await;
     for _ in 0..4 {
         for token in &tokens {
             stage.is_dead(token).await;
@@ -200,9 +246,11 @@ async fn an_agent_that_is_made_again_revives_no_token(stage: &Stage) {
     }
     stage.site.must(&["agent", "suspend", &first.id]);
     stage.next_second().await;
+    stage.next_second().await;
     stage.wind_back().await;
-    stage.answer(&first, 401).await;
+    stage.closes().await;
     let again = create();
+    stage.acknowledge().await;
     for token in &tokens {
         stage.is_dead(token).await;
     }
@@ -210,36 +258,7 @@ async fn an_agent_that_is_made_again_revives_no_token(stage: &Stage) {
     stage.answer(&again, 200).await;
 }
 
-async fn a_scope_that_was_lost_is_not_granted(stage: &Stage) {
-    let agent = stage.site.agent("agent", "unlimited");
-    let widen = |scopes: &str| {
-        stage
-            .site
-            .must(&["agent", "update", &agent.id, "--scope", scopes])
-    };
-    let granted = async || {
-        let mut all = Vec::new();
-        for mut client in stage.clients() {
-            all.push(
-                client.issue(&agent).await.json()["scope"]
-                    .as_str()
-                    .unwrap()
-                    .to_owned(),
-            );
-        }
-        all.dedup();
-        all
-    };
-    stage.back_up().await;
-    widen("agents:read audit:read");
-    assert_eq!(granted().await, ["agents:read audit:read"]);
-    stage.next_second().await;
-    stage.wind_back().await;
-    widen("agents:read tokens:read");
-    assert_eq!(granted().await, ["agents:read tokens:read"]);
-}
-
-async fn a_list_that_knows_more_than_the_rows_is_read_anew(stage: &Stage) {
+async fn a_list_that_knows_more_than_the_rows_stays(stage: &Stage) {
     let agent = stage.site.agent("agent", "unlimited");
     let mut client = stage.servers[0].client();
     let mut tokens = Vec::new();
@@ -250,17 +269,18 @@ async fn a_list_that_knows_more_than_the_rows_is_read_anew(stage: &Stage) {
     assert_eq!(client.revoke(&agent, kept).await.status, 200);
     stage.next_second().await;
     stage.back_up().await;
-    for _ in 0..3 {
-        stage
-            .site
-            .must(&["agent", "revoke-tokens", &stage.asker.id]);
-    }
     assert_eq!(client.revoke(&agent, lost).await.status, 200);
-    stage.are_listed(&[kept, lost], None).await;
+    stage.next_second().await;
+    stage.next_second().await;
+    stage.list(&[kept, lost]).await;
     stage.wind_back().await;
-    stage.are_listed(&[kept], Some(lost)).await;
+    stage.closes().await;
+    stage.list(&[kept, lost]).await;
+    stage.acknowledge().await;
+    for token in &tokens {
+        stage.is_dead(token).await;
+    }
     let mut other = stage.clients().last().unwrap();
     assert_eq!(other.revoke(&agent, next).await.status, 200);
-    stage.are_listed(&[kept, next], Some(lost)).await;
-    stage.is_dead(next).await;
+    stage.list(&[kept]).await;
 }

@@ -1,4 +1,4 @@
-//! What is on the list: each entry under the version that made it, and which killed agents' tokens
+//! Owns what is on the list: each entry under the version that made it, and which killed agents' tokens
 //! must still be looked up. Must not know the store, or when anything is read.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,6 +9,8 @@ use crate::domain::ttl::{self, Ttl};
 use crate::store::{KilledAgent, KilledAgentQuery, KilledTokens, REVOCATION_GRACE, Revocations};
 
 use super::text::{Listing, Text};
+
+pub(super) mod newest;
 
 /// How long an agent stays listed: until the longest token that the kill can have hit has expired.
 /// That is the token's life, plus the time that a batch may have waited on a lock while the kill

@@ -1,7 +1,7 @@
 //! The revocation list (contract §4) that clients poll. It is kept in memory, updated by version,
 //! and served even during a database outage.
 //!
-//! Owns when news are read and when the list is written down; `entries` owns what is on the list,
+//! Owns when the list is written down; `reading` reads the news, `entries` owns what is on the list,
 //! `text` its exact bytes, `gzip` its compressed form. Must not know HTTP.
 
 use std::collections::VecDeque;
@@ -15,23 +15,23 @@ use crate::clock::{Clock as _, StoreClock};
 use crate::document::Document;
 use crate::domain::ttl::Ttl;
 use crate::store::Records;
+use crate::store::gate::StoreGate;
 use crate::telemetry::metrics::{self, ListMeasure};
 
 use crate::service::error::Error;
-use entries::{Entries, KILL_LISTED, MAX_LOOK_UPS};
+use entries::{Entries, MAX_LOOK_UPS};
 use gzip::Packer;
 pub(crate) use text::Listing;
 
 mod entries;
 mod gzip;
+mod reading;
 mod text;
-
-/// If the clock goes back by more than this many seconds, it was ahead before, and entries that are
-/// still valid may have been removed.
-const MAX_STEP_BACK: i64 = 2;
 
 /// The list of this process.
 pub struct RevocationList {
+    /// Closed while the store is a restored one. Then the list keeps what it has.
+    gate: Arc<StoreGate>,
     records: Arc<dyn Records>,
     clock: Arc<StoreClock>,
     default_ttl: Ttl,
@@ -61,7 +61,8 @@ pub struct RevocationList {
 
 impl RevocationList {
     /// An empty list; [`RevocationList::refresh`] fills it.
-    pub fn new(
+    pub(crate) fn new(
+        gate: Arc<StoreGate>,
         records: Arc<dyn Records>,
         clock: Arc<StoreClock>,
         default_ttl: Ttl,
@@ -69,6 +70,7 @@ impl RevocationList {
     ) -> Self {
         let (entries, steady) = (Entries::default(), clock.steady());
         Self {
+            gate,
             records,
             clock,
             default_ttl,
@@ -92,58 +94,14 @@ impl RevocationList {
         self.find_killed_tokens().await
     }
 
-    /// Reads what changed since the last reading. Versions are assigned under a row lock, so a
-    /// reading up to a version is complete up to that version. Run once a second, and after each
-    /// revocation of this process, so it reads only the news. If a later reading began and
-    /// succeeded while a caller waited, that reading includes the caller's own revocation, and the
-    /// caller need not read again.
-    pub async fn read_changes(&self) -> Result<(), Error> {
-        let begun = self.readings.load(Ordering::SeqCst);
-        let mut last = self.reading.lock().await;
-        if *last > begun {
-            return Ok(());
-        }
-        let this = self.readings.fetch_add(1, Ordering::SeqCst) + 1;
-        let since = self.entries().version();
-        let now = self.clock.now();
-        let kills_after = now.saturating_add(-KILL_LISTED);
-        let mut news = self.records.revocations(since, now, kills_after).await?;
-        let is_wound_back = news.version < since;
-        let was_ahead = now.0.saturating_add(MAX_STEP_BACK) < self.read_at.load(Ordering::SeqCst);
-        if is_wound_back || was_ahead {
-            tracing::warn!(
-                known = since,
-                found = news.version,
-                "the revocation list is read anew: the store was wound back, or the clock was set back"
-            );
-            news = self.records.revocations(0, now, kills_after).await?;
-            let mut entries = self.entries();
-            entries.forget();
-            entries.apply(news, now);
-            entries.rewrite_if_moved();
-            self.is_stale.store(true, Ordering::SeqCst);
-        } else {
-            let changed = self.entries().apply(news, now);
-            self.is_stale.fetch_or(changed, Ordering::SeqCst);
-        }
-        // Set only now: if the complete reading failed, the next call tries it again.
-        self.read_at.store(now.0, Ordering::SeqCst);
-        self.steady_at.store(self.clock.steady(), Ordering::SeqCst);
-        *last = this;
-        Ok(())
-    }
-
-    /// Reads the caller's own kill, which is committed. Returns a version of the list that has it.
-    pub async fn read_own_kill(&self) -> Result<i64, Error> {
-        self.read_changes().await?;
-        Ok(self.entries().version())
-    }
-
     /// Looks up the tokens of recently killed agents, for clients that read only `revoked_jtis`.
     /// The first look-up reads all of an agent's tokens, and later ones read what was recorded
     /// since. The look-ups end when no batch that was in progress at the kill can still be
     /// committed. Run once a second, separately from the news.
     pub async fn find_killed_tokens(&self) -> Result<(), Error> {
+        if self.gate.is_closed() {
+            return Ok(());
+        }
         let mut ends = self.looking.lock().await;
         let end = self.records.newest_event().await?;
         ends.push_back(end);

@@ -39,6 +39,7 @@ mod credentials;
 mod describe;
 mod errors;
 mod events;
+mod generation;
 mod holders;
 mod issue;
 mod keys;

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 18] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 19] = [
     (
         1,
         "initial",
@@ -99,6 +99,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 18] = [
         19,
         "store_default",
         include_str!("../../../migrations/postgres/0019_store_default.sql"),
+    ),
+    (
+        20,
+        "store_generation",
+        include_str!("../../../migrations/postgres/0020_store_generation.sql"),
     ),
 ];
 

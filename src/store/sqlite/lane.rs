@@ -203,8 +203,8 @@ impl Writer {
     /// Closes the connection, in this process's turn. A later write opens another connection.
     ///
     /// A connection whose file was replaced is closed too: SQLite then leaves the new file and its
-    /// log alone.
-    pub(super) async fn close(&self) {
+    /// log alone. `last` is run before that. If it fails, the files are left as after a crash.
+    pub(super) async fn close(&self, last: Option<&'static str>) {
         let mut slot = self.idle.lock().await;
         let Ok(turn) = self.turns.take().await else {
             return;
@@ -213,7 +213,13 @@ impl Writer {
             Some(idle) => Ok(idle),
             None => self.connect().await,
         };
-        if let Ok(IdleConnection { conn, .. }) = idle {
+        if let Ok(IdleConnection { mut conn, .. }) = idle {
+            if let Some(sql) = last
+                && sqlx::raw_sql(sql).execute(&mut conn).await.is_err()
+            {
+                std::mem::forget(conn);
+                return;
+            }
             // If closing fails, the next process that opens the file handles the log that is left.
             let _ = conn.close().await;
         }

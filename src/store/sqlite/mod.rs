@@ -3,13 +3,14 @@
 //! Owns the file, its schema and what an error of SQLite means. Must not know what is cached or
 //! batched in front of it. `open` opens the file, `file` knows whether it is still there, `schema`
 //! lists the changes of the schema, `errors` says what an error means, `lane` keeps connections,
-//! `turn` makes processes take turns, `serve_lock` lets one process serve. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
+//! `turn` makes processes take turns, `serve_lock` lets one process serve, `in_use` recognises a copy of an open file, `backup` makes copies. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
 //! `events` and `keys` read, `places` keeps how far the events were read, `write` changes, `prune`
 //! removes. `issue` counts tokens, `redeem` counts those that cost a code, both by the
 //! statements in `count` and `record`, to which `rows` gives lists of rows.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
@@ -29,13 +30,16 @@ use crate::store::{
 mod agent_columns;
 mod agent_search;
 mod agents;
+mod backup;
 mod count;
 mod credentials;
 mod describe;
 mod errors;
 mod events;
 mod file;
+mod generation;
 mod holders;
+mod in_use;
 mod issue;
 mod keys;
 mod killed;
@@ -60,6 +64,7 @@ mod turn;
 mod usage;
 mod write;
 
+use in_use::END_USE;
 use lane::ask;
 pub(crate) use open::Content;
 pub use open::SqliteStore;
@@ -144,7 +149,8 @@ impl Store for SqliteStore {
     async fn close(&self) {
         let close = async {
             self.readers.close().await;
-            self.writer.close().await;
+            let is_in_use = self.is_in_use.load(Ordering::Relaxed);
+            self.writer.close(is_in_use.then_some(END_USE)).await;
         };
         let _ = tokio::time::timeout(TIMEOUT, close).await;
     }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
@@ -13,6 +14,7 @@ use crate::store::terms_book::TermsBook;
 
 use super::errors::{bounded, open_error, store_error};
 use super::file::DatabaseFile;
+use super::in_use::{has_log, settle};
 use super::lane::{Readers, Writer, ask_again};
 use super::schema::migrator;
 use super::serve_lock::{NotAlone, ServeLock, demand_one_name};
@@ -20,7 +22,7 @@ use super::turn;
 
 /// How long SQLite itself waits for a lock. Turns make such a wait rare: a connection that was
 /// dropped in the middle of its work may still be rolling back.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the log may stay, in bytes, after everything in it is in the database too. This is
 /// twice the length to which it grows by itself. Only a reader that stays open makes the log
@@ -47,11 +49,14 @@ pub struct SqliteStore {
     pub(super) readers: Readers,
     /// The terms that have a row of their own.
     pub(super) terms: TermsBook,
+    /// Whether the file says that this process has it open.
+    pub(super) is_in_use: AtomicBool,
 }
 
 impl SqliteStore {
     /// Opens the file. If there is none, creates it, readable only for its owner; the folder must
-    /// exist. Brings the schema up to date. Accepts a newer schema.
+    /// exist. Brings the schema up to date. Accepts a newer schema. Refuses a copy of an open file that lacks
+    /// its log.
     pub async fn open(path: &Path) -> Result<SqliteStore, OpenError> {
         let real = turn::real_path(path);
         // A new store belongs to the owner of its folder.
@@ -67,12 +72,14 @@ impl SqliteStore {
             // for this.
             .synchronous(SqliteSynchronous::Full)
             .pragma("fullfsync", "on");
+        let had_log = has_log(path);
         let file = Arc::new(DatabaseFile::at(path));
         let readers = Readers::new(options.clone(), &file);
         let options = options.journal_mode(SqliteJournalMode::Wal);
         let options = options.pragma("journal_size_limit", MAX_LOG.to_string());
         let writer = Writer::new(options, path, file);
         let mut held = bounded(writer.take()).await.map_err(open_error)?;
+        settle(&mut held.conn, path, had_log).await?;
         let migrated = migrator().run_direct(None, &mut held.conn, false).await;
         migrated.map_err(|e| OpenError::Fault(Arc::new(e)))?;
         held.keep();
@@ -80,6 +87,7 @@ impl SqliteStore {
             writer,
             readers,
             terms: TermsBook::default(),
+            is_in_use: AtomicBool::new(false),
         })
     }
 
@@ -100,6 +108,7 @@ impl SqliteStore {
             writer: Writer::new(options.read_only(true), path, file),
             readers,
             terms: TermsBook::default(),
+            is_in_use: AtomicBool::new(false),
         }
     }
 

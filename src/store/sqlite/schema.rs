@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 18] = [
+const MIGRATIONS: [(i64, &str, &str); 19] = [
     (
         1,
         "initial",
@@ -96,6 +96,11 @@ const MIGRATIONS: [(i64, &str, &str); 18] = [
         19,
         "store_default",
         include_str!("../../../migrations/sqlite/0019_store_default.sql"),
+    ),
+    (
+        20,
+        "store_generation",
+        include_str!("../../../migrations/sqlite/0020_store_generation.sql"),
     ),
 ];
 

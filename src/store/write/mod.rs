@@ -14,6 +14,7 @@ use crate::store::reply::ReplyRecord;
 mod agent;
 mod condition;
 mod credential;
+mod generation;
 mod key;
 mod log;
 mod outcome;
@@ -27,6 +28,7 @@ pub use agent::AgentChange;
 pub use condition::CommitCondition;
 pub(in crate::store) use condition::{RowLock, failed, row_locks};
 pub use credential::CredentialChange;
+pub use generation::GenerationChange;
 pub use key::{KeyChange, KeyReplacement, Retires};
 pub use log::LogChange;
 pub use outcome::Outcome;
@@ -100,6 +102,8 @@ pub enum Change {
     Refusals(RefusedRequests),
     /// What events tell about usage.
     Usage(UsageChange),
+    /// The generation of the store.
+    Generation(GenerationChange),
     /// Nothing: the write only records that an export of events with this filter begins.
     Exported(Map<String, Value>),
     /// Nothing: the write only records that a kept reply was sent again, to a request for this path.
@@ -132,6 +136,7 @@ impl Change {
         match self {
             Self::Agent(change) => change.kills(),
             Self::Credential(change) => change.kills(),
+            Self::Generation(change) => change.kills(),
             Self::Token(TokenChange::Revoke { .. }) => true,
             Self::Scope(_)
             | Self::Key(_)
@@ -155,6 +160,7 @@ impl Change {
             Self::Log(change) => return Vec::from_iter(change.event()),
             Self::Refusals(refused) => refused.event(),
             Self::Usage(change) => return Vec::from_iter(change.event()),
+            Self::Generation(change) => return Vec::from_iter(change.event()),
             Self::Exported(filter) => Event::AuditExported {
                 filter: filter.clone(),
             },

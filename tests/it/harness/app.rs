@@ -150,6 +150,7 @@ impl<'d> TestApp<'d> {
         let opened = app::open_with(&config, Wrapping::Serving, told, drawn)
             .await
             .unwrap();
+        opened.watch.look().await.unwrap();
         plant_signing_key(&opened).await;
         opened.keys.ensure_signing_key().await.unwrap();
         let draining = Arc::new(Draining::default());

@@ -40,7 +40,7 @@ async fn a_server_that_can_issue_is_alive_and_ready(app: &TestApp<'_>) {
 }
 
 async fn each_check_of_readiness_is_told_to_whoever_asks(app: &TestApp<'_>) {
-    let all = r#""draining":"ok","signing_key":"ok","clock":"ok","database":"ok","writes":"ok""#;
+    let all = r#""draining":"ok","signing_key":"ok","clock":"ok","restore":"ok","database":"ok","writes":"ok""#;
     let told = app.get("/readyz?verbose").await;
     told.is(200, &format!("{{\"status\":\"ok\",\"checks\":{{{all}}}}}"));
     app.draining.begin();

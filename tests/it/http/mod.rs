@@ -59,6 +59,7 @@ mod reach;
 mod recorded;
 mod refusals;
 mod replicas;
+mod restored;
 mod revocations;
 mod revoke;
 mod rewound;

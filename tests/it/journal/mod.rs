@@ -6,6 +6,7 @@ pub mod kit;
 mod ledger;
 mod prune;
 mod reach;
+mod restored;
 mod served;
 mod usage;
 mod verify;

@@ -11,6 +11,7 @@ mod credentials;
 mod ended_credentials;
 mod faults;
 mod filters;
+mod generation;
 mod issue;
 mod keys;
 mod killed;

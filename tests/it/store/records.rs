@@ -99,6 +99,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         killed_tokens(&tokens, None, NOW, 10),
         killed_tokens(&tokens, Some(0), NOW, 10),
         newest_event(),
+        generation(),
         settled_event(None),
         events(0, 10, 10),
         search_window(EventTable::Tokens, EventOrder::Ascending, range),

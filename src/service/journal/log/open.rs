@@ -10,12 +10,9 @@ use crate::keys::Keyring;
 use crate::keys::log::{self, LogKey};
 use crate::service::error::Error;
 use crate::service::store_keys::new_store_key;
-use crate::store::{Change, LogChange, LogHead, Records, Store, StoreKey, Write};
+use crate::store::{Change, FIRST_GENERATION, LogChange, LogHead, Records, Store, StoreKey, Write};
 
 use super::broken;
-
-/// The generation of a store that was never restored.
-const FIRST_GENERATION: i64 = 1;
 
 /// Opens the log of one store.
 pub(crate) struct LogOpener {

@@ -129,7 +129,8 @@ impl AuditLog {
         };
         // Read after the entry, so that it covers it.
         let newest = self.checkpoint(None).await?;
-        let newest = newest.ok_or_else(|| broken("the log has entries and no checkpoint"))?;
+        // A generation that has just begun has no checkpoint yet.
+        let newest = newest.ok_or(RejectionCode::NotLoggedYet)?;
         let size = newest.checkpoint.head().size;
         let nodes = ProofNodes::inclusion(entry.index, size).map_err(broken)?;
         let hashes = read_nodes(&*self.records, nodes.nodes(), size).await?;

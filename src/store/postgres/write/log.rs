@@ -21,7 +21,8 @@ pub(super) async fn apply(
     }
 }
 
-async fn begin_log(
+/// Begins an empty log for a generation of the store.
+pub(super) async fn begin_log(
     conn: &mut PgConnection,
     at: Timestamp,
     generation: i64,

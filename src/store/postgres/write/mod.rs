@@ -32,6 +32,7 @@ use super::open::PostgresStore;
 mod agent;
 mod condition;
 mod credential;
+mod generation;
 mod key;
 mod log;
 mod new_credential;
@@ -224,6 +225,7 @@ async fn apply(
             Ok(effect(Outcome::Applied))
         }
         Change::Usage(change) => usage::apply(conn, change).await.map(effect),
+        Change::Generation(change) => generation::apply(conn, at, change).await.map(effect),
     }
 }
 

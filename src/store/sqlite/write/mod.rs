@@ -28,6 +28,7 @@ use super::open::SqliteStore;
 mod agent;
 mod condition;
 mod credential;
+mod generation;
 mod key;
 mod log;
 mod new_credential;
@@ -168,6 +169,9 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
             Ok(effect(Outcome::Applied))
         }
         Change::Usage(change) => usage::apply(conn, change).await.map(effect),
+        Change::Generation(change) => generation::apply(conn, at.second(), change)
+            .await
+            .map(effect),
     }
 }
 

@@ -70,7 +70,7 @@ impl LogVerifier {
         };
         let key = self.opener.open().await?.key.verifier_key().clone();
         let origins = self.origins(&key).await?;
-        let signed = match signed_by(head.note.as_deref(), &key) {
+        let signed = match self.signed(&head, &key).await? {
             Ok(signed) => signed,
             Err(broken) => return Ok(found.with(broken)),
         };
@@ -153,6 +153,25 @@ impl LogVerifier {
         }
         let part = BrokenPart::After(0);
         Ok(found.with(LogBreak::new(part, "the whole log was removed")))
+    }
+
+    /// The state that the newest checkpoint signs. A generation that has just begun has none yet: then
+    /// it is that of the generation before, from whose entries the tree goes on.
+    async fn signed(
+        &self,
+        head: &LogHead,
+        key: &VerifierKey,
+    ) -> Result<Result<Option<TreeHead>, LogBreak>, Error> {
+        if head.note.is_some() {
+            return Ok(signed_by(head.note.as_deref(), key));
+        }
+        let heads = self.records.log_heads().await?;
+        let Some(signed) = heads.into_iter().rev().find(|head| head.note.is_some()) else {
+            return Ok(Ok(None));
+        };
+        let name = KeyName::parse(&signed.origin).map_err(broken)?;
+        let key = VerifierKey::new(name, *key.public());
+        Ok(signed_by(signed.note.as_deref(), &key))
     }
 
     async fn origins(&self, key: &VerifierKey) -> Result<Vec<VerifierKey>, Error> {

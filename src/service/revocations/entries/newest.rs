@@ -1,0 +1,55 @@
+//! The newest entry of the list, by which a list recognises the store that it was read from. Must
+//! not know when anything is read.
+
+use crate::domain::id::AgentId;
+use crate::domain::time::Timestamp;
+use crate::store::Revocations;
+
+use super::{Entries, Entry};
+
+/// The newest entry that the store still has, unless the store was wound back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::service::revocations) struct Newest {
+    /// The version that made it.
+    pub version: i64,
+    /// The agent that was killed, or `None` for a revoked token. A later kill of the same agent
+    /// replaces the entry.
+    pub agent_id: Option<AgentId>,
+}
+
+impl Newest {
+    /// The version after which the entry is read again.
+    pub(in crate::service::revocations) fn before(&self) -> i64 {
+        self.version.saturating_sub(1)
+    }
+
+    /// Whether the entry, or what replaced it, is in the news.
+    pub(in crate::service::revocations) fn is_in(&self, news: &Revocations) -> bool {
+        match &self.agent_id {
+            Some(agent_id) => news.agents.iter().any(|agent| agent.agent_id == *agent_id),
+            None => news
+                .tokens
+                .iter()
+                .any(|token| token.version == self.version),
+        }
+    }
+}
+
+impl Entries {
+    /// The newest entry that the store still has at `now`, if it lists agents killed after
+    /// `kills_after`.
+    pub(in crate::service::revocations) fn newest(
+        &self,
+        now: Timestamp,
+        kills_after: Timestamp,
+    ) -> Option<Newest> {
+        let newest = self.by_version.iter().rev().find(|(_, entry)| match entry {
+            Entry::Token { expires_at, .. } => *expires_at > now,
+            Entry::Agent(killed) => killed.agent.killed_at > kills_after,
+        });
+        newest.map(|(version, entry)| Newest {
+            version: *version,
+            agent_id: entry.agent().map(|agent| agent.agent_id.clone()),
+        })
+    }
+}
