@@ -46,6 +46,7 @@ mod news;
 mod outage;
 mod polls;
 mod replicas;
+mod restores;
 mod rewound;
 mod rolling;
 mod signals;

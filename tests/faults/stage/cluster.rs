@@ -210,6 +210,145 @@ impl Cluster {
     }
 }
 
+/// A backup of a database or of the whole cluster.
+pub enum Backup {
+    /// What `pg_dump` wrote.
+    Dump(PathBuf),
+    /// What `pg_basebackup` wrote.
+    Files(PathBuf),
+}
+
+impl Cluster {
+    /// Dumps a database into a file.
+    pub fn dump_file(&self, database: &str) -> Backup {
+        let file = self.folder.path().join("dump");
+        let mut dump = Command::new(self.programs.join("pg_dump"));
+        dump.args(["--format", "custom", "--file"]).arg(&file);
+        run(dump.args(["--dbname", database]));
+        Backup::Dump(file)
+    }
+
+    /// Replaces a database by a new one with the content of a dump.
+    pub async fn restore_dump(&self, database: &str, file: &Path) {
+        let name = database.rsplit('/').next().unwrap();
+        let mut conn = PgConnection::connect(&self.url("postgres")).await.unwrap();
+        for sql in [
+            format!("drop database {name} with (force)"),
+            format!("create database {name}"),
+        ] {
+            sqlx::raw_sql(AssertSqlSafe(sql))
+                .execute(&mut conn)
+                .await
+                .unwrap();
+        }
+        let mut restore = Command::new(self.programs.join("pg_restore"));
+        run(restore
+            .args(["--single-transaction", "--dbname", database])
+            .arg(file));
+    }
+
+    /// Archives the write-ahead log from now on.
+    pub fn archive(&self) {
+        let archive = self.folder.path().join("archive");
+        std::fs::create_dir(&archive).unwrap();
+        give_to_user(&archive);
+        self.configure(&format!(
+            "archive_mode = on\narchive_command = 'cp %p {}/%f'\n",
+            archive.display()
+        ));
+        self.restart();
+    }
+
+    /// Copies the files of the cluster while it runs.
+    pub fn base_backup(&self) -> Backup {
+        let folder = self.folder.path().join("base");
+        let program = self.programs.join("pg_basebackup");
+        let port = self.port.to_string();
+        let words = [
+            program.to_str().unwrap(),
+            "--host=127.0.0.1",
+            "--username=sealwright",
+            "--checkpoint=fast",
+            "--wal-method=stream",
+            "--no-sync",
+            "--port",
+            &port,
+            "--pgdata",
+            folder.to_str().unwrap(),
+        ];
+        run(&mut as_user(&words));
+        Backup::Files(folder)
+    }
+
+    /// The time of the database, as it is named in its settings.
+    pub async fn now(&self, database: &str) -> String {
+        let mut conn = PgConnection::connect(database).await.unwrap();
+        sqlx::query_scalar("select clock_timestamp()::text")
+            .fetch_one(&mut conn)
+            .await
+            .unwrap()
+    }
+
+    /// Stops the cluster, puts a copy of its files in place, and starts it. With `target`, the
+    /// archived changes up to that time follow.
+    pub async fn restore_files(&self, copy: &Path, target: Option<&str>) {
+        if target.is_some() {
+            let mut conn = PgConnection::connect(&self.url("postgres")).await.unwrap();
+            // A later change, so that the archive goes beyond the target.
+            sqlx::raw_sql("create table if not exists later (); select pg_switch_wal()")
+                .execute(&mut conn)
+                .await
+                .unwrap();
+        }
+        self.control(&["-m", "fast", "stop"]);
+        std::fs::remove_dir_all(self.data()).unwrap();
+        copy_folder(copy, &self.data());
+        if let Some(target) = target {
+            std::fs::write(self.data().join("recovery.signal"), "").unwrap();
+            self.configure(&format!(
+                "restore_command = 'cp {}/archive/%f %p'\nrecovery_target_time = '{target}'\n\
+                 recovery_target_action = promote\n",
+                self.folder.path().display()
+            ));
+        }
+        give_to_user(&self.data());
+        self.start_again().await;
+        // Clients may connect before the recovery has ended.
+        let database = self.url("postgres");
+        eventually("the recovery ends", async || {
+            let Ok(mut conn) = PgConnection::connect(&database).await else {
+                return false;
+            };
+            sqlx::query_scalar("select not pg_is_in_recovery()")
+                .fetch_one(&mut conn)
+                .await
+                .unwrap_or(false)
+        })
+        .await;
+    }
+
+    fn configure(&self, settings: &str) {
+        let file = self.data().join("postgresql.conf");
+        let mut file = std::fs::OpenOptions::new().append(true).open(file).unwrap();
+        std::io::Write::write_all(&mut file, settings.as_bytes()).unwrap();
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let mode = std::fs::metadata(from).unwrap().permissions();
+    std::fs::create_dir(to).unwrap();
+    std::fs::set_permissions(to, mode).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.guard.stdin.take());
