@@ -5,6 +5,7 @@
 //! about. A token never waits for it: while it fails, tokens go on and the log lags behind.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -33,8 +34,16 @@ pub const MAX_PASS_EVENTS: usize = 16_384;
 const MAX_PASS_BYTES: usize = 4 << 20;
 
 /// How many events are taken at once. The thread of a token is held up no longer than these take to
-/// hash: a few milliseconds.
-pub(crate) const MAX_PIECE_EVENTS: usize = 1_024;
+/// hash: about a millisecond.
+pub(crate) const MAX_PIECE_EVENTS: usize = 512;
+
+/// How many times as long as a piece took the ledger rests before the next one. A backlog then
+/// takes a quarter of the time of a core, the database's work included.
+const REST_FACTOR: u32 = 3;
+
+/// The longest rest. On a machine without an idle core a piece takes long because it waits for its
+/// turn, and the ledger must still be faster than tokens are issued.
+const MAX_REST: Duration = Duration::from_millis(5);
 
 /// How many milliseconds issued tokens wait for the pass that logs them, if nothing else happens.
 /// Other events are logged with the next step.
@@ -76,9 +85,12 @@ impl Ledger {
     pub async fn step(&mut self) -> Result<(), Error> {
         let mut progress = Progress::More;
         while progress == Progress::More {
+            let began = Instant::now();
             progress = self.reader.step(&mut self.passes).await?;
-            // One thread may serve the tokens too.
-            tokio::task::yield_now().await;
+            if progress == Progress::More {
+                let rest = began.elapsed().saturating_mul(REST_FACTOR).min(MAX_REST);
+                tokio::time::sleep(rest).await;
+            }
         }
         self.passes.tell();
         Ok(())
