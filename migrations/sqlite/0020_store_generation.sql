@@ -5,9 +5,9 @@ create table store_generation (
     generation integer not null,
     -- Since when the store is known to be restored without an acknowledgement.
     restored_at integer,
-    -- Whether a server has the file open. Then the file's newest changes lie in its log, and a copy of the file
-    -- alone lacks them.
+    -- Names the run of the server that has the file open, or is 0. While there is one, the file's newest changes
+    -- lie in its log, and a copy of the file alone lacks them.
     in_use integer not null
 ) strict;
 
-insert into store_generation (single, generation, in_use) values (1, 1, false);
+insert into store_generation (single, generation, in_use) values (1, 1, 0);

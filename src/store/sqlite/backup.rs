@@ -17,7 +17,7 @@ use crate::store::error::{OpenError, StoreError};
 use crate::store::generation::NoteUse;
 
 use super::errors::{bounded, store_error};
-use super::in_use::{begin_use, has_log, is_in_use, note_use, without_log};
+use super::in_use::{NO_RUN, begin_use, has_log, lacks_log, note_run, run_in_file, without_log};
 use super::lane::ask_again;
 use super::open::{BUSY_TIMEOUT, SqliteStore};
 use super::turn::{beside, real_path};
@@ -32,7 +32,7 @@ impl NoteUse for SqliteStore {
     async fn begin_use(&self) -> Result<(), StoreError> {
         // Even if it fails, the note may be there.
         self.is_in_use.store(true, Ordering::Relaxed);
-        bounded(begin_use(&self.writer)).await
+        bounded(begin_use(&self.writer, &self.path)).await
     }
 }
 
@@ -45,9 +45,9 @@ impl SqliteStore {
             return Ok(());
         }
         let store = Self::open_to_read(&path);
-        let is_used = ask_again!(store.readers, is_in_use).await;
         // A file that cannot be read is reported where it is opened.
-        if is_used.unwrap_or(false) {
+        let run = ask_again!(store.readers, run_in_file).await;
+        if run.is_ok_and(|run| lacks_log(&path, run)) {
             return Err(without_log(&path));
         }
         Ok(())
@@ -115,8 +115,8 @@ async fn check(path: &Path) -> sqlx::Result<()> {
             found.join("; "),
         ))));
     }
-    if is_in_use(&mut conn).await? {
-        note_use(&mut conn, false).await?;
+    if run_in_file(&mut conn).await? != NO_RUN {
+        note_run(&mut conn, NO_RUN).await?;
     }
     conn.close().await
 }

@@ -1,11 +1,16 @@
 //! Whether a SQLite file is a copy that lacks its log.
 //!
 //! While a server has the file open, the newest commits lie in the log beside it. A copy of the file
-//! alone is an older state, and may be damaged. So a server notes in the file that the file is in
-//! use, and takes that back when it stops. A server that was killed leaves the log beside the file:
-//! a file that is in use and has no log is a copy. Must not know what a copy may be used for.
+//! alone is an older state, and may be damaged. So a server names its run in the file and in its lock
+//! file beside it, and takes both back when it stops. A server that was killed leaves the log beside
+//! the file, until some program moves its content into the file; the lock file still names the run
+//! then. So a file that is in use, without a log, and beside no lock file of that run is a copy. Must
+//! not know what a copy may be used for.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -15,6 +20,9 @@ use super::errors::bounded;
 use super::lane::Writer;
 use super::serve_lock::{NotAlone, ServeLock};
 use super::turn::beside;
+
+/// What a file says that no server has open.
+pub(super) const NO_RUN: i64 = 0;
 
 /// Whether there is a log beside the database. An empty one counts: it was not forgotten by a copy.
 pub(super) fn has_log(path: &Path) -> bool {
@@ -29,8 +37,8 @@ pub(super) async fn settle(
     path: &Path,
     had_log: bool,
 ) -> Result<(), OpenError> {
-    let is_used = bounded(is_in_use(conn)).await?;
-    if !is_used {
+    let run = bounded(run_in_file(conn)).await?;
+    if run == NO_RUN {
         return Ok(());
     }
     // The lock is held by the server that runs, be it another process or this one.
@@ -38,46 +46,83 @@ pub(super) async fn settle(
     if matches!(lock, Err(NotAlone::AlreadyServing)) {
         return Ok(());
     }
-    if !had_log {
+    if !had_log && lacks_log(path, run) {
         return Err(without_log(path));
     }
-    Ok(bounded(note_use(conn, false)).await?)
+    Ok(bounded(note_run(conn, NO_RUN)).await?)
 }
 
-/// Whether the file says that a server has it open. A file without the table is older.
-pub(super) async fn is_in_use(conn: &mut SqliteConnection) -> sqlx::Result<bool> {
+/// Whether a file that names this run, and has no log, is a copy.
+pub(super) fn lacks_log(path: &Path, run: i64) -> bool {
+    run != NO_RUN && run_beside(path) != Some(run)
+}
+
+/// The run that the lock file names.
+fn run_beside(path: &Path) -> Option<i64> {
+    let text = std::fs::read_to_string(beside(path, ".serve")).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Writes the run into the lock file, which is there while a server runs.
+fn write_beside(path: &Path, run: Option<i64>) -> std::io::Result<()> {
+    let text = run.map_or_else(String::new, |run| format!("{run}\n"));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(beside(path, ".serve"))?;
+    file.write_all(text.as_bytes())
+}
+
+/// The run that the file names. A file without the table is older.
+pub(super) async fn run_in_file(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
     let sql = "select exists (select 1 from sqlite_master where type = 'table' and name = 'store_generation')";
     if !sqlx::query_scalar(sql).fetch_one(&mut *conn).await? {
-        return Ok(false);
+        return Ok(NO_RUN);
     }
     sqlx::query_scalar("select in_use from store_generation")
         .fetch_one(conn)
         .await
 }
 
-/// Takes the note back: the last statement of a server.
-pub(super) const END_USE: &str = "update store_generation set in_use = false";
+/// Takes the run out of the file: the last statement of a server.
+pub(super) const END_USE: &str = "update store_generation set in_use = 0";
 
-/// Notes in the file whether a server has it open.
-pub(super) async fn note_use(conn: &mut SqliteConnection, is_used: bool) -> sqlx::Result<()> {
+/// Takes the run out of the lock file, once it is out of the file.
+pub(super) fn end_run(path: &Path) {
+    // If this fails, a copy of the file may be taken for the file of a killed server.
+    let _ = write_beside(path, None);
+}
+
+/// Names a run in the file.
+pub(super) async fn note_run(conn: &mut SqliteConnection, run: i64) -> sqlx::Result<()> {
     sqlx::query("update store_generation set in_use = ?1")
-        .bind(is_used)
+        .bind(run)
         .execute(conn)
         .await
         .map(drop)
 }
 
-/// Notes that a server has the file open, in the file itself.
-pub(super) async fn begin_use(lane: &Writer) -> sqlx::Result<()> {
+/// Names a new run in the lock file and in the file.
+pub(super) async fn begin_use(lane: &Writer, path: &Path) -> sqlx::Result<()> {
+    let run = new_run();
+    // Without it, the file of a killed server may be taken for a copy.
+    let _ = write_beside(path, Some(run));
     let mut held = lane.take().await?;
-    note_use(&mut held.conn, true).await?;
-    // The note must be in the file, and not only in its log. Readers may keep a part of the log from
+    note_run(&mut held.conn, run).await?;
+    // The run must be in the file, and not only in its log. Readers may keep a part of the log from
     // being moved; the next commits try again.
     sqlx::raw_sql("pragma wal_checkpoint(full)")
         .execute(&mut held.conn)
         .await?;
     held.keep();
     Ok(())
+}
+
+/// A number that no other run of a server has: the nanoseconds since 1970.
+fn new_run() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanos = since.map_or(1, |since| since.as_nanos());
+    i64::try_from(nanos).unwrap_or(i64::MAX).max(1)
 }
 
 /// The error of such a copy.

@@ -203,27 +203,31 @@ impl Writer {
     /// Closes the connection, in this process's turn. A later write opens another connection.
     ///
     /// A connection whose file was replaced is closed too: SQLite then leaves the new file and its
-    /// log alone. `last` is run before that. If it fails, the files are left as after a crash.
-    pub(super) async fn close(&self, last: Option<&'static str>) {
+    /// log alone. `last` is run before that. If it fails, the files are left as after a crash. Returns
+    /// whether it was run.
+    pub(super) async fn close(&self, last: Option<&'static str>) -> bool {
         let mut slot = self.idle.lock().await;
         let Ok(turn) = self.turns.take().await else {
-            return;
+            return false;
         };
         let idle = match slot.take() {
             Some(idle) => Ok(idle),
             None => self.connect().await,
         };
+        let mut is_run = false;
         if let Ok(IdleConnection { mut conn, .. }) = idle {
-            if let Some(sql) = last
-                && sqlx::raw_sql(sql).execute(&mut conn).await.is_err()
-            {
-                std::mem::forget(conn);
-                return;
+            if let Some(sql) = last {
+                if sqlx::raw_sql(sql).execute(&mut conn).await.is_err() {
+                    std::mem::forget(conn);
+                    return false;
+                }
+                is_run = true;
             }
             // If closing fails, the next process that opens the file handles the log that is left.
             let _ = conn.close().await;
         }
         drop(turn);
+        is_run
     }
 }
 

@@ -64,7 +64,7 @@ mod turn;
 mod usage;
 mod write;
 
-use in_use::END_USE;
+use in_use::{END_USE, end_run};
 use lane::ask;
 pub(crate) use open::Content;
 pub use open::SqliteStore;
@@ -150,7 +150,9 @@ impl Store for SqliteStore {
         let close = async {
             self.readers.close().await;
             let is_in_use = self.is_in_use.load(Ordering::Relaxed);
-            self.writer.close(is_in_use.then_some(END_USE)).await;
+            if self.writer.close(is_in_use.then_some(END_USE)).await {
+                end_run(&self.path);
+            }
         };
         let _ = tokio::time::timeout(TIMEOUT, close).await;
     }

@@ -2,7 +2,7 @@
 //!
 //! Owns the settings of SQLite for the file. Must not know any table.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub struct SqliteStore {
     pub(super) terms: TermsBook,
     /// Whether the file says that this process has it open.
     pub(super) is_in_use: AtomicBool,
+    /// The file.
+    pub(super) path: PathBuf,
 }
 
 impl SqliteStore {
@@ -88,6 +90,7 @@ impl SqliteStore {
             readers,
             terms: TermsBook::default(),
             is_in_use: AtomicBool::new(false),
+            path: path.to_owned(),
         })
     }
 
@@ -109,6 +112,7 @@ impl SqliteStore {
             readers,
             terms: TermsBook::default(),
             is_in_use: AtomicBool::new(false),
+            path: path.to_owned(),
         }
     }
 
