@@ -166,7 +166,10 @@ impl LogVerifier {
             return Ok(signed_by(head.note.as_deref(), key));
         }
         let heads = self.records.log_heads().await?;
-        let Some(signed) = heads.into_iter().rev().find(|head| head.note.is_some()) else {
+        // This generation may have got its first checkpoint since `head` was read.
+        let is_earlier = |other: &LogHead| other.generation < head.generation;
+        let mut signed = heads.into_iter().rev().filter(is_earlier);
+        let Some(signed) = signed.find(|earlier| earlier.note.is_some()) else {
             return Ok(Ok(None));
         };
         let name = KeyName::parse(&signed.origin).map_err(broken)?;
