@@ -145,6 +145,7 @@ pub async fn open_with(
     // Read the store's clock before anything is written: a command has no later chance to do it.
     let clock = Arc::new(StoreClock::new(process));
     measure_clock(&*records, &clock).await?;
+    let keys_gate = Arc::clone(&gate);
     let watch = GenerationWatch::new(gate, direct, Arc::clone(&records), Arc::clone(&clock));
     let master_key = master_key(config, &*records, &*entropy).await?;
     let keyring = Arc::new(Keyring::new(
@@ -161,7 +162,7 @@ pub async fn open_with(
         .map_err(system("cannot start threads"))?;
     let secrets = Secrets::new(store_keys.tags, Arc::clone(&entropy), pool)
         .map_err(crate::service::Error::from)?;
-    let keys = Arc::new(KeyService::new(
+    let keys = KeyService::new(
         Arc::clone(&store),
         Arc::clone(&records),
         Arc::clone(&keyring),
@@ -169,7 +170,8 @@ pub async fn open_with(
         Arc::clone(&entropy),
         config.keys.rsa_bits,
         rotation_times(config, &*records).await?,
-    ));
+    );
+    let keys = Arc::new(keys.behind(keys_gate));
     let codes = Codes::new(
         Arc::clone(&store),
         store_keys.code,

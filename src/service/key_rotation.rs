@@ -14,6 +14,8 @@ use crate::keys::rotation::{self, Predecessors};
 use crate::keys::row_seal;
 use crate::store::{Change, KeyChange, KeyRecord, KeyState, Outcome, StoredKeys};
 
+use crate::telemetry::error_chain;
+
 use super::error::{Cause, Error};
 use super::keys::{KeyService, SIGNING_LEASE};
 use super::manage::ManageError;
@@ -83,7 +85,11 @@ impl KeyService {
             let decision = self.decide(rotation, &mut made).await?;
             let outcome = self.commit(Change::Key(decision.change), act).await?;
             if outcome == Outcome::Applied {
-                self.refresh().await?;
+                if let Err(error) = self.refresh().await {
+                    // The keys are changed. Whoever took this for a failure would do it once more.
+                    let error = error_chain(&error);
+                    tracing::warn!(error, "the changed keys cannot be read yet");
+                }
                 if rotation == RotationMode::NowRevoking {
                     let millis = u64::try_from(SIGNING_LEASE + LEASE_MARGIN).unwrap_or_default();
                     tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -106,7 +112,16 @@ impl KeyService {
         rotation: RotationMode,
         made: &mut Option<GeneratedKey>,
     ) -> Result<KeyDecision, ManageError> {
-        let stored = self.keyring.genuine(self.records.keys().await?);
+        let stored = self.records.keys().await?;
+        let mut signing = stored
+            .keys
+            .iter()
+            .filter(|key| key.state == KeyState::Signing);
+        // The store would still see this key sign, and refuse each change that leaves it out.
+        if let Some(fault) = signing.find_map(|key| self.keyring.fault_of(key)) {
+            return Err(Error::from(fault).into());
+        }
+        let stored = self.keyring.genuine(stored);
         let announced = rotation::next(&stored.keys);
         let predecessors = match (rotation, announced) {
             (RotationMode::Announce, Some(key)) => return Err(already_announced(key).into()),

@@ -15,7 +15,8 @@ use crate::entropy::Entropy;
 use crate::keys::algorithm::RsaBits;
 use crate::keys::rotation::RotationTimes;
 use crate::keys::{KeyFault, Keyring, rotation, row_seal};
-use crate::store::{Change, KeyRecord, KeyState, Outcome, Records, Store, Write};
+use crate::store::gate::StoreGate;
+use crate::store::{Change, KeyRecord, KeyState, Outcome, Records, Store, StoredKeys, Write};
 use crate::telemetry::metrics::{self, KeysMeasure};
 
 use super::error::{Cause, Error, KeyReadError};
@@ -61,6 +62,8 @@ pub struct KeyService {
     confirmed: AtomicI64,
     /// The reasons why keys were refused, so that each reason is logged once.
     refused: Mutex<HashSet<String>>,
+    /// While it is closed, the keys stay as they were: those of a backup are not what they should be.
+    gate: Arc<StoreGate>,
 }
 
 impl KeyService {
@@ -87,7 +90,13 @@ impl KeyService {
             seen: Mutex::default(),
             confirmed: AtomicI64::new(NEVER),
             refused: Mutex::default(),
+            gate: Arc::default(),
         }
+    }
+
+    /// The same behind this gate, which it closes if the store has older keys than it had.
+    pub(crate) fn behind(self, gate: Arc<StoreGate>) -> Self {
+        Self { gate, ..self }
     }
 
     /// All keys of the store, the oldest first. A key that every server refuses has the reason.
@@ -103,7 +112,9 @@ impl KeyService {
     /// Reads the keys, carries out the steps that are due, and loads the result. Run once a minute.
     pub async fn refresh(&self) -> Result<(), Error> {
         let mut read_at = self.read_at.lock().await;
-        let stored = self.keyring.genuine(self.records.keys().await?);
+        let stored = self.records.keys().await?;
+        self.demand_newest(&stored)?;
+        let stored = self.keyring.genuine(stored);
         // While the time is not certain, no step is due.
         let seal = |key: &KeyRecord| row_seal::seal(self.keyring.master_key(), key);
         let steps = self
@@ -119,6 +130,9 @@ impl KeyService {
 
     /// Reads the keys if they changed. Run twice a second.
     pub(crate) async fn follow(&self) -> Result<(), KeyReadError> {
+        if self.gate.is_closed() {
+            return Ok(());
+        }
         let asked = self.clock.steady();
         if self.records.keys_version().await? == self.keyring.version() {
             self.confirm(asked);
@@ -132,10 +146,11 @@ impl KeyService {
         self.read(&mut read_at).await
     }
 
-    /// Reads the keys again. Carries out no step.
+    /// Reads the keys again, behind a closed gate too and whatever they were before: an operator has
+    /// acknowledged a restore. Carries out no step.
     pub(crate) async fn reload(&self) -> Result<(), Error> {
-        let mut read_at = self.read_at.lock().await;
-        Ok(self.read(&mut read_at).await?)
+        let (mut read_at, now) = (self.read_at.lock().await, self.clock.steady());
+        Ok(self.load(&mut read_at, now, &self.records.keys().await?)?)
     }
 
     /// Makes sure that this process knows the keys that the store had after `since`, by the steady
@@ -161,9 +176,8 @@ impl KeyService {
     }
 
     /// Looks for changed keys before an unknown kid is refused. A release that does not raise the
-    /// version may have changed them too, so they are read anyway if they were not for a second. If
-    /// the reading fails, it fails for all callers that wait for it: a failure must not become a
-    /// verdict about their tokens.
+    /// version may have changed them too, so they are read anyway if they were not for a second. A
+    /// failed reading fails for all that wait for it: it must not become a verdict about tokens.
     pub async fn reload_for_unknown_kid(&self) -> Result<(), Error> {
         let asked = self.clock.steady();
         let mut read_at = self.read_at.lock().await;
@@ -192,10 +206,9 @@ impl KeyService {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let now = self.clock.now();
-        let signing = seen.iter().find(|(state, _)| *state == KeyState::Signing);
-        let announced = seen
-            .iter()
-            .filter(|(state, _)| *state == KeyState::Announced);
+        let of = |wanted| seen.iter().filter(move |(state, _)| *state == wanted);
+        let signing = of(KeyState::Signing).next();
+        let announced = of(KeyState::Announced);
         let between =
             |from: i64, to: i64| Duration::from_secs(to.saturating_sub(from).max(0).unsigned_abs());
         let read_at = self.last_read.load(Ordering::Relaxed);
@@ -203,8 +216,8 @@ impl KeyService {
         let states = [KeyState::Announced, KeyState::Signing, KeyState::Retiring];
         metrics::signing_keys(&KeysMeasure {
             states: states.map(|state| {
-                let keys = seen.iter().filter(|(other, _)| *other == state).count();
-                (state.as_str(), u64::try_from(keys).unwrap_or(u64::MAX))
+                let count = u64::try_from(of(state).count());
+                (state.as_str(), count.unwrap_or(u64::MAX))
             }),
             signing_for: signing.map_or(Duration::ZERO, |(_, from)| between(from.0, now.0)),
             next_in: announced.map(|(_, from)| between(now.0, from.0)).min(),
@@ -239,7 +252,22 @@ impl KeyService {
     async fn read(&self, read_at: &mut i64) -> Result<(), KeyReadError> {
         let now = self.clock.steady();
         let keys = self.records.keys().await?;
-        let refused = self.keyring.load(&keys)?;
+        self.demand_newest(&keys)?;
+        self.load(read_at, now, &keys)
+    }
+
+    /// Refuses keys of a store that was wound back, or is a restored one.
+    fn demand_newest(&self, keys: &StoredKeys) -> Result<(), KeyReadError> {
+        if keys.version < self.keyring.version() {
+            self.gate
+                .close("the version of the signing keys is lower than it was");
+        }
+        Ok(self.gate.admit()?)
+    }
+
+    /// Takes keys that were read at `now`, by the steady clock.
+    fn load(&self, read_at: &mut i64, now: i64, keys: &StoredKeys) -> Result<(), KeyReadError> {
+        let refused = self.keyring.load(keys)?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = keys
             .keys
             .iter()

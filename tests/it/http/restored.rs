@@ -7,6 +7,7 @@ use sealwright::testing::app::{self, Wrapping};
 use sealwright::testing::clock::Clock;
 use sealwright::testing::entropy::SystemEntropy;
 use sealwright::testing::service::generation::{Sight, follow_store};
+use sealwright::testing::service::key_rotation::RotationMode;
 use sealwright::testing::service::restore::Unmarked;
 
 use super::introspect::INACTIVE;
@@ -24,6 +25,7 @@ on_both! {
     a_store_without_any_sign_is_acknowledged_only_by_force,
     an_acknowledgement_beside_running_processes_is_followed,
     an_agent_that_is_older_than_it_was_closes_the_store,
+    keys_that_are_older_than_they_were_close_the_store_and_are_not_published,
 }
 
 /// What the server's loop does once a second.
@@ -210,4 +212,33 @@ async fn an_agent_that_is_older_than_it_was_closes_the_store(app: &TestApp<'_>) 
     wind_back(app).await;
     assert_eq!(app.ask(&second, "").await.status, 503);
     assert_eq!(app.ask(&first, "").await.status, 503);
+}
+
+/// A lost revocation of a key raises no other version, and the key would be published again.
+async fn keys_that_are_older_than_they_were_close_the_store_and_are_not_published(
+    app: &TestApp<'_>,
+) {
+    const JWKS: &str = "/.well-known/jwks.json";
+    let (caller, agent) = stage(app).await;
+    let kept = "create table kept_signing_key as select * from signing_key";
+    app.database.execute(kept).await;
+    let token = app.token(&agent).await;
+    let operator = app.opened.operator();
+    let revoking = RotationMode::NowRevoking;
+    app.opened.keys.rotate(revoking, &operator).await.unwrap();
+    app.introspect(&caller, &token).await.is(200, INACTIVE);
+    let published = app.get(JWKS).await.body;
+    wind_back(app).await;
+    app.database.execute("delete from signing_key").await;
+    let back = "insert into signing_key select * from kept_signing_key";
+    app.database.execute(back).await;
+    assert!(app.opened.keys.refresh().await.is_err());
+    assert_eq!(app.ask(&agent, "").await.status, 503);
+    assert_eq!(app.introspect(&caller, &token).await.status, 503);
+    assert_eq!(app.get(JWKS).await.body, published);
+    follow(app).await;
+    acknowledge(app, Unmarked::Refuse).await.unwrap();
+    follow(app).await;
+    app.introspect(&caller, &token).await.is(200, INACTIVE);
+    assert_eq!(app.ask(&agent, "").await.status, 200);
 }
