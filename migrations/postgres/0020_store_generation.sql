@@ -11,7 +11,7 @@ create table store_generation (
 
 insert into store_generation (single, generation) values (1, 1);
 
--- Whoever may use "revision" may use this table in the same way, so that a role that owns no table goes on to serve.
+-- Whoever may use "revision" may use these tables in the same way, so that a role that owns no table goes on to serve.
 do $$
 declare
     allowed record;
@@ -23,7 +23,7 @@ begin
         left join pg_roles r on r.oid = acl.grantee
         where c.oid = 'revision'::regclass and acl.privilege_type in ('SELECT', 'UPDATE')
     loop
-        execute format('grant %s on store_generation to %s', allowed.privilege_type, allowed.grantee);
+        execute format('grant %s on store_generation, store_default to %s', allowed.privilege_type, allowed.grantee);
     end loop;
 end
 $$;

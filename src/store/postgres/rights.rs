@@ -32,6 +32,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("spent_code", "delete"),
     ("spent_code", "insert"),
     ("spent_code", "select"),
+    ("store_default", "select"),
     ("store_generation", "select"),
     ("store_generation", "update"),
     ("token_event", "insert"),
