@@ -33,10 +33,11 @@ impl GaugeSources {
         self.secrets.measure();
         self.state.list.measure();
         self.state.keys.measure();
-        let ahead = i32::try_from(self.clock.ahead_millis());
-        // A difference of weeks is told as one of weeks.
-        let ahead = ahead.map_or(f64::from(i32::MAX), f64::from);
-        metrics::clock_ahead(ahead / 1_000.0);
+        let ahead = self.clock.ahead_millis();
+        // A difference of years is told as one of weeks.
+        let ahead = ahead.clamp(i32::MIN.into(), i32::MAX.into());
+        let ahead = i32::try_from(ahead).unwrap_or_default();
+        metrics::clock_ahead(f64::from(ahead) / 1_000.0);
     }
 }
 

@@ -6,8 +6,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::table::{Kind, METRICS};
 
@@ -47,10 +49,6 @@ impl ProcessUsage {
         let stat = Stat::parse(&stat)?;
         let ticks = to_f64(rustix::param::clock_ticks_per_second());
         let page = u64::try_from(rustix::param::page_size()).ok()?;
-        let boot = fs::read_to_string("/proc/stat")
-            .ok()
-            .and_then(|text| boot_time(&text))
-            .unwrap_or_default();
         // The listing itself opens one descriptor.
         let open_files = fs::read_dir("/proc/self/fd")
             .ok()?
@@ -61,7 +59,7 @@ impl ProcessUsage {
             resident: stat.pages.saturating_mul(page),
             virtual_size: stat.virtual_size,
             threads: stat.threads,
-            started: to_f64(boot) + to_f64(stat.started) / ticks,
+            started: boot_time() + to_f64(stat.started) / ticks,
             open_files: u64::try_from(open_files).ok()?,
             max_files: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
         })
@@ -108,13 +106,13 @@ impl Stat {
     }
 }
 
-/// When the machine started, in seconds since 1970, from `/proc/stat`.
-fn boot_time(text: &str) -> Option<u64> {
-    text.lines()
-        .find_map(|line| line.strip_prefix("btime "))?
-        .trim()
-        .parse()
-        .ok()
+/// When the machine started, in seconds since 1970. A service may see of `/proc` the processes alone.
+fn boot_time() -> f64 {
+    let seconds = |clock| {
+        let time = clock_gettime(clock);
+        Duration::try_from(time).map_or(0.0, |time| time.as_secs_f64())
+    };
+    seconds(ClockId::Realtime) - seconds(ClockId::Boottime)
 }
 
 #[expect(
