@@ -12,6 +12,7 @@ use crate::store::StoreSchema;
 pub(super) fn announce(
     config: &Config,
     store: &StoreSchema,
+    generation: i64,
     [public, ops]: [&TcpListener; 2],
     operator: Option<&Path>,
 ) {
@@ -27,6 +28,7 @@ pub(super) fn announce(
         database = %config.database.url,
         schema = store.name.as_deref().unwrap_or("main"),
         schema_version = store.version,
+        generation,
         "serving"
     );
     for contradiction in contradictions(config) {

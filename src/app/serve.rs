@@ -143,7 +143,16 @@ async fn serve_store(
     let first_start = create_operator(config, opened).await?;
     let schema = opened.records.schema().await;
     let schema = schema.map_err(crate::service::Error::from)?;
-    announce(config, &schema, [&public, &ops], first_start.as_deref());
+    let generation = opened.records.generation().await;
+    let generation = generation.map_err(crate::service::Error::from)?.number;
+    let listeners = [&public, &ops];
+    announce(
+        config,
+        &schema,
+        generation,
+        listeners,
+        first_start.as_deref(),
+    );
 
     let drain = Duration::from_secs(config.server.drain_seconds);
     let tls = certificates.as_ref().map(|files| Arc::clone(&files.tls));

@@ -110,6 +110,15 @@ pub(crate) async fn examine_store(records: &dyn Records, clock: &StoreClock) -> 
         Ok(schema) => Finding::fine("schema", schema.version),
         Err(error) => Finding::unread("schema", &error),
     }];
+    findings.push(match records.generation().await {
+        Ok(found) if found.is_restored() => Finding::wrong(
+            "restore",
+            "a backup was restored, or the store was moved, and nobody has acknowledged it",
+            "run `sealwright restore --acknowledge`",
+        ),
+        Ok(found) => Finding::fine("restore", format!("generation {}", found.number)),
+        Err(error) => Finding::unread("restore", &error),
+    });
     findings.push(match measure_clock(records, clock).await {
         Ok(()) => clock_finding(clock.ahead_millis()),
         Err(error) => Finding::wrong("clock", error_chain(&error), ""),

@@ -362,6 +362,7 @@ fn a_server_says_which_store_it_opened_and_that_its_issuer_is_another_address() 
     );
     assert_eq!(text(&serving["schema"]), "main");
     assert!(serving["schema_version"].as_i64().unwrap() >= 16);
+    assert_eq!(serving["generation"].as_i64(), Some(1));
     assert_eq!(text(&line("token.issuer is")["level"]), "WARN");
 }
 
