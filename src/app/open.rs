@@ -145,7 +145,6 @@ pub async fn open_with(
     // Read the store's clock before anything is written: a command has no later chance to do it.
     let clock = Arc::new(StoreClock::new(process));
     measure_clock(&*records, &clock).await?;
-    let keys_gate = Arc::clone(&gate);
     let watch = GenerationWatch::new(gate, direct, Arc::clone(&records), Arc::clone(&clock));
     let master_key = master_key(config, &*records, &*entropy).await?;
     let keyring = Arc::new(Keyring::new(
@@ -171,7 +170,7 @@ pub async fn open_with(
         config.keys.rsa_bits,
         rotation_times(config, &*records).await?,
     );
-    let keys = Arc::new(keys.behind(keys_gate));
+    let keys = Arc::new(keys.behind(Arc::clone(watch.gate())));
     let codes = Codes::new(
         Arc::clone(&store),
         store_keys.code,
