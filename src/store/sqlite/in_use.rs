@@ -10,7 +10,6 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -104,10 +103,12 @@ pub(super) async fn note_run(conn: &mut SqliteConnection, run: i64) -> sqlx::Res
 
 /// Names a new run in the lock file and in the file.
 pub(super) async fn begin_use(lane: &Writer, path: &Path) -> sqlx::Result<()> {
-    let run = new_run();
+    let mut held = lane.take().await?;
+    // A random number above 0.
+    let sql = "select (random() & 9223372036854775807) | 1";
+    let run = sqlx::query_scalar(sql).fetch_one(&mut held.conn).await?;
     // Without it, the file of a killed server may be taken for a copy.
     let _ = write_beside(path, Some(run));
-    let mut held = lane.take().await?;
     note_run(&mut held.conn, run).await?;
     // The run must be in the file, and not only in its log. Readers may keep a part of the log from
     // being moved; the next commits try again.
@@ -116,13 +117,6 @@ pub(super) async fn begin_use(lane: &Writer, path: &Path) -> sqlx::Result<()> {
         .await?;
     held.keep();
     Ok(())
-}
-
-/// A number that no other run of a server has: the nanoseconds since 1970.
-fn new_run() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let nanos = since.map_or(1, |since| since.as_nanos());
-    i64::try_from(nanos).unwrap_or(i64::MAX).max(1)
 }
 
 /// The error of such a copy.
