@@ -107,14 +107,17 @@ impl Site {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("SEALWRIGHT_DATABASE__URL", &self.database);
-        command.env(
-            "SEALWRIGHT_SERVER__LISTEN",
-            format!("127.0.0.1:{}", free_port()),
-        );
-        command.env(
-            "SEALWRIGHT_SERVER__OPS_LISTEN",
-            format!("127.0.0.1:{}", free_port()),
-        );
+        let listen = free_port();
+        let mut ops_listen = free_port();
+        while ops_listen == listen {
+            ops_listen = free_port();
+        }
+        for (key, port) in [("LISTEN", listen), ("OPS_LISTEN", ops_listen)] {
+            command.env(
+                format!("SEALWRIGHT_SERVER__{key}"),
+                format!("127.0.0.1:{port}"),
+            );
+        }
         command.env("SEALWRIGHT_LOG__REQUESTS", "false");
         command.env("SEALWRIGHT_LOG__FORMAT", "json");
         command.envs(self.settings.iter().map(|(k, v)| (k, v)));
