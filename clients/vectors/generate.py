@@ -563,8 +563,8 @@ def feed():
     restart = {"restart": True}
     soon, slow = [0, 1], [12, 18]
 
-    case("an empty list", whole(asked={"since": "0", "wait": "25"}), expect(1))
-    case("nothing is accepted before the first list", expect(None, **nobody), fails("unreachable"), expect(None, **nobody), whole(), expect(1))
+    case("an empty list", whole(asked={"since": "0", "wait": None}), expect(1))
+    case("nothing is accepted before the first list", expect(None, **nobody), fails("unreachable"), expect(None, **nobody), whole(waited=[0.8, 1.2], asked={"since": "0", "wait": None}), expect(1))
     case("a token is revoked", whole(revoked_tokens=[{"jti": "jti-plain", "exp": NOW + DAY}]), expect(1, plain=dead))
     case("an agent is killed", whole(revoked_agents=[killed("reporter", 8)]), expect(1, plain=dead, risky=dead))
     case("an agent's epoch that is the token's kills nothing", whole(revoked_agents=[killed("reporter", 7)]), expect(1))
@@ -604,7 +604,7 @@ def feed():
     for status in [400, 404, 414, 501]:
         case(
             f"wait is refused with {status}",
-            answer(status, away, asked={"since": "0", "wait": "25"}), whole(5, asked={"since": "0", "wait": None}, waited=soon), expect(5),
+            whole(5), answer(status, away, asked={"since": "5", "wait": "25"}), delta(5, 5, asked={"since": "5", "wait": None}, waited=soon), expect(5),
             delta(5, 6, asked={"since": "5", "wait": None}, waited=slow, revoked_agents=[killed("other", 8)]), expect(6, other=dead, second=dead),
             advance(300), delta(6, 6, asked={"since": "6", "wait": "25"}),
         )
