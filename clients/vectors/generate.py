@@ -427,11 +427,11 @@ def token_source():
         cases.append({"name": name, "steps": list(steps)})
 
     def ask(returns=None, requests=None, server=None, raises=None, key=None, callers=None, **more):
-        step = {"token": key or READ, "server": server, "returns": returns, "raises": raises, "callers": callers, "requests": requests, **more}
+        step = {"token": READ if key is None else key, "server": server, "returns": returns, "raises": raises, "callers": callers, "requests": requests, **more}
         return {name: value for name, value in step.items() if value is not None}
 
     def rejected(token, returns, requests, server=None, raises=None, key=None):
-        step = {"rejected": token, "token": key or READ, **({"server": server} if server else {})}
+        step = {"rejected": token, "token": READ if key is None else key, **({"server": server} if server else {})}
         return {**step, **({"raises": raises} if raises else {"returns": returns}), "requests": requests}
 
     advance = lambda seconds: {"advance": seconds}
