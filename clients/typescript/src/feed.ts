@@ -1,0 +1,216 @@
+// Keeps the revocation list current: by long poll, and by polling where that is refused.
+
+import { type Kept, readFile, writeFile } from './cachefile.js';
+import type { Clock } from './clock.js';
+import { type Answer, retryAfter, type Sending, send } from './http.js';
+import { readList } from './lists.js';
+import type { Metadata } from './metadata.js';
+import { Revocations } from './revocations.js';
+
+/** How long the server may hold a poll, in seconds, and how much longer its answer may take. */
+const WAIT_SECONDS = 25;
+const LATE_SECONDS = 5;
+/** Where nothing is held, the seconds from one poll to the next. It is also the longest pause after a failure. */
+const POLL_SECONDS = 15;
+/** By how much a pause differs from what it should be, so that verifiers do not ask in step. */
+const SPREAD = 0.2;
+/** The longest pause that a `Retry-After` brings about. */
+const MAX_RETRY_AFTER_SECONDS = 60;
+/** After `wait` was refused, it is tried again after this time. */
+const TRY_WAIT_AGAIN_MS = 300_000;
+/** The statuses by which a server or a proxy refuses `wait`. */
+const REFUSES_WAIT: readonly number[] = [400, 404, 414, 501];
+/** The file is written at most this often, if nothing but the time has changed. */
+const FILE_EVERY_MS = 15_000;
+
+export interface FeedOptions {
+  readonly issuer: string;
+  readonly metadata: Metadata;
+  readonly sending: Sending;
+  /** Where the list is kept over a restart. */
+  readonly file: string | undefined;
+  /** Whether polls may be held. */
+  readonly longPoll: boolean;
+  /** The header fields by which a poll reports the version that is enforced. */
+  readonly report: (version: string | undefined) => Promise<Record<string, string>>;
+  /** Learns why a poll has failed, or the file could not be written. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** Why a poll gave nothing, though the server answered. */
+class NoList extends Error {
+  readonly retryAfter: number | undefined;
+
+  constructor(why: string, retryAfter?: number) {
+    super(`the revocation list: ${why}`);
+    this.retryAfter = retryAfter;
+  }
+}
+
+export class Feed {
+  readonly revocations = new Revocations();
+  readonly #options: FeedOptions;
+  readonly #clock: Clock;
+  readonly #ends = new AbortController();
+  /** When the server was last heard, by the monotonic clock; never before the first answer. */
+  #heardAt: number | undefined;
+  /** Whether the first poll was answered, or has failed, and who waits for that. */
+  #tried = false;
+  #waiting: (() => void)[] = [];
+  #restored: Promise<void> | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #etag: string | undefined;
+  #failures = 0;
+  #noWaitUntil = Number.NEGATIVE_INFINITY;
+  #writtenAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+    this.#clock = options.sending.clock;
+  }
+
+  /** Begins to poll, if it has not begun. It waits only until the file was read. */
+  start(): Promise<void> {
+    if (!this.#restored) {
+      this.#restored = this.#restore();
+      void this.#restored.then(() => this.#run());
+    }
+    return this.#restored;
+  }
+
+  /** Ends the polling, and waits until the file is written. What is known stays. */
+  close(): Promise<void> {
+    this.#ends.abort();
+    return this.#writing;
+  }
+
+  /** For how many seconds nothing was heard; without an end before the first answer. */
+  silence(): number {
+    return this.#heardAt === undefined
+      ? Number.POSITIVE_INFINITY
+      : (this.#clock.monotonic() - this.#heardAt) / 1_000;
+  }
+
+  /** Waits until the first poll was answered or has failed, or for so many milliseconds. */
+  async firstTry(milliseconds: number): Promise<void> {
+    if (this.#tried || milliseconds <= 0) return;
+    const done = new AbortController();
+    await Promise.race([
+      new Promise<void>((resolve) => this.#waiting.push(resolve)),
+      this.#clock.sleep(milliseconds, done.signal),
+    ]);
+    done.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#ends;
+    while (!signal.aborted) {
+      const seconds = await this.#step();
+      if (seconds > 0 && !signal.aborted) await this.#clock.sleep(seconds * 1_000, signal);
+    }
+  }
+
+  /** One poll. It returns the seconds until the next. */
+  async #step(): Promise<number> {
+    const asked = this.#clock.monotonic();
+    const mayHold = this.#options.longPoll && asked >= this.#noWaitUntil;
+    // The whole list is answered at once, so nothing is held for it.
+    const whole = this.revocations.version === undefined || this.revocations.isIncomplete(this.#clock.now());
+    const holds = mayHold && !whole;
+    try {
+      const answer = await this.#poll(whole, holds);
+      if (holds && REFUSES_WAIT.includes(answer.status)) {
+        this.#noWaitUntil = this.#clock.monotonic() + TRY_WAIT_AGAIN_MS;
+        return 0;
+      }
+      const news = this.#take(answer);
+      this.#failures = 0;
+      this.#write(news !== 'none');
+      if (mayHold && news === 'news') return 0;
+      const wait = retryAfter(answer.headers, this.#clock.now());
+      if (wait !== undefined) return spread(Math.min(wait, MAX_RETRY_AFTER_SECONDS));
+      const held = this.#clock.monotonic() - asked >= (WAIT_SECONDS - 1) * 1_000;
+      return holds && held ? 0 : spread(POLL_SECONDS);
+    } catch (error) {
+      if (this.#ends.signal.aborted) return 0;
+      this.#options.onError(error);
+      this.#resume();
+      const wait = error instanceof NoList ? error.retryAfter : undefined;
+      const pause = Math.min(2 ** this.#failures, POLL_SECONDS);
+      this.#failures = Math.min(this.#failures + 1, 10);
+      return spread(wait === undefined ? pause : Math.min(wait, MAX_RETRY_AFTER_SECONDS));
+    }
+  }
+
+  async #poll(whole: boolean, holds: boolean): Promise<Answer> {
+    const { sending, metadata, report } = this.#options;
+    const version = this.revocations.version;
+    const url = new URL((await metadata.places()).revocations);
+    url.searchParams.set('since', whole ? '0' : String(version));
+    if (holds) url.searchParams.set('wait', String(WAIT_SECONDS));
+    const headers = await report(version === undefined ? undefined : String(version));
+    if (this.#etag !== undefined) headers['if-none-match'] = this.#etag;
+    const timeout = holds ? (WAIT_SECONDS + LATE_SECONDS) * 1_000 : sending.timeout;
+    return send(url.href, { headers }, { ...sending, timeout, signal: this.#ends.signal });
+  }
+
+  /** Takes an answer. It says whether there was news, and throws if it is no list. */
+  #take(answer: Answer): 'news' | 'none' | 'old' {
+    const before = this.revocations.version;
+    if (answer.status === 304 && before !== undefined) {
+      this.#hear();
+      return this.#etag === undefined ? 'none' : 'old';
+    }
+    const wait = retryAfter(answer.headers, this.#clock.now());
+    if (answer.status !== 200) throw new NoList(`status ${answer.status}`, wait);
+    const list = readList(answer.text);
+    if (!list) throw new NoList('it is none');
+    if ('old' in list) {
+      this.revocations.applyOld(list.old);
+      this.#etag = answer.headers.get('etag') ?? undefined;
+      this.#hear();
+      return 'old';
+    }
+    if (!this.revocations.apply(list.delta, this.#clock.now()))
+      throw new NoList('it follows another version');
+    this.#etag = undefined;
+    this.#hear();
+    return this.revocations.version === before ? 'none' : 'news';
+  }
+
+  #hear(): void {
+    this.#heardAt = this.#clock.monotonic();
+    this.#resume();
+  }
+
+  #resume(): void {
+    this.#tried = true;
+    for (const resume of this.#waiting.splice(0)) resume();
+  }
+
+  async #restore(): Promise<void> {
+    const { file, issuer } = this.#options;
+    const kept = file === undefined ? undefined : await readFile(file, issuer);
+    if (!kept) return;
+    const now = this.#clock.now();
+    this.revocations.restore(kept.snapshot, now);
+    // A file of the future says nothing of how long the server was silent.
+    if (kept.heardAt <= now) {
+      this.#hear();
+      this.#heardAt = this.#clock.monotonic() - (now - kept.heardAt);
+    }
+  }
+
+  #write(news: boolean): void {
+    const { file, issuer, onError } = this.#options;
+    const now = this.#clock.monotonic();
+    if (file === undefined || (!news && now - this.#writtenAt < FILE_EVERY_MS)) return;
+    const snapshot = this.revocations.snapshot();
+    if (!snapshot) return;
+    this.#writtenAt = now;
+    const kept: Kept = { snapshot, heardAt: this.#clock.now() };
+    this.#writing = this.#writing.then(() => writeFile(file, issuer, kept)).catch(onError);
+  }
+}
+
+const spread = (seconds: number) => seconds * (1 + SPREAD * (2 * Math.random() - 1));

@@ -1,0 +1,126 @@
+// The issuer's public keys.
+
+import { type CryptoKey, importJWK, type JWK } from 'jose';
+import { InvalidToken, Unavailable } from './errors.js';
+import { jsonObject, type Sending, send } from './http.js';
+import type { Metadata } from './metadata.js';
+
+/** For unknown keys, the set is fetched at most this often. */
+const UNKNOWN_KEY_PAUSE_MS = 30_000;
+/** A set that is older is fetched anew beside the next use, so that a key that was withdrawn is dropped. */
+const MAX_AGE_MS = 300_000;
+/** While there are no keys at all, they are asked for at most this often. */
+const FAILURE_PAUSE_MS = 1_000;
+/** The shortest modulus, in characters of base64url: 2,048 bits. */
+const MIN_MODULUS_CHARS = 342;
+
+/** A key as it was published, and as it is used. */
+interface Published {
+  readonly n: string;
+  readonly e: string;
+  readonly key: CryptoKey;
+}
+
+export class Keys {
+  readonly #metadata: Metadata;
+  readonly #sending: Sending;
+  #keys: ReadonlyMap<string, Published> | undefined;
+  #fetching: Promise<void> | undefined;
+  /** When the set was asked for: by the monotonic clock, and by the time of day. */
+  #askedAt = 0;
+  #askedNow = 0;
+  #soughtAt = Number.NEGATIVE_INFINITY;
+  #failure: Unavailable | undefined;
+
+  constructor(metadata: Metadata, sending: Sending) {
+    this.#metadata = metadata;
+    this.#sending = sending;
+  }
+
+  /** Whether this key is still the one of this name. */
+  holds(kid: string, key: CryptoKey): boolean {
+    this.#refresh();
+    return this.#keys?.get(kid)?.key === key;
+  }
+
+  /**
+   * The key of this name. A name that the issuer does not publish is the token's fault; while nobody can say whether it
+   * does, {@link Unavailable} is thrown. `issuedAt` is the second in which the token claims to have been issued.
+   */
+  async get(kid: string, issuedAt: () => number | undefined): Promise<CryptoKey> {
+    const { clock } = this.#sending;
+    if (!this.#keys) {
+      const asked = clock.monotonic() - this.#askedAt < FAILURE_PAUSE_MS;
+      if (this.#failure && !this.#fetching && asked) throw this.#failure;
+      await this.#fetch();
+    }
+    this.#refresh();
+    const held = this.#keys?.get(kid);
+    if (held) return held.key;
+    if (clock.monotonic() - this.#soughtAt >= UNKNOWN_KEY_PAUSE_MS) {
+      this.#soughtAt = clock.monotonic();
+      await this.#fetch();
+    } else {
+      await this.#fetching;
+    }
+    const found = this.#keys?.get(kid);
+    if (found) return found.key;
+    if (this.#failure) throw this.#failure;
+    // A token that is younger than the set may be signed by a key that is younger too.
+    if ((issuedAt() ?? 0) * 1_000 > this.#askedNow) {
+      throw new Unavailable('the key may be newer than the keys at hand', UNKNOWN_KEY_PAUSE_MS / 1_000);
+    }
+    throw new InvalidToken('key', 'the token is signed by a key that its issuer does not publish');
+  }
+
+  #refresh(): void {
+    const { clock } = this.#sending;
+    if (this.#keys && !this.#fetching && clock.monotonic() - this.#askedAt >= MAX_AGE_MS) {
+      // The keys at hand are kept through an outage.
+      this.#fetch().catch(() => undefined);
+    }
+  }
+
+  #fetch(): Promise<void> {
+    this.#fetching ??= this.#ask().finally(() => {
+      this.#fetching = undefined;
+    });
+    return this.#fetching;
+  }
+
+  async #ask(): Promise<void> {
+    const { clock } = this.#sending;
+    [this.#askedAt, this.#askedNow] = [clock.monotonic(), clock.now()];
+    try {
+      const { keys: url } = await this.#metadata.places();
+      const answer = await send(url, { headers: { accept: 'application/json' } }, this.#sending);
+      const keys = answer.status === 200 ? jsonObject(answer.text)?.['keys'] : undefined;
+      if (!Array.isArray(keys)) throw new Unavailable(`${url}: no keys, status ${answer.status}`);
+      this.#keys = await importKeys(keys, this.#keys);
+      this.#failure = undefined;
+    } catch (cause) {
+      const { message } = cause as Error;
+      this.#failure = new Unavailable(`the keys cannot be had: ${message}`, undefined, { cause });
+      if (!this.#keys) throw this.#failure;
+    }
+  }
+}
+
+/** The keys that may sign tokens; others are passed over. One that was there before stays the same object. */
+async function importKeys(
+  keys: readonly unknown[],
+  before: ReadonlyMap<string, Published> | undefined,
+): Promise<ReadonlyMap<string, Published>> {
+  const found = new Map<string, Published>();
+  for (const jwk of keys as readonly (JWK | null)[]) {
+    const { kty, kid, n, e, use = 'sig', alg = 'RS256' } = jwk ?? {};
+    const signs =
+      kty === 'RSA' && use === 'sig' && alg === 'RS256' && typeof n === 'string' && typeof e === 'string';
+    if (!signs || typeof kid !== 'string' || n.length < MIN_MODULUS_CHARS) continue;
+    const known = before?.get(kid);
+    const same = known?.n === n && known.e === e;
+    const key = same ? known.key : ((await importJWK({ kty, n, e, alg }, alg)) as CryptoKey);
+    found.set(kid, { n, e, key });
+  }
+  return found;
+}
