@@ -2,6 +2,7 @@
 
 export { Client, type ClientOptions, type TokenOptions, type TokenRequest } from './client.js';
 export type { Clock } from './clock.js';
+export { type Decision, type Demand, decide, type Refusal } from './door.js';
 export {
   AgentSuspended,
   InsufficientScope,

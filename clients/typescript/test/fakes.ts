@@ -96,7 +96,7 @@ export class FakeClock implements Clock {
 
 /** Lets everything happen that waits for nothing but its turn. The pool that checks signatures has its turn too. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 8; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
 export interface FakeAnswer {
