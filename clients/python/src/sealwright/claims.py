@@ -1,0 +1,78 @@
+"""What a token says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from .errors import InsufficientScope
+
+__all__ = ["Claims"]
+
+
+class Claims(Mapping[str, Any]):
+    """The claims of a token that is good: `claims.client_id`, and any other by its name, `claims["jti"]`."""
+
+    __slots__ = (
+        "_claims", "audience", "client_id", "epoch", "expires_at", "high_risk", "issued_at", "issuer", "jti",
+        "not_before", "scopes", "subject",
+    )  # fmt: skip
+
+    issuer: str
+    """Who issued it."""
+    subject: str
+    """The agent, or the user on whose behalf it acts."""
+    client_id: str
+    """The agent."""
+    audience: tuple[str, ...]
+    """For whom it was issued."""
+    scopes: tuple[str, ...]
+    """What it may be used for."""
+    jti: str
+    """Its name."""
+    epoch: int
+    """The agent's epoch when it was issued."""
+    issued_at: int
+    """In Unix seconds."""
+    expires_at: int
+    """In Unix seconds; from this second on it is worth nothing."""
+    not_before: int
+    """In Unix seconds; 0 if it does not say."""
+    high_risk: bool
+    """Whether a scope of it is high-risk."""
+
+    def __init__(
+        self, claims: dict[str, Any], audience: tuple[str, ...], issued_at: int, expires_at: int, not_before: int
+    ) -> None:
+        # Whoever verifies the same token later gets the same object, so nothing in it can be changed.
+        self._claims: Mapping[str, Any] = MappingProxyType(claims)
+        self.issuer = claims["iss"]
+        self.subject = claims["sub"]
+        self.client_id = claims["client_id"]
+        self.audience = audience
+        self.scopes = tuple(claims.get("scope", "").split(" ")) if claims.get("scope") else ()
+        self.jti = claims["jti"]
+        self.epoch = claims["epoch"]
+        self.issued_at = issued_at
+        self.expires_at = expires_at
+        self.not_before = not_before
+        self.high_risk = claims.get("risk") == "high"
+
+    def demand(self, *scopes: str) -> None:
+        """Raises `InsufficientScope` unless the token has all these scopes."""
+        missing: Sequence[str] = [scope for scope in scopes if scope not in self.scopes]
+        if missing:
+            raise InsufficientScope(scopes, missing)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._claims[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._claims)
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    def __repr__(self) -> str:
+        return f"Claims(client_id={self.client_id!r}, scopes={self.scopes!r}, jti={self.jti!r})"
