@@ -10,9 +10,14 @@ import { Revocations } from './revocations.js';
 /** How long the server may hold a poll, in seconds, and how much longer its answer may take. */
 const WAIT_SECONDS = 25;
 const LATE_SECONDS = 5;
-/** Where nothing is held, the seconds from one poll to the next. It is also the longest pause after a failure. */
-const POLL_SECONDS = 15;
-/** By how much a pause differs from what it should be, so that verifiers do not ask in step. */
+/**
+ * Where nothing is held, the seconds from one poll to the next, so that verifiers do not ask in step. Within 16 s every
+ * one of them has asked.
+ */
+const POLL_SECONDS: readonly [least: number, most: number] = [12, 15.5];
+/** The longest pause after a failure, in seconds. */
+const MAX_PAUSE_SECONDS = 15;
+/** By how much any other pause differs from what it should be. */
 const SPREAD = 0.2;
 /** The longest pause that a `Retry-After` brings about. */
 const MAX_RETRY_AFTER_SECONDS = 60;
@@ -130,13 +135,13 @@ export class Feed {
       const wait = retryAfter(answer.headers, this.#clock.now());
       if (wait !== undefined) return spread(Math.min(wait, MAX_RETRY_AFTER_SECONDS));
       const held = this.#clock.monotonic() - asked >= (WAIT_SECONDS - 1) * 1_000;
-      return holds && held ? 0 : spread(POLL_SECONDS);
+      return holds && held ? 0 : pollPause();
     } catch (error) {
       if (this.#ends.signal.aborted) return 0;
       this.#options.onError(error);
       this.#resume();
       const wait = error instanceof NoList ? error.retryAfter : undefined;
-      const pause = Math.min(2 ** this.#failures, POLL_SECONDS);
+      const pause = Math.min(2 ** this.#failures, MAX_PAUSE_SECONDS);
       this.#failures = Math.min(this.#failures + 1, 10);
       return spread(wait === undefined ? pause : Math.min(wait, MAX_RETRY_AFTER_SECONDS));
     }
@@ -214,3 +219,5 @@ export class Feed {
 }
 
 const spread = (seconds: number) => seconds * (1 + SPREAD * (2 * Math.random() - 1));
+
+const pollPause = () => POLL_SECONDS[0] + (POLL_SECONDS[1] - POLL_SECONDS[0]) * Math.random();
