@@ -1,0 +1,504 @@
+"""The live steps of clients/live/README.md, with the installed library. `live` runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import json
+import logging
+import os
+import pickle
+import pprint
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import requests
+
+import sealwright
+from sealwright import (
+    AgentSuspended,
+    AsyncClient,
+    AsyncVerifier,
+    Client,
+    InvalidClient,
+    InvalidToken,
+    QuotaReached,
+    ScopeDenied,
+    Unavailable,
+    Verifier,
+)
+from sealwright.requests import BearerAuth
+
+URL, SECOND_URL = os.environ["SEALWRIGHT_URL"], os.environ["SEALWRIGHT_URL_2"]
+AUDIENCE = os.environ["SEALWRIGHT_AUDIENCE"]
+AGENT, SECRET = os.environ["SEALWRIGHT_CLIENT_ID"], os.environ["SEALWRIGHT_CLIENT_SECRET"]
+PROGRAM = os.environ["SEALWRIGHT_BIN"]
+EXAMPLES = Path(os.environ["SEALWRIGHT_EXAMPLES"])
+NOWHERE = "http://127.0.0.1:9"
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+    # A wrong import would test the tree, and not what was built.
+    assert "site-packages" in str(sealwright.__file__), sealwright.__file__
+    steps = figures() if os.environ.get("LIVE_PART") == "figures" else Live().steps()
+    name = "start"
+    try:
+        for name, step in steps:
+            print(f"ok {name}: {step()}", flush=True)
+    except Exception as error:
+        logging.exception("a step failed")
+        print(f"not ok {name}: {type(error).__name__}: {error}", flush=True)
+        sys.exit(1)
+
+
+def operate(*arguments: str) -> Any:
+    """A command of the operator, with `--json`."""
+    done = subprocess.run([PROGRAM, "--json", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (arguments, done.stderr)
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+class Counted(httpx.Client):
+    """Counts what it sends."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        super().__init__(event_hooks={"request": [self.count]})
+
+    def count(self, _: httpx.Request) -> None:
+        self.sent += 1
+
+
+def until(holds: Callable[[], bool], seconds: float) -> float:
+    """The seconds until it holds."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def refuses(verifier: Verifier, token: str) -> bool:
+    try:
+        verifier.verify(token)
+    except InvalidToken:
+        return True
+    return False
+
+
+def raises(kind: type[Exception], call: Callable[[], Any]) -> Any:
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError(f"it raised no {kind.__name__}")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def service(url: str) -> Iterator[str]:
+    """`examples/service`, as a process of its own."""
+    port = free_port()
+    environment = {**os.environ, "LISTEN": f"127.0.0.1:{port}", "SEALWRIGHT_URL": url, "SEALWRIGHT_AUDIENCE": AUDIENCE}
+    process = subprocess.Popen([sys.executable, "-I", str(EXAMPLES / "service" / "main.py")], env=environment)
+    try:
+        until(lambda: process.poll() is not None or answers(port), 30)
+        assert process.poll() is None
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def call(url: str, token: str | None = None) -> httpx.Response:
+    return httpx.get(url, headers={} if token is None else {"Authorization": f"Bearer {token}"}, timeout=20)
+
+
+class Live:
+    """What the steps hand on to each other."""
+
+    def steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        self.held = contextlib.ExitStack()
+        with self.held:
+            for name in STEPS:
+                yield name, getattr(self, name.replace("-", "_"))
+
+    def chain(self) -> str:
+        self.http = Counted()
+        self.client = Client(URL, http=self.http)
+        self.token = self.client.token(scope="db:read", audience=AUDIENCE)
+        assert self.client.token(scope="db:read", audience=AUDIENCE) == self.token
+        assert self.http.sent == 1
+        return "a token by the environment's credentials, and the same again without a request"
+
+    def one_request(self) -> str:
+        keys = [
+            {"scope": scope, "audience": audience}
+            for scope in ("db:read", "db:write")
+            for audience in ("https://one.example", "https://two.example")
+        ]
+        counts = []
+        for kind in (Client, AsyncClient):
+            before = operate("agent", "show", AGENT)["usage"]["issued"]
+            if kind is Client:
+                client = Client(URL)
+                with ThreadPoolExecutor(200) as pool:
+                    tokens = list(pool.map(lambda key, client=client: client.token(**key), keys * 250))
+            else:
+                tokens = asyncio.run(self.all_at_once(keys * 250))
+            issued = operate("agent", "show", AGENT)["usage"]["issued"] - before
+            assert len(tokens) == 1000
+            assert len(set(tokens)) == issued == 4, (len(set(tokens)), issued)
+            counts.append(issued)
+        return f"1,000 calls at once, in threads and in tasks: {counts[0]} and {counts[1]} tokens"
+
+    async def all_at_once(self, keys: list[dict[str, str]]) -> list[str]:
+        async with AsyncClient(URL) as client:
+            return await asyncio.gather(*[client.token(**key) for key in keys])
+
+    def verify(self) -> str:
+        self.verifier = self.held.enter_context(Verifier(URL, AUDIENCE))
+        self.verifier.start()
+        claims = self.verifier.verify(self.token)
+        assert (claims.client_id, claims.scopes) == (AGENT, ("db:read",))
+        self.jti = claims.jti
+        changed = self.token[:-10] + ("A" if self.token[-10] != "A" else "B") + self.token[-9:]
+        assert raises(InvalidToken, lambda: self.verifier.verify(changed)).reason == "signature"
+        other = self.client.token(scope="db:read", audience="https://other.example")
+        assert raises(InvalidToken, lambda: self.verifier.verify(other)).reason == "audience"
+        assert asyncio.run(self.verify_in_a_task()) == claims.jti
+        return "accepted, with client_id, scope and jti; another signature and another audience are refused"
+
+    async def verify_in_a_task(self) -> str:
+        async with AsyncVerifier(URL, AUDIENCE) as verifier:
+            return (await verifier.verify(self.token)).jti
+
+    def replica(self) -> str:
+        client = Client(SECOND_URL)
+        self.second = client.token(scope="db:read", audience=AUDIENCE)
+        assert self.second != self.token
+        assert self.verifier.verify(self.second).issuer == URL
+        return "a token of the other replica is accepted"
+
+    def door(self) -> str:
+        self.service = self.held.enter_context(service(URL))
+        read, write = f"{self.service}/read", f"{self.service}/write"
+        assert call(read, self.token).status_code == 200
+        answer = call(write, self.token)
+        challenge = answer.headers["www-authenticate"]
+        assert answer.status_code == 403
+        assert "insufficient_scope" in challenge
+        assert "db:write" in challenge
+        answer = call(read)
+        challenge = answer.headers["www-authenticate"]
+        assert answer.status_code == 401
+        assert challenge.startswith("Bearer")
+        assert "error" not in challenge
+        answer = call(read, "garbage")
+        assert answer.status_code == 401
+        assert "invalid_token" in answer.headers["www-authenticate"]
+        return "200; 403 insufficient_scope for db:write; 401 without a token and with a bad one"
+
+    def agent(self) -> str:
+        environment = {**os.environ, "SCOPES": "db:read,db:write", "CALLERS": "50"}
+        command = [sys.executable, "-I", str(EXAMPLES / "agent" / "main.py")]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+        lines = done.stdout.splitlines()
+        assert lines[-1] == "tokens=100 distinct=2", lines
+        assert AGENT in lines[0]
+        assert SECRET not in done.stdout + done.stderr
+        return lines[-1]
+
+    def revoke_one(self) -> str:
+        self.long_poll = "since" in httpx.get(f"{URL}/api/v1/token/revoked", params={"since": "0"}).json()
+        self.bound = 2.0 if self.long_poll else 16.0
+        began = time.monotonic()
+        operate("token", "revoke", "--jti", self.jti)
+        until(lambda: refuses(self.verifier, self.token), self.bound)
+        took = time.monotonic() - began
+        assert took <= self.bound, took
+        self.verifier.verify(self.second)
+        return f"refused after {took * 1000:.0f} ms, {'by long poll' if self.long_poll else 'by polling'}; the other is accepted"
+
+    def renew_once(self) -> str:
+        until(lambda: call(f"{self.service}/read", self.token).status_code == 401, self.bound)
+        assert self.client.token(scope="db:read", audience=AUDIENCE) == self.token
+        before, calls = self.http.sent, []
+        auth = self.client.auth(scope="db:read", audience=AUDIENCE)
+        with httpx.Client(
+            auth=auth, event_hooks={"response": [lambda answer: calls.append(answer.status_code)]}
+        ) as http:
+            assert http.get(f"{self.service}/read").status_code == 200
+        assert calls == [401, 200], calls
+        assert self.http.sent == before + 1
+        with rejecting() as (url, seen):
+            with httpx.Client(auth=auth) as http:
+                assert http.get(url).status_code == 401
+            with_requests = requests.get(
+                url, auth=BearerAuth(Client(URL), scope="db:read", audience=AUDIENCE), timeout=10
+            )
+            assert with_requests.status_code == 401
+            # The first has just been replaced, and is not replaced again.
+            assert len(seen) <= 4, seen
+        return "200 after one 401 and one new token; a service that rejects everything sees two calls at most"
+
+    def suspend(self) -> str:
+        began = time.monotonic()
+        operate("agent", "suspend", AGENT)
+        until(lambda: refuses(self.verifier, self.second), self.bound)
+        took = time.monotonic() - began
+        assert took <= self.bound, took
+        until(lambda: call(f"{self.service}/read", self.second).status_code == 401, self.bound)
+        raises(AgentSuspended, lambda: Client(URL).token(scope="db:read", audience=AUDIENCE))
+        return f"refused after {took * 1000:.0f} ms, by the service too; no token"
+
+    def reactivate(self) -> str:
+        operate("agent", "reactivate", AGENT)
+        token = Client(URL).token(scope="db:read", audience=AUDIENCE)
+        assert self.verifier.verify(token).client_id == AGENT
+        assert refuses(self.verifier, self.second)
+        self.third = token
+        return "a new token is accepted, the old one stays dead"
+
+    def rotated_key(self) -> str:
+        operate("key", "rotate", "--now")
+        kid = jwt.get_unverified_header(self.third)["kid"]
+        began = time.monotonic()
+        while True:
+            token = Client(URL).token(scope="db:read", audience=AUDIENCE)
+            if jwt.get_unverified_header(token)["kid"] != kid:
+                break
+            assert time.monotonic() - began < 5
+            time.sleep(0.1)
+        began = time.monotonic()
+        assert self.verifier.verify(token).client_id == AGENT
+        took = time.monotonic() - began
+        assert took < 2
+        return f"a token of the new key is accepted after {took * 1000:.0f} ms"
+
+    def wrong_secret(self) -> str:
+        error = raises(InvalidClient, lambda: Client(URL, AGENT, "sw_wrong").token(scope="db:read"))
+        assert "sw_wrong" not in str(error)
+        return f"InvalidClient: {error}"
+
+    def scope_denied(self) -> str:
+        return f"ScopeDenied: {raises(ScopeDenied, lambda: Client(URL).token(scope='files:read'))}"
+
+    def quota(self) -> str:
+        http = Counted()
+        client = Client(URL, os.environ["QUOTA_CLIENT_ID"], os.environ["QUOTA_CLIENT_SECRET"], http=http)
+        for audience in ("https://one.example", "https://two.example"):
+            client.token(scope="db:read", audience=audience)
+        error = raises(QuotaReached, lambda: client.token(scope="db:read", audience="https://three.example"))
+        assert error.resets_at is not None
+        now = datetime.now(timezone.utc)
+        month = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=timezone.utc)
+        assert abs((error.resets_at - month).total_seconds()) <= 5, error.resets_at
+        raises(QuotaReached, lambda: client.token(scope="db:read", audience="https://four.example"))
+        assert http.sent == 3
+        return f"QuotaReached until {error.resets_at:%Y-%m-%d}, and no request after it"
+
+    def outage(self) -> str:
+        raises(Unavailable, lambda: Client(NOWHERE).token(scope="db:read"))
+        with Verifier(NOWHERE, AUDIENCE) as verifier:
+            raises(Unavailable, lambda: verifier.verify(self.third))
+        with service(NOWHERE) as url:
+            answer = call(f"{url}/read", self.third)
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) >= 1
+        return "Unavailable from the client and the verifier, 503 with Retry-After from the service"
+
+    def shows_nothing(self) -> str:
+        token = self.client.token(scope="db:read", audience=AUDIENCE)
+        auth = self.client.auth(scope="db:read", audience=AUDIENCE)
+        for thing in (self.client, self.verifier, auth, AsyncClient(URL)):
+            for value in (thing, vars(thing), *vars(thing).values()):
+                for text in (repr(value), str(value), f"{value}", pprint.pformat(value)):
+                    assert token not in text
+                    assert SECRET not in text
+                    assert "eyJ" not in text
+        for thing in (self.client, self.verifier):
+            for dump in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps):
+                raises(TypeError, lambda thing=thing, dump=dump: dump(thing))  # type: ignore[misc]
+        return "neither repr, str, vars, pprint, pickle nor a copy has a secret or a token"
+
+
+STEPS = [
+    "chain", "one-request", "verify", "replica", "door", "agent", "revoke-one", "renew-once", "suspend", "reactivate",
+    "rotated-key", "wrong-secret", "scope-denied", "quota", "outage", "shows-nothing",
+]  # fmt: skip
+
+
+@contextlib.contextmanager
+def rejecting() -> Iterator[tuple[str, list[str]]]:
+    """A service that rejects every token, with the calls that it saw."""
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.path)
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Bearer error="invalid_token"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def figures() -> Iterator[tuple[str, Callable[[], str]]]:
+    """What is measured, one after the other."""
+    logging.getLogger().setLevel(logging.WARNING)
+    yield "warm-token", warm_token
+    yield "verification", verification
+    yield "seen-token", seen_token
+    yield "verifiers-long-poll", lambda: verifiers(25, 2.0)
+    yield "verifiers-polling", lambda: verifiers(0, 16.0)
+
+
+def time_of(call: Callable[[], Any], calls: int, rounds: int = 15) -> float:
+    """The median of the rounds, in microseconds for a call."""
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        for _ in range(calls):
+            call()
+        times.append((time.perf_counter() - began) / calls * 1e6)
+    return statistics.median(times)
+
+
+def bounded(what: str, measured: float, bound: float, unit: str) -> str:
+    assert measured <= bound, f"{what} {measured:.2f} {unit}, and should take {bound:.2f}"
+    return f"{what} {measured:.2f} {unit} (at most {bound:.2f})"
+
+
+def warm_token() -> str:
+    client = Client(URL)
+    client.token(scope="db:read", audience=AUDIENCE)
+    threaded = time_of(lambda: client.token(scope="db:read", audience=AUDIENCE), 10_000)
+
+    async def of_tasks() -> float:
+        client = AsyncClient(URL)
+        await client.token(scope="db:read", audience=AUDIENCE)
+        times = []
+        for _ in range(15):
+            began = time.perf_counter()
+            for _ in range(10_000):
+                await client.token(scope="db:read", audience=AUDIENCE)
+            times.append((time.perf_counter() - began) / 10_000 * 1e6)
+        await client.aclose()
+        return statistics.median(times)
+
+    tasks = asyncio.run(of_tasks())
+    return f"{bounded('Client', threaded, 5, 'µs')}, {bounded('AsyncClient', tasks, 5, 'µs')}"
+
+
+def verification() -> str:
+    token = Client(URL).token(scope="db:read", audience=AUDIENCE)
+    with Verifier(URL, AUDIENCE) as verifier:
+        verifier.verify(token)
+        core = verifier._core  # noqa: SLF001
+        key = next(iter(core.keys.keys.values()))
+        kid = jwt.get_unverified_header(token)["kid"]
+        key = core.keys.keys[kid]
+
+        def whole() -> None:
+            core._seen.clear()  # noqa: SLF001
+            verifier.verify(token)
+
+        def alone() -> None:
+            jwt.decode(token, key, algorithms=["RS256"], issuer=URL, audience=AUDIENCE)
+
+        # In turns, so that a busy machine slows both.
+        pairs = [(time_of(whole, 500, 1), time_of(alone, 500, 1)) for _ in range(15)]
+        ours, theirs = (statistics.median(times) for times in zip(*pairs, strict=True))
+    return bounded(f"PyJWT alone {theirs:.1f} µs, verify", ours, 1.5 * theirs, "µs")
+
+
+def seen_token() -> str:
+    token = Client(URL).token(scope="db:read", audience=AUDIENCE)
+    with Verifier(URL, AUDIENCE) as verifier:
+        verifier.verify(token)
+        return bounded("verify", time_of(lambda: verifier.verify(token), 5_000), 20, "µs")
+
+
+def verifiers(wait: int, bound: float) -> str:
+    count = int(os.environ.get("LIVE_VERIFIERS", "200"))
+
+    async def measure() -> float:
+        operate("agent", "reactivate", AGENT)
+        async with (
+            AsyncClient(URL) as client,
+            httpx.AsyncClient(limits=httpx.Limits(max_connections=None, max_keepalive_connections=None)) as http,
+        ):
+            token = await client.token(scope="db:read", audience=AUDIENCE)
+            made = [AsyncVerifier(URL, AUDIENCE, http=http, wait=wait) for _ in range(count)]
+            await asyncio.gather(*[one.start() for one in made])
+            for one in made:
+                await one.verify(token)
+            # Until every one of them has its poll held.
+            await asyncio.sleep(2)
+            began = time.monotonic()
+            suspending = asyncio.create_task(asyncio.to_thread(operate, "agent", "suspend", AGENT))
+            left = made
+            while left:
+                assert time.monotonic() - began < bound, (
+                    f"{len(left)} of {count} still accept the token after {bound} s"
+                )
+                await asyncio.sleep(0.01)
+                left = [one for one in left if await accepts(one, token)]
+            took = time.monotonic() - began
+            await suspending
+            for one in made:
+                await one.aclose()
+        return took
+
+    return f"{count} verifiers refuse after {bounded('', asyncio.run(measure()), bound, 's')}"
+
+
+async def accepts(verifier: AsyncVerifier, token: str) -> bool:
+    try:
+        await verifier.verify(token)
+    except InvalidToken:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
