@@ -135,12 +135,16 @@ const isWhole = (value: unknown): value is number => Number.isSafeInteger(value)
 
 function decode(part: string): string {
   const text = atob(part.replaceAll('-', '+').replaceAll('_', '/'));
-  return utf8(Uint8Array.from(text, (byte) => byte.charCodeAt(0)));
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < bytes.length; at += 1) bytes[at] = text.charCodeAt(at);
+  return utf8(bytes);
 }
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function utf8(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return decoder.decode(bytes);
   } catch {
     throw malformed('it is not UTF-8');
   }
