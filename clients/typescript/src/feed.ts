@@ -23,6 +23,9 @@ const SPREAD = 0.2;
 const MAX_RETRY_AFTER_SECONDS = 60;
 /** After `wait` was refused, it is tried again after this time. */
 const TRY_WAIT_AGAIN_MS = 300_000;
+/** A poll that fails after so long was held, and something on the way would not wait. After so many, nothing is held. */
+const CUT_AFTER_MS = 2_000;
+const MAX_CUTS = 3;
 /** The statuses by which a server or a proxy refuses `wait`. */
 const REFUSES_WAIT: readonly number[] = [400, 404, 414, 501];
 /** The file is written at most this often, if nothing but the time has changed. */
@@ -66,6 +69,9 @@ export class Feed {
   #writing: Promise<void> = Promise.resolve();
   #etag: string | undefined;
   #failures = 0;
+  /** How many held polls were cut off in a row. The poll after one that was is not held, so that something is heard. */
+  #cuts = 0;
+  #wasCut = false;
   #noWaitUntil = Number.NEGATIVE_INFINITY;
   #writtenAt = Number.NEGATIVE_INFINITY;
 
@@ -121,7 +127,9 @@ export class Feed {
     const mayHold = this.#options.longPoll && asked >= this.#noWaitUntil;
     // The whole list is answered at once, so nothing is held for it.
     const whole = this.revocations.version === undefined || this.revocations.isIncomplete(this.#clock.now());
-    const holds = mayHold && !whole;
+    const holds = mayHold && !whole && !this.#wasCut;
+    const afterCut = this.#wasCut;
+    this.#wasCut = false;
     try {
       const answer = await this.#poll(whole, holds);
       if (holds && REFUSES_WAIT.includes(answer.status)) {
@@ -130,8 +138,9 @@ export class Feed {
       }
       const news = this.#take(answer);
       this.#failures = 0;
+      if (holds) this.#cuts = 0;
       this.#write(news !== 'none');
-      if (mayHold && news === 'news') return 0;
+      if (mayHold && (news === 'news' || afterCut)) return 0;
       const wait = retryAfter(answer.headers, this.#clock.now());
       if (wait !== undefined) return spread(Math.min(wait, MAX_RETRY_AFTER_SECONDS));
       const held = this.#clock.monotonic() - asked >= (WAIT_SECONDS - 1) * 1_000;
@@ -140,11 +149,20 @@ export class Feed {
       if (this.#ends.signal.aborted) return 0;
       this.#options.onError(error);
       this.#resume();
+      if (holds && this.#clock.monotonic() - asked >= CUT_AFTER_MS) this.#noteCut();
       const wait = error instanceof NoList ? error.retryAfter : undefined;
       const pause = Math.min(2 ** this.#failures, MAX_PAUSE_SECONDS);
       this.#failures = Math.min(this.#failures + 1, 10);
       return spread(wait === undefined ? pause : Math.min(wait, MAX_RETRY_AFTER_SECONDS));
     }
+  }
+
+  #noteCut(): void {
+    this.#wasCut = true;
+    this.#cuts += 1;
+    if (this.#cuts < MAX_CUTS) return;
+    this.#cuts = 0;
+    this.#noWaitUntil = this.#clock.monotonic() + TRY_WAIT_AGAIN_MS;
   }
 
   async #poll(whole: boolean, holds: boolean): Promise<Answer> {
