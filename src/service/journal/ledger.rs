@@ -34,8 +34,9 @@ pub const MAX_PASS_EVENTS: usize = 16_384;
 const MAX_PASS_BYTES: usize = 4 << 20;
 
 /// How many events are taken at once. The thread of a token is held up no longer than these take to
-/// hash: about a millisecond.
-pub(crate) const MAX_PIECE_EVENTS: usize = 512;
+/// decode and hash. Still smaller pieces would cost more than 2 % of a token's CPU, since each asks
+/// the database anew which events are settled.
+pub(crate) const MAX_PIECE_EVENTS: usize = 256;
 
 /// How many times as long as a piece took the ledger rests before the next one. A backlog then
 /// takes a quarter of the time of a core, the database's work included.
@@ -43,7 +44,7 @@ const REST_FACTOR: u32 = 3;
 
 /// The longest rest. On a machine without an idle core a piece takes long because it waits for its
 /// turn, and the ledger must still be faster than tokens are issued.
-const MAX_REST: Duration = Duration::from_millis(5);
+const MAX_REST: Duration = Duration::from_millis(10);
 
 /// How many milliseconds issued tokens wait for the pass that logs them, if nothing else happens.
 /// Other events are logged with the next step.
