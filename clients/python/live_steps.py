@@ -14,6 +14,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -116,18 +117,41 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def service(url: str) -> Iterator[str]:
-    """`examples/service`, as a process of its own."""
+def service(url: str, example: str = "service", path: str = "") -> Iterator[str]:
+    """An example, as a process of its own. Its audience is its own address if it has a path."""
     port = free_port()
-    environment = {**os.environ, "LISTEN": f"127.0.0.1:{port}", "SEALWRIGHT_URL": url, "SEALWRIGHT_AUDIENCE": AUDIENCE}
-    process = subprocess.Popen([sys.executable, "-I", str(EXAMPLES / "service" / "main.py")], env=environment)
+    audience = f"http://127.0.0.1:{port}{path}" if path else AUDIENCE
+    environment = {**os.environ, "LISTEN": f"127.0.0.1:{port}", "SEALWRIGHT_URL": url, "SEALWRIGHT_AUDIENCE": audience}
+    process = subprocess.Popen([sys.executable, "-I", str(EXAMPLES / example / "main.py")], env=environment)
     try:
         until(lambda: process.poll() is not None or answers(port), 30)
         assert process.poll() is None
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}{path}"
     finally:
         process.terminate()
         process.wait(10)
+
+
+def run_quickstart() -> str:
+    """The lines of README.md, with the addresses of this run."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("agent.py", "service.py"):
+            text = (EXAMPLES / "quickstart" / name).read_text()
+            text = text.replace("http://localhost:3000", URL).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+            Path(folder, name).write_text(text)
+        command = [sys.executable, "-m", "uvicorn", "service:app", "--port", str(port), "--log-level", "warning"]
+        process = subprocess.Popen(command, cwd=folder)
+        try:
+            until(lambda: process.poll() is not None or answers(port), 30)
+            done = subprocess.run(
+                [sys.executable, "agent.py"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+            )
+        finally:
+            process.terminate()
+            process.wait(10)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def answers(port: int) -> bool:
@@ -222,7 +246,20 @@ class Live:
         answer = call(read, "garbage")
         assert answer.status_code == 401
         assert "invalid_token" in answer.headers["www-authenticate"]
-        return "200; 403 insufficient_scope for db:write; 401 without a token and with a bad one"
+        self.mcp_server()
+        return (
+            "200; 403 insufficient_scope for db:write; 401 without a token and with a bad one; an MCP server likewise"
+        )
+
+    def mcp_server(self) -> None:
+        about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "live", "version": "1"}}
+        start = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
+        with service(URL, "mcp", "/mcp") as url:
+            statuses = []
+            for token in (self.client.token(scope="db:read", audience=url), self.token, "garbage"):
+                headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
+                statuses.append(httpx.post(url, json=start, headers=headers, timeout=20).status_code)
+        assert statuses == [200, 401, 401], statuses
 
     def agent(self) -> str:
         environment = {**os.environ, "SCOPES": "db:read,db:write", "CALLERS": "50"}
@@ -232,6 +269,8 @@ class Live:
         assert lines[-1] == "tokens=100 distinct=2", lines
         assert AGENT in lines[0]
         assert SECRET not in done.stdout + done.stderr
+        told = run_quickstart()
+        assert told == '"rows"', told
         return lines[-1]
 
     def revoke_one(self) -> str:

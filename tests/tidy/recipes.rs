@@ -1,8 +1,8 @@
 //! The pages of `docs/` and `README.md` show only code that a test has run.
 //!
-//! A file under `tests/clients/` marks the code for a page with two comments: `recipe: NAME` above
-//! it and `end of recipe` below it. The page repeats that code word for word, and names its source
-//! above it: `<!-- tests/clients/FILE: NAME -->`. Shell commands for the reader (fenced as `sh`)
+//! A file under `tests/clients/` or `clients/` marks the code for a page with two comments:
+//! `recipe: NAME` above it and `end of recipe` below it. The page repeats that code word for word, and names
+//! its source above it: `<!-- tests/clients/FILE: NAME -->`. Shell commands for the reader (fenced as `sh`)
 //! and drawings (fenced as `text`) need no source.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{demand_none, tree};
 
 const PAGES: &str = "docs";
-const SOURCES: &str = "tests/clients";
+const SOURCES: &[&str] = &["tests/clients/", "clients/"];
 const CLIENTS: &str = "tests/clients/table";
 const README: &str = "README.md";
 const CLIENTS_PAGE: &str = "docs/clients.md";
@@ -20,7 +20,7 @@ fn a_recipe_is_what_a_test_runs() {
     let mut regions = BTreeMap::new();
     for file in tree::tracked()
         .into_iter()
-        .filter(|file| file.starts_with(SOURCES))
+        .filter(|file| SOURCES.iter().any(|folder| file.starts_with(folder)))
     {
         regions.extend(marked(&file, &tree::read(&file)));
     }
@@ -42,7 +42,8 @@ fn a_recipe_is_what_a_test_runs() {
                 None if ["sh", "text"].contains(&block.language.as_str()) && !block.names_a_source => {}
                 None => faults.push(format!(
                     "{at}: names no part of a test over it. Let a test run it, mark it there with `recipe: NAME`, \
-                     and write `<!-- {SOURCES}/FILE: NAME -->` above the code."
+                     and write `<!-- {}FILE: NAME -->` above the code.",
+                    SOURCES[0]
                 )),
             }
         }

@@ -321,6 +321,48 @@ def test_an_answer_to_an_earlier_request_is_dropped() -> None:
     assert feed.delay <= 1
 
 
+def test_a_proxy_that_cannot_hold_a_poll_is_polled_without() -> None:
+    clock = FakeClock()
+    feed = _feed.Feed(clock)
+    held = []
+    for _ in range(40):
+        poll = feed.poll()
+        held.append("wait" in poll.params)
+        if held[-1]:
+            clock.advance(poll.timeout)
+            feed.failed(poll)
+        else:
+            body = {**EMPTY, "since": poll.since}
+            assert feed.answered(poll, 200, {}, json.dumps(body).encode())
+        clock.advance(feed.delay)
+        silence = feed.silence
+        assert silence is not None
+        # High-risk tokens are good throughout.
+        assert silence < 60
+    # Twice in turn, and then five minutes without.
+    assert held[:5] == [False, True, False, True, False]
+    assert not any(held[5:20])
+    assert any(held[20:])
+
+
+def test_an_outage_does_not_end_the_long_poll() -> None:
+    clock = FakeClock()
+    feed = _feed.Feed(clock)
+    for _ in range(5):
+        assert feed.answered(feed.poll(), 200, {}, json.dumps({**EMPTY, "since": feed.version}).encode())
+        for _ in range(10):
+            feed.failed(feed.poll())
+            clock.advance(feed.delay)
+        poll = feed.poll()
+        assert "wait" not in poll.params
+        assert feed.answered(poll, 200, {}, json.dumps({**EMPTY, "since": 1}).encode())
+        assert feed.delay < 1
+        poll = feed.poll()
+        assert "wait" in poll.params
+        clock.advance(25)
+        assert feed.answered(poll, 200, {}, json.dumps({**EMPTY, "since": 1}).encode())
+
+
 def test_a_body_that_is_coded_is_read_and_one_that_is_cut_is_a_failure() -> None:
     clock = FakeClock()
     bodies: Iterator[bytes] = iter(

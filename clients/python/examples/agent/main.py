@@ -1,6 +1,6 @@
 """An agent: asks for a token for each of `SCOPES`, `CALLERS` times at once, and counts what it got.
 
-pip install sealwright
+pip install ./clients/python
 export SEALWRIGHT_URL=http://localhost:3000 SEALWRIGHT_CLIENT_ID=… SEALWRIGHT_CLIENT_SECRET=…
 SEALWRIGHT_AUDIENCE=https://api.example SCOPES=db:read python main.py
 """

@@ -1,9 +1,11 @@
 """A service: `GET /read` is open to tokens with `db:read`, `GET /write` to those with `db:write`.
 
-pip install 'sealwright[fastapi]' uvicorn
+pip install './clients/python[fastapi]' uvicorn
 SEALWRIGHT_URL=http://localhost:3000 SEALWRIGHT_AUDIENCE=https://api.example python main.py
 """
 
+# fmt: off
+# recipe: service
 import os
 from typing import Annotated
 
@@ -26,6 +28,7 @@ async def read(claims: Annotated[Claims, Depends(door.require("db:read"))]) -> d
 @app.get("/write")
 async def write(claims: Annotated[Claims, Depends(door.require("db:write"))]) -> dict[str, str]:
     return {"written": f"by {claims.client_id}"}
+# end of recipe
 
 
 if __name__ == "__main__":

@@ -113,6 +113,9 @@ class Feed:
         self._forgotten = 0
         self._failures = 0
         self._refused_at: float | None = None
+        # Polls that were held and failed, since one that was held and answered; and whether the next one asks without.
+        self._held_failures = 0
+        self._probing = False
         self._number = 0
 
     # What a token's check asks
@@ -160,9 +163,7 @@ class Feed:
             # The time of day was set back behind what was forgotten.
             since = None
         params = {"since": "0" if since is None else str(since)}
-        held = since is not None and self._wait > 0
-        if self._refused_at is not None and now - self._refused_at < REFUSED_FOR:
-            held = False
+        held = since is not None and self._holds(now) and not self._probing
         if held:
             params["wait"] = str(self._wait)
         headers = {"If-None-Match": self._etag} if self._etag is not None and since is not None else {}
@@ -174,6 +175,10 @@ class Feed:
         if poll.number != self._number:
             return
         self._failures += 1
+        if "wait" in poll.params:
+            # It may be the wait that fails, at a proxy that holds answers back or gives up early.
+            self._held_failures += 1
+            self._probing = True
         self.delay = _spread(min(FIRST_RETRY * 2.0 ** min(self._failures - 1, 10), LAST_RETRY))
 
     def answered(self, poll: Poll, status: int, headers: Mapping[str, str], body: bytes) -> bool:
@@ -212,13 +217,17 @@ class Feed:
     def _heard(self, now: float, news: bool, poll: Poll, wait: float | None) -> None:
         self._heard_at, self._failures = now, 0
         self._forget()
+        probed, self._probing = self._probing, False
+        if "wait" in poll.params:
+            self._held_failures = 0
+        elif probed and self._held_failures > 1:
+            self._refused_at, self._held_failures = now, 0
         if wait is not None:
             self.delay = _spread(min(max(wait, FIRST_RETRY), _MAX_RETRY_AFTER))
-        elif "wait" not in poll.params and poll.since is not None:
-            self.delay = _spread(POLL_EVERY, POLL_SPREAD)
-        elif poll.since is None:
-            # The first list was not held; the next poll is.
-            self.delay = MIN_PAUSE if self._holds(now) else _spread(POLL_EVERY, POLL_SPREAD)
+        elif "wait" not in poll.params:
+            # After the first list, and after a failure, the next poll is held again.
+            again = (poll.since is None or probed) and self._etag is None and self._holds(now)
+            self.delay = MIN_PAUSE if again else _spread(POLL_EVERY, POLL_SPREAD)
         elif news:
             self.delay = MIN_PAUSE
         elif now - poll.sent_at >= self._wait - 1:
@@ -229,7 +238,7 @@ class Feed:
 
     def _holds(self, now: float) -> bool:
         refused = self._refused_at is not None and now - self._refused_at < REFUSED_FOR
-        return self._wait > 0 and not refused and self._etag is None
+        return self._wait > 0 and not refused
 
     # What an answer changes
 

@@ -1,6 +1,6 @@
 """For MCP servers: protected resource metadata (RFC 9728), its challenge, and a verifier for the MCP SDK.
 
-The first two need no SDK. `TokenVerifier` needs `sealwright[mcp]`:
+The first two need no SDK. `TokenVerifier` needs the extra `mcp`:
 
     server = MCPServer("database", token_verifier=TokenVerifier(verifier), auth=AuthSettings(…))
 """

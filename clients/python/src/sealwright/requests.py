@@ -1,4 +1,4 @@
-"""Tokens for programs that use `requests`. Install `sealwright[requests]`."""
+"""Tokens for programs that use `requests`. It needs the extra `requests`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doors for FastAPI and Starlette. Install `sealwright[fastapi]` or `sealwright[starlette]`.
+"""Doors for FastAPI and Starlette. They need the extra `fastapi` or `starlette`.
 
 FastAPI:
 
