@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { AgentSuspended, InvalidClient, QuotaReached, ScopeDenied, Unavailable } from 'sealwright';
+import { getRows, statusOf } from './recipes.js';
 import {
   agent,
   audience,
@@ -62,6 +63,8 @@ export const steps = {
     assert.ok(
       await refuses(verifier, await client.token({ scope: 'db:read', audience: 'https://one.example' })),
     );
+    assert.equal(await statusOf(chainToken), 200);
+    assert.equal(await statusOf('garbage'), 401);
     return 'accepted, with client_id, scope and jti; a changed signature and another audience refused';
   },
 
@@ -74,6 +77,7 @@ export const steps = {
   async door() {
     service = await startService();
     assert.equal((await service.get('/read', chainToken)).status, 200);
+    assert.equal(await getRows(`${service.base}/read`), `rows for ${agent}\n`);
     const lacking = await service.get('/write', chainToken);
     assert.equal(lacking.status, 403);
     assert.match(lacking.headers.get('www-authenticate'), /insufficient_scope.*db:write/);

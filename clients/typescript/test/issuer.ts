@@ -15,6 +15,7 @@ interface Key {
 
 export class Issuer {
   readonly #clock: Clock;
+  readonly #url: string;
   #keys: Key[] = [];
   #revoked: { jti: string; exp: number }[] = [];
   #version = 1;
@@ -25,12 +26,13 @@ export class Issuer {
   /** How often each document was asked for. */
   readonly asked = { metadata: 0, keys: 0, list: 0 };
 
-  private constructor(clock: Clock) {
+  private constructor(clock: Clock, url: string) {
     this.#clock = clock;
+    this.#url = url;
   }
 
-  static async make(clock: Clock = systemClock): Promise<Issuer> {
-    const issuer = new Issuer(clock);
+  static async make(clock: Clock = systemClock, url: string = ISSUER): Promise<Issuer> {
+    const issuer = new Issuer(clock, url);
     await issuer.rotate();
     return issuer;
   }
@@ -49,7 +51,7 @@ export class Issuer {
     this.#ids += 1;
     const jti = `jti-${this.#ids}`;
     const usual = {
-      iss: ISSUER,
+      iss: this.#url,
       aud: AUDIENCE,
       sub: 'reporter',
       client_id: 'reporter',
@@ -74,7 +76,10 @@ export class Issuer {
     const url = new URL(input);
     if (url.pathname.startsWith('/.well-known/oauth')) {
       this.asked.metadata += 1;
-      return response({ status: 200, body: { issuer: ISSUER, jwks_uri: `${ISSUER}/.well-known/jwks.json` } });
+      return response({
+        status: 200,
+        body: { issuer: this.#url, jwks_uri: `${this.#url}/.well-known/jwks.json` },
+      });
     }
     if (url.pathname.endsWith('/jwks.json')) {
       this.asked.keys += 1;

@@ -6,6 +6,7 @@
 //
 // With SEALWRIGHT_CLIENT_ID and its secret it reports to the server which revocations it enforces.
 
+// recipe: service
 import express from 'express';
 import { Client, Verifier } from 'sealwright';
 import { claims, protect } from 'sealwright/express';
@@ -15,6 +16,7 @@ const { LISTEN = '8000', SEALWRIGHT_URL, SEALWRIGHT_AUDIENCE, SEALWRIGHT_CLIENT_
 const verifier = new Verifier({
   issuer: SEALWRIGHT_URL,
   audience: SEALWRIGHT_AUDIENCE,
+  // Proves to the server whose verifier it is, when it reports which revocations it enforces.
   client: SEALWRIGHT_CLIENT_ID ? new Client() : undefined,
   onError: (error) => console.error(error.message),
 });
@@ -26,6 +28,7 @@ app.get('/read', protect(verifier, 'db:read'), (request, response) => {
 app.get('/write', protect(verifier, 'db:write'), (request, response) => {
   response.send(`written for ${claims(request).clientId}\n`);
 });
+// end of recipe
 
 // The list is there before the first request, if the server can be had. If not, calls get 503.
 verifier.start();
