@@ -43,4 +43,4 @@ app = server.streamable_http_app()
 
 if __name__ == "__main__":
     host, _, port = os.environ.get("LISTEN", "127.0.0.1:8001").rpartition(":")
-    uvicorn.run(app, host=host.strip("[]"), port=int(port), log_level="warning")
+    uvicorn.run(app, host=host.strip("[]") or "127.0.0.1", port=int(port), log_level="warning")

@@ -33,4 +33,4 @@ async def write(claims: Annotated[Claims, Depends(door.require("db:write"))]) ->
 
 if __name__ == "__main__":
     host, _, port = os.environ.get("LISTEN", "127.0.0.1:8000").rpartition(":")
-    uvicorn.run(app, host=host.strip("[]"), port=int(port), log_level="warning")
+    uvicorn.run(app, host=host.strip("[]") or "127.0.0.1", port=int(port), log_level="warning")

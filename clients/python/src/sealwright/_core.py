@@ -90,7 +90,7 @@ class Core:
     def remembered(self, token: str) -> Claims | None:
         """The claims of a token that was verified before, if it is still good. Raises as `accept`."""
         # Neither long nor foreign text is hashed.
-        if len(token) > _jwt.MAX_BYTES or not token.isascii():
+        if not isinstance(token, str) or len(token) > _jwt.MAX_BYTES or not token.isascii():
             return None
         seen = self._seen.get(hashlib.sha256(token.encode()).digest())
         if seen is None or seen.kid not in self.keys.keys:

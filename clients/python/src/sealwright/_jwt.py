@@ -38,7 +38,7 @@ class Parsed:
 def parse(token: str, typ: str = TYPE) -> Parsed:
     """Takes a token apart and checks its header. Raises `InvalidToken`."""
     if not isinstance(token, str) or len(token) > MAX_BYTES:
-        _refuse("malformed", "the token is too long")
+        _refuse("malformed", "the token is no text, or too long")
     parts = _TOKEN.fullmatch(token)
     if parts is None:
         _refuse("malformed", "the token is not of three parts in base64url")
