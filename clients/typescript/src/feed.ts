@@ -39,6 +39,8 @@ export interface FeedOptions {
   readonly file: string | undefined;
   /** Whether polls may be held. */
   readonly longPoll: boolean;
+  /** Whether polls follow each other by themselves. If not, they are made on use. */
+  readonly loop: boolean;
   /** The header fields by which a poll reports the version that is enforced. */
   readonly report: (version: string | undefined) => Promise<Record<string, string>>;
   /** Learns why a poll has failed, or the file could not be written. */
@@ -73,6 +75,8 @@ export class Feed {
   #cuts = 0;
   #wasCut = false;
   #noWaitUntil = Number.NEGATIVE_INFINITY;
+  /** Without a loop, when the next use polls. */
+  #pollFrom = Number.NEGATIVE_INFINITY;
   #writtenAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: FeedOptions) {
@@ -84,9 +88,20 @@ export class Feed {
   start(): Promise<void> {
     if (!this.#restored) {
       this.#restored = this.#restore();
-      void this.#restored.then(() => this.#run());
+      if (this.#options.loop) void this.#restored.then(() => this.#run());
     }
     return this.#restored;
+  }
+
+  /** Without a loop: polls, if it is time to. While one use polls, others go on with the list at hand, if there is one. */
+  async poll(): Promise<void> {
+    if (this.#options.loop) return;
+    await this.start();
+    const now = this.#clock.monotonic();
+    if (now < this.#pollFrom) return;
+    if (this.#heardAt !== undefined) this.#pollFrom = now + POLL_SECONDS[1] * 1_000;
+    const seconds = await this.#step();
+    this.#pollFrom = this.#clock.monotonic() + seconds * 1_000;
   }
 
   /** Ends the polling, and waits until the file is written. What is known stays. */
@@ -104,7 +119,7 @@ export class Feed {
 
   /** Waits until the first poll was answered or has failed, or for so many milliseconds. */
   async firstTry(milliseconds: number): Promise<void> {
-    if (this.#tried || milliseconds <= 0) return;
+    if (this.#tried || milliseconds <= 0 || !this.#options.loop) return;
     const done = new AbortController();
     await Promise.race([
       new Promise<void>((resolve) => this.#waiting.push(resolve)),
@@ -124,7 +139,7 @@ export class Feed {
   /** One poll. It returns the seconds until the next. */
   async #step(): Promise<number> {
     const asked = this.#clock.monotonic();
-    const mayHold = this.#options.longPoll && asked >= this.#noWaitUntil;
+    const mayHold = this.#options.longPoll && this.#options.loop && asked >= this.#noWaitUntil;
     // The whole list is answered at once, so nothing is held for it.
     const whole = this.revocations.version === undefined || this.revocations.isIncomplete(this.#clock.now());
     const holds = mayHold && !whole && !this.#wasCut;

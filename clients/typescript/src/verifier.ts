@@ -34,6 +34,11 @@ export interface VerifierOptions {
   readonly cacheFile?: string | undefined;
   /** `false`: the list is polled every 15 s, for networks in which no request can be held. */
   readonly longPoll?: boolean | undefined;
+  /**
+   * `false`: nothing happens between two uses. Every 15 s the use of a token polls the list first. For workers, which end
+   * or freeze what goes on after a request.
+   */
+  readonly background?: boolean | undefined;
   /** Proves who reports what this verifier enforces. Without one its reports never count. */
   readonly client?: Client | undefined;
   /** The name under which it reports, and that of this process; by default the audience, and a random one. */
@@ -68,6 +73,7 @@ export class Verifier {
   readonly #staleAfter: readonly [number, number];
   readonly #acceptsStale: boolean;
   readonly #startTimeout: number;
+  readonly #background: boolean;
   readonly #clock: Clock;
   readonly #keys: Keys;
   readonly #feed: Feed;
@@ -83,6 +89,7 @@ export class Verifier {
     this.#staleAfter = options.staleAfter ?? [60, 900];
     this.#acceptsStale = options.whenStale === 'accept';
     this.#startTimeout = options.startTimeout ?? 5_000;
+    this.#background = options.background ?? true;
     this.#clock = options.clock ?? systemClock;
     const sending: Sending = {
       fetch: options.fetch ?? systemFetch,
@@ -99,6 +106,7 @@ export class Verifier {
       sending,
       file: options.cacheFile,
       longPoll: options.longPoll ?? true,
+      loop: this.#background,
       report,
       onError: options.onError ?? (() => undefined),
     });
@@ -108,6 +116,7 @@ export class Verifier {
   async start(): Promise<void> {
     await this.#feed.start();
     await this.#feed.firstTry(this.#startTimeout);
+    await this.#feed.poll();
   }
 
   /** Ends the polling, so that the process can end. */
@@ -135,6 +144,7 @@ export class Verifier {
    */
   async verify(token: string): Promise<Claims> {
     const seen = this.#remembered(token) ?? (await this.#check(token));
+    if (!this.#background) await this.#feed.poll();
     const { claims } = seen;
     const { revocations } = this.#feed;
     judgeTime(claims, this.#clock.now());

@@ -144,6 +144,31 @@ test('where the server is reached by another name, everything is asked for there
   await verifier.close();
 });
 
+test('without a background, nothing happens but on use', async () => {
+  const { clock, issuer, verifier } = await scene({ background: false });
+  const [token, dead] = [await issuer.token(), await issuer.token({ jti: 'dead' })];
+  await Promise.all([verifier.verify(token), verifier.verify(dead)]);
+  assert.equal(issuer.asked.list, 1);
+  assert.equal(clock.waiting, 0);
+  issuer.revoke('dead');
+  clock.pass(11);
+  await verifier.verify(dead);
+  assert.equal(issuer.asked.list, 1);
+  clock.pass(5);
+  await assert.rejects(verifier.verify(dead), reason('revoked'));
+  await verifier.verify(token);
+  assert.equal(issuer.asked.list, 2);
+
+  issuer.away = true;
+  clock.pass(300);
+  await verifier.verify(token);
+  await assert.rejects(verifier.verify(await issuer.token({ risk: 'high' })), Unavailable);
+  issuer.away = false;
+  clock.pass(2);
+  await verifier.verify(await issuer.token({ risk: 'high' }));
+  await verifier.close();
+});
+
 test('a scope that is missing is named', async () => {
   const { issuer, verifier } = await scene();
   const token = await issuer.token({ scope: 'db:read files:read' });
