@@ -1,0 +1,230 @@
+package sealwright
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-jose/go-jose/v4"
+	// This package refuses a repeated member and tells apart names that differ in letter case.
+	"github.com/go-jose/go-jose/v4/json"
+)
+
+const (
+	// maxToken is the longest token that is looked at, in bytes.
+	maxToken = 8 << 10
+	// accessToken is the type of RFC 9068 §2.1.
+	accessToken = "at+jwt"
+	// maxWhole is the greatest number that every JSON library reads exactly.
+	maxWhole = 1<<53 - 1
+)
+
+// rs256 is the only algorithm that is accepted, whatever a token says.
+var rs256 = []jose.SignatureAlgorithm{jose.RS256}
+
+// unverified is a token whose header is good, before its signature was checked.
+type unverified struct {
+	keyID string
+	text  string
+}
+
+// readHeader checks the shape of a token and its header. typ is the type that is accepted, in lower case.
+func readHeader(token, typ string) (*unverified, error) {
+	if len(token) > maxToken || !isCompact(token) {
+		return nil, &InvalidToken{Malformed}
+	}
+	encoded, _, _ := strings.Cut(token, ".")
+	var header map[string]json.RawMessage
+	if !decodePart(encoded, &header) {
+		return nil, &InvalidToken{Malformed}
+	}
+	if text(header["alg"]) != string(jose.RS256) {
+		return nil, &InvalidToken{Algorithm}
+	}
+	// RFC 7515 §4.1.9: "application/" may be left out, and letter case does not matter.
+	if found := strings.TrimPrefix(strings.ToLower(text(header["typ"])), "application/"); found != typ {
+		return nil, &InvalidToken{Type}
+	}
+	_, critical := header["crit"]
+	if _, detached := header["b64"]; critical || detached {
+		return nil, &InvalidToken{Critical}
+	}
+	keyID := text(header["kid"])
+	if keyID == "" {
+		return nil, &InvalidToken{Key}
+	}
+	return &unverified{keyID, token}, nil
+}
+
+// isCompact is whether a text is three parts of base64url (RFC 7515 §3.1), without padding.
+func isCompact(token string) bool {
+	parts, length := 1, 0
+	for i := range len(token) {
+		switch c := token[i]; {
+		case c == '.':
+			if length == 0 || length%4 == 1 {
+				return false
+			}
+			parts, length = parts+1, 0
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_':
+			length++
+		default:
+			return false
+		}
+	}
+	return parts == 3 && length > 0 && length%4 != 1
+}
+
+// decodePart reads a part as a JSON object, without a repeated member at any depth.
+func decodePart(encoded string, into *map[string]json.RawMessage) bool {
+	part, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil || !utf8.Valid(part) || !bytes.HasPrefix(bytes.TrimLeft(part, " \t\r\n"), []byte("{")) {
+		return false
+	}
+	if json.Unmarshal(part, into) != nil {
+		return false
+	}
+	// What is inside a member was not read yet.
+	for _, member := range *into {
+		if c := member[0]; c == '{' || c == '[' {
+			var inside any
+			if json.Unmarshal(member, &inside) != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// text is a member that is a text; empty if it is anything else.
+func text(raw json.RawMessage) string {
+	var value *string
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &value) != nil {
+		return ""
+	}
+	return *value
+}
+
+// verify checks the signature and reads the claims, without a judgement of their values.
+func (u *unverified) verify(key any) (*rawClaims, error) {
+	signed, err := jose.ParseSignedCompact(u.text, rs256)
+	if err != nil {
+		return nil, &InvalidToken{Malformed}
+	}
+	if _, err := signed.Verify(key); err != nil {
+		return nil, &InvalidToken{Signature}
+	}
+	encoded := strings.SplitN(u.text, ".", 3)[1]
+	var members map[string]json.RawMessage
+	if !decodePart(encoded, &members) {
+		return nil, &InvalidToken{Malformed}
+	}
+	claims, good := readClaims(members)
+	if !good {
+		return nil, &InvalidToken{BadClaims}
+	}
+	claims.claims.keyID = u.keyID
+	return claims, nil
+}
+
+// rawClaims are claims of the right types.
+type rawClaims struct {
+	issuer    string
+	notBefore time.Time
+	claims    Claims
+}
+
+func readClaims(members map[string]json.RawMessage) (*rawClaims, bool) {
+	r := &rawClaims{}
+	c := &r.claims
+	good := true
+	required := func(name string, into *string) {
+		*into = text(members[name])
+		good = good && *into != ""
+	}
+	whole := func(name string, required bool) int64 {
+		raw, found := members[name]
+		if !found && !required {
+			return 0
+		}
+		// strconv refuses a fraction, an exponent and a text.
+		value, err := strconv.ParseInt(string(raw), 10, 64)
+		good = good && err == nil && value >= 0 && value <= maxWhole
+		return value
+	}
+	optional := func(name string) string {
+		raw, found := members[name]
+		good = good && (!found || len(raw) > 0 && raw[0] == '"')
+		return text(raw)
+	}
+	// An empty issuer is one, and not this one.
+	iss, found := members["iss"]
+	good = found && iss[0] == '"'
+	r.issuer = text(iss)
+	required("sub", &c.Subject)
+	required("client_id", &c.ClientID)
+	required("jti", &c.TokenID)
+	c.Epoch = whole("epoch", true)
+	c.IssuedAt = time.Unix(whole("iat", true), 0)
+	c.Expiry = time.Unix(whole("exp", true), 0)
+	if _, found := members["nbf"]; found {
+		r.notBefore = time.Unix(whole("nbf", true), 0)
+	}
+	c.Scopes = splitScope(optional("scope"))
+	c.HighRisk = optional("risk") == "high"
+	c.OrgID = optional("org_id")
+	c.OrgEpoch = whole("org_epoch", false)
+	var listed bool
+	c.Audience, listed = readAudience(members["aud"])
+	c.agentHash = hashAgent(c.ClientID)
+	return r, good && listed
+}
+
+// readAudience reads one text or an array of texts (RFC 7519 §4.1.3).
+func readAudience(raw json.RawMessage) ([]string, bool) {
+	switch {
+	case len(raw) == 0:
+		return nil, false
+	case raw[0] == '"':
+		return []string{text(raw)}, true
+	}
+	var several []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &several) != nil {
+		return nil, false
+	}
+	audience := make([]string, 0, len(several))
+	for _, one := range several {
+		if len(one) == 0 || one[0] != '"' {
+			return nil, false
+		}
+		audience = append(audience, text(one))
+	}
+	return audience, true
+}
+
+// judge compares claims with what this service expects, in the order of the reasons.
+func (r *rawClaims) judge(issuer, audience string, now time.Time, leeway time.Duration) error {
+	if r.issuer != issuer {
+		return &InvalidToken{Issuer}
+	}
+	for _, one := range r.claims.Audience {
+		if one == audience {
+			return judgeTimes(&r.claims, r.notBefore, now, leeway)
+		}
+	}
+	return &InvalidToken{Audience}
+}
+
+// judgeTimes: a token is expired from the second exp on.
+func judgeTimes(c *Claims, notBefore, now time.Time, leeway time.Duration) error {
+	if !now.Before(c.Expiry.Add(leeway)) {
+		return &InvalidToken{Expired}
+	}
+	if now.Add(leeway).Before(c.IssuedAt) || now.Add(leeway).Before(notBefore) {
+		return &InvalidToken{NotYetValid}
+	}
+	return nil
+}

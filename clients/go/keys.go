@@ -1,0 +1,171 @@
+package sealwright
+
+import (
+	"context"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const (
+	// keysRetry is the least time between two fetches for keys that are not known, and after a failed one.
+	keysRetry = 30 * time.Second
+	// keysFresh is the age from which on a use fetches the keys again, beside the caller.
+	keysFresh = 10 * time.Minute
+	// minModulus is the shortest RSA key that counts, in bits.
+	minModulus = 2048
+	// maxKeys bounds what a key set may make this process hold.
+	maxKeys = 100
+)
+
+// keySet holds the issuer's keys. It keeps them through an outage, and fetches them again for a key that it does
+// not know, at most once in 30 s.
+type keySet struct {
+	clock clock
+	fetch func(ctx context.Context) ([]byte, error)
+
+	mu     sync.RWMutex
+	keys   map[string]*jose.JSONWebKey
+	raw    json.RawMessage
+	flight *keysFlight
+	// triedAt is when a fetch began last, and err how it ended; they have no meaning before tried.
+	tried   bool
+	triedAt time.Duration
+	err     error
+	// missAt is when a fetch for an unknown key began last; it has no meaning before missed.
+	missed bool
+	missAt time.Duration
+	// goodAt is when the keys were fetched last.
+	goodAt time.Duration
+}
+
+type keysFlight struct{ done chan struct{} }
+
+var errNoKeys = errors.New("the answer is no key set")
+
+// find gives a key. Without any keys, or if those that there are could not be renewed, an unknown key is no verdict.
+func (k *keySet) find(ctx context.Context, keyID string) (*jose.JSONWebKey, error) {
+	k.mu.Lock()
+	now := k.clock.elapsed()
+	key := k.keys[keyID]
+	if key != nil {
+		if k.flight == nil && k.isOld(now) {
+			k.start(ctx)
+		}
+		k.mu.Unlock()
+		return key, nil
+	}
+	switch {
+	case k.flight != nil:
+	case k.keys == nil:
+		if !k.tried || now-k.triedAt >= pollRetry {
+			k.start(ctx)
+		}
+	case !k.missed || now-k.missAt >= keysRetry:
+		k.missed, k.missAt = true, now
+		k.start(ctx)
+	}
+	under := k.flight
+	k.mu.Unlock()
+	if under != nil {
+		select {
+		case <-under.done:
+		case <-ctx.Done():
+			return nil, &Unavailable{Err: ctx.Err()}
+		}
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	switch {
+	case k.keys[keyID] != nil:
+		return k.keys[keyID], nil
+	case k.err != nil:
+		return nil, &Unavailable{Err: k.err}
+	}
+	return nil, &InvalidToken{Key}
+}
+
+// has is whether a key is still one of the issuer's.
+func (k *keySet) has(ctx context.Context, keyID string) bool {
+	k.mu.RLock()
+	found := k.keys[keyID] != nil
+	old := k.flight == nil && k.isOld(k.clock.elapsed())
+	k.mu.RUnlock()
+	if old {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.flight == nil && k.isOld(k.clock.elapsed()) {
+			k.start(ctx)
+		}
+	}
+	return found
+}
+
+// isOld is whether the keys are to be fetched again, beside their users. The caller holds mu.
+func (k *keySet) isOld(now time.Duration) bool {
+	return now-k.goodAt >= keysFresh && now-k.triedAt >= keysRetry
+}
+
+// start fetches beside the callers, so that none of them can cancel it for the others. The caller holds mu.
+func (k *keySet) start(ctx context.Context) {
+	under := &keysFlight{make(chan struct{})}
+	k.flight, k.tried, k.triedAt = under, true, k.clock.elapsed()
+	go func() {
+		raw, err := k.fetch(context.WithoutCancel(ctx))
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if err == nil {
+			err = k.set(raw)
+		}
+		k.err, k.flight = err, nil
+		close(under.done)
+	}()
+}
+
+// set replaces the keys, if these are any. The caller holds mu.
+func (k *keySet) set(raw []byte) error {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(raw, &set); err != nil || len(set.Keys) > maxKeys {
+		return errNoKeys
+	}
+	keys := map[string]*jose.JSONWebKey{}
+	for _, one := range set.Keys {
+		var key jose.JSONWebKey
+		// A key that this release does not know must not hide the others.
+		if json.Unmarshal(one, &key) != nil || key.KeyID == "" || key.Use != "" && key.Use != "sig" {
+			continue
+		}
+		public, isRSA := key.Key.(*rsa.PublicKey)
+		if !isRSA || public.N.BitLen() < minModulus || key.Algorithm != "" && key.Algorithm != string(jose.RS256) {
+			continue
+		}
+		keys[key.KeyID] = &key
+	}
+	if len(keys) == 0 {
+		return errNoKeys
+	}
+	k.keys, k.raw, k.goodAt = keys, raw, k.clock.elapsed()
+	return nil
+}
+
+// restore takes keys from the disk.
+func (k *keySet) restore(raw []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(raw) > 0 && k.set(raw) == nil {
+		// They are as old as they are, so the first use fetches them again.
+		k.goodAt -= keysFresh
+	}
+}
+
+func (k *keySet) snapshot() json.RawMessage {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.raw
+}

@@ -1,0 +1,3 @@
+module sealwright.example/live-steps
+
+go 1.26.0
