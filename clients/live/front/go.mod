@@ -1,0 +1,3 @@
+module sealwright.example/front
+
+go 1.26.0
