@@ -30,7 +30,7 @@ mkdir -p "$cache"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/sealwright-typescript.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-cp -R src test examples live-steps ./*.json ./*.md LICENSE "$work"
+cp -R src test examples live-steps runtimes ./*.json ./*.md LICENSE "$work"
 ln -s "$packages/node_modules" "$work/node_modules"
 SEALWRIGHT_VECTORS=$(cd ../vectors && pwd)
 export SEALWRIGHT_VECTORS
