@@ -18,19 +18,20 @@ impl QueryPlanning {
     /// decisions here rest on locks and versions, not on stricter isolation. A statement that its
     /// caller gave up must not hold its locks forever. A statement that waits for a lock gives up
     /// far sooner, because others wait for this connection. A standby may not know what was revoked
-    /// a moment ago, so the database is asked whether it is a standby.
+    /// a moment ago, so the database is asked whether it is a standby. No statement is worth
+    /// compiling, which takes up to a second: without an index, the planner takes it for endless.
     pub(super) fn greeting(self) -> &'static str {
         match self {
             Self::ByServer => {
                 "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
                  set statement_timeout = 2500; set lock_timeout = 200; \
-                 set idle_in_transaction_session_timeout = 5000; \
+                 set idle_in_transaction_session_timeout = 5000; set jit = off; \
                  select pg_is_in_recovery()"
             }
             Self::ByIndex => {
                 "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
                  set statement_timeout = 2500; set lock_timeout = 200; \
-                 set idle_in_transaction_session_timeout = 5000; \
+                 set idle_in_transaction_session_timeout = 5000; set jit = off; \
                  set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
                  select pg_is_in_recovery()"
             }
