@@ -177,7 +177,7 @@ const CRATES: &[(&str, &str, &str)] = &[
     ),
     (
         "tokio::spawn tokio::task::spawn tokio::task::spawn_local",
-        "src/tasks.rs src/app/listen.rs src/store/batch.rs src/store/batch/lanes.rs src/http/serve/",
+        "src/tasks.rs src/app/listen.rs src/store/batch.rs src/store/batch/lanes.rs src/http/serve/ src/http/oauth/verifier.rs src/service/revocations/held.rs",
         "a task that nobody watches dies unseen: add a row to the table in src/app/loops.rs",
     ),
     (

@@ -15,3 +15,4 @@ pub(crate) mod restore;
 pub(crate) mod scopes;
 pub(crate) mod tokens;
 pub(crate) mod usage;
+pub(crate) mod verifiers;

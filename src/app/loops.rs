@@ -29,6 +29,10 @@ const PRUNE_STEP: i64 = 1_000;
 /// below the second within which every JWKS shows a change.
 const KEYS_PERIOD: Duration = Duration::from_millis(500);
 
+/// How often a server reads the news of the revocation list. With the time that a reading takes, this is
+/// well below the second within which every list shows a revocation (contract D7).
+const LIST_PERIOD: Duration = Duration::from_millis(500);
+
 /// The table of background loops.
 pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec<Loop>, AppError> {
     let keep = i64::from(config.audit.keep_days).saturating_mul(86_400);
@@ -111,6 +115,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
             limits.sweep();
             async { Ok(()) }
         }),
+        verifiers(opened, state),
         gauges::in_memory(opened, state),
         gauges::near_quota(opened, state),
         every_open(gate, "ledger", 1, move || {
@@ -131,11 +136,26 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
 fn revocation_list(opened: &Opened, state: &State) -> Loop {
     let (watch, keys) = (Arc::clone(&opened.watch), Arc::clone(&opened.keys));
     let list = Arc::clone(&state.list);
-    every("revocation list", 1, move || {
+    each("revocation list", LIST_PERIOD, move || {
         let (watch, list, keys) = (Arc::clone(&watch), Arc::clone(&list), Arc::clone(&keys));
         async move {
             let followed = follow_store(&watch, &list, &keys).await;
             followed.map_err(|e| error_chain(&e))
+        }
+    })
+}
+
+/// Writes what verifiers have reported, and measures who enforces the present list.
+fn verifiers(opened: &Opened, state: &Arc<State>) -> Loop {
+    let state = Arc::clone(state);
+    every_open(opened.watch.gate(), "verifiers", 2, move || {
+        let state = Arc::clone(&state);
+        async move {
+            let version = state.list.version();
+            let written = state.verifiers.write(version).await;
+            written.map_err(|e| error_chain(&e))?;
+            let measured = state.verifiers.measure(version).await;
+            measured.map_err(|e| error_chain(&e))
         }
     })
 }

@@ -23,6 +23,7 @@
 
 mod alone;
 mod announce;
+mod audience;
 mod backup;
 mod beside;
 mod certificates;
@@ -49,6 +50,7 @@ mod services;
 mod signals;
 mod supervisor;
 mod time;
+mod verifiers;
 
 pub(crate) use backup::{accept_copy, back_up, put_in_place};
 pub(crate) use beside::NewStore;

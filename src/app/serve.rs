@@ -176,6 +176,7 @@ async fn serve_store(
         ended = &mut ops_server => return finished(ended).and(Err(unasked("operators'"))),
     }
     draining.begin();
+    state.list.drain_polls();
     supervisor.tell_stopping(longest_stop(&config.server));
     if config.server.drain_delay_seconds > 0 {
         tracing::info!(

@@ -10,7 +10,6 @@ use arc_swap::ArcSwap;
 use crate::clock::{Clock as _, StoreClock, SystemClock};
 use crate::config::Config;
 use crate::domain::act::Act;
-use crate::domain::agent::Audience;
 use crate::domain::grant::Policy;
 use crate::domain::id::HolderId;
 use crate::entropy::{IdEntropy, uuid_v7};
@@ -45,6 +44,7 @@ use crate::service::tokens::Tokens;
 use crate::store::{Records, Store};
 use crate::telemetry::metrics::Metrics;
 
+use super::audience::default_audience;
 use super::error::AppError;
 use super::open::{Opened, open_to_read};
 use super::operator::operator;
@@ -156,13 +156,8 @@ impl Opened {
 
     fn tokens(&self, own_audiences: Vec<String>) -> Tokens {
         let (store, keyring) = (Arc::clone(&self.store), Arc::clone(&self.keyring));
-        Tokens::new(
-            store,
-            keyring,
-            Arc::clone(&self.keys),
-            Arc::clone(&self.clock),
-            own_audiences,
-        )
+        let (keys, clock) = (Arc::clone(&self.keys), Arc::clone(&self.clock));
+        Tokens::new(store, keyring, keys, clock, own_audiences)
     }
 }
 
@@ -213,10 +208,7 @@ pub fn compose(
         new_store: _,
     } = opened;
     let issuer = &config.token.issuer;
-    let default_audience = match &config.token.default_audience {
-        Some(audience) => audience.clone(),
-        None => Audience::parse_stored(issuer).map_err(|rule| AppError::Other(rule.to_string()))?,
-    };
+    let default_audience = default_audience(config)?;
     let own_audiences = vec![issuer.clone(), default_audience.as_str().to_owned()];
     let limits = Arc::new(Limits::new(&reload::rates(config)));
     let authenticator = Arc::new(Authenticator::new(
@@ -232,6 +224,7 @@ pub fn compose(
         Arc::clone(clock),
         config.token.default_ttl,
         config.limits.listed_tokens,
+        config.limits.held_polls,
     ));
     let plans = shared_plans(config);
     let mint = Mint::new(MintParts {
@@ -270,6 +263,7 @@ pub fn compose(
         tokens,
         limits,
         list,
+        verifiers: Arc::new(opened.verifiers()),
         keys: Arc::clone(keys),
         keyring: Arc::clone(keyring),
         agents: opened.agents_with(config, plans),

@@ -14,6 +14,7 @@ use super::input;
 use super::key::KeyCommand;
 use super::plan::PlanCommand;
 use super::restore::RestoreArgs;
+use super::revocation::RevocationCommand;
 use super::scope::ScopeCommand;
 use super::serve::ServeArgs;
 use super::token::TokenCommand;
@@ -59,6 +60,9 @@ pub(super) enum Command {
     /// Get a token, inspect one, or revoke it
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Which verifiers already enforce a revocation
+    #[command(subcommand)]
+    Revocation(RevocationCommand),
     /// The tamper-evident log of events
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -45,6 +45,7 @@ mod openapi;
 mod output;
 mod plan;
 mod restore;
+mod revocation;
 mod row_members;
 mod rows;
 mod runtime;
@@ -165,6 +166,7 @@ fn execute(
         Command::Scope(command) => block_on(scope::run(command, &config, out)),
         Command::Key(command) => block_on(key::run(command, &config, out)),
         Command::Token(command) => block_on(token::run(command, &config, secret, out)),
+        Command::Revocation(command) => block_on(revocation::run(command, &config, out)),
         Command::Audit(command) => block_on(audit::run(command, &config, out)),
         Command::Backup(args) => block_on(backup::run(args, &config, out)),
         Command::Restore(args) => block_on(restore::run(args, &config, out)),

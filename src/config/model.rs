@@ -147,6 +147,8 @@ pub struct LimitsConfig {
     pub hash_queue: usize,
     /// How many tokens of one killed agent the revocation list names one by one.
     pub listed_tokens: usize,
+    /// How many requests for the revocation list may wait for news at once.
+    pub held_polls: usize,
     /// How many secrets of one agent may be live at once.
     pub credentials_per_agent: i64,
 }

@@ -195,6 +195,7 @@ impl Config {
                 hash_threads: 0,
                 hash_queue: 0,
                 listed_tokens: 0,
+                held_polls: 0,
                 credentials_per_agent: 0,
             },
             plans: Plans(BTreeMap::new()),

@@ -100,6 +100,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("limits.hash_threads", |c, w| set(&mut c.limits.hash_threads, number(w, 0..=256, "0 (half the cores) to 256 threads")), |c| json!(c.limits.hash_threads)),
     key("limits.hash_queue", |c, w| set(&mut c.limits.hash_queue, number(w, 1..=10_000, "1 to 10000 logins")), |c| json!(c.limits.hash_queue)),
     key("limits.listed_tokens", |c, w| set(&mut c.limits.listed_tokens, number(w, 0..=10_000_000, "0 to 10000000 tokens")), |c| json!(c.limits.listed_tokens)),
+    key("limits.held_polls", |c, w| set(&mut c.limits.held_polls, number(w, 0..=1_000_000, "0 to 1000000 requests")), |c| json!(c.limits.held_polls)),
     key("limits.credentials_per_agent", |c, w| set(&mut c.limits.credentials_per_agent, number(w, 1..=10, "1 to 10 secrets")), |c| json!(c.limits.credentials_per_agent)),
     key("scopes.rule", |c, w| set(&mut c.scopes.rule, choice(w, RULES, "words or suffix")), |c| word(c.scopes.rule, RULES)),
     key("scopes.unclassified", |c, w| set(&mut c.scopes.unclassified, choice(w, UNCLASSIFIED, "low or high")), |c| word(c.scopes.unclassified, UNCLASSIFIED)),

@@ -35,6 +35,7 @@ pub(crate) mod token;
 pub(crate) mod tree;
 pub(crate) mod ttl;
 pub(crate) mod usage;
+pub(crate) mod verifier;
 
 /// A value from outside that breaks the rule of its type.
 ///

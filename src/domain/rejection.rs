@@ -103,11 +103,13 @@ pub enum RejectionCode {
     ScopeBuiltIn,
     /// A signing key is announced already.
     KeyAnnounced,
+    /// No verifier of this name has reported in the last 24 hours.
+    VerifierNotFound,
 }
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ValidationError,
         Self::IdempotencyKeyReused,
         Self::IdempotencyInProgress,
@@ -128,6 +130,7 @@ impl RejectionCode {
         Self::ScopeInUse,
         Self::ScopeBuiltIn,
         Self::KeyAnnounced,
+        Self::VerifierNotFound,
     ];
 
     /// The table of codes: the word, the class, and the message if there is no more precise one.
@@ -154,6 +157,7 @@ impl RejectionCode {
             Self::ScopeInUse => ("SCOPE_IN_USE", Class::Conflict, "agents hold the scope"),
             Self::ScopeBuiltIn => ("SCOPE_BUILT_IN", Class::Conflict, "the scope is built in: it opens a part of this server"),
             Self::KeyAnnounced => ("KEY_ANNOUNCED", Class::Conflict, "a signing key is announced already"),
+            Self::VerifierNotFound => ("VERIFIER_NOT_FOUND", Class::NotFound, "no such verifier has reported in the last 24 hours"),
         }
     }
 

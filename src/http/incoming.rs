@@ -13,6 +13,7 @@ use crate::domain::context::RequestContext;
 use crate::domain::refusal::Refusal;
 
 use super::parameters::{Encoding, Parameters};
+use super::serve::OwnLine;
 
 /// The parameters with which a client may authenticate, on every path that authenticates clients.
 pub(crate) const CREDENTIALS: [&str; 4] = [
@@ -42,6 +43,8 @@ pub struct Incoming {
     pub encoding: Encoding,
     /// The body, at most 64 KiB.
     pub body: Bytes,
+    /// The request's connection, if the request has a query.
+    pub(crate) line: Option<OwnLine>,
     /// The client's address, the request id, and the agent that authenticated.
     pub context: Arc<RequestContext>,
 }

@@ -9,7 +9,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
@@ -120,7 +120,9 @@ pub(crate) async fn answer(place: Arc<Place>, state: Arc<State>, request: Reques
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
-    place.series.count(status, reason.clone(), took);
+    let held = response.extensions().get::<reply::HeldTime>();
+    let worked = took.saturating_sub(held.map_or(Duration::ZERO, |held| held.0));
+    place.series.count(status, reason.clone(), worked);
     if state.request_log.wants(status, place.is_probe) {
         RequestLine {
             method: known_method(&method),
@@ -169,6 +171,7 @@ async fn handle(
     let path_parts = RawPathParams::from_request_parts(&mut parts, &())
         .await
         .ok();
+    let line = parts.extensions.remove();
     let incoming = Incoming {
         is_head: parts.method == Method::HEAD,
         headers: parts.headers,
@@ -176,6 +179,7 @@ async fn handle(
         path_parts,
         encoding,
         body,
+        line,
         context: Arc::clone(context),
     };
     *attempt = Some(AuthAttempt::of(&incoming));

@@ -16,7 +16,7 @@ use axum::routing::any;
 use error::Failure;
 use incoming::Incoming;
 use place::Place;
-use route::{REQUEST_TIMEOUT, Route, route};
+use route::{POLL_TIMEOUT, REQUEST_TIMEOUT, Route, route};
 use shape::Shape::{self, Management, OAuth};
 use state::State;
 
@@ -62,8 +62,8 @@ pub static PUBLIC_ROUTES: &[Route] = &[
     route!(Post      "/api/v1/token/introspect",                Protocol, REQUEST_TIMEOUT, Form,    OAuth,  introspect::introspect_token,    protocol::introspect),
     route!(Post      "/api/v1/token/revoke",                    Protocol, REQUEST_TIMEOUT, Form,    OAuth,  revoke::revoke_token,            protocol::revoke),
     route!(Post      "/oauth/revoke",                           Protocol, REQUEST_TIMEOUT, Form,    OAuth,  revoke::revoke_token,            protocol::revoke_alias),
-    route!(Get       "/api/v1/token/revoked",                   Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  revocations::get_revocations,    public::revocations),
-    route!(Get       "/oauth/revoked-tokens",                   Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  revocations::get_revocations,    public::revocations_alias),
+    route!(Get       "/api/v1/token/revoked",                   Anyone,   POLL_TIMEOUT,    Nothing, OAuth,  revocations::get_revocations,    public::revocations),
+    route!(Get       "/oauth/revoked-tokens",                   Anyone,   POLL_TIMEOUT,    Nothing, OAuth,  revocations::get_revocations,    public::revocations_alias),
     route!(Get       "/api/oauth2",                             Anyone,   REQUEST_TIMEOUT, Nothing, AIRISK, authorize::authorize_agent,     token_docs::authorize),
     route!(Get       "/oauth/authorize",                        Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  metadata::refuse_authorization,  token_docs::refuse_authorization),
     route!(PublicGet "/.well-known/jwks.json",                  Anyone,   REQUEST_TIMEOUT, Nothing, OAuth,  jwks::get_jwks,                  public::jwks),

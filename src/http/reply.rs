@@ -2,6 +2,8 @@
 //!
 //! Owns content types and conditional responses. Must not know what a response says.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -153,11 +155,21 @@ pub(crate) fn options(allow: &str, reads_patch: bool) -> Result<Response, Failur
 
 /// RFC 9110 §13.1.2: a list of tags or `*`, compared weakly.
 pub(crate) fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
-    let same = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
+    asked_tags(headers).any(|tag| tag == "*" || tag == etag)
+}
+
+/// The tags of `If-None-Match`, or `*`, without the mark of a weak one.
+pub(crate) fn asked_tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all(IF_NONE_MATCH)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|tag| same(tag.trim()))
+        .map(str::trim)
+        .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
 }
+
+/// How long a response was held until there was news. It stands in the response's extensions, since
+/// this is no time of work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeldTime(pub Duration);

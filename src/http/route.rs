@@ -21,6 +21,10 @@ use super::state::State;
 /// own.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(2_800);
 
+/// How long a request may take that waits for news of the revocation list: the longest wait, and the
+/// time for the answer after it.
+pub(crate) const POLL_TIMEOUT: Duration = Duration::from_secs(27);
+
 /// How long a new signing key may take. To find the primes of a large one takes seconds on a slow
 /// processor.
 pub(crate) const KEY_TIMEOUT: Duration = Duration::from_secs(30);

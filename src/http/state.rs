@@ -27,6 +27,7 @@ use crate::service::refusals::Refusals;
 use crate::service::revocations::RevocationList;
 use crate::service::revoke::Revocation;
 use crate::service::tokens::Tokens;
+use crate::service::verifiers::VerifierReports;
 use crate::telemetry::metrics::Metrics;
 
 use super::body::Bodies;
@@ -53,6 +54,8 @@ pub struct State {
     pub revocation: Revocation,
     /// The revocation list.
     pub list: Arc<RevocationList>,
+    /// Which verifiers enforce it.
+    pub verifiers: Arc<VerifierReports>,
     /// Lists signing keys.
     pub keys: Arc<KeyService>,
     /// The published keys.

@@ -80,6 +80,26 @@ impl KeyService {
         rotation: RotationMode,
         act: &Act,
     ) -> Result<KeyRecord, ManageError> {
+        let key = self.commit_rotation(rotation, act).await?;
+        self.outlast_leases(rotation).await;
+        Ok(key)
+    }
+
+    /// Waits until no process signs with a key that this rotation has revoked.
+    pub(crate) async fn outlast_leases(&self, rotation: RotationMode) {
+        if rotation == RotationMode::NowRevoking {
+            let millis = u64::try_from(SIGNING_LEASE + LEASE_MARGIN).unwrap_or_default();
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+        }
+    }
+
+    /// As [`KeyService::rotate`], but after a revocation other processes may still sign with a revoked
+    /// key until [`KeyService::outlast_leases`] ends.
+    pub(crate) async fn commit_rotation(
+        &self,
+        rotation: RotationMode,
+        act: &Act,
+    ) -> Result<KeyRecord, ManageError> {
         let mut made = None;
         for _ in 0..MAX_TRIES {
             let decision = self.decide(rotation, &mut made).await?;
@@ -89,10 +109,6 @@ impl KeyService {
                     // The keys are changed. Whoever took this for a failure would do it once more.
                     let error = error_chain(&error);
                     tracing::warn!(error, "the changed keys cannot be read yet");
-                }
-                if rotation == RotationMode::NowRevoking {
-                    let millis = u64::try_from(SIGNING_LEASE + LEASE_MARGIN).unwrap_or_default();
-                    tokio::time::sleep(Duration::from_millis(millis)).await;
                 }
                 return Ok(decision.key);
             }

@@ -32,6 +32,7 @@ pub(crate) mod revocations;
 pub(crate) mod revoke;
 pub(crate) mod store_keys;
 pub(crate) mod tokens;
+pub(crate) mod verifiers;
 
 pub(crate) use error::Cause;
 pub use error::Error;

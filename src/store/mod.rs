@@ -57,6 +57,7 @@ mod terms;
 mod terms_book;
 mod token;
 mod usage;
+mod verifier;
 pub(crate) mod write;
 
 pub use agent_search::AgentRows;
@@ -72,7 +73,7 @@ pub use key::{KeyRecord, KeyState, Sealed, StoreKey, StoredKeys};
 pub use log::{LogAppend, LogEntry, LogEntryKind, LogHead, LogNode};
 pub use records::Records;
 pub use reply::{REPLY_TTL, ReplyPlace, ReplyRecord};
-pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations};
+pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations, RevokedKey};
 pub use revocation::{KilledAgentQuery, KilledTokens, REVOCATION_GRACE};
 #[cfg(test)]
 pub(crate) use revocation::{KilledToken, RevokedToken};
@@ -88,7 +89,7 @@ pub use write::{
     AgentChange, Change, CommitCondition, CredentialChange, GenerationChange, KeyChange,
     KeyReplacement, LogChange, Outcome, Retires, ScopeChange, TokenChange, Write,
 };
-pub(crate) use write::{RefusedRequests, UsageChange};
+pub(crate) use write::{RefusedRequests, UsageChange, VerifierChange};
 
 /// A store of record, as the path of a token needs it. A missing row is `None`, never an error. All
 /// other reads are in [`Records`].

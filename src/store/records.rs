@@ -35,6 +35,7 @@ use super::schema::ReadSchema;
 use super::search::{EventTable, IdRange};
 use super::terms::TermsBounds;
 use super::usage::ReadUsage;
+use super::verifier::Verifiers;
 
 /// All read traits together.
 pub trait Records:
@@ -52,6 +53,7 @@ pub trait Records:
     + ReadKeys
     + ReadReplies
     + ReadSchema
+    + Verifiers
     + Upkeep
 {
 }
@@ -71,6 +73,7 @@ impl<T> Records for T where
         + ReadKeys
         + ReadReplies
         + ReadSchema
+        + Verifiers
         + Upkeep
 {
 }
@@ -116,7 +119,7 @@ pub trait ReadAgents: Send + Sync {
 #[async_trait]
 pub trait ReadRevocations: Send + Sync {
     /// What changed in the revocation list after version `since`. Tokens whose `exp` is at or
-    /// before `now`, and agents killed at or before `kills_after`, are left out.
+    /// before `now`, and agents killed and keys revoked at or before `kills_after`, are left out.
     async fn revocations(
         &self,
         since: i64,

@@ -7,11 +7,16 @@
 use std::cmp::Reverse;
 
 use crate::domain::agent::Epoch;
-use crate::domain::id::{AgentId, Jti};
+use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::time::Timestamp;
+use crate::domain::ttl;
 
 /// A revoked token is remembered for this many seconds past its `exp` (contract D7).
 pub const REVOCATION_GRACE: i64 = 120;
+
+/// For how many seconds a revoked key is remembered: until the longest token that it can have signed has
+/// expired, as an agent that was killed, and the same time past that as a token.
+pub(in crate::store) const REVOKED_KEY_TTL: i64 = ttl::MAX_TTL + 2 * REVOCATION_GRACE;
 
 /// A token that was revoked individually.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +44,17 @@ pub struct KilledAgent {
     pub version: i64,
 }
 
+/// A signing key that leaked and was revoked, with all tokens that it signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedKey {
+    /// The key.
+    pub kid: Kid,
+    /// When it was revoked.
+    pub revoked_at: Timestamp,
+    /// The list's version that this revocation created.
+    pub version: i64,
+}
+
 /// What changed in the revocation list after some version, in version order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revocations {
@@ -48,6 +64,8 @@ pub struct Revocations {
     pub tokens: Vec<RevokedToken>,
     /// Agents whose tokens were killed.
     pub agents: Vec<KilledAgent>,
+    /// Signing keys that were revoked. All keys of one revocation have one version.
+    pub keys: Vec<RevokedKey>,
 }
 
 impl Revocations {
@@ -55,6 +73,7 @@ impl Revocations {
     pub(crate) fn forget_until(&mut self, known: i64) {
         self.tokens.retain(|token| token.version > known);
         self.agents.retain(|agent| agent.version > known);
+        self.keys.retain(|key| key.version > known);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::domain::id::{AgentId, Jti, Kid};
 use crate::domain::time::Timestamp;
 
 use super::key::{KeyRecord, KeyState, Sealed};
-use super::revocation::{IssuedToken, KilledAgent, Revocations, RevokedToken};
+use super::revocation::{IssuedToken, KilledAgent, Revocations, RevokedKey, RevokedToken};
 
 /// A stored value that breaks the rule of its column.
 pub(in crate::store) type Broken = Box<dyn Error + Send + Sync>;
@@ -60,16 +60,17 @@ impl KeyRow {
     }
 }
 
-/// A row of the revocation list: its version, an individually revoked token, or a killed agent. All
+/// A row of the revocation list: its version, an individually revoked token, a killed agent, or a revoked key. All
 /// rows come from one statement, so that the version covers exactly the rows that come with it.
 pub(in crate::store) struct RevocationRow {
     pub version: i64,
     pub jti: Option<uuid::Uuid>,
     pub agent_id: Option<String>,
-    /// When the token expires, or when the agent was killed.
+    /// When the token expires, or when the agent was killed or the key revoked.
     pub at: i64,
     pub epoch: i64,
     pub longest_ttl: i64,
+    pub kid: Option<String>,
 }
 
 /// Builds the list from its rows, which come in version order.
@@ -80,20 +81,25 @@ pub(in crate::store) fn revocations(
     for row in rows {
         let row = row?;
         let (version, at) = (row.version, Timestamp(row.at));
-        match (row.jti, row.agent_id) {
-            (Some(jti), _) => list.tokens.push(RevokedToken {
+        match (row.jti, row.agent_id, row.kid) {
+            (Some(jti), _, _) => list.tokens.push(RevokedToken {
                 jti: Jti(jti),
                 expires_at: at,
                 version,
             }),
-            (None, Some(id)) => list.agents.push(KilledAgent {
+            (None, Some(id), _) => list.agents.push(KilledAgent {
                 agent_id: AgentId::parse(&id)?,
                 epoch: Epoch(row.epoch),
                 killed_at: at,
                 longest_ttl: row.longest_ttl,
                 version,
             }),
-            (None, None) => list.version = version,
+            (None, None, Some(kid)) => list.keys.push(RevokedKey {
+                kid: Kid(kid),
+                revoked_at: at,
+                version,
+            }),
+            (None, None, None) => list.version = version,
         }
     }
     Ok(list)

@@ -36,6 +36,7 @@ mod cut;
 mod disk;
 mod files;
 mod flood;
+mod held;
 mod hostile_revokers;
 mod journal;
 mod keyed;

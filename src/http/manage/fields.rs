@@ -327,6 +327,7 @@ mod tests {
             encoding: Encoding::Form,
             body,
             context: Arc::default(),
+            line: None,
         };
         let entropy = SeededEntropy::new(1);
         let master = MasterKey::generate(&entropy).unwrap();

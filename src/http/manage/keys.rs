@@ -74,7 +74,15 @@ pub(super) async fn rotate_keys(
     let key = if request.is_dry_run() {
         state.keys.draft(call.input.rotation).await?
     } else {
-        state.keys.rotate(call.input.rotation, &act).await?
+        let rotation = call.input.rotation;
+        let key = state.keys.commit_rotation(rotation, &act).await?;
+        if rotation == RotationMode::NowRevoking {
+            // Those who wait for news of the list need not wait for the leases. If the list cannot be
+            // read now, it soon will be; the keys are revoked in any case.
+            let _ = state.list.read_own_kill().await;
+        }
+        state.keys.outlast_leases(rotation).await;
+        key
     };
     Ok(Reply::ok(KeyView::from(&key).into()))
 }

@@ -32,6 +32,7 @@ mod keys;
 pub(crate) mod openapi;
 mod page;
 mod plans;
+mod revocations;
 mod scopes;
 mod values;
 mod whoami;
@@ -65,6 +66,8 @@ pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Get    "/api/v1/keys",                       Scope("admin:orgs"),      REQUEST_TIMEOUT, Nothing, keys::list_keys,                     words::LIST_KEYS),
     endpoint!(Post   "/api/v1/keys/rotate",                Scope("admin:orgs"),      KEY_TIMEOUT,     Json,    keys::rotate_keys,                   words::ROTATE_KEYS),
     endpoint!(Get    "/api/v1/plans",                      Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, plans::list_plans,                   words::LIST_PLANS),
+    endpoint!(Get    "/api/v1/revocations/convergence",    Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, revocations::get_convergence,        words::GET_CONVERGENCE),
+    endpoint!(Delete "/api/v1/revocations/verifiers/{verifier}", Scope("admin:orgs"), REQUEST_TIMEOUT, Json,   revocations::remove_verifier,        words::REMOVE_VERIFIER),
     endpoint!(Get    "/api/v1/scopes",                     Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, scopes::list_scopes,                 words::LIST_SCOPES),
     endpoint!(Post   "/api/v1/scopes",                     Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    scopes::add_scope,                   words::ADD_SCOPE),
     endpoint!(Get    "/api/v1/scopes/{scope}",             Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, scopes::get_scope,                   words::GET_SCOPE),

@@ -230,6 +230,26 @@ pub(super) const LIST_PLANS: Words = Words {
     reply: "The plans.",
 };
 
+/// `GET /api/v1/revocations/convergence`.
+pub(super) const GET_CONVERGENCE: Words = Words {
+    operation_id: "getConvergence",
+    tag: ApiTag::Audit,
+    summary: "Show which verifiers already enforce a version of the revocation list",
+    description: "Verifiers report the version that they enforce when they poll the list. For an admin of the first \
+        organization who has this scope.",
+    reply: "What can be said of all verifiers.",
+};
+
+/// `DELETE /api/v1/revocations/verifiers/{verifier}`.
+pub(super) const REMOVE_VERIFIER: Words = Words {
+    operation_id: "removeVerifier",
+    tag: ApiTag::Audit,
+    summary: "Forget a verifier that does not run any more",
+    description: "One that still runs is known again with its next report. Without this, a silent verifier is \
+        forgotten after 24 hours.",
+    reply: "The verifier.",
+};
+
 /// `POST /api/v1/scopes`.
 pub(super) const ADD_SCOPE: Words = Words {
     operation_id: "addScope",

@@ -209,6 +209,7 @@ mod tests {
             encoding: Encoding::Form,
             body: Bytes::new(),
             context: Arc::default(),
+            line: None,
         };
         read_demands(&incoming, "scope", REQUIRED_SCOPE)
     }

@@ -12,3 +12,4 @@ pub(crate) mod jwks;
 pub(crate) mod metadata;
 pub(crate) mod revocations;
 pub(crate) mod revoke;
+pub(crate) mod verifier;

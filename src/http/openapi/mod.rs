@@ -4,10 +4,11 @@
 //! routes there are, or how a handler does its work. Reading order: [`route_doc`] (the description
 //! of one route), [`schema`] (short ways to write a schema), `parameters` (what each parameter of
 //! the management API means), `errors`, `document` (all of it as one text), `merged`, `served`, `pages` (as people read it), then the descriptions
-//! that are written by hand: [`token`], [`protocol`] and [`public`].
+//! that are written by hand: [`token`], [`protocol`] and [`public`] with `feed`.
 
 pub(crate) mod document;
 pub(crate) mod errors;
+mod feed;
 mod merged;
 pub(crate) mod pages;
 pub(crate) mod parameters;

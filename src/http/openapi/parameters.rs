@@ -70,6 +70,7 @@ const QUERY: &[ParameterRow] = &[
     ParameterRow { below: "/api/v1/audit", name: "requestId", schema: text, example: None, meaning: "What a request did, by the `X-Request-Id` of its response." },
     ParameterRow { below: "/api/v1/audit", name: "from", schema: time, example: Some("2026-11-01T00:00:00Z"), meaning: "The first second, with whole seconds." },
     ParameterRow { below: "/api/v1/audit", name: "to", schema: time, example: Some("2026-12-01T00:00:00Z"), meaning: "The second that ends the range, not included." },
+    ParameterRow { below: "/api/v1/revocations/convergence", name: "version", schema: integer, example: None, meaning: "The version of the revocation list, as a kill tells it in `revocationVersion`. By default, the present one." },
     ParameterRow { below: "/api/v1/audit", name: "order", schema: event_order, example: None, meaning: "The newest first, or the oldest." },
 ];
 
@@ -80,6 +81,7 @@ const PATH: &[ParameterRow] = &[
     ParameterRow { below: "/api/v1/agents/{id}/credentials/", name: "credentialId", schema: text, example: None, meaning: "The credential's id." },
     ParameterRow { below: "/api/v1/audit/log/", name: "file", schema: text, example: Some("checkpoint"), meaning: "`checkpoint` or `tile/…`, after a generation or without one. The slashes in it are part of the path." },
     ParameterRow { below: "/api/v1/audit/{id}", name: "id", schema: integer, example: None, meaning: "The event's id." },
+    ParameterRow { below: "/api/v1/revocations/verifiers/", name: "verifier", schema: text, example: Some("gateway/orders/pod-1"), meaning: "The verifier as `slowest` names it, percent-encoded." },
     ParameterRow { below: "/api/v1/scopes/", name: "scope", schema: text, example: Some("agents:read"), meaning: "The scope." },
     ParameterRow { below: "/forward-auth/", name: "rest", schema: text, example: None, meaning: "What a gateway adds: the path of its client's request." },
 ];

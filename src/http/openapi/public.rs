@@ -3,13 +3,12 @@
 //! Must not know how a document is made.
 
 use utoipa::openapi::path::{Parameter, ParameterIn};
-use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::{Ref, Required};
 
+use super::feed;
 use super::route_doc::{ApiTag, ErrorBody, RouteDoc, Words};
-use super::schema::{
-    always, integer, list, object, one_of, parameter, query, sometimes, text, truth,
-};
+use super::schema::{always, list, object, one_of, parameter, query, sometimes, text, truth};
 
 /// `GET /api/v1/token/revoked`.
 pub(crate) fn revocations() -> RouteDoc {
@@ -19,17 +18,33 @@ pub(crate) fn revocations() -> RouteDoc {
         summary: "The revocation list, for offline verifiers",
         description: "Poll it with `If-None-Match`. Refuse a token whose `jti` is in `revoked_jtis`, and one \
             whose agent is in `revoked_agents` with a higher epoch than the token's. A client that accepts \
-            gzip gets it compressed.",
-        reply: "The list.",
+            gzip gets it compressed. With `since`, the reply is what came after that version. With `wait`, \
+            it comes as soon as there is news.",
+        reply: "The list, or what came after a version.",
     };
-    let mut doc = conditional(RouteDoc::new(words, ErrorBody::OAuth)).answers_named(
-        200,
-        "RevocationList",
-        revocation_list(),
-    );
-    doc.schemas
-        .push(("RevokedAgent".to_owned(), revoked_agent().into()));
-    tagged(doc)
+    let schemas: [(&str, Object); 6] = [
+        ("RevocationList", feed::revocation_list()),
+        ("RevokedAgent", feed::revoked_agent()),
+        ("RevocationDelta", feed::delta()),
+        ("RevokedToken", feed::revoked_token()),
+        ("AgentRevocation", feed::agent_revocation()),
+        ("RevokedKey", feed::revoked_key()),
+    ];
+    let either = OneOfBuilder::new()
+        .item(Ref::from_schema_name("RevocationList"))
+        .item(Ref::from_schema_name("RevocationDelta"));
+    let mut doc = conditional(RouteDoc::new(words, ErrorBody::OAuth))
+        .takes(feed::parameters())
+        .answers(200, "application/json", either)
+        .refuses(&[400]);
+    for (name, schema) in schemas {
+        doc.schemas.push((name.to_owned(), schema.into()));
+    }
+    let doc = tagged(doc);
+    doc.with_header(
+        "Retry-After",
+        "After how many seconds to ask again, if the reply came early.",
+    )
 }
 
 /// `GET /oauth/revoked-tokens`.
@@ -199,32 +214,6 @@ fn if_none_match() -> Parameter {
 fn tagged(doc: RouteDoc) -> RouteDoc {
     doc.with_header("ETag", "The document's entity tag.")
         .with_header("Cache-Control", "How long the document may be kept.")
-}
-
-fn revocation_list() -> Object {
-    let agents = ArrayBuilder::new().items(Ref::from_schema_name("RevokedAgent"));
-    object(
-        "What is revoked.",
-        [
-            always("revoked_jtis", list(text()), "The ids of revoked tokens."),
-            always("revoked_agents", agents, "Agents whose tokens were killed."),
-            always("version", integer(), "Grows with each revocation."),
-        ],
-    )
-}
-
-fn revoked_agent() -> Object {
-    object(
-        "An agent whose tokens of a lower epoch are dead.",
-        [
-            always(
-                "agent",
-                text(),
-                "base64url of the SHA-256 of its `client_id`.",
-            ),
-            always("epoch", integer(), "The lowest epoch of its live tokens."),
-        ],
-    )
 }
 
 fn key_set() -> Object {

@@ -25,7 +25,7 @@ use tower::Service;
 
 use super::discard::discard;
 use super::download::Download;
-use super::line::{Line, Phase};
+use super::line::{Line, OwnLine, Phase};
 use super::shed;
 use super::slots::LEAVING_TIMEOUT;
 use super::stream::Timed;
@@ -58,6 +58,10 @@ pub(super) async fn carry<I>(
         let line = Arc::clone(&shared);
         let mut request = request.map(|body| Body::new(Upload::new(body, line)));
         request.extensions_mut().insert(ConnectInfo(peer));
+        // A request that waits for news says so in its query.
+        if request.uri().query().is_some() {
+            request.extensions_mut().insert(OwnLine::new(&shared));
+        }
         let answer = large.is_none().then(|| router.clone().call(request));
         let line = Arc::clone(&shared);
         async move {

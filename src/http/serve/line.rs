@@ -2,9 +2,12 @@
 //!
 //! Owns a few values that are shared without a lock. Must not know who acts on them.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// The phase of a connection.
@@ -39,6 +42,11 @@ pub(super) struct Line {
     deadline: AtomicU64,
     last: AtomicBool,
     lingering: AtomicBool,
+    /// Since when a request is held that waits for news: milliseconds from `opened`, plus one. 0
+    /// while there is none.
+    held: AtomicU64,
+    /// Tells the held request to be answered now.
+    recalled: Notify,
 }
 
 impl Line {
@@ -53,6 +61,8 @@ impl Line {
             deadline: AtomicU64::new(0),
             last: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
+            held: AtomicU64::new(0),
+            recalled: Notify::new(),
         }
     }
 
@@ -139,6 +149,16 @@ impl Line {
         self.instant(self.waiting.load(Ordering::Relaxed))
     }
 
+    /// Since when a request is held, if one is.
+    pub(super) fn held_since(&self) -> Option<Instant> {
+        self.instant(self.held.load(Ordering::Relaxed))
+    }
+
+    /// Has the held request answered now, if there is one.
+    pub(super) fn recall(&self) {
+        self.recalled.notify_waiters();
+    }
+
     /// Sets when the response must have been taken; `None` if it may take any time.
     pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
         let millis = deadline.map_or(0, |at| self.millis(at));
@@ -180,5 +200,48 @@ impl Line {
     /// Whether the client may still be sending.
     pub(super) fn lingers(&self) -> bool {
         self.lingering.load(Ordering::Relaxed)
+    }
+}
+
+/// A request's own connection, for a request that waits until there is news. Such a connection may be
+/// ended to make room for others, as if it were idle.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnLine(Arc<Line>);
+
+impl OwnLine {
+    /// The connection with this state.
+    pub(super) fn new(line: &Arc<Line>) -> Self {
+        Self(Arc::clone(line))
+    }
+
+    /// Runs this future, unless the connection must make room meanwhile: then `None`.
+    pub(crate) async fn hold<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
+        let line = &*self.0;
+        let mut recalled = pin!(line.recalled.notified());
+        // From here on a recall is heard.
+        recalled.as_mut().enable();
+        let _mark = HeldMark::set(line);
+        tokio::select! {
+            biased;
+            done = waiting => Some(done),
+            () = recalled => None,
+        }
+    }
+}
+
+/// Marks a connection as held until it is dropped.
+struct HeldMark<'l>(&'l Line);
+
+impl<'l> HeldMark<'l> {
+    fn set(line: &'l Line) -> Self {
+        let millis = line.millis(Instant::now());
+        line.held.store(millis, Ordering::Relaxed);
+        Self(line)
+    }
+}
+
+impl Drop for HeldMark<'_> {
+    fn drop(&mut self) {
+        self.0.held.store(0, Ordering::Relaxed);
     }
 }

@@ -33,6 +33,7 @@ mod upload;
 pub(crate) use date::make_first_date;
 use door::Door;
 pub use door::Rules;
+pub(crate) use line::OwnLine;
 pub use table::Caps;
 pub use tls::{Tls, TlsFault};
 

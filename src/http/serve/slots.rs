@@ -115,6 +115,11 @@ impl OpenSlots {
             .filter_map(|(number, entry)| Some((entry.line.waiting_since()?, *number)))
             .filter(|(since, _)| now.saturating_duration_since(*since) >= MIN_WAIT)
             .collect();
+        let waiting = if waiting.is_empty() {
+            self.held(now, |_| true)
+        } else {
+            waiting
+        };
         if waiting.is_empty() {
             self.barren_until = Some(now + BARREN);
         }
@@ -156,12 +161,30 @@ impl OpenSlots {
             (true, false) => kept,
             (true, true) => Vec::new(),
         };
+        let waiting = if waiting.is_empty() && !is_burst {
+            self.held(now, |entry| entry.source == Some(source))
+        } else {
+            waiting
+        };
         if waiting.is_empty()
             && let Some(slots) = self.sources.get_mut(&source)
         {
             slots.barren_until = Some(now + BARREN);
         }
         self.end_oldest(waiting, open, leaving, cap)
+    }
+
+    /// The connections of this kind whose request has long been held until there is news. Its client
+    /// can come again, so these make room if no other can.
+    fn held(
+        &self,
+        now: Instant,
+        is_meant: impl Fn(&ConnectionEntry) -> bool,
+    ) -> Vec<(Instant, u64)> {
+        let held = self.entries.iter().filter(|(_, entry)| is_meant(entry));
+        held.filter_map(|(number, entry)| Some((entry.line.held_since()?, *number)))
+            .filter(|(since, _)| now.saturating_duration_since(*since) >= MIN_WAIT)
+            .collect()
     }
 
     /// Ends the oldest of these connections: a part of the `open` ones, and no more than may be
@@ -194,6 +217,7 @@ impl OpenSlots {
             if let Some(entry) = self.remove(*number) {
                 self.leaving += 1;
                 let _ = entry.told.send(timeout);
+                entry.line.recall();
             }
         }
         true

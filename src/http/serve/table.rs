@@ -207,7 +207,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::line::Phase;
+    use super::super::line::{OwnLine, Phase};
     use super::super::slots::{CROWDED_LEAVING_TIMEOUT, LEAVING_PART, LEAVING_TIMEOUT};
     use super::*;
 
@@ -250,6 +250,37 @@ mod tests {
         assert_eq!(table.len(), 2);
         drop((second, third));
         assert_eq!(table.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_held_makes_room_if_no_other_connection_can() {
+        for source in [None, Some(address(1))] {
+            let table = table(3, 3);
+            let lines: Vec<Arc<Line>> = (0..5).map(|_| Arc::new(Line::new())).collect();
+            let admit = |number: usize| table.admit(source, &lines[number]);
+            let mut seats = vec![admit(0).unwrap(), admit(1).unwrap(), admit(2).unwrap()];
+            lines[1].begin();
+            lines[2].begin();
+            let (line, busy) = (OwnLine::new(&lines[1]), OwnLine::new(&lines[2]));
+            let held = tokio::spawn(async move { line.hold(std::future::pending::<()>()).await });
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            seats.push(admit(3).unwrap());
+            assert!(
+                seats[0].ending.try_recv().is_ok(),
+                "an idle one comes first"
+            );
+            // One connection in sixteen may be ending at once, here one alone.
+            drop(seats.remove(0));
+            lines[3].begin();
+            assert!(!held.is_finished());
+            seats.push(admit(4).unwrap());
+            assert!(seats[0].ending.try_recv().is_ok());
+            assert_eq!(held.await.unwrap(), None, "the request is answered now");
+            // Whoever is not held is not disturbed, and a recall from before is forgotten.
+            lines[2].recall();
+            assert_eq!(busy.hold(std::future::ready(7)).await, Some(7));
+            assert!(lines[1].held_since().is_none() && lines[2].held_since().is_none());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,21 +1,20 @@
 //! Owns what is on the list: each entry under the version that made it, and which killed agents' tokens
 //! must still be looked up. Must not know the store, or when anything is read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::domain::id::{AgentId, Jti};
+use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
-use crate::domain::ttl::{self, Ttl};
-use crate::store::{KilledAgent, KilledAgentQuery, KilledTokens, REVOCATION_GRACE, Revocations};
+use crate::store::{KilledTokens, Revocations, RevokedKey};
 
 use super::text::{Listing, Text};
 
+pub(super) mod after;
+pub(super) mod entry;
+mod look_up;
 pub(super) mod newest;
 
-/// How long an agent stays listed: until the longest token that the kill can have hit has expired.
-/// That is the token's life, plus the time that a batch may have waited on a lock while the kill
-/// was committed.
-pub(super) const KILL_LISTED: i64 = ttl::MAX_TTL + REVOCATION_GRACE;
+use entry::{Entry, KILL_LISTED, Killed, RevokedKeys};
 
 /// How often a kill's tokens are looked up, one second apart: a batch that was in progress may be
 /// committed after the kill.
@@ -25,38 +24,18 @@ pub(super) const MAX_LOOK_UPS: usize = 16;
 /// every batch that was in progress has long been committed.
 const RECENT_KILL_TTL: i64 = 60;
 
-/// One line of the list.
-enum Entry {
-    Token { jti: Jti, expires_at: Timestamp },
-    Agent(Box<Killed>),
-}
-
-/// A killed agent.
-struct Killed {
-    agent: KilledAgent,
-    tokens: KilledTokens,
-    /// How many look-ups of its tokens remain.
-    looks: usize,
-    /// All of its tokens up to this position in the record of events are known. `None` if no such
-    /// position is known yet.
-    known_to: Option<i64>,
-    /// Whether the warning that not all of its tokens fit has been logged.
-    is_warned_of: bool,
-}
-
-/// The kills to look up, each with its entry's version, and the position in the record of events
-/// after which to look.
-#[derive(Default)]
-pub(super) struct Kills {
-    pub kills: Vec<(KilledAgentQuery, i64)>,
-    pub after: Option<i64>,
-}
+/// How many versions are remembered whose entries are gone.
+const MAX_GONE: usize = 10_000;
 
 /// All entries.
 #[derive(Default)]
 pub(super) struct Entries {
     version: i64,
     by_version: BTreeMap<i64, Entry>,
+    /// Versions that this list had and whose entries have expired or were replaced, the newest ones.
+    gone: BTreeSet<i64>,
+    /// The versions of revoked keys.
+    keys: BTreeSet<i64>,
     /// The version of each agent's entry, because a later kill replaces the entry.
     agents: HashMap<AgentId, i64>,
     /// The tokens of killed agents from before [`Entries::forget`], for the next news.
@@ -78,10 +57,11 @@ impl Entries {
         self.version
     }
 
-    /// How many tokens and how many agents there are.
-    pub(super) fn count(&self) -> (usize, usize) {
-        let agents = self.agents.len();
-        (self.by_version.len().saturating_sub(agents), agents)
+    /// How many entries of tokens, agents and keys there are.
+    pub(super) fn count(&self) -> [usize; 3] {
+        let (agents, keys) = (self.agents.len(), self.keys.len());
+        let tokens = self.by_version.len().saturating_sub(agents);
+        [tokens.saturating_sub(keys), agents, keys]
     }
 
     /// Forgets everything, because the entries differ from what the store holds. The tokens of
@@ -89,7 +69,9 @@ impl Entries {
     /// miss them until they are looked up again.
     pub(super) fn forget(&mut self) {
         self.version = 0;
+        self.gone.clear();
         self.agents.clear();
+        self.keys.clear();
         for entry in std::mem::take(&mut self.by_version).into_values() {
             if let Entry::Agent(killed) = entry {
                 self.forgotten.insert(killed.agent.agent_id, killed.tokens);
@@ -101,6 +83,10 @@ impl Entries {
     /// Applies the news. Returns whether there were any.
     pub(super) fn apply(&mut self, news: Revocations, now: Timestamp) -> bool {
         let changed = news.version != self.version;
+        if changed {
+            // A version may have had no entry of its own, or one that had expired already.
+            self.gone.insert(self.version);
+        }
         self.version = news.version;
         for token in news.tokens {
             let (jti, expires_at) = (token.jti, token.expires_at);
@@ -116,6 +102,7 @@ impl Entries {
             // The tokens of an earlier kill stay dead. They keep their place in the text until the
             // tokens of this kill are known.
             let old = self.agents.insert(agent.agent_id.clone(), agent.version);
+            self.gone.extend(old);
             let tokens = match old.and_then(|version| self.by_version.remove(&version)) {
                 Some(Entry::Agent(killed)) => killed.tokens,
                 _ => self.forgotten.remove(&agent.agent_id).unwrap_or_default(),
@@ -139,7 +126,11 @@ impl Entries {
             self.by_version
                 .insert(version, Entry::Agent(Box::new(killed)));
         }
+        for key in news.keys {
+            self.add_key(key);
+        }
         self.forgotten.clear();
+        self.forget_oldest_gone();
         if replaced {
             self.text.clear_agents();
             for agent in self.by_version.values().filter_map(Entry::agent) {
@@ -149,109 +140,50 @@ impl Entries {
         changed
     }
 
-    /// The kills whose tokens must be looked up: those of which nothing is known, and the others.
-    pub(super) fn sought(&self, default_ttl: Ttl) -> (Kills, Kills) {
-        let (mut first, mut further) = (Kills::default(), Kills::default());
-        for (version, entry) in &self.by_version {
-            let Entry::Agent(killed) = entry else {
-                continue;
-            };
-            if killed.looks == 0 {
-                continue;
-            }
-            let agent = &killed.agent;
-            // No further back than the agent's longest token lives.
-            let longest = agent.longest_ttl.max(default_ttl.secs());
-            let sought = KilledAgentQuery {
-                agent_id: agent.agent_id.clone(),
-                below: agent.epoch,
-                issued_from: agent.killed_at.saturating_add(-longest),
-            };
-            let into = if killed.known_to.is_some() {
-                &mut further
-            } else {
-                &mut first
-            };
-            into.kills.push((sought, *version));
-            into.after = into.after.into_iter().chain(killed.known_to).min();
-        }
-        (first, further)
-    }
-
-    /// Stores what was found for the kill of that version, unless a later kill has replaced it.
-    /// `settled` is a position in the record of events up to which every transaction has ended, if
-    /// such a position is known.
-    pub(super) fn put_tokens(
-        &mut self,
-        version: i64,
-        found: KilledTokens,
-        settled: Option<i64>,
-        most: usize,
-    ) {
-        let Some(Entry::Agent(killed)) = self.by_version.get_mut(&version) else {
-            return;
-        };
-        if killed.known_to.is_none() {
-            self.has_moved |= killed.tokens.tokens != found.tokens;
-            killed.tokens = found;
-        } else if found.tokens.is_empty() {
-            // Nearly every later look-up finds nothing, and the known tokens keep their order.
-            killed.tokens.omitted = killed.tokens.omitted.max(found.omitted);
-        } else {
-            let (before, omitted) = (
-                killed.tokens.tokens.clone(),
-                killed.tokens.omitted.max(found.omitted),
-            );
-            killed.tokens.tokens.extend(found.tokens);
-            killed.tokens.omitted = 0;
-            killed.tokens.settle(most);
-            killed.tokens.omitted = killed.tokens.omitted.max(omitted);
-            self.has_moved |= killed.tokens.tokens != before;
-        }
-        killed.looks = killed.looks.saturating_sub(1);
-        killed.known_to = settled.or(killed.known_to);
-    }
-
-    /// Warns once for each kill whose tokens do not all fit. Returns how many tokens do not fit in
-    /// total.
-    pub(super) fn warn_of_unlisted(&mut self, most: usize) -> u64 {
-        let mut all: u64 = 0;
-        for entry in self.by_version.values_mut() {
-            let Entry::Agent(killed) = entry else {
-                continue;
-            };
-            let omitted = killed.tokens.omitted;
-            all = all.saturating_add(omitted);
-            if omitted > 0 && !killed.is_warned_of {
-                killed.is_warned_of = true;
-                let agent_id = killed.agent.agent_id.as_str();
-                tracing::warn!(
-                    agent_id,
-                    omitted,
-                    listed = most,
-                    "a killed agent has more live tokens than revoked_jtis lists: verifiers that read no \
-                     revoked_agents accept the rest until they expire; raise limits.listed_tokens"
-                );
-            }
-        }
-        all
-    }
-
     /// Removes expired entries and writes all others anew.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        let agents = &mut self.agents;
-        self.by_version.retain(|version, entry| match entry {
-            Entry::Token { expires_at, .. } => now < *expires_at,
-            Entry::Agent(killed) => {
+        let (agents, keys, gone) = (&mut self.agents, &mut self.keys, &mut self.gone);
+        self.by_version.retain(|version, entry| {
+            if let Entry::Agent(killed) = entry {
                 killed.tokens.expire(now);
-                let stays = now < killed.agent.killed_at.saturating_add(KILL_LISTED);
-                if !stays && agents.get(&killed.agent.agent_id) == Some(version) {
-                    agents.remove(&killed.agent.agent_id);
-                }
-                stays
             }
+            let stays = now < entry.listed_until();
+            if !stays {
+                gone.insert(*version);
+                keys.remove(version);
+                if let Some(agent) = entry.agent()
+                    && agents.get(&agent.agent_id) == Some(version)
+                {
+                    agents.remove(&agent.agent_id);
+                }
+            }
+            stays
         });
+        self.forget_oldest_gone();
         self.rewrite();
+    }
+
+    /// Keys that were revoked together have one version.
+    fn add_key(&mut self, key: RevokedKey) {
+        self.keys.insert(key.version);
+        if let Some(Entry::Keys(known)) = self.by_version.get_mut(&key.version) {
+            if !known.kids.contains(&key.kid) {
+                known.kids.push(key.kid);
+            }
+            return;
+        }
+        let keys = RevokedKeys {
+            kids: vec![key.kid],
+            revoked_at: key.revoked_at,
+        };
+        self.by_version
+            .insert(key.version, Entry::Keys(Box::new(keys)));
+    }
+
+    fn forget_oldest_gone(&mut self) {
+        while self.gone.len() > MAX_GONE {
+            self.gone.pop_first();
+        }
     }
 
     /// Writes all entries anew if tokens came or went in the middle. Returns whether they did.
@@ -277,6 +209,8 @@ impl Entries {
                         text.add_token(token.jti, token.expires_at);
                     }
                 }
+                // The list of contract §4 names no keys: its readers take them from the JWKS.
+                Entry::Keys(_) => {}
             }
         }
         self.text = text;
@@ -288,15 +222,6 @@ impl Entries {
     }
 }
 
-impl Entry {
-    fn agent(&self) -> Option<&KilledAgent> {
-        match self {
-            Self::Agent(killed) => Some(&killed.agent),
-            Self::Token { .. } => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
@@ -304,9 +229,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::gzip::Packer;
+    use super::after::Delta;
     use super::*;
     use crate::domain::agent::Epoch;
-    use crate::store::{KilledToken, RevokedToken};
+    use crate::domain::id::Jti;
+    use crate::domain::ttl::Ttl;
+    use crate::store::{KilledAgent, KilledToken, RevokedToken};
 
     const NOW: Timestamp = Timestamp(100);
     const MAX: usize = 10;
@@ -366,6 +294,7 @@ mod tests {
                 version,
                 tokens,
                 agents,
+                keys: vec![],
             },
             NOW,
         )
@@ -419,6 +348,72 @@ mod tests {
             text(&entries),
             r#"{"revoked_jtis":[],"revoked_agents":[],"version":3}"#
         );
+    }
+
+    /// What a release without the feed served of these revocations, byte for byte, with its tag.
+    #[test]
+    fn the_list_of_contract_4_is_as_it_was() {
+        let entries = with(
+            vec![token(1, 200, 1), token(3, 300, 3)],
+            vec![killed("a", 1, 2)],
+        );
+        let listing = entries.write_down();
+        assert_eq!(
+            text(&entries),
+            concat!(
+                r#"{"revoked_jtis":["00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000003"],"#,
+                r#""revoked_agents":[{"agent":"ypeBEsobvcr6wjGzmiPcTaeG7_gUfE5yuYB3ha_uSLs","epoch":1}],"version":3}"#
+            )
+        );
+        assert_eq!(listing.document.etag, "\"XOfrHK6d-SpFdG2NL-olpg\"");
+    }
+
+    fn since(entries: &Entries, version: i64, now: i64) -> Delta {
+        entries.after(version, Timestamp(now))
+    }
+
+    #[test]
+    fn a_delta_has_what_came_after_a_version_that_was_given() {
+        let mut entries = with(vec![token(1, 200, 10)], vec![killed("a", 1, 20)]);
+        add(&mut entries, vec![token(2, 300, 30)], vec![]);
+        let delta = since(&entries, 10, 100);
+        assert_eq!((delta.since, delta.version), (Some(10), 30));
+        assert_eq!(delta.tokens, [(jti(2), Timestamp(300))]);
+        assert_eq!(delta.agents.len(), 1);
+        assert_eq!(delta.valid_until, Timestamp(300));
+        for unknown in [0, 1, 11, 29, 31, i64::MAX] {
+            let whole = since(&entries, unknown, 100);
+            assert_eq!((whole.since, whole.len()), (None, 3), "{unknown}");
+        }
+        let nothing = since(&entries, 30, 100);
+        assert_eq!((nothing.since, nothing.len()), (Some(30), 0));
+        // What has expired is left out before it is removed, and its version is known afterwards.
+        assert_eq!(since(&entries, 20, 300).len(), 0);
+        entries.expire(Timestamp(300));
+        assert_eq!(since(&entries, 10, 300).since, Some(10));
+        // A later kill takes the place of an earlier one.
+        add(&mut entries, vec![], vec![killed("a", 2, 40)]);
+        let later = since(&entries, 20, 300);
+        assert_eq!(later.since, Some(20));
+        assert_eq!(later.agents[0].1, Epoch(2));
+        assert_eq!(later.agents.len(), 1);
+        // Another store's versions are not known.
+        entries.forget();
+        add(&mut entries, vec![token(7, 900, 50)], vec![]);
+        assert_eq!(since(&entries, 40, 300).since, None);
+    }
+
+    #[test]
+    fn of_the_versions_whose_entries_are_gone_the_newest_are_known() {
+        let mut entries = Entries::default();
+        let last = i64::try_from(MAX_GONE).unwrap() + 5;
+        for version in 1..=last {
+            let expires_at = if version % 2 == 0 { NOW.0 + 1 } else { 900 };
+            add(&mut entries, vec![token(1, expires_at, version)], vec![]);
+        }
+        entries.expire(Timestamp(900));
+        assert!(entries.gone.len() <= MAX_GONE);
+        assert!(!entries.knows(1) && entries.knows(last - 1) && entries.knows(last));
     }
 
     #[test]
@@ -509,6 +504,7 @@ mod tests {
             version: 1,
             tokens: vec![],
             agents: vec![killed("a", 1, 1)],
+            keys: vec![],
         };
         let mut entries = Entries::default();
         entries.apply(news, Timestamp(NOW.0 + RECENT_KILL_TTL));

@@ -70,6 +70,17 @@ impl Packer {
     }
 }
 
+/// A whole text compressed, for a text that will not grow.
+pub(super) fn pack_whole(text: &[u8]) -> Result<Vec<u8>, CompressError> {
+    let mut packed = HEADER.to_vec();
+    packed.extend_from_slice(&deflate(text, FlushCompress::Finish)?);
+    let mut checksum = Crc::new();
+    checksum.update(text);
+    packed.extend_from_slice(&checksum.sum().to_le_bytes());
+    packed.extend_from_slice(&checksum.amount().to_le_bytes());
+    Ok(packed)
+}
+
 /// Raw deflate (RFC 1951) of a whole text, flushed to a whole byte.
 fn deflate(text: &[u8], flush: FlushCompress) -> Result<Vec<u8>, CompressError> {
     let mut compress = Compress::new(Compression::fast(), false);

@@ -2,7 +2,8 @@
 //! and served even during a database outage.
 //!
 //! Owns when the list is written down; `reading` reads the news, `entries` owns what is on the list,
-//! `text` its exact bytes, `gzip` its compressed form. Must not know HTTP.
+//! `text` its exact bytes, `gzip` its compressed form. `feed` tells what came after a version, as a
+//! document of `delta`, to requests that `held` holds until there is news. Must not know HTTP.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -19,13 +20,21 @@ use crate::store::gate::StoreGate;
 use crate::telemetry::metrics::{self, ListMeasure};
 
 use crate::service::error::Error;
+use delta::DeltaCache;
 use entries::{Entries, MAX_LOOK_UPS};
 use gzip::Packer;
+use held::HeldPolls;
+pub(crate) use held::HoldEnd;
+use tags::RecentTags;
 pub(crate) use text::Listing;
 
+mod delta;
 mod entries;
+mod feed;
 mod gzip;
+mod held;
 mod reading;
+mod tags;
 mod text;
 
 /// The list of this process.
@@ -57,6 +66,18 @@ pub struct RevocationList {
     /// The packer, locked while it packs a list, and the list that was packed last.
     packing: tokio::sync::Mutex<Arc<Mutex<Packer>>>,
     packed: ArcSwapOption<Document>,
+    /// How often something was added to the list, or all of it was read anew. Changed under the lock
+    /// of the entries.
+    changes: AtomicU64,
+    /// The entries' version, for readers that do not take the lock.
+    version: AtomicI64,
+    /// The number of the last successful reading, for those who wait for the next one.
+    looks: tokio::sync::watch::Sender<u64>,
+    tags: Mutex<RecentTags>,
+    deltas: DeltaCache,
+    /// Held while a document of the feed is written down.
+    writing_deltas: tokio::sync::Mutex<()>,
+    polls: HeldPolls,
 }
 
 impl RevocationList {
@@ -67,6 +88,7 @@ impl RevocationList {
         clock: Arc<StoreClock>,
         default_ttl: Ttl,
         max_tokens: usize,
+        held_polls: usize,
     ) -> Self {
         let (entries, steady) = (Entries::default(), clock.steady());
         Self {
@@ -85,6 +107,13 @@ impl RevocationList {
             is_stale: AtomicBool::new(false),
             packing: tokio::sync::Mutex::default(),
             packed: ArcSwapOption::empty(),
+            changes: AtomicU64::new(0),
+            version: AtomicI64::new(0),
+            looks: tokio::sync::watch::Sender::new(0),
+            tags: Mutex::default(),
+            deltas: DeltaCache::default(),
+            writing_deltas: tokio::sync::Mutex::default(),
+            polls: HeldPolls::new(held_polls),
         }
     }
 
@@ -132,7 +161,9 @@ impl RevocationList {
         let mut entries = self.entries();
         metrics::unlisted_tokens(entries.warn_of_unlisted(self.max_tokens));
         if entries.rewrite_if_moved() {
-            self.is_stale.store(true, Ordering::SeqCst);
+            self.note_change(&entries);
+            drop(entries);
+            self.polls.wake(false);
         }
         Ok(())
     }
@@ -144,15 +175,17 @@ impl RevocationList {
             .clock
             .steady()
             .saturating_sub(self.steady_at.load(Ordering::SeqCst));
-        let (version, (tokens, agents)) = {
+        let (version, [tokens, agents, keys]) = {
             let entries = self.entries();
             (entries.version(), entries.count())
         };
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        metrics::held_polls(number(self.polls.count()));
         metrics::revocation_list(&ListMeasure {
             version: version.max(0).unsigned_abs(),
             tokens: number(tokens),
             agents: number(agents),
+            keys: number(keys),
             bytes: number(bytes),
             age: Duration::from_millis(age.max(0).unsigned_abs()),
         });
@@ -191,7 +224,16 @@ impl RevocationList {
         }
         let listing = Arc::new(entries.write_down());
         self.written.store(Arc::clone(&listing));
+        let change = self.changes.load(Ordering::SeqCst);
+        self.tags().remember(&listing.document.etag, change);
         listing
+    }
+
+    /// Notes that these entries are not those of the written list.
+    fn note_change(&self, entries: &Entries) {
+        self.version.store(entries.version(), Ordering::SeqCst);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.is_stale.store(true, Ordering::SeqCst);
     }
 
     /// The list compressed with gzip, once for all clients. The work is not done on a thread that
@@ -221,5 +263,9 @@ impl RevocationList {
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tags(&self) -> MutexGuard<'_, RecentTags> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use crate::clock::Clock as _;
 use crate::domain::time::Timestamp;
 use crate::service::error::Error;
+use crate::store::Revocations;
 
 use super::RevocationList;
-use super::entries::KILL_LISTED;
+use super::entries::entry::KILL_LISTED;
 use super::entries::newest::Newest;
 
 /// If the clock goes back by more than this many seconds, it was ahead before, and entries that are
@@ -17,7 +18,7 @@ const MAX_STEP_BACK: i64 = 2;
 
 impl RevocationList {
     /// Reads what changed since the last reading. Versions are assigned under a row lock, so a
-    /// reading up to a version is complete up to that version. Run once a second, and after each
+    /// reading up to a version is complete up to that version. Run twice a second, and after each
     /// revocation of this process, so it reads only the news. If a later reading began and
     /// succeeded while a caller waited, that reading includes the caller's own revocation, and the
     /// caller need not read again.
@@ -50,10 +51,9 @@ impl RevocationList {
             self.read_all(now).await?;
         } else {
             news.forget_until(known);
-            let changed = self.entries().apply(news, now);
-            self.is_stale.fetch_or(changed, Ordering::SeqCst);
+            self.take_news(news, now);
         }
-        self.note_reading(now);
+        self.note_reading(this, now);
         *last = this;
         Ok(())
     }
@@ -64,9 +64,18 @@ impl RevocationList {
         let this = self.readings.fetch_add(1, Ordering::SeqCst) + 1;
         let now = self.clock.now();
         self.read_all(now).await?;
-        self.note_reading(now);
+        self.note_reading(this, now);
         *last = this;
         Ok(())
+    }
+
+    fn take_news(&self, news: Revocations, now: Timestamp) {
+        let mut entries = self.entries();
+        if entries.apply(news, now) {
+            self.note_change(&entries);
+            drop(entries);
+            self.polls.wake(true);
+        }
     }
 
     async fn read_all(&self, now: Timestamp) -> Result<(), Error> {
@@ -76,14 +85,17 @@ impl RevocationList {
         entries.forget();
         entries.apply(news, now);
         entries.rewrite_if_moved();
-        self.is_stale.store(true, Ordering::SeqCst);
+        self.note_change(&entries);
+        drop(entries);
+        self.polls.wake(true);
         Ok(())
     }
 
     /// Notes a complete reading. After one that failed, the next call tries it again.
-    fn note_reading(&self, now: Timestamp) {
+    fn note_reading(&self, number: u64, now: Timestamp) {
         self.read_at.store(now.0, Ordering::SeqCst);
         self.steady_at.store(self.clock.steady(), Ordering::SeqCst);
+        self.looks.send_replace(number);
     }
 
     /// Reads the caller's own kill, which is committed. Returns a version of the list that has it.

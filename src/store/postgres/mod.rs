@@ -67,6 +67,7 @@ mod shelf;
 mod terms;
 mod tokens;
 mod usage;
+mod verifiers;
 mod write;
 
 use lane::ask;

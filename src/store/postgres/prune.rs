@@ -5,12 +5,13 @@ use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 
 use crate::domain::time::Timestamp;
+use crate::domain::verifier::VERIFIER_TTL;
 use crate::store::credential::ENDED_CREDENTIAL_TTL;
 use crate::store::error::StoreError;
 use crate::store::lane_use::LaneUse;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::reply::REPLY_TTL;
-use crate::store::revocation::REVOCATION_GRACE;
+use crate::store::revocation::{REVOCATION_GRACE, REVOKED_KEY_TTL};
 use crate::store::terms::TermsBounds;
 use crate::store::token::SPENT_GRACE;
 use crate::store::usage::KEPT_USAGE;
@@ -101,6 +102,19 @@ pub(super) async fn prune(
                  where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
                  order by expires_at limit $3)",
             REVOCATION_GRACE,
+        ),
+        (
+            "delete from revoked_key where kid in (
+                 select kid from revoked_key
+                 where revoked_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+                 order by revoked_at limit $3)",
+            REVOKED_KEY_TTL,
+        ),
+        (
+            "delete from verifier where (agent_id, name) in (
+                 select agent_id, name from verifier
+                 where seen_at < (least($1, floor(extract(epoch from now()))::bigint) - $2) * 1000 limit $3)",
+            VERIFIER_TTL / 1_000,
         ),
         (
             "delete from audit_event where ctid in (

@@ -25,6 +25,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("quota", "update"),
     ("revision", "select"),
     ("revision", "update"),
+    ("revoked_key", "select"),
     ("revoked_token", "insert"),
     ("revoked_token", "select"),
     ("scope", "select"),

@@ -62,6 +62,7 @@ mod terms;
 mod tokens;
 mod turn;
 mod usage;
+mod verifiers;
 mod write;
 
 use in_use::{END_USE, end_run};

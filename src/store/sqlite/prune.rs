@@ -4,12 +4,13 @@
 use async_trait::async_trait;
 
 use crate::domain::time::Timestamp;
+use crate::domain::verifier::VERIFIER_TTL;
 use crate::store::credential::ENDED_CREDENTIAL_TTL;
 use crate::store::error::StoreError;
 use crate::store::lane_use::LaneUse;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::reply::REPLY_TTL;
-use crate::store::revocation::REVOCATION_GRACE;
+use crate::store::revocation::{REVOCATION_GRACE, REVOKED_KEY_TTL};
 use crate::store::terms::TermsBounds;
 use crate::store::token::SPENT_GRACE;
 use crate::store::usage::KEPT_USAGE;
@@ -100,6 +101,16 @@ pub(super) async fn prune(
             "delete from revoked_token where jti in (
                  select jti from revoked_token where expires_at < ?1 order by expires_at limit ?2)",
             now.saturating_add(-REVOCATION_GRACE),
+        ),
+        (
+            "delete from revoked_key where kid in (
+                 select kid from revoked_key where revoked_at < ?1 order by revoked_at limit ?2)",
+            now.saturating_add(-REVOKED_KEY_TTL),
+        ),
+        (
+            "delete from verifier where (agent_id, name) in (
+                 select agent_id, name from verifier where seen_at < ?1 * 1000 limit ?2)",
+            now.saturating_add(-VERIFIER_TTL / 1_000),
         ),
         (
             // Events are in the order of their times, except those of a clock that was wrong for a

@@ -45,18 +45,22 @@ pub(super) async fn revocations(
     kills_after: Timestamp,
 ) -> sqlx::Result<Revocations> {
     let rows = sqlx::query(
-        "select version, null as jti, null as agent_id, 0 as at, 0 as epoch, 0 as longest_ttl
+        "select version, null as jti, null as agent_id, 0 as at, 0 as epoch, 0 as longest_ttl, null as kid
          from revision
          where name = 'revocation'
          union all
-         select version, jti, null, expires_at, 0, 0
+         select version, jti, null, expires_at, 0, 0, null
          from revoked_token
          where version > ?1 and expires_at > ?2
          union all
-         select killed_version, null, agent_id, killed_at, epoch, longest_ttl
+         select killed_version, null, agent_id, killed_at, epoch, longest_ttl, null
          from agent
          where killed_version > ?1 and killed_at > ?3
-         order by version, jti, agent_id",
+         union all
+         select version, null, null, revoked_at, 0, 0, kid
+         from revoked_key
+         where version > ?1 and revoked_at > ?3
+         order by version, jti, agent_id, kid",
     )
     .bind(since)
     .bind(now.0)
@@ -78,5 +82,6 @@ fn revocation_row(row: &SqliteRow) -> sqlx::Result<RevocationRow> {
         at: row.try_get("at")?,
         epoch: row.try_get("epoch")?,
         longest_ttl: row.try_get("longest_ttl")?,
+        kid: row.try_get("kid")?,
     })
 }

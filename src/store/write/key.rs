@@ -84,6 +84,11 @@ impl KeyReplacement {
 }
 
 impl KeyChange {
+    /// Whether this change revokes keys.
+    pub(super) fn kills(&self) -> bool {
+        matches!(self, Self::Replace(replacement) if !replacement.revokes.is_empty())
+    }
+
     /// The audit events of the change.
     pub(super) fn events(&self) -> Vec<Event> {
         let one = match self {

@@ -23,6 +23,7 @@ mod refusal;
 mod scope;
 mod token;
 mod usage;
+mod verifier;
 
 pub use agent::AgentChange;
 pub use condition::CommitCondition;
@@ -38,6 +39,7 @@ pub(crate) use refusal::RefusedRequests;
 pub use scope::ScopeChange;
 pub use token::TokenChange;
 pub(crate) use usage::UsageChange;
+pub(crate) use verifier::VerifierChange;
 
 /// One unit of work: a change, the act that causes it, and what it was decided upon.
 #[derive(Debug, Clone)]
@@ -104,6 +106,8 @@ pub enum Change {
     Usage(UsageChange),
     /// The generation of the store.
     Generation(GenerationChange),
+    /// The verifiers that report.
+    Verifier(VerifierChange),
     /// Nothing: the write only records that an export of events with this filter begins.
     Exported(Map<String, Value>),
     /// Nothing: the write only records that a kept reply was sent again, to a request for this path.
@@ -138,11 +142,12 @@ impl Change {
             Self::Credential(change) => change.kills(),
             Self::Generation(change) => change.kills(),
             Self::Token(TokenChange::Revoke { .. }) => true,
+            Self::Key(change) => change.kills(),
             Self::Scope(_)
-            | Self::Key(_)
             | Self::Log(_)
             | Self::Refusals(_)
             | Self::Usage(_)
+            | Self::Verifier(_)
             | Self::Exported(_)
             | Self::Replayed(_) => false,
         }
@@ -161,6 +166,7 @@ impl Change {
             Self::Refusals(refused) => refused.event(),
             Self::Usage(change) => return Vec::from_iter(change.event()),
             Self::Generation(change) => return Vec::from_iter(change.event()),
+            Self::Verifier(change) => change.event(),
             Self::Exported(filter) => Event::AuditExported {
                 filter: filter.clone(),
             },

@@ -7,9 +7,9 @@ use std::time::Duration;
 use metrics::gauge;
 
 use super::table::{
-    CACHED_PROOFS, CLOCK_AHEAD, HASH_QUEUE, KEY_AGE, KEYS, KEYS_AGE, LEDGER_LAG_EVENTS,
+    CACHED_PROOFS, CLOCK_AHEAD, HASH_QUEUE, HELD_POLLS, KEY_AGE, KEYS, KEYS_AGE, LEDGER_LAG_EVENTS,
     LEDGER_LAG_SECONDS, LIST_AGE, LIST_BYTES, LIST_ENTRIES, LIST_VERSION, NEAR_QUOTA,
-    NEXT_ROTATION, STORE_CONNECTIONS, STORE_QUEUE, UNLISTED_TOKENS,
+    NEXT_ROTATION, STORE_CONNECTIONS, STORE_QUEUE, UNLISTED_TOKENS, VERIFIER_LAG, VERIFIERS,
 };
 
 /// Sets how many hashes wait in this lane.
@@ -38,6 +38,11 @@ pub(crate) fn unlisted_tokens(tokens: u64) {
     gauge!(UNLISTED_TOKENS).set(float(tokens));
 }
 
+/// Sets how many requests are held until there is news of the revocation list.
+pub(crate) fn held_polls(polls: u64) {
+    gauge!(HELD_POLLS).set(float(polls));
+}
+
 /// What the revocation list holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ListMeasure {
@@ -47,6 +52,8 @@ pub(crate) struct ListMeasure {
     pub tokens: u64,
     /// Killed agents.
     pub agents: u64,
+    /// Revocations of signing keys.
+    pub keys: u64,
     /// The size of the written list.
     pub bytes: u64,
     /// How long ago the news were read.
@@ -58,8 +65,37 @@ pub(crate) fn revocation_list(list: &ListMeasure) {
     gauge!(LIST_VERSION).set(float(list.version));
     gauge!(LIST_ENTRIES, "kind" => "token").set(float(list.tokens));
     gauge!(LIST_ENTRIES, "kind" => "agent").set(float(list.agents));
+    gauge!(LIST_ENTRIES, "kind" => "keys").set(float(list.keys));
     gauge!(LIST_BYTES).set(float(list.bytes));
     gauge!(LIST_AGE).set(list.age.as_secs_f64());
+}
+
+/// What the verifiers say of the present revocation list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VerifiersMeasure {
+    /// Those that were seen lately and enforce it.
+    pub converged: u64,
+    /// Those that were seen lately and do not.
+    pub behind: u64,
+    /// Those that were not seen lately.
+    pub silent: u64,
+    /// Names that nobody has proven.
+    pub unauthenticated: u64,
+    /// Since when it is committed, if one that was seen lately does not enforce it.
+    pub lag: Duration,
+}
+
+/// Sets the gauges of the verifiers.
+pub(crate) fn verifiers(verifiers: &VerifiersMeasure) {
+    for (state, count) in [
+        ("converged", verifiers.converged),
+        ("behind", verifiers.behind),
+        ("silent", verifiers.silent),
+        ("unauthenticated", verifiers.unauthenticated),
+    ] {
+        gauge!(VERIFIERS, "state" => state).set(float(count));
+    }
+    gauge!(VERIFIER_LAG).set(verifiers.lag.as_secs_f64());
 }
 
 /// The signing keys as they were last read.

@@ -21,13 +21,14 @@ mod series;
 mod table;
 
 pub(crate) use gauges::{
-    KeysMeasure, ListMeasure, agents_near_quota, cached_proofs, clock_ahead, hash_queue,
-    ledger_lag, revocation_list, signing_keys, store_connections, store_queue, unlisted_tokens,
+    KeysMeasure, ListMeasure, VerifiersMeasure, agents_near_quota, cached_proofs, clock_ahead,
+    hash_queue, held_polls, ledger_lag, revocation_list, signing_keys, store_connections,
+    store_queue, unlisted_tokens, verifiers,
 };
 pub(crate) use series::{LaneSeries, RouteSeries};
 use table::{
-    BATCH_SECONDS, BATCH_SIZE, BUILD_INFO, CREDENTIAL_CACHE, FAILED_REQUESTS, HASH_SECONDS,
-    HASH_SHED, HASH_WORK, HASHES, INTROSPECTIONS, Kind, LabelValues, METRICS, Metric,
+    BATCH_SECONDS, BATCH_SIZE, BUILD_INFO, CONVERGENCE, CREDENTIAL_CACHE, FAILED_REQUESTS,
+    HASH_SECONDS, HASH_SHED, HASH_WORK, HASHES, INTROSPECTIONS, Kind, LabelValues, METRICS, Metric,
     NEXT_ROTATION, REFUSALS, REVOCATIONS, SHED, STORE_ERRORS, TOKEN_REQUESTS,
 };
 
@@ -121,6 +122,11 @@ pub(crate) fn store_error(kind: &'static str) {
     counter!(STORE_ERRORS, "kind" => kind).increment(1);
 }
 
+/// Records how long it took until every known verifier enforced a version of the revocation list.
+pub(crate) fn convergence(took: Duration) {
+    histogram!(CONVERGENCE).record(took.as_secs_f64());
+}
+
 /// Counts the revocation of a single token.
 pub(crate) fn token_revoked() {
     counter!(REVOCATIONS).increment(1);
@@ -137,6 +143,8 @@ pub(crate) enum Shed {
     Bodies,
     /// Requests that wait for the store.
     StoreQueue,
+    /// Requests that wait for news of the revocation list.
+    HeldPolls,
 }
 
 impl Shed {
@@ -146,6 +154,7 @@ impl Shed {
             Self::ConnectionsOfSource => "connections_of_source",
             Self::Bodies => "bodies",
             Self::StoreQueue => "store_queue",
+            Self::HeldPolls => "held_polls",
         }
     }
 }

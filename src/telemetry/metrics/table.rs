@@ -31,6 +31,10 @@ pub(super) const LIST_VERSION: &str = "sealwright_revocation_list_version";
 pub(super) const LIST_ENTRIES: &str = "sealwright_revocation_list_entries";
 pub(super) const LIST_BYTES: &str = "sealwright_revocation_list_bytes";
 pub(super) const LIST_AGE: &str = "sealwright_revocation_list_age_seconds";
+pub(super) const HELD_POLLS: &str = "sealwright_held_polls";
+pub(super) const CONVERGENCE: &str = "sealwright_revocation_convergence_seconds";
+pub(super) const VERIFIERS: &str = "sealwright_verifiers";
+pub(super) const VERIFIER_LAG: &str = "sealwright_verifier_lag_seconds";
 pub(super) const UNLISTED_TOKENS: &str = "sealwright_unlisted_tokens";
 pub(super) const KEYS: &str = "sealwright_signing_keys";
 pub(super) const KEY_AGE: &str = "sealwright_signing_key_age_seconds";
@@ -125,10 +129,10 @@ const HASH_LANES: &[(&str, LabelValues)] = &[("lane", Words(&["own", "foreign", 
 pub(super) const METRICS: &[Metric] = &[
     row(BUILD_INFO,         Gauge,              &[("version", Version)], "Always 1; the label tells the version."),
     row(REQUESTS,           Counter,            &[("route", OfRoutes), ("status", OfRoutes), ("reason", OfRoutes)], "Answered requests by route, status code, and reason if refused (otherwise none)."),
-    row(REQUEST_SECONDS,    Histogram(SECONDS), &[("route", OfRoutes)], "Seconds from a request's head to its answer, by route."),
+    row(REQUEST_SECONDS,    Histogram(SECONDS), &[("route", OfRoutes)], "Seconds from a request's head to its answer, by route, without the time that it was held for news."),
     row(REFUSALS,           Counter,            &[("reason", Words(REASONS))], "Refused requests by reason, as in the log."),
     row(FAILED_REQUESTS,    Counter,            &[("kind", Words(&["unavailable", "fault"]))], "Requests that could not be served, by kind: unavailable or fault."),
-    row(SHED,               Counter,            &[("of", Words(&["connections", "connections_of_source", "bodies", "store_queue"]))], "Connections and requests that were told to come again, by what there was too much of."),
+    row(SHED,               Counter,            &[("of", Words(&["connections", "connections_of_source", "bodies", "store_queue", "held_polls"]))], "Connections and requests that were told to come again, by what there was too much of."),
     row(TOKEN_REQUESTS,     Counter,            &[("outcome", Words(OUTCOMES))], "Token requests by outcome: issued, or why not."),
     row(TOKEN_SECONDS,      Histogram(SECONDS), &[("dialect", Words(DIALECTS))], "Seconds from the head of a request to its token, by dialect."),
     row(BATCH_SIZE,         Histogram(SIZES),   &[], "Tokens counted by one statement."),
@@ -147,9 +151,13 @@ pub(super) const METRICS: &[Metric] = &[
     row(STORE_CONNECTIONS,  Gauge,              &[("lane", OfStore), ("state", Words(&["used", "idle"]))], "Open connections to the database, by lane and state."),
     row(REVOCATIONS,        Counter,            &[], "Single tokens revoked through this process."),
     row(LIST_VERSION,       Gauge,              &[], "The version of the revocation list that this process serves."),
-    row(LIST_ENTRIES,       Gauge,              &[("kind", Words(&["token", "agent"]))], "Entries of the revocation list: tokens revoked one by one, and killed agents."),
+    row(LIST_ENTRIES,       Gauge,              &[("kind", Words(&["token", "agent", "keys"]))], "Entries of the revocation list: tokens revoked one by one, killed agents, and revocations of signing keys."),
     row(LIST_BYTES,         Gauge,              &[], "Size of the revocation list as it was last written, in bytes."),
     row(LIST_AGE,           Gauge,              &[], "Seconds since the news of the revocation list were last read."),
+    row(HELD_POLLS,         Gauge,              &[], "Requests for the revocation list that are held until there is news."),
+    row(CONVERGENCE,        Histogram(SECONDS), &[], "Seconds from the commit of a version of the revocation list until every known verifier enforced it."),
+    row(VERIFIERS,          Gauge,              &[("state", Words(&["converged", "behind", "silent", "unauthenticated"]))], "Verifiers by what they say of the present revocation list: converged, behind, silent, or without a proof of who they are."),
+    row(VERIFIER_LAG,       Gauge,              &[], "Seconds since the commit of the present revocation list, while a verifier that was seen lately does not enforce it; otherwise 0."),
     row(UNLISTED_TOKENS,    Gauge,              &[], "Live tokens of killed agents that revoked_jtis has no room for."),
     row(KEYS,               Gauge,              &[("state", Words(&["announced", "signing", "retiring"]))], "Published keys by state."),
     row(KEY_AGE,            Gauge,              &[], "Seconds since the signing key began to sign."),

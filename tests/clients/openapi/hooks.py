@@ -25,6 +25,9 @@ def filter_query(context, query):
 def before_call(context, case, kwargs):
     """The agent that sends the requests must not stop itself, since all later requests would be refused.
     Half of the requests that the document allows are made such that they can succeed."""
+    if "wait" in (case.query or {}) and case.meta is not None and case.meta.generation.mode.is_positive:
+        # A request is held for as many seconds when nothing changes.
+        case.query["wait"] = 1
     if case.method == "GET" or case.meta is None:
         return
     parameters = case.path_parameters or {}

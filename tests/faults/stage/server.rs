@@ -427,6 +427,11 @@ impl Server {
         self.status("VmRSS:") / 1_024
     }
 
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
     pub fn threads(&self) -> u64 {
         self.status("Threads:")
     }

@@ -146,6 +146,7 @@ impl Target {
             ("{credentialId}", &self.credential),
             ("{scope}", SPARE_SCOPE),
             ("{*file}", "checkpoint"),
+            ("{verifier}", "agent%2Fservice%2Finstance"),
         ];
         parts.iter().fold(route.to_owned(), |path, (name, value)| {
             path.replace(name, value)

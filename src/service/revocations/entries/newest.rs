@@ -5,14 +5,15 @@ use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::store::Revocations;
 
-use super::{Entries, Entry};
+use super::Entries;
+use super::entry::Entry;
 
 /// The newest entry that the store still has, unless the store was wound back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::service::revocations) struct Newest {
     /// The version that made it.
     pub version: i64,
-    /// The agent that was killed, or `None` for a revoked token. A later kill of the same agent
+    /// The agent that was killed, or `None` for a revoked token or key. A later kill of the same agent
     /// replaces the entry.
     pub agent_id: Option<AgentId>,
 }
@@ -25,13 +26,12 @@ impl Newest {
 
     /// Whether the entry, or what replaced it, is in the news.
     pub(in crate::service::revocations) fn is_in(&self, news: &Revocations) -> bool {
-        match &self.agent_id {
-            Some(agent_id) => news.agents.iter().any(|agent| agent.agent_id == *agent_id),
-            None => news
-                .tokens
-                .iter()
-                .any(|token| token.version == self.version),
+        if let Some(agent_id) = &self.agent_id {
+            return news.agents.iter().any(|agent| agent.agent_id == *agent_id);
         }
+        let tokens = news.tokens.iter().map(|token| token.version);
+        let keys = news.keys.iter().map(|key| key.version);
+        tokens.chain(keys).any(|version| version == self.version)
     }
 }
 
@@ -46,6 +46,7 @@ impl Entries {
         let newest = self.by_version.iter().rev().find(|(_, entry)| match entry {
             Entry::Token { expires_at, .. } => *expires_at > now,
             Entry::Agent(killed) => killed.agent.killed_at > kills_after,
+            Entry::Keys(keys) => keys.revoked_at > kills_after,
         });
         newest.map(|(version, entry)| Newest {
             version: *version,

@@ -8,12 +8,14 @@ use crate::domain::time::Timestamp;
 use crate::store::key::{KeyRecord, KeyState, StoreKey};
 use crate::store::write::{KeyChange, KeyReplacement, Outcome, Retires};
 
-/// Applies one change. A change of a signing key raises their version. It takes the version's row
+/// Applies one change. A change of a signing key raises their version. `killed` is the version of the
+/// revocation list if this change raises it. It takes the version's row
 /// first, so that such changes follow one another.
 pub(super) async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,
     change: &KeyChange,
+    killed: i64,
 ) -> sqlx::Result<Outcome> {
     let version = lock_version(conn).await?;
     let outcome = match change {
@@ -22,7 +24,7 @@ pub(super) async fn apply(
             insert_key(conn, key).await?
         }
         KeyChange::Replace(replacement) if replacement.keys_version == version => {
-            replace_key(conn, at, replacement).await?
+            replace_key(conn, at, replacement, killed).await?
         }
         KeyChange::Announce { .. } | KeyChange::Replace(_) => Outcome::Conflict,
         KeyChange::Activate {
@@ -126,6 +128,7 @@ async fn replace_key(
     conn: &mut PgConnection,
     at: Timestamp,
     replacement: &KeyReplacement,
+    killed: i64,
 ) -> sqlx::Result<Outcome> {
     let states = key_states(conn).await?;
     let expected = replacement
@@ -152,10 +155,26 @@ async fn replace_key(
         .bind(gone)
         .execute(&mut *conn)
         .await?;
+    for kid in &replacement.revokes {
+        list_revoked(conn, at, kid, killed).await?;
+    }
     if let Some(old) = &replacement.retires {
         retire_key(conn, at, &old.seal, replacement.published_until).await?;
     }
     insert_key(conn, &replacement.key).await
+}
+
+/// Lists a key as revoked in this version of the revocation list.
+async fn list_revoked(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    kid: &Kid,
+    killed: i64,
+) -> sqlx::Result<()> {
+    let sql = "insert into revoked_key (kid, revoked_at, version) values ($1, $2, $3)
+               on conflict (kid) do update set revoked_at = excluded.revoked_at, version = excluded.version";
+    let listed = sqlx::query(sql).bind(&kid.0).bind(at.0).bind(killed);
+    listed.execute(conn).await.map(drop)
 }
 
 /// Retires the key that signs.

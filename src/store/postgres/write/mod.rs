@@ -41,6 +41,7 @@ mod scope;
 mod status;
 mod token;
 mod usage;
+mod verifier;
 
 use token::{revocation_version, set_revocation_version};
 
@@ -219,13 +220,14 @@ async fn apply(
         Change::Credential(change) => credential::apply(conn, at, by, change, killed).await,
         Change::Token(change) => token::apply(conn, change, killed).await.map(effect),
         Change::Scope(change) => scope::apply(conn, change).await,
-        Change::Key(change) => key::apply(conn, at, change).await.map(effect),
+        Change::Key(change) => key::apply(conn, at, change, killed).await.map(effect),
         Change::Log(change) => log::apply(conn, at, change).await.map(effect),
         Change::Refusals(_) | Change::Exported(_) | Change::Replayed(_) => {
             Ok(effect(Outcome::Applied))
         }
         Change::Usage(change) => usage::apply(conn, change).await.map(effect),
         Change::Generation(change) => generation::apply(conn, at, change).await.map(effect),
+        Change::Verifier(change) => verifier::apply(conn, change).await.map(effect),
     }
 }
 

@@ -10,11 +10,13 @@ use crate::store::row::json;
 use crate::store::sqlite::keys::keys_version;
 use crate::store::write::{KeyChange, KeyReplacement, Outcome, Retires};
 
-/// Applies one change. A change of a signing key raises their version.
+/// Applies one change. A change of a signing key raises their version. `killed` is the version of the
+/// revocation list if this change raises it.
 pub(super) async fn apply(
     conn: &mut SqliteConnection,
     at: Moment,
     change: &KeyChange,
+    killed: i64,
 ) -> sqlx::Result<Outcome> {
     let version = keys_version(conn).await?;
     let second = at.second();
@@ -24,7 +26,7 @@ pub(super) async fn apply(
             insert_key(conn, key).await?
         }
         KeyChange::Replace(replacement) if replacement.keys_version == version => {
-            replace_key(conn, second, replacement).await?
+            replace_key(conn, second, replacement, killed).await?
         }
         KeyChange::Announce { .. } | KeyChange::Replace(_) => Outcome::Conflict,
         KeyChange::Activate {
@@ -129,6 +131,7 @@ async fn replace_key(
     conn: &mut SqliteConnection,
     at: Timestamp,
     replacement: &KeyReplacement,
+    killed: i64,
 ) -> sqlx::Result<Outcome> {
     let states = key_states(conn).await?;
     let expected = replacement
@@ -155,10 +158,26 @@ async fn replace_key(
         .bind(json(&gone).map_err(sqlx::Error::Encode)?)
         .execute(&mut *conn)
         .await?;
+    for kid in &replacement.revokes {
+        list_revoked(conn, at, kid, killed).await?;
+    }
     if let Some(old) = &replacement.retires {
         retire_key(conn, at, &old.seal, replacement.published_until).await?;
     }
     insert_key(conn, &replacement.key).await
+}
+
+/// Lists a key as revoked in this version of the revocation list.
+async fn list_revoked(
+    conn: &mut SqliteConnection,
+    at: Timestamp,
+    kid: &Kid,
+    killed: i64,
+) -> sqlx::Result<()> {
+    let sql = "insert into revoked_key (kid, revoked_at, version) values (?1, ?2, ?3)
+               on conflict (kid) do update set revoked_at = excluded.revoked_at, version = excluded.version";
+    let listed = sqlx::query(sql).bind(&kid.0).bind(at.0).bind(killed);
+    listed.execute(conn).await.map(drop)
 }
 
 /// Retires the key that signs.

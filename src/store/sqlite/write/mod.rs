@@ -37,6 +37,7 @@ mod scope;
 mod status;
 mod token;
 mod usage;
+mod verifier;
 
 use token::{revocation_version, set_revocation_version};
 
@@ -163,7 +164,7 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
         Change::Credential(change) => credential::apply(conn, at, by, change, killed).await,
         Change::Token(change) => token::apply(conn, change, killed).await.map(effect),
         Change::Scope(change) => scope::apply(conn, at, change).await,
-        Change::Key(change) => key::apply(conn, at, change).await.map(effect),
+        Change::Key(change) => key::apply(conn, at, change, killed).await.map(effect),
         Change::Log(change) => log::apply(conn, at.second(), change).await.map(effect),
         Change::Refusals(_) | Change::Exported(_) | Change::Replayed(_) => {
             Ok(effect(Outcome::Applied))
@@ -172,6 +173,7 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
         Change::Generation(change) => generation::apply(conn, at.second(), change)
             .await
             .map(effect),
+        Change::Verifier(change) => verifier::apply(conn, change).await.map(effect),
     }
 }
 

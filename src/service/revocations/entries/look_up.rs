@@ -1,0 +1,106 @@
+//! The tokens of killed agents, for clients that read only `revoked_jtis`: which kills must still be
+//! looked up, and what was found. Must not know when anything is read.
+
+use crate::domain::ttl::Ttl;
+use crate::store::{KilledAgentQuery, KilledTokens};
+
+use super::Entries;
+use super::entry::Entry;
+
+/// The kills to look up, each with its entry's version, and the position in the record of events
+/// after which to look.
+#[derive(Default)]
+pub(in crate::service::revocations) struct Kills {
+    pub kills: Vec<(KilledAgentQuery, i64)>,
+    pub after: Option<i64>,
+}
+
+impl Entries {
+    /// The kills whose tokens must be looked up: those of which nothing is known, and the others.
+    pub(in crate::service::revocations) fn sought(&self, default_ttl: Ttl) -> (Kills, Kills) {
+        let (mut first, mut further) = (Kills::default(), Kills::default());
+        for (version, entry) in &self.by_version {
+            let Entry::Agent(killed) = entry else {
+                continue;
+            };
+            if killed.looks == 0 {
+                continue;
+            }
+            let agent = &killed.agent;
+            // No further back than the agent's longest token lives.
+            let longest = agent.longest_ttl.max(default_ttl.secs());
+            let sought = KilledAgentQuery {
+                agent_id: agent.agent_id.clone(),
+                below: agent.epoch,
+                issued_from: agent.killed_at.saturating_add(-longest),
+            };
+            let into = if killed.known_to.is_some() {
+                &mut further
+            } else {
+                &mut first
+            };
+            into.kills.push((sought, *version));
+            into.after = into.after.into_iter().chain(killed.known_to).min();
+        }
+        (first, further)
+    }
+
+    /// Stores what was found for the kill of that version, unless a later kill has replaced it.
+    /// `settled` is a position in the record of events up to which every transaction has ended, if
+    /// such a position is known.
+    pub(in crate::service::revocations) fn put_tokens(
+        &mut self,
+        version: i64,
+        found: KilledTokens,
+        settled: Option<i64>,
+        most: usize,
+    ) {
+        let Some(Entry::Agent(killed)) = self.by_version.get_mut(&version) else {
+            return;
+        };
+        if killed.known_to.is_none() {
+            self.has_moved |= killed.tokens.tokens != found.tokens;
+            killed.tokens = found;
+        } else if found.tokens.is_empty() {
+            // Nearly every later look-up finds nothing, and the known tokens keep their order.
+            killed.tokens.omitted = killed.tokens.omitted.max(found.omitted);
+        } else {
+            let (before, omitted) = (
+                killed.tokens.tokens.clone(),
+                killed.tokens.omitted.max(found.omitted),
+            );
+            killed.tokens.tokens.extend(found.tokens);
+            killed.tokens.omitted = 0;
+            killed.tokens.settle(most);
+            killed.tokens.omitted = killed.tokens.omitted.max(omitted);
+            self.has_moved |= killed.tokens.tokens != before;
+        }
+        killed.looks = killed.looks.saturating_sub(1);
+        killed.known_to = settled.or(killed.known_to);
+    }
+
+    /// Warns once for each kill whose tokens do not all fit. Returns how many tokens do not fit in
+    /// total.
+    pub(in crate::service::revocations) fn warn_of_unlisted(&mut self, most: usize) -> u64 {
+        let mut all: u64 = 0;
+        for entry in self.by_version.values_mut() {
+            let Entry::Agent(killed) = entry else {
+                continue;
+            };
+            let omitted = killed.tokens.omitted;
+            all = all.saturating_add(omitted);
+            if omitted > 0 && !killed.is_warned_of {
+                killed.is_warned_of = true;
+                let agent_id = killed.agent.agent_id.as_str();
+                tracing::warn!(
+                    agent_id,
+                    omitted,
+                    listed = most,
+                    "a killed agent has more live tokens than revoked_jtis lists: verifiers that read no \
+                     revoked_agents accept the rest until they expire; raise limits.listed_tokens"
+                );
+            }
+        }
+        all
+    }
+}
