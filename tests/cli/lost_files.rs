@@ -152,9 +152,12 @@ fn a_server_makes_its_lock_file_again_or_ends() {
         "server.ops_listen=127.0.0.1:0",
         "serve",
     ];
+    let run = fs::read_to_string(&lock).unwrap();
+    assert!(!run.is_empty());
     fs::remove_file(&lock).unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !lock.exists() {
+    // It names the run again: after a crash, the file beside it would be taken for a copy otherwise.
+    while fs::read_to_string(&lock).ok().as_ref() != Some(&run) {
         assert!(Instant::now() < deadline, "the lock file is not made again");
         std::thread::sleep(Duration::from_millis(20));
     }

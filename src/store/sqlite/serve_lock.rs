@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::turn::{beside, has_name, naming, open_private, real_path};
@@ -49,10 +49,13 @@ impl ServeLock {
     }
 
     /// Takes the lock again if somebody removed or replaced the lock file: another server would
-    /// lock a new file. Fails with [`NotAlone::AlreadyServing`] if that has happened.
+    /// lock a new file. Fails with [`NotAlone::AlreadyServing`] if that has happened. The new file
+    /// holds what the old one held: the name of the server's run.
     pub fn renew(&mut self) -> Result<(), NotAlone> {
         if !has_name(&self.file, &lock_file(&self.database)).map_err(NotAlone::Fault)? {
-            self.file = lock(&self.database)?;
+            let file = lock(&self.database)?;
+            copy_text(&self.file, &file).map_err(NotAlone::Fault)?;
+            self.file = file;
         }
         Ok(())
     }
@@ -81,6 +84,14 @@ fn lock(database: &Path) -> Result<File, NotAlone> {
     }
     let error = io::Error::other("it is removed again and again");
     Err(NotAlone::Fault(naming(&path, &error)))
+}
+
+/// Replaces the text of a lock file by that of another one, which may have no name any more.
+fn copy_text(from: &File, to: &File) -> io::Result<()> {
+    let mut text = [0; 64];
+    let length = from.read_at(&mut text, 0)?;
+    to.set_len(0)?;
+    to.write_all_at(text.get(..length).unwrap_or_default(), 0)
 }
 
 /// Refuses a file with hard links: SQLite would keep a log of its own for each of its names.
