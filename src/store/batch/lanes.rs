@@ -38,7 +38,8 @@ pub(super) async fn run_issues(
         let all = std::mem::replace(&mut waiting, Vec::with_capacity(MAX_BATCH));
         let began = Instant::now();
         let sent = send(&*store, &batch, last_deadline(&all), &mut sendings).await;
-        if !batch.grants.is_empty() {
+        // A batch that failed counted no token, and its time is that of its timeout.
+        if sent.is_ok() && !batch.grants.is_empty() {
             metrics::batch(batch.grants.len(), began.elapsed());
         }
         let units = match sent {
