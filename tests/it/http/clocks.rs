@@ -211,6 +211,24 @@ async fn a_database_whose_clock_is_set_is_followed() {
     database.remove().await;
 }
 
+/// What a store removes while the clock is ahead, a list in memory may still hold.
+#[tokio::test]
+async fn a_clock_that_was_ahead_and_is_set_back_is_no_sign_of_a_restore() {
+    let database = Database::sqlite().await;
+    let app = TestApp::start(&database).await;
+    let agent = app.agent("tokens:read").await;
+    let token = app.token(&agent).await;
+    app.revoke(&agent, &token).await.is(200, "{}");
+    app.own_clock.step(90_000);
+    app.state.list.read_changes().await.unwrap();
+    database.execute("delete from revoked_token").await;
+    app.own_clock.step(-90_000);
+    app.state.list.read_changes().await.unwrap();
+    app.token(&agent).await;
+    drop(app);
+    database.remove().await;
+}
+
 /// A machine starts without a network, so its clock is a day ahead for a minute.
 #[tokio::test]
 async fn a_minute_with_a_clock_a_day_ahead_takes_nothing_away() {
