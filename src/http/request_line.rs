@@ -15,22 +15,11 @@ use crate::domain::id::AgentId;
 
 use super::trace::TraceId;
 
-/// Which requests get a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Logged {
-    /// All of them.
-    All,
-    /// Those that were refused or failed.
-    Errors,
-    /// None.
-    None,
-}
-
 /// Which requests get a line, and whether probes do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestLog {
-    /// Which requests.
-    pub(crate) requests: Logged,
+    /// Requests that were answered with this status code or a higher one.
+    pub(crate) from_status: u16,
     /// Whether these may be requests of probes.
     pub(crate) probes: bool,
 }
@@ -38,12 +27,7 @@ pub struct RequestLog {
 impl RequestLog {
     /// Whether a request that was answered with this status gets a line.
     pub(crate) fn wants(self, status: u16, is_probe: bool) -> bool {
-        let is_wanted = match self.requests {
-            Logged::All => true,
-            Logged::Errors => status >= 400,
-            Logged::None => false,
-        };
-        is_wanted && (self.probes || !is_probe)
+        status >= self.from_status && (self.probes || !is_probe)
     }
 }
 
@@ -133,12 +117,15 @@ mod tests {
 
     #[test]
     fn errors_are_logged_alone_and_probes_if_they_are_wanted() {
-        let log = |requests, probes| RequestLog { requests, probes };
-        let all = log(Logged::All, false);
+        let log = |from_status, probes| RequestLog {
+            from_status,
+            probes,
+        };
+        let all = log(0, false);
         assert!(all.wants(200, false) && all.wants(503, false) && !all.wants(503, true));
-        assert!(log(Logged::All, true).wants(200, true));
-        let errors = log(Logged::Errors, true);
+        assert!(log(0, true).wants(200, true));
+        let errors = log(400, true);
         assert!(!errors.wants(304, false) && errors.wants(400, false) && errors.wants(503, true));
-        assert!(!log(Logged::None, true).wants(500, false));
+        assert!(!log(u16::MAX, true).wants(500, false));
     }
 }
