@@ -16,7 +16,8 @@ use crate::store::sqlite::{Content, ServeLock, SqliteStore, give_to_owner_of};
 use super::beside::{demand_private, demand_same_owner};
 use super::error::{AppError, system};
 use super::files::{create_folder, folder_of};
-use super::open::{not_opened, parse_master_key};
+use super::master_key::parse_master_key;
+use super::open::not_opened;
 
 /// What makes backups of a Postgres store.
 const POSTGRES_TOOLS: &str = "back a Postgres store up with its own tools: `pg_dump`, or `pg_basebackup` with an archive of the \

@@ -11,7 +11,8 @@ use crate::service::store_keys::keys_open;
 
 use super::beside::{demand_no_remains, demand_private, demand_same_owner};
 use super::files::folder_of;
-use super::open::{open_to_read, parse_master_key};
+use super::master_key::parse_master_key;
+use super::open::open_to_read;
 use super::plans::missing_plans;
 
 /// The faults of the files that the configuration names, and of a master key that does not open the

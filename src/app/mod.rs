@@ -4,7 +4,7 @@
 //! Owns start-up and shut-down; must not know protocol rules. No other module names the concrete
 //! types.
 //!
-//! - `open` opens a store for any command, and `services` builds the services over the store.
+//! - `open` opens a store for any command, `master_key` reads its master key, and `services` builds the services over the store.
 //! - `serve` runs a server from start to stop, and `first_start` sets up an empty store.
 //! - `check` looks at the files that a configuration names, `plans` at the plans that agents are on,
 //!   `doctor` at everything else too.
@@ -35,6 +35,7 @@ mod first_start;
 mod gauges;
 mod listen;
 pub(crate) mod loops;
+mod master_key;
 mod open;
 mod openapi;
 mod operator;
