@@ -11,7 +11,7 @@ use crate::config::fault::Origin;
 use crate::config::raw::Raw;
 use crate::domain::event::search::{EventFilter, EventOrder, KindFilter};
 use crate::domain::id::AgentId;
-use crate::service::doctor::{Finding, FindingLevel};
+use crate::service::finding::{Finding, FindingLevel};
 use crate::service::manage::audit::{Audit, AuditQuery, ListedEvent};
 use crate::telemetry::error_chain;
 

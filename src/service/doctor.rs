@@ -3,93 +3,21 @@
 //! Owns what counts as wrong. Reads only, and says of each read that fails why it failed. Must not
 //! know how a finding is shown.
 
-use std::fmt::Display;
-
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::Agent;
 use crate::domain::id::AgentId;
 use crate::domain::quota::Plans;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::store::{AgentRecord, Freshness, KeyState, Records, Store, StoreError};
+use crate::store::{AgentRecord, Freshness, KeyState, Records, Store};
 use crate::telemetry::error_chain;
 
 use super::clock::{MAX_SKEW_MILLIS, measure_clock};
+use super::finding::Finding;
 use super::journal::lag::measure_lag;
 
 /// How many seconds the ledger may lag before something is wrong. Ten are usual.
 const MAX_LAG: i64 = 60;
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FindingLevel {
-    /// As it should be.
-    Fine,
-    /// Worth knowing.
-    Notice,
-    /// Wrong.
-    Wrong,
-}
-
-impl FindingLevel {
-    /// The word for it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Fine => "fine",
-            Self::Notice => "notice",
-            Self::Wrong => "wrong",
-        }
-    }
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// How bad it is.
-    pub level: FindingLevel,
-    /// What was looked at, in a word or two.
-    pub about: &'static str,
-    /// What was found.
-    pub says: String,
-    /// What to do; empty if there is nothing to do.
-    pub mend: String,
-}
-
-impl Finding {
-    /// Something that is as it should be.
-    pub(crate) fn fine(about: &'static str, says: impl Display) -> Self {
-        Self::new(FindingLevel::Fine, about, says, "")
-    }
-
-    /// Something worth knowing, and what may be done.
-    pub(crate) fn notice(about: &'static str, says: impl Display, mend: impl Display) -> Self {
-        Self::new(FindingLevel::Notice, about, says, mend)
-    }
-
-    /// Something that is wrong, and what to do.
-    pub(crate) fn wrong(about: &'static str, says: impl Display, mend: impl Display) -> Self {
-        Self::new(FindingLevel::Wrong, about, says, mend)
-    }
-
-    fn new(
-        level: FindingLevel,
-        about: &'static str,
-        says: impl Display,
-        mend: impl Display,
-    ) -> Self {
-        Self {
-            level,
-            about,
-            says: says.to_string(),
-            mend: mend.to_string(),
-        }
-    }
-
-    fn unread(about: &'static str, error: &StoreError) -> Self {
-        let mend = "see whether the database answers, and whether its schema is this program's";
-        Self::wrong(about, error_chain(error), mend)
-    }
-}
 
 /// Looks at a store: its schema, its clock, its keys and its ledger.
 pub(crate) async fn examine_store(records: &dyn Records, clock: &StoreClock) -> Vec<Finding> {
@@ -292,6 +220,7 @@ fn quota_finding(agent: &Agent, plans: &Plans, used: i64) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::finding::FindingLevel;
     use super::*;
 
     fn levels(findings: &[Finding]) -> Vec<FindingLevel> {
