@@ -95,7 +95,9 @@ pub mod domain {
         pub use crate::domain::grant::{Applicant, Basis, Grant, Policy, TokenRequest, decide};
     }
     pub mod id {
-        pub use crate::domain::id::{AgentId, BatchId, CodeId, CredentialId, HolderId, Jti, Kid};
+        pub use crate::domain::id::{
+            AgentId, BatchId, CodeId, CredentialId, HolderId, Jti, Kid, ProcessId,
+        };
     }
     pub mod idempotency {
         pub use crate::domain::idempotency::IdempotencyKey;
@@ -310,11 +312,11 @@ pub mod store {
         CredentialChange, CredentialQuery, CredentialRecord, EventTable, Freshness,
         GenerationChange, IdRange, KeyChange, KeyRecord, KeyReplacement, KeyState,
         KilledAgentQuery, KilledTokens, Lease, LogAppend, LogChange, LogEntry, LogEntryKind,
-        LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome, Pass, PassOutcome, REPLY_TTL,
-        REVOCATION_GRACE, Recorded, Records, ReplyPlace, ReplyRecord, Retires, SPENT_GRACE,
-        ScopeChange, ScopeHolders, Sealed, Settlement, Standing, Store, StoreError,
-        StoreGeneration, StoreKey, StoreSchema, StoredKeys, TermsBounds, TokenChange, TokenRef,
-        Unsettled, Verdict, Write,
+        LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome, PROCESS_TTL, Pass, PassOutcome,
+        ProcessRecord, ProcessReport, REPLY_TTL, REVOCATION_GRACE, Recorded, Records, ReplyPlace,
+        ReplyRecord, Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed, Settlement,
+        SilentUser, Standing, Store, StoreError, StoreGeneration, StoreKey, StoreSchema,
+        StoredKeys, TermsBounds, TokenChange, TokenRef, Unsettled, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

@@ -13,6 +13,7 @@ use crate::service::generation::follow_store;
 use crate::service::journal::expiry::warn_of_expiry;
 use crate::service::journal::lag::measure_lag;
 use crate::service::journal::prune::TokenPruner;
+use crate::service::processes::REPORT_PERIOD;
 use crate::store::gate::StoreGate;
 use crate::store::{Records, TermsBounds};
 use crate::tasks::{Loop, each, every};
@@ -80,6 +81,7 @@ pub fn loops(config: &Config, opened: &Opened, state: &Arc<State>) -> Result<Vec
             }
         }),
         followed_keys(opened),
+        reported_process(opened),
         every("connections", 1, move || {
             let records = Arc::clone(&idle);
             async move { records.rest().await.map_err(|e| error_chain(&e)) }
@@ -178,6 +180,15 @@ fn followed_keys(opened: &Opened) -> Loop {
     each("changed keys", KEYS_PERIOD, move || {
         let keys = Arc::clone(&keys);
         async move { keys.follow().await.map_err(|e| error_chain(&e)) }
+    })
+}
+
+/// Reports that this process serves. A restored store is told too: it may be served again.
+fn reported_process(opened: &Opened) -> Loop {
+    let presence = Arc::clone(&opened.presence);
+    every("process", REPORT_PERIOD, move || {
+        let presence = Arc::clone(&presence);
+        async move { presence.report().await.map_err(|e| error_chain(&e)) }
     })
 }
 

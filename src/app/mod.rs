@@ -15,6 +15,7 @@
 //! - `certificates` reads the certificate and the key of TLS, again when they change.
 //! - `reload` reads the configuration again, `signals` receives signals.
 //! - `supervisor` tells systemd how the server is.
+//! - `processes` tells what this process reports to the store.
 //! - `operator` tells who runs a command, `openapi` writes the document for one.
 //! - `request_ids` draws the number of a process, `request_log` tells which requests are logged.
 //! - `restore` refuses a restored store that nobody has acknowledged.
@@ -41,6 +42,7 @@ mod openapi;
 mod operator;
 mod operator_file;
 mod plans;
+mod processes;
 mod reload;
 mod request_ids;
 mod request_log;

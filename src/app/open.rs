@@ -17,6 +17,7 @@ use crate::service::codes::Codes;
 use crate::service::generation::GenerationWatch;
 use crate::service::keys::KeyService;
 use crate::service::manage::idempotency::Idempotency;
+use crate::service::processes::Presence;
 use crate::service::store_keys::ensure_store_keys;
 use crate::store::batch::Batched;
 use crate::store::cache::Cached;
@@ -31,6 +32,7 @@ use super::beside::{demand_no_remains, demand_store, warn_of_open_files};
 use super::error::{AppError, system};
 use super::files::create_folder;
 use super::master_key::master_key;
+use super::processes::presence;
 use super::rotation::rotation_times;
 
 /// A store and everything that belongs to it: enough for any command that works directly on a
@@ -42,6 +44,8 @@ pub struct Opened {
     pub records: Arc<dyn Records>,
     /// An empty keyring with the store's master key. [`KeyService::refresh`] fills it.
     pub keyring: Arc<Keyring>,
+    /// The report of this process. A command makes none.
+    pub presence: Arc<Presence>,
     /// Watches whether the store was wound back.
     pub watch: Arc<GenerationWatch>,
     /// Makes and checks secrets.
@@ -145,12 +149,21 @@ pub async fn open_with(
     measure_clock(&*records, &clock).await?;
     let watch = GenerationWatch::new(gate, direct, Arc::clone(&records), Arc::clone(&clock));
     let master_key = master_key(config, &*records, &*entropy).await?;
+    let presence = Arc::new(presence(&records, &clock, &*entropy, &master_key)?);
+    if wrapping == Wrapping::Serving {
+        // Before the keys are read, so that whoever changes their seals knows of this process.
+        presence.begin().await;
+    }
     let keyring = Arc::new(Keyring::new(
         config.token.issuer.clone(),
         config.token.typ,
         master_key,
     ));
-    let store_keys = ensure_store_keys(&*store, &*records, &keyring, &clock, &*entropy).await?;
+    let store_keys = ensure_store_keys(&*store, &*records, &keyring, &clock, &*entropy).await;
+    if store_keys.is_err() && wrapping == Wrapping::Serving {
+        presence.end().await;
+    }
+    let store_keys = store_keys?;
     let threads = match config.limits.hash_threads {
         0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
         n => n,
@@ -188,6 +201,7 @@ pub async fn open_with(
         store,
         records,
         keyring,
+        presence,
         watch: Arc::new(watch),
         secrets,
         keys,

@@ -8,5 +8,10 @@ use crate::domain::act::Operator;
 /// its number.
 pub(super) fn operator() -> Operator {
     let user = whoami::username().unwrap_or_else(|_| format!("uid-{}", geteuid().as_raw()));
-    Operator::new(&user, &whoami::hostname().unwrap_or_default())
+    Operator::new(&user, &host())
+}
+
+/// The name of this machine or container; empty if it has none.
+pub(super) fn host() -> String {
+    whoami::hostname().unwrap_or_default()
 }

@@ -76,9 +76,12 @@ pub(crate) async fn serve(
     let public = listen::bind("server.listen", config.server.listen)?;
     let ops = listen::bind("server.ops_listen", config.server.ops_listen)?;
     let opened = open_with(&config, Wrapping::Serving, Arc::new(clock), entropy).await?;
-    opened.demand_acknowledged().await?;
     // Ignore a failed draw in that thread: each later draw would fail and report it.
     let _ = warming.join();
+    if let Err(refused) = opened.demand_acknowledged().await {
+        opened.presence.end().await;
+        return Err(refused);
+    }
     if let Err(error) = opened.records.begin_use().await {
         // Only a copy of the file by hand is not recognised then.
         let error = error_chain(&error);
@@ -95,6 +98,7 @@ pub(crate) async fn serve(
         reloading,
     };
     let served = serve_store(&config, &opened, start, supervisor).await;
+    opened.presence.end().await;
     opened.store.close().await;
     served?;
     tracing::info!("stopped");

@@ -205,7 +205,7 @@ pub fn compose(
         clock,
         entropy,
         idempotency,
-        new_store: _,
+        ..
     } = opened;
     let issuer = &config.token.issuer;
     let default_audience = default_audience(config)?;

@@ -110,6 +110,10 @@ uuid_id! {
     /// One reader of the events in one process. It tells whose a lease is.
     HolderId
 }
+uuid_id! {
+    /// One run of a server.
+    ProcessId
+}
 
 impl CredentialId {
     /// Accepts a UUID in hyphenated form.

@@ -9,17 +9,18 @@ use crate::domain::id::AgentId;
 use crate::domain::quota::Plans;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::store::{AgentRecord, Freshness, KeyState, Records, Store};
+use crate::store::{AgentRecord, Freshness, KeyState, ProcessRecord, Records, Store};
 use crate::telemetry::error_chain;
 
 use super::clock::{MAX_SKEW_MILLIS, measure_clock};
 use super::finding::Finding;
 use super::journal::lag::measure_lag;
+use super::processes::{describe, is_serving};
 
 /// How many seconds the ledger may lag before something is wrong. Ten are usual.
 const MAX_LAG: i64 = 60;
 
-/// Looks at a store: its schema, its clock, its keys and its ledger.
+/// Looks at a store: its schema, its clock, its keys, its ledger and its processes.
 pub(crate) async fn examine_store(records: &dyn Records, clock: &StoreClock) -> Vec<Finding> {
     let mut findings = vec![match records.schema().await {
         Ok(schema) if schema.version < schema.known => Finding::wrong(
@@ -71,7 +72,27 @@ pub(crate) async fn examine_store(records: &dyn Records, clock: &StoreClock) -> 
         Ok(lag) => Finding::fine("ledger", format!("lags by {} s", lag.seconds)),
         Err(error) => Finding::wrong("ledger", error_chain(&error), ""),
     });
+    findings.extend(match records.processes(clock.moment()).await {
+        Ok(processes) => processes.iter().map(process_finding).collect(),
+        Err(error) => vec![Finding::unread("processes", &error)],
+    });
     findings
+}
+
+fn process_finding(process: &ProcessRecord) -> Finding {
+    let seconds = process.age_millis.max(0) / 1_000;
+    let keys = process.report.master_keys.join(" and ");
+    let says = format!(
+        "{}, schema {}, master key {keys}, reported {seconds} s ago",
+        describe(process),
+        process.schema
+    );
+    if is_serving(process) {
+        Finding::fine("processes", says)
+    } else {
+        let mend = "it died without a word, or no longer reaches the store";
+        Finding::notice("processes", says, mend)
+    }
 }
 
 fn clock_finding(ahead: i64) -> Finding {

@@ -5,7 +5,7 @@
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
 //! token is valid) with `caller`, [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`], [`key_rotation`],
-//! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`], [`generation`] (was the store wound back); for operators [`manage`] and [`restore`];
+//! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`], [`generation`] (was the store wound back), [`processes`] (who else serves); for operators [`manage`] and [`restore`];
 //! what follows from recorded events [`journal`].
 
 mod caller;
@@ -25,6 +25,7 @@ pub(crate) mod limits;
 pub(crate) mod look;
 pub(crate) mod manage;
 pub(crate) mod plans;
+pub(crate) mod processes;
 pub(crate) mod readiness;
 pub(crate) mod refusals;
 pub(crate) mod replay;

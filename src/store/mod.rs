@@ -11,7 +11,7 @@
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` (how authorization codes affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
-//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `generation` (which life of the store this is), `gate` (whether the store may be used), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `schema`, `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `generation` (which life of the store this is), `gate` (whether the store may be used), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `process` (who serves from the store), `schema`, `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -41,6 +41,7 @@ mod log;
 mod org;
 mod piece;
 pub(crate) mod postgres;
+mod process;
 pub(crate) mod records;
 mod redeem;
 pub(crate) mod rehearsal;
@@ -71,6 +72,7 @@ pub use holders::ScopeHolders;
 pub use journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey, StoredKeys};
 pub use log::{LogAppend, LogEntry, LogEntryKind, LogHead, LogNode};
+pub use process::{PROCESS_TTL, ProcessRecord, ProcessReport, SilentUser};
 pub use records::Records;
 pub use reply::{REPLY_TTL, ReplyPlace, ReplyRecord};
 pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations, RevokedKey};

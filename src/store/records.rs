@@ -28,6 +28,7 @@ use super::key::ReadKeys;
 use super::lane_use::LaneUse;
 use super::log::{LogEntry, LogEntryKind, LogHead};
 use super::org::ReadOrgs;
+use super::process::Processes;
 use super::rehearsal::Rehearse;
 use super::reply::ReadReplies;
 use super::revocation::{IssuedToken, KilledAgentQuery, KilledTokens, Revocations};
@@ -52,6 +53,7 @@ pub trait Records:
     + ReadUsage
     + ReadKeys
     + ReadReplies
+    + Processes
     + ReadSchema
     + Verifiers
     + Upkeep
@@ -72,6 +74,7 @@ impl<T> Records for T where
         + ReadUsage
         + ReadKeys
         + ReadReplies
+        + Processes
         + ReadSchema
         + Verifiers
         + Upkeep
@@ -269,7 +272,7 @@ pub trait Upkeep: Send + Sync {
     /// Removes what only time removes, at most `most` rows of each kind: revocations past their
     /// grace, `token.issued` events more than `keep_events` seconds old and not above the place of
     /// the reader `prune`, rows of terms that no event names any more, batch ids older than a day,
-    /// spent codes past their grace, replies older than a day. A store with a clock of its own uses the smaller of its
+    /// spent codes past their grace, replies older than a day, processes that were not seen for an hour. A store with a clock of its own uses the smaller of its
     /// clock and `now`. Returns how many rows were removed, so that the caller goes on while there
     /// is more.
     async fn prune(&self, now: Timestamp, keep_events: i64, most: i64) -> Result<u64, StoreError>;

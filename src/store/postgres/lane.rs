@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, Connection};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::store::error::StoreError;
@@ -210,7 +210,7 @@ impl Lane {
         // Counted before it is open, so that two calls that connect at once see each other.
         let open = Open::one_of(&self.open);
         let mut conn = PgConnection::connect_with(&self.options).await?;
-        let row = sqlx::raw_sql(self.planning.greeting())
+        let row = sqlx::raw_sql(AssertSqlSafe(self.planning.greeting()))
             .fetch_one(&mut conn)
             .await?;
         if sqlx::Row::try_get(&row, 0)? {

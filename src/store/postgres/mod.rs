@@ -7,7 +7,7 @@
 //! `migrate` applies them, `errors` says what an error means, `rights` what the role must be
 //! allowed, `lane`, `allowance` and `shelf` keep connections, `ask` is one read on them. `agents`,
 //! `scopes`, `tokens`, `revocations`, `killed`, `events` and `keys` read, `places` keeps how far the
-//! events were read, `write` changes, `prune` removes. `issue` issues tokens with the statement
+//! events were read, `processes` who serves, `write` changes, `prune` removes. `issue` issues tokens with the statement
 //! of `count` and `count_one` (`locked` knows the agents whose tokens cannot be counted now), `redeem` those that
 //! cost a code.
 
@@ -53,6 +53,7 @@ mod open;
 mod options;
 mod orgs;
 mod places;
+mod processes;
 mod prune;
 mod query_planning;
 mod redeem;

@@ -9,6 +9,7 @@ use crate::domain::verifier::VERIFIER_TTL;
 use crate::store::credential::ENDED_CREDENTIAL_TTL;
 use crate::store::error::StoreError;
 use crate::store::lane_use::LaneUse;
+use crate::store::process::PROCESS_TTL;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::reply::REPLY_TTL;
 use crate::store::revocation::{REVOCATION_GRACE, REVOKED_KEY_TTL};
@@ -150,6 +151,13 @@ pub(super) async fn prune(
                  where made_at <= least($1, floor(extract(epoch from now()))::bigint) - $2
                  order by made_at limit $3)",
             REPLY_TTL,
+        ),
+        (
+            "delete from process where process_id in (
+                 select process_id from process
+                 where seen_at < (least($1, floor(extract(epoch from now()))::bigint) - $2) * 1000
+                 order by seen_at limit $3)",
+            PROCESS_TTL,
         ),
         (
             "delete from usage_day where (day, agent_id) in (

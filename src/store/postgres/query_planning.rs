@@ -2,6 +2,9 @@
 //!
 //! Owns the settings of a session. Must not know when a connection is opened.
 
+/// The numbers of the shared advisory lock on each connection of a program that reports.
+pub(super) const REPORTS: (i32, i32) = (0x5EA1, 1);
+
 /// How the database may plan the statements of a lane.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum QueryPlanning {
@@ -20,21 +23,20 @@ impl QueryPlanning {
     /// far sooner, because others wait for this connection. A standby may not know what was revoked
     /// a moment ago, so the database is asked whether it is a standby. No statement is worth
     /// compiling, which takes up to a second: without an index, the planner takes it for endless.
-    pub(super) fn greeting(self) -> &'static str {
-        match self {
-            Self::ByServer => {
-                "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
-                 set statement_timeout = 2500; set lock_timeout = 200; \
-                 set idle_in_transaction_session_timeout = 5000; set jit = off; \
-                 select pg_is_in_recovery()"
-            }
+    /// The lock tells the connection from those of a release that does not report its processes.
+    pub(super) fn greeting(self) -> String {
+        let rows_by_index = match self {
+            Self::ByServer => "",
             Self::ByIndex => {
-                "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
-                 set statement_timeout = 2500; set lock_timeout = 200; \
-                 set idle_in_transaction_session_timeout = 5000; set jit = off; \
-                 set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
-                 select pg_is_in_recovery()"
+                "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; "
             }
-        }
+        };
+        let (class, object) = REPORTS;
+        format!(
+            "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
+             set statement_timeout = 2500; set lock_timeout = 200; \
+             set idle_in_transaction_session_timeout = 5000; set jit = off; {rows_by_index}\
+             select pg_is_in_recovery(), pg_advisory_lock_shared({class}, {object})::text"
+        )
     }
 }

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 20] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 21] = [
     (
         1,
         "initial",
@@ -104,6 +104,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 20] = [
         20,
         "store_generation",
         include_str!("../../../migrations/postgres/0020_store_generation.sql"),
+    ),
+    (
+        21,
+        "process",
+        include_str!("../../../migrations/postgres/0021_process.sql"),
     ),
     (
         22,

@@ -4,7 +4,7 @@
 //! batched in front of it. `open` opens the file, `file` knows whether it is still there, `schema`
 //! lists the changes of the schema, `errors` says what an error means, `lane` keeps connections,
 //! `turn` makes processes take turns, `serve_lock` lets one process serve, `in_use` recognises a copy of an open file, `backup` makes copies. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
-//! `events` and `keys` read, `places` keeps how far the events were read, `write` changes, `prune`
+//! `events` and `keys` read, `places` keeps how far the events were read, `processes` who serves, `write` changes, `prune`
 //! removes. `issue` counts tokens, `redeem` counts those that cost a code, both by the
 //! statements in `count` and `record`, to which `rows` gives lists of rows.
 
@@ -48,6 +48,7 @@ mod log;
 mod open;
 mod orgs;
 mod places;
+mod processes;
 mod prune;
 mod record;
 mod redeem;

@@ -8,6 +8,7 @@ use crate::domain::verifier::VERIFIER_TTL;
 use crate::store::credential::ENDED_CREDENTIAL_TTL;
 use crate::store::error::StoreError;
 use crate::store::lane_use::LaneUse;
+use crate::store::process::PROCESS_TTL;
 use crate::store::records::{BATCH_TTL, Upkeep};
 use crate::store::reply::REPLY_TTL;
 use crate::store::revocation::{REVOCATION_GRACE, REVOKED_KEY_TTL};
@@ -146,6 +147,11 @@ pub(super) async fn prune(
             "delete from kept_reply where place in (
                  select place from kept_reply where made_at <= ?1 order by made_at limit ?2)",
             now.saturating_add(-REPLY_TTL),
+        ),
+        (
+            "delete from process where process_id in (
+                 select process_id from process where seen_at < ?1 * 1000 order by seen_at limit ?2)",
+            now.saturating_add(-PROCESS_TTL),
         ),
         (
             "delete from usage_day where (day, agent_id) in (

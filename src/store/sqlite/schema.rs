@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 20] = [
+const MIGRATIONS: [(i64, &str, &str); 21] = [
     (
         1,
         "initial",
@@ -101,6 +101,11 @@ const MIGRATIONS: [(i64, &str, &str); 20] = [
         20,
         "store_generation",
         include_str!("../../../migrations/sqlite/0020_store_generation.sql"),
+    ),
+    (
+        21,
+        "process",
+        include_str!("../../../migrations/sqlite/0021_process.sql"),
     ),
     (
         22,

@@ -21,6 +21,7 @@ mod log;
 mod names;
 mod places;
 mod postgres;
+mod processes;
 mod prune;
 mod quota;
 mod reader;
