@@ -302,6 +302,9 @@ pub mod service {
     pub mod key_rotation {
         pub use crate::service::key_rotation::RotationMode;
     }
+    pub mod reseal {
+        pub use crate::service::reseal::Resealed;
+    }
     pub mod readiness {
         pub use crate::service::readiness::Draining;
     }
@@ -310,7 +313,7 @@ pub mod store {
     pub use crate::store::{
         AgentChange, AgentRecord, AgentRows, AgentUsage, Backend, Batch, Change, CommitCondition,
         CredentialChange, CredentialQuery, CredentialRecord, EventTable, Freshness,
-        GenerationChange, IdRange, KeyChange, KeyRecord, KeyReplacement, KeyState,
+        GenerationChange, IdRange, KeyChange, KeyRecord, KeyReplacement, KeyResealing, KeyState,
         KilledAgentQuery, KilledTokens, Lease, LogAppend, LogChange, LogEntry, LogEntryKind,
         LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome, PROCESS_TTL, Pass, PassOutcome,
         ProcessRecord, ProcessReport, REPLY_TTL, REVOCATION_GRACE, Recorded, Records, ReplyPlace,

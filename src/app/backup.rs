@@ -16,7 +16,7 @@ use crate::store::sqlite::{Content, ServeLock, SqliteStore, give_to_owner_of};
 use super::beside::{demand_private, demand_same_owner};
 use super::error::{AppError, system};
 use super::files::{create_folder, folder_of};
-use super::master_key::parse_master_key;
+use super::master_key::{parse_master_key, with_previous};
 use super::open::not_opened;
 
 /// What makes backups of a Postgres store.
@@ -196,6 +196,7 @@ async fn demand_backup(config: &Config, backup: &Path, database: &Path) -> Resul
         }
         parse_master_key(&path)?
     };
+    let master_key = with_previous(config, master_key);
     let opens = keys_open(&SqliteStore::open_to_read(backup), &master_key).await?;
     if opens {
         Ok(())

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use crate::config::{Config, DatabaseUrl, certificate_faults};
 use crate::keys::seal::MasterKey;
-use crate::service::store_keys::keys_open;
+use crate::service::store_keys::{foreign, keys_open};
 
 use super::beside::{demand_no_remains, demand_private, demand_same_owner};
 use super::files::folder_of;
-use super::master_key::parse_master_key;
+use super::master_key::{parse_master_key, with_previous};
 use super::open::open_to_read;
 use super::plans::missing_plans;
 
@@ -52,19 +52,26 @@ async fn database_fault(config: &Config, database: &Path) -> Vec<(&'static str, 
 }
 
 async fn master_key_fault(config: &Config) -> Option<String> {
-    let key = match (&config.keys.master_key, &config.database.url) {
-        (Some(key), _) => key.clone(),
-        // Every command but a few demands a key of the configuration.
-        (None, DatabaseUrl::Postgres(_)) => return None,
-        (None, DatabaseUrl::Sqlite(database)) => match key_beside(config, database).await {
-            Ok(key) => key?,
-            Err(fault) => return Some(fault),
-        },
+    let key = match configured_key(config).await {
+        Ok(key) => key?,
+        Err(fault) => return Some(fault),
     };
     // A store that cannot be read is no fault of the configuration.
     let store = open_to_read(config).await.ok()??;
     let opens = keys_open(&*store, &key).await.unwrap_or(true);
-    (!opens).then(|| "the store's keys do not open under this master key".to_owned())
+    (!opens).then(|| foreign(&key).to_owned())
+}
+
+/// The master key of the configuration, or the one beside a SQLite database, with the one before it.
+/// `None` if a first start would draw it.
+pub(super) async fn configured_key(config: &Config) -> Result<Option<MasterKey>, String> {
+    let newest = match (&config.keys.master_key, &config.database.url) {
+        (Some(key), _) => Some(key.clone()),
+        // Every command but a few demands a key of the configuration.
+        (None, DatabaseUrl::Postgres(_)) => None,
+        (None, DatabaseUrl::Sqlite(database)) => key_beside(config, database).await?,
+    };
+    Ok(newest.map(|newest| with_previous(config, newest)))
 }
 
 /// The master key beside a SQLite database; `None` if a first start would draw it.

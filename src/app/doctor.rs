@@ -8,13 +8,14 @@ use rustix::process::{Resource, getrlimit};
 use crate::clock::{StoreClock, SystemClock};
 use crate::config::{Config, DatabaseUrl};
 use crate::domain::id::AgentId;
-use crate::service::doctor::{examine_agent, examine_store};
+use crate::entropy::SystemEntropy;
+use crate::service::doctor::{examine_agent, examine_seals, examine_store};
 use crate::service::finding::Finding;
 use crate::service::manage::audit::Audit;
 use crate::store::Backend;
 use crate::telemetry::error_chain;
 
-use super::check::{file_faults, plan_fault};
+use super::check::{configured_key, file_faults, plan_fault};
 use super::files::folder_of;
 use super::open::open_to_read;
 
@@ -75,6 +76,9 @@ pub(crate) async fn examine(config: &Config) -> (Vec<Finding>, Option<Examined>)
     findings.push(Finding::fine("store", url));
     let clock = Arc::new(StoreClock::new(Arc::new(SystemClock::default())));
     findings.extend(examine_store(&*store, &clock).await);
+    if let Ok(Some(master)) = configured_key(config).await {
+        findings.push(examine_seals(&*store, &master, &SystemEntropy::default()).await);
+    }
     if let Some((_, fault)) = plan_fault(config).await {
         findings.push(Finding::wrong("plans", fault, ""));
     }

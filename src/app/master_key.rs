@@ -13,9 +13,27 @@ use super::beside::{demand_private, demand_same_owner};
 use super::error::{AppError, system};
 use super::files::{folder_of, publish_file, read_bounded};
 
+/// The master key, with the one before it if that is configured.
+pub(super) async fn master_key(
+    config: &Config,
+    records: &dyn Records,
+    entropy: &dyn Entropy,
+) -> Result<MasterKey, AppError> {
+    let newest = newest_key(config, records, entropy).await?;
+    Ok(with_previous(config, newest))
+}
+
+/// This key, with the one before it if that is configured.
+pub(super) fn with_previous(config: &Config, newest: MasterKey) -> MasterKey {
+    match &config.keys.master_key_previous {
+        Some(previous) => newest.and_previous(previous),
+        None => newest,
+    }
+}
+
 /// The configured master key. With SQLite and no configured key, the key file beside the database,
 /// which is created if it is missing.
-pub(super) async fn master_key(
+async fn newest_key(
     config: &Config,
     records: &dyn Records,
     entropy: &dyn Entropy,

@@ -25,7 +25,7 @@ pub(super) fn presence(
         host: host(),
         pid: i64::from(std::process::id()),
         release: env!("CARGO_PKG_VERSION").to_owned(),
-        master_keys: vec![master_key.fingerprint()],
+        master_keys: master_key.fingerprints(),
     };
     let (records, clock) = (Arc::clone(records), Arc::clone(clock));
     Ok(ServingReport::new(records, clock, report))

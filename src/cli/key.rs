@@ -1,12 +1,15 @@
 //! `sealwright key`: signing keys.
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use crate::api::keys::KeyJson;
+use crate::app::Opened;
 use crate::config::Config;
 use crate::domain::rejection::Rejection;
 use crate::service::key_rotation::RotationMode;
 use crate::service::manage::view::KeyView;
+use crate::service::reseal::Resealed;
 
 use super::failure::{CommandFailure, tell};
 use super::input::Why;
@@ -19,6 +22,14 @@ pub(super) enum KeyCommand {
     List,
     /// Announce a new key, which signs once it was published long enough
     Rotate(KeyRotateArgs),
+    /// Seal all keys under another master key, once every process has both (`keys.master_key_previous`)
+    Reseal(KeyResealArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyResealArgs {
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +70,7 @@ pub(super) async fn run(
             let keys: Vec<KeyJson> = keys.into_iter().map(KeyJson::from).collect();
             out.print(&keys, || Sheet::list(&HEAD, keys.iter().map(row).collect()))
         }
+        KeyCommand::Reseal(args) => reseal(&opened, args, config, out).await,
         KeyCommand::Rotate(rotate) => {
             let act = opened.operator().because(rotate.why.reason);
             let rotation = RotationMode::of(rotate.now, rotate.revoke)
@@ -71,6 +83,40 @@ pub(super) async fn run(
             out.print(&key, || Sheet::list(&HEAD, vec![row(&key)]))
         }
     }
+}
+
+async fn reseal(
+    opened: &Opened,
+    args: KeyResealArgs,
+    config: &Config,
+    out: Printer,
+) -> Result<(), CommandFailure> {
+    let act = opened.operator().because(args.why.reason);
+    let (keys, foreign) = match opened.keys.reseal(&act).await? {
+        Resealed::Done { keys, foreign } => (keys, foreign),
+        Resealed::InTheWay(who) => {
+            return Err(CommandFailure::Failed(format!(
+                "nothing was changed: not every process that serves from this store has the new master key. Restart \
+                 each with keys.master_key and keys.master_key_previous; one that was killed counts for another \
+                 minute: {}",
+                who.join("; ")
+            )));
+        }
+    };
+    if foreign > 0 {
+        tell(&format!(
+            "{foreign} rows are no keys of this store and stay as they are: `sealwright key list` tells why"
+        ));
+    }
+    if config.keys.master_key_previous.is_some() {
+        tell(
+            "everything is sealed under keys.master_key: take keys.master_key_previous away and restart every \
+             process. Backups made before open only with the master key of their day",
+        );
+    }
+    out.print(&json!({ "keys": keys }), || {
+        Sheet::of(vec![("keys sealed anew", keys.to_string())])
+    })
 }
 
 fn row(key: &KeyJson) -> Vec<String> {

@@ -118,6 +118,9 @@ pub struct TokenConfig {
 pub struct KeysConfig {
     /// The key that seals private keys. `None` with SQLite means the key file in the data folder.
     pub master_key: Option<MasterKey>,
+    /// The master key before it, under which a part of the store may still be sealed. It opens, and
+    /// seals nothing.
+    pub master_key_previous: Option<MasterKey>,
     /// The size of new keys.
     pub rsa_bits: RsaBits,
     /// How many seconds a new key is published before it signs. At least six minutes: every replica

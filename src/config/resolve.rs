@@ -140,6 +140,14 @@ impl Config {
                 "a key signs for longer than keys.announce_seconds, in which the next one is announced",
             ));
         }
+        if let (Some(newest), Some(previous)) = (&keys.master_key, &keys.master_key_previous)
+            && newest.fingerprints() == previous.fingerprints()
+        {
+            found.push((
+                "keys.master_key_previous",
+                "it is keys.master_key: name the key before it, or none",
+            ));
+        }
         let postgres = matches!(self.database.url, DatabaseUrl::Postgres(_));
         if postgres && self.keys.master_key.is_none() && need == MasterKeyNeed::WithPostgres {
             found.push((
@@ -183,6 +191,7 @@ impl Config {
             },
             keys: KeysConfig {
                 master_key: None,
+                master_key_previous: None,
                 rsa_bits: RsaBits::B2048,
                 announce_seconds: 0,
                 rotate_days: None,
@@ -550,6 +559,21 @@ mod tests {
                 .resolve()
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn the_master_key_before_is_another_one() {
+        let twice = given()
+            .env("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY)
+            .env("SEALWRIGHT_KEYS__MASTER_KEY_PREVIOUS", MASTER_KEY);
+        let faults = twice.faults();
+        assert!(faults[0].contains("it is keys.master_key"), "{faults:?}");
+        assert!(!faults[0].contains(&MASTER_KEY[..8]), "{faults:?}");
+        let other = "//////////////////////////////////////////8=";
+        let both = given()
+            .env("SEALWRIGHT_KEYS__MASTER_KEY", MASTER_KEY)
+            .env("SEALWRIGHT_KEYS__MASTER_KEY_PREVIOUS", other);
+        assert!(both.resolve().unwrap().keys.master_key_previous.is_some());
     }
 
     #[test]

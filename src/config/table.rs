@@ -90,6 +90,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("token.default_audience", |c, w| set(&mut c.token.default_audience, optional(w, default_audience)), |c| json!(c.token.default_audience.as_ref().map(Audience::as_str))),
     key("token.typ", |c, w| set(&mut c.token.typ, choice(w, TYPS, "at+jwt or JWT")), |c| word(c.token.typ, TYPS)),
     secret("keys.master_key", |c, w| set(&mut c.keys.master_key, optional(w, MasterKey::parse)), |c| json!(c.keys.master_key.as_ref().map(|_| "(set)"))),
+    secret("keys.master_key_previous", |c, w| set(&mut c.keys.master_key_previous, optional(w, MasterKey::parse)), |c| json!(c.keys.master_key_previous.as_ref().map(|_| "(set)"))),
     key("keys.rsa_bits", |c, w| set(&mut c.keys.rsa_bits, choice(w, BITS, "2048, 3072 or 4096 bits")), |c| bits(c.keys.rsa_bits)),
     key("keys.announce_seconds", |c, w| set(&mut c.keys.announce_seconds, number(w, 360..=2_592_000, "360 to 2592000 seconds, so that every replica and cache has a key before it signs")), |c| json!(c.keys.announce_seconds)),
     key("keys.rotate_days", |c, w| set(&mut c.keys.rotate_days, automatic(w, 0..=3_650, "auto, or 0 (by hand) to 3650 days")), |c| c.keys.rotate_days.map_or_else(|| json!("auto"), |n| json!(n))),

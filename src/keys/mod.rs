@@ -28,6 +28,7 @@ mod fault;
 pub(crate) mod log;
 mod prefixed;
 pub(crate) mod reply;
+pub(crate) mod reseal;
 pub(crate) mod rotation;
 pub(crate) mod row_seal;
 pub(crate) mod seal;

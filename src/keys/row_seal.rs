@@ -58,9 +58,17 @@ pub(super) fn is_believed(master: &MasterKey, record: &KeyRecord) -> bool {
     let Some(seal) = &record.seal else {
         return !record.private_key.demands_a_seal();
     };
-    let key = master.derive(PURPOSE);
-    let fits = |state: &KeyState| hmac::verify(&key, &covered(record, *state), seal).is_ok();
-    reached_by(record.state).iter().any(fits)
+    let fits = |key: &hmac::Key| {
+        let fits = |state: &KeyState| hmac::verify(key, &covered(record, *state), seal).is_ok();
+        reached_by(record.state).iter().any(fits)
+    };
+    master.derive_all(PURPOSE).any(|key| fits(&key))
+}
+
+/// Whether the seal of this row was made under the newest master key.
+pub(super) fn is_under_newest(master: &MasterKey, record: &KeyRecord) -> bool {
+    let made = record.seal.as_ref();
+    made.is_some_and(|made| *made == seal(master, record))
 }
 
 /// A state, and the states before it.

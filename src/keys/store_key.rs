@@ -42,6 +42,7 @@ pub(crate) fn open(
     master.unseal(&stored.sealed, &aad(purpose, &stored.key_id))
 }
 
-fn aad(purpose: &str, key_id: &str) -> Vec<u8> {
+/// What the seal of a store key covers besides the key.
+pub(super) fn aad(purpose: &str, key_id: &str) -> Vec<u8> {
     format!("{purpose}:{key_id}").into_bytes()
 }

@@ -9,6 +9,8 @@ use crate::domain::id::AgentId;
 use crate::domain::quota::Plans;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
+use crate::entropy::Entropy;
+use crate::keys::seal::MasterKey;
 use crate::store::{AgentRecord, Freshness, KeyState, ProcessRecord, Records, Store};
 use crate::telemetry::error_chain;
 
@@ -16,6 +18,7 @@ use super::clock::{MAX_SKEW_MILLIS, measure_clock};
 use super::finding::Finding;
 use super::journal::lag::measure_lag;
 use super::processes::{describe, is_serving};
+use super::reseal::count_seals;
 
 /// How many seconds the ledger may lag before something is wrong. Ten are usual.
 const MAX_LAG: i64 = 60;
@@ -77,6 +80,33 @@ pub(crate) async fn examine_store(records: &dyn Records, clock: &StoreClock) -> 
         Err(error) => vec![Finding::unread("processes", &error)],
     });
     findings
+}
+
+/// Looks at what is sealed under this master key, and under the one before it.
+pub(crate) async fn examine_seals(
+    records: &dyn Records,
+    master: &MasterKey,
+    entropy: &dyn Entropy,
+) -> Finding {
+    let counts = match count_seals(records, master, entropy).await {
+        Ok(counts) => counts,
+        Err(error) => return Finding::wrong("master key", error_chain(&error), ""),
+    };
+    let all = counts.newest.saturating_add(counts.previous);
+    let says = format!(
+        "{} seals {} of {all} keys",
+        master.fingerprints().join(", before it "),
+        counts.newest
+    );
+    if counts.previous > 0 {
+        let mend = "`sealwright key reseal`, once every process has both master keys";
+        Finding::notice("master key", says, mend)
+    } else if master.has_previous() {
+        let mend = "take keys.master_key_previous away, and restart every process";
+        Finding::notice("master key", says, mend)
+    } else {
+        Finding::fine("master key", says)
+    }
 }
 
 fn process_finding(process: &ProcessRecord) -> Finding {

@@ -4,7 +4,7 @@
 //!
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
-//! token is valid) with `caller`, [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`], [`key_rotation`],
+//! token is valid) with `caller`, [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`], [`key_rotation`], [`reseal`] (another master key),
 //! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`], [`generation`] (was the store wound back), [`processes`] (who else serves); for operators [`manage`] and [`restore`];
 //! what follows from recorded events [`journal`].
 
@@ -29,6 +29,7 @@ pub(crate) mod processes;
 pub(crate) mod readiness;
 pub(crate) mod refusals;
 pub(crate) mod replay;
+pub(crate) mod reseal;
 pub(crate) mod restore;
 pub(crate) mod revocations;
 pub(crate) mod revoke;

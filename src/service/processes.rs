@@ -16,7 +16,7 @@ use super::error::Error;
 pub(crate) const REPORT_PERIOD: u64 = 20;
 
 /// For how many milliseconds after its last report a process counts as one that serves.
-const SERVING_MILLIS: i64 = 60_000;
+pub(super) const SERVING_MILLIS: i64 = 60_000;
 
 /// How many milliseconds are waited for the next report of a server: a period, and some time for the
 /// report itself.

@@ -51,10 +51,7 @@ pub(crate) async fn ensure_store_keys(
             stored = records.store_keys().await?;
         }
     }
-    let foreign = || {
-        let why = "the store's keys do not open under this master key".to_owned();
-        Error::Fault(Arc::new(Cause(why)))
-    };
+    let foreign = || Error::Fault(Arc::new(Cause(foreign(master).to_owned())));
     let of = |purpose| stored.iter().filter(move |key| key.purpose == purpose);
     let tags = of(tag::PURPOSE)
         .map(|key| TagKey::open(key, master).ok_or_else(foreign))
@@ -74,6 +71,17 @@ pub(crate) async fn ensure_store_keys(
         cursor,
         reply,
     })
+}
+
+/// Why the store's keys do not open under this master key, and what may be done.
+pub(crate) fn foreign(master: &MasterKey) -> &'static str {
+    if master.has_previous() {
+        "the store's keys open neither under keys.master_key nor under keys.master_key_previous: they need the \
+         master key of their day"
+    } else {
+        "the store's keys do not open under this master key. If keys.master_key was replaced, set \
+         keys.master_key_previous to the one before it, until `sealwright key reseal` has run"
+    }
 }
 
 /// Whether the keys that the store holds open under this master key. A store without keys does.

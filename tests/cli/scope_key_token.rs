@@ -1,6 +1,6 @@
 //! Tests of `sealwright scope`, `plan`, `key` and `token`, on a store without a server.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Home, text};
 
@@ -138,6 +138,53 @@ fn a_key_is_revoked_with_a_word_about_who_learns_it_later() {
     };
     assert_eq!(only["state"], "signing");
     assert_ne!(only["kid"], first["kid"]);
+}
+
+/// A master key: any 32 bytes.
+const NEW_MASTER_KEY: &str = "bmV3IHNlYWx3cmlnaHQgdGVzdCBtYXN0ZXIga2V5ISE=";
+
+#[test]
+fn the_master_key_beside_a_database_is_replaced_in_three_steps() {
+    let home = Home::new();
+    let key = home.json(&["key", "rotate"]);
+    let file = home.path("sealwright-data/master.key");
+    let before = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(home.json(&["key", "reseal"]), json!({ "keys": 0 }));
+    std::fs::write(&file, NEW_MASTER_KEY).unwrap();
+    for command in [&["key", "list"][..], &["key", "reseal"]] {
+        home.run(command).refused(1, "keys.master_key_previous");
+    }
+    home.run(&["config", "check"])
+        .refused(2, "keys.master_key_previous");
+    let previous = "SEALWRIGHT_KEYS__MASTER_KEY_PREVIOUS";
+    let home = home.with(previous, before.trim());
+    assert_eq!(home.json(&["key", "list"]), json!([key]));
+    let finding = |home: &Home| {
+        let told = home.run(&["doctor", "--json"]).stdout;
+        let told: Value = serde_json::from_str(&told).unwrap();
+        let all = told["findings"].as_array().unwrap().clone();
+        let found = all.into_iter().find(|one| one["about"] == "master key");
+        found.unwrap()["mend"].as_str().unwrap().to_owned()
+    };
+    assert!(finding(&home).contains("key reseal"), "{}", finding(&home));
+    let resealed = home.run(&["key", "reseal", "--reason", "it was seen", "--json"]);
+    assert_eq!(resealed.code, 0, "{resealed:?}");
+    assert!(
+        resealed
+            .stderr
+            .contains("take keys.master_key_previous away")
+    );
+    let keys = serde_json::from_str::<Value>(&resealed.stdout).unwrap()["keys"].clone();
+    assert!(keys.as_i64().unwrap() >= 5, "{keys}");
+    assert!(finding(&home).contains("take"), "{}", finding(&home));
+    let home = home.with(previous, "");
+    assert_eq!(home.json(&["key", "list"]), json!([key]));
+    assert_eq!(finding(&home), "");
+    let events = home.json(&["audit", "list", "--kind", "key.resealed"]);
+    assert_eq!(events[0]["event"]["detail"], json!({ "keys": keys }));
+    assert_eq!(events[0]["event"]["reason"], "it was seen");
+    std::fs::write(&file, &before).unwrap();
+    home.run(&["key", "list"]).refused(1, "master key");
 }
 
 #[test]

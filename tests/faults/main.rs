@@ -47,6 +47,7 @@ mod news;
 mod outage;
 mod polls;
 mod replicas;
+mod reseal;
 mod restores;
 mod rewound;
 mod rolling;

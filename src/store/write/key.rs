@@ -4,7 +4,7 @@
 use crate::domain::event::Event;
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
-use crate::store::key::{KeyRecord, StoreKey};
+use crate::store::key::{KeyRecord, Sealed, StoreKey};
 
 /// What can be changed about the keys that a store holds. Each variant lists the outcomes that it
 /// can have besides `Applied`.
@@ -40,6 +40,34 @@ pub enum KeyChange {
     Remove(Kid),
     /// A key of the store itself. `Conflict` if a key with this purpose exists.
     InsertStoreKey(StoreKey),
+    /// Keys are sealed under another master key, all of them or none. `Conflict` if the signing keys
+    /// have another version, if a key of the store is not as it was, or if a process serves that
+    /// lacks the master key.
+    Reseal(Box<KeyResealing>),
+}
+
+/// Keys that are sealed under another master key.
+#[derive(Debug, Clone)]
+pub struct KeyResealing {
+    /// The version of the signing keys for which this was decided.
+    pub keys_version: i64,
+    /// The signing keys with their new private parts and seals.
+    pub signing: Vec<KeyRecord>,
+    /// The keys of the store, each as it is and as it will be sealed.
+    pub own: Vec<(StoreKey, Sealed)>,
+    /// The fingerprint of the master key.
+    pub master_key: String,
+    /// A process that reported within so many milliseconds serves.
+    pub serving_millis: i64,
+}
+
+impl KeyResealing {
+    fn event(&self) -> Event {
+        let keys = self.signing.len().saturating_add(self.own.len());
+        Event::KeyResealed {
+            keys: i64::try_from(keys).unwrap_or(i64::MAX),
+        }
+    }
 }
 
 /// The key that stops signing.
@@ -100,6 +128,7 @@ impl KeyChange {
                 purpose: key.purpose.clone(),
                 key_id: Some(key.key_id.clone()),
             },
+            Self::Reseal(resealing) => resealing.event(),
         };
         vec![one]
     }

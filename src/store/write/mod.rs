@@ -30,7 +30,7 @@ pub use condition::CommitCondition;
 pub(in crate::store) use condition::{RowLock, failed, row_locks};
 pub use credential::CredentialChange;
 pub use generation::GenerationChange;
-pub use key::{KeyChange, KeyReplacement, Retires};
+pub use key::{KeyChange, KeyReplacement, KeyResealing, Retires};
 pub use log::LogChange;
 pub use outcome::Outcome;
 pub(in crate::store) use outcome::{Kill, transition};

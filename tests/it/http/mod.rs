@@ -62,6 +62,7 @@ mod reach;
 mod recorded;
 mod refusals;
 mod replicas;
+mod reseal;
 mod restored;
 mod revocations;
 mod revoke;

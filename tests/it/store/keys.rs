@@ -1,10 +1,10 @@
 //! Signing keys, and the store's own keys.
 
-use sealwright::testing::domain::id::{BatchId, Kid};
+use sealwright::testing::domain::id::{BatchId, Kid, ProcessId};
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::store::{
-    Batch, Change, KeyChange, KeyRecord, KeyReplacement, KeyState, Outcome, Retires, Sealed,
-    StoreKey,
+    Batch, Change, KeyChange, KeyRecord, KeyReplacement, KeyResealing, KeyState, Outcome,
+    ProcessReport, Retires, Sealed, StoreKey,
 };
 
 use super::kit::{
@@ -25,6 +25,7 @@ on_both! {
     nothing_is_counted_for_other_keys_than_the_stores,
     a_change_that_was_decided_for_other_keys_changes_nothing,
     a_key_that_signs_at_once_takes_the_place_of_others,
+    keys_are_sealed_anew_all_of_them_or_none,
 }
 
 fn key(kid: &str, state: KeyState, announced_at: i64) -> KeyRecord {
@@ -403,4 +404,76 @@ async fn a_key_that_signs_at_once_takes_the_place_of_others(db: &Database) {
     let change = replacement(&new, keys.version, &["gone", "signs", "next"]);
     assert_eq!(commit(&*store, change).await, Outcome::Applied);
     assert_eq!(store.keys().await.unwrap().keys, [new]);
+}
+
+/// A process that reported at `NOW` and holds these master keys.
+fn process(master_keys: &[&str]) -> ProcessReport {
+    ProcessReport {
+        process_id: ProcessId(uuid(NOW)),
+        host: "host".to_owned(),
+        pid: 1,
+        release: "1.2.3".to_owned(),
+        master_keys: master_keys.iter().map(ToString::to_string).collect(),
+    }
+}
+
+async fn keys_are_sealed_anew_all_of_them_or_none(db: &Database) {
+    let store = db.open().await;
+    db.set_clock(NOW);
+    let signing = key("one", KeyState::Signing, NOW.0);
+    commit(&*store, insertion(&signing)).await;
+    let own = StoreKey {
+        purpose: "tag".to_owned(),
+        key_id: "x".to_owned(),
+        sealed: Sealed(vec![1]),
+    };
+    commit(&*store, Change::Key(KeyChange::InsertStoreKey(own.clone()))).await;
+    let version = store.keys_version().await.unwrap();
+    let sealed = KeyRecord {
+        private_key: Sealed(vec![9]),
+        seal: Some(b"anew".to_vec()),
+        ..signing.clone()
+    };
+    let resealing = KeyResealing {
+        keys_version: version,
+        signing: vec![sealed.clone()],
+        own: vec![(own.clone(), Sealed(vec![2]))],
+        master_key: "new".to_owned(),
+        serving_millis: 60_000,
+    };
+    let send = async |resealing: &KeyResealing| {
+        let change = KeyChange::Reseal(Box::new(resealing.clone()));
+        commit(&*store, Change::Key(change)).await
+    };
+    let older = KeyResealing {
+        keys_version: version - 1,
+        ..resealing.clone()
+    };
+    assert_eq!(send(&older).await, Outcome::Conflict);
+    let mut changed = resealing.clone();
+    changed.own[0].0.sealed = Sealed(vec![3]);
+    assert_eq!(send(&changed).await, Outcome::Conflict);
+    // The name of a key is no part of another one's name.
+    let processes = [process(&["newer", "old"]), process(&["new", "old"])];
+    for process in &processes {
+        store.report_process(process, NOW.into()).await.unwrap();
+    }
+    assert_eq!(send(&resealing).await, Outcome::Conflict);
+    assert_eq!(store.keys().await.unwrap().keys, [signing]);
+    assert_eq!(
+        store.store_keys().await.unwrap(),
+        std::slice::from_ref(&own)
+    );
+    store.end_process(processes[0].process_id).await.unwrap();
+    assert_eq!(send(&resealing).await, Outcome::Applied);
+    let keys = store.keys().await.unwrap();
+    assert_eq!(keys.keys, [sealed]);
+    assert!(keys.version > version);
+    let own = StoreKey {
+        sealed: Sealed(vec![2]),
+        ..own
+    };
+    assert_eq!(store.store_keys().await.unwrap(), [own]);
+    let events = "select kind || ' ' || detail from audit_event where kind = 'key.resealed'";
+    assert_eq!(db.texts(events).await.len(), 1);
 }

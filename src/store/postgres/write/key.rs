@@ -8,9 +8,11 @@ use crate::domain::time::Timestamp;
 use crate::store::key::{KeyRecord, KeyState, StoreKey};
 use crate::store::write::{KeyChange, KeyReplacement, Outcome, Retires};
 
+use super::reseal::reseal;
+
 /// Applies one change. A change of a signing key raises their version. `killed` is the version of the
-/// revocation list if this change raises it. It takes the version's row
-/// first, so that such changes follow one another.
+/// revocation list if this change raises it. The change takes the version's row first, so that such
+/// changes follow one another.
 pub(super) async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,
@@ -26,7 +28,12 @@ pub(super) async fn apply(
         KeyChange::Replace(replacement) if replacement.keys_version == version => {
             replace_key(conn, at, replacement, killed).await?
         }
-        KeyChange::Announce { .. } | KeyChange::Replace(_) => Outcome::Conflict,
+        KeyChange::Reseal(resealing) if resealing.keys_version == version => {
+            reseal(conn, resealing).await?
+        }
+        KeyChange::Announce { .. } | KeyChange::Replace(_) | KeyChange::Reseal(_) => {
+            Outcome::Conflict
+        }
         KeyChange::Activate {
             kid,
             seal,

@@ -37,6 +37,7 @@ mod key;
 mod log;
 mod new_credential;
 mod reply;
+mod reseal;
 mod scope;
 mod status;
 mod token;

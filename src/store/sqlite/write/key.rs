@@ -10,6 +10,8 @@ use crate::store::row::json;
 use crate::store::sqlite::keys::keys_version;
 use crate::store::write::{KeyChange, KeyReplacement, Outcome, Retires};
 
+use super::reseal::reseal;
+
 /// Applies one change. A change of a signing key raises their version. `killed` is the version of the
 /// revocation list if this change raises it.
 pub(super) async fn apply(
@@ -28,7 +30,12 @@ pub(super) async fn apply(
         KeyChange::Replace(replacement) if replacement.keys_version == version => {
             replace_key(conn, second, replacement, killed).await?
         }
-        KeyChange::Announce { .. } | KeyChange::Replace(_) => Outcome::Conflict,
+        KeyChange::Reseal(resealing) if resealing.keys_version == version => {
+            reseal(conn, at, resealing).await?
+        }
+        KeyChange::Announce { .. } | KeyChange::Replace(_) | KeyChange::Reseal(_) => {
+            Outcome::Conflict
+        }
         KeyChange::Activate {
             kid,
             seal,
