@@ -24,6 +24,7 @@ def mounted_files(pod, container, kept, configurations):
     values = {
         "database-url": "postgres://sealwright:password@db.example/sealwright?sslmode=verify-full",
         "master-key": subprocess.run(["openssl", "rand", "-base64", "32"], capture_output=True, text=True).stdout,
+        "master-key-previous": subprocess.run(["openssl", "rand", "-base64", "32"], capture_output=True, text=True).stdout,
     }
     volumes, places = {volume["name"]: volume for volume in pod["volumes"]}, {}
     for mount in container["volumeMounts"]:

@@ -46,4 +46,8 @@ capabilities:
   value: /run/secrets/sealwright/database-url
 - name: SEALWRIGHT_KEYS__MASTER_KEY_FILE
   value: /run/secrets/sealwright/master-key
+{{- if .Values.previousMasterKey }}
+- name: SEALWRIGHT_KEYS__MASTER_KEY_PREVIOUS_FILE
+  value: /run/secrets/sealwright/master-key-previous
+{{- end }}
 {{- end -}}
