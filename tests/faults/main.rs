@@ -49,6 +49,7 @@ mod polls;
 mod replicas;
 mod reseal;
 mod restores;
+mod revoked_keys;
 mod rewound;
 mod rolling;
 mod signals;
