@@ -305,6 +305,9 @@ pub mod service {
     pub mod reseal {
         pub use crate::service::reseal::Resealed;
     }
+    pub mod upgrade {
+        pub use crate::service::upgrade::{Finished, finish_upgrade};
+    }
     pub mod readiness {
         pub use crate::service::readiness::Draining;
     }

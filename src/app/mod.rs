@@ -60,6 +60,7 @@ pub(crate) use beside::NewStore;
 pub(crate) use check::{file_faults, plan_fault};
 pub(crate) use doctor::examine;
 pub(crate) use error::AppError;
+pub(crate) use open::finish;
 pub(crate) use open::open_or_create;
 pub use open::{Opened, Wrapping, migrate, open, open_with};
 pub(crate) use openapi::openapi_document;

@@ -17,8 +17,9 @@ use crate::service::codes::Codes;
 use crate::service::generation::GenerationWatch;
 use crate::service::keys::KeyService;
 use crate::service::manage::idempotency::Idempotency;
-use crate::service::processes::Presence;
+use crate::service::processes::ServingReport;
 use crate::service::store_keys::ensure_store_keys;
+use crate::service::upgrade::{Finished, finish_upgrade};
 use crate::store::batch::Batched;
 use crate::store::cache::Cached;
 use crate::store::gate::StoreGate;
@@ -45,7 +46,7 @@ pub struct Opened {
     /// An empty keyring with the store's master key. [`KeyService::refresh`] fills it.
     pub keyring: Arc<Keyring>,
     /// The report of this process. A command makes none.
-    pub presence: Arc<Presence>,
+    pub presence: Arc<ServingReport>,
     /// Watches whether the store was wound back.
     pub watch: Arc<GenerationWatch>,
     /// Makes and checks secrets.
@@ -97,24 +98,16 @@ pub(crate) async fn open_or_create(config: &Config) -> Result<Opened, AppError> 
     .await
 }
 
-/// Like [`open`], but the caller chooses the wrapping, the clock of the process and the entropy.
-pub async fn open_with(
+/// The backend of the configured database, and the path of its file if the file is new.
+async fn open_backend(
     config: &Config,
     wrapping: Wrapping,
-    process: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-) -> Result<Opened, AppError> {
-    if wrapping == Wrapping::Serving {
-        // The store's series begin when it opens.
-        Metrics::install().map_err(|error| AppError::Other(error.to_string()))?;
-    }
-    let mut new_store = None;
-    let backend: Arc<dyn Backend> = match &config.database.url {
+) -> Result<(Arc<dyn Backend>, Option<PathBuf>), AppError> {
+    match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             let (store, made) = open_file(config, path).await?;
-            new_store = made;
             warn_of_open_files(path);
-            Arc::new(store)
+            Ok((Arc::new(store), made))
         }
         DatabaseUrl::Postgres(url) => {
             // One connection is enough: a command does one thing after the other. The servers
@@ -132,9 +125,23 @@ pub async fn open_with(
                 // every second and logs its error.
                 let _ = store.rest().await;
             }
-            Arc::new(store)
+            Ok((Arc::new(store), None))
         }
-    };
+    }
+}
+
+/// Like [`open`], but the caller chooses the wrapping, the clock of the process and the entropy.
+pub async fn open_with(
+    config: &Config,
+    wrapping: Wrapping,
+    process: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Opened, AppError> {
+    if wrapping == Wrapping::Serving {
+        // The store's series begin when it opens.
+        Metrics::install().map_err(|error| AppError::Other(error.to_string()))?;
+    }
+    let (backend, new_store) = open_backend(config, wrapping).await?;
     let records = Arc::clone(&backend) as Arc<dyn Records>;
     let (direct, gate) = (Arc::clone(&backend), Arc::new(StoreGate::default()));
     let store: Arc<dyn Store> = match wrapping {
@@ -252,6 +259,21 @@ pub async fn migrate(config: &Config) -> Result<Option<PathBuf>, AppError> {
             Ok(None)
         }
     }
+}
+
+/// Switches on what servers of earlier releases do not enforce, unless one runs. The store has this
+/// program's schema.
+pub(crate) async fn finish(config: &Config) -> Result<Finished, AppError> {
+    let records: Arc<dyn Records> = match &config.database.url {
+        DatabaseUrl::Sqlite(path) => Arc::new(open_file(config, path).await?.0),
+        DatabaseUrl::Postgres(url) => {
+            let opened = PostgresStore::open(url, 1).await;
+            Arc::new(opened.map_err(not_opened(config))?)
+        }
+    };
+    let clock = StoreClock::new(Arc::new(SystemClock::default()));
+    measure_clock(&*records, &clock).await?;
+    Ok(finish_upgrade(&*records, &clock).await?)
 }
 
 /// The error of a store that cannot be opened.

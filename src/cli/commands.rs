@@ -16,7 +16,7 @@ use super::plan::PlanCommand;
 use super::restore::RestoreArgs;
 use super::revocation::RevocationCommand;
 use super::scope::ScopeCommand;
-use super::serve::ServeArgs;
+use super::serve::{MigrateArgs, ServeArgs};
 use super::token::TokenCommand;
 
 /// A token server for machines: OAuth 2.0 client credentials in, short-lived signed tokens out.
@@ -66,8 +66,8 @@ pub(super) enum Command {
     /// The tamper-evident log of events
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Bring the store's schema up to date
-    Migrate,
+    /// Bring the store's schema up to date, beside running servers
+    Migrate(MigrateArgs),
     /// Copy a SQLite store into a file, beside a running server
     Backup(BackupArgs),
     /// Put a backup in place, or acknowledge that one was restored

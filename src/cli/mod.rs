@@ -93,7 +93,7 @@ fn execute(
     // The configuration holds the master key, so dumps are off before it is read.
     core_dumps::forbid();
     let need = match command {
-        Command::Migrate
+        Command::Migrate(_)
         | Command::Backup(_)
         | Command::Healthcheck
         | Command::Openapi
@@ -159,7 +159,7 @@ fn execute(
                 &Supervisor::at(socket.as_deref()),
             )
         }
-        Command::Migrate => serve::migrate(&config),
+        Command::Migrate(args) => serve::migrate(&args, &config),
         Command::Agent(command) => block_on(agent::run(command, &config, out)),
         Command::Credential(command) => block_on(credential::run(command, &config, out)),
         Command::Plan(command) => block_on(plan::run(command, &config, out)),

@@ -5,6 +5,8 @@ use clap::Args;
 use crate::app::{self, NewStore, Reloading, Supervisor};
 use crate::config::Config;
 
+use crate::service::upgrade::Finished;
+
 use super::failure::{CommandFailure, tell};
 use super::runtime::{block_on, tell_new_path};
 
@@ -30,11 +32,31 @@ pub(super) fn run(
     block_on(async { Ok(app::serve(config, new_store, reloading, supervisor).await?) })
 }
 
+#[derive(Args)]
+pub(super) struct MigrateArgs {
+    /// Also switch on what servers of earlier releases do not enforce; refused while one runs
+    #[arg(long)]
+    finish: bool,
+}
+
 /// Brings the store's schema up to date.
-pub(super) fn migrate(config: &Config) -> Result<(), CommandFailure> {
+pub(super) fn migrate(args: &MigrateArgs, config: &Config) -> Result<(), CommandFailure> {
     block_on(async {
         tell_new_path(app::migrate(config).await?.as_deref());
         tell("the schema is up to date");
-        Ok(())
+        if !args.finish {
+            return Ok(());
+        }
+        match app::finish(config).await? {
+            Finished::Done => {
+                tell("the upgrade is finished: what earlier releases do not enforce is on");
+                Ok(())
+            }
+            Finished::InTheWay(who) => Err(CommandFailure::Failed(format!(
+                "the upgrade is not finished, because a server of an earlier release uses the store. Stop each of \
+                 these and run the command again; one that was killed counts for another minute: {}",
+                who.join("; ")
+            ))),
+        }
     })
 }

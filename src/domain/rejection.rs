@@ -105,11 +105,13 @@ pub enum RejectionCode {
     KeyAnnounced,
     /// No verifier of this name has reported in the last 24 hours.
     VerifierNotFound,
+    /// Servers of an older release may run, which would not do what is asked for.
+    UpgradeUnfinished,
 }
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ValidationError,
         Self::IdempotencyKeyReused,
         Self::IdempotencyInProgress,
@@ -131,6 +133,7 @@ impl RejectionCode {
         Self::ScopeBuiltIn,
         Self::KeyAnnounced,
         Self::VerifierNotFound,
+        Self::UpgradeUnfinished,
     ];
 
     /// The table of codes: the word, the class, and the message if there is no more precise one.
@@ -158,6 +161,7 @@ impl RejectionCode {
             Self::ScopeBuiltIn => ("SCOPE_BUILT_IN", Class::Conflict, "the scope is built in: it opens a part of this server"),
             Self::KeyAnnounced => ("KEY_ANNOUNCED", Class::Conflict, "a signing key is announced already"),
             Self::VerifierNotFound => ("VERIFIER_NOT_FOUND", Class::NotFound, "no such verifier has reported in the last 24 hours"),
+            Self::UpgradeUnfinished => ("UPGRADE_UNFINISHED", Class::Conflict, "this store was upgraded, and a server of an earlier release would go on with a revoked key: stop such servers, and run `sealwright migrate --finish`"),
         }
     }
 

@@ -51,6 +51,15 @@ pub(crate) async fn examine_store(records: &dyn Records, clock: &StoreClock) -> 
         Ok(found) => Finding::fine("restore", format!("generation {}", found.number)),
         Err(error) => Finding::unread("restore", &error),
     });
+    findings.push(match records.may_revoke().await {
+        Ok(true) => Finding::fine("upgrade", "finished"),
+        Ok(false) => Finding::notice(
+            "upgrade",
+            "not finished: signing keys cannot be revoked",
+            "run `sealwright migrate --finish` once no server of an earlier release runs",
+        ),
+        Err(error) => Finding::unread("upgrade", &error),
+    });
     findings.push(match measure_clock(records, clock).await {
         Ok(()) => clock_finding(clock.ahead_millis()),
         Err(error) => Finding::wrong("clock", error_chain(&error), ""),

@@ -128,6 +128,9 @@ impl KeyService {
         rotation: RotationMode,
         made: &mut Option<GeneratedKey>,
     ) -> Result<KeyDecision, ManageError> {
+        if rotation == RotationMode::NowRevoking && !self.records.may_revoke().await? {
+            return Err(Rejection::from(RejectionCode::UpgradeUnfinished).into());
+        }
         let stored = self.records.keys().await?;
         let mut signing = stored
             .keys

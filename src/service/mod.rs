@@ -5,7 +5,7 @@
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
 //! token is valid) with `caller`, [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`], [`key_rotation`], [`reseal`] (another master key),
-//! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`], [`generation`] (was the store wound back), [`processes`] (who else serves); for operators [`manage`] and [`restore`];
+//! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`], [`generation`] (was the store wound back), [`processes`] (who else serves); for operators [`manage`], [`restore`] and [`upgrade`];
 //! what follows from recorded events [`journal`].
 
 mod caller;
@@ -35,6 +35,7 @@ pub(crate) mod revocations;
 pub(crate) mod revoke;
 pub(crate) mod store_keys;
 pub(crate) mod tokens;
+pub(crate) mod upgrade;
 pub(crate) mod verifiers;
 
 pub(crate) use error::Cause;

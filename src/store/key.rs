@@ -111,6 +111,10 @@ pub trait ReadKeys: Send + Sync {
     /// that was made by a release which does that.
     async fn rotates_by_default(&self) -> Result<bool, StoreError>;
 
+    /// Whether signing keys may be revoked: not in an upgraded store, until somebody says that no
+    /// server of an older release runs any more. It would go on with a revoked key.
+    async fn may_revoke(&self) -> Result<bool, StoreError>;
+
     /// All keys of the store itself.
     async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError>;
 }

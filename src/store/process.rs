@@ -66,6 +66,9 @@ pub trait Processes: Send + Sync {
     /// [`PROCESS_TTL`].
     async fn processes(&self, now: Moment) -> Result<Vec<ProcessRecord>, StoreError>;
 
+    /// Switches on what an older release does not enforce. The caller has found that none runs.
+    async fn finish_upgrade(&self) -> Result<(), StoreError>;
+
     /// The programs that use the store now and report nothing, as releases without such reports do.
     /// A store that cannot tell its users apart takes a report since `since` for theirs.
     async fn silent_users(&self, since: Moment) -> Result<Vec<SilentUser>, StoreError>;

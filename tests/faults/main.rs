@@ -59,3 +59,4 @@ mod stop;
 mod suspend;
 mod timing;
 mod tls;
+mod upgrade;

@@ -32,6 +32,10 @@ impl Processes for PostgresStore {
         ask_again!(self.general, processes).await
     }
 
+    async fn finish_upgrade(&self) -> Result<(), StoreError> {
+        ask_again!(self.general, finish_upgrade).await
+    }
+
     async fn silent_users(&self, _since: Moment) -> Result<Vec<SilentUser>, StoreError> {
         ask_again!(self.general, silent_users).await
     }
@@ -86,6 +90,11 @@ fn process(row: &PgRow) -> sqlx::Result<ProcessRecord> {
         seen_at: Moment(row.try_get("seen_at")?),
         age_millis: row.try_get("age")?,
     })
+}
+
+async fn finish_upgrade(conn: &mut PgConnection) -> sqlx::Result<()> {
+    let sql = "insert into store_default (name) values ('key_revocation') on conflict do nothing";
+    sqlx::query(sql).execute(conn).await.map(drop)
 }
 
 /// A connection that was opened a moment ago may not hold the lock yet. Old connections of the same

@@ -26,6 +26,10 @@ impl ReadKeys for SqliteStore {
         ask_again!(self.readers, rotates_by_default).await
     }
 
+    async fn may_revoke(&self) -> Result<bool, StoreError> {
+        ask_again!(self.readers, may_revoke).await
+    }
+
     async fn store_keys(&self) -> Result<Vec<StoreKey>, StoreError> {
         ask_again!(self.readers, store_keys).await
     }
@@ -63,6 +67,12 @@ pub(super) async fn keys_version(conn: &mut SqliteConnection) -> sqlx::Result<i6
 
 pub(super) async fn rotates_by_default(conn: &mut SqliteConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar("select exists (select 1 from store_default where name = 'rotation')")
+        .fetch_one(conn)
+        .await
+}
+
+pub(super) async fn may_revoke(conn: &mut SqliteConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select exists (select 1 from store_default where name = 'key_revocation')")
         .fetch_one(conn)
         .await
 }

@@ -30,6 +30,10 @@ impl Processes for SqliteStore {
         ask_again!(self.readers, processes, now).await
     }
 
+    async fn finish_upgrade(&self) -> Result<(), StoreError> {
+        bounded(finish_upgrade(&self.writer)).await
+    }
+
     /// The file has one server, which holds its lock.
     async fn silent_users(&self, since: Moment) -> Result<Vec<SilentUser>, StoreError> {
         if !matches!(ServeLock::take(&self.path), Err(NotAlone::AlreadyServing)) {
@@ -97,6 +101,14 @@ fn process(row: &SqliteRow) -> sqlx::Result<ProcessRecord> {
         seen_at: Moment(row.try_get("seen_at")?),
         age_millis: row.try_get("age")?,
     })
+}
+
+async fn finish_upgrade(lane: &Writer) -> sqlx::Result<()> {
+    let sql = "insert into store_default (name) values ('key_revocation') on conflict do nothing";
+    let mut held = lane.take().await?;
+    sqlx::query(sql).execute(&mut held.conn).await?;
+    held.keep();
+    Ok(())
 }
 
 async fn reports_since(conn: &mut SqliteConnection, since: Moment) -> sqlx::Result<bool> {

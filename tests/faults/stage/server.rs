@@ -21,6 +21,11 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_sealwright");
 /// A key for the tests: any 32 bytes.
 const MASTER_KEY: &str = "c2VhbHdyaWdodC1mYXVsdC10ZXN0LW1hc3Rlci1rZXk=";
 
+/// This release's program.
+pub fn this_program() -> PathBuf {
+    PROGRAM.into()
+}
+
 /// An agent that requests tokens.
 #[derive(Debug, Clone)]
 pub struct Agent {
@@ -34,6 +39,8 @@ pub struct Site {
     /// The URL of the store itself, without a proxy.
     pub database: String,
     settings: Vec<(String, String)>,
+    /// The program that is started from now on: this release's, or another one's.
+    pub program: PathBuf,
 }
 
 impl Site {
@@ -45,20 +52,26 @@ impl Site {
             folder,
             database,
             settings: vec![],
+            program: PROGRAM.into(),
         }
     }
 
     /// A new database on `cluster`, migrated.
     pub async fn postgres(cluster: &Cluster) -> Self {
-        Self::migrated(cluster.create_database().await)
+        Self::migrated(cluster.create_database().await, PROGRAM.as_ref())
+    }
+
+    /// As [`Self::postgres`], migrated and used by this program.
+    pub async fn postgres_of(cluster: &Cluster, program: &Path) -> Self {
+        Self::migrated(cluster.create_database().await, program)
     }
 
     /// As [`Self::postgres`], with its tables in this folder.
     pub async fn postgres_in(cluster: &Cluster, folder: &Path) -> Self {
-        Self::migrated(cluster.create_database_in(folder).await)
+        Self::migrated(cluster.create_database_in(folder).await, PROGRAM.as_ref())
     }
 
-    fn migrated(database: String) -> Self {
+    fn migrated(database: String, program: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = vec![(
             "SEALWRIGHT_KEYS__MASTER_KEY".to_owned(),
@@ -68,6 +81,7 @@ impl Site {
             folder,
             database,
             settings,
+            program: program.to_owned(),
         };
         site.must(&["migrate"]);
         site
@@ -94,7 +108,7 @@ impl Site {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(&self.program);
         self.dress(&mut command);
         command
     }

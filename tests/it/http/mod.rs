@@ -76,6 +76,7 @@ mod skewed;
 mod terms;
 mod time;
 mod token;
+mod upgrade;
 mod usage;
 mod writes;
 
