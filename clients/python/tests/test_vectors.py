@@ -352,3 +352,53 @@ def test_every_sequence_of_the_feed(kind: Kind, tmp_path: Path) -> None:
                 assert verifier.version == step["version"], (at, verifier.version)
 
     run_all("feed.json", run_case)
+
+
+# --- keys.json -------------------------------------------------------------------------------------------------------
+
+
+class Published:
+    """The issuer of a case, whose keys are what its steps say."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.what: Any = []
+        self.fetches = 0
+        self._document = document
+        self.server = Server(self.answer)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        issuer = self._document["issuer"]
+        if request.url.path == "/.well-known/oauth-authorization-server":
+            told = {"jwks_uri": f"{issuer}/keys", "sealwright_revocation_list": f"{issuer}/feed"}
+            return httpx.Response(200, json={"issuer": issuer, **told})
+        if request.url.path == "/feed":
+            return httpx.Response(200, json=EMPTY)
+        assert request.url.path == "/keys"
+        self.fetches += 1
+        if self.what == "unreachable":
+            raise httpx.ConnectError("unreachable")
+        if self.what == "page":
+            return httpx.Response(200, text="<html></html>")
+        return httpx.Response(200, json={"keys": [self._document["jwks"][name] for name in self.what]})
+
+
+@both_verifiers
+def test_every_sequence_of_keys(kind: Kind) -> None:
+    def run_case(case: Case, document: dict[str, Any]) -> None:
+        clock, issuer = FakeClock(document["now"]), Published(document)
+        verifier = made(kind, issuer.server, document, clock, when_stale="accept")
+        verifier.poll()
+        for at, step in enumerate(case["steps"]):
+            if "publish" in step:
+                issuer.what = step["publish"]
+            elif "advance" in step:
+                clock.advance(step["advance"])
+            elif "step" in step:
+                clock.step(step["step"])
+            else:
+                for name in step["verify"]:
+                    said, _ = verdict(verifier, document["tokens"][name])
+                    assert said == step["verdict"], (at, name, said)
+                assert issuer.fetches == step["fetches"], (at, issuer.fetches)
+
+    run_all("keys.json", run_case)

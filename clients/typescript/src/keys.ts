@@ -26,9 +26,8 @@ export class Keys {
   readonly #sending: Sending;
   #keys: ReadonlyMap<string, Published> | undefined;
   #fetching: Promise<void> | undefined;
-  /** When the set was asked for: by the monotonic clock, and by the time of day. */
+  /** When the set was asked for, by the monotonic clock. */
   #askedAt = 0;
-  #askedNow = 0;
   #soughtAt = Number.NEGATIVE_INFINITY;
   #failure: Unavailable | undefined;
 
@@ -45,11 +44,12 @@ export class Keys {
 
   /**
    * The key of this name. A name that the issuer does not publish is the token's fault; while nobody can say whether it
-   * does, {@link Unavailable} is thrown. `issuedAt` is the second in which the token claims to have been issued.
+   * does, {@link Unavailable} is thrown.
    */
-  async get(kid: string, issuedAt: () => number | undefined): Promise<CryptoKey> {
+  async get(kid: string): Promise<CryptoKey> {
     const { clock } = this.#sending;
-    if (!this.#keys) {
+    const first = !this.#keys;
+    if (first) {
       const asked = clock.monotonic() - this.#askedAt < FAILURE_PAUSE_MS;
       if (this.#failure && !this.#fetching && asked) throw this.#failure;
       await this.#fetch();
@@ -57,7 +57,8 @@ export class Keys {
     this.#refresh();
     const held = this.#keys?.get(kid);
     if (held) return held.key;
-    if (clock.monotonic() - this.#soughtAt >= UNKNOWN_KEY_PAUSE_MS) {
+    // Keys that were fetched for this very token are new enough.
+    if (!first && clock.monotonic() - this.#soughtAt >= UNKNOWN_KEY_PAUSE_MS) {
       this.#soughtAt = clock.monotonic();
       await this.#fetch();
     } else {
@@ -66,10 +67,6 @@ export class Keys {
     const found = this.#keys?.get(kid);
     if (found) return found.key;
     if (this.#failure) throw this.#failure;
-    // A token that is younger than the set may be signed by a key that is younger too.
-    if ((issuedAt() ?? 0) * 1_000 > this.#askedNow) {
-      throw new Unavailable('the key may be newer than the keys at hand', UNKNOWN_KEY_PAUSE_MS / 1_000);
-    }
     throw new InvalidToken('key', 'the token is signed by a key that its issuer does not publish');
   }
 
@@ -90,13 +87,15 @@ export class Keys {
 
   async #ask(): Promise<void> {
     const { clock } = this.#sending;
-    [this.#askedAt, this.#askedNow] = [clock.monotonic(), clock.now()];
+    this.#askedAt = clock.monotonic();
     try {
       const { keys: url } = await this.#metadata.places();
       const answer = await send(url, { headers: { accept: 'application/json' } }, this.#sending);
       const keys = answer.status === 200 ? jsonObject(answer.text)?.['keys'] : undefined;
       if (!Array.isArray(keys)) throw new Unavailable(`${url}: no keys, status ${answer.status}`);
-      this.#keys = await importKeys(keys, this.#keys);
+      const found = await importKeys(keys, this.#keys);
+      if (found.size === 0) throw new Unavailable(`${url}: no key that can be used`);
+      this.#keys = found;
       this.#failure = undefined;
     } catch (cause) {
       const { message } = cause as Error;

@@ -44,16 +44,6 @@ export function readHeader(token: string, typ: string): string {
   return kid;
 }
 
-/** When a token says that it was issued, before anybody has checked it. */
-export function claimedIssueTime(token: string): number | undefined {
-  try {
-    const iat = strictObject(decode(token.split('.')[1] as string))?.['iat'];
-    return typeof iat === 'number' ? iat : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** The claims of a payload whose signature is good. Whether they are right for anybody, {@link judge} says. */
 export function readClaims(bytes: Uint8Array): Claims {
   const payload = strictObject(utf8(bytes));

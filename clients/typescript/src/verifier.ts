@@ -9,7 +9,7 @@ import { Metadata } from './metadata.js';
 import { type Reporter, reporter } from './reporter.js';
 import { agentHash, type Version } from './revocations.js';
 import { INSPECT } from './runtime.js';
-import { type Claims, claimedIssueTime, judge, judgeTime, readClaims, readHeader } from './token.js';
+import { type Claims, judge, judgeTime, readClaims, readHeader } from './token.js';
 
 /** How many verified tokens are remembered, and how many agents. */
 const MAX_SEEN = 10_000;
@@ -173,7 +173,7 @@ export class Verifier {
   async #check(token: string): Promise<Seen> {
     const kid = readHeader(token, this.#typ);
     await this.#feed.start();
-    const key = await this.#keys.get(kid, () => claimedIssueTime(token));
+    const key = await this.#keys.get(kid);
     const claims = readClaims(await signedPayload(token, key));
     judge(claims, this.issuer, this.audience, this.#clock.now());
     const seen = { claims, kid, key, agent: await this.#agent(claims.clientId) };
