@@ -147,9 +147,10 @@ func (s *authServer) token(keyID string, key *rsa.PrivateKey, more map[string]an
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	// Issued a minute ago, so that the fake clock of a test that takes its time is never behind it.
 	now := time.Now().Unix()
 	claims := map[string]any{
-		"iss": s.URL, "sub": "reporter", "client_id": "reporter", "aud": testAudience, "scope": "db:read", "jti": fmt.Sprint(rand.Text()), "epoch": 7, "iat": now, "exp": now + 600,
+		"iss": s.URL, "sub": "reporter", "client_id": "reporter", "aud": testAudience, "scope": "db:read", "jti": fmt.Sprint(rand.Text()), "epoch": 7, "iat": now - 60, "exp": now + 600,
 	}
 	for name, value := range more {
 		claims[name] = value
