@@ -9,7 +9,7 @@
 //	response, err := api.Get("https://api.example/rows")
 //
 // A service makes a [Verifier], which checks tokens without a request to the server, and learns within
-// 16 seconds that one was revoked:
+// two seconds that one was revoked:
 //
 //	verifier, err := sealwright.NewVerifier("https://auth.example", "https://api.example")
 //	…

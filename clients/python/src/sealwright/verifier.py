@@ -72,8 +72,9 @@ def _demand(claims: Claims, scope: Scopes) -> Claims:
 class Verifier(_Base):
     """Says whether a token is good, in threads. One serves a whole process.
 
-    The first `verify` fetches the keys and the revocation list, and starts a thread that follows the list: each poll may be
-    held by the server until there is news. A server that holds none is asked every 12 to 15 s.
+    The first `verify` fetches the keys and the revocation list, and starts a thread that follows the list: each poll is
+    held by the server until there is news, so that a revocation is known within two seconds. Where no poll is held, it
+    asks every 12 to 15 s.
 
     - `wait`: how long a poll is held, in seconds (25 at most). 0 is a poll every 15 s instead.
     - `stale_after`: after how many seconds of silence high-risk tokens, and all tokens, are refused with `Unavailable`.
