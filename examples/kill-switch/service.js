@@ -4,7 +4,7 @@ import express from 'express';
 import { Client, Verifier } from 'sealwright';
 import { protect } from 'sealwright/express';
 
-const { SEALWRIGHT_URL, PORT } = process.env;
+const { SEALWRIGHT_URL, PORT, LONG_POLL } = process.env;
 
 // Its own credentials, in the environment, prove whose verifier it is when it reports what it enforces.
 const verifier = new Verifier({
@@ -12,6 +12,7 @@ const verifier = new Verifier({
   audience: 'https://api.example',
   client: new Client(),
   name: 'invoices',
+  longPoll: LONG_POLL !== 'no',
 });
 
 const app = express();

@@ -8,7 +8,13 @@ from sealwright import AsyncClient, AsyncVerifier
 from sealwright.fastapi import Door
 
 # Its own credentials, in the environment, prove whose verifier it is when it reports what it enforces.
-verifier = AsyncVerifier(os.environ["SEALWRIGHT_URL"], "https://api.example", client=AsyncClient(), name="orders")
+verifier = AsyncVerifier(
+    os.environ["SEALWRIGHT_URL"],
+    "https://api.example",
+    client=AsyncClient(),
+    name="orders",
+    wait=0 if os.environ.get("LONG_POLL") == "no" else 25,
+)
 door = Door(verifier)
 app = FastAPI()
 
