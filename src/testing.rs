@@ -103,7 +103,7 @@ pub mod domain {
         pub use crate::domain::idempotency::IdempotencyKey;
     }
     pub mod org {
-        pub use crate::domain::org::OrgId;
+        pub use crate::domain::org::{Org, OrgEpoch, OrgId, OrgName, OrgStatus};
     }
     pub mod permission {
         pub use crate::domain::permission::{AgentOperation, CallerRights, Denial};
@@ -318,11 +318,11 @@ pub mod store {
         CredentialChange, CredentialQuery, CredentialRecord, EventTable, Freshness,
         GenerationChange, IdRange, KeyChange, KeyRecord, KeyReplacement, KeyResealing, KeyState,
         KilledAgentQuery, KilledTokens, Lease, LogAppend, LogChange, LogEntry, LogEntryKind,
-        LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, Outcome, PROCESS_TTL, Pass, PassOutcome,
-        ProcessRecord, ProcessReport, REPLY_TTL, REVOCATION_GRACE, Recorded, Records, ReplyPlace,
-        ReplyRecord, Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed, Settlement,
-        SilentUser, Standing, Store, StoreError, StoreGeneration, StoreKey, StoreSchema,
-        StoredKeys, TermsBounds, TokenChange, TokenRef, Unsettled, Verdict, Write,
+        LogHead, LogNode, MAX_WINDOW_ROWS, OpenError, OrgChange, Outcome, PROCESS_TTL, Pass,
+        PassOutcome, ProcessRecord, ProcessReport, REPLY_TTL, REVOCATION_GRACE, Recorded, Records,
+        ReplyPlace, ReplyRecord, Retires, SPENT_GRACE, ScopeChange, ScopeHolders, Sealed,
+        Settlement, SilentUser, Standing, Store, StoreError, StoreGeneration, StoreKey,
+        StoreSchema, StoredKeys, TermsBounds, TokenChange, TokenRef, Unsettled, Verdict, Write,
     };
     pub mod batch {
         pub use crate::store::batch::Batched;

@@ -62,6 +62,8 @@ mod import;
 mod lost_files;
 #[path = "cli/narrowing.rs"]
 mod narrowing;
+#[path = "cli/org.rs"]
+mod org;
 #[path = "cli/owners.rs"]
 mod owners;
 #[path = "cli/postgres.rs"]

@@ -10,6 +10,7 @@ pub(crate) mod bulk;
 pub(crate) mod credentials;
 pub(crate) mod keys;
 pub(crate) mod log;
+pub(crate) mod orgs;
 pub(crate) mod plans;
 pub(crate) mod restore;
 pub(crate) mod scopes;

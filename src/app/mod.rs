@@ -41,6 +41,7 @@ mod open;
 mod openapi;
 mod operator;
 mod operator_file;
+mod orgs;
 mod plans;
 mod processes;
 mod reload;

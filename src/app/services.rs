@@ -269,6 +269,7 @@ pub fn compose(
         agents: opened.agents_with(config, plans),
         idempotency: Arc::clone(idempotency),
         scopes: opened.scopes(config),
+        orgs: opened.orgs(),
         audit: opened.audit(),
         clock: Arc::clone(clock),
         cursors: Arc::clone(cursors),

@@ -12,6 +12,7 @@ use super::credential::CredentialCommand;
 use super::doctor::DoctorArgs;
 use super::input;
 use super::key::KeyCommand;
+use super::org::OrgCommand;
 use super::plan::PlanCommand;
 use super::restore::RestoreArgs;
 use super::revocation::RevocationCommand;
@@ -48,6 +49,9 @@ pub(super) enum Command {
     /// The secrets of an agent: list, make, rotate and revoke them
     #[command(subcommand)]
     Credential(CredentialCommand),
+    /// Organizations: agents that see nothing of others
+    #[command(subcommand)]
+    Org(OrgCommand),
     /// The plans: how many tokens a month agents may get
     #[command(subcommand)]
     Plan(PlanCommand),

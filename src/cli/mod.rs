@@ -42,6 +42,7 @@ mod json_row;
 mod key;
 mod new_secret;
 mod openapi;
+mod org;
 mod output;
 mod plan;
 mod restore;
@@ -163,6 +164,7 @@ fn execute(
         Command::Agent(command) => block_on(agent::run(command, &config, out)),
         Command::Credential(command) => block_on(credential::run(command, &config, out)),
         Command::Plan(command) => block_on(plan::run(command, &config, out)),
+        Command::Org(command) => block_on(org::run(command, &config, out)),
         Command::Scope(command) => block_on(scope::run(command, &config, out)),
         Command::Key(command) => block_on(key::run(command, &config, out)),
         Command::Token(command) => block_on(token::run(command, &config, secret, out)),

@@ -91,6 +91,16 @@ pub enum RejectionCode {
     ScopeNotFound,
     /// The catalogue has this scope already.
     ScopeExists,
+    /// No organization has this id.
+    OrgNotFound,
+    /// An organization has this id already.
+    OrgExists,
+    /// The organization `default` has neither an end nor bounds.
+    OrgBuiltIn,
+    /// Agents of the organization hold other scopes.
+    OrgScopesInUse,
+    /// Other requests changed the organization again and again meanwhile.
+    OrgKeptChanging,
     /// No event has this id, or it was pruned.
     EventNotFound,
     /// The event, or any event, is not in the tamper-evident log yet.
@@ -111,7 +121,7 @@ pub enum RejectionCode {
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::ValidationError,
         Self::IdempotencyKeyReused,
         Self::IdempotencyInProgress,
@@ -126,6 +136,11 @@ impl RejectionCode {
         Self::AgentKeptChanging,
         Self::ScopeNotFound,
         Self::ScopeExists,
+        Self::OrgNotFound,
+        Self::OrgExists,
+        Self::OrgBuiltIn,
+        Self::OrgScopesInUse,
+        Self::OrgKeptChanging,
         Self::EventNotFound,
         Self::NotLoggedYet,
         Self::ScopeStaysHighRisk,
@@ -154,6 +169,11 @@ impl RejectionCode {
             Self::AgentKeptChanging => ("AGENT_KEPT_CHANGING", Class::Conflict, "the agent kept changing under this update: try again"),
             Self::ScopeNotFound => ("SCOPE_NOT_FOUND", Class::NotFound, "the scope is not in the catalogue"),
             Self::ScopeExists => ("SCOPE_EXISTS", Class::Conflict, "the catalogue has this scope already"),
+            Self::OrgNotFound => ("ORG_NOT_FOUND", Class::NotFound, "no organization has this id"),
+            Self::OrgExists => ("ORG_EXISTS", Class::Conflict, "an organization with this id exists already"),
+            Self::OrgBuiltIn => ("ORG_BUILT_IN", Class::Conflict, "the organization `default` is built in: it allows every scope and is never stopped"),
+            Self::OrgScopesInUse => ("ORG_SCOPES_IN_USE", Class::Conflict, "agents of the organization hold other scopes"),
+            Self::OrgKeptChanging => ("ORG_KEPT_CHANGING", Class::Conflict, "the organization, or its agents, kept changing under this update: try again"),
             Self::EventNotFound => ("EVENT_NOT_FOUND", Class::NotFound, "no event has this id, or it is not kept any more"),
             Self::NotLoggedYet => ("NOT_LOGGED_YET", Class::NotFound, "it is not in the log yet: try again in a moment"),
             Self::ScopeStaysHighRisk => ("SCOPE_STAYS_HIGH_RISK", Class::Conflict, "the scope stays high-risk"),

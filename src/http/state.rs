@@ -21,6 +21,7 @@ use crate::service::limits::Limits;
 use crate::service::manage::agents::Agents;
 use crate::service::manage::audit::Audit;
 use crate::service::manage::idempotency::Idempotency;
+use crate::service::manage::orgs::Orgs;
 use crate::service::manage::scopes::Scopes;
 use crate::service::readiness::Readiness;
 use crate::service::refusals::Refusals;
@@ -62,6 +63,8 @@ pub struct State {
     pub keyring: Arc<Keyring>,
     /// The catalogue of scopes.
     pub scopes: Scopes,
+    /// Shows and changes organizations.
+    pub orgs: Orgs,
     /// Shows and changes agents.
     pub agents: Agents,
     /// Keeps the replies to requests that may be sent again.

@@ -11,7 +11,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::entropy::Entropy;
 use crate::keys::seal::MasterKey;
-use crate::store::{AgentRecord, Freshness, KeyState, ProcessRecord, Records, Store};
+use crate::store::{AgentRecord, Freshness, KeyState, ProcessRecord, Records, Store, StoreError};
 use crate::telemetry::error_chain;
 
 use super::clock::{MAX_SKEW_MILLIS, measure_clock};
@@ -51,11 +51,11 @@ pub(crate) async fn examine_store(records: &dyn Records, clock: &StoreClock) -> 
         Ok(found) => Finding::fine("restore", format!("generation {}", found.number)),
         Err(error) => Finding::unread("restore", &error),
     });
-    findings.push(match records.may_revoke().await {
+    findings.push(match is_finished(records).await {
         Ok(true) => Finding::fine("upgrade", "finished"),
         Ok(false) => Finding::notice(
             "upgrade",
-            "not finished: signing keys cannot be revoked",
+            "not finished: signing keys cannot be revoked, or no organization be made",
             "run `sealwright migrate --finish` once no server of an earlier release runs",
         ),
         Err(error) => Finding::unread("upgrade", &error),
@@ -209,6 +209,11 @@ pub(crate) async fn examine_agent(
         Err(error) => Finding::unread("quota", &error),
     });
     findings
+}
+
+/// Whether all is on that an earlier release would not enforce.
+async fn is_finished(records: &dyn Records) -> Result<bool, StoreError> {
+    Ok(records.may_revoke().await? && records.may_make_orgs().await?)
 }
 
 fn status_finding(agent: &Agent, now: Timestamp) -> Finding {

@@ -89,7 +89,8 @@ pub use usage::AgentUsage;
 pub(crate) use usage::USAGE_DAYS;
 pub use write::{
     AgentChange, Change, CommitCondition, CredentialChange, GenerationChange, KeyChange,
-    KeyReplacement, KeyResealing, LogChange, Outcome, Retires, ScopeChange, TokenChange, Write,
+    KeyReplacement, KeyResealing, LogChange, OrgChange, Outcome, Retires, ScopeChange, TokenChange,
+    Write,
 };
 pub(crate) use write::{RefusedRequests, UsageChange, VerifierChange};
 

@@ -30,6 +30,8 @@ pub(crate) mod json_value;
 mod keyed;
 mod keys;
 pub(crate) mod openapi;
+mod org_words;
+mod orgs;
 mod page;
 mod plans;
 mod revocations;
@@ -65,6 +67,10 @@ pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Get    "/api/v1/audit/{id}/proof",           Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, audit_log::get_proof,                words::GET_PROOF),
     endpoint!(Get    "/api/v1/keys",                       Scope("admin:orgs"),      REQUEST_TIMEOUT, Nothing, keys::list_keys,                     words::LIST_KEYS),
     endpoint!(Post   "/api/v1/keys/rotate",                Scope("admin:orgs"),      KEY_TIMEOUT,     Json,    keys::rotate_keys,                   words::ROTATE_KEYS),
+    endpoint!(Get    "/api/v1/orgs",                       Scope("admin:orgs"),      REQUEST_TIMEOUT, Nothing, orgs::list_orgs,                     org_words::LIST_ORGS),
+    endpoint!(Post   "/api/v1/orgs",                       Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    orgs::create_org,                    org_words::CREATE_ORG),
+    endpoint!(Get    "/api/v1/orgs/{id}",                  Scope("admin:orgs"),      REQUEST_TIMEOUT, Nothing, orgs::get_org,                       org_words::GET_ORG),
+    endpoint!(Patch  "/api/v1/orgs/{id}",                  Scope("admin:orgs"),      REQUEST_TIMEOUT, MergePatch,orgs::patch_org,                   org_words::PATCH_ORG),
     endpoint!(Get    "/api/v1/plans",                      Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, plans::list_plans,                   words::LIST_PLANS),
     endpoint!(Get    "/api/v1/revocations/convergence",    Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, revocations::get_convergence,        words::GET_CONVERGENCE),
     endpoint!(Delete "/api/v1/revocations/verifiers/{verifier}", Scope("admin:orgs"), REQUEST_TIMEOUT, Json,   revocations::remove_verifier,        words::REMOVE_VERIFIER),

@@ -11,7 +11,7 @@ use crate::domain::act::ChangeReason;
 use crate::domain::agent::{AgentName, Audience, RedirectUri, UserId};
 use crate::domain::credential::CredentialLabel;
 use crate::domain::id::AgentId;
-use crate::domain::org::OrgId;
+use crate::domain::org::{OrgId, OrgName};
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::FieldError;
 use crate::domain::scope::Scope;
@@ -101,6 +101,7 @@ parsed_texts!(
     CredentialLabel => line(200),
     Description => lines(1_000),
     OrgId => id(),
+    OrgName => line(200),
     Owner => line(200),
     PlanName => pattern("^[a-z0-9_-]{1,64}$"),
     RedirectUri => uri(),

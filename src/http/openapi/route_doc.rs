@@ -29,6 +29,8 @@ pub enum ApiTag {
     Audit,
     /// The catalogue of scopes.
     Scopes,
+    /// Organizations.
+    Orgs,
     /// Signing keys.
     Keys,
     /// What the caller or the server is.
@@ -37,7 +39,7 @@ pub enum ApiTag {
 
 impl ApiTag {
     /// Every tag, in the order of the document.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Tokens,
         Self::Discovery,
         Self::Gateways,
@@ -45,6 +47,7 @@ impl ApiTag {
         Self::Credentials,
         Self::Audit,
         Self::Scopes,
+        Self::Orgs,
         Self::Keys,
         Self::Server,
     ];
@@ -62,6 +65,10 @@ impl ApiTag {
             Self::Credentials => ("Credentials", "The secrets of agents."),
             Self::Audit => ("Audit", "The events, and the tamper-evident log of them."),
             Self::Scopes => ("Scopes", "The scopes that agents may be given."),
+            Self::Orgs => (
+                "Organizations",
+                "Groups of agents that see nothing of each other.",
+            ),
             Self::Keys => ("Keys", "The keys that sign tokens."),
             Self::Server => ("Server", "The caller, and the health of the server."),
         }

@@ -13,7 +13,8 @@ use crate::domain::permission::{AgentOperation, CallerRights, Denial};
 use crate::domain::refusal::Refusal;
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::service;
-use crate::store::{AgentRecord, CommitCondition, Freshness};
+use crate::service::tokens::Caller;
+use crate::store::{AgentRecord, CommitCondition, Freshness, Store};
 
 use super::agents::Agents;
 use super::checks::fault;
@@ -95,18 +96,44 @@ impl Agents {
             (Actor::Agent(agent_id), Some(caller)) if agent_id == caller.agent_id() => caller,
             _ => return Err(fault("an act has another actor than its caller").into()),
         };
-        let agent_id = caller.agent_id();
-        let found = self.parts.store.agent(agent_id, Freshness::Fresh).await?;
-        let lives = |record: &Arc<AgentRecord>| {
-            let agent = &record.agent;
-            agent.status == AgentStatus::Active && agent.epoch == caller.epoch()
-        };
-        let record = found.filter(lives);
-        let record = record.ok_or(service::Error::Refused(Refusal::InvalidToken))?;
+        let record = living(&*self.parts.store, caller).await?;
         Ok(Authority::Agent(JudgedCaller {
             record,
             is_admin: caller.is_admin(),
         }))
+    }
+}
+
+/// The record of the agent that asks, read anew. A token that died meanwhile has no authority.
+async fn living(store: &dyn Store, caller: &Caller) -> Result<Arc<AgentRecord>, ManageError> {
+    let found = store.agent(caller.agent_id(), Freshness::Fresh).await?;
+    let lives = |record: &Arc<AgentRecord>| {
+        let agent = &record.agent;
+        agent.status == AgentStatus::Active && agent.epoch == caller.epoch()
+    };
+    let dead = || service::Error::Refused(Refusal::InvalidToken).into();
+    found.filter(lives).ok_or_else(dead)
+}
+
+/// What must still be so when a change of something that is no agent is committed: an agent that asks
+/// is as it is now.
+pub(super) async fn caller_conditions(
+    store: &dyn Store,
+    request: &ChangeRequest<'_>,
+) -> Result<Vec<CommitCondition>, ManageError> {
+    let Some(caller) = request.caller else {
+        return Ok(vec![]);
+    };
+    let record = living(store, caller).await?;
+    Ok(vec![unchanged(&record.agent)])
+}
+
+/// The condition that the agent that asks is as it was read.
+fn unchanged(own: &Agent) -> CommitCondition {
+    CommitCondition::Caller {
+        agent_id: own.agent_id.clone(),
+        version: own.version,
+        epoch: own.epoch,
     }
 }
 
@@ -130,11 +157,7 @@ impl Agents {
         let own = &caller.record.agent;
         let rights = caller.rights();
         rights.may(operation, &defaults).map_err(rejection)?;
-        let caller = CommitCondition::Caller {
-            agent_id: own.agent_id.clone(),
-            version: own.version,
-            epoch: own.epoch,
-        };
+        let caller = unchanged(own);
         // With an admin scope nothing of the target is compared but its organisation, which never
         // changes. So a kill in an incident does not depend on whoever else changes the agent.
         let mut conditions = vec![caller];

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::MAX_SCOPE_LIST_BYTES;
+use crate::domain::org::Org;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::domain::scope::{Scope, join};
 use crate::service;
 use crate::store::Outcome;
 
-/// The errors of an agent's scopes. Each scope must be in the catalogue before an agent may have
-/// it.
-pub(super) fn scope_errors(scopes: &[Scope], catalogue: &Catalogue) -> Vec<FieldError> {
+/// An error for each scope that the catalogue lacks.
+pub(super) fn unknown_scopes(scopes: &[Scope], catalogue: &Catalogue) -> Vec<FieldError> {
     let unknown = scopes
         .iter()
         .enumerate()
@@ -20,13 +20,28 @@ pub(super) fn scope_errors(scopes: &[Scope], catalogue: &Catalogue) -> Vec<Field
         let reason = format!("scope {scope} is not in the catalogue: add it first");
         FieldError::new(format!("/scopes/{place}"), reason)
     };
-    let mut errors: Vec<FieldError> = unknown.map(error).collect();
+    unknown.map(error).collect()
+}
+
+/// The errors of an agent's scopes. Each scope must be in the catalogue before an agent may have
+/// it.
+pub(super) fn scope_errors(scopes: &[Scope], catalogue: &Catalogue) -> Vec<FieldError> {
+    let mut errors = unknown_scopes(scopes, catalogue);
     // If the scopes did not fit into one token, a request without a scope would fail (contract D3).
     if join(scopes).len() >= MAX_SCOPE_LIST_BYTES {
         let rule = "an agent's scopes, joined by spaces, are shorter than 3072 bytes";
         errors.push(FieldError::new("/scopes", rule));
     }
     errors
+}
+
+/// The errors of scopes that an agent of this organization would be given.
+pub(super) fn org_errors(scopes: &[Scope], org: &Org) -> Vec<FieldError> {
+    let forbidden = org.forbidden(scopes).into_iter();
+    let rule = "the organization does not allow this scope";
+    forbidden
+        .map(|place| FieldError::new(format!("/scopes/{place}"), rule))
+        .collect()
 }
 
 /// Rejects the input if there are any errors.

@@ -2,17 +2,18 @@
 //! steps. Must not know the rules by which a caller is judged.
 
 use crate::clock::Clock as _;
-use crate::domain::agent::{Agent, LiveTokens};
+use crate::domain::agent::{Agent, LiveTokens, Profile};
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::permission::AgentOperation;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::service;
-use crate::store::{AgentChange, Change, Freshness, Outcome};
+use crate::store::{AgentChange, Change, CommitCondition, Freshness, Outcome};
 
 use super::agents::{Agents, NewAgent};
 use super::attempt::MAX_CONFLICTS;
 use super::authority::{Authority, UNKNOWN_ORG, holdings, holdings_with};
-use super::checks::{accepted, demand_none, fault, scope_errors};
+use super::checks::{accepted, demand_none, fault, org_errors, scope_errors};
 use super::error::ManageError;
 use super::keeping::Keep;
 use super::patch::ProfilePatch;
@@ -151,7 +152,10 @@ impl Agents {
         };
         for _ in 0..MAX_CONFLICTS {
             let authority = self.authority(&request).await?;
-            let conditions = self.judge(&authority, &creation(&agent, is_chosen), None)?;
+            let mut conditions = self.judge(&authority, &creation(&agent, is_chosen), None)?;
+            let (of_org, errors) = self.org_bounds(&agent.org_id, &agent.profile).await?;
+            demand_none(errors)?;
+            conditions.extend(of_org);
             let change = Change::Agent(AgentChange::Create {
                 agent: agent.clone(),
                 credential: Box::new(credential.clone()),
@@ -183,9 +187,7 @@ impl Agents {
         let terms = &agent.profile.terms;
         let mut errors = scope_errors(&terms.scopes, &catalogue);
         errors.extend(self.plan_errors(&terms.plan));
-        if !self.parts.records.org_exists(&agent.org_id).await? {
-            errors.push(FieldError::new("/orgId", UNKNOWN_ORG));
-        }
+        errors.extend(self.org_bounds(&agent.org_id, &agent.profile).await?.1);
         demand_none(errors)?;
         let found = self
             .parts
@@ -196,6 +198,28 @@ impl Agents {
             return Err(RejectionCode::AgentExists.into());
         }
         Ok(open_warnings(&terms.scopes, &catalogue, &self.parts.rules))
+    }
+}
+
+impl Agents {
+    /// What an agent's organization says of this profile: the errors of its scopes, and what must
+    /// still be so in the commit. The first organization always exists, and allows every scope.
+    pub(super) async fn org_bounds(
+        &self,
+        org_id: &OrgId,
+        profile: &Profile,
+    ) -> Result<(Option<CommitCondition>, Vec<FieldError>), service::Error> {
+        if org_id.is_default() {
+            return Ok((None, vec![]));
+        }
+        let Some(org) = self.parts.records.org(org_id).await? else {
+            return Ok((None, vec![FieldError::new("/orgId", UNKNOWN_ORG)]));
+        };
+        let condition = CommitCondition::Org {
+            org_id: org_id.clone(),
+            version: org.version,
+        };
+        Ok((Some(condition), org_errors(&profile.terms.scopes, &org)))
     }
 }
 

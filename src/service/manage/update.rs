@@ -69,8 +69,13 @@ impl Agents {
                 after: holdings_with(agent, &profile),
                 tokens,
             };
-            let conditions = self.allowed(&authority, &operation, &record, &request)?;
+            let mut conditions = self.allowed(&authority, &operation, &record, &request)?;
             patch.demand_own_org(&agent.org_id)?;
+            if patch.scopes.is_some() {
+                let (of_org, errors) = self.org_bounds(&agent.org_id, &profile).await?;
+                demand_none(errors)?;
+                conditions.extend(of_org);
+            }
             if profile == agent.profile && patch.tokens == LiveTokens::Keep {
                 let shown = self.view(&record).await?;
                 return Ok(AgentView { warnings, ..shown });

@@ -93,7 +93,7 @@ fn process(row: &PgRow) -> sqlx::Result<ProcessRecord> {
 }
 
 async fn finish_upgrade(conn: &mut PgConnection) -> sqlx::Result<()> {
-    let sql = "insert into store_default (name) values ('key_revocation') on conflict do nothing";
+    let sql = "insert into store_default (name) values ('key_revocation'), ('organizations') on conflict do nothing";
     sqlx::query(sql).execute(conn).await.map(drop)
 }
 

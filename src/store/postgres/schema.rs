@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 21] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 22] = [
     (
         1,
         "initial",
@@ -114,6 +114,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 21] = [
         22,
         "revocation_feed",
         include_str!("../../../migrations/postgres/0022_revocation_feed.sql"),
+    ),
+    (
+        23,
+        "org",
+        include_str!("../../../migrations/postgres/0023_org.sql"),
     ),
 ];
 

@@ -104,7 +104,7 @@ fn process(row: &SqliteRow) -> sqlx::Result<ProcessRecord> {
 }
 
 async fn finish_upgrade(lane: &Writer) -> sqlx::Result<()> {
-    let sql = "insert into store_default (name) values ('key_revocation') on conflict do nothing";
+    let sql = "insert into store_default (name) values ('key_revocation'), ('organizations') on conflict do nothing";
     let mut held = lane.take().await?;
     sqlx::query(sql).execute(&mut held.conn).await?;
     held.keep();

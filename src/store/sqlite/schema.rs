@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 21] = [
+const MIGRATIONS: [(i64, &str, &str); 22] = [
     (
         1,
         "initial",
@@ -111,6 +111,11 @@ const MIGRATIONS: [(i64, &str, &str); 21] = [
         22,
         "revocation_feed",
         include_str!("../../../migrations/sqlite/0022_revocation_feed.sql"),
+    ),
+    (
+        23,
+        "org",
+        include_str!("../../../migrations/sqlite/0023_org.sql"),
     ),
 ];
 

@@ -1,9 +1,10 @@
 //! What a write was decided upon. Must not know SQL.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::agent::Epoch;
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 
 use super::outcome::Outcome;
 
@@ -28,13 +29,22 @@ pub enum CommitCondition {
         /// The epoch of its token.
         epoch: Epoch,
     },
+    /// The organization of the agent that is changed, or made, has this version. Otherwise the
+    /// outcome is `TargetChanged`.
+    Org {
+        /// The organization.
+        org_id: OrgId,
+        /// Its version.
+        version: i64,
+    },
 }
 
 impl CommitCondition {
-    /// The agent that is compared.
-    fn agent_id(&self) -> &AgentId {
+    /// The agent that is compared, if it is one.
+    fn agent_id(&self) -> Option<&AgentId> {
         match self {
-            Self::Target { agent_id, .. } | Self::Caller { agent_id, .. } => agent_id,
+            Self::Target { agent_id, .. } | Self::Caller { agent_id, .. } => Some(agent_id),
+            Self::Org { .. } => None,
         }
     }
 
@@ -50,6 +60,7 @@ impl CommitCondition {
                 epoch: of_token,
                 ..
             } => ((*seen, of_token.0) != (version, epoch)).then_some(Outcome::CallerChanged),
+            Self::Org { .. } => None,
         }
     }
 }
@@ -74,12 +85,12 @@ pub(in crate::store) fn row_locks<'a>(
     if conditions.is_empty() {
         return locks;
     }
-    let needed = conditions.iter().map(|condition| {
+    let needed = conditions.iter().filter_map(|condition| {
         let lock = match condition {
             CommitCondition::Target { .. } => RowLock::Update,
-            CommitCondition::Caller { .. } => RowLock::Share,
+            CommitCondition::Caller { .. } | CommitCondition::Org { .. } => RowLock::Share,
         };
-        (condition.agent_id(), lock)
+        Some((condition.agent_id()?, lock))
     });
     for (agent_id, lock) in needed.chain(changed.map(|agent_id| (agent_id, RowLock::Update))) {
         let held = locks.entry(agent_id).or_insert(lock);
@@ -95,20 +106,41 @@ pub(in crate::store) fn failed(
     conditions: &[CommitCondition],
     rows: &BTreeMap<&AgentId, (i64, i64)>,
 ) -> Option<Outcome> {
-    let failure = |condition: &CommitCondition| {
-        let (version, epoch) = rows.get(condition.agent_id()).copied()?;
-        Some(condition.failure(version, epoch))
-    };
     let missing = |condition: &CommitCondition| match condition {
-        CommitCondition::Target { .. } => Outcome::TargetChanged,
+        CommitCondition::Target { .. } | CommitCondition::Org { .. } => Outcome::TargetChanged,
         CommitCondition::Caller { .. } => Outcome::CallerChanged,
     };
-    let mut failures: Vec<Outcome> = conditions
-        .iter()
-        .filter_map(|one| failure(one).unwrap_or_else(|| Some(missing(one))))
-        .collect();
+    let failure = |condition: &CommitCondition| match rows.get(condition.agent_id()?) {
+        Some((version, epoch)) => condition.failure(*version, *epoch),
+        None => Some(missing(condition)),
+    };
+    let mut failures: Vec<Outcome> = conditions.iter().filter_map(failure).collect();
     failures.sort_by_key(|outcome| *outcome != Outcome::CallerChanged);
     failures.first().copied()
+}
+
+/// The organizations to compare, in the order of their ids. They are locked after all agents.
+pub(in crate::store) fn org_conditions(conditions: &[CommitCondition]) -> BTreeSet<&OrgId> {
+    conditions
+        .iter()
+        .filter_map(|condition| match condition {
+            CommitCondition::Org { org_id, .. } => Some(org_id),
+            CommitCondition::Target { .. } | CommitCondition::Caller { .. } => None,
+        })
+        .collect()
+}
+
+/// The outcome of a write if an organization has another version than in its conditions. `rows`: the
+/// version of each organization that exists.
+pub(in crate::store) fn failed_orgs(
+    conditions: &[CommitCondition],
+    rows: &BTreeMap<&OrgId, i64>,
+) -> Option<Outcome> {
+    let is_met = |condition: &CommitCondition| match condition {
+        CommitCondition::Org { org_id, version } => rows.get(org_id) == Some(version),
+        CommitCondition::Target { .. } | CommitCondition::Caller { .. } => true,
+    };
+    (!conditions.iter().all(is_met)).then_some(Outcome::TargetChanged)
 }
 
 #[cfg(test)]
@@ -151,6 +183,25 @@ mod tests {
         let known = BTreeMap::from([(&b, (1, 7))]);
         assert_eq!(failed(&both, &known), Some(Outcome::TargetChanged));
         assert_eq!(failed(&[], &BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn an_organization_with_another_version_has_changed() {
+        let org = OrgId::parse("o").unwrap();
+        let both = [
+            caller("b"),
+            CommitCondition::Org {
+                org_id: org.clone(),
+                version: 3,
+            },
+        ];
+        assert_eq!(org_conditions(&both), BTreeSet::from([&org]));
+        assert_eq!(row_locks(&both, None).len(), 1);
+        assert_eq!(failed_orgs(&both, &BTreeMap::from([(&org, 3)])), None);
+        for rows in [BTreeMap::from([(&org, 4)]), BTreeMap::new()] {
+            assert_eq!(failed_orgs(&both, &rows), Some(Outcome::TargetChanged));
+        }
+        assert_eq!(failed(&both, &BTreeMap::from([(&id("b"), (1, 7))])), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod credential;
 mod generation;
 mod key;
 mod log;
+mod org;
 mod outcome;
 mod previous;
 mod refusal;
@@ -27,11 +28,12 @@ mod verifier;
 
 pub use agent::AgentChange;
 pub use condition::CommitCondition;
-pub(in crate::store) use condition::{RowLock, failed, row_locks};
+pub(in crate::store) use condition::{RowLock, failed, failed_orgs, org_conditions, row_locks};
 pub use credential::CredentialChange;
 pub use generation::GenerationChange;
 pub use key::{KeyChange, KeyReplacement, KeyResealing, Retires};
 pub use log::LogChange;
+pub use org::OrgChange;
 pub use outcome::Outcome;
 pub(in crate::store) use outcome::{Kill, transition};
 pub(in crate::store) use previous::{Effect, Previous, effect};
@@ -96,6 +98,8 @@ pub enum Change {
     Token(TokenChange),
     /// The scope catalogue.
     Scope(ScopeChange),
+    /// An organization.
+    Org(OrgChange),
     /// The keys that the store holds.
     Key(KeyChange),
     /// The tamper-evident log.
@@ -144,6 +148,7 @@ impl Change {
             Self::Token(TokenChange::Revoke { .. }) => true,
             Self::Key(change) => change.kills(),
             Self::Scope(_)
+            | Self::Org(_)
             | Self::Log(_)
             | Self::Refusals(_)
             | Self::Usage(_)
@@ -161,6 +166,7 @@ impl Change {
             Self::Credential(change) => return change.events(previous),
             Self::Token(change) => change.event(),
             Self::Scope(change) => change.event(previous),
+            Self::Org(change) => change.event(),
             Self::Key(change) => return change.events(),
             Self::Log(change) => return Vec::from_iter(change.event()),
             Self::Refusals(refused) => refused.event(),

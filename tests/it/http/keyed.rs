@@ -23,7 +23,7 @@ on_both! {
 }
 
 /// Every request that may create something: its line and its body.
-const CREATING: [(&str, &str); 5] = [
+const CREATING: [(&str, &str); 6] = [
     (
         "POST /api/v1/agents",
         r#"{"name":"n","scopes":["agents:read"]}"#,
@@ -38,6 +38,7 @@ const CREATING: [(&str, &str); 5] = [
         "POST /api/v1/scopes",
         r#"{"scope":"new:read","description":"New"}"#,
     ),
+    ("POST /api/v1/orgs", r#"{"orgId":"new","name":"New"}"#),
 ];
 
 const MAKE: (&str, &str) = CREATING[0];

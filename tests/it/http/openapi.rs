@@ -48,7 +48,7 @@ async fn anyone_may_read_the_document_and_no_parameter_is_known(app: &TestApp<'_
 }
 
 async fn the_limits_of_pages_are_those_of_the_document(app: &TestApp<'_>) {
-    let admin = app.agent("agents:read audit:read").await;
+    let admin = app.agent("agents:read audit:read admin:orgs").await;
     let token = bearer(&app.token(&admin).await);
     let document = document();
     let mut lists = 0;

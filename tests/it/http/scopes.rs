@@ -119,6 +119,8 @@ struct Target {
     credential: String,
     /// The event of its creation.
     event: String,
+    /// Its organization.
+    org: String,
 }
 
 impl Target {
@@ -131,6 +133,7 @@ impl Target {
             agent: agent.id.clone(),
             credential: credential.as_str().unwrap().to_owned(),
             event: app.database.number(&event).await.to_string(),
+            org: shown.text("orgId"),
         }
     }
 
@@ -138,6 +141,8 @@ impl Target {
     fn path(&self, route: &str) -> String {
         let id = if route.starts_with("/api/v1/audit/") {
             &self.event
+        } else if route.starts_with("/api/v1/orgs/") {
+            &self.org
         } else {
             &self.agent
         };
@@ -222,6 +227,7 @@ impl Stage {
                 agent: "nobody".to_owned(),
                 credential: "00000000-0000-4000-8000-000000000000".to_owned(),
                 event: "9007199254740991".to_owned(),
+                org: "nowhere".to_owned(),
             },
         }
     }

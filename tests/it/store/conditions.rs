@@ -5,9 +5,10 @@ use std::sync::Arc;
 use sealwright::testing::domain::act::Act;
 use sealwright::testing::domain::agent::SuspendedBy;
 use sealwright::testing::domain::catalogue::CatalogueEntry;
+use sealwright::testing::domain::org::{Org, OrgEpoch, OrgId, OrgName, OrgStatus};
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::store::{
-    AgentChange, Backend, Change, CommitCondition, Outcome, ScopeChange, Write,
+    AgentChange, Backend, Change, CommitCondition, OrgChange, Outcome, ScopeChange, Write,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
@@ -23,6 +24,7 @@ on_both! {
     of_many_writes_decided_upon_one_version_one_is_applied,
     a_caller_changes_nothing_after_its_suspension_was_answered,
     agents_that_change_each_other_at_once_never_wait_for_each_other,
+    a_write_rests_on_the_organization_as_it_was_read,
 }
 
 /// What `caller` reads now before it changes `target`.
@@ -269,4 +271,51 @@ async fn a_write_waits_for_an_open_change_of_its_caller_on_postgres() {
     }
     drop(store);
     db.remove().await;
+}
+
+async fn a_write_rests_on_the_organization_as_it_was_read(db: &Database) {
+    let store = db.open().await;
+    create(&*store, "target").await;
+    let org_id = OrgId::parse("acme").unwrap();
+    let org = Org {
+        org_id: org_id.clone(),
+        name: OrgName::parse("Acme").unwrap(),
+        scopes: None,
+        status: OrgStatus::Active,
+        epoch: OrgEpoch(0),
+        version: 5,
+        created_at: NOW,
+        updated_at: NOW,
+    };
+    let make = || Change::Org(OrgChange::Create(Box::new(org.clone())));
+    assert_eq!(commit(&*store, make()).await, Outcome::Applied);
+    assert_eq!(commit(&*store, make()).await, Outcome::Conflict);
+    assert_eq!(store.org(&org_id).await.unwrap().unwrap(), org);
+    let upon = |version| {
+        vec![CommitCondition::Org {
+            org_id: org_id.clone(),
+            version,
+        }]
+    };
+    let outcome = kill(&*store, "target", "target", upon(5)).await;
+    assert_eq!(outcome, Outcome::Applied);
+    let narrow = |before: &Org| {
+        Change::Org(OrgChange::Update {
+            before: Box::new(before.clone()),
+            name: before.name.clone(),
+            scopes: Some(vec![]),
+        })
+    };
+    assert_eq!(commit(&*store, narrow(&org)).await, Outcome::Applied);
+    assert_eq!(commit(&*store, narrow(&org)).await, Outcome::TargetChanged);
+    let outcome = kill(&*store, "target", "target", upon(5)).await;
+    assert_eq!(outcome, Outcome::TargetChanged);
+    let changed = store.org(&org_id).await.unwrap().unwrap();
+    assert_eq!((changed.scopes, changed.version > 5), (Some(vec![]), true));
+    let missing = vec![CommitCondition::Org {
+        org_id: OrgId::parse("nowhere").unwrap(),
+        version: 5,
+    }];
+    let outcome = kill(&*store, "target", "target", missing).await;
+    assert_eq!(outcome, Outcome::TargetChanged);
 }

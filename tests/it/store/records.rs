@@ -59,8 +59,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         before: None,
         limit: 10,
     };
-    let holder = HolderId(uuid(NOW));
-    let scope = Scope::parse("agents:read").unwrap();
+    let (holder, scope) = (HolderId(uuid(NOW)), Scope::parse("agents:read").unwrap());
     let plans = [(PlanName::free(), 1)];
     let (sought, range) = (
         EventCriteria::default(),
@@ -94,7 +93,10 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         scope_counts(None),
         scope_holders(&scope, None, 10),
         plan_counts(None),
-        org_exists(&org),
+        org(&org),
+        orgs(None, 10),
+        holders_beyond(&org, &[], 10),
+        may_make_orgs(),
         revocations(0, NOW, NOW),
         killed_tokens(&tokens, None, NOW, 10),
         killed_tokens(&tokens, Some(0), NOW, 10),

@@ -36,6 +36,7 @@ mod generation;
 mod key;
 mod log;
 mod new_credential;
+mod org;
 mod reply;
 mod reseal;
 mod scope;
@@ -221,6 +222,7 @@ async fn apply(
         Change::Credential(change) => credential::apply(conn, at, by, change, killed).await,
         Change::Token(change) => token::apply(conn, change, killed).await.map(effect),
         Change::Scope(change) => scope::apply(conn, change).await,
+        Change::Org(change) => org::apply(conn, at, change).await.map(effect),
         Change::Key(change) => key::apply(conn, at, change, killed).await.map(effect),
         Change::Log(change) => log::apply(conn, at, change).await.map(effect),
         Change::Refusals(_) | Change::Exported(_) | Change::Replayed(_) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteConnection;
 
-use crate::store::write::{Outcome, Write, failed, row_locks};
+use crate::store::write::{Outcome, Write, failed, failed_orgs, org_conditions, row_locks};
 
 /// The outcome of a write if one of its conditions fails. The transaction holds the write lock.
 pub(super) async fn failure(
@@ -22,5 +22,17 @@ pub(super) async fn failure(
             .await?;
         rows.extend(row.map(|row| (agent_id, row)));
     }
-    Ok(failed(&write.conditions, &rows))
+    if let Some(outcome) = failed(&write.conditions, &rows) {
+        return Ok(Some(outcome));
+    }
+    let mut orgs = BTreeMap::new();
+    for org_id in org_conditions(&write.conditions) {
+        let sql = "select version from org where org_id = ?1";
+        let version: Option<i64> = sqlx::query_scalar(sql)
+            .bind(org_id.as_str())
+            .fetch_optional(&mut *conn)
+            .await?;
+        orgs.extend(version.map(|version| (org_id, version)));
+    }
+    Ok(failed_orgs(&write.conditions, &orgs))
 }

@@ -53,9 +53,15 @@ impl ChangeRequest {
         } else {
             dice.pick(names.agents).clone()
         };
+        let names_org = route.path.starts_with("/api/v1/orgs");
+        let id = if names_org {
+            dice.any(&["default", "other"])
+        } else {
+            &agent
+        };
         let path = route
             .path
-            .replace("{id}", &agent)
+            .replace("{id}", id)
             .replace("{credentialId}", &credential)
             .replace("{scope}", "db:read");
         let is_dry_run = dice.one_in(10);
@@ -90,7 +96,7 @@ impl ChangeRequest {
             body: body
                 .map(|body| Value::from(body).to_string())
                 .unwrap_or_default(),
-            agent: route.path.contains("{id}").then_some(agent),
+            agent: (route.path.contains("{id}") && !names_org).then_some(agent),
             is_dry_run,
             kind: format!("{method} {}", route.path),
         }
@@ -136,6 +142,8 @@ fn body(
             object(json!({"overlapSeconds": dice.pick(&[0, 60]), "label": "rotated"}))
         }
         ("POST", "/api/v1/scopes") => object(json!({"scope": "new:read", "description": "New"})),
+        ("POST", "/api/v1/orgs") => object(json!({"name": "New"})),
+        ("PATCH", "/api/v1/orgs/{id}") => object(json!({"name": "Changed", "scopes": null})),
         ("PATCH", "/api/v1/scopes/{scope}") => object(json!({"description": "Changed"})),
         _ => None,
     }
