@@ -103,7 +103,7 @@ pub mod domain {
         pub use crate::domain::idempotency::IdempotencyKey;
     }
     pub mod org {
-        pub use crate::domain::org::{Org, OrgEpoch, OrgId, OrgName, OrgStatus};
+        pub use crate::domain::org::{Org, OrgEpoch, OrgId, OrgName, OrgStanding, OrgStatus};
     }
     pub mod permission {
         pub use crate::domain::permission::{AgentOperation, CallerRights, Denial};

@@ -32,6 +32,10 @@ pub(crate) struct OrgJson {
     /// When it was last changed.
     #[schema(format = DateTime)]
     pub updated_at: String,
+    /// The version of the revocation list that has the kill, where the change that was just made
+    /// killed tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_version: Option<i64>,
 }
 
 fn org_status() -> Object {
@@ -44,7 +48,7 @@ fn org_status() -> Object {
 }
 
 impl From<OrgView> for OrgJson {
-    fn from(OrgView { org }: OrgView) -> Self {
+    fn from(OrgView { org, .. }: OrgView) -> Self {
         let scopes = org.scopes.as_deref();
         let scopes = scopes.map(|all| all.iter().map(Scope::to_string).collect());
         Self {
@@ -55,6 +59,7 @@ impl From<OrgView> for OrgJson {
             version: org.version,
             created_at: Timestamp::to_rfc3339(org.created_at),
             updated_at: Timestamp::to_rfc3339(org.updated_at),
+            revocation_version: None,
         }
     }
 }

@@ -30,6 +30,21 @@ pub(super) enum OrgCommand {
     },
     /// Change an organization's name, or what its agents may be given
     Update(UpdateOrg),
+    /// Stop an organization and kill the live tokens of its agents at once
+    Suspend(ChangeOrg),
+    /// Let a suspended organization work again
+    Reactivate(ChangeOrg),
+    /// Kill the live tokens of an organization's agents and leave it active
+    RevokeTokens(ChangeOrg),
+}
+
+#[derive(Args)]
+pub(super) struct ChangeOrg {
+    /// Its id
+    #[arg(value_parser = OrgId::parse)]
+    id: OrgId,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Args)]
@@ -73,7 +88,7 @@ pub(super) async fn run(
 ) -> Result<(), CommandFailure> {
     let opened = match command {
         OrgCommand::Create(_) => open_or_create(config).await?,
-        OrgCommand::List | OrgCommand::Show { .. } | OrgCommand::Update(_) => open(config).await?,
+        _ => open(config).await?,
     };
     let (orgs, act) = (opened.orgs(), opened.operator());
     match command {
@@ -96,6 +111,18 @@ pub(super) async fn run(
             };
             let act = act.because(args.why.reason);
             print(orgs.update(&args.id, &patch, &act).await?, out)
+        }
+        OrgCommand::Suspend(ChangeOrg { id, why }) => {
+            let act = act.because(why.reason);
+            print(orgs.suspend(&id, &act).await?, out)
+        }
+        OrgCommand::Reactivate(ChangeOrg { id, why }) => {
+            let act = act.because(why.reason);
+            print(orgs.reactivate(&id, &act).await?, out)
+        }
+        OrgCommand::RevokeTokens(ChangeOrg { id, why }) => {
+            let act = act.because(why.reason);
+            print(orgs.revoke_tokens(&id, &act).await?, out)
         }
     }
 }

@@ -1,9 +1,12 @@
-//! The catalogue: the scopes that exist, in their order, and which of them are high-risk.
+//! The catalogue: the scopes that exist, in their order, and which of them are high-risk. With them, as of the
+//! same version, the organizations whose agents' tokens were killed.
 //!
 //! Must not know which agent may have them.
 
 use std::collections::HashMap;
 
+use super::org::{OrgEpoch, OrgId, OrgStanding, OrgStatus};
+use super::refusal::Refusal;
 use super::risk::{NameRisk, RiskRules};
 use super::scope::Scope;
 use super::ttl::Risk;
@@ -27,6 +30,8 @@ pub struct Catalogue {
     /// What each entry's name says about its risk: computed once, and not for every token.
     names: Vec<NameRisk>,
     position: HashMap<Scope, usize>,
+    /// The standing of each organization whose epoch was ever raised.
+    orgs: HashMap<OrgId, OrgStanding>,
 }
 
 impl Catalogue {
@@ -46,10 +51,31 @@ impl Catalogue {
             entries,
             names,
             position,
+            orgs: HashMap::new(),
         }
     }
 
-    /// Rises with every change to the catalogue.
+    /// The same catalogue, with the standing of each organization whose epoch was ever raised.
+    #[must_use]
+    pub fn with_orgs(self, orgs: HashMap<OrgId, OrgStanding>) -> Self {
+        Self { orgs, ..self }
+    }
+
+    /// What a token says of this organization: its id and its epoch, and nothing for the first one.
+    /// Refuses a suspended organization; one that is not known here was never suspended. The statement
+    /// that counts the token compares the version.
+    pub fn org_claim(&self, org_id: &OrgId) -> Result<Option<(OrgId, OrgEpoch)>, Refusal> {
+        if org_id.is_default() {
+            return Ok(None);
+        }
+        let standing = self.orgs.get(org_id).copied().unwrap_or_default();
+        match standing.status {
+            OrgStatus::Active => Ok(Some((org_id.clone(), standing.epoch))),
+            OrgStatus::Suspended => Err(Refusal::AgentSuspended),
+        }
+    }
+
+    /// Rises with every change to the catalogue, and with every change of an organization's standing.
     pub fn version(&self) -> i64 {
         self.version
     }

@@ -8,6 +8,7 @@ use super::code::{Code, CodeRef};
 use super::event::request::RequestRef;
 use super::event::source::EventSource;
 use super::id::{AgentId, CredentialId, Jti};
+use super::org::{OrgEpoch, OrgId};
 use super::quota::{Limit, PlanName};
 use super::refusal::Refusal;
 use super::risk::RiskRules;
@@ -76,6 +77,7 @@ pub struct Grant {
     ttl: i64,
     latest_iat: Option<Timestamp>,
     risk: Risk,
+    org: Option<(OrgId, OrgEpoch)>,
     plan: PlanName,
     limit: Limit,
     code: Option<CodeRef>,
@@ -129,6 +131,10 @@ impl Grant {
     /// Whether any granted scope is high-risk.
     pub fn risk(&self) -> Risk {
         self.risk
+    }
+    /// The agent's organization and its epoch, which the token carries; `None` in the first one.
+    pub fn org(&self) -> Option<&(OrgId, OrgEpoch)> {
+        self.org.as_ref()
     }
     /// The agent's plan.
     pub fn plan(&self) -> &PlanName {
@@ -188,6 +194,7 @@ pub fn decide(
 ) -> Result<Grant, Refusal> {
     let Applicant { agent, limit, now } = *applicant;
     agent.admit(|| now)?;
+    let org = catalogue.org_claim(&agent.org_id)?;
     let (user, code) = match basis {
         Basis::Own => (None, None),
         Basis::Code(code) => (code.user(&agent.profile)?, Some(code.reference)),
@@ -212,6 +219,7 @@ pub fn decide(
         ttl,
         latest_iat: end.map(|end| end.saturating_add(-ttl)),
         risk,
+        org,
         plan: terms.plan.clone(),
         limit,
         code,

@@ -113,6 +113,16 @@ impl OrgStatus {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrgEpoch(pub i64);
 
+/// What decides whether an organization's agents get tokens, and which of their tokens are alive.
+/// That of the first organization never changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OrgStanding {
+    /// Its state.
+    pub status: OrgStatus,
+    /// Its epoch.
+    pub epoch: OrgEpoch,
+}
+
 /// An organization as a store holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Org {

@@ -83,6 +83,12 @@ pub struct Claims {
     pub jti: String,
     /// The agent's epoch when the token was counted.
     pub epoch: i64,
+    /// The agent's organization, if it is not the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<String>,
+    /// The organization's epoch when the token was counted, beside `org_id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org_epoch: Option<i64>,
     /// Issued at, Unix seconds.
     pub iat: i64,
     /// Expires at, Unix seconds: the token is expired from this second on.
@@ -117,6 +123,8 @@ struct Minted<'a> {
     scope: &'a str,
     jti: uuid::fmt::Hyphenated,
     epoch: i64,
+    #[cfg_attr(test, serde(flatten, skip_serializing_if = "Option::is_none"))]
+    org: Option<MintedOrg<'a>>,
     iat: i64,
     exp: i64,
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
@@ -128,6 +136,12 @@ struct Minted<'a> {
 enum MintedAud<'a> {
     One(&'a str),
     Many(Vec<&'a str>),
+}
+
+#[cfg_attr(test, derive(Serialize))]
+struct MintedOrg<'a> {
+    org_id: &'a str,
+    org_epoch: i64,
 }
 
 /// The room that claims get at first. Most are shorter.
@@ -153,6 +167,12 @@ impl Minted<'_> {
         out.push_str(self.jti.encode_lower(&mut jti));
         out.push_str(r#"","epoch":"#);
         write_integer(self.epoch, &mut out);
+        if let Some(org) = &self.org {
+            out.push_str(r#","org_id":"#);
+            write_string(org.org_id, &mut out);
+            out.push_str(r#","org_epoch":"#);
+            write_integer(org.org_epoch, &mut out);
+        }
         out.push_str(r#","iat":"#);
         write_integer(self.iat, &mut out);
         out.push_str(r#","exp":"#);
@@ -198,6 +218,10 @@ pub(crate) fn encode(issuer: &str, recorded: &Recorded) -> String {
         scope: grant.scope(),
         jti: grant.jti().0.hyphenated(),
         epoch: recorded.epoch().0,
+        org: grant.org().map(|(org_id, epoch)| MintedOrg {
+            org_id: org_id.as_str(),
+            org_epoch: epoch.0,
+        }),
         iat: recorded.issued_at().0,
         exp: recorded.expires_at().0,
         risk: (grant.risk() == Risk::High).then_some("high"),
@@ -230,6 +254,7 @@ mod tests {
             jti in any::<u128>(),
             numbers in proptest::array::uniform3(any::<i64>()),
             is_high in any::<bool>(),
+            org in proptest::option::of((any::<String>(), any::<i64>())),
         ) {
             let [iss, sub, client_id, scope] = texts.each_ref().map(String::as_str);
             let minted = Minted {
@@ -243,6 +268,7 @@ mod tests {
                 scope,
                 jti: uuid::Uuid::from_u128(jti).hyphenated(),
                 epoch: numbers[0],
+                org: org.as_ref().map(|(org_id, org_epoch)| MintedOrg { org_id, org_epoch: *org_epoch }),
                 iat: numbers[1],
                 exp: numbers[2],
                 risk: is_high.then_some("high"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::agent::Epoch;
 use crate::domain::id::{AgentId, Kid};
-use crate::domain::org::{OrgId, Reach};
+use crate::domain::org::{OrgEpoch, OrgId, Reach};
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::{self, BUILT_IN};
 use crate::domain::time::Timestamp;
@@ -30,12 +30,26 @@ impl Genuine {
         is_expired(Timestamp(self.claims.exp), now)
     }
 
+    /// The epoch of the organization in which the token was issued. A token of the first
+    /// organization carries none, and its epoch is never raised.
+    fn org_epoch(&self) -> OrgEpoch {
+        OrgEpoch(self.claims.org_epoch.unwrap_or_default())
+    }
+
     /// The verdict on the token, with what the store knows of it.
     pub(super) fn verdict(&self, standing: &Standing, now: Timestamp) -> TokenVerdict {
-        let (exp, epoch) = (Timestamp(self.claims.exp), Epoch(self.claims.epoch));
+        let exp = Timestamp(self.claims.exp);
+        let epochs = (Epoch(self.claims.epoch), self.org_epoch());
         // An earlier release does not bound the `exp` of its tokens.
         let exp = standing.expires_at.map_or(exp, |end| end.min(exp));
-        judge_token(exp, epoch, standing.revoked, standing.agent, now)
+        judge_token(
+            exp,
+            epochs,
+            standing.revoked,
+            standing.agent,
+            standing.org,
+            now,
+        )
     }
 }
 
@@ -74,6 +88,11 @@ impl Caller {
     /// The epoch in which the token was issued.
     pub(super) fn epoch(&self) -> Epoch {
         Epoch(self.token.claims.epoch)
+    }
+
+    /// The epoch of the organization in which the token was issued.
+    pub(super) fn org_epoch(&self) -> OrgEpoch {
+        self.token.org_epoch()
     }
 
     /// Whether the token has this built-in scope. No other scope opens anything here (contract §3).

@@ -6,6 +6,7 @@
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::Agent;
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgStatus;
 use crate::domain::quota::Plans;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -192,6 +193,10 @@ pub(crate) async fn examine_agent(
     };
     let now = clock.now();
     let mut findings = vec![status_finding(&record.agent, now)];
+    if record.org.status == OrgStatus::Suspended {
+        let mend = "`sealwright org reactivate`";
+        findings.push(Finding::wrong("organization", "suspended: 403", mend));
+    }
     findings.push(credential_finding(&record, now));
     if record.agent.profile.terms.scopes.is_empty() {
         let mend = "`sealwright agent update --scope …`";

@@ -75,7 +75,7 @@ pub use log::{LogAppend, LogEntry, LogEntryKind, LogHead, LogNode};
 pub use process::{PROCESS_TTL, ProcessRecord, ProcessReport, SilentUser};
 pub use records::Records;
 pub use reply::{REPLY_TTL, ReplyPlace, ReplyRecord};
-pub(crate) use revocation::{ExchangedToken, KilledAgent, Revocations, RevokedKey};
+pub(crate) use revocation::{ExchangedToken, KilledAgent, KilledOrg, Revocations, RevokedKey};
 pub use revocation::{KilledAgentQuery, KilledTokens, REVOCATION_GRACE};
 #[cfg(test)]
 pub(crate) use revocation::{KilledToken, RevokedToken};

@@ -3,7 +3,8 @@
 
 use async_trait::async_trait;
 
-use crate::domain::org::{Org, OrgEpoch, OrgId, OrgName, OrgStatus};
+use crate::domain::id::AgentId;
+use crate::domain::org::{Org, OrgEpoch, OrgId, OrgName, OrgStanding, OrgStatus};
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 
@@ -29,9 +30,30 @@ pub trait ReadOrgs: Send + Sync {
         limit: i64,
     ) -> Result<ScopeHolders, StoreError>;
 
+    /// Up to `limit` agents of this organization, which is not the first one, in the byte order of
+    /// their ids, each with the longest custom lifetime that it ever had, in seconds. Decommissioned
+    /// agents are left out.
+    async fn org_members(
+        &self,
+        org_id: &OrgId,
+        limit: i64,
+    ) -> Result<Vec<(AgentId, i64)>, StoreError>;
+
     /// Whether organizations may be made: not while a release that overlooks their suspension may
     /// serve.
     async fn may_make_orgs(&self) -> Result<bool, StoreError>;
+}
+
+/// The standing of an organization from its columns, which are absent for the first one.
+pub(in crate::store) fn org_standing(
+    status: Option<&str>,
+    epoch: Option<i64>,
+) -> Result<OrgStanding, Broken> {
+    let status = status.map(OrgStatus::parse).transpose()?;
+    Ok(OrgStanding {
+        status: status.unwrap_or_default(),
+        epoch: OrgEpoch(epoch.unwrap_or_default()),
+    })
 }
 
 /// The columns of an organization.

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 
 use crate::domain::agent::Epoch;
 use crate::domain::id::{AgentId, Jti, Kid};
+use crate::domain::org::{OrgEpoch, OrgId};
 use crate::domain::time::Timestamp;
 use crate::domain::ttl;
 
@@ -44,6 +45,19 @@ pub struct KilledAgent {
     pub version: i64,
 }
 
+/// An organization whose agents' tokens below its epoch were killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KilledOrg {
+    /// The organization.
+    pub org_id: OrgId,
+    /// Its epoch: tokens with a lower `org_epoch` are revoked.
+    pub epoch: OrgEpoch,
+    /// When the last kill was.
+    pub killed_at: Timestamp,
+    /// The list's version that the kill created.
+    pub version: i64,
+}
+
 /// A signing key that leaked and was revoked, with all tokens that it signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevokedKey {
@@ -64,6 +78,8 @@ pub struct Revocations {
     pub tokens: Vec<RevokedToken>,
     /// Agents whose tokens were killed.
     pub agents: Vec<KilledAgent>,
+    /// Organizations whose agents' tokens were killed.
+    pub orgs: Vec<KilledOrg>,
     /// Signing keys that were revoked. All keys of one revocation have one version.
     pub keys: Vec<RevokedKey>,
 }
@@ -73,6 +89,7 @@ impl Revocations {
     pub(crate) fn forget_until(&mut self, known: i64) {
         self.tokens.retain(|token| token.version > known);
         self.agents.retain(|agent| agent.version > known);
+        self.orgs.retain(|org| org.version > known);
         self.keys.retain(|key| key.version > known);
     }
 }
@@ -106,6 +123,8 @@ pub struct KilledAgentQuery {
     pub agent_id: AgentId,
     /// Tokens with a lower epoch are searched for.
     pub below: Epoch,
+    /// Tokens with a lower epoch of the agent's organization are searched for too.
+    pub org_below: OrgEpoch,
     /// Every token that was issued before this time has expired.
     pub issued_from: Timestamp,
 }
@@ -137,6 +156,17 @@ impl KilledTokens {
         if self.tokens.len() >= most.saturating_mul(2).max(1_000) {
             self.settle(most);
         }
+    }
+
+    /// The tokens of several agents together.
+    pub(crate) fn merged(all: Vec<Self>) -> Self {
+        let mut merged = Self::default();
+        for one in all {
+            merged.omitted = merged.omitted.saturating_add(one.omitted);
+            merged.tokens.extend(one.tokens);
+        }
+        merged.settle(usize::MAX);
+        merged
     }
 
     /// Sorts the tokens, removes duplicates, and drops those for which there is no room.

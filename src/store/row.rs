@@ -10,10 +10,13 @@ use crate::domain::agent::Epoch;
 use crate::domain::event::row::EventRow;
 use crate::domain::event::token_row::{InternedTerms, TokenRow};
 use crate::domain::id::{AgentId, Jti, Kid};
+use crate::domain::org::{OrgEpoch, OrgId};
 use crate::domain::time::Timestamp;
 
 use super::key::{KeyRecord, KeyState, Sealed};
-use super::revocation::{IssuedToken, KilledAgent, Revocations, RevokedKey, RevokedToken};
+use super::revocation::{
+    IssuedToken, KilledAgent, KilledOrg, Revocations, RevokedKey, RevokedToken,
+};
 
 /// A stored value that breaks the rule of its column.
 pub(in crate::store) type Broken = Box<dyn Error + Send + Sync>;
@@ -60,7 +63,7 @@ impl KeyRow {
     }
 }
 
-/// A row of the revocation list: its version, an individually revoked token, a killed agent, or a revoked key. All
+/// A row of the revocation list: its version, an individually revoked token, a killed agent, a killed organization, or a revoked key. All
 /// rows come from one statement, so that the version covers exactly the rows that come with it.
 pub(in crate::store) struct RevocationRow {
     pub version: i64,
@@ -71,6 +74,7 @@ pub(in crate::store) struct RevocationRow {
     pub epoch: i64,
     pub longest_ttl: i64,
     pub kid: Option<String>,
+    pub org_id: Option<String>,
 }
 
 /// Builds the list from its rows, which come in version order.
@@ -81,6 +85,15 @@ pub(in crate::store) fn revocations(
     for row in rows {
         let row = row?;
         let (version, at) = (row.version, Timestamp(row.at));
+        if let Some(id) = row.org_id {
+            list.orgs.push(KilledOrg {
+                org_id: OrgId::parse(&id)?,
+                epoch: OrgEpoch(row.epoch),
+                killed_at: at,
+                version,
+            });
+            continue;
+        }
         match (row.jti, row.agent_id, row.kid) {
             (Some(jti), _, _) => list.tokens.push(RevokedToken {
                 jti: Jti(jti),

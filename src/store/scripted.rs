@@ -150,16 +150,7 @@ impl Store for Scripted {
 
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
         self.call().await?;
-        Ok(tokens
-            .iter()
-            .map(|_| Standing {
-                revoked: false,
-                agent: None,
-                org_id: None,
-                expires_at: None,
-                keys_version: 0,
-            })
-            .collect())
+        Ok(tokens.iter().map(|_| Standing::default()).collect())
     }
 
     async fn exchanged(&self, _code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
@@ -198,7 +189,7 @@ pub(super) mod samples {
     use crate::domain::code::{Code, CodeRef};
     use crate::domain::grant::{Applicant, Basis, Grant, Policy, TokenRequest, decide};
     use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
-    use crate::domain::org::OrgId;
+    use crate::domain::org::{OrgId, OrgStanding};
     use crate::domain::quota::PlanName;
     use crate::domain::risk::RiskRules;
     use crate::domain::scope::Scope;
@@ -212,6 +203,7 @@ pub(super) mod samples {
     pub(crate) fn record(agent_id: &str, version: i64) -> AgentRecord {
         AgentRecord {
             agent: agent(agent_id, version),
+            org: OrgStanding::default(),
             credentials: Box::default(),
         }
     }

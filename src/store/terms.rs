@@ -38,6 +38,8 @@ pub(in crate::store) struct CommonTerms {
     pub scope: String,
     pub audience: Vec<String>,
     pub ttl: i64,
+    /// The epoch of the agent's organization; `None` in the first one.
+    pub org_epoch: Option<i64>,
 }
 
 impl CommonTerms {
@@ -59,6 +61,7 @@ impl CommonTerms {
                 .map(|one| one.as_str().to_owned())
                 .collect(),
             ttl: grant.ttl(),
+            org_epoch: grant.org().map(|(_, epoch)| epoch.0),
         })
     }
 }
@@ -71,6 +74,7 @@ struct KnownTerms {
     scope: String,
     audience: Vec<String>,
     ttl: i64,
+    org_epoch: Option<i64>,
     /// The last day of use in the store, in days since 1970.
     stored_on: AtomicI64,
     /// The last day of use that this process saw.
@@ -81,6 +85,7 @@ impl KnownTerms {
     fn are(&self, grant: &Grant, credential: CredentialId) -> bool {
         self.credential == credential
             && self.ttl == grant.ttl()
+            && self.org_epoch == grant.org().map(|(_, epoch)| epoch.0)
             && self.scope == grant.scope()
             && self
                 .audience
@@ -111,6 +116,7 @@ impl TermsEdition {
                 scope,
                 audience,
                 ttl,
+                org_epoch,
             } = terms;
             agents.entry(agent_id).or_default().push(KnownTerms {
                 id,
@@ -118,6 +124,7 @@ impl TermsEdition {
                 scope,
                 audience,
                 ttl,
+                org_epoch,
                 stored_on: AtomicI64::new(day),
                 used_on: AtomicI64::new(day),
             });
@@ -181,6 +188,7 @@ impl TermsEdition {
         of_agent.into_iter().flatten().any(|known| {
             known.credential == terms.credential
                 && known.ttl == terms.ttl
+                && known.org_epoch == terms.org_epoch
                 && known.scope == terms.scope
                 && known.audience == terms.audience
         })
@@ -198,13 +206,14 @@ pub(in crate::store) type TermsColumns = (
     Option<String>,
     Option<i64>,
     Option<i32>,
+    Option<i64>,
 );
 
 /// The edition of these rows.
 pub(in crate::store) fn terms_edition(rows: Vec<TermsColumns>) -> Result<TermsEdition, Broken> {
     let number = rows.first().ok_or("the terms have a number")?.0;
     let mut known = Vec::with_capacity(rows.len());
-    for (_, id, agent_id, credential_id, scope, audience, ttl, used_on) in rows {
+    for (_, id, agent_id, credential_id, scope, audience, ttl, used_on, org_epoch) in rows {
         let columns = (|| {
             Some((
                 id?,
@@ -225,6 +234,7 @@ pub(in crate::store) fn terms_edition(rows: Vec<TermsColumns>) -> Result<TermsEd
             scope,
             audience: serde_json::from_str(&audience)?,
             ttl,
+            org_epoch,
         };
         known.push((id, terms, i64::from(used_on)));
     }

@@ -9,7 +9,8 @@ use crate::domain::agent::{Agent, AgentStatus, Epoch};
 use crate::domain::credential::Credential;
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, BatchId, Jti};
-use crate::domain::org::OrgId;
+use crate::domain::org::{OrgId, OrgStanding, OrgStatus};
+use crate::domain::refusal::Refusal;
 use crate::domain::time::{Moment, Timestamp};
 
 /// The most grants in one batch, and the most tokens in one look-up.
@@ -38,8 +39,22 @@ pub enum Freshness {
 pub struct AgentRecord {
     /// The agent.
     pub agent: Agent,
+    /// The standing of its organization.
+    pub org: OrgStanding,
     /// Its credentials, newest first; expired ones may be among them.
     pub credentials: Box<[Credential]>,
+}
+
+impl AgentRecord {
+    /// Refuses an agent that is suspended, decommissioned or expired, or whose organization is
+    /// suspended. The clock is read only for an agent that has an end.
+    pub fn admit(&self, now: impl FnOnce() -> Timestamp) -> Result<(), Refusal> {
+        self.agent.admit(now)?;
+        match self.org.status {
+            OrgStatus::Active => Ok(()),
+            OrgStatus::Suspended => Err(Refusal::AgentSuspended),
+        }
+    }
 }
 
 /// Tokens to count and record in one atomic statement.
@@ -162,7 +177,7 @@ pub struct TokenRef {
 }
 
 /// The state of a token and its agent, read together from the store of record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Whether the token was revoked individually.
     pub revoked: bool,
@@ -170,6 +185,8 @@ pub struct Standing {
     pub agent: Option<(AgentStatus, Epoch)>,
     /// The agent's organisation; `None` if no such agent exists.
     pub org_id: Option<OrgId>,
+    /// The standing of that organization.
+    pub org: OrgStanding,
     /// When the agent expires, and its tokens with it; `None` means never.
     pub expires_at: Option<Timestamp>,
     /// The version of the store's signing keys. A process that knows another one cannot tell

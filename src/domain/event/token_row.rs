@@ -26,6 +26,9 @@ pub(crate) struct InlineTerms<'a> {
     pub credential: Option<Uuid>,
     /// The granted scopes, joined by spaces.
     pub scope: Cow<'a, str>,
+    /// The epoch of the agent's organization, which the token carries; `None` in the first one.
+    #[serde(default, rename = "orgEpoch", skip_serializing_if = "Option::is_none")]
+    pub org_epoch: Option<i64>,
     /// Seconds from `iat` to `exp`.
     pub ttl: i64,
     /// The user whom the token is about, if it is not about the agent itself.
@@ -43,6 +46,7 @@ impl<'a> From<&'a Grant> for InlineTerms<'a> {
                 .collect(),
             credential: grant.credential().map(|credential| credential.0),
             scope: grant.scope().into(),
+            org_epoch: grant.org().map(|(_, epoch)| epoch.0),
             ttl: grant.ttl(),
             user: grant.user().map(Cow::Borrowed),
         }
@@ -175,6 +179,8 @@ impl InternedTerms {
             aud: serde_json::from_str(&self.audience).ok()?,
             credential: Some(self.credential_id),
             scope: self.scope.as_str().into(),
+            // Only the search for killed tokens reads it, from its column.
+            org_epoch: None,
             ttl: self.ttl,
             user: None,
         })

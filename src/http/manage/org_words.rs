@@ -38,3 +38,30 @@ pub(super) const PATCH_ORG: Words = Words {
     description: "A JSON Merge Patch (RFC 7396). Scopes are not taken from agents: while one holds another scope, that is refused.",
     reply: "The organization.",
 };
+
+/// `POST /api/v1/orgs/{id}/suspend`.
+pub(super) const SUSPEND_ORG: Words = Words {
+    operation_id: "suspendOrg",
+    tag: ApiTag::Orgs,
+    summary: "Stop an organization and kill the live tokens of its agents",
+    description: "Holds on every replica when the reply comes, however many agents there are. The state of each agent stays as it is.",
+    reply: "The organization.",
+};
+
+/// `POST /api/v1/orgs/{id}/reactivate`.
+pub(super) const REACTIVATE_ORG: Words = Words {
+    operation_id: "reactivateOrg",
+    tag: ApiTag::Orgs,
+    summary: "Let a suspended organization work again",
+    description: "The old tokens of its agents stay dead.",
+    reply: "The organization.",
+};
+
+/// `POST /api/v1/orgs/{id}/revoke-tokens`.
+pub(super) const REVOKE_ORG_TOKENS: Words = Words {
+    operation_id: "revokeOrgTokens",
+    tag: ApiTag::Orgs,
+    summary: "Kill the live tokens of an organization's agents and leave it active",
+    description: "",
+    reply: "The organization.",
+};

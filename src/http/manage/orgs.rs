@@ -13,6 +13,7 @@ use crate::http::state::State;
 use crate::service::manage::ManageError;
 use crate::service::manage::orgs::{NewOrg, OrgPatch, OrgView};
 
+use super::agent_changes::ActionBody;
 use super::answer::{Makes, Reply};
 use super::authority::demand_reach_over_all;
 use super::body::body;
@@ -175,6 +176,68 @@ pub(super) async fn patch_org(
         .orgs
         .update(org_id, &call.input.patch, call.request(&act));
     Ok(shown(changed.await?))
+}
+
+/// An action on the organization that the path names.
+pub(super) struct OrgAction {
+    org: OneOrg,
+    reason: Option<ChangeReason>,
+}
+
+impl Input for OrgAction {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self {
+            org: OneOrg::of(fields),
+            reason: fields.action_body::<ActionBody>()?.reason,
+        })
+    }
+}
+
+/// Stops an organization and kills the live tokens of its agents.
+pub(super) async fn suspend_org(
+    state: Arc<State>,
+    call: WriteCall<OrgAction>,
+) -> Result<Reply<OrgJson>, Failure> {
+    demand_reach_over_all(&call.caller)?;
+    let act = call.act(&state, call.input.reason.as_ref());
+    let org_id = known(&call, &call.input.org)?;
+    let changed = state.orgs.suspend(org_id, call.request(&act)).await?;
+    after_change(&state, changed).await
+}
+
+/// Lets a suspended organization work again.
+pub(super) async fn reactivate_org(
+    state: Arc<State>,
+    call: WriteCall<OrgAction>,
+) -> Result<Reply<OrgJson>, Failure> {
+    demand_reach_over_all(&call.caller)?;
+    let act = call.act(&state, call.input.reason.as_ref());
+    let org_id = known(&call, &call.input.org)?;
+    let changed = state.orgs.reactivate(org_id, call.request(&act)).await?;
+    after_change(&state, changed).await
+}
+
+/// Kills the live tokens of an organization's agents and leaves it active.
+pub(super) async fn revoke_org_tokens(
+    state: Arc<State>,
+    call: WriteCall<OrgAction>,
+) -> Result<Reply<OrgJson>, Failure> {
+    demand_reach_over_all(&call.caller)?;
+    let act = call.act(&state, call.input.reason.as_ref());
+    let org_id = known(&call, &call.input.org)?;
+    let changed = state.orgs.revoke_tokens(org_id, call.request(&act)).await?;
+    after_change(&state, changed).await
+}
+
+/// The organization after its change. If tokens were killed, this process's revocation list has the
+/// kill before the response is sent (contract D7).
+async fn after_change(state: &State, view: OrgView) -> Result<Reply<OrgJson>, Failure> {
+    let (version, is_kill) = (view.org.version, view.tokens_killed);
+    let mut org = OrgJson::from(view);
+    if is_kill {
+        org.revocation_version = Some(state.list.read_own_kill().await?);
+    }
+    Ok(Reply::ok(org).with_version(version))
 }
 
 /// The organization that a request changes. A request that demands a version of what cannot exist is

@@ -4,7 +4,7 @@
 
 use utoipa::openapi::Ref;
 use utoipa::openapi::path::Parameter;
-use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder};
+use utoipa::openapi::schema::{ArrayBuilder, Object};
 
 use crate::http::oauth::revocations::{MAX_VERSION, MAX_WAIT};
 
@@ -31,7 +31,6 @@ pub(super) fn parameters() -> [Parameter; 2] {
 /// What came after a version.
 pub(super) fn delta() -> Object {
     let items = |name| ArrayBuilder::new().items(Ref::from_schema_name(name));
-    let orgs = ArrayBuilder::new().items(ObjectBuilder::new());
     object(
         "What came after a version of the revocation list.",
         [
@@ -47,7 +46,11 @@ pub(super) fn delta() -> Object {
                 items("AgentRevocation"),
                 "Agents whose tokens were killed.",
             ),
-            always("revoked_orgs", orgs, "Empty in this release."),
+            always(
+                "revoked_orgs",
+                items("OrgRevocation"),
+                "Organizations whose agents' tokens were killed.",
+            ),
             always("revoked_keys", items("RevokedKey"), "Keys that leaked."),
         ],
     )
@@ -85,6 +88,26 @@ pub(super) fn agent_revocation() -> Object {
                 "base64url of the SHA-256 of its `client_id`.",
             ),
             always("epoch", integer(), "The lowest epoch of its live tokens."),
+            until(),
+        ],
+    )
+}
+
+/// An organization of the feed.
+pub(super) fn org_revocation() -> Object {
+    object(
+        "An organization whose agents' tokens of a lower `org_epoch` are dead.",
+        [
+            always(
+                "orgId",
+                text(),
+                "Its id, which the tokens carry as `org_id`.",
+            ),
+            always(
+                "epoch",
+                integer(),
+                "The lowest `org_epoch` of the live tokens.",
+            ),
             until(),
         ],
     )

@@ -22,12 +22,13 @@ pub(crate) fn revocations() -> RouteDoc {
             it comes as soon as there is news.",
         reply: "The list, or what came after a version.",
     };
-    let schemas: [(&str, Object); 6] = [
+    let schemas: [(&str, Object); 7] = [
         ("RevocationList", feed::revocation_list()),
         ("RevokedAgent", feed::revoked_agent()),
         ("RevocationDelta", feed::delta()),
         ("RevokedToken", feed::revoked_token()),
         ("AgentRevocation", feed::agent_revocation()),
+        ("OrgRevocation", feed::org_revocation()),
         ("RevokedKey", feed::revoked_key()),
     ];
     let either = OneOfBuilder::new()

@@ -65,7 +65,7 @@ impl Authenticator {
         loop {
             let record = self.prove(credentials, look, context).await?;
             context.prove(&record.agent.agent_id);
-            match record.agent.admit(|| self.clock.now()) {
+            match record.admit(|| self.clock.now()) {
                 Ok(()) => return Ok(record),
                 Err(refusal) => look = look.again(refusal)?,
             }

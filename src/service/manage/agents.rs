@@ -9,7 +9,7 @@ use crate::domain::act::Act;
 use crate::domain::agent::{Agent, AgentName, AgentStatus, Epoch, Profile};
 use crate::domain::agent_filter::{AgentFilter, MAX_IDS};
 use crate::domain::id::AgentId;
-use crate::domain::org::OrgId;
+use crate::domain::org::{OrgId, OrgStatus};
 use crate::domain::quota::PlanName;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::domain::risk::RiskRules;
@@ -106,6 +106,12 @@ impl Agents {
             }),
             ..view
         };
+        if record.org.status == OrgStatus::Suspended {
+            let org_id = &record.agent.org_id;
+            view.warnings.push(format!(
+                "the organization {org_id} is suspended: until it is reactivated, the agent gets no token"
+            ));
+        }
         if self.parts.plans.load().limit(plan).is_none() {
             view.warnings.push(format!(
                 "no limit is configured for the plan {plan}: until it is, the agent's token requests are 503"

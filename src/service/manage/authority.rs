@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::domain::act::Actor;
 use crate::domain::agent::{Agent, AgentStatus, Profile};
 use crate::domain::dominance::{Holdings, ServerDefaults};
-use crate::domain::org::OrgId;
+use crate::domain::org::{OrgId, OrgStatus};
 use crate::domain::permission::{AgentOperation, CallerRights, Denial};
 use crate::domain::refusal::Refusal;
 use crate::domain::rejection::{Rejection, RejectionCode};
@@ -108,8 +108,9 @@ impl Agents {
 async fn living(store: &dyn Store, caller: &Caller) -> Result<Arc<AgentRecord>, ManageError> {
     let found = store.agent(caller.agent_id(), Freshness::Fresh).await?;
     let lives = |record: &Arc<AgentRecord>| {
-        let agent = &record.agent;
-        agent.status == AgentStatus::Active && agent.epoch == caller.epoch()
+        let (agent, org) = (&record.agent, &record.org);
+        (agent.status, agent.epoch) == (AgentStatus::Active, caller.epoch())
+            && (org.status, org.epoch) == (OrgStatus::Active, caller.org_epoch())
     };
     let dead = || service::Error::Refused(Refusal::InvalidToken).into();
     found.filter(lives).ok_or_else(dead)
@@ -125,16 +126,24 @@ pub(super) async fn caller_conditions(
         return Ok(vec![]);
     };
     let record = living(store, caller).await?;
-    Ok(vec![unchanged(&record.agent)])
+    Ok(unchanged(&record))
 }
 
-/// The condition that the agent that asks is as it was read.
-fn unchanged(own: &Agent) -> CommitCondition {
-    CommitCondition::Caller {
+/// The conditions that the agent that asks, and its organization, are as they were read.
+fn unchanged(record: &AgentRecord) -> Vec<CommitCondition> {
+    let own = &record.agent;
+    let mut conditions = vec![CommitCondition::Caller {
         agent_id: own.agent_id.clone(),
         version: own.version,
         epoch: own.epoch,
+    }];
+    if !own.org_id.is_default() {
+        conditions.push(CommitCondition::CallerOrg {
+            org_id: own.org_id.clone(),
+            epoch: record.org.epoch,
+        });
     }
+    conditions
 }
 
 impl Agents {
@@ -154,13 +163,11 @@ impl Agents {
             ttl: self.parts.default_ttl,
             plans: &plans,
         };
-        let own = &caller.record.agent;
         let rights = caller.rights();
         rights.may(operation, &defaults).map_err(rejection)?;
-        let caller = unchanged(own);
         // With an admin scope nothing of the target is compared but its organisation, which never
         // changes. So a kill in an incident does not depend on whoever else changes the agent.
-        let mut conditions = vec![caller];
+        let mut conditions = unchanged(&caller.record);
         if !rights.is_admin {
             conditions.extend(target.map(version_of));
         }

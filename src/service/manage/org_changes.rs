@@ -5,7 +5,7 @@ use crate::domain::id::AgentId;
 use crate::domain::org::{Org, OrgId};
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::scope::Scope;
-use crate::store::{OrgChange, Outcome, ScopeHolders};
+use crate::store::{CommitCondition, OrgChange, Outcome, ScopeHolders};
 
 use super::attempt::MAX_CONFLICTS;
 use super::error::ManageError;
@@ -60,6 +60,77 @@ impl Orgs {
                     return Err(RejectionCode::VersionMismatch.into());
                 }
                 // An agent got a scope meanwhile, or somebody else changed the organization.
+                _ => {}
+            }
+        }
+        Err(RejectionCode::OrgKeptChanging.into())
+    }
+
+    /// Stops an organization: its agents get no tokens, and all their live tokens are dead. One commit
+    /// changes one row.
+    pub async fn suspend(
+        &self,
+        org_id: &OrgId,
+        request: impl Into<ChangeRequest<'_>>,
+    ) -> Result<OrgView, ManageError> {
+        let change = OrgChange::Suspend(org_id.clone());
+        self.change(org_id, change, request.into()).await
+    }
+
+    /// Lets a suspended organization work again. The old tokens of its agents stay dead.
+    pub async fn reactivate(
+        &self,
+        org_id: &OrgId,
+        request: impl Into<ChangeRequest<'_>>,
+    ) -> Result<OrgView, ManageError> {
+        let change = OrgChange::Reactivate(org_id.clone());
+        self.change(org_id, change, request.into()).await
+    }
+
+    /// Kills the live tokens of an organization's agents and leaves it active.
+    pub async fn revoke_tokens(
+        &self,
+        org_id: &OrgId,
+        request: impl Into<ChangeRequest<'_>>,
+    ) -> Result<OrgView, ManageError> {
+        let change = OrgChange::RevokeTokens(org_id.clone());
+        self.change(org_id, change, request.into()).await
+    }
+
+    /// Makes one change of the standing, and shows the organization after it.
+    async fn change(
+        &self,
+        org_id: &OrgId,
+        change: OrgChange,
+        request: ChangeRequest<'_>,
+    ) -> Result<OrgView, ManageError> {
+        for _ in 0..MAX_CONFLICTS {
+            let org = self.find_for(org_id, &request).await?;
+            if org_id.is_default() {
+                return Err(RejectionCode::OrgBuiltIn.into());
+            }
+            if request.is_dry_run() {
+                let status = change.status().unwrap_or(org.status);
+                return Ok(view(Org { status, ..org }));
+            }
+            let mut write = self.write(change.clone(), &request).await?;
+            if request.names_versions() {
+                write.conditions.push(CommitCondition::Org {
+                    org_id: org_id.clone(),
+                    version: org.version,
+                });
+            }
+            match self.commit(write).await? {
+                outcome @ (Outcome::Applied | Outcome::Unchanged) => {
+                    return Ok(OrgView {
+                        tokens_killed: change.kills() && outcome == Outcome::Applied,
+                        ..self.show(org_id, None).await?
+                    });
+                }
+                Outcome::NotFound => return Err(not_found()),
+                Outcome::TargetChanged if request.names_versions() => {
+                    return Err(RejectionCode::VersionMismatch.into());
+                }
                 _ => {}
             }
         }

@@ -54,6 +54,8 @@ pub struct OrgPatch {
 pub struct OrgView {
     /// The organization.
     pub org: Org,
+    /// Whether the change that was just made killed tokens.
+    pub tokens_killed: bool,
 }
 
 /// Some organizations of a list.
@@ -220,7 +222,10 @@ impl Orgs {
 }
 
 pub(super) fn view(org: Org) -> OrgView {
-    OrgView { org }
+    OrgView {
+        org,
+        tokens_killed: false,
+    }
 }
 
 pub(super) fn not_found() -> ManageError {

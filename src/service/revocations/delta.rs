@@ -137,7 +137,17 @@ fn text(delta: &Delta) -> String {
             epoch.0, until.0
         );
     }
-    text.push_str("],\"revoked_orgs\":[],\"revoked_keys\":[");
+    text.push_str("],\"revoked_orgs\":[");
+    for (n, (org_id, epoch, until)) in delta.orgs.iter().enumerate() {
+        comma(&mut text, n);
+        // The alphabet of an id has nothing that JSON escapes.
+        let (epoch, until) = (epoch.0, until.0);
+        let _ = write!(
+            text,
+            "{{\"orgId\":\"{org_id}\",\"epoch\":{epoch},\"exp\":{until}}}"
+        );
+    }
+    text.push_str("],\"revoked_keys\":[");
     for (n, (kid, until)) in delta.keys.iter().enumerate() {
         comma(&mut text, n);
         let kid = serde_json::Value::from(kid.0.as_str());

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
-use crate::store::{KilledTokens, Revocations, RevokedKey};
+use crate::store::{KilledOrg, KilledTokens, Revocations, RevokedKey};
 
 use super::text::{Listing, Text};
 
@@ -14,7 +15,7 @@ pub(super) mod entry;
 mod look_up;
 pub(super) mod newest;
 
-use entry::{Entry, KILL_LISTED, Killed, RevokedKeys};
+use entry::{Entry, Hits, KILL_LISTED, Killed, KilledMembers, RevokedKeys};
 
 /// How often a kill's tokens are looked up, one second apart: a batch that was in progress may be
 /// committed after the kill.
@@ -38,8 +39,12 @@ pub(super) struct Entries {
     keys: BTreeSet<i64>,
     /// The version of each agent's entry, because a later kill replaces the entry.
     agents: HashMap<AgentId, i64>,
+    /// The version of each organization's entry.
+    orgs: HashMap<OrgId, i64>,
     /// The tokens of killed agents from before [`Entries::forget`], for the next news.
     forgotten: HashMap<AgentId, KilledTokens>,
+    /// Those of killed organizations.
+    forgotten_orgs: HashMap<OrgId, KilledTokens>,
     /// The entries as text, without what has moved since.
     text: Text,
     /// Whether tokens came or went in the middle of the text, where nothing can be added.
@@ -57,11 +62,12 @@ impl Entries {
         self.version
     }
 
-    /// How many entries of tokens, agents and keys there are.
-    pub(super) fn count(&self) -> [usize; 3] {
-        let (agents, keys) = (self.agents.len(), self.keys.len());
-        let tokens = self.by_version.len().saturating_sub(agents);
-        [tokens.saturating_sub(keys), agents, keys]
+    /// How many entries of tokens, agents, organizations and keys there are.
+    pub(super) fn count(&self) -> [usize; 4] {
+        let (agents, orgs, keys) = (self.agents.len(), self.orgs.len(), self.keys.len());
+        let kills = agents.saturating_add(orgs).saturating_add(keys);
+        let tokens = self.by_version.len().saturating_sub(kills);
+        [tokens, agents, orgs, keys]
     }
 
     /// Forgets everything, because the entries differ from what the store holds. The tokens of
@@ -71,10 +77,19 @@ impl Entries {
         self.version = 0;
         self.gone.clear();
         self.agents.clear();
+        self.orgs.clear();
         self.keys.clear();
         for entry in std::mem::take(&mut self.by_version).into_values() {
-            if let Entry::Agent(killed) = entry {
-                self.forgotten.insert(killed.agent.agent_id, killed.tokens);
+            match entry {
+                Entry::Agent(killed) => {
+                    let (id, tokens) = (killed.agent.agent_id, killed.hits.tokens);
+                    self.forgotten.insert(id, tokens);
+                }
+                Entry::Org(killed) => {
+                    let (id, tokens) = (killed.org.org_id, killed.hits.tokens);
+                    self.forgotten_orgs.insert(id, tokens);
+                }
+                Entry::Token { .. } | Entry::Keys(_) => {}
             }
         }
         self.rewrite();
@@ -104,32 +119,26 @@ impl Entries {
             let old = self.agents.insert(agent.agent_id.clone(), agent.version);
             self.gone.extend(old);
             let tokens = match old.and_then(|version| self.by_version.remove(&version)) {
-                Some(Entry::Agent(killed)) => killed.tokens,
+                Some(Entry::Agent(killed)) => killed.hits.tokens,
                 _ => self.forgotten.remove(&agent.agent_id).unwrap_or_default(),
             };
             replaced |= old.is_some();
             self.has_moved |= !tokens.tokens.is_empty();
-            let looks = if agent.killed_at.saturating_add(RECENT_KILL_TTL) <= now {
-                1
-            } else {
-                MAX_LOOK_UPS
-            };
             self.text.add_agent(&agent, KILL_LISTED);
             let version = agent.version;
-            let killed = Killed {
-                agent,
-                tokens,
-                looks,
-                known_to: None,
-                is_warned_of: false,
-            };
+            let hits = hits(tokens, agent.killed_at, now);
+            let killed = Killed { agent, hits };
             self.by_version
                 .insert(version, Entry::Agent(Box::new(killed)));
+        }
+        for org in news.orgs {
+            self.add_org(org, now);
         }
         for key in news.keys {
             self.add_key(key);
         }
         self.forgotten.clear();
+        self.forgotten_orgs.clear();
         self.forget_oldest_gone();
         if replaced {
             self.text.clear_agents();
@@ -142,10 +151,11 @@ impl Entries {
 
     /// Removes expired entries and writes all others anew.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        let (agents, keys, gone) = (&mut self.agents, &mut self.keys, &mut self.gone);
+        let (agents, orgs) = (&mut self.agents, &mut self.orgs);
+        let (keys, gone) = (&mut self.keys, &mut self.gone);
         self.by_version.retain(|version, entry| {
-            if let Entry::Agent(killed) = entry {
-                killed.tokens.expire(now);
+            if let Some(hits) = entry.hits_mut() {
+                hits.tokens.expire(now);
             }
             let stays = now < entry.listed_until();
             if !stays {
@@ -156,11 +166,33 @@ impl Entries {
                 {
                     agents.remove(&agent.agent_id);
                 }
+                if let Some(org) = entry.org()
+                    && orgs.get(&org.org_id) == Some(version)
+                {
+                    orgs.remove(&org.org_id);
+                }
             }
             stays
         });
         self.forget_oldest_gone();
         self.rewrite();
+    }
+
+    /// As for an agent. The list of contract §4 names no organization: its readers get the tokens.
+    fn add_org(&mut self, mut org: KilledOrg, now: Timestamp) {
+        org.killed_at = org.killed_at.min(now);
+        let (org_id, version) = (org.org_id.clone(), org.version);
+        let old = self.orgs.insert(org_id.clone(), version);
+        self.gone.extend(old);
+        let tokens = match old.and_then(|version| self.by_version.remove(&version)) {
+            Some(Entry::Org(killed)) => killed.hits.tokens,
+            _ => self.forgotten_orgs.remove(&org_id).unwrap_or_default(),
+        };
+        self.has_moved |= !tokens.tokens.is_empty();
+        let hits = hits(tokens, org.killed_at, now);
+        let killed = KilledMembers { org, hits };
+        self.by_version
+            .insert(version, Entry::Org(Box::new(killed)));
     }
 
     /// Keys that were revoked together have one version.
@@ -205,7 +237,12 @@ impl Entries {
                 Entry::Token { jti, expires_at } => text.add_token(*jti, *expires_at),
                 Entry::Agent(killed) => {
                     text.add_agent(&killed.agent, KILL_LISTED);
-                    for token in &killed.tokens.tokens {
+                    for token in &killed.hits.tokens.tokens {
+                        text.add_token(token.jti, token.expires_at);
+                    }
+                }
+                Entry::Org(killed) => {
+                    for token in &killed.hits.tokens.tokens {
                         text.add_token(token.jti, token.expires_at);
                     }
                 }
@@ -219,6 +256,21 @@ impl Entries {
     /// The list as the text has it.
     pub(super) fn write_down(&self) -> Listing {
         self.text.write_down(self.version)
+    }
+}
+
+/// The known tokens of a kill that was read now, and how often they must be looked up.
+fn hits(tokens: KilledTokens, killed_at: Timestamp, now: Timestamp) -> Hits {
+    let looks = if killed_at.saturating_add(RECENT_KILL_TTL) <= now {
+        1
+    } else {
+        MAX_LOOK_UPS
+    };
+    Hits {
+        tokens,
+        looks,
+        known_to: None,
+        is_warned_of: false,
     }
 }
 
@@ -294,6 +346,7 @@ mod tests {
                 version,
                 tokens,
                 agents,
+                orgs: vec![],
                 keys: vec![],
             },
             NOW,
@@ -504,6 +557,7 @@ mod tests {
             version: 1,
             tokens: vec![],
             agents: vec![killed("a", 1, 1)],
+            orgs: vec![],
             keys: vec![],
         };
         let mut entries = Entries::default();

@@ -33,6 +33,7 @@ mod entries;
 mod feed;
 mod gzip;
 mod held;
+mod members;
 mod reading;
 mod tags;
 mod text;
@@ -158,6 +159,7 @@ impl RevocationList {
                     .put_tokens(*version, found, settled, self.max_tokens);
             }
         }
+        self.find_tokens_of_orgs(settled).await?;
         let mut entries = self.entries();
         metrics::unlisted_tokens(entries.warn_of_unlisted(self.max_tokens));
         if entries.rewrite_if_moved() {
@@ -175,7 +177,7 @@ impl RevocationList {
             .clock
             .steady()
             .saturating_sub(self.steady_at.load(Ordering::SeqCst));
-        let (version, [tokens, agents, keys]) = {
+        let (version, [tokens, agents, orgs, keys]) = {
             let entries = self.entries();
             (entries.version(), entries.count())
         };
@@ -185,6 +187,7 @@ impl RevocationList {
             version: version.max(0).unsigned_abs(),
             tokens: number(tokens),
             agents: number(agents),
+            orgs: number(orgs),
             keys: number(keys),
             bytes: number(bytes),
             age: Duration::from_millis(age.max(0).unsigned_abs()),

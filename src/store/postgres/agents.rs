@@ -17,6 +17,7 @@ use crate::domain::org::OrgId;
 use crate::domain::time::{Month, Timestamp};
 use crate::store::agent_search::AgentRows;
 use crate::store::error::StoreError;
+use crate::store::org::org_standing;
 use crate::store::records::ReadAgents;
 use crate::store::token::{AgentRecord, MAX_COSTS};
 
@@ -69,8 +70,10 @@ pub(super) async fn agent(
     let rows = sqlx::query(concat!(
         "select ",
         agent_columns!(),
-        ", c.credential_id, c.hash, c.tag, c.prefix, c.created_at as made_at, c.expires_at as ends_at, c.raw_basic
+        ", c.credential_id, c.hash, c.tag, c.prefix, c.created_at as made_at, c.expires_at as ends_at, c.raw_basic,
+         o.status as org_status, o.epoch as org_epoch
          from agent a
+         left join org o on o.org_id = a.org_id and a.org_id <> 'default'
          left join credential c on c.agent_id = a.agent_id
          where a.agent_id = $1
          order by c.position desc",
@@ -82,11 +85,17 @@ pub(super) async fn agent(
         return Ok(None);
     };
     let agent = agent_row(first)?;
+    let org_status: Option<String> = first.try_get("org_status")?;
+    let org = org_standing(org_status.as_deref(), first.try_get("org_epoch")?).map_err(broken)?;
     let credentials = rows
         .iter()
         .filter_map(|row| credential_row(row, &agent.agent_id).transpose());
     let credentials = credentials.collect::<sqlx::Result<_>>()?;
-    Ok(Some(Arc::new(AgentRecord { agent, credentials })))
+    Ok(Some(Arc::new(AgentRecord {
+        agent,
+        org,
+        credentials,
+    })))
 }
 
 /// All three conditions are always checked. If there is no such agent, placeholder lists are
@@ -100,7 +109,9 @@ pub(super) async fn admits_code(
 ) -> sqlx::Result<bool> {
     let sql = "select (coalesce(redirect_uris, '[\"https://a.example/cb\"]')::jsonb ? $2)::int
                     + ($3::text is null or coalesce(user_ids, '[\"a\"]')::jsonb ? $3)::int
-                    + coalesce(status = 'active' and coalesce(expires_at > $4, true), false)::int = 3
+                    + coalesce(status = 'active' and coalesce(expires_at > $4, true)
+                               and not exists (select from org o where o.org_id = agent.org_id and o.status <> 'active'),
+                               false)::int = 3
                from (select $1 as asked) as question left join agent on agent_id = asked";
     let asked = sqlx::query_scalar(sql)
         .bind(agent_id.as_str())

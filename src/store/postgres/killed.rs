@@ -32,6 +32,7 @@ struct Columns<'a> {
     agent_ids: Vec<&'a str>,
     below: Vec<i64>,
     issued_from: Vec<i64>,
+    org_below: Vec<i64>,
     now: i64,
 }
 
@@ -52,6 +53,7 @@ pub(super) async fn killed_tokens(
             .collect(),
         below: sought.iter().map(|s| s.below.0).collect(),
         issued_from: sought.iter().map(|s| s.issued_from.max(oldest).0).collect(),
+        org_below: sought.iter().map(|s| s.org_below.0).collect(),
         now: now.0,
     };
     let columns = &columns;
@@ -94,21 +96,24 @@ async fn killed_between(
     (from, until): (i64, i64),
 ) -> sqlx::Result<Vec<(i64, Uuid, i64)>> {
     let sql = "with k as (
-                   select * from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality
-                       as k (agent_id, below, issued_from, place)
+                   select * from unnest($1::text[], $2::bigint[], $3::bigint[], $7::bigint[])
+                       with ordinality as k (agent_id, below, issued_from, org_below, place)
                )
                select k.place - 1, e.jti, e.expires_at
                from audit_event e
                join k on k.agent_id = e.agent_id
-               where e.at >= $5 and e.at < $6 and e.kind = 'token.issued' and e.epoch < k.below
+               where e.at >= $5 and e.at < $6 and e.kind = 'token.issued' and (e.epoch < k.below or 0 < k.org_below)
                  and e.at >= k.issued_from and e.expires_at > $4
                union all
                select k.place - 1, e.jti, e.at + l.ttl
                from token_event e
                left join token_terms t on t.id = e.terms
                join k on k.agent_id = coalesce(e.agent_id, t.agent_id)
-               cross join lateral (select coalesce(t.ttl, (e.inline::json ->> 'ttl')::bigint) as ttl) as l
-               where e.at >= $5 and e.at < $6 and e.epoch < k.below
+               cross join lateral (
+                   select coalesce(t.ttl, (e.inline::json ->> 'ttl')::bigint) as ttl,
+                          coalesce(t.org_epoch, (e.inline::json ->> 'orgEpoch')::bigint, 0) as org_epoch
+               ) as l
+               where e.at >= $5 and e.at < $6 and (e.epoch < k.below or l.org_epoch < k.org_below)
                  and e.at >= k.issued_from and e.at + l.ttl > $4";
     fetch(conn, sql, sought, (from, until)).await
 }
@@ -120,21 +125,24 @@ async fn killed_behind(
     (after, until): (i64, i64),
 ) -> sqlx::Result<Vec<(i64, Uuid, i64)>> {
     let sql = "with k as (
-                   select * from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality
-                       as k (agent_id, below, issued_from, place)
+                   select * from unnest($1::text[], $2::bigint[], $3::bigint[], $7::bigint[])
+                       with ordinality as k (agent_id, below, issued_from, org_below, place)
                )
                select k.place - 1, e.jti, e.expires_at
                from audit_event e
                join k on k.agent_id = e.agent_id
-               where e.id > $5 and e.id <= $6 and e.kind = 'token.issued' and e.epoch < k.below
+               where e.id > $5 and e.id <= $6 and e.kind = 'token.issued' and (e.epoch < k.below or 0 < k.org_below)
                  and e.at >= k.issued_from and e.expires_at > $4
                union all
                select k.place - 1, e.jti, e.at + l.ttl
                from token_event e
                left join token_terms t on t.id = e.terms
                join k on k.agent_id = coalesce(e.agent_id, t.agent_id)
-               cross join lateral (select coalesce(t.ttl, (e.inline::json ->> 'ttl')::bigint) as ttl) as l
-               where e.id > $5 and e.id <= $6 and e.epoch < k.below
+               cross join lateral (
+                   select coalesce(t.ttl, (e.inline::json ->> 'ttl')::bigint) as ttl,
+                          coalesce(t.org_epoch, (e.inline::json ->> 'orgEpoch')::bigint, 0) as org_epoch
+               ) as l
+               where e.id > $5 and e.id <= $6 and (e.epoch < k.below or l.org_epoch < k.org_below)
                  and e.at >= k.issued_from and e.at + l.ttl > $4";
     fetch(conn, sql, sought, (after, until)).await
 }
@@ -152,6 +160,7 @@ async fn fetch(
         .bind(sought.now)
         .bind(from)
         .bind(until)
+        .bind(&sought.org_below)
         .fetch_all(conn)
         .await
 }

@@ -9,6 +9,7 @@ use crate::domain::scope::Scope;
 use crate::store::error::StoreError;
 use crate::store::holders::ScopeHolders;
 use crate::store::org::{OrgColumns, ReadOrgs, org_row};
+use crate::store::row::Broken;
 
 use super::errors::broken;
 use super::lane::ask_again;
@@ -31,6 +32,14 @@ impl ReadOrgs for PostgresStore {
         limit: i64,
     ) -> Result<ScopeHolders, StoreError> {
         ask_again!(self.general, holders_beyond, org_id, scopes, limit).await
+    }
+
+    async fn org_members(
+        &self,
+        org_id: &OrgId,
+        limit: i64,
+    ) -> Result<Vec<(AgentId, i64)>, StoreError> {
+        ask_again!(self.general, org_members, org_id, limit).await
     }
 
     async fn may_make_orgs(&self) -> Result<bool, StoreError> {
@@ -89,6 +98,25 @@ pub(super) async fn holders_beyond(
         count: rows.first().map_or(0, |(_, count)| *count),
         first: first.map_err(broken)?,
     })
+}
+
+async fn org_members(
+    conn: &mut PgConnection,
+    org_id: &OrgId,
+    limit: i64,
+) -> sqlx::Result<Vec<(AgentId, i64)>> {
+    let sql = "select agent_id, longest_ttl
+               from agent
+               where org_id = $1 and org_id <> 'default' and status <> 'decommissioned'
+               order by agent_id limit $2";
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql)
+        .bind(org_id.as_str())
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    let member = |(id, longest_ttl): (String, i64)| Ok((AgentId::parse(&id)?, longest_ttl));
+    let members: Result<_, Broken> = rows.into_iter().map(member).collect();
+    members.map_err(broken)
 }
 
 async fn may_make_orgs(conn: &mut PgConnection) -> sqlx::Result<bool> {

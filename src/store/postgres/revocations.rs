@@ -46,22 +46,26 @@ pub(super) async fn revocations(
 ) -> sqlx::Result<Revocations> {
     let rows = sqlx::query(
         "select version, null::uuid as jti, null::text as agent_id, 0::bigint as at, 0::bigint as epoch,
-                0::bigint as longest_ttl, null::text as kid
+                0::bigint as longest_ttl, null::text as kid, null::text as org_id
          from revision
          where name = 'revocation'
          union all
-         select version, jti, null, expires_at, 0, 0, null
+         select version, jti, null, expires_at, 0, 0, null, null
          from revoked_token
          where version > $1 and expires_at > $2
          union all
-         select killed_version, null, agent_id, killed_at, epoch, longest_ttl, null
+         select killed_version, null, agent_id, killed_at, epoch, longest_ttl, null, null
          from agent
          where killed_version > $1 and killed_at > $3
          union all
-         select version, null, null, revoked_at, 0, 0, kid
+         select version, null, null, revoked_at, 0, 0, kid, null
          from revoked_key
          where version > $1 and revoked_at > $3
-         order by version, jti, agent_id, kid",
+         union all
+         select killed_version, null, null, killed_at, epoch, 0, null, org_id
+         from org
+         where killed_version > $1 and killed_at > $3
+         order by version, jti, agent_id, kid, org_id",
     )
     .bind(since)
     .bind(now.0)
@@ -84,5 +88,6 @@ fn revocation_row(row: &PgRow) -> sqlx::Result<RevocationRow> {
         epoch: row.try_get("epoch")?,
         longest_ttl: row.try_get("longest_ttl")?,
         kid: row.try_get("kid")?,
+        org_id: row.try_get("org_id")?,
     })
 }

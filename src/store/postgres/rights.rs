@@ -20,6 +20,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("batch", "insert"),
     ("batch", "select"),
     ("credential", "select"),
+    ("org", "select"),
     ("process", "delete"),
     ("process", "insert"),
     ("process", "select"),

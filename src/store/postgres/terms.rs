@@ -57,7 +57,7 @@ async fn number(conn: &mut PgConnection) -> sqlx::Result<i64> {
 /// The rows in use, each with the number. One statement, so that the number is that of the rows.
 async fn read(conn: &mut PgConnection) -> sqlx::Result<TermsEdition> {
     let sql =
-        "select r.version, t.id, t.agent_id, t.credential_id, t.scope, t.audience, t.ttl, t.used_on
+        "select r.version, t.id, t.agent_id, t.credential_id, t.scope, t.audience, t.ttl, t.used_on, t.org_epoch
                from revision r
                left join token_terms t on t.retired_on is null
                where r.name = 'terms'";
@@ -89,19 +89,21 @@ async fn add(
     let scopes: Vec<&str> = wanted.iter().map(|w| w.scope.as_str()).collect();
     let audiences: Vec<String> = wanted.iter().map(CommonTerms::audience_json).collect();
     let ttls: Vec<i64> = wanted.iter().map(|w| w.ttl).collect();
+    let org_epochs: Vec<Option<i64>> = wanted.iter().map(|w| w.org_epoch).collect();
     sqlx::raw_sql("begin; select from revision where name = 'terms' for update")
         .execute(&mut *conn)
         .await?;
-    let sql = "insert into token_terms (agent_id, credential_id, scope, audience, ttl, used_on)
-               select agent_id, credential_id, scope, audience, ttl, $6::integer
+    let sql = "insert into token_terms (agent_id, credential_id, scope, audience, ttl, used_on, org_epoch)
+               select agent_id, credential_id, scope, audience, ttl, $6::integer, org_epoch
                from (
                    select w.*, row_number() over (partition by w.agent_id order by w.place) as nth
-                   from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[]) with ordinality
-                       as w (agent_id, credential_id, scope, audience, ttl, place)
+                   from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $9::bigint[])
+                       with ordinality as w (agent_id, credential_id, scope, audience, ttl, org_epoch, place)
                    where not exists (
                        select from token_terms t
                        where t.agent_id = w.agent_id and t.credential_id = w.credential_id and t.scope = w.scope
-                         and t.audience = w.audience and t.ttl = w.ttl and t.retired_on is null)
+                         and t.audience = w.audience and t.ttl = w.ttl
+                         and t.org_epoch is not distinct from w.org_epoch and t.retired_on is null)
                ) as fresh
                where nth + (
                        select count(*) from token_terms t
@@ -117,6 +119,7 @@ async fn add(
         .bind(Day::of(now).0)
         .bind(bounds.agent)
         .bind(bounds.store)
+        .bind(org_epochs)
         .execute(&mut *conn)
         .await?;
     sqlx::raw_sql("commit").execute(conn).await.map(drop)

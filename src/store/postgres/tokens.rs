@@ -9,6 +9,7 @@ use crate::domain::agent::{AgentStatus, Epoch};
 use crate::domain::id::Jti;
 use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
+use crate::store::org::org_standing;
 use crate::store::token::{Standing, TokenRef};
 
 use super::errors::broken;
@@ -23,11 +24,12 @@ pub(super) async fn standing(
     let jtis: Vec<Uuid> = tokens.iter().map(|t| t.jti.0).collect();
     let ids: Vec<&str> = tokens.iter().map(|t| t.agent_id.as_str()).collect();
     let rows: Vec<StandingColumns> = sqlx::query_as(
-        "select r.jti is not null, a.status, a.epoch, a.expires_at, a.org_id,
+        "select r.jti is not null, a.status, a.epoch, a.expires_at, a.org_id, o.status, o.epoch,
                 (select version from revision where name = 'keys')
          from unnest($1::uuid[], $2::text[]) with ordinality as t (jti, agent_id, place)
          left join revoked_token r on r.jti = t.jti
          left join agent a on a.agent_id = t.agent_id
+         left join org o on o.org_id = a.org_id and a.org_id <> 'default'
          order by t.place",
     )
     .bind(&jtis)
@@ -52,11 +54,13 @@ type StandingColumns = (
     Option<i64>,
     Option<i64>,
     Option<String>,
+    Option<String>,
+    Option<i64>,
     i64,
 );
 
 fn standing_row(
-    (revoked, status, epoch, expires_at, org_id, keys_version): StandingColumns,
+    (revoked, status, epoch, expires_at, org_id, org_status, org_epoch, keys_version): StandingColumns,
 ) -> sqlx::Result<Standing> {
     let status = status
         .as_deref()
@@ -71,6 +75,7 @@ fn standing_row(
             .map(OrgId::parse)
             .transpose()
             .map_err(broken)?,
+        org: org_standing(org_status.as_deref(), org_epoch).map_err(broken)?,
         expires_at: expires_at.map(Timestamp),
         keys_version,
     })

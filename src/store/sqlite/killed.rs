@@ -28,10 +28,11 @@ pub(super) async fn killed_tokens(
     let Some(issued_from) = sought.iter().map(|s| s.issued_from.max(oldest)).min() else {
         return Ok(found.settle());
     };
-    let rows: Vec<(&str, i64, i64)> = sought
-        .iter()
-        .map(|s| (s.agent_id.as_str(), s.below.0, s.issued_from.max(oldest).0))
-        .collect();
+    let row = |s: &'_ KilledAgentQuery| {
+        let (below, from, org_below) = (s.below.0, s.issued_from.max(oldest).0, s.org_below.0);
+        (s.agent_id.to_string(), below, from, org_below)
+    };
+    let rows: Vec<(String, i64, i64, i64)> = sought.iter().map(row).collect();
     let rows = json(&rows).map_err(|error| store_error(sqlx::Error::Encode(error)))?;
     let (rows, first) = (
         rows.as_str(),
@@ -61,20 +62,22 @@ async fn killed_between(
 ) -> sqlx::Result<Vec<(i64, Uuid, i64)>> {
     sqlx::query_as(
         "with k as materialized (
-             select key as place, value ->> 0 as agent_id, value ->> 1 as below, value ->> 2 as issued_from
+             select key as place, value ->> 0 as agent_id, value ->> 1 as below, value ->> 2 as issued_from,
+                    value ->> 3 as org_below
              from json_each(?1)
          )
          select k.place, e.jti, e.expires_at
          from audit_event e
          cross join k on k.agent_id = e.agent_id
-         where e.id >= ?2 and e.id < ?3 and e.kind = 'token.issued' and e.epoch < k.below
-           and e.at >= k.issued_from and e.expires_at > ?4
+         where e.id >= ?2 and e.id < ?3 and e.kind = 'token.issued'
+           and (e.epoch < k.below or 0 < k.org_below) and e.at >= k.issued_from and e.expires_at > ?4
          union all
          select k.place, e.jti, e.at + coalesce(t.ttl, e.inline ->> 'ttl')
          from token_event e
          left join token_terms t on t.id = e.terms
          cross join k on k.agent_id = coalesce(e.agent_id, t.agent_id)
-         where e.id >= ?2 and e.id < ?3 and e.epoch < k.below
+         where e.id >= ?2 and e.id < ?3
+           and (e.epoch < k.below or coalesce(t.org_epoch, e.inline ->> 'orgEpoch', 0) < k.org_below)
            and e.at >= k.issued_from and e.at + coalesce(t.ttl, e.inline ->> 'ttl') > ?4",
     )
     .bind(sought)

@@ -6,17 +6,26 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::domain::catalogue::{Catalogue, CatalogueEntry};
+use crate::domain::org::{OrgId, OrgStanding};
 use crate::domain::scope::Scope;
+use crate::store::org::org_standing;
 
 use super::errors::broken;
 
 pub(super) async fn catalogue(conn: &mut SqliteConnection) -> sqlx::Result<Arc<Catalogue>> {
+    // One statement, so that all of it is of one version.
     let rows = sqlx::query(
-        "select r.version, s.name, s.description, s.high_risk
+        "select r.version, s.position, s.name, s.description, s.high_risk,
+                null as org_id, null as status, null as epoch
          from revision r
          left join scope s on true
          where r.name = 'catalogue'
-         order by s.position",
+         union all
+         select r.version, null, null, null, null, o.org_id, o.status, o.epoch
+         from revision r
+         join org o on o.epoch > 0
+         where r.name = 'catalogue'
+         order by position",
     )
     .fetch_all(conn)
     .await?;
@@ -26,7 +35,18 @@ pub(super) async fn catalogue(conn: &mut SqliteConnection) -> sqlx::Result<Arc<C
         .try_get("version")?;
     let entries = rows.iter().filter_map(|row| entry_row(row).transpose());
     let entries = entries.collect::<sqlx::Result<_>>()?;
-    Ok(Arc::new(Catalogue::new(version, entries)))
+    let orgs = rows.iter().filter_map(|row| org_row(row).transpose());
+    let orgs = orgs.collect::<sqlx::Result<_>>()?;
+    Ok(Arc::new(Catalogue::new(version, entries).with_orgs(orgs)))
+}
+
+fn org_row(row: &SqliteRow) -> sqlx::Result<Option<(OrgId, OrgStanding)>> {
+    let Some(org_id) = row.try_get::<Option<String>, _>("org_id")? else {
+        return Ok(None);
+    };
+    let status: Option<String> = row.try_get("status")?;
+    let standing = org_standing(status.as_deref(), row.try_get("epoch")?).map_err(broken)?;
+    Ok(Some((OrgId::parse(&org_id).map_err(broken)?, standing)))
 }
 
 fn entry_row(row: &SqliteRow) -> sqlx::Result<Option<CatalogueEntry>> {

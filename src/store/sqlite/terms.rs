@@ -55,7 +55,7 @@ async fn number(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
 /// The rows in use, each with the number. One statement, so that the number is that of the rows.
 async fn read(conn: &mut SqliteConnection) -> sqlx::Result<TermsEdition> {
     let sql =
-        "select r.version, t.id, t.agent_id, t.credential_id, t.scope, t.audience, t.ttl, t.used_on
+        "select r.version, t.id, t.agent_id, t.credential_id, t.scope, t.audience, t.ttl, t.used_on, t.org_epoch
                from revision r
                left join token_terms t on t.retired_on is null
                where r.name = 'terms'";
@@ -76,6 +76,10 @@ async fn write_use(lane: &Writer, used: &[(i32, i64)]) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Terms that are to get a row: agent, credential, scopes, audiences, lifetime and epoch of the
+/// organization.
+type WantedRow<'w> = (&'w str, String, &'w str, String, i64, Option<i64>);
+
 /// Adds the rows that there is room for, in one statement.
 async fn add(
     lane: &Writer,
@@ -83,27 +87,36 @@ async fn add(
     now: Timestamp,
     bounds: TermsBounds,
 ) -> sqlx::Result<()> {
-    let rows: Vec<(&str, String, &str, String, i64)> = wanted
+    let rows: Vec<WantedRow<'_>> = wanted
         .iter()
         .map(|w| {
             let credential = w.credential.0.simple().to_string();
             let (agent_id, audience) = (w.agent_id.as_str(), w.audience_json());
-            (agent_id, credential, w.scope.as_str(), audience, w.ttl)
+            (
+                agent_id,
+                credential,
+                w.scope.as_str(),
+                audience,
+                w.ttl,
+                w.org_epoch,
+            )
         })
         .collect();
-    let sql = "insert into token_terms (agent_id, credential_id, scope, audience, ttl, used_on)
-               select agent_id, credential_id, scope, audience, ttl, ?2
+    let sql = "insert into token_terms (agent_id, credential_id, scope, audience, ttl, used_on, org_epoch)
+               select agent_id, credential_id, scope, audience, ttl, ?2, org_epoch
                from (
                    select w.*, row_number() over (partition by w.agent_id order by w.place) as nth
                    from (
                        select key as place, value ->> 0 as agent_id, unhex(value ->> 1) as credential_id,
-                              value ->> 2 as scope, value ->> 3 as audience, value ->> 4 as ttl
+                              value ->> 2 as scope, value ->> 3 as audience, value ->> 4 as ttl,
+                              value ->> 5 as org_epoch
                        from json_each(?1)
                    ) as w
                    where not exists (
                        select 1 from token_terms t
                        where t.agent_id = w.agent_id and t.credential_id = w.credential_id and t.scope = w.scope
-                         and t.audience = w.audience and t.ttl = w.ttl and t.retired_on is null)
+                         and t.audience = w.audience and t.ttl = w.ttl
+                         and t.org_epoch is w.org_epoch and t.retired_on is null)
                ) as fresh
                where nth + (
                        select count(*) from token_terms t

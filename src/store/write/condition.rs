@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::agent::Epoch;
 use crate::domain::id::AgentId;
-use crate::domain::org::OrgId;
+use crate::domain::org::{OrgEpoch, OrgId};
 
 use super::outcome::Outcome;
 
@@ -29,6 +29,14 @@ pub enum CommitCondition {
         /// The epoch of its token.
         epoch: Epoch,
     },
+    /// The organization of the agent that asks is active, and has this epoch. Otherwise the outcome is
+    /// `CallerChanged`.
+    CallerOrg {
+        /// The organization.
+        org_id: OrgId,
+        /// Its epoch.
+        epoch: OrgEpoch,
+    },
     /// The organization of the agent that is changed, or made, has this version. Otherwise the
     /// outcome is `TargetChanged`.
     Org {
@@ -44,7 +52,7 @@ impl CommitCondition {
     fn agent_id(&self) -> Option<&AgentId> {
         match self {
             Self::Target { agent_id, .. } | Self::Caller { agent_id, .. } => Some(agent_id),
-            Self::Org { .. } => None,
+            Self::Org { .. } | Self::CallerOrg { .. } => None,
         }
     }
 
@@ -60,7 +68,7 @@ impl CommitCondition {
                 epoch: of_token,
                 ..
             } => ((*seen, of_token.0) != (version, epoch)).then_some(Outcome::CallerChanged),
-            Self::Org { .. } => None,
+            Self::Org { .. } | Self::CallerOrg { .. } => None,
         }
     }
 }
@@ -88,7 +96,7 @@ pub(in crate::store) fn row_locks<'a>(
     let needed = conditions.iter().filter_map(|condition| {
         let lock = match condition {
             CommitCondition::Target { .. } => RowLock::Update,
-            CommitCondition::Caller { .. } | CommitCondition::Org { .. } => RowLock::Share,
+            _ => RowLock::Share,
         };
         Some((condition.agent_id()?, lock))
     });
@@ -108,7 +116,9 @@ pub(in crate::store) fn failed(
 ) -> Option<Outcome> {
     let missing = |condition: &CommitCondition| match condition {
         CommitCondition::Target { .. } | CommitCondition::Org { .. } => Outcome::TargetChanged,
-        CommitCondition::Caller { .. } => Outcome::CallerChanged,
+        CommitCondition::Caller { .. } | CommitCondition::CallerOrg { .. } => {
+            Outcome::CallerChanged
+        }
     };
     let failure = |condition: &CommitCondition| match rows.get(condition.agent_id()?) {
         Some((version, epoch)) => condition.failure(*version, *epoch),
@@ -124,23 +134,40 @@ pub(in crate::store) fn org_conditions(conditions: &[CommitCondition]) -> BTreeS
     conditions
         .iter()
         .filter_map(|condition| match condition {
-            CommitCondition::Org { org_id, .. } => Some(org_id),
-            CommitCondition::Target { .. } | CommitCondition::Caller { .. } => None,
+            CommitCondition::Org { org_id, .. } | CommitCondition::CallerOrg { org_id, .. } => {
+                Some(org_id)
+            }
+            _ => None,
         })
         .collect()
 }
 
-/// The outcome of a write if an organization has another version than in its conditions. `rows`: the
-/// version of each organization that exists.
+/// What a store says of an organization: its version, its epoch, and whether it is active.
+pub(in crate::store) type OrgSeen = (i64, i64, bool);
+
+/// The outcome of a write if an organization is not as in its conditions. `rows`: the organizations
+/// that exist. A caller that changed is told before a target that changed.
 pub(in crate::store) fn failed_orgs(
     conditions: &[CommitCondition],
-    rows: &BTreeMap<&OrgId, i64>,
+    rows: &BTreeMap<&OrgId, OrgSeen>,
 ) -> Option<Outcome> {
-    let is_met = |condition: &CommitCondition| match condition {
-        CommitCondition::Org { org_id, version } => rows.get(org_id) == Some(version),
-        CommitCondition::Target { .. } | CommitCondition::Caller { .. } => true,
+    let of_caller = |condition: &CommitCondition| match condition {
+        CommitCondition::CallerOrg { org_id, epoch } => {
+            !matches!(rows.get(org_id), Some((_, seen, true)) if *seen == epoch.0)
+        }
+        _ => false,
     };
-    (!conditions.iter().all(is_met)).then_some(Outcome::TargetChanged)
+    let of_target = |condition: &CommitCondition| match condition {
+        CommitCondition::Org { org_id, version } => {
+            !matches!(rows.get(org_id), Some((seen, _, _)) if seen == version)
+        }
+        _ => false,
+    };
+    if conditions.iter().any(of_caller) {
+        return Some(Outcome::CallerChanged);
+    }
+    let changed = conditions.iter().any(of_target);
+    changed.then_some(Outcome::TargetChanged)
 }
 
 #[cfg(test)]
@@ -194,13 +221,21 @@ mod tests {
                 org_id: org.clone(),
                 version: 3,
             },
+            CommitCondition::CallerOrg {
+                org_id: org.clone(),
+                epoch: OrgEpoch(2),
+            },
         ];
         assert_eq!(org_conditions(&both), BTreeSet::from([&org]));
         assert_eq!(row_locks(&both, None).len(), 1);
-        assert_eq!(failed_orgs(&both, &BTreeMap::from([(&org, 3)])), None);
-        for rows in [BTreeMap::from([(&org, 4)]), BTreeMap::new()] {
-            assert_eq!(failed_orgs(&both, &rows), Some(Outcome::TargetChanged));
+        let outcome = |row| failed_orgs(&both, &BTreeMap::from([(&org, row)]));
+        assert_eq!(outcome((3, 2, true)), None);
+        assert_eq!(outcome((4, 2, true)), Some(Outcome::TargetChanged));
+        for row in [(3, 2, false), (3, 4, true), (4, 4, false)] {
+            assert_eq!(outcome(row), Some(Outcome::CallerChanged), "{row:?}");
         }
+        let gone = failed_orgs(&both, &BTreeMap::new());
+        assert_eq!(gone, Some(Outcome::CallerChanged));
         assert_eq!(failed(&both, &BTreeMap::from([(&id("b"), (1, 7))])), None);
     }
 

@@ -28,7 +28,9 @@ mod verifier;
 
 pub use agent::AgentChange;
 pub use condition::CommitCondition;
-pub(in crate::store) use condition::{RowLock, failed, failed_orgs, org_conditions, row_locks};
+pub(in crate::store) use condition::{
+    OrgSeen, RowLock, failed, failed_orgs, org_conditions, row_locks,
+};
 pub use credential::CredentialChange;
 pub use generation::GenerationChange;
 pub use key::{KeyChange, KeyReplacement, KeyResealing, Retires};
@@ -147,8 +149,8 @@ impl Change {
             Self::Generation(change) => change.kills(),
             Self::Token(TokenChange::Revoke { .. }) => true,
             Self::Key(change) => change.kills(),
+            Self::Org(change) => change.kills(),
             Self::Scope(_)
-            | Self::Org(_)
             | Self::Log(_)
             | Self::Refusals(_)
             | Self::Usage(_)

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::domain::event::Event;
 use crate::domain::event::changes::Changes;
 use crate::domain::event::facts::OrgFacts;
-use crate::domain::org::{Org, OrgName};
+use crate::domain::org::{Org, OrgId, OrgName, OrgStatus};
 use crate::domain::scope::Scope;
 
 /// What can be changed about an organization. Each variant lists the outcomes that it can have
@@ -24,9 +24,32 @@ pub enum OrgChange {
         /// What its agents may be given.
         scopes: Option<Vec<Scope>>,
     },
+    /// Active → suspended; raises epoch and version, and the version of the catalogue. `NotFound`,
+    /// `Unchanged`.
+    Suspend(OrgId),
+    /// Suspended → active; raises the version, and that of the catalogue, never the epoch.
+    /// `NotFound`, `Unchanged`.
+    Reactivate(OrgId),
+    /// Kills all live tokens of its agents, but keeps the status; raises epoch and version, and the
+    /// version of the catalogue. `NotFound`.
+    RevokeTokens(OrgId),
 }
 
 impl OrgChange {
+    /// Whether this change may kill tokens.
+    pub(crate) fn kills(&self) -> bool {
+        matches!(self, Self::Suspend(_) | Self::RevokeTokens(_))
+    }
+
+    /// The status after the change, if the change sets it.
+    pub(crate) fn status(&self) -> Option<OrgStatus> {
+        match self {
+            Self::Suspend(_) => Some(OrgStatus::Suspended),
+            Self::Reactivate(_) => Some(OrgStatus::Active),
+            Self::Create(_) | Self::Update { .. } | Self::RevokeTokens(_) => None,
+        }
+    }
+
     /// The audit event of the change.
     pub(super) fn event(&self) -> Event {
         match self {
@@ -47,6 +70,9 @@ impl OrgChange {
                     .with("scopes", scopes_json(old), scopes_json(new));
                 Event::OrgUpdated(facts(before, changed))
             }
+            Self::Suspend(org_id) => Event::OrgSuspended(of_state(org_id)),
+            Self::Reactivate(org_id) => Event::OrgReactivated(of_state(org_id)),
+            Self::RevokeTokens(org_id) => Event::OrgTokensRevoked(of_state(org_id)),
         }
     }
 }
@@ -55,6 +81,13 @@ fn facts(org: &Org, changed: Changes) -> OrgFacts {
     OrgFacts {
         org_id: org.org_id.to_string(),
         changed,
+    }
+}
+
+fn of_state(org_id: &OrgId) -> OrgFacts {
+    OrgFacts {
+        org_id: org_id.to_string(),
+        changed: Changes::default(),
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct ListMeasure {
     pub tokens: u64,
     /// Killed agents.
     pub agents: u64,
+    /// Killed organizations.
+    pub orgs: u64,
     /// Revocations of signing keys.
     pub keys: u64,
     /// The size of the written list.
@@ -65,6 +67,7 @@ pub(crate) fn revocation_list(list: &ListMeasure) {
     gauge!(LIST_VERSION).set(float(list.version));
     gauge!(LIST_ENTRIES, "kind" => "token").set(float(list.tokens));
     gauge!(LIST_ENTRIES, "kind" => "agent").set(float(list.agents));
+    gauge!(LIST_ENTRIES, "kind" => "org").set(float(list.orgs));
     gauge!(LIST_ENTRIES, "kind" => "keys").set(float(list.keys));
     gauge!(LIST_BYTES).set(float(list.bytes));
     gauge!(LIST_AGE).set(list.age.as_secs_f64());

@@ -151,7 +151,7 @@ pub(super) const METRICS: &[Metric] = &[
     row(STORE_CONNECTIONS,  Gauge,              &[("lane", OfStore), ("state", Words(&["used", "idle"]))], "Open connections to the database, by lane and state."),
     row(REVOCATIONS,        Counter,            &[], "Single tokens revoked through this process."),
     row(LIST_VERSION,       Gauge,              &[], "The version of the revocation list that this process serves."),
-    row(LIST_ENTRIES,       Gauge,              &[("kind", Words(&["token", "agent", "keys"]))], "Entries of the revocation list: tokens revoked one by one, killed agents, and revocations of signing keys."),
+    row(LIST_ENTRIES,       Gauge,              &[("kind", Words(&["token", "agent", "org", "keys"]))], "Entries of the revocation list: tokens revoked one by one, killed agents and organizations, and revocations of signing keys."),
     row(LIST_BYTES,         Gauge,              &[], "Size of the revocation list as it was last written, in bytes."),
     row(LIST_AGE,           Gauge,              &[], "Seconds since the news of the revocation list were last read."),
     row(HELD_POLLS,         Gauge,              &[], "Requests for the revocation list that are held until there is news."),

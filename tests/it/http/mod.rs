@@ -54,6 +54,7 @@ mod oauth_basic;
 mod oauth_token;
 mod openapi;
 mod order;
+mod org_standing;
 mod orgs;
 mod outage;
 mod parameters;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sealwright::testing::domain::agent::{Epoch, LiveTokens};
 use sealwright::testing::domain::id::Jti;
+use sealwright::testing::domain::org::OrgEpoch;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
 use sealwright::testing::store::{
@@ -28,6 +29,7 @@ fn sought(agent_id: &str, below: i64, issued_from: i64) -> KilledAgentQuery {
     KilledAgentQuery {
         agent_id: id(agent_id),
         below: Epoch(below),
+        org_below: OrgEpoch(0),
         issued_from: Timestamp(issued_from),
     }
 }

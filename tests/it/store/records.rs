@@ -7,7 +7,7 @@ use sealwright::testing::domain::agent::{AgentName, Epoch};
 use sealwright::testing::domain::agent_filter::AgentFilter;
 use sealwright::testing::domain::event::search::{EventCriteria, EventOrder};
 use sealwright::testing::domain::id::HolderId;
-use sealwright::testing::domain::org::OrgId;
+use sealwright::testing::domain::org::{OrgEpoch, OrgId};
 use sealwright::testing::domain::quota::PlanName;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Moment;
@@ -48,6 +48,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         [KilledAgentQuery {
             agent_id: id("a"),
             below: Epoch(9),
+            org_below: OrgEpoch(0),
             issued_from: NOW,
         }],
     );
@@ -96,6 +97,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         org(&org),
         orgs(None, 10),
         holders_beyond(&org, &[], 10),
+        org_members(&org, 10),
         may_make_orgs(),
         revocations(0, NOW, NOW),
         killed_tokens(&tokens, None, NOW, 10),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sealwright::testing::domain::agent::{AgentStatus, Epoch, LiveTokens};
 use sealwright::testing::domain::id::Jti;
-use sealwright::testing::domain::org::OrgId;
+use sealwright::testing::domain::org::{OrgId, OrgStanding};
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::domain::ttl::Ttl;
 use sealwright::testing::store::{AgentChange, Backend, Change, Outcome, Standing, TokenChange};
@@ -50,6 +50,7 @@ async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
             revoked: false,
             agent: active,
             org_id: Some(OrgId::default()),
+            org: OrgStanding::default(),
             expires_at: None,
             keys_version: 0,
         }]
@@ -66,6 +67,7 @@ async fn a_revoked_token_stands_revoked_everywhere_at_once(db: &Database) {
                 revoked: true,
                 agent: active,
                 org_id: Some(OrgId::default()),
+                org: OrgStanding::default(),
                 expires_at: None,
                 keys_version: 0,
             }]
@@ -94,6 +96,7 @@ async fn standings_come_in_the_order_asked(db: &Database) {
     let stands = |revoked, agent: Option<_>| Standing {
         revoked,
         org_id: agent.is_some().then(OrgId::default),
+        org: OrgStanding::default(),
         agent,
         expires_at: None,
         keys_version: 0,

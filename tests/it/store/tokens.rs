@@ -2,6 +2,7 @@
 
 use sealwright::testing::domain::agent::Epoch;
 use sealwright::testing::domain::id::Jti;
+use sealwright::testing::domain::org::OrgEpoch;
 use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::store::{AgentChange, Change, KilledAgentQuery, Records, Settlement};
 use uuid::Uuid;
@@ -188,6 +189,7 @@ async fn tokens_of_both_tables_are_found(db: &Database) {
         let sought = KilledAgentQuery {
             agent_id: id("a"),
             below: Epoch(below),
+            org_below: OrgEpoch(0),
             issued_from: NOW,
         };
         let found = store

@@ -2,6 +2,7 @@
 
 use crate::domain::agent::Epoch;
 use crate::domain::id::{AgentId, Jti, Kid};
+use crate::domain::org::{OrgEpoch, OrgId};
 use crate::domain::time::Timestamp;
 
 use super::Entries;
@@ -19,6 +20,8 @@ pub(in crate::service::revocations) struct Delta {
     pub tokens: Vec<(Jti, Timestamp)>,
     /// Agents, each with the epoch below which its tokens are dead.
     pub agents: Vec<(AgentId, Epoch, Timestamp)>,
+    /// Organizations, each with the epoch below which the tokens of its agents are dead.
+    pub orgs: Vec<(OrgId, OrgEpoch, Timestamp)>,
     /// Signing keys that leaked.
     pub keys: Vec<(Kid, Timestamp)>,
     /// The second from which one of these entries has expired.
@@ -51,6 +54,7 @@ impl Entries {
             version: self.version,
             tokens: vec![],
             agents: vec![],
+            orgs: vec![],
             keys: vec![],
             valid_until: Timestamp(i64::MAX),
         };
@@ -68,6 +72,10 @@ impl Entries {
                     delta
                         .agents
                         .push((agent.agent_id.clone(), agent.epoch, until));
+                }
+                Entry::Org(killed) => {
+                    let org = &killed.org;
+                    delta.orgs.push((org.org_id.clone(), org.epoch, until));
                 }
                 Entry::Keys(keys) => {
                     let kids = keys.kids.iter().cloned();

@@ -1,8 +1,11 @@
 //! The tokens of killed agents, for clients that read only `revoked_jtis`: which kills must still be
 //! looked up, and what was found. Must not know when anything is read.
 
+use crate::domain::agent::Epoch;
+use crate::domain::id::AgentId;
+use crate::domain::org::{OrgEpoch, OrgId};
 use crate::domain::ttl::Ttl;
-use crate::store::{KilledAgentQuery, KilledTokens};
+use crate::store::{KilledAgentQuery, KilledOrg, KilledTokens};
 
 use super::Entries;
 use super::entry::Entry;
@@ -15,6 +18,34 @@ pub(in crate::service::revocations) struct Kills {
     pub after: Option<i64>,
 }
 
+/// A killed organization whose agents' tokens must be looked up.
+pub(in crate::service::revocations) struct SoughtOrg {
+    pub org: KilledOrg,
+    /// The position in the record of events after which to look.
+    pub after: Option<i64>,
+}
+
+impl SoughtOrg {
+    /// The look-up of its agents, each with the longest custom lifetime that it ever had: no further
+    /// back than its longest token lives.
+    pub(in crate::service::revocations) fn queries(
+        &self,
+        members: Vec<(AgentId, i64)>,
+        default_ttl: Ttl,
+    ) -> Vec<KilledAgentQuery> {
+        let query = |(agent_id, longest): (AgentId, i64)| KilledAgentQuery {
+            agent_id,
+            below: Epoch(i64::MIN),
+            org_below: self.org.epoch,
+            issued_from: self
+                .org
+                .killed_at
+                .saturating_add(-longest.max(default_ttl.secs())),
+        };
+        members.into_iter().map(query).collect()
+    }
+}
+
 impl Entries {
     /// The kills whose tokens must be looked up: those of which nothing is known, and the others.
     pub(in crate::service::revocations) fn sought(&self, default_ttl: Ttl) -> (Kills, Kills) {
@@ -23,7 +54,8 @@ impl Entries {
             let Entry::Agent(killed) = entry else {
                 continue;
             };
-            if killed.looks == 0 {
+            let hits = &killed.hits;
+            if hits.looks == 0 {
                 continue;
             }
             let agent = &killed.agent;
@@ -32,17 +64,30 @@ impl Entries {
             let sought = KilledAgentQuery {
                 agent_id: agent.agent_id.clone(),
                 below: agent.epoch,
+                org_below: OrgEpoch::default(),
                 issued_from: agent.killed_at.saturating_add(-longest),
             };
-            let into = if killed.known_to.is_some() {
+            let into = if hits.known_to.is_some() {
                 &mut further
             } else {
                 &mut first
             };
             into.kills.push((sought, *version));
-            into.after = into.after.into_iter().chain(killed.known_to).min();
+            into.after = into.after.into_iter().chain(hits.known_to).min();
         }
         (first, further)
+    }
+
+    /// The killed organizations whose agents' tokens must be looked up.
+    pub(in crate::service::revocations) fn sought_orgs(&self) -> Vec<SoughtOrg> {
+        let sought = |entry: &Entry| match entry {
+            Entry::Org(killed) if killed.hits.looks > 0 => Some(SoughtOrg {
+                org: killed.org.clone(),
+                after: killed.hits.known_to,
+            }),
+            _ => None,
+        };
+        self.by_version.values().filter_map(sought).collect()
     }
 
     /// Stores what was found for the kill of that version, unless a later kill has replaced it.
@@ -55,7 +100,7 @@ impl Entries {
         settled: Option<i64>,
         most: usize,
     ) {
-        let Some(Entry::Agent(killed)) = self.by_version.get_mut(&version) else {
+        let Some(killed) = self.by_version.get_mut(&version).and_then(Entry::hits_mut) else {
             return;
         };
         if killed.known_to.is_none() {
@@ -84,16 +129,24 @@ impl Entries {
     pub(in crate::service::revocations) fn warn_of_unlisted(&mut self, most: usize) -> u64 {
         let mut all: u64 = 0;
         for entry in self.by_version.values_mut() {
-            let Entry::Agent(killed) = entry else {
+            let (agent_id, org_id) = (
+                entry.agent().map(|agent| agent.agent_id.clone()),
+                entry.org().map(|org| org.org_id.clone()),
+            );
+            let Some(hits) = entry.hits_mut() else {
                 continue;
             };
-            let omitted = killed.tokens.omitted;
+            let omitted = hits.tokens.omitted;
             all = all.saturating_add(omitted);
-            if omitted > 0 && !killed.is_warned_of {
-                killed.is_warned_of = true;
-                let agent_id = killed.agent.agent_id.as_str();
+            if omitted > 0 && !hits.is_warned_of {
+                hits.is_warned_of = true;
+                let (agent_id, org_id) = (
+                    agent_id.as_ref().map(AgentId::as_str),
+                    org_id.as_ref().map(OrgId::as_str),
+                );
                 tracing::warn!(
                     agent_id,
+                    org_id,
                     omitted,
                     listed = most,
                     "a killed agent has more live tokens than revoked_jtis lists: verifiers that read no \

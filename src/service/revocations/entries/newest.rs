@@ -2,6 +2,7 @@
 //! not know when anything is read.
 
 use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
 use crate::store::Revocations;
 
@@ -16,6 +17,8 @@ pub(in crate::service::revocations) struct Newest {
     /// The agent that was killed, or `None` for a revoked token or key. A later kill of the same agent
     /// replaces the entry.
     pub agent_id: Option<AgentId>,
+    /// The organization that was killed. A later kill of it replaces the entry too.
+    pub org_id: Option<OrgId>,
 }
 
 impl Newest {
@@ -28,6 +31,9 @@ impl Newest {
     pub(in crate::service::revocations) fn is_in(&self, news: &Revocations) -> bool {
         if let Some(agent_id) = &self.agent_id {
             return news.agents.iter().any(|agent| agent.agent_id == *agent_id);
+        }
+        if let Some(org_id) = &self.org_id {
+            return news.orgs.iter().any(|org| org.org_id == *org_id);
         }
         let tokens = news.tokens.iter().map(|token| token.version);
         let keys = news.keys.iter().map(|key| key.version);
@@ -46,11 +52,13 @@ impl Entries {
         let newest = self.by_version.iter().rev().find(|(_, entry)| match entry {
             Entry::Token { expires_at, .. } => *expires_at > now,
             Entry::Agent(killed) => killed.agent.killed_at > kills_after,
+            Entry::Org(killed) => killed.org.killed_at > kills_after,
             Entry::Keys(keys) => keys.revoked_at > kills_after,
         });
         newest.map(|(version, entry)| Newest {
             version: *version,
             agent_id: entry.agent().map(|agent| agent.agent_id.clone()),
+            org_id: entry.org().map(|org| org.org_id.clone()),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sqlx::postgres::PgConnection;
 
 use crate::store::write::{
-    Outcome, RowLock, Write, failed, failed_orgs, org_conditions, row_locks,
+    Change, OrgSeen, Outcome, RowLock, Write, failed, failed_orgs, org_conditions, row_locks,
 };
 
 /// The outcome of a write if one of its conditions fails. If all are met, the rows stay locked
@@ -33,12 +33,18 @@ pub(super) async fn failure(
     }
     let mut orgs = BTreeMap::new();
     for org_id in org_conditions(&write.conditions) {
-        let sql = "select version from org where org_id = $1 for share";
-        let version: Option<i64> = sqlx::query_scalar(sql)
+        // One that is changed too is locked for that at once.
+        let sql = match write.change {
+            Change::Org(_) => {
+                "select version, epoch, status = 'active' from org where org_id = $1 for no key update"
+            }
+            _ => "select version, epoch, status = 'active' from org where org_id = $1 for share",
+        };
+        let row: Option<OrgSeen> = sqlx::query_as(sql)
             .bind(org_id.as_str())
             .fetch_optional(&mut *conn)
             .await?;
-        orgs.extend(version.map(|version| (org_id, version)));
+        orgs.extend(row.map(|row| (org_id, row)));
     }
     Ok(failed_orgs(&write.conditions, &orgs))
 }

@@ -222,7 +222,7 @@ async fn apply(
         Change::Credential(change) => credential::apply(conn, at, by, change, killed).await,
         Change::Token(change) => token::apply(conn, change, killed).await.map(effect),
         Change::Scope(change) => scope::apply(conn, change).await,
-        Change::Org(change) => org::apply(conn, at, change).await.map(effect),
+        Change::Org(change) => org::apply(conn, at, change, killed).await.map(effect),
         Change::Key(change) => key::apply(conn, at, change, killed).await.map(effect),
         Change::Log(change) => log::apply(conn, at, change).await.map(effect),
         Change::Refusals(_) | Change::Exported(_) | Change::Replayed(_) => {

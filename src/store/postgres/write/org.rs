@@ -3,18 +3,21 @@
 
 use sqlx::postgres::PgConnection;
 
-use crate::domain::org::{Org, OrgId, OrgName};
+use crate::domain::org::{Org, OrgId, OrgName, OrgStatus};
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 use crate::store::postgres::orgs::holders_beyond;
 use crate::store::row::list;
 use crate::store::write::{OrgChange, Outcome};
 
+use super::scope::raise_catalogue_version;
+
 /// Applies one change.
 pub(super) async fn apply(
     conn: &mut PgConnection,
     at: Timestamp,
     change: &OrgChange,
+    killed: i64,
 ) -> sqlx::Result<Outcome> {
     match change {
         OrgChange::Create(org) => create_org(conn, org).await,
@@ -23,6 +26,11 @@ pub(super) async fn apply(
             name,
             scopes,
         } => update_org(conn, at, before, name, scopes.as_deref()).await,
+        OrgChange::Suspend(org_id)
+        | OrgChange::Reactivate(org_id)
+        | OrgChange::RevokeTokens(org_id) => {
+            change_standing(conn, at, org_id, change, killed).await
+        }
     }
 }
 
@@ -76,6 +84,46 @@ async fn update_org(
         .bind(at.0)
         .execute(conn)
         .await?;
+    Ok(Outcome::Applied)
+}
+
+/// Stops an organization, or lets it work again, in one row whatever the number of its agents. Each
+/// process decides on the catalogue of the version that the counting statement compares, so no
+/// token is counted under the old standing.
+async fn change_standing(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    org_id: &OrgId,
+    change: &OrgChange,
+    killed: i64,
+) -> sqlx::Result<Outcome> {
+    let sql = "select status from org where org_id = $1 for no key update";
+    let status: Option<String> = sqlx::query_scalar(sql)
+        .bind(org_id.as_str())
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(status) = status else {
+        return Ok(Outcome::NotFound);
+    };
+    if change.status().map(OrgStatus::as_str) == Some(status.as_str()) {
+        return Ok(Outcome::Unchanged);
+    }
+    let sql = "update org
+               set status = coalesce($2::text, status), updated_at = $3,
+                   version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint),
+                   epoch = case when $4 then greatest(epoch + 1, floor(extract(epoch from now()) * 1000)::bigint) else epoch end,
+                   killed_at = case when $4 then greatest(killed_at, $3) else killed_at end,
+                   killed_version = case when $4 then $5 else killed_version end
+               where org_id = $1";
+    sqlx::query(sql)
+        .bind(org_id.as_str())
+        .bind(change.status().map(OrgStatus::as_str))
+        .bind(at.0)
+        .bind(change.kills())
+        .bind(killed)
+        .execute(&mut *conn)
+        .await?;
+    raise_catalogue_version(conn).await?;
     Ok(Outcome::Applied)
 }
 

@@ -102,7 +102,8 @@ async fn delete_scope(conn: &mut PgConnection, scope: &Scope) -> sqlx::Result<Ef
     Ok((Outcome::Applied, Previous::Before(before)))
 }
 
-async fn raise_catalogue_version(conn: &mut PgConnection) -> sqlx::Result<()> {
+/// Makes every process read the catalogue again before it issues another token.
+pub(super) async fn raise_catalogue_version(conn: &mut PgConnection) -> sqlx::Result<()> {
     let sql =
         "update revision set version = greatest(version + 1, floor(extract(epoch from now()) * 1000)::bigint)
                where name = 'catalogue'";

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteConnection;
 
-use crate::store::write::{Outcome, Write, failed, failed_orgs, org_conditions, row_locks};
+use crate::store::write::{
+    OrgSeen, Outcome, Write, failed, failed_orgs, org_conditions, row_locks,
+};
 
 /// The outcome of a write if one of its conditions fails. The transaction holds the write lock.
 pub(super) async fn failure(
@@ -27,12 +29,12 @@ pub(super) async fn failure(
     }
     let mut orgs = BTreeMap::new();
     for org_id in org_conditions(&write.conditions) {
-        let sql = "select version from org where org_id = ?1";
-        let version: Option<i64> = sqlx::query_scalar(sql)
+        let sql = "select version, epoch, status = 'active' from org where org_id = ?1";
+        let row: Option<OrgSeen> = sqlx::query_as(sql)
             .bind(org_id.as_str())
             .fetch_optional(&mut *conn)
             .await?;
-        orgs.extend(version.map(|version| (org_id, version)));
+        orgs.extend(row.map(|row| (org_id, row)));
     }
     Ok(failed_orgs(&write.conditions, &orgs))
 }

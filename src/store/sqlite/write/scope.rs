@@ -116,7 +116,11 @@ async fn delete_scope(
     Ok((Outcome::Applied, Previous::Before(before)))
 }
 
-async fn raise_catalogue_version(conn: &mut SqliteConnection, at: Moment) -> sqlx::Result<()> {
+/// Makes every process read the catalogue again before it issues another token.
+pub(super) async fn raise_catalogue_version(
+    conn: &mut SqliteConnection,
+    at: Moment,
+) -> sqlx::Result<()> {
     let sql = "update revision set version = max(version + 1, ?1) where name = 'catalogue'";
     sqlx::query(sql).bind(at.0).execute(conn).await.map(drop)
 }
