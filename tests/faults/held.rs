@@ -140,8 +140,13 @@ fn as_many_held_requests_as_there_are_descriptors_cost_little_and_are_all_answer
         );
         assert!(kib <= MAX_KIB, "{kib} KiB");
         assert!(threads < 40, "{threads} threads");
-        // The loops read the version of the list and other things twice a second.
-        assert!(cost < 60, "{cost} transactions");
+        // The loops read the version of the list and other things twice a second, and the database
+        // counts what a session did up to ten seconds late. A read for each held request would be
+        // far more.
+        assert!(
+            cost < i64::try_from(polls / 4).unwrap(),
+            "{cost} transactions"
+        );
         let last = told.iter().max().unwrap();
         assert!(*last < Duration::from_secs(5), "{last:?}");
         assert_eq!(beside.unanswered, 0);
