@@ -16,7 +16,7 @@ from agent import document, new_agent, token_of
 PHASES = "examples,coverage,fuzzing,stateful"
 LONG = "CLIENTS_LONG" in os.environ
 # How many requests each operation gets in each phase, and how many a run has at least.
-EXAMPLES, LEAST = (400, 10_000) if LONG else (40, 2_000)
+EXAMPLES, LEAST = (400, 10_000) if LONG else (25, 2_000)
 
 
 def without_further_members(value):
