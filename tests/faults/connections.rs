@@ -153,10 +153,11 @@ fn replicas_that_share_too_few_connections_leave_some_to_the_commands() {
         for server in &servers {
             all_is_well(server, &agents).await;
         }
-        // An unused pool shrinks to one connection for each lane.
+        // An unused pool shrinks to one connection for each lane. On a slow machine the background
+        // loops overlap, and the general lane keeps a second one.
         let open = "select count(*) from pg_stat_activity where usename = 'limited'";
         eventually("idle connections are given back", async || {
-            site.number(open).await <= 3 * 5
+            site.number(open).await <= 3 * 6
         })
         .await;
         // With fewer connections than lanes, the lanes share the connections.
