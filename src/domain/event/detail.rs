@@ -287,6 +287,7 @@ mod tests {
     use crate::domain::event::kind::EventKind;
     use crate::domain::event::logged::MAX_DETAIL_BYTES;
     use crate::domain::event::reason::RefusalReason;
+    use crate::domain::event::row::EventRow;
     use crate::domain::event::source::SourcePrecision;
     use crate::domain::id::Kid;
 
@@ -546,6 +547,41 @@ mod tests {
             kinds.insert(event.kind());
         }
         assert_eq!(kinds, EventKind::ALL.iter().copied().collect());
+    }
+
+    #[test]
+    fn every_kind_is_read_from_the_row_that_it_writes() {
+        for (event, expected) in table() {
+            let (jti, expires_at) = event.token().unzip();
+            let row = EventRow {
+                id: 7,
+                at: 1_000,
+                kind: event.kind().row_text().into(),
+                actor: "operator".into(),
+                agent_id: event.agent_id().map(|id| id.as_str().into()),
+                jti: jti.map(|jti| jti.0),
+                expires_at: expires_at.map(|at| at.0),
+                epoch: None,
+                detail: event.row_text().into(),
+                credential_id: event.credential_id().map(|id| id.0),
+                org_id: event.org_id().map(str::to_owned),
+                source: None,
+                request: None,
+                reason: None,
+                data: event.data().unwrap().map(|data| data.as_str().into()),
+                decoded: None,
+            };
+            let name = event.kind().as_str();
+            let logged = row
+                .logged()
+                .unwrap_or_else(|rule| panic!("{name}: {rule:?}"));
+            assert_eq!(logged.kind, event.kind());
+            assert_eq!(logged.org_id.as_deref(), event.org_id(), "{name}");
+            let told = logged.detail.map_or(Value::Null, |detail| {
+                serde_json::from_str(detail.as_str()).unwrap()
+            });
+            assert_eq!(told, expected, "{name}");
+        }
     }
 
     #[test]

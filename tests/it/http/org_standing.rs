@@ -21,6 +21,7 @@ on_both! {
     a_suspension_does_not_touch_other_organizations,
     a_caller_of_a_suspended_organization_changes_nothing,
     the_first_organization_is_never_stopped,
+    what_was_done_to_an_organization_is_read_in_the_audit_log,
     a_killed_organization_is_one_entry_of_the_feed_and_its_tokens_are_listed,
     suspending_an_organization_of_many_agents_changes_one_row,
 }
@@ -111,6 +112,32 @@ async fn opens(app: &TestApp<'_>, stage: &Stage<'_>, token: &str) -> bool {
         "{admin_says} {whoami} {gateway}"
     );
     whoami
+}
+
+async fn what_was_done_to_an_organization_is_read_in_the_audit_log(app: &TestApp<'_>) {
+    let stage = Stage::build(app).await;
+    for action in ["revoke-tokens", "suspend", "reactivate"] {
+        stage.act(app, action).await;
+    }
+    let line = "GET /api/v1/audit?kind=org.*&order=asc";
+    let answer = send(app, &stage.admin, line, &Value::Null).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let events = answer.json()["data"].clone();
+    let told: Vec<_> = events
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["event"])
+        .map(|one| [&one["kind"], &one["orgId"], &one["reason"]])
+        .collect();
+    let acme = json!("acme");
+    let expected = [
+        [&json!("org.created"), &acme, &Value::Null],
+        [&json!("org.tokens_revoked"), &acme, &json!("unpaid")],
+        [&json!("org.suspended"), &acme, &json!("unpaid")],
+        [&json!("org.reactivated"), &acme, &json!("unpaid")],
+    ];
+    assert_eq!(told, expected);
 }
 
 async fn a_token_tells_its_organization_and_its_epoch(app: &TestApp<'_>) {
