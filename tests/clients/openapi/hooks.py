@@ -9,6 +9,7 @@ import schemathesis
 CALLER = os.environ["CALLER"]
 ABOUT_AGENT = "/api/v1/agents/{id}"
 BULK = "/api/v1/agents/bulk"
+ROTATE = "/api/v1/keys/rotate"
 KEY = "Idempotency-Key"
 # The agents that were made last.
 made = collections.deque(maxlen=8)
@@ -36,6 +37,9 @@ def before_call(context, case, kwargs):
     if case.meta.phase.name.value == "stateful" and case.query:
         # Later requests ask for what was made, and a dry run makes nothing.
         case.query.pop("dryRun", None)
+    if case.operation.path == ROTATE and isinstance(case.body, dict) and case.body.get("now") is True:
+        # With the signing keys the token that sends the requests would die.
+        case.body = {name: value for name, value in case.body.items() if value is not True or name == "now"}
     dice = random.Random(case.id)
     if case.operation.path == BULK and isinstance(case.body, dict):
         # A filter may find the agent that sends the requests.
