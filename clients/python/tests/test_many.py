@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pytest
 
 from kit import AUDIENCE, FakeClock, run, vectors
 from sealwright import AsyncVerifier, InvalidToken
@@ -63,6 +64,7 @@ async def accepts(verifier: AsyncVerifier) -> bool:
     return True
 
 
+@pytest.mark.long
 def test_two_hundred_verifiers_refuse_a_killed_token_at_once() -> None:
     async def scenario() -> None:
         holding = Holding()
