@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import pprint
+import re
 import socket
 import ssl
 import statistics
@@ -22,8 +23,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import jwt
@@ -141,18 +144,38 @@ def run_quickstart() -> str:
             text = (EXAMPLES / "quickstart" / name).read_text()
             text = text.replace("http://localhost:3000", URL).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
             Path(folder, name).write_text(text)
-        command = [sys.executable, "-m", "uvicorn", "service:app", "--port", str(port), "--log-level", "warning"]
-        process = subprocess.Popen(command, cwd=folder)
-        try:
-            until(lambda: process.poll() is not None or answers(port), 30)
-            done = subprocess.run(
-                [sys.executable, "agent.py"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
-            )
-        finally:
-            process.terminate()
-            process.wait(10)
+        with serving("service:app", folder, port):
+            return printed_by("agent.py", folder)
+
+
+@contextlib.contextmanager
+def serving(app: str, folder: str, port: int) -> Iterator[None]:
+    """An application of a module in the folder."""
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--log-level", "warning"]
+    process = subprocess.Popen(command, cwd=folder)
+    try:
+        until(lambda: process.poll() is not None or answers(port), 30)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def printed_by(script: str, folder: str) -> str:
+    done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def mcp_statuses(url: str, *tokens: str) -> list[int]:
+    """What an MCP server answers to a client with each of these tokens."""
+    about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "live", "version": "1"}}
+    start = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
+    statuses = []
+    for token in tokens:
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
+        statuses.append(httpx.post(url, json=start, headers=headers, timeout=20).status_code)
+    return statuses
 
 
 def answers(port: int) -> bool:
@@ -253,13 +276,8 @@ class Live:
         )
 
     def mcp_server(self) -> None:
-        about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "live", "version": "1"}}
-        start = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
         with service(URL, "mcp", "/mcp") as url:
-            statuses = []
-            for token in (self.client.token(scope="db:read", audience=url), self.token, "garbage"):
-                headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
-                statuses.append(httpx.post(url, json=start, headers=headers, timeout=20).status_code)
+            statuses = mcp_statuses(url, self.client.token(scope="db:read", audience=url), self.token, "garbage")
         assert statuses == [200, 401, 401], statuses
 
     def agent(self) -> str:
@@ -273,6 +291,26 @@ class Live:
         told = run_quickstart()
         assert told == '"rows"', told
         return lines[-1]
+
+    def readme(self) -> str:
+        page = metadata("sealwright")["Description"]
+        agent, door, mcp = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+        ports = free_port(), free_port()
+        read = f'"http://127.0.0.1:{ports[0]}/read"'
+        start = f"client_id, client_secret = {AGENT!r}, {SECRET!r}\n"
+        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+            for name, code in (("agent", start + agent), ("door", door), ("mcp_server", mcp)):
+                code = code.replace("https://auth.example", URL).replace('"https://api.example/read"', read)
+                Path(folder, f"{name}.py").write_text(code.replace("https://api.example", AUDIENCE))
+            stack.enter_context(serving("door:app", folder, ports[0]))
+            stack.enter_context(serving("mcp_server:app", folder, ports[1]))
+            told = printed_by("agent.py", folder)
+            assert told == f'"rows for {AGENT}"', told
+            assert call(read.strip('"'), "garbage").status_code == 401
+            token = self.client.token(scope="db:read", audience="https://mcp.example/mcp")
+            statuses = mcp_statuses(f"http://127.0.0.1:{ports[1]}/mcp", token, "garbage")
+            assert statuses == [200, 401], statuses
+        return f"its three blocks run on Python {sys.version.split()[0]}: an agent, a service and an MCP server"
 
     def revoke_one(self) -> str:
         self.long_poll = "since" in httpx.get(f"{URL}/api/v1/token/revoked", params={"since": "0"}).json()
@@ -389,8 +427,8 @@ class Live:
 
 
 STEPS = [
-    "chain", "one-request", "verify", "replica", "door", "agent", "revoke-one", "renew-once", "suspend", "reactivate",
-    "rotated-key", "wrong-secret", "scope-denied", "quota", "outage", "shows-nothing",
+    "chain", "one-request", "verify", "replica", "door", "agent", "readme", "revoke-one", "renew-once", "suspend",
+    "reactivate", "rotated-key", "wrong-secret", "scope-denied", "quota", "outage", "shows-nothing",
 ]  # fmt: skip
 
 
@@ -430,6 +468,7 @@ def figures() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "seen-token", seen_token
     yield "verifiers-long-poll", lambda: verifiers(25, 2.0)
     yield "verifiers-polling", lambda: verifiers(0, 16.0)
+    yield "convergence", lambda: asyncio.run(Convergence().measure())
 
 
 def time_of(call: Callable[[], Any], calls: int, rounds: int = 15) -> float:
@@ -529,6 +568,130 @@ def verifiers(wait: int, bound: float) -> str:
         return took
 
     return f"{count} verifiers refuse after {bounded('', asyncio.run(measure()), bound, 's')}"
+
+
+class Convergence:
+    """Looks at what the servers say of the verifiers, beside what the verifiers do."""
+
+    def __init__(self) -> None:
+        self.count = int(os.environ.get("LIVE_VERIFIERS", "200"))
+        self.services = AsyncClient(URL, os.environ["SERVICES_CLIENT_ID"], os.environ["SERVICES_CLIENT_SECRET"])
+        self.admin = AsyncClient(URL, os.environ["ADMIN_CLIENT_ID"], os.environ["ADMIN_CLIENT_SECRET"])
+        self.http = httpx.AsyncClient(base_url=URL, timeout=20)
+
+    async def measure(self) -> str:
+        await self.forget_others()
+        operate("agent", "reactivate", AGENT)
+        async with AsyncClient(URL) as client:
+            token = await client.token(scope="db:read", audience=AUDIENCE)
+        context = ssl.create_default_context()
+        https = [httpx.AsyncClient(verify=context) for _ in range(self.count)]
+        # Half of them poll, so that they converge at different times.
+        made = [
+            AsyncVerifier(URL, AUDIENCE, http=http, wait=25 * (at % 2), client=self.services, name="live")
+            for at, http in enumerate(https)
+        ]
+        await asyncio.gather(*[one.start() for one in made])
+        for one in made:
+            await one.verify(token)
+        version = max(int(one.version or 0) for one in made)
+        found = await self.look_until("complete", version, 60)
+        assert found["verifiers"]["total"] == self.count, found
+
+        crashed = f"{self.services_id}/live/crashed"
+        await self.report("live/crashed", version, self.services)
+        await self.report("live/eager", version + 10**9, self.services)
+        brief, ends_at = await self.brief_token()
+        await asyncio.sleep(ends_at - 2 - time.time())
+        operate("token", "revoke", "--jti", brief)
+        began = time.monotonic()
+        version = operate("agent", "suspend", AGENT)["revocationVersion"]
+        looks = 0
+        while True:
+            found = await self.look(version)
+            refusing = [await accepts(one, token) for one in made].count(False)
+            looks += 1
+            assert found["state"] in ("pending", "partial"), found
+            assert found["verifiers"]["converged"] <= refusing, (found, refusing)
+            assert found["verifiers"]["total"] == self.count + 1, found
+            if found["state"] == "partial":
+                break
+            assert time.monotonic() - began < 60, found
+            await asyncio.sleep(0.1)
+        took = time.monotonic() - began
+        assert refusing == self.count, refusing
+        assert time.time() > ends_at
+        # Nobody speaks for the crashed one without a token of its agent.
+        await self.report("live/crashed", version, None)
+        await asyncio.sleep(5)
+        found = await self.look(version)
+        assert found["state"] == "partial", found
+        assert found["verifiers"]["unauthenticated"] >= 1, found
+        await self.forget(crashed)
+        found = await self.look_until("complete", version, 10)
+        for one, http in zip(made, https, strict=True):
+            await one.aclose()
+            await http.aclose()
+        return (
+            f"{self.count} verifiers, every second by polling: half enforce it after {found['p50Ms']} ms and all after "
+            f"{found['p100Ms']} ms; partial after {took:.1f} s while one has crashed, complete once it is forgotten; "
+            f"none of {looks} looks was ahead of the verifiers"
+        )
+
+    @property
+    def services_id(self) -> str:
+        return os.environ["SERVICES_CLIENT_ID"]
+
+    async def look(self, version: int | None = None) -> Any:
+        """What the replica whose turn it is says."""
+        token = await self.admin.token(scope="audit:read admin:orgs")
+        query = {} if version is None else {"version": str(version)}
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = await self.http.get("/api/v1/revocations/convergence", params=query, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def look_until(self, state: str, version: int, seconds: float) -> Any:
+        ends = time.monotonic() + seconds
+        while True:
+            found = await self.look(version)
+            if found["state"] == state:
+                return found
+            assert time.monotonic() < ends, found
+            await asyncio.sleep(0.2)
+
+    async def forget(self, verifier: str) -> None:
+        token = await self.admin.token(scope="audit:read admin:orgs")
+        url = f"/api/v1/revocations/verifiers/{quote(verifier, safe='')}"
+        answer = await self.http.delete(url, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code in (200, 404), answer.text
+
+    async def forget_others(self) -> None:
+        """Verifiers of another language's figures have ended, and are forgotten once they are silent."""
+        ends = time.monotonic() + 120
+        while (found := await self.look())["verifiers"]["total"]:
+            assert time.monotonic() < ends, found
+            for one in found["slowest"]:
+                await self.forget(one["verifier"])
+            await asyncio.sleep(0.5)
+
+    async def report(self, name: str, version: int, client: AsyncClient | None) -> None:
+        """One report, as of a verifier that comes again in 5 s, and ends before that."""
+        headers = {"Sealwright-Verifier": f"{name}; version={version}"}
+        if client is not None:
+            headers["Authorization"] = f"Bearer {await client.token()}"
+        answer = await self.http.get("/api/v1/token/revoked", params={"since": "0", "wait": "5"}, headers=headers)
+        assert answer.status_code == 200, answer.text
+
+    async def brief_token(self) -> tuple[str, int]:
+        """The id of a token that is about to expire, and the second in which it does."""
+        at = datetime.fromtimestamp(int(time.time()) + 20, timezone.utc)
+        ends = ["--expires-at", f"{at:%Y-%m-%dT%H:%M:%SZ}"]
+        made = operate("agent", "create", "--name", "brief", "--scope", "db:read", *ends)
+        async with AsyncClient(URL, made["agentId"], made["clientSecret"]) as client:
+            token = await client.token(scope="db:read", audience=AUDIENCE)
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return claims["jti"], claims["exp"]
 
 
 async def accepts(verifier: AsyncVerifier, token: str) -> bool:

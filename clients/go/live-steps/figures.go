@@ -37,6 +37,7 @@ func (r *run) figures() []step {
 		{"verifiers-polling", func(ctx context.Context) (string, error) {
 			return r.measureVerifiers(ctx, refusesWait{}, 16*time.Second)
 		}},
+		{"convergence", r.measureConvergence},
 	}
 }
 

@@ -21,7 +21,7 @@ func main() {
 		steps = r.figures()
 	}
 	for _, step := range steps {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		seen, err := step.run(ctx)
 		cancel()
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,6 +89,7 @@ func (r *run) steps() []step {
 		{"replica", r.checkReplica},
 		{"door", r.checkDoor},
 		{"agent", r.checkAgent},
+		{"readme", r.checkReadme},
 		{"revoke-one", r.checkRevokeOne},
 		{"renew-once", r.checkRenewOnce},
 		{"suspend", r.checkSuspend},
@@ -241,6 +243,28 @@ func (r *run) checkAgent(ctx context.Context) (string, error) {
 	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
 	last := lines[len(lines)-1]
 	return last, expect("the last line", last, "tokens=100 distinct=2")
+}
+
+func (r *run) checkReadme(ctx context.Context) (string, error) {
+	program := filepath.Join(os.Getenv("EXAMPLES"), "readme")
+	served, err := start(ctx, exec.Command(program, "service"), nil, "/rows")
+	if err != nil {
+		return "", err
+	}
+	defer served.stop()
+	agent := exec.CommandContext(ctx, program)
+	agent.Env = append(os.Environ(), "ROWS="+served.url+"/rows")
+	agent.Stderr = os.Stderr
+	output, err := agent.Output()
+	if err != nil {
+		return "", err
+	}
+	refused, err := served.get(ctx, "/rows", "garbage")
+	if err != nil {
+		return "", err
+	}
+	return "its three blocks run, built by " + runtime.Version() + ": an agent, its errors and a service",
+		errors.Join(expect("the answer", string(output), "rows for "+r.id), expect("status", refused.StatusCode, http.StatusUnauthorized))
 }
 
 func (r *run) checkRevokeOne(ctx context.Context) (string, error) {
@@ -565,19 +589,23 @@ type service struct {
 }
 
 func (r *run) startService(ctx context.Context, issuer string) (*service, error) {
+	return start(ctx, exec.Command(filepath.Join(os.Getenv("EXAMPLES"), "service")), []string{"SEALWRIGHT_URL=" + issuer}, "/read")
+}
+
+// start starts a service, and waits until it answers at the path.
+func start(ctx context.Context, process *exec.Cmd, environment []string, path string) (*service, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	process := exec.Command(filepath.Join(os.Getenv("EXAMPLES"), "service"))
-	process.Env = append(os.Environ(), "LISTEN="+port, "SEALWRIGHT_URL="+issuer)
+	process.Env = append(append(os.Environ(), "LISTEN="+port), environment...)
 	process.Stdout, process.Stderr = os.Stderr, os.Stderr
 	if err := process.Start(); err != nil {
 		return nil, err
 	}
 	s := &service{"http://" + port, process}
 	for late := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := s.get(ctx, "/read", ""); err == nil {
+		if _, err := s.get(ctx, path, ""); err == nil {
 			return s, nil
 		} else if time.Now().After(late) {
 			s.stop()

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose';
 import { Verifier } from 'sealwright';
+import { measureConvergence } from './convergence.js';
 import { agent, audience, newClient, newVerifier, operator, read, refuses } from './world.js';
 
 const SAMPLE = 2_000;
@@ -131,4 +132,5 @@ export const figures = {
 
   'verifiers-long-poll': () => suspendAndWatch(2, {}),
   'verifiers-polling': () => suspendAndWatch(16, { longPoll: false }),
+  convergence: () => measureConvergence(Number(LIVE_VERIFIERS)),
 };

@@ -1,6 +1,7 @@
 // The steps, in the order of the table. Each says what was seen, or throws.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { AgentSuspended, InvalidClient, QuotaReached, ScopeDenied, Unavailable } from 'sealwright';
 import { getRows, statusOf } from './recipes.js';
@@ -21,6 +22,8 @@ import {
   runAgent,
   secondUrl,
   secret,
+  startHono,
+  startMcp,
   startRefusing,
   startService,
   until,
@@ -94,6 +97,28 @@ export const steps = {
     const line = await runAgent({ SCOPES: 'db:read,db:write', CALLERS: '50' });
     assert.equal(line, 'tokens=100 distinct=2');
     return line;
+  },
+
+  async readme() {
+    // Its code is that of the recipes, which the steps use, and of the examples.
+    const files = [
+      'live-steps/recipes.js',
+      ...['service', 'hono', 'mcp'].map((name) => `examples/${name}/index.js`),
+    ];
+    const code = files.map((file) => readFileSync(file, 'utf8')).join('\n');
+    const page = readFileSync('node_modules/sealwright/README.md', 'utf8');
+    const blocks = [...page.matchAll(/```js\n(.*?)\n```/gs)];
+    assert.ok(blocks.length >= 5);
+    for (const [, block] of blocks) assert.ok(code.includes(block.trimEnd()), block);
+    const hono = await startHono();
+    assert.equal((await hono.get('/read', chainToken)).status, 200);
+    assert.equal((await hono.get('/read', 'garbage')).status, 401);
+    hono.stop();
+    const { mcp, statusOf: statusAt } = await startMcp();
+    assert.equal(await statusAt(await client.token({ scope: 'db:read', audience: mcp.resource })), 200);
+    assert.equal(await statusAt(chainToken), 401);
+    mcp.stop();
+    return `its ${blocks.length} blocks run on Node ${process.versions.node}: an agent, services with Express and Hono, and an MCP server`;
   },
 
   async 'revoke-one'() {

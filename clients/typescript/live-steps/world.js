@@ -95,13 +95,53 @@ export async function freePort() {
 
 /** Starts the example of a service as a process, and waits until it listens. */
 export async function startService(environment = {}) {
-  const listen = `127.0.0.1:${await freePort()}`;
-  const child = spawn(process.execPath, ['examples/service/index.js'], {
-    env: { ...env, SEALWRIGHT_CLIENT_ID: '', SEALWRIGHT_CLIENT_SECRET: '', LISTEN: listen, ...environment },
+  const port = await freePort();
+  return start(['examples/service/index.js'], port, { LISTEN: `127.0.0.1:${port}`, ...environment });
+}
+
+/** The example with Hono, behind what Deno and Bun have for a default export with `fetch`. */
+export async function startHono() {
+  const script = `
+    import { createServer } from 'node:http';
+    const { default: app } = await import(process.cwd() + '/examples/hono/index.js');
+    createServer(async (request, response) => {
+      const answer = await app.fetch(new Request('http://localhost' + request.url, { headers: request.headers }));
+      response.writeHead(answer.status).end(await answer.text());
+    }).listen(process.env.PORT, '127.0.0.1');`;
+  const port = await freePort();
+  return start(['--input-type=module', '-e', script], port, { PORT: String(port) });
+}
+
+/** The example of an MCP server, and the status that a client with a token gets from it. */
+export async function startMcp() {
+  const port = await freePort();
+  const resource = `http://127.0.0.1:${port}/mcp`;
+  const server = await start(['examples/mcp/index.js'], port, { PORT: String(port), RESOURCE: resource });
+  const clientInfo = { name: 'live', version: '1' };
+  const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo };
+  const statusOf = async (token) => {
+    const answer = await fetch(resource, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${token}`,
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+      },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params }),
+    });
+    await answer.body?.cancel();
+    return answer.status;
+  };
+  return { mcp: { ...server, resource }, statusOf };
+}
+
+async function start(args, port, environment) {
+  const child = spawn(process.execPath, args, {
+    env: { ...env, SEALWRIGHT_CLIENT_ID: '', SEALWRIGHT_CLIENT_SECRET: '', ...environment },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   process.once('exit', () => child.kill());
-  const base = `http://${listen}`;
+  const base = `http://127.0.0.1:${port}`;
   await until(20, () => {
     assert.equal(child.exitCode, null, 'the service has ended');
     return fetch(`${base}/read`).then(
