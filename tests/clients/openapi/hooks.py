@@ -17,9 +17,9 @@ made = collections.deque(maxlen=8)
 
 @schemathesis.hook
 def filter_query(context, query):
-    """The server takes an empty `limit` or `cursor` for an absent one, which the type of a parameter
-    cannot say."""
-    return not query or all(query.get(name) != "" for name in ("limit", "cursor"))
+    """The server takes some empty parameters for absent ones (RFC 6749 §3.1), which the type of a
+    parameter cannot say."""
+    return not query or all(query.get(name) != "" for name in ("limit", "cursor", "since", "wait"))
 
 
 @schemathesis.hook
