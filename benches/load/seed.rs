@@ -126,7 +126,7 @@ pub fn seed(place: &Place, wanted: Wanted) -> Fallible<Seeded> {
     let (cold, cold_rows) = cold_agents(wanted.cold)?;
     rows.extend(cold_rows);
     match &config.database.url {
-        DatabaseUrl::Postgres(url) => crate::block_on(insert_postgres(url, &rows))?,
+        DatabaseUrl::Postgres(url) => crate::block_on(insert_postgres(&url.each()[0], &rows))?,
         DatabaseUrl::Sqlite(path) => {
             crate::block_on(insert_sqlite(
                 SqliteConnectOptions::new().filename(path),

@@ -26,6 +26,7 @@ pub(super) fn announce(
         ops_listen = address(ops),
         issuer = config.token.issuer,
         database = %config.database.url,
+        server = store.server.as_deref(),
         schema = store.name.as_deref().unwrap_or("main"),
         schema_version = store.version,
         generation,

@@ -20,7 +20,9 @@ use super::plans::missing_plans;
 pub(crate) async fn file_faults(config: &Config) -> Vec<(&'static str, String)> {
     let mut faults = match &config.database.url {
         DatabaseUrl::Postgres(url) => {
-            let faults = certificate_faults(url).into_iter();
+            // The same files for every server.
+            let faults = url.each().first().map(|url| certificate_faults(url));
+            let faults = faults.unwrap_or_default().into_iter();
             faults.map(|why| ("database.url", why)).collect()
         }
         DatabaseUrl::Sqlite(database) => database_fault(config, database).await,

@@ -117,7 +117,7 @@ async fn open_backend(
             } else {
                 config.database.max_connections
             };
-            let store = PostgresStore::open(url, most)
+            let store = PostgresStore::open(url.each(), most)
                 .await
                 .map_err(not_opened(config))?;
             if wrapping == Wrapping::Serving {
@@ -241,7 +241,7 @@ pub(super) async fn open_to_read(config: &Config) -> Result<Option<Arc<dyn Backe
             .is_file()
             .then(|| -> Arc<dyn Backend> { Arc::new(SqliteStore::open_to_read(path)) })),
         DatabaseUrl::Postgres(url) => Ok(Some(Arc::new(
-            PostgresStore::open(url, 1)
+            PostgresStore::open(url.each(), 1)
                 .await
                 .map_err(not_opened(config))?,
         ))),
@@ -255,7 +255,9 @@ pub async fn migrate(config: &Config) -> Result<Option<PathBuf>, AppError> {
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => open_file(config, path).await.map(|(_, made)| made),
         DatabaseUrl::Postgres(url) => {
-            postgres::migrate(url).await.map_err(not_opened(config))?;
+            postgres::migrate(url.each())
+                .await
+                .map_err(not_opened(config))?;
             Ok(None)
         }
     }
@@ -267,7 +269,7 @@ pub(crate) async fn finish(config: &Config) -> Result<Finished, AppError> {
     let records: Arc<dyn Records> = match &config.database.url {
         DatabaseUrl::Sqlite(path) => Arc::new(open_file(config, path).await?.0),
         DatabaseUrl::Postgres(url) => {
-            let opened = PostgresStore::open(url, 1).await;
+            let opened = PostgresStore::open(url.each(), 1).await;
             Arc::new(opened.map_err(not_opened(config))?)
         }
     };

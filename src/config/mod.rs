@@ -5,7 +5,7 @@
 //! values are used for.
 //!
 //! Reading order: [`table`] (every key on one screen), [`model`] (the typed values), [`raw`] (the
-//! layers, with each value as `written`), [`value`], `postgres` (the parameters of its URL),
+//! layers, with each value as `written`), [`value`], `postgres_url` (the servers of a Postgres URL) and `postgres` (its parameters),
 //! `resolve` (from written text to typed values), [`rule`], [`fault`] and `contradiction` (what is allowed
 //! and rarely meant).
 
@@ -14,6 +14,7 @@ pub(crate) mod fault;
 mod files;
 pub(crate) mod model;
 mod postgres;
+mod postgres_url;
 pub(crate) mod raw;
 mod resolve;
 pub(crate) mod rule;

@@ -92,7 +92,7 @@ const SAY_SSLMODE: &str = "the host is not this machine, so the URL says how it 
                            encrypt without asking who answers, or sslmode=disable on a network that nobody \
                            else reads";
 
-/// Checks every part of the URL.
+/// Checks every part of a URL that names one server.
 pub(super) fn check(url: &Url) -> Result<(), Rule> {
     let mut said_before = HashSet::new();
     for (name, value) in url.query_pairs() {
@@ -122,9 +122,6 @@ pub(super) fn check(url: &Url) -> Result<(), Rule> {
     if hosts.is_empty() || (url.username().is_empty() && said(&["user"]).is_empty()) {
         return Err("a postgres:// URL names its host and its user".into());
     }
-    if hosts.iter().any(|host| host.contains(',')) {
-        return Err("a postgres:// URL names one host".into());
-    }
     let modes = said(&["sslmode", "ssl-mode"]);
     if modes.is_empty() && !hosts.iter().all(|host| is_this_machine(host)) {
         return Err(SAY_SSLMODE.into());
@@ -137,6 +134,22 @@ pub(super) fn check(url: &Url) -> Result<(), Rule> {
             .all(|mode| mode.eq_ignore_ascii_case("verify-full"))
     {
         return Err("sslrootcert=system needs sslmode=verify-full".into());
+    }
+    Ok(())
+}
+
+/// Checks what a URL that names several servers asks for besides: which of them is meant.
+pub(super) fn check_among_several(url: &Url) -> Result<(), Rule> {
+    const MEANT: [&str; 2] = ["read-write", "primary"];
+    let asks_otherwise = url.query_pairs().any(|(name, value)| {
+        name == "target_session_attrs"
+            && !MEANT.iter().any(|word| word.eq_ignore_ascii_case(&value))
+    });
+    if asks_otherwise {
+        return Err(
+            "the query parameter `target_session_attrs` of a postgres:// URL with several hosts is read-write or primary"
+                .into(),
+        );
     }
     Ok(())
 }
@@ -348,12 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn one_host_and_a_root_that_fits_its_mode() {
-        assert!(
-            fault("postgres://sw@a,b/sw?sslmode=require")
-                .unwrap()
-                .contains("one host")
-        );
+    fn the_systems_roots_need_the_mode_that_checks_the_host() {
         assert!(
             fault("postgres://sw@a/sw?sslmode=require&sslrootcert=system")
                 .unwrap()

@@ -12,7 +12,7 @@ use url::Url;
 use crate::domain::Invalid;
 use crate::domain::agent::Audience;
 
-use super::postgres;
+use super::postgres_url::{DATABASE_RULE as RULE, PostgresUrl};
 use super::rule::Rule;
 use super::written::Written;
 
@@ -21,16 +21,13 @@ use super::written::Written;
 pub enum DatabaseUrl {
     /// The path of a SQLite file.
     Sqlite(PathBuf),
-    /// A `postgres://` URL, including its password.
-    Postgres(String),
+    /// The servers of a `postgres://` URL.
+    Postgres(PostgresUrl),
 }
 
 impl DatabaseUrl {
     /// Accepts `sqlite://PATH` and `postgres://…` (or `postgresql://…`).
     pub fn parse(text: &str) -> Result<Self, Rule> {
-        const RULE: Invalid = Invalid(
-            "sqlite://relative/path.db, sqlite:///absolute/path.db or postgres://user:password@host/name",
-        );
         if let Some(path) = text.strip_prefix("sqlite://") {
             let plain = |c: char| !c.is_control() && c != '?' && c != '#';
             let named = !path.is_empty() && !path.ends_with('/') && !path.starts_with(':');
@@ -40,13 +37,7 @@ impl DatabaseUrl {
                 Err(RULE.into())
             };
         }
-        let url = Url::parse(text).map_err(|_| RULE)?;
-        let postgres = matches!(url.scheme(), "postgres" | "postgresql");
-        if !postgres || !text.contains("://") || url.cannot_be_a_base() {
-            return Err(RULE.into());
-        }
-        postgres::check(&url)?;
-        Ok(Self::Postgres(text.to_owned()))
+        PostgresUrl::parse(text).map(Self::Postgres)
     }
 }
 
@@ -54,7 +45,7 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
-            Self::Postgres(text) => f.write_str(&without_passwords(text)),
+            Self::Postgres(url) => fmt::Display::fmt(url, f),
         }
     }
 }
@@ -63,47 +54,6 @@ impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// The parameters of a `postgres://` URL that hold no secret in any form.
-#[rustfmt::skip]
-const SHOWN: &[&str] = &[
-    "application_name", "channel_binding", "connect_timeout", "dbname", "fallback_application_name", "gssencmode",
-    "host", "hostaddr", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval",
-    "load_balance_hosts", "port", "sslcert", "ssl-cert", "sslmode", "ssl-mode", "sslnegotiation", "sslrootcert",
-    "ssl-root-cert", "ssl-ca", "ssl_max_protocol_version", "ssl_min_protocol_version", "sslsni", "statement-cache-capacity", "target_session_attrs", "tcp_user_timeout",
-    "user",
-];
-
-/// The URL with its passwords redacted. A password may be written before the host and, as libpq
-/// allows, in the query.
-fn without_passwords(text: &str) -> String {
-    let Ok(mut url) = Url::parse(text) else {
-        return "postgres://(redacted)".to_owned();
-    };
-    if url.password().is_some() && url.set_password(Some("redacted")).is_err() {
-        return "postgres://(redacted)".to_owned();
-    }
-    if url.query().is_some() {
-        // Any other parameter may hold a secret: `options` may set one, `sslkey` may be the key
-        // itself.
-        let secret = |name: &str| !SHOWN.contains(&name);
-        let pairs: Vec<(String, String)> = url
-            .query_pairs()
-            .map(|(name, value)| {
-                (
-                    name.to_string(),
-                    if secret(&name) {
-                        "redacted".into()
-                    } else {
-                        value.to_string()
-                    },
-                )
-            })
-            .collect();
-        url.query_pairs_mut().clear().extend_pairs(pairs);
-    }
-    url.into()
 }
 
 /// Where the store is.
@@ -311,7 +261,7 @@ mod tests {
             "postgresql://sw@db.example/sw?sslmode=require&sslkey=-----BEGIN%20PRIVATE%20KEY-----hunter2",
         ] {
             let url = DatabaseUrl::parse(text).unwrap();
-            assert!(matches!(&url, DatabaseUrl::Postgres(kept) if kept == text));
+            assert!(matches!(&url, DatabaseUrl::Postgres(kept) if kept.each() == [text]));
             for shown in [format!("{url}"), format!("{url:?}")] {
                 assert!(!shown.contains("hunter2"), "{shown}");
                 assert!(shown.contains("db.example"), "{shown}");

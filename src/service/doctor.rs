@@ -26,7 +26,13 @@ const MAX_LAG: i64 = 60;
 
 /// Looks at a store: its schema, its clock, its keys, its ledger and its processes.
 pub(crate) async fn examine_store(records: &dyn Records, clock: &StoreClock) -> Vec<Finding> {
-    let mut findings = vec![match records.schema().await {
+    let schema = records.schema().await;
+    let server = schema
+        .as_ref()
+        .ok()
+        .and_then(|schema| schema.server.as_ref());
+    let mut findings = Vec::from_iter(server.map(|server| Finding::fine("server", server)));
+    findings.push(match schema {
         Ok(schema) if schema.version < schema.known => Finding::wrong(
             "schema",
             format!("{} of {}", schema.version, schema.known),
@@ -42,7 +48,7 @@ pub(crate) async fn examine_store(records: &dyn Records, clock: &StoreClock) -> 
         ),
         Ok(schema) => Finding::fine("schema", schema.version),
         Err(error) => Finding::unread("schema", &error),
-    }];
+    });
     findings.push(match records.generation().await {
         Ok(found) if found.is_restored() => Finding::wrong(
             "restore",

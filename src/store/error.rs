@@ -49,6 +49,13 @@ pub enum OpenError {
         "the schema was not changed, it waited in vain: {0}. Run `sealwright migrate` again after that"
     )]
     Locked(String),
+    /// A pool gives the session of this process to other clients, or another session to this process.
+    #[error(
+        "a pool that shares sessions stands before the database (PgBouncer calls that `pool_mode = transaction`): it \
+         loses what was set for a session, above all `synchronous_commit`, so a revocation that was answered could be \
+         lost. Let `database.url` name PostgreSQL itself, or a pool in session mode"
+    )]
+    SharedSession,
     /// A SQLite file that was copied while a server had it open, without its log.
     #[error(
         "{0} was copied while a server had it open, without its log ({0}-wal): the newest changes are missing. \

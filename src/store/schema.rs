@@ -8,6 +8,9 @@ use super::generation::ReadGeneration;
 /// The schema that a store has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSchema {
+    /// The database server in use: host and port, or the folder of its socket. `None` if the backend
+    /// has no server.
+    pub server: Option<String>,
     /// The name of the schema with the tables. `None` if the backend has one only.
     pub name: Option<String>,
     /// The number of the newest migration.

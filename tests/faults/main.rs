@@ -34,6 +34,7 @@ mod crash;
 mod crowd;
 mod cut;
 mod disk;
+mod failover;
 mod files;
 mod flood;
 mod held;

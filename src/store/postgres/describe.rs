@@ -14,7 +14,9 @@ use super::schema;
 #[async_trait]
 impl ReadSchema for PostgresStore {
     async fn schema(&self) -> Result<StoreSchema, StoreError> {
-        ask_again!(self.general, described).await
+        let schema = ask_again!(self.general, described).await?;
+        let server = self.hosts.in_use().map(str::to_owned);
+        Ok(StoreSchema { server, ..schema })
     }
 }
 
@@ -25,6 +27,7 @@ async fn described(conn: &mut PgConnection) -> sqlx::Result<StoreSchema> {
                where c.oid = to_regclass('_sqlx_migrations')";
     let (name, version) = sqlx::query_as(sql).fetch_one(conn).await?;
     Ok(StoreSchema {
+        server: None,
         name: Some(name),
         version,
         known: schema::newest_known(),

@@ -37,10 +37,10 @@ fn store_error(error: sqlx::Error) -> StoreError {
 /// memory or connections, an operator's intervention, an error of the operating system.
 const INFRASTRUCTURE: [&str; 3] = ["53", "57", "58"];
 
-/// Single codes of the same kind: a lock that was not granted in time, a standby, a transaction
+/// Single codes of the same kind: a lock that was not granted in time, a transaction
 /// that was rolled back too often, an object in the wrong state, a missing privilege, damaged data.
-const INFRASTRUCTURE_CODES: [&str; 9] = [
-    "55P03", "25006", "40001", "40003", "40P01", "55000", "42501", "XX001", "XX002",
+const INFRASTRUCTURE_CODES: [&str; 8] = [
+    "55P03", "40001", "40003", "40P01", "55000", "42501", "XX001", "XX002",
 ];
 
 fn says_unavailable(error: &dyn sqlx::error::DatabaseError) -> bool {
@@ -62,8 +62,17 @@ fn refuses_entry(error: &dyn sqlx::error::DatabaseError) -> bool {
 pub(super) fn open_error(error: StoreError) -> OpenError {
     match error {
         StoreError::Unavailable(cause) if is_refused_entry(&*cause) => OpenError::Fault(cause),
+        StoreError::Fault(cause) if is_of_another_session(&*cause) => OpenError::SharedSession,
         error => error.into(),
     }
+}
+
+/// Whether a statement that this session prepared is unknown, or one that it did not prepare is
+/// there: a pool gave it another session.
+fn is_of_another_session(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause
+        .downcast_ref()
+        .is_some_and(|error| has_code(error, &["26000", "42P05"]))
 }
 
 fn is_refused_entry(cause: &(dyn std::error::Error + 'static)) -> bool {
@@ -73,13 +82,16 @@ fn is_refused_entry(cause: &(dyn std::error::Error + 'static)) -> bool {
     matches!(cause.downcast_ref(), Some(sqlx::Error::Database(e)) if refuses(&**e))
 }
 
-/// Whether the connection is broken, so that another connection may succeed.
+/// Whether the connection is broken, or goes to a server that takes no writes (any longer), so that
+/// another connection may succeed.
 pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(e) => {
             let code = e.code().unwrap_or_default();
             code.starts_with("08")
+                // Another server is the primary now.
+                || code == "25006"
                 || ["57P01", "57P02", "57P03", "57P04", "57P05", "25P03"].contains(&&*code)
         }
         _ => false,

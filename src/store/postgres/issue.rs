@@ -72,7 +72,8 @@ async fn try_issue(
         }
         Err(error) => {
             is_lost.fetch_or(is_broken(&error), Ordering::Relaxed);
-            Err(held.recover(error).await)
+            // Each statement is its own transaction.
+            Err(held.release(error))
         }
     }
 }

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::postgres::PgConnection;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::store::error::StoreError;
@@ -18,6 +17,7 @@ use crate::telemetry::metrics::LaneSeries;
 use super::allowance::Allowance;
 pub(super) use super::ask::{ask, ask_again};
 use super::errors::{bounded, is_broken, is_full, is_lock_timeout, is_passing, is_rolled_back};
+use super::hosts::Hosts;
 use super::query_planning::QueryPlanning;
 use super::shelf::{Open, Shelf};
 
@@ -36,7 +36,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(50);
 
 /// A limited number of connections, given out first come, first served.
 pub(super) struct Lane {
-    options: PgConnectOptions,
+    hosts: Arc<Hosts>,
     planning: QueryPlanning,
     permits: Semaphore,
     /// The number of this lane in the store. Its connections are stored under this number.
@@ -53,7 +53,6 @@ pub(super) struct Lane {
 
 impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The options hold a password.
         f.debug_struct("Lane")
             .field("planning", &self.planning)
             .finish_non_exhaustive()
@@ -63,13 +62,13 @@ impl std::fmt::Debug for Lane {
 impl Lane {
     /// The lane with this name and number, with one connection at most; see [`Lane::widen`].
     pub(super) fn new(
-        options: PgConnectOptions,
+        hosts: &Arc<Hosts>,
         planning: QueryPlanning,
         shelf: &Arc<Shelf>,
         (name, number): (&'static str, usize),
     ) -> Self {
         Self {
-            options,
+            hosts: Arc::clone(hosts),
             planning,
             permits: Semaphore::new(1),
             number,
@@ -208,16 +207,11 @@ impl Lane {
 
     async fn connect(&self) -> sqlx::Result<(PgConnection, Open)> {
         // Counted before it is open, so that two calls that connect at once see each other.
-        let open = Open::one_of(&self.open);
-        let mut conn = PgConnection::connect_with(&self.options).await?;
-        let row = sqlx::raw_sql(AssertSqlSafe(self.planning.greeting()))
-            .fetch_one(&mut conn)
-            .await?;
-        if sqlx::Row::try_get(&row, 0)? {
-            return Err(sqlx::Error::Io(std::io::Error::other(
-                "the database is a standby",
-            )));
-        }
+        let mut open = Open::one_of(&self.open);
+        let (conn, turn) = self.hosts.connect(self.planning.settings()).await?;
+        open.turn = turn;
+        // What other servers say is out of date once one of them was left.
+        self.shelf.clear_before(turn);
         Ok((conn, open))
     }
 
@@ -251,11 +245,18 @@ impl LaneConnection<'_> {
         done
     }
 
-    /// After a statement that the database refused or rolled back: ends the transaction and puts
-    /// the connection back. After any other error, the connection is dropped.
+    /// After a statement that the database refused or rolled back: puts the connection back. Only
+    /// outside of a transaction. After any other error, the connection is dropped.
+    pub(super) fn release(self, error: sqlx::Error) -> sqlx::Error {
+        if leaves_sound(&error) {
+            self.keep();
+        }
+        error
+    }
+
+    /// As [`LaneConnection::release`], and ends the transaction before that.
     pub(super) async fn recover(mut self, error: sqlx::Error) -> sqlx::Error {
-        let is_sound = is_lock_timeout(&error) || is_rolled_back(&error);
-        if is_sound
+        if leaves_sound(&error)
             && sqlx::raw_sql("rollback")
                 .execute(&mut self.conn)
                 .await
@@ -266,7 +267,8 @@ impl LaneConnection<'_> {
         error
     }
 
-    /// Puts the connection back. Only for a connection without unfinished work.
+    /// Puts the connection back, unless another server is the primary now. Only for a connection
+    /// without unfinished work.
     pub(super) fn keep(self) {
         let Self {
             conn,
@@ -274,7 +276,8 @@ impl LaneConnection<'_> {
             open,
             _permit,
         } = self;
-        if lane.open() <= lane.allowance.max_connections() {
+        let is_of_primary = open.turn == lane.hosts.turn();
+        if is_of_primary && lane.open() <= lane.allowance.max_connections() {
             lane.shelf.put(lane.number, conn, open);
         } else {
             // Close it before a waiting call is woken, because that call must not count it as open.
@@ -282,4 +285,9 @@ impl LaneConnection<'_> {
         }
         lane.returned.notify_one();
     }
+}
+
+/// Whether a connection can be used after a statement that failed like this.
+fn leaves_sound(error: &sqlx::Error) -> bool {
+    is_lock_timeout(error) || is_rolled_back(error)
 }

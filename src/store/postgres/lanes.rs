@@ -6,12 +6,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sqlx::postgres::PgConnectOptions;
-
 use crate::store::error::StoreError;
 use crate::store::lane_use::LaneUse;
 
 use super::errors::bounded;
+use super::hosts::Hosts;
 use super::lane::Lane;
 use super::query_planning::QueryPlanning;
 use super::reserve::Reserve;
@@ -42,14 +41,13 @@ pub(super) struct Lanes {
 impl Lanes {
     /// The lanes beside `general`, for at most this many connections.
     pub(super) fn new(
-        options: &PgConnectOptions,
+        hosts: &Arc<Hosts>,
         shelf: &Arc<Shelf>,
         general: &Arc<Lane>,
         budget: usize,
         max_connections: usize,
     ) -> Self {
-        let lane =
-            |planning, name, number| Lane::new(options.clone(), planning, shelf, (name, number));
+        let lane = |planning, name, number| Lane::new(hosts, planning, shelf, (name, number));
         Self {
             issue: lane(QueryPlanning::ByIndex, "issue", 1),
             commit: lane(QueryPlanning::ByServer, "commit", 2),

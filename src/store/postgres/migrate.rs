@@ -8,14 +8,15 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::migrate::{Migrate, MigrateError};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::postgres::PgConnection;
 
 use crate::store::error::{OpenError, StoreError};
 
 use super::errors::{bounded, is_lock_timeout, is_rolled_back, open_error, says_full};
-use super::options::options;
+use super::hosts::Hosts;
+use super::pooling::demand_own_session;
 use super::schema::{
     MIGRATIONS, applied_migrations, backend_pid, blocking_sessions, demand_utf8, migrator,
     server_encoding, table_holders,
@@ -37,19 +38,21 @@ const WATCH_PERIOD: Duration = Duration::from_millis(300);
 /// Session settings for the wait for other processes that migrate at once. This wait blocks nobody
 /// else.
 const AMONG_MIGRATIONS: &str = "set lock_timeout = '60s'; set statement_timeout = 0; \
-                                set default_transaction_isolation = 'read committed'";
+                                set default_transaction_isolation = 'read committed';";
 
 /// How long one try waits for any table: well below the timeout that a server has for a read.
 const FOR_TABLES: &str = "set lock_timeout = '1s'";
 
 /// Brings the schema up to date. Processes that migrate at once wait for each other. The wait for
 /// tables that somebody holds is limited, because every read would queue behind the change.
-pub async fn migrate(url: &str) -> Result<(), OpenError> {
+/// There is one URL for each server that may be the primary.
+pub async fn migrate(urls: &[impl AsRef<str> + Sync]) -> Result<(), OpenError> {
     // The driver would print the whole text of a migration that waits.
-    let options = options(url)?.disable_statement_logging();
+    let hosts = Hosts::new(urls)?.without_statement_log();
     let (mut tries, mut blockers) = (1, Vec::new());
     loop {
-        let mut conn = connect_when_free(&options).await.map_err(open_error)?;
+        let mut conn = connect_when_free(&hosts).await.map_err(open_error)?;
+        demand_own_session(&hosts, &mut conn).await?;
         demand_utf8(
             bounded(server_encoding(&mut conn))
                 .await
@@ -58,7 +61,7 @@ pub async fn migrate(url: &str) -> Result<(), OpenError> {
         let pid = bounded(backend_pid(&mut conn)).await.map_err(open_error)?;
         let done = tokio::select! {
             done = change(&mut conn) => done,
-            never = watch(&options, pid, &mut blockers) => match never {},
+            never = watch(&hosts, pid, &mut blockers) => match never {},
         };
         let failed_on =
             |test: fn(&sqlx::Error) -> bool| done.as_ref().is_err_and(|error| is(error, test));
@@ -81,12 +84,12 @@ pub async fn migrate(url: &str) -> Result<(), OpenError> {
 
 /// Looks who keeps the migration of this session waiting, on another connection. Logs each new
 /// answer in one line.
-async fn watch(options: &PgConnectOptions, pid: i32, blockers: &mut Vec<String>) -> Infallible {
+async fn watch(hosts: &Hosts, pid: i32, blockers: &mut Vec<String>) -> Infallible {
     let mut conn = None;
     loop {
         tokio::time::sleep(WATCH_PERIOD).await;
         if conn.is_none() {
-            conn = PgConnection::connect_with(options).await.ok();
+            conn = hosts.connect("").await.ok().map(|(conn, _)| conn);
         }
         let Some(open) = &mut conn else { continue };
         let Ok((version, now)) = bounded(blocking(open, pid)).await else {
@@ -124,23 +127,17 @@ fn with_blockers(mut holders: Vec<String>, blockers: Vec<String>) -> Vec<String>
 }
 
 /// Servers that met the limit give connections back within seconds. A migration waits that long.
-async fn connect_when_free(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+async fn connect_when_free(hosts: &Hosts) -> Result<PgConnection, StoreError> {
     let mut tries = 1;
     loop {
-        match bounded(connect(options)).await {
+        match bounded(hosts.connect(AMONG_MIGRATIONS)).await {
             Err(StoreError::Unavailable(cause)) if tries < FULL_TRIES && says_full(&*cause) => {
                 tries += 1;
                 tokio::time::sleep(PAUSE).await;
             }
-            done => return done,
+            done => return done.map(|(conn, _)| conn),
         }
     }
-}
-
-async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
-    let mut conn = PgConnection::connect_with(options).await?;
-    sqlx::raw_sql(AMONG_MIGRATIONS).execute(&mut conn).await?;
-    Ok(conn)
 }
 
 async fn change(conn: &mut PgConnection) -> Result<(), MigrateError> {

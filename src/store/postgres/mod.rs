@@ -1,7 +1,8 @@
 //! The store on PostgreSQL: the store of record for one or many servers.
 //!
 //! Owns the connections, the schema's version and what an error of the database means. Must not
-//! know what is cached or batched in front of it. `options` reads the URL, `open` checks the
+//! know what is cached or batched in front of it. `options` reads a URL, `hosts` has
+//! the servers and finds the primary, `pooling` recognises a pool that shares sessions, `open` checks the
 //! database, `lanes` distributes connections and `reserve` leaves one to the commands,
 //! `query_planning` has the settings of a session, `schema` lists the changes of the schema,
 //! `migrate` applies them, `errors` says what an error means, `rights` what the role must be
@@ -41,6 +42,7 @@ mod errors;
 mod events;
 mod generation;
 mod holders;
+mod hosts;
 mod issue;
 mod keys;
 mod killed;
@@ -53,6 +55,7 @@ mod open;
 mod options;
 mod orgs;
 mod places;
+mod pooling;
 mod processes;
 mod prune;
 mod query_planning;

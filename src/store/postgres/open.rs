@@ -7,22 +7,25 @@ use std::sync::Arc;
 use crate::store::error::{OpenError, StoreError};
 use crate::store::terms_book::TermsBook;
 
-use super::errors::{open_error, says_full};
-use super::lane::{Lane, ask};
+use super::errors::{bounded, open_error, says_full};
+use super::hosts::Hosts;
+use super::lane::{Lane, LaneConnection, ask};
 use super::lanes::Lanes;
 use super::locked::LockedAgents;
-use super::options::options;
+use super::pooling::demand_own_session;
 use super::query_planning::QueryPlanning;
 use super::schema::{self, MIGRATIONS, ServerTerms, demand_utf8};
 use super::shelf::Shelf;
 
-/// How often the first call of a process tries to get a connection if the database gives no more.
+/// How often a new process tries to get its first connection if the database gives no more.
 /// Each try waits for two seconds.
 const FULL_TRIES: u32 = 5;
 
 /// A PostgreSQL database that holds everything.
 #[derive(Debug)]
 pub struct PostgresStore {
+    /// The servers of the database.
+    pub(super) hosts: Arc<Hosts>,
     /// The connections of the different kinds of work.
     pub(super) lanes: Lanes,
     /// The lane of every read that has no lane of its own, and of pruning. It is one of the lanes.
@@ -36,16 +39,27 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// Connects and checks the schema. Fails within a few seconds if the database cannot be
     /// reached. Has its own error if only `migrate` is missing. Accepts a newer schema.
-    pub async fn open(url: &str, max_connections: u32) -> Result<PostgresStore, OpenError> {
-        let options = options(url)?;
+    ///
+    /// There is one URL for each server that may be the primary.
+    pub async fn open(
+        urls: &[impl AsRef<str> + Sync],
+        max_connections: u32,
+    ) -> Result<PostgresStore, OpenError> {
+        let hosts = Arc::new(Hosts::new(urls)?);
         let shelf = Arc::new(Shelf::default());
         let general = Arc::new(Lane::new(
-            options.clone(),
+            &hosts,
             QueryPlanning::ByServer,
             &shelf,
             ("general", 0),
         ));
-        let (encoding, limit): ServerTerms = first_answer(&general).await.map_err(open_error)?;
+        // Before any prepared statement, which a pool that shares sessions refuses with an error of its
+        // own.
+        let mut held = first_connection(&general).await.map_err(open_error)?;
+        demand_own_session(&hosts, &mut held.conn).await?;
+        held.keep();
+        let terms = ask!(general, schema::terms).await;
+        let (encoding, limit): ServerTerms = terms.map_err(open_error)?;
         demand_utf8(encoding)?;
         if ask!(general, schema::applied_migrations)
             .await
@@ -66,7 +80,7 @@ impl PostgresStore {
         general.widen(budget.saturating_sub(5));
         let number = |count| usize::try_from(count).unwrap_or(usize::MAX);
         let lanes = Lanes::new(
-            &options,
+            &hosts,
             &shelf,
             &general,
             number(budget),
@@ -74,6 +88,7 @@ impl PostgresStore {
         );
         Ok(PostgresStore {
             lanes,
+            hosts,
             terms: TermsBook::default(),
             general,
             locked: LockedAgents::default(),
@@ -82,10 +97,10 @@ impl PostgresStore {
 }
 
 /// Servers that met the limit give connections back within seconds. A new process waits that long.
-async fn first_answer(lane: &Lane) -> Result<ServerTerms, StoreError> {
+async fn first_connection(lane: &Lane) -> Result<LaneConnection<'_>, StoreError> {
     let mut tries = 1;
     loop {
-        match ask!(lane, schema::terms).await {
+        match bounded(lane.take()).await {
             Err(StoreError::Unavailable(cause)) if tries < FULL_TRIES && says_full(&*cause) => {
                 tries += 1;
             }

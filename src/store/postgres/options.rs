@@ -83,7 +83,10 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
         .chain(filled);
     url.query_pairs_mut().clear().extend_pairs(pairs);
     // PGOPTIONS, PGSSLCERT and PGSSLKEY are still read: the driver has no way to unset them.
-    let mut options = PgConnectOptions::from_url(&url).map_err(fault)?;
+    // Session pools refuse a start that sets this, and floats are read in binary form.
+    let mut options = PgConnectOptions::from_url(&url)
+        .map_err(fault)?
+        .extra_float_digits(None);
     // The driver would look the brackets up as a part of the name (RFC 3986, section 3.2.2).
     if let Some(Host::Ipv6(address)) = url.host()
         && !gives(&["host", "hostaddr"])

@@ -16,27 +16,25 @@ pub(super) enum QueryPlanning {
 }
 
 impl QueryPlanning {
-    /// The first statements on a new connection. A commit is durable before it is answered,
+    /// The settings of a new connection. A commit is durable before it is answered,
     /// whatever the server's own setting. A statement sees what was committed when it began: the
     /// decisions here rest on locks and versions, not on stricter isolation. A statement that its
     /// caller gave up must not hold its locks forever. A statement that waits for a lock gives up
-    /// far sooner, because others wait for this connection. A standby may not know what was revoked
-    /// a moment ago, so the database is asked whether it is a standby. No statement is worth
-    /// compiling, which takes up to a second: without an index, the planner takes it for endless.
-    /// The lock tells the connection from those of a release that does not report its processes.
-    pub(super) fn greeting(self) -> String {
-        let rows_by_index = match self {
-            Self::ByServer => "",
-            Self::ByIndex => {
-                "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; "
+    /// far sooner, because others wait for this connection. No statement is worth compiling, which
+    /// takes up to a second: without an index, the planner takes it for endless.
+    pub(super) fn settings(self) -> &'static str {
+        match self {
+            Self::ByServer => {
+                "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
+                 set statement_timeout = 2500; set lock_timeout = 200; \
+                 set idle_in_transaction_session_timeout = 5000; set jit = off;"
             }
-        };
-        let (class, object) = REPORTS;
-        format!(
-            "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
-             set statement_timeout = 2500; set lock_timeout = 200; \
-             set idle_in_transaction_session_timeout = 5000; set jit = off; {rows_by_index}\
-             select pg_is_in_recovery(), pg_advisory_lock_shared({class}, {object})::text"
-        )
+            Self::ByIndex => {
+                "set synchronous_commit = on; set default_transaction_isolation = 'read committed'; \
+                 set statement_timeout = 2500; set lock_timeout = 200; \
+                 set idle_in_transaction_session_timeout = 5000; set jit = off; \
+                 set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off;"
+            }
+        }
     }
 }

@@ -79,6 +79,11 @@ impl Shelf {
         self.drop_if(|one| lanes(one.lane));
     }
 
+    /// Drops the connections to servers of earlier turns.
+    pub(super) fn clear_before(&self, turn: u64) {
+        self.drop_if(|one| one.open.turn < turn);
+    }
+
     /// Drops the connections that were idle too long, but keeps the last of the lane's `open`
     /// connections.
     pub(super) fn shrink(&self, lane: usize, open: usize) {
@@ -105,18 +110,25 @@ impl std::fmt::Debug for Shelf {
 
 /// Counts a connection of its lane as long as the connection exists.
 #[derive(Debug)]
-pub(super) struct Open(Arc<AtomicUsize>);
+pub(super) struct Open {
+    count: Arc<AtomicUsize>,
+    /// The turn of the server that it goes to.
+    pub(super) turn: u64,
+}
 
 impl Open {
     /// Adds one connection to this count.
     pub(super) fn one_of(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
+        Self {
+            count: Arc::clone(count),
+            turn: 0,
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }

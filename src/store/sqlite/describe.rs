@@ -22,6 +22,7 @@ async fn described(conn: &mut SqliteConnection) -> sqlx::Result<StoreSchema> {
     let sql = "select coalesce(max(version), 0) from _sqlx_migrations where success";
     let version = sqlx::query_scalar(sql).fetch_one(conn).await?;
     Ok(StoreSchema {
+        server: None,
         name: None,
         version,
         known: schema::newest_known(),

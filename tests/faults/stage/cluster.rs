@@ -58,6 +58,16 @@ impl Cluster {
             .open(data.join("postgresql.conf"))
             .unwrap();
         std::io::Write::write_all(&mut file, settings.as_bytes()).unwrap();
+        drop(file);
+        let cluster = Self::guarded(programs, folder, port);
+        cluster.start_again().await;
+        cluster
+    }
+
+    /// The cluster in this folder, which stops when this process ends.
+    fn guarded(programs: PathBuf, folder: TempDir, port: u16) -> Self {
+        let data = folder.path().join("data");
+        let text = data.to_str().unwrap();
         let control = programs.join("pg_ctl");
         let stop = as_user_words(&[
             control.to_str().unwrap(),
@@ -80,15 +90,13 @@ impl Cluster {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let cluster = Self {
+        Self {
             programs,
             folder,
             port,
             databases: AtomicU32::new(0),
             guard,
-        };
-        cluster.start_again().await;
-        cluster
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -327,10 +335,139 @@ impl Cluster {
         .await;
     }
 
-    fn configure(&self, settings: &str) {
+    /// Appends these settings to the configuration. They hold from the next start or reload on.
+    pub fn configure(&self, settings: &str) {
         let file = self.data().join("postgresql.conf");
         let mut file = std::fs::OpenOptions::new().append(true).open(file).unwrap();
         std::io::Write::write_all(&mut file, settings.as_bytes()).unwrap();
+    }
+}
+
+/// Streaming replication, and what happens to a primary.
+impl Cluster {
+    /// Starts a standby of this cluster. From then on, no commit is answered before the standby has
+    /// it.
+    pub async fn standby(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        give_to_user(folder.path());
+        let data = folder.path().join("data");
+        let program = self.programs.join("pg_basebackup");
+        let from = self.port.to_string();
+        run(&mut as_user(&[
+            program.to_str().unwrap(),
+            "--host=127.0.0.1",
+            "--username=sealwright",
+            "--checkpoint=fast",
+            "--wal-method=stream",
+            "--write-recovery-conf",
+            "--no-sync",
+            "--port",
+            &from,
+            "--pgdata",
+            data.to_str().unwrap(),
+        ]));
+        let port = free_port();
+        let standby = Self::guarded(self.programs.clone(), folder, port);
+        standby.configure(&format!("port = {port}\n"));
+        standby.start_again().await;
+        self.configure("synchronous_standby_names = '*'\n");
+        self.reload();
+        let database = self.url("postgres");
+        eventually("the standby is synchronous", async || {
+            let mut conn = PgConnection::connect(&database).await.unwrap();
+            let sql = "select count(*) = 1 from pg_stat_replication where sync_state = 'sync'";
+            sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap()
+        })
+        .await;
+        standby
+    }
+
+    /// Reads the configuration again.
+    pub fn reload(&self) {
+        let done = self.control(&["reload"]);
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&self) {
+        let done = self.control(&["promote"]);
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+
+    /// The URL of the same database on this cluster.
+    pub fn url_of(&self, database: &str) -> String {
+        self.url(database.rsplit('/').next().unwrap())
+    }
+
+    /// The URL of a database on these clusters, of which one is the primary.
+    pub fn url_among(clusters: &[&Self], database: &str) -> String {
+        let name = database.rsplit('/').next().unwrap();
+        let hosts: Vec<String> = clusters
+            .iter()
+            .map(|one| format!("127.0.0.1:{}", one.port))
+            .collect();
+        format!("postgres://sealwright@{}/{name}", hosts.join(","))
+    }
+
+    /// SIGKILL to every process of the server, as when its machine loses power.
+    pub fn kill_all(&self) {
+        for pid in processes(&self.data()) {
+            signal(Signal::KILL, pid);
+        }
+    }
+
+    /// Stops every process of the server without ending it, until the value is dropped.
+    pub fn freeze(&self) -> Frozen {
+        Frozen::all(processes(&self.data()))
+    }
+}
+
+/// The postmaster of this data folder, and its children.
+pub fn processes(data: &Path) -> Vec<u32> {
+    let text = std::fs::read_to_string(data.join("postmaster.pid")).unwrap();
+    let postmaster: u32 = text.lines().next().unwrap().parse().unwrap();
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name, in parentheses, may contain spaces.
+        stat.rsplit_once(')')?
+            .1
+            .split_whitespace()
+            .nth(1)?
+            .parse()
+            .ok()
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let children = pids.filter(|pid| parent(*pid) == Some(postmaster));
+    std::iter::once(postmaster).chain(children).collect()
+}
+
+/// Processes that stand still.
+pub struct Frozen(Vec<u32>);
+
+impl Frozen {
+    /// Stops all of these, without ending them.
+    pub fn all(pids: Vec<u32>) -> Self {
+        for pid in &pids {
+            signal(Signal::STOP, *pid);
+        }
+        Self(pids)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            signal(Signal::CONT, *pid);
+        }
     }
 }
 
@@ -382,7 +519,7 @@ impl Locked {
 
 /// The folder with `initdb` and the other server programs. If they are absent, the test fails and
 /// does not pass silently.
-fn programs() -> PathBuf {
+pub fn programs() -> PathBuf {
     let named = std::env::var_os("TEST_PG_BIN").map(PathBuf::from);
     let installed = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -401,7 +538,7 @@ fn programs() -> PathBuf {
 }
 
 /// Gives a folder to the user that runs PostgreSQL.
-fn give_to_user(folder: &Path) {
+pub fn give_to_user(folder: &Path) {
     if is_root() {
         run(Command::new("chown").args(["-R", &user(), folder.to_str().unwrap()]));
     }
@@ -412,7 +549,7 @@ fn is_root() -> bool {
 }
 
 /// The user that runs PostgreSQL, which refuses to run as root.
-fn user() -> String {
+pub fn user() -> String {
     std::env::var("TEST_PG_USER").unwrap_or_else(|_| "postgres".to_owned())
 }
 

@@ -42,7 +42,7 @@ impl Database {
     /// of the store's tests.
     pub async fn postgres() -> Self {
         let database = Self::postgres_without_schema().await;
-        postgres::migrate(database.url()).await.unwrap();
+        postgres::migrate(&[database.url()]).await.unwrap();
         database.set_clock(NOW);
         database
     }
@@ -111,7 +111,7 @@ impl Database {
     pub async fn open(&self) -> Arc<dyn Backend> {
         match self {
             Self::Sqlite { path, .. } => Arc::new(SqliteStore::open(path).await.unwrap()),
-            Self::Postgres { url, .. } => Arc::new(PostgresStore::open(url, 4).await.unwrap()),
+            Self::Postgres { url, .. } => Arc::new(PostgresStore::open(&[url], 4).await.unwrap()),
         }
     }
 

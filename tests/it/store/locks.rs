@@ -156,7 +156,8 @@ async fn free_while_a_batch_waits_for_e(
     connections: u32,
     agents: &[&str],
 ) -> Option<Vec<String>> {
-    let store: Arc<dyn Store> = Arc::new(PostgresStore::open(db.url(), connections).await.unwrap());
+    let store: Arc<dyn Store> =
+        Arc::new(PostgresStore::open(&[db.url()], connections).await.unwrap());
     let mut tokens = Vec::new();
     for agent_id in agents {
         tokens.extend(grants(&*store, agent_id, 1, None).await);
@@ -215,7 +216,7 @@ async fn a_counter_that_exists_is_not_inserted_again() {
         issue(&*store, agent_id, 1, None).await;
     }
     for (connections, expected) in [(5, 0), (1, 1)] {
-        let store = PostgresStore::open(db.url(), connections).await.unwrap();
+        let store = PostgresStore::open(&[db.url()], connections).await.unwrap();
         let mut tokens = grants(&store, "a", 1, None).await;
         tokens.extend(grants(&store, "b", 1, None).await);
         assert_eq!(sent(&store, &batch(tokens)).await, [counted(0); 2]);

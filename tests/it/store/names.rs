@@ -179,7 +179,7 @@ async fn users_that_were_there_before_are_known(db: &Database) {
     db.execute("drop table known_user; delete from _sqlx_migrations where version = 4")
         .await;
     if let Database::Postgres { url, .. } = db {
-        sealwright::testing::store::postgres::migrate(url)
+        sealwright::testing::store::postgres::migrate(&[url])
             .await
             .unwrap();
     }

@@ -264,14 +264,15 @@ async fn no_statement_is_compiled_whatever_the_database_says_by_default() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_schema_names_the_command_that_helps() {
     let db = Database::postgres_without_schema().await;
-    let refused = PostgresStore::open(db.url(), 4).await.unwrap_err();
+    let refused = PostgresStore::open(&[db.url()], 4).await.unwrap_err();
     assert!(matches!(refused, OpenError::SchemaOlder));
     assert!(refused.to_string().contains("sealwright migrate"));
-    let (one, other) = tokio::join!(migrate(db.url()), migrate(db.url()));
+    let urls = [db.url()];
+    let (one, other) = tokio::join!(migrate(&urls), migrate(&urls));
     one.unwrap();
     other.unwrap();
-    migrate(db.url()).await.unwrap();
-    let store = PostgresStore::open(db.url(), 4).await.unwrap();
+    migrate(&[db.url()]).await.unwrap();
+    let store = PostgresStore::open(&[db.url()], 4).await.unwrap();
     assert!(
         store
             .agent(&id("a"), Freshness::Fresh)
@@ -281,7 +282,7 @@ async fn an_older_schema_names_the_command_that_helps() {
     );
     db.execute("delete from _sqlx_migrations").await;
     assert!(matches!(
-        PostgresStore::open(db.url(), 4).await,
+        PostgresStore::open(&[db.url()], 4).await,
         Err(OpenError::SchemaOlder)
     ));
     db.remove().await;
@@ -301,17 +302,17 @@ async fn a_database_that_is_away_is_unreachable_within_seconds() {
         let url = format!("postgres://nobody@127.0.0.1:{port}/none?sslmode=disable");
         let began = Instant::now();
         assert!(matches!(
-            PostgresStore::open(&url, 4).await,
+            PostgresStore::open(&[&url], 4).await,
             Err(OpenError::Unreachable(_))
         ));
         assert!(matches!(
-            migrate(&url).await,
+            migrate(&[&url]).await,
             Err(OpenError::Unreachable(_))
         ));
         assert!(began.elapsed() < Duration::from_secs(6));
     }
     assert!(matches!(
-        PostgresStore::open("nonsense", 4).await,
+        PostgresStore::open(&["nonsense"], 4).await,
         Err(OpenError::Fault(_))
     ));
 }

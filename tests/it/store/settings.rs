@@ -128,8 +128,8 @@ async fn a_database_that_is_not_utf8_is_refused_with_the_reason() {
                 .await
                 .unwrap();
         }
-        let migrated = migrate(db.url()).await.unwrap_err();
-        let opened = PostgresStore::open(db.url(), 4).await.unwrap_err();
+        let migrated = migrate(&[db.url()]).await.unwrap_err();
+        let opened = PostgresStore::open(&[db.url()], 4).await.unwrap_err();
         for refused in [migrated, opened] {
             assert!(
                 matches!(&refused, OpenError::Encoding(told) if told == encoding),
@@ -164,7 +164,7 @@ async fn a_migration_gives_up_on_a_held_table_says_who_holds_it_and_delays_no_re
         .await
         .unwrap();
     let url = db.url().to_owned();
-    let migration = tokio::spawn(async move { migrate(&url).await });
+    let migration = tokio::spawn(async move { migrate(&[&url]).await });
     let began = Instant::now();
     while !migration.is_finished() {
         // Replicas of the previous release read the table during the migration.
@@ -193,7 +193,7 @@ async fn a_migration_gives_up_on_a_held_table_says_who_holds_it_and_delays_no_re
         assert!(told.contains(&part), "{part}: {told}");
     }
     sqlx::raw_sql("rollback").execute(&mut dump).await.unwrap();
-    migrate(db.url()).await.unwrap();
+    migrate(&[db.url()]).await.unwrap();
     let added = "select count(*) from information_schema.columns
                  where table_name = 'credential' and column_name = 'raw_basic'";
     assert_eq!(db.number(added).await, 1);
@@ -212,7 +212,7 @@ async fn a_right_that_is_lost_is_an_outage_and_passes() {
     .await;
     let mut url = url::Url::parse(db.url()).unwrap();
     url.set_username(&role).unwrap();
-    let store = PostgresStore::open(url.as_str(), 4).await.unwrap();
+    let store = PostgresStore::open(&[url.as_str()], 4).await.unwrap();
     create(&store, "a").await;
     let batch = batch(grants(&store, "a", 1, None).await);
     db.execute(&format!(
@@ -247,7 +247,7 @@ async fn a_right_that_is_lost_is_an_outage_and_passes() {
         "revoke all on all tables in schema public from {role}"
     ))
     .await;
-    let opened = PostgresStore::open(url.as_str(), 4).await.unwrap_err();
+    let opened = PostgresStore::open(&[url.as_str()], 4).await.unwrap_err();
     assert!(matches!(opened, OpenError::Fault(_)), "{opened:?}");
     db.execute(&format!("drop owned by {role}; drop role {role}"))
         .await;
@@ -266,7 +266,7 @@ async fn each_right_that_a_server_needs_is_a_condition_of_a_ping() {
     .await;
     let mut url = url::Url::parse(db.url()).unwrap();
     url.set_username(&role).unwrap();
-    let store = PostgresStore::open(url.as_str(), 4).await.unwrap();
+    let store = PostgresStore::open(&[url.as_str()], 4).await.unwrap();
     store.ping().await.unwrap();
     for (right, table) in [
         ("insert", "revoked_token"),
@@ -322,13 +322,13 @@ async fn a_migration_says_who_holds_a_lock_that_is_on_no_table_of_a_session() {
             "begin; lock table credential in access share mode; prepare transaction '{gid}'"
         ))
         .await;
-        let told = migrate(db.url()).await.unwrap_err().to_string();
+        let told = migrate(&[db.url()]).await.unwrap_err().to_string();
         assert!(
             told.contains(&format!("prepared transaction {gid} (user ")),
             "{told}"
         );
         db.execute(&format!("rollback prepared '{gid}'")).await;
     }
-    migrate(db.url()).await.unwrap();
+    migrate(&[db.url()]).await.unwrap();
     db.remove().await;
 }
