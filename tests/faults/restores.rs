@@ -217,3 +217,8 @@ fn what_was_killed_stays_dead_when_a_base_backup_is_restored_with_servers_stoppe
 fn what_was_killed_stays_dead_after_a_recovery_to_a_point_in_time_under_running_servers() {
     play(play_one(Way::PointInTime, true));
 }
+
+#[test]
+fn what_was_killed_stays_dead_after_a_recovery_to_a_point_in_time_with_servers_stopped() {
+    play(play_one(Way::PointInTime, false));
+}
