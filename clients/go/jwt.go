@@ -175,7 +175,9 @@ func readClaims(members map[string]json.RawMessage) (*rawClaims, bool) {
 	}
 	c.Scopes = splitScope(optional("scope"))
 	c.HighRisk = optional("risk") == "high"
-	c.OrgID = optional("org_id")
+	if _, found := members["org_id"]; found {
+		required("org_id", &c.OrgID)
+	}
 	c.OrgEpoch = whole("org_epoch", false)
 	var listed bool
 	c.Audience, listed = readAudience(members["aud"])

@@ -363,6 +363,22 @@ class Live:
         self.third = token
         return "a new token is accepted, the old one stays dead"
 
+    def suspend_org(self) -> str:
+        org = f"org-{os.urandom(4).hex()}"
+        operate("org", "create", "--id", org, "--name", org)
+        made = operate("agent", "create", "--org", org, "--name", "member", "--plan", "unlimited", "--scope", "db:read")
+        member = (made["agentId"], made["clientSecret"])
+        token = Client(URL, *member).token(scope="db:read", audience=AUDIENCE)
+        assert self.verifier.verify(token).org_id == org
+        began = time.monotonic()
+        operate("org", "suspend", org)
+        until(lambda: refuses(self.verifier, token), self.bound)
+        took = time.monotonic() - began
+        assert took <= self.bound, took
+        raises(AgentSuspended, lambda: Client(URL, *member).token(scope="db:read", audience=AUDIENCE))
+        assert self.verifier.verify(self.third).client_id == AGENT
+        return f"refused after {took * 1000:.0f} ms; no token; another organization's token is still accepted"
+
     def rotated_key(self) -> str:
         operate("key", "rotate", "--now")
         kid = jwt.get_unverified_header(self.third)["kid"]
@@ -428,7 +444,7 @@ class Live:
 
 STEPS = [
     "chain", "one-request", "verify", "replica", "door", "agent", "readme", "revoke-one", "renew-once", "suspend",
-    "reactivate", "rotated-key", "wrong-secret", "scope-denied", "quota", "outage", "shows-nothing",
+    "reactivate", "suspend-org", "rotated-key", "wrong-secret", "scope-denied", "quota", "outage", "shows-nothing",
 ]  # fmt: skip
 
 

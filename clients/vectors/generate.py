@@ -138,6 +138,8 @@ def tokens():
     accept("issued this second", token(iat=NOW))
     accept("a header that names a key of its own, signed by the issuer's", token(header(jwk=STRANGER.jwk, jku="https://evil.example")))
     accept("nbf in the past", token(nbf=NOW - 10))
+    accept("an organization", token(org_id="acme", org_epoch=4))
+    accept("an organization that does not say its epoch, which is 0 then", token(org_id="acme"))
 
     refuse("malformed", "nothing", "")
     refuse("malformed", "one part", head)
@@ -250,6 +252,9 @@ def tokens():
     refuse("claims", "aud with an array", token(aud=[[AUDIENCE]]))
     refuse("claims", "nbf a text", token(nbf="now"))
     refuse("claims", "risk a number", token(risk=1))
+    refuse("claims", "an organization without a name", token(org_id="", org_epoch=4))
+    refuse("claims", "an organization that is a number", token(org_id=7, org_epoch=4))
+    refuse("claims", "an organization's epoch in a text", token(org_id="acme", org_epoch="4"))
     for name in ["exp", "iat", "epoch"]:
         refuse("claims", f"{name} a text", token(**{name: "never"}))
         refuse("claims", f"{name} a number in a text", token(**{name: str(NOW + 600)}))
@@ -532,6 +537,7 @@ def feed():
         "risky": long_lived("jti-risky", "reporter", scope="db:write", risk="high"),
         "other": long_lived("jti-other", "other"),
         "second": long_lived("jti-second", "other", SECOND),
+        "member": long_lived("jti-member", "member", org_id="acme", org_epoch=4),
     }
     cases = []
 
@@ -570,7 +576,13 @@ def feed():
     case("an agent's epoch that is the token's kills nothing", whole(revoked_agents=[killed("reporter", 7)]), expect(1))
     case("an agent is killed twice, the lower epoch comes last", whole(revoked_agents=[killed("reporter", 8), killed("reporter", 6)]), expect(1, plain=dead, risky=dead))
     case("a key is revoked", whole(revoked_keys=[{"kid": SECOND.kid, "exp": NOW + DAY}]), expect(1, second=dead))
-    case("an organization's entry is understood", whole(revoked_orgs=[{"orgId": "elsewhere", "epoch": 9, "exp": NOW + DAY}]), expect(1))
+    stopped = lambda epoch, org="acme", life=DAY: {"orgId": org, "epoch": epoch, "exp": NOW + life}
+    case("an organization is stopped", whole(revoked_orgs=[stopped(5)]), expect(1, member=dead))
+    case("another organization is stopped", whole(revoked_orgs=[stopped(9, "elsewhere")]), expect(1))
+    case("an organization's epoch that is the token's kills nothing", whole(revoked_orgs=[stopped(4)]), expect(1))
+    case("an organization is stopped twice, the lower epoch comes last", whole(5), delta(5, 6, revoked_orgs=[stopped(5)]), expect(6, member=dead), delta(6, 7, revoked_orgs=[stopped(3)]), expect(7, member=dead))
+    case("an agent of the name of an organization is another", whole(revoked_agents=[killed("acme", 9)], revoked_orgs=[stopped(9, hashed("member"))]), expect(1))
+    case("an organization stays stopped over a restart", whole(5, revoked_orgs=[stopped(5)]), restart, expect(5, member=dead), cache=True)
     case("members that nobody knows are passed over", answer(200, {"since": None, "version": 1, "revoked_tokens": [{"jti": "jti-plain", "exp": NOW + DAY, "why": 1}], "revoked_agents": [], "revoked_orgs": [], "revoked_keys": [], "revoked_planets": [1]}), expect(1, plain=dead))
 
     case(
@@ -634,7 +646,7 @@ def feed():
         case(f"a 200 that is no list: {name}", whole(5), answer(200, body), expect(5), delta(5, 6, waited=[0.8, 1.2], asked={"since": "5"}, revoked_agents=[killed("other", 8)]), expect(6, other=dead, second=dead))
 
     entry = {"jti": "jti-plain", "exp": NOW + DAY}
-    case("an entry is kept until its token has expired", whole(5, revoked_tokens=[entry]), advance(DAY - 10), delta(5, 5), expect(5, plain=dead), advance(20), delta(5, 5), expect(5, plain="expired", risky="expired", other="expired", second="expired"))
+    case("an entry is kept until its token has expired", whole(5, revoked_tokens=[entry]), advance(DAY - 10), delta(5, 5), expect(5, plain=dead), advance(20), delta(5, 5), expect(5, plain="expired", risky="expired", other="expired", second="expired", member="expired"))
     case(
         "the time of day a day ahead and back again revives nothing",
         whole(5, revoked_tokens=[entry]), stepped(2 * DAY), delta(5, 5), stepped(-2 * DAY), expect(5, **nobody),

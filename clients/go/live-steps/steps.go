@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -94,6 +95,7 @@ func (r *run) steps() []step {
 		{"renew-once", r.checkRenewOnce},
 		{"suspend", r.checkSuspend},
 		{"reactivate", r.checkReactivate},
+		{"suspend-org", r.checkSuspendOrg},
 		{"rotated-key", r.checkRotatedKey},
 		{"wrong-secret", r.checkWrongSecret},
 		{"scope-denied", r.checkScopeDenied},
@@ -339,6 +341,66 @@ func (r *run) checkSuspend(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("refused after %v (%s), 401 by the service, AgentSuspended", took.Round(time.Millisecond), r.feedKind(ctx)), nil
+}
+
+func (r *run) checkSuspendOrg(ctx context.Context) (string, error) {
+	org := fmt.Sprintf("org-%08x", rand.Uint32())
+	if _, err := r.admin("org", "create", "--id", org, "--name", org); err != nil {
+		return "", err
+	}
+	output, err := r.admin("agent", "create", "--json", "--org", org, "--name", "member", "--plan", "unlimited", "--scope", "db:read")
+	if err != nil {
+		return "", err
+	}
+	var made struct {
+		ID     string `json:"agentId"`
+		Secret string `json:"clientSecret"`
+	}
+	if err := json.Unmarshal(output, &made); err != nil {
+		return "", err
+	}
+	member := func() (*sealwright.Client, error) {
+		return sealwright.NewClient(r.url, sealwright.WithLogger(r.log), sealwright.WithSecret(made.ID, made.Secret))
+	}
+	client, err := member()
+	if err != nil {
+		return "", err
+	}
+	token, err := client.Token(ctx, r.read())
+	if err != nil {
+		return "", err
+	}
+	claims, err := r.verifier.Verify(ctx, token.AccessToken())
+	if err != nil {
+		return "", err
+	}
+	if err := expect("the organization", claims.OrgID, org); err != nil {
+		return "", err
+	}
+	if _, err := r.admin("org", "suspend", org); err != nil {
+		return "", err
+	}
+	took, err := r.untilRefused(ctx, token)
+	if err != nil {
+		return "", err
+	}
+	if client, err = member(); err != nil {
+		return "", err
+	}
+	_, err = client.Token(ctx, r.read())
+	if _, err := expectError[*sealwright.AgentSuspended]("a token", err); err != nil {
+		return "", err
+	}
+	if client, err = r.newClient(r.url); err != nil {
+		return "", err
+	}
+	if token, err = client.Token(ctx, r.read()); err != nil {
+		return "", err
+	}
+	if _, err := r.verifier.Verify(ctx, token.AccessToken()); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("refused after %v (%s), AgentSuspended, another organization's token is still accepted", took.Round(time.Millisecond), r.feedKind(ctx)), nil
 }
 
 func (r *run) checkReactivate(ctx context.Context) (string, error) {

@@ -22,6 +22,7 @@ import pytest
 from kit import AUDIENCE, ISSUER, FakeClock, Server, grant, run, until, vectors
 from sealwright import (
     AsyncVerifier,
+    Claims,
     Client,
     ConfigurationError,
     InsufficientScope,
@@ -375,6 +376,16 @@ def test_a_body_that_is_coded_is_read_and_one_that_is_cut_is_a_failure() -> None
     assert verdict(verifier, HIGH)[0] == "unavailable"
 
 
+def named(jti: str) -> Claims:
+    return Claims(
+        {"iss": ISSUER, "sub": "agent", "client_id": "agent", "jti": jti, "epoch": 1},
+        (AUDIENCE,),
+        1_800_000_000,
+        2**40,
+        0,
+    )
+
+
 def test_a_month_of_outages_rotations_and_clock_steps_refuses_no_good_token_and_leaves_memory_flat() -> None:
     clock = FakeClock()
     feed = _feed.Feed(clock)
@@ -411,9 +422,9 @@ def test_a_month_of_outages_rotations_and_clock_steps_refuses_no_good_token_and_
         }
         feed.answered(poll, 200, {}, json.dumps(body).encode())
         feed.check_fresh(int(clock.now()) + 600, high_risk=True)
-        assert not feed.is_revoked("a good one", "agent", 1, "kid")
+        assert not feed.is_revoked(named("a good one"), "agent", "kid")
         if revoked:
-            assert all(feed.is_revoked(jti, "agent", 1, "kid") for jti, exp in revoked.items() if exp > clock.now())
+            assert all(feed.is_revoked(named(jti), "agent", "kid") for jti, exp in revoked.items() if exp > clock.now())
         sizes.append((len(feed), len(feed._ends)))
     later = sizes[len(sizes) // 2 :]
     assert max(size for size, _ in later) <= 10

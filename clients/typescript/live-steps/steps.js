@@ -160,6 +160,22 @@ export const steps = {
     return 'a new token accepted, the old one refused';
   },
 
+  async 'suspend-org'() {
+    const [limit, how] = await feedLimit();
+    const org = `org-${crypto.randomUUID().slice(0, 8)}`;
+    await operator('org', 'create', '--id', org, '--name', org);
+    const rights = ['--name', 'member', '--plan', 'unlimited', '--scope', 'db:read'];
+    const made = JSON.parse(await operator('agent', 'create', '--json', '--org', org, ...rights));
+    const member = () => newClient({ clientId: made.agentId, clientSecret: made.clientSecret });
+    const token = await member().token(read);
+    await verifier.verify(token);
+    await operator('org', 'suspend', org);
+    const seconds = await until(limit, () => refuses(verifier, token));
+    assert.ok((await failure(member().token(read))) instanceof AgentSuspended);
+    await verifier.verify(await newClient().token(read));
+    return `refused after ${seconds.toFixed(2)} s ${how}; AgentSuspended; another organization's token is still accepted`;
+  },
+
   async 'rotated-key'() {
     const before = header(await newClient().token(read)).kid;
     await operator('key', 'rotate', '--now');

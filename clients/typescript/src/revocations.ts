@@ -106,12 +106,13 @@ export class Revocations {
   /** Whether a token is revoked. `agent` is {@link agentHash} of its `client_id`. */
   has(claims: Claims, kid: string, agent: string): boolean {
     const orgId = claims.payload['org_id'] as string | undefined;
+    const orgEpoch = (claims.payload['org_epoch'] as number | undefined) ?? 0;
     const org = orgId === undefined ? undefined : this.#orgs.get(orgId);
     return (
       this.#tokens.has(claims.jti) ||
       this.#keys.has(kid) ||
       claims.epoch < (this.#agents.get(agent)?.epoch ?? 0) ||
-      (org !== undefined && (claims.payload['org_epoch'] as number) < org.epoch) ||
+      (org !== undefined && orgEpoch < org.epoch) ||
       (this.#old !== undefined &&
         (this.#old.tokens.has(claims.jti) || claims.epoch < (this.#old.agents.get(agent) ?? 0)))
     );

@@ -71,7 +71,8 @@ export function readClaims(bytes: Uint8Array): Claims {
     isId(jti) &&
     [epoch, iat, exp].every(isWhole) &&
     (nbf === undefined || isWhole(nbf)) &&
-    (org_id === undefined || (isId(org_id) && isWhole(org_epoch))) &&
+    (org_id === undefined || isId(org_id)) &&
+    (org_epoch === undefined || isWhole(org_epoch)) &&
     typeof scope === 'string' &&
     typeof risk === 'string' &&
     Array.isArray(audience) &&

@@ -113,7 +113,7 @@ class Core:
     def _check(self, seen: _Seen) -> None:
         claims = seen.claims
         _jwt.check_time(claims, self._now())
-        if self.feed.is_revoked(claims.jti, seen.agent, claims.epoch, seen.kid):
+        if self.feed.is_revoked(claims, seen.agent, seen.kid):
             _jwt.refuse_revoked()
         self.feed.check_fresh(claims.expires_at, claims.high_risk)
 

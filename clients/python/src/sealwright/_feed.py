@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._answers import retry_after
+from .claims import Claims
 from .clock import Clock
 from .errors import ConfigurationError, Unavailable
 
@@ -37,7 +38,7 @@ KEPT_AFTER_EXPIRY = 120
 MAX_BYTES = 64 * 1_048_576
 _MAX_RETRY_AFTER = 3_600.0
 _NO_LONG_POLL = frozenset({400, 404, 414, 501})
-_FORMAT = 1
+_FORMAT = 2
 
 Version = int | str
 """What the server gave; it is compared with nothing but equality."""
@@ -68,10 +69,11 @@ class _News:
     version: Version
     tokens: list[tuple[str, int]] = field(default_factory=list)
     agents: list[tuple[str, int, int]] = field(default_factory=list)
+    orgs: list[tuple[str, int, int]] = field(default_factory=list)
     keys: list[tuple[str, int]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.tokens or self.agents or self.keys)
+        return bool(self.tokens or self.agents or self.orgs or self.keys)
 
 
 class Feed:
@@ -102,6 +104,7 @@ class Feed:
         """Counts the answers that changed something."""
         self._tokens: dict[str, int] = {}
         self._agents: dict[str, tuple[int, int]] = {}
+        self._orgs: dict[str, tuple[int, int]] = {}
         self._keys: dict[str, int] = {}
         self._ends: list[tuple[int, str, str]] = []
         # The list of contract §4, of servers that know no other. Its entries do not say when they end.
@@ -120,13 +123,18 @@ class Feed:
 
     # What a token's check asks
 
-    def is_revoked(self, jti: str, agent: str, epoch: int, kid: str) -> bool:
-        """Whether a token is known to be dead. `agent` is its agent's hash."""
+    def is_revoked(self, claims: Claims, agent: str, kid: str) -> bool:
+        """Whether a token is known to be dead. `agent` is its agent's hash, and `kid` names the key that signed it."""
+        jti, epoch = claims.jti, claims.epoch
         if jti in self._tokens or kid in self._keys or jti in self._listed_tokens:
             return True
         killed = self._agents.get(agent)
         if killed is not None and epoch < killed[0]:
             return True
+        if claims.org_id is not None:
+            stopped = self._orgs.get(claims.org_id)
+            if stopped is not None and claims.org_epoch < stopped[0]:
+                return True
         return epoch < self._listed_agents.get(agent, 0)
 
     def check_fresh(self, expires_at: int, high_risk: bool) -> None:
@@ -248,11 +256,12 @@ class Feed:
             if self._tokens.get(jti, 0) < exp:
                 self._tokens[jti] = exp
                 heapq.heappush(self._ends, (exp, "token", jti))
-        for agent, epoch, exp in news.agents:
-            known = self._agents.get(agent, (0, 0))
-            if epoch > known[0] or exp > known[1]:
-                self._agents[agent] = (max(epoch, known[0]), max(exp, known[1]))
-                heapq.heappush(self._ends, (exp, "agent", agent))
+        for kind, entries, told in (("agent", self._agents, news.agents), ("org", self._orgs, news.orgs)):
+            for name, epoch, exp in told:
+                known = entries.get(name, (0, 0))
+                if epoch > known[0] or exp > known[1]:
+                    entries[name] = (max(epoch, known[0]), max(exp, known[1]))
+                    heapq.heappush(self._ends, (exp, kind, name))
         for kid, exp in news.keys:
             if self._keys.get(kid, 0) < exp:
                 self._keys[kid] = exp
@@ -293,11 +302,14 @@ class Feed:
                 del self._keys[name]
             elif kind == "agent" and self._agents.get(name, (0, 0))[1] == exp:
                 del self._agents[name]
+            elif kind == "org" and self._orgs.get(name, (0, 0))[1] == exp:
+                del self._orgs[name]
 
     def __len__(self) -> int:
         return (
             len(self._tokens)
             + len(self._agents)
+            + len(self._orgs)
             + len(self._keys)
             + len(self._listed_tokens)
             + len(self._listed_agents)
@@ -312,6 +324,7 @@ class Feed:
             "version": self.version,
             "tokens": dict(self._tokens),
             "agents": {agent: list(entry) for agent, entry in self._agents.items()},
+            "orgs": {org: list(entry) for org, entry in self._orgs.items()},
             "keys": dict(self._keys),
             "listed_tokens": sorted(self._listed_tokens),
             "listed_agents": dict(self._listed_agents),
@@ -326,6 +339,7 @@ class Feed:
         news = _News(None, _version(kept.get("version")))
         news.tokens = [(jti, _integer(exp)) for jti, exp in _members(kept, "tokens")]
         news.agents = [(agent, _integer(entry[0]), _integer(entry[1])) for agent, entry in _members(kept, "agents")]
+        news.orgs = [(org, _integer(entry[0]), _integer(entry[1])) for org, entry in _members(kept, "orgs")]
         news.keys = [(kid, _integer(exp)) for kid, exp in _members(kept, "keys")]
         listed = frozenset(_list(kept, "listed_tokens"))
         listed_agents = {agent: _integer(epoch) for agent, epoch in _members(kept, "listed_agents")}
@@ -351,9 +365,11 @@ def _read(document: Any) -> _News:
         (_text(entry, "agent"), _number(entry, "epoch"), _number(entry, "exp"))
         for entry in _list(document, "revoked_agents")
     ]
+    news.orgs = [
+        (_text(entry, "orgId"), _number(entry, "epoch"), _number(entry, "exp"))
+        for entry in _list(document, "revoked_orgs")
+    ]
     news.keys = [(_text(entry, "kid"), _number(entry, "exp")) for entry in _list(document, "revoked_keys")]
-    # Tokens do not name their organization today: its agents stand in the list themselves.
-    _list(document, "revoked_orgs")
     return news
 
 

@@ -68,8 +68,11 @@ def read_claims(payload: bytes, issuer: str, audience: str) -> Claims:
     for name in ("epoch", "iat", "exp"):
         if not _is_integer(claims.get(name)):
             _refuse("claims", f"{name} is missing or of a wrong type")
-    if "nbf" in claims and not _is_integer(claims["nbf"]):
-        _refuse("claims", "nbf is of a wrong type")
+    for name in ("nbf", "org_epoch"):
+        if name in claims and not _is_integer(claims[name]):
+            _refuse("claims", f"{name} is of a wrong type")
+    if "org_id" in claims and (not isinstance(claims["org_id"], str) or not claims["org_id"]):
+        _refuse("claims", "org_id is of a wrong type")
     for name in ("scope", "risk"):
         if not isinstance(claims.get(name, ""), str):
             _refuse("claims", f"{name} is of a wrong type")

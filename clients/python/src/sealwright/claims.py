@@ -16,7 +16,7 @@ class Claims(Mapping[str, Any]):
 
     __slots__ = (
         "_claims", "audience", "client_id", "epoch", "expires_at", "high_risk", "issued_at", "issuer", "jti",
-        "not_before", "scopes", "subject",
+        "not_before", "org_epoch", "org_id", "scopes", "subject",
     )  # fmt: skip
 
     issuer: str
@@ -33,6 +33,10 @@ class Claims(Mapping[str, Any]):
     """Its name."""
     epoch: int
     """The agent's epoch when it was issued."""
+    org_id: str | None
+    """The agent's organization, if it is not the default one."""
+    org_epoch: int
+    """The organization's epoch when it was issued."""
     issued_at: int
     """In Unix seconds."""
     expires_at: int
@@ -54,6 +58,8 @@ class Claims(Mapping[str, Any]):
         self.scopes = tuple(claims.get("scope", "").split(" ")) if claims.get("scope") else ()
         self.jti = claims["jti"]
         self.epoch = claims["epoch"]
+        self.org_id = claims.get("org_id")
+        self.org_epoch = claims.get("org_epoch", 0)
         self.issued_at = issued_at
         self.expires_at = expires_at
         self.not_before = not_before
