@@ -14,6 +14,9 @@ import (
 const (
 	// keysRetry is the least time between two fetches for keys that are not known, and after a failed one.
 	keysRetry = 30 * time.Second
+	// keysLag is how long after the keys were found to lack one they are fetched once more: a replica may learn of a new key
+	// a second late.
+	keysLag = 1200 * time.Millisecond
 	// keysFresh is the age from which on a use fetches the keys again, beside the caller.
 	keysFresh = 10 * time.Minute
 	// minModulus is the shortest RSA key that counts, in bits.
@@ -23,10 +26,11 @@ const (
 )
 
 // keySet holds the issuer's keys. It keeps them through an outage, and fetches them again for a key that it does
-// not know, at most once in 30 s.
+// not know, at most once in 30 s, and then a second time if it was not there.
 type keySet struct {
 	clock clock
 	fetch func(ctx context.Context) ([]byte, error)
+	lag   time.Duration
 
 	mu     sync.RWMutex
 	keys   map[string]*jose.JSONWebKey
@@ -54,7 +58,7 @@ func (k *keySet) find(ctx context.Context, keyID string) (*jose.JSONWebKey, erro
 	key := k.keys[keyID]
 	if key != nil {
 		if k.flight == nil && k.isOld(now) {
-			k.start(ctx)
+			k.start(ctx, "")
 		}
 		k.mu.Unlock()
 		return key, nil
@@ -63,11 +67,11 @@ func (k *keySet) find(ctx context.Context, keyID string) (*jose.JSONWebKey, erro
 	case k.flight != nil:
 	case k.keys == nil:
 		if !k.tried || now-k.triedAt >= pollRetry {
-			k.start(ctx)
+			k.start(ctx, keyID)
 		}
 	case !k.missed || now-k.missAt >= keysRetry:
 		k.missed, k.missAt = true, now
-		k.start(ctx)
+		k.start(ctx, keyID)
 	}
 	under := k.flight
 	k.mu.Unlock()
@@ -99,7 +103,7 @@ func (k *keySet) has(ctx context.Context, keyID string) bool {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if k.flight == nil && k.isOld(k.clock.elapsed()) {
-			k.start(ctx)
+			k.start(ctx, "")
 		}
 	}
 	return found
@@ -110,20 +114,44 @@ func (k *keySet) isOld(now time.Duration) bool {
 	return now-k.goodAt >= keysFresh && now-k.triedAt >= keysRetry
 }
 
-// start fetches beside the callers, so that none of them can cancel it for the others. The caller holds mu.
-func (k *keySet) start(ctx context.Context) {
+// start fetches beside the callers, so that none of them can cancel it for the others, and once more if keyID is still
+// unknown then. The caller holds mu.
+func (k *keySet) start(ctx context.Context, keyID string) {
 	under := &keysFlight{make(chan struct{})}
 	k.flight, k.tried, k.triedAt = under, true, k.clock.elapsed()
 	go func() {
-		raw, err := k.fetch(context.WithoutCancel(ctx))
+		ctx := context.WithoutCancel(ctx)
+		if k.load(ctx) && keyID != "" && k.lacks(keyID) {
+			time.Sleep(k.lag)
+			k.mu.Lock()
+			now := k.clock.elapsed()
+			k.triedAt, k.missed, k.missAt = now, true, now
+			k.mu.Unlock()
+			k.load(ctx)
+		}
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if err == nil {
-			err = k.set(raw)
-		}
-		k.err, k.flight = err, nil
+		k.flight = nil
 		close(under.done)
 	}()
+}
+
+// load fetches once, and reports whether the answer had keys.
+func (k *keySet) load(ctx context.Context) bool {
+	raw, err := k.fetch(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil {
+		err = k.set(raw)
+	}
+	k.err = err
+	return err == nil
+}
+
+func (k *keySet) lacks(keyID string) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.keys[keyID] == nil
 }
 
 // set replaces the keys, if these are any. The caller holds mu.

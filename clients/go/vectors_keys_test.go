@@ -9,6 +9,7 @@ import (
 
 type keysStep struct {
 	Publish json.RawMessage `json:"publish"`
+	Then    json.RawMessage `json:"then"`
 	Verify  []string        `json:"verify"`
 	Verdict string          `json:"verdict"`
 	Fetches int             `json:"fetches"`
@@ -33,7 +34,7 @@ func TestTheKeysAreFetchedAsTheVectorsSay(t *testing.T) {
 	for _, c := range file.Cases {
 		ran++
 		t.Run(c.Name, func(t *testing.T) {
-			var published json.RawMessage
+			var published, then json.RawMessage
 			fetches := 0
 			server := roundTrip(func(r *http.Request) (*http.Response, error) {
 				switch r.URL.Path {
@@ -43,14 +44,18 @@ func TestTheKeysAreFetchedAsTheVectorsSay(t *testing.T) {
 					return respond(http.StatusOK, nil, `{"since":null,"version":1,"revoked_tokens":[],"revoked_agents":[],"revoked_orgs":[],"revoked_keys":[]}`), nil
 				}
 				fetches++
-				switch string(published) {
+				now := published
+				if then != nil {
+					published, then = then, nil
+				}
+				switch string(now) {
 				case `"unreachable"`:
 					return nil, errors.New("connection refused")
 				case `"page"`:
 					return respond(http.StatusOK, nil, "<html></html>"), nil
 				}
 				var names []string
-				if err := json.Unmarshal(published, &names); err != nil {
+				if err := json.Unmarshal(now, &names); err != nil {
 					t.Error(err)
 				}
 				set := []json.RawMessage{}
@@ -64,13 +69,14 @@ func TestTheKeysAreFetchedAsTheVectorsSay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			v.keys.lag = 0
 			close(v.done)
 			p, _ := v.feed.due()
 			v.turn(t.Context(), p)
 			for i, step := range c.Steps {
 				switch {
 				case step.Publish != nil:
-					published = step.Publish
+					published, then = step.Publish, step.Then
 				case step.Advance != nil:
 					clock.advance(seconds(*step.Advance))
 				case step.Step != nil:

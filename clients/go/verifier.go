@@ -198,7 +198,7 @@ func newVerifierCore(issuer, audience string, options ...VerifierOption) (*verif
 		}
 	}
 	v.name += "/" + instance()
-	v.keys = &keySet{clock: v.clock, fetch: v.remote.keys}
+	v.keys = &keySet{clock: v.clock, fetch: v.remote.keys, lag: keysLag}
 	v.feed = newFeed(v.clock, random.Float64, v.stale)
 	v.load()
 	return v, nil

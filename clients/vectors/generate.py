@@ -697,7 +697,7 @@ def keys():
     def verify(names, verdict, fetches):
         return {"verify": [names] if isinstance(names, str) else names, "verdict": verdict, "fetches": fetches}
 
-    publish = lambda what: {"publish": what if isinstance(what, str) else list(what)}
+    publish = lambda what, then=None: {"publish": what, **({"then": then} if then else {})}
     advance = lambda seconds: {"advance": seconds}
     stepped = lambda seconds: {"step": seconds}
     one, both, gone = ["first"], ["first", "second"], "unreachable"
@@ -705,25 +705,28 @@ def keys():
 
     case("the keys are fetched once", both, verify(["first", "second", "first"], "accept", 1))
     case("a new key is found with its first token", one, begin, publish(both), verify("second", "accept", 2))
+    case("a new key that the first answer lacks is found with its first token", one, begin, publish(one, both), verify("second", "accept", 3), verify("forged-0", "key", 3))
+    case("a key of the first token that the first answer lacks is found with it", one, publish(one, both), verify("second", "accept", 2))
     case(
-        "a flood of unknown keys causes one fetch in 30 s",
-        one, begin, verify(forged, "key", 2), advance(29), verify(forged, "key", 2), verify("first", "accept", 2), advance(2), verify(forged, "key", 3), verify("first", "accept", 3),
+        "a flood of unknown keys causes two fetches in 30 s",
+        one, begin, verify(forged, "key", 3), advance(28), verify(forged, "key", 3), verify("first", "accept", 3), advance(4), verify(forged, "key", 5), verify("first", "accept", 5),
     )
-    case("a flood whose tokens are younger than the keys at hand is refused likewise", one, begin, verify(forged, "key", 2), advance(20), verify(late, "key", 2), verify("first", "accept", 2))
+    case("a flood whose tokens are younger than the keys at hand is refused likewise", one, begin, verify(forged, "key", 3), advance(20), verify(late, "key", 3), verify("first", "accept", 3))
     case(
         "a key that is new during a flood is found at the next look",
-        one, begin, verify(forged, "key", 2), publish(both), advance(5), verify(["second", *forged], "key", 2), advance(26), verify("second", "accept", 3), verify(forged, "key", 3),
+        one, begin, verify(forged, "key", 3), publish(both), advance(5), verify(["second", *forged], "key", 3), advance(27), verify("second", "accept", 4), verify(forged, "key", 4),
     )
-    case("the first token of a verifier may be of an unknown key", one, verify("forged-0", "key", 1), verify("forged-1", "key", 2), verify("forged-2", "key", 2), verify("first", "accept", 2))
+    case("the first token of a verifier may be of an unknown key", one, verify("forged-0", "key", 2), verify("forged-1", "key", 2), verify("first", "accept", 2))
     case(
         "keys are kept while none can be had, and an unknown one is no verdict then",
         one, begin, publish(gone), verify(["second", *forged], "unavailable", 2), verify("first", "accept", 2), advance(31), verify("second", "unavailable", 3), publish(both),
         advance(31), verify("second", "accept", 4), verify(forged, "key", 4),
     )
-    case("a page in place of keys is no verdict", one, begin, publish("page"), verify(["forged-0", "forged-1"], "unavailable", 2), verify("first", "accept", 2), publish(one), advance(31), verify("forged-0", "key", 3))
-    case("a set without a key is no verdict", one, begin, publish([]), verify(["forged-0", "forged-1"], "unavailable", 2), verify("first", "accept", 2), publish(one), advance(31), verify("forged-0", "key", 3))
+    case("a second fetch that fails is no verdict", one, begin, publish(one, gone), verify(["second", *forged], "unavailable", 3), verify("first", "accept", 3), publish(both), advance(32), verify("second", "accept", 4))
+    case("a page in place of keys is no verdict", one, begin, publish("page"), verify(["forged-0", "forged-1"], "unavailable", 2), verify("first", "accept", 2), publish(one), advance(31), verify("forged-0", "key", 4))
+    case("a set without a key is no verdict", one, begin, publish([]), verify(["forged-0", "forged-1"], "unavailable", 2), verify("first", "accept", 2), publish(one), advance(31), verify("forged-0", "key", 4))
     case("without keys nobody can tell", gone, verify(["first", "forged-0"], "unavailable", 1), advance(2), publish(one), verify("first", "accept", 2))
-    case("the time of day changes no pause", one, begin, verify(forged, "key", 2), stepped(3_600), verify(forged, "key", 2), stepped(-3_600), verify(forged, "key", 2), advance(31), verify(forged, "key", 3))
+    case("the time of day changes no pause", one, begin, verify(forged, "key", 3), stepped(3_600), verify(forged, "key", 3), stepped(-3_600), verify(forged, "key", 3), advance(32), verify(forged, "key", 5))
     jwks = {"first": FIRST.jwk, "second": SECOND.jwk}
     return {"now": NOW, "issuer": ISSUER, "audience": AUDIENCE, "jwks": jwks, "tokens": named, "cases": cases}
 

@@ -362,6 +362,7 @@ class Published:
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.what: Any = []
+        self.then: Any = None
         self.fetches = 0
         self._document = document
         self.server = Server(self.answer)
@@ -375,11 +376,14 @@ class Published:
             return httpx.Response(200, json=EMPTY)
         assert request.url.path == "/keys"
         self.fetches += 1
-        if self.what == "unreachable":
+        what = self.what
+        if self.then is not None:
+            self.what, self.then = self.then, None
+        if what == "unreachable":
             raise httpx.ConnectError("unreachable")
-        if self.what == "page":
+        if what == "page":
             return httpx.Response(200, text="<html></html>")
-        return httpx.Response(200, json={"keys": [self._document["jwks"][name] for name in self.what]})
+        return httpx.Response(200, json={"keys": [self._document["jwks"][name] for name in what]})
 
 
 @both_verifiers
@@ -390,7 +394,7 @@ def test_every_sequence_of_keys(kind: Kind) -> None:
         verifier.poll()
         for at, step in enumerate(case["steps"]):
             if "publish" in step:
-                issuer.what = step["publish"]
+                issuer.what, issuer.then = step["publish"], step.get("then")
             elif "advance" in step:
                 clock.advance(step["advance"])
             elif "step" in step:

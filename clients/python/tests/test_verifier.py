@@ -30,6 +30,7 @@ from sealwright import (
     Unavailable,
     Verifier,
     _feed,
+    _keys,
 )
 from test_vectors import EMPTY, StillAsyncVerifier, StillVerifier, both_verifiers, made, publisher, verdict
 
@@ -81,7 +82,7 @@ def scene(kind: Any = StillVerifier, **options: Any) -> tuple[Issuer, Any, FakeC
 
 
 @both_verifiers
-def test_a_flood_of_unknown_kids_causes_one_fetch_in_30_s(kind: Any) -> None:
+def test_a_flood_of_unknown_kids_causes_two_fetches_in_30_s(kind: Any) -> None:
     issuer, verifier, clock = scene(kind)
     verifier.poll()
     assert verdict(verifier, GOOD)[0] == "accept"
@@ -91,8 +92,20 @@ def test_a_flood_of_unknown_kids_causes_one_fetch_in_30_s(kind: Any) -> None:
             assert verdict(verifier, UNKNOWN)[0] == "key"
         assert verdict(verifier, GOOD)[0] == "accept"
         clock.advance(1)
-        assert issuer.count("/keys") <= 2 + second // 30
-    assert issuer.count("/keys") == 4
+        assert issuer.count("/keys") <= 3 + second // 30 * 2
+    assert issuer.count("/keys") == 7
+
+
+@both_verifiers
+def test_the_second_look_at_the_keys_comes_after_a_pause(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_keys, "SECOND_LOOK_AFTER", 0.1)
+    issuer, verifier, _ = scene(kind)
+    verifier.poll()
+    assert verdict(verifier, GOOD)[0] == "accept"
+    began = time.monotonic()
+    assert verdict(verifier, UNKNOWN)[0] == "key"
+    assert time.monotonic() - began >= 0.1
+    assert issuer.count("/keys") == 3
 
 
 @both_verifiers

@@ -7,6 +7,10 @@ import type { Metadata } from './metadata.js';
 
 /** For unknown keys, the set is fetched at most this often. */
 const UNKNOWN_KEY_PAUSE_MS = 30_000;
+/**
+ * How long after the set was found to lack a key it is fetched once more: a replica may learn of a new key a second late.
+ */
+const SECOND_LOOK_AFTER_MS = 1_200;
 /** A set that is older is fetched anew beside the next use, so that a key that was withdrawn is dropped. */
 const MAX_AGE_MS = 300_000;
 /** While there are no keys at all, they are asked for at most this often. */
@@ -26,6 +30,8 @@ export class Keys {
   readonly #sending: Sending;
   #keys: ReadonlyMap<string, Published> | undefined;
   #fetching: Promise<void> | undefined;
+  /** While an unknown key is looked for. */
+  #looking: Promise<void> | undefined;
   /** When the set was asked for, by the monotonic clock. */
   #askedAt = 0;
   #soughtAt = Number.NEGATIVE_INFINITY;
@@ -57,17 +63,27 @@ export class Keys {
     this.#refresh();
     const held = this.#keys?.get(kid);
     if (held) return held.key;
-    // Keys that were fetched for this very token are new enough.
-    if (!first && clock.monotonic() - this.#soughtAt >= UNKNOWN_KEY_PAUSE_MS) {
-      this.#soughtAt = clock.monotonic();
-      await this.#fetch();
-    } else {
-      await this.#fetching;
+    if (!this.#looking && clock.monotonic() - this.#soughtAt >= UNKNOWN_KEY_PAUSE_MS) {
+      this.#looking = this.#look(kid, first).finally(() => {
+        this.#looking = undefined;
+      });
     }
+    await (this.#looking ?? this.#fetching);
     const found = this.#keys?.get(kid);
     if (found) return found.key;
     if (this.#failure) throw this.#failure;
     throw new InvalidToken('key', 'the token is signed by a key that its issuer does not publish');
+  }
+
+  /** Fetches the set because it lacks a key, and once more if it still does. One that is `fresh` was fetched for this. */
+  async #look(kid: string, fresh: boolean): Promise<void> {
+    const { clock } = this.#sending;
+    this.#soughtAt = clock.monotonic();
+    if (!fresh) await this.#fetch();
+    if (this.#failure || this.#keys?.has(kid)) return;
+    await clock.sleep(SECOND_LOOK_AFTER_MS);
+    this.#soughtAt = clock.monotonic();
+    await this.#fetch();
   }
 
   #refresh(): void {

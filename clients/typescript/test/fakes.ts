@@ -11,6 +11,9 @@ interface Timer {
 /** A timer of this length is the end of a request; pauses are shorter. */
 const REQUEST_MS = 30_000;
 
+/** The pause before keys are asked for a second time is shorter, in seconds, and those between polls are longer. */
+const SHORT_PAUSE = 2;
+
 /** A clock that moves only when a test moves it. */
 export class FakeClock implements Clock {
   #now: number;
@@ -72,6 +75,20 @@ export class FakeClock implements Clock {
   async advanceToNext(): Promise<void> {
     const next = this.#next();
     if (next) await this.advance(Math.max(0, next.at - this.#monotonic) / 1_000);
+  }
+
+  /** What a promise gives, after a pause if it waits for one. A poll that is held pauses nothing. */
+  async through<T>(promise: Promise<T>): Promise<T> {
+    let isOver = false;
+    const end = () => {
+      isOver = true;
+    };
+    promise.then(end, end);
+    while (!isOver) {
+      await settle();
+      if (!isOver && this.nextIn < SHORT_PAUSE) await this.advanceToNext();
+    }
+    return promise;
   }
 
   /** Sets the time of day. */

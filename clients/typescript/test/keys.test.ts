@@ -6,6 +6,7 @@ import { vectors } from './vectors.js';
 
 interface Step {
   readonly publish?: readonly string[] | 'unreachable' | 'page';
+  readonly then?: readonly string[] | 'unreachable' | 'page';
   readonly verify?: readonly string[];
   readonly verdict?: string;
   readonly fetches?: number;
@@ -28,13 +29,19 @@ let ran = 0;
 /** A verifier with an empty list, and an issuer that publishes what the test says. */
 function scene() {
   const clock = new FakeClock(now);
-  const published = { what: [] as NonNullable<Step['publish']>, fetches: 0 };
+  const published = {
+    what: [] as NonNullable<Step['publish']>,
+    later: undefined as Step['then'],
+    fetches: 0,
+  };
   const empty = { revoked_tokens: [], revoked_agents: [], revoked_orgs: [], revoked_keys: [] };
   const fetch = async (url: string): Promise<Response> => {
     if (url.includes('oauth-authorization-server')) return response({ status: 200, body: { issuer } });
     if (url.includes('jwks.json')) {
       published.fetches += 1;
-      const { what } = published;
+      const { what, later } = published;
+      published.what = later ?? what;
+      published.later = undefined;
       if (what === 'unreachable') throw unreachable();
       if (what === 'page') return response({ status: 200, body: '<html></html>' });
       return response({ status: 200, body: { keys: what.map((name) => jwks[name]) } });
@@ -65,12 +72,15 @@ for (const { name, steps } of cases) {
   test(`keys: ${name}`, async () => {
     const { clock, published, verifier } = scene();
     for (const [at, step] of steps.entries()) {
-      if (step.publish !== undefined) published.what = step.publish;
-      else if (step.advance !== undefined) clock.pass(step.advance);
+      if (step.publish !== undefined) {
+        published.what = step.publish;
+        published.later = step.then;
+      } else if (step.advance !== undefined) clock.pass(step.advance);
       else if (step.step !== undefined) clock.step(step.step);
       else {
         for (const one of step.verify ?? assert.fail('a step that this test does not know')) {
-          assert.equal(await verdictOf(verifier, tokens[one] ?? ''), step.verdict, `step ${at + 1}: ${one}`);
+          const verdict = await clock.through(verdictOf(verifier, tokens[one] ?? ''));
+          assert.equal(verdict, step.verdict, `step ${at + 1}: ${one}`);
         }
         await settle();
         assert.equal(published.fetches, step.fetches, `step ${at + 1}`);

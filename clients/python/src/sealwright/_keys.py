@@ -10,6 +10,8 @@ import jwt
 
 UNKNOWN_EVERY = 30.0
 """How often a token with an unknown kid may cause a fetch: anyone can send such tokens."""
+SECOND_LOOK_AFTER = 1.2
+"""How long after the keys were found to lack a kid they are fetched once more: a replica may learn of a new key a second late."""
 REFRESH_EVERY = 300.0
 """How old the keys grow before they are fetched anew, beside the callers."""
 RETRY = 1.0
@@ -37,6 +39,10 @@ class KeySet:
         """Whether it is time to look again, beside the callers."""
         last = max((at for at in (self._fetched_at, self._failed_at) if at is not None), default=None)
         return last is not None and now - last >= REFRESH_EVERY
+
+    def lacks(self, kid: str) -> bool:
+        """Whether the issuer has answered, and its answer had no such key."""
+        return not self.in_doubt and kid not in self.keys
 
     def asked_for_unknown(self, now: float) -> None:
         """A fetch begins because of an unknown kid."""

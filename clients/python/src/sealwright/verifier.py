@@ -16,7 +16,7 @@ from types import TracebackType
 import httpx
 import jwt
 
-from . import _feed, _jwt
+from . import _feed, _jwt, _keys
 from ._core import FIRST_LIST_WITHIN, Core, Endpoints
 from ._http import FAILURES, Answer, Ask, send, send_async, why
 from .claims import Claims
@@ -197,6 +197,9 @@ class Poller:
             if found is None and core.keys.may_fetch(core.clock.monotonic()):
                 core.keys.asked_for_unknown(core.clock.monotonic())
                 self._fetch_keys()
+                if core.keys.lacks(kid) and not self._stopped.wait(_keys.SECOND_LOOK_AFTER):
+                    core.keys.asked_for_unknown(core.clock.monotonic())
+                    self._fetch_keys()
                 found = core.keys.keys.get(kid)
         if found is None:
             core.refuse_unknown_key()
@@ -361,6 +364,7 @@ class AsyncPoller:
         self._http = http or httpx.AsyncClient()
         self._first = asyncio.Event()
         self._keys: asyncio.Task[None] | None = None
+        self._look: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -388,13 +392,13 @@ class AsyncPoller:
     async def find_key(self, kid: str) -> jwt.PyJWK:
         """A key that is not known yet. Raises `InvalidToken` or `Unavailable`."""
         core = self._core
-        if self._keys is not None:
-            await asyncio.shield(self._keys)
+        for under in (self._keys, self._look):
+            if under is not None and kid not in core.keys.keys:
+                await asyncio.shield(under)
+        if kid not in core.keys.keys and self._look is None and core.keys.may_fetch(core.clock.monotonic()):
+            self._look = self.loop.create_task(self._look_for(kid), name="sealwright-keys")
+            await asyncio.shield(self._look)
         found = core.keys.keys.get(kid)
-        if found is None and core.keys.may_fetch(core.clock.monotonic()):
-            core.keys.asked_for_unknown(core.clock.monotonic())
-            await self._fetch_keys()
-            found = core.keys.keys.get(kid)
         if found is None:
             core.refuse_unknown_key()
         assert found is not None  # noqa: S101
@@ -406,6 +410,19 @@ class AsyncPoller:
             await self._fetch_keys()
         if not self._core.keys.keys:
             self._core.refuse_unknown_key()
+
+    async def _look_for(self, kid: str) -> None:
+        """Fetches the keys because of an unknown kid, and once more if they lack it."""
+        core = self._core
+        try:
+            core.keys.asked_for_unknown(core.clock.monotonic())
+            await self._fetch_keys()
+            if core.keys.lacks(kid):
+                await asyncio.sleep(_keys.SECOND_LOOK_AFTER)
+                core.keys.asked_for_unknown(core.clock.monotonic())
+                await self._fetch_keys()
+        finally:
+            self._look = None
 
     async def _fetch_keys(self) -> None:
         """One fetch for all who wait; a caller that is cancelled does not cancel it."""
