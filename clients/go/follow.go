@@ -2,9 +2,13 @@ package sealwright
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 )
+
+// reportPatience is how long a poll waits for the token of its report.
+const reportPatience = 2 * time.Second
 
 // follow polls the revocation list until ctx ends.
 func (v *verifierCore) follow(ctx context.Context) {
@@ -55,7 +59,12 @@ func (v *verifierCore) pollOnce(ctx context.Context, p poll) bool {
 		}
 	}()
 	began := v.clock.elapsed()
-	answer, err := v.remote.poll(polling, p, v.name, v.bearer(polling))
+	bearer, reports := v.bearer(polling)
+	asked := p
+	if !reports {
+		asked.enforced = nil
+	}
+	answer, err := v.remote.poll(polling, asked, v.name, bearer)
 	cut := polling.Err() != nil
 	cancel()
 	<-kicked
@@ -73,17 +82,23 @@ func (v *verifierCore) pollOnce(ctx context.Context, p poll) bool {
 	return news
 }
 
-// bearer is a token for the issuer itself, with which a report counts. Without one the poll is as good.
-func (v *verifierCore) bearer(ctx context.Context) *Token {
+// bearer is a token for the issuer itself, with which a report counts. The poll does not wait for it for long, since
+// what is revoked matters more than who knows of it. If there is none yet, this poll is to report nothing: the
+// server would list a verifier of this name as unauthenticated for a day. An agent that gets none is listed so.
+func (v *verifierCore) bearer(ctx context.Context) (token *Token, reports bool) {
 	if v.reporter == nil {
-		return nil
+		return nil, true
 	}
+	ctx, cancel := context.WithTimeout(ctx, reportPatience)
+	defer cancel()
 	token, err := v.reporter.Token(ctx, Request{Audience: v.issuer})
-	if err != nil {
-		v.log.DebugContext(ctx, "no token for the report", "error", err)
-		return nil
+	if err == nil {
+		return token, true
 	}
-	return token
+	v.log.WarnContext(ctx, "no token for the report", "error", err)
+	var away *Unavailable
+	var limited *RateLimited
+	return nil, ctx.Err() == nil && !errors.As(err, &away) && !errors.As(err, &limited)
 }
 
 // asked says that the first poll has ended, however it did.

@@ -252,6 +252,27 @@ func TestWhatIsHeldAndCutStillLetsAKillThrough(t *testing.T) {
 	eventually(t, "revoked", func() error { _, err := verifier.Verify(t.Context(), token); return err })
 }
 
+func TestAPollReportsNothingWhileItsTokenIsLate(t *testing.T) {
+	for status, reports := range map[int]bool{http.StatusServiceUnavailable: false, http.StatusUnauthorized: true} {
+		word := map[bool]string{false: "temporarily_unavailable", true: "invalid_client"}[reports]
+		server := newAuthServer(t)
+		client, err := NewClient(server.URL, WithSecret("services", testSecret), WithTransport(roundTrip(func(*http.Request) (*http.Response, error) {
+			return respond(status, nil, `{"error":"`+word+`"}`), nil
+		})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := newQuietVerifier(t, server, newFakeClock(time.Now().Unix()), WithReporter(client, "api"))
+		p, _ := v.feed.due()
+		p.wait = 0
+		v.turn(t.Context(), p)
+		last := server.polls[len(server.polls)-1]
+		if (last.Header.Get("Sealwright-Verifier") != "") != reports || last.Header.Get("Authorization") != "" {
+			t.Errorf("status %d: %v", status, last.Header)
+		}
+	}
+}
+
 func TestAnUnknownKeyIsFetchedTwiceIn30SecondsAtMost(t *testing.T) {
 	clock := newFakeClock(time.Now().Unix())
 	server := newAuthServer(t)

@@ -471,11 +471,35 @@ def test_with_a_client_it_says_so_as_an_agent_and_goes_on_without() -> None:
     verifier.poll()
     assert issuer.server.requests[-1].headers["authorization"] == "Bearer t1"
     assert b"audience=https%3A%2F%2Fauth.example" in tokens.requests[0].content
-    broken = Client(ISSUER, "billing", "s", http=Server(lambda _: httpx.Response(401)).http(), clock=clock)
-    verifier = made(StillVerifier, issuer.server, TOKENS, clock, client=broken)
+    for status, error, reports in [(401, "invalid_client", True), (503, "temporarily_unavailable", False)]:
+        refusing = Server(lambda _, status=status, error=error: httpx.Response(status, json={"error": error}))  # type: ignore[misc]
+        broken = Client(ISSUER, "billing", "s", http=refusing.http(), clock=clock)
+        verifier = made(StillVerifier, issuer.server, TOKENS, clock, client=broken)
+        verifier.poll()
+        verifier.poll()
+        assert "authorization" not in issuer.server.requests[-1].headers
+        assert ("sealwright-verifier" in issuer.server.requests[-1].headers) is reports
+
+
+def test_a_token_that_is_late_delays_no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sealwright.verifier.REPORT_PATIENCE", 0.05)
+    clock, come = FakeClock(), threading.Event()
+
+    def late(_: httpx.Request) -> httpx.Response:
+        assert come.wait(20)
+        return grant("t1")
+
+    client = Client(ISSUER, "billing", "s", http=Server(late).http(), clock=clock)
+    issuer = Issuer(clock)
+    verifier = made(StillVerifier, issuer.server, TOKENS, clock, client=client)
     verifier.poll()
     verifier.poll()
-    assert "authorization" not in issuer.server.requests[-1].headers
+    assert "sealwright-verifier" not in issuer.server.requests[-1].headers
+    come.set()
+    assert client.token(audience=ISSUER) == "t1"
+    verifier.poll()
+    assert issuer.server.requests[-1].headers["authorization"] == "Bearer t1"
+    assert "sealwright-verifier" in issuer.server.requests[-1].headers
 
 
 # --- the file --------------------------------------------------------------------------------------------------------

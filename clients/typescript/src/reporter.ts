@@ -1,6 +1,10 @@
 // How a verifier reports which version of the revocation list it enforces.
 
 import type { Client } from './client.js';
+import { RateLimited, SealwrightError, Unavailable } from './errors.js';
+
+/** How long a poll waits for the token of its report. */
+const PATIENCE_MS = 2_000;
 
 /** The header fields of a poll. */
 export type Reporter = (version: string | undefined) => Promise<Record<string, string>>;
@@ -10,6 +14,7 @@ interface ReporterOptions {
   readonly client?: Client | undefined;
   readonly name?: string | undefined;
   readonly instance?: string | undefined;
+  readonly onError?: ((error: unknown) => void) | undefined;
 }
 
 /** Reports under `name/instance`. A client's token proves who reports; without it the report does not count. */
@@ -18,15 +23,27 @@ export function reporter({
   client,
   name = audience,
   instance = randomName(),
+  onError = () => undefined,
 }: ReporterOptions): Reporter {
   const verifier = `${plain(name)}/${plain(instance)}`;
   return async (version) => {
-    const headers: Record<string, string> = {};
-    if (version !== undefined) headers['sealwright-verifier'] = `${verifier}; version=${version}`;
-    // Polls go on without a token: to learn what is revoked matters more than to report it.
-    const token = await client?.token().catch(() => undefined);
-    if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
-    return headers;
+    const report: Record<string, string> =
+      version === undefined ? {} : { 'sealwright-verifier': `${verifier}; version=${version}` };
+    if (!client) return report;
+    // Polls do not wait for a token for long: to learn what is revoked matters more than to report it.
+    const given = new AbortController();
+    const timer = setTimeout(() => given.abort(), PATIENCE_MS);
+    try {
+      return { ...report, authorization: `Bearer ${await client.token({ signal: given.signal })}` };
+    } catch (error) {
+      onError(error);
+      // The server lists an agent that gets no token as unauthenticated, for a day. A token that is late is no reason for it.
+      const isVerdict =
+        error instanceof SealwrightError && !(error instanceof Unavailable || error instanceof RateLimited);
+      return isVerdict ? report : {};
+    } finally {
+      clearTimeout(timer);
+    }
   };
 }
 

@@ -224,6 +224,39 @@ test('it reports what it enforces, with a token that proves who reports', async 
   await verifier.close();
 });
 
+for (const [why, status, error, name] of [
+  ['is late', 503, 'temporarily_unavailable', null],
+  ['is refused', 401, 'invalid_client', 'api.example/pod-1; version=1'],
+] as const) {
+  test(`while its token ${why}, a poll ${name ? 'reports without a proof' : 'reports nothing'}`, async () => {
+    const clock = new FakeClock(NOW);
+    const issuer = await Issuer.make(clock);
+    const reports: [string | null, string | null][] = [];
+    const fetch = (url: string, init?: RequestInit) => {
+      const headers = new Headers(init?.headers);
+      if (url.includes('since=') && !url.includes('since=0'))
+        reports.push([headers.get('sealwright-verifier'), headers.get('authorization')]);
+      return issuer.fetch(url, init);
+    };
+    const client = new Client({
+      baseUrl: ISSUER,
+      clientId: 'a',
+      clientSecret: 's',
+      clock,
+      fetch: async () => response({ status, body: { error } }),
+    });
+    const errors: unknown[] = [];
+    const onError = (error: unknown) => errors.push(error);
+    const options = { issuer: ISSUER, audience: AUDIENCE, instance: 'pod 1' };
+    const verifier = new Verifier({ ...options, clock, fetch, client, onError });
+    await verifier.start();
+    await settle();
+    assert.deepEqual(reports, [[name, null]]);
+    assert.ok(errors.length > 0);
+    await verifier.close();
+  });
+}
+
 test('nothing that a program shows of a verifier holds a token', async () => {
   const { issuer, verifier } = await scene();
   const token = await issuer.token();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import secrets
@@ -19,12 +20,16 @@ from ._disk import Disk
 from ._http import Answer, Ask, base_of
 from .claims import Claims
 from .clock import Clock, SystemClock
-from .errors import ConfigurationError, Unavailable
+from .errors import ConfigurationError, RateLimited, SealwrightError, Unavailable
+
+_log = logging.getLogger("sealwright")
 
 REMEMBERED = 10_000
 """How many verified tokens are remembered, so that the same token is not verified again with each request."""
 FIRST_LIST_WITHIN = 5.0
 """How long a first `verify` waits for the revocation list, in seconds."""
+REPORT_PATIENCE = 2.0
+"""How long a poll waits for the token of its report, in seconds: what is revoked matters more than who knows of it."""
 _TIMEOUT = 5.0
 _MAX_METADATA = 65_536
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -36,6 +41,23 @@ class Endpoints(NamedTuple):
 
     jwks: str
     revoked: str
+
+
+class Proof(NamedTuple):
+    """What a report is sent with.
+
+    While nobody can say whether there is a token, nothing is reported: the server would list a verifier of this name as
+    unauthenticated for a day.
+    """
+
+    token: str | None = None
+    reports: bool = True
+
+    @classmethod
+    def without(cls, error: SealwrightError) -> Proof:
+        """An agent that gets no token is listed as unauthenticated; one that gets it late is not."""
+        _log.warning("no token for the report of what is enforced: %s", error)
+        return cls(reports=not isinstance(error, Unavailable | RateLimited))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +191,13 @@ class Core:
             return False
         return True
 
-    def feed_ask(self, endpoints: Endpoints, poll: _feed.Poll, bearer: str | None) -> Ask:
+    def feed_ask(self, endpoints: Endpoints, poll: _feed.Poll, proof: Proof) -> Ask:
         """The request of a poll, in which the verifier says what it enforces."""
         headers: dict[str, str] = dict(poll.headers)
-        if poll.since is not None and _VERSION.fullmatch(str(poll.since)):
+        if proof.reports and poll.since is not None and _VERSION.fullmatch(str(poll.since)):
             headers["Sealwright-Verifier"] = f"{self._who}; version={poll.since}"
-            if bearer is not None:
-                headers["Authorization"] = f"Bearer {bearer}"
+            if proof.token is not None:
+                headers["Authorization"] = f"Bearer {proof.token}"
         return Ask(
             "GET", endpoints.revoked, headers, poll.params, timeout=poll.timeout, max_bytes=_feed.MAX_BYTES
         )  # fmt: skip

@@ -17,7 +17,7 @@ import httpx
 import jwt
 
 from . import _feed, _jwt, _keys
-from ._core import FIRST_LIST_WITHIN, Core, Endpoints
+from ._core import FIRST_LIST_WITHIN, REPORT_PATIENCE, Core, Endpoints, Proof
 from ._http import FAILURES, Answer, Ask, send, send_async, why
 from .claims import Claims
 from .client import AsyncClient, Client, Scopes
@@ -241,7 +241,7 @@ class Poller:
             if endpoints is None:
                 core.feed.failed(poll)
             else:
-                answer = send(self._http, core.feed_ask(endpoints, poll, self._bearer(poll)))
+                answer = send(self._http, core.feed_ask(endpoints, poll, self._proof(poll)))
                 if core.feed.answered(poll, answer.status, answer.headers, answer.body):
                     core.keep()
                 elif core.feed.delay:
@@ -255,14 +255,22 @@ class Poller:
             finally:
                 self._fetching.release()
 
-    def _bearer(self, poll: _feed.Poll) -> str | None:
-        if self._client is None or poll.since is None:
-            return None
-        try:
-            return self._client.token(audience=self._core.issuer)
-        except SealwrightError:
-            # The list comes first: without a token the server lists this verifier apart.
-            return None
+    def _proof(self, poll: _feed.Poll) -> Proof:
+        client, issuer = self._client, self._core.issuer
+        if client is None or poll.since is None:
+            return Proof()
+        proofs: list[Proof] = []
+
+        def ask() -> None:
+            try:
+                proofs.append(Proof(client.token(audience=issuer)))
+            except SealwrightError as error:
+                proofs.append(Proof.without(error))
+
+        asking = threading.Thread(target=ask, name="sealwright-report", daemon=True)
+        asking.start()
+        asking.join(REPORT_PATIENCE)
+        return proofs[0] if proofs else Proof(reports=False)
 
     def _run(self) -> None:
         try:
@@ -462,7 +470,7 @@ class AsyncPoller:
             if endpoints is None:
                 core.feed.failed(poll)
             else:
-                answer = await self._send(core.feed_ask(endpoints, poll, await self._bearer(poll)))
+                answer = await self._send(core.feed_ask(endpoints, poll, await self._proof(poll)))
                 if core.feed.answered(poll, answer.status, answer.headers, answer.body):
                     core.keep()
                 elif core.feed.delay:
@@ -473,14 +481,15 @@ class AsyncPoller:
         if core.keys.is_old(core.clock.monotonic()):
             await self._fetch_keys()
 
-    async def _bearer(self, poll: _feed.Poll) -> str | None:
+    async def _proof(self, poll: _feed.Poll) -> Proof:
         if self._client is None or poll.since is None:
-            return None
+            return Proof()
         try:
-            return await self._client.token(audience=self._core.issuer)
-        except SealwrightError:
-            # The list comes first: without a token the server lists this verifier apart.
-            return None
+            return Proof(await asyncio.wait_for(self._client.token(audience=self._core.issuer), REPORT_PATIENCE))
+        except asyncio.TimeoutError:
+            return Proof(reports=False)
+        except SealwrightError as error:
+            return Proof.without(error)
 
     async def _run(self) -> None:
         try:
