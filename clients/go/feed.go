@@ -12,13 +12,14 @@ const (
 	// pollWait is how long the server may hold a poll, and pollSpare how long its answer may take beyond that.
 	pollWait  = 25 * time.Second
 	pollSpare = 5 * time.Second
-	// pollEvery is the interval where no long poll is to be had, and after one that was answered early.
-	pollEvery = 15 * time.Second
-	// pollSpread is by which share a wait differs at most, so that many verifiers do not poll at once.
+	// pollLeast and pollMost bound the interval where no long poll is to be had, and after one that was answered early: with
+	// the second that a replica may lag, a token is refused within 16 s of its end.
+	pollLeast, pollMost = 12 * time.Second, 15 * time.Second
+	// pollSpread is by which share any other wait differs at most, so that many verifiers do not poll at once.
 	pollSpread = 0.2
 	// pollSoon follows an answer with news. It bounds the polls of a verifier while many tokens are revoked.
 	pollSoon = 100 * time.Millisecond
-	// pollRetry is the wait after a failure, which is doubled up to pollEvery.
+	// pollRetry is the wait after a failure, which is doubled up to pollMost.
 	pollRetry = time.Second
 	// holdRefused is how long the verifier polls without waiting after long polls were refused.
 	holdRefused = 5 * time.Minute
@@ -201,14 +202,14 @@ func (f *feed) answered(p poll, status int, header http.Header, body []byte, too
 	f.probe = false
 	switch {
 	case f.listOnly || f.heardAt < f.holdAt:
-		f.next += f.spread(pollEvery)
+		f.next += f.pause()
 	case news || p.wait == 0:
 		f.next += pollSoon
 	case took >= p.wait-time.Second:
 	case retryAfter > 0:
 		f.next += f.spread(retryAfter)
 	default:
-		f.next += f.spread(pollEvery)
+		f.next += f.pause()
 	}
 	return true, news
 }
@@ -226,12 +227,17 @@ func (f *feed) fail(p poll, retryAfter time.Duration) {
 		f.cuts++
 		f.probe = f.cuts >= probeFrom
 	}
-	wait := min(pollRetry<<min(f.failures, 4), pollEvery)
+	wait := min(pollRetry<<min(f.failures, 4), pollMost)
 	f.failures++
 	if retryAfter > 0 {
 		wait = retryAfter
 	}
 	f.next = f.clock.elapsed() + f.spread(wait)
+}
+
+// pause is the time from one poll to the next where none is held.
+func (f *feed) pause() time.Duration {
+	return pollLeast + time.Duration(float64(pollMost-pollLeast)*f.random())
 }
 
 func (f *feed) spread(wait time.Duration) time.Duration {

@@ -14,7 +14,7 @@ const LATE_SECONDS = 5;
  * Where nothing is held, the seconds from one poll to the next, so that verifiers do not ask in step. Within 16 s every
  * one of them has asked.
  */
-const POLL_SECONDS: readonly [least: number, most: number] = [12, 15.5];
+const POLL_SECONDS: readonly [least: number, most: number] = [12, 15];
 /** The longest pause after a failure, in seconds. */
 const MAX_PAUSE_SECONDS = 15;
 /** By how much any other pause differs from what it should be. */
