@@ -204,7 +204,7 @@ pub struct Convergence {
     pub behind: usize,
     /// Verifiers that were not seen lately.
     pub silent: usize,
-    /// Names that nobody has proven.
+    /// Names in reports without a proof, whether or not another report has proven the name.
     pub unauthenticated: usize,
     /// Those that do not enforce it or are silent: some of them, the lowest version first.
     pub slowest: Vec<VerifierReport>,

@@ -83,8 +83,14 @@ export async function measureConvergence(count) {
   );
   await Promise.all(verifiers.map((verifier) => verifier.verify(token)));
   let version = Math.max(...verifiers.map((verifier) => verifier.version));
-  let found = await lookUntil('complete', version, 60);
-  assert.equal(found.verifiers.total, count, JSON.stringify(found));
+  // The first of them are complete before the others have reported.
+  let found;
+  const late = performance.now() + 60_000;
+  do {
+    if (found) await sleep(200);
+    found = await lookUntil('complete', version, 60);
+    assert.ok(found.verifiers.total === count || performance.now() < late, JSON.stringify(found));
+  } while (found.verifiers.total !== count);
 
   await report('live/crashed', version, services);
   await report('live/eager', version + 1e9, services);
