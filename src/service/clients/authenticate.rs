@@ -9,7 +9,6 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 use crate::clock::{Clock as _, StoreClock};
-use crate::domain::act::Act;
 use crate::domain::context::RequestContext;
 use crate::domain::credential::{Credential, Tag};
 use crate::domain::event::reason::RefusalReason::{self, UnknownClient, WrongSecret};
@@ -17,10 +16,10 @@ use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::keys::tag::SecretMac;
-use crate::store::{AgentRecord, Change, CredentialChange, Freshness, Store, Write};
-use crate::telemetry::error_chain;
+use crate::store::{AgentRecord, Freshness, Store};
 
 use super::credentials::ClientCredentials;
+use super::rehash::replace_hash;
 use super::secret::{Foreign, Presented, Proof, Secret, Secrets, TaggedSecret};
 use crate::service::error::Error;
 use crate::service::limits::Limits;
@@ -193,7 +192,8 @@ impl Authenticator {
         ) {
             (Proof::Right(rehashed), Some(credential)) => {
                 if let Some(to) = rehashed {
-                    self.replace_hash(credential, to, context).await;
+                    let at = self.clock.moment();
+                    replace_hash(&*self.store, credential, to, at, context).await;
                 }
                 Ok(record.ok_or(UnknownClient))
             }
@@ -254,29 +254,6 @@ impl Authenticator {
             mac_for(credential).is_some_and(|mac| self.secrets.recalls(credential, mac, now))
         });
         Ok(known.then_some(record))
-    }
-
-    /// Replaces an imported hash by argon2id. If this fails, the next success tries it again.
-    async fn replace_hash(
-        &self,
-        credential: &Credential,
-        to: crate::domain::credential::SecretHash,
-        context: &RequestContext,
-    ) {
-        let (agent_id, proven) = (credential.agent_id.clone(), Some(credential.credential_id));
-        let act = Act::of_request(context, agent_id, proven, self.clock.moment());
-        let change = Change::Credential(CredentialChange::Rehash {
-            agent_id: credential.agent_id.clone(),
-            credential_id: credential.credential_id,
-            from: credential.hash.clone(),
-            to,
-        });
-        if let Err(error) = self.store.commit(vec![Write::new(act, change)]).await {
-            tracing::warn!(
-                error = error_chain(&error),
-                "an imported hash was not replaced"
-            );
-        }
     }
 }
 

@@ -6,4 +6,5 @@
 pub(crate) mod authenticate;
 pub(crate) mod credentials;
 pub(crate) mod failures;
+mod rehash;
 pub(crate) mod secret;
