@@ -268,9 +268,12 @@ pub mod service {
         pub mod agents {
             pub use crate::service::manage::agents::{Agents, NewAgent};
         }
+        pub mod client_keys {
+            pub use crate::service::manage::client_keys::NewKeys;
+        }
         pub mod credentials {
             pub use crate::service::manage::credentials::{
-                CredentialPage, ListedCredentials, Rotation, SecretTerms,
+                CredentialPage, CredentialTerms, ListedCredentials, Rotation,
             };
         }
         pub use crate::service::manage::ManageError;

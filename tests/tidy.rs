@@ -137,8 +137,9 @@ const CRATES: &[(&str, &str, &str)] = &[
     ),
     (
         "aws_lc_rs::signature",
-        "src/keys/algorithm.rs src/keys/log.rs",
-        "two files sign, one tokens and one the log: go through the Keyring or the LogKey",
+        "src/keys/algorithm.rs src/keys/log.rs src/keys/client_jwk.rs src/keys/client_signature.rs",
+        "two files sign, one tokens and one the log, and two check keys and signatures of clients: go through the Keyring, \
+         the LogKey or the Assertion",
     ),
     (
         "argon2 bcrypt",

@@ -13,12 +13,12 @@ use crate::service::manage::view::{CredentialView, NewSecret};
 pub struct CredentialJson {
     /// The credential's id.
     pub credential_id: String,
-    /// `secret`.
+    /// `secret` or `publicKey`.
     pub kind: &'static str,
     /// What the operator calls it.
     #[schema(required)]
     pub label: Option<String>,
-    /// The first characters of the secret; empty unless this store generated the secret.
+    /// The first characters of a secret that this store generated, the RFC 7638 thumbprints of public keys, or empty.
     pub hint: String,
     /// When the credential was made.
     #[schema(format = DateTime)]
@@ -40,20 +40,20 @@ pub struct CredentialJson {
     pub last_used_at: Option<String>,
 }
 
-/// A new credential with its secret, which is shown nowhere else. It has no `Debug`.
+/// A new credential. Its secret is shown nowhere else, so this type has no `Debug`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = CredentialWithSecret)]
 pub(crate) struct NewCredentialJson {
     /// The agent.
     pub agent_id: String,
-    /// The secret; absent if it was only tried to make it.
+    /// The secret; absent of public keys, and if it was only tried to make it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<String>,
     /// The credential.
     #[serde(flatten)]
     pub credential: CredentialJson,
-    /// When the last of the older secrets ends; absent unless they were rotated.
+    /// When the last of the older credentials of this kind ends; absent unless they were rotated.
     #[schema(format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_secret_expires_at: Option<String>,

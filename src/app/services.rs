@@ -19,6 +19,7 @@ use crate::http::openapi::served::ApiDocument;
 use crate::http::server_metadata::ServerMetadata;
 use crate::http::state::State;
 use crate::http::write_openapi;
+use crate::service::clients::assertion::Assertions;
 use crate::service::clients::authenticate::Authenticator;
 use crate::service::introspection::Introspection;
 use crate::service::issue::{Mint, MintParts};
@@ -216,6 +217,7 @@ pub fn compose(
         Arc::clone(secrets),
         Arc::clone(&limits),
         Arc::clone(clock),
+        Assertions::new(Arc::clone(store), issuer),
     ));
     let tokens = Arc::new(opened.tokens(own_audiences));
     let list = Arc::new(RevocationList::new(

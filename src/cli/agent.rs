@@ -128,7 +128,7 @@ pub(super) async fn run(
                 ..Rotation::default()
             };
             let made = agents
-                .rotate_secret(
+                .rotate_credential(
                     &args.who.find(&agents).await?,
                     rotation,
                     act,

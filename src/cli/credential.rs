@@ -1,4 +1,6 @@
-//! `sealwright credential`: the secrets of agents, one by one.
+//! `sealwright credential`: the secrets and public keys of agents, one by one.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -6,11 +8,15 @@ use crate::api::credentials::CredentialJson;
 use crate::config::Config;
 use crate::domain::act::ChangeReason;
 use crate::domain::agent::LiveTokens;
-use crate::domain::credential::CredentialLabel;
+use crate::domain::credential::{CredentialKind, CredentialLabel};
 use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::rejection::FieldError;
 use crate::domain::time::Timestamp;
 use crate::service::manage::agents::Agents;
-use crate::service::manage::credentials::{ListedCredentials, MAX_OVERLAP, Rotation, SecretTerms};
+use crate::service::manage::client_keys::NewKeys;
+use crate::service::manage::credentials::{
+    CredentialTerms, ListedCredentials, MAX_OVERLAP, Rotation,
+};
 use crate::service::manage::keeping::Keep;
 
 use super::agent_ref::AgentRef;
@@ -34,7 +40,7 @@ pub(super) enum CredentialCommand {
         #[arg(long)]
         all: bool,
     },
-    /// Give an agent one more secret and print it, once
+    /// Give an agent one more secret and print it, once; or public keys
     Create {
         #[command(flatten)]
         who: AgentRef,
@@ -43,11 +49,11 @@ pub(super) enum CredentialCommand {
         #[command(flatten)]
         why: Why,
     },
-    /// Give an agent a new secret in place of all others, and print it, once
+    /// Give an agent a new secret in place of all others, and print it, once; or public keys in place of all others
     Rotate {
         #[command(flatten)]
         who: AgentRef,
-        /// Seconds that the old secrets live on
+        /// Seconds that the old secrets, or the old keys, live on
         #[arg(long, value_name = "SECS", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=MAX_OVERLAP))]
         overlap: i64,
         #[command(flatten)]
@@ -70,9 +76,12 @@ pub(super) enum CredentialCommand {
     },
 }
 
-/// What is said of a new secret.
+/// What is said of a new credential.
 #[derive(Args)]
 pub(super) struct TermsArgs {
+    /// Public keys in place of a secret: a file with a JWK Set, a JWK, or PEM
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<PathBuf>,
     /// A label; need not be unique
     #[arg(long, value_parser = CredentialLabel::parse)]
     label: Option<CredentialLabel>,
@@ -81,12 +90,26 @@ pub(super) struct TermsArgs {
     expires_at: Option<Timestamp>,
 }
 
-impl From<TermsArgs> for SecretTerms {
-    fn from(args: TermsArgs) -> Self {
-        Self {
-            label: args.label,
-            expires_at: args.expires_at,
-        }
+impl TermsArgs {
+    fn read(self) -> Result<CredentialTerms, CommandFailure> {
+        let read = |file: PathBuf| {
+            let at = file.display().to_string();
+            let text = std::fs::read_to_string(&file)
+                .map_err(|error| CommandFailure::Failed(format!("{at}: {error}")))?;
+            NewKeys::read_file(&text).map_err(|errors| {
+                let told = |error: &FieldError| {
+                    let place = error.field.strip_prefix("/jwks").unwrap_or_default();
+                    format!("{at}: {place} {}", error.reason).replace(":  ", ": ")
+                };
+                let told: Vec<String> = errors.iter().map(told).collect();
+                CommandFailure::Failed(told.join("\n"))
+            })
+        };
+        Ok(CredentialTerms {
+            keys: self.public_key.map(read).transpose()?,
+            label: self.label,
+            expires_at: self.expires_at,
+        })
     }
 }
 
@@ -122,9 +145,9 @@ pub(super) async fn run(
             })
         }
         CredentialCommand::Create { who, terms, .. } => {
-            let id = who.find(&agents).await?;
+            let (terms, id) = (terms.read()?, who.find(&agents).await?);
             let made = agents
-                .create_credential(&id, terms.into(), act, Keep::nothing())
+                .create_credential(&id, terms, act, Keep::nothing())
                 .await?;
             print_credential(config, &made, Occasion::Addition, out)
         }
@@ -134,14 +157,14 @@ pub(super) async fn run(
             terms,
             ..
         } => {
-            let id = who.find(&agents).await?;
+            let (terms, id) = (terms.read()?, who.find(&agents).await?);
             let rotation = Rotation {
                 chosen: None,
                 overlap,
-                terms: terms.into(),
+                terms,
             };
             let made = agents
-                .rotate_secret(&id, rotation, act, Keep::nothing())
+                .rotate_credential(&id, rotation, act, Keep::nothing())
                 .await?;
             print_credential(config, &made, Occasion::Rotation, out)
         }
@@ -159,7 +182,10 @@ pub(super) async fn run(
             };
             agents.end_credential(&id, credential, tokens, act).await?;
             let live = list(&agents, &id, ListedCredentials::Live).await?;
-            if live.is_empty() {
+            if live
+                .iter()
+                .all(|one| one.kind != CredentialKind::Secret.as_str())
+            {
                 renew_file(config, &id, None);
             }
             out.print(&live, || Sheet::list(&HEAD, live.iter().map(row).collect()))

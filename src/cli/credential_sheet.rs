@@ -5,8 +5,9 @@ use crate::api::credentials::CredentialJson;
 use super::agent_sheet::hint;
 
 /// The columns of a list.
-pub(super) const HEAD: [&str; 9] = [
+pub(super) const HEAD: [&str; 10] = [
     "id",
+    "kind",
     "label",
     "hint",
     "created at",
@@ -22,6 +23,7 @@ pub(super) fn row(credential: &CredentialJson) -> Vec<String> {
     let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
     vec![
         credential.credential_id.clone(),
+        credential.kind.to_owned(),
         or_empty(&credential.label),
         hint(&credential.hint),
         credential.created_at.clone(),
@@ -38,6 +40,8 @@ pub(super) fn credential_properties(credential: &CredentialJson) -> Vec<(&'stati
     let never = || "never".to_owned();
     vec![
         ("credential id", credential.credential_id.clone()),
+        ("kind", credential.kind.to_owned()),
+        ("hint", credential.hint.clone()),
         ("label", credential.label.clone().unwrap_or_default()),
         ("created at", credential.created_at.clone()),
         (

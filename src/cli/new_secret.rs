@@ -11,6 +11,7 @@ use crate::api::agents::AgentJson;
 use crate::api::credentials::NewCredentialJson;
 use crate::app;
 use crate::config::Config;
+use crate::domain::credential::CredentialKind;
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::service::clients::secret::Secret;
@@ -123,7 +124,7 @@ pub(super) async fn print(
     finish(config, &made, (source, occasion), printed, out)
 }
 
-/// Prints a new credential with its secret, and then removes the old secret from the operator file.
+/// Prints a new credential. If it is a secret, then removes the old secret from the operator file.
 pub(super) fn print_credential(
     config: &Config,
     made: &NewSecret,
@@ -131,19 +132,24 @@ pub(super) fn print_credential(
     out: Printer,
 ) -> Result<(), CommandFailure> {
     let answer = NewCredentialJson::from(made);
+    let is_secret = made.credential.kind == CredentialKind::Secret;
     let printed = out.print(&answer, || {
-        let mut rows = vec![
-            ("client id", answer.agent_id.clone()),
-            (
-                "client secret",
-                answer.client_secret.clone().unwrap_or_default(),
-            ),
-        ];
+        let mut rows = vec![("client id", answer.agent_id.clone())];
+        let secret = answer.client_secret.clone();
+        rows.extend(secret.map(|secret| ("client secret", secret)));
         rows.extend(credential_properties(&answer.credential));
         let old = answer.old_secret_expires_at.clone();
-        rows.extend(old.map(|end| ("old secrets end", end)));
+        let ends = if is_secret {
+            "old secrets end"
+        } else {
+            "old keys end"
+        };
+        rows.extend(old.map(|end| (ends, end)));
         Sheet::of(rows)
     });
+    if !is_secret {
+        return printed;
+    }
     finish(config, made, (SecretSource::Drawn, occasion), printed, out)
 }
 

@@ -57,6 +57,20 @@ impl CredentialKind {
     }
 }
 
+impl CredentialKind {
+    /// The kind of a new credential.
+    pub fn parse(word: &str) -> Result<Self, Invalid> {
+        [Self::Secret, Self::PublicKey]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .ok_or(Invalid("a credential's kind is `secret` or `publicKey`"))
+    }
+}
+
+/// The public keys of a client: a JWK Set that was checked when it was registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKeys(pub Arc<str>);
+
 /// What an operator calls a credential. It need not be unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialLabel(Box<str>);
@@ -88,12 +102,15 @@ pub struct Credential {
     pub credential_id: CredentialId,
     /// The agent that it belongs to.
     pub agent_id: AgentId,
-    /// The hash that verifies the secret.
+    /// The hash that verifies the secret; empty if it is no secret.
     pub hash: SecretHash,
-    /// The tag of a generated secret; `None` for an imported one.
+    /// The tag of a generated secret; `None` for an imported one. Empty if it is no secret, and no
+    /// secret has such a tag.
     pub tag: Option<Tag>,
-    /// The first characters of a generated secret, so that people can tell credentials apart;
-    /// otherwise empty.
+    /// The keys that verify the client's assertions; `None` if it is a secret.
+    pub keys: Option<PublicKeys>,
+    /// What people tell credentials apart by: the first characters of a generated secret, the
+    /// thumbprints of public keys, and otherwise nothing.
     pub prefix: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -104,6 +121,14 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// What it is checked with.
+    pub fn kind(&self) -> CredentialKind {
+        match self.keys {
+            Some(_) => CredentialKind::PublicKey,
+            None => CredentialKind::Secret,
+        }
+    }
+
     /// Whether the credential is valid at `now`. Only the clock decides, so no clean-up has to run.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)

@@ -3,6 +3,7 @@
 //! Must not know the clock, the store or how the agent proved itself.
 
 use super::agent::{Agent, Audience, UserId};
+use super::assertion::AssertionRef;
 use super::catalogue::Catalogue;
 use super::code::{Code, CodeRef};
 use super::event::request::RequestRef;
@@ -82,6 +83,7 @@ pub struct Grant {
     limit: Limit,
     code: Option<CodeRef>,
     credential: Option<CredentialId>,
+    assertion: Option<AssertionRef>,
     source: Option<EventSource>,
     request: Option<RequestRef>,
 }
@@ -123,8 +125,7 @@ impl Grant {
     pub fn ttl(&self) -> i64 {
         self.ttl
     }
-    /// The latest `iat` with which the token does not outlive its agent; `None` if the agent does
-    /// not expire.
+    /// The latest `iat` with which the token does not outlive its agent, if that expires.
     pub fn latest_iat(&self) -> Option<Timestamp> {
         self.latest_iat
     }
@@ -148,14 +149,21 @@ impl Grant {
     /// the token checks that the credential is still valid; otherwise it counts nothing.
     #[must_use]
     pub fn proven_by(self, credential: CredentialId) -> Self {
-        Self {
-            credential: Some(credential),
-            ..self
-        }
+        let credential = Some(credential);
+        Self { credential, ..self }
     }
     /// The credential with which the agent authenticated.
     pub fn credential(&self) -> Option<CredentialId> {
         self.credential
+    }
+    /// The same grant, for a token that costs this client assertion, if any.
+    #[must_use]
+    pub fn costing(self, assertion: Option<AssertionRef>) -> Self {
+        Self { assertion, ..self }
+    }
+    /// The client assertion that the token costs.
+    pub fn assertion(&self) -> Option<AssertionRef> {
+        self.assertion
     }
     /// The same grant, for a request from this source with this id. Both are recorded.
     #[must_use]
@@ -224,6 +232,7 @@ pub fn decide(
         limit,
         code,
         credential: None,
+        assertion: None,
         source: None,
         request: None,
     })
@@ -239,10 +248,9 @@ fn decide_scopes(
         None | Some([]) => {
             let all = catalogue.in_order(&agent.profile.terms.scopes);
             if all.is_empty() {
-                Err(Refusal::NoScopes)
-            } else {
-                fits(all)
+                return Err(Refusal::NoScopes);
             }
+            fits(all)
         }
         // Contract D4: one scope that is not allowed refuses the whole request.
         Some(asked) => {

@@ -7,6 +7,7 @@ pub(crate) mod about;
 pub(crate) mod act;
 pub(crate) mod agent;
 pub(crate) mod agent_filter;
+pub(crate) mod assertion;
 pub(crate) mod canonical;
 pub(crate) mod catalogue;
 pub(crate) mod code;

@@ -50,6 +50,8 @@ pub enum AgentOperation<'a> {
     },
     /// Make it a secret, by adding one or by rotating.
     GiveCredential(Holdings<'a>),
+    /// Give it a public key, by adding one or by rotating. An agent gives itself secrets only.
+    GiveKeys(Holdings<'a>),
     /// End one of its credentials.
     EndCredential {
         /// The agent.
@@ -98,7 +100,7 @@ impl<'a> CallerRights<'a> {
         defaults: &ServerDefaults<'_>,
     ) -> Result<(), Denial> {
         use AgentOperation::{
-            Change, Create, Decommission, EndCredential, GiveCredential, Kill, Reactivate,
+            Change, Create, Decommission, EndCredential, GiveCredential, GiveKeys, Kill, Reactivate,
         };
         let mut broken = Vec::new();
         match operation {
@@ -145,6 +147,11 @@ impl<'a> CallerRights<'a> {
             GiveCredential(target) => {
                 self.demand_reach(target)?;
                 broken.extend(self.has(target, defaults));
+            }
+            GiveKeys(target) => {
+                self.demand_reach(target)?;
+                broken.extend(self.has(target, defaults));
+                broken.extend(self.own_record(target));
             }
             EndCredential { target, tokens } => {
                 self.demand_reach(target)?;

@@ -167,6 +167,37 @@ pub(crate) fn client_credentials(
     }
 }
 
+/// The value of `client_assertion_type` (RFC 7523 §2.2).
+pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// The client's credentials if it authenticates by an assertion (RFC 7521 §4.2), on a path that
+/// accepts assertions. `None` if it does not.
+pub(crate) fn client_assertion(
+    authorization: &Authorization,
+    form: &Parameters<'_>,
+    peer: Option<IpAddr>,
+) -> Result<Option<ClientCredentials>, Refusal> {
+    let assertion = form.one("client_assertion")?;
+    let kind = form.one("client_assertion_type")?;
+    if assertion.is_none() && kind.is_none() {
+        return Ok(None);
+    }
+    if !authorization.names_no_client() || form.one("client_secret")?.is_some() {
+        return Err(TWO_METHODS);
+    }
+    let kind = kind.ok_or(Refusal::MissingParameter("client_assertion_type"))?;
+    let assertion = assertion.ok_or(Refusal::MissingParameter("client_assertion"))?;
+    if kind != ASSERTION_TYPE {
+        return Err(Refusal::InvalidRequest(
+            "The client_assertion_type is not urn:ietf:params:oauth:client-assertion-type:jwt-bearer.",
+        ));
+    }
+    let client_id = form.one("client_id")?;
+    Ok(Some(ClientCredentials::by_assertion(
+        assertion, client_id, peer,
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::document::Document;
 use crate::domain::scope::BUILT_IN;
+use crate::keys::client_algorithm::ClientAlgorithm;
 
 /// The document. It is made once, because nothing in it changes while the process runs.
 pub struct ServerMetadata {
@@ -19,6 +20,9 @@ impl ServerMetadata {
     /// configured.
     pub fn new(issuer: &str) -> Self {
         let methods = ["client_secret_basic", "client_secret_post"];
+        // Only the statement that counts a token can spend an assertion.
+        let token_methods = [&methods[..], &["private_key_jwt"]].concat();
+        let algorithms = ClientAlgorithm::ALL.map(ClientAlgorithm::as_str);
         let scopes: Vec<&str> = BUILT_IN.iter().map(|b| b.name).collect();
         let document = json!({
             "issuer": issuer,
@@ -31,7 +35,8 @@ impl ServerMetadata {
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
             "token_endpoint": format!("{issuer}/api/v1/token"),
-            "token_endpoint_auth_methods_supported": methods,
+            "token_endpoint_auth_methods_supported": token_methods,
+            "token_endpoint_auth_signing_alg_values_supported": algorithms,
             "introspection_endpoint": format!("{issuer}/api/v1/token/introspect"),
             "introspection_endpoint_auth_methods_supported": methods,
             "revocation_endpoint": format!("{issuer}/api/v1/token/revoke"),

@@ -11,8 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::document::Document;
-use crate::domain::id::Kid;
-use crate::domain::ttl;
+use crate::domain::{id::Kid, ttl};
 use crate::store::{KeyRecord, KeyState, Recorded, Sealed, StoredKeys};
 
 use algorithm::{PrivateKey, PublicKey};
@@ -20,8 +19,14 @@ use claims::{Claims, MAX_TOKEN_BYTES, TokenHeader};
 use seal::MasterKey;
 
 pub(crate) mod algorithm;
+pub(crate) mod assertion;
 mod base64url;
 pub(crate) mod claims;
+pub(crate) mod client_algorithm;
+mod client_jwk;
+pub(crate) mod client_key;
+pub(crate) mod client_pem;
+mod client_signature;
 pub(crate) mod code;
 pub(crate) mod cursor;
 mod fault;

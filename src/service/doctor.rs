@@ -5,6 +5,7 @@
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::agent::Agent;
+use crate::domain::credential::CredentialKind;
 use crate::domain::id::AgentId;
 use crate::domain::org::OrgStatus;
 use crate::domain::quota::Plans;
@@ -259,7 +260,10 @@ fn credential_finding(record: &AgentRecord, now: Timestamp) -> Finding {
     let told: Vec<String> = live
         .iter()
         .map(|one| {
-            let hint = if one.prefix.is_empty() {
+            let key = "public keys ".to_owned() + &one.prefix;
+            let hint = if one.kind() == CredentialKind::PublicKey {
+                &*key
+            } else if one.prefix.is_empty() {
                 "imported"
             } else {
                 &*one.prefix

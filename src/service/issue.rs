@@ -94,8 +94,20 @@ impl Mint {
     }
 
     /// Issues one token to the agent that authenticates (contract D6: client authentication → agent
-    /// status → request rate → scope → quota → issue).
+    /// status → request rate → scope → quota → issue). An assertion that was exchanged before proves
+    /// nothing any more, whatever else the request would be refused for.
     pub async fn issue(
+        &self,
+        credentials: &ClientCredentials,
+        ask: &Ask,
+        context: &RequestContext,
+    ) -> Result<Issued, Error> {
+        let issued = self.issue_once(credentials, ask, context).await;
+        let store = &*self.parts.store;
+        credentials.unless_spent(issued, store, context).await
+    }
+
+    async fn issue_once(
         &self,
         credentials: &ClientCredentials,
         ask: &Ask,
@@ -191,6 +203,7 @@ impl Mint {
             .authenticator
             .credential_of(record, credentials)
             .ok_or(NotGranted::LookAgain)?;
+        let assertion = credentials.assertion();
         let catalogue = self.parts.store.catalogue(look.freshness()).await?;
         let limit = self
             .parts
@@ -239,6 +252,7 @@ impl Mint {
             decided
                 .map_err(|refusal| look.refuse(refusal))?
                 .proven_by(credential)
+                .costing(assertion)
                 .asked_by(context.source, Some(context.request_id.reference())),
         );
         // A token is in one batch only, so its id can also be the id of the batch.
@@ -264,6 +278,9 @@ impl Mint {
                 limit,
                 self.parts.clock.now(),
             ))),
+            Some(Verdict::Spent) if assertion.is_some() => {
+                Err(NotGranted::counted(credentials.refuse_spent(context)))
+            }
             // The agent's status comes before the code (contract D6), and the store does not
             // compare an agent's version if the code is spent.
             Some(Verdict::Spent) => Err(look.refuse(Refusal::InvalidCode)),

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::agent::{RedirectUri, UserId};
+use crate::domain::assertion::AssertionHash;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
@@ -28,6 +29,7 @@ use parked::run_parked;
 use waiting::Waiting;
 
 use super::retry::{TIMEOUT, again, too_late};
+use super::spend::spends;
 use super::{
     AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef,
     Verdict, Write,
@@ -50,6 +52,9 @@ pub struct Batched {
     /// Tokens that cost a code. Their transaction takes several round trips, and no other token
     /// must wait for it.
     exchanges: mpsc::Sender<Waiting<Batch, Vec<Verdict>>>,
+    /// Tokens that cost a client assertion. If another server spends one of the assertions
+    /// meanwhile, their statement runs again, and no other token must wait for that.
+    assertions: mpsc::Sender<Waiting<Batch, Vec<Verdict>>>,
     standings: mpsc::Sender<Waiting<Vec<TokenRef>, Vec<Standing>>>,
     /// Revocations of single tokens, which any client may request. Waiting revocations share a
     /// commit.
@@ -61,11 +66,13 @@ impl Batched {
     pub fn over(inner: Arc<dyn Store>) -> Self {
         let (issues, issue_queue) = mpsc::channel(MAX_QUEUED);
         let (exchanges, exchange_queue) = mpsc::channel(MAX_QUEUED);
+        let (assertions, assertion_queue) = mpsc::channel(MAX_QUEUED);
         let (standings, standing_queue) = mpsc::channel(MAX_QUEUED);
         let (revocations, revocation_queue) = mpsc::channel(MAX_QUEUED);
         let (park, parked) = mpsc::channel(MAX_PARKED);
         tokio::spawn(run_issues(Arc::clone(&inner), issue_queue, park.clone()));
-        tokio::spawn(run_issues(Arc::clone(&inner), exchange_queue, park));
+        tokio::spawn(run_issues(Arc::clone(&inner), exchange_queue, park.clone()));
+        tokio::spawn(run_issues(Arc::clone(&inner), assertion_queue, park));
         tokio::spawn(run_parked(Arc::clone(&inner), parked));
         tokio::spawn(run_standings(Arc::clone(&inner), standing_queue));
         tokio::spawn(run_revocations(Arc::clone(&inner), revocation_queue));
@@ -73,6 +80,7 @@ impl Batched {
             inner,
             issues,
             exchanges,
+            assertions,
             standings,
             revocations,
         }
@@ -107,15 +115,14 @@ async fn ask<Ask, Answer>(
 impl Store for Batched {
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         let costs_a_code = batch.grants.iter().any(|grant| grant.code().is_some());
-        ask(
-            if costs_a_code {
-                &self.exchanges
-            } else {
-                &self.issues
-            },
-            batch.clone(),
-        )
-        .await
+        let queue = if costs_a_code {
+            &self.exchanges
+        } else if spends(batch) {
+            &self.assertions
+        } else {
+            &self.issues
+        };
+        ask(queue, batch.clone()).await
     }
 
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
@@ -176,6 +183,10 @@ impl Store for Batched {
         again(|| self.inner.exchanged(code)).await
     }
 
+    async fn is_spent(&self, assertion: AssertionHash) -> Result<bool, StoreError> {
+        again(|| self.inner.is_spent(assertion)).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.ping().await
     }
@@ -184,6 +195,7 @@ impl Store for Batched {
         vec![
             ("tokens", waiting_in(&self.issues)),
             ("exchanges", waiting_in(&self.exchanges)),
+            ("assertions", waiting_in(&self.assertions)),
             ("standings", waiting_in(&self.standings)),
             ("revocations", waiting_in(&self.revocations)),
         ]

@@ -17,6 +17,7 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use crate::domain::agent::{RedirectUri, Terms, UserId};
+use crate::domain::assertion::AssertionHash;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
@@ -230,6 +231,11 @@ impl Store for Cached {
     async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {
         self.gate.admit()?;
         self.inner.exchanged(code).await
+    }
+
+    async fn is_spent(&self, assertion: AssertionHash) -> Result<bool, StoreError> {
+        self.gate.admit()?;
+        self.inner.is_spent(assertion).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use crate::domain::Invalid;
 use crate::domain::credential::{CredentialKind, CredentialLabel};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::Timestamp;
@@ -49,7 +50,7 @@ pub struct CredentialRecord {
     pub kind: CredentialKind,
     /// What the operator calls it.
     pub label: Option<CredentialLabel>,
-    /// The first characters of a generated secret; otherwise empty.
+    /// The first characters of a generated secret, the thumbprints of public keys, or empty.
     pub prefix: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -66,7 +67,7 @@ pub struct CredentialRecord {
 }
 
 /// The columns of a credential: id, position, label, prefix, when and by whom it was made, its end,
-/// when and by whom it was ended, its last use.
+/// when and by whom it was ended, its last use, its kind.
 pub(in crate::store) type CredentialColumns = (
     Uuid,
     i64,
@@ -78,7 +79,18 @@ pub(in crate::store) type CredentialColumns = (
     Option<i64>,
     Option<String>,
     Option<i64>,
+    Option<String>,
 );
+
+/// The column of a kind. A release that knows only secrets leaves the column empty.
+pub(in crate::store) fn kind_column(kind: CredentialKind) -> Option<&'static str> {
+    (kind != CredentialKind::Secret).then(|| kind.as_str())
+}
+
+/// The kind in a column.
+pub(in crate::store) fn kind_of_row(column: Option<&str>) -> Result<CredentialKind, Invalid> {
+    column.map_or(Ok(CredentialKind::Secret), CredentialKind::parse)
+}
 
 impl CredentialQuery {
     /// The columns of the query: `now`, the time after which a credential ended, the position and
@@ -107,12 +119,13 @@ impl CredentialRecord {
             ended_at,
             ended_by,
             used_at,
+            kind,
         ) = row;
         let label = label.as_deref().map(CredentialLabel::parse).transpose()?;
         Ok(Self {
             credential_id: CredentialId(id),
             position,
-            kind: CredentialKind::Secret,
+            kind: kind_of_row(kind.as_deref())?,
             label,
             prefix: prefix.into(),
             created_at: Timestamp(created_at),

@@ -9,7 +9,7 @@
 //! and writes), [`mod@write`], [`batch`] (group commit over any store), [`cache`] (read-through
 //! over any store), then `postgres` and `sqlite`, which have the same functions in the same order
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
-//! order in which it is counted), `redeem` (how authorization codes affect a batch), `terms` and
+//! order in which it is counted), `redeem` and `spend` (how authorization codes and client assertions affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
 //! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `generation` (which life of the store this is), `gate` (whether the store may be used), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `process` (who serves from the store), `schema`, `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::agent::{RedirectUri, UserId};
+use crate::domain::assertion::AssertionHash;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
@@ -53,6 +54,7 @@ mod schema;
 #[cfg(test)]
 mod scripted;
 mod search;
+mod spend;
 pub(crate) mod sqlite;
 mod terms;
 mod terms_book;
@@ -130,14 +132,18 @@ pub trait Store: Send + Sync {
     /// [`SPENT_GRACE`] past its expiry.
     async fn exchanged(&self, code: CodeId) -> Result<Option<ExchangedToken>, StoreError>;
 
+    /// Whether this client assertion was exchanged for a token. A spent assertion is remembered until
+    /// [`SPENT_GRACE`] past its expiry.
+    async fn is_spent(&self, assertion: AssertionHash) -> Result<bool, StoreError>;
+
     /// Whether the store answers within the time that the caller waits.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Counts and records tokens: one atomic statement, one verdict for each grant, in order. A
     /// batch whose id was committed before counts nothing again: a grant that was counted then is
     /// [`Verdict::Counted`] as then, and every other grant is [`Verdict::Stale`], so that it is
-    /// decided again. One commit counts a grant and spends its authorization code; a code is spent
-    /// at most once. An empty batch counts nothing, but its commit shows that tokens can be counted
+    /// decided again. One commit counts a grant and spends its authorization code or its client
+    /// assertion; each is spent at most once. An empty batch counts nothing, but its commit shows that tokens can be counted
     /// now. If other transactions hold everything that a batch needs, the cause of the error is
     /// [`LockedElsewhere`].
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;

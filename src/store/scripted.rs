@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::agent::{RedirectUri, UserId};
+use crate::domain::assertion::AssertionHash;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
@@ -151,6 +152,10 @@ impl Store for Scripted {
     async fn standing(&self, tokens: &[TokenRef]) -> Result<Vec<Standing>, StoreError> {
         self.call().await?;
         Ok(tokens.iter().map(|_| Standing::default()).collect())
+    }
+
+    async fn is_spent(&self, _: AssertionHash) -> Result<bool, StoreError> {
+        unscripted()
     }
 
     async fn exchanged(&self, _code: CodeId) -> Result<Option<ExchangedToken>, StoreError> {

@@ -16,7 +16,7 @@ use crate::domain::time::{Moment, Timestamp};
 /// The most grants in one batch, and the most tokens in one look-up.
 pub(super) const MAX_BATCH: usize = 256;
 
-/// A spent code is remembered for this many seconds past its expiry. This is far longer than the
+/// A spent code or assertion is remembered for this many seconds past its expiry. This is far longer than the
 /// clocks of two processes may differ, so no process takes the code for a live one.
 pub const SPENT_GRACE: i64 = 3_600;
 
@@ -95,8 +95,8 @@ pub enum Verdict {
     Stale,
     /// The month's tokens are used up. Nothing was counted.
     QuotaReached,
-    /// The authorization code was exchanged before, or by an earlier grant of the batch. Nothing
-    /// was counted.
+    /// The authorization code or the client assertion was exchanged before, or by an earlier grant of
+    /// the batch. Nothing was counted.
     Spent,
     /// Another open transaction holds the agent's counter. Nothing was counted. The other grants of
     /// the batch did not wait for it.

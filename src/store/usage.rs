@@ -10,6 +10,7 @@ use crate::domain::quota::PlanName;
 use crate::domain::time::{Month, Timestamp};
 use crate::domain::usage::Day;
 
+use super::credential::kind_of_row;
 use super::error::StoreError;
 use super::row::Broken;
 
@@ -147,11 +148,12 @@ impl QuotaUse {
 
 impl ExpiringCredential {
     pub(in crate::store) fn of_row(
-        (agent_id, credential_id, expires_at): (String, Uuid, i64),
+        (agent_id, credential_id, expires_at, kind): (String, Uuid, i64, Option<String>),
     ) -> Result<Self, Broken> {
         let (agent_id, expires_at) = (AgentId::parse(&agent_id)?, Timestamp(expires_at));
         let credential = CredentialFacts {
             expires_at: Some(expires_at),
+            kind: kind_of_row(kind.as_deref())?,
             ..CredentialFacts::of_secret(agent_id, CredentialId(credential_id))
         };
         Ok(Self {

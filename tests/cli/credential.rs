@@ -84,7 +84,7 @@ fn a_secret_is_made_listed_and_revoked() {
     assert_eq!(ids(&all), [shown["credentialId"].clone(), first]);
     assert!(text(&all[1]["endedBy"]).starts_with("operator:"), "{all}");
     let ran = home.run(&["credential", "list", "a", "--all"]);
-    assert!(ran.stdout.starts_with("id\tlabel\t"), "{ran:?}");
+    assert!(ran.stdout.starts_with("id\tkind\tlabel\t"), "{ran:?}");
     assert!(!ran.stdout.contains(secret), "{ran:?}");
 }
 

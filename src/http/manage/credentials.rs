@@ -6,12 +6,13 @@ use std::sync::Arc;
 use crate::api::credentials::{CredentialJson, NewCredentialJson};
 use crate::domain::act::ChangeReason;
 use crate::domain::agent::LiveTokens;
-use crate::domain::credential::CredentialLabel;
+use crate::domain::credential::{CredentialKind, CredentialLabel};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::http::error::Failure;
 use crate::http::state::State;
-use crate::service::manage::credentials::{ListedCredentials, Rotation, SecretTerms};
+use crate::service::manage::client_keys::NewKeys;
+use crate::service::manage::credentials::{CredentialTerms, ListedCredentials, Rotation};
 use crate::service::manage::view::NewSecret;
 
 use super::agent_changes::ActionBody;
@@ -26,24 +27,32 @@ use super::page::{Page, PageQuery};
 use super::values::{ExpiryTime, Overlap};
 
 body! {
-    /// What is decided about a new secret.
+    /// What is decided about a new credential.
     struct NewCredentialBody {
         /// What it is called.
         optional label("label"): CredentialLabel,
         /// From when on it is refused; never if it is left out.
         optional expires_at("expiresAt"): ExpiryTime,
+        /// What it is checked with; a secret if it is left out.
+        optional kind("kind"): CredentialKind,
+        /// The public keys, with which the agent signs: of the kind `publicKey` only, which demands them.
+        optional jwks("jwks"): NewKeys,
     }
 }
 
 body! {
-    /// A rotation of all secrets.
+    /// A rotation of all credentials of one kind.
     struct RotationBody {
-        /// How many seconds the older secrets stay valid at most; 0 if it is left out.
+        /// How many seconds the older credentials of this kind stay valid at most; 0 if it is left out.
         optional overlap("overlapSeconds"): Overlap,
-        /// What the new secret is called.
+        /// What the new credential is called.
         optional label("label"): CredentialLabel,
-        /// From when on the new secret is refused; never if it is left out.
+        /// From when on the new credential is refused; never if it is left out.
         optional expires_at("expiresAt"): ExpiryTime,
+        /// Which kind is rotated; secrets if it is left out.
+        optional kind("kind"): CredentialKind,
+        /// The new public keys: of the kind `publicKey` only, which demands them.
+        optional jwks("jwks"): NewKeys,
     }
 }
 
@@ -96,18 +105,24 @@ pub(super) async fn list_credentials(
     Ok(Page::new(rows.collect(), page.limit, next))
 }
 
-/// One more secret for the agent that the path names.
-pub(super) struct CredentialCreation(AgentId, SecretTerms);
+/// One more credential for the agent that the path names.
+pub(super) struct CredentialCreation(AgentId, CredentialTerms);
 
 impl Input for CredentialCreation {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let agent_id = fields.agent_id();
-        let NewCredentialBody { label, expires_at } = fields.action_body()?;
-        Some(Self(agent_id?, terms(label, expires_at)))
+        let NewCredentialBody {
+            kind,
+            jwks,
+            label,
+            expires_at,
+        } = fields.action_body()?;
+        let keys = keys_of(fields, kind, jwks)?;
+        Some(Self(agent_id?, terms(keys, label, expires_at)))
     }
 }
 
-/// Gives an agent one more secret.
+/// Gives an agent one more credential.
 pub(super) async fn create_credential(
     state: Arc<State>,
     call: WriteCall<CredentialCreation>,
@@ -116,7 +131,8 @@ pub(super) async fn create_credential(
     let CredentialCreation(agent_id, terms) = &call.input;
     let request = call.request(&act);
     let agents = &state.agents;
-    agents.may_give_credential(agent_id, &request).await?;
+    let may = agents.may_give_credential(agent_id, terms.kind(), &request);
+    may.await?;
     let render = |made: &NewSecret| made_reply(&state, made).kept();
     let (state, render) = (&state, &render);
     call.once(state, &act, |keeper| async move {
@@ -127,27 +143,30 @@ pub(super) async fn create_credential(
     .await
 }
 
-/// A rotation of the secrets of the agent that the path names.
+/// A rotation of the credentials of one kind of the agent that the path names.
 pub(super) struct CredentialRotation(AgentId, Rotation);
 
 impl Input for CredentialRotation {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let agent_id = fields.agent_id();
         let RotationBody {
+            kind,
+            jwks,
             overlap,
             label,
             expires_at,
         } = fields.action_body()?;
+        let keys = keys_of(fields, kind, jwks)?;
         let rotation = Rotation {
             chosen: None,
             overlap: overlap.map_or(0, |overlap| overlap.0),
-            terms: terms(label, expires_at),
+            terms: terms(keys, label, expires_at),
         };
         Some(Self(agent_id?, rotation))
     }
 }
 
-/// Gives an agent a new secret in place of all others.
+/// Gives an agent a new credential in place of all others of its kind.
 pub(super) async fn rotate_credentials(
     state: Arc<State>,
     call: WriteCall<CredentialRotation>,
@@ -156,12 +175,13 @@ pub(super) async fn rotate_credentials(
     let CredentialRotation(agent_id, rotation) = &call.input;
     let request = call.request(&act);
     let agents = &state.agents;
-    agents.may_give_credential(agent_id, &request).await?;
+    let may = agents.may_give_credential(agent_id, rotation.terms.kind(), &request);
+    may.await?;
     let render = |made: &NewSecret| made_reply(&state, made).kept();
     let (state, render) = (&state, &render);
     call.once(state, &act, |keeper| async move {
         let keep = keeper.with(render);
-        let made = agents.rotate_secret(agent_id, rotation.clone(), request, keep);
+        let made = agents.rotate_credential(agent_id, rotation.clone(), request, keep);
         Ok(made_reply(state, &made.await?))
     })
     .await
@@ -220,8 +240,37 @@ pub(super) async fn end_credential(
     Ok(Reply::nothing())
 }
 
-fn terms(label: Option<CredentialLabel>, expires_at: Option<ExpiryTime>) -> SecretTerms {
-    SecretTerms {
+/// The public keys of a new credential; `Some(None)` for a secret. `None` if kind and keys do not go
+/// together, which is noted.
+#[expect(
+    clippy::option_option,
+    reason = "a body that breaks a rule is told apart from one without keys"
+)]
+fn keys_of(
+    fields: &mut Fields<'_>,
+    kind: Option<CredentialKind>,
+    jwks: Option<NewKeys>,
+) -> Option<Option<NewKeys>> {
+    match (kind.unwrap_or(CredentialKind::Secret), jwks) {
+        (CredentialKind::PublicKey, None) => {
+            fields.note("/jwks", "is missing");
+            None
+        }
+        (CredentialKind::Secret | CredentialKind::Federated, Some(_)) => {
+            fields.note("/jwks", "stands only beside the kind `publicKey`");
+            None
+        }
+        (_, jwks) => Some(jwks),
+    }
+}
+
+fn terms(
+    keys: Option<NewKeys>,
+    label: Option<CredentialLabel>,
+    expires_at: Option<ExpiryTime>,
+) -> CredentialTerms {
+    CredentialTerms {
+        keys,
         label,
         expires_at: expires_at.map(|end| end.0),
     }

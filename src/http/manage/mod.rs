@@ -27,6 +27,7 @@ pub(crate) mod fields;
 mod idempotency_key;
 mod json_types;
 pub(crate) mod json_value;
+mod jwks;
 mod keyed;
 mod keys;
 pub(crate) mod openapi;

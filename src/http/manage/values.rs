@@ -9,7 +9,7 @@ use crate::domain::Invalid;
 use crate::domain::about::{Description, LabelText, Labels, Owner, parse_expiry};
 use crate::domain::act::ChangeReason;
 use crate::domain::agent::{AgentName, Audience, RedirectUri, UserId};
-use crate::domain::credential::CredentialLabel;
+use crate::domain::credential::{CredentialKind, CredentialLabel};
 use crate::domain::id::AgentId;
 use crate::domain::org::{OrgId, OrgName};
 use crate::domain::quota::PlanName;
@@ -21,7 +21,7 @@ use crate::service::manage::credentials::MAX_OVERLAP;
 use crate::service::manage::patch::LabelsPatch;
 use crate::service::manage::scopes::ScopeDescription;
 
-use crate::http::openapi::schema::{pattern, text, time, uri, within};
+use crate::http::openapi::schema::{one_of, pattern, text, time, uri, within};
 
 use super::body::{FieldPlace, FromJson};
 use super::json_value::JsonValue;
@@ -98,6 +98,7 @@ parsed_texts!(
     AgentName => line(200),
     Audience => up_to(512),
     ChangeReason => line(200),
+    CredentialKind => one_of(["secret", "publicKey"]),
     CredentialLabel => line(200),
     Description => lines(1_000),
     OrgId => id(),
@@ -125,7 +126,7 @@ impl FromJson for Ttl {
     }
 }
 
-/// How many seconds older secrets stay valid beside a new one.
+/// How many seconds older credentials stay valid beside a new one.
 pub(super) struct Overlap(pub(super) i64);
 
 impl FromJson for Overlap {
@@ -147,7 +148,7 @@ impl FromJson for Overlap {
     }
 }
 
-/// The time from which on an agent is expired, or a secret is refused.
+/// The time from which on an agent is expired, or a credential is refused.
 pub(super) struct ExpiryTime(pub(super) Timestamp);
 
 impl FromJson for ExpiryTime {

@@ -123,20 +123,21 @@ pub(super) const LIST_CREDENTIALS: Words = Words {
 pub(super) const CREATE_CREDENTIAL: Words = Words {
     operation_id: "createCredential",
     tag: ApiTag::Credentials,
-    summary: "Give an agent one more secret",
-    description: "Up to `limits.credentials_per_agent` secrets are live at once. An agent may give itself one with any \
-        token. For other agents, `agents:write` is needed, and an admin scope unless the caller's own agent has all that the agent has.",
-    reply: "The credential, with its secret: it is shown this once.",
+    summary: "Give an agent one more credential",
+    description: "A secret or, with the kind `publicKey`, public keys, with which the agent signs its requests for tokens \
+        (RFC 7523). Up to `limits.credentials_per_agent` of each kind are live at once. An agent may give itself a secret with any \
+        token. For public keys and for other agents, `agents:write` is needed, and an admin scope unless the caller's own agent has all that the agent has.",
+    reply: "The credential. Its secret, if it has one, is shown this once.",
 };
 
 /// `POST /api/v1/agents/{id}/credentials/rotate`.
 pub(super) const ROTATE_CREDENTIALS: Words = Words {
     operation_id: "rotateCredentials",
     tag: ApiTag::Credentials,
-    summary: "Give an agent a new secret in place of all others",
-    description: "Each live secret ends at its own end or after the overlap, whichever is first. Who may is as for one \
-        more secret.",
-    reply: "The new credential, with its secret: it is shown this once.",
+    summary: "Give an agent a new credential in place of all others of its kind",
+    description: "Each live credential of the kind ends at its own end or after the overlap, whichever is first. Who may is as for \
+        one more.",
+    reply: "The new credential. Its secret, if it has one, is shown this once.",
 };
 
 /// `DELETE /api/v1/agents/{id}/credentials/{credentialId}`.

@@ -252,6 +252,10 @@ fn metadata_members() -> Object {
             ),
             always("token_endpoint", text(), "Where tokens are issued."),
             texts("token_endpoint_auth_methods_supported", "RFC 8414 §2."),
+            texts(
+                "token_endpoint_auth_signing_alg_values_supported",
+                "RFC 8414 §2: of client assertions.",
+            ),
             always(
                 "introspection_endpoint",
                 text(),

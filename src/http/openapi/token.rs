@@ -7,6 +7,7 @@ use utoipa::openapi::path::ParameterIn;
 use utoipa::openapi::schema::{Object, Schema};
 use utoipa::openapi::{RefOr, Required};
 
+use crate::http::authorization::ASSERTION_TYPE;
 use crate::http::oauth::authorize::MAX_STATE_BYTES;
 use crate::http::token::airisk::AIRISK;
 use crate::http::token::dialect::{Credentials, Dialect};
@@ -46,7 +47,8 @@ pub(crate) fn canonical() -> RouteDoc {
         tag: ApiTag::Tokens,
         summary: "Get a token",
         description: "RFC 6749 §4.4. The agent's id and secret stand in the body or in the header \
-            (HTTP Basic), never in both. Without `scope`, the token has all scopes of the agent. \
+            (HTTP Basic), never in both. An agent with public keys sends `client_assertion` and \
+            `client_assertion_type` instead of its secret (RFC 7523). Without `scope`, the token has all scopes of the agent. \
             The 403 of a used-up quota has `RateLimit-Policy` and `RateLimit` as well.",
         reply: "The token.",
     };
@@ -158,7 +160,13 @@ pub(crate) fn refuse_authorization() -> RouteDoc {
 
 /// What a client may send to a token endpoint of this dialect.
 fn ask(dialect: &Dialect) -> Object {
-    let members = dialect.known.iter().chain(&["client_id", "client_secret"]);
+    let shared = ["client_id", "client_secret"];
+    let own: &[&str] = if dialect.takes_assertions {
+        &["client_assertion_type", "client_assertion"]
+    } else {
+        &[]
+    };
+    let members = dialect.known.iter().chain(&shared).chain(own);
     object("", members.map(|name| member(dialect, name)))
 }
 
@@ -197,6 +205,14 @@ fn member(dialect: &Dialect, name: &'static str) -> Member {
         "code_verifier" => (
             text().into(),
             "RFC 7636 §4.1, if the code was made with a challenge.",
+        ),
+        "client_assertion_type" => (
+            one_of([ASSERTION_TYPE]).into(),
+            "RFC 7523, beside `client_assertion`.",
+        ),
+        "client_assertion" => (
+            filled().into(),
+            "A JWT that the agent signed with a key of its own (RFC 7523), instead of its secret.",
         ),
         "client_id" if in_header => (
             filled().into(),

@@ -21,6 +21,7 @@ pub(crate) static AIRISK: Dialect = Dialect {
     grants: &[&AUTHORIZATION_CODE],
     grant_when_unnamed: Some(&AUTHORIZATION_CODE),
     credentials: Credentials::Required,
+    takes_assertions: false,
     tells_quota: false,
     render: render_token,
     write_failure,

@@ -24,6 +24,8 @@ pub(crate) struct Dialect {
     pub grant_when_unnamed: Option<&'static GrantType>,
     /// How a request without credentials is answered.
     pub credentials: Credentials,
+    /// Whether a client may authenticate by an assertion (RFC 7523) instead of a secret.
+    pub takes_assertions: bool,
     /// Whether responses tell what is left of the quota, in header fields ([`super::rate_limit`]).
     pub tells_quota: bool,
     /// Writes the response to a request that was granted. It never holds a `refresh_token`

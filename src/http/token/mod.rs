@@ -13,7 +13,7 @@ use crate::domain::refusal::Refusal;
 use crate::telemetry::metrics;
 
 use super::accepts::{Methods, Reads};
-use super::authorization::{Authorization, authorization, client_credentials};
+use super::authorization::{Authorization, authorization, client_assertion, client_credentials};
 use super::error::Failure;
 use super::incoming::Incoming;
 use super::openapi;
@@ -79,9 +79,22 @@ async fn run_phases(
 ) -> Result<Response, Failure> {
     let authorization = authorization(&incoming.headers)?;
     let parameters = incoming.parameters(dialect.known)?;
-    let grant = choose_grant(dialect, &authorization, &parameters)?;
+    let peer = incoming.context.from;
+    let by_assertion = if dialect.takes_assertions {
+        client_assertion(&authorization, &parameters, peer)?
+    } else {
+        None
+    };
+    let demanded = match by_assertion {
+        Some(_) => Credentials::Optional,
+        None => dialect.credentials,
+    };
+    let grant = choose_grant(dialect, demanded, &authorization, &parameters)?;
     let ask = grant.read(&parameters)?;
-    let credentials = client_credentials(&authorization, &parameters, incoming.context.from)?;
+    let credentials = match by_assertion {
+        Some(credentials) => Some(credentials),
+        None => client_credentials(&authorization, &parameters, peer)?,
+    };
     let issued = state
         .mint
         .issue(
@@ -111,6 +124,7 @@ fn write_failure(dialect: &Dialect, failure: &Failure, request_id: &str) -> Resp
 /// holds the credentials that the dialect requires.
 fn choose_grant(
     dialect: &Dialect,
+    demanded: Credentials,
     authorization: &Authorization,
     parameters: &Parameters<'_>,
 ) -> Result<&'static GrantType, Refusal> {
@@ -125,7 +139,7 @@ fn choose_grant(
             .grant_when_unnamed
             .ok_or(Refusal::MissingParameter("grant_type")),
     }?;
-    if dialect.credentials == Credentials::Required && authorization.names_no_client() {
+    if demanded == Credentials::Required && authorization.names_no_client() {
         // The error names the first of the two that is missing or is not a text. `null` is not a
         // text here: if the request has no other credentials, Orum requires both of these.
         for name in ["client_id", "client_secret"] {

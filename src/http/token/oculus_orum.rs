@@ -21,6 +21,7 @@ pub(crate) static OCULUS_ORUM: Dialect = Dialect {
     grants: &[&CLIENT_CREDENTIALS],
     grant_when_unnamed: Some(&CLIENT_CREDENTIALS),
     credentials: Credentials::Required,
+    takes_assertions: true,
     tells_quota: true,
     render: render_token,
     write_failure,

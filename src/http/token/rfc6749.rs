@@ -18,6 +18,7 @@ pub(crate) static RFC6749: Dialect = Dialect {
     grants: &[&CLIENT_CREDENTIALS],
     grant_when_unnamed: None,
     credentials: Credentials::Optional,
+    takes_assertions: true,
     tells_quota: true,
     render: render_token,
     write_failure: |failure, _| oauth_error(failure),

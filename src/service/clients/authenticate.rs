@@ -1,8 +1,8 @@
-//! Client authentication: verifies that a secret belongs to an agent.
+//! Client authentication: verifies that a secret or an assertion belongs to an agent.
 //!
-//! Owns the order that keeps authentication cheap and fair: tag, memory, fresh row, at most one
-//! hash. Must not know what the agent wants. The agent's status is checked only here, after its
-//! secret was proven (contract D6).
+//! Owns the order that keeps authentication by secret cheap and fair: tag, memory, fresh row, at most
+//! one hash. Must not know what the agent wants. The agent's status is checked only here, after its
+//! secret or assertion was proven (contract D6).
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::keys::tag::SecretMac;
 use crate::store::{AgentRecord, Freshness, Store};
 
+use super::assertion::Assertions;
 use super::credentials::ClientCredentials;
 use super::rehash::replace_hash;
 use super::secret::{Foreign, Presented, Proof, Secret, Secrets, TaggedSecret};
@@ -34,6 +35,7 @@ pub struct Authenticator {
     secrets: Arc<Secrets>,
     limits: Arc<Limits>,
     clock: Arc<StoreClock>,
+    assertions: Assertions,
 }
 
 impl Authenticator {
@@ -43,17 +45,20 @@ impl Authenticator {
         secrets: Arc<Secrets>,
         limits: Arc<Limits>,
         clock: Arc<StoreClock>,
+        assertions: Assertions,
     ) -> Self {
         Self {
             store,
             secrets,
             limits,
             clock,
+            assertions,
         }
     }
 
-    /// The active agent whose secret was presented. A cached row may be out of date. It is good
-    /// enough to grant a request, because the row's version is compared where the token is counted.
+    /// The active agent whose secret or assertion was presented. A cached row may be out of date. It
+    /// is good enough to grant a request, because the row's version is compared where the token is
+    /// counted.
     /// Every refusal rests on a fresh row, except for a secret whose tag is wrong.
     pub async fn authenticate(
         &self,
@@ -93,6 +98,13 @@ impl Authenticator {
         look: Look,
         context: &RequestContext,
     ) -> Result<Compared, Error> {
+        if let Some(presented) = &credentials.assertion {
+            let (client_id, now) = (&credentials.client_id, self.clock.now());
+            let assertions = &self.assertions;
+            return assertions
+                .authenticate(presented, client_id, look, now)
+                .await;
+        }
         let Some(secret) = &credentials.secret else {
             return Ok(Err(WrongSecret));
         };
@@ -122,8 +134,14 @@ impl Authenticator {
         record: &AgentRecord,
         credentials: &ClientCredentials,
     ) -> Option<CredentialId> {
+        if let Some(presented) = &credentials.assertion {
+            let (credential, _) = presented.proof()?;
+            return Some(credential);
+        }
         // Most agents have one credential, so there is nothing to choose.
-        if let [only] = &*record.credentials {
+        if let [only] = &*record.credentials
+            && only.keys.is_none()
+        {
             return Some(only.credential_id);
         }
         let secret = credentials.secret.as_ref()?;
@@ -266,7 +284,7 @@ fn candidate<'a>(
     record
         .credentials
         .iter()
-        .filter(|c| c.is_live(now))
+        .filter(|c| c.keys.is_none() && c.is_live(now))
         .find(|c| match (&c.tag, tag) {
             (Some(stored), Some(presented)) => {
                 stored.0.as_bytes().ct_eq(presented.0.as_bytes()).into()

@@ -2,9 +2,16 @@
 
 use std::net::IpAddr;
 
+use crate::domain::assertion::AssertionRef;
+use crate::domain::context::RequestContext;
 use crate::domain::credential::Credential;
 use crate::domain::id::ClientId;
+use crate::domain::refusal::Refusal;
 
+use crate::service::error::Error;
+use crate::store::Store;
+
+use super::assertion::{PresentedAssertion, SPENT};
 use super::secret::Secret;
 
 /// What a client sent to authenticate.
@@ -17,6 +24,8 @@ pub struct ClientCredentials {
     pub secret: Option<Secret>,
     /// The secret as it stood in HTTP Basic, if form-decoding changed it.
     pub raw_secret: Option<Secret>,
+    /// The assertion, if the client authenticates by one. Then there is no secret.
+    pub assertion: Option<PresentedAssertion>,
     /// The client's address, for the limit on failures.
     pub source: Option<IpAddr>,
 }
@@ -28,6 +37,49 @@ impl ClientCredentials {
             client_id,
             secret: Secret::parse(secret).ok(),
             raw_secret: None,
+            assertion: None,
+            source,
+        }
+    }
+
+    /// What is kept of the client assertion that proved the agent, if one did.
+    pub fn assertion(&self) -> Option<AssertionRef> {
+        let (_, assertion) = self.assertion.as_ref()?.proof()?;
+        Some(assertion)
+    }
+
+    /// This result, unless it refuses a client whose assertion was exchanged before. Such an
+    /// assertion proves nothing, so that its client is told of nothing else.
+    pub async fn unless_spent<T>(
+        &self,
+        result: Result<T, Error>,
+        store: &dyn Store,
+        context: &RequestContext,
+    ) -> Result<T, Error> {
+        let is_told = |refusal: &Refusal| *refusal != Refusal::InvalidClient;
+        if let (Err(Error::Refused(refusal)), Some(proven)) = (&result, self.assertion())
+            && is_told(refusal)
+            && store.is_spent(proven.hash).await?
+        {
+            return Err(self.refuse_spent(context).into());
+        }
+        result
+    }
+
+    /// The refusal for an assertion that was exchanged before.
+    pub fn refuse_spent(&self, context: &RequestContext) -> Refusal {
+        context.fail_proof(&self.client_id, SPENT);
+        Refusal::InvalidClient
+    }
+
+    /// An assertion (RFC 7523), which may come with the parameter `client_id`.
+    pub fn by_assertion(text: &str, client_id: Option<&str>, source: Option<IpAddr>) -> Self {
+        let (assertion, client_id) = PresentedAssertion::read(text, client_id);
+        Self {
+            client_id,
+            secret: None,
+            raw_secret: None,
+            assertion: Some(assertion),
             source,
         }
     }

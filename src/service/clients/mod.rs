@@ -1,8 +1,10 @@
-//! Client authentication: verifies that a secret belongs to an agent.
+//! Client authentication: verifies that a secret or an assertion belongs to
+//! an agent.
 //!
 //! Owns secrets, how they are compared, and how often a source may fail. Must not know what the
 //! client wants.
 
+pub(crate) mod assertion;
 pub(crate) mod authenticate;
 pub(crate) mod credentials;
 pub(crate) mod failures;

@@ -130,7 +130,7 @@ impl Agents {
         let warnings = self.check_new(&agent).await?;
         let agent_id = agent.agent_id;
         let (secret, credential) = self
-            .make_or_sketch_credential(&agent_id, new.secret, &request)
+            .make_or_sketch_credential(&agent_id, new.secret, None, &request)
             .await?;
         // The agent begins when its secret has been hashed.
         let agent = Box::new(self.new_agent(&agent_id, agent.org_id, agent.profile));

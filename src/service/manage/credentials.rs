@@ -1,9 +1,9 @@
-//! Credentials of agents: which there are, and what is decided about a new secret. Must not know who
+//! Credentials of agents: which there are, and what is decided about a new one. Must not know who
 //! may ask, or how a credential is changed.
 
 use crate::clock::Clock as _;
 use crate::domain::agent::AgentStatus;
-use crate::domain::credential::CredentialLabel;
+use crate::domain::credential::{CredentialKind, CredentialLabel};
 use crate::domain::id::AgentId;
 use crate::domain::time::Timestamp;
 use crate::store::{CredentialQuery, ENDED_CREDENTIAL_TTL};
@@ -11,6 +11,7 @@ use crate::store::{CredentialQuery, ENDED_CREDENTIAL_TTL};
 use crate::service::clients::secret::Secret;
 
 use super::agents::Agents;
+use super::client_keys::NewKeys;
 use super::error::ManageError;
 use super::view::CredentialView;
 
@@ -20,24 +21,36 @@ pub(crate) const MAX_OVERLAP: i64 = 2_592_000;
 /// How many live credentials are shown with an agent. The configuration allows fewer.
 const MAX_SHOWN: i64 = 100;
 
-/// What an operator decides about a new secret.
+/// What an operator decides about a new credential.
 #[derive(Debug, Clone, Default)]
-pub struct SecretTerms {
+pub struct CredentialTerms {
+    /// The public keys that it holds; `None` for a secret.
+    pub keys: Option<NewKeys>,
     /// What the operator calls it.
     pub label: Option<CredentialLabel>,
     /// From when on it is refused; `None` means that it has no end.
     pub expires_at: Option<Timestamp>,
 }
 
+impl CredentialTerms {
+    /// What the credential is checked with.
+    pub fn kind(&self) -> CredentialKind {
+        match self.keys {
+            Some(_) => CredentialKind::PublicKey,
+            None => CredentialKind::Secret,
+        }
+    }
+}
+
 /// What an operator decides about a rotation.
 #[derive(Debug, Clone, Default)]
 pub struct Rotation {
-    /// The new secret. If it is `None`, a secret is drawn.
+    /// The new secret. If it is `None`, a secret is drawn, unless the terms have public keys.
     pub chosen: Option<Secret>,
-    /// How many seconds the older secrets stay valid at most.
+    /// How many seconds the older credentials of this kind stay valid at most.
     pub overlap: i64,
-    /// The rest about the new secret.
-    pub terms: SecretTerms,
+    /// The rest about the new credential.
+    pub terms: CredentialTerms,
 }
 
 /// Which credentials of an agent are listed.

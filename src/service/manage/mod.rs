@@ -19,6 +19,7 @@ pub(crate) mod audit_export;
 mod authority;
 pub(crate) mod bulk;
 mod checks;
+pub(crate) mod client_keys;
 pub(crate) mod create;
 mod credential_changes;
 mod credential_limit;

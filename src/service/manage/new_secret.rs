@@ -1,4 +1,4 @@
-//! Makes secrets of agents, generated or chosen, and what verifies them. Must not know what they are
+//! Makes credentials of agents: secrets, generated or chosen, and what verifies them. Must not know what they are
 //! made for.
 
 use crate::clock::Clock as _;
@@ -11,18 +11,34 @@ use crate::service::clients::secret::Secret;
 
 use super::agents::Agents;
 use super::checks::fault;
+use super::client_keys::NewKeys;
 use super::error::ManageError;
 use super::request::ChangeRequest;
 
 impl Agents {
-    /// A new secret and its credential. If a change is only tried, there is no secret, and nothing
-    /// verifies the credential: to hash is the dearest step, and the credential is never stored.
+    /// A new credential, with its secret if it is one. If a change is only tried, there is no secret,
+    /// and nothing verifies the credential: to hash is the dearest step, and the credential is never
+    /// stored.
     pub(super) async fn make_or_sketch_credential(
         &self,
         agent_id: &AgentId,
         chosen: Option<Secret>,
+        keys: Option<&NewKeys>,
         request: &ChangeRequest<'_>,
     ) -> Result<(Option<Secret>, Credential), ManageError> {
+        if let Some(keys) = keys {
+            let nothing = SecretHash(String::new().into());
+            let tag = Some(Tag(String::new().into()));
+            let credential = self.new_credential(agent_id, nothing, tag, None)?;
+            return Ok((
+                None,
+                Credential {
+                    keys: Some(keys.keys.clone()),
+                    prefix: keys.hint.clone(),
+                    ..credential
+                },
+            ));
+        }
         if request.is_dry_run() {
             let hash = SecretHash(String::new().into());
             return Ok((None, self.new_credential(agent_id, hash, None, None)?));
@@ -81,6 +97,7 @@ impl Agents {
             created_at: self.parts.clock.now(),
             expires_at: None,
             raw_basic: false,
+            keys: None,
         })
     }
 }

@@ -139,7 +139,8 @@ impl Agents {
             ..Rotation::default()
         };
         let keep = Keep::nothing();
-        self.rotate_secret(agent_id, rotation, act, keep).await?;
+        self.rotate_credential(agent_id, rotation, act, keep)
+            .await?;
         let rest = async {
             // Tokens that were issued for the old secret meanwhile must be killed too.
             if patch.tokens == LiveTokens::Kill {

@@ -48,7 +48,8 @@ pub struct CredentialView {
     pub kind: CredentialKind,
     /// What the operator calls it.
     pub label: Option<CredentialLabel>,
-    /// The first characters of its secret; empty unless this store generated it.
+    /// The first characters of its secret, if this store generated it; the thumbprints of its public
+    /// keys; otherwise empty.
     pub hint: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -95,7 +96,7 @@ impl CredentialView {
     ) -> Self {
         Self {
             credential_id: credential.credential_id,
-            kind: CredentialKind::Secret,
+            kind: credential.kind(),
             label,
             hint: credential.prefix.clone(),
             created_at: credential.created_at,
@@ -125,16 +126,16 @@ impl From<CredentialRecord> for CredentialView {
     }
 }
 
-/// A secret that was just made. It is shown only once.
+/// A credential that was just made. Its secret, if it has one, is shown only once.
 #[derive(Debug)]
 pub struct NewSecret {
     /// The agent of the secret.
     pub agent_id: AgentId,
     /// The credential that the secret belongs to.
     pub credential: CredentialView,
-    /// The secret in clear; `None` if it was only tried to make it.
+    /// The secret in clear; `None` for public keys, and if it was only tried to make it.
     pub secret: Option<Secret>,
-    /// When the last of the older secrets ends; `None` if there was none.
+    /// When the last of the older credentials of its kind ends; `None` if there was none.
     pub old_expires_at: Option<Timestamp>,
     /// What the operator should know about the agent.
     pub warnings: Vec<String>,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::domain::Invalid;
 use crate::domain::agent::{Agent, AgentName, RedirectUri, UserId};
 use crate::domain::agent_filter::AgentFilter;
-use crate::domain::credential::{Credential, HashCost, SecretHash, Tag};
+use crate::domain::credential::{Credential, HashCost, PublicKeys, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::org::OrgId;
 use crate::domain::time::{Month, Timestamp};
@@ -71,7 +71,7 @@ pub(super) async fn agent(
         "select ",
         agent_columns!(),
         ", c.credential_id, c.hash, c.tag, c.prefix, c.created_at as made_at, c.expires_at as ends_at, c.raw_basic,
-         o.status as org_status, o.epoch as org_epoch
+         c.jwks, o.status as org_status, o.epoch as org_epoch
          from agent a
          left join org o on o.org_id = a.org_id and a.org_id <> 'default'
          left join credential c on c.agent_id = a.agent_id
@@ -236,5 +236,8 @@ fn credential_row(row: &PgRow, agent_id: &AgentId) -> sqlx::Result<Option<Creden
         created_at: Timestamp(row.try_get("made_at")?),
         expires_at: row.try_get::<Option<i64>, _>("ends_at")?.map(Timestamp),
         raw_basic: row.try_get("raw_basic")?,
+        keys: row
+            .try_get::<Option<String>, _>("jwks")?
+            .map(|jwks| PublicKeys(jwks.into())),
     }))
 }

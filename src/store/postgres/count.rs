@@ -12,6 +12,7 @@ use crate::domain::event::token_row::InlineTerms;
 use crate::domain::time::Timestamp;
 use crate::store::fold::{Counted, Folded, Slot};
 use crate::store::row::json;
+use crate::store::spend::spends;
 use crate::store::terms_book::BatchTerms;
 use crate::store::token::Batch;
 
@@ -42,7 +43,10 @@ use crate::store::token::Batch;
 ///   granted. Most slots have one token, and a list function for each would cost more than its row.
 ///
 /// [`QueryPlanning::ByIndex`]: super::query_planning::QueryPlanning::ByIndex
-const COUNT: &str = "
+macro_rules! count {
+    ($unspent:literal, $spent:literal) => {
+        concat!(
+            "
     with entered as (
         insert into batch (batch_id, at)
         values ($1, floor(extract(epoch from now()))::bigint)
@@ -69,7 +73,9 @@ const COUNT: &str = "
                 and (c.expires_at is null or c.expires_at > p.at)
           )
           and ($14::bigint is null or $14 = (select version from revision where name = 'terms'))
-          and $17 = (select version from revision where name = 'keys')
+          and $17 = (select version from revision where name = 'keys')",
+            $unspent,
+            "
         order by s.slot
     ),
     updated as (
@@ -103,9 +109,37 @@ const COUNT: &str = "
         from period p
         cross join counted c
         cross join lateral generate_series(c.slot + 1, c.slot + c.granted) as i
-    )
+    )",
+            $spent,
+            "
     select slot, granted, epoch, (select iat from period), used
-    from counted";
+    from counted"
+        )
+    };
+}
+
+/// The statement, for tokens that cost nothing else.
+const COUNT: &str = count!("", "");
+
+/// The statement, for tokens that cost client assertions: for each token in folded order, `$18` is
+/// the hash of its assertion and `$19` when that one expires. A slot is counted only if none of its
+/// assertions is spent, and `spent` spends those of the tokens that are counted. If another
+/// statement spends one of them meanwhile, `spent` fails, and nothing is counted.
+const COUNT_AND_SPEND: &str = count!(
+    "
+          and not exists (
+              select from spent_assertion x
+              where x.assertion = any (($18::bytea[])[s.slot + 1 : s.slot + s.asked])
+          )",
+    ",
+    spent as (
+        insert into spent_assertion (assertion, expires_at)
+        select ($18::bytea[])[i], ($19::bigint[])[i]
+        from counted c
+        cross join lateral generate_series(c.slot + 1, c.slot + c.granted) as i
+        where ($18::bytea[])[i] is not null
+    )"
+);
 
 /// What was counted. `terms` are those of the grants of the batch.
 pub(super) async fn count(
@@ -140,7 +174,9 @@ pub(super) async fn count(
         .tokens()
         .map(|(_, grant)| grant.source().map(EventSource::to_bytes))
         .collect();
-    let rows: Vec<(i64, i64, i64, i64, i64)> = sqlx::query_as(COUNT)
+    let is_spending = spends(batch);
+    let sql = if is_spending { COUNT_AND_SPEND } else { COUNT };
+    let mut query = sqlx::query_as(sql)
         .bind(batch.id.0)
         .bind(batch.now.second().0)
         .bind(&ids)
@@ -157,9 +193,18 @@ pub(super) async fn count(
         .bind(terms.number())
         .bind(&requests)
         .bind(&sources)
-        .bind(batch.keys_version)
-        .fetch_all(conn)
-        .await?;
+        .bind(batch.keys_version);
+    if is_spending {
+        let assertions = || folded.tokens().map(|(_, grant)| grant.assertion());
+        let hashes: Vec<Option<Vec<u8>>> = assertions()
+            .map(|one| one.map(|one| one.hash.0.to_vec()))
+            .collect();
+        let ends: Vec<Option<i64>> = assertions()
+            .map(|one| one.map(|one| one.expires_at.0))
+            .collect();
+        query = query.bind(hashes).bind(ends);
+    }
+    let rows: Vec<(i64, i64, i64, i64, i64)> = query.fetch_all(conn).await?;
     let counted = |(slot, granted, epoch, iat, used)| Counted {
         slot,
         granted,

@@ -21,7 +21,10 @@ use crate::store::token::Batch;
 ///
 /// The batch is entered only with its token. A second sending waits for the counter that the first
 /// one locked, then fails at the batch, and its count is rolled back.
-const COUNT_ONE: &str = "
+macro_rules! count_one {
+    ($unspent:literal, $spent:literal) => {
+        concat!(
+            "
     with period as (
         select at, least($2::bigint, at) as iat, (date_part('year', t) * 100 + date_part('month', t))::bigint as month
         from (select floor(extract(epoch from now()))::bigint as at) as clock
@@ -42,7 +45,9 @@ const COUNT_ONE: &str = "
                 and (c.expires_at is null or c.expires_at > p.at)
           )
           and ($9::bigint is null or $9 = (select version from revision where name = 'terms'))
-          and $15 = (select version from revision where name = 'keys')
+          and $15 = (select version from revision where name = 'keys')",
+            $unspent,
+            "
         returning a.epoch, p.at, p.iat, q.used
     ),
     entered as (
@@ -52,8 +57,27 @@ const COUNT_ONE: &str = "
         insert into token_event (request, jti, at, epoch, terms, source, agent_id, inline)
         select $10, $11, iat, epoch, $12, $13, case when $12::integer is null then $3 end, $14
         from counted
-    )
-    select epoch, iat, used from counted";
+    )",
+            $spent,
+            "
+    select epoch, iat, used from counted"
+        )
+    };
+}
+
+/// The statement, for a token that costs nothing else.
+const COUNT_ONE: &str = count_one!("", "");
+
+/// The statement, for a token that costs the client assertion with the hash `$16`, which expires at
+/// `$17`.
+const COUNT_AND_SPEND_ONE: &str = count_one!(
+    "
+          and not exists (select from spent_assertion x where x.assertion = $16)",
+    ",
+    spent as (
+        insert into spent_assertion (assertion, expires_at) select $16, $17 from counted
+    )"
+);
 
 /// What was counted of a batch of one token. `None` if nothing was counted or entered, or if the
 /// batch has more or fewer tokens.
@@ -72,7 +96,12 @@ pub(super) async fn count_one(
         Some(_) => None,
         None => Some(json(&InlineTerms::from(&**grant)).map_err(sqlx::Error::Encode)?),
     };
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(COUNT_ONE)
+    let assertion = grant.assertion();
+    let sql = match assertion {
+        Some(_) => COUNT_AND_SPEND_ONE,
+        None => COUNT_ONE,
+    };
+    let mut query = sqlx::query_as(sql)
         .bind(batch.id.0)
         .bind(batch.now.second().0)
         .bind(slot.agent_id.as_str())
@@ -87,9 +116,12 @@ pub(super) async fn count_one(
         .bind(term_id)
         .bind(grant.source().map(EventSource::to_bytes))
         .bind(inline)
-        .bind(batch.keys_version)
-        .fetch_all(conn)
-        .await?;
+        .bind(batch.keys_version);
+    if let Some(assertion) = assertion {
+        let hash = assertion.hash.0.to_vec();
+        query = query.bind(hash).bind(assertion.expires_at.0);
+    }
+    let rows: Vec<(i64, i64, i64)> = query.fetch_all(conn).await?;
     Ok(rows.first().map(|(epoch, iat, used)| Counted {
         slot: slot.first,
         granted: 1,

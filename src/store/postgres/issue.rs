@@ -3,6 +3,7 @@
 //! Owns what happens when the answer of that statement is lost. Must not know what a token is for.
 //! The statements are in `count` and `count_one`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use crate::store::error::{LockedElsewhere, StoreError};
 use crate::store::fold::{Folded, Part, recalled};
+use crate::store::spend::{Firsts, assertions, spends, with_spent};
 use crate::store::terms_book::TermsBook;
 use crate::store::token::{Batch, Verdict};
 
@@ -19,6 +21,7 @@ use super::count_one::count_one;
 use super::errors::{bounded, is_broken, is_lock_timeout};
 use super::lane::Lane;
 use super::locked::LockedAgents;
+use super::spend::{spent, was_spent_meanwhile};
 
 /// One verdict for each grant. After a broken connection, the batch is sent again under the same
 /// batch id. So a batch whose answer was lost is neither lost nor counted twice.
@@ -32,8 +35,14 @@ pub(super) async fn issue(
         return unless_all_locked(vec![Verdict::Locked; batch.grants.len()]);
     }
     let is_lost = AtomicBool::new(false);
-    let done = bounded(lane.retry(|| try_issue(lane, locked, book, batch, &is_lost))).await;
-    done.and_then(unless_all_locked)
+    if !spends(batch) {
+        let done = bounded(lane.retry(|| try_issue(lane, locked, book, batch, &is_lost))).await;
+        return done.and_then(unless_all_locked);
+    }
+    let firsts = Firsts::of(batch, &HashSet::new());
+    let part = &firsts.batch;
+    let done = bounded(lane.retry(|| try_issue(lane, locked, book, part, &is_lost))).await;
+    done.and_then(|verdicts| unless_all_locked(firsts.verdicts(verdicts)))
 }
 
 /// If other transactions hold everything that the batch needs, this is an error and not a verdict.
@@ -103,13 +112,20 @@ async fn count_free(
         };
         match done {
             Ok(counted) => {
-                let verdicts = folded.verdicts(&counted);
+                let mut verdicts = folded.verdicts(&counted);
+                let is_stale = |verdict: &Verdict| matches!(verdict, Verdict::Stale);
+                if spends(counting) && verdicts.iter().any(is_stale) {
+                    let spent = spent(conn, &assertions(counting)).await?;
+                    verdicts = with_spent(counting, verdicts, &spent);
+                }
                 return Ok(match &part {
                     Some(part) => part.verdicts(verdicts),
                     None => verdicts,
                 });
             }
             Err(error) if landed_before(&error) => return recall(conn, batch).await,
+            // Sent again, the statement sees that assertion among the spent ones.
+            Err(error) if was_spent_meanwhile(&error) => {}
             Err(error) if is_lock_timeout(&error) => {
                 let found = locked.find(conn, counting).await?;
                 if found.is_empty() {

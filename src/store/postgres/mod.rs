@@ -18,6 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::agent::{RedirectUri, UserId};
+use crate::domain::assertion::AssertionHash;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
@@ -68,6 +69,7 @@ mod schema;
 mod scopes;
 mod search;
 mod shelf;
+mod spend;
 mod terms;
 mod tokens;
 mod usage;
@@ -122,13 +124,16 @@ impl Store for PostgresStore {
         ask!(self.general, redeem::exchanged, code).await
     }
 
+    async fn is_spent(&self, assertion: AssertionHash) -> Result<bool, StoreError> {
+        ask!(self.general, spend::is_spent, assertion).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         rights::demand(&self.general).await
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-        // Decided here, so that counting tokens without a code need not ask whether a code is
-        // spent.
+        // Decided here, so that counting tokens without a code takes one statement.
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
             redeem::issue(self.lanes.issue(), &self.locked, &self.terms, batch).await
         } else {

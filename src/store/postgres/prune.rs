@@ -146,6 +146,13 @@ pub(super) async fn prune(
             SPENT_GRACE,
         ),
         (
+            "delete from spent_assertion where assertion in (
+                 select assertion from spent_assertion
+                 where expires_at < least($1, floor(extract(epoch from now()))::bigint) - $2
+                 order by expires_at limit $3)",
+            SPENT_GRACE,
+        ),
+        (
             "delete from kept_reply where place in (
                  select place from kept_reply
                  where made_at <= least($1, floor(extract(epoch from now()))::bigint) - $2

@@ -35,6 +35,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("revoked_token", "select"),
     ("scope", "select"),
     ("signing_key", "select"),
+    ("spent_assertion", "insert"),
+    ("spent_assertion", "select"),
     ("spent_code", "delete"),
     ("spent_code", "insert"),
     ("spent_code", "select"),

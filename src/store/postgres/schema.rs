@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 22] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 23] = [
     (
         1,
         "initial",
@@ -119,6 +119,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 22] = [
         23,
         "org",
         include_str!("../../../migrations/postgres/0023_org.sql"),
+    ),
+    (
+        24,
+        "client_key",
+        include_str!("../../../migrations/postgres/0024_client_key.sql"),
     ),
 ];
 

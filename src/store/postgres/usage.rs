@@ -157,7 +157,7 @@ async fn expiring_credentials(
     days: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<ExpiringCredential>> {
-    let sql = "select c.agent_id, c.credential_id, c.expires_at
+    let sql = "select c.agent_id, c.credential_id, c.expires_at, c.kind
                from credential c
                join agent a on a.agent_id = c.agent_id and a.status <> 'decommissioned'
                where c.expires_at > $1 and c.expires_at <= $2
@@ -167,7 +167,7 @@ async fn expiring_credentials(
                        and n.expires_at = c.expires_at)
                order by c.expires_at, c.credential_id
                limit $4";
-    let rows: Vec<(String, Uuid, i64)> = sqlx::query_as(sql)
+    let rows: Vec<(String, Uuid, i64, Option<String>)> = sqlx::query_as(sql)
         .bind(after.0)
         .bind(until.0)
         .bind(days)

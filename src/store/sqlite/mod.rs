@@ -5,7 +5,7 @@
 //! lists the changes of the schema, `errors` says what an error means, `lane` keeps connections,
 //! `turn` makes processes take turns, `serve_lock` lets one process serve, `in_use` recognises a copy of an open file, `backup` makes copies. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
 //! `events` and `keys` read, `places` keeps how far the events were read, `processes` who serves, `write` changes, `prune`
-//! removes. `issue` counts tokens, `redeem` counts those that cost a code, both by the
+//! removes. `issue` counts tokens, `redeem` those that cost a code, `spend` those that cost an assertion, all by the
 //! statements in `count` and `record`, to which `rows` gives lists of rows.
 
 use std::collections::HashSet;
@@ -15,12 +15,14 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 
 use crate::domain::agent::{RedirectUri, UserId};
+use crate::domain::assertion::AssertionHash;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::credential::HashCost;
 use crate::domain::id::{AgentId, CodeId};
 use crate::domain::time::Timestamp;
 
 use crate::store::retry::TIMEOUT;
+use crate::store::spend::spends;
 use crate::store::write::{revoked_jtis, with_known, without_known};
 use crate::store::{
     AgentRecord, Batch, ExchangedToken, Freshness, Outcome, Standing, Store, StoreError, TokenRef,
@@ -59,6 +61,7 @@ mod schema;
 mod scopes;
 mod search;
 mod serve_lock;
+mod spend;
 mod terms;
 mod tokens;
 mod turn;
@@ -118,15 +121,21 @@ impl Store for SqliteStore {
         ask!(self.readers, redeem::exchanged, code).await
     }
 
+    async fn is_spent(&self, assertion: AssertionHash) -> Result<bool, StoreError> {
+        ask!(self.readers, spend::is_spent, assertion).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         prune::ping(&self.readers).await
     }
 
     async fn issue(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-        // Decided here, so that counting tokens without a code need not ask whether a code is
+        // Decided here, so that counting other tokens need not ask whether a code or an assertion is
         // spent.
         if batch.grants.iter().any(|grant| grant.code().is_some()) {
             redeem::issue(&self.writer, &self.terms, batch).await
+        } else if spends(batch) {
+            spend::issue(&self.writer, &self.terms, batch).await
         } else {
             issue::issue(&self.writer, &self.terms, batch).await
         }

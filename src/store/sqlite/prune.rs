@@ -144,6 +144,11 @@ pub(super) async fn prune(
             now.saturating_add(-SPENT_GRACE),
         ),
         (
+            "delete from spent_assertion where assertion in (
+                 select assertion from spent_assertion where expires_at < ?1 order by expires_at limit ?2)",
+            now.saturating_add(-SPENT_GRACE),
+        ),
+        (
             "delete from kept_reply where place in (
                  select place from kept_reply where made_at <= ?1 order by made_at limit ?2)",
             now.saturating_add(-REPLY_TTL),

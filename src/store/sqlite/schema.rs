@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 22] = [
+const MIGRATIONS: [(i64, &str, &str); 23] = [
     (
         1,
         "initial",
@@ -116,6 +116,11 @@ const MIGRATIONS: [(i64, &str, &str); 22] = [
         23,
         "org",
         include_str!("../../../migrations/sqlite/0023_org.sql"),
+    ),
+    (
+        24,
+        "client_key",
+        include_str!("../../../migrations/sqlite/0024_client_key.sql"),
     ),
 ];
 

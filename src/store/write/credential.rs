@@ -1,7 +1,7 @@
-//! What can be changed about an agent's secrets, and the event of each change. Must not know SQL.
+//! What can be changed about an agent's credentials, and the event of each change. Must not know SQL.
 
 use crate::domain::agent::LiveTokens;
-use crate::domain::credential::{Credential, CredentialLabel, SecretHash};
+use crate::domain::credential::{Credential, CredentialKind, CredentialLabel, SecretHash};
 use crate::domain::event::Event;
 use crate::domain::event::facts::CredentialFacts;
 use crate::domain::id::{AgentId, CredentialId};
@@ -14,7 +14,7 @@ use super::previous::Previous;
 #[derive(Debug, Clone)]
 pub enum CredentialChange {
     /// One more credential. Raises the version. `NotFound`; `Conflict` if decommissioned; `TooMany`
-    /// if more than `max_live` would be live.
+    /// if more than `max_live` of its kind would be live.
     Create {
         /// The new credential.
         credential: Box<Credential>,
@@ -23,9 +23,9 @@ pub enum CredentialChange {
         /// How many credentials may be live at once.
         max_live: i64,
     },
-    /// A new credential. Each old credential ends after `overlap`, or at its own earlier end.
-    /// Raises the version. `NotFound`; `Conflict` if decommissioned; `TooMany` if more than
-    /// `max_live` would be live.
+    /// A new credential. Each old credential of its kind ends after `overlap`, or at its own earlier
+    /// end. Raises the version. `NotFound`; `Conflict` if decommissioned; `TooMany` if more than
+    /// `max_live` of its kind would be live.
     Rotate {
         /// The new credential.
         credential: Box<Credential>,
@@ -103,8 +103,8 @@ impl CredentialChange {
                 tokens,
             } => {
                 let ended = match previous {
-                    Previous::Expiry(expires_at) => {
-                        let facts = old_facts(agent_id, *credential_id, expires_at);
+                    Previous::Credential(kind, expires_at) => {
+                        let facts = old_facts(agent_id, *credential_id, kind, expires_at);
                         Some(Event::CredentialEnded(facts))
                     }
                     // It had ended before.
@@ -120,10 +120,11 @@ impl CredentialChange {
                 ..
             } => {
                 let expires_at = match previous {
-                    Previous::Expiry(expires_at) => expires_at,
+                    Previous::Credential(_, expires_at) => expires_at,
                     _ => None,
                 };
-                let facts = old_facts(agent_id, *credential_id, expires_at);
+                let secret = CredentialKind::Secret;
+                let facts = old_facts(agent_id, *credential_id, secret, expires_at);
                 vec![Event::CredentialRehashed(facts)]
             }
         }
@@ -134,6 +135,7 @@ fn new_facts(credential: &Credential, ends: Vec<(CredentialId, Timestamp)>) -> C
     CredentialFacts {
         expires_at: credential.expires_at,
         ends,
+        kind: credential.kind(),
         ..CredentialFacts::of_secret(credential.agent_id.clone(), credential.credential_id)
     }
 }
@@ -141,9 +143,11 @@ fn new_facts(credential: &Credential, ends: Vec<(CredentialId, Timestamp)>) -> C
 fn old_facts(
     agent_id: &AgentId,
     credential_id: CredentialId,
+    kind: CredentialKind,
     expires_at: Option<Timestamp>,
 ) -> CredentialFacts {
     CredentialFacts {
+        kind,
         expires_at,
         ..CredentialFacts::of_secret(agent_id.clone(), credential_id)
     }

@@ -291,6 +291,7 @@ mod tests {
             created_at: Timestamp(0),
             expires_at: None,
             raw_basic: false,
+            keys: None,
         };
         let key = KeyRecord {
             kid: Kid("k".to_owned()),

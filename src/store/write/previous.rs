@@ -2,6 +2,7 @@
 //! it in the same commit. Must not know SQL.
 
 use crate::domain::catalogue::CatalogueEntry;
+use crate::domain::credential::CredentialKind;
 use crate::domain::id::CredentialId;
 use crate::domain::time::Timestamp;
 
@@ -15,9 +16,9 @@ pub(in crate::store) enum Previous {
     Nothing,
     /// The credentials that were live before a rotation, oldest first, and when each one ends.
     Ends(Vec<(CredentialId, Timestamp)>),
-    /// When a credential was to expire that was ended, or whose hash was replaced; `None` if it was
-    /// not to expire.
-    Expiry(Option<Timestamp>),
+    /// The kind of a credential that was ended, or whose hash was replaced, and when it was to
+    /// expire; `None` if it was not to expire.
+    Credential(CredentialKind, Option<Timestamp>),
     /// A scope as it was before it was updated or deleted.
     Before(CatalogueEntry),
 }

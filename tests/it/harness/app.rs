@@ -315,7 +315,7 @@ impl<'d> TestApp<'d> {
         };
         let made = self
             .agents()
-            .rotate_secret(
+            .rotate_credential(
                 &agent.parsed_id(),
                 rotation,
                 &self.opened.operator(),

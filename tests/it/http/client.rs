@@ -146,7 +146,6 @@ async fn more_than_one_method_is_an_invalid_request(app: &TestApp<'_>) {
         format!("client_secret={}", agent.secret),
         "client_secret=other".to_owned(),
         agent.form(),
-        "client_assertion=x".to_owned(),
         "client_assertion_type=x".to_owned(),
     ] {
         let answer = app
@@ -212,7 +211,6 @@ async fn no_credentials_are_a_failed_authentication(app: &TestApp<'_>) {
         format!("client_id={}&client_secret=", agent.id),
         format!("client_secret={}", agent.secret),
         format!("client_id=&client_secret={}", agent.secret),
-        "client_assertion=x".to_owned(),
     ] {
         app.post(TOKEN, &format!("{GRANT}&{parameters}"))
             .await

@@ -5,7 +5,9 @@ use sealwright::testing::domain::agent::LiveTokens;
 use sealwright::testing::domain::credential::CredentialLabel;
 use sealwright::testing::domain::id::CredentialId;
 use sealwright::testing::domain::time::Timestamp;
-use sealwright::testing::service::manage::credentials::{ListedCredentials, Rotation, SecretTerms};
+use sealwright::testing::service::manage::credentials::{
+    CredentialTerms, ListedCredentials, Rotation,
+};
 use sealwright::testing::service::manage::keeping::Keep;
 
 use super::on_both;
@@ -27,7 +29,7 @@ async fn one_more(app: &TestApp<'_>, agent: &Agent) -> (Agent, CredentialId) {
     let (id, act) = (agent.parsed_id(), app.opened.operator());
     let made = app
         .agents()
-        .create_credential(&id, SecretTerms::default(), &act, Keep::nothing())
+        .create_credential(&id, CredentialTerms::default(), &act, Keep::nothing())
         .await
         .unwrap();
     let agent = agent.with_secret(made.secret.as_ref().unwrap().expose());
@@ -93,7 +95,8 @@ async fn the_tokens_of_an_ended_secret_die_if_that_is_asked(app: &TestApp<'_>) {
 async fn a_secret_opens_until_the_second_of_its_end(app: &TestApp<'_>) {
     let other = app.beside().await;
     let first = app.agent("agents:read").await;
-    let terms = SecretTerms {
+    let terms = CredentialTerms {
+        keys: None,
         label: None,
         expires_at: Some(Timestamp(NOW.0 + 60)),
     };
@@ -113,7 +116,7 @@ async fn a_secret_opens_until_the_second_of_its_end(app: &TestApp<'_>) {
         .await;
     let made = wide
         .agents()
-        .rotate_secret(&id, rotation, &act, Keep::nothing())
+        .rotate_credential(&id, rotation, &act, Keep::nothing())
         .await;
     let third = first.with_secret(made.unwrap().secret.unwrap().expose());
     let opens = async |agents: [(&Agent, bool); 3]| {
@@ -146,7 +149,7 @@ async fn a_secret_too_many_is_refused_with_what_would_have_to_end(app: &TestApp<
         .unwrap();
     let oldest = live.credentials[1].credential_id.to_string();
     let refused = agents
-        .create_credential(&id, SecretTerms::default(), &act, Keep::nothing())
+        .create_credential(&id, CredentialTerms::default(), &act, Keep::nothing())
         .await
         .unwrap_err()
         .to_string();
@@ -171,14 +174,15 @@ async fn every_fault_of_a_rotation_is_told_at_once(app: &TestApp<'_>) {
         let rotation = Rotation {
             chosen: None,
             overlap,
-            terms: SecretTerms {
+            terms: CredentialTerms {
+                keys: None,
                 label: None,
                 expires_at: Some(NOW),
             },
         };
         let refused = app
             .agents()
-            .rotate_secret(&id, rotation, &act, Keep::nothing())
+            .rotate_credential(&id, rotation, &act, Keep::nothing())
             .await;
         let refused = refused.unwrap_err().to_string();
         assert!(
@@ -192,7 +196,8 @@ async fn every_fault_of_a_rotation_is_told_at_once(app: &TestApp<'_>) {
 async fn a_list_tells_of_each_secret_and_shows_none(app: &TestApp<'_>) {
     let first = app.agent("agents:read").await;
     let (id, act) = (first.parsed_id(), app.opened.operator());
-    let terms = SecretTerms {
+    let terms = CredentialTerms {
+        keys: None,
         label: CredentialLabel::parse("CI").ok(),
         expires_at: Some(Timestamp(NOW.0 + 60)),
     };

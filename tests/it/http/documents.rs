@@ -154,10 +154,15 @@ async fn the_metadata_names_what_there_is(app: &TestApp<'_>) {
     assert_eq!(app.get(OPENID).await.body, answer.body);
     let document = answer.json();
     let methods = json!(["client_secret_basic", "client_secret_post"]);
+    let token_methods = json!([
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt"
+    ]);
     for (member, value) in [
         ("issuer", json!(ISSUER)),
         ("token_endpoint", json!(format!("{ISSUER}/api/v1/token"))),
-        ("token_endpoint_auth_methods_supported", methods.clone()),
+        ("token_endpoint_auth_methods_supported", token_methods),
         (
             "introspection_endpoint",
             json!(format!("{ISSUER}/api/v1/token/introspect")),

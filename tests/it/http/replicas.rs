@@ -289,7 +289,7 @@ async fn each_secret_opens_until_the_end_that_it_was_promised(app: &TestApp<'_>)
     };
     assert!(
         app.agents()
-            .rotate_secret(
+            .rotate_credential(
                 &first.parsed_id(),
                 rotation,
                 &app.opened.operator(),

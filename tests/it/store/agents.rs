@@ -46,6 +46,7 @@ async fn an_agent_is_read_back_as_it_was_made(db: &Database) {
         agent("a"),
         Credential {
             raw_basic: true,
+            keys: None,
             ..credential("a", "one")
         },
     );

@@ -89,6 +89,7 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
         created_at: NOW,
         expires_at: None,
         raw_basic: false,
+        keys: None,
     }
 }
 

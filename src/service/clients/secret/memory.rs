@@ -183,6 +183,7 @@ mod tests {
             created_at: Timestamp(0),
             expires_at: None,
             raw_basic: false,
+            keys: None,
         };
         let mac = memory.mac(&base, &secret("ab"));
         let id = Credential {

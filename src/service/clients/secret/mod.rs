@@ -336,6 +336,7 @@ mod tests {
             created_at: Timestamp(0),
             expires_at: None,
             raw_basic: false,
+            keys: None,
         };
         (secret, credential)
     }

@@ -6,11 +6,13 @@ use uuid::Uuid;
 
 use crate::domain::act::Actor;
 use crate::domain::agent::LiveTokens;
-use crate::domain::credential::{Credential, CredentialLabel, SecretHash};
+use crate::domain::credential::{Credential, CredentialKind, CredentialLabel, SecretHash};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::Timestamp;
+use crate::store::credential::{kind_column, kind_of_row};
 use crate::store::write::{CredentialChange, Effect, Kill, Outcome, Previous, effect};
 
+use super::super::errors::broken;
 use super::agent::kill_agent;
 use super::new_credential::insert_credential;
 use super::status::status_of;
@@ -29,7 +31,7 @@ pub(super) async fn apply(
             credential,
             label,
             max_live,
-        } => create_secret(conn, at, by, (credential, label.as_ref()), *max_live).await,
+        } => create_credential(conn, at, by, (credential, label.as_ref()), *max_live).await,
         CredentialChange::Rotate {
             credential,
             label,
@@ -37,7 +39,7 @@ pub(super) async fn apply(
             max_live,
         } => {
             let new = (&**credential, label.as_ref());
-            rotate_secret(conn, at, by, new, *overlap, *max_live).await
+            rotate_credentials(conn, at, by, new, *overlap, *max_live).await
         }
         CredentialChange::End {
             agent_id,
@@ -48,9 +50,9 @@ pub(super) async fn apply(
             match (end, tokens) {
                 (End::Missing, _) => Ok(effect(Outcome::NotFound)),
                 (End::Before, LiveTokens::Keep) => Ok(effect(Outcome::Unchanged)),
-                (End::Now(expires_at), LiveTokens::Keep) => {
+                (end @ End::Now(..), LiveTokens::Keep) => {
                     raise_version(conn, at, agent_id).await?;
-                    Ok((Outcome::Applied, Previous::Expiry(expires_at)))
+                    Ok((Outcome::Applied, end.previous()))
                 }
                 (end, LiveTokens::Kill) => {
                     let outcome = kill_agent(conn, at, agent_id, Kill::Tokens, killed).await?;
@@ -76,20 +78,20 @@ enum End {
     Missing,
     /// It had ended before.
     Before,
-    /// It was ended now. It was to expire at this time, if at all.
-    Now(Option<Timestamp>),
+    /// It was ended now. It was of this kind, and was to expire at this time, if at all.
+    Now(CredentialKind, Option<Timestamp>),
 }
 
 impl End {
     fn previous(self) -> Previous {
         match self {
-            Self::Now(expires_at) => Previous::Expiry(expires_at),
+            Self::Now(kind, expires_at) => Previous::Credential(kind, expires_at),
             Self::Missing | Self::Before => Previous::Nothing,
         }
     }
 }
 
-async fn create_secret(
+async fn create_credential(
     conn: &mut PgConnection,
     at: Timestamp,
     by: &Actor,
@@ -100,7 +102,7 @@ async fn create_secret(
     if let Some(refused) = refuse_final(conn, agent_id).await? {
         return Ok(effect(refused));
     }
-    if live_credentials(conn, at, agent_id).await? >= max_live {
+    if live_credentials(conn, at, agent_id, credential.kind()).await? >= max_live {
         return Ok(effect(Outcome::TooMany));
     }
     move_ended(conn, at, agent_id).await?;
@@ -109,7 +111,7 @@ async fn create_secret(
     Ok(effect(Outcome::Applied))
 }
 
-async fn rotate_secret(
+async fn rotate_credentials(
     conn: &mut PgConnection,
     at: Timestamp,
     by: &Actor,
@@ -121,18 +123,19 @@ async fn rotate_secret(
     if let Some(refused) = refuse_final(conn, agent_id).await? {
         return Ok(effect(refused));
     }
-    if overlap > 0 && live_credentials(conn, at, agent_id).await? >= max_live {
+    if overlap > 0 && live_credentials(conn, at, agent_id, credential.kind()).await? >= max_live {
         return Ok(effect(Outcome::TooMany));
     }
     let sql = "update credential
                set ends_by = case when expires_at <= $2 then ends_by else $4 end, expires_at = least(expires_at, $2)
-               where agent_id = $1 and (expires_at is null or expires_at > $3)
+               where agent_id = $1 and (expires_at is null or expires_at > $3) and kind is not distinct from $5
                returning position, credential_id, expires_at";
     let mut ended: Vec<(i64, Uuid, i64)> = sqlx::query_as(sql)
         .bind(agent_id.as_str())
         .bind(at.saturating_add(overlap).0)
         .bind(at.0)
         .bind(by.to_string())
+        .bind(kind_column(credential.kind()))
         .fetch_all(&mut *conn)
         .await?;
     ended.sort_unstable();
@@ -156,13 +159,13 @@ async fn end_credential(
     if status_of(conn, agent_id).await?.is_none() {
         return Ok(End::Missing);
     }
-    let sql = "select expires_at from credential where agent_id = $1 and credential_id = $2";
-    let held: Option<Option<i64>> = sqlx::query_scalar(sql)
+    let sql = "select expires_at, kind from credential where agent_id = $1 and credential_id = $2";
+    let held: Option<(Option<i64>, Option<String>)> = sqlx::query_as(sql)
         .bind(agent_id.as_str())
         .bind(credential_id.0)
         .fetch_optional(&mut *conn)
         .await?;
-    let Some(expires_at) = held else {
+    let Some((expires_at, kind)) = held else {
         let sql = "select exists (select from ended_credential where agent_id = $1 and credential_id = $2)";
         let has_ended: bool = sqlx::query_scalar(sql)
             .bind(agent_id.as_str())
@@ -183,7 +186,8 @@ async fn end_credential(
         .execute(&mut *conn)
         .await?;
     move_ended(conn, at, agent_id).await?;
-    Ok(End::Now(expires_at.map(Timestamp)))
+    let kind = kind_of_row(kind.as_deref()).map_err(broken)?;
+    Ok(End::Now(kind, expires_at.map(Timestamp)))
 }
 
 /// Why this agent gets no secret, if its status says so. Its row is locked until the commit, so
@@ -203,17 +207,20 @@ async fn live_credentials(
     conn: &mut PgConnection,
     now: Timestamp,
     agent_id: &AgentId,
+    kind: CredentialKind,
 ) -> sqlx::Result<i64> {
-    let sql = "select count(*) from credential where agent_id = $1 and (expires_at is null or expires_at > $2)";
+    let sql = "select count(*) from credential
+               where agent_id = $1 and (expires_at is null or expires_at > $2) and kind is not distinct from $3";
     sqlx::query_scalar(sql)
         .bind(agent_id.as_str())
         .bind(now.0)
+        .bind(kind_column(kind))
         .fetch_one(conn)
         .await
 }
 
 /// Moves the credentials that have ended to their own table, which has nothing that could verify a
-/// secret. A credential may be there already if its row came back from a backup.
+/// secret or an assertion. A credential may be there already if its row came back from a backup.
 async fn move_ended(
     conn: &mut PgConnection,
     now: Timestamp,
@@ -222,10 +229,10 @@ async fn move_ended(
     let sql = "with ended as (
                    delete from credential where agent_id = $1 and expires_at <= $2
                    returning credential_id, position, agent_id, label, prefix, created_at, created_by, expires_at,
-                             ends_by
+                             ends_by, kind
                )
                insert into ended_credential (credential_id, position, agent_id, label, prefix, created_at,
-                                             created_by, ended_at, ended_by)
+                                             created_by, ended_at, ended_by, kind)
                select * from ended
                on conflict (credential_id) do update set ended_at = excluded.ended_at, ended_by = excluded.ended_by";
     sqlx::query(sql)
@@ -271,7 +278,8 @@ async fn rehash_credential(
         .await?;
     Ok(match changed {
         Some(expires_at) => {
-            let expiry = Previous::Expiry(expires_at.map(Timestamp));
+            let expires_at = expires_at.map(Timestamp);
+            let expiry = Previous::Credential(CredentialKind::Secret, expires_at);
             (Outcome::Applied, expiry)
         }
         None => effect(Outcome::NotFound),

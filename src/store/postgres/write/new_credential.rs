@@ -4,6 +4,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::domain::act::Actor;
 use crate::domain::credential::{Credential, CredentialLabel};
+use crate::store::credential::kind_column;
 
 /// Adds a credential that `by` makes.
 pub(super) async fn insert_credential(
@@ -13,8 +14,8 @@ pub(super) async fn insert_credential(
     by: &Actor,
 ) -> sqlx::Result<()> {
     let sql = "insert into credential (credential_id, agent_id, hash, tag, prefix, created_at, expires_at, raw_basic,
-                                       label, created_by)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+                                       label, created_by, kind, jwks)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     sqlx::query(sql)
         .bind(credential.credential_id.0)
         .bind(credential.agent_id.as_str())
@@ -26,6 +27,8 @@ pub(super) async fn insert_credential(
         .bind(credential.raw_basic)
         .bind(label.map(CredentialLabel::as_str))
         .bind(by.to_string())
+        .bind(kind_column(credential.kind()))
+        .bind(credential.keys.as_ref().map(|keys| &*keys.0))
         .execute(conn)
         .await
         .map(drop)

@@ -4,6 +4,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::act::Actor;
 use crate::domain::credential::{Credential, CredentialLabel};
+use crate::store::credential::kind_column;
 
 /// Adds a credential that `by` makes.
 pub(super) async fn insert_credential(
@@ -14,10 +15,10 @@ pub(super) async fn insert_credential(
 ) -> sqlx::Result<()> {
     // Ended credentials keep their positions, so a position is not given twice.
     let sql = "insert into credential (position, credential_id, agent_id, hash, tag, prefix, created_at, expires_at,
-                                       raw_basic, label, created_by)
+                                       raw_basic, label, created_by, kind, jwks)
                select 1 + max((select coalesce(max(position), 0) from credential),
                               (select coalesce(max(position), 0) from ended_credential where agent_id = ?2)),
-                      ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10";
+                      ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12";
     sqlx::query(sql)
         .bind(credential.credential_id.0)
         .bind(credential.agent_id.as_str())
@@ -29,6 +30,8 @@ pub(super) async fn insert_credential(
         .bind(credential.raw_basic)
         .bind(label.map(CredentialLabel::as_str))
         .bind(by.to_string())
+        .bind(kind_column(credential.kind()))
+        .bind(credential.keys.as_ref().map(|keys| &*keys.0))
         .execute(conn)
         .await
         .map(drop)
