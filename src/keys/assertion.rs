@@ -132,6 +132,9 @@ impl Assertion {
         let demand = |holds: bool, check| if holds { Ok(()) } else { Err(check) };
         // RFC 7515 §4.1.11: this server understands no extension.
         demand(!self.header.contains_key("crit"), "header")?;
+        // RFC 7515 §4.1.4: a `kid` is a string.
+        let kid = self.header.get("kid");
+        demand(kid.is_none_or(Value::is_string), "header")?;
         demand(self.algorithm().is_some(), "algorithm")?;
         demand(self.has_fitting_type(), "type")?;
         let subject = self.subject().ok_or("subject")?;

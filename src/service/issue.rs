@@ -103,8 +103,9 @@ impl Mint {
         context: &RequestContext,
     ) -> Result<Issued, Error> {
         let issued = self.issue_once(credentials, ask, context).await;
-        let store = &*self.parts.store;
-        credentials.unless_spent(issued, store, context).await
+        let assertions = self.parts.authenticator.assertions();
+        let (client_id, proven) = (&credentials.client_id, credentials.assertion());
+        assertions.settle(issued, client_id, proven, context).await
     }
 
     async fn issue_once(

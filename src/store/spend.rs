@@ -49,25 +49,24 @@ impl<'a> Firsts<'a> {
         }
     }
 
-    /// One verdict for each grant of the whole batch. If the first grant for an assertion was not
-    /// counted, the others may be: they are decided again.
+    /// One verdict for each grant of the whole batch. What refused the first grant for an assertion
+    /// refuses the others, which are for the same agent.
     pub(super) fn verdicts(&self, counted: Vec<Verdict>) -> Vec<Verdict> {
-        let spent: HashMap<AssertionHash, bool> = self
+        let firsts: HashMap<AssertionHash, Verdict> = self
             .batch
             .grants
             .iter()
             .zip(&counted)
-            .filter_map(|(grant, verdict)| {
-                let is_spent = matches!(verdict, Verdict::Counted(_) | Verdict::Spent);
-                Some((grant.assertion()?.hash, is_spent))
-            })
+            .filter_map(|(grant, verdict)| Some((grant.assertion()?.hash, verdict.clone())))
             .collect();
         let mut counted = counted.into_iter();
         let verdict = |(grant, kept): (&Arc<Grant>, &bool)| match grant.assertion() {
             _ if *kept => counted.next().unwrap_or(Verdict::Stale),
-            Some(assertion) if spent.get(&assertion.hash) == Some(&false) => Verdict::Stale,
-            // The first grant was counted, or the assertion was spent before this batch.
-            Some(_) => Verdict::Spent,
+            Some(assertion) => match firsts.get(&assertion.hash) {
+                // The first grant was counted, or the assertion was spent before this batch.
+                Some(Verdict::Counted(_) | Verdict::Spent) | None => Verdict::Spent,
+                Some(refused) => refused.clone(),
+            },
             None => Verdict::Stale,
         };
         self.whole

@@ -126,7 +126,8 @@ pub(super) const CREATE_CREDENTIAL: Words = Words {
     summary: "Give an agent one more credential",
     description: "A secret or, with the kind `publicKey`, public keys, with which the agent signs its requests for tokens \
         (RFC 7523). Up to `limits.credentials_per_agent` of each kind are live at once. An agent may give itself a secret with any \
-        token. For public keys and for other agents, `agents:write` is needed, and an admin scope unless the caller's own agent has all that the agent has.",
+        token, and public keys with an admin scope. For other agents, `agents:write` is needed, and an admin scope unless the \
+        caller's own agent has all that the agent has.",
     reply: "The credential. Its secret, if it has one, is shown this once.",
 };
 

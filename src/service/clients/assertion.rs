@@ -1,17 +1,21 @@
 //! Client authentication by an assertion (RFC 7523): verifies that one of an agent's keys signed it.
 //!
 //! Owns the order that keeps this cheap, and equally long for known and unknown clients: checks of
-//! the text, the agent's cached row if the agent proved itself so before, a fresh row. Must not know
-//! whether the assertion was used before: the statement that counts the token decides that.
+//! the text, the agent's cached row if the agent proved itself so before, a fresh row. Whether the
+//! assertion was used before is decided by the statement that counts the token. What that statement
+//! said is remembered here, since no assertion becomes good again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
-use crate::domain::assertion::AssertionRef;
+use crate::domain::assertion::{AssertionHash, AssertionRef};
+use crate::domain::context::RequestContext;
+use crate::domain::credential::Credential;
 use crate::domain::event::reason::RefusalReason::{self, UnknownClient};
 use crate::domain::id::{AgentId, ClientId, CredentialId};
+use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::keys::assertion::{Assertion, Expected};
 use crate::keys::client_key::ClientKeySet;
@@ -26,8 +30,20 @@ const MAX_ASSERTERS: usize = 100_000;
 /// forged ones then delays no other reading of the database by more than this.
 const MAX_READS: usize = 2;
 
+/// How many exchanged assertions are remembered.
+const MAX_SPENT: usize = 100_000;
+
+/// How many credentials' keys are kept in their parsed form.
+const MAX_KEY_SETS: usize = 20_000;
+
 /// The reason for an assertion that was exchanged before.
-pub(crate) const SPENT: RefusalReason = RefusalReason::Assertion("spent");
+const SPENT: RefusalReason = RefusalReason::Assertion("spent");
+
+/// The refusal for an assertion that was exchanged before.
+pub(super) fn refuse_spent(client_id: &ClientId, context: &RequestContext) -> Refusal {
+    context.fail_proof(client_id, SPENT);
+    Refusal::InvalidClient
+}
 
 /// An assertion as a client presents it. It has no `Debug` that tells anything.
 #[derive(Debug)]
@@ -63,29 +79,6 @@ impl PresentedAssertion {
     fn prove(&self, proof: Option<(CredentialId, AssertionRef)>) {
         *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = proof;
     }
-
-    /// The credential of this agent that verifies it, and what is kept of it. It costs the same
-    /// without an agent.
-    fn verify(
-        &self,
-        record: Option<&AgentRecord>,
-        now: Timestamp,
-    ) -> Option<(CredentialId, AssertionRef)> {
-        let read = self.read.as_ref()?;
-        let live = record.iter().flat_map(|record| &record.credentials);
-        let sets: Vec<(CredentialId, ClientKeySet)> = live
-            .filter(|credential| credential.is_live(now))
-            .filter_map(|credential| {
-                let keys = credential.keys.as_ref()?;
-                Some((credential.credential_id, ClientKeySet::of_stored(&keys.0)?))
-            })
-            .collect();
-        let keys = sets
-            .iter()
-            .flat_map(|(id, set)| set.keys().iter().map(move |key| (key, *id)));
-        let credential = read.verify(keys)?;
-        Some((credential, read.reference(&record?.agent.agent_id)?))
-    }
 }
 
 /// Authenticates agents by their assertions.
@@ -95,6 +88,11 @@ pub struct Assertions {
     /// The agents that proved themselves so. Only real agents get in.
     asserters: Cache<AgentId, ()>,
     reads: Semaphore,
+    /// Assertions that were exchanged. One that is presented again then costs no write, no request
+    /// of its agent's rate, and no other token's place in a batch.
+    spent: Cache<AssertionHash, ()>,
+    /// The parsed keys of credentials, which never change.
+    key_sets: Cache<CredentialId, Arc<ClientKeySet>>,
 }
 
 impl Assertions {
@@ -105,6 +103,8 @@ impl Assertions {
             issuer: issuer.into(),
             asserters: Cache::new(MAX_ASSERTERS),
             reads: Semaphore::new(MAX_READS),
+            spent: Cache::new(MAX_SPENT),
+            key_sets: Cache::new(MAX_KEY_SETS),
         }
     }
 
@@ -118,17 +118,18 @@ impl Assertions {
     ) -> Result<Result<Arc<AgentRecord>, RefusalReason>, Error> {
         let checked = self.check(presented, now);
         let agent_id = client_id.agent_id();
-        if look.is_remembered() {
-            let record = match agent_id.filter(|id| self.asserters.get(*id).is_some()) {
-                Some(agent_id) => self.store.agent(agent_id, Freshness::Cached).await?,
-                None => None,
-            };
-            let proof = presented.verify(record.as_deref(), now);
-            if checked.is_ok()
-                && let (Some(record), Some(proof)) = (record, proof)
-            {
-                presented.prove(Some(proof));
-                return Ok(Ok(record));
+        let mut refuted = None;
+        if look.is_remembered()
+            && let Some(agent_id) = agent_id.filter(|id| self.asserters.get(*id).is_some())
+            && let Some(record) = self.store.agent(agent_id, Freshness::Cached).await?
+        {
+            match self.verify(presented, Some(&record), now) {
+                Some(proof) if checked.is_ok() => {
+                    presented.prove(Some(proof));
+                    return Ok(self.unless_spent(record, proof));
+                }
+                Some(_) => {}
+                None => refuted = Some(record.agent.version),
             }
         }
         let record = match agent_id {
@@ -139,17 +140,96 @@ impl Assertions {
             }
             None => None,
         };
-        let proof = presented.verify(record.as_deref(), now);
+        // The same version has the same keys, and a second verification would tell that the agent is
+        // known.
+        let is_refuted = record
+            .as_ref()
+            .is_some_and(|record| refuted == Some(record.agent.version));
+        let proof = if is_refuted {
+            None
+        } else {
+            self.verify(presented, record.as_deref(), now)
+        };
         presented.prove(proof.filter(|_| checked.is_ok()));
         Ok(match (record, checked, proof) {
-            (Some(record), Ok(()), Some(_)) => {
+            (Some(record), Ok(()), Some(proof)) => {
                 self.asserters.insert(record.agent.agent_id.clone(), ());
-                Ok(record)
+                self.unless_spent(record, proof)
             }
             (None, ..) => Err(UnknownClient),
             (_, Err(check), _) => Err(RefusalReason::Assertion(check)),
             (_, Ok(()), None) => Err(RefusalReason::Assertion("signature")),
         })
+    }
+
+    /// The outcome of a request for a token. If it refuses a client whose assertion was exchanged
+    /// before, that proves nothing, so that its client is told of nothing else.
+    pub async fn settle<T>(
+        &self,
+        outcome: Result<T, Error>,
+        client_id: &ClientId,
+        proven: Option<AssertionRef>,
+        context: &RequestContext,
+    ) -> Result<T, Error> {
+        let Some(proven) = proven else {
+            return outcome;
+        };
+        let is_spent = match &outcome {
+            Ok(_) | Err(Error::Refused(Refusal::InvalidClient)) => true,
+            Err(Error::Refused(_)) => self.store.is_spent(proven.hash).await?,
+            Err(_) => false,
+        };
+        if is_spent {
+            self.spent.insert(proven.hash, ());
+        }
+        match outcome {
+            Err(Error::Refused(_)) if is_spent => Err(refuse_spent(client_id, context).into()),
+            outcome => outcome,
+        }
+    }
+
+    fn unless_spent(
+        &self,
+        record: Arc<AgentRecord>,
+        (_, proven): (CredentialId, AssertionRef),
+    ) -> Result<Arc<AgentRecord>, RefusalReason> {
+        match self.spent.get(&proven.hash) {
+            Some(()) => Err(SPENT),
+            None => Ok(record),
+        }
+    }
+
+    /// The credential of this agent that verifies the assertion, and what is kept of it. It costs the
+    /// same without an agent.
+    fn verify(
+        &self,
+        presented: &PresentedAssertion,
+        record: Option<&AgentRecord>,
+        now: Timestamp,
+    ) -> Option<(CredentialId, AssertionRef)> {
+        let read = presented.read.as_ref()?;
+        let live = record.iter().flat_map(|record| &record.credentials);
+        let sets: Vec<(CredentialId, Arc<ClientKeySet>)> = live
+            .filter(|credential| credential.is_live(now))
+            .filter_map(|credential| Some((credential.credential_id, self.keys_of(credential)?)))
+            .collect();
+        let keys = sets
+            .iter()
+            .flat_map(|(id, set)| set.keys().iter().map(move |key| (key, *id)));
+        let credential = read.verify(keys)?;
+        Some((credential, read.reference(&record?.agent.agent_id)?))
+    }
+
+    /// The public keys of a credential. `None` for a secret.
+    fn keys_of(&self, credential: &Credential) -> Option<Arc<ClientKeySet>> {
+        let stored = credential.keys.as_ref()?;
+        let id = credential.credential_id;
+        if let Some(known) = self.key_sets.get(&id) {
+            return Some(known);
+        }
+        let read = Arc::new(ClientKeySet::of_stored(&stored.0)?);
+        self.key_sets.insert(id, Arc::clone(&read));
+        Some(read)
     }
 
     fn check(&self, presented: &PresentedAssertion, now: Timestamp) -> Result<(), &'static str> {

@@ -76,7 +76,7 @@ impl Authenticator {
         }
     }
 
-    /// The agent whose secret was presented, whatever the agent's status.
+    /// The agent whose secret or assertion was presented, whatever the agent's status.
     async fn prove(
         &self,
         credentials: &ClientCredentials,
@@ -90,8 +90,8 @@ impl Authenticator {
         })
     }
 
-    /// The agent whose secret was presented, or why there is none. An id is not looked up for a
-    /// secret that cannot be right, so most unknown clients count as a wrong secret here.
+    /// The agent whose secret or assertion was presented, or why there is none. An id is not looked
+    /// up for a secret that cannot be right, so most unknown clients count as a wrong secret here.
     async fn compare(
         &self,
         credentials: &ClientCredentials,
@@ -125,6 +125,11 @@ impl Authenticator {
                     .await
             }
         }
+    }
+
+    /// What authenticates by assertions.
+    pub fn assertions(&self) -> &Assertions {
+        &self.assertions
     }
 
     /// The credential with which an agent authenticated. `None` if the agent has several and this

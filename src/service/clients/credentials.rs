@@ -8,10 +8,7 @@ use crate::domain::credential::Credential;
 use crate::domain::id::ClientId;
 use crate::domain::refusal::Refusal;
 
-use crate::service::error::Error;
-use crate::store::Store;
-
-use super::assertion::{PresentedAssertion, SPENT};
+use super::assertion::{PresentedAssertion, refuse_spent};
 use super::secret::Secret;
 
 /// What a client sent to authenticate.
@@ -48,28 +45,9 @@ impl ClientCredentials {
         Some(assertion)
     }
 
-    /// This result, unless it refuses a client whose assertion was exchanged before. Such an
-    /// assertion proves nothing, so that its client is told of nothing else.
-    pub async fn unless_spent<T>(
-        &self,
-        result: Result<T, Error>,
-        store: &dyn Store,
-        context: &RequestContext,
-    ) -> Result<T, Error> {
-        let is_told = |refusal: &Refusal| *refusal != Refusal::InvalidClient;
-        if let (Err(Error::Refused(refusal)), Some(proven)) = (&result, self.assertion())
-            && is_told(refusal)
-            && store.is_spent(proven.hash).await?
-        {
-            return Err(self.refuse_spent(context).into());
-        }
-        result
-    }
-
     /// The refusal for an assertion that was exchanged before.
     pub fn refuse_spent(&self, context: &RequestContext) -> Refusal {
-        context.fail_proof(&self.client_id, SPENT);
-        Refusal::InvalidClient
+        refuse_spent(&self.client_id, context)
     }
 
     /// An assertion (RFC 7523), which may come with the parameter `client_id`.

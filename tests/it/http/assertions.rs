@@ -28,6 +28,7 @@ on_both! {
     one_assertion_gets_one_token_on_all_processes_and_after_a_restart,
     a_refused_request_leaves_its_assertion,
     a_spent_assertion_tells_nothing_of_its_agent,
+    assertions_that_are_presented_again_hold_up_no_others,
     what_is_no_proof_is_answered_as_an_unknown_client,
     a_malformed_request_is_told_apart,
     a_suspended_agent_is_told_so_after_its_proof,
@@ -211,6 +212,24 @@ async fn a_refused_request_leaves_its_assertion(app: &TestApp<'_>) {
     app.set_used(&agent, 0).await;
     assert_eq!(ask(app, &assertion, "").await.status, 200);
     ask(app, &assertion, "").await.is(401, INVALID_CLIENT);
+}
+
+async fn assertions_that_are_presented_again_hold_up_no_others(app: &TestApp<'_>) {
+    let (_, signer) = signer(app, "a", "agents:read").await;
+    let spent = signer.assertion("spent");
+    assert_eq!(ask(app, &spent, "").await.status, 200);
+    for round in 0..5 {
+        let replays = join_all((0..10).map(|_| ask(app, &spent, "")));
+        let honest: Vec<String> = (0..10)
+            .map(|n| signer.assertion(&format!("{round}-{n}")))
+            .collect();
+        let honest = join_all(honest.iter().map(|one| ask(app, one, "")));
+        let (replays, honest) = tokio::join!(replays, honest);
+        for answer in &replays {
+            answer.is(401, INVALID_CLIENT);
+        }
+        assert!(honest.iter().all(|got| got.status == 200), "{honest:?}");
+    }
 }
 
 async fn a_spent_assertion_tells_nothing_of_its_agent(app: &TestApp<'_>) {
