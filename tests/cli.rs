@@ -72,6 +72,8 @@ mod postgres;
 mod printed;
 #[path = "cli/reasons.rs"]
 mod reasons;
+#[path = "cli/revocation.rs"]
+mod revocation;
 #[path = "cli/risk.rs"]
 mod risk;
 #[path = "cli/scope_key_token.rs"]

@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use crate::api::agents::AgentJson;
 use crate::api::usage::AgentUsageJson;
+use crate::app::Opened;
 use crate::config::Config;
 use crate::domain::act::ChangeReason;
 use crate::domain::agent::SuspendedBy;
@@ -15,6 +16,7 @@ use crate::service::manage::agents::{Agents, NewAgent};
 use crate::service::manage::credentials::Rotation;
 use crate::service::manage::keeping::Keep;
 use crate::service::manage::usage::UsageQuery;
+use crate::service::manage::view::AgentView;
 
 use super::agent_args::{ChangeArgs, CreateAgent, RotateArgs, UpdateAgent, UsageArgs};
 use super::agent_bulk::{self, BulkCommand};
@@ -26,6 +28,7 @@ use super::import;
 use super::input::{self, Why};
 use super::new_secret::{self, Occasion, SecretSource, renew_file};
 use super::output::{Printer, Sheet};
+use super::revocation::version_of_kill;
 use super::runtime::{open, open_or_create};
 
 /// How many agents one read returns for a list.
@@ -146,7 +149,7 @@ pub(super) async fn run(
         }
         AgentCommand::Import { file, .. } => return import::run(&agents, act, &file, out).await,
         AgentCommand::Bulk(command) => {
-            return agent_bulk::run(command, &agents, act, out).await;
+            return agent_bulk::run(command, &opened, &agents, act, out).await;
         }
         AgentCommand::List(args) => return list(&agents, args.filter(), out).await,
         AgentCommand::Show(who) => agents.show(&who.find(&agents).await?).await?,
@@ -185,7 +188,20 @@ pub(super) async fn run(
                 .await?
         }
     };
-    let agent = AgentJson::from(view);
+    print_change(view, &opened, out).await
+}
+
+/// The agent after a change that may have killed tokens.
+async fn print_change(
+    view: AgentView,
+    opened: &Opened,
+    out: Printer,
+) -> Result<(), CommandFailure> {
+    let revocation_version = version_of_kill(opened, view.tokens_killed).await?;
+    let agent = AgentJson {
+        revocation_version,
+        ..view.into()
+    };
     out.print(&agent, || Sheet::of(properties(&agent)))?;
     out.warn(&agent.warnings);
     Ok(())

@@ -3,6 +3,7 @@
 use clap::{ArgGroup, Args, Subcommand};
 
 use crate::api::bulk::BulkJson;
+use crate::app::Opened;
 use crate::domain::about::{Label, Owner, parse_label};
 use crate::domain::act::Act;
 use crate::domain::agent_filter::AgentFilter;
@@ -17,6 +18,7 @@ use crate::service::manage::request::{ChangeMode, ChangeRequest};
 use super::failure::CommandFailure;
 use super::input::Why;
 use super::output::{Printer, Sheet};
+use super::revocation::{version_of_kill, version_row};
 
 #[derive(Subcommand)]
 pub(super) enum BulkCommand {
@@ -65,6 +67,7 @@ impl BulkCommand {
 
 pub(super) async fn run(
     command: BulkCommand,
+    opened: &Opened,
     agents: &Agents,
     operator: &Act,
     out: Printer,
@@ -98,17 +101,24 @@ pub(super) async fn run(
             break;
         }
     }
-    let all = BulkJson::from(all);
+    let is_kill = !args.dry_run && !all.changed.is_empty();
+    let revocation_version = version_of_kill(opened, is_kill).await?;
+    let all = BulkJson {
+        revocation_version,
+        ..all.into()
+    };
     out.print(&all, || {
         let title = if args.dry_run {
             "would change"
         } else {
             "changed"
         };
-        Sheet::of(vec![
+        let mut rows = vec![
             ("matched", all.matched.to_string()),
             (title, all.changed.to_string()),
             ("agents", all.agents.join(" ")),
-        ])
+        ];
+        rows.extend(version_row(all.revocation_version));
+        Sheet::of(rows)
     })
 }

@@ -3,6 +3,8 @@
 use crate::api::agents::AgentJson;
 use crate::api::usage::AgentUsageJson;
 
+use super::revocation::version_row;
+
 /// The columns of a list.
 pub(super) const HEAD: [&str; 8] = [
     "id", "name", "status", "scopes", "ttl", "plan", "issued", "limit",
@@ -80,6 +82,7 @@ pub(super) fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
         ("created at", agent.created_at.clone()),
         ("updated at", agent.updated_at.clone()),
     ];
+    rows.extend(version_row(agent.revocation_version));
     for credential in agent.credentials.iter().flatten() {
         let until = credential
             .expires_at

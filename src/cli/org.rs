@@ -3,6 +3,7 @@
 use clap::{ArgGroup, Args, Subcommand};
 
 use crate::api::orgs::OrgJson;
+use crate::app::Opened;
 use crate::config::Config;
 use crate::domain::org::{OrgId, OrgName};
 use crate::service::manage::keeping::Keep;
@@ -11,6 +12,7 @@ use crate::service::manage::orgs::{NewOrg, OrgPatch, OrgView, Orgs};
 use super::failure::CommandFailure;
 use super::input::{self, ScopeWords, Why};
 use super::output::{Printer, Sheet};
+use super::revocation::{version_of_kill, version_row};
 use super::runtime::{open, open_or_create};
 
 /// How many organizations one read returns for a list.
@@ -114,7 +116,7 @@ pub(super) async fn run(
         }
         OrgCommand::Suspend(ChangeOrg { id, why }) => {
             let act = act.because(why.reason);
-            print(orgs.suspend(&id, &act).await?, out)
+            print_kill(orgs.suspend(&id, &act).await?, &opened, out).await
         }
         OrgCommand::Reactivate(ChangeOrg { id, why }) => {
             let act = act.because(why.reason);
@@ -122,7 +124,7 @@ pub(super) async fn run(
         }
         OrgCommand::RevokeTokens(ChangeOrg { id, why }) => {
             let act = act.because(why.reason);
-            print(orgs.revoke_tokens(&id, &act).await?, out)
+            print_kill(orgs.revoke_tokens(&id, &act).await?, &opened, out).await
         }
     }
 }
@@ -158,17 +160,32 @@ async fn list(orgs: &Orgs, out: Printer) -> Result<(), CommandFailure> {
 }
 
 fn print(view: OrgView, out: Printer) -> Result<(), CommandFailure> {
-    let org = OrgJson::from(view);
-    out.print(&org, || {
-        Sheet::of(vec![
+    print_org(&view.into(), out)
+}
+
+/// The organization after a change that may have killed tokens.
+async fn print_kill(view: OrgView, opened: &Opened, out: Printer) -> Result<(), CommandFailure> {
+    let revocation_version = version_of_kill(opened, view.tokens_killed).await?;
+    let org = OrgJson {
+        revocation_version,
+        ..view.into()
+    };
+    print_org(&org, out)
+}
+
+fn print_org(org: &OrgJson, out: Printer) -> Result<(), CommandFailure> {
+    out.print(org, || {
+        let mut rows = vec![
             ("id", org.org_id.clone()),
             ("name", org.name.clone()),
             ("status", org.status.to_owned()),
-            ("scopes", scopes(&org)),
+            ("scopes", scopes(org)),
             ("version", org.version.to_string()),
             ("created", org.created_at.clone()),
             ("updated", org.updated_at.clone()),
-        ])
+        ];
+        rows.extend(version_row(org.revocation_version));
+        Sheet::of(rows)
     })
 }
 

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::api::verifiers::ConvergenceJson;
+use crate::app::Opened;
 use crate::config::Config;
 use crate::domain::verifier::{Convergence, ConvergenceState};
 
@@ -75,6 +76,23 @@ pub(super) async fn run(
             Err(CommandFailure::Failed(text.to_owned()))
         }
     }
+}
+
+/// The version of the revocation list that has a command's own kill, which is committed; `None` if
+/// nothing was killed. `revocation watch` takes it.
+pub(super) async fn version_of_kill(
+    opened: &Opened,
+    is_kill: bool,
+) -> Result<Option<i64>, CommandFailure> {
+    if !is_kill {
+        return Ok(None);
+    }
+    Ok(Some(opened.verifiers().newest_version().await?))
+}
+
+/// The row that shows it to people.
+pub(super) fn version_row(version: Option<i64>) -> Option<(&'static str, String)> {
+    version.map(|version| ("revocation version", version.to_string()))
 }
 
 fn draw(bar: &ProgressBar, found: &Convergence) {

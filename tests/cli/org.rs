@@ -74,14 +74,17 @@ fn an_agent_is_made_in_its_organization_and_within_its_bounds() {
 fn an_organization_is_stopped_and_works_again() {
     let home = Home::new();
     home.json(&["org", "create", "--name", "Acme", "--id", "acme"]);
-    let suspended = home.json(&["org", "suspend", "acme", "--reason", "unpaid"]);
+    let mut suspended = home.json(&["org", "suspend", "acme", "--reason", "unpaid"]);
     assert_eq!(suspended["status"], "suspended");
+    let members = suspended.as_object_mut().unwrap();
+    let version = members.remove("revocationVersion").unwrap();
     assert_eq!(home.json(&["org", "suspend", "acme"]), suspended);
     let back = home.json(&["org", "reactivate", "acme"]);
     assert_eq!(back["status"], "active");
     let killed = home.json(&["org", "revoke-tokens", "acme"]);
     assert_eq!(killed["status"], "active");
     assert!(killed["version"].as_i64() > back["version"].as_i64());
+    assert!(killed["revocationVersion"].as_i64() > version.as_i64());
     home.run(&["org", "suspend", "default"])
         .refused(1, "built in");
     home.run(&["org", "suspend", "nobody"])
