@@ -1,5 +1,6 @@
 //! Fresh databases of both kinds (SQLite and PostgreSQL), one for each test.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,10 +8,12 @@ use sealwright::testing::domain::time::Timestamp;
 use sealwright::testing::store::Backend;
 use sealwright::testing::store::postgres::{self, PostgresStore};
 use sealwright::testing::store::sqlite::SqliteStore;
+use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
-use super::time::{DatabaseClock, NOW, SEARCH_PATH};
+use super::time::{CLOCK_SCHEMA, DatabaseClock, NOW, SEARCH_PATH};
 
 /// A database for one test, empty except for the schema.
 pub enum Database {
@@ -41,17 +44,46 @@ impl Database {
     /// A migrated database on the server that `TEST_DATABASE_URL` names. Its clock shows the `NOW`
     /// of the store's tests.
     pub async fn postgres() -> Self {
-        let database = Self::postgres_without_schema().await;
-        postgres::migrate(&[database.url()]).await.unwrap();
+        static MIGRATED: OnceCell<String> = OnceCell::const_new();
+        let migrated = MIGRATED.get_or_init(Self::migrated).await;
+        let database = Self::copy_of(migrated).await;
         database.set_clock(NOW);
         database
     }
 
     /// As [`Self::postgres`], before the first migration.
     pub async fn postgres_without_schema() -> Self {
-        let server = std::env::var("TEST_DATABASE_URL").expect(
-            "TEST_DATABASE_URL names no PostgreSQL server: run tests/run, which starts one",
-        );
+        let database = Self::copy_of("template1").await;
+        DatabaseClock::install(database.url()).await;
+        database
+    }
+
+    /// The name of a database that is migrated and used by nobody. Copies of it spare each test the
+    /// migrations. The database stays on the server for the next run with the same schema.
+    async fn migrated() -> String {
+        let name = format!("sealwright_migrated_{:016x}", schema_hash());
+        let mut conn = PgConnection::connect(&server()).await.unwrap();
+        let is_there = sqlx::query("select from pg_database where datname = $1").bind(&name);
+        if is_there.fetch_optional(&mut conn).await.unwrap().is_some() {
+            return name;
+        }
+        let made = Self::postgres_without_schema().await;
+        postgres::migrate(&[made.url()]).await.unwrap();
+        let Self::Postgres { name: given, .. } = &made else {
+            panic!("it is a PostgreSQL database");
+        };
+        let rename = AssertSqlSafe(format!("alter database {given} rename to {name}"));
+        if let Err(fault) = sqlx::query(rename).execute(&mut conn).await {
+            // Another run was faster.
+            let told = fault.as_database_error().and_then(DatabaseError::code);
+            assert_eq!(told.as_deref(), Some("42P04"), "{fault}");
+            made.remove().await;
+        }
+        name
+    }
+
+    async fn copy_of(template: &str) -> Self {
+        let server = server();
         let name = format!(
             "sealwright_test_{}",
             uuid::Builder::from_random_bytes(random())
@@ -59,7 +91,7 @@ impl Database {
                 .simple()
         );
         let mut conn = PgConnection::connect(&server).await.unwrap();
-        let sql = format!("create database {name}");
+        let sql = format!("create database {name} template {template}");
         sqlx::query(AssertSqlSafe(sql))
             .execute(&mut conn)
             .await
@@ -67,11 +99,12 @@ impl Database {
         let mut url = url::Url::parse(&server).unwrap();
         url.set_path(&name);
         url.query_pairs_mut().append_pair("options", SEARCH_PATH);
-        let clock = DatabaseClock::install(url.as_str()).await;
+        let url = String::from(url);
+        let clock = DatabaseClock::of(&url);
         Self::Postgres {
             server,
             name,
-            url: url.into(),
+            url,
             clock,
         }
     }
@@ -193,6 +226,25 @@ impl Database {
                 .unwrap();
         }
     }
+}
+
+fn server() -> String {
+    std::env::var("TEST_DATABASE_URL")
+        .expect("TEST_DATABASE_URL names no PostgreSQL server: run tests/run, which starts one")
+}
+
+/// Differs between schemas, and is the same in every run.
+fn schema_hash() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres");
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        (path.file_name(), std::fs::read(&path).unwrap()).hash(&mut hasher);
+    }
+    CLOCK_SCHEMA.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn random() -> [u8; 16] {

@@ -17,7 +17,7 @@ pub const SEARCH_PATH: &str = "-c search_path=public,sw_clock,pg_catalog";
 /// Until a test sets this clock, it shows the system's time. The primary key lets the reading be
 /// found through an index. A lane that may not scan tables would take any other plan for a costly
 /// one and compile it.
-const SCHEMA: &str = "
+pub const CLOCK_SCHEMA: &str = "
     create schema sw_clock;
     create table sw_clock.reading (id int primary key, millis bigint not null);
     create function sw_clock.clock_timestamp() returns timestamptz stable language plpgsql as $$ begin
@@ -34,10 +34,17 @@ pub struct DatabaseClock(mpsc::Sender<(i64, mpsc::Sender<()>)>);
 
 impl DatabaseClock {
     /// Gives an empty database a clock.
-    pub async fn install(url: &str) -> Self {
+    pub async fn install(url: &str) {
         let mut conn = PgConnection::connect(url).await.unwrap();
-        sqlx::raw_sql(SCHEMA).execute(&mut conn).await.unwrap();
+        sqlx::raw_sql(CLOCK_SCHEMA)
+            .execute(&mut conn)
+            .await
+            .unwrap();
         conn.close().await.unwrap();
+    }
+
+    /// The clock of a database that has one.
+    pub fn of(url: &str) -> Self {
         let (orders, taken) = mpsc::channel();
         let url = url.to_owned();
         std::thread::spawn(move || carry_out(&url, &taken));
