@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::stage::client::post;
 use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Site};
-use crate::stage::{eventually, play, scaled};
+use crate::stage::{eventually, play_alone, scaled};
 
 /// How many agents ask.
 const AGENTS: usize = 4;
@@ -25,12 +25,12 @@ const CONNECTIONS: usize = 16;
 
 #[test]
 fn new_audiences_without_end_leave_the_rows_of_terms_at_their_bound_on_sqlite() {
-    play(async { ask_for_new_audiences(&Site::sqlite()).await });
+    play_alone(async { ask_for_new_audiences(&Site::sqlite()).await });
 }
 
 #[test]
 fn new_audiences_without_end_leave_the_rows_of_terms_at_their_bound_on_postgres() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         ask_for_new_audiences(&Site::postgres(&cluster).await).await;
     });

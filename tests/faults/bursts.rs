@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::stage::client::{get, read_reply, token_request};
 use crate::stage::server::{Agent, Server, Site, raise_descriptors};
-use crate::stage::{GENEROUS, cannot_run, pause, play, scaled};
+use crate::stage::{GENEROUS, cannot_run, pause, play_alone, scaled};
 
 /// How long a newcomer of another address may wait for its token: what `docs/connections.md`
 /// promises, and a second of this machine's own.
@@ -25,21 +25,21 @@ const HALF: &[u8] = b"POST /api/v1/token HTTP/1.1\r\nhost: a\r\n\
 
 #[test]
 fn a_burst_of_half_bodies_holds_up_no_newcomer_of_another_address() {
-    play(async {
+    play_alone(async {
         beside_bursts(1_024, 900, scaled(4_000, 12_000), scaled(1, 3)).await;
     });
 }
 
 #[test]
 fn a_burst_of_half_bodies_holds_up_no_newcomer_with_few_descriptors() {
-    play(async {
+    play_alone(async {
         beside_bursts(256, 200, scaled(4_000, 12_000), scaled(1, 3)).await;
     });
 }
 
 #[test]
 fn bursts_of_half_bodies_one_after_another_hold_up_no_newcomer_of_another_address() {
-    play(async {
+    play_alone(async {
         beside_bursts(1_024, 450, 2_500, scaled(3, 24)).await;
     });
 }

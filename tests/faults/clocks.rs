@@ -12,7 +12,7 @@ use crate::stage::clock::{FakeClock, LIBFAKETIME};
 use crate::stage::cluster::Cluster;
 use crate::stage::ledger::{claims, head};
 use crate::stage::server::{Agent, Server, Site};
-use crate::stage::{cannot_run, eventually, pause, play, scaled};
+use crate::stage::{cannot_run, eventually, pause, play_alone, scaled};
 
 /// By how many seconds the clocks of two replicas are ahead of the database's.
 const SKEWS: [(i64, i64); 6] = [
@@ -266,7 +266,7 @@ async fn apart(cluster: &Cluster, ahead: [i64; 2]) -> bool {
 
 #[test]
 fn replicas_whose_clocks_differ_by_minutes_or_a_day_revive_nothing() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         let skews = SKEWS.iter().take(scaled(4, 6));
         let shown = join_all(skews.map(|(one, two)| apart(&cluster, [*one, *two]))).await;
@@ -279,7 +279,7 @@ fn replicas_whose_clocks_differ_by_minutes_or_a_day_revive_nothing() {
 /// A machine starts without a network, and SQLite offers no second clock to compare with.
 #[test]
 fn a_server_on_sqlite_whose_clock_is_a_day_ahead_until_it_is_set_loses_nothing() {
-    play(async {
+    play_alone(async {
         let mut site = Site::sqlite();
         let (asker, agent) = (
             site.agent("asker", "unlimited"),
@@ -335,7 +335,7 @@ fn a_server_on_sqlite_whose_clock_is_a_day_ahead_until_it_is_set_loses_nothing()
 
 #[test]
 fn a_server_whose_clock_shows_a_time_before_1970_serves_as_soon_as_it_is_set() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         for mut site in [Site::sqlite(), Site::postgres(&cluster).await] {
             let agent = site.agent("agent", "unlimited");
@@ -356,7 +356,7 @@ fn a_server_whose_clock_shows_a_time_before_1970_serves_as_soon_as_it_is_set() {
 
 #[test]
 fn a_server_whose_clock_is_set_before_1970_while_it_serves_still_answers_on_every_thread() {
-    play(async {
+    play_alone(async {
         let mut site = Site::sqlite();
         let Some(clock) = FakeClock::new(&site, "set back", 0) else {
             return cannot_run("a server whose clock is set before 1970", LIBFAKETIME);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::stage::client::{Lost, get, read_reply, token_request};
 use crate::stage::ledger::Load;
 use crate::stage::server::{Server, Site, raise_descriptors};
-use crate::stage::{GENEROUS, eventually, pause, play, scaled};
+use crate::stage::{GENEROUS, eventually, pause, play_alone, scaled};
 
 /// Opens a connection of a hostile client. The server may turn it away at once.
 async fn connect(server: &Server) -> Option<TcpStream> {
@@ -31,12 +31,12 @@ async fn read_slowly(mut stream: TcpStream) {
 
 #[test]
 fn hostile_connections_beyond_the_descriptors_cost_good_agents_nothing_on_sqlite() {
-    play(async { beside_hostile_connections(&Site::sqlite()).await });
+    play_alone(async { beside_hostile_connections(&Site::sqlite()).await });
 }
 
 #[test]
 fn hostile_connections_beyond_the_descriptors_cost_good_agents_nothing_on_postgres() {
-    play(async {
+    play_alone(async {
         let cluster = crate::stage::cluster::Cluster::start().await;
         beside_hostile_connections(&Site::postgres(&cluster).await).await;
     });
@@ -114,7 +114,7 @@ async fn beside_hostile_connections(site: &Site) {
 /// left, idle connections make room.
 #[test]
 fn a_cap_above_the_descriptors_locks_nobody_out() {
-    play(async {
+    play_alone(async {
         raise_descriptors();
         let mut site = Site::sqlite();
         site.set("SEALWRIGHT_SERVER__MAX_CONNECTIONS", "5000");
@@ -139,7 +139,7 @@ fn a_cap_above_the_descriptors_locks_nobody_out() {
 
 #[test]
 fn bodies_that_stall_are_bounded_and_good_agents_are_served() {
-    play(async {
+    play_alone(async {
         raise_descriptors();
         let site = Site::sqlite();
         let agent = site.agent("agent", "unlimited");
@@ -205,7 +205,7 @@ fn bodies_that_stall_are_bounded_and_good_agents_are_served() {
 /// The HTTP settings of the Oculus SDK: kept connections, a poll every 15 s, no retry.
 #[test]
 fn pollers_keep_their_connections() {
-    play(async {
+    play_alone(async {
         raise_descriptors();
         let site = Site::sqlite();
         let server = site.start();

@@ -7,11 +7,11 @@ use crate::stage::ledger::Load;
 use crate::stage::outcome::{expect_in_time, expect_unavailable};
 use crate::stage::proxy::{Kind, Mode, Proxy};
 use crate::stage::server::Site;
-use crate::stage::{eventually, pause, play};
+use crate::stage::{eventually, pause, play_alone};
 
 #[test]
 fn a_batch_whose_answer_is_lost_is_counted_once_and_its_tokens_arrive() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         let site = Site::postgres(&cluster).await;
         let agents = site.agents(3);
@@ -46,7 +46,7 @@ fn a_batch_whose_answer_is_lost_is_counted_once_and_its_tokens_arrive() {
 
 #[test]
 fn a_revocation_whose_commit_is_cut_is_never_promised_and_lost() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         let site = Site::postgres(&cluster).await;
         let agents = site.agents(2);
@@ -81,7 +81,7 @@ fn a_revocation_whose_commit_is_cut_is_never_promised_and_lost() {
 
 #[test]
 fn connections_that_are_reset_or_half_closed_are_replaced() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         let site = Site::postgres(&cluster).await;
         let agents = site.agents(2);
@@ -118,7 +118,7 @@ fn connections_that_are_reset_or_half_closed_are_replaced() {
 
 #[test]
 fn a_stalled_database_is_a_503_within_three_seconds_and_heals_by_itself() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         let site = Site::postgres(&cluster).await;
         let agents = site.agents(2);

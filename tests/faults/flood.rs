@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::stage::client::token_request;
 use crate::stage::ledger::Load;
 use crate::stage::server::{Agent, Site};
-use crate::stage::{Dice, play, scaled};
+use crate::stage::{Dice, play_alone, scaled};
 
 /// This is far above what such a server needs, and far below what a hash of 19 MiB for each guess
 /// would take.
@@ -15,7 +15,7 @@ const MAX_MEMORY_MIB: u64 = 256;
 
 #[test]
 fn a_flood_of_wrong_secrets_costs_no_hash_and_no_good_agent_anything() {
-    play(async {
+    play_alone(async {
         let site = Site::sqlite();
         let good = site.agents(4);
         let (victim, other) = (

@@ -14,7 +14,7 @@ use crate::stage::client::{get, read_reply};
 use crate::stage::cluster::Cluster;
 use crate::stage::ledger::{Load, claims};
 use crate::stage::server::{Agent, Server, Site, raise_descriptors, report};
-use crate::stage::{GENEROUS, eventually, pause, play, scaled};
+use crate::stage::{GENEROUS, eventually, pause, play, play_alone, scaled};
 
 const LIST: &str = "/api/v1/token/revoked";
 
@@ -66,7 +66,7 @@ async fn held(server: &Server, polls: usize) {
 
 #[test]
 fn as_many_held_requests_as_there_are_descriptors_cost_little_and_are_all_answered() {
-    play(async {
+    play_alone(async {
         raise_descriptors();
         let cluster = Cluster::start().await;
         let mut site = Site::postgres(&cluster).await;

@@ -9,16 +9,16 @@ use tokio::task::JoinSet;
 use crate::stage::client::{Lost, revoke_request};
 use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Server, Site, raise_descriptors, report};
-use crate::stage::{ANSWER_WITHIN, GENEROUS, pause, play, scaled};
+use crate::stage::{ANSWER_WITHIN, GENEROUS, pause, play_alone, scaled};
 
 #[test]
 fn one_token_revoked_over_thousands_of_connections_keeps_no_other_revocation_waiting_on_sqlite() {
-    play(async { beside_hostile_revocations(&Site::sqlite(), 1).await });
+    play_alone(async { beside_hostile_revocations(&Site::sqlite(), 1).await });
 }
 
 #[test]
 fn one_token_revoked_over_thousands_of_connections_keeps_no_other_revocation_waiting_on_postgres() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         beside_hostile_revocations(&Site::postgres(&cluster).await, 2).await;
     });

@@ -11,7 +11,7 @@ use crate::stage::cluster::{Cluster, Locked};
 use crate::stage::ledger::Load;
 use crate::stage::outcome::expect_in_time;
 use crate::stage::server::{Agent, Server, Site, report};
-use crate::stage::{eventually, play, scaled};
+use crate::stage::{eventually, play_alone, scaled};
 
 /// Exchanges codes of an agent on several connections until it is stopped. Returns the statuses of
 /// the responses.
@@ -34,7 +34,7 @@ fn exchange(servers: &[Server], agent: &Agent, stop: &Arc<AtomicBool>) -> JoinSe
 
 #[test]
 fn an_agent_whose_counter_is_held_keeps_nobody_else_waiting() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         let site = Site::postgres(&cluster).await;
         let (agents, victims) = (site.agents(3), site.agents(scaled(2, 20)));

@@ -12,7 +12,8 @@
 //! - *bounded loss*: delivered ≤ counter ≤ delivered + requests without a response
 //! - *kept revocations*: a token whose revocation was answered 200 is revoked, after any restart
 //!
-//! The tests run one at a time, so that a fault that one test causes does not fail another.
+//! Most tests wait more than they work, so several run at once, each with servers and a database of
+//! its own. Those that measure or fill the machine run alone (`stage::play_alone`).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

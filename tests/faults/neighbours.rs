@@ -18,36 +18,36 @@ use crate::stage::client::{read_reply, token_form};
 use crate::stage::ledger::Load;
 use crate::stage::reverse_proxy::{CADDY, ENVOY, GO, HAPROXY, Kind, NGINX, TRAEFIK};
 use crate::stage::server::{Agent, Site};
-use crate::stage::{cannot_run, eventually, pause, play, scaled};
+use crate::stage::{cannot_run, eventually, pause, play_alone, scaled};
 
 #[test]
 fn no_refused_neighbour_costs_a_good_agent_its_answer_behind_caddy() {
-    play(beside_refused_neighbours(&CADDY));
+    play_alone(beside_refused_neighbours(&CADDY));
 }
 
 #[test]
 fn no_refused_neighbour_costs_a_good_agent_its_answer_behind_traefik() {
-    play(beside_refused_neighbours(&TRAEFIK));
+    play_alone(beside_refused_neighbours(&TRAEFIK));
 }
 
 #[test]
 fn no_refused_neighbour_costs_a_good_agent_its_answer_behind_haproxy() {
-    play(beside_refused_neighbours(&HAPROXY));
+    play_alone(beside_refused_neighbours(&HAPROXY));
 }
 
 #[test]
 fn no_refused_neighbour_costs_a_good_agent_its_answer_behind_envoy() {
-    play(beside_refused_neighbours(&ENVOY));
+    play_alone(beside_refused_neighbours(&ENVOY));
 }
 
 #[test]
 fn no_refused_neighbour_costs_a_good_agent_its_answer_behind_nginx() {
-    play(beside_refused_neighbours(&NGINX));
+    play_alone(beside_refused_neighbours(&NGINX));
 }
 
 #[test]
 fn no_refused_neighbour_costs_a_good_agent_its_answer_behind_a_go_reverse_proxy() {
-    play(beside_refused_neighbours(&GO));
+    play_alone(beside_refused_neighbours(&GO));
 }
 
 /// What a neighbour (another client of the proxy) sends after its head.

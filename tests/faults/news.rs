@@ -8,7 +8,7 @@ use crate::stage::client::Client;
 use crate::stage::cluster::Cluster;
 use crate::stage::ledger::claims;
 use crate::stage::server::{Agent, Site, report};
-use crate::stage::{eventually, play, scaled};
+use crate::stage::{eventually, play_alone, scaled};
 
 /// One in so many of a day's tokens belongs to an agent that will be killed.
 const KILLED_SHARE: usize = 100;
@@ -57,7 +57,7 @@ fn p90(times: &[Duration]) -> f64 {
 
 #[test]
 fn news_reach_another_servers_list_beside_a_row_of_suspensions() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         let site = Arc::new(Site::postgres(&cluster).await);
         let agent = site.agent("agent", "unlimited");

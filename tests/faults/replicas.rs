@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::stage::cluster::Cluster;
 use crate::stage::ledger::Load;
 use crate::stage::server::Site;
-use crate::stage::{play, scaled};
+use crate::stage::{play_alone, scaled};
 
 /// The limit of a month.
 fn limit() -> i64 {
@@ -17,7 +17,7 @@ fn limit() -> i64 {
 
 #[test]
 fn three_servers_give_out_exactly_the_months_tokens() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         let mut site = Site::postgres(&cluster).await;
         let limit = limit();
@@ -64,7 +64,7 @@ fn three_servers_give_out_exactly_the_months_tokens() {
 
 #[test]
 fn what_one_server_revokes_is_dead_on_the_other_on_the_next_request() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         let site = Site::postgres(&cluster).await;
         let (asker, agent) = (
@@ -113,7 +113,7 @@ const ASKED: u64 = 20;
 
 #[test]
 fn no_question_begun_after_a_revocation_on_another_server_finds_the_token_active() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         let site = Site::postgres(&cluster).await;
         let asker = Arc::new(site.agent("asker", "unlimited"));

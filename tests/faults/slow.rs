@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::stage::client::{get, read_reply, token_request};
 use crate::stage::server::Site;
-use crate::stage::{GENEROUS, pause, play, scaled};
+use crate::stage::{GENEROUS, pause, play_alone, scaled};
 
 /// Waits until the server closes the connection. Ignores what the server sends before that.
 async fn closed(stream: &mut TcpStream) {
@@ -22,7 +22,7 @@ async fn closed(stream: &mut TcpStream) {
 
 #[test]
 fn half_a_head_is_not_waited_for_nor_is_one_who_never_reads() {
-    play(async {
+    play_alone(async {
         let site = Site::sqlite();
         let agent = site.agent("agent", "unlimited");
         let mut server = site.start();
@@ -85,7 +85,7 @@ fn half_a_head_is_not_waited_for_nor_is_one_who_never_reads() {
 
 #[test]
 fn a_body_without_end_is_refused_early() {
-    play(async {
+    play_alone(async {
         let site = Site::sqlite();
         let mut server = site.start();
         let head = "POST /api/v1/token HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n";

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::stage::ledger::Load;
-use crate::stage::play;
+use crate::stage::play_alone;
 use crate::stage::server::{Site, report};
 
 #[test]
 fn a_hundred_suspensions_beside_a_busy_server_each_end_within_a_second_and_hold() {
-    play(async {
+    play_alone(async {
         let site = Site::sqlite();
         let busy = site.agents(4);
         let victims = site.agents(100);

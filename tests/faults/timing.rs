@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::stage::client::{get, token_request};
 use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Server, Site};
-use crate::stage::{Dice, play, scaled};
+use crate::stage::{Dice, play_alone, scaled};
 
 /// The samples of each kind. If two distributions are equal, the AUC of n against n samples has a
 /// standard error of sqrt((2n + 1) / (12 n²)), which is 0.0105 for 1,500. The band below is nine
@@ -18,7 +18,7 @@ const CONTROL: f64 = 0.70;
 
 #[test]
 fn unknown_wrong_and_suspended_take_the_same_time() {
-    play(async {
+    play_alone(async {
         let site = Site::sqlite();
         let (known, suspended) = (
             site.agent("known", "unlimited"),
@@ -65,7 +65,7 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
 /// its noise.
 #[test]
 fn a_foreign_secret_takes_the_same_time_for_every_id_and_length() {
-    play(async {
+    play_alone(async {
         let mut site = Site::sqlite();
         site.set("SEALWRIGHT_LIMITS__FAILURES_PER_MINUTE", "0");
         let output = "c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
@@ -112,12 +112,12 @@ fn a_foreign_secret_takes_the_same_time_for_every_id_and_length() {
 
 #[test]
 fn no_refusal_of_a_code_tells_by_its_time_which_agents_there_are_on_sqlite() {
-    play(async { refusals_of_a_code_take_the_same_time(&Site::sqlite()).await });
+    play_alone(async { refusals_of_a_code_take_the_same_time(&Site::sqlite()).await });
 }
 
 #[test]
 fn no_refusal_of_a_code_tells_by_its_time_which_agents_there_are_on_postgres() {
-    play(async {
+    play_alone(async {
         let cluster = Cluster::start().await;
         refusals_of_a_code_take_the_same_time(&Site::postgres(&cluster).await).await;
     });

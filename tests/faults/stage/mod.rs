@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::net::TcpListener;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 pub mod audit;
@@ -24,7 +24,8 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// time on the slowest machine, so that a test fails only if the event never comes.
 pub const GENEROUS: Duration = Duration::from_mins(1);
 
-static TURN: Mutex<()> = Mutex::new(());
+/// Shared by the tests that run beside others, and held alone by those that run alone.
+static TURN: RwLock<()> = RwLock::new(());
 
 /// How much a test does: `short` in `tests/run`, `long` in `tests/faults/run --long`.
 pub fn scaled<T>(short: T, long: T) -> T {
@@ -42,10 +43,24 @@ pub fn cannot_run(what: &str, why: &str) {
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-/// Runs one test while no other runs.
+/// Runs a test beside others of its kind. Its servers, database and ports are its own, so that a fault
+/// that one test causes does not fail another. The long forms measure, so each runs alone.
 pub fn play(scene: impl Future<Output = ()>) {
+    if scaled(false, true) {
+        return play_alone(scene);
+    }
+    let _turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
+    act(scene);
+}
+
+/// Runs one test while no other runs: one that measures or fills the machine.
+pub fn play_alone(scene: impl Future<Output = ()>) {
     // A poisoned lock means that another test failed. That test has reported it.
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+    act(scene);
+}
+
+fn act(scene: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
