@@ -68,4 +68,7 @@ func hashAgent(clientID string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func splitScope(scope string) []string { return strings.Fields(scope) }
+// splitScope reads the scopes of a token, which only spaces separate (RFC 6749 §3.3).
+func splitScope(scope string) []string {
+	return strings.FieldsFunc(scope, func(c rune) bool { return c == ' ' })
+}

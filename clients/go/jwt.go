@@ -2,10 +2,15 @@ package sealwright
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
+	"math"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4"
@@ -20,10 +25,9 @@ const (
 	accessToken = "at+jwt"
 	// maxWhole is the greatest number that every JSON library reads exactly.
 	maxWhole = 1<<53 - 1
+	// maxDepth bounds the nesting of a token's JSON to what every JSON library can read, on whatever stack.
+	maxDepth = 64
 )
-
-// rs256 is the only algorithm that is accepted, whatever a token says.
-var rs256 = []jose.SignatureAlgorithm{jose.RS256}
 
 // unverified is a token whose header is good, before its signature was checked.
 type unverified struct {
@@ -45,7 +49,7 @@ func readHeader(token, typ string) (*unverified, error) {
 		return nil, &InvalidToken{Algorithm}
 	}
 	// RFC 7515 §4.1.9: "application/" may be left out, and letter case does not matter.
-	if found := strings.TrimPrefix(strings.ToLower(text(header["typ"])), "application/"); found != typ {
+	if found := strings.TrimPrefix(lower(text(header["typ"])), "application/"); found != typ {
 		return nil, &InvalidToken{Type}
 	}
 	_, critical := header["crit"]
@@ -78,29 +82,94 @@ func isCompact(token string) bool {
 	return parts == 3 && length > 0 && length%4 != 1
 }
 
-// decodePart reads a part as a JSON object, without a repeated member at any depth.
+// isBase64url is whether a text is base64url without padding, and not empty.
+func isBase64url(text string) bool {
+	return isCompact("A0."+text+".A0") && !strings.Contains(text, ".")
+}
+
+// decodePart reads a part as a JSON object, without a repeated member at any depth, a lone surrogate or deep nesting.
 func decodePart(encoded string, into *map[string]json.RawMessage) bool {
 	part, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil || !utf8.Valid(part) || !bytes.HasPrefix(bytes.TrimLeft(part, " \t\r\n"), []byte("{")) {
 		return false
 	}
-	if json.Unmarshal(part, into) != nil {
+	if json.Unmarshal(part, into) != nil || hasLoneSurrogate(part) {
 		return false
 	}
 	// What is inside a member was not read yet.
 	for _, member := range *into {
-		if c := member[0]; c == '{' || c == '[' {
-			var inside any
-			if json.Unmarshal(member, &inside) != nil {
-				return false
-			}
+		if !isStrict(member, 1) {
+			return false
 		}
 	}
 	return true
 }
 
+// isStrict is whether a value that is within depth others repeats no member and is not nested too deeply.
+func isStrict(raw json.RawMessage, depth int) bool {
+	var inside []json.RawMessage
+	switch raw[0] {
+	case '{':
+		var members map[string]json.RawMessage
+		if depth >= maxDepth || json.Unmarshal(raw, &members) != nil {
+			return false
+		}
+		for _, member := range members {
+			inside = append(inside, member)
+		}
+	case '[':
+		if depth >= maxDepth || json.Unmarshal(raw, &inside) != nil {
+			return false
+		}
+	}
+	for _, one := range inside {
+		if !isStrict(one, depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasLoneSurrogate is whether valid JSON has an escape that is half a character. It is no text, and other languages read
+// another character than Go.
+func hasLoneSurrogate(valid []byte) bool {
+	unit := func(at int) rune {
+		if at+6 > len(valid) || valid[at] != '\\' || valid[at+1] != 'u' {
+			return -1
+		}
+		value, err := strconv.ParseUint(string(valid[at+2:at+6]), 16, 16)
+		if err != nil {
+			return -1
+		}
+		return rune(value)
+	}
+	for at := 0; at < len(valid); at++ {
+		if valid[at] != '\\' {
+			continue
+		}
+		if first := unit(at); utf16.IsSurrogate(first) {
+			if utf16.DecodeRune(first, unit(at+6)) == utf8.RuneError {
+				return true
+			}
+			at += 6
+		}
+		at++ // what is escaped
+	}
+	return false
+}
+
+// lower changes the letters of ASCII alone: others become letters of ASCII in some languages, and not in others.
+func lower(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'A' && c <= 'Z' {
+			return c + 'a' - 'A'
+		}
+		return c
+	}, text)
+}
+
 // text is a member that is a text; empty if it is anything else.
-func text(raw json.RawMessage) string {
+func text(raw []byte) string {
 	var value *string
 	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &value) != nil {
 		return ""
@@ -109,15 +178,18 @@ func text(raw json.RawMessage) string {
 }
 
 // verify checks the signature and reads the claims, without a judgement of their values.
-func (u *unverified) verify(key any) (*rawClaims, error) {
-	signed, err := jose.ParseSignedCompact(u.text, rs256)
+func (u *unverified) verify(key *rsa.PublicKey) (*rawClaims, error) {
+	// The text that was signed is that of the token, and no member of its header but those of readHeader has a say.
+	end := strings.LastIndexByte(u.text, '.')
+	signature, err := base64.RawURLEncoding.DecodeString(u.text[end+1:])
 	if err != nil {
 		return nil, &InvalidToken{Malformed}
 	}
-	if _, err := signed.Verify(key); err != nil {
+	digest := sha256.Sum256([]byte(u.text[:end]))
+	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) != nil {
 		return nil, &InvalidToken{Signature}
 	}
-	encoded := strings.SplitN(u.text, ".", 3)[1]
+	_, encoded, _ := strings.Cut(u.text[:end], ".")
 	var members map[string]json.RawMessage
 	if !decodePart(encoded, &members) {
 		return nil, &InvalidToken{Malformed}
@@ -150,9 +222,8 @@ func readClaims(members map[string]json.RawMessage) (*rawClaims, bool) {
 		if !found && !required {
 			return 0
 		}
-		// strconv refuses a fraction, an exponent and a text.
-		value, err := strconv.ParseInt(string(raw), 10, 64)
-		good = good && err == nil && value >= 0 && value <= maxWhole
+		value, isWhole := readWhole(raw)
+		good = good && isWhole
 		return value
 	}
 	optional := func(name string) string {
@@ -183,6 +254,20 @@ func readClaims(members map[string]json.RawMessage) (*rawClaims, bool) {
 	c.Audience, listed = readAudience(members["aud"])
 	c.agentHash = hashAgent(c.ClientID)
 	return r, good && listed
+}
+
+// readWhole reads a number without a fraction, however it is written: to JSON, 10, 10.0 and 1e1 are the same.
+func readWhole(raw json.RawMessage) (int64, bool) {
+	value, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil {
+		// strconv refuses a text and what is greater than a double can be.
+		double, err := strconv.ParseFloat(string(raw), 64)
+		if err != nil || double != math.Trunc(double) || math.Abs(double) > maxWhole {
+			return 0, false
+		}
+		value = int64(double)
+	}
+	return value, value >= 0 && value <= maxWhole
 }
 
 // readAudience reads one text or an array of texts (RFC 7519 §4.1.3).

@@ -19,10 +19,10 @@ const (
 	keysLag = 1200 * time.Millisecond
 	// keysFresh is the age from which on a use fetches the keys again, beside the caller.
 	keysFresh = 10 * time.Minute
-	// minModulus is the shortest RSA key that counts, in bits.
-	minModulus = 2048
-	// maxKeys bounds what a key set may make this process hold.
-	maxKeys = 100
+	// minModulus and maxModulus are the shortest and the longest RSA key that count, in bits, and maxExponent the greatest
+	// exponent.
+	minModulus, maxModulus = 2048, 16384
+	maxExponent            = 1<<31 - 1
 )
 
 // keySet holds the issuer's keys. It keeps them through an outage, and fetches them again for a key that it does
@@ -33,7 +33,7 @@ type keySet struct {
 	lag   time.Duration
 
 	mu     sync.RWMutex
-	keys   map[string]*jose.JSONWebKey
+	keys   map[string]*rsa.PublicKey
 	raw    json.RawMessage
 	flight *keysFlight
 	// triedAt is when a fetch began last, and err how it ended; they have no meaning before tried.
@@ -52,7 +52,7 @@ type keysFlight struct{ done chan struct{} }
 var errNoKeys = errors.New("the answer is no key set")
 
 // find gives a key. Without any keys, or if those that there are could not be renewed, an unknown key is no verdict.
-func (k *keySet) find(ctx context.Context, keyID string) (*jose.JSONWebKey, error) {
+func (k *keySet) find(ctx context.Context, keyID string) (*rsa.PublicKey, error) {
 	k.mu.Lock()
 	now := k.clock.elapsed()
 	key := k.keys[keyID]
@@ -156,30 +156,49 @@ func (k *keySet) lacks(keyID string) bool {
 
 // set replaces the keys, if these are any. The caller holds mu.
 func (k *keySet) set(raw []byte) error {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(raw, &set); err != nil || len(set.Keys) > maxKeys {
+	// A map, since a struct would take a member of any letter case.
+	var set map[string]json.RawMessage
+	var published []json.RawMessage
+	if json.Unmarshal(raw, &set) != nil || json.Unmarshal(set["keys"], &published) != nil {
 		return errNoKeys
 	}
-	keys := map[string]*jose.JSONWebKey{}
-	for _, one := range set.Keys {
-		var key jose.JSONWebKey
-		// A key that this release does not know must not hide the others.
-		if json.Unmarshal(one, &key) != nil || key.KeyID == "" || key.Use != "" && key.Use != "sig" {
-			continue
+	keys := map[string]*rsa.PublicKey{}
+	for _, one := range published {
+		// A key that this release does not know must not hide the others, and of two with one id the first counts.
+		if id, key := readKey(one); key != nil && keys[id] == nil {
+			keys[id] = key
 		}
-		public, isRSA := key.Key.(*rsa.PublicKey)
-		if !isRSA || public.N.BitLen() < minModulus || key.Algorithm != "" && key.Algorithm != string(jose.RS256) {
-			continue
-		}
-		keys[key.KeyID] = &key
 	}
 	if len(keys) == 0 {
 		return errNoKeys
 	}
 	k.keys, k.raw, k.goodAt = keys, raw, k.clock.elapsed()
 	return nil
+}
+
+// readKey reads a JWK with which the issuer may sign; nil if it is none.
+func readKey(raw json.RawMessage) (id string, key *rsa.PublicKey) {
+	var jwk map[string]json.RawMessage
+	if json.Unmarshal(raw, &jwk) != nil {
+		return "", nil
+	}
+	is := func(name, wanted string) bool { return jwk[name] == nil || text(jwk[name]) == wanted }
+	id = text(jwk["kid"])
+	n, e := text(jwk["n"]), text(jwk["e"])
+	if id == "" || jwk["kty"] == nil || !is("kty", "RSA") || !is("use", "sig") || !is("alg", string(jose.RS256)) || !isBase64url(n) || !isBase64url(e) {
+		return "", nil
+	}
+	// The public members alone, whatever else is published.
+	public, err := json.Marshal(map[string]string{"kty": "RSA", "n": n, "e": e})
+	var read jose.JSONWebKey
+	if err != nil || read.UnmarshalJSON(public) != nil {
+		return "", nil
+	}
+	key, isRSA := read.Key.(*rsa.PublicKey)
+	if !isRSA || key.N.BitLen() < minModulus || key.N.BitLen() > maxModulus || key.E < 3 || key.E > maxExponent || key.E%2 == 0 {
+		return "", nil
+	}
+	return id, key
 }
 
 // restore takes keys from the disk.

@@ -252,7 +252,7 @@ func heldMemory() uint64 {
 }
 
 func tokenAge(w *world, token *Token) time.Duration {
-	parsed, err := jwt.ParseSigned(token.AccessToken(), rs256)
+	parsed, err := jwt.ParseSigned(token.AccessToken(), []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		w.t.Fatal(err)
 	}

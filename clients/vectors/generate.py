@@ -138,6 +138,23 @@ def tokens():
     accept("issued this second", token(iat=NOW))
     accept("a header that names a key of its own, signed by the issuer's", token(header(jwk=STRANGER.jwk, jku="https://evil.example")))
     accept("nbf in the past", token(nbf=NOW - 10))
+    accept("a number as a fraction of zeros", signed(header(), compact(claims(exp="@")).replace('"@"', f"{NOW + 600}.0")))
+    accept("a number with an exponent", signed(header(), compact(claims(epoch="@")).replace('"@"', "0.7e1")))
+    accept("a number beyond doubles in a claim that decides nothing", signed(header(), raw_claims(',"a":[1e400],"b":{"c":-1e400}}')))
+    accept("5,000 digits in a claim that decides nothing", signed(header(), raw_claims(f',"a":{"1" * 5_000}}}')))
+    accept("64 levels", signed(header(), raw_claims(f',"a":{"[" * 63}{"]" * 63}}}')))
+    accept("brackets within texts are no levels", token(note="[" * 100 + '"{' * 100))
+    accept("scopes between several spaces", token(scope="  db:read   files:read "), scopes=["db:read", "files:read"])
+    accept("scopes that hold other white space", token(scope="db:read\u00a0x files:read\tx"), scopes=["db:read\u00a0x", "files:read\tx"])
+    accept("a pair of surrogates", signed(header(), raw_claims(',"a":"\\ud83d\\ude00"}')))
+    for name, members in [
+        ("a key that is none", {"jwk": {"kty": "bogus"}}),
+        ("a private key", {"jwk": {**STRANGER.jwk, "d": "AQAB"}}),
+        ("a text for a key", {"jwk": "x"}),
+        ("a certificate that is none", {"x5c": ["AAAA"]}),
+        ("a number for a nonce", {"nonce": 1}),
+    ]:
+        accept(f"a header with {name}, which nobody asks", token(header(**members)))
     accept("an organization", token(org_id="acme", org_epoch=4))
     accept("an organization that does not say its epoch, which is 0 then", token(org_id="acme"))
 
@@ -170,6 +187,14 @@ def tokens():
     refuse("malformed", "a payload with aud twice", signed(header(), raw_claims(f',"aud":"{AUDIENCE}"}}')))
     refuse("malformed", "a payload with a repeated member inside", signed(header(), raw_claims(',"a":{"b":1,"b":2}}')))
     refuse("malformed", "a payload with NaN", signed(header(), raw_claims(',"a":NaN}')))
+    for name, part in [("header", lambda text: signed(compact(header())[:-1] + text, claims())), ("payload", lambda text: signed(header(), raw_claims(text)))]:
+        refuse("malformed", f"a {name} of 65 levels", part(f',"a":{"[" * 64}{"]" * 64}}}'))
+        refuse("malformed", f"a {name} of 700 objects within objects", part(f',"a":{'{"a":' * 700}1{"}" * 700}}}'))
+        refuse("malformed", f"a {name} with half a character", part(',"a":"\\ud83d"}'))
+        refuse("malformed", f"a {name} with the halves of a character in the wrong order", part(',"a":["\\ude00\\ud83d"]}'))
+        refuse("malformed", f"a {name} with half a character for a name", part(',"\\uD83D":1}'))
+        refuse("malformed", f"a {name} with half a character behind a backslash", part(',"a":"\\\\\\ud83d"}'))
+    accept("a backslash and the name of half a character", signed(header(), raw_claims(',"a":"\\\\ud83d"}')))
     refuse("malformed", "8,193 bytes", [[f"{head}.", 1], ["A", 8193 - len(head) - len(signature) - 2], [f".{signature}", 1]])
     refuse("malformed", "a megabyte", [[f"{head}.", 1], ["A", 1_000_000], [f".{signature}", 1]])
     refuse("malformed", "a megabyte of dots", [[".", 1_000_000]])
@@ -198,6 +223,7 @@ def tokens():
     refuse("type", "typ of a logout token", signed(header(typ="logout+jwt"), claims()))
     refuse("type", "typ of a client's assertion", signed(header(typ="client-authentication+jwt"), claims()))
     refuse("type", "typ that begins like the right one", signed(header(typ="at+jwt2"), claims()))
+    refuse("type", "typ with a letter that is none of ASCII", signed(header(typ="APPL\u0130CATION/at+jwt"), claims()))
     refuse("type", "typ null", signed(header(typ=None), claims()))
     refuse("type", "typ as an array", signed(header(typ=["at+jwt"]), claims()))
 
@@ -205,6 +231,8 @@ def tokens():
     refuse("critical", "crit with exp", signed(header(crit=["exp"], exp=NOW + 600), claims()))
     refuse("critical", "crit empty", signed(header(crit=[]), claims()))
     refuse("critical", "b64 false", signed(header(crit=["b64"], b64=False), claims()))
+    for value in [True, False, None]:
+        refuse("critical", f"b64 {value} without crit", signed(header(b64=value), claims()))
     refuse("critical", "crit null", signed(header(crit=None), claims()))
 
     refuse("key", "no kid", signed(header(kid=...), claims()))
@@ -263,6 +291,7 @@ def tokens():
         refuse("claims", f"{name} a fraction", token(**{name: NOW - 0.5 if name == "iat" else NOW + 600.5}))
         refuse("claims", f"{name} negative", token(**{name: -1}))
         refuse("claims", f"{name} beyond 2^53", token(**{name: 2**63 - 1}))
+        refuse("claims", f"{name} of 5,000 digits", signed(header(), compact(claims(**{name: "@"})).replace('"@"', "1" * 5_000)))
         refuse("claims", f"{name} beyond doubles", signed(header(), compact(claims(**{name: "@"})).replace('"@"', "1e400")))
 
     for name, issuer in [
@@ -727,7 +756,43 @@ def keys():
     case("a set without a key is no verdict", one, begin, publish([]), verify(["forged-0", "forged-1"], "unavailable", 2), verify("first", "accept", 2), publish(one), advance(31), verify("forged-0", "key", 4))
     case("without keys nobody can tell", gone, verify(["first", "forged-0"], "unavailable", 1), advance(2), publish(one), verify("first", "accept", 2))
     case("the time of day changes no pause", one, begin, verify(forged, "key", 3), stepped(3_600), verify(forged, "key", 3), stepped(-3_600), verify(forged, "key", 3), advance(32), verify(forged, "key", 5))
-    jwks = {"first": FIRST.jwk, "second": SECOND.jwk}
+    # Keys that count for nothing, each beside a good one, which they must not hide.
+    other = STRANGER.jwk
+    odd = {
+        "of-another-kind": {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA", "kid": "k", "alg": "ES256"},
+        "to-encrypt": {**other, "use": "enc"},
+        "use-null": {**other, "use": None},
+        "alg-empty": {**other, "alg": ""},
+        "of-PS256": {**other, "alg": "PS256"},
+        "without-kid": {name: value for name, value in other.items() if name != "kid"},
+        "modulus-no-base64url": {**other, "n": "!" * 342},
+        "modulus-padded": {**other, "n": other["n"] + "=="},
+        "modulus-zero": {**other, "n": "A" * 342},
+        "modulus-a-number": {**other, "n": 5},
+        "modulus-of-100000-bits": {**other, "n": "_" * 16_667},
+        "exponent-one": {**other, "e": "AQ"},
+        "exponent-even": {**other, "e": "AQAA"},
+        "exponent-beyond-31-bits": {**other, "e": b64((2**33 + 1).to_bytes(5, "big"))},
+        "short": {**SHORT.jwk, "kid": other["kid"]},
+        "short-behind-zeros": {**SHORT.jwk, "kid": other["kid"], "n": "A" * 172 + SHORT.jwk["n"]},
+        "no-object": 5,
+        "null": None,
+    }
+    named["stranger"] = lived(STRANGER.kid, STRANGER)
+    named["short"] = lived(STRANGER.kid, SHORT)
+    for name in odd:
+        case(f"a key that counts for nothing hides no other: {name}", [name, "first"], verify("first", "accept", 1), verify(["stranger", "short"], "key", 3))
+    case("of two keys with one kid the first counts", ["first", "stranger-as-first"], verify("first", "accept", 1), verify("stranger-as-first", "signature", 1))
+    case("a key that counts for nothing takes no kid", ["stranger-to-encrypt-as-first", "first"], verify("first", "accept", 1))
+    case("what else a key says counts for nothing", ["adorned"], verify("stranger", "accept", 1))
+    case("two hundred keys", [*["stranger"] * 200, "first"], verify(["first", "stranger"], "accept", 1))
+    named["stranger-as-first"] = lived(FIRST.kid, STRANGER)
+    jwks = {
+        "first": FIRST.jwk, "second": SECOND.jwk, "stranger": other, **odd,
+        "stranger-as-first": {**other, "kid": FIRST.kid},
+        "stranger-to-encrypt-as-first": {**other, "kid": FIRST.kid, "use": "enc"},
+        "adorned": {**other, "x5c": ["AAAA"], "x5t": "x", "x5u": "::", "d": "AQAB", "key_ops": "verify", "later": {}},
+    }
     return {"now": NOW, "issuer": ISSUER, "audience": AUDIENCE, "jwks": jwks, "tokens": named, "cases": cases}
 
 

@@ -1,7 +1,15 @@
 // JSON that says each thing once. `JSON.parse` takes the last of two members of one name, others take the first, and
 // a token must mean the same to all.
 
-/** The object of a JSON text; none where it is anything else, or where a member of any object in it is repeated. */
+/** Deeper nesting than every JSON library can read, on whatever stack, is refused. */
+const MAX_DEPTH = 64;
+/** A lone surrogate is no text: other languages read another character. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/**
+ * The object of a JSON text; none where it is anything else, where a member of any object in it is repeated, where a text in
+ * it is no Unicode, or where it is nested too deeply.
+ */
 export function strictObject(text: string): Readonly<Record<string, unknown>> | undefined {
   let value: unknown;
   try {
@@ -10,27 +18,29 @@ export function strictObject(text: string): Readonly<Record<string, unknown>> | 
     return undefined;
   }
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isObject && !repeats(text) ? (value as Record<string, unknown>) : undefined;
+  return isObject && isStrict(text) ? (value as Record<string, unknown>) : undefined;
 }
 
-/** Whether valid JSON has an object with two members of one name. */
-function repeats(text: string): boolean {
+/** Whether valid JSON has no object with two members of one name, no lone surrogate, and no deep nesting. */
+function isStrict(text: string): boolean {
   // Of each open object the names so far; of an open array nothing.
   const open: (Set<string> | undefined)[] = [];
   const tokens = /"(?:[^"\\]|\\.)*"|[{}[\]]/g;
   for (let found = tokens.exec(text); found; found = tokens.exec(text)) {
     const [token] = found;
+    if (token.includes('\\u') && LONE_SURROGATE.test(JSON.parse(token) as string)) return false;
     if (token === '{') open.push(new Set());
     else if (token === '[') open.push(undefined);
     else if (token === '}' || token === ']') open.pop();
     else if (isName(text, tokens.lastIndex)) {
       const names = open.at(-1);
       const name = token.includes('\\') ? (JSON.parse(token) as string) : token.slice(1, -1);
-      if (names?.has(name)) return true;
+      if (names?.has(name)) return false;
       names?.add(name);
     }
+    if (open.length > MAX_DEPTH) return false;
   }
-  return false;
+  return true;
 }
 
 /** Whether a colon follows, however much white space stands before it. */

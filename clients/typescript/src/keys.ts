@@ -1,6 +1,7 @@
 // The issuer's public keys.
 
 import { type CryptoKey, importJWK, type JWK } from 'jose';
+import { decodeBase64url, isBase64url } from './base64url.js';
 import { InvalidToken, Unavailable } from './errors.js';
 import { jsonObject, type Sending, send } from './http.js';
 import type { Metadata } from './metadata.js';
@@ -15,8 +16,10 @@ const SECOND_LOOK_AFTER_MS = 1_200;
 const MAX_AGE_MS = 300_000;
 /** While there are no keys at all, they are asked for at most this often. */
 const FAILURE_PAUSE_MS = 1_000;
-/** The shortest modulus, in characters of base64url: 2,048 bits. */
-const MIN_MODULUS_CHARS = 342;
+/** The shortest and the longest modulus, in bits, and the greatest exponent. */
+const MIN_MODULUS_BITS = 2_048;
+const MAX_MODULUS_BITS = 16_384;
+const MAX_EXPONENT = 2 ** 31 - 1;
 
 /** A key as it was published, and as it is used. */
 interface Published {
@@ -121,7 +124,10 @@ export class Keys {
   }
 }
 
-/** The keys that may sign tokens; others are passed over. One that was there before stays the same object. */
+/**
+ * The keys that may sign tokens; others are passed over. Of two with one name the first counts. One that was there before
+ * stays the same object.
+ */
 async function importKeys(
   keys: readonly unknown[],
   before: ReadonlyMap<string, Published> | undefined,
@@ -131,11 +137,43 @@ async function importKeys(
     const { kty, kid, n, e, use = 'sig', alg = 'RS256' } = jwk ?? {};
     const signs =
       kty === 'RSA' && use === 'sig' && alg === 'RS256' && typeof n === 'string' && typeof e === 'string';
-    if (!signs || typeof kid !== 'string' || n.length < MIN_MODULUS_CHARS) continue;
+    if (!signs || typeof kid !== 'string' || found.has(kid) || !isSound(n, e)) continue;
     const known = before?.get(kid);
     const same = known?.n === n && known.e === e;
-    const key = same ? known.key : ((await importJWK({ kty, n, e, alg }, alg)) as CryptoKey);
-    found.set(kid, { n, e, key });
+    const key = same ? known.key : await imported({ kty, n, e, alg });
+    if (key) found.set(kid, { n, e, key });
   }
   return found;
+}
+
+/** A key that the runtime does not take must not hide the others. */
+async function imported(jwk: JWK): Promise<CryptoKey | undefined> {
+  try {
+    return (await importJWK(jwk, 'RS256')) as CryptoKey;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether modulus and exponent are numbers that an RSA key of the server can have. */
+function isSound(n: string, e: string): boolean {
+  const [modulus, exponent] = [n, e].map(wholeNumber);
+  if (!modulus || !exponent || exponent.length > 4) return false;
+  const bits = modulus.length * 8 - Math.clz32(modulus[0] as number) + 24;
+  const value = exponent.reduce((value, byte) => value * 256 + byte, 0);
+  return (
+    bits >= MIN_MODULUS_BITS &&
+    bits <= MAX_MODULUS_BITS &&
+    value % 2 === 1 &&
+    value >= 3 &&
+    value <= MAX_EXPONENT
+  );
+}
+
+/** The bytes of a number (RFC 7518 §2), without zeros at the front; none where it is no base64url, or zero. */
+function wholeNumber(text: string): Uint8Array | undefined {
+  if (!isBase64url(text)) return undefined;
+  const bytes = decodeBase64url(text);
+  const first = bytes.findIndex((byte) => byte !== 0);
+  return first < 0 ? undefined : bytes.subarray(first);
 }

@@ -1,5 +1,6 @@
 // What a token says: its header before the signature is checked, its claims afterwards. Nothing here waits.
 
+import { decodeBase64url, isBase64url } from './base64url.js';
 import { InvalidToken } from './errors.js';
 import { strictObject } from './json.js';
 
@@ -29,11 +30,13 @@ export interface Claims {
 
 /** The id of the key that the header names. It refuses a header that is not that of an access token of this server. */
 export function readHeader(token: string, typ: string): string {
+  // JavaScript passes whatever a request lacks as undefined.
+  if (typeof token !== 'string') throw malformed('it is no text');
   if (token.length > MAX_TOKEN_BYTES) throw new InvalidToken('malformed', 'the token is too long');
   const parts = token.split('.');
   if (parts.length !== 3 || !parts.every(isBase64url)) throw malformed('it is not three parts of base64url');
-  const header = strictObject(decode(parts[0] as string));
-  if (!header) throw malformed('its header is no JSON object, or repeats a member');
+  const header = strictObject(utf8(decodeBase64url(parts[0] as string)));
+  if (!header) throw malformed('its header is no JSON object, repeats a member, or is nested too deeply');
   if (header['alg'] !== 'RS256') throw new InvalidToken('algorithm', 'the token is not signed with RS256');
   if (!isType(header['typ'], typ)) throw new InvalidToken('type', `the token is not of the type ${typ}`);
   if ('crit' in header || 'b64' in header) {
@@ -47,7 +50,7 @@ export function readHeader(token: string, typ: string): string {
 /** The claims of a payload whose signature is good. Whether they are right for anybody, {@link judge} says. */
 export function readClaims(bytes: Uint8Array): Claims {
   const payload = strictObject(utf8(bytes));
-  if (!payload) throw malformed('its payload is no JSON object, or repeats a member');
+  if (!payload) throw malformed('its payload is no JSON object, repeats a member, or is nested too deeply');
   const {
     iss,
     sub,
@@ -111,11 +114,6 @@ export function judgeTime(claims: Claims, now: number): void {
 
 const malformed = (why: string) => new InvalidToken('malformed', `the token is malformed: ${why}`);
 
-/** Without padding, of a length that base64 can have, and not empty. */
-function isBase64url(part: string): boolean {
-  return part.length % 4 !== 1 && /^[A-Za-z0-9_-]+$/.test(part);
-}
-
 /** RFC 9068 §4 and RFC 7515 §4.1.9: without regard to letter case, with `application/` or without. */
 function isType(value: unknown, typ: string): boolean {
   return typeof value === 'string' && value.toLowerCase().replace(/^application\//, '') === typ.toLowerCase();
@@ -123,13 +121,6 @@ function isType(value: unknown, typ: string): boolean {
 
 const isId = (value: unknown): value is string => typeof value === 'string' && value !== '';
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-
-function decode(part: string): string {
-  const text = atob(part.replaceAll('-', '+').replaceAll('_', '/'));
-  const bytes = new Uint8Array(text.length);
-  for (let at = 0; at < bytes.length; at += 1) bytes[at] = text.charCodeAt(at);
-  return utf8(bytes);
-}
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 

@@ -1,7 +1,7 @@
 """Reads access tokens (RFC 7515, RFC 7519, RFC 9068) and checks what they claim. Pure: keys and time are arguments.
 
 The signature is checked by PyJWT. Shape and JSON are read here, more strictly than by general libraries: base64url without
-padding and foreign characters, UTF-8, no repeated member, no number that is none.
+padding and foreign characters, UTF-8, no repeated member, no lone surrogate, no number that is none, no deep nesting.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ MAX_BYTES = 8_192
 TYPE = "at+jwt"
 
 _MAX_INTEGER = 2**53 - 1
+_MAX_DEPTH = 64
+# Of a text that is JSON: its strings, and its brackets outside of strings.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]')
 _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 # An RFC 7638 thumbprint. Another kid cannot be the issuer's, so nobody needs to be asked about it.
 _KID = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -49,7 +52,8 @@ def parse(token: str, typ: str = TYPE) -> Parsed:
         _refuse("algorithm", "the token is not signed with RS256")
     if not _is_type(header.get("typ"), typ):
         _refuse("type", "the token is not an access token")
-    if "crit" in header:
+    # `b64` changes what is signed (RFC 7797), also where a careless sender does not list it in `crit`.
+    if "crit" in header or "b64" in header:
         _refuse("critical", "the token demands an extension")
     kid = header.get("kid")
     if not isinstance(kid, str) or not _KID.fullmatch(kid):
@@ -66,11 +70,10 @@ def read_claims(payload: bytes, issuer: str, audience: str) -> Claims:
         if not isinstance(claims.get(name), str) or not claims[name]:
             _refuse("claims", f"{name} is missing or of a wrong type")
     for name in ("epoch", "iat", "exp"):
-        if not _is_integer(claims.get(name)):
-            _refuse("claims", f"{name} is missing or of a wrong type")
+        claims[name] = _whole(claims.get(name), name)
     for name in ("nbf", "org_epoch"):
-        if name in claims and not _is_integer(claims[name]):
-            _refuse("claims", f"{name} is of a wrong type")
+        if name in claims:
+            claims[name] = _whole(claims[name], name)
     if "org_id" in claims and (not isinstance(claims["org_id"], str) or not claims["org_id"]):
         _refuse("claims", "org_id is of a wrong type")
     for name in ("scope", "risk"):
@@ -122,8 +125,13 @@ def _is_type(value: Any, typ: str) -> bool:
     return value.lower().removeprefix("application/") == typ.lower()
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_INTEGER
+def _whole(value: Any, name: str) -> int:
+    """A number without a fraction, however it is written: to JSON, 10, 10.0 and 1e1 are the same."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_INTEGER:
+        _refuse("claims", f"{name} is missing or of a wrong type")
+    return value
 
 
 def _decode(part: str) -> bytes:
@@ -135,7 +143,13 @@ def _decode(part: str) -> bytes:
 
 def _json_object(data: bytes, name: str) -> dict[str, Any]:
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        text = data.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer)
+        if _is_deep(text):
+            value = None
+        if "\\u" in text:
+            # A lone surrogate is no text: it cannot be encoded, and other languages read another character.
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -148,6 +162,26 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError("a member is repeated")
     return members
+
+
+def _is_deep(text: str) -> bool:
+    """Whether JSON is nested more deeply than every JSON library can read, on whatever stack."""
+    if text.count("[") + text.count("{") <= _MAX_DEPTH:
+        return False
+    depth = 0
+    for found in _BRACKETS.findall(text):
+        if found in "[{":
+            depth += 1
+        elif found in "]}":
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            return True
+    return False
+
+
+def _integer(digits: str) -> int | float:
+    # Python reads no integer of more than 4,300 digits.
+    return int(digits) if len(digits) <= 20 else float(digits)
 
 
 def _no_constant(name: str) -> NoReturn:

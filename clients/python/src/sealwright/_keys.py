@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,9 @@ REFRESH_EVERY = 300.0
 RETRY = 1.0
 """How long after a failed fetch another is tried, while there are no keys at all."""
 MAX_BYTES = 1_048_576
-_MIN_BITS = 2_048
+_MIN_BITS, _MAX_BITS = 2_048, 16_384
+_MAX_EXPONENT = 2**31 - 1
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class KeySet:
@@ -65,7 +68,10 @@ class KeySet:
 
 
 def usable(body: bytes) -> dict[str, jwt.PyJWK]:
-    """The RSA keys of 2,048 bits and more with which the issuer may sign, by their kid. Raises `ValueError` if there are none."""
+    """The RSA keys of 2,048 bits and more with which the issuer may sign, by their kid: of two with one kid, the first.
+
+    Raises `ValueError` if there are none.
+    """
     try:
         document = json.loads(body)
         published = document["keys"] if isinstance(document, dict) else None
@@ -89,12 +95,16 @@ def usable(body: bytes) -> dict[str, jwt.PyJWK]:
 
 
 def _key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
+    if not all(isinstance(jwk.get(name), str) and _BASE64URL.fullmatch(jwk[name]) for name in ("n", "e")):
+        return None
     try:
         # The public members alone, whatever else is published.
         key = jwt.PyJWK({name: jwk[name] for name in ("kty", "n", "e")}, "RS256")
     except (jwt.PyJWTError, KeyError, TypeError, ValueError):
         return None
-    return key if key.key.key_size >= _MIN_BITS else None
+    exponent = key.key.public_numbers().e
+    sound = _MIN_BITS <= key.key.key_size <= _MAX_BITS and exponent % 2 == 1 and 3 <= exponent <= _MAX_EXPONENT
+    return key if sound else None
 
 
 def verifies(key: jwt.PyJWK, signed: bytes, signature: bytes) -> bool:

@@ -55,7 +55,7 @@ class Claims(Mapping[str, Any]):
         self.subject = claims["sub"]
         self.client_id = claims["client_id"]
         self.audience = audience
-        self.scopes = tuple(claims.get("scope", "").split(" ")) if claims.get("scope") else ()
+        self.scopes = tuple(scope for scope in claims.get("scope", "").split(" ") if scope)
         self.jti = claims["jti"]
         self.epoch = claims["epoch"]
         self.org_id = claims.get("org_id")
