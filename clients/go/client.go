@@ -73,6 +73,18 @@ func WithSecretFile(clientID, path string) ClientOption {
 	}
 }
 
+// WithAssertionFile gives the client id, and a file that holds an assertion (RFC 7523) in place of a secret: signed with the
+// agent's own key, which makes it good for one token, or a token of its platform. The file is read anew for each request.
+func WithAssertionFile(clientID, path string) ClientOption {
+	return func(c *clientCore) error {
+		if clientID == "" || path == "" {
+			return errors.New("sealwright: WithAssertionFile needs a client id and a path")
+		}
+		c.credential = clientAssertion{clientID, assertionFile(path)}
+		return nil
+	}
+}
+
 // WithTransport sends the requests for tokens through a RoundTripper, for example one with its own
 // certificates. Redirects are never followed: they could take the secret elsewhere.
 func WithTransport(transport http.RoundTripper) ClientOption {
@@ -109,9 +121,9 @@ func withClock(clock clock) ClientOption {
 	}
 }
 
-// NewClient makes a client of the server at baseURL. It sends nothing. Without WithSecret or WithSecretFile it takes
-// SEALWRIGHT_CLIENT_ID with SEALWRIGHT_CLIENT_SECRET, or with SEALWRIGHT_CLIENT_SECRET_FILE, which names a
-// file that is read anew for each request.
+// NewClient makes a client of the server at baseURL. It sends nothing. Without WithSecret, WithSecretFile or
+// WithAssertionFile it takes SEALWRIGHT_CLIENT_ID with SEALWRIGHT_CLIENT_SECRET, or with a file that is read anew for each
+// request: SEALWRIGHT_CLIENT_SECRET_FILE, or else SEALWRIGHT_IDENTITY_TOKEN_FILE, which holds an assertion.
 func NewClient(baseURL string, options ...ClientOption) (*Client, error) {
 	base, err := parseBaseURL(baseURL)
 	if err != nil {

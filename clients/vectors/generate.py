@@ -553,6 +553,67 @@ def token_source():
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def credentials():
+    cases = []
+    identity, secret, both = "SEALWRIGHT_IDENTITY_TOKEN_FILE", "SEALWRIGHT_CLIENT_SECRET", "SEALWRIGHT_CLIENT_SECRET_FILE"
+    env = lambda **more: {"SEALWRIGHT_CLIENT_ID": "of-environment", **more}
+    by_secret = lambda client_id, text: {"client_id": client_id, "client_secret": text}
+    jwt_bearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    by_assertion = lambda client_id, text: {"client_id": client_id, "client_assertion_type": jwt_bearer, "client_assertion": text}
+
+    def case(name, *steps, given=None, environment=None):
+        what = {"given": given or {}, "environment": environment or {}}
+        cases.append({"name": name, **what, **({"steps": list(steps)} if steps else {"refused": True})})
+
+    def step(sends, **files):
+        return {"files": files, "sends": sends}
+
+    case(
+        "a file with an assertion, read anew for each token",
+        step(by_assertion("a", "one.of.these"), jwt="one.of.these"), step(by_assertion("a", "two.of.these"), jwt="two.of.these\n"),
+        step(by_assertion("a", "three.of.these"), jwt="three.of.these\r\n"),
+        given={"client_id": "a", "assertion_file": "file:jwt"},
+    )
+    case("the same from the environment", step(by_assertion("of-environment", "x.y.z"), jwt="x.y.z\n"), environment=env(**{identity: "file:jwt"}))
+    case(
+        "an id that is given, and a file of the environment",
+        step(by_assertion("a", "x.y.z"), jwt="x.y.z"), given={"client_id": "a"}, environment=env(**{identity: "file:jwt"}),
+    )
+    case(
+        "a file that is given, and an id of the environment",
+        step(by_assertion("of-environment", "x.y.z"), jwt="x.y.z"), given={"assertion_file": "file:jwt"}, environment=env(),
+    )
+    case(
+        "a file that comes later, and goes",
+        step(None), step(None, jwt=""), step(by_assertion("a", "x.y.z"), jwt="x.y.z"), step(None, jwt=None),
+        given={"client_id": "a", "assertion_file": "file:jwt"},
+    )
+    case(
+        "a secret of the environment comes before an assertion",
+        step(by_secret("of-environment", "s"), jwt="x.y.z"), environment=env(**{secret: "s", identity: "file:jwt"}),
+    )
+    case(
+        "so does a file with a secret",
+        step(by_secret("of-environment", "s"), jwt="x.y.z", secret="s\n"), environment=env(**{both: "file:secret", identity: "file:jwt"}),
+    )
+    case(
+        "an empty variable is absent",
+        step(by_assertion("of-environment", "x.y.z"), jwt="x.y.z"), environment=env(**{secret: "", both: "", identity: "file:jwt"}),
+    )
+    case(
+        "an assertion that is given comes before a secret of the environment",
+        step(by_assertion("a", "x.y.z"), jwt="x.y.z"), given={"client_id": "a", "assertion_file": "file:jwt"}, environment=env(**{secret: "s"}),
+    )
+    case(
+        "a secret that is given comes before an assertion of the environment",
+        step(by_secret("a", "s"), jwt="x.y.z"), given={"client_id": "a", "client_secret": "s"}, environment=env(**{identity: "file:jwt"}),
+    )
+    case("no id for an assertion", environment={identity: "file:jwt"})
+    case("no id for an assertion that is given", given={"assertion_file": "file:jwt"})
+    case("an empty variable is no assertion", environment=env(**{identity: ""}))
+    return {"cases": cases}
+
+
 def hashed(agent):
     return b64(hashlib.sha256(agent.encode()).digest())
 
@@ -810,5 +871,6 @@ if __name__ == "__main__":
     write("tokens.json", tokens())
     write("errors.json", errors())
     write("token_source.json", token_source())
+    write("credentials.json", credentials())
     write("feed.json", feed())
     write("keys.json", keys())

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
 
-from kit import Answer, FakeClock, Server, grant, response, run, until, vectors
+from kit import ISSUER, Answer, FakeClock, Server, grant, response, run, until, vectors
 from sealwright import (
     AsyncClient,
     AsyncVerifier,
     Client,
+    ConfigurationError,
     InvalidToken,
     SealwrightError,
     Unavailable,
@@ -263,6 +265,45 @@ def test_every_script_of_clock_and_cache(kind: type[ThreadedSource] | type[Async
             assert len(endpoint.server.requests) == step["requests"], (number, len(endpoint.server.requests))
 
     run_all("token_source.json", run_case)
+
+
+# --- credentials.json ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_every_source_of_credentials(kind: type[Client] | type[AsyncClient], tmp_path: Path) -> None:
+    def run_case(case: Case, document: dict[str, Any]) -> None:
+        folder = tmp_path / str(document["cases"].index(case))
+        folder.mkdir()
+
+        def placed(values: dict[str, str]) -> dict[str, str]:
+            return {name: value.replace("file:", f"{folder}/") for name, value in values.items()}
+
+        given, environment = placed(case["given"]), placed(case["environment"])
+        if case.get("refused"):
+            with pytest.raises(ConfigurationError):
+                kind(ISSUER, environment=environment, **given)  # type: ignore[arg-type]
+            return
+        server = Server(lambda _: grant("t"))
+        http: Any = server.http() if kind is Client else server.async_http()
+        client = kind(ISSUER, environment=environment, http=http, clock=FakeClock(), **given)  # type: ignore[arg-type]
+        for number, step in enumerate(case["steps"]):
+            for name, text in step["files"].items():
+                file = folder / name
+                file.unlink() if text is None else file.write_bytes(text.encode())
+            scope, before = f"step:{number}", len(server.requests)
+            try:
+                asked = client.token(scope=scope)
+                if not isinstance(asked, str):
+                    run(asked)
+            except SealwrightError:
+                assert step["sends"] is None, number
+                assert len(server.requests) == before, number
+                continue
+            form = dict(parse_qsl(server.requests[-1].content.decode()))
+            assert form == {"grant_type": "client_credentials", "scope": scope, **step["sends"]}, number
+
+    run_all("credentials.json", run_case)
 
 
 def check_outcome(number: int, step: Case, outcome: Any, clock: FakeClock) -> None:

@@ -148,12 +148,11 @@ export class TokenSlots {
 
   async #request(slot: Slot): Promise<Held> {
     const { baseUrl, credentials, clock } = this.#options;
-    const { clientId, clientSecret } = await credentials();
+    const proven = await credentials();
     const asked = clock.monotonic();
     const form = new URLSearchParams([
       ['grant_type', 'client_credentials'],
-      ['client_id', clientId],
-      ['client_secret', clientSecret],
+      ...proven.map(([name, value]) => [name, value]),
       ...slot.form.map(([name, value]) => [name, value]),
     ] as string[][]);
     const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };

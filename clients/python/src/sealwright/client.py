@@ -42,6 +42,7 @@ class _Source(Generic[_F]):
         client_id: str | None,
         client_secret: str | None,
         client_secret_file: str | os.PathLike[str] | None,
+        assertion_file: str | os.PathLike[str] | None,
         timeout: float,
         clock: Clock | None,
         environment: Mapping[str, str] | None,
@@ -51,7 +52,7 @@ class _Source(Generic[_F]):
         if not base_url:
             raise ConfigurationError(f"no server: give base_url, or set {ENVIRONMENT_URL}")
         self._base_url = base_of(base_url, "base_url")
-        self._credentials = _credentials.find(client_id, client_secret, client_secret_file, environment)
+        self._credentials = _credentials.find(client_id, client_secret, client_secret_file, assertion_file, environment)
         self._timeout = timeout
         self._clock: Clock = clock or SystemClock()
         self._monotonic = self._clock.monotonic
@@ -88,11 +89,12 @@ class _Source(Generic[_F]):
         return None
 
     def _ask(self, key: Key) -> tuple[Ask, str]:
-        """The request for a token, and the secret in it."""
-        form = {"grant_type": "client_credentials", **self._credentials.form()}
+        """The request for a token, and the secret or assertion in it."""
+        proven, proof = self._credentials.form()
+        form = {"grant_type": "client_credentials", **proven}
         form.update({name: value for name, value in key._asdict().items() if value})
         ask = Ask("POST", self._base_url + _PATH, form=form, timeout=self._timeout, max_bytes=_answers.MAX_BYTES)
-        return ask, form["client_secret"]
+        return ask, proof
 
     def _unreachable(self, error: BaseException) -> Unavailable:
         return Unavailable(f"the token endpoint of {self._base_url} cannot be asked ({why(error)})")
@@ -124,7 +126,7 @@ class Client(_Source[_Flight]):
     """Tokens of one agent, for threads.
 
     Without an id and a secret it takes those of the environment (`SEALWRIGHT_CLIENT_ID`, `SEALWRIGHT_CLIENT_SECRET` or
-    `SEALWRIGHT_CLIENT_SECRET_FILE`), and without `base_url` that of `SEALWRIGHT_URL`. One client serves a whole process and
+    `SEALWRIGHT_CLIENT_SECRET_FILE`, or else `SEALWRIGHT_IDENTITY_TOKEN_FILE`, a file with an assertion), and without `base_url` that of `SEALWRIGHT_URL`. One client serves a whole process and
     all its threads: it makes one request for a token, however many ask for it.
 
     `http` is an `httpx.Client` of your own, for proxies and certificates; it is then yours to close. `timeout` is in seconds.
@@ -137,12 +139,15 @@ class Client(_Source[_Flight]):
         client_secret: str | None = None,
         *,
         client_secret_file: str | os.PathLike[str] | None = None,
+        assertion_file: str | os.PathLike[str] | None = None,
         timeout: float = 10.0,
         http: httpx.Client | None = None,
         clock: Clock | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(base_url, client_id, client_secret, client_secret_file, timeout, clock, environment)
+        super().__init__(
+            base_url, client_id, client_secret, client_secret_file, assertion_file, timeout, clock, environment
+        )
         self._given_http = http
         self._own_http: httpx.Client | None = None
 
@@ -311,12 +316,15 @@ class AsyncClient(_Source["asyncio.Task[_answers.Granted | SealwrightError]"]):
         client_secret: str | None = None,
         *,
         client_secret_file: str | os.PathLike[str] | None = None,
+        assertion_file: str | os.PathLike[str] | None = None,
         timeout: float = 10.0,
         http: httpx.AsyncClient | None = None,
         clock: Clock | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(base_url, client_id, client_secret, client_secret_file, timeout, clock, environment)
+        super().__init__(
+            base_url, client_id, client_secret, client_secret_file, assertion_file, timeout, clock, environment
+        )
         self._given_http = http
         self._own_http: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
