@@ -28,6 +28,11 @@ const (
 	// probeFrom is after how many failed long polls in a row one is made that does not wait, and cutsToHold after how
 	// many they are refused as if the server had refused them.
 	probeFrom, cutsToHold = 2, 4
+	// maxRetryWait bounds what a Retry-After brings about: however long a page tells to wait, what is revoked meanwhile must be
+	// known soon after the page is gone.
+	maxRetryWait = time.Minute
+	// forgetEvery is how often expired entries are looked for at most, by the time of day.
+	forgetEvery = time.Minute
 	// longestLife is that of the longest possible token. Entries of a list that does not say it are kept so long.
 	longestLife = 24 * time.Hour
 )
@@ -57,6 +62,8 @@ type feed struct {
 	heardAt time.Duration
 	// Entries of tokens that expired up to forgotten may have been dropped.
 	forgotten time.Time
+	// forgotAt is when expired entries were looked for last.
+	forgotAt time.Time
 	// wantWhole is whether a whole list is needed to know what was forgotten too early.
 	wantWhole bool
 	etag      string
@@ -161,18 +168,23 @@ func (e *entries) kill(c *Claims) bool {
 // answered applies an answer, and reports whether it says anything about the list, and anything new. took is how long the
 // server held the poll.
 func (f *feed) answered(p poll, status int, header http.Header, body []byte, took time.Duration) (good, news bool) {
+	retryAfter := min(readRetryAfter(header, f.clock.now()), maxRetryWait)
+	var told *list
+	if status == http.StatusOK {
+		// Outside of the lock: a long list takes a second, and tokens are judged meanwhile.
+		told, _ = readList(body, f.clock.now())
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	retryAfter := readRetryAfter(header, f.clock.now())
 	switch status {
 	case http.StatusNotModified:
-		if f.version == nil {
+		// It says nothing about the whole list.
+		if f.version == nil || f.wantWhole {
 			f.fail(p, retryAfter)
 			return false, false
 		}
 	case http.StatusOK:
-		told, err := readList(body, f.clock.now())
-		if err != nil || !told.whole() && !bytes.Equal(told.since, f.version) {
+		if told == nil || !told.whole() && !bytes.Equal(told.since, f.version) {
 			f.fail(p, retryAfter)
 			return false, false
 		}
@@ -222,7 +234,7 @@ func (f *feed) failed(p poll) {
 }
 
 func (f *feed) fail(p poll, retryAfter time.Duration) {
-	f.probe = false
+	// In an outage polls that do not wait fail too, and prove nothing of those that do.
 	if p.wait > 0 {
 		f.cuts++
 		f.probe = f.cuts >= probeFrom
@@ -251,11 +263,15 @@ func (f *feed) apply(told *list, etag string) {
 	}
 	f.entries.add(told.entries)
 	f.version, f.listOnly, f.etag = told.version, told.plain, etag
-	horizon := f.clock.now().Add(-keptAfterEnd)
-	f.entries.forget(horizon.Unix())
-	// A whole list has every entry again.
-	if told.whole() || horizon.After(f.forgotten) {
-		f.forgotten = horizon
+	now := f.clock.now()
+	if told.whole() || now.Sub(f.forgotAt).Abs() >= forgetEvery {
+		horizon := now.Add(-keptAfterEnd)
+		f.entries.forget(horizon.Unix())
+		// A whole list has every entry again.
+		if told.whole() || horizon.After(f.forgotten) {
+			f.forgotten = horizon
+		}
+		f.forgotAt = now
 	}
 	f.wantWhole = f.wantWhole && !told.whole()
 }

@@ -257,7 +257,7 @@ func readClaims(members map[string]json.RawMessage) (*rawClaims, bool) {
 }
 
 // readWhole reads a number without a fraction, however it is written: to JSON, 10, 10.0 and 1e1 are the same.
-func readWhole(raw json.RawMessage) (int64, bool) {
+func readWhole(raw []byte) (int64, bool) {
 	value, err := strconv.ParseInt(string(raw), 10, 64)
 	if err != nil {
 		// strconv refuses a text and what is greater than a double can be.

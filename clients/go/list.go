@@ -19,6 +19,18 @@ type list struct {
 
 func (l *list) whole() bool { return l.since == nil }
 
+// whole is a number without a fraction and not negative.
+type whole int64
+
+func (w *whole) UnmarshalJSON(raw []byte) error {
+	value, isWhole := readWhole(raw)
+	if !isWhole {
+		return errNoList
+	}
+	*w = whole(value)
+	return nil
+}
+
 var errNoList = errors.New("the answer is no revocation list")
 
 // readList reads all of an answer or none of it. Members that it does not know are passed over.
@@ -27,22 +39,22 @@ func readList(body []byte, now time.Time) (*list, error) {
 		Since   json.RawMessage `json:"since"`
 		Version json.RawMessage `json:"version"`
 		Tokens  *[]struct {
-			ID  string `json:"jti"`
-			Exp *int64 `json:"exp"`
+			ID  *string `json:"jti"`
+			Exp *whole  `json:"exp"`
 		} `json:"revoked_tokens"`
 		Agents *[]struct {
-			Agent string `json:"agent"`
-			Epoch *int64 `json:"epoch"`
-			Exp   *int64 `json:"exp"`
+			Agent *string `json:"agent"`
+			Epoch *whole  `json:"epoch"`
+			Exp   *whole  `json:"exp"`
 		} `json:"revoked_agents"`
-		Orgs []struct {
-			ID    string `json:"orgId"`
-			Epoch *int64 `json:"epoch"`
-			Exp   *int64 `json:"exp"`
+		Orgs *[]struct {
+			ID    *string `json:"orgId"`
+			Epoch *whole  `json:"epoch"`
+			Exp   *whole  `json:"exp"`
 		} `json:"revoked_orgs"`
-		Keys []struct {
-			ID  string `json:"kid"`
-			Exp *int64 `json:"exp"`
+		Keys *[]struct {
+			ID  *string `json:"kid"`
+			Exp *whole  `json:"exp"`
 		} `json:"revoked_keys"`
 		IDs *[]string `json:"revoked_jtis"`
 	}
@@ -50,7 +62,7 @@ func readList(body []byte, now time.Time) (*list, error) {
 		return nil, errNoList
 	}
 	l := &list{version: told.Version, entries: newEntries(), plain: told.Tokens == nil && told.IDs != nil}
-	if !isVersion(told.Version) || told.Agents == nil || told.Tokens == nil && told.IDs == nil {
+	if !isVersion(told.Version) || told.Agents == nil || !l.plain && (told.Tokens == nil || told.Orgs == nil || told.Keys == nil) {
 		return nil, errNoList
 	}
 	if !l.plain && !bytes.Equal(told.Since, []byte("null")) {
@@ -62,12 +74,17 @@ func readList(body []byte, now time.Time) (*list, error) {
 	// An entry whose end is not told is kept as long as a token can live.
 	end := now.Add(longestLife).Unix()
 	complete := true
-	exp := func(told *int64) int64 {
+	exp := func(told *whole) int64 {
 		if told != nil {
-			return *told
+			return int64(*told)
 		}
 		complete = complete && l.plain
 		return end
+	}
+	keep := func(all map[string]int64, id *string, end *whole) {
+		if complete = complete && id != nil; complete {
+			all[*id] = exp(end)
+		}
 	}
 	if l.plain {
 		for _, id := range *told.IDs {
@@ -75,26 +92,24 @@ func readList(body []byte, now time.Time) (*list, error) {
 		}
 	} else {
 		for _, entry := range *told.Tokens {
-			complete = complete && entry.ID != ""
-			l.entries.tokens[entry.ID] = exp(entry.Exp)
+			keep(l.entries.tokens, entry.ID, entry.Exp)
 		}
 	}
-	raise := func(all map[string]killed, id string, epoch, end *int64) {
-		if epoch == nil || id == "" {
-			complete = false
-			return
+	raise := func(all map[string]killed, id *string, epoch, end *whole) {
+		if complete = complete && id != nil && epoch != nil; complete {
+			all[*id] = killed{max(all[*id].epoch, int64(*epoch)), max(all[*id].exp, exp(end))}
 		}
-		all[id] = killed{max(all[id].epoch, *epoch), max(all[id].exp, exp(end))}
 	}
 	for _, entry := range *told.Agents {
 		raise(l.entries.agents, entry.Agent, entry.Epoch, entry.Exp)
 	}
-	for _, entry := range told.Orgs {
-		raise(l.entries.orgs, entry.ID, entry.Epoch, entry.Exp)
-	}
-	for _, entry := range told.Keys {
-		complete = complete && entry.ID != ""
-		l.entries.keys[entry.ID] = exp(entry.Exp)
+	if !l.plain {
+		for _, entry := range *told.Orgs {
+			raise(l.entries.orgs, entry.ID, entry.Epoch, entry.Exp)
+		}
+		for _, entry := range *told.Keys {
+			keep(l.entries.keys, entry.ID, entry.Exp)
+		}
 	}
 	if !complete {
 		return nil, errNoList
@@ -104,7 +119,7 @@ func readList(body []byte, now time.Time) (*list, error) {
 
 // isVersion is whether it is a number or a text: a version may one day be more than a number.
 func isVersion(raw json.RawMessage) bool {
-	return len(raw) > 0 && (raw[0] == '"' || raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9')
+	return len(raw) > 0 && (raw[0] == '"' && len(raw) > 2 || raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9')
 }
 
 // versionText is a version as a query has it.

@@ -174,6 +174,7 @@ func (b *feedBed) poll(t *testing.T, body string) {
 
 type feedStep struct {
 	Answer  json.RawMessage    `json:"answer"`
+	Held    json.RawMessage    `json:"held"`
 	Took    float64            `json:"took"`
 	Asked   map[string]*string `json:"asked"`
 	Waited  []float64          `json:"waited"`
@@ -226,12 +227,16 @@ func (b *feedBed) runAnswer(t *testing.T, step feedStep) {
 	t.Helper()
 	b.answer = func() (*http.Response, error) {
 		b.clock.advance(seconds(step.Took))
+		given := step.Answer
+		if step.Held != nil && b.asked.URL.Query().Has("wait") {
+			given = step.Held
+		}
 		var how string
-		if json.Unmarshal(step.Answer, &how) == nil {
+		if json.Unmarshal(given, &how) == nil {
 			return nil, errors.New(how)
 		}
 		var answer vectorAnswer
-		if err := json.Unmarshal(step.Answer, &answer); err != nil {
+		if err := json.Unmarshal(given, &answer); err != nil {
 			t.Fatal(err)
 		}
 		return answer.response(), nil

@@ -137,7 +137,7 @@ func isNameChar(c rune) bool {
 }
 
 // WithVerifierTransport sends the verifier's requests through a RoundTripper, for example one with its own
-// certificates.
+// certificates. Redirects are never followed: they could take a reporter's token elsewhere.
 func WithVerifierTransport(transport http.RoundTripper) VerifierOption {
 	return func(v *verifierCore) error {
 		v.remote.http.Transport = transport
@@ -188,7 +188,7 @@ func newVerifierCore(issuer, audience string, options ...VerifierOption) (*verif
 		name:   programName(),
 		log:    slog.New(slog.DiscardHandler),
 		clock:  newSystemClock(),
-		remote: &remote{issuer: issuer, http: &http.Client{}},
+		remote: &remote{issuer: issuer, http: &http.Client{CheckRedirect: refuseRedirect}},
 		seen:   newSeenTokens(),
 		first:  make(chan struct{}), kick: make(chan struct{}, 1), stop: func() {}, done: make(chan struct{}),
 	}

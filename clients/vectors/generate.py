@@ -699,9 +699,26 @@ def feed():
         fails("unreachable", waited=[6.4, 9.6]), fails("unreachable", waited=slow), fails("unreachable", waited=slow), delta(5, 5, took=25, waited=slow), expect(5),
         fails("unreachable"), delta(5, 5, waited=[0.8, 1.2]), expect(5),
     )
+    broken = {"status": 502, "headers": {}, "body": "<html></html>"}
+    for name, held in [("at once", broken), ("without an answer", "unreachable")]:
+        either = {**delta(5, 5), "held": held}
+        case(
+            f"where held polls alone fail {name}, it polls without",
+            whole(5), *[either] * 10, *[delta(5, 5, asked={"since": "5", "wait": None}, waited=slow)] * 2, expect(5),
+            advance(300), delta(5, 5, asked={"since": "5", "wait": "25"}),
+        )
+    case(
+        "an outage proves nothing against held polls",
+        whole(5), *[fails("unreachable")] * 12, {**delta(5, 5), "held": {"status": 304, "headers": {}, "body": ""}}, delta(5, 5, took=25, asked={"since": "5", "wait": "25"}), expect(5),
+    )
     case("a timeout is a failure", whole(5), fails("timeout", took=30), delta(5, 6, asked={"since": "5"}, waited=[0.8, 1.2], revoked_agents=[killed("other", 8)]), expect(6, other=dead, second=dead))
     away = {"error": "temporarily_unavailable"}
     case("503 says when", whole(5), answer(503, away, headers={"Retry-After": "10"}), delta(5, 5, waited=[8, 12]), expect(5))
+    for name, seconds, waited in [("0 is a second", "0", [0.8, 1.2]), ("a date that has passed is a second", "Wed, 21 Oct 2015 07:28:00 GMT", [0.8, 1.2]), ("a day is a minute", "86400", [48, 72])]:
+        case(f"503 says when: {name}", whole(5), answer(503, away, headers={"Retry-After": seconds}), delta(5, 5, waited=waited), expect(5))
+    case("a 304 with Retry-After 0 makes no loop", whole(5), answer(304, headers={"Retry-After": "0"}), delta(5, 5, waited=[0.8, 1.2]), expect(5))
+    case("news without end make no loop", whole(5), delta(5, 6), delta(6, 7, waited=[0.08, 1]), delta(7, 8, waited=[0.08, 1]), expect(8))
+    case("a redirection is a failure", whole(5), answer(302, headers={"Location": "https://elsewhere.example/list"}, asked={"since": "5"}), delta(5, 5, waited=[0.8, 1.2]), expect(5))
     case("500 is a failure", whole(5), answer(500, away), delta(5, 5, waited=[0.8, 1.2]), expect(5))
     for status in [400, 404, 414, 501]:
         case(
@@ -711,8 +728,8 @@ def feed():
             advance(300), delta(6, 6, asked={"since": "6", "wait": "25"}),
         )
 
-    case("silent for 60 s: high risk is refused", whole(5), advance(59), expect(5), advance(2), expect(5, risky="unavailable"), advance(800), expect(5, risky="unavailable"))
-    case("silent for 15 min: all are refused", whole(5), advance(901), expect(5, **nobody), delta(5, 5), expect(5))
+    case("silent for 60 s: high risk is refused", whole(5), advance(59), expect(5), advance(1), expect(5, risky="unavailable"), advance(800), expect(5, risky="unavailable"))
+    case("silent for 15 min: all are refused", whole(5), advance(899), expect(5, risky="unavailable"), advance(1), expect(5, **nobody), delta(5, 5), expect(5))
     case("what is known to be dead stays a 401 in silence", whole(5, revoked_tokens=[{"jti": "jti-plain", "exp": NOW + DAY}]), advance(901), expect(5, **{**nobody, "plain": dead}))
     case("failures are no sign of life", whole(5), fails("unreachable"), advance(61), fails("unreachable"), expect(5, risky="unavailable"), answer(503, away), expect(5, risky="unavailable"))
     case("a dropped answer is no sign of life", whole(5), advance(61), delta(4, 6), expect(5, risky="unavailable"))
@@ -730,6 +747,14 @@ def feed():
         ("tokens that are no list", {"since": None, "version": 9, "revoked_tokens": {}, "revoked_agents": [], "revoked_orgs": [], "revoked_keys": []}),
         ("an entry without exp", {"since": None, "version": 9, "revoked_tokens": [{"jti": "jti-plain"}], "revoked_agents": [], "revoked_orgs": [], "revoked_keys": []}),
         ("an epoch of text", {"since": None, "version": 9, "revoked_tokens": [], "revoked_agents": [{"agent": hashed("reporter"), "epoch": "8", "exp": NOW + DAY}], "revoked_orgs": [], "revoked_keys": []}),
+        ("an exp that is negative", {"since": None, "version": 9, "revoked_tokens": [{"jti": "jti-plain", "exp": -1}], "revoked_agents": [], "revoked_orgs": [], "revoked_keys": []}),
+        ("an exp with a fraction", {"since": None, "version": 9, "revoked_tokens": [{"jti": "jti-plain", "exp": NOW + DAY + 0.5}], "revoked_agents": [], "revoked_orgs": [], "revoked_keys": []}),
+        ("an entry that is null", {"since": None, "version": 9, "revoked_tokens": [None], "revoked_agents": [], "revoked_orgs": [], "revoked_keys": []}),
+        ("a jti that is a number", {"since": None, "version": 9, "revoked_tokens": [{"jti": 7, "exp": NOW + DAY}], "revoked_agents": [], "revoked_orgs": [], "revoked_keys": []}),
+        ("a kid that is missing", {"since": None, "version": 9, "revoked_tokens": [], "revoked_agents": [], "revoked_orgs": [], "revoked_keys": [{"exp": NOW + DAY}]}),
+        ("version empty", {"since": None, "version": "", "revoked_tokens": [], "revoked_agents": [], "revoked_orgs": [], "revoked_keys": []}),
+        ("without the organizations", {"since": None, "version": 9, "revoked_tokens": [], "revoked_agents": [], "revoked_keys": []}),
+        ("without the keys", {"since": None, "version": 9, "revoked_tokens": [], "revoked_agents": [], "revoked_orgs": []}),
         ("without the agents", {"since": None, "version": 9, "revoked_tokens": []}),
         ("JSON of somebody else", {"status": "ok"}),
     ]:

@@ -332,13 +332,13 @@ class Feed:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked = request
         self.clock.advance(self.step.get("took", 0))
-        answer: Answer | str = self.step["answer"]
+        held = "held" in self.step and "wait" in request.url.params
+        answer: Answer | str = self.step["held" if held else "answer"]
         if answer == "unreachable":
             raise httpx.ConnectError("unreachable")
         if answer == "timeout":
             timeout = request.extensions["timeout"]["read"]
-            held = float(request.url.params.get("wait", "0"))
-            assert timeout == held + 5
+            assert timeout == float(request.url.params.get("wait", "0")) + 5
             raise httpx.ReadTimeout("timeout")
         assert isinstance(answer, dict)
         return response(answer)

@@ -19,11 +19,19 @@ const POLL_SECONDS: readonly [least: number, most: number] = [12, 15];
 const MAX_PAUSE_SECONDS = 15;
 /** By how much any other pause differs from what it should be. */
 const SPREAD = 0.2;
-/** The longest pause that a `Retry-After` brings about. */
+/** The shortest and the longest pause that a `Retry-After` brings about. */
+const MIN_RETRY_AFTER_SECONDS = 1;
 const MAX_RETRY_AFTER_SECONDS = 60;
+/** The pause after news, so that a server with ever more of them is not asked without end. */
+const NEWS_PAUSE_SECONDS = 0.1;
+/** More than a list of a million entries has, in bytes. */
+const MAX_LIST_BYTES = 256 * 1_048_576;
 /** After `wait` was refused, it is tried again after this time. */
 const TRY_WAIT_AGAIN_MS = 300_000;
-/** A poll that fails after so long was held, and something on the way would not wait. After so many, nothing is held. */
+/**
+ * A poll that fails after so long was held, and something on the way would not wait: the next one is not held. So it is after
+ * two that failed at once. If only those fail that were to be held, nothing is held after so many.
+ */
 const CUT_AFTER_MS = 2_000;
 const MAX_CUTS = 3;
 /** The statuses by which a server or a proxy refuses `wait`. */
@@ -71,9 +79,9 @@ export class Feed {
   #writing: Promise<void> = Promise.resolve();
   #etag: string | undefined;
   #failures = 0;
-  /** How many held polls were cut off in a row. The poll after one that was is not held, so that something is heard. */
+  /** How many held polls have failed since one was answered, and whether polls are not held until one is answered. */
   #cuts = 0;
-  #wasCut = false;
+  #probing = false;
   #noWaitUntil = Number.NEGATIVE_INFINITY;
   /** Without a loop, when the next use polls. */
   #pollFrom = Number.NEGATIVE_INFINITY;
@@ -142,9 +150,7 @@ export class Feed {
     const mayHold = this.#options.longPoll && this.#options.loop && asked >= this.#noWaitUntil;
     // The whole list is answered at once, so nothing is held for it.
     const whole = this.revocations.version === undefined || this.revocations.isIncomplete(this.#clock.now());
-    const holds = mayHold && !whole && !this.#wasCut;
-    const afterCut = this.#wasCut;
-    this.#wasCut = false;
+    const holds = mayHold && !whole && !this.#probing;
     try {
       const answer = await this.#poll(whole, holds);
       if (holds && REFUSES_WAIT.includes(answer.status)) {
@@ -153,31 +159,40 @@ export class Feed {
       }
       const news = this.#take(answer);
       this.#failures = 0;
-      if (holds) this.#cuts = 0;
+      const probed = this.#noteAnswer(holds);
       this.#write(news !== 'none');
-      if (mayHold && (news === 'news' || afterCut)) return 0;
+      if (mayHold && (news === 'news' || probed)) return NEWS_PAUSE_SECONDS;
       const wait = retryAfter(answer.headers, this.#clock.now());
-      if (wait !== undefined) return spread(Math.min(wait, MAX_RETRY_AFTER_SECONDS));
+      if (wait !== undefined) return retryPause(wait);
       const held = this.#clock.monotonic() - asked >= (WAIT_SECONDS - 1) * 1_000;
       return holds && held ? 0 : pollPause();
     } catch (error) {
       if (this.#ends.signal.aborted) return 0;
       this.#options.onError(error);
       this.#resume();
-      if (holds && this.#clock.monotonic() - asked >= CUT_AFTER_MS) this.#noteCut();
+      if (holds) this.#noteCut(this.#clock.monotonic() - asked);
       const wait = error instanceof NoList ? error.retryAfter : undefined;
       const pause = Math.min(2 ** this.#failures, MAX_PAUSE_SECONDS);
       this.#failures = Math.min(this.#failures + 1, 10);
-      return spread(wait === undefined ? pause : Math.min(wait, MAX_RETRY_AFTER_SECONDS));
+      return wait === undefined ? spread(pause) : retryPause(wait);
     }
   }
 
-  #noteCut(): void {
-    this.#wasCut = true;
+  /** A poll that was to be held has failed. In an outage those that are not held fail too, and prove nothing. */
+  #noteCut(after: number): void {
     this.#cuts += 1;
-    if (this.#cuts < MAX_CUTS) return;
+    this.#probing = after >= CUT_AFTER_MS || this.#cuts > 1;
+  }
+
+  /** A poll was answered. It returns whether the next one may be held again. */
+  #noteAnswer(held: boolean): boolean {
+    const probed = this.#probing;
+    this.#probing = false;
+    if (held) this.#cuts = 0;
+    if (!probed || this.#cuts < MAX_CUTS) return probed;
     this.#cuts = 0;
     this.#noWaitUntil = this.#clock.monotonic() + TRY_WAIT_AGAIN_MS;
+    return false;
   }
 
   async #poll(whole: boolean, holds: boolean): Promise<Answer> {
@@ -189,7 +204,8 @@ export class Feed {
     const headers = await report(version === undefined ? undefined : String(version));
     if (this.#etag !== undefined) headers['if-none-match'] = this.#etag;
     const timeout = holds ? (WAIT_SECONDS + LATE_SECONDS) * 1_000 : sending.timeout;
-    return send(url.href, { headers }, { ...sending, timeout, signal: this.#ends.signal });
+    const limits = { timeout, maxBytes: MAX_LIST_BYTES, signal: this.#ends.signal };
+    return send(url.href, { headers }, { ...sending, ...limits });
   }
 
   /** Takes an answer. It says whether there was news, and throws if it is no list. */
@@ -252,5 +268,8 @@ export class Feed {
 }
 
 const spread = (seconds: number) => seconds * (1 + SPREAD * (2 * Math.random() - 1));
+
+const retryPause = (seconds: number) =>
+  spread(Math.min(Math.max(seconds, MIN_RETRY_AFTER_SECONDS), MAX_RETRY_AFTER_SECONDS));
 
 const pollPause = () => POLL_SECONDS[0] + (POLL_SECONDS[1] - POLL_SECONDS[0]) * Math.random();

@@ -30,6 +30,11 @@ function parse(value: string): URL | undefined {
   }
 }
 
+/** No other document of the server is longer than this, in bytes. */
+const MAX_BYTES = 1_048_576;
+
+class TooLong extends Error {}
+
 /** An answer whose body has been read. */
 export interface Answer {
   readonly status: number;
@@ -42,6 +47,8 @@ export interface Sending {
   readonly clock: Clock;
   /** Milliseconds until the whole answer must be there. */
   readonly timeout: number;
+  /** The longest body that is read, in bytes and decoded; 1 MiB by default. */
+  readonly maxBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -58,8 +65,10 @@ export async function send(url: string, init: RequestInit, sending: Sending): Pr
   sending.signal?.addEventListener('abort', abort);
   try {
     const response = await sending.fetch(url, { ...init, redirect: 'manual', signal: ends.signal });
-    return { status: response.status, headers: response.headers, text: await response.text() };
+    const text = await readText(response, sending.maxBytes ?? MAX_BYTES);
+    return { status: response.status, headers: response.headers, text };
   } catch (cause) {
+    if (cause instanceof TooLong) throw new Unavailable(`${url}: ${cause.message}`);
     const late = ends.signal.aborted && !sending.signal?.aborted;
     const why = late ? `no answer within ${sending.timeout / 1_000} s` : 'it cannot be reached';
     throw new Unavailable(`${url}: ${why}`, undefined, { cause: late ? undefined : cause });
@@ -67,6 +76,24 @@ export async function send(url: string, init: RequestInit, sending: Sending): Pr
     answered.abort();
     sending.signal?.removeEventListener('abort', abort);
   }
+}
+
+/** The body as text. A server, or whoever answers in its place, must not fill the memory. */
+async function readText(response: Response, most: number): Promise<string> {
+  const reader = response.body?.getReader();
+  if (!reader) return '';
+  const decoder = new TextDecoder();
+  let text = '';
+  let length = 0;
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    length += read.value.byteLength;
+    if (length > most) {
+      void reader.cancel().catch(() => undefined);
+      throw new TooLong(`the answer is longer than ${most} bytes`);
+    }
+    text += decoder.decode(read.value, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 /** The seconds of a `Retry-After` (RFC 9110 §10.2.3), a number or a date; none where there is none. */

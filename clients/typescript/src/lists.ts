@@ -59,4 +59,4 @@ function epoch(name: unknown, { epoch, exp }: Row) {
 const isText = (value: unknown): value is string => typeof value === 'string';
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isVersion = (value: unknown): value is Version =>
-  Number.isFinite(value) || (typeof value === 'string' && value !== '');
+  Number.isSafeInteger(value) || (typeof value === 'string' && value !== '');

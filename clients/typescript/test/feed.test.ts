@@ -9,6 +9,7 @@ import { vectors } from './vectors.js';
 
 interface Step {
   readonly answer?: FakeAnswer | 'unreachable' | 'timeout';
+  readonly held?: FakeAnswer | 'unreachable';
   readonly took?: number;
   readonly asked?: Readonly<Record<string, string | null>>;
   readonly waited?: readonly [number, number];
@@ -37,7 +38,7 @@ interface File {
 }
 
 const file = vectors<File>('feed.json');
-const KNOWN = 'answer took asked waited advance step restart damage expect version'.split(' ');
+const KNOWN = 'answer held took asked waited advance step restart damage expect version'.split(' ');
 /** Requests that no case is about take no time, so that they must not end in time either. */
 const NEVER_SECONDS = 10_000_000;
 let ran = 0;
@@ -100,8 +101,9 @@ class Scene {
     return assert.fail('no poll');
   }
 
-  async answer({ answer, took = 0, asked = {}, waited }: Step): Promise<void> {
+  async answer({ answer: usual, held, took = 0, asked = {}, waited }: Step): Promise<void> {
     const poll = await this.#next();
+    const answer = held !== undefined && poll.url.searchParams.has('wait') ? held : usual;
     for (const [name, value] of Object.entries(asked))
       assert.equal(poll.url.searchParams.get(name), value, name);
     if (waited) {

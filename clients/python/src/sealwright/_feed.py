@@ -35,8 +35,11 @@ MIN_PAUSE = 0.1
 """Between an answer with news and the next poll, so that no server makes a busy loop of it."""
 KEPT_AFTER_EXPIRY = 120
 """How long an entry is kept after its token's end, in seconds. The server keeps it as long."""
-MAX_BYTES = 64 * 1_048_576
-_MAX_RETRY_AFTER = 3_600.0
+MAX_BYTES = 256 * 1_048_576
+"""More than a list of a million entries has."""
+_MAX_RETRY_AFTER = 60.0
+"""However long a page tells to wait, in seconds: what is revoked meanwhile must be known soon after the page is gone."""
+_MAX_INTEGER = 2**53 - 1
 _NO_LONG_POLL = frozenset({400, 404, 414, 501})
 _FORMAT = 2
 
@@ -147,7 +150,7 @@ class Feed:
             return
         silence = self._clock.monotonic() - self._heard_at
         risky, every = self._stale_after
-        if silence > every or (high_risk and silence > risky):
+        if silence >= every or (high_risk and silence >= risky):
             raise self._unavailable(f"the revocation list has been silent for {silence:.0f} s")
 
     @property
@@ -405,8 +408,10 @@ def _number(entry: Any, name: str) -> int:
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("an entry has no number")  # noqa: TRY004
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_INTEGER:
+        raise ValueError("an entry has no number")
     return value
 
 
