@@ -216,7 +216,7 @@ test('it reports what it enforces, with a token that proves who reports', async 
     instance: 'pod 1',
   });
   await verifier.start();
-  await settle();
+  await clock.advance(1);
   assert.deepEqual(reports, [
     [null, 'Bearer proof'],
     ['api.example/pod-1; version=1', 'Bearer proof'],
@@ -250,7 +250,7 @@ for (const [why, status, error, name] of [
     const options = { issuer: ISSUER, audience: AUDIENCE, instance: 'pod 1' };
     const verifier = new Verifier({ ...options, clock, fetch, client, onError });
     await verifier.start();
-    await settle();
+    await clock.advance(1);
     assert.deepEqual(reports, [[name, null]]);
     assert.ok(errors.length > 0);
     await verifier.close();
