@@ -389,6 +389,44 @@ def test_requests_sends_a_file_again_from_where_it_began() -> None:
     assert adapter.bodies == [b"body", b"body"]
 
 
+def test_requests_sends_no_token_to_where_a_redirection_leads() -> None:
+    seen: list[Any] = []
+
+    class Leading(Adapter):
+        def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
+            seen.append((request.url, request.headers.get("Authorization")))
+            answer = requests.Response()
+            answer.request, answer.url, answer.raw = request, str(request.url), io.BytesIO(b"")
+            answer.connection = self
+            answer.status_code = 302 if "api.example" in str(request.url) else 401
+            answer.headers["Location"] = "https://evil.example/rows"
+            answer.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+            return answer
+
+    server = numbered()
+    with requests.Session() as session:
+        session.mount("https://", Leading(""))
+        answer = session.get("https://api.example/rows", auth=BearerAuth(client_of(server)))
+    assert answer.status_code == 401
+    assert seen == [("https://api.example/rows", "Bearer t1"), ("https://evil.example/rows", None)]
+    assert len(server.requests) == 1
+
+
+def test_httpx_repeats_nothing_for_where_a_redirection_leads() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "api.example":
+            return httpx.Response(302, headers={"Location": "https://evil.example/rows"})
+        assert "Authorization" not in request.headers
+        return httpx.Response(401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+    service, server = Server(answer), numbered()
+    with service.http() as http:
+        sent = http.get("https://api.example/rows", auth=client_of(server).auth(), follow_redirects=True)
+    assert sent.status_code == 401
+    assert len(service.requests) == 2
+    assert len(server.requests) == 1
+
+
 def test_requests_makes_no_loop() -> None:
     adapter = Adapter("none")
     server = numbered()

@@ -19,7 +19,8 @@ export function authorizedFetch(client: Client, request: TokenRequest, fetch: Fe
     // A stream can be read once. Anything else that a request is made of is copied.
     const again = init?.body instanceof ReadableStream ? undefined : call.clone();
     const response = await sendRequest(withToken(call, token));
-    if (!again || !rejects(response)) return response;
+    // A redirection to another host went without the token, so nothing is said of it.
+    if (!again || !rejects(response) || ledElsewhere(again, response)) return response;
     const other = await client.renewed(token, options);
     if (other === undefined) return response;
     await response.body?.cancel();
@@ -30,6 +31,10 @@ export function authorizedFetch(client: Client, request: TokenRequest, fetch: Fe
 function withToken(request: Request, token: string): Request {
   request.headers.set('authorization', `Bearer ${token}`);
   return request;
+}
+
+function ledElsewhere(sent: Request, { url }: Response): boolean {
+  return url !== '' && new URL(url).origin !== new URL(sent.url).origin;
 }
 
 /** Whether an API says that the token is dead (RFC 6750 §3.1). Any other 401 is about something else. */

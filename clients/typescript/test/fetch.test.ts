@@ -76,6 +76,22 @@ test('a 401 about something else is the caller’s', async () => {
   }
 });
 
+test('a 401 from where a redirection led repeats nothing', async () => {
+  let calls = 0;
+  const fetch = async (input: unknown): Promise<Response> => {
+    if (typeof input === 'string')
+      return Response.json({ access_token: 'token-1', token_type: 'Bearer', expires_in: 600 });
+    calls += 1;
+    const response = new Response('', { status: 401, headers: DEAD });
+    Object.defineProperty(response, 'url', { value: 'https://evil.example/rows' });
+    return response;
+  };
+  const options = { baseUrl: 'https://auth.example', clientId: 'a', clientSecret: 's' };
+  const call = new Client({ ...options, fetch: fetch as never }).fetch();
+  assert.equal((await call(API)).status, 401);
+  assert.equal(calls, 1);
+});
+
 test('a body that can be read once is sent once', async () => {
   const { call, calls } = world(() => true);
   const body = new Blob(['stream']).stream();

@@ -455,7 +455,7 @@ class _Auth(_Bearing):
         token = self._client.token(**self._key)
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
-        if rejects(response.status_code, response.headers.get("www-authenticate", "")):
+        if _rejects(response, token):
             other = self._client.replace(token, **self._key)
             if other is not None and _can_be_sent_again(request):
                 request.headers["Authorization"] = f"Bearer {other}"
@@ -479,7 +479,7 @@ class _AsyncAuth(_Bearing):
         token = await self._client.token(**self._key)
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
-        if rejects(response.status_code, response.headers.get("www-authenticate", "")):
+        if _rejects(response, token):
             other = await self._client.replace(token, **self._key)
             if other is not None and _can_be_sent_again(request):
                 request.headers["Authorization"] = f"Bearer {other}"
@@ -489,6 +489,12 @@ class _AsyncAuth(_Bearing):
 def _can_be_sent_again(request: httpx.Request) -> bool:
     """Whether the body is bytes, and not a stream that has been read."""
     return isinstance(request.stream, httpx.ByteStream)
+
+
+def _rejects(response: httpx.Response, token: str) -> bool:
+    """Whether this token was refused. Where a redirection led to another host, the request went there without it."""
+    carried = response.request.headers.get("Authorization") == f"Bearer {token}"
+    return carried and rejects(response.status_code, response.headers.get("www-authenticate", ""))
 
 
 def rejects(status: int, challenge: str) -> bool:

@@ -34,7 +34,9 @@ class BearerAuth(requests.auth.AuthBase):
         start = body.tell() if hasattr(body, "tell") else None  # type: ignore[union-attr]
 
         def again(response: requests.Response, **options: Any) -> requests.Response:
-            if not rejects(response.status_code, response.headers.get("www-authenticate", "")):
+            # A redirection takes this hook along, and to another host without the token, which must get no other one there.
+            carried = response.request.headers.get("Authorization") == f"Bearer {token}"
+            if not carried or not rejects(response.status_code, response.headers.get("www-authenticate", "")):
                 return response
             rewindable = start is not None and hasattr(body, "seek")
             if not (body is None or isinstance(body, (bytes, str)) or rewindable):
