@@ -12,6 +12,7 @@ import pickle
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -687,6 +688,49 @@ def test_the_child_of_a_fork_follows_the_list_itself() -> None:
     _, status = os.waitpid(child, 0)
     verifier.close()
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("kind", [Verifier, AsyncVerifier])
+def test_the_processes_of_a_fork_report_under_names_of_their_own(kind: type[Verifier] | type[AsyncVerifier]) -> None:
+    issuer = Issuer(FakeClock())
+    http = issuer.server.http() if kind is Verifier else issuer.server.async_http()
+    verifier: Any = kind(ISSUER, AUDIENCE, http=http, clock=issuer.clock, wait=0)  # type: ignore[arg-type]
+
+    async def judged() -> None:
+        await verifier.verify(GOOD)
+
+    reader, writer = os.pipe()
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            if kind is Verifier:
+                verifier.verify(GOOD)
+            else:
+                run(judged())
+            os.write(writer, f"{verifier._core._who}\n".encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader) as names:
+        told = [*names.read().split(), verifier._core._who]
+    assert len(set(told)) == 3, told
+
+
+def test_ever_new_event_loops_leave_nothing_behind() -> None:
+    issuer = Issuer(FakeClock())
+    pollers: weakref.WeakSet[Any] = weakref.WeakSet()
+    verifier = AsyncVerifier(ISSUER, AUDIENCE, http=issuer.server.async_http(), clock=issuer.clock, wait=0)
+
+    async def judged() -> None:
+        await verifier.verify(GOOD)
+        pollers.add(verifier._poller)
+
+    for _ in range(20):
+        run(judged())
+    gc.collect()
+    assert len(pollers) == 1
 
 
 # --- the rest --------------------------------------------------------------------------------------------------------

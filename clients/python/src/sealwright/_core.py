@@ -103,9 +103,17 @@ class Core:
         self._seen: dict[bytes, _Seen] = {}
         self._disk = None if cache is None else Disk(cache, issuer)
         self._saved: object = None
-        host = _NAME.sub("-", name or socket.gethostname()).strip("-")[:64] or "verifier"
-        self._who = f"{host}/{secrets.token_hex(4)}"
+        self._host = _NAME.sub("-", name or socket.gethostname()).strip("-")[:64] or "verifier"
+        self._who = ""
+        self.name_process()
         self._load()
+
+    def name_process(self) -> None:
+        """Draws the name under which this process reports what it enforces.
+
+        The processes of a fork draw anew: under one name, the report of one would hide that another is behind.
+        """
+        self._who = f"{self._host}/{secrets.token_hex(4)}"
 
     # Checks
 

@@ -156,6 +156,7 @@ class Verifier(_Base):
         if self._pid != os.getpid():
             # In the child of a fork: the thread is not here, and the connections are the parent's.
             self._lock, self._poller, self._pid = threading.Lock(), None, os.getpid()
+            self._core.name_process()
         with self._lock:
             if self._poller is None:
                 self._poller = Poller(self._core, self._given_http, self._client)
@@ -315,6 +316,7 @@ class AsyncVerifier(_Base):
         )  # fmt: skip
         self._given_http, self._client = http, client
         self._poller: AsyncPoller | None = None
+        self._finalizer: weakref.finalize[[], AsyncVerifier] | None = None
 
     async def verify(self, token: str, *, scope: Scopes = None) -> Claims:
         """As `Verifier.verify`."""
@@ -352,11 +354,17 @@ class AsyncVerifier(_Base):
     def _start(self) -> AsyncPoller:
         loop = asyncio.get_running_loop()
         poller = self._poller
-        if poller is None or poller.loop is not loop or self._pid != os.getpid():
+        if self._pid != os.getpid():
+            # In the child of a fork: the task and the connections are the parent's.
+            poller, self._pid = None, os.getpid()
+            self._core.name_process()
+        if poller is None or poller.loop is not loop:
+            if self._finalizer is not None:
+                # It ends what followed the list in another loop, and keeps nothing of it.
+                self._finalizer()
             poller = self._poller = AsyncPoller(self._core, self._given_http, self._client, loop)
-            self._pid = os.getpid()
             poller.start()
-            weakref.finalize(self, poller.stop)
+            self._finalizer = weakref.finalize(self, poller.stop)
         return poller
 
 
