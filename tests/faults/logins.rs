@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::stage::client::token_request;
+use crate::stage::outcome::percentile;
 use crate::stage::server::{Agent, Server, Site, report};
 use crate::stage::{play, scaled};
 
@@ -72,7 +73,7 @@ async fn first_logins_beside(junk: &Junk, hashes: &[(&str, &str)], settings: &[(
     stop.store(true, Ordering::Relaxed);
     let sent: u64 = senders.join_all().await.into_iter().sum();
     let rate = f64::from(u32::try_from(sent).unwrap()) / began.elapsed().as_secs_f64();
-    let ratio = p99(&beside) / p99(&quiet);
+    let ratio = percentile(&beside, 99) / percentile(&quiet, 99);
     let (hashes_done, shed) = (
         server.metric("sealwright_hashes_total").await,
         server.metric("sealwright_hash_shed_total").await,
@@ -141,10 +142,4 @@ fn send(junk: &Junk, server: &Server, stop: &Arc<AtomicBool>) -> JoinSet<u64> {
         });
     }
     senders
-}
-
-fn p99(times: &[Duration]) -> f64 {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    times[(times.len() - 1) * 99 / 100].as_secs_f64()
 }

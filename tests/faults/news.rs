@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::stage::client::Client;
 use crate::stage::cluster::Cluster;
 use crate::stage::ledger::claims;
+use crate::stage::outcome::percentile;
 use crate::stage::server::{Agent, Site, report};
 use crate::stage::{eventually, play_alone, scaled};
 
@@ -49,12 +50,6 @@ async fn reach(agent: &Agent, here: &mut Client, there: &mut Client) -> Duration
     .await
 }
 
-fn p90(times: &[Duration]) -> f64 {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    times[(times.len() - 1) * 90 / 100].as_secs_f64()
-}
-
 #[test]
 fn news_reach_another_servers_list_beside_a_row_of_suspensions() {
     play_alone(async {
@@ -80,7 +75,7 @@ fn news_reach_another_servers_list_beside_a_row_of_suspensions() {
             beside.push(reach(&agent, &mut here, &mut there).await);
         }
         suspensions.await.unwrap();
-        let ratio = p90(&beside) / p90(&alone);
+        let ratio = percentile(&beside, 90) / percentile(&alone, 90);
         report("a revocation's way to another server alone", alone);
         report("the same beside suspensions", beside);
         println!("{tokens} tokens of a day; p90 beside suspensions / alone: {ratio:.2}");

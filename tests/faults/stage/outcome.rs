@@ -38,3 +38,10 @@ pub fn expect_in_time(times: &[Duration]) {
         most.as_millis()
     );
 }
+
+/// The time, in seconds, that this share of a load's responses took at most.
+pub fn percentile(times: &[Duration], percent: usize) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times[(times.len() - 1) * percent / 100].as_secs_f64()
+}
