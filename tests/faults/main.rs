@@ -47,6 +47,7 @@ mod logins;
 mod neighbours;
 mod news;
 mod outage;
+mod patroni;
 mod polls;
 mod replicas;
 mod reseal;

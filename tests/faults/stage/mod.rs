@@ -13,6 +13,7 @@ pub mod clock;
 pub mod cluster;
 pub mod ledger;
 pub mod outcome;
+pub mod patroni;
 pub mod proxy;
 pub mod reverse_proxy;
 pub mod server;

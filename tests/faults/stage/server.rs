@@ -71,6 +71,11 @@ impl Site {
         Self::migrated(cluster.create_database_in(folder).await, PROGRAM.as_ref())
     }
 
+    /// A new store in this database.
+    pub fn in_database(database: String) -> Self {
+        Self::migrated(database, PROGRAM.as_ref())
+    }
+
     fn migrated(database: String, program: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = vec![(
