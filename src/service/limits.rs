@@ -25,7 +25,7 @@ pub struct Rates {
     pub introspections: u32,
     /// Revocations of one caller.
     pub revocations: u32,
-    /// Failed logins of one source that caused a hash.
+    /// Failed logins of one source that caused a hash or presented an assertion.
     pub failures: u32,
 }
 
@@ -65,7 +65,7 @@ pub struct Limits {
     requests: Rate,
     introspections: Rate,
     revocations: Rate,
-    /// Failed logins that caused a hash.
+    /// Failed logins that caused a hash or presented an assertion.
     pub failures: Arc<Failures>,
     clock: DefaultClock,
 }

@@ -1,9 +1,10 @@
 //! Client authentication by an assertion (RFC 7523): verifies that one of an agent's keys signed it.
 //!
 //! Owns the order that keeps this cheap, and equally long for known and unknown clients: checks of
-//! the text, the agent's cached row if the agent proved itself so before, a fresh row. Whether the
-//! assertion was used before is decided by the statement that counts the token. What that statement
-//! said is remembered here, since no assertion becomes good again.
+//! the text, the agent's cached row if the agent proved itself so before, what its source is still
+//! allowed to fail, a fresh row. Whether the assertion was used before is decided by the statement
+//! that counts the token. What that statement said is remembered here, since no assertion becomes
+//! good again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,12 +24,18 @@ use crate::service::error::Error;
 use crate::service::look::Look;
 use crate::store::{AgentRecord, Freshness, Store};
 
+use super::failures::Guess;
+
 /// How many agents are remembered as ones that prove themselves by assertions.
 const MAX_ASSERTERS: usize = 100_000;
 
 /// How many rows are read at once for assertions that were not proven on a cached row. A flood of
 /// forged ones then delays no other reading of the database by more than this.
 const MAX_READS: usize = 2;
+
+/// How many of these rows are read at once for sources that failed lately, besides
+/// [`MAX_READS`]. No other source waits for theirs.
+const MAX_SUSPECT_READS: usize = 1;
 
 /// How many exchanged assertions are remembered.
 const MAX_SPENT: usize = 100_000;
@@ -88,6 +95,7 @@ pub struct Assertions {
     /// The agents that proved themselves so. Only real agents get in.
     asserters: Cache<AgentId, ()>,
     reads: Semaphore,
+    suspect_reads: Semaphore,
     /// Assertions that were exchanged. One that is presented again then costs no write, no request
     /// of its agent's rate, and no other token's place in a batch.
     spent: Cache<AssertionHash, ()>,
@@ -103,21 +111,26 @@ impl Assertions {
             issuer: issuer.into(),
             asserters: Cache::new(MAX_ASSERTERS),
             reads: Semaphore::new(MAX_READS),
+            suspect_reads: Semaphore::new(MAX_SUSPECT_READS),
             spent: Cache::new(MAX_SPENT),
             key_sets: Cache::new(MAX_KEY_SETS),
         }
     }
 
-    /// The agent that signed the assertion, or why there is none.
+    /// The agent that signed the assertion, or why there is none. A source that has used up its
+    /// failures gets no row read, unless the assertion is proven already: so nobody in its network
+    /// locks an agent out. It learns nothing of ids, since its request costs the same verifications.
     pub(super) async fn authenticate(
         &self,
         presented: &PresentedAssertion,
         client_id: &ClientId,
+        guess: &Guess,
         look: Look,
         now: Timestamp,
     ) -> Result<Result<Arc<AgentRecord>, RefusalReason>, Error> {
         let checked = self.check(presented, now);
         let agent_id = client_id.agent_id();
+        let was_proven = presented.proof().is_some();
         let mut refuted = None;
         if look.is_remembered()
             && let Some(agent_id) = agent_id.filter(|id| self.asserters.get(*id).is_some())
@@ -132,12 +145,26 @@ impl Assertions {
                 None => refuted = Some(record.agent.version),
             }
         }
+        let admit = || {
+            let admitted = if was_proven { Ok(()) } else { guess.admit() };
+            admitted.inspect_err(|_| {
+                if refuted.is_none() {
+                    self.verify(presented, None, now);
+                }
+            })
+        };
+        admit()?;
+        let reads = if guess.is_suspect() && !was_proven {
+            &self.suspect_reads
+        } else {
+            &self.reads
+        };
+        // The semaphores are never closed.
+        let permit = reads.acquire().await.ok();
+        // Other assertions of this source may have failed while this one waited.
+        admit()?;
         let record = match agent_id {
-            Some(agent_id) => {
-                // The semaphore is never closed.
-                let _permit = self.reads.acquire().await.ok();
-                self.store.agent(agent_id, Freshness::Fresh).await?
-            }
+            Some(agent_id) => self.store.agent(agent_id, Freshness::Fresh).await?,
             None => None,
         };
         // The same version has the same keys, and a second verification would tell that the agent is
@@ -150,7 +177,12 @@ impl Assertions {
         } else {
             self.verify(presented, record.as_deref(), now)
         };
-        presented.prove(proof.filter(|_| checked.is_ok()));
+        let proof = proof.filter(|_| checked.is_ok());
+        presented.prove(proof);
+        if proof.is_none() {
+            guess.charge();
+        }
+        drop(permit);
         Ok(match (record, checked, proof) {
             (Some(record), Ok(()), Some(proof)) => {
                 self.asserters.insert(record.agent.agent_id.clone(), ());

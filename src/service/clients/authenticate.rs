@@ -57,8 +57,7 @@ impl Authenticator {
     }
 
     /// The active agent whose secret or assertion was presented. A cached row may be out of date. It
-    /// is good enough to grant a request, because the row's version is compared where the token is
-    /// counted.
+    /// may grant a request, because the row's version is compared where the token is counted.
     /// Every refusal rests on a fresh row, except for a secret whose tag is wrong.
     pub async fn authenticate(
         &self,
@@ -100,10 +99,11 @@ impl Authenticator {
     ) -> Result<Compared, Error> {
         if let Some(presented) = &credentials.assertion {
             let (client_id, now) = (&credentials.client_id, self.clock.now());
-            let assertions = &self.assertions;
-            return assertions
-                .authenticate(presented, client_id, look, now)
-                .await;
+            let guess = self.limits.failures.guess(credentials.source);
+            let proven = self
+                .assertions
+                .authenticate(presented, client_id, &guess, look, now);
+            return proven.await;
         }
         let Some(secret) = &credentials.secret else {
             return Ok(Err(WrongSecret));

@@ -1,7 +1,8 @@
-//! Failed logins that cost a hash, counted by source: checked before a hash, charged after it.
+//! Failed logins that cost a hash, or a reading of the database for an assertion, counted by source:
+//! checked before it, charged after it.
 //!
-//! Owns the allowance of each source. A source that has used up its allowance costs no further
-//! hash. No other source is refused, and no id is ever locked. Must not know HTTP, or what was
+//! Owns the allowance of each source. A source that has used up its allowance costs nothing more of
+//! this. No other source is refused, and no id is ever locked. Must not know HTTP, or what was
 //! guessed.
 
 use std::collections::HashMap;
@@ -124,7 +125,7 @@ fn is_full(sources: &HashMap<IpAddr, Instant>) -> bool {
     sources.len() >= MAX_SOURCES
 }
 
-/// A secret that may be wrong, and the source that is charged if it is wrong.
+/// A secret or an assertion that may be wrong, and the source that is charged if it is wrong.
 #[derive(Clone)]
 pub struct Guess {
     failures: Arc<Failures>,
@@ -132,7 +133,7 @@ pub struct Guess {
 }
 
 impl Guess {
-    /// Whether the source may cause another hash.
+    /// Whether the source may cause another hash or reading.
     pub fn admit(&self) -> Result<(), Refusal> {
         self.failures.admit(self.source, Instant::now())
     }
@@ -142,7 +143,7 @@ impl Guess {
         self.failures.owes(self.source, Instant::now()).is_some()
     }
 
-    /// Charges the source, because the secret was wrong.
+    /// Charges the source, because the secret or the assertion was wrong.
     pub fn charge(&self) {
         self.failures.charge(self.source, Instant::now());
     }

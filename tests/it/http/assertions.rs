@@ -29,6 +29,7 @@ on_both! {
     a_refused_request_leaves_its_assertion,
     a_spent_assertion_tells_nothing_of_its_agent,
     assertions_that_are_presented_again_hold_up_no_others,
+    a_flood_of_forged_assertions_holds_up_no_other_source,
     what_is_no_proof_is_answered_as_an_unknown_client,
     a_malformed_request_is_told_apart,
     a_suspended_agent_is_told_so_after_its_proof,
@@ -232,6 +233,50 @@ async fn assertions_that_are_presented_again_hold_up_no_others(app: &TestApp<'_>
     }
 }
 
+/// Presents an assertion from this address, which a proxy tells.
+async fn ask_from(app: &TestApp<'_>, source: &str, assertion: &str) -> Answer {
+    let headers = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("x-forwarded-for", source),
+    ];
+    let body = form(assertion).into();
+    app.send("POST", TOKEN, &headers, body).await
+}
+
+async fn a_flood_of_forged_assertions_holds_up_no_other_source(app: &TestApp<'_>) {
+    let settings = [
+        ("limits.failures_per_minute", "1"),
+        ("server.trusted_proxies", "127.0.0.1"),
+        ("server.client_address_header", "X-Forwarded-For"),
+    ];
+    let app = &app.beside_with(&settings).await;
+    let (_, known) = signer(app, "known", "agents:read").await;
+    let (_, cold) = signer(app, "cold", "agents:read").await;
+    let got = ask_from(app, "192.0.2.1", &known.assertion("1")).await;
+    assert_eq!(got.status, 200, "{got:?}");
+    // Whoever the forged ones name, and whether they come at once or one after the other.
+    for (at, id) in ["known", "cold", "nobody"].into_iter().enumerate() {
+        let source = format!("192.0.{}.1", 10 + at);
+        let forged = Signer::new(id).assertion("f");
+        let at_once = join_all((0..30).map(|_| ask_from(app, &source, &forged))).await;
+        let refused = |status| at_once.iter().filter(|got| got.status == status).count();
+        // Those that are checked at this moment are not charged yet.
+        assert!((20..=22).contains(&refused(401)), "{id}: {}", refused(401));
+        assert_eq!(refused(401) + refused(429), 30, "{id}");
+        let later = ask_from(app, &source, &forged).await;
+        later.is_error(429, "slow_down");
+        assert_ne!(later.header("retry-after"), "");
+    }
+    // From the same network: an agent that is known here gets its token, and another one is told
+    // what a forger is told.
+    let got = ask_from(app, "192.0.10.9", &known.assertion("2")).await;
+    assert_eq!(got.status, 200, "{got:?}");
+    let refused = ask_from(app, "192.0.10.9", &cold.assertion("1")).await;
+    refused.is_error(429, "slow_down");
+    let got = ask_from(app, "192.0.2.1", &cold.assertion("1")).await;
+    assert_eq!(got.status, 200, "{got:?}");
+}
+
 async fn a_spent_assertion_tells_nothing_of_its_agent(app: &TestApp<'_>) {
     let (agent, signer) = signer(app, "a", "agents:read").await;
     let assertion = signer.assertion("1");
@@ -247,6 +292,9 @@ async fn a_spent_assertion_tells_nothing_of_its_agent(app: &TestApp<'_>) {
 
 /// Items 54, 57–60 and 62, and the corpus of algorithms.
 async fn what_is_no_proof_is_answered_as_an_unknown_client(app: &TestApp<'_>) {
+    let app = &app
+        .beside_with(&[("limits.failures_per_minute", "0")])
+        .await;
     let (agent, signer) = signer(app, "a", "agents:read").await;
     let (_, other) = self::signer(app, "b", "agents:read").await;
     let unknown = Signer::new("nobody");
