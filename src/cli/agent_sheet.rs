@@ -1,7 +1,9 @@
 //! How agents are shown to people: one row of a list, or all properties of one agent.
 
 use crate::api::agents::AgentJson;
+use crate::api::credentials::CredentialJson;
 use crate::api::usage::AgentUsageJson;
+use crate::domain::credential::CredentialKind;
 
 use super::revocation::version_row;
 
@@ -89,7 +91,7 @@ pub(super) fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
             .as_deref()
             .map(|t| format!(", ends {t}"))
             .unwrap_or_default();
-        let shown = hint(&credential.hint);
+        let shown = hint(credential);
         rows.push((
             "credential",
             format!("{} ({shown}{until})", credential.credential_id),
@@ -98,9 +100,12 @@ pub(super) fn properties(agent: &AgentJson) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// The beginning of a secret, which tells it from others.
-pub(super) fn hint(hint: &str) -> String {
-    if hint.is_empty() {
+/// What tells a credential from others: the beginning of a secret, or the thumbprints of keys.
+pub(super) fn hint(credential: &CredentialJson) -> String {
+    let hint = &credential.hint;
+    if credential.kind != CredentialKind::Secret.as_str() {
+        hint.clone()
+    } else if hint.is_empty() {
         "not generated here".to_owned()
     } else {
         format!("{hint}…")

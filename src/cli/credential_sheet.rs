@@ -25,7 +25,7 @@ pub(super) fn row(credential: &CredentialJson) -> Vec<String> {
         credential.credential_id.clone(),
         credential.kind.to_owned(),
         or_empty(&credential.label),
-        hint(&credential.hint),
+        hint(credential),
         credential.created_at.clone(),
         or_empty(&credential.created_by),
         or_empty(&credential.expires_at),

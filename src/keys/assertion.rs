@@ -9,8 +9,6 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::domain::assertion::AssertionRef;
@@ -21,6 +19,7 @@ use super::claims::MAX_TOKEN_BYTES;
 use super::client_algorithm::ClientAlgorithm;
 use super::client_key::ClientKey;
 use super::client_signature::{is_signed_by, stand_in};
+use super::unique_json::read_unique;
 
 /// How many seconds an assertion may expire from now at most.
 pub(crate) const MAX_ASSERTION_TTL: i64 = 300;
@@ -64,36 +63,6 @@ impl fmt::Debug for Assertion {
     }
 }
 
-/// A JSON object without repeated members.
-struct UniqueMembers(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for UniqueMembers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collector;
-        impl<'de> Visitor<'de> for Collector {
-            type Value = UniqueMembers;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object without repeated members")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(
-                self,
-                mut members: A,
-            ) -> Result<UniqueMembers, A::Error> {
-                let mut all = Map::new();
-                while let Some((name, value)) = members.next_entry::<String, Value>()? {
-                    if all.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a member is repeated"));
-                    }
-                }
-                Ok(UniqueMembers(all))
-            }
-        }
-        deserializer.deserialize_map(Collector)
-    }
-}
-
 impl Assertion {
     /// Reads the compact serialization (RFC 7515 §3.1). `None` if the text is too long, has other
     /// than three parts, or a part that is not what it must be.
@@ -103,9 +72,9 @@ impl Assertion {
         }
         let (signed, signature) = text.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
-        let object = |part: &str| {
-            let json = URL_SAFE_NO_PAD.decode(part).ok()?;
-            Some(serde_json::from_slice::<UniqueMembers>(&json).ok()?.0)
+        let object = |part: &str| match read_unique(&URL_SAFE_NO_PAD.decode(part).ok()?) {
+            Ok(Value::Object(members)) => Some(members),
+            _ => None,
         };
         Some(Self {
             header: object(header)?,

@@ -40,6 +40,7 @@ pub(crate) mod seal;
 pub(crate) mod store_key;
 pub(crate) mod tag;
 mod token;
+pub(crate) mod unique_json;
 
 pub(crate) use fault::KeyFault;
 pub(crate) use token::{SignedToken, TokenTyp, Verified};
@@ -139,8 +140,7 @@ impl Keyring {
         Ok(refused)
     }
 
-    /// The store's keys without those that are not proven to be its own. Rotation leaves these
-    /// alone.
+    /// The store's keys that are proven to be its own. Rotation leaves the others alone.
     pub fn genuine(&self, mut stored: StoredKeys) -> StoredKeys {
         let known = self.current.load();
         stored

@@ -106,6 +106,27 @@ fn a_rotation_takes_the_place_of_all_secrets() {
 }
 
 #[test]
+fn a_file_with_a_public_key_is_read_as_a_body_is() {
+    let home = home();
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let file = home.path("key.json");
+    let create = |json: String| {
+        std::fs::write(&file, json).unwrap();
+        let file = file.to_str().unwrap();
+        home.run(&["credential", "create", "a", "--public-key", file])
+    };
+    let twice = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"AA","x":"{x}"}}"#);
+    create(twice).refused(1, "given more than once");
+    create("{".to_owned()).refused(1, "neither a JWK Set nor a JWK nor PEM");
+    let made = create(format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#));
+    assert_eq!(made.code, 0, "{made:?}");
+    // A thumbprint is told whole.
+    let thumbprint = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+    let listed = home.run(&["credential", "list", "a"]).stdout;
+    assert!(listed.contains(&format!("\t{thumbprint}\t")), "{listed}");
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let home = home();
     let some = "00000000-0000-0000-0000-000000000001";

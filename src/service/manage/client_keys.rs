@@ -7,6 +7,7 @@ use crate::domain::credential::PublicKeys;
 use crate::domain::rejection::FieldError;
 use crate::keys::client_key::ClientKeySet;
 use crate::keys::client_pem::{is_pem, jwk_of_pem};
+use crate::keys::unique_json::{REPEATED, read_unique};
 
 /// Public keys that were checked, for a new credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,10 @@ impl NewKeys {
             jwk_of_pem(text)
                 .ok_or("holds PEM that is no public key of the type RSA, P-256, P-384 or Ed25519")
         } else {
-            serde_json::from_str(text).map_err(|_| "is neither a JWK Set nor a JWK nor PEM")
+            read_unique(text.as_bytes()).map_err(|why| match why {
+                REPEATED => REPEATED,
+                _ => "is neither a JWK Set nor a JWK nor PEM",
+            })
         };
         let read: Value = read.map_err(|why| vec![FieldError::new("/jwks", why)])?;
         let is_key = read.get("kty").is_some();
