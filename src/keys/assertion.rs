@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 use super::claims::MAX_TOKEN_BYTES;
 use super::client_algorithm::ClientAlgorithm;
 use super::client_key::ClientKey;
-use super::client_signature::{is_signed_by, stand_in};
+use super::client_signature::VerifyingKey;
 use super::unique_json::read_unique;
 
 /// How many seconds an assertion may expire from now at most.
@@ -30,8 +30,9 @@ pub(crate) const MAX_CLIENT_SKEW: i64 = 30;
 /// The longest `jti` in bytes.
 const MAX_JTI_BYTES: usize = 255;
 
-/// How many keys are tried at most. A refused assertion costs so many verifications, whatever keys
-/// its client has, so that the response time does not tell which clients and keys exist.
+/// How many keys are tried at most. A refused assertion costs so many verifications of the size that
+/// its own text says, whatever keys its client has, so that the response time does not tell which
+/// clients and keys exist.
 const TRIED_KEYS: usize = 2;
 
 /// A check of an assertion that failed, as the reasons of refusals name it.
@@ -128,40 +129,54 @@ impl Assertion {
         &self,
         keys: impl Iterator<Item = (&'k ClientKey, T)>,
     ) -> Option<T> {
-        let algorithm = self.algorithm();
-        let fitting: Vec<(&ClientKey, T)> = keys
+        for (key, registered) in self.tried(keys) {
+            let verified = key.verifies(self.signed.as_bytes(), &self.signature);
+            if std::hint::black_box(verified) && registered.is_some() {
+                return registered;
+            }
+        }
+        None
+    }
+
+    /// The keys that the signature is verified with, and what they are registered as: of these keys
+    /// those that may have signed, the ones without a `kid` first, and stand-ins for the rest. How
+    /// many there are, and of which algorithm and size, follows from the assertion alone.
+    fn tried<'k, T>(
+        &self,
+        keys: impl Iterator<Item = (&'k ClientKey, T)>,
+    ) -> Vec<(VerifyingKey<'k>, Option<T>)> {
+        let (algorithm, length) = (self.algorithm(), self.signature.len());
+        let mut fitting: Vec<(&ClientKey, T)> = keys
             .filter(|(key, _)| Some(key.algorithm) == algorithm)
             .collect();
+        fitting.sort_by_key(|(key, _)| key.kid.is_some());
         let kid = self.header.get("kid").and_then(Value::as_str);
         let is_named = |key: &ClientKey| {
             kid.is_some() && (key.kid.as_deref() == kid || Some(&*key.thumbprint) == kid)
         };
         let names_one = fitting.iter().any(|(key, _)| is_named(key));
-        let mut tried = 0;
-        for (key, registered) in fitting {
-            // A `kid` that no key has may be the client's own name for a key without one.
-            let is_candidate = if names_one {
+        let is_candidate = |key: &ClientKey| {
+            if names_one {
                 is_named(key)
             } else {
+                // A `kid` that no key has may be the client's own name for a key without one.
                 kid.is_none() || key.kid.is_none()
-            };
-            if is_candidate && tried < TRIED_KEYS {
-                tried += 1;
-                if self.is_signed_by(key) {
-                    return Some(registered);
-                }
             }
+        };
+        let mut tried: Vec<(VerifyingKey<'k>, Option<T>)> = fitting
+            .into_iter()
+            .filter(|(key, _)| is_candidate(key))
+            .map(|(key, registered)| (VerifyingKey::of(key), Some(registered)))
+            .filter(|(key, _)| key.fits(length))
+            .take(TRIED_KEYS)
+            .collect();
+        let stand_in = VerifyingKey::stand_in(algorithm.unwrap_or(ClientAlgorithm::Es256), length);
+        while tried.len() < TRIED_KEYS
+            && let Some(stand_in) = stand_in
+        {
+            tried.push((stand_in, None));
         }
-        let stand_in = stand_in(algorithm.unwrap_or(ClientAlgorithm::Es256));
-        while tried < TRIED_KEYS {
-            tried += 1;
-            let _ = std::hint::black_box(stand_in.is_some_and(|key| self.is_signed_by(key)));
-        }
-        None
-    }
-
-    fn is_signed_by(&self, key: &ClientKey) -> bool {
-        is_signed_by(key, self.signed.as_bytes(), &self.signature)
+        tried
     }
 
     fn algorithm(&self) -> Option<ClientAlgorithm> {
@@ -225,6 +240,7 @@ impl Assertion {
 mod tests {
     use serde_json::json;
 
+    use super::super::client_key::ClientKeySet;
     use super::*;
 
     fn encode(value: &Value) -> String {
@@ -361,5 +377,126 @@ mod tests {
         ] {
             assert!(Assertion::read(&bad).is_none(), "{}", bad.len());
         }
+    }
+
+    /// An assertion with this algorithm and a signature of so many bytes that nobody made.
+    fn forged(alg: &str, kid: Option<&str>, signature_bytes: usize) -> Assertion {
+        let mut header = json!({ "alg": alg });
+        if let Some(kid) = kid {
+            header["kid"] = kid.into();
+        }
+        let signature = URL_SAFE_NO_PAD.encode(vec![7; signature_bytes]);
+        let text = format!("{}.{}.{signature}", encode(&header), encode(&claims()));
+        Assertion::read(&text).unwrap()
+    }
+
+    fn rsa_key(bits: usize, alg: &str, kid: Option<&str>) -> Value {
+        let n = URL_SAFE_NO_PAD.encode(vec![0xf1; bits / 8]);
+        let mut key = json!({ "kty": "RSA", "e": "AQAB", "alg": alg, "n": n });
+        if let Some(kid) = kid {
+            key["kid"] = kid.into();
+        }
+        key
+    }
+
+    /// The verifications that cost the same are those of one algorithm and size.
+    #[test]
+    fn a_forged_assertion_costs_the_same_whatever_keys_its_client_has() {
+        let ec = json!({
+            "kty": "EC", "crv": "P-256",
+            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        });
+        let p384 = json!({
+            "kty": "EC", "crv": "P-384",
+            "x": "ndEdUhYBvvPs7Lzp5CLB8TK8D6_qEIsW8qZTDQ_PmWysPgVWfZHaxIM87HhumxKu",
+            "y": "kEQzZpfpfRt25OW8bXux3_emi-bCDVeMm7dd6R-UMakeJNLc_bOn_iPhyIVfidSe",
+        });
+        let ed = json!({
+            "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        });
+        let clients: Vec<Vec<Value>> = vec![
+            vec![],
+            vec![ec.clone()],
+            vec![p384.clone()],
+            vec![ed.clone()],
+            vec![rsa_key(2_048, "RS256", None)],
+            vec![rsa_key(3_072, "RS256", None)],
+            vec![rsa_key(4_096, "RS256", Some("k"))],
+            vec![rsa_key(2_048, "PS256", None)],
+            vec![
+                rsa_key(2_048, "RS256", Some("a")),
+                rsa_key(3_072, "RS256", Some("b")),
+                rsa_key(4_096, "RS256", Some("c")),
+                rsa_key(4_088, "RS256", None),
+                ec,
+                p384,
+                ed,
+            ],
+        ];
+        for (alg, lengths) in [
+            ("RS256", &[0, 64, 255, 256, 384, 511, 512, 513][..]),
+            ("PS256", &[256, 384, 512]),
+            ("ES256", &[0, 64, 96]),
+            ("ES384", &[64, 96]),
+            ("EdDSA", &[64, 65]),
+            ("none", &[0, 64]),
+        ] {
+            for (length, kid) in lengths
+                .iter()
+                .zip([None, Some("a"), Some("k")].iter().cycle())
+            {
+                let forged = forged(alg, *kid, *length);
+                let costs = clients.iter().map(|keys| {
+                    let set = json!({ "keys": keys }).to_string();
+                    let set = ClientKeySet::of_stored(&set);
+                    let keys = set.iter().flat_map(ClientKeySet::keys).map(|key| (key, ()));
+                    let tried = forged.tried(keys);
+                    tried.iter().map(|(key, _)| key.cost()).collect()
+                });
+                let costs: Vec<Vec<_>> = costs.collect();
+                assert!(
+                    costs.iter().all(|one| *one == costs[0]),
+                    "{alg} {length} {costs:?}"
+                );
+                let is_rsa = alg.ends_with("S256") && alg != "ES256";
+                let none = is_rsa && !(256..=512).contains(length);
+                assert_eq!(
+                    costs[0].len(),
+                    if none { 0 } else { TRIED_KEYS },
+                    "{alg} {length}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_kid_the_keys_without_one_are_tried_first() {
+        let keys = [
+            rsa_key(2_048, "RS256", Some("a")),
+            rsa_key(2_048, "RS256", Some("b")),
+            rsa_key(2_048, "RS256", Some("c")),
+            rsa_key(2_048, "RS256", None),
+        ];
+        let mut keys = keys.to_vec();
+        for (key, byte) in keys.iter_mut().zip(1_u8..) {
+            let mut n = vec![0xf1; 256];
+            n[1] = byte;
+            key["n"] = URL_SAFE_NO_PAD.encode(n).into();
+        }
+        let set = ClientKeySet::parse(&json!({ "keys": keys })).unwrap();
+        let places = |kid: Option<&str>| -> Vec<Option<usize>> {
+            let numbered = set.keys().iter().zip(0..);
+            let forged = forged("RS256", kid, 256);
+            forged
+                .tried(numbered)
+                .into_iter()
+                .map(|(_, at)| at)
+                .collect()
+        };
+        assert_eq!(places(None), [Some(3), Some(0)]);
+        assert_eq!(places(Some("b")), [Some(1), None]);
+        assert_eq!(places(Some(&set.keys()[3].thumbprint)), [Some(3), None]);
+        assert_eq!(places(Some("other")), [Some(3), None]);
     }
 }

@@ -46,8 +46,28 @@ pub(crate) struct ClientKeySet(Vec<ClientKey>);
 pub(crate) type KeyRule = (String, Cow<'static, str>);
 
 impl ClientKeySet {
-    /// Reads a JWK Set. Every fault is told.
+    /// Reads a JWK Set that is to be registered. Every fault is told. Of the keys of one algorithm
+    /// one may be without a `kid`: assertions without one are tried with few keys.
     pub(crate) fn parse(set: &Value) -> Result<Self, Vec<KeyRule>> {
+        let read = Self::read(set)?;
+        let mut rules = vec![];
+        for (index, key) in read.0.iter().enumerate() {
+            let earlier = read.0.iter().take(index);
+            let is_second =
+                |other: &ClientKey| other.kid.is_none() && other.algorithm == key.algorithm;
+            if key.kid.is_none() && earlier.into_iter().any(is_second) {
+                let why = "is missing: of several keys of one algorithm, one may be without a kid";
+                rules.push((format!("/keys/{index}/kid"), why.into()));
+            }
+        }
+        if rules.is_empty() {
+            Ok(read)
+        } else {
+            Err(rules)
+        }
+    }
+
+    fn read(set: &Value) -> Result<Self, Vec<KeyRule>> {
         let rule = |at: &str, why: &'static str| (at.to_owned(), Cow::from(why));
         let Some(members) = set.as_object() else {
             return Err(vec![rule("", "must be a JSON Web Key Set: an object")]);
@@ -100,7 +120,7 @@ impl ClientKeySet {
 
     /// Reads a set in its stored form. `None` for anything that this server never stored.
     pub(crate) fn of_stored(text: &str) -> Option<Self> {
-        Self::parse(&serde_json::from_str(text).ok()?).ok()
+        Self::read(&serde_json::from_str(text).ok()?).ok()
     }
 
     /// The stored form: a JWK Set with the members that this server uses.
@@ -299,6 +319,49 @@ mod tests {
             let (at, why) = &found.unwrap_err()[0];
             assert!(at == "/keys/0" && why.contains("private"), "{name}");
         }
+    }
+
+    #[test]
+    fn a_point_of_small_order_is_no_key() {
+        let mut points: Vec<String> = [
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU",
+            "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o",
+            "7P_______________________________________38",
+            "7f_______________________________________38",
+            "7v_______________________________________38",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        for point in points.clone() {
+            let mut bytes = URL_SAFE_NO_PAD.decode(point).unwrap();
+            bytes[31] |= 0x80;
+            points.push(URL_SAFE_NO_PAD.encode(bytes));
+        }
+        for x in points {
+            let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": x });
+            let rules = ClientKeySet::parse(&json!({ "keys": [key] })).unwrap_err();
+            assert_eq!(rules[0].0, "/keys/0/x", "{x}");
+        }
+    }
+
+    #[test]
+    fn one_key_of_an_algorithm_may_be_without_a_kid() {
+        let other = json!({
+            "kty": "EC", "crv": "P-256",
+            "x": "NX-3f47bKoCZW4Fs6IEOPMWcaGSmzDrEvdxMujUzMtc",
+            "y": "8Hf2iwMxS9l9ot4yzPgC3ir-iiOgz6yo6-p_utZ6WxU",
+        });
+        let set = |keys: [&Value; 3]| json!({ "keys": keys });
+        let unnamed = set([&ec(), &rsa(), &other]);
+        let found = ClientKeySet::parse(&unnamed).unwrap_err();
+        assert_eq!(found[0].0, "/keys/2/kid");
+        // Such a set that is stored goes on to be read.
+        assert!(ClientKeySet::of_stored(&unnamed.to_string()).is_some());
+        let named = with(other, "kid", "k");
+        assert!(ClientKeySet::parse(&set([&ec(), &rsa(), &named])).is_ok());
+        assert!(ClientKeySet::parse(&set([&named, &rsa(), &ec()])).is_ok());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Signatures of clients. Must not know what was signed.
+//! Signatures of clients, and what verifying one costs. Must not know what was signed.
 
 use std::sync::LazyLock;
 
@@ -10,78 +10,184 @@ use aws_lc_rs::signature::{
 };
 use serde_json::json;
 
-use super::client_algorithm::ClientAlgorithm;
-use super::client_jwk::KeyMaterial;
+use super::client_algorithm::ClientAlgorithm::{
+    self, EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512,
+};
+use super::client_jwk::{KeyMaterial, RSA_BYTES, RSA_EXPONENT};
 use super::client_key::{ClientKey, ClientKeySet};
 
-/// Whether the owner of this key signed the message, with the algorithm that the key is registered
-/// with.
-pub(super) fn is_signed_by(key: &ClientKey, message: &[u8], signature: &[u8]) -> bool {
-    use ClientAlgorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-    let at_point = |curve: &'static dyn VerificationAlgorithm| match &key.material {
-        KeyMaterial::Point(point) => UnparsedPublicKey::new(curve, point)
-            .verify(message, signature)
-            .is_ok(),
-        KeyMaterial::Rsa { .. } => false,
-    };
-    let rsa: &RsaParameters = match key.algorithm {
+/// What verifies signatures. One verification costs the same for all of one algorithm and size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct VerifyingKey<'k> {
+    algorithm: ClientAlgorithm,
+    /// The modulus of an RSA key, an uncompressed point, or the 32 bytes of an Ed25519 key.
+    public: &'k [u8],
+}
+
+/// As many bytes as the longest RSA modulus has. Each is odd and has its first bit set, so that a
+/// part of any length is an odd number of this length.
+static MODULUS: [u8; *RSA_BYTES.end()] = {
+    let (mut bytes, mut drawn, mut at) = ([0; *RSA_BYTES.end()], 1_u32, 0);
+    while at < bytes.len() {
+        drawn = drawn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        bytes[at] = drawn.to_be_bytes()[0] | 0x81;
+        at += 1;
+    }
+    bytes
+};
+
+/// The keys of RFC 7517 appendix A.1 and RFC 8037 appendix A.2, and one that was drawn.
+static POINTS: LazyLock<Vec<ClientKey>> = LazyLock::new(|| {
+    let keys = json!({ "keys": [
+        {
+            "kty": "EC", "crv": "P-256",
+            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        },
+        {
+            "kty": "EC", "crv": "P-384",
+            "x": "ndEdUhYBvvPs7Lzp5CLB8TK8D6_qEIsW8qZTDQ_PmWysPgVWfZHaxIM87HhumxKu",
+            "y": "kEQzZpfpfRt25OW8bXux3_emi-bCDVeMm7dd6R-UMakeJNLc_bOn_iPhyIVfidSe",
+        },
+        { "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+    ] });
+    ClientKeySet::parse(&keys).map_or_else(|_| vec![], |set| set.keys().to_vec())
+});
+
+impl<'k> VerifyingKey<'k> {
+    /// The key of a client.
+    pub(super) fn of(key: &'k ClientKey) -> Self {
+        let (KeyMaterial::Rsa { n: public } | KeyMaterial::Point(public)) = &key.material;
+        Self {
+            algorithm: key.algorithm,
+            public,
+        }
+    }
+
+    /// Whether a signature of this length can be one of this key: an RSA signature has the length
+    /// of its modulus (RFC 8017 §8.1.2, §8.2.2).
+    pub(super) fn fits(&self, signature_bytes: usize) -> bool {
+        rsa(self.algorithm).is_none() || self.public.len() == signature_bytes
+    }
+
+    /// A key that nobody has, for the verification that an assertion of an unknown client costs
+    /// too. `None` if no key can verify a signature of this length, which is found out without any.
+    pub(super) fn stand_in(
+        algorithm: ClientAlgorithm,
+        signature_bytes: usize,
+    ) -> Option<VerifyingKey<'static>> {
+        if rsa(algorithm).is_some() {
+            let public = RSA_BYTES
+                .contains(&signature_bytes)
+                .then(|| MODULUS.get(..signature_bytes))??;
+            return Some(VerifyingKey { algorithm, public });
+        }
+        let key = POINTS.iter().find(|key| key.algorithm == algorithm)?;
+        Some(VerifyingKey::of(key))
+    }
+
+    /// Whether the owner of this key signed the message, with the algorithm that the key is
+    /// registered with.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let at_point = |curve: &'static dyn VerificationAlgorithm| {
+            let key = UnparsedPublicKey::new(curve, self.public);
+            key.verify(message, signature).is_ok()
+        };
+        let rsa = match self.algorithm {
+            Es256 => return at_point(&ECDSA_P256_SHA256_FIXED),
+            Es384 => return at_point(&ECDSA_P384_SHA384_FIXED),
+            EdDsa => return at_point(&ED25519),
+            algorithm => rsa(algorithm),
+        };
+        let key = RsaPublicKeyComponents {
+            n: self.public,
+            e: RSA_EXPONENT,
+        };
+        let verify = |signature: &[u8]| {
+            let verified = rsa.is_some_and(|rsa| key.verify(rsa, message, signature).is_ok());
+            std::hint::black_box(verified)
+        };
+        if signature < self.public || signature.len() != self.public.len() {
+            return verify(signature);
+        }
+        // A number that is not below the modulus is no signature (RFC 8017 §5.2.2). A verification
+        // would end at once and tell moduli apart, so that a smaller number is tried in its place.
+        let mut below = signature.to_vec();
+        below[0] = 0;
+        verify(&below);
+        false
+    }
+}
+
+/// How an RSA algorithm verifies. `None` for the other algorithms.
+fn rsa(algorithm: ClientAlgorithm) -> Option<&'static RsaParameters> {
+    Some(match algorithm {
         Rs256 => &RSA_PKCS1_2048_8192_SHA256,
         Rs384 => &RSA_PKCS1_2048_8192_SHA384,
         Rs512 => &RSA_PKCS1_2048_8192_SHA512,
         Ps256 => &RSA_PSS_2048_8192_SHA256,
         Ps384 => &RSA_PSS_2048_8192_SHA384,
         Ps512 => &RSA_PSS_2048_8192_SHA512,
-        Es256 => return at_point(&ECDSA_P256_SHA256_FIXED),
-        Es384 => return at_point(&ECDSA_P384_SHA384_FIXED),
-        EdDsa => return at_point(&ED25519),
-    };
-    let KeyMaterial::Rsa { n, e } = &key.material else {
-        return false;
-    };
-    let key = RsaPublicKeyComponents { n, e };
-    key.verify(rsa, message, signature).is_ok()
-}
-
-/// A key that nobody has, for the verification that an assertion of an unknown client costs too.
-pub(super) fn stand_in(algorithm: ClientAlgorithm) -> Option<&'static ClientKey> {
-    static KEYS: LazyLock<Vec<ClientKey>> = LazyLock::new(|| {
-        use ClientAlgorithm::{EdDsa, Es256, Es384};
-        let key = |algorithm: &ClientAlgorithm| match algorithm {
-            // The keys of RFC 7517 appendix A.1, RFC 7638 §3.1 and RFC 8037 appendix A.2, and one
-            // that was drawn.
-            Es256 => json!({
-                "kty": "EC", "crv": "P-256",
-                "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-                "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-            }),
-            Es384 => json!({
-                "kty": "EC", "crv": "P-384",
-                "x": "ndEdUhYBvvPs7Lzp5CLB8TK8D6_qEIsW8qZTDQ_PmWysPgVWfZHaxIM87HhumxKu",
-                "y": "kEQzZpfpfRt25OW8bXux3_emi-bCDVeMm7dd6R-UMakeJNLc_bOn_iPhyIVfidSe",
-            }),
-            EdDsa => json!({
-                "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
-            }),
-            rsa => json!({
-                "kty": "RSA", "e": "AQAB", "alg": rsa.as_str(),
-                "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
-            }),
-        };
-        let read = |algorithm| ClientKeySet::parse(&json!({ "keys": [key(algorithm)] })).ok();
-        let sets = ClientAlgorithm::ALL.iter().filter_map(read);
-        sets.flat_map(|set| set.keys().to_vec()).collect()
-    });
-    KEYS.iter().find(|key| key.algorithm == algorithm)
+        Es256 | Es384 | EdDsa => return None,
+    })
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256};
+
     use super::*;
 
+    impl VerifyingKey<'_> {
+        /// What a verification costs: the algorithm and the size of the key.
+        pub(in super::super) fn cost(&self) -> (ClientAlgorithm, usize) {
+            (self.algorithm, self.public.len())
+        }
+    }
+
     #[test]
-    fn every_algorithm_has_a_key_that_stands_in() {
+    fn every_algorithm_and_size_has_a_key_that_stands_in() {
         for algorithm in ClientAlgorithm::ALL {
-            assert_eq!(stand_in(algorithm).unwrap().algorithm, algorithm);
+            for bytes in RSA_BYTES {
+                let key = VerifyingKey::stand_in(algorithm, bytes).unwrap();
+                assert!(key.fits(bytes), "{key:?}");
+                assert_eq!(key.algorithm, algorithm);
+            }
+        }
+        for bytes in [0, 1, RSA_BYTES.start() - 1, RSA_BYTES.end() + 1] {
+            assert_eq!(VerifyingKey::stand_in(Rs256, bytes), None);
+            assert!(VerifyingKey::stand_in(Es256, bytes).is_some());
+        }
+    }
+
+    #[test]
+    fn rsa_signatures_of_the_owner_verify_and_numbers_past_the_modulus_do_not() {
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let n = pair
+            .public_key()
+            .modulus()
+            .big_endian_without_leading_zero();
+        for (algorithm, padding) in [
+            (
+                Rs256,
+                &RSA_PKCS1_SHA256 as &dyn aws_lc_rs::signature::RsaEncoding,
+            ),
+            (Ps256, &RSA_PSS_SHA256),
+        ] {
+            let key = VerifyingKey {
+                algorithm,
+                public: n,
+            };
+            let mut signature = vec![0; n.len()];
+            pair.sign(padding, &SystemRandom::new(), b"m", &mut signature)
+                .unwrap();
+            assert!(key.verifies(b"m", &signature));
+            assert!(!key.verifies(b"n", &signature));
+            for past in [n.to_vec(), vec![0xff; n.len()], vec![0xff; 1], vec![]] {
+                assert!(!key.verifies(b"m", &past));
+            }
         }
     }
 }

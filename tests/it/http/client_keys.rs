@@ -1,5 +1,7 @@
 //! Public keys of agents over HTTP: which are accepted, who gives them, and how they end.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::on_both;
@@ -25,6 +27,32 @@ pub fn ec_key() -> Value {
 
 fn ed_key() -> Value {
     json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" })
+}
+
+/// Another P-256 key.
+fn other_ec_key() -> Value {
+    json!({
+        "kty": "EC", "crv": "P-256",
+        "x": "NX-3f47bKoCZW4Fs6IEOPMWcaGSmzDrEvdxMujUzMtc",
+        "y": "8Hf2iwMxS9l9ot4yzPgC3ir-iiOgz6yo6-p_utZ6WxU",
+    })
+}
+
+/// An RSA key in which this member has this value.
+fn rsa(name: &str, bytes: &[u8]) -> Value {
+    let n = URL_SAFE_NO_PAD.encode([0xff; 256]);
+    let mut key = json!({ "kty": "RSA", "e": "AQAB", "n": n });
+    key[name] = URL_SAFE_NO_PAD.encode(bytes).into();
+    key
+}
+
+/// An Ed25519 key of zeros but for these bytes.
+fn small_order(bytes: &[(usize, u8)]) -> Value {
+    let mut x = [0; 32];
+    for (at, byte) in bytes {
+        x[*at] = *byte;
+    }
+    json!({ "kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(x) })
 }
 
 /// The thumbprint of [`ed_key`], from RFC 8037 appendix A.3.
@@ -129,6 +157,21 @@ async fn every_fault_of_a_key_set_is_told_at_its_place(app: &TestApp<'_>) {
         (with("x", ec_key()["y"].clone()), "/jwks/keys/0"),
         (with("kty", json!("oct")), "/jwks/keys/0/kty"),
         (with_keys(&[ec_key(), short]), "/jwks/keys/1/n"),
+        (with_keys(&[rsa("n", &[0xff; 16])]), "/jwks/keys/0/n"),
+        (with_keys(&[rsa("n", &[0xfe; 256])]), "/jwks/keys/0/n"),
+        (with_keys(&[rsa("n", &[0xff; 513])]), "/jwks/keys/0/n"),
+        (with_keys(&[rsa("e", &[1])]), "/jwks/keys/0/e"),
+        (with_keys(&[rsa("e", &[3])]), "/jwks/keys/0/e"),
+        (with_keys(&[rsa("e", &[1, 0, 0])]), "/jwks/keys/0/e"),
+        (with_keys(&[rsa("e", &[0, 1, 0, 1])]), "/jwks/keys/0/e"),
+        (with_keys(&[rsa("e", &[1, 0, 3])]), "/jwks/keys/0/e"),
+        (with_keys(&[small_order(&[])]), "/jwks/keys/0/x"),
+        (with_keys(&[small_order(&[(0, 1)])]), "/jwks/keys/0/x"),
+        (
+            with_keys(&[small_order(&[(0, 1), (31, 0x80)])]),
+            "/jwks/keys/0/x",
+        ),
+        (with_keys(&[ec_key(), other_ec_key()]), "/jwks/keys/1/kid"),
         (with_keys(&[]), "/jwks/keys"),
         (json!({ "kind": "publicKey", "jwks": {} }), "/jwks/keys"),
         (
